@@ -1,0 +1,3 @@
+//! The only room that names AWS SDK crates.
+
+pub mod secrets;

@@ -1,0 +1,3 @@
+//! The Lambda program.
+
+fn main() {}

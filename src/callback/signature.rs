@@ -1,0 +1,1 @@
+//! Signs callbacks as Standard Webhooks asks.

@@ -1,0 +1,1 @@
+//! Which URLs a callback may go to.

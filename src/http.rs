@@ -1,0 +1,1 @@
+//! The one HTTP client for Zoho and callbacks: guarded, without redirects, with capped answers.

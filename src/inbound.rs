@@ -1,0 +1,5 @@
+//! The door: turns whatever triggers us into a verified delivery, or refuses it early.
+
+pub mod body;
+pub mod scheme;
+pub mod verify;

@@ -1,0 +1,1 @@
+//! A signature scheme as data: one declarative record per vendor, and the presets.

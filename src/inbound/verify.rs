@@ -1,0 +1,1 @@
+//! The one interpreter of signature schemes. Pure: time and secrets are arguments.

@@ -1,0 +1,339 @@
+//! Strict reading of a JSON-like tree: unknown keys are refused, and every problem is reported at once, each with its
+//! place. Config files and update requests are read through it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+/// A place in the tree. `Display` is the dotted form for people who edit YAML; [`Place::pointer`] is the JSON pointer
+/// (RFC 6901) for machines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place(Vec<String>);
+
+impl Place {
+    fn child(&self, segment: impl ToString) -> Self {
+        let mut segments = self.0.clone();
+        segments.push(segment.to_string());
+        Self(segments)
+    }
+
+    /// The JSON pointer of this place; empty for the whole document.
+    pub fn pointer(&self) -> String {
+        self.0
+            .iter()
+            .map(|segment| format!("/{}", segment.replace('~', "~0").replace('/', "~1")))
+            .collect()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return formatter.write_str("(top level)");
+        }
+        formatter.write_str(&self.0.join("."))
+    }
+}
+
+/// One thing that is wrong, where it is, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where in the document.
+    pub at: Place,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.at, self.message)
+    }
+}
+
+/// Collects problems while the reading goes on.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Notes a problem.
+    pub fn add(&mut self, at: &Place, message: impl Into<String>) {
+        self.0.push(Problem {
+            at: at.clone(),
+            message: message.into(),
+        });
+    }
+
+    /// `Ok(value)` if nothing was noted and the reading came to an end.
+    ///
+    /// # Errors
+    /// All problems that were noted.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(self.0),
+        }
+    }
+}
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub struct Node<'a> {
+    /// The value itself.
+    pub value: &'a Value,
+    /// Where it stands.
+    pub at: Place,
+}
+
+impl<'a> Node<'a> {
+    /// The whole document.
+    pub fn root(value: &'a Value) -> Self {
+        Self {
+            value,
+            at: Place::default(),
+        }
+    }
+
+    /// Notes a problem at this place.
+    pub fn problem(&self, problems: &mut Problems, message: impl Into<String>) {
+        problems.add(&self.at, message);
+    }
+
+    /// Reads an object, key by key.
+    pub fn object(&self, problems: &mut Problems) -> Option<Object<'a>> {
+        let Value::Object(map) = self.value else {
+            return self.mismatch(problems, "an object");
+        };
+        Some(Object {
+            map,
+            at: self.at.clone(),
+            known: Vec::new(),
+        })
+    }
+
+    /// Reads a list.
+    pub fn list(&self, problems: &mut Problems) -> Option<Vec<Node<'a>>> {
+        let Value::Array(items) = self.value else {
+            return self.mismatch(problems, "a list");
+        };
+        let item = |(index, value)| Node {
+            value,
+            at: self.at.child(index),
+        };
+        Some(items.iter().enumerate().map(item).collect())
+    }
+
+    /// Reads one value, or a list of them.
+    pub fn one_or_many(&self) -> Vec<Node<'a>> {
+        if self.value.is_array() {
+            self.list(&mut Problems::default()).unwrap_or_default()
+        } else {
+            vec![self.clone()]
+        }
+    }
+
+    /// Reads a string.
+    pub fn string(&self, problems: &mut Problems) -> Option<&'a str> {
+        match self.value.as_str() {
+            Some(text) => Some(text),
+            None => self.mismatch(problems, "a string"),
+        }
+    }
+
+    /// Reads a string that says what `T` says it may.
+    pub fn parse<T: FromStr<Err: fmt::Display>>(&self, problems: &mut Problems) -> Option<T> {
+        match self.string(problems)?.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problem(problems, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Reads `true` or `false`.
+    pub fn boolean(&self, problems: &mut Problems) -> Option<bool> {
+        match self.value.as_bool() {
+            Some(value) => Some(value),
+            None => self.mismatch(problems, "true or false"),
+        }
+    }
+
+    /// Reads a whole number within `range`.
+    pub fn whole(
+        &self,
+        range: std::ops::RangeInclusive<u64>,
+        problems: &mut Problems,
+    ) -> Option<u64> {
+        match self.value.as_u64() {
+            Some(number) if range.contains(&number) => Some(number),
+            _ => {
+                let message = format!(
+                    "must be a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                );
+                self.problem(problems, message);
+                None
+            }
+        }
+    }
+
+    fn mismatch<T>(&self, problems: &mut Problems, wanted: &str) -> Option<T> {
+        let found = kind(self.value);
+        self.problem(problems, format!("must be {wanted}, but is {found}"));
+        None
+    }
+}
+
+/// An object under reading: what was not asked for by [`Object::finish`] is an unknown key.
+#[derive(Debug)]
+pub struct Object<'a> {
+    map: &'a Map<String, Value>,
+    /// Where the object stands.
+    pub at: Place,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Object<'a> {
+    /// The value under `key`, if there is one. A key whose value is `null` counts as absent.
+    pub fn optional(&mut self, key: &'static str) -> Option<Node<'a>> {
+        self.known.push(key);
+        let value = self.map.get(key).filter(|value| !value.is_null())?;
+        Some(Node {
+            value,
+            at: self.at.child(key),
+        })
+    }
+
+    /// The value under `key`; its absence is a problem.
+    pub fn required(&mut self, key: &'static str, problems: &mut Problems) -> Option<Node<'a>> {
+        let node = self.optional(key);
+        if node.is_none() {
+            problems.add(&self.at, format!("`{key}` is missing"));
+        }
+        node
+    }
+
+    /// Every entry, for an object whose keys are names.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> + use<'a> {
+        let at = self.at.clone();
+        self.map.iter().map(move |(key, value)| {
+            (
+                key.as_str(),
+                Node {
+                    value,
+                    at: at.child(key),
+                },
+            )
+        })
+    }
+
+    /// Refuses every key that was never asked for, with the nearest known one.
+    pub fn finish(self, problems: &mut Problems) {
+        for key in self
+            .map
+            .keys()
+            .filter(|key| !self.known.contains(&key.as_str()))
+        {
+            let hint = nearest(key, self.known.iter().copied()).map_or_else(
+                || format!("known here: {}", self.known.join(", ")),
+                |name| format!("did you mean `{name}`?"),
+            );
+            problems.add(&self.at.child(key), format!("unknown key; {hint}"));
+        }
+    }
+}
+
+/// The candidate that a writer of `word` most likely meant.
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    candidates
+        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's edit distance.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let substituted = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() => "a fractional number",
+        Value::Number(_) => "a whole number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_problem_is_reported_with_its_place() {
+        let document = json!({"a": 1, "colour": "red", "list": [true, "x"]});
+        let mut problems = Problems::default();
+        let mut object = Node::root(&document)
+            .object(&mut problems)
+            .expect("an object");
+        object.optional("color");
+        object.required("missing", &mut problems);
+        object
+            .optional("a")
+            .and_then(|node| node.string(&mut problems));
+        for item in object
+            .optional("list")
+            .and_then(|node| node.list(&mut problems))
+            .expect("a list")
+        {
+            item.boolean(&mut problems);
+        }
+        object.finish(&mut problems);
+        let found: Vec<String> = problems
+            .finish(Some(()))
+            .expect_err("problems")
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "(top level): `missing` is missing",
+                "a: must be a string, but is a whole number",
+                "list.1: must be true or false, but is a string",
+                "colour: unknown key; did you mean `color`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn pointers_are_escaped() {
+        assert_eq!(
+            Place::default()
+                .child("a/b")
+                .child("c~d")
+                .child(3)
+                .pointer(),
+            "/a~1b/c~0d/3"
+        );
+    }
+}

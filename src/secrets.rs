@@ -1,0 +1,1 @@
+//! Secret references and where they are resolved.

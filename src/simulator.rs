@@ -1,0 +1,1 @@
+//! A small, strict Zoho for tests and demos. It shares no types with the client.
