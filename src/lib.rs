@@ -6,6 +6,10 @@ pub mod mapping;
 
 pub mod update;
 
+pub mod plan;
+
+pub mod job;
+
 pub mod callback;
 
 pub mod aws;

@@ -1,0 +1,797 @@
+//! One update request on its way: its calls, what is known of each, and what is to be done next. Pure: no I/O, no clock.
+
+pub mod sqlite;
+pub mod state;
+pub mod store;
+pub mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use crate::plan::{Call, Limits, Plan, Target};
+use crate::update::{RecordId, Selector, UpdateRequest};
+pub use state::{CallStatus, JobStatus, NotAllowed, Signal, Tally};
+
+/// Per-record refusals that a job keeps in full; the others are only counted.
+pub const FAILURES_KEPT: usize = 1_000;
+
+/// How long after its submission a Zoho job may be unknown to Zoho before it counts as lost. Nothing documents such a
+/// gap; nothing rules it out either.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Sends after which a call that Zoho never answered properly is given up.
+const MAX_ATTEMPTS: u32 = 24;
+
+/// A job's id. The same delivery always yields the same id, so a redelivered webhook finds its job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(String);
+
+impl JobId {
+    /// The id of the `output`-th update request of a delivery; `scope` is the route, or the API.
+    pub fn derive(scope: &str, delivery_id: &str, output: usize) -> Self {
+        let mut hash = Sha256::new();
+        for part in [scope.as_bytes(), delivery_id.as_bytes()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.update((output as u64).to_be_bytes());
+        Self(format!("job_{}", hex::encode(&hash.finalize()[..16])))
+    }
+
+    /// An id as it came from outside; it need not name any job.
+    pub fn from_outside(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Why Zoho, or masshook on its behalf, said no: Zoho's own code and message, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Zoho's code, verbatim, or one of ours.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// What to do, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.code, self.message)?;
+        self.advice
+            .iter()
+            .try_for_each(|advice| write!(formatter, " ({advice})"))
+    }
+}
+
+/// A record that was not updated, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The record.
+    pub id: RecordId,
+    /// Zoho's code.
+    pub code: String,
+    /// Zoho's message.
+    pub message: String,
+}
+
+/// The counts that Zoho gives of one of its jobs. `failed + updated + not_updated = total`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Records in the job.
+    pub total: u64,
+    /// Records updated so far.
+    pub updated: u64,
+    /// Records not yet updated.
+    pub not_updated: u64,
+    /// Records refused.
+    pub failed: u64,
+}
+
+/// What is known of one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallState {
+    /// The call.
+    pub call: Call,
+    /// How far it is.
+    pub status: CallStatus,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// How often its Zoho job was asked for its status.
+    pub polls: u32,
+    /// The id of its Zoho job, once there is one.
+    pub zoho_job_id: Option<String>,
+    /// When Zoho took it.
+    pub submitted_at: Option<Timestamp>,
+    /// The last counts of its Zoho job.
+    pub progress: Option<Progress>,
+    /// Not before this moment is it to be sent or asked for again.
+    pub due_at: Option<Timestamp>,
+    /// The last thing that went wrong with it.
+    pub error: Option<Refusal>,
+}
+
+/// How far the forwarding of a job's status is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackStatus {
+    /// Not delivered yet.
+    Pending,
+    /// A receiver answered 2xx.
+    Delivered,
+    /// Given up.
+    Undeliverable,
+}
+
+/// The callback of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackState {
+    /// Where it goes.
+    pub url: Url,
+    /// How far it is.
+    pub status: CallbackStatus,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// The last thing that went wrong with it.
+    pub error: Option<String>,
+}
+
+/// What happened to a call, as [`Job::apply`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Zoho answered record by record: these were refused, all others of the call updated.
+    Settled(Vec<Failure>),
+    /// Zoho made a job of the call.
+    Accepted {
+        /// The id of Zoho's job.
+        zoho_job_id: String,
+    },
+    /// To be sent again later; why, and how long to wait at least.
+    Postponed {
+        /// The reason.
+        why: Refusal,
+        /// The wait.
+        wait: Duration,
+    },
+    /// Zoho's job is not finished, or did not answer; with its counts if it did.
+    Progressed(Option<Progress>),
+    /// Zoho's job has ended.
+    Ended {
+        /// Its last counts.
+        counts: Progress,
+        /// Whether Zoho says that it completed, rather than failed.
+        completed: bool,
+    },
+    /// Zoho does not know the job (yet).
+    Unknown,
+    /// Refused for good.
+    Refused(Refusal),
+}
+
+/// What a job needs next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Send these calls; they may go at once.
+    Submit(Vec<usize>),
+    /// Ask Zoho how this call's job is.
+    Poll(usize),
+    /// Nothing is due before this moment.
+    Wait(Timestamp),
+    /// Forward the status.
+    Notify,
+    /// Nothing, ever.
+    Nothing,
+}
+
+/// One update request on its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// The route that it came by; none for `POST /jobs` and direct invokes.
+    pub route: Option<String>,
+    /// The connection that it goes through.
+    pub connection: String,
+    /// What is to be done.
+    pub request: UpdateRequest,
+    /// Its calls, in the plan's order.
+    pub calls: Vec<CallState>,
+    /// Records that were refused, the first [`FAILURES_KEPT`] of them.
+    pub failures: Vec<Failure>,
+    /// Refusals beyond those.
+    pub failures_omitted: u64,
+    /// Every record that some call did not update.
+    pub failed_ids: BTreeSet<RecordId>,
+    /// Why the job could not do more than it did.
+    pub error: Option<Refusal>,
+    /// Where its status goes.
+    pub callback: Option<CallbackState>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its last call became final.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Records by their fate. `updated + failed + pending = total`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Records that the job is about; for a custom view, as Zoho last counted them.
+    pub total: u64,
+    /// Records on which every field was set.
+    pub updated: u64,
+    /// Records on which at least one field was refused.
+    pub failed: u64,
+    /// The others.
+    pub pending: u64,
+}
+
+impl Job {
+    /// A new job. Its plan is made here, once, so that a later version of the planner cannot confuse a job under way.
+    pub fn new(
+        id: JobId,
+        route: Option<String>,
+        connection: String,
+        request: UpdateRequest,
+        callback_url: Option<Url>,
+        now: Timestamp,
+    ) -> Self {
+        let call = |call| CallState {
+            call,
+            status: CallStatus::Pending,
+            attempts: 0,
+            polls: 0,
+            zoho_job_id: None,
+            submitted_at: None,
+            progress: None,
+            due_at: None,
+            error: None,
+        };
+        let callback = |url| CallbackState {
+            url,
+            status: CallbackStatus::Pending,
+            attempts: 0,
+            error: None,
+        };
+        Self {
+            id,
+            route,
+            connection,
+            calls: Plan::new(&request, &Limits::ZOHO)
+                .into_calls()
+                .into_iter()
+                .map(call)
+                .collect(),
+            request,
+            failures: Vec::new(),
+            failures_omitted: 0,
+            failed_ids: BTreeSet::new(),
+            error: None,
+            callback: callback_url.map(callback),
+            created_at: now,
+            finished_at: None,
+        }
+    }
+
+    /// How far the job is.
+    pub fn status(&self) -> JobStatus {
+        let touched = self.calls.iter().any(|call| call.attempts > 0);
+        JobStatus::of(self.calls.iter().map(|call| call.status), touched)
+    }
+
+    /// What the job needs next.
+    pub fn next(&self, now: Timestamp) -> Next {
+        let Some(group) = self
+            .calls
+            .iter()
+            .find(|call| !call.status.is_final())
+            .map(|call| call.call.group)
+        else {
+            return match &self.callback {
+                Some(callback) if callback.status == CallbackStatus::Pending => Next::Notify,
+                Some(_) | None => Next::Nothing,
+            };
+        };
+        let open = self
+            .calls
+            .iter()
+            .filter(|call| call.call.group == group && !call.status.is_final());
+        let (due, waiting): (Vec<_>, Vec<_>) =
+            open.partition(|call| call.due_at.is_none_or(|at| at <= now));
+        if let Some(call) = due.iter().find(|call| call.status == CallStatus::Submitted) {
+            return Next::Poll(call.call.seq);
+        }
+        if !due.is_empty() {
+            return Next::Submit(due.iter().map(|call| call.call.seq).collect());
+        }
+        waiting
+            .iter()
+            .filter_map(|call| call.due_at)
+            .min()
+            .map_or(Next::Nothing, Next::Wait)
+    }
+
+    /// A call by its number.
+    pub fn call(&self, seq: usize) -> Option<&CallState> {
+        self.calls.get(seq.checked_sub(1)?)
+    }
+
+    /// Notes that a call was sent, `attempts` times.
+    pub fn sent(&mut self, seq: usize, attempts: u32) {
+        if let Some(call) = seq
+            .checked_sub(1)
+            .and_then(|index| self.calls.get_mut(index))
+        {
+            call.attempts += attempts;
+        }
+    }
+
+    /// Takes in what happened to a call.
+    ///
+    /// # Errors
+    /// [`NotAllowed`] if that cannot happen to a call in its state; nothing is changed then.
+    pub fn apply(&mut self, seq: usize, event: Event, now: Timestamp) -> Result<(), NotAllowed> {
+        let Some(index) = seq.checked_sub(1).filter(|index| *index < self.calls.len()) else {
+            debug_assert!(false, "call {seq} is not of this job");
+            return Ok(());
+        };
+        let event = self.calls[index].settle_waiting(event, now);
+        let records = self.calls[index].call.ids(&self.request).len() as u64;
+        let signal = match &event {
+            Event::Settled(failures) => {
+                let failed: BTreeSet<RecordId> =
+                    failures.iter().map(|failure| failure.id).collect();
+                let failed = failed.len() as u64;
+                Signal::Settled(Tally::of(records.saturating_sub(failed), failed))
+            }
+            Event::Accepted { .. } => Signal::Accepted,
+            Event::Postponed { .. } => Signal::Postponed,
+            Event::Progressed(_) | Event::Unknown => Signal::Progressed,
+            Event::Ended { counts, completed } => {
+                let others = counts.failed + counts.not_updated + u64::from(!completed);
+                Signal::Ended(Tally::of(counts.updated, others))
+            }
+            Event::Refused(_) => Signal::Refused,
+        };
+        let call = &mut self.calls[index];
+        call.status = state::advance(call.status, signal)?;
+        call.due_at = None;
+        match event {
+            Event::Settled(failures) => failures.into_iter().for_each(|failure| self.fail(failure)),
+            Event::Accepted { zoho_job_id } => {
+                call.zoho_job_id = Some(zoho_job_id);
+                call.submitted_at = Some(now);
+                call.due_at = Some(later(now, poll_gap(0)));
+                call.error = None;
+            }
+            Event::Postponed { why, wait } => {
+                call.due_at = Some(later(now, wait));
+                call.error = Some(why);
+            }
+            Event::Progressed(counts) => {
+                call.progress = counts.or(call.progress);
+                call.polls += 1;
+                call.due_at = Some(later(now, poll_gap(call.polls)));
+            }
+            Event::Unknown => {
+                call.polls += 1;
+                call.due_at = Some(later(now, poll_gap(call.polls)));
+            }
+            Event::Ended { counts, .. } => {
+                call.progress = Some(counts);
+                call.polls += 1;
+                call.error = None;
+            }
+            Event::Refused(refusal) => {
+                call.error = Some(refusal.clone());
+                self.error.get_or_insert(refusal);
+                let ids: Vec<RecordId> = self.calls[index].call.ids(&self.request).to_vec();
+                self.failed_ids.extend(ids);
+            }
+        }
+        if self.finished_at.is_none() && self.status().is_final() {
+            self.finished_at = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Ends every call that is not yet sent: no call of this job can succeed now, for this one reason.
+    pub fn abandon(&mut self, refusal: &Refusal, now: Timestamp) {
+        let pending: Vec<usize> = self
+            .calls
+            .iter()
+            .filter(|call| call.status == CallStatus::Pending)
+            .map(|call| call.call.seq)
+            .collect();
+        for seq in pending {
+            let refused = self.apply(seq, Event::Refused(refusal.clone()), now);
+            debug_assert!(refused.is_ok(), "a pending call can always be refused");
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failed_ids.insert(failure.id);
+        if self.failures.len() < FAILURES_KEPT {
+            self.failures.push(failure);
+        } else {
+            self.failures_omitted += 1;
+        }
+    }
+
+    /// The job's records by their fate.
+    ///
+    /// Of named records every one is known. Of a custom view only Zoho's counts are, and with several field groups only
+    /// one count for each: `updated` is then the smallest and `failed` the largest, so that nothing is claimed that is
+    /// not so.
+    pub fn counts(&self) -> Counts {
+        match &self.request.selector {
+            Selector::Ids(ids) => {
+                let unanswered: BTreeMap<usize, Range<usize>> = self
+                    .calls
+                    .iter()
+                    .filter(|call| !call.status.is_final())
+                    .filter_map(|call| match &call.call.target {
+                        Target::Immediate(range) => Some((range.start, range.clone())),
+                        Target::Scheduled => None,
+                    })
+                    .collect();
+                let open = unanswered.into_values().flat_map(|range| &ids[range]);
+                let pending = open.filter(|id| !self.failed_ids.contains(id)).count() as u64;
+                let (total, failed) = (ids.len() as u64, self.failed_ids.len() as u64);
+                Counts {
+                    total,
+                    updated: total - failed - pending,
+                    failed,
+                    pending,
+                }
+            }
+            Selector::View { .. } => {
+                let of = |call: &CallState| call.progress.unwrap_or_default();
+                let total = self
+                    .calls
+                    .iter()
+                    .map(|call| of(call).total)
+                    .max()
+                    .unwrap_or_default();
+                let failed = self
+                    .calls
+                    .iter()
+                    .map(|call| of(call).failed)
+                    .max()
+                    .unwrap_or_default();
+                let updated = self
+                    .calls
+                    .iter()
+                    .map(|call| of(call).updated)
+                    .min()
+                    .unwrap_or_default();
+                let updated = updated.min(total - failed);
+                Counts {
+                    total,
+                    updated,
+                    failed,
+                    pending: total - updated - failed,
+                }
+            }
+        }
+    }
+}
+
+impl CallState {
+    /// Turns patience that has run out into a refusal.
+    fn settle_waiting(&self, event: Event, now: Timestamp) -> Event {
+        match event {
+            Event::Postponed { why, .. } if self.attempts >= MAX_ATTEMPTS => {
+                Event::Refused(Refusal {
+                    message: format!("given up after {} attempts: {}", self.attempts, why.message),
+                    ..why
+                })
+            }
+            Event::Unknown if self.submitted_at.is_none_or(|at| now > later(at, GRACE)) => {
+                Event::Refused(Refusal {
+                    code: "JOB_NOT_FOUND".to_owned(),
+                    message: "Zoho took the call and later did not know its job".to_owned(),
+                    advice: Some(
+                        "look at the records of the view: the update may have been made".to_owned(),
+                    ),
+                })
+            }
+            Event::Settled(_)
+            | Event::Accepted { .. }
+            | Event::Postponed { .. }
+            | Event::Progressed(_)
+            | Event::Ended { .. }
+            | Event::Unknown
+            | Event::Refused(_) => event,
+        }
+    }
+}
+
+/// The gap before the poll after `polls` polls: from one second, half as long again each time, to five minutes.
+fn poll_gap(polls: u32) -> Duration {
+    let steps = polls.min(15);
+    Duration::from_secs_f64(1.5_f64.powi(steps.cast_signed())).min(Duration::from_secs(300))
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    now.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn job(module: &str, fields: usize, ids: usize) -> Job {
+        let fields: serde_json::Map<String, Value> = (0..fields)
+            .map(|n| (format!("Field_{n}"), json!(n)))
+            .collect();
+        let ids: Vec<usize> = (1..=ids).collect();
+        let request = json!({"module": module, "fields": fields, "ids": ids});
+        let request = UpdateRequest::parse(&request).expect("a request");
+        let callback = "https://ops.example.com/zoho".parse().ok();
+        Job::new(
+            JobId::derive("r", "d", 1),
+            None,
+            "default".to_owned(),
+            request,
+            callback,
+            start(),
+        )
+    }
+
+    fn view() -> Job {
+        let request = json!({"module": "Leads", "fields": {"A": 1}, "cvid": "7"});
+        let request = UpdateRequest::parse(&request).expect("a request");
+        Job::new(
+            JobId::derive("r", "d", 1),
+            None,
+            "default".to_owned(),
+            request,
+            None,
+            start(),
+        )
+    }
+
+    fn start() -> Timestamp {
+        Timestamp::from_second(1_700_000_000).expect("a moment")
+    }
+
+    fn failure(id: u64) -> Failure {
+        let id = id.to_string().parse().expect("an id");
+        Failure {
+            id,
+            code: "INVALID_DATA".to_owned(),
+            message: "the id given seems to be invalid".to_owned(),
+        }
+    }
+
+    #[test]
+    fn ids_are_derived_without_ambiguity() {
+        assert_eq!(
+            JobId::derive("route", "delivery", 1),
+            JobId::derive("route", "delivery", 1)
+        );
+        assert_ne!(JobId::derive("ab", "c", 1), JobId::derive("a", "bc", 1));
+        assert_ne!(JobId::derive("ab", "c", 1), JobId::derive("ab", "c", 2));
+    }
+
+    #[test]
+    fn field_groups_run_one_after_the_other() {
+        let mut job = job("Contacts", 2, 1200);
+        assert_eq!(job.next(start()), Next::Submit(vec![1, 2, 3]));
+        for seq in 1..=3 {
+            job.sent(seq, 1);
+            job.apply(seq, Event::Settled(Vec::new()), start())
+                .expect("allowed");
+        }
+        assert_eq!(
+            job.counts(),
+            Counts {
+                total: 1200,
+                updated: 0,
+                failed: 0,
+                pending: 1200
+            }
+        );
+        assert_eq!(job.next(start()), Next::Submit(vec![4, 5, 6]));
+        for seq in 4..=6 {
+            job.apply(seq, Event::Settled(vec![]), start())
+                .expect("allowed");
+        }
+        assert_eq!(
+            job.counts(),
+            Counts {
+                total: 1200,
+                updated: 1200,
+                failed: 0,
+                pending: 0
+            }
+        );
+        assert_eq!(
+            (job.status(), job.next(start())),
+            (JobStatus::Succeeded, Next::Notify)
+        );
+    }
+
+    #[test]
+    fn a_scheduled_call_is_polled_until_it_ends() {
+        let mut job = view();
+        job.sent(1, 1);
+        job.apply(
+            1,
+            Event::Accepted {
+                zoho_job_id: "9".to_owned(),
+            },
+            start(),
+        )
+        .expect("allowed");
+        let Next::Wait(first) = job.next(start()) else {
+            panic!("waits")
+        };
+        assert_eq!(job.next(first), Next::Poll(1));
+        job.apply(1, Event::Unknown, first)
+            .expect("a young job may be unknown");
+        let Next::Wait(second) = job.next(first) else {
+            panic!("waits")
+        };
+        assert!(second > first);
+        let counts = Progress {
+            total: 50,
+            updated: 49,
+            not_updated: 0,
+            failed: 1,
+        };
+        job.apply(
+            1,
+            Event::Ended {
+                counts,
+                completed: true,
+            },
+            second,
+        )
+        .expect("allowed");
+        assert_eq!(job.status(), JobStatus::PartiallySucceeded);
+        assert_eq!(
+            job.counts(),
+            Counts {
+                total: 50,
+                updated: 49,
+                failed: 1,
+                pending: 0
+            }
+        );
+        assert_eq!(job.finished_at, Some(second));
+    }
+
+    #[test]
+    fn a_zoho_job_that_is_gone_is_lost_after_a_grace() {
+        let mut job = view();
+        job.sent(1, 1);
+        job.apply(
+            1,
+            Event::Accepted {
+                zoho_job_id: "9".to_owned(),
+            },
+            start(),
+        )
+        .expect("allowed");
+        job.apply(1, Event::Unknown, later(start(), Duration::from_secs(61)))
+            .expect("allowed");
+        assert_eq!(job.status(), JobStatus::Failed);
+        assert_eq!(
+            job.error.map(|error| error.code),
+            Some("JOB_NOT_FOUND".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_failed_zoho_job_without_counts_is_failed() {
+        let mut job = view();
+        job.sent(1, 1);
+        job.apply(
+            1,
+            Event::Accepted {
+                zoho_job_id: "9".to_owned(),
+            },
+            start(),
+        )
+        .expect("allowed");
+        job.apply(
+            1,
+            Event::Ended {
+                counts: Progress::default(),
+                completed: false,
+            },
+            start(),
+        )
+        .expect("allowed");
+        assert_eq!(job.status(), JobStatus::Failed);
+    }
+
+    #[test]
+    fn patience_ends() {
+        let mut job = view();
+        let why = Refusal {
+            code: "TOO_MANY_REQUESTS".to_owned(),
+            message: "later".to_owned(),
+            advice: None,
+        };
+        let postponed = Event::Postponed {
+            why,
+            wait: Duration::from_secs(30),
+        };
+        job.sent(1, MAX_ATTEMPTS - 1);
+        job.apply(1, postponed.clone(), start()).expect("allowed");
+        assert_eq!(
+            job.next(start()),
+            Next::Wait(later(start(), Duration::from_secs(30)))
+        );
+        job.sent(1, 1);
+        job.apply(1, postponed, start()).expect("allowed");
+        assert_eq!(job.status(), JobStatus::Failed);
+    }
+
+    #[test]
+    fn a_final_call_takes_nothing_more() {
+        let mut job = job("Leads", 1, 1);
+        job.sent(1, 1);
+        job.apply(1, Event::Settled(Vec::new()), start())
+            .expect("allowed");
+        let before = job.clone();
+        assert!(
+            job.apply(1, Event::Settled(vec![failure(1)]), start())
+                .is_err()
+        );
+        assert_eq!(job, before);
+    }
+
+    proptest! {
+        #[test]
+        fn counts_always_add_up(
+            fields in 1_usize..4, ids in 1_usize..1600,
+            outcomes in prop::collection::vec((0..3_u8, prop::collection::vec(1_u64..1600, 0..5)), 1..14),
+        ) {
+            let mut job = job("Leads", fields, ids);
+            for (index, (outcome, bad)) in outcomes.into_iter().enumerate() {
+                let seq = index % job.calls.len() + 1;
+                let own: Vec<u64> = job.calls[seq - 1].call.ids(&job.request).iter()
+                    .filter_map(|id| id.to_string().parse().ok()).collect();
+                let bad = bad.into_iter().filter(|id| own.contains(id)).map(failure).collect();
+                let event = match outcome {
+                    0 => Event::Settled(bad),
+                    1 => Event::Refused(Refusal { code: "X".to_owned(), message: String::new(), advice: None }),
+                    _ => continue,
+                };
+                job.sent(seq, 1);
+                let _ = job.apply(seq, event, start());
+                let counts = job.counts();
+                prop_assert_eq!(counts.total, ids as u64);
+                prop_assert_eq!(counts.updated + counts.failed + counts.pending, counts.total);
+                if job.status().is_final() {
+                    prop_assert_eq!(counts.pending, 0);
+                }
+            }
+        }
+    }
+}

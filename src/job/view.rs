@@ -1,0 +1,145 @@
+//! A job as others see it: in `GET /jobs/{id}`, in the answer to a webhook, and in callbacks. This is a contract; the
+//! stored shape is not.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{CallStatus, CallbackStatus, Counts, Failure, Job, JobStatus, Refusal};
+use crate::plan::Target;
+
+/// Failures that a view shows; receivers of callbacks expect bodies of some 20 kB.
+const FAILURES_SHOWN: usize = 100;
+
+/// A job's JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobView {
+    /// The job's id.
+    pub id: String,
+    /// The route that it came by.
+    pub route: Option<String>,
+    /// What the caller wanted back.
+    pub reference: Option<Value>,
+    /// The module.
+    pub module: String,
+    /// How far it is.
+    pub status: JobStatus,
+    /// Its records by their fate.
+    pub counts: Counts,
+    /// Its calls.
+    pub calls: Vec<CallView>,
+    /// Records that were not updated, and why.
+    pub failures: Vec<Failure>,
+    /// Failures that are not listed.
+    pub failures_omitted: u64,
+    /// Why it could not do more.
+    pub error: Option<Refusal>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How far the forwarding is; not part of the callback itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackView>,
+}
+
+/// A call's JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallView {
+    /// Its number.
+    pub seq: usize,
+    /// `immediate` or `scheduled`.
+    pub kind: Kind,
+    /// The fields that it sets.
+    pub fields: Vec<String>,
+    /// Its records; for a custom view, as far as Zoho has counted them.
+    pub records: u64,
+    /// The id of its Zoho job.
+    pub zoho_job_id: Option<String>,
+    /// How far it is.
+    pub status: CallStatus,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// The last thing that went wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Refusal>,
+}
+
+/// How Zoho answers a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// At once, record by record.
+    Immediate,
+    /// With a job that has to be tracked.
+    Scheduled,
+}
+
+/// A callback's JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallbackView {
+    /// How far it is.
+    pub status: CallbackStatus,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// The last thing that went wrong with it.
+    pub error: Option<String>,
+}
+
+impl JobView {
+    /// The job as `GET /jobs/{id}` shows it.
+    pub fn of(job: &Job) -> Self {
+        let callback = job.callback.as_ref().map(|callback| CallbackView {
+            status: callback.status,
+            attempts: callback.attempts,
+            error: callback.error.clone(),
+        });
+        Self {
+            callback,
+            ..Self::in_callback(job)
+        }
+    }
+
+    /// The job as a callback carries it.
+    pub fn in_callback(job: &Job) -> Self {
+        let shown = job.failures.len().min(FAILURES_SHOWN);
+        Self {
+            id: job.id.to_string(),
+            route: job.route.clone(),
+            reference: job.request.reference.clone(),
+            module: job.request.module.to_string(),
+            status: job.status(),
+            counts: job.counts(),
+            calls: job
+                .calls
+                .iter()
+                .map(|call| CallView::of(call, job))
+                .collect(),
+            failures: job.failures[..shown].to_vec(),
+            failures_omitted: job.failures_omitted + (job.failures.len() - shown) as u64,
+            error: job.error.clone(),
+            created_at: job.created_at,
+            finished_at: job.finished_at,
+            callback: None,
+        }
+    }
+}
+
+impl CallView {
+    fn of(state: &super::CallState, job: &Job) -> Self {
+        let (kind, records) = match &state.call.target {
+            Target::Immediate(_) => (Kind::Immediate, state.call.ids(&job.request).len() as u64),
+            Target::Scheduled => (Kind::Scheduled, state.progress.unwrap_or_default().total),
+        };
+        Self {
+            seq: state.call.seq,
+            kind,
+            fields: state.call.fields.iter().map(ToString::to_string).collect(),
+            records,
+            zoho_job_id: state.zoho_job_id.clone(),
+            status: state.status,
+            attempts: state.attempts,
+            error: state.error.clone(),
+        }
+    }
+}
