@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+pub use crate::outcome::{Failure, Progress, Refusal};
 use crate::plan::{Call, Limits, Plan, Target};
 use crate::update::{RecordId, Selector, UpdateRequest};
 pub use state::{CallStatus, JobStatus, NotAllowed, Signal, Tally};
@@ -61,51 +62,6 @@ impl fmt::Display for JobId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
-}
-
-/// Why Zoho, or masshook on its behalf, said no: Zoho's own code and message, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// Zoho's code, verbatim, or one of ours.
-    pub code: String,
-    /// What happened.
-    pub message: String,
-    /// What to do, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub advice: Option<String>,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.code, self.message)?;
-        self.advice
-            .iter()
-            .try_for_each(|advice| write!(formatter, " ({advice})"))
-    }
-}
-
-/// A record that was not updated, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// The record.
-    pub id: RecordId,
-    /// Zoho's code.
-    pub code: String,
-    /// Zoho's message.
-    pub message: String,
-}
-
-/// The counts that Zoho gives of one of its jobs. `failed + updated + not_updated = total`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Records in the job.
-    pub total: u64,
-    /// Records updated so far.
-    pub updated: u64,
-    /// Records not yet updated.
-    pub not_updated: u64,
-    /// Records refused.
-    pub failed: u64,
 }
 
 /// What is known of one call.

@@ -10,6 +10,12 @@ pub mod plan;
 
 pub mod job;
 
+pub mod zoho;
+
+pub mod outcome;
+
+pub mod retry;
+
 pub mod callback;
 
 pub mod aws;

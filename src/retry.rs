@@ -1,0 +1,94 @@
+//! When to try again. Policies are constants, the decision is pure, and the waiting is done by the caller.
+
+use std::time::Duration;
+
+/// How often and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Tries in all.
+    pub attempts: u32,
+    /// The longest first wait.
+    pub base: Duration,
+    /// The longest wait.
+    pub cap: Duration,
+}
+
+impl Policy {
+    /// The wait after `failed` tries, or none when it is time to give up: full jitter below an exponential ceiling
+    /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>), and never less than what the far
+    /// side asked for, unless that is more than the cap. `random` is from 0 to 1.
+    pub fn wait(&self, failed: u32, asked: Option<Duration>, random: f64) -> Option<Duration> {
+        if failed >= self.attempts || asked.is_some_and(|asked| asked > self.cap) {
+            return None;
+        }
+        let ceiling = self
+            .base
+            .saturating_mul(1_u32 << failed.saturating_sub(1).min(20))
+            .min(self.cap);
+        let jittered = ceiling.mul_f64(random.clamp(0.0, 1.0));
+        Some(jittered.max(asked.unwrap_or_default()))
+    }
+}
+
+/// Reads a `Retry-After` header: seconds, or a date.
+pub fn retry_after(header: &str, now: jiff::Timestamp) -> Option<Duration> {
+    let header = header.trim();
+    if let Ok(seconds) = header.parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    let at = jiff::fmt::rfc2822::parse(header).ok()?.timestamp();
+    Duration::try_from(at.duration_since(now)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const POLICY: Policy = Policy {
+        attempts: 4,
+        base: Duration::from_millis(500),
+        cap: Duration::from_secs(8),
+    };
+
+    #[test]
+    fn a_hint_is_heard_unless_it_is_too_long() {
+        let asked = |seconds| POLICY.wait(1, Some(Duration::from_secs(seconds)), 0.0);
+        assert_eq!(asked(3), Some(Duration::from_secs(3)));
+        assert_eq!(
+            asked(9),
+            None,
+            "somebody with more time has to wait that long"
+        );
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let now = "2026-01-02T03:04:05Z".parse().expect("a moment");
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(
+            retry_after("Fri, 02 Jan 2026 03:05:05 GMT", now),
+            Some(Duration::from_secs(60))
+        );
+        assert_eq!(
+            retry_after("Fri, 02 Jan 2026 03:00:05 GMT", now),
+            None,
+            "a moment that has passed"
+        );
+        assert_eq!(retry_after("soon", now), None);
+    }
+
+    proptest! {
+        #[test]
+        fn waits_stay_below_the_ceiling_and_end(failed in 1_u32..60, random in 0.0_f64..=1.0) {
+            match POLICY.wait(failed, None, random) {
+                Some(wait) => {
+                    prop_assert!(failed < POLICY.attempts);
+                    prop_assert!(wait <= POLICY.cap);
+                    prop_assert!(wait <= POLICY.base * 2_u32.pow(failed - 1));
+                }
+                None => prop_assert!(failed >= POLICY.attempts),
+            }
+        }
+    }
+}

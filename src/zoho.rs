@@ -1,0 +1,5 @@
+//! tmp
+
+pub mod answer;
+pub mod data_center;
+pub mod token;

@@ -1,0 +1,564 @@
+//! What Zoho's answers mean. Pure. An answer is judged by its entries and codes, never by its HTTP status alone: a 202
+//! may be a refusal, a 200 and a 207 may contain refusals, a 400 may contain only per-record ones.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::outcome::{Failure, Progress, Refusal};
+use crate::update::RecordId;
+
+/// How long to leave a custom view alone that another mass update is running on.
+const VIEW_BUSY: Duration = Duration::from_secs(30);
+
+/// An answer as it came over the wire.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: &'a [u8],
+    /// What a `Retry-After` header asked for.
+    pub retry_after: Option<Duration>,
+}
+
+/// What went wrong, by what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The access token is not valid (any more).
+    InvalidToken,
+    /// Not now: throttled, broken, or busy. Zoho may have said how long to wait.
+    Later(Refusal, Option<Duration>),
+    /// Never, for this call.
+    Refused(Refusal),
+    /// Never, for any call of this job: scope, permission, module.
+    Denied(Refusal),
+}
+
+/// The meaning of an answer to a mass-update POST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// The records were updated but for these.
+    Settled(Vec<Failure>),
+    /// Zoho made a job of it.
+    Accepted {
+        /// The job's id.
+        zoho_job_id: String,
+    },
+}
+
+/// The meaning of an answer to a status GET.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tracked {
+    /// Not finished.
+    Running(Progress),
+    /// Finished.
+    Ended {
+        /// The last counts.
+        counts: Progress,
+        /// Whether it completed, rather than failed.
+        completed: bool,
+    },
+    /// Zoho does not know the job.
+    Unknown,
+}
+
+/// Judges the answer to a mass-update POST that named `ids`, or none for a custom view.
+///
+/// # Errors
+/// [`Trouble`], where nothing (or nothing certain) was updated.
+pub fn update(raw: &Raw<'_>, ids: &[RecordId]) -> Result<Update, Trouble> {
+    let Entries { list, top_level } = entries(raw)?;
+    match list.first() {
+        Some(entry) if top_level => Err(entry.trouble(raw)),
+        Some(entry) if ids.is_empty() => scheduled(raw, entry),
+        Some(_) => immediate(raw, &list, ids),
+        None => Err(unreadable(raw)),
+    }
+}
+
+fn scheduled(raw: &Raw<'_>, entry: &Entry) -> Result<Update, Trouble> {
+    if !entry.success {
+        return Err(entry.trouble(raw));
+    }
+    let zoho_job_id = entry.text("job_id").ok_or_else(|| unreadable(raw))?;
+    Ok(Update::Accepted { zoho_job_id })
+}
+
+fn immediate(raw: &Raw<'_>, entries: &[Entry], ids: &[RecordId]) -> Result<Update, Trouble> {
+    let by_id: HashMap<String, RecordId> = ids.iter().map(|id| (id.to_string(), *id)).collect();
+    let in_order = entries.len() == ids.len();
+    let mut failures: HashMap<RecordId, Failure> = HashMap::new();
+    let mut answered = Vec::with_capacity(ids.len());
+    for (index, entry) in entries.iter().enumerate() {
+        let named = entry.text("id").and_then(|id| by_id.get(&id).copied());
+        // A refusal of the whole call is one entry that names no record of ours. With a single id it cannot be told
+        // apart by its place, only by what it names.
+        let positional = if in_order && ids.len() > 1 {
+            ids.get(index).copied()
+        } else {
+            None
+        };
+        match named.or(positional) {
+            Some(id) => {
+                answered.push(id);
+                if !entry.success {
+                    failures.insert(id, entry.failure(id));
+                }
+            }
+            None if entry.success && in_order => answered.extend(ids.get(index)),
+            None if entry.success => {}
+            None => return Err(entry.trouble(raw)),
+        }
+    }
+    if answered.is_empty() {
+        return Err(unreadable(raw));
+    }
+    // Entries that all say the same transient thing are no verdict on the records.
+    if let Some(entry) = entries.first()
+        && failures.len() == ids.len()
+        && let Trouble::Later(..) | Trouble::InvalidToken = entry.trouble(raw)
+    {
+        return Err(entry.trouble(raw));
+    }
+    let answered: std::collections::HashSet<RecordId> = answered.into_iter().collect();
+    let silent = |id: &RecordId| Failure {
+        id: *id,
+        code: "NOT_ANSWERED".to_owned(),
+        message: "Zoho's answer does not mention this record".to_owned(),
+    };
+    let in_request_order = ids.iter().filter_map(|id| {
+        failures
+            .remove(id)
+            .or_else(|| (!answered.contains(id)).then(|| silent(id)))
+    });
+    Ok(Update::Settled(in_request_order.collect()))
+}
+
+/// Judges the answer to a status GET.
+///
+/// # Errors
+/// [`Trouble`], where nothing was learnt of the job.
+pub fn tracked(raw: &Raw<'_>) -> Result<Tracked, Trouble> {
+    // Unknown jobs: 404 with an empty body (v3 to v7 pages), 400 naming `job_id` (2026 specification), and Zoho's
+    // general "nothing here", 204.
+    if raw.status == 204 {
+        return Ok(Tracked::Unknown);
+    }
+    let document: Value = match parse(raw) {
+        Ok(document) => document,
+        Err(_) if raw.status == 404 => return Ok(Tracked::Unknown),
+        Err(trouble) => return Err(trouble),
+    };
+    let item = match &document["data"] {
+        Value::Array(items) => items.first().cloned().unwrap_or_default(),
+        other => other.clone(),
+    };
+    if let Some(status) = key(&item, "status")
+        .and_then(Value::as_str)
+        .filter(|_| key(&item, "total_count").is_some())
+    {
+        let count = |name| key(&item, name).and_then(Value::as_u64).unwrap_or_default();
+        let counts = Progress {
+            total: count("total_count"),
+            updated: count("updated_count"),
+            not_updated: count("not_updated_count"),
+            failed: count("failed_count"),
+        };
+        return Ok(match status.to_ascii_uppercase().as_str() {
+            "COMPLETED" => Tracked::Ended {
+                counts,
+                completed: true,
+            },
+            "FAILED" => Tracked::Ended {
+                counts,
+                completed: false,
+            },
+            // SCHEDULED, QUEUED, RUNNING, SUSPENDED, and whatever Zoho may add: only a known end is an end.
+            _ => Tracked::Running(counts),
+        });
+    }
+    let Some(entry) = entries(raw)?.list.into_iter().next() else {
+        return Err(unreadable(raw));
+    };
+    let unknown_job = entry.code == "NOT_FOUND"
+        || (entry.code == "INVALID_DATA" && entry.text("param_name").as_deref() == Some("job_id"));
+    if unknown_job {
+        Ok(Tracked::Unknown)
+    } else {
+        Err(entry.trouble(raw))
+    }
+}
+
+/// One `{code, details, message, status}`.
+#[derive(Debug)]
+struct Entry {
+    code: String,
+    message: String,
+    details: Value,
+    success: bool,
+}
+
+impl Entry {
+    fn read(value: &Value) -> Option<Self> {
+        let code = value.get("code")?.as_str()?.to_owned();
+        let status = value
+            .get("status")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        Some(Self {
+            success: status.eq_ignore_ascii_case("success")
+                || (status.is_empty() && code == "SUCCESS"),
+            message: value
+                .get("message")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            details: value.get("details").cloned().unwrap_or_default(),
+            code,
+        })
+    }
+
+    /// A detail that is an id or a name: a string, or a whole number.
+    fn text(&self, name: &str) -> Option<String> {
+        match self.details.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) if number.is_u64() => Some(number.to_string()),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => None,
+        }
+    }
+
+    fn failure(&self, id: RecordId) -> Failure {
+        Failure {
+            id,
+            code: self.code.clone(),
+            message: self.message.clone(),
+        }
+    }
+
+    fn refusal(&self) -> Refusal {
+        let mut message = self.message.clone();
+        if let Some(field) = self.text("api_name") {
+            message = format!("{message} (`{field}`)");
+        }
+        Refusal {
+            code: self.code.clone(),
+            message,
+            advice: advice(&self.code).map(str::to_owned),
+        }
+    }
+
+    fn trouble(&self, raw: &Raw<'_>) -> Trouble {
+        let asked = self
+            .details
+            .get("retry_after")
+            .and_then(Value::as_u64)
+            .map(Duration::from_secs);
+        let asked = asked.or(raw.retry_after);
+        match self.code.as_str() {
+            "INVALID_TOKEN" | "INVALID_OAUTHTOKEN" | "AUTHENTICATION_FAILURE" => Trouble::InvalidToken,
+            "ALREADY_SCHEDULED" => Trouble::Later(self.refusal(), Some(asked.unwrap_or(VIEW_BUSY))),
+            "TOO_MANY_REQUESTS" | "RATE_LIMIT_EXCEEDED" | "INTERNAL_ERROR" | "SERVICE_UNAVAILABLE" => {
+                Trouble::Later(self.refusal(), asked)
+            }
+            _ if raw.status == 429 || raw.status >= 500 => Trouble::Later(self.refusal(), asked),
+            "OAUTH_SCOPE_MISMATCH" | "INVALID_MODULE" | "NOT_SUPPORTED" | "FEATURE_NOT_SUPPORTED"
+            | "INVALID_URL_PATTERN" | "API_NOT_SUPPORTED" | "INVALID_HOST" | "AUTHORIZATION_FAILED" => {
+                Trouble::Denied(self.refusal())
+            }
+            "NO_PERMISSION" if self.details.get("permissions").is_some() => Trouble::Denied(Refusal {
+                advice: Some("switch on \"Zoho CRM API Access\" in the profile of the user who made the token".to_owned()),
+                ..self.refusal()
+            }),
+            _ => Trouble::Refused(self.refusal()),
+        }
+    }
+}
+
+/// What to do about a code, where that is known.
+fn advice(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "OAUTH_SCOPE_MISMATCH" => {
+            "make a new refresh token with the scopes ZohoCRM.mass_update.UPDATE and ZohoCRM.mass_update.READ"
+        }
+        "INVALID_MODULE" => {
+            "module names are API names and case-sensitive: see Setup > Developer Space > APIs in the CRM"
+        }
+        "NOT_SUPPORTED" | "FEATURE_NOT_SUPPORTED" => {
+            "Zoho offers no mass update for this module or edition"
+        }
+        "AUTHORIZATION_FAILED" => {
+            "the user who made the token may not schedule mass updates: change the profile's rights"
+        }
+        "NO_PERMISSION" => "the user who made the token may not edit this field, view or record",
+        "ALREADY_SCHEDULED" => {
+            "another mass update is running on this custom view; this one waits for it"
+        }
+        "NO_RECORDS_FOUND" => "the custom view is empty for the user who made the token",
+        "LIMIT_EXCEEDED" => "a custom view of a mass update may hold 50,000 records; narrow it",
+        "MANDATORY_NOT_FOUND" => "this is a defect of masshook: please report it",
+        "INVALID_HOST" | "API_NOT_SUPPORTED" | "INVALID_URL_PATTERN" => {
+            "check `data_center` and `api_url` of the connection"
+        }
+        _ => return None,
+    })
+}
+
+/// The entries of an answer, from any of Zoho's three envelopes.
+struct Entries {
+    list: Vec<Entry>,
+    /// Whether the answer is one entry about the whole call, outside `data`.
+    top_level: bool,
+}
+
+fn entries(raw: &Raw<'_>) -> Result<Entries, Trouble> {
+    let document = parse(raw)?;
+    let list = match &document["data"] {
+        Value::Array(items) => items.iter().map(Entry::read).collect(),
+        Value::Object(_) => Entry::read(&document["data"]).map(|entry| vec![entry]),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            Entry::read(&document).map(|entry| vec![entry])
+        }
+    };
+    let top_level = document.get("data").is_none();
+    list.map(|list| Entries { list, top_level })
+        .ok_or_else(|| unreadable(raw))
+}
+
+fn parse(raw: &Raw<'_>) -> Result<Value, Trouble> {
+    serde_json::from_slice(raw.body).map_err(|_| unreadable(raw))
+}
+
+/// An answer that says nothing in Zoho's JSON: a gateway's page, an empty body.
+fn unreadable(raw: &Raw<'_>) -> Trouble {
+    let refusal = |message: String| Refusal {
+        code: format!("HTTP_{}", raw.status),
+        message,
+        advice: None,
+    };
+    match raw.status {
+        401 => Trouble::InvalidToken,
+        429 => Trouble::Later(refusal("Zoho throttles".to_owned()), raw.retry_after),
+        // A 2xx without a readable verdict may or may not have updated anything; setting the same values again is
+        // harmless, claiming success is not.
+        200..=299 => Trouble::Later(
+            refusal("Zoho's answer cannot be read".to_owned()),
+            raw.retry_after,
+        ),
+        300..=399 => Trouble::Denied(Refusal {
+            advice: Some("check `data_center` and `api_url` of the connection".to_owned()),
+            ..refusal("Zoho's API host answers with a redirect".to_owned())
+        }),
+        500.. => Trouble::Later(refusal("Zoho is out of order".to_owned()), raw.retry_after),
+        _ => Trouble::Refused(refusal("Zoho refused without a reason".to_owned())),
+    }
+}
+
+/// A key of the status answer, whose case Zoho's APIs do not agree on.
+fn key<'a>(item: &'a Value, name: &str) -> Option<&'a Value> {
+    item.as_object()?
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn raw(status: u16, body: &str) -> Raw<'_> {
+        Raw {
+            status,
+            body: body.as_bytes(),
+            retry_after: None,
+        }
+    }
+
+    fn ids(ids: &[u64]) -> Vec<RecordId> {
+        ids.iter()
+            .map(|id| id.to_string().parse().expect("an id"))
+            .collect()
+    }
+
+    const BOTH: &str = r#"{"data":[
+        {"code":"SUCCESS","details":{"id":"11"},"message":"record updated","status":"success"},
+        {"code":"INVALID_DATA","details":{"id":"12"},"message":"the id given seems to be invalid","status":"error"}]}"#;
+
+    #[test]
+    fn a_mixed_answer_is_the_same_under_every_status() {
+        for status in [200, 207, 400] {
+            let Ok(Update::Settled(failures)) = update(&raw(status, BOTH), &ids(&[11, 12])) else {
+                panic!("{status}")
+            };
+            assert_eq!(failures.len(), 1);
+            assert_eq!(
+                (
+                    failures[0].id.to_string().as_str(),
+                    failures[0].code.as_str()
+                ),
+                ("12", "INVALID_DATA")
+            );
+        }
+    }
+
+    #[test]
+    fn a_202_can_be_a_refusal_in_every_envelope() {
+        let error = r#"{"code":"ALREADY_SCHEDULED","details":{"api_name":"cvid"},"message":"running","status":"error"}"#;
+        for body in [
+            error.to_owned(),
+            format!(r#"{{"data":[{error}]}}"#),
+            format!(r#"{{"data":{error}}}"#),
+        ] {
+            for status in [202, 400] {
+                let answer = update(&raw(status, &body), &[]);
+                assert!(
+                    matches!(answer, Err(Trouble::Later(_, Some(VIEW_BUSY)))),
+                    "{status} {body}: {answer:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_scheduled_job_is_found_in_both_envelopes() {
+        let entry = r#"{"code":"SUCCESS","details":{"job_id":"554023000000506003"},"message":"ok","status":"success"}"#;
+        for body in [
+            format!(r#"{{"data":[{entry}]}}"#),
+            format!(r#"{{"data":{entry}}}"#),
+        ] {
+            assert_eq!(
+                update(&raw(200, &body), &[]),
+                Ok(Update::Accepted {
+                    zoho_job_id: "554023000000506003".to_owned()
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_the_whole_call_is_not_blamed_on_records() {
+        let body = r#"{"data":[{"code":"INVALID_DATA","details":{"api_name":"Pipeline","id":"99"},
+            "message":"picklist not found in record layout","status":"error"}]}"#;
+        for ids in [ids(&[11]), ids(&[11, 12, 13])] {
+            let answer = update(&raw(400, body), &ids);
+            assert!(
+                matches!(&answer, Err(Trouble::Refused(why)) if why.message.contains("`Pipeline`")),
+                "{answer:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn records_that_zoho_does_not_mention_are_not_claimed() {
+        let body = r#"{"data":[{"code":"SUCCESS","details":{"id":"12"},"message":"record updated","status":"success"}]}"#;
+        let Ok(Update::Settled(failures)) = update(&raw(200, body), &ids(&[11, 12, 13])) else {
+            panic!("settled")
+        };
+        let silent: Vec<_> = failures
+            .iter()
+            .map(|failure| (failure.id.to_string(), failure.code.as_str()))
+            .collect();
+        assert_eq!(
+            silent,
+            [
+                ("11".to_owned(), "NOT_ANSWERED"),
+                ("13".to_owned(), "NOT_ANSWERED")
+            ]
+        );
+    }
+
+    #[test]
+    fn pages_and_silence_are_judged_by_status() {
+        let page = "<html><body><h1>502 Bad Gateway</h1></body></html>";
+        let of = |status, body| update(&raw(status, body), &ids(&[11]));
+        assert!(matches!(of(502, page), Err(Trouble::Later(..))));
+        assert!(matches!(of(200, page), Err(Trouble::Later(..))));
+        assert!(matches!(of(204, ""), Err(Trouble::Later(..))));
+        assert!(matches!(of(429, ""), Err(Trouble::Later(..))));
+        assert!(matches!(of(401, page), Err(Trouble::InvalidToken)));
+        assert!(matches!(of(301, page), Err(Trouble::Denied(_))));
+        assert!(matches!(of(403, page), Err(Trouble::Refused(_))));
+    }
+
+    #[test]
+    fn throttles_are_heard_in_all_their_forms() {
+        let body = r#"{"code":"TOO_MANY_REQUESTS","message":"Rate limit exceeded.","status":"error","details":{"retry_after":60}}"#;
+        let answer = update(&raw(429, body), &ids(&[11]));
+        assert!(
+            matches!(answer, Err(Trouble::Later(_, Some(wait))) if wait == Duration::from_secs(60))
+        );
+        let header = Raw {
+            retry_after: Some(Duration::from_secs(7)),
+            ..raw(429, "")
+        };
+        assert!(
+            matches!(update(&header, &ids(&[11])), Err(Trouble::Later(_, Some(wait))) if wait.as_secs() == 7)
+        );
+    }
+
+    #[test]
+    fn a_job_is_tracked_to_its_known_end_only() {
+        let body = |status: &str| {
+            format!(
+                r#"{{"data":[{{"Status":"{status}","Failed_Count":1,"Updated_Count":30,"Not_Updated_Count":19,"Total_Count":50}}]}}"#
+            )
+        };
+        let counts = Progress {
+            total: 50,
+            updated: 30,
+            not_updated: 19,
+            failed: 1,
+        };
+        for running in ["SCHEDULED", "QUEUED", "RUNNING", "SUSPENDED", "in progress"] {
+            assert_eq!(
+                tracked(&raw(200, &body(running))),
+                Ok(Tracked::Running(counts)),
+                "{running}"
+            );
+        }
+        assert_eq!(
+            tracked(&raw(200, &body("completed"))),
+            Ok(Tracked::Ended {
+                counts,
+                completed: true
+            })
+        );
+        assert_eq!(
+            tracked(&raw(200, &body("FAILED"))),
+            Ok(Tracked::Ended {
+                counts,
+                completed: false
+            })
+        );
+    }
+
+    #[test]
+    fn an_unknown_job_is_unknown_in_every_form() {
+        let new = r#"{"code":"INVALID_DATA","details":{"param_name":"job_id"},"message":"The jobid given seems to be invalid","status":"error"}"#;
+        let old = r#"{"code":"NOT_FOUND","details":{},"message":"","status":"error"}"#;
+        for (status, body) in [(204, ""), (404, ""), (404, old)] {
+            assert_eq!(
+                tracked(&raw(status, body)),
+                Ok(Tracked::Unknown),
+                "{status} {body}"
+            );
+        }
+        // This one comes as a top-level error.
+        assert_eq!(tracked(&raw(400, new)), Ok(Tracked::Unknown));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_the_judge_panic_or_claim_more_than_it_says(status in 100_u16..600, body in "\\PC{0,80}") {
+            let ids = ids(&[11, 12]);
+            prop_assert!(!matches!(update(&raw(status, &body), &ids), Ok(Update::Settled(failures)) if failures.is_empty()));
+            let _ = tracked(&raw(status, &body));
+        }
+    }
+}

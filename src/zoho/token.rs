@@ -1,0 +1,337 @@
+//! Access tokens: how one is asked for, and what the accounts server's answers mean.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::data_center::{ApiBase, ForeignApiDomain};
+use crate::outcome::Refusal;
+
+/// A token is not used in its last minute: it might end under way.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// Zoho's mint limit is ten tokens in ten minutes; looping extends it, silence ends it.
+const THROTTLED: Duration = Duration::from_secs(600);
+
+/// The scopes that a client-credentials token is asked for, unless the secret names others.
+const SCOPES: &str = "ZohoCRM.mass_update.UPDATE,ZohoCRM.mass_update.READ";
+
+/// A connection's credentials, as they stand in its secret.
+#[derive(Debug)]
+pub struct Credentials {
+    client_id: String,
+    client_secret: SecretString,
+    grant: Grant,
+}
+
+#[derive(Debug)]
+enum Grant {
+    RefreshToken(SecretString),
+    ClientCredentials { soid: String, scope: String },
+}
+
+/// The secret is not what it should be. What it holds is never repeated.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadCredentials {
+    /// Not a JSON object.
+    #[error("is not a JSON object with client_id, client_secret and refresh_token")]
+    NotAnObject,
+    /// A key is missing, or its value is not a string.
+    #[error("has no `{0}` (a string)")]
+    Missing(&'static str),
+    /// Neither grant.
+    #[error(
+        "has a `grant_type` that is not supported: use a refresh_token, or grant_type client_credentials with soid"
+    )]
+    UnknownGrant,
+}
+
+impl Credentials {
+    /// Reads a connection's secret.
+    ///
+    /// # Errors
+    /// [`BadCredentials`].
+    pub fn parse(secret: &SecretString) -> Result<Self, BadCredentials> {
+        let document: Value = serde_json::from_str(secret.expose_secret())
+            .map_err(|_| BadCredentials::NotAnObject)?;
+        let text = |key| {
+            document
+                .get(key)
+                .and_then(Value::as_str)
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+        };
+        let needed = |key| text(key).ok_or(BadCredentials::Missing(key));
+        if !document.is_object() {
+            return Err(BadCredentials::NotAnObject);
+        }
+        let grant = match text("grant_type") {
+            None | Some("refresh_token") => Grant::RefreshToken(needed("refresh_token")?.into()),
+            Some("client_credentials") => Grant::ClientCredentials {
+                soid: needed("soid")?.to_owned(),
+                scope: text("scope").unwrap_or(SCOPES).to_owned(),
+            },
+            Some(_) => return Err(BadCredentials::UnknownGrant),
+        };
+        Ok(Self {
+            client_id: needed("client_id")?.to_owned(),
+            client_secret: needed("client_secret")?.into(),
+            grant,
+        })
+    }
+
+    /// The form that asks for a token. It goes into the body: query strings end up in logs.
+    pub fn form(&self) -> Bytes {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("client_id", &self.client_id);
+        form.append_pair("client_secret", self.client_secret.expose_secret());
+        match &self.grant {
+            Grant::RefreshToken(token) => {
+                form.append_pair("grant_type", "refresh_token");
+                form.append_pair("refresh_token", token.expose_secret());
+            }
+            Grant::ClientCredentials { soid, scope } => {
+                form.append_pair("grant_type", "client_credentials");
+                form.append_pair("soid", soid);
+                form.append_pair("scope", scope);
+            }
+        }
+        Bytes::from(form.finish())
+    }
+}
+
+/// An access token and where it may be used.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// The token itself.
+    pub access: SecretString,
+    /// Where CRM calls go.
+    pub api: ApiBase,
+    /// When it ends, by our clock.
+    pub expires_at: Timestamp,
+}
+
+impl Token {
+    /// Whether it can still be used.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        now.saturating_add(MARGIN).unwrap_or(Timestamp::MAX) < self.expires_at
+    }
+}
+
+/// What the accounts server granted.
+#[derive(Debug)]
+pub struct Granted {
+    /// The token.
+    pub access: SecretString,
+    /// The host that it belongs to, if the answer named one.
+    pub api_domain: Option<String>,
+    /// How long it lives.
+    pub lives: Duration,
+}
+
+/// Why there is no token, by what to do about it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// The accounts server does not answer properly now.
+    #[error("{0}")]
+    Later(Refusal, Duration),
+    /// It never will, with these credentials.
+    #[error("{0}")]
+    Rejected(Refusal),
+    /// The answer would send the token elsewhere.
+    #[error(transparent)]
+    Foreign(#[from] ForeignApiDomain),
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    access_token: Option<SecretString>,
+    api_domain: Option<String>,
+    expires_in: Option<u64>,
+    expires_in_sec: Option<u64>,
+    error: Option<String>,
+    error_description: Option<String>,
+    status: Option<String>,
+}
+
+/// Judges the accounts server's answer: a token is there or it is not; the HTTP status says nothing (most errors are
+/// 200s), and the error's text may be in any language.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn granted(status: u16, body: &[u8]) -> Result<Granted, TokenError> {
+    let Ok(wire) = serde_json::from_slice::<Wire>(body) else {
+        let message =
+            format!("the accounts server answered HTTP {status} with something that is not JSON");
+        let refusal = Refusal {
+            code: "ACCOUNTS_UNREADABLE".to_owned(),
+            message,
+            advice: None,
+        };
+        return Err(TokenError::Later(refusal, Duration::from_secs(5)));
+    };
+    if let Some(access) = wire.access_token {
+        // Legacy answers have `expires_in` in milliseconds beside `expires_in_sec`.
+        let seconds = match (wire.expires_in_sec, wire.expires_in) {
+            (Some(seconds), _) => seconds,
+            (None, Some(number)) if number > 86_400 => number / 1000,
+            (None, Some(number)) => number,
+            (None, None) => 3600,
+        };
+        let lives = Duration::from_secs(seconds);
+        return Ok(Granted {
+            access,
+            api_domain: wire.api_domain,
+            lives,
+        });
+    }
+    let code = wire.error.unwrap_or_default();
+    let throttled = wire.status.as_deref() == Some("failure")
+        || wire.error_description.is_some()
+        || code == "access_denied"
+        || (status == 400 && !code.is_ascii());
+    if throttled {
+        let refusal = Refusal::new(
+            "TOKEN_THROTTLED",
+            "Zoho gives no more tokens for now: at most ten in ten minutes for one refresh token",
+            "stop everything else that uses this refresh token; trying again sooner makes it longer",
+        );
+        return Err(TokenError::Later(refusal, THROTTLED));
+    }
+    if status >= 500 || code == "general_error" || code.is_empty() {
+        let message = format!("the accounts server answered HTTP {status} without a token");
+        let refusal = Refusal {
+            code: "ACCOUNTS_UNAVAILABLE".to_owned(),
+            message,
+            advice: None,
+        };
+        return Err(TokenError::Later(refusal, Duration::from_secs(5)));
+    }
+    let advice = match code.as_str() {
+        "invalid_client" => {
+            "check client_id, and that `data_center` is the one the client was registered in"
+        }
+        "invalid_client_secret" => "check client_secret; each data centre has its own",
+        "invalid_code" => "the refresh token is wrong or was revoked: make a new one",
+        "missing_org_info" | "invalid_org_info" => {
+            "add `soid` (ZohoCRM. and the Org ID) to the secret"
+        }
+        "invalid_scope" => "the client may not have these scopes",
+        _ => "see https://www.zoho.com/accounts/protocol/oauth.html",
+    };
+    Err(TokenError::Rejected(Refusal::new(
+        &code,
+        "the accounts server refused the credentials",
+        advice,
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn secret(text: &str) -> SecretString {
+        text.to_owned().into()
+    }
+
+    #[test]
+    fn both_grants_are_read() {
+        let refresh = secret(
+            r#"{"client_id":"1000.A","client_secret":"s&s","refresh_token":"1000.r","accounts_url":"x"}"#,
+        );
+        let form = Credentials::parse(&refresh).expect("credentials").form();
+        assert_eq!(
+            form,
+            "client_id=1000.A&client_secret=s%26s&grant_type=refresh_token&refresh_token=1000.r"
+        );
+        let client = secret(
+            r#"{"client_id":"1000.A","client_secret":"s","grant_type":"client_credentials","soid":"ZohoCRM.7"}"#,
+        );
+        let form = Credentials::parse(&client).expect("credentials").form();
+        assert_eq!(
+            form,
+            "client_id=1000.A&client_secret=s&grant_type=client_credentials&soid=ZohoCRM.7&scope=ZohoCRM.mass_update.UPDATE%2CZohoCRM.mass_update.READ"
+        );
+    }
+
+    #[test]
+    fn a_bad_secret_is_named_and_not_repeated() {
+        for (text, error) in [
+            ("hunter2", BadCredentials::NotAnObject),
+            (r#"["hunter2"]"#, BadCredentials::NotAnObject),
+            (
+                r#"{"client_id":"hunter2","client_secret":"hunter2"}"#,
+                BadCredentials::Missing("refresh_token"),
+            ),
+            (
+                r#"{"client_id":7,"client_secret":"hunter2","refresh_token":"hunter2"}"#,
+                BadCredentials::Missing("client_id"),
+            ),
+            (
+                r#"{"grant_type":"password","client_secret":"hunter2"}"#,
+                BadCredentials::UnknownGrant,
+            ),
+        ] {
+            let found = Credentials::parse(&secret(text)).expect_err("bad");
+            assert_eq!(found, error);
+            assert!(!found.to_string().contains("hunter2"));
+        }
+        let good =
+            secret(r#"{"client_id":"1000.A","client_secret":"hunter2","refresh_token":"hunter3"}"#);
+        let shown = format!("{:?}", Credentials::parse(&good).expect("credentials"));
+        assert!(!shown.contains("hunter"), "{shown}");
+    }
+
+    #[test]
+    fn a_token_is_judged_by_its_presence() {
+        let of = |status, body: &str| granted(status, body.as_bytes());
+        let lives = |body| of(200, body).expect("a token").lives.as_secs();
+        assert_eq!(lives(r#"{"access_token":"a","expires_in":3600}"#), 3600);
+        assert_eq!(
+            lives(r#"{"access_token":"a","expires_in":3600000,"expires_in_sec":3600}"#),
+            3600
+        );
+        assert_eq!(lives(r#"{"access_token":"a","expires_in":3600000}"#), 3600);
+        for (status, body) in [
+            (
+                200,
+                r#"{"error_description":"You have made too many requests","error":"Access Denied","status":"failure"}"#,
+            ),
+            (
+                400,
+                r#"{"error_description":"您已连续提出过多请求，请稍后再试。","error":"拒绝访问","status":"failure"}"#,
+            ),
+            (400, r#"{"error":"拒绝访问"}"#),
+        ] {
+            assert!(
+                matches!(of(status, body), Err(TokenError::Later(_, THROTTLED))),
+                "{body}"
+            );
+        }
+        assert!(
+            matches!(of(200, r#"{"error":"invalid_client"}"#), Err(TokenError::Rejected(why)) if why.code == "invalid_client")
+        );
+        assert!(matches!(of(200, "<html>"), Err(TokenError::Later(..))));
+        assert!(matches!(of(500, "{}"), Err(TokenError::Later(..))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_the_judge_panic(status in 100_u16..600, body in "\\PC{0,80}") {
+            let _ = granted(status, body.as_bytes());
+        }
+
+        #[test]
+        fn a_token_is_not_used_in_its_last_minute(lives in 0_i64..4000, age in 0_i64..5000) {
+            let now = Timestamp::from_second(1_700_000_000).expect("a moment");
+            let expires_at = Timestamp::from_second(1_700_000_000 + lives - age).expect("a moment");
+            let token = Token { access: secret("a"), api: ApiBase::of(Default::default(), Default::default()), expires_at };
+            prop_assert_eq!(token.is_fresh(now), lives - age > 60);
+        }
+    }
+}
