@@ -1,1 +1,375 @@
-//! Secret references and where they are resolved.
+//! Secrets by reference: the config names where a secret is, never what it is.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+
+use crate::clock::Clock;
+
+/// How long a fetched secret is used before it is fetched again: a rotated one is noticed within this time.
+const KEPT: Duration = Duration::from_secs(300);
+
+/// Where a secret is: `secretsmanager:NAME-or-ARN`, `env:VAR` or `file:PATH`, each with an optional `#key` into a JSON
+/// object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SecretRef {
+    kind: Kind,
+    name: String,
+    key: Option<String>,
+}
+
+/// The kinds of places that secrets are kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// AWS Secrets Manager.
+    SecretsManager,
+    /// An environment variable.
+    Env,
+    /// A file.
+    File,
+}
+
+impl Kind {
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::SecretsManager, "secretsmanager"),
+        (Self::Env, "env"),
+        (Self::File, "file"),
+    ];
+}
+
+/// Not a secret reference.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "is not a secret reference: write secretsmanager:NAME, env:VAR or file:PATH, with #key for one key of a JSON secret; the secret itself does not belong here"
+)]
+pub struct InvalidRef;
+
+impl FromStr for SecretRef {
+    type Err = InvalidRef;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRef> {
+        let (prefix, rest) = text.split_once(':').ok_or(InvalidRef)?;
+        let (kind, _) = Kind::ALL
+            .into_iter()
+            .find(|(_, name)| *name == prefix)
+            .ok_or(InvalidRef)?;
+        let (name, key) = match rest.split_once('#') {
+            Some((name, key)) => (name, Some(key)),
+            None => (rest, None),
+        };
+        if name.is_empty() || key.is_some_and(str::is_empty) {
+            return Err(InvalidRef);
+        }
+        Ok(Self {
+            kind,
+            name: name.to_owned(),
+            key: key.map(str::to_owned),
+        })
+    }
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = Kind::ALL
+            .iter()
+            .find(|(kind, _)| *kind == self.kind)
+            .map_or("", |(_, name)| name);
+        write!(formatter, "{prefix}:{}", self.name)?;
+        self.key
+            .iter()
+            .try_for_each(|key| write!(formatter, "#{key}"))
+    }
+}
+
+impl schemars::JsonSchema for SecretRef {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SecretRef".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^(secretsmanager|env|file):[^#]+(#.+)?$",
+            "description": "Where a secret is: secretsmanager:NAME-or-ARN, env:VAR or file:PATH, each with an optional #key into a JSON secret.",
+        })
+    }
+}
+
+/// Why a secret could not be had. No variant carries what the secret holds.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// It does not exist, or must not be read.
+    #[error("the secret {reference} cannot be read: {why}")]
+    Unavailable {
+        /// Which.
+        reference: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// It cannot be read now.
+    #[error("the secret {reference} cannot be read now: {why}")]
+    Later {
+        /// Which.
+        reference: String,
+        /// Why.
+        why: String,
+    },
+    /// It is not what it should be.
+    #[error("the secret {reference} {why}")]
+    Malformed {
+        /// Which.
+        reference: String,
+        /// What is wrong with its form.
+        why: String,
+    },
+}
+
+/// A place that keeps secrets under names.
+#[async_trait]
+pub trait SecretStore: fmt::Debug + Send + Sync {
+    /// The secret under `name`.
+    ///
+    /// # Errors
+    /// [`Missing`].
+    async fn get(&self, name: &str) -> Result<SecretString, Missing>;
+}
+
+/// Why a place did not give a secret.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Why, and what to do.
+    pub why: String,
+    /// Whether asking again may help.
+    pub transient: bool,
+}
+
+/// Secrets in environment variables.
+#[derive(Clone, Copy, Debug)]
+pub struct Environment;
+
+#[async_trait]
+impl SecretStore for Environment {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the room that reads secrets from the environment"
+    )]
+    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+        std::env::var(name)
+            .map(SecretString::from)
+            .map_err(|error| Missing {
+                why: match error {
+                    std::env::VarError::NotPresent => {
+                        "the environment variable is not set".to_owned()
+                    }
+                    std::env::VarError::NotUnicode(_) => {
+                        "the environment variable is not UTF-8".to_owned()
+                    }
+                },
+                transient: false,
+            })
+    }
+}
+
+/// Secrets in files; a line break at the end is not part of the secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Files;
+
+#[async_trait]
+impl SecretStore for Files {
+    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+        match std::fs::read_to_string(PathBuf::from(name)) {
+            Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned().into()),
+            Err(error) => Err(Missing {
+                why: error.to_string(),
+                transient: false,
+            }),
+        }
+    }
+}
+
+/// Resolves references. Nothing is fetched before it is needed, and nothing is fetched twice within [`KEPT`].
+#[derive(Debug)]
+pub struct Secrets {
+    clock: Arc<dyn Clock>,
+    secrets_manager: Arc<dyn SecretStore>,
+    fetched: Mutex<HashMap<(Kind, String), (Timestamp, SecretString)>>,
+}
+
+impl Secrets {
+    /// A resolver; `secrets_manager` answers for `secretsmanager:`.
+    pub fn new(clock: Arc<dyn Clock>, secrets_manager: Arc<dyn SecretStore>) -> Self {
+        Self {
+            clock,
+            secrets_manager,
+            fetched: Mutex::default(),
+        }
+    }
+
+    /// The secret that `reference` names.
+    ///
+    /// # Errors
+    /// [`SecretError`].
+    pub async fn get(&self, reference: &SecretRef) -> Result<SecretString, SecretError> {
+        let whole = self.whole(reference).await?;
+        let Some(key) = &reference.key else {
+            return Ok(whole);
+        };
+        let malformed = |why: String| SecretError::Malformed {
+            reference: reference.to_string(),
+            why,
+        };
+        let document: serde_json::Value =
+            serde_json::from_str(whole.expose_secret()).map_err(|_| {
+                malformed(
+                    "is not JSON, so it has no keys; drop the # part or store a JSON object"
+                        .to_owned(),
+                )
+            })?;
+        match document.get(key).and_then(serde_json::Value::as_str) {
+            Some(text) => Ok(text.to_owned().into()),
+            None => Err(malformed(format!("has no key `{key}` with a string"))),
+        }
+    }
+
+    /// All of `references`, in their order.
+    ///
+    /// # Errors
+    /// The first [`SecretError`].
+    pub async fn all(&self, references: &[SecretRef]) -> Result<Vec<SecretString>, SecretError> {
+        let mut secrets = Vec::with_capacity(references.len());
+        for reference in references {
+            secrets.push(self.get(reference).await?);
+        }
+        Ok(secrets)
+    }
+
+    async fn whole(&self, reference: &SecretRef) -> Result<SecretString, SecretError> {
+        // The lock is held while fetching: ten requests that need the same secret fetch it once.
+        let mut fetched = self.fetched.lock().await;
+        let now = self.clock.now();
+        let place = (reference.kind, reference.name.clone());
+        if let Some((at, secret)) = fetched.get(&place)
+            && now.duration_since(*at).unsigned_abs() < KEPT
+        {
+            return Ok(secret.clone());
+        }
+        let store: &dyn SecretStore = match reference.kind {
+            Kind::SecretsManager => self.secrets_manager.as_ref(),
+            Kind::Env => &Environment,
+            Kind::File => &Files,
+        };
+        match store.get(&reference.name).await {
+            Ok(secret) => {
+                fetched.insert(place, (now, secret.clone()));
+                Ok(secret)
+            }
+            Err(Missing {
+                why,
+                transient: true,
+            }) => Err(SecretError::Later {
+                reference: reference.to_string(),
+                why,
+            }),
+            Err(Missing {
+                why,
+                transient: false,
+            }) => Err(SecretError::Unavailable {
+                reference: reference.to_string(),
+                why,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Debug, Default)]
+    struct Counting(AtomicUsize);
+
+    #[async_trait]
+    impl SecretStore for Counting {
+        async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            match name {
+                "json" => Ok(r#"{"key":"hunter2","number":7}"#.to_owned().into()),
+                "plain" => Ok("hunter2".to_owned().into()),
+                _ => Err(Missing {
+                    why: "throttled".to_owned(),
+                    transient: true,
+                }),
+            }
+        }
+    }
+
+    fn reference(text: &str) -> SecretRef {
+        text.parse().expect("a reference")
+    }
+
+    #[test]
+    fn references_are_parsed_and_printed() {
+        for text in [
+            "secretsmanager:masshook/zoho",
+            "secretsmanager:arn:aws:secretsmanager:eu-west-1:123456789012:secret:masshook/zoho-AbCdEf#refresh_token",
+            "env:ZOHO#client_id",
+            "file:/run/secrets/zoho",
+        ] {
+            assert_eq!(reference(text).to_string(), text);
+        }
+        for text in ["hunter2", "ssm:x", "env:", "env:X#", "secretsmanager", ""] {
+            let error = text.parse::<SecretRef>().expect_err("not a reference");
+            assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_fetched_once_and_again_after_its_time() {
+        let clock = ManualClock::at(Timestamp::from_second(1_700_000_000).expect("a moment"));
+        let store = Arc::new(Counting::default());
+        let secrets = Secrets::new(Arc::new(clock.clone()), store.clone());
+        for _ in 0..3 {
+            let secret = secrets
+                .get(&reference("secretsmanager:json#key"))
+                .await
+                .expect("a secret");
+            assert_eq!(secret.expose_secret(), "hunter2");
+        }
+        assert_eq!(store.0.load(Ordering::SeqCst), 1);
+        clock.advance(KEPT);
+        secrets
+            .get(&reference("secretsmanager:json#key"))
+            .await
+            .expect("a secret");
+        assert_eq!(store.0.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn errors_name_the_reference_and_never_the_content() {
+        let clock = ManualClock::at(Timestamp::UNIX_EPOCH);
+        let secrets = Secrets::new(Arc::new(clock), Arc::new(Counting::default()));
+        for text in [
+            "secretsmanager:json#other",
+            "secretsmanager:json#number",
+            "secretsmanager:plain#key",
+            "secretsmanager:absent",
+            "env:MASSHOOK_SURELY_UNSET",
+            "file:/surely/absent",
+        ] {
+            let error = secrets.get(&reference(text)).await.expect_err("an error");
+            assert!(error.to_string().contains(text), "{error}");
+            assert!(!format!("{error:?} {error}").contains("hunter2"), "{error}");
+        }
+        assert!(!format!("{secrets:?}").contains("hunter2"));
+    }
+}
