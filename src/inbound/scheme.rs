@@ -41,6 +41,13 @@ presets!(
     "shopify",
     "typeform",
     "slack",
+    "paddle",
+    "zoho-payments",
+    "meta",
+    "dropbox",
+    "formstack",
+    "segment",
+    "intercom",
 );
 
 /// How a sender signs its deliveries.
@@ -64,7 +71,7 @@ pub struct Scheme {
 #[schemars(untagged)]
 #[expect(dead_code, reason = "stands for the record's shape in the JSON Schema")]
 enum RecipesRecord {
-    One(Recipe),
+    One(Box<Recipe>),
     Several {
         /// Recipes of which any may match.
         #[schemars(length(min = 1))]
