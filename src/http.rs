@@ -236,8 +236,8 @@ impl Http {
             return SendError::Refused { host, denied };
         }
         let cause = innermost(&error);
-        // A connection that takes too long is both; nothing was sent then.
-        if error.is_connect() {
+        // A connection that takes too long is also a timeout; nothing was sent then.
+        if error.is_connect() || error.is_builder() {
             return SendError::Connect { host, cause };
         }
         if error.is_timeout() {

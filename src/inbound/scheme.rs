@@ -52,8 +52,8 @@ presets!(
 
 /// How a sender signs its deliveries.
 ///
-/// As a record: either the keys of one [`Recipe`], or `alternatives`, a list of recipes of which any may match; with
-/// `note` and `source` beside them for the reader.
+/// As a record: either the keys of one recipe, or `alternatives`, a list of recipes of which any may match; with `note`
+/// and `source` beside them for the reader.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 pub struct Scheme {
     #[schemars(skip)]
@@ -739,10 +739,10 @@ impl SecretFormat {
             Some(node) => node.parse(problems),
         };
         let mut strip_prefix = Vec::new();
-        for item in object
-            .optional("strip_prefix")
-            .iter()
-            .flat_map(Node::one_or_many)
+        let prefixes = object.optional("strip_prefix");
+        for item in prefixes
+            .and_then(|node| node.list(problems))
+            .unwrap_or_default()
         {
             match item.string(problems) {
                 Some("") => item.problem(problems, "must not be empty"),
