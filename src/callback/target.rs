@@ -1,1 +1,885 @@
-//! Which URLs a callback may go to.
+//! Which URLs a callback may go to. Pure verdicts: names are resolved elsewhere, and every address found is judged here.
+//!
+//! Whoever may name a callback URL could otherwise make us post to our own surroundings (server-side request forgery):
+//! to cloud metadata, to neighbours in a private network, or to the Lambda runtime itself.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use url::{Host, Url};
+
+/// What a callback URL must satisfy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Hosts that callbacks may go to; empty: any public host. An address is judged even if its host is named here.
+    pub allowed_hosts: Vec<HostPattern>,
+    /// Whether this machine itself may be called, also over plain http and on any port. Only for local work.
+    pub allow_loopback: bool,
+    /// Where the Lambda runtime API listens (`AWS_LAMBDA_RUNTIME_API`). It is never called, loopback or not: a post
+    /// to it could answer invocations in our name.
+    pub runtime_api: Option<SocketAddr>,
+}
+
+/// Why a URL or an address may not be called. `Display` names hosts and addresses, and no other part of the URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// It is not a URL, or has no host.
+    #[error("it is not an absolute URL with a host")]
+    NotAUrl,
+    /// It is not https.
+    #[error("it must be https")]
+    NotHttps,
+    /// The port is not 443 and no pattern names it.
+    #[error(
+        "port {0} is not allowed; https uses 443, and a pattern in allowed_hosts may name another"
+    )]
+    Port(u16),
+    /// It carries a user name or password.
+    #[error("it must not contain a user name or password")]
+    UserInfo,
+    /// It has a fragment, which is never sent.
+    #[error("it must not have a fragment (#…)")]
+    Fragment,
+    /// The host is not among those that are allowed.
+    #[error("host {0} is not in allowed_hosts")]
+    Host(String),
+    /// The host is, or resolves to, an address that must not be called.
+    #[error("address {address} must not be called: {kind}")]
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// What it is.
+        kind: AddressKind,
+    },
+    /// It is where the Lambda runtime API listens.
+    #[error("it is the Lambda runtime API of this very function")]
+    RuntimeApi,
+}
+
+impl Policy {
+    /// Judges a URL as far as it can be judged before its host is resolved: form, scheme, host and port, and the
+    /// address if the host is one, in whatever spelling.
+    ///
+    /// # Errors
+    /// The first reason against it.
+    pub fn check(&self, url: &Url) -> Result<(), Denied> {
+        self.check_form(url)?;
+        let host = url.host().ok_or(Denied::NotAUrl)?;
+        if self.allow_loopback && is_loopback(&host) {
+            return Ok(());
+        }
+        let name = normal_name(&host);
+        let port = url.port_or_known_default().unwrap_or(HTTPS_PORT);
+        if self.allowed_hosts.is_empty() {
+            return if port == HTTPS_PORT {
+                Ok(())
+            } else {
+                Err(Denied::Port(port))
+            };
+        }
+        let mut matching = self
+            .allowed_hosts
+            .iter()
+            .filter(|pattern| pattern.matches_name(&name))
+            .peekable();
+        if matching.peek().is_none() {
+            return Err(Denied::Host(name));
+        }
+        if matching.any(|pattern| pattern.port.unwrap_or(HTTPS_PORT) == port) {
+            Ok(())
+        } else {
+            Err(Denied::Port(port))
+        }
+    }
+
+    /// The part of [`Policy::check`] that holds for every outward request, whoever named its URL: all but the list of
+    /// allowed hosts and their ports.
+    ///
+    /// # Errors
+    /// The first reason against it.
+    pub fn check_form(&self, url: &Url) -> Result<(), Denied> {
+        let host = url.host().ok_or(Denied::NotAUrl)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Denied::UserInfo);
+        }
+        if url.fragment().is_some() {
+            return Err(Denied::Fragment);
+        }
+        if let Some(address) = literal(&host) {
+            self.admits(address)?;
+        }
+        self.check_runtime_api(&host, url.port_or_known_default())?;
+        match url.scheme() {
+            "https" => Ok(()),
+            "http" if self.allow_loopback && is_loopback(&host) => Ok(()),
+            _ => Err(Denied::NotHttps),
+        }
+    }
+
+    /// Judges an address that a host is or resolves to.
+    ///
+    /// # Errors
+    /// If it must not be called.
+    pub fn admits(&self, address: IpAddr) -> Result<(), Denied> {
+        let kind = classify(address);
+        let runtime = self.runtime_api.map(|runtime| runtime.ip());
+        // A loopback address is shared with whatever else runs here; there the port decides, in `check_runtime_api`.
+        if runtime == Some(address) && kind != AddressKind::Loopback {
+            return Err(Denied::RuntimeApi);
+        }
+        if kind.is_public() || (self.allow_loopback && kind == AddressKind::Loopback) {
+            Ok(())
+        } else {
+            Err(Denied::Address { address, kind })
+        }
+    }
+
+    /// A name may resolve to a loopback address only where loopback is allowed, so only there its port matters.
+    fn check_runtime_api(&self, host: &Host<&str>, port: Option<u16>) -> Result<(), Denied> {
+        let at_its_port = self
+            .runtime_api
+            .is_some_and(|runtime| Some(runtime.port()) == port);
+        let could_be_here = match literal(host) {
+            Some(address) => classify(address) == AddressKind::Loopback,
+            None => self.allow_loopback,
+        };
+        if at_its_port && could_be_here {
+            return Err(Denied::RuntimeApi);
+        }
+        Ok(())
+    }
+}
+
+const HTTPS_PORT: u16 = 443;
+
+fn literal(host: &Host<&str>) -> Option<IpAddr> {
+    match host {
+        Host::Ipv4(address) => Some(IpAddr::V4(*address)),
+        Host::Ipv6(address) => Some(IpAddr::V6(*address)),
+        Host::Domain(_) => None,
+    }
+}
+
+/// Whether a host says by itself that it is this machine (RFC 6761 section 6.3 for the name).
+fn is_loopback(host: &Host<&str>) -> bool {
+    match literal(host) {
+        Some(address) => classify(address) == AddressKind::Loopback,
+        None => {
+            let name = normal_name(host);
+            name == "localhost" || name.ends_with(".localhost")
+        }
+    }
+}
+
+/// The host without the trailing full stop that a fully qualified name may have.
+fn normal_name(host: &Host<&str>) -> String {
+    let name = host.to_string();
+    name.strip_suffix('.').unwrap_or(&name).to_owned()
+}
+
+/// A host that callbacks may go to: `hooks.example.com`, `*.example.com` (any name below it, but not itself), or an
+/// address; with `:port` for another port than 443.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPattern {
+    /// Whether names below `name` are meant.
+    below: bool,
+    name: String,
+    port: Option<u16>,
+}
+
+impl HostPattern {
+    fn matches_name(&self, host: &str) -> bool {
+        if !self.below {
+            return host == self.name;
+        }
+        host.strip_suffix(&self.name)
+            .and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|rest| !rest.is_empty())
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let below = if self.below { "*." } else { "" };
+        write!(formatter, "{below}{}", self.name)?;
+        self.port
+            .map_or(Ok(()), |port| write!(formatter, ":{port}"))
+    }
+}
+
+/// Not a host pattern.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{0}` is not a host: write `hooks.example.com`, `*.example.com` or either with `:port`, without https:// and path"
+)]
+pub struct InvalidHostPattern(String);
+
+impl FromStr for HostPattern {
+    type Err = InvalidHostPattern;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHostPattern> {
+        let invalid = || InvalidHostPattern(text.chars().take(80).collect());
+        let (below, rest) = match text.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        // The colons of an IPv6 address stand in brackets.
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (
+                host,
+                Some(
+                    port.parse()
+                        .ok()
+                        .filter(|port| *port != 0)
+                        .ok_or_else(invalid)?,
+                ),
+            ),
+            _ => (rest, None),
+        };
+        // The URL parser strips tabs and line ends and decodes `%41`: nobody means that in a pattern.
+        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "*%/?#@\\".contains(c)) {
+            return Err(invalid());
+        }
+        let host = Host::parse(host).map_err(|_| invalid())?;
+        if below && !matches!(host, Host::Domain(_)) {
+            return Err(invalid());
+        }
+        let name = host.to_string();
+        let name = name.strip_suffix('.').unwrap_or(&name).to_owned();
+        Ok(Self { below, name, port })
+    }
+}
+
+/// What an address is, by the IANA special-purpose registries and the clouds' own habits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressKind {
+    /// A host on the public internet.
+    Public,
+    /// This machine.
+    Loopback,
+    /// A private network (RFC 1918).
+    Private,
+    /// The local link (RFC 3927, RFC 4291).
+    LinkLocal,
+    /// A cloud's service for its own instances: metadata, credentials.
+    Metadata,
+    /// Shared between a carrier and its customers (RFC 6598).
+    CarrierGradeNat,
+    /// A group of hosts.
+    Multicast,
+    /// No address, or "this network" (RFC 791).
+    Unspecified,
+    /// Set aside for protocols or for later.
+    Reserved,
+    /// For examples in documents.
+    Documentation,
+    /// For benchmarks of network devices (RFC 2544).
+    Benchmark,
+    /// A private network in IPv6 (RFC 4193).
+    UniqueLocal,
+    /// The old private networks of IPv6 (RFC 3879).
+    SiteLocal,
+    /// An IPv6 address that stands for an IPv4 address.
+    EmbedsIpv4 {
+        /// By which mechanism.
+        form: EmbeddedForm,
+        /// The IPv4 address.
+        address: Ipv4Addr,
+        /// What that one is.
+        kind: Box<AddressKind>,
+    },
+}
+
+/// How an IPv6 address carries an IPv4 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbeddedForm {
+    /// `::ffff:0:0/96`, the same host in another notation (RFC 4291 section 2.5.5.2).
+    Mapped,
+    /// `::/96`, long deprecated (RFC 4291 section 2.5.5.1).
+    Compatible,
+    /// `64:ff9b::/96`, how networks without IPv4 reach it (RFC 6052).
+    Nat64,
+    /// `2002::/16`, deprecated (RFC 7526).
+    SixToFour,
+    /// `2001::/32` (RFC 4380).
+    Teredo,
+}
+
+impl AddressKind {
+    /// Whether a stranger's URL may lead there. Tunnels are not public even if they end at a public address; an address
+    /// in another notation, or behind the translator of an IPv6-only network, is what it stands for.
+    pub fn is_public(&self) -> bool {
+        match self {
+            Self::Public => true,
+            Self::EmbedsIpv4 { form, kind, .. } => match form {
+                EmbeddedForm::Mapped | EmbeddedForm::Nat64 => kind.is_public(),
+                EmbeddedForm::Compatible | EmbeddedForm::SixToFour | EmbeddedForm::Teredo => false,
+            },
+            Self::Loopback
+            | Self::Private
+            | Self::LinkLocal
+            | Self::Metadata
+            | Self::CarrierGradeNat
+            | Self::Multicast
+            | Self::Unspecified
+            | Self::Reserved
+            | Self::Documentation
+            | Self::Benchmark
+            | Self::UniqueLocal
+            | Self::SiteLocal => false,
+        }
+    }
+}
+
+impl fmt::Display for AddressKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self {
+            Self::Public => "it is a public address",
+            Self::Loopback => "it is this machine (loopback)",
+            Self::Private => "it is in a private network",
+            Self::LinkLocal => "it is a link-local address",
+            Self::Metadata => "it is a cloud's metadata service",
+            Self::CarrierGradeNat => "it is in a carrier's shared network",
+            Self::Multicast => "it is a multicast address",
+            Self::Unspecified => "it is no address of a host",
+            Self::Reserved => "it is reserved",
+            Self::Documentation => "it is an address for documentation",
+            Self::Benchmark => "it is an address for benchmarks",
+            Self::UniqueLocal => "it is in a private network (unique local)",
+            Self::SiteLocal => "it is in a private network (site local)",
+            Self::EmbedsIpv4 {
+                form,
+                address,
+                kind,
+            } => {
+                let form = match form {
+                    EmbeddedForm::Mapped => "mapped",
+                    EmbeddedForm::Compatible => "compatible",
+                    EmbeddedForm::Nat64 => "NAT64",
+                    EmbeddedForm::SixToFour => "6to4",
+                    EmbeddedForm::Teredo => "Teredo",
+                };
+                return write!(formatter, "it stands for {address} ({form}), and {kind}");
+            }
+        };
+        formatter.write_str(words)
+    }
+}
+
+const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}
+
+/// What is not public in IPv4 (IANA's special-purpose registry); the first match counts.
+const SPECIAL_V4: [(Ipv4Net, AddressKind); 26] = [
+    // EC2, Azure and Google; ECS task credentials; EKS pod identity; Alibaba; Oracle; Azure's wire server, which is the
+    // odd one among otherwise public addresses.
+    (v4(169, 254, 169, 254, 32), AddressKind::Metadata),
+    (v4(169, 254, 170, 2, 32), AddressKind::Metadata),
+    (v4(169, 254, 170, 23, 32), AddressKind::Metadata),
+    (v4(100, 100, 100, 200, 32), AddressKind::Metadata),
+    (v4(192, 0, 0, 192, 32), AddressKind::Metadata),
+    (v4(168, 63, 129, 16, 32), AddressKind::Metadata),
+    (v4(0, 0, 0, 0, 8), AddressKind::Unspecified),
+    (v4(10, 0, 0, 0, 8), AddressKind::Private),
+    (v4(100, 64, 0, 0, 10), AddressKind::CarrierGradeNat),
+    (v4(127, 0, 0, 0, 8), AddressKind::Loopback),
+    (v4(169, 254, 0, 0, 16), AddressKind::LinkLocal),
+    (v4(172, 16, 0, 0, 12), AddressKind::Private),
+    (v4(192, 0, 0, 0, 24), AddressKind::Reserved),
+    (v4(192, 0, 2, 0, 24), AddressKind::Documentation),
+    (v4(192, 31, 196, 0, 24), AddressKind::Reserved),
+    (v4(192, 52, 193, 0, 24), AddressKind::Reserved),
+    (v4(192, 88, 99, 0, 24), AddressKind::Reserved),
+    (v4(192, 168, 0, 0, 16), AddressKind::Private),
+    (v4(192, 175, 48, 0, 24), AddressKind::Reserved),
+    (v4(198, 18, 0, 0, 15), AddressKind::Benchmark),
+    (v4(198, 51, 100, 0, 24), AddressKind::Documentation),
+    (v4(203, 0, 113, 0, 24), AddressKind::Documentation),
+    (v4(233, 252, 0, 0, 24), AddressKind::Documentation),
+    (v4(224, 0, 0, 0, 4), AddressKind::Multicast),
+    (v4(240, 0, 0, 0, 4), AddressKind::Reserved),
+    (v4(255, 255, 255, 255, 32), AddressKind::Reserved),
+];
+
+const fn v6(segments: [u16; 4], prefix: u8) -> Ipv6Net {
+    let [a, b, c, d] = segments;
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), prefix)
+}
+
+/// What is not public in IPv6 and embeds no IPv4 address; the first match counts. Beyond `2000::/3` nothing is public,
+/// so only kinds that deserve a name of their own stand here.
+const SPECIAL_V6: [(Ipv6Net, AddressKind); 9] = [
+    // EC2's metadata, DNS, time and pod identity services in IPv6; Google's metadata.
+    (v6([0xfd00, 0xec2, 0, 0], 32), AddressKind::Metadata),
+    (v6([0xfd20, 0xce, 0, 0], 32), AddressKind::Metadata),
+    (v6([0xfc00, 0, 0, 0], 7), AddressKind::UniqueLocal),
+    (v6([0xfe80, 0, 0, 0], 10), AddressKind::LinkLocal),
+    (v6([0xfec0, 0, 0, 0], 10), AddressKind::SiteLocal),
+    (v6([0xff00, 0, 0, 0], 8), AddressKind::Multicast),
+    (v6([0x2001, 0xdb8, 0, 0], 32), AddressKind::Documentation),
+    (v6([0x3fff, 0, 0, 0], 20), AddressKind::Documentation),
+    // Protocol assignments, with benchmarks and ORCHID among them; AS112 and its kin are no callback's home either.
+    (v6([0x2001, 0, 0, 0], 23), AddressKind::Reserved),
+];
+
+const GLOBAL_UNICAST: Ipv6Net = v6([0x2000, 0, 0, 0], 3);
+
+/// What an address is.
+pub fn classify(address: IpAddr) -> AddressKind {
+    match address {
+        IpAddr::V4(address) => classify_v4(address),
+        IpAddr::V6(address) => classify_v6(address),
+    }
+}
+
+fn classify_v4(address: Ipv4Addr) -> AddressKind {
+    SPECIAL_V4
+        .into_iter()
+        .find(|(net, _)| net.contains(&address))
+        .map_or(AddressKind::Public, |(_, kind)| kind)
+}
+
+fn classify_v6(address: Ipv6Addr) -> AddressKind {
+    if address.is_loopback() {
+        return AddressKind::Loopback;
+    }
+    if address.is_unspecified() {
+        return AddressKind::Unspecified;
+    }
+    if let Some((form, inner)) = embedded(address) {
+        return AddressKind::EmbedsIpv4 {
+            form,
+            address: inner,
+            kind: Box::new(classify_v4(inner)),
+        };
+    }
+    let special = SPECIAL_V6
+        .into_iter()
+        .find(|(net, _)| net.contains(&address));
+    match special {
+        Some((_, kind)) => kind,
+        None if GLOBAL_UNICAST.contains(&address) => AddressKind::Public,
+        None => AddressKind::Reserved,
+    }
+}
+
+/// The IPv4 address that an IPv6 address stands for.
+fn embedded(address: Ipv6Addr) -> Option<(EmbeddedForm, Ipv4Addr)> {
+    let [a, b, c, d, e, f, g, h] = address.segments();
+    let from = |high: u16, low: u16| {
+        let [p, q] = high.to_be_bytes();
+        let [r, s] = low.to_be_bytes();
+        Ipv4Addr::new(p, q, r, s)
+    };
+    match [a, b, c, d, e, f] {
+        [0, 0, 0, 0, 0, 0xffff] => Some((EmbeddedForm::Mapped, from(g, h))),
+        [0, 0, 0, 0, 0, 0] => Some((EmbeddedForm::Compatible, from(g, h))),
+        [0x64, 0xff9b, 0, 0, 0, 0] => Some((EmbeddedForm::Nat64, from(g, h))),
+        [0x2002, high, low, ..] => Some((EmbeddedForm::SixToFour, from(high, low))),
+        // Teredo hides its client's address by inverting it.
+        [0x2001, 0, ..] => Some((EmbeddedForm::Teredo, from(!g, !h))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn kind(address: &str) -> AddressKind {
+        classify(address.parse().expect("an address"))
+    }
+
+    #[test]
+    fn every_family_of_addresses_has_its_name() {
+        use AddressKind::*;
+        for (expected, addresses) in [
+            (
+                Public,
+                &[
+                    "1.1.1.1",
+                    "8.8.8.8",
+                    "100.63.255.255",
+                    "100.128.0.0",
+                    "172.15.255.255",
+                    "172.32.0.0",
+                    "192.167.255.255",
+                    "192.0.1.0",
+                    "198.17.255.255",
+                    "198.20.0.0",
+                    "223.255.255.255",
+                    "11.0.0.0",
+                    "126.255.255.255",
+                    "128.0.0.0",
+                    "169.253.255.255",
+                    "2606:4700:4700::1111",
+                    "2001:4860:4860::8888",
+                    "2600:1f18::1",
+                    "2a00::1",
+                    "3ffe:ffff::1",
+                ][..],
+            ),
+            (
+                Loopback,
+                &["127.0.0.1", "127.0.0.2", "127.255.255.255", "::1"],
+            ),
+            (
+                Private,
+                &[
+                    "10.0.0.0",
+                    "10.255.255.255",
+                    "172.16.0.1",
+                    "172.31.255.255",
+                    "192.168.0.1",
+                    "192.168.255.255",
+                ],
+            ),
+            (
+                LinkLocal,
+                &[
+                    "169.254.0.1",
+                    "169.254.100.1",
+                    "169.254.255.255",
+                    "fe80::1",
+                    "febf:ffff::1",
+                ],
+            ),
+            (
+                Metadata,
+                &[
+                    "169.254.169.254",
+                    "169.254.170.2",
+                    "169.254.170.23",
+                    "100.100.100.200",
+                    "192.0.0.192",
+                    "168.63.129.16",
+                    "fd00:ec2::254",
+                    "fd00:ec2::23",
+                    "fd20:ce::254",
+                ],
+            ),
+            (CarrierGradeNat, &["100.64.0.0", "100.127.255.255"]),
+            (
+                Multicast,
+                &["224.0.0.1", "239.255.255.255", "ff02::1", "ff0e::1"],
+            ),
+            (Unspecified, &["0.0.0.0", "0.1.2.3", "0.255.255.255", "::"]),
+            (
+                Reserved,
+                &[
+                    "192.0.0.1",
+                    "192.88.99.1",
+                    "240.0.0.1",
+                    "255.255.255.255",
+                    "100::1",
+                    "5f00::1",
+                    "64:ff9b:1::1",
+                    "4000::1",
+                    "2001:1::1",
+                    "2001:20::1",
+                    "::1:0:0:1",
+                    "::ffff:0:1.2.3.4",
+                    "fe00::1",
+                    "200::1",
+                ],
+            ),
+            (
+                Documentation,
+                &[
+                    "192.0.2.1",
+                    "198.51.100.1",
+                    "203.0.113.255",
+                    "2001:db8::1",
+                    "3fff::1",
+                    "3fff:fff::1",
+                ],
+            ),
+            (Benchmark, &["198.18.0.1", "198.19.255.255"]),
+            (UniqueLocal, &["fc00::1", "fd12:3456::1"]),
+            (SiteLocal, &["fec0::1", "feff::1"]),
+        ] {
+            for address in addresses {
+                assert_eq!(kind(address), expected, "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn embedded_addresses_are_what_they_stand_for() {
+        let verdict =
+            |address: &str| Policy::default().admits(address.parse().expect("an address"));
+        for admitted in ["::ffff:8.8.8.8", "64:ff9b::8.8.8.8"] {
+            assert_eq!(verdict(admitted), Ok(()), "{admitted}");
+        }
+        for refused in [
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::10.0.0.1",
+            "::8.8.8.8",
+            "::127.0.0.1",
+            "2002:0808:0808::1",
+            "2002:7f00:1::",
+            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        ] {
+            assert!(verdict(refused).is_err(), "{refused}");
+        }
+        insta::assert_snapshot!(verdict("::ffff:169.254.169.254").expect_err("denied"), @"address ::ffff:169.254.169.254 must not be called: it stands for 169.254.169.254 (mapped), and it is a cloud's metadata service");
+        insta::assert_snapshot!(verdict("2002:7f00:1::").expect_err("denied"), @"address 2002:7f00:1:: must not be called: it stands for 127.0.0.1 (6to4), and it is this machine (loopback)");
+        insta::assert_snapshot!(verdict("2001:0:4136:e378:8000:63bf:3f57:fed5").expect_err("denied"), @"address 2001:0:4136:e378:8000:63bf:3f57:fed5 must not be called: it stands for 192.168.1.42 (Teredo), and it is in a private network");
+        // Loopback in disguise is not what an operator allowed.
+        let local = Policy {
+            allow_loopback: true,
+            ..Policy::default()
+        };
+        assert!(
+            local
+                .admits("::ffff:127.0.0.1".parse().expect("an address"))
+                .is_err()
+        );
+    }
+
+    fn check(policy: &Policy, url: &str) -> String {
+        match policy.check(&Url::parse(url).expect("a URL")) {
+            Ok(()) => "ok".to_owned(),
+            Err(denied) => denied.to_string(),
+        }
+    }
+
+    #[test]
+    fn without_a_list_any_public_https_host_will_do() {
+        let policy = Policy::default();
+        for (url, expected) in [
+            ("https://hooks.example.com/a?b=c", "ok"),
+            ("https://hooks.example.com:443/", "ok"),
+            ("https://8.8.8.8/", "ok"),
+            ("http://hooks.example.com/", "it must be https"),
+            ("ftp://hooks.example.com/", "it must be https"),
+            (
+                "mailto:a@example.com",
+                "it is not an absolute URL with a host",
+            ),
+            (
+                "https://user@hooks.example.com/",
+                "it must not contain a user name or password",
+            ),
+            (
+                "https://:pw@hooks.example.com/",
+                "it must not contain a user name or password",
+            ),
+            (
+                "https://hooks.example.com/#top",
+                "it must not have a fragment (#…)",
+            ),
+            (
+                "https://hooks.example.com:8443/",
+                "port 8443 is not allowed; https uses 443, and a pattern in allowed_hosts may name another",
+            ),
+        ] {
+            assert_eq!(check(&policy, url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_seen_through_in_any_spelling() {
+        for url in [
+            "https://127.0.0.1/",
+            "https://127.1/",
+            "https://2130706433/",
+            "https://0x7f000001/",
+            "https://0x7f.1/",
+            "https://0177.0.0.1/",
+            "https://127.0.0.1./",
+            "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://[::ffff:7f00:1]/",
+            "https://[0:0:0:0:0:0:0:1]/",
+            "https://\u{ff11}27.0.0.1/",
+            "https://0/",
+            "https://%31%32%37.0.0.1/",
+            "https://169.254.169.254/",
+            "https://[fd00:ec2::254]/",
+            "http://127.0.0.1:9001/",
+        ] {
+            assert!(
+                check(&Policy::default(), url).starts_with("address "),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn loopback_is_for_local_work_only() {
+        let policy = Policy {
+            allow_loopback: true,
+            ..Policy::default()
+        };
+        for url in [
+            "http://127.0.0.1:8080/",
+            "http://localhost:9090/x",
+            "http://LOCALHOST./",
+            "https://[::1]:3000/",
+            "http://app.localhost:1/",
+            "https://hooks.example.com/",
+        ] {
+            assert_eq!(check(&policy, url), "ok", "{url}");
+        }
+        for url in [
+            "http://hooks.example.com/",
+            "http://10.0.0.1/",
+            "http://localhost.example.com/",
+            "http://169.254.169.254/",
+        ] {
+            assert_ne!(check(&policy, url), "ok", "{url}");
+        }
+        for url in ["http://localhost:8080/", "http://app.localhost/"] {
+            assert_ne!(check(&Policy::default(), url), "ok", "{url}");
+        }
+    }
+
+    #[test]
+    fn the_runtime_api_is_never_called() {
+        let at = |runtime: &str, allow_loopback| Policy {
+            allow_loopback,
+            runtime_api: Some(runtime.parse().expect("an address")),
+            ..Policy::default()
+        };
+        let local = at("127.0.0.1:9001", true);
+        for url in [
+            "http://127.0.0.1:9001/",
+            "http://localhost:9001/",
+            "http://127.0.0.2:9001/",
+            "http://[::1]:9001/",
+            "https://rebound.example.com:9001/",
+        ] {
+            assert_eq!(check(&local, url), Denied::RuntimeApi.to_string(), "{url}");
+        }
+        assert_eq!(check(&local, "http://127.0.0.1:9002/"), "ok");
+        assert_eq!(
+            check(&at("169.254.100.1:9001", true), "http://169.254.100.1/"),
+            Denied::RuntimeApi.to_string()
+        );
+        assert_eq!(
+            check(&at("127.0.0.1:9001", false), "https://hooks.example.com/"),
+            "ok"
+        );
+    }
+
+    #[test]
+    fn allowed_hosts_are_the_only_ones() {
+        let patterns = [
+            "hooks.example.com",
+            "*.example.org",
+            "*.example.net:8443",
+            "10.0.0.5",
+            "BÜCHER.example",
+        ];
+        let policy = Policy {
+            allowed_hosts: patterns
+                .iter()
+                .map(|text| text.parse().expect("a pattern"))
+                .collect(),
+            ..Policy::default()
+        };
+        for url in [
+            "https://hooks.example.com/",
+            "https://HOOKS.example.com./",
+            "https://a.example.org/",
+            "https://a.b.example.org/",
+            "https://a.example.net:8443/",
+            "https://xn--bcher-kva.example/",
+        ] {
+            assert_eq!(check(&policy, url), "ok", "{url}");
+        }
+        for url in [
+            "https://example.com/",
+            "https://example.org/",
+            "https://badexample.org/",
+            "https://hooks.example.com:8443/",
+            "https://a.example.net/",
+            "https://hooks.example.com.evil.example/",
+            "https://10.0.0.5/",
+        ] {
+            assert_ne!(check(&policy, url), "ok", "{url}");
+        }
+        assert_eq!(policy.allowed_hosts[2].to_string(), "*.example.net:8443");
+    }
+
+    #[test]
+    fn patterns_are_hosts_and_nothing_else() {
+        for text in [
+            "",
+            "*",
+            "*.",
+            "https://example.com",
+            "example.com/path",
+            "a*.example.com",
+            "*.*.example.com",
+            "*.10.0.0.1",
+            "example.com:",
+            "example.com:0",
+            "example.com:99999",
+            "user@example.com",
+            "exa mple.com",
+            "%65xample.com",
+        ] {
+            assert!(text.parse::<HostPattern>().is_err(), "{text:?}");
+        }
+        assert!("[2606:4700::1]:8443".parse::<HostPattern>().is_ok());
+        assert!("[2606:4700::1]".parse::<HostPattern>().is_ok());
+    }
+
+    fn private() -> impl Strategy<Value = Ipv4Addr> {
+        let nets = [
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "100.64.0.0/10",
+            "0.0.0.0/8",
+        ];
+        (0..nets.len(), any::<u32>()).prop_map(move |(index, bits)| {
+            let net: Ipv4Net = nets[index].parse().expect("a net");
+            Ipv4Addr::from(u32::from(net.network()) | (bits & u32::from(net.hostmask())))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_ipv6_form_smuggles_a_private_address(address in private(), allow_loopback: bool, tail: u64) {
+            let policy = Policy { allow_loopback, ..Policy::default() };
+            let bits = u128::from(u32::from(address));
+            let forms = [
+                0xffff_0000_0000 | bits,
+                bits,
+                0x0064_ff9b << 96 | bits,
+                0x2002 << 112 | bits << 80 | u128::from(tail),
+                0x2001 << 112 | u128::from(tail) << 32 | (!bits & 0xffff_ffff),
+            ];
+            for form in forms {
+                let form = Ipv6Addr::from(form);
+                // The one address that is written like a compatible one and means this machine.
+                prop_assume!(!form.is_loopback());
+                prop_assert!(policy.admits(IpAddr::V6(form)).is_err(), "{}", form);
+                let url = Url::parse(&format!("https://[{form}]/")).expect("a URL");
+                prop_assert!(policy.check(&url).is_err(), "{}", url);
+            }
+            if !address.is_loopback() {
+                prop_assert!(policy.admits(IpAddr::V4(address)).is_err());
+            }
+        }
+
+        #[test]
+        fn the_standard_library_agrees_on_what_is_not_public(bits: u32) {
+            let address = Ipv4Addr::from(bits);
+            if address.is_private() || address.is_loopback() || address.is_link_local() || address.is_broadcast()
+                || address.is_documentation() || address.is_unspecified() || address.is_multicast() {
+                prop_assert!(!classify(IpAddr::V4(address)).is_public());
+            }
+        }
+    }
+}
