@@ -178,3 +178,24 @@ async fn each_refusal_of_aws_ends_in_its_own_reaction() {
         );
     }
 }
+
+#[tokio::test]
+async fn wanting_region_or_credentials_are_named() {
+    let full = Moto::shared().sdk_config();
+    let lost = SecretsManager::with_config(full.to_builder().region(None).build());
+    let error = lost.get("masshook/zoho").await.expect_err("no region");
+    assert!(error.to_string().contains("set AWS_REGION"), "{error}");
+
+    let mut nobody = full.to_builder();
+    nobody.set_credentials_provider(None);
+    let nobody = SecretsManager::with_config(nobody.build());
+    let error = nobody
+        .get("masshook/zoho")
+        .await
+        .expect_err("no credentials");
+    assert!(
+        matches!(error, SecretError::AccessDenied { .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("AWS credentials"), "{error}");
+}
