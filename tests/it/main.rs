@@ -1,0 +1,6 @@
+//! Tests over real parts: Secrets Manager on moto's server, the Lambda program under AWS's Runtime Interface Emulator,
+//! and a real callback receiver. `support` fetches what they need into `target/test-tools`.
+
+mod harness;
+mod secrets;
+mod support;

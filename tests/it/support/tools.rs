@@ -1,0 +1,167 @@
+//! Fetches the tools that are not Rust, once, in pinned versions, into `target/test-tools`: moto with all it needs, and
+//! AWS's Runtime Interface Emulator, which the SAM command line brings along. Nothing is ever skipped: what cannot be
+//! fetched fails the test, with what to do.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use sha2::{Digest, Sha256};
+
+const MOTO: &str = include_str!("../../tools/moto.txt");
+const SAM: &str = include_str!("../../tools/sam.txt");
+
+/// The tools, ready to run.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    /// A Python that has moto.
+    pub(crate) python: PathBuf,
+    /// AWS's Runtime Interface Emulator.
+    pub(crate) emulator: PathBuf,
+}
+
+/// The tools; the first caller fetches them.
+pub(crate) fn tools() -> &'static Tools {
+    static TOOLS: OnceLock<Tools> = OnceLock::new();
+    TOOLS.get_or_init(|| {
+        let home = folder();
+        fs::create_dir_all(&home).expect("target/test-tools can be made");
+        // Several test programs may start at once.
+        let lock = File::create(home.join("lock")).expect("the lock file can be made");
+        lock.lock().expect("the lock file can be locked");
+        let python = python_with_moto(&home);
+        let emulator = emulator(&home, &python);
+        Tools { python, emulator }
+    })
+}
+
+/// `target/test-tools`, wherever the target directory is.
+fn folder() -> PathBuf {
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    scratch.parent().unwrap_or(scratch).join("test-tools")
+}
+
+fn python_with_moto(home: &Path) -> PathBuf {
+    let digest = hex::encode(Sha256::digest(MOTO));
+    let venv = home.join(format!("venv-{}", &digest[..12]));
+    let python = venv.join("bin/python");
+    let complete = venv.join("complete");
+    // A new Python on the machine may have broken the old one's environment.
+    let works = || {
+        Command::new(&python)
+            .arg("--version")
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    if complete.exists() && works() {
+        return python;
+    }
+    let _ = fs::remove_dir_all(&venv);
+    run(
+        Command::new("python3").args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]),
+        "The tests need Python 3.10 or newer as `python3` on the PATH: they run moto, a stand-in for AWS, on it.",
+    );
+    run(
+        Command::new("python3").args(["-m", "venv"]).arg(&venv),
+        "Python's venv module does not work. On Debian and Ubuntu: apt-get install python3-venv",
+    );
+    run(
+        pip(&python)
+            .args(["install", "--requirement"])
+            .arg(manifest("tests/tools/moto.txt")),
+        "moto could not be installed. The first run needs a Python package index; pip's own settings (PIP_INDEX_URL, \
+         proxies, …) count.",
+    );
+    File::create(complete).expect("the venv's marker can be made");
+    python
+}
+
+fn emulator(home: &Path, python: &Path) -> PathBuf {
+    let arch = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        arch => arch,
+    };
+    assert_eq!(
+        std::env::consts::OS,
+        "linux",
+        "AWS's Runtime Interface Emulator runs on Linux only: run the tests in a Linux container or machine"
+    );
+    let pinned = SAM
+        .lines()
+        .find(|line| line.starts_with("aws-sam-cli=="))
+        .expect("tests/tools/sam.txt pins aws-sam-cli");
+    let emulator = home.join(format!(
+        "{}-{arch}",
+        pinned.replace("aws-sam-cli==", "aws-lambda-rie-")
+    ));
+    if emulator.exists() {
+        return emulator;
+    }
+    let scratch = tempfile::tempdir_in(home).expect("a scratch folder can be made");
+    run(
+        pip(python)
+            .args([
+                "download",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                pinned,
+                "--dest",
+            ])
+            .arg(scratch.path()),
+        "The SAM command line, which carries AWS's Runtime Interface Emulator, could not be downloaded. The first run \
+         needs a Python package index; pip's own settings (PIP_INDEX_URL, proxies, …) count.",
+    );
+    let wheel = fs::read_dir(scratch.path())
+        .expect("the scratch folder can be read")
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+        .expect("pip downloaded a wheel");
+    run(
+        Command::new(python)
+            .args(["-m", "zipfile", "--extract"])
+            .arg(&wheel)
+            .arg(scratch.path()),
+        "The wheel of the SAM command line could not be unpacked.",
+    );
+    let unpacked = scratch
+        .path()
+        .join(format!("samcli/local/rapid/aws-lambda-rie-{arch}"));
+    fs::set_permissions(&unpacked, fs::Permissions::from_mode(0o755))
+        .unwrap_or_else(|error| panic!("{pinned} has no emulator for {arch}: {error}"));
+    // Last, because its presence says that all went well.
+    fs::rename(&unpacked, &emulator).expect("the emulator can be moved into place");
+    emulator
+}
+
+fn pip(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.args([
+        "-m",
+        "pip",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+    ]);
+    command
+}
+
+/// A file of the repository.
+pub(crate) fn manifest(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn run(command: &mut Command, what_to_do: &str) {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{what_to_do}\n{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{what_to_do}\n{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
