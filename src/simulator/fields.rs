@@ -234,15 +234,12 @@ impl Field {
                     "reference_value": choice.actual,
                     "sequence_number": index + 1,
                     "colour_code": null,
-                    "id": (id * 100 + index as u64).to_string(),
+                    "id": (id + 1_000 * (index as u64 + 1)).to_string(),
                     "type": if choice.used { "used" } else { "unused" },
                 })
             })
             .collect();
-        let decimals = match self.kind {
-            Kind::Currency => json!(DECIMALS),
-            _ => Value::Null,
-        };
+        let decimals = (self.kind == Kind::Currency).then_some(DECIMALS);
         let label = self.name.replace('_', " ");
         json!({
             "id": id.to_string(),

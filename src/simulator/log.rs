@@ -176,7 +176,10 @@ mod tests {
         );
         let told = log.requests();
         let text = told.to_string();
-        assert!(!text.contains("\"secret\"") && !text.contains("1000.secret"), "{told}");
+        assert!(
+            !text.contains("\"secret\"") && !text.contains("1000.secret"),
+            "{told}"
+        );
         assert_eq!(
             told["requests"][0]["headers"]["authorization"],
             "Zoho-oauthtoken ***"

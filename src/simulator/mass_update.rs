@@ -146,7 +146,11 @@ fn read_ids(ids: &Value, faults: &Faults) -> Checked<Vec<String>> {
         .map(|(index, id)| match id {
             Value::String(id) => Ok(id.clone()),
             Value::Number(id) if faults.numeric_ids == Verdict::Accept => Ok(id.to_string()),
-            _ => refuse(wrong_type("ids", &format!("$.ids[{index}]"), "string")),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => refuse(wrong_type("ids", &format!("$.ids[{index}]"), "string")),
         })
         .collect()
 }

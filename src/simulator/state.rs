@@ -229,44 +229,42 @@ impl State {
         if let Some(refusal) = self.refuse_scope(request.endpoint.needs(), scopes) {
             return refusal;
         }
-        let price = match request.endpoint {
-            Endpoint::MassUpdate(_) | Endpoint::MassUpdateStatus(_) => {
-                self.faults.mass_update_credits
-            }
-            _ => 1,
+        let price = if matches!(
+            request.endpoint.kind(),
+            "mass_update_post" | "mass_update_get"
+        ) {
+            self.faults.mass_update_credits
+        } else {
+            1
         };
         if !self.credits.pay(price, self.faults.credits, now) {
             return limits::too_many(&self.faults);
         }
-        match &request.endpoint {
-            Endpoint::MassUpdate(module) => {
-                if UNSUPPORTED.contains(&module.as_str()) {
-                    return records::unsupported_module();
-                }
-                let mut org = Org {
-                    world: &mut self.world,
-                    jobs: &mut self.jobs,
-                    faults: &self.faults,
-                    job_duration: self.job_duration,
-                    now,
-                };
-                let answer = mass_update::post(&mut org, module, &request.body);
-                // A job of no duration is over at once.
-                self.settle();
-                answer
-            }
-            Endpoint::MassUpdateStatus(module) => {
-                if UNSUPPORTED.contains(&module.as_str()) {
-                    return records::unsupported_module();
-                }
-                if self.world.module(module).is_none() {
-                    return records::invalid_module();
-                }
-                self.jobs
-                    .status(module, request.parameter("job_id"), &self.faults, now)
-            }
-            _ => super::helpers::serve(self, request, scopes, now),
+        let (Endpoint::MassUpdate(module) | Endpoint::MassUpdateStatus(module)) = &request.endpoint
+        else {
+            return super::helpers::serve(self, request, scopes, now);
+        };
+        if UNSUPPORTED.contains(&module.as_str()) {
+            return records::unsupported_module();
         }
+        if self.world.module(module).is_none() {
+            return records::invalid_module();
+        }
+        if matches!(request.endpoint, Endpoint::MassUpdateStatus(_)) {
+            let job = request.parameter("job_id");
+            return self.jobs.status(module, job, &self.faults, now);
+        }
+        let mut org = Org {
+            world: &mut self.world,
+            jobs: &mut self.jobs,
+            faults: &self.faults,
+            job_duration: self.job_duration,
+            now,
+        };
+        let answer = mass_update::post(&mut org, module, &request.body);
+        // A job of no duration is over at once.
+        self.settle();
+        answer
     }
 
     /// The refusal if one of the needs is not met.

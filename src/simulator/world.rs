@@ -146,10 +146,8 @@ impl Module {
             };
             let value = match (field.kind, value) {
                 (Kind::Multiselect, Value::Array(added)) if !over_write => {
-                    let mut joined = match self.value(place, name) {
-                        Value::Array(present) => present,
-                        _ => Vec::new(),
-                    };
+                    let present = self.value(place, name);
+                    let mut joined = present.as_array().cloned().unwrap_or_default();
                     for option in added {
                         if !joined.contains(option) {
                             joined.push(option.clone());
