@@ -13,6 +13,7 @@
 mod accounts;
 mod admin;
 mod answer;
+mod body;
 mod connection;
 mod coql;
 mod endpoint;
@@ -26,7 +27,9 @@ mod mass_update;
 mod mischief;
 mod records;
 mod schema;
+mod script;
 mod search;
+mod seeds;
 mod server;
 mod state;
 mod values;

@@ -13,7 +13,7 @@
 //! | `reset_before_apply` | 0.0 | share of CRM requests whose connection is reset, not applied |
 //! | `reset_after_apply` | 0.0 | share of CRM requests that are applied and whose connection is then reset |
 //! | `rate_token_error` | 0.0 | share of token requests answered 200 `{"error":"general_error"}` |
-//! | `next` | [] | scripted answers, see below; posted entries are appended, `[]` clears |
+//! | `next` | [] | scripted answers, see [`super::script`]; posted entries are appended, `[]` clears |
 //! | `expire_tokens` | – | action: `true` ends the life of every access token at once |
 //! | `token_error` | null | every token request is answered 200 with this `error` |
 //! | `throttle_status` | 400 | status of the mint throttle: 200 or 400 |
@@ -55,28 +55,14 @@
 //! | `job_unknown_for_s` | 0 | a new job is unknown to the status call for so many seconds |
 //! | `job_duration_ms` | null | how long jobs scheduled from now on take, instead of the setting |
 //! | `search_lag_s` | 0 | a changed record is missing from `search` for so many seconds |
-//!
-//! An entry of `next` is used up by the next request of its kind, in order:
-//!
-//! | key | default | does |
-//! | --- | --- | --- |
-//! | `kind` | "any" | the kind, as in `GET /_sim/stats` (`token`, `mass_update_post`, …), or `any` |
-//! | `times` | 1 | how many requests it answers |
-//! | `status` | null | the answer's status; without a status the request is answered as usual |
-//! | `body` | null | the answer's JSON body; else what Zoho says with this status |
-//! | `html` | null | the answer's body as a page of HTML |
-//! | `headers` | {} | more headers |
-//! | `apply` | false | with `status`: the request is applied, although the answer hides it |
-//! | `reset` | false | the connection is reset, nothing is applied |
-//! | `reset_after_apply` | false | the request is applied, then the connection is reset |
-//! | `delay_ms` | 0 | the answer is held back for so long, after the request was applied |
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::log::KINDS;
+use super::script::Scripted;
 
 /// Scopes that cover everything that is served.
 const ALL_SCOPES: &str = "ZohoCRM.mass_update.UPDATE ZohoCRM.mass_update.READ ZohoCRM.settings.fields.READ \
@@ -127,39 +113,6 @@ pub(super) enum TooMany {
     Short,
     RetryAfter,
     RateLimit,
-}
-
-/// One scripted answer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Scripted {
-    pub(super) kind: String,
-    pub(super) times: u32,
-    pub(super) status: Option<u16>,
-    pub(super) body: Option<Value>,
-    pub(super) html: Option<String>,
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) apply: bool,
-    pub(super) reset: bool,
-    pub(super) reset_after_apply: bool,
-    pub(super) delay_ms: u64,
-}
-
-impl Default for Scripted {
-    fn default() -> Self {
-        Self {
-            kind: "any".to_owned(),
-            times: 1,
-            status: None,
-            body: None,
-            html: None,
-            headers: BTreeMap::new(),
-            apply: false,
-            reset: false,
-            reset_after_apply: false,
-            delay_ms: 0,
-        }
-    }
 }
 
 /// All switches; the table above explains them.

@@ -7,9 +7,10 @@ use super::answer::{Answer, entry};
 use super::endpoint::Endpoint;
 use super::records;
 use super::schema::MODULES;
+use super::seeds::user;
 use super::state::{Request, State};
 use super::views::{TERRITORIES, Territory};
-use super::world::{Module, user};
+use super::world::Module;
 use super::{coql, search, values};
 
 /// Records that one `PUT {module}` takes.

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::faults::{Fate, Faults};
-use super::world::{Condition, World};
+use super::seeds::Condition;
+use super::world::World;
 
 /// The id before the first job's.
 const BEFORE_FIRST: u64 = 5_725_767_000_009_000_000;

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::endpoint::Endpoint;
-use super::faults::{Faults, Scripted};
+use super::faults::Faults;
 use super::limits;
+use super::script::Scripted;
 
 /// How one request is treated.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, entry};
-use super::world::{Condition, Module, created, user, zoho_time};
+use super::seeds::{Condition, created, user, zoho_time};
+use super::world::Module;
 
 /// The refusal of one record, if it cannot be updated.
 pub(super) fn refuse(module: &Module, id: &str) -> Option<Value> {

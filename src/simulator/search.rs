@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::fields::Kind;
 use super::records;
+use super::seeds::Condition;
 use super::state::{Request, State};
-use super::world::{Condition, Module};
+use super::world::Module;
 
 /// Records of one page.
 const PAGE: usize = 200;

@@ -19,7 +19,8 @@ use super::mass_update::{self, Org};
 use super::mischief::Treatment;
 use super::records;
 use super::schema::UNSUPPORTED;
-use super::world::{World, zoho_time};
+use super::seeds::zoho_time;
+use super::world::World;
 use crate::clock::Clock;
 
 /// One HTTP request, taken apart.

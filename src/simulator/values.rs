@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::answer::entry;
 use super::fields::{DECIMALS, Field, Kind};
 use super::schema::PIPELINES;
-use super::world::LAYOUT_ID;
+use super::seeds::LAYOUT_ID;
 
 /// The error entry for a value that the field does not take.
 ///

@@ -191,7 +191,7 @@ async fn fields_are_checked() {
     assert_eq!(answer.code(), (403, "NO_PERMISSION"));
     assert_eq!(answer.json["message"], "Field Edit Permission not given");
     let layout =
-        json!({"data": [{"Layout": {"id": crate::simulator::world::LAYOUT_ID}}], "ids": [LEAD]});
+        json!({"data": [{"Layout": {"id": crate::simulator::seeds::LAYOUT_ID}}], "ids": [LEAD]});
     assert_eq!(bench.update("Leads", layout.clone()).await.status, 200);
     bench
         .faults(json!({"layout_updatable": false, "hidden_field_status": 200, "errors_as_object": true, "null_values": "refuse"}))
