@@ -1,1 +1,182 @@
-//! A small, strict Zoho for tests and demos. It shares no types with the client.
+//! A small, strict Zoho for tests and demos: one HTTP server that plays the accounts server and the CRM v7 endpoints
+//! around mass update, as strict as Zoho documents itself, with faults on demand. It shares no types with the client,
+//! so that the two cannot share a typo.
+//!
+//! [`world`] holds modules, [`schema`] their fields, [`views`] custom views and territories; [`accounts`] mints tokens;
+//! [`mass_update`] and [`jobs`] do the work; [`faults`] lists every switch; [`server`] speaks HTTP, [`state`] is
+//! everything together. Only `server` and `connection` do I/O.
+#![expect(
+    rustdoc::private_intra_doc_links,
+    reason = "the map of the rooms is for those who work in them"
+)]
+
+mod accounts;
+mod admin;
+mod answer;
+mod body;
+mod connection;
+mod coql;
+mod endpoint;
+mod faults;
+mod fields;
+mod helpers;
+mod jobs;
+mod limits;
+mod log;
+mod mass_update;
+mod mischief;
+mod records;
+mod schema;
+mod script;
+mod search;
+mod seeds;
+mod server;
+mod state;
+mod values;
+mod views;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use self::connection::{Cut, Listener};
+use self::faults::Faults;
+use self::state::State;
+use self::world::World;
+use crate::clock::{Clock, SystemClock};
+
+/// How long [`Simulator::stop`] waits for requests that are under way.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a simulator starts with. The default is calm: no latency, no trouble.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Token expiry, throttle windows and job progress read this clock.
+    pub clock: Arc<dyn Clock>,
+    /// Real delay of every CRM request.
+    pub latency: Duration,
+    /// How long a scheduled job takes from `SCHEDULED` to its end, on the clock.
+    pub job_duration: Duration,
+    /// How many records a module has, instead of its seeded count.
+    pub records: BTreeMap<String, u64>,
+    /// The seed of random mischief: latency, 429, 5xx, HTML pages, resets, and a throw of the dice for every point on
+    /// which Zoho's documents disagree.
+    pub rude: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            clock: Arc::new(SystemClock),
+            latency: Duration::ZERO,
+            job_duration: Duration::from_secs(3),
+            records: BTreeMap::new(),
+            rude: None,
+        }
+    }
+}
+
+/// A running simulator. Dropping it ends it, too.
+#[derive(Debug)]
+pub struct Simulator {
+    url: String,
+    announcement: Value,
+    task: JoinHandle<io::Result<()>>,
+    shutdown: oneshot::Sender<()>,
+}
+
+impl Simulator {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or `records` names an unknown module or too many records.
+    pub async fn start(settings: Settings) -> io::Result<Self> {
+        let world = World::seeded(&settings.records)
+            .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
+        let listener = TcpListener::bind(settings.listen).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let announcement = json!({
+            "url": url,
+            "credentials": {
+                "client_id": accounts::CLIENT_ID,
+                "client_secret": accounts::CLIENT_SECRET,
+                "refresh_token": accounts::REFRESH_TOKEN,
+                "accounts_url": url,
+            },
+            "world": world.describe(),
+        });
+        let mut dice = fastrand::Rng::with_seed(settings.rude.unwrap_or_default());
+        let faults = match settings.rude {
+            Some(_) => Faults::rude(&mut dice),
+            None => Faults::default(),
+        };
+        let state = State {
+            world,
+            accounts: accounts::Accounts::default(),
+            jobs: jobs::Jobs::default(),
+            credits: limits::Credits::default(),
+            faults,
+            log: log::Log::default(),
+            dice,
+            clock: settings.clock,
+            ahead: SignedDuration::ZERO,
+            url: url.clone(),
+            latency: settings.latency,
+            job_duration: settings.job_duration,
+        };
+        let service = server::service(Arc::new(Mutex::new(state)))
+            .into_make_service_with_connect_info::<Cut>();
+        let (shutdown, asked) = oneshot::channel::<()>();
+        let serving = axum::serve(Listener(listener), service).with_graceful_shutdown(async {
+            // Either asked to stop, or the handle is gone: the end in both cases.
+            let _ = asked.await;
+        });
+        let task = tokio::spawn(serving.into_future());
+        Ok(Self {
+            url,
+            announcement,
+            task,
+            shutdown,
+        })
+    }
+
+    /// Where it listens: `http://127.0.0.1:PORT`. Both `accounts_url` and `api_url` of a connection.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The line that the command line prints: `url`, `credentials` and `world`.
+    pub fn announcement(&self) -> Value {
+        self.announcement.clone()
+    }
+
+    /// Stops it, once the requests under way are answered.
+    pub async fn stop(self) {
+        let _ = self.shutdown.send(());
+        let ender = self.task.abort_handle();
+        if tokio::time::timeout(PATIENCE, self.task).await.is_err() {
+            ender.abort();
+        }
+    }
+
+    /// Lets it run for as long as the process does.
+    pub async fn wait(self) {
+        let _ = self.task.await;
+        drop(self.shutdown);
+    }
+}

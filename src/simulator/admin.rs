@@ -1,0 +1,78 @@
+//! `/_sim/*`: looking into the simulator, and switching its faults and clock. Not counted, not logged, never faulty.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::state::State;
+use super::views;
+
+/// Answers an admin request; `path` comes without `/_sim/`.
+pub(super) fn serve(state: &mut State, method: &str, path: &str, body: &[u8]) -> Answer {
+    state.settle();
+    let segments: Vec<&str> = path.split('/').collect();
+    match (method, segments.as_slice()) {
+        ("GET", ["stats"]) => Answer::json(200, state.stats()),
+        ("GET", ["requests"]) => Answer::json(200, state.log.requests()),
+        ("GET", ["records", module, id]) => record(state, module, id),
+        ("GET", ["faults"]) => faults(state),
+        ("POST", ["faults"]) => match parse(body).and_then(|posted| state.faults.merge(&posted)) {
+            Ok(expire) => {
+                if expire {
+                    state.accounts.expire_all();
+                }
+                faults(state)
+            }
+            Err(message) => problem(400, &message),
+        },
+        ("POST", ["clock"]) => match parse(body).and_then(|posted| advance(state, &posted)) {
+            Ok(()) => Answer::json(200, json!({"now": state.now().to_string()})),
+            Err(message) => problem(400, &message),
+        },
+        _ => problem(
+            404,
+            "there are GET stats, requests, records/{module}/{id}, faults; POST faults, clock",
+        ),
+    }
+}
+
+fn record(state: &State, module: &str, id: &str) -> Answer {
+    let Some(module) = state.world.module(module) else {
+        return problem(404, "no such module");
+    };
+    let Some(place) = module.place(id) else {
+        return problem(404, "no such record");
+    };
+    let mut record = module.record(place);
+    record["$condition"] = json!(module.condition(place).name());
+    record["$territory"] = json!(views::territory_of(place).to_string());
+    Answer::json(200, record)
+}
+
+fn faults(state: &State) -> Answer {
+    match serde_json::to_value(&state.faults) {
+        Ok(switches) => Answer::json(200, switches),
+        Err(error) => problem(500, &error.to_string()),
+    }
+}
+
+fn advance(state: &mut State, posted: &Value) -> Result<(), String> {
+    let seconds = posted
+        .get("advance_s")
+        .and_then(Value::as_u64)
+        .and_then(|seconds| i64::try_from(seconds).ok())
+        .ok_or("post {\"advance_s\": whole seconds}")?;
+    state.ahead = state
+        .ahead
+        .saturating_add(SignedDuration::from_secs(seconds));
+    state.settle();
+    Ok(())
+}
+
+fn parse(body: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))
+}
+
+fn problem(status: u16, message: &str) -> Answer {
+    Answer::json(status, json!({"error": message}))
+}

@@ -1,0 +1,91 @@
+//! Single records in an answer: updated, or refused with the reason; and what all endpoints of a module share.
+
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, entry};
+use super::seeds::{Condition, created, user, zoho_time};
+use super::world::Module;
+
+/// The refusal of one record, if it cannot be updated.
+pub(super) fn refuse(module: &Module, id: &str) -> Option<Value> {
+    let Some(place) = module.place(id) else {
+        return Some(invalid_id(id));
+    };
+    let (code, message) = match module.condition(place) {
+        Condition::Clean => return None,
+        Condition::Locked => {
+            return Some(entry(
+                "RECORD_LOCKED",
+                json!({"action": "record_locking", "id": id}),
+                "Sorry, you cannot perform this operation as the record is locked.",
+            ));
+        }
+        Condition::InBlueprint => ("RECORD_IN_BLUEPRINT", "The record is in blue print"),
+        Condition::NotApproved => ("NOT_APPROVED", "record not approved"),
+        Condition::StopProcessing => ("CANNOT_PROCESS", "The record is in stop processing"),
+        Condition::NoPermission => (
+            "CANNOT_PERFORM_ACTION",
+            "no permission to perform an action on this record",
+        ),
+        // The code is documented, its message is not.
+        Condition::Converted => ("CONVERTED_RECORD", "the record is converted"),
+    };
+    Some(entry(code, json!({"id": id}), message))
+}
+
+/// The refusal of an id that names no record.
+pub(super) fn invalid_id(id: &str) -> Value {
+    entry(
+        "INVALID_DATA",
+        json!({"id": id}),
+        "the id given seems to be invalid",
+    )
+}
+
+/// The entry of an updated record.
+pub(super) fn updated(module: &Module, place: u64) -> Value {
+    json!({
+        "code": "SUCCESS",
+        "details": {
+            "Modified_Time": zoho_time(module.modified(place)),
+            "Modified_By": user(),
+            "Created_Time": zoho_time(created()),
+            "id": module.id(place),
+            "Created_By": user(),
+        },
+        "message": "record updated",
+        "status": "success",
+    })
+}
+
+/// The refusal of a module that does not exist.
+pub(super) fn invalid_module() -> Answer {
+    Answer::error(
+        400,
+        "INVALID_MODULE",
+        json!({"resource_path_index": 0}),
+        "the module name given seems to be invalid",
+    )
+}
+
+/// The refusal of a module that exists but has no mass update.
+pub(super) fn unsupported_module() -> Answer {
+    Answer::error(
+        400,
+        "NOT_SUPPORTED",
+        json!({"resource_path_index": 0}),
+        "the given module is not supported for this api",
+    )
+}
+
+/// A body that is a JSON object; everything else is refused as Zoho refuses it.
+pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Box<Answer>> {
+    serde_json::from_slice(body).map_err(|_| {
+        Box::new(Answer::error(
+            400,
+            "INVALID_DATA",
+            json!({"expected_data_type": "jsonobject"}),
+            "body",
+        ))
+    })
+}

@@ -1,0 +1,114 @@
+//! The HTTP side: a request is taken apart, treated, and its answer written.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, State as Shared};
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use super::admin;
+use super::answer::{Answer, Content};
+use super::connection::Cut;
+use super::endpoint::Endpoint;
+use super::state::{Request, State};
+
+/// Bytes that a body may have.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// The state that all requests share. It is locked only while nothing is awaited.
+pub(super) type SharedState = Arc<Mutex<State>>;
+
+/// The state, even if a request panicked while it held it.
+pub(super) fn lock(state: &SharedState) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One service for every path: Zoho has answers of its own for what a router would refuse.
+pub(super) fn service(state: SharedState) -> axum::Router {
+    axum::Router::new().fallback(handle).with_state(state)
+}
+
+/// Counts a CRM request as in flight until it is answered, or its client goes away.
+struct Flight<'a>(&'a SharedState);
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        lock(self.0).log.in_flight -= 1;
+    }
+}
+
+async fn handle(
+    Shared(state): Shared<SharedState>,
+    ConnectInfo(cut): ConnectInfo<Cut>,
+    request: axum::extract::Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MOST_BYTES).await else {
+        return write(Answer::empty(413));
+    };
+    let method = head.method.as_str().to_owned();
+    let path = head.uri.path().to_owned();
+    if let Some(path) = path.strip_prefix("/_sim/") {
+        return write(admin::serve(&mut lock(&state), &method, path, &body));
+    }
+    let query = head.uri.query().unwrap_or_default();
+    let request = Request {
+        endpoint: Endpoint::of(&method, &path),
+        query: form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect(),
+        headers: head.headers,
+        method,
+        path,
+        body,
+    };
+    let treatment = lock(&state).arrive(&request);
+    let _flight = (!request.endpoint.accounts()).then(|| Flight(&state));
+    if !treatment.before.is_zero() {
+        tokio::time::sleep(treatment.before).await;
+    }
+    let worked = treatment.apply.then(|| lock(&state).serve(&request));
+    if !treatment.after.is_zero() {
+        tokio::time::sleep(treatment.after).await;
+    }
+    if treatment.cut {
+        cut.now();
+    }
+    let mut answer = treatment
+        .instead
+        .or(worked)
+        .unwrap_or_else(|| Answer::plain(500));
+    answer.headers.extend(treatment.headers);
+    write(answer)
+}
+
+fn write(answer: Answer) -> Response {
+    let (content_type, body) = match answer.body {
+        Content::Json(value) => (
+            "application/json;charset=UTF-8",
+            Body::from(value.to_string()),
+        ),
+        Content::Html(page) => ("text/html;charset=UTF-8", Body::from(page)),
+        Content::Empty => ("", Body::empty()),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::SERVER, HeaderValue::from_static("ZGS"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-store, no-cache, must-revalidate, private"),
+    );
+    if !content_type.is_empty() {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    for (name, value) in answer.headers {
+        // A script may name a header that HTTP does not allow; it is left out.
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}

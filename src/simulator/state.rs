@@ -1,0 +1,296 @@
+//! The simulator's whole state, and the way of one request through it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::accounts::{self, Accounts, Parameters};
+use super::answer::Answer;
+use super::endpoint::{Endpoint, Need};
+use super::faults::Faults;
+use super::jobs::Jobs;
+use super::limits::{self, Credits};
+use super::log::{Log, Seen};
+use super::mass_update::{self, Org};
+use super::mischief::Treatment;
+use super::records;
+use super::schema::UNSUPPORTED;
+use super::seeds::zoho_time;
+use super::world::World;
+use crate::clock::Clock;
+
+/// One HTTP request, taken apart.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) endpoint: Endpoint,
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) headers: http::HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Request {
+    /// The first query parameter with this name.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Parameters of the query and of a form body; the body wins.
+    fn parameters(&self) -> Parameters {
+        let mut all: BTreeMap<String, String> = self.query.iter().cloned().collect();
+        all.extend(form_urlencoded::parse(&self.body).into_owned());
+        all
+    }
+}
+
+/// All that the simulator knows.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) world: World,
+    pub(super) accounts: Accounts,
+    pub(super) jobs: Jobs,
+    pub(super) credits: Credits,
+    pub(super) faults: Faults,
+    pub(super) log: Log,
+    pub(super) dice: fastrand::Rng,
+    pub(super) clock: Arc<dyn Clock>,
+    /// How far the admin has moved the clock.
+    pub(super) ahead: SignedDuration,
+    pub(super) url: String,
+    pub(super) latency: Duration,
+    pub(super) job_duration: Duration,
+}
+
+impl State {
+    /// The present moment, moved by the admin.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock
+            .now()
+            .saturating_add(self.ahead)
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// Lets the jobs come to where they stand.
+    pub(super) fn settle(&mut self) {
+        let now = self.now();
+        self.jobs.advance(&mut self.world, now);
+    }
+
+    /// Notes a request and decides how it is treated. A CRM request is in flight from now on.
+    pub(super) fn arrive(&mut self, request: &Request) -> Treatment {
+        let seen = Seen {
+            kind: request.endpoint.kind(),
+            method: &request.method,
+            path: &request.path,
+            query: &request.query,
+            headers: &request.headers,
+            body: &request.body,
+        };
+        let now = self.now();
+        self.log.note(&seen, now);
+        if !request.endpoint.accounts() {
+            self.log.in_flight += 1;
+            self.log.max_in_flight = self.log.max_in_flight.max(self.log.in_flight);
+            if self.log.in_flight > limits::concurrency(&self.faults) {
+                return Treatment::refused(limits::too_many(&self.faults));
+            }
+        }
+        Treatment::of(
+            &request.endpoint,
+            &mut self.faults,
+            &mut self.dice,
+            self.latency,
+        )
+    }
+
+    /// Does what the request asks for.
+    pub(super) fn serve(&mut self, request: &Request) -> Answer {
+        self.settle();
+        let now = self.now();
+        match &request.endpoint {
+            Endpoint::Token => {
+                let parameters = request.parameters();
+                self.accounts
+                    .token(&parameters, &self.faults, &self.url, now)
+            }
+            Endpoint::TokenAlias => {
+                let parameters = request.parameters();
+                if parameters
+                    .get("grant_type")
+                    .is_none_or(|grant| grant != "client_credentials")
+                {
+                    return Answer::json(200, json!({"error": "unsupported_grant_type"}));
+                }
+                self.accounts
+                    .token(&parameters, &self.faults, &self.url, now)
+            }
+            Endpoint::Revoke => self.accounts.revoke(&request.parameters()),
+            Endpoint::ServerInfo => accounts::server_info(&self.url),
+            Endpoint::Unknown => Answer::error(
+                404,
+                "INVALID_URL_PATTERN",
+                json!({}),
+                "Please check if the URL trying to access is a correct one",
+            ),
+            Endpoint::WrongMethod => Answer::error(
+                400,
+                "INVALID_REQUEST_METHOD",
+                json!({}),
+                "The http request method type is not a valid one",
+            ),
+            Endpoint::MassUpdate(_)
+            | Endpoint::MassUpdateStatus(_)
+            | Endpoint::Fields(_)
+            | Endpoint::Modules(_)
+            | Endpoint::CustomViews(_)
+            | Endpoint::Territories(_)
+            | Endpoint::ChildTerritories(_)
+            | Endpoint::Search(_)
+            | Endpoint::Coql
+            | Endpoint::Record(..)
+            | Endpoint::PutRecords(_)
+            | Endpoint::Apis
+            | Endpoint::Org => self.serve_crm(request, now),
+        }
+    }
+
+    fn serve_crm(&mut self, request: &Request, now: Timestamp) -> Answer {
+        let (ends, scopes) = match self.authenticate(request, now) {
+            Ok(found) => found,
+            Err(refusal) => return *refusal,
+        };
+        let answer = self.serve_authenticated(request, &scopes, now);
+        let answer = answer.with("X-ACCESSTOKEN-RESET", zoho_time(ends));
+        match self.credits.header(self.faults.credits) {
+            Some(remaining) => answer.with("X-API-CREDITS-REMAINING", remaining),
+            None => answer,
+        }
+    }
+
+    /// The end of the request's token, and the scopes that it carries.
+    fn authenticate(
+        &mut self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<(Timestamp, Vec<String>), Box<Answer>> {
+        let header = request.headers.get(http::header::AUTHORIZATION);
+        let header = header.and_then(|value| value.to_str().ok());
+        // The token answer says `Bearer`, but this prefix alone is taken.
+        let Some(value) = header.and_then(|value| value.strip_prefix("Zoho-oauthtoken ")) else {
+            let refusal = Answer::error(
+                401,
+                "AUTHENTICATION_FAILURE",
+                json!({}),
+                "Authentication failed",
+            );
+            return Err(Box::new(refusal));
+        };
+        let token = match self.accounts.find(value.trim(), now) {
+            Some(token) if !self.faults.foreign_data_center => token,
+            _ => {
+                let code = &self.faults.invalid_token_code;
+                return Err(Box::new(Answer::error(
+                    401,
+                    code,
+                    json!({}),
+                    "invalid oauth token",
+                )));
+            }
+        };
+        let granted = self.faults.granted();
+        let scopes = match &token.scopes {
+            None => granted.iter().map(|scope| (*scope).to_owned()).collect(),
+            Some(asked) => asked.clone(),
+        };
+        Ok((token.ends, scopes))
+    }
+
+    fn serve_authenticated(
+        &mut self,
+        request: &Request,
+        scopes: &[String],
+        now: Timestamp,
+    ) -> Answer {
+        if self.faults.no_api_access {
+            return Answer::error(
+                403,
+                "NO_PERMISSION",
+                json!({"permissions": ["Crm_Implied_Api_Access"]}),
+                "permission denied",
+            );
+        }
+        if let Some(refusal) = self.refuse_scope(request.endpoint.needs(), scopes) {
+            return refusal;
+        }
+        let price = if matches!(
+            request.endpoint.kind(),
+            "mass_update_post" | "mass_update_get"
+        ) {
+            self.faults.mass_update_credits
+        } else {
+            1
+        };
+        if !self.credits.pay(price, self.faults.credits, now) {
+            return limits::too_many(&self.faults);
+        }
+        let (Endpoint::MassUpdate(module) | Endpoint::MassUpdateStatus(module)) = &request.endpoint
+        else {
+            return super::helpers::serve(self, request, scopes, now);
+        };
+        if UNSUPPORTED.contains(&module.as_str()) {
+            return records::unsupported_module();
+        }
+        if self.world.module(module).is_none() {
+            return records::invalid_module();
+        }
+        if matches!(request.endpoint, Endpoint::MassUpdateStatus(_)) {
+            let job = request.parameter("job_id");
+            return self.jobs.status(module, job, &self.faults, now);
+        }
+        let mut org = Org {
+            world: &mut self.world,
+            jobs: &mut self.jobs,
+            faults: &self.faults,
+            job_duration: self.job_duration,
+            now,
+        };
+        let answer = mass_update::post(&mut org, module, &request.body);
+        // A job of no duration is over at once.
+        self.settle();
+        answer
+    }
+
+    /// The refusal if one of the needs is not met.
+    pub(super) fn refuse_scope(&self, needs: Vec<Need>, scopes: &[String]) -> Option<Answer> {
+        let custom = |need: &Need| {
+            need.module()
+                .and_then(|name| self.world.module(name))
+                .is_some_and(|module| module.schema.custom)
+        };
+        let met = |need: &Need| need.met(scopes.iter().map(String::as_str), custom(need));
+        (!needs.iter().all(met)).then(|| {
+            Answer::error(
+                401,
+                "OAUTH_SCOPE_MISMATCH",
+                json!({}),
+                &self.faults.scope_message,
+            )
+        })
+    }
+
+    /// The counts of `GET /_sim/stats`.
+    pub(super) fn stats(&self) -> Value {
+        let mut stats = self.log.stats();
+        stats.insert("tokens_minted".to_owned(), json!(self.accounts.minted));
+        stats.insert("credits_used".to_owned(), json!(self.credits.used));
+        Value::Object(stats)
+    }
+}

@@ -1,0 +1,244 @@
+//! The simulator at the wire: every documented refusal with its literal code.
+
+mod helpers;
+mod immediate;
+mod scheduled;
+mod tokens;
+mod trouble;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Settings, Simulator};
+use crate::clock::ManualClock;
+
+/// A record of Leads that can be updated.
+pub(super) const LEAD: &str = "5725767000003000064";
+
+/// A simulator on a clock that moves by hand, and a client with a token.
+pub(super) struct Bench {
+    pub(super) simulator: Simulator,
+    pub(super) clock: ManualClock,
+    pub(super) token: String,
+    http: reqwest::Client,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Got {
+    pub(super) status: u16,
+    pub(super) headers: reqwest::header::HeaderMap,
+    pub(super) text: String,
+    /// `null` if the body is empty or not JSON.
+    pub(super) json: Value,
+}
+
+impl Got {
+    /// The code of the top-level error.
+    pub(super) fn code(&self) -> (u16, &str) {
+        (self.status, self.json["code"].as_str().unwrap_or_default())
+    }
+
+    /// The code and message of the first entry in `data`.
+    pub(super) fn first(&self) -> (u16, &str, &str) {
+        let entry = &self.json["data"][0];
+        let text = |key: &str| entry[key].as_str().unwrap_or_default();
+        (self.status, text("code"), text("message"))
+    }
+}
+
+impl Bench {
+    pub(super) async fn new() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    pub(super) async fn with(settings: Settings) -> Self {
+        let clock = ManualClock::at("2026-11-01T12:00:00Z".parse().unwrap());
+        let simulator = Simulator::start(Settings {
+            clock: std::sync::Arc::new(clock.clone()),
+            ..settings
+        })
+        .await
+        .unwrap();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the simulator listens on loopback, which the guarded client refuses"
+        )]
+        let http = reqwest::Client::new();
+        let mut bench = Self {
+            simulator,
+            clock,
+            token: String::new(),
+            http,
+        };
+        bench.token = bench.mint().await.json["access_token"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        bench
+    }
+
+    /// The form of a refresh-token grant.
+    pub(super) fn grant(&self) -> Vec<(String, String)> {
+        let credentials = &self.simulator.announcement()["credentials"];
+        let given = |name: &str| {
+            (
+                name.to_owned(),
+                credentials[name].as_str().unwrap().to_owned(),
+            )
+        };
+        vec![
+            ("grant_type".to_owned(), "refresh_token".to_owned()),
+            given("client_id"),
+            given("client_secret"),
+            given("refresh_token"),
+        ]
+    }
+
+    pub(super) async fn mint(&self) -> Got {
+        self.form("/oauth/v2/token", &self.grant()).await
+    }
+
+    pub(super) async fn form(&self, path: &str, form: &[(String, String)]) -> Got {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let request = self
+            .request("POST", path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body);
+        got(request.send().await.unwrap()).await
+    }
+
+    /// A request without a token.
+    pub(super) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}{path}", self.simulator.url());
+        self.http.request(method.parse().unwrap(), url)
+    }
+
+    /// A request with the bench's token.
+    pub(super) fn authorized(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.request(method, path)
+            .header("authorization", format!("Zoho-oauthtoken {}", self.token))
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Got {
+        got(self.authorized("GET", path).send().await.unwrap()).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Got {
+        let request = self.authorized("POST", path).body(body.to_string());
+        got(request.send().await.unwrap()).await
+    }
+
+    /// A mass update.
+    pub(super) async fn update(&self, module: &str, body: Value) -> Got {
+        self.post(&format!("/crm/v7/{module}/actions/mass_update"), &body)
+            .await
+    }
+
+    pub(super) async fn faults(&self, switches: Value) -> Got {
+        self.post("/_sim/faults", &switches).await
+    }
+
+    /// The record as it stands.
+    pub(super) async fn record(&self, module: &str, id: &str) -> Value {
+        self.get(&format!("/_sim/records/{module}/{id}")).await.json
+    }
+
+    pub(super) fn world(&self) -> Value {
+        self.simulator.announcement()["world"].clone()
+    }
+
+    /// The id of the n-th record.
+    pub(super) fn nth(&self, module: &str, n: u64) -> String {
+        let first = &self.world()["modules"][module]["first_record_id"];
+        (first.as_str().unwrap().parse::<u64>().unwrap() + n).to_string()
+    }
+
+    pub(super) fn view(&self, module: &str, key: &str) -> String {
+        self.world()["views"][module][key]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    pub(super) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+pub(super) async fn got(response: reqwest::Response) -> Got {
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
+    let text = response.text().await.unwrap();
+    let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Got {
+        status,
+        headers,
+        text,
+        json,
+    }
+}
+
+#[tokio::test]
+async fn it_announces_itself_and_stops() {
+    let bench = Bench::new().await;
+    let told = bench.simulator.announcement();
+    assert_eq!(told["url"], bench.simulator.url());
+    assert_eq!(told["credentials"]["accounts_url"], told["url"]);
+    assert_eq!(told["world"]["modules"]["Leads"]["first_record_id"], LEAD);
+    assert_eq!(told["world"]["modules"]["Leads"]["records"], 2000);
+    let url = bench.simulator.url().to_owned();
+    bench.simulator.stop().await;
+    assert!(bench.http.get(url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn unknown_modules_in_the_settings_are_refused() {
+    let settings = Settings {
+        records: std::collections::BTreeMap::from([("Nothing".to_owned(), 1)]),
+        ..Settings::default()
+    };
+    let error = Simulator::start(settings).await.unwrap_err();
+    assert!(error.to_string().contains("Subscriptions"), "{error}");
+}
+
+#[tokio::test]
+async fn the_admin_shows_what_was_asked_without_its_secrets() {
+    let bench = Bench::new().await;
+    bench
+        .update("Leads", json!({"data": [{"City": "Bonn"}], "ids": [LEAD]}))
+        .await;
+    let told = bench.get("/_sim/requests").await;
+    let requests = told.json["requests"].as_array().unwrap();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0]["kind"], "token");
+    assert_eq!(requests[0]["body"]["client_secret"], "***");
+    assert_eq!(requests[0]["body"]["grant_type"], "refresh_token");
+    assert_eq!(requests[1]["path"], "/crm/v7/Leads/actions/mass_update");
+    assert_eq!(
+        requests[1]["headers"]["authorization"],
+        "Zoho-oauthtoken ***"
+    );
+    assert_eq!(requests[1]["body"]["ids"][0], LEAD);
+    assert!(!told.text.contains(&bench.token));
+    let stats = bench.get("/_sim/stats").await.json;
+    assert_eq!(stats["token"], 1);
+    assert_eq!(stats["mass_update_post"], 1);
+    assert_eq!(stats["mass_update_get"], 0);
+    assert_eq!(stats["max_in_flight"], 1);
+    assert_eq!(stats["credits_used"], 1);
+    assert_eq!(bench.get("/_sim/nothing").await.status, 404);
+    assert_eq!(bench.get("/_sim/records/Leads/1").await.status, 404);
+    let moved = bench.post("/_sim/clock", &json!({"advance_s": 600})).await;
+    assert_eq!(moved.json["now"], "2026-11-01T12:10:00Z");
+    assert_eq!(
+        bench
+            .post("/_sim/clock", &json!({"advance_s": -1}))
+            .await
+            .status,
+        400
+    );
+}

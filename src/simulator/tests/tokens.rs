@@ -1,0 +1,233 @@
+//! The accounts server.
+
+use serde_json::{Value, json};
+
+use super::{Bench, LEAD, got};
+
+fn replaced(mut form: Vec<(String, String)>, name: &str, value: &str) -> Vec<(String, String)> {
+    form.retain(|(key, _)| key != name);
+    form.push((name.to_owned(), value.to_owned()));
+    form
+}
+
+async fn works(bench: &Bench, token: &str) -> bool {
+    let request = bench
+        .request("GET", "/crm/v7/Leads/actions/mass_update?job_id=1")
+        .header("authorization", format!("Zoho-oauthtoken {token}"));
+    let answer = got(request.send().await.unwrap()).await;
+    if answer.status == 401 {
+        assert_eq!(
+            answer.json,
+            json!({"code": "INVALID_TOKEN", "details": {}, "message": "invalid oauth token", "status": "error"})
+        );
+    }
+    answer.status != 401
+}
+
+fn access(answer: &super::Got) -> String {
+    answer.json["access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_is_minted_from_body_or_query() {
+    let bench = Bench::new().await;
+    let answer = bench.mint().await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json["token_type"], "Bearer");
+    assert_eq!(answer.json["expires_in"], 3600);
+    assert_eq!(answer.json["api_domain"], bench.simulator.url());
+    assert!(
+        answer.json["scope"]
+            .as_str()
+            .unwrap()
+            .contains("ZohoCRM.mass_update.UPDATE ZohoCRM.")
+    );
+    assert!(answer.json.get("refresh_token").is_none());
+    assert_eq!(answer.headers["server"], "ZGS");
+    assert_eq!(
+        answer.headers["content-type"],
+        "application/json;charset=UTF-8"
+    );
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(bench.grant())
+        .finish();
+    let answer = bench.form(&format!("/oauth/v2/token?{query}"), &[]).await;
+    assert!(works(&bench, &access(&answer)).await);
+}
+
+#[tokio::test]
+async fn errors_are_http_200() {
+    let bench = Bench::new().await;
+    for (name, value, error) in [
+        ("client_id", "1000.OTHER", "invalid_client"),
+        ("client_secret", "wrong", "invalid_client_secret"),
+        ("refresh_token", "1000.wrong", "invalid_code"),
+    ] {
+        let answer = bench
+            .form("/oauth/v2/token", &replaced(bench.grant(), name, value))
+            .await;
+        assert_eq!((answer.status, answer.json), (200, json!({"error": error})));
+    }
+}
+
+#[tokio::test]
+async fn client_credentials_need_the_organisation() {
+    let bench = Bench::new().await;
+    let form = replaced(bench.grant(), "grant_type", "client_credentials");
+    let answer = bench.form("/oauth/v2/token", &form).await;
+    assert_eq!(answer.json, json!({"error": "missing_org_info"}));
+    let form = replaced(form, "soid", "ZohoCRM.60001234567");
+    let answer = bench.form("/oauth/v2/token", &form).await;
+    assert_eq!(answer.json, json!({"error": "invalid_scope"}));
+    let form = replaced(form, "scope", "ZohoCRM.mass_update.READ,ZohoCRM.coql.READ");
+    for path in ["/oauth/v2/token", "/oauth/v2/auth"] {
+        let answer = bench.form(path, &form).await;
+        assert_eq!(
+            answer.json["scope"],
+            "ZohoCRM.mass_update.READ ZohoCRM.coql.READ"
+        );
+        assert!(works(&bench, &access(&answer)).await);
+    }
+    let answer = bench.form("/oauth/v2/auth", &bench.grant()).await;
+    assert_eq!(answer.json, json!({"error": "unsupported_grant_type"}));
+}
+
+#[tokio::test]
+async fn ten_tokens_in_ten_minutes() {
+    let bench = Bench::new().await;
+    for _ in 1..10 {
+        assert!(bench.mint().await.json["access_token"].is_string());
+    }
+    let answer = bench.mint().await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(
+        answer.json,
+        json!({
+            "error_description": "You have made too many requests continuously. Please try again after some time.",
+            "error": "Access Denied",
+            "status": "failure",
+        })
+    );
+    bench
+        .faults(json!({"throttle_status": 200, "localised_error": true}))
+        .await;
+    let answer = bench.mint().await;
+    assert_eq!(
+        (answer.status, &answer.json["error"]),
+        (200, &json!("拒绝访问"))
+    );
+    bench.advance(599);
+    assert!(bench.mint().await.json["access_token"].is_null());
+    bench.advance(1);
+    assert!(bench.mint().await.json["access_token"].is_string());
+}
+
+#[tokio::test]
+async fn the_sixteenth_token_ends_the_oldest() {
+    let bench = Bench::new().await;
+    let mut tokens = vec![bench.token.clone()];
+    bench.advance(700);
+    for round in 0..2 {
+        for _ in 0..[10, 4][round] {
+            tokens.push(access(&bench.mint().await));
+        }
+        bench.advance(700);
+    }
+    assert_eq!(tokens.len(), 15);
+    assert!(works(&bench, &tokens[0]).await);
+    bench.mint().await;
+    assert!(!works(&bench, &tokens[0]).await);
+    assert!(works(&bench, &tokens[1]).await);
+}
+
+#[tokio::test]
+async fn a_token_lives_one_hour() {
+    let bench = Bench::new().await;
+    bench.advance(3599);
+    let answer = bench
+        .get("/crm/v7/Leads/actions/mass_update?job_id=1")
+        .await;
+    assert_eq!(
+        answer.headers["x-accesstoken-reset"],
+        "2026-11-01T18:30:00+05:30"
+    );
+    assert!(works(&bench, &bench.token).await);
+    bench.advance(1);
+    assert!(!works(&bench, &bench.token).await);
+}
+
+#[tokio::test]
+async fn revoking_ends_tokens() {
+    let bench = Bench::new().await;
+    let token = |value: &str| vec![("token".to_owned(), value.to_owned())];
+    let answer = bench
+        .form("/oauth/v2/token/revoke", &token(&bench.token))
+        .await;
+    assert_eq!(answer.json, json!({"status": "success"}));
+    assert!(!works(&bench, &bench.token).await);
+    let second = access(&bench.mint().await);
+    let refresh = bench.grant()[3].1.clone();
+    let answer = bench
+        .form(&format!("/oauth/v2/revoke/token?token={refresh}"), &[])
+        .await;
+    assert_eq!(answer.status, 200);
+    assert!(!works(&bench, &second).await);
+    assert_eq!(bench.mint().await.json, json!({"error": "invalid_code"}));
+    assert_eq!(
+        bench
+            .form("/oauth/v2/token/revoke", &token("1"))
+            .await
+            .status,
+        400
+    );
+}
+
+#[tokio::test]
+async fn data_centres_are_listed() {
+    let bench = Bench::new().await;
+    let answer = bench.get("/oauth/serverinfo").await;
+    assert_eq!(answer.json["result"], "success");
+    assert_eq!(answer.json["locations"]["eu"], bench.simulator.url());
+}
+
+#[tokio::test]
+async fn the_token_switches() {
+    let bench = Bench::new().await;
+    bench
+        .faults(json!({"expires_in_ms": true, "omit_api_domain": true, "omit_scope": true}))
+        .await;
+    let answer = bench.mint().await.json;
+    assert_eq!(
+        (&answer["expires_in"], &answer["expires_in_sec"]),
+        (&json!(3_600_000), &json!(3600))
+    );
+    assert_eq!(
+        (&answer["api_domain"], &answer["scope"]),
+        (&Value::Null, &Value::Null)
+    );
+    bench
+        .faults(json!({"reset": true, "api_domain": "https://www.zohoapis.eu"}))
+        .await;
+    assert_eq!(
+        bench.mint().await.json["api_domain"],
+        "https://www.zohoapis.eu"
+    );
+    bench.faults(json!({"token_error": "invalid_code"})).await;
+    assert_eq!(bench.mint().await.json, json!({"error": "invalid_code"}));
+    bench
+        .faults(json!({"reset": true, "expire_tokens": true}))
+        .await;
+    assert!(!works(&bench, &bench.token).await);
+    let token = access(&bench.mint().await);
+    bench.faults(json!({"foreign_data_center": true})).await;
+    assert!(!works(&bench, &token).await);
+    bench
+        .faults(json!({"invalid_token_code": "INVALID_OAUTHTOKEN"}))
+        .await;
+    let answer = bench.update("Leads", json!({"ids": [LEAD]})).await;
+    assert_eq!(answer.code(), (401, "INVALID_OAUTHTOKEN"));
+    bench
+        .faults(json!({"reset": true, "rate_token_error": 1.0}))
+        .await;
+    assert_eq!(bench.mint().await.json, json!({"error": "general_error"}));
+}
