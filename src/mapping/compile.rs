@@ -93,7 +93,7 @@ pub(super) fn compile(source: &str) -> Result<Filter<Engine>, CompileError> {
     let text = source.to_owned();
     let (sender, receiver) = std::sync::mpsc::channel();
     let allowance = Allowance {
-        time: std::time::Duration::MAX,
+        time: std::time::Duration::from_secs(10),
         steps: u64::MAX,
         memory: usize::MAX,
         stack: 192 << 20,
@@ -244,7 +244,7 @@ fn undefined_name(
             }
         }
         Undefined::Var => reader::nearest(name, VARIABLES.into_iter()),
-        _ => None,
+        Undefined::Mod | Undefined::Label | _ => None,
     };
     if let Some(nearest) = nearest {
         let _ = write!(message, "; did you mean `{nearest}`?");

@@ -140,10 +140,7 @@ pub(super) fn step() {
     spend(1);
     FENCE.with(|fence| {
         if fence.base.get().abs_diff(address()) > fence.stack.get() {
-            // Grows again only after the unwinding has freed the stack, so this need not be remembered.
-            if fence.base.get() != 0 {
-                stop(Stop::Stack);
-            }
+            stop(Stop::Stack);
         }
     });
 }
@@ -161,13 +158,18 @@ pub(super) fn spend(steps: u64) {
             Some(left) => fence.until_clock.set(left),
             None => {
                 fence.until_clock.set(CLOCK_EVERY);
-                let deadline = fence.deadline.get();
-                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                    stop(Stop::Time);
-                }
+                look_at_clock();
             }
         }
     });
+}
+
+/// Ends the evaluation when its time is over; for work that takes longer than its steps tell.
+pub(super) fn look_at_clock() {
+    let deadline = FENCE.with(|fence| fence.deadline.get());
+    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        stop(Stop::Time);
+    }
 }
 
 /// Accounts for `bytes` bytes about to be allocated. What is freed is not given back: the sum of all allocations bounds

@@ -1,6 +1,11 @@
 //! The filters that are built in rather than defined in jq: those of jaq that need nothing but their input, by name,
 //! and our own for those of jaq's that could loop, grow or panic on odd input.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a filter names the kinds of value it takes and refuses all others"
+)]
+
 use jaq_core::box_iter::box_once;
 use jaq_core::data::HasLut;
 use jaq_core::native::{Fun, bome, run, unary, v};
@@ -319,13 +324,9 @@ pub(super) fn indices(value: &V, part: &V) -> ValR<V> {
             }
             fence::spend(text.len() as u64 / 16);
             let starts = text.char_indices().enumerate().filter(|(_, (at, _))| {
-                // Worth a step only when it takes long.
+                fence::spend(wanted.len() as u64 / 64);
                 let same = text[*at..].starts_with(wanted);
-                fence::spend(if same {
-                    1 + wanted.len() as u64 / 16
-                } else {
-                    0
-                });
+                fence::spend(u64::from(same));
                 same
             });
             Ok(starts.map(|(index, _)| V::from(index)).collect())

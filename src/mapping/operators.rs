@@ -1,5 +1,10 @@
 //! The operators of [`V`].
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a filter names the kinds of value it takes and refuses all others"
+)]
+
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 use jaq_core::ops::Math;

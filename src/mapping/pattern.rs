@@ -1,5 +1,10 @@
 //! Regular expressions: matched in linear time, and paid for before the matching starts.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a filter names the kinds of value it takes and refuses all others"
+)]
+
 use jaq_core::native::bome;
 use jaq_core::{Cv, Error, ValR, ValT as _, ValXs};
 use jaq_json::Val;
@@ -36,7 +41,7 @@ pub(super) fn run<'a>(mut cv: Cv<'a, Engine>, wanted: Wanted) -> ValXs<'a, V> {
     bome(matched(&cv.1, &pattern, &flags, wanted))
 }
 
-fn text<'v>(value: &'v V) -> Result<&'v str, Error<V>> {
+fn text(value: &V) -> Result<&str, Error<V>> {
     value
         .as_str()
         .ok_or_else(|| Error::typ(value.clone(), "string"))
@@ -49,8 +54,8 @@ fn matched(value: &V, pattern: &V, flags: &V, wanted: Wanted) -> ValR<V> {
         _ => text(flags)?,
     };
     let (regex, flags, size) = compile(text(pattern)?, flags)?;
-    // Measured generously: a compiled state takes some 30 bytes, and a step of the engine is worth several of matching.
-    fence::spend((haystack.len() as u64 + 1).saturating_mul(size as u64) / 2_048);
+    // A compiled state takes some 30 bytes, so this is about 16 states for a step.
+    fence::spend((haystack.len() as u64 + 1).saturating_mul(size as u64) / 512);
     let mut out = Vec::new();
     let (mut byte, mut character, mut after) = (0, 0, 0);
     for captures in regex.captures_iter(haystack) {
@@ -60,8 +65,9 @@ fn matched(value: &V, pattern: &V, flags: &V, wanted: Wanted) -> ValR<V> {
         if flags.no_empty && whole.is_empty() {
             continue;
         }
-        // Every match is a new run over what is left of the text; most end soon.
+        // Every match is a new run over what is left of the text. Most end soon; for the others there is the clock.
         fence::spend(8 + size as u64 / 256);
+        fence::look_at_clock();
         if wanted != Wanted::Matches {
             out.push(V::text(&haystack[after..whole.start()]));
         }
