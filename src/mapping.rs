@@ -1,1 +1,447 @@
 //! Runs a route's jq program over a delivery. Pure: no I/O, bounded time and memory.
+//!
+//! The engine is jaq. It was made for people who run their own programs over their own files; here a slip in a program
+//! must not hang a server, and a hostile body must not bring one down. So the engine runs behind a fence:
+//!
+//! - **Names.** A program sees the filters of an allow-list ([`natives`]): nothing that reads the environment, files or
+//!   the clock, writes, or ends the process.
+//! - **Steps.** The engine asks its host for the compiled terms at every step it takes; our answer counts the step,
+//!   looks at the depth of the stack, and now and then at the clock ([`fence`]).
+//! - **Values.** The engine is generic over its values; ours ([`value`]) count what is about to be allocated, how deep it
+//!   is nested and how far every loop has come, before they do it.
+//! - **The end.** When a limit is reached, the evaluation is unwound from where it stands. A program cannot catch that.
+//!   It runs on a thread of its own with a stack of known size, and the thread is gone afterwards.
+
+mod compile;
+mod document;
+mod fence;
+mod natives;
+mod operators;
+mod pattern;
+mod value;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jaq_core::{Ctx, Filter, ValT as _, Vars};
+use serde_json::Value;
+
+use crate::update::UpdateRequest;
+
+pub use compile::CompileError;
+pub use document::{Document, NotJson};
+
+use fence::{Allowance, Ended, Stop};
+use natives::{Engine, Terms};
+use value::V;
+use walk::NotJsonValue;
+
+/// What a program sees of a delivery.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The body: `.`
+    pub body: &'a Document,
+    /// The headers, names in lower case: `$headers`
+    pub headers: &'a BTreeMap<String, String>,
+    /// The query parameters: `$query`
+    pub query: &'a BTreeMap<String, String>,
+    /// The route's name: `$route`
+    pub route: &'a str,
+    /// When the delivery came: `$received_at`, a string in RFC 3339
+    pub received_at: jiff::Timestamp,
+}
+
+/// What a program may use and yield.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the body, headers and query together. Default: 1 MiB.
+    pub input_bytes: usize,
+    /// Outputs. Default: 100.
+    pub outputs: usize,
+    /// Bytes of all outputs together, as JSON text, roughly. Default: 4 MiB.
+    pub output_bytes: usize,
+    /// Time on the clock. Default: 250 ms; a small Lambda with a fraction of a processor may want more.
+    pub time: Duration,
+    /// Steps of the engine. Default: 5 million, which is more than the default time allows on most machines; tests use
+    /// it because, unlike time, it always gives the same answer.
+    pub steps: u64,
+    /// Bytes allocated for values, counted without what is freed meanwhile. Default: 128 MiB.
+    pub memory_bytes: usize,
+    /// Bytes of stack. Default: 16 MiB.
+    pub stack_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            input_bytes: 1 << 20,
+            outputs: 100,
+            output_bytes: 4 << 20,
+            time: Duration::from_millis(250),
+            steps: 5_000_000,
+            memory_bytes: 128 << 20,
+            stack_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Why a program gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvalError {
+    /// The program is not valid.
+    #[error("the program does not compile: {0}")]
+    Compile(#[from] CompileError),
+    /// The program ended in an error, by itself or through its input.
+    #[error("the program failed: {message}")]
+    Failed {
+        /// The error's message.
+        message: String,
+    },
+    /// The input is larger than allowed.
+    #[error(
+        "the delivery has more than {limit} bytes; raise the limit or have the sender send less"
+    )]
+    InputTooLarge {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The program took too long.
+    #[error("the program took longer than {} ms; look for a loop without an end, or raise the time limit", limit.as_millis())]
+    TimedOut {
+        /// Time allowed.
+        limit: Duration,
+    },
+    /// The program did too much.
+    #[error("the program took more than {limit} steps; look for a loop without an end")]
+    TooManySteps {
+        /// Steps allowed.
+        limit: u64,
+    },
+    /// The program built too much.
+    #[error(
+        "the program needs more than {limit} bytes of memory; look for something that grows in a loop"
+    )]
+    TooMuchMemory {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// A definition calls itself too often.
+    #[error(
+        "the program's definitions call each other too deeply; look for a recursion without an end"
+    )]
+    TooMuchRecursion,
+    /// A value is nested too deep.
+    #[error(
+        "a value is nested or indexed too deeply; look for something that wraps a value in a loop"
+    )]
+    TooDeep,
+    /// The program yields too many outputs.
+    #[error(
+        "the program yields more than {limit} outputs; put many ids into one update request instead"
+    )]
+    TooManyOutputs {
+        /// Outputs allowed.
+        limit: usize,
+    },
+    /// The outputs are too large.
+    #[error("the outputs have more than {limit} bytes; yield only what the update needs")]
+    TooLarge {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// An output holds nan or infinity.
+    #[error("output {output} holds a number that is nan or infinite; look for a division by zero")]
+    NotANumber {
+        /// Which output, from 1.
+        output: usize,
+    },
+    /// An output holds a number that would be rounded on the way.
+    #[error(
+        "output {output} holds {number}, which cannot be passed on exactly as a number; use `tostring`"
+    )]
+    InexactNumber {
+        /// Which output, from 1.
+        output: usize,
+        /// The number.
+        number: String,
+    },
+    /// An output holds a string that is not UTF-8.
+    #[error("output {output} holds a string that is not UTF-8; look for a wrong @base64d or @urid")]
+    NotText {
+        /// Which output, from 1.
+        output: usize,
+    },
+    /// The system has no thread for the evaluation.
+    #[error("the mapping cannot start: {message}")]
+    Unavailable {
+        /// What the system says.
+        message: String,
+    },
+}
+
+/// One jq program. Cheap to create; it is compiled once, when first needed.
+#[derive(Clone)]
+pub struct Program {
+    source: String,
+    compiled: OnceLock<Result<Arc<Filter<Engine>>, CompileError>>,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_tuple("Program")
+            .field(&self.source)
+            .finish()
+    }
+}
+
+/// What crosses over to the evaluation's thread.
+struct Job {
+    filter: Arc<Filter<Engine>>,
+    body: Document,
+    headers: BTreeMap<String, String>,
+    query: BTreeMap<String, String>,
+    route: String,
+    received_at: String,
+    limits: Limits,
+}
+
+impl Program {
+    /// A program, not looked at yet.
+    pub fn new(source: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+            compiled: OnceLock::new(),
+        }
+    }
+
+    /// The program's text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Compiles the program, unless that was done before.
+    ///
+    /// # Errors
+    /// When it is not valid jq or uses what a route does not have.
+    pub fn check(&self) -> Result<(), CompileError> {
+        self.filter().map(drop)
+    }
+
+    fn filter(&self) -> Result<Arc<Filter<Engine>>, CompileError> {
+        self.compiled
+            .get_or_init(|| compile::compile(&self.source).map(Arc::new))
+            .clone()
+    }
+
+    /// Runs the program; the thread that calls is not blocked.
+    ///
+    /// # Errors
+    /// When the program does not compile, fails, or reaches a limit.
+    pub async fn run(&self, input: &Input<'_>, limits: &Limits) -> Result<Vec<Value>, EvalError> {
+        let job = self.job(input, limits)?;
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        start(job, move |result| drop(sender.send(result)))?;
+        receiver.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Runs the program and waits for it.
+    ///
+    /// # Errors
+    /// As for [`Program::run`].
+    pub fn run_blocking(
+        &self,
+        input: &Input<'_>,
+        limits: &Limits,
+    ) -> Result<Vec<Value>, EvalError> {
+        let job = self.job(input, limits)?;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let thread = start(job, move |result| drop(sender.send(result)))?;
+        let result = receiver.recv().unwrap_or_else(|_| Err(lost()));
+        drop(thread.join());
+        result
+    }
+
+    fn job(&self, input: &Input<'_>, limits: &Limits) -> Result<Job, EvalError> {
+        let pairs = input.headers.iter().chain(input.query);
+        let bytes: usize = pairs.map(|(name, value)| name.len() + value.len()).sum();
+        if bytes.saturating_add(input.body.text().len()) > limits.input_bytes {
+            return Err(EvalError::InputTooLarge {
+                limit: limits.input_bytes,
+            });
+        }
+        Ok(Job {
+            filter: self.filter()?,
+            body: input.body.clone(),
+            headers: input.headers.clone(),
+            query: input.query.clone(),
+            route: input.route.to_owned(),
+            received_at: input.received_at.to_string(),
+            limits: *limits,
+        })
+    }
+}
+
+fn lost() -> EvalError {
+    EvalError::Unavailable {
+        message: "its thread ended without an answer".to_owned(),
+    }
+}
+
+fn start(
+    job: Job,
+    answer: impl FnOnce(Result<Vec<Value>, EvalError>) + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, EvalError> {
+    let limits = job.limits;
+    let allowance = Allowance {
+        time: limits.time,
+        steps: limits.steps,
+        memory: limits.memory_bytes,
+        stack: limits.stack_bytes,
+    };
+    let done = move |ended| {
+        answer(match ended {
+            Ended::Done(result) => result,
+            Ended::Stopped(stop) => Err(stopped(stop, &limits)),
+            Ended::Panicked(message) => Err(EvalError::Failed {
+                message: format!("the jq engine gave up ({message}); please report the program"),
+            }),
+        });
+    };
+    fence::spawn(allowance, move || evaluate(&job), done).map_err(|error| EvalError::Unavailable {
+        message: error.to_string(),
+    })
+}
+
+fn stopped(stop: Stop, limits: &Limits) -> EvalError {
+    match stop {
+        Stop::Time => EvalError::TimedOut { limit: limits.time },
+        Stop::Steps => EvalError::TooManySteps {
+            limit: limits.steps,
+        },
+        Stop::Memory => EvalError::TooMuchMemory {
+            limit: limits.memory_bytes,
+        },
+        Stop::Stack => EvalError::TooMuchRecursion,
+        Stop::Depth => EvalError::TooDeep,
+    }
+}
+
+/// The evaluation itself, on its own thread.
+fn evaluate(job: &Job) -> Result<Vec<Value>, EvalError> {
+    let strings = |map: &BTreeMap<String, String>| {
+        let entries = map
+            .iter()
+            .map(|(name, value)| (V::text(name), V::text(value)));
+        V::from_map(entries).map_err(|error| EvalError::Failed {
+            message: error.to_string(),
+        })
+    };
+    let variables = [
+        strings(&job.headers)?,
+        strings(&job.query)?,
+        V::text(&job.route),
+        V::text(&job.received_at),
+    ];
+    let context = Ctx::<Engine>::new(Terms(&job.filter.lut), Vars::new(variables));
+    let mut outputs = Vec::new();
+    let mut budget = job.limits.output_bytes;
+    for output in job.filter.id.run((context, natives::read(&job.body))) {
+        let output = output.map_err(|exception| EvalError::Failed {
+            message: match exception.get_err() {
+                Ok(error) => {
+                    let value = error.into_val();
+                    value.as_str().map_or_else(|| value.to_string(), cut)
+                }
+                Err(_) => "it broke out of something that had ended".to_owned(),
+            },
+        })?;
+        let number = outputs.len() + 1;
+        if number > job.limits.outputs {
+            return Err(EvalError::TooManyOutputs {
+                limit: job.limits.outputs,
+            });
+        }
+        let value = walk::to_value(&output.val, &mut budget).map_err(|problem| match problem {
+            NotJsonValue::NotFinite => EvalError::NotANumber { output: number },
+            NotJsonValue::TooBig(text) => EvalError::InexactNumber {
+                output: number,
+                number: text,
+            },
+            NotJsonValue::TooLarge => EvalError::TooLarge {
+                limit: job.limits.output_bytes,
+            },
+            NotJsonValue::NotText => EvalError::NotText { output: number },
+        })?;
+        outputs.push(value);
+    }
+    Ok(outputs)
+}
+
+/// A message of bearable length.
+fn cut(message: &str) -> String {
+    match message.char_indices().nth(500) {
+        Some((at, _)) => format!("{}…", &message[..at]),
+        None => message.to_owned(),
+    }
+}
+
+/// What is wrong with one output of a route's mapping.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("output {output}{}{pointer}: {message}", if pointer.is_empty() { "" } else { " at " })]
+pub struct Unmappable {
+    /// Which output, from 1.
+    pub output: usize,
+    /// Where in it, as a JSON pointer; empty for the whole output.
+    pub pointer: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+/// The update requests that a mapping's outputs stand for. No output means that the delivery is ignored.
+///
+/// # Errors
+/// Every problem of every output.
+pub fn updates(outputs: &[Value]) -> Result<Vec<UpdateRequest>, Vec<Unmappable>> {
+    let mut requests = Vec::new();
+    let mut problems = Vec::new();
+    for (index, value) in outputs.iter().enumerate() {
+        let output = index + 1;
+        if value.is_null() {
+            let message =
+                "null is not an update request; use `empty` to ignore a delivery".to_owned();
+            problems.push(Unmappable {
+                output,
+                pointer: String::new(),
+                message,
+            });
+            continue;
+        }
+        match UpdateRequest::parse(value) {
+            Ok(request) => requests.push(request),
+            Err(found) => problems.extend(found.into_iter().map(|problem| Unmappable {
+                output,
+                pointer: problem.at.pointer(),
+                message: problem.message,
+            })),
+        }
+    }
+    if problems.is_empty() {
+        Ok(requests)
+    } else {
+        Err(problems)
+    }
+}
+
+/// Whether a predicate such as a route's `when` holds: its first output is neither false nor null.
+pub fn truthy(outputs: &[Value]) -> bool {
+    !matches!(
+        outputs.first(),
+        None | Some(Value::Null | Value::Bool(false))
+    )
+}

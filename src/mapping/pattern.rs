@@ -1,0 +1,155 @@
+//! Regular expressions: matched in linear time, and paid for before the matching starts.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a filter names the kinds of value it takes and refuses all others"
+)]
+
+use jaq_core::native::bome;
+use jaq_core::{Cv, Error, ValR, ValT as _, ValXs};
+use jaq_json::Val;
+use regex_lite::{Captures, Regex, RegexBuilder};
+
+use super::fence;
+use super::natives::Engine;
+use super::value::V;
+
+/// Bytes of a pattern.
+const MAX_PATTERN: usize = 2_000;
+
+/// Bytes of a compiled pattern, tried in turn. Matching costs up to this times the length of the text.
+const SIZES: [usize; 5] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18];
+
+/// Which parts of the text are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Matches,
+    Between,
+    Both,
+}
+
+#[derive(Default)]
+struct Flags {
+    global: bool,
+    no_empty: bool,
+}
+
+/// `.` matched against `$re` with `$flags`, which are the arguments.
+pub(super) fn run<'a>(mut cv: Cv<'a, Engine>, wanted: Wanted) -> ValXs<'a, V> {
+    let flags = cv.0.pop_var();
+    let pattern = cv.0.pop_var();
+    bome(matched(&cv.1, &pattern, &flags, wanted))
+}
+
+fn text(value: &V) -> Result<&str, Error<V>> {
+    value
+        .as_str()
+        .ok_or_else(|| Error::typ(value.clone(), "string"))
+}
+
+fn matched(value: &V, pattern: &V, flags: &V, wanted: Wanted) -> ValR<V> {
+    let haystack = text(value)?;
+    let flags = match &flags.val {
+        Val::Null => "",
+        _ => text(flags)?,
+    };
+    let (regex, flags, size) = compile(text(pattern)?, flags)?;
+    // A compiled state takes some 30 bytes, so this is about 16 states for a step.
+    fence::spend((haystack.len() as u64 + 1).saturating_mul(size as u64) / 512);
+    let mut out = Vec::new();
+    let (mut byte, mut character, mut after) = (0, 0, 0);
+    for captures in regex.captures_iter(haystack) {
+        let Some(whole) = captures.get(0) else {
+            continue;
+        };
+        if flags.no_empty && whole.is_empty() {
+            continue;
+        }
+        // Every match is a new run over what is left of the text. Most end soon; for the others there is the clock.
+        fence::spend(8 + size as u64 / 256);
+        fence::look_at_clock();
+        if wanted != Wanted::Matches {
+            out.push(V::text(&haystack[after..whole.start()]));
+        }
+        after = whole.end();
+        if wanted != Wanted::Between {
+            character += haystack[byte..whole.start()].chars().count();
+            byte = whole.start();
+            out.push(groups(haystack, &regex, &captures, byte, character)?);
+        }
+        if !flags.global {
+            break;
+        }
+    }
+    if wanted != Wanted::Matches {
+        out.push(V::text(&haystack[after..]));
+    }
+    Ok(out.into_iter().collect())
+}
+
+/// The groups of one match, the whole match first. `character` is the number of characters before byte `byte`.
+fn groups(
+    haystack: &str,
+    regex: &Regex,
+    captures: &Captures<'_>,
+    byte: usize,
+    character: usize,
+) -> ValR<V> {
+    let groups = captures
+        .iter()
+        .zip(regex.capture_names())
+        .map(|(group, name)| {
+            let mut entries = vec![
+                (V::text("offset"), V::from(-1_isize)),
+                (V::text("length"), V::from(0_usize)),
+                (V::text("string"), V::leaf(Val::Null)),
+            ];
+            if let Some(group) = group {
+                let offset = match group.start().checked_sub(byte) {
+                    Some(_) => character + haystack[byte..group.start()].chars().count(),
+                    None => haystack[..group.start()].chars().count(),
+                };
+                fence::spend((group.end().saturating_sub(byte)) as u64 / 16);
+                entries[0].1 = V::from(offset);
+                entries[1].1 = V::from(group.as_str().chars().count());
+                entries[2].1 = V::text(group.as_str());
+            }
+            if let Some(name) = name {
+                entries.push((V::text("name"), V::text(name)));
+            }
+            V::from_map(entries)
+        });
+    groups.collect()
+}
+
+/// The compiled pattern and about how many bytes it takes.
+fn compile(pattern: &str, letters: &str) -> Result<(Regex, Flags, usize), Error<V>> {
+    if pattern.len() > MAX_PATTERN {
+        let message = format!("a regular expression may have {MAX_PATTERN} bytes at most");
+        return Err(Error::str(message));
+    }
+    let mut flags = Flags::default();
+    let mut builder = RegexBuilder::new(pattern);
+    for letter in letters.chars() {
+        match letter {
+            'g' => flags.global = true,
+            'n' => flags.no_empty = true,
+            'i' => drop(builder.case_insensitive(true)),
+            'x' => drop(builder.ignore_whitespace(true)),
+            's' => drop(builder.dot_matches_new_line(true)),
+            'm' => drop(builder.multi_line(true)),
+            'l' => drop(builder.swap_greed(true)),
+            'p' => drop(builder.multi_line(true).dot_matches_new_line(true)),
+            other => return Err(Error::str(format!("{other:?} is not a regex flag"))),
+        }
+    }
+    let mut problem = String::new();
+    for size in SIZES {
+        fence::spend(size as u64 / 512);
+        match builder.size_limit(size).build() {
+            Ok(regex) => return Ok((regex, flags, size)),
+            Err(error) => problem = error.to_string(),
+        }
+    }
+    Err(Error::str(format!("invalid regular expression: {problem}")))
+}

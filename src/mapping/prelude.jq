@@ -1,0 +1,13 @@
+def date: todate;
+def dateadd($unit; $n): . + $n;
+def ascii: [.] | implode;
+def toarray: if isarray then . else [.] end;
+def leaf_paths: paths(scalars);
+def trimstr($s): ltrimstr($s) | rtrimstr($s);
+def IN(s): any(s == .; .);
+def IN(source; s): any(source == s; .);
+def INDEX(stream; f): reduce stream as $row ({}; . + {($row | f | tostring): $row});
+def INDEX(f): INDEX(.[]; f);
+def cell__: if isnumber or isboolean then tostring elif . == null then "" elif isstring then . else error("cannot use \(.) in a row") end;
+def @csv: [.[] | if isstring then "\"" + gsub("\""; "\"\"") + "\"" else cell__ end] | join(",");
+def @tsv: [.[] | cell__ | gsub("\\\\"; "\\\\") | gsub("\t"; "\\t") | gsub("\n"; "\\n") | gsub("\r"; "\\r")] | join("\t");
