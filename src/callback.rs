@@ -2,3 +2,159 @@
 
 pub mod signature;
 pub mod target;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{Request, StatusCode};
+use jiff::Timestamp;
+use serde_json::json;
+use url::Url;
+
+use crate::http::{Cap, Http, SendError};
+use crate::job::Job;
+use crate::job::view::JobView;
+use crate::retry::retry_after;
+use crate::secrets::{SecretRef, Secrets};
+use target::Policy;
+
+/// Bytes of a receiver's answer that are read; nothing depends on them.
+const MAX_ANSWER: Cap = Cap::Truncate(4 << 10);
+
+/// One callback: what is sent, under which id, and where to. The same however often it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// `webhook-id`.
+    pub id: String,
+    /// The receiver.
+    pub url: Url,
+    /// The JSON body.
+    pub body: Bytes,
+}
+
+impl Notification {
+    /// The notification of a job's status. That of a finished job is always the same, byte for byte; `now` counts for
+    /// an unfinished one only, whose status is reported when time is up.
+    pub fn of(job: &Job, url: Url, now: Timestamp) -> Self {
+        let status = job.status();
+        let (id, timestamp) = match job.finished_at {
+            Some(finished_at) => (format!("msg_{}", job.id), finished_at),
+            None => (format!("msg_{}_{}", job.id, status.as_str()), now),
+        };
+        let kind = format!("job.{}", status.as_str());
+        let body = json!({"type": kind, "timestamp": timestamp.to_string(), "data": JobView::in_callback(job)});
+        Self {
+            id,
+            url,
+            body: Bytes::from(body.to_string()),
+        }
+    }
+}
+
+/// What became of one try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The receiver answered 2xx.
+    Delivered,
+    /// It did not, and may do so later.
+    Failed {
+        /// What happened.
+        why: String,
+        /// How long the receiver asked to be left alone.
+        asked: Option<Duration>,
+    },
+    /// It never will.
+    Undeliverable(String),
+}
+
+/// Sends callbacks.
+#[derive(Debug)]
+pub struct Sender {
+    http: Http,
+    secrets: Arc<Secrets>,
+    signing: Vec<SecretRef>,
+    policy: Policy,
+}
+
+impl Sender {
+    /// A sender that signs with the secrets under `signing` and goes where `policy` lets it.
+    pub fn new(http: Http, secrets: Arc<Secrets>, signing: Vec<SecretRef>, policy: Policy) -> Self {
+        Self {
+            http,
+            secrets,
+            signing,
+            policy,
+        }
+    }
+
+    /// Whether a callback may go to `url`, as far as that can be said without asking DNS.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn accepts(&self, url: &Url) -> Result<(), String> {
+        if self.signing.is_empty() {
+            return Err(
+                "callbacks are always signed, and the config has no `callbacks.signing_secret`"
+                    .to_owned(),
+            );
+        }
+        self.policy.check(url).map_err(|denied| denied.to_string())
+    }
+
+    /// Sends a notification once.
+    pub async fn send(&self, notification: &Notification, now: Timestamp) -> Delivery {
+        if let Err(why) = self.accepts(&notification.url) {
+            return Delivery::Undeliverable(why);
+        }
+        let secrets = match self.secrets.all(&self.signing).await {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                return Delivery::Failed {
+                    why: error.to_string(),
+                    asked: None,
+                };
+            }
+        };
+        let headers = match signature::sign(&secrets, &notification.id, now, &notification.body) {
+            Ok(headers) => headers,
+            Err(error) => {
+                return Delivery::Failed {
+                    why: error.to_string(),
+                    asked: None,
+                };
+            }
+        };
+        let request = Request::post(notification.url.as_str())
+            .header(CONTENT_TYPE, "application/json")
+            .body(notification.body.clone());
+        let mut request = match request {
+            Ok(request) => request,
+            Err(error) => return Delivery::Undeliverable(error.to_string()),
+        };
+        request.headers_mut().extend(headers);
+        match self.http.send(request, MAX_ANSWER).await {
+            Ok(response) if response.status().is_success() => Delivery::Delivered,
+            Ok(response) if response.status() == StatusCode::GONE => {
+                Delivery::Undeliverable("the receiver answered 410 Gone".to_owned())
+            }
+            Ok(response) => {
+                let hint = response
+                    .headers()
+                    .get(RETRY_AFTER)
+                    .and_then(|value| value.to_str().ok());
+                let asked = hint.and_then(|hint| retry_after(hint, now));
+                Delivery::Failed {
+                    why: format!("the receiver answered {}", response.status()),
+                    asked,
+                }
+            }
+            Err(error @ SendError::Refused { .. }) => Delivery::Undeliverable(error.to_string()),
+            Err(error) => Delivery::Failed {
+                why: error.to_string(),
+                asked: None,
+            },
+        }
+    }
+}

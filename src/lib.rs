@@ -1,31 +1,42 @@
 //! Any webhook in, one Zoho CRM mass update out, and the job's fate forwarded to whoever asked.
+//!
+//! The rooms stand in the order in which a delivery passes them.
 
+// The conductor: `app` knows the order of the steps; `lambda` and `cli` are how it is started.
+pub mod app;
+pub mod cli;
+pub mod lambda;
+
+// The door: triggers, signatures, bodies, refusals.
 pub mod inbound;
 
+// A delivery becomes update requests. Pure.
 pub mod mapping;
-
 pub mod update;
 
+// An update request becomes Zoho calls. Pure.
 pub mod plan;
 
+// What is known of an update request on its way, and what drives it.
+pub mod engine;
 pub mod job;
-
-pub mod zoho;
-
 pub mod outcome;
 
-pub mod retry;
+// The far side.
+pub mod zoho;
 
+// The answer.
 pub mod callback;
 
+// The edges: vendors, files, time, the network, the log.
 pub mod aws;
-
-pub mod secrets;
-
-pub mod http;
-
-pub mod reader;
-
 pub mod clock;
+pub mod config;
+pub mod http;
+pub mod reader;
+pub mod retry;
+pub mod secrets;
+pub mod telemetry;
 
+// A small, strict Zoho for tests and demos.
 pub mod simulator;

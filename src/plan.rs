@@ -96,9 +96,8 @@ impl Call {
             }
             Selector::View { cvid, territory } => {
                 body.insert("cvid".to_owned(), json!(cvid.to_string()));
-                if let Some(Territory { id, include_child }) = territory {
-                    let territory = json!({"id": id.to_string(), "include_child": include_child});
-                    body.insert("territory".to_owned(), territory);
+                if let Some(territory) = territory {
+                    body.insert("territory".to_owned(), territory.to_json());
                 }
             }
         }
@@ -166,6 +165,23 @@ impl Plan {
     /// The calls, to be carried out.
     pub fn into_calls(self) -> Vec<Call> {
         self.calls
+    }
+
+    /// The plan with the exact JSON of every call, for machines.
+    pub fn to_json(&self, request: &UpdateRequest) -> Value {
+        let calls: Vec<Value> = self
+            .calls
+            .iter()
+            .map(|call| {
+                let kind = match call.target {
+                    Target::Immediate(_) => "immediate",
+                    Target::Scheduled => "scheduled",
+                };
+                let body = call.body(request);
+                json!({"seq": call.seq, "kind": kind, "method": "POST", "path": self.path(), "body": body})
+            })
+            .collect();
+        json!({"module": self.module.as_str(), "calls": calls})
     }
 
     /// The path that every call of this plan is sent to.

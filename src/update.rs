@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::reader::{Node, Problem, Problems, nearest};
@@ -233,6 +233,13 @@ pub struct Territory {
     pub include_child: bool,
 }
 
+impl Territory {
+    /// The territory as Zoho and update requests write it.
+    pub fn to_json(self) -> Value {
+        json!({"id": self.id.to_string(), "include_child": self.include_child})
+    }
+}
+
 /// Which records are to be updated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -274,6 +281,41 @@ impl UpdateRequest {
         let mut problems = Problems::default();
         let request = Self::read(&Node::root(value), &mut problems);
         problems.finish(request)
+    }
+
+    /// The request in its JSON form, as [`UpdateRequest::parse`] reads it.
+    pub fn to_json(&self) -> Value {
+        let fields: Map<String, Value> = self
+            .fields
+            .iter()
+            .map(|assignment| (assignment.field.to_string(), assignment.value.clone()))
+            .collect();
+        let mut json = Map::from_iter([
+            ("module".to_owned(), json!(self.module.as_str())),
+            ("fields".to_owned(), Value::Object(fields)),
+        ]);
+        match &self.selector {
+            Selector::Ids(ids) => {
+                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                json.insert("ids".to_owned(), json!(ids));
+            }
+            Selector::View { cvid, territory } => {
+                json.insert("cvid".to_owned(), json!(cvid.to_string()));
+                if let Some(territory) = territory {
+                    json.insert("territory".to_owned(), territory.to_json());
+                }
+            }
+        }
+        if self.over_write {
+            json.insert("over_write".to_owned(), json!(true));
+        }
+        if let Some(url) = &self.callback_url {
+            json.insert("callback_url".to_owned(), json!(url.as_str()));
+        }
+        if let Some(reference) = &self.reference {
+            json.insert("reference".to_owned(), reference.clone());
+        }
+        Value::Object(json)
     }
 
     fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
@@ -508,7 +550,6 @@ impl ModuleName {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
 
     fn refused(value: &Value) -> Vec<(String, String)> {
         let problems = UpdateRequest::parse(value).expect_err("a refusal");
@@ -536,6 +577,10 @@ mod tests {
             .map(|assignment| assignment.field.as_str())
             .collect();
         assert_eq!(fields, ["Stage", "Amount"], "the order given is kept");
+        assert_eq!(
+            UpdateRequest::parse(&request.to_json()).as_ref(),
+            Ok(&request)
+        );
         let Selector::Ids(ids) = request.selector else {
             panic!("ids")
         };

@@ -1,5 +1,444 @@
-//! tmp
+//! The client of Zoho's accounts server and CRM API, with only the verbs that masshook uses.
 
 pub mod answer;
 pub mod data_center;
 pub mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::clock::Clock;
+use crate::config::Connection;
+use crate::http::{Cap, Http, SendError};
+use crate::outcome::Refusal;
+use crate::retry::{Policy, retry_after};
+use crate::secrets::{SecretError, Secrets};
+use crate::update::{ModuleName, RecordId};
+use answer::{Raw, Tracked, Trouble, Update};
+use data_center::ApiBase;
+use token::{Credentials, Token, TokenError};
+
+/// How often one call is sent within one turn, before the job is left to wait.
+const RETRIES: Policy = Policy {
+    attempts: 4,
+    base: Duration::from_millis(500),
+    cap: Duration::from_secs(8),
+};
+
+/// The wait of a call whose retries within the turn are used up.
+const NEXT_TURN: Duration = Duration::from_secs(15);
+
+/// Bytes of an answer that are read: 500 entries take some 200 kB.
+const MAX_ANSWER: Cap = Cap::Refuse(4 << 20);
+
+/// One Zoho org, as its API is used.
+#[derive(Debug)]
+pub struct Client {
+    name: String,
+    connection: Connection,
+    http: Http,
+    secrets: Arc<Secrets>,
+    clock: Arc<dyn Clock>,
+    /// One refresh at a time: whoever waits for the lock finds the fresh token.
+    token: Mutex<Option<Token>>,
+    slots: Semaphore,
+}
+
+/// An answer, and how often the request was sent for it.
+#[derive(Debug)]
+pub struct Sent<T> {
+    /// Times that the request went out.
+    pub attempts: u32,
+    /// What came of it.
+    pub outcome: Result<T, Failed>,
+}
+
+/// Why there is no answer to a call, by what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// Try again after this long.
+    Later(Refusal, Duration),
+    /// This call will never work.
+    Refused(Refusal),
+    /// No call of the job will ever work.
+    Denied(Refusal),
+}
+
+impl Client {
+    /// A client; nothing is fetched before the first call.
+    pub fn new(
+        name: String,
+        connection: Connection,
+        http: Http,
+        secrets: Arc<Secrets>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let slots = Semaphore::new(connection.max_concurrency);
+        Self {
+            name,
+            connection,
+            http,
+            secrets,
+            clock,
+            token: Mutex::new(None),
+            slots,
+        }
+    }
+
+    /// Calls to this org that may be under way at once.
+    pub fn max_concurrency(&self) -> usize {
+        self.connection.max_concurrency
+    }
+
+    /// Sends a mass update of `ids`, or of a custom view if there are none.
+    ///
+    /// It is repeated after an answer that leaves open whether it was carried out: the same values are set again, and an
+    /// option that is appended twice stands there once.
+    pub async fn mass_update(
+        &self,
+        path: &str,
+        body: &Value,
+        ids: &[RecordId],
+        give_up: Timestamp,
+    ) -> Sent<Update> {
+        let body = Bytes::from(body.to_string());
+        self.call(Method::POST, path, body, give_up, |raw| {
+            answer::update(raw, ids)
+        })
+        .await
+    }
+
+    /// Asks how a Zoho job is.
+    pub async fn job_status(
+        &self,
+        module: &ModuleName,
+        zoho_job_id: &str,
+        give_up: Timestamp,
+    ) -> Sent<Tracked> {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("job_id", zoho_job_id)
+            .finish();
+        let path = format!("{}?{query}", crate::plan::mass_update_path(module));
+        self.call(Method::GET, &path, Bytes::new(), give_up, answer::tracked)
+            .await
+    }
+
+    async fn call<T>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        give_up: Timestamp,
+        judge: impl Fn(&Raw<'_>) -> Result<T, Trouble>,
+    ) -> Sent<T> {
+        let mut attempts = 0;
+        let mut replayed = false;
+        loop {
+            let token = match self.token().await {
+                Ok(token) => token,
+                Err(failed) => {
+                    return Sent {
+                        attempts,
+                        outcome: Err(failed),
+                    };
+                }
+            };
+            attempts += 1;
+            let trouble = match self
+                .send(&token, &method, path, body.clone(), give_up)
+                .await
+            {
+                Ok(response) => {
+                    let hint = response
+                        .headers()
+                        .get(RETRY_AFTER)
+                        .and_then(|value| value.to_str().ok());
+                    let raw = Raw {
+                        status: response.status().as_u16(),
+                        body: response.body(),
+                        retry_after: hint.and_then(|hint| retry_after(hint, self.clock.now())),
+                    };
+                    match judge(&raw) {
+                        Ok(answer) => {
+                            return Sent {
+                                attempts,
+                                outcome: Ok(answer),
+                            };
+                        }
+                        Err(trouble) => trouble,
+                    }
+                }
+                Err(trouble) => trouble,
+            };
+            let (refusal, asked) = match trouble {
+                Trouble::InvalidToken if !replayed => {
+                    replayed = true;
+                    self.forget(&token).await;
+                    continue;
+                }
+                Trouble::InvalidToken => {
+                    return Sent {
+                        attempts,
+                        outcome: Err(Failed::Denied(self.stale())),
+                    };
+                }
+                Trouble::Refused(refusal) => {
+                    return Sent {
+                        attempts,
+                        outcome: Err(Failed::Refused(refusal)),
+                    };
+                }
+                Trouble::Denied(refusal) => {
+                    return Sent {
+                        attempts,
+                        outcome: Err(Failed::Denied(refusal)),
+                    };
+                }
+                Trouble::Later(refusal, asked) => (refusal, asked),
+            };
+            let wait = RETRIES.wait(attempts, asked, fastrand::f64());
+            let wait = wait.filter(|wait| after(self.clock.now(), *wait) < give_up);
+            tracing::warn!(
+                connection = self.name,
+                zoho.code = refusal.code,
+                attempt = attempts,
+                wait_ms = wait.map(|wait| wait.as_millis()),
+                "Zoho call failed: {}",
+                refusal.message
+            );
+            match wait {
+                Some(wait) => self.clock.sleep(wait).await,
+                None => {
+                    let wait = asked.unwrap_or(NEXT_TURN);
+                    return Sent {
+                        attempts,
+                        outcome: Err(Failed::Later(refusal, wait)),
+                    };
+                }
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        token: &Token,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+        give_up: Timestamp,
+    ) -> Result<Response<Bytes>, Trouble> {
+        let authorization = format!("Zoho-oauthtoken {}", token.access.expose_secret());
+        let mut authorization =
+            HeaderValue::try_from(authorization).map_err(|_| Trouble::InvalidToken)?;
+        authorization.set_sensitive(true);
+        let mut request = Request::builder()
+            .method(method.clone())
+            .uri(token.api.join(path))
+            .header(AUTHORIZATION, authorization);
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(body).map_err(|error| {
+            Trouble::Denied(Refusal::new(
+                "BAD_URL",
+                error.to_string(),
+                "check `api_url` of the connection",
+            ))
+        })?;
+        let _slot = self.slots.acquire().await;
+        let left = Duration::try_from(give_up.duration_since(self.clock.now())).unwrap_or_default();
+        match tokio::time::timeout(left, self.http.send(request, MAX_ANSWER)).await {
+            Ok(answer) => answer.map_err(|error| unsent(&error)),
+            Err(_) => Err(Trouble::Later(
+                Refusal::new(
+                    "TIMEOUT",
+                    "the turn was over before Zoho answered",
+                    "it is sent again",
+                ),
+                None,
+            )),
+        }
+    }
+
+    /// The access token: the kept one, or a new one.
+    async fn token(&self) -> Result<Token, Failed> {
+        let mut kept = self.token.lock().await;
+        if let Some(token) = kept
+            .as_ref()
+            .filter(|token| token.is_fresh(self.clock.now()))
+        {
+            return Ok(token.clone());
+        }
+        let previous = kept.take().map(|token| token.api);
+        let token = self.refresh(previous).await?;
+        *kept = Some(token.clone());
+        Ok(token)
+    }
+
+    /// Drops a token that Zoho has refused, unless somebody has replaced it already.
+    async fn forget(&self, refused: &Token) {
+        let mut kept = self.token.lock().await;
+        if kept
+            .as_ref()
+            .is_some_and(|token| token.access.expose_secret() == refused.access.expose_secret())
+        {
+            *kept = None;
+        }
+    }
+
+    async fn refresh(&self, previous: Option<ApiBase>) -> Result<Token, Failed> {
+        let reference = &self.connection.credentials;
+        let secret = self.secrets.get(reference).await.map_err(secret_failed)?;
+        let credentials = Credentials::parse(&secret).map_err(|error| {
+            let message = format!("the secret {reference} {error}");
+            Failed::Denied(Refusal::new(
+                "BAD_CREDENTIALS",
+                message,
+                "store the JSON that the README shows",
+            ))
+        })?;
+        let asked_at = self.clock.now();
+        let granted = self
+            .ask_for_token(&credentials)
+            .await
+            .map_err(|error| match error {
+                TokenError::Later(refusal, wait) => Failed::Later(refusal, wait),
+                TokenError::Rejected(refusal) => Failed::Denied(refusal),
+            });
+        let (access, api, lives) = self.place(granted?, previous)?;
+        tracing::info!(
+            connection = self.name,
+            lives_s = lives.as_secs(),
+            "access token refreshed"
+        );
+        Ok(Token {
+            access,
+            api,
+            expires_at: after(asked_at, lives),
+        })
+    }
+
+    async fn ask_for_token(&self, credentials: &Credentials) -> Result<token::Granted, TokenError> {
+        let accounts = self.connection.accounts_url.as_ref().map_or_else(
+            || format!("https://{}", self.connection.data_center.accounts_host()),
+            |url| url.as_str().trim_end_matches('/').to_owned(),
+        );
+        let request = Request::post(format!("{accounts}/oauth/v2/token"))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(credentials.form());
+        let request = request.map_err(|error| {
+            TokenError::Rejected(Refusal::new(
+                "BAD_URL",
+                error.to_string(),
+                "check `accounts_url` of the connection",
+            ))
+        })?;
+        let response =
+            self.http
+                .send(request, MAX_ANSWER)
+                .await
+                .map_err(|error| match unsent(&error) {
+                    Trouble::Denied(refusal) | Trouble::Refused(refusal) => {
+                        TokenError::Rejected(refusal)
+                    }
+                    Trouble::Later(refusal, wait) => {
+                        TokenError::Later(refusal, wait.unwrap_or(NEXT_TURN))
+                    }
+                    Trouble::InvalidToken => TokenError::Later(self.stale(), NEXT_TURN),
+                })?;
+        token::granted(response.status().as_u16(), response.body())
+    }
+
+    /// Where a granted token may be used.
+    fn place(
+        &self,
+        granted: token::Granted,
+        previous: Option<ApiBase>,
+    ) -> Result<(SecretString, ApiBase, Duration), Failed> {
+        let Connection {
+            data_center,
+            environment,
+            accounts_url,
+            api_url,
+            ..
+        } = &self.connection;
+        let own_accounts = accounts_url.as_ref().filter(|url| url.scheme() == "http");
+        let api = match (api_url, own_accounts, &granted.api_domain) {
+            (Some(url), _, _) => ApiBase::configured(url),
+            // The accounts server of this machine is a simulator, and so is its API.
+            (None, Some(url), _) => ApiBase::configured(url),
+            (None, None, Some(named)) => {
+                ApiBase::named(named, *environment).map_err(|foreign| {
+                    Failed::Denied(Refusal::new(
+                        "FOREIGN_API_DOMAIN",
+                        foreign.to_string(),
+                        "check `accounts_url` of the connection",
+                    ))
+                })?
+            }
+            (None, None, None) => {
+                previous.unwrap_or_else(|| ApiBase::of(*data_center, *environment))
+            }
+        };
+        if let Some(found) = api.data_center().filter(|found| found != data_center) {
+            tracing::warn!(
+                connection = self.name,
+                "the token is for data centre {found}, the config says {data_center}; {found} is used"
+            );
+        }
+        Ok((granted.access, api, granted.lives))
+    }
+
+    fn stale(&self) -> Refusal {
+        Refusal::new(
+            "INVALID_TOKEN",
+            "Zoho's API refuses a token that its accounts server has just given",
+            "the API host and the token are of different data centres or environments: check `data_center`, `environment` and `api_url` of the connection",
+        )
+    }
+}
+
+fn secret_failed(error: SecretError) -> Failed {
+    match error {
+        SecretError::Later { .. } => Failed::Later(
+            Refusal::new("SECRET_UNAVAILABLE", error.to_string(), "it is tried again"),
+            NEXT_TURN,
+        ),
+        SecretError::Unavailable { .. } | SecretError::Malformed { .. } => {
+            Failed::Denied(Refusal::new(
+                "SECRET_UNAVAILABLE",
+                error.to_string(),
+                "mend the secret or its reference",
+            ))
+        }
+    }
+}
+
+/// A request without an answer.
+fn unsent(error: &SendError) -> Trouble {
+    let refusal = |code: &str| Refusal {
+        code: code.to_owned(),
+        message: error.to_string(),
+        advice: None,
+    };
+    match error {
+        SendError::Refused { .. } => Trouble::Denied(refusal("ADDRESS_REFUSED")),
+        SendError::Connect { .. } => Trouble::Later(refusal("UNREACHABLE"), None),
+        SendError::Timeout { .. } => Trouble::Later(refusal("TIMEOUT"), None),
+        SendError::Broken { .. } | SendError::TooLarge { .. } => {
+            Trouble::Later(refusal("BROKEN_ANSWER"), None)
+        }
+    }
+}
+
+fn after(now: Timestamp, wait: Duration) -> Timestamp {
+    now.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}

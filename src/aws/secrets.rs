@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::Client;
@@ -11,6 +12,8 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
+
+use crate::secrets::{Missing, SecretStore};
 
 /// How long one attempt, and all attempts together, may take. The SDK alone would wait until the function's own timeout
 /// ends it, and then nobody learns why.
@@ -131,6 +134,16 @@ impl SecretsManager {
             .timeout_config(timeouts)
             .build();
         Client::from_conf(config)
+    }
+}
+
+#[async_trait]
+impl SecretStore for SecretsManager {
+    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+        Self::get(self, name).await.map_err(|error| Missing {
+            why: error.to_string(),
+            transient: error.is_retryable(),
+        })
     }
 }
 

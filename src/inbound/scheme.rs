@@ -464,6 +464,15 @@ impl Scheme {
         &self.recipes
     }
 
+    /// Changes how far a signed time may be off; 0 switches the check off. Schemes that sign no time are left as they are.
+    pub fn set_tolerance(&mut self, seconds: u64) {
+        for Recipe::Hmac(hmac) in &mut self.recipes {
+            if let Some(rule) = &mut hmac.timestamp {
+                rule.tolerance_s = seconds;
+            }
+        }
+    }
+
     /// The scheme in one sentence.
     pub fn describe(&self) -> String {
         let recipes: Vec<String> = self.recipes.iter().map(Recipe::describe).collect();

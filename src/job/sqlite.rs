@@ -1,6 +1,6 @@
 //! Jobs in SQLite: a file for one machine, memory for one invocation.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -14,11 +14,12 @@ use super::{Job, JobId};
 /// Finished jobs that a store in memory keeps, so that a warm function does not grow for ever.
 const KEPT_IN_MEMORY: u32 = 200;
 
-/// A job store in one SQLite database.
+/// A job store in one SQLite database, which is opened on first use.
 #[derive(Debug)]
 pub struct SqliteStore {
-    connection: Mutex<Connection>,
-    forgets: bool,
+    /// None: in memory.
+    file: Option<PathBuf>,
+    connection: Mutex<Option<Connection>>,
 }
 
 /// The stored shape. A new one gets a new version; the old ones stay readable.
@@ -31,84 +32,92 @@ enum Stored<J> {
 
 impl SqliteStore {
     /// A store that is gone with the process.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`].
-    pub fn in_memory() -> Result<Self, StoreError> {
-        Self::open(Connection::open_in_memory().map_err(failed)?, true)
+    pub fn in_memory() -> Self {
+        Self {
+            file: None,
+            connection: Mutex::new(None),
+        }
     }
 
     /// A store in a file, which is made if it is not there.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`].
-    pub fn in_file(path: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open(path).map_err(failed)?;
-        connection
-            .pragma_update(None, "journal_mode", "WAL")
-            .map_err(failed)?;
-        connection
-            .busy_timeout(std::time::Duration::from_secs(5))
-            .map_err(failed)?;
-        Self::open(connection, false)
+    pub fn in_file(path: PathBuf) -> Self {
+        Self {
+            file: Some(path),
+            connection: Mutex::new(None),
+        }
     }
 
-    fn open(connection: Connection, forgets: bool) -> Result<Self, StoreError> {
-        connection
-            .execute_batch(
-                "CREATE TABLE IF NOT EXISTS jobs (
-                     id TEXT PRIMARY KEY,
-                     version INTEGER NOT NULL,
-                     leased_until INTEGER NOT NULL,
-                     finished INTEGER NOT NULL,
-                     stored TEXT NOT NULL
-                 ) STRICT;",
-            )
-            .map_err(failed)?;
-        Ok(Self {
-            connection: Mutex::new(connection),
-            forgets,
-        })
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let connection = match &self.file {
+            None => Connection::open_in_memory()?,
+            Some(path) => {
+                let connection = Connection::open(path)?;
+                connection.pragma_update(None, "journal_mode", "WAL")?;
+                connection.busy_timeout(std::time::Duration::from_secs(5))?;
+                connection
+            }
+        };
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS jobs (
+                 id TEXT PRIMARY KEY,
+                 version INTEGER NOT NULL,
+                 leased_until INTEGER NOT NULL,
+                 finished INTEGER NOT NULL,
+                 stored TEXT NOT NULL
+             ) STRICT;",
+        )?;
+        Ok(connection)
+    }
+
+    /// Runs `work` on the database, opened if it is not yet.
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let open = match connection.take() {
+            Some(open) => Ok(open),
+            None => self.open(),
+        };
+        let open = open.map_err(failed)?;
+        work(connection.insert(open)).map_err(failed)
     }
 
     fn write(&self, job: &Job, lease: &Lease, until: i64) -> Result<u64, StoreError> {
         let next = lease.version + 1;
-        let changed = self
-            .locked()
-            .execute(
+        let stored = encode(job)?;
+        let changed = self.with(|connection| {
+            connection.execute(
                 "UPDATE jobs SET version = ?1, leased_until = ?2, finished = ?3, stored = ?4 WHERE id = ?5 AND version = ?6",
-                params![next.cast_signed(), until, finished(job), encode(job)?, job.id.as_str(), lease.version.cast_signed()],
+                params![next.cast_signed(), until, finished(job), stored, job.id.as_str(), lease.version.cast_signed()],
             )
-            .map_err(failed)?;
+        })?;
         if changed == 1 {
             Ok(next)
         } else {
             Err(StoreError::LeaseLost(job.id.clone()))
         }
     }
-
-    fn locked(&self) -> std::sync::MutexGuard<'_, Connection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn add(&self, job: &Job) -> Result<Added, StoreError> {
-        let connection = self.locked();
-        if self.forgets {
-            let old = "DELETE FROM jobs WHERE finished = 1 AND id NOT IN
-                       (SELECT id FROM jobs WHERE finished = 1 ORDER BY rowid DESC LIMIT ?1)";
-            connection.execute(old, [KEPT_IN_MEMORY]).map_err(failed)?;
-        }
-        let added = connection
-            .execute(
+        let stored = encode(job)?;
+        let added = self.with(|connection| {
+            if self.file.is_none() {
+                let old = "DELETE FROM jobs WHERE finished = 1 AND id NOT IN
+                           (SELECT id FROM jobs WHERE finished = 1 ORDER BY rowid DESC LIMIT ?1)";
+                connection.execute(old, [KEPT_IN_MEMORY])?;
+            }
+            connection.execute(
                 "INSERT INTO jobs (id, version, leased_until, finished, stored) VALUES (?1, 1, 0, ?2, ?3) ON CONFLICT DO NOTHING",
-                params![job.id.as_str(), finished(job), encode(job)?],
+                params![job.id.as_str(), finished(job), stored],
             )
-            .map_err(failed)?;
+        })?;
         Ok(if added == 1 {
             Added::New
         } else {
@@ -117,15 +126,12 @@ impl JobStore for SqliteStore {
     }
 
     async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
-        let stored: Option<String> = self
-            .locked()
-            .query_row(
-                "SELECT stored FROM jobs WHERE id = ?1",
-                [id.as_str()],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(failed)?;
+        let stored: Option<String> = self.with(|connection| {
+            let query = "SELECT stored FROM jobs WHERE id = ?1";
+            connection
+                .query_row(query, [id.as_str()], |row| row.get(0))
+                .optional()
+        })?;
         stored.map(|stored| decode(id, &stored)).transpose()
     }
 
@@ -135,16 +141,12 @@ impl JobStore for SqliteStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Claim, StoreError> {
-        let connection = self.locked();
-        let claimed: Option<(i64, String)> = connection
-            .query_row(
-                "UPDATE jobs SET version = version + 1, leased_until = ?1 WHERE id = ?2 AND leased_until <= ?3
-                 RETURNING version, stored",
-                params![until.as_millisecond(), id.as_str(), now.as_millisecond()],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()
-            .map_err(failed)?;
+        let claimed: Option<(i64, String)> = self.with(|connection| {
+            let update = "UPDATE jobs SET version = version + 1, leased_until = ?1 WHERE id = ?2 AND leased_until <= ?3
+                          RETURNING version, stored";
+            let values = params![until.as_millisecond(), id.as_str(), now.as_millisecond()];
+            connection.query_row(update, values, |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })?;
         if let Some((version, stored)) = claimed {
             let job = decode(id, &stored)?;
             return Ok(Claim::Ours(
@@ -155,14 +157,12 @@ impl JobStore for SqliteStore {
                 },
             ));
         }
-        let held: Option<i64> = connection
-            .query_row(
-                "SELECT leased_until FROM jobs WHERE id = ?1",
-                [id.as_str()],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(failed)?;
+        let held: Option<i64> = self.with(|connection| {
+            let query = "SELECT leased_until FROM jobs WHERE id = ?1";
+            connection
+                .query_row(query, [id.as_str()], |row| row.get(0))
+                .optional()
+        })?;
         Ok(match held {
             Some(until) => Claim::Busy {
                 until: Timestamp::from_millisecond(until).unwrap_or(Timestamp::MAX),
@@ -236,12 +236,12 @@ mod tests {
         let job = job("d", start());
         let until = start() + Duration::from_secs(60);
 
-        let first = SqliteStore::in_file(&path).expect("a store");
+        let first = SqliteStore::in_file(path.clone());
         assert_eq!(first.add(&job).await.expect("added"), Added::New);
         assert_eq!(first.add(&job).await.expect("added"), Added::Existing);
         drop(first);
 
-        let store = SqliteStore::in_file(&path).expect("a store");
+        let store = SqliteStore::in_file(path);
         assert_eq!(store.get(&job.id).await.expect("read"), Some(job.clone()));
         let Claim::Ours(_, mut lease) =
             store.claim(&job.id, start(), until).await.expect("claimed")
@@ -281,7 +281,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_in_memory_forgets_only_finished_jobs() {
-        let store = SqliteStore::in_memory().expect("a store");
+        let store = SqliteStore::in_memory();
         let open = job("open", start());
         store.add(&open).await.expect("added");
         for number in 0..KEPT_IN_MEMORY + 20 {
@@ -292,8 +292,9 @@ mod tests {
             store.add(&done).await.expect("added");
         }
         let count: u32 = store
-            .locked()
-            .query_row("SELECT count(*) FROM jobs", [], |row| row.get(0))
+            .with(|connection| {
+                connection.query_row("SELECT count(*) FROM jobs", [], |row| row.get(0))
+            })
             .expect("a count");
         assert_eq!(count, KEPT_IN_MEMORY + 2);
         assert!(store.get(&open.id).await.expect("read").is_some());
@@ -301,12 +302,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_read_is_an_error_and_stays() {
-        let store = SqliteStore::in_memory().expect("a store");
+        let store = SqliteStore::in_memory();
         let job = job("d", start());
         store.add(&job).await.expect("added");
+        let newer = "UPDATE jobs SET stored = '{\"v\":\"99\"}'";
         store
-            .locked()
-            .execute("UPDATE jobs SET stored = '{\"v\":\"99\"}'", [])
+            .with(|connection| connection.execute(newer, []))
             .expect("written");
         assert!(matches!(
             store.get(&job.id).await,

@@ -151,15 +151,13 @@ pub fn tracked(raw: &Raw<'_>) -> Result<Tracked, Trouble> {
         Err(_) if raw.status == 404 => return Ok(Tracked::Unknown),
         Err(trouble) => return Err(trouble),
     };
-    let item = match &document["data"] {
-        Value::Array(items) => items.first().cloned().unwrap_or_default(),
-        other => other.clone(),
-    };
-    if let Some(status) = key(&item, "status")
+    let data = &document["data"];
+    let item = data.get(0).unwrap_or(data);
+    if let Some(status) = key(item, "status")
         .and_then(Value::as_str)
-        .filter(|_| key(&item, "total_count").is_some())
+        .filter(|_| key(item, "total_count").is_some())
     {
-        let count = |name| key(&item, name).and_then(Value::as_u64).unwrap_or_default();
+        let count = |name| key(item, name).and_then(Value::as_u64).unwrap_or_default();
         let counts = Progress {
             total: count("total_count"),
             updated: count("updated_count"),

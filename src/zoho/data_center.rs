@@ -81,7 +81,17 @@ impl DataCenter {
     pub fn accounts_host(self) -> String {
         match self {
             Self::Ca => "accounts.zohocloud.ca".to_owned(),
-            other => format!("accounts.zoho.{}", other.domain()),
+            Self::Us
+            | Self::Eu
+            | Self::In
+            | Self::Au
+            | Self::Jp
+            | Self::Cn
+            | Self::Sa
+            | Self::Uk
+            | Self::Ae => {
+                format!("accounts.zoho.{}", self.domain())
+            }
         }
     }
 

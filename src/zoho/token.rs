@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::data_center::{ApiBase, ForeignApiDomain};
+use super::data_center::ApiBase;
 use crate::outcome::Refusal;
 
 /// A token is not used in its last minute: it might end under way.
@@ -142,9 +142,6 @@ pub enum TokenError {
     /// It never will, with these credentials.
     #[error("{0}")]
     Rejected(Refusal),
-    /// The answer would send the token elsewhere.
-    #[error(transparent)]
-    Foreign(#[from] ForeignApiDomain),
 }
 
 #[derive(Deserialize)]

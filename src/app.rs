@@ -1,0 +1,448 @@
+//! The conductor: the only room that knows the order of the steps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::callback::Sender;
+use crate::callback::target::Policy;
+use crate::clock::Clock;
+use crate::config::{Config, Route, Verify};
+use crate::engine::{Engine, Turn};
+use crate::http::{Http, HttpSettings};
+use crate::inbound::body::{self, Body};
+use crate::inbound::rejection::Rejection;
+use crate::inbound::verify::{self, Unverified};
+use crate::job::store::{Added, JobStore};
+use crate::job::{Job, JobId};
+use crate::mapping::{self, Document, Input, Program};
+use crate::plan::{Limits, Plan};
+use crate::secrets::{SecretStore, Secrets};
+use crate::update::UpdateRequest;
+use crate::zoho::Client;
+
+/// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
+const MARGIN: Duration = Duration::from_secs(3);
+
+/// The time of an invocation that does not say how long it may take.
+const DEFAULT_TIME: Duration = Duration::from_secs(300);
+
+/// Something that came in for a route, before anything of it is believed.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The route that it was sent to.
+    pub route: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its query parameters; of a repeated one, the last.
+    pub query: BTreeMap<String, String>,
+    /// Its body, byte for byte as the sender wrote it.
+    pub body: Bytes,
+}
+
+/// A delivery that has been verified and mapped: the update requests that it asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mapped {
+    /// The id that tells this delivery from every other of its route.
+    pub delivery_id: String,
+    /// The update requests; none if the route ignores the delivery.
+    pub updates: Vec<UpdateRequest>,
+}
+
+/// The whole of masshook, wired.
+#[derive(Debug)]
+pub struct App {
+    config: Arc<Config>,
+    clock: Arc<dyn Clock>,
+    secrets: Arc<Secrets>,
+    engine: Engine,
+}
+
+/// What the rooms at the edges provide.
+#[derive(Debug)]
+pub struct Edges {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where jobs are kept.
+    pub store: Arc<dyn JobStore>,
+    /// What answers for `secretsmanager:`.
+    pub secrets_manager: Arc<dyn SecretStore>,
+    /// Where the Lambda runtime listens, which no callback may reach.
+    pub runtime_api: Option<std::net::SocketAddr>,
+}
+
+impl App {
+    /// Wires the rooms together. Nothing is opened, fetched or compiled yet.
+    pub fn new(config: Config, edges: Edges) -> Self {
+        let Edges {
+            clock,
+            store,
+            secrets_manager,
+            runtime_api,
+        } = edges;
+        let secrets = Arc::new(Secrets::new(clock.clone(), secrets_manager));
+        let overrides = config
+            .connections
+            .values()
+            .flat_map(|connection| [&connection.accounts_url, &connection.api_url]);
+        let trusted_hosts = overrides
+            .flatten()
+            .filter_map(|url| url.host_str().map(str::to_owned))
+            .collect();
+        let http = Http::new(HttpSettings {
+            allow_loopback: config.callbacks.allow_loopback,
+            trusted_hosts,
+            runtime_api,
+            ..HttpSettings::default()
+        });
+        let callbacks = Sender::new(
+            http.clone(),
+            secrets.clone(),
+            config.callbacks.signing_secret.clone(),
+            Policy {
+                runtime_api,
+                ..config.callbacks.policy()
+            },
+        );
+        let clients = config.connections.iter().map(|(name, connection)| {
+            let client = Client::new(
+                name.clone(),
+                connection.clone(),
+                http.clone(),
+                secrets.clone(),
+                clock.clone(),
+            );
+            (name.clone(), client)
+        });
+        let engine = Engine::new(store, clients.collect(), callbacks, clock.clone());
+        Self {
+            config: Arc::new(config),
+            clock,
+            secrets,
+            engine,
+        }
+    }
+
+    /// The largest body that is taken in.
+    pub fn max_body_bytes(&self) -> usize {
+        self.config.limits.max_body_bytes
+    }
+
+    /// Takes a delivery through the whole flow. `deadline` is when the caller stops listening.
+    ///
+    /// # Errors
+    /// [`Rejection`]; no job was made then.
+    pub async fn deliver(
+        &self,
+        arrival: Arrival,
+        deadline: Option<Timestamp>,
+    ) -> Result<Vec<Job>, Rejection> {
+        let (_, route) = self.route(&arrival.route)?;
+        let mapped = self.map(&arrival).await?;
+        let now = self.clock.now();
+        let mut jobs = Vec::with_capacity(mapped.updates.len());
+        for (index, update) in mapped.updates.into_iter().enumerate() {
+            let id = JobId::derive(&arrival.route, &mapped.delivery_id, index + 1);
+            let callback_url = update
+                .callback_url
+                .clone()
+                .or_else(|| route.callback_url.clone());
+            let connection = route.connection.clone();
+            jobs.push(Job::new(
+                id,
+                Some(arrival.route.clone()),
+                connection,
+                update,
+                callback_url,
+                now,
+            ));
+        }
+        if jobs.is_empty() {
+            tracing::info!(route = arrival.route, "delivery ignored by its route");
+        }
+        self.accept(jobs, deadline).await
+    }
+
+    /// Takes an update request through the flow from `plan` on. `key` tells it from every other request; with the same
+    /// key comes the same job.
+    ///
+    /// # Errors
+    /// [`Rejection`]; no job was made then.
+    pub async fn request(
+        &self,
+        request: &Value,
+        key: Option<&str>,
+        deadline: Option<Timestamp>,
+    ) -> Result<Vec<Job>, Rejection> {
+        let update = UpdateRequest::parse(request).map_err(Rejection::Invalid)?;
+        let key = key.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned);
+        let id = JobId::derive("/jobs", &key, 1);
+        let callback_url = update.callback_url.clone();
+        let job = Job::new(
+            id,
+            None,
+            "default".to_owned(),
+            update,
+            callback_url,
+            self.clock.now(),
+        );
+        self.accept(vec![job], deadline).await
+    }
+
+    /// The plan of an update request; nothing is called.
+    ///
+    /// # Errors
+    /// [`Rejection::Invalid`].
+    pub fn plan(&self, request: &Value) -> Result<(UpdateRequest, Plan), Rejection> {
+        let update = UpdateRequest::parse(request).map_err(Rejection::Invalid)?;
+        let plan = Plan::new(&update, &Limits::ZOHO);
+        Ok((update, plan))
+    }
+
+    /// A job as it stands.
+    ///
+    /// # Errors
+    /// [`Rejection::NoSuchJob`], [`Rejection::Store`].
+    pub async fn job(&self, id: &str) -> Result<Job, Rejection> {
+        let job = self
+            .engine
+            .store()
+            .get(&JobId::from_outside(id))
+            .await
+            .map_err(Rejection::Store)?;
+        job.ok_or_else(|| Rejection::NoSuchJob(id.chars().take(80).collect()))
+    }
+
+    /// Whether a bearer key opens `/jobs`.
+    ///
+    /// # Errors
+    /// [`Rejection::Unauthorized`], [`Rejection::Closed`], [`Rejection::Secret`].
+    pub async fn authorize(&self, bearer: Option<&str>) -> Result<(), Rejection> {
+        let reference = self.config.api.key.as_ref().ok_or(Rejection::Closed)?;
+        let key = self
+            .secrets
+            .get(reference)
+            .await
+            .map_err(Rejection::Secret)?;
+        let key = key.expose_secret();
+        let given = bearer.unwrap_or_default();
+        if !key.is_empty() && bool::from(given.as_bytes().ct_eq(key.as_bytes())) {
+            Ok(())
+        } else {
+            Err(Rejection::Unauthorized)
+        }
+    }
+
+    /// Verifies and maps a delivery, and stops there.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub async fn map(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
+        let (_, route) = self.route(&arrival.route)?;
+        let limit = self.max_body_bytes();
+        if arrival.body.len() > limit {
+            return Err(Rejection::TooLarge { limit });
+        }
+        let scheme_id = match &route.verify {
+            Verify::Nothing => None,
+            Verify::Signature { scheme, secrets } => {
+                let secrets = self.secrets.all(secrets).await.map_err(Rejection::Secret)?;
+                let unverified = Unverified::new(&arrival.headers, &arrival.body);
+                let verified = verify::verify(scheme, &unverified, &secrets, self.clock.now())
+                    .map_err(Rejection::Unverified)?;
+                verified.delivery_id().map(str::to_owned)
+            }
+        };
+        self.map_verified(arrival, scheme_id).await
+    }
+
+    /// Maps a delivery without asking whether it is genuine: for looking at what a route would do.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub async fn map_unverified(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
+        self.map_verified(arrival, None).await
+    }
+
+    async fn map_verified(
+        &self,
+        arrival: &Arrival,
+        scheme_id: Option<String>,
+    ) -> Result<Mapped, Rejection> {
+        let (name, route) = self.route(&arrival.route)?;
+        let content_type = arrival
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let body = match body::decode(content_type, &arrival.body).map_err(Rejection::Body)? {
+            Body::Json(text) => Document::from_json(text).map_err(Rejection::NotJson)?,
+            Body::Tree(tree) => Document::from_value(&tree),
+        };
+        let headers = joined(&arrival.headers);
+        let input = Input {
+            body: &body,
+            headers: &headers,
+            query: &arrival.query,
+            route: name,
+            received_at: self.clock.now(),
+        };
+        if let Some(when) = &route.when
+            && !mapping::truthy(&self.run("when", when, &input).await?)
+        {
+            return Ok(Mapped {
+                delivery_id: String::new(),
+                updates: Vec::new(),
+            });
+        }
+        let asked = match &route.delivery_id {
+            Some(program) => self
+                .run("delivery_id", program, &input)
+                .await?
+                .into_iter()
+                .next(),
+            None => None,
+        };
+        let delivery_id = asked
+            .and_then(as_id)
+            .or(scheme_id)
+            .unwrap_or_else(|| hex::encode(Sha256::digest(&arrival.body)));
+        let outputs = self.run("map", &route.map, &input).await?;
+        let updates = mapping::updates(&outputs).map_err(Rejection::Unmappable)?;
+        Ok(Mapped {
+            delivery_id,
+            updates,
+        })
+    }
+
+    async fn run(
+        &self,
+        key: &'static str,
+        program: &Program,
+        input: &Input<'_>,
+    ) -> Result<Vec<Value>, Rejection> {
+        let limits = self.config.limits.mapping();
+        program
+            .run(input, &limits)
+            .await
+            .map_err(|error| Rejection::Mapping { key, error })
+    }
+
+    fn route(&self, name: &str) -> Result<(&str, &Route), Rejection> {
+        let found = self.config.routes.get_key_value(name);
+        let found = found.map(|(name, route)| (name.as_str(), route));
+        found.ok_or_else(|| Rejection::NoSuchRoute(name.chars().take(80).collect()))
+    }
+
+    /// Stores jobs, all before the first of them is driven, and drives them.
+    async fn accept(
+        &self,
+        jobs: Vec<Job>,
+        deadline: Option<Timestamp>,
+    ) -> Result<Vec<Job>, Rejection> {
+        for job in &jobs {
+            if let Some(callback) = &job.callback {
+                self.engine
+                    .callbacks()
+                    .accepts(&callback.url)
+                    .map_err(Rejection::Callback)?;
+            }
+        }
+        for job in &jobs {
+            let added = self
+                .engine
+                .store()
+                .add(job)
+                .await
+                .map_err(Rejection::Store)?;
+            if added == Added::Existing {
+                self.same_or_reused(job).await?;
+            }
+        }
+        let turn = self.turn(deadline);
+        let driving = jobs.iter().map(|job| self.engine.drive(&job.id, turn));
+        let mut driven = Vec::with_capacity(jobs.len());
+        for (job, outcome) in jobs
+            .iter()
+            .zip(futures_util::future::join_all(driving).await)
+        {
+            match outcome {
+                Ok(Some(job)) => driven.push(job),
+                Ok(None) => {
+                    return Err(Rejection::Drive(format!(
+                        "job {} has vanished from the store",
+                        job.id
+                    )));
+                }
+                Err(error) => return Err(Rejection::Drive(error.to_string())),
+            }
+        }
+        Ok(driven)
+    }
+
+    /// A redelivered webhook finds its job and changes nothing; an idempotency key that comes with another request is a
+    /// mistake of the caller.
+    async fn same_or_reused(&self, job: &Job) -> Result<(), Rejection> {
+        let stored = self
+            .engine
+            .store()
+            .get(&job.id)
+            .await
+            .map_err(Rejection::Store)?;
+        let same = stored.is_none_or(|stored| stored.request == job.request);
+        tracing::info!(job.id = %job.id, same, "job is known already");
+        if same || job.route.is_some() {
+            Ok(())
+        } else {
+            Err(Rejection::KeyReused(job.id.clone()))
+        }
+    }
+
+    fn turn(&self, deadline: Option<Timestamp>) -> Turn {
+        let now = self.clock.now();
+        // `cargo lambda watch` gives deadlines that are no moments of this century.
+        let deadline = deadline.filter(|deadline| *deadline > now);
+        let end =
+            deadline.unwrap_or_else(|| now.saturating_add(DEFAULT_TIME).unwrap_or(Timestamp::MAX));
+        let left = Duration::try_from(end.duration_since(now)).unwrap_or_default();
+        let margin = MARGIN.min(left / 4);
+        let give_up = end.saturating_sub(margin).unwrap_or(now);
+        let end = end.saturating_sub(margin / 6).unwrap_or(now);
+        Turn { give_up, end }
+    }
+}
+
+/// Headers as jq sees them: lower-case names, repeated ones joined as HTTP joins them.
+fn joined(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let mut joined: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        joined
+            .entry(name.as_str().to_owned())
+            .and_modify(|known| {
+                known.push_str(", ");
+                known.push_str(&value);
+            })
+            .or_insert_with(|| value.into_owned());
+    }
+    joined
+}
+
+/// What a `delivery_id` program yields, as an id; nothing if it found none.
+fn as_id(value: Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text).filter(|text| !text.is_empty()),
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            Some(other.to_string())
+        }
+    }
+}

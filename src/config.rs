@@ -1,0 +1,658 @@
+//! `masshook.yaml`, parsed into types in one pass: unknown keys are refused, and all problems are reported at once, each
+//! with its place in the file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde_json::Value;
+use url::Url;
+
+use crate::callback::target::{HostPattern, Policy};
+use crate::inbound::scheme::{PRESETS, Scheme};
+use crate::mapping::Program;
+use crate::reader::{Node, Object, Problem, Problems, nearest};
+use crate::secrets::SecretRef;
+use crate::zoho::data_center::{DataCenter, Environment};
+
+/// The whole configuration.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Config {
+    /// Zoho orgs, by a name of your own; routes use the one named `default` unless they say otherwise.
+    pub connections: BTreeMap<String, Connection>,
+    /// Access to `/jobs`.
+    #[schemars(default)]
+    pub api: Api,
+    /// How job statuses are forwarded.
+    #[schemars(default)]
+    pub callbacks: Callbacks,
+    /// Bounds on what one delivery may cost.
+    #[schemars(default)]
+    pub limits: Limits,
+    /// What comes in and what it becomes, by the name that stands in `/hooks/{route}`.
+    #[schemars(default)]
+    pub routes: BTreeMap<String, Route>,
+}
+
+/// One Zoho org.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Connection {
+    /// A JSON secret: client_id, client_secret, refresh_token; or client_id, client_secret, grant_type:
+    /// client_credentials, soid.
+    pub credentials: SecretRef,
+    /// Where the org lives.
+    #[schemars(default)]
+    pub data_center: DataCenter,
+    /// Which of the org's environments the credentials are for.
+    #[schemars(default)]
+    pub environment: Environment,
+    /// Another accounts server than the data centre's.
+    pub accounts_url: Option<Url>,
+    /// Another API host than the one that the token names.
+    pub api_url: Option<Url>,
+    /// Calls to Zoho under way at once. Zoho allows 5 to 25, by edition, for all programs together.
+    #[schemars(default, range(min = 1, max = 25))]
+    pub max_concurrency: usize,
+}
+
+/// Access to `/jobs`.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Api {
+    /// The bearer key of `/jobs`; without one, `/jobs` is closed.
+    pub key: Option<SecretRef>,
+}
+
+/// How job statuses are forwarded.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Callbacks {
+    /// `whsec_` secrets that sign callbacks (Standard Webhooks); several while rotating.
+    #[schemars(default, with = "OneOrMany<SecretRef>")]
+    pub signing_secret: Vec<SecretRef>,
+    /// Hosts that callbacks may go to: `ops.example.com`, `*.example.com`, with `:port` for another than 443. Without
+    /// this list, any public host.
+    #[schemars(default, with = "Vec<String>")]
+    pub allowed_hosts: Vec<HostPattern>,
+    /// Whether callbacks may go to this machine over http. Only for local work.
+    #[schemars(default)]
+    pub allow_loopback: bool,
+}
+
+impl Callbacks {
+    /// Which URLs callbacks may go to.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            allowed_hosts: self.allowed_hosts.clone(),
+            allow_loopback: self.allow_loopback,
+            runtime_api: None,
+        }
+    }
+}
+
+/// Bounds on what one delivery may cost.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Limits {
+    /// The largest body of a delivery, in bytes.
+    #[schemars(default, range(min = 1, max = MAX_BODY_BYTES))]
+    pub max_body_bytes: usize,
+    /// The longest that a route's jq program may run, in milliseconds.
+    #[schemars(default, range(min = 1, max = 60_000))]
+    pub mapping_timeout_ms: u64,
+}
+
+/// The most that a Lambda function can be sent in one request, less what base64 adds.
+pub const MAX_BODY_BYTES: u64 = 4_500_000;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 1 << 20,
+            mapping_timeout_ms: 1_000,
+        }
+    }
+}
+
+impl Limits {
+    /// The same, as the mapping takes it.
+    pub fn mapping(&self) -> crate::mapping::Limits {
+        crate::mapping::Limits {
+            input_bytes: self.max_body_bytes,
+            time: Duration::from_millis(self.mapping_timeout_ms),
+            ..crate::mapping::Limits::default()
+        }
+    }
+}
+
+/// How deliveries of one kind are verified, mapped and answered.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Route {
+    /// How a delivery proves where it comes from.
+    pub verify: Verify,
+    /// A jq predicate; deliveries for which it is false are ignored.
+    #[schemars(with = "Option<String>")]
+    pub when: Option<Program>,
+    /// A jq expression for the delivery's id, if the scheme's id header does not hold one.
+    #[schemars(with = "Option<String>")]
+    pub delivery_id: Option<Program>,
+    /// A jq program; each of its outputs is one update request.
+    #[schemars(with = "String")]
+    pub map: Program,
+    /// Where the status of this route's jobs goes, unless an update request names its own place.
+    pub callback_url: Option<Url>,
+    /// The connection of this route's jobs.
+    #[schemars(default)]
+    pub connection: String,
+}
+
+/// How a delivery proves where it comes from.
+#[derive(Debug)]
+pub enum Verify {
+    /// Not at all: anybody may deliver.
+    Nothing,
+    /// By a signature.
+    Signature {
+        /// How it is made.
+        scheme: Box<Scheme>,
+        /// Its secrets; several while rotating.
+        secrets: Vec<SecretRef>,
+    },
+}
+
+/// One value or a list of them.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "it only shapes the JSON Schema")]
+enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl JsonSchema for Verify {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Verify".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let schemes: Vec<&str> = PRESETS.iter().copied().chain(["custom", "none"]).collect();
+        schemars::json_schema!({
+            "type": "object",
+            "description": "How a delivery proves where it comes from.",
+            "properties": {
+                "scheme": {
+                    "enum": schemes,
+                    "description": "A preset; `custom`, with a record of its own beside it; or `none`: anybody may deliver.",
+                },
+                "secret": OneOrMany::<SecretRef>::json_schema(generator),
+                "tolerance_s": {
+                    "type": "integer", "minimum": 0, "maximum": 86_400,
+                    "description": "Seconds that a signed timestamp may be off; 0 switches the check off.",
+                },
+            },
+            "required": ["scheme"],
+            "if": { "properties": { "scheme": { "const": "custom" } } },
+            "then": generator.subschema_for::<Scheme>(),
+            "unevaluatedProperties": false,
+        })
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No file.
+    #[error("no config file: looked for {}; name one with MASSHOOK_CONFIG or --config", paths(.0))]
+    NotFound(Vec<PathBuf>),
+    /// A file that cannot be read.
+    #[error("the config file {path} cannot be read: {error}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Everything that is wrong with its content.
+    #[error("{path} has {} problem{}:{}", problems.len(), if problems.len() == 1 { "" } else { "s" }, lines(problems))]
+    Invalid {
+        /// Which.
+        path: PathBuf,
+        /// The problems.
+        problems: Vec<Problem>,
+    },
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems
+        .iter()
+        .map(|problem| format!("\n  {problem}"))
+        .collect()
+}
+
+impl Config {
+    /// Reads the file that `MASSHOOK_CONFIG` names, or else `./masshook.yaml`, or else `/opt/masshook.yaml`, where a
+    /// Lambda layer puts it.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the room that reads the environment"
+    )]
+    pub fn find() -> Result<Self, ConfigError> {
+        if let Ok(path) = std::env::var("MASSHOOK_CONFIG") {
+            return Self::load(Path::new(&path));
+        }
+        let candidates = [
+            PathBuf::from("masshook.yaml"),
+            PathBuf::from("/opt/masshook.yaml"),
+        ];
+        match candidates.iter().find(|path| path.exists()) {
+            Some(path) => Self::load(path),
+            None => Err(ConfigError::NotFound(candidates.to_vec())),
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+            path: path.to_owned(),
+            error,
+        })?;
+        Self::parse(&text).map_err(|problems| ConfigError::Invalid {
+            path: path.to_owned(),
+            problems,
+        })
+    }
+
+    /// Reads the text of a config file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let document: Value = match serde_saphyr::from_str(text) {
+            Ok(document) => document,
+            Err(error) => {
+                Node::root(&Value::Null).problem(&mut problems, format!("is not YAML: {error}"));
+                return problems.finish(None);
+            }
+        };
+        let config = Self::read(&Node::root(&document), &mut problems);
+        problems.finish(config)
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut object = node.object(problems)?;
+        let connections = object
+            .required("connections", problems)
+            .map(|node| read_named(&node, problems, Connection::read));
+        if connections.as_ref().is_some_and(BTreeMap::is_empty) {
+            problems.add(
+                &object.at,
+                "`connections` is empty; name at least one Zoho org, best `default`",
+            );
+        }
+        let api = object
+            .optional("api")
+            .map_or(Some(Api::default()), |node| Api::read(&node, problems));
+        let callbacks = object
+            .optional("callbacks")
+            .map_or(Some(Callbacks::default()), |node| {
+                Callbacks::read(&node, problems)
+            });
+        let limits = object
+            .optional("limits")
+            .map_or(Some(Limits::default()), |node| {
+                Limits::read(&node, problems)
+            });
+        let routes = object
+            .optional("routes")
+            .map(|node| {
+                let names = connections.as_ref();
+                read_named(&node, problems, |node, problems| {
+                    Route::read(node, names, callbacks.as_ref(), problems)
+                })
+            })
+            .unwrap_or_default();
+        object.finish(problems);
+        Some(Self {
+            connections: connections?,
+            api: api?,
+            callbacks: callbacks?,
+            limits: limits?,
+            routes,
+        })
+    }
+
+    /// Compiles every jq program of the file.
+    ///
+    /// # Errors
+    /// All that do not compile, with their places.
+    pub fn check_programs(&self) -> Result<(), Vec<Problem>> {
+        let mut problems = Vec::new();
+        for (name, route) in &self.routes {
+            let programs = [
+                ("when", route.when.as_ref()),
+                ("delivery_id", route.delivery_id.as_ref()),
+                ("map", Some(&route.map)),
+            ];
+            for (key, program) in programs {
+                if let Some(Err(error)) = program.map(Program::check) {
+                    let at = crate::reader::Place::of(["routes", name, key]);
+                    problems.push(Problem {
+                        at,
+                        message: error.to_string(),
+                    });
+                }
+            }
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The JSON Schema of the file, for editors.
+    pub fn schema() -> Value {
+        schemars::schema_for!(Self).to_value()
+    }
+}
+
+/// Reads an object whose keys are names of the user's own.
+fn read_named<T>(
+    node: &Node<'_>,
+    problems: &mut Problems,
+    mut read: impl FnMut(&Node<'_>, &mut Problems) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let Some(object) = node.object(problems) else {
+        return BTreeMap::new();
+    };
+    let mut named = BTreeMap::new();
+    for (name, node) in object.entries() {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+            node.problem(
+                problems,
+                "is not a name: 1 to 64 letters, digits, hyphens and underscores",
+            );
+        }
+        if let Some(value) = read(&node, problems) {
+            named.insert(name.to_owned(), value);
+        }
+    }
+    named
+}
+
+impl Connection {
+    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut object = node.object(problems)?;
+        let credentials = object
+            .required("credentials", problems)
+            .and_then(|node| node.parse(problems));
+        let data_center = object
+            .optional("data_center")
+            .map_or(Some(DataCenter::default()), |node| node.parse(problems));
+        let environment = object
+            .optional("environment")
+            .map_or(Some(Environment::default()), |node| node.parse(problems));
+        let accounts_url = read_override(&mut object, "accounts_url", problems);
+        let api_url = read_override(&mut object, "api_url", problems);
+        let max_concurrency = object
+            .optional("max_concurrency")
+            .map_or(Some(5), |node| node.whole(1..=25, problems));
+        object.finish(problems);
+        Some(Self {
+            credentials: credentials?,
+            data_center: data_center?,
+            environment: environment?,
+            accounts_url,
+            api_url,
+            max_concurrency: usize::try_from(max_concurrency?).ok()?,
+        })
+    }
+}
+
+/// An override of Zoho's addresses: https, or http on this machine.
+fn read_override(
+    object: &mut Object<'_>,
+    key: &'static str,
+    problems: &mut Problems,
+) -> Option<Url> {
+    let node = object.optional(key)?;
+    let url: Url = node
+        .string(problems)?
+        .parse()
+        .ok()
+        .filter(Url::has_host)
+        .or_else(|| {
+            node.problem(problems, "is not a URL");
+            None
+        })?;
+    let loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+        node.problem(
+            problems,
+            "must be https://; http:// is for this machine only",
+        );
+    }
+    Some(url)
+}
+
+impl Api {
+    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut object = node.object(problems)?;
+        let key = object.optional("key").map(|node| node.parse(problems));
+        object.finish(problems);
+        Some(Self { key: key.flatten() })
+    }
+}
+
+impl Callbacks {
+    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut object = node.object(problems)?;
+        let signing_secret = read_secrets(&mut object, "signing_secret", problems);
+        let allowed_hosts = object
+            .optional("allowed_hosts")
+            .and_then(|node| node.list(problems))
+            .unwrap_or_default();
+        let allowed_hosts = allowed_hosts
+            .iter()
+            .filter_map(|node| node.parse(problems))
+            .collect();
+        let allow_loopback = object
+            .optional("allow_loopback")
+            .map_or(Some(false), |node| node.boolean(problems));
+        object.finish(problems);
+        Some(Self {
+            signing_secret,
+            allowed_hosts,
+            allow_loopback: allow_loopback?,
+        })
+    }
+}
+
+impl Limits {
+    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut object = node.object(problems)?;
+        let default = Self::default();
+        let max_body_bytes = object
+            .optional("max_body_bytes")
+            .map_or(Some(default.max_body_bytes as u64), |node| {
+                node.whole(1..=MAX_BODY_BYTES, problems)
+            });
+        let mapping_timeout_ms = object
+            .optional("mapping_timeout_ms")
+            .map_or(Some(default.mapping_timeout_ms), |node| {
+                node.whole(1..=60_000, problems)
+            });
+        object.finish(problems);
+        Some(Self {
+            max_body_bytes: usize::try_from(max_body_bytes?).ok()?,
+            mapping_timeout_ms: mapping_timeout_ms?,
+        })
+    }
+}
+
+fn read_secrets(
+    object: &mut Object<'_>,
+    key: &'static str,
+    problems: &mut Problems,
+) -> Vec<SecretRef> {
+    let nodes = object
+        .optional(key)
+        .map(|node| node.one_or_many())
+        .unwrap_or_default();
+    nodes
+        .iter()
+        .filter_map(|node| node.parse(problems))
+        .collect()
+}
+
+impl Route {
+    fn read(
+        node: &Node<'_>,
+        connections: Option<&BTreeMap<String, Connection>>,
+        callbacks: Option<&Callbacks>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let mut object = node.object(problems)?;
+        let verify = match object.optional("verify") {
+            Some(node) => Verify::read(&node, problems),
+            None => {
+                problems.add(&object.at, "`verify` is missing; name a scheme, or write `verify: { scheme: none }` if anybody may deliver");
+                None
+            }
+        };
+        let mut program = |key, problems: &mut Problems| {
+            object
+                .optional(key)
+                .and_then(|node| node.string(problems))
+                .map(Program::new)
+        };
+        let when = program("when", problems);
+        let delivery_id = program("delivery_id", problems);
+        let map = object
+            .required("map", problems)
+            .and_then(|node| node.string(problems))
+            .map(Program::new);
+        let callback_url = object.optional("callback_url").and_then(|node| {
+            let url: Url = node.string(problems)?.parse().ok().or_else(|| {
+                node.problem(problems, "is not a URL");
+                None
+            })?;
+            if let Some(callbacks) = callbacks {
+                if let Err(denied) = callbacks.policy().check(&url) {
+                    node.problem(problems, denied.to_string());
+                }
+                if callbacks.signing_secret.is_empty() {
+                    node.problem(
+                        problems,
+                        "needs `callbacks.signing_secret`: callbacks are always signed",
+                    );
+                }
+            }
+            Some(url)
+        });
+        let connection = object.optional("connection");
+        let name = connection
+            .as_ref()
+            .map_or(Some("default"), |node| node.string(problems))?;
+        if let Some(known) = connections.filter(|known| !known.contains_key(name)) {
+            let hint = nearest(name, known.keys().map(String::as_str))
+                .map(|name| format!("; did you mean `{name}`?"));
+            let at = connection.map_or_else(|| object.at.clone(), |node| node.at);
+            problems.add(
+                &at,
+                format!(
+                    "there is no connection `{name}`{}",
+                    hint.unwrap_or_default()
+                ),
+            );
+        }
+        object.finish(problems);
+        Some(Self {
+            verify: verify?,
+            when,
+            delivery_id,
+            map: map?,
+            callback_url,
+            connection: name.to_owned(),
+        })
+    }
+}
+
+impl Verify {
+    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut object = node.object(problems)?;
+        let name_node = object.required("scheme", problems)?;
+        let name = name_node.string(problems)?;
+        if name == "none" {
+            object.finish(problems);
+            return Some(Self::Nothing);
+        }
+        let scheme = match name {
+            "custom" => Scheme::read(&mut object, problems),
+            preset => Scheme::preset(preset).or_else(|| {
+                let hint = nearest(preset, PRESETS.iter().copied())
+                    .map(|name| format!("; did you mean `{name}`?"));
+                let message = format!(
+                    "there is no scheme `{preset}`; known: {}, custom, none",
+                    PRESETS.join(", ")
+                );
+                name_node.problem(problems, message + &hint.unwrap_or_default());
+                None
+            }),
+        };
+        let tolerance = object
+            .optional("tolerance_s")
+            .and_then(|node| node.whole(0..=86_400, problems));
+        let secrets = read_secrets(&mut object, "secret", problems);
+        if secrets.is_empty() && object.optional("secret").is_none() {
+            problems.add(
+                &object.at,
+                "`secret` is missing: where is the key of the signature?",
+            );
+        }
+        object.finish(problems);
+        let mut scheme = scheme?;
+        if let Some(seconds) = tolerance {
+            scheme.set_tolerance(seconds);
+        }
+        Some(Self::Signature {
+            scheme: Box::new(scheme),
+            secrets,
+        })
+    }
+}
+
+impl fmt::Display for Verify {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => formatter.write_str("not verified: anybody may deliver"),
+            Self::Signature { scheme, .. } => formatter.write_str(&scheme.describe()),
+        }
+    }
+}

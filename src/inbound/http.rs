@@ -1,0 +1,191 @@
+//! The HTTP API. The same router runs behind Lambda's HTTP triggers and on a local port.
+
+use std::sync::Arc;
+
+use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use ::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::app::{App, Arrival};
+use crate::config::MAX_BODY_BYTES;
+use crate::inbound::rejection::Rejection;
+use crate::job::Job;
+use crate::job::view::JobView;
+use crate::reader::{Node, Problems};
+
+/// When the caller stops listening; an extension of requests that come through Lambda.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Timestamp);
+
+/// The API over an app.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/hooks/{route}", post(hook))
+        .route("/jobs", post(submit))
+        .route("/jobs/{id}", get(show))
+        .route(
+            "/health",
+            get(|| async { json_response(StatusCode::OK, &json!({"status": "ok"})) }),
+        )
+        .fallback(|| async { Rejection::NoSuchPath })
+        .method_not_allowed_fallback(|| async { Rejection::MethodNotAllowed })
+        .with_state(app)
+}
+
+async fn hook(
+    State(app): State<Arc<App>>,
+    Path(route): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Rejection> {
+    let deadline = deadline(&request);
+    let (parts, body) = request.into_parts();
+    let body = read(body, app.max_body_bytes()).await?;
+    let query = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .into_owned()
+        .collect();
+    let arrival = Arrival {
+        route,
+        headers: parts.headers,
+        query,
+        body,
+    };
+    Ok(jobs_response(&app.deliver(arrival, deadline).await?))
+}
+
+async fn submit(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Rejection> {
+    app.authorize(bearer(request.headers())).await?;
+    let deadline = deadline(&request);
+    let (parts, body) = request.into_parts();
+    let body = read(body, usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX)).await?;
+    let document: Value = serde_json::from_slice(&body).map_err(|error| {
+        let mut problems = Problems::default();
+        Node::root(&Value::Null).problem(&mut problems, format!("is not JSON: {error}"));
+        Rejection::Invalid(problems.finish::<()>(None).err().unwrap_or_default())
+    })?;
+    let query = query.unwrap_or_default();
+    if form_urlencoded::parse(query.as_bytes())
+        .any(|(key, value)| key == "dry_run" && value == "true")
+    {
+        let (update, plan) = app.plan(&document)?;
+        return Ok(json_response(
+            StatusCode::OK,
+            &json!({"plan": plan.to_json(&update)}),
+        ));
+    }
+    let key = parts
+        .headers
+        .get("idempotency-key")
+        .and_then(|value| value.to_str().ok());
+    // A structured-field string (draft-ietf-httpapi-idempotency-key-header); the quotes are not part of the key.
+    let key = key.map(|key| key.trim().trim_matches('"'));
+    Ok(jobs_response(&app.request(&document, key, deadline).await?))
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Rejection> {
+    app.authorize(bearer(&headers)).await?;
+    let job = app.job(&id).await?;
+    let view = serde_json::to_value(JobView::of(&job))
+        .map_err(|error| Rejection::Drive(error.to_string()))?;
+    Ok(json_response(StatusCode::OK, &view))
+}
+
+fn deadline(request: &Request) -> Option<Timestamp> {
+    request
+        .extensions()
+        .get::<Deadline>()
+        .map(|deadline| deadline.0)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+}
+
+async fn read(body: Body, limit: usize) -> Result<Bytes, Rejection> {
+    to_bytes(body, limit).await.map_err(|error| {
+        let too_large = std::error::Error::source(&error)
+            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        if too_large {
+            Rejection::TooLarge { limit }
+        } else {
+            Rejection::Unreceived(error.to_string())
+        }
+    })
+}
+
+/// The answer to an accepted request. Here every job was driven as far as its time went, so they are shown whole.
+pub fn jobs_json(jobs: &[Job]) -> Value {
+    let jobs: Vec<Value> = jobs
+        .iter()
+        .map(|job| {
+            let mut view = json!(JobView::of(job));
+            view["status_url"] = json!(format!("/jobs/{}", job.id));
+            view
+        })
+        .collect();
+    json!({ "jobs": jobs })
+}
+
+fn jobs_response(jobs: &[Job]) -> Response {
+    json_response(StatusCode::OK, &jobs_json(jobs))
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response {
+    (
+        status,
+        [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        body.to_string(),
+    )
+        .into_response()
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        log(&self);
+        let content_type = HeaderValue::from_static("application/problem+json");
+        let mut response = (
+            self.status(),
+            [(CONTENT_TYPE, content_type)],
+            self.problem().to_string(),
+        )
+            .into_response();
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(::http::header::RETRY_AFTER, HeaderValue::from_static("30"));
+        }
+        response
+    }
+}
+
+/// Logs a refusal once, at the door.
+pub fn log(rejection: &Rejection) {
+    let (status, code) = (rejection.status().as_u16(), rejection.code());
+    match rejection.internal() {
+        Some(internal) => tracing::error!(
+            http.status = status,
+            code,
+            "refused: {rejection}: {internal}"
+        ),
+        None => {
+            tracing::warn!(http.status = status, code, errors = ?rejection.errors(), "refused: {rejection}")
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Why something that came in is refused, and the one table from there to HTTP.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::verify::Refusal;
+use crate::inbound::body::BodyError;
+use crate::job::JobId;
+use crate::job::store::StoreError;
+use crate::mapping::{EvalError, NotJson, Unmappable};
+use crate::reader::Problem;
+use crate::secrets::SecretError;
+
+/// Why something that came in is refused. `Display` is what the sender may see.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// The path's route is not in the config.
+    #[error("there is no route `{0}` in the config")]
+    NoSuchRoute(String),
+    /// No such path.
+    #[error("there is nothing here; hooks are at /hooks/{{route}}, jobs at /jobs")]
+    NoSuchPath,
+    /// The path is there, but not for this method.
+    #[error("this path does not take that method")]
+    MethodNotAllowed,
+    /// The body is too large.
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge {
+        /// What is allowed.
+        limit: usize,
+    },
+    /// The body could not be received.
+    #[error("the body could not be received: {0}")]
+    Unreceived(String),
+    /// The signature does not prove where the delivery comes from.
+    #[error("{0}")]
+    Unverified(Refusal),
+    /// The bearer key is missing or wrong.
+    #[error("this needs the header `Authorization: Bearer` with the key of `api.key`")]
+    Unauthorized,
+    /// `/jobs` is closed.
+    #[error("/jobs is closed: the config has no `api.key`")]
+    Closed,
+    /// The body is not what its content type says, or of a type that is not read.
+    #[error("{0}")]
+    Body(BodyError),
+    /// The body is said to be JSON, and is not.
+    #[error("the body is not JSON: {0}")]
+    NotJson(NotJson),
+    /// A jq program of the route failed.
+    #[error("the route's `{key}` failed: {error}")]
+    Mapping {
+        /// Which program.
+        key: &'static str,
+        /// How.
+        error: EvalError,
+    },
+    /// An output of the route's mapping is no update request.
+    #[error("what the route's `map` yields is not an update request")]
+    Unmappable(Vec<Unmappable>),
+    /// The update request itself is wrong.
+    #[error("this is not an update request")]
+    Invalid(Vec<Problem>),
+    /// The callback URL is not acceptable.
+    #[error("the callback URL is refused: {0}")]
+    Callback(String),
+    /// The same idempotency key came with another request.
+    #[error("the idempotency key was used for another request, job {0}")]
+    KeyReused(JobId),
+    /// No such job.
+    #[error("there is no job `{0}`")]
+    NoSuchJob(String),
+    /// A secret that is needed to judge the request cannot be had.
+    #[error("a secret that this needs cannot be read; the log says which")]
+    Secret(SecretError),
+    /// The store failed, so nothing was accepted.
+    #[error("the job store failed, so nothing was accepted; send it again")]
+    Store(StoreError),
+    /// A defect, or a config that does not fit the stored jobs.
+    #[error("the job could not be driven; it is stored")]
+    Drive(String),
+}
+
+impl Rejection {
+    /// The stable code of a refusal, and the HTTP status that goes with it.
+    fn row(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoSuchRoute(_) => (StatusCode::NOT_FOUND, "no_such_route"),
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::NoSuchJob(_) => (StatusCode::NOT_FOUND, "no_such_job"),
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::Unreceived(_) => (StatusCode::BAD_REQUEST, "body_not_received"),
+            // Not the sender's fault: an answer that makes it try again later.
+            Self::Unverified(refusal) if refusal.is_misconfiguration() => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable")
+            }
+            Self::Unverified(_) => (StatusCode::UNAUTHORIZED, "not_verified"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::Closed => (StatusCode::FORBIDDEN, "api_closed"),
+            Self::Body(_) => (StatusCode::UNPROCESSABLE_ENTITY, "body_not_readable"),
+            Self::NotJson(_) => (StatusCode::UNPROCESSABLE_ENTITY, "body_not_readable"),
+            Self::Mapping { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "mapping_failed"),
+            Self::Unmappable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_mappable"),
+            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_update_request"),
+            Self::Callback(_) => (StatusCode::UNPROCESSABLE_ENTITY, "callback_refused"),
+            Self::KeyReused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+            Self::Secret(SecretError::Later { .. }) | Self::Store(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            }
+            Self::Secret(SecretError::Unavailable { .. } | SecretError::Malformed { .. }) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable")
+            }
+            Self::Drive(_) => (StatusCode::INTERNAL_SERVER_ERROR, "not_driven"),
+        }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.row().0
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.row().1
+    }
+
+    /// What the log should say beyond what the sender may see.
+    pub fn internal(&self) -> Option<String> {
+        match self {
+            Self::Secret(error) => Some(error.to_string()),
+            Self::Store(error) => Some(error.to_string()),
+            Self::Drive(error) => Some(error.clone()),
+            Self::NoSuchRoute(_)
+            | Self::NoSuchPath
+            | Self::MethodNotAllowed
+            | Self::TooLarge { .. }
+            | Self::Unreceived(_)
+            | Self::Unverified(_)
+            | Self::Unauthorized
+            | Self::Closed
+            | Self::Body(_)
+            | Self::NotJson(_)
+            | Self::Mapping { .. }
+            | Self::Unmappable(_)
+            | Self::Invalid(_)
+            | Self::Callback(_)
+            | Self::KeyReused(_)
+            | Self::NoSuchJob(_) => None,
+        }
+    }
+
+    /// Everything that is wrong, one by one, where there may be several things.
+    pub fn errors(&self) -> Vec<Value> {
+        match self {
+            Self::Unmappable(outputs) => outputs
+                .iter()
+                .map(|output| json!({"output": output.output, "pointer": output.pointer, "detail": output.message}))
+                .collect(),
+            Self::Invalid(problems) => problems
+                .iter()
+                .map(|problem| json!({"pointer": problem.at.pointer(), "detail": problem.message}))
+                .collect(),
+            Self::Callback(detail) => vec![json!({"pointer": "/callback_url", "detail": detail})],
+            Self::NoSuchRoute(_)
+            | Self::NoSuchPath
+            | Self::MethodNotAllowed
+            | Self::TooLarge { .. }
+            | Self::Unreceived(_)
+            | Self::Unverified(_)
+            | Self::Unauthorized
+            | Self::Closed
+            | Self::Body(_)
+            | Self::NotJson(_)
+            | Self::Mapping { .. }
+            | Self::KeyReused(_)
+            | Self::NoSuchJob(_)
+            | Self::Secret(_)
+            | Self::Store(_)
+            | Self::Drive(_) => Vec::new(),
+        }
+    }
+
+    /// The refusal as RFC 9457 problem details.
+    pub fn problem(&self) -> Value {
+        let (status, code) = self.row();
+        let mut problem = json!({
+            "type": format!("https://masshook.dev/problems/{code}"),
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "code": code,
+            "detail": self.to_string(),
+        });
+        let errors = self.errors();
+        if !errors.is_empty() {
+            problem["errors"] = Value::Array(errors);
+        }
+        problem
+    }
+}
