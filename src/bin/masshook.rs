@@ -1,3 +1,11 @@
 //! The command line and local server.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use masshook::cli::{Arguments, run};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    run(Arguments::parse()).await.into()
+}

@@ -5,6 +5,7 @@ pub(crate) mod moto;
 pub(crate) mod receiver;
 pub(crate) mod rie;
 pub(crate) mod tools;
+pub(crate) mod world;
 
 use std::collections::HashSet;
 use std::net::TcpListener;

@@ -1,0 +1,253 @@
+//! The command line.
+
+mod demo;
+mod preview;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clap::{Parser, Subcommand};
+use secrecy::SecretString;
+
+use crate::config::{Config, ConfigError};
+use crate::secrets::{Missing, SecretStore};
+use crate::simulator::{self, Simulator};
+use crate::telemetry;
+
+/// Any webhook in, one Zoho CRM mass update out, and the job's fate forwarded to whoever asked.
+#[derive(Debug, Parser)]
+#[command(name = "masshook", version, about)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows the whole job, offline: three webhooks become mass updates of a simulated Zoho CRM.
+    Demo,
+    /// Shows what a route would do with an event, offline: the update requests and the exact calls.
+    Preview {
+        /// The route; not needed for an event whose path names it.
+        #[arg(long)]
+        route: Option<String>,
+        /// The event: a bare JSON body, or any Lambda event.
+        event: PathBuf,
+        /// One JSON document on stdout, and nothing else there.
+        #[arg(long)]
+        json: bool,
+        /// The config file; default: MASSHOOK_CONFIG, ./masshook.yaml, /opt/masshook.yaml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Checks the config file: every key, every reference between its parts, every jq program.
+    Check {
+        /// One JSON document on stdout, and nothing else there.
+        #[arg(long)]
+        json: bool,
+        /// The config file; default: MASSHOOK_CONFIG, ./masshook.yaml, /opt/masshook.yaml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Runs a simulated Zoho: accounts server and CRM, on one port.
+    Simulate {
+        /// Where it listens.
+        #[arg(long, default_value = "127.0.0.1:9090")]
+        listen: SocketAddr,
+        /// Misbehaves, at random from this seed.
+        #[arg(long, value_name = "SEED")]
+        rude: Option<u64>,
+        /// How long each CRM call takes, in milliseconds.
+        #[arg(long, default_value_t = 0)]
+        latency_ms: u64,
+        /// How long a scheduled job takes, in seconds.
+        #[arg(long, default_value_t = 3)]
+        job_seconds: u64,
+        /// How many records a module has.
+        #[arg(long, value_name = "MODULE=N", value_parser = module_count)]
+        records: Vec<(String, u64)>,
+    },
+    /// Prints the JSON Schema of masshook.yaml, for editors.
+    Schema,
+}
+
+fn module_count(text: &str) -> Result<(String, u64), String> {
+    let (module, count) = text
+        .split_once('=')
+        .ok_or("write MODULE=N, as in Leads=50000")?;
+    Ok((
+        module.to_owned(),
+        count.parse().map_err(|_| "N must be a whole number")?,
+    ))
+}
+
+/// What a command came to, as its exit code says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Done.
+    Done,
+    /// The answer is no.
+    Negative,
+    /// Wrong usage, or a wrong config.
+    Unusable,
+}
+
+impl From<Verdict> for ExitCode {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Done => Self::SUCCESS,
+            Verdict::Negative => Self::from(1),
+            Verdict::Unusable => Self::from(2),
+        }
+    }
+}
+
+/// Runs the command line.
+pub async fn run(arguments: Arguments) -> Verdict {
+    match arguments.command {
+        Command::Demo => {
+            telemetry::on_terminal("error");
+            demo::run().await
+        }
+        Command::Preview {
+            route,
+            event,
+            json,
+            config,
+        } => {
+            telemetry::on_terminal("error");
+            match load(config) {
+                Ok(config) => preview::run(config, route, &event, json).await,
+                Err(error) => unusable(&error, json),
+            }
+        }
+        Command::Check { json, config } => match load(config) {
+            Ok(config) => check(&config, json),
+            Err(error) => unusable(&error, json),
+        },
+        Command::Simulate {
+            listen,
+            rude,
+            latency_ms,
+            job_seconds,
+            records,
+        } => {
+            telemetry::on_terminal("info");
+            let settings = simulator::Settings {
+                listen,
+                rude,
+                latency: Duration::from_millis(latency_ms),
+                job_duration: Duration::from_secs(job_seconds),
+                records: records.into_iter().collect(),
+                ..simulator::Settings::default()
+            };
+            match Simulator::start(settings).await {
+                Ok(simulator) => {
+                    say(&simulator.announcement().to_string());
+                    simulator.wait().await;
+                    Verdict::Done
+                }
+                Err(error) => {
+                    complain(&format!("the simulator cannot listen on {listen}: {error}"));
+                    Verdict::Unusable
+                }
+            }
+        }
+        Command::Schema => {
+            say(&format!("{:#}", Config::schema()));
+            Verdict::Done
+        }
+    }
+}
+
+fn load(path: Option<PathBuf>) -> Result<Config, ConfigError> {
+    match path {
+        Some(path) => Config::load(&path),
+        None => Config::find(),
+    }
+}
+
+fn unusable(error: &ConfigError, json: bool) -> Verdict {
+    if json {
+        let problems = match error {
+            ConfigError::Invalid { problems, .. } => problem_list(problems),
+            ConfigError::NotFound(_) | ConfigError::Unreadable { .. } => Vec::new(),
+        };
+        say(
+            &serde_json::json!({"ok": false, "error": error.to_string(), "problems": problems})
+                .to_string(),
+        );
+    } else {
+        complain(&error.to_string());
+    }
+    Verdict::Unusable
+}
+
+fn problem_list(problems: &[crate::reader::Problem]) -> Vec<serde_json::Value> {
+    let entry = |problem: &crate::reader::Problem| serde_json::json!({"at": problem.at.to_string(), "message": problem.message});
+    problems.iter().map(entry).collect()
+}
+
+fn check(config: &Config, json: bool) -> Verdict {
+    let problems = config.check_programs().err().unwrap_or_default();
+    if json {
+        let routes: serde_json::Map<String, serde_json::Value> = config
+            .routes
+            .iter()
+            .map(|(name, route)| {
+                (
+                    name.clone(),
+                    serde_json::json!({"verify": route.verify.to_string()}),
+                )
+            })
+            .collect();
+        let ok = problems.is_empty();
+        say(
+            &serde_json::json!({"ok": ok, "routes": routes, "problems": problem_list(&problems)})
+                .to_string(),
+        );
+    } else {
+        for (name, route) in &config.routes {
+            say(&format!("{name}: {}", route.verify));
+        }
+        for problem in &problems {
+            complain(&problem.to_string());
+        }
+        if problems.is_empty() {
+            let (routes, connections) = (config.routes.len(), config.connections.len());
+            say(&format!("ok: {routes} routes, {connections} connections"));
+        }
+    }
+    if problems.is_empty() {
+        Verdict::Done
+    } else {
+        Verdict::Unusable
+    }
+}
+
+/// For commands that fetch nothing.
+#[derive(Debug)]
+struct Offline;
+
+#[async_trait]
+impl SecretStore for Offline {
+    async fn get(&self, _: &str) -> Result<SecretString, Missing> {
+        Err(Missing {
+            why: "this command works offline".to_owned(),
+            transient: false,
+        })
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command line prints")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "this is what the command line prints")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

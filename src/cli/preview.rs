@@ -1,0 +1,265 @@
+//! `masshook preview`: what a route would do with an event.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::to_bytes;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{Offline, Verdict, complain, say};
+use crate::app::{App, Arrival, Edges, Mapped};
+use crate::clock::SystemClock;
+use crate::config::{Config, Verify};
+use crate::inbound::rejection::Rejection;
+use crate::job::sqlite::SqliteStore;
+use crate::lambda::{self, Trigger};
+use crate::plan::{Limits, Plan};
+use crate::update::UpdateRequest;
+
+/// What an event asks for.
+enum Asked {
+    /// A delivery for a route.
+    Delivery(Arrival),
+    /// An update request.
+    Update(Value),
+    /// Nothing that leads to a call.
+    Nothing(String),
+}
+
+/// What a route would do.
+struct Preview {
+    route: Option<String>,
+    delivery_id: Option<String>,
+    verification: String,
+    updates: Vec<UpdateRequest>,
+}
+
+/// Runs the command.
+pub(super) async fn run(
+    config: Config,
+    route: Option<String>,
+    event: &Path,
+    json: bool,
+) -> Verdict {
+    let text = match std::fs::read_to_string(event) {
+        Ok(text) => text,
+        Err(error) => {
+            complain(&format!("{}: {error}", event.display()));
+            return Verdict::Unusable;
+        }
+    };
+    let asked = match read(&text, route).await {
+        Ok(asked) => asked,
+        Err(why) => {
+            complain(&format!("{}: {why}", event.display()));
+            return Verdict::Unusable;
+        }
+    };
+    let verifies: BTreeMap<String, String> = config
+        .routes
+        .iter()
+        .map(|(name, route)| (name.clone(), route.verify.to_string()))
+        .collect();
+    let unverified = config
+        .routes
+        .iter()
+        .filter(|(_, route)| matches!(route.verify, Verify::Nothing));
+    let unverified: Vec<String> = unverified.map(|(name, _)| name.clone()).collect();
+    let app = App::new(
+        config,
+        Edges {
+            clock: Arc::new(SystemClock),
+            store: Arc::new(SqliteStore::in_memory()),
+            secrets_manager: Arc::new(Offline),
+            runtime_api: None,
+        },
+    );
+    let preview = match asked {
+        Asked::Nothing(why) => {
+            if json {
+                say(&json!({"updates": [], "note": why}).to_string());
+            } else {
+                say(&why);
+            }
+            return Verdict::Done;
+        }
+        Asked::Update(request) => app.plan(&request).map(|(update, _)| Preview {
+            route: None,
+            delivery_id: None,
+            verification: "an update request needs none".to_owned(),
+            updates: vec![update],
+        }),
+        Asked::Delivery(arrival) => deliver(&app, arrival, &verifies, &unverified).await,
+    };
+    match preview {
+        Ok(preview) if json => {
+            say(&preview.to_json().to_string());
+            Verdict::Done
+        }
+        Ok(preview) => {
+            say(&preview.to_text());
+            Verdict::Done
+        }
+        Err(rejection) => {
+            if json {
+                say(&rejection.problem().to_string());
+            } else {
+                complain(&format!("refused: {rejection}"));
+                for error in rejection.errors() {
+                    complain(&format!("  {error}"));
+                }
+            }
+            Verdict::Negative
+        }
+    }
+}
+
+async fn deliver(
+    app: &App,
+    arrival: Arrival,
+    verifies: &BTreeMap<String, String>,
+    unverified: &[String],
+) -> Result<Preview, Rejection> {
+    let (verification, mapped) = match app.map(&arrival).await {
+        Ok(mapped) if unverified.contains(&arrival.route) => {
+            ("none: anybody may deliver".to_owned(), mapped)
+        }
+        Ok(mapped) => {
+            let how = verifies.get(&arrival.route).cloned().unwrap_or_default();
+            (format!("verified: {how}"), mapped)
+        }
+        Err(Rejection::Unverified(refusal)) => (
+            format!("REFUSED, would be answered 401: {refusal}"),
+            app.map_unverified(&arrival).await?,
+        ),
+        Err(Rejection::Secret(error)) => (
+            format!("not checked: {error}"),
+            app.map_unverified(&arrival).await?,
+        ),
+        Err(other) => return Err(other),
+    };
+    let Mapped {
+        delivery_id,
+        updates,
+    } = mapped;
+    Ok(Preview {
+        route: Some(arrival.route),
+        delivery_id: Some(delivery_id),
+        verification,
+        updates,
+    })
+}
+
+/// Tells what an event file asks for.
+async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
+    let event: &RawValue =
+        serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
+    match lambda::detect(event) {
+        Ok(Trigger::Update(request)) if route.is_none() => Ok(Asked::Update(request)),
+        Ok(Trigger::Delivery(arrival))
+            if route.as_ref().is_none_or(|route| *route == arrival.route) =>
+        {
+            Ok(Asked::Delivery(arrival))
+        }
+        Ok(Trigger::Http(request)) => {
+            let request = lambda::request_of(*request);
+            let (parts, body) = request.into_parts();
+            let body = to_bytes(body, usize::MAX)
+                .await
+                .map_err(|error| error.to_string())?;
+            let path = parts.uri.path();
+            let named = path.strip_prefix("/hooks/").map(str::to_owned);
+            if path == "/jobs" && parts.method == Method::POST {
+                let request = serde_json::from_slice(&body)
+                    .map_err(|error| format!("its body is not JSON: {error}"))?;
+                return Ok(Asked::Update(request));
+            }
+            match route.or(named) {
+                Some(route) => {
+                    let query = parts.uri.query().unwrap_or_default();
+                    let query = form_urlencoded::parse(query.as_bytes())
+                        .into_owned()
+                        .collect();
+                    Ok(Asked::Delivery(Arrival {
+                        route,
+                        headers: parts.headers,
+                        query,
+                        body,
+                    }))
+                }
+                None => Ok(Asked::Nothing(format!(
+                    "{} {path} asks for no update, so there is nothing to plan",
+                    parts.method
+                ))),
+            }
+        }
+        // Anything else is a bare body, as long as somebody says for which route.
+        Ok(Trigger::Update(_) | Trigger::Delivery(_)) | Err(_) => match route {
+            Some(route) => Ok(Asked::Delivery(Arrival {
+                route,
+                headers: HeaderMap::new(),
+                query: BTreeMap::new(),
+                body: Bytes::copy_from_slice(text.as_bytes()),
+            })),
+            None => Err("is a bare body; say with --route which route it is for".to_owned()),
+        },
+    }
+}
+
+impl Preview {
+    fn plans(&self) -> impl Iterator<Item = (&UpdateRequest, Plan)> {
+        self.updates
+            .iter()
+            .map(|update| (update, Plan::new(update, &Limits::ZOHO)))
+    }
+
+    fn to_json(&self) -> Value {
+        let updates: Vec<Value> = self
+            .plans()
+            .map(
+                |(update, plan)| json!({"request": update.to_json(), "plan": plan.to_json(update)}),
+            )
+            .collect();
+        json!({
+            "route": self.route,
+            "delivery_id": self.delivery_id,
+            "verification": self.verification,
+            "updates": updates,
+        })
+    }
+
+    fn to_text(&self) -> String {
+        /// A call's JSON beyond this is cut in the text: nobody reads 500 ids.
+        const SHOWN: usize = 1_500;
+        let mut lines = Vec::new();
+        if let Some(route) = &self.route {
+            lines.push(format!("route      {route}"));
+            lines.push(format!("signature  {}", self.verification));
+        }
+        if self.updates.is_empty() {
+            lines.push("ignored    the route makes nothing of this event".to_owned());
+            return lines.join("\n");
+        }
+        if let Some(id) = &self.delivery_id {
+            lines.push(format!("delivery   {id}"));
+        }
+        for (update, plan) in self.plans() {
+            lines.push(format!("plan       {plan}"));
+            for call in plan.calls() {
+                let body = call.body(update).to_string();
+                let shown: String = body.chars().take(SHOWN).collect();
+                let cut = if shown.len() < body.len() {
+                    "… (all of it with --json)"
+                } else {
+                    ""
+                };
+                lines.push(format!("{:>5}. {shown}{cut}", call.seq));
+            }
+        }
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,318 @@
+//! The main job, end to end: a signed webhook becomes a mass update, and its status reaches the callback.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+
+use crate::support::receiver::Received;
+use crate::support::world::{CALLBACK_SECRET, World};
+
+/// A delivery of the route `form`.
+fn form(event: &str, ids: &[String]) -> Value {
+    json!({"kind": "form", "event": event, "ids": ids})
+}
+
+/// The callback's JSON, once its signature is verified by the reference implementation.
+fn verified(callback: &Received) -> Value {
+    let reference = Webhook::new(CALLBACK_SECRET).expect("a secret");
+    let time = callback
+        .header("webhook-timestamp")
+        .parse()
+        .expect("a timestamp");
+    let signature = reference
+        .sign(callback.header("webhook-id"), time, &callback.body)
+        .expect("signed");
+    assert_eq!(callback.header("webhook-signature"), signature);
+    serde_json::from_slice(&callback.body).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_webhook_becomes_an_update_and_its_status_reaches_the_callback() {
+    let world = World::new(&[]).await;
+    let id = "5725767000003000064".to_owned();
+    assert_ne!(world.record("Leads", &id).await["Lead_Source"], "Webinar");
+
+    let mut delivery = form("e1", std::slice::from_ref(&id));
+    delivery["reference"] = json!({"order": 7});
+    let answer = world.deliver(&delivery).await;
+
+    assert_eq!(answer.status, StatusCode::OK);
+    let job = answer.job();
+    assert_eq!(job["status"], "succeeded");
+    assert_eq!(
+        job["counts"],
+        json!({"total": 1, "updated": 1, "failed": 0, "pending": 0})
+    );
+    assert_eq!(job["callback"]["status"], "delivered");
+    assert_eq!(
+        job["status_url"],
+        format!("/jobs/{}", job["id"].as_str().expect("an id"))
+    );
+    assert_eq!(world.record("Leads", &id).await["Lead_Source"], "Webinar");
+    let callbacks = world.receiver.all();
+    assert_eq!(callbacks.len(), 1);
+    let callback = verified(&callbacks[0]);
+    assert_eq!(
+        (&callback["type"], &callback["data"]["reference"]),
+        (&json!("job.succeeded"), &json!({"order": 7}))
+    );
+    let mut shown = job.clone();
+    for only_in_the_answer in ["status_url", "callback"] {
+        shown
+            .as_object_mut()
+            .expect("an object")
+            .remove(only_in_the_answer);
+    }
+    assert_eq!(
+        callback["data"], shown,
+        "the callback carries the job as the API shows it"
+    );
+    assert_eq!(
+        (
+            world.count("token").await,
+            world.count("mass_update_post").await
+        ),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn the_same_delivery_is_the_same_job() {
+    let world = World::new(&[]).await;
+    let delivery = form("again", &[world.id("Leads", 3)]);
+    let first = world.deliver(&delivery).await;
+    let second = world.deliver(&delivery).await;
+    assert_eq!(first.job(), second.job());
+    assert_eq!(world.count("mass_update_post").await, 1);
+    assert_eq!(world.receiver.all().len(), 1);
+    let other = world.deliver(&form("other", &[world.id("Leads", 3)])).await;
+    assert_ne!(other.job()["id"], first.job()["id"]);
+}
+
+#[tokio::test]
+async fn deliveries_at_the_same_time_are_one_job() {
+    let world = World::with(
+        &[],
+        |settings| settings.latency = Duration::from_millis(50),
+        |config| config,
+    )
+    .await;
+    let delivery = form("together", &[world.id("Leads", 3)]);
+    let (left, right) = tokio::join!(world.deliver(&delivery), world.deliver(&delivery));
+    assert_eq!(left.job()["id"], right.job()["id"]);
+    assert_eq!(
+        (
+            world.count("mass_update_post").await,
+            world.receiver.all().len()
+        ),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn large_lists_go_in_chunks_and_bad_records_are_named() {
+    let world = World::new(&[]).await;
+    let conditions = world.zoho()["modules"]["Deals"]["conditions"].clone();
+    let mut bad: Vec<String> = conditions
+        .as_object()
+        .expect("conditions")
+        .values()
+        .filter_map(|id| id.as_str().map(str::to_owned))
+        .collect();
+    bad.push("9999999999999999999".to_owned());
+    let ids: Vec<String> = (0..1_200)
+        .map(|place| world.id("Deals", place))
+        .chain(bad.clone())
+        .collect();
+    let mut delivery = form("large", &ids);
+    delivery["module"] = json!("Deals");
+    delivery["fields"] = json!({"Next_Step": "Call", "Type": "New Business", "Lead_Source": "Webinar", "Amount": 12.5});
+    let answer = world.deliver(&delivery).await;
+
+    let job = answer.job();
+    assert_eq!(job["status"], "partially_succeeded", "{job:#}");
+    let failed = bad.len();
+    assert_eq!(
+        job["counts"],
+        json!({"total": 1_200 + failed, "updated": 1_200, "failed": failed, "pending": 0})
+    );
+    let mut named: Vec<&str> = job["failures"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|failure| failure["id"].as_str())
+        .collect();
+    named.sort_unstable();
+    named.dedup();
+    bad.sort_unstable();
+    assert_eq!(named, bad);
+    // Two field groups of three chunks.
+    assert_eq!(world.count("mass_update_post").await, 6);
+    let last = world.record("Deals", &ids[1_199]).await;
+    assert_eq!(
+        (&last["Next_Step"], &last["Amount"]),
+        (&json!("Call"), &json!(12.5))
+    );
+    assert_eq!(
+        verified(&world.receiver.all()[0])["type"],
+        "job.partially_succeeded"
+    );
+}
+
+#[tokio::test]
+async fn calls_run_at_once_up_to_the_connections_concurrency() {
+    let world = World::with(
+        &[],
+        |settings| settings.latency = Duration::from_millis(100),
+        |config| config.replace("accounts_url:", "max_concurrency: 3\n    accounts_url:"),
+    )
+    .await;
+    let ids: Vec<String> = (0..1_990).map(|place| world.id("Leads", place)).collect();
+    assert_eq!(
+        world.deliver(&form("wide", &ids)).await.job()["counts"]["updated"],
+        1_990
+    );
+    assert_eq!(world.count("max_in_flight").await, 3);
+}
+
+#[tokio::test]
+async fn a_custom_view_is_a_zoho_job_that_is_tracked_to_its_end() {
+    let world = World::with(
+        &[],
+        |settings| settings.job_duration = Duration::from_secs(600),
+        |config| config,
+    )
+    .await;
+    let view = &world.zoho()["views"]["Leads"]["some"];
+    let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
+    // Ten minutes of Zoho's time are more than an invocation has.
+    let job = answer.job().clone();
+    assert_eq!(job["status"], "running", "{job:#}");
+    assert_eq!(verified(&world.receiver.all()[0])["type"], "job.running");
+    // The sender tries again, which is all that inline mode has to go on with.
+    world.clock.advance(Duration::from_secs(400));
+    let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
+    let job = answer.job();
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert_eq!(job["counts"]["updated"], view["records"]);
+    assert_eq!(job["calls"][0]["kind"], "scheduled");
+    assert!(job["calls"][0]["zoho_job_id"].is_string());
+    assert_eq!(world.count("mass_update_post").await, 1);
+    let kinds: Vec<Value> = world
+        .receiver
+        .all()
+        .iter()
+        .map(|callback| verified(callback)["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["job.running", "job.succeeded"]);
+}
+
+fn view_request(body: &Value) -> http::Request<axum::body::Body> {
+    http::Request::post("/hooks/view")
+        .header("content-type", "application/json")
+        .body(body.to_string().into())
+        .expect("a request")
+}
+
+#[tokio::test]
+async fn a_view_that_is_busy_is_waited_for() {
+    let world = World::with(
+        &[],
+        |settings| settings.job_duration = Duration::from_secs(20),
+        |config| config,
+    )
+    .await;
+    let view = world.zoho()["views"]["Leads"]["some"]["id"].clone();
+    let (first, second) = tokio::join!(
+        world.send(view_request(&json!({"view": view, "n": 1}))),
+        world.send(view_request(&json!({"view": view, "n": 2}))),
+    );
+    assert_eq!(
+        (&first.job()["status"], &second.job()["status"]),
+        (&json!("succeeded"), &json!("succeeded"))
+    );
+    assert_ne!(first.job()["id"], second.job()["id"]);
+}
+
+#[tokio::test]
+async fn time_that_runs_out_claims_nothing() {
+    let world = World::new(&[]).await;
+    world.faults(&json!({"rate_5xx": 1.0})).await;
+    let answer = world
+        .deliver_until(
+            &form("late", &[world.id("Leads", 0)]),
+            Some(Duration::from_secs(8)),
+        )
+        .await;
+    let job = answer.job();
+    assert_eq!(job["status"], "running", "{job:#}");
+    assert_eq!(
+        job["counts"],
+        json!({"total": 1, "updated": 0, "failed": 0, "pending": 1})
+    );
+    assert_eq!(job["finished_at"], Value::Null);
+    assert_eq!(verified(&world.receiver.all()[0])["type"], "job.running");
+    // Once Zoho is well, a redelivery brings the job to its end.
+    world.faults(&json!({"rate_5xx": 0.0})).await;
+    world.clock.advance(Duration::from_secs(60));
+    let answer = world.deliver(&form("late", &[world.id("Leads", 0)])).await;
+    assert_eq!(answer.job()["status"], "succeeded");
+    let ids: Vec<String> = world
+        .receiver
+        .all()
+        .iter()
+        .map(|callback| callback.header("webhook-id").to_owned())
+        .collect();
+    assert_ne!(ids[0], ids[1], "two notifications, two ids");
+}
+
+#[tokio::test]
+async fn a_callback_is_retried_under_one_id_with_fresh_signatures() {
+    let world = World::new(&[500, 503]).await;
+    let answer = world
+        .deliver(&form("retried", &[world.id("Leads", 0)]))
+        .await;
+    assert_eq!(
+        answer.job()["callback"],
+        json!({"status": "delivered", "attempts": 3, "error": null})
+    );
+    let callbacks = world.receiver.all();
+    assert_eq!(callbacks.len(), 3);
+    for callback in &callbacks {
+        verified(callback);
+        assert_eq!(
+            callback.header("webhook-id"),
+            callbacks[0].header("webhook-id")
+        );
+        assert_eq!(callback.body, callbacks[0].body);
+    }
+}
+
+#[tokio::test]
+async fn a_callback_that_nobody_takes_is_given_up_and_says_so() {
+    for (script, attempts, error) in [
+        (
+            &[500, 500, 500][..],
+            3,
+            "the receiver answered 500 Internal Server Error",
+        ),
+        (&[410], 1, "the receiver answered 410 Gone"),
+        (&[302, 302, 302], 3, "the receiver answered 302 Found"),
+    ] {
+        let world = World::new(script).await;
+        let answer = world
+            .deliver(&form("unwanted", &[world.id("Leads", 0)]))
+            .await;
+        let job = answer.job();
+        assert_eq!(
+            job["status"], "succeeded",
+            "the records are updated all the same"
+        );
+        assert_eq!(
+            job["callback"],
+            json!({"status": "undeliverable", "attempts": attempts, "error": error})
+        );
+    }
+}
