@@ -1,7 +1,7 @@
 //! `masshook.yaml`, parsed into types in one pass: unknown keys are refused, and all problems are reported at once, each
 //! with its place in the file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -300,10 +300,14 @@ impl Config {
 
     fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
-        let connections = object
-            .required("connections", problems)
-            .map(|node| read_named(&node, problems, Connection::read));
-        if connections.as_ref().is_some_and(BTreeMap::is_empty) {
+        let connections = object.required("connections", problems);
+        // A connection that is wrong in itself still has its name: routes that use it are not wrong as well.
+        let names: Option<BTreeSet<String>> = connections
+            .as_ref()
+            .and_then(|node| node.value.as_object())
+            .map(|map| map.keys().cloned().collect());
+        let connections = connections.map(|node| read_named(&node, problems, Connection::read));
+        if names.as_ref().is_some_and(BTreeSet::is_empty) {
             problems.add(
                 &object.at,
                 "`connections` is empty; name at least one Zoho org, best `default`",
@@ -325,9 +329,8 @@ impl Config {
         let routes = object
             .optional("routes")
             .map(|node| {
-                let names = connections.as_ref();
                 read_named(&node, problems, |node, problems| {
-                    Route::read(node, names, callbacks.as_ref(), problems)
+                    Route::read(node, names.as_ref(), callbacks.as_ref(), problems)
                 })
             })
             .unwrap_or_default();
@@ -534,7 +537,7 @@ fn read_secrets(
 impl Route {
     fn read(
         node: &Node<'_>,
-        connections: Option<&BTreeMap<String, Connection>>,
+        connections: Option<&BTreeSet<String>>,
         callbacks: Option<&Callbacks>,
         problems: &mut Problems,
     ) -> Option<Self> {
@@ -580,8 +583,8 @@ impl Route {
         let name = connection
             .as_ref()
             .map_or(Some("default"), |node| node.string(problems))?;
-        if let Some(known) = connections.filter(|known| !known.contains_key(name)) {
-            let hint = nearest(name, known.keys().map(String::as_str))
+        if let Some(known) = connections.filter(|known| !known.contains(name)) {
+            let hint = nearest(name, known.iter().map(String::as_str))
                 .map(|name| format!("; did you mean `{name}`?"));
             let at = connection.map_or_else(|| object.at.clone(), |node| node.at);
             problems.add(
@@ -654,5 +657,156 @@ impl fmt::Display for Verify {
             Self::Nothing => formatter.write_str("not verified: anybody may deliver"),
             Self::Signature { scheme, .. } => formatter.write_str(&scheme.describe()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        let problems = Config::parse(text).expect_err("problems");
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_broken_file_is_reported_whole() {
+        let found = problems(
+            r#"
+conections: {}
+connections:
+  default: { credentials: hunter2, data_center: com, environment: prod, max_concurrency: 99, api_url: "http://crm.example.com" }
+  "": { credentials: env:ZOHO }
+callbacks: { allowed_hosts: ["a b"], signing_secret: [env:A, 7], allow_loopback: maybe }
+limits: { max_body_bytes: 0 }
+routes:
+  form:
+    verify: { scheme: typefrom }
+    map: .
+    conection: other
+    callback_url: ftp://x
+  other:
+    map: 7
+    connection: defalt
+  open:
+    verify: { scheme: none, secret: env:A }
+    map: empty
+    callback_url: http://127.0.0.1/
+"#,
+        );
+        insta::assert_snapshot!(found.join("\n"), @r#"
+        connections.default.credentials: is not a secret reference: write secretsmanager:NAME, env:VAR or file:PATH, with #key for one key of a JSON secret; the secret itself does not belong here
+        connections.default.data_center: `com` is none of us, eu, in, au, jp, cn, ca, sa, uk, ae; did you mean `us`?
+        connections.default.environment: `prod` is none of production, sandbox, developer
+        connections.default.api_url: must be https://; http:// is for this machine only
+        connections.default.max_concurrency: must be a whole number from 1 to 25
+        connections.: is not a name: 1 to 64 letters, digits, hyphens and underscores
+        callbacks.signing_secret.1: must be a string, but is a whole number
+        callbacks.allowed_hosts.0: `a b` is not a host: write `hooks.example.com`, `*.example.com` or either with `:port`, without https:// and path
+        callbacks.allow_loopback: must be true or false, but is a string
+        limits.max_body_bytes: must be a whole number from 1 to 4500000
+        routes.form.verify.scheme: there is no scheme `typefrom`; known: standard-webhooks, svix, stripe, github, github-sha1, shopify, typeform, slack, paddle, zoho-payments, meta, dropbox, formstack, segment, intercom, custom, none; did you mean `typeform`?
+        routes.form.verify: `secret` is missing: where is the key of the signature?
+        routes.form.conection: unknown key; did you mean `connection`?
+        routes.other: `verify` is missing; name a scheme, or write `verify: { scheme: none }` if anybody may deliver
+        routes.other.map: must be a string, but is a whole number
+        routes.other.connection: there is no connection `defalt`; did you mean `default`?
+        routes.open.verify.secret: unknown key; known here: scheme
+        conections: unknown key; did you mean `connections`?
+        "#);
+        assert!(
+            !found.join("").contains("hunter2"),
+            "a secret in the wrong place is not repeated"
+        );
+    }
+
+    #[test]
+    fn what_is_not_yaml_is_said_to_be_so() {
+        assert!(problems("routes: [")[0].contains("is not YAML"));
+        assert!(
+            problems("connections: {}\nconnections: {}")[0].contains("is not YAML"),
+            "a key that stands twice"
+        );
+        assert!(problems("")[0].contains("must be an object"));
+        let bomb: String = std::iter::once("a0: &a0 [x]\n".to_owned())
+            .chain((1..40).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1)))
+            .collect();
+        assert!(
+            problems(&bomb)[0].contains("is not YAML"),
+            "billions of aliases"
+        );
+    }
+
+    #[test]
+    fn programs_are_compiled_on_demand_and_all_errors_are_found() {
+        let text = "
+connections: { default: { credentials: env:ZOHO } }
+routes:
+  a: { verify: { scheme: none }, when: 'env.HOME', map: '{' }
+  b: { verify: { scheme: none }, map: '.x | halt' }
+";
+        let config = Config::parse(text).expect("programs are not compiled while parsing");
+        let found: Vec<String> = config
+            .check_programs()
+            .expect_err("errors")
+            .iter()
+            .map(|problem| problem.at.to_string())
+            .collect();
+        assert_eq!(found, ["routes.a.when", "routes.a.map", "routes.b.map"]);
+    }
+
+    #[test]
+    fn the_samples_parse_and_compile() {
+        for text in [
+            include_str!("../events/masshook.yaml"),
+            include_str!("../layer/masshook.yaml"),
+        ] {
+            let config = Config::parse(text).unwrap_or_else(|problems| panic!("{problems:#?}"));
+            config
+                .check_programs()
+                .unwrap_or_else(|problems| panic!("{problems:#?}"));
+        }
+    }
+
+    /// The schema is derived from the types, the reading is written by hand; neither may know a key that the other does
+    /// not.
+    #[test]
+    fn the_schema_and_the_reader_know_the_same_keys() {
+        let schema = Config::schema();
+        let definition = |name: &str| &schema["$defs"][name];
+        let keys = |schema: &Value| -> BTreeSet<String> {
+            schema["properties"]
+                .as_object()
+                .expect("properties")
+                .keys()
+                .cloned()
+                .collect()
+        };
+        let known = |place: &str, text: &str| -> BTreeSet<String> {
+            let found = problems(text);
+            let found = found
+                .iter()
+                .find(|line| line.starts_with(&format!("{place}: unknown key")));
+            let found = found.unwrap_or_else(|| panic!("{place} is known in {text}"));
+            let (_, known) = found.split_once("known here: ").expect("a list");
+            known.split(", ").map(str::to_owned).collect()
+        };
+        let x = "qqqqqqqqqqqqqqqqqqqqqqqq";
+        assert_eq!(keys(&schema), known(x, &format!("{x}: 1")));
+        for (name, place, text) in [
+            ("Connection", "connections.a", "connections: {a: {X: 1}}"),
+            ("Api", "api", "api: {X: 1}"),
+            ("Callbacks", "callbacks", "callbacks: {X: 1}"),
+            ("Limits", "limits", "limits: {X: 1}"),
+            ("Route", "routes.a", "routes: {a: {X: 1}}"),
+        ] {
+            let known = known(&format!("{place}.{x}"), &text.replace('X', x));
+            assert_eq!(keys(definition(name)), known, "{name}");
+        }
+        let preset = known(
+            &format!("routes.a.verify.{x}"),
+            &format!("routes: {{a: {{verify: {{scheme: slack, {x}: 1}}}}}}"),
+        );
+        assert_eq!(keys(definition("Verify")), preset);
     }
 }

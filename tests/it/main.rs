@@ -4,6 +4,7 @@
 mod door;
 mod harness;
 mod journey;
+mod lambda;
 mod secrets;
 mod support;
 mod zoho;
