@@ -1,5 +1,7 @@
 //! The conductor: the only room that knows the order of the steps.
 
+pub mod rejection;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +15,14 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::app::rejection::Rejection;
 use crate::callback::Sender;
-use crate::callback::target::Policy;
 use crate::clock::Clock;
 use crate::config::{Config, Route, Verify};
 use crate::engine::{Engine, Turn};
+use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
 use crate::inbound::body::{self, Body};
-use crate::inbound::rejection::Rejection;
 use crate::inbound::verify::{self, Unverified};
 use crate::job::store::{Added, JobStore};
 use crate::job::{Job, JobId};

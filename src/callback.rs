@@ -1,7 +1,6 @@
 //! Forwards a job's status: composes, signs and delivers the callback.
 
 pub mod signature;
-pub mod target;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +12,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use url::Url;
 
+use crate::http::target::Policy;
 use crate::http::{Cap, Http, SendError};
 use crate::job::Job;
 use crate::job::view::JobView;
 use crate::retry::retry_after;
 use crate::secrets::{SecretRef, Secrets};
-use target::Policy;
 
 /// Bytes of a receiver's answer that are read; nothing depends on them.
 const MAX_ANSWER: Cap = Cap::Truncate(4 << 10);

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 use url::Url;
 
-use crate::callback::target::{HostPattern, Policy};
+use crate::http::target::{HostPattern, Policy};
 use crate::inbound::scheme::{PRESETS, Scheme};
 use crate::mapping::Program;
 use crate::reader::{Node, Object, Problem, Problems, nearest};

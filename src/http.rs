@@ -3,6 +3,8 @@
 //! A host is resolved once, every address found is judged by [`Policy`], and exactly the judged addresses are dialled: a
 //! name that changes its mind between check and connect gains nothing.
 
+pub mod target;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
@@ -15,7 +17,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use url::Url;
 
-use crate::callback::target::{Denied, Policy};
+use crate::http::target::{Denied, Policy};
 
 /// What we call ourselves towards servers.
 const USER_AGENT: &str = concat!("masshook/", env!("CARGO_PKG_VERSION"));

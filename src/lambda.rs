@@ -16,9 +16,9 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use tower::ServiceExt;
 
+use crate::api::{Deadline, jobs_json, log, router};
+use crate::app::rejection::Rejection;
 use crate::app::{App, Arrival};
-use crate::inbound::http::{Deadline, jobs_json, log, router};
-use crate::inbound::rejection::Rejection;
 use crate::job::Job;
 
 /// Why an invocation failed. The runtime shows it as `errorType` and `errorMessage`.

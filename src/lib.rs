@@ -2,7 +2,8 @@
 //!
 //! The rooms stand in the order in which a delivery passes them.
 
-// The conductor: `app` knows the order of the steps; `lambda` and `cli` are how it is started.
+// The conductor: `app` knows the order of the steps; `api`, `lambda` and `cli` are how it is reached.
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod lambda;

@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Offline, Verdict, complain, say};
+use crate::app::rejection::Rejection;
 use crate::app::{App, Arrival, Edges, Mapped};
 use crate::clock::SystemClock;
 use crate::config::{Config, Verify};
-use crate::inbound::rejection::Rejection;
 use crate::job::sqlite::SqliteStore;
 use crate::lambda::{self, Trigger};
 use crate::plan::{Limits, Plan};

@@ -7,4 +7,5 @@ mod journey;
 mod lambda;
 mod secrets;
 mod support;
+mod tidy;
 mod zoho;

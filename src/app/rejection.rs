@@ -3,8 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::verify::Refusal;
 use crate::inbound::body::BodyError;
+use crate::inbound::verify::Refusal;
 use crate::job::JobId;
 use crate::job::store::StoreError;
 use crate::mapping::{EvalError, NotJson, Unmappable};
@@ -185,7 +185,7 @@ impl Rejection {
     pub fn problem(&self) -> Value {
         let (status, code) = self.row();
         let mut problem = json!({
-            "type": format!("https://masshook.dev/problems/{code}"),
+            "type": format!("urn:masshook:problem:{code}"),
             "title": status.canonical_reason(),
             "status": status.as_u16(),
             "code": code,

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::app::rejection::Rejection;
 use crate::app::{App, Arrival};
 use crate::config::MAX_BODY_BYTES;
-use crate::inbound::rejection::Rejection;
 use crate::job::Job;
 use crate::job::view::JobView;
 use crate::reader::{Node, Problems};

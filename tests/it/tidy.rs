@@ -1,0 +1,203 @@
+//! What ARCHITECTURE.md says is absent, looked for in the source. It reads text: production code only, up to a file's
+//! own `mod tests`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::support::tools::manifest;
+
+/// Which room may use which. Whoever adds a row also adds it to ARCHITECTURE.md.
+const MAY_USE: &[(&str, &str)] = &[
+    ("clock", ""),
+    ("reader", ""),
+    ("retry", ""),
+    ("telemetry", ""),
+    ("http", ""),
+    ("simulator", "clock"),
+    ("secrets", "clock"),
+    ("aws", "secrets"),
+    ("update", "reader"),
+    ("outcome", "update"),
+    ("inbound", "reader"),
+    ("mapping", "reader update"),
+    ("plan", "update"),
+    ("job", "outcome plan update"),
+    (
+        "zoho",
+        "clock config http outcome plan reader retry secrets update",
+    ),
+    ("callback", "http job retry secrets"),
+    ("engine", "callback clock job outcome plan retry zoho"),
+    ("config", "http inbound mapping reader secrets zoho"),
+    (
+        "app",
+        "callback clock config engine http inbound job mapping plan reader secrets update zoho",
+    ),
+    ("api", "app config job reader"),
+    ("lambda", "api app job"),
+    (
+        "cli",
+        "api app clock config http inbound job lambda plan reader secrets simulator telemetry update",
+    ),
+];
+
+/// Rooms and files that do no I/O, read no clock and draw no random number.
+const PURE: &[&str] = &[
+    "plan.rs",
+    "update.rs",
+    "outcome.rs",
+    "reader.rs",
+    "retry.rs",
+    "job.rs",
+    "job/state.rs",
+    "job/view.rs",
+    "zoho/answer.rs",
+    "zoho/data_center.rs",
+    "inbound/verify.rs",
+    "inbound/scheme.rs",
+    "inbound/body.rs",
+    "callback/signature.rs",
+    "http/target.rs",
+    "mapping/document.rs",
+    "mapping/value.rs",
+];
+
+/// What gives an effect away.
+const EFFECTS: &[&str] = &[
+    "std::fs",
+    "std::net::Tcp",
+    "tokio::",
+    "reqwest",
+    "fastrand",
+    "std::env::",
+    "Instant::now",
+    "Timestamp::now",
+    "SystemTime",
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every source file's production code, by its path below `src`.
+fn production() -> BTreeMap<String, String> {
+    let root = manifest("src");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    let code = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).expect("a source file");
+        let text = text
+            .split("#[cfg(test)]\nmod tests")
+            .next()
+            .unwrap_or_default();
+        let lines = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    paths
+        .iter()
+        .filter(|path| {
+            !path.components().any(|part| part.as_os_str() == "tests")
+                && !path.ends_with("tests.rs")
+        })
+        .map(|path| {
+            (
+                path.strip_prefix(&root)
+                    .expect("below src")
+                    .to_string_lossy()
+                    .into_owned(),
+                code(path),
+            )
+        })
+        .collect()
+}
+
+fn room(file: &str) -> &str {
+    file.split(['/', '.']).next().unwrap_or_default()
+}
+
+fn used(code: &str) -> BTreeSet<&str> {
+    let names = code.split("crate::").skip(1);
+    names
+        .map(|rest| {
+            rest.split(|c: char| !c.is_ascii_lowercase() && c != '_')
+                .next()
+                .unwrap_or_default()
+        })
+        .collect()
+}
+
+#[test]
+fn rooms_use_only_the_rooms_that_they_may() {
+    let table: BTreeMap<&str, BTreeSet<&str>> = MAY_USE
+        .iter()
+        .map(|(room, others)| (*room, others.split_whitespace().collect()))
+        .collect();
+    let mut seen = BTreeSet::new();
+    for (file, code) in production() {
+        let own = room(&file).to_owned();
+        if own == "lib" || own == "bin" {
+            continue;
+        }
+        let allowed = table
+            .get(own.as_str())
+            .unwrap_or_else(|| panic!("{file}: give the room `{own}` a row"));
+        for other in used(&code).into_iter().filter(|other| *other != own) {
+            assert!(
+                allowed.contains(other),
+                "{file} uses `{other}`, which `{own}` may not"
+            );
+        }
+        seen.insert(own);
+    }
+    let without: Vec<&&str> = table.keys().filter(|room| !seen.contains(**room)).collect();
+    assert!(without.is_empty(), "rows without a room: {without:?}");
+}
+
+#[test]
+fn vendors_and_effects_stay_at_the_edges() {
+    let production = production();
+    for (file, code) in &production {
+        if room(file) != "aws" {
+            assert!(
+                !code.contains("aws_sdk_") && !code.contains("aws_config"),
+                "{file} names an AWS SDK crate"
+            );
+        }
+        if room(file) != "http" {
+            assert!(!code.contains("reqwest"), "{file} names reqwest");
+        }
+        if PURE.contains(&file.as_str()) {
+            for effect in EFFECTS {
+                assert!(!code.contains(effect), "{file} is pure, and has `{effect}`");
+            }
+        }
+    }
+    for file in PURE {
+        assert!(production.contains_key(*file), "{file} is no longer there");
+    }
+}
+
+#[test]
+fn the_readme_explains_every_refusal() {
+    let readme = std::fs::read_to_string(manifest("README.md")).expect("the README");
+    let source = std::fs::read_to_string(manifest("src/app/rejection.rs")).expect("the table");
+    let (_, table) = source.split_once("fn row(").expect("the table");
+    let (table, _) = table.split_once("\n    }\n").expect("its end");
+    let codes: BTreeSet<&str> = table.split('"').skip(1).step_by(2).collect();
+    assert!(codes.len() > 10);
+    for code in codes {
+        assert!(
+            readme.contains(&format!("`{code}`")),
+            "README.md does not explain `{code}`"
+        );
+    }
+}
