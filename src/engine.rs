@@ -1,6 +1,8 @@
 //! Drives jobs: the one room that holds a lease, performs what a job needs next, and writes down what came of it before
 //! the next thing is done.
 
+mod work;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -78,34 +78,46 @@ impl Call {
         }
     }
 
-    /// The exact JSON that is sent. `over_write` is left out when false, as that is Zoho's default and the newer
-    /// specification does not list the key.
-    pub fn body(&self, request: &UpdateRequest) -> Value {
-        let values = request
+    /// The fields that this call sets, and their values.
+    pub fn data(&self, request: &UpdateRequest) -> Map<String, Value> {
+        let set = request
             .fields
             .iter()
             .filter(|assignment| self.fields.contains(&assignment.field));
-        let data: Map<String, Value> = values
-            .map(|Assignment { field, value }| (field.to_string(), value.clone()))
-            .collect();
-        let mut body = Map::from_iter([("data".to_owned(), json!([data]))]);
-        match &request.selector {
-            Selector::Ids(_) => {
-                let ids: Vec<String> = self.ids(request).iter().map(ToString::to_string).collect();
-                body.insert("ids".to_owned(), json!(ids));
-            }
-            Selector::View { cvid, territory } => {
-                body.insert("cvid".to_owned(), json!(cvid.to_string()));
-                if let Some(territory) = territory {
-                    body.insert("territory".to_owned(), territory.to_json());
-                }
-            }
-        }
-        if request.over_write {
-            body.insert("over_write".to_owned(), Value::Bool(true));
-        }
-        Value::Object(body)
+        set.map(|Assignment { field, value }| (field.to_string(), value.clone()))
+            .collect()
     }
+
+    /// The exact JSON that is sent.
+    pub fn body(&self, request: &UpdateRequest) -> Value {
+        let selector = match &request.selector {
+            Selector::Ids(_) => &Selector::Ids(self.ids(request).to_vec()),
+            view @ Selector::View { .. } => view,
+        };
+        body(self.data(request), selector, request.over_write)
+    }
+}
+
+/// The JSON of a mass update. `over_write` is left out when false, as that is Zoho's default and the newer specification
+/// does not list the key.
+pub fn body(data: Map<String, Value>, selector: &Selector, over_write: bool) -> Value {
+    let mut body = Map::from_iter([("data".to_owned(), json!([data]))]);
+    match selector {
+        Selector::Ids(ids) => {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            body.insert("ids".to_owned(), json!(ids));
+        }
+        Selector::View { cvid, territory } => {
+            body.insert("cvid".to_owned(), json!(cvid.to_string()));
+            if let Some(territory) = territory {
+                body.insert("territory".to_owned(), territory.to_json());
+            }
+        }
+    }
+    if over_write {
+        body.insert("over_write".to_owned(), Value::Bool(true));
+    }
+    Value::Object(body)
 }
 
 /// The calls of one update request, in order.
