@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use ::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -84,13 +84,10 @@ async fn submit(
             &json!({"plan": plan.to_json(&update)}),
         ));
     }
-    let key = parts
-        .headers
-        .get("idempotency-key")
-        .and_then(|value| value.to_str().ok());
-    // A structured-field string (draft-ietf-httpapi-idempotency-key-header); the quotes are not part of the key.
-    let key = key.map(|key| key.trim().trim_matches('"'));
-    Ok(jobs_response(&app.request(&document, key, deadline).await?))
+    let key = idempotency_key(&parts.headers)?;
+    Ok(jobs_response(
+        &app.request(&document, key.as_deref(), deadline).await?,
+    ))
 }
 
 async fn show(
@@ -103,6 +100,25 @@ async fn show(
     let view = serde_json::to_value(JobView::of(&job))
         .map_err(|error| Rejection::Drive(error.to_string()))?;
     Ok(json_response(StatusCode::OK, &view))
+}
+
+/// A structured-field string (draft-ietf-httpapi-idempotency-key-header); its quotes are not part of the key.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value
+        .to_str()
+        .map_err(|_| Rejection::KeyInvalid)?
+        .trim()
+        .trim_matches('"');
+    let visible = key
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    if key.is_empty() || key.len() > 255 || !visible {
+        return Err(Rejection::KeyInvalid);
+    }
+    Ok(Some(key.to_owned()))
 }
 
 fn deadline(request: &Request) -> Option<Timestamp> {
@@ -143,8 +159,17 @@ pub fn jobs_json(jobs: &[Job]) -> Value {
     json!({ "jobs": jobs })
 }
 
+/// Finished jobs are a 200. With a job that is not, the request has to come again: the answer asks for that, and the
+/// same request finds the same job and goes on with it.
 fn jobs_response(jobs: &[Job]) -> Response {
-    json_response(StatusCode::OK, &jobs_json(jobs))
+    if jobs.iter().all(|job| job.status().is_final()) {
+        return json_response(StatusCode::OK, &jobs_json(jobs));
+    }
+    let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &jobs_json(jobs));
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("60"));
+    response
 }
 
 fn json_response(status: StatusCode, body: &Value) -> Response {
@@ -169,7 +194,12 @@ impl IntoResponse for Rejection {
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()
-                .insert(::http::header::RETRY_AFTER, HeaderValue::from_static("30"));
+                .insert(RETRY_AFTER, HeaderValue::from_static("30"));
+        }
+        if matches!(self, Self::Unauthorized) {
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

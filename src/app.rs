@@ -3,6 +3,7 @@
 pub mod rejection;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use crate::job::store::{Added, JobStore};
 use crate::job::{Job, JobId};
 use crate::mapping::{self, Document, Input, Program};
 use crate::plan::{Limits, Plan};
-use crate::secrets::{SecretStore, Secrets};
+use crate::secrets::{SecretError, SecretRef, SecretStore, Secrets};
 use crate::update::UpdateRequest;
 use crate::zoho::Client;
 
@@ -39,7 +40,7 @@ const MARGIN: Duration = Duration::from_secs(3);
 const DEFAULT_TIME: Duration = Duration::from_secs(300);
 
 /// Something that came in for a route, before anything of it is believed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Arrival {
     /// The route that it was sent to.
     pub route: String,
@@ -49,6 +50,18 @@ pub struct Arrival {
     pub query: BTreeMap<String, String>,
     /// Its body, byte for byte as the sender wrote it.
     pub body: Bytes,
+}
+
+/// Headers carry signatures and keys, bodies carry people's data: neither is printed.
+impl fmt::Debug for Arrival {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Arrival")
+            .field("route", &self.route)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A delivery that has been verified and mapped: the update requests that it asks for.
@@ -186,26 +199,30 @@ impl App {
         deadline: Option<Timestamp>,
     ) -> Result<Vec<Job>, Rejection> {
         let update = UpdateRequest::parse(request).map_err(Rejection::Invalid)?;
+        let connection = self
+            .config
+            .default_connection()
+            .ok_or(Rejection::NoConnection)?
+            .to_owned();
         let key = key.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned);
         let id = JobId::derive("/jobs", &key, 1);
         let callback_url = update.callback_url.clone();
-        let job = Job::new(
-            id,
-            None,
-            "default".to_owned(),
-            update,
-            callback_url,
-            self.clock.now(),
-        );
+        let job = Job::new(id, None, connection, update, callback_url, self.clock.now());
         self.accept(vec![job], deadline).await
     }
 
     /// The plan of an update request; nothing is called.
     ///
     /// # Errors
-    /// [`Rejection::Invalid`].
+    /// [`Rejection::Invalid`], [`Rejection::Callback`].
     pub fn plan(&self, request: &Value) -> Result<(UpdateRequest, Plan), Rejection> {
         let update = UpdateRequest::parse(request).map_err(Rejection::Invalid)?;
+        if let Some(url) = &update.callback_url {
+            self.engine
+                .callbacks()
+                .accepts(url)
+                .map_err(Rejection::Callback)?;
+        }
         let plan = Plan::new(&update, &Limits::ZOHO);
         Ok((update, plan))
     }
@@ -236,8 +253,12 @@ impl App {
             .await
             .map_err(Rejection::Secret)?;
         let key = key.expose_secret();
+        if key.is_empty() {
+            let (reference, why) = (reference.to_string(), "is empty".to_owned());
+            return Err(Rejection::Secret(SecretError::Malformed { reference, why }));
+        }
         let given = bearer.unwrap_or_default();
-        if !key.is_empty() && bool::from(given.as_bytes().ct_eq(key.as_bytes())) {
+        if bool::from(given.as_bytes().ct_eq(key.as_bytes())) {
             Ok(())
         } else {
             Err(Rejection::Unauthorized)
@@ -257,10 +278,10 @@ impl App {
         let scheme_id = match &route.verify {
             Verify::Nothing => None,
             Verify::Signature { scheme, secrets } => {
-                let secrets = self.secrets.all(secrets).await.map_err(Rejection::Secret)?;
+                let keys = self.secrets.all(secrets).await.map_err(Rejection::Secret)?;
                 let unverified = Unverified::new(&arrival.headers, &arrival.body);
-                let verified = verify::verify(scheme, &unverified, &secrets, self.clock.now())
-                    .map_err(Rejection::Unverified)?;
+                let verified = verify::verify(scheme, &unverified, &keys, self.clock.now())
+                    .map_err(|refusal| unverified_or_misconfigured(refusal, secrets))?;
                 verified.delivery_id().map(str::to_owned)
             }
         };
@@ -316,9 +337,13 @@ impl App {
         let delivery_id = asked
             .and_then(as_id)
             .or(scheme_id)
-            .unwrap_or_else(|| hex::encode(Sha256::digest(&arrival.body)));
+            .unwrap_or_else(|| fingerprint(arrival));
         let outputs = self.run("map", &route.map, &input).await?;
-        let updates = mapping::updates(&outputs).map_err(Rejection::Unmappable)?;
+        let unmappable = |outputs| Rejection::Unmappable {
+            route: name.to_owned(),
+            outputs,
+        };
+        let updates = mapping::updates(&outputs).map_err(unmappable)?;
         Ok(Mapped {
             delivery_id,
             updates,
@@ -335,7 +360,11 @@ impl App {
         program
             .run(input, &limits)
             .await
-            .map_err(|error| Rejection::Mapping { key, error })
+            .map_err(|error| Rejection::Mapping {
+                route: input.route.to_owned(),
+                key,
+                error,
+            })
     }
 
     fn route(&self, name: &str) -> Result<(&str, &Route), Rejection> {
@@ -438,13 +467,44 @@ fn joined(headers: &HeaderMap) -> BTreeMap<String, String> {
     joined
 }
 
-/// What a `delivery_id` program yields, as an id; nothing if it found none.
+/// What a `delivery_id` program yields, as an id; nothing if it found none. Only texts and numbers tell deliveries apart:
+/// `.a // false` must not make one job of them all.
 fn as_id(value: Value) -> Option<String> {
     match value {
-        Value::Null => None,
         Value::String(text) => Some(text).filter(|text| !text.is_empty()),
-        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-            Some(other.to_string())
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The id of a delivery that has none: a hash of its body, and of its query, which senders without bodies use instead.
+fn fingerprint(arrival: &Arrival) -> String {
+    let mut hash = Sha256::new();
+    hash.update(&arrival.body);
+    for (key, value) in &arrival.query {
+        hash.update(format!("\n{}={key}{}={value}", key.len(), value.len()));
+    }
+    hex::encode(hash.finalize())
+}
+
+/// A bad signature is the sender's affair, a bad secret ours; the one is told by name, the other by reference.
+fn unverified_or_misconfigured(refusal: verify::Refusal, secrets: &[SecretRef]) -> Rejection {
+    let malformed = |reference: String, why: String| {
+        Rejection::Secret(SecretError::Malformed { reference, why })
+    };
+    match refusal {
+        verify::Refusal::BadSecret { position, cause } => {
+            let reference = secrets
+                .get(position.saturating_sub(1))
+                .map(ToString::to_string);
+            malformed(
+                reference.unwrap_or_default(),
+                format!("cannot be used: {cause}"),
+            )
         }
+        verify::Refusal::MissingSecret => {
+            malformed("of the route".to_owned(), "is missing".to_owned())
+        }
+        other => Rejection::Unverified(other),
     }
 }

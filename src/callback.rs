@@ -18,6 +18,7 @@ use crate::job::Job;
 use crate::job::view::JobView;
 use crate::retry::retry_after;
 use crate::secrets::{SecretRef, Secrets};
+use signature::CannotSign;
 
 /// Bytes of a receiver's answer that are read; nothing depends on them.
 const MAX_ANSWER: Cap = Cap::Truncate(4 << 10);
@@ -40,9 +41,15 @@ impl Notification {
         let status = job.status();
         let (id, timestamp) = match job.finished_at {
             Some(finished_at) => (format!("msg_{}", job.id), finished_at),
-            None => (format!("msg_{}_{}", job.id, status.as_str()), now),
+            // Each such report is a notification of its own: what it says changes.
+            None => (format!("msg_{}_{}", job.id, now.as_millisecond()), now),
         };
-        let kind = format!("job.{}", status.as_str());
+        let kind = if status.is_final() {
+            status.as_str()
+        } else {
+            "running"
+        };
+        let kind = format!("job.{kind}");
         let body = json!({"type": kind, "timestamp": timestamp.to_string(), "data": JobView::in_callback(job)});
         Self {
             id,
@@ -118,11 +125,14 @@ impl Sender {
         };
         let headers = match signature::sign(&secrets, &notification.id, now, &notification.body) {
             Ok(headers) => headers,
-            Err(error) => {
-                return Delivery::Failed {
-                    why: error.to_string(),
-                    asked: None,
-                };
+            Err(CannotSign::Secret { position, cause }) => {
+                let reference = self.signing.get(position.saturating_sub(1));
+                let reference = reference.map(ToString::to_string).unwrap_or_default();
+                let why = format!("the secret {reference} cannot sign callbacks: {cause}");
+                return Delivery::Failed { why, asked: None };
+            }
+            Err(error @ (CannotSign::NoSecret | CannotSign::Id)) => {
+                return Delivery::Undeliverable(error.to_string());
             }
         };
         let request = Request::post(notification.url.as_str())

@@ -138,7 +138,7 @@ pub struct Route {
     /// A jq predicate; deliveries for which it is false are ignored.
     #[schemars(with = "Option<String>")]
     pub when: Option<Program>,
-    /// A jq expression for the delivery's id, if the scheme's id header does not hold one.
+    /// A jq expression for the delivery's id; else the scheme's id header, else a hash of body and query.
     #[schemars(with = "Option<String>")]
     pub delivery_id: Option<Program>,
     /// A jq program; each of its outputs is one update request.
@@ -203,6 +203,15 @@ impl JsonSchema for Verify {
     }
 }
 
+/// Whether the jq programs of a config are compiled while it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Programs {
+    /// Each on its first use: for a function that should be up soon.
+    Lazily,
+    /// All, so that one that does not compile is a problem like any other.
+    Compile,
+}
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -252,16 +261,16 @@ impl Config {
         clippy::disallowed_methods,
         reason = "this is the room that reads the environment"
     )]
-    pub fn find() -> Result<Self, ConfigError> {
+    pub fn find(programs: Programs) -> Result<Self, ConfigError> {
         if let Ok(path) = std::env::var("MASSHOOK_CONFIG") {
-            return Self::load(Path::new(&path));
+            return Self::load(Path::new(&path), programs);
         }
         let candidates = [
             PathBuf::from("masshook.yaml"),
             PathBuf::from("/opt/masshook.yaml"),
         ];
         match candidates.iter().find(|path| path.exists()) {
-            Some(path) => Self::load(path),
+            Some(path) => Self::load(path, programs),
             None => Err(ConfigError::NotFound(candidates.to_vec())),
         }
     }
@@ -270,12 +279,12 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`].
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+    pub fn load(path: &Path, programs: Programs) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
             path: path.to_owned(),
             error,
         })?;
-        Self::parse(&text).map_err(|problems| ConfigError::Invalid {
+        Self::parse(&text, programs).map_err(|problems| ConfigError::Invalid {
             path: path.to_owned(),
             problems,
         })
@@ -285,7 +294,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+    pub fn parse(text: &str, programs: Programs) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
         let document: Value = match serde_saphyr::from_str(text) {
             Ok(document) => document,
@@ -294,11 +303,11 @@ impl Config {
                 return problems.finish(None);
             }
         };
-        let config = Self::read(&Node::root(&document), &mut problems);
+        let config = Self::read(&Node::root(&document), programs, &mut problems);
         problems.finish(config)
     }
 
-    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(node: &Node<'_>, programs: Programs, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let connections = object.required("connections", problems);
         // A connection that is wrong in itself still has its name: routes that use it are not wrong as well.
@@ -330,10 +339,18 @@ impl Config {
             .optional("routes")
             .map(|node| {
                 read_named(&node, problems, |node, problems| {
-                    Route::read(node, names.as_ref(), callbacks.as_ref(), problems)
+                    Route::read(node, names.as_ref(), callbacks.as_ref(), programs, problems)
                 })
             })
             .unwrap_or_default();
+        let several = names
+            .as_ref()
+            .is_some_and(|names| names.len() > 1 && !names.contains("default"));
+        if several && api.as_ref().is_some_and(|api| api.key.is_some()) {
+            let message =
+                "requests to /jobs go through the connection `default`; name one of these so";
+            problems.add(&object.at, message);
+        }
         object.finish(problems);
         Some(Self {
             connections: connections?,
@@ -344,33 +361,18 @@ impl Config {
         })
     }
 
-    /// Compiles every jq program of the file.
-    ///
-    /// # Errors
-    /// All that do not compile, with their places.
-    pub fn check_programs(&self) -> Result<(), Vec<Problem>> {
-        let mut problems = Vec::new();
-        for (name, route) in &self.routes {
-            let programs = [
-                ("when", route.when.as_ref()),
-                ("delivery_id", route.delivery_id.as_ref()),
-                ("map", Some(&route.map)),
-            ];
-            for (key, program) in programs {
-                if let Some(Err(error)) = program.map(Program::check) {
-                    let at = crate::reader::Place::of(["routes", name, key]);
-                    problems.push(Problem {
-                        at,
-                        message: error.to_string(),
-                    });
-                }
-            }
-        }
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(problems)
-        }
+    /// The connection of requests that name no route: the one called `default`, or the only one.
+    pub fn default_connection(&self) -> Option<&str> {
+        let only = self
+            .connections
+            .keys()
+            .next()
+            .filter(|_| self.connections.len() == 1);
+        self.connections
+            .get_key_value("default")
+            .map(|(name, _)| name)
+            .or(only)
+            .map(String::as_str)
     }
 
     /// The JSON Schema of the file, for editors.
@@ -455,6 +457,16 @@ fn read_override(
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     };
+    let origin = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !origin || !matches!(url.path(), "" | "/") {
+        node.problem(
+            problems,
+            "must be an origin, such as https://host:port, and nothing after it",
+        );
+    }
     if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
         node.problem(
             problems,
@@ -477,9 +489,18 @@ impl Callbacks {
     fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let signing_secret = read_secrets(&mut object, "signing_secret", problems);
-        let allowed_hosts = object
-            .optional("allowed_hosts")
-            .and_then(|node| node.list(problems))
+        let allowed_hosts = object.optional("allowed_hosts");
+        let allowed_hosts = allowed_hosts
+            .and_then(|node| {
+                let hosts = node.list(problems)?;
+                if hosts.is_empty() {
+                    node.problem(
+                        problems,
+                        "is empty; name hosts, or leave the key out to allow any public host",
+                    );
+                }
+                Some(hosts)
+            })
             .unwrap_or_default();
         let allowed_hosts = allowed_hosts
             .iter()
@@ -539,6 +560,7 @@ impl Route {
         node: &Node<'_>,
         connections: Option<&BTreeSet<String>>,
         callbacks: Option<&Callbacks>,
+        programs: Programs,
         problems: &mut Problems,
     ) -> Option<Self> {
         let mut object = node.object(problems)?;
@@ -549,18 +571,15 @@ impl Route {
                 None
             }
         };
-        let mut program = |key, problems: &mut Problems| {
-            object
-                .optional(key)
-                .and_then(|node| node.string(problems))
-                .map(Program::new)
-        };
-        let when = program("when", problems);
-        let delivery_id = program("delivery_id", problems);
+        let when = object
+            .optional("when")
+            .and_then(|node| read_program(&node, programs, problems));
+        let delivery_id = object
+            .optional("delivery_id")
+            .and_then(|node| read_program(&node, programs, problems));
         let map = object
             .required("map", problems)
-            .and_then(|node| node.string(problems))
-            .map(Program::new);
+            .and_then(|node| read_program(&node, programs, problems));
         let callback_url = object.optional("callback_url").and_then(|node| {
             let url: Url = node.string(problems)?.parse().ok().or_else(|| {
                 node.problem(problems, "is not a URL");
@@ -582,8 +601,10 @@ impl Route {
         let connection = object.optional("connection");
         let name = connection
             .as_ref()
-            .map_or(Some("default"), |node| node.string(problems))?;
-        if let Some(known) = connections.filter(|known| !known.contains(name)) {
+            .map_or(Some("default"), |node| node.string(problems));
+        if let (Some(name), Some(known)) = (name, connections)
+            && !known.contains(name)
+        {
             let hint = nearest(name, known.iter().map(String::as_str))
                 .map(|name| format!("; did you mean `{name}`?"));
             let at = connection.map_or_else(|| object.at.clone(), |node| node.at);
@@ -602,38 +623,50 @@ impl Route {
             delivery_id,
             map: map?,
             callback_url,
-            connection: name.to_owned(),
+            connection: name?.to_owned(),
         })
     }
+}
+
+fn read_program(node: &Node<'_>, programs: Programs, problems: &mut Problems) -> Option<Program> {
+    let program = Program::new(node.string(problems)?);
+    if programs == Programs::Compile
+        && let Err(error) = program.check()
+    {
+        node.problem(problems, error.to_string());
+    }
+    Some(program)
 }
 
 impl Verify {
     fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
-        let name_node = object.required("scheme", problems)?;
-        let name = name_node.string(problems)?;
-        if name == "none" {
+        let name_node = object.required("scheme", problems);
+        let name = name_node.as_ref().and_then(|node| node.string(problems));
+        if name == Some("none") {
             object.finish(problems);
             return Some(Self::Nothing);
         }
-        let scheme = match name {
-            "custom" => Scheme::read(&mut object, problems),
-            preset => Scheme::preset(preset).or_else(|| {
+        let scheme = match (&name_node, name) {
+            (_, Some("custom")) => Scheme::read(&mut object, problems),
+            (Some(node), Some(preset)) => Scheme::preset(preset).or_else(|| {
                 let hint = nearest(preset, PRESETS.iter().copied())
                     .map(|name| format!("; did you mean `{name}`?"));
                 let message = format!(
                     "there is no scheme `{preset}`; known: {}, custom, none",
                     PRESETS.join(", ")
                 );
-                name_node.problem(problems, message + &hint.unwrap_or_default());
+                node.problem(problems, message + &hint.unwrap_or_default());
                 None
             }),
+            (_, None) | (None, _) => None,
         };
         let tolerance = object
             .optional("tolerance_s")
             .and_then(|node| node.whole(0..=86_400, problems));
+        let given = object.optional("secret");
         let secrets = read_secrets(&mut object, "secret", problems);
-        if secrets.is_empty() && object.optional("secret").is_none() {
+        if given.is_none_or(|node| node.value.as_array().is_some_and(Vec::is_empty)) {
             problems.add(
                 &object.at,
                 "`secret` is missing: where is the key of the signature?",
@@ -665,7 +698,7 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<String> {
-        let problems = Config::parse(text).expect_err("problems");
+        let problems = Config::parse(text, Programs::Compile).expect_err("problems");
         problems.iter().map(ToString::to_string).collect()
     }
 
@@ -742,17 +775,25 @@ routes:
         let text = "
 connections: { default: { credentials: env:ZOHO } }
 routes:
-  a: { verify: { scheme: none }, when: 'env.HOME', map: '{' }
+  a: { verify: { scheme: none }, when: 'env.HOME', map: '{', extra: 1 }
   b: { verify: { scheme: none }, map: '.x | halt' }
 ";
-        let config = Config::parse(text).expect("programs are not compiled while parsing");
-        let found: Vec<String> = config
-            .check_programs()
+        let found: Vec<String> = Config::parse(text, Programs::Compile)
             .expect_err("errors")
             .iter()
             .map(|problem| problem.at.to_string())
             .collect();
-        assert_eq!(found, ["routes.a.when", "routes.a.map", "routes.b.map"]);
+        assert_eq!(
+            found,
+            [
+                "routes.a.when",
+                "routes.a.map",
+                "routes.a.extra",
+                "routes.b.map"
+            ]
+        );
+        let lazily = text.replace(", extra: 1", "");
+        assert!(Config::parse(&lazily, Programs::Lazily).is_ok());
     }
 
     #[test]
@@ -761,9 +802,7 @@ routes:
             include_str!("../events/masshook.yaml"),
             include_str!("../layer/masshook.yaml"),
         ] {
-            let config = Config::parse(text).unwrap_or_else(|problems| panic!("{problems:#?}"));
-            config
-                .check_programs()
+            Config::parse(text, Programs::Compile)
                 .unwrap_or_else(|problems| panic!("{problems:#?}"));
         }
     }

@@ -223,11 +223,14 @@ impl Engine {
             .job_status(&job.request.module, &zoho_job_id, turn.give_up)
             .await;
         let event = match sent.outcome {
-            Ok(Tracked::Running(counts)) => Event::Progressed(Some(counts)),
+            Ok(Tracked::Running(counts)) => Event::Progressed {
+                counts: Some(counts),
+                wait: Duration::ZERO,
+            },
             Ok(Tracked::Ended { counts, completed }) => Event::Ended { counts, completed },
             Ok(Tracked::Unknown) => Event::Unknown,
-            Err(Failed::Later(..)) => Event::Progressed(None),
-            Err(Failed::Refused(refusal) | Failed::Denied(refusal)) => Event::Refused(refusal),
+            Err(Failed::Later(_, wait)) => Event::Progressed { counts: None, wait },
+            Err(Failed::Refused(refusal) | Failed::Denied(refusal)) => Event::Untracked(refusal),
         };
         job.apply(seq, event, self.clock.now())?;
         self.store.checkpoint(job, lease).await?;

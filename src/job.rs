@@ -27,8 +27,11 @@ pub const FAILURES_KEPT: usize = 1_000;
 /// gap; nothing rules it out either.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Sends after which a call that Zoho never answered properly is given up.
-const MAX_ATTEMPTS: u32 = 24;
+/// Said of every call whose end is not known.
+const MAYBE_MADE: &str = "look at the records of the view: the update may have been made";
+
+/// How long a job may take in all, from its acceptance for what was never sent, from its submission for what is tracked.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// A job's id. The same delivery always yields the same id, so a redelivered webhook finds its job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -129,8 +132,15 @@ pub enum Event {
         /// The wait.
         wait: Duration,
     },
-    /// Zoho's job is not finished, or did not answer; with its counts if it did.
-    Progressed(Option<Progress>),
+    /// Zoho's job is not finished, or its status could not be had now.
+    Progressed {
+        /// The counts, if it could.
+        counts: Option<Progress>,
+        /// How long to wait at least before asking again.
+        wait: Duration,
+    },
+    /// Zoho's job will never tell its status.
+    Untracked(Refusal),
     /// Zoho's job has ended.
     Ended {
         /// Its last counts.
@@ -310,7 +320,7 @@ impl Job {
             debug_assert!(false, "call {seq} is not of this job");
             return Ok(());
         };
-        let event = self.calls[index].settle_waiting(event, now);
+        let event = self.calls[index].settle_waiting(event, self.created_at, now);
         let records = self.calls[index].call.ids(&self.request).len() as u64;
         let signal = match &event {
             Event::Settled(failures) => {
@@ -321,18 +331,24 @@ impl Job {
             }
             Event::Accepted { .. } => Signal::Accepted,
             Event::Postponed { .. } => Signal::Postponed,
-            Event::Progressed(_) | Event::Unknown => Signal::Progressed,
+            Event::Progressed { .. } | Event::Unknown => Signal::Progressed,
             Event::Ended { counts, completed } => {
-                let others = counts.failed + counts.not_updated + u64::from(!completed);
+                let others = counts
+                    .failed
+                    .saturating_add(counts.not_updated)
+                    .saturating_add(u64::from(!completed));
                 Signal::Ended(Tally::of(counts.updated, others))
             }
-            Event::Refused(_) => Signal::Refused,
+            Event::Refused(_) | Event::Untracked(_) => Signal::Refused,
         };
         let call = &mut self.calls[index];
         call.status = state::advance(call.status, signal)?;
         call.due_at = None;
         match event {
-            Event::Settled(failures) => failures.into_iter().for_each(|failure| self.fail(failure)),
+            Event::Settled(failures) => {
+                call.error = None;
+                failures.into_iter().for_each(|failure| self.fail(failure));
+            }
             Event::Accepted { zoho_job_id } => {
                 call.zoho_job_id = Some(zoho_job_id);
                 call.submitted_at = Some(now);
@@ -343,10 +359,10 @@ impl Job {
                 call.due_at = Some(later(now, wait));
                 call.error = Some(why);
             }
-            Event::Progressed(counts) => {
+            Event::Progressed { counts, wait } => {
                 call.progress = counts.or(call.progress);
                 call.polls += 1;
-                call.due_at = Some(later(now, poll_gap(call.polls)));
+                call.due_at = Some(later(now, poll_gap(call.polls).max(wait)));
             }
             Event::Unknown => {
                 call.polls += 1;
@@ -357,7 +373,7 @@ impl Job {
                 call.polls += 1;
                 call.error = None;
             }
-            Event::Refused(refusal) => {
+            Event::Refused(refusal) | Event::Untracked(refusal) => {
                 call.error = Some(refusal.clone());
                 self.error.get_or_insert(refusal);
                 let ids: Vec<RecordId> = self.calls[index].call.ids(&self.request).to_vec();
@@ -422,30 +438,28 @@ impl Job {
             }
             Selector::View { .. } => {
                 let of = |call: &CallState| call.progress.unwrap_or_default();
-                let total = self
-                    .calls
-                    .iter()
-                    .map(|call| of(call).total)
-                    .max()
-                    .unwrap_or_default();
-                let failed = self
-                    .calls
-                    .iter()
-                    .map(|call| of(call).failed)
-                    .max()
-                    .unwrap_or_default();
-                let updated = self
-                    .calls
-                    .iter()
-                    .map(|call| of(call).updated)
-                    .min()
-                    .unwrap_or_default();
-                let updated = updated.min(total - failed);
-                Counts {
-                    total,
-                    updated,
-                    failed,
-                    pending: total - updated - failed,
+                let total = self.calls.iter().map(|call| of(call).total).max();
+                let failed = self.calls.iter().map(|call| of(call).failed).max();
+                let updated = self.calls.iter().map(|call| of(call).updated).min();
+                let total = total.unwrap_or_default();
+                // Zoho's counts need not add up, and nothing of ours may break on them.
+                let updated = updated.unwrap_or_default().min(total);
+                let failed = failed.unwrap_or_default().min(total - updated);
+                let rest = total - updated - failed;
+                if self.status().is_final() {
+                    Counts {
+                        total,
+                        updated,
+                        failed: failed + rest,
+                        pending: 0,
+                    }
+                } else {
+                    Counts {
+                        total,
+                        updated,
+                        failed,
+                        pending: rest,
+                    }
                 }
             }
         }
@@ -453,28 +467,46 @@ impl Job {
 }
 
 impl CallState {
-    /// Turns patience that has run out into a refusal.
-    fn settle_waiting(&self, event: Event, now: Timestamp) -> Event {
+    /// Turns patience that has run out into a refusal. `accepted_at` is when the job was.
+    fn settle_waiting(&self, event: Event, accepted_at: Timestamp, now: Timestamp) -> Event {
+        let tracked_since = self.submitted_at.unwrap_or(accepted_at);
         match event {
-            Event::Postponed { why, .. } if self.attempts >= MAX_ATTEMPTS => {
+            Event::Postponed { why, .. } if now >= later(accepted_at, PATIENCE) => {
                 Event::Refused(Refusal {
-                    message: format!("given up after {} attempts: {}", self.attempts, why.message),
+                    message: format!(
+                        "given up after a day and {} attempts: {}",
+                        self.attempts, why.message
+                    ),
                     ..why
                 })
             }
-            Event::Unknown if self.submitted_at.is_none_or(|at| now > later(at, GRACE)) => {
-                Event::Refused(Refusal {
-                    code: "JOB_NOT_FOUND".to_owned(),
-                    message: "Zoho took the call and later did not know its job".to_owned(),
-                    advice: Some(
-                        "look at the records of the view: the update may have been made".to_owned(),
-                    ),
-                })
+            Event::Unknown if now > later(tracked_since, GRACE) => Event::Refused(Refusal::new(
+                "JOB_NOT_FOUND",
+                "Zoho took the call and later did not know its job",
+                MAYBE_MADE,
+            )),
+            Event::Progressed { .. } if now >= later(tracked_since, PATIENCE) => {
+                Event::Refused(Refusal::new(
+                    "TRACKING_TIMED_OUT",
+                    "Zoho took the call, and its job has not ended within a day",
+                    MAYBE_MADE,
+                ))
             }
+            Event::Untracked(why) => Event::Refused(Refusal {
+                message: format!(
+                    "Zoho took the call, but its status cannot be read: {}",
+                    why.message
+                ),
+                advice: Some(why.advice.map_or_else(
+                    || MAYBE_MADE.to_owned(),
+                    |advice| format!("{advice}; {MAYBE_MADE}"),
+                )),
+                ..why
+            }),
             Event::Settled(_)
             | Event::Accepted { .. }
             | Event::Postponed { .. }
-            | Event::Progressed(_)
+            | Event::Progressed { .. }
             | Event::Ended { .. }
             | Event::Unknown
             | Event::Refused(_) => event,
@@ -686,26 +718,100 @@ mod tests {
     }
 
     #[test]
-    fn patience_ends() {
+    fn patience_ends_after_a_day() {
         let mut job = view();
-        let why = Refusal {
-            code: "TOO_MANY_REQUESTS".to_owned(),
-            message: "later".to_owned(),
-            advice: None,
-        };
-        let postponed = Event::Postponed {
-            why,
-            wait: Duration::from_secs(30),
-        };
-        job.sent(1, MAX_ATTEMPTS - 1);
+        let why = Refusal::new("TOO_MANY_REQUESTS", "later", "wait");
+        let wait = Duration::from_secs(30);
+        let postponed = Event::Postponed { why, wait };
         job.apply(1, postponed.clone(), start()).expect("allowed");
-        assert_eq!(
-            job.next(start()),
-            Next::Wait(later(start(), Duration::from_secs(30)))
-        );
-        job.sent(1, 1);
-        job.apply(1, postponed, start()).expect("allowed");
+        assert_eq!(job.next(start()), Next::Wait(later(start(), wait)));
+        job.apply(1, postponed, later(start(), PATIENCE))
+            .expect("allowed");
         assert_eq!(job.status(), JobStatus::Failed);
+
+        let mut job = view();
+        job.apply(
+            1,
+            Event::Accepted {
+                zoho_job_id: "9".to_owned(),
+            },
+            start(),
+        )
+        .expect("allowed");
+        let progressed = Event::Progressed {
+            counts: None,
+            wait: Duration::ZERO,
+        };
+        job.apply(1, progressed.clone(), later(start(), PATIENCE / 2))
+            .expect("allowed");
+        job.apply(1, progressed, later(start(), PATIENCE))
+            .expect("allowed");
+        assert_eq!(
+            job.error.map(|error| error.code),
+            Some("TRACKING_TIMED_OUT".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_view_never_counts_more_than_zoho_does() {
+        let mut job = view();
+        job.apply(
+            1,
+            Event::Accepted {
+                zoho_job_id: "9".to_owned(),
+            },
+            start(),
+        )
+        .expect("allowed");
+        let odd = Progress {
+            total: 10,
+            updated: 8,
+            not_updated: u64::MAX,
+            failed: 40,
+        };
+        job.apply(
+            1,
+            Event::Progressed {
+                counts: Some(odd),
+                wait: Duration::ZERO,
+            },
+            start(),
+        )
+        .expect("allowed");
+        assert_eq!(
+            job.counts(),
+            Counts {
+                total: 10,
+                updated: 8,
+                failed: 2,
+                pending: 0
+            }
+        );
+        let failed = Progress {
+            total: 50,
+            updated: 30,
+            not_updated: 20,
+            failed: 0,
+        };
+        job.apply(
+            1,
+            Event::Ended {
+                counts: failed,
+                completed: false,
+            },
+            start(),
+        )
+        .expect("allowed");
+        assert_eq!(
+            job.counts(),
+            Counts {
+                total: 50,
+                updated: 30,
+                failed: 20,
+                pending: 0
+            }
+        );
+        assert_eq!(job.status(), JobStatus::PartiallySucceeded);
     }
 
     #[test]

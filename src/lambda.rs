@@ -80,6 +80,9 @@ pub fn detect(event: &RawValue) -> Result<Trigger, InvokeError> {
         request_context: Option<Value>,
         route: Option<Value>,
         module: Option<Value>,
+        body: Option<Value>,
+        #[serde(rename = "isBase64Encoded")]
+        is_base64_encoded: Option<bool>,
     }
     let unknown = |why: String| InvokeError::UnknownEvent(why);
     let shape: Shape = serde_json::from_str(event.get()).map_err(|_| {
@@ -89,6 +92,15 @@ pub fn detect(event: &RawValue) -> Result<Trigger, InvokeError> {
         )
     })?;
     if shape.request_context.is_some() {
+        // The events crate takes AWS at its word here, and would panic.
+        if shape.is_base64_encoded == Some(true)
+            && let Some(body) = shape.body.as_ref().and_then(Value::as_str)
+            && base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body).is_err()
+        {
+            return Err(unknown(
+                "the event says that its body is base64, and it is not".to_owned(),
+            ));
+        }
         let request = serde_json::from_str(event.get());
         return request.map(|request| Trigger::Http(Box::new(request))).map_err(|_| {
             unknown("the event has a `requestContext`, but is no HTTP API v2, REST v1, Function URL or ALB request".to_owned())

@@ -18,11 +18,6 @@ impl Place {
         Self(segments)
     }
 
-    /// The place at the end of these segments.
-    pub fn of<'a>(segments: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(segments.into_iter().map(str::to_owned).collect())
-    }
-
     /// The JSON pointer of this place; empty for the whole document.
     pub fn pointer(&self) -> String {
         self.0

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -195,12 +195,15 @@ impl SecretStore for Files {
     }
 }
 
+/// A secret and when it was fetched; none before the first time.
+type Fetched = Option<(Timestamp, SecretString)>;
+
 /// Resolves references. Nothing is fetched before it is needed, and nothing is fetched twice within [`KEPT`].
 #[derive(Debug)]
 pub struct Secrets {
     clock: Arc<dyn Clock>,
     secrets_manager: Arc<dyn SecretStore>,
-    fetched: Mutex<HashMap<(Kind, String), (Timestamp, SecretString)>>,
+    fetched: std::sync::Mutex<HashMap<(Kind, String), Arc<Mutex<Fetched>>>>,
 }
 
 impl Secrets {
@@ -209,7 +212,7 @@ impl Secrets {
         Self {
             clock,
             secrets_manager,
-            fetched: Mutex::default(),
+            fetched: std::sync::Mutex::default(),
         }
     }
 
@@ -252,11 +255,15 @@ impl Secrets {
     }
 
     async fn whole(&self, reference: &SecretRef) -> Result<SecretString, SecretError> {
-        // The lock is held while fetching: ten requests that need the same secret fetch it once.
-        let mut fetched = self.fetched.lock().await;
-        let now = self.clock.now();
         let place = (reference.kind, reference.name.clone());
-        if let Some((at, secret)) = fetched.get(&place)
+        let cell = {
+            let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+            fetched.entry(place).or_default().clone()
+        };
+        // Held while fetching: ten requests that need the same secret fetch it once, and hold up nobody else.
+        let mut fetched = cell.lock().await;
+        let now = self.clock.now();
+        if let Some((at, secret)) = fetched.as_ref()
             && now.duration_since(*at).unsigned_abs() < KEPT
         {
             return Ok(secret.clone());
@@ -268,7 +275,7 @@ impl Secrets {
         };
         match store.get(&reference.name).await {
             Ok(secret) => {
-                fetched.insert(place, (now, secret.clone()));
+                *fetched = Some((now, secret.clone()));
                 Ok(secret)
             }
             Err(Missing {

@@ -23,5 +23,9 @@ pub fn on_terminal(default: &str) {
 }
 
 fn filter(default: &str) -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default))
+    // An empty variable, as templates leave it, is no wish for silence.
+    match EnvFilter::try_from_default_env() {
+        Ok(filter) if !filter.to_string().is_empty() => filter,
+        Ok(_) | Err(_) => EnvFilter::new(default),
+    }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::reader::{Node, Problem, Problems, nearest};
+use crate::reader::{Node, Problem, Problems};
 
 /// Ids that one update request may name; Zoho's own ceiling for one mass update is the same.
 pub const MAX_IDS: usize = 50_000;
@@ -534,16 +534,6 @@ fn read_territory(node: &Node<'_>, problems: &mut Problems) -> Option<Territory>
         id: id?,
         include_child: include_child?,
     })
-}
-
-impl ModuleName {
-    /// The standard module that a writer of this name may have meant, when it is not one itself.
-    pub fn likely(&self) -> Option<&'static str> {
-        if STANDARD_MODULES.contains(&self.as_str()) {
-            return None;
-        }
-        nearest(self.as_str(), STANDARD_MODULES.into_iter())
-    }
 }
 
 #[cfg(test)]

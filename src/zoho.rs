@@ -4,7 +4,8 @@ pub mod answer;
 pub mod data_center;
 pub mod token;
 
-use std::sync::Arc;
+use std::future::Future;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -48,8 +49,20 @@ pub struct Client {
     secrets: Arc<Secrets>,
     clock: Arc<dyn Clock>,
     /// One refresh at a time: whoever waits for the lock finds the fresh token.
-    token: Mutex<Option<Token>>,
+    access: Mutex<Access>,
+    /// Nothing is sent before this moment: Zoho has asked one of our calls to wait.
+    held_until: std::sync::Mutex<Option<Timestamp>>,
     slots: Semaphore,
+}
+
+/// What is known of a connection's access token.
+#[derive(Debug, Default)]
+struct Access {
+    token: Option<Token>,
+    /// The host that the last token belonged to, for answers that name none.
+    api: Option<ApiBase>,
+    /// Why no token is to be asked for before a moment: silence ends a throttle, asking again makes it longer.
+    silent: Option<(Timestamp, Refusal)>,
 }
 
 /// An answer, and how often the request was sent for it.
@@ -88,7 +101,8 @@ impl Client {
             http,
             secrets,
             clock,
-            token: Mutex::new(None),
+            access: Mutex::default(),
+            held_until: std::sync::Mutex::default(),
             slots,
         }
     }
@@ -141,14 +155,33 @@ impl Client {
     ) -> Sent<T> {
         let mut attempts = 0;
         let mut replayed = false;
+        let mut unclear = false;
+        let failed = |attempts, failed| Sent {
+            attempts,
+            outcome: Err(failed),
+        };
         loop {
-            let token = match self.token().await {
-                Ok(token) => token,
-                Err(failed) => {
-                    return Sent {
-                        attempts,
-                        outcome: Err(failed),
-                    };
+            if let Some(wait) = self.held() {
+                if after(self.clock.now(), wait) >= give_up {
+                    let why = Refusal::new(
+                        "HELD",
+                        "Zoho has asked this connection to wait",
+                        "it is sent later",
+                    );
+                    return failed(attempts, Failed::Later(why, wait));
+                }
+                self.clock.sleep(wait).await;
+            }
+            let token = match self.in_time(give_up, self.token()).await {
+                Some(Ok(token)) => token,
+                Some(Err(error)) => return failed(attempts, error),
+                None => {
+                    let why = Refusal::new(
+                        "TIMEOUT",
+                        "the accounts server did not answer in time",
+                        "it is asked later",
+                    );
+                    return failed(attempts, Failed::Later(why, NEXT_TURN));
                 }
             };
             attempts += 1;
@@ -184,47 +217,52 @@ impl Client {
                     self.forget(&token).await;
                     continue;
                 }
-                Trouble::InvalidToken => {
-                    return Sent {
+                Trouble::InvalidToken => return failed(attempts, Failed::Denied(self.stale())),
+                Trouble::Refused(refusal) if unclear && refusal.code == "NO_RECORDS_FOUND" => {
+                    return failed(
                         attempts,
-                        outcome: Err(Failed::Denied(self.stale())),
-                    };
+                        Failed::Refused(Refusal::new(
+                            "OUTCOME_UNKNOWN",
+                            "an attempt broke off without an answer, and now the custom view is empty: the update may have emptied it",
+                            "look at the records that were in the view",
+                        )),
+                    );
                 }
-                Trouble::Refused(refusal) => {
-                    return Sent {
-                        attempts,
-                        outcome: Err(Failed::Refused(refusal)),
-                    };
-                }
-                Trouble::Denied(refusal) => {
-                    return Sent {
-                        attempts,
-                        outcome: Err(Failed::Denied(refusal)),
-                    };
-                }
+                Trouble::Refused(refusal) => return failed(attempts, Failed::Refused(refusal)),
+                Trouble::Denied(refusal) => return failed(attempts, Failed::Denied(refusal)),
                 Trouble::Later(refusal, asked) => (refusal, asked),
             };
+            // From here on Zoho may or may not have carried the call out.
+            unclear = true;
+            if let Some(asked) = asked.filter(|_| refusal.code != "ALREADY_SCHEDULED") {
+                self.hold(asked);
+            }
             let wait = RETRIES.wait(attempts, asked, fastrand::f64());
             let wait = wait.filter(|wait| after(self.clock.now(), *wait) < give_up);
             tracing::warn!(
                 connection = self.name,
                 zoho.code = refusal.code,
                 attempt = attempts,
-                wait_ms = wait.map(|wait| wait.as_millis()),
+                again = wait.is_some(),
                 "Zoho call failed: {}",
                 refusal.message
             );
             match wait {
                 Some(wait) => self.clock.sleep(wait).await,
                 None => {
-                    let wait = asked.unwrap_or(NEXT_TURN);
-                    return Sent {
+                    return failed(
                         attempts,
-                        outcome: Err(Failed::Later(refusal, wait)),
-                    };
+                        Failed::Later(refusal, asked.unwrap_or_default().max(NEXT_TURN)),
+                    );
                 }
             }
         }
+    }
+
+    /// What `work` comes to, unless that takes until `give_up`.
+    async fn in_time<T>(&self, give_up: Timestamp, work: impl Future<Output = T>) -> Option<T> {
+        let left = Duration::try_from(give_up.duration_since(self.clock.now())).unwrap_or_default();
+        tokio::time::timeout(left, work).await.ok()
     }
 
     async fn send(
@@ -254,10 +292,12 @@ impl Client {
             ))
         })?;
         let _slot = self.slots.acquire().await;
-        let left = Duration::try_from(give_up.duration_since(self.clock.now())).unwrap_or_default();
-        match tokio::time::timeout(left, self.http.send(request, MAX_ANSWER)).await {
-            Ok(answer) => answer.map_err(|error| unsent(&error)),
-            Err(_) => Err(Trouble::Later(
+        match self
+            .in_time(give_up, self.http.send(request, MAX_ANSWER))
+            .await
+        {
+            Some(answer) => answer.map_err(|error| unsent(&error)),
+            None => Err(Trouble::Later(
                 Refusal::new(
                     "TIMEOUT",
                     "the turn was over before Zoho answered",
@@ -270,28 +310,59 @@ impl Client {
 
     /// The access token: the kept one, or a new one.
     async fn token(&self) -> Result<Token, Failed> {
-        let mut kept = self.token.lock().await;
-        if let Some(token) = kept
-            .as_ref()
-            .filter(|token| token.is_fresh(self.clock.now()))
-        {
+        let mut access = self.access.lock().await;
+        let now = self.clock.now();
+        if let Some(token) = access.token.as_ref().filter(|token| token.is_fresh(now)) {
             return Ok(token.clone());
         }
-        let previous = kept.take().map(|token| token.api);
-        let token = self.refresh(previous).await?;
-        *kept = Some(token.clone());
-        Ok(token)
+        if let Some((until, why)) = access.silent.as_ref().filter(|(until, _)| now < *until) {
+            let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+            return Err(Failed::Later(why.clone(), wait));
+        }
+        match self.refresh(access.api.clone()).await {
+            Ok(token) => {
+                *access = Access {
+                    token: Some(token.clone()),
+                    api: Some(token.api.clone()),
+                    silent: None,
+                };
+                Ok(token)
+            }
+            Err(failed) => {
+                if let Failed::Later(why, wait) = &failed {
+                    access.silent = Some((after(self.clock.now(), *wait), why.clone()));
+                }
+                Err(failed)
+            }
+        }
     }
 
     /// Drops a token that Zoho has refused, unless somebody has replaced it already.
     async fn forget(&self, refused: &Token) {
-        let mut kept = self.token.lock().await;
-        if kept
-            .as_ref()
-            .is_some_and(|token| token.access.expose_secret() == refused.access.expose_secret())
-        {
-            *kept = None;
+        let mut access = self.access.lock().await;
+        let same = |token: &Token| token.access.expose_secret() == refused.access.expose_secret();
+        if access.token.as_ref().is_some_and(same) {
+            access.token = None;
         }
+    }
+
+    /// How long Zoho has asked all calls of this connection to wait.
+    fn held(&self) -> Option<Duration> {
+        let held_until = self
+            .held_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let left = (*held_until)?.duration_since(self.clock.now());
+        Duration::try_from(left).ok().filter(|left| !left.is_zero())
+    }
+
+    fn hold(&self, wait: Duration) {
+        let until = after(self.clock.now(), wait);
+        let mut held_until = self
+            .held_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *held_until = Some(held_until.map_or(until, |known| known.max(until)));
     }
 
     async fn refresh(&self, previous: Option<ApiBase>) -> Result<Token, Failed> {
@@ -312,8 +383,9 @@ impl Client {
             .map_err(|error| match error {
                 TokenError::Later(refusal, wait) => Failed::Later(refusal, wait),
                 TokenError::Rejected(refusal) => Failed::Denied(refusal),
-            });
-        let (access, api, lives) = self.place(granted?, previous)?;
+            })?;
+        let lives = granted.lives;
+        let (access, api) = self.place(granted, previous)?;
         tracing::info!(
             connection = self.name,
             lives_s = lives.as_secs(),
@@ -362,7 +434,7 @@ impl Client {
         &self,
         granted: token::Granted,
         previous: Option<ApiBase>,
-    ) -> Result<(SecretString, ApiBase, Duration), Failed> {
+    ) -> Result<(SecretString, ApiBase), Failed> {
         let Connection {
             data_center,
             environment,
@@ -370,23 +442,19 @@ impl Client {
             api_url,
             ..
         } = &self.connection;
-        let own_accounts = accounts_url.as_ref().filter(|url| url.scheme() == "http");
-        let api = match (api_url, own_accounts, &granted.api_domain) {
-            (Some(url), _, _) => ApiBase::configured(url),
-            // The accounts server of this machine is a simulator, and so is its API.
-            (None, Some(url), _) => ApiBase::configured(url),
-            (None, None, Some(named)) => {
-                ApiBase::named(named, *environment).map_err(|foreign| {
-                    Failed::Denied(Refusal::new(
-                        "FOREIGN_API_DOMAIN",
-                        foreign.to_string(),
-                        "check `accounts_url` of the connection",
-                    ))
-                })?
-            }
-            (None, None, None) => {
-                previous.unwrap_or_else(|| ApiBase::of(*data_center, *environment))
-            }
+        // The accounts server of this machine is a simulator, and so is its API.
+        let simulator = accounts_url.as_ref().filter(|url| url.scheme() == "http");
+        let api = match (api_url.as_ref().or(simulator), &granted.api_domain) {
+            (Some(url), _) => ApiBase::configured(url),
+            (None, Some(named)) => ApiBase::named(named, *environment).map_err(|foreign| {
+                let advice = "check `accounts_url` of the connection";
+                Failed::Denied(Refusal::new(
+                    "FOREIGN_API_DOMAIN",
+                    foreign.to_string(),
+                    advice,
+                ))
+            })?,
+            (None, None) => previous.unwrap_or_else(|| ApiBase::of(*data_center, *environment)),
         };
         if let Some(found) = api.data_center().filter(|found| found != data_center) {
             tracing::warn!(
@@ -394,7 +462,7 @@ impl Client {
                 "the token is for data centre {found}, the config says {data_center}; {found} is used"
             );
         }
-        Ok((granted.access, api, granted.lives))
+        Ok((granted.access, api))
     }
 
     fn stale(&self) -> Refusal {

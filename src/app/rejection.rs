@@ -48,16 +48,23 @@ pub enum Rejection {
     #[error("the body is not JSON: {0}")]
     NotJson(NotJson),
     /// A jq program of the route failed.
-    #[error("the route's `{key}` failed: {error}")]
+    #[error("the `{key}` of route `{route}` failed: {error}")]
     Mapping {
+        /// Which route.
+        route: String,
         /// Which program.
         key: &'static str,
         /// How.
         error: EvalError,
     },
     /// An output of the route's mapping is no update request.
-    #[error("what the route's `map` yields is not an update request")]
-    Unmappable(Vec<Unmappable>),
+    #[error("what the `map` of route `{route}` yields is not an update request")]
+    Unmappable {
+        /// Which route.
+        route: String,
+        /// What is wrong with which output.
+        outputs: Vec<Unmappable>,
+    },
     /// The update request itself is wrong.
     #[error("this is not an update request")]
     Invalid(Vec<Problem>),
@@ -67,6 +74,14 @@ pub enum Rejection {
     /// The same idempotency key came with another request.
     #[error("the idempotency key was used for another request, job {0}")]
     KeyReused(JobId),
+    /// An idempotency key that can tell nothing apart.
+    #[error("`Idempotency-Key` must be 1 to 255 visible ASCII characters")]
+    KeyInvalid,
+    /// No route names a connection, and none is called `default`.
+    #[error(
+        "the config has several connections and none called `default`, so this request has nowhere to go"
+    )]
+    NoConnection,
     /// No such job.
     #[error("there is no job `{0}`")]
     NoSuchJob(String),
@@ -91,17 +106,20 @@ impl Rejection {
             Self::NoSuchJob(_) => (StatusCode::NOT_FOUND, "no_such_job"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Unreceived(_) => (StatusCode::BAD_REQUEST, "body_not_received"),
-            // Not the sender's fault: an answer that makes it try again later.
-            Self::Unverified(refusal) if refusal.is_misconfiguration() => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable")
-            }
             Self::Unverified(_) => (StatusCode::UNAUTHORIZED, "not_verified"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Closed => (StatusCode::FORBIDDEN, "api_closed"),
             Self::Body(_) => (StatusCode::UNPROCESSABLE_ENTITY, "body_not_readable"),
             Self::NotJson(_) => (StatusCode::UNPROCESSABLE_ENTITY, "body_not_readable"),
+            // A config that does not hold together is not the sender's fault: it should come again.
+            Self::Mapping {
+                error: EvalError::Compile(_),
+                ..
+            }
+            | Self::NoConnection => (StatusCode::INTERNAL_SERVER_ERROR, "config_broken"),
+            Self::KeyInvalid => (StatusCode::BAD_REQUEST, "idempotency_key_invalid"),
             Self::Mapping { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "mapping_failed"),
-            Self::Unmappable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_mappable"),
+            Self::Unmappable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_mappable"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_update_request"),
             Self::Callback(_) => (StatusCode::UNPROCESSABLE_ENTITY, "callback_refused"),
             Self::KeyReused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
@@ -142,10 +160,12 @@ impl Rejection {
             | Self::Body(_)
             | Self::NotJson(_)
             | Self::Mapping { .. }
-            | Self::Unmappable(_)
+            | Self::Unmappable { .. }
             | Self::Invalid(_)
             | Self::Callback(_)
             | Self::KeyReused(_)
+            | Self::KeyInvalid
+            | Self::NoConnection
             | Self::NoSuchJob(_) => None,
         }
     }
@@ -153,7 +173,7 @@ impl Rejection {
     /// Everything that is wrong, one by one, where there may be several things.
     pub fn errors(&self) -> Vec<Value> {
         match self {
-            Self::Unmappable(outputs) => outputs
+            Self::Unmappable { outputs, .. } => outputs
                 .iter()
                 .map(|output| json!({"output": output.output, "pointer": output.pointer, "detail": output.message}))
                 .collect(),
@@ -174,6 +194,8 @@ impl Rejection {
             | Self::NotJson(_)
             | Self::Mapping { .. }
             | Self::KeyReused(_)
+            | Self::KeyInvalid
+            | Self::NoConnection
             | Self::NoSuchJob(_)
             | Self::Secret(_)
             | Self::Store(_)

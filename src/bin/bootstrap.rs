@@ -7,14 +7,14 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use masshook::app::{App, Edges};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::SystemClock;
-use masshook::config::Config;
+use masshook::config::{Config, Programs};
 use masshook::job::sqlite::SqliteStore;
 use masshook::{lambda, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::on_lambda();
-    let config = match Config::find() {
+    let config = match Config::find(Programs::Lazily) {
         Ok(config) => config,
         Err(error) => {
             tracing::error!("{error}");

@@ -24,7 +24,7 @@ use super::{Verdict, complain, say};
 use crate::api::router;
 use crate::app::{App, Edges};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, Programs};
 use crate::http::{Cap, Http, HttpSettings};
 use crate::inbound::scheme::Scheme;
 use crate::inbound::verify::{Outgoing, sign};
@@ -100,8 +100,8 @@ impl Demo {
         let announcement = simulator.announcement();
         let world = World::of(&announcement).map_err(io::Error::other)?;
         let config = stories::config(simulator.url(), receiver.url());
-        let config =
-            Config::parse(&config).map_err(|problems| io::Error::other(format!("{problems:?}")))?;
+        let config = Config::parse(&config, Programs::Compile)
+            .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
         let mut secrets = BTreeMap::from([
             ("zoho", announcement["credentials"].to_string()),
             ("api-key", API_KEY.to_owned()),

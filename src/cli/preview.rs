@@ -20,6 +20,9 @@ use crate::lambda::{self, Trigger};
 use crate::plan::{Limits, Plan};
 use crate::update::UpdateRequest;
 
+/// How the word on a bad signature begins.
+const REFUSED: &str = "REFUSED";
+
 /// What an event asks for.
 enum Asked {
     /// A delivery for a route.
@@ -35,6 +38,8 @@ struct Preview {
     route: Option<String>,
     delivery_id: Option<String>,
     verification: String,
+    /// Whether the delivery itself would be turned away.
+    refused: bool,
     updates: Vec<UpdateRequest>,
 }
 
@@ -91,18 +96,23 @@ pub(super) async fn run(
             route: None,
             delivery_id: None,
             verification: "an update request needs none".to_owned(),
+            refused: false,
             updates: vec![update],
         }),
         Asked::Delivery(arrival) => deliver(&app, arrival, &verifies, &unverified).await,
     };
     match preview {
-        Ok(preview) if json => {
-            say(&preview.to_json().to_string());
-            Verdict::Done
-        }
         Ok(preview) => {
-            say(&preview.to_text());
-            Verdict::Done
+            say(&if json {
+                preview.to_json().to_string()
+            } else {
+                preview.to_text()
+            });
+            if preview.refused {
+                Verdict::Negative
+            } else {
+                Verdict::Done
+            }
         }
         Err(rejection) => {
             if json {
@@ -133,7 +143,7 @@ async fn deliver(
             (format!("verified: {how}"), mapped)
         }
         Err(Rejection::Unverified(refusal)) => (
-            format!("REFUSED, would be answered 401: {refusal}"),
+            format!("{REFUSED}, would be answered 401: {refusal}"),
             app.map_unverified(&arrival).await?,
         ),
         Err(Rejection::Secret(error)) => (
@@ -149,6 +159,7 @@ async fn deliver(
     Ok(Preview {
         route: Some(arrival.route),
         delivery_id: Some(delivery_id),
+        refused: verification.starts_with(REFUSED),
         verification,
         updates,
     })

@@ -115,12 +115,16 @@ fn immediate(raw: &Raw<'_>, entries: &[Entry], ids: &[RecordId]) -> Result<Updat
     if answered.is_empty() {
         return Err(unreadable(raw));
     }
-    // Entries that all say the same transient thing are no verdict on the records.
-    if let Some(entry) = entries.first()
-        && failures.len() == ids.len()
-        && let Trouble::Later(..) | Trouble::InvalidToken = entry.trouble(raw)
-    {
-        return Err(entry.trouble(raw));
+    // If every entry says "not now", that is no verdict on any record.
+    let transient = |entry: &Entry| {
+        !entry.success
+            && matches!(
+                entry.trouble(raw),
+                Trouble::Later(..) | Trouble::InvalidToken
+            )
+    };
+    if let Some(first) = entries.first().filter(|_| entries.iter().all(transient)) {
+        return Err(first.trouble(raw));
     }
     let answered: std::collections::HashSet<RecordId> = answered.into_iter().collect();
     let silent = |id: &RecordId| Failure {
@@ -341,7 +345,9 @@ fn unreadable(raw: &Raw<'_>) -> Trouble {
     };
     match raw.status {
         401 => Trouble::InvalidToken,
-        429 => Trouble::Later(refusal("Zoho throttles".to_owned()), raw.retry_after),
+        408 | 425 | 429 => {
+            Trouble::Later(refusal("Zoho has no time now".to_owned()), raw.retry_after)
+        }
         // A 2xx without a readable verdict may or may not have updated anything; setting the same values again is
         // harmless, claiming success is not.
         200..=299 => Trouble::Later(

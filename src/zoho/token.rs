@@ -148,12 +148,24 @@ pub enum TokenError {
 struct Wire {
     access_token: Option<SecretString>,
     api_domain: Option<String>,
-    expires_in: Option<u64>,
-    expires_in_sec: Option<u64>,
-    error: Option<String>,
-    error_description: Option<String>,
-    status: Option<String>,
+    // Numbers have been seen as strings; a token must not be thrown away for the form of its lifetime.
+    expires_in: Option<Value>,
+    expires_in_sec: Option<Value>,
+    error: Option<Value>,
+    error_description: Option<Value>,
+    status: Option<Value>,
 }
+
+fn seconds(value: Option<&Value>) -> Option<u64> {
+    let value = value?;
+    let number = value
+        .as_f64()
+        .or_else(|| value.as_str()?.trim().parse().ok())?;
+    Some(number.clamp(0.0, 1e12) as u64)
+}
+
+/// Shorter lives than this are no lives: the margin alone would make every call ask for a new token.
+const SHORTEST_LIFE: u64 = 120;
 
 /// Judges the accounts server's answer: a token is there or it is not; the HTTP status says nothing (most errors are
 /// 200s), and the error's text may be in any language.
@@ -173,24 +185,32 @@ pub fn granted(status: u16, body: &[u8]) -> Result<Granted, TokenError> {
     };
     if let Some(access) = wire.access_token {
         // Legacy answers have `expires_in` in milliseconds beside `expires_in_sec`.
-        let seconds = match (wire.expires_in_sec, wire.expires_in) {
+        let seconds = match (
+            seconds(wire.expires_in_sec.as_ref()),
+            seconds(wire.expires_in.as_ref()),
+        ) {
             (Some(seconds), _) => seconds,
             (None, Some(number)) if number > 86_400 => number / 1000,
             (None, Some(number)) => number,
             (None, None) => 3600,
         };
-        let lives = Duration::from_secs(seconds);
+        let lives = Duration::from_secs(seconds.max(SHORTEST_LIFE));
         return Ok(Granted {
             access,
             api_domain: wire.api_domain,
             lives,
         });
     }
-    let code = wire.error.unwrap_or_default();
-    let throttled = wire.status.as_deref() == Some("failure")
+    let code = wire
+        .error
+        .as_ref()
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    let throttled = wire.status.as_ref().and_then(Value::as_str) == Some("failure")
         || wire.error_description.is_some()
         || code == "access_denied"
-        || (status == 400 && !code.is_ascii());
+        || (status == 400 && (!code.is_ascii() || code.contains(' ')));
     if throttled {
         let refusal = Refusal::new(
             "TOKEN_THROTTLED",
@@ -294,6 +314,14 @@ mod tests {
             3600
         );
         assert_eq!(lives(r#"{"access_token":"a","expires_in":3600000}"#), 3600);
+        assert_eq!(
+            lives(r#"{"access_token":"a","expires_in":"3600","status":1}"#),
+            3600
+        );
+        assert_eq!(
+            lives(r#"{"access_token":"a","expires_in":0}"#),
+            SHORTEST_LIFE
+        );
         for (status, body) in [
             (
                 200,

@@ -27,7 +27,10 @@ const MAY_USE: &[(&str, &str)] = &[
         "clock config http outcome plan reader retry secrets update",
     ),
     ("callback", "http job retry secrets"),
-    ("engine", "callback clock job outcome plan retry zoho"),
+    (
+        "engine",
+        "callback clock job outcome plan retry update zoho",
+    ),
     ("config", "http inbound mapping reader secrets zoho"),
     (
         "app",

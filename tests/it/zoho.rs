@@ -1,5 +1,6 @@
 //! The Zoho client against the simulator: tokens, retries, refusals.
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::world::{Answer, CALLBACK_SECRET, SENDER_SECRET, World};
@@ -113,21 +114,31 @@ async fn credentials_that_are_refused_end_the_job_with_advice() {
 }
 
 #[tokio::test]
-async fn a_token_throttle_makes_the_job_wait_in_silence() {
-    let world = World::new(&[]).await;
+async fn a_token_throttle_is_kept_silent_for_its_whole_window() {
     for faults in [
         json!({"mints_per_window": 0}),
-        json!({"localised_error": true, "throttle_status": 200}),
+        json!({"mints_per_window": 0, "localised_error": true, "throttle_status": 200}),
     ] {
+        let world = World::new(&[]).await;
         world.faults(&faults).await;
-        let before = world.count("token").await;
-        let answer = update(&world).await;
-        assert_eq!(answer.job()["status"], "queued", "{answer:#?}");
+        // Three calls of one job, and another job: all of them together ask once.
+        let ids: Vec<String> = (0..1_200).map(|place| world.id("Leads", place)).collect();
+        let wide = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": ids});
+        let answer = world.post_job("", &wide, &[]).await;
         assert_eq!(
-            world.count("token").await,
-            before + 1,
-            "it is not asked again within the invocation"
+            (answer.status, &answer.job()["status"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &json!("queued"))
         );
+        assert!(answer.headers.contains_key("retry-after"));
+        assert_eq!(
+            update(&world).await.job()["calls"][0]["error"]["code"],
+            "TOKEN_THROTTLED"
+        );
+        assert_eq!(world.count("token").await, 1);
+        world.faults(&json!({"mints_per_window": 10})).await;
+        world.clock.advance(std::time::Duration::from_secs(600));
+        assert_eq!(update(&world).await.job()["status"], "succeeded");
+        assert_eq!(world.count("token").await, 2);
     }
 }
 

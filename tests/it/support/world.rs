@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use masshook::api::{Deadline, router};
 use masshook::app::{App, Edges};
 use masshook::clock::{Clock, ManualClock};
-use masshook::config::Config;
+use masshook::config::{Config, Programs};
 use masshook::inbound::scheme::Scheme;
 use masshook::inbound::verify::{Outgoing, sign};
 use masshook::job::sqlite::SqliteStore;
@@ -124,7 +124,8 @@ routes:
             zoho = simulator.url(),
             callback = receiver.url("/zoho"),
         ));
-        let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let config = Config::parse(&text, Programs::Compile)
+            .unwrap_or_else(|problems| panic!("{problems:#?}"));
         let secrets = [
             ("zoho", simulator.announcement()["credentials"].to_string()),
             ("api-key", API_KEY.to_owned()),
