@@ -107,14 +107,15 @@ impl Engine {
             .unwrap_or(Timestamp::MAX);
         match self.store.claim(id, self.clock.now(), until).await? {
             Claim::Absent => Ok(None),
-            Claim::Busy { .. } => Ok(self.store.get(id).await?),
+            Claim::Busy { .. } | Claim::Parked { .. } => Ok(self.store.get(id).await?),
             Claim::Ours(mut job, mut lease) => {
                 let span = tracing::info_span!("job", job.id = %id, route = job.route);
                 let driven = self
                     .steps(&mut job, &mut lease, turn)
                     .instrument(span)
                     .await;
-                self.store.release(&job, lease).await?;
+                let due = job.due(self.clock.now());
+                self.store.release(&job, lease, due).await?;
                 driven.map(|()| Some(*job))
             }
         }

@@ -1,9 +1,12 @@
 //! One update request on its way: its calls, what is known of each, and what is to be done next. Pure: no I/O, no clock.
 
+pub mod delivery;
 pub mod sqlite;
 pub mod state;
 pub mod store;
+pub(crate) mod stored;
 pub mod view;
+pub mod wakeup;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -178,7 +181,8 @@ pub struct Job {
     pub route: Option<String>,
     /// The connection that it goes through.
     pub connection: String,
-    /// What is to be done.
+    /// What is to be done. It may be large and hardly ever changes, so stores keep it apart from the rest; see `stored`.
+    #[serde(skip_serializing)]
     pub request: UpdateRequest,
     /// Its calls, in the plan's order.
     pub calls: Vec<CallState>,
@@ -294,6 +298,15 @@ impl Job {
             .filter_map(|call| call.due_at)
             .min()
             .map_or(Next::Nothing, Next::Wait)
+    }
+
+    /// When the job wants to be driven next; never again if none. It is what [`store::JobStore::release`] is to be told.
+    pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.next(now) {
+            Next::Nothing => None,
+            Next::Wait(at) => Some(at),
+            Next::Submit(_) | Next::Poll(_) | Next::Notify => Some(now),
+        }
     }
 
     /// A call by its number.

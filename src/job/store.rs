@@ -1,18 +1,72 @@
 //! Where jobs are kept. The store is the truth: a job is stored before its delivery is acknowledged, and only who holds
 //! its lease may change it.
+//!
+//! There are two stores, [`super::sqlite`] and [`crate::aws::jobs`]; one suite of tests (`tests/it/store.rs`) holds for
+//! both. Besides jobs they keep what several drivers must agree on (locks, tokens) and deliveries that ended nowhere.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use secrecy::SecretString;
 
-use super::{Job, JobId};
+use super::delivery::{DeliverySummary, KeptDelivery};
+use super::{CallbackStatus, Job, JobId, JobStatus};
+use crate::clock::{Clock, SystemClock};
+use crate::update::UpdateRequest;
+
+/// How long a finished job can be looked up, unless the store is told otherwise.
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The right to drive a job until a moment. A checkpoint with a lease that somebody else has taken over is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct Lease {
     /// The stored version that this lease saw last; every write raises it.
     pub version: u64,
-    /// Nobody else may drive the job before this moment.
+    /// Nobody else may drive the job before this moment. A later moment takes effect with the next checkpoint.
     pub until: Timestamp,
+    /// What is in the store, so that a checkpoint writes only what has changed.
+    pub(crate) written: Written,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Lease")
+            .field("version", &self.version)
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a store knows of its last write of a job.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Written {
+    /// The request as it is stored.
+    pub(crate) request: UpdateRequest,
+    /// Where the request is.
+    pub(crate) request_at: Place,
+    /// Where everything else is.
+    pub(crate) state_at: Place,
+}
+
+/// Where a piece of a job is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// With the job itself.
+    #[default]
+    Inline,
+    /// In parts of its own, because it is large.
+    Parts {
+        /// Tells these parts from those of every other write.
+        generation: String,
+        /// How many there are.
+        count: u32,
+        /// Whether the parts would be deleted on their own one day. Those of a live job must not be.
+        mortal: bool,
+    },
 }
 
 /// The answer to the wish to drive a job.
@@ -24,6 +78,11 @@ pub enum Claim {
     Busy {
         /// The end of their lease.
         until: Timestamp,
+    },
+    /// It was put aside and must be looked at by a person first.
+    Parked {
+        /// Why.
+        reason: String,
     },
     /// There is no such job.
     Absent,
@@ -44,6 +103,9 @@ pub enum StoreError {
     /// Somebody else drives the job now; what we know of it is out of date.
     #[error("the lease on job {0} was lost: another driver has taken it over")]
     LeaseLost(JobId),
+    /// Somebody else holds the lock now.
+    #[error("the lock `{0}` was lost: somebody else has taken it over")]
+    LockLost(String),
     /// What is stored cannot be read by this version.
     #[error("job {id} is stored in a form that this version cannot read: {why}")]
     Unreadable {
@@ -52,30 +114,193 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
-    /// The store itself failed.
+    /// The store cannot be used just now: throttled, busy, full or not reachable.
+    #[error("the job store cannot be used for now ({0}): try again")]
+    Unavailable(String),
+    /// The store itself failed; trying again does not help.
     #[error("the job store failed: {0}")]
     Failed(String),
 }
 
+impl StoreError {
+    /// Whether the same request may work a little later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::LeaseLost(_) | Self::LockLost(_) | Self::Unreadable { .. } | Self::Failed(_) => {
+                false
+            }
+        }
+    }
+}
+
+/// Which jobs [`JobStore::list`] is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Filter {
+    /// Every job.
+    #[default]
+    All,
+    /// Jobs that are so far.
+    Status(JobStatus),
+    /// Jobs whose callback was given up.
+    Undeliverable,
+    /// Jobs that were put aside.
+    Parked,
+}
+
+impl Filter {
+    /// Whether a job belongs to it.
+    pub fn takes(self, job: &Summary) -> bool {
+        match self {
+            Self::All => true,
+            Self::Status(status) => job.status == status,
+            Self::Undeliverable => job.callback == Some(CallbackStatus::Undeliverable),
+            Self::Parked => job.parked.is_some(),
+        }
+    }
+}
+
+/// A job in a list. It is read from beside the job, so that a job that cannot be read is listed all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Its id.
+    pub id: JobId,
+    /// The route that it came by.
+    pub route: Option<String>,
+    /// The connection that it goes through.
+    pub connection: String,
+    /// The module.
+    pub module: String,
+    /// How far it is.
+    pub status: JobStatus,
+    /// How far its callback is.
+    pub callback: Option<CallbackStatus>,
+    /// Why it was put aside, if it was.
+    pub parked: Option<String>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Summary {
+    /// The summary of a job that is not parked.
+    pub fn of(job: &Job) -> Self {
+        Self {
+            id: job.id.clone(),
+            route: job.route.clone(),
+            connection: job.connection.clone(),
+            module: job.request.module.to_string(),
+            status: job.status(),
+            callback: job.callback.as_ref().map(|callback| callback.status),
+            parked: None,
+            created_at: job.created_at,
+            finished_at: job.finished_at,
+        }
+    }
+}
+
+/// Some jobs of a list, the latest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The jobs.
+    pub jobs: Vec<Summary>,
+    /// What to ask for the next page with; none if there is no more.
+    pub next: Option<String>,
+}
+
+/// Who holds a lock. The same holder gets its lock again, which prolongs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder(String);
+
+impl Holder {
+    /// A holder like no other, for one stretch of work.
+    pub fn unique() -> Self {
+        Self(format!("{:032x}", fastrand::u128(..)))
+    }
+
+    /// A job, for what it holds from one turn to the next.
+    pub fn job(id: &JobId) -> Self {
+        Self(id.to_string())
+    }
+
+    /// The holder's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A lock that was won.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// What is locked.
+    pub name: String,
+    /// By whom.
+    pub holder: Holder,
+    /// Nobody else gets it before this moment.
+    pub until: Timestamp,
+}
+
+/// What all drivers share of a connection's access token.
+#[derive(Clone, Debug)]
+pub struct SharedToken {
+    /// The token, in whatever form its owner gave it; none if there is only a mark.
+    pub value: Option<SecretString>,
+    /// When the token ends.
+    pub expires_at: Timestamp,
+    /// No token is to be asked for before this moment.
+    pub throttled_until: Option<Timestamp>,
+}
+
+/// How long finished jobs and kept deliveries can be looked up, and by which clock.
+#[derive(Clone, Debug)]
+pub struct Keeping {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// How long.
+    pub retention: Duration,
+}
+
+impl Keeping {
+    /// When what is finished now is forgotten.
+    pub fn end(&self) -> Timestamp {
+        let end = self.clock.now().saturating_add(self.retention);
+        end.unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl Default for Keeping {
+    /// 30 days by the machine's clock.
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            retention: RETENTION,
+        }
+    }
+}
+
 /// Keeps jobs.
+///
+/// Every method fails with [`StoreError::Unavailable`] or [`StoreError::Failed`] when the store itself does; what each
+/// adds to that is said with it.
 #[async_trait]
-pub trait JobStore: std::fmt::Debug + Send + Sync {
-    /// Stores a new job, unless one with its id is there already.
+pub trait JobStore: fmt::Debug + Send + Sync {
+    /// Stores a new job, unless one with its id is there already. It is due when it says so itself.
     ///
     /// # Errors
-    /// [`StoreError::Failed`].
+    /// Those of the store.
     async fn add(&self, job: &Job) -> Result<Added, StoreError>;
 
     /// A job as it stands.
     ///
     /// # Errors
-    /// [`StoreError::Failed`], [`StoreError::Unreadable`].
+    /// [`StoreError::Unreadable`].
     async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
 
-    /// Takes the job for driving, unless somebody holds it beyond `now`.
+    /// Takes the job for driving, unless somebody holds it beyond `now`. It need not be due.
     ///
     /// # Errors
-    /// [`StoreError::Failed`], [`StoreError::Unreadable`].
+    /// [`StoreError::Unreadable`]; the job is held until `until` then, so that nobody tries again at once.
     async fn claim(
         &self,
         id: &JobId,
@@ -83,15 +308,111 @@ pub trait JobStore: std::fmt::Debug + Send + Sync {
         until: Timestamp,
     ) -> Result<Claim, StoreError>;
 
-    /// Writes down what is known of the job, and keeps the lease.
+    /// Writes down what is known of the job, and keeps the lease. The job's request is written only if it has changed.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`], [`StoreError::Failed`].
+    /// [`StoreError::LeaseLost`].
     async fn checkpoint(&self, job: &Job, lease: &mut Lease) -> Result<(), StoreError>;
 
-    /// Writes down what is known of the job, and ends the lease.
+    /// Writes down what is known of the job, and ends the lease. `due` says when the job is to be driven next; if never,
+    /// it is forgotten after the store's retention.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`], [`StoreError::Failed`].
-    async fn release(&self, job: &Job, lease: Lease) -> Result<(), StoreError>;
+    /// [`StoreError::LeaseLost`].
+    async fn release(
+        &self,
+        job: &Job,
+        lease: Lease,
+        due: Option<Timestamp>,
+    ) -> Result<(), StoreError>;
+
+    /// Jobs that are due and that nobody holds, the longest due first. A job whose driver was lost is among them when
+    /// its lease is over. It is a hint: [`JobStore::claim`] decides.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
+
+    /// Jobs, the latest first, `after` being the `next` of the page before.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn list(
+        &self,
+        filter: Filter,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Result<Page, StoreError>;
+
+    /// Puts a job aside: it stays as it is, ends any lease on it, and is not due until it is unparked. A job that does
+    /// not exist is left so.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn park(&self, id: &JobId, reason: &str) -> Result<(), StoreError>;
+
+    /// Makes a parked job due again. Returns whether it was parked.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn unpark(&self, id: &JobId, due: Timestamp) -> Result<bool, StoreError>;
+
+    /// Takes a lock, or prolongs it, unless another holder has it beyond `now`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn lock(
+        &self,
+        name: &str,
+        holder: &Holder,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Lock>, StoreError>;
+
+    /// Gives a lock back. If somebody else has taken it over, nothing happens.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn unlock(&self, name: &str, holder: &Holder) -> Result<(), StoreError>;
+
+    /// The token that all drivers share.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn token(&self, name: &str) -> Result<Option<SharedToken>, StoreError>;
+
+    /// Shares a token, as long as nobody else has taken over the lock under which it was got.
+    ///
+    /// # Errors
+    /// [`StoreError::LockLost`].
+    async fn put_token(
+        &self,
+        name: &str,
+        token: &SharedToken,
+        lock: &Lock,
+    ) -> Result<(), StoreError>;
+
+    /// Keeps a delivery that ended nowhere. One with the same id is replaced.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn keep(&self, delivery: &KeptDelivery) -> Result<(), StoreError>;
+
+    /// Kept deliveries, the latest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn deliveries(&self, limit: usize) -> Result<Vec<DeliverySummary>, StoreError>;
+
+    /// A kept delivery.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn delivery(&self, id: &str) -> Result<Option<KeptDelivery>, StoreError>;
+
+    /// Forgets a kept delivery. Returns whether it was there.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn forget(&self, id: &str) -> Result<bool, StoreError>;
 }

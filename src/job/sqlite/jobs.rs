@@ -1,0 +1,291 @@
+//! The statements about jobs.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::schema::{moment, ms};
+use crate::job::store::{Added, Filter, StoreError, Summary};
+use crate::job::stored::{self, ListKey};
+use crate::job::{Job, JobId};
+
+/// A job as its row has it.
+pub(super) struct Row {
+    summary: Summary,
+    state: String,
+}
+
+impl Row {
+    /// The row of a job.
+    pub(super) fn of(job: &Job) -> Result<Self, StoreError> {
+        Ok(Self {
+            summary: Summary::of(job),
+            state: stored::state(job)?,
+        })
+    }
+}
+
+/// What a write with a lease sets beside the row.
+pub(super) struct Write {
+    /// The request, if it has changed.
+    pub(super) request: Option<String>,
+    /// The version that must be there.
+    pub(super) version: u64,
+    /// The end of the lease.
+    pub(super) leased_until: Timestamp,
+    /// When the job is due.
+    pub(super) due: Option<Timestamp>,
+    /// When it is forgotten.
+    pub(super) end: Option<Timestamp>,
+}
+
+/// The answer to a claim.
+pub(super) enum Claimed {
+    Ours {
+        version: u64,
+        request: String,
+        state: String,
+    },
+    Busy(Timestamp),
+    Parked(String),
+    Absent,
+}
+
+pub(super) fn add(
+    connection: &mut Connection,
+    row: &Row,
+    request: &str,
+    due: Option<Timestamp>,
+    end: Option<Timestamp>,
+    horizon: Timestamp,
+    keep_only: Option<u32>,
+) -> rusqlite::Result<Added> {
+    let job = &row.summary;
+    let adding = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if let Some(keep) = keep_only {
+        adding.prepare_cached(
+            "DELETE FROM jobs WHERE due IS NULL AND parked IS NULL AND rowid NOT IN
+             (SELECT rowid FROM jobs WHERE due IS NULL AND parked IS NULL ORDER BY rowid DESC LIMIT ?1)",
+        )?
+        .execute([keep])?;
+    }
+    adding
+        .prepare_cached("DELETE FROM jobs WHERE id = ?1 AND ended <= ?2")?
+        .execute(params![job.id.as_str(), ms(horizon)])?;
+    let added = adding.prepare_cached(
+        "INSERT INTO jobs (id, version, leased_until, due, ended, route, connection, module, status, callback,
+                           created_at, finished_at, listed, state)
+         VALUES (:id, 1, 0, :due, :ended, :route, :connection, :module, :status, :callback, :created_at, :finished_at,
+                 :listed, :state)
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute(named_params! {
+        ":id": job.id.as_str(),
+        ":due": due.map(ms),
+        ":ended": end.map(ms),
+        ":route": job.route,
+        ":connection": job.connection,
+        ":module": job.module,
+        ":status": name(&job.status),
+        ":callback": job.callback.as_ref().map(name),
+        ":created_at": ms(job.created_at),
+        ":finished_at": job.finished_at.map(ms),
+        ":listed": ListKey::new(job.created_at, job.id.as_str()).as_str(),
+        ":state": row.state,
+    })?;
+    if added == 0 {
+        return Ok(Added::Existing);
+    }
+    adding
+        .prepare_cached("INSERT INTO requests (id, stored) VALUES (?1, ?2)")?
+        .execute([job.id.as_str(), request])?;
+    adding.commit()?;
+    Ok(Added::New)
+}
+
+pub(super) fn get(
+    connection: &Connection,
+    id: &JobId,
+    horizon: Timestamp,
+) -> rusqlite::Result<Option<(String, String)>> {
+    let query = "SELECT stored, state FROM jobs JOIN requests USING (id)
+                 WHERE id = ?1 AND (ended IS NULL OR ended > ?2)";
+    connection
+        .prepare_cached(query)?
+        .query_row(params![id.as_str(), ms(horizon)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
+}
+
+pub(super) fn claim(
+    connection: &mut Connection,
+    id: &JobId,
+    now: Timestamp,
+    until: Timestamp,
+) -> rusqlite::Result<Claimed> {
+    let claiming = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // A lease that nobody ends makes the job due when it is over.
+    let taken: Option<(i64, String)> = claiming
+        .prepare_cached(
+            "UPDATE jobs SET version = version + 1, leased_until = ?1, due = ?1, ended = NULL
+             WHERE id = ?2 AND leased_until <= ?3 AND parked IS NULL AND (ended IS NULL OR ended > ?3)
+             RETURNING version, state",
+        )?
+        .query_row(params![ms(until), id.as_str(), ms(now)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    if let Some((version, state)) = taken {
+        let request = claiming
+            .prepare_cached("SELECT stored FROM requests WHERE id = ?1")?
+            .query_row([id.as_str()], |row| row.get(0))
+            .optional()?;
+        claiming.commit()?;
+        return Ok(Claimed::Ours {
+            version: version.cast_unsigned(),
+            request: request.unwrap_or_default(),
+            state,
+        });
+    }
+    let held: Option<(i64, Option<String>)> = claiming
+        .prepare_cached(
+            "SELECT leased_until, parked FROM jobs WHERE id = ?1 AND (ended IS NULL OR ended > ?2)",
+        )?
+        .query_row(params![id.as_str(), ms(now)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    Ok(match held {
+        Some((_, Some(reason))) => Claimed::Parked(reason),
+        Some((until, None)) => Claimed::Busy(moment(until)),
+        None => Claimed::Absent,
+    })
+}
+
+/// Writes a job; false if the version is not the one that was expected.
+pub(super) fn write(
+    connection: &mut Connection,
+    row: &Row,
+    write: &Write,
+) -> rusqlite::Result<bool> {
+    let job = &row.summary;
+    let writing = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let written = writing.prepare_cached(
+        "UPDATE jobs SET version = version + 1, leased_until = :leased_until, due = :due, ended = :ended,
+                         module = :module, status = :status, callback = :callback, finished_at = :finished_at,
+                         state = :state
+         WHERE id = :id AND version = :version",
+    )?
+    .execute(named_params! {
+        ":leased_until": ms(write.leased_until),
+        ":due": write.due.map(ms),
+        ":ended": write.end.map(ms),
+        ":module": job.module,
+        ":status": name(&job.status),
+        ":callback": job.callback.as_ref().map(name),
+        ":finished_at": job.finished_at.map(ms),
+        ":state": row.state,
+        ":id": job.id.as_str(),
+        ":version": write.version.cast_signed(),
+    })?;
+    if written == 1
+        && let Some(request) = &write.request
+    {
+        writing
+            .prepare_cached("UPDATE requests SET stored = ?1 WHERE id = ?2")?
+            .execute([request, job.id.as_str()])?;
+    }
+    writing.commit()?;
+    Ok(written == 1)
+}
+
+pub(super) fn due(
+    connection: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> rusqlite::Result<Vec<JobId>> {
+    let query =
+        "SELECT id FROM jobs WHERE due <= ?1 AND leased_until <= ?1 ORDER BY due, id LIMIT ?2";
+    let mut query = connection.prepare_cached(query)?;
+    let rows = query.query_map(params![ms(now), count(limit)], |row| {
+        Ok(JobId::from_outside(row.get_ref(0)?.as_str()?))
+    })?;
+    rows.collect()
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    filter: Filter,
+    limit: usize,
+    after: Option<&ListKey>,
+    horizon: Timestamp,
+) -> rusqlite::Result<Vec<Summary>> {
+    let query = "SELECT id, route, connection, module, status, callback, parked, created_at, finished_at FROM jobs
+                 WHERE (?1 IS NULL OR listed < ?1) AND (ended IS NULL OR ended > ?2) ORDER BY listed DESC";
+    let mut query = connection.prepare_cached(query)?;
+    let after = after.map(ListKey::as_str);
+    let rows = query.query_map(params![after, ms(horizon)], |row| {
+        let callback: Option<String> = row.get(5)?;
+        let finished_at: Option<i64> = row.get(8)?;
+        Ok(Summary {
+            id: JobId::from_outside(row.get_ref(0)?.as_str()?),
+            route: row.get(1)?,
+            connection: row.get(2)?,
+            module: row.get(3)?,
+            status: named(4, row.get(4)?)?,
+            callback: callback.map(|callback| named(5, callback)).transpose()?,
+            parked: row.get(6)?,
+            created_at: moment(row.get(7)?),
+            finished_at: finished_at.map(moment),
+        })
+    })?;
+    // Jobs that the filter leaves out are passed over without ever being collected.
+    rows.filter(|job| job.as_ref().map_or(true, |job| filter.takes(job)))
+        .take(limit)
+        .collect()
+}
+
+pub(super) fn park(connection: &Connection, id: &JobId, reason: &str) -> rusqlite::Result<()> {
+    let update = "UPDATE jobs SET version = version + 1, leased_until = 0, due = NULL, ended = NULL, parked = ?1 WHERE id = ?2";
+    connection
+        .prepare_cached(update)?
+        .execute([reason, id.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn unpark(
+    connection: &Connection,
+    id: &JobId,
+    due: Timestamp,
+) -> rusqlite::Result<bool> {
+    let update = "UPDATE jobs SET version = version + 1, due = ?1, parked = NULL WHERE id = ?2 AND parked IS NOT NULL";
+    let changed = connection
+        .prepare_cached(update)?
+        .execute(params![ms(due), id.as_str()])?;
+    Ok(changed == 1)
+}
+
+pub(super) fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// The name of a status, as its JSON has it.
+fn name(status: &impl Serialize) -> Option<String> {
+    match serde_json::to_value(status) {
+        Ok(Value::String(name)) => Some(name),
+        _ => None,
+    }
+}
+
+fn named<T: DeserializeOwned>(column: usize, name: String) -> rusqlite::Result<T> {
+    serde_json::from_value(Value::String(name)).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Text,
+            Box::new(error),
+        )
+    })
+}
