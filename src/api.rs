@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::app::rejection::Rejection;
-use crate::app::{App, Arrival};
+use crate::app::{Accepted, App, Arrival};
 use crate::config::MAX_BODY_BYTES;
 use crate::job::Job;
 use crate::job::view::JobView;
@@ -57,7 +57,7 @@ async fn hook(
         query,
         body,
     };
-    Ok(jobs_response(&app.deliver(arrival, deadline).await?))
+    Ok(accepted_response(&app.deliver(arrival, deadline).await?))
 }
 
 async fn submit(
@@ -85,7 +85,7 @@ async fn submit(
         ));
     }
     let key = idempotency_key(&parts.headers)?;
-    Ok(jobs_response(
+    Ok(accepted_response(
         &app.request(&document, key.as_deref(), deadline).await?,
     ))
 }
@@ -146,26 +146,42 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Rejection> {
     })
 }
 
-/// The answer to an accepted request. Here every job was driven as far as its time went, so they are shown whole.
-pub fn jobs_json(jobs: &[Job]) -> Value {
-    let jobs: Vec<Value> = jobs
-        .iter()
-        .map(|job| {
-            let mut view = json!(JobView::of(job));
-            view["status_url"] = json!(format!("/jobs/{}", job.id));
-            view
-        })
-        .collect();
+/// The answer to an accepted request: jobs that were driven are shown whole, jobs that are queued by name.
+pub fn accepted_json(accepted: &Accepted) -> Value {
+    let status_url = |job: &Job| json!(format!("/jobs/{}", job.id));
+    let jobs: Vec<Value> = match accepted {
+        Accepted::Driven(jobs) => jobs
+            .iter()
+            .map(|job| {
+                let mut view = json!(JobView::of(job));
+                view["status_url"] = status_url(job);
+                view
+            })
+            .collect(),
+        Accepted::Queued(jobs) => jobs
+            .iter()
+            .map(|job| json!({"id": job.id.as_str(), "status": job.status(), "status_url": status_url(job)}))
+            .collect(),
+    };
     json!({ "jobs": jobs })
 }
 
 /// Finished jobs are a 200. With a job that is not, the request has to come again: the answer asks for that, and the
 /// same request finds the same job and goes on with it.
-fn jobs_response(jobs: &[Job]) -> Response {
+fn accepted_response(accepted: &Accepted) -> Response {
+    let jobs = match accepted {
+        Accepted::Queued(jobs) if jobs.is_empty() => {
+            return json_response(StatusCode::OK, &accepted_json(accepted));
+        }
+        Accepted::Queued(_) => {
+            return json_response(StatusCode::ACCEPTED, &accepted_json(accepted));
+        }
+        Accepted::Driven(jobs) => jobs,
+    };
     if jobs.iter().all(|job| job.status().is_final()) {
-        return json_response(StatusCode::OK, &jobs_json(jobs));
+        return json_response(StatusCode::OK, &accepted_json(accepted));
     }
-    let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &jobs_json(jobs));
+    let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &accepted_json(accepted));
     response
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("60"));

@@ -20,7 +20,7 @@ use crate::app::rejection::Rejection;
 use crate::callback::Sender;
 use crate::clock::Clock;
 use crate::config::{Config, Route, Verify};
-use crate::engine::{Engine, Turn};
+use crate::engine::{Driven, Engine, Manner, Turn};
 use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
 use crate::inbound::body::{self, Body};
@@ -73,6 +73,15 @@ pub struct Mapped {
     pub updates: Vec<UpdateRequest>,
 }
 
+/// What became of a request that was taken in.
+#[derive(Debug)]
+pub enum Accepted {
+    /// Inline: its jobs were driven as far as the time went.
+    Driven(Vec<Job>),
+    /// Durably: its jobs are stored, and will be driven.
+    Queued(Vec<Job>),
+}
+
 /// The whole of masshook, wired.
 #[derive(Debug)]
 pub struct App {
@@ -91,6 +100,8 @@ pub struct Edges {
     pub store: Arc<dyn JobStore>,
     /// What answers for `secretsmanager:`.
     pub secrets_manager: Arc<dyn SecretStore>,
+    /// Whether jobs are seen through at once or left to wake-ups.
+    pub manner: Manner,
     /// Where the Lambda runtime listens, which no callback may reach.
     pub runtime_api: Option<std::net::SocketAddr>,
 }
@@ -102,6 +113,7 @@ impl App {
             clock,
             store,
             secrets_manager,
+            manner,
             runtime_api,
         } = edges;
         let secrets = Arc::new(Secrets::new(clock.clone(), secrets_manager));
@@ -138,7 +150,7 @@ impl App {
             );
             (name.clone(), client)
         });
-        let engine = Engine::new(store, clients.collect(), callbacks, clock.clone());
+        let engine = Engine::new(store, clients.collect(), callbacks, clock.clone(), manner);
         Self {
             config: Arc::new(config),
             clock,
@@ -160,7 +172,7 @@ impl App {
         &self,
         arrival: Arrival,
         deadline: Option<Timestamp>,
-    ) -> Result<Vec<Job>, Rejection> {
+    ) -> Result<Accepted, Rejection> {
         let (_, route) = self.route(&arrival.route)?;
         let mapped = self.map(&arrival).await?;
         let now = self.clock.now();
@@ -197,7 +209,7 @@ impl App {
         request: &Value,
         key: Option<&str>,
         deadline: Option<Timestamp>,
-    ) -> Result<Vec<Job>, Rejection> {
+    ) -> Result<Accepted, Rejection> {
         let update = UpdateRequest::parse(request).map_err(Rejection::Invalid)?;
         let connection = self
             .config
@@ -378,7 +390,7 @@ impl App {
         &self,
         jobs: Vec<Job>,
         deadline: Option<Timestamp>,
-    ) -> Result<Vec<Job>, Rejection> {
+    ) -> Result<Accepted, Rejection> {
         for job in &jobs {
             if let Some(callback) = &job.callback {
                 self.engine
@@ -398,25 +410,38 @@ impl App {
                 self.same_or_reused(job).await?;
             }
         }
-        let turn = self.turn(deadline);
-        let driving = jobs.iter().map(|job| self.engine.drive(&job.id, turn));
-        let mut driven = Vec::with_capacity(jobs.len());
-        for (job, outcome) in jobs
-            .iter()
-            .zip(futures_util::future::join_all(driving).await)
-        {
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+        if let Manner::Durable(wakeups) = self.engine.manner() {
+            let now = self.clock.now();
+            let wait = |job: &Job| {
+                job.due(now)
+                    .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default())
+            };
+            let wakes: Vec<(JobId, Duration)> = jobs
+                .iter()
+                .map(|job| (job.id.clone(), wait(job).unwrap_or_default()))
+                .collect();
+            if let Err(error) = wakeups.wake(&wakes).await {
+                // The store is the truth: a sweep finds them.
+                tracing::warn!("{error}");
+            }
+            return Ok(Accepted::Queued(jobs));
+        }
+        let mut driven: BTreeMap<JobId, Job> = BTreeMap::new();
+        for Driven { id, outcome } in self.engine.drive(&ids, self.turn(deadline)).await {
             match outcome {
-                Ok(Some(job)) => driven.push(job),
+                Ok(Some(job)) => driven.insert(id, job),
                 Ok(None) => {
                     return Err(Rejection::Drive(format!(
-                        "job {} has vanished from the store",
-                        job.id
+                        "job {id} has vanished from the store"
                     )));
                 }
                 Err(error) => return Err(Rejection::Drive(error.to_string())),
-            }
+            };
         }
-        Ok(driven)
+        Ok(Accepted::Driven(
+            ids.iter().filter_map(|id| driven.remove(id)).collect(),
+        ))
     }
 
     /// A redelivered webhook finds its job and changes nothing; an idempotency key that comes with another request is a

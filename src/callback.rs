@@ -75,6 +75,46 @@ pub enum Delivery {
     Undeliverable(String),
 }
 
+/// When a callback is tried again.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// The waits after the first try, the second, and so on; when they are used up, the callback is given up.
+    waits: &'static [Duration],
+}
+
+impl Schedule {
+    /// Three tries within one invocation.
+    pub const INLINE: Self = Self {
+        waits: &[Duration::from_secs(1), Duration::from_secs(3)],
+    };
+
+    /// The example schedule of Standard Webhooks 1.0.0: ten tries over 75 hours and 35 minutes.
+    pub const STANDARD: Self = Self {
+        waits: &[
+            Duration::from_secs(5),
+            Duration::from_secs(5 * 60),
+            Duration::from_secs(30 * 60),
+            Duration::from_secs(2 * 3600),
+            Duration::from_secs(5 * 3600),
+            Duration::from_secs(10 * 3600),
+            Duration::from_secs(14 * 3600),
+            Duration::from_secs(20 * 3600),
+            Duration::from_secs(24 * 3600),
+        ],
+    };
+
+    /// The wait after so many tries, none when the callback is to be given up. Up to a fifth is added by `random` (0 to
+    /// 1), so that receivers that were down are not met by everybody at once. What the receiver asked for counts, but no
+    /// more than doubles the wait: a receiver must not keep a callback for ever.
+    pub fn wait(&self, tries: u32, asked: Option<Duration>, random: f64) -> Option<Duration> {
+        let base = *self
+            .waits
+            .get(usize::try_from(tries).ok()?.checked_sub(1)?)?;
+        let jittered = base.mul_f64(1.0 + random.clamp(0.0, 1.0) / 5.0);
+        Some(asked.map_or(jittered, |asked| asked.clamp(base, base * 2).max(jittered)))
+    }
+}
+
 /// Sends callbacks.
 #[derive(Debug)]
 pub struct Sender {
@@ -165,5 +205,33 @@ impl Sender {
                 asked: None,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schedule_is_that_of_standard_webhooks() {
+        let waits: Vec<Duration> = (1..)
+            .map_while(|tries| Schedule::STANDARD.wait(tries, None, 0.0))
+            .collect();
+        assert_eq!(waits.len() + 1, 10);
+        assert_eq!(
+            waits.iter().sum::<Duration>(),
+            Duration::from_secs(75 * 3600 + 35 * 60 + 5)
+        );
+        assert_eq!(Schedule::INLINE.wait(3, None, 0.0), None);
+    }
+
+    #[test]
+    fn a_receiver_is_heard_but_not_for_ever() {
+        let wait = |asked| Schedule::STANDARD.wait(2, Some(Duration::from_secs(asked)), 0.0);
+        assert_eq!(wait(1), Some(Duration::from_secs(300)));
+        assert_eq!(wait(400), Some(Duration::from_secs(400)));
+        assert_eq!(wait(86_400), Some(Duration::from_secs(600)));
+        let jittered = Schedule::STANDARD.wait(2, None, 1.0);
+        assert_eq!(jittered, Some(Duration::from_secs(360)));
     }
 }

@@ -1,36 +1,46 @@
-//! Drives jobs: the one room that holds a lease, performs what a job needs next, and writes down what came of it before
-//! the next thing is done.
+//! Drives jobs: the one room that holds leases, performs what jobs need next, and writes down what came of it before the
+//! next thing is done.
+//!
+//! A turn takes a *batch* of jobs, so that jobs that make the same change share calls ([`work`]). Inline, a turn sees its
+//! jobs through, waiting where they wait. Durably, it does what is due and leaves the rest to wake-ups: no turn sleeps
+//! while Zoho works.
 
 mod work;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use tracing::Instrument;
 
-use crate::callback::{Delivery, Notification, Sender};
+use crate::callback::{Delivery, Notification, Schedule, Sender};
 use crate::clock::Clock;
-use crate::job::store::{Claim, JobStore, Lease, StoreError};
-use crate::job::{CallbackStatus, Event, Job, JobId, Next, NotAllowed};
+use crate::job::store::{Claim, Holder, JobStore, Lease, StoreError};
+use crate::job::wakeup::WakeUps;
+use crate::job::{Event, Job, JobId, NotAllowed, Notified};
 use crate::outcome::Refusal;
 use crate::plan::mass_update_path;
-use crate::retry::Policy;
+use crate::update::Selector;
 use crate::zoho::answer::{Tracked, Update};
 use crate::zoho::{Client, Failed, Sent};
+use work::{Look, Parcel, Part, Work, share, view_lock};
 
-/// How often a callback is sent within one turn.
-const CALLBACK_TRIES: Policy = Policy {
-    attempts: 3,
-    base: Duration::from_secs(2),
-    cap: Duration::from_secs(10),
-};
+/// Effects under way at once in a turn. Zoho's own share is bounded by each connection.
+const AT_ONCE: usize = 64;
 
-/// How long a lease outlives the turn that it was taken for: the last effect may still be under way.
+/// Jobs claimed, or given back, at once.
+const CLAIMS_AT_ONCE: usize = 16;
+
+/// How long a lease outlives its turn: the last effect may still be under way.
 const LEASE_SLACK: Duration = Duration::from_secs(40);
+
+/// How long a custom view stays locked for the job that updates it, unless its end is seen earlier. If Zoho takes longer
+/// still, its own refusal makes the next one wait.
+const VIEW_LOCK: Duration = Duration::from_secs(2 * 3600);
+
+/// How soon to look again whether a custom view is free.
+const VIEW_BUSY: Duration = Duration::from_secs(15);
 
 /// Why a job could not be driven.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +61,13 @@ pub enum DriveError {
     NotAllowed(#[from] NotAllowed),
 }
 
-/// Drives jobs.
-#[derive(Debug)]
-pub struct Engine {
-    store: Arc<dyn JobStore>,
-    connections: BTreeMap<String, Client>,
-    callbacks: Sender,
-    clock: Arc<dyn Clock>,
+/// How a turn deals with waiting.
+#[derive(Clone, Debug)]
+pub enum Manner {
+    /// Sees jobs through in one go, and reports those that it cannot finish in time.
+    Inline,
+    /// Does what is due and asks to be woken for the rest.
+    Durable(Arc<dyn WakeUps>),
 }
 
 /// Moments of one turn.
@@ -69,6 +79,43 @@ pub struct Turn {
     pub end: Timestamp,
 }
 
+/// What a turn came to for one job.
+#[derive(Debug)]
+pub struct Driven {
+    /// The job.
+    pub id: JobId,
+    /// The job as it stands; none if there is no such job, or an error.
+    pub outcome: Result<Option<Job>, DriveError>,
+}
+
+/// Drives jobs.
+#[derive(Debug)]
+pub struct Engine {
+    store: Arc<dyn JobStore>,
+    connections: BTreeMap<String, Client>,
+    callbacks: Sender,
+    clock: Arc<dyn Clock>,
+    manner: Manner,
+}
+
+/// A job that this turn drives.
+struct Held {
+    job: Box<Job>,
+    lease: Lease,
+    /// Why it cannot be driven on in this turn.
+    failed: Option<DriveError>,
+}
+
+/// What came of one effect.
+enum Done {
+    Sent(Parcel, Sent<Update>),
+    Looked(Look, Result<Tracked, Failed>),
+    Called(usize, Delivery),
+}
+
+/// Connections and modules for which nothing works any more in this round.
+type Hopeless = Mutex<HashSet<(String, String)>>;
+
 impl Engine {
     /// An engine over a store.
     pub fn new(
@@ -76,12 +123,14 @@ impl Engine {
         connections: BTreeMap<String, Client>,
         callbacks: Sender,
         clock: Arc<dyn Clock>,
+        manner: Manner,
     ) -> Self {
         Self {
             store,
             connections,
             callbacks,
             clock,
+            manner,
         }
     }
 
@@ -95,230 +144,466 @@ impl Engine {
         &self.callbacks
     }
 
-    /// Drives a job to its end, or until its turn is over; then its callback says so. Returns the job as it stands, or
-    /// none if there is no such job. A job that somebody else is driving is left to them.
-    ///
-    /// # Errors
-    /// [`DriveError`]; what was recorded by then stays recorded.
-    pub async fn drive(&self, id: &JobId, turn: Turn) -> Result<Option<Job>, DriveError> {
-        let until = turn
-            .end
-            .saturating_add(LEASE_SLACK)
-            .unwrap_or(Timestamp::MAX);
-        match self.store.claim(id, self.clock.now(), until).await? {
-            Claim::Absent => Ok(None),
-            Claim::Busy { .. } | Claim::Parked { .. } => Ok(self.store.get(id).await?),
-            Claim::Ours(mut job, mut lease) => {
-                let span = tracing::info_span!("job", job.id = %id, route = job.route);
-                let driven = self
-                    .steps(&mut job, &mut lease, turn)
-                    .instrument(span)
-                    .await;
-                let due = job.due(self.clock.now());
-                self.store.release(&job, lease, due).await?;
-                driven.map(|()| Some(*job))
+    /// How turns deal with waiting.
+    pub fn manner(&self) -> &Manner {
+        &self.manner
+    }
+
+    /// Drives jobs as far as they go in this turn. A job that somebody else drives is left to them.
+    pub async fn drive(&self, ids: &[JobId], turn: Turn) -> Vec<Driven> {
+        let mut driven = Vec::with_capacity(ids.len());
+        let mut held = Vec::new();
+        let mut claims = futures_util::stream::iter(ids.to_vec())
+            .map(|id| async move {
+                let claim = self.claim(&id, turn).await;
+                (id, claim)
+            })
+            .buffered(CLAIMS_AT_ONCE);
+        while let Some((id, claim)) = claims.next().await {
+            match claim {
+                Ok(Ok((job, lease))) => held.push(Held {
+                    job,
+                    lease,
+                    failed: None,
+                }),
+                Ok(Err(other)) => driven.push(Driven {
+                    id,
+                    outcome: Ok(other),
+                }),
+                Err(error) => driven.push(Driven {
+                    id,
+                    outcome: Err(error),
+                }),
             }
+        }
+        drop(claims);
+        self.work(&mut held, turn).await;
+        let mut releases = futures_util::stream::iter(held)
+            .map(|held| self.give_back(held))
+            .buffered(CLAIMS_AT_ONCE);
+        while let Some(released) = releases.next().await {
+            driven.push(released);
+        }
+        driven
+    }
+
+    /// Claims a job; the inner error is the job of somebody else.
+    #[expect(clippy::type_complexity, reason = "a private step with one caller")]
+    async fn claim(
+        &self,
+        id: &JobId,
+        turn: Turn,
+    ) -> Result<Result<(Box<Job>, Lease), Option<Job>>, DriveError> {
+        let until = later(turn.end, LEASE_SLACK);
+        match self.store.claim(id, self.clock.now(), until).await {
+            Ok(Claim::Absent) => Ok(Err(None)),
+            Ok(Claim::Busy { .. } | Claim::Parked { .. }) => Ok(Err(self.store.get(id).await?)),
+            Ok(Claim::Ours(job, lease)) => match self.connections.contains_key(&job.connection) {
+                true => Ok(Ok((job, lease))),
+                false => {
+                    let connection = job.connection.clone();
+                    self.store
+                        .park(id, &format!("the config has no connection `{connection}`"))
+                        .await?;
+                    Err(DriveError::NoConnection {
+                        job: id.clone(),
+                        connection,
+                    })
+                }
+            },
+            Err(StoreError::Unreadable { id, why }) => {
+                // Not dropped, and not met again by every sweep: it is put aside, with its reason.
+                tracing::error!(job.id = %id, "job put aside: {why}");
+                self.store.park(&id, &why).await?;
+                Err(StoreError::Unreadable { id, why }.into())
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
-    async fn steps(&self, job: &mut Job, lease: &mut Lease, turn: Turn) -> Result<(), DriveError> {
-        let Some(client) = self.connections.get(&job.connection) else {
-            let (job, connection) = (job.id.clone(), job.connection.clone());
-            return Err(DriveError::NoConnection { job, connection });
-        };
+    async fn give_back(&self, held: Held) -> Driven {
+        let Held { job, lease, failed } = held;
+        let id = job.id.clone();
+        if let Some(error) = failed {
+            // The lease runs out by itself; what is stored is newer than what we know, or cannot be written at all.
+            return Driven {
+                id,
+                outcome: Err(error),
+            };
+        }
+        let now = self.clock.now();
+        let due = job.due(now);
+        if let Err(error) = self.store.release(&job, lease, due).await {
+            return Driven {
+                id,
+                outcome: Err(error.into()),
+            };
+        }
+        if let (Manner::Durable(wakeups), Some(due)) = (&self.manner, due) {
+            let delay = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+            if let Err(error) = wakeups.wake(&[(id.clone(), delay)]).await {
+                tracing::warn!(job.id = %id, "{error}; a sweep will find it");
+            }
+        }
+        if due.is_none() {
+            tracing::info!(job.id = %id, route = job.route, status = job.status().as_str(), "job done");
+        }
+        Driven {
+            id,
+            outcome: Ok(Some(*job)),
+        }
+    }
+
+    async fn work(&self, held: &mut [Held], turn: Turn) {
         loop {
             let now = self.clock.now();
-            let next = job.next(now);
-            let over = if next == Next::Notify {
-                now >= turn.end
-            } else {
-                now >= turn.give_up
-            };
-            match next {
-                Next::Nothing => {
-                    tracing::info!(status = job.status().as_str(), "job done");
-                    return Ok(());
-                }
-                Next::Wait(at) if at < turn.give_up => {
+            let going = held
+                .iter()
+                .enumerate()
+                .filter(|(_, held)| held.failed.is_none());
+            let mut work = Work::of(going.map(|(place, held)| (place, held.job.as_ref())), now);
+            if now >= turn.give_up {
+                work.parcels.clear();
+                work.looks.clear();
+            }
+            if now >= turn.end {
+                break;
+            }
+            if !work.is_empty() {
+                self.perform(held, work, turn).await;
+                continue;
+            }
+            match (&self.manner, work.later) {
+                (Manner::Inline, Some(at)) if at < turn.give_up => {
                     let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                     self.clock.sleep(wait).await;
                 }
-                Next::Wait(_) => return self.report_unfinished(job, turn).await,
-                _ if over => return self.report_unfinished(job, turn).await,
-                Next::Submit(calls) => self.submit(client, job, lease, &calls, turn).await?,
-                Next::Poll(call) => self.poll(client, job, lease, call, turn).await?,
-                Next::Notify if self.notify(job, lease, turn).await? => {}
-                Next::Notify => return Ok(()),
+                (Manner::Inline | Manner::Durable(_), _) => break,
+            }
+        }
+        if let Manner::Inline = self.manner {
+            for held in held.iter().filter(|held| held.failed.is_none()) {
+                self.report_unfinished(&held.job, turn).await;
             }
         }
     }
 
-    /// Sends calls of one field group, several at once, and records each answer as it comes.
-    async fn submit(
-        &self,
-        client: &Client,
-        job: &mut Job,
-        lease: &mut Lease,
-        calls: &[usize],
-        turn: Turn,
-    ) -> Result<(), DriveError> {
-        let request = job.request.clone();
-        let path = mass_update_path(&request.module);
-        let hopeless = AtomicBool::new(false);
-        let calls: Vec<_> = calls
+    /// Performs everything that can be done now, several things at once, and records each outcome as it comes.
+    async fn perform(&self, held: &mut [Held], work: Work, turn: Turn) {
+        let hopeless = Hopeless::default();
+        let notifications: Vec<(usize, Notification)> = work
+            .callbacks
             .iter()
-            .filter_map(|seq| job.call(*seq))
-            .map(|state| state.call.clone())
+            .filter_map(|place| {
+                let job = &held.get(*place)?.job;
+                let url = job.callback.as_ref()?.url.clone();
+                Some((*place, Notification::of(job, url, self.clock.now())))
+            })
             .collect();
-        let sending = calls.into_iter().map(|call| {
-            let (request, path, hopeless) = (&request, &path, &hopeless);
-            async move {
-                if hopeless.load(Ordering::SeqCst) || self.clock.now() >= turn.give_up {
-                    return None;
-                }
-                let sent = client
-                    .mass_update(path, &call.body(request), call.ids(request), turn.give_up)
-                    .await;
-                if matches!(sent.outcome, Err(Failed::Denied(_))) {
-                    hopeless.store(true, Ordering::SeqCst);
-                }
-                Some((call.seq, sent))
+        // The first job of a parcel holds the lock on its custom view, from turn to turn.
+        let parcels: Vec<(Parcel, Option<Holder>)> = work
+            .parcels
+            .into_iter()
+            .map(|parcel| {
+                let first = parcel.parts.first().and_then(|part| held.get(part.job));
+                let holder = first.map(|held| Holder::job(&held.job.id));
+                (parcel, holder)
+            })
+            .collect();
+        let calling = notifications
+            .into_iter()
+            .map(|(place, notification)| Effect::Call {
+                place,
+                notification,
+            });
+        let looking = work.looks.into_iter().map(Effect::Look);
+        let sending = parcels
+            .into_iter()
+            .map(|(parcel, holder)| Effect::Send { parcel, holder });
+        let effects = calling.chain(looking).chain(sending);
+        let mut running = futures_util::stream::iter(effects)
+            .map(|effect| self.effect(effect, &hopeless, turn))
+            .buffer_unordered(AT_ONCE);
+        let mut denied = Vec::new();
+        while let Some(done) = running.next().await {
+            if let Some(done) = done {
+                self.record(held, done, &mut denied).await;
             }
-        });
-        let mut sending =
-            futures_util::stream::iter(sending).buffer_unordered(client.max_concurrency());
-        let mut denied = None;
-        while let Some(sent) = sending.next().await {
-            let Some((seq, Sent { attempts, outcome })) = sent else {
-                continue;
-            };
-            job.sent(seq, attempts);
-            let event = match outcome {
-                Ok(Update::Settled(failures)) => Event::Settled(failures),
-                Ok(Update::Accepted { zoho_job_id }) => Event::Accepted { zoho_job_id },
-                Err(failed) => event_of(failed, &mut denied),
-            };
-            job.apply(seq, event, self.clock.now())?;
-            self.store.checkpoint(job, lease).await?;
         }
-        if let Some(refusal) = denied {
-            tracing::error!(zoho.code = refusal.code, "job cannot go on: {refusal}");
-            job.abandon(&refusal, self.clock.now());
-            self.store.checkpoint(job, lease).await?;
+        drop(running);
+        // Only now: what was under way when the denial came has its own answer by now.
+        for (place, refusal) in denied {
+            if let Some(held) = held.get_mut(place) {
+                tracing::error!(job.id = %held.job.id, zoho.code = refusal.code, "job cannot go on: {refusal}");
+                held.job.abandon(&refusal, self.clock.now());
+                self.checkpoint(held).await;
+            }
         }
-        Ok(())
     }
 
-    async fn poll(
+    async fn effect(&self, effect: Effect, hopeless: &Hopeless, turn: Turn) -> Option<Done> {
+        match effect {
+            Effect::Send { parcel, holder } => self.send(parcel, holder, hopeless, turn).await,
+            Effect::Look(look) => {
+                let client = self.connections.get(&look.connection)?;
+                let sent = client
+                    .job_status(&look.module, &look.zoho_job_id, turn.give_up)
+                    .await;
+                Some(Done::Looked(look, sent.outcome))
+            }
+            Effect::Call {
+                place,
+                notification,
+            } => {
+                let now = self.clock.now();
+                let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
+                let delivery =
+                    tokio::time::timeout(left, self.callbacks.send(&notification, now)).await;
+                let slow = |_| Delivery::Failed {
+                    why: "the turn was over before the receiver answered".to_owned(),
+                    asked: None,
+                };
+                Some(Done::Called(place, delivery.unwrap_or_else(slow)))
+            }
+        }
+    }
+
+    async fn send(
         &self,
-        client: &Client,
-        job: &mut Job,
-        lease: &mut Lease,
-        seq: usize,
+        parcel: Parcel,
+        holder: Option<Holder>,
+        hopeless: &Hopeless,
         turn: Turn,
-    ) -> Result<(), DriveError> {
-        let Some(zoho_job_id) = job.call(seq).and_then(|call| call.zoho_job_id.clone()) else {
-            return Ok(());
+    ) -> Option<Done> {
+        let client = self.connections.get(&parcel.connection)?;
+        let place = (parcel.connection.clone(), parcel.module.to_string());
+        let is_hopeless = || {
+            hopeless
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&place)
         };
+        if is_hopeless() || self.clock.now() >= turn.give_up {
+            return None;
+        }
+        let view = parcel.view();
+        if let (Some(view), Some(holder)) = (&view, &holder) {
+            let now = self.clock.now();
+            match self
+                .store
+                .lock(view, holder, now, later(now, VIEW_LOCK))
+                .await
+            {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    return Some(Done::Sent(
+                        parcel,
+                        not_now("VIEW_BUSY", "another job updates this custom view"),
+                    ));
+                }
+                Err(error) => {
+                    return Some(Done::Sent(
+                        parcel,
+                        not_now("STORE_UNAVAILABLE", &error.to_string()),
+                    ));
+                }
+            }
+        }
+        let path = mass_update_path(&parcel.module);
         let sent = client
-            .job_status(&job.request.module, &zoho_job_id, turn.give_up)
+            .mass_update(&path, &parcel.body(), parcel.ids(), turn.give_up)
             .await;
-        let event = match sent.outcome {
-            Ok(Tracked::Running(counts)) => Event::Progressed {
-                counts: Some(counts),
-                wait: Duration::ZERO,
-            },
-            Ok(Tracked::Ended { counts, completed }) => Event::Ended { counts, completed },
-            Ok(Tracked::Unknown) => Event::Unknown,
-            Err(Failed::Later(_, wait)) => Event::Progressed { counts: None, wait },
-            Err(Failed::Refused(refusal) | Failed::Denied(refusal)) => Event::Untracked(refusal),
-        };
-        job.apply(seq, event, self.clock.now())?;
-        self.store.checkpoint(job, lease).await?;
-        Ok(())
+        if let Err(Failed::Denied(_)) = sent.outcome {
+            hopeless
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(place);
+        }
+        if let (Some(view), Some(holder)) = (&view, &holder)
+            && sent.outcome.is_err()
+        {
+            self.unlock(view, holder).await;
+        }
+        Some(Done::Sent(parcel, sent))
     }
 
-    /// Sends the callback of a finished job, with a few tries. Returns whether its fate is settled; it is not when the
-    /// turn ends between two tries.
-    async fn notify(
-        &self,
-        job: &mut Job,
-        lease: &mut Lease,
-        turn: Turn,
-    ) -> Result<bool, DriveError> {
-        let Some(url) = job.callback.as_ref().map(|callback| callback.url.clone()) else {
-            return Ok(true);
-        };
-        let notification = Notification::of(job, url, self.clock.now());
-        for tries in 1.. {
-            let (status, error, wait) =
-                match self.callbacks.send(&notification, self.clock.now()).await {
-                    Delivery::Delivered => (CallbackStatus::Delivered, None, None),
-                    Delivery::Undeliverable(why) => {
-                        (CallbackStatus::Undeliverable, Some(why), None)
+    async fn unlock(&self, view: &str, holder: &Holder) {
+        if let Err(error) = self.store.unlock(view, holder).await {
+            tracing::warn!(
+                view,
+                "the lock on a custom view stays until it runs out: {error}"
+            );
+        }
+    }
+
+    /// Takes in what came of an effect, for every job that it was for, and writes it down.
+    async fn record(&self, held: &mut [Held], done: Done, denied: &mut Vec<(usize, Refusal)>) {
+        match done {
+            Done::Sent(parcel, Sent { attempts, outcome }) => {
+                for part in &parcel.parts {
+                    let Some(held) = held.get_mut(part.job) else {
+                        continue;
+                    };
+                    held.job.sent(part.seq, attempts);
+                    let event = sent_event(&outcome, &held.job, *part);
+                    self.apply(held, part.seq, event).await;
+                    if let Err(Failed::Denied(refusal)) = &outcome {
+                        denied.push((part.job, refusal.clone()));
                     }
+                }
+            }
+            Done::Looked(look, outcome) => {
+                let event = looked_event(outcome);
+                for part in &look.parts {
+                    let Some(held) = held.get_mut(part.job) else {
+                        continue;
+                    };
+                    self.apply(held, part.seq, event.clone()).await;
+                    self.unlock_if_over(&held.job, part.seq).await;
+                }
+            }
+            Done::Called(place, delivery) => {
+                let Some(held) = held.get_mut(place) else {
+                    return;
+                };
+                let schedule = match self.manner {
+                    Manner::Inline => &Schedule::INLINE,
+                    Manner::Durable(_) => &Schedule::STANDARD,
+                };
+                let attempts = held
+                    .job
+                    .callback
+                    .as_ref()
+                    .map_or(0, |callback| callback.attempts)
+                    + 1;
+                let notified = match delivery {
+                    Delivery::Delivered => Notified::Delivered,
+                    Delivery::Undeliverable(why) => Notified::GivenUp(why),
                     Delivery::Failed { why, asked } => {
-                        match CALLBACK_TRIES.wait(tries, asked, fastrand::f64()) {
-                            Some(wait) => (CallbackStatus::Pending, Some(why), Some(wait)),
-                            None => (CallbackStatus::Undeliverable, Some(why), None),
+                        match schedule.wait(attempts, asked, fastrand::f64()) {
+                            Some(wait) => Notified::Again { why, wait },
+                            None => Notified::GivenUp(why),
                         }
                     }
                 };
-            if let (CallbackStatus::Undeliverable, Some(why)) = (status, &error) {
-                tracing::error!(attempts = tries, "callback undeliverable: {why}");
-            }
-            if let Some(callback) = &mut job.callback {
-                callback.attempts += 1;
-                callback.status = status;
-                callback.error = error;
-            }
-            self.store.checkpoint(job, lease).await?;
-            match wait {
-                Some(wait)
-                    if self
-                        .clock
-                        .now()
-                        .saturating_add(wait)
-                        .is_ok_and(|at| at < turn.end) =>
-                {
-                    self.clock.sleep(wait).await;
+                if let Notified::GivenUp(why) = &notified {
+                    tracing::error!(job.id = %held.job.id, attempts, "callback undeliverable: {why}");
                 }
-                Some(_) => return Ok(false),
-                None => break,
+                held.job.notified(notified, self.clock.now());
+                self.checkpoint(held).await;
             }
         }
-        Ok(true)
+    }
+
+    async fn apply(&self, held: &mut Held, seq: usize, event: Event) {
+        if held.failed.is_some() {
+            return;
+        }
+        match held.job.apply(seq, event, self.clock.now()) {
+            Ok(()) => self.checkpoint(held).await,
+            Err(error) => {
+                tracing::error!(job.id = %held.job.id, "{error}");
+                held.failed = Some(error.into());
+            }
+        }
+    }
+
+    async fn checkpoint(&self, held: &mut Held) {
+        if held.failed.is_none()
+            && let Err(error) = self.store.checkpoint(&held.job, &mut held.lease).await
+        {
+            tracing::warn!(job.id = %held.job.id, "{error}");
+            held.failed = Some(error.into());
+        }
+    }
+
+    /// Frees the custom view of a call that has ended.
+    async fn unlock_if_over(&self, job: &Job, seq: usize) {
+        let over = job.call(seq).is_some_and(|call| call.status.is_final());
+        if let (true, Selector::View { cvid, .. }) = (over, &job.request.selector) {
+            let view = view_lock(&job.connection, &job.request.module, &cvid.to_string());
+            self.unlock(&view, &Holder::job(&job.id)).await;
+        }
     }
 
     /// Time is up: tells the receiver what is known so far. It is a courtesy, tried once; the job stays as it is.
-    async fn report_unfinished(&self, job: &Job, turn: Turn) -> Result<(), DriveError> {
-        let status = job.status();
-        tracing::warn!(status = status.as_str(), "time is up before the job's end");
-        let Some(callback) = job.callback.as_ref().filter(|_| !status.is_final()) else {
-            return Ok(());
+    async fn report_unfinished(&self, job: &Job, turn: Turn) {
+        let Some(callback) = job.callback.as_ref().filter(|_| !job.status().is_final()) else {
+            return;
         };
+        tracing::warn!(job.id = %job.id, status = job.status().as_str(), "time is up before the job's end");
         let now = self.clock.now();
         let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
         let notification = Notification::of(job, callback.url.clone(), now);
         match tokio::time::timeout(left, self.callbacks.send(&notification, now)).await {
             Ok(Delivery::Delivered) => {}
             Ok(Delivery::Failed { why, .. } | Delivery::Undeliverable(why)) => {
-                tracing::warn!("the callback about the unfinished job failed: {why}");
+                tracing::warn!(job.id = %job.id, "the callback about the unfinished job failed: {why}");
             }
-            Err(_) => tracing::warn!("the callback about the unfinished job took too long"),
+            Err(_) => {
+                tracing::warn!(job.id = %job.id, "the callback about the unfinished job took too long")
+            }
         }
-        Ok(())
     }
 }
 
-/// What a failed call means for a job. A denial is noted in `denied` as well: it ends the calls that were not sent.
-fn event_of(failed: Failed, denied: &mut Option<Refusal>) -> Event {
-    match failed {
-        Failed::Later(why, wait) => Event::Postponed { why, wait },
-        Failed::Refused(refusal) => Event::Refused(refusal),
-        Failed::Denied(refusal) => {
-            denied.get_or_insert_with(|| refusal.clone());
-            Event::Refused(refusal)
+/// One thing to be done outside.
+enum Effect {
+    Send {
+        parcel: Parcel,
+        holder: Option<Holder>,
+    },
+    Look(Look),
+    Call {
+        place: usize,
+        notification: Notification,
+    },
+}
+
+/// The answer to a parcel, as it concerns one of its calls.
+fn sent_event(outcome: &Result<Update, Failed>, job: &Job, part: Part) -> Event {
+    match outcome {
+        Ok(Update::Settled(failures)) => {
+            let own = job
+                .call(part.seq)
+                .map(|state| share(failures, &state.call, job));
+            Event::Settled(own.unwrap_or_default())
         }
+        Ok(Update::Accepted { zoho_job_id }) => Event::Accepted {
+            zoho_job_id: zoho_job_id.clone(),
+        },
+        Err(Failed::Later(why, wait)) => Event::Postponed {
+            why: why.clone(),
+            wait: *wait,
+        },
+        Err(Failed::Refused(refusal) | Failed::Denied(refusal)) => Event::Refused(refusal.clone()),
     }
+}
+
+fn looked_event(outcome: Result<Tracked, Failed>) -> Event {
+    match outcome {
+        Ok(Tracked::Running(counts)) => Event::Progressed {
+            counts: Some(counts),
+            wait: Duration::ZERO,
+        },
+        Ok(Tracked::Ended { counts, completed }) => Event::Ended { counts, completed },
+        Ok(Tracked::Unknown) => Event::Unknown,
+        Err(Failed::Later(_, wait)) => Event::Progressed { counts: None, wait },
+        Err(Failed::Refused(refusal) | Failed::Denied(refusal)) => Event::Untracked(refusal),
+    }
+}
+
+/// A parcel that was not sent.
+fn not_now(code: &str, why: &str) -> Sent<Update> {
+    Sent {
+        attempts: 0,
+        outcome: Err(Failed::Later(
+            Refusal::new(code, why, "it is sent later"),
+            VIEW_BUSY,
+        )),
+    }
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    now.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }

@@ -114,8 +114,27 @@ pub struct CallbackState {
     pub status: CallbackStatus,
     /// How often it was sent.
     pub attempts: u32,
+    /// Not before this moment is it to be sent again.
+    #[serde(default)]
+    pub due_at: Option<Timestamp>,
     /// The last thing that went wrong with it.
     pub error: Option<String>,
+}
+
+/// What became of one try at a callback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notified {
+    /// The receiver took it.
+    Delivered,
+    /// It did not, and is to be tried again after the wait.
+    Again {
+        /// What happened.
+        why: String,
+        /// The wait.
+        wait: Duration,
+    },
+    /// It did not, and never will.
+    GivenUp(String),
 }
 
 /// What happened to a call, as [`Job::apply`] takes it.
@@ -240,6 +259,7 @@ impl Job {
             url,
             status: CallbackStatus::Pending,
             attempts: 0,
+            due_at: None,
             error: None,
         };
         Self {
@@ -277,7 +297,12 @@ impl Job {
             .map(|call| call.call.group)
         else {
             return match &self.callback {
-                Some(callback) if callback.status == CallbackStatus::Pending => Next::Notify,
+                Some(callback) if callback.status == CallbackStatus::Pending => {
+                    match callback.due_at {
+                        Some(at) if at > now => Next::Wait(at),
+                        Some(_) | None => Next::Notify,
+                    }
+                }
                 Some(_) | None => Next::Nothing,
             };
         };
@@ -397,6 +422,28 @@ impl Job {
             self.finished_at = Some(now);
         }
         Ok(())
+    }
+
+    /// Takes in what became of a try at the callback.
+    pub fn notified(&mut self, notified: Notified, now: Timestamp) {
+        let Some(callback) = &mut self.callback else {
+            return;
+        };
+        callback.attempts += 1;
+        (callback.status, callback.due_at, callback.error) = match notified {
+            Notified::Delivered => (CallbackStatus::Delivered, None, None),
+            Notified::Again { why, wait } => {
+                (CallbackStatus::Pending, Some(later(now, wait)), Some(why))
+            }
+            Notified::GivenUp(why) => (CallbackStatus::Undeliverable, None, Some(why)),
+        };
+    }
+
+    /// Lets the job wait for company: nothing of it is sent before `at`.
+    pub fn not_before(&mut self, at: Timestamp) {
+        for call in &mut self.calls {
+            call.due_at = Some(at);
+        }
     }
 
     /// Ends every call that is not yet sent: no call of this job can succeed now, for this one reason.

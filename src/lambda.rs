@@ -16,10 +16,9 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use tower::ServiceExt;
 
-use crate::api::{Deadline, jobs_json, log, router};
+use crate::api::{Deadline, accepted_json, log, router};
 use crate::app::rejection::Rejection;
-use crate::app::{App, Arrival};
-use crate::job::Job;
+use crate::app::{Accepted, App, Arrival};
 
 /// Why an invocation failed. The runtime shows it as `errorType` and `errorMessage`.
 #[derive(Debug, thiserror::Error)]
@@ -206,9 +205,9 @@ pub async fn invoke(
     }
 }
 
-fn answer(jobs: Result<Vec<Job>, Rejection>) -> Result<Box<RawValue>, InvokeError> {
-    match jobs {
-        Ok(jobs) => Ok(to_raw_value(&jobs_json(&jobs))?),
+fn answer(accepted: Result<Accepted, Rejection>) -> Result<Box<RawValue>, InvokeError> {
+    match accepted {
+        Ok(accepted) => Ok(to_raw_value(&accepted_json(&accepted))?),
         Err(rejection) => {
             log(&rejection);
             Err(InvokeError::Rejected(rejection))

@@ -8,6 +8,7 @@ use masshook::app::{App, Edges};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::SystemClock;
 use masshook::config::{Config, Programs};
+use masshook::engine::Manner;
 use masshook::job::sqlite::SqliteStore;
 use masshook::{lambda, telemetry};
 
@@ -27,6 +28,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             clock: Arc::new(SystemClock),
             store: Arc::new(SqliteStore::in_memory()),
             secrets_manager: Arc::new(SecretsManager::new()),
+            manner: Manner::Inline,
             runtime_api: runtime_api(),
         },
     ));

@@ -25,6 +25,7 @@ use crate::api::router;
 use crate::app::{App, Edges};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Programs};
+use crate::engine::Manner;
 use crate::http::{Cap, Http, HttpSettings};
 use crate::inbound::scheme::Scheme;
 use crate::inbound::verify::{Outgoing, sign};
@@ -114,6 +115,7 @@ impl Demo {
                 clock: Arc::new(SystemClock),
                 store: Arc::new(SqliteStore::in_memory()),
                 secrets_manager: Arc::new(DemoSecrets(secrets)),
+                manner: Manner::Inline,
                 runtime_api: None,
             },
         );

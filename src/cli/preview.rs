@@ -15,6 +15,7 @@ use crate::app::rejection::Rejection;
 use crate::app::{App, Arrival, Edges, Mapped};
 use crate::clock::SystemClock;
 use crate::config::{Config, Verify};
+use crate::engine::Manner;
 use crate::job::sqlite::SqliteStore;
 use crate::lambda::{self, Trigger};
 use crate::plan::{Limits, Plan};
@@ -80,6 +81,7 @@ pub(super) async fn run(
             clock: Arc::new(SystemClock),
             store: Arc::new(SqliteStore::in_memory()),
             secrets_manager: Arc::new(Offline),
+            manner: Manner::Inline,
             runtime_api: None,
         },
     );

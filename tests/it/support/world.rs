@@ -13,6 +13,7 @@ use masshook::api::{Deadline, router};
 use masshook::app::{App, Edges};
 use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
+use masshook::engine::Manner;
 use masshook::inbound::scheme::Scheme;
 use masshook::inbound::verify::{Outgoing, sign};
 use masshook::job::sqlite::SqliteStore;
@@ -148,6 +149,7 @@ routes:
                 clock: Arc::new(clock.clone()),
                 store: Arc::new(SqliteStore::in_memory()),
                 secrets_manager: Arc::new(Vault(secrets)),
+                manner: Manner::Inline,
                 runtime_api: None,
             },
         );
