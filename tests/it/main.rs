@@ -5,5 +5,7 @@ mod door;
 mod harness;
 mod journey;
 mod secrets;
+mod store;
 mod support;
+mod wakeups;
 mod zoho;
