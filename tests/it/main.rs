@@ -6,6 +6,8 @@ mod harness;
 mod journey;
 mod lambda;
 mod secrets;
+mod store;
 mod support;
 mod tidy;
+mod wakeups;
 mod zoho;

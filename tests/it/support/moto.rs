@@ -5,6 +5,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
+};
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
 
 use super::guard::Guarded;
@@ -12,6 +16,23 @@ use super::tools::{manifest, tools};
 
 /// The region all tests use.
 pub(crate) const REGION: &str = "eu-west-1";
+
+/// What the index of lists repeats of each item.
+const LISTED: [&str; 13] = [
+    "at",
+    "body_bytes",
+    "callback",
+    "code",
+    "connection",
+    "created_at",
+    "ends",
+    "finished_at",
+    "module",
+    "parked",
+    "reason",
+    "route",
+    "status",
+];
 
 /// A running moto; it ends with this value, or with the test program.
 #[derive(Debug)]
@@ -69,6 +90,63 @@ impl Moto {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .to_vec()
+    }
+
+    /// Makes a table as the stack has it.
+    pub(crate) async fn create_table(&self, name: &str) {
+        let key = |attribute: &str, kind| {
+            let key = KeySchemaElement::builder()
+                .attribute_name(attribute)
+                .key_type(kind);
+            key.build().expect("a key")
+        };
+        let attribute = |name: &str, kind| {
+            let attribute = AttributeDefinition::builder()
+                .attribute_name(name)
+                .attribute_type(kind);
+            attribute.build().expect("an attribute")
+        };
+        let index = |name: &str, hash: &str, range: &str, projection| {
+            let index = GlobalSecondaryIndex::builder()
+                .index_name(name)
+                .key_schema(key(hash, KeyType::Hash))
+                .key_schema(key(range, KeyType::Range))
+                .projection(projection);
+            index.build().expect("an index")
+        };
+        let keys_only = Projection::builder()
+            .projection_type(ProjectionType::KeysOnly)
+            .build();
+        let listed = Projection::builder()
+            .projection_type(ProjectionType::Include)
+            .set_non_key_attributes(Some(LISTED.map(str::to_owned).to_vec()))
+            .build();
+        let created = aws_sdk_dynamodb::Client::new(&self.sdk_config())
+            .create_table()
+            .table_name(name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .key_schema(key("pk", KeyType::Hash))
+            .key_schema(key("sk", KeyType::Range))
+            .attribute_definitions(attribute("pk", ScalarAttributeType::S))
+            .attribute_definitions(attribute("sk", ScalarAttributeType::S))
+            .attribute_definitions(attribute("due_shard", ScalarAttributeType::S))
+            .attribute_definitions(attribute("due", ScalarAttributeType::N))
+            .attribute_definitions(attribute("list_shard", ScalarAttributeType::S))
+            .attribute_definitions(attribute("listed", ScalarAttributeType::S))
+            .global_secondary_indexes(index("due", "due_shard", "due", keys_only))
+            .global_secondary_indexes(index("listed", "list_shard", "listed", listed))
+            .send()
+            .await;
+        created.unwrap_or_else(|error| panic!("moto refused the table {name}: {error:?}"));
+    }
+
+    /// Makes a queue; answers with its URL.
+    pub(crate) async fn create_queue(&self, name: &str) -> String {
+        let client = aws_sdk_sqs::Client::new(&self.sdk_config());
+        let created = client.create_queue().queue_name(name).send().await;
+        let created =
+            created.unwrap_or_else(|error| panic!("moto refused the queue {name}: {error:?}"));
+        created.queue_url.expect("a new queue has a URL")
     }
 
     /// Makes a secret with a text value; answers with its ARN.

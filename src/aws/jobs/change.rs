@@ -1,0 +1,93 @@
+//! A conditional write, put together piece by piece. Every attribute is named by a placeholder, because half of the good
+//! names are reserved words of DynamoDB.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// Attributes to set and to remove, and the condition.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    sets: Vec<String>,
+    removes: Vec<String>,
+    condition: String,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Change {
+    /// A change under a condition. In its text `#name` is the attribute of that name, listed in `names`, and `:name` a
+    /// value that [`Change::value`] gives.
+    pub(super) fn when(condition: &str, names: &[&str]) -> Self {
+        let mut change = Self {
+            condition: condition.to_owned(),
+            ..Self::default()
+        };
+        for name in names {
+            change.name(name);
+        }
+        change
+    }
+
+    /// A value of the condition.
+    pub(super) fn value(mut self, name: &str, value: AttributeValue) -> Self {
+        self.values.insert(format!(":{name}"), value);
+        self
+    }
+
+    /// Sets an attribute.
+    pub(super) fn set(mut self, name: &str, value: AttributeValue) -> Self {
+        self.name(name);
+        self.sets.push(format!("#{name} = :set_{name}"));
+        self.values.insert(format!(":set_{name}"), value);
+        self
+    }
+
+    /// Sets an attribute, or removes it.
+    pub(super) fn put(self, name: &str, value: Option<AttributeValue>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self.remove(name),
+        }
+    }
+
+    /// Removes an attribute.
+    pub(super) fn remove(mut self, name: &str) -> Self {
+        self.name(name);
+        self.removes.push(format!("#{name}"));
+        self
+    }
+
+    /// Adds one to a number.
+    pub(super) fn raise(mut self, name: &str) -> Self {
+        self.name(name);
+        self.sets.push(format!("#{name} = #{name} + :one"));
+        let one = AttributeValue::N("1".to_owned());
+        self.values.insert(":one".to_owned(), one);
+        self
+    }
+
+    /// The update expression.
+    pub(super) fn expression(&self) -> String {
+        let part = |verb: &str, parts: &[String]| {
+            (!parts.is_empty()).then(|| format!("{verb} {}", parts.join(", ")))
+        };
+        let parts = [part("SET", &self.sets), part("REMOVE", &self.removes)];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Condition, names and values.
+    pub(super) fn into_rest(
+        self,
+    ) -> (
+        String,
+        HashMap<String, String>,
+        HashMap<String, AttributeValue>,
+    ) {
+        (self.condition, self.names, self.values)
+    }
+
+    fn name(&mut self, name: &str) {
+        self.names.insert(format!("#{name}"), name.to_owned());
+    }
+}

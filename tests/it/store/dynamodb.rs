@@ -1,0 +1,1 @@
+//! What only DynamoDB has to promise.

@@ -1,0 +1,546 @@
+//! What every store promises about jobs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use masshook::job::store::{Added, Claim, Filter, StoreError};
+use masshook::job::{CallbackStatus, Event, Failure, Job, JobId, JobStatus};
+use masshook::update::{RecordId, Selector};
+use serde_json::json;
+
+use super::bench::{Bench, RETENTION};
+
+/// Drives a job's only call to its end.
+fn finish(job: &mut Job, bench: &Bench) {
+    job.sent(1, 1);
+    job.apply(1, Event::Settled(Vec::new()), bench.now())
+        .expect("allowed");
+}
+
+pub(super) async fn a_job_is_added_once_and_read_as_it_was(bench: &Bench) {
+    let mut job = bench.job("d");
+    assert_eq!(bench.store.get(&job.id).await.expect("read"), None);
+    assert_eq!(bench.store.add(&job).await.expect("added"), Added::New);
+    let stored = job.clone();
+    job.connection = "other".to_owned();
+    assert_eq!(bench.store.add(&job).await.expect("added"), Added::Existing);
+    assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(stored));
+}
+
+pub(super) async fn one_driver_at_a_time(bench: &Bench) {
+    let job = bench.added("d").await;
+    let until = bench.within(60);
+    let (mut ours, mut lease) = bench.claim(&job.id).await;
+    assert_eq!(ours, job);
+    assert_eq!(lease.until, until);
+    let second = bench
+        .store
+        .claim(&job.id, bench.now(), bench.within(90))
+        .await;
+    assert!(
+        matches!(second, Ok(Claim::Busy { until: held }) if held == until),
+        "{second:?}"
+    );
+
+    ours.sent(1, 2);
+    bench
+        .store
+        .checkpoint(&ours, &mut lease)
+        .await
+        .expect("written");
+    assert_eq!(
+        bench.store.get(&job.id).await.expect("read"),
+        Some(ours.clone())
+    );
+    let second = bench
+        .store
+        .claim(&job.id, bench.now(), bench.within(90))
+        .await;
+    assert!(matches!(second, Ok(Claim::Busy { .. })), "{second:?}");
+
+    ours.sent(1, 1);
+    bench
+        .store
+        .checkpoint(&ours, &mut lease)
+        .await
+        .expect("written");
+    bench
+        .store
+        .release(&ours, lease, Some(bench.now()))
+        .await
+        .expect("released");
+    assert_eq!(bench.claim(&job.id).await.0, ours);
+    let absent = JobId::derive("form", "absent", 0);
+    let absent = bench.store.claim(&absent, bench.now(), until).await;
+    assert!(matches!(absent, Ok(Claim::Absent)), "{absent:?}");
+}
+
+pub(super) async fn a_stale_lease_writes_nothing(bench: &Bench) {
+    let job = bench.added("d").await;
+    let (mut stale, mut lost) = bench.claim(&job.id).await;
+    bench.pass(60);
+    let (mut ours, mut lease) = bench.claim(&job.id).await;
+    stale.sent(1, 7);
+    let refused = bench.store.checkpoint(&stale, &mut lost).await;
+    assert!(
+        matches!(&refused, Err(StoreError::LeaseLost(id)) if *id == job.id),
+        "{refused:?}"
+    );
+    ours.sent(1, 1);
+    bench
+        .store
+        .checkpoint(&ours, &mut lease)
+        .await
+        .expect("written");
+    let refused = bench.store.release(&stale, lost, None).await;
+    assert!(
+        matches!(refused, Err(StoreError::LeaseLost(_))),
+        "{refused:?}"
+    );
+    assert_eq!(
+        bench.store.get(&job.id).await.expect("read"),
+        Some(ours.clone())
+    );
+    bench
+        .store
+        .release(&ours, lease.clone(), Some(bench.now()))
+        .await
+        .expect("released");
+    let again = bench.store.release(&ours, lease, None).await;
+    assert!(matches!(again, Err(StoreError::LeaseLost(_))), "{again:?}");
+    assert_eq!(bench.due().await, [job.id]);
+}
+
+pub(super) async fn a_lease_can_be_prolonged(bench: &Bench) {
+    let job = bench.added("d").await;
+    let (ours, mut lease) = bench.claim(&job.id).await;
+    lease.until = bench.within(600);
+    bench
+        .store
+        .checkpoint(&ours, &mut lease)
+        .await
+        .expect("written");
+    bench.pass(599);
+    assert_eq!(bench.due().await, []);
+    let other = bench
+        .store
+        .claim(&job.id, bench.now(), bench.within(60))
+        .await;
+    assert!(matches!(other, Ok(Claim::Busy { .. })), "{other:?}");
+    bench.pass(1);
+    assert_eq!(bench.due().await, [job.id]);
+}
+
+pub(super) async fn of_many_adders_and_drivers_one_wins(bench: &Bench) {
+    let job = Arc::new(bench.job("d"));
+    let (now, until) = (bench.now(), bench.within(60));
+    let mut adders = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let (store, job) = (Arc::clone(&bench.store), Arc::clone(&job));
+        adders.spawn(async move { store.add(&job).await.expect("an answer") == Added::New });
+    }
+    assert_eq!(winners(adders).await, 1);
+    let mut drivers = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let (store, job) = (Arc::clone(&bench.store), Arc::clone(&job));
+        drivers.spawn(async move {
+            match store.claim(&job.id, now, until).await.expect("an answer") {
+                Claim::Ours(..) => true,
+                Claim::Busy { .. } => false,
+                other => panic!("{other:?}"),
+            }
+        });
+    }
+    assert_eq!(winners(drivers).await, 1);
+}
+
+/// How many of the tasks say that they have won.
+pub(super) async fn winners(tasks: tokio::task::JoinSet<bool>) -> usize {
+    let outcomes = tasks.join_all().await;
+    outcomes.into_iter().filter(|won| *won).count()
+}
+
+pub(super) async fn due_jobs_are_those_that_nobody_holds(bench: &Bench) {
+    let mut ids = Vec::new();
+    for number in 0..20 {
+        ids.push(bench.added(&number.to_string()).await.id);
+        bench.pass(1);
+    }
+    assert_eq!(bench.due().await, ids, "the longest due first");
+    let three = bench.store.due(bench.now(), 3).await.expect("an answer");
+    assert_eq!(three, ids[..3]);
+    let early = bench
+        .store
+        .due(bench.now() - Duration::from_secs(20), 100)
+        .await;
+    assert_eq!(early.expect("an answer"), ids[..1]);
+
+    let mut finished = Vec::new();
+    for (place, id) in ids.iter().enumerate() {
+        let (job, lease) = bench.claim(id).await;
+        match place % 3 {
+            0 => {}
+            1 => bench
+                .store
+                .release(&job, lease, Some(bench.within(30)))
+                .await
+                .expect("released"),
+            _ => {
+                bench
+                    .store
+                    .release(&job, lease, None)
+                    .await
+                    .expect("released");
+                finished.push(id.clone());
+            }
+        }
+    }
+    assert_eq!(bench.due().await, []);
+    bench.pass(30);
+    let later: BTreeSet<JobId> = bench.due().await.into_iter().collect();
+    let expected: BTreeSet<JobId> = ids.iter().skip(1).step_by(3).cloned().collect();
+    assert_eq!(later, expected, "those that were released until then");
+    bench.pass(1_000);
+    let later: BTreeSet<JobId> = bench.due().await.into_iter().collect();
+    assert!(
+        finished.iter().all(|id| !later.contains(id)),
+        "what is finished is never due"
+    );
+}
+
+pub(super) async fn a_lost_driver_makes_its_job_due(bench: &Bench) {
+    let mut job = bench.added("d").await;
+    let (_, lease) = bench.claim(&job.id).await;
+    finish(&mut job, bench);
+    bench
+        .store
+        .release(&job, lease, None)
+        .await
+        .expect("released");
+    bench.pass(1_000);
+    assert_eq!(bench.due().await, []);
+    // Even a finished one: somebody has a reason to drive it.
+    bench.claim(&job.id).await;
+    bench.pass(59);
+    assert_eq!(bench.due().await, []);
+    bench.pass(1);
+    assert_eq!(bench.due().await, [job.id.clone()]);
+    assert!(bench.store.get(&job.id).await.expect("read").is_some());
+}
+
+pub(super) async fn jobs_are_listed_page_by_page(bench: &Bench) {
+    let mut expected = Vec::new();
+    for number in 0..25 {
+        let mut job = bench.added(&number.to_string()).await;
+        if number % 5 == 0 {
+            let (_, lease) = bench.claim(&job.id).await;
+            finish(&mut job, bench);
+            if let Some(callback) = &mut job.callback {
+                callback.status = CallbackStatus::Undeliverable;
+            }
+            bench
+                .store
+                .release(&job, lease, None)
+                .await
+                .expect("released");
+        }
+        expected.insert(0, job);
+        // Several jobs of one moment.
+        bench.pass(number % 2);
+    }
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = bench
+            .store
+            .list(Filter::All, 7, after.as_deref())
+            .await
+            .expect("a page");
+        assert!(page.jobs.len() <= 7);
+        listed.extend(page.jobs);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let moments: Vec<_> = listed.iter().map(|job| job.created_at).collect();
+    assert!(
+        moments.is_sorted_by(|one, next| one >= next),
+        "the latest first"
+    );
+    assert_eq!(listed.len(), 25);
+    let mut by_id: Vec<_> = listed.clone();
+    by_id.sort_by_key(|job| job.id.clone());
+    expected.sort_by_key(|job| job.id.clone());
+    for (summary, job) in by_id.iter().zip(&expected) {
+        assert_eq!(*summary, masshook::job::store::Summary::of(job));
+    }
+
+    let listed = |filter| async move {
+        let page = bench.store.list(filter, 100, None).await.expect("a page");
+        assert_eq!(page.next, None);
+        page.jobs.len()
+    };
+    assert_eq!(listed(Filter::Status(JobStatus::Succeeded)).await, 5);
+    assert_eq!(listed(Filter::Status(JobStatus::Queued)).await, 20);
+    assert_eq!(listed(Filter::Status(JobStatus::Failed)).await, 0);
+    assert_eq!(listed(Filter::Undeliverable).await, 5);
+    assert_eq!(listed(Filter::Parked).await, 0);
+    let first = bench
+        .store
+        .list(Filter::Undeliverable, 2, None)
+        .await
+        .expect("a page");
+    assert_eq!(first.jobs.len(), 2);
+    let rest = bench
+        .store
+        .list(Filter::Undeliverable, 4, first.next.as_deref())
+        .await;
+    assert_eq!(rest.expect("a page").jobs.len(), 3);
+}
+
+pub(super) async fn finished_jobs_are_forgotten_in_time(bench: &Bench) {
+    let mut job = bench.added("d").await;
+    let waiting = bench.added("waiting").await;
+    let (_, lease) = bench.claim(&job.id).await;
+    finish(&mut job, bench);
+    bench
+        .store
+        .release(&job, lease, None)
+        .await
+        .expect("released");
+    bench.pass(RETENTION.as_secs() - 1);
+    assert_eq!(
+        bench.store.get(&job.id).await.expect("read"),
+        Some(job.clone())
+    );
+    assert_eq!(bench.store.add(&job).await.expect("added"), Added::Existing);
+    bench.pass(1);
+    // Nothing has deleted it: the reader judges.
+    assert_eq!(bench.store.get(&job.id).await.expect("read"), None);
+    let claim = bench
+        .store
+        .claim(&job.id, bench.now(), bench.within(60))
+        .await;
+    assert!(matches!(claim, Ok(Claim::Absent)), "{claim:?}");
+    let page = bench
+        .store
+        .list(Filter::All, 10, None)
+        .await
+        .expect("a page");
+    assert_eq!(page.jobs.len(), 1);
+    assert_eq!(bench.due().await, [waiting.id.clone()]);
+    assert!(bench.store.get(&waiting.id).await.expect("read").is_some());
+    let anew = bench.job("d");
+    assert_eq!(bench.store.add(&anew).await.expect("added"), Added::New);
+    assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(anew));
+}
+
+pub(super) async fn a_parked_job_waits_for_a_person(bench: &Bench) {
+    let job = bench.added("d").await;
+    let (_, mut lease) = bench.claim(&job.id).await;
+    bench
+        .store
+        .park(&job.id, "a strange thing")
+        .await
+        .expect("parked");
+    let refused = bench.store.checkpoint(&job, &mut lease).await;
+    assert!(
+        matches!(refused, Err(StoreError::LeaseLost(_))),
+        "{refused:?}"
+    );
+    bench.pass(100_000);
+    assert_eq!(bench.due().await, []);
+    let claim = bench
+        .store
+        .claim(&job.id, bench.now(), bench.within(60))
+        .await;
+    assert!(
+        matches!(&claim, Ok(Claim::Parked { reason }) if reason == "a strange thing"),
+        "{claim:?}"
+    );
+    let page = bench
+        .store
+        .list(Filter::Parked, 10, None)
+        .await
+        .expect("a page");
+    assert_eq!(page.jobs[0].parked.as_deref(), Some("a strange thing"));
+    assert_eq!(
+        bench.store.get(&job.id).await.expect("read"),
+        Some(job.clone())
+    );
+
+    assert!(
+        bench
+            .store
+            .unpark(&job.id, bench.now())
+            .await
+            .expect("unparked")
+    );
+    assert!(
+        !bench
+            .store
+            .unpark(&job.id, bench.now())
+            .await
+            .expect("an answer")
+    );
+    assert_eq!(bench.due().await, [job.id.clone()]);
+    bench.claim(&job.id).await;
+    let absent = JobId::derive("form", "absent", 0);
+    bench
+        .store
+        .park(&absent, "not there")
+        .await
+        .expect("nothing");
+    assert_eq!(bench.store.get(&absent).await.expect("read"), None);
+}
+
+pub(super) async fn a_job_of_fifty_thousand_records_comes_back_whole(bench: &Bench) {
+    let mut random = fastrand::Rng::with_seed(7);
+    let ids: BTreeSet<u64> = (0..50_000)
+        .map(|_| 554_023_000_000_000_000 + random.u64(0..1_000_000_000_000))
+        .collect();
+    let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+    let fields = json!({"Score": 1, "Lead_Source": "Web", "Industry": "Steel"});
+    let mut job = bench.job_of(
+        "large",
+        &json!({"module": "Leads", "fields": fields, "ids": ids}),
+    );
+    assert_eq!(job.calls.len(), ids.len().div_ceil(500) * 3);
+    assert_eq!(bench.store.add(&job).await.expect("added"), Added::New);
+    assert_eq!(bench.store.add(&job).await.expect("added"), Added::Existing);
+    assert_eq!(
+        bench.store.get(&job.id).await.expect("read").as_ref(),
+        Some(&job)
+    );
+
+    let (_, mut lease) = bench.claim(&job.id).await;
+    job.sent(1, 1);
+    job.apply(1, Event::Settled(Vec::new()), bench.now())
+        .expect("allowed");
+    bench
+        .store
+        .checkpoint(&job, &mut lease)
+        .await
+        .expect("written");
+    // At worst every record is refused, and each is noted.
+    let Selector::Ids(ids) = &job.request.selector else {
+        panic!("ids");
+    };
+    let failure = |id: &RecordId| Failure {
+        id: *id,
+        code: "INVALID_DATA".to_owned(),
+        message: format!("the id {id} given seems to be invalid"),
+    };
+    let failures: Vec<Failure> = ids.iter().skip(500).map(failure).collect();
+    for (place, chunk) in failures.chunks(500).enumerate() {
+        let seq = place + 2;
+        job.sent(seq, 1);
+        job.apply(seq, Event::Settled(chunk.to_vec()), bench.now())
+            .expect("allowed");
+    }
+    bench
+        .store
+        .checkpoint(&job, &mut lease)
+        .await
+        .expect("written");
+    assert_eq!(
+        bench.store.get(&job.id).await.expect("read").as_ref(),
+        Some(&job)
+    );
+    job.sent(150, 1);
+    bench
+        .store
+        .release(&job, lease, Some(bench.now()))
+        .await
+        .expect("released");
+    let (stored, mut lease) = bench.claim(&job.id).await;
+    assert_eq!(stored, job);
+    job.sent(150, 1);
+    bench
+        .store
+        .checkpoint(&job, &mut lease)
+        .await
+        .expect("written");
+    bench
+        .store
+        .release(&job, lease, None)
+        .await
+        .expect("released");
+    assert_eq!(
+        bench.store.get(&job.id).await.expect("read").as_ref(),
+        Some(&job)
+    );
+}
+
+pub(super) async fn a_request_that_changes_is_kept(bench: &Bench) {
+    let job = bench.added("d").await;
+    let (mut ours, mut lease) = bench.claim(&job.id).await;
+    let ids = (1..=40_000_u64).map(|id| id.to_string().parse().expect("an id"));
+    ours.request.selector = Selector::Ids(ids.collect());
+    bench
+        .store
+        .checkpoint(&ours, &mut lease)
+        .await
+        .expect("written");
+    assert_eq!(
+        bench.store.get(&job.id).await.expect("read").as_ref(),
+        Some(&ours)
+    );
+    ours.request.selector = job.request.selector.clone();
+    bench
+        .store
+        .checkpoint(&ours, &mut lease)
+        .await
+        .expect("written");
+    bench
+        .store
+        .release(&ours, lease, None)
+        .await
+        .expect("released");
+    assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(ours));
+}
+
+pub(super) async fn what_cannot_be_read_is_parked(bench: &Bench) {
+    let documents = [
+        (
+            "future",
+            r#"{"v":99,"data":{"anything":1}}"#,
+            "its version is 99",
+        ),
+        ("torn", r#"{"v":1,"data":{"id"#, "not JSON"),
+        ("poor", r#"{"v":1,"data":{"id":"x"}}"#, "missing field"),
+        ("empty", "", "not JSON"),
+    ];
+    for (name, document, expected) in documents {
+        let job = bench.added(name).await;
+        bench.spoil(&job.id, document).await;
+        let read = bench.store.get(&job.id).await;
+        assert!(
+            matches!(&read, Err(StoreError::Unreadable { id, why }) if *id == job.id && why.contains(expected)),
+            "{read:?}"
+        );
+        let claim = bench
+            .store
+            .claim(&job.id, bench.now(), bench.within(60))
+            .await;
+        let Err(error @ StoreError::Unreadable { .. }) = claim else {
+            panic!("{claim:?}");
+        };
+        assert_eq!(bench.due().await, [], "nobody tries again at once");
+        bench
+            .store
+            .park(&job.id, &error.to_string())
+            .await
+            .expect("parked");
+        assert_eq!(bench.store.add(&job).await.expect("added"), Added::Existing);
+    }
+    bench.pass(100_000);
+    assert_eq!(bench.due().await, []);
+    let page = bench
+        .store
+        .list(Filter::Parked, 10, None)
+        .await
+        .expect("a page");
+    assert_eq!(page.jobs.len(), documents.len());
+}

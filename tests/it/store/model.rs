@@ -1,0 +1,1 @@
+//! The same operations, in any order, on SQLite and on a model.

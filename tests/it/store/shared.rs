@@ -1,0 +1,240 @@
+//! What every store promises about locks, tokens and kept deliveries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use masshook::job::JobId;
+use masshook::job::delivery::{DeliverySummary, KeptDelivery};
+use masshook::job::store::{Holder, SharedToken, StoreError};
+use secrecy::ExposeSecret;
+
+use super::bench::{Bench, RETENTION};
+
+pub(super) async fn a_lock_has_one_holder(bench: &Bench) {
+    let (one, other) = (Holder::unique(), Holder::job(&JobId::derive("r", "d", 0)));
+    let lock = |holder, seconds| {
+        bench.store.lock(
+            "default/Leads/7",
+            holder,
+            bench.now(),
+            bench.within(seconds),
+        )
+    };
+    let won = lock(&one, 60).await.expect("an answer").expect("free");
+    assert_eq!((won.holder, won.until), (one.clone(), bench.within(60)));
+    assert_eq!(lock(&other, 60).await.expect("an answer"), None);
+    let elsewhere = bench
+        .store
+        .lock("default/Leads/8", &other, bench.now(), bench.within(1));
+    assert!(elsewhere.await.expect("an answer").is_some());
+    bench.pass(50);
+    assert!(
+        lock(&one, 60).await.expect("an answer").is_some(),
+        "prolonged"
+    );
+    bench.pass(50);
+    assert_eq!(lock(&other, 60).await.expect("an answer"), None);
+    bench
+        .store
+        .unlock("default/Leads/7", &other)
+        .await
+        .expect("nothing happens");
+    assert_eq!(lock(&other, 60).await.expect("an answer"), None);
+    bench
+        .store
+        .unlock("default/Leads/7", &one)
+        .await
+        .expect("given back");
+    assert!(lock(&other, 60).await.expect("an answer").is_some());
+    bench.pass(60);
+    assert!(
+        lock(&one, 60).await.expect("an answer").is_some(),
+        "expired"
+    );
+    bench
+        .store
+        .unlock("nothing", &one)
+        .await
+        .expect("nothing happens");
+}
+
+pub(super) async fn of_many_holders_one_wins(bench: &Bench) {
+    let (now, until) = (bench.now(), bench.within(60));
+    for round in 0..3 {
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..32 {
+            let store = Arc::clone(&bench.store);
+            let name = format!("round {round}");
+            tasks.spawn(async move {
+                let lock = store.lock(&name, &Holder::unique(), now, until).await;
+                lock.expect("an answer").is_some()
+            });
+        }
+        assert_eq!(super::jobs::winners(tasks).await, 1);
+    }
+}
+
+pub(super) async fn a_token_is_shared_under_its_lock(bench: &Bench) {
+    assert!(bench.store.token("default").await.expect("read").is_none());
+    let lock = |holder| async move {
+        let lock = bench
+            .store
+            .lock("token/default", &holder, bench.now(), bench.within(30))
+            .await;
+        lock.expect("an answer").expect("free")
+    };
+    let first = lock(Holder::unique()).await;
+    let token = SharedToken {
+        value: Some("top-secret".to_owned().into()),
+        expires_at: bench.within(3600),
+        throttled_until: None,
+    };
+    bench
+        .store
+        .put_token("default", &token, &first)
+        .await
+        .expect("shared");
+    let read = bench
+        .store
+        .token("default")
+        .await
+        .expect("read")
+        .expect("a token");
+    assert_eq!(
+        read.value.as_ref().map(ExposeSecret::expose_secret),
+        Some("top-secret")
+    );
+    assert_eq!(
+        (read.expires_at, read.throttled_until),
+        (token.expires_at, None)
+    );
+    let shown = format!("{read:?} {:?}", bench.store);
+    assert!(!shown.contains("top-secret"), "{shown}");
+
+    bench.pass(30);
+    let second = lock(Holder::unique()).await;
+    let throttled = SharedToken {
+        value: None,
+        expires_at: bench.now(),
+        throttled_until: Some(bench.within(600)),
+    };
+    let refused = bench.store.put_token("default", &throttled, &first).await;
+    assert!(
+        matches!(&refused, Err(StoreError::LockLost(name)) if name == "token/default"),
+        "{refused:?}"
+    );
+    let read = bench
+        .store
+        .token("default")
+        .await
+        .expect("read")
+        .expect("a token");
+    assert!(read.value.is_some(), "the old lock wrote nothing");
+    bench
+        .store
+        .put_token("default", &throttled, &second)
+        .await
+        .expect("shared");
+    let read = bench
+        .store
+        .token("default")
+        .await
+        .expect("read")
+        .expect("a mark");
+    assert!(read.value.is_none());
+    assert_eq!(read.throttled_until, throttled.throttled_until);
+    bench
+        .store
+        .unlock("token/default", &second.holder)
+        .await
+        .expect("given back");
+    let refused = bench.store.put_token("default", &token, &second).await;
+    assert!(
+        matches!(refused, Err(StoreError::LockLost(_))),
+        "{refused:?}"
+    );
+}
+
+fn delivery(bench: &Bench, id: &str, body: Vec<u8>) -> KeptDelivery {
+    let mut headers = HeaderMap::new();
+    headers.append("x-twice", HeaderValue::from_static("one"));
+    headers.append("x-twice", HeaderValue::from_static("two"));
+    headers.insert(
+        "x-bytes",
+        HeaderValue::from_bytes(b"\xff\xe9 caf\xc3\xa9").expect("a value"),
+    );
+    headers.insert("x-signature", HeaderValue::from_static("top-secret"));
+    KeptDelivery {
+        id: id.to_owned(),
+        route: "form".to_owned(),
+        at: bench.now(),
+        code: "UNMAPPABLE".to_owned(),
+        reason: "`module` is missing".to_owned(),
+        headers,
+        query: BTreeMap::from([("q".to_owned(), "é&=".to_owned())]),
+        body: Bytes::from(body),
+    }
+}
+
+pub(super) async fn a_delivery_is_kept_byte_for_byte(bench: &Bench) {
+    let mut random = fastrand::Rng::with_seed(7);
+    for size in [0, 9, 1_000_000] {
+        let body: Vec<u8> = (0..size).map(|_| random.u8(..)).collect();
+        let kept = delivery(bench, &format!("of {size}"), body);
+        bench.store.keep(&kept).await.expect("kept");
+        let read = bench.store.delivery(&kept.id).await.expect("read");
+        assert!(read.as_ref() == Some(&kept), "{read:?}");
+        assert!(!format!("{read:?}").contains("top-secret"));
+    }
+    assert!(
+        bench
+            .store
+            .delivery("absent")
+            .await
+            .expect("read")
+            .is_none()
+    );
+}
+
+pub(super) async fn deliveries_are_listed_and_forgotten(bench: &Bench) {
+    let mut expected = Vec::new();
+    for number in 0..12_u8 {
+        let kept = delivery(bench, &number.to_string(), vec![number; 3]);
+        bench.store.keep(&kept).await.expect("kept");
+        expected.insert(0, DeliverySummary::of(&kept));
+        bench.clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(bench.store.deliveries(100).await.expect("a list"), expected);
+    assert_eq!(
+        bench.store.deliveries(5).await.expect("a list"),
+        expected[..5]
+    );
+
+    // The same delivery fails again, for another reason.
+    let large = KeptDelivery {
+        code: "DRIVE".to_owned(),
+        ..delivery(bench, "11", vec![7; 500_000])
+    };
+    bench.store.keep(&large).await.expect("kept");
+    let small = KeptDelivery {
+        code: "AGAIN".to_owned(),
+        ..delivery(bench, "11", vec![7; 5])
+    };
+    bench.store.keep(&small).await.expect("kept");
+    assert!(bench.store.delivery("11").await.expect("read") == Some(small));
+    assert_eq!(bench.store.deliveries(100).await.expect("a list").len(), 12);
+
+    assert!(bench.store.forget("11").await.expect("forgotten"));
+    assert!(!bench.store.forget("11").await.expect("an answer"));
+    assert!(bench.store.delivery("11").await.expect("read").is_none());
+    assert_eq!(
+        bench.store.deliveries(100).await.expect("a list"),
+        expected[1..]
+    );
+    bench.pass(RETENTION.as_secs());
+    assert_eq!(bench.store.deliveries(100).await.expect("a list"), []);
+    assert!(bench.store.delivery("3").await.expect("read").is_none());
+}
