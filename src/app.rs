@@ -2,7 +2,7 @@
 
 pub mod rejection;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,8 @@ use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
 use crate::inbound::body::{self, Body};
 use crate::inbound::verify::{self, Unverified};
-use crate::job::store::{Added, JobStore};
+use crate::job::delivery::KeptDelivery;
+use crate::job::store::{Added, JobStore, StoreError};
 use crate::job::{Job, JobId};
 use crate::mapping::{self, Document, Input, Program};
 use crate::plan::{Limits, Plan};
@@ -35,6 +36,9 @@ use crate::zoho::Client;
 
 /// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
 const MARGIN: Duration = Duration::from_secs(3);
+
+/// Jobs that one turn takes on: enough for a thousand deliveries of one window to share their calls.
+const TURN_JOBS: usize = 1_000;
 
 /// The time of an invocation that does not say how long it may take.
 const DEFAULT_TIME: Duration = Duration::from_secs(300);
@@ -173,9 +177,46 @@ impl App {
         arrival: Arrival,
         deadline: Option<Timestamp>,
     ) -> Result<Accepted, Rejection> {
+        self.route(&arrival.route)?;
+        match self.map(&arrival).await {
+            Ok(mapped) => self.accept_mapped(&arrival, mapped, deadline).await,
+            Err(rejection) => {
+                self.keep(&arrival, &rejection).await?;
+                Err(rejection)
+            }
+        }
+    }
+
+    /// Takes a delivery again that ended nowhere before. It was verified when it came.
+    ///
+    /// # Errors
+    /// [`Rejection`]; it is still kept then.
+    pub async fn replay(&self, kept: &KeptDelivery) -> Result<Accepted, Rejection> {
+        let arrival = Arrival {
+            route: kept.route.clone(),
+            headers: kept.headers.clone(),
+            query: kept.query.clone(),
+            body: kept.body.clone(),
+        };
+        let mapped = self.map_unverified(&arrival).await?;
+        let accepted = self.accept_mapped(&arrival, mapped, None).await?;
+        self.engine
+            .store()
+            .forget(&kept.id)
+            .await
+            .map_err(Rejection::Store)?;
+        Ok(accepted)
+    }
+
+    async fn accept_mapped(
+        &self,
+        arrival: &Arrival,
+        mapped: Mapped,
+        deadline: Option<Timestamp>,
+    ) -> Result<Accepted, Rejection> {
         let (_, route) = self.route(&arrival.route)?;
-        let mapped = self.map(&arrival).await?;
         let now = self.clock.now();
+        let window = route.batch_window.unwrap_or(self.config.batch_window);
         let mut jobs = Vec::with_capacity(mapped.updates.len());
         for (index, update) in mapped.updates.into_iter().enumerate() {
             let id = JobId::derive(&arrival.route, &mapped.delivery_id, index + 1);
@@ -183,20 +224,91 @@ impl App {
                 .callback_url
                 .clone()
                 .or_else(|| route.callback_url.clone());
-            let connection = route.connection.clone();
-            jobs.push(Job::new(
-                id,
-                Some(arrival.route.clone()),
-                connection,
-                update,
-                callback_url,
-                now,
-            ));
+            let (name, connection) = (arrival.route.clone(), route.connection.clone());
+            let mut job = Job::new(id, Some(name), connection, update, callback_url, now);
+            if let Manner::Durable(_) = self.engine.manner() {
+                job.not_before(end_of_window(now, window));
+            }
+            jobs.push(job);
         }
         if jobs.is_empty() {
             tracing::info!(route = arrival.route, "delivery ignored by its route");
         }
         self.accept(jobs, deadline).await
+    }
+
+    /// Keeps a genuine delivery that ended nowhere, so that it can be replayed once the cause is mended. Inline there is
+    /// nowhere to keep it.
+    async fn keep(&self, arrival: &Arrival, rejection: &Rejection) -> Result<(), Rejection> {
+        let Manner::Durable(_) = self.engine.manner() else {
+            return Ok(());
+        };
+        if !rejection.is_about_mapping() {
+            return Ok(());
+        }
+        let errors = rejection.errors();
+        let reason = match errors.is_empty() {
+            true => rejection.to_string(),
+            false => format!("{rejection}: {}", Value::Array(errors)),
+        };
+        let kept = KeptDelivery {
+            id: format!("dlv_{}", &fingerprint(arrival)[..32]),
+            route: arrival.route.clone(),
+            at: self.clock.now(),
+            code: rejection.code().to_owned(),
+            reason,
+            headers: arrival.headers.clone(),
+            query: arrival.query.clone(),
+            body: arrival.body.clone(),
+        };
+        self.engine
+            .store()
+            .keep(&kept)
+            .await
+            .map_err(Rejection::Store)
+    }
+
+    /// Drives jobs that were waked, and jobs that are due anyway: together they share calls.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot say what is due; the jobs that were waked are driven all the same.
+    pub async fn turn(
+        &self,
+        waked: &[JobId],
+        deadline: Option<Timestamp>,
+    ) -> Result<Vec<Driven>, StoreError> {
+        let due = self.engine.store().due(self.clock.now(), TURN_JOBS).await;
+        let mut ids = waked.to_vec();
+        let mut failed = None;
+        match due {
+            Ok(due) => ids.extend(due),
+            Err(error) => failed = Some(error),
+        }
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
+        let driven = self.engine.drive(&ids, self.moments(deadline)).await;
+        for Driven { id, outcome } in &driven {
+            if let Err(error) = outcome {
+                tracing::error!(job.id = %id, "{error}");
+            }
+        }
+        failed.map_or(Ok(driven), Err)
+    }
+
+    /// Where jobs are kept.
+    pub fn store(&self) -> &dyn JobStore {
+        self.engine.store()
+    }
+
+    /// Asks for jobs to be driven now.
+    pub async fn wake(&self, jobs: &[JobId]) {
+        if let Manner::Durable(wakeups) = self.engine.manner() {
+            let wakes: Vec<(JobId, Duration)> =
+                jobs.iter().map(|id| (id.clone(), Duration::ZERO)).collect();
+            if let Err(error) = wakeups.wake(&wakes).await {
+                tracing::warn!("{error}; a sweep will find them");
+            }
+        }
     }
 
     /// Takes an update request through the flow from `plan` on. `key` tells it from every other request; with the same
@@ -399,6 +511,7 @@ impl App {
                     .map_err(Rejection::Callback)?;
             }
         }
+        let mut known = Vec::new();
         for job in &jobs {
             let added = self
                 .engine
@@ -407,28 +520,38 @@ impl App {
                 .await
                 .map_err(Rejection::Store)?;
             if added == Added::Existing {
-                self.same_or_reused(job).await?;
+                known.extend(self.same_or_reused(job).await?);
             }
         }
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
         if let Manner::Durable(wakeups) = self.engine.manner() {
             let now = self.clock.now();
-            let wait = |job: &Job| {
-                job.due(now)
-                    .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default())
-            };
-            let wakes: Vec<(JobId, Duration)> = jobs
+            let mut jobs = jobs;
+            for job in &mut jobs {
+                // A redelivery is told how its job is, and wakes nobody.
+                if let Some(stored) = known.iter().find(|stored: &&Job| stored.id == job.id) {
+                    *job = stored.clone();
+                }
+            }
+            let new = jobs
                 .iter()
-                .map(|job| (job.id.clone(), wait(job).unwrap_or_default()))
+                .filter(|job| !known.iter().any(|stored| stored.id == job.id));
+            let delay = |job: &Job| {
+                Some(Duration::try_from(job.due(now)?.duration_since(now)).unwrap_or_default())
+            };
+            let wakes: Vec<(JobId, Duration)> = new
+                .filter_map(|job| Some((job.id.clone(), delay(job)?)))
                 .collect();
-            if let Err(error) = wakeups.wake(&wakes).await {
+            if !wakes.is_empty()
+                && let Err(error) = wakeups.wake(&wakes).await
+            {
                 // The store is the truth: a sweep finds them.
-                tracing::warn!("{error}");
+                tracing::warn!("{error}; a sweep will find them");
             }
             return Ok(Accepted::Queued(jobs));
         }
         let mut driven: BTreeMap<JobId, Job> = BTreeMap::new();
-        for Driven { id, outcome } in self.engine.drive(&ids, self.turn(deadline)).await {
+        for Driven { id, outcome } in self.engine.drive(&ids, self.moments(deadline)).await {
             match outcome {
                 Ok(Some(job)) => driven.insert(id, job),
                 Ok(None) => {
@@ -446,23 +569,25 @@ impl App {
 
     /// A redelivered webhook finds its job and changes nothing; an idempotency key that comes with another request is a
     /// mistake of the caller.
-    async fn same_or_reused(&self, job: &Job) -> Result<(), Rejection> {
+    async fn same_or_reused(&self, job: &Job) -> Result<Option<Job>, Rejection> {
         let stored = self
             .engine
             .store()
             .get(&job.id)
             .await
             .map_err(Rejection::Store)?;
-        let same = stored.is_none_or(|stored| stored.request == job.request);
+        let same = stored
+            .as_ref()
+            .is_none_or(|stored| stored.request == job.request);
         tracing::info!(job.id = %job.id, same, "job is known already");
         if same || job.route.is_some() {
-            Ok(())
+            Ok(stored)
         } else {
             Err(Rejection::KeyReused(job.id.clone()))
         }
     }
 
-    fn turn(&self, deadline: Option<Timestamp>) -> Turn {
+    fn moments(&self, deadline: Option<Timestamp>) -> Turn {
         let now = self.clock.now();
         // `cargo lambda watch` gives deadlines that are no moments of this century.
         let deadline = deadline.filter(|deadline| *deadline > now);
@@ -474,6 +599,19 @@ impl App {
         let end = end.saturating_sub(margin / 6).unwrap_or(now);
         Turn { give_up, end }
     }
+}
+
+/// When the window that `now` lies in ends: windows are counted from the epoch, so that jobs that came within one window
+/// are due at the same moment, whoever took them in.
+fn end_of_window(now: Timestamp, window: Duration) -> Timestamp {
+    let Ok(window) = i64::try_from(window.as_millis()) else {
+        return now;
+    };
+    if window <= 0 {
+        return now;
+    }
+    let end = (now.as_millisecond().div_euclid(window) + 1).saturating_mul(window);
+    Timestamp::from_millisecond(end).unwrap_or(now)
 }
 
 /// Headers as jq sees them: lower-case names, repeated ones joined as HTTP joins them.

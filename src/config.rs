@@ -29,6 +29,10 @@ pub struct Config {
     /// How job statuses are forwarded.
     #[schemars(default)]
     pub callbacks: Callbacks,
+    /// How long jobs of routes without a window of their own may wait for others that make the same change, so that they
+    /// share calls: seconds, or a text such as `2s` or `5m`; at most 300 s. Only where jobs are durable.
+    #[schemars(default, with = "Window")]
+    pub batch_window: Duration,
     /// Bounds on what one delivery may cost.
     #[schemars(default)]
     pub limits: Limits,
@@ -149,6 +153,9 @@ pub struct Route {
     /// The connection of this route's jobs.
     #[schemars(default)]
     pub connection: String,
+    /// How long this route's jobs may wait for others that make the same change.
+    #[schemars(with = "Option<Window>")]
+    pub batch_window: Option<Duration>,
 }
 
 /// How a delivery proves where it comes from.
@@ -163,6 +170,46 @@ pub enum Verify {
         /// Its secrets; several while rotating.
         secrets: Vec<SecretRef>,
     },
+}
+
+/// A duration of at most five minutes, in seconds or as a text.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "it only shapes the JSON Schema")]
+enum Window {
+    Seconds(#[schemars(range(max = 300))] u64),
+    Text(#[schemars(regex(pattern = "^[0-9]+(ms|s|m)$"))] String),
+}
+
+/// The longest batch window.
+const MAX_WINDOW: Duration = Duration::from_secs(300);
+
+fn read_window(node: &Node<'_>, problems: &mut Problems) -> Option<Duration> {
+    let text = match node.value {
+        Value::Number(number) if number.is_u64() => format!("{number}s"),
+        Value::String(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            String::new()
+        }
+    };
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let window = match (number.parse::<u64>(), unit) {
+        (Ok(number), "ms") => Some(Duration::from_millis(number)),
+        (Ok(number), "s") => Some(Duration::from_secs(number)),
+        (Ok(number), "m") => number.checked_mul(60).map(Duration::from_secs),
+        (Ok(_) | Err(_), _) => None,
+    };
+    let window = window.filter(|window| *window <= MAX_WINDOW);
+    if window.is_none() {
+        node.problem(
+            problems,
+            "must be a duration of at most 300 s, such as 2s, 500ms or 5m",
+        );
+    }
+    window
 }
 
 /// One value or a list of them.
@@ -330,6 +377,9 @@ impl Config {
             .map_or(Some(Callbacks::default()), |node| {
                 Callbacks::read(&node, problems)
             });
+        let batch_window = object
+            .optional("batch_window")
+            .map_or(Some(Duration::ZERO), |node| read_window(&node, problems));
         let limits = object
             .optional("limits")
             .map_or(Some(Limits::default()), |node| {
@@ -356,6 +406,7 @@ impl Config {
             connections: connections?,
             api: api?,
             callbacks: callbacks?,
+            batch_window: batch_window?,
             limits: limits?,
             routes,
         })
@@ -598,6 +649,9 @@ impl Route {
             }
             Some(url)
         });
+        let batch_window = object
+            .optional("batch_window")
+            .and_then(|node| read_window(&node, problems));
         let connection = object.optional("connection");
         let name = connection
             .as_ref()
@@ -624,6 +678,7 @@ impl Route {
             map: map?,
             callback_url,
             connection: name?.to_owned(),
+            batch_window,
         })
     }
 }

@@ -7,6 +7,7 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod lambda;
+pub mod server;
 
 // The door: triggers, signatures, bodies, refusals.
 pub mod inbound;

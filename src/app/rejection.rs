@@ -143,6 +143,34 @@ impl Rejection {
         self.row().1
     }
 
+    /// Whether a genuine delivery came to nothing because of what it says or of what the route makes of it, so that it is
+    /// worth keeping.
+    pub fn is_about_mapping(&self) -> bool {
+        match self {
+            Self::Body(_)
+            | Self::NotJson(_)
+            | Self::Mapping { .. }
+            | Self::Unmappable { .. }
+            | Self::Callback(_) => true,
+            Self::NoSuchRoute(_)
+            | Self::NoSuchPath
+            | Self::MethodNotAllowed
+            | Self::TooLarge { .. }
+            | Self::Unreceived(_)
+            | Self::Unverified(_)
+            | Self::Unauthorized
+            | Self::Closed
+            | Self::Invalid(_)
+            | Self::KeyReused(_)
+            | Self::KeyInvalid
+            | Self::NoConnection
+            | Self::NoSuchJob(_)
+            | Self::Secret(_)
+            | Self::Store(_)
+            | Self::Drive(_) => false,
+        }
+    }
+
     /// What the log should say beyond what the sender may see.
     pub fn internal(&self) -> Option<String> {
         match self {
