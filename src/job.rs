@@ -3,6 +3,7 @@
 pub mod delivery;
 pub mod sqlite;
 pub mod state;
+pub mod steady;
 pub mod store;
 pub(crate) mod stored;
 pub mod view;

@@ -142,7 +142,7 @@ impl DynamoStore {
         until: Timestamp,
     ) -> Result<Claim, StoreError> {
         let pk = pk(id);
-        let free = "attribute_exists(#pk) AND #lease <= :now AND attribute_not_exists(#parked)
+        let free = "attribute_exists(#pk) AND #lease <= :now AND attribute_not_exists(#parked) \
                     AND (attribute_not_exists(#ends) OR #ends > :now_s)";
         let mut change = Change::when(free, &["pk", "lease", "parked", "ends"])
             .value("now", item::ms(now))

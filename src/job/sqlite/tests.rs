@@ -24,7 +24,7 @@ fn start() -> Timestamp {
 }
 
 #[tokio::test]
-async fn a_job_survives_a_restart_and_one_driver_drives_it() {
+async fn a_job_survives_a_restart_with_its_lease() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jobs.db");
     let job = job("d", start());
@@ -32,44 +32,54 @@ async fn a_job_survives_a_restart_and_one_driver_drives_it() {
 
     let first = SqliteStore::in_file(path.clone());
     assert_eq!(first.add(&job).await.expect("added"), Added::New);
-    assert_eq!(first.add(&job).await.expect("added"), Added::Existing);
+    let claim = first.claim(&job.id, start(), until).await;
+    let Ok(Claim::Ours(_, mut lease)) = claim else {
+        panic!("{claim:?}");
+    };
     drop(first);
 
     let store = SqliteStore::in_file(path);
     assert_eq!(store.get(&job.id).await.expect("read"), Some(job.clone()));
-    let Claim::Ours(_, mut lease) = store.claim(&job.id, start(), until).await.expect("claimed")
-    else {
-        panic!("the job is free");
-    };
+    let claim = store.claim(&job.id, start(), until).await;
     assert!(
-        matches!(store.claim(&job.id, start(), until).await, Ok(Claim::Busy { until: held }) if held == until)
+        matches!(claim, Ok(Claim::Busy { until: held }) if held == until),
+        "{claim:?}"
     );
     store.checkpoint(&job, &mut lease).await.expect("written");
+    assert_eq!(store.due(until, 10).await.expect("an answer"), [job.id]);
+}
 
-    let Claim::Ours(_, new) = store
-        .claim(&job.id, until, until + Duration::from_secs(60))
-        .await
-        .expect("claimed")
-    else {
-        panic!("an expired lease is free");
-    };
-    assert!(matches!(
-        store.checkpoint(&job, &mut lease).await,
-        Err(StoreError::LeaseLost(_))
-    ));
-    store.release(&job, new).await.expect("released");
-    assert!(
-        matches!(
-            store.claim(&job.id, start(), until).await,
-            Ok(Claim::Ours(..))
-        ),
-        "a released job is free"
-    );
-    let absent = JobId::derive("r", "other", 1);
-    assert!(matches!(
-        store.claim(&absent, start(), until).await,
-        Ok(Claim::Absent)
-    ));
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::in_file(folder.path().join("jobs.db"));
+    store.add(&job("d", start())).await.expect("added");
+    let files = std::fs::read_dir(folder.path()).expect("a folder");
+    let modes: Vec<u32> = files
+        .map(|file| file.and_then(|file| file.metadata()).expect("a file"))
+        .map(|file| file.permissions().mode() & 0o777)
+        .collect();
+    assert!(modes.len() > 1, "the log lies beside the database");
+    assert!(modes.iter().all(|mode| *mode == 0o600), "{modes:?}");
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_version_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let later = Connection::open(&path).expect("a file");
+    later
+        .pragma_update(None, "user_version", 99)
+        .expect("written");
+    drop(later);
+    let store = SqliteStore::in_file(path);
+    let error = store.add(&job("d", start())).await.expect_err("too new");
+    assert!(!error.is_retryable(), "{error:?}");
+    assert!(error.to_string().contains("version 99"), "{error}");
+    let nowhere = SqliteStore::in_file(folder.path().join("none/jobs.db"));
+    assert!(nowhere.add(&job("d", start())).await.is_err());
 }
 
 #[tokio::test]
@@ -84,25 +94,43 @@ async fn a_store_in_memory_forgets_only_finished_jobs() {
             .expect("allowed");
         store.add(&done).await.expect("added");
     }
-    let count: u32 = store
-        .with(|connection| connection.query_row("SELECT count(*) FROM jobs", [], |row| row.get(0)))
-        .expect("a count");
-    assert_eq!(count, KEPT_IN_MEMORY + 2);
+    for table in ["jobs", "requests"] {
+        let count: u32 = store
+            .with(move |connection| {
+                let query = format!("SELECT count(*) FROM {table}");
+                connection.query_row(&query, [], |row| row.get(0))
+            })
+            .await
+            .expect("a count");
+        assert_eq!(count, KEPT_IN_MEMORY + 2, "{table}");
+    }
     assert!(store.get(&open.id).await.expect("read").is_some());
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_an_error_and_stays() {
-    let store = SqliteStore::in_memory();
+async fn what_is_over_is_deleted_in_passing() {
+    let clock = crate::clock::ManualClock::at(start());
+    let store = SqliteStore::in_memory().keeping(Keeping {
+        clock: Arc::new(clock.clone()),
+        retention: Duration::from_secs(60),
+    });
     let job = job("d", start());
     store.add(&job).await.expect("added");
-    let newer = "UPDATE jobs SET stored = '{\"v\":\"99\"}'";
-    store
-        .with(|connection| connection.execute(newer, []))
-        .expect("written");
-    assert!(matches!(
-        store.get(&job.id).await,
-        Err(StoreError::Unreadable { .. })
-    ));
-    assert_eq!(store.add(&job).await.expect("added"), Added::Existing);
+    let until = start() + Duration::from_secs(60);
+    let Ok(Claim::Ours(_, lease)) = store.claim(&job.id, start(), until).await else {
+        panic!("the job is free");
+    };
+    store.release(&job, lease, None).await.expect("released");
+    let count = || {
+        store.with(|connection| {
+            connection.query_row("SELECT count(*) FROM requests", [], |row| {
+                row.get::<_, u32>(0)
+            })
+        })
+    };
+    store.due(start(), 10).await.expect("an answer");
+    assert_eq!(count().await.expect("a count"), 1);
+    clock.advance(Duration::from_secs(60));
+    store.due(until, 10).await.expect("an answer");
+    assert_eq!(count().await.expect("a count"), 0);
 }

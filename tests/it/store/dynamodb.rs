@@ -1,1 +1,409 @@
-//! What only DynamoDB has to promise.
+//! What only DynamoDB has to promise: torn writes are never seen, lost answers change nothing, and AWS's words stay out
+//! of errors.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use masshook::aws::jobs::DynamoStore;
+use masshook::job::store::{Added, JobStore, StoreError};
+use masshook::job::{Job, JobId};
+use masshook::outcome::Refusal;
+use masshook::update::Selector;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::bench::{Bench, clock, keeping};
+use crate::support::free_port;
+use crate::support::moto::{Moto, sdk_config};
+
+/// What becomes of a request on its way to moto.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    /// It is answered.
+    Answered,
+    /// It is carried out, and its answer is lost.
+    Lost,
+    /// It never arrives.
+    Refused,
+}
+
+/// A line to moto that is cut by `fate`, which is asked with the operation and the request.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a plain client; the guarded one is for callbacks"
+)]
+async fn cut_line(fate: impl FnMut(&str, &Value) -> Fate + Send + 'static) -> String {
+    let fate = Arc::new(std::sync::Mutex::new(fate));
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let app = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
+        let (fate, client) = (Arc::clone(&fate), client.clone());
+        async move {
+            let target = headers["x-amz-target"].to_str().unwrap_or_default();
+            let operation = target.rsplit('.').next().unwrap_or_default();
+            let request: Value = serde_json::from_slice(&body).expect("JSON");
+            let fate = (fate.lock().expect("no panic"))(operation, &request);
+            let lost = (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                HeaderMap::new(),
+                Bytes::new(),
+            );
+            if fate == Fate::Refused {
+                return lost;
+            }
+            let answer = client
+                .post(Moto::shared().url())
+                .headers(headers)
+                .body(body)
+                .send();
+            let answer = answer.await.expect("moto answers");
+            if fate == Fate::Lost {
+                return lost;
+            }
+            let status = StatusCode::from_u16(answer.status().as_u16()).expect("a status");
+            let mut headers = answer.headers().clone();
+            headers.remove("transfer-encoding");
+            (status, headers, answer.bytes().await.expect("a body"))
+        }
+    });
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let url = format!(
+        "http://{}",
+        listener.local_addr().expect("a bound listener")
+    );
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
+}
+
+fn store_behind(url: &str, bench: &Bench) -> DynamoStore {
+    DynamoStore::with_config(bench.table(), sdk_config(url)).keeping(keeping(&bench.clock))
+}
+
+/// A job whose request needs parts.
+fn large(bench: &Bench, delivery: &str) -> Job {
+    let mut random = fastrand::Rng::with_seed(7);
+    let ids: std::collections::BTreeSet<u64> =
+        (0..40_000).map(|_| random.u64(1..1 << 62)).collect();
+    let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+    bench.job_of(
+        delivery,
+        &json!({"module": "Leads", "fields": {"Score": 1}, "ids": ids}),
+    )
+}
+
+/// Makes the job's state so large that it needs parts, too.
+fn refuse_all(job: &mut Job, bench: &Bench, why: &str) {
+    let refusal = Refusal::new("REFUSED", why, "look again");
+    job.abandon(&refusal, bench.now());
+    let Selector::Ids(ids) = job.request.selector.clone() else {
+        panic!("ids");
+    };
+    job.failed_ids.extend(ids);
+}
+
+/// The sort keys of everything that is stored about a job, each with its end.
+async fn stored(bench: &Bench, id: &JobId) -> Vec<(String, Option<AttributeValue>)> {
+    let client = aws_sdk_dynamodb::Client::new(&Moto::shared().sdk_config());
+    let pages = client
+        .query()
+        .table_name(bench.table())
+        .key_condition_expression("pk = :pk")
+        .expression_attribute_values(":pk", AttributeValue::S(format!("job#{id}")))
+        .into_paginator()
+        .items()
+        .send()
+        .collect::<Result<Vec<HashMap<_, _>>, _>>()
+        .await;
+    let items = pages.expect("moto answers");
+    let items = items.iter().map(|item| {
+        (
+            item["sk"].as_s().expect("text").clone(),
+            item.get("ends").cloned(),
+        )
+    });
+    items.collect()
+}
+
+#[tokio::test]
+async fn large_jobs_leave_nothing_behind() {
+    let bench = Bench::in_dynamodb().await;
+    let mut job = large(&bench, "large");
+    bench.store.add(&job).await.expect("added");
+    bench.store.add(&job).await.expect("known");
+    let request_parts = stored(&bench, &job.id).await.len() - 1;
+    assert!(request_parts > 0, "the request needs parts");
+    let (_, mut lost) = bench.claim(&job.id).await;
+    bench.pass(60);
+    let (_, mut lease) = bench.claim(&job.id).await;
+    refuse_all(&mut job, &bench, "one");
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        let written = bench.store.checkpoint(&job, &mut lease).await;
+        written.expect("written");
+        let refused = bench.store.checkpoint(&job, &mut lost).await;
+        assert!(
+            matches!(refused, Err(StoreError::LeaseLost(_))),
+            "{refused:?}"
+        );
+        counts.push(stored(&bench, &job.id).await.len());
+    }
+    assert!(counts[0] > 1 + request_parts, "the state needs parts");
+    assert!(
+        counts.iter().all(|count| *count == counts[0]),
+        "old ones go: {counts:?}"
+    );
+    let released = bench.store.release(&job, lease, Some(bench.now())).await;
+    released.expect("released");
+    let items = stored(&bench, &job.id).await;
+    assert_eq!(items.len(), counts[0]);
+    assert!(
+        items.iter().all(|(_, ends)| ends.is_none()),
+        "a live job is immortal: {items:?}"
+    );
+
+    let (_, lease) = bench.claim(&job.id).await;
+    bench
+        .store
+        .release(&job, lease, None)
+        .await
+        .expect("released");
+    let items = stored(&bench, &job.id).await;
+    assert!(
+        items.iter().all(|(_, ends)| ends.is_some()),
+        "a finished job goes as a whole: {items:?}"
+    );
+    let (_, lease) = bench.claim(&job.id).await;
+    bench
+        .store
+        .release(&job, lease, Some(bench.now()))
+        .await
+        .expect("released");
+    let items = stored(&bench, &job.id).await;
+    assert!(
+        items.iter().all(|(_, ends)| ends.is_none()),
+        "and comes back as a whole: {items:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_torn_write_is_never_seen() {
+    let bench = Bench::in_dynamodb().await;
+    // Parts arrive; what would name them does not.
+    let is_head = |request: &Value| {
+        let head = json!({"S": "head"});
+        request["Item"]["sk"] == head || request["Key"]["sk"] == head
+    };
+    let url = cut_line(move |operation, request| {
+        let writes = ["PutItem", "UpdateItem"].contains(&operation);
+        if writes && is_head(request) {
+            Fate::Refused
+        } else {
+            Fate::Answered
+        }
+    });
+    let torn = store_behind(&url.await, &bench);
+    let mut job = large(&bench, "large");
+    let added = torn.add(&job).await;
+    assert!(
+        matches!(added, Err(StoreError::Unavailable(_))),
+        "{added:?}"
+    );
+    let left = stored(&bench, &job.id).await;
+    assert!(
+        !left.is_empty() && left.iter().all(|(_, ends)| ends.is_some()),
+        "what is left is mortal: {left:?}"
+    );
+    assert_eq!(bench.store.get(&job.id).await.expect("read"), None);
+    assert_eq!(bench.store.add(&job).await.expect("added"), Added::New);
+
+    let (_, mut lease) = bench.claim(&job.id).await;
+    bench
+        .store
+        .checkpoint(&job, &mut lease)
+        .await
+        .expect("written");
+    let before = job.clone();
+    refuse_all(&mut job, &bench, "one");
+    let written = torn.checkpoint(&job, &mut lease).await;
+    assert!(
+        matches!(written, Err(StoreError::Unavailable(_))),
+        "{written:?}"
+    );
+    assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(before));
+    bench
+        .store
+        .checkpoint(&job, &mut lease)
+        .await
+        .expect("written");
+    assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(job));
+}
+
+#[tokio::test]
+async fn a_reader_sees_one_state_or_the_next() {
+    let bench = Bench::in_dynamodb().await;
+    let mut job = large(&bench, "large");
+    bench.store.add(&job).await.expect("added");
+    let (_, mut lease) = bench.claim(&job.id).await;
+    refuse_all(&mut job, &bench, "state 0");
+    bench
+        .store
+        .checkpoint(&job, &mut lease)
+        .await
+        .expect("written");
+    let (store, id) = (Arc::clone(&bench.store), job.id.clone());
+    let reader = tokio::spawn(async move {
+        let mut seen = std::collections::BTreeSet::new();
+        while !seen.contains("state 8") {
+            let read = store.get(&id).await.expect("readable").expect("there");
+            let message =
+                |error: &Option<Refusal>| error.as_ref().map(|error| error.message.clone());
+            let states: std::collections::BTreeSet<_> =
+                read.calls.iter().map(|call| message(&call.error)).collect();
+            assert_eq!(states.len(), 1, "one state, not two: {states:?}");
+            seen.extend(states.into_iter().flatten());
+        }
+        seen.len()
+    });
+    for number in 1..=8 {
+        for call in &mut job.calls {
+            call.error = Some(Refusal::new(
+                "REFUSED",
+                format!("state {number}"),
+                "look again",
+            ));
+        }
+        bench
+            .store
+            .checkpoint(&job, &mut lease)
+            .await
+            .expect("written");
+    }
+    assert!(reader.await.expect("no panic") >= 1);
+}
+
+#[tokio::test]
+async fn missing_parts_make_a_job_unreadable() {
+    let bench = Bench::in_dynamodb().await;
+    let job = large(&bench, "large");
+    bench.store.add(&job).await.expect("added");
+    let parts = stored(&bench, &job.id).await;
+    let (part, _) = parts
+        .iter()
+        .find(|(sk, _)| sk.starts_with("part#"))
+        .expect("a part");
+    let client = aws_sdk_dynamodb::Client::new(&Moto::shared().sdk_config());
+    let deleted = client
+        .delete_item()
+        .table_name(bench.table())
+        .key("pk", AttributeValue::S(format!("job#{}", job.id)))
+        .key("sk", AttributeValue::S(part.clone()))
+        .send();
+    deleted.await.expect("moto deletes it");
+    let read = bench.store.get(&job.id).await;
+    assert!(
+        matches!(read, Err(StoreError::Unreadable { .. })),
+        "{read:?}"
+    );
+    let claim = bench
+        .store
+        .claim(&job.id, bench.now(), bench.within(60))
+        .await;
+    assert!(
+        matches!(claim, Err(StoreError::Unreadable { .. })),
+        "{claim:?}"
+    );
+    bench
+        .store
+        .park(&job.id, "parts of it are missing")
+        .await
+        .expect("parked");
+}
+
+#[tokio::test]
+async fn a_lost_answer_changes_nothing() {
+    let bench = Bench::in_dynamodb().await;
+    // The first answer to every kind of write is lost, and the SDK asks again.
+    let mut seen = HashMap::new();
+    let url = cut_line(move |operation, request| {
+        let writes = ["PutItem", "UpdateItem", "DeleteItem"].contains(&operation);
+        // Only the mark tells two writes of a job apart, and the SDK repeats it.
+        let times = seen
+            .entry(request.to_string())
+            .and_modify(|times| *times += 1)
+            .or_insert(1);
+        if writes && *times == 1 {
+            Fate::Lost
+        } else {
+            Fate::Answered
+        }
+    });
+    let store = store_behind(&url.await, &bench);
+    for mut job in [bench.job("small"), large(&bench, "large")] {
+        assert_eq!(store.add(&job).await.expect("added"), Added::New);
+        assert_eq!(store.add(&job).await.expect("added"), Added::Existing);
+        let claim = store.claim(&job.id, bench.now(), bench.within(60)).await;
+        let Ok(masshook::job::store::Claim::Ours(_, mut lease)) = claim else {
+            panic!("{claim:?}");
+        };
+        job.sent(1, 1);
+        store.checkpoint(&job, &mut lease).await.expect("written");
+        job.sent(1, 1);
+        store
+            .release(&job, lease, Some(bench.now()))
+            .await
+            .expect("released");
+        assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(job));
+    }
+}
+
+#[tokio::test]
+async fn failures_say_whether_to_try_again_and_quote_nothing() {
+    let job = Bench::in_memory().job("d");
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let store = DynamoStore::with_config("jobs", sdk_config(&nobody));
+    let error = store.add(&job).await.expect_err("nobody listens");
+    assert!(error.is_retryable(), "{error:?}");
+    let store = DynamoStore::with_config("no-such-table", Moto::shared().sdk_config());
+    let error = store.get(&job.id).await.expect_err("no such table");
+    assert_eq!(
+        error.to_string(),
+        "the job store failed: DynamoDB table no-such-table: ResourceNotFoundException"
+    );
+    let cases = [
+        (400, "AccessDeniedException", false),
+        (400, "ValidationException", false),
+        (400, "ThrottlingException", true),
+        (400, "ProvisionedThroughputExceededException", true),
+        (500, "InternalServerError", true),
+        (503, "", true),
+    ];
+    for (status, code, retryable) in cases {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let body = json!({"__type": code, "message": "about top-secret"}).to_string();
+        let app = Router::new().fallback(move || std::future::ready((status, body.clone())));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let url = format!(
+            "http://{}",
+            listener.local_addr().expect("a bound listener")
+        );
+        let server = tokio::spawn(async move { axum::serve(listener, app).await });
+        let store = DynamoStore::with_config("jobs", sdk_config(&url)).keeping(keeping(&clock()));
+        let error = store.due(clock_now(), 10).await.expect_err("refused");
+        server.abort();
+        assert_eq!(error.is_retryable(), retryable, "{status} {code}: {error}");
+        assert!(
+            !format!("{error} {error:?}").contains("top-secret"),
+            "{error:?}"
+        );
+    }
+}
+
+fn clock_now() -> jiff::Timestamp {
+    masshook::clock::Clock::now(&clock())
+}
