@@ -1,7 +1,9 @@
 //! The command line.
 
 mod demo;
+pub(crate) mod jobs;
 mod preview;
+mod serve;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -70,6 +72,24 @@ enum Command {
         #[arg(long, value_name = "MODULE=N", value_parser = module_count)]
         records: Vec<(String, u64)>,
     },
+    /// Runs the durable server of one machine: the HTTP API and the engine, over a SQLite file.
+    Serve {
+        /// The config file; default: MASSHOOK_CONFIG, ./masshook.yaml, /opt/masshook.yaml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Where it listens.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        /// The folder that jobs are kept in; it is made if it is not there.
+        #[arg(long, default_value = "masshook-data")]
+        data: PathBuf,
+    },
+    /// Looks into the jobs of a store, and sets right what ended wrong.
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
+    /// Deliveries that came to nothing, and how to take them again.
+    #[command(subcommand)]
+    Deliveries(jobs::Deliveries),
     /// Prints the JSON Schema of masshook.yaml, for editors.
     Schema,
 }
@@ -155,6 +175,25 @@ pub async fn run(arguments: Arguments) -> Verdict {
                     Verdict::Unusable
                 }
             }
+        }
+        Command::Serve {
+            config,
+            listen,
+            data,
+        } => {
+            telemetry::on_terminal("masshook=info,warn");
+            match load(config) {
+                Ok(config) => serve::run(config, listen, &data).await,
+                Err(error) => unusable(&error, false),
+            }
+        }
+        Command::Jobs(command) => {
+            telemetry::on_terminal("error");
+            jobs::jobs(command).await
+        }
+        Command::Deliveries(command) => {
+            telemetry::on_terminal("error");
+            jobs::deliveries(command).await
         }
         Command::Schema => {
             say(&format!("{:#}", Config::schema()));

@@ -1,0 +1,402 @@
+//! `masshook jobs` and `masshook deliveries`: looking into a store, and setting right what ended wrong.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::{Verdict, complain, say};
+use crate::app::{App, Edges};
+use crate::aws::jobs::DynamoStore;
+use crate::aws::secrets::SecretsManager;
+use crate::aws::wakeups::SqsWakeUps;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::engine::Manner;
+use crate::job::sqlite::SqliteStore;
+use crate::job::store::{Claim, Filter, JobStore};
+use crate::job::view::JobView;
+use crate::job::wakeup::{LocalWakeUps, WakeUps};
+use crate::job::{CallbackStatus, Job, JobId, JobStatus};
+
+/// Where jobs are kept.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Place {
+    /// The folder of `masshook serve`; without it, the table that MASSHOOK_TABLE names.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// One JSON document on stdout, and nothing else there.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to do with jobs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Jobs {
+    /// Lists jobs, the latest first.
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// Only jobs of this kind.
+        #[arg(long, value_enum, default_value = "all")]
+        only: Only,
+        /// How many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Shows a job whole.
+    Show {
+        #[command(flatten)]
+        place: Place,
+        /// The job's id.
+        id: String,
+    },
+    /// Does a failed job again, as a new one; takes up a job that was put aside.
+    Replay {
+        #[command(flatten)]
+        place: Place,
+        /// The job's id.
+        id: String,
+    },
+    /// Sends the callback of a finished job again, under its old id.
+    Redeliver {
+        #[command(flatten)]
+        place: Place,
+        /// The job's id.
+        id: String,
+    },
+}
+
+/// What to do with deliveries that came to nothing.
+#[derive(Debug, Subcommand)]
+pub(super) enum Deliveries {
+    /// Lists them, the latest first.
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// How many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Maps one again, with the config as it is now; what becomes a job is no longer kept.
+    Replay {
+        #[command(flatten)]
+        place: Place,
+        /// The delivery's id.
+        id: String,
+        /// The config file; default: MASSHOOK_CONFIG, ./masshook.yaml, /opt/masshook.yaml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Kinds of jobs.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Only {
+    /// Every job.
+    All,
+    /// Not begun.
+    Queued,
+    /// Under way.
+    Running,
+    /// Done, every record.
+    Succeeded,
+    /// Done, some records.
+    PartiallySucceeded,
+    /// Done, no record.
+    Failed,
+    /// Whose callback was given up.
+    Undeliverable,
+    /// Put aside, as nobody can read or drive them.
+    Parked,
+}
+
+impl From<Only> for Filter {
+    fn from(only: Only) -> Self {
+        match only {
+            Only::All => Self::All,
+            Only::Queued => Self::Status(JobStatus::Queued),
+            Only::Running => Self::Status(JobStatus::Running),
+            Only::Succeeded => Self::Status(JobStatus::Succeeded),
+            Only::PartiallySucceeded => Self::Status(JobStatus::PartiallySucceeded),
+            Only::Failed => Self::Status(JobStatus::Failed),
+            Only::Undeliverable => Self::Undeliverable,
+            Only::Parked => Self::Parked,
+        }
+    }
+}
+
+/// Why a command came to nothing.
+enum Trouble {
+    /// No store was named.
+    NoStore,
+    /// What was asked for is not there, or cannot be done.
+    No(String),
+}
+
+impl<E: std::error::Error> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self::No(error.to_string())
+    }
+}
+
+/// The name of the database file in the folder of `masshook serve`.
+pub(super) const FILE: &str = "masshook.db";
+
+/// The store and the queue of the AWS mode, as the environment names them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment selects the AWS mode"
+)]
+pub(crate) fn of_environment() -> Option<(String, String)> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Some((
+        set("MASSHOOK_TABLE")?,
+        set("MASSHOOK_QUEUE_URL").unwrap_or_default(),
+    ))
+}
+
+impl Place {
+    fn open(&self) -> Result<(Arc<dyn JobStore>, Arc<dyn WakeUps>), Trouble> {
+        if let Some(folder) = &self.data {
+            // The running server finds what is due by its own sweep.
+            let store = SqliteStore::in_file(folder.join(FILE));
+            return Ok((Arc::new(store), Arc::new(LocalWakeUps::new())));
+        }
+        let (table, queue) = of_environment().ok_or(Trouble::NoStore)?;
+        let wakeups: Arc<dyn WakeUps> = match queue.is_empty() {
+            true => Arc::new(LocalWakeUps::new()),
+            false => Arc::new(SqsWakeUps::new(&queue)),
+        };
+        Ok((Arc::new(DynamoStore::new(&table)), wakeups))
+    }
+}
+
+/// Runs `masshook jobs`.
+pub(super) async fn jobs(command: Jobs) -> Verdict {
+    let (json, outcome) = match command {
+        Jobs::List { place, only, limit } => (place.json, list(&place, only, limit).await),
+        Jobs::Show { place, id } => (place.json, show(&place, &id).await),
+        Jobs::Replay { place, id } => (place.json, replay(&place, &id).await),
+        Jobs::Redeliver { place, id } => (place.json, redeliver(&place, &id).await),
+    };
+    conclude(json, outcome)
+}
+
+/// Runs `masshook deliveries`.
+pub(super) async fn deliveries(command: Deliveries) -> Verdict {
+    match command {
+        Deliveries::List { place, limit } => {
+            let outcome = kept(&place, limit).await;
+            conclude(place.json, outcome)
+        }
+        Deliveries::Replay { place, id, config } => {
+            let config = match super::load(config) {
+                Ok(config) => config,
+                Err(error) => return super::unusable(&error, place.json),
+            };
+            let outcome = replay_delivery(&place, &id, config).await;
+            conclude(place.json, outcome)
+        }
+    }
+}
+
+fn conclude(json: bool, outcome: Result<(Value, String), Trouble>) -> Verdict {
+    match outcome {
+        Ok((document, text)) => {
+            say(&if json { document.to_string() } else { text });
+            Verdict::Done
+        }
+        Err(Trouble::NoStore) => {
+            complain("no store is named: give --data DIR, or set MASSHOOK_TABLE");
+            Verdict::Unusable
+        }
+        Err(Trouble::No(why)) => {
+            if json {
+                say(&json!({"error": why}).to_string());
+            } else {
+                complain(&why);
+            }
+            Verdict::Negative
+        }
+    }
+}
+
+async fn list(place: &Place, only: Only, limit: usize) -> Result<(Value, String), Trouble> {
+    let (store, _) = place.open()?;
+    let page = store.list(only.into(), limit, None).await?;
+    let entry = |job: &crate::job::store::Summary| {
+        json!({
+            "id": job.id.as_str(), "route": job.route, "module": job.module, "status": job.status,
+            "callback": job.callback, "parked": job.parked, "created_at": job.created_at.to_string(),
+            "finished_at": job.finished_at.map(|at| at.to_string()),
+        })
+    };
+    let lines: Vec<String> = page
+        .jobs
+        .iter()
+        .map(|job| {
+            let route = job.route.as_deref().unwrap_or("/jobs");
+            let parked = job
+                .parked
+                .as_ref()
+                .map(|why| format!("  put aside: {why}"))
+                .unwrap_or_default();
+            format!(
+                "{}  {:<20} {:<24} {}{parked}",
+                job.created_at,
+                job.status.as_str(),
+                route,
+                job.id
+            )
+        })
+        .collect();
+    let document = json!({"jobs": page.jobs.iter().map(entry).collect::<Vec<_>>(), "more": page.next.is_some()});
+    Ok((document, lines.join("\n")))
+}
+
+async fn get(store: &dyn JobStore, id: &str) -> Result<Job, Trouble> {
+    let found = store.get(&JobId::from_outside(id)).await?;
+    found.ok_or_else(|| Trouble::No(format!("there is no job {id}")))
+}
+
+async fn show(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
+    let (store, _) = place.open()?;
+    let view = serde_json::to_value(JobView::of(&get(store.as_ref(), id).await?))?;
+    let text = format!("{view:#}");
+    Ok((view, text))
+}
+
+async fn replay(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
+    let (store, wakeups) = place.open()?;
+    let now = SystemClock.now();
+    let id = JobId::from_outside(id);
+    if store.unpark(&id, now).await? {
+        wakeups
+            .wake(&[(id.clone(), std::time::Duration::ZERO)])
+            .await?;
+        return Ok((
+            json!({"resumed": id.as_str()}),
+            format!("{id} is taken up again"),
+        ));
+    }
+    let job = get(store.as_ref(), id.as_str()).await?;
+    match job.status() {
+        JobStatus::Failed | JobStatus::PartiallySucceeded => {}
+        JobStatus::Queued | JobStatus::Running | JobStatus::Succeeded => {
+            let status = job.status().as_str();
+            return Err(Trouble::No(format!(
+                "{id} is {status}; only failed jobs are done again"
+            )));
+        }
+    }
+    // One replay for each end of the job: asking twice does it once.
+    let end = job.finished_at.unwrap_or(now).to_string();
+    let new = JobId::derive(id.as_str(), &end, 1);
+    let callback = job.callback.map(|callback| callback.url);
+    let again = Job::new(
+        new.clone(),
+        job.route,
+        job.connection,
+        job.request,
+        callback,
+        now,
+    );
+    store.add(&again).await?;
+    wakeups
+        .wake(&[(new.clone(), std::time::Duration::ZERO)])
+        .await?;
+    Ok((
+        json!({"job": new.as_str(), "replays": id.as_str()}),
+        format!("{new} does again what {id} did not"),
+    ))
+}
+
+async fn redeliver(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
+    let (store, wakeups) = place.open()?;
+    let now = SystemClock.now();
+    let id = JobId::from_outside(id);
+    let until = now.saturating_add(std::time::Duration::from_secs(30))?;
+    match store.claim(&id, now, until).await? {
+        Claim::Absent => Err(Trouble::No(format!("there is no job {id}"))),
+        Claim::Busy { .. } => Err(Trouble::No(format!(
+            "{id} is being driven; try again in a minute"
+        ))),
+        Claim::Parked { reason } => Err(Trouble::No(format!("{id} was put aside: {reason}"))),
+        Claim::Ours(mut job, lease) => {
+            let finished = job.status().is_final();
+            let again = match job.callback.as_mut().filter(|_| finished) {
+                Some(callback) => {
+                    callback.status = CallbackStatus::Pending;
+                    callback.attempts = 0;
+                    callback.due_at = None;
+                    true
+                }
+                None => false,
+            };
+            let due = job.due(now);
+            store.release(&job, lease, due).await?;
+            if !again {
+                return Err(Trouble::No(format!(
+                    "{id} has no callback to send, or is not finished"
+                )));
+            }
+            wakeups
+                .wake(&[(id.clone(), std::time::Duration::ZERO)])
+                .await?;
+            Ok((
+                json!({"redelivers": id.as_str()}),
+                format!("the callback of {id} is sent again"),
+            ))
+        }
+    }
+}
+
+async fn kept(place: &Place, limit: usize) -> Result<(Value, String), Trouble> {
+    let (store, _) = place.open()?;
+    let kept = store.deliveries(limit).await?;
+    let lines: Vec<String> = kept
+        .iter()
+        .map(|kept| {
+            format!(
+                "{}  {:<24} {}  {}",
+                kept.at, kept.route, kept.id, kept.reason
+            )
+        })
+        .collect();
+    Ok((json!({"deliveries": kept}), lines.join("\n")))
+}
+
+async fn replay_delivery(
+    place: &Place,
+    id: &str,
+    config: Config,
+) -> Result<(Value, String), Trouble> {
+    let (store, wakeups) = place.open()?;
+    let kept = store
+        .delivery(id)
+        .await?
+        .ok_or_else(|| Trouble::No(format!("there is no kept delivery {id}")))?;
+    let app = App::new(
+        config,
+        Edges {
+            clock: Arc::new(SystemClock),
+            store,
+            secrets_manager: Arc::new(SecretsManager::new()),
+            manner: Manner::Durable(wakeups),
+            runtime_api: None,
+        },
+    );
+    let accepted = app.replay(&kept).await.map_err(|rejection| {
+        let errors: String = rejection
+            .errors()
+            .iter()
+            .map(|error| format!("\n  {error}"))
+            .collect();
+        Trouble::No(format!("{rejection}{errors}"))
+    })?;
+    let document = crate::api::accepted_json(&accepted);
+    let jobs = document["jobs"].as_array().map_or(0, Vec::len);
+    Ok((document, format!("{id} became {jobs} jobs")))
+}

@@ -1,0 +1,60 @@
+//! `masshook serve`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Verdict, complain, jobs};
+use crate::app::{App, Edges};
+use crate::aws::secrets::SecretsManager;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::engine::Manner;
+use crate::job::sqlite::SqliteStore;
+use crate::job::wakeup::LocalWakeUps;
+use crate::server;
+
+/// Runs the command until the process is asked to stop.
+pub(super) async fn run(config: Config, listen: SocketAddr, data: &Path) -> Verdict {
+    match start(config, listen, data).await {
+        Ok(()) => Verdict::Done,
+        Err(why) => {
+            complain(&why);
+            Verdict::Unusable
+        }
+    }
+}
+
+async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let wakeups = LocalWakeUps::new();
+    let clock = Arc::new(SystemClock);
+    let app = App::new(
+        config,
+        Edges {
+            clock: clock.clone(),
+            store: Arc::new(SqliteStore::in_file(data.join(jobs::FILE))),
+            secrets_manager: Arc::new(SecretsManager::new()),
+            manner: Manner::Durable(Arc::new(wakeups.clone())),
+            runtime_api: None,
+        },
+    );
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tracing::info!("listening on http://{address}");
+    let served = server::serve(Arc::new(app), clock, wakeups, listener, stop).await;
+    served.map_err(|error| error.to_string())
+}
