@@ -1,6 +1,7 @@
 //! The conductor: the only room that knows the order of the steps.
 
 pub mod rejection;
+mod shelf;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -33,6 +34,8 @@ use crate::plan::{Limits, Plan};
 use crate::secrets::{SecretError, SecretRef, SecretStore, Secrets};
 use crate::update::UpdateRequest;
 use crate::zoho::Client;
+use crate::zoho::shelf::TokenShelf;
+use shelf::StoreShelf;
 
 /// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -144,14 +147,17 @@ impl App {
                 ..config.callbacks.policy()
             },
         );
+        let shelf: Option<Arc<dyn TokenShelf>> = match &manner {
+            Manner::Durable(_) => Some(Arc::new(StoreShelf(store.clone()))),
+            Manner::Inline => None,
+        };
         let clients = config.connections.iter().map(|(name, connection)| {
-            let client = Client::new(
-                name.clone(),
-                connection.clone(),
-                http.clone(),
-                secrets.clone(),
-                clock.clone(),
-            );
+            let (http, secrets, clock) = (http.clone(), secrets.clone(), clock.clone());
+            let client = Client::new(name.clone(), connection.clone(), http, secrets, clock);
+            let client = match &shelf {
+                Some(shelf) => client.sharing(shelf.clone()),
+                None => client,
+            };
             (name.clone(), client)
         });
         let engine = Engine::new(store, clients.collect(), callbacks, clock.clone(), manner);

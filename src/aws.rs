@@ -4,3 +4,33 @@ pub mod jobs;
 mod refusal;
 pub mod secrets;
 pub mod wakeups;
+
+/// Where the Lambda program keeps its jobs, as the environment says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nowhere: each invocation sees its jobs through.
+    Inline,
+    /// In DynamoDB, with wake-ups through SQS.
+    Durable {
+        /// `MASSHOOK_TABLE`.
+        table: String,
+        /// `MASSHOOK_QUEUE_URL`.
+        queue_url: String,
+    },
+    /// One of the two variables without the other.
+    Incomplete,
+}
+
+/// The mode that `MASSHOOK_TABLE` and `MASSHOOK_QUEUE_URL` select. An empty variable counts as unset.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment selects the AWS mode"
+)]
+pub fn mode() -> Mode {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (set("MASSHOOK_TABLE"), set("MASSHOOK_QUEUE_URL")) {
+        (None, None) => Mode::Inline,
+        (Some(table), Some(queue_url)) => Mode::Durable { table, queue_url },
+        (Some(_), None) | (None, Some(_)) => Mode::Incomplete,
+    }
+}

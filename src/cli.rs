@@ -1,7 +1,7 @@
 //! The command line.
 
 mod demo;
-pub(crate) mod jobs;
+mod jobs;
 mod preview;
 mod serve;
 

@@ -1,6 +1,6 @@
 //! The Lambda edge: every event that the function may be sent, told apart by its shape.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,13 +12,15 @@ use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, RequestExt};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::api::{Deadline, accepted_json, log, router};
 use crate::app::rejection::Rejection;
 use crate::app::{Accepted, App, Arrival};
+use crate::engine::{DriveError, Driven};
+use crate::job::{JobId, wakeup};
 
 /// Why an invocation failed. The runtime shows it as `errorType` and `errorMessage`.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,22 @@ pub enum Trigger {
     Update(Value),
     /// A direct invoke with a delivery.
     Delivery(Arrival),
+    /// A batch of wake-ups from the queue.
+    WakeUps(Vec<Record>),
+    /// The schedule that looks for due jobs which nobody woke.
+    Sweep,
+}
+
+/// One message of an SQS batch.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Record {
+    /// Names the message in the answer.
+    #[serde(rename = "messageId")]
+    pub message_id: String,
+    /// What it says.
+    pub body: String,
+    #[serde(rename = "eventSource")]
+    source: String,
 }
 
 /// Tells an event by its shape.
@@ -79,6 +97,9 @@ pub fn detect(event: &RawValue) -> Result<Trigger, InvokeError> {
         request_context: Option<Value>,
         route: Option<Value>,
         module: Option<Value>,
+        sweep: Option<bool>,
+        #[serde(rename = "Records")]
+        records: Option<Value>,
         body: Option<Value>,
         #[serde(rename = "isBase64Encoded")]
         is_base64_encoded: Option<bool>,
@@ -105,6 +126,20 @@ pub fn detect(event: &RawValue) -> Result<Trigger, InvokeError> {
             unknown("the event has a `requestContext`, but is no HTTP API v2, REST v1, Function URL or ALB request".to_owned())
         });
     }
+    if let Some(records) = shape.records {
+        let records: Result<Vec<Record>, _> = serde_json::from_value(records);
+        return match records {
+            Ok(records) if records.iter().all(|record| record.source == "aws:sqs") => {
+                Ok(Trigger::WakeUps(records))
+            }
+            Ok(_) | Err(_) => Err(unknown(
+                "the event has `Records` that are no SQS messages".to_owned(),
+            )),
+        };
+    }
+    if shape.sweep == Some(true) {
+        return Ok(Trigger::Sweep);
+    }
     if shape.route.is_some() {
         return delivery(event).map(Trigger::Delivery);
     }
@@ -114,7 +149,7 @@ pub fn detect(event: &RawValue) -> Result<Trigger, InvokeError> {
     let keys: BTreeMap<String, serde::de::IgnoredAny> = serde_json::from_str(event.get())?;
     let keys: Vec<String> = keys.into_keys().take(12).collect();
     Err(unknown(format!(
-        "the event has the keys [{}], which is nothing that masshook knows: send an HTTP event (with `requestContext`), an update request (with `module`) or a delivery (with `route`)",
+        "the event has the keys [{}], which is nothing that masshook knows: send an HTTP event (with `requestContext`), an update request (with `module`), a delivery (with `route`), wake-ups from SQS, or a sweep (with `sweep`: true)",
         keys.join(", ")
     )))
 }
@@ -198,11 +233,65 @@ pub async fn invoke(
                 .await;
             answer(jobs)
         }
+        Trigger::WakeUps(records) => Ok(to_raw_value(&wake_ups(app, &records, deadline).await)?),
+        Trigger::Sweep => {
+            let driven = app
+                .turn(&[], deadline)
+                .await
+                .map_err(|error| InvokeError::Rejected(Rejection::Store(error)))?;
+            Ok(to_raw_value(&json!({"driven": driven.len()}))?)
+        }
         Trigger::Delivery(arrival) => {
             let jobs = app.deliver(arrival, deadline).await;
             answer(jobs)
         }
     }
+}
+
+/// Drives the jobs of a batch of wake-ups. Messages that could not be used stay in the queue, each on its own; the others
+/// are done with, whatever became of their jobs: the store knows when those are due again.
+async fn wake_ups(app: &Arc<App>, records: &[Record], deadline: Option<Timestamp>) -> Value {
+    let mut failed: BTreeSet<&str> = BTreeSet::new();
+    let mut jobs: Vec<JobId> = Vec::new();
+    let mut messages: BTreeMap<JobId, Vec<&str>> = BTreeMap::new();
+    for record in records {
+        match wakeup::parse(&record.body) {
+            Ok(ids) => {
+                for id in ids {
+                    messages
+                        .entry(id.clone())
+                        .or_default()
+                        .push(&record.message_id);
+                    jobs.push(id);
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    message.id = record.message_id,
+                    "a message of the queue {error}"
+                );
+                failed.insert(&record.message_id);
+            }
+        }
+    }
+    match app.turn(&jobs, deadline).await {
+        Ok(driven) => {
+            for Driven { id, outcome } in driven {
+                // What the store could not do now is worth another wake-up; anything else would fail again.
+                if let Err(DriveError::Store(error)) = outcome
+                    && error.is_retryable()
+                {
+                    failed.extend(messages.get(&id).into_iter().flatten());
+                }
+            }
+        }
+        Err(error) => tracing::error!("what is due cannot be read: {error}"),
+    }
+    let failures: Vec<Value> = failed
+        .into_iter()
+        .map(|id| json!({"itemIdentifier": id}))
+        .collect();
+    json!({ "batchItemFailures": failures })
 }
 
 fn answer(accepted: Result<Accepted, Rejection>) -> Result<Box<RawValue>, InvokeError> {

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod data_center;
+pub mod shelf;
 pub mod token;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ use crate::secrets::{SecretError, Secrets};
 use crate::update::{ModuleName, RecordId};
 use answer::{Raw, Tracked, Trouble, Update};
 use data_center::ApiBase;
+use shelf::{Shelved, TokenShelf};
 use token::{Credentials, Token, TokenError};
 
 /// How often one call is sent within one turn, before the job is left to wait.
@@ -50,6 +52,8 @@ pub struct Client {
     clock: Arc<dyn Clock>,
     /// One refresh at a time: whoever waits for the lock finds the fresh token.
     access: Mutex<Access>,
+    /// Where tokens are shared with other processes, if anywhere.
+    shelf: Option<Arc<dyn TokenShelf>>,
     /// Nothing is sent before this moment: Zoho has asked one of our calls to wait.
     held_until: std::sync::Mutex<Option<Timestamp>>,
     slots: Semaphore,
@@ -61,8 +65,25 @@ struct Access {
     token: Option<Token>,
     /// The host that the last token belonged to, for answers that name none.
     api: Option<ApiBase>,
+    /// The last token that Zoho refused before its time: it may still stand on the shelf.
+    refused: Option<SecretString>,
     /// Why no token is to be asked for before a moment: silence ends a throttle, asking again makes it longer.
     silent: Option<(Timestamp, Refusal)>,
+}
+
+/// How long one process may take to ask for a token that all share.
+const SHELF_LOCK: Duration = Duration::from_secs(45);
+
+/// How soon to look again whether somebody else has got the token, and how often.
+const SHELF_LOOK: Duration = Duration::from_millis(250);
+const SHELF_LOOKS: u32 = 40;
+
+fn silence() -> Refusal {
+    Refusal::new(
+        "TOKEN_THROTTLED",
+        "Zoho gives no tokens just now, as another process was told",
+        "it is waited for in silence",
+    )
 }
 
 /// An answer, and how often the request was sent for it.
@@ -102,8 +123,17 @@ impl Client {
             secrets,
             clock,
             access: Mutex::default(),
+            shelf: None,
             held_until: std::sync::Mutex::default(),
             slots,
+        }
+    }
+
+    /// The same client, sharing its tokens.
+    pub fn sharing(self, shelf: Arc<dyn TokenShelf>) -> Self {
+        Self {
+            shelf: Some(shelf),
+            ..self
         }
     }
 
@@ -319,12 +349,16 @@ impl Client {
             let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
             return Err(Failed::Later(why.clone(), wait));
         }
-        match self.refresh(access.api.clone()).await {
+        let outcome = match &self.shelf {
+            Some(shelf) => self.shared(shelf.as_ref(), &access).await,
+            None => self.refresh(access.api.clone()).await,
+        };
+        match outcome {
             Ok(token) => {
                 *access = Access {
                     token: Some(token.clone()),
                     api: Some(token.api.clone()),
-                    silent: None,
+                    ..Access::default()
                 };
                 Ok(token)
             }
@@ -337,12 +371,95 @@ impl Client {
         }
     }
 
+    /// The token on the shelf; if there is no good one, exactly one process asks for another.
+    async fn shared(&self, shelf: &dyn TokenShelf, access: &Access) -> Result<Token, Failed> {
+        for _ in 0..SHELF_LOOKS {
+            let now = self.clock.now();
+            let shelved = match shelf.read(&self.name).await {
+                Ok(shelved) => shelved,
+                Err(why) => {
+                    tracing::warn!(connection = self.name, "tokens are not shared: {why}");
+                    return self.refresh(access.api.clone()).await;
+                }
+            };
+            let refused = |token: &Token| {
+                let known = access.refused.as_ref().map(ExposeSecret::expose_secret);
+                known == Some(token.access.expose_secret())
+            };
+            if let Some(token) = shelved
+                .token
+                .filter(|token| token.is_fresh(now) && !refused(token))
+            {
+                return Ok(token);
+            }
+            if let Some(until) = shelved.silent_until.filter(|until| now < *until) {
+                let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+                return Err(Failed::Later(silence(), wait));
+            }
+            let until = after(now, SHELF_LOCK);
+            match shelf.lock(&self.name, now, until).await {
+                Ok(Some(holder)) => {
+                    let outcome = self.refresh_onto(shelf, access, &holder, until).await;
+                    shelf.unlock(&self.name, &holder).await;
+                    return outcome;
+                }
+                // Somebody else is asking for it just now.
+                Ok(None) => self.clock.sleep(SHELF_LOOK).await,
+                Err(why) => {
+                    tracing::warn!(connection = self.name, "tokens are not shared: {why}");
+                    return self.refresh(access.api.clone()).await;
+                }
+            }
+        }
+        let why = Refusal::new(
+            "TOKEN_PENDING",
+            "another process is asking for the access token",
+            "it is waited for",
+        );
+        Err(Failed::Later(why, NEXT_TURN))
+    }
+
+    async fn refresh_onto(
+        &self,
+        shelf: &dyn TokenShelf,
+        access: &Access,
+        holder: &str,
+        until: Timestamp,
+    ) -> Result<Token, Failed> {
+        // Between the look and the lock somebody may have put one there.
+        if let Ok(Shelved {
+            token: Some(token), ..
+        }) = shelf.read(&self.name).await
+        {
+            let known = access.refused.as_ref().map(ExposeSecret::expose_secret);
+            if token.is_fresh(self.clock.now()) && known != Some(token.access.expose_secret()) {
+                return Ok(token);
+            }
+        }
+        let outcome = self.refresh(access.api.clone()).await;
+        let shelved = match &outcome {
+            Ok(token) => Shelved {
+                token: Some(token.clone()),
+                silent_until: None,
+            },
+            Err(Failed::Later(_, wait)) => Shelved {
+                token: None,
+                silent_until: Some(after(self.clock.now(), *wait)),
+            },
+            Err(Failed::Refused(_) | Failed::Denied(_)) => return outcome,
+        };
+        if let Err(why) = shelf.write(&self.name, &shelved, holder, until).await {
+            tracing::warn!(connection = self.name, "the token is not shared: {why}");
+        }
+        outcome
+    }
+
     /// Drops a token that Zoho has refused, unless somebody has replaced it already.
     async fn forget(&self, refused: &Token) {
         let mut access = self.access.lock().await;
         let same = |token: &Token| token.access.expose_secret() == refused.access.expose_secret();
         if access.token.as_ref().is_some_and(same) {
-            access.token = None;
+            access.refused = access.token.take().map(|token| token.access);
         }
     }
 

@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use masshook::app::{App, Edges};
+use masshook::aws::jobs::DynamoStore;
 use masshook::aws::secrets::SecretsManager;
+use masshook::aws::wakeups::SqsWakeUps;
+use masshook::aws::{self, Mode};
 use masshook::clock::SystemClock;
 use masshook::config::{Config, Programs};
 use masshook::engine::Manner;
 use masshook::job::sqlite::SqliteStore;
+use masshook::job::store::JobStore;
 use masshook::{lambda, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -22,13 +26,28 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             return Err(error.into());
         }
     };
+    let (store, manner): (Arc<dyn JobStore>, Manner) = match aws::mode() {
+        Mode::Inline => (Arc::new(SqliteStore::in_memory()), Manner::Inline),
+        Mode::Durable { table, queue_url } => {
+            let wakeups = SqsWakeUps::new(&queue_url);
+            (
+                Arc::new(DynamoStore::new(&table)),
+                Manner::Durable(Arc::new(wakeups)),
+            )
+        }
+        Mode::Incomplete => {
+            let error = "MASSHOOK_TABLE and MASSHOOK_QUEUE_URL belong together; set both, or neither for inline mode";
+            tracing::error!("{error}");
+            return Err(error.into());
+        }
+    };
     let app = Arc::new(App::new(
         config,
         Edges {
             clock: Arc::new(SystemClock),
-            store: Arc::new(SqliteStore::in_memory()),
+            store,
             secrets_manager: Arc::new(SecretsManager::new()),
-            manner: Manner::Inline,
+            manner,
             runtime_api: runtime_api(),
         },
     ));

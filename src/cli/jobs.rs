@@ -11,6 +11,7 @@ use crate::app::{App, Edges};
 use crate::aws::jobs::DynamoStore;
 use crate::aws::secrets::SecretsManager;
 use crate::aws::wakeups::SqsWakeUps;
+use crate::aws::{self, Mode};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::Manner;
@@ -23,7 +24,7 @@ use crate::job::{CallbackStatus, Job, JobId, JobStatus};
 /// Where jobs are kept.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Place {
-    /// The folder of `masshook serve`; without it, the table that MASSHOOK_TABLE names.
+    /// The folder of `masshook serve`; without it, the table and queue that MASSHOOK_TABLE and MASSHOOK_QUEUE_URL name.
     #[arg(long)]
     data: Option<PathBuf>,
     /// One JSON document on stdout, and nothing else there.
@@ -144,19 +145,6 @@ impl<E: std::error::Error> From<E> for Trouble {
 /// The name of the database file in the folder of `masshook serve`.
 pub(super) const FILE: &str = "masshook.db";
 
-/// The store and the queue of the AWS mode, as the environment names them.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the environment selects the AWS mode"
-)]
-pub(crate) fn of_environment() -> Option<(String, String)> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    Some((
-        set("MASSHOOK_TABLE")?,
-        set("MASSHOOK_QUEUE_URL").unwrap_or_default(),
-    ))
-}
-
 impl Place {
     fn open(&self) -> Result<(Arc<dyn JobStore>, Arc<dyn WakeUps>), Trouble> {
         if let Some(folder) = &self.data {
@@ -164,12 +152,13 @@ impl Place {
             let store = SqliteStore::in_file(folder.join(FILE));
             return Ok((Arc::new(store), Arc::new(LocalWakeUps::new())));
         }
-        let (table, queue) = of_environment().ok_or(Trouble::NoStore)?;
-        let wakeups: Arc<dyn WakeUps> = match queue.is_empty() {
-            true => Arc::new(LocalWakeUps::new()),
-            false => Arc::new(SqsWakeUps::new(&queue)),
-        };
-        Ok((Arc::new(DynamoStore::new(&table)), wakeups))
+        match aws::mode() {
+            Mode::Durable { table, queue_url } => Ok((
+                Arc::new(DynamoStore::new(&table)),
+                Arc::new(SqsWakeUps::new(&queue_url)),
+            )),
+            Mode::Inline | Mode::Incomplete => Err(Trouble::NoStore),
+        }
     }
 }
 
@@ -209,7 +198,9 @@ fn conclude(json: bool, outcome: Result<(Value, String), Trouble>) -> Verdict {
             Verdict::Done
         }
         Err(Trouble::NoStore) => {
-            complain("no store is named: give --data DIR, or set MASSHOOK_TABLE");
+            complain(
+                "no store is named: give --data DIR, or set MASSHOOK_TABLE and MASSHOOK_QUEUE_URL",
+            );
             Verdict::Unusable
         }
         Err(Trouble::No(why)) => {

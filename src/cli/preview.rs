@@ -210,8 +210,12 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
                 ))),
             }
         }
+        Ok(Trigger::WakeUps(_) | Trigger::Sweep) if route.is_none() => Ok(Asked::Nothing(
+            "this event wakes jobs that are there already, so there is nothing to plan".to_owned(),
+        )),
         // Anything else is a bare body, as long as somebody says for which route.
-        Ok(Trigger::Update(_) | Trigger::Delivery(_)) | Err(_) => match route {
+        Ok(Trigger::Update(_) | Trigger::Delivery(_) | Trigger::WakeUps(_) | Trigger::Sweep)
+        | Err(_) => match route {
             Some(route) => Ok(Asked::Delivery(Arrival {
                 route,
                 headers: HeaderMap::new(),

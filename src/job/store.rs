@@ -224,6 +224,11 @@ impl Holder {
         Self(id.to_string())
     }
 
+    /// A holder by its name, as [`Holder::as_str`] gave it.
+    pub fn named(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
     /// The holder's name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,0 +1,104 @@
+//! Tokens shared through the job store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use crate::job::store::{Holder, JobStore, Lock, SharedToken};
+use crate::zoho::data_center::ApiBase;
+use crate::zoho::shelf::{Shelved, TokenShelf};
+use crate::zoho::token::Token;
+
+/// The store's own row for each connection.
+#[derive(Debug)]
+pub(super) struct StoreShelf(pub(super) Arc<dyn JobStore>);
+
+fn name(connection: &str) -> String {
+    format!("token/{connection}")
+}
+
+fn shelved(shared: SharedToken) -> Shelved {
+    let token = shared.value.as_ref().and_then(|value| {
+        let stored: Value = serde_json::from_str(value.expose_secret()).ok()?;
+        let api = stored["api"].as_str()?.parse().ok()?;
+        Some(Token {
+            access: stored["access"].as_str()?.to_owned().into(),
+            api: ApiBase::configured(&api),
+            expires_at: shared.expires_at,
+        })
+    });
+    Shelved {
+        token,
+        silent_until: shared.throttled_until,
+    }
+}
+
+#[async_trait]
+impl TokenShelf for StoreShelf {
+    async fn read(&self, connection: &str) -> Result<Shelved, String> {
+        let shared = self
+            .0
+            .token(&name(connection))
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(shared.map(shelved).unwrap_or_default())
+    }
+
+    async fn lock(
+        &self,
+        connection: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<String>, String> {
+        let holder = Holder::unique();
+        let lock = self.0.lock(&name(connection), &holder, now, until).await;
+        let won = lock.map_err(|error| error.to_string())?.is_some();
+        Ok(won.then(|| holder.as_str().to_owned()))
+    }
+
+    async fn write(
+        &self,
+        connection: &str,
+        shelved: &Shelved,
+        holder: &str,
+        until: Timestamp,
+    ) -> Result<(), String> {
+        let value = shelved.token.as_ref().map(|token| {
+            let stored = json!({"access": token.access.expose_secret(), "api": token.api.join("")});
+            SecretString::from(stored.to_string())
+        });
+        let shared = SharedToken {
+            value,
+            expires_at: shelved
+                .token
+                .as_ref()
+                .map_or(Timestamp::UNIX_EPOCH, |token| token.expires_at),
+            throttled_until: shelved.silent_until,
+        };
+        let lock = Lock {
+            name: name(connection),
+            holder: Holder::named(holder),
+            until,
+        };
+        self.0
+            .put_token(&name(connection), &shared, &lock)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    async fn unlock(&self, connection: &str, holder: &str) {
+        if let Err(error) = self
+            .0
+            .unlock(&name(connection), &Holder::named(holder))
+            .await
+        {
+            tracing::warn!(
+                connection,
+                "the lock on the token stays until it runs out: {error}"
+            );
+        }
+    }
+}
