@@ -16,8 +16,8 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::delivery::{DeliverySummary, KeptDelivery};
 use super::store::{
-    Added, Claim, Filter, Holder, JobStore, Keeping, Lease, Lock, Page, SharedToken, StoreError,
-    Summary, Written,
+    Added, Claim, Filter, Holder, JobStore, Keeping, Lease, Lock, Page, Place, SharedToken,
+    StoreError, Summary, Written,
 };
 use super::{Job, JobId, stored};
 
@@ -151,11 +151,11 @@ impl JobStore for SqliteStore {
                 state,
             } => {
                 let job = stored::job(id, &request, &state)?;
-                let written = Written {
+                let written = Box::new(Written {
                     request: job.request.clone(),
-                    request_at: Default::default(),
-                    state_at: Default::default(),
-                };
+                    request_at: Place::Inline,
+                    state_at: Place::Inline,
+                });
                 let lease = Lease {
                     version,
                     until,

@@ -293,7 +293,7 @@ mod tests {
         };
         tokio::time::sleep(2 * MOMENT).await;
         let due = store.due(jumped(), 10).await.expect("an answer");
-        assert_eq!(due, [job.id.clone()]);
+        assert_eq!(due, std::slice::from_ref(&job.id));
         let Claim::Ours(_, mut lease) = claim(&store, &job, jumped(), MOMENT).await else {
             panic!("the lease is over");
         };

@@ -28,7 +28,7 @@ pub struct Lease {
     /// Nobody else may drive the job before this moment. A later moment takes effect with the next checkpoint.
     pub until: Timestamp,
     /// What is in the store, so that a checkpoint writes only what has changed.
-    pub(crate) written: Written,
+    pub(crate) written: Box<Written>,
 }
 
 impl fmt::Debug for Lease {

@@ -180,11 +180,11 @@ impl DynamoStore {
         let lease = Lease {
             version: item::get_number(&item, "version").unwrap_or_default(),
             until,
-            written: Written {
+            written: Box::new(Written {
                 request: job.request.clone(),
                 request_at: loaded.request_at,
                 state_at: loaded.state_at,
-            },
+            }),
         };
         Ok(Claim::Ours(Box::new(job), lease))
     }

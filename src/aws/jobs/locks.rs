@@ -1,9 +1,11 @@
 //! Locks and the tokens that are shared under them.
 
+use std::time::Duration;
+
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use std::time::Duration;
 
 use super::change::Change;
 use super::item;
@@ -117,15 +119,12 @@ impl DynamoStore {
         let Err(error) = written else {
             return Ok(());
         };
-        let reasons = error
-            .as_service_error()
-            .and_then(|error| match error {
-                aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(cancelled) => {
-                    Some(cancelled.cancellation_reasons())
-                }
-                _ => None,
-            })
-            .unwrap_or_default();
+        let reasons = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                cancelled.cancellation_reasons()
+            }
+            Some(_) | None => &[],
+        };
         let has = |code| reasons.iter().any(|reason| reason.code() == Some(code));
         if has("ConditionalCheckFailed") {
             Err(StoreError::LockLost(lock.name.clone()))

@@ -153,7 +153,7 @@ async fn run(steps: Vec<Step>) {
                     continue;
                 };
                 held.job.sent(1, 1);
-                held.lease.until = held.lease.until + Duration::from_secs(prolong);
+                held.lease.until += Duration::from_secs(prolong);
                 let written = store.checkpoint(&held.job, &mut held.lease).await;
                 let known = model.jobs.get_mut(&held.job.id).expect("it was claimed");
                 check(&written, known.writer == held.writer);
