@@ -661,19 +661,17 @@ fn unverified_or_misconfigured(refusal: verify::Refusal, secrets: &[SecretRef]) 
     let malformed = |reference: String, why: String| {
         Rejection::Secret(SecretError::Malformed { reference, why })
     };
-    match refusal {
-        verify::Refusal::BadSecret { position, cause } => {
-            let reference = secrets
-                .get(position.saturating_sub(1))
-                .map(ToString::to_string);
-            malformed(
-                reference.unwrap_or_default(),
-                format!("cannot be used: {cause}"),
-            )
-        }
-        verify::Refusal::MissingSecret => {
-            malformed("of the route".to_owned(), "is missing".to_owned())
-        }
-        other => Rejection::Unverified(other),
+    if let verify::Refusal::BadSecret { position, cause } = &refusal {
+        let reference = secrets
+            .get(position.saturating_sub(1))
+            .map(ToString::to_string);
+        return malformed(
+            reference.unwrap_or_default(),
+            format!("cannot be used: {cause}"),
+        );
     }
+    if refusal.is_misconfiguration() {
+        return malformed("of the route".to_owned(), "is missing".to_owned());
+    }
+    Rejection::Unverified(refusal)
 }

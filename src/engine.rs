@@ -188,7 +188,6 @@ impl Engine {
     }
 
     /// Claims a job; the inner error is the job of somebody else.
-    #[expect(clippy::type_complexity, reason = "a private step with one caller")]
     async fn claim(
         &self,
         id: &JobId,

@@ -198,12 +198,15 @@ impl SecretStore for Files {
 /// A secret and when it was fetched; none before the first time.
 type Fetched = Option<(Timestamp, SecretString)>;
 
+/// One secret, locked on its own.
+type Cell = Arc<Mutex<Fetched>>;
+
 /// Resolves references. Nothing is fetched before it is needed, and nothing is fetched twice within [`KEPT`].
 #[derive(Debug)]
 pub struct Secrets {
     clock: Arc<dyn Clock>,
     secrets_manager: Arc<dyn SecretStore>,
-    fetched: std::sync::Mutex<HashMap<(Kind, String), Arc<Mutex<Fetched>>>>,
+    fetched: std::sync::Mutex<HashMap<(Kind, String), Cell>>,
 }
 
 impl Secrets {

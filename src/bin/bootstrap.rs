@@ -13,6 +13,7 @@ use masshook::clock::SystemClock;
 use masshook::config::{Config, Programs};
 use masshook::engine::Manner;
 use masshook::job::sqlite::SqliteStore;
+use masshook::job::steady::SteadyStore;
 use masshook::job::store::JobStore;
 use masshook::{lambda, telemetry};
 
@@ -31,7 +32,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         Mode::Durable { table, queue_url } => {
             let wakeups = SqsWakeUps::new(&queue_url);
             (
-                Arc::new(DynamoStore::new(&table)),
+                Arc::new(SteadyStore::over(Arc::new(DynamoStore::new(&table)))),
                 Manner::Durable(Arc::new(wakeups)),
             )
         }

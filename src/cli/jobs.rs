@@ -146,7 +146,7 @@ impl<E: std::error::Error> From<E> for Trouble {
 pub(super) const FILE: &str = "masshook.db";
 
 impl Place {
-    fn open(&self) -> Result<(Arc<dyn JobStore>, Arc<dyn WakeUps>), Trouble> {
+    fn open(&self) -> Result<Opened, Trouble> {
         if let Some(folder) = &self.data {
             // The running server finds what is due by its own sweep.
             let store = SqliteStore::in_file(folder.join(FILE));
@@ -161,6 +161,9 @@ impl Place {
         }
     }
 }
+
+/// A store, and how its jobs are woken.
+type Opened = (Arc<dyn JobStore>, Arc<dyn WakeUps>);
 
 /// Runs `masshook jobs`.
 pub(super) async fn jobs(command: Jobs) -> Verdict {

@@ -14,6 +14,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::Manner;
 use crate::job::sqlite::SqliteStore;
+use crate::job::steady::SteadyStore;
 use crate::job::wakeup::LocalWakeUps;
 use crate::server;
 
@@ -40,7 +41,10 @@ async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), St
         config,
         Edges {
             clock: clock.clone(),
-            store: Arc::new(SqliteStore::in_file(data.join(jobs::FILE))),
+            // A jump of the clock must not end the leases of turns under way.
+            store: Arc::new(SteadyStore::over(Arc::new(SqliteStore::in_file(
+                data.join(jobs::FILE),
+            )))),
             secrets_manager: Arc::new(SecretsManager::new()),
             manner: Manner::Durable(Arc::new(wakeups.clone())),
             runtime_api: None,

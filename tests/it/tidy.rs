@@ -15,32 +15,30 @@ const MAY_USE: &[(&str, &str)] = &[
     ("http", ""),
     ("simulator", "clock"),
     ("secrets", "clock"),
-    ("aws", "secrets"),
     ("update", "reader"),
     ("outcome", "update"),
     ("inbound", "reader"),
     ("mapping", "reader update"),
     ("plan", "update"),
-    ("job", "outcome plan update"),
+    ("job", "clock outcome plan update"),
     (
         "zoho",
         "clock config http outcome plan reader retry secrets update",
     ),
     ("callback", "http job retry secrets"),
-    (
-        "engine",
-        "callback clock job outcome plan retry update zoho",
-    ),
+    ("engine", "callback clock job outcome plan update zoho"),
     ("config", "http inbound mapping reader secrets zoho"),
     (
         "app",
         "callback clock config engine http inbound job mapping plan reader secrets update zoho",
     ),
+    ("aws", "clock job secrets"),
     ("api", "app config job reader"),
-    ("lambda", "api app job"),
+    ("lambda", "api app engine job"),
+    ("server", "api app clock job"),
     (
         "cli",
-        "api app clock config http inbound job lambda plan reader secrets simulator telemetry update",
+        "api app aws clock config engine http inbound job lambda plan reader secrets server simulator telemetry update",
     ),
 ];
 
