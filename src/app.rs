@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -263,7 +263,7 @@ impl App {
             at: self.clock.now(),
             code: rejection.code().to_owned(),
             reason,
-            headers: arrival.headers.clone(),
+            headers: without_credentials(&arrival.headers),
             query: arrival.query.clone(),
             body: arrival.body.clone(),
         };
@@ -605,6 +605,15 @@ impl App {
         let end = end.saturating_sub(margin / 6).unwrap_or(now);
         Turn { give_up, end }
     }
+}
+
+/// Headers that may be kept: a replay needs no proof of who sent it, and a store is no place for keys.
+fn without_credentials(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = headers.clone();
+    for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
+        kept.remove(name);
+    }
+    kept
 }
 
 /// When the window that `now` lies in ends: windows are counted from the epoch, so that jobs that came within one window
