@@ -1,0 +1,386 @@
+//! Signatures over a text that is put together from the delivery.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use flate2::Crc;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::encoding::{decode, key_bytes, text_key};
+use super::mac::{AnyMac, digest, is_hash_of, same};
+use super::public_key::{Kind, PublicKey};
+use super::refusal::{BadSecret, Refusal};
+use super::request::{Parts, missing};
+use super::url;
+use crate::inbound::scheme::{
+    Algorithm, Layout, Message, Pointer, Segment, Selector, TimestampAt, TimestampRule,
+};
+
+/// The most signatures that are looked at. A stranger may put thousands into a header; each costs a comparison.
+const MAX_SIGNATURES: usize = 16;
+
+/// The most items that are verified on their own.
+const MAX_ITEMS: usize = 1_000;
+
+/// How the signature of a message is made.
+#[derive(Clone, Copy)]
+pub(super) enum Method {
+    Hmac(Algorithm),
+    Digest(Algorithm),
+    PublicKey(Kind),
+}
+
+/// Checks the signatures of a message, or of every item of it. Gives the signed time as it was written.
+pub(super) fn check(
+    method: Method,
+    message: &Message,
+    parts: &Parts<'_>,
+    params: &BTreeMap<String, String>,
+    secrets: &[SecretString],
+) -> Result<Option<Vec<u8>>, Refusal> {
+    check_body_hash(message, parts)?;
+    let Some(each) = &message.each else {
+        return check_one(method, message, parts, params, secrets, None);
+    };
+    let place = || missing(&Selector::Json(each.clone()));
+    let items = list_at(each, parts).ok_or_else(place)?;
+    let mut time = None;
+    for item in items {
+        time = check_one(method, message, parts, params, secrets, Some(item))?;
+    }
+    Ok(time)
+}
+
+fn list_at<'a>(each: &Pointer, parts: &'a Parts<'_>) -> Option<&'a [Value]> {
+    let [Value::Array(items)] = each.find(parts.json()?)?[..] else {
+        return None;
+    };
+    // No item means nothing signed.
+    Some(items.as_slice()).filter(|items| (1..=MAX_ITEMS).contains(&items.len()))
+}
+
+/// For bodies that the signed text does not contain: their hash must be in the signed URL.
+fn check_body_hash(message: &Message, parts: &Parts<'_>) -> Result<(), Refusal> {
+    let request = parts.request;
+    let named = match &message.body_hash {
+        None => None,
+        Some(selector) => parts.one(selector)?,
+    };
+    if let Some(hash) = &named {
+        return if is_hash_of(hash, request.body) {
+            Ok(())
+        } else {
+            Err(Refusal::OtherBody)
+        };
+    }
+    let contained = [Segment::Body, Segment::Sha256Body];
+    let contained = contained.iter().any(|segment| message.signed.has(segment));
+    let by_form = message.signed.has(&Segment::FormSorted);
+    if by_form && !contained && !request.body.is_empty() && !url::is_plain_form(request) {
+        return Err(Refusal::UncoveredBody);
+    }
+    Ok(())
+}
+
+fn check_one(
+    method: Method,
+    message: &Message,
+    parts: &Parts<'_>,
+    params: &BTreeMap<String, String>,
+    secrets: &[SecretString],
+    item: Option<&Value>,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let found = Found::read(message, parts, item)?;
+    let signs_url = message.signed.has(&Segment::Url);
+    let urls = if signs_url {
+        let url = parts.request.public_url().ok_or(Refusal::MissingUrl)?;
+        url::variants(url, &message.url_variants)
+    } else {
+        vec![String::new()]
+    };
+    let context = Context {
+        message,
+        parts,
+        params,
+        item,
+        time: found.time.as_deref(),
+    };
+    let mut bad_secret = None;
+    for (index, secret) in secrets.iter().enumerate() {
+        for url in &urls {
+            match context.matches(method, url, secret, &found.signatures)? {
+                Ok(true) => return Ok(found.time),
+                Ok(false) => {}
+                Err(cause) => {
+                    let position = index + 1;
+                    bad_secret.get_or_insert(Refusal::BadSecret { position, cause });
+                    break;
+                }
+            }
+        }
+    }
+    Err(bad_secret.unwrap_or(if signs_url {
+        Refusal::NoMatchWithUrl
+    } else {
+        Refusal::NoMatch
+    }))
+}
+
+/// What a message is put together from.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    message: &'a Message,
+    parts: &'a Parts<'a>,
+    params: &'a BTreeMap<String, String>,
+    item: Option<&'a Value>,
+    time: Option<&'a [u8]>,
+}
+
+impl Context<'_> {
+    /// Whether one of the signatures is right; the inner error is about the secret.
+    fn matches(
+        &self,
+        method: Method,
+        url: &str,
+        secret: &SecretString,
+        signatures: &[Vec<u8>],
+    ) -> Result<Result<bool, BadSecret>, Refusal> {
+        let format = &self.message.secret_format;
+        match method {
+            Method::Hmac(algorithm) => {
+                let key = match key_bytes(secret, format) {
+                    Ok(key) => key,
+                    Err(cause) => return Ok(Err(cause)),
+                };
+                // One pass over the body per secret, however many signatures a stranger puts into the header.
+                let mut mac = AnyMac::new(algorithm, &key);
+                let pieces = self.pieces(url, secret)?;
+                pieces.iter().for_each(|piece| mac.update(piece));
+                Ok(Ok(signatures
+                    .iter()
+                    .any(|signature| mac.matches(signature))))
+            }
+            Method::Digest(algorithm) => {
+                if let Err(cause) = text_key(secret) {
+                    return Ok(Err(cause));
+                }
+                let hash = digest(algorithm, &self.pieces(url, secret)?);
+                Ok(Ok(signatures
+                    .iter()
+                    .any(|signature| same(&hash, signature))))
+            }
+            Method::PublicKey(kind) => {
+                let key = match PublicKey::read(kind, secret, format) {
+                    Ok(key) => key,
+                    Err(cause) => return Ok(Err(cause)),
+                };
+                let text = self.pieces(url, secret)?.concat();
+                let verifies = |signature: &Vec<u8>| key.verifies(kind, &text, signature);
+                Ok(Ok(signatures.iter().any(verifies)))
+            }
+        }
+    }
+
+    fn pieces<'b>(
+        &'b self,
+        url: &'b str,
+        secret: &'b SecretString,
+    ) -> Result<Vec<Cow<'b, [u8]>>, Refusal> {
+        let segments = self.message.signed.segments().iter();
+        segments
+            .map(|segment| self.piece(segment, url, secret))
+            .collect()
+    }
+
+    fn piece<'b>(
+        &'b self,
+        segment: &'b Segment,
+        url: &'b str,
+        secret: &'b SecretString,
+    ) -> Result<Cow<'b, [u8]>, Refusal> {
+        let request = self.parts.request;
+        Ok(match segment {
+            Segment::Literal(text) => Cow::Borrowed(text.as_bytes()),
+            Segment::Body => Cow::Borrowed(request.body),
+            Segment::Timestamp => Cow::Borrowed(self.time.ok_or_else(|| malformed(self.message))?),
+            Segment::Part(selector) => self
+                .parts
+                .one_below(selector, self.item)?
+                .ok_or_else(|| missing(selector))?,
+            Segment::Escaped(pointer) => {
+                let text = self.parts.optional_text(pointer, self.item);
+                Cow::Owned(text.replace('\\', "\\\\").replace(':', "\\:").into_bytes())
+            }
+            Segment::Method => Cow::Owned(request.method_name().to_ascii_uppercase().into_bytes()),
+            Segment::Url => Cow::Borrowed(url.as_bytes()),
+            Segment::Param(name) => {
+                let value = self.params.get(name);
+                let value = value.ok_or_else(|| Refusal::MissingParam(name.clone()))?;
+                Cow::Borrowed(value.as_bytes())
+            }
+            Segment::Secret => Cow::Borrowed(secret.expose_secret().as_bytes()),
+            Segment::Crc32Body => {
+                let mut crc = Crc::new();
+                crc.update(request.body);
+                Cow::Owned(crc.sum().to_string().into_bytes())
+            }
+            Segment::Sha256Body => {
+                Cow::Owned(hex::encode(Sha256::digest(request.body)).into_bytes())
+            }
+            Segment::FormSorted => Cow::Owned(url::form_sorted(request)),
+        })
+    }
+}
+
+/// What a delivery says about its signature.
+struct Found {
+    signatures: Vec<Vec<u8>>,
+    time: Option<Vec<u8>>,
+}
+
+impl Found {
+    fn read(message: &Message, parts: &Parts<'_>, item: Option<&Value>) -> Result<Self, Refusal> {
+        let signature = &message.signature;
+        let lines = lines(&signature.at, message, parts, item)?;
+        let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
+        let texts: Vec<&str> = match &signature.layout {
+            // A second line is a second signature: an intruder who adds one still needs the key to make it match.
+            Layout::Plain => lines.iter().map(|line| line.trim()).collect(),
+            Layout::List { item_sep } => lines
+                .iter()
+                .flat_map(|line| line.split(item_sep.as_str()))
+                .map(str::trim)
+                .collect(),
+            Layout::Kv { key, .. } => pairs_of(&signature.layout, &lines)
+                .filter(|(name, _)| name == key)
+                .map(|(_, value)| value)
+                .collect(),
+        };
+        let signatures: Vec<Vec<u8>> = texts
+            .into_iter()
+            .filter_map(|text| without_prefix(message, text))
+            .filter_map(|text| decode(signature.encoding, text))
+            .take(MAX_SIGNATURES)
+            .collect();
+        if signatures.is_empty() {
+            return Err(malformed(message));
+        }
+        let time = match message.timestamp.as_ref().map(|rule| &rule.at) {
+            None => None,
+            Some(TimestampAt::Part(selector)) => {
+                let value = parts.one_below(selector, item)?;
+                Some(value.ok_or_else(|| missing(selector))?.into_owned())
+            }
+            Some(TimestampAt::Kv(key)) => {
+                let mut times: Vec<&str> = pairs_of(&signature.layout, &lines)
+                    .filter(|(name, _)| name == key)
+                    .map(|(_, value)| value)
+                    .collect();
+                times.dedup();
+                let [time] = times[..] else {
+                    return Err(malformed(message));
+                };
+                Some(time.as_bytes().to_vec())
+            }
+        };
+        Ok(Self { signatures, time })
+    }
+}
+
+/// The texts in the signature's place.
+fn lines<'a>(
+    at: &Selector,
+    message: &Message,
+    parts: &'a Parts<'_>,
+    item: Option<&'a Value>,
+) -> Result<Vec<Cow<'a, str>>, Refusal> {
+    if let Selector::Header(name) = at {
+        let values = parts.request.headers.get_all(name).iter();
+        let texts = values.map(|value| value.to_str().map(Cow::Borrowed));
+        let texts: Vec<Cow<'_, str>> = texts
+            .collect::<Result<_, _>>()
+            .map_err(|_| malformed(message))?;
+        return if texts.is_empty() {
+            Err(missing(at))
+        } else {
+            Ok(texts)
+        };
+    }
+    let value = parts.one_below(at, item)?.ok_or_else(|| missing(at))?;
+    let text = String::from_utf8(value.into_owned()).map_err(|_| malformed(message))?;
+    Ok(vec![Cow::Owned(text)])
+}
+
+/// The key-value pairs of all lines; none for other layouts.
+fn pairs_of<'a>(layout: &Layout, lines: &[&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let pairs: Vec<_> = match layout {
+        Layout::Kv {
+            pair_sep, kv_sep, ..
+        } => lines
+            .iter()
+            .flat_map(|line| line.split(pair_sep.as_str()))
+            .filter_map(|pair| pair.trim().split_once(kv_sep.as_str()))
+            .collect(),
+        Layout::Plain | Layout::List { .. } => Vec::new(),
+    };
+    pairs.into_iter()
+}
+
+fn without_prefix<'a>(message: &Message, text: &'a str) -> Option<&'a str> {
+    let Some(prefix) = &message.signature.prefix else {
+        return Some(text);
+    };
+    match cut_prefix(prefix, text) {
+        None if message.signature.prefix_optional => Some(text),
+        rest => rest,
+    }
+}
+
+/// What follows a prefix, in whatever case it is written.
+pub(super) fn cut_prefix<'a>(prefix: &str, text: &'a str) -> Option<&'a str> {
+    match text.split_at_checked(prefix.len()) {
+        Some((start, rest)) if start.eq_ignore_ascii_case(prefix) => Some(rest),
+        _ => None,
+    }
+}
+
+fn malformed(message: &Message) -> Refusal {
+    let signature = &message.signature;
+    let prefix = signature.prefix.as_deref().unwrap_or_default();
+    let encoding = signature.encoding;
+    let expected = match (&signature.layout, &message.timestamp) {
+        (Layout::Plain, _) => format!("`{prefix}` and {encoding}"),
+        (Layout::List { item_sep }, _) => {
+            format!("`{prefix}` and {encoding}, with `{item_sep}` between several")
+        }
+        (
+            Layout::Kv {
+                pair_sep,
+                kv_sep,
+                key,
+            },
+            Some(TimestampRule {
+                at: TimestampAt::Kv(time),
+                ..
+            }),
+        ) => format!(
+            "one `{time}{kv_sep}` with the time and `{key}{kv_sep}{prefix}` with {encoding}, `{pair_sep}` between them"
+        ),
+        (
+            Layout::Kv {
+                pair_sep,
+                kv_sep,
+                key,
+            },
+            _,
+        ) => {
+            format!("`{key}{kv_sep}{prefix}` with {encoding}, `{pair_sep}` between several")
+        }
+    };
+    Refusal::MalformedSignature {
+        part: signature.at.to_string(),
+        expected: expected.replace("`` and ", ""),
+    }
+}
