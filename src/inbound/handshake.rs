@@ -1,5 +1,10 @@
 //! Answers requests with which senders try out an address, as the scheme's record says. Pure.
 
+#[cfg(test)]
+mod tests;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
@@ -9,9 +14,6 @@ use super::scheme::{
 };
 use super::verify::mac::{AnyMac, same};
 use super::verify::{Parts, Unverified};
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 
 /// The longest answer; challenges have a few dozen characters, validation tokens a few hundred.
 const MAX_ANSWER: usize = 8 * 1024;

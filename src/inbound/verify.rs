@@ -19,6 +19,8 @@ mod sns;
 mod url;
 
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod vectors;
