@@ -7,6 +7,7 @@
 mod age;
 mod encoding;
 mod fetch;
+mod found;
 mod jws;
 pub(super) mod mac;
 mod message;
@@ -19,6 +20,8 @@ mod sns;
 mod url;
 
 #[cfg(test)]
+mod published;
+#[cfg(test)]
 mod shapes;
 #[cfg(test)]
 mod tests;
@@ -28,7 +31,7 @@ mod vectors;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-pub use fetch::{Cached, Certificates, keys_url, verify_fetching};
+pub use fetch::{Cached, Certificates, keys_url, verify_any_fetching, verify_fetching};
 pub use refusal::{BadSecret, Refusal};
 pub use request::Unverified;
 pub use sign::{CannotSign, Outgoing, sign};
@@ -112,7 +115,7 @@ pub fn verify_any<'a>(
 }
 
 /// Of the refusals of several schemes the most telling.
-pub fn worst(refusals: Vec<Refusal>) -> Refusal {
+fn worst(refusals: Vec<Refusal>) -> Refusal {
     if refusals.is_empty() {
         return Refusal::MissingSecret;
     }

@@ -173,7 +173,11 @@ impl Condition {
         let at = Selector::read_in(&mut object, problems);
         let equals = object.optional("equals").and_then(|node| match node.value {
             Value::Number(number) => Some(number.to_string()),
-            _ => node.string(problems).map(str::to_owned),
+            Value::Null
+            | Value::Bool(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => node.string(problems).map(str::to_owned),
         });
         let secret = object.optional("secret");
         let secret = secret.and_then(|node| node.boolean(problems));

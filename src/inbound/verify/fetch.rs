@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::refusal::Refusal;
 use super::request::{Parts, Unverified};
-use super::{Verified, sns, verify};
+use super::{Verified, sns, verify, worst};
 use crate::inbound::scheme::{Proof, Recipe, Scheme, fill_params};
 
 /// How long fetched keys count as fresh.
@@ -147,4 +147,24 @@ pub async fn verify_fetching(
     }
     let known = certificates.get(&url, PATIENCE, now).await?;
     verify(scheme, &request.keys(&known.text), secrets, now)
+}
+
+/// [`super::verify_any`], with the senders' keys fetched where they are needed.
+///
+/// # Errors
+/// The cause, of the scheme that came furthest.
+pub async fn verify_any_fetching<'a>(
+    schemes: &[(&'a Scheme, &'a [SecretString])],
+    request: &Unverified<'_>,
+    now: Timestamp,
+    certificates: &Cached,
+) -> Result<(&'a Scheme, Verified), Refusal> {
+    let mut refusals = Vec::new();
+    for (scheme, secrets) in schemes {
+        match verify_fetching(scheme, request, secrets, now, certificates).await {
+            Ok(verified) => return Ok((scheme, verified)),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    Err(worst(refusals))
 }

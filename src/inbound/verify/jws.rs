@@ -8,8 +8,8 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::encoding::{BASE64_URL, text_key};
+use super::found::cut_prefix;
 use super::mac::{AnyMac, is_hash_of};
-use super::message::cut_prefix;
 use super::public_key::{Kind, PublicKey, rsa_keys};
 use super::refusal::Refusal;
 use super::request::{Parts, missing};

@@ -150,13 +150,13 @@ impl Refusal {
         let mut headers = Vec::new();
         let mut parts = Vec::new();
         for refusal in refusals {
-            match refusal {
-                Self::MissingHeader { header } => {
-                    parts.push(format!("header {header}"));
-                    headers.push(header);
-                }
-                Self::MissingPart { part } => parts.push(part),
-                other => return other,
+            if let Self::MissingHeader { header } = refusal {
+                parts.push(format!("header {header}"));
+                headers.push(header);
+            } else if let Self::MissingPart { part } = refusal {
+                parts.push(part);
+            } else {
+                return refusal;
             }
         }
         if headers.len() == parts.len() {

@@ -268,14 +268,12 @@ pub(super) fn single_header<'a>(
 
 /// The refusal for a part that is not there.
 pub(super) fn missing(selector: &Selector) -> Refusal {
-    match selector {
-        Selector::Header(name) => Refusal::MissingHeader {
-            header: name.to_string(),
-        },
-        other => Refusal::MissingPart {
-            part: other.to_string(),
-        },
+    if let Selector::Header(name) = selector {
+        let header = name.to_string();
+        return Refusal::MissingHeader { header };
     }
+    let part = selector.to_string();
+    Refusal::MissingPart { part }
 }
 
 /// Undoes percent escapes; a plus sign stays one, and what would not be UTF-8 stays as it is.

@@ -5,8 +5,8 @@ use http::header::AUTHORIZATION;
 use secrecy::SecretString;
 
 use super::encoding::{BASE64, text_key};
+use super::found::cut_prefix;
 use super::mac::same;
-use super::message::cut_prefix;
 use super::refusal::Refusal;
 use super::request::{Parts, missing};
 use crate::inbound::scheme::{Equals, Selector};

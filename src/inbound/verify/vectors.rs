@@ -50,9 +50,10 @@ fn headers(vector: &Value) -> HeaderMap {
 }
 
 fn secrets(vector: &Value) -> Vec<SecretString> {
-    let texts = match &vector["secret"] {
-        Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
-        one => vec![one.as_str().expect("a secret")],
+    let secret = &vector["secret"];
+    let texts: Vec<&str> = match secret.as_array() {
+        Some(list) => list.iter().filter_map(Value::as_str).collect(),
+        None => vec![secret.as_str().expect("a secret")],
     };
     texts.into_iter().map(SecretString::from).collect()
 }
