@@ -45,7 +45,8 @@ impl std::fmt::Debug for Handshake {
 }
 
 /// The answer to a request that is a handshake of this scheme; `None` if it is none, so that it is a delivery or
-/// nothing. `secrets` are the route's, with the verify token among them if the sender has one.
+/// nothing. `secrets` are what a handshake is proved with: the sender's verify token, which is no key and travels in URLs,
+/// or else the route's secrets.
 pub fn answer(
     scheme: &Scheme,
     request: &Unverified<'_>,

@@ -178,6 +178,11 @@ fn xml_becomes_a_tree() {
         tree("text/xml", "<a>".repeat(100_000).as_bytes()),
         Err(BodyError::ElementsTooDeep)
     );
+    let names: String = (0..50_000).map(|index| format!(" a{index}=''")).collect();
+    assert_eq!(
+        tree("text/xml", format!("<a{names}/>").as_bytes()),
+        Err(BodyError::TooManyNodes)
+    );
     let wide = format!("<a>{}</a>", "<b/>".repeat(50_000));
     assert_eq!(
         tree("text/xml", wide.as_bytes()),

@@ -20,6 +20,9 @@ const MAX_DEPTH: usize = 64;
 /// Elements and attributes that a document may have.
 const MAX_NODES: usize = 50_000;
 
+/// Attributes that one element may have. Each is compared with all before it.
+const MAX_ATTRIBUTES: usize = 256;
+
 /// Where an XML declaration must have ended.
 const MAX_DECLARATION: usize = 200;
 
@@ -120,8 +123,11 @@ impl Tree {
             name: start.name().as_ref().to_owned(),
             ..Open::default()
         };
-        for attribute in start.attributes() {
+        for (count, attribute) in start.attributes().enumerate() {
             self.count()?;
+            if count == MAX_ATTRIBUTES {
+                return Err(BodyError::TooManyNodes);
+            }
             let attribute = attribute.map_err(malformed)?;
             let value = attribute
                 .normalized_value(XmlVersion::Implicit1_0)

@@ -125,6 +125,33 @@ fn the_json_schema_knows_every_key_that_is_read() {
         "unit",
         "tolerance_s",
         "strip_prefix",
+        "timeout",
+        "handshakes",
+        "accepted",
+        "bare_refusals",
+        "query",
+        "form",
+        "json",
+        "path",
+        "token",
+        "claims",
+        "body_hash_claim",
+        "must_expire",
+        "jwks_url",
+        "partial",
+        "each",
+        "body_hash",
+        "url_variants",
+        "method",
+        "when",
+        "equals",
+        "secret",
+        "verified",
+        "answer",
+        "status",
+        "content_type",
+        "text",
+        "raw",
     ] {
         assert!(schema.contains(&format!("\"{key}\":")), "{key}");
     }
@@ -132,4 +159,20 @@ fn the_json_schema_knows_every_key_that_is_read() {
         !schema.contains("\"name\":"),
         "the name is not part of a record"
     );
+}
+
+#[test]
+fn every_preset_can_be_described() {
+    let describe = |name| Scheme::preset(name).expect("a preset").describe();
+    insta::assert_snapshot!(describe("gitlab"), @"the secret itself in header x-gitlab-token, nothing is signed.");
+    insta::assert_snapshot!(describe("hubspot-v1"), @"plain SHA256 of `{secret}{body}`, hex in header x-hubspot-signature, no time is signed.");
+    insta::assert_snapshot!(describe("zoho-desk"), @"JWT RS256 in header x-zdesk-jwt with fixed aud, iss, the body is not covered.");
+    insta::assert_snapshot!(describe("discord"), @"Ed25519 of `{timestamp}{body}`, hex in header x-signature-ed25519, at most 300 s old or ahead.");
+    let own_url: Vec<&str> = PRESETS
+        .iter()
+        .copied()
+        .filter(|name| Scheme::preset(name).is_some_and(|scheme| scheme.needs_url()))
+        .collect();
+    assert_eq!(own_url, ["twilio", "hubspot", "hubspot-v2"]);
+    assert_eq!(PRESETS.len(), 45);
 }

@@ -17,6 +17,9 @@ use super::request::{Parts, missing};
 use super::url;
 use crate::inbound::scheme::{Algorithm, Message, Pointer, Segment, Selector};
 
+/// The most form fields that are sorted, all before anybody has vouched for them.
+const MAX_FIELDS: usize = 10_000;
+
 /// The most items that are verified on their own.
 const MAX_ITEMS: usize = 1_000;
 
@@ -74,7 +77,12 @@ fn check_body_hash(message: &Message, parts: &Parts<'_>) -> Result<(), Refusal> 
     let contained = [Segment::Body, Segment::Sha256Body];
     let contained = contained.iter().any(|segment| message.signed.has(segment));
     let by_form = message.signed.has(&Segment::FormSorted);
-    if by_form && !contained && !request.body.is_empty() && !url::is_plain_form(request) {
+    let sorts = url::is_plain_form(request);
+    if by_form && !contained && !request.body.is_empty() && !sorts {
+        return Err(Refusal::UncoveredBody);
+    }
+    let fields = request.body.iter().filter(|byte| **byte == b'&').count();
+    if by_form && sorts && fields >= MAX_FIELDS {
         return Err(Refusal::UncoveredBody);
     }
     Ok(())

@@ -76,7 +76,9 @@ pub enum Refusal {
     #[error("the signature is right, but for another body: does anything between rewrite it?")]
     OtherBody,
     /// The signature does not cover a body of this kind.
-    #[error("the signature does not cover this body: it is no form, and no hash of it is signed")]
+    #[error(
+        "the signature does not cover this body: it is no form, or one with too many fields, and no hash of it is signed"
+    )]
     UncoveredBody,
     /// The message is genuine, but not from a topic of this route.
     #[error("the message is from another topic than those in the route's parameter `topic`")]
