@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use ::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use ::http::header::{
+    AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::app::rejection::Rejection;
-use crate::app::{Accepted, App, Arrival};
+use crate::app::{Accepted, Answered, App, Arrival};
 use crate::config::MAX_BODY_BYTES;
+use crate::inbound::handshake::Handshake;
 use crate::job::Job;
 use crate::job::view::JobView;
 use crate::reader::{Node, Problems};
@@ -27,7 +30,8 @@ pub struct Deadline(pub Timestamp);
 /// The API over an app.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/hooks/{route}", post(hook))
+        .route("/hooks/{route}", any(hook))
+        .route("/hooks/{route}/{*rest}", any(hook_below))
         .route("/jobs", post(submit))
         .route("/jobs/{id}", get(show))
         .route(
@@ -42,22 +46,64 @@ pub fn router(app: Arc<App>) -> Router {
 async fn hook(
     State(app): State<Arc<App>>,
     Path(route): Path<String>,
-    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Rejection> {
+    deliver(app, route, String::new(), request).await
+}
+
+/// Some senders prove themselves by a token in the path.
+async fn hook_below(
+    State(app): State<Arc<App>>,
+    Path((route, rest)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Rejection> {
+    deliver(app, route, rest, request).await
+}
+
+async fn deliver(
+    app: Arc<App>,
+    route: String,
+    rest: String,
     request: Request,
 ) -> Result<Response, Rejection> {
     let deadline = deadline(&request);
     let (parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
     let body = read(body, app.max_body_bytes()).await?;
-    let query = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .into_owned()
-        .collect();
     let arrival = Arrival {
         route,
+        method: parts.method,
+        rest,
         headers: parts.headers,
         query,
         body,
     };
-    Ok(accepted_response(&app.deliver(arrival, deadline).await?))
+    match app.deliver(arrival, deadline).await? {
+        Answered::Handshake(handshake) => Ok(handshake_response(&handshake)),
+        Answered::Delivery(accepted, reply) => {
+            let response = accepted_response(&accepted);
+            // A sender that wants to hear something of its own hears it once its delivery is safe.
+            Ok(match reply.filter(|_| response.status().is_success()) {
+                Some(reply) => handshake_response(&reply),
+                None => response,
+            })
+        }
+    }
+}
+
+fn handshake_response(handshake: &Handshake) -> Response {
+    let mut response = (handshake.status, handshake.body.clone()).into_response();
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_TYPE);
+    if let Some(content_type) = handshake
+        .content_type
+        .as_deref()
+        .and_then(|text| HeaderValue::from_str(text).ok())
+    {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 async fn submit(
@@ -200,6 +246,9 @@ fn json_response(status: StatusCode, body: &Value) -> Response {
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         log(&self);
+        if let Self::Unverified { bare: true, .. } = self {
+            return self.status().into_response();
+        }
         let content_type = HeaderValue::from_static("application/problem+json");
         let mut response = (
             self.status(),

@@ -8,14 +8,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use url::Url;
 
 use crate::app::rejection::Rejection;
 use crate::callback::Sender;
@@ -23,9 +26,11 @@ use crate::clock::Clock;
 use crate::config::{Config, Route, Verify};
 use crate::engine::{Driven, Engine, Manner, Turn};
 use crate::http::target::Policy;
-use crate::http::{Http, HttpSettings};
+use crate::http::{Cap, Http, HttpSettings};
 use crate::inbound::body::{self, Body};
-use crate::inbound::verify::{self, Unverified};
+use crate::inbound::handshake::{self, Handshake};
+use crate::inbound::scheme::Scheme;
+use crate::inbound::verify::{self, Cached, Certificates, Unverified};
 use crate::job::delivery::KeptDelivery;
 use crate::job::store::{Added, JobStore, StoreError};
 use crate::job::{Job, JobId};
@@ -40,6 +45,12 @@ use shelf::StoreShelf;
 /// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
 const MARGIN: Duration = Duration::from_secs(3);
 
+/// Bytes of a certificate or a key set that are read.
+const MAX_CERTIFICATE: usize = 64 << 10;
+
+/// The scheme whose subscriptions are confirmed.
+const SNS: &str = "aws-sns";
+
 /// Jobs that one turn takes on: enough for a thousand deliveries of one window to share their calls.
 const TURN_JOBS: usize = 1_000;
 
@@ -51,12 +62,37 @@ const DEFAULT_TIME: Duration = Duration::from_secs(300);
 pub struct Arrival {
     /// The route that it was sent to.
     pub route: String,
+    /// Its HTTP method.
+    pub method: Method,
+    /// What follows the route in the path, without the slash.
+    pub rest: String,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its query parameters; of a repeated one, the last.
-    pub query: BTreeMap<String, String>,
+    /// Its query, as it was sent, without the question mark.
+    pub query: String,
     /// Its body, byte for byte as the sender wrote it.
     pub body: Bytes,
+}
+
+impl Arrival {
+    /// A POST of nothing but a route, headers and a body.
+    pub fn post(route: String, headers: HeaderMap, body: Bytes) -> Self {
+        Self {
+            route,
+            method: Method::POST,
+            rest: String::new(),
+            headers,
+            query: String::new(),
+            body,
+        }
+    }
+
+    /// The query parameters; of a repeated one, the last.
+    fn parameters(&self) -> BTreeMap<String, String> {
+        form_urlencoded::parse(self.query.as_bytes())
+            .into_owned()
+            .collect()
+    }
 }
 
 /// Headers carry signatures and keys, bodies carry people's data: neither is printed.
@@ -80,6 +116,23 @@ pub struct Mapped {
     pub updates: Vec<UpdateRequest>,
 }
 
+/// What a hook is answered.
+#[derive(Debug)]
+pub enum Answered {
+    /// It was a sender's handshake.
+    Handshake(Handshake),
+    /// It was a delivery. Some senders want to hear something of their own in reply.
+    Delivery(Accepted, Option<Handshake>),
+}
+
+/// A delivery that is what it says it is.
+struct Genuine {
+    /// The id from the scheme's own place for it.
+    delivery_id: Option<String>,
+    /// What its sender wants to hear.
+    reply: Option<Handshake>,
+}
+
 /// What became of a request that was taken in.
 #[derive(Debug)]
 pub enum Accepted {
@@ -95,6 +148,8 @@ pub struct App {
     config: Arc<Config>,
     clock: Arc<dyn Clock>,
     secrets: Arc<Secrets>,
+    http: Http,
+    certificates: Cached,
     engine: Engine,
 }
 
@@ -161,7 +216,10 @@ impl App {
             (name.clone(), client)
         });
         let engine = Engine::new(store, clients.collect(), callbacks, clock.clone(), manner);
+        let certificates = Cached::new(Arc::new(Fetcher(http.clone())));
         Self {
+            http,
+            certificates,
             config: Arc::new(config),
             clock,
             secrets,
@@ -182,14 +240,127 @@ impl App {
         &self,
         arrival: Arrival,
         deadline: Option<Timestamp>,
-    ) -> Result<Accepted, Rejection> {
-        self.route(&arrival.route)?;
-        match self.map(&arrival).await {
-            Ok(mapped) => self.accept_mapped(&arrival, mapped, deadline).await,
+    ) -> Result<Answered, Rejection> {
+        let (_, route) = self.route(&arrival.route)?;
+        if let Some(handshake) = self.greet(route, &arrival).await? {
+            return Ok(Answered::Handshake(handshake));
+        }
+        if !matches!(arrival.method, Method::POST | Method::PUT) {
+            return Err(Rejection::MethodNotAllowed);
+        }
+        let genuine = self.verify(route, &arrival).await?;
+        match self.map_verified(&arrival, genuine.delivery_id).await {
+            Ok(mapped) => {
+                let accepted = self.accept_mapped(&arrival, mapped, deadline).await?;
+                Ok(Answered::Delivery(accepted, genuine.reply))
+            }
             Err(rejection) => {
                 self.keep(&arrival, &rejection).await?;
                 Err(rejection)
             }
+        }
+    }
+
+    /// The answer to a sender's handshake; none if this is none.
+    async fn greet(
+        &self,
+        route: &Route,
+        arrival: &Arrival,
+    ) -> Result<Option<Handshake>, Rejection> {
+        let Verify::Schemes(proofs) = &route.verify else {
+            return Ok(None);
+        };
+        let url = public_url(route, arrival);
+        for proof in proofs
+            .iter()
+            .filter(|proof| !proof.scheme.handshakes().is_empty())
+        {
+            let references = if route.handshake_secret.is_empty() {
+                &proof.secrets
+            } else {
+                &route.handshake_secret
+            };
+            let secrets = self
+                .secrets
+                .all(references)
+                .await
+                .map_err(Rejection::Secret)?;
+            let unverified = unverified(arrival, url.as_deref());
+            if let Some(handshake) = handshake::answer(&proof.scheme, &unverified, &secrets) {
+                if handshake.needs_verification {
+                    self.verify(route, arrival).await?;
+                }
+                return Ok(Some(handshake));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks whether a delivery is genuine.
+    async fn verify(&self, route: &Route, arrival: &Arrival) -> Result<Genuine, Rejection> {
+        let limit = self.max_body_bytes();
+        if arrival.body.len() > limit {
+            return Err(Rejection::TooLarge { limit });
+        }
+        let Verify::Schemes(proofs) = &route.verify else {
+            return Ok(Genuine {
+                delivery_id: None,
+                reply: None,
+            });
+        };
+        let mut secrets = Vec::with_capacity(proofs.len());
+        for proof in proofs {
+            secrets.push(
+                self.secrets
+                    .all(&proof.secrets)
+                    .await
+                    .map_err(Rejection::Secret)?,
+            );
+        }
+        let schemes: Vec<(&Scheme, &[SecretString])> = proofs
+            .iter()
+            .map(|proof| &proof.scheme)
+            .zip(secrets.iter().map(Vec::as_slice))
+            .collect();
+        let url = public_url(route, arrival);
+        let unverified = unverified(arrival, url.as_deref());
+        let now = self.clock.now();
+        let outcome =
+            verify::verify_any_fetching(&schemes, &unverified, now, &self.certificates).await;
+        let (scheme, verified) = outcome.map_err(|refusal| {
+            let bare = proofs.iter().any(|proof| proof.scheme.bare_refusals());
+            let references = proofs.first().map_or(&[][..], |proof| &proof.secrets);
+            refused(refusal, bare, references)
+        })?;
+        if scheme.name() == SNS
+            && let Some(url) = verify::subscribe_url(&arrival.body)
+        {
+            self.subscribe(&url).await?;
+        }
+        let keys = schemes
+            .iter()
+            .find(|(own, _)| std::ptr::eq(*own, scheme))
+            .map_or(&[][..], |(_, keys)| keys);
+        Ok(Genuine {
+            delivery_id: verified.delivery_id().map(str::to_owned),
+            reply: handshake::acceptance(scheme, &unverified, keys),
+        })
+    }
+
+    /// Confirms a subscription of Amazon SNS: it asks for a GET of an address that was signed, and is one of its own.
+    async fn subscribe(&self, url: &Url) -> Result<(), Rejection> {
+        let failed = |why: String| Rejection::Subscription(why);
+        let request = http::Request::get(url.as_str())
+            .body(Bytes::new())
+            .map_err(|error| failed(error.to_string()))?;
+        let answer = self
+            .http
+            .send(request, Cap::Truncate(MAX_CERTIFICATE))
+            .await;
+        match answer {
+            Ok(answer) if answer.status().is_success() => Ok(()),
+            Ok(answer) => Err(failed(format!("it answered {}", answer.status()))),
+            Err(error) => Err(failed(error.to_string())),
         }
     }
 
@@ -198,11 +369,12 @@ impl App {
     /// # Errors
     /// [`Rejection`]; it is still kept then.
     pub async fn replay(&self, kept: &KeptDelivery) -> Result<Accepted, Rejection> {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&kept.query)
+            .finish();
         let arrival = Arrival {
-            route: kept.route.clone(),
-            headers: kept.headers.clone(),
-            query: kept.query.clone(),
-            body: kept.body.clone(),
+            query,
+            ..Arrival::post(kept.route.clone(), kept.headers.clone(), kept.body.clone())
         };
         let mapped = self.map_unverified(&arrival).await?;
         let accepted = self.accept_mapped(&arrival, mapped, None).await?;
@@ -264,7 +436,7 @@ impl App {
             code: rejection.code().to_owned(),
             reason,
             headers: without_credentials(&arrival.headers),
-            query: arrival.query.clone(),
+            query: arrival.parameters(),
             body: arrival.body.clone(),
         };
         self.engine
@@ -401,21 +573,8 @@ impl App {
     /// [`Rejection`].
     pub async fn map(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
         let (_, route) = self.route(&arrival.route)?;
-        let limit = self.max_body_bytes();
-        if arrival.body.len() > limit {
-            return Err(Rejection::TooLarge { limit });
-        }
-        let scheme_id = match &route.verify {
-            Verify::Nothing => None,
-            Verify::Signature { scheme, secrets } => {
-                let keys = self.secrets.all(secrets).await.map_err(Rejection::Secret)?;
-                let unverified = Unverified::new(&arrival.headers, &arrival.body);
-                let verified = verify::verify(scheme, &unverified, &keys, self.clock.now())
-                    .map_err(|refusal| unverified_or_misconfigured(refusal, secrets))?;
-                verified.delivery_id().map(str::to_owned)
-            }
-        };
-        self.map_verified(arrival, scheme_id).await
+        let genuine = self.verify(route, arrival).await?;
+        self.map_verified(arrival, genuine.delivery_id).await
     }
 
     /// Maps a delivery without asking whether it is genuine: for looking at what a route would do.
@@ -436,15 +595,23 @@ impl App {
             .headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
-        let body = match body::decode(content_type, &arrival.body).map_err(Rejection::Body)? {
+        let encoding = arrival
+            .headers
+            .get(CONTENT_ENCODING)
+            .and_then(|value| value.to_str().ok());
+        let limit = self.max_body_bytes();
+        let unpacked =
+            body::unpack(content_type, encoding, &arrival.body, limit).map_err(Rejection::Body)?;
+        let body = match unpacked.decode().map_err(Rejection::Body)? {
             Body::Json(text) => Document::from_json(text).map_err(Rejection::NotJson)?,
             Body::Tree(tree) => Document::from_value(&tree),
         };
+        let parameters = arrival.parameters();
         let headers = joined(&arrival.headers);
         let input = Input {
             body: &body,
             headers: &headers,
-            query: &arrival.query,
+            query: &parameters,
             route: name,
             received_at: self.clock.now(),
         };
@@ -659,14 +826,44 @@ fn as_id(value: Value) -> Option<String> {
 fn fingerprint(arrival: &Arrival) -> String {
     let mut hash = Sha256::new();
     hash.update(&arrival.body);
-    for (key, value) in &arrival.query {
+    for (key, value) in &arrival.parameters() {
         hash.update(format!("\n{}={key}{}={value}", key.len(), value.len()));
     }
     hex::encode(hash.finalize())
 }
 
+/// A delivery as the verifier takes it.
+fn unverified<'a>(arrival: &'a Arrival, url: Option<&'a str>) -> Unverified<'a> {
+    let unverified = Unverified::new(&arrival.headers, &arrival.body)
+        .method(arrival.method.as_str())
+        .query(&arrival.query)
+        .path(&arrival.rest);
+    match url {
+        Some(url) => unverified.url(url),
+        None => unverified,
+    }
+}
+
+/// The URL that the sender called: the route's public one, with what this delivery adds to it.
+fn public_url(route: &Route, arrival: &Arrival) -> Option<String> {
+    let mut url = route
+        .public_url
+        .as_ref()?
+        .as_str()
+        .trim_end_matches('/')
+        .to_owned();
+    if !arrival.rest.is_empty() {
+        url = format!("{url}/{}", arrival.rest);
+    }
+    if !arrival.query.is_empty() {
+        let separator = if url.contains('?') { '&' } else { '?' };
+        url = format!("{url}{separator}{}", arrival.query);
+    }
+    Some(url)
+}
+
 /// A bad signature is the sender's affair, a bad secret ours; the one is told by name, the other by reference.
-fn unverified_or_misconfigured(refusal: verify::Refusal, secrets: &[SecretRef]) -> Rejection {
+fn refused(refusal: verify::Refusal, bare: bool, secrets: &[SecretRef]) -> Rejection {
     let malformed = |reference: String, why: String| {
         Rejection::Secret(SecretError::Malformed { reference, why })
     };
@@ -682,5 +879,30 @@ fn unverified_or_misconfigured(refusal: verify::Refusal, secrets: &[SecretRef]) 
     if refusal.is_misconfiguration() {
         return malformed("of the route".to_owned(), "is missing".to_owned());
     }
-    Rejection::Unverified(refusal)
+    Rejection::Unverified { refusal, bare }
+}
+
+/// Fetches the keys of senders that publish them.
+#[derive(Debug)]
+struct Fetcher(Http);
+
+#[async_trait]
+impl Certificates for Fetcher {
+    async fn get(&self, url: &str) -> Result<String, String> {
+        let request = http::Request::get(url)
+            .body(Bytes::new())
+            .map_err(|error| error.to_string())?;
+        if request.uri().scheme_str() != Some("https") {
+            return Err("keys are fetched over https only".to_owned());
+        }
+        let answer = self
+            .0
+            .send(request, Cap::Refuse(MAX_CERTIFICATE))
+            .await
+            .map_err(|error| error.to_string())?;
+        if !answer.status().is_success() {
+            return Err(format!("the server answered {}", answer.status()));
+        }
+        String::from_utf8(answer.into_body().into()).map_err(|_| "the keys are not text".to_owned())
+    }
 }

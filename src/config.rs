@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::http::target::{HostPattern, Policy};
-use crate::inbound::scheme::{PRESETS, Scheme};
+use crate::inbound::scheme::{Choice, PRESETS, Scheme};
 use crate::mapping::Program;
 use crate::reader::{Node, Object, Problem, Problems, nearest};
 use crate::secrets::SecretRef;
@@ -153,6 +153,12 @@ pub struct Route {
     /// The connection of this route's jobs.
     #[schemars(default)]
     pub connection: String,
+    /// The URL that the sender calls, for senders that sign it (Twilio, HubSpot): behind proxies and stages it cannot be
+    /// known otherwise.
+    pub public_url: Option<Url>,
+    /// What a sender's handshake is proved with, where that is not the key of its signatures (Meta's verify token).
+    #[schemars(default, with = "OneOrMany<SecretRef>")]
+    pub handshake_secret: Vec<SecretRef>,
     /// How long this route's jobs may wait for others that make the same change.
     #[schemars(with = "Option<Window>")]
     pub batch_window: Option<Duration>,
@@ -163,13 +169,17 @@ pub struct Route {
 pub enum Verify {
     /// Not at all: anybody may deliver.
     Nothing,
-    /// By a signature.
-    Signature {
-        /// How it is made.
-        scheme: Box<Scheme>,
-        /// Its secrets; several while rotating.
-        secrets: Vec<SecretRef>,
-    },
+    /// By any of these.
+    Schemes(Vec<Proof>),
+}
+
+/// A signature scheme and its secrets.
+#[derive(Debug)]
+pub struct Proof {
+    /// How the proof is made.
+    pub scheme: Scheme,
+    /// Its secrets; several while rotating.
+    pub secrets: Vec<SecretRef>,
 }
 
 /// A duration of at most five minutes, in seconds or as a text.
@@ -227,6 +237,16 @@ impl JsonSchema for Verify {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        OneOrMany::<Proof>::json_schema(generator)
+    }
+}
+
+impl JsonSchema for Proof {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Proof".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let schemes: Vec<&str> = PRESETS.iter().copied().chain(["custom", "none"]).collect();
         schemars::json_schema!({
             "type": "object",
@@ -240,6 +260,10 @@ impl JsonSchema for Verify {
                 "tolerance_s": {
                     "type": "integer", "minimum": 0, "maximum": 86_400,
                     "description": "Seconds that a signed timestamp may be off; 0 switches the check off.",
+                },
+                "params": {
+                    "type": "object", "additionalProperties": { "type": "string" },
+                    "description": "What the scheme must know of you, such as the topic of Amazon SNS.",
                 },
             },
             "required": ["scheme"],
@@ -649,6 +673,22 @@ impl Route {
             }
             Some(url)
         });
+        let public_url = object.optional("public_url").and_then(|node| {
+            let url = node
+                .string(problems)?
+                .parse::<Url>()
+                .ok()
+                .filter(Url::has_host);
+            if url.is_none() {
+                node.problem(problems, "is not a URL");
+            }
+            url
+        });
+        if public_url.is_none() && verify.as_ref().is_some_and(Verify::needs_url) {
+            let message = "`public_url` is missing: this sender signs the URL that it calls, so it must be known here";
+            problems.add(&object.at, message);
+        }
+        let handshake_secret = read_secrets(&mut object, "handshake_secret", problems);
         let batch_window = object
             .optional("batch_window")
             .and_then(|node| read_window(&node, problems));
@@ -678,6 +718,8 @@ impl Route {
             map: map?,
             callback_url,
             connection: name?.to_owned(),
+            public_url,
+            handshake_secret,
             batch_window,
         })
     }
@@ -695,47 +737,70 @@ fn read_program(node: &Node<'_>, programs: Programs, problems: &mut Problems) ->
 
 impl Verify {
     fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        let nodes = node.one_or_many();
+        if nodes.is_empty() {
+            node.problem(
+                problems,
+                "is empty; name a scheme, or `{ scheme: none }` if anybody may deliver",
+            );
+            return None;
+        }
+        let alone = nodes.len() == 1;
+        let read: Vec<Option<Self>> = nodes
+            .iter()
+            .map(|node| Self::read_one(node, alone, problems))
+            .collect();
+        let mut proofs = Vec::new();
+        for verify in read.into_iter().collect::<Option<Vec<Self>>>()? {
+            match verify {
+                Self::Nothing => return Some(Self::Nothing),
+                Self::Schemes(more) => proofs.extend(more),
+            }
+        }
+        Some(Self::Schemes(proofs))
+    }
+
+    fn read_one(node: &Node<'_>, alone: bool, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
-        let name_node = object.required("scheme", problems);
-        let name = name_node.as_ref().and_then(|node| node.string(problems));
-        if name == Some("none") {
+        let choice = Choice::read(&mut object, problems);
+        if let Some(Choice::Nothing) = choice {
+            if !alone {
+                node.problem(
+                    problems,
+                    "`scheme: none` among others would let anybody in; leave it out",
+                );
+            }
             object.finish(problems);
             return Some(Self::Nothing);
         }
-        let scheme = match (&name_node, name) {
-            (_, Some("custom")) => Scheme::read(&mut object, problems),
-            (Some(node), Some(preset)) => Scheme::preset(preset).or_else(|| {
-                let hint = nearest(preset, PRESETS.iter().copied())
-                    .map(|name| format!("; did you mean `{name}`?"));
-                let message = format!(
-                    "there is no scheme `{preset}`; known: {}, custom, none",
-                    PRESETS.join(", ")
-                );
-                node.problem(problems, message + &hint.unwrap_or_default());
-                None
-            }),
-            (_, None) | (None, _) => None,
-        };
-        let tolerance = object
-            .optional("tolerance_s")
-            .and_then(|node| node.whole(0..=86_400, problems));
         let given = object.optional("secret");
         let secrets = read_secrets(&mut object, "secret", problems);
-        if given.is_none_or(|node| node.value.as_array().is_some_and(Vec::is_empty)) {
+        let needed = match &choice {
+            Some(Choice::Scheme(scheme)) => scheme.needs_secret(),
+            Some(Choice::Nothing) | None => true,
+        };
+        if needed && given.is_none_or(|node| node.value.as_array().is_some_and(Vec::is_empty)) {
             problems.add(
                 &object.at,
                 "`secret` is missing: where is the key of the signature?",
             );
         }
         object.finish(problems);
-        let mut scheme = scheme?;
-        if let Some(seconds) = tolerance {
-            scheme.set_tolerance(seconds);
+        match choice? {
+            Choice::Nothing => Some(Self::Nothing),
+            Choice::Scheme(scheme) => Some(Self::Schemes(vec![Proof {
+                scheme: *scheme,
+                secrets,
+            }])),
         }
-        Some(Self::Signature {
-            scheme: Box::new(scheme),
-            secrets,
-        })
+    }
+
+    /// Whether the sender signs the URL that it calls.
+    fn needs_url(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Schemes(proofs) => proofs.iter().any(|proof| proof.scheme.needs_url()),
+        }
     }
 }
 
@@ -743,7 +808,11 @@ impl fmt::Display for Verify {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => formatter.write_str("not verified: anybody may deliver"),
-            Self::Signature { scheme, .. } => formatter.write_str(&scheme.describe()),
+            Self::Schemes(proofs) => {
+                let sentences: Vec<String> =
+                    proofs.iter().map(|proof| proof.scheme.describe()).collect();
+                formatter.write_str(&sentences.join(" Or: "))
+            }
         }
     }
 }
@@ -793,7 +862,7 @@ routes:
         callbacks.allowed_hosts.0: `a b` is not a host: write `hooks.example.com`, `*.example.com` or either with `:port`, without https:// and path
         callbacks.allow_loopback: must be true or false, but is a string
         limits.max_body_bytes: must be a whole number from 1 to 4500000
-        routes.form.verify.scheme: there is no scheme `typefrom`; known: standard-webhooks, svix, stripe, github, github-sha1, shopify, typeform, slack, paddle, zoho-payments, meta, dropbox, formstack, segment, intercom, custom, none; did you mean `typeform`?
+        routes.form.verify.scheme: there is no scheme `typefrom`; did you mean `typeform`?
         routes.form.verify: `secret` is missing: where is the key of the signature?
         routes.form.conection: unknown key; did you mean `connection`?
         routes.other: `verify` is missing; name a scheme, or write `verify: { scheme: none }` if anybody may deliver
@@ -901,6 +970,6 @@ routes:
             &format!("routes.a.verify.{x}"),
             &format!("routes: {{a: {{verify: {{scheme: slack, {x}: 1}}}}}}"),
         );
-        assert_eq!(keys(definition("Verify")), preset);
+        assert_eq!(keys(definition("Proof")), preset);
     }
 }

@@ -1,5 +1,6 @@
 //! The door: turns whatever triggers us into a verified delivery, or refuses it early.
 
 pub mod body;
+pub mod handshake;
 pub mod scheme;
 pub mod verify;

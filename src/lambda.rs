@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use crate::api::{Deadline, accepted_json, log, router};
 use crate::app::rejection::Rejection;
-use crate::app::{Accepted, App, Arrival};
+use crate::app::{Accepted, Answered, App, Arrival};
 use crate::engine::{DriveError, Driven};
 use crate::job::{JobId, wakeup};
 
@@ -193,11 +193,12 @@ fn delivery(event: &RawValue) -> Result<Arrival, InvokeError> {
         Ok(body) => Bytes::from(body),
         Err(_) => Bytes::copy_from_slice(text.as_bytes()),
     };
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(&wire.query)
+        .finish();
     Ok(Arrival {
-        route: wire.route,
-        headers,
-        query: wire.query,
-        body,
+        query,
+        ..Arrival::post(wire.route, headers, body)
     })
 }
 
@@ -241,10 +242,13 @@ pub async fn invoke(
                 .map_err(|error| InvokeError::Rejected(Rejection::Store(error)))?;
             Ok(to_raw_value(&json!({"driven": driven.len()}))?)
         }
-        Trigger::Delivery(arrival) => {
-            let jobs = app.deliver(arrival, deadline).await;
-            answer(jobs)
-        }
+        Trigger::Delivery(arrival) => match app.deliver(arrival, deadline).await {
+            Ok(Answered::Delivery(accepted, _)) => answer(Ok(accepted)),
+            Ok(Answered::Handshake(handshake)) => {
+                Ok(to_raw_value(&json!({"answer": handshake.body}))?)
+            }
+            Err(rejection) => answer(Err(rejection)),
+        },
     }
 }
 

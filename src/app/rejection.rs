@@ -33,8 +33,16 @@ pub enum Rejection {
     #[error("the body could not be received: {0}")]
     Unreceived(String),
     /// The signature does not prove where the delivery comes from.
-    #[error("{0}")]
-    Unverified(Refusal),
+    #[error("{refusal}")]
+    Unverified {
+        /// Why not.
+        refusal: Refusal,
+        /// Whether the sender tests for a refusal without a body.
+        bare: bool,
+    },
+    /// A subscription could not be confirmed; the sender tries again.
+    #[error("the subscription could not be confirmed: {0}")]
+    Subscription(String),
     /// The bearer key is missing or wrong.
     #[error("this needs the header `Authorization: Bearer` with the key of `api.key`")]
     Unauthorized,
@@ -106,7 +114,14 @@ impl Rejection {
             Self::NoSuchJob(_) => (StatusCode::NOT_FOUND, "no_such_job"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Unreceived(_) => (StatusCode::BAD_REQUEST, "body_not_received"),
-            Self::Unverified(_) => (StatusCode::UNAUTHORIZED, "not_verified"),
+            Self::Unverified { refusal, .. } if refusal.is_passing() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            }
+            Self::Unverified { .. } => (StatusCode::UNAUTHORIZED, "not_verified"),
+            Self::Subscription(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Body(BodyError::TooLarge { .. }) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+            }
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Closed => (StatusCode::FORBIDDEN, "api_closed"),
             Self::Body(_) => (StatusCode::UNPROCESSABLE_ENTITY, "body_not_readable"),
@@ -157,7 +172,8 @@ impl Rejection {
             | Self::MethodNotAllowed
             | Self::TooLarge { .. }
             | Self::Unreceived(_)
-            | Self::Unverified(_)
+            | Self::Unverified { .. }
+            | Self::Subscription(_)
             | Self::Unauthorized
             | Self::Closed
             | Self::Invalid(_)
@@ -182,7 +198,8 @@ impl Rejection {
             | Self::MethodNotAllowed
             | Self::TooLarge { .. }
             | Self::Unreceived(_)
-            | Self::Unverified(_)
+            | Self::Unverified { .. }
+            | Self::Subscription(_)
             | Self::Unauthorized
             | Self::Closed
             | Self::Body(_)
@@ -215,7 +232,8 @@ impl Rejection {
             | Self::MethodNotAllowed
             | Self::TooLarge { .. }
             | Self::Unreceived(_)
-            | Self::Unverified(_)
+            | Self::Unverified { .. }
+            | Self::Subscription(_)
             | Self::Unauthorized
             | Self::Closed
             | Self::Body(_)

@@ -144,7 +144,7 @@ async fn deliver(
             let how = verifies.get(&arrival.route).cloned().unwrap_or_default();
             (format!("verified: {how}"), mapped)
         }
-        Err(Rejection::Unverified(refusal)) => (
+        Err(Rejection::Unverified { refusal, .. }) => (
             format!("{REFUSED}, would be answered 401: {refusal}"),
             app.map_unverified(&arrival).await?,
         ),
@@ -185,21 +185,24 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
                 .await
                 .map_err(|error| error.to_string())?;
             let path = parts.uri.path();
-            let named = path.strip_prefix("/hooks/").map(str::to_owned);
+            let named = path
+                .strip_prefix("/hooks/")
+                .map(|below| below.split_once('/').unwrap_or((below, "")));
             if path == "/jobs" && parts.method == Method::POST {
                 let request = serde_json::from_slice(&body)
                     .map_err(|error| format!("its body is not JSON: {error}"))?;
                 return Ok(Asked::Update(request));
             }
-            match route.or(named) {
+            let rest = named.map_or("", |(_, rest)| rest).to_owned();
+            match route.or(named.map(|(route, _)| route.to_owned())) {
                 Some(route) => {
-                    let query = parts.uri.query().unwrap_or_default();
-                    let query = form_urlencoded::parse(query.as_bytes())
-                        .into_owned()
-                        .collect();
+                    let query = parts.uri.query().unwrap_or_default().to_owned();
+                    let (method, headers) = (parts.method.clone(), parts.headers);
                     Ok(Asked::Delivery(Arrival {
                         route,
-                        headers: parts.headers,
+                        method,
+                        rest,
+                        headers,
                         query,
                         body,
                     }))
@@ -216,12 +219,14 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
         // Anything else is a bare body, as long as somebody says for which route.
         Ok(Trigger::Update(_) | Trigger::Delivery(_) | Trigger::WakeUps(_) | Trigger::Sweep)
         | Err(_) => match route {
-            Some(route) => Ok(Asked::Delivery(Arrival {
-                route,
-                headers: HeaderMap::new(),
-                query: BTreeMap::new(),
-                body: Bytes::copy_from_slice(text.as_bytes()),
-            })),
+            Some(route) => {
+                let body = Bytes::copy_from_slice(text.as_bytes());
+                Ok(Asked::Delivery(Arrival::post(
+                    route,
+                    HeaderMap::new(),
+                    body,
+                )))
+            }
             None => Err("is a bare body; say with --route which route it is for".to_owned()),
         },
     }

@@ -33,7 +33,7 @@ const MAY_USE: &[(&str, &str)] = &[
         "callback clock config engine http inbound job mapping plan reader secrets update zoho",
     ),
     ("aws", "clock job secrets"),
-    ("api", "app config job reader"),
+    ("api", "app config inbound job reader"),
     ("lambda", "api app engine job"),
     ("server", "api app clock job"),
     (

@@ -1,0 +1,145 @@
+//! URL-encoded forms, and the tree that bracket keys make.
+
+use serde_json::{Map, Value};
+
+use super::charset::Charset;
+use super::{BodyError, MAX_DEPTH, MAX_PAIRS, clip};
+
+/// The fields as they stand there.
+pub(super) fn pairs(body: &[u8], charset: Charset) -> Result<Vec<(String, String)>, BodyError> {
+    let mut pairs = Vec::new();
+    // A trailing line end is no part of the last field: hand-made requests often have one.
+    let end = body.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
+    let body = end.map_or(&body[..0], |end| &body[..=end]);
+    for pair in body
+        .split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty())
+    {
+        if pairs.len() == MAX_PAIRS {
+            return Err(BodyError::TooManyPairs);
+        }
+        let equals = pair.iter().position(|byte| *byte == b'=');
+        let (key, value) = equals.map_or((pair, &pair[..0]), |at| (&pair[..at], &pair[at + 1..]));
+        pairs.push((unescape(key, charset)?, unescape(value, charset)?));
+    }
+    Ok(pairs)
+}
+
+/// The tree that the keys of fields make.
+pub(super) fn tree(fields: Vec<(String, String)>) -> Result<Map<String, Value>, BodyError> {
+    let mut root = Map::new();
+    for (key, value) in fields {
+        let (name, brackets) = split_key(&key)?;
+        let conflict = || BodyError::Conflict(clip(&key));
+        insert(&mut root, name, &brackets, value).ok_or_else(conflict)?;
+    }
+    Ok(root)
+}
+
+/// Undoes the URL encoding of a form (URL Standard, section 5.1), except that bytes which are no text in the charset are an
+/// error and not a replacement character.
+fn unescape(text: &[u8], charset: Charset) -> Result<String, BodyError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        rest = after;
+        let byte = match (first, after) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, behind @ ..]) => match (hex_digit(*high), hex_digit(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = behind;
+                    high << 4 | low
+                }
+                _ => b'%',
+            },
+            _ => *first,
+        };
+        bytes.push(byte);
+    }
+    charset.text(bytes)
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
+}
+
+/// `a[b][]` is the name `a` and the brackets `b` and ``. A key whose brackets do not pair up is a plain name.
+fn split_key(key: &str) -> Result<(&str, Vec<&str>), BodyError> {
+    let plain = Ok((key, Vec::new()));
+    let Some((name, mut rest)) = key.split_once('[').filter(|(name, _)| !name.is_empty()) else {
+        return plain;
+    };
+    let mut brackets = Vec::new();
+    loop {
+        let Some((inner, after)) = rest.split_once(']') else {
+            return plain;
+        };
+        if inner.contains('[') {
+            return plain;
+        }
+        brackets.push(inner);
+        if brackets.len() >= MAX_DEPTH {
+            return Err(BodyError::TooDeep);
+        }
+        match after.strip_prefix('[') {
+            Some(next) => rest = next,
+            None if after.is_empty() => return Ok((name, brackets)),
+            None => return plain,
+        }
+    }
+}
+
+/// `None` if a value and a group of values meet under one key.
+fn insert(
+    object: &mut Map<String, Value>,
+    name: &str,
+    brackets: &[&str],
+    value: String,
+) -> Option<()> {
+    let slot = object.get_mut(name);
+    match (brackets, slot) {
+        ([], None) => {
+            object.insert(name.to_owned(), Value::String(value));
+        }
+        ([], Some(Value::Object(_))) => return None,
+        ([], Some(Value::Array(list))) => list.push(Value::String(value)),
+        ([], Some(single)) => {
+            let first = single.take();
+            *single = Value::Array(vec![first, Value::String(value)]);
+        }
+        (["", inner @ ..], None) => {
+            let item = list_item(inner, value)?;
+            object.insert(name.to_owned(), Value::Array(vec![item]));
+        }
+        (["", ..], Some(Value::Object(_))) => return None,
+        (["", inner @ ..], Some(Value::Array(list))) => list.push(list_item(inner, value)?),
+        (["", inner @ ..], Some(single)) => {
+            let item = list_item(inner, value)?;
+            let first = single.take();
+            *single = Value::Array(vec![first, item]);
+        }
+        ([key, inner @ ..], None) => {
+            let mut group = Map::new();
+            insert(&mut group, key, inner, value)?;
+            object.insert(name.to_owned(), Value::Object(group));
+        }
+        ([key, inner @ ..], Some(Value::Object(group))) => insert(group, key, inner, value)?,
+        ([_, ..], Some(_)) => return None,
+    }
+    Some(())
+}
+
+/// What one `[]` adds to a list: the value, or a group of its own.
+fn list_item(brackets: &[&str], value: String) -> Option<Value> {
+    match brackets {
+        [] => Some(Value::String(value)),
+        ["", inner @ ..] => Some(Value::Array(vec![list_item(inner, value)?])),
+        [key, inner @ ..] => {
+            let mut group = Map::new();
+            insert(&mut group, key, inner, value)?;
+            Some(Value::Object(group))
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Bodies of every kind.
+
+use super::*;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn form(text: &str) -> Result<Value, BodyError> {
+    match decode(Some("application/x-www-form-urlencoded"), text.as_bytes())? {
+        Body::Tree(tree) => Ok(tree),
+        Body::Json(_) => panic!("not a form"),
+    }
+}
+
+#[test]
+fn json_comes_under_many_names() {
+    let body = b" {\"a\":1}";
+    for content_type in [
+        None,
+        Some(""),
+        Some("application/json"),
+        Some("Application/JSON; Charset=\"UTF-8\""),
+        Some("application/vnd.api+json"),
+        Some("application/cloudevents+json; charset=utf-8"),
+        Some("text/json"),
+        Some("text/plain; charset=UTF-8"),
+    ] {
+        assert_eq!(
+            decode(content_type, body),
+            Ok(Body::Json(body)),
+            "{content_type:?}"
+        );
+    }
+    assert_eq!(decode(None, b"\xEF\xBB\xBF[]"), Ok(Body::Json(b"[]")));
+    for content_type in [None, Some("text/xml"), Some("application/json")] {
+        assert_eq!(decode(content_type, b""), Ok(Body::Tree(json!({}))));
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_said() {
+    let error =
+        |content_type, body: &[u8]| decode(content_type, body).expect_err("refused").to_string();
+    insta::assert_snapshot!(error(Some("image/png"), b"<a/>"), @"content type `image/png` is not supported; supported: application/json (and other types that end in +json), application/x-www-form-urlencoded, multipart/form-data, application/xml (and other types that end in +xml)");
+    insta::assert_snapshot!(error(Some("text/plain"), b"hello"), @"content type `text/plain` is not supported; supported: application/json (and other types that end in +json), application/x-www-form-urlencoded, multipart/form-data, application/xml (and other types that end in +xml)");
+    insta::assert_snapshot!(error(None, b"a=b"), @"no content type is given, and the body does not look like JSON");
+    insta::assert_snapshot!(error(Some("application/json; charset=iso-8859-1"), b"{}"), @"charset `iso-8859-1` is not supported; send UTF-8");
+    insta::assert_snapshot!(error(Some("application/json"), b"{\"\xFF\"}"), @"the body is not UTF-8 text");
+    insta::assert_snapshot!(error(Some("application/x-www-form-urlencoded"), b"a=%FF"), @"the body is not UTF-8 text");
+    insta::assert_snapshot!(error(Some("application/x-www-form-urlencoded"), b"a=1&a[b]=2"), @"form key `a[b]` is used both as a field and as a group of fields");
+    assert_eq!(form("a[b]=2&a=1"), Err(BodyError::Conflict("a".to_owned())));
+}
+
+#[test]
+fn forms_become_trees() {
+    assert_eq!(
+        form(
+            "type=subscribe&data[merges][FNAME]=Ann+Lee&data%5Bmerges%5D%5BLNAME%5D=%C3%84&data[id]=7&none&=x\r\n"
+        ),
+        Ok(json!({
+            "type": "subscribe",
+            "data": {"merges": {"FNAME": "Ann Lee", "LNAME": "Ä"}, "id": "7"},
+            "none": "",
+            "": "x",
+        }))
+    );
+    assert_eq!(
+        form("a=1&a=2&a=3&b[]=1&c=1&c[]=2&d[][x]=1&d[][x]=2&e[0][id]=5&f[g][]=1&f[g][]=2"),
+        Ok(json!({
+            "a": ["1", "2", "3"], "b": ["1"], "c": ["1", "2"], "d": [{"x": "1"}, {"x": "2"}],
+            "e": {"0": {"id": "5"}}, "f": {"g": ["1", "2"]},
+        }))
+    );
+    assert_eq!(
+        form("a[=1&b]=2&c[x]y=3&[d]=4&e[[f]]=5&100%=6"),
+        Ok(json!({"a[": "1", "b]": "2", "c[x]y": "3", "[d]": "4", "e[[f]]": "5", "100%": "6"}))
+    );
+    assert_eq!(
+        form("payload=%7B%22a%22%3A1%7D"),
+        Ok(json!({"payload": "{\"a\":1}"}))
+    );
+}
+
+#[test]
+fn forms_are_bounded() {
+    let pairs = |count: usize| "a&".repeat(count);
+    assert!(form(&pairs(MAX_PAIRS)).is_ok());
+    assert_eq!(form(&pairs(MAX_PAIRS + 1)), Err(BodyError::TooManyPairs));
+    assert!(form(&format!("a{}=1", "[b]".repeat(MAX_DEPTH - 1))).is_ok());
+    assert_eq!(
+        form(&format!("a{}=1", "[b]".repeat(100_000))),
+        Err(BodyError::TooDeep)
+    );
+}
+
+fn tree(content_type: &str, body: &[u8]) -> Result<Value, BodyError> {
+    match decode(Some(content_type), body)? {
+        Body::Tree(tree) => Ok(tree),
+        Body::Json(_) => panic!("not a tree"),
+    }
+}
+
+fn vector(name: &str) -> Vec<u8> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(root.join("tests/vectors").join(name)).expect("a body")
+}
+
+#[test]
+fn multipart_forms_become_trees() {
+    let content_type = "multipart/form-data; boundary=------------------------b6726c32637fdf4e";
+    let body = vector("jotform/body.txt");
+    let found = tree(content_type, &body).expect("a tree");
+    assert!(found["submissionID"].is_string());
+    assert!(serde_json::from_str::<Value>(found["rawRequest"].as_str().expect("text")).is_ok());
+
+    let body = "--X\r\nContent-Disposition: form-data; name=\"a[b]\"\r\n\r\n1\r\n\
+                --X\r\nContent-Disposition: form-data; name=\"cv\"; filename=\"cv.pdf\"\r\nContent-Type: application/pdf\r\n\r\n%PDF\r\n\
+                --X--\r\n";
+    let content_type = "Multipart/Form-Data; boundary=\"X\"";
+    assert_eq!(
+        tree(content_type, body.as_bytes()),
+        Ok(json!({
+            "a": {"b": "1"},
+            "$files": [{"name": "cv", "filename": "cv.pdf", "content_type": "application/pdf", "bytes": 4}],
+        }))
+    );
+    let cut = &body.as_bytes()[..body.len() - 8];
+    assert!(matches!(
+        tree(content_type, cut),
+        Err(BodyError::Multipart(_))
+    ));
+    assert!(matches!(
+        tree("multipart/form-data", b"x"),
+        Err(BodyError::Multipart(_))
+    ));
+    let latin = b"--X\r\nContent-Disposition: form-data; name=\"n\"\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\r\nJos\xE9\r\n--X--\r\n";
+    assert_eq!(tree(content_type, latin), Ok(json!({"n": "José"})));
+    let part = "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n";
+    let many = format!("{}--X--\r\n", part.repeat(1_001));
+    assert_eq!(
+        tree(content_type, many.as_bytes()),
+        Err(BodyError::TooManyPairs)
+    );
+}
+
+#[test]
+fn xml_becomes_a_tree() {
+    assert_eq!(
+        tree("text/xml; charset=utf-8", b"<?xml version=\"1.0\"?><!-- x --><a x=\"1 &lt;\"> <b>1</b><b y='2'>t&amp;&#65;<![CDATA[<z>]]></b><c/> tail </a>"),
+        Ok(json!({"a": {"@x": "1 <", "b": ["1", {"@y": "2", "#text": "t&A<z>"}], "c": "", "#text": "tail"}}))
+    );
+    let soap = tree("text/xml", &vector("salesforce-outbound/body.txt")).expect("a tree");
+    assert!(
+        soap.as_object()
+            .is_some_and(|root| root.keys().any(|key| key.ends_with(":Envelope")))
+    );
+    let latin = b"<?xml version='1.0' encoding='ISO-8859-1'?><n>Jos\xE9</n>";
+    assert_eq!(
+        tree("application/soap+xml", latin),
+        Ok(json!({"n": "José"}))
+    );
+    let error = |text: &str| {
+        tree("text/xml", text.as_bytes())
+            .expect_err("refused")
+            .to_string()
+    };
+    insta::assert_snapshot!(error("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>"), @"the XML has a document type declaration; send it without");
+    insta::assert_snapshot!(error("<a>&b;</a>"), @"the body is not XML: entity `b` is not known");
+    insta::assert_snapshot!(error("<a/><b/>"), @"the body is not XML: it has more than one root element");
+    insta::assert_snapshot!(error("<a><b></b>"), @"the body is not XML: it ends in the middle");
+    insta::assert_snapshot!(error(" "), @"the body is not XML: it has no element");
+    for text in ["<a></b>", "<a", "<a>&</a>", "x", "<a b=1/>", "</a>"] {
+        assert!(
+            matches!(tree("text/xml", text.as_bytes()), Err(BodyError::Xml(_))),
+            "{text}"
+        );
+    }
+    assert_eq!(
+        tree("text/xml", "<a>".repeat(100_000).as_bytes()),
+        Err(BodyError::ElementsTooDeep)
+    );
+    let names: String = (0..50_000).map(|index| format!(" a{index}=''")).collect();
+    assert_eq!(
+        tree("text/xml", format!("<a{names}/>").as_bytes()),
+        Err(BodyError::TooManyNodes)
+    );
+    let wide = format!("<a>{}</a>", "<b/>".repeat(50_000));
+    assert_eq!(
+        tree("text/xml", wide.as_bytes()),
+        Err(BodyError::TooManyNodes)
+    );
+}
+
+#[test]
+fn charsets_are_converted() {
+    let json = b"{\"n\":\"Jos\xE9\"}";
+    for charset in ["iso-8859-1", "Windows-1252", "latin1"] {
+        let content_type = format!("application/json; charset={charset}");
+        let unpacked = unpack(Some(&content_type), None, json, 1_000).expect("unpacked");
+        assert_eq!(
+            unpacked.decode(),
+            Ok(Body::Json("{\"n\":\"José\"}".as_bytes()))
+        );
+    }
+    assert_eq!(
+        tree(
+            "application/x-www-form-urlencoded; charset=ISO-8859-1",
+            b"n=Jos%E9+\xE9"
+        ),
+        Ok(json!({"n": "José é"}))
+    );
+    assert_eq!(
+        unpack(Some("application/json; charset=utf-7"), None, json, 1_000),
+        Err(BodyError::Charset("utf-7".to_owned()))
+    );
+}
+
+fn gzipped(body: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(body).expect("written");
+    encoder.finish().expect("compressed")
+}
+
+#[test]
+fn content_encodings_are_undone_within_bounds() {
+    let body = b"{\"a\":1}";
+    let packed = gzipped(body);
+    for coding in ["gzip", "X-GZIP", "identity, gzip"] {
+        let unpacked =
+            unpack(Some("application/json"), Some(coding), &packed, 100).expect("unpacked");
+        assert_eq!(unpacked.decode(), Ok(Body::Json(body)));
+    }
+    use std::io::Write;
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    zlib.write_all(body).expect("written");
+    let zlib = zlib.finish().expect("compressed");
+    let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+    raw.write_all(body).expect("written");
+    let raw = raw.finish().expect("compressed");
+    for packed in [&zlib, &raw] {
+        let unpacked = unpack(None, Some("deflate"), packed, 100).expect("unpacked");
+        assert_eq!(&unpacked.bytes[..], body);
+    }
+    let bomb = gzipped(&vec![b' '; 50_000_000]);
+    assert_eq!(
+        unpack(None, Some("gzip"), &bomb, 1_000_000),
+        Err(BodyError::TooLarge { limit: 1_000_000 })
+    );
+    assert_eq!(
+        unpack(None, Some("gzip"), &packed[..10], 100),
+        Err(BodyError::Corrupt)
+    );
+    assert_eq!(
+        unpack(None, Some("br"), body, 100),
+        Err(BodyError::ContentEncoding("br".to_owned()))
+    );
+    assert!(matches!(
+        unpack(None, Some("gzip, gzip"), body, 100),
+        Err(BodyError::ContentEncoding(_))
+    ));
+    assert_eq!(
+        unpack(None, None, body, 6),
+        Err(BodyError::TooLarge { limit: 6 })
+    );
+    assert_eq!(
+        unpack(None, Some("gzip"), b"", 6)
+            .expect("unpacked")
+            .decode(),
+        Ok(Body::Tree(json!({})))
+    );
+}
+
+/// Content types of every kind.
+const KINDS: [&str; 6] = [
+    "application/json; charset=latin1",
+    "application/x-www-form-urlencoded",
+    "application/x-www-form-urlencoded; charset=windows-1252",
+    "multipart/form-data; boundary=X",
+    "text/xml",
+    "text/plain",
+];
+
+proptest! {
+    #[test]
+    fn any_xml_is_answered(text in "(<a>|</a>|<b c='1'|/>|>|&lt;|&#x41;|&|<!\\[CDATA\\[|\\]\\]>|<!--|-->|<!DOCTYPE a>|<\\?xml encoding='latin1'\\?>|x| ){0,40}") {
+        let _ = tree("text/xml", text.as_bytes());
+    }
+
+    #[test]
+    fn any_multipart_form_is_answered(text in "(--X|--X--|\r\n|Content-Disposition: form-data; |name=\"a\"|name=\"b\\[\\]\"|filename=\"f\"|Content-Type: text/plain; charset=latin1|x|;){0,40}") {
+        let _ = tree("multipart/form-data; boundary=X", text.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_answered(body: Vec<u8>, content_type: Option<String>) {
+        let _ = decode(content_type.as_deref(), &body);
+        for kind in KINDS {
+            let _ = decode(Some(kind), &body);
+            let _ = fields(Some(kind), &body);
+            for coding in [None, Some("gzip"), Some("deflate")] {
+                let _ = unpack(Some(kind), coding, &body, 100_000).map(|body| body.decode().is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn any_form_is_answered(text in "([ab]|\\[|\\]|=|&|%|\\+|4|1){0,60}") {
+        let _ = form(&text);
+    }
+
+    #[test]
+    fn fields_come_back_as_they_were(fields in prop::collection::btree_map("[^\\[\\]]{1,20}", ".{0,40}", 1..10)) {
+        let text: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+        let expected: Map<String, Value> = fields.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
+        prop_assert_eq!(form(&text), Ok(Value::Object(expected)));
+    }
+}

@@ -1,0 +1,169 @@
+//! Answers requests with which senders try out an address, as the scheme's record says. Pure.
+
+#[cfg(test)]
+mod tests;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use super::scheme::{
+    Algorithm, Condition, Content, Echo, EchoSegment, Exchange, Json, Reply, Scheme, Selector,
+};
+use super::verify::mac::{AnyMac, same};
+use super::verify::{Parts, Unverified};
+
+/// The longest answer; challenges have a few dozen characters, validation tokens a few hundred.
+const MAX_ANSWER: usize = 8 * 1024;
+
+/// An answer that takes the place of a delivery's.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Handshake {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its content type; to be sent with `X-Content-Type-Options: nosniff`.
+    pub content_type: Option<String>,
+    /// Its content.
+    pub body: String,
+    /// Whether the request must be verified like a delivery before this is sent.
+    pub needs_verification: bool,
+}
+
+impl std::fmt::Debug for Handshake {
+    /// Without the content, which may be made with a secret.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Handshake")
+            .field("status", &self.status)
+            .field("content_type", &self.content_type)
+            .field("body_bytes", &self.body.len())
+            .field("needs_verification", &self.needs_verification)
+            .finish()
+    }
+}
+
+/// The answer to a request that is a handshake of this scheme; `None` if it is none, so that it is a delivery or
+/// nothing. `secrets` are what a handshake is proved with: the sender's verify token, which is no key and travels in URLs,
+/// or else the route's secrets.
+pub fn answer(
+    scheme: &Scheme,
+    request: &Unverified<'_>,
+    secrets: &[SecretString],
+) -> Option<Handshake> {
+    let parts = Parts::new(request);
+    let mut exchanges = scheme.handshakes().iter();
+    exchanges.find_map(|exchange| {
+        matches(exchange, &parts, secrets)
+            .then(|| render(&exchange.answer, exchange.verified, &parts, secrets))
+            .flatten()
+    })
+}
+
+/// What the sender of an accepted delivery wants to hear, if it is particular about it.
+pub fn acceptance(
+    scheme: &Scheme,
+    request: &Unverified<'_>,
+    secrets: &[SecretString],
+) -> Option<Handshake> {
+    render(scheme.accepted()?, true, &Parts::new(request), secrets)
+}
+
+fn matches(exchange: &Exchange, parts: &Parts<'_>, secrets: &[SecretString]) -> bool {
+    let method = parts.request.method_name();
+    let methods = &exchange.method;
+    (methods.is_empty()
+        || methods
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(method)))
+        && exchange
+            .when
+            .iter()
+            .all(|condition| holds(condition, parts, secrets))
+}
+
+fn holds(condition: &Condition, parts: &Parts<'_>, secrets: &[SecretString]) -> bool {
+    let Some(found) = text(&condition.at, parts) else {
+        return false;
+    };
+    let equals = condition.equals.as_ref();
+    let is_secret = |secret: &SecretString| {
+        let secret = secret.expose_secret();
+        !secret.is_empty() && same(secret.as_bytes(), found.as_bytes())
+    };
+    equals.is_none_or(|expected| *expected == found)
+        && (!condition.secret || secrets.iter().any(is_secret))
+}
+
+/// The one value of a part, if it is there and not empty.
+fn text(selector: &Selector, parts: &Parts<'_>) -> Option<String> {
+    let bytes = parts.one(selector).ok()??.into_owned();
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.is_empty())
+}
+
+fn render(
+    reply: &Reply,
+    needs_verification: bool,
+    parts: &Parts<'_>,
+    secrets: &[SecretString],
+) -> Option<Handshake> {
+    let body = match &reply.content {
+        Content::Raw(text) => text.clone(),
+        Content::Text(echo) => fill(echo, parts, secrets)?,
+        Content::Json(json) => fill_json(json, parts, secrets)?.to_string(),
+    };
+    (body.len() <= MAX_ANSWER).then(|| Handshake {
+        status: reply.status,
+        content_type: reply.content_type().map(str::to_owned),
+        body,
+        needs_verification,
+    })
+}
+
+fn fill(echo: &Echo, parts: &Parts<'_>, secrets: &[SecretString]) -> Option<String> {
+    let mut filled = String::new();
+    for segment in echo.segments() {
+        match segment {
+            EchoSegment::Literal(literal) => filled.push_str(literal),
+            EchoSegment::Part(selector) => filled.push_str(&text(selector, parts)?),
+            EchoSegment::HmacHex(selector) => {
+                filled.push_str(&hex::encode(keyed(selector, parts, secrets)?));
+            }
+            EchoSegment::HmacBase64(selector) => {
+                filled.push_str(&STANDARD.encode(keyed(selector, parts, secrets)?));
+            }
+        }
+    }
+    Some(filled)
+}
+
+/// The HMAC-SHA256 of a part, keyed with the first secret, which is the current one.
+fn keyed(selector: &Selector, parts: &Parts<'_>, secrets: &[SecretString]) -> Option<Vec<u8>> {
+    let secret = secrets.first()?.expose_secret();
+    if secret.is_empty() {
+        return None;
+    }
+    let mut mac = AnyMac::new(Algorithm::Sha256, secret.as_bytes());
+    mac.update(text(selector, parts)?.as_bytes());
+    Some(mac.finish())
+}
+
+fn fill_json(json: &Json, parts: &Parts<'_>, secrets: &[SecretString]) -> Option<Value> {
+    Some(match json {
+        Json::Fixed(value) => value.clone(),
+        Json::Text(echo) => Value::String(fill(echo, parts, secrets)?),
+        Json::List(items) => {
+            let items = items.iter().map(|item| fill_json(item, parts, secrets));
+            Value::Array(items.collect::<Option<_>>()?)
+        }
+        Json::Object(entries) => {
+            let entries = entries
+                .iter()
+                .map(|(key, value)| Some((key.clone(), fill_json(value, parts, secrets)?)));
+            Value::Object(entries.collect::<Option<Map<_, _>>>()?)
+        }
+    })
+}

@@ -1,0 +1,220 @@
+//! The handshakes of the presets, on the requests and answers that the senders document.
+
+use std::path::Path;
+
+use http::{HeaderMap, HeaderValue};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::inbound::scheme::PRESETS;
+use crate::reader::{Node, Problems};
+
+fn preset(name: &str) -> Scheme {
+    Scheme::preset(name).expect("a preset")
+}
+
+fn file(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    std::fs::read_to_string(root.join(name)).expect("a file")
+}
+
+/// Asks with a request as it stands in a file: a request line, headers, and a body.
+fn ask(scheme: &Scheme, request: &str, secrets: &[SecretString]) -> Option<Handshake> {
+    let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
+    let mut lines = head.lines();
+    let mut line = lines.next().expect("a request line").split(' ');
+    let (method, target) = (line.next().expect("a method"), line.next().expect("a path"));
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let mut headers = HeaderMap::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(": ").expect("a header");
+        let name: http::HeaderName = name.parse().expect("a name");
+        headers.insert(name, HeaderValue::from_str(value).expect("a value"));
+    }
+    let request = Unverified::new(&headers, body.trim_end().as_bytes())
+        .method(method)
+        .query(query);
+    answer(scheme, &request, secrets)
+}
+
+#[test]
+fn documented_handshakes_are_answered() {
+    let slack = file("slack/handshake-request.json");
+    let slack = format!("POST /hooks/slack HTTP/1.1\nContent-Type: application/json\n\n{slack}");
+    let cases = [
+        (
+            "dropbox",
+            "dropbox",
+            file("dropbox/handshake-request.txt"),
+            "",
+            false,
+        ),
+        (
+            "mailchimp",
+            "mailchimp",
+            file("mailchimp/handshake-request.txt"),
+            "c2f7e1",
+            false,
+        ),
+        (
+            "meta",
+            "meta-leadads",
+            file("meta-leadads/handshake-request.txt"),
+            "meatyhamhock",
+            false,
+        ),
+        (
+            "microsoft-graph",
+            "microsoft-graph",
+            file("microsoft-graph/handshake-request.txt"),
+            "",
+            false,
+        ),
+        ("slack", "slack", slack, "", true),
+    ];
+    for (name, folder, request, secret, verified) in cases {
+        let secrets = [SecretString::from(secret)];
+        let found = ask(&preset(name), &request, &secrets).expect(name);
+        let expected = file(&format!("{folder}/handshake-response.txt"));
+        let (head, body) = expected.split_once("\n\n").unwrap_or((&expected, ""));
+        assert_eq!(found.body, body.trim_end(), "{name}");
+        assert_eq!(found.status, StatusCode::OK, "{name}");
+        assert_eq!(found.needs_verification, verified, "{name}");
+        if let Some(content_type) = &found.content_type {
+            assert!(
+                head.contains(&format!("Content-Type: {content_type}")),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_no_handshake_is_left_alone() {
+    let none = |name: &str, request: &str, secret: &str| {
+        let secrets = [SecretString::from(secret)];
+        assert_eq!(
+            ask(&preset(name), request, &secrets),
+            None,
+            "{name} {request}"
+        );
+    };
+    none(
+        "meta",
+        "GET /?hub.mode=subscribe&hub.challenge=1&hub.verify_token=wrong HTTP/1.1",
+        "right",
+    );
+    none(
+        "meta",
+        "GET /?hub.mode=subscribe&hub.challenge=1&hub.verify_token= HTTP/1.1",
+        "",
+    );
+    none("dropbox", "POST /?challenge=1 HTTP/1.1", "");
+    none("dropbox", "GET /?challenge=1&challenge=2 HTTP/1.1", "");
+    none("dropbox", "GET / HTTP/1.1", "");
+    none(
+        "slack",
+        "POST / HTTP/1.1\n\n{\"type\":\"event_callback\",\"challenge\":\"x\"}",
+        "",
+    );
+    none("stripe", "GET / HTTP/1.1", "");
+    none(
+        "dropbox",
+        &format!("GET /?challenge={} HTTP/1.1", "x".repeat(10_000)),
+        "",
+    );
+}
+
+#[test]
+fn a_ping_is_answered_and_must_be_verified() {
+    let found = ask(&preset("discord"), "POST / HTTP/1.1\n\n{\"type\":1}", &[]).expect("a PING");
+    assert_eq!(found.body, "{\"type\":1}");
+    assert_eq!(found.content_type.as_deref(), Some("application/json"));
+    assert!(found.needs_verification);
+    assert!(preset("discord").bare_refusals());
+    for name in ["intercom", "zoho-desk", "token"] {
+        let found = ask(&preset(name), "HEAD / HTTP/1.1", &[]).expect(name);
+        assert_eq!((found.status, found.body.as_str()), (StatusCode::OK, ""));
+    }
+}
+
+fn custom(handshake: &Value) -> Result<Scheme, String> {
+    let record = json!({"type": "bearer", "handshakes": [handshake]});
+    let mut problems = Problems::default();
+    let mut object = Node::root(&record)
+        .object(&mut problems)
+        .expect("an object");
+    let scheme = Scheme::read(&mut object, &mut problems);
+    object.finish(&mut problems);
+    problems.finish(scheme).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })
+}
+
+#[test]
+fn own_handshakes_can_prove_the_secret() {
+    let zoom = custom(&json!({
+        "method": "POST",
+        "when": [{"json": "/event", "equals": "endpoint.url_validation"}],
+        "answer": {"json": {
+            "plainToken": "{json:/payload/plainToken}",
+            "encryptedToken": "{hmac_hex:json:/payload/plainToken}",
+        }},
+    }));
+    let request = "POST / HTTP/1.1\n\n{\"event\":\"endpoint.url_validation\",\"payload\":{\"plainToken\":\"a\\\"b\"}}";
+    let secrets = [SecretString::from("key")];
+    let found = ask(&zoom.expect("a scheme"), request, &secrets).expect("an answer");
+    let body: Value = serde_json::from_str(&found.body).expect("JSON");
+    assert_eq!(body["plainToken"], "a\"b");
+    assert_eq!(body["encryptedToken"].as_str().map(str::len), Some(64));
+    assert!(!format!("{found:?}").contains("plainToken"));
+}
+
+#[test]
+fn handshakes_that_could_harm_are_refused() {
+    let problem = |handshake: Value| custom(&handshake).expect_err("refused");
+    insta::assert_snapshot!(problem(json!("hello")), @"handshakes.0: is not a common handshake; known: ok, challenge");
+    insta::assert_snapshot!(problem(json!({"answer": {"text": "hi"}})), @"handshakes.0: would take every delivery for a handshake; say what is in it under `when`");
+    insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"content_type": "text/html", "text": "{query:q}"}})), @"handshakes.0.answer.content_type: must be text/plain where a part of the request is repeated");
+    insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"status": 302, "text": "", "json": 1}})), @"
+    handshakes.0.answer.status: must be a whole number from 200 to 299
+    handshakes.0.answer: must have at most one of `text`, `json` and `raw`
+    ");
+}
+
+#[test]
+fn senders_that_read_the_answer_get_theirs() {
+    let headers = HeaderMap::new();
+    let request = Unverified::new(&headers, b"");
+    let accepted = |name: &str| acceptance(&preset(name), &request, &[]);
+    assert_eq!(accepted("adyen").expect("an answer").body, "[accepted]");
+    assert_eq!(
+        accepted("microsoft-graph").expect("an answer").status,
+        StatusCode::ACCEPTED
+    );
+    let ack = accepted("salesforce-outbound").expect("an answer");
+    let expected = file("salesforce-outbound/response-ack.txt");
+    assert!(
+        expected.contains(&ack.body)
+            && expected.contains(ack.content_type.as_deref().expect("a type"))
+    );
+    assert_eq!(accepted("stripe"), None);
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_asked_is_answered(
+        name in prop::sample::select(PRESETS),
+        method in "(GET|POST|HEAD|PUT)",
+        query in "(challenge=|hub\\.mode=subscribe|hub\\.challenge=|validationToken=|&|%|%4|x|\\+){0,8}",
+        body: Vec<u8>,
+    ) {
+        let headers = HeaderMap::new();
+        let secrets = [SecretString::from("s")];
+        let request = Unverified::new(&headers, &body).method(&method).query(&query);
+        let _ = answer(&preset(name), &request, &secrets);
+        let _ = acceptance(&preset(name), &request, &secrets);
+    }
+}

@@ -1,0 +1,77 @@
+//! A route's choice of a scheme.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Scheme;
+use super::presets::PRESETS;
+use super::signature::MAX_TOLERANCE_S;
+use crate::reader::{Object, Problems};
+
+/// What a `verify` entry of a config says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// `scheme: none`: anybody may deliver.
+    Nothing,
+    /// A scheme, with the entry's `tolerance_s` and `params` put in.
+    Scheme(Box<Scheme>),
+}
+
+impl Choice {
+    /// Reads `scheme`, `tolerance_s`, `params` and, for `scheme: custom`, the keys of a record; the caller reads the
+    /// secrets and finishes the object.
+    pub fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
+        let name_node = object.required("scheme", problems)?;
+        let scheme = match name_node.string(problems)? {
+            "none" => return Some(Self::Nothing),
+            "custom" => Scheme::read(object, problems),
+            name => Scheme::preset(name).or_else(|| {
+                let hint = match Scheme::nearest_preset(name) {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => format!("known: {}, custom, none", PRESETS.join(", ")),
+                };
+                let message = format!("there is no scheme `{name}`; {hint}");
+                name_node.problem(problems, message);
+                None
+            }),
+        };
+        let tolerance = object
+            .optional("tolerance_s")
+            .and_then(|node| node.whole(0..=MAX_TOLERANCE_S, problems));
+        let params_node = object.optional("params");
+        let params = params_node
+            .as_ref()
+            .and_then(|node| node.object(problems))
+            .map(|object| read_params(&object, problems))
+            .unwrap_or_default();
+        let mut scheme = scheme?;
+        if let Some(seconds) = tolerance {
+            scheme.set_tolerance(seconds);
+        }
+        if let Err(missing) = scheme.set_params(params) {
+            let at = params_node.map_or_else(|| object.at.clone(), |node| node.at);
+            let names = missing.join("`, `");
+            problems.add(&at, format!("this scheme needs `params` with `{names}`"));
+        }
+        Some(Self::Scheme(Box::new(scheme)))
+    }
+}
+
+fn read_params(object: &Object<'_>, problems: &mut Problems) -> BTreeMap<String, String> {
+    let mut params = BTreeMap::new();
+    for (name, node) in object.entries() {
+        // Ids are often written without quotes.
+        let text = match node.value {
+            Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => node.string(problems).map(str::to_owned),
+        };
+        params.extend(text.map(|text| (name.to_owned(), text)));
+    }
+    params
+}

@@ -1,0 +1,254 @@
+//! Reads recipes out of records, and refuses those that could not protect.
+
+use std::collections::BTreeMap;
+
+use super::recipe::{Equals, Hashed, Jws, Message, Proof, Recipe, Token, types};
+use super::selector::Selector;
+use super::signature::{Layout, SecretFormat, Signature, TimestampAt, TimestampRule};
+use super::template::{Segment, Signed, params_of};
+use crate::reader::{Node, Object, Problems};
+
+impl Recipe {
+    pub(super) fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
+        let delivery_id = read_delivery_id(object, problems);
+        let kind = object.required("type", problems);
+        let name = kind.as_ref().and_then(|kind| kind.string(problems));
+        let proof = match name {
+            Some("hmac") => Hashed::read(object, problems).map(Proof::Hmac),
+            Some("digest") => {
+                let hashed = Hashed::read(object, problems);
+                if let (Some(kind), Some(hashed)) = (&kind, &hashed)
+                    && !hashed.message.signed.has(&Segment::Secret)
+                {
+                    kind.problem(
+                        problems,
+                        "needs {secret} in `signed`, or anybody could sign",
+                    );
+                }
+                hashed.map(Proof::Digest)
+            }
+            Some("ed25519") => Message::read(object, problems).map(Proof::Ed25519),
+            Some("ecdsa") => Message::read(object, problems).map(Proof::Ecdsa),
+            Some("rsa") => Hashed::read(object, problems).map(Proof::Rsa),
+            Some("jws") => Jws::read(object, problems).map(Proof::Jws),
+            Some("equals") => {
+                Token::read(object, problems).map(|token| Proof::Equals(Equals { token }))
+            }
+            Some("basic") => Some(Proof::Basic),
+            Some("bearer") => Some(Proof::Bearer),
+            Some("sns") => Some(Proof::Sns),
+            Some(_) | None => {
+                if let Some(kind) = kind.filter(|_| name.is_some()) {
+                    let message = format!("is not a known type of proof; known: {}", types());
+                    kind.problem(problems, message);
+                }
+                // What else is wrong is said at once, for the type that is most common.
+                Hashed::read(object, problems).map(Proof::Hmac)
+            }
+        };
+        let proof = proof?;
+        let keyed = !matches!(proof, Proof::Digest(_));
+        let recipe = Self { proof, delivery_id };
+        if keyed
+            && let Some(message) = recipe.message()
+            && message.signed.has(&Segment::Secret)
+        {
+            problems.add(
+                &object.at,
+                "`signed` contains {secret}, which only `type: digest` may",
+            );
+        }
+        Some(recipe)
+    }
+}
+
+fn read_delivery_id(object: &mut Object<'_>, problems: &mut Problems) -> Vec<Selector> {
+    let nodes = object.optional("delivery_id");
+    let nodes = nodes.map(|node| node.one_or_many()).unwrap_or_default();
+    let selectors = nodes
+        .iter()
+        .filter_map(|node| Selector::read(node, problems));
+    selectors.collect()
+}
+
+impl Hashed {
+    fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
+        let algorithm = object
+            .required("algorithm", problems)
+            .and_then(|node| node.parse(problems));
+        let message = Message::read(object, problems);
+        Some(Self {
+            algorithm: algorithm?,
+            message: message?,
+        })
+    }
+}
+
+fn flag(object: &mut Object<'_>, key: &'static str, problems: &mut Problems) -> bool {
+    let node = object.optional(key);
+    node.and_then(|node| node.boolean(problems))
+        .unwrap_or_default()
+}
+
+impl Message {
+    fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
+        let signature = object
+            .required("signature", problems)
+            .and_then(|node| Signature::read(&node, problems));
+        let signed_node = object.required("signed", problems);
+        let signed: Option<Signed> = signed_node.as_ref().and_then(|node| node.parse(problems));
+        let timestamp_node = object.optional("timestamp");
+        let timestamp = timestamp_node
+            .as_ref()
+            .and_then(|node| TimestampRule::read(node, problems));
+        let secret_format = match object.optional("secret_format") {
+            None => Some(SecretFormat::default()),
+            Some(node) => SecretFormat::read(&node, problems),
+        };
+        let variants = object.optional("url_variants");
+        let variants = variants.and_then(|node| node.list(problems));
+        let url_variants = variants.unwrap_or_default();
+        let url_variants = url_variants
+            .iter()
+            .filter_map(|node| node.parse(problems))
+            .collect();
+        let body_hash = object
+            .optional("body_hash")
+            .and_then(|node| Selector::read(&node, problems));
+        let each = object
+            .optional("each")
+            .and_then(|node| node.parse(problems));
+        let partial = flag(object, "partial", problems);
+        if let (Some(node), Some(rule), Some(signature)) = (&timestamp_node, &timestamp, &signature)
+        {
+            check_kv_time(node, rule, &signature.layout, problems);
+        }
+        let message = Self {
+            signature: signature?,
+            signed: signed?,
+            timestamp,
+            secret_format: secret_format?,
+            url_variants,
+            body_hash,
+            each,
+            partial,
+        };
+        message.check(signed_node.as_ref()?, timestamp_node.as_ref(), problems);
+        Some(message)
+    }
+
+    fn check(&self, signed: &Node<'_>, timestamp: Option<&Node<'_>>, problems: &mut Problems) {
+        if !self.covers_body() && !self.partial {
+            signed.problem(problems, "must contain {body}, or anybody could change it");
+        }
+        let signs_time = self.signed.has(&Segment::Timestamp);
+        if signs_time && timestamp.is_none() {
+            let message = "contains {timestamp}; say where it stands under `timestamp`";
+            signed.problem(problems, message);
+        }
+        if let Some(rule) = timestamp.filter(|_| !signs_time) {
+            let message =
+                "is not signed: `signed` must contain {timestamp}, or a replay could renew it";
+            rule.problem(problems, message);
+        }
+        if self.body_hash.is_some() && !self.signed.has(&Segment::Url) {
+            let message =
+                "must contain {url} if there is a `body_hash`, or anybody could change both";
+            signed.problem(problems, message);
+        }
+    }
+}
+
+fn check_kv_time(node: &Node<'_>, rule: &TimestampRule, layout: &Layout, problems: &mut Problems) {
+    let TimestampAt::Kv(wanted) = &rule.at else {
+        return;
+    };
+    match layout {
+        Layout::Kv { key, .. } if key != wanted => {}
+        Layout::Kv { .. } => node.problem(problems, "has the key of the signature itself"),
+        Layout::Plain | Layout::List { .. } => {
+            node.problem(problems, "`kv` needs a signature of `format: kv`");
+        }
+    }
+}
+
+impl Token {
+    /// Reads it as the value of `token`.
+    fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
+        let node = object.required("token", problems)?;
+        let mut object = node.object(problems)?;
+        let at = Selector::read_in(&mut object, problems);
+        let prefix = object.optional("prefix");
+        let prefix = prefix.and_then(|node| node.string(problems).map(str::to_owned));
+        object.finish(problems);
+        Some(Self { at: at?, prefix })
+    }
+}
+
+impl Jws {
+    fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
+        let algorithm = object
+            .required("algorithm", problems)
+            .and_then(|node| node.parse(problems));
+        let token_node = object.optional("token");
+        let token = Token::read(object, problems);
+        let mut claims = BTreeMap::new();
+        let entries = object
+            .optional("claims")
+            .and_then(|node| node.object(problems));
+        for (name, node) in entries.iter().flat_map(Object::entries) {
+            let text = with_params(&node, problems);
+            claims.extend(text.map(|text| (name.to_owned(), text)));
+        }
+        let body_hash_claim = object
+            .optional("body_hash_claim")
+            .and_then(|node| node.string(problems).map(str::to_owned));
+        let must_expire = flag(object, "must_expire", problems);
+        let jwks_node = object.optional("jwks_url");
+        let jwks_url = jwks_node
+            .as_ref()
+            .and_then(|node| with_params(node, problems));
+        if let (Some(node), Some(url)) = (&jwks_node, &jwks_url)
+            && !fixed_host(url)
+        {
+            let message = "must start with https:// and a host that no parameter can replace";
+            node.problem(problems, message);
+        }
+        let partial = flag(object, "partial", problems);
+        if let Some(node) = token_node
+            && body_hash_claim.is_none()
+            && !partial
+        {
+            let message =
+                "does not cover the body: name its `body_hash_claim`, or say `partial: true`";
+            node.problem(problems, message);
+        }
+        Some(Self {
+            algorithm: algorithm?,
+            token: token?,
+            claims,
+            body_hash_claim,
+            must_expire,
+            jwks_url,
+            partial,
+        })
+    }
+}
+
+/// Whether keys can only come from the host that the record names, but for its top-level domain.
+fn fixed_host(url: &str) -> bool {
+    let host = url.strip_prefix("https://");
+    let host = host.and_then(|rest| rest.split('/').next());
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with('{'))
+}
+
+fn with_params(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
+    let text = node.string(problems)?;
+    match params_of(text) {
+        Ok(_) => Some(text.to_owned()),
+        Err(error) => {
+            node.problem(problems, error.to_string());
+            None
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Templates: literals and `{tokens}`, parsed once.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::HeaderName;
+
+use super::clip;
+use super::selector::{Pointer, Selector};
+
+/// The signed text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    text: String,
+    segments: Vec<Segment>,
+}
+
+/// A piece of the signed text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// Text that stands there as it is.
+    Literal(String),
+    /// The body, byte for byte as it came in.
+    Body,
+    /// The signed time, as it was written.
+    Timestamp,
+    /// A part of the delivery, which must be there.
+    Part(Selector),
+    /// A place of a JSON body with a backslash before `\` and `:`, and nothing if it is absent (Adyen).
+    Escaped(Pointer),
+    /// The request's method, in upper case.
+    Method,
+    /// The public URL that the sender called.
+    Url,
+    /// One of the route's parameters.
+    Param(String),
+    /// The secret itself; only for hashes without a key.
+    Secret,
+    /// The body's CRC-32 as a decimal number (PayPal).
+    Crc32Body,
+    /// The body's SHA-256 in lower-case hexadecimal.
+    Sha256Body,
+    /// Every form field's name and value without anything between, sorted (Twilio, Mandrill); nothing if the body is
+    /// no form.
+    FormSorted,
+}
+
+/// The tokens, for messages.
+const TOKENS: &str = "{body}, {timestamp}, {header:Name}, {query:name}, {form:name}, {json:/pointer}, {path:0}, {method}, \
+     {url}, {param:name}, {secret}, {sha256_body}, {crc32_body}, {form_sorted}, {json_escaped:/pointer}";
+
+impl Signed {
+    /// The pieces in their order.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Whether it contains this piece.
+    pub fn has(&self, wanted: &Segment) -> bool {
+        self.segments.contains(wanted)
+    }
+}
+
+impl fmt::Display for Signed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+/// Not a template.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidTemplate {
+    /// A token that nobody knows.
+    #[error("`{{{found}}}` is not a known token; known: {known}")]
+    UnknownToken {
+        /// The token.
+        found: String,
+        /// Those that may stand here.
+        known: &'static str,
+    },
+    /// A token with a header name that cannot be one.
+    #[error("`{0}` is not a header name")]
+    HeaderName(String),
+    /// A brace without its partner.
+    #[error("`{0}` stands alone; a token is written {{body}}, {{timestamp}} or {{header:Name}}")]
+    Brace(char),
+}
+
+impl FromStr for Signed {
+    type Err = InvalidTemplate;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
+        let mut segments = Vec::new();
+        for piece in pieces(text)? {
+            segments.push(match piece {
+                Piece::Literal(text) => Segment::Literal(text.to_owned()),
+                Piece::Token(token) => signed_token(token)?,
+            });
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            segments,
+        })
+    }
+}
+
+fn signed_token(token: &str) -> Result<Segment, InvalidTemplate> {
+    let unknown = || InvalidTemplate::UnknownToken {
+        found: clip(token),
+        known: TOKENS,
+    };
+    let Some((kind, name)) = token.split_once(':') else {
+        return Ok(match token {
+            "body" => Segment::Body,
+            "timestamp" => Segment::Timestamp,
+            "method" => Segment::Method,
+            "url" => Segment::Url,
+            "secret" => Segment::Secret,
+            "crc32_body" => Segment::Crc32Body,
+            "sha256_body" => Segment::Sha256Body,
+            "form_sorted" => Segment::FormSorted,
+            _ => return Err(unknown()),
+        });
+    };
+    match kind {
+        "param" if !name.is_empty() => Ok(Segment::Param(name.to_owned())),
+        "json_escaped" => name.parse().map(Segment::Escaped).map_err(|_| unknown()),
+        _ => part(kind, name, unknown).map(Segment::Part),
+    }
+}
+
+fn part(
+    kind: &str,
+    name: &str,
+    unknown: impl Fn() -> InvalidTemplate,
+) -> Result<Selector, InvalidTemplate> {
+    if kind == "header" && HeaderName::from_str(name).is_err() {
+        return Err(InvalidTemplate::HeaderName(clip(name)));
+    }
+    Selector::of_token(kind, name).ok_or_else(unknown)
+}
+
+/// The text of an answer to a handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Echo {
+    segments: Vec<EchoSegment>,
+}
+
+/// A piece of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EchoSegment {
+    /// Text that stands there as it is.
+    Literal(String),
+    /// A part of the request, decoded.
+    Part(Selector),
+    /// The HMAC-SHA256 of a part of the request, keyed with the secret, in lower-case hexadecimal.
+    HmacHex(Selector),
+    /// The same in base64.
+    HmacBase64(Selector),
+}
+
+const ECHO_TOKENS: &str = "{query:name}, {header:Name}, {form:name}, {json:/pointer}, {path:0}, and {hmac_hex:…} or \
+     {hmac_base64:…} around one, as in {hmac_hex:query:challengeCode}";
+
+impl Echo {
+    /// The pieces in their order.
+    pub fn segments(&self) -> &[EchoSegment] {
+        &self.segments
+    }
+
+    /// Whether it repeats anything of the request.
+    pub(super) fn repeats(&self) -> bool {
+        let repeats = |segment: &EchoSegment| matches!(segment, EchoSegment::Part(_));
+        self.segments.iter().any(repeats)
+    }
+}
+
+impl FromStr for Echo {
+    type Err = InvalidTemplate;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
+        let mut segments = Vec::new();
+        for piece in pieces(text)? {
+            segments.push(match piece {
+                Piece::Literal(text) => EchoSegment::Literal(text.to_owned()),
+                Piece::Token(token) => echo_token(token)?,
+            });
+        }
+        Ok(Self { segments })
+    }
+}
+
+fn echo_token(token: &str) -> Result<EchoSegment, InvalidTemplate> {
+    let unknown = || InvalidTemplate::UnknownToken {
+        found: clip(token),
+        known: ECHO_TOKENS,
+    };
+    let selector = |token: &str| {
+        let (kind, name) = token.split_once(':').ok_or_else(unknown)?;
+        part(kind, name, unknown)
+    };
+    match token.split_once(':') {
+        Some(("hmac_hex", inner)) => selector(inner).map(EchoSegment::HmacHex),
+        Some(("hmac_base64", inner)) => selector(inner).map(EchoSegment::HmacBase64),
+        _ => selector(token).map(EchoSegment::Part),
+    }
+}
+
+enum Piece<'a> {
+    Literal(&'a str),
+    Token(&'a str),
+}
+
+fn pieces(text: &str) -> Result<Vec<Piece<'_>>, InvalidTemplate> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (literal, after) = rest
+            .split_once('{')
+            .map_or((rest, None), |(literal, after)| (literal, Some(after)));
+        if literal.contains('}') {
+            return Err(InvalidTemplate::Brace('}'));
+        }
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal));
+        }
+        let Some(after) = after else { break };
+        let (token, after) = after.split_once('}').ok_or(InvalidTemplate::Brace('{'))?;
+        pieces.push(Piece::Token(token));
+        rest = after;
+    }
+    Ok(pieces)
+}
+
+/// The `{param:name}` tokens of a text that a token's claim must equal, put in place; `Err` names one that is not set.
+pub(in crate::inbound) fn fill_params(
+    text: &str,
+    params: &std::collections::BTreeMap<String, String>,
+) -> Result<String, String> {
+    let mut filled = String::new();
+    let pieces = pieces(text).map_err(|error| error.to_string())?;
+    for piece in pieces {
+        match piece {
+            Piece::Literal(text) => filled.push_str(text),
+            Piece::Token(token) => {
+                let name = token.strip_prefix("param:").unwrap_or(token);
+                filled.push_str(params.get(name).ok_or_else(|| name.to_owned())?);
+            }
+        }
+    }
+    Ok(filled)
+}
+
+/// The names of the `{param:name}` tokens of a text.
+///
+/// # Errors
+/// A token of another kind, or a brace alone.
+pub(super) fn params_of(text: &str) -> Result<Vec<String>, InvalidTemplate> {
+    let mut names = Vec::new();
+    for piece in pieces(text)? {
+        if let Piece::Token(token) = piece {
+            let name = token.strip_prefix("param:").filter(|name| !name.is_empty());
+            let name = name.ok_or_else(|| InvalidTemplate::UnknownToken {
+                found: clip(token),
+                known: "{param:name}",
+            })?;
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,178 @@
+//! Records that are read, described and refused.
+
+use super::presets::preset_text;
+use super::*;
+use serde_json::json;
+
+fn problems_of(record: &Value) -> Vec<String> {
+    let mut problems = Problems::default();
+    let mut object = Node::root(record).object(&mut problems).expect("an object");
+    let scheme = Scheme::read(&mut object, &mut problems);
+    object.finish(&mut problems);
+    let found = problems.finish(scheme).err().unwrap_or_default();
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_preset_can_be_read() {
+    for name in PRESETS {
+        let text = preset_text(name).expect("a record");
+        if let Err(problems) = Scheme::from_yaml(name, text) {
+            panic!("{name}: {problems:?}");
+        }
+        let scheme = Scheme::preset(name).expect("a preset");
+        assert_eq!(scheme.name(), *name);
+        let said = [scheme.note(), scheme.source(), scheme.timeout()];
+        assert!(
+            said.iter()
+                .all(|text| text.is_some_and(|text| !text.is_empty())),
+            "{name}"
+        );
+    }
+    assert_eq!(Scheme::preset("nobody"), None);
+    assert_eq!(Scheme::nearest_preset("stirpe"), Some("stripe"));
+}
+
+#[test]
+fn schemes_are_described_in_plain_words() {
+    let describe = |name| Scheme::preset(name).expect("a preset").describe();
+    insta::assert_snapshot!(describe("stripe"), @"HMAC-SHA256 of `{timestamp}.{body}`, hex under key v1 of header stripe-signature, at most 300 s old or ahead.");
+    insta::assert_snapshot!(describe("typeform"), @"HMAC-SHA256 of `{body}`, base64 in header typeform-signature after `sha256=`, no time is signed.");
+    insta::assert_snapshot!(describe("svix"), @"HMAC-SHA256 of `{header:svix-id}.{timestamp}.{body}`, base64 listed in header svix-signature after `v1,`, at most 300 s old or ahead; or HMAC-SHA256 of `{header:webhook-id}.{timestamp}.{body}`, base64 listed in header webhook-signature after `v1,`, at most 300 s old or ahead.");
+}
+
+#[test]
+fn all_problems_of_a_record_are_named_at_once() {
+    let record = json!({
+        "type": "magic",
+        "algorithm": "md5",
+        "signature": {"header": "X Sig", "format": "kv", "pair_sep": ",", "kv_sep": ",", "encoding": "hex", "item_sep": " "},
+        "signed": "{timestamp}.{bodi}",
+        "timestamp": {"header": "X-Time", "kv": "t", "unit": "m", "tolerance_s": 100_000},
+        "secret_format": {"encoding": "rot13", "strip_prefix": [""]},
+        "delivery_id": {"json": "id", "cookie": "id"},
+    });
+    insta::assert_snapshot!(problems_of(&record).join("\n"), @r#"
+    delivery_id.json: is not a JSON pointer: it starts with `/`, as in /data/id; `*` stands for every item of a list
+    delivery_id.cookie: unknown key; known here: header, query, form, json, path
+    type: is not a known type of proof; known: hmac, digest, ed25519, ecdsa, rsa, jws, equals, basic, bearer, sns
+    algorithm: `md5` is not known here; known: sha256, sha1, sha512
+    signature.header: is not a header name
+    signature: `key` is missing
+    signature.format: needs a `pair_sep` that differs from `kv_sep`
+    signature.item_sep: unknown key; known here: header, query, form, json, path, format, pair_sep, kv_sep, key, prefix, prefix_optional, encoding
+    signed: `{bodi}` is not a known token; known: {body}, {timestamp}, {header:Name}, {query:name}, {form:name}, {json:/pointer}, {path:0}, {method}, {url}, {param:name}, {secret}, {sha256_body}, {crc32_body}, {form_sorted}, {json_escaped:/pointer}
+    timestamp: must have exactly one of `header`, `query`, `form`, `json`, `path` and `kv`
+    timestamp.unit: `m` is not known here; known: s, ms, iso
+    timestamp.tolerance_s: must be a whole number from 0 to 86400
+    secret_format.encoding: `rot13` is not known here; known: utf8, base64, hex
+    secret_format.strip_prefix.0: must not be empty
+    "#);
+}
+
+#[test]
+fn records_that_could_not_protect_are_refused() {
+    let with = |changes: Value| {
+        let mut record = json!({
+            "type": "hmac", "algorithm": "sha256", "signed": "{body}",
+            "signature": {"header": "X-Sig", "encoding": "hex"},
+        });
+        for (key, value) in changes.as_object().expect("an object") {
+            record[key] = value.clone();
+        }
+        problems_of(&record).join("\n")
+    };
+    assert_eq!(with(json!({})), "");
+    insta::assert_snapshot!(with(json!({"signed": "{header:X-Id}"})), @"signed: must contain {body}, or anybody could change it");
+    insta::assert_snapshot!(with(json!({"signed": "{timestamp}{body}"})), @"signed: contains {timestamp}; say where it stands under `timestamp`");
+    insta::assert_snapshot!(with(json!({"timestamp": {"header": "X-Time"}})), @"timestamp: is not signed: `signed` must contain {timestamp}, or a replay could renew it");
+    insta::assert_snapshot!(with(json!({"signed": "{timestamp}{body}", "timestamp": {"kv": "t"}})), @"timestamp: `kv` needs a signature of `format: kv`");
+    insta::assert_snapshot!(with(json!({"signed": "{body"})), @"signed: `{` stands alone; a token is written {body}, {timestamp} or {header:Name}");
+    insta::assert_snapshot!(with(json!({"signed": "{body}}"})), @"signed: `}` stands alone; a token is written {body}, {timestamp} or {header:Name}");
+    insta::assert_snapshot!(with(json!({"alternatives": []})), @r#"
+    alternatives: must name at least one recipe
+    type: unknown key; known here: note, source, timeout, handshakes, accepted, bare_refusals, alternatives
+    algorithm: unknown key; known here: note, source, timeout, handshakes, accepted, bare_refusals, alternatives
+    signed: unknown key; known here: note, source, timeout, handshakes, accepted, bare_refusals, alternatives
+    signature: unknown key; known here: note, source, timeout, handshakes, accepted, bare_refusals, alternatives
+    "#);
+}
+
+#[test]
+fn the_json_schema_knows_every_key_that_is_read() {
+    let schema = schemars::schema_for!(Scheme).to_value().to_string();
+    for key in [
+        "note",
+        "source",
+        "alternatives",
+        "type",
+        "algorithm",
+        "signature",
+        "signed",
+        "timestamp",
+        "secret_format",
+        "delivery_id",
+        "header",
+        "format",
+        "pair_sep",
+        "kv_sep",
+        "key",
+        "item_sep",
+        "prefix",
+        "prefix_optional",
+        "encoding",
+        "kv",
+        "unit",
+        "tolerance_s",
+        "strip_prefix",
+        "timeout",
+        "handshakes",
+        "accepted",
+        "bare_refusals",
+        "query",
+        "form",
+        "json",
+        "path",
+        "token",
+        "claims",
+        "body_hash_claim",
+        "must_expire",
+        "jwks_url",
+        "partial",
+        "each",
+        "body_hash",
+        "url_variants",
+        "method",
+        "when",
+        "equals",
+        "secret",
+        "verified",
+        "answer",
+        "status",
+        "content_type",
+        "text",
+        "raw",
+    ] {
+        assert!(schema.contains(&format!("\"{key}\":")), "{key}");
+    }
+    assert!(
+        !schema.contains("\"name\":"),
+        "the name is not part of a record"
+    );
+}
+
+#[test]
+fn every_preset_can_be_described() {
+    let describe = |name| Scheme::preset(name).expect("a preset").describe();
+    insta::assert_snapshot!(describe("gitlab"), @"the secret itself in header x-gitlab-token, nothing is signed.");
+    insta::assert_snapshot!(describe("hubspot-v1"), @"plain SHA256 of `{secret}{body}`, hex in header x-hubspot-signature, no time is signed.");
+    insta::assert_snapshot!(describe("zoho-desk"), @"JWT RS256 in header x-zdesk-jwt with fixed aud, iss, the body is not covered.");
+    insta::assert_snapshot!(describe("discord"), @"Ed25519 of `{timestamp}{body}`, hex in header x-signature-ed25519, at most 300 s old or ahead.");
+    let own_url: Vec<&str> = PRESETS
+        .iter()
+        .copied()
+        .filter(|name| Scheme::preset(name).is_some_and(|scheme| scheme.needs_url()))
+        .collect();
+    assert_eq!(own_url, ["twilio", "hubspot", "hubspot-v2"]);
+    assert_eq!(PRESETS.len(), 45);
+}

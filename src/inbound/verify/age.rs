@@ -1,0 +1,61 @@
+//! Signed times.
+
+use std::str::FromStr;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::refusal::Refusal;
+use crate::inbound::scheme::{TimestampRule, Unit};
+
+/// The signed time, if it is near enough to `now`.
+pub(super) fn check_age(
+    rule: &TimestampRule,
+    text: &[u8],
+    now: Timestamp,
+) -> Result<Timestamp, Refusal> {
+    let signed_at = parse_time(rule.unit, text).ok_or(Refusal::MalformedTimestamp {
+        expected: match rule.unit {
+            Unit::Seconds => "whole seconds since 1970",
+            Unit::Milliseconds => "whole milliseconds since 1970",
+            Unit::Iso => "RFC 3339",
+        },
+    })?;
+    let tolerance = SignedDuration::from_secs(i64::try_from(rule.tolerance_s).unwrap_or(i64::MAX));
+    let age = signed_at.duration_until(now);
+    if tolerance.is_zero() {
+        return Ok(signed_at);
+    }
+    if age > tolerance {
+        return Err(Refusal::Stale { age, tolerance });
+    }
+    if -age > tolerance {
+        let ahead = -age;
+        return Err(Refusal::FromTheFuture { ahead, tolerance });
+    }
+    Ok(signed_at)
+}
+
+fn parse_time(unit: Unit, text: &[u8]) -> Option<Timestamp> {
+    let text = std::str::from_utf8(text).ok()?;
+    let number = || {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits {
+            i64::from_str(text).ok()
+        } else {
+            None
+        }
+    };
+    match unit {
+        Unit::Seconds => Timestamp::from_second(number()?).ok(),
+        Unit::Milliseconds => Timestamp::from_millisecond(number()?).ok(),
+        Unit::Iso => text.parse().ok(),
+    }
+}
+
+pub(super) fn write_time(unit: Unit, time: Timestamp) -> String {
+    match unit {
+        Unit::Seconds => time.as_second().to_string(),
+        Unit::Milliseconds => time.as_millisecond().to_string(),
+        Unit::Iso => time.to_string(),
+    }
+}

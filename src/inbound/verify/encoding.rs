@@ -1,0 +1,70 @@
+//! How signatures and keys are written.
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::refusal::BadSecret;
+use crate::inbound::scheme::{Encoding, SecretEncoding, SecretFormat};
+
+/// Senders differ in whether they pad; trailing bits that carry nothing must still be zero, so that one signature has
+/// one spelling.
+const LENIENT_PADDING: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT_PADDING);
+pub(super) const BASE64_URL: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT_PADDING);
+
+pub(super) fn decode(encoding: Encoding, text: &str) -> Option<Vec<u8>> {
+    match encoding {
+        Encoding::Hex => hex::decode(text).ok(),
+        Encoding::Base64 => BASE64.decode(text).ok(),
+        Encoding::Base64Url => BASE64_URL.decode(text).ok(),
+    }
+}
+
+pub(super) fn encode(encoding: Encoding, bytes: &[u8]) -> String {
+    match encoding {
+        Encoding::Hex => hex::encode(bytes),
+        Encoding::Base64 => BASE64.encode(bytes),
+        Encoding::Base64Url => BASE64_URL.encode(bytes),
+    }
+}
+
+/// The secret's text without what may stand before the key.
+pub(super) fn stripped<'a>(secret: &'a SecretString, format: &SecretFormat) -> &'a str {
+    let text = secret.expose_secret();
+    format
+        .strip_prefix
+        .iter()
+        .find_map(|prefix| text.strip_prefix(prefix.as_str()))
+        .unwrap_or(text)
+}
+
+pub(super) fn key_bytes(
+    secret: &SecretString,
+    format: &SecretFormat,
+) -> Result<Zeroizing<Vec<u8>>, BadSecret> {
+    let text = stripped(secret, format);
+    let key = match format.encoding {
+        SecretEncoding::Utf8 => text.as_bytes().to_vec(),
+        SecretEncoding::Base64 => BASE64.decode(text).map_err(|_| BadSecret::NotBase64)?,
+        SecretEncoding::Hex => hex::decode(text).map_err(|_| BadSecret::NotHex)?,
+    };
+    // Anybody can sign with an empty key.
+    if key.is_empty() {
+        return Err(BadSecret::Empty);
+    }
+    Ok(Zeroizing::new(key))
+}
+
+/// The secret's text itself, which must not be empty.
+pub(super) fn text_key(secret: &SecretString) -> Result<&str, BadSecret> {
+    let text = secret.expose_secret();
+    if text.is_empty() {
+        return Err(BadSecret::Empty);
+    }
+    Ok(text)
+}

@@ -1,0 +1,170 @@
+//! Keys that a sender publishes: where they are, and a cache in front of whatever fetches them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+
+use super::refusal::Refusal;
+use super::request::{Parts, Unverified};
+use super::{Verified, sns, verify, worst};
+use crate::inbound::scheme::{Proof, Recipe, Scheme, fill_params};
+
+/// How long fetched keys count as fresh.
+const FRESH: SignedDuration = SignedDuration::from_hours(1);
+
+/// How long it is before keys that did not help are fetched again: senders rotate, strangers forge.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+
+/// The most addresses that are remembered.
+const MAX_ADDRESSES: usize = 64;
+
+/// The most that keys may be long; a certificate has 2 KB, a key set 10.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// Fetches what senders publish. An implementation follows no redirects and gives up early.
+#[async_trait]
+pub trait Certificates: std::fmt::Debug + Send + Sync {
+    /// The text at an https address.
+    ///
+    /// # Errors
+    /// Why there is none, in a few words.
+    async fn get(&self, url: &str) -> Result<String, String>;
+}
+
+/// Remembers what was fetched.
+#[derive(Debug)]
+pub struct Cached {
+    inner: Arc<dyn Certificates>,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    text: Arc<str>,
+    at: Timestamp,
+}
+
+impl Cached {
+    /// A cache in front of `inner`.
+    pub fn new(inner: Arc<dyn Certificates>) -> Self {
+        Self {
+            inner,
+            known: Mutex::default(),
+        }
+    }
+
+    /// What is remembered and not older than `age`; or else what is there now.
+    async fn get(&self, url: &str, age: SignedDuration, now: Timestamp) -> Result<Known, Refusal> {
+        let known = self.lock().get(url).cloned();
+        if let Some(known) = &known
+            && known.at.duration_until(now) <= age
+        {
+            return Ok(known.clone());
+        }
+        let fetched = match self.inner.get(url).await {
+            Ok(text) if text.len() <= MAX_BYTES => text,
+            Ok(_) => return Err(Refusal::NoKeys("they are too long to be keys".to_owned())),
+            // Old keys are better than none: they were good when they were fetched.
+            Err(why) => return known.ok_or(Refusal::NoKeys(why)),
+        };
+        let fetched = Known {
+            text: fetched.into(),
+            at: now,
+        };
+        let mut known = self.lock();
+        if known.len() >= MAX_ADDRESSES {
+            known.clear();
+        }
+        known.insert(url.to_owned(), fetched.clone());
+        Ok(fetched)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
+        // Every change is one insertion, so what a panicking thread left is whole.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the keys are that this delivery has to be checked with; `None` if the secrets will do.
+///
+/// # Errors
+/// What is wrong with the delivery, or a parameter that is not set.
+pub fn keys_url(scheme: &Scheme, request: &Unverified<'_>) -> Result<Option<String>, Refusal> {
+    for recipe in scheme.recipes() {
+        match &recipe.proof {
+            Proof::Sns => {
+                let parts = Parts::new(request);
+                let url = parts.json().and_then(sns::certificate_url);
+                return url.map(Some).ok_or(Refusal::ForeignCertificate);
+            }
+            Proof::Jws(jws) => {
+                if let Some(url) = &jws.jwks_url {
+                    let url = fill_params(url, scheme.params()).map_err(Refusal::MissingParam)?;
+                    return Ok(Some(url));
+                }
+            }
+            Proof::Hmac(_)
+            | Proof::Digest(_)
+            | Proof::Ed25519(_)
+            | Proof::Ecdsa(_)
+            | Proof::Rsa(_)
+            | Proof::Equals(_)
+            | Proof::Basic
+            | Proof::Bearer => {}
+        }
+    }
+    Ok(None)
+}
+
+/// [`verify`], with the sender's keys fetched if they are needed.
+///
+/// # Errors
+/// As [`verify`], and [`Refusal::NoKeys`].
+pub async fn verify_fetching(
+    scheme: &Scheme,
+    request: &Unverified<'_>,
+    secrets: &[SecretString],
+    now: Timestamp,
+    certificates: &Cached,
+) -> Result<Verified, Refusal> {
+    let is_sns = |recipe: &Recipe| matches!(recipe.proof, Proof::Sns);
+    // A route with a secret names its keys itself.
+    let url = if secrets.is_empty() || scheme.recipes().iter().any(is_sns) {
+        keys_url(scheme, request)?
+    } else {
+        None
+    };
+    let Some(url) = url else {
+        return verify(scheme, request, secrets, now);
+    };
+    let known = certificates.get(&url, FRESH, now).await?;
+    let verdict = verify(scheme, &request.keys(&known.text), secrets, now);
+    if !matches!(verdict, Err(Refusal::NoMatch)) || known.at.duration_until(now) < PATIENCE {
+        return verdict;
+    }
+    let known = certificates.get(&url, PATIENCE, now).await?;
+    verify(scheme, &request.keys(&known.text), secrets, now)
+}
+
+/// [`super::verify_any`], with the senders' keys fetched where they are needed.
+///
+/// # Errors
+/// The cause, of the scheme that came furthest.
+pub async fn verify_any_fetching<'a>(
+    schemes: &[(&'a Scheme, &'a [SecretString])],
+    request: &Unverified<'_>,
+    now: Timestamp,
+    certificates: &Cached,
+) -> Result<(&'a Scheme, Verified), Refusal> {
+    let mut refusals = Vec::new();
+    for (scheme, secrets) in schemes {
+        match verify_fetching(scheme, request, secrets, now, certificates).await {
+            Ok(verified) => return Ok((scheme, verified)),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    Err(worst(refusals))
+}

@@ -1,0 +1,168 @@
+//! What a delivery says about its signature.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::encoding::decode;
+use super::refusal::Refusal;
+use super::request::{Parts, missing};
+use crate::inbound::scheme::{Layout, Message, Selector, TimestampAt, TimestampRule};
+
+/// The most signatures that are looked at. A stranger may put thousands into a header; each costs a comparison.
+const MAX_SIGNATURES: usize = 16;
+
+/// What a delivery says about its signature.
+pub(super) struct Found {
+    pub(super) signatures: Vec<Vec<u8>>,
+    pub(super) time: Option<Vec<u8>>,
+}
+
+impl Found {
+    pub(super) fn read(
+        message: &Message,
+        parts: &Parts<'_>,
+        item: Option<&Value>,
+    ) -> Result<Self, Refusal> {
+        let signature = &message.signature;
+        let lines = lines(&signature.at, message, parts, item)?;
+        let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
+        let texts: Vec<&str> = match &signature.layout {
+            // A second line is a second signature: an intruder who adds one still needs the key to make it match.
+            Layout::Plain => lines.iter().map(|line| line.trim()).collect(),
+            Layout::List { item_sep } => lines
+                .iter()
+                .flat_map(|line| line.split(item_sep.as_str()))
+                .map(str::trim)
+                .collect(),
+            Layout::Kv { key, .. } => pairs_of(&signature.layout, &lines)
+                .filter(|(name, _)| name == key)
+                .map(|(_, value)| value)
+                .collect(),
+        };
+        let signatures: Vec<Vec<u8>> = texts
+            .into_iter()
+            .filter_map(|text| without_prefix(message, text))
+            .filter_map(|text| decode(signature.encoding, text))
+            .take(MAX_SIGNATURES)
+            .collect();
+        if signatures.is_empty() {
+            return Err(malformed(message));
+        }
+        let time = match message.timestamp.as_ref().map(|rule| &rule.at) {
+            None => None,
+            Some(TimestampAt::Part(selector)) => {
+                let value = parts.one_below(selector, item)?;
+                Some(value.ok_or_else(|| missing(selector))?.into_owned())
+            }
+            Some(TimestampAt::Kv(key)) => {
+                let mut times: Vec<&str> = pairs_of(&signature.layout, &lines)
+                    .filter(|(name, _)| name == key)
+                    .map(|(_, value)| value)
+                    .collect();
+                times.dedup();
+                let [time] = times[..] else {
+                    return Err(malformed(message));
+                };
+                Some(time.as_bytes().to_vec())
+            }
+        };
+        Ok(Self { signatures, time })
+    }
+}
+
+/// The texts in the signature's place.
+fn lines<'a>(
+    at: &Selector,
+    message: &Message,
+    parts: &'a Parts<'_>,
+    item: Option<&'a Value>,
+) -> Result<Vec<Cow<'a, str>>, Refusal> {
+    if let Selector::Header(name) = at {
+        let values = parts.request.headers.get_all(name).iter();
+        let texts = values.map(|value| value.to_str().map(Cow::Borrowed));
+        let texts: Vec<Cow<'_, str>> = texts
+            .collect::<Result<_, _>>()
+            .map_err(|_| malformed(message))?;
+        return if texts.is_empty() {
+            Err(missing(at))
+        } else {
+            Ok(texts)
+        };
+    }
+    let value = parts.one_below(at, item)?.ok_or_else(|| missing(at))?;
+    let text = String::from_utf8(value.into_owned()).map_err(|_| malformed(message))?;
+    Ok(vec![Cow::Owned(text)])
+}
+
+/// The key-value pairs of all lines; none for other layouts.
+fn pairs_of<'a>(layout: &Layout, lines: &[&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let pairs: Vec<_> = match layout {
+        Layout::Kv {
+            pair_sep, kv_sep, ..
+        } => lines
+            .iter()
+            .flat_map(|line| line.split(pair_sep.as_str()))
+            .filter_map(|pair| pair.trim().split_once(kv_sep.as_str()))
+            .collect(),
+        Layout::Plain | Layout::List { .. } => Vec::new(),
+    };
+    pairs.into_iter()
+}
+
+fn without_prefix<'a>(message: &Message, text: &'a str) -> Option<&'a str> {
+    let Some(prefix) = &message.signature.prefix else {
+        return Some(text);
+    };
+    match cut_prefix(prefix, text) {
+        None if message.signature.prefix_optional => Some(text),
+        rest => rest,
+    }
+}
+
+/// What follows a prefix, in whatever case it is written.
+pub(super) fn cut_prefix<'a>(prefix: &str, text: &'a str) -> Option<&'a str> {
+    match text.split_at_checked(prefix.len()) {
+        Some((start, rest)) if start.eq_ignore_ascii_case(prefix) => Some(rest),
+        _ => None,
+    }
+}
+
+pub(super) fn malformed(message: &Message) -> Refusal {
+    let signature = &message.signature;
+    let prefix = signature.prefix.as_deref().unwrap_or_default();
+    let encoding = signature.encoding;
+    let expected = match (&signature.layout, &message.timestamp) {
+        (Layout::Plain, _) => format!("`{prefix}` and {encoding}"),
+        (Layout::List { item_sep }, _) => {
+            format!("`{prefix}` and {encoding}, with `{item_sep}` between several")
+        }
+        (
+            Layout::Kv {
+                pair_sep,
+                kv_sep,
+                key,
+            },
+            Some(TimestampRule {
+                at: TimestampAt::Kv(time),
+                ..
+            }),
+        ) => format!(
+            "one `{time}{kv_sep}` with the time and `{key}{kv_sep}{prefix}` with {encoding}, `{pair_sep}` between them"
+        ),
+        (
+            Layout::Kv {
+                pair_sep,
+                kv_sep,
+                key,
+            },
+            _,
+        ) => {
+            format!("`{key}{kv_sep}{prefix}` with {encoding}, `{pair_sep}` between several")
+        }
+    };
+    Refusal::MalformedSignature {
+        part: signature.at.to_string(),
+        expected: expected.replace("`` and ", ""),
+    }
+}

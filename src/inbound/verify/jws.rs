@@ -1,0 +1,181 @@
+//! JSON Web Tokens beside a body. The algorithm is the record's; what the token says of it must only agree.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::encoding::{BASE64_URL, text_key};
+use super::found::cut_prefix;
+use super::mac::{AnyMac, is_hash_of};
+use super::public_key::{Kind, PublicKey, rsa_keys};
+use super::refusal::Refusal;
+use super::request::{Parts, missing};
+use crate::inbound::scheme::{Algorithm, Jws, JwsAlgorithm, SecretFormat, fill_params};
+
+/// How far ahead a token's `iat` and `nbf` may lie: clocks differ.
+const AHEAD: SignedDuration = SignedDuration::from_secs(300);
+
+/// Numbers of seconds end here, in the year 5138; larger ones are milliseconds.
+const MAX_SECONDS: f64 = 1e11;
+
+/// Checks the token. Gives the time at which it was issued, if it says so.
+pub(super) fn check(
+    jws: &Jws,
+    parts: &Parts<'_>,
+    params: &BTreeMap<String, String>,
+    secrets: &[SecretString],
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Refusal> {
+    let malformed = || Refusal::MalformedSignature {
+        part: jws.token.at.to_string(),
+        expected: format!("a JSON Web Token with {}", jws.algorithm),
+    };
+    let value = parts.one(&jws.token.at)?;
+    let value = value.ok_or_else(|| missing(&jws.token.at))?;
+    let text = std::str::from_utf8(&value).map_err(|_| malformed())?.trim();
+    let prefix = jws.token.prefix.as_deref().unwrap_or_default();
+    let text = cut_prefix(prefix, text).ok_or_else(malformed)?;
+    let token = Token::read(text).ok_or_else(malformed)?;
+    if token.header["alg"].as_str() != Some(jws.algorithm.to_string().as_str())
+        // Extensions that must be understood (RFC 7515 section 4.1.11); we understand none.
+        || token.header.get("crit").is_some()
+    {
+        return Err(malformed());
+    }
+    let fetched = parts.request.fetched_keys();
+    if secrets.is_empty() && fetched.is_none() {
+        return Err(Refusal::MissingSecret);
+    }
+    token.check_signature(jws.algorithm, secrets, fetched)?;
+    token.check_claims(jws, params)?;
+    if let Some(claim) = &jws.body_hash_claim {
+        let hash = token.claims[claim].as_str().unwrap_or_default();
+        if !is_hash_of(hash.as_bytes(), parts.request.body) {
+            return Err(Refusal::OtherBody);
+        }
+    }
+    token.check_times(jws.must_expire, now)
+}
+
+struct Token<'a> {
+    signed: &'a str,
+    header: Value,
+    claims: Value,
+    signature: Vec<u8>,
+}
+
+impl<'a> Token<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (signed, signature) = text.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        let object = |part: &str| {
+            let bytes = BASE64_URL.decode(part).ok()?;
+            let value: Value = serde_json::from_slice(&bytes).ok()?;
+            Some(value).filter(Value::is_object)
+        };
+        Some(Self {
+            signed,
+            header: object(header)?,
+            claims: object(claims)?,
+            signature: BASE64_URL.decode(signature).ok()?,
+        })
+    }
+
+    fn check_signature(
+        &self,
+        algorithm: JwsAlgorithm,
+        secrets: &[SecretString],
+        fetched: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let mut bad_secret = None;
+        for (index, secret) in secrets.iter().enumerate() {
+            let matched = match algorithm {
+                JwsAlgorithm::Hs256 => text_key(secret).map(|key| {
+                    let mut mac = AnyMac::new(Algorithm::Sha256, key.as_bytes());
+                    mac.update(self.signed.as_bytes());
+                    mac.matches(&self.signature)
+                }),
+                JwsAlgorithm::Rs256 => PublicKey::read(
+                    Kind::Rsa(Algorithm::Sha256),
+                    secret,
+                    &SecretFormat::default(),
+                )
+                .map(|key| self.is_signed_with(&key)),
+            };
+            match matched {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(cause) => {
+                    let position = index + 1;
+                    bad_secret.get_or_insert(Refusal::BadSecret { position, cause });
+                }
+            }
+        }
+        let fetched = fetched.filter(|_| algorithm == JwsAlgorithm::Rs256);
+        let keys = rsa_keys(fetched.unwrap_or_default(), self.header["kid"].as_str());
+        if keys.iter().any(|key| self.is_signed_with(key)) {
+            return Ok(());
+        }
+        Err(bad_secret.unwrap_or(Refusal::NoMatch))
+    }
+
+    fn is_signed_with(&self, key: &PublicKey) -> bool {
+        let kind = Kind::Rsa(Algorithm::Sha256);
+        key.verifies(kind, self.signed.as_bytes(), &self.signature)
+    }
+
+    fn check_claims(&self, jws: &Jws, params: &BTreeMap<String, String>) -> Result<(), Refusal> {
+        for (claim, expected) in &jws.claims {
+            let expected = fill_params(expected, params).map_err(Refusal::MissingParam)?;
+            let is_expected = |value: &Value| value.as_str() == Some(&expected);
+            let found = &self.claims[claim];
+            // The audience may be a list (RFC 7519 section 4.1.3).
+            let listed =
+                claim == "aud" && found.as_array().is_some_and(|l| l.iter().any(is_expected));
+            if !is_expected(found) && !listed {
+                let claim = claim.clone();
+                return Err(Refusal::WrongClaim { claim });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_times(&self, must_expire: bool, now: Timestamp) -> Result<Option<Timestamp>, Refusal> {
+        let wrong = |claim: &str| Refusal::WrongClaim {
+            claim: claim.to_owned(),
+        };
+        let time = |claim: &str| match self.claims.get(claim) {
+            None => Ok(None),
+            Some(value) => moment(value).map(Some).ok_or_else(|| wrong(claim)),
+        };
+        match time("exp")? {
+            None if must_expire => return Err(wrong("exp")),
+            Some(expiry) if expiry <= now => return Err(Refusal::Expired),
+            Some(_) | None => {}
+        }
+        let issued = time("iat")?;
+        for start in [issued, time("nbf")?].into_iter().flatten() {
+            let ahead = now.duration_until(start);
+            if ahead > AHEAD {
+                let tolerance = AHEAD;
+                return Err(Refusal::FromTheFuture { ahead, tolerance });
+            }
+        }
+        Ok(issued)
+    }
+}
+
+/// Seconds since 1970, whole or not; from some senders milliseconds.
+fn moment(value: &Value) -> Option<Timestamp> {
+    let number = value.as_f64()?;
+    let seconds = if number > MAX_SECONDS {
+        number / 1_000.0
+    } else {
+        number
+    };
+    let since = SignedDuration::try_from_secs_f64(seconds).ok()?;
+    Timestamp::from_duration(since).ok()
+}

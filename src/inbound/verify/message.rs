@@ -1,0 +1,239 @@
+//! Signatures over a text that is put together from the delivery.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use flate2::Crc;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::encoding::{key_bytes, text_key};
+use super::found::{Found, malformed};
+use super::mac::{AnyMac, digest, is_hash_of, same};
+use super::public_key::{Kind, PublicKey};
+use super::refusal::{BadSecret, Refusal};
+use super::request::{Parts, missing};
+use super::url;
+use crate::inbound::scheme::{Algorithm, Message, Pointer, Segment, Selector};
+
+/// The most form fields that are sorted, all before anybody has vouched for them.
+const MAX_FIELDS: usize = 10_000;
+
+/// The most items that are verified on their own.
+const MAX_ITEMS: usize = 1_000;
+
+/// How the signature of a message is made.
+#[derive(Clone, Copy)]
+pub(super) enum Method {
+    Hmac(Algorithm),
+    Digest(Algorithm),
+    PublicKey(Kind),
+}
+
+/// Checks the signatures of a message, or of every item of it. Gives the signed time as it was written.
+pub(super) fn check(
+    method: Method,
+    message: &Message,
+    parts: &Parts<'_>,
+    params: &BTreeMap<String, String>,
+    secrets: &[SecretString],
+) -> Result<Option<Vec<u8>>, Refusal> {
+    check_body_hash(message, parts)?;
+    let Some(each) = &message.each else {
+        return check_one(method, message, parts, params, secrets, None);
+    };
+    let place = || missing(&Selector::Json(each.clone()));
+    let items = list_at(each, parts).ok_or_else(place)?;
+    let mut time = None;
+    for item in items {
+        time = check_one(method, message, parts, params, secrets, Some(item))?;
+    }
+    Ok(time)
+}
+
+fn list_at<'a>(each: &Pointer, parts: &'a Parts<'_>) -> Option<&'a [Value]> {
+    let [Value::Array(items)] = each.find(parts.json()?)?[..] else {
+        return None;
+    };
+    // No item means nothing signed.
+    Some(items.as_slice()).filter(|items| (1..=MAX_ITEMS).contains(&items.len()))
+}
+
+/// For bodies that the signed text does not contain: their hash must be in the signed URL.
+fn check_body_hash(message: &Message, parts: &Parts<'_>) -> Result<(), Refusal> {
+    let request = parts.request;
+    let named = match &message.body_hash {
+        None => None,
+        Some(selector) => parts.one(selector)?,
+    };
+    if let Some(hash) = &named {
+        return if is_hash_of(hash, request.body) {
+            Ok(())
+        } else {
+            Err(Refusal::OtherBody)
+        };
+    }
+    let contained = [Segment::Body, Segment::Sha256Body];
+    let contained = contained.iter().any(|segment| message.signed.has(segment));
+    let by_form = message.signed.has(&Segment::FormSorted);
+    let sorts = url::is_plain_form(request);
+    if by_form && !contained && !request.body.is_empty() && !sorts {
+        return Err(Refusal::UncoveredBody);
+    }
+    let fields = request.body.iter().filter(|byte| **byte == b'&').count();
+    if by_form && sorts && fields >= MAX_FIELDS {
+        return Err(Refusal::UncoveredBody);
+    }
+    Ok(())
+}
+
+fn check_one(
+    method: Method,
+    message: &Message,
+    parts: &Parts<'_>,
+    params: &BTreeMap<String, String>,
+    secrets: &[SecretString],
+    item: Option<&Value>,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let found = Found::read(message, parts, item)?;
+    let signs_url = message.signed.has(&Segment::Url);
+    let urls = if signs_url {
+        let url = parts.request.public_url().ok_or(Refusal::MissingUrl)?;
+        url::variants(url, &message.url_variants)
+    } else {
+        vec![String::new()]
+    };
+    let context = Context {
+        message,
+        parts,
+        params,
+        item,
+        time: found.time.as_deref(),
+    };
+    let mut bad_secret = None;
+    for (index, secret) in secrets.iter().enumerate() {
+        for url in &urls {
+            match context.matches(method, url, secret, &found.signatures)? {
+                Ok(true) => return Ok(found.time),
+                Ok(false) => {}
+                Err(cause) => {
+                    let position = index + 1;
+                    bad_secret.get_or_insert(Refusal::BadSecret { position, cause });
+                    break;
+                }
+            }
+        }
+    }
+    Err(bad_secret.unwrap_or(if signs_url {
+        Refusal::NoMatchWithUrl
+    } else {
+        Refusal::NoMatch
+    }))
+}
+
+/// What a message is put together from.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    message: &'a Message,
+    parts: &'a Parts<'a>,
+    params: &'a BTreeMap<String, String>,
+    item: Option<&'a Value>,
+    time: Option<&'a [u8]>,
+}
+
+impl Context<'_> {
+    /// Whether one of the signatures is right; the inner error is about the secret.
+    fn matches(
+        &self,
+        method: Method,
+        url: &str,
+        secret: &SecretString,
+        signatures: &[Vec<u8>],
+    ) -> Result<Result<bool, BadSecret>, Refusal> {
+        let format = &self.message.secret_format;
+        match method {
+            Method::Hmac(algorithm) => {
+                let key = match key_bytes(secret, format) {
+                    Ok(key) => key,
+                    Err(cause) => return Ok(Err(cause)),
+                };
+                // One pass over the body per secret, however many signatures a stranger puts into the header.
+                let mut mac = AnyMac::new(algorithm, &key);
+                let pieces = self.pieces(url, secret)?;
+                pieces.iter().for_each(|piece| mac.update(piece));
+                Ok(Ok(signatures
+                    .iter()
+                    .any(|signature| mac.matches(signature))))
+            }
+            Method::Digest(algorithm) => {
+                if let Err(cause) = text_key(secret) {
+                    return Ok(Err(cause));
+                }
+                let hash = digest(algorithm, &self.pieces(url, secret)?);
+                Ok(Ok(signatures
+                    .iter()
+                    .any(|signature| same(&hash, signature))))
+            }
+            Method::PublicKey(kind) => {
+                let key = match PublicKey::read(kind, secret, format) {
+                    Ok(key) => key,
+                    Err(cause) => return Ok(Err(cause)),
+                };
+                let text = self.pieces(url, secret)?.concat();
+                let verifies = |signature: &Vec<u8>| key.verifies(kind, &text, signature);
+                Ok(Ok(signatures.iter().any(verifies)))
+            }
+        }
+    }
+
+    fn pieces<'b>(
+        &'b self,
+        url: &'b str,
+        secret: &'b SecretString,
+    ) -> Result<Vec<Cow<'b, [u8]>>, Refusal> {
+        let segments = self.message.signed.segments().iter();
+        segments
+            .map(|segment| self.piece(segment, url, secret))
+            .collect()
+    }
+
+    fn piece<'b>(
+        &'b self,
+        segment: &'b Segment,
+        url: &'b str,
+        secret: &'b SecretString,
+    ) -> Result<Cow<'b, [u8]>, Refusal> {
+        let request = self.parts.request;
+        Ok(match segment {
+            Segment::Literal(text) => Cow::Borrowed(text.as_bytes()),
+            Segment::Body => Cow::Borrowed(request.body),
+            Segment::Timestamp => Cow::Borrowed(self.time.ok_or_else(|| malformed(self.message))?),
+            Segment::Part(selector) => self
+                .parts
+                .one_below(selector, self.item)?
+                .ok_or_else(|| missing(selector))?,
+            Segment::Escaped(pointer) => {
+                let text = self.parts.optional_text(pointer, self.item);
+                Cow::Owned(text.replace('\\', "\\\\").replace(':', "\\:").into_bytes())
+            }
+            Segment::Method => Cow::Owned(request.method_name().to_ascii_uppercase().into_bytes()),
+            Segment::Url => Cow::Borrowed(url.as_bytes()),
+            Segment::Param(name) => {
+                let value = self.params.get(name);
+                let value = value.ok_or_else(|| Refusal::MissingParam(name.clone()))?;
+                Cow::Borrowed(value.as_bytes())
+            }
+            Segment::Secret => Cow::Borrowed(secret.expose_secret().as_bytes()),
+            Segment::Crc32Body => {
+                let mut crc = Crc::new();
+                crc.update(request.body);
+                Cow::Owned(crc.sum().to_string().into_bytes())
+            }
+            Segment::Sha256Body => {
+                Cow::Owned(hex::encode(Sha256::digest(request.body)).into_bytes())
+            }
+            Segment::FormSorted => Cow::Owned(url::form_sorted(request)),
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! Keys that senders publish: fetched, remembered, and only from where they belong.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use base64::Engine;
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::encoding::{BASE64, BASE64_URL};
+use super::shapes::{NOW, chosen, headers};
+use super::*;
+
+/// Answers from a list, and counts.
+#[derive(Debug)]
+struct Published(Vec<Result<String, String>>, AtomicUsize);
+
+#[async_trait]
+impl Certificates for Published {
+    async fn get(&self, _: &str) -> Result<String, String> {
+        let at = self.1.fetch_add(1, Ordering::SeqCst);
+        self.0[at.min(self.0.len() - 1)].clone()
+    }
+}
+
+fn vectors_of(source: &str) -> Value {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let text = std::fs::read(root.join(source).join("vector.json")).expect("vectors");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+#[tokio::test]
+async fn published_keys_are_fetched_and_remembered() {
+    let record = json!({"scheme": "zoho-desk", "params": {"org": 2_389_290, "webhook": "231057000000999001", "dc": "eu"}});
+    let scheme = chosen(&record).expect("a scheme");
+    assert!(!scheme.needs_secret());
+    let vector = vectors_of("zoho-desk")["vectors"][0].clone();
+    let pem = vector["secret"].as_str().expect("a key");
+    let der: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = BASE64.decode(der).expect("base64");
+    // A 2048-bit key: the modulus stands at the same place in each.
+    let (n, e) = (
+        BASE64_URL.encode(&der[33..289]),
+        BASE64_URL.encode(&der[291..]),
+    );
+    let set =
+        json!({"keys": [{"kty": "EC", "kid": "k1"}, {"kty": "RSA", "kid": "k1", "n": n, "e": e}]})
+            .to_string();
+    let token = vector["headers"]["X-ZDesk-JWT"].as_str().expect("a token");
+    let head = headers(&[("x-zdesk-jwt", token)]);
+    let request = Unverified::new(&head, b"[]");
+    let url = keys_url(&scheme, &request).expect("a URL");
+    assert_eq!(
+        url.as_deref(),
+        Some("https://desk.zoho.eu/.well-known/jwks.json")
+    );
+
+    let now = Timestamp::from_second(1_719_921_610).expect("a time");
+    // Keys that are too old to help, then the right ones, then an outage.
+    let answers = vec![Ok("{}".to_owned()), Ok(set), Err("503".to_owned())];
+    let published = std::sync::Arc::new(Published(answers, AtomicUsize::new(0)));
+    let cached = Cached::new(published.clone());
+    let judge = |at: Timestamp| verify_fetching(&scheme, &request, &[], at, &cached);
+    assert_eq!(judge(now).await, Err(Refusal::NoMatch));
+    assert_eq!(judge(now).await, Err(Refusal::NoMatch));
+    assert_eq!(
+        published.1.load(Ordering::SeqCst),
+        1,
+        "strangers cannot make us fetch"
+    );
+    let later = now + std::time::Duration::from_secs(100);
+    assert!(judge(later).await.is_ok());
+    assert!(judge(later).await.is_ok());
+    assert_eq!(published.1.load(Ordering::SeqCst), 2);
+    let expired = now + std::time::Duration::from_secs(7_200);
+    assert_eq!(
+        judge(expired).await,
+        Err(Refusal::Expired),
+        "and not that there are no keys"
+    );
+    let fresh = Cached::new(std::sync::Arc::new(Published(
+        vec![Err("503".to_owned())],
+        AtomicUsize::new(0),
+    )));
+    let refusal = verify_fetching(&scheme, &request, &[], now, &fresh)
+        .await
+        .expect_err("refused");
+    assert!(refusal.is_passing());
+}
+
+#[tokio::test]
+async fn sns_needs_its_own_certificate_and_topic() {
+    let vectors = vectors_of("aws-sns");
+    let vector = &vectors["vectors"][1];
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/aws-sns");
+    let body =
+        std::fs::read(root.join(vector["body_file"].as_str().expect("a file"))).expect("a body");
+    let message: Value = serde_json::from_slice(&body).expect("JSON");
+    let certificate = vector["secret"].as_str().expect("a certificate").to_owned();
+    let cached = Cached::new(std::sync::Arc::new(Published(
+        vec![Ok(certificate)],
+        AtomicUsize::new(0),
+    )));
+    let none = HeaderMap::new();
+    let scheme = |topic: &str| {
+        chosen(&json!({"scheme": "aws-sns", "params": {"topic": topic}})).expect("a scheme")
+    };
+    let topic = message["TopicArn"].as_str().expect("a topic");
+    let good = scheme(&format!("arn:aws:sns:x, {topic}"));
+    let request = Unverified::new(&none, &body);
+    let verified = verify_fetching(&good, &request, &[], NOW, &cached)
+        .await
+        .expect("verified");
+    assert_eq!(verified.delivery_id(), message["MessageId"].as_str());
+    assert!(verified.delivery_id_is_signed());
+    let foreign = scheme("arn:aws:sns:us-east-2:1:other");
+    assert_eq!(
+        verify_fetching(&foreign, &request, &[], NOW, &cached).await,
+        Err(Refusal::WrongTopic)
+    );
+    insta::assert_snapshot!(
+        chosen(&json!({"scheme": "aws-sns"})).expect_err("refused"),
+        @"(top level): this scheme needs `params` with `topic`"
+    );
+
+    for url in [
+        "http://sns.us-east-1.amazonaws.com/a.pem",
+        "https://sns.us-east-1.amazonaws.com.evil.example/a.pem",
+        "https://sns.us-east-1.amazonaws.com@evil.example/a.pem",
+        "https://sns.us-east-1.amazonaws.com:8443/a.pem",
+        "https://sns.evil.example/a.pem#.amazonaws.com",
+        "https://sns.a.b.amazonaws.com/a.pem",
+        "https://s3.us-east-1.amazonaws.com/a.pem",
+        "https://sns.us-east-1.amazonaws.com/a.pem?x",
+        "https://sns.us-east-1.amazonaws.com/a",
+    ] {
+        let mut forged = message.clone();
+        forged["SigningCertURL"] = json!(url);
+        let forged = forged.to_string();
+        let request = Unverified::new(&none, forged.as_bytes());
+        assert_eq!(
+            keys_url(&good, &request),
+            Err(Refusal::ForeignCertificate),
+            "{url}"
+        );
+        assert!(verify(&good, &request, &[], NOW).is_err(), "{url}");
+    }
+    let confirmation = std::fs::read(root.join("handshake-request.json")).expect("a body");
+    let url = subscribe_url(&confirmation).expect("a URL");
+    assert_eq!(url.host_str(), Some("sns.us-west-2.amazonaws.com"));
+    assert_eq!(subscribe_url(&body), None);
+    let forged = br#"{"Type":"SubscriptionConfirmation","SubscribeURL":"https://evil.example/"}"#;
+    assert_eq!(subscribe_url(forged), None);
+}

@@ -1,0 +1,297 @@
+//! A delivery that nobody has vouched for yet, and its parts.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::refusal::Refusal;
+use crate::inbound::body;
+use crate::inbound::scheme::{Pointer, Selector};
+
+/// A delivery that nobody has vouched for yet.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Unverified<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its body, byte for byte as it came in.
+    pub body: &'a [u8],
+    method: &'a str,
+    query: Option<&'a str>,
+    path: &'a str,
+    url: Option<&'a str>,
+    keys: Option<&'a str>,
+}
+
+impl fmt::Debug for Unverified<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_delivery("Unverified", self.headers, self.body, formatter)
+    }
+}
+
+/// Names and lengths only: values may be signatures, bodies are other people's data.
+pub(super) fn debug_delivery(
+    name: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+    formatter: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+    formatter
+        .debug_struct(name)
+        .field("headers", &names)
+        .field("body_bytes", &body.len())
+        .finish_non_exhaustive()
+}
+
+impl<'a> Unverified<'a> {
+    /// A POST as it came in.
+    pub fn new(headers: &'a HeaderMap, body: &'a [u8]) -> Self {
+        Self {
+            headers,
+            body,
+            method: "POST",
+            query: None,
+            path: "",
+            url: None,
+            keys: None,
+        }
+    }
+
+    /// With another method.
+    #[must_use]
+    pub fn method(self, method: &'a str) -> Self {
+        Self { method, ..self }
+    }
+
+    /// With the query, as it was sent, without its `?`. Without it, that of the URL.
+    #[must_use]
+    pub fn query(self, query: &'a str) -> Self {
+        let query = Some(query);
+        Self { query, ..self }
+    }
+
+    /// With what follows the route's name in the path, as it was sent.
+    #[must_use]
+    pub fn path(self, path: &'a str) -> Self {
+        Self { path, ..self }
+    }
+
+    /// With the public URL that the sender called, query included.
+    #[must_use]
+    pub fn url(self, url: &'a str) -> Self {
+        let url = Some(url);
+        Self { url, ..self }
+    }
+
+    /// With the keys that its sender publishes: a certificate in PEM, or a JSON Web Key Set. Who calls this vouches
+    /// that they are from the address that [`super::keys_url`] names.
+    #[must_use]
+    pub fn keys(self, keys: &'a str) -> Self {
+        let keys = Some(keys);
+        Self { keys, ..self }
+    }
+
+    pub(super) fn fetched_keys(&self) -> Option<&'a str> {
+        self.keys
+    }
+
+    pub(super) fn public_url(&self) -> Option<&'a str> {
+        self.url
+    }
+
+    pub(in crate::inbound) fn method_name(&self) -> &'a str {
+        self.method
+    }
+
+    pub(super) fn content_type(&self) -> Option<&'a str> {
+        let value = self.headers.get(CONTENT_TYPE)?;
+        value.to_str().ok()
+    }
+
+    fn query_text(&self) -> &'a str {
+        let of_url = || {
+            let url = self.url.unwrap_or_default();
+            let url = url.split('#').next().unwrap_or_default();
+            url.split_once('?').map_or("", |(_, query)| query)
+        };
+        self.query.unwrap_or_else(of_url)
+    }
+}
+
+/// The parts of a delivery, each decoded at most once.
+pub(in crate::inbound) struct Parts<'a> {
+    pub(in crate::inbound) request: &'a Unverified<'a>,
+    json: OnceCell<Option<Value>>,
+    fields: OnceCell<Vec<(String, String)>>,
+}
+
+impl<'a> Parts<'a> {
+    pub(in crate::inbound) fn new(request: &'a Unverified<'a>) -> Self {
+        Self {
+            request,
+            json: OnceCell::new(),
+            fields: OnceCell::new(),
+        }
+    }
+
+    /// The body, if it is JSON whatever its content type says.
+    pub(in crate::inbound) fn json(&self) -> Option<&Value> {
+        let parse = || serde_json::from_slice(body::without_mark(self.request.body)).ok();
+        self.json.get_or_init(parse).as_ref()
+    }
+
+    /// The body's fields, if it is a form of either kind.
+    pub(super) fn fields(&self) -> &[(String, String)] {
+        let decode = || body::fields(self.request.content_type(), self.request.body);
+        self.fields.get_or_init(|| decode().unwrap_or_default())
+    }
+
+    /// The one value of a part; `None` if it is not there. Several that say the same are one.
+    pub(in crate::inbound) fn one(
+        &self,
+        selector: &Selector,
+    ) -> Result<Option<Cow<'_, [u8]>>, Refusal> {
+        self.one_below(selector, None)
+    }
+
+    /// The same, with JSON pointers starting at `root`.
+    pub(super) fn one_below<'b>(
+        &'b self,
+        selector: &Selector,
+        root: Option<&'b Value>,
+    ) -> Result<Option<Cow<'b, [u8]>>, Refusal> {
+        if let Selector::Header(name) = selector {
+            let value = single_header(self.request.headers, name)?;
+            return Ok(value.map(|value| Cow::Borrowed(value.as_bytes())));
+        }
+        let mut values = self
+            .all_below(selector, root)
+            .unwrap_or_default()
+            .into_iter();
+        let first = values.next();
+        if values.any(|value| Some(value) != first) {
+            let part = selector.to_string();
+            return Err(Refusal::RepeatedPart { part });
+        }
+        Ok(first.map(|text| match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        }))
+    }
+
+    /// All values of a part; `None` if it is not there, or is no text.
+    pub(super) fn all(&self, selector: &Selector) -> Option<Vec<Cow<'_, str>>> {
+        self.all_below(selector, None)
+    }
+
+    fn all_below<'b>(
+        &'b self,
+        selector: &Selector,
+        root: Option<&'b Value>,
+    ) -> Option<Vec<Cow<'b, str>>> {
+        let found: Vec<Cow<'b, str>> = match selector {
+            Selector::Header(name) => {
+                let values = self.request.headers.get_all(name).iter();
+                let texts = values.map(|value| value.to_str().map(Cow::Borrowed).ok());
+                texts.collect::<Option<_>>()?
+            }
+            Selector::Query(name) => form_urlencoded::parse(self.request.query_text().as_bytes())
+                .filter(|(key, _)| key == name)
+                .map(|(_, value)| value)
+                .collect(),
+            Selector::Form(name) => self
+                .fields()
+                .iter()
+                .filter(|(key, _)| key == name)
+                .map(|(_, value)| Cow::Borrowed(value.as_str()))
+                .collect(),
+            Selector::Json(pointer) => {
+                let found = pointer.find(root.or_else(|| self.json())?)?;
+                found.into_iter().map(scalar).collect::<Option<_>>()?
+            }
+            Selector::Path(index) => {
+                let mut segments = self.request.path.split('/').filter(|part| !part.is_empty());
+                segments
+                    .nth(*index)
+                    .map(percent_decoded)
+                    .into_iter()
+                    .collect()
+            }
+        };
+        Some(found).filter(|found| !found.is_empty())
+    }
+
+    /// The place of a JSON body that is optional: empty if it is not there.
+    pub(super) fn optional_text<'b>(
+        &'b self,
+        pointer: &Pointer,
+        root: Option<&'b Value>,
+    ) -> Cow<'b, str> {
+        let root = root.or_else(|| self.json());
+        let found = root.and_then(|root| pointer.find(root));
+        match found.as_deref() {
+            Some([value]) => scalar(value).unwrap_or_default(),
+            _ => Cow::default(),
+        }
+    }
+}
+
+/// A value as text. Numbers that went through a float have no sure text, and groups have none.
+fn scalar(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
+        Value::Number(number) if !number.is_f64() => Some(Cow::Owned(number.to_string())),
+        Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The header's value; several lines that say the same are one, several that differ are refused.
+pub(super) fn single_header<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.any(|value| Some(value) != first) {
+        return Err(Refusal::RepeatedHeader {
+            header: name.to_string(),
+        });
+    }
+    Ok(first)
+}
+
+/// The refusal for a part that is not there.
+pub(super) fn missing(selector: &Selector) -> Refusal {
+    if let Selector::Header(name) = selector {
+        let header = name.to_string();
+        return Refusal::MissingHeader { header };
+    }
+    let part = selector.to_string();
+    Refusal::MissingPart { part }
+}
+
+/// Undoes percent escapes; a plus sign stays one, and what would not be UTF-8 stays as it is.
+pub(super) fn percent_decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        let escaped = after.split_at_checked(2).filter(|_| *first == b'%');
+        let byte = escaped.and_then(|(digits, behind)| {
+            let byte = hex::decode(digits).ok()?.first().copied()?;
+            rest = behind;
+            Some(byte)
+        });
+        bytes.push(byte.unwrap_or(*first));
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}

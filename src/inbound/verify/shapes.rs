@@ -1,0 +1,440 @@
+//! One sender of every shape, by its record alone; and what somebody would try against each.
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::encoding::{BASE64, BASE64_URL};
+use super::*;
+use crate::inbound::scheme::{Choice, PRESETS};
+use crate::reader::{Node, Problems};
+
+pub(super) const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
+
+/// A scheme as a route's `verify` entry says it.
+pub(super) fn chosen(record: &Value) -> Result<Scheme, String> {
+    let mut problems = Problems::default();
+    let mut object = Node::root(record).object(&mut problems).expect("an object");
+    let choice = Choice::read(&mut object, &mut problems);
+    object.finish(&mut problems);
+    match problems.finish(choice) {
+        Ok(Choice::Scheme(scheme)) => Ok(*scheme),
+        Ok(Choice::Nothing) => Err("none".to_owned()),
+        Err(problems) => Err(problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")),
+    }
+}
+
+fn custom(mut record: Value) -> Scheme {
+    record["scheme"] = json!("custom");
+    chosen(&record).expect("a scheme")
+}
+
+pub(super) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    let named = pairs.iter().map(|(name, value)| {
+        let name: HeaderName = name.parse().expect("a name");
+        (name, HeaderValue::from_str(value).expect("a value"))
+    });
+    named.collect()
+}
+
+fn key(text: &str) -> [SecretString; 1] {
+    [SecretString::from(text)]
+}
+
+fn hmac_hex(key: &str, text: &[u8]) -> String {
+    let mut mac = mac::AnyMac::new(Algorithm::Sha256, key.as_bytes());
+    mac.update(text);
+    hex::encode(mac.finish())
+}
+
+#[test]
+fn a_secret_may_stand_in_many_places() {
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let multipart = [("content-type", "multipart/form-data; boundary=X")];
+    let part = "--X\r\nContent-Disposition: form-data; name=\"k\"\r\n\r\ns3cret\r\n--X--\r\n";
+    let cases = [
+        (json!({"query": "k"}), &[][..], "", "k=s3cret&x=1", ""),
+        (json!({"query": "k"}), &[][..], "", "x=1&k=s3%63ret", ""),
+        (
+            json!({"form": "a[k]"}),
+            &form[..],
+            "a%5Bk%5D=s3cret",
+            "",
+            "",
+        ),
+        (json!({"form": "k"}), &multipart[..], part, "", ""),
+        (
+            json!({"json": "/a/0/k"}),
+            &[][..],
+            r#"{"a":[{"k":"s3cret"}]}"#,
+            "",
+            "",
+        ),
+        (json!({"path": 0}), &[][..], "", "", "s3cret"),
+        (json!({"path": 1}), &[][..], "", "", "/x/s3cret/"),
+        (
+            json!({"header": "X-K", "prefix": "Token "}),
+            &[("x-k", "token s3cret")][..],
+            "",
+            "",
+            "",
+        ),
+    ];
+    for (token, head, body, query, path) in cases {
+        let scheme = custom(json!({"type": "equals", "token": token}));
+        let head = headers(head);
+        let request = Unverified::new(&head, body.as_bytes())
+            .query(query)
+            .path(path);
+        assert!(
+            verify(&scheme, &request, &key("s3cret"), NOW).is_ok(),
+            "{token}"
+        );
+        let rotating = [key("other"), key("s3cret")].concat();
+        assert!(verify(&scheme, &request, &rotating, NOW).is_ok(), "{token}");
+        for wrong in ["s3cre", "s3crett", "S3CRET", ""] {
+            assert!(
+                verify(&scheme, &request, &key(wrong), NOW).is_err(),
+                "{token}"
+            );
+        }
+        let bare = HeaderMap::new();
+        let bare = Unverified::new(&bare, b"");
+        assert!(verify(&scheme, &bare, &key(""), NOW).is_err(), "{token}");
+    }
+}
+
+#[test]
+fn every_item_must_hold_the_token() {
+    let scheme = Scheme::preset("microsoft-graph").expect("a preset");
+    let none = HeaderMap::new();
+    let judge = |body: &str| {
+        verify(
+            &scheme,
+            &Unverified::new(&none, body.as_bytes()),
+            &key("s"),
+            NOW,
+        )
+    };
+    assert!(judge(r#"{"value":[{"clientState":"s"},{"clientState":"s"}]}"#).is_ok());
+    for body in [
+        r#"{"value":[{"clientState":"s"},{"clientState":"x"}]}"#,
+        r#"{"value":[{"clientState":"s"},{}]}"#,
+        r#"{"value":[]}"#,
+        r#"{"value":{"clientState":"s"}}"#,
+        "[",
+    ] {
+        assert!(judge(body).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn an_item_cannot_be_smuggled_in_beside_a_signed_one() {
+    let scheme = Scheme::preset("adyen").expect("a preset");
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/adyen/body.json");
+    let body = std::fs::read(path).expect("a body");
+    let secrets = key("DFB1EB5485895CFA84146406857104ABB4CBCABDC8AAF103A624C8F6A3EAAB00");
+    let none = HeaderMap::new();
+    let judge = |body: &Value| {
+        verify(
+            &scheme,
+            &Unverified::new(&none, body.to_string().as_bytes()),
+            &secrets,
+            NOW,
+        )
+    };
+    let good: Value = serde_json::from_slice(&body).expect("JSON");
+    let verified = judge(&good).expect("verified");
+    insta::assert_snapshot!(verified.delivery_id().expect("an id"), @r#"["pspReference","REPORT_AVAILABLE","true"]"#);
+    let mut more = good.clone();
+    let mut forged = good["notificationItems"][0].clone();
+    forged["NotificationRequestItem"]["pspReference"] = json!("other");
+    more["notificationItems"]
+        .as_array_mut()
+        .expect("a list")
+        .push(forged);
+    assert_eq!(judge(&more), Err(Refusal::NoMatch));
+    assert!(judge(&json!({"notificationItems": []})).is_err());
+}
+
+#[test]
+fn a_signed_address_does_not_vouch_for_another_body() {
+    let scheme = Scheme::preset("twilio").expect("a preset");
+    let url = "https://mycompany.com/myapp.php?foo=1";
+    let mut mac = mac::AnyMac::new(Algorithm::Sha1, b"12345");
+    mac.update(url.as_bytes());
+    let signature = BASE64.encode(mac.finish());
+    let json = headers(&[
+        ("x-twilio-signature", &signature),
+        ("content-type", "application/json"),
+    ]);
+    let empty = Unverified::new(&json, b"").url(url);
+    assert!(verify(&scheme, &empty, &key("12345"), NOW).is_ok());
+    let replayed = Unverified::new(&json, b"{\"forged\":true}").url(url);
+    assert_eq!(
+        verify(&scheme, &replayed, &key("12345"), NOW),
+        Err(Refusal::UncoveredBody)
+    );
+    let nowhere = Unverified::new(&json, b"");
+    let refusal = verify(&scheme, &nowhere, &key("12345"), NOW).expect_err("refused");
+    assert!(refusal.is_misconfiguration());
+    let elsewhere = Unverified::new(&json, b"").url("https://mycompany.com/other");
+    assert_eq!(
+        verify(&scheme, &elsewhere, &key("12345"), NOW),
+        Err(Refusal::NoMatchWithUrl)
+    );
+}
+
+#[test]
+fn own_records_sign_many_texts() {
+    let text = b"linkedin=k1:POST:https://h/x?q=7:7:9:{\"n\":9}:dc65:X";
+    let text =
+        String::from_utf8_lossy(text).replace("dc65", &hex::encode(Sha256::digest(b"{\"n\":9}")));
+    let scheme = custom(json!({
+        "type": "hmac", "algorithm": "sha256",
+        "signed": "linkedin={param:k}:{method}:{url}:{query:q}:{json:/n}:{body}:{sha256_body}:{header:X-H}",
+        "signature": {"query": "sig", "encoding": "hex"}, "params": {"k": "k1"},
+        "delivery_id": [{"json": "/n"}, {"query": "q"}],
+    }));
+    let query = format!("q=7&sig={}", hmac_hex("s", text.as_bytes()));
+    let head = headers(&[("x-h", "X")]);
+    let request = Unverified::new(&head, b"{\"n\":9}")
+        .url("https://h/x?q=7")
+        .query(&query);
+    let verified = verify(&scheme, &request, &key("s"), NOW).expect("verified");
+    assert_eq!(verified.delivery_id(), Some("[\"9\",\"7\"]"));
+    assert!(verified.delivery_id_is_signed());
+    let other = Unverified::new(&head, b"{\"n\":8}")
+        .url("https://h/x?q=7")
+        .query(&query);
+    assert!(verify(&scheme, &other, &key("s"), NOW).is_err());
+
+    // PagerDuty: a list without a time. Mailgun: signature, time and token inside the body.
+    let listed = custom(json!({
+        "type": "hmac", "algorithm": "sha256", "signed": "{body}",
+        "signature": {"header": "X-Sig", "format": "list", "item_sep": ",", "prefix": "v1=", "encoding": "hex"},
+    }));
+    let value = format!("v1=00,v2=11, v1={}", hmac_hex("s", b"x"));
+    let head = headers(&[("x-sig", &value)]);
+    assert!(verify(&listed, &Unverified::new(&head, b"x"), &key("s"), NOW).is_ok());
+    let inside = custom(json!({
+        "type": "hmac", "algorithm": "sha256", "signed": "{timestamp}{json:/signature/token}", "partial": true,
+        "signature": {"json": "/signature/signature", "encoding": "hex"},
+        "timestamp": {"json": "/signature/timestamp"},
+    }));
+    let body = json!({"signature": {"timestamp": "1700000000", "token": "t", "signature": hmac_hex("s", b"1700000000t")}});
+    let body = body.to_string();
+    let none = HeaderMap::new();
+    assert!(
+        verify(
+            &inside,
+            &Unverified::new(&none, body.as_bytes()),
+            &key("s"),
+            NOW
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn public_keys_come_in_many_forms() {
+    let random = SystemRandom::new();
+    let curve = &ECDSA_P256_SHA256_ASN1_SIGNING;
+    let pair = EcdsaKeyPair::generate(curve).expect("a key");
+    let signature = pair.sign(&random, b"17body").expect("signed");
+    let value = BASE64.encode(signature.as_ref());
+    let scheme = custom(json!({
+        "type": "ecdsa", "signed": "{header:X-Time}{body}", "signature": {"header": "X-Sig", "encoding": "base64"},
+    }));
+    let head = headers(&[("x-sig", &value), ("x-time", "17")]);
+    let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(
+        pair.public_key(),
+    )
+    .expect("DER");
+    let encoded = BASE64.encode(der.as_ref());
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{encoded}\n-----END PUBLIC KEY-----\n");
+    for public in [BASE64.encode(pair.public_key().as_ref()), encoded, pem] {
+        assert!(
+            verify(
+                &scheme,
+                &Unverified::new(&head, b"body"),
+                &key(&public),
+                NOW
+            )
+            .is_ok()
+        );
+        assert_eq!(
+            verify(
+                &scheme,
+                &Unverified::new(&head, b"bodx"),
+                &key(&public),
+                NOW
+            ),
+            Err(Refusal::NoMatch)
+        );
+        assert_eq!(check_secret(&scheme, &key(&public)[0]), Ok(()));
+    }
+    for (public, cause) in [
+        ("", BadSecret::Empty),
+        ("!", BadSecret::NotBase64),
+        ("AAAA", BadSecret::NotAPublicKey),
+    ] {
+        assert_eq!(check_secret(&scheme, &key(public)[0]), Err(cause));
+        assert!(verify(&scheme, &Unverified::new(&head, b"body"), &key(public), NOW).is_err());
+    }
+
+    let pair = Ed25519KeyPair::generate().expect("a key");
+    let head = headers(&[("x-sig", &hex::encode(pair.sign(b"body")))]);
+    let scheme = custom(json!({
+        "type": "ed25519", "signed": "{body}", "signature": {"header": "X-Sig", "encoding": "hex"},
+        "secret_format": {"encoding": "hex"},
+    }));
+    let public = hex::encode(pair.public_key().as_ref());
+    assert!(
+        verify(
+            &scheme,
+            &Unverified::new(&head, b"body"),
+            &key(&public),
+            NOW
+        )
+        .is_ok()
+    );
+    assert!(
+        verify(
+            &scheme,
+            &Unverified::new(&head, b"Body"),
+            &key(&public),
+            NOW
+        )
+        .is_err()
+    );
+}
+
+#[test]
+fn of_several_schemes_any_may_match() {
+    let (stripe, bearer) = (Scheme::preset("stripe"), Scheme::preset("bearer"));
+    let (stripe, bearer) = (stripe.expect("a preset"), bearer.expect("a preset"));
+    let (one, two) = (key("1"), key("2"));
+    let schemes = [(&stripe, &one[..]), (&bearer, &two[..])];
+    let head = headers(&[("authorization", "bearer 2")]);
+    let (scheme, _) = verify_any(schemes, &Unverified::new(&head, b""), NOW).expect("verified");
+    assert_eq!(scheme.name(), "bearer");
+    let none = HeaderMap::new();
+    let refusal = verify_any(schemes, &Unverified::new(&none, b""), NOW).expect_err("refused");
+    insta::assert_snapshot!(refusal, @"header stripe-signature or authorization is missing: is this the right scheme, and does the sender have signing switched on?");
+    assert_eq!(
+        verify_any([], &Unverified::new(&none, b""), NOW),
+        Err(Refusal::MissingSecret)
+    );
+}
+
+#[test]
+fn records_of_the_other_shapes_that_could_not_protect_are_refused() {
+    let problem = |mut record: Value| {
+        record["scheme"] = json!("custom");
+        chosen(&record).expect_err("refused")
+    };
+    let signature = json!({"header": "X-Sig", "encoding": "hex"});
+    insta::assert_snapshot!(problem(json!({"type": "digest", "algorithm": "sha256", "signed": "{body}", "signature": signature})), @"type: needs {secret} in `signed`, or anybody could sign");
+    insta::assert_snapshot!(problem(json!({"type": "hmac", "algorithm": "sha256", "signed": "{secret}{body}", "signature": signature})), @"(top level): `signed` contains {secret}, which only `type: digest` may");
+    insta::assert_snapshot!(problem(json!({"type": "jws", "algorithm": "none", "token": {"header": "X"}})), @"
+    algorithm: `none` is not known here; known: HS256, RS256
+    token: does not cover the body: name its `body_hash_claim`, or say `partial: true`
+    ");
+    insta::assert_snapshot!(problem(json!({"type": "jws", "algorithm": "RS256", "token": {"header": "X"}, "partial": true, "jwks_url": "http://keys.example/"})), @"jwks_url: must start with https:// and a host that no parameter can replace");
+    insta::assert_snapshot!(problem(json!({"type": "equals", "token": {"header": "X", "query": "k"}})), @"token: must have exactly one of `header`, `query`, `form`, `json` and `path`");
+}
+
+#[test]
+fn tokens_are_bound_to_their_claims() {
+    let scheme = custom(json!({
+        "type": "jws", "algorithm": "HS256", "token": {"header": "Authorization", "prefix": "Bearer "},
+        "claims": {"aud": "us"}, "must_expire": true, "partial": true,
+    }));
+    let token = |header: Value, claims: Value| {
+        let part = |value: Value| BASE64_URL.encode(value.to_string());
+        let signed = format!("{}.{}", part(header), part(claims));
+        let mut mac = mac::AnyMac::new(Algorithm::Sha256, b"s");
+        mac.update(signed.as_bytes());
+        format!("Bearer {signed}.{}", BASE64_URL.encode(mac.finish()))
+    };
+    let judge = |token: &str| {
+        let head = headers(&[("authorization", token)]);
+        verify(&scheme, &Unverified::new(&head, b""), &key("s"), NOW).map(|_| ())
+    };
+    let plain = json!({"alg": "HS256"});
+    let seconds = NOW.as_second();
+    let good = json!({"aud": ["x", "us"], "exp": seconds + 10, "iat": seconds});
+    assert_eq!(judge(&token(plain.clone(), good.clone())), Ok(()));
+    assert_eq!(
+        judge(&token(
+            plain.clone(),
+            json!({"aud": "us", "exp": (seconds + 10) * 1_000})
+        )),
+        Ok(())
+    );
+    assert_eq!(
+        judge(&token(plain.clone(), json!({"aud": "us", "exp": seconds}))),
+        Err(Refusal::Expired)
+    );
+    for claims in [
+        json!({"aud": "us"}),
+        json!({"aud": "us", "exp": "x"}),
+        json!({"aud": ["x"], "exp": seconds + 1}),
+    ] {
+        assert!(matches!(
+            judge(&token(plain.clone(), claims)),
+            Err(Refusal::WrongClaim { .. })
+        ));
+    }
+    let early = json!({"aud": "us", "exp": seconds + 9_000, "nbf": seconds + 400});
+    assert!(matches!(
+        judge(&token(plain, early)),
+        Err(Refusal::FromTheFuture { .. })
+    ));
+    for header in [
+        json!({"alg": "none"}),
+        json!({"alg": "hs256"}),
+        json!({"alg": "HS256", "crit": ["b64"]}),
+        json!([]),
+    ] {
+        assert!(matches!(
+            judge(&token(header, good.clone())),
+            Err(Refusal::MalformedSignature { .. })
+        ));
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_in_is_answered(
+        name in prop::sample::select(PRESETS),
+        values in prop::collection::vec("[ -~]{0,60}", 8),
+        content_type in "(application/json|application/x-www-form-urlencoded|multipart/form-data; boundary=X|text/plain)",
+        body in prop_oneof![any::<Vec<u8>>(), "(\\{|\\}|\"[a-z]\"|:|\\[|\\]|,|1|&|=|--X|\r\n){0,30}".prop_map(String::into_bytes)],
+        url in "(https://|h|/|\\?|#|@|:|%4|%|k=x){0,12}",
+        seconds in -10_000_000_000_i64..200_000_000_000,
+    ) {
+        let mut scheme = Scheme::preset(name).expect("a preset");
+        let params = scheme.needed_params().into_iter().map(|name| (name, "p".to_owned()));
+        scheme.set_params(params.collect()).expect("all");
+        let names = ["x-signature", "authorization", "stripe-signature", "webhook-signature", "x-zdesk-jwt",
+            "x-webhook-signature", "x-hub-signature", "x-twilio-signature"];
+        let pairs: Vec<(&str, &str)> = names.into_iter().zip(values.iter().map(String::as_str)).collect();
+        let mut head = headers(&pairs);
+        head.insert("content-type", HeaderValue::from_str(&content_type).expect("a value"));
+        let request = Unverified::new(&head, &body).url(&url).query(&url).path(&url).keys(&url);
+        let now = Timestamp::from_second(seconds).unwrap_or(NOW);
+        prop_assert!(verify(&scheme, &request, &key("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), now).is_err());
+        let _ = keys_url(&scheme, &request);
+    }
+}

@@ -1,0 +1,68 @@
+//! What senders make of an address and a form before they sign them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::request::{Unverified, percent_decoded};
+use crate::inbound::scheme::UrlVariant;
+
+/// The URL and its other spellings, each once.
+pub(super) fn variants(url: &str, wanted: &[UrlVariant]) -> Vec<String> {
+    let mut found = vec![url.to_owned()];
+    for variant in wanted {
+        let other = match variant {
+            UrlVariant::WithoutPort => with_port(url, |host, _| host.to_owned()),
+            UrlVariant::WithDefaultPort => with_port(url, |host, port| match port {
+                Some(port) => format!("{host}:{port}"),
+                None if url.starts_with("http:") => format!("{host}:80"),
+                None => format!("{host}:443"),
+            }),
+            UrlVariant::PercentDecoded => Some(percent_decoded(url).into_owned()),
+        };
+        found.extend(other.filter(|other| !found.contains(other)));
+    }
+    found
+}
+
+/// The URL with another authority. By hand, because a URL parser would tidy up what must stay as it was signed.
+fn with_port(url: &str, change: impl Fn(&str, Option<&str>) -> String) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let (user, host) = match authority.rsplit_once('@') {
+        Some((user, host)) => (format!("{user}@"), host),
+        None => (String::new(), authority),
+    };
+    let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let (host, port) = match host.rsplit_once(':') {
+        Some((name, port)) if digits(port) => (name, Some(port)),
+        _ => (host, None),
+    };
+    let host = change(host, port);
+    Some(format!("{scheme}://{user}{host}{tail}"))
+}
+
+/// Whether the body is a URL-encoded form by its content type.
+pub(super) fn is_plain_form(request: &Unverified<'_>) -> bool {
+    let essence = request.content_type().unwrap_or_default().split(';').next();
+    let essence = essence.unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// Every field's name and value in a row: names sorted, the values of one name sorted and each once.
+pub(super) fn form_sorted(request: &Unverified<'_>) -> Vec<u8> {
+    if !is_plain_form(request) {
+        return Vec::new();
+    }
+    let mut fields: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(request.body) {
+        fields.entry(name).or_default().insert(value);
+    }
+    let mut text = Vec::with_capacity(request.body.len());
+    for (name, values) in &fields {
+        for value in values {
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(value.as_bytes());
+        }
+    }
+    text
+}

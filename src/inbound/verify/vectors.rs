@@ -1,0 +1,165 @@
+//! The vectors of every source: what senders and their SDKs publish, deliveries as captured, and our own computations
+//! after the documents. `tests/vectors/*/vector.json` says of each what must come of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::{Unverified, verify};
+use crate::inbound::scheme::Scheme;
+
+/// How many vectors there are, and sources, so that none gets lost.
+const VECTORS: (usize, usize) = (129, 33);
+
+/// The route of these vectors says `scheme: none`: there is nothing to verify.
+const UNSIGNED: [&str; 1] = ["jotform/unsigned"];
+
+/// Which preset speaks for a scheme of a source's vectors.
+fn preset_for(source: &str, scheme: &str) -> Scheme {
+    let name = match (source, scheme) {
+        ("standard-webhooks", "svix") => "svix",
+        ("standard-webhooks", "v1a") => "standard-webhooks-ed25519",
+        ("github", "legacy-sha1") => "github-sha1",
+        ("meta-leadads", "default") => "meta",
+        ("adyen", "platform") => "adyen-platform",
+        ("formstack", "handshake-key" | "handshake-key-json") => "formstack-key",
+        ("hubspot", "v1") => "hubspot-v1",
+        ("hubspot", "v2") => "hubspot-v2",
+        ("salesforce-outbound", "flow-bearer") => "salesforce-flow",
+        ("zoho-crm-workflow", "form-token") => "zoho-crm-workflow-form",
+        (source, "default" | "url-token") => source,
+        other => panic!("no preset for {other:?}"),
+    };
+    Scheme::preset(name).unwrap_or_else(|| panic!("no preset {name}"))
+}
+
+fn headers(vector: &Value) -> HeaderMap {
+    let named = vector["headers"].as_object().expect("headers");
+    named
+        .iter()
+        .map(|(name, value)| {
+            let name: HeaderName = name.parse().expect("a name");
+            let value: HeaderValue = value.as_str().expect("text").parse().expect("a value");
+            (name, value)
+        })
+        .collect()
+}
+
+fn secrets(vector: &Value) -> Vec<SecretString> {
+    let secret = &vector["secret"];
+    let texts: Vec<&str> = match secret.as_array() {
+        Some(list) => list.iter().filter_map(Value::as_str).collect(),
+        None => vec![secret.as_str().expect("a secret")],
+    };
+    texts.into_iter().map(SecretString::from).collect()
+}
+
+/// Each source's folder with its vectors.
+fn sources() -> Vec<(String, PathBuf, Vec<Value>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let folders = std::fs::read_dir(root).expect("vectors");
+    let mut sources: Vec<_> = folders
+        .map(|folder| folder.expect("a folder").path())
+        .filter(|folder| folder.is_dir())
+        .map(|folder| {
+            let name = folder
+                .file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
+            let text = std::fs::read(folder.join("vector.json")).expect("vector.json");
+            let mut file: Value = serde_json::from_slice(&text).expect("JSON");
+            let Value::Array(vectors) = file["vectors"].take() else {
+                panic!("{name}: no vectors");
+            };
+            (name, folder, vectors)
+        })
+        .collect();
+    sources.sort_by(|left, right| left.0.cmp(&right.0));
+    sources
+}
+
+/// What a vector's request is judged by.
+fn judge(source: &str, folder: &Path, vector: &Value) -> Result<(), String> {
+    let text = |key: &str| vector[key].as_str();
+    let scheme = text("scheme").expect("a scheme");
+    if scheme == "handshake" {
+        // Meta's verify token is checked when the address is tried out.
+        return handshake(vector);
+    }
+    let mut scheme = preset_for(source, scheme);
+    let body = match text("body_file") {
+        Some(name) => std::fs::read(folder.join(name)).expect("a body"),
+        None => text("body").unwrap_or_default().as_bytes().to_vec(),
+    };
+    let mut params: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in vector["config"].as_object().into_iter().flatten() {
+        params.insert(name.clone(), value.as_str().expect("text").to_owned());
+    }
+    params.insert("dc".to_owned(), "com".to_owned());
+    let (headers, mut keys) = (headers(vector), secrets(vector));
+    let mut request = Unverified::new(&headers, &body)
+        .method(text("method").unwrap_or("POST"))
+        .url(text("url").unwrap_or_default());
+    if source == "aws-sns" {
+        keys.clear();
+        request = request.keys(text("secret").expect("a certificate"));
+        let message: Value = serde_json::from_slice(&body).expect("JSON");
+        let topic = message["TopicArn"].as_str().expect("a topic").to_owned();
+        params.insert("topic".to_owned(), topic);
+    }
+    let missing = scheme.set_params(params);
+    assert!(missing.is_ok(), "{source}: {missing:?}");
+    let now = match vector["now"].as_i64() {
+        Some(now) => now,
+        None => {
+            scheme.set_tolerance(0);
+            0
+        }
+    };
+    let now = Timestamp::from_second(now).expect("a time");
+    match verify(&scheme, &request, &keys, now) {
+        Ok(_) => Ok(()),
+        Err(refusal) => Err(refusal.to_string()),
+    }
+}
+
+fn handshake(vector: &Value) -> Result<(), String> {
+    use crate::inbound::handshake::answer;
+    let scheme = preset_for("meta-leadads", "default");
+    let headers = headers(vector);
+    let url = vector["url"].as_str().expect("a URL");
+    let request = Unverified::new(&headers, b"").method("GET").url(url);
+    let answer = answer(&scheme, &request, &secrets(vector));
+    answer.map(|_| ()).ok_or_else(|| "no answer".to_owned())
+}
+
+#[test]
+fn every_vector_behaves_as_its_publisher_says() {
+    let mut mismatches = Vec::new();
+    let (mut count, mut unsigned) = (0, Vec::new());
+    let sources = sources();
+    for (source, folder, vectors) in &sources {
+        for vector in vectors {
+            count += 1;
+            let case = format!("{source}/{}", vector["id"].as_str().expect("an id"));
+            let expected = vector["expected"].as_str().expect("an expectation");
+            if UNSIGNED.contains(&case.as_str()) {
+                assert_eq!(expected, "valid", "{case}");
+                unsigned.push(case);
+                continue;
+            }
+            let verdict = judge(source, folder, vector);
+            if verdict.is_ok() != (expected == "valid") {
+                mismatches.push(format!("{case}: expected {expected}, got {verdict:?}"));
+            }
+        }
+    }
+    assert!(mismatches.is_empty(), "{mismatches:#?}");
+    assert_eq!(unsigned, UNSIGNED);
+    assert_eq!((count, sources.len()), VECTORS);
+}
