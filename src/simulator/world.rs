@@ -216,10 +216,15 @@ impl World {
                 .views
                 .iter()
                 .map(|view| {
-                    let members = module.members(view, None).len();
+                    let members = module.members(view, None);
                     (
                         view.key.to_owned(),
-                        json!({"id": view.id.to_string(), "name": view.name, "records": members}),
+                        json!({
+                            "id": view.id.to_string(),
+                            "name": view.name,
+                            "records": members.len(),
+                            "first_record_id": members.first().map(|place| module.id(*place)),
+                        }),
                     )
                 })
                 .collect();

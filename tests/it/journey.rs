@@ -288,6 +288,12 @@ async fn a_callback_is_retried_under_one_id_with_fresh_signatures() {
         );
         assert_eq!(callback.body, callbacks[0].body);
     }
+    let signed = |callback: &Received| callback.header("webhook-signature").to_owned();
+    assert_ne!(
+        signed(&callbacks[0]),
+        signed(&callbacks[2]),
+        "each try is signed anew, with its own time"
+    );
 }
 
 #[tokio::test]
