@@ -17,6 +17,7 @@ use masshook::engine::Manner;
 use masshook::inbound::scheme::Scheme;
 use masshook::inbound::verify::{Outgoing, sign};
 use masshook::job::sqlite::SqliteStore;
+use masshook::job::store::JobStore;
 use masshook::secrets::{Missing, SecretStore};
 use masshook::simulator::{Settings, Simulator};
 use secrecy::SecretString;
@@ -39,6 +40,8 @@ pub(crate) struct World {
     pub(crate) simulator: Simulator,
     pub(crate) receiver: Receiver,
     pub(crate) clock: ManualClock,
+    config: String,
+    secrets: BTreeMap<String, String>,
     app: Router,
 }
 
@@ -125,8 +128,6 @@ routes:
             zoho = simulator.url(),
             callback = receiver.url("/zoho"),
         ));
-        let config = Config::parse(&text, Programs::Compile)
-            .unwrap_or_else(|problems| panic!("{problems:#?}"));
         let secrets = [
             ("zoho", simulator.announcement()["credentials"].to_string()),
             ("api-key", API_KEY.to_owned()),
@@ -143,22 +144,32 @@ routes:
             .into_iter()
             .map(|(name, secret)| (name.to_owned(), secret))
             .collect();
-        let app = App::new(
-            config,
-            Edges {
-                clock: Arc::new(clock.clone()),
-                store: Arc::new(SqliteStore::in_memory()),
-                secrets_manager: Arc::new(Vault(secrets)),
-                manner: Manner::Inline,
-                runtime_api: None,
-            },
-        );
-        Self {
+        let mut world = Self {
             simulator,
             receiver,
             clock,
-            app: router(Arc::new(app)),
-        }
+            config: text,
+            secrets,
+            app: Router::new(),
+        };
+        let store = Arc::new(SqliteStore::in_memory());
+        world.app = router(Arc::new(world.masshook(store, Manner::Inline)));
+        world
+    }
+
+    /// One more masshook in this world, as another process would run it.
+    pub(crate) fn masshook(&self, store: Arc<dyn JobStore>, manner: Manner) -> App {
+        let config = Config::parse(&self.config, Programs::Compile);
+        App::new(
+            config.unwrap_or_else(|problems| panic!("{problems:#?}")),
+            Edges {
+                clock: Arc::new(self.clock.clone()),
+                store,
+                secrets_manager: Arc::new(Vault(self.secrets.clone())),
+                manner,
+                runtime_api: None,
+            },
+        )
     }
 
     /// Sends a signed delivery to the route `form`.
