@@ -280,7 +280,15 @@ async fn the_table_is_the_one_that_is_tested() {
         .collect();
     assert_eq!(sorted(&indexes), sorted(&wanted["GlobalSecondaryIndexes"]));
     assert_eq!(wanted["BillingMode"], "PAY_PER_REQUEST");
-    assert_eq!(wanted["TimeToLiveSpecification"]["AttributeName"], "ends");
+    assert_eq!(
+        wanted["TimeToLiveSpecification"],
+        json!({"AttributeName": "ends", "Enabled": true})
+    );
+    assert_eq!(
+        wanted["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"],
+        true
+    );
+    assert_eq!(wanted["SSESpecification"]["SSEEnabled"], true);
 }
 
 #[test]
@@ -358,26 +366,35 @@ fn every_alarm_counts_something_and_tells_the_topic() {
         }
         count += 1;
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 9);
 }
 
-/// How many lines of a log a metric filter of the template counts. Its patterns compare `$.fields.message` with texts that
-/// end in an asterisk, and know only "or".
+/// How many lines of a log a metric filter of the template counts. Its patterns compare fields with texts that begin or
+/// end in an asterisk, or have none, and know only "or".
 pub(super) fn counted(filter: &str, log: &str) -> usize {
     let template = template();
     let pattern = &template["Resources"][filter]["Properties"]["FilterPattern"];
     let pattern = pattern.as_str().unwrap_or_else(|| panic!("{filter}"));
-    let beginnings: Vec<&str> = pattern
-        .split("$.fields.message = \"")
+    let terms: Vec<(&str, &str)> = pattern
+        .split("$.fields.")
         .skip(1)
-        .map(|rest| rest.split_once("*\"").expect("an asterisk").0)
+        .map(|rest| {
+            let (field, rest) = rest.split_once(" = \"").expect("a comparison");
+            (field, rest.split_once('"').expect("a text").0)
+        })
         .collect();
-    assert!(!beginnings.is_empty(), "{pattern}");
+    assert!(!terms.is_empty(), "{pattern}");
+    let holds = |line: &Value, (field, text): &(&str, &str)| {
+        let found = line["fields"][field].as_str().unwrap_or_default();
+        match (text.strip_prefix('*'), text.strip_suffix('*')) {
+            (Some(end), None) => found.ends_with(end),
+            (None, Some(beginning)) => found.starts_with(beginning),
+            (None, None) => found == *text,
+            (Some(_), Some(_)) => panic!("{pattern}"),
+        }
+    };
     log.lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|line| {
-            let message = line["fields"]["message"].as_str().unwrap_or_default();
-            beginnings.iter().any(|text| message.starts_with(text))
-        })
+        .filter(|line| terms.iter().any(|term| holds(line, term)))
         .count()
 }
