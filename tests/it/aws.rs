@@ -16,6 +16,7 @@ use masshook::simulator::{Settings, Simulator};
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 
+use crate::support::free_port;
 use crate::support::moto::Moto;
 use crate::support::poller::{MAX_RECEIVE_COUNT, Poller};
 use crate::support::receiver::{Received, Receiver};
@@ -101,31 +102,22 @@ impl Stack {
         ];
         let mut env = moto.environment();
         env.extend(own.map(|(key, value)| (key.to_owned(), value)));
-        // moto grants everything to everybody, so what only the worker may read is where only the worker has it.
-        let mut of_worker = env.clone();
-        let secrets = [
-            (
-                "ZOHO_CREDENTIALS",
-                simulator.announcement()["credentials"].to_string(),
-            ),
-            ("CALLBACK_SECRET", CALLBACK_SECRET.to_owned()),
-        ];
-        of_worker.extend(secrets.map(|(key, value)| (key.to_owned(), value)));
-        let function = |env: &[(String, String)]| {
-            Rie::start(&RieOptions {
-                env: env.to_vec(),
-                ..RieOptions::default()
-            })
-        };
         Self {
-            inbound: function(&env),
-            worker: function(&of_worker),
+            inbound: function(env.clone()),
+            worker: function(worker_env(&env, &simulator)),
             queue,
             simulator,
             receiver,
             env,
             folder,
         }
+    }
+
+    /// A worker whose environment differs.
+    fn another_worker(&self, changes: &[(&str, &str)]) -> Rie {
+        let mut env = worker_env(&self.env, &self.simulator);
+        env.extend(changes.iter().map(|(key, value)| owned(key, value)));
+        function(env)
     }
 
     /// Sends a signed form through the inbound function.
@@ -234,6 +226,26 @@ impl Stack {
         assert!(output.status.success(), "{arguments:?}: {shown}\n{errors}");
         serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error}: {shown}\n{errors}"))
     }
+}
+
+fn owned(key: &str, value: &str) -> (String, String) {
+    (key.to_owned(), value.to_owned())
+}
+
+/// moto grants everything to everybody, so what only the worker may read is where only the worker has it.
+fn worker_env(env: &[(String, String)], simulator: &Simulator) -> Vec<(String, String)> {
+    let credentials = simulator.announcement()["credentials"].to_string();
+    let mut env = env.to_vec();
+    env.push(owned("ZOHO_CREDENTIALS", &credentials));
+    env.push(owned("CALLBACK_SECRET", CALLBACK_SECRET));
+    env
+}
+
+fn function(env: Vec<(String, String)>) -> Rie {
+    Rie::start(&RieOptions {
+        env,
+        ..RieOptions::default()
+    })
 }
 
 fn config_text(name: &str, zoho: &str, callback: &str, ids: &str) -> String {
@@ -429,6 +441,12 @@ async fn a_delivery_that_cannot_be_mapped_is_kept_and_replayed() {
     let lead = stack.lead(3);
     let answer = stack.form(&json!({"event": "e1", "lead": lead})).await;
     assert_eq!(answer.status, 422, "{answer:?}");
+    let logs = stack.inbound.logs();
+    assert_eq!(
+        template::counted("UnmappableDeliveries", &logs),
+        1,
+        "{logs}"
+    );
     let listed = stack.command(&["deliveries", "list"]);
     let listed = listed["deliveries"].as_array().expect("a list").clone();
     assert_eq!(listed.len(), 1, "{listed:?}");
@@ -460,6 +478,54 @@ async fn a_delivery_that_cannot_be_mapped_is_kept_and_replayed() {
         (&jobs["jobs"][0]["id"], &jobs["jobs"][0]["status"]),
         (&json!(id), &json!("succeeded"))
     );
+}
+
+#[tokio::test]
+async fn wake_ups_stay_in_the_queue_while_the_table_is_out_of_reach() {
+    let mut stack = Stack::start("aws-outage").await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let cut_off = stack.another_worker(&[("AWS_ENDPOINT_URL_DYNAMODB", &nobody)]);
+    assert!(stack.queue.poll(&cut_off, 5).await);
+    let kept = &stack.queue.invocations[0];
+    assert_eq!(
+        (kept.records, kept.failed.len()),
+        (1, 1),
+        "{}",
+        cut_off.logs()
+    );
+    assert!(stack.queue.poll(&stack.worker, 5).await);
+    assert!(stack.queue.invocations[1].failed.is_empty());
+    assert_eq!(stack.job(&id).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_job_whose_connection_is_gone_is_put_aside_and_taken_up_again() {
+    let mut stack = Stack::start("aws-parked").await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
+    let text = config_text("aws-parked", zoho, &callback, MAP);
+    let renamed = stack.folder.path().join("renamed.yaml");
+    let text = text
+        .replace("  default: {", "  other: {")
+        .replace("    map:", "    connection: other\n    map:");
+    std::fs::write(&renamed, text).expect("written");
+    let renamed = renamed.display().to_string();
+    let other = stack.another_worker(&[("MASSHOOK_CONFIG", &renamed)]);
+    assert!(stack.queue.poll(&other, 5).await);
+    // Nothing will change by itself, so the wake-up is done with.
+    assert!(stack.queue.invocations[0].failed.is_empty());
+    let logs = other.logs();
+    assert_eq!(template::counted("ParkedJobs", &logs), 1, "{logs}");
+    let parked = stack.command(&["jobs", "list", "--only", "parked"]);
+    assert_eq!(parked["jobs"][0]["id"], json!(id), "{parked:#}");
+
+    let resumed = stack.command(&["jobs", "replay", &id]);
+    assert_eq!(resumed, json!({"resumed": id}));
+    let job = stack.finish(&id).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
 }
 
 #[tokio::test]
