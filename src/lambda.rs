@@ -289,7 +289,13 @@ async fn wake_ups(app: &Arc<App>, records: &[Record], deadline: Option<Timestamp
                 }
             }
         }
-        Err(error) => tracing::error!("what is due cannot be read: {error}"),
+        Err(error) => {
+            tracing::error!("what is due cannot be read: {error}");
+            // Nobody knows what became of the jobs either. Waking them twice does no harm.
+            if error.is_retryable() {
+                failed.extend(messages.values().flatten());
+            }
+        }
     }
     let failures: Vec<Value> = failed
         .into_iter()

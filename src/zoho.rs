@@ -204,7 +204,18 @@ impl Client {
             }
             let token = match self.in_time(give_up, self.token()).await {
                 Some(Ok(token)) => token,
-                Some(Err(error)) => return failed(attempts, error),
+                Some(Err(error)) => {
+                    if let Failed::Later(why, wait) = &error {
+                        tracing::warn!(
+                            connection = self.name,
+                            zoho.code = why.code,
+                            wait_s = wait.as_secs(),
+                            "no access token: {}",
+                            why.message
+                        );
+                    }
+                    return failed(attempts, error);
+                }
                 None => {
                     let why = Refusal::new(
                         "TIMEOUT",

@@ -105,6 +105,15 @@ async fn every_event_file_is_answered_as_it_should_be() {
                 );
                 continue;
             }
+            // Inline, nothing waits to be waked, and wake-ups of unknown jobs are done with.
+            "sweep-schedule.json" => {
+                assert_eq!(answer, json!({"driven": 0}), "{name}");
+                continue;
+            }
+            "wake-ups-sqs.json" => {
+                assert_eq!(answer, json!({"batchItemFailures": []}), "{name}");
+                continue;
+            }
             direct if direct.ends_with("-direct.json") => answer.clone(),
             _ => {
                 assert_eq!(
@@ -306,7 +315,7 @@ fn preview_shows_the_plan_of_every_event_file() {
             String::from_utf8_lossy(&text.stderr)
         );
         let document: Value = serde_json::from_slice(&run(true).stdout).expect("one JSON document");
-        if name == "health-http-api-v2.json" {
+        if name.starts_with("health") || name.starts_with("sweep") || name.starts_with("wake-ups") {
             assert!(shown.contains("nothing to plan"), "{shown}");
             continue;
         }

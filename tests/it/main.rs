@@ -1,6 +1,7 @@
 //! Tests over real parts: Secrets Manager on moto's server, the Lambda program under AWS's Runtime Interface Emulator,
 //! and a real callback receiver. `support` fetches what they need into `target/test-tools`.
 
+mod aws;
 mod cold;
 mod door;
 mod harness;

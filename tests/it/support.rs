@@ -2,6 +2,7 @@
 
 pub(crate) mod guard;
 pub(crate) mod moto;
+pub(crate) mod poller;
 pub(crate) mod receiver;
 pub(crate) mod rie;
 pub(crate) mod tools;

@@ -1,0 +1,551 @@
+//! The stack on AWS, end to end: both functions under AWS's Runtime Interface Emulator, DynamoDB, SQS and Secrets Manager
+//! on moto, and a poller in the place of the event source mapping. Then the template that deploys it.
+
+mod template;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use masshook::clock::{Clock, SystemClock};
+use masshook::inbound::scheme::Scheme;
+use masshook::inbound::verify::{Outgoing, sign};
+use masshook::simulator::{Settings, Simulator};
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+
+use crate::support::free_port;
+use crate::support::moto::Moto;
+use crate::support::poller::{MAX_RECEIVE_COUNT, Poller};
+use crate::support::receiver::{Received, Receiver};
+use crate::support::rie::{Rie, RieOptions};
+use crate::support::tools::manifest;
+use crate::support::world::{API_KEY, CALLBACK_SECRET, SENDER_SECRET};
+
+/// How often the worker is invoked, or looked for work for, before a test fails.
+const PATIENCE: usize = 60;
+
+/// How the route `form` finds the ids of leads.
+const MAP: &str = ".ids";
+
+/// What the template deploys.
+struct Stack {
+    inbound: Rie,
+    worker: Rie,
+    queue: Poller,
+    simulator: Simulator,
+    receiver: Receiver,
+    /// What both functions' environments have.
+    env: Vec<(String, String)>,
+    folder: tempfile::TempDir,
+}
+
+/// An answer of the HTTP API.
+#[derive(Debug)]
+struct Answer {
+    status: u64,
+    body: Value,
+}
+
+impl Answer {
+    /// The id and the status of its only job.
+    fn job(&self) -> (String, &str) {
+        let jobs = self.body["jobs"].as_array();
+        assert_eq!(jobs.map(Vec::len), Some(1), "{self:?}");
+        let job = &self.body["jobs"][0];
+        let text = |key: &str| job[key].as_str().unwrap_or_default();
+        (text("id").to_owned(), text("status"))
+    }
+}
+
+/// An event file.
+fn event(name: &str) -> Value {
+    let text = std::fs::read_to_string(manifest("events").join(name)).expect("an event");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+impl Stack {
+    async fn start(name: &str) -> Self {
+        Self::with(name, &[], true).await
+    }
+
+    /// A stack whose callbacks are answered by `script`; without wake-ups, its functions are told of a queue that is not
+    /// there.
+    async fn with(name: &str, script: &[u16], wakes: bool) -> Self {
+        let moto = Moto::shared();
+        moto.create_table(name).await;
+        let queue = Poller::start(moto, name).await;
+        let form = format!("{name}/form");
+        moto.create_secret(&form, SENDER_SECRET).await;
+        moto.create_secret(&format!("{name}/api-key"), API_KEY)
+            .await;
+        let simulator = Simulator::start(Settings {
+            job_duration: Duration::from_secs(2),
+            ..Settings::default()
+        });
+        let simulator = simulator.await.expect("a simulator");
+        let receiver = Receiver::start(script).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("masshook.yaml");
+        let text = config_text(name, simulator.url(), &receiver.url("/zoho"), MAP);
+        std::fs::write(&config, text).expect("written");
+        let queue_url = match wakes {
+            true => queue.url.clone(),
+            false => format!("{}-gone", queue.url),
+        };
+        let own = [
+            ("MASSHOOK_CONFIG", config.display().to_string()),
+            ("MASSHOOK_TABLE", name.to_owned()),
+            ("MASSHOOK_QUEUE_URL", queue_url),
+        ];
+        let mut env = moto.environment();
+        env.extend(own.map(|(key, value)| (key.to_owned(), value)));
+        Self {
+            inbound: function(env.clone()),
+            worker: function(worker_env(&env, &simulator)),
+            queue,
+            simulator,
+            receiver,
+            env,
+            folder,
+        }
+    }
+
+    /// A worker whose environment differs.
+    fn another_worker(&self, changes: &[(&str, &str)]) -> Rie {
+        let mut env = worker_env(&self.env, &self.simulator);
+        env.extend(changes.iter().map(|(key, value)| owned(key, value)));
+        function(env)
+    }
+
+    /// Sends a signed form through the inbound function.
+    async fn form(&self, body: &Value) -> Answer {
+        let body = body.to_string();
+        let scheme = Scheme::preset("typeform").expect("a preset");
+        let outgoing = Outgoing {
+            id: "",
+            body: body.as_bytes(),
+            headers: &HeaderMap::new(),
+        };
+        let secrets = [SENDER_SECRET.to_owned().into()];
+        let signed = sign(&scheme, &secrets, SystemClock.now(), &outgoing).expect("signed");
+        let mut event = event("typeform-http-api-v2.json");
+        for (name, value) in &signed {
+            event["headers"][name.as_str()] = json!(value.to_str().expect("text"));
+        }
+        self.http(event, "/hooks/form", Some(body)).await
+    }
+
+    /// Sends a custom view to the route that updates it.
+    async fn view(&self, name: &str) -> Answer {
+        let view = &self.simulator.announcement()["world"]["views"]["Leads"][name]["id"];
+        let body = json!({ "view": view }).to_string();
+        self.http(
+            event("typeform-http-api-v2.json"),
+            "/hooks/view",
+            Some(body),
+        )
+        .await
+    }
+
+    /// The job as the inbound function shows it.
+    async fn job(&self, id: &str) -> Value {
+        let mut event = event("health-http-api-v2.json");
+        event["headers"]["authorization"] = json!(format!("Bearer {API_KEY}"));
+        let answer = self.http(event, &format!("/jobs/{id}"), None).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    }
+
+    async fn http(&self, mut event: Value, path: &str, body: Option<String>) -> Answer {
+        event["rawPath"] = json!(path);
+        event["requestContext"]["http"]["path"] = json!(path);
+        if let Some(body) = body {
+            event["body"] = json!(body);
+        }
+        let answer = self.inbound.invoke(&event).await;
+        let body = answer["body"]
+            .as_str()
+            .and_then(|body| serde_json::from_str(body).ok());
+        Answer {
+            status: answer["statusCode"].as_u64().unwrap_or_default(),
+            body: body.unwrap_or_else(|| panic!("{answer:#}\n{}", self.inbound.logs())),
+        }
+    }
+
+    async fn is_final(&self, id: &str) -> bool {
+        let status = self.job(id).await["status"].clone();
+        !["queued", "running"].contains(&status.as_str().unwrap_or_default())
+    }
+
+    /// Lets the queue invoke the worker until a job has ended; answers with the job.
+    async fn finish(&mut self, id: &str) -> Value {
+        for _ in 0..PATIENCE {
+            self.queue.poll(&self.worker, 1).await;
+            if self.is_final(id).await {
+                return self.job(id).await;
+            }
+        }
+        panic!(
+            "{id} did not end:\n{:#}\n{}",
+            self.job(id).await,
+            self.worker.logs()
+        );
+    }
+
+    /// Whether a lead was updated.
+    async fn is_updated(&self, id: &str) -> bool {
+        let url = format!("{}/_sim/records/Leads/{id}", self.simulator.url());
+        call("GET", &url, None).await["Lead_Source"] == "Webinar"
+    }
+
+    async fn count(&self, kind: &str) -> Value {
+        let url = format!("{}/_sim/stats", self.simulator.url());
+        call("GET", &url, None).await[kind].clone()
+    }
+
+    /// The id of the `place`-th lead.
+    fn lead(&self, place: u64) -> String {
+        let leads = &self.simulator.announcement()["world"]["modules"]["Leads"];
+        let first: Option<u64> = leads["first_record_id"]
+            .as_str()
+            .and_then(|id| id.parse().ok());
+        (first.expect("an id") + place).to_string()
+    }
+
+    /// Runs the command line over the stack's table and queue; answers with its JSON document.
+    fn command(&self, arguments: &[&str]) -> Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
+        command.args(arguments).arg("--json");
+        command.env_clear().envs(self.env.iter().cloned());
+        let output = command.output().expect("it runs");
+        let shown = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {shown}\n{errors}");
+        serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error}: {shown}\n{errors}"))
+    }
+}
+
+fn owned(key: &str, value: &str) -> (String, String) {
+    (key.to_owned(), value.to_owned())
+}
+
+/// moto grants everything to everybody, so what only the worker may read is where only the worker has it.
+fn worker_env(env: &[(String, String)], simulator: &Simulator) -> Vec<(String, String)> {
+    let credentials = simulator.announcement()["credentials"].to_string();
+    let mut env = env.to_vec();
+    env.push(owned("ZOHO_CREDENTIALS", &credentials));
+    env.push(owned("CALLBACK_SECRET", CALLBACK_SECRET));
+    env
+}
+
+fn function(env: Vec<(String, String)>) -> Rie {
+    Rie::start(&RieOptions {
+        env,
+        ..RieOptions::default()
+    })
+}
+
+fn config_text(name: &str, zoho: &str, callback: &str, ids: &str) -> String {
+    format!(
+        r#"
+connections:
+  default: {{ credentials: "env:ZOHO_CREDENTIALS", accounts_url: "{zoho}", api_url: "{zoho}" }}
+api: {{ key: "secretsmanager:{name}/api-key" }}
+callbacks: {{ signing_secret: "env:CALLBACK_SECRET", allow_loopback: true }}
+routes:
+  form:
+    verify: {{ scheme: typeform, secret: "secretsmanager:{name}/form" }}
+    delivery_id: .event
+    map: '{{module: "Leads", fields: {{Lead_Source: "Webinar"}}, ids: ({ids})}}'
+    callback_url: "{callback}"
+  view:
+    verify: {{ scheme: none }}
+    map: '{{module: "Leads", fields: {{Lead_Status: "Contacted"}}, cvid: .view}}'
+    callback_url: "{callback}"
+"#
+    )
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a plain client; the guarded one is under test"
+)]
+async fn call(method: &str, url: &str, body: Option<&Value>) -> Value {
+    let client = reqwest::Client::builder().no_proxy().build();
+    let client = client.expect("a client");
+    let request = client.request(method.parse().expect("a method"), url);
+    let request = request.body(body.map(ToString::to_string).unwrap_or_default());
+    let answer = request.send().await.expect("an answer");
+    let text = answer.text().await.expect("a body");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The callback's JSON, once its signature is verified by the reference implementation.
+fn verified(callback: &Received) -> Value {
+    let reference = Webhook::new(CALLBACK_SECRET).expect("a secret");
+    reference
+        .verify(&callback.body, &callback.headers)
+        .expect("the signature holds");
+    serde_json::from_slice(&callback.body).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_signed_form_is_queued_and_the_worker_sees_it_through() {
+    let mut stack = Stack::start("aws-form").await;
+    let lead = stack.lead(7);
+    let form = json!({"event": "e1", "ids": [lead]});
+    let began: Timestamp = SystemClock.now();
+
+    let answer = stack.form(&form).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let (id, status) = answer.job();
+    assert_eq!(status, "queued");
+    assert_eq!(answer.body["jobs"][0]["status_url"], format!("/jobs/{id}"));
+    assert_eq!(stack.job(&id).await["status"], "queued");
+    assert!(!stack.is_updated(&lead).await);
+    assert_eq!(stack.count("token").await, json!(0));
+
+    // The same delivery again is the same job, and wakes nobody.
+    let again = stack.form(&form).await;
+    assert_eq!((again.status, again.job()), (202, (id.clone(), "queued")));
+
+    let job = stack.finish(&id).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert!(stack.is_updated(&lead).await);
+    let records: Vec<usize> = stack
+        .queue
+        .invocations
+        .iter()
+        .map(|one| one.records)
+        .collect();
+    assert_eq!(records, [1], "one wake-up, one turn");
+
+    let callback = stack.receiver.next().await;
+    let sent = verified(&callback);
+    assert_eq!(
+        (
+            &sent["type"],
+            &sent["data"]["id"],
+            &sent["data"]["counts"]["updated"]
+        ),
+        (&json!("job.succeeded"), &json!(id), &json!(1))
+    );
+    let sent_at: i64 = callback
+        .header("webhook-timestamp")
+        .parse()
+        .expect("a moment");
+    assert!(sent_at >= began.as_second());
+
+    // And after the end, too.
+    let again = stack.form(&form).await;
+    assert_eq!((again.status, again.job()), (202, (id, "succeeded")));
+    assert!(!stack.queue.poll(&stack.worker, 0).await, "nothing is left");
+    assert_eq!(stack.count("mass_update_post").await, json!(1));
+    assert_eq!(stack.receiver.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_custom_view_is_tracked_by_wake_ups() {
+    let mut stack = Stack::start("aws-view").await;
+    let (id, _) = stack.view("some").await.job();
+    assert!(stack.queue.poll(&stack.worker, 5).await);
+    // The first turn hands the view over and is gone: it does not wait for Zoho.
+    let job = stack.job(&id).await;
+    assert_eq!(job["status"], "running", "{job:#}");
+    assert!(job["calls"][0]["zoho_job_id"].is_string(), "{job:#}");
+    assert_eq!(stack.count("mass_update_get").await, json!(0));
+
+    let job = stack.finish(&id).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    let invocations = stack.queue.invocations.len();
+    assert!((2..=6).contains(&invocations), "{invocations}");
+    // No turn asked twice: that would have meant waiting.
+    let asked = stack.count("mass_update_get").await;
+    let asked = asked.as_u64().and_then(|asked| usize::try_from(asked).ok());
+    assert!(asked.is_some_and(|asked| (1..invocations).contains(&asked)));
+    assert_eq!(stack.count("mass_update_post").await, json!(1));
+    assert_eq!(stack.count("token").await, json!(1));
+    let sent = verified(&stack.receiver.next().await);
+    assert_eq!(sent["type"], "job.succeeded");
+}
+
+#[tokio::test]
+async fn a_poisoned_message_fails_alone_and_becomes_a_dead_letter() {
+    let mut stack = Stack::start("aws-poison").await;
+    let poison = stack.queue.put("not a wake-up").await;
+    let (id, _) = stack
+        .form(&json!({"event": "e1", "ids": [stack.lead(1)]}))
+        .await
+        .job();
+    assert!(stack.queue.poll(&stack.worker, 5).await);
+    let first = &stack.queue.invocations[0];
+    assert_eq!((first.records, &first.failed), (2, &vec![poison]));
+    assert_eq!(stack.job(&id).await["status"], "succeeded");
+
+    while stack.queue.poll(&stack.worker, 0).await {}
+    assert_eq!(stack.queue.invocations.len(), MAX_RECEIVE_COUNT);
+    assert_eq!(stack.queue.dead_letters().await, ["not a wake-up"]);
+    assert!(
+        stack.worker.logs().contains("is not a wake-up"),
+        "{}",
+        stack.worker.logs()
+    );
+}
+
+#[tokio::test]
+async fn with_every_wake_up_lost_the_sweep_finishes_all_jobs() {
+    let stack = Stack::with("aws-sweep", &[], false).await;
+    let mut ids = vec![stack.view("some").await.job().0];
+    for place in 0..5 {
+        let form = json!({"event": format!("e{place}"), "ids": [stack.lead(place)]});
+        let answer = stack.form(&form).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        ids.push(answer.job().0);
+    }
+    let sweep = event("sweep-schedule.json");
+    let first = stack.worker.invoke(&sweep).await;
+    assert_eq!(first, json!({"driven": 6}));
+    let mut sweeps = 1;
+    while !stack.is_final(&ids[0]).await {
+        assert!(sweeps < PATIENCE, "{}", stack.worker.logs());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stack.worker.invoke(&sweep).await;
+        sweeps += 1;
+    }
+    for id in &ids {
+        let job = stack.job(id).await;
+        assert_eq!(job["status"], "succeeded", "{job:#}");
+    }
+    for place in 0..5 {
+        assert!(stack.is_updated(&stack.lead(place)).await);
+    }
+    // The forms make the same change, so they shared a call.
+    assert_eq!(stack.count("mass_update_post").await, json!(2));
+    let callbacks = stack.receiver.wait_for(ids.len()).await;
+    let mut told: Vec<String> = callbacks
+        .iter()
+        .filter_map(|callback| Some(verified(callback)["data"]["id"].as_str()?.to_owned()))
+        .collect();
+    told.sort();
+    ids.sort();
+    assert_eq!(told, ids);
+    assert!(stack.queue.invocations.is_empty());
+}
+
+#[tokio::test]
+async fn a_delivery_that_cannot_be_mapped_is_kept_and_replayed() {
+    let mut stack = Stack::start("aws-kept").await;
+    let lead = stack.lead(3);
+    let answer = stack.form(&json!({"event": "e1", "lead": lead})).await;
+    assert_eq!(answer.status, 422, "{answer:?}");
+    let logs = stack.inbound.logs();
+    assert_eq!(
+        template::counted("UnmappableDeliveries", &logs),
+        1,
+        "{logs}"
+    );
+    let listed = stack.command(&["deliveries", "list"]);
+    let listed = listed["deliveries"].as_array().expect("a list").clone();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(
+        (&listed[0]["route"], &listed[0]["code"]),
+        (&json!("form"), &answer.body["code"])
+    );
+
+    let mended: PathBuf = stack.folder.path().join("mended.yaml");
+    let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
+    let text = config_text("aws-kept", zoho, &callback, ".ids // [.lead]");
+    std::fs::write(&mended, text).expect("written");
+    let kept = listed[0]["id"].as_str().expect("an id");
+    let mended = mended.display().to_string();
+    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &mended]);
+    let id = replayed["jobs"][0]["id"]
+        .as_str()
+        .expect("a job")
+        .to_owned();
+
+    let job = stack.finish(&id).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert!(stack.is_updated(&lead).await);
+    verified(&stack.receiver.next().await);
+    let left = stack.command(&["deliveries", "list"]);
+    assert_eq!(left, json!({"deliveries": []}));
+    let jobs = stack.command(&["jobs", "list"]);
+    assert_eq!(
+        (&jobs["jobs"][0]["id"], &jobs["jobs"][0]["status"]),
+        (&json!(id), &json!("succeeded"))
+    );
+}
+
+#[tokio::test]
+async fn wake_ups_stay_in_the_queue_while_the_table_is_out_of_reach() {
+    let mut stack = Stack::start("aws-outage").await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let cut_off = stack.another_worker(&[("AWS_ENDPOINT_URL_DYNAMODB", &nobody)]);
+    assert!(stack.queue.poll(&cut_off, 5).await);
+    let kept = &stack.queue.invocations[0];
+    assert_eq!(
+        (kept.records, kept.failed.len()),
+        (1, 1),
+        "{}",
+        cut_off.logs()
+    );
+    assert!(stack.queue.poll(&stack.worker, 5).await);
+    assert!(stack.queue.invocations[1].failed.is_empty());
+    assert_eq!(stack.job(&id).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_job_whose_connection_is_gone_is_put_aside_and_taken_up_again() {
+    let mut stack = Stack::start("aws-parked").await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
+    let text = config_text("aws-parked", zoho, &callback, MAP);
+    let renamed = stack.folder.path().join("renamed.yaml");
+    let text = text
+        .replace("  default: {", "  other: {")
+        .replace("    map:", "    connection: other\n    map:");
+    std::fs::write(&renamed, text).expect("written");
+    let renamed = renamed.display().to_string();
+    let other = stack.another_worker(&[("MASSHOOK_CONFIG", &renamed)]);
+    assert!(stack.queue.poll(&other, 5).await);
+    // Nothing will change by itself, so the wake-up is done with.
+    assert!(stack.queue.invocations[0].failed.is_empty());
+    let logs = other.logs();
+    assert_eq!(template::counted("ParkedJobs", &logs), 1, "{logs}");
+    let parked = stack.command(&["jobs", "list", "--only", "parked"]);
+    assert_eq!(parked["jobs"][0]["id"], json!(id), "{parked:#}");
+
+    let resumed = stack.command(&["jobs", "replay", &id]);
+    assert_eq!(resumed, json!({"resumed": id}));
+    let job = stack.finish(&id).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+}
+
+#[tokio::test]
+async fn what_alarms_look_for_is_in_the_logs() {
+    // The receiver is gone for good, and Zoho refuses the credentials.
+    let mut stack = Stack::with("aws-alarms", &[410], true).await;
+    let faults = format!("{}/_sim/faults", stack.simulator.url());
+    call(
+        "POST",
+        &faults,
+        Some(&json!({"token_error": "invalid_code"})),
+    )
+    .await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let job = stack.finish(&id).await;
+    assert_eq!(job["status"], "failed", "{job:#}");
+    for filter in ["UndeliverableCallbacks", "TokenFailures"] {
+        let found = template::counted(filter, &stack.worker.logs());
+        assert_eq!(found, 1, "{filter}:\n{}", stack.worker.logs());
+        assert_eq!(template::counted(filter, &stack.inbound.logs()), 0);
+    }
+}
