@@ -1,5 +1,6 @@
 //! The conductor: the only room that knows the order of the steps.
 
+mod genuine;
 pub mod rejection;
 mod shelf;
 
@@ -8,48 +9,40 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use url::Url;
 
 use crate::app::rejection::Rejection;
 use crate::callback::Sender;
 use crate::clock::Clock;
-use crate::config::{Config, Route, Verify};
+use crate::config::{Config, Route};
 use crate::engine::{Driven, Engine, Manner, Turn};
 use crate::http::target::Policy;
-use crate::http::{Cap, Http, HttpSettings};
+use crate::http::{Http, HttpSettings};
 use crate::inbound::body::{self, Body};
-use crate::inbound::handshake::{self, Handshake};
-use crate::inbound::scheme::Scheme;
-use crate::inbound::verify::{self, Cached, Certificates, Unverified};
+use crate::inbound::handshake::Handshake;
+use crate::inbound::verify::Cached;
 use crate::job::delivery::KeptDelivery;
 use crate::job::store::{Added, JobStore, StoreError};
 use crate::job::{Job, JobId};
 use crate::mapping::{self, Document, Input, Program};
 use crate::plan::{Limits, Plan};
-use crate::secrets::{SecretError, SecretRef, SecretStore, Secrets};
+use crate::secrets::{SecretError, SecretStore, Secrets};
 use crate::update::UpdateRequest;
 use crate::zoho::Client;
 use crate::zoho::shelf::TokenShelf;
+use genuine::Fetcher;
 use shelf::StoreShelf;
 
 /// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
 const MARGIN: Duration = Duration::from_secs(3);
-
-/// Bytes of a certificate or a key set that are read.
-const MAX_CERTIFICATE: usize = 64 << 10;
-
-/// The scheme whose subscriptions are confirmed.
-const SNS: &str = "aws-sns";
 
 /// Jobs that one turn takes on: enough for a thousand deliveries of one window to share their calls.
 const TURN_JOBS: usize = 1_000;
@@ -123,14 +116,6 @@ pub enum Answered {
     Handshake(Handshake),
     /// It was a delivery. Some senders want to hear something of their own in reply.
     Delivery(Accepted, Option<Handshake>),
-}
-
-/// A delivery that is what it says it is.
-struct Genuine {
-    /// The id from the scheme's own place for it.
-    delivery_id: Option<String>,
-    /// What its sender wants to hear.
-    reply: Option<Handshake>,
 }
 
 /// What became of a request that was taken in.
@@ -258,109 +243,6 @@ impl App {
                 self.keep(&arrival, &rejection).await?;
                 Err(rejection)
             }
-        }
-    }
-
-    /// The answer to a sender's handshake; none if this is none.
-    async fn greet(
-        &self,
-        route: &Route,
-        arrival: &Arrival,
-    ) -> Result<Option<Handshake>, Rejection> {
-        let Verify::Schemes(proofs) = &route.verify else {
-            return Ok(None);
-        };
-        let url = public_url(route, arrival);
-        for proof in proofs
-            .iter()
-            .filter(|proof| !proof.scheme.handshakes().is_empty())
-        {
-            let references = if route.handshake_secret.is_empty() {
-                &proof.secrets
-            } else {
-                &route.handshake_secret
-            };
-            let secrets = self
-                .secrets
-                .all(references)
-                .await
-                .map_err(Rejection::Secret)?;
-            let unverified = unverified(arrival, url.as_deref());
-            if let Some(handshake) = handshake::answer(&proof.scheme, &unverified, &secrets) {
-                if handshake.needs_verification {
-                    self.verify(route, arrival).await?;
-                }
-                return Ok(Some(handshake));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Asks whether a delivery is genuine.
-    async fn verify(&self, route: &Route, arrival: &Arrival) -> Result<Genuine, Rejection> {
-        let limit = self.max_body_bytes();
-        if arrival.body.len() > limit {
-            return Err(Rejection::TooLarge { limit });
-        }
-        let Verify::Schemes(proofs) = &route.verify else {
-            return Ok(Genuine {
-                delivery_id: None,
-                reply: None,
-            });
-        };
-        let mut secrets = Vec::with_capacity(proofs.len());
-        for proof in proofs {
-            secrets.push(
-                self.secrets
-                    .all(&proof.secrets)
-                    .await
-                    .map_err(Rejection::Secret)?,
-            );
-        }
-        let schemes: Vec<(&Scheme, &[SecretString])> = proofs
-            .iter()
-            .map(|proof| &proof.scheme)
-            .zip(secrets.iter().map(Vec::as_slice))
-            .collect();
-        let url = public_url(route, arrival);
-        let unverified = unverified(arrival, url.as_deref());
-        let now = self.clock.now();
-        let outcome =
-            verify::verify_any_fetching(&schemes, &unverified, now, &self.certificates).await;
-        let (scheme, verified) = outcome.map_err(|refusal| {
-            let bare = proofs.iter().any(|proof| proof.scheme.bare_refusals());
-            let references = proofs.first().map_or(&[][..], |proof| &proof.secrets);
-            refused(refusal, bare, references)
-        })?;
-        if scheme.name() == SNS
-            && let Some(url) = verify::subscribe_url(&arrival.body)
-        {
-            self.subscribe(&url).await?;
-        }
-        let keys = schemes
-            .iter()
-            .find(|(own, _)| std::ptr::eq(*own, scheme))
-            .map_or(&[][..], |(_, keys)| keys);
-        Ok(Genuine {
-            delivery_id: verified.delivery_id().map(str::to_owned),
-            reply: handshake::acceptance(scheme, &unverified, keys),
-        })
-    }
-
-    /// Confirms a subscription of Amazon SNS: it asks for a GET of an address that was signed, and is one of its own.
-    async fn subscribe(&self, url: &Url) -> Result<(), Rejection> {
-        let failed = |why: String| Rejection::Subscription(why);
-        let request = http::Request::get(url.as_str())
-            .body(Bytes::new())
-            .map_err(|error| failed(error.to_string()))?;
-        let answer = self
-            .http
-            .send(request, Cap::Truncate(MAX_CERTIFICATE))
-            .await;
-        match answer {
-            Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(failed(format!("it answered {}", answer.status()))),
-            Err(error) => Err(failed(error.to_string())),
         }
     }
 
@@ -830,79 +712,4 @@ fn fingerprint(arrival: &Arrival) -> String {
         hash.update(format!("\n{}={key}{}={value}", key.len(), value.len()));
     }
     hex::encode(hash.finalize())
-}
-
-/// A delivery as the verifier takes it.
-fn unverified<'a>(arrival: &'a Arrival, url: Option<&'a str>) -> Unverified<'a> {
-    let unverified = Unverified::new(&arrival.headers, &arrival.body)
-        .method(arrival.method.as_str())
-        .query(&arrival.query)
-        .path(&arrival.rest);
-    match url {
-        Some(url) => unverified.url(url),
-        None => unverified,
-    }
-}
-
-/// The URL that the sender called: the route's public one, with what this delivery adds to it.
-fn public_url(route: &Route, arrival: &Arrival) -> Option<String> {
-    let mut url = route
-        .public_url
-        .as_ref()?
-        .as_str()
-        .trim_end_matches('/')
-        .to_owned();
-    if !arrival.rest.is_empty() {
-        url = format!("{url}/{}", arrival.rest);
-    }
-    if !arrival.query.is_empty() {
-        let separator = if url.contains('?') { '&' } else { '?' };
-        url = format!("{url}{separator}{}", arrival.query);
-    }
-    Some(url)
-}
-
-/// A bad signature is the sender's affair, a bad secret ours; the one is told by name, the other by reference.
-fn refused(refusal: verify::Refusal, bare: bool, secrets: &[SecretRef]) -> Rejection {
-    let malformed = |reference: String, why: String| {
-        Rejection::Secret(SecretError::Malformed { reference, why })
-    };
-    if let verify::Refusal::BadSecret { position, cause } = &refusal {
-        let reference = secrets
-            .get(position.saturating_sub(1))
-            .map(ToString::to_string);
-        return malformed(
-            reference.unwrap_or_default(),
-            format!("cannot be used: {cause}"),
-        );
-    }
-    if refusal.is_misconfiguration() {
-        return malformed("of the route".to_owned(), "is missing".to_owned());
-    }
-    Rejection::Unverified { refusal, bare }
-}
-
-/// Fetches the keys of senders that publish them.
-#[derive(Debug)]
-struct Fetcher(Http);
-
-#[async_trait]
-impl Certificates for Fetcher {
-    async fn get(&self, url: &str) -> Result<String, String> {
-        let request = http::Request::get(url)
-            .body(Bytes::new())
-            .map_err(|error| error.to_string())?;
-        if request.uri().scheme_str() != Some("https") {
-            return Err("keys are fetched over https only".to_owned());
-        }
-        let answer = self
-            .0
-            .send(request, Cap::Refuse(MAX_CERTIFICATE))
-            .await
-            .map_err(|error| error.to_string())?;
-        if !answer.status().is_success() {
-            return Err(format!("the server answered {}", answer.status()));
-        }
-        String::from_utf8(answer.into_body().into()).map_err(|_| "the keys are not text".to_owned())
-    }
 }

@@ -5,6 +5,28 @@ mod refusal;
 pub mod secrets;
 pub mod wakeups;
 
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+/// The SDK's configuration: the caller's own, or what the environment says, with a bound on each attempt and on all of
+/// them together.
+async fn sdk_config(given: Option<&SdkConfig>, attempt: Duration, total: Duration) -> SdkConfig {
+    let config = match given {
+        Some(config) => config.clone(),
+        // A dated version: an update of the SDK must not change retries or timeouts behind our back.
+        None => aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await,
+    };
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(total);
+    config
+        .into_builder()
+        .timeout_config(timeouts.build())
+        .build()
+}
+
 /// Where the Lambda program keeps its jobs, as the environment says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {

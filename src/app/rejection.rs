@@ -161,91 +161,41 @@ impl Rejection {
     /// Whether a genuine delivery came to nothing because of what it says or of what the route makes of it, so that it is
     /// worth keeping.
     pub fn is_about_mapping(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::Body(_)
-            | Self::NotJson(_)
-            | Self::Mapping { .. }
-            | Self::Unmappable { .. }
-            | Self::Callback(_) => true,
-            Self::NoSuchRoute(_)
-            | Self::NoSuchPath
-            | Self::MethodNotAllowed
-            | Self::TooLarge { .. }
-            | Self::Unreceived(_)
-            | Self::Unverified { .. }
-            | Self::Subscription(_)
-            | Self::Unauthorized
-            | Self::Closed
-            | Self::Invalid(_)
-            | Self::KeyReused(_)
-            | Self::KeyInvalid
-            | Self::NoConnection
-            | Self::NoSuchJob(_)
-            | Self::Secret(_)
-            | Self::Store(_)
-            | Self::Drive(_) => false,
-        }
+                | Self::NotJson(_)
+                | Self::Mapping { .. }
+                | Self::Unmappable { .. }
+                | Self::Callback(_)
+        )
     }
 
     /// What the log should say beyond what the sender may see.
     pub fn internal(&self) -> Option<String> {
-        match self {
-            Self::Secret(error) => Some(error.to_string()),
-            Self::Store(error) => Some(error.to_string()),
-            Self::Drive(error) => Some(error.clone()),
-            Self::NoSuchRoute(_)
-            | Self::NoSuchPath
-            | Self::MethodNotAllowed
-            | Self::TooLarge { .. }
-            | Self::Unreceived(_)
-            | Self::Unverified { .. }
-            | Self::Subscription(_)
-            | Self::Unauthorized
-            | Self::Closed
-            | Self::Body(_)
-            | Self::NotJson(_)
-            | Self::Mapping { .. }
-            | Self::Unmappable { .. }
-            | Self::Invalid(_)
-            | Self::Callback(_)
-            | Self::KeyReused(_)
-            | Self::KeyInvalid
-            | Self::NoConnection
-            | Self::NoSuchJob(_) => None,
+        if let Self::Secret(error) = self {
+            Some(error.to_string())
+        } else if let Self::Store(error) = self {
+            Some(error.to_string())
+        } else if let Self::Drive(error) = self {
+            Some(error.clone())
+        } else {
+            None
         }
     }
 
     /// Everything that is wrong, one by one, where there may be several things.
     pub fn errors(&self) -> Vec<Value> {
-        match self {
-            Self::Unmappable { outputs, .. } => outputs
-                .iter()
-                .map(|output| json!({"output": output.output, "pointer": output.pointer, "detail": output.message}))
-                .collect(),
-            Self::Invalid(problems) => problems
-                .iter()
-                .map(|problem| json!({"pointer": problem.at.pointer(), "detail": problem.message}))
-                .collect(),
-            Self::Callback(detail) => vec![json!({"pointer": "/callback_url", "detail": detail})],
-            Self::NoSuchRoute(_)
-            | Self::NoSuchPath
-            | Self::MethodNotAllowed
-            | Self::TooLarge { .. }
-            | Self::Unreceived(_)
-            | Self::Unverified { .. }
-            | Self::Subscription(_)
-            | Self::Unauthorized
-            | Self::Closed
-            | Self::Body(_)
-            | Self::NotJson(_)
-            | Self::Mapping { .. }
-            | Self::KeyReused(_)
-            | Self::KeyInvalid
-            | Self::NoConnection
-            | Self::NoSuchJob(_)
-            | Self::Secret(_)
-            | Self::Store(_)
-            | Self::Drive(_) => Vec::new(),
+        if let Self::Unmappable { outputs, .. } = self {
+            let error = |output: &Unmappable| json!({"output": output.output, "pointer": output.pointer, "detail": output.message});
+            outputs.iter().map(error).collect()
+        } else if let Self::Invalid(problems) = self {
+            let error = |problem: &Problem| json!({"pointer": problem.at.pointer(), "detail": problem.message});
+            problems.iter().map(error).collect()
+        } else if let Self::Callback(detail) = self {
+            vec![json!({"pointer": "/callback_url", "detail": detail})]
+        } else {
+            Vec::new()
         }
     }
 

@@ -22,8 +22,7 @@ mod parts;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -93,19 +92,8 @@ impl DynamoStore {
     }
 
     async fn connect(&self) -> Client {
-        let config = match &self.config {
-            Some(config) => config.clone(),
-            // A dated version: an update of the SDK must not change retries or timeouts behind our back.
-            None => aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await,
-        };
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(TOTAL_TIMEOUT)
-            .build();
-        let config = aws_sdk_dynamodb::config::Builder::from(&config)
-            .timeout_config(timeouts)
-            .build();
-        Client::from_conf(config)
+        let config = super::sdk_config(self.config.as_ref(), ATTEMPT_TIMEOUT, TOTAL_TIMEOUT).await;
+        Client::from_conf((&config).into())
     }
 
     /// The item with this partition key that is not a part, as of now.

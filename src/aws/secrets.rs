@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
@@ -121,19 +120,8 @@ impl SecretsManager {
     }
 
     async fn connect(&self) -> Client {
-        let config = match &self.config {
-            Some(config) => config.clone(),
-            // A dated version: an update of the SDK must not change retries or timeouts behind our back.
-            None => aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await,
-        };
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(TOTAL_TIMEOUT)
-            .build();
-        let config = aws_sdk_secretsmanager::config::Builder::from(&config)
-            .timeout_config(timeouts)
-            .build();
-        Client::from_conf(config)
+        let config = super::sdk_config(self.config.as_ref(), ATTEMPT_TIMEOUT, TOTAL_TIMEOUT).await;
+        Client::from_conf((&config).into())
     }
 }
 

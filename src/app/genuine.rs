@@ -1,0 +1,213 @@
+//! Whether what came in is what it says it is: handshakes, signatures, and the keys that they need.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use secrecy::SecretString;
+use url::Url;
+
+use super::rejection::Rejection;
+use super::{App, Arrival};
+use crate::config::{Route, Verify};
+use crate::http::{Cap, Http};
+use crate::inbound::handshake::{self, Handshake};
+use crate::inbound::scheme::Scheme;
+use crate::inbound::verify::{self, Certificates, Unverified};
+use crate::secrets::{SecretError, SecretRef};
+
+/// Bytes of a certificate or a key set that are read.
+const MAX_CERTIFICATE: usize = 64 << 10;
+
+/// The scheme whose subscriptions are confirmed.
+const SNS: &str = "aws-sns";
+
+/// A delivery that is what it says it is.
+pub(super) struct Genuine {
+    /// The id from the scheme's own place for it.
+    pub(super) delivery_id: Option<String>,
+    /// What its sender wants to hear.
+    pub(super) reply: Option<Handshake>,
+}
+
+impl App {
+    /// The answer to a sender's handshake; none if this is none.
+    pub(super) async fn greet(
+        &self,
+        route: &Route,
+        arrival: &Arrival,
+    ) -> Result<Option<Handshake>, Rejection> {
+        let Verify::Schemes(proofs) = &route.verify else {
+            return Ok(None);
+        };
+        let url = public_url(route, arrival);
+        for proof in proofs
+            .iter()
+            .filter(|proof| !proof.scheme.handshakes().is_empty())
+        {
+            let references = if route.handshake_secret.is_empty() {
+                &proof.secrets
+            } else {
+                &route.handshake_secret
+            };
+            let secrets = self
+                .secrets
+                .all(references)
+                .await
+                .map_err(Rejection::Secret)?;
+            let unverified = unverified(arrival, url.as_deref());
+            if let Some(handshake) = handshake::answer(&proof.scheme, &unverified, &secrets) {
+                if handshake.needs_verification {
+                    self.verify(route, arrival).await?;
+                }
+                return Ok(Some(handshake));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks whether a delivery is genuine.
+    pub(super) async fn verify(
+        &self,
+        route: &Route,
+        arrival: &Arrival,
+    ) -> Result<Genuine, Rejection> {
+        let limit = self.max_body_bytes();
+        if arrival.body.len() > limit {
+            return Err(Rejection::TooLarge { limit });
+        }
+        let Verify::Schemes(proofs) = &route.verify else {
+            return Ok(Genuine {
+                delivery_id: None,
+                reply: None,
+            });
+        };
+        let mut secrets = Vec::with_capacity(proofs.len());
+        for proof in proofs {
+            secrets.push(
+                self.secrets
+                    .all(&proof.secrets)
+                    .await
+                    .map_err(Rejection::Secret)?,
+            );
+        }
+        let schemes: Vec<(&Scheme, &[SecretString])> = proofs
+            .iter()
+            .map(|proof| &proof.scheme)
+            .zip(secrets.iter().map(Vec::as_slice))
+            .collect();
+        let url = public_url(route, arrival);
+        let unverified = unverified(arrival, url.as_deref());
+        let now = self.clock.now();
+        let outcome =
+            verify::verify_any_fetching(&schemes, &unverified, now, &self.certificates).await;
+        let (scheme, verified) = outcome.map_err(|refusal| {
+            let bare = proofs.iter().any(|proof| proof.scheme.bare_refusals());
+            let references = proofs.first().map_or(&[][..], |proof| &proof.secrets);
+            refused(refusal, bare, references)
+        })?;
+        if scheme.name() == SNS
+            && let Some(url) = verify::subscribe_url(&arrival.body)
+        {
+            self.subscribe(&url).await?;
+        }
+        let keys = schemes
+            .iter()
+            .find(|(own, _)| std::ptr::eq(*own, scheme))
+            .map_or(&[][..], |(_, keys)| keys);
+        Ok(Genuine {
+            delivery_id: verified.delivery_id().map(str::to_owned),
+            reply: handshake::acceptance(scheme, &unverified, keys),
+        })
+    }
+
+    /// Confirms a subscription of Amazon SNS: it asks for a GET of an address that was signed, and is one of its own.
+    async fn subscribe(&self, url: &Url) -> Result<(), Rejection> {
+        let failed = |why: String| Rejection::Subscription(why);
+        let request = http::Request::get(url.as_str())
+            .body(Bytes::new())
+            .map_err(|error| failed(error.to_string()))?;
+        let answer = self
+            .http
+            .send(request, Cap::Truncate(MAX_CERTIFICATE))
+            .await;
+        match answer {
+            Ok(answer) if answer.status().is_success() => Ok(()),
+            Ok(answer) => Err(failed(format!("it answered {}", answer.status()))),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+}
+
+/// A delivery as the verifier takes it.
+fn unverified<'a>(arrival: &'a Arrival, url: Option<&'a str>) -> Unverified<'a> {
+    let unverified = Unverified::new(&arrival.headers, &arrival.body)
+        .method(arrival.method.as_str())
+        .query(&arrival.query)
+        .path(&arrival.rest);
+    match url {
+        Some(url) => unverified.url(url),
+        None => unverified,
+    }
+}
+
+/// The URL that the sender called: the route's public one, with what this delivery adds to it.
+fn public_url(route: &Route, arrival: &Arrival) -> Option<String> {
+    let mut url = route
+        .public_url
+        .as_ref()?
+        .as_str()
+        .trim_end_matches('/')
+        .to_owned();
+    if !arrival.rest.is_empty() {
+        url = format!("{url}/{}", arrival.rest);
+    }
+    if !arrival.query.is_empty() {
+        let separator = if url.contains('?') { '&' } else { '?' };
+        url = format!("{url}{separator}{}", arrival.query);
+    }
+    Some(url)
+}
+
+/// A bad signature is the sender's affair, a bad secret ours; the one is told by name, the other by reference.
+fn refused(refusal: verify::Refusal, bare: bool, secrets: &[SecretRef]) -> Rejection {
+    let malformed = |reference: String, why: String| {
+        Rejection::Secret(SecretError::Malformed { reference, why })
+    };
+    if let verify::Refusal::BadSecret { position, cause } = &refusal {
+        let reference = secrets
+            .get(position.saturating_sub(1))
+            .map(ToString::to_string);
+        return malformed(
+            reference.unwrap_or_default(),
+            format!("cannot be used: {cause}"),
+        );
+    }
+    if refusal.is_misconfiguration() {
+        return malformed("of the route".to_owned(), "is missing".to_owned());
+    }
+    Rejection::Unverified { refusal, bare }
+}
+
+/// Fetches the keys of senders that publish them.
+#[derive(Debug)]
+pub(super) struct Fetcher(pub(super) Http);
+
+#[async_trait]
+impl Certificates for Fetcher {
+    async fn get(&self, url: &str) -> Result<String, String> {
+        let request = http::Request::get(url)
+            .body(Bytes::new())
+            .map_err(|error| error.to_string())?;
+        if request.uri().scheme_str() != Some("https") {
+            return Err("keys are fetched over https only".to_owned());
+        }
+        let answer = self
+            .0
+            .send(request, Cap::Refuse(MAX_CERTIFICATE))
+            .await
+            .map_err(|error| error.to_string())?;
+        if !answer.status().is_success() {
+            return Err(format!("the server answered {}", answer.status()));
+        }
+        String::from_utf8(answer.into_body().into()).map_err(|_| "the keys are not text".to_owned())
+    }
+}
