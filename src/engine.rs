@@ -161,11 +161,13 @@ impl Engine {
             .buffered(CLAIMS_AT_ONCE);
         while let Some((id, claim)) = claims.next().await {
             match claim {
-                Ok(Ok((job, lease))) => held.push(Held {
-                    job,
-                    lease,
-                    failed: None,
-                }),
+                Ok(Ok((job, lease))) => {
+                    held.push(Held {
+                        job,
+                        lease,
+                        failed: None,
+                    });
+                }
                 Ok(Err(other)) => driven.push(Driven {
                     id,
                     outcome: Ok(other),
@@ -229,6 +231,10 @@ impl Engine {
                 id,
                 outcome: Err(error),
             };
+        }
+        if job.status().is_final() {
+            // A driver that was lost between the job's end and its unlocking has left that to us.
+            self.unlock_view_of(&job).await;
         }
         let now = self.clock.now();
         let due = job.due(now);
@@ -299,14 +305,17 @@ impl Engine {
                 Some((*place, Notification::of(job, url, self.clock.now())))
             })
             .collect();
-        // The first job of a parcel holds the lock on its custom view, from turn to turn.
-        let parcels: Vec<(Parcel, Option<Holder>)> = work
+        // One job of a parcel holds the lock on its custom view, from turn to turn.
+        let parcels: Vec<(Parcel, Vec<Holder>)> = work
             .parcels
             .into_iter()
             .map(|parcel| {
-                let first = parcel.parts.first().and_then(|part| held.get(part.job));
-                let holder = first.map(|held| Holder::job(&held.job.id));
-                (parcel, holder)
+                let jobs = parcel.parts.iter().filter_map(|part| held.get(part.job));
+                let holders = match parcel.view() {
+                    Some(_) => jobs.map(|held| Holder::job(&held.job.id)).collect(),
+                    None => Vec::new(),
+                };
+                (parcel, holders)
             })
             .collect();
         let calling = notifications
@@ -318,7 +327,7 @@ impl Engine {
         let looking = work.looks.into_iter().map(Effect::Look);
         let sending = parcels
             .into_iter()
-            .map(|(parcel, holder)| Effect::Send { parcel, holder });
+            .map(|(parcel, holders)| Effect::Send { parcel, holders });
         let effects = calling.chain(looking).chain(sending);
         let mut running = futures_util::stream::iter(effects)
             .map(|effect| self.effect(effect, &hopeless, turn))
@@ -342,7 +351,7 @@ impl Engine {
 
     async fn effect(&self, effect: Effect, hopeless: &Hopeless, turn: Turn) -> Option<Done> {
         match effect {
-            Effect::Send { parcel, holder } => self.send(parcel, holder, hopeless, turn).await,
+            Effect::Send { parcel, holders } => self.send(parcel, holders, hopeless, turn).await,
             Effect::Look(look) => {
                 let client = self.connections.get(&look.connection)?;
                 let sent = client
@@ -370,7 +379,7 @@ impl Engine {
     async fn send(
         &self,
         parcel: Parcel,
-        holder: Option<Holder>,
+        holders: Vec<Holder>,
         hopeless: &Hopeless,
         turn: Turn,
     ) -> Option<Done> {
@@ -386,14 +395,12 @@ impl Engine {
             return None;
         }
         let view = parcel.view();
-        if let (Some(view), Some(holder)) = (&view, &holder) {
-            let now = self.clock.now();
-            match self
-                .store
-                .lock(view, holder, now, later(now, VIEW_LOCK))
-                .await
-            {
-                Ok(Some(_)) => {}
+        let mut holder = None;
+        if let Some(view) = &view {
+            match self.lock(view, holders).await {
+                Ok(Some(won)) => {
+                    holder = Some(won);
+                }
                 Ok(None) => {
                     return Some(Done::Sent(
                         parcel,
@@ -424,6 +431,19 @@ impl Engine {
             self.unlock(view, holder).await;
         }
         Some(Done::Sent(parcel, sent))
+    }
+
+    /// Locks a custom view for any of the jobs of a parcel. If one of them has it already, as when a driver was lost on
+    /// its way to Zoho, it is theirs: the first of today need not be the first of then.
+    async fn lock(&self, view: &str, holders: Vec<Holder>) -> Result<Option<Holder>, StoreError> {
+        let now = self.clock.now();
+        for holder in holders {
+            let until = later(now, VIEW_LOCK);
+            if self.store.lock(view, &holder, now, until).await?.is_some() {
+                return Ok(Some(holder));
+            }
+        }
+        Ok(None)
     }
 
     async fn unlock(&self, view: &str, holder: &Holder) {
@@ -519,7 +539,13 @@ impl Engine {
     /// Frees the custom view of a call that has ended.
     async fn unlock_if_over(&self, job: &Job, seq: usize) {
         let over = job.call(seq).is_some_and(|call| call.status.is_final());
-        if let (true, Selector::View { cvid, .. }) = (over, &job.request.selector) {
+        if over {
+            self.unlock_view_of(job).await;
+        }
+    }
+
+    async fn unlock_view_of(&self, job: &Job) {
+        if let Selector::View { cvid, .. } = &job.request.selector {
             let view = view_lock(&job.connection, &job.request.module, &cvid.to_string());
             self.unlock(&view, &Holder::job(&job.id)).await;
         }
@@ -550,7 +576,7 @@ impl Engine {
 enum Effect {
     Send {
         parcel: Parcel,
-        holder: Option<Holder>,
+        holders: Vec<Holder>,
     },
     Look(Look),
     Call {
