@@ -67,6 +67,24 @@ impl SqliteStore {
         }
     }
 
+    /// Ends what was held by a process that is gone: every lease, and every lock but those that unfinished jobs hold from
+    /// turn to turn. Only for whoever knows that no other process drives jobs of this file; one that does all the same
+    /// finds its leases lost. Returns the number of jobs that were freed.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn take_over(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.with(move |connection| {
+            let taking =
+                connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let freed = jobs::free(&taking, now)?;
+            locks::free(&taking)?;
+            taking.commit()?;
+            Ok(freed)
+        })
+        .await
+    }
+
     /// Runs `work` on the database, opened if it is not yet. A file is waited for on a thread that may wait.
     async fn with<T: Send + 'static>(
         &self,
