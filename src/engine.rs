@@ -16,6 +16,7 @@ use jiff::Timestamp;
 
 use crate::callback::{Delivery, Notification, Schedule, Sender};
 use crate::clock::Clock;
+use crate::failpoint::reach;
 use crate::job::store::{Claim, Holder, JobStore, Lease, StoreError};
 use crate::job::wakeup::WakeUps;
 use crate::job::{Event, Job, JobId, NotAllowed, Notified};
@@ -162,6 +163,7 @@ impl Engine {
         while let Some((id, claim)) = claims.next().await {
             match claim {
                 Ok(Ok((job, lease))) => {
+                    reach("drive.claimed");
                     held.push(Held {
                         job,
                         lease,
@@ -232,9 +234,11 @@ impl Engine {
                 outcome: Err(error),
             };
         }
+        reach("release.before");
         if job.status().is_final() {
             // A driver that was lost between the job's end and its unlocking has left that to us.
             self.unlock_view_of(&job).await;
+            reach("release.unlocked");
         }
         let now = self.clock.now();
         let due = job.due(now);
@@ -244,11 +248,13 @@ impl Engine {
                 outcome: Err(error.into()),
             };
         }
+        reach("release.released");
         if let (Manner::Durable(wakeups), Some(due)) = (&self.manner, due) {
             let delay = Duration::try_from(due.duration_since(now)).unwrap_or_default();
             if let Err(error) = wakeups.wake(&[(id.clone(), delay)]).await {
                 tracing::warn!(job.id = %id, "{error}; a sweep will find it");
             }
+            reach("release.woken");
         }
         if due.is_none() {
             tracing::info!(job.id = %id, route = job.route, status = job.status().as_str(), "job done");
@@ -357,6 +363,7 @@ impl Engine {
                 let sent = client
                     .job_status(&look.module, &look.zoho_job_id, turn.give_up)
                     .await;
+                reach("look.answered");
                 Some(Done::Looked(look, sent.outcome))
             }
             Effect::Call {
@@ -365,12 +372,14 @@ impl Engine {
             } => {
                 let now = self.clock.now();
                 let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
+                reach("callback.before");
                 let delivery =
                     tokio::time::timeout(left, self.callbacks.send(&notification, now)).await;
                 let slow = |_| Delivery::Failed {
                     why: "the turn was over before the receiver answered".to_owned(),
                     asked: None,
                 };
+                reach("callback.answered");
                 Some(Done::Called(place, delivery.unwrap_or_else(slow)))
             }
         }
@@ -399,6 +408,7 @@ impl Engine {
         if let Some(view) = &view {
             match self.lock(view, holders).await {
                 Ok(Some(won)) => {
+                    reach("send.locked");
                     holder = Some(won);
                 }
                 Ok(None) => {
@@ -478,7 +488,9 @@ impl Engine {
                         continue;
                     };
                     self.apply(held, part.seq, event.clone()).await;
+                    reach("look.recorded");
                     self.unlock_if_over(&held.job, part.seq).await;
+                    reach("look.unlocked");
                 }
             }
             Done::Called(place, delivery) => {
@@ -528,12 +540,14 @@ impl Engine {
     }
 
     async fn checkpoint(&self, held: &mut Held) {
+        reach("record.before");
         if held.failed.is_none()
             && let Err(error) = self.store.checkpoint(&held.job, &mut held.lease).await
         {
             tracing::warn!(job.id = %held.job.id, "{error}");
             held.failed = Some(error.into());
         }
+        reach("record.written");
     }
 
     /// Frees the custom view of a call that has ended.
