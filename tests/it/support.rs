@@ -4,6 +4,7 @@ pub(crate) mod guard;
 pub(crate) mod moto;
 pub(crate) mod receiver;
 pub(crate) mod rie;
+pub(crate) mod serve;
 pub(crate) mod tools;
 pub(crate) mod world;
 
