@@ -21,5 +21,6 @@ async fn killed_at_random_moments_nothing_is_lost() {
         kills: 5,
     };
     let outcome = world.storm(&storm).await;
-    assert!(outcome.unfinished_at_kills > 0, "{outcome:?}");
+    eprintln!("{}", outcome.figures());
+    assert!(outcome.unfinished_at_kills > 0, "no kill hit anything");
 }

@@ -113,7 +113,8 @@ async fn a_custom_view_takes_one_update_after_the_other_and_equal_ones_share_a_r
     let mut runs = BTreeSet::new();
     for id in &jobs {
         let job = world.finished(id).await;
-        assert_eq!(job["status"], "succeeded", "{job:#}");
+        // The view has records that Zoho does not update.
+        assert_eq!(job["status"], "partially_succeeded", "{job:#}");
         runs.insert(text(&job["calls"][0]["zoho_job_id"]));
     }
     // The three may straddle the end of a window; then the equal ones have a run each.
@@ -152,7 +153,11 @@ async fn a_polite_end_finishes_the_turn_and_a_restart_goes_on() {
     assert_eq!(world.wait_for_end().await.code(), Some(0));
     assert_eq!(world.jobs()[&view[0]]["status"], "running");
     world.start(&[]).await;
-    assert_eq!(world.finished(&view[0]).await["status"], "succeeded");
+    let ended = world.finished(&view[0]).await;
+    assert!(
+        ended["counts"]["updated"].as_u64() > Some(1_000),
+        "{ended:#}"
+    );
     assert_eq!(world.callbacks().len(), 2);
 }
 
@@ -307,8 +312,10 @@ async fn a_job_of_a_later_version_is_put_aside_once_and_taken_up_again() {
     let database = Connection::open(world.data().join("masshook.db")).expect("opened");
     let version = |from: &str, to: &str| {
         let (from, to) = (format!("{{\"v\":{from},"), format!("{{\"v\":{to},"));
-        let changed =
-            database.execute("UPDATE jobs SET state = replace(state, ?1, ?2)", [from, to]);
+        let changed = database.execute(
+            "UPDATE jobs SET state = replace(state, ?1, ?2) WHERE instr(state, ?1) = 1",
+            [from, to],
+        );
         assert_eq!(changed.expect("changed"), 1);
     };
     version("1", "99");

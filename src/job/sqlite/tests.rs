@@ -180,3 +180,19 @@ async fn a_take_over_ends_the_leases_of_the_dead_and_keeps_what_jobs_hold() {
         assert_eq!(lock.expect("an answer").is_some(), free, "{name}");
     }
 }
+
+#[test]
+fn a_new_file_may_be_opened_by_many_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for round in 0..20 {
+        let path = folder.path().join(format!("{round}.db"));
+        std::thread::scope(|scope| {
+            let opening: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| schema::open(Some(&path)).map(drop)))
+                .collect();
+            for opened in opening {
+                opened.join().expect("no panic").expect("opened");
+            }
+        });
+    }
+}

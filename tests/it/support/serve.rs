@@ -421,6 +421,21 @@ pub(crate) struct Weathered {
     pub(crate) callbacks: usize,
 }
 
+impl Weathered {
+    /// The figures, for people.
+    pub(crate) fn figures(&self) -> String {
+        format!(
+            "time                        {:.1?}\nunfinished jobs at kills    {}\nunanswered deliveries       {}\nmass updates sent           {}\ntoken requests              {}\ncallbacks sent              {}",
+            self.time,
+            self.unfinished_at_kills,
+            self.unanswered,
+            self.posts,
+            self.tokens,
+            self.callbacks
+        )
+    }
+}
+
 /// Sends a delivery until it is taken in, as webhook senders do. Returns how often there was no answer.
 async fn insist(client: reqwest::Client, url: String, delivery: Value) -> usize {
     let mut unanswered = 0;
