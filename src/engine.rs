@@ -30,6 +30,9 @@ use work::{Look, Parcel, Part, Work, share, view_lock};
 /// Effects under way at once in a turn. Zoho's own share is bounded by each connection.
 const AT_ONCE: usize = 64;
 
+/// Outcomes that may wait to be written down before no further one is taken in.
+const UNRECORDED: usize = 16;
+
 /// Jobs claimed, or given back, at once.
 const CLAIMS_AT_ONCE: usize = 16;
 
@@ -335,16 +338,27 @@ impl Engine {
             .into_iter()
             .map(|(parcel, holders)| Effect::Send { parcel, holders });
         let effects = calling.chain(looking).chain(sending);
-        let mut running = futures_util::stream::iter(effects)
-            .map(|effect| self.effect(effect, &hopeless, turn))
-            .buffer_unordered(AT_ONCE);
+        let (tell, mut told) = tokio::sync::mpsc::channel(UNRECORDED);
+        let hopeless = &hopeless;
+        let performing = async move {
+            let mut running = futures_util::stream::iter(effects)
+                .map(|effect| self.effect(effect, hopeless, turn))
+                .buffer_unordered(AT_ONCE);
+            while let Some(done) = running.next().await {
+                if let Some(done) = done {
+                    // It is there as long as anything is told.
+                    let _ = tell.send(done).await;
+                }
+            }
+        };
         let mut denied = Vec::new();
-        while let Some(done) = running.next().await {
-            if let Some(done) = done {
+        let recording = async {
+            while let Some(done) = told.recv().await {
                 self.record(held, done, &mut denied).await;
             }
-        }
-        drop(running);
+        };
+        // Side by side: Zoho need not wait while its last answer is written down.
+        tokio::join!(performing, recording);
         // Only now: what was under way when the denial came has its own answer by now.
         for (place, refusal) in denied {
             if let Some(held) = held.get_mut(place) {

@@ -76,7 +76,7 @@ async fn crash(point: &str, times: u32) -> bool {
     let mut open = deliveries(&world);
     send(&world, &mut open).await;
     let mut reached = false;
-    while !reached && !(open.is_empty() && over(&world)) {
+    while !(reached || open.is_empty() && over(&world)) {
         reached = world.try_end().is_some_and(|status| {
             assert_eq!(status.signal(), Some(SIGABRT), "{at}: {}", world.log());
             true
