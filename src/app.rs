@@ -24,6 +24,7 @@ use crate::callback::Sender;
 use crate::clock::Clock;
 use crate::config::{Config, Route};
 use crate::engine::{Driven, Engine, Manner, Turn};
+use crate::failpoint::reach;
 use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
 use crate::inbound::body::{self, Body};
@@ -321,11 +322,14 @@ impl App {
             query: arrival.parameters(),
             body: arrival.body.clone(),
         };
+        reach("keep.before");
         self.engine
             .store()
             .keep(&kept)
             .await
-            .map_err(Rejection::Store)
+            .map_err(Rejection::Store)?;
+        reach("keep.kept");
+        Ok(())
     }
 
     /// Drives jobs that were waked, and jobs that are due anyway: together they share calls.
@@ -568,12 +572,14 @@ impl App {
         }
         let mut known = Vec::new();
         for job in &jobs {
+            reach("accept.before_add");
             let added = self
                 .engine
                 .store()
                 .add(job)
                 .await
                 .map_err(Rejection::Store)?;
+            reach("accept.added");
             if added == Added::Existing {
                 known.extend(self.same_or_reused(job).await?);
             }
@@ -603,6 +609,7 @@ impl App {
                 // The store is the truth: a sweep finds them.
                 tracing::warn!("{error}; a sweep will find them");
             }
+            reach("accept.woken");
             return Ok(Accepted::Queued(jobs));
         }
         let mut driven: BTreeMap<JobId, Job> = BTreeMap::new();

@@ -83,6 +83,10 @@ enum Command {
         /// The folder that jobs are kept in; it is made if it is not there.
         #[arg(long, default_value = "masshook-data")]
         data: PathBuf,
+        /// Ends the process at a point on the way, for tests.
+        #[cfg(feature = "failpoints")]
+        #[arg(long, hide = true, value_name = "NAME:N")]
+        crash_at: Option<String>,
     },
     /// Looks into the jobs of a store, and sets right what ended wrong.
     #[command(subcommand)]
@@ -180,8 +184,15 @@ pub async fn run(arguments: Arguments) -> Verdict {
             config,
             listen,
             data,
+            #[cfg(feature = "failpoints")]
+            crash_at,
         } => {
             telemetry::on_terminal("masshook=info,warn");
+            #[cfg(feature = "failpoints")]
+            if let Some(Err(why)) = crash_at.as_deref().map(crate::failpoint::arm) {
+                complain(&why);
+                return Verdict::Unusable;
+            }
             match load(config) {
                 Ok(config) => serve::run(config, listen, &data).await,
                 Err(error) => unusable(&error, false),

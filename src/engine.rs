@@ -16,6 +16,7 @@ use jiff::Timestamp;
 
 use crate::callback::{Delivery, Notification, Schedule, Sender};
 use crate::clock::Clock;
+use crate::failpoint::reach;
 use crate::job::store::{Claim, Holder, JobStore, Lease, StoreError};
 use crate::job::wakeup::WakeUps;
 use crate::job::{Event, Job, JobId, NotAllowed, Notified};
@@ -28,6 +29,9 @@ use work::{Look, Parcel, Part, Work, share, view_lock};
 
 /// Effects under way at once in a turn. Zoho's own share is bounded by each connection.
 const AT_ONCE: usize = 64;
+
+/// Outcomes that may wait to be written down before no further one is taken in.
+const UNRECORDED: usize = 16;
 
 /// Jobs claimed, or given back, at once.
 const CLAIMS_AT_ONCE: usize = 16;
@@ -161,11 +165,14 @@ impl Engine {
             .buffered(CLAIMS_AT_ONCE);
         while let Some((id, claim)) = claims.next().await {
             match claim {
-                Ok(Ok((job, lease))) => held.push(Held {
-                    job,
-                    lease,
-                    failed: None,
-                }),
+                Ok(Ok((job, lease))) => {
+                    reach("drive.claimed");
+                    held.push(Held {
+                        job,
+                        lease,
+                        failed: None,
+                    });
+                }
                 Ok(Err(other)) => driven.push(Driven {
                     id,
                     outcome: Ok(other),
@@ -230,6 +237,12 @@ impl Engine {
                 outcome: Err(error),
             };
         }
+        reach("release.before");
+        if job.status().is_final() {
+            // A driver that was lost between the job's end and its unlocking has left that to us.
+            self.unlock_view_of(&job).await;
+            reach("release.unlocked");
+        }
         let now = self.clock.now();
         let due = job.due(now);
         if let Err(error) = self.store.release(&job, lease, due).await {
@@ -238,11 +251,13 @@ impl Engine {
                 outcome: Err(error.into()),
             };
         }
+        reach("release.released");
         if let (Manner::Durable(wakeups), Some(due)) = (&self.manner, due) {
             let delay = Duration::try_from(due.duration_since(now)).unwrap_or_default();
             if let Err(error) = wakeups.wake(&[(id.clone(), delay)]).await {
                 tracing::warn!(job.id = %id, "{error}; a sweep will find it");
             }
+            reach("release.woken");
         }
         if due.is_none() {
             tracing::info!(job.id = %id, route = job.route, status = job.status().as_str(), "job done");
@@ -299,14 +314,17 @@ impl Engine {
                 Some((*place, Notification::of(job, url, self.clock.now())))
             })
             .collect();
-        // The first job of a parcel holds the lock on its custom view, from turn to turn.
-        let parcels: Vec<(Parcel, Option<Holder>)> = work
+        // One job of a parcel holds the lock on its custom view, from turn to turn.
+        let parcels: Vec<(Parcel, Vec<Holder>)> = work
             .parcels
             .into_iter()
             .map(|parcel| {
-                let first = parcel.parts.first().and_then(|part| held.get(part.job));
-                let holder = first.map(|held| Holder::job(&held.job.id));
-                (parcel, holder)
+                let jobs = parcel.parts.iter().filter_map(|part| held.get(part.job));
+                let holders = match parcel.view() {
+                    Some(_) => jobs.map(|held| Holder::job(&held.job.id)).collect(),
+                    None => Vec::new(),
+                };
+                (parcel, holders)
             })
             .collect();
         let calling = notifications
@@ -318,18 +336,29 @@ impl Engine {
         let looking = work.looks.into_iter().map(Effect::Look);
         let sending = parcels
             .into_iter()
-            .map(|(parcel, holder)| Effect::Send { parcel, holder });
+            .map(|(parcel, holders)| Effect::Send { parcel, holders });
         let effects = calling.chain(looking).chain(sending);
-        let mut running = futures_util::stream::iter(effects)
-            .map(|effect| self.effect(effect, &hopeless, turn))
-            .buffer_unordered(AT_ONCE);
+        let (tell, mut told) = tokio::sync::mpsc::channel(UNRECORDED);
+        let hopeless = &hopeless;
+        let performing = async move {
+            let mut running = futures_util::stream::iter(effects)
+                .map(|effect| self.effect(effect, hopeless, turn))
+                .buffer_unordered(AT_ONCE);
+            while let Some(done) = running.next().await {
+                if let Some(done) = done {
+                    // It is there as long as anything is told.
+                    let _ = tell.send(done).await;
+                }
+            }
+        };
         let mut denied = Vec::new();
-        while let Some(done) = running.next().await {
-            if let Some(done) = done {
+        let recording = async {
+            while let Some(done) = told.recv().await {
                 self.record(held, done, &mut denied).await;
             }
-        }
-        drop(running);
+        };
+        // Side by side: Zoho need not wait while its last answer is written down.
+        tokio::join!(performing, recording);
         // Only now: what was under way when the denial came has its own answer by now.
         for (place, refusal) in denied {
             if let Some(held) = held.get_mut(place) {
@@ -342,12 +371,13 @@ impl Engine {
 
     async fn effect(&self, effect: Effect, hopeless: &Hopeless, turn: Turn) -> Option<Done> {
         match effect {
-            Effect::Send { parcel, holder } => self.send(parcel, holder, hopeless, turn).await,
+            Effect::Send { parcel, holders } => self.send(parcel, holders, hopeless, turn).await,
             Effect::Look(look) => {
                 let client = self.connections.get(&look.connection)?;
                 let sent = client
                     .job_status(&look.module, &look.zoho_job_id, turn.give_up)
                     .await;
+                reach("look.answered");
                 Some(Done::Looked(look, sent.outcome))
             }
             Effect::Call {
@@ -356,12 +386,14 @@ impl Engine {
             } => {
                 let now = self.clock.now();
                 let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
+                reach("callback.before");
                 let delivery =
                     tokio::time::timeout(left, self.callbacks.send(&notification, now)).await;
                 let slow = |_| Delivery::Failed {
                     why: "the turn was over before the receiver answered".to_owned(),
                     asked: None,
                 };
+                reach("callback.answered");
                 Some(Done::Called(place, delivery.unwrap_or_else(slow)))
             }
         }
@@ -370,7 +402,7 @@ impl Engine {
     async fn send(
         &self,
         parcel: Parcel,
-        holder: Option<Holder>,
+        holders: Vec<Holder>,
         hopeless: &Hopeless,
         turn: Turn,
     ) -> Option<Done> {
@@ -386,14 +418,13 @@ impl Engine {
             return None;
         }
         let view = parcel.view();
-        if let (Some(view), Some(holder)) = (&view, &holder) {
-            let now = self.clock.now();
-            match self
-                .store
-                .lock(view, holder, now, later(now, VIEW_LOCK))
-                .await
-            {
-                Ok(Some(_)) => {}
+        let mut holder = None;
+        if let Some(view) = &view {
+            match self.lock(view, holders).await {
+                Ok(Some(won)) => {
+                    reach("send.locked");
+                    holder = Some(won);
+                }
                 Ok(None) => {
                     return Some(Done::Sent(
                         parcel,
@@ -424,6 +455,19 @@ impl Engine {
             self.unlock(view, holder).await;
         }
         Some(Done::Sent(parcel, sent))
+    }
+
+    /// Locks a custom view for any of the jobs of a parcel. If one of them has it already, as when a driver was lost on
+    /// its way to Zoho, it is theirs: the first of today need not be the first of then.
+    async fn lock(&self, view: &str, holders: Vec<Holder>) -> Result<Option<Holder>, StoreError> {
+        let now = self.clock.now();
+        for holder in holders {
+            let until = later(now, VIEW_LOCK);
+            if self.store.lock(view, &holder, now, until).await?.is_some() {
+                return Ok(Some(holder));
+            }
+        }
+        Ok(None)
     }
 
     async fn unlock(&self, view: &str, holder: &Holder) {
@@ -458,7 +502,9 @@ impl Engine {
                         continue;
                     };
                     self.apply(held, part.seq, event.clone()).await;
+                    reach("look.recorded");
                     self.unlock_if_over(&held.job, part.seq).await;
+                    reach("look.unlocked");
                 }
             }
             Done::Called(place, delivery) => {
@@ -508,18 +554,26 @@ impl Engine {
     }
 
     async fn checkpoint(&self, held: &mut Held) {
+        reach("record.before");
         if held.failed.is_none()
             && let Err(error) = self.store.checkpoint(&held.job, &mut held.lease).await
         {
             tracing::warn!(job.id = %held.job.id, "{error}");
             held.failed = Some(error.into());
         }
+        reach("record.written");
     }
 
     /// Frees the custom view of a call that has ended.
     async fn unlock_if_over(&self, job: &Job, seq: usize) {
         let over = job.call(seq).is_some_and(|call| call.status.is_final());
-        if let (true, Selector::View { cvid, .. }) = (over, &job.request.selector) {
+        if over {
+            self.unlock_view_of(job).await;
+        }
+    }
+
+    async fn unlock_view_of(&self, job: &Job) {
+        if let Selector::View { cvid, .. } = &job.request.selector {
             let view = view_lock(&job.connection, &job.request.module, &cvid.to_string());
             self.unlock(&view, &Holder::job(&job.id)).await;
         }
@@ -550,7 +604,7 @@ impl Engine {
 enum Effect {
     Send {
         parcel: Parcel,
-        holder: Option<Holder>,
+        holders: Vec<Holder>,
     },
     Look(Look),
     Call {

@@ -34,6 +34,7 @@ pub mod callback;
 pub mod aws;
 pub mod clock;
 pub mod config;
+pub mod failpoint;
 pub mod http;
 pub mod reader;
 pub mod retry;

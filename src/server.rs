@@ -62,9 +62,11 @@ async fn drive(
             break;
         };
         let waked = tokio::select! {
+            // The wish to stop comes first: jobs that wake all the time must not put it off.
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => break,
             waked = wakeups.next() => waked,
             () = tokio::time::sleep(SWEEP) => Vec::new(),
-            _ = stopped.wait_for(|stopped| *stopped) => break,
         };
         while let Some(ended) = turns.try_join_next() {
             report(ended);

@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::clock::Clock;
 use crate::config::Connection;
+use crate::failpoint::reach;
 use crate::http::{Cap, Http, SendError};
 use crate::outcome::Refusal;
 use crate::retry::{Policy, retry_after};
@@ -226,10 +227,12 @@ impl Client {
                 }
             };
             attempts += 1;
-            let trouble = match self
+            reach("zoho.sending");
+            let answer = self
                 .send(&token, &method, path, body.clone(), give_up)
-                .await
-            {
+                .await;
+            reach("zoho.answered");
+            let trouble = match answer {
                 Ok(response) => {
                     let hint = response
                         .headers()
@@ -410,8 +413,10 @@ impl Client {
             let until = after(now, SHELF_LOCK);
             match shelf.lock(&self.name, now, until).await {
                 Ok(Some(holder)) => {
+                    reach("token.locked");
                     let outcome = self.refresh_onto(shelf, access, &holder, until).await;
                     shelf.unlock(&self.name, &holder).await;
+                    reach("token.unlocked");
                     return outcome;
                 }
                 // Somebody else is asking for it just now.
@@ -448,6 +453,7 @@ impl Client {
             }
         }
         let outcome = self.refresh(access.api.clone()).await;
+        reach("token.granted");
         let shelved = match &outcome {
             Ok(token) => Shelved {
                 token: Some(token.clone()),
@@ -462,6 +468,7 @@ impl Client {
         if let Err(why) = shelf.write(&self.name, &shelved, holder, until).await {
             tracing::warn!(connection = self.name, "the token is not shared: {why}");
         }
+        reach("token.shelved");
         outcome
     }
 

@@ -9,10 +9,12 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
+use tokio::sync::Semaphore;
 
 use super::delivery::{DeliverySummary, KeptDelivery};
 use super::store::{
@@ -23,6 +25,9 @@ use super::{Job, JobId, stored};
 
 /// Finished jobs that a store in memory keeps, so that a warm function does not grow for ever.
 const KEPT_IN_MEMORY: u32 = 200;
+
+/// How long anybody waits in line for the database. A webhook's sender listens for some 10 to 30 s.
+const LINE: Duration = Duration::from_secs(10);
 
 /// A job store in one SQLite database, which is opened on first use.
 #[derive(Clone, Debug)]
@@ -36,6 +41,8 @@ pub struct SqliteStore {
 struct Database {
     /// None: in memory.
     file: Option<PathBuf>,
+    /// Those who wait for a file wait here, rather than on a thread each.
+    line: Arc<Semaphore>,
     connection: Mutex<Option<Connection>>,
 }
 
@@ -62,9 +69,31 @@ impl SqliteStore {
     fn at(file: Option<PathBuf>, keeping: Option<Keeping>) -> Self {
         let connection = Mutex::new(None);
         Self {
-            database: Arc::new(Database { file, connection }),
+            database: Arc::new(Database {
+                file,
+                line: Arc::new(Semaphore::new(1)),
+                connection,
+            }),
             keeping,
         }
+    }
+
+    /// Ends what was held by a process that is gone: every lease, and every lock but those that unfinished jobs hold from
+    /// turn to turn. Only for whoever knows that no other process drives jobs of this file; one that does all the same
+    /// finds its leases lost. Returns the number of jobs that were freed.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn take_over(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.with(move |connection| {
+            let taking =
+                connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let freed = jobs::free(&taking, now)?;
+            locks::free(&taking)?;
+            taking.commit()?;
+            Ok(freed)
+        })
+        .await
     }
 
     /// Runs `work` on the database, opened if it is not yet. A file is waited for on a thread that may wait.
@@ -75,9 +104,20 @@ impl SqliteStore {
         let database = Arc::clone(&self.database);
         let result = match &database.file {
             None => database.run(work),
-            Some(_) => tokio::task::spawn_blocking(move || database.run(work))
-                .await
-                .map_err(|_| StoreError::Failed("the database's thread has ended".to_owned()))?,
+            Some(_) => {
+                let line = Arc::clone(&database.line).acquire_owned();
+                // While somebody else holds the file, each in line would wait its time before it is told so.
+                let Ok(Ok(turn)) = tokio::time::timeout(LINE, line).await else {
+                    let why = "too many wait for the database";
+                    return Err(StoreError::Unavailable(why.to_owned()));
+                };
+                let working = tokio::task::spawn_blocking(move || {
+                    let _turn = turn;
+                    database.run(work)
+                });
+                let ended = |_| StoreError::Failed("the database's thread has ended".to_owned());
+                working.await.map_err(ended)?
+            }
         };
         result.map_err(failed)
     }

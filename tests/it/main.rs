@@ -3,11 +3,13 @@
 
 mod aws;
 mod cold;
+mod crash;
 mod door;
 mod harness;
 mod journey;
 mod lambda;
 mod secrets;
+mod serve;
 mod store;
 mod support;
 mod tidy;

@@ -5,6 +5,7 @@ pub(crate) mod moto;
 pub(crate) mod poller;
 pub(crate) mod receiver;
 pub(crate) mod rie;
+pub(crate) mod serve;
 pub(crate) mod tools;
 pub(crate) mod world;
 

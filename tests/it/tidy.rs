@@ -9,6 +9,7 @@ use crate::support::tools::manifest;
 /// Which room may use which. Whoever adds a row also adds it to ARCHITECTURE.md.
 const MAY_USE: &[(&str, &str)] = &[
     ("clock", ""),
+    ("failpoint", ""),
     ("reader", ""),
     ("retry", ""),
     ("telemetry", ""),
@@ -23,14 +24,17 @@ const MAY_USE: &[(&str, &str)] = &[
     ("job", "clock outcome plan update"),
     (
         "zoho",
-        "clock config http outcome plan reader retry secrets update",
+        "clock config failpoint http outcome plan reader retry secrets update",
     ),
     ("callback", "http job retry secrets"),
-    ("engine", "callback clock job outcome plan update zoho"),
+    (
+        "engine",
+        "callback clock failpoint job outcome plan update zoho",
+    ),
     ("config", "http inbound mapping reader secrets zoho"),
     (
         "app",
-        "callback clock config engine http inbound job mapping plan reader secrets update zoho",
+        "callback clock config engine failpoint http inbound job mapping plan reader secrets update zoho",
     ),
     ("aws", "clock job secrets"),
     ("api", "app config inbound job reader"),
@@ -38,7 +42,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("server", "api app clock job"),
     (
         "cli",
-        "api app aws clock config engine http inbound job lambda plan reader secrets server simulator telemetry update",
+        "api app aws clock config engine failpoint http inbound job lambda plan reader secrets server simulator telemetry update",
     ),
 ];
 

@@ -268,6 +268,13 @@ pub(super) fn unpark(
     Ok(changed == 1)
 }
 
+/// Ends every lease; the jobs are due at once. When they really are, whoever claims them sees.
+pub(super) fn free(connection: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
+    let update = "UPDATE jobs SET version = version + 1, leased_until = 0, due = ?1
+                  WHERE leased_until > 0 AND parked IS NULL";
+    connection.prepare_cached(update)?.execute([ms(now)])
+}
+
 pub(super) fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

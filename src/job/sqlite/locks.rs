@@ -30,6 +30,14 @@ pub(super) fn unlock(connection: &Connection, name: &str, holder: &Holder) -> ru
     Ok(())
 }
 
+/// Ends every lock but those that an unfinished job holds: Zoho may still be at work for it.
+pub(super) fn free(connection: &Connection) -> rusqlite::Result<()> {
+    let delete =
+        "DELETE FROM locks WHERE holder NOT IN (SELECT id FROM jobs WHERE finished_at IS NULL)";
+    connection.prepare_cached(delete)?.execute([])?;
+    Ok(())
+}
+
 pub(super) fn token(connection: &Connection, name: &str) -> rusqlite::Result<Option<SharedToken>> {
     connection
         .prepare_cached("SELECT value, expires_at, throttled_until FROM tokens WHERE name = ?1")?

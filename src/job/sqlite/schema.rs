@@ -4,13 +4,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 /// The version of the tables, which is noted in the file.
 const VERSION: i64 = 1;
 
 /// How long a statement waits for another process, such as the command line beside the server.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How soon to try again what SQLite itself does not wait for.
+const WAL_GAP: Duration = Duration::from_millis(20);
 
 /// A request is in a table of its own, because a row is always rewritten whole and a request may be large.
 const TABLES: &str = "
@@ -70,7 +73,7 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
             make_private(path)?;
             let connection = Connection::open(path)?;
             connection.busy_timeout(PATIENCE)?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
+            use_wal(&connection)?;
             // A job that was acknowledged must outlive a power cut, too.
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection
@@ -94,6 +97,21 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
     }
     setup.commit()?;
     Ok(connection)
+}
+
+/// Switches to the write-ahead log, which a file needs once in its life. SQLite does not wait its turn for that: of two
+/// processes that open a new file at once, one is told at once that it is locked.
+fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let tries = PATIENCE.as_millis() / WAL_GAP.as_millis();
+    for _ in 0..tries {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                std::thread::sleep(WAL_GAP);
+            }
+            done => return done,
+        }
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")
 }
 
 /// Makes the file for its owner alone, because deliveries and tokens are in it. SQLite gives the files beside it the

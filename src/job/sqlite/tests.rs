@@ -134,3 +134,65 @@ async fn what_is_over_is_deleted_in_passing() {
     store.due(until, 10).await.expect("an answer");
     assert_eq!(count().await.expect("a count"), 0);
 }
+
+#[tokio::test]
+async fn a_take_over_ends_the_leases_of_the_dead_and_keeps_what_jobs_hold() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::in_file(folder.path().join("jobs.db"));
+    let (driven, waiting, aside) = (
+        job("driven", start()),
+        job("waiting", start()),
+        job("aside", start()),
+    );
+    let far = start() + Duration::from_secs(3_600);
+    let mut stale = Vec::new();
+    for job in [&driven, &waiting, &aside] {
+        store.add(job).await.expect("added");
+        let Ok(Claim::Ours(_, lease)) = store.claim(&job.id, start(), far).await else {
+            panic!("the job is free");
+        };
+        stale.push(lease);
+    }
+    store
+        .park(&aside.id, "to be looked at")
+        .await
+        .expect("parked");
+    let lease = stale.remove(1);
+    store
+        .release(&waiting, lease, Some(far))
+        .await
+        .expect("released");
+    let (gone, lasting) = (Holder::unique(), Holder::job(&driven.id));
+    for (name, holder) in [("token", &gone), ("view", &lasting)] {
+        let lock = store.lock(name, holder, start(), far).await;
+        assert!(lock.expect("an answer").is_some());
+    }
+
+    assert_eq!(store.take_over(start()).await.expect("taken over"), 1);
+
+    let due = store.due(start(), 10).await.expect("an answer");
+    assert_eq!(due, std::slice::from_ref(&driven.id));
+    let lost = store.checkpoint(&driven, &mut stale[0]).await;
+    assert!(matches!(lost, Err(StoreError::LeaseLost(_))), "{lost:?}");
+    let other = Holder::unique();
+    for (name, free) in [("token", true), ("view", false)] {
+        let lock = store.lock(name, &other, start(), far).await;
+        assert_eq!(lock.expect("an answer").is_some(), free, "{name}");
+    }
+}
+
+#[test]
+fn a_new_file_may_be_opened_by_many_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for round in 0..20 {
+        let path = folder.path().join(format!("{round}.db"));
+        std::thread::scope(|scope| {
+            let opening: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| schema::open(Some(&path)).map(drop)))
+                .collect();
+            for opened in opening {
+                opened.join().expect("no panic").expect("opened");
+            }
+        });
+    }
+}

@@ -1,0 +1,273 @@
+//! Two drivers over one store, in random order: turns at the same time, wake-ups lost, doubled and for nobody, drivers
+//! that vanish in the middle of a turn, a clock that runs while they work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use jiff::Timestamp;
+use masshook::app::{Accepted, Answered, App, Arrival, Edges};
+use masshook::clock::{Clock, ManualClock};
+use masshook::config::{Config, Programs};
+use masshook::engine::Manner;
+use masshook::job::JobId;
+use masshook::job::sqlite::SqliteStore;
+use masshook::job::store::{Filter, Keeping};
+use masshook::job::wakeup::LocalWakeUps;
+use masshook::job::{CallbackStatus, JobStatus};
+use masshook::secrets::{Missing, SecretStore};
+use masshook::simulator::{Settings, Simulator};
+use masshook::update::Selector;
+use proptest::prelude::*;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::support::receiver::Receiver;
+
+/// Turns of two drivers, or what happens around them.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A delivery comes in at one of them; of the same kind and number, it is the same one again.
+    Deliver { driver: usize, kind: u8, number: u8 },
+    /// A turn for jobs of which every so-manieth was waked, needed or not; the sweep finds the others.
+    Turn { driver: usize, every: usize },
+    /// Both take a turn at once, waked for the same jobs.
+    Both,
+    /// A turn whose driver vanishes after a while.
+    Vanish { driver: usize, after: Duration },
+    /// Time passes.
+    Pass(Duration),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..2_usize, 0..4_u8, 0..3_u8).prop_map(|(driver, kind, number)| Step::Deliver { driver, kind, number }),
+        2 => (0..2_usize, 1..4_usize).prop_map(|(driver, every)| Step::Turn { driver, every }),
+        2 => Just(Step::Both),
+        3 => (0..2_usize, 0..25_u64).prop_map(|(driver, ms)| Step::Vanish { driver, after: Duration::from_millis(ms) }),
+        2 => (1..100_u64).prop_map(|s| Step::Pass(Duration::from_secs(s))),
+    ]
+}
+
+#[derive(Debug)]
+struct Credentials(String);
+
+#[async_trait::async_trait]
+impl SecretStore for Credentials {
+    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+        Ok(match name {
+            "zoho" => self.0.clone(),
+            _ => "whsec_dGhlIHNlcnZlZCB3b3JsZCdzIG93biBjYWxsYmFjayBrZXk=".to_owned(),
+        }
+        .into())
+    }
+}
+
+struct Drivers {
+    apps: [App; 2],
+    clock: ManualClock,
+    simulator: Simulator,
+    receiver: Receiver,
+    jobs: Vec<JobId>,
+    _folder: tempfile::TempDir,
+}
+
+impl Drivers {
+    async fn new(script: &[u16], seed: u64) -> Self {
+        let clock = ManualClock::at(Timestamp::from_second(1_800_000_000).expect("a moment"));
+        let settings = Settings {
+            clock: Arc::new(clock.clone()),
+            job_duration: Duration::from_secs(30),
+            rude: Some(seed),
+            ..Settings::default()
+        };
+        let simulator = Simulator::start(settings).await.expect("a simulator");
+        let receiver = Receiver::start(script).await;
+        let text = format!(
+            r#"
+connections:
+  default: {{ credentials: secretsmanager:zoho, accounts_url: {zoho}, api_url: {zoho} }}
+callbacks: {{ signing_secret: secretsmanager:callback, allow_loopback: true }}
+limits: {{ mapping_timeout_ms: 20000 }}
+routes:
+  form: {{ verify: {{ scheme: none }}, delivery_id: .event, map: .update, callback_url: {callback} }}
+"#,
+            zoho = simulator.url(),
+            callback = receiver.url("/zoho"),
+        );
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("jobs.db");
+        let app = || {
+            let config = Config::parse(&text, Programs::Compile);
+            let store = SqliteStore::in_file(file.clone()).keeping(Keeping {
+                clock: Arc::new(clock.clone()),
+                ..Keeping::default()
+            });
+            App::new(
+                config.unwrap_or_else(|problems| panic!("{problems:#?}")),
+                Edges {
+                    clock: Arc::new(clock.clone()),
+                    store: Arc::new(store),
+                    secrets_manager: Arc::new(Credentials(
+                        simulator.announcement()["credentials"].to_string(),
+                    )),
+                    // Nobody listens to these: every wake-up is lost, but for those that a step brings.
+                    manner: Manner::Durable(Arc::new(LocalWakeUps::new())),
+                    runtime_api: None,
+                },
+            )
+        };
+        Self {
+            apps: [app(), app()],
+            clock: clock.clone(),
+            simulator,
+            receiver,
+            jobs: Vec::new(),
+            _folder: folder,
+        }
+    }
+
+    fn update(&self, kind: u8, number: u8) -> Value {
+        let world = self.simulator.announcement()["world"].clone();
+        let id = |module: &str| {
+            let first = world["modules"][module]["first_record_id"].as_str();
+            let first: u64 = first.and_then(|id| id.parse().ok()).expect("an id");
+            (first + u64::from(number)).to_string()
+        };
+        match kind {
+            // These travel together.
+            0 | 1 => {
+                json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [id("Leads")]})
+            }
+            2 => json!({"module": "Leads", "fields": {"Lead_Status": "Contacted"},
+                        "cvid": world["views"]["Leads"]["all"]["id"]}),
+            _ => json!({"module": "Deals", "ids": [id("Deals")],
+                        "fields": {"Next_Step": "Call", "Type": "New Business", "Lead_Source": "Webinar", "Amount": 12.5}}),
+        }
+    }
+
+    async fn deliver(&mut self, driver: usize, kind: u8, number: u8) {
+        let event = format!("{kind}-{number}");
+        let body = json!({"event": event, "update": self.update(kind, number)});
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        let arrival = Arrival::post("form".to_owned(), headers, Bytes::from(body.to_string()));
+        let answered = self.apps[driver].deliver(arrival, None).await;
+        let Answered::Delivery(Accepted::Queued(jobs), _) = answered.expect("accepted") else {
+            panic!("a durable app queues");
+        };
+        for job in jobs {
+            if !self.jobs.contains(&job.id) {
+                self.jobs.push(job.id);
+            }
+        }
+    }
+
+    async fn turn(&self, driver: usize, every: usize) {
+        let waked: Vec<JobId> = self.jobs.iter().step_by(every).cloned().collect();
+        let deadline = self.clock.now() + Duration::from_secs(20);
+        let turn = self.apps[driver].turn(&waked, Some(deadline)).await;
+        turn.expect("a turn");
+    }
+
+    async fn step(&mut self, step: &Step) {
+        match step {
+            Step::Deliver {
+                driver,
+                kind,
+                number,
+            } => self.deliver(*driver, *kind, *number).await,
+            Step::Turn { driver, every } => self.turn(*driver, *every).await,
+            Step::Both => {
+                tokio::join!(self.turn(0, 1), self.turn(1, 1));
+            }
+            Step::Vanish { driver, after } => {
+                // What of the turn is under way then is dropped where it stands.
+                let _ = tokio::time::timeout(*after, self.turn(*driver, 1)).await;
+            }
+            Step::Pass(time) => self.clock.advance(*time),
+        }
+    }
+
+    /// Sweeps alone must bring everything to its end.
+    async fn finish(&self) {
+        for round in 0..600 {
+            let open = self.open().await;
+            if open.is_empty() {
+                return;
+            }
+            assert!(round < 599, "never finished: {open:?}");
+            self.clock.advance(Duration::from_secs(30));
+            let deadline = self.clock.now() + Duration::from_secs(20);
+            let turn = self.apps[round % 2].turn(&[], Some(deadline)).await;
+            turn.expect("a turn");
+        }
+    }
+
+    async fn open(&self) -> Vec<(JobId, JobStatus)> {
+        let page = self.apps[0].store().list(Filter::All, 1_000, None).await;
+        let jobs = page.expect("a list").jobs;
+        assert_eq!(jobs.len(), self.jobs.len());
+        let open = jobs.into_iter().filter(|job| {
+            assert_eq!(job.parked, None);
+            job.finished_at.is_none() || job.callback == Some(CallbackStatus::Pending)
+        });
+        open.map(|job| (job.id, job.status)).collect()
+    }
+
+    /// One notification for each job, with one body, and the job as it is stored.
+    async fn check(&self) {
+        let mut told: BTreeMap<String, Bytes> = BTreeMap::new();
+        for callback in self.receiver.all() {
+            let id = callback.header("webhook-id").to_owned();
+            let known = told
+                .entry(id.clone())
+                .or_insert_with(|| callback.body.clone());
+            assert_eq!(*known, callback.body, "{id} has two bodies");
+        }
+        assert_eq!(told.len(), self.jobs.len());
+        for id in &self.jobs {
+            let job = self.apps[1]
+                .store()
+                .get(id)
+                .await
+                .expect("read")
+                .expect("a job");
+            // The view has records that Zoho does not update.
+            let view = matches!(job.request.selector, Selector::View { .. });
+            let wanted = if view {
+                JobStatus::PartiallySucceeded
+            } else {
+                JobStatus::Succeeded
+            };
+            assert_eq!(job.status(), wanted, "{job:#?}");
+            let body = &told[&format!("msg_{id}")];
+            let body: Value = serde_json::from_slice(body).expect("JSON");
+            assert_eq!(body["data"]["status"], json!(job.status()));
+            assert_eq!(body["data"]["finished_at"], json!(job.finished_at));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn two_drivers_end_every_job_once(
+        steps in prop::collection::vec(step(), 4..24),
+        seed in any::<u64>(),
+        script in prop::collection::vec(prop::sample::select(vec![200_u16, 500, 503]), 0..4),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut drivers = Drivers::new(&script, seed).await;
+            for step in &steps {
+                drivers.step(step).await;
+            }
+            drivers.finish().await;
+            drivers.check().await;
+        });
+    }
+}

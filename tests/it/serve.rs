@@ -1,0 +1,339 @@
+//! `masshook serve` as its users run it: the real program, its folder, its signals, and the commands beside it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use masshook::simulator::Settings;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::support::serve::{Served, form, ids, text};
+
+async fn served(script: &[u16], config: impl FnOnce(String) -> String) -> Served {
+    let settings = Settings {
+        job_duration: Duration::from_secs(1),
+        ..Settings::default()
+    };
+    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
+    let mut served = Served::new(program, script, settings, config).await;
+    served.start(&[]).await;
+    served
+}
+
+async fn calm() -> Served {
+    served(&[], |config| config).await
+}
+
+/// A config whose jobs wait for company.
+fn windowed(window: &'static str) -> impl FnOnce(String) -> String {
+    move |config| format!("{config}batch_window: {window}\n")
+}
+
+#[tokio::test]
+async fn a_delivery_is_queued_driven_and_told() {
+    let world = calm().await;
+    let id = world.id("Leads", 3);
+    let answer = world.deliver(&form("e1", std::slice::from_ref(&id))).await;
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status, 202);
+    let job = &answer.body["jobs"][0];
+    assert_eq!(job["status"], "queued");
+    assert_eq!(job["status_url"], format!("/jobs/{}", text(&job["id"])));
+
+    let job = world.finished(&text(&job["id"])).await;
+
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert_eq!(job["callback"]["status"], "delivered");
+    assert_eq!(world.record("Leads", &id).await["Lead_Source"], "Webinar");
+    let callbacks = world.callbacks();
+    let callback = callbacks.values().next().expect("a callback");
+    assert_eq!(callbacks.len(), 1);
+    assert_eq!(callback["type"], "job.succeeded");
+    assert_eq!(callback["data"]["reference"], "e1");
+    assert_eq!(callback["data"]["counts"], job["counts"]);
+    // The same delivery is the same job, and is told how that is.
+    let again = world.deliver(&form("e1", &[id])).await.expect("an answer");
+    assert_eq!(again.status, 202);
+    assert_eq!(again.body["jobs"][0]["status"], "succeeded");
+    assert_eq!(world.count("mass_update_post").await, 1);
+    assert_eq!(world.job("job_unheard_of").await.status, 404);
+}
+
+#[tokio::test]
+async fn deliveries_of_one_window_share_calls_and_each_gets_its_own_outcome() {
+    let world = served(&[], windowed("1s")).await;
+    let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
+    let mut records: Vec<String> = (0..199).map(|place| world.id("Leads", place)).collect();
+    records.insert(77, bad.clone());
+
+    for (number, id) in records.iter().enumerate() {
+        let delivery = form(&format!("e{number}"), std::slice::from_ref(id));
+        world.accepted(&delivery).await;
+    }
+    world.all_finished(200).await;
+
+    let posts = world.count("mass_update_post").await;
+    assert!(posts <= 8, "{posts} calls");
+    assert_eq!(world.count("token").await, 1);
+    let callbacks = world.callbacks();
+    assert_eq!(callbacks.len(), 200);
+    for callback in callbacks.values() {
+        let data = &callback["data"];
+        let number = text(&data["reference"]);
+        let record: usize = number[1..].parse().expect("a number");
+        let failed = u64::from(records[record] == bad);
+        assert_eq!(
+            data["counts"],
+            json!({"total": 1, "updated": 1 - failed, "failed": failed, "pending": 0})
+        );
+        let named: Vec<&Value> = data["failures"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|failure| &failure["id"])
+            .collect();
+        assert_eq!(named, vec![&json!(bad); failed as usize]);
+    }
+}
+
+#[tokio::test]
+async fn a_custom_view_takes_one_update_after_the_other_and_equal_ones_share_a_run() {
+    let world = served(&[], windowed("1s")).await;
+    let view = world.zoho()["views"]["Leads"]["all"]["id"].clone();
+    let delivery = |event: &str, value: &str| json!({"event": event, "view": view, "fields": {"Lead_Status": value}, "reference": event});
+    let mut jobs = Vec::new();
+    for (event, value) in [
+        ("a", "Contacted"),
+        ("b", "Contacted"),
+        ("c", "Attempted to Contact"),
+    ] {
+        jobs.extend(world.accepted(&delivery(event, value)).await);
+    }
+    let mut runs = BTreeSet::new();
+    for id in &jobs {
+        let job = world.finished(id).await;
+        // The view has records that Zoho does not update.
+        assert_eq!(job["status"], "partially_succeeded", "{job:#}");
+        runs.insert(text(&job["calls"][0]["zoho_job_id"]));
+    }
+    // The three may straddle the end of a window; then the equal ones have a run each.
+    let posts = world.count("mass_update_post").await;
+    assert!(runs.len() == 2 || runs.len() == 3, "{runs:?}");
+    assert_eq!(posts, runs.len() as u64, "none was refused as busy");
+    assert_eq!(world.callbacks().len(), 3);
+}
+
+#[tokio::test]
+async fn a_polite_end_finishes_the_turn_and_a_restart_goes_on() {
+    let mut world = calm().await;
+    world.faults(&json!({"latency_ms": 1500})).await;
+    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    while world.simulated("GET", "requests", None).await.1["requests"]
+        .as_array()
+        .is_none_or(|seen| seen.len() < 2)
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    world.signal("TERM");
+    let status = world.wait_for_end().await;
+    assert_eq!(status.code(), Some(0), "{}", world.log());
+    assert_eq!(world.jobs()[&job[0]]["status"], "succeeded");
+
+    // What is not due yet goes on after a restart: a Zoho job, here.
+    world.faults(&json!({"latency_ms": 0})).await;
+    world.start(&[]).await;
+    let view = world.zoho()["views"]["Leads"]["all"]["id"].clone();
+    let view = json!({"event": "v", "view": view, "fields": {"Lead_Status": "Contacted"}});
+    let view = world.accepted(&view).await;
+    world
+        .until(&view[0], |job| job["status"] == "running")
+        .await;
+    world.signal("TERM");
+    assert_eq!(world.wait_for_end().await.code(), Some(0));
+    assert_eq!(world.jobs()[&view[0]]["status"], "running");
+    world.start(&[]).await;
+    let ended = world.finished(&view[0]).await;
+    assert!(
+        ended["counts"]["updated"].as_u64() > Some(1_000),
+        "{ended:#}"
+    );
+    assert_eq!(world.callbacks().len(), 2);
+}
+
+#[tokio::test]
+async fn one_folder_has_one_server() {
+    let world = calm().await;
+    let mut other = world.command(&[]);
+    let status = tokio::task::spawn_blocking(move || other.status()).await;
+    let status = status.expect("no panic").expect("started");
+    assert_eq!(status.code(), Some(2));
+    assert!(
+        world.log().contains("another masshook serves from"),
+        "{}",
+        world.log()
+    );
+    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn what_cannot_be_mapped_is_kept_and_replayed_once_the_cause_is_mended() {
+    let mut world = calm().await;
+    let delivery = json!({"event": "e1", "ids": ["no id"], "reference": "kept"});
+    let answer = world.deliver(&delivery).await.expect("an answer");
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert_eq!(answer.body["code"], "not_mappable");
+
+    let (code, kept) = world.command_line(&["deliveries", "list"]);
+    assert_eq!(code, 0);
+    let kept = &kept["deliveries"][0];
+    assert_eq!(
+        (&kept["route"], &kept["code"]),
+        (&json!("form"), &json!("not_mappable"))
+    );
+    let id = text(&kept["id"]);
+    let (_, listed) = world.command_line_text(&["deliveries", "list"]);
+    assert!(listed.contains(&id), "{listed}");
+    let config = world.config();
+    let config = config.to_str().expect("a path");
+    let replay = ["deliveries", "replay", &id, "--config", config];
+    let (code, refused) = world.command_line(&replay);
+    assert_eq!(code, 1);
+    assert!(
+        text(&refused["error"]).contains("not an update request"),
+        "{refused}"
+    );
+
+    // The route is mended; the server need not even run.
+    world.signal("TERM");
+    world.wait_for_end().await;
+    let lead = world.id("Leads", 5);
+    let mended = std::fs::read_to_string(config).expect("the config");
+    let mended = mended.replace("ids: .ids", &format!("ids: [\"{lead}\"]"));
+    std::fs::write(config, mended).expect("written");
+    let (code, replayed) = world.command_line(&replay);
+    assert_eq!(code, 0, "{replayed}");
+    let job = ids(&replayed);
+    assert_eq!(
+        world.command_line(&["deliveries", "list"]).1["deliveries"],
+        json!([])
+    );
+    assert_eq!(world.command_line(&replay).0, 1, "it is no longer kept");
+    world.start(&[]).await;
+    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+    assert_eq!(world.record("Leads", &lead).await["Lead_Source"], "Webinar");
+}
+
+#[tokio::test]
+async fn a_callback_that_nobody_wants_ends_so_and_can_be_sent_again() {
+    let world = served(&[410], |config| config).await;
+    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    let ended = world.finished(&job[0]).await;
+    assert_eq!(
+        ended["status"], "succeeded",
+        "the records are updated all the same"
+    );
+    assert_eq!(ended["callback"]["status"], "undeliverable");
+    let (_, list) = world.command_line(&["jobs", "list", "--only", "undeliverable"]);
+    assert_eq!(ids(&list), job);
+    let (code, shown) = world.command_line(&["jobs", "show", &job[0]]);
+    assert_eq!((code, &shown["id"]), (0, &ended["id"]));
+    assert_eq!(shown["callback"], ended["callback"]);
+
+    let (code, answer) = world.command_line(&["jobs", "redeliver", &job[0]]);
+    assert_eq!(code, 0, "{answer}");
+    world
+        .until(&job[0], |job| job["callback"]["status"] == "delivered")
+        .await;
+    assert_eq!(world.receiver.all().len(), 2);
+    assert_eq!(world.callbacks().len(), 1, "one id, one body");
+    let (code, _) = world.command_line(&["jobs", "redeliver", "job_unheard_of"]);
+    assert_eq!(code, 1);
+    assert_eq!(world.command_line(&["jobs", "show", "job_unheard_of"]).0, 1);
+}
+
+#[tokio::test]
+async fn a_failed_job_is_done_again_as_a_new_one() {
+    let world = calm().await;
+    let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
+    let job = world.accepted(&form("e1", &[bad])).await;
+    assert_eq!(world.finished(&job[0]).await["status"], "failed");
+    let (code, answer) = world.command_line(&["jobs", "replay", &job[0]]);
+    assert_eq!(code, 0, "{answer}");
+    let new = text(&answer["job"]);
+    assert_ne!(new, job[0]);
+    assert_eq!(world.finished(&new).await["status"], "failed");
+    let (_, twice) = world.command_line(&["jobs", "replay", &job[0]]);
+    assert_eq!(text(&twice["job"]), new, "asking twice does it once");
+    assert_eq!(world.callbacks().len(), 2);
+    let good = world.accepted(&form("e2", &[world.id("Leads", 0)])).await;
+    world.finished(&good[0]).await;
+    assert_eq!(world.command_line(&["jobs", "replay", &good[0]]).0, 1);
+}
+
+/// Somebody else holds the database, as a backup might: nothing can be written, and nothing is acknowledged.
+#[tokio::test]
+async fn a_store_that_takes_nothing_is_a_503_and_nothing_is_acknowledged() {
+    let world = calm().await;
+    world.accepted(&form("e0", &[world.id("Leads", 0)])).await;
+    let database = Connection::open(world.data().join("masshook.db")).expect("opened");
+    database.execute_batch("BEGIN EXCLUSIVE").expect("locked");
+    let delivery = form("e1", &[world.id("Leads", 1)]);
+    let answer = world.deliver(&delivery).await.expect("an answer");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.body["code"], "unavailable");
+    let wait: u32 = answer
+        .retry_after
+        .expect("Retry-After")
+        .parse()
+        .expect("seconds");
+    assert!(wait > 0);
+    let broken = json!({"event": "e2", "ids": ["no id"]});
+    let answer = world.deliver(&broken).await.expect("an answer");
+    assert_eq!(
+        answer.status, 503,
+        "what cannot be kept is not waved through: {answer:?}"
+    );
+    database.execute_batch("ROLLBACK").expect("unlocked");
+    drop(database);
+    let job = world.accepted(&delivery).await;
+    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_job_of_a_later_version_is_put_aside_once_and_taken_up_again() {
+    let mut world = calm().await;
+    world
+        .faults(&json!({"next": [{"kind": "mass_update_post", "status": 503, "times": 100}]}))
+        .await;
+    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    world.kill().await;
+    let database = Connection::open(world.data().join("masshook.db")).expect("opened");
+    let version = |from: &str, to: &str| {
+        let (from, to) = (format!("{{\"v\":{from},"), format!("{{\"v\":{to},"));
+        let changed = database.execute(
+            "UPDATE jobs SET state = replace(state, ?1, ?2) WHERE instr(state, ?1) = 1",
+            [from, to],
+        );
+        assert_eq!(changed.expect("changed"), 1);
+    };
+    version("1", "99");
+    world.faults(&json!({"next": []})).await;
+    world.start(&[]).await;
+    let other = world.accepted(&form("e2", &[world.id("Leads", 1)])).await;
+    assert_eq!(world.finished(&other[0]).await["status"], "succeeded");
+    let (_, parked) = world.command_line(&["jobs", "list", "--only", "parked"]);
+    assert_eq!(ids(&parked), job);
+    let reason = text(&parked["jobs"][0]["parked"]);
+    assert!(reason.contains("99"), "{reason}");
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let complaints = world.log().matches("job put aside").count();
+    assert_eq!(complaints, 1, "{}", world.log());
+    assert_ne!(world.job(&job[0]).await.status, 200);
+
+    version("99", "1");
+    let (code, resumed) = world.command_line(&["jobs", "replay", &job[0]]);
+    assert_eq!((code, text(&resumed["resumed"])), (0, job[0].clone()));
+    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+}
