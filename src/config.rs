@@ -1,6 +1,9 @@
 //! `masshook.yaml`, parsed into types in one pass: unknown keys are refused, and all problems are reported at once, each
 //! with its place in the file.
 
+mod connection;
+mod duration;
+mod route;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,13 +12,13 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde_json::Value;
-use url::Url;
 
 use crate::http::target::{HostPattern, Policy};
-use crate::mapping::Program;
-use crate::reader::{Node, Object, Problem, Problems, nearest};
+use crate::reader::{Node, Object, Problem, Problems};
 use crate::secrets::SecretRef;
-use crate::zoho::data_center::{DataCenter, Environment};
+pub use connection::Connection;
+use duration::{Window, read_window};
+pub use route::Route;
 pub use verify::{Proof, Verify};
 
 /// The whole configuration.
@@ -40,28 +43,6 @@ pub struct Config {
     /// What comes in and what it becomes, by the name that stands in `/hooks/{route}`.
     #[schemars(default)]
     pub routes: BTreeMap<String, Route>,
-}
-
-/// One Zoho org.
-#[derive(Clone, Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Connection {
-    /// A JSON secret: client_id, client_secret, refresh_token; or client_id, client_secret, grant_type:
-    /// client_credentials, soid.
-    pub credentials: SecretRef,
-    /// Where the org lives.
-    #[schemars(default)]
-    pub data_center: DataCenter,
-    /// Which of the org's environments the credentials are for.
-    #[schemars(default)]
-    pub environment: Environment,
-    /// Another accounts server than the data centre's.
-    pub accounts_url: Option<Url>,
-    /// Another API host than the one that the token names.
-    pub api_url: Option<Url>,
-    /// Calls to Zoho under way at once. Zoho allows 5 to 25, by edition, for all programs together.
-    #[schemars(default, range(min = 1, max = 25))]
-    pub max_concurrency: usize,
 }
 
 /// Access to `/jobs`.
@@ -132,77 +113,6 @@ impl Limits {
             ..crate::mapping::Limits::default()
         }
     }
-}
-
-/// How deliveries of one kind are verified, mapped and answered.
-#[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Route {
-    /// How a delivery proves where it comes from.
-    pub verify: Verify,
-    /// A jq predicate; deliveries for which it is false are ignored.
-    #[schemars(with = "Option<String>")]
-    pub when: Option<Program>,
-    /// A jq expression for the delivery's id; else the scheme's id header, else a hash of body and query.
-    #[schemars(with = "Option<String>")]
-    pub delivery_id: Option<Program>,
-    /// A jq program; each of its outputs is one update request.
-    #[schemars(with = "String")]
-    pub map: Program,
-    /// Where the status of this route's jobs goes, unless an update request names its own place.
-    pub callback_url: Option<Url>,
-    /// The connection of this route's jobs.
-    #[schemars(default)]
-    pub connection: String,
-    /// The URL that the sender calls, for senders that sign it (Twilio, HubSpot): behind proxies and stages it cannot be
-    /// known otherwise.
-    pub public_url: Option<Url>,
-    /// What a sender's handshake is proved with, where that is not the key of its signatures (Meta's verify token).
-    #[schemars(default, with = "OneOrMany<SecretRef>")]
-    pub handshake_secret: Vec<SecretRef>,
-    /// How long this route's jobs may wait for others that make the same change.
-    #[schemars(with = "Option<Window>")]
-    pub batch_window: Option<Duration>,
-}
-
-/// A duration of at most five minutes, in seconds or as a text.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "it only shapes the JSON Schema")]
-enum Window {
-    Seconds(#[schemars(range(max = 300))] u64),
-    Text(#[schemars(regex(pattern = "^[0-9]+(ms|s|m)$"))] String),
-}
-
-/// The longest batch window.
-const MAX_WINDOW: Duration = Duration::from_secs(300);
-
-fn read_window(node: &Node<'_>, problems: &mut Problems) -> Option<Duration> {
-    let text = match node.value {
-        Value::Number(number) if number.is_u64() => format!("{number}s"),
-        Value::String(text) => text.clone(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            String::new()
-        }
-    };
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let window = match (number.parse::<u64>(), unit) {
-        (Ok(number), "ms") => Some(Duration::from_millis(number)),
-        (Ok(number), "s") => Some(Duration::from_secs(number)),
-        (Ok(number), "m") => number.checked_mul(60).map(Duration::from_secs),
-        (Ok(_) | Err(_), _) => None,
-    };
-    let window = window.filter(|window| *window <= MAX_WINDOW);
-    if window.is_none() {
-        node.problem(
-            problems,
-            "must be a duration of at most 300 s, such as 2s, 500ms or 5m",
-        );
-    }
-    window
 }
 
 /// One value or a list of them.
@@ -421,76 +331,6 @@ fn read_named<T>(
     named
 }
 
-impl Connection {
-    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        let mut object = node.object(problems)?;
-        let credentials = object
-            .required("credentials", problems)
-            .and_then(|node| node.parse(problems));
-        let data_center = object
-            .optional("data_center")
-            .map_or(Some(DataCenter::default()), |node| node.parse(problems));
-        let environment = object
-            .optional("environment")
-            .map_or(Some(Environment::default()), |node| node.parse(problems));
-        let accounts_url = read_override(&mut object, "accounts_url", problems);
-        let api_url = read_override(&mut object, "api_url", problems);
-        let max_concurrency = object
-            .optional("max_concurrency")
-            .map_or(Some(5), |node| node.whole(1..=25, problems));
-        object.finish(problems);
-        Some(Self {
-            credentials: credentials?,
-            data_center: data_center?,
-            environment: environment?,
-            accounts_url,
-            api_url,
-            max_concurrency: usize::try_from(max_concurrency?).ok()?,
-        })
-    }
-}
-
-/// An override of Zoho's addresses: https, or http on this machine.
-fn read_override(
-    object: &mut Object<'_>,
-    key: &'static str,
-    problems: &mut Problems,
-) -> Option<Url> {
-    let node = object.optional(key)?;
-    let url: Url = node
-        .string(problems)?
-        .parse()
-        .ok()
-        .filter(Url::has_host)
-        .or_else(|| {
-            node.problem(problems, "is not a URL");
-            None
-        })?;
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    let origin = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if !origin || !matches!(url.path(), "" | "/") {
-        node.problem(
-            problems,
-            "must be an origin, such as https://host:port, and nothing after it",
-        );
-    }
-    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-        node.problem(
-            problems,
-            "must be https://; http:// is for this machine only",
-        );
-    }
-    Some(url)
-}
-
 impl Api {
     fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
@@ -568,111 +408,6 @@ fn read_secrets(
         .iter()
         .filter_map(|node| node.parse(problems))
         .collect()
-}
-
-impl Route {
-    fn read(
-        node: &Node<'_>,
-        connections: Option<&BTreeSet<String>>,
-        callbacks: Option<&Callbacks>,
-        programs: Programs,
-        problems: &mut Problems,
-    ) -> Option<Self> {
-        let mut object = node.object(problems)?;
-        let verify = match object.optional("verify") {
-            Some(node) => Verify::read(&node, problems),
-            None => {
-                problems.add(&object.at, "`verify` is missing; name a scheme, or write `verify: { scheme: none }` if anybody may deliver");
-                None
-            }
-        };
-        let when = object
-            .optional("when")
-            .and_then(|node| read_program(&node, programs, problems));
-        let delivery_id = object
-            .optional("delivery_id")
-            .and_then(|node| read_program(&node, programs, problems));
-        let map = object
-            .required("map", problems)
-            .and_then(|node| read_program(&node, programs, problems));
-        let callback_url = object.optional("callback_url").and_then(|node| {
-            let url: Url = node.string(problems)?.parse().ok().or_else(|| {
-                node.problem(problems, "is not a URL");
-                None
-            })?;
-            if let Some(callbacks) = callbacks {
-                if let Err(denied) = callbacks.policy().check(&url) {
-                    node.problem(problems, denied.to_string());
-                }
-                if callbacks.signing_secret.is_empty() {
-                    node.problem(
-                        problems,
-                        "needs `callbacks.signing_secret`: callbacks are always signed",
-                    );
-                }
-            }
-            Some(url)
-        });
-        let public_url = object.optional("public_url").and_then(|node| {
-            let url = node
-                .string(problems)?
-                .parse::<Url>()
-                .ok()
-                .filter(Url::has_host);
-            if url.is_none() {
-                node.problem(problems, "is not a URL");
-            }
-            url
-        });
-        if public_url.is_none() && verify.as_ref().is_some_and(Verify::needs_url) {
-            let message = "`public_url` is missing: this sender signs the URL that it calls, so it must be known here";
-            problems.add(&object.at, message);
-        }
-        let handshake_secret = read_secrets(&mut object, "handshake_secret", problems);
-        let batch_window = object
-            .optional("batch_window")
-            .and_then(|node| read_window(&node, problems));
-        let connection = object.optional("connection");
-        let name = connection
-            .as_ref()
-            .map_or(Some("default"), |node| node.string(problems));
-        if let (Some(name), Some(known)) = (name, connections)
-            && !known.contains(name)
-        {
-            let hint = nearest(name, known.iter().map(String::as_str))
-                .map(|name| format!("; did you mean `{name}`?"));
-            let at = connection.map_or_else(|| object.at.clone(), |node| node.at);
-            problems.add(
-                &at,
-                format!(
-                    "there is no connection `{name}`{}",
-                    hint.unwrap_or_default()
-                ),
-            );
-        }
-        object.finish(problems);
-        Some(Self {
-            verify: verify?,
-            when,
-            delivery_id,
-            map: map?,
-            callback_url,
-            connection: name?.to_owned(),
-            public_url,
-            handshake_secret,
-            batch_window,
-        })
-    }
-}
-
-fn read_program(node: &Node<'_>, programs: Programs, problems: &mut Problems) -> Option<Program> {
-    let program = Program::new(node.string(problems)?);
-    if programs == Programs::Compile
-        && let Err(error) = program.check()
-    {
-        node.problem(problems, error.to_string());
-    }
-    Some(program)
 }
 
 #[cfg(test)]

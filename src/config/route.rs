@@ -1,0 +1,149 @@
+//! How deliveries of one kind are verified, mapped and answered.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use url::Url;
+
+use super::duration::{Window, read_window};
+use super::{Callbacks, OneOrMany, Programs, Verify, read_secrets};
+use crate::mapping::Program;
+use crate::reader::{Node, Problems, nearest};
+use crate::secrets::SecretRef;
+
+/// How deliveries of one kind are verified, mapped and answered.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Route {
+    /// How a delivery proves where it comes from.
+    pub verify: Verify,
+    /// A jq predicate; deliveries for which it is false are ignored.
+    #[schemars(with = "Option<String>")]
+    pub when: Option<Program>,
+    /// A jq expression for the delivery's id; else the scheme's id header, else a hash of body and query.
+    #[schemars(with = "Option<String>")]
+    pub delivery_id: Option<Program>,
+    /// A jq program; each of its outputs is one update request.
+    #[schemars(with = "String")]
+    pub map: Program,
+    /// Where the status of this route's jobs goes, unless an update request names its own place.
+    pub callback_url: Option<Url>,
+    /// The connection of this route's jobs.
+    #[schemars(default)]
+    pub connection: String,
+    /// The URL that the sender calls, for senders that sign it (Twilio, HubSpot): behind proxies and stages it cannot be
+    /// known otherwise.
+    pub public_url: Option<Url>,
+    /// What a sender's handshake is proved with, where that is not the key of its signatures (Meta's verify token).
+    #[schemars(default, with = "OneOrMany<SecretRef>")]
+    pub handshake_secret: Vec<SecretRef>,
+    /// How long this route's jobs may wait for others that make the same change.
+    #[schemars(with = "Option<Window>")]
+    pub batch_window: Option<Duration>,
+}
+
+impl Route {
+    pub(super) fn read(
+        node: &Node<'_>,
+        connections: Option<&BTreeSet<String>>,
+        callbacks: Option<&Callbacks>,
+        programs: Programs,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let mut object = node.object(problems)?;
+        let verify = match object.optional("verify") {
+            Some(node) => Verify::read(&node, problems),
+            None => {
+                problems.add(&object.at, "`verify` is missing; name a scheme, or write `verify: { scheme: none }` if anybody may deliver");
+                None
+            }
+        };
+        let when = object
+            .optional("when")
+            .and_then(|node| read_program(&node, programs, problems));
+        let delivery_id = object
+            .optional("delivery_id")
+            .and_then(|node| read_program(&node, programs, problems));
+        let map = object
+            .required("map", problems)
+            .and_then(|node| read_program(&node, programs, problems));
+        let callback_url = object.optional("callback_url").and_then(|node| {
+            let url: Url = node.string(problems)?.parse().ok().or_else(|| {
+                node.problem(problems, "is not a URL");
+                None
+            })?;
+            if let Some(callbacks) = callbacks {
+                if let Err(denied) = callbacks.policy().check(&url) {
+                    node.problem(problems, denied.to_string());
+                }
+                if callbacks.signing_secret.is_empty() {
+                    node.problem(
+                        problems,
+                        "needs `callbacks.signing_secret`: callbacks are always signed",
+                    );
+                }
+            }
+            Some(url)
+        });
+        let public_url = object.optional("public_url").and_then(|node| {
+            let url = node
+                .string(problems)?
+                .parse::<Url>()
+                .ok()
+                .filter(Url::has_host);
+            if url.is_none() {
+                node.problem(problems, "is not a URL");
+            }
+            url
+        });
+        if public_url.is_none() && verify.as_ref().is_some_and(Verify::needs_url) {
+            let message = "`public_url` is missing: this sender signs the URL that it calls, so it must be known here";
+            problems.add(&object.at, message);
+        }
+        let handshake_secret = read_secrets(&mut object, "handshake_secret", problems);
+        let batch_window = object
+            .optional("batch_window")
+            .and_then(|node| read_window(&node, problems));
+        let connection = object.optional("connection");
+        let name = connection
+            .as_ref()
+            .map_or(Some("default"), |node| node.string(problems));
+        if let (Some(name), Some(known)) = (name, connections)
+            && !known.contains(name)
+        {
+            let hint = nearest(name, known.iter().map(String::as_str))
+                .map(|name| format!("; did you mean `{name}`?"));
+            let at = connection.map_or_else(|| object.at.clone(), |node| node.at);
+            problems.add(
+                &at,
+                format!(
+                    "there is no connection `{name}`{}",
+                    hint.unwrap_or_default()
+                ),
+            );
+        }
+        object.finish(problems);
+        Some(Self {
+            verify: verify?,
+            when,
+            delivery_id,
+            map: map?,
+            callback_url,
+            connection: name?.to_owned(),
+            public_url,
+            handshake_secret,
+            batch_window,
+        })
+    }
+}
+
+fn read_program(node: &Node<'_>, programs: Programs, problems: &mut Problems) -> Option<Program> {
+    let program = Program::new(node.string(problems)?);
+    if programs == Programs::Compile
+        && let Err(error) = program.check()
+    {
+        node.problem(problems, error.to_string());
+    }
+    Some(program)
+}

@@ -1,0 +1,142 @@
+//! One call of a job: what is known of it, and what can happen to it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::later;
+use super::state::CallStatus;
+use crate::outcome::{Failure, Progress, Refusal};
+use crate::plan::Call;
+
+/// How long after its submission a Zoho job may be unknown to Zoho before it counts as lost. Nothing documents such a
+/// gap; nothing rules it out either.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Said of every call whose end is not known.
+const MAYBE_MADE: &str = "look at the records of the view: the update may have been made";
+
+/// How long a job may take in all, from its acceptance for what was never sent, from its submission for what is tracked.
+pub(super) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// What is known of one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallState {
+    /// The call.
+    pub call: Call,
+    /// How far it is.
+    pub status: CallStatus,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// How often its Zoho job was asked for its status.
+    pub polls: u32,
+    /// The id of its Zoho job, once there is one.
+    pub zoho_job_id: Option<String>,
+    /// When Zoho took it.
+    pub submitted_at: Option<Timestamp>,
+    /// The last counts of its Zoho job.
+    pub progress: Option<Progress>,
+    /// Not before this moment is it to be sent or asked for again.
+    pub due_at: Option<Timestamp>,
+    /// The last thing that went wrong with it.
+    pub error: Option<Refusal>,
+}
+
+/// What happened to a call, as [`Job::apply`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Zoho answered record by record: these were refused, all others of the call updated.
+    Settled(Vec<Failure>),
+    /// Zoho made a job of the call.
+    Accepted {
+        /// The id of Zoho's job.
+        zoho_job_id: String,
+    },
+    /// To be sent again later; why, and how long to wait at least.
+    Postponed {
+        /// The reason.
+        why: Refusal,
+        /// The wait.
+        wait: Duration,
+    },
+    /// Zoho's job is not finished, or its status could not be had now.
+    Progressed {
+        /// The counts, if it could.
+        counts: Option<Progress>,
+        /// How long to wait at least before asking again.
+        wait: Duration,
+    },
+    /// Zoho's job will never tell its status.
+    Untracked(Refusal),
+    /// Zoho's job has ended.
+    Ended {
+        /// Its last counts.
+        counts: Progress,
+        /// Whether Zoho says that it completed, rather than failed.
+        completed: bool,
+    },
+    /// Zoho does not know the job (yet).
+    Unknown,
+    /// Refused for good.
+    Refused(Refusal),
+}
+
+impl CallState {
+    /// Turns patience that has run out into a refusal. `accepted_at` is when the job was.
+    pub(super) fn settle_waiting(
+        &self,
+        event: Event,
+        accepted_at: Timestamp,
+        now: Timestamp,
+    ) -> Event {
+        let tracked_since = self.submitted_at.unwrap_or(accepted_at);
+        match event {
+            Event::Postponed { why, .. } if now >= later(accepted_at, PATIENCE) => {
+                Event::Refused(Refusal {
+                    message: format!(
+                        "given up after a day and {} attempts: {}",
+                        self.attempts, why.message
+                    ),
+                    ..why
+                })
+            }
+            Event::Unknown if now > later(tracked_since, GRACE) => Event::Refused(Refusal::new(
+                "JOB_NOT_FOUND",
+                "Zoho took the call and later did not know its job",
+                MAYBE_MADE,
+            )),
+            Event::Progressed { .. } if now >= later(tracked_since, PATIENCE) => {
+                Event::Refused(Refusal::new(
+                    "TRACKING_TIMED_OUT",
+                    "Zoho took the call, and its job has not ended within a day",
+                    MAYBE_MADE,
+                ))
+            }
+            Event::Untracked(why) => Event::Refused(Refusal {
+                message: format!(
+                    "Zoho took the call, but its status cannot be read: {}",
+                    why.message
+                ),
+                advice: Some(why.advice.map_or_else(
+                    || MAYBE_MADE.to_owned(),
+                    |advice| format!("{advice}; {MAYBE_MADE}"),
+                )),
+                ..why
+            }),
+            Event::Settled(_)
+            | Event::Accepted { .. }
+            | Event::Postponed { .. }
+            | Event::Progressed { .. }
+            | Event::Ended { .. }
+            | Event::Unknown
+            | Event::Refused(_) => event,
+        }
+    }
+}
+
+/// The gap before the poll after `polls` polls: from one second, half as long again each time, to five minutes.
+pub(super) fn poll_gap(polls: u32) -> Duration {
+    let steps = polls.min(15);
+    Duration::from_secs_f64(1.5_f64.powi(steps.cast_signed())).min(Duration::from_secs(300))
+}

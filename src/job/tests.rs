@@ -1,0 +1,331 @@
+use super::call::PATIENCE;
+use super::*;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn job(module: &str, fields: usize, ids: usize) -> Job {
+    let fields: serde_json::Map<String, Value> = (0..fields)
+        .map(|n| (format!("Field_{n}"), json!(n)))
+        .collect();
+    let ids: Vec<usize> = (1..=ids).collect();
+    let request = json!({"module": module, "fields": fields, "ids": ids});
+    let request = UpdateRequest::parse(&request).expect("a request");
+    let callback = "https://ops.example.com/zoho".parse().ok();
+    Job::new(
+        JobId::derive("r", "d", 1),
+        None,
+        "default".to_owned(),
+        request,
+        callback,
+        start(),
+    )
+}
+
+fn view() -> Job {
+    let request = json!({"module": "Leads", "fields": {"A": 1}, "cvid": "7"});
+    let request = UpdateRequest::parse(&request).expect("a request");
+    Job::new(
+        JobId::derive("r", "d", 1),
+        None,
+        "default".to_owned(),
+        request,
+        None,
+        start(),
+    )
+}
+
+fn start() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).expect("a moment")
+}
+
+fn failure(id: u64) -> Failure {
+    let id = id.to_string().parse().expect("an id");
+    Failure {
+        id,
+        code: "INVALID_DATA".to_owned(),
+        message: "the id given seems to be invalid".to_owned(),
+    }
+}
+
+#[test]
+fn ids_are_derived_without_ambiguity() {
+    assert_eq!(
+        JobId::derive("route", "delivery", 1),
+        JobId::derive("route", "delivery", 1)
+    );
+    assert_ne!(JobId::derive("ab", "c", 1), JobId::derive("a", "bc", 1));
+    assert_ne!(JobId::derive("ab", "c", 1), JobId::derive("ab", "c", 2));
+}
+
+#[test]
+fn field_groups_run_one_after_the_other() {
+    let mut job = job("Contacts", 2, 1200);
+    assert_eq!(job.next(start()), Next::Submit(vec![1, 2, 3]));
+    for seq in 1..=3 {
+        job.sent(seq, 1);
+        job.apply(seq, Event::Settled(Vec::new()), start())
+            .expect("allowed");
+    }
+    assert_eq!(
+        job.counts(),
+        Counts {
+            total: 1200,
+            updated: 0,
+            failed: 0,
+            pending: 1200
+        }
+    );
+    assert_eq!(job.next(start()), Next::Submit(vec![4, 5, 6]));
+    for seq in 4..=6 {
+        job.apply(seq, Event::Settled(vec![]), start())
+            .expect("allowed");
+    }
+    assert_eq!(
+        job.counts(),
+        Counts {
+            total: 1200,
+            updated: 1200,
+            failed: 0,
+            pending: 0
+        }
+    );
+    assert_eq!(
+        (job.status(), job.next(start())),
+        (JobStatus::Succeeded, Next::Notify)
+    );
+}
+
+#[test]
+fn a_scheduled_call_is_polled_until_it_ends() {
+    let mut job = view();
+    job.sent(1, 1);
+    job.apply(
+        1,
+        Event::Accepted {
+            zoho_job_id: "9".to_owned(),
+        },
+        start(),
+    )
+    .expect("allowed");
+    let Next::Wait(first) = job.next(start()) else {
+        panic!("waits")
+    };
+    assert_eq!(job.next(first), Next::Poll(1));
+    job.apply(1, Event::Unknown, first)
+        .expect("a young job may be unknown");
+    let Next::Wait(second) = job.next(first) else {
+        panic!("waits")
+    };
+    assert!(second > first);
+    let counts = Progress {
+        total: 50,
+        updated: 49,
+        not_updated: 0,
+        failed: 1,
+    };
+    job.apply(
+        1,
+        Event::Ended {
+            counts,
+            completed: true,
+        },
+        second,
+    )
+    .expect("allowed");
+    assert_eq!(job.status(), JobStatus::PartiallySucceeded);
+    assert_eq!(
+        job.counts(),
+        Counts {
+            total: 50,
+            updated: 49,
+            failed: 1,
+            pending: 0
+        }
+    );
+    assert_eq!(job.finished_at, Some(second));
+}
+
+#[test]
+fn a_zoho_job_that_is_gone_is_lost_after_a_grace() {
+    let mut job = view();
+    job.sent(1, 1);
+    job.apply(
+        1,
+        Event::Accepted {
+            zoho_job_id: "9".to_owned(),
+        },
+        start(),
+    )
+    .expect("allowed");
+    job.apply(1, Event::Unknown, later(start(), Duration::from_secs(61)))
+        .expect("allowed");
+    assert_eq!(job.status(), JobStatus::Failed);
+    assert_eq!(
+        job.error.map(|error| error.code),
+        Some("JOB_NOT_FOUND".to_owned())
+    );
+}
+
+#[test]
+fn a_failed_zoho_job_without_counts_is_failed() {
+    let mut job = view();
+    job.sent(1, 1);
+    job.apply(
+        1,
+        Event::Accepted {
+            zoho_job_id: "9".to_owned(),
+        },
+        start(),
+    )
+    .expect("allowed");
+    job.apply(
+        1,
+        Event::Ended {
+            counts: Progress::default(),
+            completed: false,
+        },
+        start(),
+    )
+    .expect("allowed");
+    assert_eq!(job.status(), JobStatus::Failed);
+}
+
+#[test]
+fn patience_ends_after_a_day() {
+    let mut job = view();
+    let why = Refusal::new("TOO_MANY_REQUESTS", "later", "wait");
+    let wait = Duration::from_secs(30);
+    let postponed = Event::Postponed { why, wait };
+    job.apply(1, postponed.clone(), start()).expect("allowed");
+    assert_eq!(job.next(start()), Next::Wait(later(start(), wait)));
+    job.apply(1, postponed, later(start(), PATIENCE))
+        .expect("allowed");
+    assert_eq!(job.status(), JobStatus::Failed);
+
+    let mut job = view();
+    job.apply(
+        1,
+        Event::Accepted {
+            zoho_job_id: "9".to_owned(),
+        },
+        start(),
+    )
+    .expect("allowed");
+    let progressed = Event::Progressed {
+        counts: None,
+        wait: Duration::ZERO,
+    };
+    job.apply(1, progressed.clone(), later(start(), PATIENCE / 2))
+        .expect("allowed");
+    job.apply(1, progressed, later(start(), PATIENCE))
+        .expect("allowed");
+    assert_eq!(
+        job.error.map(|error| error.code),
+        Some("TRACKING_TIMED_OUT".to_owned())
+    );
+}
+
+#[test]
+fn a_view_never_counts_more_than_zoho_does() {
+    let mut job = view();
+    job.apply(
+        1,
+        Event::Accepted {
+            zoho_job_id: "9".to_owned(),
+        },
+        start(),
+    )
+    .expect("allowed");
+    let odd = Progress {
+        total: 10,
+        updated: 8,
+        not_updated: u64::MAX,
+        failed: 40,
+    };
+    job.apply(
+        1,
+        Event::Progressed {
+            counts: Some(odd),
+            wait: Duration::ZERO,
+        },
+        start(),
+    )
+    .expect("allowed");
+    assert_eq!(
+        job.counts(),
+        Counts {
+            total: 10,
+            updated: 8,
+            failed: 2,
+            pending: 0
+        }
+    );
+    let failed = Progress {
+        total: 50,
+        updated: 30,
+        not_updated: 20,
+        failed: 0,
+    };
+    job.apply(
+        1,
+        Event::Ended {
+            counts: failed,
+            completed: false,
+        },
+        start(),
+    )
+    .expect("allowed");
+    assert_eq!(
+        job.counts(),
+        Counts {
+            total: 50,
+            updated: 30,
+            failed: 20,
+            pending: 0
+        }
+    );
+    assert_eq!(job.status(), JobStatus::PartiallySucceeded);
+}
+
+#[test]
+fn a_final_call_takes_nothing_more() {
+    let mut job = job("Leads", 1, 1);
+    job.sent(1, 1);
+    job.apply(1, Event::Settled(Vec::new()), start())
+        .expect("allowed");
+    let before = job.clone();
+    assert!(
+        job.apply(1, Event::Settled(vec![failure(1)]), start())
+            .is_err()
+    );
+    assert_eq!(job, before);
+}
+
+proptest! {
+    #[test]
+    fn counts_always_add_up(
+        fields in 1_usize..4, ids in 1_usize..1600,
+        outcomes in prop::collection::vec((0..3_u8, prop::collection::vec(1_u64..1600, 0..5)), 1..14),
+    ) {
+        let mut job = job("Leads", fields, ids);
+        for (index, (outcome, bad)) in outcomes.into_iter().enumerate() {
+            let seq = index % job.calls.len() + 1;
+            let own: Vec<u64> = job.calls[seq - 1].call.ids(&job.request).iter()
+                .filter_map(|id| id.to_string().parse().ok()).collect();
+            let bad = bad.into_iter().filter(|id| own.contains(id)).map(failure).collect();
+            let event = match outcome {
+                0 => Event::Settled(bad),
+                1 => Event::Refused(Refusal { code: "X".to_owned(), message: String::new(), advice: None }),
+                _ => continue,
+            };
+            job.sent(seq, 1);
+            let _ = job.apply(seq, event, start());
+            let counts = job.counts();
+            prop_assert_eq!(counts.total, ids as u64);
+            prop_assert_eq!(counts.updated + counts.failed + counts.pending, counts.total);
+            if job.status().is_final() {
+                prop_assert_eq!(counts.pending, 0);
+            }
+        }
+    }
+}
