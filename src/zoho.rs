@@ -540,7 +540,7 @@ impl Client {
                 );
                 TokenError::Rejected(Refusal::with(Cause::ClientUnknown, message))
             }
-            other => other,
+            other @ (TokenError::Later(..) | TokenError::Rejected(_)) => other,
         })
     }
 
