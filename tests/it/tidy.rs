@@ -31,7 +31,7 @@ const MAY_USE: &[(&str, &str)] = &[
         "engine",
         "callback clock failpoint job outcome plan update zoho",
     ),
-    ("config", "http inbound mapping reader secrets zoho"),
+    ("config", "http inbound job mapping reader secrets zoho"),
     (
         "app",
         "callback clock config engine failpoint http inbound job mapping plan reader secrets update zoho",
