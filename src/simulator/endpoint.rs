@@ -223,19 +223,18 @@ impl Need {
     }
 
     /// Whether the granted scopes cover this need. Scopes spell modules without underscores, in any case, and all
-    /// custom modules as `custom`. No `.ALL` is documented for mass updates.
+    /// custom modules as `custom`.
     pub(super) fn met<'a>(&self, mut granted: impl Iterator<Item = &'a str>, custom: bool) -> bool {
         let mut good = vec![
             format!("{}.{}", self.service, self.operation),
             self.scope(custom),
         ];
-        if let Some(module) = self.spelt(custom) {
-            if self.service != "ZohoCRM.mass_update" {
-                good.push(format!("{}.{module}.ALL", self.service));
-            }
-        }
+        // No `.ALL` is documented for mass updates.
         if self.service != "ZohoCRM.mass_update" {
             good.push(format!("{}.ALL", self.service));
+            if let Some(module) = self.spelt(custom) {
+                good.push(format!("{}.{module}.ALL", self.service));
+            }
         }
         if self.service.starts_with("ZohoCRM.settings.") {
             good.push("ZohoCRM.settings.ALL".to_owned());

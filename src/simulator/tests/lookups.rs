@@ -296,7 +296,7 @@ async fn search_takes_criteria_and_shows_what_is_asked() {
         let count = answer.json["info"]["count"].as_u64().unwrap_or_default();
         assert_eq!(count, found, "{criteria}: {}", answer.status);
     }
-    let eleven = format!("({})", vec!["(City:equals:x)"; 11].join("or"));
+    let eleven = format!("({})", ["(City:equals:x)"; 11].join("or"));
     for wrong in [
         "(Email:resembles:x)",
         "(Nothing:equals:x)",
