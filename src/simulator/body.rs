@@ -91,8 +91,13 @@ pub(super) fn read_territory(territory: Option<&Value>) -> Checked<Option<Vec<u6
             "required field not found",
         ));
     };
-    let Some(id) = id.as_str() else {
-        return refuse(wrong_type("id", "$.territory.id", "string"));
+    // Documented as a string of digits; Zoho's own SDK sends a number.
+    let id = match id {
+        Value::String(id) => id.clone(),
+        Value::Number(id) if id.is_u64() => id.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            return refuse(wrong_type("id", "$.territory.id", "string"));
+        }
     };
     let include_child = match keys.get("include_child") {
         None => false,
@@ -105,7 +110,7 @@ pub(super) fn read_territory(territory: Option<&Value>) -> Checked<Option<Vec<u6
             ));
         }
     };
-    match views::territories(id, include_child) {
+    match views::territories(&id, include_child) {
         Some(found) => Ok(Some(found)),
         None => refuse(Answer::error(
             400,
