@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::{KEPT_FOR, Reading};
 use crate::clock::Clock;
+use crate::codes::Cause;
 use crate::outcome::Refusal;
 use crate::zoho::{Failed, NEXT_TURN, after};
 
@@ -70,11 +71,8 @@ impl<K: Clone + Eq + Hash, T: ?Sized> Cache<K, T> {
         let asked = slot.ended.load(Ordering::Acquire);
         let left = Duration::try_from(give_up.duration_since(clock.now())).unwrap_or_default();
         let Ok(mut last) = tokio::time::timeout(left, slot.last.lock()).await else {
-            let why = Refusal::new(
-                "TIMEOUT",
-                "the turn was over before Zoho told what its org is like",
-                "it is asked again",
-            );
+            let happened = "the turn was over before Zoho told what its org is like";
+            let why = Refusal::with(Cause::TimedOut, happened);
             return Err(Failed::Later(why, NEXT_TURN));
         };
         let now = clock.now();
