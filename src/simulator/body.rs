@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{Answer, entry};
 use super::faults::{Faults, Verdict};
 use super::fields::{Kind, Rule};
+use super::records;
 use super::schema::Schema;
 use super::values;
 use super::views;
@@ -91,13 +92,8 @@ pub(super) fn read_territory(territory: Option<&Value>) -> Checked<Option<Vec<u6
             "required field not found",
         ));
     };
-    // Documented as a string of digits; Zoho's own SDK sends a number.
-    let id = match id {
-        Value::String(id) => id.clone(),
-        Value::Number(id) if id.is_u64() => id.to_string(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            return refuse(wrong_type("id", "$.territory.id", "string"));
-        }
+    let Some(id) = records::given_id(id) else {
+        return refuse(wrong_type("id", "$.territory.id", "string"));
     };
     let include_child = match keys.get("include_child") {
         None => false,
