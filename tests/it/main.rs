@@ -9,6 +9,7 @@ mod fuzz;
 mod harness;
 mod journey;
 mod lambda;
+mod metadata;
 mod secrets;
 mod serve;
 mod store;
