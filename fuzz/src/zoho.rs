@@ -24,6 +24,7 @@ pub fn run(data: &[u8]) {
         status,
         body,
         retry_after: None,
+        credits: None,
     };
     match answer::update(&raw, &ids) {
         Ok(Update::Settled(failures)) => {
@@ -69,8 +70,10 @@ pub fn run(data: &[u8]) {
 
 fn has_a_code(trouble: &Trouble) {
     match trouble {
-        Trouble::InvalidToken => {}
-        Trouble::Later(refusal, _) | Trouble::Refused(refusal) | Trouble::Denied(refusal) => {
+        Trouble::InvalidToken(refusal)
+        | Trouble::Later(refusal, _)
+        | Trouble::Refused(refusal)
+        | Trouble::Denied(refusal) => {
             assert!(!refusal.code.is_empty());
         }
     }
