@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod data_center;
+pub mod metadata;
 pub mod shelf;
 pub mod token;
 
@@ -62,6 +63,7 @@ pub struct Client {
     /// Nothing is sent before this moment: Zoho has asked one of our calls to wait.
     held_until: std::sync::Mutex<Option<Timestamp>>,
     slots: Semaphore,
+    metadata: metadata::Metadata,
 }
 
 /// What is known of a connection's access token.
@@ -109,6 +111,28 @@ pub enum Failed {
     Denied(Refusal),
 }
 
+impl Failed {
+    /// Whether the token lacks a scope: everything that its other scopes cover still works.
+    pub fn lacks_scope(&self) -> bool {
+        match self {
+            Self::Refused(refusal) | Self::Denied(refusal) => {
+                refusal.cause() == Some(Cause::ScopeMissing)
+            }
+            Self::Later(..) => false,
+        }
+    }
+
+    /// The same, with other advice.
+    fn advising(self, advice: &str) -> Self {
+        let advice = Some(advice.to_owned());
+        match self {
+            Self::Later(refusal, wait) => Self::Later(Refusal { advice, ..refusal }, wait),
+            Self::Refused(refusal) => Self::Refused(Refusal { advice, ..refusal }),
+            Self::Denied(refusal) => Self::Denied(Refusal { advice, ..refusal }),
+        }
+    }
+}
+
 impl Client {
     /// A client; nothing is fetched before the first call.
     pub fn new(
@@ -129,6 +153,7 @@ impl Client {
             shelf: None,
             held_until: std::sync::Mutex::default(),
             slots,
+            metadata: metadata::Metadata::default(),
         }
     }
 

@@ -62,6 +62,7 @@ const PURE: &[&str] = &[
     "job/view.rs",
     "zoho/answer.rs",
     "zoho/data_center.rs",
+    "zoho/metadata/wire.rs",
     "inbound/verify.rs",
     "inbound/scheme.rs",
     "inbound/body.rs",
