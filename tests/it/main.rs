@@ -6,6 +6,7 @@ mod cold;
 mod conformance;
 mod crash;
 mod door;
+mod fuzz;
 mod harness;
 mod journey;
 mod lambda;
