@@ -235,20 +235,24 @@ const TRANSPORT: [&str; 6] = [
 /// Every value of a request by its place, without what belongs to the transport.
 fn flat(request: &Value) -> BTreeMap<String, Value> {
     fn add(at: String, value: &Value, all: &mut BTreeMap<String, Value>) {
-        match value {
-            Value::Object(map) if !map.is_empty() => {
-                for (key, value) in map {
-                    add(format!("{at}/{key}"), value, all);
-                }
+        let inner: Vec<(String, &Value)> = match value {
+            Value::Object(map) => map
+                .iter()
+                .map(|(key, value)| (key.clone(), value))
+                .collect(),
+            Value::Array(items) => {
+                let items = items.iter().enumerate();
+                items
+                    .map(|(index, value)| (index.to_string(), value))
+                    .collect()
             }
-            Value::Array(items) if !items.is_empty() => {
-                for (index, value) in items.iter().enumerate() {
-                    add(format!("{at}/{index}"), value, all);
-                }
-            }
-            leaf => {
-                all.insert(at, leaf.clone());
-            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+        };
+        for (key, value) in &inner {
+            add(format!("{at}/{key}"), value, all);
+        }
+        if inner.is_empty() {
+            all.insert(at, value.clone());
         }
     }
     let mut all = BTreeMap::new();
