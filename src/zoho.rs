@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod data_center;
 pub mod limits;
+pub mod metadata;
 pub mod shelf;
 pub mod slots;
 pub mod token;
@@ -72,6 +73,7 @@ pub struct Client {
     slots: Slots,
     /// Further slots, for calls that Zoho calls complex.
     complex: Slots,
+    metadata: metadata::Metadata,
 }
 
 /// What is known of a connection's access token.
@@ -119,6 +121,28 @@ pub enum Failed {
     Denied(Refusal),
 }
 
+impl Failed {
+    /// Whether the token lacks a scope: everything that its other scopes cover still works.
+    pub fn lacks_scope(&self) -> bool {
+        match self {
+            Self::Refused(refusal) | Self::Denied(refusal) => {
+                refusal.cause() == Some(Cause::ScopeMissing)
+            }
+            Self::Later(..) => false,
+        }
+    }
+
+    /// The same, with other advice.
+    fn advising(self, advice: &str) -> Self {
+        let advice = Some(advice.to_owned());
+        match self {
+            Self::Later(refusal, wait) => Self::Later(Refusal { advice, ..refusal }, wait),
+            Self::Refused(refusal) => Self::Refused(Refusal { advice, ..refusal }),
+            Self::Denied(refusal) => Self::Denied(Refusal { advice, ..refusal }),
+        }
+    }
+}
+
 impl Client {
     /// A client; nothing is fetched before the first call.
     pub fn new(
@@ -143,6 +167,7 @@ impl Client {
             credits: std::sync::Mutex::default(),
             slots,
             complex,
+            metadata: metadata::Metadata::default(),
         }
     }
 

@@ -190,6 +190,25 @@ pub fn tracked(raw: &Raw<'_>) -> Result<Tracked, Trouble> {
     }
 }
 
+/// Judges the answer to a question for what stands under `key`: the whole document, or null if Zoho has nothing to tell,
+/// which it says with 204 and no body.
+///
+/// # Errors
+/// [`Trouble`], where nothing was learnt.
+pub fn found(raw: &Raw<'_>, key: &str) -> Result<Value, Trouble> {
+    if raw.status == 204 {
+        return Ok(Value::Null);
+    }
+    let document = parse(raw)?;
+    if (200..300).contains(&raw.status) && document.get(key).is_some() {
+        return Ok(document);
+    }
+    match entries(raw)?.list.into_iter().find(|entry| !entry.success) {
+        Some(entry) => Err(entry.trouble(raw)),
+        None => Err(unreadable(raw)),
+    }
+}
+
 /// One `{code, details, message, status}`.
 #[derive(Debug)]
 struct Entry {
@@ -367,6 +386,23 @@ mod tests {
                 ("12", "INVALID_DATA")
             );
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_there_or_not_or_refused() {
+        let of = |status, body| found(&raw(status, body), "fields");
+        assert!(of(200, r#"{"fields":[]}"#).is_ok_and(|found| found["fields"].is_array()));
+        assert_eq!(of(204, ""), Ok(Value::Null));
+        let scope = r#"{"code":"OAUTH_SCOPE_MISMATCH","details":{},"message":"Unauthorized","status":"error"}"#;
+        for status in [401, 200] {
+            assert!(matches!(of(status, scope), Err(Trouble::Denied(_))));
+        }
+        assert!(matches!(of(200, "<p>welcome</p>"), Err(Trouble::Later(..))));
+        assert!(matches!(
+            of(200, r#"{"modules":[]}"#),
+            Err(Trouble::Later(..))
+        ));
+        assert!(matches!(of(429, ""), Err(Trouble::Later(..))));
     }
 
     #[test]
