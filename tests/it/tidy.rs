@@ -61,6 +61,7 @@ const PURE: &[&str] = &[
     "reader.rs",
     "retry.rs",
     "job.rs",
+    "job/callback.rs",
     "job/state.rs",
     "job/view.rs",
     "zoho/answer.rs",
