@@ -1,6 +1,8 @@
 //! What is to be changed in the CRM: the update request, and the words that it is made of. Parsed once and strictly,
 //! wherever it comes from: a route's mapping, `POST /jobs` or a direct invoke.
 
+mod way;
+
 use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
@@ -10,6 +12,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::reader::{Node, Problem, Problems};
+pub use way::{Method, Unclear, UnknownWord};
 
 /// Ids that one update request may name; Zoho's own ceiling for one mass update is the same.
 pub const MAX_IDS: usize = 50_000;
