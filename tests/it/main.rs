@@ -13,6 +13,7 @@ mod lambda;
 mod limits;
 mod metadata;
 mod secrets;
+mod send;
 mod serve;
 mod store;
 mod support;
