@@ -49,11 +49,14 @@ const MAY_USE: &[(&str, &str)] = &[
 /// Rooms and files that do no I/O, read no clock and draw no random number.
 const PURE: &[&str] = &[
     "plan.rs",
+    "plan/outlook.rs",
     "update.rs",
+    "update/selector.rs",
     "outcome.rs",
     "reader.rs",
     "retry.rs",
     "job.rs",
+    "job/preparation.rs",
     "job/state.rs",
     "job/view.rs",
     "zoho/answer.rs",
