@@ -286,7 +286,8 @@ impl App {
                 .clone()
                 .or_else(|| route.callback_url.clone());
             let (name, connection) = (arrival.route.clone(), route.connection.clone());
-            let mut job = Job::new(id, Some(name), connection, update, callback_url, now);
+            let job = Job::new(id, Some(name), connection, update, callback_url, now);
+            let mut job = job.tracked_for(route.track_for.unwrap_or(self.config.track_for));
             if let Manner::Durable(_) = self.engine.manner() {
                 job.not_before(end_of_window(now, window));
             }
@@ -395,7 +396,8 @@ impl App {
         let key = key.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned);
         let id = JobId::derive("/jobs", &key, 1);
         let callback_url = update.callback_url.clone();
-        let job = Job::new(id, None, connection, update, callback_url, self.clock.now());
+        let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
+            .tracked_for(self.config.track_for);
         self.accept(vec![job], deadline).await
     }
 

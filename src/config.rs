@@ -14,10 +14,11 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::http::target::{HostPattern, Policy};
+use crate::job::TRACK_FOR;
 use crate::reader::{Node, Object, Problem, Problems};
 use crate::secrets::SecretRef;
 pub use connection::Connection;
-use duration::{Window, read_window};
+use duration::{Span, TRACKING, WINDOW, read_duration};
 pub use route::Route;
 pub use verify::{Proof, Verify};
 
@@ -35,8 +36,12 @@ pub struct Config {
     pub callbacks: Callbacks,
     /// How long jobs of routes without a window of their own may wait for others that make the same change, so that they
     /// share calls: seconds, or a text such as `2s` or `5m`; at most 300 s. Only where jobs are durable.
-    #[schemars(default, with = "Window")]
+    #[schemars(default, with = "Span", extend("default" = "0s"))]
     pub batch_window: Duration,
+    /// How long a Zoho job (a custom view's) is tracked before its job ends `failed` with `TRACKING_TIMED_OUT`: seconds, or
+    /// a text such as `90m`, `24h` or `7d`; from a minute to seven days.
+    #[schemars(default, with = "Span", extend("default" = "24h"))]
+    pub track_for: Duration,
     /// Bounds on what one delivery may cost.
     #[schemars(default)]
     pub limits: Limits,
@@ -253,7 +258,14 @@ impl Config {
             });
         let batch_window = object
             .optional("batch_window")
-            .map_or(Some(Duration::ZERO), |node| read_window(&node, problems));
+            .map_or(Some(Duration::ZERO), |node| {
+                read_duration(&node, &WINDOW, problems)
+            });
+        let track_for = object
+            .optional("track_for")
+            .map_or(Some(TRACK_FOR), |node| {
+                read_duration(&node, &TRACKING, problems)
+            });
         let limits = object
             .optional("limits")
             .map_or(Some(Limits::default()), |node| {
@@ -281,6 +293,7 @@ impl Config {
             api: api?,
             callbacks: callbacks?,
             batch_window: batch_window?,
+            track_for: track_for?,
             limits: limits?,
             routes,
         })

@@ -17,7 +17,7 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -25,7 +25,7 @@ use url::Url;
 pub use crate::outcome::{Failure, Progress, Refusal};
 use crate::plan::{Call, Limits, Plan, Target};
 use crate::update::{RecordId, Records, Selector, UpdateRequest};
-pub use call::{CallState, Event};
+pub use call::{CallState, Event, TRACK_FOR};
 use call::{PATIENCE, poll_gap};
 pub use callback::{CallbackState, CallbackStatus, Notified};
 pub use preparation::{NotPending, Outcome, Preparation, PreparationStatus, Prepared};
@@ -116,6 +116,10 @@ pub struct Job {
     pub error: Option<Refusal>,
     /// Where its status goes.
     pub callback: Option<CallbackState>,
+    /// How long each of its Zoho jobs is tracked. It is part of the job, so that a change of the config does not confuse
+    /// a job under way.
+    #[serde(default = "track_for")]
+    pub track_for: SignedDuration,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When its last call became final.
@@ -165,8 +169,18 @@ impl Job {
             failed_ids: BTreeSet::new(),
             error: None,
             callback: callback_url.map(callback),
+            track_for: track_for(),
             created_at: now,
             finished_at: None,
+        }
+    }
+
+    /// The same job, each of whose Zoho jobs is tracked for so long; [`TRACK_FOR`] otherwise.
+    #[must_use]
+    pub fn tracked_for(self, time: Duration) -> Self {
+        Self {
+            track_for: SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX),
+            ..self
         }
     }
 
@@ -340,7 +354,8 @@ impl Job {
             debug_assert!(false, "call {seq} is not of this job");
             return Ok(());
         };
-        let event = self.calls[index].settle_waiting(event, self.created_at, now);
+        let track_for = self.track_for.unsigned_abs();
+        let event = self.calls[index].settle_waiting(event, self.created_at, track_for, now);
         let records = self.ids(&self.calls[index].call).len() as u64;
         let signal = match &event {
             Event::Settled(failures) => {
@@ -359,7 +374,7 @@ impl Job {
                     .saturating_add(u64::from(!completed));
                 Signal::Ended(Tally::of(counts.updated, others))
             }
-            Event::Refused(_) | Event::Untracked(_) => Signal::Refused,
+            Event::Refused(_) | Event::Untracked(_) | Event::TimedOut { .. } => Signal::Refused,
         };
         let call = &mut self.calls[index];
         call.status = state::advance(call.status, signal)?;
@@ -382,7 +397,9 @@ impl Job {
             Event::Progressed { counts, wait } => {
                 call.progress = counts.or(call.progress);
                 call.polls += 1;
-                call.due_at = Some(later(now, poll_gap(call.polls).max(wait)));
+                // The last look is not later than the time is over.
+                let over = later(call.submitted_at.unwrap_or(now), track_for);
+                call.due_at = Some(later(now, poll_gap(call.polls).max(wait)).min(over));
             }
             Event::Unknown => {
                 call.polls += 1;
@@ -392,6 +409,12 @@ impl Job {
                 call.progress = Some(counts);
                 call.polls += 1;
                 call.error = None;
+            }
+            Event::TimedOut { counts, why } => {
+                call.progress = counts.or(call.progress);
+                call.polls += 1;
+                call.error = Some(why.clone());
+                self.error.get_or_insert(why);
             }
             Event::Refused(refusal) | Event::Untracked(refusal) => {
                 call.error = Some(refusal.clone());
@@ -453,7 +476,8 @@ impl Job {
     ///
     /// Of named records every one is known. Of a custom view only Zoho's counts are, and with several field groups only
     /// one count for each: `updated` is then the smallest and `failed` the largest, so that nothing is claimed that is
-    /// not so. Of records that are still to be looked up nothing is known.
+    /// not so. Of a Zoho job that was lost sight of the last counts stay, with what was pending then. Of records that are
+    /// still to be looked up nothing is known.
     pub fn counts(&self) -> Counts {
         match &self.request.selector {
             Selector::Match(_) | Selector::Named(_) => Counts::default(),
@@ -494,7 +518,8 @@ impl Job {
                 let updated = updated.unwrap_or_default().min(total);
                 let failed = failed.unwrap_or_default().min(total - updated);
                 let rest = total - updated - failed;
-                if self.status().is_final() {
+                let lost = self.calls.iter().any(CallState::is_lost_sight_of);
+                if self.status().is_final() && !lost {
                     Counts {
                         total,
                         updated,
@@ -519,6 +544,10 @@ fn fingerprint(request: &UpdateRequest) -> String {
     let mut json = request.to_json();
     json.sort_all_objects();
     hex::encode(&Sha256::digest(json.to_string())[..16])
+}
+
+fn track_for() -> SignedDuration {
+    SignedDuration::try_from(TRACK_FOR).unwrap_or(SignedDuration::MAX)
 }
 
 fn later(now: Timestamp, wait: Duration) -> Timestamp {

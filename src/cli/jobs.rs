@@ -296,7 +296,8 @@ async fn replay(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
         job.request,
         callback,
         now,
-    );
+    )
+    .tracked_for(job.track_for.unsigned_abs());
     store.add(&again).await?;
     wakeups
         .wake(&[(new.clone(), std::time::Duration::ZERO)])

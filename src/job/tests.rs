@@ -303,7 +303,7 @@ fn a_failed_zoho_job_without_counts_is_failed() {
 }
 
 #[test]
-fn patience_ends_after_a_day() {
+fn what_zoho_never_takes_is_given_up_after_a_day() {
     let mut job = view();
     let why = Refusal::new("TOO_MANY_REQUESTS", "later", "wait");
     let wait = Duration::from_secs(30);
@@ -313,28 +313,51 @@ fn patience_ends_after_a_day() {
     job.apply(1, postponed, later(start(), PATIENCE))
         .expect("allowed");
     assert_eq!(job.status(), JobStatus::Failed);
+}
 
-    let mut job = view();
-    job.apply(
-        1,
-        Event::Accepted {
-            zoho_job_id: "9".to_owned(),
-        },
-        start(),
-    )
-    .expect("allowed");
-    let progressed = Event::Progressed {
-        counts: None,
-        wait: Duration::ZERO,
+#[test]
+fn what_zoho_never_ends_is_given_up_in_time_with_its_last_counts() {
+    let time = Duration::from_secs(600);
+    let mut job = view().tracked_for(time);
+    let submitted = later(start(), Duration::from_secs(3600));
+    let accepted = Event::Accepted {
+        zoho_job_id: "9".to_owned(),
     };
-    job.apply(1, progressed.clone(), later(start(), PATIENCE / 2))
-        .expect("allowed");
-    job.apply(1, progressed, later(start(), PATIENCE))
-        .expect("allowed");
+    job.sent(1, 1);
+    job.apply(1, accepted, submitted).expect("allowed");
+    let told = Progress {
+        total: 50,
+        updated: 20,
+        not_updated: 1,
+        failed: 2,
+    };
+    let mut polls = 0;
+    while let Next::Wait(at) = job.next(submitted) {
+        assert_eq!(job.status(), JobStatus::Running);
+        assert!(at <= later(submitted, time), "{at}");
+        let progressed = Event::Progressed {
+            counts: (polls == 0).then_some(told),
+            wait: Duration::from_secs(1),
+        };
+        job.apply(1, progressed, at).expect("allowed");
+        polls += 1;
+    }
+    assert_eq!(job.finished_at, Some(later(submitted, time)));
+    assert_eq!(job.status(), JobStatus::Failed);
+    assert_eq!(
+        job.counts(),
+        Counts {
+            total: 50,
+            updated: 20,
+            failed: 2,
+            pending: 28
+        }
+    );
     assert_eq!(
         job.error.map(|error| error.code),
         Some("TRACKING_TIMED_OUT".to_owned())
     );
+    assert!(polls < 15, "{polls} polls in ten minutes");
 }
 
 #[test]

@@ -186,7 +186,7 @@ pub(super) fn read_fields(
         if value.is_null() && faults.null_values == Verdict::Refuse {
             return refuse(in_data(faults, 400, field_error(name, "invalid data")));
         }
-        if let Some(error) = values::refuse(field, value) {
+        if let Some(error) = values::refuse(field, value, 0) {
             return refuse(in_data(faults, 400, error));
         }
     }

@@ -209,6 +209,35 @@ async fn a_custom_view_is_a_zoho_job_that_is_tracked_to_its_end() {
     assert_eq!(kinds, ["job.running", "job.succeeded"]);
 }
 
+#[tokio::test]
+async fn a_zoho_job_that_outlives_track_for_ends_its_job_with_the_last_counts() {
+    let world = World::with(
+        &[],
+        |settings| settings.job_duration = Duration::from_secs(180),
+        |config| {
+            format!(
+                "track_for: 7d\n{}",
+                config.replace("  view:", "  view:\n    track_for: 2m")
+            )
+        },
+    )
+    .await;
+    let view = &world.zoho()["views"]["Leads"]["some"];
+    let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
+    let job = answer.job();
+    assert_eq!(job["status"], "failed", "{job:#}");
+    assert_eq!(job["error"]["code"], "TRACKING_TIMED_OUT");
+    let counts = &job["counts"];
+    let number = |key: &str| counts[key].as_u64().expect("a number");
+    assert_eq!(counts["total"], view["records"], "{job:#}");
+    assert!(number("updated") > 0 && number("pending") > 0, "{job:#}");
+    assert_eq!(
+        number("updated") + number("failed") + number("pending"),
+        number("total")
+    );
+    assert_eq!(verified(&world.receiver.all()[0])["type"], "job.failed");
+}
+
 fn view_request(body: &Value) -> http::Request<axum::body::Body> {
     http::Request::post("/hooks/view")
         .header("content-type", "application/json")

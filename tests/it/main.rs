@@ -8,6 +8,7 @@ mod door;
 mod harness;
 mod journey;
 mod lambda;
+mod metadata;
 mod secrets;
 mod serve;
 mod store;

@@ -14,12 +14,14 @@ use masshook::app::{App, Edges};
 use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
 use masshook::engine::Manner;
+use masshook::http::{Http, HttpSettings};
 use masshook::inbound::scheme::Scheme;
 use masshook::inbound::verify::{Outgoing, sign};
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
-use masshook::secrets::{Missing, SecretStore};
+use masshook::secrets::{Missing, SecretStore, Secrets};
 use masshook::simulator::{Settings, Simulator};
+use masshook::zoho::Client;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -169,6 +171,25 @@ routes:
                 manner,
                 runtime_api: None,
             },
+        )
+    }
+
+    /// A client of this world's org, for what no route asks for.
+    pub(crate) fn client(&self) -> Client {
+        let config = Config::parse(&self.config, Programs::Compile).expect("a config");
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let http = Http::new(HttpSettings {
+            allow_loopback: true,
+            ..HttpSettings::default()
+        });
+        let secrets = Secrets::new(clock.clone(), Arc::new(Vault(self.secrets.clone())));
+        let connection = config.connections["default"].clone();
+        Client::new(
+            "default".to_owned(),
+            connection,
+            http,
+            Arc::new(secrets),
+            clock,
         )
     }
 
