@@ -287,7 +287,9 @@ impl App {
                 .or_else(|| route.callback_url.clone());
             let (name, connection) = (arrival.route.clone(), route.connection.clone());
             let job = Job::new(id, Some(name), connection, update, callback_url, now);
-            let mut job = job.tracked_for(route.track_for.unwrap_or(self.config.track_for));
+            let mut job = job
+                .tracked_for(route.track_for.unwrap_or(self.config.track_for))
+                .reporting(route.callback_on.unwrap_or(self.config.callback_on));
             if let Manner::Durable(_) = self.engine.manner() {
                 job.not_before(end_of_window(now, window));
             }
@@ -397,7 +399,8 @@ impl App {
         let id = JobId::derive("/jobs", &key, 1);
         let callback_url = update.callback_url.clone();
         let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
-            .tracked_for(self.config.track_for);
+            .tracked_for(self.config.track_for)
+            .reporting(self.config.callback_on);
         self.accept(vec![job], deadline).await
     }
 

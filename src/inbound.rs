@@ -2,5 +2,6 @@
 
 pub mod body;
 pub mod handshake;
+pub mod sample;
 pub mod scheme;
 pub mod verify;

@@ -27,7 +27,8 @@ use crate::plan::{Call, Limits, Plan, Target};
 use crate::update::{RecordId, Records, Selector, UpdateRequest};
 pub use call::{CallState, Event, TRACK_FOR};
 use call::{PATIENCE, poll_gap};
-pub use callback::{CallbackState, CallbackStatus, Notified};
+use callback::BeforeEnd;
+pub use callback::{CallbackOn, CallbackState, CallbackStatus, Notification, Notified};
 pub use preparation::{NotPending, Outcome, Preparation, PreparationStatus, Prepared};
 pub use state::{CallStatus, JobStatus, NotAllowed, Signal, Tally};
 
@@ -122,6 +123,9 @@ pub struct Job {
     pub track_for: SignedDuration,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// When something was last learnt of its calls.
+    #[serde(default)]
+    pub changed_at: Option<Timestamp>,
     /// When its last call became final.
     pub finished_at: Option<Timestamp>,
 }
@@ -155,6 +159,7 @@ impl Job {
             attempts: 0,
             due_at: None,
             error: None,
+            before_end: BeforeEnd::default(),
         };
         Self {
             id,
@@ -171,6 +176,7 @@ impl Job {
             callback: callback_url.map(callback),
             track_for: track_for(),
             created_at: now,
+            changed_at: None,
             finished_at: None,
         }
     }
@@ -244,11 +250,12 @@ impl Job {
 
     /// When the job wants to be driven next; never again if none. It is what [`store::JobStore::release`] is to be told.
     pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
-        match self.next(now) {
+        let next = match self.next(now) {
             Next::Nothing => None,
             Next::Wait(at) => Some(at),
             Next::Prepare | Next::Submit(_) | Next::Poll(_) | Next::Notify => Some(now),
-        }
+        };
+        next.into_iter().chain(self.news_at(now)).min()
     }
 
     /// A call by its number.
@@ -287,6 +294,7 @@ impl Job {
             });
         }
         let status = preparation::advance(self.preparation.status, outcome.signal())?;
+        self.changed_at = Some(now);
         self.preparation.status = status;
         self.preparation.attempts += attempts;
         self.preparation.due_at = None;
@@ -378,6 +386,7 @@ impl Job {
         };
         let call = &mut self.calls[index];
         call.status = state::advance(call.status, signal)?;
+        self.changed_at = Some(now);
         call.due_at = None;
         match event {
             Event::Settled(failures) => {
@@ -429,24 +438,10 @@ impl Job {
         Ok(())
     }
 
-    /// Takes in what became of a try at the callback.
-    pub fn notified(&mut self, notified: Notified, now: Timestamp) {
-        let Some(callback) = &mut self.callback else {
-            return;
-        };
-        callback.attempts += 1;
-        (callback.status, callback.due_at, callback.error) = match notified {
-            Notified::Delivered => (CallbackStatus::Delivered, None, None),
-            Notified::Again { why, wait } => {
-                (CallbackStatus::Pending, Some(later(now, wait)), Some(why))
-            }
-            Notified::GivenUp(why) => (CallbackStatus::Undeliverable, None, Some(why)),
-        };
-    }
-
     /// Lets the job wait for company: nothing is asked or sent for it before `at`.
     pub fn not_before(&mut self, at: Timestamp) {
         self.preparation.due_at = Some(at);
+        self.tell_not_before(at);
     }
 
     /// Ends every call that is not yet sent: no call of this job can succeed now, for this one reason.

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::duration::{Span, TRACKING, WINDOW, read_duration};
 use super::{Callbacks, OneOrMany, Programs, Verify, read_secrets};
+use crate::job::CallbackOn;
 use crate::mapping::Program;
 use crate::reader::{Node, Problems, nearest};
 use crate::secrets::SecretRef;
@@ -44,6 +45,8 @@ pub struct Route {
     /// How long Zoho's jobs of this route are tracked.
     #[schemars(with = "Option<Span>")]
     pub track_for: Option<Duration>,
+    /// Which steps of this route's jobs are forwarded to their callback URL.
+    pub callback_on: Option<CallbackOn>,
 }
 
 impl Route {
@@ -111,6 +114,9 @@ impl Route {
         let track_for = object
             .optional("track_for")
             .and_then(|node| read_duration(&node, &TRACKING, problems));
+        let callback_on = object
+            .optional("callback_on")
+            .and_then(|node| node.parse(problems));
         let connection = object.optional("connection");
         let name = connection
             .as_ref()
@@ -141,6 +147,7 @@ impl Route {
             handshake_secret,
             batch_window,
             track_for,
+            callback_on,
         })
     }
 }

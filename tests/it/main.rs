@@ -5,6 +5,7 @@ mod aws;
 mod cold;
 mod crash;
 mod door;
+mod fuzz;
 mod harness;
 mod journey;
 mod lambda;

@@ -59,6 +59,7 @@ const PURE: &[&str] = &[
     "reader.rs",
     "retry.rs",
     "job.rs",
+    "job/callback.rs",
     "job/preparation.rs",
     "job/state.rs",
     "job/view.rs",

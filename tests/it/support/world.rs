@@ -202,22 +202,13 @@ routes:
     pub(crate) async fn deliver_until(&self, body: &Value, time: Option<Duration>) -> Answer {
         let body = body.to_string();
         let scheme = Scheme::preset("typeform").expect("a preset");
-        let outgoing = Outgoing {
-            id: "",
-            body: body.as_bytes(),
-            headers: &HeaderMap::new(),
-        };
-        let headers = sign(
-            &scheme,
-            &[SENDER_SECRET.to_owned().into()],
-            self.clock.now(),
-            &outgoing,
-        )
-        .expect("signed");
+        let mut outgoing = Outgoing::new("", body.as_bytes());
+        let secrets = [SENDER_SECRET.to_owned().into()];
+        sign(&scheme, &secrets, self.clock.now(), &mut outgoing).expect("signed");
         let mut request = Request::post("/hooks/form")
             .body(Body::from(body))
             .expect("a request");
-        request.headers_mut().extend(headers);
+        request.headers_mut().extend(outgoing.headers);
         request
             .headers_mut()
             .insert("content-type", HeaderValue::from_static("application/json"));
