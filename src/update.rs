@@ -2,6 +2,7 @@
 //! wherever it comes from: a route's mapping, `POST /jobs` or a direct invoke.
 
 mod selector;
+mod way;
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -16,6 +17,7 @@ pub use selector::{
     InvalidValue, MAX_VALUE_CHARS, MAX_VALUES, Match, MatchValue, Named, NamedTerritory, NamedView,
     OnMany, OnNone, Records, Selector, Territory,
 };
+pub use way::{Method, Unclear, UnknownWord};
 
 /// Ids that one update request may name; Zoho's own ceiling for one mass update is the same.
 pub const MAX_IDS: usize = 50_000;

@@ -64,7 +64,7 @@ pub(super) fn count(body: &[u8]) -> u64 {
 /// The entry of one record.
 fn put_one(module: &mut Module, at: usize, record: &Value, now: Timestamp) -> Result<Value, Value> {
     let given = record.as_object();
-    let id = given.and_then(|given| given.get("id")?.as_str());
+    let id = given.and_then(|given| records::given_id(given.get("id")?));
     let (Some(given), Some(id)) = (given, id) else {
         let details = json!({"api_name": "id", "json_path": format!("$.data[{at}].id")});
         return Err(entry(
@@ -73,10 +73,10 @@ fn put_one(module: &mut Module, at: usize, record: &Value, now: Timestamp) -> Re
             "required field not found",
         ));
     };
-    if let Some(refusal) = records::refuse(module, id) {
+    if let Some(refusal) = records::refuse(module, &id) {
         return Err(refusal);
     }
-    let place = module.place(id).ok_or_else(|| records::invalid_id(id))?;
+    let place = module.place(&id).ok_or_else(|| records::invalid_id(&id))?;
     // What is no field is ignored, as Zoho does.
     let mut fields = Map::new();
     for (name, value) in given {

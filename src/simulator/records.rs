@@ -7,6 +7,15 @@ use super::body::Checked;
 use super::seeds::{Condition, created, user, zoho_time};
 use super::world::{Module, World};
 
+/// An id as it is given. It is documented as a string of digits, and Zoho's own SDK sends some as numbers.
+pub(super) fn given_id(id: &Value) -> Option<String> {
+    match id {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => id.as_u64().map(|id| id.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 /// The refusal of one record, if it cannot be updated.
 pub(super) fn refuse(module: &Module, id: &str) -> Option<Value> {
     let Some(place) = module.place(id) else {

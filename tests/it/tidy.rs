@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("outcome", "codes update"),
     ("inbound", "reader"),
     ("mapping", "reader update"),
+    ("guard", "codes outcome reader update zoho"),
     ("plan", "update"),
     ("job", "clock outcome plan update"),
     (
@@ -51,6 +52,9 @@ const MAY_USE: &[(&str, &str)] = &[
 const PURE: &[&str] = &[
     "codes.rs",
     "codes/table.rs",
+    "guard.rs",
+    "guard/moment.rs",
+    "guard/value.rs",
     "plan.rs",
     "plan/outlook.rs",
     "update.rs",

@@ -305,7 +305,7 @@ routes:
         clippy::disallowed_methods,
         reason = "a plain client; the guarded one is under test"
     )]
-    async fn sim(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(crate) async fn sim(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let client = reqwest::Client::builder()
             .no_proxy()
             .build()
