@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::clock::Clock;
 use crate::codes::Cause;
-use crate::config::Connection;
+use crate::config::{Connection, Guarding};
 use crate::failpoint::reach;
 use crate::http::{Cap, Http, SendError};
 use crate::outcome::Refusal;
@@ -163,6 +163,11 @@ impl Client {
             shelf: Some(shelf),
             ..self
         }
+    }
+
+    /// Whether updates are to be held against the org's fields before they are sent.
+    pub fn is_guarded(&self) -> bool {
+        self.connection.guard == Guarding::Strict
     }
 
     /// Calls to this org that may be under way at once.

@@ -1,6 +1,7 @@
 //! One Zoho org: its credentials, its addresses, its limits.
 
 use schemars::JsonSchema;
+use serde_json::Value;
 use url::Url;
 
 use crate::reader::{Node, Object, Problems};
@@ -27,6 +28,41 @@ pub struct Connection {
     /// Calls to Zoho under way at once. Zoho allows 5 to 25, by edition, for all programs together.
     #[schemars(default, range(min = 1, max = 25))]
     pub max_concurrency: usize,
+    /// Whether updates are held against the org's fields before they are sent: `strict`, or `off`.
+    #[schemars(default)]
+    pub guard: Guarding,
+}
+
+/// Whether updates are held against the org's fields before anything is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum Guarding {
+    /// What Zoho would refuse ends its job before a call is made. Where the token may not read the org's fields, that is
+    /// said once, and updates are sent as they are.
+    #[default]
+    Strict,
+    /// Updates are sent as they are.
+    Off,
+}
+
+impl Guarding {
+    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        match node.value {
+            Value::String(word) if word == "strict" => Some(Self::Strict),
+            Value::String(word) if word == "off" => Some(Self::Off),
+            // What older YAML makes of a bare `off`.
+            Value::Bool(false) => Some(Self::Off),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => {
+                node.problem(problems, "must be `strict` or `off`");
+                None
+            }
+        }
+    }
 }
 
 impl Connection {
@@ -54,6 +90,11 @@ impl Connection {
         let max_concurrency = object
             .optional("max_concurrency")
             .map_or(Some(5), |node| node.whole(1..=25, problems));
+        let guard = object
+            .optional("guard")
+            .map_or(Some(Guarding::default()), |node| {
+                Guarding::read(&node, problems)
+            });
         object.finish(problems);
         Some(Self {
             credentials: credentials?,
@@ -62,6 +103,7 @@ impl Connection {
             accounts_url,
             api_url,
             max_concurrency: usize::try_from(max_concurrency?).ok()?,
+            guard: guard?,
         })
     }
 }
