@@ -39,8 +39,9 @@ use crate::secrets::{SecretError, SecretStore, Secrets};
 use crate::update::UpdateRequest;
 use crate::zoho::Client;
 use crate::zoho::shelf::TokenShelf;
+use crate::zoho::slots::SlotShelf;
 use genuine::Fetcher;
-use shelf::StoreShelf;
+use shelf::{StoreShelf, StoreSlots};
 
 /// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -192,11 +193,19 @@ impl App {
             Manner::Durable(_) => Some(Arc::new(StoreShelf(store.clone()))),
             Manner::Inline => None,
         };
+        let slots: Option<Arc<dyn SlotShelf>> = match &manner {
+            Manner::Durable(_) => Some(Arc::new(StoreSlots::over(store.clone()))),
+            Manner::Inline => None,
+        };
         let clients = config.connections.iter().map(|(name, connection)| {
             let (http, secrets, clock) = (http.clone(), secrets.clone(), clock.clone());
             let client = Client::new(name.clone(), connection.clone(), http, secrets, clock);
             let client = match &shelf {
                 Some(shelf) => client.sharing(shelf.clone()),
+                None => client,
+            };
+            let client = match &slots {
+                Some(slots) => client.sharing_slots(slots.clone()),
                 None => client,
             };
             (name.clone(), client)

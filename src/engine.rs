@@ -8,7 +8,7 @@
 mod prepare;
 mod work;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -194,6 +194,13 @@ impl Engine {
         }
         drop(claims);
         self.work(&mut held, turn).await;
+        let used: BTreeSet<&str> = held
+            .iter()
+            .map(|held| held.job.connection.as_str())
+            .collect();
+        for client in used.iter().filter_map(|name| self.connections.get(*name)) {
+            client.rest().await;
+        }
         let mut releases = futures_util::stream::iter(held)
             .map(|held| self.give_back(held))
             .buffered(CLAIMS_AT_ONCE);
