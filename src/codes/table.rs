@@ -481,6 +481,14 @@ table! {
         "the picklist has no such option, or it is not in use; nothing was sent";
         "send the actual value of an option: the message names the nearest";
         "", "{}";
+    NameUnknown = "NAME_UNKNOWN" Masshook [] DENIED, says [];
+        "no custom view of the module, or no territory, has the name that was asked for; nothing was sent";
+        "write the name as the CRM shows it to the token's user, and share the view with that user; or name it by its id";
+        "", "{}";
+    NameAmbiguous = "NAME_AMBIGUOUS" Masshook [] DENIED, says [];
+        "several custom views, or territories, have the name that was asked for; nothing was sent";
+        "name the one that is meant by its id (`cvid`, `territory.id`): the message lists them";
+        "", "{}";
     NotAnswered = "NOT_ANSWERED" Masshook [] Partial, says [];
         "Zoho's answer does not mention this record";
         "look at the record; replaying sets the same value again";

@@ -5,6 +5,8 @@
 //! ends takes no further part. Nothing of it is written down in between; a driver that is lost is made up for by doing it
 //! again.
 
+mod names;
+
 use jiff::Timestamp;
 
 use crate::guard;
@@ -65,35 +67,34 @@ impl From<Failed> for Outcome {
 pub(super) async fn prepare(client: &Client, wishes: Vec<Wish>, give_up: Timestamp) -> Vec<Found> {
     let mut found = Vec::with_capacity(wishes.len());
     for wish in wishes {
-        let mut notes = Vec::new();
-        let outcome =
-            match check(client, &wish.module, &wish.fields, wish.over_write, give_up).await {
-                Ok(checked) => match wish.open {
-                    None => {
-                        notes = checked.notes;
-                        Outcome::Ready {
-                            fields: checked.fields,
-                            records: None,
-                        }
-                    }
-                    Some(_) => Outcome::Refused(Refusal::new(
-                        "NOT_SUPPORTED",
-                        "records cannot be looked up yet",
-                        "send their `ids` or a `cvid`",
-                    )),
-                },
-                Err(outcome) => outcome,
-            };
+        let prepared = one(client, &wish, give_up).await;
         found.push(Found {
             place: wish.place,
             attempts: 0,
-            prepared: Prepared {
-                notes,
-                ..outcome.into()
-            },
+            prepared: prepared.unwrap_or_else(Prepared::from),
         });
     }
     found
+}
+
+async fn one(client: &Client, wish: &Wish, give_up: Timestamp) -> Step<Prepared> {
+    let Wish { module, fields, .. } = wish;
+    let records = match &wish.open {
+        None => None,
+        Some(Selector::Named(named)) => Some(names::resolve(client, module, named, give_up).await?),
+        Some(Selector::Match(_) | Selector::Records(_)) => {
+            return Err(Outcome::Refused(Refusal::new(
+                "NOT_SUPPORTED",
+                "records cannot be looked up yet",
+                "send their `ids` or a `cvid`",
+            )));
+        }
+    };
+    let Checked { fields, notes } = check(client, module, fields, wish.over_write, give_up).await?;
+    Ok(Prepared {
+        notes,
+        ..Outcome::Ready { fields, records }.into()
+    })
 }
 
 /// The fields of a job as they are to be sent, where that is not as they were asked, and what was changed.

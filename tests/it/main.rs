@@ -13,6 +13,7 @@ mod journey;
 mod lambda;
 mod limits;
 mod metadata;
+mod names;
 mod secrets;
 mod send;
 mod serve;
