@@ -40,7 +40,7 @@ use crate::update::UpdateRequest;
 use crate::zoho::Client;
 use crate::zoho::shelf::TokenShelf;
 use genuine::Fetcher;
-use shelf::StoreShelf;
+use shelf::{SecretShelf, StoreShelf};
 
 /// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -192,11 +192,16 @@ impl App {
             Manner::Durable(_) => Some(Arc::new(StoreShelf(store.clone()))),
             Manner::Inline => None,
         };
+        let of_shelves = secrets.clone();
         let clients = config.connections.iter().map(|(name, connection)| {
             let (http, secrets, clock) = (http.clone(), secrets.clone(), clock.clone());
             let client = Client::new(name.clone(), connection.clone(), http, secrets, clock);
-            let client = match &shelf {
-                Some(shelf) => client.sharing(shelf.clone()),
+            let cache = connection.token_cache.as_ref();
+            let cache = cache.and_then(|reference| reference.writable_name());
+            let own = cache.map(|cache| SecretShelf::new(of_shelves.clone(), cache.to_owned()));
+            let own = own.map(|shelf| Arc::new(shelf) as Arc<dyn TokenShelf>);
+            let client = match own.or_else(|| shelf.clone()) {
+                Some(shelf) => client.sharing(shelf),
                 None => client,
             };
             (name.clone(), client)

@@ -24,6 +24,8 @@ pub struct Connection {
     pub accounts_url: Option<Url>,
     /// Another API host than the one that the token names.
     pub api_url: Option<Url>,
+    /// A writable secret, secretsmanager:NAME, through which processes share their access token.
+    pub token_cache: Option<SecretRef>,
     /// Calls to Zoho under way at once. Zoho allows 5 to 25, by edition, for all programs together.
     #[schemars(default, range(min = 1, max = 25))]
     pub max_concurrency: usize,
@@ -51,6 +53,19 @@ impl Connection {
             .map_or(Some(Environment::default()), |node| node.parse(problems));
         let accounts_url = read_override(&mut object, "accounts_url", problems);
         let api_url = read_override(&mut object, "api_url", problems);
+        let token_cache = object.optional("token_cache").and_then(|node| {
+            let reference: SecretRef = node.parse(problems)?;
+            if reference.writable_name().is_none() {
+                let message =
+                    "must be a whole secret in Secrets Manager: write secretsmanager:NAME";
+                node.problem(problems, message);
+            }
+            if credentials.as_ref() == Some(&reference) {
+                let message = "is the secret of the credentials; the token needs one of its own";
+                node.problem(problems, message);
+            }
+            Some(reference)
+        });
         let max_concurrency = object
             .optional("max_concurrency")
             .map_or(Some(5), |node| node.whole(1..=25, problems));
@@ -61,6 +76,7 @@ impl Connection {
             environment: environment?,
             accounts_url,
             api_url,
+            token_cache,
             max_concurrency: usize::try_from(max_concurrency?).ok()?,
         })
     }
