@@ -417,6 +417,10 @@ table! {
         "the org's API credits have fallen below `credit_floor` of the connection: new work waits, so that other programs are not stopped";
         "nothing: it is looked at again every few minutes; lower `credit_floor` if this work may use the rest";
         "", "{}";
+    ConnectionBusy = "CONNECTION_BUSY" Masshook [] SOON, says [];
+        "as many calls as `max_concurrency` allows are under way, here or in other processes";
+        "nothing: it is sent shortly; raise `edition` or `max_concurrency` if the org allows more";
+        "", "{}";
     Held = "HELD" Masshook [] Retry, says [];
         "Zoho has asked this connection to wait";
         "nothing: it is sent later";

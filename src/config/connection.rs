@@ -6,6 +6,7 @@ use url::Url;
 use crate::reader::{Node, Object, Problems};
 use crate::secrets::SecretRef;
 use crate::zoho::data_center::{DataCenter, Environment};
+use crate::zoho::limits::Edition;
 
 /// One Zoho org.
 #[derive(Clone, Debug, JsonSchema)]
@@ -26,9 +27,17 @@ pub struct Connection {
     pub api_url: Option<Url>,
     /// A writable secret, secretsmanager:NAME, through which processes share their access token.
     pub token_cache: Option<SecretRef>,
-    /// Calls to Zoho under way at once. Zoho allows 5 to 25, by edition, for all programs together.
+    /// The org's edition. It decides how many calls may be under way at once, unless `max_concurrency` says so.
+    #[schemars(default)]
+    pub edition: Edition,
+    /// Calls to Zoho under way at once, in all processes together. Zoho allows 5 to 25, by edition, which is the default;
+    /// other programs of the org are not counted in.
     #[schemars(default, range(min = 1, max = 25))]
     pub max_concurrency: usize,
+    /// While fewer API credits than this remain of the last 24 hours', new work waits. Zoho tells how many remain once
+    /// half of the day's are used.
+    #[schemars(default)]
+    pub credit_floor: u64,
 }
 
 impl Connection {
@@ -66,9 +75,15 @@ impl Connection {
             }
             Some(reference)
         });
+        let edition = object
+            .optional("edition")
+            .map_or(Some(Edition::default()), |node| node.parse(problems));
         let max_concurrency = object
             .optional("max_concurrency")
-            .map_or(Some(5), |node| node.whole(1..=25, problems));
+            .map(|node| node.whole(1..=25, problems));
+        let credit_floor = object
+            .optional("credit_floor")
+            .map_or(Some(0), |node| node.whole(0..=u64::MAX, problems));
         object.finish(problems);
         Some(Self {
             credentials: credentials?,
@@ -77,7 +92,12 @@ impl Connection {
             accounts_url,
             api_url,
             token_cache,
-            max_concurrency: usize::try_from(max_concurrency?).ok()?,
+            edition: edition?,
+            max_concurrency: match max_concurrency {
+                Some(given) => usize::try_from(given?).ok()?,
+                None => edition?.at_once(),
+            },
+            credit_floor: credit_floor?,
         })
     }
 }
