@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use masshook::app::{Accepted, App};
+use masshook::clock::{Clock, SystemClock};
 use masshook::engine::Manner;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
@@ -127,7 +128,7 @@ async fn strangers(world: &World, apps: &[App], city: &str) -> usize {
     let turns = apps.iter().enumerate().map(|(number, app)| async move {
         let id = world.id("Leads", number as u64);
         let request = json!({"module": "Leads", "fields": {"City": city}, "ids": [id]});
-        let deadline = jiff::Timestamp::now() + Duration::from_secs(20);
+        let deadline = SystemClock.now() + Duration::from_secs(20);
         let accepted = app.request(&request, None, Some(deadline)).await;
         let Accepted::Driven(jobs) = accepted.expect("accepted") else {
             panic!("inline jobs are driven");
