@@ -37,6 +37,17 @@ pub(crate) const CALLBACK_SECRET: &str = "whsec_dGhlIHRlc3Qgd29ybGQncyBvd24gY2Fs
 /// What the routes' senders sign with.
 pub(crate) const SENDER_SECRET: &str = "sender-secret-of-the-test-world";
 
+/// The variable that sets another seed for rude worlds.
+const SEED: &str = "MASSHOOK_TEST_SEED";
+
+/// The seed of rude worlds: fixed, so that a failure comes again, unless the environment names another.
+fn seed() -> u64 {
+    let named = std::env::var(SEED).ok();
+    named.map_or(20_261_124, |seed| {
+        seed.parse().expect("a whole number as seed")
+    })
+}
+
 /// Everything that takes part.
 pub(crate) struct World {
     pub(crate) simulator: Simulator,
@@ -85,13 +96,38 @@ impl Answer {
 }
 
 impl World {
-    /// A calm world whose receiver answers by `script`.
-    pub(crate) async fn new(script: &[u16]) -> Self {
-        Self::with(script, |_| {}, |config| config).await
+    /// A world whose Zoho is rude, as the real one may be, and whose receiver answers by `script`: for tests that care
+    /// about what comes of it all.
+    pub(crate) async fn start(script: &[u16]) -> Self {
+        Self::start_with(script, |_| {}, |config| config).await
     }
 
-    /// A world with a simulator and a config of one's own making.
-    pub(crate) async fn with(
+    /// A world whose Zoho is calm: for tests that count calls, or play a trouble of their own.
+    pub(crate) async fn calm(script: &[u16]) -> Self {
+        Self::calm_with(script, |_| {}, |config| config).await
+    }
+
+    /// A rude world with a simulator and a config of one's own making.
+    pub(crate) async fn start_with(
+        script: &[u16],
+        settings: impl FnOnce(&mut Settings),
+        config: impl FnOnce(String) -> String,
+    ) -> Self {
+        let seed = seed();
+        // Shown if the test fails.
+        println!("a rude Zoho; again with {SEED}={seed}");
+        let rude = |of_simulator: &mut Settings| {
+            of_simulator.rude = Some(seed);
+            settings(of_simulator);
+        };
+        let world = Self::calm_with(script, rude, config).await;
+        // Slowness is the one rudeness that costs the tests time and shows them nothing.
+        world.faults(&json!({"latency_jitter_ms": 2})).await;
+        world
+    }
+
+    /// A calm world with a simulator and a config of one's own making.
+    pub(crate) async fn calm_with(
         script: &[u16],
         settings: impl FnOnce(&mut Settings),
         config: impl FnOnce(String) -> String,
