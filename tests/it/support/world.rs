@@ -41,6 +41,10 @@ pub(crate) const SENDER_SECRET: &str = "sender-secret-of-the-test-world";
 const SEED: &str = "MASSHOOK_TEST_SEED";
 
 /// The seed of rude worlds: fixed, so that a failure comes again, unless the environment names another.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a setting of the tests, not of the program"
+)]
 fn seed() -> u64 {
     let named = std::env::var(SEED).ok();
     named.map_or(20_261_124, |seed| {
@@ -56,6 +60,16 @@ pub(crate) struct World {
     config: String,
     secrets: BTreeMap<String, String>,
     app: Router,
+    plain: reqwest::Client,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a plain client; the guarded one is under test"
+)]
+fn plain() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().build();
+    client.expect("a client")
 }
 
 #[derive(Debug)]
@@ -108,13 +122,13 @@ impl World {
     }
 
     /// A rude world with a simulator and a config of one's own making.
+    #[expect(clippy::print_stdout, reason = "shown if the test fails")]
     pub(crate) async fn start_with(
         script: &[u16],
         settings: impl FnOnce(&mut Settings),
         config: impl FnOnce(String) -> String,
     ) -> Self {
         let seed = seed();
-        // Shown if the test fails.
         println!("a rude Zoho; again with {SEED}={seed}");
         let rude = |of_simulator: &mut Settings| {
             of_simulator.rude = Some(seed);
@@ -189,6 +203,7 @@ routes:
             config: text,
             secrets,
             app: Router::new(),
+            plain: plain(),
         };
         let store = Arc::new(SqliteStore::in_memory());
         world.app = router(Arc::new(world.masshook(store, Manner::Inline)));
@@ -337,17 +352,9 @@ routes:
         (first + place).to_string()
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a plain client; the guarded one is under test"
-    )]
     pub(crate) async fn sim(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .expect("a client");
         let url = format!("{}{path}", self.simulator.url());
-        let request = client.request(method.parse().expect("a method"), url);
+        let request = self.plain.request(method.parse().expect("a method"), url);
         let request = request.body(body.map(ToString::to_string).unwrap_or_default());
         let response = request.send().await.expect("an answer");
         let status = response.status().as_u16();
