@@ -11,6 +11,7 @@ mod fuzz;
 mod harness;
 mod journey;
 mod lambda;
+mod limits;
 mod metadata;
 mod secrets;
 mod serve;
