@@ -141,7 +141,7 @@ async fn strangers(world: &World, apps: &[App], city: &str) -> usize {
 
 #[tokio::test]
 async fn strangers_share_a_token_through_a_secret() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let (moto, name) = (Moto::shared(), "cold/token");
     // It does not exist yet: the first of them makes it.
     let apps: Vec<App> = (0..STRANGERS).map(|_| world.sharing(moto, name)).collect();
@@ -157,7 +157,7 @@ async fn strangers_share_a_token_through_a_secret() {
 
 #[tokio::test]
 async fn strangers_are_silent_together() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     world.faults(&json!({"mints_per_window": 0})).await;
     let apps: Vec<App> = (0..STRANGERS)
         .map(|_| world.sharing(Moto::shared(), "cold/throttled"))
@@ -168,7 +168,7 @@ async fn strangers_are_silent_together() {
 
 #[tokio::test]
 async fn a_secret_with_something_else_in_it_is_left_alone() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let moto = Moto::shared();
     moto.create_secret("cold/other", "hunter2").await;
     let apps = [
