@@ -14,7 +14,7 @@ async fn update(world: &World, selector: Value) -> Value {
 
 #[tokio::test]
 async fn a_view_and_a_territory_are_found_by_name_and_read_once() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     for _ in 0..2 {
         let job = update(
             &world,
@@ -43,7 +43,7 @@ async fn a_view_and_a_territory_are_found_by_name_and_read_once() {
 
 #[tokio::test]
 async fn a_name_that_means_nothing_or_several_things_is_refused_before_a_call_is_made() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     for (selector, code, told) in [
         (
             json!({"view": "Stale Leads"}),
@@ -80,7 +80,7 @@ async fn a_name_that_means_nothing_or_several_things_is_refused_before_a_call_is
 
 #[tokio::test]
 async fn without_the_scope_the_refusal_names_it() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     world
         .faults(&json!({"scopes": "ZohoCRM.mass_update.UPDATE"}))
         .await;
