@@ -7,6 +7,7 @@ mod cold;
 mod conformance;
 mod crash;
 mod door;
+mod examples;
 mod fuzz;
 mod harness;
 mod journey;
