@@ -15,7 +15,9 @@ const SECRET: &str = "00112233445566778899aabbccddeeff";
 
 fn folders() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(manifest("examples/routes")).expect("examples/routes");
-    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let mut folders: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     folders.sort();
     folders
 }
@@ -49,18 +51,15 @@ fn masshook(config: &Path, secrets: bool, arguments: &[&str]) -> Value {
 /// What `masshook preview` says of an event, for the one route that takes it.
 fn preview(config: &Path, secrets: bool, event: &Path) -> Value {
     let event = event.to_str().expect("a path");
-    let mut said = masshook(config, secrets, &["preview", "--json", event]);
+    let said = masshook(config, secrets, &["preview", "--json", event]);
     // An event of AWS's own triggers may be for several routes.
-    match said["previews"].take() {
-        Value::Null => said,
-        Value::Array(previews) => {
-            let [preview] = &previews[..] else {
-                panic!("{event} is for {} routes", previews.len())
-            };
-            preview.clone()
-        }
-        other => panic!("{other}"),
-    }
+    let Some(previews) = said["previews"].as_array() else {
+        return said;
+    };
+    let [preview] = &previews[..] else {
+        panic!("{event} is for {} routes", previews.len())
+    };
+    preview.clone()
 }
 
 fn requests(preview: &Value) -> Value {
@@ -75,10 +74,10 @@ fn requests(preview: &Value) -> Value {
 /// The example's delivery as its sender makes it now, with a proof that holds.
 fn signed(config: &Path, route: &str, scheme: &str, delivery: &Value, folder: &Path) -> PathBuf {
     let body = folder.join("body");
-    let text = match &delivery["body"] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
+    let sent = &delivery["body"];
+    let text = sent
+        .as_str()
+        .map_or_else(|| sent.to_string(), str::to_owned);
     std::fs::write(&body, text).expect("written");
     let headers: BTreeMap<String, String> =
         serde_json::from_value(delivery["headers"].clone()).expect("headers");
@@ -102,7 +101,13 @@ fn each_event_makes_the_update_requests_that_stand_beside_it() {
     for folder in folders {
         let entries = std::fs::read_dir(&folder).expect("a folder");
         let mut files: Vec<String> = entries
-            .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .into_string()
+                    .expect("a name")
+            })
             .collect();
         files.sort();
         assert_eq!(files, FILES, "{}", folder.display());
@@ -116,7 +121,10 @@ fn each_event_makes_the_update_requests_that_stand_beside_it() {
         assert_eq!(requests(&found), expected, "{}", event.display());
 
         let route = found["route"].as_str().expect("a route");
-        assert_eq!(Some(route), folder.file_name().and_then(|name| name.to_str()));
+        assert_eq!(
+            Some(route),
+            folder.file_name().and_then(|name| name.to_str())
+        );
         if let Verify::Schemes(proofs) = &config.routes[route].verify {
             for proof in proofs {
                 let scratch = tempfile::tempdir().expect("a folder");
@@ -142,10 +150,14 @@ fn the_notification_of_an_update_by_the_notifications_route_leads_to_nothing() {
     let fields = update["fields"].as_object().expect("fields");
     let body = &mut event["body"];
     body["ids"] = json!(ids);
-    let values = ids.iter().map(|id| json!({"record_id": id, "values": fields}));
+    let values = ids
+        .iter()
+        .map(|id| json!({"record_id": id, "values": fields}));
     body["affected_values"] = values.collect();
     let names: Vec<&String> = fields.keys().collect();
-    let changed = ids.iter().map(|id| json!({id.as_str().expect("an id"): names}));
+    let changed = ids
+        .iter()
+        .map(|id| json!({id.as_str().expect("an id"): names}));
     body["affected_fields"] = changed.collect();
     let scratch = tempfile::tempdir().expect("a folder");
     let path = scratch.path().join("event.json");
