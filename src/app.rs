@@ -34,7 +34,7 @@ use crate::job::delivery::KeptDelivery;
 use crate::job::store::{Added, JobStore, StoreError};
 use crate::job::{Job, JobId};
 use crate::mapping::{self, Document, Input, Program};
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Outlook};
 use crate::secrets::{SecretError, SecretStore, Secrets};
 use crate::update::UpdateRequest;
 use crate::zoho::Client;
@@ -413,11 +413,11 @@ impl App {
         self.accept(vec![job], deadline).await
     }
 
-    /// The plan of an update request; nothing is called.
+    /// Reads an update request that is only looked at; nothing is called.
     ///
     /// # Errors
     /// [`Rejection::Invalid`], [`Rejection::Callback`].
-    pub fn plan(&self, request: &Value) -> Result<(UpdateRequest, Plan), Rejection> {
+    pub fn check(&self, request: &Value) -> Result<UpdateRequest, Rejection> {
         let update = UpdateRequest::parse(request).map_err(Rejection::Invalid)?;
         if let Some(url) = &update.callback_url {
             self.engine
@@ -425,8 +425,16 @@ impl App {
                 .accepts(url)
                 .map_err(Rejection::Callback)?;
         }
-        let plan = Plan::new(&update, &Limits::ZOHO);
-        Ok((update, plan))
+        Ok(update)
+    }
+
+    /// What an update request comes to; nothing is called.
+    ///
+    /// # Errors
+    /// Those of [`App::check`].
+    pub fn plan(&self, request: &Value) -> Result<Value, Rejection> {
+        let update = self.check(request)?;
+        Ok(Outlook::of(&update, &Limits::ZOHO).to_json())
     }
 
     /// A job as it stands.
@@ -654,7 +662,7 @@ impl App {
             .map_err(Rejection::Store)?;
         let same = stored
             .as_ref()
-            .is_none_or(|stored| stored.request == job.request);
+            .is_none_or(|stored| stored.asked == job.asked);
         tracing::info!(job.id = %job.id, same, "job is known already");
         if same || job.route.is_some() {
             Ok(stored)

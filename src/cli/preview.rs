@@ -18,7 +18,7 @@ use crate::config::{Config, Verify};
 use crate::engine::Manner;
 use crate::job::sqlite::SqliteStore;
 use crate::lambda::{self, Trigger};
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Outlook};
 use crate::update::UpdateRequest;
 
 /// How the word on a bad signature begins.
@@ -94,7 +94,7 @@ pub(super) async fn run(
             }
             return Verdict::Done;
         }
-        Asked::Update(request) => app.plan(&request).map(|(update, _)| Preview {
+        Asked::Update(request) => app.check(&request).map(|update| Preview {
             route: None,
             delivery_id: None,
             verification: "an update request needs none".to_owned(),
@@ -233,17 +233,17 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
 }
 
 impl Preview {
-    fn plans(&self) -> impl Iterator<Item = (&UpdateRequest, Plan)> {
+    fn outlooks(&self) -> impl Iterator<Item = (&UpdateRequest, Outlook<'_>)> {
         self.updates
             .iter()
-            .map(|update| (update, Plan::new(update, &Limits::ZOHO)))
+            .map(|update| (update, Outlook::of(update, &Limits::ZOHO)))
     }
 
     fn to_json(&self) -> Value {
         let updates: Vec<Value> = self
-            .plans()
+            .outlooks()
             .map(
-                |(update, plan)| json!({"request": update.to_json(), "plan": plan.to_json(update)}),
+                |(update, outlook)| json!({"request": update.to_json(), "plan": outlook.to_json()}),
             )
             .collect();
         json!({
@@ -269,10 +269,10 @@ impl Preview {
         if let Some(id) = &self.delivery_id {
             lines.push(format!("delivery   {id}"));
         }
-        for (update, plan) in self.plans() {
-            lines.push(format!("plan       {plan}"));
-            for call in plan.calls() {
-                let body = call.body(update).to_string();
+        for (_, outlook) in self.outlooks() {
+            lines.push(format!("plan       {outlook}"));
+            for (call, body) in outlook.calls() {
+                let body = body.to_string();
                 let shown: String = body.chars().take(SHOWN).collect();
                 let cut = if shown.len() < body.len() {
                     "… (all of it with --json)"

@@ -14,6 +14,7 @@ mod lambda;
 mod limits;
 mod metadata;
 mod secrets;
+mod send;
 mod serve;
 mod store;
 mod support;
