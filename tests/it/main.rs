@@ -3,6 +3,7 @@
 
 mod aws;
 mod check;
+mod codes;
 mod cold;
 mod conformance;
 mod crash;
