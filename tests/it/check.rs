@@ -41,7 +41,7 @@ fn found<'a>(document: &'a Value, what: &str) -> (&'a str, &'a str) {
 
 #[tokio::test]
 async fn a_good_connection_is_proven() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let credentials = world.simulator.announcement()["credentials"].clone();
     let (output, document) = check(&world, &credentials, "edition: enterprise").await;
     assert!(output.status.success(), "{document:#}");
@@ -60,7 +60,7 @@ async fn a_good_connection_is_proven() {
 
 #[tokio::test]
 async fn what_is_wrong_is_named_and_no_secret_shown() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let mut credentials = world.simulator.announcement()["credentials"].clone();
     // More calls at once than the edition has, and a scope that only a look needs.
     world
