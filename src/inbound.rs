@@ -3,4 +3,5 @@
 pub mod body;
 pub mod handshake;
 pub mod scheme;
+pub mod trigger;
 pub mod verify;

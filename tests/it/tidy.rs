@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("inbound", "reader"),
     ("mapping", "reader update"),
     ("plan", "update"),
-    ("job", "clock outcome plan update"),
+    ("job", "clock inbound outcome plan update"),
     (
         "zoho",
         "clock config failpoint http outcome plan reader retry secrets update",
@@ -37,8 +37,8 @@ const MAY_USE: &[(&str, &str)] = &[
         "callback clock config engine failpoint http inbound job mapping plan reader secrets update zoho",
     ),
     ("aws", "clock job secrets"),
-    ("api", "app config inbound job reader"),
-    ("lambda", "api app engine job"),
+    ("api", "app config inbound job mapping reader"),
+    ("lambda", "api app engine inbound job"),
     ("server", "api app clock job"),
     (
         "cli",
@@ -60,6 +60,7 @@ const PURE: &[&str] = &[
     "zoho/data_center.rs",
     "inbound/verify.rs",
     "inbound/scheme.rs",
+    "inbound/trigger.rs",
     "inbound/body.rs",
     "callback/signature.rs",
     "http/target.rs",
