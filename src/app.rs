@@ -244,7 +244,9 @@ impl App {
         let key = key.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned);
         let id = JobId::derive("/jobs", &key, 1);
         let callback_url = update.callback_url.clone();
-        let job = Job::new(id, None, connection, update, callback_url, self.clock.now());
+        let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
+            .tracked_for(self.config.track_for)
+            .reporting(self.config.callback_on);
         self.check_callbacks(std::slice::from_ref(&job))?;
         self.accept(vec![job], deadline).await
     }

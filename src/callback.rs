@@ -1,63 +1,24 @@
-//! Forwards a job's status: composes, signs and delivers the callback.
+//! Forwards a job's status: signs and delivers what the job has to tell (`job/callback.rs`).
 
 pub mod signature;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, StatusCode};
 use jiff::Timestamp;
-use serde_json::json;
 use url::Url;
 
 use crate::http::target::Policy;
 use crate::http::{Cap, Http, SendError};
-use crate::job::Job;
-use crate::job::view::JobView;
+use crate::job::Notification;
 use crate::retry::retry_after;
 use crate::secrets::{SecretRef, Secrets};
 use signature::CannotSign;
 
 /// Bytes of a receiver's answer that are read; nothing depends on them.
 const MAX_ANSWER: Cap = Cap::Truncate(4 << 10);
-
-/// One callback: what is sent, under which id, and where to. The same however often it is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notification {
-    /// `webhook-id`.
-    pub id: String,
-    /// The receiver.
-    pub url: Url,
-    /// The JSON body.
-    pub body: Bytes,
-}
-
-impl Notification {
-    /// The notification of a job's status. That of a finished job is always the same, byte for byte; `now` counts for
-    /// an unfinished one only, whose status is reported when time is up.
-    pub fn of(job: &Job, url: Url, now: Timestamp) -> Self {
-        let status = job.status();
-        let (id, timestamp) = match job.finished_at {
-            Some(finished_at) => (format!("msg_{}", job.id), finished_at),
-            // Each such report is a notification of its own: what it says changes.
-            None => (format!("msg_{}_{}", job.id, now.as_millisecond()), now),
-        };
-        let kind = if status.is_final() {
-            status.as_str()
-        } else {
-            "running"
-        };
-        let kind = format!("job.{kind}");
-        let body = json!({"type": kind, "timestamp": timestamp.to_string(), "data": JobView::in_callback(job)});
-        Self {
-            id,
-            url,
-            body: Bytes::from(body.to_string()),
-        }
-    }
-}
 
 /// What became of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]

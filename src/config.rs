@@ -14,10 +14,11 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::http::target::{HostPattern, Policy};
+use crate::job::{CallbackOn, TRACK_FOR};
 use crate::reader::{Node, Object, Problem, Problems};
 use crate::secrets::SecretRef;
 pub use connection::Connection;
-use duration::{Window, read_window};
+use duration::{Span, TRACKING, WINDOW, read_duration};
 pub use route::Route;
 pub use verify::{Proof, Verify};
 
@@ -35,8 +36,15 @@ pub struct Config {
     pub callbacks: Callbacks,
     /// How long jobs of routes without a window of their own may wait for others that make the same change, so that they
     /// share calls: seconds, or a text such as `2s` or `5m`; at most 300 s. Only where jobs are durable.
-    #[schemars(default, with = "Window")]
+    #[schemars(default, with = "Span", extend("default" = "0s"))]
     pub batch_window: Duration,
+    /// How long a Zoho job (a custom view's) is tracked before its job ends `failed` with `TRACKING_TIMED_OUT`: seconds, or
+    /// a text such as `90m`, `24h` or `7d`; from a minute to seven days.
+    #[schemars(default, with = "Span", extend("default" = "24h"))]
+    pub track_for: Duration,
+    /// Which of a job's steps are forwarded to its callback URL.
+    #[schemars(default)]
+    pub callback_on: CallbackOn,
     /// Bounds on what one delivery may cost.
     #[schemars(default)]
     pub limits: Limits,
@@ -253,7 +261,17 @@ impl Config {
             });
         let batch_window = object
             .optional("batch_window")
-            .map_or(Some(Duration::ZERO), |node| read_window(&node, problems));
+            .map_or(Some(Duration::ZERO), |node| {
+                read_duration(&node, &WINDOW, problems)
+            });
+        let track_for = object
+            .optional("track_for")
+            .map_or(Some(TRACK_FOR), |node| {
+                read_duration(&node, &TRACKING, problems)
+            });
+        let callback_on = object
+            .optional("callback_on")
+            .map_or(Some(CallbackOn::default()), |node| node.parse(problems));
         let limits = object
             .optional("limits")
             .map_or(Some(Limits::default()), |node| {
@@ -281,6 +299,8 @@ impl Config {
             api: api?,
             callbacks: callbacks?,
             batch_window: batch_window?,
+            track_for: track_for?,
+            callback_on: callback_on?,
             limits: limits?,
             routes,
         })
@@ -427,6 +447,8 @@ conections: {}
 connections:
   default: { credentials: hunter2, data_center: com, environment: prod, max_concurrency: 99, api_url: "http://crm.example.com" }
   "": { credentials: env:ZOHO }
+callback_on: always
+track_for: 8d
 callbacks: { allowed_hosts: ["a b"], signing_secret: [env:A, 7], allow_loopback: maybe }
 limits: { max_body_bytes: 0 }
 routes:
@@ -454,6 +476,8 @@ routes:
         callbacks.signing_secret.1: must be a string, but is a whole number
         callbacks.allowed_hosts.0: `a b` is not a host: write `hooks.example.com`, `*.example.com` or either with `:port`, without https:// and path
         callbacks.allow_loopback: must be true or false, but is a string
+        track_for: must be a duration from one minute to seven days, such as 90m, 24h or 7d
+        callback_on: must be finished, accepted or progress
         limits.max_body_bytes: must be a whole number from 1 to 4500000
         routes.form.verify.scheme: there is no scheme `typefrom`; did you mean `typeform`?
         routes.form.verify: `secret` is missing: where is the key of the signature?

@@ -14,12 +14,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
-use crate::callback::{Delivery, Notification, Schedule, Sender};
+use crate::callback::{Delivery, Schedule, Sender};
 use crate::clock::Clock;
 use crate::failpoint::reach;
 use crate::job::store::{Claim, Holder, JobStore, Lease, StoreError};
 use crate::job::wakeup::WakeUps;
-use crate::job::{Event, Job, JobId, NotAllowed, Notified};
+use crate::job::{Event, Job, JobId, NotAllowed, Notification, Notified};
 use crate::outcome::Refusal;
 use crate::plan::mass_update_path;
 use crate::update::Selector;
@@ -42,6 +42,9 @@ const LEASE_SLACK: Duration = Duration::from_secs(40);
 /// How long a custom view stays locked for the job that updates it, unless its end is seen earlier. If Zoho takes longer
 /// still, its own refusal makes the next one wait.
 const VIEW_LOCK: Duration = Duration::from_secs(2 * 3600);
+
+/// How long a receiver may take to hear of an unfinished job.
+const NEWS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How soon to look again whether a custom view is free.
 const VIEW_BUSY: Duration = Duration::from_secs(15);
@@ -114,7 +117,7 @@ struct Held {
 enum Done {
     Sent(Parcel, Sent<Update>),
     Looked(Look, Result<Tracked, Failed>),
-    Called(usize, Delivery),
+    Called(usize, Notification, Delivery),
 }
 
 /// Connections and modules for which nothing works any more in this round.
@@ -296,8 +299,8 @@ impl Engine {
             }
         }
         if let Manner::Inline = self.manner {
-            for held in held.iter().filter(|held| held.failed.is_none()) {
-                self.report_unfinished(&held.job, turn).await;
+            for held in held.iter_mut().filter(|held| held.failed.is_none()) {
+                self.report_unfinished(held, turn).await;
             }
         }
     }
@@ -310,8 +313,7 @@ impl Engine {
             .iter()
             .filter_map(|place| {
                 let job = &held.get(*place)?.job;
-                let url = job.callback.as_ref()?.url.clone();
-                Some((*place, Notification::of(job, url, self.clock.now())))
+                Some((*place, job.notification(self.clock.now())?))
             })
             .collect();
         // One job of a parcel holds the lock on its custom view, from turn to turn.
@@ -384,18 +386,29 @@ impl Engine {
                 place,
                 notification,
             } => {
-                let now = self.clock.now();
-                let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
                 reach("callback.before");
-                let delivery =
-                    tokio::time::timeout(left, self.callbacks.send(&notification, now)).await;
-                let slow = |_| Delivery::Failed {
-                    why: "the turn was over before the receiver answered".to_owned(),
-                    asked: None,
-                };
+                let delivery = self.tell(&notification, turn).await;
                 reach("callback.answered");
-                Some(Done::Called(place, delivery.unwrap_or_else(slow)))
+                Some(Done::Called(place, notification, delivery))
             }
+        }
+    }
+
+    /// Sends a notification. A receiver that is slow to hear of an unfinished job must not hold that job up for long.
+    async fn tell(&self, notification: &Notification, turn: Turn) -> Delivery {
+        let now = self.clock.now();
+        let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
+        let time = match notification.is_end() {
+            true => left,
+            false => left.min(NEWS_TIMEOUT),
+        };
+        let sending = self.callbacks.send(notification, now);
+        match tokio::time::timeout(time, sending).await {
+            Ok(delivery) => delivery,
+            Err(_) => Delivery::Failed {
+                why: "there was no more time for the receiver to answer in".to_owned(),
+                asked: None,
+            },
         }
     }
 
@@ -507,37 +520,46 @@ impl Engine {
                     reach("look.unlocked");
                 }
             }
-            Done::Called(place, delivery) => {
-                let Some(held) = held.get_mut(place) else {
-                    return;
-                };
-                let schedule = match self.manner {
-                    Manner::Inline => &Schedule::INLINE,
-                    Manner::Durable(_) => &Schedule::STANDARD,
-                };
-                let attempts = held
-                    .job
-                    .callback
-                    .as_ref()
-                    .map_or(0, |callback| callback.attempts)
-                    + 1;
-                let notified = match delivery {
-                    Delivery::Delivered => Notified::Delivered,
-                    Delivery::Undeliverable(why) => Notified::GivenUp(why),
-                    Delivery::Failed { why, asked } => {
-                        match schedule.wait(attempts, asked, fastrand::f64()) {
-                            Some(wait) => Notified::Again { why, wait },
-                            None => Notified::GivenUp(why),
-                        }
-                    }
-                };
-                if let Notified::GivenUp(why) = &notified {
-                    tracing::error!(job.id = %held.job.id, attempts, "callback undeliverable: {why}");
+            Done::Called(place, notification, delivery) => {
+                if let Some(held) = held.get_mut(place) {
+                    self.told(held, &notification, delivery).await;
                 }
-                held.job.notified(notified, self.clock.now());
-                self.checkpoint(held).await;
             }
         }
+    }
+
+    /// Takes in what became of a try at a notification.
+    async fn told(&self, held: &mut Held, notification: &Notification, delivery: Delivery) {
+        let schedule = match self.manner {
+            Manner::Inline => &Schedule::INLINE,
+            Manner::Durable(_) => &Schedule::STANDARD,
+        };
+        let attempts = notification.tries + 1;
+        let notified = match delivery {
+            Delivery::Delivered => Notified::Delivered,
+            Delivery::Undeliverable(why) => Notified::GivenUp(why),
+            Delivery::Failed { why, asked } => {
+                match schedule.wait(attempts, asked, fastrand::f64()) {
+                    Some(wait) => Notified::Again { why, wait },
+                    None => Notified::GivenUp(why),
+                }
+            }
+        };
+        let id = &held.job.id;
+        match &notified {
+            Notified::Delivered => {}
+            Notified::GivenUp(why) if notification.is_end() => {
+                tracing::error!(job.id = %id, attempts, "callback undeliverable: {why}");
+            }
+            Notified::GivenUp(why) => {
+                tracing::warn!(job.id = %id, attempts, "nothing more is told before the job's end: {why}");
+            }
+            Notified::Again { why, .. } => {
+                tracing::info!(job.id = %id, attempts, "callback not delivered: {why}");
+            }
+        }
+        held.job.notified(notification, notified, self.clock.now());
+        self.checkpoint(held).await;
     }
 
     async fn apply(&self, held: &mut Held, seq: usize, event: Event) {
@@ -579,23 +601,17 @@ impl Engine {
         }
     }
 
-    /// Time is up: tells the receiver what is known so far. It is a courtesy, tried once; the job stays as it is.
-    async fn report_unfinished(&self, job: &Job, turn: Turn) {
-        let Some(callback) = job.callback.as_ref().filter(|_| !job.status().is_final()) else {
+    /// Time is up: tells the receiver what is known so far, whichever steps it is told otherwise. Inline nobody goes on with
+    /// the job unless its delivery comes again.
+    async fn report_unfinished(&self, held: &mut Held, turn: Turn) {
+        let status = held.job.status();
+        if status.is_final() {
             return;
-        };
-        tracing::warn!(job.id = %job.id, status = job.status().as_str(), "time is up before the job's end");
-        let now = self.clock.now();
-        let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
-        let notification = Notification::of(job, callback.url.clone(), now);
-        match tokio::time::timeout(left, self.callbacks.send(&notification, now)).await {
-            Ok(Delivery::Delivered) => {}
-            Ok(Delivery::Failed { why, .. } | Delivery::Undeliverable(why)) => {
-                tracing::warn!(job.id = %job.id, "the callback about the unfinished job failed: {why}");
-            }
-            Err(_) => {
-                tracing::warn!(job.id = %job.id, "the callback about the unfinished job took too long")
-            }
+        }
+        tracing::warn!(job.id = %held.job.id, status = status.as_str(), "time is up before the job's end");
+        if let Some(notification) = held.job.unfinished() {
+            let delivery = self.tell(&notification, turn).await;
+            self.told(held, &notification, delivery).await;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod handshake;
+pub mod sample;
 pub mod scheme;
 pub mod trigger;
 pub mod verify;

@@ -16,7 +16,7 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -25,8 +25,9 @@ pub use crate::outcome::{Failure, Progress, Refusal};
 use crate::plan::{Limits, Plan, Target};
 use crate::update::{RecordId, Selector, UpdateRequest};
 use call::poll_gap;
-pub use call::{CallState, Event};
-pub use callback::{CallbackState, CallbackStatus, Notified};
+pub use call::{CallState, Event, TRACK_FOR};
+use callback::BeforeEnd;
+pub use callback::{CallbackOn, CallbackState, CallbackStatus, Notification, Notified};
 pub use state::{CallStatus, JobStatus, NotAllowed, Signal, Tally};
 
 /// Per-record refusals that a job keeps in full; the others are only counted.
@@ -105,8 +106,15 @@ pub struct Job {
     pub error: Option<Refusal>,
     /// Where its status goes.
     pub callback: Option<CallbackState>,
+    /// How long each of its Zoho jobs is tracked. It is part of the job, so that a change of the config does not confuse
+    /// a job under way.
+    #[serde(default = "track_for")]
+    pub track_for: SignedDuration,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// When something was last learnt of its calls.
+    #[serde(default)]
+    pub changed_at: Option<Timestamp>,
     /// When its last call became final.
     pub finished_at: Option<Timestamp>,
 }
@@ -151,6 +159,7 @@ impl Job {
             attempts: 0,
             due_at: None,
             error: None,
+            before_end: BeforeEnd::default(),
         };
         Self {
             id,
@@ -167,8 +176,19 @@ impl Job {
             failed_ids: BTreeSet::new(),
             error: None,
             callback: callback_url.map(callback),
+            track_for: track_for(),
             created_at: now,
+            changed_at: None,
             finished_at: None,
+        }
+    }
+
+    /// The same job, each of whose Zoho jobs is tracked for so long; [`TRACK_FOR`] otherwise.
+    #[must_use]
+    pub fn tracked_for(self, time: Duration) -> Self {
+        Self {
+            track_for: SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX),
+            ..self
         }
     }
 
@@ -217,11 +237,12 @@ impl Job {
 
     /// When the job wants to be driven next; never again if none. It is what [`store::JobStore::release`] is to be told.
     pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
-        match self.next(now) {
+        let next = match self.next(now) {
             Next::Nothing => None,
             Next::Wait(at) => Some(at),
             Next::Submit(_) | Next::Poll(_) | Next::Notify => Some(now),
-        }
+        };
+        next.into_iter().chain(self.news_at(now)).min()
     }
 
     /// A call by its number.
@@ -248,7 +269,8 @@ impl Job {
             debug_assert!(false, "call {seq} is not of this job");
             return Ok(());
         };
-        let event = self.calls[index].settle_waiting(event, self.created_at, now);
+        let track_for = self.track_for.unsigned_abs();
+        let event = self.calls[index].settle_waiting(event, self.created_at, track_for, now);
         let records = self.calls[index].call.ids(&self.request).len() as u64;
         let signal = match &event {
             Event::Settled(failures) => {
@@ -267,10 +289,11 @@ impl Job {
                     .saturating_add(u64::from(!completed));
                 Signal::Ended(Tally::of(counts.updated, others))
             }
-            Event::Refused(_) | Event::Untracked(_) => Signal::Refused,
+            Event::Refused(_) | Event::Untracked(_) | Event::TimedOut { .. } => Signal::Refused,
         };
         let call = &mut self.calls[index];
         call.status = state::advance(call.status, signal)?;
+        self.changed_at = Some(now);
         call.due_at = None;
         match event {
             Event::Settled(failures) => {
@@ -290,7 +313,9 @@ impl Job {
             Event::Progressed { counts, wait } => {
                 call.progress = counts.or(call.progress);
                 call.polls += 1;
-                call.due_at = Some(later(now, poll_gap(call.polls).max(wait)));
+                // The last look is not later than the time is over.
+                let over = later(call.submitted_at.unwrap_or(now), track_for);
+                call.due_at = Some(later(now, poll_gap(call.polls).max(wait)).min(over));
             }
             Event::Unknown => {
                 call.polls += 1;
@@ -300,6 +325,12 @@ impl Job {
                 call.progress = Some(counts);
                 call.polls += 1;
                 call.error = None;
+            }
+            Event::TimedOut { counts, why } => {
+                call.progress = counts.or(call.progress);
+                call.polls += 1;
+                call.error = Some(why.clone());
+                self.error.get_or_insert(why);
             }
             Event::Refused(refusal) | Event::Untracked(refusal) => {
                 call.error = Some(refusal.clone());
@@ -314,26 +345,12 @@ impl Job {
         Ok(())
     }
 
-    /// Takes in what became of a try at the callback.
-    pub fn notified(&mut self, notified: Notified, now: Timestamp) {
-        let Some(callback) = &mut self.callback else {
-            return;
-        };
-        callback.attempts += 1;
-        (callback.status, callback.due_at, callback.error) = match notified {
-            Notified::Delivered => (CallbackStatus::Delivered, None, None),
-            Notified::Again { why, wait } => {
-                (CallbackStatus::Pending, Some(later(now, wait)), Some(why))
-            }
-            Notified::GivenUp(why) => (CallbackStatus::Undeliverable, None, Some(why)),
-        };
-    }
-
     /// Lets the job wait for company: nothing of it is sent before `at`.
     pub fn not_before(&mut self, at: Timestamp) {
         for call in &mut self.calls {
             call.due_at = Some(at);
         }
+        self.tell_not_before(at);
     }
 
     /// Ends every call that is not yet sent: no call of this job can succeed now, for this one reason.
@@ -363,7 +380,7 @@ impl Job {
     ///
     /// Of named records every one is known. Of a custom view only Zoho's counts are, and with several field groups only
     /// one count for each: `updated` is then the smallest and `failed` the largest, so that nothing is claimed that is
-    /// not so.
+    /// not so. Of a Zoho job that was lost sight of the last counts stay, with what was pending then.
     pub fn counts(&self) -> Counts {
         match &self.request.selector {
             Selector::Ids(ids) => {
@@ -396,7 +413,8 @@ impl Job {
                 let updated = updated.unwrap_or_default().min(total);
                 let failed = failed.unwrap_or_default().min(total - updated);
                 let rest = total - updated - failed;
-                if self.status().is_final() {
+                let lost = self.calls.iter().any(CallState::is_lost_sight_of);
+                if self.status().is_final() && !lost {
                     Counts {
                         total,
                         updated,
@@ -414,6 +432,10 @@ impl Job {
             }
         }
     }
+}
+
+fn track_for() -> SignedDuration {
+    SignedDuration::try_from(TRACK_FOR).unwrap_or(SignedDuration::MAX)
 }
 
 fn later(now: Timestamp, wait: Duration) -> Timestamp {

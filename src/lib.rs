@@ -24,7 +24,8 @@ pub mod engine;
 pub mod job;
 pub mod outcome;
 
-// The far side.
+// The far side, and what its codes mean.
+pub mod codes;
 pub mod zoho;
 
 // The answer.

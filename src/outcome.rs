@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codes::{self, Cause};
 use crate::update::RecordId;
 
 /// Why Zoho, or masshook on its behalf, said no: Zoho's own code and message, and what to do about it.
@@ -19,6 +20,32 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// What the table of codes says of a cause.
+    pub fn of(cause: Cause) -> Self {
+        Self::with(cause, cause.row().happened)
+    }
+
+    /// The same, with a message that says more of this case.
+    pub fn with(cause: Cause, message: impl Into<String>) -> Self {
+        let row = cause.row();
+        Self::new(row.code, message, row.cure)
+    }
+
+    /// Zoho's own words, with what the table of codes says to do about them.
+    pub fn zoho(code: String, message: String) -> Self {
+        let advice = Some(codes::cure(&code, &message).to_owned());
+        Self {
+            code,
+            message,
+            advice,
+        }
+    }
+
+    /// What it comes from, if its code is in the table.
+    pub fn cause(&self) -> Option<Cause> {
+        codes::find(&self.code, &self.message).map(|row| row.cause)
+    }
+
     /// A refusal with advice.
     pub fn new(code: &str, message: impl Into<String>, advice: &str) -> Self {
         Self {
@@ -45,8 +72,15 @@ pub struct Failure {
     pub id: RecordId,
     /// Zoho's code.
     pub code: String,
-    /// Zoho's message.
+    /// Zoho's message, with what its details add.
     pub message: String,
+}
+
+impl Failure {
+    /// What to do about it. It is not stored, as the table of codes has it.
+    pub fn advice(&self) -> &'static str {
+        codes::cure(&self.code, &self.message)
+    }
 }
 
 /// The counts that Zoho gives of one of its jobs. `failed + updated + not_updated = total`.

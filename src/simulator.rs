@@ -2,8 +2,8 @@
 //! around mass update, as strict as Zoho documents itself, with faults on demand. It shares no types with the client,
 //! so that the two cannot share a typo.
 //!
-//! [`world`] holds modules, [`schema`] their fields, [`views`] custom views and territories; [`accounts`] mints tokens;
-//! [`mass_update`] and [`jobs`] do the work; [`faults`] lists every switch; [`server`] speaks HTTP, [`state`] is
+//! [`world`] holds modules, [`schema`] their fields, [`views`] custom views and territories; [`accounts`] mints tokens, for
+//! each [`data_center`]; [`mass_update`] and [`jobs`] do the work; [`faults`] lists every switch; [`server`] speaks HTTP, [`state`] is
 //! everything together. Only `server` and `connection` do I/O.
 #![expect(
     rustdoc::private_intra_doc_links,
@@ -16,6 +16,8 @@ mod answer;
 mod body;
 mod connection;
 mod coql;
+mod criteria;
+mod data_center;
 mod endpoint;
 mod faults;
 mod fields;
@@ -24,7 +26,11 @@ mod jobs;
 mod limits;
 mod log;
 mod mass_update;
+mod metadata;
 mod mischief;
+mod org;
+mod pages;
+mod put;
 mod records;
 mod schema;
 mod script;
@@ -46,12 +52,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::accounts::Accounts;
 use self::connection::{Cut, Listener};
+use self::data_center::{DataCenter, Place};
 use self::faults::Faults;
 use self::state::State;
 use self::world::World;
@@ -63,7 +71,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What a simulator starts with. The default is calm: no latency, no trouble.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where to listen; port 0 takes a free one.
+    /// Where to listen; port 0 takes a free one. The other data centres listen beside it, on free ports.
     pub listen: SocketAddr,
     /// Token expiry, throttle windows and job progress read this clock.
     pub clock: Arc<dyn Clock>,
@@ -96,8 +104,8 @@ impl Default for Settings {
 pub struct Simulator {
     url: String,
     announcement: Value,
-    task: JoinHandle<io::Result<()>>,
-    shutdown: oneshot::Sender<()>,
+    tasks: Vec<JoinHandle<io::Result<()>>>,
+    shutdown: watch::Sender<()>,
 }
 
 impl Simulator {
@@ -108,16 +116,27 @@ impl Simulator {
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let world = World::seeded(&settings.records)
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
-        let listener = TcpListener::bind(settings.listen).await?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let mut listeners = Vec::new();
+        let mut places = Vec::new();
+        for center in DataCenter::ALL {
+            let mut address = settings.listen;
+            if !places.is_empty() {
+                address.set_port(0);
+            }
+            let listener = TcpListener::bind(address).await?;
+            let url = format!("http://{}", listener.local_addr()?);
+            listeners.push(listener);
+            places.push(Place { center, url });
+        }
+        let url = places[0].url.clone();
+        let data_centers: Map<String, Value> = places
+            .iter()
+            .map(|place| (place.center.name().to_owned(), place.credentials()))
+            .collect();
         let announcement = json!({
             "url": url,
-            "credentials": {
-                "client_id": accounts::CLIENT_ID,
-                "client_secret": accounts::CLIENT_SECRET,
-                "refresh_token": accounts::REFRESH_TOKEN,
-                "accounts_url": url,
-            },
+            "credentials": places[0].credentials(),
+            "data_centers": data_centers,
             "world": world.describe(),
         });
         let mut dice = fastrand::Rng::with_seed(settings.rude.unwrap_or_default());
@@ -125,9 +144,10 @@ impl Simulator {
             Some(_) => Faults::rude(&mut dice),
             None => Faults::default(),
         };
-        let state = State {
+        let state = Arc::new(Mutex::new(State {
             world,
-            accounts: accounts::Accounts::default(),
+            places,
+            accounts: DataCenter::ALL.map(Accounts::new).into(),
             jobs: jobs::Jobs::default(),
             credits: limits::Credits::default(),
             faults,
@@ -135,22 +155,26 @@ impl Simulator {
             dice,
             clock: settings.clock,
             ahead: SignedDuration::ZERO,
-            url: url.clone(),
             latency: settings.latency,
             job_duration: settings.job_duration,
+        }));
+        let (shutdown, _) = watch::channel(());
+        let serve = |(center, listener)| {
+            let mut asked = shutdown.subscribe();
+            let service = server::service((Arc::clone(&state), center))
+                .into_make_service_with_connect_info::<Cut>();
+            let serving =
+                axum::serve(Listener(listener), service).with_graceful_shutdown(async move {
+                    // Either asked to stop, or the handle is gone: the end in both cases.
+                    let _ = asked.changed().await;
+                });
+            tokio::spawn(serving.into_future())
         };
-        let service = server::service(Arc::new(Mutex::new(state)))
-            .into_make_service_with_connect_info::<Cut>();
-        let (shutdown, asked) = oneshot::channel::<()>();
-        let serving = axum::serve(Listener(listener), service).with_graceful_shutdown(async {
-            // Either asked to stop, or the handle is gone: the end in both cases.
-            let _ = asked.await;
-        });
-        let task = tokio::spawn(serving.into_future());
+        let tasks = listeners.into_iter().enumerate().map(serve).collect();
         Ok(Self {
             url,
             announcement,
-            task,
+            tasks,
             shutdown,
         })
     }
@@ -160,7 +184,7 @@ impl Simulator {
         &self.url
     }
 
-    /// The line that the command line prints: `url`, `credentials` and `world`.
+    /// The line that the command line prints: `url`, `credentials`, the same of every data centre, and `world`.
     pub fn announcement(&self) -> Value {
         self.announcement.clone()
     }
@@ -168,15 +192,19 @@ impl Simulator {
     /// Stops it, once the requests under way are answered.
     pub async fn stop(self) {
         let _ = self.shutdown.send(());
-        let ender = self.task.abort_handle();
-        if tokio::time::timeout(PATIENCE, self.task).await.is_err() {
-            ender.abort();
+        for task in self.tasks {
+            let ender = task.abort_handle();
+            if tokio::time::timeout(PATIENCE, task).await.is_err() {
+                ender.abort();
+            }
         }
     }
 
     /// Lets it run for as long as the process does.
     pub async fn wait(self) {
-        let _ = self.task.await;
+        for task in self.tasks {
+            let _ = task.await;
+        }
         drop(self.shutdown);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod data_center;
+pub mod metadata;
 pub mod shelf;
 pub mod token;
 
@@ -10,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::clock::Clock;
+use crate::codes::Cause;
 use crate::config::Connection;
 use crate::failpoint::reach;
 use crate::http::{Cap, Http, SendError};
@@ -26,7 +28,7 @@ use crate::retry::{Policy, retry_after};
 use crate::secrets::{SecretError, Secrets};
 use crate::update::{ModuleName, RecordId};
 use answer::{Raw, Tracked, Trouble, Update};
-use data_center::ApiBase;
+use data_center::{ApiBase, DataCenter};
 use shelf::{Shelved, TokenShelf};
 use token::{Credentials, Token, TokenError};
 
@@ -39,6 +41,9 @@ const RETRIES: Policy = Policy {
 
 /// The wait of a call whose retries within the turn are used up.
 const NEXT_TURN: Duration = Duration::from_secs(15);
+
+/// How many API credits remain; Zoho sends it once half of the day's are used.
+const CREDITS_REMAINING: &str = "x-api-credits-remaining";
 
 /// Bytes of an answer that are read: 500 entries take some 200 kB.
 const MAX_ANSWER: Cap = Cap::Refuse(4 << 20);
@@ -58,6 +63,7 @@ pub struct Client {
     /// Nothing is sent before this moment: Zoho has asked one of our calls to wait.
     held_until: std::sync::Mutex<Option<Timestamp>>,
     slots: Semaphore,
+    metadata: metadata::Metadata,
 }
 
 /// What is known of a connection's access token.
@@ -68,9 +74,15 @@ struct Access {
     api: Option<ApiBase>,
     /// The last token that Zoho refused before its time: it may still stand on the shelf.
     refused: Option<SecretString>,
-    /// Why no token is to be asked for before a moment: silence ends a throttle, asking again makes it longer.
-    silent: Option<(Timestamp, Refusal)>,
+    /// Why no token is to be asked for before a moment: silence ends a throttle, asking again makes it longer, and
+    /// credentials that were refused are not tried by every call again.
+    silent: Option<(Timestamp, Failed)>,
+    /// The data centre that the last token is for, by its accounts server's word.
+    center: Option<DataCenter>,
 }
+
+/// How long refused credentials are not tried again.
+const REFUSED_FOR: Duration = Duration::from_secs(60);
 
 /// How long one process may take to ask for a token that all share.
 const SHELF_LOCK: Duration = Duration::from_secs(45);
@@ -78,14 +90,6 @@ const SHELF_LOCK: Duration = Duration::from_secs(45);
 /// How soon to look again whether somebody else has got the token, and how often.
 const SHELF_LOOK: Duration = Duration::from_millis(250);
 const SHELF_LOOKS: u32 = 40;
-
-fn silence() -> Refusal {
-    Refusal::new(
-        "TOKEN_THROTTLED",
-        "Zoho gives no tokens just now, as another process was told",
-        "it is waited for in silence",
-    )
-}
 
 /// An answer, and how often the request was sent for it.
 #[derive(Debug)]
@@ -105,6 +109,28 @@ pub enum Failed {
     Refused(Refusal),
     /// No call of the job will ever work.
     Denied(Refusal),
+}
+
+impl Failed {
+    /// Whether the token lacks a scope: everything that its other scopes cover still works.
+    pub fn lacks_scope(&self) -> bool {
+        match self {
+            Self::Refused(refusal) | Self::Denied(refusal) => {
+                refusal.cause() == Some(Cause::ScopeMissing)
+            }
+            Self::Later(..) => false,
+        }
+    }
+
+    /// The same, with other advice.
+    fn advising(self, advice: &str) -> Self {
+        let advice = Some(advice.to_owned());
+        match self {
+            Self::Later(refusal, wait) => Self::Later(Refusal { advice, ..refusal }, wait),
+            Self::Refused(refusal) => Self::Refused(Refusal { advice, ..refusal }),
+            Self::Denied(refusal) => Self::Denied(Refusal { advice, ..refusal }),
+        }
+    }
 }
 
 impl Client {
@@ -127,6 +153,7 @@ impl Client {
             shelf: None,
             held_until: std::sync::Mutex::default(),
             slots,
+            metadata: metadata::Metadata::default(),
         }
     }
 
@@ -194,12 +221,7 @@ impl Client {
         loop {
             if let Some(wait) = self.held() {
                 if after(self.clock.now(), wait) >= give_up {
-                    let why = Refusal::new(
-                        "HELD",
-                        "Zoho has asked this connection to wait",
-                        "it is sent later",
-                    );
-                    return failed(attempts, Failed::Later(why, wait));
+                    return failed(attempts, Failed::Later(Refusal::of(Cause::Held), wait));
                 }
                 self.clock.sleep(wait).await;
             }
@@ -218,11 +240,8 @@ impl Client {
                     return failed(attempts, error);
                 }
                 None => {
-                    let why = Refusal::new(
-                        "TIMEOUT",
-                        "the accounts server did not answer in time",
-                        "it is asked later",
-                    );
+                    let message = "the accounts server did not answer in time";
+                    let why = Refusal::with(Cause::TimedOut, message);
                     return failed(attempts, Failed::Later(why, NEXT_TURN));
                 }
             };
@@ -233,44 +252,32 @@ impl Client {
                 .await;
             reach("zoho.answered");
             let trouble = match answer {
-                Ok(response) => {
-                    let hint = response
-                        .headers()
-                        .get(RETRY_AFTER)
-                        .and_then(|value| value.to_str().ok());
-                    let raw = Raw {
-                        status: response.status().as_u16(),
-                        body: response.body(),
-                        retry_after: hint.and_then(|hint| retry_after(hint, self.clock.now())),
-                    };
-                    match judge(&raw) {
-                        Ok(answer) => {
-                            return Sent {
-                                attempts,
-                                outcome: Ok(answer),
-                            };
-                        }
-                        Err(trouble) => trouble,
+                Ok(response) => match judge(&self.raw(&response)) {
+                    Ok(answer) => {
+                        return Sent {
+                            attempts,
+                            outcome: Ok(answer),
+                        };
                     }
-                }
+                    Err(trouble) => trouble,
+                },
                 Err(trouble) => trouble,
             };
             let (refusal, asked) = match trouble {
-                Trouble::InvalidToken if !replayed => {
+                Trouble::InvalidToken(_) if !replayed => {
                     replayed = true;
                     self.forget(&token).await;
                     continue;
                 }
-                Trouble::InvalidToken => return failed(attempts, Failed::Denied(self.stale())),
-                Trouble::Refused(refusal) if unclear && refusal.code == "NO_RECORDS_FOUND" => {
-                    return failed(
-                        attempts,
-                        Failed::Refused(Refusal::new(
-                            "OUTCOME_UNKNOWN",
-                            "an attempt broke off without an answer, and now the custom view is empty: the update may have emptied it",
-                            "look at the records that were in the view",
-                        )),
-                    );
+                Trouble::InvalidToken(refusal) => {
+                    let refusal = self.stale(refusal, &token).await;
+                    return failed(attempts, Failed::Denied(refusal));
+                }
+                Trouble::Refused(refusal)
+                    if unclear && refusal.cause() == Some(Cause::NoRecords) =>
+                {
+                    let unknown = Refusal::of(Cause::OutcomeUnknown);
+                    return failed(attempts, Failed::Refused(unknown));
                 }
                 Trouble::Refused(refusal) => return failed(attempts, Failed::Refused(refusal)),
                 Trouble::Denied(refusal) => return failed(attempts, Failed::Denied(refusal)),
@@ -278,7 +285,7 @@ impl Client {
             };
             // From here on Zoho may or may not have carried the call out.
             unclear = true;
-            if let Some(asked) = asked.filter(|_| refusal.code != "ALREADY_SCHEDULED") {
+            if let Some(asked) = asked.filter(|_| refusal.cause() != Some(Cause::ViewBusy)) {
                 self.hold(asked);
             }
             let wait = RETRIES.wait(attempts, asked, fastrand::f64());
@@ -318,8 +325,8 @@ impl Client {
         give_up: Timestamp,
     ) -> Result<Response<Bytes>, Trouble> {
         let authorization = format!("Zoho-oauthtoken {}", token.access.expose_secret());
-        let mut authorization =
-            HeaderValue::try_from(authorization).map_err(|_| Trouble::InvalidToken)?;
+        let mut authorization = HeaderValue::try_from(authorization)
+            .map_err(|_| Trouble::InvalidToken(Refusal::of(Cause::TokenInvalid)))?;
         authorization.set_sensitive(true);
         let mut request = Request::builder()
             .method(method.clone())
@@ -328,13 +335,9 @@ impl Client {
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let request = request.body(body).map_err(|error| {
-            Trouble::Denied(Refusal::new(
-                "BAD_URL",
-                error.to_string(),
-                "check `api_url` of the connection",
-            ))
-        })?;
+        let request = request
+            .body(body)
+            .map_err(|error| Trouble::Denied(Refusal::with(Cause::BadUrl, error.to_string())))?;
         let _slot = self.slots.acquire().await;
         match self
             .in_time(give_up, self.http.send(request, MAX_ANSWER))
@@ -342,11 +345,7 @@ impl Client {
         {
             Some(answer) => answer.map_err(|error| unsent(&error)),
             None => Err(Trouble::Later(
-                Refusal::new(
-                    "TIMEOUT",
-                    "the turn was over before Zoho answered",
-                    "it is sent again",
-                ),
+                Refusal::with(Cause::TimedOut, "the turn was over before Zoho answered"),
                 None,
             )),
         }
@@ -361,39 +360,45 @@ impl Client {
         }
         if let Some((until, why)) = access.silent.as_ref().filter(|(until, _)| now < *until) {
             let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-            return Err(Failed::Later(why.clone(), wait));
+            return Err(match why.clone() {
+                Failed::Later(why, _) => Failed::Later(why, wait),
+                never @ (Failed::Refused(_) | Failed::Denied(_)) => never,
+            });
         }
         let outcome = match &self.shelf {
-            Some(shelf) => self.shared(shelf.as_ref(), &access).await,
-            None => self.refresh(access.api.clone()).await,
+            Some(shelf) => self.shared(shelf.as_ref(), &mut access).await,
+            None => self.refresh(&mut access).await,
         };
         match outcome {
             Ok(token) => {
                 *access = Access {
                     token: Some(token.clone()),
                     api: Some(token.api.clone()),
+                    center: access.center,
                     ..Access::default()
                 };
                 Ok(token)
             }
             Err(failed) => {
-                if let Failed::Later(why, wait) = &failed {
-                    access.silent = Some((after(self.clock.now(), *wait), why.clone()));
-                }
+                let wait = match &failed {
+                    Failed::Later(_, wait) => *wait,
+                    Failed::Refused(_) | Failed::Denied(_) => REFUSED_FOR,
+                };
+                access.silent = Some((after(self.clock.now(), wait), failed.clone()));
                 Err(failed)
             }
         }
     }
 
     /// The token on the shelf; if there is no good one, exactly one process asks for another.
-    async fn shared(&self, shelf: &dyn TokenShelf, access: &Access) -> Result<Token, Failed> {
+    async fn shared(&self, shelf: &dyn TokenShelf, access: &mut Access) -> Result<Token, Failed> {
         for _ in 0..SHELF_LOOKS {
             let now = self.clock.now();
             let shelved = match shelf.read(&self.name).await {
                 Ok(shelved) => shelved,
                 Err(why) => {
                     tracing::warn!(connection = self.name, "tokens are not shared: {why}");
-                    return self.refresh(access.api.clone()).await;
+                    return self.refresh(access).await;
                 }
             };
             let refused = |token: &Token| {
@@ -408,7 +413,13 @@ impl Client {
             }
             if let Some(until) = shelved.silent_until.filter(|until| now < *until) {
                 let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-                return Err(Failed::Later(silence(), wait));
+                return Err(Failed::Later(
+                    Refusal::with(
+                        Cause::TokenThrottled,
+                        "Zoho gives no tokens for now, as another process was told",
+                    ),
+                    wait,
+                ));
             }
             let until = after(now, SHELF_LOCK);
             match shelf.lock(&self.name, now, until).await {
@@ -423,22 +434,17 @@ impl Client {
                 Ok(None) => self.clock.sleep(SHELF_LOOK).await,
                 Err(why) => {
                     tracing::warn!(connection = self.name, "tokens are not shared: {why}");
-                    return self.refresh(access.api.clone()).await;
+                    return self.refresh(access).await;
                 }
             }
         }
-        let why = Refusal::new(
-            "TOKEN_PENDING",
-            "another process is asking for the access token",
-            "it is waited for",
-        );
-        Err(Failed::Later(why, NEXT_TURN))
+        Err(Failed::Later(Refusal::of(Cause::TokenPending), NEXT_TURN))
     }
 
     async fn refresh_onto(
         &self,
         shelf: &dyn TokenShelf,
-        access: &Access,
+        access: &mut Access,
         holder: &str,
         until: Timestamp,
     ) -> Result<Token, Failed> {
@@ -452,7 +458,7 @@ impl Client {
                 return Ok(token);
             }
         }
-        let outcome = self.refresh(access.api.clone()).await;
+        let outcome = self.refresh(access).await;
         reach("token.granted");
         let shelved = match &outcome {
             Ok(token) => Shelved {
@@ -500,16 +506,12 @@ impl Client {
         *held_until = Some(held_until.map_or(until, |known| known.max(until)));
     }
 
-    async fn refresh(&self, previous: Option<ApiBase>) -> Result<Token, Failed> {
+    async fn refresh(&self, access: &mut Access) -> Result<Token, Failed> {
         let reference = &self.connection.credentials;
         let secret = self.secrets.get(reference).await.map_err(secret_failed)?;
         let credentials = Credentials::parse(&secret).map_err(|error| {
             let message = format!("the secret {reference} {error}");
-            Failed::Denied(Refusal::new(
-                "BAD_CREDENTIALS",
-                message,
-                "store the JSON that the README shows",
-            ))
+            Failed::Denied(Refusal::with(Cause::BadCredentials, message))
         })?;
         let asked_at = self.clock.now();
         let granted = self
@@ -520,33 +522,26 @@ impl Client {
                 TokenError::Rejected(refusal) => Failed::Denied(refusal),
             })?;
         let lives = granted.lives;
-        let (access, api) = self.place(granted, previous)?;
+        let (value, api) = self.place(granted, access)?;
         tracing::info!(
             connection = self.name,
             lives_s = lives.as_secs(),
             "access token refreshed"
         );
         Ok(Token {
-            access,
+            access: value,
             api,
             expires_at: after(asked_at, lives),
         })
     }
 
     async fn ask_for_token(&self, credentials: &Credentials) -> Result<token::Granted, TokenError> {
-        let accounts = self.connection.accounts_url.as_ref().map_or_else(
-            || format!("https://{}", self.connection.data_center.accounts_host()),
-            |url| url.as_str().trim_end_matches('/').to_owned(),
-        );
+        let accounts = self.connection.accounts();
         let request = Request::post(format!("{accounts}/oauth/v2/token"))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(credentials.form());
         let request = request.map_err(|error| {
-            TokenError::Rejected(Refusal::new(
-                "BAD_URL",
-                error.to_string(),
-                "check `accounts_url` of the connection",
-            ))
+            TokenError::Rejected(Refusal::with(Cause::BadUrl, error.to_string()))
         })?;
         let response =
             self.http
@@ -559,16 +554,26 @@ impl Client {
                     Trouble::Later(refusal, wait) => {
                         TokenError::Later(refusal, wait.unwrap_or(NEXT_TURN))
                     }
-                    Trouble::InvalidToken => TokenError::Later(self.stale(), NEXT_TURN),
+                    Trouble::InvalidToken(refusal) => TokenError::Later(refusal, NEXT_TURN),
                 })?;
-        token::granted(response.status().as_u16(), response.body())
+        let granted = token::granted(response.status().as_u16(), response.body());
+        granted.map_err(|error| match error {
+            TokenError::Rejected(why) if why.cause() == Some(Cause::ClientUnknown) => {
+                let center = self.connection.data_center;
+                let message = format!(
+                    "{accounts} (data centre {center}) does not know the client id: it is wrong, or was registered in another data centre"
+                );
+                TokenError::Rejected(Refusal::with(Cause::ClientUnknown, message))
+            }
+            other @ (TokenError::Later(..) | TokenError::Rejected(_)) => other,
+        })
     }
 
     /// Where a granted token may be used.
     fn place(
         &self,
         granted: token::Granted,
-        previous: Option<ApiBase>,
+        access: &mut Access,
     ) -> Result<(SecretString, ApiBase), Failed> {
         let Connection {
             data_center,
@@ -579,65 +584,90 @@ impl Client {
         } = &self.connection;
         // The accounts server of this machine is a simulator, and so is its API.
         let simulator = accounts_url.as_ref().filter(|url| url.scheme() == "http");
-        let api = match (api_url.as_ref().or(simulator), &granted.api_domain) {
-            (Some(url), _) => ApiBase::configured(url),
-            (None, Some(named)) => ApiBase::named(named, *environment).map_err(|foreign| {
-                let advice = "check `accounts_url` of the connection";
-                Failed::Denied(Refusal::new(
-                    "FOREIGN_API_DOMAIN",
-                    foreign.to_string(),
-                    advice,
-                ))
+        let named = granted
+            .api_domain
+            .map(|named| ApiBase::named(&named, *environment));
+        let configured = api_url.as_ref().or(simulator).map(ApiBase::configured);
+        access.center = named
+            .as_ref()
+            .and_then(|named| named.as_ref().ok()?.data_center());
+        let api = match (configured, named) {
+            (Some(configured), _) => configured,
+            (None, Some(named)) => named.map_err(|foreign| {
+                Failed::Denied(Refusal::with(Cause::ForeignApiDomain, foreign.to_string()))
             })?,
-            (None, None) => previous.unwrap_or_else(|| ApiBase::of(*data_center, *environment)),
+            (None, None) => {
+                let previous = access.api.clone();
+                previous.unwrap_or_else(|| ApiBase::of(*data_center, *environment))
+            }
         };
-        if let Some(found) = api.data_center().filter(|found| found != data_center) {
+        if let Some(found) = access.center.filter(|found| found != data_center) {
             tracing::warn!(
                 connection = self.name,
-                "the token is for data centre {found}, the config says {data_center}; {found} is used"
+                "the token is for data centre {found}, the connection says {data_center}; calls go to {}",
+                api.join("")
             );
         }
         Ok((granted.access, api))
     }
 
-    fn stale(&self) -> Refusal {
+    /// A token that was fresh from the accounts server was refused: it is not the token that is wrong, but the place.
+    async fn stale(&self, refusal: Refusal, token: &Token) -> Refusal {
+        let here = token.api.data_center();
+        let configured = self.connection.data_center;
+        let where_to = match self.access.lock().await.center {
+            Some(center) if here != Some(center) || center != configured => {
+                format!(": the token is for {center}, the connection says {configured}")
+            }
+            Some(_) | None => String::new(),
+        };
+        let message = format!(
+            "{} refuses a token that its accounts server has just given ({}){where_to}",
+            token.api.join(""),
+            refusal.message
+        );
         Refusal::new(
-            "INVALID_TOKEN",
-            "Zoho's API refuses a token that its accounts server has just given",
+            &refusal.code,
+            message,
             "the API host and the token are of different data centres or environments: check `data_center`, `environment` and `api_url` of the connection",
         )
+    }
+
+    /// An answer with what its headers say. Dates are read by the sender's own clock, as ours may be off.
+    fn raw<'a>(&self, response: &'a Response<Bytes>) -> Raw<'a> {
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        let date = header(DATE.as_str()).and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let now = date.map_or_else(|| self.clock.now(), |date| date.timestamp());
+        Raw {
+            status: response.status().as_u16(),
+            body: response.body(),
+            retry_after: header(RETRY_AFTER.as_str()).and_then(|hint| retry_after(hint, now)),
+            credits: header(CREDITS_REMAINING).and_then(|text| text.trim().parse().ok()),
+        }
     }
 }
 
 fn secret_failed(error: SecretError) -> Failed {
+    let message = error.to_string();
     match error {
-        SecretError::Later { .. } => Failed::Later(
-            Refusal::new("SECRET_UNAVAILABLE", error.to_string(), "it is tried again"),
-            NEXT_TURN,
-        ),
+        SecretError::Later { .. } => {
+            Failed::Later(Refusal::with(Cause::SecretLater, message), NEXT_TURN)
+        }
         SecretError::Unavailable { .. } | SecretError::Malformed { .. } => {
-            Failed::Denied(Refusal::new(
-                "SECRET_UNAVAILABLE",
-                error.to_string(),
-                "mend the secret or its reference",
-            ))
+            Failed::Denied(Refusal::with(Cause::SecretMissing, message))
         }
     }
 }
 
 /// A request without an answer.
 fn unsent(error: &SendError) -> Trouble {
-    let refusal = |code: &str| Refusal {
-        code: code.to_owned(),
-        message: error.to_string(),
-        advice: None,
-    };
+    let refusal = |cause| Refusal::with(cause, error.to_string());
     match error {
-        SendError::Refused { .. } => Trouble::Denied(refusal("ADDRESS_REFUSED")),
-        SendError::Connect { .. } => Trouble::Later(refusal("UNREACHABLE"), None),
-        SendError::Timeout { .. } => Trouble::Later(refusal("TIMEOUT"), None),
+        SendError::Refused { .. } => Trouble::Denied(refusal(Cause::AddressRefused)),
+        SendError::Connect { .. } => Trouble::Later(refusal(Cause::Unreachable), None),
+        SendError::Timeout { .. } => Trouble::Later(refusal(Cause::TimedOut), None),
         SendError::Broken { .. } | SendError::TooLarge { .. } => {
-            Trouble::Later(refusal("BROKEN_ANSWER"), None)
+            Trouble::Later(refusal(Cause::BrokenAnswer), None)
         }
     }
 }

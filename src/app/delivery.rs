@@ -105,7 +105,10 @@ impl App {
                 .clone()
                 .or_else(|| route.callback_url.clone());
             let (name, connection) = (arrival.route.clone(), route.connection.clone());
-            let mut job = Job::new(id, Some(name), connection, update, callback_url, now);
+            let job = Job::new(id, Some(name), connection, update, callback_url, now);
+            let mut job = job
+                .tracked_for(route.track_for.unwrap_or(self.config.track_for))
+                .reporting(route.callback_on.unwrap_or(self.config.callback_on));
             if let Manner::Durable(_) = self.engine.manner() {
                 job.not_before(end_of_window(now, window));
             }

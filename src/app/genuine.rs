@@ -151,20 +151,8 @@ fn unverified<'a>(arrival: &'a Arrival, url: Option<&'a str>) -> Unverified<'a> 
 
 /// The URL that the sender called: the route's public one, with what this delivery adds to it.
 fn public_url(route: &Route, arrival: &Arrival) -> Option<String> {
-    let mut url = route
-        .public_url
-        .as_ref()?
-        .as_str()
-        .trim_end_matches('/')
-        .to_owned();
-    if !arrival.rest.is_empty() {
-        url = format!("{url}/{}", arrival.rest);
-    }
-    if !arrival.query.is_empty() {
-        let separator = if url.contains('?') { '&' } else { '?' };
-        url = format!("{url}{separator}{}", arrival.query);
-    }
-    Some(url)
+    let url = route.public_url.as_ref()?;
+    Some(verify::called(url.as_str(), &arrival.rest, &arrival.query))
 }
 
 /// A bad signature is the sender's affair, a bad secret ours; the one is told by name, the other by reference.

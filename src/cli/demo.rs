@@ -166,13 +166,10 @@ impl Demo {
             .find(|(name, _)| *name == story.route);
         let secret = SecretString::from(secret.map(|(_, secret)| *secret).unwrap_or_default());
         let body = Bytes::from(story.body.to_string());
-        let outgoing = Outgoing {
-            id: story.delivery_id,
-            body: &body,
-            headers: &http::HeaderMap::new(),
-        };
-        let signature = sign(&scheme, &[secret], SystemClock.now(), &outgoing)
+        let mut outgoing = Outgoing::new(story.delivery_id, body.clone());
+        sign(&scheme, &[secret], SystemClock.now(), &mut outgoing)
             .map_err(|error| error.to_string())?;
+        let signature = outgoing.headers;
         let names: Vec<&str> = signature.keys().map(http::HeaderName::as_str).collect();
         line(
             "delivery",

@@ -288,6 +288,7 @@ async fn replay(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
     // One replay for each end of the job: asking twice does it once.
     let end = job.finished_at.unwrap_or(now).to_string();
     let new = JobId::derive(id.as_str(), &end, 1);
+    let reports = job.reports();
     let callback = job.callback.map(|callback| callback.url);
     let again = Job::new(
         new.clone(),
@@ -296,7 +297,9 @@ async fn replay(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
         job.request,
         callback,
         now,
-    );
+    )
+    .tracked_for(job.track_for.unsigned_abs())
+    .reporting(reports);
     store.add(&again).await?;
     wakeups
         .wake(&[(new.clone(), std::time::Duration::ZERO)])

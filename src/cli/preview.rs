@@ -32,7 +32,7 @@ const WAKES: &str = "this event wakes jobs that are there already, so there is n
 /// What an event asks for.
 enum Asked {
     /// A delivery for a route.
-    Delivery(Arrival),
+    Delivery(Box<Arrival>),
     /// Events of AWS's own triggers, each for every route that listens, or for the one that was asked for.
     Notices(Vec<Notice>, Option<String>),
     /// An update request.
@@ -108,7 +108,7 @@ pub(super) async fn run(
             refused: false,
             updates: vec![update],
         }),
-        Asked::Delivery(arrival) => deliver(&app, arrival, &verifies, &unverified).await,
+        Asked::Delivery(arrival) => deliver(&app, *arrival, &verifies, &unverified).await,
         Asked::Notices(notices, route) => return hear(&app, &notices, route, json).await,
     };
     let verdict = verdict_on(&preview);
@@ -227,7 +227,7 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
         Ok(Event::Delivery(arrival))
             if route.as_ref().is_none_or(|route| *route == arrival.route) =>
         {
-            Ok(Asked::Delivery(arrival))
+            Ok(Asked::Delivery(Box::new(arrival)))
         }
         Ok(Event::Http(event)) => {
             let request = event
@@ -253,7 +253,7 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
                     let (method, headers) = (parts.method.clone(), parts.headers);
                     let origin =
                         Origin::of(Trigger::Http).with("method", Some(parts.method.as_str()));
-                    Ok(Asked::Delivery(Arrival {
+                    Ok(Asked::Delivery(Box::new(Arrival {
                         route,
                         method,
                         rest,
@@ -261,7 +261,7 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
                         query,
                         body,
                         origin,
-                    }))
+                    })))
                 }
                 None => Ok(Asked::Nothing(format!(
                     "{} {path} asks for no update, so there is nothing to plan",
@@ -284,11 +284,11 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
         Ok(Event::Update(_) | Event::Delivery(_) | Event::Sweep) | Err(_) => match route {
             Some(route) => {
                 let body = Bytes::copy_from_slice(text.as_bytes());
-                Ok(Asked::Delivery(Arrival::post(
+                Ok(Asked::Delivery(Box::new(Arrival::post(
                     route,
                     HeaderMap::new(),
                     body,
-                )))
+                ))))
             }
             None => Err("is a bare body; say with --route which route it is for".to_owned()),
         },

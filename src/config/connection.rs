@@ -30,6 +30,14 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Its accounts server's address, without a slash at its end.
+    pub fn accounts(&self) -> String {
+        self.accounts_url.as_ref().map_or_else(
+            || format!("https://{}", self.data_center.accounts_host()),
+            |url| url.as_str().trim_end_matches('/').to_owned(),
+        )
+    }
+
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let credentials = object

@@ -1,5 +1,6 @@
 //! Durations as the config writes them.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -7,19 +8,39 @@ use serde_json::Value;
 
 use crate::reader::{Node, Problems};
 
-/// A duration of at most five minutes, in seconds or as a text.
+/// A duration in the JSON Schema: whole seconds, or a text.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "it only shapes the JSON Schema")]
-pub(super) enum Window {
-    Seconds(#[schemars(range(max = 300))] u64),
-    Text(#[schemars(regex(pattern = "^[0-9]+(ms|s|m)$"))] String),
+pub(super) enum Span {
+    Seconds(u64),
+    Text(#[schemars(regex(pattern = "^[0-9]+(ms|s|m|h|d)$"))] String),
 }
 
-/// The longest batch window.
-const MAX_WINDOW: Duration = Duration::from_secs(300);
+/// Which durations a key takes.
+pub(super) struct Bounds {
+    range: RangeInclusive<Duration>,
+    /// How it is said of one that is not among them.
+    wish: &'static str,
+}
 
-pub(super) fn read_window(node: &Node<'_>, problems: &mut Problems) -> Option<Duration> {
+/// How long jobs may wait for company.
+pub(super) const WINDOW: Bounds = Bounds {
+    range: Duration::ZERO..=Duration::from_secs(300),
+    wish: "must be a duration of at most 300 s, such as 2s, 500ms or 5m",
+};
+
+/// How long Zoho's jobs may be tracked.
+pub(super) const TRACKING: Bounds = Bounds {
+    range: Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3600),
+    wish: "must be a duration from one minute to seven days, such as 90m, 24h or 7d",
+};
+
+pub(super) fn read_duration(
+    node: &Node<'_>,
+    bounds: &Bounds,
+    problems: &mut Problems,
+) -> Option<Duration> {
     let text = match node.value {
         Value::Number(number) if number.is_u64() => format!("{number}s"),
         Value::String(text) => text.clone(),
@@ -31,18 +52,68 @@ pub(super) fn read_window(node: &Node<'_>, problems: &mut Problems) -> Option<Du
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
-    let window = match (number.parse::<u64>(), unit) {
-        (Ok(number), "ms") => Some(Duration::from_millis(number)),
-        (Ok(number), "s") => Some(Duration::from_secs(number)),
-        (Ok(number), "m") => number.checked_mul(60).map(Duration::from_secs),
-        (Ok(_) | Err(_), _) => None,
+    let unit = match unit {
+        "ms" => Some(Duration::from_millis(1)),
+        "s" => Some(Duration::from_secs(1)),
+        "m" => Some(Duration::from_secs(60)),
+        "h" => Some(Duration::from_secs(3600)),
+        "d" => Some(Duration::from_secs(24 * 3600)),
+        _ => None,
     };
-    let window = window.filter(|window| *window <= MAX_WINDOW);
-    if window.is_none() {
-        node.problem(
-            problems,
-            "must be a duration of at most 300 s, such as 2s, 500ms or 5m",
-        );
+    let duration = unit.and_then(|unit| unit.checked_mul(number.parse().ok()?));
+    let duration = duration.filter(|duration| bounds.range.contains(duration));
+    if duration.is_none() {
+        node.problem(problems, bounds.wish);
     }
-    window
+    duration
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn durations_have_units_and_bounds() {
+        let read = |value: &Value, bounds| {
+            let mut problems = Problems::default();
+            let read = read_duration(&Node::root(value), bounds, &mut problems);
+            assert_eq!(
+                problems.finish(Some(())).is_err(),
+                read.is_none(),
+                "{value}"
+            );
+            read.map(|duration| duration.as_millis())
+        };
+        for (value, millis) in [
+            (json!(0), Some(0)),
+            (json!("500ms"), Some(500)),
+            (json!("5m"), Some(300_000)),
+            (json!(300), Some(300_000)),
+            (json!(301), None),
+            (json!("1h"), None),
+            (json!("m"), None),
+            (json!("2 s"), None),
+            (json!(1.5), None),
+            (json!(null), None),
+            (json!("99999999999999999999s"), None),
+        ] {
+            assert_eq!(read(&value, &WINDOW), millis, "{value}");
+        }
+        for (value, hours) in [
+            (json!("60m"), Some(1)),
+            (json!("24h"), Some(24)),
+            (json!("7d"), Some(7 * 24)),
+            (json!("8d"), None),
+            (json!("59s"), None),
+            (json!("4294967296d"), None),
+        ] {
+            let hour = 3_600_000;
+            assert_eq!(
+                read(&value, &TRACKING),
+                hours.map(|hours: u128| hours * hour),
+                "{value}"
+            );
+        }
+    }
 }

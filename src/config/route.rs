@@ -6,9 +6,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use url::Url;
 
-use super::duration::{Window, read_window};
+use super::duration::{Span, TRACKING, WINDOW, read_duration};
 use super::{Callbacks, OneOrMany, Programs, Verify, read_secrets};
 use crate::inbound::trigger::Trigger;
+use crate::job::CallbackOn;
 use crate::mapping::Program;
 use crate::reader::{Node, Problems, nearest};
 use crate::secrets::SecretRef;
@@ -45,8 +46,13 @@ pub struct Route {
     #[schemars(default, with = "OneOrMany<SecretRef>")]
     pub handshake_secret: Vec<SecretRef>,
     /// How long this route's jobs may wait for others that make the same change.
-    #[schemars(with = "Option<Window>")]
+    #[schemars(with = "Option<Span>")]
     pub batch_window: Option<Duration>,
+    /// How long Zoho's jobs of this route are tracked.
+    #[schemars(with = "Option<Span>")]
+    pub track_for: Option<Duration>,
+    /// Which steps of this route's jobs are forwarded to their callback URL.
+    pub callback_on: Option<CallbackOn>,
 }
 
 impl Route {
@@ -124,7 +130,13 @@ impl Route {
         let handshake_secret = read_secrets(&mut object, "handshake_secret", problems);
         let batch_window = object
             .optional("batch_window")
-            .and_then(|node| read_window(&node, problems));
+            .and_then(|node| read_duration(&node, &WINDOW, problems));
+        let track_for = object
+            .optional("track_for")
+            .and_then(|node| read_duration(&node, &TRACKING, problems));
+        let callback_on = object
+            .optional("callback_on")
+            .and_then(|node| node.parse(problems));
         let connection = object.optional("connection");
         let name = connection
             .as_ref()
@@ -155,6 +167,8 @@ impl Route {
             public_url,
             handshake_secret,
             batch_window,
+            track_for,
+            callback_on,
         })
     }
 }

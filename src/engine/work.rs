@@ -91,7 +91,7 @@ pub(super) struct Work {
     pub(super) parcels: Vec<Parcel>,
     /// Zoho jobs to be asked for.
     pub(super) looks: Vec<Look>,
-    /// Jobs whose callback is to be sent.
+    /// Jobs of which something is to be told.
     pub(super) callbacks: Vec<usize>,
     /// The earliest moment at which there is more to do.
     pub(super) later: Option<Timestamp>,
@@ -104,10 +104,16 @@ impl Work {
         let mut packer = Packer::default();
         let mut looks: BTreeMap<(String, String), usize> = BTreeMap::new();
         for (place, job) in jobs {
+            let mut wait = |at| work.later = Some(work.later.map_or(at, |known| known.min(at)));
+            match job.news_at(now) {
+                Some(at) if at > now => wait(at),
+                Some(_) => work.callbacks.push(place),
+                None => {}
+            }
             match job.next(now) {
                 Next::Nothing => {}
                 Next::Notify => work.callbacks.push(place),
-                Next::Wait(at) => work.later = Some(work.later.map_or(at, |known| known.min(at))),
+                Next::Wait(at) => wait(at),
                 Next::Submit(calls) => {
                     for state in calls.iter().filter_map(|seq| job.call(*seq)) {
                         packer.put(

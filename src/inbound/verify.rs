@@ -11,6 +11,7 @@ mod found;
 mod jws;
 pub(super) mod mac;
 mod message;
+mod outgoing;
 mod public_key;
 mod refusal;
 mod request;
@@ -32,10 +33,12 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 pub use fetch::{Cached, Certificates, keys_url, verify_any_fetching, verify_fetching};
+pub use outgoing::{Misplaced, Outgoing};
 pub use refusal::{BadSecret, Refusal};
 pub use request::Unverified;
-pub use sign::{CannotSign, Outgoing, sign};
+pub use sign::{CannotSign, sign};
 pub use sns::subscribe_url;
+pub use url::called;
 
 pub(super) use request::Parts;
 

@@ -17,8 +17,12 @@ const GRACE: Duration = Duration::from_secs(60);
 /// Said of every call whose end is not known.
 const MAYBE_MADE: &str = "look at the records of the view: the update may have been made";
 
-/// How long a job may take in all, from its acceptance for what was never sent, from its submission for what is tracked.
+/// How long after a job's acceptance a call that Zoho has never taken is sent again; longer for a job whose Zoho jobs are
+/// tracked longer. An outage of Zoho's must not cost a job for which tracking is short.
 pub(super) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a Zoho job is tracked unless the config says otherwise.
+pub const TRACK_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// What is known of one call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +80,13 @@ pub enum Event {
         /// Whether Zoho says that it completed, rather than failed.
         completed: bool,
     },
+    /// Zoho's job was not finished when its time to be tracked was over.
+    TimedOut {
+        /// The last counts, if they could be had.
+        counts: Option<Progress>,
+        /// What is said of it.
+        why: Refusal,
+    },
     /// Zoho does not know the job (yet).
     Unknown,
     /// Refused for good.
@@ -83,20 +94,25 @@ pub enum Event {
 }
 
 impl CallState {
-    /// Turns patience that has run out into a refusal. `accepted_at` is when the job was.
+    /// Turns patience that has run out into a refusal. `accepted_at` is when the job was, `track_for` how long its Zoho
+    /// jobs are tracked.
     pub(super) fn settle_waiting(
         &self,
         event: Event,
         accepted_at: Timestamp,
+        track_for: Duration,
         now: Timestamp,
     ) -> Event {
         let tracked_since = self.submitted_at.unwrap_or(accepted_at);
+        let patience = PATIENCE.max(track_for);
         match event {
-            Event::Postponed { why, .. } if now >= later(accepted_at, PATIENCE) => {
+            Event::Postponed { why, .. } if now >= later(accepted_at, patience) => {
                 Event::Refused(Refusal {
                     message: format!(
-                        "given up after a day and {} attempts: {}",
-                        self.attempts, why.message
+                        "given up after {} h and {} attempts: {}",
+                        patience.as_secs() / 3600,
+                        self.attempts,
+                        why.message
                     ),
                     ..why
                 })
@@ -106,12 +122,18 @@ impl CallState {
                 "Zoho took the call and later did not know its job",
                 MAYBE_MADE,
             )),
-            Event::Progressed { .. } if now >= later(tracked_since, PATIENCE) => {
-                Event::Refused(Refusal::new(
-                    "TRACKING_TIMED_OUT",
-                    "Zoho took the call, and its job has not ended within a day",
-                    MAYBE_MADE,
-                ))
+            Event::Progressed { counts, .. } if now >= later(tracked_since, track_for) => {
+                let minutes = track_for.as_secs() / 60;
+                Event::TimedOut {
+                    counts,
+                    why: Refusal::new(
+                        "TRACKING_TIMED_OUT",
+                        format!(
+                            "Zoho took the call, and its job has not ended within the {minutes} min of `track_for`; the counts are the last that Zoho told"
+                        ),
+                        MAYBE_MADE,
+                    ),
+                }
             }
             Event::Untracked(why) => Event::Refused(Refusal {
                 message: format!(
@@ -129,14 +151,20 @@ impl CallState {
             | Event::Postponed { .. }
             | Event::Progressed { .. }
             | Event::Ended { .. }
+            | Event::TimedOut { .. }
             | Event::Unknown
             | Event::Refused(_) => event,
         }
     }
+
+    /// Whether Zoho took the call and its end is not known, and never will be.
+    pub(super) fn is_lost_sight_of(&self) -> bool {
+        self.status.is_final() && self.submitted_at.is_some() && self.error.is_some()
+    }
 }
 
-/// The gap before the poll after `polls` polls: from one second, half as long again each time, to five minutes.
+/// The gap before the poll after `polls` polls: from two seconds, half as long again each time, to five minutes.
 pub(super) fn poll_gap(polls: u32) -> Duration {
     let steps = polls.min(15);
-    Duration::from_secs_f64(1.5_f64.powi(steps.cast_signed())).min(Duration::from_secs(300))
+    Duration::from_secs_f64(2.0 * 1.5_f64.powi(steps.cast_signed())).min(Duration::from_secs(300))
 }

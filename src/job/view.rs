@@ -29,7 +29,7 @@ pub struct JobView {
     /// Its calls.
     pub calls: Vec<CallView>,
     /// Records that were not updated, and why.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailureView>,
     /// Failures that are not listed.
     pub failures_omitted: u64,
     /// Why it could not do more.
@@ -63,6 +63,26 @@ pub struct CallView {
     /// The last thing that went wrong with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Refusal>,
+}
+
+/// A record's failure, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailureView {
+    /// The failure.
+    #[serde(flatten)]
+    pub failure: Failure,
+    /// What to do.
+    #[serde(default)]
+    pub advice: String,
+}
+
+impl FailureView {
+    fn of(failure: &Failure) -> Self {
+        Self {
+            failure: failure.clone(),
+            advice: failure.advice().to_owned(),
+        }
+    }
 }
 
 /// How Zoho answers a call.
@@ -115,7 +135,7 @@ impl JobView {
                 .iter()
                 .map(|call| CallView::of(call, job))
                 .collect(),
-            failures: job.failures[..shown].to_vec(),
+            failures: job.failures[..shown].iter().map(FailureView::of).collect(),
             failures_omitted: job.failures_omitted + (job.failures.len() - shown) as u64,
             error: job.error.clone(),
             created_at: job.created_at,

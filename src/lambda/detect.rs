@@ -16,6 +16,9 @@ use crate::api::few_headers;
 use crate::app::{Arrival, Notice};
 use crate::inbound::trigger::{Origin, Trigger};
 
+/// Characters of a message about an event. What stands in it may be a stranger's.
+const LONGEST: usize = 2_000;
+
 /// What an event is.
 #[derive(Debug)]
 pub enum Event {
@@ -83,7 +86,8 @@ pub fn detect(event: &RawValue) -> Result<Event, InvokeError> {
         return Ok(Event::Update(event.to_owned()));
     }
     let keys: BTreeMap<String, IgnoredAny> = serde_json::from_str(event.get())?;
-    let keys: Vec<String> = keys.into_keys().take(12).collect();
+    let keys = keys.keys().take(12).map(|key| clip(key));
+    let keys: Vec<String> = keys.collect();
     Err(unknown(format!(
         "the event has the keys [{}], which is nothing that masshook knows: send an HTTP event (with `requestContext`), an event of EventBridge (with `detail-type`, `source` and `detail`), SNS or SQS (with `Records`), an update request (with `module`), a delivery (with `route`; that is also what a schedule's own input needs), or a sweep (with `sweep`: true)",
         keys.join(", ")
@@ -91,7 +95,12 @@ pub fn detect(event: &RawValue) -> Result<Event, InvokeError> {
 }
 
 fn unknown(why: String) -> InvokeError {
-    InvokeError::UnknownEvent(why)
+    InvokeError::UnknownEvent(why.chars().take(LONGEST).collect())
+}
+
+/// The start of what a stranger wrote, short enough for a message.
+fn clip(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 fn kind_of(text: &str) -> &'static str {
@@ -141,11 +150,7 @@ fn of_records(records: &RawValue) -> Result<Event, InvokeError> {
     let mut seen: Vec<&str> = sources;
     seen.sort_unstable();
     seen.dedup();
-    let seen: Vec<String> = seen
-        .iter()
-        .take(12)
-        .map(|source| source.chars().take(80).collect())
-        .collect();
+    let seen: Vec<String> = seen.iter().take(12).map(|source| clip(source)).collect();
     Err(unknown(format!(
         "the event has `Records` from [{}]; masshook takes those of aws:sqs and aws:sns, one source at a time. Others can come through EventBridge",
         seen.join(", ")

@@ -1,9 +1,12 @@
 //! `/_sim/*`: looking into the simulator, and switching its faults and clock. Not counted, not logged, never faulty.
 
 use jiff::SignedDuration;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::accounts::{self, Accounts, CodeWish};
 use super::answer::Answer;
+use super::data_center::DataCenter;
 use super::state::State;
 use super::views;
 
@@ -19,7 +22,7 @@ pub(super) fn serve(state: &mut State, method: &str, path: &str, body: &[u8]) ->
         ("POST", ["faults"]) => match parse(body).and_then(|posted| state.faults.merge(&posted)) {
             Ok(expire) => {
                 if expire {
-                    state.accounts.expire_all();
+                    state.accounts.iter_mut().for_each(Accounts::expire_all);
                 }
                 faults(state)
             }
@@ -29,9 +32,15 @@ pub(super) fn serve(state: &mut State, method: &str, path: &str, body: &[u8]) ->
             Ok(()) => Answer::json(200, json!({"now": state.now().to_string()})),
             Err(message) => problem(400, &message),
         },
+        ("POST", ["grant_code"]) => {
+            match parse(body).and_then(|posted| grant_code(state, posted)) {
+                Ok(code) => Answer::json(200, json!({"code": code})),
+                Err(message) => problem(400, &message),
+            }
+        }
         _ => problem(
             404,
-            "there are GET stats, requests, records/{module}/{id}, faults; POST faults, clock",
+            "there are GET stats, requests, records/{module}/{id}, faults; POST faults, clock, grant_code",
         ),
     }
 }
@@ -67,6 +76,42 @@ fn advance(state: &mut State, posted: &Value) -> Result<(), String> {
         .saturating_add(SignedDuration::from_secs(seconds));
     state.settle();
     Ok(())
+}
+
+/// What the API console's "Generate Code" asks for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Console {
+    scope: String,
+    #[serde(default = "first")]
+    data_center: String,
+    redirect_uri: Option<String>,
+    /// The console offers 3, 5, 7 and 10.
+    minutes: Option<u8>,
+}
+
+fn first() -> String {
+    DataCenter::ALL[0].name().to_owned()
+}
+
+fn grant_code(state: &mut State, posted: Value) -> Result<String, String> {
+    let console: Console = serde_json::from_value(posted).map_err(|error| error.to_string())?;
+    let places = &state.places;
+    let center = places
+        .iter()
+        .position(|place| place.center.name() == console.data_center)
+        .ok_or("`data_center` is one of us, eu, in")?;
+    let scopes = accounts::scopes(&console.scope)
+        .ok_or("`scope` is a list of Zoho's scopes, separated by commas")?;
+    let wish = CodeWish {
+        scopes,
+        redirect_uri: console.redirect_uri,
+        life: console.minutes.map_or(accounts::CODE_LIFE, |minutes| {
+            SignedDuration::from_mins(minutes.into())
+        }),
+    };
+    let now = state.now();
+    Ok(state.accounts[center].code(wish, now))
 }
 
 fn parse(body: &[u8]) -> Result<Value, String> {

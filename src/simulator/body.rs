@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{Answer, entry};
 use super::faults::{Faults, Verdict};
 use super::fields::{Kind, Rule};
+use super::records;
 use super::schema::Schema;
 use super::values;
 use super::views;
@@ -91,7 +92,7 @@ pub(super) fn read_territory(territory: Option<&Value>) -> Checked<Option<Vec<u6
             "required field not found",
         ));
     };
-    let Some(id) = id.as_str() else {
+    let Some(id) = records::given_id(id) else {
         return refuse(wrong_type("id", "$.territory.id", "string"));
     };
     let include_child = match keys.get("include_child") {
@@ -105,7 +106,7 @@ pub(super) fn read_territory(territory: Option<&Value>) -> Checked<Option<Vec<u6
             ));
         }
     };
-    match views::territories(id, include_child) {
+    match views::territories(&id, include_child) {
         Some(found) => Ok(Some(found)),
         None => refuse(Answer::error(
             400,
@@ -186,7 +187,7 @@ pub(super) fn read_fields(
         if value.is_null() && faults.null_values == Verdict::Refuse {
             return refuse(in_data(faults, 400, field_error(name, "invalid data")));
         }
-        if let Some(error) = values::refuse(field, value) {
+        if let Some(error) = values::refuse(field, value, 0) {
             return refuse(in_data(faults, 400, error));
         }
     }

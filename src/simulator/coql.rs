@@ -1,324 +1,243 @@
-//! `POST coql`: the subset of Zoho's query language that a look-up of ids needs.
-//!
-//! `select FIELDS | COUNT(id) from MODULE[#VIEW] where CONDITION [and CONDITION …] [limit N [offset M]]`, where a
-//! condition is `FIELD = 'x'`, `FIELD in ('x', 'y')`, `FIELD is not null`, `FIELD is null` or, for ids, `id > 'x'`, in
-//! any parentheses.
+//! `POST coql`: the subset of Zoho's query language that a look-up of ids needs, with the whole of its conditions.
+//! [`parse`] reads a query; here it is checked against the module and answered.
+
+mod parse;
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use self::parse::{Condition, Operator, Query};
 use super::answer::Answer;
+use super::body::{Checked, refuse};
 use super::endpoint::Need;
+use super::fields::Kind;
 use super::records;
 use super::state::State;
+use super::views;
 use super::world::Module;
 
-/// Values that `in` takes since v7.
-const MOST_VALUES: usize = 100;
+/// Columns of one query.
+const MOST_COLUMNS: usize = 500;
 /// Conditions of one query.
 const MOST_CONDITIONS: usize = 25;
-/// Rows unless the query says otherwise, and the most that it may say.
-const ROWS: (u64, u64) = (200, 2000);
-
-enum Condition {
-    In(String, Vec<String>),
-    Null(String, bool),
-    After(u64),
-}
-
-struct Query {
-    columns: Vec<String>,
-    count: bool,
-    module: String,
-    view: Option<String>,
-    conditions: Vec<Condition>,
-    limit: u64,
-    offset: u64,
-}
-
-type Parsed<T> = Result<T, Box<Answer>>;
+/// Rows of one answer.
+const MOST_ROWS: usize = 2000;
+/// Rows that can be skipped; beyond them only a condition on the id leads on.
+const MOST_SKIPPED: usize = 100_000;
 
 /// Answers a query.
-pub(super) fn serve(state: &State, body: &[u8], scopes: &[String]) -> Answer {
-    run(state, body, scopes).unwrap_or_else(|refusal| *refusal)
+pub(super) fn serve(state: &State, body: &[u8], scopes: &[String]) -> Checked<Answer> {
+    let query = Query::parse(&text(body)?)?;
+    let module = records::module(&state.world, &query.module)?;
+    if let Some(refusal) = state.refuse_scope(vec![Need::to_read(&query.module)], scopes) {
+        return refuse(refusal);
+    }
+    check(&query, module, state.faults.coql_values)?;
+    let view = match &query.view {
+        None => None,
+        Some(id) => Some(views::find(module, id)?),
+    };
+    let mut found: Vec<u64> = (0..module.records)
+        .filter(|place| view.is_none_or(|view| view.holds(|field| module.value(*place, field))))
+        .filter(|place| holds(&query.condition, module, *place))
+        .collect();
+    if let Some((field, descending)) = &query.order {
+        found.sort_by(|one, other| {
+            let order = compare(&value(module, *one, field), &value(module, *other, field));
+            if *descending { order.reverse() } else { order }
+        });
+    }
+    Ok(answer(&query, module, &found))
 }
 
-fn run(state: &State, body: &[u8], scopes: &[String]) -> Parsed<Answer> {
-    let body = records::object(body)?;
-    let Some(text) = body.get("select_query").and_then(Value::as_str) else {
-        return Err(Box::new(Answer::error(
+/// What a query costs: one credit for up to 200 rows, two for up to 1,000, three for more.
+pub(super) fn price(body: &[u8]) -> u64 {
+    let query = text(body).and_then(|text| Query::parse(&text));
+    match query.map_or(0, |query| query.limit) {
+        0..=200 => 1,
+        201..=1000 => 2,
+        _ => 3,
+    }
+}
+
+fn text(body: &[u8]) -> Checked<String> {
+    match records::object(body)?.get("select_query") {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(_) | None => refuse(Answer::error(
             400,
             "MANDATORY_NOT_FOUND",
             json!({"api_name": "select_query"}),
             "required field not found",
-        )));
-    };
-    let query = Parser::new(text)?.query()?;
-    let Some(module) = state.world.module(&query.module) else {
-        return Err(Box::new(records::invalid_module()));
-    };
-    if let Some(refusal) = state.refuse_scope(vec![Need::to_read(&query.module)], scopes) {
-        return Err(Box::new(refusal));
+        )),
     }
-    for column in query.named() {
-        if column != "id" && module.schema.field(column).is_none() {
-            let details = json!({"column_name": column});
-            return Err(Box::new(Answer::error(
-                400,
-                "INVALID_QUERY",
-                details,
-                "column given seems to be invalid",
-            )));
-        }
-    }
-    let view = match &query.view {
-        None => None,
-        Some(id) => match module.views.iter().find(|view| view.id.to_string() == *id) {
-            Some(view) => Some(view),
-            None => return Err(Box::new(records::invalid_module())),
-        },
-    };
-    let found: Vec<u64> = (0..module.records)
-        .filter(|place| view.is_none_or(|view| view.holds(|field| module.value(*place, field))))
-        .filter(|place| {
-            query
-                .conditions
-                .iter()
-                .all(|condition| condition.holds(module, *place))
-        })
-        .collect();
-    Ok(query.answer(module, &found))
 }
 
-impl Query {
-    fn named(&self) -> impl Iterator<Item = &str> {
-        let conditions = self.conditions.iter().map(|condition| match condition {
-            Condition::In(field, _) | Condition::Null(field, _) => field.as_str(),
-            Condition::After(_) => "id",
-        });
-        self.columns.iter().map(String::as_str).chain(conditions)
+fn check(query: &Query, module: &Module, most_values: usize) -> Checked<()> {
+    let mut seen = BTreeSet::new();
+    for column in &query.columns {
+        if !seen.insert(column) {
+            let details = json!({"column_name": column});
+            return refuse(Answer::error(
+                400,
+                "DUPLICATE_DATA",
+                details,
+                "duplicate columns in the query",
+            ));
+        }
     }
-
-    fn answer(&self, module: &Module, found: &[u64]) -> Answer {
-        if self.count {
-            let info = json!({"count": 1, "more_records": false});
-            return Answer::json(
-                200,
-                json!({"data": [{"COUNT(id)": found.len()}], "info": info}),
+    let kind = |column: &str| match column {
+        "id" => Some(Kind::BigInt),
+        _ => module.schema.field(column).map(|field| field.kind),
+    };
+    let ordered = query.order.as_ref().map(|(field, _)| field);
+    for column in query.columns.iter().chain(ordered) {
+        if kind(column).is_none() {
+            return invalid_query(
+                json!({"column_name": column}),
+                "column given seems to be invalid",
             );
         }
-        let rows: Vec<Value> = found
+    }
+    let comparisons = query.condition.comparisons();
+    for (column, operator) in &comparisons {
+        let Some(kind) = kind(column) else {
+            return invalid_query(
+                json!({"column_name": column}),
+                "column given seems to be invalid",
+            );
+        };
+        if !operator.suits(kind) {
+            return invalid_query(
+                json!({"column_name": column, "operator": operator.name(), "reason": "invalid operator found"}),
+                "invalid query formed",
+            );
+        }
+        if let Operator::In(values, _) = operator
+            && values.len() > most_values
+        {
+            return too_many("in", most_values);
+        }
+    }
+    for (what, count, most) in [
+        ("columns", query.columns.len(), MOST_COLUMNS),
+        ("criteria", comparisons.len(), MOST_CONDITIONS),
+        ("limit", query.limit, MOST_ROWS),
+        ("offset", query.offset, MOST_SKIPPED),
+    ] {
+        if count > most {
+            return too_many(what, most);
+        }
+    }
+    if query.limit == 0 {
+        return refuse(Answer::error(
+            400,
+            "INVALID_DATA",
+            json!({}),
+            "limit should be greater than 0",
+        ));
+    }
+    Ok(())
+}
+
+fn answer(query: &Query, module: &Module, found: &[u64]) -> Answer {
+    if query.count {
+        let info = json!({"count": 1, "more_records": false});
+        return Answer::json(
+            200,
+            json!({"data": [{"COUNT(id)": found.len()}], "info": info}),
+        );
+    }
+    let rest = found.get(query.offset..).unwrap_or_default();
+    let here = &rest[..rest.len().min(query.limit)];
+    if here.is_empty() {
+        return Answer::empty(204);
+    }
+    let row = |place: &u64| {
+        let mut row: Map<String, Value> = query
+            .columns
             .iter()
-            .skip(self.offset as usize)
-            .take(self.limit as usize)
-            .map(|place| {
-                let mut row: Map<String, Value> = self
-                    .columns
-                    .iter()
-                    .map(|column| (column.clone(), module.value(*place, column)))
-                    .collect();
-                row.insert("id".to_owned(), json!(module.id(*place)));
-                Value::Object(row)
-            })
+            .map(|column| (column.clone(), module.value(*place, column)))
             .collect();
-        if rows.is_empty() {
-            return Answer::empty(204);
-        }
-        let more = found.len() > self.offset as usize + rows.len();
-        let info = json!({"count": rows.len(), "more_records": more});
-        Answer::json(200, json!({"data": rows, "info": info}))
+        // Always there, asked for or not.
+        row.insert("id".to_owned(), json!(module.id(*place)));
+        Value::Object(row)
+    };
+    let rows: Vec<Value> = here.iter().map(row).collect();
+    let info = json!({"count": rows.len(), "more_records": rest.len() > rows.len()});
+    Answer::json(200, json!({"data": rows, "info": info}))
+}
+
+fn value(module: &Module, place: u64, field: &str) -> Value {
+    match field {
+        "id" => json!(module.schema.first_id + place),
+        _ => module.value(place, field),
     }
 }
 
-impl Condition {
-    fn holds(&self, module: &Module, place: u64) -> bool {
-        let value = |field: &str| match field {
-            "id" => json!(module.id(place)),
-            _ => module.value(place, field),
-        };
-        match self {
-            Self::In(field, wanted) => {
-                let value = value(field);
-                let text = value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned);
-                wanted
-                    .iter()
-                    .any(|wanted| wanted.eq_ignore_ascii_case(&text))
+fn holds(condition: &Condition, module: &Module, place: u64) -> bool {
+    match condition {
+        Condition::All(conditions) => conditions.iter().all(|one| holds(one, module, place)),
+        Condition::Any(conditions) => conditions.iter().any(|one| holds(one, module, place)),
+        Condition::One(field, operator) => {
+            let value = value(module, place, field);
+            let against = |wanted: &str| compare(&value, &json!(wanted));
+            match operator {
+                Operator::Null(null) => value.is_null() == *null,
+                Operator::In(wanted, negated) => wanted.contains(&plain(&value)) != *negated,
+                Operator::Less(wanted) => against(wanted).is_lt(),
+                Operator::AtMost(wanted) => against(wanted).is_le(),
+                Operator::More(wanted) => against(wanted).is_gt(),
+                Operator::AtLeast(wanted) => against(wanted).is_ge(),
+                Operator::Like(pattern) => like(&plain(&value), pattern),
             }
-            Self::Null(field, null) => value(field).is_null() == *null,
-            Self::After(id) => module.schema.first_id + place > *id,
         }
     }
 }
 
-/// Words, quoted values and signs of a query, read one by one.
-struct Parser {
-    tokens: std::iter::Peekable<std::vec::IntoIter<String>>,
-    open: usize,
-}
-
-fn syntax(near: &str) -> Box<Answer> {
-    let details = json!({"line": 1, "column": 1, "near": near});
-    Box::new(Answer::error(
-        400,
-        "SYNTAX_ERROR",
-        details,
-        "error occurred while parsing the query",
-    ))
-}
-
-impl Parser {
-    fn new(text: &str) -> Parsed<Self> {
-        let mut tokens = Vec::new();
-        let mut rest = text.trim_start();
-        while let Some(first) = rest.chars().next() {
-            let length = match first {
-                '\'' => 2 + rest[1..].find('\'').ok_or_else(|| syntax(rest))?,
-                '(' | ')' | ',' | '=' | '>' | '#' => 1,
-                _ => {
-                    let word = |sign: char| sign.is_whitespace() || "(),=>#'".contains(sign);
-                    rest.find(word).unwrap_or(rest.len())
-                }
-            };
-            tokens.push(rest[..length].to_owned());
-            rest = rest[length..].trim_start();
+/// A value as queries write it, in lower case: text compares without regard to case.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.to_lowercase(),
+        Value::Array(options) => {
+            let options: Vec<String> = options.iter().map(plain).collect();
+            options.join(";")
         }
-        Ok(Self {
-            tokens: tokens.into_iter().peekable(),
-            open: 0,
-        })
-    }
-
-    fn next(&mut self) -> Parsed<String> {
-        self.tokens.next().ok_or_else(|| syntax("end of query"))
-    }
-
-    fn eat(&mut self, word: &str) -> bool {
-        self.tokens
-            .next_if(|token| token.eq_ignore_ascii_case(word))
-            .is_some()
-    }
-
-    fn must(&mut self, word: &str) -> Parsed<()> {
-        if self.eat(word) {
-            return Ok(());
-        }
-        Err(syntax(
-            self.tokens.peek().map_or("end of query", String::as_str),
-        ))
-    }
-
-    fn number(&mut self) -> Parsed<u64> {
-        let token = self.next()?;
-        token.parse().map_err(|_| syntax(&token))
-    }
-
-    /// A value, without its quotes.
-    fn value(&mut self) -> Parsed<String> {
-        Ok(self.next()?.trim_matches('\'').to_owned())
-    }
-
-    fn query(mut self) -> Parsed<Query> {
-        self.must("select")?;
-        let (mut columns, mut count) = (Vec::new(), false);
-        loop {
-            if self.eat("count") {
-                self.must("(")?;
-                self.must("id")?;
-                self.must(")")?;
-                count = true;
-            } else {
-                columns.push(self.next()?);
-            }
-            if !self.eat(",") {
-                break;
-            }
-        }
-        self.must("from")?;
-        let module = self.next()?;
-        let view = if self.eat("#") {
-            Some(self.next()?)
-        } else {
-            None
-        };
-        // Compulsory: `where id is not null` selects everything.
-        self.must("where")?;
-        let mut conditions = Vec::new();
-        loop {
-            while self.eat("(") {
-                self.open += 1;
-            }
-            conditions.push(self.condition()?);
-            while self.open > 0 && self.eat(")") {
-                self.open -= 1;
-            }
-            if !self.eat("and") {
-                break;
-            }
-        }
-        if conditions.len() > MOST_CONDITIONS {
-            return Err(too_many("criteria", MOST_CONDITIONS));
-        }
-        let (mut limit, mut offset) = (ROWS.0, 0);
-        if self.eat("limit") {
-            limit = self.number()?;
-            if self.eat(",") {
-                offset = limit;
-                limit = self.number()?;
-            } else if self.eat("offset") {
-                offset = self.number()?;
-            }
-        }
-        if limit > ROWS.1 {
-            return Err(too_many("limit", ROWS.1 as usize));
-        }
-        if self.open > 0 || self.tokens.peek().is_some() {
-            return Err(syntax(self.tokens.peek().map_or("(", String::as_str)));
-        }
-        Ok(Query {
-            columns,
-            count,
-            module,
-            view,
-            conditions,
-            limit,
-            offset,
-        })
-    }
-
-    fn condition(&mut self) -> Parsed<Condition> {
-        let field = self.next()?;
-        if self.eat("=") {
-            return Ok(Condition::In(field, vec![self.value()?]));
-        }
-        if self.eat(">") && field == "id" {
-            let after = self.value()?;
-            return after
-                .parse()
-                .map(Condition::After)
-                .map_err(|_| syntax(&after));
-        }
-        if self.eat("is") {
-            let null = !self.eat("not");
-            self.must("null")?;
-            return Ok(Condition::Null(field, null));
-        }
-        self.must("in")?;
-        self.must("(")?;
-        let mut wanted = vec![self.value()?];
-        while self.eat(",") {
-            wanted.push(self.value()?);
-        }
-        self.must(")")?;
-        if wanted.len() > MOST_VALUES {
-            return Err(too_many("in", MOST_VALUES));
-        }
-        Ok(Condition::In(field, wanted))
+        Value::Object(looked_up) => looked_up.get("id").map(plain).unwrap_or_default(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }
 
-fn too_many(what: &str, limit: usize) -> Box<Answer> {
-    Box::new(Answer::error(
+fn compare(one: &Value, other: &Value) -> Ordering {
+    let (one, other) = (plain(one), plain(other));
+    // Ids are longer than a float's digits, so whole numbers come first.
+    match (one.parse::<i128>(), other.parse::<i128>()) {
+        (Ok(one), Ok(other)) => one.cmp(&other),
+        _ => match (one.parse::<f64>(), other.parse::<f64>()) {
+            (Ok(one), Ok(other)) => one.total_cmp(&other),
+            _ => one.cmp(&other),
+        },
+    }
+}
+
+/// `%` stands for any text, at either end or both.
+fn like(text: &str, pattern: &str) -> bool {
+    let inner = pattern.trim_matches('%');
+    match (pattern.starts_with('%'), pattern.ends_with('%')) {
+        (true, true) => text.contains(inner),
+        (true, false) => text.ends_with(inner),
+        (false, true) => text.starts_with(inner),
+        (false, false) => text == inner,
+    }
+}
+
+fn invalid_query<T>(details: Value, message: &str) -> Checked<T> {
+    refuse(Answer::error(400, "INVALID_QUERY", details, message))
+}
+
+fn too_many<T>(what: &str, limit: usize) -> Checked<T> {
+    refuse(Answer::error(
         400,
         "LIMIT_EXCEEDED",
         json!({"by": what, "limit": limit}),

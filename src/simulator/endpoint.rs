@@ -37,6 +37,12 @@ pub(super) enum Endpoint {
     Apis,
     /// `GET org`.
     Org,
+    /// `GET users`.
+    Users,
+    /// `GET {module}/actions/count`.
+    Count(String),
+    /// A version of the API that is not played.
+    OtherVersion,
     /// An endpoint that does not take this method.
     WrongMethod,
     /// No such path.
@@ -65,6 +71,7 @@ impl Endpoint {
                 Some(found) => found,
                 None => return Self::Unknown,
             },
+            ["crm", version, ..] if is_version(version) => return Self::OtherVersion,
             _ => return Self::Unknown,
         };
         if method == wanted {
@@ -80,6 +87,7 @@ impl Endpoint {
             ["coql"] => ("POST", Self::Coql),
             ["__apis"] => ("GET", Self::Apis),
             ["org"] => ("GET", Self::Org),
+            ["users"] => ("GET", Self::Users),
             ["settings", "fields"] => ("GET", Self::Fields(None)),
             ["settings", "fields", id] => ("GET", Self::Fields(Some(owned(id)))),
             ["settings", "modules"] => ("GET", Self::Modules(None)),
@@ -96,6 +104,7 @@ impl Endpoint {
                 ("GET", Self::MassUpdateStatus(owned(module)))
             }
             [module, "actions", "mass_update"] => ("POST", Self::MassUpdate(owned(module))),
+            [module, "actions", "count"] => ("GET", Self::Count(owned(module))),
             [module, "search"] => ("GET", Self::Search(owned(module))),
             [module] => ("PUT", Self::PutRecords(owned(module))),
             [module, id] => ("GET", Self::Record(owned(module), owned(id))),
@@ -121,6 +130,9 @@ impl Endpoint {
             Self::PutRecords(_) => "records_put",
             Self::Apis => "apis",
             Self::Org => "org",
+            Self::Users => "users",
+            Self::Count(_) => "count",
+            Self::OtherVersion => "other_version",
             Self::WrongMethod => "wrong_method",
             Self::Unknown => "unknown",
         }
@@ -161,10 +173,17 @@ impl Endpoint {
             Self::PutRecords(module) => vec![need("ZohoCRM.modules", Some(module), "UPDATE")],
             Self::Apis => vec![need("ZohoCRM.apis", None, "READ")],
             Self::Org => vec![need("ZohoCRM.org", None, "READ")],
+            Self::Users => vec![need("ZohoCRM.users", None, "READ")],
+            Self::Count(module) => vec![
+                need("ZohoCRM.modules", Some(module), "READ"),
+                need("ZohoSearch.securesearch", None, "READ"),
+                need("ZohoCRM.settings.layouts", None, "READ"),
+            ],
             Self::Token
             | Self::TokenAlias
             | Self::Revoke
             | Self::ServerInfo
+            | Self::OtherVersion
             | Self::WrongMethod
             | Self::Unknown => Vec::new(),
         }
@@ -186,29 +205,49 @@ impl Need {
         self.module.as_deref()
     }
 
-    /// Whether the granted scopes cover this need. Scopes spell modules without underscores, in any case, and all
-    /// custom modules as `custom`. No `.ALL` is documented for mass updates.
-    pub(super) fn met<'a>(&self, mut granted: impl Iterator<Item = &'a str>, custom: bool) -> bool {
-        let mut good = vec![format!("{}.{}", self.service, self.operation)];
-        if let Some(module) = &self.module {
-            let module = if custom {
-                "custom".to_owned()
-            } else {
-                module.replace('_', "")
-            };
-            good.push(format!("{}.{module}.{}", self.service, self.operation));
-            if self.service != "ZohoCRM.mass_update" {
-                good.push(format!("{}.{module}.ALL", self.service));
-            }
+    /// The narrowest scope that meets it.
+    pub(super) fn scope(&self, custom: bool) -> String {
+        match self.spelt(custom) {
+            Some(module) => format!("{}.{module}.{}", self.service, self.operation),
+            None => format!("{}.{}", self.service, self.operation),
         }
+    }
+
+    fn spelt(&self, custom: bool) -> Option<String> {
+        let module = self.module.as_ref()?;
+        Some(if custom {
+            "custom".to_owned()
+        } else {
+            module.replace('_', "").to_lowercase()
+        })
+    }
+
+    /// Whether the granted scopes cover this need. Scopes spell modules without underscores, in any case, and all
+    /// custom modules as `custom`.
+    pub(super) fn met<'a>(&self, mut granted: impl Iterator<Item = &'a str>, custom: bool) -> bool {
+        let mut good = vec![
+            format!("{}.{}", self.service, self.operation),
+            self.scope(custom),
+        ];
+        // No `.ALL` is documented for mass updates.
         if self.service != "ZohoCRM.mass_update" {
             good.push(format!("{}.ALL", self.service));
+            if let Some(module) = self.spelt(custom) {
+                good.push(format!("{}.{module}.ALL", self.service));
+            }
         }
         if self.service.starts_with("ZohoCRM.settings.") {
             good.push("ZohoCRM.settings.ALL".to_owned());
         }
         granted.any(|scope| good.iter().any(|good| good.eq_ignore_ascii_case(scope)))
     }
+}
+
+/// `v2`, `v2.1`, `v8`: what stands in the place of a version.
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix('v').is_some_and(|number| {
+        number.starts_with(|first: char| first.is_ascii_digit()) && number.parse::<f32>().is_ok()
+    })
 }
 
 #[cfg(test)]
@@ -244,7 +283,7 @@ mod tests {
             (
                 "POST",
                 "/crm/v9/Leads/actions/mass_update",
-                Endpoint::Unknown,
+                Endpoint::OtherVersion,
             ),
             ("GET", "/crm/v7/settings/fields", Endpoint::Fields(None)),
             ("GET", "/crm/v7/settings/nothing", Endpoint::Unknown),

@@ -20,6 +20,7 @@
 //! | `localised_error` | false | the mint throttle speaks Chinese |
 //! | `mints_per_window` | 10 | access tokens per refresh token and 600 s |
 //! | `live_tokens` | 15 | access tokens alive per refresh token (30 on older pages); one more ends the oldest |
+//! | `live_refresh_tokens` | 20 | refresh tokens alive per client; one more ends the first and its access tokens |
 //! | `expires_in_ms` | false | `expires_in` in milliseconds, and `expires_in_sec` beside it |
 //! | `omit_api_domain` | false | the token answer has no `api_domain` |
 //! | `omit_scope` | false | the token answer has no `scope` |
@@ -32,6 +33,7 @@
 //! | `may_schedule` | true | `false`: the user may not schedule: 400 `AUTHORIZATION_FAILED` |
 //! | `edition` | "enterprise" | free, standard, professional, enterprise or ultimate: concurrency, and views below enterprise |
 //! | `concurrency` | null | simultaneous CRM requests, instead of the edition's 5, 10, 15, 20 or 25 |
+//! | `sub_concurrency` | 10 | simultaneous "complex" calls: COQL, search, `PUT` of more than 10 records |
 //! | `credits` | 5000000 | credits per rolling 24 hours |
 //! | `mass_update_credits` | 1 | price of one mass update request; Zoho documents none |
 //! | `too_many_body` | "crm" | body of 429: crm, short, retry_after or rate_limit |
@@ -54,6 +56,8 @@
 //! | `job_queued` | false | jobs scheduled from now on show `QUEUED` between `SCHEDULED` and `RUNNING` |
 //! | `job_unknown_for_s` | 0 | a new job is unknown to the status call for so many seconds |
 //! | `job_duration_ms` | null | how long jobs scheduled from now on take, instead of the setting |
+//! | `most_per_page` | null | a cap on the entries of every page, so that small lists have pages, too |
+//! | `coql_values` | 100 | values that `in` takes in a query: 100, or 50 as before v7 |
 //! | `search_lag_s` | 0 | a changed record is missing from `search` for so many seconds |
 
 use std::collections::VecDeque;
@@ -67,7 +71,8 @@ use super::script::Scripted;
 /// Scopes that cover everything that is served.
 const ALL_SCOPES: &str = "ZohoCRM.mass_update.UPDATE ZohoCRM.mass_update.READ ZohoCRM.settings.fields.READ \
      ZohoCRM.settings.modules.READ ZohoCRM.settings.custom_views.READ ZohoCRM.settings.territories.READ \
-     ZohoCRM.modules.ALL ZohoCRM.coql.READ ZohoCRM.apis.READ ZohoCRM.org.READ ZohoSearch.securesearch.READ";
+     ZohoCRM.settings.layouts.READ ZohoCRM.modules.ALL ZohoCRM.coql.READ ZohoCRM.apis.READ ZohoCRM.org.READ \
+     ZohoCRM.users.READ ZohoSearch.securesearch.READ";
 
 /// Whether something that Zoho's documents leave open is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +137,7 @@ pub(super) struct Faults {
     pub(super) localised_error: bool,
     pub(super) mints_per_window: usize,
     pub(super) live_tokens: usize,
+    pub(super) live_refresh_tokens: usize,
     pub(super) expires_in_ms: bool,
     pub(super) omit_api_domain: bool,
     pub(super) omit_scope: bool,
@@ -144,6 +150,7 @@ pub(super) struct Faults {
     pub(super) may_schedule: bool,
     pub(super) edition: Edition,
     pub(super) concurrency: Option<usize>,
+    pub(super) sub_concurrency: usize,
     pub(super) credits: u64,
     pub(super) mass_update_credits: u64,
     pub(super) too_many_body: TooMany,
@@ -166,6 +173,8 @@ pub(super) struct Faults {
     pub(super) job_queued: bool,
     pub(super) job_unknown_for_s: u64,
     pub(super) job_duration_ms: Option<u64>,
+    pub(super) most_per_page: Option<usize>,
+    pub(super) coql_values: usize,
     pub(super) search_lag_s: u64,
 }
 
@@ -185,6 +194,7 @@ impl Default for Faults {
             localised_error: false,
             mints_per_window: 10,
             live_tokens: 15,
+            live_refresh_tokens: 20,
             expires_in_ms: false,
             omit_api_domain: false,
             omit_scope: false,
@@ -197,6 +207,7 @@ impl Default for Faults {
             may_schedule: true,
             edition: Edition::Enterprise,
             concurrency: None,
+            sub_concurrency: 10,
             credits: 5_000_000,
             mass_update_credits: 1,
             too_many_body: TooMany::Crm,
@@ -219,6 +230,8 @@ impl Default for Faults {
             job_queued: false,
             job_unknown_for_s: 0,
             job_duration_ms: None,
+            most_per_page: None,
+            coql_values: 100,
             search_lag_s: 0,
         }
     }

@@ -13,6 +13,7 @@ pub(super) enum Kind {
     Picklist,
     Multiselect,
     Integer,
+    BigInt,
     Currency,
     Percent,
     Boolean,
@@ -22,6 +23,8 @@ pub(super) enum Kind {
     Owner,
     Layout,
     Subform,
+    FileUpload,
+    Formula,
 }
 
 impl Kind {
@@ -36,6 +39,7 @@ impl Kind {
             Self::Picklist => "picklist",
             Self::Multiselect => "multiselectpicklist",
             Self::Integer => "integer",
+            Self::BigInt => "bigint",
             Self::Currency => "currency",
             Self::Percent => "percent",
             Self::Boolean => "boolean",
@@ -45,6 +49,8 @@ impl Kind {
             Self::Owner => "ownerlookup",
             Self::Layout => "layout",
             Self::Subform => "subform",
+            Self::FileUpload => "fileupload",
+            Self::Formula => "formula",
         }
     }
 
@@ -57,11 +63,12 @@ impl Kind {
             | Self::Website
             | Self::Textarea
             | Self::Picklist
+            | Self::BigInt
             | Self::Date
             | Self::DateTime => "string",
-            Self::Multiselect | Self::Subform => "jsonarray",
+            Self::Multiselect | Self::Subform | Self::FileUpload => "jsonarray",
             Self::Integer => "integer",
-            Self::Currency | Self::Percent => "double",
+            Self::Currency | Self::Percent | Self::Formula => "double",
             Self::Boolean => "boolean",
             Self::Lookup | Self::Owner | Self::Layout => "jsonobject",
         }
@@ -75,10 +82,16 @@ impl Kind {
             Self::Phone => 30,
             Self::Website => 255,
             Self::Textarea => 32_000,
-            Self::Picklist | Self::Lookup | Self::Owner | Self::Layout | Self::Subform => 120,
+            Self::Picklist
+            | Self::Lookup
+            | Self::Owner
+            | Self::Layout
+            | Self::Subform
+            | Self::FileUpload => 120,
             Self::Multiselect => 1000,
             Self::Integer => 9,
-            Self::Currency => 16,
+            Self::BigInt => 18,
+            Self::Currency | Self::Formula => 16,
             Self::Percent | Self::Boolean => 5,
             Self::Date | Self::DateTime => 20,
         }
@@ -94,6 +107,9 @@ impl Kind {
                 | Self::Lookup
                 | Self::Owner
                 | Self::Subform
+                | Self::FileUpload
+                | Self::Formula
+                | Self::BigInt
                 | Self::DateTime
         )
     }
@@ -125,6 +141,8 @@ pub(super) struct Field {
     pub(super) hidden: bool,
     /// The user's profile shows the field but does not let it be edited.
     pub(super) read_only: bool,
+    /// Kept by Zoho itself: nobody can edit it.
+    pub(super) system: bool,
     /// System mandatory: cannot be cleared.
     pub(super) required: bool,
     /// Marked "do not allow duplicates"; such fields are not mass-updatable.
@@ -157,6 +175,7 @@ impl Field {
             mass_update: kind.mass_update(),
             hidden: false,
             read_only: false,
+            system: matches!(kind, Kind::DateTime | Kind::Formula),
             required: false,
             unique: false,
             rule: Rule::None,
@@ -186,6 +205,12 @@ impl Field {
     pub(super) const fn read_only(mut self) -> Self {
         self.read_only = true;
         self
+    }
+
+    /// Kept by Zoho itself, and so not mass-updatable.
+    pub(super) const fn system(mut self) -> Self {
+        self.system = true;
+        self.never()
     }
 
     /// System mandatory.
@@ -241,6 +266,12 @@ impl Field {
             .collect();
         let decimals = (self.kind == Kind::Currency).then_some(DECIMALS);
         let label = self.name.replace('_', " ");
+        let editable = !self.read_only && !self.system;
+        let permission = match (self.hidden, self.read_only) {
+            (true, _) => "hidden",
+            (false, true) => "read_only",
+            (false, false) => "read_write",
+        };
         json!({
             "id": id.to_string(),
             "api_name": self.name,
@@ -252,10 +283,10 @@ impl Field {
             "decimal_place": decimals,
             "mass_update": self.mass_update,
             "read_only": self.read_only,
-            "field_read_only": self.kind == Kind::DateTime,
+            "field_read_only": self.system,
             "visible": !self.hidden,
             "operation_type": {
-                "web_update": !self.read_only, "api_create": true, "web_create": true, "api_update": !self.read_only,
+                "web_update": editable, "api_create": !self.system, "web_create": !self.system, "api_update": editable,
             },
             "system_mandatory": self.required,
             "custom_field": false,
@@ -263,6 +294,7 @@ impl Field {
             "unique": if self.unique { json!({"case_sensitive": false}) } else { json!({}) },
             "pick_list_values": options,
             "lookup": {},
+            "profiles": [{"permission_type": permission, "name": "Administrator", "id": "5725767000000026011"}],
             "type": "used",
         })
     }

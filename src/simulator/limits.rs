@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::answer::Answer;
+use super::endpoint::Endpoint;
 use super::faults::{Edition, Faults, TooMany};
+use super::state::Request;
+use super::{coql, put};
 
 /// Credits come back one day after they were used.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -45,6 +48,55 @@ impl Credits {
     pub(super) fn header(&self, allowance: u64) -> Option<u64> {
         (self.used * 2 >= allowance).then(|| allowance.saturating_sub(self.used))
     }
+}
+
+/// The least and the most credits of a call.
+pub(super) fn prices(endpoint: &Endpoint, faults: &Faults) -> (u64, u64) {
+    match endpoint {
+        Endpoint::MassUpdate(_) | Endpoint::MassUpdateStatus(_) => {
+            (faults.mass_update_credits, faults.mass_update_credits)
+        }
+        Endpoint::Coql => (1, 3),
+        Endpoint::PutRecords(_) => (1, 10),
+        Endpoint::Count(_) => (50, 50),
+        Endpoint::Token
+        | Endpoint::TokenAlias
+        | Endpoint::Revoke
+        | Endpoint::ServerInfo
+        | Endpoint::OtherVersion
+        | Endpoint::WrongMethod
+        | Endpoint::Unknown => (0, 0),
+        Endpoint::Fields(_)
+        | Endpoint::Modules(_)
+        | Endpoint::CustomViews(_)
+        | Endpoint::Territories(_)
+        | Endpoint::ChildTerritories(_)
+        | Endpoint::Search(_)
+        | Endpoint::Record(..)
+        | Endpoint::Apis
+        | Endpoint::Org
+        | Endpoint::Users => (1, 1),
+    }
+}
+
+/// The credits of this call.
+pub(super) fn price(request: &Request, faults: &Faults) -> u64 {
+    let (least, most) = prices(&request.endpoint, faults);
+    if least == most {
+        return least;
+    }
+    let price = if request.endpoint == Endpoint::Coql {
+        coql::price(&request.body)
+    } else {
+        put::count(&request.body).div_ceil(10)
+    };
+    price.clamp(least, most)
+}
+
+/// Whether a call counts against the narrower limit of "complex" ones, too.
+pub(super) fn complex(request: &Request) -> bool {
+    matches!(request.endpoint, Endpoint::Coql | Endpoint::Search(_))
+        || matches!(request.endpoint, Endpoint::PutRecords(_)) && put::count(&request.body) > 10
 }
 
 /// Simultaneous calls that are allowed.

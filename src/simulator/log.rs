@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::{Map, Value, json};
 
 /// Every kind that a request can be of, in the order in which `GET /_sim/stats` shows them.
-pub(super) const KINDS: [&str; 17] = [
+pub(super) const KINDS: [&str; 20] = [
     "token",
     "revoke",
     "serverinfo",
@@ -21,6 +21,9 @@ pub(super) const KINDS: [&str; 17] = [
     "records_put",
     "apis",
     "org",
+    "users",
+    "count",
+    "other_version",
     "wrong_method",
     "unknown",
 ];
@@ -60,6 +63,8 @@ pub(super) struct Log {
     pub(super) in_flight: usize,
     /// The most that ever were.
     pub(super) max_in_flight: usize,
+    /// Those of them that count against the narrower limit, too.
+    pub(super) complex_in_flight: usize,
 }
 
 impl Log {

@@ -15,6 +15,7 @@ use super::body::{
 use super::faults::{Edition, Faults, Verdict};
 use super::jobs::{Jobs, NewJob};
 use super::records;
+use super::views;
 use super::world::World;
 
 /// Records in one scheduled job.
@@ -35,9 +36,7 @@ pub(super) fn post(org: &mut Org<'_>, module: &str, body: &[u8]) -> Answer {
 }
 
 fn answer(org: &mut Org<'_>, module: &str, body: &[u8]) -> Checked<Answer> {
-    let Some(schema) = org.world.module(module).map(|module| module.schema) else {
-        return refuse(records::invalid_module());
-    };
+    let schema = records::module(org.world, module)?.schema;
     let body = records::object(body)?;
     check_keys(&body, org.faults)?;
     let over_write = match body.get("over_write") {
@@ -104,7 +103,6 @@ fn update_now(
         return records::invalid_module();
     };
     let mut seen = BTreeSet::new();
-    let mut failed = 0;
     let mut data = Vec::with_capacity(ids.len());
     for id in ids {
         let again = !seen.insert(id.as_str()) && org.faults.duplicate_ids == Verdict::Refuse;
@@ -118,18 +116,10 @@ fn update_now(
                 module.set(place, fields, over_write, org.now);
                 data.push(records::updated(module, place));
             }
-            (refusal, _) => {
-                failed += 1;
-                data.push(refusal.unwrap_or_else(|| records::invalid_id(id)));
-            }
+            (refusal, _) => data.push(refusal.unwrap_or_else(|| records::invalid_id(id))),
         }
     }
-    let status = match failed {
-        0 => 200,
-        _ if failed == ids.len() => org.faults.all_failed_status,
-        _ => org.faults.mixed_status,
-    };
-    Answer::json(status, json!({"data": data}))
+    records::entries(data, org.faults.mixed_status, org.faults.all_failed_status)
 }
 
 fn schedule(
@@ -161,29 +151,8 @@ fn schedule(
             "User does not have sufficient privilege to schedule mass update.",
         ));
     }
-    let Some(in_world) = org.world.module(module) else {
-        return refuse(records::invalid_module());
-    };
-    let Some(view) = in_world
-        .views
-        .iter()
-        .find(|view| view.id.to_string() == cvid)
-    else {
-        return refuse(Answer::error(
-            400,
-            "INVALID_DATA",
-            json!({"api_name": "cvid", "json_path": "$.cvid"}),
-            "the cvid given seems to be invalid",
-        ));
-    };
-    if !view.accessible {
-        return refuse(Answer::error(
-            403,
-            "NO_PERMISSION",
-            json!({}),
-            "Customview not accessible",
-        ));
-    }
+    let in_world = records::module(org.world, module)?;
+    let view = views::find(in_world, cvid)?;
     if org.jobs.busy(view.id) {
         let error = entry(
             "ALREADY_SCHEDULED",

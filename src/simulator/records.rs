@@ -3,8 +3,18 @@
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, entry};
+use super::body::Checked;
 use super::seeds::{Condition, created, user, zoho_time};
-use super::world::Module;
+use super::world::{Module, World};
+
+/// An id as it is given. It is documented as a string of digits, and Zoho's own SDK sends some as numbers.
+pub(super) fn given_id(id: &Value) -> Option<String> {
+    match id {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => id.as_u64().map(|id| id.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
 
 /// The refusal of one record, if it cannot be updated.
 pub(super) fn refuse(module: &Module, id: &str) -> Option<Value> {
@@ -58,6 +68,25 @@ pub(super) fn updated(module: &Module, place: u64) -> Value {
     })
 }
 
+/// The answer that tells of every record by itself: good, bad, or mixed.
+pub(super) fn entries(data: Vec<Value>, mixed: u16, all_failed: u16) -> Answer {
+    let failed = data
+        .iter()
+        .filter(|entry| entry["status"] == "error")
+        .count();
+    let status = match failed {
+        0 => 200,
+        _ if failed == data.len() => all_failed,
+        _ => mixed,
+    };
+    Answer::json(status, json!({"data": data}))
+}
+
+/// The module with this API name.
+pub(super) fn module<'a>(world: &'a World, name: &str) -> Checked<&'a Module> {
+    world.module(name).ok_or_else(|| Box::new(invalid_module()))
+}
+
 /// The refusal of a module that does not exist.
 pub(super) fn invalid_module() -> Answer {
     Answer::error(
@@ -79,7 +108,7 @@ pub(super) fn unsupported_module() -> Answer {
 }
 
 /// A body that is a JSON object; everything else is refused as Zoho refuses it.
-pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Box<Answer>> {
+pub(super) fn object(body: &[u8]) -> Checked<Map<String, Value>> {
     serde_json::from_slice(body).map_err(|_| {
         Box::new(Answer::error(
             400,

@@ -110,6 +110,9 @@ const TOPICS: &[&str] = &[
     "Events|Events and Webinars",
 ];
 
+/// Whether a lead has become a contact: told by its condition, not stored.
+pub(super) const CONVERTED: &str = "Converted__s";
+
 const OWNER: Field = Field::new("Owner", Kind::Owner);
 const LAYOUT: Field = Field::new("Layout", Kind::Layout);
 const EMAIL: Field = Field::new("Email", Kind::Email);
@@ -166,6 +169,10 @@ pub(super) const MODULES: [Schema; 5] = [
             LANGUAGE,
             TOPIC,
             Field::new("Last_Webinar", Kind::Date),
+            Field::new("Partner_Number", Kind::BigInt),
+            Field::new("Revenue_per_Head", Kind::Formula),
+            Field::new("Contract", Kind::FileUpload),
+            Field::new(CONVERTED, Kind::Boolean).system(),
             Field::new("Credit_Limit", Kind::Currency).hidden(),
             Field::new("Lead_Score", Kind::Integer).read_only(),
             Field::new("Salutation", Kind::Picklist)

@@ -11,6 +11,7 @@ use super::admin;
 use super::answer::{Answer, Content};
 use super::connection::Cut;
 use super::endpoint::Endpoint;
+use super::limits;
 use super::state::{Request, State};
 
 /// Bytes that a body may have.
@@ -24,22 +25,30 @@ pub(super) fn lock(state: &SharedState) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Where a request comes in: the state, and which of its data centres is asked.
+pub(super) type Door = (SharedState, usize);
+
 /// One service for every path: Zoho has answers of its own for what a router would refuse.
-pub(super) fn service(state: SharedState) -> axum::Router {
-    axum::Router::new().fallback(handle).with_state(state)
+pub(super) fn service(door: Door) -> axum::Router {
+    axum::Router::new().fallback(handle).with_state(door)
 }
 
 /// Counts a CRM request as in flight until it is answered, or its client goes away.
-struct Flight<'a>(&'a SharedState);
+struct Flight<'a> {
+    state: &'a SharedState,
+    complex: bool,
+}
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        lock(self.0).log.in_flight -= 1;
+        let log = &mut lock(self.state).log;
+        log.in_flight -= 1;
+        log.complex_in_flight -= usize::from(self.complex);
     }
 }
 
 async fn handle(
-    Shared(state): Shared<SharedState>,
+    Shared((state, center)): Shared<Door>,
     ConnectInfo(cut): ConnectInfo<Cut>,
     request: axum::extract::Request,
 ) -> Response {
@@ -54,6 +63,7 @@ async fn handle(
     }
     let query = head.uri.query().unwrap_or_default();
     let request = Request {
+        center,
         endpoint: Endpoint::of(&method, &path),
         query: form_urlencoded::parse(query.as_bytes())
             .into_owned()
@@ -64,7 +74,10 @@ async fn handle(
         body,
     };
     let treatment = lock(&state).arrive(&request);
-    let _flight = (!request.endpoint.accounts()).then(|| Flight(&state));
+    let _flight = (!request.endpoint.accounts()).then(|| Flight {
+        state: &state,
+        complex: limits::complex(&request),
+    });
     if !treatment.before.is_zero() {
         tokio::time::sleep(treatment.before).await;
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::accounts::{self, Accounts, Parameters};
 use super::answer::Answer;
+use super::data_center::Place;
 use super::endpoint::{Endpoint, Need};
 use super::faults::Faults;
 use super::jobs::Jobs;
@@ -26,6 +27,8 @@ use crate::clock::Clock;
 /// One HTTP request, taken apart.
 #[derive(Debug)]
 pub(super) struct Request {
+    /// Which data centre was asked.
+    pub(super) center: usize,
     pub(super) endpoint: Endpoint,
     pub(super) method: String,
     pub(super) path: String,
@@ -55,7 +58,10 @@ impl Request {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) world: World,
-    pub(super) accounts: Accounts,
+    /// Where each data centre listens.
+    pub(super) places: Vec<Place>,
+    /// The accounts server of each.
+    pub(super) accounts: Vec<Accounts>,
     pub(super) jobs: Jobs,
     pub(super) credits: Credits,
     pub(super) faults: Faults,
@@ -64,7 +70,6 @@ pub(super) struct State {
     pub(super) clock: Arc<dyn Clock>,
     /// How far the admin has moved the clock.
     pub(super) ahead: SignedDuration,
-    pub(super) url: String,
     pub(super) latency: Duration,
     pub(super) job_duration: Duration,
 }
@@ -99,7 +104,11 @@ impl State {
         if !request.endpoint.accounts() {
             self.log.in_flight += 1;
             self.log.max_in_flight = self.log.max_in_flight.max(self.log.in_flight);
-            if self.log.in_flight > limits::concurrency(&self.faults) {
+            let complex = limits::complex(request);
+            self.log.complex_in_flight += usize::from(complex);
+            if self.log.in_flight > limits::concurrency(&self.faults)
+                || complex && self.log.complex_in_flight > self.faults.sub_concurrency
+            {
                 return Treatment::refused(limits::too_many(&self.faults));
             }
         }
@@ -116,29 +125,28 @@ impl State {
         self.settle();
         let now = self.now();
         match &request.endpoint {
-            Endpoint::Token => {
-                let parameters = request.parameters();
-                self.accounts
-                    .token(&parameters, &self.faults, &self.url, now)
-            }
+            Endpoint::Token => self.token(request, now),
             Endpoint::TokenAlias => {
-                let parameters = request.parameters();
-                if parameters
-                    .get("grant_type")
-                    .is_none_or(|grant| grant != "client_credentials")
-                {
+                let grant = request.parameters().remove("grant_type");
+                if grant.is_none_or(|grant| grant != "client_credentials") {
                     return Answer::json(200, json!({"error": "unsupported_grant_type"}));
                 }
-                self.accounts
-                    .token(&parameters, &self.faults, &self.url, now)
+                self.token(request, now)
             }
-            Endpoint::Revoke => self.accounts.revoke(&request.parameters()),
-            Endpoint::ServerInfo => accounts::server_info(&self.url),
+            Endpoint::Revoke => self.accounts[request.center].revoke(&request.parameters()),
+            Endpoint::ServerInfo => accounts::server_info(&self.places),
             Endpoint::Unknown => Answer::error(
                 404,
                 "INVALID_URL_PATTERN",
                 json!({}),
                 "Please check if the URL trying to access is a correct one",
+            ),
+            // The status is not documented.
+            Endpoint::OtherVersion => Answer::error(
+                400,
+                "API_NOT_SUPPORTED",
+                json!({"supported_version": 7}),
+                "the API version given is not supported",
             ),
             Endpoint::WrongMethod => Answer::error(
                 400,
@@ -158,11 +166,26 @@ impl State {
             | Endpoint::Record(..)
             | Endpoint::PutRecords(_)
             | Endpoint::Apis
-            | Endpoint::Org => self.serve_crm(request, now),
+            | Endpoint::Org
+            | Endpoint::Users
+            | Endpoint::Count(_) => self.serve_crm(request, now),
         }
     }
 
+    fn token(&mut self, request: &Request, now: Timestamp) -> Answer {
+        let place = &self.places[request.center];
+        self.accounts[request.center].token(&request.parameters(), &self.faults, place, now)
+    }
+
     fn serve_crm(&mut self, request: &Request, now: Timestamp) -> Answer {
+        if self.places[request.center].center.refuses(&request.headers) {
+            return Answer::error(
+                400,
+                "INVALID_HOST",
+                json!({}),
+                "the host given seems to be invalid",
+            );
+        }
         let (ends, scopes) = match self.authenticate(request, now) {
             Ok(found) => found,
             Err(refusal) => return *refusal,
@@ -193,7 +216,7 @@ impl State {
             );
             return Err(Box::new(refusal));
         };
-        let token = match self.accounts.find(value.trim(), now) {
+        let token = match self.accounts[request.center].find(value.trim(), now) {
             Some(token) if !self.faults.foreign_data_center => token,
             _ => {
                 let code = &self.faults.invalid_token_code;
@@ -230,20 +253,14 @@ impl State {
         if let Some(refusal) = self.refuse_scope(request.endpoint.needs(), scopes) {
             return refusal;
         }
-        let price = if matches!(
-            request.endpoint.kind(),
-            "mass_update_post" | "mass_update_get"
-        ) {
-            self.faults.mass_update_credits
-        } else {
-            1
-        };
+        let price = limits::price(request, &self.faults);
         if !self.credits.pay(price, self.faults.credits, now) {
             return limits::too_many(&self.faults);
         }
         let (Endpoint::MassUpdate(module) | Endpoint::MassUpdateStatus(module)) = &request.endpoint
         else {
-            return super::helpers::serve(self, request, scopes, now);
+            return super::helpers::serve(self, request, scopes, now)
+                .unwrap_or_else(|refusal| *refusal);
         };
         if UNSUPPORTED.contains(&module.as_str()) {
             return records::unsupported_module();
@@ -289,7 +306,8 @@ impl State {
     /// The counts of `GET /_sim/stats`.
     pub(super) fn stats(&self) -> Value {
         let mut stats = self.log.stats();
-        stats.insert("tokens_minted".to_owned(), json!(self.accounts.minted));
+        let minted: u64 = self.accounts.iter().map(|accounts| accounts.minted).sum();
+        stats.insert("tokens_minted".to_owned(), json!(minted));
         stats.insert("credits_used".to_owned(), json!(self.credits.used));
         Value::Object(stats)
     }

@@ -2,6 +2,7 @@
 
 mod helpers;
 mod immediate;
+mod lookups;
 mod scheduled;
 mod tokens;
 mod trouble;

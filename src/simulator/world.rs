@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::fields::Kind;
-use super::schema::{ID_ROOM, MODULES, Schema};
-use super::seeds::{Condition, LAST, LEAST_FOR_CONDITIONS, created, seeded, zoho_time};
+use super::schema::{CONVERTED, ID_ROOM, MODULES, Schema};
+use super::seeds::{Condition, LAST, LEAST_FOR_CONDITIONS, MAILBOXES, created, seeded, zoho_time};
 use super::views::{self, TERRITORIES, View};
 
 /// What has been changed in a record since it was seeded.
@@ -62,6 +62,9 @@ impl Module {
 
     /// A field's value in the record at this place; `null` for an unknown field.
     pub(super) fn value(&self, place: u64, field: &str) -> Value {
+        if field == CONVERTED && self.schema.field(field).is_some() {
+            return json!(self.condition(place) == Condition::Converted);
+        }
         if let Some(value) = self
             .changes
             .get(&place)
@@ -235,12 +238,38 @@ impl World {
             .map(|territory| {
                 let above = territory.reporting_to.map(|id| id.to_string());
                 (
-                    territory.name.to_owned(),
-                    json!({"id": territory.id.to_string(), "reporting_to": above}),
+                    territory.key.to_owned(),
+                    json!({"id": territory.id.to_string(), "name": territory.name, "reporting_to": above}),
                 )
             })
             .collect();
-        json!({"modules": modules, "views": all_views, "territories": territories})
+        json!({
+            "modules": modules,
+            "views": all_views,
+            "territories": territories,
+            "emails": self.mailboxes(),
+        })
+    }
+
+    /// The leads whose addresses are out of the ordinary.
+    fn mailboxes(&self) -> Map<String, Value> {
+        let Some(leads) = self.module("Leads") else {
+            return Map::new();
+        };
+        let there = |place: u64| place < leads.records;
+        let mut all = Map::new();
+        for (place, field, key, address) in MAILBOXES {
+            if there(place) {
+                let same = MAILBOXES.iter().filter(|(.., other)| *other == address);
+                let ids: Vec<String> = same
+                    .filter(|(other, ..)| there(*other))
+                    .map(|(other, ..)| leads.id(*other))
+                    .collect();
+                let mailbox = json!({"field": field, "address": address, "ids": ids});
+                all.insert(key.to_owned(), mailbox);
+            }
+        }
+        all
     }
 }
 

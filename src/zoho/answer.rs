@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::codes::{self, Cause, Class, Reach};
 use crate::outcome::{Failure, Progress, Refusal};
 use crate::update::RecordId;
-
-/// How long to leave a custom view alone that another mass update is running on.
-const VIEW_BUSY: Duration = Duration::from_secs(30);
 
 /// An answer as it came over the wire.
 #[derive(Clone, Copy, Debug)]
@@ -21,13 +19,15 @@ pub struct Raw<'a> {
     pub body: &'a [u8],
     /// What a `Retry-After` header asked for.
     pub retry_after: Option<Duration>,
+    /// API credits that remain, if a header said so: Zoho tells once half of the day's are used.
+    pub credits: Option<u64>,
 }
 
 /// What went wrong, by what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// The access token is not valid (any more).
-    InvalidToken,
+    InvalidToken(Refusal),
     /// Not now: throttled, broken, or busy. Zoho may have said how long to wait.
     Later(Refusal, Option<Duration>),
     /// Never, for this call.
@@ -120,7 +120,7 @@ fn immediate(raw: &Raw<'_>, entries: &[Entry], ids: &[RecordId]) -> Result<Updat
         !entry.success
             && matches!(
                 entry.trouble(raw),
-                Trouble::Later(..) | Trouble::InvalidToken
+                Trouble::Later(..) | Trouble::InvalidToken(_)
             )
     };
     if let Some(first) = entries.first().filter(|_| entries.iter().all(transient)) {
@@ -129,8 +129,8 @@ fn immediate(raw: &Raw<'_>, entries: &[Entry], ids: &[RecordId]) -> Result<Updat
     let answered: std::collections::HashSet<RecordId> = answered.into_iter().collect();
     let silent = |id: &RecordId| Failure {
         id: *id,
-        code: "NOT_ANSWERED".to_owned(),
-        message: "Zoho's answer does not mention this record".to_owned(),
+        code: Cause::NotAnswered.row().code.to_owned(),
+        message: Cause::NotAnswered.row().happened.to_owned(),
     };
     let in_request_order = ids.iter().filter_map(|id| {
         failures
@@ -184,12 +184,28 @@ pub fn tracked(raw: &Raw<'_>) -> Result<Tracked, Trouble> {
     let Some(entry) = entries(raw)?.list.into_iter().next() else {
         return Err(unreadable(raw));
     };
-    let unknown_job = entry.code == "NOT_FOUND"
-        || (entry.code == "INVALID_DATA" && entry.text("param_name").as_deref() == Some("job_id"));
-    if unknown_job {
-        Ok(Tracked::Unknown)
-    } else {
-        Err(entry.trouble(raw))
+    match entry.refusal().cause() {
+        Some(Cause::NotFound | Cause::ZohoJobUnknown) => Ok(Tracked::Unknown),
+        Some(_) | None => Err(entry.trouble(raw)),
+    }
+}
+
+/// Judges the answer to a question for what stands under `key`: the whole document, or null if Zoho has nothing to tell,
+/// which it says with 204 and no body.
+///
+/// # Errors
+/// [`Trouble`], where nothing was learnt.
+pub fn found(raw: &Raw<'_>, key: &str) -> Result<Value, Trouble> {
+    if raw.status == 204 {
+        return Ok(Value::Null);
+    }
+    let document = parse(raw)?;
+    if (200..300).contains(&raw.status) && document.get(key).is_some() {
+        return Ok(document);
+    }
+    match entries(raw)?.list.into_iter().find(|entry| !entry.success) {
+        Some(entry) => Err(entry.trouble(raw)),
+        None => Err(unreadable(raw)),
     }
 }
 
@@ -239,76 +255,51 @@ impl Entry {
         Failure {
             id,
             code: self.code.clone(),
-            message: self.message.clone(),
+            message: codes::wording(&self.message, &self.details),
         }
     }
 
     fn refusal(&self) -> Refusal {
-        let mut message = self.message.clone();
-        if let Some(field) = self.text("api_name") {
-            message = format!("{message} (`{field}`)");
-        }
-        Refusal {
-            code: self.code.clone(),
-            message,
-            advice: advice(&self.code).map(str::to_owned),
-        }
+        Refusal::zoho(
+            self.code.clone(),
+            codes::wording(&self.message, &self.details),
+        )
     }
 
     fn trouble(&self, raw: &Raw<'_>) -> Trouble {
-        let asked = self
-            .details
-            .get("retry_after")
-            .and_then(Value::as_u64)
-            .map(Duration::from_secs);
-        let asked = asked.or(raw.retry_after);
-        match self.code.as_str() {
-            "INVALID_TOKEN" | "INVALID_OAUTHTOKEN" | "AUTHENTICATION_FAILURE" => Trouble::InvalidToken,
-            "ALREADY_SCHEDULED" => Trouble::Later(self.refusal(), Some(asked.unwrap_or(VIEW_BUSY))),
-            "TOO_MANY_REQUESTS" | "RATE_LIMIT_EXCEEDED" | "INTERNAL_ERROR" | "SERVICE_UNAVAILABLE" => {
-                Trouble::Later(self.refusal(), asked)
-            }
-            _ if raw.status == 429 || raw.status >= 500 => Trouble::Later(self.refusal(), asked),
-            "OAUTH_SCOPE_MISMATCH" | "INVALID_MODULE" | "NOT_SUPPORTED" | "FEATURE_NOT_SUPPORTED"
-            | "INVALID_URL_PATTERN" | "API_NOT_SUPPORTED" | "INVALID_HOST" | "AUTHORIZATION_FAILED" => {
-                Trouble::Denied(self.refusal())
-            }
-            "NO_PERMISSION" if self.details.get("permissions").is_some() => Trouble::Denied(Refusal {
-                advice: Some("switch on \"Zoho CRM API Access\" in the profile of the user who made the token".to_owned()),
-                ..self.refusal()
-            }),
-            _ => Trouble::Refused(self.refusal()),
-        }
+        let asked = self.details.get("retry_after").and_then(Value::as_u64);
+        let asked = asked.map(Duration::from_secs).or(raw.retry_after);
+        judge(self.refusal(), asked, raw)
     }
 }
 
-/// What to do about a code, where that is known.
-fn advice(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "OAUTH_SCOPE_MISMATCH" => {
-            "make a new refresh token with the scopes ZohoCRM.mass_update.UPDATE and ZohoCRM.mass_update.READ"
-        }
-        "INVALID_MODULE" => {
-            "module names are API names and case-sensitive: see Setup > Developer Space > APIs in the CRM"
-        }
-        "NOT_SUPPORTED" | "FEATURE_NOT_SUPPORTED" => {
-            "Zoho offers no mass update for this module or edition"
-        }
-        "AUTHORIZATION_FAILED" => {
-            "the user who made the token may not schedule mass updates: change the profile's rights"
-        }
-        "NO_PERMISSION" => "the user who made the token may not edit this field, view or record",
-        "ALREADY_SCHEDULED" => {
-            "another mass update is running on this custom view; this one waits for it"
-        }
-        "NO_RECORDS_FOUND" => "the custom view is empty for the user who made the token",
-        "LIMIT_EXCEEDED" => "a custom view of a mass update may hold 50,000 records; narrow it",
-        "MANDATORY_NOT_FOUND" => "this is a defect of masshook: please report it",
-        "INVALID_HOST" | "API_NOT_SUPPORTED" | "INVALID_URL_PATTERN" => {
-            "check `data_center` and `api_url` of the connection"
-        }
-        _ => return None,
-    })
+/// What follows from a refusal, by the table of codes. Where the table has no such code, the HTTP status still tells
+/// "not now" from "never".
+fn judge(refusal: Refusal, asked: Option<Duration>, raw: &Raw<'_>) -> Trouble {
+    if raw.status == 429 && raw.credits == Some(0) {
+        // The status is the same as for too many calls at once; the credits tell the two apart.
+        let spent = Cause::CreditsSpent.row();
+        let message = format!("{} ({})", refusal.message, spent.says.join(", "));
+        return Trouble::Later(
+            Refusal::new(&refusal.code, message, spent.cure),
+            asked.or(longest(spent.class)),
+        );
+    }
+    match codes::find(&refusal.code, &refusal.message).map(|row| row.class) {
+        Some(Class::Reauthenticate) => Trouble::InvalidToken(refusal),
+        Some(class @ Class::Wait(_)) => Trouble::Later(refusal, asked.or(longest(class))),
+        Some(Class::Retry) => Trouble::Later(refusal, asked),
+        None if raw.status == 429 || raw.status >= 500 => Trouble::Later(refusal, asked),
+        Some(Class::Permanent(Reach::Job)) => Trouble::Denied(refusal),
+        Some(Class::Permanent(Reach::Call) | Class::Partial) | None => Trouble::Refused(refusal),
+    }
+}
+
+fn longest(class: Class) -> Option<Duration> {
+    match class {
+        Class::Wait(wait) => Some(wait),
+        Class::Retry | Class::Reauthenticate | Class::Permanent(_) | Class::Partial => None,
+    }
 }
 
 /// The entries of an answer, from any of Zoho's three envelopes.
@@ -336,31 +327,16 @@ fn parse(raw: &Raw<'_>) -> Result<Value, Trouble> {
     serde_json::from_slice(raw.body).map_err(|_| unreadable(raw))
 }
 
-/// An answer that says nothing in Zoho's JSON: a gateway's page, an empty body.
+/// An answer that says nothing in Zoho's JSON: a gateway's page, an empty body. A 2xx without a readable verdict may or
+/// may not have updated anything; setting the same values again is harmless, claiming success is not.
 fn unreadable(raw: &Raw<'_>) -> Trouble {
-    let refusal = |message: String| Refusal {
-        code: format!("HTTP_{}", raw.status),
-        message,
-        advice: None,
-    };
-    match raw.status {
-        401 => Trouble::InvalidToken,
-        408 | 425 | 429 => {
-            Trouble::Later(refusal("Zoho has no time now".to_owned()), raw.retry_after)
-        }
-        // A 2xx without a readable verdict may or may not have updated anything; setting the same values again is
-        // harmless, claiming success is not.
-        200..=299 => Trouble::Later(
-            refusal("Zoho's answer cannot be read".to_owned()),
-            raw.retry_after,
-        ),
-        300..=399 => Trouble::Denied(Refusal {
-            advice: Some("check `data_center` and `api_url` of the connection".to_owned()),
-            ..refusal("Zoho's API host answers with a redirect".to_owned())
-        }),
-        500.. => Trouble::Later(refusal("Zoho is out of order".to_owned()), raw.retry_after),
-        _ => Trouble::Refused(refusal("Zoho refused without a reason".to_owned())),
-    }
+    let code = format!("HTTP_{}", raw.status);
+    let happened = codes::find(&code, "").map_or("Zoho sends no code", |row| row.happened);
+    judge(
+        Refusal::zoho(code, happened.to_owned()),
+        raw.retry_after,
+        raw,
+    )
 }
 
 /// A key of the status answer, whose case Zoho's APIs do not agree on.
@@ -381,6 +357,7 @@ mod tests {
             status,
             body: body.as_bytes(),
             retry_after: None,
+            credits: None,
         }
     }
 
@@ -412,6 +389,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_is_there_or_not_or_refused() {
+        let of = |status, body| found(&raw(status, body), "fields");
+        assert!(of(200, r#"{"fields":[]}"#).is_ok_and(|found| found["fields"].is_array()));
+        assert_eq!(of(204, ""), Ok(Value::Null));
+        let scope = r#"{"code":"OAUTH_SCOPE_MISMATCH","details":{},"message":"Unauthorized","status":"error"}"#;
+        for status in [401, 200] {
+            assert!(matches!(of(status, scope), Err(Trouble::Denied(_))));
+        }
+        assert!(matches!(of(200, "<p>welcome</p>"), Err(Trouble::Later(..))));
+        assert!(matches!(
+            of(200, r#"{"modules":[]}"#),
+            Err(Trouble::Later(..))
+        ));
+        assert!(matches!(of(429, ""), Err(Trouble::Later(..))));
+    }
+
+    #[test]
     fn a_202_can_be_a_refusal_in_every_envelope() {
         let error = r#"{"code":"ALREADY_SCHEDULED","details":{"api_name":"cvid"},"message":"running","status":"error"}"#;
         for body in [
@@ -422,7 +416,7 @@ mod tests {
             for status in [202, 400] {
                 let answer = update(&raw(status, &body), &[]);
                 assert!(
-                    matches!(answer, Err(Trouble::Later(_, Some(VIEW_BUSY)))),
+                    matches!(answer, Err(Trouble::Later(_, Some(wait))) if wait.as_secs() == 30),
                     "{status} {body}: {answer:?}"
                 );
             }
@@ -485,7 +479,7 @@ mod tests {
         assert!(matches!(of(200, page), Err(Trouble::Later(..))));
         assert!(matches!(of(204, ""), Err(Trouble::Later(..))));
         assert!(matches!(of(429, ""), Err(Trouble::Later(..))));
-        assert!(matches!(of(401, page), Err(Trouble::InvalidToken)));
+        assert!(matches!(of(401, page), Err(Trouble::InvalidToken(_))));
         assert!(matches!(of(301, page), Err(Trouble::Denied(_))));
         assert!(matches!(of(403, page), Err(Trouble::Refused(_))));
     }

@@ -9,13 +9,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::data_center::ApiBase;
+use crate::codes::{self, Cause, Class};
 use crate::outcome::Refusal;
 
 /// A token is not used in its last minute: it might end under way.
 const MARGIN: Duration = Duration::from_secs(60);
-
-/// Zoho's mint limit is ten tokens in ten minutes; looping extends it, silence ends it.
-const THROTTLED: Duration = Duration::from_secs(600);
 
 /// The scopes that a client-credentials token is asked for, unless the secret names others.
 const SCOPES: &str = "ZohoCRM.mass_update.UPDATE,ZohoCRM.mass_update.READ";
@@ -176,12 +174,7 @@ pub fn granted(status: u16, body: &[u8]) -> Result<Granted, TokenError> {
     let Ok(wire) = serde_json::from_slice::<Wire>(body) else {
         let message =
             format!("the accounts server answered HTTP {status} with something that is not JSON");
-        let refusal = Refusal {
-            code: "ACCOUNTS_UNREADABLE".to_owned(),
-            message,
-            advice: None,
-        };
-        return Err(TokenError::Later(refusal, Duration::from_secs(5)));
+        return Err(judged(Refusal::with(Cause::AccountsUnreadable, message)));
     };
     if let Some(access) = wire.access_token {
         // Legacy answers have `expires_in` in milliseconds beside `expires_in_sec`.
@@ -201,50 +194,33 @@ pub fn granted(status: u16, body: &[u8]) -> Result<Granted, TokenError> {
             lives,
         });
     }
-    let code = wire
-        .error
-        .as_ref()
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let code = wire.error.as_ref().and_then(Value::as_str);
+    let code: String = code.unwrap_or_default().chars().take(100).collect();
+    if let Some(row) = codes::find(&code, "") {
+        return Err(judged(Refusal::new(&code, row.happened, row.cure)));
+    }
+    // The throttle has no code: its `error` is a sentence, and in the language of the account.
     let throttled = wire.status.as_ref().and_then(Value::as_str) == Some("failure")
         || wire.error_description.is_some()
-        || code == "access_denied"
         || (status == 400 && (!code.is_ascii() || code.contains(' ')));
     if throttled {
-        let refusal = Refusal::new(
-            "TOKEN_THROTTLED",
-            "Zoho gives no more tokens for now: at most ten in ten minutes for one refresh token",
-            "stop everything else that uses this refresh token; trying again sooner makes it longer",
-        );
-        return Err(TokenError::Later(refusal, THROTTLED));
+        return Err(judged(Refusal::of(Cause::TokenThrottled)));
     }
-    if status >= 500 || code == "general_error" || code.is_empty() {
+    if status >= 500 || code.is_empty() {
         let message = format!("the accounts server answered HTTP {status} without a token");
-        let refusal = Refusal {
-            code: "ACCOUNTS_UNAVAILABLE".to_owned(),
-            message,
-            advice: None,
-        };
-        return Err(TokenError::Later(refusal, Duration::from_secs(5)));
+        return Err(judged(Refusal::with(Cause::AccountsUnavailable, message)));
     }
-    let advice = match code.as_str() {
-        "invalid_client" => {
-            "check client_id, and that `data_center` is the one the client was registered in"
-        }
-        "invalid_client_secret" => "check client_secret; each data centre has its own",
-        "invalid_code" => "the refresh token is wrong or was revoked: make a new one",
-        "missing_org_info" | "invalid_org_info" => {
-            "add `soid` (ZohoCRM. and the Org ID) to the secret"
-        }
-        "invalid_scope" => "the client may not have these scopes",
-        _ => "see https://www.zoho.com/accounts/protocol/oauth.html",
-    };
-    Err(TokenError::Rejected(Refusal::new(
-        &code,
-        "the accounts server refused the credentials",
-        advice,
-    )))
+    let message = "the accounts server refused the credentials".to_owned();
+    Err(judged(Refusal::zoho(code, message)))
+}
+
+/// What follows from a refusal, by the table of codes.
+fn judged(refusal: Refusal) -> TokenError {
+    match codes::find(&refusal.code, &refusal.message).map(|row| row.class) {
+        Some(Class::Wait(wait)) => TokenError::Later(refusal, wait),
+        Some(Class::Retry | Class::Reauthenticate | Class::Permanent(_) | Class::Partial)
+        | None => TokenError::Rejected(refusal),
+    }
 }
 
 #[cfg(test)]
@@ -334,7 +310,7 @@ mod tests {
             (400, r#"{"error":"拒绝访问"}"#),
         ] {
             assert!(
-                matches!(of(status, body), Err(TokenError::Later(_, THROTTLED))),
+                matches!(of(status, body), Err(TokenError::Later(_, wait)) if wait.as_secs() == 600),
                 "{body}"
             );
         }

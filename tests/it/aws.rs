@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use http::HeaderMap;
 use jiff::Timestamp;
 use masshook::clock::{Clock, SystemClock};
 use masshook::inbound::scheme::Scheme;
@@ -124,15 +123,11 @@ impl Stack {
     async fn form(&self, body: &Value) -> Answer {
         let body = body.to_string();
         let scheme = Scheme::preset("typeform").expect("a preset");
-        let outgoing = Outgoing {
-            id: "",
-            body: body.as_bytes(),
-            headers: &HeaderMap::new(),
-        };
+        let mut outgoing = Outgoing::new("", body.as_bytes());
         let secrets = [SENDER_SECRET.to_owned().into()];
-        let signed = sign(&scheme, &secrets, SystemClock.now(), &outgoing).expect("signed");
+        sign(&scheme, &secrets, SystemClock.now(), &mut outgoing).expect("signed");
         let mut event = event("typeform-http-api-v2.json");
-        for (name, value) in &signed {
+        for (name, value) in &outgoing.headers {
             event["headers"][name.as_str()] = json!(value.to_str().expect("text"));
         }
         self.http(event, "/hooks/form", Some(body)).await

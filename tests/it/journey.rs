@@ -209,6 +209,130 @@ async fn a_custom_view_is_a_zoho_job_that_is_tracked_to_its_end() {
     assert_eq!(kinds, ["job.running", "job.succeeded"]);
 }
 
+#[tokio::test]
+async fn a_zoho_job_that_outlives_track_for_ends_its_job_with_the_last_counts() {
+    let world = World::with(
+        &[],
+        |settings| settings.job_duration = Duration::from_secs(180),
+        |config| {
+            format!(
+                "track_for: 7d\n{}",
+                config.replace("  view:", "  view:\n    track_for: 2m")
+            )
+        },
+    )
+    .await;
+    let view = &world.zoho()["views"]["Leads"]["some"];
+    let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
+    let job = answer.job();
+    assert_eq!(job["status"], "failed", "{job:#}");
+    assert_eq!(job["error"]["code"], "TRACKING_TIMED_OUT");
+    let counts = &job["counts"];
+    let number = |key: &str| counts[key].as_u64().expect("a number");
+    assert_eq!(counts["total"], view["records"], "{job:#}");
+    assert!(number("updated") > 0 && number("pending") > 0, "{job:#}");
+    assert_eq!(
+        number("updated") + number("failed") + number("pending"),
+        number("total")
+    );
+    assert_eq!(verified(&world.receiver.all()[0])["type"], "job.failed");
+}
+
+/// A world with a route whose jobs' steps are told, and a view that takes Zoho a while.
+async fn told(script: &[u16], on: &str) -> World {
+    let on = format!("  view:\n    callback_on: {on}\n");
+    World::with(
+        script,
+        |settings| settings.job_duration = Duration::from_secs(200),
+        |config| config.replace("  view:\n", &on),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn progress_is_told_when_there_is_some() {
+    let world = told(&[], "progress").await;
+    let view = &world.zoho()["views"]["Leads"]["some"];
+    let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
+    assert_eq!(answer.job()["status"], "succeeded");
+    let callbacks: Vec<Value> = world.receiver.all().iter().map(verified).collect();
+    let kinds: Vec<&str> = callbacks
+        .iter()
+        .filter_map(|callback| callback["type"].as_str())
+        .collect();
+    let (between, polls) = (kinds.len() - 2, world.count("mass_update_get").await);
+    assert_eq!(kinds[0], "job.queued");
+    assert_eq!(kinds[1..=between], vec!["job.running"; between]);
+    assert_eq!(kinds[between + 1], "job.succeeded");
+    let mut counts: Vec<String> = callbacks[1..=between]
+        .iter()
+        .map(|callback| callback["data"]["counts"].to_string())
+        .collect();
+    counts.dedup();
+    assert_eq!(
+        counts.len(),
+        between,
+        "each tells something new: {callbacks:#?}"
+    );
+    assert!(
+        between >= 3 && between < polls as usize,
+        "{between} of {polls}"
+    );
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_behind_progress_that_nobody_takes() {
+    for (on, kinds) in [
+        (
+            "accepted",
+            vec!["job.queued", "job.queued", "job.queued", "job.succeeded"],
+        ),
+        // After the tries that an invocation has time for, only the end is told.
+        (
+            "progress",
+            vec!["job.queued", "job.running", "job.running", "job.succeeded"],
+        ),
+    ] {
+        let world = told(&[503, 503, 503], on).await;
+        let view = &world.zoho()["views"]["Leads"]["some"];
+        let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
+        let job = answer.job();
+        assert_eq!(
+            job["callback"],
+            json!({"status": "delivered", "attempts": 1, "error": null})
+        );
+        let callbacks = world.receiver.all();
+        let told: Vec<String> = callbacks
+            .iter()
+            .map(|callback| {
+                verified(callback)["type"]
+                    .as_str()
+                    .expect("a type")
+                    .to_owned()
+            })
+            .collect();
+        assert_eq!(told, kinds);
+        for pair in callbacks.windows(2) {
+            let same = pair[0].header("webhook-id") == pair[1].header("webhook-id");
+            assert_eq!(same, pair[0].body == pair[1].body, "one id, one body");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_hears_of_no_progress() {
+    let world = told(&[410], "progress").await;
+    let view = &world.zoho()["views"]["Leads"]["some"];
+    world.send(view_request(&json!({"view": view["id"]}))).await;
+    let kinds: Vec<Value> = world
+        .receiver
+        .all()
+        .iter()
+        .map(|callback| verified(callback)["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["job.queued", "job.succeeded"]);
+}
+
 fn view_request(body: &Value) -> http::Request<axum::body::Body> {
     http::Request::post("/hooks/view")
         .header("content-type", "application/json")

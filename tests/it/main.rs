@@ -1,13 +1,16 @@
-//! Tests over real parts: Secrets Manager on moto's server, the Lambda program under AWS's Runtime Interface Emulator,
-//! and a real callback receiver. `support` fetches what they need into `target/test-tools`.
+//! Tests over real parts: Secrets Manager on moto's server, the Lambda program under AWS's Runtime Interface Emulator, a
+//! real callback receiver, and Zoho's own SDK. `support` fetches what they need into `target/test-tools`.
 
 mod aws;
 mod cold;
+mod conformance;
 mod crash;
 mod door;
+mod fuzz;
 mod harness;
 mod journey;
 mod lambda;
+mod metadata;
 mod secrets;
 mod serve;
 mod store;

@@ -61,6 +61,44 @@ async fn a_delivery_is_queued_driven_and_told() {
 }
 
 #[tokio::test]
+async fn the_steps_of_a_job_are_told_as_its_route_wishes() {
+    let settings = Settings {
+        job_duration: Duration::from_secs(9),
+        ..Settings::default()
+    };
+    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
+    let steps = |config: String| format!("{config}callback_on: progress\n");
+    let mut world = Served::new(program, &[], settings, steps).await;
+    world.start(&[]).await;
+    let view = world.zoho()["views"]["Leads"]["some"]["id"].clone();
+    let delivery = json!({"event": "steps", "view": view});
+    let job = world.accepted(&delivery).await.remove(0);
+    let job = world.finished(&job).await;
+    assert_eq!(job["callback"]["attempts"], 1, "of the end: {job:#}");
+
+    // In the order in which they came; each one has been verified.
+    let callbacks = world.callbacks();
+    let told: Vec<&Value> = world
+        .receiver
+        .all()
+        .iter()
+        .map(|callback| &callbacks[callback.header("webhook-id")])
+        .collect();
+    assert_eq!(told.len(), callbacks.len(), "each delivered once");
+    let kinds: Vec<&str> = told
+        .iter()
+        .filter_map(|told| told["type"].as_str())
+        .collect();
+    assert_eq!((kinds[0], kinds[1]), ("job.queued", "job.running"));
+    assert_eq!(kinds.last(), Some(&"job.succeeded"));
+    assert!(kinds.len() <= 4, "{kinds:?}");
+    for told in told {
+        let status = text(&told["data"]["status"]);
+        assert_eq!(told["type"], format!("job.{status}"));
+    }
+}
+
+#[tokio::test]
 async fn deliveries_of_one_window_share_calls_and_each_gets_its_own_outcome() {
     let world = served(&[], windowed("1s")).await;
     let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);

@@ -181,16 +181,44 @@ impl Pointer {
         }
         Some(here).filter(|found| !found.is_empty())
     }
+
+    /// Sets this place to `value`; with `*` in every item. What is missing on the way is made, as long as that needs no
+    /// item of a list. Whether there is such a place.
+    pub fn set(&self, root: &mut Value, value: &Value) -> bool {
+        set(root, &self.steps, value)
+    }
+}
+
+fn set(here: &mut Value, steps: &[Step], value: &Value) -> bool {
+    let Some((step, rest)) = steps.split_first() else {
+        *here = value.clone();
+        return true;
+    };
+    match (step, here) {
+        (Step::Every, Value::Array(items)) if !items.is_empty() => {
+            items.iter_mut().all(|item| set(item, rest, value))
+        }
+        (Step::Into(name), Value::Array(items)) => {
+            let item = place(name).and_then(|index| items.get_mut(index));
+            item.is_some_and(|item| set(item, rest, value))
+        }
+        (Step::Into(name), here @ (Value::Object(_) | Value::Null)) => {
+            set(&mut here[name.as_str()], rest, value)
+        }
+        (Step::Every | Step::Into(_), _) => false,
+    }
+}
+
+/// The item of a list that a step means. RFC 6901 section 4: no leading zeros, or one place would have several names.
+fn place(name: &str) -> Option<usize> {
+    let plain = name == "0" || !name.starts_with(['0', '+']);
+    name.parse().ok().filter(|_| plain)
 }
 
 fn child<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     match value {
         Value::Object(map) => map.get(name),
-        Value::Array(list) => {
-            // RFC 6901 section 4: no leading zeros, or one place would have several names.
-            let plain = name == "0" || !name.starts_with(['0', '+']);
-            list.get(name.parse::<usize>().ok().filter(|_| plain)?)
-        }
+        Value::Array(list) => list.get(place(name)?),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }

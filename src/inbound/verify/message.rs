@@ -52,7 +52,8 @@ pub(super) fn check(
     Ok(time)
 }
 
-fn list_at<'a>(each: &Pointer, parts: &'a Parts<'_>) -> Option<&'a [Value]> {
+/// The items that are signed on their own.
+pub(super) fn list_at<'a>(each: &Pointer, parts: &'a Parts<'_>) -> Option<&'a [Value]> {
     let [Value::Array(items)] = each.find(parts.json()?)?[..] else {
         return None;
     };
@@ -134,12 +135,12 @@ fn check_one(
 
 /// What a message is put together from.
 #[derive(Clone, Copy)]
-struct Context<'a> {
-    message: &'a Message,
-    parts: &'a Parts<'a>,
-    params: &'a BTreeMap<String, String>,
-    item: Option<&'a Value>,
-    time: Option<&'a [u8]>,
+pub(super) struct Context<'a> {
+    pub(super) message: &'a Message,
+    pub(super) parts: &'a Parts<'a>,
+    pub(super) params: &'a BTreeMap<String, String>,
+    pub(super) item: Option<&'a Value>,
+    pub(super) time: Option<&'a [u8]>,
 }
 
 impl Context<'_> {
@@ -187,7 +188,8 @@ impl Context<'_> {
         }
     }
 
-    fn pieces<'b>(
+    /// The signed text, in pieces.
+    pub(super) fn pieces<'b>(
         &'b self,
         url: &'b str,
         secret: &'b SecretString,

@@ -1,53 +1,41 @@
-//! Signs deliveries of our own, so that a scheme can be tried out without its sender.
-
-use std::borrow::Cow;
-use std::fmt;
+//! Signs deliveries of our own, so that a scheme can be tried out without its sender. The signed text is put together by
+//! the code that verifies it; only what stands where is said here.
 
 use base64::Engine;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::age::write_time;
-use super::encoding::{BASE64, encode, key_bytes, text_key};
+use super::encoding::{BASE64, BASE64_URL, encode, key_bytes, text_key};
 use super::mac::{AnyMac, digest};
-use super::refusal::BadSecret;
-use super::request::debug_delivery;
+use super::message::{Context, Method, list_at};
+use super::outgoing::{Misplaced, Outgoing};
+use super::refusal::{BadSecret, Refusal};
+use super::request::Parts;
+use super::{method_of, url};
 use crate::inbound::scheme::{
-    Algorithm, Layout, Message, Proof, Scheme, Segment, Selector, TimestampAt, TimestampRule,
+    Algorithm, Jws, JwsAlgorithm, Layout, Message, Proof, Recipe, Scheme, Segment, Selector,
+    TimestampAt, TimestampRule, fill_params,
 };
 
-/// A delivery that we send ourselves.
-#[derive(Clone, Copy)]
-pub struct Outgoing<'a> {
-    /// Its id; set in the scheme's id header, if the scheme has one.
-    pub id: &'a str,
-    /// Its body.
-    pub body: &'a [u8],
-    /// Headers that it has anyway; needed only if the scheme signs one of them.
-    pub headers: &'a HeaderMap,
-}
-
-impl fmt::Debug for Outgoing<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_delivery("Outgoing", self.headers, self.body, formatter)
-    }
-}
+/// Seconds that a JSON Web Token of ours is good for, where the scheme wants it to expire.
+const TOKEN_LIFE: i64 = 300;
 
 /// Why a delivery cannot be signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotSign {
-    /// The scheme signs a header that is not there.
-    #[error("the scheme signs header {0}, which is not set")]
-    MissingHeader(String),
-    /// The id, or a text of the scheme, cannot stand in a header.
-    #[error("what header {0} would hold cannot stand in a header")]
-    NotAHeaderValue(String),
-    /// Only the sender can sign like this, or the proof does not stand in the headers.
-    #[error("a proof by {0} cannot be made here")]
-    Unsupported(String),
+    /// A part of the delivery that is signed is not there.
+    #[error("the delivery lacks something that the scheme signs: {0}")]
+    Incomplete(Refusal),
+    /// The proof has no place in this delivery.
+    #[error("the delivery has no place for the proof: {0}")]
+    Misplaced(#[from] Misplaced),
+    /// Only the sender can sign like this.
+    #[error("only the sender can make this proof, because its key stays with it: {0}")]
+    OnlyTheSender(String),
     /// There is no secret to sign with.
     #[error("no secret is configured")]
     MissingSecret,
@@ -61,151 +49,215 @@ pub enum CannotSign {
     },
 }
 
-/// The headers that make a delivery verify under `scheme` at the time `now`: signature, time and id. Of several recipes
-/// the first is used; of several secrets all, where the scheme's format has room for more than one signature.
+/// Puts into a delivery what makes it verify under `scheme` at the time `now`: signature, time and id. Of several recipes
+/// the first is used that has its place in such a delivery; of several secrets all, where the scheme's format has room
+/// for more than one signature.
 ///
 /// # Errors
-/// The cause.
+/// The cause, of the first recipe. The delivery is as it was then.
 pub fn sign(
     scheme: &Scheme,
     secrets: &[SecretString],
     now: Timestamp,
-    delivery: &Outgoing<'_>,
-) -> Result<HeaderMap, CannotSign> {
-    let Some(recipe) = scheme.recipes().first() else {
-        return Ok(HeaderMap::new());
-    };
-    let mut added = HeaderMap::new();
-    for selector in &recipe.delivery_id {
-        if let Selector::Header(name) = selector {
-            added.insert(name, header_value(name, delivery.id)?);
+    delivery: &mut Outgoing,
+) -> Result<(), CannotSign> {
+    let mut first = Ok(());
+    for recipe in scheme.recipes() {
+        let mut signed = delivery.clone();
+        match sign_one(recipe, scheme, secrets, now, &mut signed) {
+            Ok(()) => {
+                *delivery = signed;
+                return Ok(());
+            }
+            Err(error) => first = first.and(Err(error)),
         }
     }
-    let unsupported = || Err(CannotSign::Unsupported(scheme.describe()));
-    match &recipe.proof {
-        Proof::Hmac(hashed) => {
-            let kind = Kind::Hmac(hashed.algorithm);
-            sign_message(kind, &hashed.message, secrets, now, delivery, added)
+    first
+}
+
+fn sign_one(
+    recipe: &Recipe,
+    scheme: &Scheme,
+    secrets: &[SecretString],
+    now: Timestamp,
+    delivery: &mut Outgoing,
+) -> Result<(), CannotSign> {
+    for part in &recipe.delivery_id {
+        if let Selector::Header(name) = part {
+            delivery.set_header(name, &delivery.id.clone())?;
         }
-        Proof::Digest(hashed) => {
-            let kind = Kind::Digest(hashed.algorithm);
-            sign_message(kind, &hashed.message, secrets, now, delivery, added)
-        }
-        Proof::Equals(equals) => {
-            let Selector::Header(name) = &equals.token.at else {
-                return unsupported();
-            };
+    }
+    match (&recipe.proof, method_of(&recipe.proof)) {
+        (Proof::Equals(equals), _) => {
             let prefix = equals.token.prefix.as_deref().unwrap_or_default();
-            let value = format!("{prefix}{}", first_text(secrets)?);
-            added.insert(name, header_value(name, &value)?);
-            Ok(added)
+            let text = format!("{prefix}{}", first_text(secrets)?);
+            Ok(delivery.set(&equals.token.at, &text)?)
         }
-        Proof::Basic => {
-            let value = format!("Basic {}", BASE64.encode(first_text(secrets)?));
-            added.insert(AUTHORIZATION, header_value(&AUTHORIZATION, &value)?);
-            Ok(added)
+        (Proof::Basic, _) => {
+            let text = format!("Basic {}", BASE64.encode(first_text(secrets)?));
+            Ok(delivery.set_header(&AUTHORIZATION, &text)?)
         }
-        Proof::Bearer => {
-            let value = format!("Bearer {}", first_text(secrets)?);
-            added.insert(AUTHORIZATION, header_value(&AUTHORIZATION, &value)?);
-            Ok(added)
+        (Proof::Bearer, _) => {
+            let text = format!("Bearer {}", first_text(secrets)?);
+            Ok(delivery.set_header(&AUTHORIZATION, &text)?)
         }
-        Proof::Ed25519(_) | Proof::Ecdsa(_) | Proof::Rsa(_) | Proof::Jws(_) | Proof::Sns => {
-            unsupported()
+        (Proof::Jws(jws), _) if jws.algorithm == JwsAlgorithm::Hs256 => {
+            let text = token(jws, scheme, first_text(secrets)?, now, delivery)?;
+            Ok(delivery.set(&jws.token.at, &text)?)
+        }
+        (_, Some((method @ (Method::Hmac(_) | Method::Digest(_)), message))) => {
+            if secrets.is_empty() {
+                return Err(CannotSign::MissingSecret);
+            }
+            sign_message(method, message, scheme, secrets, now, delivery)
+        }
+        (_, Some((Method::PublicKey(_), _)) | None) => {
+            Err(CannotSign::OnlyTheSender(scheme.describe()))
         }
     }
 }
 
 fn first_text(secrets: &[SecretString]) -> Result<&str, CannotSign> {
     let secret = secrets.first().ok_or(CannotSign::MissingSecret)?;
-    let position = 1;
-    text_key(secret).map_err(|cause| CannotSign::BadSecret { position, cause })
+    text_key(secret).map_err(|cause| CannotSign::BadSecret { position: 1, cause })
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Hmac(Algorithm),
-    Digest(Algorithm),
+/// A JSON Web Token over what the scheme wants to be claimed.
+fn token(
+    jws: &Jws,
+    scheme: &Scheme,
+    key: &str,
+    now: Timestamp,
+    delivery: &Outgoing,
+) -> Result<String, CannotSign> {
+    let mut claims = json!({ "iat": now.as_second() });
+    for (claim, text) in &jws.claims {
+        let filled = fill_params(text, scheme.params()).map_err(Refusal::MissingParam);
+        claims[claim] = Value::from(filled.map_err(CannotSign::Incomplete)?);
+    }
+    if jws.must_expire {
+        claims["exp"] = Value::from(now.as_second().saturating_add(TOKEN_LIFE));
+    }
+    if let Some(claim) = &jws.body_hash_claim {
+        claims[claim] = Value::from(hex::encode(Sha256::digest(&delivery.body)));
+    }
+    let head = json!({ "alg": jws.algorithm.to_string(), "typ": "JWT" });
+    let [head, claims] = [head, claims].map(|part| BASE64_URL.encode(part.to_string()));
+    let signed = format!("{head}.{claims}");
+    let mut mac = AnyMac::new(Algorithm::Sha256, key.as_bytes());
+    mac.update(signed.as_bytes());
+    let prefix = jws.token.prefix.as_deref().unwrap_or_default();
+    Ok(format!(
+        "{prefix}{signed}.{}",
+        BASE64_URL.encode(mac.finish())
+    ))
 }
 
 fn sign_message(
-    kind: Kind,
+    method: Method,
     message: &Message,
+    scheme: &Scheme,
     secrets: &[SecretString],
     now: Timestamp,
-    delivery: &Outgoing<'_>,
-    mut added: HeaderMap,
-) -> Result<HeaderMap, CannotSign> {
-    let Selector::Header(header) = &message.signature.at else {
-        let place = message.signature.at.to_string();
-        return Err(CannotSign::Unsupported(place));
-    };
+    delivery: &mut Outgoing,
+) -> Result<(), CannotSign> {
     let rule = message.timestamp.as_ref();
     let time = rule.map(|rule| write_time(rule.unit, now));
     let time = time.as_deref();
-    if let Some(TimestampAt::Part(Selector::Header(name))) = rule.map(|rule| &rule.at) {
-        added.insert(name, header_value(name, time.unwrap_or_default())?);
+    if let Some(TimestampAt::Part(part)) = rule.map(|rule| &rule.at) {
+        delivery.set(part, time.unwrap_or_default())?;
     }
-    if secrets.is_empty() {
-        return Err(CannotSign::MissingSecret);
+    // Forms are sorted into the signed text; of other bodies the hash is.
+    let sorted = message.signed.has(&Segment::FormSorted) && {
+        let request = delivery.received(None);
+        url::is_plain_form(&request) || request.body.is_empty()
+    };
+    if let Some(part) = &message.body_hash
+        && !sorted
+    {
+        let hash = hex::encode(Sha256::digest(&delivery.body));
+        delivery.set(part, &hash)?;
     }
-    let prefix = message.signature.prefix.as_deref().unwrap_or_default();
-    let mut signatures = Vec::new();
-    for (index, secret) in secrets.iter().enumerate() {
-        let position = index + 1;
-        let pieces = pieces(message, &added, time, delivery, secret)?;
-        let bytes = match kind {
-            Kind::Hmac(algorithm) => key_bytes(secret, &message.secret_format).map(|key| {
-                let mut mac = AnyMac::new(algorithm, &key);
-                pieces.iter().for_each(|piece| mac.update(piece));
-                mac.finish()
-            }),
-            Kind::Digest(algorithm) => text_key(secret).map(|_| digest(algorithm, &pieces)),
-        };
-        let bytes = bytes.map_err(|cause| CannotSign::BadSecret { position, cause })?;
-        let encoded = encode(message.signature.encoding, &bytes);
-        signatures.push(format!("{prefix}{encoded}"));
+    let signing = Signing {
+        method,
+        message,
+        scheme,
+        secrets,
+        time,
+    };
+    let url = delivery.url();
+    if message.signed.has(&Segment::Url) && url.is_none() {
+        return Err(CannotSign::Incomplete(Refusal::MissingUrl));
     }
-    let value = lay_out(message, signatures, time);
-    added.insert(header, header_value(header, &value)?);
-    Ok(added)
+    let request = delivery.received(url.as_deref());
+    let parts = Parts::new(&request);
+    let Some(each) = &message.each else {
+        let text = signing.signature(&parts, None)?;
+        return Ok(delivery.set(&message.signature.at, &text)?);
+    };
+    let no_place = |part: &Selector| Misplaced::NoPlace(part.to_string());
+    let list = Selector::Json(each.clone());
+    let items = list_at(each, &parts).ok_or_else(|| no_place(&list))?;
+    let Selector::Json(place) = &message.signature.at else {
+        return Err(no_place(&message.signature.at).into());
+    };
+    let mut signed = Vec::with_capacity(items.len());
+    for item in items {
+        let text = signing.signature(&parts, Some(item))?;
+        let mut item = item.clone();
+        if !place.set(&mut item, &Value::from(text)) {
+            return Err(no_place(&message.signature.at).into());
+        }
+        signed.push(item);
+    }
+    Ok(delivery.set_json(each, &Value::from(signed))?)
 }
 
-fn pieces<'a>(
+/// What the signatures of a delivery are made with.
+struct Signing<'a> {
+    method: Method,
     message: &'a Message,
-    added: &'a HeaderMap,
+    scheme: &'a Scheme,
+    secrets: &'a [SecretString],
     time: Option<&'a str>,
-    delivery: &Outgoing<'a>,
-    secret: &'a SecretString,
-) -> Result<Vec<Cow<'a, [u8]>>, CannotSign> {
-    let piece = |segment: &'a Segment| -> Result<Cow<'a, [u8]>, CannotSign> {
-        let borrowed = match segment {
-            Segment::Literal(text) => text.as_bytes(),
-            Segment::Body => delivery.body,
-            Segment::Timestamp => time.unwrap_or_default().as_bytes(),
-            Segment::Secret => secret.expose_secret().as_bytes(),
-            Segment::Part(Selector::Header(name)) => added
-                .get(name)
-                .or_else(|| delivery.headers.get(name))
-                .ok_or_else(|| CannotSign::MissingHeader(name.to_string()))?
-                .as_bytes(),
-            Segment::Sha256Body => {
-                let hash = hex::encode(Sha256::digest(delivery.body));
-                return Ok(Cow::Owned(hash.into_bytes()));
-            }
-            Segment::Part(_)
-            | Segment::Escaped(_)
-            | Segment::Method
-            | Segment::Url
-            | Segment::Param(_)
-            | Segment::Crc32Body
-            | Segment::FormSorted => {
-                return Err(CannotSign::Unsupported(message.signed.to_string()));
-            }
+}
+
+impl Signing<'_> {
+    /// What stands in the signature's place.
+    fn signature(&self, parts: &Parts<'_>, item: Option<&Value>) -> Result<String, CannotSign> {
+        let message = self.message;
+        let context = Context {
+            message,
+            parts,
+            params: self.scheme.params(),
+            item,
+            time: self.time.map(str::as_bytes),
         };
-        Ok(Cow::Borrowed(borrowed))
-    };
-    message.signed.segments().iter().map(piece).collect()
+        let url = parts.request.public_url().unwrap_or_default();
+        let prefix = message.signature.prefix.as_deref().unwrap_or_default();
+        let mut signatures = Vec::with_capacity(self.secrets.len());
+        for (index, secret) in self.secrets.iter().enumerate() {
+            let pieces = context
+                .pieces(url, secret)
+                .map_err(CannotSign::Incomplete)?;
+            let bytes = match self.method {
+                Method::Hmac(algorithm) => key_bytes(secret, &message.secret_format).map(|key| {
+                    let mut mac = AnyMac::new(algorithm, &key);
+                    pieces.iter().for_each(|piece| mac.update(piece));
+                    mac.finish()
+                }),
+                Method::Digest(algorithm) => text_key(secret).map(|_| digest(algorithm, &pieces)),
+                Method::PublicKey(_) => {
+                    return Err(CannotSign::OnlyTheSender(self.scheme.describe()));
+                }
+            };
+            let position = index + 1;
+            let bytes = bytes.map_err(|cause| CannotSign::BadSecret { position, cause })?;
+            let encoded = encode(message.signature.encoding, &bytes);
+            signatures.push(format!("{prefix}{encoded}"));
+        }
+        Ok(lay_out(message, signatures, self.time))
+    }
 }
 
 fn lay_out(message: &Message, signatures: Vec<String>, time: Option<&str>) -> String {
@@ -237,8 +289,4 @@ fn lay_out(message: &Message, signatures: Vec<String>, time: Option<&str>) -> St
                 .join(pair_sep)
         }
     }
-}
-
-fn header_value(name: &HeaderName, text: &str) -> Result<HeaderValue, CannotSign> {
-    HeaderValue::from_str(text).map_err(|_| CannotSign::NotAHeaderValue(name.to_string()))
 }

@@ -23,18 +23,9 @@ fn preset(name: &str) -> Scheme {
 }
 
 fn signed(scheme: &Scheme, secrets: &[SecretString], body: &[u8]) -> HeaderMap {
-    let headers = &HeaderMap::new();
-    sign(
-        scheme,
-        secrets,
-        NOW,
-        &Outgoing {
-            id: "msg_1",
-            body,
-            headers,
-        },
-    )
-    .expect("signed")
+    let mut delivery = Outgoing::new("msg_1", body);
+    sign(scheme, secrets, NOW, &mut delivery).expect("signed");
+    delivery.headers
 }
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -224,13 +215,10 @@ fn own_records_cover_the_other_shapes() {
     let topic = headers(&[("X-Topic", "orders")]);
     for shape in shapes {
         let scheme = custom(&shape);
-        let delivery = Outgoing {
-            id: "1",
-            body: b"{}",
-            headers: &topic,
-        };
-        let mut headers = sign(&scheme, &keys, NOW, &delivery).expect("signed");
-        headers.extend(topic.clone());
+        let mut delivery = Outgoing::new("1", b"{}");
+        delivery.headers = topic.clone();
+        sign(&scheme, &keys, NOW, &mut delivery).expect("signed");
+        let headers = delivery.headers;
         verify(&scheme, &Unverified::new(&headers, b"{}"), &keys, NOW).expect("verified");
         assert!(verify(&scheme, &Unverified::new(&headers, b"{ }"), &keys, NOW).is_err());
     }
@@ -260,16 +248,16 @@ fn means_the_same(scheme: &Scheme, left: &str, right: &str) -> bool {
 
 /// The presets that sign the whole body with this very secret, so that they can be tried out here.
 fn signing() -> Vec<&'static str> {
-    let none = HeaderMap::new();
-    let delivery = Outgoing {
-        id: "1",
-        body: b"{}",
-        headers: &none,
-    };
     let signs = |name: &&&str| {
         let scheme = preset(name);
         scheme.recipes()[0].message().is_some()
-            && sign(&scheme, &secrets(&[SECRET]), NOW, &delivery).is_ok()
+            && sign(
+                &scheme,
+                &secrets(&[SECRET]),
+                NOW,
+                &mut Outgoing::new("1", b"{}"),
+            )
+            .is_ok()
     };
     PRESETS.iter().filter(signs).copied().collect()
 }
@@ -278,8 +266,9 @@ proptest! {
     #[test]
     fn what_is_signed_verifies(name in prop::sample::select(signing()), body: Vec<u8>, id in "[a-zA-Z0-9_-]{1,40}") {
         let (scheme, keys) = (preset(name), secrets(&[SECRET]));
-        let none = HeaderMap::new();
-        let headers = sign(&scheme, &keys, NOW, &Outgoing { id: &id, body: &body, headers: &none }).expect("signed");
+        let mut delivery = Outgoing::new(id.clone(), body.clone());
+        sign(&scheme, &keys, NOW, &mut delivery).expect("signed");
+        let headers = delivery.headers;
         let verified = verify(&scheme, &Unverified::new(&headers, &body), &keys, NOW).expect("verified");
         if let Some(found) = verified.delivery_id() {
             prop_assert_eq!(found, id);

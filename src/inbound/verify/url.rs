@@ -41,6 +41,19 @@ fn with_port(url: &str, change: impl Fn(&str, Option<&str>) -> String) -> Option
     Some(format!("{scheme}://{user}{host}{tail}"))
 }
 
+/// The URL that a sender calls: the receiver's public one, with what this delivery adds to it.
+pub fn called(public_url: &str, path: &str, query: &str) -> String {
+    let mut url = public_url.trim_end_matches('/').to_owned();
+    if !path.is_empty() {
+        url = format!("{url}/{path}");
+    }
+    if !query.is_empty() {
+        let separator = if url.contains('?') { '&' } else { '?' };
+        url = format!("{url}{separator}{query}");
+    }
+    url
+}
+
 /// Whether the body is a URL-encoded form by its content type.
 pub(super) fn is_plain_form(request: &Unverified<'_>) -> bool {
     let essence = request.content_type().unwrap_or_default().split(';').next();

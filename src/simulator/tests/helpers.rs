@@ -4,12 +4,6 @@ use serde_json::{Value, json};
 
 use super::{Bench, LEAD, got};
 
-async fn coql(bench: &Bench, query: &str) -> super::Got {
-    bench
-        .post("/crm/v7/coql", &json!({"select_query": query}))
-        .await
-}
-
 async fn put(bench: &Bench, body: Value) -> super::Got {
     let request = bench
         .authorized("PUT", "/crm/v7/Leads")
@@ -69,7 +63,8 @@ async fn modules_views_territories_and_prices_are_listed() {
         .get("/crm/v7/settings/custom_views?module=Leads")
         .await;
     assert_eq!(answer.json["custom_views"][0]["system_name"], "ALLVIEWS");
-    assert_eq!(answer.json["info"]["count"], 4);
+    assert_eq!(answer.json["info"]["count"], 7);
+    assert!(answer.json["custom_views"][0].get("criteria").is_none());
     let some = bench.view("Leads", "some");
     let answer = bench
         .get(&format!(
@@ -77,6 +72,10 @@ async fn modules_views_territories_and_prices_are_listed() {
         ))
         .await;
     assert_eq!(answer.json["custom_views"][0]["name"], "Hot Webinar Leads");
+    assert_eq!(
+        answer.json["custom_views"][0]["criteria"]["group"][1]["value"],
+        "Active"
+    );
     let answer = bench.get("/crm/v7/settings/territories").await;
     assert_eq!(answer.json["territories"][0]["reporting_to"], Value::Null);
     assert_eq!(
@@ -94,173 +93,148 @@ async fn modules_views_territories_and_prices_are_listed() {
         bench.get("/crm/v7/settings/territories/1").await.status,
         204
     );
-    let answer = bench.get("/crm/v7/__apis").await;
-    assert_eq!(
-        answer.json["__apis"][0]["operation_types"][0]["oauth_scope"],
-        "ZohoCRM.mass_update.leads.UPDATE"
-    );
-    assert_eq!(
-        bench.get("/crm/v7/org").await.json["org"][0]["zgid"],
-        "60001234567"
-    );
 }
 
 #[tokio::test]
-async fn search_is_fuzzy_and_lags() {
+async fn lists_come_in_pages_and_names_are_not_unique() {
     let bench = Bench::new().await;
-    let answer = bench
-        .get("/crm/v7/Leads/search?email=LEAD1@example.com")
-        .await;
-    assert_eq!(answer.json["data"][0]["id"], LEAD);
+    let mut names = Vec::new();
+    for page in 1.. {
+        let path = format!("/crm/v7/settings/custom_views?module=Leads&page={page}&per_page=3");
+        let answer = bench.get(&path).await.json;
+        let views = answer["custom_views"].as_array().unwrap();
+        assert_eq!(answer["info"]["count"], views.len());
+        names.extend(views.iter().map(|view| view["name"].clone()));
+        if answer["info"]["more_records"] == false {
+            assert_eq!((page, &answer["info"]["page"]), (3, &json!(3)));
+            break;
+        }
+    }
+    assert_eq!(names.len(), 7);
     assert_eq!(
-        answer.json["info"],
-        json!({"per_page": 200, "count": 1, "page": 1, "more_records": false})
+        names.iter().filter(|name| *name == "Stale Leads").count(),
+        2
     );
-    // `equals` contains: lead1, lead10 … lead19, lead100 …; the two hidden records count for nothing.
-    let answer = bench
-        .get("/crm/v7/Leads/search?criteria=(Email:equals:lead1)&per_page=7")
-        .await;
-    assert_eq!(answer.json["info"]["count"], 7);
-    assert_eq!(answer.json["info"]["more_records"], true);
-    let answer = bench
-        .get("/crm/v7/Leads/search?email=nobody@example.com")
-        .await;
-    assert_eq!((answer.status, answer.text.as_str()), (204, ""));
-    // The last seeded lead is converted, and hidden by default.
+    let beyond = "/crm/v7/settings/custom_views?module=Leads&page=4&per_page=3";
+    assert_eq!(bench.get(beyond).await.status, 204);
+    for wrong in ["per_page=201", "per_page=0", "page=0", "page=x"] {
+        let path = format!("/crm/v7/settings/custom_views?module=Leads&{wrong}");
+        assert_eq!(
+            bench.get(&path).await.code(),
+            (400, "INVALID_DATA"),
+            "{wrong}"
+        );
+    }
+    bench.faults(json!({"most_per_page": 2})).await;
+    let answer = bench.get("/crm/v7/settings/territories").await.json;
     assert_eq!(
-        bench
-            .get("/crm/v7/Leads/search?email=lead2000@example.com")
-            .await
-            .status,
-        204
+        answer["info"],
+        json!({"per_page": 2, "count": 2, "page": 1, "more_records": true})
     );
-    assert_eq!(
-        bench.get("/crm/v7/Leads/search").await.code(),
-        (400, "EXPECTED_PARAM_MISSING")
-    );
-    assert_eq!(
-        bench
-            .get("/crm/v7/Leads/search?criteria=Email")
-            .await
-            .code(),
-        (400, "INVALID_QUERY")
-    );
-    bench.faults(json!({"search_lag_s": 60})).await;
-    bench
-        .update("Leads", json!({"data": [{"City": "Bonn"}], "ids": [LEAD]}))
-        .await;
-    assert_eq!(
-        bench
-            .get("/crm/v7/Leads/search?email=lead1@example.com")
-            .await
-            .status,
-        204
-    );
-    bench.advance(60);
-    assert_eq!(
-        bench
-            .get("/crm/v7/Leads/search?email=lead1@example.com")
-            .await
-            .status,
-        200
-    );
-    bench
-        .faults(json!({"scopes": "ZohoCRM.modules.READ"}))
-        .await;
-    let answer = bench
-        .get("/crm/v7/Leads/search?email=lead1@example.com")
-        .await;
-    assert_eq!(answer.code(), (401, "OAUTH_SCOPE_MISMATCH"));
+    let answer = bench.get("/crm/v7/settings/territories?page=3").await.json;
+    for territory in answer["territories"].as_array().unwrap() {
+        assert_eq!(territory["name"], "North");
+    }
 }
 
 #[tokio::test]
-async fn coql_finds_exactly() {
+async fn an_org_tells_its_edition_its_user_and_its_prices() {
     let bench = Bench::new().await;
-    let query = "select id, Email from Leads where Email in ('lead1@example.com','lead2@example.com') limit 200";
-    let answer = coql(&bench, query).await;
+    let org = bench.get("/crm/v7/org").await.json["org"][0].clone();
+    assert_eq!(org["zgid"], "60001234567");
+    assert_eq!(org["license_details"]["paid_type"], "enterprise");
+    bench
+        .faults(json!({"edition": "free", "mass_update_credits": 5}))
+        .await;
+    let org = bench.get("/crm/v7/org").await.json["org"][0].clone();
+    assert_eq!(org["license_details"]["paid_type"], "free");
     assert_eq!(
-        answer.json,
+        bench.get("/crm/v7/users?type=CurrentUser").await.json["users"][0]["full_name"],
+        "Patricia Boyle"
+    );
+    let apis = async |service: &str| {
+        let filter = json!({
+            "field": {"api_name": "operation_types.oauth_scope"}, "comparator": "equals", "value": service,
+        });
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("filters", &filter.to_string())
+            .finish();
+        bench.get(&format!("/crm/v7/__apis?{query}")).await
+    };
+    let answer = apis("mass_update").await.json;
+    assert_eq!(answer["__apis"].as_array().unwrap().len(), 5);
+    assert_eq!(
+        answer["__apis"][0],
         json!({
-            "data": [
-                {"id": LEAD, "Email": "lead1@example.com"},
-                {"id": bench.nth("Leads", 1), "Email": "lead2@example.com"},
+            "path": "/crm/v7/Leads/actions/mass_update",
+            "operation_types": [
+                {"method": "POST", "oauth_scope": "ZohoCRM.mass_update.leads.UPDATE", "max_credits": 5, "min_credits": 5},
+                {"method": "GET", "oauth_scope": "ZohoCRM.mass_update.leads.READ", "max_credits": 5, "min_credits": 5},
             ],
-            "info": {"count": 2, "more_records": false},
         })
     );
-    let after = format!(
-        "SELECT Email FROM Leads WHERE ((Email in ('lead1@example.com','lead2@example.com')) and (id > '{LEAD}'))"
-    );
-    assert_eq!(coql(&bench, &after).await.json["info"]["count"], 1);
-    let answer = coql(
-        &bench,
-        "select id from Leads where Email = 'nobody@example.com'",
-    )
-    .await;
-    assert_eq!((answer.status, answer.text.as_str()), (204, ""));
-    let some = bench.view("Leads", "some");
-    let answer = coql(
-        &bench,
-        &format!("select COUNT(id) from Leads#{some} where id is not null"),
-    )
-    .await;
+    let answer = apis("coql").await.json;
+    assert_eq!(answer["__apis"][0]["operation_types"][0]["max_credits"], 3);
+    assert_eq!(apis("nothing").await.status, 204);
     assert_eq!(
-        answer.json["data"][0]["COUNT(id)"],
-        bench.world()["views"]["Leads"]["some"]["records"]
+        bench.get("/crm/v7/__apis?filters=x").await.code(),
+        (400, "INVALID_DATA")
     );
-    let answer = coql(
-        &bench,
-        "select id from Leads where id is not null limit 10, 5",
-    )
-    .await;
-    assert_eq!(answer.json["data"][0]["id"], bench.nth("Leads", 10));
+    let all = bench.get("/crm/v7/__apis").await.json;
+    let custom = all["__apis"].as_array().unwrap().last().unwrap();
     assert_eq!(
-        answer.json["info"],
-        json!({"count": 5, "more_records": true})
+        custom["operation_types"][0]["oauth_scope"],
+        "ZohoCRM.mass_update.custom.UPDATE"
     );
-    let values: Vec<String> = (0..101).map(|n| format!("'{n}'")).collect();
-    for (query, code) in [
-        ("select id from Leads".to_owned(), "SYNTAX_ERROR"),
+}
+
+#[tokio::test]
+async fn calls_have_prices_of_their_own() {
+    let bench = Bench::new().await;
+    let spent = async || {
+        bench.get("/_sim/stats").await.json["credits_used"]
+            .as_u64()
+            .unwrap()
+    };
+    let mut before = spent().await;
+    let query = |limit: u32| json!({"select_query": format!("select id from Leads where id is not null limit {limit}")});
+    let many: Vec<Value> = (0..21)
+        .map(|n| json!({"id": bench.nth("Leads", n)}))
+        .collect();
+    for (method, path, body, price) in [
+        ("POST", "/crm/v7/coql", query(200), 1),
+        ("POST", "/crm/v7/coql", query(201), 2),
+        ("POST", "/crm/v7/coql", query(1001), 3),
         (
-            "select id from Leads where Email = 'it's'".to_owned(),
-            "SYNTAX_ERROR",
+            "POST",
+            "/crm/v7/coql",
+            json!({"select_query": "nonsense"}),
+            1,
         ),
-        (
-            "select id from Leads where (id is not null".to_owned(),
-            "SYNTAX_ERROR",
-        ),
-        (
-            "select email from Leads where id is not null".to_owned(),
-            "INVALID_QUERY",
-        ),
-        (
-            "select id from Lead where id is not null".to_owned(),
-            "INVALID_MODULE",
-        ),
-        (
-            "select id from Leads where id is not null limit 2001".to_owned(),
-            "LIMIT_EXCEEDED",
-        ),
-        (
-            format!("select id from Leads where id in ({})", values.join(",")),
-            "LIMIT_EXCEEDED",
-        ),
+        ("PUT", "/crm/v7/Leads", json!({"data": many[..10]}), 1),
+        ("PUT", "/crm/v7/Leads", json!({"data": many}), 3),
+        ("GET", "/crm/v7/Leads/actions/count", Value::Null, 50),
+        ("GET", "/crm/v7/org", Value::Null, 1),
     ] {
-        assert_eq!(coql(&bench, &query).await.code(), (400, code), "{query}");
+        let request = bench.authorized(method, path).body(body.to_string());
+        request.send().await.unwrap();
+        let now = spent().await;
+        assert_eq!(now - before, price, "{method} {path} {body}");
+        before = now;
+    }
+}
+
+#[tokio::test]
+async fn another_version_is_not_played() {
+    let bench = Bench::new().await;
+    for version in ["v2.1", "v8"] {
+        let answer = bench.get(&format!("/crm/{version}/org")).await;
+        assert_eq!(answer.code(), (400, "API_NOT_SUPPORTED"));
+        assert_eq!(answer.json["details"]["supported_version"], 7);
     }
     assert_eq!(
-        bench.post("/crm/v7/coql", &json!({})).await.code(),
-        (400, "MANDATORY_NOT_FOUND")
-    );
-    bench
-        .faults(json!({"scopes": "ZohoCRM.coql.READ,ZohoCRM.modules.deals.READ"}))
-        .await;
-    let answer = coql(&bench, "select id from Leads where id is not null").await;
-    assert_eq!(answer.code(), (401, "OAUTH_SCOPE_MISMATCH"));
-    let answer = coql(&bench, "select id from Deals where id is not null").await;
-    assert_eq!(
-        answer.json["info"],
-        json!({"count": 200, "more_records": true})
+        bench.get("/crm/vault/org").await.code(),
+        (404, "INVALID_URL_PATTERN")
     );
 }
 
@@ -299,6 +273,36 @@ async fn records_are_read_and_put() {
         put(&bench, json!({"data": []})).await.code(),
         (400, "MANDATORY_NOT_FOUND")
     );
+    let second = bench.nth("Leads", 1);
+    let phone = bench.record("Leads", LEAD).await["Phone"].clone();
+    let refused = [
+        (json!({"City": 7}), "INVALID_DATA"),
+        (json!({"Email": "nobody"}), "INVALID_DATA"),
+        (json!({"Credit_Limit": 1}), "INVALID_DATA"),
+        (
+            json!({"Partner_Number": 900_000_000_000_000_000_u64}),
+            "INVALID_DATA",
+        ),
+        (json!({"Lead_Score": 1}), "NO_PERMISSION"),
+        (json!({"Converted__s": true}), "NO_PERMISSION"),
+        (json!({"Phone": phone}), "DUPLICATE_DATA"),
+        (json!({"Company": null}), "INVALID_DATA"),
+    ];
+    for (mut record, code) in refused {
+        record["id"] = json!(second);
+        let answer = put(&bench, json!({"data": [{"id": LEAD}, record]})).await;
+        let entry = &answer.json["data"][1];
+        assert_eq!(
+            (answer.status, &entry["code"]),
+            (207, &json!(code)),
+            "{record}"
+        );
+        let path = entry["details"]["json_path"].as_str().unwrap();
+        assert!(path.starts_with("$.data[1]."), "{path}");
+    }
+    // What is no field is ignored, and each field may have its own value.
+    let body = json!({"data": [{"id": second, "Nothing": 1, "Partner_Number": "12", "Description": "a\nb"}], "trigger": []});
+    assert_eq!(put(&bench, body).await.status, 200);
     let many = vec![json!({"id": LEAD}); 101];
     assert_eq!(
         put(&bench, json!({"data": many})).await.json["details"]["limit"],

@@ -182,12 +182,171 @@ async fn revoking_ends_tokens() {
     );
 }
 
+/// The form of a refresh at another data centre, with the credentials of its own.
+fn of_center(told: &Value, center: &str) -> (String, Vec<(String, String)>) {
+    let credentials = &told["data_centers"][center];
+    let text = |key: &str| credentials[key].as_str().unwrap().to_owned();
+    let form = ["client_id", "client_secret", "refresh_token"]
+        .map(|key| (key.to_owned(), text(key)))
+        .into_iter()
+        .chain([("grant_type".to_owned(), "refresh_token".to_owned())]);
+    (text("accounts_url"), form.collect())
+}
+
 #[tokio::test]
-async fn data_centres_are_listed() {
+async fn a_data_centre_knows_nothing_of_another_ones_clients_and_tokens() {
     let bench = Bench::new().await;
+    let told = bench.simulator.announcement();
     let answer = bench.get("/oauth/serverinfo").await;
     assert_eq!(answer.json["result"], "success");
-    assert_eq!(answer.json["locations"]["eu"], bench.simulator.url());
+    for center in ["us", "eu", "in"] {
+        assert_eq!(
+            answer.json["locations"][center],
+            told["data_centers"][center]["accounts_url"]
+        );
+    }
+    assert_eq!(told["data_centers"]["us"], told["credentials"]);
+    let (eu, form) = of_center(&told, "eu");
+    let posted = async |url: &str, form: &[(String, String)]| {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let url = format!("{url}/oauth/v2/token");
+        got(bench.http.post(url).body(body).send().await.unwrap()).await
+    };
+    let answer = posted(&eu, &form).await;
+    assert_eq!(answer.json["api_domain"], eu);
+    let token = access(&answer);
+    // The token is good at its own data centre only.
+    assert!(!works(&bench, &token).await);
+    let answer = bench
+        .http
+        .get(format!("{eu}/crm/v7/org"))
+        .header("authorization", format!("Zoho-oauthtoken {token}"));
+    assert_eq!(got(answer.send().await.unwrap()).await.status, 200);
+    // A client that is not registered there, and one that is, with another secret.
+    let (india, _) = of_center(&told, "in");
+    for (url, error) in [(eu, "invalid_client"), (india, "invalid_client_secret")] {
+        let answer = posted(&url, &bench.grant()).await;
+        assert_eq!((answer.status, answer.json), (200, json!({"error": error})));
+    }
+}
+
+#[tokio::test]
+async fn a_grant_code_is_exchanged_once_and_in_time() {
+    let bench = Bench::new().await;
+    let asked = json!({"scope": "ZohoCRM.mass_update.UPDATE,ZohoCRM.mass_update.READ"});
+    let code = async |asked: &Value| {
+        let answer = bench.post("/_sim/grant_code", asked).await;
+        answer.json["code"].as_str().unwrap().to_owned()
+    };
+    let exchange = async |code: &str, redirect: &str| {
+        let mut form = replaced(bench.grant(), "grant_type", "authorization_code");
+        form.retain(|(key, _)| key != "refresh_token");
+        form.push(("code".to_owned(), code.to_owned()));
+        form.push(("redirect_uri".to_owned(), redirect.to_owned()));
+        bench.form("/oauth/v2/token", &form).await
+    };
+    let first = code(&asked).await;
+    let answer = exchange(&first, "").await;
+    assert_eq!(
+        answer.json["scope"],
+        "ZohoCRM.mass_update.UPDATE ZohoCRM.mass_update.READ"
+    );
+    assert!(works(&bench, &access(&answer)).await);
+    // The refresh token is good for more of the same, and carries no other scope.
+    let refresh = answer.json["refresh_token"].as_str().unwrap();
+    let form = replaced(bench.grant(), "refresh_token", refresh);
+    let again = bench.form("/oauth/v2/token", &form).await;
+    assert_eq!(again.json["scope"], answer.json["scope"]);
+    assert!(again.json.get("refresh_token").is_none());
+    let request = bench.request("GET", "/crm/v7/org").header(
+        "authorization",
+        format!("Zoho-oauthtoken {}", access(&again)),
+    );
+    assert_eq!(
+        got(request.send().await.unwrap()).await.code(),
+        (401, "OAUTH_SCOPE_MISMATCH")
+    );
+    for (code, redirect, error) in [
+        (first, "", "invalid_code"),
+        ("1000.nothing".to_owned(), "", "invalid_code"),
+        (
+            code(&json!({"scope": "ZohoCRM.org.READ", "redirect_uri": "https://a.example/b"}))
+                .await,
+            "https://a.example/",
+            "invalid_redirect_uri",
+        ),
+        (
+            code(&json!({"scope": "ZohoCRM.org.READ", "data_center": "eu"})).await,
+            "",
+            "invalid_code",
+        ),
+    ] {
+        assert_eq!(
+            exchange(&code, redirect).await.json,
+            json!({"error": error})
+        );
+    }
+    let late = code(&asked).await;
+    bench.advance(180);
+    assert_eq!(
+        exchange(&late, "").await.json,
+        json!({"error": "invalid_code"})
+    );
+    let longer = code(&json!({"scope": "ZohoCRM.org.READ", "minutes": 10})).await;
+    bench.advance(599);
+    assert!(exchange(&longer, "").await.json["refresh_token"].is_string());
+    for wrong in [
+        json!({}),
+        json!({"scope": "everything"}),
+        json!({"scope": "ZohoCRM.org.READ", "data_center": "mars"}),
+    ] {
+        assert_eq!(bench.post("/_sim/grant_code", &wrong).await.status, 400);
+    }
+}
+
+#[tokio::test]
+async fn refresh_tokens_are_few() {
+    let bench = Bench::new().await;
+    bench.faults(json!({"live_refresh_tokens": 2})).await;
+    let exchange = async || {
+        let asked = json!({"scope": "ZohoCRM.mass_update.READ"});
+        let made = bench.post("/_sim/grant_code", &asked).await;
+        let code = made.json["code"].as_str().unwrap().to_owned();
+        let mut form = replaced(bench.grant(), "grant_type", "authorization_code");
+        form.push(("code".to_owned(), code));
+        bench.form("/oauth/v2/token", &form).await
+    };
+    let second = exchange().await;
+    assert!(works(&bench, &bench.token).await);
+    // The third one ends the first, and the access tokens with it.
+    exchange().await;
+    assert!(!works(&bench, &bench.token).await);
+    assert!(works(&bench, &access(&second)).await);
+    assert_eq!(bench.mint().await.json, json!({"error": "invalid_code"}));
+    for _ in 2..10 {
+        assert!(exchange().await.json["refresh_token"].is_string());
+    }
+    assert_eq!(exchange().await.json, json!({"error": "access_denied"}));
+    bench.advance(600);
+    assert!(exchange().await.json["refresh_token"].is_string());
+}
+
+#[tokio::test]
+async fn another_host_of_zohos_is_refused() {
+    let bench = Bench::new().await;
+    for (host, status) in [
+        ("crm.zoho.com", 400),
+        ("www.zohoapis.eu", 400),
+        ("www.zohoapis.com", 200),
+        ("sandbox.zohoapis.com", 200),
+        ("zoho-stand-in.internal:9090", 200),
+    ] {
+        let request = bench.authorized("GET", "/crm/v7/org").header("host", host);
+        let answer = got(request.send().await.unwrap()).await;
+        assert_eq!(answer.status, status, "{host}: {}", answer.text);
+    }
 }
 
 #[tokio::test]

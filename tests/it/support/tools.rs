@@ -1,5 +1,5 @@
-//! Fetches the tools that are not Rust, once, in pinned versions, into `target/test-tools`: moto with all it needs, and
-//! AWS's Runtime Interface Emulator, which the SAM command line brings along. Nothing is ever skipped: what cannot be
+//! Fetches the tools that are not Rust, once, in pinned versions, into `target/test-tools`: moto with all it needs, AWS's
+//! Runtime Interface Emulator, which the SAM command line brings along, and Zoho's own SDK for Python. Nothing is ever skipped: what cannot be
 //! fetched fails the test, with what to do.
 
 use std::fs::{self, File};
@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use sha2::{Digest, Sha256};
 
 const MOTO: &str = include_str!("../../tools/moto.txt");
+const ZOHO_SDK: &str = include_str!("../../tools/zoho-sdk.txt");
 const SAM: &str = include_str!("../../tools/sam.txt");
 
 /// The tools, ready to run.
@@ -26,15 +27,27 @@ pub(crate) struct Tools {
 pub(crate) fn tools() -> &'static Tools {
     static TOOLS: OnceLock<Tools> = OnceLock::new();
     TOOLS.get_or_init(|| {
-        let home = folder();
-        fs::create_dir_all(&home).expect("target/test-tools can be made");
-        // Several test programs may start at once.
-        let lock = File::create(home.join("lock")).expect("the lock file can be made");
-        lock.lock().expect("the lock file can be locked");
-        let python = python_with_moto(&home);
-        let emulator = emulator(&home, &python);
-        Tools { python, emulator }
+        locked(|home| {
+            let python = python_with(home, MOTO, "moto.txt");
+            let emulator = emulator(home, &python);
+            Tools { python, emulator }
+        })
     })
+}
+
+/// A Python that has Zoho's own SDK for CRM v7.
+pub(crate) fn zoho_sdk() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| locked(|home| python_with(home, ZOHO_SDK, "zoho-sdk.txt")))
+}
+
+/// Fetches something while nobody else does: several test programs may start at once.
+fn locked<T>(fetch: impl FnOnce(&Path) -> T) -> T {
+    let home = folder();
+    fs::create_dir_all(&home).expect("target/test-tools can be made");
+    let lock = File::create(home.join("lock")).expect("the lock file can be made");
+    lock.lock().expect("the lock file can be locked");
+    fetch(&home)
 }
 
 /// `target/test-tools`, wherever the target directory is.
@@ -43,8 +56,9 @@ fn folder() -> PathBuf {
     scratch.parent().unwrap_or(scratch).join("test-tools")
 }
 
-fn python_with_moto(home: &Path) -> PathBuf {
-    let digest = hex::encode(Sha256::digest(MOTO));
+/// A Python with what `tests/tools/{file}` pins; `pinned` is what stands in it.
+fn python_with(home: &Path, pinned: &str, file: &str) -> PathBuf {
+    let digest = hex::encode(Sha256::digest(pinned));
     let venv = home.join(format!("venv-{}", &digest[..12]));
     let python = venv.join("bin/python");
     let complete = venv.join("complete");
@@ -61,7 +75,8 @@ fn python_with_moto(home: &Path) -> PathBuf {
     let _ = fs::remove_dir_all(&venv);
     run(
         Command::new("python3").args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]),
-        "The tests need Python 3.10 or newer as `python3` on the PATH: they run moto, a stand-in for AWS, on it.",
+        "The tests need Python 3.10 or newer as `python3` on the PATH: they run moto, a stand-in for AWS, and Zoho's own \
+         SDK on it.",
     );
     run(
         Command::new("python3").args(["-m", "venv"]).arg(&venv),
@@ -70,9 +85,9 @@ fn python_with_moto(home: &Path) -> PathBuf {
     run(
         pip(&python)
             .args(["install", "--requirement"])
-            .arg(manifest("tests/tools/moto.txt")),
-        "moto could not be installed. The first run needs a Python package index; pip's own settings (PIP_INDEX_URL, \
-         proxies, …) count.",
+            .arg(manifest("tests/tools").join(file)),
+        "What tests/tools pins could not be installed. The first run needs a Python package index; pip's own settings \
+         (PIP_INDEX_URL, proxies, …) count.",
     );
     File::create(complete).expect("the venv's marker can be made");
     python

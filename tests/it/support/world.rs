@@ -14,12 +14,14 @@ use masshook::app::{App, Edges};
 use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
 use masshook::engine::Manner;
+use masshook::http::{Http, HttpSettings};
 use masshook::inbound::scheme::Scheme;
 use masshook::inbound::verify::{Outgoing, sign};
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
-use masshook::secrets::{Missing, SecretStore};
+use masshook::secrets::{Missing, SecretStore, Secrets};
 use masshook::simulator::{Settings, Simulator};
+use masshook::zoho::Client;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -172,6 +174,25 @@ routes:
         )
     }
 
+    /// A client of this world's org, for what no route asks for.
+    pub(crate) fn client(&self) -> Client {
+        let config = Config::parse(&self.config, Programs::Compile).expect("a config");
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let http = Http::new(HttpSettings {
+            allow_loopback: true,
+            ..HttpSettings::default()
+        });
+        let secrets = Secrets::new(clock.clone(), Arc::new(Vault(self.secrets.clone())));
+        let connection = config.connections["default"].clone();
+        Client::new(
+            "default".to_owned(),
+            connection,
+            http,
+            Arc::new(secrets),
+            clock,
+        )
+    }
+
     /// Sends a signed delivery to the route `form`.
     pub(crate) async fn deliver(&self, body: &Value) -> Answer {
         self.deliver_until(body, None).await
@@ -181,22 +202,13 @@ routes:
     pub(crate) async fn deliver_until(&self, body: &Value, time: Option<Duration>) -> Answer {
         let body = body.to_string();
         let scheme = Scheme::preset("typeform").expect("a preset");
-        let outgoing = Outgoing {
-            id: "",
-            body: body.as_bytes(),
-            headers: &HeaderMap::new(),
-        };
-        let headers = sign(
-            &scheme,
-            &[SENDER_SECRET.to_owned().into()],
-            self.clock.now(),
-            &outgoing,
-        )
-        .expect("signed");
+        let mut outgoing = Outgoing::new("", body.as_bytes());
+        let secrets = [SENDER_SECRET.to_owned().into()];
+        sign(&scheme, &secrets, self.clock.now(), &mut outgoing).expect("signed");
         let mut request = Request::post("/hooks/form")
             .body(Body::from(body))
             .expect("a request");
-        request.headers_mut().extend(headers);
+        request.headers_mut().extend(outgoing.headers);
         request
             .headers_mut()
             .insert("content-type", HeaderValue::from_static("application/json"));
@@ -293,7 +305,7 @@ routes:
         clippy::disallowed_methods,
         reason = "a plain client; the guarded one is under test"
     )]
-    async fn sim(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(crate) async fn sim(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let client = reqwest::Client::builder()
             .no_proxy()
             .build()

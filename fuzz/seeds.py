@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Writes the seeds of the fuzz targets below a folder, one folder for each target: what stands in fuzz/seeds and
+fuzz/findings as it is, and deliveries made of events/ and tests/vectors. Usage: fuzz/seeds.py FOLDER [TARGET...]"""
+
+import gzip
+import json
+import pathlib
+import shutil
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def vectors():
+    """Every vector: its source, its folder, itself, its body."""
+    for path in sorted(ROOT.glob("tests/vectors/*/vector.json")):
+        for vector in json.loads(path.read_text())["vectors"]:
+            named = vector.get("body_file")
+            body = (path.parent / named).read_bytes() if named else vector.get("body", "").encode()
+            yield path.parent.name, vector, body
+
+
+def body():
+    """Content type, content encoding, body."""
+    for source, vector, content in vectors():
+        headers = {name.lower(): value for name, value in vector["headers"].items()}
+        kind = headers.get("content-type", "").encode()
+        yield source + "-" + vector["id"], kind + b"\n\n" + content
+        if vector["id"] == "ours" or source in ("jotform", "mailchimp", "salesforce-outbound"):
+            packed = gzip.compress(content, mtime=0)
+            yield source + "-" + vector["id"] + "-gzip", kind + b"\ngzip\n" + packed
+
+
+def scheme():
+    """A `verify` entry, and the request. Of a preset its record, so that its words are at hand."""
+    presets = {path.stem for path in ROOT.glob("src/inbound/schemes/*.yaml")}
+    for source, vector, content in vectors():
+        preset = source if source in presets else source.split("-")[0]
+        record = ROOT / "src/inbound/schemes" / (preset + ".yaml")
+        if not record.exists():
+            continue
+        params = dict(vector.get("config") or {}, dc="com")
+        # Time stands still in the target, and the vectors are of all times.
+        end = [("secret", vector["secret"]), ("params", params), ("tolerance_s", 0)]
+        end = "".join("%s: %s\n" % (key, json.dumps(value)) for key, value in end)
+        url = vector.get("url") or "https://hooks.example.com/"
+        path = "/" + url.split("/", 3)[-1]
+        lines = ["%s %s" % (vector.get("method", "POST"), path)]
+        lines += ["%s: %s" % pair for pair in vector["headers"].items()]
+        request = "\n".join(lines).encode("utf-8", "surrogateescape") + b"\n\n" + content
+        for name, text in ("preset", "scheme: " + preset + "\n"), ("custom", "scheme: custom\n" + record.read_text()):
+            yield "-".join((source, vector["id"], name)), (text + end).rstrip().encode() + b"\n---\n" + request
+
+
+def detect():
+    for path in sorted(ROOT.glob("events/*.json")):
+        yield path.stem, path.read_bytes()
+
+
+def config():
+    for path in sorted([*ROOT.glob("events/*.yaml"), *ROOT.glob("layer/*.yaml"), *ROOT.glob("examples/routes/*/*.yaml")]):
+        yield "-".join(path.relative_to(ROOT).with_suffix("").parts), path.read_bytes()
+
+
+MADE = {"body": body, "scheme": scheme, "detect": detect, "config": config}
+
+
+def main(folder, targets):
+    for target in targets:
+        into = pathlib.Path(folder) / target
+        into.mkdir(parents=True, exist_ok=True)
+        for name, content in MADE.get(target, lambda: ())():
+            (into / name).write_bytes(content)
+        for kept in [*ROOT.glob("fuzz/seeds/%s/*" % target), *ROOT.glob("fuzz/findings/%s/*" % target)]:
+            shutil.copyfile(kept, into / kept.name)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main(sys.argv[1], sys.argv[2:] or sorted(path.stem for path in ROOT.glob("fuzz/fuzz_targets/*.rs")))

@@ -1,0 +1,34 @@
+//! `masshook.yaml`.
+
+use masshook::config::{Config, Programs};
+
+/// Parses the config. What is wrong with it has a place and a reason; what is right can be spoken of.
+pub fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match Config::parse(text, Programs::Lazily) {
+        Ok(config) => {
+            assert!(!config.connections.is_empty());
+            for (name, route) in &config.routes {
+                assert!(!name.is_empty() && name.len() <= 64);
+                assert!(!route.verify.to_string().is_empty());
+                assert!(
+                    config.connections.contains_key(&route.connection),
+                    "{name}: {}",
+                    route.connection
+                );
+            }
+            let named = config.default_connection();
+            assert!(named.is_none_or(|name| config.connections.contains_key(name)));
+        }
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            for problem in problems {
+                let (place, pointer) = (problem.at.to_string(), problem.at.pointer());
+                assert!(!place.is_empty() && !problem.message.is_empty());
+                assert!(pointer.is_empty() || pointer.starts_with('/'), "{pointer}");
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Lambda events.
+
+use masshook::lambda::{self, Event};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Tells what the event is, and asserts that it says so itself.
+pub fn run(data: &[u8]) {
+    let Ok(event) = serde_json::from_slice::<&RawValue>(data) else {
+        return;
+    };
+    let detected = match lambda::detect(event) {
+        Ok(detected) => detected,
+        Err(error) => {
+            let said = error.to_string();
+            assert!(
+                !said.is_empty() && said.len() < 4_096,
+                "{} bytes",
+                said.len()
+            );
+            return;
+        }
+    };
+    let event: Option<Value> = serde_json::from_str(event.get()).ok();
+    let says = |key: &str| event.as_ref().is_none_or(|event| event.get(key).is_some());
+    match detected {
+        Event::Http(request) => {
+            assert!(says("requestContext"));
+            match request.into_request() {
+                Ok(request) => {
+                    assert!(request.uri().path().starts_with('/'), "{}", request.uri());
+                }
+                Err(rejection) => assert!(rejection.status().is_client_error(), "{rejection}"),
+            }
+        }
+        Event::Update(request) => {
+            assert!(says("module") && request.get().len() <= data.len());
+        }
+        Event::Delivery(arrival) => {
+            assert!(says("route"));
+            assert!(arrival.body.len() <= data.len());
+            let named = event.as_ref().and_then(|event| event["route"].as_str());
+            assert!(named.is_none_or(|named| named == arrival.route));
+        }
+        Event::Notices(notices) => {
+            assert!(says("Records") || says("detail-type"));
+            for notice in notices {
+                assert!(notice.body.len() <= data.len());
+                assert!(!notice.origin.trigger.brings_proof());
+            }
+        }
+        Event::Queue(messages) => {
+            let listed = event.as_ref().and_then(|event| event["Records"].as_array());
+            assert!(listed.is_none_or(|listed| listed.len() == messages.len()));
+            for message in messages {
+                assert!(message.notice().body.len() <= data.len());
+            }
+        }
+        Event::Sweep => assert!(says("sweep")),
+    }
+}

@@ -1,0 +1,160 @@
+//! The scheme interpreter: a route's `verify` entry as YAML (with its secret itself under `secret`), a line `---`, an HTTP
+//! request.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
+use masshook::inbound::handshake;
+use masshook::inbound::scheme::{Choice, Proof, Scheme};
+use masshook::inbound::verify::{Outgoing, Refusal, Unverified, Verified, sign, verify};
+use masshook::reader::{Node, Problems};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
+
+/// Verifies the request under the scheme, greets it, and signs its body anew. What verifies with a secret does not
+/// verify with another; what we signed verifies, and not with another body if the scheme covers that.
+pub fn run(data: &[u8]) {
+    let Some((record, request)) = super::two_parts(data) else {
+        return;
+    };
+    let Ok(record) = serde_saphyr::from_str::<Value>(record) else {
+        return;
+    };
+    let Some((scheme, secrets)) = chosen(&record) else {
+        return;
+    };
+    assert!(scheme.describe().ends_with('.'));
+    let Some(request) = Request::read(request) else {
+        return;
+    };
+    let url = format!(
+        "https://hooks.example.com/{}?{}",
+        request.rest, request.query
+    );
+    let unverified = Unverified::new(&request.headers, request.body)
+        .method(request.method)
+        .path(request.rest)
+        .query(request.query)
+        .url(&url);
+    let other = [SecretString::from("c29tZXRoaW5nIGVsc2U=")];
+    let is_other = |secret: &SecretString| secret.expose_secret() == other[0].expose_secret();
+    let wrong = scheme.needs_secret() && !secrets.iter().any(is_other);
+    match verify(&scheme, &unverified, &secrets, NOW) {
+        Ok(_) if wrong => {
+            assert!(verify(&scheme, &unverified, &other, NOW).is_err());
+        }
+        Ok(_) => {}
+        Err(refusal) => assert!(refusal.to_string().len() < 2_000, "{refusal}"),
+    }
+    if let Some(answer) = handshake::answer(&scheme, &unverified, &secrets) {
+        assert!(answer.body.len() <= 8 * 1024);
+    }
+    let mut outgoing = Outgoing::new("evt_1", request.body);
+    outgoing.headers = request.headers.clone();
+    outgoing.path = request.rest.to_owned();
+    outgoing.query = request.query.to_owned();
+    outgoing.public_url = Some("https://hooks.example.com".to_owned());
+    if let Ok(method) = request.method.parse() {
+        outgoing.method = method;
+    }
+    if sign(&scheme, &secrets, NOW, &mut outgoing).is_err() {
+        return;
+    }
+    let verdict = verify_outgoing(&scheme, &outgoing, &secrets);
+    assert!(verdict.is_ok(), "we signed it: {verdict:?}");
+    if wrong {
+        assert!(verify_outgoing(&scheme, &outgoing, &other).is_err());
+    }
+    let covers = |proof: &Proof| match proof {
+        Proof::Hmac(hashed) | Proof::Digest(hashed) => hashed.message.covers_body(),
+        Proof::Ed25519(_)
+        | Proof::Ecdsa(_)
+        | Proof::Rsa(_)
+        | Proof::Jws(_)
+        | Proof::Equals(_)
+        | Proof::Basic
+        | Proof::Bearer
+        | Proof::Sns => false,
+    };
+    if scheme.recipes().iter().all(|recipe| covers(&recipe.proof)) {
+        outgoing.body.extend_from_slice(b"&x=1");
+        assert!(verify_outgoing(&scheme, &outgoing, &secrets).is_err());
+    }
+}
+
+fn verify_outgoing(
+    scheme: &Scheme,
+    sent: &Outgoing,
+    secrets: &[SecretString],
+) -> Result<Verified, Refusal> {
+    let url = sent.url().unwrap_or_default();
+    let request = Unverified::new(&sent.headers, &sent.body)
+        .method(sent.method.as_str())
+        .path(&sent.path)
+        .query(&sent.query)
+        .url(&url);
+    verify(scheme, &request, secrets, NOW)
+}
+
+fn chosen(record: &Value) -> Option<(Box<Scheme>, Vec<SecretString>)> {
+    let mut problems = Problems::default();
+    let mut object = Node::root(record).object(&mut problems)?;
+    let choice = Choice::read(&mut object, &mut problems);
+    let secret = object.optional("secret");
+    object.finish(&mut problems);
+    let texts = secret.map(|node| node.one_or_many()).unwrap_or_default();
+    let texts = texts.iter().filter_map(|node| node.value.as_str());
+    let secrets = texts.map(SecretString::from).collect();
+    match problems.finish(choice) {
+        Ok(Choice::Scheme(scheme)) => Some((scheme, secrets)),
+        Ok(Choice::Nothing) => None,
+        Err(problems) => {
+            assert!(problems.iter().all(|problem| !problem.message.is_empty()));
+            None
+        }
+    }
+}
+
+/// A request as it stands in HTTP, with lines that end as one likes.
+struct Request<'a> {
+    method: &'a str,
+    rest: &'a str,
+    query: &'a str,
+    headers: HeaderMap,
+    body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    fn read(data: &'a [u8]) -> Option<Self> {
+        let mut rest = data;
+        let mut lines = Vec::new();
+        loop {
+            let end = rest.iter().position(|byte| *byte == b'\n')?;
+            let line = &rest[..end];
+            rest = &rest[end + 1..];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() {
+                break;
+            }
+            lines.push(line);
+        }
+        let (first, lines) = lines.split_first()?;
+        let (method, target) = std::str::from_utf8(first).ok()?.split_once(' ')?;
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+            let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
+            headers.append(name, value);
+        }
+        Some(Self {
+            method,
+            rest: path.trim_start_matches('/'),
+            query,
+            headers,
+            body: rest,
+        })
+    }
+}

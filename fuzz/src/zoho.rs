@@ -1,0 +1,80 @@
+//! What Zoho's hosts answer: a line with the status, a line with record ids, the body.
+
+use masshook::secrets::SecretRef;
+use masshook::update::RecordId;
+use masshook::zoho::answer::{self, Raw, Tracked, Trouble, Update};
+use masshook::zoho::data_center::{ApiBase, Environment};
+use masshook::zoho::token::{self, TokenError};
+
+/// Judges the body as every answer that it could be, and asserts that nothing is claimed that it does not say.
+pub fn run(data: &[u8]) {
+    let mut lines = data.splitn(3, |byte| *byte == b'\n');
+    let mut line = || lines.next().and_then(|line| std::str::from_utf8(line).ok());
+    let (Some(status), Some(ids)) = (line(), line()) else {
+        return;
+    };
+    let Ok(status @ 100..=599) = status.parse::<u16>() else {
+        return;
+    };
+    let mut ids: Vec<RecordId> = ids.split(' ').filter_map(|id| id.parse().ok()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let body = lines.next().unwrap_or_default();
+    let raw = Raw {
+        status,
+        body,
+        retry_after: None,
+        credits: None,
+    };
+    match answer::update(&raw, &ids) {
+        Ok(Update::Settled(failures)) => {
+            assert!(!ids.is_empty() && failures.len() <= ids.len());
+            let failed: Vec<RecordId> = failures.iter().map(|failure| failure.id).collect();
+            assert!(failed.is_sorted() && failed.windows(2).all(|pair| pair[0] != pair[1]));
+            assert!(failed.iter().all(|id| ids.contains(id)));
+        }
+        Ok(Update::Accepted { zoho_job_id }) => {
+            assert!(ids.is_empty());
+            assert!(!zoho_job_id.is_empty());
+        }
+        Err(trouble) => has_a_code(&trouble),
+    }
+    match answer::tracked(&raw) {
+        Ok(Tracked::Running(_) | Tracked::Ended { .. } | Tracked::Unknown) => {}
+        Err(trouble) => has_a_code(&trouble),
+    }
+    match token::granted(status, body) {
+        Ok(granted) => {
+            let lives = jiff::SignedDuration::try_from(granted.lives).expect("a time span");
+            assert!(lives.as_secs() >= 60);
+            if let Some(domain) = &granted.api_domain
+                && let Ok(base) = ApiBase::named(domain, Environment::Production)
+            {
+                assert!(base.join("/crm").starts_with("https://"));
+            }
+        }
+        Err(TokenError::Later(refusal, wait)) => {
+            assert!(!refusal.code.is_empty() && !wait.is_zero());
+        }
+        Err(TokenError::Rejected(refusal)) => assert!(!refusal.code.is_empty()),
+    }
+    if let Ok(text) = std::str::from_utf8(body) {
+        let secret = secrecy::SecretString::from(text);
+        let shown = format!("{:?}", token::Credentials::parse(&secret));
+        assert!(shown.len() < 1_000, "{} bytes", shown.len());
+        if let Ok(reference) = text.parse::<SecretRef>() {
+            assert_eq!(reference.to_string().parse().ok(), Some(reference));
+        }
+    }
+}
+
+fn has_a_code(trouble: &Trouble) {
+    match trouble {
+        Trouble::InvalidToken(refusal)
+        | Trouble::Later(refusal, _)
+        | Trouble::Refused(refusal)
+        | Trouble::Denied(refusal) => {
+            assert!(!refusal.code.is_empty());
+        }
+    }
+}

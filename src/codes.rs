@@ -1,0 +1,337 @@
+//! What Zoho's codes mean: one table (`codes/table.rs`) from a code, and where one code means several things what Zoho
+//! says beside it, to a typed cause, what follows from it, and a cure. Pure; everything that judges an answer judges by it.
+//!
+//! A row is found by a code and a text. The text is Zoho's message with what its `details` add ([`wording`]), so what a
+//! job has stored is enough to find the row again: a record's advice is looked up when the job is shown.
+
+mod table;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use table::Cause;
+
+/// What follows from a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Broken or busy for a moment: the same call is sent again.
+    Retry,
+    /// Not now, and not for so long, unless Zoho itself names a time.
+    Wait(Duration),
+    /// The access token is no good: another one is fetched, once.
+    Reauthenticate,
+    /// Never, for as much as [`Reach`] says.
+    Permanent(Reach),
+    /// One record was not updated; the others of the call are as good as their own entries.
+    Partial,
+}
+
+/// How much a permanent refusal ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// This call.
+    Call,
+    /// Every call of the job: the module, the scope, the credentials.
+    Job,
+}
+
+impl Class {
+    /// Its name in the error reference.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Wait(_) => "wait",
+            Self::Reauthenticate => "re-authenticate",
+            Self::Permanent(_) => "permanent",
+            Self::Partial => "partial",
+        }
+    }
+}
+
+/// Who says it, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// The CRM API, as `{code, details, message, status}`.
+    Crm,
+    /// The accounts server, as `{"error": code}`.
+    Accounts,
+    /// masshook itself, where there is no code of Zoho's.
+    Masshook,
+}
+
+/// One meaning of one code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The meaning, as a type.
+    pub cause: Cause,
+    /// The code; `xx` at its end stands for any two digits.
+    pub code: &'static str,
+    /// Texts of which one must occur, in any case, for the code to have this meaning; none: it has it otherwise.
+    pub says: &'static [&'static str],
+    /// Who says it.
+    pub speaker: Speaker,
+    /// The HTTP statuses that it has been seen or documented with.
+    pub statuses: &'static [u16],
+    /// What follows from it.
+    pub class: Class,
+    /// What happened.
+    pub happened: &'static str,
+    /// What to do.
+    pub cure: &'static str,
+    /// Zoho's message, as it is documented or was seen.
+    pub message: &'static str,
+    /// Zoho's `details` with that message, as JSON.
+    pub details: &'static str,
+}
+
+/// Said of a code that is in no row.
+const UNKNOWN: &str = "masshook does not know this code: it is passed on as Zoho sent it, and nothing is tried again; look it up in Zoho's documentation";
+
+/// The whole table, in the order in which it is searched.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    table::ROWS.iter()
+}
+
+/// The meaning of a code with a text; none for a code that is in no row.
+pub fn find(code: &str, text: &str) -> Option<&'static Row> {
+    let text = text.to_lowercase();
+    rows().find(|row| {
+        let says = row.says.is_empty() || row.says.iter().any(|said| text.contains(said));
+        row.is_for(code) && says
+    })
+}
+
+/// What to do about a code with a text. Something is always said: a code that nobody knows is named as such.
+pub fn cure(code: &str, text: &str) -> &'static str {
+    find(code, text).map_or(UNKNOWN, |row| row.cure)
+}
+
+impl Row {
+    fn is_for(&self, code: &str) -> bool {
+        match self.code.strip_suffix("xx") {
+            None => self.code == code,
+            Some(start) => code
+                .strip_prefix(start)
+                .is_some_and(|rest| rest.len() == 2 && rest.bytes().all(|b| b.is_ascii_digit())),
+        }
+    }
+}
+
+impl Cause {
+    /// The first row with this cause.
+    pub fn row(self) -> &'static Row {
+        // Causes and rows are written by the same macro, in the same order.
+        &table::ROWS[self as usize]
+    }
+}
+
+/// Longest piece of `details` that a message quotes, in characters.
+const QUOTED: usize = 160;
+
+/// Names that `details` has for what it is about, with Zoho's spelling.
+const PLACES: [&str; 5] = [
+    "api_name",
+    "param_name",
+    "param_names",
+    "column_name",
+    "mapped_field",
+];
+
+/// What `details` say of what would be right, and how that is put.
+const BOUNDS: [(&str, &str); 13] = [
+    ("maximum_length", "maximum length"),
+    ("maximum_decimal_place", "maximum decimal places"),
+    ("range", "allowed range"),
+    ("expected_data_type", "expected data type"),
+    ("supported_values", "supported values"),
+    ("limit", "allowed limit"),
+    ("regex", "required pattern"),
+    ("permissions", "missing permissions"),
+    ("supported_version", "supported version"),
+    ("clause", "clause"),
+    ("operator", "operator"),
+    ("near", "near"),
+    ("reason", "reason"),
+];
+
+/// A message with what `details` add to it: the field, and what Zoho would have taken.
+pub fn wording(message: &str, details: &Value) -> String {
+    let mut added: Vec<String> = PLACES
+        .iter()
+        .filter_map(|key| details.get(*key).map(quoted))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    // A path that only repeats the field's name says nothing new.
+    let path = details.get("json_path").map(quoted);
+    let repeats = |path: &String| {
+        let name = details.get("api_name").and_then(Value::as_str);
+        name.is_some_and(|name| {
+            path.starts_with("$.data")
+                && path.ends_with(&format!(".{name}"))
+                && path.matches('.').count() < 3
+        })
+    };
+    added.extend(
+        path.filter(|path| !repeats(path))
+            .map(|path| format!("at {path}")),
+    );
+    let bounds = BOUNDS.iter();
+    added.extend(
+        bounds.filter_map(|(key, name)| Some(format!("{name} {}", quoted(details.get(*key)?)))),
+    );
+    match (message.trim(), added.as_slice()) {
+        (message, []) => message.to_owned(),
+        ("", added) => added.join(", "),
+        (message, added) => format!("{message} ({})", added.join(", ")),
+    }
+}
+
+fn quoted(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(quoted).collect::<Vec<_>>().join(", "),
+        Value::Object(map) => match (map.get("from"), map.get("to")) {
+            (Some(from), Some(to)) => format!("{} to {}", quoted(from), quoted(to)),
+            _ => value.to_string(),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    };
+    let mut text: String = text.chars().filter(|c| !c.is_control()).collect();
+    if let Some((end, _)) = text.char_indices().nth(QUOTED) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// The error reference: the table as Markdown.
+pub fn reference() -> String {
+    let mut out = String::from(
+        "| code | said with it | class | what happened | what to do |\n| --- | --- | --- | --- | --- |\n",
+    );
+    let says = |row: &Row| match row.says {
+        [] => String::new(),
+        [one, ..] => format!("“{one}”").replace('|', "\\|"),
+    };
+    for row in rows() {
+        let class = row.class.name();
+        out.push_str(&format!(
+            "| `{}` | {} | {class} | {} | {} |\n",
+            row.code,
+            says(row),
+            row.happened,
+            row.cure
+        ));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_row_is_what_its_own_example_means() {
+        for row in rows() {
+            let details: Value = serde_json::from_str(row.details).expect(row.details);
+            let text = wording(row.message, &details);
+            let code = row.code.replace("xx", "07");
+            assert_eq!(
+                find(&code, &text).map(|found| found.cause),
+                Some(row.cause),
+                "{code}: {text}"
+            );
+            assert_eq!(row.cause.row(), row);
+            assert!(
+                !row.happened.is_empty() && row.cure.len() > 10,
+                "{:?}",
+                row.cause
+            );
+            assert!(row.says.iter().all(|said| *said == said.to_lowercase()));
+            assert!(
+                row.statuses.is_empty() == (row.speaker == Speaker::Masshook),
+                "{:?}",
+                row.cause
+            );
+        }
+    }
+
+    #[test]
+    fn a_known_code_has_a_meaning_whatever_is_said_with_it() {
+        let mut last: BTreeMap<&str, &Row> = BTreeMap::new();
+        for row in rows() {
+            if let Some(before) = last.insert(row.code, row) {
+                assert!(
+                    !before.says.is_empty(),
+                    "{:?} hides {:?}",
+                    before.cause,
+                    row.cause
+                );
+            }
+        }
+        for row in last.values() {
+            assert!(
+                row.says.is_empty(),
+                "{} has no meaning of its own",
+                row.code
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_is_not_taken_for_another() {
+        for code in [
+            "INVALID",
+            "invalid_data",
+            "HTTP_5",
+            "HTTP_5000",
+            "HTTP_5ab",
+            "",
+        ] {
+            assert_eq!(find(code, "invalid data"), None, "{code}");
+            assert!(cure(code, "").contains("does not know this code"));
+        }
+    }
+
+    #[test]
+    fn details_are_quoted() {
+        let of = |details: Value| wording("invalid data", &details);
+        insta::assert_snapshot!(
+            [
+                of(json!({})),
+                of(json!({"api_name": "Company", "json_path": "$.data[0].Company", "maximum_length": 120})),
+                of(json!({"api_name": "Rating", "supported_values": ["Hot", "Cold"]})),
+                of(json!({"api_name": "Rate", "range": {"from": 0, "to": 100}})),
+                of(json!({"api_name": "Topics", "expected_data_type": "jsonarray"})),
+                of(json!({"api_name": "ids", "limit": 500})),
+                of(json!({"api_name": "Phone", "regex": "^[0-9]+$"})),
+                of(json!({"api_name": "id", "json_path": "$.data[0].User_lookup.id"})),
+                of(json!({"permissions": ["Crm_Implied_Api_Access"]})),
+                of(json!({"param_names": ["criteria", "email"]})),
+                wording("", &json!({"param_name": "job_id"})),
+            ]
+            .join("\n"),
+            @r"
+        invalid data
+        invalid data (`Company`, maximum length 120)
+        invalid data (`Rating`, supported values Hot, Cold)
+        invalid data (`Rate`, allowed range 0 to 100)
+        invalid data (`Topics`, expected data type jsonarray)
+        invalid data (`ids`, allowed limit 500)
+        invalid data (`Phone`, required pattern ^[0-9]+$)
+        invalid data (`id`, at $.data[0].User_lookup.id)
+        invalid data (missing permissions Crm_Implied_Api_Access)
+        invalid data (`criteria, email`)
+        `job_id`
+        "
+        );
+        let long = of(json!({"supported_values": ["x".repeat(500)], "near": "a\nb"}));
+        assert!(
+            long.chars().count() < 250 && long.ends_with("…, near ab)"),
+            "{long}"
+        );
+    }
+}

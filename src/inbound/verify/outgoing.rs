@@ -1,0 +1,239 @@
+//! A delivery that we send ourselves, whose parts can be set: the other direction of [`super::request`].
+
+use std::fmt;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::Value;
+
+use super::request::{Unverified, debug_delivery};
+use super::url;
+use crate::inbound::scheme::{Pointer, Scheme, Selector};
+
+/// A delivery that we send ourselves.
+#[derive(Clone)]
+pub struct Outgoing {
+    /// Its id, for senders that have a header for it.
+    pub id: String,
+    /// Its method.
+    pub method: Method,
+    /// The URL that its receiver is known by, for senders that sign it.
+    pub public_url: Option<String>,
+    /// What follows the receiver's address in the path, without the slash.
+    pub path: String,
+    /// Its query, without the question mark.
+    pub query: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_delivery("Outgoing", &self.headers, &self.body, formatter)
+    }
+}
+
+/// A part cannot be set in this delivery.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misplaced {
+    /// The text cannot stand in a header.
+    #[error("what header {0} would hold cannot stand in a header")]
+    NotAHeaderValue(String),
+    /// The body has no such place, or is of another kind.
+    #[error("the body has no place for {0}")]
+    NoPlace(String),
+}
+
+impl Outgoing {
+    /// A POST of a body.
+    pub fn new(id: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            id: id.into(),
+            method: Method::POST,
+            public_url: None,
+            path: String::new(),
+            query: String::new(),
+            headers: HeaderMap::new(),
+            body: body.into(),
+        }
+    }
+
+    /// The same delivery as it comes in at the other end. `url` is [`Self::url`].
+    pub(super) fn received<'a>(&'a self, url: Option<&'a str>) -> Unverified<'a> {
+        let request = Unverified::new(&self.headers, &self.body)
+            .method(self.method.as_str())
+            .path(&self.path)
+            .query(&self.query);
+        match url {
+            Some(url) => request.url(url),
+            None => request,
+        }
+    }
+
+    /// The URL that is called: the public one, with path and query.
+    pub fn url(&self) -> Option<String> {
+        let url = self.public_url.as_deref()?;
+        Some(url::called(url, &self.path, &self.query))
+    }
+
+    /// Puts a text into a part, in place of what is there.
+    ///
+    /// # Errors
+    /// [`Misplaced`].
+    pub fn set(&mut self, part: &Selector, text: &str) -> Result<(), Misplaced> {
+        match part {
+            Selector::Header(name) => self.set_header(name, text),
+            Selector::Query(name) => {
+                self.query = with_pair(self.query.as_bytes(), name, text);
+                Ok(())
+            }
+            Selector::Form(name) => self.set_field(name, text),
+            Selector::Json(pointer) => self.set_json(pointer, &Value::from(text)),
+            Selector::Path(index) => {
+                let mut segments: Vec<&str> = self
+                    .path
+                    .split('/')
+                    .filter(|part| !part.is_empty())
+                    .collect();
+                let escaped: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+                let escaped = escaped.replace('+', "%20");
+                segments.resize(segments.len().max(index + 1), "-");
+                segments[*index] = &escaped;
+                self.path = segments.join("/");
+                Ok(())
+            }
+        }
+    }
+
+    /// Sets a header.
+    ///
+    /// # Errors
+    /// [`Misplaced::NotAHeaderValue`].
+    pub fn set_header(&mut self, name: &HeaderName, text: &str) -> Result<(), Misplaced> {
+        let value = HeaderValue::from_str(text)
+            .map_err(|_| Misplaced::NotAHeaderValue(name.to_string()))?;
+        self.headers.insert(name, value);
+        Ok(())
+    }
+
+    /// Sets a place of a JSON body.
+    ///
+    /// # Errors
+    /// [`Misplaced::NoPlace`].
+    pub fn set_json(&mut self, pointer: &Pointer, value: &Value) -> Result<(), Misplaced> {
+        let no_place = || Misplaced::NoPlace(Selector::Json(pointer.clone()).to_string());
+        let mut root: Value = serde_json::from_slice(&self.body).map_err(|_| no_place())?;
+        if !pointer.set(&mut root, value) {
+            return Err(no_place());
+        }
+        self.body = root.to_string().into_bytes();
+        Ok(())
+    }
+
+    /// Sets a field of a form, of either kind.
+    ///
+    /// # Errors
+    /// [`Misplaced::NoPlace`].
+    pub fn set_field(&mut self, name: &str, text: &str) -> Result<(), Misplaced> {
+        let no_place = || Misplaced::NoPlace(Selector::Form(name.to_owned()).to_string());
+        if url::is_plain_form(&self.received(None)) {
+            self.body = with_pair(&self.body, name, text).into_bytes();
+            return Ok(());
+        }
+        let content_type = self.headers.get(CONTENT_TYPE);
+        let content_type = content_type
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let boundary = content_type
+            .split_once("boundary=")
+            .filter(|_| content_type.starts_with("multipart/form-data"))
+            .map(|(_, boundary)| {
+                boundary
+                    .split(';')
+                    .next()
+                    .unwrap_or_default()
+                    .trim_matches('"')
+            })
+            .filter(|_| !name.contains(['"', '\r', '\n']))
+            .ok_or_else(no_place)?;
+        let (rule, head) = (
+            format!("--{boundary}"),
+            format!("; name=\"{name}\"\r\n\r\n"),
+        );
+        let body = String::from_utf8(self.body.clone()).map_err(|_| no_place())?;
+        let part = format!("\r\nContent-Disposition: form-data{head}{text}\r\n");
+        let mut parts: Vec<&str> = body.split(rule.as_str()).collect();
+        match parts.iter().position(|part| part.contains(&head)) {
+            Some(index) => parts[index] = &part,
+            None => parts.insert(parts.len().saturating_sub(1).max(1), &part),
+        }
+        self.body = parts.join(&rule).into_bytes();
+        Ok(())
+    }
+
+    /// Gives the delivery another id wherever the scheme reads it from the body or the query, if it has an id there
+    /// already, so that it is not taken for one that came before.
+    ///
+    /// # Errors
+    /// [`Misplaced`].
+    pub fn renew(&mut self, scheme: &Scheme) -> Result<(), Misplaced> {
+        let recipes = scheme.recipes().iter();
+        for part in recipes.flat_map(|recipe| &recipe.delivery_id) {
+            let has_one = {
+                let request = self.received(None);
+                let parts = super::Parts::new(&request);
+                parts.all(part).is_some_and(|found| found.len() == 1)
+            };
+            let is_number = |pointer: &Pointer| {
+                let root = serde_json::from_slice::<Value>(&self.body).unwrap_or_default();
+                let found = pointer.find(&root).unwrap_or_default();
+                found.iter().all(|value| value.is_number())
+            };
+            if !has_one {
+                continue;
+            }
+            match part {
+                Selector::Json(pointer) if is_number(pointer) => {
+                    let number = self.id.bytes().fold(1_u64, |number, byte| {
+                        number.wrapping_mul(31).wrapping_add(byte.into())
+                    });
+                    // Few enough digits for any reader of numbers.
+                    self.set_json(pointer, &Value::from(number % 1_000_000_000_000))?;
+                }
+                Selector::Header(_)
+                | Selector::Query(_)
+                | Selector::Form(_)
+                | Selector::Json(_)
+                | Selector::Path(_) => self.set(part, &self.id.clone())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pairs with this one, in its old place or at the end.
+fn with_pair(pairs: &[u8], name: &str, text: &str) -> String {
+    let mut found = false;
+    let mut pairs: Vec<(String, String)> = form_urlencoded::parse(pairs)
+        .into_owned()
+        .filter_map(|(key, value)| {
+            let own = key == name;
+            let again = own && std::mem::replace(&mut found, true);
+            (!again).then(|| {
+                if own {
+                    (key, text.to_owned())
+                } else {
+                    (key, value)
+                }
+            })
+        })
+        .collect();
+    if !found {
+        pairs.push((name.to_owned(), text.to_owned()));
+    }
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish()
+}

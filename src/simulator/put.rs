@@ -1,0 +1,130 @@
+//! `PUT {module}`: any fields of up to 100 records, each with values of its own.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, entry};
+use super::body::{Checked, refuse};
+use super::fields::Field;
+use super::records;
+use super::state::State;
+use super::values;
+use super::world::Module;
+
+/// Records that one call takes.
+const MOST: usize = 100;
+
+/// `PUT {module}`: any fields of up to 100 records; here multi-selects are replaced unless `$append_values` says so.
+pub(super) fn serve(
+    state: &mut State,
+    module: &str,
+    body: &[u8],
+    now: Timestamp,
+) -> Checked<Answer> {
+    let Some(module) = state.world.module_mut(module) else {
+        return refuse(records::invalid_module());
+    };
+    let body = records::object(body)?;
+    let data = body
+        .get("data")
+        .and_then(Value::as_array)
+        .filter(|data| !data.is_empty());
+    let Some(data) = data else {
+        return refuse(Answer::error(
+            400,
+            "MANDATORY_NOT_FOUND",
+            json!({"api_name": "data"}),
+            "required field not found",
+        ));
+    };
+    if data.len() > MOST {
+        return refuse(Answer::error(
+            400,
+            "INVALID_DATA",
+            json!({"limit": MOST, "api_name": "data"}),
+            "invalid data",
+        ));
+    }
+    let answers = data
+        .iter()
+        .enumerate()
+        .map(|(at, record)| put_one(module, at, record, now).unwrap_or_else(|refusal| refusal))
+        .collect();
+    Ok(records::entries(answers, 207, 400))
+}
+
+/// How many records a body has.
+pub(super) fn count(body: &[u8]) -> u64 {
+    records::object(body)
+        .ok()
+        .and_then(|body| Some(body.get("data")?.as_array()?.len() as u64))
+        .unwrap_or_default()
+}
+
+/// The entry of one record.
+fn put_one(module: &mut Module, at: usize, record: &Value, now: Timestamp) -> Result<Value, Value> {
+    let given = record.as_object();
+    let id = given.and_then(|given| records::given_id(given.get("id")?));
+    let (Some(given), Some(id)) = (given, id) else {
+        let details = json!({"api_name": "id", "json_path": format!("$.data[{at}].id")});
+        return Err(entry(
+            "MANDATORY_NOT_FOUND",
+            details,
+            "required field not found",
+        ));
+    };
+    if let Some(refusal) = records::refuse(module, &id) {
+        return Err(refusal);
+    }
+    let place = module.place(&id).ok_or_else(|| records::invalid_id(&id))?;
+    // What is no field is ignored, as Zoho does.
+    let mut fields = Map::new();
+    for (name, value) in given {
+        let Some(field) = module.schema.field(name) else {
+            continue;
+        };
+        check(module, field, at, place, value)?;
+        fields.insert(name.clone(), value.clone());
+    }
+    let appended = |name: &String| {
+        given
+            .get("$append_values")
+            .is_some_and(|append| append[name.as_str()] == json!(true))
+    };
+    let (append, replace): (Map<_, _>, Map<_, _>) =
+        fields.into_iter().partition(|(name, _)| appended(name));
+    module.set(place, &append, false, now);
+    module.set(place, &replace, true, now);
+    Ok(records::updated(module, place))
+}
+
+fn check(
+    module: &Module,
+    field: &Field,
+    at: usize,
+    place: u64,
+    value: &Value,
+) -> Result<(), Value> {
+    let refused = |code, message| {
+        let details =
+            json!({"api_name": field.name, "json_path": format!("$.data[{at}].{}", field.name)});
+        Err(entry(code, details, message))
+    };
+    if field.hidden {
+        return refused("INVALID_DATA", "Field is not visible");
+    }
+    if field.read_only || field.system {
+        return refused("NO_PERMISSION", "Field Edit Permission not given");
+    }
+    if let Some(refusal) = values::refuse(field, value, at) {
+        return Err(refusal);
+    }
+    let twin = field.unique
+        && !value.is_null()
+        && (0..module.records)
+            .any(|other| other != place && module.value(other, field.name) == *value);
+    if twin {
+        return refused("DUPLICATE_DATA", "duplicate data");
+    }
+    Ok(())
+}

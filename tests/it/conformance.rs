@@ -1,0 +1,411 @@
+//! Zoho's own SDK for Python, unchanged, against the simulator: what it understands of the answers, and how its requests
+//! differ from those that masshook sends for the same work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use masshook::zoho::metadata::Reading;
+use serde_json::{Value, json};
+
+use crate::support::tools::{manifest, zoho_sdk};
+use crate::support::world::World;
+
+/// What the SDK made of each step of `tests/tools/zoho_sdk.py`.
+struct Steps(BTreeMap<String, Value>);
+
+impl Steps {
+    fn of(&self, step: &str) -> &Value {
+        self.0.get(step).unwrap_or_else(|| panic!("no step {step}"))
+    }
+
+    /// The HTTP status of a step, and what the SDK took the answer for.
+    fn came(&self, step: &str) -> (u64, &str) {
+        let line = self.of(step);
+        let class = line["class"].as_str().unwrap_or_default();
+        (line["status"].as_u64().unwrap_or_default(), class)
+    }
+
+    /// The codes of the entries of a step's answer.
+    fn codes(&self, step: &str) -> Vec<&str> {
+        let entries = self.of(step)["entries"].as_array().expect("entries");
+        entries
+            .iter()
+            .filter_map(|entry| entry["code"].as_str())
+            .collect()
+    }
+}
+
+/// Runs the SDK through all its steps.
+async fn drive(world: &World) -> Steps {
+    let zoho = world.zoho();
+    let code = json!({"scope": "ZohoCRM.modules.ALL,ZohoCRM.users.READ,ZohoCRM.org.READ"});
+    let (_, code) = world.sim("POST", "/_sim/grant_code", Some(&code)).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut told = world.simulator.announcement()["credentials"].clone();
+    told["api_url"] = json!(world.simulator.url());
+    told["folder"] = json!(folder.path());
+    told["ids"] = json!([world.id("Leads", 0), world.id("Leads", 1)]);
+    told["locked"] = zoho["modules"]["Leads"]["conditions"]["locked"].clone();
+    told["cvid"] = zoho["views"]["Leads"]["some"]["id"].clone();
+    told["territory"] = zoho["territories"]["EMEA"]["id"].clone();
+    told["grant_code"] = code["code"].clone();
+    told["queries"] = json!({
+        "coql": "select id, Email from Leads where Email in ('lead1@example.com','lead2@example.com') limit 200",
+        "coql_none": "select id from Leads where Email = 'nobody@example.com'",
+        "coql_wrong": "select id from Leads",
+    });
+    told["searches"] = json!({"search": "lead2@example.com", "search_none": "nobody@example.com"});
+    let run = move || {
+        let mut sdk = Command::new(zoho_sdk())
+            .arg(manifest("tests/tools/zoho_sdk.py"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("NO_PROXY", "*")
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("Python runs");
+        let mut stdin = sdk.stdin.take().expect("its input");
+        stdin
+            .write_all(told.to_string().as_bytes())
+            .expect("it reads");
+        drop(stdin);
+        sdk.wait_with_output().expect("it ends")
+    };
+    let output = tokio::task::spawn_blocking(run).await.expect("it ran");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let lines = text.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).expect("a line of JSON");
+        (line["step"].as_str().expect("a step").to_owned(), line)
+    });
+    Steps(lines.collect())
+}
+
+#[tokio::test]
+async fn zohos_own_sdk_understands_the_simulator() {
+    let world = World::new(&[]).await;
+    let steps = drive(&world).await;
+    // It knows who it is, which takes the user and the org, and where to go.
+    assert_eq!(
+        steps.of("token")["user"],
+        "patricia.boyle@example.com:60001234567"
+    );
+    assert_eq!(steps.of("token")["api_domain"], world.simulator.url());
+    let fields = steps.of("fields");
+    assert_eq!(
+        json!([
+            fields["data_type"],
+            fields["mass_update"],
+            fields["actual_value"],
+            fields["email"]
+        ]),
+        json!(["picklist", true, "Houston Showroom", false])
+    );
+    for (step, status, class, codes) in [
+        (
+            "ids",
+            200,
+            "MassUpdateActionWrapper",
+            &["SUCCESS", "SUCCESS"][..],
+        ),
+        (
+            "append",
+            200,
+            "MassUpdateActionWrapper",
+            &["SUCCESS", "SUCCESS"],
+        ),
+        (
+            "over_write",
+            200,
+            "MassUpdateActionWrapper",
+            &["SUCCESS", "SUCCESS"],
+        ),
+        (
+            "mixed",
+            207,
+            "MassUpdateActionWrapper",
+            &["SUCCESS", "INVALID_DATA"],
+        ),
+        (
+            "all_failed",
+            400,
+            "MassUpdateActionWrapper",
+            &["INVALID_DATA", "RECORD_LOCKED"],
+        ),
+        ("view", 200, "MassUpdateActionWrapper", &["SUCCESS"]),
+        ("already", 202, "APIException", &[]),
+        ("update", 207, "ActionWrapper", &["SUCCESS", "INVALID_DATA"]),
+        (
+            "not_allowed",
+            400,
+            "MassUpdateActionWrapper",
+            &["INVALID_DATA"],
+        ),
+        ("no_such_view", 400, "APIException", &[]),
+    ] {
+        assert_eq!(steps.came(step), (status, class), "{step}");
+        assert_eq!(steps.codes(step), codes, "{step}: {}", steps.of(step));
+    }
+    for (step, code) in [
+        ("already", "ALREADY_SCHEDULED"),
+        ("no_such_view", "INVALID_DATA"),
+        ("coql_wrong", "SYNTAX_ERROR"),
+    ] {
+        assert_eq!(steps.of(step)["error"]["code"], code);
+    }
+    let status = steps.of("status");
+    assert_eq!(steps.came("status"), (200, "MassUpdateResponseWrapper"));
+    assert_eq!(status["job"], "SCHEDULED");
+    assert_eq!(status["total"], status["sum"]);
+    // Nothing found is 204 or an empty 404, and no error of the SDK's.
+    for (step, status) in [
+        ("no_such_job", 404),
+        ("coql_none", 204),
+        ("search_none", 204),
+    ] {
+        assert_eq!(steps.came(step), (status, ""), "{step}");
+    }
+    let found = steps.of("coql")["found"].as_array().expect("records");
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0]["Email"], "lead1@example.com");
+    assert_eq!(steps.of("search")["ids"], json!([world.id("Leads", 1)]));
+    assert_eq!(steps.of("grant")["refresh_token"], true);
+    assert!(
+        steps.of("grant_again")["error"]
+            .to_string()
+            .contains("invalid_code")
+    );
+    assert_eq!(steps.of("revoked")["done"], true);
+    // What it claims to have done is done.
+    let lead = world.record("Leads", &world.id("Leads", 0)).await;
+    assert_eq!(
+        json!([
+            lead["Lead_Source"],
+            lead["Topics"],
+            lead["City"],
+            lead["Email"],
+            lead["Description"]
+        ]),
+        json!([
+            "Webinar",
+            ["CRM", "Billing"],
+            "Bonn",
+            "new@example.com",
+            "two\nlines"
+        ])
+    );
+}
+
+/// Where a request of masshook's differs from the SDK's for the same work, and why that is meant to be so.
+struct Difference {
+    /// A place in the request: `/headers/content-type`.
+    at: &'static str,
+    sdk: Value,
+    masshook: Value,
+    why: &'static str,
+}
+
+const fn differs(at: &'static str, sdk: Value, masshook: Value, why: &'static str) -> Difference {
+    Difference {
+        at,
+        sdk,
+        masshook,
+        why,
+    }
+}
+
+/// What belongs to the connection rather than to the work.
+const TRANSPORT: [&str; 6] = [
+    "host",
+    "connection",
+    "content-length",
+    "accept",
+    "accept-encoding",
+    "user-agent",
+];
+
+/// Every value of a request by its place, without what belongs to the transport.
+fn flat(request: &Value) -> BTreeMap<String, Value> {
+    fn add(at: String, value: &Value, all: &mut BTreeMap<String, Value>) {
+        let inner: Vec<(String, &Value)> = match value {
+            Value::Object(map) => map
+                .iter()
+                .map(|(key, value)| (key.clone(), value))
+                .collect(),
+            Value::Array(items) => {
+                let items = items.iter().enumerate();
+                items
+                    .map(|(index, value)| (index.to_string(), value))
+                    .collect()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+        };
+        for (key, value) in &inner {
+            add(format!("{at}/{key}"), value, all);
+        }
+        if inner.is_empty() {
+            all.insert(at, value.clone());
+        }
+    }
+    let mut all = BTreeMap::new();
+    for key in ["method", "path", "query", "headers", "body"] {
+        add(format!("/{key}"), &request[key], &mut all);
+    }
+    let transport = TRANSPORT.map(|name| format!("/headers/{name}"));
+    all.retain(|at, _| !transport.contains(at));
+    all
+}
+
+/// Holds that two requests differ as is said here, and nowhere else.
+fn assert_differ(what: &str, sdk: &Value, masshook: &Value, differences: Vec<Difference>) {
+    let (sdk, masshook) = (flat(sdk), flat(masshook));
+    let places: BTreeSet<&String> = sdk.keys().chain(masshook.keys()).collect();
+    let at =
+        |all: &BTreeMap<String, Value>, place: &str| all.get(place).cloned().unwrap_or_default();
+    let found: BTreeMap<String, (Value, Value)> = places
+        .into_iter()
+        .map(|place| (place.clone(), (at(&sdk, place), at(&masshook, place))))
+        .filter(|(_, (sdk, masshook))| sdk != masshook)
+        .collect();
+    let whys: Vec<&str> = differences.iter().map(|one| one.why).collect();
+    let wanted: BTreeMap<String, (Value, Value)> = differences
+        .into_iter()
+        .map(|one| (one.at.to_owned(), (one.sdk, one.masshook)))
+        .collect();
+    assert_eq!(found, wanted, "{what}, which is to differ as: {whys:#?}");
+}
+
+/// The header by which the SDK tells of itself.
+fn telemetry(request: &Value) -> Difference {
+    let told = request["headers"]["x-zoho-sdk"].clone();
+    assert!(told.as_str().is_some_and(|told| told.ends_with(":6.0.0")));
+    differs(
+        "/headers/x-zoho-sdk",
+        told,
+        Value::Null,
+        "the SDK's own telemetry; masshook is no SDK of Zoho's",
+    )
+}
+
+/// The type of a JSON body.
+fn typed() -> Difference {
+    differs(
+        "/headers/content-type",
+        Value::Null,
+        json!("application/json"),
+        "the SDK names no type for JSON bodies; RFC 9110 wants one, and Zoho's documentation sends it",
+    )
+}
+
+#[tokio::test]
+async fn masshook_sends_what_zohos_own_sdk_sends() {
+    let world = World::with(
+        &[],
+        |settings| settings.job_duration = Duration::ZERO,
+        |config| config,
+    )
+    .await;
+    drive(&world).await;
+    let of_sdk = world.requests().await;
+    let of_sdk = of_sdk.as_array().expect("requests");
+    // The same work, by masshook.
+    let ids = [world.id("Leads", 0), world.id("Leads", 1)];
+    let zoho = world.zoho();
+    for body in [
+        json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": ids}),
+        json!({"module": "Leads", "fields": {"Topics": ["CRM"]}, "ids": ids, "over_write": false}),
+        json!({"module": "Leads", "fields": {"Topics": ["CRM", "Billing"]}, "ids": ids, "over_write": true}),
+        json!({
+            "module": "Leads",
+            "fields": {"Lead_Status": "Contacted"},
+            "cvid": zoho["views"]["Leads"]["some"]["id"],
+            "territory": {"id": zoho["territories"]["EMEA"]["id"], "include_child": true},
+        }),
+    ] {
+        let answer = world.post_job("", &body, &[]).await;
+        assert_eq!(answer.job()["status"], "succeeded", "{answer:?}");
+    }
+    let client = world.client();
+    let give_up = world.clock_now() + Duration::from_secs(3600);
+    let leads = "Leads".parse().expect("a module");
+    client
+        .fields(&leads, Reading::Fresh, give_up)
+        .await
+        .expect("fields");
+    let all = world.requests().await;
+    let of_masshook = &all.as_array().expect("requests")[of_sdk.len()..];
+    let nth = |all: &[Value], kind: &str, n: usize| {
+        let mut found = all.iter().filter(|request| request["kind"] == kind);
+        found.nth(n).unwrap_or_else(|| panic!("{kind} {n}")).clone()
+    };
+    let pair = |kind: &str, n: usize| (nth(of_sdk, kind, n), nth(of_masshook, kind, n));
+
+    let (sdk, masshook) = pair("token", 0);
+    assert_differ("token refresh", &sdk, &masshook, Vec::new());
+
+    let (sdk, masshook) = pair("mass_update_post", 0);
+    assert_differ("ids", &sdk, &masshook, vec![telemetry(&sdk), typed()]);
+
+    let (sdk, masshook) = pair("mass_update_post", 1);
+    let left_out = differs(
+        "/body/over_write",
+        json!(false),
+        Value::Null,
+        "Zoho's default, and a key that its specification does not list: it is left out unless it says something",
+    );
+    assert_differ(
+        "append",
+        &sdk,
+        &masshook,
+        vec![telemetry(&sdk), typed(), left_out],
+    );
+
+    let (sdk, masshook) = pair("mass_update_post", 2);
+    assert_differ(
+        "over_write",
+        &sdk,
+        &masshook,
+        vec![telemetry(&sdk), typed()],
+    );
+
+    // Between them the SDK has sent one mixed lot and one bad one.
+    let (sdk, masshook) = (
+        nth(of_sdk, "mass_update_post", 5),
+        nth(of_masshook, "mass_update_post", 3),
+    );
+    let id = zoho["territories"]["EMEA"]["id"].clone();
+    let number: u64 = id.as_str().and_then(|id| id.parse().ok()).expect("an id");
+    let text = differs(
+        "/body/territory/id",
+        json!(number),
+        id,
+        "the SDK sends a number; the documentation says a string, which no reader takes through a float",
+    );
+    assert_differ(
+        "view and territory",
+        &sdk,
+        &masshook,
+        vec![telemetry(&sdk), typed(), text],
+    );
+
+    let (sdk, masshook) = pair("mass_update_get", 0);
+    let job = |request: &Value| request["query"]["job_id"].clone();
+    let other = differs(
+        "/query/job_id",
+        job(&sdk),
+        job(&masshook),
+        "each asks for its own job",
+    );
+    assert_differ("status", &sdk, &masshook, vec![telemetry(&sdk), other]);
+
+    let (sdk, masshook) = pair("fields", 0);
+    assert_differ("fields", &sdk, &masshook, vec![telemetry(&sdk)]);
+}
