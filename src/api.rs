@@ -151,10 +151,9 @@ async fn submit(
     if form_urlencoded::parse(query.as_bytes())
         .any(|(key, value)| key == "dry_run" && value == "true")
     {
-        let (update, plan) = app.plan(&document)?;
         return Ok(json_response(
             StatusCode::OK,
-            &json!({"plan": plan.to_json(&update)}),
+            &json!({"plan": app.plan(&document)?}),
         ));
     }
     let key = idempotency_key(&parts.headers)?;

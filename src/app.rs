@@ -28,16 +28,17 @@ use crate::inbound::handshake::Handshake;
 use crate::inbound::verify::Cached;
 use crate::job::store::{Added, JobStore, StoreError};
 use crate::job::{Job, JobId};
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Outlook};
 use crate::secrets::{SecretError, SecretStore, Secrets};
 use crate::update::UpdateRequest;
 use crate::zoho::Client;
 use crate::zoho::shelf::TokenShelf;
+use crate::zoho::slots::SlotShelf;
 pub use arrival::Arrival;
 pub use delivery::Mapped;
 use genuine::Fetcher;
 pub use notice::{Heard, Notice};
-use shelf::StoreShelf;
+use shelf::{StoreShelf, StoreSlots};
 
 /// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -155,11 +156,19 @@ impl App {
             Manner::Durable(_) => Some(Arc::new(StoreShelf(store.clone()))),
             Manner::Inline => None,
         };
+        let slots: Option<Arc<dyn SlotShelf>> = match &manner {
+            Manner::Durable(_) => Some(Arc::new(StoreSlots::over(store.clone()))),
+            Manner::Inline => None,
+        };
         let clients = config.connections.iter().map(|(name, connection)| {
             let (http, secrets, clock) = (http.clone(), secrets.clone(), clock.clone());
             let client = Client::new(name.clone(), connection.clone(), http, secrets, clock);
             let client = match &shelf {
                 Some(shelf) => client.sharing(shelf.clone()),
+                None => client,
+            };
+            let client = match &slots {
+                Some(slots) => client.sharing_slots(slots.clone()),
                 None => client,
             };
             (name.clone(), client)
@@ -251,11 +260,11 @@ impl App {
         self.accept(vec![job], deadline).await
     }
 
-    /// The plan of an update request; nothing is called.
+    /// Reads an update request that is only looked at; nothing is called.
     ///
     /// # Errors
     /// [`Rejection::Invalid`], [`Rejection::Callback`].
-    pub fn plan(&self, request: &Value) -> Result<(UpdateRequest, Plan), Rejection> {
+    pub fn check(&self, request: &Value) -> Result<UpdateRequest, Rejection> {
         let update = UpdateRequest::parse(request).map_err(Rejection::Invalid)?;
         if let Some(url) = &update.callback_url {
             self.engine
@@ -263,8 +272,16 @@ impl App {
                 .accepts(url)
                 .map_err(Rejection::Callback)?;
         }
-        let plan = Plan::new(&update, &Limits::ZOHO);
-        Ok((update, plan))
+        Ok(update)
+    }
+
+    /// What an update request comes to; nothing is called.
+    ///
+    /// # Errors
+    /// Those of [`App::check`].
+    pub fn plan(&self, request: &Value) -> Result<Value, Rejection> {
+        let update = self.check(request)?;
+        Ok(Outlook::of(&update, &Limits::ZOHO).to_json())
     }
 
     /// A job as it stands.
@@ -417,7 +434,7 @@ impl App {
             .map_err(Rejection::Store)?;
         let same = stored
             .as_ref()
-            .is_none_or(|stored| stored.request == job.request);
+            .is_none_or(|stored| stored.asked == job.asked);
         tracing::info!(job.id = %job.id, same, "job is known already");
         if same || job.route.is_some() {
             Ok(stored)

@@ -5,9 +5,10 @@
 //! jobs through, waiting where they wait. Durably, it does what is due and leaves the rest to wake-ups: no turn sleeps
 //! while Zoho works.
 
+mod prepare;
 mod work;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,12 +20,13 @@ use crate::clock::Clock;
 use crate::failpoint::reach;
 use crate::job::store::{Claim, Holder, JobStore, Lease, StoreError};
 use crate::job::wakeup::WakeUps;
-use crate::job::{Event, Job, JobId, NotAllowed, Notification, Notified};
+use crate::job::{Event, Job, JobId, NotAllowed, NotPending, Notification, Notified};
 use crate::outcome::Refusal;
 use crate::plan::mass_update_path;
-use crate::update::Selector;
+use crate::update::{Records, Selector};
 use crate::zoho::answer::{Tracked, Update};
 use crate::zoho::{Client, Failed, Sent};
+use prepare::{Found, Wish};
 use work::{Look, Parcel, Part, Work, share, view_lock};
 
 /// Effects under way at once in a turn. Zoho's own share is bounded by each connection.
@@ -66,6 +68,9 @@ pub enum DriveError {
     /// A job was told something that cannot happen to it: a defect.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
+    /// A job was prepared twice: a defect.
+    #[error(transparent)]
+    NotPending(#[from] NotPending),
 }
 
 /// How a turn deals with waiting.
@@ -115,6 +120,7 @@ struct Held {
 
 /// What came of one effect.
 enum Done {
+    Prepared(Vec<Found>),
     Sent(Parcel, Sent<Update>),
     Looked(Look, Result<Tracked, Failed>),
     Called(usize, Notification, Delivery),
@@ -188,6 +194,13 @@ impl Engine {
         }
         drop(claims);
         self.work(&mut held, turn).await;
+        let used: BTreeSet<&str> = held
+            .iter()
+            .map(|held| held.job.connection.as_str())
+            .collect();
+        for client in used.iter().filter_map(|name| self.connections.get(*name)) {
+            client.rest().await;
+        }
         let mut releases = futures_util::stream::iter(held)
             .map(|held| self.give_back(held))
             .buffered(CLAIMS_AT_ONCE);
@@ -280,6 +293,7 @@ impl Engine {
                 .filter(|(_, held)| held.failed.is_none());
             let mut work = Work::of(going.map(|(place, held)| (place, held.job.as_ref())), now);
             if now >= turn.give_up {
+                work.preparing.clear();
                 work.parcels.clear();
                 work.looks.clear();
             }
@@ -329,6 +343,17 @@ impl Engine {
                 (parcel, holders)
             })
             .collect();
+        // Those of a connection together, so that they share what is looked up.
+        let mut wishes: BTreeMap<String, Vec<Wish>> = BTreeMap::new();
+        for place in work.preparing {
+            if let Some(Held { job, .. }) = held.get(place) {
+                let wish = Wish::of(place, &job.request);
+                wishes.entry(job.connection.clone()).or_default().push(wish);
+            }
+        }
+        let preparing = wishes
+            .into_iter()
+            .map(|(connection, wishes)| Effect::Prepare { connection, wishes });
         let calling = notifications
             .into_iter()
             .map(|(place, notification)| Effect::Call {
@@ -339,7 +364,7 @@ impl Engine {
         let sending = parcels
             .into_iter()
             .map(|(parcel, holders)| Effect::Send { parcel, holders });
-        let effects = calling.chain(looking).chain(sending);
+        let effects = calling.chain(preparing).chain(looking).chain(sending);
         let (tell, mut told) = tokio::sync::mpsc::channel(UNRECORDED);
         let hopeless = &hopeless;
         let performing = async move {
@@ -373,6 +398,13 @@ impl Engine {
 
     async fn effect(&self, effect: Effect, hopeless: &Hopeless, turn: Turn) -> Option<Done> {
         match effect {
+            Effect::Prepare { connection, wishes } => {
+                let client = self.connections.get(&connection)?;
+                reach("prepare.before");
+                let prepared = prepare::prepare(client, wishes, turn.give_up).await;
+                reach("prepare.answered");
+                Some(Done::Prepared(prepared))
+            }
             Effect::Send { parcel, holders } => self.send(parcel, holders, hopeless, turn).await,
             Effect::Look(look) => {
                 let client = self.connections.get(&look.connection)?;
@@ -495,6 +527,14 @@ impl Engine {
     /// Takes in what came of an effect, for every job that it was for, and writes it down.
     async fn record(&self, held: &mut [Held], done: Done, denied: &mut Vec<(usize, Refusal)>) {
         match done {
+            Done::Prepared(all) => {
+                for found in all {
+                    if let Some(held) = held.get_mut(found.place) {
+                        self.take_prepared(held, found).await;
+                        reach("prepare.recorded");
+                    }
+                }
+            }
             Done::Sent(parcel, Sent { attempts, outcome }) => {
                 for part in &parcel.parts {
                     let Some(held) = held.get_mut(part.job) else {
@@ -525,6 +565,24 @@ impl Engine {
                     self.told(held, &notification, delivery).await;
                 }
             }
+        }
+    }
+
+    async fn take_prepared(&self, held: &mut Held, found: Found) {
+        if held.failed.is_some() {
+            return;
+        }
+        let Found {
+            attempts, prepared, ..
+        } = found;
+        if let Err(error) = held.job.prepared(prepared, attempts, self.clock.now()) {
+            tracing::error!(job.id = %held.job.id, "{error}");
+            held.failed = Some(error.into());
+            return;
+        }
+        // Where nobody was asked, the next driver would come to the same plan: that is not worth a write of its own.
+        if attempts > 0 || held.job.calls.is_empty() {
+            self.checkpoint(held).await;
         }
     }
 
@@ -595,7 +653,7 @@ impl Engine {
     }
 
     async fn unlock_view_of(&self, job: &Job) {
-        if let Selector::View { cvid, .. } = &job.request.selector {
+        if let Selector::Records(Records::View { cvid, .. }) = &job.request.selector {
             let view = view_lock(&job.connection, &job.request.module, &cvid.to_string());
             self.unlock(&view, &Holder::job(&job.id)).await;
         }
@@ -618,6 +676,10 @@ impl Engine {
 
 /// One thing to be done outside.
 enum Effect {
+    Prepare {
+        connection: String,
+        wishes: Vec<Wish>,
+    },
     Send {
         parcel: Parcel,
         holders: Vec<Holder>,

@@ -3,6 +3,7 @@
 pub mod call;
 pub mod callback;
 pub mod delivery;
+pub mod preparation;
 pub mod sqlite;
 pub mod state;
 pub mod steady;
@@ -22,12 +23,13 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 pub use crate::outcome::{Failure, Progress, Refusal};
-use crate::plan::{Limits, Plan, Target};
-use crate::update::{RecordId, Selector, UpdateRequest};
-use call::poll_gap;
+use crate::plan::{Call, Limits, Plan, Target};
+use crate::update::{RecordId, Records, Selector, UpdateRequest};
 pub use call::{CallState, Event, TRACK_FOR};
+use call::{PATIENCE, poll_gap};
 use callback::BeforeEnd;
 pub use callback::{CallbackOn, CallbackState, CallbackStatus, Notification, Notified};
+pub use preparation::{NotPending, Outcome, Preparation, PreparationStatus, Prepared};
 pub use state::{CallStatus, JobStatus, NotAllowed, Signal, Tally};
 
 /// Per-record refusals that a job keeps in full; the others are only counted.
@@ -70,6 +72,8 @@ impl fmt::Display for JobId {
 /// What a job needs next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
+    /// Find out what it needs to know before it can be planned.
+    Prepare,
     /// Send these calls; they may go at once.
     Submit(Vec<usize>),
     /// Ask Zoho how this call's job is.
@@ -91,10 +95,17 @@ pub struct Job {
     pub route: Option<String>,
     /// The connection that it goes through.
     pub connection: String,
-    /// What is to be done. It may be large and hardly ever changes, so stores keep it apart from the rest; see `stored`.
+    /// What is to be done: as it was asked, until its preparation has put what it found in its place. It may be large
+    /// and changes at most once, so stores keep it apart from the rest; see `stored`.
     #[serde(skip_serializing)]
     pub request: UpdateRequest,
-    /// Its calls, in the plan's order.
+    /// A hash of what was asked.
+    #[serde(default)]
+    pub asked: String,
+    /// How far it is on its way to its plan.
+    #[serde(default)]
+    pub preparation: Preparation,
+    /// Its calls, in the plan's order; none before it is prepared.
     pub calls: Vec<CallState>,
     /// Records that were refused, the first [`FAILURES_KEPT`] of them.
     pub failures: Vec<Failure>,
@@ -133,7 +144,7 @@ pub struct Counts {
 }
 
 impl Job {
-    /// A new job. Its plan is made here, once, so that a later version of the planner cannot confuse a job under way.
+    /// A new job. It has no calls before it is [prepared](Job::prepared).
     pub fn new(
         id: JobId,
         route: Option<String>,
@@ -142,17 +153,6 @@ impl Job {
         callback_url: Option<Url>,
         now: Timestamp,
     ) -> Self {
-        let call = |call| CallState {
-            call,
-            status: CallStatus::Pending,
-            attempts: 0,
-            polls: 0,
-            zoho_job_id: None,
-            submitted_at: None,
-            progress: None,
-            due_at: None,
-            error: None,
-        };
         let callback = |url| CallbackState {
             url,
             status: CallbackStatus::Pending,
@@ -165,11 +165,9 @@ impl Job {
             id,
             route,
             connection,
-            calls: Plan::new(&request, &Limits::ZOHO)
-                .into_calls()
-                .into_iter()
-                .map(call)
-                .collect(),
+            asked: fingerprint(&request),
+            preparation: Preparation::default(),
+            calls: Vec::new(),
             request,
             failures: Vec::new(),
             failures_omitted: 0,
@@ -194,12 +192,27 @@ impl Job {
 
     /// How far the job is.
     pub fn status(&self) -> JobStatus {
-        let touched = self.calls.iter().any(|call| call.attempts > 0);
-        JobStatus::of(self.calls.iter().map(|call| call.status), touched)
+        let touched =
+            self.preparation.attempts > 0 || self.calls.iter().any(|call| call.attempts > 0);
+        match self.preparation.status {
+            PreparationStatus::Pending if touched => JobStatus::Running,
+            PreparationStatus::Pending => JobStatus::Queued,
+            PreparationStatus::Planned => {
+                JobStatus::of(self.calls.iter().map(|call| call.status), touched)
+            }
+            PreparationStatus::Nothing => JobStatus::Succeeded,
+            PreparationStatus::Refused => JobStatus::Failed,
+        }
     }
 
     /// What the job needs next.
     pub fn next(&self, now: Timestamp) -> Next {
+        if self.preparation.status == PreparationStatus::Pending {
+            return match self.preparation.due_at {
+                Some(at) if at > now => Next::Wait(at),
+                Some(_) | None => Next::Prepare,
+            };
+        }
         let Some(group) = self
             .calls
             .iter()
@@ -240,7 +253,7 @@ impl Job {
         let next = match self.next(now) {
             Next::Nothing => None,
             Next::Wait(at) => Some(at),
-            Next::Submit(_) | Next::Poll(_) | Next::Notify => Some(now),
+            Next::Prepare | Next::Submit(_) | Next::Poll(_) | Next::Notify => Some(now),
         };
         next.into_iter().chain(self.news_at(now)).min()
     }
@@ -248,6 +261,86 @@ impl Job {
     /// A call by its number.
     pub fn call(&self, seq: usize) -> Option<&CallState> {
         self.calls.get(seq.checked_sub(1)?)
+    }
+
+    /// The ids of one of the job's calls; none when Zoho finds the records itself.
+    pub fn ids(&self, call: &Call) -> &[RecordId] {
+        let request = self.request.resolved();
+        request.map_or(&[], |request| call.ids(request))
+    }
+
+    /// Takes in what became of a try at the preparation, for which `attempts` requests were sent. The plan is made here,
+    /// once, so that a later version of the planner cannot confuse a job under way.
+    ///
+    /// # Errors
+    /// [`NotPending`] if the job is prepared already; nothing is changed then.
+    pub fn prepared(
+        &mut self,
+        prepared: Prepared,
+        attempts: u32,
+        now: Timestamp,
+    ) -> Result<(), NotPending> {
+        let Prepared {
+            lookup,
+            notes,
+            mut outcome,
+        } = prepared;
+        if let Outcome::Postponed { why, .. } = &outcome
+            && now >= later(self.created_at, PATIENCE)
+        {
+            outcome = Outcome::Refused(Refusal {
+                message: format!("given up after a day: {}", why.message),
+                ..why.clone()
+            });
+        }
+        let status = preparation::advance(self.preparation.status, outcome.signal())?;
+        self.changed_at = Some(now);
+        self.preparation.status = status;
+        self.preparation.attempts += attempts;
+        self.preparation.due_at = None;
+        self.preparation.lookup = lookup;
+        self.preparation.notes = notes;
+        match outcome {
+            Outcome::Ready { fields, records } => {
+                if let Some(fields) = fields {
+                    self.request.fields = fields;
+                }
+                if let Some(records) = records {
+                    self.request.selector = Selector::Records(records);
+                }
+                match self.request.resolved() {
+                    Some(request) => {
+                        let calls = Plan::new(request, &Limits::ZOHO).into_calls();
+                        self.calls = calls.into_iter().map(CallState::new).collect();
+                        self.error = None;
+                    }
+                    None => self.refuse(Refusal::new(
+                        "NOT_RESOLVED",
+                        "the job's records were not looked up",
+                        "this is a defect of masshook: please report it",
+                    )),
+                }
+            }
+            Outcome::Nothing => self.error = None,
+            Outcome::Postponed { why, wait } => {
+                self.preparation.due_at = Some(later(now, wait));
+                self.error = Some(why);
+            }
+            Outcome::Refused(refusal) => self.refuse(refusal),
+        }
+        if self.status().is_final() {
+            self.finished_at = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Ends the job before it has any calls.
+    fn refuse(&mut self, refusal: Refusal) {
+        self.preparation.status = PreparationStatus::Refused;
+        self.error = Some(refusal);
+        if let Selector::Records(Records::Ids(ids)) = &self.request.selector {
+            self.failed_ids.extend(ids);
+        }
     }
 
     /// Notes that a call was sent, `attempts` times.
@@ -271,7 +364,7 @@ impl Job {
         };
         let track_for = self.track_for.unsigned_abs();
         let event = self.calls[index].settle_waiting(event, self.created_at, track_for, now);
-        let records = self.calls[index].call.ids(&self.request).len() as u64;
+        let records = self.ids(&self.calls[index].call).len() as u64;
         let signal = match &event {
             Event::Settled(failures) => {
                 let failed: BTreeSet<RecordId> =
@@ -335,7 +428,7 @@ impl Job {
             Event::Refused(refusal) | Event::Untracked(refusal) => {
                 call.error = Some(refusal.clone());
                 self.error.get_or_insert(refusal);
-                let ids: Vec<RecordId> = self.calls[index].call.ids(&self.request).to_vec();
+                let ids = self.ids(&self.calls[index].call).to_vec();
                 self.failed_ids.extend(ids);
             }
         }
@@ -345,11 +438,9 @@ impl Job {
         Ok(())
     }
 
-    /// Lets the job wait for company: nothing of it is sent before `at`.
+    /// Lets the job wait for company: nothing is asked or sent for it before `at`.
     pub fn not_before(&mut self, at: Timestamp) {
-        for call in &mut self.calls {
-            call.due_at = Some(at);
-        }
+        self.preparation.due_at = Some(at);
         self.tell_not_before(at);
     }
 
@@ -380,10 +471,12 @@ impl Job {
     ///
     /// Of named records every one is known. Of a custom view only Zoho's counts are, and with several field groups only
     /// one count for each: `updated` is then the smallest and `failed` the largest, so that nothing is claimed that is
-    /// not so. Of a Zoho job that was lost sight of the last counts stay, with what was pending then.
+    /// not so. Of a Zoho job that was lost sight of the last counts stay, with what was pending then. Of records that are
+    /// still to be looked up nothing is known.
     pub fn counts(&self) -> Counts {
         match &self.request.selector {
-            Selector::Ids(ids) => {
+            Selector::Match(_) | Selector::Named(_) => Counts::default(),
+            Selector::Records(Records::Ids(ids)) => {
                 let unanswered: BTreeMap<usize, Range<usize>> = self
                     .calls
                     .iter()
@@ -394,7 +487,14 @@ impl Job {
                     })
                     .collect();
                 let open = unanswered.into_values().flat_map(|range| &ids[range]);
-                let pending = open.filter(|id| !self.failed_ids.contains(id)).count() as u64;
+                let pending = match self.preparation.status {
+                    PreparationStatus::Pending => ids.len() as u64,
+                    PreparationStatus::Planned
+                    | PreparationStatus::Nothing
+                    | PreparationStatus::Refused => {
+                        open.filter(|id| !self.failed_ids.contains(id)).count() as u64
+                    }
+                };
                 let (total, failed) = (ids.len() as u64, self.failed_ids.len() as u64);
                 Counts {
                     total,
@@ -403,7 +503,7 @@ impl Job {
                     pending,
                 }
             }
-            Selector::View { .. } => {
+            Selector::Records(Records::View { .. }) => {
                 let of = |call: &CallState| call.progress.unwrap_or_default();
                 let total = self.calls.iter().map(|call| of(call).total).max();
                 let failed = self.calls.iter().map(|call| of(call).failed).max();
@@ -432,6 +532,13 @@ impl Job {
             }
         }
     }
+}
+
+/// A hash of what was asked. The order of keys does not matter.
+fn fingerprint(request: &UpdateRequest) -> String {
+    let mut json = request.to_json();
+    json.sort_all_objects();
+    hex::encode(&Sha256::digest(json.to_string())[..16])
 }
 
 fn track_for() -> SignedDuration {

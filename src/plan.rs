@@ -1,6 +1,8 @@
 //! The ordered Zoho calls that an update request needs. Pure: the printed plan is what will be done, because it is the
 //! same value that is carried out.
 
+mod outlook;
+
 use std::fmt;
 use std::ops::Range;
 
@@ -8,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::update::{
-    Assignment, FieldName, ModuleName, RecordId, Selector, Territory, UpdateRequest, ViewId,
+    Assignment, FieldName, ModuleName, RecordId, Records, Resolved, Territory, UpdateRequest,
+    ViewId,
 };
+pub use outlook::{Bounds, Outlook};
 
 /// What one mass-update call may carry.
 #[derive(Clone, Copy, Debug)]
@@ -69,12 +73,12 @@ pub struct Call {
 
 impl Call {
     /// The ids of this call; empty when Zoho finds the records itself.
-    pub fn ids<'a>(&self, request: &'a UpdateRequest) -> &'a [RecordId] {
-        match (&self.target, &request.selector) {
-            (Target::Immediate(range), Selector::Ids(ids)) => {
+    pub fn ids<'a>(&self, request: Resolved<'a>) -> &'a [RecordId] {
+        match (&self.target, request.records()) {
+            (Target::Immediate(range), Records::Ids(ids)) => {
                 ids.get(range.clone()).unwrap_or_default()
             }
-            (Target::Immediate(_), Selector::View { .. }) | (Target::Scheduled, _) => &[],
+            (Target::Immediate(_), Records::View { .. }) | (Target::Scheduled, _) => &[],
         }
     }
 
@@ -89,31 +93,21 @@ impl Call {
     }
 
     /// The exact JSON that is sent.
-    pub fn body(&self, request: &UpdateRequest) -> Value {
-        let selector = match &request.selector {
-            Selector::Ids(_) => &Selector::Ids(self.ids(request).to_vec()),
-            view @ Selector::View { .. } => view,
+    pub fn body(&self, request: Resolved<'_>) -> Value {
+        let records = match request.records() {
+            Records::Ids(_) => &Records::Ids(self.ids(request).to_vec()),
+            view @ Records::View { .. } => view,
         };
-        body(self.data(request), selector, request.over_write)
+        let request = request.request();
+        body(self.data(request), records, request.over_write)
     }
 }
 
 /// The JSON of a mass update. `over_write` is left out when false, as that is Zoho's default and the newer specification
 /// does not list the key.
-pub fn body(data: Map<String, Value>, selector: &Selector, over_write: bool) -> Value {
+pub fn body(data: Map<String, Value>, records: &Records, over_write: bool) -> Value {
     let mut body = Map::from_iter([("data".to_owned(), json!([data]))]);
-    match selector {
-        Selector::Ids(ids) => {
-            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            body.insert("ids".to_owned(), json!(ids));
-        }
-        Selector::View { cvid, territory } => {
-            body.insert("cvid".to_owned(), json!(cvid.to_string()));
-            if let Some(territory) = territory {
-                body.insert("territory".to_owned(), territory.to_json());
-            }
-        }
-    }
+    records.insert_into(&mut body);
     if over_write {
         body.insert("over_write".to_owned(), Value::Bool(true));
     }
@@ -124,32 +118,33 @@ pub fn body(data: Map<String, Value>, selector: &Selector, over_write: bool) -> 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     module: ModuleName,
-    records: Records,
+    about: About,
     calls: Vec<Call>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Records {
+enum About {
     Named(usize),
     InView(ViewId, Option<Territory>),
 }
 
 impl Plan {
     /// Plans `request` within `limits`.
-    pub fn new(request: &UpdateRequest, limits: &Limits) -> Self {
-        let (records, targets) = match &request.selector {
-            Selector::Ids(ids) => {
+    pub fn new(request: Resolved<'_>, limits: &Limits) -> Self {
+        let (about, targets) = match request.records() {
+            Records::Ids(ids) => {
                 let step = limits.ids_per_call.max(1);
                 let chunk = |start| Target::Immediate(start..ids.len().min(start + step));
                 (
-                    Records::Named(ids.len()),
+                    About::Named(ids.len()),
                     (0..ids.len()).step_by(step).map(chunk).collect(),
                 )
             }
-            Selector::View { cvid, territory } => {
-                (Records::InView(*cvid, *territory), vec![Target::Scheduled])
+            Records::View { cvid, territory } => {
+                (About::InView(*cvid, *territory), vec![Target::Scheduled])
             }
         };
+        let request = request.request();
         let mut calls = Vec::new();
         for (group, fields) in field_groups(request, limits).into_iter().enumerate() {
             for target in &targets {
@@ -164,7 +159,7 @@ impl Plan {
         }
         Self {
             module: request.module.clone(),
-            records,
+            about,
             calls,
         }
     }
@@ -180,7 +175,7 @@ impl Plan {
     }
 
     /// The plan with the exact JSON of every call, for machines.
-    pub fn to_json(&self, request: &UpdateRequest) -> Value {
+    pub fn to_json(&self, request: Resolved<'_>) -> Value {
         let calls: Vec<Value> = self
             .calls
             .iter()
@@ -229,10 +224,10 @@ impl fmt::Display for Plan {
             "{calls} call{plural} to POST {} for ",
             self.path()
         )?;
-        match &self.records {
-            Records::Named(1) => write!(formatter, "1 record")?,
-            Records::Named(count) => write!(formatter, "{count} records")?,
-            Records::InView(cvid, territory) => {
+        match &self.about {
+            About::Named(1) => write!(formatter, "1 record")?,
+            About::Named(count) => write!(formatter, "{count} records")?,
+            About::InView(cvid, territory) => {
                 write!(formatter, "the records of custom view {cvid}")?;
                 if let Some(territory) = territory {
                     let below = if territory.include_child {
@@ -284,9 +279,13 @@ mod tests {
             .expect("a request")
     }
 
+    fn resolved(request: &UpdateRequest) -> Resolved<'_> {
+        request.resolved().expect("known records")
+    }
+
     #[test]
     fn a_plan_prints_what_it_does() {
-        let plan = Plan::new(&request("Deals", 4, 501), &Limits::ZOHO);
+        let plan = Plan::new(resolved(&request("Deals", 4, 501)), &Limits::ZOHO);
         insta::assert_snapshot!(plan, @r"
         4 calls to POST /crm/v7/Deals/actions/mass_update for 501 records
             1. Field_0, Field_1, Field_2    immediate   records 1-500 (500)
@@ -303,11 +302,11 @@ mod tests {
             "cvid": "554023000000091515", "territory": {"id": "554023000000430409", "include_child": true},
         }))
         .expect("a request");
-        let plan = Plan::new(&request, &Limits::ZOHO);
+        let plan = Plan::new(resolved(&request), &Limits::ZOHO);
         let bodies: Vec<Value> = plan
             .calls()
             .iter()
-            .map(|call| call.body(&request))
+            .map(|call| call.body(resolved(&request)))
             .collect();
         let territory = json!({"id": "554023000000430409", "include_child": true});
         assert_eq!(
@@ -332,8 +331,8 @@ mod tests {
             "fields": {"Amount": 1, "Stage": "Won", "Type": "New", "Pipeline": "5", "Layout": {"id": "7"}},
         }))
         .expect("a request");
-        let plan = Plan::new(&request, &Limits::ZOHO);
-        let body = plan.calls()[0].body(&request);
+        let plan = Plan::new(resolved(&request), &Limits::ZOHO);
+        let body = plan.calls()[0].body(resolved(&request));
         assert_eq!(
             body,
             json!({"data": [{"Stage": "Won", "Pipeline": "5", "Layout": {"id": "7"}}], "ids": ["1"], "over_write": true})
@@ -349,17 +348,17 @@ mod tests {
             let module = if deals { "Deals" } else { "Contacts" };
             let per_call = if deals { 3 } else { 1 };
             let request = request(module, fields, ids);
-            let plan = Plan::new(&request, &Limits::ZOHO);
-            prop_assert_eq!(&plan, &Plan::new(&request, &Limits::ZOHO), "the order is stable");
+            let plan = Plan::new(resolved(&request), &Limits::ZOHO);
+            prop_assert_eq!(&plan, &Plan::new(resolved(&request), &Limits::ZOHO), "the order is stable");
             let mut covered: HashMap<(RecordId, FieldName), usize> = HashMap::new();
             for (index, call) in plan.calls().iter().enumerate() {
                 prop_assert_eq!(call.seq, index + 1);
-                prop_assert!((1..=500).contains(&call.ids(&request).len()));
+                prop_assert!((1..=500).contains(&call.ids(resolved(&request)).len()));
                 prop_assert!((1..=per_call).contains(&call.fields.len()));
-                let body = call.body(&request);
-                prop_assert_eq!(body["ids"].as_array().map(Vec::len), Some(call.ids(&request).len()));
+                let body = call.body(resolved(&request));
+                prop_assert_eq!(body["ids"].as_array().map(Vec::len), Some(call.ids(resolved(&request)).len()));
                 prop_assert_eq!(body["data"][0].as_object().map(Map::len), Some(call.fields.len()));
-                for id in call.ids(&request) {
+                for id in call.ids(resolved(&request)) {
                     for field in &call.fields {
                         *covered.entry((*id, field.clone())).or_default() += 1;
                     }

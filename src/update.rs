@@ -1,6 +1,9 @@
 //! What is to be changed in the CRM: the update request, and the words that it is made of. Parsed once and strictly,
 //! wherever it comes from: a route's mapping, `POST /jobs` or a direct invoke.
 
+mod selector;
+mod way;
+
 use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
@@ -10,6 +13,11 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::reader::{Node, Problem, Problems};
+pub use selector::{
+    InvalidValue, MAX_VALUE_CHARS, MAX_VALUES, Match, MatchValue, Named, NamedTerritory, NamedView,
+    OnMany, OnNone, Records, Selector, Territory,
+};
+pub use way::{Method, Unclear, UnknownWord};
 
 /// Ids that one update request may name; Zoho's own ceiling for one mass update is the same.
 pub const MAX_IDS: usize = 50_000;
@@ -227,37 +235,6 @@ pub struct Assignment {
     pub value: Value,
 }
 
-/// A territory whose records a custom view is narrowed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Territory {
-    /// Its id.
-    pub id: TerritoryId,
-    /// Whether the territories below it count too; Zoho's default is no.
-    pub include_child: bool,
-}
-
-impl Territory {
-    /// The territory as Zoho and update requests write it.
-    pub fn to_json(self) -> Value {
-        json!({"id": self.id.to_string(), "include_child": self.include_child})
-    }
-}
-
-/// Which records are to be updated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Selector {
-    /// These records: at least one, none twice, at most [`MAX_IDS`].
-    Ids(Vec<RecordId>),
-    /// The records of a custom view, as it stands when Zoho runs the job.
-    View {
-        /// The custom view.
-        cvid: ViewId,
-        /// Narrows the view.
-        territory: Option<Territory>,
-    },
-}
-
 /// "Set these fields on those records": the one thing that masshook does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UpdateRequest {
@@ -275,7 +252,37 @@ pub struct UpdateRequest {
     pub reference: Option<Value>,
 }
 
+/// An update request of which Zoho can be told the records as they are: the only thing that can be planned.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolved<'a> {
+    request: &'a UpdateRequest,
+    records: &'a Records,
+}
+
+impl<'a> Resolved<'a> {
+    /// The request.
+    pub fn request(self) -> &'a UpdateRequest {
+        self.request
+    }
+
+    /// Its records.
+    pub fn records(self) -> &'a Records {
+        self.records
+    }
+}
+
 impl UpdateRequest {
+    /// The request as it can be planned; none if its records have to be looked up first.
+    pub fn resolved(&self) -> Option<Resolved<'_>> {
+        match &self.selector {
+            Selector::Records(records) => Some(Resolved {
+                request: self,
+                records,
+            }),
+            Selector::Match(_) | Selector::Named(_) => None,
+        }
+    }
+
     /// Reads an update request from its JSON form.
     ///
     /// # Errors
@@ -297,18 +304,7 @@ impl UpdateRequest {
             ("module".to_owned(), json!(self.module.as_str())),
             ("fields".to_owned(), Value::Object(fields)),
         ]);
-        match &self.selector {
-            Selector::Ids(ids) => {
-                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-                json.insert("ids".to_owned(), json!(ids));
-            }
-            Selector::View { cvid, territory } => {
-                json.insert("cvid".to_owned(), json!(cvid.to_string()));
-                if let Some(territory) = territory {
-                    json.insert("territory".to_owned(), territory.to_json());
-                }
-            }
-        }
+        self.selector.insert_into(&mut json);
         if self.over_write {
             json.insert("over_write".to_owned(), json!(true));
         }
@@ -329,7 +325,7 @@ impl UpdateRequest {
         let fields = object
             .required("fields", problems)
             .and_then(|node| read_fields(&node, problems));
-        let selector = read_selector(node, &mut object, problems);
+        let selector = Selector::read(node, &mut object, problems);
         let over_write = object
             .optional("over_write")
             .map_or(Some(false), |node| node.boolean(problems));
@@ -436,309 +432,5 @@ fn refusal(field: &FieldName, value: &Value) -> Option<String> {
     ))
 }
 
-fn read_selector(
-    node: &Node<'_>,
-    object: &mut crate::reader::Object<'_>,
-    problems: &mut Problems,
-) -> Option<Selector> {
-    let ids = object.optional("ids");
-    let cvid = object.optional("cvid");
-    let territory = object.optional("territory");
-    if let Some(lookup) = object.optional("match") {
-        lookup.problem(problems, "looks records up by a field, which this version cannot do yet; send their `ids` or a `cvid`");
-        return None;
-    }
-    match (&ids, &cvid) {
-        (Some(_), Some(_)) => {
-            node.problem(
-                problems,
-                "has both `ids` and `cvid`; Zoho takes one selector, keep the one you mean",
-            );
-            None
-        }
-        (None, None) => {
-            let what = if territory.is_some() {
-                "`territory` narrows a custom view: add its `cvid`"
-            } else {
-                "has no selector; add `ids` or `cvid`"
-            };
-            node.problem(problems, what);
-            None
-        }
-        (Some(ids), None) => {
-            if let Some(territory) = &territory {
-                territory.problem(
-                    problems,
-                    "goes only with `cvid`; Zoho refuses it beside `ids`",
-                );
-            }
-            read_ids(ids, problems).map(Selector::Ids)
-        }
-        (None, Some(cvid)) => {
-            let cvid = ViewId::read(cvid, problems);
-            let territory = match territory {
-                Some(territory) => Some(read_territory(&territory, problems)?),
-                None => None,
-            };
-            Some(Selector::View {
-                cvid: cvid?,
-                territory,
-            })
-        }
-    }
-}
-
-fn read_ids(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<RecordId>> {
-    /// So many bad ids are listed one by one; a list of thousands helps nobody.
-    const SHOWN: usize = 20;
-    let items = node.list(problems)?;
-    if items.is_empty() {
-        node.problem(
-            problems,
-            "is empty; name at least one record, or let the mapping yield nothing",
-        );
-        return None;
-    }
-    let mut seen = std::collections::HashSet::with_capacity(items.len());
-    let mut ids = Vec::with_capacity(items.len());
-    let mut bad = Problems::default();
-    for item in &items {
-        if let Some(id) = RecordId::read(item, &mut bad)
-            && seen.insert(id)
-        {
-            ids.push(id);
-        }
-    }
-    if let Err(bad) = bad.finish(Some(())) {
-        let more = bad.len().saturating_sub(SHOWN);
-        for problem in bad.into_iter().take(SHOWN) {
-            problems.add(&problem.at, problem.message);
-        }
-        if more > 0 {
-            node.problem(
-                problems,
-                format!("has {more} more entries that are not ids"),
-            );
-        }
-    }
-    if ids.len() > MAX_IDS {
-        let message = format!(
-            "names {} records, and at most {MAX_IDS} go into one job; split the list, or update by `cvid`",
-            ids.len()
-        );
-        node.problem(problems, message);
-    }
-    Some(ids)
-}
-
-fn read_territory(node: &Node<'_>, problems: &mut Problems) -> Option<Territory> {
-    let mut object = node.object(problems)?;
-    let id = object
-        .required("id", problems)
-        .and_then(|node| TerritoryId::read(&node, problems));
-    let include_child = object
-        .optional("include_child")
-        .map_or(Some(false), |node| node.boolean(problems));
-    object.finish(problems);
-    Some(Territory {
-        id: id?,
-        include_child: include_child?,
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn refused(value: &Value) -> Vec<(String, String)> {
-        let problems = UpdateRequest::parse(value).expect_err("a refusal");
-        problems
-            .into_iter()
-            .map(|problem| (problem.at.pointer(), problem.message))
-            .collect()
-    }
-
-    #[test]
-    fn reads_every_key() {
-        let request = UpdateRequest::parse(&json!({
-            "module": "Deals",
-            "fields": {"Stage": "Closed Won", "Amount": 12.5},
-            "ids": ["554023000000497007", 5540230000004970079_u64, "554023000000497007"],
-            "over_write": true,
-            "callback_url": "https://ops.example.com/zoho",
-            "reference": {"order": 7}
-        }))
-        .expect("a request");
-        assert_eq!(request.module.as_str(), "Deals");
-        let fields: Vec<_> = request
-            .fields
-            .iter()
-            .map(|assignment| assignment.field.as_str())
-            .collect();
-        assert_eq!(fields, ["Stage", "Amount"], "the order given is kept");
-        assert_eq!(
-            UpdateRequest::parse(&request.to_json()).as_ref(),
-            Ok(&request)
-        );
-        let Selector::Ids(ids) = request.selector else {
-            panic!("ids")
-        };
-        assert_eq!(
-            ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["554023000000497007", "5540230000004970079"]
-        );
-    }
-
-    #[test]
-    fn each_refusal_says_where_and_what_to_do() {
-        let cases = [
-            (json!([]), "", "must be an object"),
-            (
-                json!({"module": "Leads", "fields": {"A": 1}}),
-                "",
-                "add `ids` or `cvid`",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"A": 1}, "ids": []}),
-                "/ids",
-                "is empty",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"A": 1}, "ids": ["1"], "cvid": "2"}),
-                "",
-                "both `ids` and `cvid`",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"A": 1}, "ids": [1.5]}),
-                "/ids/0",
-                "never through a float",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"A": 1}, "ids": [5.54023000000497e17]}),
-                "/ids/0",
-                "never through a float",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"A": 1}, "ids": ["0012"]}),
-                "/ids/0",
-                "1 to 19 digits",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"A": 1}, "ids": ["55402300000049700712"]}),
-                "/ids/0",
-                "1 to 19 digits",
-            ),
-            (
-                json!({"module": "leads", "fields": {"A": 1}, "ids": ["1"]}),
-                "/module",
-                "write `Leads`",
-            ),
-            (
-                json!({"module": "../Leads", "fields": {"A": 1}, "ids": ["1"]}),
-                "/module",
-                "not an API name",
-            ),
-            (
-                json!({"module": "Leads", "fields": {}, "ids": ["1"]}),
-                "/fields",
-                "at least one field",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"Email": "a@b"}, "ids": ["1"]}),
-                "/fields/Email",
-                "e-mail",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"Account_Name": {"id": "1"}}, "ids": ["1"]}),
-                "/fields/Account_Name",
-                "lookup",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"Items": [{"id": "1"}]}, "ids": ["1"]}),
-                "/fields/Items",
-                "line items",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"A": 1}, "territory": {"id": "1"}}),
-                "",
-                "add its `cvid`",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"A": 1}, "ids": ["1"], "territory": {"id": "1"}}),
-                "/territory",
-                "only with `cvid`",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"A": 1}, "ids": ["1"], "overwrite": true}),
-                "/overwrite",
-                "`over_write`",
-            ),
-            (
-                json!({"module": "Leads", "fields": {"A": 1}, "ids": ["1"], "callback_url": "ftp://x"}),
-                "/callback_url",
-                "https",
-            ),
-        ];
-        for (value, pointer, message) in cases {
-            let found = refused(&value);
-            assert!(
-                found
-                    .iter()
-                    .any(|(at, text)| at == pointer && text.contains(message)),
-                "{value} should be refused at `{pointer}` with `{message}`, but was: {found:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn more_ids_than_a_job_takes_are_refused() {
-        let ids: Vec<u64> = (1..=MAX_IDS as u64 + 1).collect();
-        let found = refused(&json!({"module": "Leads", "fields": {"A": 1}, "ids": ids}));
-        assert!(found[0].1.contains("50000"), "{found:?}");
-    }
-
-    /// Objects that have the keys of an update request, with values that are often right and often not.
-    fn request_like() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            "[0-9]{1,20}|Leads|Deals|Stage|https://a.example/x|.{0,8}".prop_map(Value::from),
-        ];
-        let tree = leaf.prop_recursive(3, 24, 5, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::hash_map("id|include_child|Stage|Rating|.{0,4}", inner, 0..4)
-                    .prop_map(|map| Value::Object(map.into_iter().collect())),
-            ]
-        });
-        let keys = "module|fields|ids|cvid|territory|over_write|callback_url|reference|match";
-        prop::collection::hash_map(keys, tree, 0..7).prop_map(|map| {
-            let mut request = json!({"module": "Leads", "fields": {"Rating": "Active"}});
-            for (key, value) in map {
-                request[key] = value;
-            }
-            request
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn ids_survive_exactly(number in 1_u64..=9_999_999_999_999_999_999, as_string: bool) {
-            let value = if as_string { json!(number.to_string()) } else { json!(number) };
-            let request = UpdateRequest::parse(&json!({"module": "Leads", "fields": {"A": 1}, "ids": [value]})).expect("a request");
-            let Selector::Ids(ids) = request.selector else { panic!("ids") };
-            prop_assert_eq!(ids[0].to_string(), number.to_string());
-        }
-
-        #[test]
-        fn no_value_makes_the_reader_panic(request in request_like()) {
-            if let Ok(request) = UpdateRequest::parse(&request) {
-                let again = UpdateRequest::parse(&request.to_json());
-                prop_assert_eq!(again.as_ref(), Ok(&request));
-            }
-        }
-    }
-}
+mod tests;

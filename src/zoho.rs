@@ -2,12 +2,14 @@
 
 pub mod answer;
 pub mod data_center;
+pub mod limits;
 pub mod metadata;
 pub mod shelf;
+pub mod slots;
 pub mod token;
 
 use std::future::Future;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use http::{HeaderValue, Method, Request, Response};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use crate::clock::Clock;
 use crate::codes::Cause;
@@ -29,7 +31,9 @@ use crate::secrets::{SecretError, Secrets};
 use crate::update::{ModuleName, RecordId};
 use answer::{Raw, Tracked, Trouble, Update};
 use data_center::{ApiBase, DataCenter};
+use limits::{COMPLEX_AT_ONCE, Credits, is_complex};
 use shelf::{Shelved, TokenShelf};
+use slots::{AllTaken, Slot, SlotShelf, Slots};
 use token::{Credentials, Token, TokenError};
 
 /// How often one call is sent within one turn, before the job is left to wait.
@@ -41,6 +45,9 @@ const RETRIES: Policy = Policy {
 
 /// The wait of a call whose retries within the turn are used up.
 const NEXT_TURN: Duration = Duration::from_secs(15);
+
+/// How long a call waits at least whose connection's slots are all taken by other processes.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// How many API credits remain; Zoho sends it once half of the day's are used.
 const CREDITS_REMAINING: &str = "x-api-credits-remaining";
@@ -62,7 +69,10 @@ pub struct Client {
     shelf: Option<Arc<dyn TokenShelf>>,
     /// Nothing is sent before this moment: Zoho has asked one of our calls to wait.
     held_until: std::sync::Mutex<Option<Timestamp>>,
-    slots: Semaphore,
+    credits: std::sync::Mutex<Credits>,
+    slots: Slots,
+    /// Further slots, for calls that Zoho calls complex.
+    complex: Slots,
     metadata: metadata::Metadata,
 }
 
@@ -142,7 +152,9 @@ impl Client {
         secrets: Arc<Secrets>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let slots = Semaphore::new(connection.max_concurrency);
+        let most = connection.max_concurrency;
+        let slots = Slots::new(name.clone(), most, clock.clone());
+        let complex = Slots::new(format!("{name}/complex"), COMPLEX_AT_ONCE, clock.clone());
         Self {
             name,
             connection,
@@ -152,7 +164,9 @@ impl Client {
             access: Mutex::default(),
             shelf: None,
             held_until: std::sync::Mutex::default(),
+            credits: std::sync::Mutex::default(),
             slots,
+            complex,
             metadata: metadata::Metadata::default(),
         }
     }
@@ -163,6 +177,21 @@ impl Client {
             shelf: Some(shelf),
             ..self
         }
+    }
+
+    /// The same client, sharing its slots: all processes together keep to `max_concurrency`.
+    pub fn sharing_slots(self, shelf: Arc<dyn SlotShelf>) -> Self {
+        Self {
+            slots: self.slots.shared(shelf.clone()),
+            complex: self.complex.shared(shelf),
+            ..self
+        }
+    }
+
+    /// Gives back the shared slots that no call is using: the end of a turn.
+    pub async fn rest(&self) {
+        self.slots.give_back().await;
+        self.complex.give_back().await;
     }
 
     /// Calls to this org that may be under way at once.
@@ -218,6 +247,9 @@ impl Client {
             attempts,
             outcome: Err(failed),
         };
+        if let Some(waits) = self.short_of_credits(&method) {
+            return failed(attempts, waits);
+        }
         loop {
             if let Some(wait) = self.held() {
                 if after(self.clock.now(), wait) >= give_up {
@@ -245,6 +277,14 @@ impl Client {
                     return failed(attempts, Failed::Later(why, NEXT_TURN));
                 }
             };
+            let slots = match self.in_time(give_up, self.slot(&method, path)).await {
+                Some(Ok(slots)) => slots,
+                Some(Err(AllTaken)) | None => {
+                    let wait = BUSY.mul_f64(1.0 + fastrand::f64());
+                    let why = Refusal::of(Cause::ConnectionBusy);
+                    return failed(attempts, Failed::Later(why, wait));
+                }
+            };
             attempts += 1;
             reach("zoho.sending");
             let answer = self
@@ -252,17 +292,25 @@ impl Client {
                 .await;
             reach("zoho.answered");
             let trouble = match answer {
-                Ok(response) => match judge(&self.raw(&response)) {
-                    Ok(answer) => {
-                        return Sent {
-                            attempts,
-                            outcome: Ok(answer),
-                        };
+                Ok(response) => {
+                    let raw = self.raw(&response);
+                    let judged = judge(&raw);
+                    if judged.is_ok() || raw.credits.is_some() {
+                        self.credits().note(raw.credits);
                     }
-                    Err(trouble) => trouble,
-                },
+                    match judged {
+                        Ok(answer) => {
+                            return Sent {
+                                attempts,
+                                outcome: Ok(answer),
+                            };
+                        }
+                        Err(trouble) => trouble,
+                    }
+                }
                 Err(trouble) => trouble,
             };
+            drop(slots);
             let (refusal, asked) = match trouble {
                 Trouble::InvalidToken(_) if !replayed => {
                     replayed = true;
@@ -338,7 +386,6 @@ impl Client {
         let request = request
             .body(body)
             .map_err(|error| Trouble::Denied(Refusal::with(Cause::BadUrl, error.to_string())))?;
-        let _slot = self.slots.acquire().await;
         match self
             .in_time(give_up, self.http.send(request, MAX_ANSWER))
             .await
@@ -349,6 +396,47 @@ impl Client {
                 None,
             )),
         }
+    }
+
+    /// The right to have this call under way.
+    async fn slot(
+        &self,
+        method: &Method,
+        path: &str,
+    ) -> Result<(Option<Slot<'_>>, Slot<'_>), AllTaken> {
+        let complex = match is_complex(method, path) {
+            true => Some(self.complex.acquire().await?),
+            false => None,
+        };
+        Ok((complex, self.slots.acquire().await?))
+    }
+
+    fn credits(&self) -> MutexGuard<'_, Credits> {
+        self.credits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// New work waits while the org's credits are below the connection's floor. Reading goes on: what Zoho has taken is
+    /// followed to its end.
+    fn short_of_credits(&self, method: &Method) -> Option<Failed> {
+        if *method == Method::GET {
+            return None;
+        }
+        let floor = self.connection.credit_floor;
+        let (remaining, wait) = self.credits().wait(floor, self.clock.now())?;
+        let message = format!(
+            "{remaining} API credits remain of the last 24 hours', and `credit_floor` of the connection `{}` is {floor}: new work waits",
+            self.name
+        );
+        tracing::warn!(
+            connection = self.name,
+            zoho.credits = remaining,
+            wait_s = wait.as_secs(),
+            "{message}"
+        );
+        Some(Failed::Later(
+            Refusal::with(Cause::CreditsLow, message),
+            wait,
+        ))
     }
 
     /// The access token: the kept one, or a new one.

@@ -1,4 +1,4 @@
-//! Tokens shared through the job store.
+//! Tokens, and slots for calls, shared through the job store.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::job::store::{Holder, JobStore, Lock, SharedToken};
 use crate::zoho::data_center::ApiBase;
 use crate::zoho::shelf::{Shelved, TokenShelf};
+use crate::zoho::slots::SlotShelf;
 use crate::zoho::token::Token;
 
 /// The store's own row for each connection.
@@ -99,6 +100,37 @@ impl TokenShelf for StoreShelf {
                 connection,
                 "the lock on the token stays until it runs out: {error}"
             );
+        }
+    }
+}
+
+/// Slots as locks of the store, all of them with one holder: this process.
+#[derive(Debug)]
+pub(super) struct StoreSlots {
+    store: Arc<dyn JobStore>,
+    holder: Holder,
+}
+
+impl StoreSlots {
+    pub(super) fn over(store: Arc<dyn JobStore>) -> Self {
+        Self {
+            store,
+            holder: Holder::unique(),
+        }
+    }
+}
+
+#[async_trait]
+impl SlotShelf for StoreSlots {
+    async fn take(&self, slot: &str, now: Timestamp, until: Timestamp) -> Result<bool, String> {
+        let lock = self.store.lock(slot, &self.holder, now, until).await;
+        lock.map(|lock| lock.is_some())
+            .map_err(|error| error.to_string())
+    }
+
+    async fn give_back(&self, slot: &str) {
+        if let Err(error) = self.store.unlock(slot, &self.holder).await {
+            tracing::warn!(slot, "a slot stays taken until it runs out: {error}");
         }
     }
 }

@@ -31,7 +31,7 @@ use crate::inbound::scheme::Scheme;
 use crate::inbound::verify::{Outgoing, sign};
 use crate::job::JobId;
 use crate::job::sqlite::SqliteStore;
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Outlook};
 use crate::secrets::{Missing, SecretStore};
 use crate::simulator::{Settings, Simulator};
 use crate::update::UpdateRequest;
@@ -183,7 +183,7 @@ impl Demo {
 
         let update =
             UpdateRequest::parse(&story.update).map_err(|problems| format!("{problems:?}"))?;
-        let plan = Plan::new(&update, &Limits::ZOHO).to_string();
+        let plan = Outlook::of(&update, &Limits::ZOHO).to_string();
         let (first, calls) = plan.split_once('\n').unwrap_or((&plan, ""));
         line("plan", first);
         say(calls);

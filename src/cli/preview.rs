@@ -20,7 +20,7 @@ use crate::engine::Manner;
 use crate::inbound::trigger::{Origin, Trigger};
 use crate::job::sqlite::SqliteStore;
 use crate::lambda::{self, Event, Message};
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Outlook};
 use crate::update::UpdateRequest;
 
 /// How the word on a bad signature begins.
@@ -101,7 +101,7 @@ pub(super) async fn run(
             }
             return Verdict::Done;
         }
-        Asked::Update(request) => app.plan(&request).map(|(update, _)| Preview {
+        Asked::Update(request) => app.check(&request).map(|update| Preview {
             route: None,
             delivery_id: None,
             verification: "an update request needs none".to_owned(),
@@ -296,17 +296,17 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
 }
 
 impl Preview {
-    fn plans(&self) -> impl Iterator<Item = (&UpdateRequest, Plan)> {
+    fn outlooks(&self) -> impl Iterator<Item = (&UpdateRequest, Outlook<'_>)> {
         self.updates
             .iter()
-            .map(|update| (update, Plan::new(update, &Limits::ZOHO)))
+            .map(|update| (update, Outlook::of(update, &Limits::ZOHO)))
     }
 
     fn to_json(&self) -> Value {
         let updates: Vec<Value> = self
-            .plans()
+            .outlooks()
             .map(
-                |(update, plan)| json!({"request": update.to_json(), "plan": plan.to_json(update)}),
+                |(update, outlook)| json!({"request": update.to_json(), "plan": outlook.to_json()}),
             )
             .collect();
         json!({
@@ -332,10 +332,10 @@ impl Preview {
         if let Some(id) = &self.delivery_id {
             lines.push(format!("delivery   {id}"));
         }
-        for (update, plan) in self.plans() {
-            lines.push(format!("plan       {plan}"));
-            for call in plan.calls() {
-                let body = call.body(update).to_string();
+        for (_, outlook) in self.outlooks() {
+            lines.push(format!("plan       {outlook}"));
+            for (call, body) in outlook.calls() {
+                let body = body.to_string();
                 let shown: String = body.chars().take(SHOWN).collect();
                 let cut = if shown.len() < body.len() {
                     "… (all of it with --json)"

@@ -6,6 +6,7 @@ use url::Url;
 use crate::reader::{Node, Object, Problems};
 use crate::secrets::SecretRef;
 use crate::zoho::data_center::{DataCenter, Environment};
+use crate::zoho::limits::Edition;
 
 /// One Zoho org.
 #[derive(Clone, Debug, JsonSchema)]
@@ -24,9 +25,17 @@ pub struct Connection {
     pub accounts_url: Option<Url>,
     /// Another API host than the one that the token names.
     pub api_url: Option<Url>,
-    /// Calls to Zoho under way at once. Zoho allows 5 to 25, by edition, for all programs together.
+    /// The org's edition. It decides how many calls may be under way at once, unless `max_concurrency` says so.
+    #[schemars(default)]
+    pub edition: Edition,
+    /// Calls to Zoho under way at once, in all processes together. Zoho allows 5 to 25, by edition, which is the default;
+    /// other programs of the org are not counted in.
     #[schemars(default, range(min = 1, max = 25))]
     pub max_concurrency: usize,
+    /// While fewer API credits than this remain of the last 24 hours', new work waits. Zoho tells how many remain once
+    /// half of the day's are used.
+    #[schemars(default)]
+    pub credit_floor: u64,
 }
 
 impl Connection {
@@ -51,9 +60,15 @@ impl Connection {
             .map_or(Some(Environment::default()), |node| node.parse(problems));
         let accounts_url = read_override(&mut object, "accounts_url", problems);
         let api_url = read_override(&mut object, "api_url", problems);
+        let edition = object
+            .optional("edition")
+            .map_or(Some(Edition::default()), |node| node.parse(problems));
         let max_concurrency = object
             .optional("max_concurrency")
-            .map_or(Some(5), |node| node.whole(1..=25, problems));
+            .map(|node| node.whole(1..=25, problems));
+        let credit_floor = object
+            .optional("credit_floor")
+            .map_or(Some(0), |node| node.whole(0..=u64::MAX, problems));
         object.finish(problems);
         Some(Self {
             credentials: credentials?,
@@ -61,7 +76,12 @@ impl Connection {
             environment: environment?,
             accounts_url,
             api_url,
-            max_concurrency: usize::try_from(max_concurrency?).ok()?,
+            edition: edition?,
+            max_concurrency: match max_concurrency {
+                Some(given) => usize::try_from(given?).ok()?,
+                None => edition?.at_once(),
+            },
+            credit_floor: credit_floor?,
         })
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::job::{Job, Next};
 use crate::outcome::Failure;
 use crate::plan::{Call, Limits, Target, body};
-use crate::update::{ModuleName, RecordId, Selector};
+use crate::update::{ModuleName, RecordId, Records, Resolved};
 
 /// A call of a job of this turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,7 +30,7 @@ pub(super) struct Parcel {
     pub(super) module: ModuleName,
     data: Map<String, Value>,
     over_write: bool,
-    selector: Selector,
+    records: Records,
     /// The calls that it carries out.
     pub(super) parts: Vec<Part>,
 }
@@ -38,22 +38,22 @@ pub(super) struct Parcel {
 impl Parcel {
     /// The JSON that is sent.
     pub(super) fn body(&self) -> Value {
-        body(self.data.clone(), &self.selector, self.over_write)
+        body(self.data.clone(), &self.records, self.over_write)
     }
 
     /// The ids that it names; none for a custom view.
     pub(super) fn ids(&self) -> &[RecordId] {
-        match &self.selector {
-            Selector::Ids(ids) => ids,
-            Selector::View { .. } => &[],
+        match &self.records {
+            Records::Ids(ids) => ids,
+            Records::View { .. } => &[],
         }
     }
 
     /// The custom view that Zoho runs it on, as a name for locking: Zoho takes one mass update at a time for each.
     pub(super) fn view(&self) -> Option<String> {
-        match &self.selector {
-            Selector::Ids(_) => None,
-            Selector::View { cvid, .. } => {
+        match &self.records {
+            Records::Ids(_) => None,
+            Records::View { cvid, .. } => {
                 Some(view_lock(&self.connection, &self.module, &cvid.to_string()))
             }
         }
@@ -67,7 +67,7 @@ pub(super) fn view_lock(connection: &str, module: &ModuleName, cvid: &str) -> St
 
 /// The failures among `failures` that are of this call.
 pub(super) fn share(failures: &[Failure], call: &Call, job: &Job) -> Vec<Failure> {
-    let own: HashSet<RecordId> = call.ids(&job.request).iter().copied().collect();
+    let own: HashSet<RecordId> = job.ids(call).iter().copied().collect();
     failures
         .iter()
         .filter(|failure| own.contains(&failure.id))
@@ -87,6 +87,8 @@ pub(super) struct Look {
 /// Everything that can be done now.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Work {
+    /// Jobs to be prepared.
+    pub(super) preparing: Vec<usize>,
     /// Calls to be sent.
     pub(super) parcels: Vec<Parcel>,
     /// Zoho jobs to be asked for.
@@ -112,16 +114,21 @@ impl Work {
             }
             match job.next(now) {
                 Next::Nothing => {}
+                Next::Prepare => work.preparing.push(place),
                 Next::Notify => work.callbacks.push(place),
                 Next::Wait(at) => wait(at),
                 Next::Submit(calls) => {
+                    let Some(request) = job.request.resolved() else {
+                        continue;
+                    };
                     for state in calls.iter().filter_map(|seq| job.call(*seq)) {
                         packer.put(
                             Part {
                                 job: place,
                                 seq: state.call.seq,
                             },
-                            job,
+                            &job.connection,
+                            request,
                             &state.call,
                         );
                     }
@@ -152,7 +159,10 @@ impl Work {
 
     /// Whether there is nothing to do now.
     pub(super) fn is_empty(&self) -> bool {
-        self.parcels.is_empty() && self.looks.is_empty() && self.callbacks.is_empty()
+        self.preparing.is_empty()
+            && self.parcels.is_empty()
+            && self.looks.is_empty()
+            && self.callbacks.is_empty()
     }
 }
 
@@ -165,10 +175,13 @@ struct Packer {
 }
 
 impl Packer {
-    fn put(&mut self, part: Part, job: &Job, call: &Call) {
-        let data = call.data(&job.request);
-        let open = self.open.entry(key(job, call, &data)).or_default();
-        let ids = call.ids(&job.request);
+    fn put(&mut self, part: Part, connection: &str, request: Resolved<'_>, call: &Call) {
+        let data = call.data(request.request());
+        let open = self
+            .open
+            .entry(key(connection, request, call, &data))
+            .or_default();
+        let ids = call.ids(request);
         let room = Limits::ZOHO.ids_per_call;
         let fitting = open.iter_mut().find(|(_, known)| {
             known.len() + ids.len() <= room
@@ -177,41 +190,41 @@ impl Packer {
         if let Some((index, known)) = fitting {
             let parcel = &mut self.parcels[*index];
             parcel.parts.push(part);
-            if let Selector::Ids(all) = &mut parcel.selector {
+            if let Records::Ids(all) = &mut parcel.records {
                 all.extend(ids.iter().filter(|id| known.insert(**id)));
             }
             return;
         }
         open.push((self.parcels.len(), ids.iter().copied().collect()));
-        let selector = match (&call.target, &job.request.selector) {
-            (Target::Immediate(_), _) => Selector::Ids(ids.to_vec()),
-            (Target::Scheduled, selector) => selector.clone(),
-        };
         self.parcels.push(Parcel {
-            connection: job.connection.clone(),
-            module: job.request.module.clone(),
+            connection: connection.to_owned(),
+            module: request.request().module.clone(),
             data,
-            over_write: job.request.over_write,
-            selector,
+            over_write: request.request().over_write,
+            records: match call.target {
+                Target::Immediate(_) => Records::Ids(ids.to_vec()),
+                Target::Scheduled => request.records().clone(),
+            },
             parts: vec![part],
         });
     }
 }
 
 /// What calls must have in common to travel together. The order in which fields were written does not matter.
-fn key(job: &Job, call: &Call, data: &Map<String, Value>) -> String {
+fn key(connection: &str, request: Resolved<'_>, call: &Call, data: &Map<String, Value>) -> String {
     let sorted: BTreeMap<&String, &Value> = data.iter().collect();
-    let view = match (&call.target, &job.request.selector) {
-        (Target::Scheduled, Selector::View { cvid, territory }) => {
+    let view = match (&call.target, request.records()) {
+        (Target::Scheduled, Records::View { cvid, territory }) => {
             (Some(cvid.to_string()), territory.map(|t| t.to_json()))
         }
-        (Target::Scheduled, Selector::Ids(_)) | (Target::Immediate(_), _) => (None, None),
+        (Target::Scheduled, Records::Ids(_)) | (Target::Immediate(_), _) => (None, None),
     };
+    let request = request.request();
     serde_json::json!([
-        job.connection,
-        job.request.module.as_str(),
+        connection,
+        request.module.as_str(),
         sorted,
-        job.request.over_write,
+        request.over_write,
         view
     ])
     .to_string()
@@ -220,7 +233,7 @@ fn key(job: &Job, call: &Call, data: &Map<String, Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::JobId;
+    use crate::job::{JobId, Outcome};
     use crate::update::UpdateRequest;
     use proptest::prelude::*;
     use serde_json::json;
@@ -231,14 +244,11 @@ mod tests {
 
     fn job(number: usize, connection: &str, request: &Value) -> Job {
         let request = UpdateRequest::parse(request).expect("a request");
-        Job::new(
-            JobId::derive("r", &number.to_string(), 1),
-            None,
-            connection.to_owned(),
-            request,
-            None,
-            start(),
-        )
+        let id = JobId::derive("r", &number.to_string(), 1);
+        let mut job = Job::new(id, None, connection.to_owned(), request, None, start());
+        let prepared = job.prepared(Outcome::AS_ASKED.into(), 0, start());
+        prepared.expect("allowed");
+        job
     }
 
     fn work(jobs: &[Job]) -> Work {
@@ -365,10 +375,10 @@ mod tests {
                     prop_assert!(seen.insert(*part), "no call twice");
                     let job = &jobs[part.job];
                     let call = &job.call(part.seq).expect("a call").call;
-                    let whole = call.body(&job.request);
+                    let whole = call.body(job.request.resolved().expect("known records"));
                     prop_assert_eq!(&parcel.body()["data"], &whole["data"]);
                     prop_assert_eq!(&parcel.body()["cvid"], &whole["cvid"]);
-                    wanted.extend(call.ids(&job.request));
+                    wanted.extend(job.ids(call));
                 }
                 prop_assert_eq!(wanted, ids.into_iter().copied().collect::<HashSet<_>>());
             }

@@ -94,6 +94,21 @@ pub enum Event {
 }
 
 impl CallState {
+    /// A call that was not sent yet.
+    pub(super) fn new(call: Call) -> Self {
+        Self {
+            call,
+            status: CallStatus::Pending,
+            attempts: 0,
+            polls: 0,
+            zoho_job_id: None,
+            submitted_at: None,
+            progress: None,
+            due_at: None,
+            error: None,
+        }
+    }
+
     /// Turns patience that has run out into a refusal. `accepted_at` is when the job was, `track_for` how long its Zoho
     /// jobs are tracked.
     pub(super) fn settle_waiting(

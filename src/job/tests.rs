@@ -11,27 +11,25 @@ fn job(module: &str, fields: usize, ids: usize) -> Job {
     let request = json!({"module": module, "fields": fields, "ids": ids});
     let request = UpdateRequest::parse(&request).expect("a request");
     let callback = "https://ops.example.com/zoho".parse().ok();
-    Job::new(
-        JobId::derive("r", "d", 1),
-        None,
-        "default".to_owned(),
-        request,
-        callback,
-        start(),
-    )
+    planned(request, callback)
+}
+
+fn planned(request: UpdateRequest, callback: Option<Url>) -> Job {
+    let mut job = unprepared(request, callback);
+    let prepared = job.prepared(Outcome::AS_ASKED.into(), 0, start());
+    prepared.expect("allowed");
+    job
+}
+
+fn unprepared(request: UpdateRequest, callback: Option<Url>) -> Job {
+    let id = JobId::derive("r", "d", 1);
+    Job::new(id, None, "default".to_owned(), request, callback, start())
 }
 
 fn view() -> Job {
     let request = json!({"module": "Leads", "fields": {"A": 1}, "cvid": "7"});
     let request = UpdateRequest::parse(&request).expect("a request");
-    Job::new(
-        JobId::derive("r", "d", 1),
-        None,
-        "default".to_owned(),
-        request,
-        None,
-        start(),
-    )
+    planned(request, None)
 }
 
 fn start() -> Timestamp {
@@ -55,6 +53,120 @@ fn ids_are_derived_without_ambiguity() {
     );
     assert_ne!(JobId::derive("ab", "c", 1), JobId::derive("a", "bc", 1));
     assert_ne!(JobId::derive("ab", "c", 1), JobId::derive("ab", "c", 2));
+}
+
+fn matching() -> Job {
+    let wanted = json!({"field": "Email", "values": ["a@example.com", "b@example.com"]});
+    let request = json!({"module": "Leads", "fields": {"A": 1}, "match": wanted});
+    let callback = "https://ops.example.com/zoho".parse().ok();
+    unprepared(UpdateRequest::parse(&request).expect("a request"), callback)
+}
+
+fn lookup(matched: u64) -> Option<preparation::Lookup> {
+    Some(preparation::Lookup {
+        field: "Email".parse().expect("a name"),
+        values: 2,
+        matched,
+        ids: matched,
+    })
+}
+
+#[test]
+fn a_job_has_its_calls_once_its_records_are_known() {
+    let mut job = matching();
+    let window = later(start(), Duration::from_secs(2));
+    job.not_before(window);
+    assert_eq!(job.next(start()), Next::Wait(window));
+    assert_eq!(
+        (job.status(), job.next(window)),
+        (JobStatus::Queued, Next::Prepare)
+    );
+    let why = Refusal::new("TOO_MANY_REQUESTS", "later", "wait");
+    let wait = Duration::from_secs(30);
+    let postponed = Outcome::Postponed { why, wait };
+    job.prepared(postponed.into(), 1, window).expect("allowed");
+    assert_eq!(
+        (job.status(), job.next(window)),
+        (JobStatus::Running, Next::Wait(later(window, wait)))
+    );
+
+    let ids: Vec<RecordId> = vec!["7".parse().expect("an id")];
+    let ready = Prepared {
+        lookup: lookup(1),
+        notes: Vec::new(),
+        outcome: Outcome::Ready {
+            fields: None,
+            records: Some(Records::Ids(ids)),
+        },
+    };
+    let asked = job.asked.clone();
+    job.prepared(ready.clone(), 1, window).expect("allowed");
+
+    assert_eq!(job.next(window), Next::Submit(vec![1]));
+    assert_eq!((job.error.as_ref(), job.preparation.attempts), (None, 2));
+    assert_eq!(job.asked, asked, "what was asked is not forgotten");
+    assert_eq!(matching().asked, asked);
+    assert_ne!(view().asked, asked);
+    assert_eq!(job.counts().total, 1);
+    assert!(job.prepared(ready, 1, window).is_err(), "once");
+    job.apply(1, Event::Settled(Vec::new()), window)
+        .expect("allowed");
+    assert_eq!(job.status(), JobStatus::Succeeded);
+}
+
+#[test]
+fn no_record_may_be_as_it_should_be() {
+    let mut job = matching();
+    let nothing = Prepared {
+        lookup: lookup(0),
+        notes: Vec::new(),
+        outcome: Outcome::Nothing,
+    };
+    job.prepared(nothing, 1, start()).expect("allowed");
+    assert_eq!(
+        (job.status(), job.next(start()), job.counts()),
+        (JobStatus::Succeeded, Next::Notify, Counts::default())
+    );
+    assert_eq!(job.finished_at, Some(start()));
+}
+
+#[test]
+fn what_cannot_be_prepared_fails_with_all_its_records() {
+    let request = json!({"module": "Leads", "fields": {"A": 1}, "ids": ["1", "2"]});
+    let mut job = unprepared(UpdateRequest::parse(&request).expect("a request"), None);
+    let counts = |pending, failed| Counts {
+        total: 2,
+        updated: 0,
+        failed,
+        pending,
+    };
+    assert_eq!(job.counts(), counts(2, 0));
+    let refusal = Refusal::new("NO_SUCH_FIELD", "no such field", "look it up");
+    job.prepared(Outcome::Refused(refusal.clone()).into(), 0, start())
+        .expect("allowed");
+    assert_eq!(
+        (job.status(), job.counts(), job.error.as_ref()),
+        (JobStatus::Failed, counts(0, 2), Some(&refusal))
+    );
+    assert_eq!(job.next(start()), Next::Nothing);
+}
+
+#[test]
+fn a_preparation_is_given_up_after_a_day() {
+    let mut job = matching();
+    let postponed = || {
+        let why = Refusal::new("TOO_MANY_REQUESTS", "later", "wait");
+        let wait = Duration::ZERO;
+        Outcome::Postponed { why, wait }.into()
+    };
+    let almost = later(start(), PATIENCE - Duration::from_secs(1));
+    job.prepared(postponed(), 1, almost).expect("allowed");
+    assert_eq!(job.status(), JobStatus::Running);
+    job.prepared(postponed(), 1, later(start(), PATIENCE))
+        .expect("allowed");
+    assert_eq!(job.status(), JobStatus::Failed);
+    let error = job.error.expect("a reason");
+    assert!(error.message.contains("after a day"), "{error}");
 }
 
 #[test]
@@ -333,7 +445,7 @@ proptest! {
         let mut job = job("Leads", fields, ids);
         for (index, (outcome, bad)) in outcomes.into_iter().enumerate() {
             let seq = index % job.calls.len() + 1;
-            let own: Vec<u64> = job.calls[seq - 1].call.ids(&job.request).iter()
+            let own: Vec<u64> = job.ids(&job.calls[seq - 1].call).iter()
                 .filter_map(|id| id.to_string().parse().ok()).collect();
             let bad = bad.into_iter().filter(|id| own.contains(id)).map(failure).collect();
             let event = match outcome {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::preparation::Lookup;
 use super::{CallStatus, CallbackStatus, Counts, Failure, Job, JobStatus, Refusal};
 use crate::plan::Target;
 
@@ -26,7 +27,13 @@ pub struct JobView {
     pub status: JobStatus,
     /// Its records by their fate.
     pub counts: Counts,
-    /// Its calls.
+    /// What its records were looked up by, and how many were found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<Lookup>,
+    /// What somebody should know who wonders about the outcome.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Its calls; none before its records are known.
     pub calls: Vec<CallView>,
     /// Records that were not updated, and why.
     pub failures: Vec<FailureView>,
@@ -130,6 +137,8 @@ impl JobView {
             module: job.request.module.to_string(),
             status: job.status(),
             counts: job.counts(),
+            lookup: job.preparation.lookup.clone(),
+            notes: job.preparation.notes.clone(),
             calls: job
                 .calls
                 .iter()
@@ -148,7 +157,7 @@ impl JobView {
 impl CallView {
     fn of(state: &super::CallState, job: &Job) -> Self {
         let (kind, records) = match &state.call.target {
-            Target::Immediate(_) => (Kind::Immediate, state.call.ids(&job.request).len() as u64),
+            Target::Immediate(_) => (Kind::Immediate, job.ids(&state.call).len() as u64),
             Target::Scheduled => (Kind::Scheduled, state.progress.unwrap_or_default().total),
         };
         Self {

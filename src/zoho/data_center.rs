@@ -140,9 +140,9 @@ impl fmt::Display for DataCenter {
 #[derive(Debug, thiserror::Error)]
 #[error("`{found}` is none of {known}{}", hint.map(|hint| format!("; did you mean `{hint}`?")).unwrap_or_default())]
 pub struct UnknownName {
-    found: String,
-    known: &'static str,
-    hint: Option<&'static str>,
+    pub(super) found: String,
+    pub(super) known: &'static str,
+    pub(super) hint: Option<&'static str>,
 }
 
 impl FromStr for DataCenter {

@@ -40,12 +40,34 @@ async fn all_at_once(workers: &[(App, JobId)]) {
     }
 }
 
+/// Turns of all workers, until no job waits for a slot of the connection any more.
+async fn until_done(world: &World, store: &dyn JobStore, workers: &[(App, JobId)]) {
+    for _ in 0..WORKERS {
+        all_at_once(workers).await;
+        world.clock.advance(Duration::from_secs(3));
+        let now = world.clock_now();
+        if store
+            .due(now, 1)
+            .await
+            .expect("the store answers")
+            .is_empty()
+        {
+            return;
+        }
+    }
+    panic!("jobs are left");
+}
+
 #[tokio::test]
 async fn a_hundred_cold_workers_ask_for_one_token() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let (store, workers) = workers(&world).await;
-    all_at_once(&workers).await;
+    until_done(&world, store.as_ref(), &workers).await;
     assert_eq!(world.count("token").await, 1);
+    assert!(
+        world.count("max_in_flight").await <= 5,
+        "all of them together keep to `max_concurrency`"
+    );
     for (number, (_, id)) in workers.iter().enumerate() {
         let job = store.get(id).await.expect("read").expect("a job");
         assert_eq!(job.status(), JobStatus::Succeeded);
@@ -63,7 +85,7 @@ async fn a_hundred_cold_workers_ask_for_one_token() {
 
 #[tokio::test]
 async fn a_throttle_that_one_is_told_keeps_all_silent() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     world.faults(&json!({"mints_per_window": 0})).await;
     let (store, workers) = workers(&world).await;
     all_at_once(&workers).await;
@@ -71,7 +93,7 @@ async fn a_throttle_that_one_is_told_keeps_all_silent() {
     // When the window is over, one asks again, for all.
     world.faults(&json!({"mints_per_window": 10})).await;
     world.clock.advance(Duration::from_secs(700));
-    all_at_once(&workers).await;
+    until_done(&world, store.as_ref(), &workers).await;
     assert_eq!(world.count("token").await, 2);
     for (_, id) in &workers {
         assert_eq!(
@@ -83,15 +105,15 @@ async fn a_throttle_that_one_is_told_keeps_all_silent() {
 
 #[tokio::test]
 async fn a_token_that_zoho_ended_is_replaced_once_for_all() {
-    let world = World::new(&[]).await;
-    let (_, first) = workers(&world).await;
-    all_at_once(&first).await;
+    let world = World::calm(&[]).await;
+    let (store, first) = workers(&world).await;
+    until_done(&world, store.as_ref(), &first).await;
     world.faults(&json!({"expire_tokens": true})).await;
     let request =
         json!({"module": "Leads", "fields": {"City": "Rome"}, "ids": [world.id("Leads", 1)]});
     for (app, _) in &first {
         app.request(&request, None, None).await.expect("accepted");
     }
-    all_at_once(&first).await;
+    until_done(&world, store.as_ref(), &first).await;
     assert_eq!(world.count("token").await, 2);
 }

@@ -260,7 +260,7 @@ async fn bad_events_are_told_apart() {
         (
             json!({"module": "Leads", "fields": {"A": 1}}),
             "invalid_update_request",
-            "add `ids` or `cvid`",
+            "add `ids`, `cvid`, `view` or `match`",
         ),
         (
             json!({"route": "nowhere", "body": "{}"}),

@@ -2,6 +2,7 @@
 //! real callback receiver, and Zoho's own SDK. `support` fetches what they need into `target/test-tools`.
 
 mod aws;
+mod codes;
 mod cold;
 mod conformance;
 mod crash;
@@ -10,8 +11,10 @@ mod fuzz;
 mod harness;
 mod journey;
 mod lambda;
+mod limits;
 mod metadata;
 mod secrets;
+mod send;
 mod serve;
 mod store;
 mod support;

@@ -66,9 +66,9 @@ impl Stage {
     }
 
     async fn with(manner: Manner) -> Self {
-        let first = World::new(&[]).await.id("Leads", 5);
+        let first = World::calm(&[]).await.id("Leads", 5);
         let routes = ROUTES.replace("$ID", &format!("{first:?}"));
-        let world = World::with(&[], |_| {}, |config| config + &routes).await;
+        let world = World::calm_with(&[], |_| {}, |config| config + &routes).await;
         let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
         let app = Arc::new(world.masshook(store.clone(), manner));
         let function = Function::new(app.clone(), Some(QUEUE_URL));
@@ -504,7 +504,7 @@ async fn durably_what_cannot_be_mapped_is_kept_and_replayed() {
         .await
         .expect("read")
         .expect("kept");
-    let mended = World::with(
+    let mended = World::calm_with(
         &[],
         |_| {},
         |config| {
@@ -647,7 +647,7 @@ async fn an_event_whose_time_runs_out_comes_again() {
         settings.job_duration = Duration::from_secs(3600)
     };
     let routes = "  view-by-bus:\n    on: [eventbridge, sqs]\n    map: '{module: \"Leads\", fields: {Lead_Status: \"Contacted\"}, cvid: (.detail.view? // .view)}'\n";
-    let world = World::with(&[], slow, |config| config + routes).await;
+    let world = World::calm_with(&[], slow, |config| config + routes).await;
     let app = Arc::new(world.masshook(Arc::new(SqliteStore::in_memory()), Manner::Inline));
     let function = Function::new(app, None);
     let views = world.zoho()["views"]["Leads"].clone();

@@ -1,6 +1,7 @@
 //! What only this store promises. What both stores do is tested in `tests/it/store.rs`.
 
 use super::*;
+use crate::job::Outcome;
 use crate::update::UpdateRequest;
 use serde_json::json;
 use std::time::Duration;
@@ -9,14 +10,17 @@ fn job(delivery: &str, now: Timestamp) -> Job {
     let request =
         json!({"module": "Leads", "fields": {"Score": 1.25}, "ids": ["9007199254740993"]});
     let request = UpdateRequest::parse(&request).expect("a request");
-    Job::new(
+    let mut job = Job::new(
         JobId::derive("r", delivery, 1),
         Some("r".to_owned()),
         "default".to_owned(),
         request,
         None,
         now,
-    )
+    );
+    let prepared = job.prepared(Outcome::AS_ASKED.into(), 0, now);
+    prepared.expect("allowed");
+    job
 }
 
 fn start() -> Timestamp {

@@ -19,7 +19,7 @@ use masshook::job::wakeup::LocalWakeUps;
 use masshook::job::{CallbackStatus, JobStatus};
 use masshook::secrets::{Missing, SecretStore};
 use masshook::simulator::{Settings, Simulator};
-use masshook::update::Selector;
+use masshook::update::{Records, Selector};
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -240,7 +240,10 @@ routes:
                 .expect("read")
                 .expect("a job");
             // The view has records that Zoho does not update.
-            let view = matches!(job.request.selector, Selector::View { .. });
+            let view = matches!(
+                job.request.selector,
+                Selector::Records(Records::View { .. })
+            );
             let wanted = if view {
                 JobStatus::PartiallySucceeded
             } else {

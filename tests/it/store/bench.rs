@@ -12,7 +12,7 @@ use masshook::aws::jobs::DynamoStore;
 use masshook::clock::{Clock, ManualClock};
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::{Claim, JobStore, Keeping, Lease};
-use masshook::job::{Job, JobId};
+use masshook::job::{Job, JobId, Outcome};
 use masshook::update::UpdateRequest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -98,14 +98,11 @@ impl Bench {
         let request = UpdateRequest::parse(request).expect("a request");
         let callback = "https://example.com/zoho".parse().expect("a URL");
         let route = Some("form".to_owned());
-        Job::new(
-            id,
-            route,
-            "default".to_owned(),
-            request,
-            Some(callback),
-            self.now(),
-        )
+        let (connection, now) = ("default".to_owned(), self.now());
+        let mut job = Job::new(id, route, connection, request, Some(callback), now);
+        let prepared = job.prepared(Outcome::AS_ASKED.into(), 0, now);
+        prepared.expect("allowed");
+        job
     }
 
     /// A job that is in the store.

@@ -12,7 +12,7 @@ use masshook::aws::jobs::DynamoStore;
 use masshook::job::store::{Added, JobStore, StoreError};
 use masshook::job::{Job, JobId};
 use masshook::outcome::Refusal;
-use masshook::update::Selector;
+use masshook::update::{Records, Selector};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -101,7 +101,7 @@ fn large(bench: &Bench, delivery: &str) -> Job {
 fn refuse_all(job: &mut Job, bench: &Bench, why: &str) {
     let refusal = Refusal::new("REFUSED", why, "look again");
     job.abandon(&refusal, bench.now());
-    let Selector::Ids(ids) = job.request.selector.clone() else {
+    let Selector::Records(Records::Ids(ids)) = job.request.selector.clone() else {
         panic!("ids");
     };
     job.failed_ids.extend(ids);

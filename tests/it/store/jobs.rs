@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use masshook::job::store::{Added, Claim, Filter, StoreError};
 use masshook::job::{CallbackStatus, Event, Failure, Job, JobId, JobStatus};
-use masshook::update::{RecordId, Selector};
+use masshook::update::{RecordId, Records, Selector};
 use serde_json::json;
 
 use super::bench::{Bench, RETENTION};
@@ -424,7 +424,7 @@ pub(super) async fn a_job_of_fifty_thousand_records_comes_back_whole(bench: &Ben
         .await
         .expect("written");
     // At worst every record is refused, and each is noted.
-    let Selector::Ids(ids) = &job.request.selector else {
+    let Selector::Records(Records::Ids(ids)) = &job.request.selector else {
         panic!("ids");
     };
     let failure = |id: &RecordId| Failure {
@@ -477,7 +477,7 @@ pub(super) async fn a_request_that_changes_is_kept(bench: &Bench) {
     let job = bench.added("d").await;
     let (mut ours, mut lease) = bench.claim(&job.id).await;
     let ids = (1..=40_000_u64).map(|id| id.to_string().parse().expect("an id"));
-    ours.request.selector = Selector::Ids(ids.collect());
+    ours.request.selector = Selector::Records(Records::Ids(ids.collect()));
     bench
         .store
         .checkpoint(&ours, &mut lease)

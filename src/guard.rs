@@ -1,0 +1,204 @@
+//! An update request held against what the org says of its fields, before anything is sent. Pure: from the metadata and
+//! the assignments to the assignments as they will be sent, with notes on what was changed, or every problem at once.
+//!
+//! Only what leaves no doubt is changed: a display value becomes its actual value, a date or a moment is written as Zoho
+//! writes it. Guarding what was guarded changes nothing. What the metadata does not say is not forbidden.
+
+mod moment;
+mod value;
+
+use crate::codes::Cause;
+use crate::outcome::Refusal;
+use crate::reader::nearest;
+use crate::update::{Assignment, FieldName, Method};
+use crate::zoho::metadata::{Field, Kind};
+
+/// Assignments that the org's fields take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guarded {
+    /// The assignments as they are to be sent.
+    pub assignments: Vec<Assignment>,
+    /// What was changed, and why.
+    pub notes: Vec<String>,
+    /// The ways that are left: where a field cannot be set by a mass update, `auto` has become `records`.
+    pub method: Method,
+}
+
+/// One thing that Zoho would refuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The field.
+    pub field: FieldName,
+    /// What is wrong, and the cure.
+    pub refusal: Refusal,
+}
+
+impl Problem {
+    fn new(field: &FieldName, cause: Cause, message: String, cure: String) -> Self {
+        Self {
+            field: field.clone(),
+            refusal: Refusal {
+                advice: Some(cure),
+                ..Refusal::with(cause, message)
+            },
+        }
+    }
+}
+
+/// Several problems in one refusal: the code of the first, and every message with its cure.
+pub fn refusal(problems: Vec<Problem>) -> Option<Refusal> {
+    let several = problems.len() > 1;
+    let mut problems = problems.into_iter().map(|problem| problem.refusal);
+    let first = problems.next()?;
+    if !several {
+        return Some(first);
+    }
+    let told = |refusal: &Refusal| {
+        let cure = refusal.advice.as_deref().unwrap_or_default();
+        format!("{}: {cure}", refusal.message)
+    };
+    let all: Vec<String> = [told(&first)]
+        .into_iter()
+        .chain(problems.map(|next| told(&next)))
+        .collect();
+    Some(Refusal::new(
+        &first.code,
+        all.join("; "),
+        "mend all of these: nothing was sent",
+    ))
+}
+
+/// Holds `assignments` against `fields`. Without fields nothing is known, and everything passes as it is.
+///
+/// # Errors
+/// Every problem, in the order of the assignments.
+pub fn guard(
+    fields: &[Field],
+    assignments: &[Assignment],
+    over_write: bool,
+    method: Method,
+) -> Result<Guarded, Vec<Problem>> {
+    let mut guarded = Guarded {
+        assignments: Vec::with_capacity(assignments.len()),
+        notes: Vec::new(),
+        method,
+    };
+    if fields.is_empty() {
+        guarded.assignments = assignments.to_vec();
+        return Ok(guarded);
+    }
+    let mut problems = Vec::new();
+    for Assignment { field: name, value } in assignments {
+        let Some(field) = fields.iter().find(|field| field.name == *name) else {
+            problems.push(unknown(name, fields));
+            continue;
+        };
+        match settable(field, method) {
+            Ok(Method::Auto | Method::MassUpdate) => {}
+            Ok(Method::Records) => guarded.method = Method::Records,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        }
+        match value::check(field, value, over_write) {
+            Ok(checked) => {
+                guarded.notes.extend(checked.notes);
+                guarded.assignments.push(Assignment {
+                    field: name.clone(),
+                    value: checked.value,
+                });
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() {
+        Ok(guarded)
+    } else {
+        Err(problems)
+    }
+}
+
+fn unknown(name: &FieldName, fields: &[Field]) -> Problem {
+    let names = || fields.iter().map(|field| field.name.as_str());
+    // Who reads the screens writes labels.
+    let by_label = || {
+        let label = fields.iter().map(|field| field.label.as_str());
+        let near = nearest(&name.as_str().replace('_', " "), label)?;
+        let field = fields.iter().find(|field| field.label == near)?;
+        Some(field.name.as_str())
+    };
+    let hint = nearest(name.as_str(), names()).or_else(by_label);
+    let cure = match hint {
+        Some(near) => format!("write `{near}`, if that is what is meant"),
+        None => {
+            "take the field's API name from Setup > Developer Space > APIs in the CRM".to_owned()
+        }
+    };
+    let message = format!("the module has no field `{name}` that the token's user sees");
+    Problem::new(name, Cause::NoSuchField, message, cure)
+}
+
+/// The way in which a field can be set.
+fn settable(field: &Field, method: Method) -> Result<Method, Problem> {
+    let Field {
+        name, data_type, ..
+    } = field;
+    let problem =
+        |cause, message, cure: &str| Err(Problem::new(name, cause, message, cure.to_owned()));
+    if !field.visible {
+        return problem(
+            Cause::UnseenField,
+            format!("`{name}` is not visible to the user who made the token"),
+            "show the field to that user's profile, or leave it out",
+        );
+    }
+    if field.read_only {
+        return problem(
+            Cause::FixedField,
+            format!("`{name}` cannot be changed by the user who made the token"),
+            "give that user's profile the right to edit the field, or leave it out",
+        );
+    }
+    if data_type == "ownerlookup" {
+        return problem(
+            Cause::NotMassUpdatable,
+            format!("`{name}` is a record's owner"),
+            "leave it out: Zoho changes owners through its change-owner calls",
+        );
+    }
+    if method == Method::MassUpdate && !field.mass_update {
+        return problem(
+            Cause::NotMassUpdatable,
+            format!("`{name}` ({data_type}) cannot be changed by a Zoho mass update"),
+            "leave it out, or let `method: records` update the records themselves",
+        );
+    }
+    Ok(if field.mass_update {
+        method
+    } else {
+        Method::Records
+    })
+}
+
+/// What a value of this kind looks like, for cures.
+fn example(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text | Kind::Picklist => "a string: `\"…\"`; jq's `tostring` makes one",
+        Kind::MultiSelect => "a list of strings: `[\"…\"]`",
+        Kind::Integer => "a whole number without quotes; jq's `tonumber` makes one",
+        Kind::BigInteger => "a string of digits: `\"12345\"`",
+        Kind::Decimal => "a number without quotes; jq's `tonumber` makes one",
+        Kind::Boolean => "`true` or `false` without quotes; jq's `== \"true\"` makes one",
+        Kind::Date => "a string `\"YYYY-MM-DD\"`",
+        Kind::DateTime => {
+            "a string `\"YYYY-MM-DDThh:mm:ss+hh:mm\"`; jq's `todate` makes one of seconds"
+        }
+        Kind::Object => "an object with an id: `{\"id\": \"…\"}`",
+        Kind::List => "a list of objects",
+        Kind::Other => "what Zoho's documentation says",
+    }
+}
+
+#[cfg(test)]
+mod tests;

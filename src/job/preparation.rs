@@ -1,0 +1,200 @@
+//! The way from a request as it was asked to its plan: what has to be looked up in the CRM, and checked against it, before
+//! anything can be sent. Once a job is planned its calls say how far it is.
+//!
+//! | from \ signal | `Planned` | `Nothing` | `Postponed` | `Refused` |
+//! | --- | --- | --- | --- | --- |
+//! | pending | planned | nothing | pending | refused |
+//! | planned, nothing, refused | - | - | - | - |
+//!
+//! A dash is [`NotPending`]: a job is prepared once.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::Refusal;
+use crate::update::{Assignment, FieldName, Records};
+
+/// How far the preparation of a job is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PreparationStatus {
+    /// The job has no calls yet.
+    #[default]
+    Pending,
+    /// The job has its calls.
+    Planned,
+    /// No record is meant, and that is as it should be.
+    Nothing,
+    /// The job cannot be done.
+    Refused,
+}
+
+impl PreparationStatus {
+    /// Every status, for tests over the whole table.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Planned, Self::Nothing, Self::Refused];
+}
+
+/// What a try at the preparation came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PreparationSignal {
+    /// Everything is known.
+    Planned,
+    /// No record is meant.
+    Nothing,
+    /// It could not be done now.
+    Postponed,
+    /// It can never be done.
+    Refused,
+}
+
+impl PreparationSignal {
+    /// Every signal, for tests over the whole table.
+    pub const ALL: [Self; 4] = [Self::Planned, Self::Nothing, Self::Postponed, Self::Refused];
+}
+
+/// The job is prepared already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a preparation that is {from:?} cannot take {signal:?}")]
+pub struct NotPending {
+    /// How far it is.
+    pub from: PreparationStatus,
+    /// The signal.
+    pub signal: PreparationSignal,
+}
+
+/// The table.
+///
+/// # Errors
+/// [`NotPending`] where the table has a dash.
+pub fn advance(
+    from: PreparationStatus,
+    signal: PreparationSignal,
+) -> Result<PreparationStatus, NotPending> {
+    match (from, signal) {
+        (PreparationStatus::Pending, PreparationSignal::Planned) => Ok(PreparationStatus::Planned),
+        (PreparationStatus::Pending, PreparationSignal::Nothing) => Ok(PreparationStatus::Nothing),
+        (PreparationStatus::Pending, PreparationSignal::Postponed) => {
+            Ok(PreparationStatus::Pending)
+        }
+        (PreparationStatus::Pending, PreparationSignal::Refused) => Ok(PreparationStatus::Refused),
+        (
+            PreparationStatus::Planned | PreparationStatus::Nothing | PreparationStatus::Refused,
+            _,
+        ) => Err(NotPending { from, signal }),
+    }
+}
+
+/// What is known of a job's preparation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// How far it is.
+    pub status: PreparationStatus,
+    /// Requests that were sent for it.
+    pub attempts: u32,
+    /// Not before this moment is it to be tried (again).
+    pub due_at: Option<Timestamp>,
+    /// What its records were looked up by, and how many were found.
+    pub lookup: Option<Lookup>,
+    /// What somebody should know who wonders about the outcome.
+    pub notes: Vec<String>,
+}
+
+/// What a look-up of records by the value of a field came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lookup {
+    /// The field.
+    pub field: FieldName,
+    /// Values that were asked for.
+    pub values: u64,
+    /// Values that some record has.
+    pub matched: u64,
+    /// Records that have them.
+    pub ids: u64,
+}
+
+/// What a job is told of its preparation, as [`super::Job::prepared`] takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// What its records were looked up by, if they were.
+    pub lookup: Option<Lookup>,
+    /// What somebody should know who wonders about the outcome.
+    pub notes: Vec<String>,
+    /// What it came to.
+    pub outcome: Outcome,
+}
+
+/// What a preparation came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The job can be planned, with these fields and records where they differ from what was asked.
+    Ready {
+        /// The fields.
+        fields: Option<Vec<Assignment>>,
+        /// The records.
+        records: Option<Records>,
+    },
+    /// No record is meant, and that is as it should be.
+    Nothing,
+    /// To be tried again later; why, and how long to wait at least.
+    Postponed {
+        /// The reason.
+        why: Refusal,
+        /// The wait.
+        wait: Duration,
+    },
+    /// It can never be done.
+    Refused(Refusal),
+}
+
+impl Outcome {
+    /// Everything is as it was asked.
+    pub const AS_ASKED: Self = Self::Ready {
+        fields: None,
+        records: None,
+    };
+
+    pub(super) fn signal(&self) -> PreparationSignal {
+        match self {
+            Self::Ready { .. } => PreparationSignal::Planned,
+            Self::Nothing => PreparationSignal::Nothing,
+            Self::Postponed { .. } => PreparationSignal::Postponed,
+            Self::Refused(_) => PreparationSignal::Refused,
+        }
+    }
+}
+
+impl From<Outcome> for Prepared {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            lookup: None,
+            notes: Vec::new(),
+            outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_table() {
+        let mut grid = String::new();
+        for from in PreparationStatus::ALL {
+            for signal in PreparationSignal::ALL {
+                match advance(from, signal) {
+                    Ok(next) => grid.push_str(&format!("{from:?} + {signal:?} -> {next:?}\n")),
+                    Err(refused) => assert_eq!(refused, NotPending { from, signal }),
+                }
+            }
+        }
+        insta::assert_snapshot!(grid, @r"
+        Pending + Planned -> Planned
+        Pending + Nothing -> Nothing
+        Pending + Postponed -> Pending
+        Pending + Refused -> Refused
+        ");
+    }
+}

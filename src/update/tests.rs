@@ -1,0 +1,193 @@
+use super::*;
+use proptest::prelude::*;
+
+fn refused(value: &Value) -> Vec<(String, String)> {
+    let problems = UpdateRequest::parse(value).expect_err("a refusal");
+    problems
+        .into_iter()
+        .map(|problem| (problem.at.pointer(), problem.message))
+        .collect()
+}
+
+#[test]
+fn reads_every_key() {
+    let request = UpdateRequest::parse(&json!({
+        "module": "Deals",
+        "fields": {"Stage": "Closed Won", "Amount": 12.5},
+        "ids": ["554023000000497007", 5540230000004970079_u64, "554023000000497007"],
+        "over_write": true,
+        "callback_url": "https://ops.example.com/zoho",
+        "reference": {"order": 7}
+    }))
+    .expect("a request");
+    assert_eq!(request.module.as_str(), "Deals");
+    let fields: Vec<_> = request
+        .fields
+        .iter()
+        .map(|assignment| assignment.field.as_str())
+        .collect();
+    assert_eq!(fields, ["Stage", "Amount"], "the order given is kept");
+    assert_eq!(
+        UpdateRequest::parse(&request.to_json()).as_ref(),
+        Ok(&request)
+    );
+    let Selector::Records(Records::Ids(ids)) = request.selector else {
+        panic!("ids")
+    };
+    assert_eq!(
+        ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["554023000000497007", "5540230000004970079"]
+    );
+}
+
+#[test]
+fn each_refusal_says_where_and_what_to_do() {
+    let cases = [
+        (json!([]), "", "must be an object"),
+        (
+            json!({"module": "Leads", "fields": {"A": 1}}),
+            "",
+            "add `ids`, `cvid`, `view` or `match`",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": []}),
+            "/ids",
+            "is empty",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["1"], "cvid": "2"}),
+            "",
+            "both `ids` and `cvid`",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": [1.5]}),
+            "/ids/0",
+            "never through a float",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": [5.54023000000497e17]}),
+            "/ids/0",
+            "never through a float",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["0012"]}),
+            "/ids/0",
+            "1 to 19 digits",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["55402300000049700712"]}),
+            "/ids/0",
+            "1 to 19 digits",
+        ),
+        (
+            json!({"module": "leads", "fields": {"A": 1}, "ids": ["1"]}),
+            "/module",
+            "write `Leads`",
+        ),
+        (
+            json!({"module": "../Leads", "fields": {"A": 1}, "ids": ["1"]}),
+            "/module",
+            "not an API name",
+        ),
+        (
+            json!({"module": "Leads", "fields": {}, "ids": ["1"]}),
+            "/fields",
+            "at least one field",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"Email": "a@b"}, "ids": ["1"]}),
+            "/fields/Email",
+            "e-mail",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"Account_Name": {"id": "1"}}, "ids": ["1"]}),
+            "/fields/Account_Name",
+            "lookup",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"Items": [{"id": "1"}]}, "ids": ["1"]}),
+            "/fields/Items",
+            "line items",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"A": 1}, "territory": {"id": "1"}}),
+            "",
+            "add its `cvid` or `view`",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["1"], "territory": {"id": "1"}}),
+            "/territory",
+            "only with `cvid` or `view`",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["1"], "overwrite": true}),
+            "/overwrite",
+            "`over_write`",
+        ),
+        (
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["1"], "callback_url": "ftp://x"}),
+            "/callback_url",
+            "https",
+        ),
+    ];
+    for (value, pointer, message) in cases {
+        let found = refused(&value);
+        assert!(
+            found
+                .iter()
+                .any(|(at, text)| at == pointer && text.contains(message)),
+            "{value} should be refused at `{pointer}` with `{message}`, but was: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn more_ids_than_a_job_takes_are_refused() {
+    let ids: Vec<u64> = (1..=MAX_IDS as u64 + 1).collect();
+    let found = refused(&json!({"module": "Leads", "fields": {"A": 1}, "ids": ids}));
+    assert!(found[0].1.contains("50000"), "{found:?}");
+}
+
+/// Objects that have the keys of an update request, with values that are often right and often not.
+fn request_like() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[0-9]{1,20}|Leads|Deals|Stage|https://a.example/x|.{0,8}".prop_map(Value::from),
+    ];
+    let tree = leaf.prop_recursive(3, 24, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::hash_map("id|include_child|Stage|Rating|.{0,4}", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    });
+    let keys = "module|fields|ids|cvid|territory|over_write|callback_url|reference|match";
+    prop::collection::hash_map(keys, tree, 0..7).prop_map(|map| {
+        let mut request = json!({"module": "Leads", "fields": {"Rating": "Active"}});
+        for (key, value) in map {
+            request[key] = value;
+        }
+        request
+    })
+}
+
+proptest! {
+    #[test]
+    fn ids_survive_exactly(number in 1_u64..=9_999_999_999_999_999_999, as_string: bool) {
+        let value = if as_string { json!(number.to_string()) } else { json!(number) };
+        let request = UpdateRequest::parse(&json!({"module": "Leads", "fields": {"A": 1}, "ids": [value]})).expect("a request");
+        let Selector::Records(Records::Ids(ids)) = request.selector else { panic!("ids") };
+        prop_assert_eq!(ids[0].to_string(), number.to_string());
+    }
+
+    #[test]
+    fn no_value_makes_the_reader_panic(request in request_like()) {
+        if let Ok(request) = UpdateRequest::parse(&request) {
+            let again = UpdateRequest::parse(&request.to_json());
+            prop_assert_eq!(again.as_ref(), Ok(&request));
+        }
+    }
+}
