@@ -107,7 +107,7 @@ where
     let known = read(Reading::Kept).await?;
     match pick(name, &known) {
         Pick::Nothing(_) => {}
-        found => return found.or_refusal(name, what),
+        found @ (Pick::One(_) | Pick::Several(_)) => return found.or_refusal(name, what),
     }
     let known = read(Reading::Fresh).await?;
     pick(name, &known).or_refusal(name, what)
