@@ -121,8 +121,13 @@ pub(super) async fn run(
                 say(&rejection.problem().to_string());
             } else {
                 complain(&format!("refused: {rejection}"));
-                for error in rejection.errors() {
-                    complain(&format!("  {error}"));
+                match rejection.on_terminal() {
+                    Some(found) => complain(&found),
+                    None => {
+                        for error in rejection.errors() {
+                            complain(&format!("  {error}"));
+                        }
+                    }
                 }
             }
             Verdict::Negative
