@@ -58,7 +58,10 @@ pub fn run(data: &[u8]) {
 fn stands_in(source: &str, error: &CompileError) {
     let lines = source.matches('\n').count() + 1;
     assert!((1..=lines).contains(&error.place.line), "{error}");
-    let line = source.split('\n').nth(error.place.line - 1).unwrap_or_default();
+    let line = source
+        .split('\n')
+        .nth(error.place.line - 1)
+        .unwrap_or_default();
     assert!(
         error.place.column >= 1 && error.place.column <= line.chars().count() + 1,
         "{error}"

@@ -227,11 +227,12 @@ mod tests {
 
     #[test]
     fn a_shape_is_keys_and_types_of_bounded_length() {
-        let shaped = |json: &str| {
-            shape(&jaq_json::read::parse_single(json.as_bytes()).expect("JSON"))
-        };
+        let shaped =
+            |json: &str| shape(&jaq_json::read::parse_single(json.as_bytes()).expect("JSON"));
         assert_eq!(
-            shaped(r#"{"a": "Jane", "b c": [1, 2, 3], "d": {"e": null, "f": []}, "g": true, "h": [{"i": 1}]}"#),
+            shaped(
+                r#"{"a": "Jane", "b c": [1, 2, 3], "d": {"e": null, "f": []}, "g": true, "h": [{"i": 1}]}"#
+            ),
             r#"{a: string, "b c": [number, … 3 in all], d: {e: null, f: []}, g: boolean, h: [{i: number}]}"#
         );
         let key = "k".repeat(50);
@@ -239,10 +240,19 @@ mod tests {
             shaped(&format!("{{\"{key}\": 1}}")),
             format!("{{\"{}…\": number}}", "k".repeat(KEY))
         );
-        let many: Vec<String> = (0..5_000).map(|n| format!("\"key_{n}\": {{\"x\": 1}}")).collect();
+        let many: Vec<String> = (0..5_000)
+            .map(|n| format!("\"key_{n}\": {{\"x\": 1}}"))
+            .collect();
         let many = shaped(&format!("{{{}}}", many.join(",")));
-        assert!(many.ends_with("key_19: {x: number}, … 5000 in all}"), "{many}");
-        let deep = format!("{}1{}", "{\"deeply\": {\"wide\":1,\"nested\":".repeat(48), "}}".repeat(48));
+        assert!(
+            many.ends_with("key_19: {x: number}, … 5000 in all}"),
+            "{many}"
+        );
+        let deep = format!(
+            "{}1{}",
+            "{\"deeply\": {\"wide\":1,\"nested\":".repeat(48),
+            "}}".repeat(48)
+        );
         assert!(shaped(&deep).len() < 3_000);
     }
 }

@@ -120,16 +120,29 @@ fn without_quotes(message: &str, source: &str) -> String {
     text
 }
 
-fn note(exception: &Exn<'_, V>, at: &V, input: &V) {
+/// Which mark tells the place of an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wins {
+    /// The first that it passes: the innermost.
+    First,
+    /// The one furthest on in the program: an update goes through the steps of a path from the last to the first.
+    Furthest,
+}
+
+fn note(exception: &Exn<'_, V>, at: &V, input: &V, wins: Wins) {
     let (Ok(error), Some(at)) = (exception.clone().get_err(), jaq_std::ValT::as_isize(at)) else {
         return;
     };
-    let error = error.into_val();
+    let (error, at) = (error.into_val(), at.unsigned_abs());
     SEARCH.with_borrow_mut(|search| {
-        if let Some(search) = search
-            && search.seen.as_ref().is_none_or(|(seen, ..)| *seen != error)
-        {
-            search.seen = Some((error, at.unsigned_abs(), input.clone()));
+        let Some(search) = search else {
+            return;
+        };
+        let stays = search.seen.as_ref().is_some_and(|(seen, noted, _)| {
+            *seen == error && (wins == Wins::First || *noted >= at)
+        });
+        if !stays {
+            search.seen = Some((error, at, input.clone()));
         }
     });
 }
@@ -138,10 +151,11 @@ fn noted<'a, T: 'a>(
     results: impl Iterator<Item = Result<T, Exn<'a, V>>> + 'a,
     at: V,
     input: V,
+    wins: Wins,
 ) -> Box<dyn Iterator<Item = Result<T, Exn<'a, V>>> + 'a> {
     Box::new(results.inspect(move |result| {
         if let Err(exception) = result {
-            note(exception, &at, &input);
+            note(exception, &at, &input, wins);
         }
     }))
 }
@@ -168,17 +182,17 @@ pub(super) fn filters() -> Vec<Fun<Engine>> {
     let mark = Native::new(|mut cv: Cv<'_, Engine>| {
         let (part, context) = cv.0.pop_fun();
         let (at, input) = (cv.0.pop_var(), cv.1.clone());
-        noted(part.run((context, cv.1)), at, input)
+        noted(part.run((context, cv.1)), at, input, Wins::First)
     })
     .with_paths(|mut cv| {
         let (part, context) = cv.0.pop_fun();
         let (at, input) = (cv.0.pop_var(), cv.1.0.clone());
-        noted(part.paths((context, cv.1)), at, input)
+        noted(part.paths((context, cv.1)), at, input, Wins::First)
     })
     .with_update(|mut cv, f| {
         let (part, context) = cv.0.pop_fun();
         let (at, input) = (cv.0.pop_var(), cv.1.clone());
-        noted(part.update((context, cv.1), f), at, input)
+        noted(part.update((context, cv.1), f), at, input, Wins::Furthest)
     });
     let dealt_with = Native::new(|cv: Cv<'_, Engine>| {
         forget();
@@ -211,7 +225,9 @@ pub(super) struct Marker<'s> {
 
 /// The offsets of `source`, as numbers of jq.
 pub(super) fn offsets(source: &str) -> Vec<String> {
-    (0..=source.len()).map(|offset| offset.to_string()).collect()
+    (0..=source.len())
+        .map(|offset| offset.to_string())
+        .collect()
 }
 
 impl<'s> Marker<'s> {
@@ -262,15 +278,11 @@ impl<'s> Marker<'s> {
                 }
                 let begin = begin.or(self.mark(right));
                 match operator {
-                    BinaryOp::Pipe(None) | BinaryOp::Comma | BinaryOp::Or | BinaryOp::And => begin,
-                    BinaryOp::Alt => {
-                        let right = std::mem::take(&mut **right);
-                        let Term::BinOp(_, _, slot) = term else {
-                            return begin;
-                        };
-                        **slot = dealt_with(right);
-                        begin
-                    }
+                    BinaryOp::Pipe(None)
+                    | BinaryOp::Comma
+                    | BinaryOp::Alt
+                    | BinaryOp::Or
+                    | BinaryOp::And => begin,
                     BinaryOp::Pipe(Some(_))
                     | BinaryOp::Math(_)
                     | BinaryOp::Cmp(_)
@@ -363,13 +375,18 @@ impl<'s> Marker<'s> {
         match pattern {
             Pattern::Var(name) => drop(self.see(name)),
             Pattern::Arr(patterns) => patterns.iter().for_each(|inner| self.see_pattern(inner)),
-            Pattern::Obj(entries) => entries.iter().for_each(|(_, inner)| self.see_pattern(inner)),
+            Pattern::Obj(entries) => entries
+                .iter()
+                .for_each(|(_, inner)| self.see_pattern(inner)),
         }
     }
 
     /// Where a part of the source stands in it.
     fn see(&mut self, part: &str) -> Option<usize> {
-        let at = part.as_ptr().addr().checked_sub(self.source.as_ptr().addr())?;
+        let at = part
+            .as_ptr()
+            .addr()
+            .checked_sub(self.source.as_ptr().addr())?;
         let end = at + part.len();
         if end > self.source.len() {
             return None;
@@ -400,7 +417,10 @@ mod tests {
         let source = r#".kind | strptime("%Y")"#;
         for (message, expected) in [
             ("no quotes", "no quotes"),
-            ("failed on \"Jane\" with \"kind\"", "failed on \"…\" with \"kind\""),
+            (
+                "failed on \"Jane\" with \"kind\"",
+                "failed on \"…\" with \"kind\"",
+            ),
             ("cut \"Ja", "cut \"…"),
             ("\"kin\" is no word of it", "\"…\" is no word of it"),
         ] {

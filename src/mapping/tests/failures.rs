@@ -26,18 +26,34 @@ fn a_failure_is_found_in_the_program_with_the_input_around_it() {
             "cannot index {sku: string} with number",
             "",
         ),
+        (".items[][] | .»x", r#"cannot index string with "x""#, ""),
         (
-            ".items[]»[] | .x",
-            r#"cannot index string with "x""#,
+            ".none»[]",
+            "cannot use null as iterable (array or object)",
             "",
         ),
-        (".none»[]", "cannot use null as iterable (array or object)", ""),
-        (".items | map(.»sku + 1)", "cannot calculate string + number", "{sku: string}"),
-        (".items[] | .sku | »test(\"a\")", "cannot use number as string", "number"),
+        (
+            ".items | map(.»sku + 1)",
+            "cannot calculate string + number",
+            "{sku: string}",
+        ),
+        (
+            ".items[] | .sku | »test(\"a\")",
+            "cannot use number as string",
+            "number",
+        ),
         ("def f: .who | »tonumber; f", "", "string"),
         ("[.items[] | .sku | »error]", "", "string"),
-        ("(try .who.x catch null) | [$route.»x]", "cannot index string with \"x\"", "null"),
-        ("(.who.x? // .who.x // 1), .n.»x", "cannot index string with \"x\"", ""),
+        (
+            "(try .who.x catch null) | [$route.»x]",
+            "cannot index string with \"x\"",
+            "null",
+        ),
+        (
+            "[.who.x? // 1, .n.»x]",
+            "cannot index string with \"x\"",
+            "",
+        ),
         (".who.»x |= 1", "cannot index string with \"x\"", ""),
         ("reduce .items[] as $i (0; . + $i.sku)", "", ""),
         ("@base64d \"\\(tojson | »error)\"", "", ""),
@@ -48,7 +64,9 @@ fn a_failure_is_found_in_the_program_with_the_input_around_it() {
         if !shown.contains(message) {
             wrong.push(format!("{program}: {shown}"));
         }
-        let failing = failure.failing().unwrap_or_else(|| panic!("{program}: {shown}"));
+        let failing = failure
+            .failing()
+            .unwrap_or_else(|| panic!("{program}: {shown}"));
         assert!(!failing.shape.contains("Jane"), "{program}");
         if !shape.is_empty() && failing.shape != shape {
             wrong.push(format!("{program}: on {}", failing.shape));
@@ -133,6 +151,8 @@ fn a_failure_whose_place_was_not_found_says_where_to_look() {
 
 #[test]
 fn a_compile_error_has_its_line_and_a_caret() {
-    let error = Program::new("{a: .b,\n  c: slect(.d)}").check().unwrap_err();
+    let error = Program::new("{a: .b,\n  c: slect(.d)}")
+        .check()
+        .unwrap_err();
     assert_eq!(error.place.excerpt(), "2 |   c: slect(.d)}\n  |      ^");
 }
