@@ -2,11 +2,13 @@
 //! real callback receiver, and Zoho's own SDK. `support` fetches what they need into `target/test-tools`.
 
 mod aws;
+mod check;
 mod codes;
 mod cold;
 mod conformance;
 mod crash;
 mod door;
+mod examples;
 mod fuzz;
 mod harness;
 mod journey;
@@ -19,5 +21,6 @@ mod serve;
 mod store;
 mod support;
 mod tidy;
+mod triggers;
 mod wakeups;
 mod zoho;
