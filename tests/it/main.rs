@@ -21,5 +21,6 @@ mod serve;
 mod store;
 mod support;
 mod tidy;
+mod triggers;
 mod wakeups;
 mod zoho;
