@@ -1,8 +1,11 @@
 //! The command line.
 
 mod demo;
+mod event;
 mod jobs;
 mod preview;
+mod send;
+mod sender;
 mod serve;
 
 use std::net::SocketAddr;
@@ -54,6 +57,11 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+    /// Sends a sample delivery, freshly signed as its sender would, to a server.
+    Send(send::Send),
+    /// Prints the Lambda event that such a delivery would be, for `sam local invoke` and `cargo lambda invoke`. It holds
+    /// what proves it, tokens included.
+    Event(event::Event),
     /// Runs a simulated Zoho: accounts server and CRM, on one port.
     Simulate {
         /// Where it listens.
@@ -152,6 +160,20 @@ pub async fn run(arguments: Arguments) -> Verdict {
             Ok(config) => check(&config, json),
             Err(error) => unusable(&error, json),
         },
+        Command::Send(command) => {
+            telemetry::on_terminal("error");
+            match load(command.sender.config.clone()) {
+                Ok(config) => send::run(&command, &config).await,
+                Err(error) => unusable(&error, command.json),
+            }
+        }
+        Command::Event(command) => {
+            telemetry::on_terminal("error");
+            match load(command.sender.config.clone()) {
+                Ok(config) => event::run(&command, &config).await,
+                Err(error) => unusable(&error, false),
+            }
+        }
         Command::Simulate {
             listen,
             rude,

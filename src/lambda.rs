@@ -122,7 +122,7 @@ pub fn detect(event: &RawValue) -> Result<Trigger, InvokeError> {
             ));
         }
         let request = serde_json::from_str(event.get());
-        return request.map(|request| Trigger::Http(Box::new(request))).map_err(|_| {
+        return request.map(|request| Trigger::Http(Box::new(with_usable_host(request)))).map_err(|_| {
             unknown("the event has a `requestContext`, but is no HTTP API v2, REST v1, Function URL or ALB request".to_owned())
         });
     }
@@ -152,6 +152,33 @@ pub fn detect(event: &RawValue) -> Result<Trigger, InvokeError> {
         "the event has the keys [{}], which is nothing that masshook knows: send an HTTP event (with `requestContext`), an update request (with `module`), a delivery (with `route`), wake-ups from SQS, or a sweep (with `sweep`: true)",
         keys.join(", ")
     )))
+}
+
+/// The request without a host that is none, which a stranger may send: the events crate makes a URL of it, and would panic.
+/// Nothing here goes by the host.
+fn with_usable_host(mut request: LambdaRequest) -> LambdaRequest {
+    fn tidy(headers: &mut HeaderMap) {
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let scheme = text(HeaderName::from_static("x-forwarded-proto")).unwrap_or("https");
+        let host = text(http::header::HOST).unwrap_or("localhost");
+        if url::Url::parse(&format!("{scheme}://{host}/")).is_err() {
+            headers.remove(http::header::HOST);
+            headers.remove("x-forwarded-proto");
+        }
+    }
+    match &mut request {
+        LambdaRequest::ApiGatewayV2(request) => tidy(&mut request.headers),
+        LambdaRequest::ApiGatewayV1(request) => {
+            tidy(&mut request.headers);
+            tidy(&mut request.multi_value_headers);
+        }
+        LambdaRequest::Alb(request) => {
+            tidy(&mut request.headers);
+            tidy(&mut request.multi_value_headers);
+        }
+        _ => {}
+    }
+    request
 }
 
 /// A delivery by direct invoke: `{route, headers, query, body, isBase64Encoded}`. A body that is not a string is taken

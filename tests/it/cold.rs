@@ -60,7 +60,7 @@ async fn until_done(world: &World, store: &dyn JobStore, workers: &[(App, JobId)
 
 #[tokio::test]
 async fn a_hundred_cold_workers_ask_for_one_token() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let (store, workers) = workers(&world).await;
     until_done(&world, store.as_ref(), &workers).await;
     assert_eq!(world.count("token").await, 1);
@@ -85,7 +85,7 @@ async fn a_hundred_cold_workers_ask_for_one_token() {
 
 #[tokio::test]
 async fn a_throttle_that_one_is_told_keeps_all_silent() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     world.faults(&json!({"mints_per_window": 0})).await;
     let (store, workers) = workers(&world).await;
     all_at_once(&workers).await;
@@ -105,7 +105,7 @@ async fn a_throttle_that_one_is_told_keeps_all_silent() {
 
 #[tokio::test]
 async fn a_token_that_zoho_ended_is_replaced_once_for_all() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let (store, first) = workers(&world).await;
     until_done(&world, store.as_ref(), &first).await;
     world.faults(&json!({"expire_tokens": true})).await;

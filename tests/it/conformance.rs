@@ -91,7 +91,7 @@ async fn drive(world: &World) -> Steps {
 
 #[tokio::test]
 async fn zohos_own_sdk_understands_the_simulator() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let steps = drive(&world).await;
     // It knows who it is, which takes the user and the org, and where to go.
     assert_eq!(
@@ -307,7 +307,7 @@ fn typed() -> Difference {
 
 #[tokio::test]
 async fn masshook_sends_what_zohos_own_sdk_sends() {
-    let world = World::with(
+    let world = World::calm_with(
         &[],
         |settings| settings.job_duration = Duration::ZERO,
         |config| config,

@@ -34,7 +34,7 @@ fn update(world: &World) -> Value {
 
 #[tokio::test]
 async fn health_is_open() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     let answer = world.send(request("GET", "/health", "")).await;
     assert_eq!(
         (answer.status, answer.body),
@@ -44,7 +44,7 @@ async fn health_is_open() {
 
 #[tokio::test]
 async fn strangers_are_refused_early_and_nothing_is_called() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     let body = json!({"kind": "form", "event": "x", "ids": [world.id("Leads", 0)]}).to_string();
     problem(
         &world
@@ -95,7 +95,7 @@ async fn strangers_are_refused_early_and_nothing_is_called() {
 
 #[tokio::test]
 async fn what_cannot_be_mapped_is_422_with_its_pointer() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     let answer = world
         .deliver(&json!({"kind": "form", "event": "a", "ids": ["12", "x"], "module": "leads"}))
         .await;
@@ -142,7 +142,7 @@ async fn what_cannot_be_mapped_is_422_with_its_pointer() {
 
 #[tokio::test]
 async fn a_route_that_fails_says_which_program() {
-    let world = World::with(
+    let world = World::start_with(
         &[],
         |_| {},
         |config| config.replace(".view}", "(.view | error)}"),
@@ -162,7 +162,7 @@ async fn a_route_that_fails_says_which_program() {
 
 #[tokio::test]
 async fn what_a_route_ignores_is_a_success_without_jobs() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     let answer = world.deliver(&json!({"kind": "something else"})).await;
     assert_eq!(
         (answer.status, answer.body),
@@ -172,7 +172,7 @@ async fn what_a_route_ignores_is_a_success_without_jobs() {
 
 #[tokio::test]
 async fn jobs_need_the_key() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     let body = update(&world);
     problem(
         &world.send(request("POST", "/jobs", body.to_string())).await,
@@ -190,7 +190,7 @@ async fn jobs_need_the_key() {
         "unauthorized",
     );
 
-    let closed = World::with(
+    let closed = World::start_with(
         &[],
         |_| {},
         |config| config.replace("api: { key: secretsmanager:api-key }", ""),
@@ -201,7 +201,7 @@ async fn jobs_need_the_key() {
         StatusCode::FORBIDDEN,
         "api_closed",
     );
-    let lost = World::with(
+    let lost = World::start_with(
         &[],
         |_| {},
         |config| config.replace("secretsmanager:api-key", "secretsmanager:gone"),
@@ -216,7 +216,7 @@ async fn jobs_need_the_key() {
 
 #[tokio::test]
 async fn a_dry_run_shows_the_plan_and_calls_nothing() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     let answer = world.post_job("?dry_run=true", &update(&world), &[]).await;
     assert_eq!(answer.status, StatusCode::OK);
     let call = json!({
@@ -232,7 +232,7 @@ async fn a_dry_run_shows_the_plan_and_calls_nothing() {
 
 #[tokio::test]
 async fn an_idempotency_key_stands_for_one_request() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let body = update(&world);
     let key = [("idempotency-key", "\"order-7\"")];
     let first = world.post_job("", &body, &key).await;
@@ -278,7 +278,7 @@ async fn an_idempotency_key_stands_for_one_request() {
 
 #[tokio::test]
 async fn a_wrong_update_request_is_422_and_makes_no_job() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     let answer = world
         .post_job(
             "",

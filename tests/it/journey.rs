@@ -30,7 +30,7 @@ fn verified(callback: &Received) -> Value {
 
 #[tokio::test]
 async fn a_webhook_becomes_an_update_and_its_status_reaches_the_callback() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let id = "5725767000003000064".to_owned();
     assert_ne!(world.record("Leads", &id).await["Lead_Source"], "Webinar");
 
@@ -80,7 +80,7 @@ async fn a_webhook_becomes_an_update_and_its_status_reaches_the_callback() {
 
 #[tokio::test]
 async fn the_same_delivery_is_the_same_job() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let delivery = form("again", &[world.id("Leads", 3)]);
     let first = world.deliver(&delivery).await;
     let second = world.deliver(&delivery).await;
@@ -93,7 +93,7 @@ async fn the_same_delivery_is_the_same_job() {
 
 #[tokio::test]
 async fn deliveries_at_the_same_time_are_one_job() {
-    let world = World::with(
+    let world = World::calm_with(
         &[],
         |settings| settings.latency = Duration::from_millis(50),
         |config| config,
@@ -113,7 +113,7 @@ async fn deliveries_at_the_same_time_are_one_job() {
 
 #[tokio::test]
 async fn large_lists_go_in_chunks_and_bad_records_are_named() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let conditions = world.zoho()["modules"]["Deals"]["conditions"].clone();
     let mut bad: Vec<String> = conditions
         .as_object()
@@ -162,8 +162,46 @@ async fn large_lists_go_in_chunks_and_bad_records_are_named() {
 }
 
 #[tokio::test]
+async fn whatever_mood_zoho_is_in_the_outcome_is_the_same() {
+    for seed in 0..8 {
+        let world =
+            World::start_with(&[], |settings| settings.rude = Some(seed), |config| config).await;
+        let locked = world.zoho()["modules"]["Deals"]["conditions"]["locked"].clone();
+        let mut ids: Vec<String> = (0..600).map(|place| world.id("Deals", place)).collect();
+        ids.push(locked.as_str().expect("an id").to_owned());
+        let mut delivery = form("moody", &ids);
+        delivery["module"] = json!("Deals");
+        delivery["fields"] = json!({"Next_Step": "Call", "Type": "New Business", "Lead_Source": "Webinar", "Amount": 12.5});
+        let mut job = world.deliver(&delivery).await.job().clone();
+        // Inline, the sender's own retries are what a job goes on with.
+        for _ in 0..5 {
+            if job["finished_at"].is_null() {
+                world.clock.advance(Duration::from_secs(600));
+                job = world.deliver(&delivery).await.job().clone();
+            }
+        }
+        assert_eq!(job["status"], "partially_succeeded", "{seed}: {job:#}");
+        assert_eq!(
+            job["counts"],
+            json!({"total": 601, "updated": 600, "failed": 1, "pending": 0}),
+            "{seed}"
+        );
+        assert_eq!(job["failures"][0]["id"], locked, "{seed}");
+        let last = world.record("Deals", &ids[599]).await;
+        assert_eq!(
+            (&last["Next_Step"], &last["Amount"]),
+            (&json!("Call"), &json!(12.5)),
+            "{seed}"
+        );
+        let told = world.receiver.all();
+        let last = verified(told.last().expect("a callback"));
+        assert_eq!(last["type"], "job.partially_succeeded", "{seed}");
+    }
+}
+
+#[tokio::test]
 async fn calls_run_at_once_up_to_the_connections_concurrency() {
-    let world = World::with(
+    let world = World::start_with(
         &[],
         |settings| settings.latency = Duration::from_millis(100),
         |config| config.replace("accounts_url:", "max_concurrency: 3\n    accounts_url:"),
@@ -179,7 +217,7 @@ async fn calls_run_at_once_up_to_the_connections_concurrency() {
 
 #[tokio::test]
 async fn a_custom_view_is_a_zoho_job_that_is_tracked_to_its_end() {
-    let world = World::with(
+    let world = World::calm_with(
         &[],
         |settings| settings.job_duration = Duration::from_secs(600),
         |config| config,
@@ -211,7 +249,7 @@ async fn a_custom_view_is_a_zoho_job_that_is_tracked_to_its_end() {
 
 #[tokio::test]
 async fn a_zoho_job_that_outlives_track_for_ends_its_job_with_the_last_counts() {
-    let world = World::with(
+    let world = World::start_with(
         &[],
         |settings| settings.job_duration = Duration::from_secs(180),
         |config| {
@@ -241,7 +279,7 @@ async fn a_zoho_job_that_outlives_track_for_ends_its_job_with_the_last_counts() 
 /// A world with a route whose jobs' steps are told, and a view that takes Zoho a while.
 async fn told(script: &[u16], on: &str) -> World {
     let on = format!("  view:\n    callback_on: {on}\n");
-    World::with(
+    World::calm_with(
         script,
         |settings| settings.job_duration = Duration::from_secs(200),
         |config| config.replace("  view:\n", &on),
@@ -342,7 +380,7 @@ fn view_request(body: &Value) -> http::Request<axum::body::Body> {
 
 #[tokio::test]
 async fn a_view_that_is_busy_is_waited_for() {
-    let world = World::with(
+    let world = World::calm_with(
         &[],
         |settings| settings.job_duration = Duration::from_secs(20),
         |config| config,
@@ -362,7 +400,7 @@ async fn a_view_that_is_busy_is_waited_for() {
 
 #[tokio::test]
 async fn time_that_runs_out_claims_nothing() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     world.faults(&json!({"rate_5xx": 1.0})).await;
     let answer = world
         .deliver_until(
@@ -394,7 +432,7 @@ async fn time_that_runs_out_claims_nothing() {
 
 #[tokio::test]
 async fn a_callback_is_retried_under_one_id_with_fresh_signatures() {
-    let world = World::new(&[500, 503]).await;
+    let world = World::start(&[500, 503]).await;
     let answer = world
         .deliver(&form("retried", &[world.id("Leads", 0)]))
         .await;
@@ -431,7 +469,7 @@ async fn a_callback_that_nobody_takes_is_given_up_and_says_so() {
         (&[410], 1, "the receiver answered 410 Gone"),
         (&[302, 302, 302], 3, "the receiver answered 302 Found"),
     ] {
-        let world = World::new(script).await;
+        let world = World::start(script).await;
         let answer = world
             .deliver(&form("unwanted", &[world.id("Leads", 0)]))
             .await;

@@ -21,7 +21,7 @@ async fn world(lines: &str) -> World {
     let slow = |settings: &mut masshook::simulator::Settings| {
         settings.latency = Duration::from_millis(30);
     };
-    World::with(&[], slow, config).await
+    World::calm_with(&[], slow, config).await
 }
 
 fn one(world: &World, value: &str) -> Value {

@@ -2,6 +2,7 @@
 //! real callback receiver, and Zoho's own SDK. `support` fetches what they need into `target/test-tools`.
 
 mod aws;
+mod codes;
 mod cold;
 mod conformance;
 mod crash;
@@ -14,6 +15,7 @@ mod lambda;
 mod limits;
 mod metadata;
 mod secrets;
+mod send;
 mod serve;
 mod store;
 mod support;

@@ -15,7 +15,7 @@ fn leads() -> ModuleName {
 }
 
 async fn world() -> (World, Client, Timestamp) {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let client = world.client();
     let give_up = world.clock_now() + Duration::from_secs(86_400);
     (world, client, give_up)

@@ -32,7 +32,7 @@ fn assert_ends(answer: &Answer, status: &str, code: &str) {
 
 #[tokio::test]
 async fn a_token_is_kept_until_it_is_no_good() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     for _ in 0..3 {
         assert_eq!(update(&world).await.job()["status"], "succeeded");
     }
@@ -56,7 +56,7 @@ async fn a_token_is_kept_until_it_is_no_good() {
 
 #[tokio::test]
 async fn both_spellings_of_a_bad_token_and_odd_token_answers_are_understood() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     for faults in [
         json!({"invalid_token_code": "INVALID_OAUTHTOKEN", "expire_tokens": true}),
         json!({"expires_in_ms": true, "expire_tokens": true}),
@@ -73,7 +73,7 @@ async fn both_spellings_of_a_bad_token_and_odd_token_answers_are_understood() {
 
 #[tokio::test]
 async fn a_fresh_token_that_is_refused_names_the_data_centre_and_does_not_loop() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     world.faults(&json!({"foreign_data_center": true})).await;
     let answer = update(&world).await;
     assert_ends(&answer, "failed", "INVALID_TOKEN");
@@ -99,7 +99,7 @@ async fn credentials_that_are_refused_end_the_job_with_advice() {
         ("gone", "SECRET_UNAVAILABLE"),
     ] {
         let reference = format!("secretsmanager:{secret}");
-        let world = World::with(
+        let world = World::start_with(
             &[],
             |_| {},
             |config| config.replace("secretsmanager:zoho", &reference),
@@ -119,7 +119,7 @@ async fn a_token_throttle_is_kept_silent_for_its_whole_window() {
         json!({"mints_per_window": 0}),
         json!({"mints_per_window": 0, "localised_error": true, "throttle_status": 200}),
     ] {
-        let world = World::new(&[]).await;
+        let world = World::calm(&[]).await;
         world.faults(&faults).await;
         // Three calls of one job, and another job: all of them together ask once.
         let ids: Vec<String> = (0..1_200).map(|place| world.id("Leads", place)).collect();
@@ -144,7 +144,7 @@ async fn a_token_throttle_is_kept_silent_for_its_whole_window() {
 
 #[tokio::test]
 async fn trouble_is_retried_and_hints_are_heard() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     for (next, attempts) in [
         (
             json!([{"kind": "mass_update_post", "status": 500}, {"kind": "mass_update_post", "status": 502, "html": "<h1>Bad Gateway</h1>"}]),
@@ -202,7 +202,7 @@ async fn an_accepted_view_job_survives_ambiguity_and_odd_envelopes() {
         json!({"job_unknown_for_s": 20, "unknown_job": 204}),
         json!({"next": [{"kind": "mass_update_get", "status": 503, "times": 6}]}),
     ] {
-        let world = World::with(
+        let world = World::start_with(
             &[],
             |settings| settings.job_duration = std::time::Duration::from_secs(30),
             |config| config,
@@ -221,7 +221,7 @@ async fn an_accepted_view_job_survives_ambiguity_and_odd_envelopes() {
 
 #[tokio::test]
 async fn scheduled_jobs_end_as_zoho_says() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let answer = view(&world, "all").await;
     let counts = &answer.job()["counts"];
     assert_eq!(
@@ -246,7 +246,7 @@ async fn scheduled_jobs_end_as_zoho_says() {
 
 #[tokio::test]
 async fn what_can_never_work_ends_at_once_with_zohos_code_and_advice() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     world
         .faults(&json!({"scopes": "ZohoCRM.modules.READ"}))
         .await;
@@ -271,7 +271,7 @@ async fn what_can_never_work_ends_at_once_with_zohos_code_and_advice() {
 
 #[tokio::test]
 async fn a_refused_field_does_not_stop_the_others() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     let body = json!({"module": "Leads", "fields": {"Rating": "Nonsense", "Industry": "Education"}, "ids": [world.id("Leads", 5)]});
     let answer = world.post_job("", &body, &[]).await;
     let job = answer.job();
@@ -292,7 +292,7 @@ async fn a_refused_field_does_not_stop_the_others() {
 
 #[tokio::test]
 async fn options_are_added_or_replaced_as_over_write_says() {
-    let world = World::new(&[]).await;
+    let world = World::start(&[]).await;
     let id = world.id("Leads", 7);
     let set = |topics: Value, over_write: bool| json!({"module": "Leads", "fields": {"Topics": topics}, "ids": [id.clone()], "over_write": over_write});
     assert_eq!(
@@ -315,7 +315,7 @@ async fn options_are_added_or_replaced_as_over_write_says() {
 #[tokio::test]
 async fn a_mixed_answer_means_the_same_under_every_status() {
     for faults in [json!({"mixed_status": 200}), json!({"mixed_status": 207})] {
-        let world = World::new(&[]).await;
+        let world = World::start(&[]).await;
         world.faults(&faults).await;
         let ids = json!([world.id("Leads", 1), "9999999999999999999"]);
         let answer = world
@@ -332,7 +332,7 @@ async fn a_mixed_answer_means_the_same_under_every_status() {
         assert_eq!(answer.job()["failures"][0]["id"], "9999999999999999999");
     }
     for status in [200, 400] {
-        let world = World::new(&[]).await;
+        let world = World::start(&[]).await;
         world.faults(&json!({"all_failed_status": status})).await;
         let body = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": ["9999999999999999998", "9999999999999999999"]});
         let answer = world.post_job("", &body, &[]).await;
@@ -345,7 +345,7 @@ async fn a_mixed_answer_means_the_same_under_every_status() {
 
 #[tokio::test]
 async fn secrets_are_nowhere_to_be_seen() {
-    let world = World::with(&[], |_| {}, |config| config).await;
+    let world = World::start_with(&[], |_| {}, |config| config).await;
     let answer = update(&world).await;
     let delivered = world
         .deliver(&json!({"kind": "form", "event": "e", "ids": [world.id("Leads", 9)]}))

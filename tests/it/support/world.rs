@@ -37,6 +37,21 @@ pub(crate) const CALLBACK_SECRET: &str = "whsec_dGhlIHRlc3Qgd29ybGQncyBvd24gY2Fs
 /// What the routes' senders sign with.
 pub(crate) const SENDER_SECRET: &str = "sender-secret-of-the-test-world";
 
+/// The variable that sets another seed for rude worlds.
+const SEED: &str = "MASSHOOK_TEST_SEED";
+
+/// The seed of rude worlds: fixed, so that a failure comes again, unless the environment names another.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a setting of the tests, not of the program"
+)]
+fn seed() -> u64 {
+    let named = std::env::var(SEED).ok();
+    named.map_or(20_261_124, |seed| {
+        seed.parse().expect("a whole number as seed")
+    })
+}
+
 /// Everything that takes part.
 pub(crate) struct World {
     pub(crate) simulator: Simulator,
@@ -45,6 +60,16 @@ pub(crate) struct World {
     config: String,
     secrets: BTreeMap<String, String>,
     app: Router,
+    plain: reqwest::Client,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a plain client; the guarded one is under test"
+)]
+fn plain() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().build();
+    client.expect("a client")
 }
 
 #[derive(Debug)]
@@ -85,13 +110,38 @@ impl Answer {
 }
 
 impl World {
-    /// A calm world whose receiver answers by `script`.
-    pub(crate) async fn new(script: &[u16]) -> Self {
-        Self::with(script, |_| {}, |config| config).await
+    /// A world whose Zoho is rude, as the real one may be, and whose receiver answers by `script`: for tests that care
+    /// about what comes of it all.
+    pub(crate) async fn start(script: &[u16]) -> Self {
+        Self::start_with(script, |_| {}, |config| config).await
     }
 
-    /// A world with a simulator and a config of one's own making.
-    pub(crate) async fn with(
+    /// A world whose Zoho is calm: for tests that count calls, or play a trouble of their own.
+    pub(crate) async fn calm(script: &[u16]) -> Self {
+        Self::calm_with(script, |_| {}, |config| config).await
+    }
+
+    /// A rude world with a simulator and a config of one's own making.
+    #[expect(clippy::print_stdout, reason = "shown if the test fails")]
+    pub(crate) async fn start_with(
+        script: &[u16],
+        settings: impl FnOnce(&mut Settings),
+        config: impl FnOnce(String) -> String,
+    ) -> Self {
+        let seed = seed();
+        println!("a rude Zoho; again with {SEED}={seed}");
+        let rude = |of_simulator: &mut Settings| {
+            of_simulator.rude = Some(seed);
+            settings(of_simulator);
+        };
+        let world = Self::calm_with(script, rude, config).await;
+        // Slowness is the one rudeness that costs the tests time and shows them nothing.
+        world.faults(&json!({"latency_jitter_ms": 2})).await;
+        world
+    }
+
+    /// A calm world with a simulator and a config of one's own making.
+    pub(crate) async fn calm_with(
         script: &[u16],
         settings: impl FnOnce(&mut Settings),
         config: impl FnOnce(String) -> String,
@@ -154,6 +204,7 @@ routes:
             config: text,
             secrets,
             app: Router::new(),
+            plain: plain(),
         };
         let store = Arc::new(SqliteStore::in_memory());
         world.app = router(Arc::new(world.masshook(store, Manner::Inline)));
@@ -302,17 +353,9 @@ routes:
         (first + place).to_string()
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a plain client; the guarded one is under test"
-    )]
     pub(crate) async fn sim(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .expect("a client");
         let url = format!("{}{path}", self.simulator.url());
-        let request = client.request(method.parse().expect("a method"), url);
+        let request = self.plain.request(method.parse().expect("a method"), url);
         let request = request.body(body.map(ToString::to_string).unwrap_or_default());
         let response = request.send().await.expect("an answer");
         let status = response.status().as_u16();

@@ -1,0 +1,237 @@
+//! Deliveries as their senders make them, freshly signed: what `masshook send` and `masshook event` have in common.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::aws::secrets::SecretsManager;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Proof, Verify};
+use crate::inbound::sample::sample;
+use crate::inbound::scheme::{PRESETS, Pointer, Scheme};
+use crate::inbound::verify::{Outgoing, sign};
+use crate::secrets::Secrets;
+
+/// Who sends what.
+#[derive(Debug, Args)]
+pub(super) struct Sender {
+    /// The sender, by the name of its scheme: stripe, typeform, … as in a route's `verify`.
+    source: String,
+    /// The route that it is for; not needed if only one route verifies this sender.
+    #[arg(long)]
+    route: Option<String>,
+    /// Sets a part of the body before it is signed: a dotted path or a JSON pointer, or a form's field. What is no JSON
+    /// is a text.
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    overrides: Vec<Pair>,
+    /// Sets a header, such as the one in which the sender names the kind of event.
+    #[arg(long = "header", value_name = "NAME=VALUE")]
+    headers: Vec<Pair>,
+    /// A file with a body, in place of the sender's sample.
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+    /// The delivery's id, where the sender's scheme has one; else a new one each time.
+    #[arg(long)]
+    id: Option<String>,
+    /// Without proof of where it comes from: to see it refused.
+    #[arg(long)]
+    unsigned: bool,
+    /// The config file; default: MASSHOOK_CONFIG, ./masshook.yaml, /opt/masshook.yaml.
+    #[arg(long)]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// `key=value`.
+#[derive(Clone, Debug)]
+struct Pair(String, String);
+
+impl FromStr for Pair {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+        Ok(Self(key.to_owned(), value.to_owned()))
+    }
+}
+
+/// A delivery for a route.
+pub(super) struct Prepared {
+    pub(super) route: String,
+    pub(super) delivery: Outgoing,
+    secrets: Vec<SecretString>,
+}
+
+impl Prepared {
+    /// A text without the secrets that may stand in it, as they are, escaped for URLs, or in Base64.
+    pub(super) fn masked(&self, text: &str) -> String {
+        let spellings = self.secrets.iter().flat_map(|secret| {
+            let plain = secret.expose_secret();
+            let escaped = form_urlencoded::byte_serialize(plain.as_bytes()).collect();
+            [plain.to_owned(), escaped, STANDARD.encode(plain)]
+        });
+        spellings
+            .filter(|spelling| !spelling.is_empty())
+            .fold(text.to_owned(), |text, spelling| {
+                text.replace(&spelling, "***")
+            })
+    }
+}
+
+impl Sender {
+    /// The sender's name.
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The delivery, signed with the secrets that the config names.
+    ///
+    /// # Errors
+    /// What the user has to change.
+    pub(super) async fn prepare(&self, config: &Config) -> Result<Prepared, String> {
+        let (route, proof) = self.find(config)?;
+        let id = match &self.id {
+            Some(id) => id.clone(),
+            None => format!("msg_{:016x}", fastrand::u64(..)),
+        };
+        let mut delivery = sample(&self.source, &id);
+        if let Some(path) = &self.body {
+            delivery.body =
+                std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        let public_url = config
+            .routes
+            .get(&route)
+            .and_then(|route| route.public_url.as_ref());
+        delivery.public_url = public_url.map(ToString::to_string);
+        for Pair(name, value) in &self.headers {
+            let header: HeaderName = name
+                .parse()
+                .map_err(|_| format!("`{name}` is not a header name"))?;
+            delivery
+                .set_header(&header, value)
+                .map_err(|error| error.to_string())?;
+        }
+        let mut secrets = Vec::new();
+        if let Some(proof) = proof {
+            if self.body.is_none() || self.id.is_some() {
+                delivery
+                    .renew(&proof.scheme)
+                    .map_err(|error| error.to_string())?;
+            }
+            secrets = self.secrets(proof).await?;
+        }
+        for Pair(key, value) in &self.overrides {
+            set(&mut delivery, key, value)?;
+        }
+        if let Some(proof) = proof.filter(|_| !self.unsigned) {
+            sign(&proof.scheme, &secrets, SystemClock.now(), &mut delivery).map_err(|error| {
+                format!(
+                    "a delivery of {} cannot be signed here: {error}",
+                    self.source
+                )
+            })?;
+        }
+        Ok(Prepared {
+            route,
+            delivery,
+            secrets,
+        })
+    }
+
+    async fn secrets(&self, proof: &Proof) -> Result<Vec<SecretString>, String> {
+        if self.unsigned {
+            return Ok(Vec::new());
+        }
+        let secrets = Secrets::new(Arc::new(SystemClock), Arc::new(SecretsManager::new()));
+        let all = secrets.all(&proof.secrets).await;
+        all.map_err(|error| error.to_string())
+    }
+
+    /// The route, and how its deliveries prove where they come from.
+    fn find<'a>(&self, config: &'a Config) -> Result<(String, Option<&'a Proof>), String> {
+        let source = self.source.as_str();
+        if !PRESETS.contains(&source) && source != "custom" {
+            let hint = Scheme::nearest_preset(source).map_or_else(
+                || format!("known: {}, custom", PRESETS.join(", ")),
+                |nearest| format!("did you mean `{nearest}`?"),
+            );
+            return Err(format!("there is no sender `{source}`; {hint}"));
+        }
+        let proof_of = |verify: &'a Verify| match verify {
+            Verify::Nothing => None,
+            Verify::Schemes(proofs) => proofs.iter().find(|proof| proof.scheme.name() == source),
+        };
+        if let Some(name) = &self.route {
+            let route = config
+                .routes
+                .get(name)
+                .ok_or_else(|| format!("there is no route `{name}` in the config"))?;
+            let proof = proof_of(&route.verify);
+            if proof.is_none() && !matches!(route.verify, Verify::Nothing) && !self.unsigned {
+                return Err(format!(
+                    "route `{name}` does not verify {source}: {}",
+                    route.verify
+                ));
+            }
+            return Ok((name.clone(), proof));
+        }
+        let found: Vec<(&String, &Proof)> = config
+            .routes
+            .iter()
+            .filter_map(|(name, route)| proof_of(&route.verify).map(|proof| (name, proof)))
+            .collect();
+        match found[..] {
+            [(name, proof)] => Ok((name.clone(), Some(proof))),
+            [] => Err(format!(
+                "no route of the config verifies {source}; name one with --route"
+            )),
+            _ => {
+                let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+                Err(format!(
+                    "several routes verify {source}; say with --route which: {}",
+                    names.join(", ")
+                ))
+            }
+        }
+    }
+}
+
+/// Sets a part of the body: a field of a form, or a place in JSON.
+fn set(delivery: &mut Outgoing, key: &str, value: &str) -> Result<(), String> {
+    let content_type = delivery
+        .headers
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::as_bytes);
+    let is_form = content_type.is_some_and(|text| {
+        text.starts_with(b"application/x-www-form-urlencoded") || text.starts_with(b"multipart/")
+    });
+    if is_form {
+        return delivery
+            .set_field(key, value)
+            .map_err(|error| error.to_string());
+    }
+    let pointer = if key.starts_with('/') {
+        key.to_owned()
+    } else {
+        let escaped = key
+            .trim_start_matches('.')
+            .replace('~', "~0")
+            .replace('/', "~1");
+        format!("/{}", escaped.replace('.', "/"))
+    };
+    let pointer: Pointer = pointer
+        .parse()
+        .map_err(|error| format!("`{key}` {error}"))?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    delivery
+        .set_json(&pointer, &value)
+        .map_err(|error| error.to_string())
+}
