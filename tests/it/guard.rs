@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::world::{Answer, World};
 
 async fn strict() -> World {
-    World::with(
+    World::calm_with(
         &[],
         |_| {},
         |config| config.replace("guard: off", "guard: strict"),
@@ -158,7 +158,7 @@ fn values(options: Vec<String>) -> impl Strategy<Value = Value> {
 
 #[tokio::test]
 async fn what_passes_the_guard_is_taken_by_the_simulator() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let client = world.client();
     let give_up = world.clock_now() + std::time::Duration::from_secs(86_400);
     let leads = "Leads".parse().expect("a module");
