@@ -41,7 +41,7 @@ use crate::zoho::Client;
 use crate::zoho::shelf::TokenShelf;
 use crate::zoho::slots::SlotShelf;
 use genuine::Fetcher;
-use shelf::{StoreShelf, StoreSlots};
+use shelf::{SecretShelf, StoreShelf, StoreSlots};
 
 /// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -193,6 +193,7 @@ impl App {
             Manner::Durable(_) => Some(Arc::new(StoreShelf(store.clone()))),
             Manner::Inline => None,
         };
+        let of_shelves = secrets.clone();
         let slots: Option<Arc<dyn SlotShelf>> = match &manner {
             Manner::Durable(_) => Some(Arc::new(StoreSlots::over(store.clone()))),
             Manner::Inline => None,
@@ -200,8 +201,12 @@ impl App {
         let clients = config.connections.iter().map(|(name, connection)| {
             let (http, secrets, clock) = (http.clone(), secrets.clone(), clock.clone());
             let client = Client::new(name.clone(), connection.clone(), http, secrets, clock);
-            let client = match &shelf {
-                Some(shelf) => client.sharing(shelf.clone()),
+            let cache = connection.token_cache.as_ref();
+            let cache = cache.and_then(|reference| reference.writable_name());
+            let own = cache.map(|cache| SecretShelf::new(of_shelves.clone(), cache.to_owned()));
+            let own = own.map(|shelf| Arc::new(shelf) as Arc<dyn TokenShelf>);
+            let client = match own.or_else(|| shelf.clone()) {
+                Some(shelf) => client.sharing(shelf),
                 None => client,
             };
             let client = match &slots {

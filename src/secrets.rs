@@ -76,6 +76,14 @@ impl FromStr for SecretRef {
     }
 }
 
+impl SecretRef {
+    /// The name of a whole secret in Secrets Manager, which alone can be written.
+    pub fn writable_name(&self) -> Option<&str> {
+        let whole = self.kind == Kind::SecretsManager && self.key.is_none();
+        whole.then_some(self.name.as_str())
+    }
+}
+
 impl fmt::Display for SecretRef {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefix = Kind::ALL
@@ -140,6 +148,38 @@ pub trait SecretStore: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Missing`].
     async fn get(&self, name: &str) -> Result<SecretString, Missing>;
+
+    /// The same place, if secrets can be written there.
+    fn writable(&self) -> Option<&dyn WritableSecrets> {
+        None
+    }
+}
+
+/// A version of a secret.
+#[derive(Debug)]
+pub struct Version {
+    /// Its id.
+    pub id: String,
+    /// What it holds.
+    pub value: SecretString,
+}
+
+/// A place whose secrets are chains of versions. The id of a new version is the caller's to choose, and only one writer
+/// gets a given id: that is all that processes need to agree.
+#[async_trait]
+pub trait WritableSecrets: fmt::Debug + Send + Sync {
+    /// The current version; none if there is no such secret, or it has no value yet.
+    ///
+    /// # Errors
+    /// [`Missing`].
+    async fn current(&self, name: &str) -> Result<Option<Version>, Missing>;
+
+    /// Makes a version the current one; a secret that does not exist is created. Returns false if there is a version with
+    /// this id that holds something else: somebody else was first.
+    ///
+    /// # Errors
+    /// [`Missing`].
+    async fn put(&self, name: &str, version: &Version) -> Result<bool, Missing>;
 }
 
 /// Why a place did not give a secret.
@@ -217,6 +257,11 @@ impl Secrets {
             secrets_manager,
             fetched: std::sync::Mutex::default(),
         }
+    }
+
+    /// Secrets Manager, if secrets can be written there.
+    pub fn writable(&self) -> Option<&dyn WritableSecrets> {
+        self.secrets_manager.writable()
     }
 
     /// The secret that `reference` names.

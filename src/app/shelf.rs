@@ -1,4 +1,6 @@
-//! Tokens, and slots for calls, shared through the job store.
+//! Tokens, and slots for calls, shared through the job store; tokens also through a secret.
+
+mod secret;
 
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use crate::zoho::data_center::ApiBase;
 use crate::zoho::shelf::{Shelved, TokenShelf};
 use crate::zoho::slots::SlotShelf;
 use crate::zoho::token::Token;
+pub(super) use secret::SecretShelf;
 
 /// The store's own row for each connection.
 #[derive(Debug)]
@@ -23,18 +26,27 @@ fn name(connection: &str) -> String {
 
 fn shelved(shared: SharedToken) -> Shelved {
     let token = shared.value.as_ref().and_then(|value| {
-        let stored: Value = serde_json::from_str(value.expose_secret()).ok()?;
-        let api = stored["api"].as_str()?.parse().ok()?;
-        Some(Token {
-            access: stored["access"].as_str()?.to_owned().into(),
-            api: ApiBase::configured(&api),
-            expires_at: shared.expires_at,
-        })
+        let stored = serde_json::from_str(value.expose_secret()).ok()?;
+        token(&stored, shared.expires_at)
     });
     Shelved {
         token,
         silent_until: shared.throttled_until,
     }
+}
+
+/// A token as it is stored, but for its end.
+fn document(token: &Token) -> Value {
+    json!({"access": token.access.expose_secret(), "api": token.api.join("")})
+}
+
+fn token(stored: &Value, expires_at: Timestamp) -> Option<Token> {
+    let api = stored["api"].as_str()?.parse().ok()?;
+    Some(Token {
+        access: stored["access"].as_str()?.to_owned().into(),
+        api: ApiBase::configured(&api),
+        expires_at,
+    })
 }
 
 #[async_trait]
@@ -67,10 +79,8 @@ impl TokenShelf for StoreShelf {
         holder: &str,
         until: Timestamp,
     ) -> Result<(), String> {
-        let value = shelved.token.as_ref().map(|token| {
-            let stored = json!({"access": token.access.expose_secret(), "api": token.api.join("")});
-            SecretString::from(stored.to_string())
-        });
+        let value = shelved.token.as_ref().map(document);
+        let value = value.map(|stored| SecretString::from(stored.to_string()));
         let shared = SharedToken {
             value,
             expires_at: shelved

@@ -9,10 +9,10 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
-use crate::secrets::{Missing, SecretStore};
+use crate::secrets::{Missing, SecretStore, Version, WritableSecrets};
 
 /// How long one attempt, and all attempts together, may take. The SDK alone would wait until the function's own timeout
 /// ends it, and then nobody learns why.
@@ -132,6 +132,77 @@ impl SecretStore for SecretsManager {
             why: error.to_string(),
             transient: error.is_retryable(),
         })
+    }
+
+    fn writable(&self) -> Option<&dyn WritableSecrets> {
+        Some(self)
+    }
+}
+
+/// What AWS says when there is no such secret, and when there is one already.
+const ABSENT: &str = "ResourceNotFoundException";
+const EXISTS: &str = "ResourceExistsException";
+
+#[async_trait]
+impl WritableSecrets for SecretsManager {
+    async fn current(&self, name: &str) -> Result<Option<Version>, Missing> {
+        let client = self.client.get_or_init(|| self.connect()).await;
+        match client.get_secret_value().secret_id(name).send().await {
+            Ok(secret) => Ok(Some(Version {
+                id: secret.version_id.unwrap_or_default(),
+                value: secret.secret_string.unwrap_or_default().into(),
+            })),
+            Err(error) if error.code() == Some(ABSENT) => Ok(None),
+            Err(error) => Err(unwritten(name, "secretsmanager:GetSecretValue", &error)),
+        }
+    }
+
+    /// The id goes out as `ClientRequestToken`. AWS documents that a token which belongs to a version with other content
+    /// fails the request, so of several writers with one id one alone succeeds.
+    async fn put(&self, name: &str, version: &Version) -> Result<bool, Missing> {
+        let client = self.client.get_or_init(|| self.connect()).await;
+        let value = version.value.expose_secret();
+        let put = client
+            .put_secret_value()
+            .secret_id(name)
+            .client_request_token(&version.id)
+            .secret_string(value);
+        match put.send().await {
+            Ok(_) => return Ok(true),
+            Err(error) if error.code() == Some(EXISTS) => return Ok(false),
+            Err(error) if error.code() == Some(ABSENT) && !name.starts_with("arn:") => {}
+            Err(error) => return Err(unwritten(name, "secretsmanager:PutSecretValue", &error)),
+        }
+        let create = client
+            .create_secret()
+            .name(name)
+            .description("The access token that masshook's processes share")
+            .client_request_token(&version.id)
+            .secret_string(value);
+        match create.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some(EXISTS) => Ok(false),
+            Err(error) => {
+                let missing = unwritten(name, "secretsmanager:CreateSecret", &error);
+                let why = format!("it does not exist; create it. {}", missing.why);
+                Err(Missing { why, ..missing })
+            }
+        }
+    }
+}
+
+fn unwritten<E: ProvideErrorMetadata>(
+    name: &str,
+    action: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> Missing {
+    let refusal = super::refusal::of(error);
+    Missing {
+        why: format!(
+            "secretsmanager:{name} ({}): this program needs {action} on it",
+            refusal.reason
+        ),
+        transient: refusal.retryable,
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Connection {
     pub accounts_url: Option<Url>,
     /// Another API host than the one that the token names.
     pub api_url: Option<Url>,
+    /// A writable secret, secretsmanager:NAME, through which processes share their access token.
+    pub token_cache: Option<SecretRef>,
     /// The org's edition. It decides how many calls may be under way at once, unless `max_concurrency` says so.
     #[schemars(default)]
     pub edition: Edition,
@@ -96,6 +98,19 @@ impl Connection {
             .map_or(Some(Environment::default()), |node| node.parse(problems));
         let accounts_url = read_override(&mut object, "accounts_url", problems);
         let api_url = read_override(&mut object, "api_url", problems);
+        let token_cache = object.optional("token_cache").and_then(|node| {
+            let reference: SecretRef = node.parse(problems)?;
+            if reference.writable_name().is_none() {
+                let message =
+                    "must be a whole secret in Secrets Manager: write secretsmanager:NAME";
+                node.problem(problems, message);
+            }
+            if credentials.as_ref() == Some(&reference) {
+                let message = "is the secret of the credentials; the token needs one of its own";
+                node.problem(problems, message);
+            }
+            Some(reference)
+        });
         let edition = object
             .optional("edition")
             .map_or(Some(Edition::default()), |node| node.parse(problems));
@@ -117,6 +132,7 @@ impl Connection {
             environment: environment?,
             accounts_url,
             api_url,
+            token_cache,
             edition: edition?,
             max_concurrency: match max_concurrency {
                 Some(given) => usize::try_from(given?).ok()?,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use masshook::app::{Accepted, App};
+use masshook::clock::{Clock, SystemClock};
 use masshook::engine::Manner;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
@@ -11,6 +12,7 @@ use masshook::job::wakeup::LocalWakeUps;
 use masshook::job::{JobId, JobStatus};
 use serde_json::json;
 
+use crate::support::moto::Moto;
 use crate::support::world::World;
 
 /// So many workers start at once.
@@ -116,4 +118,71 @@ async fn a_token_that_zoho_ended_is_replaced_once_for_all() {
     }
     until_done(&world, store.as_ref(), &first).await;
     assert_eq!(world.count("token").await, 2);
+}
+
+/// Processes that have nothing in common but a secret.
+const STRANGERS: usize = 24;
+
+/// Lets every process update a record at once, and returns how many succeeded.
+async fn strangers(world: &World, apps: &[App], city: &str) -> usize {
+    let turns = apps.iter().enumerate().map(|(number, app)| async move {
+        let id = world.id("Leads", number as u64);
+        let request = json!({"module": "Leads", "fields": {"City": city}, "ids": [id]});
+        let deadline = SystemClock.now() + Duration::from_secs(20);
+        let accepted = app.request(&request, None, Some(deadline)).await;
+        let Accepted::Driven(jobs) = accepted.expect("accepted") else {
+            panic!("inline jobs are driven");
+        };
+        jobs[0].status() == JobStatus::Succeeded
+    });
+    let outcomes = futures_util::future::join_all(turns).await;
+    outcomes.into_iter().filter(|succeeded| *succeeded).count()
+}
+
+#[tokio::test]
+async fn strangers_share_a_token_through_a_secret() {
+    let world = World::calm(&[]).await;
+    let (moto, name) = (Moto::shared(), "cold/token");
+    // It does not exist yet: the first of them makes it.
+    let apps: Vec<App> = (0..STRANGERS).map(|_| world.sharing(moto, name)).collect();
+    assert_eq!(strangers(&world, &apps, "Rome").await, STRANGERS);
+    assert_eq!(world.count("token").await, 1);
+    // Those who come later find it, and who is refused looks again before it asks.
+    world.faults(&json!({"expire_tokens": true})).await;
+    let late: Vec<App> = (0..STRANGERS).map(|_| world.sharing(moto, name)).collect();
+    let all: Vec<App> = apps.into_iter().chain(late).collect();
+    assert_eq!(strangers(&world, &all, "Oslo").await, 2 * STRANGERS);
+    assert_eq!(world.count("token").await, 2);
+}
+
+#[tokio::test]
+async fn strangers_are_silent_together() {
+    let world = World::calm(&[]).await;
+    world.faults(&json!({"mints_per_window": 0})).await;
+    let apps: Vec<App> = (0..STRANGERS)
+        .map(|_| world.sharing(Moto::shared(), "cold/throttled"))
+        .collect();
+    assert_eq!(strangers(&world, &apps, "Rome").await, 0);
+    assert_eq!(world.count("token").await, 1);
+}
+
+#[tokio::test]
+async fn a_secret_with_something_else_in_it_is_left_alone() {
+    let world = World::calm(&[]).await;
+    let moto = Moto::shared();
+    moto.create_secret("cold/other", "hunter2").await;
+    let apps = [
+        world.sharing(moto, "cold/other"),
+        world.sharing(moto, "cold/other"),
+    ];
+    assert_eq!(strangers(&world, &apps, "Rome").await, 2);
+    assert_eq!(world.count("token").await, 2, "each goes alone");
+    let client = aws_sdk_secretsmanager::Client::new(&moto.sdk_config());
+    let secret = client
+        .get_secret_value()
+        .secret_id("cold/other")
+        .send()
+        .await;
+    let secret = secret.expect("it is still there");
+    assert_eq!(secret.secret_string(), Some("hunter2"));
 }

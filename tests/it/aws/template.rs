@@ -52,6 +52,7 @@ fn resources(mode: &str) -> Value {
         ("IsInline", mode == "inline"),
         ("ReservesConcurrency", true),
         ("HasOwnKey", true),
+        ("HasTokenCache", true),
         ("HasAlarmTopic", true),
     ]);
     let template = template();
@@ -146,7 +147,23 @@ fn the_function_that_faces_the_internet_reads_none_of_the_workers_secrets() {
         [json!("InboundSecretArns"), json!("WorkerSecretArns")]
     );
 
-    for statements in [inbound, worker] {
+    let shared = json!([
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:PutSecretValue"
+    ]);
+    for (statements, shares) in [
+        (&inbound, false),
+        (&worker, true),
+        (&statements(&inline, "InboundFunction"), true),
+    ] {
+        let found = statements.get("ShareToken");
+        assert_eq!(found.is_some(), shares);
+        assert!(found.is_none_or(
+            |found| found["Action"] == shared && found["Resource"] == "TokenCacheSecretArn"
+        ));
+    }
+
+    for (statements, count) in [(inbound, 4), (worker, 5)] {
         let table = statements["KeepJobs"];
         assert_eq!(
             names(&table["Action"]),
@@ -168,7 +185,7 @@ fn the_function_that_faces_the_internet_reads_none_of_the_workers_secrets() {
             (&queue["Action"], &queue["Resource"]),
             (&json!("sqs:SendMessage"), &json!("Queue.Arn"))
         );
-        assert_eq!(statements.len(), 4);
+        assert_eq!(statements.len(), count);
         for (name, statement) in statements {
             assert_ne!(statement["Resource"], "*", "{name}");
         }

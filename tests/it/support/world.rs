@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use jiff::Timestamp;
 use masshook::api::{Deadline, router};
 use masshook::app::{App, Edges};
-use masshook::clock::{Clock, ManualClock};
+use masshook::aws::secrets::SecretsManager;
+use masshook::clock::{Clock, ManualClock, SystemClock};
 use masshook::config::{Config, Programs};
 use masshook::engine::Manner;
 use masshook::http::{Http, HttpSettings};
@@ -19,13 +20,14 @@ use masshook::inbound::scheme::Scheme;
 use masshook::inbound::verify::{Outgoing, sign};
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
-use masshook::secrets::{Missing, SecretStore, Secrets};
+use masshook::secrets::{Missing, SecretStore, Secrets, WritableSecrets};
 use masshook::simulator::{Settings, Simulator};
 use masshook::zoho::Client;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use super::moto::Moto;
 use super::receiver::Receiver;
 
 /// The bearer key of `/jobs`.
@@ -86,6 +88,24 @@ impl SecretStore for Vault {
             why: "no such secret".to_owned(),
             transient: false,
         })
+    }
+}
+
+/// The vault to read from, and moto's Secrets Manager to write to.
+#[derive(Debug)]
+struct Shared {
+    vault: Vault,
+    writable: SecretsManager,
+}
+
+#[async_trait]
+impl SecretStore for Shared {
+    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+        self.vault.get(name).await
+    }
+
+    fn writable(&self) -> Option<&dyn WritableSecrets> {
+        Some(&self.writable)
     }
 }
 
@@ -221,6 +241,28 @@ routes:
                 store,
                 secrets_manager: Arc::new(Vault(self.secrets.clone())),
                 manner,
+                runtime_api: None,
+            },
+        )
+    }
+
+    /// A process that sees its jobs through, and shares its token with others through the secret `cache` at moto. It has
+    /// the machine's clock.
+    pub(crate) fn sharing(&self, moto: &Moto, cache: &str) -> App {
+        let cache = format!("    token_cache: secretsmanager:{cache}\n    accounts_url:");
+        let text = self.config.replacen("    accounts_url:", &cache, 1);
+        let config = Config::parse(&text, Programs::Compile);
+        let shared = Shared {
+            vault: Vault(self.secrets.clone()),
+            writable: SecretsManager::with_config(moto.sdk_config()),
+        };
+        App::new(
+            config.unwrap_or_else(|problems| panic!("{problems:#?}")),
+            Edges {
+                clock: Arc::new(SystemClock),
+                store: Arc::new(SqliteStore::in_memory()),
+                secrets_manager: Arc::new(shared),
+                manner: Manner::Inline,
                 runtime_api: None,
             },
         )
