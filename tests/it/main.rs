@@ -2,11 +2,13 @@
 //! real callback receiver, and Zoho's own SDK. `support` fetches what they need into `target/test-tools`.
 
 mod aws;
+mod check;
 mod codes;
 mod cold;
 mod conformance;
 mod crash;
 mod door;
+mod examples;
 mod fuzz;
 mod guard;
 mod harness;
@@ -20,5 +22,6 @@ mod serve;
 mod store;
 mod support;
 mod tidy;
+mod triggers;
 mod wakeups;
 mod zoho;

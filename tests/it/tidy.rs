@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("mapping", "reader update"),
     ("guard", "codes outcome reader update zoho"),
     ("plan", "update"),
-    ("job", "clock outcome plan update"),
+    ("job", "clock inbound outcome plan update"),
     (
         "zoho",
         "clock codes config failpoint http outcome plan reader retry secrets update",
@@ -39,12 +39,12 @@ const MAY_USE: &[(&str, &str)] = &[
         "callback clock config engine failpoint http inbound job mapping plan reader secrets update zoho",
     ),
     ("aws", "clock job secrets"),
-    ("api", "app config inbound job reader"),
-    ("lambda", "api app engine job"),
+    ("api", "app config inbound job mapping reader"),
+    ("lambda", "api app engine inbound job"),
     ("server", "api app clock job"),
     (
         "cli",
-        "api app aws clock config engine failpoint http inbound job lambda plan reader secrets server simulator telemetry update",
+        "api app aws clock config engine failpoint http inbound job lambda plan reader secrets server simulator telemetry update zoho",
     ),
 ];
 
@@ -72,6 +72,7 @@ const PURE: &[&str] = &[
     "zoho/metadata/wire.rs",
     "inbound/verify.rs",
     "inbound/scheme.rs",
+    "inbound/trigger.rs",
     "inbound/body.rs",
     "callback/signature.rs",
     "http/target.rs",
