@@ -10,6 +10,7 @@ mod crash;
 mod door;
 mod examples;
 mod fuzz;
+mod guard;
 mod harness;
 mod journey;
 mod lambda;
