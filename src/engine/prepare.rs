@@ -119,7 +119,13 @@ async fn check(
     let known = match client.fields(module, Reading::Kept, give_up).await {
         Ok(known) => known,
         Err(failed) if failed.lacks_scope() => return Ok(Checked::default()),
-        Err(failed) => return Err(failed.into()),
+        Err(failed) => {
+            if let Failed::Denied(refusal) = &failed {
+                // Alarms look for this: it is about the connection, not about what was asked.
+                tracing::error!(%module, zoho.code = refusal.code, "job cannot go on: {refusal}");
+            }
+            return Err(failed.into());
+        }
     };
     match guard::guard(&known, fields, over_write, Method::MassUpdate) {
         Ok(guarded) => Ok(Checked {
