@@ -1,10 +1,10 @@
 //! HTTP requests as API Gateway, Function URLs and load balancers pass them on, and answers as they want them.
 //!
 //! What a sender wrote can be anything. What cannot be a request is answered 400, and never ends the invocation: AWS would
-//! make a 502 of that.
+//! make a 502 of that. So requests are read here rather than by `lambda_http`, whose conversion panics where a path or a
+//! `Host` is no part of a URL; answers are its types.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Response};
@@ -13,9 +13,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use lambda_http::aws_lambda_events::alb::AlbTargetGroupResponse;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::InvokeError;
 use crate::api::few_headers;
@@ -257,36 +259,44 @@ fn escaped(text: &str) -> String {
 /// The answer as an event's caller wants it.
 async fn written(response: Response, format: Format) -> Result<Box<RawValue>, InvokeError> {
     let (parts, body) = response.into_parts();
+    let status_code = i64::from(parts.status.as_u16());
     // Our own answers come from memory: nothing is left to fail.
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let mut all: BTreeMap<&str, Vec<Cow<'_, str>>> = BTreeMap::new();
-    for (name, value) in &parts.headers {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        all.entry(name.as_str()).or_default().push(value);
-    }
-    let joined: BTreeMap<&str, String> = all
-        .iter()
-        .map(|(name, values)| (*name, values.join(", ")))
-        .collect();
-    let (text, is_base64) = match std::str::from_utf8(&body) {
-        Ok(text) => (Cow::Borrowed(text), false),
-        Err(_) => (Cow::Owned(STANDARD.encode(&body)), true),
+    let body = match String::from_utf8(body.into()) {
+        Ok(text) => lambda_http::Body::Text(text),
+        Err(bytes) => lambda_http::Body::Binary(bytes.into_bytes()),
     };
-    let mut answer = json!({
-        "statusCode": parts.status.as_u16(),
-        "headers": joined,
-        "body": text,
-        "isBase64Encoded": is_base64,
-    });
-    match format {
-        Format::V2 => {}
-        Format::V1 => answer["multiValueHeaders"] = json!(all),
-        // A load balancer reads one of the two, by an attribute of its target group.
-        Format::Alb => {
-            answer["multiValueHeaders"] = json!(all);
-            let reason = parts.status.canonical_reason().unwrap_or_default();
-            answer["statusDescription"] = json!(format!("{} {reason}", parts.status.as_u16()));
+    let is_base64_encoded = matches!(body, lambda_http::Body::Binary(_));
+    let answer = match format {
+        Format::V2 => {
+            let mut answer = ApiGatewayV2httpResponse::default();
+            answer.status_code = status_code;
+            answer.headers = parts.headers;
+            answer.body = Some(body);
+            answer.is_base64_encoded = is_base64_encoded;
+            to_raw_value(&answer)
         }
-    }
-    Ok(to_raw_value(&answer)?)
+        Format::V1 => {
+            let mut answer = ApiGatewayProxyResponse::default();
+            answer.status_code = status_code;
+            // Named in both maps, a header would be sent twice.
+            answer.multi_value_headers = parts.headers;
+            answer.body = Some(body);
+            answer.is_base64_encoded = is_base64_encoded;
+            to_raw_value(&answer)
+        }
+        Format::Alb => {
+            let mut answer = AlbTargetGroupResponse::default();
+            answer.status_code = status_code;
+            let reason = parts.status.canonical_reason().unwrap_or_default();
+            answer.status_description = Some(format!("{status_code} {reason}"));
+            // A load balancer reads one of the two, by an attribute of its target group.
+            answer.headers = parts.headers.clone();
+            answer.multi_value_headers = parts.headers;
+            answer.body = Some(body);
+            answer.is_base64_encoded = is_base64_encoded;
+            to_raw_value(&answer)
+        }
+    };
+    Ok(answer?)
 }
