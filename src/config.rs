@@ -17,7 +17,7 @@ use crate::http::target::{HostPattern, Policy};
 use crate::job::{CallbackOn, TRACK_FOR};
 use crate::reader::{Node, Object, Problem, Problems};
 use crate::secrets::SecretRef;
-pub use connection::Connection;
+pub use connection::{Connection, Guarding};
 use duration::{Span, TRACKING, WINDOW, read_duration};
 pub use route::Route;
 pub use verify::{Proof, Verify};

@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 
 use crate::clock::Clock;
 use crate::codes::Cause;
-use crate::config::Connection;
+use crate::config::{Connection, Guarding};
 use crate::failpoint::reach;
 use crate::http::{Cap, Http, SendError};
 use crate::outcome::Refusal;
@@ -177,6 +177,11 @@ impl Client {
             shelf: Some(shelf),
             ..self
         }
+    }
+
+    /// Whether updates are to be held against the org's fields before they are sent.
+    pub fn is_guarded(&self) -> bool {
+        self.connection.guard == Guarding::Strict
     }
 
     /// The same client, sharing its slots: all processes together keep to `max_concurrency`.

@@ -1,6 +1,7 @@
 //! One Zoho org: its credentials, its addresses, its limits.
 
 use schemars::JsonSchema;
+use serde_json::Value;
 use url::Url;
 
 use crate::reader::{Node, Object, Problems};
@@ -38,6 +39,41 @@ pub struct Connection {
     /// half of the day's are used.
     #[schemars(default)]
     pub credit_floor: u64,
+    /// Whether updates are held against the org's fields before they are sent: `strict`, or `off`.
+    #[schemars(default)]
+    pub guard: Guarding,
+}
+
+/// Whether updates are held against the org's fields before anything is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum Guarding {
+    /// What Zoho would refuse ends its job before a call is made. Where the token may not read the org's fields, that is
+    /// said once, and updates are sent as they are.
+    #[default]
+    Strict,
+    /// Updates are sent as they are.
+    Off,
+}
+
+impl Guarding {
+    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        match node.value {
+            Value::String(word) if word == "strict" => Some(Self::Strict),
+            Value::String(word) if word == "off" => Some(Self::Off),
+            // What older YAML makes of a bare `off`.
+            Value::Bool(false) => Some(Self::Off),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => {
+                node.problem(problems, "must be `strict` or `off`");
+                None
+            }
+        }
+    }
 }
 
 impl Connection {
@@ -84,6 +120,11 @@ impl Connection {
         let credit_floor = object
             .optional("credit_floor")
             .map_or(Some(0), |node| node.whole(0..=u64::MAX, problems));
+        let guard = object
+            .optional("guard")
+            .map_or(Some(Guarding::default()), |node| {
+                Guarding::read(&node, problems)
+            });
         object.finish(problems);
         Some(Self {
             credentials: credentials?,
@@ -98,6 +139,7 @@ impl Connection {
                 None => edition?.at_once(),
             },
             credit_floor: credit_floor?,
+            guard: guard?,
         })
     }
 }

@@ -7,9 +7,11 @@
 
 use jiff::Timestamp;
 
+use crate::guard;
 use crate::job::{Outcome, Prepared};
 use crate::outcome::Refusal;
-use crate::update::{Assignment, ModuleName, Selector, UpdateRequest};
+use crate::update::{Assignment, Method, ModuleName, Selector, UpdateRequest};
+use crate::zoho::metadata::Reading;
 use crate::zoho::{Client, Failed};
 
 /// What one job needs to know. Ids that are known already are no part of it: there may be many.
@@ -63,13 +65,17 @@ impl From<Failed> for Outcome {
 pub(super) async fn prepare(client: &Client, wishes: Vec<Wish>, give_up: Timestamp) -> Vec<Found> {
     let mut found = Vec::with_capacity(wishes.len());
     for wish in wishes {
+        let mut notes = Vec::new();
         let outcome =
             match check(client, &wish.module, &wish.fields, wish.over_write, give_up).await {
-                Ok(fields) => match wish.open {
-                    None => Outcome::Ready {
-                        fields,
-                        records: None,
-                    },
+                Ok(checked) => match wish.open {
+                    None => {
+                        notes = checked.notes;
+                        Outcome::Ready {
+                            fields: checked.fields,
+                            records: None,
+                        }
+                    }
                     Some(_) => Outcome::Refused(Refusal::new(
                         "NOT_SUPPORTED",
                         "records cannot be looked up yet",
@@ -81,20 +87,50 @@ pub(super) async fn prepare(client: &Client, wishes: Vec<Wish>, give_up: Timesta
         found.push(Found {
             place: wish.place,
             attempts: 0,
-            prepared: outcome.into(),
+            prepared: Prepared {
+                notes,
+                ..outcome.into()
+            },
         });
     }
     found
 }
 
-/// Checks the fields of a job against what the CRM knows of them. Returns them as they are to be sent, where that is not as
-/// they were asked.
+/// The fields of a job as they are to be sent, where that is not as they were asked, and what was changed.
+#[derive(Default)]
+struct Checked {
+    fields: Option<Vec<Assignment>>,
+    notes: Vec<String>,
+}
+
+/// Checks the fields of a job against what the CRM knows of them, which is read once for all jobs of a while. Where the
+/// org does not let its fields be read, they are sent as they were asked; the client says so.
 async fn check(
-    _client: &Client,
-    _module: &ModuleName,
-    _fields: &[Assignment],
-    _over_write: bool,
-    _give_up: Timestamp,
-) -> Step<Option<Vec<Assignment>>> {
-    Ok(None)
+    client: &Client,
+    module: &ModuleName,
+    fields: &[Assignment],
+    over_write: bool,
+    give_up: Timestamp,
+) -> Step<Checked> {
+    if !client.is_guarded() {
+        return Ok(Checked::default());
+    }
+    let known = match client.fields(module, Reading::Kept, give_up).await {
+        Ok(known) => known,
+        Err(failed) if failed.lacks_scope() => return Ok(Checked::default()),
+        Err(failed) => {
+            if let Failed::Denied(refusal) = &failed {
+                // Alarms look for this: it is about the connection, not about what was asked.
+                tracing::error!(%module, zoho.code = refusal.code, "job cannot go on: {refusal}");
+            }
+            return Err(failed.into());
+        }
+    };
+    match guard::guard(&known, fields, over_write, Method::MassUpdate) {
+        Ok(guarded) => Ok(Checked {
+            fields: (guarded.assignments != fields).then_some(guarded.assignments),
+            notes: guarded.notes,
+        }),
+        Err(problems) => Err(guard::refusal(problems).map_or(Outcome::AS_ASKED, Outcome::Refused)),
+    }
 }

@@ -247,6 +247,21 @@ const ORG: Listing = Listing {
     per_page: None,
 };
 
+impl Listing {
+    /// The path of one of its pages.
+    fn page_path(&self, query: &[(&str, &str)], page: usize) -> String {
+        let mut encoded = form_urlencoded::Serializer::new(String::new());
+        encoded.extend_pairs(query);
+        if let Some(per_page) = self.per_page {
+            encoded.append_pair("page", &page.to_string());
+            encoded.append_pair("per_page", &per_page.to_string());
+        }
+        let encoded = encoded.finish();
+        let mark = if encoded.is_empty() { "" } else { "?" };
+        format!("{}{mark}{encoded}", self.path)
+    }
+}
+
 impl Client {
     /// The fields of a module; none if Zoho says nothing of them.
     ///
@@ -391,15 +406,7 @@ impl Client {
         page: usize,
         give_up: Timestamp,
     ) -> Result<Value, Failed> {
-        let mut encoded = form_urlencoded::Serializer::new(String::new());
-        encoded.extend_pairs(query);
-        if let Some(per_page) = listing.per_page {
-            encoded.append_pair("page", &page.to_string());
-            encoded.append_pair("per_page", &per_page.to_string());
-        }
-        let encoded = encoded.finish();
-        let mark = if encoded.is_empty() { "" } else { "?" };
-        let path = format!("{}{mark}{encoded}", listing.path);
+        let path = listing.page_path(query, page);
         let judge = |raw: &answer::Raw<'_>| answer::found(raw, listing.key);
         self.call(Method::GET, &path, Bytes::new(), give_up, judge)
             .await

@@ -8,6 +8,7 @@ mod conformance;
 mod crash;
 mod door;
 mod fuzz;
+mod guard;
 mod harness;
 mod journey;
 mod lambda;

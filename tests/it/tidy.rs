@@ -31,7 +31,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("callback", "http job retry secrets"),
     (
         "engine",
-        "callback clock failpoint job outcome plan update zoho",
+        "callback clock failpoint guard job outcome plan update zoho",
     ),
     ("config", "http inbound job mapping reader secrets zoho"),
     (

@@ -182,6 +182,7 @@ connections:
     credentials: secretsmanager:zoho
     accounts_url: {zoho}
     api_url: {zoho}
+    guard: off
 api: {{ key: secretsmanager:api-key }}
 callbacks: {{ signing_secret: secretsmanager:callback, allow_loopback: true }}
 limits: {{ max_body_bytes: 2000000, mapping_timeout_ms: 20000 }}
