@@ -5,14 +5,18 @@
 //! ends takes no further part. Nothing of it is written down in between; a driver that is lost is made up for by doing it
 //! again.
 
+mod matching;
+
 use jiff::Timestamp;
 
 use crate::guard;
 use crate::job::{Outcome, Prepared};
+use crate::lookup::Column;
 use crate::outcome::Refusal;
 use crate::update::{Assignment, Method, ModuleName, Selector, UpdateRequest};
 use crate::zoho::metadata::Reading;
 use crate::zoho::{Client, Failed};
+use matching::Sought;
 
 /// What one job needs to know. Ids that are known already are no part of it: there may be many.
 pub(super) struct Wish {
@@ -64,26 +68,38 @@ impl From<Failed> for Outcome {
 /// Prepares jobs as far as can be done before `give_up`.
 pub(super) async fn prepare(client: &Client, wishes: Vec<Wish>, give_up: Timestamp) -> Vec<Found> {
     let mut found = Vec::with_capacity(wishes.len());
+    // Jobs that lack their records only, and what was found out for each of them before.
+    let (mut sought, mut begun) = (Vec::new(), Vec::new());
     for wish in wishes {
         let mut notes = Vec::new();
-        let outcome =
-            match check(client, &wish.module, &wish.fields, wish.over_write, give_up).await {
-                Ok(checked) => match wish.open {
-                    None => {
-                        notes = checked.notes;
-                        Outcome::Ready {
-                            fields: checked.fields,
-                            records: None,
-                        }
+        let outcome = match check(client, &wish.module, &wish.fields, wish.over_write, give_up)
+            .await
+        {
+            Ok(checked) => match wish.open {
+                None => {
+                    notes = checked.notes;
+                    Outcome::Ready {
+                        fields: checked.fields,
+                        records: None,
                     }
-                    Some(_) => Outcome::Refused(Refusal::new(
-                        "NOT_SUPPORTED",
-                        "records cannot be looked up yet",
-                        "send their `ids` or a `cvid`",
-                    )),
-                },
-                Err(outcome) => outcome,
-            };
+                }
+                Some(Selector::Match(wanted)) => {
+                    let column = Column {
+                        module: wish.module,
+                        field: wanted.field.clone(),
+                    };
+                    sought.push(Sought { column, wanted });
+                    begun.push((wish.place, checked));
+                    continue;
+                }
+                Some(Selector::Named(_) | Selector::Records(_)) => Outcome::Refused(Refusal::new(
+                    "NOT_SUPPORTED",
+                    "names of views and territories cannot be looked up yet",
+                    "send their ids",
+                )),
+            },
+            Err(outcome) => outcome,
+        };
         found.push(Found {
             place: wish.place,
             attempts: 0,
@@ -92,6 +108,10 @@ pub(super) async fn prepare(client: &Client, wishes: Vec<Wish>, give_up: Timesta
                 ..outcome.into()
             },
         });
+    }
+    let answers = matching::look_up(client, &sought, give_up).await;
+    for ((place, checked), answered) in begun.into_iter().zip(answers) {
+        found.push(answered.into_found(place, checked));
     }
     found
 }

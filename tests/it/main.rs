@@ -13,6 +13,7 @@ mod harness;
 mod journey;
 mod lambda;
 mod limits;
+mod matching;
 mod metadata;
 mod secrets;
 mod send;
