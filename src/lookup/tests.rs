@@ -94,11 +94,10 @@ fn what_no_literal_holds_is_searched_for() {
         shown[2].contains(r#"("criteria", "(Email:equals:'; drop)")"#),
         "{shown:?}"
     );
-    let shown = texts(&column("Accounts", "Account_Name"), &[r"A (B), C\D"]);
-    let Question::Search(search) =
-        &questions(&column("Accounts", "Account_Name"), &[value(r"A (B), C\D")])[0].0
-    else {
-        panic!("{shown:?}");
+    let values = [value(r"A (B), C\D")];
+    let asked = questions(&column("Accounts", "Account_Name"), &values);
+    let Question::Search(search) = &asked[0].0 else {
+        panic!("{asked:?}");
     };
     assert_eq!(
         search.parameters()[0],

@@ -34,7 +34,7 @@ async fn driven(world: &World, request: &Value) -> (Value, [u64; 3]) {
 
 #[tokio::test]
 async fn five_hundred_addresses_are_ten_queries_and_one_update() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let values: Vec<String> = (1..=500).map(|n| format!("lead{n}@example.com")).collect();
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let (job, calls) = driven(&world, &by_mail(&values, json!({}))).await;
@@ -88,7 +88,7 @@ async fn five_hundred_deliveries_of_one_address_share_their_queries() {
 
 #[tokio::test]
 async fn several_records_and_none_mean_what_the_request_says() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let shared = "team@example.com";
     let nobody = "nobody@example.com";
     for (values, modes, status, code, found, updates) in [
@@ -157,7 +157,7 @@ async fn several_records_and_none_mean_what_the_request_says() {
 
 #[tokio::test]
 async fn hostile_values_never_get_into_a_query() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let mailboxes = world.zoho()["emails"].clone();
     let long = format!("{}'@example.com", "x".repeat(238));
     let hostile = [
@@ -214,7 +214,7 @@ async fn hostile_values_never_get_into_a_query() {
 
 #[tokio::test]
 async fn answers_of_many_pages_are_read_to_their_end() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let request = json!({
         "module": "Leads",
         "fields": {"Lead_Source": "Webinar"},
@@ -228,7 +228,7 @@ async fn answers_of_many_pages_are_read_to_their_end() {
 
 #[tokio::test]
 async fn a_missing_scope_is_named_and_nothing_is_sent() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let scopes = json!({"scopes": "ZohoCRM.mass_update.UPDATE"});
     world.faults(&scopes).await;
     for (value, scope) in [
@@ -249,7 +249,7 @@ async fn a_missing_scope_is_named_and_nothing_is_sent() {
 
 #[tokio::test]
 async fn trouble_of_a_lookup_passes() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     // More than the tries of one turn.
     let trouble = json!({"next": [{"kind": "coql", "status": 500, "times": 5}]});
     world.faults(&trouble).await;
@@ -260,7 +260,7 @@ async fn trouble_of_a_lookup_passes() {
 
 #[tokio::test]
 async fn a_field_that_cannot_be_looked_up_is_zohos_own_refusal() {
-    let world = World::new(&[]).await;
+    let world = World::calm(&[]).await;
     let mut request = by_mail(&["x"], json!({}));
     request["match"]["field"] = json!("Nothing");
     let (job, calls) = driven(&world, &request).await;
