@@ -1,5 +1,6 @@
 //! The command line.
 
+mod check;
 mod demo;
 mod event;
 mod jobs;
@@ -50,6 +51,9 @@ enum Command {
     },
     /// Checks the config file: every key, every reference between its parts, every jq program.
     Check {
+        /// Also asks Zoho: each connection's token, mass update and its price, edition, modules, territories.
+        #[arg(long)]
+        live: bool,
         /// One JSON document on stdout, and nothing else there.
         #[arg(long)]
         json: bool,
@@ -156,10 +160,13 @@ pub async fn run(arguments: Arguments) -> Verdict {
                 Err(error) => unusable(&error, json),
             }
         }
-        Command::Check { json, config } => match load(config) {
-            Ok(config) => check(&config, json),
-            Err(error) => unusable(&error, json),
-        },
+        Command::Check { live, json, config } => {
+            telemetry::on_terminal("error");
+            match load(config) {
+                Ok(config) => check::run(&config, live, json).await,
+                Err(error) => unusable(&error, json),
+            }
+        }
         Command::Send(command) => {
             telemetry::on_terminal("error");
             match load(command.sender.config.clone()) {
@@ -261,30 +268,6 @@ fn unusable(error: &ConfigError, json: bool) -> Verdict {
 fn problem_list(problems: &[crate::reader::Problem]) -> Vec<serde_json::Value> {
     let entry = |problem: &crate::reader::Problem| serde_json::json!({"at": problem.at.to_string(), "message": problem.message});
     problems.iter().map(entry).collect()
-}
-
-/// A config that could be loaded is right: what is there to be said is how its routes verify.
-fn check(config: &Config, json: bool) -> Verdict {
-    if json {
-        let routes: serde_json::Map<String, serde_json::Value> = config
-            .routes
-            .iter()
-            .map(|(name, route)| {
-                (
-                    name.clone(),
-                    serde_json::json!({"verify": route.verify.to_string()}),
-                )
-            })
-            .collect();
-        say(&serde_json::json!({"ok": true, "routes": routes, "problems": []}).to_string());
-    } else {
-        for (name, route) in &config.routes {
-            say(&format!("{name}: {}", route.verify));
-        }
-        let (routes, connections) = (config.routes.len(), config.connections.len());
-        say(&format!("ok: {routes} routes, {connections} connections"));
-    }
-    Verdict::Done
 }
 
 /// For commands that fetch nothing.

@@ -200,6 +200,14 @@ impl Client {
         self.complex.give_back().await;
     }
 
+    /// Where the access token may be used, once there is one.
+    ///
+    /// # Errors
+    /// [`Failed`]: there is no token.
+    pub async fn api(&self) -> Result<String, Failed> {
+        Ok(self.token().await?.api.join(""))
+    }
+
     /// Calls to this org that may be under way at once.
     pub fn max_concurrency(&self) -> usize {
         self.connection.max_concurrency

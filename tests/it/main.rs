@@ -2,6 +2,7 @@
 //! real callback receiver, and Zoho's own SDK. `support` fetches what they need into `target/test-tools`.
 
 mod aws;
+mod check;
 mod codes;
 mod cold;
 mod conformance;

@@ -45,7 +45,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("server", "api app clock job"),
     (
         "cli",
-        "api app aws clock config engine failpoint http inbound job lambda plan reader secrets server simulator telemetry update",
+        "api app aws clock config engine failpoint http inbound job lambda plan reader secrets server simulator telemetry update zoho",
     ),
 ];
 

@@ -1,0 +1,215 @@
+//! `masshook check`: the config as it stands, and with `--live` what Zoho says to its connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Verdict, say};
+use crate::aws::secrets::SecretsManager;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Connection};
+use crate::http::{Http, HttpSettings};
+use crate::secrets::Secrets;
+use crate::zoho::limits::Edition;
+use crate::zoho::metadata::Reading;
+use crate::zoho::{Client, Failed};
+
+/// How long one connection is tried.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a finding bears on the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bearing {
+    /// As it should be.
+    Good,
+    /// It could not be found out, or something optional is missing.
+    Note,
+    /// Updates will not work so.
+    Bad,
+}
+
+impl Bearing {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Note => "note",
+            Self::Bad => "BAD",
+        }
+    }
+}
+
+/// One thing that was looked at.
+struct Finding {
+    what: &'static str,
+    bearing: Bearing,
+    found: String,
+}
+
+impl Finding {
+    fn of(what: &'static str, outcome: Result<(Bearing, String), Failed>) -> Self {
+        let (bearing, found) = outcome.unwrap_or_else(|failed| {
+            // What masshook does without is no reason to refuse the config.
+            let bearing = match failed.lacks_scope() {
+                true => Bearing::Note,
+                false => Bearing::Bad,
+            };
+            let (Failed::Later(why, _) | Failed::Refused(why) | Failed::Denied(why)) = failed;
+            (bearing, why.to_string())
+        });
+        Self {
+            what,
+            bearing,
+            found,
+        }
+    }
+}
+
+/// Runs the command. A config that could be loaded is right in itself.
+pub(super) async fn run(config: &Config, live: bool, json: bool) -> Verdict {
+    let mut connections = serde_json::Map::new();
+    let mut lines: Vec<String> = config
+        .routes
+        .iter()
+        .map(|(name, route)| format!("{name}: {}", route.verify))
+        .collect();
+    let mut good = true;
+    if live {
+        for (name, connection) in &config.connections {
+            let findings = try_out(name, connection).await;
+            good &= findings.iter().all(|found| found.bearing != Bearing::Bad);
+            lines.push(format!("connection {name}"));
+            lines.extend(findings.iter().map(
+                |Finding {
+                     what,
+                     bearing,
+                     found,
+                 }| { format!("  {:<5} {what:<14} {found}", bearing.name()) },
+            ));
+            let listed: Vec<Value> = findings
+                .iter()
+                .map(|found| json!({"check": found.what, "result": found.bearing.name().to_lowercase(), "found": found.found}))
+                .collect();
+            connections.insert(name.clone(), Value::Array(listed));
+        }
+    }
+    if json {
+        let verifies = config.routes.iter();
+        let routes: serde_json::Map<String, Value> = verifies
+            .map(|(name, route)| (name.clone(), json!({"verify": route.verify.to_string()})))
+            .collect();
+        let mut document = json!({"ok": good, "routes": routes, "problems": []});
+        if live {
+            document["connections"] = Value::Object(connections);
+        }
+        say(&document.to_string());
+    } else {
+        lines.push(format!(
+            "{}: {} routes, {} connections",
+            if good { "ok" } else { "not ok" },
+            config.routes.len(),
+            config.connections.len()
+        ));
+        say(&lines.join("\n"));
+    }
+    match good {
+        true => Verdict::Done,
+        false => Verdict::Negative,
+    }
+}
+
+/// Asks Zoho for everything that a connection needs. Nothing is changed.
+async fn try_out(name: &str, connection: &Connection) -> Vec<Finding> {
+    let clock = Arc::new(SystemClock);
+    let secrets = Secrets::new(clock.clone(), Arc::new(SecretsManager::new()));
+    let hosts = [&connection.accounts_url, &connection.api_url]
+        .into_iter()
+        .flatten();
+    let client = Client::new(
+        name.to_owned(),
+        connection.clone(),
+        Http::new(HttpSettings {
+            trusted_hosts: hosts
+                .filter_map(|url| url.host_str().map(str::to_owned))
+                .collect(),
+            ..HttpSettings::default()
+        }),
+        Arc::new(secrets),
+        clock.clone(),
+    );
+    let give_up = clock.now().saturating_add(PATIENCE).unwrap_or_default();
+    let token = client.api().await.map(|api| {
+        let found = format!("fresh, for {api}");
+        (Bearing::Good, found)
+    });
+    let refused = token.is_err();
+    let mut findings = vec![Finding::of("token", token)];
+    if refused {
+        return findings;
+    }
+    let apis = client
+        .apis(Some("mass_update"), Reading::Kept, give_up)
+        .await;
+    findings.push(Finding::of(
+        "mass update",
+        apis.map(|apis| match apis.first() {
+            Some(api) => {
+                let prices = api.operations.iter().map(|operation| {
+                    let most = operation
+                        .max_credits
+                        .map_or("?".to_owned(), |most| most.to_string());
+                    format!("{} {most} credits", operation.method)
+                });
+                let prices: Vec<String> = prices.collect();
+                (
+                    Bearing::Good,
+                    format!("{} modules; {}", apis.len(), prices.join(", ")),
+                )
+            }
+            None => (
+                Bearing::Bad,
+                "Zoho lists no mass update for this user".to_owned(),
+            ),
+        }),
+    ));
+    let org = client.org(Reading::Kept, give_up).await;
+    findings.push(Finding::of(
+        "edition",
+        org.map(|org| {
+            let named = org.edition.clone().unwrap_or_default();
+            match Edition::of_org(&named) {
+                None => (Bearing::Note, format!("`{named}` is not known to masshook")),
+                Some(edition) => {
+                    let (most, ours) = (edition.at_once(), connection.max_concurrency);
+                    let views = if edition.has_views() {
+                        "views"
+                    } else {
+                        "no views"
+                    };
+                    let found =
+                        format!("{edition}: {views}, {most} calls at once; the config uses {ours}");
+                    let bearing = if ours > most {
+                        Bearing::Bad
+                    } else {
+                        Bearing::Good
+                    };
+                    (bearing, found)
+                }
+            }
+        }),
+    ));
+    let modules = client.modules(Reading::Kept, give_up).await;
+    findings.push(Finding::of(
+        "modules",
+        modules.map(|modules| {
+            let served = modules.iter().filter(|module| module.api_supported).count();
+            (Bearing::Good, format!("{served} served by the API"))
+        }),
+    ));
+    let territories = client.territories(Reading::Kept, give_up).await;
+    findings.push(Finding::of(
+        "territories",
+        territories.map(|found| (Bearing::Good, found.len().to_string())),
+    ));
+    findings
+}
