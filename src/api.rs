@@ -9,6 +9,7 @@ use ::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, RawQuery, Request, State};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use bytes::Bytes;
@@ -19,9 +20,14 @@ use crate::app::rejection::Rejection;
 use crate::app::{Accepted, Answered, App, Arrival};
 use crate::config::MAX_BODY_BYTES;
 use crate::inbound::handshake::Handshake;
+use crate::inbound::trigger::{Origin, Trigger};
 use crate::job::Job;
 use crate::job::view::JobView;
+use crate::mapping::Document;
 use crate::reader::{Node, Problems};
+
+/// Headers that a request may have. API Gateway adds a dozen of its own to the sender's.
+const MAX_HEADERS: usize = 200;
 
 /// When the caller stops listening; an extension of requests that come through Lambda.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +46,30 @@ pub fn router(app: Arc<App>) -> Router {
         )
         .fallback(|| async { Rejection::NoSuchPath })
         .method_not_allowed_fallback(|| async { Rejection::MethodNotAllowed })
+        .layer(from_fn(with_few_headers))
         .with_state(app)
+}
+
+/// Nobody needs so many headers, and everything that looks at them takes its time.
+async fn with_few_headers(request: Request, next: Next) -> Response {
+    match few_headers(request.headers().len()) {
+        Ok(()) => next.run(request).await,
+        Err(rejection) => rejection.into_response(),
+    }
+}
+
+/// Whether a request with so many headers is read.
+///
+/// # Errors
+/// [`Rejection::TooManyHeaders`].
+pub fn few_headers(count: usize) -> Result<(), Rejection> {
+    match count <= MAX_HEADERS {
+        true => Ok(()),
+        false => Err(Rejection::TooManyHeaders {
+            count,
+            limit: MAX_HEADERS,
+        }),
+    }
 }
 
 async fn hook(
@@ -70,6 +99,7 @@ async fn deliver(
     let (parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let body = read(body, app.max_body_bytes()).await?;
+    let origin = Origin::of(Trigger::Http).with("method", Some(parts.method.as_str()));
     let arrival = Arrival {
         route,
         method: parts.method,
@@ -77,6 +107,7 @@ async fn deliver(
         headers: parts.headers,
         query,
         body,
+        origin,
     };
     match app.deliver(arrival, deadline).await? {
         Answered::Handshake(handshake) => Ok(handshake_response(&handshake)),
@@ -115,11 +146,7 @@ async fn submit(
     let deadline = deadline(&request);
     let (parts, body) = request.into_parts();
     let body = read(body, usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX)).await?;
-    let document: Value = serde_json::from_slice(&body).map_err(|error| {
-        let mut problems = Problems::default();
-        Node::root(&Value::Null).problem(&mut problems, format!("is not JSON: {error}"));
-        Rejection::Invalid(problems.finish::<()>(None).err().unwrap_or_default())
-    })?;
+    let document = update_request(&body)?;
     let query = query.unwrap_or_default();
     if form_urlencoded::parse(query.as_bytes())
         .any(|(key, value)| key == "dry_run" && value == "true")
@@ -133,6 +160,20 @@ async fn submit(
     Ok(accepted_response(
         &app.request(&document, key.as_deref(), deadline).await?,
     ))
+}
+
+/// The JSON of an update request, strictly read: what stands twice in it is meant differently by different readers.
+///
+/// # Errors
+/// [`Rejection::Invalid`].
+pub fn update_request(text: &[u8]) -> Result<Value, Rejection> {
+    let invalid = |why: String| {
+        let mut problems = Problems::default();
+        Node::root(&Value::Null).problem(&mut problems, why);
+        Rejection::Invalid(problems.finish::<()>(None).err().unwrap_or_default())
+    };
+    let document = Document::from_json(text).map_err(|error| invalid(format!("is {error}")))?;
+    serde_json::from_str(document.text()).map_err(|error| invalid(format!("is not JSON: {error}")))
 }
 
 async fn show(

@@ -1,46 +1,43 @@
 //! The conductor: the only room that knows the order of the steps.
 
+mod arrival;
+mod delivery;
 mod genuine;
+mod notice;
 pub mod rejection;
 mod shelf;
 
-use std::collections::{BTreeMap, HashSet};
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::HeaderMap;
-use http::Method;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::app::rejection::Rejection;
 use crate::callback::Sender;
 use crate::clock::Clock;
-use crate::config::{Config, Route};
+use crate::config::Config;
 use crate::engine::{Driven, Engine, Manner, Turn};
 use crate::failpoint::reach;
 use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
-use crate::inbound::body::{self, Body};
 use crate::inbound::handshake::Handshake;
 use crate::inbound::verify::Cached;
-use crate::job::delivery::KeptDelivery;
 use crate::job::store::{Added, JobStore, StoreError};
 use crate::job::{Job, JobId};
-use crate::mapping::{self, Document, Input, Program};
 use crate::plan::{Limits, Outlook};
 use crate::secrets::{SecretError, SecretStore, Secrets};
 use crate::update::UpdateRequest;
 use crate::zoho::Client;
 use crate::zoho::shelf::TokenShelf;
 use crate::zoho::slots::SlotShelf;
+pub use arrival::Arrival;
+pub use delivery::Mapped;
 use genuine::Fetcher;
+pub use notice::{Heard, Notice};
 use shelf::{SecretShelf, StoreShelf, StoreSlots};
 
 /// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
@@ -51,65 +48,6 @@ const TURN_JOBS: usize = 1_000;
 
 /// The time of an invocation that does not say how long it may take.
 const DEFAULT_TIME: Duration = Duration::from_secs(300);
-
-/// Something that came in for a route, before anything of it is believed.
-#[derive(Clone)]
-pub struct Arrival {
-    /// The route that it was sent to.
-    pub route: String,
-    /// Its HTTP method.
-    pub method: Method,
-    /// What follows the route in the path, without the slash.
-    pub rest: String,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its query, as it was sent, without the question mark.
-    pub query: String,
-    /// Its body, byte for byte as the sender wrote it.
-    pub body: Bytes,
-}
-
-impl Arrival {
-    /// A POST of nothing but a route, headers and a body.
-    pub fn post(route: String, headers: HeaderMap, body: Bytes) -> Self {
-        Self {
-            route,
-            method: Method::POST,
-            rest: String::new(),
-            headers,
-            query: String::new(),
-            body,
-        }
-    }
-
-    /// The query parameters; of a repeated one, the last.
-    fn parameters(&self) -> BTreeMap<String, String> {
-        form_urlencoded::parse(self.query.as_bytes())
-            .into_owned()
-            .collect()
-    }
-}
-
-/// Headers carry signatures and keys, bodies carry people's data: neither is printed.
-impl fmt::Debug for Arrival {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Arrival")
-            .field("route", &self.route)
-            .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("body_bytes", &self.body.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A delivery that has been verified and mapped: the update requests that it asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mapped {
-    /// The id that tells this delivery from every other of its route.
-    pub delivery_id: String,
-    /// The update requests; none if the route ignores the delivery.
-    pub updates: Vec<UpdateRequest>,
-}
 
 /// What a hook is answered.
 #[derive(Debug)]
@@ -127,6 +65,31 @@ pub enum Accepted {
     Driven(Vec<Job>),
     /// Durably: its jobs are stored, and will be driven.
     Queued(Vec<Job>),
+}
+
+impl Accepted {
+    /// The jobs.
+    pub fn jobs(&self) -> &[Job] {
+        match self {
+            Self::Driven(jobs) | Self::Queued(jobs) => jobs,
+        }
+    }
+
+    /// Whether time ran out before the end of a job that nobody else takes up: the same delivery goes on from there.
+    pub fn must_come_again(&self) -> bool {
+        match self {
+            Self::Driven(jobs) => !jobs.iter().all(|job| job.status().is_final()),
+            Self::Queued(_) => false,
+        }
+    }
+}
+
+/// Jobs of one delivery that are safe in the store.
+#[derive(Default)]
+struct Admitted {
+    jobs: Vec<Job>,
+    /// Those that were not there before.
+    new: Vec<JobId>,
 }
 
 /// The whole of masshook, wired.
@@ -232,123 +195,6 @@ impl App {
         self.config.limits.max_body_bytes
     }
 
-    /// Takes a delivery through the whole flow. `deadline` is when the caller stops listening.
-    ///
-    /// # Errors
-    /// [`Rejection`]; no job was made then.
-    pub async fn deliver(
-        &self,
-        arrival: Arrival,
-        deadline: Option<Timestamp>,
-    ) -> Result<Answered, Rejection> {
-        let (_, route) = self.route(&arrival.route)?;
-        if let Some(handshake) = self.greet(route, &arrival).await? {
-            return Ok(Answered::Handshake(handshake));
-        }
-        if !matches!(arrival.method, Method::POST | Method::PUT) {
-            return Err(Rejection::MethodNotAllowed);
-        }
-        let genuine = self.verify(route, &arrival).await?;
-        match self.map_verified(&arrival, genuine.delivery_id).await {
-            Ok(mapped) => {
-                let accepted = self.accept_mapped(&arrival, mapped, deadline).await?;
-                Ok(Answered::Delivery(accepted, genuine.reply))
-            }
-            Err(rejection) => {
-                self.keep(&arrival, &rejection).await?;
-                Err(rejection)
-            }
-        }
-    }
-
-    /// Takes a delivery again that ended nowhere before. It was verified when it came.
-    ///
-    /// # Errors
-    /// [`Rejection`]; it is still kept then.
-    pub async fn replay(&self, kept: &KeptDelivery) -> Result<Accepted, Rejection> {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(&kept.query)
-            .finish();
-        let arrival = Arrival {
-            query,
-            ..Arrival::post(kept.route.clone(), kept.headers.clone(), kept.body.clone())
-        };
-        let mapped = self.map_unverified(&arrival).await?;
-        let accepted = self.accept_mapped(&arrival, mapped, None).await?;
-        self.engine
-            .store()
-            .forget(&kept.id)
-            .await
-            .map_err(Rejection::Store)?;
-        Ok(accepted)
-    }
-
-    async fn accept_mapped(
-        &self,
-        arrival: &Arrival,
-        mapped: Mapped,
-        deadline: Option<Timestamp>,
-    ) -> Result<Accepted, Rejection> {
-        let (_, route) = self.route(&arrival.route)?;
-        let now = self.clock.now();
-        let window = route.batch_window.unwrap_or(self.config.batch_window);
-        let mut jobs = Vec::with_capacity(mapped.updates.len());
-        for (index, update) in mapped.updates.into_iter().enumerate() {
-            let id = JobId::derive(&arrival.route, &mapped.delivery_id, index + 1);
-            let callback_url = update
-                .callback_url
-                .clone()
-                .or_else(|| route.callback_url.clone());
-            let (name, connection) = (arrival.route.clone(), route.connection.clone());
-            let job = Job::new(id, Some(name), connection, update, callback_url, now);
-            let mut job = job
-                .tracked_for(route.track_for.unwrap_or(self.config.track_for))
-                .reporting(route.callback_on.unwrap_or(self.config.callback_on));
-            if let Manner::Durable(_) = self.engine.manner() {
-                job.not_before(end_of_window(now, window));
-            }
-            jobs.push(job);
-        }
-        if jobs.is_empty() {
-            tracing::info!(route = arrival.route, "delivery ignored by its route");
-        }
-        self.accept(jobs, deadline).await
-    }
-
-    /// Keeps a genuine delivery that ended nowhere, so that it can be replayed once the cause is mended. Inline there is
-    /// nowhere to keep it.
-    async fn keep(&self, arrival: &Arrival, rejection: &Rejection) -> Result<(), Rejection> {
-        let Manner::Durable(_) = self.engine.manner() else {
-            return Ok(());
-        };
-        if !rejection.is_about_mapping() {
-            return Ok(());
-        }
-        let errors = rejection.errors();
-        let reason = match errors.is_empty() {
-            true => rejection.to_string(),
-            false => format!("{rejection}: {}", Value::Array(errors)),
-        };
-        let kept = KeptDelivery {
-            id: format!("dlv_{}", &fingerprint(arrival)[..32]),
-            route: arrival.route.clone(),
-            at: self.clock.now(),
-            code: rejection.code().to_owned(),
-            reason,
-            headers: without_credentials(&arrival.headers),
-            query: arrival.parameters(),
-            body: arrival.body.clone(),
-        };
-        reach("keep.before");
-        self.engine
-            .store()
-            .keep(&kept)
-            .await
-            .map_err(Rejection::Store)?;
-        reach("keep.kept");
-        Ok(())
-    }
-
     /// Drives jobs that were waked, and jobs that are due anyway: together they share calls.
     ///
     /// # Errors
@@ -415,6 +261,7 @@ impl App {
         let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
             .tracked_for(self.config.track_for)
             .reporting(self.config.callback_on);
+        self.check_callbacks(std::slice::from_ref(&job))?;
         self.accept(vec![job], deadline).await
     }
 
@@ -480,125 +327,24 @@ impl App {
         }
     }
 
-    /// Verifies and maps a delivery, and stops there.
-    ///
-    /// # Errors
-    /// [`Rejection`].
-    pub async fn map(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
-        let (_, route) = self.route(&arrival.route)?;
-        let genuine = self.verify(route, arrival).await?;
-        self.map_verified(arrival, genuine.delivery_id).await
-    }
-
-    /// Maps a delivery without asking whether it is genuine: for looking at what a route would do.
-    ///
-    /// # Errors
-    /// [`Rejection`].
-    pub async fn map_unverified(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
-        self.map_verified(arrival, None).await
-    }
-
-    async fn map_verified(
-        &self,
-        arrival: &Arrival,
-        scheme_id: Option<String>,
-    ) -> Result<Mapped, Rejection> {
-        let (name, route) = self.route(&arrival.route)?;
-        let content_type = arrival
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        let encoding = arrival
-            .headers
-            .get(CONTENT_ENCODING)
-            .and_then(|value| value.to_str().ok());
-        let limit = self.max_body_bytes();
-        let unpacked =
-            body::unpack(content_type, encoding, &arrival.body, limit).map_err(Rejection::Body)?;
-        let body = match unpacked.decode().map_err(Rejection::Body)? {
-            Body::Json(text) => Document::from_json(text).map_err(Rejection::NotJson)?,
-            Body::Tree(tree) => Document::from_value(&tree),
-        };
-        let parameters = arrival.parameters();
-        let headers = joined(&arrival.headers);
-        let input = Input {
-            body: &body,
-            headers: &headers,
-            query: &parameters,
-            route: name,
-            received_at: self.clock.now(),
-        };
-        if let Some(when) = &route.when
-            && !mapping::truthy(&self.run("when", when, &input).await?)
-        {
-            return Ok(Mapped {
-                delivery_id: String::new(),
-                updates: Vec::new(),
-            });
-        }
-        let asked = match &route.delivery_id {
-            Some(program) => self
-                .run("delivery_id", program, &input)
-                .await?
-                .into_iter()
-                .next(),
-            None => None,
-        };
-        let delivery_id = asked
-            .and_then(as_id)
-            .or(scheme_id)
-            .unwrap_or_else(|| fingerprint(arrival));
-        let outputs = self.run("map", &route.map, &input).await?;
-        let unmappable = |outputs| Rejection::Unmappable {
-            route: name.to_owned(),
-            outputs,
-        };
-        let updates = mapping::updates(&outputs).map_err(unmappable)?;
-        Ok(Mapped {
-            delivery_id,
-            updates,
-        })
-    }
-
-    async fn run(
-        &self,
-        key: &'static str,
-        program: &Program,
-        input: &Input<'_>,
-    ) -> Result<Vec<Value>, Rejection> {
-        let limits = self.config.limits.mapping();
-        program
-            .run(input, &limits)
-            .await
-            .map_err(|error| Rejection::Mapping {
-                route: input.route.to_owned(),
-                key,
-                error,
-            })
-    }
-
-    fn route(&self, name: &str) -> Result<(&str, &Route), Rejection> {
-        let found = self.config.routes.get_key_value(name);
-        let found = found.map(|(name, route)| (name.as_str(), route));
-        found.ok_or_else(|| Rejection::NoSuchRoute(name.chars().take(80).collect()))
-    }
-
     /// Stores jobs, all before the first of them is driven, and drives them.
     async fn accept(
         &self,
         jobs: Vec<Job>,
         deadline: Option<Timestamp>,
     ) -> Result<Accepted, Rejection> {
-        for job in &jobs {
-            if let Some(callback) = &job.callback {
-                self.engine
-                    .callbacks()
-                    .accepts(&callback.url)
-                    .map_err(Rejection::Callback)?;
-            }
-        }
-        let mut known = Vec::new();
-        for job in &jobs {
+        let admitted = self.admit(jobs).await?;
+        let mut accepted = self.go(vec![admitted], deadline).await;
+        accepted.pop().unwrap_or(Ok(Accepted::Queued(Vec::new())))
+    }
+
+    /// Stores jobs; one that is known already stays as it is.
+    async fn admit(&self, jobs: Vec<Job>) -> Result<Admitted, Rejection> {
+        let mut admitted = Admitted {
+            jobs,
+            new: Vec::new(),
+        };
+        for job in &mut admitted.jobs {
             reach("accept.before_add");
             let added = self
                 .engine
@@ -607,23 +353,31 @@ impl App {
                 .await
                 .map_err(Rejection::Store)?;
             reach("accept.added");
-            if added == Added::Existing {
-                known.extend(self.same_or_reused(job).await?);
+            match added {
+                Added::Existing => {
+                    if let Some(stored) = self.same_or_reused(job).await? {
+                        *job = stored;
+                    }
+                }
+                Added::New => admitted.new.push(job.id.clone()),
             }
         }
-        let ids: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+        Ok(admitted)
+    }
+
+    /// Sets jobs going, those of several deliveries together, so that they share calls. Each delivery is told of its own.
+    async fn go(
+        &self,
+        admitted: Vec<Admitted>,
+        deadline: Option<Timestamp>,
+    ) -> Vec<Result<Accepted, Rejection>> {
         if let Manner::Durable(wakeups) = self.engine.manner() {
             let now = self.clock.now();
-            let mut jobs = jobs;
-            for job in &mut jobs {
-                // A redelivery is told how its job is, and wakes nobody.
-                if let Some(stored) = known.iter().find(|stored: &&Job| stored.id == job.id) {
-                    *job = stored.clone();
-                }
-            }
-            let new = jobs
-                .iter()
-                .filter(|job| !known.iter().any(|stored| stored.id == job.id));
+            // A redelivery is told how its job is, and wakes nobody.
+            let new = admitted.iter().flat_map(|delivery| {
+                let jobs = delivery.jobs.iter();
+                jobs.filter(|job| delivery.new.contains(&job.id))
+            });
             let delay = |job: &Job| {
                 Some(Duration::try_from(job.due(now)?.duration_since(now)).unwrap_or_default())
             };
@@ -637,23 +391,41 @@ impl App {
                 tracing::warn!("{error}; a sweep will find them");
             }
             reach("accept.woken");
-            return Ok(Accepted::Queued(jobs));
+            let queued = admitted.into_iter();
+            return queued
+                .map(|delivery| Ok(Accepted::Queued(delivery.jobs)))
+                .collect();
         }
-        let mut driven: BTreeMap<JobId, Job> = BTreeMap::new();
-        for Driven { id, outcome } in self.engine.drive(&ids, self.moments(deadline)).await {
-            match outcome {
-                Ok(Some(job)) => driven.insert(id, job),
-                Ok(None) => {
-                    return Err(Rejection::Drive(format!(
-                        "job {id} has vanished from the store"
-                    )));
-                }
-                Err(error) => return Err(Rejection::Drive(error.to_string())),
-            };
-        }
-        Ok(Accepted::Driven(
-            ids.iter().filter_map(|id| driven.remove(id)).collect(),
-        ))
+        let ids = admitted.iter().flat_map(|delivery| &delivery.jobs);
+        let ids: BTreeSet<JobId> = ids.map(|job| job.id.clone()).collect();
+        let ids: Vec<JobId> = ids.into_iter().collect();
+        let driven = self.engine.drive(&ids, self.moments(deadline)).await;
+        let driven: BTreeMap<JobId, Result<Job, String>> = driven
+            .into_iter()
+            .map(|Driven { id, outcome }| {
+                let job = match outcome {
+                    Ok(Some(job)) => Ok(job),
+                    Ok(None) => Err(format!("job {id} has vanished from the store")),
+                    Err(error) => Err(error.to_string()),
+                };
+                (id, job)
+            })
+            .collect();
+        let told = |delivery: Admitted| {
+            let jobs = delivery.jobs.iter();
+            let jobs = jobs.filter_map(|job| driven.get(&job.id).cloned());
+            let jobs: Result<Vec<Job>, String> = jobs.collect();
+            jobs.map(Accepted::Driven).map_err(Rejection::Drive)
+        };
+        admitted.into_iter().map(told).collect()
+    }
+
+    /// Refuses jobs whose status would have nowhere to go.
+    fn check_callbacks(&self, jobs: &[Job]) -> Result<(), Rejection> {
+        let mut callbacks = jobs.iter().filter_map(|job| job.callback.as_ref());
+        callbacks
+            .try_for_each(|callback| self.engine.callbacks().accepts(&callback.url))
+            .map_err(Rejection::Callback)
     }
 
     /// A redelivered webhook finds its job and changes nothing; an idempotency key that comes with another request is a
@@ -688,62 +460,4 @@ impl App {
         let end = end.saturating_sub(margin / 6).unwrap_or(now);
         Turn { give_up, end }
     }
-}
-
-/// Headers that may be kept: a replay needs no proof of who sent it, and a store is no place for keys.
-fn without_credentials(headers: &HeaderMap) -> HeaderMap {
-    let mut kept = headers.clone();
-    for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
-        kept.remove(name);
-    }
-    kept
-}
-
-/// When the window that `now` lies in ends: windows are counted from the epoch, so that jobs that came within one window
-/// are due at the same moment, whoever took them in.
-fn end_of_window(now: Timestamp, window: Duration) -> Timestamp {
-    let Ok(window) = i64::try_from(window.as_millis()) else {
-        return now;
-    };
-    if window <= 0 {
-        return now;
-    }
-    let end = (now.as_millisecond().div_euclid(window) + 1).saturating_mul(window);
-    Timestamp::from_millisecond(end).unwrap_or(now)
-}
-
-/// Headers as jq sees them: lower-case names, repeated ones joined as HTTP joins them.
-fn joined(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let mut joined: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in headers {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        joined
-            .entry(name.as_str().to_owned())
-            .and_modify(|known| {
-                known.push_str(", ");
-                known.push_str(&value);
-            })
-            .or_insert_with(|| value.into_owned());
-    }
-    joined
-}
-
-/// What a `delivery_id` program yields, as an id; nothing if it found none. Only texts and numbers tell deliveries apart:
-/// `.a // false` must not make one job of them all.
-fn as_id(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text).filter(|text| !text.is_empty()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// The id of a delivery that has none: a hash of its body, and of its query, which senders without bodies use instead.
-fn fingerprint(arrival: &Arrival) -> String {
-    let mut hash = Sha256::new();
-    hash.update(&arrival.body);
-    for (key, value) in &arrival.parameters() {
-        hash.update(format!("\n{}={key}{}={value}", key.len(), value.len()));
-    }
-    hex::encode(hash.finalize())
 }

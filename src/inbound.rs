@@ -4,4 +4,5 @@ pub mod body;
 pub mod handshake;
 pub mod sample;
 pub mod scheme;
+pub mod trigger;
 pub mod verify;

@@ -29,6 +29,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jaq_core::{Ctx, Filter, ValT as _, Vars};
+use jaq_json::Val;
 use serde_json::Value;
 
 use crate::update::UpdateRequest;
@@ -54,6 +55,10 @@ pub struct Input<'a> {
     pub route: &'a str,
     /// When the delivery came: `$received_at`, a string in RFC 3339
     pub received_at: jiff::Timestamp,
+    /// The body as text, byte for byte; `None` if it is none: `$raw`
+    pub raw: Option<&'a str>,
+    /// What brought the delivery: `$trigger`
+    pub trigger: &'a BTreeMap<String, String>,
 }
 
 /// What a program may use and yield.
@@ -208,6 +213,8 @@ struct Job {
     query: BTreeMap<String, String>,
     route: String,
     received_at: String,
+    raw: Option<String>,
+    trigger: BTreeMap<String, String>,
     limits: Limits,
 }
 
@@ -268,7 +275,7 @@ impl Program {
     }
 
     fn job(&self, input: &Input<'_>, limits: &Limits) -> Result<Job, EvalError> {
-        let pairs = input.headers.iter().chain(input.query);
+        let pairs = input.headers.iter().chain(input.query).chain(input.trigger);
         let bytes: usize = pairs.map(|(name, value)| name.len() + value.len()).sum();
         if bytes.saturating_add(input.body.text().len()) > limits.input_bytes {
             return Err(EvalError::InputTooLarge {
@@ -282,6 +289,12 @@ impl Program {
             query: input.query.clone(),
             route: input.route.to_owned(),
             received_at: input.received_at.to_string(),
+            // A copy of the body; most programs never look at it.
+            raw: input
+                .raw
+                .filter(|_| self.source.contains("$raw"))
+                .map(str::to_owned),
+            trigger: input.trigger.clone(),
             limits: *limits,
         })
     }
@@ -347,6 +360,8 @@ fn evaluate(job: &Job) -> Result<Vec<Value>, EvalError> {
         strings(&job.query)?,
         V::text(&job.route),
         V::text(&job.received_at),
+        job.raw.as_ref().map_or(V::leaf(Val::Null), V::text),
+        strings(&job.trigger)?,
     ];
     let context = Ctx::<Engine>::new(Terms(&job.filter.lut), Vars::new(variables));
     let mut outputs = Vec::new();

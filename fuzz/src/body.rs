@@ -63,6 +63,8 @@ fn passes(document: &Document, tree: Option<&Value>) {
         query: &query,
         route: "fuzz",
         received_at: jiff::Timestamp::UNIX_EPOCH,
+        raw: Some(document.text()),
+        trigger: &query,
     };
     let limits = Limits {
         time: std::time::Duration::from_secs(20),

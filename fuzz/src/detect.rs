@@ -1,6 +1,6 @@
 //! Lambda events.
 
-use masshook::lambda::{self, Trigger};
+use masshook::lambda::{self, Event};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -9,8 +9,8 @@ pub fn run(data: &[u8]) {
     let Ok(event) = serde_json::from_slice::<&RawValue>(data) else {
         return;
     };
-    let trigger = match lambda::detect(event) {
-        Ok(trigger) => trigger,
+    let detected = match lambda::detect(event) {
+        Ok(detected) => detected,
         Err(error) => {
             let said = error.to_string();
             assert!(
@@ -23,25 +23,39 @@ pub fn run(data: &[u8]) {
     };
     let event: Option<Value> = serde_json::from_str(event.get()).ok();
     let says = |key: &str| event.as_ref().is_none_or(|event| event.get(key).is_some());
-    match trigger {
-        Trigger::Http(request) => {
+    match detected {
+        Event::Http(request) => {
             assert!(says("requestContext"));
-            let request = lambda::request_of(*request);
-            assert!(request.uri().path().starts_with('/'), "{}", request.uri());
+            match request.into_request() {
+                Ok(request) => {
+                    assert!(request.uri().path().starts_with('/'), "{}", request.uri());
+                }
+                Err(rejection) => assert!(rejection.status().is_client_error(), "{rejection}"),
+            }
         }
-        Trigger::Update(request) => {
-            assert!(says("module") && event.is_none_or(|event| event == request));
+        Event::Update(request) => {
+            assert!(says("module") && request.get().len() <= data.len());
         }
-        Trigger::Delivery(arrival) => {
+        Event::Delivery(arrival) => {
             assert!(says("route"));
             assert!(arrival.body.len() <= data.len());
             let named = event.as_ref().and_then(|event| event["route"].as_str());
             assert!(named.is_none_or(|named| named == arrival.route));
         }
-        Trigger::WakeUps(records) => {
-            let listed = event.as_ref().and_then(|event| event["Records"].as_array());
-            assert!(listed.is_none_or(|listed| listed.len() == records.len()));
+        Event::Notices(notices) => {
+            assert!(says("Records") || says("detail-type"));
+            for notice in notices {
+                assert!(notice.body.len() <= data.len());
+                assert!(!notice.origin.trigger.brings_proof());
+            }
         }
-        Trigger::Sweep => assert!(says("sweep")),
+        Event::Queue(messages) => {
+            let listed = event.as_ref().and_then(|event| event["Records"].as_array());
+            assert!(listed.is_none_or(|listed| listed.len() == messages.len()));
+            for message in messages {
+                assert!(message.notice().body.len() <= data.len());
+            }
+        }
+        Event::Sweep => assert!(says("sweep")),
     }
 }

@@ -37,6 +37,8 @@ pub fn run(data: &[u8]) {
         query: &query,
         route: "fuzz",
         received_at: jiff::Timestamp::UNIX_EPOCH,
+        raw: Some(body.text()),
+        trigger: &query,
     };
     let first = program.run_blocking(&input, &LIMITS);
     assert_eq!(first, program.run_blocking(&input, &LIMITS));

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::inbound::body::BodyError;
+use crate::inbound::trigger::Trigger;
 use crate::inbound::verify::Refusal;
 use crate::job::JobId;
 use crate::job::store::StoreError;
@@ -17,6 +18,14 @@ pub enum Rejection {
     /// The path's route is not in the config.
     #[error("there is no route `{0}` in the config")]
     NoSuchRoute(String),
+    /// The route is there, but not for what came.
+    #[error("route `{route}` does not listen to `{trigger}`; add it to the route's `on`")]
+    NotListening {
+        /// Which route.
+        route: String,
+        /// What brought the delivery.
+        trigger: Trigger,
+    },
     /// No such path.
     #[error("there is nothing here; hooks are at /hooks/{{route}}, jobs at /jobs")]
     NoSuchPath,
@@ -29,8 +38,16 @@ pub enum Rejection {
         /// What is allowed.
         limit: usize,
     },
-    /// The body could not be received.
-    #[error("the body could not be received: {0}")]
+    /// The request has too many headers.
+    #[error("the request has {count} headers; at most {limit} are read")]
+    TooManyHeaders {
+        /// How many.
+        count: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// The request could not be received whole.
+    #[error("the request could not be received: {0}")]
     Unreceived(String),
     /// The signature does not prove where the delivery comes from.
     #[error("{refusal}")]
@@ -109,10 +126,15 @@ impl Rejection {
     fn row(&self) -> (StatusCode, &'static str) {
         match self {
             Self::NoSuchRoute(_) => (StatusCode::NOT_FOUND, "no_such_route"),
+            Self::NotListening { .. } => (StatusCode::NOT_FOUND, "not_listening"),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::NoSuchJob(_) => (StatusCode::NOT_FOUND, "no_such_job"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::TooManyHeaders { .. } => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "too_many_headers",
+            ),
             Self::Unreceived(_) => (StatusCode::BAD_REQUEST, "body_not_received"),
             Self::Unverified { refusal, .. } if refusal.is_passing() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")

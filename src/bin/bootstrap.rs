@@ -15,7 +15,8 @@ use masshook::engine::Manner;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::steady::SteadyStore;
 use masshook::job::store::JobStore;
-use masshook::{lambda, telemetry};
+use masshook::lambda::Function;
+use masshook::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -27,12 +28,13 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             return Err(error.into());
         }
     };
-    let (store, manner): (Arc<dyn JobStore>, Manner) = match aws::mode() {
+    let mode = aws::mode();
+    let (store, manner): (Arc<dyn JobStore>, Manner) = match &mode {
         Mode::Inline => (Arc::new(SqliteStore::in_memory()), Manner::Inline),
         Mode::Durable { table, queue_url } => {
-            let wakeups = SqsWakeUps::new(&queue_url);
+            let wakeups = SqsWakeUps::new(queue_url);
             (
-                Arc::new(SteadyStore::over(Arc::new(DynamoStore::new(&table)))),
+                Arc::new(SteadyStore::over(Arc::new(DynamoStore::new(table)))),
                 Manner::Durable(Arc::new(wakeups)),
             )
         }
@@ -52,11 +54,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             runtime_api: runtime_api(),
         },
     ));
-    let http = lambda::http(&app);
-    lambda_runtime::run(service_fn(|event: LambdaEvent<_>| {
-        lambda::invoke(&app, &http, event)
-    }))
-    .await
+    let queue_url = match &mode {
+        Mode::Durable { queue_url, .. } => Some(queue_url.as_str()),
+        Mode::Inline | Mode::Incomplete => None,
+    };
+    let function = Function::new(app, queue_url);
+    lambda_runtime::run(service_fn(|event: LambdaEvent<_>| function.invoke(event))).await
 }
 
 /// The runtime API's own address: a callback that reached it could answer invocations in our name.

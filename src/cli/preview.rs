@@ -1,6 +1,6 @@
 //! `masshook preview`: what a route would do with an event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,23 +11,30 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Offline, Verdict, complain, say};
+use crate::api::update_request;
 use crate::app::rejection::Rejection;
-use crate::app::{App, Arrival, Edges, Mapped};
+use crate::app::{App, Arrival, Edges, Mapped, Notice};
 use crate::clock::SystemClock;
 use crate::config::{Config, Verify};
 use crate::engine::Manner;
+use crate::inbound::trigger::{Origin, Trigger};
 use crate::job::sqlite::SqliteStore;
-use crate::lambda::{self, Trigger};
+use crate::lambda::{self, Event, Message};
 use crate::plan::{Limits, Outlook};
 use crate::update::UpdateRequest;
 
 /// How the word on a bad signature begins.
 const REFUSED: &str = "REFUSED";
 
+/// What is said of events that only wake jobs.
+const WAKES: &str = "this event wakes jobs that are there already, so there is nothing to plan";
+
 /// What an event asks for.
 enum Asked {
     /// A delivery for a route.
-    Delivery(Arrival),
+    Delivery(Box<Arrival>),
+    /// Events of AWS's own triggers, each for every route that listens, or for the one that was asked for.
+    Notices(Vec<Notice>, Option<String>),
     /// An update request.
     Update(Value),
     /// Nothing that leads to a call.
@@ -73,7 +80,7 @@ pub(super) async fn run(
     let unverified = config
         .routes
         .iter()
-        .filter(|(_, route)| matches!(route.verify, Verify::Nothing));
+        .filter(|(_, route)| !matches!(route.verify, Verify::Schemes(_)));
     let unverified: Vec<String> = unverified.map(|(name, _)| name.clone()).collect();
     let app = App::new(
         config,
@@ -101,33 +108,76 @@ pub(super) async fn run(
             refused: false,
             updates: vec![update],
         }),
-        Asked::Delivery(arrival) => deliver(&app, arrival, &verifies, &unverified).await,
+        Asked::Delivery(arrival) => deliver(&app, *arrival, &verifies, &unverified).await,
+        Asked::Notices(notices, route) => return hear(&app, &notices, route, json).await,
     };
+    let verdict = verdict_on(&preview);
+    match &preview {
+        Ok(preview) if json => say(&preview.to_json().to_string()),
+        Ok(preview) => say(&preview.to_text()),
+        Err(rejection) if json => say(&rejection.problem().to_string()),
+        Err(rejection) => complain_of(rejection),
+    }
+    verdict
+}
+
+fn verdict_on(preview: &Result<Preview, Rejection>) -> Verdict {
     match preview {
-        Ok(preview) => {
-            say(&if json {
-                preview.to_json().to_string()
-            } else {
-                preview.to_text()
-            });
-            if preview.refused {
-                Verdict::Negative
-            } else {
-                Verdict::Done
-            }
+        Ok(preview) if !preview.refused => Verdict::Done,
+        Ok(_) | Err(_) => Verdict::Negative,
+    }
+}
+
+fn complain_of(rejection: &Rejection) {
+    complain(&format!("refused: {rejection}"));
+    for error in rejection.errors() {
+        complain(&format!("  {error}"));
+    }
+}
+
+/// What the routes that listen would do with each event of a batch.
+async fn hear(app: &App, notices: &[Notice], route: Option<String>, json: bool) -> Verdict {
+    let mut previews = Vec::new();
+    for arrival in notices.iter().flat_map(|notice| app.arrivals(notice)) {
+        if route.as_ref().is_some_and(|route| *route != arrival.route) {
+            continue;
         }
-        Err(rejection) => {
-            if json {
-                say(&rejection.problem().to_string());
-            } else {
-                complain(&format!("refused: {rejection}"));
-                for error in rejection.errors() {
-                    complain(&format!("  {error}"));
-                }
+        let mapped = app.map_unverified(&arrival).await;
+        previews.push(mapped.map(|mapped| Preview {
+            route: Some(arrival.route),
+            delivery_id: Some(mapped.delivery_id),
+            verification: Verify::ByAws.to_string(),
+            refused: false,
+            updates: mapped.updates,
+        }));
+    }
+    if json {
+        let shown = previews.iter().map(|preview| match preview {
+            Ok(preview) => preview.to_json(),
+            Err(rejection) => rejection.problem(),
+        });
+        say(&json!({"previews": shown.collect::<Vec<_>>()}).to_string());
+    } else if previews.is_empty() {
+        let triggers = notices.iter().map(|notice| notice.origin.trigger.as_str());
+        let triggers: BTreeSet<&str> = triggers.collect();
+        let triggers: Vec<&str> = triggers.into_iter().collect();
+        say(&format!(
+            "no route listens to {}: name it in a route's `on`",
+            triggers.join(", ")
+        ));
+    } else {
+        for preview in &previews {
+            match preview {
+                Ok(preview) => say(&preview.to_text()),
+                Err(rejection) => complain_of(rejection),
             }
-            Verdict::Negative
         }
     }
+    let verdicts = previews.iter().map(verdict_on);
+    verdicts
+        .into_iter()
+        .find(|verdict| matches!(verdict, Verdict::Negative))
+        .unwrap_or(Verdict::Done)
 }
 
 async fn deliver(
@@ -136,14 +186,10 @@ async fn deliver(
     verifies: &BTreeMap<String, String>,
     unverified: &[String],
 ) -> Result<Preview, Rejection> {
+    let how = || verifies.get(&arrival.route).cloned().unwrap_or_default();
     let (verification, mapped) = match app.map(&arrival).await {
-        Ok(mapped) if unverified.contains(&arrival.route) => {
-            ("none: anybody may deliver".to_owned(), mapped)
-        }
-        Ok(mapped) => {
-            let how = verifies.get(&arrival.route).cloned().unwrap_or_default();
-            (format!("verified: {how}"), mapped)
-        }
+        Ok(mapped) if unverified.contains(&arrival.route) => (how(), mapped),
+        Ok(mapped) => (format!("verified: {}", how()), mapped),
         Err(Rejection::Unverified { refusal, .. }) => (
             format!("{REFUSED}, would be answered 401: {refusal}"),
             app.map_unverified(&arrival).await?,
@@ -172,14 +218,21 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
     let event: &RawValue =
         serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
     match lambda::detect(event) {
-        Ok(Trigger::Update(request)) if route.is_none() => Ok(Asked::Update(request)),
-        Ok(Trigger::Delivery(arrival))
+        Ok(Event::Update(request)) if route.is_none() => {
+            let request = update_request(request.get().as_bytes());
+            request
+                .map(Asked::Update)
+                .map_err(|rejection| rejection.to_string())
+        }
+        Ok(Event::Delivery(arrival))
             if route.as_ref().is_none_or(|route| *route == arrival.route) =>
         {
-            Ok(Asked::Delivery(arrival))
+            Ok(Asked::Delivery(Box::new(arrival)))
         }
-        Ok(Trigger::Http(request)) => {
-            let request = lambda::request_of(*request);
+        Ok(Event::Http(event)) => {
+            let request = event
+                .into_request()
+                .map_err(|rejection| rejection.to_string())?;
             let (parts, body) = request.into_parts();
             let body = to_bytes(body, usize::MAX)
                 .await
@@ -198,14 +251,17 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
                 Some(route) => {
                     let query = parts.uri.query().unwrap_or_default().to_owned();
                     let (method, headers) = (parts.method.clone(), parts.headers);
-                    Ok(Asked::Delivery(Arrival {
+                    let origin =
+                        Origin::of(Trigger::Http).with("method", Some(parts.method.as_str()));
+                    Ok(Asked::Delivery(Box::new(Arrival {
                         route,
                         method,
                         rest,
                         headers,
                         query,
                         body,
-                    }))
+                        origin,
+                    })))
                 }
                 None => Ok(Asked::Nothing(format!(
                     "{} {path} asks for no update, so there is nothing to plan",
@@ -213,19 +269,26 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
                 ))),
             }
         }
-        Ok(Trigger::WakeUps(_) | Trigger::Sweep) if route.is_none() => Ok(Asked::Nothing(
-            "this event wakes jobs that are there already, so there is nothing to plan".to_owned(),
-        )),
+        Ok(Event::Notices(notices)) => Ok(Asked::Notices(notices, route)),
+        Ok(Event::Queue(messages))
+            if messages.iter().all(Message::looks_like_a_wake_up) && route.is_none() =>
+        {
+            Ok(Asked::Nothing(WAKES.to_owned()))
+        }
+        Ok(Event::Queue(messages)) => {
+            let notices = messages.iter().map(Message::notice).collect();
+            Ok(Asked::Notices(notices, route))
+        }
+        Ok(Event::Sweep) if route.is_none() => Ok(Asked::Nothing(WAKES.to_owned())),
         // Anything else is a bare body, as long as somebody says for which route.
-        Ok(Trigger::Update(_) | Trigger::Delivery(_) | Trigger::WakeUps(_) | Trigger::Sweep)
-        | Err(_) => match route {
+        Ok(Event::Update(_) | Event::Delivery(_) | Event::Sweep) | Err(_) => match route {
             Some(route) => {
                 let body = Bytes::copy_from_slice(text.as_bytes());
-                Ok(Asked::Delivery(Arrival::post(
+                Ok(Asked::Delivery(Box::new(Arrival::post(
                     route,
                     HeaderMap::new(),
                     body,
-                )))
+                ))))
             }
             None => Err("is a bare body; say with --route which route it is for".to_owned()),
         },

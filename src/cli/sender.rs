@@ -166,7 +166,7 @@ impl Sender {
             return Err(format!("there is no sender `{source}`; {hint}"));
         }
         let proof_of = |verify: &'a Verify| match verify {
-            Verify::Nothing => None,
+            Verify::Nothing | Verify::ByAws => None,
             Verify::Schemes(proofs) => proofs.iter().find(|proof| proof.scheme.name() == source),
         };
         if let Some(name) = &self.route {

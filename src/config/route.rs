@@ -8,6 +8,7 @@ use url::Url;
 
 use super::duration::{Span, TRACKING, WINDOW, read_duration};
 use super::{Callbacks, OneOrMany, Programs, Verify, read_secrets};
+use crate::inbound::trigger::Trigger;
 use crate::job::CallbackOn;
 use crate::mapping::Program;
 use crate::reader::{Node, Problems, nearest};
@@ -17,7 +18,12 @@ use crate::secrets::SecretRef;
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Route {
-    /// How a delivery proves where it comes from.
+    /// What the route listens to. Default: `http` and `direct`.
+    #[schemars(with = "Option<OneOrMany<Trigger>>")]
+    pub on: Vec<Trigger>,
+    /// How a delivery proves where it comes from. Needed by whoever listens to `http`; AWS itself says who may send by
+    /// its other triggers.
+    #[schemars(with = "Option<Verify>")]
     pub verify: Verify,
     /// A jq predicate; deliveries for which it is false are ignored.
     #[schemars(with = "Option<String>")]
@@ -50,6 +56,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// Whether it listens to this trigger.
+    pub fn hears(&self, trigger: Trigger) -> bool {
+        self.on.contains(&trigger)
+    }
+
     pub(super) fn read(
         node: &Node<'_>,
         connections: Option<&BTreeSet<String>>,
@@ -58,8 +69,17 @@ impl Route {
         problems: &mut Problems,
     ) -> Option<Self> {
         let mut object = node.object(problems)?;
+        let on = match object.optional("on") {
+            Some(node) => read_triggers(&node, problems),
+            None => vec![Trigger::Http, Trigger::Direct],
+        };
         let verify = match object.optional("verify") {
+            Some(node) if !on.is_empty() && !on.iter().any(|trigger| trigger.brings_proof()) => {
+                node.problem(problems, "has nothing to verify: `on` names neither `http` nor `direct`, and who may send by the others is for AWS to say");
+                None
+            }
             Some(node) => Verify::read(&node, problems),
+            None if !on.is_empty() && !on.contains(&Trigger::Http) => Some(Verify::ByAws),
             None => {
                 problems.add(&object.at, "`verify` is missing; name a scheme, or write `verify: { scheme: none }` if anybody may deliver");
                 None
@@ -137,6 +157,7 @@ impl Route {
         }
         object.finish(problems);
         Some(Self {
+            on,
             verify: verify?,
             when,
             delivery_id,
@@ -150,6 +171,19 @@ impl Route {
             callback_on,
         })
     }
+}
+
+fn read_triggers(node: &Node<'_>, problems: &mut Problems) -> Vec<Trigger> {
+    let nodes = node.one_or_many();
+    if nodes.is_empty() {
+        node.problem(
+            problems,
+            "is empty: the route would never hear of anything; name http, eventbridge, sns, sqs or direct",
+        );
+    }
+    let named = nodes.iter().filter_map(|node| node.parse(problems));
+    let named: BTreeSet<Trigger> = named.collect();
+    named.into_iter().collect()
 }
 
 fn read_program(node: &Node<'_>, programs: Programs, problems: &mut Problems) -> Option<Program> {

@@ -14,6 +14,8 @@ use crate::secrets::SecretRef;
 pub enum Verify {
     /// Not at all: anybody may deliver.
     Nothing,
+    /// By AWS: the route listens to nothing that anybody could reach who has no permission there.
+    ByAws,
     /// By any of these.
     Schemes(Vec<Proof>),
 }
@@ -88,7 +90,7 @@ impl Verify {
         let mut proofs = Vec::new();
         for verify in read.into_iter().collect::<Option<Vec<Self>>>()? {
             match verify {
-                Self::Nothing => return Some(Self::Nothing),
+                Self::Nothing | Self::ByAws => return Some(verify),
                 Self::Schemes(more) => proofs.extend(more),
             }
         }
@@ -133,7 +135,7 @@ impl Verify {
     /// Whether the sender signs the URL that it calls.
     pub(super) fn needs_url(&self) -> bool {
         match self {
-            Self::Nothing => false,
+            Self::Nothing | Self::ByAws => false,
             Self::Schemes(proofs) => proofs.iter().any(|proof| proof.scheme.needs_url()),
         }
     }
@@ -143,6 +145,7 @@ impl fmt::Display for Verify {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => formatter.write_str("not verified: anybody may deliver"),
+            Self::ByAws => formatter.write_str("AWS decides who may send"),
             Self::Schemes(proofs) => {
                 let sentences: Vec<String> =
                     proofs.iter().map(|proof| proof.scheme.describe()).collect();

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::store::StoreError;
 use super::stored;
+use crate::inbound::trigger::Origin;
 
 /// One inbound event as it came in, and why nothing came of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct KeptDelivery {
     pub query: BTreeMap<String, String>,
     /// Its body, byte for byte.
     pub body: Bytes,
+    /// What brought it.
+    pub origin: Origin,
 }
 
 impl fmt::Debug for KeptDelivery {
@@ -84,6 +87,8 @@ struct Envelope {
     /// Names and values; each byte of a value is one character, because values need not be UTF-8.
     headers: Vec<(String, String)>,
     query: BTreeMap<String, String>,
+    #[serde(default)]
+    origin: Origin,
 }
 
 /// The stored form of headers and query.
@@ -101,6 +106,7 @@ pub(crate) fn envelope(delivery: &KeptDelivery) -> Result<String, StoreError> {
             .map(|(name, value)| (name.to_string(), text(value)))
             .collect(),
         query: delivery.query.clone(),
+        origin: delivery.origin.clone(),
     })
 }
 
@@ -112,7 +118,11 @@ pub(crate) fn restore(
 ) -> Result<KeptDelivery, StoreError> {
     let unreadable =
         |why: String| StoreError::Failed(format!("delivery {} cannot be read: {why}", summary.id));
-    let Envelope { headers, query } = stored::open(envelope).map_err(unreadable)?;
+    let Envelope {
+        headers,
+        query,
+        origin,
+    } = stored::open(envelope).map_err(unreadable)?;
     let header = |(name, value): (String, String)| {
         let value: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(c).ok()).collect();
         let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
@@ -130,6 +140,7 @@ pub(crate) fn restore(
     Ok(KeptDelivery {
         headers: map,
         query,
+        origin,
         body: Bytes::from(body),
         id: summary.id,
         route: summary.route,

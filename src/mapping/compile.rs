@@ -21,7 +21,14 @@ const MAX_SOURCE: usize = 64 * 1024;
 const PROGRAM: &str = "program__";
 
 /// Variables that are bound before the program starts.
-pub(super) const VARIABLES: [&str; 4] = ["$headers", "$query", "$route", "$received_at"];
+pub(super) const VARIABLES: [&str; 6] = [
+    "$headers",
+    "$query",
+    "$route",
+    "$received_at",
+    "$raw",
+    "$trigger",
+];
 
 /// Names of jq that a route does not have, and why.
 const FENCED: &[(&[&str], &str)] = &[

@@ -1,5 +1,7 @@
 //! A JSON document that was checked before anything works with it.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,7 +34,8 @@ impl Document {
     /// Checks `bytes`, which must be UTF-8.
     ///
     /// # Errors
-    /// When they are not one JSON value, when it is nested too deep, or when a number is absurdly long or too large.
+    /// When they are not one JSON value, when it is nested too deep, when a key stands twice in one object, or when a
+    /// number is absurdly long or too large.
     pub fn from_json(bytes: &[u8]) -> Result<Self, NotJson> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let (line, column) = position(bytes, error.valid_up_to());
@@ -134,6 +137,10 @@ impl Shape {
     }
 }
 
+/// A key of an object, without a copy where it has no escapes.
+#[derive(PartialEq, Eq, Hash, serde::Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// Reads everything and keeps nothing, down to [`MAX_DEPTH`].
 #[derive(Clone, Copy)]
 struct Check(usize);
@@ -195,7 +202,14 @@ impl<'de> Visitor<'de> for Check {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let deeper = self.deeper()?;
-        while entries.next_key_seed(deeper)?.is_some() {
+        // Of two values under one key, one reader takes the first and the next one the last.
+        let mut keys: HashSet<Key<'de>> = HashSet::new();
+        while let Some(key) = entries.next_key()? {
+            if let Some(Key(twice)) = keys.replace(key) {
+                let name: String = twice.chars().take(80).collect();
+                let why = format!("the key `{name}` stands twice in one object");
+                return Err(serde::de::Error::custom(why));
+            }
             entries.next_value_seed(deeper)?;
         }
         Ok(())
@@ -244,6 +258,12 @@ mod tests {
         assert!(refused(nested(101).as_bytes()).contains("100 levels"));
         assert!(refused(nested(1_000_000).as_bytes()).contains("100 levels"));
         assert!(refused("{\"a\":".repeat(1_000_000).as_bytes()).contains("100 levels"));
+    }
+
+    #[test]
+    fn refuses_a_key_that_stands_twice() {
+        assert!(refused(br#"{"a":{"b":1,"c":2,"\u0062":3}}"#).contains("`b` stands twice"));
+        assert!(Document::from_json(br#"[{"a":1,"A":2},{"a":1,"b":{"a":2}}]"#).is_ok());
     }
 
     #[test]

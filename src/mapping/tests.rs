@@ -35,6 +35,8 @@ pub(super) fn evaluate_with(
         query: &pairs(&[("tag", "a b")]),
         route: "deals",
         received_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+        raw: Some(body.text()),
+        trigger: &pairs(&[("type", "http")]),
     };
     Program::new(program).run_blocking(&input, limits)
 }
@@ -52,11 +54,12 @@ fn compile_error(program: &str) -> String {
 
 #[test]
 fn sees_the_delivery() {
-    let program = r#"[.id, $headers["x-kind"], $query.tag, $route, $received_at]"#;
+    let program =
+        r#"[.id, $headers["x-kind"], $query.tag, $route, $received_at, $raw, $trigger.type]"#;
     let outputs = evaluate(program, r#"{"id": 12345678901234567890}"#).unwrap();
     assert_eq!(
         outputs[0].to_string(),
-        r#"[12345678901234567890,"deal","a b","deals","2026-01-02T03:04:05Z"]"#
+        r#"[12345678901234567890,"deal","a b","deals","2026-01-02T03:04:05Z","{\"id\": 12345678901234567890}","http"]"#
     );
 }
 
@@ -70,6 +73,8 @@ async fn runs_without_blocking_the_caller() {
         query: &none,
         route: "r",
         received_at: jiff::Timestamp::UNIX_EPOCH,
+        raw: None,
+        trigger: &none,
     };
     let program = Program::new(".a[]");
     assert_eq!(program.run(&input, &limits()).await.unwrap(), [1, 2]);

@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("guard", "codes outcome reader update zoho"),
     ("lookup", "codes outcome update"),
     ("plan", "update"),
-    ("job", "clock outcome plan update"),
+    ("job", "clock inbound outcome plan update"),
     (
         "zoho",
         "clock codes config failpoint http lookup outcome plan reader retry secrets update",
@@ -40,8 +40,8 @@ const MAY_USE: &[(&str, &str)] = &[
         "callback clock config engine failpoint http inbound job mapping plan reader secrets update zoho",
     ),
     ("aws", "clock job secrets"),
-    ("api", "app config inbound job reader"),
-    ("lambda", "api app engine job"),
+    ("api", "app config inbound job mapping reader"),
+    ("lambda", "api app engine inbound job"),
     ("server", "api app clock job"),
     (
         "cli",
@@ -75,6 +75,7 @@ const PURE: &[&str] = &[
     "zoho/metadata/wire.rs",
     "inbound/verify.rs",
     "inbound/scheme.rs",
+    "inbound/trigger.rs",
     "inbound/body.rs",
     "callback/signature.rs",
     "http/target.rs",

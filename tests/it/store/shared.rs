@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
+use masshook::inbound::trigger::{Origin, Trigger};
 use masshook::job::JobId;
 use masshook::job::delivery::{DeliverySummary, KeptDelivery};
 use masshook::job::store::{Holder, SharedToken, StoreError};
@@ -176,6 +177,10 @@ fn delivery(bench: &Bench, id: &str, body: Vec<u8>) -> KeptDelivery {
         headers,
         query: BTreeMap::from([("q".to_owned(), "é&=".to_owned())]),
         body: Bytes::from(body),
+        origin: Origin {
+            attributes: [("source".to_owned(), "t\u{e4}lly\n".to_owned())].into(),
+            ..Origin::of(Trigger::Sns).with("id", Some("m1"))
+        },
     }
 }
 

@@ -1,0 +1,310 @@
+//! A delivery's way from the door to its jobs.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::Method;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::rejection::Rejection;
+use super::{Accepted, Answered, App, Arrival};
+use crate::config::Route;
+use crate::engine::Manner;
+use crate::failpoint::reach;
+use crate::inbound::body::{self, Body, BodyError};
+use crate::job::delivery::KeptDelivery;
+use crate::job::{Job, JobId};
+use crate::mapping::{self, Document, Input, Program};
+use crate::update::UpdateRequest;
+
+/// A delivery that has been verified and mapped: the update requests that it asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mapped {
+    /// The id that tells this delivery from every other of its route.
+    pub delivery_id: String,
+    /// The update requests; none if the route ignores the delivery.
+    pub updates: Vec<UpdateRequest>,
+}
+
+impl App {
+    /// Takes a delivery through the whole flow. `deadline` is when the caller stops listening.
+    ///
+    /// # Errors
+    /// [`Rejection`]; no job was made then.
+    pub async fn deliver(
+        &self,
+        mut arrival: Arrival,
+        deadline: Option<Timestamp>,
+    ) -> Result<Answered, Rejection> {
+        let (_, route) = self.route(&arrival.route)?;
+        if !route.hears(arrival.origin.trigger) {
+            return Err(Rejection::NotListening {
+                route: arrival.route,
+                trigger: arrival.origin.trigger,
+            });
+        }
+        if let Some(handshake) = self.greet(route, &arrival).await? {
+            return Ok(Answered::Handshake(handshake));
+        }
+        if !matches!(arrival.method, Method::POST | Method::PUT) {
+            return Err(Rejection::MethodNotAllowed);
+        }
+        let genuine = self.verify(route, &arrival).await?;
+        arrival.is_called(genuine.delivery_id);
+        match self.jobs_of(&arrival).await {
+            Ok(jobs) => {
+                if jobs.is_empty() {
+                    tracing::info!(route = arrival.route, "delivery ignored by its route");
+                }
+                let accepted = self.accept(jobs, deadline).await?;
+                Ok(Answered::Delivery(accepted, genuine.reply))
+            }
+            Err(rejection) => {
+                self.keep(&arrival, &rejection).await?;
+                Err(rejection)
+            }
+        }
+    }
+
+    /// Takes a delivery again that ended nowhere before. It was verified when it came.
+    ///
+    /// # Errors
+    /// [`Rejection`]; it is still kept then.
+    pub async fn replay(&self, kept: &KeptDelivery) -> Result<Accepted, Rejection> {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&kept.query)
+            .finish();
+        let arrival = Arrival {
+            query,
+            origin: kept.origin.clone(),
+            ..Arrival::post(kept.route.clone(), kept.headers.clone(), kept.body.clone())
+        };
+        let jobs = self.jobs_of(&arrival).await?;
+        let accepted = self.accept(jobs, None).await?;
+        self.engine
+            .store()
+            .forget(&kept.id)
+            .await
+            .map_err(Rejection::Store)?;
+        Ok(accepted)
+    }
+
+    /// The jobs of a delivery that was verified; nothing of them is stored yet.
+    pub(super) async fn jobs_of(&self, arrival: &Arrival) -> Result<Vec<Job>, Rejection> {
+        let (_, route) = self.route(&arrival.route)?;
+        let mapped = self.map_verified(arrival).await?;
+        let now = self.clock.now();
+        let window = route.batch_window.unwrap_or(self.config.batch_window);
+        let mut jobs = Vec::with_capacity(mapped.updates.len());
+        for (index, update) in mapped.updates.into_iter().enumerate() {
+            let id = JobId::derive(&arrival.route, &mapped.delivery_id, index + 1);
+            let callback_url = update
+                .callback_url
+                .clone()
+                .or_else(|| route.callback_url.clone());
+            let (name, connection) = (arrival.route.clone(), route.connection.clone());
+            let job = Job::new(id, Some(name), connection, update, callback_url, now);
+            let mut job = job
+                .tracked_for(route.track_for.unwrap_or(self.config.track_for))
+                .reporting(route.callback_on.unwrap_or(self.config.callback_on));
+            if let Manner::Durable(_) = self.engine.manner() {
+                job.not_before(end_of_window(now, window));
+            }
+            jobs.push(job);
+        }
+        self.check_callbacks(&jobs)?;
+        Ok(jobs)
+    }
+
+    /// Keeps a genuine delivery that ended nowhere, so that it can be replayed once the cause is mended, and says whether
+    /// it did. Inline there is nowhere to keep it.
+    pub(super) async fn keep(
+        &self,
+        arrival: &Arrival,
+        rejection: &Rejection,
+    ) -> Result<bool, Rejection> {
+        let Manner::Durable(_) = self.engine.manner() else {
+            return Ok(false);
+        };
+        if !rejection.is_about_mapping() {
+            return Ok(false);
+        }
+        let errors = rejection.errors();
+        let reason = match errors.is_empty() {
+            true => rejection.to_string(),
+            false => format!("{rejection}: {}", Value::Array(errors)),
+        };
+        let kept = KeptDelivery {
+            id: arrival.kept_name(),
+            route: arrival.route.clone(),
+            at: self.clock.now(),
+            code: rejection.code().to_owned(),
+            reason,
+            headers: arrival.headers_to_keep(),
+            query: arrival.parameters(),
+            body: arrival.body.clone(),
+            origin: arrival.origin.clone(),
+        };
+        reach("keep.before");
+        self.engine
+            .store()
+            .keep(&kept)
+            .await
+            .map_err(Rejection::Store)?;
+        reach("keep.kept");
+        Ok(true)
+    }
+
+    /// Verifies and maps a delivery, and stops there.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub async fn map(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
+        let (_, route) = self.route(&arrival.route)?;
+        let genuine = self.verify(route, arrival).await?;
+        let mut arrival = arrival.clone();
+        arrival.is_called(genuine.delivery_id);
+        self.map_verified(&arrival).await
+    }
+
+    /// Maps a delivery without asking whether it is genuine: for looking at what a route would do.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub async fn map_unverified(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
+        self.map_verified(arrival).await
+    }
+
+    async fn map_verified(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
+        let (name, route) = self.route(&arrival.route)?;
+        let (body, unpacked) = self.read(arrival)?;
+        let parameters = arrival.parameters();
+        let headers = arrival.shown_headers();
+        let trigger = arrival.origin.variable();
+        let input = Input {
+            body: &body,
+            headers: &headers,
+            query: &parameters,
+            route: name,
+            received_at: self.clock.now(),
+            raw: std::str::from_utf8(&unpacked).ok(),
+            trigger: &trigger,
+        };
+        if let Some(when) = &route.when
+            && !mapping::truthy(&self.run("when", when, &input).await?)
+        {
+            return Ok(Mapped {
+                delivery_id: String::new(),
+                updates: Vec::new(),
+            });
+        }
+        let asked = match &route.delivery_id {
+            Some(program) => self
+                .run("delivery_id", program, &input)
+                .await?
+                .into_iter()
+                .next(),
+            None => None,
+        };
+        let delivery_id = asked
+            .and_then(as_id)
+            .or_else(|| arrival.origin.id().map(str::to_owned))
+            .unwrap_or_else(|| arrival.fingerprint());
+        let outputs = self.run("map", &route.map, &input).await?;
+        let unmappable = |outputs| Rejection::Unmappable {
+            route: name.to_owned(),
+            outputs,
+        };
+        let updates = mapping::updates(&outputs).map_err(unmappable)?;
+        Ok(Mapped {
+            delivery_id,
+            updates,
+        })
+    }
+
+    /// What a delivery says, and its body without its content encoding.
+    fn read<'a>(&self, arrival: &'a Arrival) -> Result<(Document, Cow<'a, [u8]>), Rejection> {
+        let limit = self.max_body_bytes();
+        if !arrival.origin.trigger.brings_proof() {
+            if arrival.body.len() > limit {
+                return Err(Rejection::Body(BodyError::TooLarge { limit }));
+            }
+            let said = message(&arrival.body)?;
+            return Ok((said, Cow::Borrowed(&arrival.body)));
+        }
+        let header = |name| {
+            let value = arrival.headers.get(name)?;
+            value.to_str().ok()
+        };
+        let (content_type, encoding) = (header(CONTENT_TYPE), header(CONTENT_ENCODING));
+        let unpacked =
+            body::unpack(content_type, encoding, &arrival.body, limit).map_err(Rejection::Body)?;
+        let said = match unpacked.decode().map_err(Rejection::Body)? {
+            Body::Json(text) => Document::from_json(text).map_err(Rejection::NotJson)?,
+            Body::Tree(tree) => Document::from_value(&tree),
+        };
+        Ok((said, unpacked.bytes))
+    }
+
+    async fn run(
+        &self,
+        key: &'static str,
+        program: &Program,
+        input: &Input<'_>,
+    ) -> Result<Vec<Value>, Rejection> {
+        let limits = self.config.limits.mapping();
+        program
+            .run(input, &limits)
+            .await
+            .map_err(|error| Rejection::Mapping {
+                route: input.route.to_owned(),
+                key,
+                error,
+            })
+    }
+
+    pub(super) fn route(&self, name: &str) -> Result<(&str, &Route), Rejection> {
+        let found = self.config.routes.get_key_value(name);
+        let found = found.map(|(name, route)| (name.as_str(), route));
+        found.ok_or_else(|| Rejection::NoSuchRoute(name.chars().take(80).collect()))
+    }
+}
+
+/// What a message of a queue or a topic says: JSON if it looks like an object or a list or is JSON otherwise, and else the
+/// text itself.
+fn message(body: &[u8]) -> Result<Document, Rejection> {
+    let read = Document::from_json(body);
+    let looks_like_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+    match (read, std::str::from_utf8(body)) {
+        (Ok(document), _) => Ok(document),
+        (Err(_), Ok(text)) if !looks_like_json => {
+            Ok(Document::from_value(&Value::String(text.to_owned())))
+        }
+        (Err(not_json), _) => Err(Rejection::NotJson(not_json)),
+    }
+}
+
+/// When the window that `now` lies in ends: windows are counted from the epoch, so that jobs that came within one window
+/// are due at the same moment, whoever took them in.
+fn end_of_window(now: Timestamp, window: Duration) -> Timestamp {
+    let Ok(window) = i64::try_from(window.as_millis()) else {
+        return now;
+    };
+    if window <= 0 {
+        return now;
+    }
+    let end = (now.as_millisecond().div_euclid(window) + 1).saturating_mul(window);
+    Timestamp::from_millisecond(end).unwrap_or(now)
+}
+
+/// What a `delivery_id` program yields, as an id; nothing if it found none. Only texts and numbers tell deliveries apart:
+/// `.a // false` must not make one job of them all.
+fn as_id(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}

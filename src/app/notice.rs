@@ -1,0 +1,132 @@
+//! What AWS's own triggers bring: an event that names no route, and may be for several.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::HeaderMap;
+use jiff::Timestamp;
+
+use super::rejection::Rejection;
+use super::{Accepted, Admitted, App, Arrival};
+use crate::inbound::trigger::Origin;
+
+/// Events of one batch that are mapped and stored at once.
+const AT_ONCE: usize = 16;
+
+/// An event of one of AWS's own triggers. AWS has decided that its sender may send it.
+#[derive(Clone)]
+pub struct Notice {
+    /// Where it came from, with the id under which AWS delivers it.
+    pub origin: Origin,
+    /// What it says, byte for byte.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for Notice {
+    /// Without what it says: that is people's data.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Notice")
+            .field("origin", &self.origin)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
+/// What became of an event.
+#[derive(Debug)]
+pub struct Heard {
+    /// The jobs of all routes that make something of it.
+    pub accepted: Accepted,
+    /// The routes that could not map it, and why. It is kept for each of them.
+    pub kept: BTreeMap<String, Rejection>,
+}
+
+impl Heard {
+    /// Whether no route made anything of it.
+    pub fn is_ignored(&self) -> bool {
+        self.accepted.jobs().is_empty() && self.kept.is_empty()
+    }
+}
+
+/// An event on its way: its jobs are stored, and wait to be set going.
+struct Prepared {
+    admitted: Admitted,
+    kept: BTreeMap<String, Rejection>,
+    /// Why it has to come again.
+    failed: Option<Rejection>,
+}
+
+impl App {
+    /// The event as each route that listens to its trigger takes it.
+    pub fn arrivals(&self, notice: &Notice) -> Vec<Arrival> {
+        let routes = self.config.routes.iter();
+        let listening = routes.filter(|(_, route)| route.hears(notice.origin.trigger));
+        let arrival = |(name, _): (&String, _)| Arrival {
+            origin: notice.origin.clone(),
+            ..Arrival::post(name.clone(), HeaderMap::new(), notice.body.clone())
+        };
+        listening.map(arrival).collect()
+    }
+
+    /// Takes events through the flow, each on its own, and all jobs of them together. One event may be for several routes:
+    /// for each that listens to its trigger and whose `when` holds. What is said of each event stands in its place.
+    ///
+    /// An event fails if it cannot be stored, or if it can neither be mapped nor kept: then it should come again. What did
+    /// succeed of it is found again.
+    pub async fn hear(
+        &self,
+        notices: &[Notice],
+        deadline: Option<Timestamp>,
+    ) -> Vec<Result<Heard, Rejection>> {
+        let prepared = stream::iter(notices.iter().map(|notice| self.prepare(notice)));
+        let prepared: Vec<Prepared> = prepared.buffered(AT_ONCE).collect().await;
+        let mut admitted = Vec::with_capacity(prepared.len());
+        let mut rest = Vec::with_capacity(prepared.len());
+        for one in prepared {
+            admitted.push(one.admitted);
+            rest.push((one.kept, one.failed));
+        }
+        let accepted = self.go(admitted, deadline).await;
+        let outcomes = accepted.into_iter().zip(rest);
+        let outcomes = outcomes.map(|(accepted, (kept, failed))| match failed {
+            Some(rejection) => Err(rejection),
+            None => accepted.map(|accepted| Heard { accepted, kept }),
+        });
+        let outcomes: Vec<Result<Heard, Rejection>> = outcomes.collect();
+        for (notice, outcome) in notices.iter().zip(&outcomes) {
+            if outcome.as_ref().is_ok_and(Heard::is_ignored) {
+                let (trigger, id) = (notice.origin.trigger, notice.origin.id());
+                tracing::info!(%trigger, event.id = id, "event ignored: no route makes anything of it");
+            }
+        }
+        outcomes
+    }
+
+    async fn prepare(&self, notice: &Notice) -> Prepared {
+        let (mut jobs, mut kept, mut failed) = (Vec::new(), BTreeMap::new(), None);
+        for arrival in self.arrivals(notice) {
+            match self.jobs_of(&arrival).await {
+                Ok(more) => jobs.extend(more),
+                Err(rejection) => match self.keep(&arrival, &rejection).await {
+                    Ok(true) => {
+                        kept.insert(arrival.route, rejection);
+                    }
+                    Ok(false) => failed = Some(rejection),
+                    Err(unkept) => failed = Some(unkept),
+                },
+            }
+        }
+        let admitted = self.admit(jobs).await.unwrap_or_else(|rejection| {
+            failed = Some(rejection);
+            Admitted::default()
+        });
+        Prepared {
+            admitted,
+            kept,
+            failed,
+        }
+    }
+}
