@@ -68,7 +68,6 @@ async fn five_hundred_deliveries_of_one_address_share_their_queries() {
         world.count("coql").await,
         world.count("mass_update_post").await,
     );
-    println!("500 deliveries: {queries} queries, {updates} updates");
     assert!(
         queries <= 50 && updates <= 25,
         "{queries} queries, {updates} updates"
