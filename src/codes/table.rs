@@ -497,6 +497,14 @@ table! {
         "Zoho says that a look-up has more hits, and does not give them; nothing was updated";
         "replay the job; if it stays so, please report it";
         "", "{}";
+    NameUnknown = "NAME_UNKNOWN" Masshook [] DENIED, says [];
+        "no custom view of the module, or no territory, has the name that was asked for; nothing was sent";
+        "write the name as the CRM shows it to the token's user, and share the view with that user; or name it by its id";
+        "", "{}";
+    NameAmbiguous = "NAME_AMBIGUOUS" Masshook [] DENIED, says [];
+        "several custom views, or territories, have the name that was asked for; nothing was sent";
+        "name the one that is meant by its id (`cvid`, `territory.id`): the message lists them";
+        "", "{}";
     NotAnswered = "NOT_ANSWERED" Masshook [] Partial, says [];
         "Zoho's answer does not mention this record";
         "look at the record; replaying sets the same value again";

@@ -17,6 +17,7 @@ mod lambda;
 mod limits;
 mod matching;
 mod metadata;
+mod names;
 mod secrets;
 mod send;
 mod serve;

@@ -32,7 +32,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("callback", "http job retry secrets"),
     (
         "engine",
-        "callback clock codes failpoint guard job lookup outcome plan update zoho",
+        "callback clock codes failpoint guard job lookup outcome plan reader update zoho",
     ),
     ("config", "http inbound job mapping reader secrets zoho"),
     (
