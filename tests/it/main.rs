@@ -15,6 +15,7 @@ mod harness;
 mod journey;
 mod lambda;
 mod limits;
+mod matching;
 mod metadata;
 mod names;
 mod secrets;
