@@ -16,8 +16,9 @@ pub mod inbound;
 pub mod mapping;
 pub mod update;
 
-// An update request is held against the org's fields, and becomes Zoho calls. Pure.
+// An update request's records are found, it is held against the org's fields, and becomes Zoho calls. Pure.
 pub mod guard;
+pub mod lookup;
 pub mod plan;
 
 // What is known of an update request on its way, and what drives it.

@@ -14,7 +14,9 @@
 
 mod compile;
 mod document;
+mod failure;
 mod fence;
+mod locate;
 mod natives;
 mod operators;
 mod pattern;
@@ -36,7 +38,9 @@ use crate::update::UpdateRequest;
 
 pub use compile::CompileError;
 pub use document::{Document, NotJson};
+pub use failure::{Failing, Failure, Place};
 
+use compile::Marks;
 use fence::{Allowance, Ended, Stop};
 use natives::{Engine, Terms};
 use value::V;
@@ -102,11 +106,8 @@ pub enum EvalError {
     #[error("the program does not compile: {0}")]
     Compile(#[from] CompileError),
     /// The program ended in an error, by itself or through its input.
-    #[error("the program failed: {message}")]
-    Failed {
-        /// The error's message.
-        message: String,
-    },
+    #[error("the program failed: {0}")]
+    Failed(Box<Failure>),
     /// The input is larger than allowed.
     #[error(
         "the delivery has more than {limit} bytes; raise the limit or have the sender send less"
@@ -189,12 +190,44 @@ pub enum EvalError {
     },
 }
 
+impl EvalError {
+    /// Where the program is wrong or failed.
+    pub fn place(&self) -> Option<&Place> {
+        if let Self::Compile(error) = self {
+            Some(&error.place)
+        } else if let Self::Failed(failure) = self {
+            failure.failing().map(|failing| &failing.place)
+        } else {
+            None
+        }
+    }
+
+    /// All that is known, over several lines, for the terminal of whoever tries a program: it may hold people's data.
+    pub fn at_length(&self) -> String {
+        let mut lines = Vec::new();
+        if let Self::Failed(failure) = self {
+            lines.push(failure.told().to_owned());
+        }
+        lines.extend(self.place().map(Place::excerpt));
+        if let Self::Failed(failure) = self
+            && let Some(failing) = failure.failing()
+        {
+            lines.push(format!("on the input {}", failing.input));
+        }
+        lines.join("\n")
+    }
+}
+
 /// One jq program. Cheap to create; it is compiled once, when first needed.
 #[derive(Clone)]
 pub struct Program {
     source: String,
-    compiled: OnceLock<Result<Arc<Filter<Engine>>, CompileError>>,
+    compiled: Compiled,
+    /// The same with marks at its parts. Only a program that has failed needs it.
+    marked: Compiled,
 }
+
+type Compiled = OnceLock<Result<Arc<Filter<Engine>>, CompileError>>;
 
 impl std::fmt::Debug for Program {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -206,8 +239,11 @@ impl std::fmt::Debug for Program {
 }
 
 /// What crosses over to the evaluation's thread.
+#[derive(Clone)]
 struct Job {
     filter: Arc<Filter<Engine>>,
+    /// The program's text, if the place is looked for where it fails.
+    searched: Option<String>,
     body: Document,
     headers: BTreeMap<String, String>,
     query: BTreeMap<String, String>,
@@ -224,6 +260,7 @@ impl Program {
         Self {
             source: source.into(),
             compiled: OnceLock::new(),
+            marked: OnceLock::new(),
         }
     }
 
@@ -242,7 +279,7 @@ impl Program {
 
     fn filter(&self) -> Result<Arc<Filter<Engine>>, CompileError> {
         self.compiled
-            .get_or_init(|| compile::compile(&self.source).map(Arc::new))
+            .get_or_init(|| compile::compile(&self.source, Marks::None).map(Arc::new))
             .clone()
     }
 
@@ -252,9 +289,15 @@ impl Program {
     /// When the program does not compile, fails, or reaches a limit.
     pub async fn run(&self, input: &Input<'_>, limits: &Limits) -> Result<Vec<Value>, EvalError> {
         let job = self.job(input, limits)?;
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        start(job, move |result| drop(sender.send(result)))?;
-        receiver.await.unwrap_or_else(|_| Err(lost()))
+        let result = wait(job.clone()).await;
+        let Err(EvalError::Failed(failure)) = result else {
+            return result;
+        };
+        let again = match self.search(job) {
+            Some(job) => wait(job).await,
+            None => return Err(EvalError::Failed(failure)),
+        };
+        Err(EvalError::Failed(located(failure, again)))
     }
 
     /// Runs the program and waits for it.
@@ -267,11 +310,27 @@ impl Program {
         limits: &Limits,
     ) -> Result<Vec<Value>, EvalError> {
         let job = self.job(input, limits)?;
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let thread = start(job, move |result| drop(sender.send(result)))?;
-        let result = receiver.recv().unwrap_or_else(|_| Err(lost()));
-        drop(thread.join());
-        result
+        let result = wait_blocking(job.clone());
+        let Err(EvalError::Failed(failure)) = result else {
+            return result;
+        };
+        let again = match self.search(job) {
+            Some(job) => wait_blocking(job),
+            None => return Err(EvalError::Failed(failure)),
+        };
+        Err(EvalError::Failed(located(failure, again)))
+    }
+
+    /// The job that finds the place where this one failed.
+    fn search(&self, job: Job) -> Option<Job> {
+        let marked = self
+            .marked
+            .get_or_init(|| compile::compile(&self.source, Marks::Set).map(Arc::new));
+        Some(Job {
+            filter: marked.clone().ok()?,
+            searched: Some(self.source.clone()),
+            ..job
+        })
     }
 
     fn job(&self, input: &Input<'_>, limits: &Limits) -> Result<Job, EvalError> {
@@ -284,6 +343,7 @@ impl Program {
         }
         Ok(Job {
             filter: self.filter()?,
+            searched: None,
             body: input.body.clone(),
             headers: input.headers.clone(),
             query: input.query.clone(),
@@ -297,6 +357,31 @@ impl Program {
             trigger: input.trigger.clone(),
             limits: *limits,
         })
+    }
+}
+
+async fn wait(job: Job) -> Result<Vec<Value>, EvalError> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    start(job, move |result| drop(sender.send(result)))?;
+    receiver.await.unwrap_or_else(|_| Err(lost()))
+}
+
+fn wait_blocking(job: Job) -> Result<Vec<Value>, EvalError> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = start(job, move |result| drop(sender.send(result)))?;
+    let result = receiver.recv().unwrap_or_else(|_| Err(lost()));
+    drop(thread.join());
+    result
+}
+
+/// A failure together with what the search for its place found. Marks cost steps and stack, so it may find nothing.
+fn located(failure: Box<Failure>, search: Result<Vec<Value>, EvalError>) -> Box<Failure> {
+    match search {
+        Err(EvalError::Failed(found)) => Box::new(Failure {
+            told: failure.told,
+            ..*found
+        }),
+        Ok(_) | Err(_) => failure,
     }
 }
 
@@ -321,14 +406,18 @@ fn start(
         answer(match ended {
             Ended::Done(result) => result,
             Ended::Stopped(stop) => Err(stopped(stop, &limits)),
-            Ended::Panicked(message) => Err(EvalError::Failed {
-                message: format!("the jq engine gave up ({message}); please report the program"),
-            }),
+            Ended::Panicked(message) => Err(failed(Failure::plain(format!(
+                "the jq engine gave up ({message}); please report the program"
+            )))),
         });
     };
     fence::spawn(allowance, move || evaluate(&job), done).map_err(|error| EvalError::Unavailable {
         message: error.to_string(),
     })
+}
+
+fn failed(failure: Failure) -> EvalError {
+    EvalError::Failed(Box::new(failure))
 }
 
 fn stopped(stop: Stop, limits: &Limits) -> EvalError {
@@ -351,9 +440,7 @@ fn evaluate(job: &Job) -> Result<Vec<Value>, EvalError> {
         let entries = map
             .iter()
             .map(|(name, value)| (V::text(name), V::text(value)));
-        V::from_map(entries).map_err(|error| EvalError::Failed {
-            message: error.to_string(),
-        })
+        V::from_map(entries).map_err(|error| failed(Failure::plain(error.to_string())))
     };
     let variables = [
         strings(&job.headers)?,
@@ -363,18 +450,16 @@ fn evaluate(job: &Job) -> Result<Vec<Value>, EvalError> {
         job.raw.as_ref().map_or(V::leaf(Val::Null), V::text),
         strings(&job.trigger)?,
     ];
+    if let Some(source) = &job.searched {
+        locate::begin(source.clone());
+    }
     let context = Ctx::<Engine>::new(Terms(&job.filter.lut), Vars::new(variables));
     let mut outputs = Vec::new();
     let mut budget = job.limits.output_bytes;
     for output in job.filter.id.run((context, natives::read(&job.body))) {
-        let output = output.map_err(|exception| EvalError::Failed {
-            message: match exception.get_err() {
-                Ok(error) => {
-                    let value = error.into_val();
-                    value.as_str().map_or_else(|| value.to_string(), cut)
-                }
-                Err(_) => "it broke out of something that had ended".to_owned(),
-            },
+        let output = output.map_err(|exception| match exception.get_err() {
+            Ok(error) => failed(failure_of(&error.into_val())),
+            Err(_) => failed(Failure::plain("it broke out of something that had ended")),
         })?;
         let number = outputs.len() + 1;
         if number > job.limits.outputs {
@@ -396,6 +481,17 @@ fn evaluate(job: &Job) -> Result<Vec<Value>, EvalError> {
         outputs.push(value);
     }
     Ok(outputs)
+}
+
+/// What can be told of the error that ended a program.
+fn failure_of(error: &V) -> Failure {
+    let told = error.as_str().map_or_else(|| error.to_string(), cut);
+    let (shape, failing) = locate::found(error).unzip();
+    Failure {
+        told,
+        shape: shape.as_deref().map(cut),
+        failing: failing.flatten(),
+    }
 }
 
 /// A message of bearable length.

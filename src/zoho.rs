@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod data_center;
+pub mod find;
 pub mod limits;
 pub mod metadata;
 pub mod shelf;

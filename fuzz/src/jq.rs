@@ -47,7 +47,8 @@ pub fn run(data: &[u8]) {
         Err(EvalError::TimedOut { .. } | EvalError::Unavailable { .. } | EvalError::Compile(_)) => {
             panic!("{first:?}")
         }
-        Err(EvalError::Failed { message }) => {
+        Err(EvalError::Failed(failure)) => {
+            let message = failure.told();
             assert!(!message.contains("please report"), "{message}");
             assert!(message.len() <= 4 * 600, "{} bytes", message.len());
         }
@@ -58,10 +59,13 @@ pub fn run(data: &[u8]) {
 /// A compile error names a place that is in the program.
 fn stands_in(source: &str, error: &CompileError) {
     let lines = source.matches('\n').count() + 1;
-    assert!((1..=lines).contains(&error.line), "{error}");
-    let line = source.split('\n').nth(error.line - 1).unwrap_or_default();
+    assert!((1..=lines).contains(&error.place.line), "{error}");
+    let line = source
+        .split('\n')
+        .nth(error.place.line - 1)
+        .unwrap_or_default();
     assert!(
-        error.column >= 1 && error.column <= line.chars().count() + 1,
+        error.place.column >= 1 && error.place.column <= line.chars().count() + 1,
         "{error}"
     );
     assert!(

@@ -206,6 +206,15 @@ impl Rejection {
         }
     }
 
+    /// What only whoever tries the route on a terminal may see: it may hold people's data.
+    pub fn on_terminal(&self) -> Option<String> {
+        if let Self::Mapping { error, .. } = self {
+            Some(error.at_length())
+        } else {
+            None
+        }
+    }
+
     /// Everything that is wrong, one by one, where there may be several things.
     pub fn errors(&self) -> Vec<Value> {
         if let Self::Unmappable { outputs, .. } = self {
@@ -214,6 +223,16 @@ impl Rejection {
         } else if let Self::Invalid(problems) = self {
             let error = |problem: &Problem| json!({"pointer": problem.at.pointer(), "detail": problem.message});
             problems.iter().map(error).collect()
+        } else if let Self::Mapping { key, error, .. } = self
+            && let Some(place) = error.place()
+        {
+            let mut found = json!({"program": key, "line": place.line, "column": place.column, "text": place.text});
+            if let EvalError::Failed(failure) = error
+                && let Some(failing) = failure.failing()
+            {
+                found["input"] = failing.shape.clone().into();
+            }
+            vec![found]
         } else if let Self::Callback(detail) = self {
             vec![json!({"pointer": "/callback_url", "detail": detail})]
         } else {

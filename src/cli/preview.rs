@@ -130,8 +130,13 @@ fn verdict_on(preview: &Result<Preview, Rejection>) -> Verdict {
 
 fn complain_of(rejection: &Rejection) {
     complain(&format!("refused: {rejection}"));
-    for error in rejection.errors() {
-        complain(&format!("  {error}"));
+    match rejection.on_terminal() {
+        Some(found) => complain(&found),
+        None => {
+            for error in rejection.errors() {
+                complain(&format!("  {error}"));
+            }
+        }
     }
 }
 

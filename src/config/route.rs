@@ -191,7 +191,7 @@ fn read_program(node: &Node<'_>, programs: Programs, problems: &mut Problems) ->
     if programs == Programs::Compile
         && let Err(error) = program.check()
     {
-        node.problem(problems, error.to_string());
+        node.problem(problems, format!("{error}\n{}", error.place.excerpt()));
     }
     Some(program)
 }

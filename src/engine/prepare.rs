@@ -5,14 +5,18 @@
 //! ends takes no further part. Nothing of it is written down in between; a driver that is lost is made up for by doing it
 //! again.
 
+mod matching;
+mod names;
+
 use jiff::Timestamp;
 
 use crate::guard;
 use crate::job::{Outcome, Prepared};
-use crate::outcome::Refusal;
+use crate::lookup::Column;
 use crate::update::{Assignment, Method, ModuleName, Selector, UpdateRequest};
 use crate::zoho::metadata::Reading;
 use crate::zoho::{Client, Failed};
+use matching::Sought;
 
 /// What one job needs to know. Ids that are known already are no part of it: there may be many.
 pub(super) struct Wish {
@@ -64,36 +68,70 @@ impl From<Failed> for Outcome {
 /// Prepares jobs as far as can be done before `give_up`.
 pub(super) async fn prepare(client: &Client, wishes: Vec<Wish>, give_up: Timestamp) -> Vec<Found> {
     let mut found = Vec::with_capacity(wishes.len());
+    // Jobs that lack their records only, and what was found out for each of them before.
+    let (mut sought, mut begun) = (Vec::new(), Vec::new());
     for wish in wishes {
-        let mut notes = Vec::new();
-        let outcome =
-            match check(client, &wish.module, &wish.fields, wish.over_write, give_up).await {
-                Ok(checked) => match wish.open {
-                    None => {
-                        notes = checked.notes;
-                        Outcome::Ready {
-                            fields: checked.fields,
-                            records: None,
-                        }
-                    }
-                    Some(_) => Outcome::Refused(Refusal::new(
-                        "NOT_SUPPORTED",
-                        "records cannot be looked up yet",
-                        "send their `ids` or a `cvid`",
-                    )),
-                },
-                Err(outcome) => outcome,
-            };
+        let place = wish.place;
+        let prepared = match begin(client, wish, give_up).await {
+            Ok(Begun::Done(prepared)) => prepared,
+            Ok(Begun::Lacking(wanted, checked)) => {
+                sought.push(wanted);
+                begun.push((place, checked));
+                continue;
+            }
+            Err(outcome) => outcome.into(),
+        };
         found.push(Found {
-            place: wish.place,
+            place,
             attempts: 0,
-            prepared: Prepared {
-                notes,
-                ..outcome.into()
-            },
+            prepared,
         });
     }
+    let answers = matching::look_up(client, &sought, give_up).await;
+    for ((place, checked), answered) in begun.into_iter().zip(answers) {
+        found.push(answered.into_found(place, checked));
+    }
     found
+}
+
+/// How far a job is before records are looked up.
+enum Begun {
+    Done(Prepared),
+    Lacking(Sought, Checked),
+}
+
+async fn begin(client: &Client, wish: Wish, give_up: Timestamp) -> Step<Begun> {
+    let Wish {
+        module,
+        fields,
+        over_write,
+        open,
+        ..
+    } = wish;
+    let (records, wanted) = match open {
+        None => (None, None),
+        Some(Selector::Records(records)) => (Some(records), None),
+        Some(Selector::Named(named)) => {
+            let records = names::resolve(client, &module, &named, give_up).await?;
+            (Some(records), None)
+        }
+        Some(Selector::Match(wanted)) => (None, Some(wanted)),
+    };
+    let checked = check(client, &module, &fields, over_write, give_up).await?;
+    Ok(match wanted {
+        Some(wanted) => {
+            let field = wanted.field.clone();
+            let column = Column { module, field };
+            Begun::Lacking(Sought { column, wanted }, checked)
+        }
+        None => {
+            let Checked { fields, notes } = checked;
+            Begun::Done(Prepared {
+                notes,
+                ..Outcome::Ready { fields, records }.into()
+            })
+        }
+    })
 }
 
 /// The fields of a job as they are to be sent, where that is not as they were asked, and what was changed.

@@ -10,7 +10,9 @@ use jaq_core::load::{self, Arena, File, Loader};
 use jaq_core::path::{Part, Path};
 use jaq_core::{Compiler, Filter};
 
+use super::failure::Place;
 use super::fence::{self, Allowance, Ended};
+use super::locate::{self, Marker};
 use super::natives::{self, Engine, HAND_ON};
 use crate::reader;
 
@@ -67,12 +69,10 @@ const FENCED: &[(&[&str], &str)] = &[
 
 /// Why a program cannot be used. `Display` says where, what and, where possible, what was meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {message}")]
+#[error("line {}, column {}: {message}", place.line, place.column)]
 pub struct CompileError {
-    /// The line in the program, from 1.
-    pub line: usize,
-    /// The column in characters, from 1.
-    pub column: usize,
+    /// Where in the program.
+    pub place: Place,
     /// What is wrong and what to do about it.
     pub message: String,
 }
@@ -82,17 +82,22 @@ impl CompileError {
     fn at(source: &str, part: &str, message: impl Into<String>) -> Self {
         let start = part.as_ptr().addr().checked_sub(source.as_ptr().addr());
         let start = start.filter(|start| *start <= source.len()).unwrap_or(0);
-        let before = &source[..source.floor_char_boundary(start)];
         Self {
-            line: before.matches('\n').count() + 1,
-            column: before.rsplit('\n').next().unwrap_or("").chars().count() + 1,
+            place: Place::at(source, start),
             message: message.into(),
         }
     }
 }
 
+/// Whether the parts of a program that can fail are marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Marks {
+    None,
+    Set,
+}
+
 /// Compiles `source` on a thread with stack enough for any nesting.
-pub(super) fn compile(source: &str) -> Result<Filter<Engine>, CompileError> {
+pub(super) fn compile(source: &str, marks: Marks) -> Result<Filter<Engine>, CompileError> {
     if source.len() > MAX_SOURCE {
         let message = format!("the program has more than {MAX_SOURCE} bytes");
         return Err(CompileError::at(source, source, message));
@@ -107,7 +112,7 @@ pub(super) fn compile(source: &str) -> Result<Filter<Engine>, CompileError> {
     };
     let spawned = fence::spawn(
         allowance,
-        move || compiled(&text),
+        move || compiled(&text, marks),
         move |ended| drop(sender.send(ended)),
     );
     let failed = |why: String| CompileError::at(source, source, format!("cannot compile: {why}"));
@@ -121,8 +126,15 @@ pub(super) fn compile(source: &str) -> Result<Filter<Engine>, CompileError> {
     }
 }
 
-fn compiled(source: &str) -> Result<Filter<Engine>, CompileError> {
+fn compiled(source: &str, marks: Marks) -> Result<Filter<Engine>, CompileError> {
+    let numbers = match marks {
+        Marks::None => Vec::new(),
+        Marks::Set => locate::offsets(source),
+    };
     let mut term = parse(source)?;
+    if marks == Marks::Set {
+        Marker::new(source, &numbers).mark(&mut term);
+    }
     guard(&mut term, &mut Vec::new());
     let mut definitions: Vec<Def<&str>> = prelude().collect();
     for definition in &mut definitions {

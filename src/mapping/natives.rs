@@ -15,6 +15,7 @@ use jaq_std::ValT as _;
 
 use super::document::Document;
 use super::fence;
+use super::locate;
 use super::pattern;
 use super::value::V;
 use super::walk;
@@ -22,7 +23,6 @@ use super::walk;
 /// Filters of jaq-core and jaq-std that are taken as they are. Anything that is not listed does not exist in a route:
 /// in particular nothing that reads the environment, the clock or the time zone, writes, or ends the process.
 const TAKEN: &[&str] = &[
-    "error_empty",
     "path",
     "path_value",
     "range",
@@ -154,7 +154,7 @@ pub(super) fn all() -> impl Iterator<Item = Fun<Engine>> {
             };
             (name, arguments, native)
         });
-    theirs.chain(ours())
+    theirs.chain(ours()).chain(locate::filters())
 }
 
 fn ours() -> Vec<Fun<Engine>> {

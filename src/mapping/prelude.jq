@@ -8,6 +8,6 @@ def IN(s): any(s == .; .);
 def IN(source; s): any(source == s; .);
 def INDEX(stream; f): reduce stream as $row ({}; . + {($row | f | tostring): $row});
 def INDEX(f): INDEX(.[]; f);
-def cell__: if isnumber or isboolean then tostring elif . == null then "" elif isstring then . else error("cannot use \(.) in a row") end;
+def cell__: if isnumber or isboolean then tostring elif . == null then "" elif isstring then . else error("cannot use an \(type) in a row") end;
 def @csv: [.[] | if isstring then "\"" + gsub("\""; "\"\"") + "\"" else cell__ end] | join(",");
 def @tsv: [.[] | cell__ | gsub("\\\\"; "\\\\") | gsub("\t"; "\\t") | gsub("\n"; "\\n") | gsub("\r"; "\\r")] | join("\t");

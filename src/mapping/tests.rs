@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod failures;
 mod fence_holds;
 mod jq;
 mod properties;

@@ -19,6 +19,7 @@ use jaq_core::{Error, Exn, ValR, ValX};
 use jaq_json::{Map, Num, Rc, Val};
 
 use super::fence::{self, MAX_DEPTH, MAX_HOPS, Stop};
+use super::locate;
 use super::walk;
 
 /// Characters of a value in an error message.
@@ -152,6 +153,9 @@ fn object_of(entries: Map) -> Val {
 impl fmt::Display for V {
     /// For error messages only: cut after some characters.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = locate::disguised(&self.val) {
+            return formatter.write_str(&text);
+        }
         let (mut text, whole) = walk::json(&self.val, SHOWN);
         if !whole {
             text.push('…');

@@ -158,6 +158,15 @@ async fn a_route_that_fails_says_which_program() {
             .is_some_and(|detail| detail.contains("`map`")),
         "{answer:#?}"
     );
+    let found = &answer.body["errors"][0];
+    assert_eq!(found["program"], "map", "{answer:#?}");
+    assert!(
+        found["line"].is_u64() && found["column"].is_u64(),
+        "{found}"
+    );
+    let text = found["text"].as_str().expect("the program's line");
+    assert!(text.contains("| error"), "{text}");
+    assert_eq!(found["input"], "string");
 }
 
 #[tokio::test]

@@ -22,16 +22,17 @@ const MAY_USE: &[(&str, &str)] = &[
     ("inbound", "reader"),
     ("mapping", "reader update"),
     ("guard", "codes outcome reader update zoho"),
+    ("lookup", "codes outcome update"),
     ("plan", "update"),
     ("job", "clock inbound outcome plan update"),
     (
         "zoho",
-        "clock codes config failpoint http outcome plan reader retry secrets update",
+        "clock codes config failpoint http lookup outcome plan reader retry secrets update",
     ),
     ("callback", "http job retry secrets"),
     (
         "engine",
-        "callback clock failpoint guard job outcome plan update zoho",
+        "callback clock codes failpoint guard job lookup outcome plan reader update zoho",
     ),
     ("config", "http inbound job mapping reader secrets zoho"),
     (
@@ -56,6 +57,8 @@ const PURE: &[&str] = &[
     "guard.rs",
     "guard/moment.rs",
     "guard/value.rs",
+    "lookup.rs",
+    "lookup/hits.rs",
     "plan.rs",
     "plan/outlook.rs",
     "update.rs",

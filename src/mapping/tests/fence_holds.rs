@@ -7,7 +7,7 @@ use super::{evaluate, evaluate_with, limits};
 fn limit(program: &str, body: &str) -> String {
     match evaluate(program, body) {
         Ok(outputs) => format!("{} outputs", outputs.len()),
-        Err(EvalError::Failed { message }) => message,
+        Err(EvalError::Failed(failure)) => failure.told().to_owned(),
         Err(error) => format!("{error:?}")
             .split([' ', '{', '('])
             .next()
@@ -333,7 +333,10 @@ fn hostile_bodies_end_at_a_limit() {
         ] {
             match evaluate_with(program, body.as_bytes(), &limits) {
                 Ok(_) => {}
-                Err(EvalError::Failed { message }) => assert!(message.len() < 2_000, "{program}"),
+                Err(EvalError::Failed(failure)) => {
+                    assert!(failure.told().len() < 2_000, "{program}");
+                    assert!(failure.to_string().len() < 2_200, "{program}");
+                }
                 Err(error) => {
                     let debug = format!("{error:?}");
                     let name = debug.split([' ', '{']).next().unwrap();
@@ -440,7 +443,7 @@ fn numbers_that_json_lacks_are_refused() {
 #[test]
 fn errors_carry_the_programs_words() {
     let message = |program: &str| match evaluate(program, r#"{"a": {"b": [1]}}"#) {
-        Err(EvalError::Failed { message }) => message,
+        Err(EvalError::Failed(failure)) => failure.told().to_owned(),
         other => panic!("{program}: {other:?}"),
     };
     assert_eq!(message("error(\"no id\")"), "no id");

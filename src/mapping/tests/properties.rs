@@ -170,7 +170,7 @@ proptest! {
         match evaluate_with(&program, body.to_string().as_bytes(), &limits) {
             Ok(outputs) => prop_assert!(outputs.len() <= limits.outputs),
             Err(EvalError::Compile(error)) => prop_assert!(false, "{error}: {program}"),
-            Err(EvalError::Failed { message }) => prop_assert!(!message.contains("gave up"), "{message}: {program}"),
+            Err(EvalError::Failed(failure)) => prop_assert!(!failure.told().contains("gave up"), "{failure}: {program}"),
             Err(_) => {}
         }
     }

@@ -1,0 +1,232 @@
+//! The look-ups of records by the value of a field, for all jobs of a connection together: jobs that ask for values of the
+//! same field share its queries.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use jiff::Timestamp;
+
+use super::{Checked, Found};
+use crate::codes::Cause;
+use crate::job::preparation::Lookup;
+use crate::job::{Outcome, Prepared};
+use crate::lookup::{self, Column, Hits, Question};
+use crate::outcome::Refusal;
+use crate::update::{MAX_IDS, Match, MatchValue, Records};
+use crate::zoho::{Client, Failed};
+
+/// Look-ups of one connection that are under way at once. Zoho allows ten of the kind.
+const AT_ONCE: usize = 10;
+
+/// A job's `match`.
+pub(super) struct Sought {
+    pub(super) column: Column,
+    pub(super) wanted: Match,
+}
+
+/// What came of a job's `match`, and of how many requests.
+pub(super) struct Answered {
+    pub(super) attempts: u32,
+    pub(super) prepared: Prepared,
+}
+
+impl Answered {
+    /// The same with what was found out for the job before its look-up.
+    pub(super) fn into_found(self, place: usize, checked: Checked) -> Found {
+        let Self { attempts, prepared } = self;
+        let (outcome, notes) = match prepared.outcome {
+            Outcome::Ready { records, .. } => {
+                let fields = checked.fields;
+                (Outcome::Ready { fields, records }, checked.notes)
+            }
+            // Nothing is sent, so nothing is to be said of how.
+            other @ (Outcome::Nothing | Outcome::Postponed { .. } | Outcome::Refused(_)) => {
+                (other, prepared.notes)
+            }
+        };
+        Found {
+            place,
+            attempts,
+            prepared: Prepared {
+                lookup: prepared.lookup,
+                notes,
+                outcome,
+            },
+        }
+    }
+}
+
+/// What came of one question.
+struct Told {
+    attempts: u32,
+    failed: Option<Failed>,
+}
+
+/// What came of one question, with its field and the values that it was about.
+struct Reply<'a> {
+    column: &'a Column,
+    values: Vec<&'a MatchValue>,
+    told: Told,
+    hits: Hits,
+}
+
+/// Fields of which no question will ever be answered: what is denied once is not asked again.
+type Denied<'a> = Mutex<HashMap<&'a Column, Failed>>;
+
+/// What is known of one field.
+#[derive(Default)]
+struct Known<'a> {
+    hits: Hits,
+    told: Vec<Told>,
+    /// Which of `told` is about the value.
+    of: HashMap<&'a MatchValue, usize>,
+}
+
+/// Looks everything up, and says what it means for each job, in their order.
+pub(super) async fn look_up(client: &Client, all: &[Sought], give_up: Timestamp) -> Vec<Answered> {
+    let mut columns: BTreeMap<&Column, Vec<&MatchValue>> = BTreeMap::new();
+    for Sought { column, wanted } in all {
+        if lookup::refuse(wanted).is_none() {
+            columns.entry(column).or_default().extend(&wanted.values);
+        }
+    }
+    let denied = Denied::default();
+    let mut asking = Vec::new();
+    for (column, values) in columns {
+        for (question, values) in lookup::questions(column, values) {
+            asking.push(ask(client, &denied, column, question, values, give_up));
+        }
+    }
+    let mut answers = futures_util::stream::iter(asking).buffer_unordered(AT_ONCE);
+    let mut known: BTreeMap<&Column, Known<'_>> = BTreeMap::new();
+    while let Some(Reply {
+        column,
+        values,
+        told,
+        hits,
+    }) = answers.next().await
+    {
+        let known = known.entry(column).or_default();
+        let place = known.told.len();
+        known.told.push(told);
+        known.hits.merge(hits);
+        known
+            .of
+            .extend(values.into_iter().map(|value| (value, place)));
+    }
+    let nothing = Known::default();
+    all.iter()
+        .map(|Sought { column, wanted }| answer(wanted, known.get(column).unwrap_or(&nothing)))
+        .collect()
+}
+
+/// Asks one question, unless it is known to be hopeless.
+async fn ask<'a>(
+    client: &Client,
+    denied: &Denied<'a>,
+    column: &'a Column,
+    question: Question,
+    values: Vec<&'a MatchValue>,
+    give_up: Timestamp,
+) -> Reply<'a> {
+    let known = || denied.lock().unwrap_or_else(PoisonError::into_inner);
+    let hopeless = known().get(column).cloned();
+    let mut attempts = 0;
+    let outcome = match hopeless {
+        Some(failed) => Err(failed),
+        None => pages(client, question, column, give_up, &mut attempts).await,
+    };
+    let (hits, failed) = match outcome {
+        Ok(hits) => (hits, None),
+        Err(failed) => (Hits::default(), Some(failed)),
+    };
+    if let Some(failed @ Failed::Denied(_)) = &failed {
+        known().insert(column, failed.clone());
+    }
+    Reply {
+        column,
+        values,
+        told: Told { attempts, failed },
+        hits,
+    }
+}
+
+/// All pages of an answer.
+async fn pages(
+    client: &Client,
+    mut question: Question,
+    column: &Column,
+    give_up: Timestamp,
+    attempts: &mut u32,
+) -> Result<Hits, Failed> {
+    let (mut hits, mut count) = (Hits::default(), 0);
+    loop {
+        let sent = client.find(&question, give_up).await;
+        *attempts += sent.attempts;
+        let page = sent.outcome?;
+        count += page.rows.len();
+        let next = question.next(&page.rows);
+        hits.add(page.rows);
+        // More than fit into a job are refused in the end, and there may be millions.
+        if !page.more || count > MAX_IDS {
+            return Ok(hits);
+        }
+        question = next.ok_or_else(|| {
+            let message = format!(
+                "Zoho says that more records have the values of `{}` that were asked for, and does not give them",
+                column.field
+            );
+            Failed::Refused(Refusal::with(Cause::LookupStuck, message))
+        })?;
+    }
+}
+
+/// What the answers mean for a job. A single one that is missing leaves open which records it is about.
+fn answer(wanted: &Match, known: &Known<'_>) -> Answered {
+    if let Some(refusal) = lookup::refuse(wanted) {
+        return Answered {
+            attempts: 0,
+            prepared: Outcome::Refused(refusal).into(),
+        };
+    }
+    let places: HashSet<usize> = wanted
+        .values
+        .iter()
+        .filter_map(|value| known.of.get(value).copied())
+        .collect();
+    let told = || places.iter().filter_map(|place| known.told.get(*place));
+    let attempts = told().map(|told| told.attempts).sum();
+    // What can never be is said before what may be later.
+    let failed = told()
+        .filter_map(|told| told.failed.clone())
+        .min_by_key(|failed| matches!(failed, Failed::Later(..)));
+    if let Some(failed) = failed {
+        return Answered {
+            attempts,
+            prepared: Outcome::from(failed).into(),
+        };
+    }
+    let settled = lookup::settle(wanted, &known.hits);
+    let found = Lookup {
+        field: wanted.field.clone(),
+        values: wanted.values.len() as u64,
+        matched: settled.matched as u64,
+        ids: settled.ids.len() as u64,
+    };
+    let outcome = match settled.refusal {
+        Some(refusal) => Outcome::Refused(refusal),
+        None if settled.ids.is_empty() => Outcome::Nothing,
+        None => Outcome::Ready {
+            fields: None,
+            records: Some(Records::Ids(settled.ids)),
+        },
+    };
+    Answered {
+        attempts,
+        prepared: Prepared {
+            lookup: Some(found),
+            ..outcome.into()
+        },
+    }
+}

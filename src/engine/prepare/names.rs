@@ -1,0 +1,216 @@
+//! Names of custom views and territories become ids. Zoho promises of neither that they are unique, so a name that means
+//! several things is refused rather than guessed at.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Step;
+use crate::codes::Cause;
+use crate::job::Outcome;
+use crate::outcome::Refusal;
+use crate::reader::nearest;
+use crate::update::{ModuleName, Named, NamedView, Records, Territory, TerritoryId, ViewId};
+use crate::zoho::metadata::{self, CustomView, Reading};
+use crate::zoho::{Client, Failed};
+
+/// Ids that a refusal tells of; a name that means more is told to mean more.
+const SHOWN: usize = 5;
+
+/// The records of a view and a territory of which at least one was given by its name.
+pub(super) async fn resolve(
+    client: &Client,
+    module: &ModuleName,
+    named: &NamedView,
+    give_up: Timestamp,
+) -> Step<Records> {
+    let cvid = match &named.view {
+        Named::Id(cvid) => *cvid,
+        Named::Name(name) => {
+            let what = format!("custom view of {module}");
+            let read = |reading| client.custom_views(module, reading, give_up);
+            find(name, &what, read).await?
+        }
+    };
+    let territory = match &named.territory {
+        None => None,
+        Some(named) => {
+            let id = match &named.territory {
+                Named::Id(id) => *id,
+                Named::Name(name) => {
+                    let read = |reading| client.territories(reading, give_up);
+                    find(name, "territory", read).await?
+                }
+            };
+            Some(Territory {
+                id,
+                include_child: named.include_child,
+            })
+        }
+    };
+    Ok(Records::View { cvid, territory })
+}
+
+/// Something that the CRM knows by an id and names.
+trait Entry {
+    type Id: Copy + fmt::Display;
+
+    fn id(&self) -> Self::Id;
+
+    /// Its own name.
+    fn name(&self) -> &str;
+
+    /// What the CRM shows to the token's user in its place; it is translated.
+    fn display(&self) -> &str;
+}
+
+impl Entry for CustomView {
+    type Id = ViewId;
+
+    fn id(&self) -> ViewId {
+        self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn display(&self) -> &str {
+        &self.display
+    }
+}
+
+impl Entry for metadata::Territory {
+    type Id = TerritoryId;
+
+    fn id(&self) -> TerritoryId {
+        self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn display(&self) -> &str {
+        &self.name
+    }
+}
+
+/// The id of the one entry with a name. A name that is not on the kept list may be younger than the list: it is read once
+/// more before the name counts as unknown.
+async fn find<E: Entry, F>(name: &str, what: &str, read: impl Fn(Reading) -> F) -> Step<E::Id>
+where
+    F: Future<Output = Result<Arc<[E]>, Failed>>,
+{
+    let known = read(Reading::Kept).await?;
+    match pick(name, &known) {
+        Pick::Nothing(_) => {}
+        found @ (Pick::One(_) | Pick::Several(_)) => return found.or_refusal(name, what),
+    }
+    let known = read(Reading::Fresh).await?;
+    pick(name, &known).or_refusal(name, what)
+}
+
+/// What a name means among some entries.
+#[derive(Debug, PartialEq)]
+enum Pick<'a, Id> {
+    One(Id),
+    Several(Vec<Id>),
+    /// And what was perhaps meant.
+    Nothing(Option<&'a str>),
+}
+
+/// An entry's own name goes before what the CRM shows for it: only the one stays as it is in every language.
+fn pick<'a, E: Entry>(name: &str, entries: &'a [E]) -> Pick<'a, E::Id> {
+    let by = |shown: fn(&E) -> &str| -> Vec<E::Id> {
+        let same = entries.iter().filter(|entry| shown(entry) == name);
+        same.map(E::id).collect()
+    };
+    let mut found = by(E::name);
+    if found.is_empty() {
+        found = by(E::display);
+    }
+    match found.as_slice() {
+        [] => Pick::Nothing(nearest(name, entries.iter().map(E::name))),
+        [id] => Pick::One(*id),
+        [_, ..] => Pick::Several(found),
+    }
+}
+
+impl<Id: Copy + fmt::Display> Pick<'_, Id> {
+    fn or_refusal(self, name: &str, what: &str) -> Step<Id> {
+        let (cause, message) = match self {
+            Self::One(id) => return Ok(id),
+            Self::Several(ids) => {
+                let shown: Vec<String> = ids.iter().take(SHOWN).map(ToString::to_string).collect();
+                let shown = shown.join(", ");
+                let message = match ids.len().saturating_sub(SHOWN) {
+                    0 => format!("several have the name `{name}` ({what}): {shown}"),
+                    more => {
+                        format!("several have the name `{name}` ({what}): {shown} and {more} more")
+                    }
+                };
+                (Cause::NameAmbiguous, message)
+            }
+            Self::Nothing(near) => {
+                let hint = near.map(|near| format!("; did you mean `{near}`?"));
+                let hint = hint.unwrap_or_default();
+                (
+                    Cause::NameUnknown,
+                    format!("no {what} has the name `{name}`{hint}"),
+                )
+            }
+        };
+        Err(Outcome::Refused(Refusal::with(cause, message)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(id: &str, name: &str, display: &str) -> CustomView {
+        CustomView {
+            id: id.parse().expect("an id"),
+            name: name.to_owned(),
+            display: display.to_owned(),
+            system_name: None,
+            category: None,
+        }
+    }
+
+    #[test]
+    fn a_name_means_one_view_or_is_refused() {
+        let views = [
+            view("1", "All Leads", "Alle Leads"),
+            view("2", "Hot", "Hot"),
+            view("3", "Twice", "Twice"),
+            view("4", "Twice", "Zweimal"),
+            view("5", "Alle Leads", "Old"),
+        ];
+        let id = |text: &str| text.parse::<ViewId>().expect("an id");
+        assert_eq!(pick("Hot", &views), Pick::One(id("2")));
+        assert_eq!(pick("hot", &views), Pick::Nothing(Some("Hot")));
+        assert_eq!(
+            pick("Zweimal", &views),
+            Pick::One(id("4")),
+            "as it is shown"
+        );
+        assert_eq!(
+            pick("Alle Leads", &views),
+            Pick::One(id("5")),
+            "its own name goes before a translation"
+        );
+        assert_eq!(pick("Twice", &views), Pick::Several(vec![id("3"), id("4")]));
+        assert_eq!(pick("Quite another one", &views), Pick::Nothing(None));
+        let Err(Outcome::Refused(refusal)) =
+            pick("Twice", &views).or_refusal("Twice", "custom view of Leads")
+        else {
+            panic!("refused")
+        };
+        assert_eq!(refusal.code, "NAME_AMBIGUOUS");
+        assert!(refusal.message.contains("3, 4"), "{refusal}");
+    }
+}
