@@ -1,8 +1,10 @@
 //! The command line.
 
+mod auth;
 mod check;
 mod demo;
 mod event;
+mod finding;
 mod jobs;
 mod preview;
 mod send;
@@ -61,6 +63,9 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+    /// Makes a connection's credentials of a grant code, or of client credentials, proves them, and writes them where the
+    /// config says that they are.
+    Auth(auth::Auth),
     /// Sends a sample delivery, freshly signed as its sender would, to a server.
     Send(send::Send),
     /// Prints the Lambda event that such a delivery would be, for `sam local invoke` and `cargo lambda invoke`. It holds
@@ -165,6 +170,13 @@ pub async fn run(arguments: Arguments) -> Verdict {
             match load(config) {
                 Ok(config) => check::run(&config, live, json).await,
                 Err(error) => unusable(&error, json),
+            }
+        }
+        Command::Auth(command) => {
+            telemetry::on_terminal("error");
+            match load(command.config.clone()) {
+                Ok(config) => auth::run(command, &config).await,
+                Err(error) => unusable(&error, command.json),
             }
         }
         Command::Send(command) => {

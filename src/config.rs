@@ -4,6 +4,7 @@
 mod connection;
 mod duration;
 mod route;
+mod scopes;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use crate::secrets::SecretRef;
 pub use connection::{Connection, Guarding};
 use duration::{Span, TRACKING, WINDOW, read_duration};
 pub use route::Route;
+pub use scopes::Scope;
 pub use verify::{Proof, Verify};
 
 /// The whole configuration.

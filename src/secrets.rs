@@ -1,5 +1,7 @@
 //! Secrets by reference: the config names where a secret is, never what it is.
 
+pub mod place;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;

@@ -616,13 +616,7 @@ impl Client {
             Failed::Denied(Refusal::with(Cause::BadCredentials, message))
         })?;
         let asked_at = self.clock.now();
-        let granted = self
-            .ask_for_token(&credentials)
-            .await
-            .map_err(|error| match error {
-                TokenError::Later(refusal, wait) => Failed::Later(refusal, wait),
-                TokenError::Rejected(refusal) => Failed::Denied(refusal),
-            })?;
+        let granted = self.grant(credentials.form()).await?;
         let lives = granted.lives;
         let (value, api) = self.place(granted, access)?;
         tracing::info!(
@@ -637,11 +631,23 @@ impl Client {
         })
     }
 
-    async fn ask_for_token(&self, credentials: &Credentials) -> Result<token::Granted, TokenError> {
+    /// Asks the accounts server for a token, which is not kept.
+    ///
+    /// # Errors
+    /// [`Failed`]: there is none.
+    pub async fn grant(&self, form: Bytes) -> Result<token::Granted, Failed> {
+        let granted = self.ask_for_token(form).await;
+        granted.map_err(|error| match error {
+            TokenError::Later(refusal, wait) => Failed::Later(refusal, wait),
+            TokenError::Rejected(refusal) => Failed::Denied(refusal),
+        })
+    }
+
+    async fn ask_for_token(&self, form: Bytes) -> Result<token::Granted, TokenError> {
         let accounts = self.connection.accounts();
         let request = Request::post(format!("{accounts}/oauth/v2/token"))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(credentials.form());
+            .body(form);
         let request = request.map_err(|error| {
             TokenError::Rejected(Refusal::with(Cause::BadUrl, error.to_string()))
         })?;

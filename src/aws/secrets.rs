@@ -176,7 +176,7 @@ impl WritableSecrets for SecretsManager {
         let create = client
             .create_secret()
             .name(name)
-            .description("The access token that masshook's processes share")
+            .description("Written by masshook")
             .client_request_token(&version.id)
             .secret_string(value);
         match create.send().await {

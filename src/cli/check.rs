@@ -5,65 +5,19 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::finding::{Bearing, Finding};
 use super::{Verdict, say};
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Connection};
 use crate::http::{Http, HttpSettings};
 use crate::secrets::Secrets;
+use crate::zoho::Client;
 use crate::zoho::limits::Edition;
 use crate::zoho::metadata::Reading;
-use crate::zoho::{Client, Failed};
 
 /// How long one connection is tried.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How a finding bears on the whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bearing {
-    /// As it should be.
-    Good,
-    /// It could not be found out, or something optional is missing.
-    Note,
-    /// Updates will not work so.
-    Bad,
-}
-
-impl Bearing {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Good => "ok",
-            Self::Note => "note",
-            Self::Bad => "BAD",
-        }
-    }
-}
-
-/// One thing that was looked at.
-struct Finding {
-    what: &'static str,
-    bearing: Bearing,
-    found: String,
-}
-
-impl Finding {
-    fn of(what: &'static str, outcome: Result<(Bearing, String), Failed>) -> Self {
-        let (bearing, found) = outcome.unwrap_or_else(|failed| {
-            // What masshook does without is no reason to refuse the config.
-            let bearing = match failed.lacks_scope() {
-                true => Bearing::Note,
-                false => Bearing::Bad,
-            };
-            let (Failed::Later(why, _) | Failed::Refused(why) | Failed::Denied(why)) = failed;
-            (bearing, why.to_string())
-        });
-        Self {
-            what,
-            bearing,
-            found,
-        }
-    }
-}
 
 /// Runs the command. A config that could be loaded is right in itself.
 pub(super) async fn run(config: &Config, live: bool, json: bool) -> Verdict {
@@ -79,17 +33,8 @@ pub(super) async fn run(config: &Config, live: bool, json: bool) -> Verdict {
             let findings = try_out(name, connection).await;
             good &= findings.iter().all(|found| found.bearing != Bearing::Bad);
             lines.push(format!("connection {name}"));
-            lines.extend(findings.iter().map(
-                |Finding {
-                     what,
-                     bearing,
-                     found,
-                 }| { format!("  {:<5} {what:<14} {found}", bearing.name()) },
-            ));
-            let listed: Vec<Value> = findings
-                .iter()
-                .map(|found| json!({"check": found.what, "result": found.bearing.name().to_lowercase(), "found": found.found}))
-                .collect();
+            lines.extend(findings.iter().map(Finding::line));
+            let listed: Vec<Value> = findings.iter().map(Finding::json).collect();
             connections.insert(name.clone(), Value::Array(listed));
         }
     }
@@ -120,23 +65,8 @@ pub(super) async fn run(config: &Config, live: bool, json: bool) -> Verdict {
 
 /// Asks Zoho for everything that a connection needs. Nothing is changed.
 async fn try_out(name: &str, connection: &Connection) -> Vec<Finding> {
-    let clock = Arc::new(SystemClock);
-    let secrets = Secrets::new(clock.clone(), Arc::new(SecretsManager::new()));
-    let hosts = [&connection.accounts_url, &connection.api_url]
-        .into_iter()
-        .flatten();
-    let client = Client::new(
-        name.to_owned(),
-        connection.clone(),
-        Http::new(HttpSettings {
-            trusted_hosts: hosts
-                .filter_map(|url| url.host_str().map(str::to_owned))
-                .collect(),
-            ..HttpSettings::default()
-        }),
-        Arc::new(secrets),
-        clock.clone(),
-    );
+    let clock = SystemClock;
+    let client = client(name, connection);
     let give_up = clock.now().saturating_add(PATIENCE).unwrap_or_default();
     let token = client.api().await.map(|api| {
         let found = format!("fresh, for {api}");
@@ -212,4 +142,26 @@ async fn try_out(name: &str, connection: &Connection) -> Vec<Finding> {
         territories.map(|found| (Bearing::Good, found.len().to_string())),
     ));
     findings
+}
+
+/// A client of a connection, by itself.
+pub(super) fn client(name: &str, connection: &Connection) -> Client {
+    let clock = Arc::new(SystemClock);
+    let secrets = Secrets::new(clock.clone(), Arc::new(SecretsManager::new()));
+    let hosts = [&connection.accounts_url, &connection.api_url]
+        .into_iter()
+        .flatten();
+    let http = Http::new(HttpSettings {
+        trusted_hosts: hosts
+            .filter_map(|url| url.host_str().map(str::to_owned))
+            .collect(),
+        ..HttpSettings::default()
+    });
+    Client::new(
+        name.to_owned(),
+        connection.clone(),
+        http,
+        Arc::new(secrets),
+        clock,
+    )
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::data_center::ApiBase;
 use crate::codes::{self, Cause, Class};
@@ -21,8 +21,7 @@ const SCOPES: &str = "ZohoCRM.mass_update.UPDATE,ZohoCRM.mass_update.READ";
 /// A connection's credentials, as they stand in its secret.
 #[derive(Debug)]
 pub struct Credentials {
-    client_id: String,
-    client_secret: SecretString,
+    client: ClientKey,
     grant: Grant,
 }
 
@@ -76,29 +75,99 @@ impl Credentials {
             Some(_) => return Err(BadCredentials::UnknownGrant),
         };
         Ok(Self {
-            client_id: needed("client_id")?.to_owned(),
-            client_secret: needed("client_secret")?.into(),
+            client: ClientKey {
+                id: needed("client_id")?.to_owned(),
+                secret: needed("client_secret")?.into(),
+            },
             grant,
         })
     }
 
-    /// The form that asks for a token. It goes into the body: query strings end up in logs.
-    pub fn form(&self) -> Bytes {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("client_id", &self.client_id);
-        form.append_pair("client_secret", self.client_secret.expose_secret());
+    /// A client's own leave to ask for tokens, without a user's grant.
+    pub fn of_client(client: ClientKey, soid: String, scope: String) -> Self {
+        Self {
+            client,
+            grant: Grant::ClientCredentials { soid, scope },
+        }
+    }
+
+    /// The secret that [`Credentials::parse`] reads.
+    pub fn secret(&self) -> SecretString {
+        let mut document = json!({
+            "client_id": self.client.id,
+            "client_secret": self.client.secret.expose_secret(),
+        });
         match &self.grant {
-            Grant::RefreshToken(token) => {
-                form.append_pair("grant_type", "refresh_token");
-                form.append_pair("refresh_token", token.expose_secret());
-            }
+            Grant::RefreshToken(token) => document["refresh_token"] = json!(token.expose_secret()),
             Grant::ClientCredentials { soid, scope } => {
-                form.append_pair("grant_type", "client_credentials");
-                form.append_pair("soid", soid);
-                form.append_pair("scope", scope);
+                document["grant_type"] = json!("client_credentials");
+                document["soid"] = json!(soid);
+                document["scope"] = json!(scope);
             }
         }
+        document.to_string().into()
+    }
+
+    /// The form that asks for a token.
+    pub fn form(&self) -> Bytes {
+        match &self.grant {
+            Grant::RefreshToken(token) => self.client.form(&[
+                ("grant_type", "refresh_token"),
+                ("refresh_token", token.expose_secret()),
+            ]),
+            Grant::ClientCredentials { soid, scope } => self.client.form(&[
+                ("grant_type", "client_credentials"),
+                ("soid", soid),
+                ("scope", scope),
+            ]),
+        }
+    }
+}
+
+/// What the API console gave a client.
+#[derive(Clone, Debug)]
+pub struct ClientKey {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: SecretString,
+}
+
+impl ClientKey {
+    /// It goes into the body: query strings end up in logs.
+    fn form(&self, grant: &[(&str, &str)]) -> Bytes {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("client_id", &self.id);
+        form.append_pair("client_secret", self.secret.expose_secret());
+        form.extend_pairs(grant);
         Bytes::from(form.finish())
+    }
+}
+
+/// A code of the API console, which becomes a refresh token once.
+#[derive(Debug)]
+pub struct GrantCode {
+    /// Whose code it is.
+    pub client: ClientKey,
+    /// The code.
+    pub code: SecretString,
+}
+
+impl GrantCode {
+    /// The form that exchanges it.
+    pub fn form(&self) -> Bytes {
+        self.client.form(&[
+            ("grant_type", "authorization_code"),
+            ("code", self.code.expose_secret()),
+        ])
+    }
+
+    /// What it was exchanged for.
+    pub fn became(self, refresh_token: SecretString) -> Credentials {
+        Credentials {
+            client: self.client,
+            grant: Grant::RefreshToken(refresh_token),
+        }
     }
 }
 
@@ -125,6 +194,10 @@ impl Token {
 pub struct Granted {
     /// The token.
     pub access: SecretString,
+    /// The refresh token, which only an exchanged code brings.
+    pub refresh: Option<SecretString>,
+    /// The scopes granted, if the answer named them.
+    pub scopes: Option<Vec<String>>,
     /// The host that it belongs to, if the answer named one.
     pub api_domain: Option<String>,
     /// How long it lives.
@@ -145,6 +218,8 @@ pub enum TokenError {
 #[derive(Deserialize)]
 struct Wire {
     access_token: Option<SecretString>,
+    refresh_token: Option<SecretString>,
+    scope: Option<Value>,
     api_domain: Option<String>,
     // Numbers have been seen as strings; a token must not be thrown away for the form of its lifetime.
     expires_in: Option<Value>,
@@ -188,8 +263,15 @@ pub fn granted(status: u16, body: &[u8]) -> Result<Granted, TokenError> {
             (None, None) => 3600,
         };
         let lives = Duration::from_secs(seconds.max(SHORTEST_LIFE));
+        // Asked for with commas, answered with spaces.
+        let scopes = wire.scope.as_ref().and_then(Value::as_str).map(|scopes| {
+            let scopes = scopes.split([' ', ',']).filter(|scope| !scope.is_empty());
+            scopes.map(str::to_owned).collect()
+        });
         return Ok(Granted {
             access,
+            refresh: wire.refresh_token,
+            scopes,
             api_domain: wire.api_domain,
             lives,
         });
@@ -250,6 +332,41 @@ mod tests {
             form,
             "client_id=1000.A&client_secret=s&grant_type=client_credentials&soid=ZohoCRM.7&scope=ZohoCRM.mass_update.UPDATE%2CZohoCRM.mass_update.READ"
         );
+    }
+
+    #[test]
+    fn a_code_becomes_the_secret_that_is_read() {
+        let client = ClientKey {
+            id: "1000.A".to_owned(),
+            secret: secret("s&s"),
+        };
+        let code = GrantCode {
+            client: client.clone(),
+            code: secret("1000.c"),
+        };
+        assert_eq!(
+            code.form(),
+            "client_id=1000.A&client_secret=s%26s&grant_type=authorization_code&code=1000.c"
+        );
+        let credentials = code.became(secret("1000.r"));
+        let own = Credentials::of_client(client, "ZohoCRM.7".to_owned(), "a,b".to_owned());
+        for credentials in [credentials, own] {
+            let read = Credentials::parse(&credentials.secret()).expect("credentials");
+            assert_eq!(read.form(), credentials.form());
+        }
+    }
+
+    #[test]
+    fn a_grant_says_what_it_is_good_for() {
+        let of = |body: &str| granted(200, body.as_bytes()).expect("a token");
+        let found = of(r#"{"access_token":"a","refresh_token":"r","scope":"A.b.READ C.d.ALL"}"#);
+        assert_eq!(
+            found.scopes,
+            Some(vec!["A.b.READ".to_owned(), "C.d.ALL".to_owned()])
+        );
+        assert!(found.refresh.is_some());
+        let bare = of(r#"{"access_token":"a"}"#);
+        assert!(bare.scopes.is_none() && bare.refresh.is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Tests over real parts: Secrets Manager on moto's server, the Lambda program under AWS's Runtime Interface Emulator, a
 //! real callback receiver, and Zoho's own SDK. `support` fetches what they need into `target/test-tools`.
 
+mod auth;
 mod aws;
 mod check;
 mod codes;

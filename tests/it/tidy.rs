@@ -53,6 +53,7 @@ const MAY_USE: &[(&str, &str)] = &[
 const PURE: &[&str] = &[
     "codes.rs",
     "codes/table.rs",
+    "config/scopes.rs",
     "guard.rs",
     "guard/moment.rs",
     "guard/value.rs",

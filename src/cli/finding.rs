@@ -1,0 +1,70 @@
+//! What a command found out about a connection, as a line and as JSON.
+
+use serde_json::{Value, json};
+
+use crate::zoho::Failed;
+
+/// How a finding bears on the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bearing {
+    /// As it should be.
+    Good,
+    /// It could not be found out, or something optional is missing.
+    Note,
+    /// Updates will not work so.
+    Bad,
+}
+
+impl Bearing {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Note => "note",
+            Self::Bad => "BAD",
+        }
+    }
+}
+
+/// One thing that was looked at.
+pub(super) struct Finding {
+    what: &'static str,
+    pub(super) bearing: Bearing,
+    found: String,
+}
+
+impl Finding {
+    /// What asking Zoho came to.
+    pub(super) fn of(what: &'static str, outcome: Result<(Bearing, String), Failed>) -> Self {
+        let (bearing, found) = outcome.unwrap_or_else(|failed| {
+            // What masshook does without is no reason to refuse the config.
+            let bearing = match failed.lacks_scope() {
+                true => Bearing::Note,
+                false => Bearing::Bad,
+            };
+            let (Failed::Later(why, _) | Failed::Refused(why) | Failed::Denied(why)) = failed;
+            (bearing, why.to_string())
+        });
+        Self::new(what, bearing, found)
+    }
+
+    pub(super) fn new(what: &'static str, bearing: Bearing, found: String) -> Self {
+        Self {
+            what,
+            bearing,
+            found,
+        }
+    }
+
+    pub(super) fn line(&self) -> String {
+        format!(
+            "  {:<5} {:<14} {}",
+            self.bearing.name(),
+            self.what,
+            self.found
+        )
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({"check": self.what, "result": self.bearing.name().to_lowercase(), "found": self.found})
+    }
+}

@@ -1,0 +1,129 @@
+//! The OAuth scopes that a connection's token needs. Pure. What a route's jq program puts out is not known before it runs,
+//! so what only some update requests need is optional.
+
+use super::{Connection, Guarding};
+
+/// A scope, and what for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Zoho's name for it.
+    pub name: &'static str,
+    /// Whether nothing works without it.
+    pub needed: bool,
+    /// What needs it.
+    pub what_for: &'static str,
+}
+
+impl Scope {
+    const fn needed(name: &'static str, what_for: &'static str) -> Self {
+        Self {
+            name,
+            needed: true,
+            what_for,
+        }
+    }
+
+    const fn optional(name: &'static str, what_for: &'static str) -> Self {
+        Self {
+            name,
+            needed: false,
+            what_for,
+        }
+    }
+
+    /// Whether one of the granted scopes covers it: it itself, in any case, or an `ALL` of what it is a part of.
+    pub fn is_covered<'a>(&self, mut granted: impl Iterator<Item = &'a str>) -> bool {
+        let name = self.name.to_ascii_lowercase();
+        granted.any(|granted| {
+            let granted = granted.to_ascii_lowercase();
+            let whole = granted.strip_suffix("all");
+            granted == name
+                || whole.is_some_and(|whole| whole.ends_with('.') && name.starts_with(whole))
+        })
+    }
+}
+
+const NEEDED: [Scope; 2] = [
+    Scope::needed("ZohoCRM.mass_update.UPDATE", "every mass update"),
+    Scope::needed(
+        "ZohoCRM.mass_update.READ",
+        "how a custom view's update goes on",
+    ),
+];
+
+const FIELDS: Scope = Scope::needed("ZohoCRM.settings.fields.READ", "`guard: strict`");
+
+const OPTIONAL: [Scope; 9] = [
+    Scope::optional("ZohoCRM.coql.READ", "`match`, by a query"),
+    Scope::optional("ZohoCRM.modules.READ", "`match`, the records found"),
+    Scope::optional(
+        "ZohoSearch.securesearch.READ",
+        "`match`, values that no query can hold",
+    ),
+    Scope::optional("ZohoCRM.settings.custom_views.READ", "`view`, by its name"),
+    Scope::optional(
+        "ZohoCRM.settings.territories.READ",
+        "`territory`, by its name",
+    ),
+    Scope::optional("ZohoCRM.modules.UPDATE", "`method: records` and `auto`"),
+    Scope::optional("ZohoCRM.settings.modules.READ", "`check --live`: modules"),
+    Scope::optional("ZohoCRM.apis.READ", "`check --live`: prices"),
+    Scope::optional("ZohoCRM.org.READ", "`check --live`: the edition"),
+];
+
+impl Connection {
+    /// The scopes of its token: those that it needs, then those that only some update requests need.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let guard = match self.guard {
+            Guarding::Strict => Some(FIELDS),
+            Guarding::Off => None,
+        };
+        NEEDED.into_iter().chain(guard).chain(OPTIONAL).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Programs};
+
+    fn needed(guard: &str) -> Vec<&'static str> {
+        let text =
+            format!("connections:\n  default:\n    credentials: env:X\n    guard: {guard}\n");
+        let config = Config::parse(&text, Programs::Lazily).expect("a config");
+        let scopes = config.connections["default"].scopes();
+        let needed = scopes.iter().filter(|scope| scope.needed);
+        needed.map(|scope| scope.name).collect()
+    }
+
+    #[test]
+    fn the_guard_decides_about_the_fields() {
+        let mass_update = ["ZohoCRM.mass_update.UPDATE", "ZohoCRM.mass_update.READ"];
+        assert_eq!(needed("off"), mass_update);
+        assert_eq!(needed("strict")[..2], mass_update);
+        assert_eq!(needed("strict")[2..], ["ZohoCRM.settings.fields.READ"]);
+    }
+
+    #[test]
+    fn an_all_covers_its_parts_and_nothing_beside() {
+        for (granted, covered) in [
+            ("ZohoCRM.settings.fields.READ", true),
+            ("zohocrm.settings.fields.read", true),
+            ("ZohoCRM.settings.fields.ALL", true),
+            ("ZohoCRM.settings.ALL", true),
+            ("ZohoCRM.settings.fields.CREATE", false),
+            ("ZohoCRM.settings.layouts.ALL", false),
+            ("ZohoCRM.modules.ALL", false),
+            ("ZohoCRM.settingsall", false),
+            ("ALL", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                FIELDS.is_covered([granted].into_iter()),
+                covered,
+                "{granted}"
+            );
+        }
+        assert!(!FIELDS.is_covered(std::iter::empty()));
+    }
+}
