@@ -171,7 +171,7 @@ fn settable(field: &Field, method: Method) -> Result<Method, Problem> {
         return problem(
             Cause::NotMassUpdatable,
             format!("`{name}` ({data_type}) cannot be changed by a Zoho mass update"),
-            "leave it out, or let `method: records` update the records themselves",
+            "take it out of the route's `map`: no mass update sets it",
         );
     }
     Ok(if field.mass_update {

@@ -61,7 +61,7 @@ table! {
         "No field found", "{}";
     TooManyFields = "INVALID_DATA" Crm [400] REFUSED, says ["max field limit exceeded"];
         "more fields than a mass update takes: one, in Deals three";
-        "masshook sends no more than that, so this org allows fewer: set one field, or use `method: records`";
+        "masshook sends no more than that, so this org allows fewer: set one field in each request";
         "Max field limit exceeded", "{}";
     FieldHidden = "INVALID_DATA" Crm [400, 200] REFUSED, says ["field is not visible"];
         "the profile of the token's user does not see the field";
@@ -69,7 +69,7 @@ table! {
         "Field is not visible", "{}";
     FieldNotUpdatable = "INVALID_DATA" Crm [400] REFUSED, says ["cannot be updated in the mass update"];
         "the field does not exist, or is of a kind that mass update never sets (e-mail, multi-line, lookup, unique)";
-        "check the API name and its case; if it is right, use `method: records` or `auto` for the route";
+        "check the API name and its case; if it is right, no mass update sets this field: set it by a workflow in the CRM, or take it out of the route's `map`";
         "This field cannot be updated in the Mass Update", "{}";
     LayoutRule = "INVALID_DATA" Crm [400] REFUSED, says ["layout rule"];
         "a layout rule hangs on the field";
@@ -243,7 +243,7 @@ table! {
         "the module name given seems to be invalid", r#"{"resource_path_index":0}"#;
     ModuleNotSupported = "NOT_SUPPORTED" Crm [400] DENIED, says [];
         "Zoho offers no mass update for this module";
-        "use `method: records` for the route, or another module";
+        "use another module: Zoho mass-updates only some";
         "the given module is not supported for this api", r#"{"resource_path_index":0}"#;
     EditionTooSmall = "FEATURE_NOT_SUPPORTED" Crm [403] DENIED, says [];
         "the org's edition does not have this: custom views are for Enterprise, Ultimate, CRM Plus and Zoho One";
@@ -463,7 +463,7 @@ table! {
         "", "{}";
     NotMassUpdatable = "FIELD_NOT_UPDATABLE" Masshook [] DENIED, says [];
         "Zoho offers no mass update of this field (`mass_update` of its metadata is false); nothing was sent";
-        "leave it out, or let `method: records` or `method: auto` of the route update the records themselves";
+        "take it out of the route's `map`: no mass update sets it";
         "", "{}";
     ClearedMandatory = "VALUE_MISSING" Masshook [] DENIED, says [];
         "the field must have a value, and was to be cleared; nothing was sent";

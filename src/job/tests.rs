@@ -470,7 +470,11 @@ fn reporting(on: CallbackOn) -> Job {
     let request = UpdateRequest::parse(&request).expect("a request");
     let callback = "https://ops.example.com/zoho".parse().ok();
     let id = JobId::derive("r", "d", 1);
-    Job::new(id, None, "default".to_owned(), request, callback, start()).reporting(on)
+    let job = Job::new(id, None, "default".to_owned(), request, callback, start());
+    let mut job = job.reporting(on);
+    let prepared = job.prepared(Outcome::AS_ASKED.into(), 0, start());
+    prepared.expect("allowed");
+    job
 }
 
 fn kind(notification: &Notification) -> String {

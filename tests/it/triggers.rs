@@ -217,10 +217,12 @@ async fn http_comes_in_many_envelopes_and_is_one_request() {
     ] {
         let answer = stage.invoke(&event).await;
         assert_eq!(answer["statusCode"], 200, "{name}: {answer:#}");
-        assert_eq!(
-            answer["headers"]["content-type"], "application/json",
-            "{name}"
-        );
+        // REST v1 takes every header from the one map that can hold several values.
+        let types = [
+            &answer["headers"]["content-type"],
+            &answer["multiValueHeaders"]["content-type"][0],
+        ];
+        assert!(types.contains(&&json!("application/json")), "{name}");
         assert_eq!(answer["isBase64Encoded"], false, "{name}");
         let own = answer["multiValueHeaders"]["content-type"].clone();
         let wanted = match name {
