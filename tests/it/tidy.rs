@@ -81,6 +81,7 @@ const PURE: &[&str] = &[
     "callback/signature.rs",
     "http/target.rs",
     "mapping/document.rs",
+    "mapping/failure.rs",
     "mapping/value.rs",
 ];
 
