@@ -47,7 +47,7 @@ pub struct CallState {
     pub error: Option<Refusal>,
 }
 
-/// What happened to a call, as [`Job::apply`] takes it.
+/// What happened to a call, as [`super::Job::apply`] takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Zoho answered record by record: these were refused, all others of the call updated.
