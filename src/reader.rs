@@ -271,7 +271,8 @@ fn distance(left: &str, right: &str) -> usize {
     row[right.len()]
 }
 
-fn kind(value: &Value) -> &'static str {
+/// What a JSON value is, as messages say it.
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -17,7 +17,7 @@ pub use selector::{
     InvalidValue, MAX_VALUE_CHARS, MAX_VALUES, Match, MatchValue, Named, NamedTerritory, NamedView,
     OnMany, OnNone, Records, Selector, Territory,
 };
-pub use way::{Method, Unclear, UnknownWord};
+pub use way::{Method, UnknownWord};
 
 /// Ids that one update request may name; Zoho's own ceiling for one mass update is the same.
 pub const MAX_IDS: usize = 50_000;

@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 use super::moment::{self, Unclear};
 use super::{Problem, example};
 use crate::codes::Cause;
-use crate::reader::nearest;
+use crate::reader::{kind, nearest};
 use crate::zoho::metadata::{Choice, Field, Kind};
 
 /// The empty option of a picklist, as Zoho's screens show it.
@@ -119,15 +119,7 @@ fn cleared(field: &Field) -> Problem {
 }
 
 fn mistyped(field: &Field, value: &Value) -> Problem {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(number) if number.is_f64() => "a fractional number",
-        Value::Number(_) => "a whole number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    };
+    let found = kind(value);
     let (name, data_type) = (&field.name, &field.data_type);
     Problem::new(
         name,

@@ -1,4 +1,4 @@
-//! By which of Zoho's calls records are updated, and what is done where the fate of one is not known.
+//! By which of Zoho's calls records are updated.
 
 use std::str::FromStr;
 
@@ -20,20 +20,6 @@ pub enum Method {
     Records,
     /// Whichever takes fewer calls; mass updates if both take as many.
     Auto,
-}
-
-/// What is done about a call that adds options to multi-select picklists, when Zoho did not say whether it was carried
-/// out: sending it again might add what somebody has taken out since.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Unclear {
-    /// It is not sent again; its records end with the code `OUTCOME_UNKNOWN`.
-    #[default]
-    Report,
-    /// The records are read again: those that have the options are updated, the others are sent once more.
-    Reread,
 }
 
 /// Not one of the words that are known in its place.
@@ -79,4 +65,3 @@ macro_rules! words {
 }
 
 words!(Method { MassUpdate = "mass_update", Records = "records", Auto = "auto" });
-words!(Unclear { Report = "report", Reread = "reread" });
