@@ -24,7 +24,6 @@ use crate::job::store::{Claim, Holder, JobStore, Lease, StoreError};
 use crate::job::wakeup::WakeUps;
 use crate::job::{Event, Job, JobId, NotAllowed, NotPending, Notification};
 use crate::outcome::Refusal;
-use crate::plan::mass_update_path;
 use crate::zoho::answer::{Tracked, Update};
 use crate::zoho::{Client, Failed, Sent};
 use prepare::{Found, Wish};
@@ -120,7 +119,7 @@ enum Done {
     Called(usize, Notification, Delivery),
 }
 
-/// Connections and modules for which nothing works any more in this round.
+/// Connections and paths for which nothing works any more in this round.
 type Hopeless = Mutex<HashSet<(String, String)>>;
 
 impl Engine {
@@ -428,7 +427,8 @@ impl Engine {
         turn: Turn,
     ) -> Option<Done> {
         let client = self.connections.get(&parcel.connection)?;
-        let place = (parcel.connection.clone(), parcel.module.to_string());
+        let way = parcel.way();
+        let place = (parcel.connection.clone(), way.path(&parcel.module));
         let is_hopeless = || {
             hopeless
                 .lock()
@@ -460,9 +460,9 @@ impl Engine {
                 }
             }
         }
-        let path = mass_update_path(&parcel.module);
+        let (module, body) = (&parcel.module, parcel.body());
         let sent = client
-            .mass_update(&path, &parcel.body(), parcel.ids(), turn.give_up)
+            .update(module, way, &body, parcel.ids(), turn.give_up)
             .await;
         if let Err(Failed::Denied(_)) = sent.outcome {
             hopeless

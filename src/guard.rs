@@ -95,7 +95,15 @@ pub fn guard(
         };
         match settable(field, method) {
             Ok(Method::Auto | Method::MassUpdate) => {}
-            Ok(Method::Records) => guarded.method = Method::Records,
+            Ok(Method::Records) => {
+                if guarded.method == Method::Auto {
+                    let note = format!(
+                        "no mass update sets `{name}`, so the records themselves are updated"
+                    );
+                    guarded.notes.push(note);
+                }
+                guarded.method = Method::Records;
+            }
             Err(problem) => {
                 problems.push(problem);
                 continue;
@@ -171,7 +179,7 @@ fn settable(field: &Field, method: Method) -> Result<Method, Problem> {
         return problem(
             Cause::NotMassUpdatable,
             format!("`{name}` ({data_type}) cannot be changed by a Zoho mass update"),
-            "take it out of the route's `map`: no mass update sets it",
+            "name its records by `ids` or `match` and write `method: records` (or `auto`) in the route, or leave it out",
         );
     }
     Ok(if field.mass_update {

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 pub use crate::outcome::{Failure, Progress, Refusal};
-use crate::plan::{Call, Limits, Plan, Target};
+use crate::plan::{Call, Limits, Plan};
 use crate::update::{RecordId, Records, Selector, UpdateRequest};
 pub use call::{CallState, Event, TRACK_FOR};
 use call::{PATIENCE, poll_gap};
@@ -301,9 +301,16 @@ impl Job {
         self.preparation.lookup = lookup;
         self.preparation.notes = notes;
         match outcome {
-            Outcome::Ready { fields, records } => {
+            Outcome::Ready {
+                fields,
+                records,
+                method,
+            } => {
                 if let Some(fields) = fields {
                     self.request.fields = fields;
+                }
+                if let Some(method) = method {
+                    self.request.method = method;
                 }
                 if let Some(records) = records {
                     self.request.selector = Selector::Records(records);
@@ -481,10 +488,8 @@ impl Job {
                     .calls
                     .iter()
                     .filter(|call| !call.status.is_final())
-                    .filter_map(|call| match &call.call.target {
-                        Target::Immediate(range) => Some((range.start, range.clone())),
-                        Target::Scheduled => None,
-                    })
+                    .filter_map(|call| call.call.target.named())
+                    .map(|range| (range.start, range.clone()))
                     .collect();
                 let open = unanswered.into_values().flat_map(|range| &ids[range]);
                 let pending = match self.preparation.status {

@@ -34,7 +34,7 @@ use jaq_core::{Ctx, Filter, ValT as _, Vars};
 use jaq_json::Val;
 use serde_json::Value;
 
-use crate::update::UpdateRequest;
+use crate::update::{Method, UpdateRequest};
 
 pub use compile::CompileError;
 pub use document::{Document, NotJson};
@@ -514,11 +514,12 @@ pub struct Unmappable {
     pub message: String,
 }
 
-/// The update requests that a mapping's outputs stand for. No output means that the delivery is ignored.
+/// The update requests that a mapping's outputs stand for, made by `method` unless they say otherwise. No output means that
+/// the delivery is ignored.
 ///
 /// # Errors
 /// Every problem of every output.
-pub fn updates(outputs: &[Value]) -> Result<Vec<UpdateRequest>, Vec<Unmappable>> {
+pub fn updates(outputs: &[Value], method: Method) -> Result<Vec<UpdateRequest>, Vec<Unmappable>> {
     let mut requests = Vec::new();
     let mut problems = Vec::new();
     for (index, value) in outputs.iter().enumerate() {
@@ -533,7 +534,7 @@ pub fn updates(outputs: &[Value]) -> Result<Vec<UpdateRequest>, Vec<Unmappable>>
             });
             continue;
         }
-        match UpdateRequest::parse(value) {
+        match UpdateRequest::parse_for(method, value) {
             Ok(request) => requests.push(request),
             Err(found) => problems.extend(found.into_iter().map(|problem| Unmappable {
                 output,

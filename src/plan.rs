@@ -2,6 +2,8 @@
 //! same value that is carried out.
 
 mod outlook;
+mod price;
+mod ways;
 
 use std::fmt;
 use std::ops::Range;
@@ -14,25 +16,32 @@ use crate::update::{
     ViewId,
 };
 pub use outlook::{Bounds, Outlook};
+pub use price::{Price, Tariff};
+use ways::Amount;
+pub use ways::{Way, Ways, Why};
 
-/// What one mass-update call may carry.
+/// What one call may carry.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Record ids in one call.
+    /// Record ids in one mass update.
     pub ids_per_call: usize,
-    /// Fields in one call, in most modules.
+    /// Fields in one mass update, in most modules.
     pub fields_per_call: usize,
-    /// Fields in one call in Deals.
+    /// Fields in one mass update in Deals.
     pub fields_per_deals_call: usize,
+    /// Records in one update of records, which may set any number of fields.
+    pub records_per_call: usize,
 }
 
 impl Limits {
     /// Zoho CRM v7: 500 ids; one field, in Deals three
-    /// (<https://www.zoho.com/crm/developer/docs/api/v7/mass-update-records.html>).
+    /// (<https://www.zoho.com/crm/developer/docs/api/v7/mass-update-records.html>); 100 records
+    /// (<https://www.zoho.com/crm/developer/docs/api/v7/update-records.html>).
     pub const ZOHO: Self = Self {
         ids_per_call: 500,
         fields_per_call: 1,
         fields_per_deals_call: 3,
+        records_per_call: 100,
     };
 
     fn fields(&self, module: &ModuleName) -> usize {
@@ -56,9 +65,61 @@ pub enum Target {
     Immediate(Range<usize>),
     /// A custom view, run by Zoho as a job of its own.
     Scheduled,
+    /// Named records, each a row of its own in an update of records, answered as [`Target::Immediate`] is: a range of the
+    /// request's ids.
+    Records(Range<usize>),
 }
 
-/// One POST to `/crm/v7/{module}/actions/mass_update`.
+impl Target {
+    /// By what call they are updated.
+    pub fn way(&self) -> Way {
+        match self {
+            Self::Immediate(_) | Self::Scheduled => Way::MassUpdate,
+            Self::Records(_) => Way::Records,
+        }
+    }
+
+    /// The records that it names, as a range of the request's ids.
+    pub fn named(&self) -> Option<&Range<usize>> {
+        match self {
+            Self::Immediate(range) | Self::Records(range) => Some(range),
+            Self::Scheduled => None,
+        }
+    }
+
+    /// What the call is called in JSON.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Immediate(_) => Kind::Immediate,
+            Self::Scheduled => Kind::Scheduled,
+            Self::Records(_) => Kind::Records,
+        }
+    }
+}
+
+/// How Zoho takes and answers a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A mass update of named records: at once, record by record.
+    Immediate,
+    /// A mass update of a custom view: with a job that has to be tracked.
+    Scheduled,
+    /// An update of records: at once, record by record.
+    Records,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Immediate => "immediate",
+            Self::Scheduled => "scheduled",
+            Self::Records => "records",
+        })
+    }
+}
+
+/// One request to Zoho: a POST to `/crm/v7/{module}/actions/mass_update`, or a PUT to `/crm/v7/{module}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// Its number in the plan, from 1.
@@ -74,11 +135,9 @@ pub struct Call {
 impl Call {
     /// The ids of this call; empty when Zoho finds the records itself.
     pub fn ids<'a>(&self, request: Resolved<'a>) -> &'a [RecordId] {
-        match (&self.target, request.records()) {
-            (Target::Immediate(range), Records::Ids(ids)) => {
-                ids.get(range.clone()).unwrap_or_default()
-            }
-            (Target::Immediate(_), Records::View { .. }) | (Target::Scheduled, _) => &[],
+        match (self.target.named(), request.records()) {
+            (Some(range), Records::Ids(ids)) => ids.get(range.clone()).unwrap_or_default(),
+            (Some(_), Records::View { .. }) | (None, _) => &[],
         }
     }
 
@@ -94,12 +153,17 @@ impl Call {
 
     /// The exact JSON that is sent.
     pub fn body(&self, request: Resolved<'_>) -> Value {
-        let records = match request.records() {
-            Records::Ids(_) => &Records::Ids(self.ids(request).to_vec()),
-            view @ Records::View { .. } => view,
-        };
-        let request = request.request();
-        body(self.data(request), records, request.over_write)
+        let ids = self.ids(request);
+        let about = request.request();
+        let data = self.data(about);
+        match self.target {
+            Target::Immediate(_) => body(data, &Records::Ids(ids.to_vec()), about.over_write),
+            Target::Scheduled => body(data, request.records(), about.over_write),
+            Target::Records(_) => {
+                let rows = ids.iter().map(|id| row(*id, &data, about.over_write));
+                rows_body(rows.collect())
+            }
+        }
     }
 }
 
@@ -114,11 +178,39 @@ pub fn body(data: Map<String, Value>, records: &Records, over_write: bool) -> Va
     Value::Object(body)
 }
 
+/// One record of an update of records. Such an update replaces the options of a multi-select picklist unless it is told to
+/// add to them, which a mass update does by itself: `over_write` means the same for both.
+pub fn row(id: RecordId, data: &Map<String, Value>, over_write: bool) -> Value {
+    let options = |value: &Value| {
+        let items = value.as_array();
+        items.is_some_and(|items| items.iter().all(Value::is_string))
+    };
+    let added = data
+        .iter()
+        .filter(|(_, value)| !over_write && options(value));
+    let added: Map<String, Value> = added
+        .map(|(field, _)| (field.clone(), Value::Bool(true)))
+        .collect();
+    let mut row = Map::from_iter([("id".to_owned(), json!(id.to_string()))]);
+    row.extend(data.clone());
+    if !added.is_empty() {
+        row.insert("$append_values".to_owned(), Value::Object(added));
+    }
+    Value::Object(row)
+}
+
+/// The JSON of an update of records. `trigger` is left out: without it Zoho runs workflows, approvals and blueprints, as
+/// it does for a mass update of named records.
+pub fn rows_body(rows: Vec<Value>) -> Value {
+    json!({"data": rows})
+}
+
 /// The calls of one update request, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     module: ModuleName,
     about: About,
+    ways: Ways,
     calls: Vec<Call>,
 }
 
@@ -131,35 +223,16 @@ enum About {
 impl Plan {
     /// Plans `request` within `limits`.
     pub fn new(request: Resolved<'_>, limits: &Limits) -> Self {
-        let (about, targets) = match request.records() {
-            Records::Ids(ids) => {
-                let step = limits.ids_per_call.max(1);
-                let chunk = |start| Target::Immediate(start..ids.len().min(start + step));
-                (
-                    About::Named(ids.len()),
-                    (0..ids.len()).step_by(step).map(chunk).collect(),
-                )
-            }
-            Records::View { cvid, territory } => {
-                (About::InView(*cvid, *territory), vec![Target::Scheduled])
-            }
+        let (about, amount) = match request.records() {
+            Records::Ids(ids) => (About::Named(ids.len()), Amount::Named(ids.len())),
+            Records::View { cvid, territory } => (About::InView(*cvid, *territory), Amount::View),
         };
         let request = request.request();
-        let mut calls = Vec::new();
-        for (group, fields) in field_groups(request, limits).into_iter().enumerate() {
-            for target in &targets {
-                let call = Call {
-                    seq: calls.len() + 1,
-                    group: group + 1,
-                    fields: fields.clone(),
-                    target: target.clone(),
-                };
-                calls.push(call);
-            }
-        }
+        let (ways, calls) = Ways::weigh(request, amount, limits);
         Self {
             module: request.module.clone(),
             about,
+            ways,
             calls,
         }
     }
@@ -174,32 +247,45 @@ impl Plan {
         self.calls
     }
 
+    /// Both ways of updating the records, and which one the calls take.
+    pub fn ways(&self) -> Ways {
+        self.ways
+    }
+
     /// The plan with the exact JSON of every call, for machines.
     pub fn to_json(&self, request: Resolved<'_>) -> Value {
-        let calls: Vec<Value> = self
-            .calls
-            .iter()
-            .map(|call| {
-                let kind = match call.target {
-                    Target::Immediate(_) => "immediate",
-                    Target::Scheduled => "scheduled",
-                };
-                let body = call.body(request);
-                json!({"seq": call.seq, "kind": kind, "method": "POST", "path": self.path(), "body": body})
+        let calls = self.calls.iter().map(|call| {
+            json!({
+                "seq": call.seq,
+                "kind": call.target.kind(),
+                "method": call.target.way().verb(),
+                "path": self.path(),
+                "body": call.body(request),
             })
-            .collect();
-        json!({"module": self.module.as_str(), "calls": calls})
+        });
+        json!({
+            "module": self.module.as_str(),
+            "method": self.ways.taken.as_str(),
+            "why": self.ways.why.as_str(),
+            "prices": self.ways.to_json(),
+            "calls": calls.collect::<Vec<_>>(),
+        })
     }
 
     /// The path that every call of this plan is sent to.
     pub fn path(&self) -> String {
-        mass_update_path(&self.module)
+        self.ways.taken.path(&self.module)
     }
 }
 
-/// The mass-update path of a module.
+/// The path of mass updates of a module.
 pub fn mass_update_path(module: &ModuleName) -> String {
     format!("/crm/v7/{module}/actions/mass_update")
+}
+
+/// The path of a module's records.
+pub fn records_path(module: &ModuleName) -> String {
+    format!("/crm/v7/{module}")
 }
 
 fn field_groups(request: &UpdateRequest, limits: &Limits) -> Vec<Vec<FieldName>> {
@@ -219,9 +305,10 @@ impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let calls = self.calls.len();
         let plural = if calls == 1 { "" } else { "s" };
+        let verb = self.ways.taken.verb();
         write!(
             formatter,
-            "{calls} call{plural} to POST {} for ",
+            "{calls} call{plural} to {verb} {} for ",
             self.path()
         )?;
         match &self.about {
@@ -241,24 +328,23 @@ impl fmt::Display for Plan {
         }
         for call in &self.calls {
             let fields: Vec<&str> = call.fields.iter().map(FieldName::as_str).collect();
-            write!(formatter, "\n{:>5}. {:<28}", call.seq, fields.join(", "))?;
-            match &call.target {
-                Target::Immediate(range) => {
+            let kind = call.target.kind();
+            let fields = fields.join(", ");
+            write!(formatter, "\n{:>5}. {fields:<28} {kind:<11} ", call.seq)?;
+            match call.target.named() {
+                Some(range) => {
                     write!(
                         formatter,
-                        " immediate   records {}-{} ({})",
+                        "records {}-{} ({})",
                         range.start + 1,
                         range.end,
                         range.len()
                     )?;
                 }
-                Target::Scheduled => write!(
-                    formatter,
-                    " scheduled   Zoho runs it as a job, which is tracked"
-                )?,
+                None => formatter.write_str("Zoho runs it as a job, which is tracked")?,
             }
         }
-        Ok(())
+        self.ways.fmt(formatter)
     }
 }
 
@@ -268,15 +354,21 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
+    use crate::update::Method;
+
     fn request(module: &str, fields: usize, ids: usize) -> UpdateRequest {
+        request_by(Method::MassUpdate, module, fields, ids)
+    }
+
+    fn request_by(method: Method, module: &str, fields: usize, ids: usize) -> UpdateRequest {
         let fields: Map<String, Value> = (0..fields)
             .map(|n| (format!("Field_{n}"), json!(n)))
             .collect();
         let ids: Vec<u64> = (1..=ids as u64)
             .map(|n| 554_023_000_000_000_000 + n)
             .collect();
-        UpdateRequest::parse(&json!({"module": module, "fields": fields, "ids": ids}))
-            .expect("a request")
+        let request = json!({"module": module, "fields": fields, "ids": ids});
+        UpdateRequest::parse_for(method, &request).expect("a request")
     }
 
     fn resolved(request: &UpdateRequest) -> Resolved<'_> {
@@ -292,7 +384,76 @@ mod tests {
             2. Field_0, Field_1, Field_2    immediate   records 501-501 (1)
             3. Field_3                      immediate   records 1-500 (500)
             4. Field_3                      immediate   records 501-501 (1)
+          by mass_update  4 calls, credits not documented; taken: `method` says so
+          by records      6 calls, 51 credits
         ");
+    }
+
+    #[test]
+    fn updates_of_records_set_every_field_at_once() {
+        let request = UpdateRequest::parse(&json!({
+            "module": "Leads", "ids": (1..=101).collect::<Vec<_>>(), "method": "records",
+            "fields": {"Email": "a@example.com", "Topics": ["CRM"], "City": null},
+        }))
+        .expect("a request");
+        let plan = Plan::new(resolved(&request), &Limits::ZOHO);
+        insta::assert_snapshot!(plan, @r"
+        2 calls to PUT /crm/v7/Leads for 101 records
+            1. Email, Topics, City          records     records 1-100 (100)
+            2. Email, Topics, City          records     records 101-101 (1)
+          by mass_update  not possible: it does not set all of the fields
+          by records      2 calls, 11 credits; taken: `method` says so
+        ");
+        let shown = plan.to_json(resolved(&request));
+        assert_eq!(
+            json!([shown["method"], shown["why"], shown["prices"]]),
+            json!(["records", "asked", {"mass_update": null, "records": {"calls": 2, "credits": 11}}])
+        );
+        let last = &shown["calls"][1];
+        assert_eq!(
+            json!([last["kind"], last["method"], last["path"]]),
+            json!(["records", "PUT", "/crm/v7/Leads"])
+        );
+        // Added to the options that are there, as a mass update does; replaced only if that is asked.
+        let mut row =
+            json!({"id": "101", "Email": "a@example.com", "Topics": ["CRM"], "City": null});
+        row["$append_values"] = json!({"Topics": true});
+        assert_eq!(last["body"], json!({"data": [row]}));
+        let replacing = UpdateRequest {
+            over_write: true,
+            ..request
+        };
+        let body = plan.calls()[1].body(resolved(&replacing));
+        assert_eq!(body["data"][0].get("$append_values"), None);
+        assert_eq!(body.get("over_write"), None, "a word of mass updates");
+    }
+
+    #[test]
+    fn auto_takes_fewer_calls_and_what_sets_the_fields() {
+        let of = |fields: &Value, ids: u64| {
+            let ids: Vec<u64> = (1..=ids).collect();
+            let request =
+                json!({"module": "Leads", "fields": fields, "ids": ids, "method": "auto"});
+            let request = UpdateRequest::parse(&request).expect("a request");
+            let plan = Plan::new(resolved(&request), &Limits::ZOHO);
+            let Ways { taken, why, .. } = plan.ways();
+            (taken, why, plan.calls().len())
+        };
+        let one = json!({"City": "Bonn"});
+        let two = json!({"City": "Bonn", "Rating": "Active"});
+        let email = json!({"Email": "a@example.com"});
+        assert_eq!(of(&one, 100), (Way::MassUpdate, Why::AsMany, 1));
+        assert_eq!(of(&one, 101), (Way::MassUpdate, Why::FewerCalls, 1));
+        assert_eq!(of(&two, 100), (Way::Records, Why::FewerCalls, 1));
+        assert_eq!(of(&two, 101), (Way::MassUpdate, Why::AsMany, 2));
+        assert_eq!(of(&email, 1_000), (Way::Records, Why::Fields, 10));
+        let view = json!({"module": "Leads", "fields": one, "cvid": "7", "method": "auto"});
+        let view = UpdateRequest::parse(&view).expect("a request");
+        let plan = Plan::new(resolved(&view), &Limits::ZOHO);
+        assert_eq!(
+            (plan.ways().taken, plan.ways().why, plan.ways().records),
+            (Way::MassUpdate, Why::View, None)
+        );
     }
 
     #[test]
@@ -341,6 +502,44 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn by_each_method_every_id_is_updated_once_within_the_limits(
+            which in 0..Method::ALL.len(), deals: bool, fields in 1_usize..8, ids in 1_usize..2100,
+        ) {
+            let method = Method::ALL[which].0;
+            let module = if deals { "Deals" } else { "Contacts" };
+            let request = request_by(method, module, fields, ids);
+            let plan = Plan::new(resolved(&request), &Limits::ZOHO);
+            let Ways { mass_update, records, taken, .. } = plan.ways();
+            let (mass_update, records) = (mass_update.expect("possible"), records.expect("possible"));
+            prop_assert_eq!(records.calls as usize, ids.div_ceil(100));
+            prop_assert_eq!(records.credits, Some((0..ids).step_by(100).map(|at| (ids - at).min(100).div_ceil(10) as u64).sum()));
+            let expected = match method {
+                Method::MassUpdate => Way::MassUpdate,
+                Method::Records => Way::Records,
+                Method::Auto if records.calls < mass_update.calls => Way::Records,
+                Method::Auto => Way::MassUpdate,
+            };
+            prop_assert_eq!(taken, expected);
+            let mut set: HashMap<RecordId, usize> = HashMap::new();
+            for call in plan.calls() {
+                prop_assert_eq!(call.target.way(), taken);
+                let named = call.ids(resolved(&request));
+                let body = call.body(resolved(&request));
+                if taken == Way::Records {
+                    prop_assert!((1..=100).contains(&named.len()));
+                    let rows: Vec<RecordId> = body["data"].as_array().expect("rows").iter()
+                        .map(|row| row["id"].as_str().expect("an id").parse().expect("an id")).collect();
+                    prop_assert_eq!(named, &rows[..]);
+                }
+                for id in named {
+                    *set.entry(*id).or_default() += call.fields.len();
+                }
+            }
+            prop_assert_eq!(set.len(), ids);
+            prop_assert!(set.values().all(|times| *times == fields), "each field once on each record");
+        }
+
         #[test]
         fn every_id_and_field_is_covered_exactly_once_and_no_call_breaks_a_limit(
             deals: bool, fields in 1_usize..8, ids in 1_usize..2100,

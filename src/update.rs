@@ -17,6 +17,7 @@ pub use selector::{
     InvalidValue, MAX_VALUE_CHARS, MAX_VALUES, Match, MatchValue, Named, NamedTerritory, NamedView,
     OnMany, OnNone, Records, Selector, Territory,
 };
+use way::Settable;
 pub use way::{Method, UnknownWord};
 
 /// Ids that one update request may name; Zoho's own ceiling for one mass update is the same.
@@ -246,6 +247,9 @@ pub struct UpdateRequest {
     pub selector: Selector,
     /// For multi-select picklists: replace the options (`true`) or add to them (`false`, Zoho's default).
     pub over_write: bool,
+    /// By which calls, as it was asked; [`UpdateRequest::way`] is what the selector leaves of that.
+    #[serde(default, skip_serializing_if = "Method::is_default")]
+    pub method: Method,
     /// Where the job's status goes, if not to the route's own callback URL.
     pub callback_url: Option<Url>,
     /// Whatever the caller wants back.
@@ -283,13 +287,36 @@ impl UpdateRequest {
         }
     }
 
+    /// By which calls its records can be updated: a custom view is only mass-updated, whatever was asked.
+    pub fn way(&self) -> Method {
+        match self.selector.is_view() {
+            true => Method::MassUpdate,
+            false => self.method,
+        }
+    }
+
+    /// Whether it sets a field that no mass update sets, in any org.
+    pub fn needs_records(&self) -> bool {
+        self.fields.iter().any(|Assignment { field, value }| {
+            matches!(Settable::of(field, value), Settable::ByRecords(_))
+        })
+    }
+
     /// Reads an update request from its JSON form.
     ///
     /// # Errors
     /// Everything that is wrong with it, each with its JSON pointer.
     pub fn parse(value: &Value) -> Result<Self, Vec<Problem>> {
+        Self::parse_for(Method::default(), value)
+    }
+
+    /// The same, for a route whose update requests are made by `method` unless they say otherwise.
+    ///
+    /// # Errors
+    /// Those of [`UpdateRequest::parse`].
+    pub fn parse_for(method: Method, value: &Value) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
-        let request = Self::read(&Node::root(value), &mut problems);
+        let request = Self::read(method, &Node::root(value), &mut problems);
         problems.finish(request)
     }
 
@@ -308,6 +335,9 @@ impl UpdateRequest {
         if self.over_write {
             json.insert("over_write".to_owned(), json!(true));
         }
+        if !self.method.is_default() {
+            json.insert("method".to_owned(), json!(self.method.as_str()));
+        }
         if let Some(url) = &self.callback_url {
             json.insert("callback_url".to_owned(), json!(url.as_str()));
         }
@@ -317,14 +347,23 @@ impl UpdateRequest {
         Value::Object(json)
     }
 
-    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(method: Method, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let module = object
             .required("module", problems)
             .and_then(|node| node.parse(problems));
+        let method = object
+            .optional("method")
+            .map_or(Some(method), |node| node.parse(problems));
+        let view = Selector::names_view(&object);
+        let way = match view {
+            true => Method::MassUpdate,
+            // What cannot be read is a problem already; of the fields only those are one, then, that nothing sets.
+            false => method.unwrap_or(Method::Auto),
+        };
         let fields = object
             .required("fields", problems)
-            .and_then(|node| read_fields(&node, problems));
+            .and_then(|node| read_fields(&node, way, view, problems));
         let selector = Selector::read(node, &mut object, problems);
         let over_write = object
             .optional("over_write")
@@ -344,6 +383,7 @@ impl UpdateRequest {
             fields: fields?,
             selector: selector?,
             over_write: over_write?,
+            method: method?,
             callback_url: match callback_url {
                 Some(url) => Some(url?),
                 None => None,
@@ -363,13 +403,19 @@ fn read_callback_url(node: &Node<'_>, problems: &mut Problems) -> Option<Url> {
     }
 }
 
-fn read_fields(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<Assignment>> {
+fn read_fields(
+    node: &Node<'_>,
+    way: Method,
+    view: bool,
+    problems: &mut Problems,
+) -> Option<Vec<Assignment>> {
     let object = node.object(problems)?;
     let mut fields = Vec::new();
     for (name, value) in object.entries() {
         match name.parse::<FieldName>() {
             Ok(field) => {
-                if let Some(refusal) = refusal(&field, value.value) {
+                let settable = Settable::of(&field, value.value);
+                if let Some(refusal) = settable.refusal(&field, way, view) {
                     value.problem(problems, refusal);
                 }
                 fields.push(Assignment {
@@ -394,42 +440,6 @@ fn read_fields(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<Assignmen
         );
     }
     Some(fields)
-}
-
-/// Why a mass update can never set this field, from Zoho's page on mass update and the `mass_update` flags of its field
-/// metadata. Only what holds for every org stands here; the rest is the org's own metadata.
-fn refusal(field: &FieldName, value: &Value) -> Option<String> {
-    let name = field.as_str();
-    let why = match name {
-        "id" => "is the record's own id; name records in `ids`",
-        "Email" | "Secondary_Email" => "is an e-mail field",
-        "Owner" => "is the record's owner; Zoho changes owners through its change-owner calls",
-        "Tag" => "is a tag list; Zoho changes tags through its tag calls",
-        "Description" => "is a multi-line field",
-        "First_Name" | "Last_Name" | "Full_Name" => "is part of a person's name",
-        "Created_Time" | "Modified_Time" | "Created_By" | "Modified_By" | "Last_Activity_Time" => {
-            "is kept by Zoho itself"
-        }
-        "Layout" => return None,
-        _ => match value {
-            Value::Object(_) => "has an object as its value: lookup fields",
-            Value::Array(items) if items.iter().any(Value::is_object) => {
-                "has objects in its list: line items, subforms and multi-lookups"
-            }
-            Value::Array(items) if !items.iter().all(Value::is_string) => {
-                let message = "is a list, so a multi-select picklist, whose options are strings";
-                return Some(message.to_owned());
-            }
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_) => return None,
-        },
-    };
-    Some(format!(
-        "`{name}` {why} cannot be changed by a Zoho mass update; leave it out, or update those records one by one"
-    ))
 }
 
 #[cfg(test)]

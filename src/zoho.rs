@@ -27,6 +27,7 @@ use crate::config::{Connection, Guarding};
 use crate::failpoint::reach;
 use crate::http::{Cap, Http, SendError};
 use crate::outcome::Refusal;
+use crate::plan::Way;
 use crate::retry::{Policy, retry_after};
 use crate::secrets::Secrets;
 use crate::update::{ModuleName, RecordId};
@@ -198,22 +199,29 @@ impl Client {
         self.connection.max_concurrency
     }
 
-    /// Sends a mass update of `ids`, or of a custom view if there are none.
+    /// Sends a call that updates `ids`, or a custom view if there are none.
     ///
     /// It is repeated after an answer that leaves open whether it was carried out: the same values are set again, and an
     /// option that is appended twice stands there once.
-    pub async fn mass_update(
+    pub async fn update(
         &self,
-        path: &str,
+        module: &ModuleName,
+        way: Way,
         body: &Value,
         ids: &[RecordId],
         give_up: Timestamp,
     ) -> Sent<Update> {
-        let body = Bytes::from(body.to_string());
-        self.call(Method::POST, path, body, give_up, |raw| {
-            answer::update(raw, ids)
-        })
-        .await
+        let (path, body) = (way.path(module), Bytes::from(body.to_string()));
+        match way {
+            Way::MassUpdate => {
+                let judge = |raw: &Raw<'_>| answer::update(raw, ids);
+                self.call(Method::POST, &path, body, give_up, judge).await
+            }
+            Way::Records => {
+                let judge = |raw: &Raw<'_>| answer::records(raw, ids);
+                self.call(Method::PUT, &path, body, give_up, judge).await
+            }
+        }
     }
 
     /// Asks how a Zoho job is.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use masshook::mapping::{self, CompileError, Document, EvalError, Input, Limits, Program};
-use masshook::plan::{self, Plan};
+use masshook::plan::{self, Plan, Way};
+use masshook::update::Method;
 use serde_json::Value;
 
 /// Bounds that a program meets soon. The time is beyond what the steps take, so that a run says the same each time.
@@ -78,7 +79,7 @@ fn kept(outputs: &[Value]) {
     assert!(outputs.len() <= LIMITS.outputs);
     let bytes: usize = outputs.iter().map(|output| output.to_string().len()).sum();
     assert!(bytes <= 8 * LIMITS.output_bytes, "{bytes}");
-    let Ok(updates) = mapping::updates(outputs) else {
+    let Ok(updates) = mapping::updates(outputs, Method::Auto) else {
         return;
     };
     for update in updates {
@@ -86,8 +87,12 @@ fn kept(outputs: &[Value]) {
             let plan = Plan::new(resolved, &plan::Limits::ZOHO);
             assert!(!plan.calls().is_empty());
             for call in plan.calls() {
-                assert!(call.ids(resolved).len() <= 500);
-                assert!((1..=3).contains(&call.data(&update).len()));
+                let (ids, fields) = match call.target.way() {
+                    Way::MassUpdate => (500, 3),
+                    Way::Records => (100, 30),
+                };
+                assert!(call.ids(resolved).len() <= ids);
+                assert!((1..=fields).contains(&call.data(&update).len()));
             }
         }
         let again = masshook::update::UpdateRequest::parse(&update.to_json());

@@ -217,7 +217,7 @@ impl App {
             route: name.to_owned(),
             outputs,
         };
-        let updates = mapping::updates(&outputs).map_err(unmappable)?;
+        let updates = mapping::updates(&outputs, route.method).map_err(unmappable)?;
         Ok(Mapped {
             delivery_id,
             updates,

@@ -69,7 +69,7 @@ table! {
         "Field is not visible", "{}";
     FieldNotUpdatable = "INVALID_DATA" Crm [400] REFUSED, says ["cannot be updated in the mass update"];
         "the field does not exist, or is of a kind that mass update never sets (e-mail, multi-line, lookup, unique)";
-        "check the API name and its case; if it is right, no mass update sets this field: set it by a workflow in the CRM, or take it out of the route's `map`";
+        "check the API name and its case; if it is right, `method: records` (or `auto`) in the route sets this field on records that are named by `ids` or `match`";
         "This field cannot be updated in the Mass Update", "{}";
     LayoutRule = "INVALID_DATA" Crm [400] REFUSED, says ["layout rule"];
         "a layout rule hangs on the field";
@@ -463,7 +463,7 @@ table! {
         "", "{}";
     NotMassUpdatable = "FIELD_NOT_UPDATABLE" Masshook [] DENIED, says [];
         "Zoho offers no mass update of this field (`mass_update` of its metadata is false); nothing was sent";
-        "take it out of the route's `map`: no mass update sets it";
+        "name its records by `ids` or `match` and write `method: records` (or `auto`) in the route, or leave it out";
         "", "{}";
     ClearedMandatory = "VALUE_MISSING" Masshook [] DENIED, says [];
         "the field must have a value, and was to be cleared; nothing was sent";

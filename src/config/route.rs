@@ -13,6 +13,7 @@ use crate::job::CallbackOn;
 use crate::mapping::Program;
 use crate::reader::{Node, Problems, nearest};
 use crate::secrets::SecretRef;
+use crate::update::Method;
 
 /// How deliveries of one kind are verified, mapped and answered.
 #[derive(Debug, JsonSchema)]
@@ -36,6 +37,9 @@ pub struct Route {
     pub map: Program,
     /// Where the status of this route's jobs goes, unless an update request names its own place.
     pub callback_url: Option<Url>,
+    /// By which calls this route's records are updated, unless an update request says so itself.
+    #[schemars(default)]
+    pub method: Method,
     /// The connection of this route's jobs.
     #[schemars(default)]
     pub connection: String,
@@ -112,6 +116,9 @@ impl Route {
             }
             Some(url)
         });
+        let method = object
+            .optional("method")
+            .map_or(Some(Method::default()), |node| node.parse(problems));
         let public_url = object.optional("public_url").and_then(|node| {
             let url = node
                 .string(problems)?
@@ -163,6 +170,7 @@ impl Route {
             delivery_id,
             map: map?,
             callback_url,
+            method: method?,
             connection: name?.to_owned(),
             public_url,
             handshake_secret,

@@ -1,7 +1,8 @@
 //! The OAuth scopes that a connection's token needs. Pure. What a route's jq program puts out is not known before it runs,
 //! so what only some update requests need is optional.
 
-use super::{Connection, Guarding};
+use super::{Config, Guarding};
+use crate::update::Method;
 
 /// A scope, and what for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +32,22 @@ impl Scope {
         }
     }
 
-    /// Whether one of the granted scopes covers it: it itself, in any case, or an `ALL` of what it is a part of.
+    /// Whether one of the granted scopes covers it: it itself, in any case, an `ALL` of what it is a part of, or the same
+    /// for a single module: whoever grants `ZohoCRM.modules.leads.UPDATE` means to update leads only.
     pub fn is_covered<'a>(&self, mut granted: impl Iterator<Item = &'a str>) -> bool {
         let name = self.name.to_ascii_lowercase();
+        let of_module = |granted: &str| {
+            let (family, operation) = name.rsplit_once('.')?;
+            let (module, granted) = granted.rsplit_once('.')?;
+            let (of, _) = module.rsplit_once('.')?;
+            Some(of == family && (granted == operation || granted == "all"))
+        };
         granted.any(|granted| {
             let granted = granted.to_ascii_lowercase();
             let whole = granted.strip_suffix("all");
             granted == name
                 || whole.is_some_and(|whole| whole.ends_with('.') && name.starts_with(whole))
+                || of_module(&granted).unwrap_or_default()
         })
     }
 }
@@ -53,6 +62,9 @@ const NEEDED: [Scope; 2] = [
 
 const FIELDS: Scope = Scope::needed("ZohoCRM.settings.fields.READ", "`guard: strict`");
 
+/// The scope of updates of the records themselves, which a route's `method` makes a needed one.
+const RECORDS: &str = "ZohoCRM.modules.UPDATE";
+
 const OPTIONAL: [Scope; 9] = [
     Scope::optional("ZohoCRM.coql.READ", "`match`, by a query"),
     Scope::optional("ZohoCRM.modules.READ", "`match`, the records found"),
@@ -65,20 +77,30 @@ const OPTIONAL: [Scope; 9] = [
         "ZohoCRM.settings.territories.READ",
         "`territory`, by its name",
     ),
-    Scope::optional("ZohoCRM.modules.UPDATE", "`method: records` and `auto`"),
+    Scope::optional(RECORDS, "`method: records` and `auto`"),
     Scope::optional("ZohoCRM.settings.modules.READ", "`check --live`: modules"),
     Scope::optional("ZohoCRM.apis.READ", "`check --live`: prices"),
     Scope::optional("ZohoCRM.org.READ", "`check --live`: the edition"),
 ];
 
-impl Connection {
-    /// The scopes of its token: those that it needs, then those that only some update requests need.
-    pub fn scopes(&self) -> Vec<Scope> {
-        let guard = match self.guard {
-            Guarding::Strict => Some(FIELDS),
-            Guarding::Off => None,
+impl Config {
+    /// The scopes of a connection's token: those that it needs, then those that only some update requests need.
+    pub fn scopes(&self, connection: &str) -> Vec<Scope> {
+        let guard = self.connections.get(connection).map(|found| found.guard);
+        let guard = match guard {
+            Some(Guarding::Strict) => Some(FIELDS),
+            Some(Guarding::Off) | None => None,
         };
-        NEEDED.into_iter().chain(guard).chain(OPTIONAL).collect()
+        let mut routes = self.routes.values();
+        let asked = routes
+            .any(|route| route.connection == connection && route.method != Method::MassUpdate);
+        let (mut needed, mut optional) = (NEEDED.to_vec(), OPTIONAL.to_vec());
+        needed.extend(guard);
+        for scope in optional.extract_if(.., |scope| asked && scope.name == RECORDS) {
+            needed.push(Scope::needed(scope.name, scope.what_for));
+        }
+        needed.extend(optional);
+        needed
     }
 }
 
@@ -87,11 +109,16 @@ mod tests {
     use super::*;
     use crate::config::{Config, Programs};
 
-    fn needed(guard: &str) -> Vec<&'static str> {
-        let text =
-            format!("connections:\n  default:\n    credentials: env:X\n    guard: {guard}\n");
+    fn needed(guard: &str, routes: &str) -> Vec<&'static str> {
+        let text = format!(
+            "connections:\n  default:\n    credentials: env:X\n    guard: {guard}\n  other: {{ credentials: env:Y }}\n{routes}"
+        );
         let config = Config::parse(&text, Programs::Lazily).expect("a config");
-        let scopes = config.connections["default"].scopes();
+        let scopes = config.scopes("default");
+        assert_eq!(
+            scopes.iter().filter(|scope| scope.name == RECORDS).count(),
+            1
+        );
         let needed = scopes.iter().filter(|scope| scope.needed);
         needed.map(|scope| scope.name).collect()
     }
@@ -99,9 +126,21 @@ mod tests {
     #[test]
     fn the_guard_decides_about_the_fields() {
         let mass_update = ["ZohoCRM.mass_update.UPDATE", "ZohoCRM.mass_update.READ"];
-        assert_eq!(needed("off"), mass_update);
-        assert_eq!(needed("strict")[..2], mass_update);
-        assert_eq!(needed("strict")[2..], ["ZohoCRM.settings.fields.READ"]);
+        assert_eq!(needed("off", ""), mass_update);
+        assert_eq!(needed("strict", "")[..2], mass_update);
+        assert_eq!(needed("strict", "")[2..], ["ZohoCRM.settings.fields.READ"]);
+    }
+
+    #[test]
+    fn a_route_that_updates_records_needs_their_scope() {
+        let with = |keys: &str| {
+            let routes =
+                format!("routes:\n  form: {{ verify: {{ scheme: none }}, map: ., {keys} }}\n");
+            needed("off", &routes).contains(&RECORDS)
+        };
+        assert!(with("method: records") && with("method: auto"));
+        assert!(!with("method: mass_update"));
+        assert!(!with("method: records, connection: other"));
     }
 
     #[test]
@@ -115,6 +154,8 @@ mod tests {
             ("ZohoCRM.settings.layouts.ALL", false),
             ("ZohoCRM.modules.ALL", false),
             ("ZohoCRM.settingsall", false),
+            ("ZohoCRM.settings.fields.leads.READ", true),
+            ("ZohoCRM.settings.fields.leads.UPDATE", false),
             ("ALL", false),
             ("", false),
         ] {

@@ -24,6 +24,7 @@ pub(super) struct Wish {
     module: ModuleName,
     fields: Vec<Assignment>,
     over_write: bool,
+    way: Method,
     open: Option<Selector>,
 }
 
@@ -35,6 +36,7 @@ impl Wish {
             module: request.module.clone(),
             fields: request.fields.clone(),
             over_write: request.over_write,
+            way: request.way(),
             open: match request.resolved() {
                 Some(_) => None,
                 None => Some(request.selector.clone()),
@@ -105,6 +107,7 @@ async fn begin(client: &Client, wish: Wish, give_up: Timestamp) -> Step<Begun> {
         module,
         fields,
         over_write,
+        way,
         open,
         ..
     } = wish;
@@ -117,7 +120,7 @@ async fn begin(client: &Client, wish: Wish, give_up: Timestamp) -> Step<Begun> {
         }
         Some(Selector::Match(wanted)) => (None, Some(wanted)),
     };
-    let checked = check(client, &module, &fields, over_write, give_up).await?;
+    let checked = check(client, &module, &fields, over_write, way, give_up).await?;
     Ok(match wanted {
         Some(wanted) => {
             let field = wanted.field.clone();
@@ -125,19 +128,29 @@ async fn begin(client: &Client, wish: Wish, give_up: Timestamp) -> Step<Begun> {
             Begun::Lacking(Sought { column, wanted }, checked)
         }
         None => {
-            let Checked { fields, notes } = checked;
+            let Checked {
+                fields,
+                method,
+                notes,
+            } = checked;
+            let outcome = Outcome::Ready {
+                fields,
+                records,
+                method,
+            };
             Begun::Done(Prepared {
                 notes,
-                ..Outcome::Ready { fields, records }.into()
+                ..outcome.into()
             })
         }
     })
 }
 
-/// The fields of a job as they are to be sent, where that is not as they were asked, and what was changed.
+/// The fields of a job as they are to be sent, and by what, where that is not as it was asked; and what was changed.
 #[derive(Default)]
 struct Checked {
     fields: Option<Vec<Assignment>>,
+    method: Option<Method>,
     notes: Vec<String>,
 }
 
@@ -148,6 +161,7 @@ async fn check(
     module: &ModuleName,
     fields: &[Assignment],
     over_write: bool,
+    way: Method,
     give_up: Timestamp,
 ) -> Step<Checked> {
     if !client.is_guarded() {
@@ -164,9 +178,10 @@ async fn check(
             return Err(failed.into());
         }
     };
-    match guard::guard(&known, fields, over_write, Method::MassUpdate) {
+    match guard::guard(&known, fields, over_write, way) {
         Ok(guarded) => Ok(Checked {
             fields: (guarded.assignments != fields).then_some(guarded.assignments),
+            method: (guarded.method != way).then_some(guarded.method),
             notes: guarded.notes,
         }),
         Err(problems) => Err(guard::refusal(problems).map_or(Outcome::AS_ASKED, Outcome::Refused)),

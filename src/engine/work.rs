@@ -1,9 +1,11 @@
 //! What a turn has to do, gathered from its jobs. Pure.
 //!
 //! **Coalescing** happens here: immediate calls that set the same fields to the same values through the same connection
-//! travel in one parcel of up to 500 ids, whichever jobs they are of. A call is never split, so its answer comes in one
-//! piece. Equal calls on one custom view share one run of Zoho's.
+//! travel in one parcel of up to 500 ids, whichever jobs they are of. Updates of records each bring their own values, so
+//! they travel in parcels of up to 100 records, whatever they set, unless they say different things of one record. A call
+//! is never split, so its answer comes in one piece. Equal calls on one custom view share one run of Zoho's.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
@@ -11,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::job::{Job, Next};
 use crate::outcome::Failure;
-use crate::plan::{Call, Limits, Target, body};
+use crate::plan::{Call, Limits, Target, Way, body, row, rows_body};
 use crate::update::{ModuleName, RecordId, Records, Resolved};
 
 /// A call of a job of this turn.
@@ -23,39 +25,80 @@ pub(super) struct Part {
     pub(super) seq: usize,
 }
 
-/// One POST, for one or more calls.
+/// One request to Zoho, for one or more calls.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Parcel {
     pub(super) connection: String,
     pub(super) module: ModuleName,
-    data: Map<String, Value>,
-    over_write: bool,
-    records: Records,
+    load: Load,
     /// The calls that it carries out.
     pub(super) parts: Vec<Part>,
 }
 
+/// What a parcel sets on which records.
+#[derive(Clone, Debug, PartialEq)]
+enum Load {
+    /// The same on all of them.
+    Change {
+        data: Map<String, Value>,
+        over_write: bool,
+        records: Records,
+    },
+    /// On each what its row says, in the order of the ids.
+    Rows {
+        ids: Vec<RecordId>,
+        rows: Vec<Value>,
+    },
+}
+
 impl Parcel {
+    /// Which of Zoho's calls it is.
+    pub(super) fn way(&self) -> Way {
+        match self.load {
+            Load::Change { .. } => Way::MassUpdate,
+            Load::Rows { .. } => Way::Records,
+        }
+    }
+
     /// The JSON that is sent.
     pub(super) fn body(&self) -> Value {
-        body(self.data.clone(), &self.records, self.over_write)
+        match &self.load {
+            Load::Change {
+                data,
+                over_write,
+                records,
+            } => body(data.clone(), records, *over_write),
+            Load::Rows { rows, .. } => rows_body(rows.clone()),
+        }
     }
 
     /// The ids that it names; none for a custom view.
     pub(super) fn ids(&self) -> &[RecordId] {
-        match &self.records {
-            Records::Ids(ids) => ids,
-            Records::View { .. } => &[],
+        match &self.load {
+            Load::Change {
+                records: Records::Ids(ids),
+                ..
+            }
+            | Load::Rows { ids, .. } => ids,
+            Load::Change {
+                records: Records::View { .. },
+                ..
+            } => &[],
         }
     }
 
     /// The custom view that Zoho runs it on, as a name for locking: Zoho takes one mass update at a time for each.
     pub(super) fn view(&self) -> Option<String> {
-        match &self.records {
-            Records::Ids(_) => None,
-            Records::View { cvid, .. } => {
-                Some(view_lock(&self.connection, &self.module, &cvid.to_string()))
+        match &self.load {
+            Load::Change {
+                records: Records::View { cvid, .. },
+                ..
+            } => Some(view_lock(&self.connection, &self.module, &cvid.to_string())),
+            Load::Change {
+                records: Records::Ids(_),
+                ..
             }
+            | Load::Rows { .. } => None,
         }
     }
 }
@@ -170,64 +213,123 @@ impl Work {
 #[derive(Default)]
 struct Packer {
     parcels: Vec<Parcel>,
-    /// For each key the parcels with it, and the ids in them.
-    open: HashMap<String, Vec<(usize, HashSet<RecordId>)>>,
+    /// For each key the parcels with it, and what each of them says of a record.
+    open: HashMap<String, Vec<(usize, HashMap<RecordId, Value>)>>,
 }
 
 impl Packer {
     fn put(&mut self, part: Part, connection: &str, request: Resolved<'_>, call: &Call) {
-        let data = call.data(request.request());
+        let about = request.request();
+        let data = call.data(about);
         let open = self
             .open
             .entry(key(connection, request, call, &data))
             .or_default();
-        let ids = call.ids(request);
-        let room = Limits::ZOHO.ids_per_call;
-        let fitting = open.iter_mut().find(|(_, known)| {
-            known.len() + ids.len() <= room
-                || known.len() + ids.iter().filter(|id| !known.contains(id)).count() <= room
-        });
-        if let Some((index, known)) = fitting {
-            let parcel = &mut self.parcels[*index];
-            parcel.parts.push(part);
-            if let Records::Ids(all) = &mut parcel.records {
-                all.extend(ids.iter().filter(|id| known.insert(**id)));
+        let ids = call.ids(request).iter();
+        // What is set on a record, where that is not the same for all of a parcel.
+        let said: Vec<(RecordId, Value)> = match call.target.way() {
+            Way::MassUpdate => ids.map(|id| (*id, Value::Null)).collect(),
+            Way::Records => ids
+                .map(|id| (*id, row(*id, &data, about.over_write)))
+                .collect(),
+        };
+        let room = match call.target.way() {
+            Way::MassUpdate => Limits::ZOHO.ids_per_call,
+            Way::Records => Limits::ZOHO.records_per_call,
+        };
+        let fits = |known: &HashMap<RecordId, Value>| {
+            let new = said.iter().filter(|(id, _)| !known.contains_key(id));
+            known.len() + new.count() <= room
+                && said
+                    .iter()
+                    .all(|(id, row)| known.get(id).is_none_or(|known| known == row))
+        };
+        let place = match open.iter().position(|(_, known)| fits(known)) {
+            Some(place) => place,
+            None => {
+                open.push((self.parcels.len(), HashMap::new()));
+                self.parcels.push(Parcel {
+                    connection: connection.to_owned(),
+                    module: about.module.clone(),
+                    load: Load::of(request, call, data),
+                    parts: Vec::new(),
+                });
+                open.len() - 1
             }
-            return;
+        };
+        let (index, known) = &mut open[place];
+        let parcel = &mut self.parcels[*index];
+        parcel.parts.push(part);
+        for (id, row) in said {
+            if let Entry::Vacant(vacant) = known.entry(id) {
+                parcel.load.put(id, &row);
+                vacant.insert(row);
+            }
         }
-        open.push((self.parcels.len(), ids.iter().copied().collect()));
-        self.parcels.push(Parcel {
-            connection: connection.to_owned(),
-            module: request.request().module.clone(),
-            data,
-            over_write: request.request().over_write,
-            records: match call.target {
-                Target::Immediate(_) => Records::Ids(ids.to_vec()),
-                Target::Scheduled => request.records().clone(),
-            },
-            parts: vec![part],
-        });
     }
 }
 
-/// What calls must have in common to travel together. The order in which fields were written does not matter.
+impl Load {
+    /// The load of such calls as this one, without the records that they name.
+    fn of(request: Resolved<'_>, call: &Call, data: Map<String, Value>) -> Self {
+        let over_write = request.request().over_write;
+        let records = match call.target {
+            Target::Records(_) => {
+                let (ids, rows) = (Vec::new(), Vec::new());
+                return Self::Rows { ids, rows };
+            }
+            Target::Immediate(_) => Records::Ids(Vec::new()),
+            Target::Scheduled => request.records().clone(),
+        };
+        Self::Change {
+            data,
+            over_write,
+            records,
+        }
+    }
+
+    fn put(&mut self, id: RecordId, row: &Value) {
+        match self {
+            Self::Change {
+                records: Records::Ids(ids),
+                ..
+            } => ids.push(id),
+            Self::Change {
+                records: Records::View { .. },
+                ..
+            } => {}
+            Self::Rows { ids, rows } => {
+                ids.push(id);
+                rows.push(row.clone());
+            }
+        }
+    }
+}
+
+/// What calls must have in common to travel together. The order in which fields were written does not matter; that rows
+/// say the same of a record is seen to where they meet.
 fn key(connection: &str, request: Resolved<'_>, call: &Call, data: &Map<String, Value>) -> String {
     let sorted: BTreeMap<&String, &Value> = data.iter().collect();
-    let view = match (&call.target, request.records()) {
+    let module = request.request().module.as_str();
+    let over_write = request.request().over_write;
+    let key = match (&call.target, request.records()) {
+        (Target::Records(_), _) => serde_json::json!([connection, module]),
         (Target::Scheduled, Records::View { cvid, territory }) => {
-            (Some(cvid.to_string()), territory.map(|t| t.to_json()))
+            let territory = territory.map(|territory| territory.to_json());
+            serde_json::json!([
+                connection,
+                module,
+                sorted,
+                over_write,
+                cvid.to_string(),
+                territory
+            ])
         }
-        (Target::Scheduled, Records::Ids(_)) | (Target::Immediate(_), _) => (None, None),
+        (Target::Scheduled, Records::Ids(_)) | (Target::Immediate(_), _) => {
+            serde_json::json!([connection, module, sorted, over_write])
+        }
     };
-    let request = request.request();
-    serde_json::json!([
-        connection,
-        request.module.as_str(),
-        sorted,
-        request.over_write,
-        view
-    ])
-    .to_string()
+    key.to_string()
 }
 
 #[cfg(test)]
@@ -331,6 +433,37 @@ mod tests {
     }
 
     #[test]
+    fn records_of_many_jobs_travel_together_whatever_they_set() {
+        let one = |n: usize, id: usize, fields: &Value| {
+            job(
+                n,
+                "a",
+                &json!({"module": "Leads", "fields": fields, "ids": [id], "method": "records"}),
+            )
+        };
+        let mut jobs: Vec<Job> = (0..250)
+            .map(|n| one(n, n + 1, &json!({"Email": format!("{n}@example.com")})))
+            .collect();
+        // The same of the same record; something else of it; and another module.
+        jobs.push(one(250, 1, &json!({"Email": "0@example.com"})));
+        jobs.push(one(251, 1, &json!({"Email": "other@example.com"})));
+        let other = json!({"module": "Contacts", "fields": {"Title": "x"}, "ids": ["1"], "method": "records"});
+        jobs.push(job(252, "a", &other));
+        let parcels = work(&jobs).parcels;
+        let sizes: Vec<usize> = parcels.iter().map(|parcel| parcel.ids().len()).collect();
+        assert_eq!(sizes, [100, 100, 51, 1]);
+        assert!(parcels.iter().all(|parcel| parcel.way() == Way::Records));
+        assert!(parcels[0].parts.contains(&Part { job: 250, seq: 1 }));
+        assert!(!parcels[0].parts.contains(&Part { job: 251, seq: 1 }));
+        let body = parcels[1].body();
+        assert_eq!(
+            body["data"][3],
+            json!({"id": "104", "Email": "103@example.com"})
+        );
+        assert_eq!(parcels[3].module.as_str(), "Contacts");
+    }
+
+    #[test]
     fn equal_calls_on_a_view_share_a_run_and_its_polls() {
         let request = json!({"module": "Leads", "fields": {"Rating": "Active"}, "cvid": "7"});
         let mut jobs = [job(0, "a", &request), job(1, "a", &request)];
@@ -354,30 +487,42 @@ mod tests {
     proptest! {
         #[test]
         fn every_call_travels_once_and_whole(
-            shapes in prop::collection::vec((0..3_u8, 1..1300_u64, 1..700_u64, any::<bool>()), 1..20),
+            shapes in prop::collection::vec((0..3_u8, 1..1300_u64, 1..700_u64, 0..3_u8), 1..20),
         ) {
-            let jobs: Vec<Job> = shapes.iter().enumerate().map(|(n, (value, first, count, view))| {
+            let jobs: Vec<Job> = shapes.iter().enumerate().map(|(n, (value, first, count, kind))| {
                 let fields = json!({"Rating": value.to_string()});
-                if *view {
-                    job(n, "a", &json!({"module": "Leads", "fields": fields, "cvid": "7"}))
-                } else {
-                    let ids: Vec<u64> = (*first..first + count).collect();
-                    job(n, "a", &json!({"module": "Leads", "fields": fields, "ids": ids}))
-                }
+                let ids: Vec<u64> = (*first..first + count).collect();
+                job(n, "a", &match kind {
+                    0 => json!({"module": "Leads", "fields": fields, "cvid": "7"}),
+                    1 => json!({"module": "Leads", "fields": fields, "ids": ids}),
+                    _ => json!({"module": "Leads", "fields": fields, "ids": ids, "method": "records"}),
+                })
             }).collect();
             let mut seen = HashSet::new();
             for parcel in work(&jobs).parcels {
-                prop_assert!(parcel.ids().len() <= 500);
+                let most = match parcel.way() { Way::MassUpdate => 500, Way::Records => 100 };
+                prop_assert!(parcel.ids().len() <= most);
                 let ids: HashSet<_> = parcel.ids().iter().collect();
                 prop_assert_eq!(ids.len(), parcel.ids().len(), "no id twice");
                 let mut wanted = HashSet::new();
+                let sent = parcel.body();
+                let list = sent["data"].as_array().expect("a list");
+                let rows: HashMap<&str, &Value> = list
+                    .iter()
+                    .filter_map(|row| Some((row["id"].as_str()?, row)))
+                    .collect();
                 for part in &parcel.parts {
                     prop_assert!(seen.insert(*part), "no call twice");
                     let job = &jobs[part.job];
                     let call = &job.call(part.seq).expect("a call").call;
                     let whole = call.body(job.request.resolved().expect("known records"));
-                    prop_assert_eq!(&parcel.body()["data"], &whole["data"]);
-                    prop_assert_eq!(&parcel.body()["cvid"], &whole["cvid"]);
+                    match parcel.way() {
+                        Way::MassUpdate => prop_assert_eq!(&sent["data"], &whole["data"]),
+                        Way::Records => for row in whole["data"].as_array().expect("rows") {
+                            prop_assert_eq!(rows[row["id"].as_str().expect("an id")], row);
+                        },
+                    }
+                    prop_assert_eq!(&sent["cvid"], &whole["cvid"]);
                     wanted.extend(job.ids(call));
                 }
                 prop_assert_eq!(wanted, ids.into_iter().copied().collect::<HashSet<_>>());

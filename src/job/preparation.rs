@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::Refusal;
-use crate::update::{Assignment, FieldName, Records};
+use crate::update::{Assignment, FieldName, Method, Records};
 
 /// How far the preparation of a job is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -128,12 +128,14 @@ pub struct Prepared {
 /// What a preparation came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// The job can be planned, with these fields and records where they differ from what was asked.
+    /// The job can be planned, with these fields, records and method where they differ from what was asked.
     Ready {
         /// The fields.
         fields: Option<Vec<Assignment>>,
         /// The records.
         records: Option<Records>,
+        /// By which calls, if only some of those that were asked for can set every field.
+        method: Option<Method>,
     },
     /// No record is meant, and that is as it should be.
     Nothing,
@@ -153,6 +155,7 @@ impl Outcome {
     pub const AS_ASKED: Self = Self::Ready {
         fields: None,
         records: None,
+        method: None,
     };
 
     pub(super) fn signal(&self) -> PreparationSignal {

@@ -8,9 +8,17 @@ use serde_json::value::RawValue;
 
 use super::store::StoreError;
 use super::{Job, JobId};
+use crate::update::Method;
 
-/// The version of both documents.
-const VERSION: u32 = 1;
+/// The first version: of every document that programs of any version read as it is meant.
+const FIRST: u32 = 1;
+
+/// The version of jobs whose records may be updated by something else than mass updates. A program that does not know it
+/// would send them as mass updates: it puts such a job aside.
+const METHODS: u32 = 2;
+
+/// The versions that this program knows.
+const KNOWN: std::ops::RangeInclusive<u32> = FIRST..=METHODS;
 
 /// What stands around a document.
 #[derive(Serialize)]
@@ -33,12 +41,20 @@ struct Opened<'a> {
 
 /// The document of a job's request.
 pub(crate) fn request(job: &Job) -> Result<String, StoreError> {
-    wrap(&job.request)
+    versioned(version(job), &job.request)
 }
 
 /// The document of everything else.
 pub(crate) fn state(job: &Job) -> Result<String, StoreError> {
-    wrap(job)
+    versioned(version(job), job)
+}
+
+/// The earliest version whose programs do with the job what is meant.
+fn version(job: &Job) -> u32 {
+    match job.request.method {
+        Method::MassUpdate => FIRST,
+        Method::Records | Method::Auto => METHODS,
+    }
 }
 
 /// The job of two documents.
@@ -64,7 +80,11 @@ pub(crate) fn job(id: &JobId, request: &str, state: &str) -> Result<Job, StoreEr
 
 /// A document around any value.
 pub(crate) fn wrap<T: Serialize>(data: &T) -> Result<String, StoreError> {
-    serde_json::to_string(&Envelope { v: VERSION, data })
+    versioned(FIRST, data)
+}
+
+fn versioned<T: Serialize>(v: u32, data: &T) -> Result<String, StoreError> {
+    serde_json::to_string(&Envelope { v, data })
         .map_err(|error| StoreError::Failed(error.to_string()))
 }
 
@@ -75,9 +95,9 @@ pub(crate) fn open<T: DeserializeOwned>(document: &str) -> Result<T, String> {
 
 fn unwrap(document: &str) -> Result<&RawValue, String> {
     let Version { v } = parse(document)?;
-    if v != VERSION {
+    if !KNOWN.contains(&v) {
         return Err(format!(
-            "its version is {v}, and this program knows {VERSION}"
+            "its version is {v}, and this program knows {FIRST} to {METHODS}"
         ));
     }
     parse::<Opened<'_>>(document).map(|opened| opened.data)

@@ -1,5 +1,7 @@
 use super::call::PATIENCE;
 use super::*;
+use crate::plan::Target;
+use crate::update::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -72,6 +74,48 @@ fn lookup(matched: u64) -> Option<preparation::Lookup> {
 }
 
 #[test]
+fn a_job_is_stored_for_programs_that_do_with_it_what_is_meant() {
+    let stored = |job: &Job| {
+        let (request, state) = (stored::request(job), stored::state(job));
+        (request.expect("a document"), state.expect("a document"))
+    };
+    for (method, version) in [("mass_update", 1), ("records", 2), ("auto", 2)] {
+        let request =
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "method": method});
+        let job = planned(UpdateRequest::parse(&request).expect("a request"), None);
+        let (request, state) = stored(&job);
+        let start = format!(r#"{{"v":{version},"#);
+        assert!(
+            request.starts_with(&start) && state.starts_with(&start),
+            "{request}"
+        );
+        assert_eq!(stored::job(&job.id, &request, &state).expect("a job"), job);
+        // Jobs of before say nothing of a method.
+        assert_eq!(request.contains("method"), version == 2, "{request}");
+    }
+}
+
+#[test]
+fn what_was_found_out_of_the_fields_decides_about_the_calls() {
+    let request = json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "method": "auto"});
+    let mut job = unprepared(UpdateRequest::parse(&request).expect("a request"), None);
+    let ready = Outcome::Ready {
+        fields: None,
+        records: None,
+        method: Some(Method::Records),
+    };
+    job.prepared(ready.into(), 0, start()).expect("allowed");
+    assert_eq!(job.calls[0].call.target, Target::Records(0..1));
+    assert_eq!(job.request.method, Method::Records);
+    let (asked, counts) = (job.asked.clone(), job.counts());
+    assert_eq!((counts.total, counts.pending), (1, 1));
+    job.apply(1, Event::Settled(vec![failure(7)]), start())
+        .expect("allowed");
+    assert_eq!((job.status(), job.counts().failed), (JobStatus::Failed, 1));
+    assert_eq!(job.asked, asked, "what was asked stays what it was");
+}
+
+#[test]
 fn a_job_has_its_calls_once_its_records_are_known() {
     let mut job = matching();
     let window = later(start(), Duration::from_secs(2));
@@ -97,6 +141,7 @@ fn a_job_has_its_calls_once_its_records_are_known() {
         outcome: Outcome::Ready {
             fields: None,
             records: Some(Records::Ids(ids)),
+            method: None,
         },
     };
     let asked = job.asked.clone();

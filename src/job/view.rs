@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::preparation::Lookup;
 use super::{CallStatus, CallbackStatus, Counts, Failure, Job, JobStatus, Refusal};
-use crate::plan::Target;
+use crate::plan::Kind;
 
 /// Failures that a view shows; receivers of callbacks expect bodies of some 20 kB.
 const FAILURES_SHOWN: usize = 100;
@@ -55,7 +55,7 @@ pub struct JobView {
 pub struct CallView {
     /// Its number.
     pub seq: usize,
-    /// `immediate` or `scheduled`.
+    /// `immediate`, `scheduled` or `records`.
     pub kind: Kind,
     /// The fields that it sets.
     pub fields: Vec<String>,
@@ -90,16 +90,6 @@ impl FailureView {
             advice: failure.advice().to_owned(),
         }
     }
-}
-
-/// How Zoho answers a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// At once, record by record.
-    Immediate,
-    /// With a job that has to be tracked.
-    Scheduled,
 }
 
 /// A callback's JSON.
@@ -139,11 +129,7 @@ impl JobView {
             counts: job.counts(),
             lookup: job.preparation.lookup.clone(),
             notes: job.preparation.notes.clone(),
-            calls: job
-                .calls
-                .iter()
-                .map(|call| CallView::of(call, job))
-                .collect(),
+            calls: job.calls.iter().map(CallView::of).collect(),
             failures: job.failures[..shown].iter().map(FailureView::of).collect(),
             failures_omitted: job.failures_omitted + (job.failures.len() - shown) as u64,
             error: job.error.clone(),
@@ -155,14 +141,15 @@ impl JobView {
 }
 
 impl CallView {
-    fn of(state: &super::CallState, job: &Job) -> Self {
-        let (kind, records) = match &state.call.target {
-            Target::Immediate(_) => (Kind::Immediate, job.ids(&state.call).len() as u64),
-            Target::Scheduled => (Kind::Scheduled, state.progress.unwrap_or_default().total),
+    fn of(state: &super::CallState) -> Self {
+        let target = &state.call.target;
+        let records = match target.named() {
+            Some(range) => range.len() as u64,
+            None => state.progress.unwrap_or_default().total,
         };
         Self {
             seq: state.call.seq,
-            kind,
+            kind: target.kind(),
             fields: state.call.fields.iter().map(ToString::to_string).collect(),
             records,
             zoho_job_id: state.zoho_job_id.clone(),

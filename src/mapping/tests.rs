@@ -204,8 +204,8 @@ fn outputs_become_update_requests() {
         r#"{"a": 554023000000497007}"#,
     )
     .unwrap();
-    assert_eq!(updates(&outputs[..1]).unwrap().len(), 1);
-    let problems = updates(&outputs).unwrap_err();
+    assert_eq!(updates(&outputs[..1], Method::MassUpdate).unwrap().len(), 1);
+    let problems = updates(&outputs, Method::MassUpdate).unwrap_err();
     assert!(problems.iter().any(|problem| problem.output == 2));
     let last = problems.last().unwrap();
     assert_eq!(last.output, 3);
@@ -214,7 +214,7 @@ fn outputs_become_update_requests() {
         last.to_string()
             .contains("output 3: null is not an update request; use `empty`")
     );
-    assert_eq!(updates(&[]).unwrap().len(), 0);
+    assert_eq!(updates(&[], Method::MassUpdate).unwrap().len(), 0);
 }
 
 #[test]

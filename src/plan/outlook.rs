@@ -5,8 +5,11 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::{Call, Limits, Plan, field_groups, mass_update_path};
-use crate::update::{MAX_IDS, Named, NamedTerritory, NamedView, Resolved, Selector, UpdateRequest};
+use super::ways::Amount;
+use super::{Call, Limits, Plan, Way, Ways};
+use crate::update::{
+    MAX_IDS, Method, Named, NamedTerritory, NamedView, Resolved, Selector, UpdateRequest,
+};
 
 /// What an update request comes to.
 #[derive(Clone, Debug)]
@@ -23,7 +26,9 @@ pub struct Bounds<'a> {
     request: &'a UpdateRequest,
     /// What is looked up.
     selector: &'a Selector,
-    /// The most calls that it can come to.
+    /// The most that it can come to.
+    ways: Ways,
+    /// The calls of the way that is taken then.
     calls: usize,
 }
 
@@ -33,14 +38,16 @@ impl<'a> Outlook<'a> {
         if let Some(resolved) = request.resolved() {
             return Self::Planned(resolved, Plan::new(resolved, limits));
         }
-        let rounds = match &request.selector {
-            Selector::Match(_) => MAX_IDS.div_ceil(limits.ids_per_call.max(1)),
-            Selector::Records(_) | Selector::Named(_) => 1,
+        let amount = match &request.selector {
+            Selector::Match(_) => Amount::Named(MAX_IDS),
+            Selector::Records(_) | Selector::Named(_) => Amount::View,
         };
+        let (ways, calls) = Ways::weigh(request, amount, limits);
         Self::Open(Bounds {
             request,
             selector: &request.selector,
-            calls: field_groups(request, limits).len() * rounds,
+            ways,
+            calls: calls.len(),
         })
     }
 
@@ -62,6 +69,8 @@ impl<'a> Outlook<'a> {
             Self::Open(bounds) => json!({
                 "module": bounds.request.module.as_str(),
                 "lookup": bounds.lookup(),
+                "method": bounds.way().map(Way::as_str),
+                "prices_at_most": bounds.ways.to_json(),
                 "calls": [],
                 "calls_at_most": bounds.calls,
                 "records_at_most": MAX_IDS,
@@ -71,6 +80,12 @@ impl<'a> Outlook<'a> {
 }
 
 impl Bounds<'_> {
+    /// The way that is taken; none if that depends on what is found.
+    fn way(&self) -> Option<Way> {
+        let open = self.request.way() == Method::Auto && !self.request.needs_records();
+        Some(self.ways.taken).filter(|_| !open)
+    }
+
     fn lookup(&self) -> Value {
         match self.selector {
             Selector::Match(wanted) => json!({
@@ -126,12 +141,21 @@ impl fmt::Display for Outlook<'_> {
 
 impl fmt::Display for Bounds<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = mass_update_path(&self.request.module);
+        let module = &self.request.module;
+        let to = |way: Way| format!("{} {}", way.verb(), way.path(module));
+        let to = match self.way() {
+            Some(way) => to(way),
+            None => format!(
+                "{}, or to {}, whichever are fewer",
+                to(Way::MassUpdate),
+                to(Way::Records)
+            ),
+        };
         let plural = if self.calls == 1 { "" } else { "s" };
         match self.selector {
             Selector::Match(wanted) => write!(
                 formatter,
-                "at most {} call{plural} to POST {path}, for at most {MAX_IDS} records: those whose {} is one of {} values, \
+                "at most {} call{plural} to {to}, for at most {MAX_IDS} records: those whose {} is one of {} values, \
                  which are looked up first",
                 self.calls,
                 wanted.field,
@@ -145,7 +169,7 @@ impl fmt::Display for Bounds<'_> {
                     .collect();
                 write!(
                     formatter,
-                    "{} call{plural} to POST {path} for the records of a custom view, once {} is found",
+                    "{} call{plural} to {to} for the records of a custom view, once {} is found",
                     self.calls,
                     names.join(" and ")
                 )

@@ -236,6 +236,20 @@ impl Match {
 }
 
 impl Selector {
+    /// Whether it is a custom view, which Zoho only mass-updates.
+    pub(super) fn is_view(&self) -> bool {
+        match self {
+            Self::Records(Records::View { .. }) | Self::Named(_) => true,
+            Self::Records(Records::Ids(_)) | Self::Match(_) => false,
+        }
+    }
+
+    /// Whether the selector of an update request that is still to be read is a custom view.
+    pub(super) fn names_view(object: &Object<'_>) -> bool {
+        let mut keys = object.entries();
+        keys.any(|(key, node)| matches!(key, "cvid" | "view") && !node.value.is_null())
+    }
+
     /// The keys by which it stands in an update request.
     pub(super) fn insert_into(&self, json: &mut Map<String, Value>) {
         match self {

@@ -142,6 +142,99 @@ fn each_refusal_says_where_and_what_to_do() {
 }
 
 #[test]
+fn fields_are_refused_by_what_sets_them() {
+    let ids = json!({"ids": ["1"]});
+    let view = json!({"view": "Hot"});
+    let of = |selector: &Value, method: Method, field: &str, value: Value| {
+        let mut request = selector.clone();
+        request["module"] = json!("Leads");
+        request["fields"] = json!({field: value});
+        match UpdateRequest::parse_for(method, &request) {
+            Ok(request) => request.way().as_str().to_owned(),
+            Err(problems) => problems[0].message.clone(),
+        }
+    };
+    let mut grid = String::new();
+    for (field, value) in [
+        ("City", json!("Bonn")),
+        ("Email", json!("a@example.com")),
+        ("Account_Name", json!({"id": "1"})),
+        ("Items", json!([{"id": "1", "Quantity": 2}])),
+        ("Items", json!([{"Quantity": 2}])),
+        ("Owner", json!({"id": "1"})),
+        ("Full_Name", json!("A B")),
+        ("id", json!("1")),
+    ] {
+        for (method, word) in Method::ALL {
+            let found = of(&ids, *method, field, value.clone());
+            grid.push_str(&format!("{field} {value} by {word}: {found}\n"));
+        }
+    }
+    for (method, word) in Method::ALL {
+        for (field, value) in [("City", "Bonn"), ("Email", "a@example.com")] {
+            let found = of(&view, *method, field, json!(value));
+            grid.push_str(&format!("{field} of a view by {word}: {found}\n"));
+        }
+    }
+    insta::assert_snapshot!(grid, @r#"
+    City "Bonn" by mass_update: mass_update
+    City "Bonn" by records: records
+    City "Bonn" by auto: auto
+    Email "a@example.com" by mass_update: `Email` is an e-mail field, and no mass update sets it; write `method: records` (or `auto`) in the route, or leave it out
+    Email "a@example.com" by records: records
+    Email "a@example.com" by auto: auto
+    Account_Name {"id":"1"} by mass_update: `Account_Name` has an object as its value, so it is a lookup, and no mass update sets it; write `method: records` (or `auto`) in the route, or leave it out
+    Account_Name {"id":"1"} by records: records
+    Account_Name {"id":"1"} by auto: auto
+    Items [{"id":"1","Quantity":2}] by mass_update: `Items` has objects in its list: line items, a subform or a multi-lookup, and no mass update sets it; write `method: records` (or `auto`) in the route, or leave it out
+    Items [{"id":"1","Quantity":2}] by records: records
+    Items [{"id":"1","Quantity":2}] by auto: auto
+    Items [{"Quantity":2}] by mass_update: `Items` has objects without an `id` in its list (line items, a subform, a multi-lookup), which would be added once more each time the call is repeated; leave it out
+    Items [{"Quantity":2}] by records: `Items` has objects without an `id` in its list (line items, a subform, a multi-lookup), which would be added once more each time the call is repeated; leave it out
+    Items [{"Quantity":2}] by auto: `Items` has objects without an `id` in its list (line items, a subform, a multi-lookup), which would be added once more each time the call is repeated; leave it out
+    Owner {"id":"1"} by mass_update: `Owner` is the record's owner, and Zoho changes owners through its change-owner calls; leave it out
+    Owner {"id":"1"} by records: `Owner` is the record's owner, and Zoho changes owners through its change-owner calls; leave it out
+    Owner {"id":"1"} by auto: `Owner` is the record's owner, and Zoho changes owners through its change-owner calls; leave it out
+    Full_Name "A B" by mass_update: `Full_Name` is put together by Zoho, of `First_Name` and `Last_Name`; leave it out
+    Full_Name "A B" by records: `Full_Name` is put together by Zoho, of `First_Name` and `Last_Name`; leave it out
+    Full_Name "A B" by auto: `Full_Name` is put together by Zoho, of `First_Name` and `Last_Name`; leave it out
+    id "1" by mass_update: `id` is the record's own id: name records in `ids`; leave it out
+    id "1" by records: `id` is the record's own id: name records in `ids`; leave it out
+    id "1" by auto: `id` is the record's own id: name records in `ids`; leave it out
+    City of a view by mass_update: mass_update
+    Email of a view by mass_update: `Email` is an e-mail field, and no mass update sets it, which is all that a custom view takes; name the records by `ids` or `match` with `method: records`, or leave it out
+    City of a view by records: mass_update
+    Email of a view by records: `Email` is an e-mail field, and no mass update sets it, which is all that a custom view takes; name the records by `ids` or `match` with `method: records`, or leave it out
+    City of a view by auto: mass_update
+    Email of a view by auto: `Email` is an e-mail field, and no mass update sets it, which is all that a custom view takes; name the records by `ids` or `match` with `method: records`, or leave it out
+    "#);
+}
+
+#[test]
+fn a_selector_that_is_null_is_none() {
+    let request = json!({"module": "Leads", "fields": {"Email": "a@b"}, "ids": ["1"], "view": null, "method": "records"});
+    assert_eq!(
+        UpdateRequest::parse(&request).map(|request| request.way()),
+        Ok(Method::Records)
+    );
+}
+
+#[test]
+fn a_request_says_itself_by_what_it_is_made() {
+    let request = json!({"module": "Leads", "fields": {"City": "Bonn"}, "ids": ["1"], "method": "mass_update"});
+    let own = UpdateRequest::parse_for(Method::Records, &request).expect("a request");
+    assert_eq!(own.method, Method::MassUpdate);
+    let wrong = refused(
+        &json!({"module": "Leads", "fields": {"Email": "a@b"}, "ids": ["1"], "method": "record"}),
+    );
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(
+        wrong[0].0 == "/method" && wrong[0].1.contains("`records`"),
+        "{wrong:?}"
+    );
+}
+
+#[test]
 fn more_ids_than_a_job_takes_are_refused() {
     let ids: Vec<u64> = (1..=MAX_IDS as u64 + 1).collect();
     let found = refused(&json!({"module": "Leads", "fields": {"A": 1}, "ids": ids}));
@@ -155,7 +248,8 @@ fn request_like() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        "[0-9]{1,20}|Leads|Deals|Stage|https://a.example/x|.{0,8}".prop_map(Value::from),
+        "[0-9]{1,20}|Leads|Deals|Stage|https://a.example/x|records|auto|.{0,8}"
+            .prop_map(Value::from),
     ];
     let tree = leaf.prop_recursive(3, 24, 5, |inner| {
         prop_oneof![
@@ -164,7 +258,7 @@ fn request_like() -> impl Strategy<Value = Value> {
                 .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     });
-    let keys = "module|fields|ids|cvid|territory|over_write|callback_url|reference|match";
+    let keys = "module|fields|ids|cvid|territory|over_write|callback_url|reference|match|method";
     prop::collection::hash_map(keys, tree, 0..7).prop_map(|map| {
         let mut request = json!({"module": "Leads", "fields": {"Rating": "Active"}});
         for (key, value) in map {

@@ -36,7 +36,7 @@ pub enum Trouble {
     Denied(Refusal),
 }
 
-/// The meaning of an answer to a mass-update POST.
+/// The meaning of an answer to a call that updates records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
     /// The records were updated but for these.
@@ -73,7 +73,21 @@ pub fn update(raw: &Raw<'_>, ids: &[RecordId]) -> Result<Update, Trouble> {
     match list.first() {
         Some(entry) if top_level => Err(entry.trouble(raw)),
         Some(entry) if ids.is_empty() => scheduled(raw, entry),
-        Some(_) => immediate(raw, &list, ids),
+        Some(_) => by_record(raw, &list, ids, ids.len() > 1),
+        None => Err(unreadable(raw)),
+    }
+}
+
+/// Judges the answer to an update of records, those of `ids` in this order. Unlike with a mass update, each of its entries
+/// is about the record in its place, even if there is only one: what Zoho says of a field names no record.
+///
+/// # Errors
+/// [`Trouble`], where nothing (or nothing certain) was updated.
+pub fn records(raw: &Raw<'_>, ids: &[RecordId]) -> Result<Update, Trouble> {
+    let Entries { list, top_level } = entries(raw)?;
+    match list.first() {
+        Some(entry) if top_level => Err(entry.trouble(raw)),
+        Some(_) => by_record(raw, &list, ids, true),
         None => Err(unreadable(raw)),
     }
 }
@@ -86,16 +100,22 @@ fn scheduled(raw: &Raw<'_>, entry: &Entry) -> Result<Update, Trouble> {
     Ok(Update::Accepted { zoho_job_id })
 }
 
-fn immediate(raw: &Raw<'_>, entries: &[Entry], ids: &[RecordId]) -> Result<Update, Trouble> {
+/// Judges entries that tell of records; `placed` if one that names no record is about that in its place.
+fn by_record(
+    raw: &Raw<'_>,
+    entries: &[Entry],
+    ids: &[RecordId],
+    placed: bool,
+) -> Result<Update, Trouble> {
     let by_id: HashMap<String, RecordId> = ids.iter().map(|id| (id.to_string(), *id)).collect();
     let in_order = entries.len() == ids.len();
     let mut failures: HashMap<RecordId, Failure> = HashMap::new();
     let mut answered = Vec::with_capacity(ids.len());
     for (index, entry) in entries.iter().enumerate() {
         let named = entry.text("id").and_then(|id| by_id.get(&id).copied());
-        // A refusal of the whole call is one entry that names no record of ours. With a single id it cannot be told
+        // A refusal of a whole mass update is one entry that names no record of ours. With a single id it cannot be told
         // apart by its place, only by what it names.
-        let positional = if in_order && ids.len() > 1 {
+        let positional = if in_order && placed {
             ids.get(index).copied()
         } else {
             None
@@ -386,6 +406,48 @@ mod tests {
                 ("12", "INVALID_DATA")
             );
         }
+    }
+
+    #[test]
+    fn what_is_said_of_a_field_is_about_the_record_in_its_place() {
+        let field = r#"{"code":"INVALID_DATA","details":{"api_name":"City","json_path":"$.data[0].City"},"message":"invalid data","status":"error"}"#;
+        let alone = format!(r#"{{"data":[{field}]}}"#);
+        let Ok(Update::Settled(failures)) = records(&raw(400, &alone), &ids(&[11])) else {
+            panic!("a verdict on the record")
+        };
+        assert_eq!(failures[0].id.to_string(), "11");
+        // A mass update is refused as a whole by the same words.
+        assert!(matches!(
+            update(&raw(400, &alone), &ids(&[11])),
+            Err(Trouble::Refused(_))
+        ));
+        let both = format!(
+            r#"{{"data":[{field},{{"code":"SUCCESS","details":{{"id":"12"}},"message":"record updated","status":"success"}}]}}"#
+        );
+        for status in [200, 207] {
+            let Ok(Update::Settled(failures)) = records(&raw(status, &both), &ids(&[11, 12]))
+            else {
+                panic!("{status}")
+            };
+            assert_eq!(
+                failures
+                    .iter()
+                    .map(|failure| failure.id.to_string())
+                    .collect::<Vec<_>>(),
+                ["11"]
+            );
+        }
+        let denied = r#"{"code":"OAUTH_SCOPE_MISMATCH","details":{},"message":"Unauthorized","status":"error"}"#;
+        assert!(matches!(
+            records(&raw(401, denied), &ids(&[11])),
+            Err(Trouble::Denied(_))
+        ));
+        let busy =
+            r#"{"data":[{"code":"TOO_MANY_REQUESTS","details":{},"message":"","status":"error"}]}"#;
+        assert!(matches!(
+            records(&raw(429, busy), &ids(&[11])),
+            Err(Trouble::Later(..))
+        ));
     }
 
     #[test]

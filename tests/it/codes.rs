@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use masshook::codes::{Class, Reach, Row, Speaker, cure, rows};
 use masshook::outcome::Refusal;
+use masshook::plan::Way;
 use masshook::update::RecordId;
 use masshook::zoho::answer::Update;
 use masshook::zoho::{Client, Failed, Sent};
 use serde_json::{Value, json};
 
 use crate::support::world::World;
-
-const PATH: &str = "/crm/v7/Leads/actions/mass_update";
 
 /// A calm Zoho that gives as many tokens as are asked for.
 async fn generous() -> World {
@@ -33,7 +32,10 @@ async fn update(world: &World, client: &Client, ids: &[RecordId]) -> Sent<Update
     let named: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let body = json!({"data": [{"City": "Bonn"}], "ids": named});
     let give_up = world.clock_now() + Duration::from_secs(86_400);
-    client.mass_update(PATH, &body, ids, give_up).await
+    let leads = "Leads".parse().expect("a module");
+    client
+        .update(&leads, Way::MassUpdate, &body, ids, give_up)
+        .await
 }
 
 /// What the simulator is to answer with, instead of what it would.

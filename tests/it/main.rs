@@ -19,6 +19,7 @@ mod limits;
 mod matching;
 mod metadata;
 mod names;
+mod records;
 mod secrets;
 mod send;
 mod serve;

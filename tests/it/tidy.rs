@@ -34,7 +34,10 @@ const MAY_USE: &[(&str, &str)] = &[
         "engine",
         "callback clock codes failpoint guard job lookup outcome plan reader update zoho",
     ),
-    ("config", "http inbound job mapping reader secrets zoho"),
+    (
+        "config",
+        "http inbound job mapping reader secrets update zoho",
+    ),
     (
         "app",
         "callback clock config engine failpoint http inbound job mapping plan reader secrets update zoho",
@@ -61,8 +64,11 @@ const PURE: &[&str] = &[
     "lookup/hits.rs",
     "plan.rs",
     "plan/outlook.rs",
+    "plan/price.rs",
+    "plan/ways.rs",
     "update.rs",
     "update/selector.rs",
+    "update/way.rs",
     "outcome.rs",
     "reader.rs",
     "retry.rs",

@@ -37,8 +37,12 @@ impl Answered {
         let Self { attempts, prepared } = self;
         let (outcome, notes) = match prepared.outcome {
             Outcome::Ready { records, .. } => {
-                let fields = checked.fields;
-                (Outcome::Ready { fields, records }, checked.notes)
+                let outcome = Outcome::Ready {
+                    fields: checked.fields,
+                    records,
+                    method: checked.method,
+                };
+                (outcome, checked.notes)
             }
             // Nothing is sent, so nothing is to be said of how.
             other @ (Outcome::Nothing | Outcome::Postponed { .. } | Outcome::Refused(_)) => {
@@ -220,6 +224,7 @@ fn answer(wanted: &Match, known: &Known<'_>) -> Answered {
         None => Outcome::Ready {
             fields: None,
             records: Some(Records::Ids(settled.ids)),
+            method: None,
         },
     };
     Answered {

@@ -243,7 +243,7 @@ fn a_large_honest_mapping_fits() {
         ..Limits::default()
     };
     let outputs = super::evaluate_with(program, body.as_bytes(), &limits).unwrap();
-    assert_eq!(updates(&outputs).unwrap().len(), 2);
+    assert_eq!(updates(&outputs, Method::MassUpdate).unwrap().len(), 2);
     for program in [
         "reduce .rows[] as $r ([]; . + [$r.crm_id]) | length",
         "reduce .rows[] as $r ({}; .[$r.crm_id] = $r.n) | length",

@@ -216,7 +216,7 @@ proptest! {
     fn any_body_goes_through_a_mapping(body in bodies()) {
         let program = r#".. | objects | select(has("a")) | {module: "Leads", fields: {Name: (.a | tostring)}, ids: [.b // empty]}"#;
         let outputs = evaluate(program, &body.to_string()).unwrap();
-        drop(updates(&outputs));
+        drop(updates(&outputs, Method::Auto));
         let same = evaluate(".", &body.to_string()).unwrap();
         prop_assert_eq!(same, vec![body]);
     }

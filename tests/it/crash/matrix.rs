@@ -19,12 +19,16 @@ const AT_ONCE: usize = 4;
 const SIGABRT: i32 = 6;
 
 /// Jobs that the deliveries make.
-const JOBS: usize = 5;
+const JOBS: usize = 7;
 
-/// Deliveries of every kind: jobs that share a call, jobs that share a Zoho job, calls that go one after the other,
+/// Deliveries of every kind: jobs that share a call, be it a mass update or one of records, jobs that share a Zoho job, calls that go one after the other,
 /// and one that comes to nothing.
 fn deliveries(world: &Served) -> Vec<Value> {
     let lead = |place| json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)]});
+    let own = |place| {
+        let fields = json!({"Email": format!("own{place}@example.com")});
+        json!({"module": "Leads", "fields": fields, "ids": [world.id("Leads", place)], "method": "records"})
+    };
     let view = json!({"module": "Leads", "fields": {"Lead_Status": "Contacted"}, "cvid": world.zoho()["views"]["Leads"]["all"]["id"]});
     let deal = json!({
         "event": "deal", "module": "Deals", "ids": [world.id("Deals", 0), world.id("Deals", 1)],
@@ -33,6 +37,7 @@ fn deliveries(world: &Served) -> Vec<Value> {
     vec![
         json!({"event": "broken", "ids": ["no id"]}),
         json!({"event": "pair", "updates": [lead(3), lead(4)]}),
+        json!({"event": "own", "updates": [own(3), own(5)]}),
         json!({"event": "view", "updates": [view, view]}),
         deal,
     ]
@@ -124,6 +129,11 @@ async fn crash(point: &str, times: u32) -> bool {
             (&json!("Webinar"), &json!("Contacted")),
             "{at}"
         );
+    }
+    for place in [3, 5] {
+        let record = world.record("Leads", &world.id("Leads", place)).await;
+        let own = format!("own{place}@example.com");
+        assert_eq!(record["Email"], json!(own), "{at}");
     }
     for place in [0, 1] {
         let record = world.record("Deals", &world.id("Deals", place)).await;

@@ -43,7 +43,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (0..2_usize, 0..4_u8, 0..3_u8).prop_map(|(driver, kind, number)| Step::Deliver { driver, kind, number }),
+        3 => (0..2_usize, 0..5_u8, 0..3_u8).prop_map(|(driver, kind, number)| Step::Deliver { driver, kind, number }),
         2 => (0..2_usize, 1..4_usize).prop_map(|(driver, every)| Step::Turn { driver, every }),
         2 => Just(Step::Both),
         3 => (0..2_usize, 0..25_u64).prop_map(|(driver, ms)| Step::Vanish { driver, after: Duration::from_millis(ms) }),
@@ -143,6 +143,10 @@ routes:
             }
             2 => json!({"module": "Leads", "fields": {"Lead_Status": "Contacted"},
                         "cvid": world["views"]["Leads"]["all"]["id"]}),
+            // These travel together as well, each with a value of its own.
+            3 => {
+                json!({"module": "Leads", "fields": {"Email": format!("new{number}@example.com")}, "ids": [id("Leads")], "method": "auto"})
+            }
             _ => json!({"module": "Deals", "ids": [id("Deals")],
                         "fields": {"Next_Step": "Call", "Type": "New Business", "Lead_Source": "Webinar", "Amount": 12.5}}),
         }
