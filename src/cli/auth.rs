@@ -76,7 +76,7 @@ pub(super) async fn run(auth: Auth, config: &Config) -> Verdict {
     }
     // What can go wrong here goes wrong before the code is used.
     let secrets_manager = SecretsManager::new();
-    let place = match Place::of(&connection.credentials, &secrets_manager).await {
+    let place = match Place::of(&connection.credentials, Some(&secrets_manager)).await {
         Ok(place) => place,
         Err(why) => return unusable(&why.to_string(), auth.json),
     };
