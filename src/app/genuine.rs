@@ -96,10 +96,11 @@ impl App {
             verify::verify_any_fetching(&schemes, &unverified, now, &self.certificates).await;
         let (scheme, verified) = outcome.map_err(|refusal| {
             let learns = route.verify.learning().next().is_some();
-            let refusal = match refusal {
+            let refusal = if learns && refusal == verify::Refusal::MissingSecret {
                 // Whoever delivers before its handshake is not the sender.
-                verify::Refusal::MissingSecret if learns => verify::Refusal::NotLearnt,
-                other => other,
+                verify::Refusal::NotLearnt
+            } else {
+                refusal
             };
             let bare = proofs.iter().any(|proof| proof.scheme.bare_refusals());
             let references = proofs.first().map_or(&[][..], |proof| &proof.secrets);

@@ -24,7 +24,7 @@ impl App {
         let secrets = match proof.learnt() {
             Some(reference) => {
                 let learnt = self.secrets.learnt(reference, route.relearn).await;
-                learnt.map(|secret| Vec::from_iter(secret))
+                learnt.map(Vec::from_iter)
             }
             None => self.secrets.all(&proof.secrets).await,
         };
