@@ -93,9 +93,10 @@ def parameters(**given):
         "page": SearchRecordsParam.page,
         "per_page": SearchRecordsParam.per_page,
     }
+    numbers = ("page", "per_page")
     filled = ParameterMap()
     for name, value in given.items():
-        filled.add(kinds[name], value)
+        filled.add(kinds[name], int(value) if name in numbers else value)
     return filled
 
 
