@@ -3,6 +3,7 @@
 
 mod outlook;
 mod price;
+mod remarks;
 mod ways;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::update::{
 };
 pub use outlook::{Bounds, Outlook};
 pub use price::{Price, Tariff};
+pub use remarks::{Automation, Warning};
 use ways::Amount;
 pub use ways::{Way, Ways, Why};
 
@@ -240,6 +242,11 @@ impl Plan {
     /// The calls, in order.
     pub fn calls(&self) -> &[Call] {
         &self.calls
+    }
+
+    /// How many groups of fields its calls set, one after the other.
+    pub fn groups(&self) -> usize {
+        self.calls.last().map_or(0, |call| call.group)
     }
 
     /// The calls, to be carried out.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::remarks::{Automation, Warning};
 use super::ways::Amount;
 use super::{Call, Limits, Plan, Way, Ways};
 use crate::update::{
@@ -28,6 +29,8 @@ pub struct Bounds<'a> {
     selector: &'a Selector,
     /// The most that it can come to.
     ways: Ways,
+    /// Groups of fields, whose calls run one after the other.
+    groups: usize,
     /// The calls of the way that is taken then.
     calls: usize,
 }
@@ -47,8 +50,30 @@ impl<'a> Outlook<'a> {
             request,
             selector: &request.selector,
             ways,
+            groups: calls.last().map_or(0, |call| call.group),
             calls: calls.len(),
         })
+    }
+
+    fn request(&self) -> &'a UpdateRequest {
+        match self {
+            Self::Planned(request, _) => request.request(),
+            Self::Open(bounds) => bounds.request,
+        }
+    }
+
+    /// Whether the CRM's automation runs for what is changed.
+    pub fn automation(&self) -> Automation {
+        Automation::of(self.request())
+    }
+
+    /// What somebody may not expect of it.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let groups = match self {
+            Self::Planned(_, plan) => plan.groups(),
+            Self::Open(bounds) => bounds.groups,
+        };
+        Warning::all(self.request(), groups)
     }
 
     /// The calls and the exact JSON of each, as far as they are known.
@@ -64,7 +89,7 @@ impl<'a> Outlook<'a> {
 
     /// The outlook, for machines.
     pub fn to_json(&self) -> Value {
-        match self {
+        let mut json = match self {
             Self::Planned(request, plan) => plan.to_json(*request),
             Self::Open(bounds) => json!({
                 "module": bounds.request.module.as_str(),
@@ -75,7 +100,11 @@ impl<'a> Outlook<'a> {
                 "calls_at_most": bounds.calls,
                 "records_at_most": MAX_IDS,
             }),
-        }
+        };
+        let warnings: Vec<Value> = self.warnings().iter().map(Warning::to_json).collect();
+        json["automation"] = self.automation().to_json();
+        json["warnings"] = Value::Array(warnings);
+        json
     }
 }
 

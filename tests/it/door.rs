@@ -234,9 +234,24 @@ async fn a_dry_run_shows_the_plan_and_calls_nothing() {
     });
     let plan = &answer.body["plan"];
     assert_eq!(
-        json!([plan["module"], plan["method"], plan["calls"]]),
-        json!(["Leads", "mass_update", [call]])
+        *plan,
+        json!({
+            "module": "Leads", "method": "mass_update", "why": "asked",
+            "prices": {"mass_update": {"calls": 1, "credits": null}, "records": {"calls": 1, "credits": 1}},
+            "calls": [call], "automation": {"runs": "always"}, "warnings": [],
+        })
     );
+    let options = json!({"module": "Leads", "fields": {"Topics": ["CRM"]}, "view": "All Leads"});
+    let answer = world.post_job("?dry_run=true", &options, &[]).await;
+    let plan = &answer.body["plan"];
+    assert_eq!(
+        plan["automation"],
+        json!({"runs": "below", "records": 1_000})
+    );
+    let warnings = plan["warnings"].as_array().expect("warnings");
+    let codes: Vec<&Value> = warnings.iter().map(|warning| &warning["code"]).collect();
+    assert_eq!(codes, ["appends", "view_changes", "counts_only"]);
+    assert!(warnings[0]["message"].to_string().contains("`Topics`"));
     assert_eq!(world.count("token").await, 0);
 }
 
