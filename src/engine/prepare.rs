@@ -60,7 +60,12 @@ impl From<Failed> for Outcome {
     fn from(failed: Failed) -> Self {
         match failed {
             Failed::Later(why, wait) => Self::Postponed { why, wait },
-            Failed::Refused(refusal) | Failed::Denied(refusal) => Self::Refused(refusal),
+            Failed::Refused(refusal) => Self::Refused(refusal),
+            Failed::Denied(refusal) => {
+                // Alarms look for this: it is about the connection, not about what was asked.
+                tracing::error!(zoho.code = refusal.code, "job cannot go on: {refusal}");
+                Self::Refused(refusal)
+            }
         }
     }
 }
@@ -156,13 +161,7 @@ async fn check(
     let known = match client.fields(module, Reading::Kept, give_up).await {
         Ok(known) => known,
         Err(failed) if failed.lacks_scope() => return Ok(Checked::default()),
-        Err(failed) => {
-            if let Failed::Denied(refusal) = &failed {
-                // Alarms look for this: it is about the connection, not about what was asked.
-                tracing::error!(%module, zoho.code = refusal.code, "job cannot go on: {refusal}");
-            }
-            return Err(failed.into());
-        }
+        Err(failed) => return Err(failed.into()),
     };
     match guard::guard(&known, fields, over_write, Method::MassUpdate) {
         Ok(guarded) => Ok(Checked {

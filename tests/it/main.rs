@@ -26,5 +26,6 @@ mod store;
 mod support;
 mod tidy;
 mod triggers;
+mod turns;
 mod wakeups;
 mod zoho;
