@@ -19,6 +19,7 @@ use jiff::Timestamp;
 
 use crate::callback::{Delivery, Sender};
 use crate::clock::Clock;
+use crate::codes::Cause;
 use crate::failpoint::reach;
 use crate::job::store::{Claim, Holder, JobStore, Lease, StoreError};
 use crate::job::wakeup::WakeUps;
@@ -41,9 +42,6 @@ const CLAIMS_AT_ONCE: usize = 16;
 
 /// How long a lease outlives its turn: the last effect may still be under way.
 const LEASE_SLACK: Duration = Duration::from_secs(40);
-
-/// How soon to look again whether a custom view is free.
-const VIEW_BUSY: Duration = Duration::from_secs(15);
 
 /// Why a job could not be driven.
 #[derive(Debug, thiserror::Error)]
@@ -447,15 +445,12 @@ impl Engine {
                     holder = Some(won);
                 }
                 Ok(None) => {
-                    return Some(Done::Sent(
-                        parcel,
-                        not_now("VIEW_BUSY", "another job updates this custom view"),
-                    ));
+                    return Some(Done::Sent(parcel, not_now(Refusal::of(Cause::ViewTaken))));
                 }
                 Err(error) => {
                     return Some(Done::Sent(
                         parcel,
-                        not_now("STORE_UNAVAILABLE", &error.to_string()),
+                        not_now(Refusal::with(Cause::StoreUnavailable, error.to_string())),
                     ));
                 }
             }
@@ -616,13 +611,11 @@ fn looked_event(outcome: Result<Tracked, Failed>) -> Event {
 }
 
 /// A parcel that was not sent.
-fn not_now(code: &str, why: &str) -> Sent<Update> {
+fn not_now(why: Refusal) -> Sent<Update> {
+    let wait = why.cause().and_then(|cause| cause.row().class.wait());
     Sent {
         attempts: 0,
-        outcome: Err(Failed::Later(
-            Refusal::new(code, why, "it is sent later"),
-            VIEW_BUSY,
-        )),
+        outcome: Err(Failed::Later(why, wait.unwrap_or_default())),
     }
 }
 

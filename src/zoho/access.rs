@@ -373,11 +373,12 @@ impl Tokens {
             token.api.join(""),
             refusal.message
         );
-        Refusal::new(
-            &refusal.code,
+        let advice = "the API host and the token are of different data centres or environments: check `data_center`, `environment` and `api_url` of the connection";
+        Refusal {
             message,
-            "the API host and the token are of different data centres or environments: check `data_center`, `environment` and `api_url` of the connection",
-        )
+            advice: Some(advice.to_owned()),
+            ..refusal
+        }
     }
 }
 
