@@ -26,6 +26,8 @@ pub(super) struct Genuine {
     pub(super) delivery_id: Option<String>,
     /// What its sender wants to hear.
     pub(super) reply: Option<Handshake>,
+    /// What is to be visited, so that Amazon SNS goes on.
+    subscribe: Option<Url>,
 }
 
 impl App {
@@ -64,8 +66,21 @@ impl App {
         Ok(None)
     }
 
-    /// Asks whether a delivery is genuine.
+    /// Asks whether a delivery is genuine, and confirms what it asks to be confirmed.
     pub(super) async fn verify(
+        &self,
+        route: &Route,
+        arrival: &Arrival,
+    ) -> Result<Genuine, Rejection> {
+        let genuine = self.prove(route, arrival).await?;
+        if let Some(url) = &genuine.subscribe {
+            self.subscribe(url).await?;
+        }
+        Ok(genuine)
+    }
+
+    /// Asks whether a delivery is genuine, and changes nothing.
+    pub(super) async fn prove(
         &self,
         route: &Route,
         arrival: &Arrival,
@@ -78,6 +93,7 @@ impl App {
             return Ok(Genuine {
                 delivery_id: None,
                 reply: None,
+                subscribe: None,
             });
         };
         let mut secrets = Vec::with_capacity(proofs.len());
@@ -104,11 +120,10 @@ impl App {
             let references = proofs.first().map_or(&[][..], |proof| &proof.secrets);
             refused(refusal, bare, references)
         })?;
-        if scheme.name() == SNS
-            && let Some(url) = verify::subscribe_url(&arrival.body)
-        {
-            self.subscribe(&url).await?;
-        }
+        let subscribe = match scheme.name() {
+            SNS => verify::subscribe_url(&arrival.body),
+            _ => None,
+        };
         let keys = schemes
             .iter()
             .find(|(own, _)| std::ptr::eq(*own, scheme))
@@ -116,6 +131,7 @@ impl App {
         Ok(Genuine {
             delivery_id: verified.delivery_id().map(str::to_owned),
             reply: handshake::acceptance(scheme, &unverified, keys),
+            subscribe,
         })
     }
 
