@@ -20,7 +20,7 @@ routes:
     verify: { scheme: dropbox, secret: env:SENDER }
     map: '{module: "Leads", fields: {Rating: "Active"}, ids: [.id]}'
   elsewhere:
-    verify: { scheme: token, secret: secretsmanager:not/here, token: { header: x-token } }
+    verify: { scheme: custom, type: equals, token: { header: x-token }, secret: secretsmanager:not/here }
     map: '{module: "Leads", fields: {Rating: "Active"}, ids: [.id]}'
   open:
     verify: { scheme: none }
@@ -442,7 +442,7 @@ fn a_failing_mapping_is_shown_on_the_terminal() {
     );
     std::fs::write(
         &config,
-        "connections: { default: { credentials: env:ZOHO } }\nroutes:\n  r:\n    verify: { scheme: none }\n    map: |\n      { module: \"Leads\",\n        fields: { Rating: (.answers.rating | ltrimstr(\"r\") | tonumber) },\n        ids: [.id] }\n",
+        "connections: { default: { credentials: env:ZOHO } }\nroutes:\n  r:\n    verify: { scheme: none }\n    map: |\n      { module: \"Leads\",\n        fields: { Rating: (.answers.rating | tonumber) },\n        ids: [.id] }\n",
     )
     .expect("written");
     std::fs::write(
@@ -462,9 +462,9 @@ fn a_failing_mapping_is_shown_on_the_terminal() {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
     let complained = String::from_utf8(output.stderr).expect("text");
     for part in [
-        "refused: the `map` of route `r` failed: the program failed: line 2, column 57:",
-        "2 |   fields: { Rating: (.answers.rating | ltrimstr(\"r\") | tonumber) },\n",
-        "  |                                                         ^\n",
+        "refused: the `map` of route `r` failed: the program failed: line 2, column 40:",
+        "2 |   fields: { Rating: (.answers.rating | tonumber) },\n",
+        "  |                                        ^\n",
         "on the input \"high\"",
     ] {
         assert!(complained.contains(part), "{part}: {complained}");
@@ -472,6 +472,6 @@ fn a_failing_mapping_is_shown_on_the_terminal() {
     let problem: Value = serde_json::from_slice(&run(&["--json"]).stdout).expect("JSON");
     assert_eq!(
         problem["errors"],
-        json!([{"program": "map", "line": 2, "column": 57, "text": "  fields: { Rating: (.answers.rating | ltrimstr(\"r\") | tonumber) },", "input": "string"}])
+        json!([{"program": "map", "line": 2, "column": 40, "text": "  fields: { Rating: (.answers.rating | tonumber) },", "input": "string"}])
     );
 }
