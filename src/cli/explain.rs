@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::{Verdict, say};
 use crate::app::{App, Arrival, Asked, Condition, Explanation};
-use crate::mapping::JudgedTerm;
 
 /// Explains events to every route, or to one; whether each of them is for some route is the verdict.
 pub(super) async fn run(app: &App, events: &[Arrival], only: Option<&str>, json: bool) -> Verdict {
@@ -112,20 +111,19 @@ fn asked_json(asked: &Asked) -> Value {
         shown["at_length"] = json!(more);
     }
     if let Some(judgement) = &asked.judgement {
-        shown["terms"] = judgement.terms.iter().map(term_json).collect();
+        let term = judgement.terms.iter().map(|term| {
+            let looked_at = term.looked_at.iter();
+            let looked_at = looked_at.map(|(text, value)| json!({"text": text, "value": value}));
+            json!({
+                "text": term.text,
+                "line": term.place.line,
+                "column": term.place.column,
+                "holds": term.holds,
+                "looked_at": looked_at.collect::<Vec<_>>(),
+                "input": term.shape,
+            })
+        });
+        shown["terms"] = term.collect();
     }
     shown
-}
-
-fn term_json(term: &JudgedTerm) -> Value {
-    let looked_at = term.looked_at.iter();
-    let looked_at = looked_at.map(|(text, value)| json!({"text": text, "value": value}));
-    json!({
-        "text": term.text,
-        "line": term.place.line,
-        "column": term.place.column,
-        "holds": term.holds,
-        "looked_at": looked_at.collect::<Vec<_>>(),
-        "input": term.shape,
-    })
 }
