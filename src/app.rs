@@ -4,6 +4,7 @@ mod arrival;
 mod delivery;
 mod explain;
 mod genuine;
+mod learn;
 mod notice;
 pub mod rejection;
 mod shelf;

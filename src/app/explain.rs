@@ -149,17 +149,20 @@ impl App {
             route: told.route.clone(),
             ..event.clone()
         };
-        match self.greet(route, &event).await {
-            Ok(None) => {}
-            Ok(Some(_)) => {
-                let found =
-                    "it is its sender's handshake, which is answered; nothing is mapped".to_owned();
+        match self.handshake(route, &event).await {
+            Ok(Some((_, handshake))) if !handshake.needs_verification => {
+                let found = "it is its sender's handshake, which is answered; nothing is mapped";
                 told.note(Condition::Delivery, Some(false), found);
                 return;
             }
-            // The signature's line says it again, and of what.
-            Err(Rejection::Secret(_) | Rejection::Unverified { .. }) => {}
-            Err(rejection) => return told.refused(Condition::Delivery, &rejection),
+            Ok(Some(_)) => {
+                let found =
+                    "it is its sender's handshake: answered if its signature holds, and not mapped";
+                told.note(Condition::Delivery, Some(false), found);
+                return;
+            }
+            // A secret that cannot be had is told of with the signature.
+            Ok(None) | Err(_) => {}
         }
         if trigger == Trigger::Http && !method(told, &event) {
             return;

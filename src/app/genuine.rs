@@ -7,7 +7,7 @@ use url::Url;
 
 use super::rejection::Rejection;
 use super::{App, Arrival};
-use crate::config::{Route, Verify};
+use crate::config::{Proof, Route, Verify};
 use crate::http::{Cap, Http};
 use crate::inbound::handshake::{self, Handshake};
 use crate::inbound::scheme::Scheme;
@@ -31,12 +31,31 @@ pub(super) struct Genuine {
 }
 
 impl App {
-    /// The answer to a sender's handshake; none if this is none.
+    /// The answer to a sender's handshake, and what there is to be learnt from it; none if this is none.
     pub(super) async fn greet(
         &self,
         route: &Route,
         arrival: &Arrival,
     ) -> Result<Option<Handshake>, Rejection> {
+        let Some((proof, handshake)) = self.handshake(route, arrival).await? else {
+            return Ok(None);
+        };
+        if handshake.needs_verification {
+            self.verify(route, arrival).await?;
+        }
+        if let Some(secret) = &handshake.learnt {
+            self.learn(&arrival.route, route, proof, secret.clone())
+                .await?;
+        }
+        Ok(Some(handshake))
+    }
+
+    /// Whether this is a sender's handshake: how it would be answered, and for which scheme. Nothing is learnt.
+    pub(super) async fn handshake<'a>(
+        &self,
+        route: &'a Route,
+        arrival: &Arrival,
+    ) -> Result<Option<(&'a Proof, Handshake)>, Rejection> {
         let Verify::Schemes(proofs) = &route.verify else {
             return Ok(None);
         };
@@ -45,22 +64,16 @@ impl App {
             .iter()
             .filter(|proof| !proof.scheme.handshakes().is_empty())
         {
-            let references = if route.handshake_secret.is_empty() {
-                &proof.secrets
+            let secrets = if route.handshake_secret.is_empty() {
+                self.secrets_of(route, proof).await?
             } else {
-                &route.handshake_secret
+                let secrets = self.secrets.all(&route.handshake_secret).await;
+                secrets.map_err(Rejection::Secret)?
             };
-            let secrets = self
-                .secrets
-                .all(references)
-                .await
-                .map_err(Rejection::Secret)?;
             let unverified = unverified(arrival, url.as_deref());
-            if let Some(handshake) = handshake::answer(&proof.scheme, &unverified, &secrets) {
-                if handshake.needs_verification {
-                    self.verify(route, arrival).await?;
-                }
-                return Ok(Some(handshake));
+            let handshake = handshake::answer(&proof.scheme, &unverified, &secrets);
+            if let Some(handshake) = handshake {
+                return Ok(Some((proof, handshake)));
             }
         }
         Ok(None)
@@ -98,12 +111,7 @@ impl App {
         };
         let mut secrets = Vec::with_capacity(proofs.len());
         for proof in proofs {
-            secrets.push(
-                self.secrets
-                    .all(&proof.secrets)
-                    .await
-                    .map_err(Rejection::Secret)?,
-            );
+            secrets.push(self.secrets_of(route, proof).await?);
         }
         let schemes: Vec<(&Scheme, &[SecretString])> = proofs
             .iter()
@@ -116,6 +124,13 @@ impl App {
         let outcome =
             verify::verify_any_fetching(&schemes, &unverified, now, &self.certificates).await;
         let (scheme, verified) = outcome.map_err(|refusal| {
+            let learns = route.verify.learning().next().is_some();
+            let refusal = if learns && refusal == verify::Refusal::MissingSecret {
+                // Whoever delivers before its handshake is not the sender.
+                verify::Refusal::NotLearnt
+            } else {
+                refusal
+            };
             let bare = proofs.iter().any(|proof| proof.scheme.bare_refusals());
             let references = proofs.first().map_or(&[][..], |proof| &proof.secrets);
             refused(refusal, bare, references)
