@@ -183,13 +183,9 @@ pub fn body(data: Map<String, Value>, records: &Records, over_write: bool) -> Va
 /// One record of an update of records. Such an update replaces the options of a multi-select picklist unless it is told to
 /// add to them, which a mass update does by itself: `over_write` means the same for both.
 pub fn row(id: RecordId, data: &Map<String, Value>, over_write: bool) -> Value {
-    let options = |value: &Value| {
-        let items = value.as_array();
-        items.is_some_and(|items| items.iter().all(Value::is_string))
-    };
     let added = data
         .iter()
-        .filter(|(_, value)| !over_write && options(value));
+        .filter(|(_, value)| !over_write && are_options(value));
     let added: Map<String, Value> = added
         .map(|(field, _)| (field.clone(), Value::Bool(true)))
         .collect();
@@ -199,6 +195,12 @@ pub fn row(id: RecordId, data: &Map<String, Value>, over_write: bool) -> Value {
         row.insert("$append_values".to_owned(), Value::Object(added));
     }
     Value::Object(row)
+}
+
+/// Whether it is what a multi-select picklist is set to.
+fn are_options(value: &Value) -> bool {
+    let items = value.as_array();
+    items.is_some_and(|items| items.iter().all(Value::is_string))
 }
 
 /// The JSON of an update of records. `trigger` is left out: without it Zoho runs workflows, approvals and blueprints, as

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::are_options;
 use crate::update::{Assignment, FieldName, Records, Selector, UpdateRequest};
 
 /// Records from which on Zoho runs no automation for a scheduled mass update. Of exactly so many nothing is documented.
@@ -128,9 +129,9 @@ impl fmt::Display for Warning {
     }
 }
 
-/// The fields whose options are added rather than replaced. A list is what a multi-select picklist is set to.
+/// The fields whose options are added rather than replaced.
 fn appended(request: &UpdateRequest) -> Vec<FieldName> {
-    let lists = |assignment: &&Assignment| assignment.value.is_array();
+    let lists = |assignment: &&Assignment| are_options(&assignment.value);
     let fields = request.fields.iter().filter(|_| !request.over_write);
     let fields = fields.filter(lists).map(|set| set.field.clone());
     fields.collect()
@@ -192,6 +193,12 @@ mod tests {
             ),
             (
                 json!({"module": "Leads", "fields": topics, "ids": ["1"], "over_write": true}),
+                1,
+                vec![],
+            ),
+            // Rows of a subform, each changed by its id.
+            (
+                json!({"module": "Leads", "fields": {"Items": [{"id": "7"}]}, "ids": ["1"], "method": "records"}),
                 1,
                 vec![],
             ),
