@@ -9,6 +9,7 @@ mod cold;
 mod conformance;
 mod crash;
 mod door;
+mod doubt;
 mod examples;
 mod fuzz;
 mod guard;
