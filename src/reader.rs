@@ -12,6 +12,11 @@ use serde_json::{Map, Value};
 pub struct Place(Vec<String>);
 
 impl Place {
+    /// The place at the end of these keys.
+    pub fn of(keys: &[&str]) -> Self {
+        Self(keys.iter().map(ToString::to_string).collect())
+    }
+
     fn child(&self, segment: impl ToString) -> Self {
         let mut segments = self.0.clone();
         segments.push(segment.to_string());
@@ -32,7 +37,16 @@ impl fmt::Display for Place {
         if self.0.is_empty() {
             return formatter.write_str("(top level)");
         }
-        formatter.write_str(&self.0.join("."))
+        for (index, segment) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str(".")?;
+            }
+            match segment.as_str() {
+                "" => formatter.write_str("\"\"")?,
+                named => formatter.write_str(named)?,
+            }
+        }
+        Ok(())
     }
 }
 
