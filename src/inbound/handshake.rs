@@ -31,6 +31,18 @@ pub struct Handshake {
     pub needs_verification: bool,
 }
 
+impl Handshake {
+    /// The answer to whoever wanted something confirmed that has been confirmed elsewhere.
+    pub fn confirmed() -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: None,
+            body: String::new(),
+            needs_verification: false,
+        }
+    }
+}
+
 impl std::fmt::Debug for Handshake {
     /// Without the content, which may be made with a secret.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
