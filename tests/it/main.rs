@@ -26,5 +26,6 @@ mod store;
 mod support;
 mod tidy;
 mod triggers;
+mod vectors;
 mod wakeups;
 mod zoho;
