@@ -47,6 +47,14 @@ impl Class {
             Self::Partial => "partial",
         }
     }
+
+    /// How long to wait, if Zoho names no time itself and something has to be waited for.
+    pub fn wait(self) -> Option<Duration> {
+        match self {
+            Self::Wait(wait) => Some(wait),
+            Self::Retry | Self::Reauthenticate | Self::Permanent(_) | Self::Partial => None,
+        }
+    }
 }
 
 /// Who says it, and how.

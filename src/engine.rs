@@ -5,7 +5,9 @@
 //! jobs through, waiting where they wait. Durably, it does what is due and leaves the rest to wake-ups: no turn sleeps
 //! while Zoho works.
 
+mod callbacks;
 mod prepare;
+mod views;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -15,19 +17,19 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
-use crate::callback::{Delivery, Schedule, Sender};
+use crate::callback::{Delivery, Sender};
 use crate::clock::Clock;
+use crate::codes::Cause;
 use crate::failpoint::reach;
 use crate::job::store::{Claim, Holder, JobStore, Lease, StoreError};
 use crate::job::wakeup::WakeUps;
-use crate::job::{Event, Job, JobId, NotAllowed, NotPending, Notification, Notified};
+use crate::job::{Event, Job, JobId, NotAllowed, NotPending, Notification};
 use crate::outcome::Refusal;
 use crate::plan::mass_update_path;
-use crate::update::{Records, Selector};
 use crate::zoho::answer::{Tracked, Update};
 use crate::zoho::{Client, Failed, Sent};
 use prepare::{Found, Wish};
-use work::{Look, Parcel, Part, Work, share, view_lock};
+use work::{Look, Parcel, Part, Work, share};
 
 /// Effects under way at once in a turn. Zoho's own share is bounded by each connection.
 const AT_ONCE: usize = 64;
@@ -40,16 +42,6 @@ const CLAIMS_AT_ONCE: usize = 16;
 
 /// How long a lease outlives its turn: the last effect may still be under way.
 const LEASE_SLACK: Duration = Duration::from_secs(40);
-
-/// How long a custom view stays locked for the job that updates it, unless its end is seen earlier. If Zoho takes longer
-/// still, its own refusal makes the next one wait.
-const VIEW_LOCK: Duration = Duration::from_secs(2 * 3600);
-
-/// How long a receiver may take to hear of an unfinished job.
-const NEWS_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How soon to look again whether a custom view is free.
-const VIEW_BUSY: Duration = Duration::from_secs(15);
 
 /// Why a job could not be driven.
 #[derive(Debug, thiserror::Error)]
@@ -426,24 +418,6 @@ impl Engine {
         }
     }
 
-    /// Sends a notification. A receiver that is slow to hear of an unfinished job must not hold that job up for long.
-    async fn tell(&self, notification: &Notification, turn: Turn) -> Delivery {
-        let now = self.clock.now();
-        let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
-        let time = match notification.is_end() {
-            true => left,
-            false => left.min(NEWS_TIMEOUT),
-        };
-        let sending = self.callbacks.send(notification, now);
-        match tokio::time::timeout(time, sending).await {
-            Ok(delivery) => delivery,
-            Err(_) => Delivery::Failed {
-                why: "there was no more time for the receiver to answer in".to_owned(),
-                asked: None,
-            },
-        }
-    }
-
     async fn send(
         &self,
         parcel: Parcel,
@@ -471,15 +445,12 @@ impl Engine {
                     holder = Some(won);
                 }
                 Ok(None) => {
-                    return Some(Done::Sent(
-                        parcel,
-                        not_now("VIEW_BUSY", "another job updates this custom view"),
-                    ));
+                    return Some(Done::Sent(parcel, not_now(Refusal::of(Cause::ViewTaken))));
                 }
                 Err(error) => {
                     return Some(Done::Sent(
                         parcel,
-                        not_now("STORE_UNAVAILABLE", &error.to_string()),
+                        not_now(Refusal::with(Cause::StoreUnavailable, error.to_string())),
                     ));
                 }
             }
@@ -500,28 +471,6 @@ impl Engine {
             self.unlock(view, holder).await;
         }
         Some(Done::Sent(parcel, sent))
-    }
-
-    /// Locks a custom view for any of the jobs of a parcel. If one of them has it already, as when a driver was lost on
-    /// its way to Zoho, it is theirs: the first of today need not be the first of then.
-    async fn lock(&self, view: &str, holders: Vec<Holder>) -> Result<Option<Holder>, StoreError> {
-        let now = self.clock.now();
-        for holder in holders {
-            let until = later(now, VIEW_LOCK);
-            if self.store.lock(view, &holder, now, until).await?.is_some() {
-                return Ok(Some(holder));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn unlock(&self, view: &str, holder: &Holder) {
-        if let Err(error) = self.store.unlock(view, holder).await {
-            tracing::warn!(
-                view,
-                "the lock on a custom view stays until it runs out: {error}"
-            );
-        }
     }
 
     /// Takes in what came of an effect, for every job that it was for, and writes it down.
@@ -586,40 +535,6 @@ impl Engine {
         }
     }
 
-    /// Takes in what became of a try at a notification.
-    async fn told(&self, held: &mut Held, notification: &Notification, delivery: Delivery) {
-        let schedule = match self.manner {
-            Manner::Inline => &Schedule::INLINE,
-            Manner::Durable(_) => &Schedule::STANDARD,
-        };
-        let attempts = notification.tries + 1;
-        let notified = match delivery {
-            Delivery::Delivered => Notified::Delivered,
-            Delivery::Undeliverable(why) => Notified::GivenUp(why),
-            Delivery::Failed { why, asked } => {
-                match schedule.wait(attempts, asked, fastrand::f64()) {
-                    Some(wait) => Notified::Again { why, wait },
-                    None => Notified::GivenUp(why),
-                }
-            }
-        };
-        let id = &held.job.id;
-        match &notified {
-            Notified::Delivered => {}
-            Notified::GivenUp(why) if notification.is_end() => {
-                tracing::error!(job.id = %id, attempts, "callback undeliverable: {why}");
-            }
-            Notified::GivenUp(why) => {
-                tracing::warn!(job.id = %id, attempts, "nothing more is told before the job's end: {why}");
-            }
-            Notified::Again { why, .. } => {
-                tracing::info!(job.id = %id, attempts, "callback not delivered: {why}");
-            }
-        }
-        held.job.notified(notification, notified, self.clock.now());
-        self.checkpoint(held).await;
-    }
-
     async fn apply(&self, held: &mut Held, seq: usize, event: Event) {
         if held.failed.is_some() {
             return;
@@ -642,35 +557,6 @@ impl Engine {
             held.failed = Some(error.into());
         }
         reach("record.written");
-    }
-
-    /// Frees the custom view of a call that has ended.
-    async fn unlock_if_over(&self, job: &Job, seq: usize) {
-        let over = job.call(seq).is_some_and(|call| call.status.is_final());
-        if over {
-            self.unlock_view_of(job).await;
-        }
-    }
-
-    async fn unlock_view_of(&self, job: &Job) {
-        if let Selector::Records(Records::View { cvid, .. }) = &job.request.selector {
-            let view = view_lock(&job.connection, &job.request.module, &cvid.to_string());
-            self.unlock(&view, &Holder::job(&job.id)).await;
-        }
-    }
-
-    /// Time is up: tells the receiver what is known so far, whichever steps it is told otherwise. Inline nobody goes on with
-    /// the job unless its delivery comes again.
-    async fn report_unfinished(&self, held: &mut Held, turn: Turn) {
-        let status = held.job.status();
-        if status.is_final() {
-            return;
-        }
-        tracing::warn!(job.id = %held.job.id, status = status.as_str(), "time is up before the job's end");
-        if let Some(notification) = held.job.unfinished() {
-            let delivery = self.tell(&notification, turn).await;
-            self.told(held, &notification, delivery).await;
-        }
     }
 }
 
@@ -725,13 +611,11 @@ fn looked_event(outcome: Result<Tracked, Failed>) -> Event {
 }
 
 /// A parcel that was not sent.
-fn not_now(code: &str, why: &str) -> Sent<Update> {
+fn not_now(why: Refusal) -> Sent<Update> {
+    let wait = why.cause().and_then(|cause| cause.row().class.wait());
     Sent {
         attempts: 0,
-        outcome: Err(Failed::Later(
-            Refusal::new(code, why, "it is sent later"),
-            VIEW_BUSY,
-        )),
+        outcome: Err(Failed::Later(why, wait.unwrap_or_default())),
     }
 }
 

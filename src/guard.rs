@@ -61,11 +61,11 @@ pub fn refusal(problems: Vec<Problem>) -> Option<Refusal> {
         .into_iter()
         .chain(problems.map(|next| told(&next)))
         .collect();
-    Some(Refusal::new(
-        &first.code,
-        all.join("; "),
-        "mend all of these: nothing was sent",
-    ))
+    Some(Refusal {
+        message: all.join("; "),
+        advice: Some("mend all of these: nothing was sent".to_owned()),
+        ..first
+    })
 }
 
 /// Holds `assignments` against `fields`. Without fields nothing is known, and everything passes as it is.
@@ -117,6 +117,19 @@ pub fn guard(
     } else {
         Err(problems)
     }
+}
+
+/// Why records cannot be found by the values of a field, if that is known: a look-up by it would find nothing, and say
+/// nothing. Zoho compares a multi-select picklist with all of its options at once, and a multi-line text not at all.
+pub fn unmatchable(fields: &[Field], name: &FieldName) -> Option<Problem> {
+    let field = fields.iter().find(|field| field.name == *name)?;
+    let unsuitable = matches!(field.kind, Kind::MultiSelect | Kind::List);
+    (unsuitable || field.data_type == "textarea").then(|| {
+        let data_type = &field.data_type;
+        let message = format!("records cannot be found by `{name}` ({data_type})");
+        let cure = Cause::MatchUnsuitable.row().cure.to_owned();
+        Problem::new(name, Cause::MatchUnsuitable, message, cure)
+    })
 }
 
 fn unknown(name: &FieldName, fields: &[Field]) -> Problem {

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::codes::Cause;
 pub use crate::outcome::{Failure, Progress, Refusal};
 use crate::plan::{Call, Limits, Plan, Target};
 use crate::update::{RecordId, Records, Selector, UpdateRequest};
@@ -314,11 +315,7 @@ impl Job {
                         self.calls = calls.into_iter().map(CallState::new).collect();
                         self.error = None;
                     }
-                    None => self.refuse(Refusal::new(
-                        "NOT_RESOLVED",
-                        "the job's records were not looked up",
-                        "this is a defect of masshook: please report it",
-                    )),
+                    None => self.refuse(Refusal::of(Cause::NotResolved)),
                 }
             }
             Outcome::Nothing => self.error = None,

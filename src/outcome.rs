@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::codes::{self, Cause};
 use crate::update::RecordId;
 
-/// Why Zoho, or masshook on its behalf, said no: Zoho's own code and message, and what to do about it.
+/// Why Zoho, or masshook on its behalf, said no: Zoho's own code and message, and what to do about it. A code of ours has
+/// a cause in the table of codes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Zoho's code, verbatim, or one of ours.
@@ -28,7 +29,11 @@ impl Refusal {
     /// The same, with a message that says more of this case.
     pub fn with(cause: Cause, message: impl Into<String>) -> Self {
         let row = cause.row();
-        Self::new(row.code, message, row.cure)
+        Self {
+            code: row.code.to_owned(),
+            message: message.into(),
+            advice: Some(row.cure.to_owned()),
+        }
     }
 
     /// Zoho's own words, with what the table of codes says to do about them.
@@ -44,15 +49,6 @@ impl Refusal {
     /// What it comes from, if its code is in the table.
     pub fn cause(&self) -> Option<Cause> {
         codes::find(&self.code, &self.message).map(|row| row.cause)
-    }
-
-    /// A refusal with advice.
-    pub fn new(code: &str, message: impl Into<String>, advice: &str) -> Self {
-        Self {
-            code: code.to_owned(),
-            message: message.into(),
-            advice: Some(advice.to_owned()),
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! same value that is carried out.
 
 mod outlook;
+mod remarks;
 
 use std::fmt;
 use std::ops::Range;
@@ -14,6 +15,7 @@ use crate::update::{
     ViewId,
 };
 pub use outlook::{Bounds, Outlook};
+pub use remarks::{Automation, Warning};
 
 /// What one mass-update call may carry.
 #[derive(Clone, Copy, Debug)]
@@ -167,6 +169,11 @@ impl Plan {
     /// The calls, in order.
     pub fn calls(&self) -> &[Call] {
         &self.calls
+    }
+
+    /// How many groups of fields its calls set, one after the other.
+    pub fn groups(&self) -> usize {
+        self.calls.last().map_or(0, |call| call.group)
     }
 
     /// The calls, to be carried out.

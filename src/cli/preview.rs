@@ -350,6 +350,10 @@ impl Preview {
                 };
                 lines.push(format!("{:>5}. {shown}{cut}", call.seq));
             }
+            lines.push(format!("automation {}", outlook.automation()));
+            for warning in outlook.warnings() {
+                lines.push(format!("note       {warning}"));
+            }
         }
         lines.join("\n")
     }

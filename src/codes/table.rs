@@ -22,6 +22,9 @@ const MINT_WINDOW: Class = Wait(Duration::from_secs(600));
 /// Credits come back over a rolling day: some are there again after minutes, if anybody used any a day ago.
 const CREDITS: Class = Wait(Duration::from_secs(600));
 
+/// How soon to look again for what another job has in hand.
+const SHORTLY: Class = Wait(Duration::from_secs(15));
+
 /// A moment of trouble at a server that is asked seldom.
 const SOON: Class = Wait(Duration::from_secs(5));
 
@@ -504,6 +507,34 @@ table! {
     NameAmbiguous = "NAME_AMBIGUOUS" Masshook [] DENIED, says [];
         "several custom views, or territories, have the name that was asked for; nothing was sent";
         "name the one that is meant by its id (`cvid`, `territory.id`): the message lists them";
+        "", "{}";
+    ViewTaken = "VIEW_BUSY" Masshook [] SHORTLY, says [];
+        "another job of masshook's updates this custom view, and Zoho runs one mass update at a time on each";
+        "nothing: it waits its turn; several views run side by side";
+        "", "{}";
+    StoreUnavailable = "STORE_UNAVAILABLE" Masshook [] SHORTLY, says [];
+        "the store of jobs does not answer, so it is not known whether another job updates this custom view";
+        "nothing: it is tried again; if it stays so, check the table or the disk that jobs are kept in";
+        "", "{}";
+    JobLost = "JOB_NOT_FOUND" Masshook [] REFUSED, says [];
+        "Zoho took the call and later did not know its job";
+        "look at the records of the view: the update may have been made";
+        "", "{}";
+    TrackingTimedOut = "TRACKING_TIMED_OUT" Masshook [] REFUSED, says [];
+        "Zoho took the call, and its job has not ended within `track_for`; the counts are the last that Zoho told";
+        "look at the records of the view: the update may have been made; raise `track_for` if Zoho needs longer";
+        "", "{}";
+    NotResolved = "NOT_RESOLVED" Masshook [] DENIED, says [];
+        "the job's records were not looked up";
+        "this is a defect of masshook: please report it";
+        "", "{}";
+    ListTooLong = "LIST_TOO_LONG" Masshook [] REFUSED, says [];
+        "the org has more custom views, or territories, than are read to find a name";
+        "name what you mean by its id (`cvid`, `territory.id`)";
+        "", "{}";
+    MatchUnsuitable = "MATCH_FIELD_UNSUITABLE" Masshook [] DENIED, says [];
+        "records cannot be found by this field: Zoho compares a multi-select picklist as a whole, and does not search multi-line texts; nothing was sent";
+        "match a field that holds one text or number, such as an e-mail address";
         "", "{}";
     NotAnswered = "NOT_ANSWERED" Masshook [] Partial, says [];
         "Zoho's answer does not mention this record";

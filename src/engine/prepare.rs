@@ -8,13 +8,16 @@
 mod matching;
 mod names;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::guard;
 use crate::job::{Outcome, Prepared};
 use crate::lookup::Column;
-use crate::update::{Assignment, Method, ModuleName, Selector, UpdateRequest};
-use crate::zoho::metadata::Reading;
+use crate::update::{Assignment, FieldName, Method, ModuleName, Selector, UpdateRequest};
+use crate::zoho::metadata::{Field, Reading};
 use crate::zoho::{Client, Failed};
 use matching::Sought;
 
@@ -68,11 +71,16 @@ impl From<Failed> for Outcome {
 /// Prepares jobs as far as can be done before `give_up`.
 pub(super) async fn prepare(client: &Client, wishes: Vec<Wish>, give_up: Timestamp) -> Vec<Found> {
     let mut found = Vec::with_capacity(wishes.len());
+    let mut knowledge = Knowledge {
+        client,
+        give_up,
+        fresh: HashMap::new(),
+    };
     // Jobs that lack their records only, and what was found out for each of them before.
     let (mut sought, mut begun) = (Vec::new(), Vec::new());
     for wish in wishes {
         let place = wish.place;
-        let prepared = match begin(client, wish, give_up).await {
+        let prepared = match begin(&mut knowledge, wish).await {
             Ok(Begun::Done(prepared)) => prepared,
             Ok(Begun::Lacking(wanted, checked)) => {
                 sought.push(wanted);
@@ -100,7 +108,8 @@ enum Begun {
     Lacking(Sought, Checked),
 }
 
-async fn begin(client: &Client, wish: Wish, give_up: Timestamp) -> Step<Begun> {
+async fn begin(knowledge: &mut Knowledge<'_>, wish: Wish) -> Step<Begun> {
+    let (client, give_up) = (knowledge.client, knowledge.give_up);
     let Wish {
         module,
         fields,
@@ -117,7 +126,13 @@ async fn begin(client: &Client, wish: Wish, give_up: Timestamp) -> Step<Begun> {
         }
         Some(Selector::Match(wanted)) => (None, Some(wanted)),
     };
-    let checked = check(client, &module, &fields, over_write, give_up).await?;
+    let asked = Asked {
+        module: &module,
+        fields: &fields,
+        over_write,
+        by: wanted.as_ref().map(|wanted| &wanted.field),
+    };
+    let checked = knowledge.check(&asked).await?;
     Ok(match wanted {
         Some(wanted) => {
             let field = wanted.field.clone();
@@ -141,34 +156,104 @@ struct Checked {
     notes: Vec<String>,
 }
 
-/// Checks the fields of a job against what the CRM knows of them, which is read once for all jobs of a while. Where the
-/// org does not let its fields be read, they are sent as they were asked; the client says so.
-async fn check(
-    client: &Client,
-    module: &ModuleName,
-    fields: &[Assignment],
-    over_write: bool,
+/// What the CRM tells of the fields of some modules, as this turn knows it.
+struct Knowledge<'a> {
+    client: &'a Client,
     give_up: Timestamp,
-) -> Step<Checked> {
-    if !client.is_guarded() {
-        return Ok(Checked::default());
-    }
-    let known = match client.fields(module, Reading::Kept, give_up).await {
-        Ok(known) => known,
-        Err(failed) if failed.lacks_scope() => return Ok(Checked::default()),
-        Err(failed) => {
-            if let Failed::Denied(refusal) = &failed {
-                // Alarms look for this: it is about the connection, not about what was asked.
-                tracing::error!(%module, zoho.code = refusal.code, "job cannot go on: {refusal}");
-            }
-            return Err(failed.into());
+    /// Modules of which it is not older than the turn.
+    fresh: HashMap<ModuleName, Arc<[Field]>>,
+}
+
+impl Knowledge<'_> {
+    /// The fields of a module: those of this turn, or else those that are kept.
+    async fn fields(&mut self, module: &ModuleName) -> Result<Arc<[Field]>, Failed> {
+        if let Some(known) = self.fresh.get(module) {
+            return Ok(known.clone());
         }
-    };
-    match guard::guard(&known, fields, over_write, Method::MassUpdate) {
-        Ok(guarded) => Ok(Checked {
-            fields: (guarded.assignments != fields).then_some(guarded.assignments),
-            notes: guarded.notes,
-        }),
-        Err(problems) => Err(guard::refusal(problems).map_or(Outcome::AS_ASKED, Outcome::Refused)),
+        let before = self.client.readings_of_fields(module);
+        let known = self
+            .client
+            .fields(module, Reading::Kept, self.give_up)
+            .await?;
+        if self.client.readings_of_fields(module) != before {
+            self.fresh.insert(module.clone(), known.clone());
+        }
+        Ok(known)
+    }
+
+    /// The same, read anew; none if that was done in this turn already.
+    async fn renewed(&mut self, module: &ModuleName) -> Result<Option<Arc<[Field]>>, Failed> {
+        if self.fresh.contains_key(module) {
+            return Ok(None);
+        }
+        let known = self
+            .client
+            .fields(module, Reading::Fresh, self.give_up)
+            .await?;
+        self.fresh.insert(module.clone(), known.clone());
+        Ok(Some(known))
+    }
+
+    /// Checks a job against what the CRM knows of its fields, which is read once for all jobs of a while. A field or an
+    /// option may be younger than that: before a job is refused, they are read once more. Where the org does not let its
+    /// fields be read, they are sent as they were asked; the client says so.
+    async fn check(&mut self, asked: &Asked<'_>) -> Step<Checked> {
+        if !self.client.is_guarded() {
+            return Ok(Checked::default());
+        }
+        let known = match self.fields(asked.module).await {
+            Ok(known) => known,
+            Err(failed) if failed.lacks_scope() => return Ok(Checked::default()),
+            Err(failed) => return Err(told(asked.module, failed)),
+        };
+        let mut checked = asked.held_against(&known);
+        if checked.is_err() {
+            let renewed = self.renewed(asked.module).await;
+            if let Some(known) = renewed.map_err(|failed| told(asked.module, failed))? {
+                checked = asked.held_against(&known);
+            }
+        }
+        checked.map_err(|problems| {
+            guard::refusal(problems).map_or(Outcome::AS_ASKED, Outcome::Refused)
+        })
+    }
+}
+
+/// Why nothing can be known.
+fn told(module: &ModuleName, failed: Failed) -> Outcome {
+    if let Failed::Denied(refusal) = &failed {
+        // Alarms look for this: it is about the connection, not about what was asked.
+        tracing::error!(%module, zoho.code = refusal.code, "job cannot go on: {refusal}");
+    }
+    failed.into()
+}
+
+/// What of a job is checked.
+struct Asked<'a> {
+    module: &'a ModuleName,
+    fields: &'a [Assignment],
+    over_write: bool,
+    /// The field that its records are looked up by, if they are.
+    by: Option<&'a FieldName>,
+}
+
+impl Asked<'_> {
+    fn held_against(&self, known: &[Field]) -> Result<Checked, Vec<guard::Problem>> {
+        let unmatchable = self.by.and_then(|by| guard::unmatchable(known, by));
+        match (
+            guard::guard(known, self.fields, self.over_write, Method::MassUpdate),
+            unmatchable,
+        ) {
+            (Ok(guarded), None) => Ok(Checked {
+                fields: (guarded.assignments != self.fields).then_some(guarded.assignments),
+                notes: guarded.notes,
+            }),
+            (guarded, unmatchable) => Err(guarded
+                .err()
+                .into_iter()
+                .flatten()
+                .chain(unmatchable)
+                .collect()),
+        }
     }
 }

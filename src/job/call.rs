@@ -7,15 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::later;
 use super::state::CallStatus;
+use crate::codes::Cause;
 use crate::outcome::{Failure, Progress, Refusal};
 use crate::plan::Call;
 
 /// How long after its submission a Zoho job may be unknown to Zoho before it counts as lost. Nothing documents such a
 /// gap; nothing rules it out either.
 const GRACE: Duration = Duration::from_secs(60);
-
-/// Said of every call whose end is not known.
-const MAYBE_MADE: &str = "look at the records of the view: the update may have been made";
 
 /// How long after a job's acceptance a call that Zoho has never taken is sent again; longer for a job whose Zoho jobs are
 /// tracked longer. An outage of Zoho's must not cost a job for which tracking is short.
@@ -132,21 +130,18 @@ impl CallState {
                     ..why
                 })
             }
-            Event::Unknown if now > later(tracked_since, GRACE) => Event::Refused(Refusal::new(
-                "JOB_NOT_FOUND",
-                "Zoho took the call and later did not know its job",
-                MAYBE_MADE,
-            )),
+            Event::Unknown if now > later(tracked_since, GRACE) => {
+                Event::Refused(Refusal::of(Cause::JobLost))
+            }
             Event::Progressed { counts, .. } if now >= later(tracked_since, track_for) => {
                 let minutes = track_for.as_secs() / 60;
                 Event::TimedOut {
                     counts,
-                    why: Refusal::new(
-                        "TRACKING_TIMED_OUT",
+                    why: Refusal::with(
+                        Cause::TrackingTimedOut,
                         format!(
                             "Zoho took the call, and its job has not ended within the {minutes} min of `track_for`; the counts are the last that Zoho told"
                         ),
-                        MAYBE_MADE,
                     ),
                 }
             }
@@ -155,10 +150,10 @@ impl CallState {
                     "Zoho took the call, but its status cannot be read: {}",
                     why.message
                 ),
-                advice: Some(why.advice.map_or_else(
-                    || MAYBE_MADE.to_owned(),
-                    |advice| format!("{advice}; {MAYBE_MADE}"),
-                )),
+                advice: Some(match why.advice {
+                    Some(advice) => format!("{advice}; {}", Cause::JobLost.row().cure),
+                    None => Cause::JobLost.row().cure.to_owned(),
+                }),
                 ..why
             }),
             Event::Settled(_)

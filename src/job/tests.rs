@@ -81,7 +81,7 @@ fn a_job_has_its_calls_once_its_records_are_known() {
         (job.status(), job.next(window)),
         (JobStatus::Queued, Next::Prepare)
     );
-    let why = Refusal::new("TOO_MANY_REQUESTS", "later", "wait");
+    let why = Refusal::with(Cause::TooManyRequests, "later");
     let wait = Duration::from_secs(30);
     let postponed = Outcome::Postponed { why, wait };
     job.prepared(postponed.into(), 1, window).expect("allowed");
@@ -141,7 +141,7 @@ fn what_cannot_be_prepared_fails_with_all_its_records() {
         pending,
     };
     assert_eq!(job.counts(), counts(2, 0));
-    let refusal = Refusal::new("NO_SUCH_FIELD", "no such field", "look it up");
+    let refusal = Refusal::of(Cause::NoSuchField);
     job.prepared(Outcome::Refused(refusal.clone()).into(), 0, start())
         .expect("allowed");
     assert_eq!(
@@ -155,7 +155,7 @@ fn what_cannot_be_prepared_fails_with_all_its_records() {
 fn a_preparation_is_given_up_after_a_day() {
     let mut job = matching();
     let postponed = || {
-        let why = Refusal::new("TOO_MANY_REQUESTS", "later", "wait");
+        let why = Refusal::with(Cause::TooManyRequests, "later");
         let wait = Duration::ZERO;
         Outcome::Postponed { why, wait }.into()
     };
@@ -305,7 +305,7 @@ fn a_failed_zoho_job_without_counts_is_failed() {
 #[test]
 fn what_zoho_never_takes_is_given_up_after_a_day() {
     let mut job = view();
-    let why = Refusal::new("TOO_MANY_REQUESTS", "later", "wait");
+    let why = Refusal::with(Cause::TooManyRequests, "later");
     let wait = Duration::from_secs(30);
     let postponed = Event::Postponed { why, wait };
     job.apply(1, postponed.clone(), start()).expect("allowed");

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::remarks::{Automation, Warning};
 use super::{Call, Limits, Plan, field_groups, mass_update_path};
 use crate::update::{MAX_IDS, Named, NamedTerritory, NamedView, Resolved, Selector, UpdateRequest};
 
@@ -23,6 +24,8 @@ pub struct Bounds<'a> {
     request: &'a UpdateRequest,
     /// What is looked up.
     selector: &'a Selector,
+    /// Groups of fields, whose calls run one after the other.
+    groups: usize,
     /// The most calls that it can come to.
     calls: usize,
 }
@@ -37,11 +40,34 @@ impl<'a> Outlook<'a> {
             Selector::Match(_) => MAX_IDS.div_ceil(limits.ids_per_call.max(1)),
             Selector::Records(_) | Selector::Named(_) => 1,
         };
+        let groups = field_groups(request, limits).len();
         Self::Open(Bounds {
             request,
             selector: &request.selector,
-            calls: field_groups(request, limits).len() * rounds,
+            groups,
+            calls: groups * rounds,
         })
+    }
+
+    fn request(&self) -> &'a UpdateRequest {
+        match self {
+            Self::Planned(request, _) => request.request(),
+            Self::Open(bounds) => bounds.request,
+        }
+    }
+
+    /// Whether the CRM's automation runs for what is changed.
+    pub fn automation(&self) -> Automation {
+        Automation::of(self.request())
+    }
+
+    /// What somebody may not expect of it.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let groups = match self {
+            Self::Planned(_, plan) => plan.groups(),
+            Self::Open(bounds) => bounds.groups,
+        };
+        Warning::all(self.request(), groups)
     }
 
     /// The calls and the exact JSON of each, as far as they are known.
@@ -57,7 +83,7 @@ impl<'a> Outlook<'a> {
 
     /// The outlook, for machines.
     pub fn to_json(&self) -> Value {
-        match self {
+        let mut json = match self {
             Self::Planned(request, plan) => plan.to_json(*request),
             Self::Open(bounds) => json!({
                 "module": bounds.request.module.as_str(),
@@ -66,7 +92,11 @@ impl<'a> Outlook<'a> {
                 "calls_at_most": bounds.calls,
                 "records_at_most": MAX_IDS,
             }),
-        }
+        };
+        let warnings: Vec<Value> = self.warnings().iter().map(Warning::to_json).collect();
+        json["automation"] = self.automation().to_json();
+        json["warnings"] = Value::Array(warnings);
+        json
     }
 }
 

@@ -344,7 +344,7 @@ fn success(
     place: &Place,
 ) -> Answer {
     let mut body = json!({"access_token": access.value});
-    if let Some(refresh_token) = refresh_token {
+    if let Some(refresh_token) = refresh_token.filter(|_| !faults.omit_refresh_token) {
         body["refresh_token"] = json!(refresh_token);
     }
     if !faults.omit_scope {

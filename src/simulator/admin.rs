@@ -68,9 +68,8 @@ fn faults(state: &State) -> Answer {
 fn advance(state: &mut State, posted: &Value) -> Result<(), String> {
     let seconds = posted
         .get("advance_s")
-        .and_then(Value::as_u64)
-        .and_then(|seconds| i64::try_from(seconds).ok())
-        .ok_or("post {\"advance_s\": whole seconds}")?;
+        .and_then(Value::as_i64)
+        .ok_or("post {\"advance_s\": whole seconds}, less than none to go back")?;
     state.ahead = state
         .ahead
         .saturating_add(SignedDuration::from_secs(seconds));

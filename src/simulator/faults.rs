@@ -13,6 +13,7 @@
 //! | `reset_before_apply` | 0.0 | share of CRM requests whose connection is reset, not applied |
 //! | `reset_after_apply` | 0.0 | share of CRM requests that are applied and whose connection is then reset |
 //! | `rate_token_error` | 0.0 | share of token requests answered 200 `{"error":"general_error"}` |
+//! | `rate_token_html` | 0.0 | share of token requests answered 200 with a page of HTML |
 //! | `next` | [] | scripted answers, see [`super::script`]; posted entries are appended, `[]` clears |
 //! | `expire_tokens` | – | action: `true` ends the life of every access token at once |
 //! | `token_error` | null | every token request is answered 200 with this `error` |
@@ -24,6 +25,7 @@
 //! | `expires_in_ms` | false | `expires_in` in milliseconds, and `expires_in_sec` beside it |
 //! | `omit_api_domain` | false | the token answer has no `api_domain` |
 //! | `omit_scope` | false | the token answer has no `scope` |
+//! | `omit_refresh_token` | false | a grant code brings no refresh token, as without `access_type=offline` |
 //! | `api_domain` | null | an `api_domain` other than the simulator's own |
 //! | `invalid_token_code` | "INVALID_TOKEN" | code for a bad token; `INVALID_OAUTHTOKEN` on one page |
 //! | `foreign_data_center` | false | every CRM request meets 401, as at another data centre's host |
@@ -131,6 +133,7 @@ pub(super) struct Faults {
     pub(super) reset_before_apply: f64,
     pub(super) reset_after_apply: f64,
     pub(super) rate_token_error: f64,
+    pub(super) rate_token_html: f64,
     pub(super) next: VecDeque<Scripted>,
     pub(super) token_error: Option<String>,
     pub(super) throttle_status: u16,
@@ -141,6 +144,7 @@ pub(super) struct Faults {
     pub(super) expires_in_ms: bool,
     pub(super) omit_api_domain: bool,
     pub(super) omit_scope: bool,
+    pub(super) omit_refresh_token: bool,
     pub(super) api_domain: Option<String>,
     pub(super) invalid_token_code: String,
     pub(super) foreign_data_center: bool,
@@ -188,6 +192,7 @@ impl Default for Faults {
             reset_before_apply: 0.0,
             reset_after_apply: 0.0,
             rate_token_error: 0.0,
+            rate_token_html: 0.0,
             next: VecDeque::new(),
             token_error: None,
             throttle_status: 400,
@@ -198,6 +203,7 @@ impl Default for Faults {
             expires_in_ms: false,
             omit_api_domain: false,
             omit_scope: false,
+            omit_refresh_token: false,
             api_domain: None,
             invalid_token_code: "INVALID_TOKEN".to_owned(),
             foreign_data_center: false,
@@ -238,9 +244,20 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// A mischievous Zoho: moderate rates of trouble, and every open question decided by the dice.
+    /// A mischievous Zoho: moderate rates of trouble, and every point on which the documents disagree or are silent
+    /// decided by the dice. `over_write` alone is always known: without it no option could ever be replaced.
     pub(super) fn rude(dice: &mut fastrand::Rng) -> Self {
-        let mut either = |one, other| if dice.bool() { one } else { other };
+        fn one_of<T: Clone, const N: usize>(dice: &mut fastrand::Rng, choices: [T; N]) -> T {
+            choices[dice.usize(0..N)].clone()
+        }
+        let messages = ["invalid oauth scope to access this URL", "Unauthorized"];
+        let codes = ["INVALID_TOKEN", "INVALID_OAUTHTOKEN"];
+        let bodies = [
+            TooMany::Crm,
+            TooMany::Short,
+            TooMany::RetryAfter,
+            TooMany::RateLimit,
+        ];
         Self {
             latency_jitter_ms: 150,
             rate_5xx: 0.05,
@@ -248,16 +265,33 @@ impl Faults {
             reset_before_apply: 0.01,
             reset_after_apply: 0.02,
             rate_token_error: 0.05,
-            throttle_status: either(200, 400),
-            mixed_status: either(200, 207),
-            all_failed_status: either(200, 400),
-            already_scheduled_status: either(202, 400),
-            unknown_job: either(404, 400),
+            rate_token_html: 0.02,
+            throttle_status: one_of(dice, [200, 400]),
             localised_error: dice.bool(),
+            live_tokens: one_of(dice, [15, 30]),
             expires_in_ms: dice.bool(),
+            omit_api_domain: dice.bool(),
+            omit_scope: dice.bool(),
+            invalid_token_code: one_of(dice, codes).to_owned(),
+            scope_message: one_of(dice, messages).to_owned(),
+            too_many_body: one_of(dice, bodies),
+            retry_after_s: one_of(dice, [None, Some(1)]),
+            mixed_status: one_of(dice, [200, 207]),
+            all_failed_status: one_of(dice, [200, 400]),
+            already_scheduled_status: one_of(dice, [202, 400]),
             already_scheduled_in_data: dice.bool(),
             scheduled_as_object: dice.bool(),
+            errors_as_object: dice.bool(),
+            hidden_field_status: one_of(dice, [200, 400]),
+            unknown_job: one_of(dice, [204, 400, 404]),
+            layout_updatable: dice.bool(),
+            duplicate_ids: one_of(dice, [Verdict::Accept, Verdict::Refuse]),
+            null_values: one_of(dice, [Verdict::Accept, Verdict::Refuse]),
             job_queued: dice.bool(),
+            job_unknown_for_s: one_of(dice, [0, 20]),
+            most_per_page: one_of(dice, [None, Some(7)]),
+            coql_values: one_of(dice, [50, 100]),
+            search_lag_s: one_of(dice, [0, 30]),
             ..Self::default()
         }
     }
@@ -327,6 +361,7 @@ impl Faults {
             ("reset_before_apply", self.reset_before_apply),
             ("reset_after_apply", self.reset_after_apply),
             ("rate_token_error", self.rate_token_error),
+            ("rate_token_html", self.rate_token_html),
         ];
         for (name, rate) in rates {
             if !(0.0..=1.0).contains(&rate) {

@@ -10,6 +10,9 @@ use super::faults::Faults;
 use super::limits;
 use super::script::Scripted;
 
+/// What has been seen in the place of a token answer.
+const ACCOUNTS_PAGE: &str = "<!DOCTYPE html><html><head><title>Zoho Accounts</title></head><body><p>Sorry, please try again later.</p></body></html>";
+
 /// How one request is treated.
 #[derive(Debug)]
 pub(super) struct Treatment {
@@ -102,6 +105,9 @@ impl Treatment {
         let minting = matches!(endpoint, Endpoint::Token | Endpoint::TokenAlias);
         if minting && hit(dice, faults.rate_token_error) {
             return Self::refused(Answer::json(200, json!({"error": "general_error"})));
+        }
+        if minting && hit(dice, faults.rate_token_html) {
+            return Self::refused(Answer::html(200, ACCOUNTS_PAGE));
         }
         Self::usual()
     }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, State as Shared};
 use axum::response::Response;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
 
 use super::admin;
 use super::answer::{Answer, Content};
@@ -16,6 +17,12 @@ use super::state::{Request, State};
 
 /// Bytes that a body may have.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// The value of every cookie: nothing is behind it, and no client of an API sends it back.
+const COOKIE: &str = "5150b4f1-0000-4000-8000-51a1a7ed0000";
+
+/// The build of the CRM that answers.
+const CLIENT_VERSION: &str = "14021";
 
 /// The state that all requests share. It is locked only while nothing is awaited.
 pub(super) type SharedState = Arc<Mutex<State>>;
@@ -88,12 +95,40 @@ async fn handle(
     if treatment.cut {
         cut.now();
     }
-    let mut answer = treatment
+    let answer = treatment
         .instead
         .or(worked)
         .unwrap_or_else(|| Answer::plain(500));
-    answer.headers.extend(treatment.headers);
-    write(answer)
+    let now = lock(&state).now();
+    let mut response = write(dressed(answer, &request, now));
+    // What a script says stands in the place of what is usual.
+    set(response.headers_mut(), treatment.headers);
+    response
+}
+
+/// What recorded answers carry beside their content. The date is that of the clock that everything here goes by.
+fn dressed(answer: Answer, request: &Request, now: Timestamp) -> Answer {
+    let json = matches!(answer.body, Content::Json(_));
+    let answer = answer.with("Date", now.strftime("%a, %d %b %Y %H:%M:%S GMT"));
+    let cookie = |name: &str| format!("{name}={COOKIE};path=/;Secure;priority=high");
+    if request.endpoint.accounts() {
+        let answer = answer.with("X-Frame-Options", "SAMEORIGIN");
+        return ["iamcsr", "_zcsr_tmp"]
+            .into_iter()
+            .fold(answer, |answer, name| {
+                answer.with("Set-Cookie", cookie(name))
+            });
+    }
+    let answer = answer.with("clientVersion", CLIENT_VERSION);
+    let answer = match json {
+        true => answer.with("Content-Disposition", "attachment; filename=response.json"),
+        false => answer,
+    };
+    ["crmcsr", "_zcsr_tmp", "JSESSIONID"]
+        .into_iter()
+        .fold(answer, |answer, name| {
+            answer.with("Set-Cookie", cookie(name))
+        })
 }
 
 fn write(answer: Answer) -> Response {
@@ -118,10 +153,18 @@ fn write(answer: Answer) -> Response {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     for (name, value) in answer.headers {
-        // A script may name a header that HTTP does not allow; it is left out.
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
+            headers.append(name, value);
+        }
+    }
+    response
+}
+
+/// Sets headers; one that HTTP does not allow is left out.
+fn set(headers: &mut HeaderMap, given: Vec<(String, String)>) {
+    for (name, value) in given {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
             headers.insert(name, value);
         }
     }
-    response
 }

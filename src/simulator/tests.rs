@@ -235,11 +235,46 @@ async fn the_admin_shows_what_was_asked_without_its_secrets() {
     assert_eq!(bench.get("/_sim/records/Leads/1").await.status, 404);
     let moved = bench.post("/_sim/clock", &json!({"advance_s": 600})).await;
     assert_eq!(moved.json["now"], "2026-11-01T12:10:00Z");
+    let moved = bench.post("/_sim/clock", &json!({"advance_s": -660})).await;
+    assert_eq!(moved.json["now"], "2026-11-01T11:59:00Z");
+    let odd = bench.post("/_sim/clock", &json!({"advance_s": 0.5})).await;
+    assert_eq!(odd.status, 400);
+}
+
+#[tokio::test]
+async fn answers_carry_what_recorded_ones_carry() {
+    let bench = Bench::new().await;
+    bench.post("/_sim/clock", &json!({"advance_s": 60})).await;
+    let cookies = |got: &Got| -> Vec<String> {
+        let all = got.headers.get_all("set-cookie").iter();
+        all.map(|cookie| {
+            let text = cookie.to_str().unwrap();
+            text.split('=').next().unwrap().to_owned()
+        })
+        .collect()
+    };
+    let token = bench.mint().await;
+    let crm = bench.get("/crm/v7/org").await;
+    let nothing = bench.get("/crm/v7/Leads/1").await;
+    for answer in [&token, &crm, &nothing] {
+        assert_eq!(answer.headers["server"], "ZGS");
+        assert_eq!(answer.headers["date"], "Sun, 01 Nov 2026 12:01:00 GMT");
+    }
+    assert_eq!(token.headers["x-frame-options"], "SAMEORIGIN");
+    assert_eq!(cookies(&token), ["iamcsr", "_zcsr_tmp"]);
+    assert_eq!(cookies(&crm), ["crmcsr", "_zcsr_tmp", "JSESSIONID"]);
+    assert!(crm.headers.contains_key("clientversion"));
+    // The token was minted before the clock went on.
+    let ends: jiff::Timestamp = crm.headers["x-accesstoken-reset"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(ends.to_string(), "2026-11-01T13:00:00Z");
     assert_eq!(
-        bench
-            .post("/_sim/clock", &json!({"advance_s": -1}))
-            .await
-            .status,
-        400
+        crm.headers["content-disposition"],
+        "attachment; filename=response.json"
     );
+    assert_eq!(nothing.status, 204);
+    assert!(!nothing.headers.contains_key("content-disposition"));
 }

@@ -221,6 +221,9 @@ struct Entry {
 impl Entry {
     fn read(value: &Value) -> Option<Self> {
         let code = value.get("code")?.as_str()?.to_owned();
+        if code.is_empty() {
+            return None;
+        }
         let status = value
             .get("status")
             .and_then(Value::as_str)
@@ -281,24 +284,20 @@ fn judge(refusal: Refusal, asked: Option<Duration>, raw: &Raw<'_>) -> Trouble {
         let spent = Cause::CreditsSpent.row();
         let message = format!("{} ({})", refusal.message, spent.says.join(", "));
         return Trouble::Later(
-            Refusal::new(&refusal.code, message, spent.cure),
-            asked.or(longest(spent.class)),
+            Refusal {
+                code: refusal.code,
+                ..Refusal::with(Cause::CreditsSpent, message)
+            },
+            asked.or(spent.class.wait()),
         );
     }
     match codes::find(&refusal.code, &refusal.message).map(|row| row.class) {
         Some(Class::Reauthenticate) => Trouble::InvalidToken(refusal),
-        Some(class @ Class::Wait(_)) => Trouble::Later(refusal, asked.or(longest(class))),
+        Some(class @ Class::Wait(_)) => Trouble::Later(refusal, asked.or(class.wait())),
         Some(Class::Retry) => Trouble::Later(refusal, asked),
         None if raw.status == 429 || raw.status >= 500 => Trouble::Later(refusal, asked),
         Some(Class::Permanent(Reach::Job)) => Trouble::Denied(refusal),
         Some(Class::Permanent(Reach::Call) | Class::Partial) | None => Trouble::Refused(refusal),
-    }
-}
-
-fn longest(class: Class) -> Option<Duration> {
-    match class {
-        Class::Wait(wait) => Some(wait),
-        Class::Retry | Class::Reauthenticate | Class::Permanent(_) | Class::Partial => None,
     }
 }
 

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Client, Failed, answer};
+use crate::codes::Cause;
 use crate::outcome::Refusal;
 use crate::update::{FieldName, ModuleName, TerritoryId, ViewId};
 use cache::Cache;
@@ -281,6 +282,11 @@ impl Client {
             .await
     }
 
+    /// How often the fields of a module were read: it tells a reading that was kept from one that was just made.
+    pub fn readings_of_fields(&self, module: &ModuleName) -> u64 {
+        self.metadata.fields.readings(module)
+    }
+
     /// The modules of the org.
     ///
     /// # Errors
@@ -392,11 +398,8 @@ impl Client {
                 return Ok(found.into());
             }
         }
-        Err(Failed::Refused(Refusal::new(
-            "LIMIT_EXCEEDED",
-            format!("{} has more than {PAGES} pages", listing.path),
-            "name what you mean by its id",
-        )))
+        let message = format!("{} has more than {PAGES} pages", listing.path);
+        Err(Failed::Refused(Refusal::with(Cause::ListTooLong, message)))
     }
 
     async fn page(

@@ -279,7 +279,7 @@ pub fn granted(status: u16, body: &[u8]) -> Result<Granted, TokenError> {
     let code = wire.error.as_ref().and_then(Value::as_str);
     let code: String = code.unwrap_or_default().chars().take(100).collect();
     if let Some(row) = codes::find(&code, "") {
-        return Err(judged(Refusal::new(&code, row.happened, row.cure)));
+        return Err(judged(Refusal::of(row.cause)));
     }
     // The throttle has no code: its `error` is a sentence, and in the language of the account.
     let throttled = wire.status.as_ref().and_then(Value::as_str) == Some("failure")

@@ -222,6 +222,21 @@ async fn scopes_that_are_missing_are_named_after_saving() {
 }
 
 #[tokio::test]
+async fn a_code_that_brings_no_refresh_token_is_no_lasting_grant() {
+    let bench = Bench::new().await;
+    bench
+        .world
+        .faults(&json!({"omit_refresh_token": true}))
+        .await;
+    let code = bench.code(&bench.scopes().await).await;
+    let (status, document) = bench.auth(&bench.in_file(), &["--code", &code]).await;
+    assert_eq!(status, Some(1), "{document:#}");
+    let (result, why) = found(&document, "grant code");
+    assert!(result == "bad" && why.contains("NO REFRESH TOKEN"), "{why}");
+    assert_eq!(bench.files(), ["masshook.yaml"]);
+}
+
+#[tokio::test]
 async fn a_client_of_its_own_needs_no_code() {
     let bench = Bench::new().await;
     let (status, document) = bench.auth(&bench.in_file(), &["--soid", "ZohoCRM.7"]).await;

@@ -6,6 +6,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use masshook::lookup::{Column, Question, questions};
+use masshook::update::MatchValue;
 use masshook::zoho::metadata::Reading;
 use serde_json::{Value, json};
 
@@ -37,6 +39,35 @@ impl Steps {
     }
 }
 
+/// Values that no query can hold.
+const COMPANY: &str = "Smith (Bonn), \"Sons\" & Söhne \\ Ltd";
+const MAIL: &str = "o'brien+1@example.com";
+
+/// What masshook asks about leads with one of these values.
+fn question(field: &str, values: &[&str]) -> Question {
+    let column = Column {
+        module: "Leads".parse().expect("a module"),
+        field: field.parse().expect("a field"),
+    };
+    let value = |text: &&str| MatchValue::try_from((*text).to_owned()).expect("a value");
+    let values: Vec<MatchValue> = values.iter().map(value).collect();
+    let mut questions = questions(&column, &values);
+    let (question, _) = questions.pop().expect("a question");
+    assert!(questions.is_empty());
+    question
+}
+
+/// The same, for the SDK.
+fn told_by(question: &Question) -> Value {
+    match question {
+        Question::Query(query) => json!(query.text()),
+        Question::Search(search) => {
+            let parameters: BTreeMap<_, _> = search.parameters().into_iter().collect();
+            json!(parameters)
+        }
+    }
+}
+
 /// Runs the SDK through all its steps.
 async fn drive(world: &World) -> Steps {
     let zoho = world.zoho();
@@ -52,11 +83,16 @@ async fn drive(world: &World) -> Steps {
     told["territory"] = zoho["territories"]["EMEA"]["id"].clone();
     told["grant_code"] = code["code"].clone();
     told["queries"] = json!({
-        "coql": "select id, Email from Leads where Email in ('lead1@example.com','lead2@example.com') limit 200",
+        "coql": told_by(&question("Email", &["lead1@example.com", "lead2@example.com"])),
         "coql_none": "select id from Leads where Email = 'nobody@example.com'",
         "coql_wrong": "select id from Leads",
     });
-    told["searches"] = json!({"search": "lead2@example.com", "search_none": "nobody@example.com"});
+    told["searches"] = json!({
+        "search": {"email": "lead2@example.com"},
+        "search_company": told_by(&question("Company", &[COMPANY])),
+        "search_mail": told_by(&question("Email", &[MAIL])),
+        "search_none": {"email": "nobody@example.com"},
+    });
     let run = move || {
         let mut sdk = Command::new(zoho_sdk())
             .arg(manifest("tests/tools/zoho_sdk.py"))
@@ -169,6 +205,8 @@ async fn zohos_own_sdk_understands_the_simulator() {
     for (step, status) in [
         ("no_such_job", 404),
         ("coql_none", 204),
+        ("search_company", 204),
+        ("search_mail", 204),
         ("search_none", 204),
     ] {
         assert_eq!(steps.came(step), (status, ""), "{step}");
@@ -329,6 +367,21 @@ async fn masshook_sends_what_zohos_own_sdk_sends() {
             "cvid": zoho["views"]["Leads"]["some"]["id"],
             "territory": {"id": zoho["territories"]["EMEA"]["id"], "include_child": true},
         }),
+        json!({
+            "module": "Leads",
+            "fields": {"Lead_Source": "Webinar"},
+            "match": {"field": "Email", "values": ["lead1@example.com", "lead2@example.com"]},
+        }),
+        json!({
+            "module": "Leads",
+            "fields": {"Lead_Source": "Webinar"},
+            "match": {"field": "Company", "values": [COMPANY]},
+        }),
+        json!({
+            "module": "Leads",
+            "fields": {"Lead_Source": "Webinar"},
+            "match": {"field": "Email", "values": [MAIL]},
+        }),
     ] {
         let answer = world.post_job("", &body, &[]).await;
         assert_eq!(answer.job()["status"], "succeeded", "{answer:?}");
@@ -408,4 +461,14 @@ async fn masshook_sends_what_zohos_own_sdk_sends() {
 
     let (sdk, masshook) = pair("fields", 0);
     assert_differ("fields", &sdk, &masshook, vec![telemetry(&sdk)]);
+
+    let (sdk, masshook) = pair("coql", 0);
+    assert_differ("COQL", &sdk, &masshook, vec![telemetry(&sdk), typed()]);
+
+    // The SDK's first search is one that masshook has no use for.
+    for (n, what) in ["criteria", "email"].into_iter().enumerate() {
+        let (sdk, masshook) = (nth(of_sdk, "search", n + 1), nth(of_masshook, "search", n));
+        assert!(sdk["query"][what].is_string(), "{sdk:#}");
+        assert_differ("search", &sdk, &masshook, vec![telemetry(&sdk)]);
+    }
 }

@@ -234,8 +234,19 @@ async fn a_dry_run_shows_the_plan_and_calls_nothing() {
     });
     assert_eq!(
         answer.body,
-        json!({"plan": {"module": "Leads", "calls": [call]}})
+        json!({"plan": {"module": "Leads", "calls": [call], "automation": {"runs": "always"}, "warnings": []}})
     );
+    let options = json!({"module": "Leads", "fields": {"Topics": ["CRM"]}, "view": "All Leads"});
+    let answer = world.post_job("?dry_run=true", &options, &[]).await;
+    let plan = &answer.body["plan"];
+    assert_eq!(
+        plan["automation"],
+        json!({"runs": "below", "records": 1_000})
+    );
+    let warnings = plan["warnings"].as_array().expect("warnings");
+    let codes: Vec<&Value> = warnings.iter().map(|warning| &warning["code"]).collect();
+    assert_eq!(codes, ["appends", "view_changes", "counts_only"]);
+    assert!(warnings[0]["message"].to_string().contains("`Topics`"));
     assert_eq!(world.count("token").await, 0);
 }
 

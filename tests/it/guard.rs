@@ -73,13 +73,63 @@ async fn what_zoho_would_refuse_is_refused_before_a_call_is_made() {
     let several = set(&world, json!({"Ratng": "Active", "Lead_Source": "webinar"})).await;
     let told = several.job()["error"]["message"].to_string();
     assert!(told.contains("Ratng") && told.contains("webinar"), "{told}");
+    // They are read for the first of these ten, and once more before each of the others is refused.
     assert_eq!(
         (
             world.count("mass_update_post").await,
             world.count("fields").await
         ),
-        (0, 1)
+        (0, 10)
     );
+}
+
+/// The simulator's fields of Leads as they were before its field `Topics` had the option `CRM`.
+async fn without_an_option(world: &World) -> Value {
+    let client = world.client();
+    let give_up = world.clock_now() + std::time::Duration::from_secs(86_400);
+    let leads = "Leads".parse().expect("a module");
+    let fields = client.fields(&leads, Reading::Kept, give_up).await;
+    let fields = fields.expect("fields");
+    let fields = fields.iter().map(|field| {
+        let options = field.options.iter().filter(|option| option.actual != "CRM");
+        let options = options.map(|option| {
+            json!({"display_value": option.display, "actual_value": option.actual, "type": "used"})
+        });
+        json!({
+            "api_name": field.name.as_str(), "field_label": field.label, "data_type": field.data_type,
+            "mass_update": field.mass_update, "visible": field.visible, "pick_list_values": options.collect::<Vec<_>>(),
+        })
+    });
+    json!({"fields": fields.collect::<Vec<_>>()})
+}
+
+#[tokio::test]
+async fn an_option_that_was_just_made_is_taken() {
+    let world = strict().await;
+    let before = without_an_option(&world).await;
+    let old = json!({"kind": "fields", "status": 200, "body": before});
+    world.faults(&json!({"next": [old]})).await;
+    let read = world.count("fields").await;
+    let billing = set(&world, json!({"Topics": ["Billing"]})).await;
+    assert_eq!(billing.job()["status"], "succeeded", "{:#}", billing.body);
+    let crm = set(&world, json!({"Topics": ["CRM"]})).await;
+    assert_eq!(crm.job()["status"], "succeeded", "{:#}", crm.body);
+    assert_eq!(world.count("fields").await - read, 2, "kept, then renewed");
+}
+
+#[tokio::test]
+async fn records_are_not_looked_up_by_what_would_never_find_any() {
+    let world = strict().await;
+    for field in ["Topics", "Description"] {
+        let request = json!({
+            "module": "Leads", "fields": {"Rating": "Active"}, "match": {"field": field, "values": ["CRM"]},
+        });
+        let answer = world.post_job("", &request, &[]).await;
+        let error = &answer.job()["error"];
+        assert_eq!(error["code"], "MATCH_FIELD_UNSUITABLE", "{error:#}");
+        assert!(error["message"].to_string().contains(field), "{error:#}");
+    }
+    assert_eq!(world.count("coql").await, 0);
 }
 
 #[tokio::test]

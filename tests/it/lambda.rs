@@ -344,6 +344,7 @@ fn preview_shows_the_plan_of_every_event_file() {
             document = previews.iter().find(takes).expect("a route").clone();
         }
         assert!(shown.contains("/actions/mass_update"), "{name}: {shown}");
+        assert!(shown.contains("\nautomation workflows"), "{name}: {shown}");
         assert!(
             document["updates"][0]["plan"]["calls"][0]["body"]["data"].is_array(),
             "{name}: {document}"

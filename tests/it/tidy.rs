@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("guard", "codes outcome reader update zoho"),
     ("lookup", "codes outcome update"),
     ("plan", "update"),
-    ("job", "clock inbound outcome plan update"),
+    ("job", "clock codes inbound outcome plan update"),
     (
         "zoho",
         "clock codes config failpoint http lookup outcome plan reader retry secrets update",
@@ -61,6 +61,7 @@ const PURE: &[&str] = &[
     "lookup/hits.rs",
     "plan.rs",
     "plan/outlook.rs",
+    "plan/remarks.rs",
     "update.rs",
     "update/selector.rs",
     "outcome.rs",

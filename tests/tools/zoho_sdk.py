@@ -86,11 +86,17 @@ def parameters(**given):
     kinds = {
         "job_id": GetMassUpdateStatusParam.job_id,
         "module": GetFieldsParam.module,
+        "criteria": SearchRecordsParam.criteria,
         "email": SearchRecordsParam.email,
+        "fields": SearchRecordsParam.fields,
+        "approved": SearchRecordsParam.approved,
+        "page": SearchRecordsParam.page,
+        "per_page": SearchRecordsParam.per_page,
     }
+    numbers = ("page", "per_page")
     filled = ParameterMap()
     for name, value in given.items():
-        filled.add(kinds[name], value)
+        filled.add(kinds[name], int(value) if name in numbers else value)
     return filled
 
 
@@ -174,8 +180,8 @@ for step, query in told["queries"].items():
     shown = response.get_object()
     found = shown.get_data() if hasattr(shown, "get_data") else []
     say(step, response, found=[plain(one) for one in found])
-for step, email in told["searches"].items():
-    response = RecordOperations("Leads").search_records(parameters(email=email))
+for step, given in told["searches"].items():
+    response = RecordOperations("Leads").search_records(parameters(**given))
     shown = response.get_object()
     found = shown.get_data() if hasattr(shown, "get_data") else []
     say(step, response, found=[plain(one.get_key_value("Email")) for one in found], ids=[str(one.get_id()) for one in found])

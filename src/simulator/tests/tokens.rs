@@ -389,4 +389,11 @@ async fn the_token_switches() {
         .faults(json!({"reset": true, "rate_token_error": 1.0}))
         .await;
     assert_eq!(bench.mint().await.json, json!({"error": "general_error"}));
+    bench
+        .faults(json!({"reset": true, "rate_token_html": 1.0}))
+        .await;
+    let page = bench.mint().await;
+    assert_eq!((page.status, &page.json), (200, &Value::Null));
+    assert!(page.text.contains("<html>"), "{}", page.text);
+    assert_eq!(page.headers["content-type"], "text/html;charset=UTF-8");
 }

@@ -96,6 +96,13 @@ impl<K: Clone + Eq + Hash, T: ?Sized> Cache<K, T> {
         outcome
     }
 
+    /// Readings that have come to an end: if it was higher after a question than before, the answer was not kept from long ago.
+    pub(super) fn readings(&self, key: &K) -> u64 {
+        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = |slot: &Arc<Slot<T>>| slot.ended.load(Ordering::Acquire);
+        slots.get(key).map_or(0, ended)
+    }
+
     fn slot(&self, key: &K, now: Timestamp) -> Arc<Slot<T>> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= ROOM && !slots.contains_key(key) {
@@ -157,7 +164,7 @@ mod tests {
     }
 
     fn refused(code: &str) -> Failed {
-        Failed::Refused(Refusal::new(code, "", ""))
+        Failed::Refused(Refusal::zoho(code.to_owned(), String::new()))
     }
 
     #[tokio::test]

@@ -99,7 +99,7 @@ fn large(bench: &Bench, delivery: &str) -> Job {
 
 /// Makes the job's state so large that it needs parts, too.
 fn refuse_all(job: &mut Job, bench: &Bench, why: &str) {
-    let refusal = Refusal::new("REFUSED", why, "look again");
+    let refusal = Refusal::zoho("REFUSED".to_owned(), why.to_owned());
     job.abandon(&refusal, bench.now());
     let Selector::Records(Records::Ids(ids)) = job.request.selector.clone() else {
         panic!("ids");
@@ -272,10 +272,9 @@ async fn a_reader_sees_one_state_or_the_next() {
     });
     for number in 1..=8 {
         for call in &mut job.calls {
-            call.error = Some(Refusal::new(
-                "REFUSED",
+            call.error = Some(Refusal::zoho(
+                "REFUSED".to_owned(),
                 format!("state {number}"),
-                "look again",
             ));
         }
         bench

@@ -1,0 +1,83 @@
+//! What a turn does about callbacks: a try at each notification, and what becomes of it.
+
+use std::time::Duration;
+
+use super::{Engine, Held, Manner, Turn};
+use crate::callback::{Delivery, Schedule};
+use crate::job::{Notification, Notified};
+
+/// How long a receiver may take to hear of an unfinished job.
+const NEWS_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// Sends a notification. A receiver that is slow to hear of an unfinished job must not hold that job up for long.
+    pub(super) async fn tell(&self, notification: &Notification, turn: Turn) -> Delivery {
+        let now = self.clock.now();
+        let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
+        let time = match notification.is_end() {
+            true => left,
+            false => left.min(NEWS_TIMEOUT),
+        };
+        let sending = self.callbacks.send(notification, now);
+        match tokio::time::timeout(time, sending).await {
+            Ok(delivery) => delivery,
+            Err(_) => Delivery::Failed {
+                why: "there was no more time for the receiver to answer in".to_owned(),
+                asked: None,
+            },
+        }
+    }
+
+    /// Takes in what became of a try at a notification.
+    pub(super) async fn told(
+        &self,
+        held: &mut Held,
+        notification: &Notification,
+        delivery: Delivery,
+    ) {
+        let schedule = match self.manner {
+            Manner::Inline => &Schedule::INLINE,
+            Manner::Durable(_) => &Schedule::STANDARD,
+        };
+        let attempts = notification.tries + 1;
+        let notified = match delivery {
+            Delivery::Delivered => Notified::Delivered,
+            Delivery::Undeliverable(why) => Notified::GivenUp(why),
+            Delivery::Failed { why, asked } => {
+                match schedule.wait(attempts, asked, fastrand::f64()) {
+                    Some(wait) => Notified::Again { why, wait },
+                    None => Notified::GivenUp(why),
+                }
+            }
+        };
+        let id = &held.job.id;
+        match &notified {
+            Notified::Delivered => {}
+            Notified::GivenUp(why) if notification.is_end() => {
+                tracing::error!(job.id = %id, attempts, "callback undeliverable: {why}");
+            }
+            Notified::GivenUp(why) => {
+                tracing::warn!(job.id = %id, attempts, "nothing more is told before the job's end: {why}");
+            }
+            Notified::Again { why, .. } => {
+                tracing::info!(job.id = %id, attempts, "callback not delivered: {why}");
+            }
+        }
+        held.job.notified(notification, notified, self.clock.now());
+        self.checkpoint(held).await;
+    }
+
+    /// Time is up: tells the receiver what is known so far, whichever steps it is told otherwise. Inline nobody goes on with
+    /// the job unless its delivery comes again.
+    pub(super) async fn report_unfinished(&self, held: &mut Held, turn: Turn) {
+        let status = held.job.status();
+        if status.is_final() {
+            return;
+        }
+        tracing::warn!(job.id = %held.job.id, status = status.as_str(), "time is up before the job's end");
+        if let Some(notification) = held.job.unfinished() {
+            let delivery = self.tell(&notification, turn).await;
+            self.told(held, &notification, delivery).await;
+        }
+    }
+}

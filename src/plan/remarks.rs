@@ -1,0 +1,212 @@
+//! What Zoho does beside what was asked for, and does not say: whether the CRM's automation runs, and what a user may not
+//! expect (<https://www.zoho.com/crm/developer/docs/api/v7/mass-update-records.html>).
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::update::{Assignment, FieldName, Records, Selector, UpdateRequest};
+
+/// Records from which on Zoho runs no automation for a scheduled mass update. Of exactly so many nothing is documented.
+const AUTOMATED_BELOW: u64 = 1_000;
+
+/// Whether the CRM's workflows, approvals and blueprints run for what is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Automation {
+    /// For every record: they are named, and answered at once.
+    Runs,
+    /// Only if the custom view holds fewer than 1,000 records; above that Zoho leaves it out, and never says so.
+    InSmallViews,
+}
+
+impl Automation {
+    /// What runs for an update request.
+    pub fn of(request: &UpdateRequest) -> Self {
+        if in_view(&request.selector) {
+            Self::InSmallViews
+        } else {
+            Self::Runs
+        }
+    }
+
+    /// The same for machines; without a number it always runs.
+    pub fn to_json(self) -> Value {
+        match self {
+            Self::Runs => json!({"runs": "always"}),
+            Self::InSmallViews => json!({"runs": "below", "records": AUTOMATED_BELOW}),
+        }
+    }
+}
+
+impl fmt::Display for Automation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Runs => {
+                formatter.write_str("workflows, approvals and blueprints run for each record")
+            }
+            Self::InSmallViews => formatter.write_str(
+                "workflows, approvals and blueprints run only if the view holds fewer than 1,000 records; Zoho does not say whether they did",
+            ),
+        }
+    }
+}
+
+/// One thing that somebody may not expect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// Options are added to those that the records have.
+    Appends(Vec<FieldName>),
+    /// Which records a custom view holds may change while it is updated, or by that.
+    ViewChanges {
+        /// The calls that each find the view's records anew.
+        calls: usize,
+    },
+    /// Of a custom view's records Zoho tells how many were refused, never which.
+    CountsOnly,
+    /// Every record is edited several times.
+    SeveralEdits {
+        /// How often.
+        edits: usize,
+    },
+}
+
+impl Warning {
+    /// All that there is to be said of an update request whose fields take so many calls one after the other.
+    pub fn all(request: &UpdateRequest, groups: usize) -> Vec<Self> {
+        let appended = appended(request);
+        let appends = (!appended.is_empty()).then_some(Self::Appends(appended));
+        let of_view = match in_view(&request.selector) {
+            true => vec![Self::ViewChanges { calls: groups }, Self::CountsOnly],
+            false => Vec::new(),
+        };
+        let several = (groups > 1).then_some(Self::SeveralEdits { edits: groups });
+        appends.into_iter().chain(of_view).chain(several).collect()
+    }
+
+    /// Its name in JSON.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Appends(_) => "appends",
+            Self::ViewChanges { .. } => "view_changes",
+            Self::CountsOnly => "counts_only",
+            Self::SeveralEdits { .. } => "several_edits",
+        }
+    }
+
+    /// The same for machines.
+    pub fn to_json(&self) -> Value {
+        json!({"code": self.code(), "message": self.to_string()})
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Appends(fields) => {
+                let names: Vec<String> = fields.iter().map(|field| format!("`{field}`")).collect();
+                write!(
+                    formatter,
+                    "{}: options are added to those that a record has, unlike on the CRM's screens; `over_write: true` replaces them",
+                    names.join(", ")
+                )
+            }
+            Self::ViewChanges { calls: 1 } => formatter.write_str(
+                "the view's records are those at the moment when Zoho runs it; a second run may find others",
+            ),
+            Self::ViewChanges { calls } => write!(
+                formatter,
+                "each of the {calls} calls finds the view's records anew: what one sets may take records out of the next; set the field that the view asks for last",
+            ),
+            Self::CountsOnly => {
+                formatter.write_str("Zoho tells how many records of a view it refused, not which")
+            }
+            Self::SeveralEdits { edits } => write!(
+                formatter,
+                "every record is edited {edits} times, and what automation runs on an edit runs as often",
+            ),
+        }
+    }
+}
+
+/// The fields whose options are added rather than replaced. A list is what a multi-select picklist is set to.
+fn appended(request: &UpdateRequest) -> Vec<FieldName> {
+    let lists = |assignment: &&Assignment| assignment.value.is_array();
+    let fields = request.fields.iter().filter(|_| !request.over_write);
+    let fields = fields.filter(lists).map(|set| set.field.clone());
+    fields.collect()
+}
+
+fn in_view(selector: &Selector) -> bool {
+    match selector {
+        Selector::Records(Records::View { .. }) | Selector::Named(_) => true,
+        Selector::Records(Records::Ids(_)) | Selector::Match(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(json: &Value) -> UpdateRequest {
+        UpdateRequest::parse(json).expect("a request")
+    }
+
+    fn codes(json: &Value, groups: usize) -> Vec<&'static str> {
+        let warnings = Warning::all(&request(json), groups);
+        warnings.iter().map(Warning::code).collect()
+    }
+
+    #[test]
+    fn automation_depends_on_how_records_are_named() {
+        let fields = json!({"Rating": "Active"});
+        for (selector, expected) in [
+            (json!({"ids": ["1"]}), Automation::Runs),
+            (
+                json!({"match": {"field": "Email", "values": ["a@example.com"]}}),
+                Automation::Runs,
+            ),
+            (json!({"cvid": "7"}), Automation::InSmallViews),
+            (json!({"view": "Hot"}), Automation::InSmallViews),
+        ] {
+            let mut json = selector.clone();
+            json["module"] = json!("Leads");
+            json["fields"] = fields.clone();
+            assert_eq!(Automation::of(&request(&json)), expected, "{selector}");
+        }
+    }
+
+    #[test]
+    fn only_what_holds_is_said() {
+        let topics = json!({"Topics": ["CRM"]});
+        let rating = json!({"Rating": "Active"});
+        for (json, groups, expected) in [
+            (
+                json!({"module": "Leads", "fields": rating, "ids": ["1"]}),
+                1,
+                vec![],
+            ),
+            (
+                json!({"module": "Leads", "fields": topics, "ids": ["1"]}),
+                1,
+                vec!["appends"],
+            ),
+            (
+                json!({"module": "Leads", "fields": topics, "ids": ["1"], "over_write": true}),
+                1,
+                vec![],
+            ),
+            (
+                json!({"module": "Leads", "fields": rating, "cvid": "7"}),
+                1,
+                vec!["view_changes", "counts_only"],
+            ),
+            (
+                json!({"module": "Leads", "fields": topics, "view": "Hot"}),
+                2,
+                vec!["appends", "view_changes", "counts_only", "several_edits"],
+            ),
+        ] {
+            assert_eq!(codes(&json, groups), expected, "{json}");
+        }
+    }
+}
