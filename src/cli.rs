@@ -167,7 +167,7 @@ pub async fn run(arguments: Arguments) -> Verdict {
         }
         Command::Check { live, json, config } => {
             telemetry::on_terminal("error");
-            match load(config) {
+            match load(config).and_then(Config::keeping) {
                 Ok(config) => check::run(&config, live, json).await,
                 Err(error) => unusable(&error, json),
             }
@@ -234,7 +234,7 @@ pub async fn run(arguments: Arguments) -> Verdict {
                 complain(&why);
                 return Verdict::Unusable;
             }
-            match load(config) {
+            match load(config).and_then(Config::keeping) {
                 Ok(config) => serve::run(config, listen, &data).await,
                 Err(error) => unusable(&error, false),
             }
@@ -264,7 +264,9 @@ fn load(path: Option<PathBuf>) -> Result<Config, ConfigError> {
 fn unusable(error: &ConfigError, json: bool) -> Verdict {
     if json {
         let problems = match error {
-            ConfigError::Invalid { problems, .. } => problem_list(problems),
+            ConfigError::Invalid { problems, .. } | ConfigError::Unkeepable(problems) => {
+                problem_list(problems)
+            }
             ConfigError::NotFound(_) | ConfigError::Unreadable { .. } => Vec::new(),
         };
         say(

@@ -15,6 +15,7 @@ mod guard;
 mod harness;
 mod journey;
 mod lambda;
+mod learn;
 mod limits;
 mod matching;
 mod metadata;

@@ -160,9 +160,9 @@ impl Vectors {
         }
         let kind = vector["scheme"].as_str().expect("a scheme");
         let preset = self.known["presets"][&case.source][kind].as_str();
-        let file = secrets.path().join("secrets.json");
         let references: Vec<String> = (0..secrets_of(vector).len())
-            .map(|place| format!("file:{}#{}-{place}", file.display(), case.route))
+            .map(|place| secrets.path().join(format!("{}-{place}", case.route)))
+            .map(|file| format!("file:{}", file.display()))
             .collect();
         let mut verify = json!({"scheme": preset.unwrap_or(&case.source), "secret": references});
         let switched_off = match time {
@@ -370,21 +370,18 @@ impl Stage {
             .as_str()
             .and_then(|id| id.parse().ok())
             .expect("an id");
-        let mut held = BTreeMap::new();
+        let secrets = tempfile::tempdir().expect("a folder");
+        let hold = |name: &str, secret: &str| {
+            std::fs::write(secrets.path().join(name), secret).expect("written");
+        };
         for (case, record) in vectors.cases.iter_mut().zip(first..) {
             case.record = record.to_string();
             for (place, secret) in secrets_of(&case.vector).into_iter().enumerate() {
-                held.insert(format!("{}-{place}", case.route), secret);
+                hold(&format!("{}-{place}", case.route), secret);
             }
         }
-        let secrets = tempfile::tempdir().expect("a folder");
-        let credentials = simulator.announcement()["credentials"].to_string();
-        for (name, text) in [
-            ("zoho.json", credentials),
-            ("secrets.json", json!(held).to_string()),
-        ] {
-            std::fs::write(secrets.path().join(name), text).expect("written");
-        }
+        let credentials = &simulator.announcement()["credentials"];
+        hold("zoho.json", &credentials.to_string());
         Self {
             sns: Sns::start(&vectors).await,
             vectors,
