@@ -2,6 +2,7 @@
 
 mod arrival;
 mod delivery;
+mod explain;
 mod genuine;
 mod learn;
 mod notice;
@@ -38,6 +39,7 @@ use crate::zoho::shelf::TokenShelf;
 use crate::zoho::slots::SlotShelf;
 pub use arrival::Arrival;
 pub use delivery::Mapped;
+pub use explain::{Asked, Condition, Explanation};
 use genuine::Fetcher;
 pub use notice::{Heard, Notice};
 use shelf::{SecretShelf, StoreShelf, StoreSlots};

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::rejection::Rejection;
 use super::{App, Arrival};
-use crate::config::{Route, Verify};
+use crate::config::{Proof, Route, Verify};
 use crate::http::{Cap, Http};
 use crate::inbound::handshake::{self, Handshake};
 use crate::inbound::scheme::Scheme;
@@ -26,17 +26,36 @@ pub(super) struct Genuine {
     pub(super) delivery_id: Option<String>,
     /// What its sender wants to hear.
     pub(super) reply: Option<Handshake>,
-    /// Where Amazon SNS wants a subscription to be confirmed: then this is no delivery.
-    pub(super) subscription: Option<Url>,
+    /// What is to be visited, so that Amazon SNS goes on: then this is no delivery.
+    pub(super) subscribe: Option<Url>,
 }
 
 impl App {
-    /// The answer to a sender's handshake; none if this is none.
+    /// The answer to a sender's handshake, and what there is to be learnt from it; none if this is none.
     pub(super) async fn greet(
         &self,
         route: &Route,
         arrival: &Arrival,
     ) -> Result<Option<Handshake>, Rejection> {
+        let Some((proof, handshake)) = self.handshake(route, arrival).await? else {
+            return Ok(None);
+        };
+        if handshake.needs_verification {
+            self.prove(route, arrival).await?;
+        }
+        if let Some(secret) = &handshake.learnt {
+            self.learn(&arrival.route, route, proof, secret.clone())
+                .await?;
+        }
+        Ok(Some(handshake))
+    }
+
+    /// Whether this is a sender's handshake: how it would be answered, and for which scheme. Nothing is learnt.
+    pub(super) async fn handshake<'a>(
+        &self,
+        route: &'a Route,
+        arrival: &Arrival,
+    ) -> Result<Option<(&'a Proof, Handshake)>, Rejection> {
         let Verify::Schemes(proofs) = &route.verify else {
             return Ok(None);
         };
@@ -52,22 +71,16 @@ impl App {
                 secrets.map_err(Rejection::Secret)?
             };
             let unverified = unverified(arrival, url.as_deref());
-            if let Some(handshake) = handshake::answer(&proof.scheme, &unverified, &secrets) {
-                if handshake.needs_verification {
-                    self.verify(route, arrival).await?;
-                }
-                if let Some(secret) = &handshake.learnt {
-                    self.learn(&arrival.route, route, proof, secret.clone())
-                        .await?;
-                }
-                return Ok(Some(handshake));
+            let handshake = handshake::answer(&proof.scheme, &unverified, &secrets);
+            if let Some(handshake) = handshake {
+                return Ok(Some((proof, handshake)));
             }
         }
         Ok(None)
     }
 
-    /// Asks whether a delivery is genuine.
-    pub(super) async fn verify(
+    /// Asks whether a delivery is genuine, and changes nothing.
+    pub(super) async fn prove(
         &self,
         route: &Route,
         arrival: &Arrival,
@@ -80,7 +93,7 @@ impl App {
             return Ok(Genuine {
                 delivery_id: None,
                 reply: None,
-                subscription: None,
+                subscribe: None,
             });
         };
         let mut secrets = Vec::with_capacity(proofs.len());
@@ -109,8 +122,10 @@ impl App {
             let references = proofs.first().map_or(&[][..], |proof| &proof.secrets);
             refused(refusal, bare, references)
         })?;
-        let is_sns = scheme.name() == SNS;
-        let subscription = is_sns.then(|| verify::subscribe_url(&arrival.body));
+        let subscribe = match scheme.name() {
+            SNS => verify::subscribe_url(&arrival.body),
+            _ => None,
+        };
         let keys = schemes
             .iter()
             .find(|(own, _)| std::ptr::eq(*own, scheme))
@@ -118,7 +133,7 @@ impl App {
         Ok(Genuine {
             delivery_id: verified.delivery_id().map(str::to_owned),
             reply: handshake::acceptance(scheme, &unverified, keys),
-            subscription: subscription.flatten(),
+            subscribe,
         })
     }
 

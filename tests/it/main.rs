@@ -10,6 +10,7 @@ mod conformance;
 mod crash;
 mod door;
 mod examples;
+mod explain;
 mod fuzz;
 mod guard;
 mod harness;
