@@ -28,6 +28,7 @@ mod store;
 mod support;
 mod tidy;
 mod triggers;
+mod turns;
 mod vectors;
 mod wakeups;
 mod zoho;
