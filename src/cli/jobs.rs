@@ -384,6 +384,7 @@ async fn replay_delivery(
             secrets_manager: Arc::new(SecretsManager::new()),
             manner: Manner::Durable(wakeups),
             runtime_api: None,
+            sns_endpoint: None,
         },
     );
     let accepted = app.replay(&kept).await.map_err(|rejection| {

@@ -30,5 +30,6 @@ mod support;
 mod tidy;
 mod triggers;
 mod turns;
+mod vectors;
 mod wakeups;
 mod zoho;
