@@ -302,6 +302,15 @@ impl UpdateRequest {
         })
     }
 
+    /// The fields to whose options some are added, rather than set in their place: a list of texts is what a multi-select
+    /// picklist is set to.
+    pub fn added(&self) -> impl Iterator<Item = &FieldName> {
+        let fields = self.fields.iter().filter(|_| !self.over_write);
+        let options = |list: &Vec<Value>| !list.is_empty() && list.iter().all(Value::is_string);
+        let lists = fields.filter(move |set| set.value.as_array().is_some_and(options));
+        lists.map(|set| &set.field)
+    }
+
     /// Reads an update request from its JSON form.
     ///
     /// # Errors

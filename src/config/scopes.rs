@@ -1,7 +1,8 @@
 //! The OAuth scopes that a connection's token needs. Pure. What a route's jq program puts out is not known before it runs,
 //! so what only some update requests need is optional.
 
-use super::{Config, Guarding};
+use super::{Config, Connection, Guarding};
+use crate::job::Unclear;
 use crate::update::Method;
 
 /// A scope, and what for.
@@ -62,8 +63,14 @@ const NEEDED: [Scope; 2] = [
 
 const FIELDS: Scope = Scope::needed("ZohoCRM.settings.fields.READ", "`guard: strict`");
 
-/// The scope of updates of the records themselves, which a route's `method` makes a needed one.
-const RECORDS: &str = "ZohoCRM.modules.UPDATE";
+/// Those of the optional ones without which `unclear: reread` cannot do what it says.
+const REREAD: [Scope; 2] = [
+    Scope::needed("ZohoCRM.coql.READ", "`match`; `unclear: reread`"),
+    Scope::needed("ZohoCRM.modules.READ", "`match`; `unclear: reread`"),
+];
+
+/// The optional one without which a route's `method` cannot do what it says.
+const RECORDS: Scope = Scope::needed("ZohoCRM.modules.UPDATE", "`method: records` and `auto`");
 
 const OPTIONAL: [Scope; 9] = [
     Scope::optional("ZohoCRM.coql.READ", "`match`, by a query"),
@@ -77,7 +84,7 @@ const OPTIONAL: [Scope; 9] = [
         "ZohoCRM.settings.territories.READ",
         "`territory`, by its name",
     ),
-    Scope::optional(RECORDS, "`method: records` and `auto`"),
+    Scope::optional("ZohoCRM.modules.UPDATE", "`method: records` and `auto`"),
     Scope::optional("ZohoCRM.settings.modules.READ", "`check --live`: modules"),
     Scope::optional("ZohoCRM.apis.READ", "`check --live`: prices"),
     Scope::optional("ZohoCRM.org.READ", "`check --live`: the edition"),
@@ -85,40 +92,53 @@ const OPTIONAL: [Scope; 9] = [
 
 impl Config {
     /// The scopes of a connection's token: those that it needs, then those that only some update requests need.
-    pub fn scopes(&self, connection: &str) -> Vec<Scope> {
-        let guard = self.connections.get(connection).map(|found| found.guard);
-        let guard = match guard {
-            Some(Guarding::Strict) => Some(FIELDS),
-            Some(Guarding::Off) | None => None,
+    pub fn scopes(&self, name: &str, connection: &Connection) -> Vec<Scope> {
+        let guard = match connection.guard {
+            Guarding::Strict => Some(FIELDS),
+            Guarding::Off => None,
         };
+        let reread = self.rereads(name).then_some(REREAD);
+        let records = self.updates_records(name).then_some(RECORDS);
+        let raised: Vec<Scope> = reread.into_iter().flatten().chain(records).collect();
+        let optional = OPTIONAL.into_iter().map(|scope| {
+            let needed = raised.iter().find(|needed| needed.name == scope.name);
+            needed.copied().unwrap_or(scope)
+        });
+        let all = NEEDED.into_iter().chain(guard).chain(optional);
+        let (needed, optional): (Vec<_>, Vec<_>) = all.partition(|scope| scope.needed);
+        needed.into_iter().chain(optional).collect()
+    }
+
+    /// Whether some route that goes through a connection updates records by themselves, or may.
+    fn updates_records(&self, connection: &str) -> bool {
         let mut routes = self.routes.values();
-        let asked = routes
-            .any(|route| route.connection == connection && route.method != Method::MassUpdate);
-        let (mut needed, mut optional) = (NEEDED.to_vec(), OPTIONAL.to_vec());
-        needed.extend(guard);
-        for scope in optional.extract_if(.., |scope| asked && scope.name == RECORDS) {
-            needed.push(Scope::needed(scope.name, scope.what_for));
-        }
-        needed.extend(optional);
-        needed
+        routes.any(|route| route.connection == connection && route.method != Method::MassUpdate)
+    }
+
+    /// Whether some job that goes through a connection may have its records read when the outcome of a call is unclear.
+    fn rereads(&self, connection: &str) -> bool {
+        // Update requests that came by no route.
+        let others = self.default_connection() == Some(connection);
+        let mut routes = self.routes.values();
+        let by_route = routes.any(|route| {
+            route.connection == connection
+                && route.unclear.unwrap_or(self.unclear) == Unclear::Reread
+        });
+        by_route || (others && self.unclear == Unclear::Reread)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Programs};
+    use crate::config::Programs;
 
     fn needed(guard: &str, routes: &str) -> Vec<&'static str> {
         let text = format!(
             "connections:\n  default:\n    credentials: env:X\n    guard: {guard}\n  other: {{ credentials: env:Y }}\n{routes}"
         );
         let config = Config::parse(&text, Programs::Lazily).expect("a config");
-        let scopes = config.scopes("default");
-        assert_eq!(
-            scopes.iter().filter(|scope| scope.name == RECORDS).count(),
-            1
-        );
+        let scopes = config.scopes("default", &config.connections["default"]);
         let needed = scopes.iter().filter(|scope| scope.needed);
         needed.map(|scope| scope.name).collect()
     }
@@ -136,11 +156,42 @@ mod tests {
         let with = |keys: &str| {
             let routes =
                 format!("routes:\n  form: {{ verify: {{ scheme: none }}, map: ., {keys} }}\n");
-            needed("off", &routes).contains(&RECORDS)
+            needed("off", &routes).contains(&RECORDS.name)
         };
         assert!(with("method: records") && with("method: auto"));
         assert!(!with("method: mass_update"));
         assert!(!with("method: records, connection: other"));
+    }
+
+    #[test]
+    fn who_has_records_reread_needs_the_right_to_read_them() {
+        let config = |global: &str, route: &str| {
+            let text = format!(
+                "connections:\n  default:\n    credentials: env:X\n  other:\n    credentials: env:Y\nunclear: {global}\n\
+                 routes:\n  r:\n    verify: {{ scheme: none }}\n    map: .\n    unclear: {route}\n    connection: other\n"
+            );
+            Config::parse(&text, Programs::Lazily).expect("a config")
+        };
+        for (global, route, default, other) in [
+            ("report", "reread", false, true),
+            ("reread", "report", true, false),
+            ("reread", "reread", true, true),
+        ] {
+            let config = config(global, route);
+            let needs = |name: &str| {
+                let scopes = config.scopes(name, &config.connections[name]);
+                let needed = scopes.iter().filter(|scope| scope.needed);
+                needed
+                    .filter(|scope| scope.name == "ZohoCRM.coql.READ")
+                    .count()
+                    == 1
+            };
+            assert_eq!(
+                (needs("default"), needs("other")),
+                (default, other),
+                "{global}, {route}"
+            );
+        }
     }
 
     #[test]

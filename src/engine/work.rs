@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::job::{Job, Next};
+use crate::job::{CallState, Job, Next};
 use crate::outcome::Failure;
 use crate::plan::{Call, Limits, Target, Way, body, row, rows_body};
 use crate::update::{ModuleName, RecordId, Records, Resolved};
@@ -31,6 +31,8 @@ pub(super) struct Parcel {
     pub(super) connection: String,
     pub(super) module: ModuleName,
     load: Load,
+    /// Whether it must not be sent again unless it is known not to have been carried out.
+    pub(super) once: bool,
     /// The calls that it carries out.
     pub(super) parts: Vec<Part>,
 }
@@ -109,8 +111,8 @@ pub(super) fn view_lock(connection: &str, module: &ModuleName, cvid: &str) -> St
 }
 
 /// The failures among `failures` that are of this call.
-pub(super) fn share(failures: &[Failure], call: &Call, job: &Job) -> Vec<Failure> {
-    let own: HashSet<RecordId> = job.ids(call).iter().copied().collect();
+pub(super) fn share(failures: &[Failure], state: &CallState, job: &Job) -> Vec<Failure> {
+    let own: HashSet<RecordId> = job.left(state).into_iter().collect();
     failures
         .iter()
         .filter(|failure| own.contains(&failure.id))
@@ -132,6 +134,8 @@ pub(super) struct Look {
 pub(super) struct Work {
     /// Jobs to be prepared.
     pub(super) preparing: Vec<usize>,
+    /// Calls of which it is to be found out whether they were carried out.
+    pub(super) in_doubt: Vec<Part>,
     /// Calls to be sent.
     pub(super) parcels: Vec<Parcel>,
     /// Zoho jobs to be asked for.
@@ -160,6 +164,10 @@ impl Work {
                 Next::Prepare => work.preparing.push(place),
                 Next::Notify => work.callbacks.push(place),
                 Next::Wait(at) => wait(at),
+                Next::Clarify(calls) => {
+                    let part = |seq| Part { job: place, seq };
+                    work.in_doubt.extend(calls.into_iter().map(part));
+                }
                 Next::Submit(calls) => {
                     let Some(request) = job.request.resolved() else {
                         continue;
@@ -173,6 +181,7 @@ impl Work {
                             &job.connection,
                             request,
                             &state.call,
+                            job.left(state),
                         );
                     }
                 }
@@ -203,6 +212,7 @@ impl Work {
     /// Whether there is nothing to do now.
     pub(super) fn is_empty(&self) -> bool {
         self.preparing.is_empty()
+            && self.in_doubt.is_empty()
             && self.parcels.is_empty()
             && self.looks.is_empty()
             && self.callbacks.is_empty()
@@ -218,21 +228,28 @@ struct Packer {
 }
 
 impl Packer {
-    fn put(&mut self, part: Part, connection: &str, request: Resolved<'_>, call: &Call) {
+    /// `ids` are those of the call's records that it is still to be sent for.
+    fn put(
+        &mut self,
+        part: Part,
+        connection: &str,
+        request: Resolved<'_>,
+        call: &Call,
+        ids: Vec<RecordId>,
+    ) {
         let about = request.request();
         let data = call.data(about);
+        let once = call.adds_options(about);
         let open = self
             .open
             .entry(key(connection, request, call, &data))
             .or_default();
-        let ids = call.ids(request).iter();
         // What is set on a record, where that is not the same for all of a parcel.
-        let said: Vec<(RecordId, Value)> = match call.target.way() {
-            Way::MassUpdate => ids.map(|id| (*id, Value::Null)).collect(),
-            Way::Records => ids
-                .map(|id| (*id, row(*id, &data, about.over_write)))
-                .collect(),
+        let said = |id| match call.target.way() {
+            Way::MassUpdate => (id, Value::Null),
+            Way::Records => (id, row(id, &data, about.over_write)),
         };
+        let said: Vec<(RecordId, Value)> = ids.into_iter().map(said).collect();
         let room = match call.target.way() {
             Way::MassUpdate => Limits::ZOHO.ids_per_call,
             Way::Records => Limits::ZOHO.records_per_call,
@@ -252,6 +269,7 @@ impl Packer {
                     connection: connection.to_owned(),
                     module: about.module.clone(),
                     load: Load::of(request, call, data),
+                    once,
                     parts: Vec::new(),
                 });
                 open.len() - 1
@@ -260,6 +278,7 @@ impl Packer {
         let (index, known) = &mut open[place];
         let parcel = &mut self.parcels[*index];
         parcel.parts.push(part);
+        parcel.once |= once;
         for (id, row) in said {
             if let Entry::Vacant(vacant) = known.entry(id) {
                 parcel.load.put(id, &row);
@@ -313,7 +332,11 @@ fn key(connection: &str, request: Resolved<'_>, call: &Call, data: &Map<String, 
     let module = request.request().module.as_str();
     let over_write = request.request().over_write;
     let key = match (&call.target, request.records()) {
-        (Target::Records(_), _) => serde_json::json!([connection, module]),
+        // What must not be sent twice does not hold up what may.
+        (Target::Records(_), _) => {
+            let once = call.adds_options(request.request());
+            serde_json::json!([connection, module, once])
+        }
         (Target::Scheduled, Records::View { cvid, territory }) => {
             let territory = territory.map(|territory| territory.to_json());
             serde_json::json!([

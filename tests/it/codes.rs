@@ -34,7 +34,7 @@ async fn update(world: &World, client: &Client, ids: &[RecordId]) -> Sent<Update
     let give_up = world.clock_now() + Duration::from_secs(86_400);
     let leads = "Leads".parse().expect("a module");
     client
-        .update(&leads, Way::MassUpdate, &body, ids, give_up)
+        .update(&leads, Way::MassUpdate, &body, ids, false, give_up)
         .await
 }
 
