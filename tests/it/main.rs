@@ -3,6 +3,7 @@
 
 mod auth;
 mod aws;
+mod bodies;
 mod check;
 mod codes;
 mod cold;
@@ -11,8 +12,10 @@ mod crash;
 mod door;
 mod examples;
 mod fuzz;
+mod greetings;
 mod guard;
 mod harness;
+mod hostile;
 mod journey;
 mod lambda;
 mod learn;
