@@ -14,6 +14,9 @@ use tokio::time::{Sleep, sleep};
 use crate::api::log;
 use crate::app::rejection::Rejection;
 
+/// More bytes than hyper's own answers have, which are a head and nothing else.
+const HYPERS: usize = 512;
+
 /// Bytes that are still read from whoever was refused: a connection that is closed on unread ones takes the answer along.
 const DRAINED: usize = 1 << 20;
 
@@ -70,7 +73,8 @@ impl<Io> Explained<Io> {
 
 /// The refusal that hyper's own answer stands for; `None` if the answer is the router's, which always says what it holds.
 fn refusal(answer: &[u8]) -> Option<Rejection> {
-    let head = std::str::from_utf8(answer).ok()?.strip_suffix("\r\n\r\n")?;
+    let whole = Some(answer).filter(|answer| answer.len() < HYPERS)?;
+    let head = std::str::from_utf8(whole).ok()?.strip_suffix("\r\n\r\n")?;
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?;
     let is_hypers = |line: &str| {
@@ -172,5 +176,30 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Explained<Io> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hypers_own_answers_are_told_from_the_routers() {
+        let code = |answer: &str| refusal(answer.as_bytes()).map(|refusal| refusal.code());
+        let hypers = |status: &str| {
+            format!(
+                "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n"
+            )
+        };
+        assert_eq!(code(&hypers("400 Bad Request")), Some("body_not_received"));
+        assert_eq!(code(&hypers("414 URI Too Long")), Some("url_too_long"));
+        let full = hypers("431 Request Header Fields Too Large");
+        assert_eq!(code(&full), Some("too_many_headers"));
+        // A bare refusal of ours, an answer with a type, and one with more behind its head.
+        assert_eq!(code(&hypers("401 Unauthorized")), None);
+        let typed = full.replace("date: x", "content-type: text/plain");
+        assert_eq!(code(&typed), None);
+        assert_eq!(code(&format!("{full}HTTP/1.1 200 OK\r\n\r\n")), None);
+        assert_eq!(code(""), None);
     }
 }
