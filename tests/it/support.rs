@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod doors;
+pub(crate) mod gateway;
 pub(crate) mod guard;
 pub(crate) mod moto;
 pub(crate) mod poller;
