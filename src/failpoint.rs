@@ -14,6 +14,7 @@ pub const POINTS: &[&str] = &[
     "prepare.answered",
     "prepare.recorded",
     "send.locked",
+    "send.announced",
     "zoho.sending",
     "zoho.answered",
     "token.locked",

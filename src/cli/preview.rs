@@ -111,6 +111,7 @@ pub(super) async fn run(
             secrets_manager: Arc::new(Offline),
             manner: Manner::Inline,
             runtime_api: None,
+            sns_endpoint: None,
         },
     );
     let explained = match (&asked, show) {

@@ -24,7 +24,7 @@ const SIGABRT: i32 = 6;
 const SHARING_AT_ONCE: usize = 8;
 
 /// Jobs that the deliveries make.
-const JOBS: usize = 6;
+const JOBS: usize = 7;
 
 /// After these the token is safe, and nobody asks for another.
 const TOKEN_IS_SAFE: [&str; 3] = ["token.shelved", "token.unlocked", "shelf.written"];
@@ -47,7 +47,7 @@ impl Shelf {
 }
 
 /// Deliveries of every kind: jobs that share a call, jobs that share a Zoho job, calls that go one after the other,
-/// records that have to be looked up, and one that comes to nothing.
+/// records that have to be looked up, one that must not be sent twice, and one that comes to nothing.
 fn deliveries(world: &Served) -> Vec<Value> {
     let lead = |place| json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)]});
     let view = json!({"module": "Leads", "fields": {"Lead_Status": "Contacted"}, "cvid": world.zoho()["views"]["Leads"]["all"]["id"]});
@@ -57,13 +57,14 @@ fn deliveries(world: &Served) -> Vec<Value> {
     });
     let sought = json!({
         "module": "Leads", "fields": {"Lead_Source": "Advertisement"},
-        "match": {"field": "Email", "values": ["lead6@example.com"]},
+        "match": {"field": "Email", "values": ["lead7@example.com"]},
     });
     vec![
         json!({"event": "broken", "ids": ["no id"]}),
         json!({"event": "sought", "updates": [sought]}),
         json!({"event": "pair", "updates": [lead(3), lead(4)]}),
         json!({"event": "view", "updates": [view, view]}),
+        json!({"event": "topics", "fields": {"Topics": ["Billing"]}, "ids": [world.id("Leads", 5)]}),
         deal,
     ]
 }
@@ -112,7 +113,7 @@ async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
     };
     let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
     let config = |config: String| {
-        let everything_told = format!("{config}callback_on: progress\n");
+        let everything_told = format!("{config}callback_on: progress\nunclear: reread\n");
         let cache = format!("    token_cache: secretsmanager:{secret}\n    accounts_url:");
         match shelf {
             Shelf::Store => everything_told,
@@ -178,6 +179,13 @@ async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
             "{at}"
         );
     }
+    let record = world.record("Leads", &world.id("Leads", 5)).await;
+    let topics = record["Topics"].as_array().expect("a list");
+    assert!(topics.contains(&json!("Billing")), "{at}: {record:#}");
+    let (_, seen) = world.simulated("GET", "requests", None).await;
+    let added = seen["requests"].as_array().expect("requests").iter();
+    let added = added.filter(|request| request["body"].to_string().contains("Billing"));
+    assert_eq!(added.count(), 1, "{at}: options are added once");
     for place in [0, 1] {
         let record = world.record("Deals", &world.id("Deals", place)).await;
         assert_eq!(
@@ -186,7 +194,7 @@ async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
             "{at}"
         );
     }
-    let record = world.record("Leads", &world.id("Leads", 5)).await;
+    let record = world.record("Leads", &world.id("Leads", 6)).await;
     assert_eq!(record["Lead_Source"], "Advertisement", "{at}");
     let (_, kept) = world.command_line(&["deliveries", "list"]);
     assert_eq!(kept["deliveries"].as_array().map(Vec::len), Some(1), "{at}");
