@@ -2,7 +2,9 @@
 
 mod arrival;
 mod delivery;
+mod explain;
 mod genuine;
+mod learn;
 mod notice;
 pub mod rejection;
 mod shelf;
@@ -15,6 +17,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
+use url::Url;
 
 use crate::app::rejection::Rejection;
 use crate::callback::Sender;
@@ -36,6 +39,7 @@ use crate::zoho::shelf::TokenShelf;
 use crate::zoho::slots::SlotShelf;
 pub use arrival::Arrival;
 pub use delivery::Mapped;
+pub use explain::{Asked, Condition, Explanation};
 use genuine::Fetcher;
 pub use notice::{Heard, Notice};
 use shelf::{SecretShelf, StoreShelf, StoreSlots};
@@ -98,7 +102,7 @@ pub struct App {
     config: Arc<Config>,
     clock: Arc<dyn Clock>,
     secrets: Arc<Secrets>,
-    http: Http,
+    fetcher: Fetcher,
     certificates: Cached,
     engine: Engine,
 }
@@ -116,6 +120,8 @@ pub struct Edges {
     pub manner: Manner,
     /// Where the Lambda runtime listens, which no callback may reach.
     pub runtime_api: Option<std::net::SocketAddr>,
+    /// Where Amazon SNS is reached instead of at the addresses that its messages name.
+    pub sns_endpoint: Option<Url>,
 }
 
 impl App {
@@ -127,6 +133,7 @@ impl App {
             secrets_manager,
             manner,
             runtime_api,
+            sns_endpoint,
         } = edges;
         let secrets = Arc::new(Secrets::new(clock.clone(), secrets_manager));
         let overrides = config
@@ -135,6 +142,7 @@ impl App {
             .flat_map(|connection| [&connection.accounts_url, &connection.api_url]);
         let trusted_hosts = overrides
             .flatten()
+            .chain(&sns_endpoint)
             .filter_map(|url| url.host_str().map(str::to_owned))
             .collect();
         let http = Http::new(HttpSettings {
@@ -179,10 +187,10 @@ impl App {
             (name.clone(), client)
         });
         let engine = Engine::new(store, clients.collect(), callbacks, clock.clone(), manner);
-        let certificates = Cached::new(Arc::new(Fetcher(http.clone())));
+        let fetcher = Fetcher { http, sns_endpoint };
         Self {
-            http,
-            certificates,
+            certificates: Cached::new(Arc::new(fetcher.clone())),
+            fetcher,
             config: Arc::new(config),
             clock,
             secrets,
@@ -260,6 +268,7 @@ impl App {
         let callback_url = update.callback_url.clone();
         let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
             .tracked_for(self.config.track_for)
+            .when_unclear(self.config.unclear)
             .reporting(self.config.callback_on);
         self.check_callbacks(std::slice::from_ref(&job))?;
         self.accept(vec![job], deadline).await
@@ -292,14 +301,14 @@ impl App {
     /// A job as it stands.
     ///
     /// # Errors
-    /// [`Rejection::NoSuchJob`], [`Rejection::Store`].
+    /// [`Rejection::NoSuchJob`], [`Rejection::Unreadable`], [`Rejection::Store`].
     pub async fn job(&self, id: &str) -> Result<Job, Rejection> {
         let job = self
             .engine
             .store()
             .get(&JobId::from_outside(id))
             .await
-            .map_err(Rejection::Store)?;
+            .map_err(Rejection::of_store)?;
         job.ok_or_else(|| Rejection::NoSuchJob(id.chars().take(80).collect()))
     }
 
@@ -384,17 +393,21 @@ impl App {
             let wakes: Vec<(JobId, Duration)> = new
                 .filter_map(|job| Some((job.id.clone(), delay(job)?)))
                 .collect();
+            let mut full = None;
             if !wakes.is_empty()
                 && let Err(error) = wakeups.wake(&wakes).await
             {
                 // The store is the truth: a sweep finds them.
                 tracing::warn!("{error}; a sweep will find them");
+                full = Some(error).filter(|error| error.retryable);
             }
             reach("accept.woken");
-            let queued = admitted.into_iter();
-            return queued
-                .map(|delivery| Ok(Accepted::Queued(delivery.jobs)))
-                .collect();
+            // More comes in than the queue takes: whoever sends hears so, and finds the same jobs when they come again.
+            let queued = |delivery: Admitted| match &full {
+                Some(error) if !delivery.new.is_empty() => Err(Rejection::Queue(error.clone())),
+                Some(_) | None => Ok(Accepted::Queued(delivery.jobs)),
+            };
+            return admitted.into_iter().map(queued).collect();
         }
         let ids = admitted.iter().flat_map(|delivery| &delivery.jobs);
         let ids: BTreeSet<JobId> = ids.map(|job| job.id.clone()).collect();
@@ -431,12 +444,15 @@ impl App {
     /// A redelivered webhook finds its job and changes nothing; an idempotency key that comes with another request is a
     /// mistake of the caller.
     async fn same_or_reused(&self, job: &Job) -> Result<Option<Job>, Rejection> {
-        let stored = self
-            .engine
-            .store()
-            .get(&job.id)
-            .await
-            .map_err(Rejection::Store)?;
+        let stored = match self.engine.store().get(&job.id).await {
+            Ok(stored) => stored,
+            // It is there, and sending it again does not make it readable.
+            Err(error @ StoreError::Unreadable { .. }) if job.route.is_some() => {
+                tracing::warn!(job.id = %job.id, "{error}");
+                None
+            }
+            Err(error) => return Err(Rejection::of_store(error)),
+        };
         let same = stored
             .as_ref()
             .is_none_or(|stored| stored.asked == job.asked);

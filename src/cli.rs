@@ -4,6 +4,7 @@ mod auth;
 mod check;
 mod demo;
 mod event;
+mod explain;
 mod finding;
 mod jobs;
 mod preview;
@@ -44,6 +45,10 @@ enum Command {
         route: Option<String>,
         /// The event: a bare JSON body, or any Lambda event.
         event: PathBuf,
+        /// Says instead, for every route or the one that was named, why the event is for it or is not: which condition is
+        /// the first to be false, and of `when` which term.
+        #[arg(long)]
+        explain: bool,
         /// One JSON document on stdout, and nothing else there.
         #[arg(long)]
         json: bool,
@@ -156,18 +161,23 @@ pub async fn run(arguments: Arguments) -> Verdict {
         Command::Preview {
             route,
             event,
+            explain,
             json,
             config,
         } => {
             telemetry::on_terminal("error");
+            let show = match explain {
+                true => preview::Show::Why,
+                false => preview::Show::Plan,
+            };
             match load(config) {
-                Ok(config) => preview::run(config, route, &event, json).await,
+                Ok(config) => preview::run(config, route, &event, show, json).await,
                 Err(error) => unusable(&error, json),
             }
         }
         Command::Check { live, json, config } => {
             telemetry::on_terminal("error");
-            match load(config) {
+            match load(config).and_then(Config::keeping) {
                 Ok(config) => check::run(&config, live, json).await,
                 Err(error) => unusable(&error, json),
             }
@@ -234,7 +244,7 @@ pub async fn run(arguments: Arguments) -> Verdict {
                 complain(&why);
                 return Verdict::Unusable;
             }
-            match load(config) {
+            match load(config).and_then(Config::keeping) {
                 Ok(config) => serve::run(config, listen, &data).await,
                 Err(error) => unusable(&error, false),
             }
@@ -264,7 +274,9 @@ fn load(path: Option<PathBuf>) -> Result<Config, ConfigError> {
 fn unusable(error: &ConfigError, json: bool) -> Verdict {
     if json {
         let problems = match error {
-            ConfigError::Invalid { problems, .. } => problem_list(problems),
+            ConfigError::Invalid { problems, .. } | ConfigError::Unkeepable(problems) => {
+                problem_list(problems)
+            }
             ConfigError::NotFound(_) | ConfigError::Unreadable { .. } => Vec::new(),
         };
         say(

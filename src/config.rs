@@ -15,9 +15,9 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::http::target::{HostPattern, Policy};
-use crate::job::{CallbackOn, TRACK_FOR};
-use crate::reader::{Node, Object, Problem, Problems};
-use crate::secrets::SecretRef;
+use crate::job::{CallbackOn, TRACK_FOR, Unclear};
+use crate::reader::{Node, Object, Place, Problem, Problems};
+use crate::secrets::{SecretRef, place};
 pub use connection::{Connection, Guarding};
 use duration::{Span, TRACKING, WINDOW, read_duration};
 pub use route::Route;
@@ -44,6 +44,10 @@ pub struct Config {
     /// a text such as `90m`, `24h` or `7d`; from a minute to seven days.
     #[schemars(default, with = "Span", extend("default" = "24h"))]
     pub track_for: Duration,
+    /// What becomes of a call that adds options to multi-select picklists when no answer tells whether Zoho carried it out:
+    /// its records are reported as `OUTCOME_UNKNOWN`, or read.
+    #[schemars(default)]
+    pub unclear: Unclear,
     /// Which of a job's steps are forwarded to its callback URL.
     #[schemars(default)]
     pub callback_on: CallbackOn,
@@ -165,6 +169,9 @@ pub enum ConfigError {
         /// The problems.
         problems: Vec<Problem>,
     },
+    /// Places that cannot take the secrets which senders hand over.
+    #[error("a secret could not be kept where the config says:{}", lines(.0))]
+    Unkeepable(Vec<Problem>),
 }
 
 fn paths(paths: &[PathBuf]) -> String {
@@ -271,6 +278,9 @@ impl Config {
             .map_or(Some(TRACK_FOR), |node| {
                 read_duration(&node, &TRACKING, problems)
             });
+        let unclear = object
+            .optional("unclear")
+            .map_or(Some(Unclear::default()), |node| node.parse(problems));
         let callback_on = object
             .optional("callback_on")
             .map_or(Some(CallbackOn::default()), |node| node.parse(problems));
@@ -296,16 +306,73 @@ impl Config {
             problems.add(&object.at, message);
         }
         object.finish(problems);
-        Some(Self {
+        let config = Self {
             connections: connections?,
             api: api?,
             callbacks: callbacks?,
             batch_window: batch_window?,
             track_for: track_for?,
+            unclear: unclear?,
             callback_on: callback_on?,
             limits: limits?,
             routes,
-        })
+        };
+        config.check_learnt(problems);
+        Some(config)
+    }
+
+    /// Whatever a sender hands over must not take the place of another secret.
+    fn check_learnt(&self, problems: &mut Problems) {
+        let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+        let connections = self.connections.values();
+        let of_connections = connections.flat_map(|connection| {
+            Some(&connection.credentials)
+                .into_iter()
+                .chain(&connection.token_cache)
+        });
+        let of_routes = self.routes.values().flat_map(|route| {
+            let proofs = route.verify.secrets();
+            proofs.chain(&route.handshake_secret)
+        });
+        let all = of_connections
+            .chain(&self.api.key)
+            .chain(&self.callbacks.signing_secret)
+            .chain(of_routes);
+        for reference in all {
+            *uses.entry(reference.to_string()).or_default() += 1;
+        }
+        for (name, route) in &self.routes {
+            let mut learning = route.verify.learning();
+            if let Some((_, reference)) =
+                learning.find(|(_, reference)| uses.get(&reference.to_string()) > Some(&1))
+            {
+                let message = format!(
+                    "{reference} is used elsewhere in this config too; what the sender hands over needs a place of its own"
+                );
+                problems.add(&Place::of(&["routes", name, "verify"]), message);
+            }
+        }
+    }
+
+    /// The same, if the secrets that senders hand over can be kept where it says, as far as this machine can tell without
+    /// asking another.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unkeepable`].
+    pub fn keeping(self) -> Result<Self, ConfigError> {
+        let mut problems = Problems::default();
+        for (name, route) in &self.routes {
+            for (_, reference) in route.verify.learning() {
+                if let Err(why) = place::ready(reference, route.relearn) {
+                    let at = Place::of(&["routes", name, "verify", "secret"]);
+                    problems.add(
+                        &at,
+                        format!("{why}; the sender's secret is to be kept there"),
+                    );
+                }
+            }
+        }
+        problems.finish(Some(self)).map_err(ConfigError::Unkeepable)
     }
 
     /// The connection of requests that name no route: the one called `default`, or the only one.

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::rejection::Rejection;
 use super::{App, Arrival};
-use crate::config::{Route, Verify};
+use crate::config::{Proof, Route, Verify};
 use crate::http::{Cap, Http};
 use crate::inbound::handshake::{self, Handshake};
 use crate::inbound::scheme::Scheme;
@@ -26,15 +26,36 @@ pub(super) struct Genuine {
     pub(super) delivery_id: Option<String>,
     /// What its sender wants to hear.
     pub(super) reply: Option<Handshake>,
+    /// What is to be visited, so that Amazon SNS goes on: then this is no delivery.
+    pub(super) subscribe: Option<Url>,
 }
 
 impl App {
-    /// The answer to a sender's handshake; none if this is none.
+    /// The answer to a sender's handshake, and what there is to be learnt from it; none if this is none.
     pub(super) async fn greet(
         &self,
         route: &Route,
         arrival: &Arrival,
     ) -> Result<Option<Handshake>, Rejection> {
+        let Some((proof, handshake)) = self.handshake(route, arrival).await? else {
+            return Ok(None);
+        };
+        if handshake.needs_verification {
+            self.prove(route, arrival).await?;
+        }
+        if let Some(secret) = &handshake.learnt {
+            self.learn(&arrival.route, route, proof, secret.clone())
+                .await?;
+        }
+        Ok(Some(handshake))
+    }
+
+    /// Whether this is a sender's handshake: how it would be answered, and for which scheme. Nothing is learnt.
+    pub(super) async fn handshake<'a>(
+        &self,
+        route: &'a Route,
+        arrival: &Arrival,
+    ) -> Result<Option<(&'a Proof, Handshake)>, Rejection> {
         let Verify::Schemes(proofs) = &route.verify else {
             return Ok(None);
         };
@@ -43,29 +64,23 @@ impl App {
             .iter()
             .filter(|proof| !proof.scheme.handshakes().is_empty())
         {
-            let references = if route.handshake_secret.is_empty() {
-                &proof.secrets
+            let secrets = if route.handshake_secret.is_empty() {
+                self.secrets_of(route, proof).await?
             } else {
-                &route.handshake_secret
+                let secrets = self.secrets.all(&route.handshake_secret).await;
+                secrets.map_err(Rejection::Secret)?
             };
-            let secrets = self
-                .secrets
-                .all(references)
-                .await
-                .map_err(Rejection::Secret)?;
             let unverified = unverified(arrival, url.as_deref());
-            if let Some(handshake) = handshake::answer(&proof.scheme, &unverified, &secrets) {
-                if handshake.needs_verification {
-                    self.verify(route, arrival).await?;
-                }
-                return Ok(Some(handshake));
+            let handshake = handshake::answer(&proof.scheme, &unverified, &secrets);
+            if let Some(handshake) = handshake {
+                return Ok(Some((proof, handshake)));
             }
         }
         Ok(None)
     }
 
-    /// Asks whether a delivery is genuine.
-    pub(super) async fn verify(
+    /// Asks whether a delivery is genuine, and changes nothing.
+    pub(super) async fn prove(
         &self,
         route: &Route,
         arrival: &Arrival,
@@ -78,16 +93,12 @@ impl App {
             return Ok(Genuine {
                 delivery_id: None,
                 reply: None,
+                subscribe: None,
             });
         };
         let mut secrets = Vec::with_capacity(proofs.len());
         for proof in proofs {
-            secrets.push(
-                self.secrets
-                    .all(&proof.secrets)
-                    .await
-                    .map_err(Rejection::Secret)?,
-            );
+            secrets.push(self.secrets_of(route, proof).await?);
         }
         let schemes: Vec<(&Scheme, &[SecretString])> = proofs
             .iter()
@@ -100,15 +111,21 @@ impl App {
         let outcome =
             verify::verify_any_fetching(&schemes, &unverified, now, &self.certificates).await;
         let (scheme, verified) = outcome.map_err(|refusal| {
+            let learns = route.verify.learning().next().is_some();
+            let refusal = if learns && refusal == verify::Refusal::MissingSecret {
+                // Whoever delivers before its handshake is not the sender.
+                verify::Refusal::NotLearnt
+            } else {
+                refusal
+            };
             let bare = proofs.iter().any(|proof| proof.scheme.bare_refusals());
             let references = proofs.first().map_or(&[][..], |proof| &proof.secrets);
             refused(refusal, bare, references)
         })?;
-        if scheme.name() == SNS
-            && let Some(url) = verify::subscribe_url(&arrival.body)
-        {
-            self.subscribe(&url).await?;
-        }
+        let subscribe = match scheme.name() {
+            SNS => verify::subscribe_url(&arrival.body),
+            _ => None,
+        };
         let keys = schemes
             .iter()
             .find(|(own, _)| std::ptr::eq(*own, scheme))
@@ -116,23 +133,20 @@ impl App {
         Ok(Genuine {
             delivery_id: verified.delivery_id().map(str::to_owned),
             reply: handshake::acceptance(scheme, &unverified, keys),
+            subscribe,
         })
     }
 
     /// Confirms a subscription of Amazon SNS: it asks for a GET of an address that was signed, and is one of its own.
-    async fn subscribe(&self, url: &Url) -> Result<(), Rejection> {
-        let failed = |why: String| Rejection::Subscription(why);
-        let request = http::Request::get(url.as_str())
-            .body(Bytes::new())
-            .map_err(|error| failed(error.to_string()))?;
-        let answer = self
-            .http
-            .send(request, Cap::Truncate(MAX_CERTIFICATE))
-            .await;
+    pub(super) async fn subscribe(&self, url: &Url) -> Result<Handshake, Rejection> {
+        let answer = self.fetcher.ask(url, Cap::Truncate(MAX_CERTIFICATE)).await;
         match answer {
-            Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(failed(format!("it answered {}", answer.status()))),
-            Err(error) => Err(failed(error.to_string())),
+            Ok(answer) if answer.status().is_success() => Ok(Handshake::confirmed()),
+            Ok(answer) => {
+                let why = format!("it answered {}", answer.status());
+                Err(Rejection::Subscription(why))
+            }
+            Err(why) => Err(Rejection::Subscription(why)),
         }
     }
 }
@@ -176,23 +190,39 @@ fn refused(refusal: verify::Refusal, bare: bool, secrets: &[SecretRef]) -> Rejec
 }
 
 /// Fetches the keys of senders that publish them.
-#[derive(Debug)]
-pub(super) struct Fetcher(pub(super) Http);
+#[derive(Clone, Debug)]
+pub(super) struct Fetcher {
+    pub(super) http: Http,
+    pub(super) sns_endpoint: Option<Url>,
+}
+
+impl Fetcher {
+    /// Asks for what is at an address; for one of Amazon SNS at the endpoint that the environment names, if it names one.
+    async fn ask(&self, url: &Url, cap: Cap) -> Result<http::Response<Bytes>, String> {
+        let mut place = url.clone();
+        if let Some(endpoint) = &self.sns_endpoint
+            && verify::sns_url(url.as_str()).is_some()
+        {
+            place = endpoint.clone();
+            place.set_path(url.path());
+            place.set_query(url.query());
+        }
+        let request = http::Request::get(place.as_str())
+            .body(Bytes::new())
+            .map_err(|error| error.to_string())?;
+        let answer = self.http.send(request, cap).await;
+        answer.map_err(|error| error.to_string())
+    }
+}
 
 #[async_trait]
 impl Certificates for Fetcher {
     async fn get(&self, url: &str) -> Result<String, String> {
-        let request = http::Request::get(url)
-            .body(Bytes::new())
-            .map_err(|error| error.to_string())?;
-        if request.uri().scheme_str() != Some("https") {
+        let url = Url::parse(url).map_err(|error| error.to_string())?;
+        if url.scheme() != "https" {
             return Err("keys are fetched over https only".to_owned());
         }
-        let answer = self
-            .0
-            .send(request, Cap::Refuse(MAX_CERTIFICATE))
-            .await
-            .map_err(|error| error.to_string())?;
+        let answer = self.ask(&url, Cap::Refuse(MAX_CERTIFICATE)).await?;
         if !answer.status().is_success() {
             return Err(format!("the server answered {}", answer.status()));
         }

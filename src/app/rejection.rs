@@ -5,12 +5,30 @@ use serde_json::{Value, json};
 
 use crate::inbound::body::BodyError;
 use crate::inbound::trigger::Trigger;
-use crate::inbound::verify::Refusal;
+use crate::inbound::verify::{BadSecret, Refusal};
 use crate::job::JobId;
 use crate::job::store::StoreError;
+use crate::job::wakeup::NotWoken;
 use crate::mapping::{EvalError, NotJson, Unmappable};
 use crate::reader::Problem;
 use crate::secrets::SecretError;
+use crate::secrets::place::Unwritable;
+
+/// Why a secret that came in a handshake is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotLearnt {
+    /// There is another.
+    #[error(
+        "it has learnt a secret already, and keeps it; for a new one set `relearn: true` on the route until the sender has made its handshake, or empty the secret"
+    )]
+    Known,
+    /// Another handshake is under way.
+    #[error("another handshake is being answered at this moment; try again")]
+    Busy,
+    /// It cannot be a key of the scheme.
+    #[error("the secret cannot be used: {0}")]
+    Unusable(BadSecret),
+}
 
 /// Why something that came in is refused. `Display` is what the sender may see.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +64,12 @@ pub enum Rejection {
         /// What is allowed.
         limit: usize,
     },
+    /// What stands before the body is more than the server reads.
+    #[error("the request has too many headers, or too long ones")]
+    HeadTooLarge,
+    /// The URL is longer than the server reads.
+    #[error("the URL is too long")]
+    UrlTooLong,
     /// The request could not be received whole.
     #[error("the request could not be received: {0}")]
     Unreceived(String),
@@ -57,6 +81,17 @@ pub enum Rejection {
         /// Whether the sender tests for a refusal without a body.
         bare: bool,
     },
+    /// A handshake that hands over a secret is not answered.
+    #[error("route `{route}` does not take this handshake: {why}")]
+    HandshakeRefused {
+        /// Which route.
+        route: String,
+        /// Why not.
+        why: NotLearnt,
+    },
+    /// The secret that a handshake brought could not be kept.
+    #[error("the secret that was handed over could not be kept; the log says why")]
+    Unkept(Unwritable),
     /// A subscription could not be confirmed; the sender tries again.
     #[error("the subscription could not be confirmed: {0}")]
     Subscription(String),
@@ -116,6 +151,19 @@ pub enum Rejection {
     /// The store failed, so nothing was accepted.
     #[error("the job store failed, so nothing was accepted; send it again")]
     Store(StoreError),
+    /// The queue of wake-ups is full, so nothing is acknowledged. What was stored is found by the sweep.
+    #[error("the queue takes nothing more for now, so nothing is acknowledged; send it again")]
+    Queue(NotWoken),
+    /// The job is there, and cannot be read.
+    #[error(
+        "job {id} is stored in a form that this version cannot read; it stays as it is, and `masshook jobs list --only parked` says why"
+    )]
+    Unreadable {
+        /// The job.
+        id: JobId,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A defect, or a config that does not fit the stored jobs.
     #[error("the job could not be driven; it is stored")]
     Drive(String),
@@ -131,7 +179,8 @@ impl Rejection {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::NoSuchJob(_) => (StatusCode::NOT_FOUND, "no_such_job"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            Self::TooManyHeaders { .. } => (
+            Self::UrlTooLong => (StatusCode::URI_TOO_LONG, "url_too_long"),
+            Self::TooManyHeaders { .. } | Self::HeadTooLarge => (
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "too_many_headers",
             ),
@@ -140,6 +189,9 @@ impl Rejection {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
             Self::Unverified { .. } => (StatusCode::UNAUTHORIZED, "not_verified"),
+            Self::HandshakeRefused { .. } => (StatusCode::CONFLICT, "handshake_refused"),
+            Self::Unkept(Unwritable::Later(..)) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Unkept(_) => (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable"),
             Self::Subscription(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Body(BodyError::TooLarge { .. }) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
@@ -160,13 +212,25 @@ impl Rejection {
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_update_request"),
             Self::Callback(_) => (StatusCode::UNPROCESSABLE_ENTITY, "callback_refused"),
             Self::KeyReused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
-            Self::Secret(SecretError::Later { .. }) | Self::Store(_) => {
+            Self::Secret(SecretError::Later { .. }) | Self::Store(_) | Self::Queue(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
+            Self::Unreadable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "job_unreadable"),
             Self::Secret(SecretError::Unavailable { .. } | SecretError::Malformed { .. }) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable")
             }
             Self::Drive(_) => (StatusCode::INTERNAL_SERVER_ERROR, "not_driven"),
+        }
+    }
+
+    /// Why the store did not give a job.
+    pub fn of_store(error: StoreError) -> Self {
+        match error {
+            StoreError::Unreadable { id, why } => Self::Unreadable { id, why },
+            other @ (StoreError::LeaseLost(_)
+            | StoreError::LockLost(_)
+            | StoreError::Unavailable(_)
+            | StoreError::Failed(_)) => Self::Store(other),
         }
     }
 
@@ -197,8 +261,14 @@ impl Rejection {
     pub fn internal(&self) -> Option<String> {
         if let Self::Secret(error) = self {
             Some(error.to_string())
+        } else if let Self::Unkept(error) = self {
+            Some(error.to_string())
         } else if let Self::Store(error) = self {
             Some(error.to_string())
+        } else if let Self::Queue(error) = self {
+            Some(error.to_string())
+        } else if let Self::Unreadable { why, .. } = self {
+            Some(why.clone())
         } else if let Self::Drive(error) = self {
             Some(error.clone())
         } else {

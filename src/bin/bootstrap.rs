@@ -21,7 +21,7 @@ use masshook::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::on_lambda();
-    let config = match Config::find(Programs::Lazily) {
+    let config = match Config::find(Programs::Lazily).and_then(Config::keeping) {
         Ok(config) => config,
         Err(error) => {
             tracing::error!("{error}");
@@ -44,6 +44,13 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             return Err(error.into());
         }
     };
+    let sns_endpoint = match aws::sns_endpoint() {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Err(error.into());
+        }
+    };
     let app = Arc::new(App::new(
         config,
         Edges {
@@ -52,6 +59,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             secrets_manager: Arc::new(SecretsManager::new()),
             manner,
             runtime_api: runtime_api(),
+            sns_endpoint,
         },
     ));
     let queue_url = match &mode {

@@ -103,6 +103,14 @@ pub(super) fn compile(source: &str, marks: Marks) -> Result<Filter<Engine>, Comp
         return Err(CompileError::at(source, source, message));
     }
     let text = source.to_owned();
+    with_stack(source, move || compiled(&text, marks))
+}
+
+/// Does something with `source` on a thread with stack enough for any nesting.
+pub(super) fn with_stack<T: Send + 'static>(
+    source: &str,
+    work: impl FnOnce() -> Result<T, CompileError> + Send + 'static,
+) -> Result<T, CompileError> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let allowance = Allowance {
         time: std::time::Duration::from_secs(10),
@@ -110,11 +118,7 @@ pub(super) fn compile(source: &str, marks: Marks) -> Result<Filter<Engine>, Comp
         memory: usize::MAX,
         stack: 192 << 20,
     };
-    let spawned = fence::spawn(
-        allowance,
-        move || compiled(&text, marks),
-        move |ended| drop(sender.send(ended)),
-    );
+    let spawned = fence::spawn(allowance, work, move |ended| drop(sender.send(ended)));
     let failed = |why: String| CompileError::at(source, source, format!("cannot compile: {why}"));
     let thread = spawned.map_err(|error| failed(error.to_string()))?;
     let ended = receiver.recv();
@@ -194,7 +198,7 @@ fn names(definitions: &[Def<&str>]) -> BTreeSet<String> {
         .collect()
 }
 
-fn parse(source: &str) -> Result<Term<&str>, CompileError> {
+pub(super) fn parse(source: &str) -> Result<Term<&str>, CompileError> {
     let tokens = Lexer::new(source).lex().map_err(|errors| {
         let Some((expected, found)) = errors.into_iter().next() else {
             return CompileError::at(source, source, "cannot be read");

@@ -242,6 +242,7 @@ routes:
                 secrets_manager: Arc::new(Vault(self.secrets.clone())),
                 manner,
                 runtime_api: None,
+                sns_endpoint: None,
             },
         )
     }
@@ -264,6 +265,7 @@ routes:
                 secrets_manager: Arc::new(shared),
                 manner: Manner::Inline,
                 runtime_api: None,
+                sns_endpoint: None,
             },
         )
     }
