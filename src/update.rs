@@ -298,7 +298,7 @@ impl UpdateRequest {
     /// Whether it sets a field that no mass update sets, in any org.
     pub fn needs_records(&self) -> bool {
         self.fields.iter().any(|Assignment { field, value }| {
-            matches!(Settable::of(field, value), Settable::ByRecords(_))
+            matches!(Settable::of(field, value), Settable::RecordsOnly(_))
         })
     }
 

@@ -224,8 +224,11 @@ impl Work {
 struct Packer {
     parcels: Vec<Parcel>,
     /// For each key the parcels with it, and what each of them says of a record.
-    open: HashMap<String, Vec<(usize, HashMap<RecordId, Value>)>>,
+    open: HashMap<String, Vec<(usize, Said)>>,
 }
+
+/// What a parcel says of each of its records, where that is not the same for all of them.
+type Said = HashMap<RecordId, Value>;
 
 impl Packer {
     /// `ids` are those of the call's records that it is still to be sent for.
@@ -244,7 +247,6 @@ impl Packer {
             .open
             .entry(key(connection, request, call, &data))
             .or_default();
-        // What is set on a record, where that is not the same for all of a parcel.
         let said = |id| match call.target.way() {
             Way::MassUpdate => (id, Value::Null),
             Way::Records => (id, row(id, &data, about.over_write)),
@@ -254,7 +256,7 @@ impl Packer {
             Way::MassUpdate => Limits::ZOHO.ids_per_call,
             Way::Records => Limits::ZOHO.records_per_call,
         };
-        let fits = |known: &HashMap<RecordId, Value>| {
+        let fits = |known: &Said| {
             let new = said.iter().filter(|(id, _)| !known.contains_key(id));
             known.len() + new.count() <= room
                 && said
@@ -264,7 +266,7 @@ impl Packer {
         let place = match open.iter().position(|(_, known)| fits(known)) {
             Some(place) => place,
             None => {
-                open.push((self.parcels.len(), HashMap::new()));
+                open.push((self.parcels.len(), Said::new()));
                 self.parcels.push(Parcel {
                     connection: connection.to_owned(),
                     module: about.module.clone(),

@@ -28,71 +28,69 @@ pub enum Method {
 /// update and the `mass_update` flags of its field metadata; the rest is the org's own metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settable {
-    /// By both, as far as is known.
-    ByBoth,
+    /// By either, as far as is known.
+    Either,
     /// Only by an update of the records; what the field is.
-    ByRecords(&'static str),
+    RecordsOnly(&'static str),
     /// By neither; what the field is.
-    ByNeither(&'static str),
+    Never(&'static str),
 }
 
 impl Settable {
     pub(super) fn of(field: &FieldName, value: &Value) -> Self {
         match field.as_str() {
-            "id" => Self::ByNeither("is the record's own id: name records in `ids`"),
-            "Email" | "Secondary_Email" => Self::ByRecords("is an e-mail field"),
-            "Owner" => Self::ByNeither(
+            "id" => Self::Never("is the record's own id: name records in `ids`"),
+            "Email" | "Secondary_Email" => Self::RecordsOnly("is an e-mail field"),
+            "Owner" => Self::Never(
                 "is the record's owner, and Zoho changes owners through its change-owner calls",
             ),
-            "Tag" => Self::ByNeither("is a tag list, and Zoho changes tags through its tag calls"),
-            "Description" => Self::ByRecords("is a multi-line field"),
-            "First_Name" | "Last_Name" => Self::ByRecords("is part of a person's name"),
-            "Full_Name" => {
-                Self::ByNeither("is put together by Zoho, of `First_Name` and `Last_Name`")
-            }
+            "Tag" => Self::Never("is a tag list, and Zoho changes tags through its tag calls"),
+            "Description" => Self::RecordsOnly("is a multi-line field"),
+            "First_Name" | "Last_Name" => Self::RecordsOnly("is part of a person's name"),
+            "Full_Name" => Self::Never("is put together by Zoho, of `First_Name` and `Last_Name`"),
             "Created_Time" | "Modified_Time" | "Created_By" | "Modified_By"
-            | "Last_Activity_Time" => Self::ByNeither("is kept by Zoho itself"),
-            "Layout" => Self::ByBoth,
+            | "Last_Activity_Time" => Self::Never("is kept by Zoho itself"),
+            "Layout" => Self::Either,
             _ => Self::of_value(value),
         }
     }
 
     fn of_value(value: &Value) -> Self {
         match value {
-            Value::Object(_) => Self::ByRecords("has an object as its value, so it is a lookup"),
+            Value::Object(_) => Self::RecordsOnly("has an object as its value, so it is a lookup"),
             Value::Array(items) if items.iter().any(Value::is_object) => {
                 match items.iter().all(|item| item.get("id").is_some()) {
-                    true => Self::ByRecords(
+                    true => Self::RecordsOnly(
                         "has objects in its list: line items, a subform or a multi-lookup",
                     ),
                     // The one thing that would not be harmless to send twice.
-                    false => Self::ByNeither(
+                    false => Self::Never(
                         "has objects without an `id` in its list (line items, a subform, a multi-lookup), which would be \
                          added once more each time the call is repeated",
                     ),
                 }
             }
             Value::Array(items) if !items.iter().all(Value::is_string) => {
-                Self::ByNeither("is a list, so a multi-select picklist, whose options are strings")
+                Self::Never("is a list, so a multi-select picklist, whose options are strings")
             }
             Value::Null
             | Value::Bool(_)
             | Value::Number(_)
             | Value::String(_)
-            | Value::Array(_) => Self::ByBoth,
+            | Value::Array(_) => Self::Either,
         }
     }
 
     /// Why the field cannot be set: `way` is how it would be, and `view` whether that is all that the selector allows.
     pub(super) fn refusal(self, field: &FieldName, way: Method, view: bool) -> Option<String> {
         match (self, way) {
-            (Self::ByBoth, _) | (Self::ByRecords(_), Method::Records | Method::Auto) => None,
-            (Self::ByNeither(why), _) => Some(format!("`{field}` {why}; leave it out")),
-            (Self::ByRecords(why), Method::MassUpdate) if view => Some(format!(
+            (Self::Either, _) | (Self::RecordsOnly(_), Method::Records | Method::Auto) => None,
+            (Self::Never(why), _) => Some(format!("`{field}` {why}; leave it out")),
+            (Self::RecordsOnly(why), Method::MassUpdate) if view => Some(format!(
                 "`{field}` {why}, and no mass update sets it, which is all that a custom view takes; name the records by `ids` \
                  or `match` with `method: records`, or leave it out"
             )),
-            (Self::ByRecords(why), Method::MassUpdate) => Some(format!(
+            (Self::RecordsOnly(why), Method::MassUpdate) => Some(format!(
                 "`{field}` {why}, and no mass update sets it; write `method: records` (or `auto`) in the route, or leave it out"
             )),
         }

@@ -3,6 +3,7 @@
 
 mod auth;
 mod aws;
+mod bodies;
 mod check;
 mod codes;
 mod cold;
@@ -13,8 +14,10 @@ mod doubt;
 mod examples;
 mod explain;
 mod fuzz;
+mod greetings;
 mod guard;
 mod harness;
+mod hostile;
 mod journey;
 mod lambda;
 mod learn;
