@@ -28,6 +28,7 @@ use crate::outcome::Refusal;
 use crate::plan::mass_update_path;
 use crate::zoho::answer::{Tracked, Update};
 use crate::zoho::{Client, Failed, Sent};
+pub use prepare::rehearse;
 use prepare::{Found, Wish};
 use work::{Look, Parcel, Part, Work, share};
 

@@ -12,6 +12,7 @@ use jaq_core::{Compiler, Filter};
 
 use super::failure::Place;
 use super::fence::{self, Allowance, Ended};
+use super::keys;
 use super::locate::{self, Marker};
 use super::natives::{self, Engine, HAND_ON};
 use crate::reader;
@@ -103,6 +104,18 @@ pub(super) fn compile(source: &str, marks: Marks) -> Result<Filter<Engine>, Comp
         return Err(CompileError::at(source, source, message));
     }
     let text = source.to_owned();
+    let failed = |why: String| CompileError::at(source, source, format!("cannot compile: {why}"));
+    deeply(move || compiled(&text, marks)).unwrap_or_else(|why| Err(failed(why)))
+}
+
+/// The keys that `source` writes down, see [`super::keys`].
+pub(super) fn keys(source: &str) -> BTreeSet<String> {
+    let text = source.to_owned();
+    deeply(move || keys::keys(&text)).unwrap_or_default()
+}
+
+/// Runs `work` on a thread with stack enough for any nesting.
+fn deeply<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let allowance = Allowance {
         time: std::time::Duration::from_secs(10),
@@ -110,19 +123,14 @@ pub(super) fn compile(source: &str, marks: Marks) -> Result<Filter<Engine>, Comp
         memory: usize::MAX,
         stack: 192 << 20,
     };
-    let spawned = fence::spawn(
-        allowance,
-        move || compiled(&text, marks),
-        move |ended| drop(sender.send(ended)),
-    );
-    let failed = |why: String| CompileError::at(source, source, format!("cannot compile: {why}"));
-    let thread = spawned.map_err(|error| failed(error.to_string()))?;
+    let spawned = fence::spawn(allowance, work, move |ended| drop(sender.send(ended)));
+    let thread = spawned.map_err(|error| error.to_string())?;
     let ended = receiver.recv();
     drop(thread.join());
     match ended {
-        Ok(Ended::Done(result)) => result,
-        Ok(Ended::Panicked(message)) => Err(failed(message)),
-        Ok(Ended::Stopped(_)) | Err(_) => Err(failed("it is too large".to_owned())),
+        Ok(Ended::Done(result)) => Ok(result),
+        Ok(Ended::Panicked(message)) => Err(message),
+        Ok(Ended::Stopped(_)) | Err(_) => Err("it is too large".to_owned()),
     }
 }
 

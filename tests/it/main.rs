@@ -3,6 +3,7 @@
 
 mod auth;
 mod aws;
+mod bad_input;
 mod check;
 mod codes;
 mod cold;

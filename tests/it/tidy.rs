@@ -83,6 +83,7 @@ const PURE: &[&str] = &[
     "http/target.rs",
     "mapping/document.rs",
     "mapping/failure.rs",
+    "mapping/keys.rs",
     "mapping/value.rs",
 ];
 
