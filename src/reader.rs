@@ -32,7 +32,16 @@ impl fmt::Display for Place {
         if self.0.is_empty() {
             return formatter.write_str("(top level)");
         }
-        formatter.write_str(&self.0.join("."))
+        for (index, segment) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str(".")?;
+            }
+            match segment.as_str() {
+                "" => formatter.write_str("\"\"")?,
+                named => formatter.write_str(named)?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use crate::app::{Arrival, Notice};
 use crate::inbound::trigger::{Origin, Trigger};
 
 /// Characters of a message about an event. What stands in it may be a stranger's.
-const LONGEST: usize = 2_000;
+const LONGEST: usize = 1_000;
 
 /// What an event is.
 #[derive(Debug)]
@@ -94,7 +94,9 @@ pub fn detect(event: &RawValue) -> Result<Event, InvokeError> {
     )))
 }
 
-fn unknown(why: String) -> InvokeError {
+/// An event that is nothing known, with as much of the reason as a message holds: parsers quote what they met, however
+/// long it is.
+pub(super) fn unknown(why: String) -> InvokeError {
     InvokeError::UnknownEvent(why.chars().take(LONGEST).collect())
 }
 

@@ -76,7 +76,7 @@ impl HttpEvent {
     /// Reads an event with a `requestContext`.
     pub(super) fn read(event: &RawValue) -> Result<Self, InvokeError> {
         let unknown = |why: &str| {
-            InvokeError::UnknownEvent(format!(
+            super::detect::unknown(format!(
                 "the event has a `requestContext`, but is no HTTP API v2, REST v1, Function URL or ALB request: {why}"
             ))
         };

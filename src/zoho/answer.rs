@@ -221,6 +221,9 @@ struct Entry {
 impl Entry {
     fn read(value: &Value) -> Option<Self> {
         let code = value.get("code")?.as_str()?.to_owned();
+        if code.is_empty() {
+            return None;
+        }
         let status = value
             .get("status")
             .and_then(Value::as_str)
