@@ -27,6 +27,8 @@ impl Bench {
             folder: tempfile::tempdir().expect("a folder"),
         };
         bench.write("zoho.json", &bench.credentials());
+        // Each run of the command asks for a token.
+        bench.world.faults(&json!({"mints_per_window": 100})).await;
         bench
     }
 
