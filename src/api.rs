@@ -133,6 +133,7 @@ fn handshake_response(handshake: &Handshake) -> Response {
     {
         headers.insert(CONTENT_TYPE, content_type);
     }
+    headers.extend(handshake.headers.iter().cloned());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

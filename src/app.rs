@@ -3,6 +3,7 @@
 mod arrival;
 mod delivery;
 mod genuine;
+mod learn;
 mod notice;
 pub mod rejection;
 mod shelf;

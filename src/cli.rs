@@ -165,7 +165,7 @@ pub async fn run(arguments: Arguments) -> Verdict {
             telemetry::on_terminal("error");
             let path = command.config.clone().map_or_else(Config::locate, Ok);
             let loaded = path.and_then(|path| {
-                let config = Config::load(&path, Programs::Compile)?;
+                let config = Config::load(&path, Programs::Compile)?.keeping()?;
                 Ok((config, path))
             });
             match loaded {
@@ -235,7 +235,7 @@ pub async fn run(arguments: Arguments) -> Verdict {
                 complain(&why);
                 return Verdict::Unusable;
             }
-            match load(config) {
+            match load(config).and_then(Config::keeping) {
                 Ok(config) => serve::run(config, listen, &data).await,
                 Err(error) => unusable(&error, false),
             }
@@ -265,7 +265,9 @@ fn load(path: Option<PathBuf>) -> Result<Config, ConfigError> {
 fn unusable(error: &ConfigError, json: bool) -> Verdict {
     if json {
         let problems = match error {
-            ConfigError::Invalid { problems, .. } => problem_list(problems),
+            ConfigError::Invalid { problems, .. } | ConfigError::Unkeepable(problems) => {
+                problem_list(problems)
+            }
             ConfigError::NotFound(_) | ConfigError::Unreadable { .. } => Vec::new(),
         };
         say(

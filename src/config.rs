@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use crate::http::target::{HostPattern, Policy};
 use crate::job::{CallbackOn, TRACK_FOR};
-use crate::reader::{Node, Object, Problem, Problems};
-use crate::secrets::SecretRef;
+use crate::reader::{Node, Object, Place, Problem, Problems};
+use crate::secrets::{SecretRef, place};
 pub use connection::{Connection, Guarding};
 use duration::{Span, TRACKING, WINDOW, read_duration};
 pub use route::Route;
@@ -165,6 +165,9 @@ pub enum ConfigError {
         /// The problems.
         problems: Vec<Problem>,
     },
+    /// Places that cannot take the secrets which senders hand over.
+    #[error("a secret could not be kept where the config says:{}", lines(.0))]
+    Unkeepable(Vec<Problem>),
 }
 
 fn paths(paths: &[PathBuf]) -> String {
@@ -299,7 +302,7 @@ impl Config {
             problems.add(&object.at, message);
         }
         object.finish(problems);
-        Some(Self {
+        let config = Self {
             connections: connections?,
             api: api?,
             callbacks: callbacks?,
@@ -308,7 +311,63 @@ impl Config {
             callback_on: callback_on?,
             limits: limits?,
             routes,
-        })
+        };
+        config.check_learnt(problems);
+        Some(config)
+    }
+
+    /// Whatever a sender hands over must not take the place of another secret.
+    fn check_learnt(&self, problems: &mut Problems) {
+        let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+        let connections = self.connections.values();
+        let of_connections = connections.flat_map(|connection| {
+            Some(&connection.credentials)
+                .into_iter()
+                .chain(&connection.token_cache)
+        });
+        let of_routes = self.routes.values().flat_map(|route| {
+            let proofs = route.verify.secrets();
+            proofs.chain(&route.handshake_secret)
+        });
+        let all = of_connections
+            .chain(&self.api.key)
+            .chain(&self.callbacks.signing_secret)
+            .chain(of_routes);
+        for reference in all {
+            *uses.entry(reference.to_string()).or_default() += 1;
+        }
+        for (name, route) in &self.routes {
+            let mut learning = route.verify.learning();
+            if let Some((_, reference)) =
+                learning.find(|(_, reference)| uses.get(&reference.to_string()) > Some(&1))
+            {
+                let message = format!(
+                    "{reference} is used elsewhere in this config too; what the sender hands over needs a place of its own"
+                );
+                problems.add(&Place::of(&["routes", name, "verify"]), message);
+            }
+        }
+    }
+
+    /// The same, if the secrets that senders hand over can be kept where it says, as far as this machine can tell without
+    /// asking another.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unkeepable`].
+    pub fn keeping(self) -> Result<Self, ConfigError> {
+        let mut problems = Problems::default();
+        for (name, route) in &self.routes {
+            for (_, reference) in route.verify.learning() {
+                if let Err(why) = place::ready(reference, route.relearn) {
+                    let at = Place::of(&["routes", name, "verify", "secret"]);
+                    problems.add(
+                        &at,
+                        format!("{why}; the sender's secret is to be kept there"),
+                    );
+                }
+            }
+        }
+        problems.finish(Some(self)).map_err(ConfigError::Unkeepable)
     }
 
     /// The connection of requests that name no route: the one called `default`, or the only one.

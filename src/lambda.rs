@@ -5,6 +5,7 @@ mod detect;
 mod http;
 mod sns;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -133,7 +134,14 @@ impl Function {
             Event::Delivery(arrival) => match app.deliver(arrival, deadline).await {
                 Ok(Answered::Delivery(accepted, _)) => answer(Ok(accepted)),
                 Ok(Answered::Handshake(handshake)) => {
-                    Ok(to_raw_value(&json!({"answer": handshake.body}))?)
+                    let headers = handshake.headers.iter().map(|(name, value)| {
+                        let value = String::from_utf8_lossy(value.as_bytes());
+                        (name.as_str(), value)
+                    });
+                    let headers: BTreeMap<_, _> = headers.collect();
+                    Ok(to_raw_value(
+                        &json!({"answer": handshake.body, "headers": headers}),
+                    )?)
                 }
                 Err(rejection) => answer(Err(rejection)),
             },

@@ -12,6 +12,11 @@ use serde_json::{Map, Value};
 pub struct Place(Vec<String>);
 
 impl Place {
+    /// The place at the end of these keys.
+    pub fn of(keys: &[&str]) -> Self {
+        Self(keys.iter().map(ToString::to_string).collect())
+    }
+
     fn child(&self, segment: impl ToString) -> Self {
         let mut segments = self.0.clone();
         segments.push(segment.to_string());

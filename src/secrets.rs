@@ -1,5 +1,6 @@
 //! Secrets by reference: the config names where a secret is, never what it is.
 
+mod learnt;
 pub mod place;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
+pub use learnt::Learnt;
 
 /// How long a fetched secret is used before it is fetched again: a rotated one is noticed within this time.
 const KEPT: Duration = Duration::from_secs(300);
@@ -140,6 +142,16 @@ pub enum SecretError {
         /// What is wrong with its form.
         why: String,
     },
+}
+
+impl SecretError {
+    fn of(reference: &SecretRef, missing: Missing) -> Self {
+        let (reference, why) = (reference.to_string(), missing.why);
+        match missing.transient {
+            true => Self::Later { reference, why },
+            false => Self::Unavailable { reference, why },
+        }
+    }
 }
 
 /// A place that keeps secrets under names.
@@ -304,12 +316,15 @@ impl Secrets {
         Ok(secrets)
     }
 
-    async fn whole(&self, reference: &SecretRef) -> Result<SecretString, SecretError> {
+    /// The place in memory of the secret that `reference` names.
+    fn cell(&self, reference: &SecretRef) -> Cell {
         let place = (reference.kind, reference.name.clone());
-        let cell = {
-            let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-            fetched.entry(place).or_default().clone()
-        };
+        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        fetched.entry(place).or_default().clone()
+    }
+
+    async fn whole(&self, reference: &SecretRef) -> Result<SecretString, SecretError> {
+        let cell = self.cell(reference);
         // Held while fetching: ten requests that need the same secret fetch it once, and hold up nobody else.
         let mut fetched = cell.lock().await;
         let now = self.clock.now();
@@ -328,20 +343,7 @@ impl Secrets {
                 *fetched = Some((now, secret.clone()));
                 Ok(secret)
             }
-            Err(Missing {
-                why,
-                transient: true,
-            }) => Err(SecretError::Later {
-                reference: reference.to_string(),
-                why,
-            }),
-            Err(Missing {
-                why,
-                transient: false,
-            }) => Err(SecretError::Unavailable {
-                reference: reference.to_string(),
-                why,
-            }),
+            Err(missing) => Err(SecretError::of(reference, missing)),
         }
     }
 }

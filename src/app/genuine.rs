@@ -43,20 +43,20 @@ impl App {
             .iter()
             .filter(|proof| !proof.scheme.handshakes().is_empty())
         {
-            let references = if route.handshake_secret.is_empty() {
-                &proof.secrets
+            let secrets = if route.handshake_secret.is_empty() {
+                self.secrets_of(route, proof).await?
             } else {
-                &route.handshake_secret
+                let secrets = self.secrets.all(&route.handshake_secret).await;
+                secrets.map_err(Rejection::Secret)?
             };
-            let secrets = self
-                .secrets
-                .all(references)
-                .await
-                .map_err(Rejection::Secret)?;
             let unverified = unverified(arrival, url.as_deref());
             if let Some(handshake) = handshake::answer(&proof.scheme, &unverified, &secrets) {
                 if handshake.needs_verification {
                     self.verify(route, arrival).await?;
+                }
+                if let Some(secret) = &handshake.learnt {
+                    self.learn(&arrival.route, route, proof, secret.clone())
+                        .await?;
                 }
                 return Ok(Some(handshake));
             }
@@ -82,12 +82,7 @@ impl App {
         };
         let mut secrets = Vec::with_capacity(proofs.len());
         for proof in proofs {
-            secrets.push(
-                self.secrets
-                    .all(&proof.secrets)
-                    .await
-                    .map_err(Rejection::Secret)?,
-            );
+            secrets.push(self.secrets_of(route, proof).await?);
         }
         let schemes: Vec<(&Scheme, &[SecretString])> = proofs
             .iter()
@@ -100,6 +95,13 @@ impl App {
         let outcome =
             verify::verify_any_fetching(&schemes, &unverified, now, &self.certificates).await;
         let (scheme, verified) = outcome.map_err(|refusal| {
+            let learns = route.verify.learning().next().is_some();
+            let refusal = if learns && refusal == verify::Refusal::MissingSecret {
+                // Whoever delivers before its handshake is not the sender.
+                verify::Refusal::NotLearnt
+            } else {
+                refusal
+            };
             let bare = proofs.iter().any(|proof| proof.scheme.bare_refusals());
             let references = proofs.first().map_or(&[][..], |proof| &proof.secrets);
             refused(refusal, bare, references)

@@ -5,12 +5,29 @@ use serde_json::{Value, json};
 
 use crate::inbound::body::BodyError;
 use crate::inbound::trigger::Trigger;
-use crate::inbound::verify::Refusal;
+use crate::inbound::verify::{BadSecret, Refusal};
 use crate::job::JobId;
 use crate::job::store::StoreError;
 use crate::mapping::{EvalError, NotJson, Unmappable};
 use crate::reader::Problem;
 use crate::secrets::SecretError;
+use crate::secrets::place::Unwritable;
+
+/// Why a secret that came in a handshake is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotLearnt {
+    /// There is another.
+    #[error(
+        "it has learnt a secret already, and keeps it; for a new one set `relearn: true` on the route until the sender has made its handshake, or empty the secret"
+    )]
+    Known,
+    /// Another handshake is under way.
+    #[error("another handshake is being answered at this moment; try again")]
+    Busy,
+    /// It cannot be a key of the scheme.
+    #[error("the secret cannot be used: {0}")]
+    Unusable(BadSecret),
+}
 
 /// Why something that came in is refused. `Display` is what the sender may see.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +74,17 @@ pub enum Rejection {
         /// Whether the sender tests for a refusal without a body.
         bare: bool,
     },
+    /// A handshake that hands over a secret is not answered.
+    #[error("route `{route}` does not take this handshake: {why}")]
+    HandshakeRefused {
+        /// Which route.
+        route: String,
+        /// Why not.
+        why: NotLearnt,
+    },
+    /// The secret that a handshake brought could not be kept.
+    #[error("the secret that was handed over could not be kept; the log says why")]
+    Unkept(Unwritable),
     /// A subscription could not be confirmed; the sender tries again.
     #[error("the subscription could not be confirmed: {0}")]
     Subscription(String),
@@ -140,6 +168,9 @@ impl Rejection {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
             Self::Unverified { .. } => (StatusCode::UNAUTHORIZED, "not_verified"),
+            Self::HandshakeRefused { .. } => (StatusCode::CONFLICT, "handshake_refused"),
+            Self::Unkept(Unwritable::Later(..)) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Unkept(_) => (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable"),
             Self::Subscription(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Body(BodyError::TooLarge { .. }) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
@@ -196,6 +227,8 @@ impl Rejection {
     /// What the log should say beyond what the sender may see.
     pub fn internal(&self) -> Option<String> {
         if let Self::Secret(error) = self {
+            Some(error.to_string())
+        } else if let Self::Unkept(error) = self {
             Some(error.to_string())
         } else if let Self::Store(error) = self {
             Some(error.to_string())

@@ -21,7 +21,7 @@ use masshook::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::on_lambda();
-    let config = match Config::find(Programs::Lazily) {
+    let config = match Config::find(Programs::Lazily).and_then(Config::keeping) {
         Ok(config) => config,
         Err(error) => {
             tracing::error!("{error}");

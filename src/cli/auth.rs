@@ -14,7 +14,7 @@ use super::scopes::judged;
 use super::{Verdict, complain, say};
 use crate::aws::secrets::SecretsManager;
 use crate::config::{Config, Connection, Scope};
-use crate::secrets::place::Place;
+use crate::secrets::place::{Place, Unwritable};
 use crate::secrets::{Environment, Files, SecretStore};
 use crate::zoho::data_center::ApiBase;
 use crate::zoho::token::{ClientKey, Credentials, GrantCode, Granted};
@@ -78,8 +78,14 @@ pub(super) async fn run(auth: Auth, config: &Config) -> Verdict {
     }
     // What can go wrong here goes wrong before the code is used.
     let secrets_manager = SecretsManager::new();
-    let place = match Place::of(&connection.credentials, &secrets_manager).await {
+    let place = match Place::of(&connection.credentials, Some(&secrets_manager)).await {
         Ok(place) => place,
+        Err(why @ Unwritable::Environment(_)) => {
+            let message = format!(
+                "{why} under `credentials`, or set the variable yourself to a JSON object with client_id, client_secret and refresh_token"
+            );
+            return unusable(&message, auth.json);
+        }
         Err(why) => return unusable(&why.to_string(), auth.json),
     };
     let secret = match client_secret(auth.client_secret_file.as_deref()).await {

@@ -45,6 +45,10 @@ pub struct Route {
     /// What a sender's handshake is proved with, where that is not the key of its signatures (Meta's verify token).
     #[schemars(default, with = "OneOrMany<SecretRef>")]
     pub handshake_secret: Vec<SecretRef>,
+    /// Whether a secret that the sender hands over in its handshake (Asana, Notion) may take the place of one that was
+    /// learnt before. As long as this is on, anybody who knows the address can replace it: switch it off again.
+    #[schemars(default)]
+    pub relearn: bool,
     /// How long this route's jobs may wait for others that make the same change.
     #[schemars(with = "Option<Span>")]
     pub batch_window: Option<Duration>,
@@ -128,6 +132,20 @@ impl Route {
             problems.add(&object.at, message);
         }
         let handshake_secret = read_secrets(&mut object, "handshake_secret", problems);
+        let relearn_node = object.optional("relearn");
+        let relearn = relearn_node
+            .as_ref()
+            .and_then(|node| node.boolean(problems))
+            .unwrap_or_default();
+        let learns = |verify: &Verify| verify.learning().next().is_some();
+        if let (Some(node), true) = (relearn_node, relearn)
+            && !verify.as_ref().is_none_or(learns)
+        {
+            node.problem(
+                problems,
+                "has nothing to replace: no scheme of this route learns its secret from a handshake",
+            );
+        }
         let batch_window = object
             .optional("batch_window")
             .and_then(|node| read_duration(&node, &WINDOW, problems));
@@ -166,6 +184,7 @@ impl Route {
             connection: name?.to_owned(),
             public_url,
             handshake_secret,
+            relearn,
             batch_window,
             track_for,
             callback_on,

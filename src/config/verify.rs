@@ -29,6 +29,13 @@ pub struct Proof {
     pub secrets: Vec<SecretRef>,
 }
 
+impl Proof {
+    /// Where the secret is kept that the sender hands over; none if it does not.
+    pub fn learnt(&self) -> Option<&SecretRef> {
+        self.secrets.first().filter(|_| self.scheme.learns())
+    }
+}
+
 impl JsonSchema for Verify {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Verify".into()
@@ -116,11 +123,20 @@ impl Verify {
             Some(Choice::Scheme(scheme)) => scheme.needs_secret(),
             Some(Choice::Nothing) | None => true,
         };
-        if needed && given.is_none_or(|node| node.value.as_array().is_some_and(Vec::is_empty)) {
+        if needed
+            && given
+                .as_ref()
+                .is_none_or(|node| node.value.as_array().is_some_and(Vec::is_empty))
+        {
             problems.add(
                 &object.at,
                 "`secret` is missing: where is the key of the signature?",
             );
+        }
+        if let (Some(Choice::Scheme(scheme)), Some(given)) = (&choice, &given)
+            && scheme.learns()
+        {
+            check_place(given, &secrets, problems);
         }
         object.finish(problems);
         match choice? {
@@ -130,6 +146,26 @@ impl Verify {
                 secrets,
             }])),
         }
+    }
+
+    /// The schemes whose senders hand their secrets over, and where each is to be kept.
+    pub fn learning(&self) -> impl Iterator<Item = (&Scheme, &SecretRef)> {
+        let proofs = match self {
+            Self::Nothing | Self::ByAws => &[][..],
+            Self::Schemes(proofs) => proofs,
+        };
+        proofs
+            .iter()
+            .filter_map(|proof| Some((&proof.scheme, proof.learnt()?)))
+    }
+
+    /// Where all its secrets are.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        let proofs = match self {
+            Self::Nothing | Self::ByAws => &[][..],
+            Self::Schemes(proofs) => proofs,
+        };
+        proofs.iter().flat_map(|proof| &proof.secrets)
     }
 
     /// Whether the sender signs the URL that it calls.
@@ -152,5 +188,20 @@ impl fmt::Display for Verify {
                 formatter.write_str(&sentences.join(" Or: "))
             }
         }
+    }
+}
+
+/// What a sender hands over is kept in one place, which this program can write to.
+fn check_place(node: &Node<'_>, secrets: &[SecretRef], problems: &mut Problems) {
+    if secrets.len() > 1 {
+        node.problem(
+            problems,
+            "must be one secret: the sender hands it over, and it is kept there",
+        );
+    }
+    let places = secrets.iter();
+    for unwritable in places.filter_map(|reference| reference.can_be_written().err()) {
+        let message = format!("{unwritable}; the sender's secret is to be kept there");
+        node.problem(problems, message);
     }
 }

@@ -5,7 +5,7 @@ mod tests;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
@@ -18,17 +18,24 @@ use super::verify::{Parts, Unverified};
 /// The longest answer; challenges have a few dozen characters, validation tokens a few hundred.
 const MAX_ANSWER: usize = 8 * 1024;
 
+/// The longest secret that is learnt. Asana's and Notion's have fewer than 100 characters.
+const MAX_SECRET: usize = 1024;
+
 /// An answer that takes the place of a delivery's.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Handshake {
     /// Its status.
     pub status: StatusCode,
     /// Its content type; to be sent with `X-Content-Type-Options: nosniff`.
     pub content_type: Option<String>,
+    /// Headers of its own.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Its content.
     pub body: String,
     /// Whether the request must be verified like a delivery before this is sent.
     pub needs_verification: bool,
+    /// The secret that the sender hands over. It must be kept before this is sent.
+    pub learnt: Option<SecretString>,
 }
 
 impl std::fmt::Debug for Handshake {
@@ -40,7 +47,8 @@ impl std::fmt::Debug for Handshake {
             .field("content_type", &self.content_type)
             .field("body_bytes", &self.body.len())
             .field("needs_verification", &self.needs_verification)
-            .finish()
+            .field("learns", &self.learnt.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,10 +63,23 @@ pub fn answer(
     let parts = Parts::new(request);
     let mut exchanges = scheme.handshakes().iter();
     exchanges.find_map(|exchange| {
-        matches(exchange, &parts, secrets)
-            .then(|| render(&exchange.answer, exchange.verified, &parts, secrets))
-            .flatten()
+        if !matches(exchange, &parts, secrets) {
+            return None;
+        }
+        let learnt = match &exchange.learn {
+            Some(selector) => Some(handed_over(selector, &parts)?),
+            None => None,
+        };
+        let answer = render(&exchange.answer, exchange.verified, &parts, secrets)?;
+        Some(Handshake { learnt, ..answer })
     })
+}
+
+/// A secret that can be kept as it is: no blank or line end in it could get lost on the way.
+fn handed_over(selector: &Selector, parts: &Parts<'_>) -> Option<SecretString> {
+    let text = text(selector, parts)?;
+    let whole = text.len() <= MAX_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic());
+    whole.then(|| text.into())
 }
 
 /// What the sender of an accepted delivery wants to hear, if it is particular about it.
@@ -115,11 +136,23 @@ fn render(
         Content::Text(echo) => fill(echo, parts, secrets)?,
         Content::Json(json) => fill_json(json, parts, secrets)?.to_string(),
     };
-    (body.len() <= MAX_ANSWER).then(|| Handshake {
+    let headers = reply.headers.iter().map(|(name, echo)| {
+        let value = HeaderValue::from_str(&fill(echo, parts, secrets)?).ok()?;
+        Some((name.clone(), value))
+    });
+    let headers: Vec<(HeaderName, HeaderValue)> = headers.collect::<Option<_>>()?;
+    let length = headers
+        .iter()
+        .map(|(_, value)| value.len())
+        .sum::<usize>()
+        .saturating_add(body.len());
+    (length <= MAX_ANSWER).then(|| Handshake {
         status: reply.status,
         content_type: reply.content_type().map(str::to_owned),
+        headers,
         body,
         needs_verification,
+        learnt: None,
     })
 }
 

@@ -25,6 +25,7 @@ fn text(scheme: &str) -> &'static str {
     match scheme {
         "adyen" => include_str!("samples/adyen.http"),
         "adyen-platform" => include_str!("samples/adyen-platform.http"),
+        "asana" => include_str!("samples/asana.http"),
         "aws-sns" => include_str!("samples/aws-sns.http"),
         "discord" => include_str!("samples/discord.http"),
         "dropbox" => include_str!("samples/dropbox.http"),
@@ -40,6 +41,7 @@ fn text(scheme: &str) -> &'static str {
         "meta" => include_str!("samples/meta.http"),
         "microsoft-graph" => include_str!("samples/microsoft-graph.http"),
         "netlify-forms" => include_str!("samples/netlify-forms.http"),
+        "notion" => include_str!("samples/notion.http"),
         "paddle" => include_str!("samples/paddle.http"),
         "pipedrive" => include_str!("samples/pipedrive.http"),
         "salesforce-flow" => include_str!("samples/salesforce-flow.http"),
@@ -55,6 +57,7 @@ fn text(scheme: &str) -> &'static str {
         "typeform" => include_str!("samples/typeform.http"),
         "unbounce" => include_str!("samples/unbounce.http"),
         "wpforms" => include_str!("samples/wpforms.http"),
+        "xero" => include_str!("samples/xero.http"),
         "zoho-crm-notifications" => include_str!("samples/zoho-crm-notifications.http"),
         "zoho-crm-workflow" | "zoho-crm-workflow-form" => {
             include_str!("samples/zoho-crm-workflow.http")

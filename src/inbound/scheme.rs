@@ -179,6 +179,13 @@ impl Scheme {
         &self.handshakes
     }
 
+    /// Whether the sender hands its secret over in a handshake.
+    pub fn learns(&self) -> bool {
+        self.handshakes
+            .iter()
+            .any(|exchange| exchange.learn.is_some())
+    }
+
     /// What the sender wants to hear about an accepted delivery.
     pub fn accepted(&self) -> Option<&Reply> {
         self.accepted.as_ref()

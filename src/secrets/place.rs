@@ -1,29 +1,57 @@
-//! Where a whole secret can be written, found out before there is one: a grant code is good once, and what it became must
-//! not be lost for want of a place.
+//! Where a whole secret can be written, found out before there is one: a grant code is good once, a sender hands its secret
+//! over once, and neither must be lost for want of a place.
 
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-use super::{Kind, SecretRef, Version, WritableSecrets};
+use super::{Kind, Missing, SecretRef, Version, WritableSecrets};
 
 /// Why nothing can be written where a reference points.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwritable {
     /// It is one key of a secret.
-    #[error("{0} is one key of a secret, and credentials are written whole: drop the # part")]
+    #[error("{0} is one key of a secret, and secrets are written whole: drop the # part")]
     Key(SecretRef),
     /// It is an environment variable.
-    #[error(
-        "{0} cannot be set from here: let `credentials` be file:PATH or secretsmanager:NAME, or set the variable yourself to a JSON object with client_id, client_secret and refresh_token"
-    )]
+    #[error("{0} cannot be set from here: write file:PATH or secretsmanager:NAME")]
     Environment(SecretRef),
     /// The place does not take it.
     #[error("{0} cannot be written: {1}")]
     Refused(SecretRef, String),
+    /// The place cannot be used just now.
+    #[error("{0} cannot be written now: {1}")]
+    Later(SecretRef, String),
 }
+
+impl Unwritable {
+    fn missing(reference: &SecretRef, missing: Missing) -> Self {
+        match missing.transient {
+            true => Self::Later(reference.clone(), missing.why),
+            false => Self::Refused(reference.clone(), missing.why),
+        }
+    }
+}
+
+impl SecretRef {
+    /// Whether this program can write there at all, as far as the reference itself tells.
+    ///
+    /// # Errors
+    /// [`Unwritable::Key`], [`Unwritable::Environment`].
+    pub fn can_be_written(&self) -> Result<(), Unwritable> {
+        match (self.kind, &self.key) {
+            (_, Some(_)) => Err(Unwritable::Key(self.clone())),
+            (Kind::Env, None) => Err(Unwritable::Environment(self.clone())),
+            (Kind::SecretsManager | Kind::File, None) => Ok(()),
+        }
+    }
+}
+
+/// Why nothing is written to a Secrets Manager that this program only reads.
+const READ_ONLY: &str = "secrets are only read there";
 
 /// A place that takes a secret.
 #[derive(Debug)]
@@ -34,7 +62,8 @@ pub struct Place<'a> {
 
 #[derive(Debug)]
 enum Means<'a> {
-    SecretsManager(&'a dyn WritableSecrets),
+    /// With the version that is the current one.
+    SecretsManager(&'a dyn WritableSecrets, Option<Version>),
     /// The new file, which nobody but its owner may read, beside the one that it replaces.
     File(NamedTempFile, PathBuf),
 }
@@ -46,30 +75,79 @@ impl<'a> Place<'a> {
     /// [`Unwritable`], as far as that can be told beforehand.
     pub async fn of(
         reference: &'a SecretRef,
-        secrets_manager: &'a dyn WritableSecrets,
+        secrets_manager: Option<&'a dyn WritableSecrets>,
     ) -> Result<Self, Unwritable> {
         let refused = |why: String| Unwritable::Refused(reference.clone(), why);
-        if reference.key.is_some() {
-            return Err(Unwritable::Key(reference.clone()));
-        }
+        reference.can_be_written()?;
         let means = match reference.kind {
             Kind::Env => return Err(Unwritable::Environment(reference.clone())),
             Kind::SecretsManager => {
-                let current = secrets_manager.current(&reference.name).await;
-                current.map_err(|missing| refused(missing.why))?;
-                Means::SecretsManager(secrets_manager)
+                let store = secrets_manager.ok_or_else(|| refused(READ_ONLY.to_owned()))?;
+                let current = store.current(&reference.name).await;
+                let current = current.map_err(|missing| Unwritable::missing(reference, missing))?;
+                Means::SecretsManager(store, current)
             }
             Kind::File => {
                 let path = PathBuf::from(&reference.name);
-                let folder = path
-                    .parent()
-                    .filter(|folder| !folder.as_os_str().is_empty())
-                    .unwrap_or(Path::new("."));
-                let draft = NamedTempFile::new_in(folder);
-                Means::File(draft.map_err(|error| refused(error.to_string()))?, path)
+                let draft = draft(&path).map_err(|error| refused(error.to_string()))?;
+                Means::File(draft, path)
             }
         };
         Ok(Self { reference, means })
+    }
+
+    /// The secret that is there now; none if there is none, or nothing in it, or the empty object that stands for nothing.
+    ///
+    /// # Errors
+    /// [`Unwritable::Refused`].
+    pub fn held(&self) -> Result<Option<SecretString>, Unwritable> {
+        match &self.means {
+            Means::SecretsManager(_, current) => {
+                let current = current.as_ref();
+                Ok(current.and_then(|version| something(version.value.expose_secret())))
+            }
+            Means::File(_, path) => of_file(path)
+                .map_err(|error| Unwritable::Refused(self.reference.clone(), error.to_string())),
+        }
+    }
+
+    /// Writes the secret where there is none, and says whether it did: of several writers at once one alone succeeds.
+    ///
+    /// # Errors
+    /// [`Unwritable`].
+    pub async fn write_first(self, secret: SecretString) -> Result<bool, Unwritable> {
+        if self.held()?.is_some() {
+            return Ok(false);
+        }
+        match self.means {
+            Means::SecretsManager(store, current) => {
+                // Whoever else found the same version chooses the same id, and only one writer gets it.
+                let before = current.map(|version| version.id).unwrap_or_default();
+                let id = Sha256::digest(format!("masshook secret after {before}"));
+                let version = Version {
+                    id: hex::encode(&id[..16]),
+                    value: secret,
+                };
+                let put = store.put(&self.reference.name, &version).await;
+                put.map_err(|missing| Unwritable::missing(self.reference, missing))
+            }
+            Means::File(mut draft, path) => {
+                let refused = |error: io::Error| {
+                    Unwritable::Refused(self.reference.clone(), error.to_string())
+                };
+                fill(&mut draft, &secret).map_err(refused)?;
+                if path.exists() {
+                    // There is nothing in it.
+                    draft.persist(path).map_err(|kept| refused(kept.error))?;
+                    return Ok(true);
+                }
+                match draft.persist_noclobber(path) {
+                    Ok(_) => Ok(true),
+                    Err(kept) if kept.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+                    Err(kept) => Err(refused(kept.error)),
+                }
+            }
+        }
     }
 
     /// Writes the secret, all of it or nothing.
@@ -79,13 +157,13 @@ impl<'a> Place<'a> {
     pub async fn write(self, secret: SecretString) -> Result<(), Unwritable> {
         let refused = |why: String| Unwritable::Refused(self.reference.clone(), why);
         match self.means {
-            Means::SecretsManager(store) => {
+            Means::SecretsManager(store, _) => {
                 let version = Version {
                     id: format!("{:032x}", fastrand::u128(..)),
                     value: secret,
                 };
                 let put = store.put(&self.reference.name, &version).await;
-                match put.map_err(|missing| refused(missing.why))? {
+                match put.map_err(|missing| Unwritable::missing(self.reference, missing))? {
                     true => Ok(()),
                     false => Err(refused(
                         "somebody else wrote it at the same time".to_owned(),
@@ -93,15 +171,92 @@ impl<'a> Place<'a> {
                 }
             }
             Means::File(mut draft, path) => {
-                let write = |draft: &mut NamedTempFile| {
-                    writeln!(draft, "{}", secret.expose_secret())?;
-                    draft.as_file().sync_all()
-                };
-                write(&mut draft).map_err(|error| refused(error.to_string()))?;
+                fill(&mut draft, &secret).map_err(|error| refused(error.to_string()))?;
                 let kept = draft.persist(path);
                 kept.map_err(|error| refused(error.error.to_string()))?;
                 Ok(())
             }
         }
     }
+}
+
+fn fill(draft: &mut NamedTempFile, secret: &SecretString) -> io::Result<()> {
+    writeln!(draft, "{}", secret.expose_secret())?;
+    draft.as_file().sync_all()
+}
+
+/// The secret that is at a place where one may not have been written yet, as [`Place::held`].
+pub(super) async fn held(
+    reference: &SecretRef,
+    secrets_manager: Option<&dyn WritableSecrets>,
+) -> Result<Option<SecretString>, Missing> {
+    let missing = |why: String| Missing {
+        why,
+        transient: false,
+    };
+    reference
+        .can_be_written()
+        .map_err(|unwritable| missing(unwritable.to_string()))?;
+    match (reference.kind, secrets_manager) {
+        (Kind::SecretsManager, Some(store)) => {
+            let current = store.current(&reference.name).await?;
+            Ok(current.and_then(|version| something(version.value.expose_secret())))
+        }
+        (Kind::SecretsManager, None) => Err(missing(READ_ONLY.to_owned())),
+        (Kind::File | Kind::Env, _) => {
+            of_file(Path::new(&reference.name)).map_err(|error| missing(error.to_string()))
+        }
+    }
+}
+
+/// Whether a secret could be kept there, as far as this machine can tell without asking another.
+///
+/// # Errors
+/// [`Unwritable`].
+pub fn ready(reference: &SecretRef, replaceable: bool) -> Result<(), Unwritable> {
+    reference.can_be_written()?;
+    let refused = |error: io::Error| Unwritable::Refused(reference.clone(), error.to_string());
+    match reference.kind {
+        Kind::File => {
+            let path = Path::new(&reference.name);
+            let held = of_file(path).map_err(refused)?;
+            // Once it is learnt, the folder may as well be read-only.
+            if held.is_none() || replaceable {
+                draft(path).map_err(refused)?;
+            }
+            Ok(())
+        }
+        Kind::SecretsManager | Kind::Env => Ok(()),
+    }
+}
+
+/// A new file beside the one that it is to replace.
+fn draft(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = path.parent();
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    NamedTempFile::new_in(folder).map_err(|error| {
+        // The system's own message names the draft.
+        let why = format!(
+            "no file can be made in {}: {}",
+            folder.display(),
+            error.kind()
+        );
+        io::Error::new(error.kind(), why)
+    })
+}
+
+fn of_file(path: &Path) -> io::Result<Option<SecretString>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(something(&text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A secret, unless there is nothing in it.
+fn something(text: &str) -> Option<SecretString> {
+    let text = text.trim_end_matches(['\r', '\n']);
+    let held = !text.is_empty() && text != "{}";
+    held.then(|| text.to_owned().into())
 }

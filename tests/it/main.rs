@@ -16,6 +16,7 @@ mod guard;
 mod harness;
 mod journey;
 mod lambda;
+mod learn;
 mod limits;
 mod matching;
 mod metadata;

@@ -20,7 +20,7 @@ const ONLY_THE_SENDER: [&str; 4] = [
 const SECRET: &str = "00112233445566778899aabbccddeeff";
 
 /// A config with a route for every sender whose deliveries can be signed here.
-fn config() -> String {
+fn config(folder: &Path) -> String {
     let mut text = "connections: { default: { credentials: env:ZOHO, accounts_url: 'http://127.0.0.1:1', api_url: 'http://127.0.0.1:1' } }\nroutes:\n".to_owned();
     for name in senders() {
         let scheme = Scheme::preset(name).expect("a preset");
@@ -29,7 +29,15 @@ fn config() -> String {
             .into_iter()
             .map(|key| (key, json!("1")))
             .collect();
-        let verify = json!({"scheme": name, "secret": "env:SENDER", "params": params});
+        let secret = if scheme.learns() {
+            // As if its sender had handed it over.
+            let place = folder.join(name);
+            std::fs::write(&place, SECRET).expect("written");
+            format!("file:{}", place.display())
+        } else {
+            "env:SENDER".to_owned()
+        };
+        let verify = json!({"scheme": name, "secret": secret, "params": params});
         writeln!(
             text,
             "  {name}: {{ verify: {verify}, public_url: 'https://hooks.example.com/hooks/{name}', map: empty }}"
@@ -62,7 +70,7 @@ fn masshook(config: &Path, arguments: &[&str]) -> (i32, String, String) {
 fn in_a_file() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("masshook.yaml");
-    std::fs::write(&path, config()).expect("written");
+    std::fs::write(&path, config(folder.path())).expect("written");
     (folder, path)
 }
 

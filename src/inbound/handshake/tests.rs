@@ -94,9 +94,8 @@ fn documented_handshakes_are_answered() {
 fn what_is_no_handshake_is_left_alone() {
     let none = |name: &str, request: &str, secret: &str| {
         let secrets = [SecretString::from(secret)];
-        assert_eq!(
-            ask(&preset(name), request, &secrets),
-            None,
+        assert!(
+            ask(&preset(name), request, &secrets).is_none(),
             "{name} {request}"
         );
     };
@@ -139,6 +138,50 @@ fn a_ping_is_answered_and_must_be_verified() {
     }
 }
 
+#[test]
+fn secrets_are_handed_over_and_not_shown() {
+    for name in ["asana", "notion"] {
+        let scheme = preset(name);
+        assert!(scheme.learns(), "{name}");
+        let request = file(&format!("{name}/handshake-request.txt"));
+        let found = ask(&scheme, &request, &[]).expect(name);
+        let secret = found.learnt.as_ref().expect("a secret").expose_secret();
+        assert!(request.contains(secret), "{name}");
+        assert_eq!((found.status, found.body.as_str()), (StatusCode::OK, ""));
+        let expected = file(&format!("{name}/handshake-response.txt"));
+        let headers = found.headers.iter().map(|(name, value)| {
+            format!("{name}: {}", value.to_str().expect("text")).to_lowercase()
+        });
+        let wanted = expected.lines().skip(1).filter(|line| !line.is_empty());
+        let wanted: Vec<String> = wanted.map(str::to_lowercase).collect();
+        assert_eq!(headers.collect::<Vec<_>>(), wanted, "{name}");
+        assert!(!format!("{found:?}").contains(secret), "{name}");
+    }
+    assert!(!preset("stripe").learns());
+    let hook = |value: &str| format!("POST / HTTP/1.1\nX-Hook-Secret: {value}\n\n{{}}");
+    for value in ["", "two words", &"x".repeat(MAX_SECRET + 1)] {
+        let found = ask(&preset("asana"), &hook(value), &[]);
+        assert!(found.is_none(), "{value:?}");
+    }
+    let broken = "POST / HTTP/1.1\n\n{\"verification_token\":\"a\\r\\nb\"}";
+    assert!(ask(&preset("notion"), broken, &[]).is_none());
+}
+
+#[test]
+fn what_would_break_a_header_is_not_echoed() {
+    let echoing = custom(&json!({
+        "method": "GET",
+        "answer": {"headers": {"X-Echo": "{query:q}"}, "text": "{query:q}"},
+    }));
+    let echoing = echoing.expect("a scheme");
+    let found = ask(&echoing, "GET /?q=a%20b HTTP/1.1", &[]).expect("an answer");
+    assert_eq!(found.headers[0].1, "a b");
+    for query in ["q=a%0D%0ASet-Cookie:x", "q=a%00b", "q=a%0Ab"] {
+        let request = format!("GET /?{query} HTTP/1.1");
+        assert!(ask(&echoing, &request, &[]).is_none(), "{query}");
+    }
+}
+
 fn custom(handshake: &Value) -> Result<Scheme, String> {
     let record = json!({"type": "bearer", "handshakes": [handshake]});
     let mut problems = Problems::default();
@@ -178,6 +221,12 @@ fn handshakes_that_could_harm_are_refused() {
     insta::assert_snapshot!(problem(json!("hello")), @"handshakes.0: is not a common handshake; known: ok, challenge");
     insta::assert_snapshot!(problem(json!({"answer": {"text": "hi"}})), @"handshakes.0: would take every delivery for a handshake; say what is in it under `when`");
     insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"content_type": "text/html", "text": "{query:q}"}})), @"handshakes.0.answer.content_type: must be text/plain where a part of the request is repeated");
+    insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"headers": {"Set-Cookie": "{query:q}", "X-Content-Type-Options": "x", "X-A": "{b}"}}})), @"
+    handshakes.0.answer.headers.Set-Cookie: is not a header of a sender's own: X-Name
+    handshakes.0.answer.headers.X-Content-Type-Options: is not a header of a sender's own: X-Name
+    handshakes.0.answer.headers.X-A: `{b}` is not a known token; known: {query:name}, {header:Name}, {form:name}, {json:/pointer}, {path:0}, and {hmac_hex:…} or {hmac_base64:…} around one, as in {hmac_hex:query:challengeCode}
+    ");
+    insta::assert_snapshot!(problem(json!({"verified": true, "learn": {"header": "X-Secret"}, "answer": {}})), @"handshakes.0.learn: cannot be `verified` too: the secret to verify with is only being handed over");
     insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"status": 302, "text": "", "json": 1}})), @"
     handshakes.0.answer.status: must be a whole number from 200 to 299
     handshakes.0.answer: must have at most one of `text`, `json` and `raw`
@@ -200,7 +249,7 @@ fn senders_that_read_the_answer_get_theirs() {
         expected.contains(&ack.body)
             && expected.contains(ack.content_type.as_deref().expect("a type"))
     );
-    assert_eq!(accepted("stripe"), None);
+    assert!(accepted("stripe").is_none());
 }
 
 proptest! {

@@ -1,6 +1,9 @@
 //! What is answered: to a handshake, and to an accepted delivery.
 
-use http::StatusCode;
+use std::collections::BTreeMap;
+
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::{HeaderName, StatusCode};
 use schemars::JsonSchema;
 use serde_json::Value;
 
@@ -22,6 +25,9 @@ pub struct Exchange {
     /// Whether it must be verified like a delivery before it is answered.
     #[schemars(default)]
     pub verified: bool,
+    /// The part in which the sender hands over the secret that it is going to sign with; it must be there. The route keeps
+    /// it where its `secret` points to, and only then is the answer given.
+    pub learn: Option<Selector>,
     /// The answer.
     pub answer: Reply,
 }
@@ -49,6 +55,9 @@ pub struct Reply {
     pub status: StatusCode,
     /// Its content type; absent: text/plain, or application/json for `json`.
     pub content_type: Option<String>,
+    /// Headers of its own, with tokens such as `{header:X-Hook-Secret}`.
+    #[schemars(default, with = "BTreeMap<String, String>")]
+    pub headers: Vec<(HeaderName, Echo)>,
     /// Its content.
     #[schemars(flatten)]
     pub content: Content,
@@ -112,6 +121,15 @@ impl Exchange {
             .collect();
         let verified = object.optional("verified");
         let verified = verified.and_then(|node| node.boolean(problems));
+        let learn = object.optional("learn").and_then(|node| {
+            if verified == Some(true) {
+                node.problem(
+                    problems,
+                    "cannot be `verified` too: the secret to verify with is only being handed over",
+                );
+            }
+            Selector::read(&node, problems)
+        });
         let answer = object
             .required("answer", problems)
             .and_then(|node| Reply::read(&node, problems));
@@ -120,6 +138,7 @@ impl Exchange {
             method,
             when,
             verified: verified.unwrap_or_default(),
+            learn,
             answer: answer?,
         };
         if exchange.takes_deliveries() {
@@ -133,7 +152,7 @@ impl Exchange {
 
     fn takes_deliveries(&self) -> bool {
         let posts = self.method.is_empty() || self.method.iter().any(|method| method == "POST");
-        posts && self.when.is_empty()
+        posts && self.when.is_empty() && self.learn.is_none()
     }
 
     fn ok() -> Self {
@@ -141,9 +160,11 @@ impl Exchange {
             method: vec!["GET".to_owned(), "HEAD".to_owned()],
             when: Vec::new(),
             verified: false,
+            learn: None,
             answer: Reply {
                 status: StatusCode::OK,
                 content_type: None,
+                headers: Vec::new(),
                 content: Content::Raw(String::new()),
             },
         }
@@ -202,6 +223,8 @@ impl Reply {
         let content_type = type_node
             .as_ref()
             .and_then(|node| node.string(problems).map(str::to_owned));
+        let headers = object.optional("headers");
+        let headers = headers.and_then(|node| read_headers(&node, problems));
         let text = object.optional("text");
         let json = object.optional("json");
         let raw = object.optional("raw");
@@ -233,6 +256,7 @@ impl Reply {
         Some(Self {
             status: status.unwrap_or(StatusCode::OK),
             content_type,
+            headers: headers.unwrap_or_default(),
             content: content?,
         })
     }
@@ -246,6 +270,22 @@ impl Reply {
         };
         self.content_type.as_deref().or(default)
     }
+}
+
+/// Headers of an answer. A browser or a proxy may act on others, so only those of a sender's own repeat what it sent.
+fn read_headers(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<(HeaderName, Echo)>> {
+    let object = node.object(problems)?;
+    let mut headers = Vec::new();
+    for (name, node) in object.entries() {
+        let echo: Option<Echo> = node.parse(problems);
+        let lower = name.to_ascii_lowercase();
+        let own = lower.starts_with("x-") && lower != X_CONTENT_TYPE_OPTIONS.as_str();
+        match name.parse::<HeaderName>() {
+            Ok(name) if own => headers.extend(echo.map(|echo| (name, echo))),
+            Ok(_) | Err(_) => node.problem(problems, "is not a header of a sender's own: X-Name"),
+        }
+    }
+    Some(headers)
 }
 
 impl Json {

@@ -147,7 +147,9 @@ fn the_json_schema_knows_every_key_that_is_read() {
         "equals",
         "secret",
         "verified",
+        "learn",
         "answer",
+        "headers",
         "status",
         "content_type",
         "text",
@@ -174,5 +176,5 @@ fn every_preset_can_be_described() {
         .filter(|name| Scheme::preset(name).is_some_and(|scheme| scheme.needs_url()))
         .collect();
     assert_eq!(own_url, ["twilio", "hubspot", "hubspot-v2"]);
-    assert_eq!(PRESETS.len(), 45);
+    assert_eq!(PRESETS.len(), 48);
 }

@@ -117,6 +117,11 @@ pub enum Refusal {
     /// There is no secret to check with.
     #[error("no secret is configured, so nothing can be let in")]
     MissingSecret,
+    /// There is no secret to check with yet.
+    #[error(
+        "the sender has not handed over its secret yet, so nothing can be let in: let it make its handshake with this address"
+    )]
+    NotLearnt,
     /// A parameter of the route that the scheme needs is not set.
     #[error("the scheme needs the route's parameter `{0}`, which is not set")]
     MissingParam(String),

@@ -52,6 +52,7 @@ fn resources(mode: &str) -> Value {
         ("IsInline", mode == "inline"),
         ("ReservesConcurrency", true),
         ("HasOwnKey", true),
+        ("HasLearntSecrets", true),
         ("HasTokenCache", true),
         ("HasAlarmTopic", true),
     ]);
@@ -163,7 +164,15 @@ fn the_function_that_faces_the_internet_reads_none_of_the_workers_secrets() {
         ));
     }
 
-    for (statements, count) in [(inbound, 4), (worker, 5)] {
+    // What senders hand over is for the function that hears them.
+    let learn = &inbound["LearnSecrets"];
+    assert_eq!(
+        (&learn["Action"], &learn["Resource"]),
+        (&shared, &json!("LearntSecretArns"))
+    );
+    assert!(!worker.contains_key("LearnSecrets"));
+
+    for (statements, count) in [(inbound, 5), (worker, 5)] {
         let table = statements["KeepJobs"];
         assert_eq!(
             names(&table["Action"]),
@@ -189,6 +198,23 @@ fn the_function_that_faces_the_internet_reads_none_of_the_workers_secrets() {
         for (name, statement) in statements {
             assert_ne!(statement["Resource"], "*", "{name}");
         }
+    }
+}
+
+/// Handshakes are GET, HEAD and POST, and tokens may stand in the path.
+#[test]
+fn hooks_are_heard_whatever_the_method() {
+    let inline = resources("inline");
+    let events = &inline["InboundFunction"]["Properties"]["Events"];
+    for (event, path) in [
+        ("Hook", "/hooks/{route}"),
+        ("HookBelow", "/hooks/{route}/{proxy+}"),
+    ] {
+        let properties = &events[event]["Properties"];
+        assert_eq!(
+            (&properties["Method"], &properties["Path"]),
+            (&json!("ANY"), &json!(path))
+        );
     }
 }
 

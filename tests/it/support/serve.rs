@@ -201,7 +201,8 @@ routes:
         self.wait_for_end().await;
     }
 
-    fn url(&self, path: &str) -> String {
+    /// An address of the server.
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
