@@ -2,6 +2,7 @@
 
 mod arrival;
 mod delivery;
+mod explain;
 mod genuine;
 mod learn;
 mod notice;
@@ -37,6 +38,7 @@ use crate::zoho::shelf::TokenShelf;
 use crate::zoho::slots::SlotShelf;
 pub use arrival::Arrival;
 pub use delivery::Mapped;
+pub use explain::{Asked, Condition, Explanation};
 use genuine::Fetcher;
 pub use notice::{Heard, Notice};
 use shelf::{SecretShelf, StoreShelf, StoreSlots};
@@ -298,14 +300,14 @@ impl App {
     /// A job as it stands.
     ///
     /// # Errors
-    /// [`Rejection::NoSuchJob`], [`Rejection::Store`].
+    /// [`Rejection::NoSuchJob`], [`Rejection::Unreadable`], [`Rejection::Store`].
     pub async fn job(&self, id: &str) -> Result<Job, Rejection> {
         let job = self
             .engine
             .store()
             .get(&JobId::from_outside(id))
             .await
-            .map_err(Rejection::Store)?;
+            .map_err(Rejection::of_store)?;
         job.ok_or_else(|| Rejection::NoSuchJob(id.chars().take(80).collect()))
     }
 
@@ -390,17 +392,21 @@ impl App {
             let wakes: Vec<(JobId, Duration)> = new
                 .filter_map(|job| Some((job.id.clone(), delay(job)?)))
                 .collect();
+            let mut full = None;
             if !wakes.is_empty()
                 && let Err(error) = wakeups.wake(&wakes).await
             {
                 // The store is the truth: a sweep finds them.
                 tracing::warn!("{error}; a sweep will find them");
+                full = Some(error).filter(|error| error.retryable);
             }
             reach("accept.woken");
-            let queued = admitted.into_iter();
-            return queued
-                .map(|delivery| Ok(Accepted::Queued(delivery.jobs)))
-                .collect();
+            // More comes in than the queue takes: whoever sends hears so, and finds the same jobs when they come again.
+            let queued = |delivery: Admitted| match &full {
+                Some(error) if !delivery.new.is_empty() => Err(Rejection::Queue(error.clone())),
+                Some(_) | None => Ok(Accepted::Queued(delivery.jobs)),
+            };
+            return admitted.into_iter().map(queued).collect();
         }
         let ids = admitted.iter().flat_map(|delivery| &delivery.jobs);
         let ids: BTreeSet<JobId> = ids.map(|job| job.id.clone()).collect();
@@ -437,12 +443,15 @@ impl App {
     /// A redelivered webhook finds its job and changes nothing; an idempotency key that comes with another request is a
     /// mistake of the caller.
     async fn same_or_reused(&self, job: &Job) -> Result<Option<Job>, Rejection> {
-        let stored = self
-            .engine
-            .store()
-            .get(&job.id)
-            .await
-            .map_err(Rejection::Store)?;
+        let stored = match self.engine.store().get(&job.id).await {
+            Ok(stored) => stored,
+            // It is there, and sending it again does not make it readable.
+            Err(error @ StoreError::Unreadable { .. }) if job.route.is_some() => {
+                tracing::warn!(job.id = %job.id, "{error}");
+                None
+            }
+            Err(error) => return Err(Rejection::of_store(error)),
+        };
         let same = stored
             .as_ref()
             .is_none_or(|stored| stored.asked == job.asked);

@@ -4,6 +4,7 @@ mod auth;
 mod check;
 mod demo;
 mod event;
+mod explain;
 mod finding;
 mod jobs;
 mod preview;
@@ -46,6 +47,10 @@ enum Command {
         route: Option<String>,
         /// The event: a bare JSON body, or any Lambda event.
         event: PathBuf,
+        /// Says instead, for every route or the one that was named, why the event is for it or is not: which condition is
+        /// the first to be false, and of `when` which term.
+        #[arg(long)]
+        explain: bool,
         /// One JSON document on stdout, and nothing else there.
         #[arg(long)]
         json: bool,
@@ -152,12 +157,17 @@ pub async fn run(arguments: Arguments) -> Verdict {
         Command::Preview {
             route,
             event,
+            explain,
             json,
             config,
         } => {
             telemetry::on_terminal("error");
+            let show = match explain {
+                true => preview::Show::Why,
+                false => preview::Show::Plan,
+            };
             match load(config) {
-                Ok(config) => preview::run(config, route, &event, json).await,
+                Ok(config) => preview::run(config, route, &event, show, json).await,
                 Err(error) => unusable(&error, json),
             }
         }

@@ -52,6 +52,11 @@ impl ManualClock {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *now = now.saturating_add(duration).unwrap_or(Timestamp::MAX);
     }
+
+    /// Sets the clock to a moment, perhaps an earlier one, as a machine's clock may be set under a running program.
+    pub fn set(&self, moment: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = moment;
+    }
 }
 
 #[async_trait]

@@ -21,6 +21,7 @@ mod locate;
 mod natives;
 mod operators;
 mod pattern;
+mod terms;
 mod value;
 mod walk;
 
@@ -40,6 +41,7 @@ use crate::update::UpdateRequest;
 pub use compile::CompileError;
 pub use document::{Document, NotJson};
 pub use failure::{Failing, Failure, Place};
+pub use terms::{JudgedTerm, Judgement};
 
 use compile::Marks;
 use fence::{Allowance, Ended, Stop};

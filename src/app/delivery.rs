@@ -1,6 +1,7 @@
 //! A delivery's way from the door to its jobs.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::Method;
@@ -28,6 +29,29 @@ pub struct Mapped {
     pub updates: Vec<UpdateRequest>,
 }
 
+/// What a route's programs see of a delivery.
+pub(super) struct Seen<'a> {
+    body: Document,
+    unpacked: Cow<'a, [u8]>,
+    headers: BTreeMap<String, String>,
+    query: BTreeMap<String, String>,
+    trigger: BTreeMap<String, String>,
+}
+
+impl Seen<'_> {
+    pub(super) fn input<'a>(&'a self, route: &'a str, received_at: Timestamp) -> Input<'a> {
+        Input {
+            body: &self.body,
+            headers: &self.headers,
+            query: &self.query,
+            route,
+            received_at,
+            raw: std::str::from_utf8(&self.unpacked).ok(),
+            trigger: &self.trigger,
+        }
+    }
+}
+
 impl App {
     /// Takes a delivery through the whole flow. `deadline` is when the caller stops listening.
     ///
@@ -38,13 +62,7 @@ impl App {
         mut arrival: Arrival,
         deadline: Option<Timestamp>,
     ) -> Result<Answered, Rejection> {
-        let (_, route) = self.route(&arrival.route)?;
-        if !route.hears(arrival.origin.trigger) {
-            return Err(Rejection::NotListening {
-                route: arrival.route,
-                trigger: arrival.origin.trigger,
-            });
-        }
+        let route = self.listening(&arrival)?;
         if let Some(handshake) = self.greet(route, &arrival).await? {
             return Ok(Answered::Handshake(handshake));
         }
@@ -162,8 +180,8 @@ impl App {
     /// # Errors
     /// [`Rejection`].
     pub async fn map(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
-        let (_, route) = self.route(&arrival.route)?;
-        let genuine = self.verify(route, arrival).await?;
+        let route = self.listening(arrival)?;
+        let genuine = self.prove(route, arrival).await?;
         let mut arrival = arrival.clone();
         arrival.is_called(genuine.delivery_id);
         self.map_verified(&arrival).await
@@ -179,19 +197,8 @@ impl App {
 
     async fn map_verified(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
         let (name, route) = self.route(&arrival.route)?;
-        let (body, unpacked) = self.read(arrival)?;
-        let parameters = arrival.parameters();
-        let headers = arrival.shown_headers();
-        let trigger = arrival.origin.variable();
-        let input = Input {
-            body: &body,
-            headers: &headers,
-            query: &parameters,
-            route: name,
-            received_at: self.clock.now(),
-            raw: std::str::from_utf8(&unpacked).ok(),
-            trigger: &trigger,
-        };
+        let seen = self.see(arrival)?;
+        let input = seen.input(name, self.clock.now());
         if let Some(when) = &route.when
             && !mapping::truthy(&self.run("when", when, &input).await?)
         {
@@ -222,6 +229,31 @@ impl App {
             delivery_id,
             updates,
         })
+    }
+
+    /// A delivery as a route's programs see it.
+    pub(super) fn see<'a>(&self, arrival: &'a Arrival) -> Result<Seen<'a>, Rejection> {
+        let (body, unpacked) = self.read(arrival)?;
+        Ok(Seen {
+            body,
+            unpacked,
+            headers: arrival.shown_headers(),
+            query: arrival.parameters(),
+            trigger: arrival.origin.variable(),
+        })
+    }
+
+    /// The route of a delivery, if it listens to what brought it.
+    fn listening(&self, arrival: &Arrival) -> Result<&Route, Rejection> {
+        let (name, route) = self.route(&arrival.route)?;
+        let trigger = arrival.origin.trigger;
+        match route.hears(trigger) {
+            true => Ok(route),
+            false => Err(Rejection::NotListening {
+                route: name.to_owned(),
+                trigger,
+            }),
+        }
     }
 
     /// What a delivery says, and its body without its content encoding.

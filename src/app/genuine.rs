@@ -7,7 +7,7 @@ use url::Url;
 
 use super::rejection::Rejection;
 use super::{App, Arrival};
-use crate::config::{Route, Verify};
+use crate::config::{Proof, Route, Verify};
 use crate::http::{Cap, Http};
 use crate::inbound::handshake::{self, Handshake};
 use crate::inbound::scheme::Scheme;
@@ -26,15 +26,36 @@ pub(super) struct Genuine {
     pub(super) delivery_id: Option<String>,
     /// What its sender wants to hear.
     pub(super) reply: Option<Handshake>,
+    /// What is to be visited, so that Amazon SNS goes on.
+    subscribe: Option<Url>,
 }
 
 impl App {
-    /// The answer to a sender's handshake; none if this is none.
+    /// The answer to a sender's handshake, and what there is to be learnt from it; none if this is none.
     pub(super) async fn greet(
         &self,
         route: &Route,
         arrival: &Arrival,
     ) -> Result<Option<Handshake>, Rejection> {
+        let Some((proof, handshake)) = self.handshake(route, arrival).await? else {
+            return Ok(None);
+        };
+        if handshake.needs_verification {
+            self.verify(route, arrival).await?;
+        }
+        if let Some(secret) = &handshake.learnt {
+            self.learn(&arrival.route, route, proof, secret.clone())
+                .await?;
+        }
+        Ok(Some(handshake))
+    }
+
+    /// Whether this is a sender's handshake: how it would be answered, and for which scheme. Nothing is learnt.
+    pub(super) async fn handshake<'a>(
+        &self,
+        route: &'a Route,
+        arrival: &Arrival,
+    ) -> Result<Option<(&'a Proof, Handshake)>, Rejection> {
         let Verify::Schemes(proofs) = &route.verify else {
             return Ok(None);
         };
@@ -50,22 +71,29 @@ impl App {
                 secrets.map_err(Rejection::Secret)?
             };
             let unverified = unverified(arrival, url.as_deref());
-            if let Some(handshake) = handshake::answer(&proof.scheme, &unverified, &secrets) {
-                if handshake.needs_verification {
-                    self.verify(route, arrival).await?;
-                }
-                if let Some(secret) = &handshake.learnt {
-                    self.learn(&arrival.route, route, proof, secret.clone())
-                        .await?;
-                }
-                return Ok(Some(handshake));
+            let handshake = handshake::answer(&proof.scheme, &unverified, &secrets);
+            if let Some(handshake) = handshake {
+                return Ok(Some((proof, handshake)));
             }
         }
         Ok(None)
     }
 
-    /// Asks whether a delivery is genuine.
+    /// Asks whether a delivery is genuine, and confirms what it asks to be confirmed.
     pub(super) async fn verify(
+        &self,
+        route: &Route,
+        arrival: &Arrival,
+    ) -> Result<Genuine, Rejection> {
+        let genuine = self.prove(route, arrival).await?;
+        if let Some(url) = &genuine.subscribe {
+            self.subscribe(url).await?;
+        }
+        Ok(genuine)
+    }
+
+    /// Asks whether a delivery is genuine, and changes nothing.
+    pub(super) async fn prove(
         &self,
         route: &Route,
         arrival: &Arrival,
@@ -78,6 +106,7 @@ impl App {
             return Ok(Genuine {
                 delivery_id: None,
                 reply: None,
+                subscribe: None,
             });
         };
         let mut secrets = Vec::with_capacity(proofs.len());
@@ -106,11 +135,10 @@ impl App {
             let references = proofs.first().map_or(&[][..], |proof| &proof.secrets);
             refused(refusal, bare, references)
         })?;
-        if scheme.name() == SNS
-            && let Some(url) = verify::subscribe_url(&arrival.body)
-        {
-            self.subscribe(&url).await?;
-        }
+        let subscribe = match scheme.name() {
+            SNS => verify::subscribe_url(&arrival.body),
+            _ => None,
+        };
         let keys = schemes
             .iter()
             .find(|(own, _)| std::ptr::eq(*own, scheme))
@@ -118,6 +146,7 @@ impl App {
         Ok(Genuine {
             delivery_id: verified.delivery_id().map(str::to_owned),
             reply: handshake::acceptance(scheme, &unverified, keys),
+            subscribe,
         })
     }
 

@@ -24,6 +24,16 @@ pub struct Notice {
     pub body: Bytes,
 }
 
+impl Notice {
+    /// The event as a route takes it.
+    pub fn arrival(&self, route: String) -> Arrival {
+        Arrival {
+            origin: self.origin.clone(),
+            ..Arrival::post(route, HeaderMap::new(), self.body.clone())
+        }
+    }
+}
+
 impl fmt::Debug for Notice {
     /// Without what it says: that is people's data.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,11 +74,9 @@ impl App {
     pub fn arrivals(&self, notice: &Notice) -> Vec<Arrival> {
         let routes = self.config.routes.iter();
         let listening = routes.filter(|(_, route)| route.hears(notice.origin.trigger));
-        let arrival = |(name, _): (&String, _)| Arrival {
-            origin: notice.origin.clone(),
-            ..Arrival::post(name.clone(), HeaderMap::new(), notice.body.clone())
-        };
-        listening.map(arrival).collect()
+        listening
+            .map(|(name, _)| notice.arrival(name.clone()))
+            .collect()
     }
 
     /// Takes events through the flow, each on its own, and all jobs of them together. One event may be for several routes:

@@ -8,6 +8,7 @@ use crate::inbound::trigger::Trigger;
 use crate::inbound::verify::{BadSecret, Refusal};
 use crate::job::JobId;
 use crate::job::store::StoreError;
+use crate::job::wakeup::NotWoken;
 use crate::mapping::{EvalError, NotJson, Unmappable};
 use crate::reader::Problem;
 use crate::secrets::SecretError;
@@ -144,6 +145,19 @@ pub enum Rejection {
     /// The store failed, so nothing was accepted.
     #[error("the job store failed, so nothing was accepted; send it again")]
     Store(StoreError),
+    /// The queue of wake-ups is full, so nothing is acknowledged. What was stored is found by the sweep.
+    #[error("the queue takes nothing more for now, so nothing is acknowledged; send it again")]
+    Queue(NotWoken),
+    /// The job is there, and cannot be read.
+    #[error(
+        "job {id} is stored in a form that this version cannot read; it stays as it is, and `masshook jobs list --only parked` says why"
+    )]
+    Unreadable {
+        /// The job.
+        id: JobId,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A defect, or a config that does not fit the stored jobs.
     #[error("the job could not be driven; it is stored")]
     Drive(String),
@@ -191,13 +205,25 @@ impl Rejection {
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_update_request"),
             Self::Callback(_) => (StatusCode::UNPROCESSABLE_ENTITY, "callback_refused"),
             Self::KeyReused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
-            Self::Secret(SecretError::Later { .. }) | Self::Store(_) => {
+            Self::Secret(SecretError::Later { .. }) | Self::Store(_) | Self::Queue(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
+            Self::Unreadable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "job_unreadable"),
             Self::Secret(SecretError::Unavailable { .. } | SecretError::Malformed { .. }) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable")
             }
             Self::Drive(_) => (StatusCode::INTERNAL_SERVER_ERROR, "not_driven"),
+        }
+    }
+
+    /// Why the store did not give a job.
+    pub fn of_store(error: StoreError) -> Self {
+        match error {
+            StoreError::Unreadable { id, why } => Self::Unreadable { id, why },
+            other @ (StoreError::LeaseLost(_)
+            | StoreError::LockLost(_)
+            | StoreError::Unavailable(_)
+            | StoreError::Failed(_)) => Self::Store(other),
         }
     }
 
@@ -232,6 +258,10 @@ impl Rejection {
             Some(error.to_string())
         } else if let Self::Store(error) = self {
             Some(error.to_string())
+        } else if let Self::Queue(error) = self {
+            Some(error.to_string())
+        } else if let Self::Unreadable { why, .. } = self {
+            Some(why.clone())
         } else if let Self::Drive(error) = self {
             Some(error.clone())
         } else {

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Offline, Verdict, complain, say};
+use super::{Offline, Verdict, complain, explain, say};
 use crate::api::update_request;
 use crate::app::rejection::Rejection;
 use crate::app::{App, Arrival, Edges, Mapped, Notice};
@@ -28,6 +28,15 @@ const REFUSED: &str = "REFUSED";
 
 /// What is said of events that only wake jobs.
 const WAKES: &str = "this event wakes jobs that are there already, so there is nothing to plan";
+
+/// What is shown of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Show {
+    /// What the route that it is for would do.
+    Plan,
+    /// Why it is for a route, or is not.
+    Why,
+}
 
 /// What an event asks for.
 enum Asked {
@@ -56,6 +65,7 @@ pub(super) async fn run(
     config: Config,
     route: Option<String>,
     event: &Path,
+    show: Show,
     json: bool,
 ) -> Verdict {
     let text = match std::fs::read_to_string(event) {
@@ -65,7 +75,18 @@ pub(super) async fn run(
             return Verdict::Unusable;
         }
     };
-    let asked = match read(&text, route).await {
+    if let Some(name) = route.as_ref()
+        && show == Show::Why
+        && !config.routes.contains_key(name)
+    {
+        complain(&format!("there is no route `{name}` in the config"));
+        return Verdict::Unusable;
+    }
+    // A bare body came by something that the route listens to.
+    let heard = route.as_ref().and_then(|name| config.routes.get(name));
+    let heard = heard.and_then(|route| route.on.first().copied());
+    let asked_for = route.clone();
+    let asked = match read(&text, route, heard.unwrap_or(Trigger::Http)).await {
         Ok(asked) => asked,
         Err(why) => {
             complain(&format!("{}: {why}", event.display()));
@@ -83,7 +104,29 @@ pub(super) async fn run(
         .filter(|(_, route)| !matches!(route.verify, Verify::Schemes(_)));
     let unverified: Vec<String> = unverified.map(|(name, _)| name.clone()).collect();
     let app = offline(config);
+    let explained = match (&asked, show) {
+        (_, Show::Plan) | (Asked::Update(_) | Asked::Nothing(_), Show::Why) => None,
+        (Asked::Delivery(arrival), Show::Why) => Some(vec![(**arrival).clone()]),
+        (Asked::Notices(notices, _), Show::Why) => {
+            let arrivals = notices.iter().map(|notice| notice.arrival(String::new()));
+            Some(arrivals.collect())
+        }
+    };
+    if let Some(events) = explained {
+        return explain::run(&app, &events, asked_for.as_deref(), json).await;
+    }
     let preview = match asked {
+        Asked::Update(_) if show == Show::Why => {
+            explain::nothing(
+                "an update request is for no route: it says itself what to do",
+                json,
+            );
+            return Verdict::Done;
+        }
+        Asked::Nothing(why) if show == Show::Why => {
+            explain::nothing(&why, json);
+            return Verdict::Done;
+        }
         Asked::Nothing(why) => {
             if json {
                 say(&json!({"updates": [], "note": why}).to_string());
@@ -137,8 +180,9 @@ pub(super) struct Made {
 /// # Errors
 /// Why it is for no route at all.
 pub(super) async fn made(app: &App, text: &str, bare: Option<&str>) -> Result<Vec<Made>, String> {
-    let asked = match (read(text, None).await, bare) {
-        (Err(_), Some(route)) => read(text, Some(route.to_owned())).await?,
+    let http = Trigger::Http;
+    let asked = match (read(text, None, http).await, bare) {
+        (Err(_), Some(route)) => read(text, Some(route.to_owned()), http).await?,
         (asked, _) => asked?,
     };
     let arrivals: Vec<Arrival> = match asked {
@@ -263,7 +307,7 @@ async fn deliver(
 }
 
 /// Tells what an event file asks for.
-async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
+async fn read(text: &str, route: Option<String>, heard: Trigger) -> Result<Asked, String> {
     let event: &RawValue =
         serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
     match lambda::detect(event) {
@@ -333,11 +377,10 @@ async fn read(text: &str, route: Option<String>) -> Result<Asked, String> {
         Ok(Event::Update(_) | Event::Delivery(_) | Event::Sweep) | Err(_) => match route {
             Some(route) => {
                 let body = Bytes::copy_from_slice(text.as_bytes());
-                Ok(Asked::Delivery(Box::new(Arrival::post(
-                    route,
-                    HeaderMap::new(),
-                    body,
-                ))))
+                Ok(Asked::Delivery(Box::new(Arrival {
+                    origin: Origin::of(heard),
+                    ..Arrival::post(route, HeaderMap::new(), body)
+                })))
             }
             None => Err("is a bare body; say with --route which route it is for".to_owned()),
         },

@@ -63,7 +63,12 @@ impl From<Failed> for Outcome {
     fn from(failed: Failed) -> Self {
         match failed {
             Failed::Later(why, wait) => Self::Postponed { why, wait },
-            Failed::Refused(refusal) | Failed::Denied(refusal) => Self::Refused(refusal),
+            Failed::Refused(refusal) => Self::Refused(refusal),
+            Failed::Denied(refusal) => {
+                // Alarms look for this: it is about the connection, not about what was asked.
+                tracing::error!(zoho.code = refusal.code, "job cannot go on: {refusal}");
+                Self::Refused(refusal)
+            }
         }
     }
 }
@@ -211,28 +216,18 @@ impl Knowledge<'_> {
         let known = match self.fields(asked.module).await {
             Ok(known) => known,
             Err(failed) if failed.lacks_scope() => return Ok(Checked::default()),
-            Err(failed) => return Err(told(asked.module, failed)),
+            Err(failed) => return Err(failed.into()),
         };
         let mut checked = asked.held_against(&known);
-        if checked.is_err() {
-            let renewed = self.renewed(asked.module).await;
-            if let Some(known) = renewed.map_err(|failed| told(asked.module, failed))? {
-                checked = asked.held_against(&known);
-            }
+        if checked.is_err()
+            && let Some(known) = self.renewed(asked.module).await?
+        {
+            checked = asked.held_against(&known);
         }
         checked.map_err(|problems| {
             guard::refusal(problems).map_or(Outcome::AS_ASKED, Outcome::Refused)
         })
     }
-}
-
-/// Why nothing can be known.
-fn told(module: &ModuleName, failed: Failed) -> Outcome {
-    if let Failed::Denied(refusal) = &failed {
-        // Alarms look for this: it is about the connection, not about what was asked.
-        tracing::error!(%module, zoho.code = refusal.code, "job cannot go on: {refusal}");
-    }
-    failed.into()
 }
 
 /// What of a job is checked.

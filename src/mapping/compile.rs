@@ -104,18 +104,20 @@ pub(super) fn compile(source: &str, marks: Marks) -> Result<Filter<Engine>, Comp
         return Err(CompileError::at(source, source, message));
     }
     let text = source.to_owned();
-    let failed = |why: String| CompileError::at(source, source, format!("cannot compile: {why}"));
-    deeply(move || compiled(&text, marks)).unwrap_or_else(|why| Err(failed(why)))
+    with_stack(source, move || compiled(&text, marks))
 }
 
 /// The keys that `source` writes down, see [`super::keys`].
 pub(super) fn keys(source: &str) -> BTreeSet<String> {
     let text = source.to_owned();
-    deeply(move || keys::keys(&text)).unwrap_or_default()
+    with_stack(source, move || Ok(keys::keys(&text))).unwrap_or_default()
 }
 
-/// Runs `work` on a thread with stack enough for any nesting.
-fn deeply<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+/// Does something with `source` on a thread with stack enough for any nesting.
+pub(super) fn with_stack<T: Send + 'static>(
+    source: &str,
+    work: impl FnOnce() -> Result<T, CompileError> + Send + 'static,
+) -> Result<T, CompileError> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let allowance = Allowance {
         time: std::time::Duration::from_secs(10),
@@ -124,13 +126,14 @@ fn deeply<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Resul
         stack: 192 << 20,
     };
     let spawned = fence::spawn(allowance, work, move |ended| drop(sender.send(ended)));
-    let thread = spawned.map_err(|error| error.to_string())?;
+    let failed = |why: String| CompileError::at(source, source, format!("cannot compile: {why}"));
+    let thread = spawned.map_err(|error| failed(error.to_string()))?;
     let ended = receiver.recv();
     drop(thread.join());
     match ended {
-        Ok(Ended::Done(result)) => Ok(result),
-        Ok(Ended::Panicked(message)) => Err(message),
-        Ok(Ended::Stopped(_)) | Err(_) => Err("it is too large".to_owned()),
+        Ok(Ended::Done(result)) => result,
+        Ok(Ended::Panicked(message)) => Err(failed(message)),
+        Ok(Ended::Stopped(_)) | Err(_) => Err(failed("it is too large".to_owned())),
     }
 }
 
@@ -202,7 +205,7 @@ fn names(definitions: &[Def<&str>]) -> BTreeSet<String> {
         .collect()
 }
 
-fn parse(source: &str) -> Result<Term<&str>, CompileError> {
+pub(super) fn parse(source: &str) -> Result<Term<&str>, CompileError> {
     let tokens = Lexer::new(source).lex().map_err(|errors| {
         let Some((expected, found)) = errors.into_iter().next() else {
             return CompileError::at(source, source, "cannot be read");

@@ -18,19 +18,16 @@ pub(super) fn limits() -> Limits {
     }
 }
 
-pub(super) fn evaluate_with(
-    program: &str,
-    body: &[u8],
-    limits: &Limits,
-) -> Result<Vec<Value>, EvalError> {
+/// Something done with a delivery of this body.
+pub(super) fn input_of<T>(body: &str, with: impl FnOnce(&Input<'_>) -> T) -> T {
     let pairs = |pairs: &[(&str, &str)]| {
         let owned = pairs
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         owned.collect::<BTreeMap<_, _>>()
     };
-    let body = Document::from_json(body).unwrap();
-    let input = Input {
+    let body = Document::from_json(body.as_bytes()).unwrap();
+    with(&Input {
         body: &body,
         headers: &pairs(&[("x-kind", "deal")]),
         query: &pairs(&[("tag", "a b")]),
@@ -38,8 +35,18 @@ pub(super) fn evaluate_with(
         received_at: "2026-01-02T03:04:05Z".parse().unwrap(),
         raw: Some(body.text()),
         trigger: &pairs(&[("type", "http")]),
-    };
-    Program::new(program).run_blocking(&input, limits)
+    })
+}
+
+pub(super) fn evaluate_with(
+    program: &str,
+    body: &[u8],
+    limits: &Limits,
+) -> Result<Vec<Value>, EvalError> {
+    let body = std::str::from_utf8(body).unwrap();
+    input_of(body, |input| {
+        Program::new(program).run_blocking(input, limits)
+    })
 }
 
 pub(super) fn evaluate(program: &str, body: &str) -> Result<Vec<Value>, EvalError> {

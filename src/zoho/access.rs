@@ -1,6 +1,7 @@
 //! A connection's access tokens: kept while they are fresh, shared with other processes, and asked for by one at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +38,8 @@ pub(super) struct Tokens {
     access: Mutex<Access>,
     /// Where tokens are shared with other processes, if anywhere.
     shelf: Option<Arc<dyn TokenShelf>>,
+    /// Whether it has failed, and the log says so.
+    outage: AtomicBool,
 }
 
 /// What is known of a connection's access token.
@@ -102,6 +105,7 @@ impl Tokens {
             clock,
             access: Mutex::default(),
             shelf: None,
+            outage: AtomicBool::new(false),
         }
     }
 
@@ -218,7 +222,7 @@ impl Tokens {
             let shelved = match shelf.read(&self.name).await {
                 Ok(shelved) => shelved,
                 Err(why) => {
-                    tracing::warn!(connection = self.name, "tokens are not shared: {why}");
+                    self.is_out(&why);
                     return self.refresh(access).await;
                 }
             };
@@ -230,6 +234,7 @@ impl Tokens {
                 .token
                 .filter(|token| token.is_fresh(now) && !refused(token))
             {
+                self.is_back();
                 return Ok(token);
             }
             if let Some(until) = shelved.silent_until.filter(|until| now < *until) {
@@ -254,7 +259,7 @@ impl Tokens {
                 // Somebody else is asking for it just now.
                 Ok(None) => self.clock.sleep(SHELF_LOOK).await,
                 Err(why) => {
-                    tracing::warn!(connection = self.name, "tokens are not shared: {why}");
+                    self.is_out(&why);
                     return self.refresh(access).await;
                 }
             }
@@ -292,11 +297,27 @@ impl Tokens {
             },
             Err(Failed::Refused(_) | Failed::Denied(_)) => return outcome,
         };
-        if let Err(why) = shelf.write(&self.name, &shelved, holder, until).await {
-            tracing::warn!(connection = self.name, "the token is not shared: {why}");
+        match shelf.write(&self.name, &shelved, holder, until).await {
+            Ok(()) => self.is_back(),
+            Err(why) => self.is_out(&why),
         }
         reach("token.shelved");
         outcome
+    }
+
+    /// The shelf has failed, and this process goes on alone. Alarms look for this: it is said once for each outage, not
+    /// again with every token.
+    fn is_out(&self, why: &str) {
+        if !self.outage.swap(true, Ordering::Relaxed) {
+            tracing::warn!(connection = self.name, "tokens are not shared: {why}");
+        }
+    }
+
+    /// A token, or the wish for silence, has come from the shelf or gone there.
+    fn is_back(&self) {
+        if self.outage.swap(false, Ordering::Relaxed) {
+            tracing::info!(connection = self.name, "tokens are shared again");
+        }
     }
 
     /// Drops a token that Zoho has refused, unless somebody has replaced it already.

@@ -5,6 +5,8 @@ mod template;
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 
 use crate::support::free_port;
-use crate::support::moto::Moto;
+use crate::support::moto::{Fate, Moto, line, packed};
 use crate::support::poller::{MAX_RECEIVE_COUNT, Poller};
 use crate::support::receiver::{Received, Receiver};
 use crate::support::rie::{Rie, RieOptions};
@@ -45,6 +47,7 @@ struct Stack {
 #[derive(Debug)]
 struct Answer {
     status: u64,
+    retry_after: Option<u64>,
     body: Value,
 }
 
@@ -112,6 +115,13 @@ impl Stack {
         }
     }
 
+    /// An inbound function whose environment differs.
+    fn another_inbound(&self, changes: &[(&str, &str)]) -> Rie {
+        let mut env = self.env.clone();
+        env.extend(changes.iter().map(|(key, value)| owned(key, value)));
+        function(env)
+    }
+
     /// A worker whose environment differs.
     fn another_worker(&self, changes: &[(&str, &str)]) -> Rie {
         let mut env = worker_env(&self.env, &self.simulator);
@@ -147,11 +157,22 @@ impl Stack {
 
     /// The job as the inbound function shows it.
     async fn job(&self, id: &str) -> Value {
-        let mut event = event("health-http-api-v2.json");
-        event["headers"]["authorization"] = json!(format!("Bearer {API_KEY}"));
-        let answer = self.http(event, &format!("/jobs/{id}"), None).await;
+        let answer = self.look(id).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.body
+    }
+
+    async fn look(&self, id: &str) -> Answer {
+        let mut event = event("health-http-api-v2.json");
+        event["headers"]["authorization"] = json!(format!("Bearer {API_KEY}"));
+        self.http(event, &format!("/jobs/{id}"), None).await
+    }
+
+    /// Posts an update request to `/jobs`.
+    async fn update(&self, request: &Value) -> Answer {
+        let mut event = event("typeform-http-api-v2.json");
+        event["headers"]["authorization"] = json!(format!("Bearer {API_KEY}"));
+        self.http(event, "/jobs", Some(request.to_string())).await
     }
 
     async fn http(&self, mut event: Value, path: &str, body: Option<String>) -> Answer {
@@ -164,8 +185,10 @@ impl Stack {
         let body = answer["body"]
             .as_str()
             .and_then(|body| serde_json::from_str(body).ok());
+        let retry_after = answer["headers"]["retry-after"].as_str();
         Answer {
             status: answer["statusCode"].as_u64().unwrap_or_default(),
+            retry_after: retry_after.and_then(|seconds| seconds.parse().ok()),
             body: body.unwrap_or_else(|| panic!("{answer:#}\n{}", self.inbound.logs())),
         }
     }
@@ -260,6 +283,9 @@ routes:
     verify: {{ scheme: none }}
     map: '{{module: "Leads", fields: {{Lead_Status: "Contacted"}}, cvid: .view}}'
     callback_url: "{callback}"
+  person:
+    verify: {{ scheme: none }}
+    map: '{{module: "Leads", fields: {{Lead_Source: "Webinar"}}, match: {{field: "Email", values: [.email]}}}}'
 "#
     )
 }
@@ -543,4 +569,170 @@ async fn what_alarms_look_for_is_in_the_logs() {
         assert_eq!(found, 1, "{filter}:\n{}", stack.worker.logs());
         assert_eq!(template::counted(filter, &stack.inbound.logs()), 0);
     }
+
+    // A job whose first request is a look-up.
+    let config = std::fs::read_to_string(stack.folder.path().join("masshook.yaml"));
+    let unguarded = config
+        .expect("the config")
+        .replace("  default: {", "  default: { guard: off,");
+    let path = stack.folder.path().join("unguarded.yaml");
+    std::fs::write(&path, unguarded).expect("written");
+    let worker = stack.another_worker(&[("MASSHOOK_CONFIG", &path.display().to_string())]);
+    let body = json!({"email": "lead1@example.com"}).to_string();
+    let hook = event("typeform-http-api-v2.json");
+    let (id, _) = stack.http(hook, "/hooks/person", Some(body)).await.job();
+    assert!(stack.queue.poll(&worker, 5).await);
+    assert_eq!(stack.job(&id).await["status"], "failed");
+    let found = template::counted("TokenFailures", &worker.logs());
+    assert_eq!(found, 1, "{}", worker.logs());
+}
+
+/// A line to moto on which AWS has no room for `service` until the switch is off.
+async fn throttled(service: &'static str, code: &'static str) -> (String, Arc<AtomicBool>) {
+    let full = Arc::new(AtomicBool::new(true));
+    let seen = full.clone();
+    let url = line(move |operation, _| {
+        let meant = service == "DynamoDB" || operation.starts_with("SendMessage");
+        match meant && seen.load(Ordering::SeqCst) {
+            true => Fate::Throttled(code),
+            false => Fate::Answered,
+        }
+    });
+    (url.await, full)
+}
+
+#[tokio::test]
+async fn a_throttled_table_is_a_503_and_nothing_is_acknowledged() {
+    let mut stack = Stack::start("aws-throttled").await;
+    let (url, full) = throttled("DynamoDB", "ProvisionedThroughputExceededException").await;
+    stack.inbound = stack.another_inbound(&[("AWS_ENDPOINT_URL_DYNAMODB", &url)]);
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let update =
+        json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [stack.lead(1)]});
+    let answers = [
+        stack.form(&form).await,
+        stack.form(&json!({"event": "e2", "ids": ["no id"]})).await,
+        stack.update(&update).await,
+    ];
+    for answer in answers {
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert_eq!(answer.body["code"], "unavailable", "{answer:?}");
+        assert!(answer.retry_after > Some(0), "{answer:?}");
+    }
+    let refused = stack.inbound.invoke(&update).await;
+    assert_eq!(refused["errorType"], "unavailable", "{refused}");
+    assert_eq!(stack.command(&["jobs", "list"])["jobs"], json!([]));
+    let kept = stack.command(&["deliveries", "list"]);
+    assert_eq!(kept, json!({"deliveries": []}));
+    assert!(
+        !stack.queue.poll(&stack.worker, 0).await,
+        "nobody was waked"
+    );
+
+    full.store(false, Ordering::SeqCst);
+    let answer = stack.form(&form).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let (id, _) = answer.job();
+    assert_eq!(stack.finish(&id).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_full_queue_is_a_503_and_the_job_is_found_all_the_same() {
+    let mut stack = Stack::start("aws-full-queue").await;
+    let (url, full) = throttled("SQS", "RequestThrottled").await;
+    stack.inbound = stack.another_inbound(&[("AWS_ENDPOINT_URL_SQS", &url)]);
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let answer = stack.form(&form).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.body["code"], "unavailable", "{answer:?}");
+    assert!(answer.retry_after > Some(0), "{answer:?}");
+    assert!(answer.body["jobs"].is_null(), "{answer:?}");
+
+    full.store(false, Ordering::SeqCst);
+    let answer = stack.form(&form).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let (id, _) = answer.job();
+    let swept = stack.worker.invoke(&event("sweep-schedule.json")).await;
+    assert_eq!(swept, json!({"driven": 1}));
+    assert_eq!(stack.job(&id).await["status"], "succeeded");
+    assert_eq!(stack.count("mass_update_post").await, json!(1));
+    assert_eq!(stack.receiver.wait_for(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_of_a_later_version_is_put_aside_once_and_taken_up_again() {
+    let (moto, table) = (Moto::shared(), "aws-later-version");
+    let mut stack = Stack::start(table).await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let later = packed(r#"{"v":99,"data":{"anything":1}}"#);
+    let state = moto.replace_state(table, &id, later).await;
+    let good = json!({"event": "e2", "ids": [stack.lead(2)]});
+    let (other, _) = stack.form(&good).await.job();
+
+    assert!(stack.queue.poll(&stack.worker, 5).await);
+    assert!(stack.queue.invocations[0].failed.is_empty());
+    assert_eq!(stack.finish(&other).await["status"], "succeeded");
+    for _ in 0..3 {
+        let swept = stack.worker.invoke(&event("sweep-schedule.json")).await;
+        assert_eq!(swept, json!({"driven": 0}), "nobody meets it again");
+    }
+    let logs = stack.worker.logs();
+    assert_eq!(template::counted("ParkedJobs", &logs), 1, "{logs}");
+    let parked = stack.command(&["jobs", "list", "--only", "parked"]);
+    assert_eq!(parked["jobs"].as_array().map(Vec::len), Some(1));
+    let reason = parked["jobs"][0]["parked"].as_str().unwrap_or_default();
+    assert_eq!(parked["jobs"][0]["id"], json!(id));
+    assert!(reason.contains("its version is 99"), "{parked:#}");
+    // It is there, so its delivery need not come again.
+    let again = stack.form(&form).await;
+    assert_eq!((again.status, again.job().0), (202, id.clone()));
+    let shown = stack.look(&id).await;
+    assert_eq!(
+        (shown.status, &shown.body["code"]),
+        (500, &json!("job_unreadable"))
+    );
+
+    moto.replace_state(table, &id, state).await;
+    let resumed = stack.command(&["jobs", "replay", &id]);
+    assert_eq!(resumed, json!({"resumed": id}));
+    assert_eq!(stack.finish(&id).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn what_ended_wrong_is_shown_sent_again_and_done_again() {
+    let mut stack = Stack::with("aws-commands", &[410], true).await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let job = stack.finish(&id).await;
+    assert_eq!(job["callback"]["status"], "undeliverable", "{job:#}");
+    let listed = stack.command(&["jobs", "list", "--only", "undeliverable"]);
+    assert_eq!(listed["jobs"][0]["id"], json!(id), "{listed:#}");
+    let shown = stack.command(&["jobs", "show", &id]);
+    assert_eq!(
+        (&shown["id"], &shown["callback"]),
+        (&job["id"], &job["callback"])
+    );
+    stack.command(&["jobs", "redeliver", &id]);
+    assert!(stack.queue.poll(&stack.worker, 5).await);
+    assert_eq!(stack.job(&id).await["callback"]["status"], "delivered");
+    let told = stack.receiver.wait_for(2).await;
+    assert_eq!(
+        told[0].header("webhook-id"),
+        told[1].header("webhook-id"),
+        "one id"
+    );
+    assert_eq!(told[0].body, told[1].body);
+
+    let leads = &stack.simulator.announcement()["world"]["modules"]["Leads"];
+    let locked = leads["conditions"]["locked"].clone();
+    let (failed, _) = stack
+        .form(&json!({"event": "e2", "ids": [locked]}))
+        .await
+        .job();
+    assert_eq!(stack.finish(&failed).await["status"], "failed");
+    let replayed = stack.command(&["jobs", "replay", &failed]);
+    let new = replayed["job"].as_str().expect("a job").to_owned();
+    assert_ne!(new, failed);
+    assert_eq!(stack.finish(&new).await["status"], "failed");
 }

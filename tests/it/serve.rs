@@ -1,6 +1,7 @@
 //! `masshook serve` as its users run it: the real program, its folder, its signals, and the commands beside it.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use masshook::simulator::Settings;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use crate::support::moto::Moto;
 use crate::support::serve::{Served, form, ids, text};
 
 async fn served(script: &[u16], config: impl FnOnce(String) -> String) -> Served {
@@ -339,6 +341,90 @@ async fn a_store_that_takes_nothing_is_a_503_and_nothing_is_acknowledged() {
     assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
 }
 
+/// No file may grow any more, as on a full disk. What was acknowledged until then is safe.
+#[tokio::test]
+async fn a_disk_that_is_full_is_a_503_and_nothing_is_acknowledged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("masshook");
+    let limited = |limit: &str| {
+        let masshook = env!("CARGO_BIN_EXE_masshook");
+        let script = format!("#!/bin/sh\ntrap '' XFSZ\n{limit}exec {masshook} \"$@\"\n");
+        std::fs::write(&program, script).expect("written");
+        let owner = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&program, owner).expect("a program");
+    };
+    // 512 bytes each.
+    limited("ulimit -f 800\n");
+    let mut world = Served::new(&program, &[], Settings::default(), |config| config).await;
+    world.start(&[]).await;
+    let lead = |number: usize| world.id("Leads", number as u64);
+    let mut taken = Vec::new();
+    let refused = loop {
+        let number = taken.len();
+        let delivery = form(&format!("e{number}"), &[lead(number)]);
+        let answer = world.deliver(&delivery).await.expect("an answer");
+        match answer.status {
+            202 => taken.extend(ids(&answer.body)),
+            _ => break answer,
+        }
+        assert!(number < 1_000, "it never fills up");
+    };
+    let update = json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [lead(0)]});
+    let posted = world.request("POST", "/jobs", Some(&update)).await;
+    for answer in [refused, posted.expect("an answer")] {
+        assert_eq!(answer.status, 503, "{answer:?}\n{}", world.log());
+        assert_eq!(answer.body["code"], "unavailable");
+        assert!(answer.retry_after.is_some(), "{answer:?}");
+    }
+    assert!(!taken.is_empty(), "{}", world.log());
+    world.kill().await;
+
+    limited("");
+    world.start(&[]).await;
+    let jobs = world.all_finished(taken.len()).await;
+    assert_eq!(
+        jobs.keys().cloned().collect::<BTreeSet<_>>(),
+        taken.into_iter().collect()
+    );
+    for job in jobs.values() {
+        assert_eq!(job["status"], "succeeded", "{job:#}");
+    }
+}
+
+/// A secret that cannot be shared is complained of once, however many tokens are asked for in the meantime.
+#[tokio::test]
+async fn an_outage_of_the_token_cache_is_told_once() {
+    let (moto, name) = (Moto::shared(), "serve/outage");
+    moto.create_secret(name, "something else").await;
+    let cached = move |config: String| {
+        let cache = format!("    token_cache: secretsmanager:{name}\n    accounts_url:");
+        config.replacen("    accounts_url:", &cache, 1)
+    };
+    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
+    let mut world = Served::new(program, &[], Settings::default(), cached).await;
+    world.environment = moto.environment();
+    world.start(&[]).await;
+    for round in 0..4 {
+        if round == 3 {
+            let client = aws_sdk_secretsmanager::Client::new(&moto.sdk_config());
+            let emptied = client
+                .put_secret_value()
+                .secret_id(name)
+                .secret_string("{}");
+            emptied.send().await.expect("moto takes it");
+        }
+        world.faults(&json!({"expire_tokens": true})).await;
+        let delivery = form(&format!("e{round}"), &[world.id("Leads", round)]);
+        let job = world.accepted(&delivery).await;
+        assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+        let back = world.log().matches("tokens are shared again").count();
+        assert_eq!(back, usize::from(round == 3), "{}", world.log());
+    }
+    assert_eq!(world.count("token").await, 4);
+    let told = world.log().matches("tokens are not shared").count();
+    assert_eq!(told, 1, "{}", world.log());
+}
+
 #[tokio::test]
 async fn a_job_of_a_later_version_is_put_aside_once_and_taken_up_again() {
     let mut world = calm().await;
@@ -368,7 +454,13 @@ async fn a_job_of_a_later_version_is_put_aside_once_and_taken_up_again() {
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     let complaints = world.log().matches("job put aside").count();
     assert_eq!(complaints, 1, "{}", world.log());
-    assert_ne!(world.job(&job[0]).await.status, 200);
+    let shown = world.job(&job[0]).await;
+    assert_eq!(
+        (shown.status, &shown.body["code"]),
+        (500, &json!("job_unreadable"))
+    );
+    let again = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    assert_eq!(again, job, "it is there, and need not come again");
 
     version("99", "1");
     let (code, resumed) = world.command_line(&["jobs", "replay", &job[0]]);

@@ -200,3 +200,39 @@ fn a_new_file_may_be_opened_by_many_at_once() {
         });
     }
 }
+
+#[tokio::test]
+async fn a_full_disk_takes_nothing_half_and_goes_on_when_there_is_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::in_file(folder.path().join("jobs.db"));
+    let limit = async |pages: u32| {
+        let limited = store.with(move |connection| {
+            connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+        });
+        limited.await.expect("limited");
+    };
+    limit(30).await;
+    let mut added = Vec::new();
+    let refused = loop {
+        let job = job(&added.len().to_string(), start());
+        match store.add(&job).await {
+            Ok(_) => added.push(job.id),
+            Err(error) => break (job, error),
+        }
+        assert!(added.len() < 10_000, "it never fills up");
+    };
+    let (job, error) = refused;
+    assert!(
+        matches!(&error, StoreError::Unavailable(why) if why.contains("full")),
+        "{error:?}"
+    );
+    assert_eq!(store.get(&job.id).await.expect("read"), None);
+    let claim = store
+        .claim(&added[0], start(), start() + Duration::from_secs(1))
+        .await;
+    assert!(matches!(claim, Ok(Claim::Ours(..))), "{claim:?}");
+    limit(1_000).await;
+    assert_eq!(store.add(&job).await.expect("added"), Added::New);
+    let listed = store.list(Filter::All, 10_000, None).await.expect("a list");
+    assert_eq!(listed.jobs.len(), added.len() + 1);
+}

@@ -335,6 +335,50 @@ async fn the_table_is_the_one_that_is_tested() {
 }
 
 #[test]
+fn queues_and_logs_are_kept_and_encrypted() {
+    let durable = resources("durable");
+    for queue in ["Queue", "DeadLetterQueue"] {
+        let queue = &durable[queue]["Properties"];
+        assert_eq!(queue["SqsManagedSseEnabled"], true);
+    }
+    // What nobody could use stays as long as SQS keeps anything.
+    let kept = &durable["DeadLetterQueue"]["Properties"]["MessageRetentionPeriod"];
+    assert_eq!(kept, 14 * 24 * 3600);
+    for (function, group) in [
+        ("InboundFunction", "InboundLogGroup"),
+        ("WorkerFunction", "WorkerLogGroup"),
+    ] {
+        let logging = &durable[function]["Properties"]["LoggingConfig"];
+        assert_eq!(
+            (&logging["LogGroup"], &logging["LogFormat"]),
+            (&json!(group), &json!("JSON"))
+        );
+        let retention = &durable[group]["Properties"]["RetentionInDays"];
+        assert_eq!(retention, "LogRetentionDays");
+    }
+    // Jobs outlive the stack, and a table that is replaced.
+    for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+        let policy = durable["Table"][policy].as_str().expect("a policy");
+        assert!(policy.starts_with("Retain"), "{policy}");
+    }
+}
+
+#[test]
+fn both_processors_can_be_chosen() {
+    let template = template();
+    let processor = &template["Parameters"]["Architecture"];
+    assert_eq!(names(&processor["AllowedValues"]), ["x86_64", "arm64"]);
+    let functions = &template["Globals"]["Function"];
+    assert_eq!(names(&functions["Architectures"]), ["Architecture"]);
+    let layer = &template["Resources"]["ConfigLayer"]["Properties"];
+    assert_eq!(names(&layer["CompatibleArchitectures"]), ["Architecture"]);
+    for function in ["InboundFunction", "WorkerFunction"] {
+        let own = &template["Resources"][function]["Properties"];
+        assert!(own["Architectures"].is_null(), "{function}");
+    }
+}
+
+#[test]
 fn every_variable_is_one_that_the_program_reads() {
     let sources: String = ["src/aws.rs", "src/config.rs"]
         .iter()
@@ -410,6 +454,59 @@ fn every_alarm_counts_something_and_tells_the_topic() {
         count += 1;
     }
     assert_eq!(count, 9);
+}
+
+#[test]
+fn what_must_be_noticed_has_an_alarm() {
+    let durable = resources("durable");
+    for (alarm, metric, of) in [
+        (
+            "DeadLettersAlarm",
+            "ApproximateNumberOfMessagesVisible",
+            Some("DeadLetterQueue.QueueName"),
+        ),
+        (
+            "OldWakeUpsAlarm",
+            "ApproximateAgeOfOldestMessage",
+            Some("Queue.QueueName"),
+        ),
+        (
+            "UndeliverableCallbacksAlarm",
+            "UndeliverableCallbacks",
+            None,
+        ),
+        ("TokenFailuresAlarm", "TokenFailures", None),
+        ("ParkedJobsAlarm", "ParkedJobs", None),
+        ("UnmappableDeliveriesAlarm", "UnmappableDeliveries", None),
+    ] {
+        let alarm = &durable[alarm]["Properties"];
+        assert_eq!(alarm["MetricName"], metric);
+        assert_eq!(alarm["ComparisonOperator"], "GreaterThanThreshold");
+        match of {
+            Some(queue) => {
+                assert_eq!(alarm["Namespace"], "AWS/SQS");
+                assert_eq!(
+                    alarm["Dimensions"],
+                    json!([{"Name": "QueueName", "Value": queue}])
+                );
+                assert_eq!(alarm["Statistic"], "Maximum");
+            }
+            None => {
+                assert_eq!(
+                    (&alarm["Statistic"], &alarm["Threshold"]),
+                    (&json!("Sum"), &json!(0)),
+                    "the first one counts"
+                );
+            }
+        }
+    }
+    // The log that a metric reads is that of the function which does the work.
+    for filter in ["UndeliverableCallbacks", "TokenFailures"] {
+        for (mode, group) in [("durable", "WorkerLogGroup"), ("inline", "InboundLogGroup")] {
+            let read = resources(mode)[filter]["Properties"]["LogGroupName"].clone();
+            assert_eq!(read, group, "{filter} in {mode}");
+        }
+    }
 }
 
 /// How many lines of a log a metric filter of the template counts. Its patterns compare fields with texts that begin or

@@ -1,12 +1,9 @@
 //! A store to test, with a clock of its own.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use masshook::aws::jobs::DynamoStore;
 use masshook::clock::{Clock, ManualClock};
@@ -17,7 +14,7 @@ use masshook::update::UpdateRequest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::moto::Moto;
+use crate::support::moto::{Moto, packed};
 
 /// How long the stores under test keep finished jobs.
 pub(crate) const RETENTION: Duration = Duration::from_secs(3_600);
@@ -135,22 +132,9 @@ impl Bench {
                 assert_eq!(updated, Ok(1));
             }
             Place::DynamoDb(table) => {
-                let mut packed =
-                    flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-                packed.write_all(document.as_bytes()).expect("packed");
-                let packed = packed.finish().expect("packed");
-                let client = aws_sdk_dynamodb::Client::new(&Moto::shared().sdk_config());
-                let updated = client
-                    .update_item()
-                    .table_name(table)
-                    .key("pk", AttributeValue::S(format!("job#{id}")))
-                    .key("sk", AttributeValue::S("head".to_owned()))
-                    .update_expression("SET #state = :state")
-                    .expression_attribute_names("#state", "state")
-                    .expression_attribute_values(":state", AttributeValue::B(Blob::new(packed)))
-                    .send()
+                let moto = Moto::shared();
+                moto.replace_state(table, id.as_str(), packed(document))
                     .await;
-                updated.expect("moto takes it");
             }
         }
     }

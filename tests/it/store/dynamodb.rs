@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use masshook::aws::jobs::DynamoStore;
 use masshook::job::store::{Added, JobStore, StoreError};
 use masshook::job::{Job, JobId};
@@ -18,68 +17,7 @@ use tokio::net::TcpListener;
 
 use super::bench::{Bench, clock, keeping};
 use crate::support::free_port;
-use crate::support::moto::{Moto, sdk_config};
-
-/// What becomes of a request on its way to moto.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Fate {
-    /// It is answered.
-    Answered,
-    /// It is carried out, and its answer is lost.
-    Lost,
-    /// It never arrives.
-    Refused,
-}
-
-/// A line to moto that is cut by `fate`, which is asked with the operation and the request.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a plain client; the guarded one is for callbacks"
-)]
-async fn cut_line(fate: impl FnMut(&str, &Value) -> Fate + Send + 'static) -> String {
-    let fate = Arc::new(std::sync::Mutex::new(fate));
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client");
-    let app = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
-        let (fate, client) = (Arc::clone(&fate), client.clone());
-        async move {
-            let target = headers["x-amz-target"].to_str().unwrap_or_default();
-            let operation = target.rsplit('.').next().unwrap_or_default();
-            let request: Value = serde_json::from_slice(&body).expect("JSON");
-            let fate = (fate.lock().expect("no panic"))(operation, &request);
-            let lost = (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                HeaderMap::new(),
-                Bytes::new(),
-            );
-            if fate == Fate::Refused {
-                return lost;
-            }
-            let answer = client
-                .post(Moto::shared().url())
-                .headers(headers)
-                .body(body)
-                .send();
-            let answer = answer.await.expect("moto answers");
-            if fate == Fate::Lost {
-                return lost;
-            }
-            let status = StatusCode::from_u16(answer.status().as_u16()).expect("a status");
-            let mut headers = answer.headers().clone();
-            headers.remove("transfer-encoding");
-            (status, headers, answer.bytes().await.expect("a body"))
-        }
-    });
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let url = format!(
-        "http://{}",
-        listener.local_addr().expect("a bound listener")
-    );
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    url
-}
+use crate::support::moto::{Fate, Moto, line, sdk_config};
 
 fn store_behind(url: &str, bench: &Bench) -> DynamoStore {
     DynamoStore::with_config(bench.table(), sdk_config(url)).keeping(keeping(&bench.clock))
@@ -199,7 +137,7 @@ async fn a_torn_write_is_never_seen() {
         let head = json!({"S": "head"});
         request["Item"]["sk"] == head || request["Key"]["sk"] == head
     };
-    let url = cut_line(move |operation, request| {
+    let url = line(move |operation, request| {
         let writes = ["PutItem", "UpdateItem"].contains(&operation);
         if writes && is_head(request) {
             Fate::Refused
@@ -329,7 +267,7 @@ async fn a_lost_answer_changes_nothing() {
     let bench = Bench::in_dynamodb().await;
     // The first answer to every kind of write is lost, and the SDK asks again.
     let mut seen = HashMap::new();
-    let url = cut_line(move |operation, request| {
+    let url = line(move |operation, request| {
         let writes = ["PutItem", "UpdateItem", "DeleteItem"].contains(&operation);
         // Only the mark tells two writes of a job apart, and the SDK repeats it.
         let times = seen

@@ -1,15 +1,24 @@
 //! moto's server: AWS's wire protocols on a loopback port.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
+    KeyType, Projection, ProjectionType, ReturnValue, ScalarAttributeType,
 };
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use super::guard::Guarded;
 use super::tools::{manifest, tools};
@@ -140,6 +149,24 @@ impl Moto {
         created.unwrap_or_else(|error| panic!("moto refused the table {name}: {error:?}"));
     }
 
+    /// Replaces what a table has of a job, but for its request; answers with what was there.
+    pub(crate) async fn replace_state(&self, table: &str, job: &str, state: Blob) -> Blob {
+        let updated = aws_sdk_dynamodb::Client::new(&self.sdk_config())
+            .update_item()
+            .table_name(table)
+            .key("pk", AttributeValue::S(format!("job#{job}")))
+            .key("sk", AttributeValue::S("head".to_owned()))
+            .update_expression("SET #state = :state")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":state", AttributeValue::B(state))
+            .return_values(ReturnValue::AllOld)
+            .send()
+            .await;
+        let before = updated.expect("moto takes it").attributes;
+        let before = before.expect("the job is there");
+        before["state"].as_b().expect("packed").clone()
+    }
+
     /// Makes a queue; answers with its URL.
     pub(crate) async fn create_queue(&self, name: &str) -> String {
         let client = aws_sdk_sqs::Client::new(&self.sdk_config());
@@ -164,6 +191,13 @@ impl Moto {
     }
 }
 
+/// How a store packs a document.
+pub(crate) fn packed(document: &str) -> Blob {
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(document.as_bytes()).expect("packed");
+    Blob::new(packed.finish().expect("packed"))
+}
+
 /// An SDK configuration with test credentials that takes nothing from this machine.
 pub(crate) fn sdk_config(url: &str) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "tests");
@@ -173,4 +207,71 @@ pub(crate) fn sdk_config(url: &str) -> SdkConfig {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(url)
         .build()
+}
+
+/// What becomes of a request on its way to moto.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fate {
+    /// It is answered.
+    Answered,
+    /// It is carried out, and its answer is lost.
+    Lost,
+    /// It never arrives.
+    Refused,
+    /// It arrives, and AWS has no room for it just now: this is the code of its answer.
+    Throttled(&'static str),
+}
+
+/// A line to moto at whose other end `fate` decides; it is asked with the operation and the request.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a plain client; the guarded one is for callbacks"
+)]
+pub(crate) async fn line(fate: impl FnMut(&str, &Value) -> Fate + Send + 'static) -> String {
+    let fate = Arc::new(std::sync::Mutex::new(fate));
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let app = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
+        let (fate, client) = (Arc::clone(&fate), client.clone());
+        async move {
+            let target = headers["x-amz-target"].to_str().unwrap_or_default();
+            let operation = target.rsplit('.').next().unwrap_or_default();
+            let request: Value = serde_json::from_slice(&body).expect("JSON");
+            let fate = (fate.lock().expect("no panic"))(operation, &request);
+            let lost = (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                HeaderMap::new(),
+                Bytes::new(),
+            );
+            if fate == Fate::Refused {
+                return lost;
+            }
+            if let Fate::Throttled(code) = fate {
+                let body = json!({"__type": code, "message": "too much"}).to_string();
+                return (StatusCode::BAD_REQUEST, HeaderMap::new(), Bytes::from(body));
+            }
+            let answer = client
+                .post(Moto::shared().url())
+                .headers(headers)
+                .body(body)
+                .send();
+            let answer = answer.await.expect("moto answers");
+            if fate == Fate::Lost {
+                return lost;
+            }
+            let status = StatusCode::from_u16(answer.status().as_u16()).expect("a status");
+            let mut headers = answer.headers().clone();
+            headers.remove("transfer-encoding");
+            (status, headers, answer.bytes().await.expect("a body"))
+        }
+    });
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let url = format!(
+        "http://{}",
+        listener.local_addr().expect("a bound listener")
+    );
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
 }

@@ -31,6 +31,8 @@ const CALLBACK_SECRET: &str = "whsec_dGhlIHNlcnZlZCB3b3JsZCdzIG93biBjYWxsYmFjayB
 pub(crate) struct Served {
     pub(crate) simulator: Simulator,
     pub(crate) receiver: Receiver,
+    /// The server's environment.
+    pub(crate) environment: Vec<(String, String)>,
     program: PathBuf,
     folder: TempDir,
     port: u16,
@@ -92,6 +94,7 @@ routes:
         Self {
             simulator,
             receiver,
+            environment: Vec::new(),
             program: program.to_owned(),
             folder,
             port: free_port(),
@@ -138,6 +141,7 @@ routes:
             .args(["--listen", &format!("127.0.0.1:{}", self.port)])
             .args(arguments)
             .env_clear()
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(self.log_file())
             .stderr(self.log_file());

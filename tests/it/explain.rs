@@ -1,0 +1,477 @@
+//! `masshook preview --explain`: which condition of which route was the first to be false.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+const SECRET: &str = "00112233445566778899aabbccddeeff";
+
+const CONFIG: &str = r#"
+connections: { default: { credentials: env:ZOHO, accounts_url: 'http://127.0.0.1:1', api_url: 'http://127.0.0.1:1' } }
+routes:
+  github:
+    verify: { scheme: github, secret: env:SENDER }
+    when: |
+      $headers["x-github-event"] == "issues"
+        and (.action == "opened" and (.issue.labels[] | .name) == "crm")
+        and .never.asked
+    map: '{module: "Leads", fields: {Rating: "Active"}, ids: [.id]}'
+  dropbox:
+    verify: { scheme: dropbox, secret: env:SENDER }
+    map: '{module: "Leads", fields: {Rating: "Active"}, ids: [.id]}'
+  elsewhere:
+    verify: { scheme: custom, type: equals, token: { header: x-token }, secret: secretsmanager:not/here }
+    map: '{module: "Leads", fields: {Rating: "Active"}, ids: [.id]}'
+  open:
+    verify: { scheme: none }
+    when: WHEN
+    map: 'if .id then {module: "Leads", fields: {Rating: "Active"}, ids: [.id]} elif .broken then {module: 7} else empty end'
+  queue:
+    on: sqs
+    when: ($trigger.queue | endswith(":orders")) and .paid
+    map: '{module: "Deals", fields: {Stage: "Closed Won"}, ids: [.id]}'
+  bus:
+    on: [eventbridge, sqs]
+    when: .source? == "shop"
+    map: '{module: "Deals", fields: {Stage: "Closed Won"}, ids: [.detail.id]}'
+"#;
+
+struct Explained {
+    code: i32,
+    text: String,
+    document: Value,
+}
+
+impl Explained {
+    fn route(&self, name: &str) -> &Value {
+        self.route_of(0, name)
+    }
+
+    fn route_of(&self, event: usize, name: &str) -> &Value {
+        let routes = self.document["explained"][event]["routes"].as_array();
+        let routes = routes.unwrap_or_else(|| panic!("{}", self.document));
+        let found = routes.iter().find(|route| route["route"] == name);
+        found.unwrap_or_else(|| panic!("{name}: {}", self.document))
+    }
+
+    fn first_false(&self, name: &str) -> &Value {
+        &self.route(name)["first_false"]
+    }
+
+    /// What was found of a condition of a route.
+    fn found(&self, name: &str, condition: &str) -> (Option<bool>, String) {
+        let conditions = self.route(name)["conditions"].as_array();
+        let mut conditions = conditions.expect("conditions").iter();
+        let asked = conditions.find(|asked| asked["condition"] == condition);
+        let asked = asked.unwrap_or_else(|| panic!("{condition}: {}", self.route(name)));
+        let found = asked["found"].as_str().expect("a sentence");
+        (asked["met"].as_bool(), found.to_owned())
+    }
+}
+
+/// What the command says, with `when` as the predicate of the route `open`: as text and as JSON, which must agree.
+fn explain_when(when: &str, event: &Value, arguments: &[&str]) -> Explained {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("masshook.yaml");
+    let when = json!(when).to_string();
+    std::fs::write(&config, CONFIG.replace("WHEN", &when)).expect("written");
+    let path = folder.path().join("event.json");
+    std::fs::write(&path, event.to_string()).expect("written");
+    let run = |json: bool| {
+        Command::new(env!("CARGO_BIN_EXE_masshook"))
+            .args(["preview", "--explain", "--config"])
+            .arg(&config)
+            .arg(&path)
+            .args(arguments)
+            .args(json.then_some("--json"))
+            .env("SENDER", SECRET)
+            .output()
+            .expect("masshook")
+    };
+    let (text, document) = (run(false), run(true));
+    let complained = String::from_utf8_lossy(&text.stderr).into_owned();
+    assert_eq!(text.status.code(), document.status.code(), "{complained}");
+    let text = String::from_utf8(text.stdout).expect("text") + &complained;
+    assert!(!text.contains(SECRET), "{text}");
+    let code = document.status.code().expect("a code");
+    let document = serde_json::from_slice(&document.stdout).unwrap_or(Value::Null);
+    Explained {
+        code,
+        text,
+        document,
+    }
+}
+
+fn explain(event: &Value) -> Explained {
+    explain_when("true", event, &[])
+}
+
+/// A delivery of HTTP API v2.
+fn http(method: &str, path: &str, headers: &Value, body: &str) -> Value {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    json!({"version": "2.0", "rawPath": path, "rawQueryString": query, "headers": headers, "body": body,
+        "requestContext": {"stage": "$default", "http": {"method": method, "path": path}}})
+}
+
+fn github(body: &Value) -> Value {
+    let body = body.to_string();
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, SECRET.as_bytes());
+    let signature = hex::encode(aws_lc_rs::hmac::sign(&key, body.as_bytes()));
+    let headers = json!({"content-type": "application/json", "x-github-event": "issues",
+        "x-hub-signature-256": format!("sha256={signature}")});
+    http("POST", "/hooks/github", &headers, &body)
+}
+
+#[test]
+fn an_event_is_for_the_route_that_its_path_names_and_all_others_say_why_not() {
+    let body = json!({"id": "5725767000003000064", "action": "opened", "issue": {"labels": [{"name": "crm"}]}, "never": {"asked": 1}});
+    let taken = explain(&github(&body));
+    assert_eq!(taken.code, 0, "{}", taken.text);
+    assert_eq!(taken.first_false("github"), &Value::Null);
+    assert!(
+        taken
+            .found("github", "signature")
+            .1
+            .starts_with("verified: HMAC-SHA256")
+    );
+    assert_eq!(taken.found("github", "when").1, "holds, all 4 terms");
+    assert_eq!(taken.found("github", "map").1, "yields 1 update request");
+    assert_eq!(taken.first_false("open"), "path");
+    assert_eq!(
+        taken.found("open", "path").1,
+        "it was sent to /hooks/github"
+    );
+    assert_eq!(taken.first_false("bus"), "trigger");
+    assert_eq!(
+        taken.found("bus", "trigger").1,
+        "it comes by `http`, and `on` names eventbridge, sqs"
+    );
+    for line in [
+        "github     takes it",
+        "open       not for it, by its path: it was sent to /hooks/github",
+    ] {
+        assert!(taken.text.contains(line), "{}", taken.text);
+    }
+}
+
+#[test]
+fn the_first_false_term_is_shown_in_its_place_with_what_it_looked_at() {
+    let body = json!({"id": "1", "action": "opened", "issue": {"labels": [{"name": "bug"}, {"name": "ui"}]}});
+    let said = explain(&github(&body));
+    assert_eq!(said.code, 1, "{}", said.text);
+    assert_eq!(said.first_false("github"), "when");
+    for lines in [
+        "  FALSE when       term 3 of 4 is the first to be false\n",
+        "2 |   and (.action == \"opened\" and (.issue.labels[] | .name) == \"crm\")\n",
+        "  |                                ^\n",
+        ".issue.labels[] | .name is \"bug\", \"ui\"\n",
+    ] {
+        assert!(said.text.contains(lines), "{}", said.text);
+    }
+    let conditions = said.route("github")["conditions"]
+        .as_array()
+        .expect("conditions");
+    let terms = &conditions
+        .iter()
+        .find(|asked| asked["condition"] == "when")
+        .expect("when")["terms"];
+    let holds: Vec<&Value> = terms
+        .as_array()
+        .expect("terms")
+        .iter()
+        .map(|term| &term["holds"])
+        .collect();
+    assert_eq!(
+        holds,
+        [&json!(true), &json!(true), &json!(false), &Value::Null]
+    );
+    assert_eq!(
+        (&terms[2]["line"], &terms[2]["column"]),
+        (&json!(2), &json!(32))
+    );
+    assert_eq!(terms[2]["looked_at"][0]["value"], "\"bug\", \"ui\"");
+}
+
+#[test]
+fn what_comes_before_when_is_told_by_name() {
+    let opened = json!({"action": "opened"});
+    let mut forged = github(&opened);
+    forged["body"] = json!(json!({"action": "closed"}).to_string());
+    let said = explain(&forged);
+    assert_eq!(said.first_false("github"), "signature");
+    assert!(
+        said.found("github", "signature")
+            .1
+            .contains("no signature matches")
+    );
+    // The route's own condition is told besides.
+    assert_eq!(said.found("github", "when").0, Some(false));
+
+    let mut unsigned = github(&opened);
+    unsigned["headers"] = json!({});
+    let said = explain(&unsigned);
+    assert!(
+        said.found("github", "signature")
+            .1
+            .contains("header x-hub-signature-256 is missing")
+    );
+
+    let mut got = github(&opened);
+    got["requestContext"]["http"]["method"] = json!("GET");
+    let said = explain(&got);
+    assert_eq!(said.first_false("github"), "method");
+
+    let said = explain(&http("GET", "/hooks/dropbox?challenge=abc", &json!({}), ""));
+    assert_eq!(said.first_false("dropbox"), "delivery");
+    assert!(said.found("dropbox", "delivery").1.contains("handshake"));
+
+    // What cannot be known here is not claimed.
+    let said = explain(&http(
+        "POST",
+        "/hooks/elsewhere",
+        &json!({"x-token": "t"}),
+        "{\"id\": \"1\"}",
+    ));
+    let (met, found) = said.found("elsewhere", "signature");
+    assert_eq!(met, None);
+    assert!(
+        found.starts_with("not checked: ") && found.contains("secretsmanager:not/here"),
+        "{found}"
+    );
+    assert_eq!(said.code, 0, "{}", said.text);
+
+    let said = explain(&http("POST", "/hooks/open", &json!({}), "{\"id\": "));
+    assert_eq!(said.first_false("open"), "body");
+    let said = explain(&http("POST", "/hooks/open", &json!({}), "{}"));
+    assert_eq!(said.first_false("open"), "map");
+    assert!(said.found("open", "map").1.contains("yields nothing"));
+    let said = explain(&http(
+        "POST",
+        "/hooks/open",
+        &json!({}),
+        "{\"broken\": true}",
+    ));
+    assert_eq!(said.first_false("open"), "map");
+    assert!(
+        said.text.contains("\"pointer\":\"/module\""),
+        "{}",
+        said.text
+    );
+
+    let said = explain(&json!({"route": "open", "body": {"id": "1"}}));
+    assert_eq!(said.first_false("open"), &Value::Null);
+    assert_eq!(said.first_false("github"), "route");
+}
+
+#[test]
+fn a_predicate_is_taken_apart_as_jq_binds_it() {
+    let event = http(
+        "POST",
+        "/hooks/open",
+        &json!({}),
+        &json!({"id": "1", "a": {"b": false, "c": 1}, "t": true, "n": null}).to_string(),
+    );
+    for (when, told) in [
+        // The pipe binds loosest: both terms look into `.a`.
+        (
+            ".a | .c and .b",
+            &[
+                "term 2 of 2",
+                "| .a | .c and .b",
+                "|             ^",
+                ".b is false",
+            ][..],
+        ),
+        (".t or .n and .n", &["when       is false"]),
+        (
+            "(.n or .a.b) and .t",
+            &[
+                "term 1 of 2",
+                ".n is null",
+                ".a.b is false",
+                "in the input {id: string",
+            ],
+        ),
+        (".t and (.a.c | not)", &["term 2 of 2", ".a.c is 1"]),
+        (
+            "def on: . == true; .t and (.a.b | on)",
+            &["term 2 of 2", ".a.b is false"],
+        ),
+        (
+            ". as $all | .t and $all.a.b",
+            &["term 2 of 2", "$all.a.b is false"],
+        ),
+        (".t and .a.c + 1 > 5", &["term 2 of 2", ".a.c is 1"]),
+        (".t and \"x and y\" == .n", &["term 2 of 2", ".n is null"]),
+        (".t and empty", &["term 2 of 2"]),
+    ] {
+        let said = explain_when(when, &event, &[]);
+        // `true or …` holds: nothing to tell.
+        if when.starts_with(".t or") {
+            assert_eq!(said.first_false("open"), &Value::Null, "{}", said.text);
+            continue;
+        }
+        assert_eq!(said.first_false("open"), "when", "{when}");
+        for part in told {
+            assert!(said.text.contains(part), "{when}: {part}: {}", said.text);
+        }
+    }
+
+    let failed = explain_when(".t and (.a.b | startswith(\"x\")) and .n", &event, &[]);
+    assert_eq!(
+        (failed.code, failed.first_false("open")),
+        (1, &json!("when"))
+    );
+    for part in [
+        "the `when` of route `open` failed",
+        "1 | .t and (.a.b | startswith(\"x\")) and .n",
+        "on the input false",
+    ] {
+        assert!(failed.text.contains(part), "{part}: {}", failed.text);
+    }
+    // jq never comes to a term behind one that is false.
+    let fine = explain_when(".n and error(\"not asked\")", &event, &[]);
+    assert!(fine.text.contains("term 1 of 2"), "{}", fine.text);
+    let endless = explain_when(
+        ".t and ([limit(3; repeat(1))] | length > 5) and last(repeat(1))",
+        &event,
+        &[],
+    );
+    assert!(endless.text.contains("term 2 of 3"), "{}", endless.text);
+    let endless = explain_when(".t and last(repeat(1))", &event, &[]);
+    assert!(
+        endless.text.contains("steps") || endless.text.contains("longer than"),
+        "{}",
+        endless.text
+    );
+}
+
+#[test]
+fn every_message_of_a_batch_is_explained_for_itself() {
+    let message = |id: &str, body: &Value| {
+        json!({"messageId": id, "body": body.to_string(), "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:orders"})
+    };
+    let paid = json!({"id": "5725767000006000001", "paid": true});
+    let batch = json!({"Records": [message("m1", &paid), message("m2", &json!({"paid": false}))]});
+    let said = explain(&batch);
+    assert_eq!(said.code, 1, "{}", said.text);
+    assert_eq!(said.route_of(0, "queue")["takes"], true);
+    assert_eq!(said.route_of(1, "queue")["first_false"], "when");
+    assert_eq!(said.route_of(1, "open")["first_false"], "trigger");
+    assert_eq!(said.document["explained"][1]["id"], "m2");
+    assert!(
+        said.text.contains("event 2 of 2: m2") && said.text.contains(".paid is false"),
+        "{}",
+        said.text
+    );
+
+    let event = json!({"id": "e1", "detail-type": "t", "source": "store", "detail": {}});
+    let said = explain_when("true", &event, &["--route", "bus"]);
+    assert_eq!(
+        said.document["explained"][0]["routes"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+    assert!(said.text.contains(".source? is \"store\""), "{}", said.text);
+
+    // A bare body is taken as one that the route listens to.
+    let bare = explain_when(
+        "true",
+        &json!({"source": "shop", "detail": {"id": "1"}}),
+        &["--route", "bus"],
+    );
+    assert_eq!(
+        (bare.code, bare.first_false("bus")),
+        (0, &Value::Null),
+        "{}",
+        bare.text
+    );
+}
+
+#[test]
+fn what_is_for_no_route_by_its_nature_says_so() {
+    let update = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": ["1"]});
+    let said = explain(&update);
+    assert_eq!(said.code, 0);
+    assert!(
+        said.text.contains("an update request is for no route"),
+        "{}",
+        said.text
+    );
+    assert_eq!(said.document["explained"], json!([]));
+    let said = explain_when("true", &update, &["--route", "oepn"]);
+    assert_eq!(said.code, 2);
+    assert!(said.text.contains("no route `oepn`"), "{}", said.text);
+}
+
+#[test]
+fn preview_refuses_what_the_function_would_not_take() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, event) = (
+        folder.path().join("masshook.yaml"),
+        folder.path().join("event.json"),
+    );
+    std::fs::write(&config, CONFIG.replace("WHEN", "'true'")).expect("written");
+    std::fs::write(
+        &event,
+        http("POST", "/hooks/queue", &json!({}), "{}").to_string(),
+    )
+    .expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
+        .args(["preview", "--config"])
+        .args([&config, &event])
+        .output()
+        .expect("masshook");
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        complained.contains("route `queue` does not listen to `http`"),
+        "{complained}"
+    );
+}
+
+/// A failing mapping on the terminal: the line, a caret, and the input with its values.
+#[test]
+fn a_failing_mapping_is_shown_on_the_terminal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, event) = (
+        folder.path().join("masshook.yaml"),
+        folder.path().join("event.json"),
+    );
+    std::fs::write(
+        &config,
+        "connections: { default: { credentials: env:ZOHO } }\nroutes:\n  r:\n    verify: { scheme: none }\n    map: |\n      { module: \"Leads\",\n        fields: { Rating: (.answers.rating | tonumber) },\n        ids: [.id] }\n",
+    )
+    .expect("written");
+    std::fs::write(
+        &event,
+        json!({"id": "1", "answers": {"rating": "high"}}).to_string(),
+    )
+    .expect("written");
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_masshook"))
+            .args(["preview", "--route", "r", "--config"])
+            .args([&config, &event])
+            .args(arguments)
+            .output()
+            .expect("masshook")
+    };
+    let output = run(&[]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    let complained = String::from_utf8(output.stderr).expect("text");
+    for part in [
+        "refused: the `map` of route `r` failed: the program failed: line 2, column 40:",
+        "2 |   fields: { Rating: (.answers.rating | tonumber) },\n",
+        "  |                                        ^\n",
+        "on the input \"high\"",
+    ] {
+        assert!(complained.contains(part), "{part}: {complained}");
+    }
+    let problem: Value = serde_json::from_slice(&run(&["--json"]).stdout).expect("JSON");
+    assert_eq!(
+        problem["errors"],
+        json!([{"program": "map", "line": 2, "column": 40, "text": "  fields: { Rating: (.answers.rating | tonumber) },", "input": "string"}])
+    );
+}
