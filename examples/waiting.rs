@@ -77,6 +77,7 @@ routes:
             secrets_manager: Arc::new(Vault(credentials)),
             manner: Manner::Durable(Arc::new(LocalWakeUps::new())),
             runtime_api: None,
+            sns_endpoint: None,
         },
     );
     let view = simulator.announcement()["world"]["views"]["Leads"]["all"]["id"].clone();

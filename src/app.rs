@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
+use url::Url;
 
 use crate::app::rejection::Rejection;
 use crate::callback::Sender;
@@ -101,7 +102,7 @@ pub struct App {
     config: Arc<Config>,
     clock: Arc<dyn Clock>,
     secrets: Arc<Secrets>,
-    http: Http,
+    fetcher: Fetcher,
     certificates: Cached,
     engine: Engine,
 }
@@ -119,6 +120,8 @@ pub struct Edges {
     pub manner: Manner,
     /// Where the Lambda runtime listens, which no callback may reach.
     pub runtime_api: Option<std::net::SocketAddr>,
+    /// Where Amazon SNS is reached instead of at the addresses that its messages name.
+    pub sns_endpoint: Option<Url>,
 }
 
 impl App {
@@ -130,6 +133,7 @@ impl App {
             secrets_manager,
             manner,
             runtime_api,
+            sns_endpoint,
         } = edges;
         let secrets = Arc::new(Secrets::new(clock.clone(), secrets_manager));
         let overrides = config
@@ -138,6 +142,7 @@ impl App {
             .flat_map(|connection| [&connection.accounts_url, &connection.api_url]);
         let trusted_hosts = overrides
             .flatten()
+            .chain(&sns_endpoint)
             .filter_map(|url| url.host_str().map(str::to_owned))
             .collect();
         let http = Http::new(HttpSettings {
@@ -182,10 +187,10 @@ impl App {
             (name.clone(), client)
         });
         let engine = Engine::new(store, clients.collect(), callbacks, clock.clone(), manner);
-        let certificates = Cached::new(Arc::new(Fetcher(http.clone())));
+        let fetcher = Fetcher { http, sns_endpoint };
         Self {
-            http,
-            certificates,
+            certificates: Cached::new(Arc::new(fetcher.clone())),
+            fetcher,
             config: Arc::new(config),
             clock,
             secrets,
@@ -268,6 +273,7 @@ impl App {
         let callback_url = update.callback_url.clone();
         let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
             .tracked_for(self.config.track_for)
+            .when_unclear(self.config.unclear)
             .reporting(self.config.callback_on);
         self.check_callbacks(std::slice::from_ref(&job))?;
         self.accept(vec![job], deadline).await

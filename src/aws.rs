@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use url::Url;
 
 /// The SDK's configuration: the caller's own, or what the environment says, with a bound on each attempt and on all of
 /// them together.
@@ -55,4 +56,24 @@ pub fn mode() -> Mode {
         (Some(table), Some(queue_url)) => Mode::Durable { table, queue_url },
         (Some(_), None) | (None, Some(_)) => Mode::Incomplete,
     }
+}
+
+/// Where Amazon SNS is reached, if not at the addresses that its messages name: the variables of AWS's own SDKs. An empty
+/// one counts as unset.
+///
+/// # Errors
+/// What is in it, if that is no URL.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "these variables are the SDK's, for what we ask of SNS without it"
+)]
+pub fn sns_endpoint() -> Result<Option<Url>, String> {
+    for name in ["AWS_ENDPOINT_URL_SNS", "AWS_ENDPOINT_URL"] {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(value) = value {
+            let url = Url::parse(&value).map_err(|error| format!("{name} is no URL: {error}"))?;
+            return Ok(Some(url));
+        }
+    }
+    Ok(None)
 }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -15,6 +14,7 @@ use crate::config::Route;
 use crate::engine::Manner;
 use crate::failpoint::reach;
 use crate::inbound::body::{self, Body, BodyError};
+use crate::inbound::trigger::Trigger;
 use crate::job::delivery::KeptDelivery;
 use crate::job::{Job, JobId};
 use crate::mapping::{self, Document, Input, Program};
@@ -66,10 +66,13 @@ impl App {
         if let Some(handshake) = self.greet(route, &arrival).await? {
             return Ok(Answered::Handshake(handshake));
         }
-        if !matches!(arrival.method, Method::POST | Method::PUT) {
+        if arrival.origin.trigger == Trigger::Http && !route.takes(&arrival.method) {
             return Err(Rejection::MethodNotAllowed);
         }
-        let genuine = self.verify(route, &arrival).await?;
+        let genuine = self.prove(route, &arrival).await?;
+        if let Some(url) = &genuine.subscribe {
+            return Ok(Answered::Handshake(self.subscribe(url).await?));
+        }
         arrival.is_called(genuine.delivery_id);
         match self.jobs_of(&arrival).await {
             Ok(jobs) => {
@@ -126,6 +129,7 @@ impl App {
             let job = Job::new(id, Some(name), connection, update, callback_url, now);
             let mut job = job
                 .tracked_for(route.track_for.unwrap_or(self.config.track_for))
+                .when_unclear(route.unclear.unwrap_or(self.config.unclear))
                 .reporting(route.callback_on.unwrap_or(self.config.callback_on));
             if let Manner::Durable(_) = self.engine.manner() {
                 job.not_before(end_of_window(now, window));

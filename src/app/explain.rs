@@ -164,10 +164,15 @@ impl App {
             // A secret that cannot be had is told of with the signature.
             Ok(None) | Err(_) => {}
         }
-        if trigger == Trigger::Http && !method(told, &event) {
+        if trigger == Trigger::Http && !method(told, route, &event) {
             return;
         }
         match self.prove(route, &event).await {
+            Ok(genuine) if genuine.subscribe.is_some() => {
+                let found = "Amazon SNS asks for a confirmation, which it gets; nothing is mapped";
+                told.note(Condition::Delivery, Some(false), found);
+                return;
+            }
             Ok(genuine) => {
                 event.is_called(genuine.delivery_id);
                 let found = match &route.verify {
@@ -270,11 +275,15 @@ fn addressed(told: &mut Explanation, event: &Arrival) -> bool {
     told.note(condition, Some(to), found)
 }
 
-fn method(told: &mut Explanation, event: &Arrival) -> bool {
-    let delivers = matches!(event.method, Method::POST | Method::PUT);
+fn method(told: &mut Explanation, route: &Route, event: &Arrival) -> bool {
+    let delivers = route.takes(&event.method);
     let found = match delivers {
         true => event.method.to_string(),
-        false => format!("{} delivers nothing; POST and PUT do", event.method),
+        false => {
+            let methods = route.methods.iter().map(Method::as_str);
+            let methods = methods.collect::<Vec<_>>().join(" and ");
+            format!("{} delivers nothing; {methods} do", event.method)
+        }
     };
     told.note(Condition::Method, Some(delivers), found)
 }

@@ -26,8 +26,8 @@ pub(super) struct Genuine {
     pub(super) delivery_id: Option<String>,
     /// What its sender wants to hear.
     pub(super) reply: Option<Handshake>,
-    /// What is to be visited, so that Amazon SNS goes on.
-    subscribe: Option<Url>,
+    /// What is to be visited, so that Amazon SNS goes on: then this is no delivery.
+    pub(super) subscribe: Option<Url>,
 }
 
 impl App {
@@ -41,7 +41,7 @@ impl App {
             return Ok(None);
         };
         if handshake.needs_verification {
-            self.verify(route, arrival).await?;
+            self.prove(route, arrival).await?;
         }
         if let Some(secret) = &handshake.learnt {
             self.learn(&arrival.route, route, proof, secret.clone())
@@ -77,19 +77,6 @@ impl App {
             }
         }
         Ok(None)
-    }
-
-    /// Asks whether a delivery is genuine, and confirms what it asks to be confirmed.
-    pub(super) async fn verify(
-        &self,
-        route: &Route,
-        arrival: &Arrival,
-    ) -> Result<Genuine, Rejection> {
-        let genuine = self.prove(route, arrival).await?;
-        if let Some(url) = &genuine.subscribe {
-            self.subscribe(url).await?;
-        }
-        Ok(genuine)
     }
 
     /// Asks whether a delivery is genuine, and changes nothing.
@@ -151,19 +138,15 @@ impl App {
     }
 
     /// Confirms a subscription of Amazon SNS: it asks for a GET of an address that was signed, and is one of its own.
-    async fn subscribe(&self, url: &Url) -> Result<(), Rejection> {
-        let failed = |why: String| Rejection::Subscription(why);
-        let request = http::Request::get(url.as_str())
-            .body(Bytes::new())
-            .map_err(|error| failed(error.to_string()))?;
-        let answer = self
-            .http
-            .send(request, Cap::Truncate(MAX_CERTIFICATE))
-            .await;
+    pub(super) async fn subscribe(&self, url: &Url) -> Result<Handshake, Rejection> {
+        let answer = self.fetcher.ask(url, Cap::Truncate(MAX_CERTIFICATE)).await;
         match answer {
-            Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(failed(format!("it answered {}", answer.status()))),
-            Err(error) => Err(failed(error.to_string())),
+            Ok(answer) if answer.status().is_success() => Ok(Handshake::confirmed()),
+            Ok(answer) => {
+                let why = format!("it answered {}", answer.status());
+                Err(Rejection::Subscription(why))
+            }
+            Err(why) => Err(Rejection::Subscription(why)),
         }
     }
 }
@@ -207,23 +190,39 @@ fn refused(refusal: verify::Refusal, bare: bool, secrets: &[SecretRef]) -> Rejec
 }
 
 /// Fetches the keys of senders that publish them.
-#[derive(Debug)]
-pub(super) struct Fetcher(pub(super) Http);
+#[derive(Clone, Debug)]
+pub(super) struct Fetcher {
+    pub(super) http: Http,
+    pub(super) sns_endpoint: Option<Url>,
+}
+
+impl Fetcher {
+    /// Asks for what is at an address; for one of Amazon SNS at the endpoint that the environment names, if it names one.
+    async fn ask(&self, url: &Url, cap: Cap) -> Result<http::Response<Bytes>, String> {
+        let mut place = url.clone();
+        if let Some(endpoint) = &self.sns_endpoint
+            && verify::sns_url(url.as_str()).is_some()
+        {
+            place = endpoint.clone();
+            place.set_path(url.path());
+            place.set_query(url.query());
+        }
+        let request = http::Request::get(place.as_str())
+            .body(Bytes::new())
+            .map_err(|error| error.to_string())?;
+        let answer = self.http.send(request, cap).await;
+        answer.map_err(|error| error.to_string())
+    }
+}
 
 #[async_trait]
 impl Certificates for Fetcher {
     async fn get(&self, url: &str) -> Result<String, String> {
-        let request = http::Request::get(url)
-            .body(Bytes::new())
-            .map_err(|error| error.to_string())?;
-        if request.uri().scheme_str() != Some("https") {
+        let url = Url::parse(url).map_err(|error| error.to_string())?;
+        if url.scheme() != "https" {
             return Err("keys are fetched over https only".to_owned());
         }
-        let answer = self
-            .0
-            .send(request, Cap::Refuse(MAX_CERTIFICATE))
-            .await
-            .map_err(|error| error.to_string())?;
+        let answer = self.ask(&url, Cap::Refuse(MAX_CERTIFICATE)).await?;
         if !answer.status().is_success() {
             return Err(format!("the server answered {}", answer.status()));
         }

@@ -44,6 +44,13 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             return Err(error.into());
         }
     };
+    let sns_endpoint = match aws::sns_endpoint() {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Err(error.into());
+        }
+    };
     let app = Arc::new(App::new(
         config,
         Edges {
@@ -52,6 +59,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             secrets_manager: Arc::new(SecretsManager::new()),
             manner,
             runtime_api: runtime_api(),
+            sns_endpoint,
         },
     ));
     let queue_url = match &mode {

@@ -117,6 +117,7 @@ impl Demo {
                 secrets_manager: Arc::new(DemoSecrets(secrets)),
                 manner: Manner::Inline,
                 runtime_api: None,
+                sns_endpoint: None,
             },
         );
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;

@@ -299,6 +299,7 @@ async fn replay(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
         now,
     )
     .tracked_for(job.track_for.unsigned_abs())
+    .when_unclear(job.unclear)
     .reporting(reports);
     store.add(&again).await?;
     wakeups
@@ -383,6 +384,7 @@ async fn replay_delivery(
             secrets_manager: Arc::new(SecretsManager::new()),
             manner: Manner::Durable(wakeups),
             runtime_api: None,
+            sns_endpoint: None,
         },
     );
     let accepted = app.replay(&kept).await.map_err(|rejection| {

@@ -165,6 +165,7 @@ pub(super) fn offline(config: Config) -> App {
             secrets_manager: Arc::new(Offline),
             manner: Manner::Inline,
             runtime_api: None,
+            sns_endpoint: None,
         },
     )
 }

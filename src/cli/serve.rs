@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Verdict, complain, jobs};
 use crate::app::{App, Edges};
+use crate::aws;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -58,6 +59,7 @@ async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), St
             secrets_manager: Arc::new(SecretsManager::new()),
             manner: Manner::Durable(Arc::new(wakeups.clone())),
             runtime_api: None,
+            sns_endpoint: aws::sns_endpoint()?,
         },
     );
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use http::Method;
 use schemars::JsonSchema;
 use url::Url;
 
 use super::duration::{Span, TRACKING, WINDOW, read_duration};
 use super::{Callbacks, OneOrMany, Programs, Verify, read_secrets};
 use crate::inbound::trigger::Trigger;
-use crate::job::CallbackOn;
+use crate::job::{CallbackOn, Unclear};
 use crate::mapping::Program;
 use crate::reader::{Node, Problems, nearest};
 use crate::secrets::SecretRef;
@@ -21,6 +22,9 @@ pub struct Route {
     /// What the route listens to. Default: `http` and `direct`.
     #[schemars(with = "Option<OneOrMany<Trigger>>")]
     pub on: Vec<Trigger>,
+    /// The HTTP methods that its deliveries come with. Default: `POST` and `PUT`.
+    #[schemars(with = "Option<OneOrMany<DeliveryMethod>>")]
+    pub methods: Vec<Method>,
     /// How a delivery proves where it comes from. Needed by whoever listens to `http`; AWS itself says who may send by
     /// its other triggers.
     #[schemars(with = "Option<Verify>")]
@@ -55,11 +59,31 @@ pub struct Route {
     /// How long Zoho's jobs of this route are tracked.
     #[schemars(with = "Option<Span>")]
     pub track_for: Option<Duration>,
+    /// What becomes of this route's calls that add options to multi-select picklists when no answer tells whether Zoho
+    /// carried them out.
+    pub unclear: Option<Unclear>,
     /// Which steps of this route's jobs are forwarded to their callback URL.
     pub callback_on: Option<CallbackOn>,
 }
 
+/// The methods that a delivery may come with; only its JSON Schema is used.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "UPPERCASE")]
+#[expect(dead_code, reason = "it only shapes the JSON Schema")]
+enum DeliveryMethod {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
 impl Route {
+    /// Whether it takes deliveries that come with this HTTP method.
+    pub fn takes(&self, method: &Method) -> bool {
+        self.methods.contains(method)
+    }
+
     /// Whether it listens to this trigger.
     pub fn hears(&self, trigger: Trigger) -> bool {
         self.on.contains(&trigger)
@@ -76,6 +100,10 @@ impl Route {
         let on = match object.optional("on") {
             Some(node) => read_triggers(&node, problems),
             None => vec![Trigger::Http, Trigger::Direct],
+        };
+        let methods = match object.optional("methods") {
+            Some(node) => read_methods(&node, problems),
+            None => vec![Method::POST, Method::PUT],
         };
         let verify = match object.optional("verify") {
             Some(node) if !on.is_empty() && !on.iter().any(|trigger| trigger.brings_proof()) => {
@@ -152,6 +180,9 @@ impl Route {
         let track_for = object
             .optional("track_for")
             .and_then(|node| read_duration(&node, &TRACKING, problems));
+        let unclear = object
+            .optional("unclear")
+            .and_then(|node| node.parse(problems));
         let callback_on = object
             .optional("callback_on")
             .and_then(|node| node.parse(problems));
@@ -176,6 +207,7 @@ impl Route {
         object.finish(problems);
         Some(Self {
             on,
+            methods,
             verify: verify?,
             when,
             delivery_id,
@@ -187,9 +219,36 @@ impl Route {
             relearn,
             batch_window,
             track_for,
+            unclear,
             callback_on,
         })
     }
+}
+
+fn read_methods(node: &Node<'_>, problems: &mut Problems) -> Vec<Method> {
+    const KNOWN: [Method; 5] = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+    ];
+    let nodes = node.one_or_many();
+    if nodes.is_empty() {
+        node.problem(problems, "is empty: nothing could be delivered");
+    }
+    let read = |node: &Node<'_>| {
+        let word = node.string(problems)?;
+        let known = KNOWN.into_iter().find(|method| method.as_str() == word);
+        if known.is_none() {
+            node.problem(
+                problems,
+                "is no method of deliveries; known: GET, POST, PUT, PATCH, DELETE",
+            );
+        }
+        known
+    };
+    nodes.iter().filter_map(read).collect()
 }
 
 fn read_triggers(node: &Node<'_>, problems: &mut Problems) -> Vec<Trigger> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Config, Connection, Guarding};
+use crate::job::Unclear;
 use crate::mapping::Program;
 use crate::update::{ModuleName, Named, Selector, UpdateRequest};
 
@@ -16,6 +17,8 @@ pub enum Use {
     View,
     /// A territory by its name.
     Territory,
+    /// That records are read when the outcome of a call is unclear.
+    Reread,
 }
 
 impl Use {
@@ -148,6 +151,11 @@ impl Connection {
     /// The scopes of its token: those that are needed for `uses`, then those that only some update requests need.
     pub fn scopes(&self, uses: &BTreeSet<Use>) -> Vec<Scope> {
         let has = |wanted| uses.contains(&wanted);
+        let reads = has(Use::Match) || has(Use::Reread);
+        let reading = match has(Use::Reread) {
+            true => ["`match`; `unclear: reread`"; 2],
+            false => ["`match`, by a query", "`match`, the records found"],
+        };
         let mut scopes = vec![
             Scope::of("ZohoCRM.mass_update.UPDATE", true, "every mass update"),
             Scope::of(
@@ -164,12 +172,8 @@ impl Connection {
             ));
         }
         scopes.extend([
-            Scope::of("ZohoCRM.coql.READ", has(Use::Match), "`match`, by a query"),
-            Scope::of(
-                "ZohoCRM.modules.READ",
-                has(Use::Match),
-                "`match`, the records found",
-            ),
+            Scope::of("ZohoCRM.coql.READ", reads, reading[0]),
+            Scope::of("ZohoCRM.modules.READ", reads, reading[1]),
             Scope::of(
                 "ZohoSearch.securesearch.READ",
                 false,
@@ -205,11 +209,27 @@ impl Connection {
 }
 
 impl Config {
-    /// What the routes of a connection may ask for.
+    /// What the jobs of a connection may ask for.
     pub fn uses(&self, connection: &str) -> BTreeSet<Use> {
         let routes = self.routes.values();
         let own = routes.filter(|route| route.connection == connection);
-        own.flat_map(|route| Use::of_program(&route.map)).collect()
+        let mut uses: BTreeSet<Use> = own.flat_map(|route| Use::of_program(&route.map)).collect();
+        if self.rereads(connection) {
+            uses.insert(Use::Reread);
+        }
+        uses
+    }
+
+    /// Whether some job that goes through a connection may have its records read when the outcome of a call is unclear.
+    fn rereads(&self, connection: &str) -> bool {
+        // Update requests that came by no route.
+        let others = self.default_connection() == Some(connection);
+        let mut routes = self.routes.values();
+        let by_route = routes.any(|route| {
+            route.connection == connection
+                && route.unclear.unwrap_or(self.unclear) == Unclear::Reread
+        });
+        by_route || (others && self.unclear == Unclear::Reread)
     }
 }
 
@@ -254,6 +274,37 @@ mod tests {
             ]
         );
         assert!(more("{cvid: .v, territory: {id: .t}, reference: {name: 1}}").is_empty());
+    }
+
+    #[test]
+    fn who_has_records_reread_needs_the_right_to_read_them() {
+        let config = |global: &str, route: &str| {
+            let text = format!(
+                "connections:\n  default:\n    credentials: env:X\n  other:\n    credentials: env:Y\nunclear: {global}\n\
+                 routes:\n  r:\n    verify: {{ scheme: none }}\n    map: .\n    unclear: {route}\n    connection: other\n"
+            );
+            Config::parse(&text, Programs::Lazily).expect("a config")
+        };
+        for (global, route, default, other) in [
+            ("report", "reread", false, true),
+            ("reread", "report", true, false),
+            ("reread", "reread", true, true),
+        ] {
+            let config = config(global, route);
+            let needs = |name: &str| {
+                let scopes = config.connections[name].scopes(&config.uses(name));
+                let needed = scopes.iter().filter(|scope| scope.needed);
+                needed
+                    .filter(|scope| scope.name == "ZohoCRM.coql.READ")
+                    .count()
+                    == 1
+            };
+            assert_eq!(
+                (needs("default"), needs("other")),
+                (default, other),
+                "{global}, {route}"
+            );
+        }
     }
 
     #[test]

@@ -38,6 +38,20 @@ pub struct Handshake {
     pub learnt: Option<SecretString>,
 }
 
+impl Handshake {
+    /// The answer to whoever wanted something confirmed that has been confirmed elsewhere.
+    pub fn confirmed() -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: None,
+            headers: Vec::new(),
+            body: String::new(),
+            needs_verification: false,
+            learnt: None,
+        }
+    }
+}
+
 impl std::fmt::Debug for Handshake {
     /// Without the content, which may be made with a secret.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -37,7 +37,7 @@ pub use outgoing::{Misplaced, Outgoing};
 pub use refusal::{BadSecret, Refusal};
 pub use request::Unverified;
 pub use sign::{CannotSign, sign};
-pub use sns::subscribe_url;
+pub use sns::{sns_url, subscribe_url};
 pub use url::called;
 
 pub(super) use request::Parts;
@@ -135,7 +135,7 @@ fn verify_one(
     let params = scheme.params();
     let signed_at = match (&recipe.proof, method_of(&recipe.proof)) {
         (Proof::Jws(jws), _) => jws::check(jws, parts, params, secrets, now)?,
-        (Proof::Sns, _) => sns::check(parts, params).map(|()| None)?,
+        (Proof::Sns, _) => sns::check(parts, params, secrets).map(|()| None)?,
         (Proof::Equals(equals), _) => shared::equals(equals, parts, secrets).map(|()| None)?,
         (Proof::Basic, _) => shared::basic(parts, secrets).map(|()| None)?,
         (Proof::Bearer, _) => shared::bearer(parts, secrets).map(|()| None)?,
@@ -237,7 +237,9 @@ pub fn check_secret(scheme: &Scheme, secret: &SecretString) -> Result<(), BadSec
             Proof::Digest(_) | Proof::Jws(_) | Proof::Equals(_) | Proof::Basic | Proof::Bearer => {
                 encoding::text_key(secret)?;
             }
-            Proof::Sns => {}
+            Proof::Sns => {
+                sns::read_certificate(secret)?;
+            }
         }
     }
     Ok(())

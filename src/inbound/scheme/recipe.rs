@@ -52,7 +52,8 @@ pub enum Proof {
     Basic,
     /// An HTTP bearer token (RFC 6750).
     Bearer,
-    /// Amazon SNS: certificate by URL over named fields. Needs no secret, but the route's parameter `topic`.
+    /// Amazon SNS: certificate by URL over named fields. Needs the route's parameter `topic`, and no secret; one that is
+    /// there holds the certificate, which is not fetched then.
     Sns,
 }
 

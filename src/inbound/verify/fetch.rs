@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::refusal::Refusal;
 use super::request::{Parts, Unverified};
 use super::{Verified, sns, verify, worst};
-use crate::inbound::scheme::{Proof, Recipe, Scheme, fill_params};
+use crate::inbound::scheme::{Proof, Scheme, fill_params};
 
 /// How long fetched keys count as fresh.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
@@ -130,9 +130,8 @@ pub async fn verify_fetching(
     now: Timestamp,
     certificates: &Cached,
 ) -> Result<Verified, Refusal> {
-    let is_sns = |recipe: &Recipe| matches!(recipe.proof, Proof::Sns);
     // A route with a secret names its keys itself.
-    let url = if secrets.is_empty() || scheme.recipes().iter().any(is_sns) {
+    let url = if secrets.is_empty() {
         keys_url(scheme, request)?
     } else {
         None

@@ -99,7 +99,7 @@ async fn sns_needs_its_own_certificate_and_topic() {
     let message: Value = serde_json::from_slice(&body).expect("JSON");
     let certificate = vector["secret"].as_str().expect("a certificate").to_owned();
     let cached = Cached::new(std::sync::Arc::new(Published(
-        vec![Ok(certificate)],
+        vec![Ok(certificate.clone())],
         AtomicUsize::new(0),
     )));
     let none = HeaderMap::new();
@@ -114,6 +114,20 @@ async fn sns_needs_its_own_certificate_and_topic() {
         .expect("verified");
     assert_eq!(verified.delivery_id(), message["MessageId"].as_str());
     assert!(verified.delivery_id_is_signed());
+    // A route that holds the certificate fetches none; one that was rotated out stands beside it and does no harm.
+    let nowhere = Cached::new(std::sync::Arc::new(Published(
+        vec![Err("no way out".to_owned())],
+        AtomicUsize::new(0),
+    )));
+    let other = vectors["vectors"][5]["secret"].as_str().expect("another");
+    let held = [other, &certificate].map(SecretString::from);
+    let judge = |held| verify_fetching(&good, &request, held, NOW, &nowhere);
+    assert!(judge(&held).await.is_ok());
+    assert_eq!(judge(&held[..1]).await, Err(Refusal::NoMatch));
+    assert!(matches!(judge(&[]).await, Err(Refusal::NoKeys(_))));
+    assert_eq!(check_secret(&good, &held[0]), Ok(()));
+    let cut = SecretString::from("-----BEGIN CERTIFICATE-----");
+    assert_eq!(check_secret(&good, &cut), Err(BadSecret::NotAPublicKey));
     let foreign = scheme("arn:aws:sns:us-east-2:1:other");
     assert_eq!(
         verify_fetching(&foreign, &request, &[], NOW, &cached).await,

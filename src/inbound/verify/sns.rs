@@ -5,14 +5,15 @@
 use std::collections::BTreeMap;
 
 use base64::Engine;
+use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
 
 use super::encoding::BASE64;
 use super::public_key::{Kind, PublicKey};
-use super::refusal::Refusal;
+use super::refusal::{BadSecret, Refusal};
 use super::request::Parts;
-use crate::inbound::scheme::Algorithm;
+use crate::inbound::scheme::{Algorithm, SecretFormat};
 
 const NOTIFICATION: [&str; 6] = [
     "Message",
@@ -32,8 +33,13 @@ const CONFIRMATION: [&str; 7] = [
     "Type",
 ];
 
-/// Checks a message with the certificate that was fetched for it.
-pub(super) fn check(parts: &Parts<'_>, params: &BTreeMap<String, String>) -> Result<(), Refusal> {
+/// Checks a message: with the certificates that the route holds in its secrets, or else with the one that was fetched for
+/// it. Either way the message must name one of Amazon's.
+pub(super) fn check(
+    parts: &Parts<'_>,
+    params: &BTreeMap<String, String>,
+    secrets: &[SecretString],
+) -> Result<(), Refusal> {
     let message = parts.json().ok_or_else(malformed)?;
     let topics = params.get("topic");
     let topics = topics.ok_or_else(|| Refusal::MissingParam("topic".to_owned()))?;
@@ -46,13 +52,15 @@ pub(super) fn check(parts: &Parts<'_>, params: &BTreeMap<String, String>) -> Res
     };
     let signature = field(message, "Signature").and_then(|text| BASE64.decode(text).ok());
     let signature = signature.ok_or_else(malformed)?;
-    let certificate = parts.request.fetched_keys();
-    let certificate =
-        certificate.ok_or_else(|| Refusal::NoKeys("no certificate was fetched".to_owned()))?;
-    let key = PublicKey::from_pem(certificate)
-        .ok_or_else(|| Refusal::NoKeys("the certificate cannot be read".to_owned()))?;
-    if !key.verifies(Kind::Rsa(algorithm), text.as_bytes(), &signature) {
-        return Err(Refusal::NoMatch);
+    let kind = Kind::Rsa(algorithm);
+    let verifies = |key: &PublicKey| key.verifies(kind, text.as_bytes(), &signature);
+    if secrets.is_empty() {
+        let key = fetched(parts)?;
+        if !verifies(&key) {
+            return Err(Refusal::NoMatch);
+        }
+    } else {
+        is_of_any(secrets, verifies)?;
     }
     // Anybody can have SNS sign a message, from a topic of their own.
     let topic = field(message, "TopicArn").unwrap_or_default();
@@ -62,6 +70,40 @@ pub(super) fn check(parts: &Parts<'_>, params: &BTreeMap<String, String>) -> Res
     } else {
         Err(Refusal::WrongTopic)
     }
+}
+
+/// Whether one of the route's certificates is the right one.
+fn is_of_any(
+    secrets: &[SecretString],
+    verifies: impl Fn(&PublicKey) -> bool,
+) -> Result<(), Refusal> {
+    let mut bad_secret = None;
+    for (index, secret) in secrets.iter().enumerate() {
+        match read_certificate(secret) {
+            Ok(key) if verifies(&key) => return Ok(()),
+            Ok(_) => {}
+            Err(cause) => {
+                let position = index + 1;
+                bad_secret.get_or_insert(Refusal::BadSecret { position, cause });
+            }
+        }
+    }
+    Err(bad_secret.unwrap_or(Refusal::NoMatch))
+}
+
+/// The key of a certificate that a route holds.
+pub(super) fn read_certificate(secret: &SecretString) -> Result<PublicKey, BadSecret> {
+    let kind = Kind::Rsa(Algorithm::Sha256);
+    PublicKey::read(kind, secret, &SecretFormat::default())
+}
+
+/// The key of the certificate that was fetched.
+fn fetched(parts: &Parts<'_>) -> Result<PublicKey, Refusal> {
+    let certificate = parts.request.fetched_keys();
+    let certificate =
+        certificate.ok_or_else(|| Refusal::NoKeys("no certificate was fetched".to_owned()))?;
+    PublicKey::from_pem(certificate)
+        .ok_or_else(|| Refusal::NoKeys("the certificate cannot be read".to_owned()))
 }
 
 fn malformed() -> Refusal {
@@ -101,7 +143,7 @@ fn canonical_text(message: &Value) -> Option<String> {
 
 /// The address of the certificate, if it is one of Amazon SNS.
 pub(super) fn certificate_url(message: &Value) -> Option<String> {
-    let url = amazon_url(field(message, "SigningCertURL")?)?;
+    let url = sns_url(field(message, "SigningCertURL")?)?;
     let is_certificate = url.path().ends_with(".pem") && url.query().is_none();
     is_certificate.then(|| url.to_string())
 }
@@ -113,11 +155,11 @@ pub fn subscribe_url(body: &[u8]) -> Option<Url> {
     if field(&message, "Type")? != "SubscriptionConfirmation" {
         return None;
     }
-    amazon_url(field(&message, "SubscribeURL")?)
+    sns_url(field(&message, "SubscribeURL")?)
 }
 
-/// An address at `sns.<region>.amazonaws.com`, or `.com.cn`, on the port of https.
-fn amazon_url(text: &str) -> Option<Url> {
+/// An address of Amazon SNS: at `sns.<region>.amazonaws.com`, or `.com.cn`, on the port of https.
+pub fn sns_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let host = url.host_str()?.strip_prefix("sns.")?;
     let region = host

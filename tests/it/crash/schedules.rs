@@ -116,6 +116,7 @@ routes:
                     // Nobody listens to these: every wake-up is lost, but for those that a step brings.
                     manner: Manner::Durable(Arc::new(LocalWakeUps::new())),
                     runtime_api: None,
+                    sns_endpoint: None,
                 },
             )
         };

@@ -36,7 +36,7 @@ impl Default for RieOptions {
 #[derive(Debug)]
 pub(crate) struct Rie {
     port: u16,
-    timeout: Duration,
+    client: reqwest::Client,
     log: PathBuf,
     /// The emulator dies of a second request while one is under way.
     turn: Mutex<()>,
@@ -77,7 +77,7 @@ impl Rie {
                 let timeout = Duration::from_secs(u64::from(options.timeout_s) + 30);
                 return Self {
                     port,
-                    timeout,
+                    client: client(timeout),
                     log,
                     turn: Mutex::new(()),
                     _server: server,
@@ -102,24 +102,14 @@ impl Rie {
     }
 
     /// Invokes the function and returns the emulator's own status and answer, whatever they are.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a plain client for the emulator's port; the guarded one is under test"
-    )]
     pub(crate) async fn invoke_raw(&self, event: String) -> (u16, String) {
         let _turn = self.turn.lock().await;
         let url = format!(
             "http://127.0.0.1:{}/2015-03-31/functions/function/invocations",
             self.port
         );
-        // Longer than the function may take: the emulator also dies when its client hangs up.
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(self.timeout)
-            .build();
-        let client = client.expect("a client can be built");
         let answered = async {
-            let response = client.post(url).body(event).send().await?;
+            let response = self.client.post(url).body(event).send().await?;
             Ok::<_, reqwest::Error>((response.status().as_u16(), response.text().await?))
         };
         answered.await.unwrap_or_else(|error| {
@@ -135,4 +125,14 @@ impl Rie {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// A client that waits for longer than the function may take: the emulator also dies when its client hangs up.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a plain client for the emulator's port; the guarded one is under test"
+)]
+fn client(timeout: Duration) -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().timeout(timeout);
+    client.build().expect("a client can be built")
 }

@@ -254,6 +254,7 @@ routes:
                 secrets_manager: Arc::new(Vault(self.secrets.clone())),
                 manner,
                 runtime_api: None,
+                sns_endpoint: None,
             },
         )
     }
@@ -276,6 +277,7 @@ routes:
                 secrets_manager: Arc::new(shared),
                 manner: Manner::Inline,
                 runtime_api: None,
+                sns_endpoint: None,
             },
         )
     }
