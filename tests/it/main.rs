@@ -4,6 +4,7 @@
 mod auth;
 mod aws;
 mod bad_input;
+mod bodies;
 mod check;
 mod codes;
 mod cold;
@@ -14,8 +15,10 @@ mod doubt;
 mod examples;
 mod explain;
 mod fuzz;
+mod greetings;
 mod guard;
 mod harness;
+mod hostile;
 mod journey;
 mod lambda;
 mod learn;
