@@ -48,7 +48,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("server", "api app clock job"),
     (
         "cli",
-        "api app aws clock config engine failpoint http inbound job lambda plan reader secrets server simulator telemetry update zoho",
+        "api app aws clock codes config engine failpoint http inbound job lambda plan reader secrets server simulator telemetry update zoho",
     ),
 ];
 
@@ -91,6 +91,7 @@ const PURE: &[&str] = &[
     "http/target.rs",
     "mapping/document.rs",
     "mapping/failure.rs",
+    "mapping/keys.rs",
     "mapping/value.rs",
 ];
 
