@@ -536,7 +536,7 @@ routes:
 "#,
         );
         insta::assert_snapshot!(found.join("\n"), @r#"
-        connections.default.credentials: is not a secret reference: write secretsmanager:NAME, env:VAR or file:PATH, with #key for one key of a JSON secret; the secret itself does not belong here
+        connections.default.credentials: is not a secret reference: write secretsmanager:NAME, ssm:NAME, env:VAR or file:PATH, with #key for one key of a JSON secret; the secret itself does not belong here
         connections.default.data_center: `com` is none of us, eu, in, au, jp, cn, ca, sa, uk, ae; did you mean `us`?
         connections.default.environment: `prod` is none of production, sandbox, developer
         connections.default.api_url: must be https://; http:// is for this machine only
