@@ -26,8 +26,9 @@ use crate::job::view::JobView;
 use crate::mapping::Document;
 use crate::reader::{Node, Problems};
 
-/// Headers that a request may have. API Gateway adds a dozen of its own to the sender's.
-const MAX_HEADERS: usize = 200;
+/// Headers that a request may have: as many as hyper reads, which refuses more before they get here. API Gateway adds a
+/// dozen of its own to the sender's.
+const MAX_HEADERS: usize = 100;
 
 /// When the caller stops listening; an extension of requests that come through Lambda.
 #[derive(Clone, Copy, Debug)]

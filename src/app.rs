@@ -268,6 +268,7 @@ impl App {
         let callback_url = update.callback_url.clone();
         let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
             .tracked_for(self.config.track_for)
+            .when_unclear(self.config.unclear)
             .reporting(self.config.callback_on);
         self.check_callbacks(std::slice::from_ref(&job))?;
         self.accept(vec![job], deadline).await

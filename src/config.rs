@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::http::target::{HostPattern, Policy};
-use crate::job::{CallbackOn, TRACK_FOR};
+use crate::job::{CallbackOn, TRACK_FOR, Unclear};
 use crate::reader::{Node, Object, Place, Problem, Problems};
 use crate::secrets::{SecretRef, place};
 pub use connection::{Connection, Guarding};
@@ -44,6 +44,10 @@ pub struct Config {
     /// a text such as `90m`, `24h` or `7d`; from a minute to seven days.
     #[schemars(default, with = "Span", extend("default" = "24h"))]
     pub track_for: Duration,
+    /// What becomes of a call that adds options to multi-select picklists when no answer tells whether Zoho carried it out:
+    /// its records are reported as `OUTCOME_UNKNOWN`, or read.
+    #[schemars(default)]
+    pub unclear: Unclear,
     /// Which of a job's steps are forwarded to its callback URL.
     #[schemars(default)]
     pub callback_on: CallbackOn,
@@ -274,6 +278,9 @@ impl Config {
             .map_or(Some(TRACK_FOR), |node| {
                 read_duration(&node, &TRACKING, problems)
             });
+        let unclear = object
+            .optional("unclear")
+            .map_or(Some(Unclear::default()), |node| node.parse(problems));
         let callback_on = object
             .optional("callback_on")
             .map_or(Some(CallbackOn::default()), |node| node.parse(problems));
@@ -305,6 +312,7 @@ impl Config {
             callbacks: callbacks?,
             batch_window: batch_window?,
             track_for: track_for?,
+            unclear: unclear?,
             callback_on: callback_on?,
             limits: limits?,
             routes,

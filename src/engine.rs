@@ -6,6 +6,7 @@
 //! while Zoho works.
 
 mod callbacks;
+mod doubt;
 mod prepare;
 mod views;
 mod work;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::callback::{Delivery, Sender};
 use crate::clock::Clock;
@@ -28,6 +30,7 @@ use crate::outcome::Refusal;
 use crate::plan::mass_update_path;
 use crate::zoho::answer::{Tracked, Update};
 use crate::zoho::{Client, Failed, Sent};
+use doubt::{Clarified, Doubt, clarified_event};
 use prepare::{Found, Wish};
 use work::{Look, Parcel, Part, Work, share};
 
@@ -116,6 +119,11 @@ enum Done {
     Sent(Parcel, Sent<Update>),
     Looked(Look, Result<Tracked, Failed>),
     Called(usize, Notification, Delivery),
+    /// These calls are about to be sent; whoever is told waits for it to be written down.
+    Announced(Vec<Part>, oneshot::Sender<bool>),
+    /// These were not sent after all.
+    Unsent(Vec<Part>),
+    Clarified(Part, Clarified),
 }
 
 /// Connections and modules for which nothing works any more in this round.
@@ -286,6 +294,7 @@ impl Engine {
             let mut work = Work::of(going.map(|(place, held)| (place, held.job.as_ref())), now);
             if now >= turn.give_up {
                 work.preparing.clear();
+                work.in_doubt.clear();
                 work.parcels.clear();
                 work.looks.clear();
             }
@@ -352,16 +361,23 @@ impl Engine {
                 place,
                 notification,
             });
+        let doubts: Vec<Doubt> = work
+            .in_doubt
+            .iter()
+            .filter_map(|part| Some(Doubt::of(&held.get(part.job)?.job, *part)))
+            .collect();
+        let clarifying = doubts.into_iter().map(Effect::Clarify);
         let looking = work.looks.into_iter().map(Effect::Look);
         let sending = parcels
             .into_iter()
             .map(|(parcel, holders)| Effect::Send { parcel, holders });
-        let effects = calling.chain(preparing).chain(looking).chain(sending);
-        let (tell, mut told) = tokio::sync::mpsc::channel(UNRECORDED);
+        let before = calling.chain(preparing).chain(looking);
+        let effects = before.chain(clarifying).chain(sending);
+        let (tell, mut told) = mpsc::channel(UNRECORDED);
         let hopeless = &hopeless;
         let performing = async move {
             let mut running = futures_util::stream::iter(effects)
-                .map(|effect| self.effect(effect, hopeless, turn))
+                .map(|effect| self.effect(effect, hopeless, turn, &tell))
                 .buffer_unordered(AT_ONCE);
             while let Some(done) = running.next().await {
                 if let Some(done) = done {
@@ -388,7 +404,13 @@ impl Engine {
         }
     }
 
-    async fn effect(&self, effect: Effect, hopeless: &Hopeless, turn: Turn) -> Option<Done> {
+    async fn effect(
+        &self,
+        effect: Effect,
+        hopeless: &Hopeless,
+        turn: Turn,
+        tell: &mpsc::Sender<Done>,
+    ) -> Option<Done> {
         match effect {
             Effect::Prepare { connection, wishes } => {
                 let client = self.connections.get(&connection)?;
@@ -397,7 +419,10 @@ impl Engine {
                 reach("prepare.answered");
                 Some(Done::Prepared(prepared))
             }
-            Effect::Send { parcel, holders } => self.send(parcel, holders, hopeless, turn).await,
+            Effect::Send { parcel, holders } => {
+                self.send(parcel, holders, hopeless, turn, tell).await
+            }
+            Effect::Clarify(doubt) => self.clarify(doubt, turn).await,
             Effect::Look(look) => {
                 let client = self.connections.get(&look.connection)?;
                 let sent = client
@@ -424,6 +449,7 @@ impl Engine {
         holders: Vec<Holder>,
         hopeless: &Hopeless,
         turn: Turn,
+        tell: &mpsc::Sender<Done>,
     ) -> Option<Done> {
         let client = self.connections.get(&parcel.connection)?;
         let place = (parcel.connection.clone(), parcel.module.to_string());
@@ -455,9 +481,17 @@ impl Engine {
                 }
             }
         }
+        // From here on a crash leaves open whether Zoho has carried it out.
+        if parcel.once && !self.announce(&parcel.parts, tell).await {
+            if let (Some(view), Some(holder)) = (&view, &holder) {
+                self.unlock(view, holder).await;
+            }
+            return Some(Done::Unsent(parcel.parts));
+        }
         let path = mass_update_path(&parcel.module);
+        let (ids, once) = (parcel.ids(), parcel.once);
         let sent = client
-            .mass_update(&path, &parcel.body(), parcel.ids(), turn.give_up)
+            .mass_update(&path, &parcel.body(), ids, once, turn.give_up)
             .await;
         if let Err(Failed::Denied(_)) = sent.outcome {
             hopeless
@@ -495,6 +529,20 @@ impl Engine {
                     if let Err(Failed::Denied(refusal)) = &outcome {
                         denied.push((part.job, refusal.clone()));
                     }
+                }
+            }
+            Done::Announced(parts, written) => {
+                let all = self.mark(held, &parts, true).await;
+                // Whoever waits for it sends nothing without it.
+                let _ = written.send(all);
+            }
+            Done::Unsent(parts) => {
+                self.mark(held, &parts, false).await;
+            }
+            Done::Clarified(part, clarified) => {
+                if let Some(held) = held.get_mut(part.job) {
+                    let event = clarified_event(clarified);
+                    self.apply(held, part.seq, event).await;
                 }
             }
             Done::Looked(look, outcome) => {
@@ -571,6 +619,7 @@ enum Effect {
         holders: Vec<Holder>,
     },
     Look(Look),
+    Clarify(Doubt),
     Call {
         place: usize,
         notification: Notification,
@@ -581,14 +630,13 @@ enum Effect {
 fn sent_event(outcome: &Result<Update, Failed>, job: &Job, part: Part) -> Event {
     match outcome {
         Ok(Update::Settled(failures)) => {
-            let own = job
-                .call(part.seq)
-                .map(|state| share(failures, &state.call, job));
+            let own = job.call(part.seq).map(|state| share(failures, state, job));
             Event::Settled(own.unwrap_or_default())
         }
         Ok(Update::Accepted { zoho_job_id }) => Event::Accepted {
             zoho_job_id: zoho_job_id.clone(),
         },
+        Ok(Update::Unclear(why)) => job.in_doubt(part.seq, why.clone()),
         Err(Failed::Later(why, wait)) => Event::Postponed {
             why: why.clone(),
             wait: *wait,

@@ -13,6 +13,7 @@ pub const POINTS: &[&str] = &[
     "prepare.answered",
     "prepare.recorded",
     "send.locked",
+    "send.announced",
     "zoho.sending",
     "zoho.answered",
     "token.locked",

@@ -3,6 +3,7 @@
 pub mod call;
 pub mod callback;
 pub mod delivery;
+pub mod doubt;
 pub mod preparation;
 pub mod sqlite;
 pub mod state;
@@ -30,6 +31,7 @@ pub use call::{CallState, Event, TRACK_FOR};
 use call::{PATIENCE, poll_gap};
 use callback::BeforeEnd;
 pub use callback::{CallbackOn, CallbackState, CallbackStatus, Notification, Notified};
+pub use doubt::{Evidence, Unclear};
 pub use preparation::{NotPending, Outcome, Preparation, PreparationStatus, Prepared};
 pub use state::{CallStatus, JobStatus, NotAllowed, Signal, Tally};
 
@@ -77,6 +79,8 @@ pub enum Next {
     Prepare,
     /// Send these calls; they may go at once.
     Submit(Vec<usize>),
+    /// These calls were sent and never answered: find out whether they were carried out, or report them.
+    Clarify(Vec<usize>),
     /// Ask Zoho how this call's job is.
     Poll(usize),
     /// Nothing is due before this moment.
@@ -122,6 +126,9 @@ pub struct Job {
     /// a job under way.
     #[serde(default = "track_for")]
     pub track_for: SignedDuration,
+    /// What becomes of calls whose outcome is unclear.
+    #[serde(default)]
+    pub unclear: Unclear,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When something was last learnt of its calls.
@@ -176,6 +183,7 @@ impl Job {
             error: None,
             callback: callback_url.map(callback),
             track_for: track_for(),
+            unclear: Unclear::default(),
             created_at: now,
             changed_at: None,
             finished_at: None,
@@ -239,6 +247,10 @@ impl Job {
         if let Some(call) = due.iter().find(|call| call.status == CallStatus::Submitted) {
             return Next::Poll(call.call.seq);
         }
+        let (unanswered, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|call| call.unanswered);
+        if !unanswered.is_empty() {
+            return Next::Clarify(unanswered.iter().map(|call| call.call.seq).collect());
+        }
         if !due.is_empty() {
             return Next::Submit(due.iter().map(|call| call.call.seq).collect());
         }
@@ -254,7 +266,9 @@ impl Job {
         let next = match self.next(now) {
             Next::Nothing => None,
             Next::Wait(at) => Some(at),
-            Next::Prepare | Next::Submit(_) | Next::Poll(_) | Next::Notify => Some(now),
+            Next::Prepare | Next::Submit(_) | Next::Clarify(_) | Next::Poll(_) | Next::Notify => {
+                Some(now)
+            }
         };
         next.into_iter().chain(self.news_at(now)).min()
     }
@@ -361,7 +375,14 @@ impl Job {
         };
         let track_for = self.track_for.unsigned_abs();
         let event = self.calls[index].settle_waiting(event, self.created_at, track_for, now);
-        let records = self.ids(&self.calls[index].call).len() as u64;
+        let ids = self.ids(&self.calls[index].call);
+        let records = ids.len() as u64;
+        let found = self.calls[index].found.len() as u64;
+        let complete = |more| doubt::complete(&self.calls[index].found, ids, more);
+        let event = match matches!(&event, Event::Found(more) if complete(more)) {
+            true => Event::Settled(Vec::new()),
+            false => event,
+        };
         let signal = match &event {
             Event::Settled(failures) => {
                 let failed: BTreeSet<RecordId> =
@@ -370,7 +391,10 @@ impl Job {
                 Signal::Settled(Tally::of(records.saturating_sub(failed), failed))
             }
             Event::Accepted { .. } => Signal::Accepted,
-            Event::Postponed { .. } => Signal::Postponed,
+            Event::Postponed { .. } | Event::InDoubt { .. } | Event::Found(_) => Signal::Postponed,
+            Event::Refused(_) | Event::Unclear(_) if found > 0 => {
+                Signal::Settled(Tally::of(found, records.saturating_sub(found)))
+            }
             Event::Progressed { .. } | Event::Unknown => Signal::Progressed,
             Event::Ended { counts, completed } => {
                 let others = counts
@@ -379,12 +403,16 @@ impl Job {
                     .saturating_add(u64::from(!completed));
                 Signal::Ended(Tally::of(counts.updated, others))
             }
-            Event::Refused(_) | Event::Untracked(_) | Event::TimedOut { .. } => Signal::Refused,
+            Event::Refused(_)
+            | Event::Unclear(_)
+            | Event::Untracked(_)
+            | Event::TimedOut { .. } => Signal::Refused,
         };
         let call = &mut self.calls[index];
         call.status = state::advance(call.status, signal)?;
         self.changed_at = Some(now);
         call.due_at = None;
+        call.unanswered = matches!(event, Event::InDoubt { .. });
         match event {
             Event::Settled(failures) => {
                 call.error = None;
@@ -396,9 +424,17 @@ impl Job {
                 call.due_at = Some(later(now, poll_gap(0)));
                 call.error = None;
             }
-            Event::Postponed { why, wait } => {
+            Event::Postponed { why, wait } | Event::InDoubt { why, wait } => {
                 call.due_at = Some(later(now, wait));
                 call.error = Some(why);
+            }
+            Event::Found(more) => call.found.extend(more),
+            Event::Unclear(refusal) => {
+                call.error = Some(refusal.clone());
+                self.error.get_or_insert(refusal);
+                let left = self.left(&self.calls[index]);
+                left.into_iter()
+                    .for_each(|id| self.fail(doubt::failure(id)));
             }
             Event::Progressed { counts, wait } => {
                 call.progress = counts.or(call.progress);
@@ -425,8 +461,8 @@ impl Job {
             Event::Refused(refusal) | Event::Untracked(refusal) => {
                 call.error = Some(refusal.clone());
                 self.error.get_or_insert(refusal);
-                let ids = self.ids(&self.calls[index].call).to_vec();
-                self.failed_ids.extend(ids);
+                let left = self.left(&self.calls[index]);
+                self.failed_ids.extend(left);
             }
         }
         if self.finished_at.is_none() && self.status().is_final() {
@@ -443,14 +479,17 @@ impl Job {
 
     /// Ends every call that is not yet sent: no call of this job can succeed now, for this one reason.
     pub fn abandon(&mut self, refusal: &Refusal, now: Timestamp) {
-        let pending: Vec<usize> = self
+        let pending: Vec<(usize, Event)> = self
             .calls
             .iter()
             .filter(|call| call.status == CallStatus::Pending)
-            .map(|call| call.call.seq)
+            .map(|call| match call.unanswered {
+                true => (call.call.seq, doubt::unknown(&refusal.message)),
+                false => (call.call.seq, Event::Refused(refusal.clone())),
+            })
             .collect();
-        for seq in pending {
-            let refused = self.apply(seq, Event::Refused(refusal.clone()), now);
+        for (seq, event) in pending {
+            let refused = self.apply(seq, event, now);
             debug_assert!(refused.is_ok(), "a pending call can always be refused");
         }
     }

@@ -6,6 +6,7 @@
 //! values go through Search, where a value is a parameter. Its `equals` is rather a `contains`, and its `email` looks into
 //! all e-mail fields, so whichever way a record came, its own value decides.
 
+pub mod evidence;
 mod hits;
 
 use std::collections::HashSet;

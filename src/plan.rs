@@ -94,6 +94,12 @@ impl Call {
             .collect()
     }
 
+    /// Whether it adds options to multi-select picklists, which is not known to be the same done once and done twice.
+    pub fn adds_options(&self, request: &UpdateRequest) -> bool {
+        let mut added = request.added();
+        added.any(|field| self.fields.contains(field))
+    }
+
     /// The exact JSON that is sent.
     pub fn body(&self, request: Resolved<'_>) -> Value {
         let records = match request.records() {

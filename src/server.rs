@@ -1,5 +1,7 @@
 //! The durable server of one machine: the HTTP API and the engine in one process, over a SQLite file.
 
+mod refused;
+
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use crate::api::router;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::job::wakeup::LocalWakeUps;
+use refused::Explaining;
 
 /// Turns under way at once. Each takes whatever is due, so more of them would only split what could travel together.
 const TURNS_AT_ONCE: usize = 4;
@@ -42,7 +45,7 @@ pub async fn serve(
         tracing::info!("stopping: nothing new is taken in, turns under way are finished");
         stopping.send_replace(true);
     };
-    axum::serve(listener, router(app))
+    axum::serve(Explaining(listener), router(app))
         .with_graceful_shutdown(shutdown)
         .await?;
     engine.await.map_err(io::Error::other)

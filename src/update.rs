@@ -283,6 +283,14 @@ impl UpdateRequest {
         }
     }
 
+    /// The fields to whose options some are added, rather than set in their place. Of all that a mass update sets, only a
+    /// multi-select picklist is a list.
+    pub fn added(&self) -> impl Iterator<Item = &FieldName> {
+        let fields = self.fields.iter().filter(|_| !self.over_write);
+        let lists = fields.filter(|set| set.value.as_array().is_some_and(|list| !list.is_empty()));
+        lists.map(|set| &set.field)
+    }
+
     /// Reads an update request from its JSON form.
     ///
     /// # Errors

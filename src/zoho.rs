@@ -200,20 +200,21 @@ impl Client {
 
     /// Sends a mass update of `ids`, or of a custom view if there are none.
     ///
-    /// It is repeated after an answer that leaves open whether it was carried out: the same values are set again, and an
-    /// option that is appended twice stands there once.
+    /// After an answer that leaves open whether it was carried out it is sent again, as the same values are set again;
+    /// unless it is to be sent `once`. Then it comes to [`Update::Unclear`].
     pub async fn mass_update(
         &self,
         path: &str,
         body: &Value,
         ids: &[RecordId],
+        once: bool,
         give_up: Timestamp,
     ) -> Sent<Update> {
         let body = Bytes::from(body.to_string());
-        self.call(Method::POST, path, body, give_up, |raw| {
-            answer::update(raw, ids)
-        })
-        .await
+        let judge = |raw: &Raw<'_>| answer::update(raw, ids);
+        let unclear = |why| once.then_some(Update::Unclear(why));
+        self.call_or(Method::POST, path, body, give_up, judge, unclear)
+            .await
     }
 
     /// Asks how a Zoho job is.
@@ -231,6 +232,7 @@ impl Client {
             .await
     }
 
+    /// A call that may be sent again whatever came of it.
     async fn call<T>(
         &self,
         method: Method,
@@ -238,6 +240,20 @@ impl Client {
         body: Bytes,
         give_up: Timestamp,
         judge: impl Fn(&Raw<'_>) -> Result<T, Trouble>,
+    ) -> Sent<T> {
+        self.call_or(method, path, body, give_up, judge, |_| None)
+            .await
+    }
+
+    /// A call that ends with what `otherwise` makes of an answer that leaves open whether it was carried out, if anything.
+    async fn call_or<T>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        give_up: Timestamp,
+        judge: impl Fn(&Raw<'_>) -> Result<T, Trouble>,
+        otherwise: impl Fn(Refusal) -> Option<T>,
     ) -> Sent<T> {
         let mut attempts = 0;
         let mut replayed = false;
@@ -330,6 +346,22 @@ impl Client {
                 Trouble::Denied(refusal) => return failed(attempts, Failed::Denied(refusal)),
                 Trouble::Later(refusal, asked) => (refusal, asked),
             };
+            if let Some(answer) = leaves_open(&refusal)
+                .then(|| otherwise(refusal.clone()))
+                .flatten()
+            {
+                tracing::warn!(
+                    connection = self.name,
+                    zoho.code = refusal.code,
+                    attempt = attempts,
+                    "it is not known whether Zoho carried a call out: {}",
+                    refusal.message
+                );
+                return Sent {
+                    attempts,
+                    outcome: Ok(answer),
+                };
+            }
             // From here on Zoho may or may not have carried the call out.
             unclear = true;
             if let Some(asked) = asked.filter(|_| refusal.cause() != Some(Cause::ViewBusy)) {
@@ -482,6 +514,22 @@ fn unsent(error: &SendError) -> Trouble {
             Trouble::Later(refusal(Cause::BrokenAnswer), None)
         }
     }
+}
+
+/// Whether a call may have been carried out although this came of it. What Zoho says of throttles, and that no connection
+/// came about, leaves nothing open.
+fn leaves_open(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.cause(),
+        None | Some(
+            Cause::TimedOut
+                | Cause::BrokenAnswer
+                | Cause::InternalError
+                | Cause::ServiceUnavailable
+                | Cause::ServerFailed
+                | Cause::AnswerUnreadable
+        )
+    )
 }
 
 fn after(now: Timestamp, wait: Duration) -> Timestamp {

@@ -37,6 +37,8 @@ pub fn run(data: &[u8]) {
             assert!(ids.is_empty());
             assert!(!zoho_job_id.is_empty());
         }
+        // That follows from no answer alone.
+        Ok(Update::Unclear(why)) => panic!("{why}"),
         Err(trouble) => has_a_code(&trouble),
     }
     match answer::tracked(&raw) {

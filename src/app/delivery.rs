@@ -129,6 +129,7 @@ impl App {
             let job = Job::new(id, Some(name), connection, update, callback_url, now);
             let mut job = job
                 .tracked_for(route.track_for.unwrap_or(self.config.track_for))
+                .when_unclear(route.unclear.unwrap_or(self.config.unclear))
                 .reporting(route.callback_on.unwrap_or(self.config.callback_on));
             if let Manner::Durable(_) = self.engine.manner() {
                 job.not_before(end_of_window(now, window));

@@ -64,6 +64,12 @@ pub enum Rejection {
         /// What is allowed.
         limit: usize,
     },
+    /// What stands before the body is more than the server reads.
+    #[error("the request has too many headers, or too long ones")]
+    HeadTooLarge,
+    /// The URL is longer than the server reads.
+    #[error("the URL is too long")]
+    UrlTooLong,
     /// The request could not be received whole.
     #[error("the request could not be received: {0}")]
     Unreceived(String),
@@ -173,7 +179,8 @@ impl Rejection {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::NoSuchJob(_) => (StatusCode::NOT_FOUND, "no_such_job"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            Self::TooManyHeaders { .. } => (
+            Self::UrlTooLong => (StatusCode::URI_TOO_LONG, "url_too_long"),
+            Self::TooManyHeaders { .. } | Self::HeadTooLarge => (
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "too_many_headers",
             ),

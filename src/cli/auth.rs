@@ -69,7 +69,7 @@ pub(super) async fn run(auth: Auth, config: &Config) -> Verdict {
             auth.json,
         );
     };
-    let scopes = connection.scopes();
+    let scopes = config.scopes(name, connection);
     if auth.way.scopes {
         show(&scopes, auth.json);
         return Verdict::Done;

@@ -299,6 +299,7 @@ async fn replay(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
         now,
     )
     .tracked_for(job.track_for.unsigned_abs())
+    .when_unclear(job.unclear)
     .reporting(reports);
     store.add(&again).await?;
     wakeups

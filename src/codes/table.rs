@@ -430,7 +430,7 @@ table! {
         "", "{}";
     TimedOut = "TIMEOUT" Masshook [] Retry, says [];
         "Zoho did not answer in time; whether the call was carried out is not known";
-        "nothing: it is sent again, which sets the same values again";
+        "nothing: it is sent again, which sets the same values again; a call that adds options is not, see OUTCOME_UNKNOWN";
         "", "{}";
     Unreachable = "UNREACHABLE" Masshook [] Retry, says [];
         "no connection to Zoho's host comes about";
@@ -438,7 +438,7 @@ table! {
         "", "{}";
     BrokenAnswer = "BROKEN_ANSWER" Masshook [] Retry, says [];
         "the answer broke off; whether the call was carried out is not known";
-        "nothing: it is sent again, which sets the same values again";
+        "nothing: it is sent again, which sets the same values again; a call that adds options is not, see OUTCOME_UNKNOWN";
         "", "{}";
     AddressRefused = "ADDRESS_REFUSED" Masshook [] DENIED, says [];
         "the address is one that masshook does not send credentials to";
@@ -448,6 +448,10 @@ table! {
         "the URL of a call is no URL";
         "check `accounts_url` and `api_url` of the connection";
         "", "{}";
+    AppendUnclear = "OUTCOME_UNKNOWN" Masshook [] REFUSED, says ["options"];
+        "options were to be added to a multi-select picklist, no answer tells whether they were, and the call was not sent again";
+        "look at the record: where the options are missing, `masshook jobs replay` adds them; with `unclear: reread` in the route masshook looks itself";
+        "the options may have been added or not", "{}";
     OutcomeUnknown = "OUTCOME_UNKNOWN" Masshook [] REFUSED, says [];
         "an attempt broke off without an answer, and now the custom view is empty: the update may have emptied it";
         "look at the records that were in the view";

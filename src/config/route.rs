@@ -10,7 +10,7 @@ use url::Url;
 use super::duration::{Span, TRACKING, WINDOW, read_duration};
 use super::{Callbacks, OneOrMany, Programs, Verify, read_secrets};
 use crate::inbound::trigger::Trigger;
-use crate::job::CallbackOn;
+use crate::job::{CallbackOn, Unclear};
 use crate::mapping::Program;
 use crate::reader::{Node, Problems, nearest};
 use crate::secrets::SecretRef;
@@ -59,6 +59,9 @@ pub struct Route {
     /// How long Zoho's jobs of this route are tracked.
     #[schemars(with = "Option<Span>")]
     pub track_for: Option<Duration>,
+    /// What becomes of this route's calls that add options to multi-select picklists when no answer tells whether Zoho
+    /// carried them out.
+    pub unclear: Option<Unclear>,
     /// Which steps of this route's jobs are forwarded to their callback URL.
     pub callback_on: Option<CallbackOn>,
 }
@@ -177,6 +180,9 @@ impl Route {
         let track_for = object
             .optional("track_for")
             .and_then(|node| read_duration(&node, &TRACKING, problems));
+        let unclear = object
+            .optional("unclear")
+            .and_then(|node| node.parse(problems));
         let callback_on = object
             .optional("callback_on")
             .and_then(|node| node.parse(problems));
@@ -213,6 +219,7 @@ impl Route {
             relearn,
             batch_window,
             track_for,
+            unclear,
             callback_on,
         })
     }

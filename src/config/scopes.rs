@@ -1,7 +1,8 @@
 //! The OAuth scopes that a connection's token needs. Pure. What a route's jq program puts out is not known before it runs,
 //! so what only some update requests need is optional.
 
-use super::{Connection, Guarding};
+use super::{Config, Connection, Guarding};
+use crate::job::Unclear;
 
 /// A scope, and what for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,12 @@ const NEEDED: [Scope; 2] = [
 
 const FIELDS: Scope = Scope::needed("ZohoCRM.settings.fields.READ", "`guard: strict`");
 
+/// Those of the optional ones without which `unclear: reread` cannot do what it says.
+const REREAD: [Scope; 2] = [
+    Scope::needed("ZohoCRM.coql.READ", "`match`; `unclear: reread`"),
+    Scope::needed("ZohoCRM.modules.READ", "`match`; `unclear: reread`"),
+];
+
 const OPTIONAL: [Scope; 9] = [
     Scope::optional("ZohoCRM.coql.READ", "`match`, by a query"),
     Scope::optional("ZohoCRM.modules.READ", "`match`, the records found"),
@@ -71,27 +78,46 @@ const OPTIONAL: [Scope; 9] = [
     Scope::optional("ZohoCRM.org.READ", "`check --live`: the edition"),
 ];
 
-impl Connection {
-    /// The scopes of its token: those that it needs, then those that only some update requests need.
-    pub fn scopes(&self) -> Vec<Scope> {
-        let guard = match self.guard {
+impl Config {
+    /// The scopes of a connection's token: those that it needs, then those that only some update requests need.
+    pub fn scopes(&self, name: &str, connection: &Connection) -> Vec<Scope> {
+        let guard = match connection.guard {
             Guarding::Strict => Some(FIELDS),
             Guarding::Off => None,
         };
-        NEEDED.into_iter().chain(guard).chain(OPTIONAL).collect()
+        let rereads = self.rereads(name);
+        let optional = OPTIONAL.into_iter().map(|scope| {
+            let read = REREAD.iter().find(|read| read.name == scope.name);
+            read.filter(|_| rereads).copied().unwrap_or(scope)
+        });
+        let all = NEEDED.into_iter().chain(guard).chain(optional);
+        let (needed, optional): (Vec<_>, Vec<_>) = all.partition(|scope| scope.needed);
+        needed.into_iter().chain(optional).collect()
+    }
+
+    /// Whether some job that goes through a connection may have its records read when the outcome of a call is unclear.
+    fn rereads(&self, connection: &str) -> bool {
+        // Update requests that came by no route.
+        let others = self.default_connection() == Some(connection);
+        let mut routes = self.routes.values();
+        let by_route = routes.any(|route| {
+            route.connection == connection
+                && route.unclear.unwrap_or(self.unclear) == Unclear::Reread
+        });
+        by_route || (others && self.unclear == Unclear::Reread)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Programs};
+    use crate::config::Programs;
 
     fn needed(guard: &str) -> Vec<&'static str> {
         let text =
             format!("connections:\n  default:\n    credentials: env:X\n    guard: {guard}\n");
         let config = Config::parse(&text, Programs::Lazily).expect("a config");
-        let scopes = config.connections["default"].scopes();
+        let scopes = config.scopes("default", &config.connections["default"]);
         let needed = scopes.iter().filter(|scope| scope.needed);
         needed.map(|scope| scope.name).collect()
     }
@@ -102,6 +128,37 @@ mod tests {
         assert_eq!(needed("off"), mass_update);
         assert_eq!(needed("strict")[..2], mass_update);
         assert_eq!(needed("strict")[2..], ["ZohoCRM.settings.fields.READ"]);
+    }
+
+    #[test]
+    fn who_has_records_reread_needs_the_right_to_read_them() {
+        let config = |global: &str, route: &str| {
+            let text = format!(
+                "connections:\n  default:\n    credentials: env:X\n  other:\n    credentials: env:Y\nunclear: {global}\n\
+                 routes:\n  r:\n    verify: {{ scheme: none }}\n    map: .\n    unclear: {route}\n    connection: other\n"
+            );
+            Config::parse(&text, Programs::Lazily).expect("a config")
+        };
+        for (global, route, default, other) in [
+            ("report", "reread", false, true),
+            ("reread", "report", true, false),
+            ("reread", "reread", true, true),
+        ] {
+            let config = config(global, route);
+            let needs = |name: &str| {
+                let scopes = config.scopes(name, &config.connections[name]);
+                let needed = scopes.iter().filter(|scope| scope.needed);
+                needed
+                    .filter(|scope| scope.name == "ZohoCRM.coql.READ")
+                    .count()
+                    == 1
+            };
+            assert_eq!(
+                (needs("default"), needs("other")),
+                (default, other),
+                "{global}, {route}"
+            );
+        }
     }
 
     #[test]

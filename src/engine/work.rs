@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::job::{Job, Next};
+use crate::job::{CallState, Job, Next};
 use crate::outcome::Failure;
 use crate::plan::{Call, Limits, Target, body};
 use crate::update::{ModuleName, RecordId, Records, Resolved};
@@ -31,6 +31,8 @@ pub(super) struct Parcel {
     data: Map<String, Value>,
     over_write: bool,
     records: Records,
+    /// Whether it must not be sent again unless it is known not to have been carried out.
+    pub(super) once: bool,
     /// The calls that it carries out.
     pub(super) parts: Vec<Part>,
 }
@@ -66,8 +68,8 @@ pub(super) fn view_lock(connection: &str, module: &ModuleName, cvid: &str) -> St
 }
 
 /// The failures among `failures` that are of this call.
-pub(super) fn share(failures: &[Failure], call: &Call, job: &Job) -> Vec<Failure> {
-    let own: HashSet<RecordId> = job.ids(call).iter().copied().collect();
+pub(super) fn share(failures: &[Failure], state: &CallState, job: &Job) -> Vec<Failure> {
+    let own: HashSet<RecordId> = job.left(state).into_iter().collect();
     failures
         .iter()
         .filter(|failure| own.contains(&failure.id))
@@ -89,6 +91,8 @@ pub(super) struct Look {
 pub(super) struct Work {
     /// Jobs to be prepared.
     pub(super) preparing: Vec<usize>,
+    /// Calls of which it is to be found out whether they were carried out.
+    pub(super) in_doubt: Vec<Part>,
     /// Calls to be sent.
     pub(super) parcels: Vec<Parcel>,
     /// Zoho jobs to be asked for.
@@ -117,6 +121,10 @@ impl Work {
                 Next::Prepare => work.preparing.push(place),
                 Next::Notify => work.callbacks.push(place),
                 Next::Wait(at) => wait(at),
+                Next::Clarify(calls) => {
+                    let part = |seq| Part { job: place, seq };
+                    work.in_doubt.extend(calls.into_iter().map(part));
+                }
                 Next::Submit(calls) => {
                     let Some(request) = job.request.resolved() else {
                         continue;
@@ -130,6 +138,7 @@ impl Work {
                             &job.connection,
                             request,
                             &state.call,
+                            job.left(state),
                         );
                     }
                 }
@@ -160,6 +169,7 @@ impl Work {
     /// Whether there is nothing to do now.
     pub(super) fn is_empty(&self) -> bool {
         self.preparing.is_empty()
+            && self.in_doubt.is_empty()
             && self.parcels.is_empty()
             && self.looks.is_empty()
             && self.callbacks.is_empty()
@@ -175,13 +185,21 @@ struct Packer {
 }
 
 impl Packer {
-    fn put(&mut self, part: Part, connection: &str, request: Resolved<'_>, call: &Call) {
+    /// `ids` are those of the call's records that it is still to be sent for.
+    fn put(
+        &mut self,
+        part: Part,
+        connection: &str,
+        request: Resolved<'_>,
+        call: &Call,
+        ids: Vec<RecordId>,
+    ) {
         let data = call.data(request.request());
         let open = self
             .open
             .entry(key(connection, request, call, &data))
             .or_default();
-        let ids = call.ids(request);
+        let once = call.adds_options(request.request());
         let room = Limits::ZOHO.ids_per_call;
         let fitting = open.iter_mut().find(|(_, known)| {
             known.len() + ids.len() <= room
@@ -190,6 +208,7 @@ impl Packer {
         if let Some((index, known)) = fitting {
             let parcel = &mut self.parcels[*index];
             parcel.parts.push(part);
+            parcel.once |= once;
             if let Records::Ids(all) = &mut parcel.records {
                 all.extend(ids.iter().filter(|id| known.insert(**id)));
             }
@@ -202,9 +221,10 @@ impl Packer {
             data,
             over_write: request.request().over_write,
             records: match call.target {
-                Target::Immediate(_) => Records::Ids(ids.to_vec()),
+                Target::Immediate(_) => Records::Ids(ids),
                 Target::Scheduled => request.records().clone(),
             },
+            once,
             parts: vec![part],
         });
     }

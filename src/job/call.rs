@@ -1,15 +1,17 @@
 //! One call of a job: what is known of it, and what can happen to it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::later;
 use super::state::CallStatus;
+use super::{doubt, later};
 use crate::codes::Cause;
 use crate::outcome::{Failure, Progress, Refusal};
 use crate::plan::Call;
+use crate::update::RecordId;
 
 /// How long after its submission a Zoho job may be unknown to Zoho before it counts as lost. Nothing documents such a
 /// gap; nothing rules it out either.
@@ -43,6 +45,13 @@ pub struct CallState {
     pub due_at: Option<Timestamp>,
     /// The last thing that went wrong with it.
     pub error: Option<Refusal>,
+    /// Whether it was, or was about to be, sent without that any answer was written down since. Only of calls that must
+    /// not be sent twice; see [`super::doubt`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unanswered: bool,
+    /// Records on which it was found to be carried out although nobody said so: they are not sent again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub found: BTreeSet<RecordId>,
 }
 
 /// What happened to a call, as [`super::Job::apply`] takes it.
@@ -62,6 +71,17 @@ pub enum Event {
         /// The wait.
         wait: Duration,
     },
+    /// Sent, and no answer tells whether Zoho carried it out: not to be sent again before its records were read.
+    InDoubt {
+        /// What came instead of an answer, or of what was read.
+        why: Refusal,
+        /// How long to wait at least before they are.
+        wait: Duration,
+    },
+    /// The records of a call in doubt were read: these are as it was to make them.
+    Found(BTreeSet<RecordId>),
+    /// Sent, and nobody will know whether Zoho carried it out.
+    Unclear(Refusal),
     /// Zoho's job is not finished, or its status could not be had now.
     Progressed {
         /// The counts, if it could.
@@ -104,6 +124,8 @@ impl CallState {
             progress: None,
             due_at: None,
             error: None,
+            unanswered: false,
+            found: BTreeSet::new(),
         }
     }
 
@@ -129,6 +151,10 @@ impl CallState {
                     ),
                     ..why
                 })
+            }
+            Event::InDoubt { why, .. } if now >= later(accepted_at, patience) => {
+                let hours = patience.as_secs() / 3600;
+                doubt::unknown(&format!("given up after {hours} h: {}", why.message))
             }
             Event::Unknown if now > later(tracked_since, GRACE) => {
                 Event::Refused(Refusal::of(Cause::JobLost))
@@ -159,6 +185,9 @@ impl CallState {
             Event::Settled(_)
             | Event::Accepted { .. }
             | Event::Postponed { .. }
+            | Event::InDoubt { .. }
+            | Event::Found(_)
+            | Event::Unclear(_)
             | Event::Progressed { .. }
             | Event::Ended { .. }
             | Event::TimedOut { .. }

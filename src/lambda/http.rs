@@ -148,6 +148,13 @@ impl Wire<'_> {
     fn uri(&self, format: Format) -> Result<Uri, Rejection> {
         let path = self.raw_path.as_ref().or(self.path.as_ref());
         let path = self.without_stage(format, path.map_or("/", String::as_str));
+        let written = self.raw_query_string.iter().chain(&self.raw_path);
+        if written
+            .into_iter()
+            .any(|text| text.contains(char::is_control))
+        {
+            return Err(malformed("its path or query has a control character in it"));
+        }
         let query = match (&self.raw_query_string, format) {
             (Some(raw), _) => raw.clone(),
             // Load balancers leave the query as it was written, REST APIs decode it.

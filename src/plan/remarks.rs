@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::update::{Assignment, FieldName, Records, Selector, UpdateRequest};
+use crate::update::{FieldName, Records, Selector, UpdateRequest};
 
 /// Records from which on Zoho runs no automation for a scheduled mass update. Of exactly so many nothing is documented.
 const AUTOMATED_BELOW: u64 = 1_000;
@@ -56,6 +56,9 @@ impl fmt::Display for Automation {
 pub enum Warning {
     /// Options are added to those that the records have.
     Appends(Vec<FieldName>),
+    /// Calls that add options are not safely sent twice: after an answer that leaves open whether one was carried out, its
+    /// records are reported or read, never just sent again.
+    NotRepeatable,
     /// Which records a custom view holds may change while it is updated, or by that.
     ViewChanges {
         /// The calls that each find the view's records anew.
@@ -73,8 +76,11 @@ pub enum Warning {
 impl Warning {
     /// All that there is to be said of an update request whose fields take so many calls one after the other.
     pub fn all(request: &UpdateRequest, groups: usize) -> Vec<Self> {
-        let appended = appended(request);
-        let appends = (!appended.is_empty()).then_some(Self::Appends(appended));
+        let appended: Vec<FieldName> = request.added().cloned().collect();
+        let appends = match appended.is_empty() {
+            true => Vec::new(),
+            false => vec![Self::Appends(appended), Self::NotRepeatable],
+        };
         let of_view = match in_view(&request.selector) {
             true => vec![Self::ViewChanges { calls: groups }, Self::CountsOnly],
             false => Vec::new(),
@@ -87,6 +93,7 @@ impl Warning {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Appends(_) => "appends",
+            Self::NotRepeatable => "not_repeatable",
             Self::ViewChanges { .. } => "view_changes",
             Self::CountsOnly => "counts_only",
             Self::SeveralEdits { .. } => "several_edits",
@@ -110,6 +117,9 @@ impl fmt::Display for Warning {
                     names.join(", ")
                 )
             }
+            Self::NotRepeatable => formatter.write_str(
+                "a call that adds options is not sent again after an answer that leaves open whether it was carried out; `unclear` says what is done instead",
+            ),
             Self::ViewChanges { calls: 1 } => formatter.write_str(
                 "the view's records are those at the moment when Zoho runs it; a second run may find others",
             ),
@@ -126,14 +136,6 @@ impl fmt::Display for Warning {
             ),
         }
     }
-}
-
-/// The fields whose options are added rather than replaced. A list is what a multi-select picklist is set to.
-fn appended(request: &UpdateRequest) -> Vec<FieldName> {
-    let lists = |assignment: &&Assignment| assignment.value.is_array();
-    let fields = request.fields.iter().filter(|_| !request.over_write);
-    let fields = fields.filter(lists).map(|set| set.field.clone());
-    fields.collect()
 }
 
 fn in_view(selector: &Selector) -> bool {
@@ -188,7 +190,7 @@ mod tests {
             (
                 json!({"module": "Leads", "fields": topics, "ids": ["1"]}),
                 1,
-                vec!["appends"],
+                vec!["appends", "not_repeatable"],
             ),
             (
                 json!({"module": "Leads", "fields": topics, "ids": ["1"], "over_write": true}),
@@ -203,7 +205,13 @@ mod tests {
             (
                 json!({"module": "Leads", "fields": topics, "view": "Hot"}),
                 2,
-                vec!["appends", "view_changes", "counts_only", "several_edits"],
+                vec![
+                    "appends",
+                    "not_repeatable",
+                    "view_changes",
+                    "counts_only",
+                    "several_edits",
+                ],
             ),
         ] {
             assert_eq!(codes(&json, groups), expected, "{json}");

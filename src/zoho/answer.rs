@@ -46,6 +46,8 @@ pub enum Update {
         /// The job's id.
         zoho_job_id: String,
     },
+    /// Whether it was carried out is not known, and it was not to be sent again for that.
+    Unclear(Refusal),
 }
 
 /// The meaning of an answer to a status GET.

@@ -1,12 +1,15 @@
 //! Finding records by the value of a field.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Client, Sent, answer};
-use crate::lookup::{Column, Query, Question, Row, Search, rows};
+use crate::lookup::{Column, Query, Question, Row, Search, evidence, rows};
+use crate::update::{Assignment, ModuleName, RecordId};
 
 /// One answer to a [`Question`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,37 @@ impl Client {
             Question::Query(query) => self.coql(query, give_up).await,
             Question::Search(search) => self.search(search, give_up).await,
         }
+    }
+
+    /// Reads records to find out on which of them a call was carried out: those that have all of what it sets.
+    pub async fn reread(
+        &self,
+        module: &ModuleName,
+        ids: &[RecordId],
+        sets: &[Assignment],
+        give_up: Timestamp,
+    ) -> Sent<BTreeSet<RecordId>> {
+        let (mut attempts, mut done) = (0, BTreeSet::new());
+        for query in evidence::queries(module, sets, ids) {
+            let body = Bytes::from(json!({"select_query": query}).to_string());
+            let sent = self
+                .call(Method::POST, "/crm/v7/coql", body, give_up, found)
+                .await;
+            attempts += sent.attempts;
+            match sent.outcome {
+                Ok(answer) => done.extend(evidence::carried_out(&answer["data"], sets)),
+                Err(failed) => {
+                    let failed = match failed.lacks_scope() {
+                        true => failed.advising("make a new refresh token that has the scopes ZohoCRM.coql.READ and ZohoCRM.modules.READ too: `unclear: reread` needs them"),
+                        false => failed,
+                    };
+                    let outcome = Err(failed);
+                    return Sent { attempts, outcome };
+                }
+            }
+        }
+        let outcome = Ok(done);
+        Sent { attempts, outcome }
     }
 
     async fn coql(&self, query: &Query, give_up: Timestamp) -> Sent<Page> {

@@ -33,7 +33,7 @@ async fn update(world: &World, client: &Client, ids: &[RecordId]) -> Sent<Update
     let named: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let body = json!({"data": [{"City": "Bonn"}], "ids": named});
     let give_up = world.clock_now() + Duration::from_secs(86_400);
-    client.mass_update(PATH, &body, ids, give_up).await
+    client.mass_update(PATH, &body, ids, false, give_up).await
 }
 
 /// What the simulator is to answer with, instead of what it would.

@@ -245,7 +245,10 @@ async fn a_dry_run_shows_the_plan_and_calls_nothing() {
     );
     let warnings = plan["warnings"].as_array().expect("warnings");
     let codes: Vec<&Value> = warnings.iter().map(|warning| &warning["code"]).collect();
-    assert_eq!(codes, ["appends", "view_changes", "counts_only"]);
+    assert_eq!(
+        codes,
+        ["appends", "not_repeatable", "view_changes", "counts_only"]
+    );
     assert!(warnings[0]["message"].to_string().contains("`Topics`"));
     assert_eq!(world.count("token").await, 0);
 }

@@ -381,3 +381,32 @@ fn a_place_that_cannot_be_written_is_a_problem_of_the_config() {
     );
     assert_eq!((code, &document["ok"]), (0, &json!(true)), "{document}");
 }
+
+#[tokio::test]
+async fn a_server_without_a_place_for_the_secret_does_not_start() {
+    // Nobody can make a file there, whoever runs the tests.
+    let route =
+        "  asana: { verify: { scheme: asana, secret: 'file:/proc/masshook' }, map: empty }\n";
+    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
+    let served = Served::new(program, &[], Settings::default(), |config| config + route).await;
+    let mut command = served.command(&[]);
+    let status = tokio::task::spawn_blocking(move || command.status()).await;
+    let status = status.expect("no panic").expect("started");
+    assert_eq!(status.code(), Some(2));
+    let log = served.log();
+    assert!(
+        log.contains("routes.asana.verify.secret: file:/proc/masshook cannot be written"),
+        "{log}"
+    );
+    // The Lambda program ends as well, before it asks for an event.
+    let mut bootstrap = Command::new(env!("CARGO_BIN_EXE_bootstrap"));
+    bootstrap
+        .env_clear()
+        .env("MASSHOOK_CONFIG", served.config());
+    let output = tokio::task::spawn_blocking(move || bootstrap.output()).await;
+    let output = output.expect("no panic").expect("started");
+    assert_eq!(output.status.code(), Some(1));
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("cannot be written"), "{said}");
+}

@@ -3,17 +3,21 @@
 
 mod auth;
 mod aws;
+mod bodies;
 mod check;
 mod codes;
 mod cold;
 mod conformance;
 mod crash;
 mod door;
+mod doubt;
 mod examples;
 mod explain;
 mod fuzz;
+mod greetings;
 mod guard;
 mod harness;
+mod hostile;
 mod journey;
 mod lambda;
 mod learn;

@@ -1,6 +1,7 @@
 //! What the tests stand on: tools fetched once, servers that end with the test, free ports.
 
 pub(crate) mod ask;
+pub(crate) mod doors;
 pub(crate) mod gateway;
 pub(crate) mod guard;
 pub(crate) mod moto;

@@ -19,10 +19,10 @@ const AT_ONCE: usize = 4;
 const SIGABRT: i32 = 6;
 
 /// Jobs that the deliveries make.
-const JOBS: usize = 5;
+const JOBS: usize = 6;
 
-/// Deliveries of every kind: jobs that share a call, jobs that share a Zoho job, calls that go one after the other,
-/// and one that comes to nothing.
+/// Deliveries of every kind: jobs that share a call, jobs that share a Zoho job, calls that go one after the other, one
+/// that must not be sent twice, and one that comes to nothing.
 fn deliveries(world: &Served) -> Vec<Value> {
     let lead = |place| json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)]});
     let view = json!({"module": "Leads", "fields": {"Lead_Status": "Contacted"}, "cvid": world.zoho()["views"]["Leads"]["all"]["id"]});
@@ -34,6 +34,7 @@ fn deliveries(world: &Served) -> Vec<Value> {
         json!({"event": "broken", "ids": ["no id"]}),
         json!({"event": "pair", "updates": [lead(3), lead(4)]}),
         json!({"event": "view", "updates": [view, view]}),
+        json!({"event": "topics", "fields": {"Topics": ["Billing"]}, "ids": [world.id("Leads", 5)]}),
         deal,
     ]
 }
@@ -71,7 +72,8 @@ async fn crash(point: &str, times: u32) -> bool {
         ..Settings::default()
     };
     let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
-    let everything_told = |config: String| format!("{config}callback_on: progress\n");
+    let everything_told =
+        |config: String| format!("{config}callback_on: progress\nunclear: reread\n");
     let mut world = Served::new(program, &[], settings, everything_told).await;
     world.start(&["--crash-at", &at]).await;
     let mut open = deliveries(&world);
@@ -125,6 +127,13 @@ async fn crash(point: &str, times: u32) -> bool {
             "{at}"
         );
     }
+    let record = world.record("Leads", &world.id("Leads", 5)).await;
+    let topics = record["Topics"].as_array().expect("a list");
+    assert!(topics.contains(&json!("Billing")), "{at}: {record:#}");
+    let (_, seen) = world.simulated("GET", "requests", None).await;
+    let added = seen["requests"].as_array().expect("requests").iter();
+    let added = added.filter(|request| request["body"].to_string().contains("Billing"));
+    assert_eq!(added.count(), 1, "{at}: options are added once");
     for place in [0, 1] {
         let record = world.record("Deals", &world.id("Deals", place)).await;
         assert_eq!(

@@ -1,0 +1,114 @@
+//! Calls that must not be sent twice: what is written down before they are sent, and how it is found out what became of
+//! those that nobody answered.
+
+use std::collections::BTreeSet;
+
+use futures_util::StreamExt;
+use tokio::sync::{mpsc, oneshot};
+
+use super::work::Part;
+use super::{CLAIMS_AT_ONCE, Done, Engine, Held, Turn};
+use crate::failpoint::reach;
+use crate::job::doubt::unknown;
+use crate::job::{Event, Evidence, Job};
+use crate::outcome::Refusal;
+use crate::update::{ModuleName, RecordId};
+use crate::zoho::{Failed, Sent};
+
+/// Said of a call that was about to be sent when its driver was lost.
+const LOST: &str = "masshook was stopped between the call and its answer";
+
+/// A call in doubt.
+pub(super) struct Doubt {
+    pub(super) part: Part,
+    connection: String,
+    module: ModuleName,
+    /// What is to be read; none if there is nothing that could tell.
+    evidence: Option<Evidence>,
+}
+
+/// What was found out about a call in doubt: the records on which it was carried out; none if that will never be known.
+pub(super) type Clarified = Option<Sent<BTreeSet<RecordId>>>;
+
+impl Doubt {
+    /// The doubt about a job's call.
+    pub(super) fn of(job: &Job, part: Part) -> Self {
+        Self {
+            part,
+            connection: job.connection.clone(),
+            module: job.request.module.clone(),
+            evidence: job.evidence(part.seq),
+        }
+    }
+}
+
+impl Engine {
+    /// Has it written down for every job of a parcel that it is about to be sent, and says whether that was done.
+    pub(super) async fn announce(&self, parts: &[Part], tell: &mpsc::Sender<Done>) -> bool {
+        let (written, answer) = oneshot::channel();
+        let announcement = Done::Announced(parts.to_vec(), written);
+        tell.send(announcement).await.is_ok() && answer.await.unwrap_or(false)
+    }
+
+    /// Writes down, for the jobs that these calls are of, that they are about to be sent, or that they were not after all.
+    /// Says whether that was done for all.
+    pub(super) async fn mark(&self, held: &mut [Held], parts: &[Part], sending: bool) -> bool {
+        let mut changed = BTreeSet::new();
+        for part in parts {
+            let Some(held) = held.get_mut(part.job) else {
+                continue;
+            };
+            let marked = match sending {
+                true => held.job.sending(part.seq),
+                false => held.job.unsent(part.seq),
+            };
+            if marked {
+                changed.insert(part.job);
+            }
+        }
+        let to_write = held
+            .iter_mut()
+            .enumerate()
+            .filter(|(place, _)| changed.contains(place));
+        futures_util::stream::iter(to_write)
+            .for_each_concurrent(CLAIMS_AT_ONCE, |(_, held)| self.checkpoint(held))
+            .await;
+        reach("send.announced");
+        let mut jobs = parts.iter().filter_map(|part| held.get(part.job));
+        jobs.all(|held| held.failed.is_none())
+    }
+
+    /// Finds out about a call in doubt.
+    pub(super) async fn clarify(&self, doubt: Doubt, turn: Turn) -> Option<Done> {
+        let Doubt {
+            part,
+            connection,
+            module,
+            evidence,
+        } = doubt;
+        let Some(Evidence { ids, sets }) = evidence else {
+            return Some(Done::Clarified(part, None));
+        };
+        let client = self.connections.get(&connection)?;
+        let read = client.reread(&module, &ids, &sets, turn.give_up).await;
+        Some(Done::Clarified(part, Some(read)))
+    }
+}
+
+/// What that means for the call.
+pub(super) fn clarified_event(clarified: Clarified) -> Event {
+    let outcome = match clarified {
+        None => return unknown(LOST),
+        Some(Sent { outcome, .. }) => outcome,
+    };
+    match outcome {
+        Ok(found) => Event::Found(found),
+        Err(Failed::Later(why, wait)) => Event::InDoubt { why, wait },
+        Err(Failed::Refused(why) | Failed::Denied(why)) => unreadable(&why),
+    }
+}
+
+/// The records cannot be read, so nobody will know.
+fn unreadable(why: &Refusal) -> Event {
+    unknown(&format!("its records cannot be read: {why}"))
+}
