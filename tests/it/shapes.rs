@@ -48,6 +48,9 @@ enum Proof {
     Path,
 }
 
+/// Signs a delivery about a lead at a time.
+type Deliver = Box<dyn Fn(Timestamp, &str) -> Request>;
+
 /// A vendor that signs by hand.
 struct Vendor {
     shape: u8,
@@ -62,7 +65,7 @@ struct Vendor {
     /// How a version that nobody knows would be written in place of the one that counts.
     versions: Option<[&'static str; 2]>,
     /// The signed delivery about a lead.
-    deliver: Box<dyn Fn(Timestamp, &str) -> Request>,
+    deliver: Deliver,
 }
 
 impl Vendor {

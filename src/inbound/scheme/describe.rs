@@ -52,7 +52,9 @@ fn of_message(kind: &str, message: &Message) -> String {
     };
     let key = match message.secret_format.encoding {
         SecretEncoding::Utf8 => String::new(),
-        encoding => format!(" with a key in {encoding}"),
+        encoding @ (SecretEncoding::Base64 | SecretEncoding::Hex) => {
+            format!(" with a key in {encoding}")
+        }
     };
     format!(
         "{kind}{key} of `{}`{each}, {} {place}{prefix}, {age}{partial}",
