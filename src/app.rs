@@ -198,6 +198,11 @@ impl App {
         }
     }
 
+    /// What it goes by.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The largest body that is taken in.
     pub fn max_body_bytes(&self) -> usize {
         self.config.limits.max_body_bytes

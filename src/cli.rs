@@ -8,10 +8,12 @@ mod explain;
 mod finding;
 mod jobs;
 mod preview;
+mod scopes;
 mod send;
 mod sender;
 mod serve;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,18 +58,12 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
     },
-    /// Checks the config file: every key, every reference between its parts, every jq program.
-    Check {
-        /// Also asks Zoho: each connection's token, mass update and its price, edition, modules, territories.
-        #[arg(long)]
-        live: bool,
-        /// One JSON document on stdout, and nothing else there.
-        #[arg(long)]
-        json: bool,
-        /// The config file; default: MASSHOOK_CONFIG, ./masshook.yaml, /opt/masshook.yaml.
-        #[arg(long)]
-        config: Option<PathBuf>,
-    },
+    /// Checks the config file (every key, every reference between its parts, every jq program), what its routes make of
+    /// examples, and with `--live` what Zoho says to both.
+    ///
+    /// Exit codes: 0 all is as it should be (notes do not count), 1 something is not, 2 wrong usage or a config that cannot
+    /// be read.
+    Check(check::Check),
     /// Makes a connection's credentials of a grant code, or of client credentials, proves them, and writes them where the
     /// config says that they are.
     Auth(auth::Auth),
@@ -175,11 +171,16 @@ pub async fn run(arguments: Arguments) -> Verdict {
                 Err(error) => unusable(&error, json),
             }
         }
-        Command::Check { live, json, config } => {
+        Command::Check(command) => {
             telemetry::on_terminal("error");
-            match load(config).and_then(Config::keeping) {
-                Ok(config) => check::run(&config, live, json).await,
-                Err(error) => unusable(&error, json),
+            let path = command.config.clone().map_or_else(Config::locate, Ok);
+            let loaded = path.and_then(|path| {
+                let config = Config::load(&path, Programs::Compile)?.keeping()?;
+                Ok((config, path))
+            });
+            match loaded {
+                Ok((config, path)) => check::run(command, config, path).await,
+                Err(error) => unusable(&error, command.json),
             }
         }
         Command::Auth(command) => {
@@ -308,9 +309,14 @@ impl SecretStore for Offline {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command line prints")]
+/// Prints a line. Whoever reads it may have seen enough by then.
 fn say(text: &str) {
-    println!("{text}");
+    let printed = writeln!(std::io::stdout(), "{text}");
+    if let Err(error) = printed
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        complain(&format!("stdout cannot be written: {error}"));
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "this is what the command line prints")]

@@ -21,7 +21,7 @@ use crate::secrets::{SecretRef, place};
 pub use connection::{Connection, Guarding};
 use duration::{Span, TRACKING, WINDOW, read_duration};
 pub use route::Route;
-pub use scopes::Scope;
+pub use scopes::{Cover, Scope, Use};
 pub use verify::{Proof, Verify};
 
 /// The whole configuration.
@@ -190,7 +190,7 @@ fn lines(problems: &[Problem]) -> String {
 }
 
 impl Config {
-    /// Reads the file that `MASSHOOK_CONFIG` names, or else `./masshook.yaml`, or else `/opt/masshook.yaml`, where a
+    /// Where the file is: where `MASSHOOK_CONFIG` says, or else `./masshook.yaml`, or else `/opt/masshook.yaml`, where a
     /// Lambda layer puts it.
     ///
     /// # Errors
@@ -199,18 +199,21 @@ impl Config {
         clippy::disallowed_methods,
         reason = "this is the room that reads the environment"
     )]
-    pub fn find(programs: Programs) -> Result<Self, ConfigError> {
+    pub fn locate() -> Result<PathBuf, ConfigError> {
         if let Ok(path) = std::env::var("MASSHOOK_CONFIG") {
-            return Self::load(Path::new(&path), programs);
+            return Ok(path.into());
         }
-        let candidates = [
-            PathBuf::from("masshook.yaml"),
-            PathBuf::from("/opt/masshook.yaml"),
-        ];
-        match candidates.iter().find(|path| path.exists()) {
-            Some(path) => Self::load(path, programs),
-            None => Err(ConfigError::NotFound(candidates.to_vec())),
-        }
+        let candidates = ["masshook.yaml", "/opt/masshook.yaml"].map(PathBuf::from);
+        let found = candidates.iter().find(|path| path.exists()).cloned();
+        found.ok_or_else(|| ConfigError::NotFound(candidates.to_vec()))
+    }
+
+    /// Reads the file that is in its usual place.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn find(programs: Programs) -> Result<Self, ConfigError> {
+        Self::load(&Self::locate()?, programs)
     }
 
     /// Reads a file.

@@ -31,6 +31,7 @@ use crate::plan::mass_update_path;
 use crate::zoho::answer::{Tracked, Update};
 use crate::zoho::{Client, Failed, Sent};
 use doubt::{Clarified, Doubt, clarified_event};
+pub use prepare::rehearse;
 use prepare::{Found, Wish};
 use work::{Look, Parcel, Part, Work, share};
 

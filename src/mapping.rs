@@ -16,6 +16,7 @@ mod compile;
 mod document;
 mod failure;
 mod fence;
+mod keys;
 mod locate;
 mod natives;
 mod operators;
@@ -27,7 +28,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -269,6 +270,12 @@ impl Program {
     /// The program's text.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The keys of the objects that the program writes down, each behind those that it stands under: `match`,
+    /// `territory.name`. What it puts out is not known before it runs.
+    pub fn keys(&self) -> BTreeSet<String> {
+        compile::keys(&self.source)
     }
 
     /// Compiles the program, unless that was done before.

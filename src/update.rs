@@ -184,6 +184,13 @@ impl FromStr for ModuleName {
     }
 }
 
+impl ModuleName {
+    /// Whether it is a module of Zoho's own, rather than one that an org made.
+    pub fn is_standard(&self) -> bool {
+        STANDARD_MODULES.contains(&self.0.as_str())
+    }
+}
+
 impl FromStr for FieldName {
     type Err = InvalidName;
 

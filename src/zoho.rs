@@ -30,6 +30,7 @@ use crate::outcome::Refusal;
 use crate::retry::{Policy, retry_after};
 use crate::secrets::Secrets;
 use crate::update::{ModuleName, RecordId};
+pub use access::Standing;
 use access::Tokens;
 use answer::{Raw, Tracked, Trouble, Update};
 use limits::{COMPLEX_AT_ONCE, Credits, is_complex};
@@ -52,6 +53,9 @@ const BUSY: Duration = Duration::from_secs(1);
 
 /// How many API credits remain; Zoho sends it once half of the day's are used.
 const CREDITS_REMAINING: &str = "x-api-credits-remaining";
+
+/// When the access token ends, as an ISO time; no document promises it.
+const TOKEN_RESET: &str = "x-accesstoken-reset";
 
 /// Bytes of an answer that are read: 500 entries take some 200 kB.
 const MAX_ANSWER: Cap = Cap::Refuse(4 << 20);
@@ -177,12 +181,12 @@ impl Client {
         self.complex.give_back().await;
     }
 
-    /// Where the access token may be used, once there is one.
+    /// What the access token is good for, once there is one.
     ///
     /// # Errors
     /// [`Failed`]: there is no token.
-    pub async fn api(&self) -> Result<String, Failed> {
-        Ok(self.tokens.get().await?.api.join(""))
+    pub async fn standing(&self) -> Result<Standing, Failed> {
+        self.tokens.standing().await
     }
 
     /// Asks the accounts server for a token, which is not kept.
@@ -308,6 +312,7 @@ impl Client {
             reach("zoho.answered");
             let trouble = match answer {
                 Ok(response) => {
+                    self.tokens.learn(&token, Told::by(&response));
                     let raw = self.raw(&response);
                     let judged = judge(&raw);
                     if judged.is_ok() || raw.credits.is_some() {
@@ -492,8 +497,7 @@ impl Client {
     /// An answer with what its headers say. Dates are read by the sender's own clock, as ours may be off.
     fn raw<'a>(&self, response: &'a Response<Bytes>) -> Raw<'a> {
         let header = |name: &str| response.headers().get(name)?.to_str().ok();
-        let date = header(DATE.as_str()).and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        let now = date.map_or_else(|| self.clock.now(), |date| date.timestamp());
+        let now = sent_at(response).unwrap_or_else(|| self.clock.now());
         Raw {
             status: response.status().as_u16(),
             body: response.body(),
@@ -501,6 +505,33 @@ impl Client {
             credits: header(CREDITS_REMAINING).and_then(|text| text.trim().parse().ok()),
         }
     }
+}
+
+/// What an answer tells of Zoho's clock.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// When it was sent.
+    at: Option<Timestamp>,
+    /// When the token that it was asked with ends.
+    token_ends: Option<Timestamp>,
+}
+
+impl Told {
+    fn by(response: &Response<Bytes>) -> Self {
+        let ends = response.headers().get(TOKEN_RESET);
+        let ends = ends.and_then(|ends| ends.to_str().ok()?.trim().parse().ok());
+        Self {
+            at: sent_at(response),
+            token_ends: ends,
+        }
+    }
+}
+
+/// When an answer was sent, by its sender's clock.
+fn sent_at(response: &Response<Bytes>) -> Option<Timestamp> {
+    let date = response.headers().get(DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::parse(date).ok()?;
+    Some(date.timestamp())
 }
 
 /// A request without an answer.

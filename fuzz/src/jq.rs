@@ -49,7 +49,11 @@ pub fn run(data: &[u8]) {
         }
         Err(EvalError::Failed(failure)) => {
             let message = failure.told();
-            assert!(!message.contains("please report"), "{message}");
+            // What jaq says of a defect of its own, unless the event says it.
+            let echoed = [source, body.text()]
+                .iter()
+                .any(|text| text.contains("please report"));
+            assert!(echoed || !message.contains("please report"), "{message}");
             assert!(message.len() <= 4 * 600, "{} bytes", message.len());
         }
         Err(error) => assert!(!error.to_string().is_empty()),

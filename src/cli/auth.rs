@@ -1,5 +1,6 @@
 //! `masshook auth`: a grant code, or a client's own leave, becomes a proven secret where the config says that it is.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -8,7 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::check::client;
-use super::finding::{Bearing, Finding};
+use super::finding::{Bearing, Finding, are_good, lines};
+use super::scopes::judged;
 use super::{Verdict, complain, say};
 use crate::aws::secrets::SecretsManager;
 use crate::config::{Config, Connection, Scope};
@@ -69,7 +71,7 @@ pub(super) async fn run(auth: Auth, config: &Config) -> Verdict {
             auth.json,
         );
     };
-    let scopes = config.scopes(name, connection);
+    let scopes = connection.scopes(&config.uses(name));
     if auth.way.scopes {
         show(&scopes, auth.json);
         return Verdict::Done;
@@ -113,17 +115,14 @@ pub(super) async fn run(auth: Auth, config: &Config) -> Verdict {
         };
         findings.push(Finding::new("saved", saved.0, saved.1));
     }
-    let good = findings.iter().all(|found| found.bearing != Bearing::Bad);
+    let good = are_good(&findings);
     if auth.json {
         let findings: Vec<Value> = findings.iter().map(Finding::json).collect();
         say(&json!({"ok": good, "connection": name, "findings": findings}).to_string());
     } else {
-        let lines: Vec<String> = findings.iter().map(Finding::line).collect();
         let accounts = connection.accounts();
-        say(&format!(
-            "connection {name}, {accounts}\n{}",
-            lines.join("\n")
-        ));
+        let lines = lines(&findings).join("\n");
+        say(&format!("connection {name}, {accounts}\n{lines}"));
     }
     match good {
         true => Verdict::Done,
@@ -247,42 +246,14 @@ fn lives(granted: &Granted) -> String {
 
 /// The scopes granted, against those that this config needs.
 fn judged_scopes(scopes: &[Scope], granted: &Granted) -> Vec<Finding> {
-    let Some(granted) = &granted.scopes else {
-        let found = "Zoho does not say which were granted; `masshook check --live` tries them";
-        return vec![Finding::new("scopes", Bearing::Note, found.to_owned())];
-    };
-    let missing = |needed| -> Vec<&Scope> {
-        let kind = scopes.iter().filter(|scope| scope.needed == needed);
-        kind.filter(|scope| !scope.is_covered(granted.iter().map(String::as_str)))
-            .collect()
-    };
-    let listed = |missing: Vec<&Scope>| {
-        let listed = missing
-            .iter()
-            .map(|scope| format!("{} ({})", scope.name, scope.what_for));
-        listed.collect::<Vec<_>>().join(", ")
-    };
-    let mut findings = vec![Finding::new("granted", Bearing::Good, granted.join(" "))];
-    let needed = missing(true);
-    findings.push(match needed.is_empty() {
-        true => Finding::new("needed", Bearing::Good, "all granted".to_owned()),
-        false => {
-            let found = format!(
-                "missing: {}; make a new code with the scopes of `masshook auth --scopes`",
-                listed(needed)
-            );
-            Finding::new("needed", Bearing::Bad, found)
+    match &granted.scopes {
+        // What the routes' modules are is not known here.
+        Some(granted) => judged(scopes, granted, &BTreeSet::new()),
+        None => {
+            let found = "Zoho does not say which were granted; `masshook check --live` tries them";
+            vec![Finding::new("scopes", Bearing::Note, found.to_owned())]
         }
-    });
-    let optional = missing(false);
-    findings.push(match optional.is_empty() {
-        true => Finding::new("optional", Bearing::Good, "all granted".to_owned()),
-        false => {
-            let found = format!("missing: {}", listed(optional));
-            Finding::new("optional", Bearing::Note, found)
-        }
-    });
-    findings
+    }
 }
 
 /// The data centre that the token is for, by the accounts server's word, against the config's.

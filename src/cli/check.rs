@@ -1,61 +1,112 @@
-//! `masshook check`: the config as it stands, and with `--live` what Zoho says to its connections.
+//! `masshook check`: the config as it stands, what its routes make of examples, and with `--live` what Zoho says to its
+//! connections and to what the examples would have them do.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod examples;
+mod live;
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use super::finding::{Bearing, Finding};
-use super::{Verdict, say};
-use crate::aws::secrets::SecretsManager;
-use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Connection};
-use crate::http::{Http, HttpSettings};
-use crate::secrets::Secrets;
-use crate::zoho::Client;
-use crate::zoho::limits::Edition;
-use crate::zoho::metadata::Reading;
+use clap::Args;
+use serde_json::{Map, Value, json};
 
-/// How long one connection is tried.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::finding::{Bearing, Finding, are_good, lines};
+use super::preview::offline;
+use super::{Verdict, complain, say};
+use crate::config::Config;
+use examples::{Example, found_beside, named};
+pub(super) use live::client;
+
+/// `masshook check`.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Also asks Zoho: each connection's token, scopes, prices and edition, and the modules, fields, views and territories
+    /// of every example. Nothing is changed.
+    #[arg(long)]
+    live: bool,
+    /// An event that a route is to take: a bare body, or any Lambda event. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    event: Vec<PathBuf>,
+    /// A folder with `event.json`, or with folders that have one; where `expected.json` stands beside it, it holds the
+    /// update requests that must come of it. Default: the config's own folder, and `examples` in it.
+    #[arg(long, value_name = "DIR")]
+    examples: Option<PathBuf>,
+    /// One JSON document on stdout, and nothing else there.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The config file; default: MASSHOOK_CONFIG, ./masshook.yaml, /opt/masshook.yaml.
+    #[arg(long)]
+    pub(super) config: Option<PathBuf>,
+}
 
 /// Runs the command. A config that could be loaded is right in itself.
-pub(super) async fn run(config: &Config, live: bool, json: bool) -> Verdict {
-    let mut connections = serde_json::Map::new();
-    let mut lines: Vec<String> = config
-        .routes
-        .iter()
-        .map(|(name, route)| format!("{name}: {}", route.verify))
-        .collect();
-    let mut good = true;
-    if live {
-        for (name, connection) in &config.connections {
-            let findings = try_out(name, connection).await;
-            good &= findings.iter().all(|found| found.bearing != Bearing::Bad);
-            lines.push(format!("connection {name}"));
-            lines.extend(findings.iter().map(Finding::line));
-            let listed: Vec<Value> = findings.iter().map(Finding::json).collect();
-            connections.insert(name.clone(), Value::Array(listed));
+pub(super) async fn run(check: Check, config: Config, path: PathBuf) -> Verdict {
+    let files = match named(&check.event, check.examples.as_deref()) {
+        Ok(files) if check.examples.is_none() => [files, found_beside(&path)].concat(),
+        Ok(files) => files,
+        Err(why) => {
+            match check.json {
+                true => say(&json!({"ok": false, "error": why}).to_string()),
+                false => complain(&why),
+            }
+            return Verdict::Unusable;
+        }
+    };
+    let app = offline(config);
+    let config = app.config();
+    let mut shown = Vec::with_capacity(files.len());
+    for file in &files {
+        shown.push(Example::of(&app, file).await);
+    }
+    let mut connections: BTreeMap<&str, Vec<Finding>> = BTreeMap::new();
+    if check.live {
+        for name in config.connections.keys() {
+            connections.insert(name, live::findings(config, name, &shown).await);
         }
     }
-    if json {
-        let verifies = config.routes.iter();
-        let routes: serde_json::Map<String, Value> = verifies
+    let examples: Vec<Finding> = shown.iter().map(Example::finding).collect();
+    let good = are_good(examples.iter().chain(connections.values().flatten()));
+    let list = |findings: &[Finding]| findings.iter().map(Finding::json).collect::<Value>();
+    if check.json {
+        let routes = config.routes.iter();
+        let routes: Map<String, Value> = routes
             .map(|(name, route)| (name.clone(), json!({"verify": route.verify.to_string()})))
             .collect();
-        let mut document = json!({"ok": good, "routes": routes, "problems": []});
-        if live {
-            document["connections"] = Value::Object(connections);
+        let mut document =
+            json!({"ok": good, "routes": routes, "examples": list(&examples), "problems": []});
+        if check.live {
+            let all = connections.iter();
+            document["connections"] = all
+                .map(|(name, found)| ((*name).to_owned(), list(found)))
+                .collect();
         }
         say(&document.to_string());
     } else {
-        lines.push(format!(
-            "{}: {} routes, {} connections",
+        let routes = config.routes.iter();
+        let routes: Vec<Finding> = routes
+            .map(|(name, route)| Finding::new(name, Bearing::Good, route.verify.to_string()))
+            .collect();
+        let mut text = Vec::new();
+        let mut part = |heading: String, findings: &[Finding]| {
+            if !findings.is_empty() {
+                text.push(heading);
+                text.extend(lines(findings));
+            }
+        };
+        part("routes".to_owned(), &routes);
+        part("examples".to_owned(), &examples);
+        for (name, findings) in &connections {
+            let accounts = config.connections[*name].accounts();
+            part(format!("connection {name}, {accounts}"), findings);
+        }
+        text.push(format!(
+            "{}: {}, {}, {}",
             if good { "ok" } else { "not ok" },
-            config.routes.len(),
-            config.connections.len()
+            counted(routes.len(), "route"),
+            counted(examples.len(), "example"),
+            counted(config.connections.len(), "connection"),
         ));
-        say(&lines.join("\n"));
+        say(&text.join("\n"));
     }
     match good {
         true => Verdict::Done,
@@ -63,105 +114,8 @@ pub(super) async fn run(config: &Config, live: bool, json: bool) -> Verdict {
     }
 }
 
-/// Asks Zoho for everything that a connection needs. Nothing is changed.
-async fn try_out(name: &str, connection: &Connection) -> Vec<Finding> {
-    let clock = SystemClock;
-    let client = client(name, connection);
-    let give_up = clock.now().saturating_add(PATIENCE).unwrap_or_default();
-    let token = client.api().await.map(|api| {
-        let found = format!("fresh, for {api}");
-        (Bearing::Good, found)
-    });
-    let refused = token.is_err();
-    let mut findings = vec![Finding::of("token", token)];
-    if refused {
-        return findings;
-    }
-    let apis = client
-        .apis(Some("mass_update"), Reading::Kept, give_up)
-        .await;
-    findings.push(Finding::of(
-        "mass update",
-        apis.map(|apis| match apis.first() {
-            Some(api) => {
-                let prices = api.operations.iter().map(|operation| {
-                    let most = operation
-                        .max_credits
-                        .map_or("?".to_owned(), |most| most.to_string());
-                    format!("{} {most} credits", operation.method)
-                });
-                let prices: Vec<String> = prices.collect();
-                (
-                    Bearing::Good,
-                    format!("{} modules; {}", apis.len(), prices.join(", ")),
-                )
-            }
-            None => (
-                Bearing::Bad,
-                "Zoho lists no mass update for this user".to_owned(),
-            ),
-        }),
-    ));
-    let org = client.org(Reading::Kept, give_up).await;
-    findings.push(Finding::of(
-        "edition",
-        org.map(|org| {
-            let named = org.edition.clone().unwrap_or_default();
-            match Edition::of_org(&named) {
-                None => (Bearing::Note, format!("`{named}` is not known to masshook")),
-                Some(edition) => {
-                    let (most, ours) = (edition.at_once(), connection.max_concurrency);
-                    let views = if edition.has_views() {
-                        "views"
-                    } else {
-                        "no views"
-                    };
-                    let found =
-                        format!("{edition}: {views}, {most} calls at once; the config uses {ours}");
-                    let bearing = if ours > most {
-                        Bearing::Bad
-                    } else {
-                        Bearing::Good
-                    };
-                    (bearing, found)
-                }
-            }
-        }),
-    ));
-    let modules = client.modules(Reading::Kept, give_up).await;
-    findings.push(Finding::of(
-        "modules",
-        modules.map(|modules| {
-            let served = modules.iter().filter(|module| module.api_supported).count();
-            (Bearing::Good, format!("{served} served by the API"))
-        }),
-    ));
-    let territories = client.territories(Reading::Kept, give_up).await;
-    findings.push(Finding::of(
-        "territories",
-        territories.map(|found| (Bearing::Good, found.len().to_string())),
-    ));
-    findings
-}
-
-/// A client of a connection, by itself.
-pub(super) fn client(name: &str, connection: &Connection) -> Client {
-    let clock = Arc::new(SystemClock);
-    let secrets = Secrets::new(clock.clone(), Arc::new(SecretsManager::new()));
-    let hosts = [&connection.accounts_url, &connection.api_url]
-        .into_iter()
-        .flatten();
-    let http = Http::new(HttpSettings {
-        trusted_hosts: hosts
-            .filter_map(|url| url.host_str().map(str::to_owned))
-            .collect(),
-        ..HttpSettings::default()
-    });
-    Client::new(
-        name.to_owned(),
-        connection.clone(),
-        http,
-        Arc::new(secrets),
-        clock,
-    )
+/// `1 route`, `2 routes`.
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }

@@ -43,12 +43,18 @@ pub(super) enum Trigger {
     FunctionUrl,
     /// Application Load Balancer
     Alb,
+    /// Application Load Balancer whose target group has multi-value headers on
+    AlbMultiValue,
     /// Amazon EventBridge
     Eventbridge,
     /// Amazon SNS
     Sns,
     /// Amazon SQS
     Sqs,
+    /// Amazon SQS, a FIFO queue
+    SqsFifo,
+    /// Amazon SNS, through a queue of Amazon SQS
+    SnsInSqs,
     /// Direct invocation
     Direct,
 }
@@ -125,9 +131,22 @@ impl<'a> Shape<'a> {
             ),
             Trigger::RestV1 => self.rest_v1(),
             Trigger::Alb => self.alb(),
+            Trigger::AlbMultiValue => self.alb_multi_value(),
             Trigger::Eventbridge => self.event_bridge(),
             Trigger::Sns => self.sns(),
-            Trigger::Sqs => self.sqs(),
+            Trigger::Sqs => self.sqs(&self.body().0, ""),
+            Trigger::SqsFifo => {
+                let mut event = self.sqs(&self.body().0, ".fifo");
+                event["Records"][0]["attributes"]["MessageGroupId"] = self.source.into();
+                event
+            }
+            // What the topic was told with its message stands in the envelope, not at the queue's message.
+            Trigger::SnsInSqs => {
+                let envelope = self.sns()["Records"][0]["Sns"].take();
+                let mut event = self.sqs(&envelope.to_string(), "");
+                event["Records"][0]["messageAttributes"] = json!({});
+                event
+            }
             Trigger::Direct => self.direct(),
         }
     }
@@ -255,6 +274,21 @@ impl<'a> Shape<'a> {
         })
     }
 
+    /// With several values for each name, in maps of their own.
+    fn alb_multi_value(&self) -> Value {
+        let mut event = self.alb();
+        for (single, several) in [
+            ("headers", "multiValueHeaders"),
+            ("queryStringParameters", "multiValueQueryStringParameters"),
+        ] {
+            let values = event.as_object_mut().and_then(|event| event.remove(single));
+            let lists = values.iter().filter_map(Value::as_object).flatten();
+            let lists = lists.map(|(name, value)| (name.clone(), json!([value])));
+            event[several] = Value::Object(lists.collect());
+        }
+        event
+    }
+
     /// The body as JSON; of another kind, as a text.
     fn detail(&self) -> Value {
         let body = &self.prepared.delivery.body;
@@ -298,13 +332,13 @@ impl<'a> Shape<'a> {
         }]})
     }
 
-    fn sqs(&self) -> Value {
+    fn sqs(&self, body: &str, ending: &str) -> Value {
         let millis = self.now.as_millisecond().to_string();
         let attribute = |value: &Value| json!({"dataType": "String", "stringValue": value});
         json!({"Records": [{
             "messageId": self.id(),
             "receiptHandle": "MessageReceiptHandle",
-            "body": self.body().0,
+            "body": body,
             "attributes": {
                 "ApproximateReceiveCount": "1",
                 "SentTimestamp": millis,
@@ -313,7 +347,7 @@ impl<'a> Shape<'a> {
             },
             "messageAttributes": self.attributes(attribute),
             "eventSource": "aws:sqs",
-            "eventSourceARN": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}", self.prepared.route),
+            "eventSourceARN": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}{ending}", self.prepared.route),
             "awsRegion": REGION,
         }]})
     }

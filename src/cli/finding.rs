@@ -1,4 +1,4 @@
-//! What a command found out about a connection, as a line and as JSON.
+//! What a command found out, as a line and as JSON.
 
 use serde_json::{Value, json};
 
@@ -27,14 +27,14 @@ impl Bearing {
 
 /// One thing that was looked at.
 pub(super) struct Finding {
-    what: &'static str,
+    what: String,
     pub(super) bearing: Bearing,
     found: String,
 }
 
 impl Finding {
     /// What asking Zoho came to.
-    pub(super) fn of(what: &'static str, outcome: Result<(Bearing, String), Failed>) -> Self {
+    pub(super) fn of(what: impl Into<String>, outcome: Result<(Bearing, String), Failed>) -> Self {
         let (bearing, found) = outcome.unwrap_or_else(|failed| {
             // What masshook does without is no reason to refuse the config.
             let bearing = match failed.lacks_scope() {
@@ -47,24 +47,37 @@ impl Finding {
         Self::new(what, bearing, found)
     }
 
-    pub(super) fn new(what: &'static str, bearing: Bearing, found: String) -> Self {
+    pub(super) fn new(what: impl Into<String>, bearing: Bearing, found: String) -> Self {
         Self {
-            what,
+            what: what.into(),
             bearing,
             found,
         }
     }
 
-    pub(super) fn line(&self) -> String {
-        format!(
-            "  {:<5} {:<14} {}",
-            self.bearing.name(),
-            self.what,
-            self.found
-        )
-    }
-
     pub(super) fn json(&self) -> Value {
         json!({"check": self.what, "result": self.bearing.name().to_lowercase(), "found": self.found})
     }
+}
+
+/// Whether nothing of it is bad.
+pub(super) fn are_good<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> bool {
+    let mut findings = findings.into_iter();
+    findings.all(|found| found.bearing != Bearing::Bad)
+}
+
+/// One line each, in columns.
+pub(super) fn lines(findings: &[Finding]) -> Vec<String> {
+    const NARROWEST: usize = 14;
+    let widths = findings.iter().map(|found| found.what.chars().count());
+    let width = widths.max().unwrap_or_default().max(NARROWEST);
+    let line = |found: &Finding| {
+        let Finding {
+            what,
+            bearing,
+            found,
+        } = found;
+        format!("  {:<5} {what:<width$} {found}", bearing.name())
+    };
+    findings.iter().map(line).collect()
 }

@@ -103,17 +103,7 @@ pub(super) async fn run(
         .iter()
         .filter(|(_, route)| !matches!(route.verify, Verify::Schemes(_)));
     let unverified: Vec<String> = unverified.map(|(name, _)| name.clone()).collect();
-    let app = App::new(
-        config,
-        Edges {
-            clock: Arc::new(SystemClock),
-            store: Arc::new(SqliteStore::in_memory()),
-            secrets_manager: Arc::new(Offline),
-            manner: Manner::Inline,
-            runtime_api: None,
-            sns_endpoint: None,
-        },
-    );
+    let app = offline(config);
     let explained = match (&asked, show) {
         (_, Show::Plan) | (Asked::Update(_) | Asked::Nothing(_), Show::Why) => None,
         (Asked::Delivery(arrival), Show::Why) => Some(vec![(**arrival).clone()]),
@@ -163,6 +153,61 @@ pub(super) async fn run(
         Err(rejection) => complain_of(rejection),
     }
     verdict
+}
+
+/// The whole of masshook, with nothing behind it: for looking at what it would do.
+pub(super) fn offline(config: Config) -> App {
+    App::new(
+        config,
+        Edges {
+            clock: Arc::new(SystemClock),
+            store: Arc::new(SqliteStore::in_memory()),
+            secrets_manager: Arc::new(Offline),
+            manner: Manner::Inline,
+            runtime_api: None,
+            sns_endpoint: None,
+        },
+    )
+}
+
+/// What a route makes of an event; an update request has none.
+pub(super) struct Made {
+    pub(super) route: Option<String>,
+    pub(super) updates: Result<Vec<UpdateRequest>, Rejection>,
+}
+
+/// What every route that takes an event makes of it, whoever sent it. A bare body is for the route `bare`.
+///
+/// # Errors
+/// Why it is for no route at all.
+pub(super) async fn made(app: &App, text: &str, bare: Option<&str>) -> Result<Vec<Made>, String> {
+    let http = Trigger::Http;
+    let asked = match (read(text, None, http).await, bare) {
+        (Err(_), Some(route)) => read(text, Some(route.to_owned()), http).await?,
+        (asked, _) => asked?,
+    };
+    let arrivals: Vec<Arrival> = match asked {
+        Asked::Nothing(why) => return Err(why),
+        Asked::Update(request) => {
+            let updates = app.check(&request).map(|update| vec![update]);
+            let route = None;
+            return Ok(vec![Made { route, updates }]);
+        }
+        Asked::Delivery(arrival) => vec![*arrival],
+        Asked::Notices(notices, _) => notices.iter().flat_map(|n| app.arrivals(n)).collect(),
+    };
+    if arrivals.is_empty() {
+        return Err("no route listens to what brings it: name it in a route's `on`".to_owned());
+    }
+    let mut all = Vec::with_capacity(arrivals.len());
+    for arrival in arrivals {
+        let updates = app.map_unverified(&arrival).await;
+        all.push(Made {
+            route: Some(arrival.route),
+            updates: updates.map(|mapped| mapped.updates),
+        });
+    }
+    Ok(all)
 }
 
 fn verdict_on(preview: &Result<Preview, Rejection>) -> Verdict {

@@ -24,11 +24,20 @@ pub(super) struct Send {
     #[command(flatten)]
     pub(super) sender: Sender,
     /// Where it goes: the address of the server or the API; with a path of its own, to exactly that.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = endpoint)]
     to: Uri,
     /// One JSON document on stdout, and nothing else there.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// An address that can be called.
+fn endpoint(text: &str) -> Result<Uri, String> {
+    let uri: Option<Uri> = text.parse().ok();
+    let called = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https"));
+    uri.filter(called).ok_or_else(|| {
+        "write the whole URL, as https://abc123.execute-api.eu-west-1.amazonaws.com".to_owned()
+    })
 }
 
 /// Runs the command.

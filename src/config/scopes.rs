@@ -1,98 +1,223 @@
-//! The OAuth scopes that a connection's token needs. Pure. What a route's jq program puts out is not known before it runs,
-//! so what only some update requests need is optional.
+//! The OAuth scopes that a connection's token needs. Pure. What a route's jq program puts out is not known before it runs;
+//! the keys that it writes down tell what it may ask for. What none of them asks for is optional.
+
+use std::collections::BTreeSet;
 
 use super::{Config, Connection, Guarding};
 use crate::job::Unclear;
+use crate::mapping::Program;
+use crate::update::{ModuleName, Named, Selector, UpdateRequest};
+
+/// What an update request may ask for that takes scopes of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Use {
+    /// Records by the value of a field.
+    Match,
+    /// A custom view by its name.
+    View,
+    /// A territory by its name.
+    Territory,
+    /// That records are read when the outcome of a call is unclear.
+    Reread,
+}
+
+impl Use {
+    /// What a route's program may ask for, by the keys that it writes down.
+    fn of_program(program: &Program) -> BTreeSet<Self> {
+        let keys = program.keys();
+        let uses = [
+            ("match", Self::Match),
+            ("view", Self::View),
+            ("territory.name", Self::Territory),
+        ];
+        let named = uses.into_iter().filter(|(key, _)| keys.contains(*key));
+        named.map(|(_, found)| found).collect()
+    }
+
+    /// What an update request asks for.
+    pub fn of_request(request: &UpdateRequest) -> BTreeSet<Self> {
+        let mut uses = BTreeSet::new();
+        match &request.selector {
+            Selector::Records(_) => {}
+            Selector::Match(_) => {
+                uses.insert(Self::Match);
+            }
+            Selector::Named(named) => {
+                if let Named::Name(_) = named.view {
+                    uses.insert(Self::View);
+                }
+                if let Some(territory) = &named.territory
+                    && let Named::Name(_) = territory.territory
+                {
+                    uses.insert(Self::Territory);
+                }
+            }
+        }
+        uses
+    }
+}
 
 /// A scope, and what for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope {
     /// Zoho's name for it.
     pub name: &'static str,
-    /// Whether nothing works without it.
+    /// Whether the config needs it.
     pub needed: bool,
     /// What needs it.
     pub what_for: &'static str,
 }
 
-impl Scope {
-    const fn needed(name: &'static str, what_for: &'static str) -> Self {
-        Self {
-            name,
-            needed: true,
-            what_for,
-        }
-    }
+/// How far granted scopes reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cover {
+    /// To everything.
+    Whole,
+    /// To these modules, in the words of scopes: `leads`, `salesorders`, `custom`.
+    Modules(BTreeSet<String>),
+    /// To nothing.
+    Nothing,
+}
 
-    const fn optional(name: &'static str, what_for: &'static str) -> Self {
-        Self {
-            name,
-            needed: false,
-            what_for,
+impl Cover {
+    /// Whether it reaches to a module.
+    pub fn reaches(&self, module: &ModuleName) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Modules(words) => words.contains(&word(module)),
+            Self::Nothing => false,
         }
-    }
-
-    /// Whether one of the granted scopes covers it: it itself, in any case, or an `ALL` of what it is a part of.
-    pub fn is_covered<'a>(&self, mut granted: impl Iterator<Item = &'a str>) -> bool {
-        let name = self.name.to_ascii_lowercase();
-        granted.any(|granted| {
-            let granted = granted.to_ascii_lowercase();
-            let whole = granted.strip_suffix("all");
-            granted == name
-                || whole.is_some_and(|whole| whole.ends_with('.') && name.starts_with(whole))
-        })
     }
 }
 
-const NEEDED: [Scope; 2] = [
-    Scope::needed("ZohoCRM.mass_update.UPDATE", "every mass update"),
-    Scope::needed(
-        "ZohoCRM.mass_update.READ",
-        "how a custom view's update goes on",
-    ),
-];
+/// A module in the words of scopes: lower case without underscores, and one word for all that orgs made.
+fn word(module: &ModuleName) -> String {
+    match module.as_str() {
+        "Tasks" | "Calls" | "Events" => "activities".to_owned(),
+        name if module.is_standard() => name.replace('_', "").to_lowercase(),
+        _ => "custom".to_owned(),
+    }
+}
 
-const FIELDS: Scope = Scope::needed("ZohoCRM.settings.fields.READ", "`guard: strict`");
+/// The one service for which Zoho documents no `ALL`.
+const MASS_UPDATE: &str = "zohocrm.mass_update.";
 
-/// Those of the optional ones without which `unclear: reread` cannot do what it says.
-const REREAD: [Scope; 2] = [
-    Scope::needed("ZohoCRM.coql.READ", "`match`; `unclear: reread`"),
-    Scope::needed("ZohoCRM.modules.READ", "`match`; `unclear: reread`"),
-];
+/// Services whose scopes may be narrowed to a module.
+const BY_MODULE: [&str; 2] = [MASS_UPDATE, "zohocrm.modules."];
 
-const OPTIONAL: [Scope; 9] = [
-    Scope::optional("ZohoCRM.coql.READ", "`match`, by a query"),
-    Scope::optional("ZohoCRM.modules.READ", "`match`, the records found"),
-    Scope::optional(
-        "ZohoSearch.securesearch.READ",
-        "`match`, values that no query can hold",
-    ),
-    Scope::optional("ZohoCRM.settings.custom_views.READ", "`view`, by its name"),
-    Scope::optional(
-        "ZohoCRM.settings.territories.READ",
-        "`territory`, by its name",
-    ),
-    Scope::optional("ZohoCRM.modules.UPDATE", "`method: records` and `auto`"),
-    Scope::optional("ZohoCRM.settings.modules.READ", "`check --live`: modules"),
-    Scope::optional("ZohoCRM.apis.READ", "`check --live`: prices"),
-    Scope::optional("ZohoCRM.org.READ", "`check --live`: the edition"),
-];
+impl Scope {
+    const fn of(name: &'static str, needed: bool, what_for: &'static str) -> Self {
+        Self {
+            name,
+            needed,
+            what_for,
+        }
+    }
+
+    /// How far the granted scopes reach: it itself, in any case, or an `ALL` of what it is a part of, or either for
+    /// some modules.
+    pub fn cover<'a>(&self, granted: impl Iterator<Item = &'a str>) -> Cover {
+        let name = self.name.to_ascii_lowercase();
+        let service = BY_MODULE.iter().find(|service| name.starts_with(**service));
+        let mut modules = BTreeSet::new();
+        for granted in granted {
+            let granted = granted.to_ascii_lowercase();
+            let whole = granted.strip_suffix("all");
+            let whole = whole.filter(|whole| *whole != MASS_UPDATE);
+            if granted == name
+                || whole.is_some_and(|whole| whole.ends_with('.') && name.starts_with(whole))
+            {
+                return Cover::Whole;
+            }
+            let Some(service) = service else { continue };
+            let rest = granted.strip_prefix(service);
+            let narrowed = rest.and_then(|rest| rest.split_once('.'));
+            let Some((module, operation)) = narrowed else {
+                continue;
+            };
+            let all = operation == "all" && *service != MASS_UPDATE;
+            if all || name.strip_prefix(service) == Some(operation) {
+                modules.insert(module.to_owned());
+            }
+        }
+        match modules.is_empty() {
+            true => Cover::Nothing,
+            false => Cover::Modules(modules),
+        }
+    }
+}
+
+impl Connection {
+    /// The scopes of its token: those that are needed for `uses`, then those that only some update requests need.
+    pub fn scopes(&self, uses: &BTreeSet<Use>) -> Vec<Scope> {
+        let has = |wanted| uses.contains(&wanted);
+        let reads = has(Use::Match) || has(Use::Reread);
+        let reading = match has(Use::Reread) {
+            true => ["`match`; `unclear: reread`"; 2],
+            false => ["`match`, by a query", "`match`, the records found"],
+        };
+        let mut scopes = vec![
+            Scope::of("ZohoCRM.mass_update.UPDATE", true, "every mass update"),
+            Scope::of(
+                "ZohoCRM.mass_update.READ",
+                true,
+                "how a custom view's update goes on",
+            ),
+        ];
+        if self.guard == Guarding::Strict {
+            scopes.push(Scope::of(
+                "ZohoCRM.settings.fields.READ",
+                true,
+                "`guard: strict`",
+            ));
+        }
+        scopes.extend([
+            Scope::of("ZohoCRM.coql.READ", reads, reading[0]),
+            Scope::of("ZohoCRM.modules.READ", reads, reading[1]),
+            Scope::of(
+                "ZohoSearch.securesearch.READ",
+                false,
+                "`match`, values that no query can hold",
+            ),
+            Scope::of(
+                "ZohoCRM.settings.custom_views.READ",
+                has(Use::View),
+                "`view`, by its name",
+            ),
+            Scope::of(
+                "ZohoCRM.settings.territories.READ",
+                has(Use::Territory),
+                "`territory`, by its name",
+            ),
+            Scope::of(
+                "ZohoCRM.modules.UPDATE",
+                false,
+                "`method: records` and `auto`",
+            ),
+            Scope::of(
+                "ZohoCRM.settings.modules.READ",
+                false,
+                "`check --live`: modules",
+            ),
+            Scope::of("ZohoCRM.apis.READ", false, "`check --live`: prices"),
+            Scope::of("ZohoCRM.org.READ", false, "`check --live`: the edition"),
+        ]);
+        // What is needed comes first, each in its order.
+        scopes.sort_by_key(|scope| !scope.needed);
+        scopes
+    }
+}
 
 impl Config {
-    /// The scopes of a connection's token: those that it needs, then those that only some update requests need.
-    pub fn scopes(&self, name: &str, connection: &Connection) -> Vec<Scope> {
-        let guard = match connection.guard {
-            Guarding::Strict => Some(FIELDS),
-            Guarding::Off => None,
-        };
-        let rereads = self.rereads(name);
-        let optional = OPTIONAL.into_iter().map(|scope| {
-            let read = REREAD.iter().find(|read| read.name == scope.name);
-            read.filter(|_| rereads).copied().unwrap_or(scope)
-        });
-        let all = NEEDED.into_iter().chain(guard).chain(optional);
-        let (needed, optional): (Vec<_>, Vec<_>) = all.partition(|scope| scope.needed);
-        needed.into_iter().chain(optional).collect()
+    /// What the jobs of a connection may ask for.
+    pub fn uses(&self, connection: &str) -> BTreeSet<Use> {
+        let routes = self.routes.values();
+        let own = routes.filter(|route| route.connection == connection);
+        let mut uses: BTreeSet<Use> = own.flat_map(|route| Use::of_program(&route.map)).collect();
+        if self.rereads(connection) {
+            uses.insert(Use::Reread);
+        }
+        uses
     }
 
     /// Whether some job that goes through a connection may have its records read when the outcome of a call is unclear.
@@ -112,12 +237,16 @@ impl Config {
 mod tests {
     use super::*;
     use crate::config::Programs;
+    use serde_json::json;
 
-    fn needed(guard: &str) -> Vec<&'static str> {
-        let text =
-            format!("connections:\n  default:\n    credentials: env:X\n    guard: {guard}\n");
+    fn needed(guard: &str, map: &str) -> Vec<&'static str> {
+        let text = format!(
+            "connections:\n  default:\n    credentials: env:X\n    guard: {guard}\n  other: {{ credentials: env:X }}\n\
+             routes:\n  a:\n    verify: {{ scheme: none }}\n    map: '{map}'\n\
+             \n  b:\n    connection: other\n    verify: {{ scheme: none }}\n    map: '{{match: 1, view: 1}}'\n"
+        );
         let config = Config::parse(&text, Programs::Lazily).expect("a config");
-        let scopes = config.scopes("default", &config.connections["default"]);
+        let scopes = config.connections["default"].scopes(&config.uses("default"));
         let needed = scopes.iter().filter(|scope| scope.needed);
         needed.map(|scope| scope.name).collect()
     }
@@ -125,9 +254,26 @@ mod tests {
     #[test]
     fn the_guard_decides_about_the_fields() {
         let mass_update = ["ZohoCRM.mass_update.UPDATE", "ZohoCRM.mass_update.READ"];
-        assert_eq!(needed("off"), mass_update);
-        assert_eq!(needed("strict")[..2], mass_update);
-        assert_eq!(needed("strict")[2..], ["ZohoCRM.settings.fields.READ"]);
+        assert_eq!(needed("off", "."), mass_update);
+        assert_eq!(needed("strict", ".")[..2], mass_update);
+        assert_eq!(needed("strict", ".")[2..], ["ZohoCRM.settings.fields.READ"]);
+    }
+
+    #[test]
+    fn the_keys_of_a_connections_own_routes_decide_about_lookups() {
+        let more = |map| needed("off", map)[2..].to_vec();
+        assert_eq!(
+            more("{module: \"Leads\"} + {match: {}}"),
+            ["ZohoCRM.coql.READ", "ZohoCRM.modules.READ"]
+        );
+        assert_eq!(
+            more("{view: .v, territory: {name: .t}}"),
+            [
+                "ZohoCRM.settings.custom_views.READ",
+                "ZohoCRM.settings.territories.READ"
+            ]
+        );
+        assert!(more("{cvid: .v, territory: {id: .t}, reference: {name: 1}}").is_empty());
     }
 
     #[test]
@@ -146,7 +292,7 @@ mod tests {
         ] {
             let config = config(global, route);
             let needs = |name: &str| {
-                let scopes = config.scopes(name, &config.connections[name]);
+                let scopes = config.connections[name].scopes(&config.uses(name));
                 let needed = scopes.iter().filter(|scope| scope.needed);
                 needed
                     .filter(|scope| scope.name == "ZohoCRM.coql.READ")
@@ -162,7 +308,31 @@ mod tests {
     }
 
     #[test]
+    fn a_request_tells_what_it_uses() {
+        let of = |selector: serde_json::Value| {
+            let mut request = json!({"module": "Leads", "fields": {"City": "Bonn"}});
+            let more = selector.as_object().cloned().expect("an object");
+            request.as_object_mut().expect("an object").extend(more);
+            let request = UpdateRequest::parse(&request).expect("a request");
+            Vec::from_iter(Use::of_request(&request))
+        };
+        assert_eq!(of(json!({"ids": [1]})), []);
+        let wanted = json!({"match": {"field": "Email", "values": ["a@b.de"]}});
+        assert_eq!(of(wanted), [Use::Match]);
+        assert_eq!(of(json!({"view": "Hot"})), [Use::View]);
+        let named = json!({"view": "Hot", "territory": {"name": "EMEA"}});
+        assert_eq!(of(named), [Use::View, Use::Territory]);
+        let half = json!({"cvid": "5", "territory": {"name": "EMEA"}});
+        assert_eq!(of(half), [Use::Territory]);
+    }
+
+    fn scope(name: &'static str) -> Scope {
+        Scope::of(name, true, "")
+    }
+
+    #[test]
     fn an_all_covers_its_parts_and_nothing_beside() {
+        let fields = scope("ZohoCRM.settings.fields.READ");
         for (granted, covered) in [
             ("ZohoCRM.settings.fields.READ", true),
             ("zohocrm.settings.fields.read", true),
@@ -175,12 +345,51 @@ mod tests {
             ("ALL", false),
             ("", false),
         ] {
-            assert_eq!(
-                FIELDS.is_covered([granted].into_iter()),
-                covered,
-                "{granted}"
-            );
+            let cover = fields.cover([granted].into_iter());
+            let wanted = if covered {
+                Cover::Whole
+            } else {
+                Cover::Nothing
+            };
+            assert_eq!(cover, wanted, "{granted}");
         }
-        assert!(!FIELDS.is_covered(std::iter::empty()));
+        assert_eq!(fields.cover(std::iter::empty()), Cover::Nothing);
+    }
+
+    #[test]
+    fn a_scope_may_reach_to_some_modules_only() {
+        let update = scope("ZohoCRM.mass_update.UPDATE");
+        let read = scope("ZohoCRM.modules.READ");
+        // No ALL of mass updates is documented.
+        for nothing in [
+            "ZohoCRM.mass_update.ALL",
+            "ZohoCRM.mass_update.leads.ALL",
+            "ZohoCRM.mass_update.leads.READ",
+        ] {
+            assert_eq!(update.cover([nothing].into_iter()), Cover::Nothing);
+        }
+        let granted = [
+            "ZohoCRM.mass_update.Leads.UPDATE",
+            "ZohoCRM.mass_update.salesorders.UPDATE",
+            "ZohoCRM.mass_update.custom.UPDATE",
+            "ZohoCRM.modules.leads.ALL",
+        ];
+        let cover = update.cover(granted.into_iter());
+        for (module, reached) in [
+            ("Leads", true),
+            ("Sales_Orders", true),
+            ("Subscriptions", true),
+            ("Deals", false),
+            ("Tasks", false),
+        ] {
+            let module = module.parse().expect("a module");
+            assert_eq!(cover.reaches(&module), reached, "{module}");
+        }
+        let leads = BTreeSet::from(["leads".to_owned()]);
+        assert_eq!(read.cover(granted.into_iter()), Cover::Modules(leads));
+        assert_eq!(
+            read.cover(["ZohoCRM.modules.ALL"].into_iter()),
+            Cover::Whole
+        );
     }
 }

@@ -107,6 +107,13 @@ pub(super) async fn prepare(client: &Client, wishes: Vec<Wish>, give_up: Timesta
     found
 }
 
+/// What a job of this request would be told before it is planned. Zoho is only asked, and nothing is kept.
+pub async fn rehearse(client: &Client, request: &UpdateRequest, give_up: Timestamp) -> Prepared {
+    let found = prepare(client, vec![Wish::of(0, request)], give_up).await;
+    let prepared = found.into_iter().map(|found| found.prepared).next();
+    prepared.unwrap_or_else(|| Outcome::AS_ASKED.into())
+}
+
 /// How far a job is before records are looked up.
 enum Begun {
     Done(Prepared),

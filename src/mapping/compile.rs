@@ -12,6 +12,7 @@ use jaq_core::{Compiler, Filter};
 
 use super::failure::Place;
 use super::fence::{self, Allowance, Ended};
+use super::keys;
 use super::locate::{self, Marker};
 use super::natives::{self, Engine, HAND_ON};
 use crate::reader;
@@ -104,6 +105,12 @@ pub(super) fn compile(source: &str, marks: Marks) -> Result<Filter<Engine>, Comp
     }
     let text = source.to_owned();
     with_stack(source, move || compiled(&text, marks))
+}
+
+/// The keys that `source` writes down, see [`super::keys`].
+pub(super) fn keys(source: &str) -> BTreeSet<String> {
+    let text = source.to_owned();
+    with_stack(source, move || Ok(keys::keys(&text))).unwrap_or_default()
 }
 
 /// Does something with `source` on a thread with stack enough for any nesting.

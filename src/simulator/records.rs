@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, entry};
+use super::answer::{Answer, entry, made_of};
 use super::body::Checked;
 use super::seeds::{Condition, created, user, zoho_time};
 use super::world::{Module, World};
@@ -54,18 +54,19 @@ pub(super) fn invalid_id(id: &str) -> Value {
 
 /// The entry of an updated record.
 pub(super) fn updated(module: &Module, place: u64) -> Value {
-    json!({
-        "code": "SUCCESS",
-        "details": {
-            "Modified_Time": zoho_time(module.modified(place)),
-            "Modified_By": user(),
-            "Created_Time": zoho_time(created()),
-            "id": module.id(place),
-            "Created_By": user(),
-        },
-        "message": "record updated",
-        "status": "success",
-    })
+    let details = made_of([
+        ("Modified_Time", zoho_time(module.modified(place)).into()),
+        ("Modified_By", user()),
+        ("Created_Time", zoho_time(created()).into()),
+        ("id", module.id(place).into()),
+        ("Created_By", user()),
+    ]);
+    made_of([
+        ("code", "SUCCESS".into()),
+        ("details", details),
+        ("message", "record updated".into()),
+        ("status", "success".into()),
+    ])
 }
 
 /// The answer that tells of every record by itself: good, bad, or mixed.
@@ -79,7 +80,7 @@ pub(super) fn entries(data: Vec<Value>, mixed: u16, all_failed: u16) -> Answer {
         _ if failed == data.len() => all_failed,
         _ => mixed,
     };
-    Answer::json(status, json!({"data": data}))
+    Answer::json(status, made_of([("data", data.into())]))
 }
 
 /// The module with this API name.

@@ -7,15 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http::header::CONTENT_TYPE;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
+use url::Url;
 
 use super::answer::Trouble;
 use super::data_center::{ApiBase, DataCenter};
 use super::shelf::{Shelved, TokenShelf};
 use super::token::{Credentials, Granted, Token, TokenError, granted};
-use super::{Failed, MAX_ANSWER, NEXT_TURN, after, unsent};
+use super::{Failed, MAX_ANSWER, NEXT_TURN, Told, after, sent_at, unsent};
 use crate::clock::Clock;
 use crate::codes::Cause;
 use crate::config::Connection;
@@ -54,7 +55,28 @@ struct Access {
     silent: Option<(Timestamp, Failed)>,
     /// The data centre that the last token is for, by its accounts server's word.
     center: Option<DataCenter>,
+    /// The scopes of the last token that was asked for here, if Zoho named them.
+    scopes: Option<Vec<String>>,
+    /// How far this machine's clock is ahead of Zoho's, as far as Zoho's answers say.
+    ahead: SignedDuration,
 }
+
+/// What a connection's access token is good for.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Where it may be used: `https://www.zohoapis.eu`.
+    pub api: String,
+    /// The scopes that were granted, if Zoho named them.
+    pub scopes: Option<Vec<String>>,
+    /// How far this machine's clock is ahead of Zoho's; less than nothing if it is behind.
+    pub ahead: SignedDuration,
+}
+
+/// A clock that is off by more than this is worth a warning; dates in answers are a second's work of two machines.
+const CLOCK_OFF: SignedDuration = SignedDuration::from_secs(60);
+
+/// A token's end is taken from Zoho's own word if that is so far from what this machine's clock made of it.
+const END_OFF: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long refused credentials are not tried again.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
@@ -119,6 +141,8 @@ impl Tokens {
                     token: Some(token.clone()),
                     api: Some(token.api.clone()),
                     center: access.center,
+                    scopes: access.scopes.take(),
+                    ahead: access.ahead,
                     ..Access::default()
                 };
                 Ok(token)
@@ -132,6 +156,63 @@ impl Tokens {
                 Err(failed)
             }
         }
+    }
+
+    /// What the access token is good for; one is asked for if there is none.
+    pub(super) async fn standing(&self) -> Result<Standing, Failed> {
+        let token = self.get().await?;
+        let access = self.access.lock().await;
+        Ok(Standing {
+            api: token.api.join(""),
+            scopes: access.scopes.clone(),
+            ahead: access.ahead,
+        })
+    }
+
+    /// Learns from an answer when the token that it was asked with ends: a token from the shelf had its end from another
+    /// machine's clock, and one that was asked for here from this one's, which may have been set meanwhile.
+    pub(super) fn learn(&self, used: &Token, told: Told) {
+        // Whoever holds the lock is about to have another token.
+        let Ok(mut access) = self.access.try_lock() else {
+            return;
+        };
+        let now = self.clock.now();
+        self.compare_clocks(&mut access, told.at, now);
+        let (Some(at), Some(ends)) = (told.at, told.token_ends) else {
+            return;
+        };
+        let same = |token: &&mut Token| token.access.expose_secret() == used.access.expose_secret();
+        let Some(token) = access.token.as_mut().filter(same) else {
+            return;
+        };
+        // Both moments are of Zoho's clock, so the time between them is right whatever this machine's says.
+        let ends = now
+            .saturating_add(ends.duration_since(at))
+            .unwrap_or(Timestamp::MAX);
+        if ends.duration_since(token.expires_at).abs() > END_OFF {
+            tracing::info!(connection = self.name, %ends, "Zoho says when the access token ends");
+            token.expires_at = ends;
+        }
+    }
+
+    /// Notes how far this machine's clock is ahead of Zoho's, and says it when it first matters.
+    fn compare_clocks(&self, access: &mut Access, at: Option<Timestamp>, now: Timestamp) {
+        let Some(at) = at else { return };
+        let ahead = now.duration_since(at);
+        if ahead.abs() > CLOCK_OFF && access.ahead.abs() <= CLOCK_OFF {
+            let which = if ahead.is_positive() {
+                "ahead of"
+            } else {
+                "behind"
+            };
+            tracing::warn!(
+                connection = self.name,
+                off_s = ahead.as_secs(),
+                "this machine's clock is {} s {which} Zoho's: set it, or signatures of deliveries and callbacks are refused",
+                ahead.abs().as_secs()
+            );
+        }
+        access.ahead = ahead;
     }
 
     /// The token on the shelf; if there is no good one, exactly one process asks for another.
@@ -258,6 +339,8 @@ impl Tokens {
         let asked_at = self.clock.now();
         let granted = self.grant(credentials.form()).await?;
         let lives = granted.lives;
+        self.compare_clocks(access, granted.at, self.clock.now());
+        access.scopes = granted.scopes.clone();
         let (value, api) = self.place(granted, access)?;
         tracing::info!(
             connection = self.name,
@@ -304,7 +387,12 @@ impl Tokens {
                     }
                     Trouble::InvalidToken(refusal) => TokenError::Later(refusal, NEXT_TURN),
                 })?;
-        granted(response.status().as_u16(), response.body()).map_err(|error| match error {
+        let granted = granted(response.status().as_u16(), response.body());
+        let granted = granted.map(|granted| Granted {
+            at: sent_at(&response),
+            ..granted
+        });
+        granted.map_err(|error| match error {
             TokenError::Rejected(why) if why.cause() == Some(Cause::ClientUnknown) => {
                 let center = self.connection.data_center;
                 let message = format!(
@@ -331,9 +419,11 @@ impl Tokens {
         } = self.connection.as_ref();
         // The accounts server of this machine is a simulator, and so is its API.
         let simulator = accounts_url.as_ref().filter(|url| url.scheme() == "http");
+        let local = granted.api_domain.as_deref().is_none_or(is_local);
         let named = granted
             .api_domain
             .map(|named| ApiBase::named(&named, *environment));
+        let simulator = simulator.filter(|_| local || matches!(named, Some(Ok(_))));
         let configured = api_url.as_ref().or(simulator).map(ApiBase::configured);
         access.center = named
             .as_ref()
@@ -380,6 +470,17 @@ impl Tokens {
             ..refusal
         }
     }
+}
+
+/// Whether an `api_domain` is an address of this machine.
+fn is_local(api_domain: &str) -> bool {
+    let url: Option<Url> = api_domain.parse().ok();
+    url.is_some_and(|url| match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    })
 }
 
 fn secret_failed(error: SecretError) -> Failed {

@@ -202,6 +202,8 @@ pub struct Granted {
     pub api_domain: Option<String>,
     /// How long it lives.
     pub lives: Duration,
+    /// When it was given, by the accounts server's clock, if the answer said so.
+    pub at: Option<Timestamp>,
 }
 
 /// Why there is no token, by what to do about it.
@@ -274,6 +276,7 @@ pub fn granted(status: u16, body: &[u8]) -> Result<Granted, TokenError> {
             scopes,
             api_domain: wire.api_domain,
             lives,
+            at: None,
         });
     }
     let code = wire.error.as_ref().and_then(Value::as_str);

@@ -276,13 +276,18 @@ callbacks: {{ signing_secret: "env:CALLBACK_SECRET", allow_loopback: true }}
 routes:
   form:
     verify: {{ scheme: typeform, secret: "secretsmanager:{name}/form" }}
+    when: .kind != "test"
     delivery_id: .event
-    map: '{{module: "Leads", fields: {{Lead_Source: "Webinar"}}, ids: ({ids})}}'
+    map: '{{module: "Leads", fields: {{Lead_Source: "Webinar"}}, ids: ({ids})}} + if .callback then {{callback_url: .callback}} else {{}} end'
     callback_url: "{callback}"
   view:
     verify: {{ scheme: none }}
     map: '{{module: "Leads", fields: {{Lead_Status: "Contacted"}}, cvid: .view}}'
     callback_url: "{callback}"
+  bus:
+    on: eventbridge
+    when: .source == "com.example.orders"
+    map: '{{module: "Leads", fields: {{Lead_Source: "Webinar"}}, ids: .detail.ids}}'
   person:
     verify: {{ scheme: none }}
     map: '{{module: "Leads", fields: {{Lead_Source: "Webinar"}}, match: {{field: "Email", values: [.email]}}}}'
@@ -499,6 +504,89 @@ async fn a_delivery_that_cannot_be_mapped_is_kept_and_replayed() {
         (&jobs["jobs"][0]["id"], &jobs["jobs"][0]["status"]),
         (&json!(id), &json!("succeeded"))
     );
+}
+
+#[tokio::test]
+async fn a_delivery_whose_callback_url_is_refused_is_kept_and_replayed() {
+    let mut stack = Stack::start("aws-callback").await;
+    let lead = stack.lead(4);
+    let inside = [
+        "http://169.254.169.254/latest/meta-data",
+        "https://10.0.0.7/zoho",
+        "https://[fd00::1]/zoho",
+    ];
+    for (number, url) in inside.iter().enumerate() {
+        let form = json!({"event": format!("e{number}"), "ids": [lead], "callback": url});
+        let answer = stack.form(&form).await;
+        assert_eq!(
+            (answer.status, &answer.body["code"]),
+            (422, &json!("callback_refused")),
+            "{answer:?}"
+        );
+    }
+    // Nothing was done of any of them, and all are kept.
+    assert_eq!(stack.command(&["jobs", "list"])["jobs"], json!([]));
+    let listed = stack.command(&["deliveries", "list"]);
+    let listed = listed["deliveries"].as_array().expect("a list").clone();
+    assert_eq!(listed.len(), inside.len(), "{listed:?}");
+    for kept in &listed {
+        assert_eq!(kept["code"], "callback_refused");
+        let reason = kept["reason"].as_str().expect("a reason");
+        assert!(reason.contains("the callback URL is refused"), "{reason}");
+    }
+    let logs = stack.inbound.logs();
+    let counted = template::counted("UnmappableDeliveries", &logs);
+    assert_eq!(counted, inside.len(), "{logs}");
+
+    let mended = stack.folder.path().join("mended.yaml");
+    let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
+    let text = config_text("aws-callback", zoho, &callback, MAP);
+    let text = text.replace("if .callback then", "if false then");
+    std::fs::write(&mended, text).expect("written");
+    let kept = listed[0]["id"].as_str().expect("an id");
+    let mended = mended.display().to_string();
+    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &mended]);
+    let id = replayed["jobs"][0]["id"].as_str().expect("a job");
+    assert_eq!(stack.finish(id).await["status"], "succeeded");
+    verified(&stack.receiver.next().await);
+    assert!(stack.is_updated(&lead).await);
+}
+
+#[tokio::test]
+async fn what_no_route_makes_anything_of_is_counted() {
+    let stack = Stack::start("aws-ignored").await;
+    let ignored = || template::counted("IgnoredEvents", &stack.inbound.logs());
+    let taken = json!({"event": "e0", "ids": [stack.lead(5)]});
+    assert_eq!(stack.form(&taken).await.status, 202);
+    let event = |source: &str, id: &str| json!({"id": id, "detail-type": "t", "source": source, "detail": {"ids": [stack.lead(6)]}});
+    let heard = stack
+        .inbound
+        .invoke(&event("com.example.orders", "1"))
+        .await;
+    assert_eq!(
+        (heard["jobs"].as_array().map(Vec::len), &heard["ignored"]),
+        (Some(1), &json!(0))
+    );
+    assert_eq!(ignored(), 0, "{}", stack.inbound.logs());
+
+    let test = stack.form(&json!({"event": "e1", "kind": "test"})).await;
+    assert_eq!((test.status, &test.body["jobs"]), (200, &json!([])));
+    assert_eq!(ignored(), 1, "{}", stack.inbound.logs());
+    let heard = stack
+        .inbound
+        .invoke(&event("com.example.returns", "2"))
+        .await;
+    assert_eq!(heard["ignored"], 1);
+    assert_eq!(ignored(), 2, "{}", stack.inbound.logs());
+    for (path, code) in [
+        ("/hooks/fomr", "no_such_route"),
+        ("/hooks/bus", "not_listening"),
+    ] {
+        let form = self::event("typeform-http-api-v2.json");
+        let answer = stack.http(form, path, None).await;
+        assert_eq!((answer.status, &answer.body["code"]), (404, &json!(code)));
+    }
+    assert_eq!(ignored(), 4, "{}", stack.inbound.logs());
 }
 
 #[tokio::test]

@@ -206,6 +206,31 @@ async fn every_code_ends_in_its_class_with_its_explanation() {
 }
 
 #[tokio::test]
+async fn a_code_that_nobody_knows_is_passed_on_as_it_came_and_not_tried_again() {
+    let world = generous().await;
+    let body = json!({"code": "QUOTA_OF_TOMORROW", "details": {"limit": 7}, "message": "come back", "status": "error"});
+    let way = Served {
+        kind: "mass_update_post",
+        answer: json!({"status": 400, "body": body}),
+    };
+    way.times(&world, 1).await;
+    let sent = update(&world, &world.client(), &ids(&world, 1)).await;
+    let Err(Failed::Refused(refusal)) = sent.outcome else {
+        panic!("{:?}", sent.outcome);
+    };
+    assert_eq!(
+        (
+            refusal.code.as_str(),
+            refusal.message.as_str(),
+            sent.attempts
+        ),
+        ("QUOTA_OF_TOMORROW", "come back (allowed limit 7)", 1)
+    );
+    let advice = refusal.advice.expect("advice");
+    assert!(advice.contains("does not know this code"), "{advice}");
+}
+
+#[tokio::test]
 async fn a_records_code_is_that_records_alone() {
     let world = generous().await;
     let client = world.client();

@@ -165,3 +165,145 @@ fn the_notification_of_an_update_by_the_notifications_route_leads_to_nothing() {
     let found = preview(&folder.join("masshook.yaml"), false, &path);
     assert_eq!(requests(&found), json!([]));
 }
+
+/// `examples/sources`: a stack of sources, and the routes for it.
+#[test]
+fn the_sources_reach_their_routes_with_no_more_than_they_need() {
+    let folder = manifest("examples/sources");
+    let text = std::fs::read_to_string(folder.join("template.yaml")).expect("a template");
+    // Without its tags: `!GetAtt Orders.Arn` is "Orders.Arn".
+    let template: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let resources = template["Resources"].as_object().expect("resources");
+    let main = std::fs::read_to_string(manifest("template.yaml")).expect("a template");
+    let main: Value = serde_saphyr::from_str(&main).expect("YAML");
+    for parameter in ["InboundFunctionArn", "InboundRoleName"] {
+        assert!(
+            template["Parameters"][parameter].is_object() && main["Outputs"][parameter].is_object()
+        );
+    }
+
+    // Every permission is for one source and one thing.
+    let mut allowed: Vec<(String, Value, Value)> = Vec::new();
+    for (name, resource) in resources {
+        let properties = &resource["Properties"];
+        if resource["Type"] == "AWS::Lambda::Permission" {
+            assert_eq!(properties["Action"], "lambda:InvokeFunction", "{name}");
+            assert_eq!(properties["FunctionName"], "InboundFunctionArn", "{name}");
+            assert!(properties["SourceArn"].is_string(), "{name}");
+        }
+        let documents = [
+            &properties["PolicyDocument"],
+            &properties["Policies"][0]["PolicyDocument"],
+        ];
+        for statement in documents
+            .iter()
+            .filter_map(|document| document["Statement"].as_array())
+            .flatten()
+        {
+            let sid = statement["Sid"].as_str().expect("a name").to_owned();
+            let by_a_service = statement["Principal"]["Service"].is_string();
+            assert_eq!(
+                by_a_service,
+                statement["Condition"]["ArnEquals"].is_object(),
+                "{sid}"
+            );
+            allowed.push((
+                sid,
+                statement["Action"].clone(),
+                statement["Resource"].clone(),
+            ));
+        }
+    }
+    allowed.sort_by(|left, right| left.0.cmp(&right.0));
+    let row = |sid: &str, action: Value, resource: &str| (sid.to_owned(), action, json!(resource));
+    assert_eq!(
+        allowed,
+        [
+            row("FromTheRule", json!("sqs:SendMessage"), "Undelivered.Arn"),
+            row("FromTheTopic", json!("sqs:SendMessage"), "Undelivered.Arn"),
+            row(
+                "InvokeMasshook",
+                json!("lambda:InvokeFunction"),
+                "InboundFunctionArn"
+            ),
+            row(
+                "KeepWhatFailed",
+                json!("sqs:SendMessage"),
+                "Undelivered.Arn"
+            ),
+            row(
+                "ReadOrders",
+                json!([
+                    "sqs:ReceiveMessage",
+                    "sqs:DeleteMessage",
+                    "sqs:GetQueueAttributes"
+                ]),
+                "Orders.Arn"
+            ),
+        ]
+    );
+    let of = |name: &str| &resources[name]["Properties"];
+    assert_eq!(
+        of("OrdersToMasshook")["FunctionResponseTypes"],
+        json!(["ReportBatchItemFailures"])
+    );
+    let hidden = of("Orders")["VisibilityTimeout"].as_u64().expect("seconds");
+    let timeout = main["Parameters"]["Timeout"]["Default"]
+        .as_u64()
+        .expect("seconds");
+    assert!(hidden >= 6 * timeout, "{hidden}");
+
+    // What each of them sends is for its route, and for no other.
+    let config = folder.join("masshook.yaml");
+    Config::load(&config, Programs::Compile).expect("a config");
+    let scheduled = of("Nightly")["Target"]["Input"].as_str().expect("an input");
+    let scheduled: Value = serde_json::from_str(scheduled).expect("JSON");
+    let source = &template["Parameters"]["EventSource"]["Default"];
+    let topic = template["Parameters"]["TopicName"]["Default"]
+        .as_str()
+        .expect("a name");
+    let topic = format!("arn:aws:sns:eu-west-1:123456789012:{topic}");
+    for (event, wanted) in [
+        (
+            json!({"id": "1", "source": source, "detail-type": "OrderShipped",
+                "detail": {"order": 7, "zoho_deal_id": "5725767000006000001"}}),
+            "order-shipped",
+        ),
+        (scheduled, "nightly"),
+        (
+            json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Type": "Notification", "MessageId": "1",
+                "TopicArn": topic, "Message": "{\"email\": \"a@example.com\"}"}}]}),
+            "form-filled-in",
+        ),
+        (
+            json!({"Records": [{"eventSource": "aws:sqs", "messageId": "1",
+                "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:sources-Orders-1",
+                "body": "{\"paid\": true, \"order\": 7, \"zoho_deal_id\": \"5725767000006000001\"}"}]}),
+            "paid-order",
+        ),
+    ] {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let path = scratch.path().join("event.json");
+        std::fs::write(&path, event.to_string()).expect("written");
+        let path = path.to_str().expect("a path");
+        let said = masshook(&config, false, &["preview", "--explain", "--json", path]);
+        let routes = said["explained"][0]["routes"].as_array().expect("routes");
+        let takes = routes.iter().filter(|route| route["takes"] == true);
+        let takes: Vec<&Value> = takes.map(|route| &route["route"]).collect();
+        assert_eq!(takes, [wanted], "{said}");
+    }
+}
+
+#[test]
+fn the_readme_names_every_route_to_copy() {
+    let readme = std::fs::read_to_string(manifest("README.md")).expect("the README");
+    let named = readme.split("(examples/routes/").skip(1);
+    let mut named: Vec<&str> = named
+        .filter_map(|rest| rest.split_once("/masshook.yaml)").map(|(name, _)| name))
+        .collect();
+    named.sort_unstable();
+    let folders = folders();
+    let there = folders.iter().filter_map(|path| path.file_name()?.to_str());
+    assert_eq!(named, there.collect::<Vec<_>>());
+    assert_eq!(named.len(), 10);
+}

@@ -14,7 +14,7 @@ use crate::support::doors::Doors;
 const MAX_BODY: usize = 2_000_000;
 
 /// The most memory that all of this may ever take: a few bodies at once, never what a bomb would become.
-const PEAK_KIB: u64 = 400 << 10;
+const PEAK_KIB: u64 = 160 << 10;
 
 /// A handshake that repeats what it is asked with.
 const CHALLENGE: &str = r#"

@@ -90,7 +90,7 @@ fn body(answer: &Value) -> Value {
 async fn every_event_file_is_answered_as_it_should_be() {
     let function = Function::start().await;
     let events = events();
-    assert!(events.len() >= 19);
+    assert!(events.len() >= 23);
     for (name, event) in &events {
         let answer = function.rie.invoke(event).await;
         let jobs = match name.as_str() {
@@ -147,6 +147,7 @@ async fn every_event_file_is_answered_as_it_should_be() {
         ("Leads/5725767000003000072", "Lead_Status", "Contacted"),
         ("Deals/5725767000006000011", "Stage", "Closed Won"),
         ("Deals/5725767000006000012", "Stage", "Closed Won"),
+        ("Deals/5725767000006000013", "Stage", "Closed Won"),
     ] {
         let url = format!("{}/_sim/records/{record}", function.simulator.url());
         assert_eq!(get(&url).await[field], value, "{record}");

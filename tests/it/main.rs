@@ -3,6 +3,7 @@
 
 mod auth;
 mod aws;
+mod bad_input;
 mod bodies;
 mod check;
 mod codes;

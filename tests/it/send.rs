@@ -44,6 +44,10 @@ fn config(folder: &Path) -> String {
         )
         .expect("written");
     }
+    // Hears typeform by AWS's own triggers: what it does not recognize is an error.
+    text.push_str(
+        "  listener: { on: [eventbridge, sns, sqs], map: 'if (.detail? // .).form_response.token == \"overridden\" then empty else error(\"not it\") end' }\n",
+    );
     text
 }
 
@@ -201,10 +205,40 @@ fn what_cannot_be_sent_is_explained() {
     assert!(refused(&["send", "discord"]).contains("no route of the config verifies discord"));
     assert!(refused(&["send", "stripe", "--route", "github"]).contains("does not verify stripe"));
     assert!(refused(&["send", "stripe", "--override", "type.x=1"]).contains("no place for"));
-    let (code, _, complained) =
-        masshook(&config, &["send", "stripe", "--to", "http://127.0.0.1:9"]);
-    assert_eq!(code, 1);
-    assert!(complained.contains("no connection"), "{complained}");
+    assert!(refused(&["send", "stripe", "--override", "type"]).contains("KEY=VALUE"));
+    assert!(refused(&["send", "stripe", "--route", "strype"]).contains("no route `strype`"));
+    assert!(refused(&["send", "stripe", "--body", "/not/here"]).contains("/not/here"));
+    assert!(refused(&["event", "stripe", "--trigger", "kinesis"]).contains("sns-in-sqs"));
+    for to in ["hooks.example.com", "ftp://hooks.example.com", "https://"] {
+        let said = refused(&["send", "stripe", "--to", to]);
+        assert!(said.contains("write the whole URL"), "{to}: {said}");
+    }
+    // An endpoint on this machine, and deployed ones: with a stage in the path, with a path of its own.
+    for (to, url) in [
+        ("http://127.0.0.1:9", "http://127.0.0.1:9/hooks/stripe"),
+        (
+            "https://127.0.0.1:9/prod/",
+            "https://127.0.0.1:9/prod/hooks/stripe",
+        ),
+        (
+            "https://127.0.0.1:9/in/hooks/mine",
+            "https://127.0.0.1:9/in/hooks/mine",
+        ),
+    ] {
+        let (code, said, complained) = masshook(&config, &["send", "stripe", "--to", to]);
+        assert_eq!(code, 1, "{complained}");
+        assert!(said.starts_with(&format!("> POST {url}\n")), "{said}");
+        assert!(complained.contains("no connection"), "{complained}");
+    }
+    // Of several routes for one sender, the one is named.
+    let text = std::fs::read_to_string(&config).expect("a config").replace(
+        "routes:\n",
+        "routes:\n  again: { verify: { scheme: stripe, secret: env:SENDER }, map: empty }\n",
+    );
+    std::fs::write(&config, text).expect("written");
+    assert!(refused(&["send", "stripe"]).contains("say with --route which: again, stripe"));
+    let (code, said, _) = masshook(&config, &["event", "stripe", "--route", "again"]);
+    assert!(code == 0 && said.contains("/hooks/again"), "{said}");
 }
 
 #[tokio::test]
@@ -218,7 +252,13 @@ async fn the_printed_events_are_believed_under_the_emulator() {
         timeout_s: 29,
         ..RieOptions::default()
     });
-    let over_http = ["http-api-v2", "rest-v1", "function-url", "alb"];
+    let over_http = [
+        "http-api-v2",
+        "rest-v1",
+        "function-url",
+        "alb",
+        "alb-multi-value",
+    ];
     let mut pairs: Vec<(&str, &str)> = senders().zip(over_http.into_iter().cycle()).collect();
     // JSON, a signed URL with a form, a multipart form with a token in the query.
     for name in ["typeform", "twilio", "jotform"] {
@@ -234,6 +274,40 @@ async fn the_printed_events_are_believed_under_the_emulator() {
             status.is_some_and(|status| status < 300),
             "{name} {trigger}: {answer}"
         );
+    }
+    for trigger in ["eventbridge", "sns", "sqs", "sqs-fifo", "sns-in-sqs"] {
+        let event = |token: &str| {
+            let token = format!("form_response.token={token}");
+            let arguments = [
+                "event",
+                "typeform",
+                "--trigger",
+                trigger,
+                "--override",
+                &token,
+            ];
+            let (code, event, complained) = masshook(&config, &arguments);
+            assert_eq!(code, 0, "{trigger}: {complained}");
+            serde_json::from_str::<Value>(&event).expect("JSON")
+        };
+        let taken = event("overridden");
+        let answer = rie.invoke(&taken).await;
+        let expected = match trigger.contains("sqs") {
+            true => json!({"batchItemFailures": []}),
+            false => json!({"jobs": [], "ignored": 1, "kept": 0}),
+        };
+        assert_eq!(answer, expected, "{trigger}: {}", rie.logs());
+        // The listener did see it: another token it does not take.
+        let refused = event("another");
+        let answer = rie.invoke(&refused).await;
+        match trigger.contains("sqs") {
+            true => assert_eq!(
+                answer["batchItemFailures"][0]["itemIdentifier"],
+                refused["Records"][0]["messageId"],
+                "{trigger}: {answer}"
+            ),
+            false => assert_eq!(answer["errorType"], "mapping_failed", "{trigger}: {answer}"),
+        }
     }
     for name in ["typeform", "stripe", "jotform", "slack"] {
         let (_, event, _) = masshook(&config, &["event", name, "--trigger", "direct"]);

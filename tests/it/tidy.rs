@@ -34,7 +34,10 @@ const MAY_USE: &[(&str, &str)] = &[
         "engine",
         "callback clock codes failpoint guard job lookup outcome plan reader update zoho",
     ),
-    ("config", "http inbound job mapping reader secrets zoho"),
+    (
+        "config",
+        "http inbound job mapping reader secrets update zoho",
+    ),
     (
         "app",
         "callback clock config engine failpoint http inbound job mapping plan reader secrets update zoho",
@@ -45,7 +48,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("server", "api app clock job"),
     (
         "cli",
-        "api app aws clock config engine failpoint http inbound job lambda plan reader secrets server simulator telemetry update zoho",
+        "api app aws clock codes config engine failpoint http inbound job lambda plan reader secrets server simulator telemetry update zoho",
     ),
 ];
 
@@ -85,6 +88,7 @@ const PURE: &[&str] = &[
     "http/target.rs",
     "mapping/document.rs",
     "mapping/failure.rs",
+    "mapping/keys.rs",
     "mapping/value.rs",
 ];
 

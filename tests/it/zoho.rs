@@ -114,6 +114,55 @@ async fn credentials_that_are_refused_end_the_job_with_advice() {
 }
 
 #[tokio::test]
+async fn a_wrong_data_centre_is_told_from_bad_credentials_at_both_hosts() {
+    let elsewhere = "was registered in another data centre";
+    for (code, is_told) in [
+        ("invalid_client", true),
+        ("invalid_client_secret", false),
+        ("invalid_code", false),
+    ] {
+        let world = World::calm(&[]).await;
+        let refusal = json!({"kind": "token", "status": 200, "body": {"error": code}, "times": 9});
+        world.faults(&json!({"next": [refusal]})).await;
+        let answer = update(&world).await;
+        assert_ends(&answer, "failed", code);
+        let message = answer.job()["error"]["message"].to_string();
+        let names = message.contains("(data centre us)") && message.contains(elsewhere);
+        assert_eq!(names, is_told, "{message}");
+        assert_eq!(world.count("token").await, 1, "{code} is no loop");
+    }
+    let world = World::calm(&[]).await;
+    let faults = json!({"foreign_data_center": true, "api_domain": "https://www.zohoapis.eu"});
+    world.faults(&faults).await;
+    let answer = update(&world).await;
+    assert_ends(&answer, "failed", "INVALID_TOKEN");
+    let message = answer.job()["error"]["message"].to_string();
+    assert!(
+        message.contains("the token is for eu, the connection says us"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ten_minutes_off_costs_nothing() {
+    let world = World::calm(&[]).await;
+    let (status, _) = world
+        .sim("POST", "/_sim/clock", Some(&json!({"advance_s": 600})))
+        .await;
+    assert_eq!(status, 200);
+    let throttled =
+        json!({"kind": "mass_update_post", "status": 429, "headers": {"Retry-After": "3"}});
+    world.faults(&json!({"next": [throttled]})).await;
+    let before = world.clock_now();
+    assert_eq!(update(&world).await.job()["status"], "succeeded");
+    let waited = world.clock_now().duration_since(before).as_secs();
+    assert!((3..60).contains(&waited), "{waited} s");
+    world.clock.advance(std::time::Duration::from_secs(3_400));
+    assert_eq!(update(&world).await.job()["calls"][0]["attempts"], 1);
+    assert_eq!(world.count("token").await, 1);
+}
+
+#[tokio::test]
 async fn a_token_throttle_is_kept_silent_for_its_whole_window() {
     for faults in [
         json!({"mints_per_window": 0}),

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{document, token};
+use crate::failpoint::reach;
 use crate::secrets::{Secrets, Version, WritableSecrets};
 use crate::zoho::shelf::{Shelved, TokenShelf};
 
@@ -140,10 +141,12 @@ impl TokenShelf for SecretShelf {
             return Ok(None);
         }
         // The old token stays: to those whom Zoho has not refused it, it is still good.
+        reach("shelf.leasing");
         let won = self.append(&current.id, &current.shelved, Some(until));
         if !won.await? {
             return Ok(None);
         }
+        reach("shelf.leased");
         let lease = after(&current.id);
         let mut held = self.held();
         held.clear();
@@ -170,7 +173,10 @@ impl TokenShelf for SecretShelf {
             token: shelved.token.clone().or(known.token),
             silent_until: shelved.silent_until,
         };
-        match self.append(holder, &shelved, None).await? {
+        reach("shelf.writing");
+        let written = self.append(holder, &shelved, None).await?;
+        reach("shelf.written");
+        match written {
             true => Ok(()),
             false => Err("somebody else has taken over the right to write it".to_owned()),
         }

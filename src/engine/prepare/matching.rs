@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::{Checked, Found};
 use crate::codes::Cause;
+use crate::failpoint::reach;
 use crate::job::preparation::Lookup;
 use crate::job::{Outcome, Prepared};
 use crate::lookup::{self, Column, Hits, Question};
@@ -164,6 +165,7 @@ async fn pages(
     loop {
         let sent = client.find(&question, give_up).await;
         *attempts += sent.attempts;
+        reach("lookup.answered");
         let page = sent.outcome?;
         count += page.rows.len();
         let next = question.next(&page.rows);

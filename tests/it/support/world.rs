@@ -212,6 +212,11 @@ routes:
                     .to_string(),
             ),
             ("not-json", "hunter2".to_owned()),
+            ("revoked", {
+                let mut credentials = simulator.announcement()["credentials"].clone();
+                credentials["refresh_token"] = json!("1000.revoked.longago");
+                credentials.to_string()
+            }),
         ];
         let secrets = secrets
             .into_iter()
@@ -229,6 +234,13 @@ routes:
         let store = Arc::new(SqliteStore::in_memory());
         world.app = router(Arc::new(world.masshook(store, Manner::Inline)));
         world
+    }
+
+    /// Starts masshook anew, with another config.
+    pub(crate) fn reconfigure(&mut self, config: impl FnOnce(String) -> String) {
+        self.config = config(std::mem::take(&mut self.config));
+        let store = Arc::new(SqliteStore::in_memory());
+        self.app = router(Arc::new(self.masshook(store, Manner::Inline)));
     }
 
     /// One more masshook in this world, as another process would run it.

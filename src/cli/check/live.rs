@@ -1,0 +1,392 @@
+//! What Zoho says to a connection, and to what the examples of its routes would have it do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::finding::{Bearing, Finding};
+use super::super::scopes::judged;
+use super::examples::Example;
+use crate::aws::secrets::SecretsManager;
+use crate::clock::{Clock, SystemClock};
+use crate::codes::Cause;
+use crate::config::{Config, Connection, Use};
+use crate::engine::rehearse;
+use crate::http::{Http, HttpSettings};
+use crate::job::{Outcome, Prepared};
+use crate::plan::mass_update_path;
+use crate::secrets::Secrets;
+use crate::update::{Assignment, ModuleName, Records, Selector, UpdateRequest};
+use crate::zoho::limits::Edition;
+use crate::zoho::metadata::{Operation, Reading};
+use crate::zoho::{Client, Failed, Standing};
+
+/// How long one connection is tried.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The smallest window in which senders' signatures and our own are good.
+const WINDOW: SignedDuration = SignedDuration::from_secs(300);
+
+/// An update request of an example that goes through the connection.
+struct Asked<'a> {
+    /// The route, or the file.
+    by: &'a str,
+    update: &'a UpdateRequest,
+}
+
+/// Asks Zoho for everything that a connection needs. Nothing is changed.
+pub(super) async fn findings(config: &Config, name: &str, examples: &[Example]) -> Vec<Finding> {
+    let connection = &config.connections[name];
+    let client = client(name, connection);
+    let give_up = SystemClock
+        .now()
+        .saturating_add(PATIENCE)
+        .unwrap_or_default();
+    let standing = match client.standing().await {
+        Ok(standing) => standing,
+        Err(failed) => return vec![Finding::of("token", Err(failed))],
+    };
+    let fresh = format!("fresh, for {}", standing.api);
+    let mut findings = vec![Finding::new("token", Bearing::Good, fresh)];
+    findings.extend(clock(&standing));
+    let asked = asked_of(config, name, examples);
+    let modules: BTreeSet<ModuleName> = asked
+        .iter()
+        .map(|asked| asked.update.module.clone())
+        .collect();
+    let mut uses = config.uses(name);
+    uses.extend(asked.iter().flat_map(|asked| Use::of_request(asked.update)));
+    let scopes = connection.scopes(&uses);
+    match &standing.scopes {
+        Some(granted) => findings.extend(judged(&scopes, granted, &modules)),
+        None => findings.push(unnamed(&client, &modules, give_up).await),
+    }
+    findings.push(prices(&client, &modules, give_up).await);
+    let (edition, views) = edition(&client, connection, give_up).await;
+    findings.push(edition);
+    findings.push(served(&client, &modules, give_up).await);
+    let territories = client.territories(Reading::Kept, give_up).await;
+    let territories = territories.map(|found| (Bearing::Good, found.len().to_string()));
+    findings.push(Finding::of("territories", territories));
+    for Asked { by, update } in &asked {
+        findings.push(rehearsed(&client, by, update, views, give_up).await);
+    }
+    findings.extend(unseen(config, name, &asked));
+    findings
+}
+
+/// The update requests of the examples that go through a connection. One that no route made goes through the default.
+fn asked_of<'a>(config: &Config, connection: &str, examples: &'a [Example]) -> Vec<Asked<'a>> {
+    let all = examples.iter().flat_map(|example| {
+        let updates = example.updates.iter();
+        updates.map(move |(route, update)| (example, route.as_deref(), update))
+    });
+    let own = all.filter(|(_, route, _)| {
+        let through = match route {
+            Some(route) => config
+                .routes
+                .get(*route)
+                .map(|route| route.connection.as_str()),
+            None => config.default_connection(),
+        };
+        through == Some(connection)
+    });
+    own.map(|(example, route, update)| Asked {
+        by: route.unwrap_or(&example.name),
+        update,
+    })
+    .collect()
+}
+
+/// What a wrong clock breaks is not Zoho's: the ends of tokens are learnt from its answers.
+fn clock(standing: &Standing) -> Option<Finding> {
+    let off = standing.ahead.abs();
+    if off < SignedDuration::from_secs(60) {
+        return None;
+    }
+    let which = if standing.ahead.is_positive() {
+        "ahead of"
+    } else {
+        "behind"
+    };
+    let bearing = match off < WINDOW {
+        true => Bearing::Note,
+        false => Bearing::Bad,
+    };
+    let found = format!(
+        "this machine's is {} s {which} Zoho's: set it, or signatures of deliveries and callbacks are refused",
+        off.as_secs()
+    );
+    Some(Finding::new("clock", bearing, found))
+}
+
+/// Zoho does not name the scopes: what can be read is tried. A scope to write cannot be tried without writing.
+async fn unnamed(client: &Client, modules: &BTreeSet<ModuleName>, give_up: Timestamp) -> Finding {
+    let leads = || "Leads".parse().ok();
+    let Some(module) = modules.first().cloned().or_else(leads) else {
+        return Finding::new("scopes", Bearing::Note, String::new());
+    };
+    // No job has this id: Zoho says so to whoever may ask.
+    let asked = client.job_status(&module, "1", give_up).await.outcome;
+    match asked {
+        Err(failed) if failed.lacks_scope() => {
+            let found =
+                "missing: ZohoCRM.mass_update.READ; Zoho does not name those that are granted";
+            Finding::new("scopes", Bearing::Bad, found.to_owned())
+        }
+        Err(failed @ (Failed::Denied(_) | Failed::Later(..))) => Finding::of("scopes", Err(failed)),
+        Ok(_) | Err(Failed::Refused(_)) => {
+            let found = "Zoho does not name those that are granted: ZohoCRM.mass_update.READ is, ZohoCRM.mass_update.UPDATE could only be tried by an update";
+            Finding::new("scopes", Bearing::Note, found.to_owned())
+        }
+    }
+}
+
+/// What a mass update costs, and whether the modules have it.
+async fn prices(client: &Client, modules: &BTreeSet<ModuleName>, give_up: Timestamp) -> Finding {
+    let apis = client
+        .apis(Some("mass_update"), Reading::Kept, give_up)
+        .await;
+    let judged = apis.map(|apis| {
+        let has = |module: &&ModuleName| {
+            let path = mass_update_path(module);
+            apis.iter().any(|api| api.path == path)
+        };
+        let without: Vec<&str> = modules
+            .iter()
+            .filter(|module| !has(module))
+            .map(ModuleName::as_str)
+            .collect();
+        if apis.is_empty() {
+            let found = "Zoho lists no mass update for this user".to_owned();
+            return (Bearing::Bad, found);
+        }
+        if !without.is_empty() {
+            let found = format!("Zoho lists none for {}", without.join(", "));
+            return (Bearing::Bad, found);
+        }
+        // One line for each price; nearly always it is one for all modules.
+        let mut prices: BTreeMap<String, usize> = BTreeMap::new();
+        for api in apis.iter() {
+            let operations: Vec<String> = api.operations.iter().map(price).collect();
+            *prices.entry(operations.join(", ")).or_default() += 1;
+        }
+        let prices = prices
+            .into_iter()
+            .map(|(price, count)| format!("{}: {price}", super::counted(count, "module")));
+        let prices: Vec<String> = prices.collect();
+        (Bearing::Good, prices.join("; "))
+    });
+    Finding::of("mass update", judged)
+}
+
+fn price(operation: &Operation) -> String {
+    let credits = match (operation.min_credits, operation.max_credits) {
+        (Some(least), Some(most)) if least != most => format!("{least} to {most} credits"),
+        (Some(credits), _) | (None, Some(credits)) => {
+            let plural = if credits == 1 { "" } else { "s" };
+            format!("{credits} credit{plural}")
+        }
+        (None, None) => "unknown credits".to_owned(),
+    };
+    format!("{} {credits}", operation.method)
+}
+
+/// The org's edition, and whether it updates custom views, if that is known.
+async fn edition(
+    client: &Client,
+    connection: &Connection,
+    give_up: Timestamp,
+) -> (Finding, Option<bool>) {
+    let org = client.org(Reading::Kept, give_up).await;
+    let mut has_views = None;
+    let judged = org.map(|org| {
+        let named = org.edition.clone().unwrap_or_default();
+        let Some(edition) = Edition::of_org(&named) else {
+            return (Bearing::Note, format!("`{named}` is not known to masshook"));
+        };
+        has_views = Some(edition.has_views());
+        let (most, ours) = (edition.at_once(), connection.max_concurrency);
+        let views = if edition.has_views() {
+            "views"
+        } else {
+            "no views"
+        };
+        let found = format!("{edition}: {views}, {most} calls at once; the config uses {ours}");
+        let bearing = if ours > most {
+            Bearing::Bad
+        } else {
+            Bearing::Good
+        };
+        (bearing, found)
+    });
+    (Finding::of("edition", judged), has_views)
+}
+
+/// Whether the org has the modules, and APIs serve them.
+async fn served(client: &Client, modules: &BTreeSet<ModuleName>, give_up: Timestamp) -> Finding {
+    let known = client.modules(Reading::Kept, give_up).await;
+    let judged = known.map(|known| {
+        let served: BTreeSet<&ModuleName> = known
+            .iter()
+            .filter(|module| module.api_supported)
+            .map(|module| &module.name)
+            .collect();
+        let missing = modules.iter().filter(|module| !served.contains(module));
+        let missing: Vec<&str> = missing.map(ModuleName::as_str).collect();
+        match missing.is_empty() {
+            true => (Bearing::Good, format!("{} served by the API", served.len())),
+            false => {
+                let missing = missing.join(", ");
+                let found = format!("the org has no {missing}, or no API serves it");
+                (Bearing::Bad, found)
+            }
+        }
+    });
+    Finding::of("modules", judged)
+}
+
+/// What an update request would be told before anything is sent: its view, its territory, its fields, its records.
+async fn rehearsed(
+    client: &Client,
+    by: &str,
+    update: &UpdateRequest,
+    has_views: Option<bool>,
+    give_up: Timestamp,
+) -> Finding {
+    let what = format!("route {by}");
+    let module = &update.module;
+    let Prepared {
+        outcome,
+        notes,
+        lookup,
+        ..
+    } = rehearse(client, update, give_up).await;
+    let (fields, records) = match outcome {
+        Outcome::Ready { fields, records } => (fields, records),
+        Outcome::Nothing => (None, None),
+        // The values of an example need not be in the org.
+        Outcome::Refused(why)
+            if matches!(
+                why.cause(),
+                Some(Cause::MatchNotFound | Cause::MatchAmbiguous)
+            ) =>
+        {
+            return Finding::new(what, Bearing::Note, format!("{module}: {why}"));
+        }
+        Outcome::Refused(why) | Outcome::Postponed { why, .. } => {
+            return Finding::new(what, Bearing::Bad, format!("{module}: {why}"));
+        }
+    };
+    let fields = fields.as_ref().unwrap_or(&update.fields);
+    let names: Vec<&str> = fields
+        .iter()
+        .map(|Assignment { field, .. }| field.as_str())
+        .collect();
+    let mut told = vec![format!("{module}: {}", names.join(", "))];
+    let given = match &update.selector {
+        Selector::Records(records) => Some(records.clone()),
+        Selector::Match(_) | Selector::Named(_) => records,
+    };
+    if let Some(Records::View { cvid, territory }) = &given {
+        if has_views == Some(false) {
+            let found = format!(
+                "{module}: the org's edition updates no custom views, only `ids` and `match`"
+            );
+            return Finding::new(what, Bearing::Bad, found);
+        }
+        let views = client.custom_views(module, Reading::Kept, give_up).await;
+        let named = views.map(|views| {
+            let view = views.iter().find(|view| view.id == *cvid);
+            view.map(|view| view.name.clone())
+        });
+        match exists(named, &format!("custom view {cvid}")) {
+            Ok(found) => told.push(found),
+            Err((bearing, found)) => {
+                return Finding::new(what, bearing, format!("{module}: {found}"));
+            }
+        }
+        if let Some(territory) = territory {
+            let all = client.territories(Reading::Kept, give_up).await;
+            let named = all.map(|all| {
+                let same = all.iter().find(|known| known.id == territory.id);
+                same.map(|known| known.name.clone())
+            });
+            match exists(named, &format!("territory {}", territory.id)) {
+                Ok(found) => told.push(found),
+                Err((bearing, found)) => {
+                    return Finding::new(what, bearing, format!("{module}: {found}"));
+                }
+            }
+        }
+    }
+    if let Some(lookup) = lookup {
+        told.push(format!(
+            "{} of {} by {} in the org",
+            lookup.matched,
+            super::counted(
+                usize::try_from(lookup.values).unwrap_or(usize::MAX),
+                "value"
+            ),
+            lookup.field
+        ));
+    }
+    told.extend(notes);
+    Finding::new(what, Bearing::Good, told.join("; "))
+}
+
+/// Whether something that was given by its id is there. A missing scope to look is no reason to refuse it.
+fn exists(named: Result<Option<String>, Failed>, what: &str) -> Result<String, (Bearing, String)> {
+    match named {
+        Ok(Some(name)) => Ok(format!("{what} is `{name}`")),
+        Ok(None) => Err((
+            Bearing::Bad,
+            format!("there is no {what} that the token's user sees"),
+        )),
+        Err(failed) if failed.lacks_scope() => {
+            Ok(format!("{what} was not looked up, for want of the scope"))
+        }
+        Err(Failed::Later(why, _) | Failed::Refused(why) | Failed::Denied(why)) => {
+            Err((Bearing::Bad, why.to_string()))
+        }
+    }
+}
+
+/// Routes of which nothing is known but that they compile.
+fn unseen(config: &Config, connection: &str, asked: &[Asked<'_>]) -> Option<Finding> {
+    let routes = config.routes.iter();
+    let own = routes.filter(|(_, route)| route.connection == connection);
+    let without = own.filter(|(name, _)| !asked.iter().any(|asked| asked.by == name.as_str()));
+    let without: Vec<&str> = without.map(|(name, _)| name.as_str()).collect();
+    (!without.is_empty()).then(|| {
+        let found = format!(
+            "no update request of {} was seen, so its fields and views are not checked: show events with --event or --examples",
+            without.join(", ")
+        );
+        Finding::new("examples", Bearing::Note, found)
+    })
+}
+
+/// A client of a connection, by itself.
+pub(in crate::cli) fn client(name: &str, connection: &Connection) -> Client {
+    let clock = Arc::new(SystemClock);
+    let secrets = Secrets::new(clock.clone(), Arc::new(SecretsManager::new()));
+    let hosts = [&connection.accounts_url, &connection.api_url]
+        .into_iter()
+        .flatten();
+    let http = Http::new(HttpSettings {
+        trusted_hosts: hosts
+            .filter_map(|url| url.host_str().map(str::to_owned))
+            .collect(),
+        ..HttpSettings::default()
+    });
+    Client::new(
+        name.to_owned(),
+        connection.clone(),
+        http,
+        Arc::new(secrets),
+        clock,
+    )
+}
