@@ -29,6 +29,7 @@ mod names;
 mod secrets;
 mod send;
 mod serve;
+mod shapes;
 mod store;
 mod support;
 mod tidy;
