@@ -30,6 +30,7 @@ mod records;
 mod secrets;
 mod send;
 mod serve;
+mod shapes;
 mod store;
 mod support;
 mod tidy;

@@ -2,6 +2,7 @@
 
 use super::recipe::{Equals, Hashed, Jws, Message, Proof, Recipe};
 use super::signature::Layout;
+use super::words::SecretEncoding;
 
 impl Recipe {
     pub(super) fn describe(&self) -> String {
@@ -49,8 +50,14 @@ fn of_message(kind: &str, message: &Message) -> String {
     } else {
         ", the rest of the body is not covered"
     };
+    let key = match message.secret_format.encoding {
+        SecretEncoding::Utf8 => String::new(),
+        encoding @ (SecretEncoding::Base64 | SecretEncoding::Hex) => {
+            format!(" with a key in {encoding}")
+        }
+    };
     format!(
-        "{kind} of `{}`{each}, {} {place}{prefix}, {age}{partial}",
+        "{kind}{key} of `{}`{each}, {} {place}{prefix}, {age}{partial}",
         message.signed, signature.encoding,
     )
 }

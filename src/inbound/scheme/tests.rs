@@ -22,12 +22,15 @@ fn every_preset_can_be_read() {
         }
         let scheme = Scheme::preset(name).expect("a preset");
         assert_eq!(scheme.name(), *name);
-        let said = [scheme.note(), scheme.source(), scheme.timeout()];
-        assert!(
-            said.iter()
-                .all(|text| text.is_some_and(|text| !text.is_empty())),
-            "{name}"
-        );
+        let text = |text: Option<&str>| text.unwrap_or_default().trim().to_owned();
+        let (note, source) = (text(scheme.note()), text(scheme.source()));
+        assert!(source.starts_with("https://"), "{name}: {source}");
+        assert!(text(scheme.timeout()).ends_with('.'), "{name}: the timeout");
+        // What tells one delivery from another, or that nothing does.
+        let mut recipes = scheme.recipes().iter();
+        let named = recipes.all(|recipe| !recipe.delivery_id.is_empty());
+        let note = note.replace('\n', " ");
+        assert!(named || note.contains("hash stands for"), "{name}: {note}");
     }
     assert_eq!(Scheme::preset("nobody"), None);
     assert_eq!(Scheme::nearest_preset("stirpe"), Some("stripe"));
@@ -38,7 +41,7 @@ fn schemes_are_described_in_plain_words() {
     let describe = |name| Scheme::preset(name).expect("a preset").describe();
     insta::assert_snapshot!(describe("stripe"), @"HMAC-SHA256 of `{timestamp}.{body}`, hex under key v1 of header stripe-signature, at most 300 s old or ahead.");
     insta::assert_snapshot!(describe("typeform"), @"HMAC-SHA256 of `{body}`, base64 in header typeform-signature after `sha256=`, no time is signed.");
-    insta::assert_snapshot!(describe("svix"), @"HMAC-SHA256 of `{header:svix-id}.{timestamp}.{body}`, base64 listed in header svix-signature after `v1,`, at most 300 s old or ahead; or HMAC-SHA256 of `{header:webhook-id}.{timestamp}.{body}`, base64 listed in header webhook-signature after `v1,`, at most 300 s old or ahead.");
+    insta::assert_snapshot!(describe("svix"), @"HMAC-SHA256 with a key in base64 of `{header:svix-id}.{timestamp}.{body}`, base64 listed in header svix-signature after `v1,`, at most 300 s old or ahead; or HMAC-SHA256 with a key in base64 of `{header:webhook-id}.{timestamp}.{body}`, base64 listed in header webhook-signature after `v1,`, at most 300 s old or ahead.");
 }
 
 #[test]
@@ -169,7 +172,7 @@ fn every_preset_can_be_described() {
     insta::assert_snapshot!(describe("gitlab"), @"the secret itself in header x-gitlab-token, nothing is signed.");
     insta::assert_snapshot!(describe("hubspot-v1"), @"plain SHA256 of `{secret}{body}`, hex in header x-hubspot-signature, no time is signed.");
     insta::assert_snapshot!(describe("zoho-desk"), @"JWT RS256 in header x-zdesk-jwt with fixed aud, iss, the body is not covered.");
-    insta::assert_snapshot!(describe("discord"), @"Ed25519 of `{timestamp}{body}`, hex in header x-signature-ed25519, at most 300 s old or ahead.");
+    insta::assert_snapshot!(describe("discord"), @"Ed25519 with a key in hex of `{timestamp}{body}`, hex in header x-signature-ed25519, at most 300 s old or ahead.");
     let own_url: Vec<&str> = PRESETS
         .iter()
         .copied()

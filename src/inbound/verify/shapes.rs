@@ -32,6 +32,16 @@ pub(super) fn chosen(record: &Value) -> Result<Scheme, String> {
     }
 }
 
+/// One of the vendors that do not exist, whose deliveries `tests/it/shapes.rs` takes the whole way.
+fn vendor(name: &str) -> Scheme {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shapes.yaml");
+    let text = std::fs::read_to_string(path).expect("the vendors");
+    let vendors: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let mut record = vendors["routes"][name]["verify"].clone();
+    record.as_object_mut().expect(name).remove("secret");
+    chosen(&record).expect("a scheme")
+}
+
 fn custom(mut record: Value) -> Scheme {
     record["scheme"] = json!("custom");
     chosen(&record).expect("a scheme")
@@ -59,37 +69,26 @@ fn hmac_hex(key: &str, text: &[u8]) -> String {
 fn a_secret_may_stand_in_many_places() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let multipart = [("content-type", "multipart/form-data; boundary=X")];
-    let part = "--X\r\nContent-Disposition: form-data; name=\"k\"\r\n\r\ns3cret\r\n--X--\r\n";
+    let part =
+        "--X\r\nContent-Disposition: form-data; name=\"auth[key]\"\r\n\r\ns3cret\r\n--X--\r\n";
+    let token_header = [("x-sorrel-token", "token s3cret")];
     let cases = [
-        (json!({"query": "k"}), &[][..], "", "k=s3cret&x=1", ""),
-        (json!({"query": "k"}), &[][..], "", "x=1&k=s3%63ret", ""),
+        ("teak", &[][..], "", "k=s3cret&x=1", ""),
+        ("teak", &[][..], "", "x=1&k=s3%63ret", ""),
+        ("ulmus", &form[..], "auth%5Bkey%5D=s3cret", "", ""),
+        ("ulmus", &multipart[..], part, "", ""),
         (
-            json!({"form": "a[k]"}),
-            &form[..],
-            "a%5Bk%5D=s3cret",
-            "",
-            "",
-        ),
-        (json!({"form": "k"}), &multipart[..], part, "", ""),
-        (
-            json!({"json": "/a/0/k"}),
+            "viburnum",
             &[][..],
-            r#"{"a":[{"k":"s3cret"}]}"#,
+            r#"{"items":[{"state":"s3cret"}]}"#,
             "",
             "",
         ),
-        (json!({"path": 0}), &[][..], "", "", "s3cret"),
-        (json!({"path": 1}), &[][..], "", "", "/x/s3cret/"),
-        (
-            json!({"header": "X-K", "prefix": "Token "}),
-            &[("x-k", "token s3cret")][..],
-            "",
-            "",
-            "",
-        ),
+        ("tulip", &[][..], "", "", "/x/s3cret/"),
+        ("sorrel", &token_header[..], "", "", ""),
     ];
     for (token, head, body, query, path) in cases {
-        let scheme = custom(json!({"type": "equals", "token": token}));
+        let scheme = vendor(token);
         let head = headers(head);
         let request = Unverified::new(&head, body.as_bytes())
             .query(query)
@@ -218,20 +217,13 @@ fn own_records_sign_many_texts() {
         .query(&query);
     assert!(verify(&scheme, &other, &key("s"), NOW).is_err());
 
-    // PagerDuty: a list without a time. Mailgun: signature, time and token inside the body.
-    let listed = custom(json!({
-        "type": "hmac", "algorithm": "sha256", "signed": "{body}",
-        "signature": {"header": "X-Sig", "format": "list", "item_sep": ",", "prefix": "v1=", "encoding": "hex"},
-    }));
+    // A list without a time; signature, time and token inside the body.
+    let listed = vendor("hazel");
     let value = format!("v1=00,v2=11, v1={}", hmac_hex("s", b"x"));
-    let head = headers(&[("x-sig", &value)]);
+    let head = headers(&[("x-hazel-signature", &value)]);
     assert!(verify(&listed, &Unverified::new(&head, b"x"), &key("s"), NOW).is_ok());
-    let inside = custom(json!({
-        "type": "hmac", "algorithm": "sha256", "signed": "{timestamp}{json:/signature/token}", "partial": true,
-        "signature": {"json": "/signature/signature", "encoding": "hex"},
-        "timestamp": {"json": "/signature/timestamp"},
-    }));
-    let body = json!({"signature": {"timestamp": "1700000000", "token": "t", "signature": hmac_hex("s", b"1700000000t")}});
+    let inside = vendor("larch");
+    let body = json!({"proof": {"time": "1700000000", "token": "t", "signature": hmac_hex("s", b"1700000000t")}});
     let body = body.to_string();
     let none = HeaderMap::new();
     assert!(
@@ -250,12 +242,10 @@ fn public_keys_come_in_many_forms() {
     let random = SystemRandom::new();
     let curve = &ECDSA_P256_SHA256_ASN1_SIGNING;
     let pair = EcdsaKeyPair::generate(curve).expect("a key");
-    let signature = pair.sign(&random, b"17body").expect("signed");
+    let signature = pair.sign(&random, b"1700000000body").expect("signed");
     let value = BASE64.encode(signature.as_ref());
-    let scheme = custom(json!({
-        "type": "ecdsa", "signed": "{header:X-Time}{body}", "signature": {"header": "X-Sig", "encoding": "base64"},
-    }));
-    let head = headers(&[("x-sig", &value), ("x-time", "17")]);
+    let scheme = vendor("oak");
+    let head = headers(&[("x-oak-signature", &value), ("x-oak-time", "1700000000")]);
     let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(
         pair.public_key(),
     )
@@ -293,11 +283,12 @@ fn public_keys_come_in_many_forms() {
     }
 
     let pair = Ed25519KeyPair::generate().expect("a key");
-    let head = headers(&[("x-sig", &hex::encode(pair.sign(b"body")))]);
-    let scheme = custom(json!({
-        "type": "ed25519", "signed": "{body}", "signature": {"header": "X-Sig", "encoding": "hex"},
-        "secret_format": {"encoding": "hex"},
-    }));
+    let signature = hex::encode(pair.sign(b"1700000000body"));
+    let head = headers(&[
+        ("x-nutmeg-signature", &signature),
+        ("x-nutmeg-time", "1700000000"),
+    ]);
+    let scheme = vendor("nutmeg");
     let public = hex::encode(pair.public_key().as_ref());
     assert!(
         verify(
