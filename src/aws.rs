@@ -1,6 +1,7 @@
 //! The only room that names AWS SDK crates.
 
 pub mod jobs;
+mod parameters;
 mod refusal;
 pub mod secrets;
 pub mod wakeups;

@@ -539,12 +539,12 @@ routes:
 "#,
         );
         insta::assert_snapshot!(found.join("\n"), @r#"
-        connections.default.credentials: is not a secret reference: write secretsmanager:NAME, env:VAR or file:PATH, with #key for one key of a JSON secret; the secret itself does not belong here
+        connections.default.credentials: is not a secret reference: write secretsmanager:NAME, ssm:NAME, env:VAR or file:PATH, with #key for one key of a JSON secret; the secret itself does not belong here
         connections.default.data_center: `com` is none of us, eu, in, au, jp, cn, ca, sa, uk, ae; did you mean `us`?
         connections.default.environment: `prod` is none of production, sandbox, developer
         connections.default.api_url: must be https://; http:// is for this machine only
         connections.default.max_concurrency: must be a whole number from 1 to 25
-        connections.: is not a name: 1 to 64 letters, digits, hyphens and underscores
+        connections."": is not a name: 1 to 64 letters, digits, hyphens and underscores
         callbacks.signing_secret.1: must be a string, but is a whole number
         callbacks.allowed_hosts.0: `a b` is not a host: write `hooks.example.com`, `*.example.com` or either with `:port`, without https:// and path
         callbacks.allow_loopback: must be true or false, but is a string

@@ -21,8 +21,8 @@ pub use learnt::Learnt;
 /// How long a fetched secret is used before it is fetched again: a rotated one is noticed within this time.
 const KEPT: Duration = Duration::from_secs(300);
 
-/// Where a secret is: `secretsmanager:NAME-or-ARN`, `env:VAR` or `file:PATH`, each with an optional `#key` into a JSON
-/// object.
+/// Where a secret is: `secretsmanager:NAME-or-ARN`, `ssm:NAME-or-ARN`, `env:VAR` or `file:PATH`, each with an optional
+/// `#key` into a JSON object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SecretRef {
     kind: Kind,
@@ -35,6 +35,8 @@ pub struct SecretRef {
 pub enum Kind {
     /// AWS Secrets Manager.
     SecretsManager,
+    /// A SecureString of AWS Systems Manager's Parameter Store.
+    Parameter,
     /// An environment variable.
     Env,
     /// A file.
@@ -42,8 +44,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 3] = [
+    const ALL: [(Self, &'static str); 4] = [
         (Self::SecretsManager, "secretsmanager"),
+        (Self::Parameter, "ssm"),
         (Self::Env, "env"),
         (Self::File, "file"),
     ];
@@ -52,7 +55,7 @@ impl Kind {
 /// Not a secret reference.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "is not a secret reference: write secretsmanager:NAME, env:VAR or file:PATH, with #key for one key of a JSON secret; the secret itself does not belong here"
+    "is not a secret reference: write secretsmanager:NAME, ssm:NAME, env:VAR or file:PATH, with #key for one key of a JSON secret; the secret itself does not belong here"
 )]
 pub struct InvalidRef;
 
@@ -109,8 +112,8 @@ impl schemars::JsonSchema for SecretRef {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "string",
-            "pattern": "^(secretsmanager|env|file):[^#]+(#.+)?$",
-            "description": "Where a secret is: secretsmanager:NAME-or-ARN, env:VAR or file:PATH, each with an optional #key into a JSON secret.",
+            "pattern": "^(secretsmanager|ssm|env|file):[^#]+(#.+)?$",
+            "description": "Where a secret is: secretsmanager:NAME-or-ARN, ssm:NAME-or-ARN, env:VAR or file:PATH, each with an optional #key into a JSON secret.",
         })
     }
 }
@@ -165,6 +168,11 @@ pub trait SecretStore: fmt::Debug + Send + Sync {
 
     /// The same place, if secrets can be written there.
     fn writable(&self) -> Option<&dyn WritableSecrets> {
+        None
+    }
+
+    /// Where the same provider keeps parameters, if it does: what `ssm:` names.
+    fn parameters(&self) -> Option<&dyn SecretStore> {
         None
     }
 }
@@ -264,7 +272,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// A resolver; `secrets_manager` answers for `secretsmanager:`.
+    /// A resolver; `secrets_manager` answers for `secretsmanager:` and, if it has parameters, for `ssm:`.
     pub fn new(clock: Arc<dyn Clock>, secrets_manager: Arc<dyn SecretStore>) -> Self {
         Self {
             clock,
@@ -335,6 +343,14 @@ impl Secrets {
         }
         let store: &dyn SecretStore = match reference.kind {
             Kind::SecretsManager => self.secrets_manager.as_ref(),
+            Kind::Parameter => match self.secrets_manager.parameters() {
+                Some(parameters) => parameters,
+                None => {
+                    let why = "there is no Parameter Store here".to_owned();
+                    let transient = false;
+                    return Err(SecretError::of(reference, Missing { why, transient }));
+                }
+            },
             Kind::Env => &Environment,
             Kind::File => &Files,
         };
@@ -381,12 +397,22 @@ mod tests {
         for text in [
             "secretsmanager:masshook/zoho",
             "secretsmanager:arn:aws:secretsmanager:eu-west-1:123456789012:secret:masshook/zoho-AbCdEf#refresh_token",
+            "ssm:/masshook/zoho#client_id",
+            "ssm:arn:aws:ssm:eu-west-1:123456789012:parameter/masshook/zoho",
             "env:ZOHO#client_id",
             "file:/run/secrets/zoho",
         ] {
             assert_eq!(reference(text).to_string(), text);
         }
-        for text in ["hunter2", "ssm:x", "env:", "env:X#", "secretsmanager", ""] {
+        for text in [
+            "hunter2",
+            "ssm:",
+            "vault:x",
+            "env:",
+            "env:X#",
+            "secretsmanager",
+            "",
+        ] {
             let error = text.parse::<SecretRef>().expect_err("not a reference");
             assert!(!error.to_string().contains("hunter2"));
         }
@@ -422,6 +448,7 @@ mod tests {
             "secretsmanager:json#number",
             "secretsmanager:plain#key",
             "secretsmanager:absent",
+            "ssm:/nowhere",
             "env:MASSHOOK_SURELY_UNSET",
             "file:/surely/absent",
         ] {

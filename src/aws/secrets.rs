@@ -12,6 +12,7 @@ use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
+use super::parameters::ParameterStore;
 use crate::secrets::{Missing, SecretStore, Version, WritableSecrets};
 
 /// How long one attempt, and all attempts together, may take. The SDK alone would wait until the function's own timeout
@@ -71,13 +72,14 @@ impl SecretError {
     }
 }
 
-/// The door to AWS Secrets Manager. Making one costs nothing: the AWS configuration and the client come with the first
+/// The door to AWS Secrets Manager, and beside it to Parameter Store. Making one costs nothing: the AWS configuration and the client come with the first
 /// [`SecretsManager::get`]. The SDK's own environment variables (region, credentials, `AWS_ENDPOINT_URL`,
 /// `AWS_ENDPOINT_URL_SECRETS_MANAGER`) count.
 #[derive(Debug, Default)]
 pub struct SecretsManager {
     config: Option<SdkConfig>,
     client: OnceCell<Client>,
+    parameters: ParameterStore,
 }
 
 impl SecretsManager {
@@ -89,6 +91,7 @@ impl SecretsManager {
     /// Takes its configuration from the caller.
     pub fn with_config(config: SdkConfig) -> Self {
         Self {
+            parameters: ParameterStore::with_config(config.clone()),
             config: Some(config),
             client: OnceCell::new(),
         }
@@ -136,6 +139,10 @@ impl SecretStore for SecretsManager {
 
     fn writable(&self) -> Option<&dyn WritableSecrets> {
         Some(self)
+    }
+
+    fn parameters(&self) -> Option<&dyn SecretStore> {
+        Some(&self.parameters)
     }
 }
 

@@ -19,6 +19,9 @@ pub enum Unwritable {
     /// It is an environment variable.
     #[error("{0} cannot be set from here: write file:PATH or secretsmanager:NAME")]
     Environment(SecretRef),
+    /// It is a parameter, which this program only reads.
+    #[error("{0} is a parameter, which is only read: write file:PATH or secretsmanager:NAME")]
+    Parameter(SecretRef),
     /// The place does not take it.
     #[error("{0} cannot be written: {1}")]
     Refused(SecretRef, String),
@@ -40,11 +43,12 @@ impl SecretRef {
     /// Whether this program can write there at all, as far as the reference itself tells.
     ///
     /// # Errors
-    /// [`Unwritable::Key`], [`Unwritable::Environment`].
+    /// [`Unwritable::Key`], [`Unwritable::Environment`], [`Unwritable::Parameter`].
     pub fn can_be_written(&self) -> Result<(), Unwritable> {
         match (self.kind, &self.key) {
             (_, Some(_)) => Err(Unwritable::Key(self.clone())),
             (Kind::Env, None) => Err(Unwritable::Environment(self.clone())),
+            (Kind::Parameter, None) => Err(Unwritable::Parameter(self.clone())),
             (Kind::SecretsManager | Kind::File, None) => Ok(()),
         }
     }
@@ -81,6 +85,7 @@ impl<'a> Place<'a> {
         reference.can_be_written()?;
         let means = match reference.kind {
             Kind::Env => return Err(Unwritable::Environment(reference.clone())),
+            Kind::Parameter => return Err(Unwritable::Parameter(reference.clone())),
             Kind::SecretsManager => {
                 let store = secrets_manager.ok_or_else(|| refused(READ_ONLY.to_owned()))?;
                 let current = store.current(&reference.name).await;
@@ -203,7 +208,7 @@ pub(super) async fn held(
             Ok(current.and_then(|version| something(version.value.expose_secret())))
         }
         (Kind::SecretsManager, None) => Err(missing(READ_ONLY.to_owned())),
-        (Kind::File | Kind::Env, _) => {
+        (Kind::File | Kind::Env | Kind::Parameter, _) => {
             of_file(Path::new(&reference.name)).map_err(|error| missing(error.to_string()))
         }
     }
@@ -226,7 +231,7 @@ pub fn ready(reference: &SecretRef, replaceable: bool) -> Result<(), Unwritable>
             }
             Ok(())
         }
-        Kind::SecretsManager | Kind::Env => Ok(()),
+        Kind::SecretsManager | Kind::Env | Kind::Parameter => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aws_sdk_ssm::types::ParameterType;
 use jiff::Timestamp;
 use masshook::clock::{Clock, SystemClock};
 use masshook::inbound::scheme::Scheme;
@@ -81,7 +82,8 @@ impl Stack {
         let queue = Poller::start(moto, name).await;
         let form = format!("{name}/form");
         moto.create_secret(&form, SENDER_SECRET).await;
-        moto.create_secret(&format!("{name}/api-key"), API_KEY)
+        let key = format!("/masshook/{name}/api-key");
+        moto.create_parameter(&key, ParameterType::SecureString, API_KEY)
             .await;
         let simulator = Simulator::start(Settings {
             job_duration: Duration::from_secs(2),
@@ -271,7 +273,7 @@ fn config_text(name: &str, zoho: &str, callback: &str, ids: &str) -> String {
         r#"
 connections:
   default: {{ credentials: "env:ZOHO_CREDENTIALS", accounts_url: "{zoho}", api_url: "{zoho}" }}
-api: {{ key: "secretsmanager:{name}/api-key" }}
+api: {{ key: "ssm:/masshook/{name}/api-key" }}
 callbacks: {{ signing_secret: "env:CALLBACK_SECRET", allow_loopback: true }}
 routes:
   form:

@@ -1,12 +1,16 @@
-//! Secrets Manager over the wire.
+//! Secrets Manager and Parameter Store over the wire.
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::primitives::Blob;
+use aws_sdk_ssm::types::ParameterType;
 use axum::Router;
 use axum::http::StatusCode;
 use masshook::aws::secrets::{SecretError, SecretsManager};
+use masshook::clock::SystemClock;
+use masshook::secrets::{SecretRef, Secrets};
 use secrecy::ExposeSecret;
 use serde_json::json;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use crate::support::free_port;
@@ -198,4 +202,75 @@ async fn wanting_region_or_credentials_are_named() {
         "{error:?}"
     );
     assert!(error.to_string().contains("AWS credentials"), "{error}");
+}
+
+/// What a reference leads to, at an AWS that listens at `url`.
+async fn resolved(url: &str, reference: &str) -> Result<String, masshook::secrets::SecretError> {
+    let manager = SecretsManager::with_config(sdk_config(url));
+    let secrets = Secrets::new(Arc::new(SystemClock), Arc::new(manager));
+    let reference: SecretRef = reference.parse().expect("a reference");
+    let secret = secrets.get(&reference).await?;
+    Ok(secret.expose_secret().to_owned())
+}
+
+#[tokio::test]
+async fn a_parameter_is_a_secret_if_it_is_encrypted() {
+    let moto = Moto::shared();
+    for (name, kind) in [
+        ("/masshook/sealed", ParameterType::SecureString),
+        ("/masshook/open", ParameterType::String),
+        ("/masshook/list", ParameterType::StringList),
+    ] {
+        moto.create_parameter(name, kind, VALUE).await;
+    }
+    let of = async |reference: &str| resolved(&moto.url(), reference).await;
+    assert_eq!(of("ssm:/masshook/sealed").await.expect("a secret"), VALUE);
+    let key = of("ssm:/masshook/sealed#client_secret").await;
+    assert_eq!(key.expect("a key"), "top-secret-é");
+    for (reference, why) in [
+        (
+            "ssm:/masshook/open",
+            "it is a String, which is not encrypted: store it as a SecureString",
+        ),
+        ("ssm:/masshook/list", "it is a StringList"),
+        (
+            "ssm:/masshook/nowhere",
+            "there is no such parameter in eu-west-1: create it as a SecureString",
+        ),
+    ] {
+        let error = of(reference).await.expect_err("no secret");
+        assert!(
+            matches!(error, masshook::secrets::SecretError::Unavailable { .. }),
+            "{error:?}"
+        );
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains(reference) && shown.contains(why), "{shown}");
+        assert!(!shown.contains("top-secret"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn trouble_with_parameters_says_whether_to_try_again() {
+    for (status, code, passes) in [
+        (400, "AccessDeniedException", false),
+        (400, "InvalidKeyId", false),
+        (400, "ValidationException", false),
+        (400, "ThrottlingException", true),
+        (500, "InternalServerError", true),
+    ] {
+        let status = StatusCode::from_u16(status).expect("an HTTP status");
+        let body = json!({"__type": code, "message": "about top-secret"}).to_string();
+        let app = Router::new().fallback(move || std::future::ready((status, body.clone())));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let address = listener.local_addr().expect("a bound listener");
+        let server = tokio::spawn(async move { axum::serve(listener, app).await });
+        let error = resolved(&format!("http://{address}"), "ssm:/masshook/zoho").await;
+        server.abort();
+        let error = error.expect_err("a refusal");
+        let later = matches!(error, masshook::secrets::SecretError::Later { .. });
+        assert_eq!(later, passes, "{status} {code}: {error}");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("ssm:/masshook/zoho"), "{shown}");
+        assert!(!shown.contains("top-secret"), "{shown}");
+    }
 }

@@ -132,16 +132,29 @@ fn the_function_that_faces_the_internet_reads_none_of_the_workers_secrets() {
     let durable = resources("durable");
     let inbound = statements(&durable, "InboundFunction");
     let worker = statements(&durable, "WorkerFunction");
+    let reads = json!(["secretsmanager:GetSecretValue", "ssm:GetParameter"]);
     let read = |statements: &BTreeMap<&str, &Value>| -> Vec<Value> {
         let reading = statements
             .values()
-            .filter(|statement| statement["Action"] == "secretsmanager:GetSecretValue");
+            .filter(|statement| statement["Action"] == reads);
         reading
             .map(|statement| statement["Resource"].clone())
             .collect()
     };
     assert_eq!(read(&inbound), [json!("InboundSecretArns")]);
     assert_eq!(read(&worker), [json!("WorkerSecretArns")]);
+    // A key of one's own decrypts by way of these services only.
+    for statements in [&inbound, &worker] {
+        let key = statements["DecryptSecrets"];
+        assert_eq!(key["Action"], "kms:Decrypt");
+        assert_eq!(
+            names(&key["Condition"]["StringEquals"]["kms:ViaService"]),
+            [
+                "secretsmanager.${AWS::Region}.${AWS::URLSuffix}",
+                "ssm.${AWS::Region}.${AWS::URLSuffix}"
+            ]
+        );
+    }
     let inline = resources("inline");
     assert_eq!(
         read(&statements(&inline, "InboundFunction")),

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::types::{
     KeyType, Projection, ProjectionType, ReturnValue, ScalarAttributeType,
 };
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_ssm::types::ParameterType;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
@@ -174,6 +175,14 @@ impl Moto {
         let created =
             created.unwrap_or_else(|error| panic!("moto refused the queue {name}: {error:?}"));
         created.queue_url.expect("a new queue has a URL")
+    }
+
+    /// Makes a parameter in Parameter Store.
+    pub(crate) async fn create_parameter(&self, name: &str, kind: ParameterType, value: &str) {
+        let client = aws_sdk_ssm::Client::new(&self.sdk_config());
+        let put = client.put_parameter().name(name).r#type(kind).value(value);
+        let put = put.send().await;
+        put.unwrap_or_else(|error| panic!("moto refused the parameter {name}: {error:?}"));
     }
 
     /// Makes a secret with a text value; answers with its ARN.
