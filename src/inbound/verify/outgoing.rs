@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::request::{Unverified, debug_delivery};
 use super::url;
+use crate::inbound::body;
 use crate::inbound::scheme::{Pointer, Scheme, Selector};
 
 /// A delivery that we send ourselves.
@@ -169,7 +170,14 @@ impl Outgoing {
             Some(index) => parts[index] = &part,
             None => parts.insert(parts.len().saturating_sub(1).max(1), &part),
         }
-        self.body = parts.join(&rule).into_bytes();
+        let body = parts.join(&rule).into_bytes();
+        // A form that is broken elsewhere cannot be read back.
+        body::fields(Some(content_type), &body)
+            .unwrap_or_default()
+            .iter()
+            .find(|(field, value)| field == name && value == text)
+            .ok_or_else(no_place)?;
+        self.body = body;
         Ok(())
     }
 
