@@ -258,7 +258,9 @@ impl Packer {
         };
         let fits = |known: &Said| {
             let new = said.iter().filter(|(id, _)| !known.contains_key(id));
-            known.len() + new.count() <= room
+            let free = room.saturating_sub(known.len());
+            // Of a full call the first new record tells: there may be a hundred full ones before this.
+            new.take(free + 1).count() <= free
                 && said
                     .iter()
                     .all(|(id, row)| known.get(id).is_none_or(|known| known == row))

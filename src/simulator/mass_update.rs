@@ -14,7 +14,7 @@ use super::body::{
 };
 use super::faults::{Edition, Faults, Verdict};
 use super::jobs::{Jobs, NewJob};
-use super::records;
+use super::records::{self, Entry};
 use super::views;
 use super::world::World;
 
@@ -116,10 +116,13 @@ fn update_now(
                 module.set(place, fields, over_write, org.now);
                 data.push(records::updated(module, place));
             }
-            (refusal, _) => data.push(refusal.unwrap_or_else(|| records::invalid_id(id))),
+            (refusal, _) => {
+                let refusal = refusal.unwrap_or_else(|| records::invalid_id(id));
+                data.push(Entry::Refused(refusal));
+            }
         }
     }
-    records::entries(data, org.faults.mixed_status, org.faults.all_failed_status)
+    records::entries(&data, org.faults.mixed_status, org.faults.all_failed_status)
 }
 
 fn schedule(

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{Answer, entry};
 use super::body::{Checked, refuse};
 use super::fields::Field;
-use super::records;
+use super::records::{self, Entry};
 use super::state::State;
 use super::values;
 use super::world::Module;
@@ -45,12 +45,12 @@ pub(super) fn serve(
             "invalid data",
         ));
     }
-    let answers = data
+    let answers: Vec<Entry> = data
         .iter()
         .enumerate()
-        .map(|(at, record)| put_one(module, at, record, now).unwrap_or_else(|refusal| refusal))
+        .map(|(at, record)| put_one(module, at, record, now).unwrap_or_else(Entry::Refused))
         .collect();
-    Ok(records::entries(answers, 207, 400))
+    Ok(records::entries(&answers, 207, 400))
 }
 
 /// How many records a body has.
@@ -62,7 +62,7 @@ pub(super) fn count(body: &[u8]) -> u64 {
 }
 
 /// The entry of one record.
-fn put_one(module: &mut Module, at: usize, record: &Value, now: Timestamp) -> Result<Value, Value> {
+fn put_one(module: &mut Module, at: usize, record: &Value, now: Timestamp) -> Result<Entry, Value> {
     let given = record.as_object();
     let id = given.and_then(|given| records::given_id(given.get("id")?));
     let (Some(given), Some(id)) = (given, id) else {

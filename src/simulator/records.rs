@@ -1,10 +1,11 @@
 //! Single records in an answer: updated, or refused with the reason; and what all endpoints of a module share.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, entry, made_of};
+use super::answer::{Answer, entry};
 use super::body::Checked;
-use super::seeds::{Condition, created, user, zoho_time};
+use super::seeds::{Condition, User, created, user, zoho_time};
 use super::world::{Module, World};
 
 /// An id as it is given. It is documented as a string of digits, and Zoho's own SDK sends some as numbers.
@@ -52,35 +53,67 @@ pub(super) fn invalid_id(id: &str) -> Value {
     )
 }
 
+/// What became of one record of a request. It is written as it stands: an answer has up to 500 of them.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Entry {
+    /// It was updated.
+    Updated {
+        code: &'static str,
+        details: Updated,
+        message: &'static str,
+        status: &'static str,
+    },
+    /// It was refused.
+    Refused(Value),
+}
+
+/// An updated record's details.
+#[derive(Serialize)]
+pub(super) struct Updated {
+    #[serde(rename = "Modified_Time")]
+    modified_time: String,
+    #[serde(rename = "Modified_By")]
+    modified_by: User,
+    #[serde(rename = "Created_Time")]
+    created_time: String,
+    id: String,
+    #[serde(rename = "Created_By")]
+    created_by: User,
+}
+
 /// The entry of an updated record.
-pub(super) fn updated(module: &Module, place: u64) -> Value {
-    let details = made_of([
-        ("Modified_Time", zoho_time(module.modified(place)).into()),
-        ("Modified_By", user()),
-        ("Created_Time", zoho_time(created()).into()),
-        ("id", module.id(place).into()),
-        ("Created_By", user()),
-    ]);
-    made_of([
-        ("code", "SUCCESS".into()),
-        ("details", details),
-        ("message", "record updated".into()),
-        ("status", "success".into()),
-    ])
+pub(super) fn updated(module: &Module, place: u64) -> Entry {
+    Entry::Updated {
+        code: "SUCCESS",
+        details: Updated {
+            modified_time: zoho_time(module.modified(place)),
+            modified_by: user(),
+            created_time: zoho_time(created()),
+            id: module.id(place),
+            created_by: user(),
+        },
+        message: "record updated",
+        status: "success",
+    }
 }
 
 /// The answer that tells of every record by itself: good, bad, or mixed.
-pub(super) fn entries(data: Vec<Value>, mixed: u16, all_failed: u16) -> Answer {
-    let failed = data
-        .iter()
-        .filter(|entry| entry["status"] == "error")
-        .count();
-    let status = match failed {
+pub(super) fn entries(data: &[Entry], mixed: u16, all_failed: u16) -> Answer {
+    #[derive(Serialize)]
+    struct All<'a> {
+        data: &'a [Entry],
+    }
+    let refused = |entry: &&Entry| matches!(entry, Entry::Refused(_));
+    let status = match data.iter().filter(refused).count() {
         0 => 200,
-        _ if failed == data.len() => all_failed,
+        failed if failed == data.len() => all_failed,
         _ => mixed,
     };
-    Answer::json(status, made_of([("data", data.into())]))
+    match serde_json::to_string(&All { data }) {
+        Ok(json) => Answer::written(status, json),
+        Err(error) => Answer::html(500, error.to_string()),
+    }
 }
 
 /// The module with this API name.

@@ -1,6 +1,7 @@
 //! What the org is born with: each record's values and condition are a function of its place.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fields::Kind;
@@ -11,9 +12,19 @@ pub(super) const USER_NAME: &str = "Patricia Boyle";
 /// The user's id.
 pub(super) const USER_ID: &str = "5725767000000411001";
 
-/// The user, as records name one.
-pub(super) fn user() -> Value {
-    json!({"name": USER_NAME, "id": USER_ID})
+/// A user, as records name one.
+#[derive(Serialize)]
+pub(super) struct User {
+    name: &'static str,
+    id: &'static str,
+}
+
+/// The user.
+pub(super) fn user() -> User {
+    User {
+        name: USER_NAME,
+        id: USER_ID,
+    }
 }
 
 /// The one layout that every module has.
@@ -134,7 +145,7 @@ pub(super) fn seeded(schema: &Schema, place: u64, name: &str) -> Value {
         Kind::Boolean => json!(false),
         Kind::Date => json!("2026-12-31"),
         Kind::DateTime => json!(zoho_time(created())),
-        Kind::Owner => user(),
+        Kind::Owner => json!(user()),
         Kind::Layout => json!({"id": LAYOUT_ID, "display_label": "Standard"}),
         Kind::Lookup => Value::Null,
         Kind::Subform | Kind::FileUpload => json!([]),

@@ -133,10 +133,7 @@ fn dressed(answer: Answer, request: &Request, now: Timestamp) -> Answer {
 
 fn write(answer: Answer) -> Response {
     let (content_type, body) = match answer.body {
-        Content::Json(value) => (
-            "application/json;charset=UTF-8",
-            Body::from(value.to_string()),
-        ),
+        Content::Json(text) => ("application/json;charset=UTF-8", Body::from(text)),
         Content::Html(page) => ("text/html;charset=UTF-8", Body::from(page)),
         Content::Empty => ("", Body::empty()),
     };
