@@ -88,6 +88,25 @@ const SHELF_LOCK: Duration = Duration::from_secs(45);
 const SHELF_LOOK: Duration = Duration::from_millis(250);
 const SHELF_LOOKS: u32 = 40;
 
+impl Access {
+    /// What the shelf says, if that makes asking needless: a good token, or that Zoho gives none for now.
+    fn known_of(&self, shelved: Shelved, now: Timestamp) -> Option<Result<Token, Failed>> {
+        let known = self.refused.as_ref().map(ExposeSecret::expose_secret);
+        let good =
+            |token: &Token| token.is_fresh(now) && known != Some(token.access.expose_secret());
+        if let Some(token) = shelved.token.filter(good) {
+            return Some(Ok(token));
+        }
+        let until = shelved.silent_until.filter(|until| now < *until)?;
+        let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+        let why = "Zoho gives no tokens for now, as another process was told";
+        Some(Err(Failed::Later(
+            Refusal::with(Cause::TokenThrottled, why),
+            wait,
+        )))
+    }
+}
+
 impl Tokens {
     /// No token yet; the first is asked for when it is needed.
     pub(super) fn new(
@@ -226,26 +245,9 @@ impl Tokens {
                     return self.refresh(access).await;
                 }
             };
-            let refused = |token: &Token| {
-                let known = access.refused.as_ref().map(ExposeSecret::expose_secret);
-                known == Some(token.access.expose_secret())
-            };
-            if let Some(token) = shelved
-                .token
-                .filter(|token| token.is_fresh(now) && !refused(token))
-            {
+            if let Some(known) = access.known_of(shelved, now) {
                 self.is_back();
-                return Ok(token);
-            }
-            if let Some(until) = shelved.silent_until.filter(|until| now < *until) {
-                let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-                return Err(Failed::Later(
-                    Refusal::with(
-                        Cause::TokenThrottled,
-                        "Zoho gives no tokens for now, as another process was told",
-                    ),
-                    wait,
-                ));
+                return known;
             }
             let until = after(now, SHELF_LOCK);
             match shelf.lock(&self.name, now, until).await {
@@ -274,15 +276,11 @@ impl Tokens {
         holder: &str,
         until: Timestamp,
     ) -> Result<Token, Failed> {
-        // Between the look and the lock somebody may have put one there.
-        if let Ok(Shelved {
-            token: Some(token), ..
-        }) = shelf.read(&self.name).await
+        // Between the look and the lock somebody may have got one, or been told to wait.
+        if let Ok(shelved) = shelf.read(&self.name).await
+            && let Some(known) = access.known_of(shelved, self.clock.now())
         {
-            let known = access.refused.as_ref().map(ExposeSecret::expose_secret);
-            if token.is_fresh(self.clock.now()) && known != Some(token.access.expose_secret()) {
-                return Ok(token);
-            }
+            return known;
         }
         let outcome = self.refresh(access).await;
         reach("token.granted");
@@ -491,6 +489,69 @@ fn secret_failed(error: SecretError) -> Failed {
         }
         SecretError::Unavailable { .. } | SecretError::Malformed { .. } => {
             Failed::Denied(Refusal::with(Cause::SecretMissing, message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::config::{Config, Programs};
+    use crate::http::HttpSettings;
+    use crate::secrets::Environment;
+    use async_trait::async_trait;
+    use std::sync::atomic::AtomicUsize;
+
+    /// A shelf on which somebody leaves word between our look and our lock.
+    #[derive(Debug, Default)]
+    struct Overtaken(AtomicUsize);
+
+    #[async_trait]
+    impl TokenShelf for Overtaken {
+        async fn read(&self, _: &str) -> Result<Shelved, String> {
+            let told = self.0.fetch_add(1, Ordering::Relaxed) > 0;
+            Ok(Shelved {
+                token: None,
+                silent_until: told.then_some(Timestamp::constant(300, 0)),
+            })
+        }
+
+        async fn lock(
+            &self,
+            _: &str,
+            _: Timestamp,
+            _: Timestamp,
+        ) -> Result<Option<String>, String> {
+            Ok(Some("we".to_owned()))
+        }
+
+        async fn write(&self, _: &str, _: &Shelved, _: &str, _: Timestamp) -> Result<(), String> {
+            Err("nobody was to be asked".to_owned())
+        }
+
+        async fn unlock(&self, _: &str, _: &str) {}
+    }
+
+    #[tokio::test]
+    async fn a_throttle_that_another_process_met_meanwhile_is_kept_to() {
+        let text = "connections: {crm: {data_center: us, credentials: 'file:/nowhere/zoho.json'}}\nroutes: {}";
+        let config = Config::parse(text, Programs::Lazily).expect("a config");
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let tokens = Tokens::new(
+            "crm".to_owned(),
+            Arc::new(config.connections["crm"].clone()),
+            Http::new(HttpSettings::default()),
+            Arc::new(Secrets::new(clock.clone(), Arc::new(Environment))),
+            clock,
+        );
+        let failed = tokens.sharing(Arc::new(Overtaken::default())).get().await;
+        match failed {
+            Err(Failed::Later(why, wait)) => {
+                assert_eq!(why.cause(), Some(Cause::TokenThrottled));
+                assert_eq!(wait, Duration::from_secs(300));
+            }
+            other => panic!("{other:?}"),
         }
     }
 }
