@@ -18,13 +18,13 @@ use masshook::simulator::{Settings, Simulator};
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 
-use crate::support::free_port;
 use crate::support::moto::{Fate, Moto, line, packed};
 use crate::support::poller::{MAX_RECEIVE_COUNT, Poller};
 use crate::support::receiver::{Received, Receiver};
 use crate::support::rie::{Rie, RieOptions};
 use crate::support::tools::manifest;
 use crate::support::world::{API_KEY, CALLBACK_SECRET, SENDER_SECRET};
+use crate::support::{free_port, plain};
 
 /// How often the worker is invoked, or looked for work for, before a test fails.
 const PATIENCE: usize = 60;
@@ -297,14 +297,8 @@ routes:
     )
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a plain client; the guarded one is under test"
-)]
 async fn call(method: &str, url: &str, body: Option<&Value>) -> Value {
-    let client = reqwest::Client::builder().no_proxy().build();
-    let client = client.expect("a client");
-    let request = client.request(method.parse().expect("a method"), url);
+    let request = plain().request(method.parse().expect("a method"), url);
     let request = request.body(body.map(ToString::to_string).unwrap_or_default());
     let answer = request.send().await.expect("an answer");
     let text = answer.text().await.expect("a body");

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::support::free_port;
 use crate::support::moto::{Moto, REGION, sdk_config};
@@ -144,6 +145,17 @@ async fn what_cannot_be_reached_may_be_tried_again() {
     assert!(error.to_string().contains("try again"), "{error}");
 }
 
+/// A server that answers everything with one of AWS's errors: its URL, and itself.
+async fn refusing(status: u16, code: &str) -> (String, JoinHandle<std::io::Result<()>>) {
+    let status = StatusCode::from_u16(status).expect("an HTTP status");
+    let body = json!({"__type": code, "message": "about top-secret"}).to_string();
+    let app = Router::new().fallback(move || std::future::ready((status, body.clone())));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let address = listener.local_addr().expect("a bound listener");
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    (format!("http://{address}"), server)
+}
+
 #[tokio::test]
 async fn each_refusal_of_aws_ends_in_its_own_reaction() {
     let cases = [
@@ -158,13 +170,8 @@ async fn each_refusal_of_aws_ends_in_its_own_reaction() {
         (503, "", "unavailable"),
     ];
     for (status, code, expected) in cases {
-        let status = StatusCode::from_u16(status).expect("an HTTP status");
-        let body = json!({"__type": code, "message": "about top-secret"}).to_string();
-        let app = Router::new().fallback(move || std::future::ready((status, body.clone())));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let address = listener.local_addr().expect("a bound listener");
-        let server = tokio::spawn(async move { axum::serve(listener, app).await });
-        let manager = SecretsManager::with_config(sdk_config(&format!("http://{address}")));
+        let (url, server) = refusing(status, code).await;
+        let manager = SecretsManager::with_config(sdk_config(&url));
         let error = manager.get("masshook/zoho").await.expect_err("a refusal");
         server.abort();
         let found = match error {
@@ -258,13 +265,8 @@ async fn trouble_with_parameters_says_whether_to_try_again() {
         (400, "ThrottlingException", true),
         (500, "InternalServerError", true),
     ] {
-        let status = StatusCode::from_u16(status).expect("an HTTP status");
-        let body = json!({"__type": code, "message": "about top-secret"}).to_string();
-        let app = Router::new().fallback(move || std::future::ready((status, body.clone())));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let address = listener.local_addr().expect("a bound listener");
-        let server = tokio::spawn(async move { axum::serve(listener, app).await });
-        let error = resolved(&format!("http://{address}"), "ssm:/masshook/zoho").await;
+        let (url, server) = refusing(status, code).await;
+        let error = resolved(&url, "ssm:/masshook/zoho").await;
         server.abort();
         let error = error.expect_err("a refusal");
         let later = matches!(error, masshook::secrets::SecretError::Later { .. });

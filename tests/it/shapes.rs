@@ -33,6 +33,7 @@ use sha2::{Digest, Sha256, Sha512};
 use tempfile::TempDir;
 
 use crate::support::gateway::Request;
+use crate::support::plain;
 use crate::support::tools::manifest;
 
 /// The shapes of webhooks that need no code, and no fetched certificate: 15 is Amazon SNS, 16 no sender that we met.
@@ -541,14 +542,9 @@ impl Stage {
         (first + place).to_string()
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a plain client; the guarded one is under test"
-    )]
     async fn city(&self, lead: &str) -> Value {
-        let client = reqwest::Client::builder().no_proxy().build();
         let url = format!("{}/_sim/records/Leads/{lead}", self.simulator.url());
-        let answer = client.expect("a client").get(url).send().await;
+        let answer = plain().get(url).send().await;
         let text = answer.expect("an answer").text().await.expect("a body");
         let record: Value = serde_json::from_str(&text).expect("JSON");
         record["City"].clone()

@@ -16,6 +16,16 @@ use std::collections::HashSet;
 use std::net::TcpListener;
 use std::sync::{Mutex, PoisonError};
 
+/// An HTTP client that looks at nothing.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a plain client; the guarded one is under test"
+)]
+pub(crate) fn plain() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().build();
+    client.expect("a client")
+}
+
 /// A loopback port that nobody listens on, and that this process hands out once. It lies below the range from which
 /// Linux takes the ports of outgoing connections, so that none of those can take it before a server does.
 pub(crate) fn free_port() -> u16 {

@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::gateway::Request;
+use crate::support::plain;
 use crate::support::rie::{Rie, RieOptions};
 use crate::support::tools::manifest;
 
@@ -432,15 +433,6 @@ impl Stage {
         );
         assert!(differ.is_empty(), "{}", differ.join("\n"));
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a plain client; the guarded one is under test"
-)]
-fn plain() -> reqwest::Client {
-    let client = reqwest::Client::builder().no_proxy().build();
-    client.expect("a client")
 }
 
 /// Amazon SNS at a loopback port: certificates at the paths that the messages name, and confirmations.

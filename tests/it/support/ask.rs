@@ -1,9 +1,9 @@
 //! One request, put to whatever answers: a server on a socket, or the Lambda program in an HTTP API's envelope.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::gateway;
+use super::plain;
 use super::rie::Rie;
 
 /// A request.
@@ -72,15 +72,9 @@ impl Ask {
     }
 
     /// As a client sends it to a server.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a plain client; the guarded one is under test"
-    )]
     pub(crate) async fn over_http(&self, url: impl Fn(&str) -> String) -> Told {
-        let client = reqwest::Client::builder().no_proxy().build();
         let method = self.method.parse().expect("a method");
-        let mut request = client
-            .expect("a client")
+        let mut request = plain()
             .request(method, url(&self.target))
             .body(self.body.clone());
         for (name, value) in &self.headers {
@@ -103,23 +97,15 @@ impl Ask {
     /// The event of an HTTP API that such a request is.
     pub(crate) fn event(&self) -> Value {
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
-        let mut headers = Map::new();
-        for (name, value) in &self.headers {
-            headers.insert(name.to_ascii_lowercase(), json!(value));
-        }
-        json!({
-            "version": "2.0",
-            "routeKey": "$default",
-            "rawPath": path,
-            "rawQueryString": query,
-            "headers": headers,
-            "requestContext": {
-                "http": {"method": self.method, "path": path, "protocol": "HTTP/1.1"},
-                "stage": "$default",
-            },
-            "body": STANDARD.encode(&self.body),
-            "isBase64Encoded": true,
-        })
+        let request = gateway::Request {
+            method: self.method.to_owned(),
+            host: "hooks.example.com".to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+        };
+        request.event()
     }
 
     /// As an HTTP API hands it to the Lambda program.

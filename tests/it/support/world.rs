@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::moto::Moto;
+use super::plain;
 use super::receiver::Receiver;
 
 /// The bearer key of `/jobs`.
@@ -63,15 +64,6 @@ pub(crate) struct World {
     secrets: BTreeMap<String, String>,
     app: Router,
     plain: reqwest::Client,
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a plain client; the guarded one is under test"
-)]
-fn plain() -> reqwest::Client {
-    let client = reqwest::Client::builder().no_proxy().build();
-    client.expect("a client")
 }
 
 #[derive(Debug)]
