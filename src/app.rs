@@ -29,6 +29,7 @@ use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
 use crate::inbound::handshake::Handshake;
 use crate::inbound::verify::Cached;
+use crate::job::delivery::KeptDelivery;
 use crate::job::store::{Added, JobStore, StoreError};
 use crate::job::{Job, JobId};
 use crate::plan::{Limits, Outlook};
@@ -86,6 +87,12 @@ impl Accepted {
             Self::Queued(_) => false,
         }
     }
+}
+
+/// Jobs of one delivery, and the delivery itself if it is to be kept with them.
+struct Wanted {
+    jobs: Vec<Job>,
+    delivery: Option<KeptDelivery>,
 }
 
 /// Jobs of one delivery that are safe in the store.
@@ -276,7 +283,11 @@ impl App {
             .when_unclear(self.config.unclear)
             .reporting(self.config.callback_on);
         self.check_callbacks(std::slice::from_ref(&job))?;
-        self.accept(vec![job], deadline).await
+        let wanted = Wanted {
+            jobs: vec![job],
+            delivery: None,
+        };
+        self.accept(wanted, deadline).await
     }
 
     /// Reads an update request that is only looked at; nothing is called.
@@ -344,39 +355,37 @@ impl App {
     /// Stores jobs, all before the first of them is driven, and drives them.
     async fn accept(
         &self,
-        jobs: Vec<Job>,
+        wanted: Wanted,
         deadline: Option<Timestamp>,
     ) -> Result<Accepted, Rejection> {
-        let admitted = self.admit(jobs).await?;
+        let mut admitted = Admitted::default();
+        self.admit(wanted, &mut admitted).await?;
         let mut accepted = self.go(vec![admitted], deadline).await;
         accepted.pop().unwrap_or(Ok(Accepted::Queued(Vec::new())))
     }
 
     /// Stores jobs; one that is known already stays as it is.
-    async fn admit(&self, jobs: Vec<Job>) -> Result<Admitted, Rejection> {
-        let mut admitted = Admitted {
-            jobs,
-            new: Vec::new(),
-        };
-        for job in &mut admitted.jobs {
+    async fn admit(&self, wanted: Wanted, admitted: &mut Admitted) -> Result<(), Rejection> {
+        let Wanted { jobs, mut delivery } = wanted;
+        for mut job in jobs {
             reach("accept.before_add");
-            let added = self
-                .engine
-                .store()
-                .add(job)
-                .await
-                .map_err(Rejection::Store)?;
+            let adding = self.engine.store().add(&job, delivery.as_ref());
+            let added = adding.await.map_err(Rejection::Store)?;
             reach("accept.added");
             match added {
                 Added::Existing => {
-                    if let Some(stored) = self.same_or_reused(job).await? {
-                        *job = stored;
+                    if let Some(stored) = self.same_or_reused(&job).await? {
+                        job = stored;
                     }
                 }
-                Added::New => admitted.new.push(job.id.clone()),
+                Added::New => {
+                    delivery = None;
+                    admitted.new.push(job.id.clone());
+                }
             }
+            admitted.jobs.push(job);
         }
-        Ok(admitted)
+        Ok(())
     }
 
     /// Sets jobs going, those of several deliveries together, so that they share calls. Each delivery is told of its own.

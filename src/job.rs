@@ -31,6 +31,7 @@ pub use call::{CallState, Event, TRACK_FOR};
 use call::{PATIENCE, poll_gap};
 use callback::BeforeEnd;
 pub use callback::{CallbackOn, CallbackState, CallbackStatus, Notification, Notified};
+pub use delivery::Source;
 pub use doubt::{Evidence, Unclear};
 pub use preparation::{NotPending, Outcome, Preparation, PreparationStatus, Prepared};
 pub use state::{CallStatus, JobStatus, NotAllowed, Signal, Tally};
@@ -107,6 +108,9 @@ pub struct Job {
     /// A hash of what was asked.
     #[serde(default)]
     pub asked: String,
+    /// The delivery that it came of, if that is kept.
+    #[serde(default)]
+    pub source: Option<Source>,
     /// How far it is on its way to its plan.
     #[serde(default)]
     pub preparation: Preparation,
@@ -174,6 +178,7 @@ impl Job {
             route,
             connection,
             asked: fingerprint(&request),
+            source: None,
             preparation: Preparation::default(),
             calls: Vec::new(),
             request,
@@ -197,6 +202,18 @@ impl Job {
             track_for: SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX),
             ..self
         }
+    }
+
+    /// The same job, come of a delivery that is kept.
+    #[must_use]
+    pub fn come_of(self, source: Option<Source>) -> Self {
+        Self { source, ..self }
+    }
+
+    /// The id of the job that does this one again. There is one for each end of the job: asking twice does it once.
+    pub fn id_of_replay(&self) -> JobId {
+        let end = self.finished_at.unwrap_or(self.created_at).to_string();
+        JobId::derive(self.id.as_str(), &end, 1)
     }
 
     /// How far the job is.

@@ -9,14 +9,15 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::rejection::Rejection;
-use super::{Accepted, Answered, App, Arrival};
+use super::{Accepted, Answered, App, Arrival, Wanted};
 use crate::config::Route;
 use crate::engine::Manner;
 use crate::failpoint::reach;
 use crate::inbound::body::{self, Body, BodyError};
 use crate::inbound::trigger::Trigger;
-use crate::job::delivery::KeptDelivery;
-use crate::job::{Job, JobId};
+use crate::job::delivery::{Death, KeptDelivery};
+use crate::job::store::StoreError;
+use crate::job::{Job, JobId, Source};
 use crate::mapping::{self, Document, Input, Program};
 use crate::update::UpdateRequest;
 
@@ -75,11 +76,11 @@ impl App {
         }
         arrival.is_called(genuine.delivery_id);
         match self.jobs_of(&arrival).await {
-            Ok(jobs) => {
-                if jobs.is_empty() {
+            Ok(wanted) => {
+                if wanted.jobs.is_empty() {
                     tracing::info!(route = arrival.route, "delivery ignored by its route");
                 }
-                let accepted = self.accept(jobs, deadline).await?;
+                let accepted = self.accept(wanted, deadline).await?;
                 Ok(Answered::Delivery(accepted, genuine.reply))
             }
             Err(rejection) => {
@@ -89,10 +90,11 @@ impl App {
         }
     }
 
-    /// Takes a delivery again that ended nowhere before. It was verified when it came.
+    /// Takes a dead letter again: jobs of it that failed or could not tell how they ended are done anew, and no others. It was verified when it
+    /// came.
     ///
     /// # Errors
-    /// [`Rejection`]; it is still kept then.
+    /// [`Rejection`]; it is still a dead letter then.
     pub async fn replay(&self, kept: &KeptDelivery) -> Result<Accepted, Rejection> {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&kept.query)
@@ -102,22 +104,67 @@ impl App {
             origin: kept.origin.clone(),
             ..Arrival::post(kept.route.clone(), kept.headers.clone(), kept.body.clone())
         };
-        let jobs = self.jobs_of(&arrival).await?;
-        let accepted = self.accept(jobs, None).await?;
-        self.engine
-            .store()
-            .forget(&kept.id)
-            .await
-            .map_err(Rejection::Store)?;
+        let mut wanted = self.jobs_of(&arrival).await?;
+        wanted.delivery = None;
+        for job in &mut wanted.jobs {
+            if let Some(source) = &mut job.source {
+                source.delivery.clone_from(&kept.id);
+            }
+            self.anew(job).await?;
+        }
+        let nothing = wanted.jobs.is_empty();
+        let accepted = self.accept(wanted, None).await?;
+        let store = self.engine.store();
+        let settled = match &kept.dead {
+            _ if nothing => store.forget(&kept.id).await.map(|_| ()),
+            Some(dead) => store.revive(&kept.id, dead.since).await,
+            None => Ok(()),
+        };
+        settled.map_err(Rejection::Store)?;
         Ok(accepted)
     }
 
+    /// Gives a job that is to be done anew an id of its own, if the one that it has belongs to a job that ended badly or
+    /// that nobody can read. A job that was only put aside is taken up again.
+    async fn anew(&self, job: &mut Job) -> Result<(), Rejection> {
+        let store = self.engine.store();
+        loop {
+            match store.get(&job.id).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(known)) if !known.status().is_final() => {
+                    let now = self.clock.now();
+                    let unparked = store.unpark(&job.id, now).await.map_err(Rejection::Store)?;
+                    if unparked {
+                        self.wake(std::slice::from_ref(&job.id)).await;
+                    }
+                    return Ok(());
+                }
+                Ok(Some(known)) if Death::of(&known, known.created_at).is_none() => return Ok(()),
+                Ok(Some(known)) => job.id = known.id_of_replay(),
+                Err(StoreError::Unreadable { id, .. }) => {
+                    job.id = JobId::derive(id.as_str(), "unreadable", 1);
+                }
+                Err(error) => return Err(Rejection::of_store(error)),
+            }
+        }
+    }
+
     /// The jobs of a delivery that was verified; nothing of them is stored yet.
-    pub(super) async fn jobs_of(&self, arrival: &Arrival) -> Result<Vec<Job>, Rejection> {
+    pub(super) async fn jobs_of(&self, arrival: &Arrival) -> Result<Wanted, Rejection> {
         let (_, route) = self.route(&arrival.route)?;
         let mapped = self.map_verified(arrival).await?;
         let now = self.clock.now();
         let window = route.batch_window.unwrap_or(self.config.batch_window);
+        let durable = matches!(self.engine.manner(), Manner::Durable(_));
+        // Inline there is nowhere to keep it.
+        let delivery = durable.then(|| KeptDelivery {
+            id: KeptDelivery::id_of(&arrival.route, &mapped.delivery_id),
+            ..self.kept(arrival)
+        });
+        let source = delivery.as_ref().map(|delivery| Source {
+            delivery: delivery.id.clone(),
+            shared: mapped.updates.len() > 1,
+        });
         let mut jobs = Vec::with_capacity(mapped.updates.len());
         for (index, update) in mapped.updates.into_iter().enumerate() {
             let id = JobId::derive(&arrival.route, &mapped.delivery_id, index + 1);
@@ -128,16 +175,31 @@ impl App {
             let (name, connection) = (arrival.route.clone(), route.connection.clone());
             let job = Job::new(id, Some(name), connection, update, callback_url, now);
             let mut job = job
+                .come_of(source.clone())
                 .tracked_for(route.track_for.unwrap_or(self.config.track_for))
                 .when_unclear(route.unclear.unwrap_or(self.config.unclear))
                 .reporting(route.callback_on.unwrap_or(self.config.callback_on));
-            if let Manner::Durable(_) = self.engine.manner() {
+            if durable {
                 job.not_before(end_of_window(now, window));
             }
             jobs.push(job);
         }
         self.check_callbacks(&jobs)?;
-        Ok(jobs)
+        Ok(Wanted { jobs, delivery })
+    }
+
+    /// A delivery as it is kept: without what proves who sent it.
+    fn kept(&self, arrival: &Arrival) -> KeptDelivery {
+        KeptDelivery {
+            id: arrival.kept_name(),
+            route: arrival.route.clone(),
+            at: self.clock.now(),
+            dead: None,
+            headers: arrival.headers_to_keep(),
+            query: arrival.parameters(),
+            body: arrival.body.clone(),
+            origin: arrival.origin.clone(),
+        }
     }
 
     /// Keeps a genuine delivery that ended nowhere, so that it can be replayed once the cause is mended, and says whether
@@ -158,16 +220,15 @@ impl App {
             true => rejection.to_string(),
             false => format!("{rejection}: {}", Value::Array(errors)),
         };
+        let kept = self.kept(arrival);
         let kept = KeptDelivery {
-            id: arrival.kept_name(),
-            route: arrival.route.clone(),
-            at: self.clock.now(),
-            code: rejection.code().to_owned(),
-            reason,
-            headers: arrival.headers_to_keep(),
-            query: arrival.parameters(),
-            body: arrival.body.clone(),
-            origin: arrival.origin.clone(),
+            dead: Some(Death {
+                code: rejection.code().to_owned(),
+                reason,
+                job: None,
+                since: kept.at,
+            }),
+            ..kept
         };
         reach("keep.before");
         self.engine

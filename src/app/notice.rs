@@ -114,10 +114,10 @@ impl App {
     }
 
     async fn prepare(&self, notice: &Notice) -> Prepared {
-        let (mut jobs, mut kept, mut failed) = (Vec::new(), BTreeMap::new(), None);
+        let (mut wanted, mut kept, mut failed) = (Vec::new(), BTreeMap::new(), None);
         for arrival in self.arrivals(notice) {
             match self.jobs_of(&arrival).await {
-                Ok(more) => jobs.extend(more),
+                Ok(more) => wanted.push(more),
                 Err(rejection) => match self.keep(&arrival, &rejection).await {
                     Ok(true) => {
                         kept.insert(arrival.route, rejection);
@@ -127,10 +127,12 @@ impl App {
                 },
             }
         }
-        let admitted = self.admit(jobs).await.unwrap_or_else(|rejection| {
-            failed = Some(rejection);
-            Admitted::default()
-        });
+        let mut admitted = Admitted::default();
+        for wanted in wanted {
+            if let Err(rejection) = self.admit(wanted, &mut admitted).await {
+                failed = Some(rejection);
+            }
+        }
         Prepared {
             admitted,
             kept,

@@ -8,8 +8,8 @@
 //! | a kept delivery, parts of its body | `delivery#ID` | as above |
 //!
 //! Index `due` (`due_shard`, `due`) holds only jobs that are to be driven: when they are free, by the moment when they are
-//! due, and when they are held, by the end of the lease. Index `listed` (`list_shard`, `listed`) holds jobs and kept
-//! deliveries in the order in which they came. `ends` is the table's time-to-live attribute; readers judge it themselves.
+//! due, and when they are held, by the end of the lease. Index `listed` (`list_shard`, `listed`) holds jobs in the order in
+//! which they came, and dead letters in the order in which they died. `ends` is the table's time-to-live attribute; readers judge it themselves.
 
 mod change;
 mod deliveries;
@@ -203,8 +203,8 @@ fn refused_for<E: Conditional>(error: &SdkError<E, HttpResponse>) -> Result<Item
 
 #[async_trait]
 impl JobStore for DynamoStore {
-    async fn add(&self, job: &Job) -> Result<Added, StoreError> {
-        self.add_job(job).await
+    async fn add(&self, job: &Job, delivery: Option<&KeptDelivery>) -> Result<Added, StoreError> {
+        self.add_job(job, delivery).await
     }
 
     async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
@@ -292,6 +292,10 @@ impl JobStore for DynamoStore {
 
     async fn delivery(&self, id: &str) -> Result<Option<KeptDelivery>, StoreError> {
         self.read_delivery(id).await
+    }
+
+    async fn revive(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError> {
+        self.revive_delivery(id, dead_since).await
     }
 
     async fn forget(&self, id: &str) -> Result<bool, StoreError> {

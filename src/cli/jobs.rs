@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Verdict, complain, say};
@@ -15,8 +18,9 @@ use crate::aws::{self, Mode};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::Manner;
+use crate::job::delivery::KeptDelivery;
 use crate::job::sqlite::SqliteStore;
-use crate::job::store::{Claim, Filter, JobStore};
+use crate::job::store::{Claim, Filter, JobStore, StoreError};
 use crate::job::view::JobView;
 use crate::job::wakeup::{LocalWakeUps, WakeUps};
 use crate::job::{CallbackStatus, Job, JobId, JobStatus};
@@ -69,7 +73,7 @@ pub(super) enum Jobs {
     },
 }
 
-/// What to do with deliveries that came to nothing.
+/// What to do with dead letters: deliveries that came to nothing, or not to a good end.
 #[derive(Debug, Subcommand)]
 pub(super) enum Deliveries {
     /// Lists them, the latest first.
@@ -80,7 +84,14 @@ pub(super) enum Deliveries {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Maps one again, with the config as it is now; what becomes a job is no longer kept.
+    /// Shows one whole, as it came in, but for what proves who sent it.
+    Show {
+        #[command(flatten)]
+        place: Place,
+        /// The delivery's id.
+        id: String,
+    },
+    /// Maps one again, with the config as it is now. What came of it and ended well is not done twice.
     Replay {
         #[command(flatten)]
         place: Place,
@@ -183,6 +194,10 @@ pub(super) async fn deliveries(command: Deliveries) -> Verdict {
             let outcome = kept(&place, limit).await;
             conclude(place.json, outcome)
         }
+        Deliveries::Show { place, id } => {
+            let outcome = show_delivery(&place, &id).await;
+            conclude(place.json, outcome)
+        }
         Deliveries::Replay { place, id, config } => {
             let config = match super::load(config) {
                 Ok(config) => config,
@@ -257,7 +272,12 @@ async fn get(store: &dyn JobStore, id: &str) -> Result<Job, Trouble> {
 
 async fn show(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
     let (store, _) = place.open()?;
-    let view = serde_json::to_value(JobView::of(&get(store.as_ref(), id).await?))?;
+    let job = get(store.as_ref(), id).await?;
+    let mut view = serde_json::to_value(JobView::of(&job))?;
+    // Not part of what others see of a job.
+    if let Some(source) = &job.source {
+        view["delivery"] = json!(source.delivery);
+    }
     let text = format!("{view:#}");
     Ok((view, text))
 }
@@ -285,9 +305,8 @@ async fn replay(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
             )));
         }
     }
-    // One replay for each end of the job: asking twice does it once.
-    let end = job.finished_at.unwrap_or(now).to_string();
-    let new = JobId::derive(id.as_str(), &end, 1);
+    let new = job.id_of_replay();
+    let dead = dead_letter(store.as_ref(), &job).await?;
     let reports = job.reports();
     let callback = job.callback.map(|callback| callback.url);
     let again = Job::new(
@@ -298,10 +317,12 @@ async fn replay(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
         callback,
         now,
     )
+    .come_of(job.source)
     .tracked_for(job.track_for.unsigned_abs())
     .when_unclear(job.unclear)
     .reporting(reports);
-    store.add(&again).await?;
+    store.add(&again, None).await?;
+    revive(store.as_ref(), dead).await?;
     wakeups
         .wake(&[(new.clone(), std::time::Duration::ZERO)])
         .await?;
@@ -334,7 +355,9 @@ async fn redeliver(place: &Place, id: &str) -> Result<(Value, String), Trouble> 
                 None => false,
             };
             let due = job.due(now);
+            let dead = dead_letter(store.as_ref(), &job).await?;
             store.release(&job, lease, due).await?;
+            revive(store.as_ref(), dead.filter(|_| again)).await?;
             if !again {
                 return Err(Trouble::No(format!(
                     "{id} has no callback to send, or is not finished"
@@ -351,19 +374,68 @@ async fn redeliver(place: &Place, id: &str) -> Result<(Value, String), Trouble> 
     }
 }
 
+/// The dead letter that a job left, and since when it is one.
+async fn dead_letter(
+    store: &dyn JobStore,
+    job: &Job,
+) -> Result<Option<(String, Timestamp)>, StoreError> {
+    let Some(source) = &job.source else {
+        return Ok(None);
+    };
+    let kept = store.delivery(&source.delivery).await?;
+    let dead = kept.and_then(|kept| kept.dead);
+    let dead = dead.filter(|dead| dead.job.as_ref() == Some(&job.id));
+    Ok(dead.map(|dead| (source.delivery.clone(), dead.since)))
+}
+
+/// What is under way again is no dead letter.
+async fn revive(store: &dyn JobStore, dead: Option<(String, Timestamp)>) -> Result<(), StoreError> {
+    match dead {
+        Some((delivery, since)) => store.revive(&delivery, since).await,
+        None => Ok(()),
+    }
+}
+
 async fn kept(place: &Place, limit: usize) -> Result<(Value, String), Trouble> {
     let (store, _) = place.open()?;
     let kept = store.deliveries(limit).await?;
     let lines: Vec<String> = kept
         .iter()
         .map(|kept| {
+            let job = kept.dead.job.as_ref();
+            let job = job.map(|job| format!("{job}: ")).unwrap_or_default();
             format!(
-                "{}  {:<24} {}  {}",
-                kept.at, kept.route, kept.id, kept.reason
+                "{}  {:<24} {}  {job}{}",
+                kept.at, kept.route, kept.id, kept.dead.reason
             )
         })
         .collect();
     Ok((json!({"deliveries": kept}), lines.join("\n")))
+}
+
+async fn delivery(store: &dyn JobStore, id: &str) -> Result<KeptDelivery, Trouble> {
+    let kept = store.delivery(id).await?;
+    kept.ok_or_else(|| Trouble::No(format!("there is no kept delivery {id}")))
+}
+
+async fn show_delivery(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
+    let (store, _) = place.open()?;
+    let kept = delivery(store.as_ref(), id).await?;
+    let headers: Vec<Value> = kept
+        .headers
+        .iter()
+        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
+        .collect();
+    let mut document = json!({
+        "id": kept.id, "route": kept.route, "at": kept.at.to_string(), "dead": kept.dead, "trigger": kept.origin.variable(),
+        "headers": headers, "query": kept.query,
+    });
+    match std::str::from_utf8(&kept.body) {
+        Ok(text) => document["body"] = json!(text),
+        Err(_) => document["body_base64"] = json!(STANDARD.encode(&kept.body)),
+    }
+    let text = format!("{document:#}");
+    Ok((document, text))
 }
 
 async fn replay_delivery(
@@ -372,10 +444,11 @@ async fn replay_delivery(
     config: Config,
 ) -> Result<(Value, String), Trouble> {
     let (store, wakeups) = place.open()?;
-    let kept = store
-        .delivery(id)
-        .await?
-        .ok_or_else(|| Trouble::No(format!("there is no kept delivery {id}")))?;
+    let kept = delivery(store.as_ref(), id).await?;
+    if kept.dead.is_none() {
+        let why = format!("{id} is no dead letter: its jobs are under way");
+        return Err(Trouble::No(why));
+    }
     let app = App::new(
         config,
         Edges {

@@ -1,4 +1,6 @@
-//! Deliveries that ended nowhere, kept with the reason, so that they can be replayed once the cause is mended.
+//! Deliveries as they came in. Each is kept while its jobs are under way, and forgotten when they have ended and told so.
+//! One that came to no job, or whose job failed, was put aside or could not tell how it ended, is a dead letter: it is kept
+//! with the reason, and can be replayed once the cause is mended.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,10 +11,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::store::StoreError;
-use super::stored;
+use super::{CallbackStatus, Job, JobId, JobStatus, stored};
 use crate::inbound::trigger::Origin;
 
-/// One inbound event as it came in, and why nothing came of it.
+/// One inbound event as it came in, and what is wrong with it, if anything is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeptDelivery {
     /// Its id: the same delivery has the same one.
@@ -21,10 +23,8 @@ pub struct KeptDelivery {
     pub route: String,
     /// When it came in.
     pub at: Timestamp,
-    /// Why nothing came of it, for machines.
-    pub code: String,
-    /// Why nothing came of it, for people.
-    pub reason: String,
+    /// Why it is a dead letter; none while its jobs are under way.
+    pub dead: Option<Death>,
     /// Its headers.
     pub headers: HeaderMap,
     /// Its query parameters.
@@ -35,6 +35,14 @@ pub struct KeptDelivery {
     pub origin: Origin,
 }
 
+impl KeptDelivery {
+    /// The id of a delivery whose jobs are known: it is told from every other as they are.
+    pub fn id_of(route: &str, delivery_id: &str) -> String {
+        let id = JobId::derive(route, delivery_id, 0);
+        id.as_str().replacen("job_", "dlv_", 1)
+    }
+}
+
 impl fmt::Debug for KeptDelivery {
     /// Neither headers nor query nor body are shown: signatures and keys travel in them.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,14 +51,74 @@ impl fmt::Debug for KeptDelivery {
             .field("id", &self.id)
             .field("route", &self.route)
             .field("at", &self.at)
-            .field("code", &self.code)
-            .field("reason", &self.reason)
+            .field("dead", &self.dead)
             .field("body_bytes", &self.body.len())
             .finish_non_exhaustive()
     }
 }
 
-/// A kept delivery in a list.
+/// Why a delivery is a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Death {
+    /// For machines.
+    pub code: String,
+    /// For people.
+    pub reason: String,
+    /// The job that ended otherwise than it should; none if there was never one.
+    pub job: Option<JobId>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Death {
+    /// What is wrong with a job that is never driven again: it failed, or could not tell how it ended. Records that Zoho
+    /// refused one by one are told of, and nothing is wrong with the job.
+    pub fn of(job: &Job, now: Timestamp) -> Option<Self> {
+        let failed = (job.status() == JobStatus::Failed).then(|| match &job.error {
+            Some(error) => format!("{}: {}", error.code, error.message),
+            None => format!("none of {} records was updated", job.counts().total),
+        });
+        let callback = job.callback.as_ref();
+        let untold = callback.filter(|callback| callback.status == CallbackStatus::Undeliverable);
+        let untold = untold.map(|callback| {
+            let why = callback.error.as_deref().unwrap_or("no reason is known");
+            format!("its callback was given up: {why}")
+        });
+        let (code, reason) = match (failed, untold) {
+            (None, None) => return None,
+            (None, Some(untold)) => ("CALLBACK_UNDELIVERABLE", untold),
+            (Some(failed), None) => ("JOB_FAILED", failed),
+            (Some(failed), Some(untold)) => ("JOB_FAILED", format!("{failed}; {untold}")),
+        };
+        Some(Self {
+            code: code.to_owned(),
+            reason,
+            job: Some(job.id.clone()),
+            since: now,
+        })
+    }
+
+    /// That a job was put aside.
+    pub fn parked(id: &JobId, reason: &str, now: Timestamp) -> Self {
+        Self {
+            code: "JOB_PARKED".to_owned(),
+            reason: reason.to_owned(),
+            job: Some(id.clone()),
+            since: now,
+        }
+    }
+}
+
+/// Which delivery a job came of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The id of the kept delivery.
+    pub delivery: String,
+    /// Whether other jobs came of it, too: then the end of one is not the end of the delivery.
+    pub shared: bool,
+}
+
+/// A dead letter in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeliverySummary {
     /// Its id.
@@ -59,26 +127,11 @@ pub struct DeliverySummary {
     pub route: String,
     /// When it came in.
     pub at: Timestamp,
-    /// Why nothing came of it, for machines.
-    pub code: String,
-    /// Why nothing came of it, for people.
-    pub reason: String,
+    /// Why it is a dead letter.
+    #[serde(flatten)]
+    pub dead: Death,
     /// The size of its body.
     pub body_bytes: u64,
-}
-
-impl DeliverySummary {
-    /// The summary of a delivery.
-    pub fn of(delivery: &KeptDelivery) -> Self {
-        Self {
-            id: delivery.id.clone(),
-            route: delivery.route.clone(),
-            at: delivery.at,
-            code: delivery.code.clone(),
-            reason: delivery.reason.clone(),
-            body_bytes: delivery.body.len() as u64,
-        }
-    }
 }
 
 /// What is stored beside the summary and the body.
@@ -110,19 +163,25 @@ pub(crate) fn envelope(delivery: &KeptDelivery) -> Result<String, StoreError> {
     })
 }
 
-/// The delivery of its three stored pieces.
-pub(crate) fn restore(
-    summary: DeliverySummary,
-    envelope: &str,
-    body: Vec<u8>,
-) -> Result<KeptDelivery, StoreError> {
+/// What a store has of a delivery.
+pub(crate) struct Parts {
+    pub(crate) id: String,
+    pub(crate) route: String,
+    pub(crate) at: Timestamp,
+    pub(crate) dead: Option<Death>,
+    pub(crate) envelope: String,
+    pub(crate) body: Vec<u8>,
+}
+
+/// The delivery of its stored parts.
+pub(crate) fn restore(parts: Parts) -> Result<KeptDelivery, StoreError> {
     let unreadable =
-        |why: String| StoreError::Failed(format!("delivery {} cannot be read: {why}", summary.id));
+        |why: String| StoreError::Failed(format!("delivery {} cannot be read: {why}", parts.id));
     let Envelope {
         headers,
         query,
         origin,
-    } = stored::open(envelope).map_err(unreadable)?;
+    } = stored::open(&parts.envelope).map_err(unreadable)?;
     let header = |(name, value): (String, String)| {
         let value: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(c).ok()).collect();
         let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
@@ -141,11 +200,10 @@ pub(crate) fn restore(
         headers: map,
         query,
         origin,
-        body: Bytes::from(body),
-        id: summary.id,
-        route: summary.route,
-        at: summary.at,
-        code: summary.code,
-        reason: summary.reason,
+        body: Bytes::from(parts.body),
+        id: parts.id,
+        route: parts.route,
+        at: parts.at,
+        dead: parts.dead,
     })
 }

@@ -16,12 +16,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::Semaphore;
 
-use super::delivery::{DeliverySummary, KeptDelivery};
+use super::delivery::{Death, DeliverySummary, KeptDelivery};
 use super::store::{
     Added, Claim, Filter, Holder, JobStore, Keeping, Lease, Lock, Page, Place, SharedToken,
     StoreError, Summary, Written,
 };
 use super::{Job, JobId, stored};
+use crate::clock::{Clock, SystemClock};
 
 /// Finished jobs that a store in memory keeps, so that a warm function does not grow for ever.
 const KEPT_IN_MEMORY: u32 = 200;
@@ -122,6 +123,11 @@ impl SqliteStore {
         result.map_err(failed)
     }
 
+    fn now(&self) -> Timestamp {
+        let clock = self.keeping.as_ref().map(|keeping| keeping.clock.now());
+        clock.unwrap_or_else(|| SystemClock.now())
+    }
+
     /// Things that ended before this moment are forgotten.
     fn horizon(&self) -> Timestamp {
         match &self.keeping {
@@ -154,17 +160,19 @@ impl Database {
 
 #[async_trait]
 impl JobStore for SqliteStore {
-    async fn add(&self, job: &Job) -> Result<Added, StoreError> {
-        let row = jobs::Row::of(job)?;
-        let request = stored::request(job)?;
+    async fn add(&self, job: &Job, delivery: Option<&KeptDelivery>) -> Result<Added, StoreError> {
         let due = job.due(job.created_at);
-        let end = due.is_none().then(|| self.end()).flatten();
+        let new = jobs::New {
+            row: jobs::Row::of(job)?,
+            request: stored::request(job)?,
+            kept: delivery.map(deliveries::Kept::of).transpose()?,
+            due,
+            end: due.is_none().then(|| self.end()).flatten(),
+        };
         let keep_only = self.keeping.is_none().then_some(KEPT_IN_MEMORY);
         let horizon = self.horizon();
-        self.with(move |connection| {
-            jobs::add(connection, &row, &request, due, end, horizon, keep_only)
-        })
-        .await
+        self.with(move |connection| jobs::add(connection, &new, horizon, keep_only))
+            .await
     }
 
     async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
@@ -257,8 +265,8 @@ impl JobStore for SqliteStore {
     }
 
     async fn park(&self, id: &JobId, reason: &str) -> Result<(), StoreError> {
-        let (id, reason) = (id.clone(), reason.to_owned());
-        self.with(move |connection| jobs::park(connection, &id, &reason))
+        let (id, reason, now) = (id.clone(), reason.to_owned(), self.now());
+        self.with(move |connection| jobs::park(connection, &id, &reason, now))
             .await
     }
 
@@ -315,9 +323,8 @@ impl JobStore for SqliteStore {
     }
 
     async fn keep(&self, delivery: &KeptDelivery) -> Result<(), StoreError> {
-        let envelope = super::delivery::envelope(delivery)?;
-        let (delivery, end) = (delivery.clone(), self.end());
-        self.with(move |connection| deliveries::keep(connection, &delivery, &envelope, end))
+        let (kept, end) = (deliveries::Kept::of(delivery)?, self.end());
+        self.with(move |connection| deliveries::keep(connection, &kept, end))
             .await
     }
 
@@ -330,10 +337,13 @@ impl JobStore for SqliteStore {
     async fn delivery(&self, id: &str) -> Result<Option<KeptDelivery>, StoreError> {
         let (id, horizon) = (id.to_owned(), self.horizon());
         let found = self.with(move |connection| deliveries::get(connection, &id, horizon));
-        found
-            .await?
-            .map(|(summary, envelope, body)| super::delivery::restore(summary, &envelope, body))
-            .transpose()
+        found.await?.map(super::delivery::restore).transpose()
+    }
+
+    async fn revive(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.with(move |connection| deliveries::revive(connection, &id, dead_since))
+            .await
     }
 
     async fn forget(&self, id: &str) -> Result<bool, StoreError> {
@@ -359,6 +369,7 @@ impl SqliteStore {
             version: lease.version,
             leased_until,
             due,
+            death: due.is_none().then(|| Death::of(job, self.now())).flatten(),
             end: due.is_none().then(|| self.end()).flatten(),
         };
         let written = self.with(move |connection| jobs::write(connection, &row, &write));

@@ -67,8 +67,8 @@ fn end(now: Timestamp, until: Timestamp) -> Instant {
 
 #[async_trait]
 impl JobStore for SteadyStore {
-    async fn add(&self, job: &Job) -> Result<Added, StoreError> {
-        self.inner.add(job).await
+    async fn add(&self, job: &Job, delivery: Option<&KeptDelivery>) -> Result<Added, StoreError> {
+        self.inner.add(job, delivery).await
     }
 
     async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
@@ -226,6 +226,10 @@ impl JobStore for SteadyStore {
         self.inner.delivery(id).await
     }
 
+    async fn revive(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError> {
+        self.inner.revive(id, dead_since).await
+    }
+
     async fn forget(&self, id: &str) -> Result<bool, StoreError> {
         self.inner.forget(id).await
     }
@@ -255,7 +259,7 @@ mod tests {
         let request = UpdateRequest::parse(&request).expect("a request");
         let id = JobId::derive("r", "d", 0);
         let job = Job::new(id, None, "default".to_owned(), request, None, now());
-        store.add(&job).await.expect("added");
+        store.add(&job, None).await.expect("added");
         (store, job)
     }
 

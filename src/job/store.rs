@@ -2,7 +2,8 @@
 //! its lease may change it.
 //!
 //! There are two stores, [`super::sqlite`] and [`crate::aws::jobs`]; one suite of tests (`tests/it/store.rs`) holds for
-//! both. Besides jobs they keep what several drivers must agree on (locks, tokens) and deliveries that ended nowhere.
+//! both. Besides jobs they keep what several drivers must agree on (locks, tokens), and the deliveries that the jobs came
+//! of.
 
 use std::fmt;
 use std::sync::Arc;
@@ -290,11 +291,12 @@ impl Default for Keeping {
 /// adds to that is said with it.
 #[async_trait]
 pub trait JobStore: fmt::Debug + Send + Sync {
-    /// Stores a new job, unless one with its id is there already. It is due when it says so itself.
+    /// Stores a new job, unless one with its id is there already, and with it the delivery that it came of, unless that
+    /// is kept already. The job is due when it says so itself.
     ///
     /// # Errors
     /// Those of the store.
-    async fn add(&self, job: &Job) -> Result<Added, StoreError>;
+    async fn add(&self, job: &Job, delivery: Option<&KeptDelivery>) -> Result<Added, StoreError>;
 
     /// A job as it stands.
     ///
@@ -320,7 +322,8 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     async fn checkpoint(&self, job: &Job, lease: &mut Lease) -> Result<(), StoreError>;
 
     /// Writes down what is known of the job, and ends the lease. `due` says when the job is to be driven next; if never,
-    /// it is forgotten after the store's retention.
+    /// it is forgotten after the store's retention, and its delivery becomes a dead letter if [something is wrong](super::delivery::Death::of)
+    /// with the job. Otherwise the delivery is forgotten: at once, unless other jobs came of it, too.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`].
@@ -349,8 +352,8 @@ pub trait JobStore: fmt::Debug + Send + Sync {
         after: Option<&str>,
     ) -> Result<Page, StoreError>;
 
-    /// Puts a job aside: it stays as it is, ends any lease on it, and is not due until it is unparked. A job that does
-    /// not exist is left so.
+    /// Puts a job aside: it stays as it is, ends any lease on it, and is not due until it is unparked. Its delivery is a
+    /// dead letter until then. A job that does not exist is left so.
     ///
     /// # Errors
     /// Those of the store.
@@ -397,23 +400,29 @@ pub trait JobStore: fmt::Debug + Send + Sync {
         lock: &Lock,
     ) -> Result<(), StoreError>;
 
-    /// Keeps a delivery that ended nowhere. One with the same id is replaced.
+    /// Keeps a delivery that came to no job. One with the same id is replaced.
     ///
     /// # Errors
     /// Those of the store.
     async fn keep(&self, delivery: &KeptDelivery) -> Result<(), StoreError>;
 
-    /// Kept deliveries, the latest first.
+    /// Dead letters, the latest first.
     ///
     /// # Errors
     /// Those of the store.
     async fn deliveries(&self, limit: usize) -> Result<Vec<DeliverySummary>, StoreError>;
 
-    /// A kept delivery.
+    /// A kept delivery, be it a dead letter or not.
     ///
     /// # Errors
     /// Those of the store.
     async fn delivery(&self, id: &str) -> Result<Option<KeptDelivery>, StoreError>;
+
+    /// Makes a dead letter a delivery whose jobs are under way again, unless it has died anew since that moment.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn revive(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError>;
 
     /// Forgets a kept delivery. Returns whether it was there.
     ///

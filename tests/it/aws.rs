@@ -503,6 +503,41 @@ async fn a_delivery_that_cannot_be_mapped_is_kept_and_replayed() {
 }
 
 #[tokio::test]
+async fn the_delivery_of_a_failed_job_is_kept_and_replayed() {
+    let mut stack = Stack::start("aws-dead").await;
+    let world = &stack.simulator.announcement()["world"]["modules"]["Leads"];
+    let locked = world["conditions"]["locked"].clone();
+    let form = json!({"event": "e1", "ids": [locked]});
+    let answer = stack.form(&form).await;
+    let failed = answer.body["jobs"][0]["id"].as_str().expect("a job");
+    assert_eq!(stack.finish(failed).await["status"], "failed");
+    let listed = stack.command(&["deliveries", "list"]);
+    let dead = &listed["deliveries"][0];
+    assert_eq!(
+        (&dead["code"], &dead["job"]),
+        (&json!("JOB_FAILED"), &json!(failed)),
+        "{listed}"
+    );
+    let kept = dead["id"].as_str().expect("an id");
+    let shown = stack.command(&["deliveries", "show", kept]);
+    assert_eq!(shown["body"], json!(form.to_string()));
+
+    let lead = stack.lead(6);
+    let mended: PathBuf = stack.folder.path().join("mended.yaml");
+    let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
+    let text = config_text("aws-dead", zoho, &callback, &format!("[\"{lead}\"]"));
+    std::fs::write(&mended, text).expect("written");
+    let mended = mended.display().to_string();
+    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &mended]);
+    let id = replayed["jobs"][0]["id"].as_str().expect("a job");
+    assert_ne!(id, failed);
+    assert_eq!(stack.finish(id).await["status"], "succeeded");
+    assert!(stack.is_updated(&lead).await);
+    let left = stack.command(&["deliveries", "list"]);
+    assert_eq!(left, json!({"deliveries": []}));
+}
+
+#[tokio::test]
 async fn a_delivery_whose_callback_url_is_refused_is_kept_and_replayed() {
     let mut stack = Stack::start("aws-callback").await;
     let lead = stack.lead(4);

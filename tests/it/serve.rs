@@ -280,6 +280,10 @@ async fn a_callback_that_nobody_wants_ends_so_and_can_be_sent_again() {
     let (code, shown) = world.command_line(&["jobs", "show", &job[0]]);
     assert_eq!((code, &shown["id"]), (0, &ended["id"]));
     assert_eq!(shown["callback"], ended["callback"]);
+    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    assert_eq!(dead[0]["id"], shown["delivery"]);
+    assert_eq!(dead[0]["job"], json!(job[0]));
+    assert_eq!(dead[0]["code"], "CALLBACK_UNDELIVERABLE");
 
     let (code, answer) = world.command_line(&["jobs", "redeliver", &job[0]]);
     assert_eq!(code, 0, "{answer}");
@@ -288,9 +292,55 @@ async fn a_callback_that_nobody_wants_ends_so_and_can_be_sent_again() {
         .await;
     assert_eq!(world.receiver.all().len(), 2);
     assert_eq!(world.callbacks().len(), 1, "one id, one body");
+    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    assert_eq!(dead, json!([]));
     let (code, _) = world.command_line(&["jobs", "redeliver", "job_unheard_of"]);
     assert_eq!(code, 1);
     assert_eq!(world.command_line(&["jobs", "show", "job_unheard_of"]).0, 1);
+}
+
+#[tokio::test]
+async fn the_delivery_of_a_failed_job_is_kept_and_replayed_once_the_cause_is_mended() {
+    let world = calm().await;
+    let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
+    let delivery = form("e1", &[bad]);
+    let job = world.accepted(&delivery).await;
+    assert_eq!(world.finished(&job[0]).await["status"], "failed");
+    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"][0].clone();
+    assert_eq!(
+        (&dead["route"], &dead["code"], &dead["job"]),
+        (&json!("form"), &json!("JOB_FAILED"), &json!(job[0]))
+    );
+    let id = text(&dead["id"]);
+    let (code, shown) = world.command_line(&["deliveries", "show", &id]);
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(shown["body"], json!(delivery.to_string()), "byte for byte");
+    let headers = shown["headers"].as_array().expect("headers");
+    assert!(headers.contains(&json!(["content-type", "application/json"])));
+    assert!(!shown.to_string().contains("Bearer"), "{shown}");
+
+    let config = world.config();
+    let lead = world.id("Leads", 5);
+    let mended = std::fs::read_to_string(&config).expect("the config");
+    let mended = mended.replace("ids: .ids", &format!("ids: [\"{lead}\"]"));
+    std::fs::write(&config, mended).expect("written");
+    let config = config.to_str().expect("a path");
+    let replay = ["deliveries", "replay", &id, "--config", config];
+    let (code, replayed) = world.command_line(&replay);
+    assert_eq!(code, 0, "{replayed}");
+    let anew = ids(&replayed);
+    assert_eq!(anew.len(), 1);
+    assert_ne!(anew, job);
+    assert_eq!(world.finished(&anew[0]).await["status"], "succeeded");
+    assert_eq!(world.record("Leads", &lead).await["Lead_Source"], "Webinar");
+
+    // All is done now, and the sender finds the job that it knows.
+    let left = world.command_line(&["deliveries", "list"]).1;
+    assert_eq!(left["deliveries"], json!([]));
+    assert_eq!(world.command_line(&["deliveries", "show", &id]).0, 1);
+    assert_eq!(world.command_line(&replay).0, 1, "there is nothing to do");
+    assert_eq!(world.accepted(&delivery).await, job);
+    assert_eq!(world.callbacks().len(), 2);
 }
 
 #[tokio::test]
@@ -307,6 +357,9 @@ async fn a_failed_job_is_done_again_as_a_new_one() {
     let (_, twice) = world.command_line(&["jobs", "replay", &job[0]]);
     assert_eq!(text(&twice["job"]), new, "asking twice does it once");
     assert_eq!(world.callbacks().len(), 2);
+    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    assert_eq!(dead.as_array().map(Vec::len), Some(1), "{dead}");
+    assert_eq!(dead[0]["job"], json!(new), "the latest end counts");
     let good = world.accepted(&form("e2", &[world.id("Leads", 0)])).await;
     world.finished(&good[0]).await;
     assert_eq!(world.command_line(&["jobs", "replay", &good[0]]).0, 1);

@@ -1,6 +1,7 @@
 //! One suite that every job store passes: SQLite in memory and in a file, and DynamoDB over the wire.
 
 mod bench;
+mod deliveries;
 mod dynamodb;
 mod jobs;
 mod model;
@@ -50,8 +51,14 @@ conformance!(
     shared::a_lock_has_one_holder,
     shared::of_many_holders_one_wins,
     shared::a_token_is_shared_under_its_lock,
-    shared::a_delivery_is_kept_byte_for_byte,
-    shared::deliveries_are_listed_and_forgotten,
+    deliveries::a_delivery_is_kept_byte_for_byte,
+    deliveries::deliveries_are_listed_and_forgotten,
+    deliveries::a_delivery_is_kept_until_its_job_ends_well,
+    deliveries::the_delivery_of_a_job_that_ends_badly_is_a_dead_letter,
+    deliveries::the_delivery_of_a_parked_job_is_a_dead_letter_until_it_goes_on,
+    deliveries::a_delivery_of_several_jobs_outlives_the_first_end,
+    deliveries::a_dead_letter_is_revived_unless_it_died_anew,
+    deliveries::a_driver_that_was_overtaken_forgets_no_delivery,
 );
 
 /// These need to reach behind the store.

@@ -482,7 +482,7 @@ async fn durably_what_cannot_be_mapped_is_kept_and_replayed() {
     let kept = stage.store.deliveries(100).await.expect("a list");
     let mut shown: Vec<(&str, &str)> = kept
         .iter()
-        .map(|one| (one.route.as_str(), one.code.as_str()))
+        .map(|one| (one.route.as_str(), one.dead.code.as_str()))
         .collect();
     shown.sort_unstable();
     assert_eq!(
@@ -499,7 +499,7 @@ async fn durably_what_cannot_be_mapped_is_kept_and_replayed() {
     // Once the route is mended, a replay sees what the route would have seen.
     let one = kept
         .iter()
-        .find(|one| one.route == "queue" && one.code == "not_mappable");
+        .find(|one| one.route == "queue" && one.dead.code == "not_mappable");
     let kept = stage
         .store
         .delivery(&one.expect("kept").id)

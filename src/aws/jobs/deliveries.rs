@@ -1,50 +1,54 @@
-//! Kept deliveries: the body may be large and then lies in parts.
+//! Kept deliveries: the body may be large and then lies in parts. Only dead letters are in the index `listed`.
 
-use aws_sdk_dynamodb::types::ReturnValue;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use jiff::Timestamp;
 
 use super::DynamoStore;
+use super::change::Change;
 use super::item::{self, Item};
-use crate::job::delivery::{self, DeliverySummary, KeptDelivery};
-use crate::job::store::StoreError;
+use super::{Updated, refused_for};
+use crate::job::delivery::{self, Death, DeliverySummary, KeptDelivery, Parts};
+use crate::job::store::{Place, StoreError};
 use crate::job::stored::ListKey;
+use crate::job::{JobId, Source};
 
 /// The largest body that stays with its delivery; headers may take up the rest of an item.
 const BODY_INLINE: usize = 200 * 1024;
+
+/// How much longer than a dead letter a delivery is kept whose jobs are under way. No job takes as long.
+const UNDER_WAY: Duration = Duration::from_secs(30 * 24 * 3600);
 
 fn pk(id: &str) -> String {
     format!("delivery#{id}")
 }
 
+/// The attributes that say why a delivery is dead, and list it.
+fn death_attributes(
+    id: &str,
+    death: Option<&Death>,
+) -> [(&'static str, Option<AttributeValue>); 6] {
+    let listed = death.map(|death| ListKey::new(death.since, id));
+    let job = death.and_then(|death| death.job.as_ref());
+    [
+        ("code", death.map(|death| item::text(&death.code))),
+        ("reason", death.map(|death| item::text(&death.reason))),
+        ("job", job.map(|job| item::text(job.as_str()))),
+        ("dead_since", death.map(|death| item::ms(death.since))),
+        (
+            "list_shard",
+            death.map(|_| item::text(item::shard("deliveries", id))),
+        ),
+        ("listed", listed.map(|key| item::text(key.as_str()))),
+    ]
+}
+
 impl DynamoStore {
+    /// Keeps a delivery, in place of one with the same id.
     pub(super) async fn keep_delivery(&self, delivery: &KeptDelivery) -> Result<(), StoreError> {
         let pk = pk(&delivery.id);
-        let envelope = item::pack(&delivery::envelope(delivery)?);
-        let body = delivery.body.to_vec();
-        let body_bytes = body.len();
-        let (mut body_at, body) = self.place(&pk, body, BODY_INLINE).await?;
-        let ends = self.keeping.end();
-        let listed = ListKey::new(delivery.at, &delivery.id);
-        let attributes = [
-            ("route", Some(item::text(&delivery.route))),
-            ("at", Some(item::ms(delivery.at))),
-            ("code", Some(item::text(&delivery.code))),
-            ("reason", Some(item::text(&delivery.reason))),
-            ("envelope", Some(item::bytes(envelope))),
-            ("body", body),
-            ("body_parts", item::place_text(&body_at)),
-            ("body_bytes", Some(item::number(body_bytes))),
-            (
-                "list_shard",
-                Some(item::text(item::shard("deliveries", &delivery.id))),
-            ),
-            ("listed", Some(item::text(listed.as_str()))),
-            ("ends", Some(item::seconds(ends))),
-        ];
-        let mut item = item::key(&pk);
-        let attributes = attributes.into_iter();
-        item.extend(attributes.filter_map(|(name, value)| Some((name.to_owned(), value?))));
-        // The parts outlast the item from the start; nothing is lost if we go no further.
-        self.date(&pk, &mut body_at, Some(ends)).await?;
+        let (item, body_at) = self.delivery_item(delivery, self.keeping.end()).await?;
         let put = self
             .client()
             .await
@@ -65,6 +69,132 @@ impl DynamoStore {
         Ok(())
     }
 
+    /// Keeps a delivery whose jobs are under way, unless it is kept already.
+    pub(super) async fn keep_new_delivery(
+        &self,
+        delivery: &KeptDelivery,
+    ) -> Result<(), StoreError> {
+        let pk = pk(&delivery.id);
+        let (item, body_at) = self.delivery_item(delivery, self.under_way()).await?;
+        let put = self
+            .client()
+            .await
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk) OR #ends <= :now")
+            .expression_attribute_names("#ends", "ends")
+            .expression_attribute_values(":now", item::seconds(self.keeping.clock.now()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        if let Err(error) = put {
+            let there = refused_for(&error).map_err(|()| self.failed(&error))?;
+            let there = item::get_place(&there, "body");
+            // The one that is there is ours if only the answer was lost.
+            if item::place_text(&there) != item::place_text(&body_at) {
+                self.discard(&pk, &body_at).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The item of a delivery, and where its body is.
+    async fn delivery_item(
+        &self,
+        delivery: &KeptDelivery,
+        ends: Timestamp,
+    ) -> Result<(Item, Place), StoreError> {
+        let pk = pk(&delivery.id);
+        let envelope = item::pack(delivery::envelope(delivery)?.as_bytes());
+        let body = item::pack(&delivery.body);
+        let (mut body_at, body) = self.place(&pk, body, BODY_INLINE).await?;
+        let attributes = [
+            ("route", Some(item::text(&delivery.route))),
+            ("at", Some(item::ms(delivery.at))),
+            ("envelope", Some(item::bytes(envelope))),
+            ("body", body),
+            ("body_parts", item::place_text(&body_at)),
+            ("body_bytes", Some(item::number(delivery.body.len()))),
+            ("ends", Some(item::seconds(ends))),
+        ];
+        let attributes = attributes
+            .into_iter()
+            .chain(death_attributes(&delivery.id, delivery.dead.as_ref()));
+        let mut item = item::key(&pk);
+        item.extend(attributes.filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        // The parts outlast the item from the start; nothing is lost if we go no further.
+        self.date(&pk, &mut body_at, Some(ends)).await?;
+        Ok((item, body_at))
+    }
+
+    /// Makes a delivery a dead letter, which is forgotten at `ends`.
+    pub(super) async fn bury(
+        &self,
+        id: &str,
+        death: &Death,
+        ends: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let change = Change::when("attribute_exists(#pk)", &["pk"]);
+        self.set_death(id, change, Some(death), ends).await
+    }
+
+    /// Makes a dead letter that died at this moment a delivery under way.
+    pub(super) async fn revive_delivery(
+        &self,
+        id: &str,
+        dead_since: Timestamp,
+    ) -> Result<(), StoreError> {
+        let change = Change::when("#dead_since = :then", &["dead_since"])
+            .value("then", item::ms(dead_since));
+        self.set_death(id, change, None, Some(self.under_way()))
+            .await
+    }
+
+    /// Makes the dead letter of a job that was put aside a delivery under way.
+    pub(super) async fn revive_parked(&self, id: &str, job: &JobId) -> Result<(), StoreError> {
+        let change = Change::when("#job = :job", &["job"]).value("job", item::text(job.as_str()));
+        self.set_death(id, change, None, Some(self.under_way()))
+            .await
+    }
+
+    async fn set_death(
+        &self,
+        id: &str,
+        mut change: Change,
+        death: Option<&Death>,
+        ends: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let pk = pk(id);
+        for (name, value) in death_attributes(id, death) {
+            change = change.put(name, value);
+        }
+        change = change.put("ends", ends.map(item::seconds));
+        if let Updated::Done(item) = self.update(item::key(&pk), change, None).await? {
+            let mut body_at = item::get_place(&item, "body");
+            if let Place::Parts { mortal, .. } = &mut body_at {
+                *mortal = true;
+            }
+            self.date(&pk, &mut body_at, ends).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the delivery of a job that ended well. If that fails, it goes by itself later.
+    pub(super) async fn let_go(&self, source: &Source) {
+        if source.shared {
+            return;
+        }
+        if let Err(error) = self.forget_delivery(&source.delivery).await {
+            tracing::warn!("delivery {} could not be deleted: {error}", source.delivery);
+        }
+    }
+
+    fn under_way(&self) -> Timestamp {
+        let end = self.keeping.end().saturating_add(UNDER_WAY);
+        end.unwrap_or(Timestamp::MAX)
+    }
+
     pub(super) async fn list_deliveries(
         &self,
         limit: usize,
@@ -83,10 +213,22 @@ impl DynamoStore {
         let broken = |why: &str| StoreError::Failed(format!("delivery {id} cannot be read: {why}"));
         let (_, body) = self.gather(&pk, &item, "body").await?;
         let body = body.ok_or_else(|| broken("parts of it are missing"))?;
-        let summary = summary(&item).ok_or_else(|| broken("its attributes are incomplete"))?;
         let envelope = item::get_bytes(&item, "envelope").unwrap_or_default();
-        let envelope = item::unpack(envelope).map_err(|why| broken(&why))?;
-        delivery::restore(summary, &envelope, body).map(Some)
+        let parts = || {
+            let envelope = item::unpack_text(envelope)?;
+            Ok(Parts {
+                id: id.to_owned(),
+                route: item::get(&item, "route")
+                    .ok_or("it names no route")?
+                    .to_owned(),
+                at: item::get_ms(&item, "at").ok_or("it has no moment")?,
+                dead: death(&item),
+                envelope,
+                body: item::unpack(&body)?,
+            })
+        };
+        let parts: Result<Parts, String> = parts();
+        delivery::restore(parts.map_err(|why| broken(&why))?).map(Some)
     }
 
     pub(super) async fn forget_delivery(&self, id: &str) -> Result<bool, StoreError> {
@@ -114,8 +256,17 @@ fn summary(item: &Item) -> Option<DeliverySummary> {
         id: item::get(item, "pk")?.strip_prefix("delivery#")?.to_owned(),
         route: item::get(item, "route")?.to_owned(),
         at: item::get_ms(item, "at")?,
+        dead: death(item)?,
+        body_bytes: item::get_number(item, "body_bytes")?,
+    })
+}
+
+/// Why a delivery is dead, if it is.
+fn death(item: &Item) -> Option<Death> {
+    Some(Death {
         code: item::get(item, "code")?.to_owned(),
         reason: item::get(item, "reason")?.to_owned(),
-        body_bytes: item::get_number(item, "body_bytes")?,
+        job: item::get(item, "job").map(JobId::from_outside),
+        since: item::get_ms(item, "dead_since")?,
     })
 }

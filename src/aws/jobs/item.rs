@@ -124,17 +124,22 @@ pub(super) fn get_place(item: &Item, piece: &str) -> Place {
 }
 
 /// A document, made small: ids and states repeat themselves, and every kilobyte written costs.
-pub(super) fn pack(document: &str) -> Vec<u8> {
+pub(super) fn pack(document: &[u8]) -> Vec<u8> {
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
     // Writing to memory cannot fail; if it did, the reader would notice by the checksum.
-    let _ = packed.write_all(document.as_bytes());
+    let _ = packed.write_all(document);
     packed.finish().unwrap_or_default()
 }
 
 /// The document.
-pub(super) fn unpack(packed: &[u8]) -> Result<String, String> {
-    let mut document = String::new();
-    let read = ZlibDecoder::new(packed).read_to_string(&mut document);
+pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
+    let mut document = Vec::new();
+    let read = ZlibDecoder::new(packed).read_to_end(&mut document);
     read.map(|_| document)
         .map_err(|error| format!("it is damaged: {error}"))
+}
+
+/// The document, which is text.
+pub(super) fn unpack_text(packed: &[u8]) -> Result<String, String> {
+    String::from_utf8(unpack(packed)?).map_err(|error| format!("it is damaged: {error}"))
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::change::Change;
 use super::item::{self, Item};
 use super::{DynamoStore, Updated};
+use crate::job::delivery::{Death, KeptDelivery};
 use crate::job::store::{Added, Claim, Lease, Place, StoreError, Summary, Written};
 use crate::job::stored::{self, ListKey};
 use crate::job::{Job, JobId};
@@ -50,17 +51,26 @@ fn listed_attributes(job: &Summary) -> [(&'static str, Option<AttributeValue>); 
 }
 
 impl DynamoStore {
-    pub(super) async fn add_job(&self, job: &Job) -> Result<Added, StoreError> {
+    pub(super) async fn add_job(
+        &self,
+        job: &Job,
+        delivery: Option<&KeptDelivery>,
+    ) -> Result<Added, StoreError> {
         let (pk, summary) = (pk(&job.id), Summary::of(job));
-        let request = item::pack(&stored::request(job)?);
-        let state = item::pack(&stored::state(job)?);
+        let request = item::pack(stored::request(job)?.as_bytes());
+        let state = item::pack(stored::state(job)?.as_bytes());
         let now = self.keeping.clock.now();
         // A delivery that comes again is cheaper found than written.
-        if request.len() > REQUEST_INLINE || state.len() > STATE_INLINE {
+        let large = request.len() > REQUEST_INLINE || state.len() > STATE_INLINE;
+        if large || delivery.is_some() {
             let known = self.head(&pk).await?;
             if known.is_some_and(|item| !item::has_ended(&item, now)) {
                 return Ok(Added::Existing);
             }
+        }
+        // Before the job: if we go no further, it goes by itself.
+        if let Some(delivery) = delivery {
+            self.keep_new_delivery(delivery).await?;
         }
         let (mut request_at, request) = self.place(&pk, request, REQUEST_INLINE).await?;
         let (mut state_at, state) = self.place(&pk, state, STATE_INLINE).await?;
@@ -76,6 +86,12 @@ impl DynamoStore {
             ("route", job.route.as_ref().map(item::text)),
             ("connection", Some(item::text(&job.connection))),
             ("created_at", Some(item::ms(job.created_at))),
+            (
+                "delivery",
+                job.source
+                    .as_ref()
+                    .map(|source| item::text(&source.delivery)),
+            ),
             (
                 "list_shard",
                 Some(item::text(item::shard("jobs", job.id.as_str()))),
@@ -209,7 +225,7 @@ impl DynamoStore {
         for (name, value) in attributes.chain(listed_attributes(&summary)) {
             change = change.put(name, value);
         }
-        let state = item::pack(&stored::state(job)?);
+        let state = item::pack(stored::state(job)?.as_bytes());
         let (mut state_at, state) = self.place(&pk, state, STATE_INLINE).await?;
         change = change
             .put("state", state)
@@ -217,7 +233,7 @@ impl DynamoStore {
         let mut request_at = lease.written.request_at.clone();
         let changed = lease.written.request != job.request;
         if changed {
-            let request = item::pack(&stored::request(job)?);
+            let request = item::pack(stored::request(job)?.as_bytes());
             let (place, request) = self.place(&pk, request, REQUEST_INLINE).await?;
             change = change
                 .put("request", request)
@@ -228,6 +244,12 @@ impl DynamoStore {
             // Before the head: once it is released, nobody looks after its parts until the next claim.
             self.date(&pk, &mut request_at, ends).await?;
             self.date(&pk, &mut state_at, ends).await?;
+        }
+        let last = due.is_none().then_some(job.source.as_ref()).flatten();
+        let death = last.and_then(|_| Death::of(job, self.keeping.clock.now()));
+        // Before the head: nobody comes back to a job that is never due. Whoever has taken it over has the last word.
+        if let (Some(source), Some(death)) = (last, &death) {
+            self.bury(&source.delivery, death, ends).await?;
         }
         let updated = self
             .update(item::key(&pk), change, Some(super::mark()))
@@ -247,10 +269,20 @@ impl DynamoStore {
             lease.written.request = job.request.clone();
             self.discard(&pk, &old_request).await;
         }
+        // After the head: until then somebody else may have taken the job over.
+        if let (Some(source), None) = (last, death) {
+            self.let_go(source).await;
+        }
         Ok(())
     }
 
     pub(super) async fn park_job(&self, id: &JobId, reason: &str) -> Result<(), StoreError> {
+        let pk = pk(id);
+        let item = self.head(&pk).await?.unwrap_or_default();
+        if let Some(delivery) = item::get(&item, "delivery") {
+            let death = Death::parked(id, reason, self.keeping.clock.now());
+            self.bury(delivery, &death, None).await?;
+        }
         let change = Change::when("attribute_exists(#pk)", &["pk"])
             .raise("version")
             .set("lease", item::number(0))
@@ -258,7 +290,7 @@ impl DynamoStore {
             .remove("due")
             .remove("due_shard")
             .remove("ends");
-        let parked = self.update(item::key(&pk(id)), change, Some(super::mark()));
+        let parked = self.update(item::key(&pk), change, Some(super::mark()));
         parked.await.map(|_| ())
     }
 
@@ -270,7 +302,13 @@ impl DynamoStore {
             change = change.put(name, value);
         }
         let unparked = self.update(item::key(&pk(id)), change, Some(super::mark()));
-        Ok(matches!(unparked.await?, Updated::Done(_)))
+        let Updated::Done(item) = unparked.await? else {
+            return Ok(false);
+        };
+        if let Some(delivery) = item::get(&item, "delivery") {
+            self.revive_parked(delivery, id).await?;
+        }
+        Ok(true)
     }
 
     /// The job of its head; none if parts of it are missing.
@@ -285,8 +323,8 @@ impl DynamoStore {
             id: id.clone(),
             why,
         };
-        let job = item::unpack(&request)
-            .and_then(|request| Ok((request, item::unpack(&state)?)))
+        let job = item::unpack_text(&request)
+            .and_then(|request| Ok((request, item::unpack_text(&state)?)))
             .map_err(unreadable)
             .and_then(|(request, state)| stored::job(id, &request, &state));
         Ok(Some(Loaded {

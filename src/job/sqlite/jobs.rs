@@ -6,14 +6,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::deliveries::{self, Kept};
 use super::schema::{moment, ms};
+use crate::job::delivery::Death;
 use crate::job::store::{Added, Filter, StoreError, Summary};
 use crate::job::stored::{self, ListKey};
-use crate::job::{Job, JobId};
+use crate::job::{Job, JobId, Source};
 
 /// A job as its row has it.
 pub(super) struct Row {
     summary: Summary,
+    source: Option<Source>,
     state: String,
 }
 
@@ -22,9 +25,22 @@ impl Row {
     pub(super) fn of(job: &Job) -> Result<Self, StoreError> {
         Ok(Self {
             summary: Summary::of(job),
+            source: job.source.clone(),
             state: stored::state(job)?,
         })
     }
+}
+
+/// What is stored of a new job.
+pub(super) struct New {
+    pub(super) row: Row,
+    pub(super) request: String,
+    /// The delivery that it came of.
+    pub(super) kept: Option<Kept>,
+    /// When the job is due.
+    pub(super) due: Option<Timestamp>,
+    /// When it is forgotten.
+    pub(super) end: Option<Timestamp>,
 }
 
 /// What a write with a lease sets beside the row.
@@ -37,6 +53,8 @@ pub(super) struct Write {
     pub(super) leased_until: Timestamp,
     /// When the job is due.
     pub(super) due: Option<Timestamp>,
+    /// What is wrong with a job that is never due again.
+    pub(super) death: Option<Death>,
     /// When it is forgotten.
     pub(super) end: Option<Timestamp>,
 }
@@ -55,14 +73,11 @@ pub(super) enum Claimed {
 
 pub(super) fn add(
     connection: &mut Connection,
-    row: &Row,
-    request: &str,
-    due: Option<Timestamp>,
-    end: Option<Timestamp>,
+    new: &New,
     horizon: Timestamp,
     keep_only: Option<u32>,
 ) -> rusqlite::Result<Added> {
-    let job = &row.summary;
+    let (row, job) = (&new.row, &new.row.summary);
     let adding = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if let Some(keep) = keep_only {
         adding.prepare_cached(
@@ -76,15 +91,15 @@ pub(super) fn add(
         .execute(params![job.id.as_str(), ms(horizon)])?;
     let added = adding.prepare_cached(
         "INSERT INTO jobs (id, version, leased_until, due, ended, route, connection, module, status, callback,
-                           created_at, finished_at, listed, state)
+                           created_at, finished_at, listed, state, delivery)
          VALUES (:id, 1, 0, :due, :ended, :route, :connection, :module, :status, :callback, :created_at, :finished_at,
-                 :listed, :state)
+                 :listed, :state, :delivery)
          ON CONFLICT DO NOTHING",
     )?
     .execute(named_params! {
         ":id": job.id.as_str(),
-        ":due": due.map(ms),
-        ":ended": end.map(ms),
+        ":due": new.due.map(ms),
+        ":ended": new.end.map(ms),
         ":route": job.route,
         ":connection": job.connection,
         ":module": job.module,
@@ -94,13 +109,17 @@ pub(super) fn add(
         ":finished_at": job.finished_at.map(ms),
         ":listed": ListKey::new(job.created_at, job.id.as_str()).as_str(),
         ":state": row.state,
+        ":delivery": row.source.as_ref().map(|source| &source.delivery),
     })?;
     if added == 0 {
         return Ok(Added::Existing);
     }
     adding
         .prepare_cached("INSERT INTO requests (id, stored) VALUES (?1, ?2)")?
-        .execute([job.id.as_str(), request])?;
+        .execute([job.id.as_str(), &new.request])?;
+    if let Some(kept) = &new.kept {
+        deliveries::keep_new(&adding, kept)?;
+    }
     adding.commit()?;
     Ok(Added::New)
 }
@@ -198,6 +217,15 @@ pub(super) fn write(
             .prepare_cached("UPDATE requests SET stored = ?1 WHERE id = ?2")?
             .execute([request, job.id.as_str()])?;
     }
+    if written == 1
+        && write.due.is_none()
+        && let Some(source) = &row.source
+    {
+        match &write.death {
+            Some(death) => deliveries::bury(&writing, &source.delivery, death, write.end)?,
+            None => deliveries::let_go(&writing, source, write.end)?,
+        }
+    }
     writing.commit()?;
     Ok(written == 1)
 }
@@ -248,23 +276,39 @@ pub(super) fn list(
         .collect()
 }
 
-pub(super) fn park(connection: &Connection, id: &JobId, reason: &str) -> rusqlite::Result<()> {
-    let update = "UPDATE jobs SET version = version + 1, leased_until = 0, due = NULL, ended = NULL, parked = ?1 WHERE id = ?2";
-    connection
+pub(super) fn park(
+    connection: &mut Connection,
+    id: &JobId,
+    reason: &str,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let parking = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let update = "UPDATE jobs SET version = version + 1, leased_until = 0, due = NULL, ended = NULL, parked = ?1
+                  WHERE id = ?2 RETURNING delivery";
+    let delivery: Option<Option<String>> = parking
         .prepare_cached(update)?
-        .execute([reason, id.as_str()])?;
-    Ok(())
+        .query_row([reason, id.as_str()], |row| row.get(0))
+        .optional()?;
+    if let Some(delivery) = delivery.flatten() {
+        deliveries::bury(&parking, &delivery, &Death::parked(id, reason, now), None)?;
+    }
+    parking.commit()
 }
 
 pub(super) fn unpark(
-    connection: &Connection,
+    connection: &mut Connection,
     id: &JobId,
     due: Timestamp,
 ) -> rusqlite::Result<bool> {
+    let unparking = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let update = "UPDATE jobs SET version = version + 1, due = ?1, parked = NULL WHERE id = ?2 AND parked IS NOT NULL";
-    let changed = connection
+    let changed = unparking
         .prepare_cached(update)?
         .execute(params![ms(due), id.as_str()])?;
+    if changed == 1 {
+        deliveries::revive_parked(&unparking, id)?;
+    }
+    unparking.commit()?;
     Ok(changed == 1)
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
 
 /// The version of the tables, which is noted in the file.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long a statement waits for another process, such as the command line beside the server.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,7 +32,8 @@ const TABLES: &str = "
         created_at INTEGER NOT NULL,
         finished_at INTEGER,
         listed TEXT NOT NULL,
-        state TEXT NOT NULL
+        state TEXT NOT NULL,
+        delivery TEXT
     ) STRICT;
     CREATE INDEX jobs_due ON jobs (due) WHERE due IS NOT NULL;
     CREATE INDEX jobs_ended ON jobs (ended) WHERE ended IS NOT NULL;
@@ -52,17 +53,32 @@ const TABLES: &str = "
         expires_at INTEGER NOT NULL,
         throttled_until INTEGER
     ) STRICT;
+";
+
+/// Of a delivery that is not dead, code, reason, job and moment are missing.
+const DELIVERIES: &str = "
     CREATE TABLE deliveries (
         id TEXT PRIMARY KEY,
         route TEXT NOT NULL,
         at INTEGER NOT NULL,
-        code TEXT NOT NULL,
-        reason TEXT NOT NULL,
+        code TEXT,
+        reason TEXT,
+        job TEXT,
+        dead_since INTEGER,
         envelope TEXT NOT NULL,
         body BLOB NOT NULL,
         ended INTEGER
     ) STRICT;
-    CREATE INDEX deliveries_at ON deliveries (at);
+    CREATE INDEX deliveries_dead ON deliveries (dead_since) WHERE dead_since IS NOT NULL;
+    CREATE INDEX deliveries_ended ON deliveries (ended) WHERE ended IS NOT NULL;
+";
+
+/// From the first version, which kept only deliveries that came to no job.
+const FROM_FIRST: &str = "
+    ALTER TABLE jobs ADD COLUMN delivery TEXT;
+    INSERT INTO deliveries (id, route, at, code, reason, dead_since, envelope, body, ended)
+        SELECT id, route, at, code, reason, at, envelope, body, ended FROM former;
+    DROP TABLE former;
 ";
 
 /// Opens the database in a file, or a new one in memory.
@@ -86,7 +102,14 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
     match version {
         0 => {
             setup.execute_batch(TABLES)?;
-            setup.pragma_update(None, "user_version", VERSION)?;
+            setup.execute_batch(DELIVERIES)?;
+        }
+        1 => {
+            setup.execute_batch(
+                "ALTER TABLE deliveries RENAME TO former; DROP INDEX deliveries_at",
+            )?;
+            setup.execute_batch(DELIVERIES)?;
+            setup.execute_batch(FROM_FIRST)?;
         }
         VERSION => {}
         _ => {
@@ -95,6 +118,7 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
             )));
         }
     }
+    setup.pragma_update(None, "user_version", VERSION)?;
     setup.commit()?;
     Ok(connection)
 }

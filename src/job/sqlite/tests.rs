@@ -35,7 +35,7 @@ async fn a_job_survives_a_restart_with_its_lease() {
     let until = start() + Duration::from_secs(60);
 
     let first = SqliteStore::in_file(path.clone());
-    assert_eq!(first.add(&job).await.expect("added"), Added::New);
+    assert_eq!(first.add(&job, None).await.expect("added"), Added::New);
     let claim = first.claim(&job.id, start(), until).await;
     let Ok(Claim::Ours(_, mut lease)) = claim else {
         panic!("{claim:?}");
@@ -59,7 +59,7 @@ async fn a_file_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::in_file(folder.path().join("jobs.db"));
-    store.add(&job("d", start())).await.expect("added");
+    store.add(&job("d", start()), None).await.expect("added");
     let files = std::fs::read_dir(folder.path()).expect("a folder");
     let modes: Vec<u32> = files
         .map(|file| file.and_then(|file| file.metadata()).expect("a file"))
@@ -79,24 +79,61 @@ async fn a_file_of_a_later_version_is_left_alone() {
         .expect("written");
     drop(later);
     let store = SqliteStore::in_file(path);
-    let error = store.add(&job("d", start())).await.expect_err("too new");
+    let error = store
+        .add(&job("d", start()), None)
+        .await
+        .expect_err("too new");
     assert!(!error.is_retryable(), "{error:?}");
     assert!(error.to_string().contains("version 99"), "{error}");
     let nowhere = SqliteStore::in_file(folder.path().join("none/jobs.db"));
-    assert!(nowhere.add(&job("d", start())).await.is_err());
+    assert!(nowhere.add(&job("d", start()), None).await.is_err());
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_taken_over_with_its_dead_letters() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let first = Connection::open(&path).expect("a file");
+    first
+        .execute_batch(
+            "CREATE TABLE jobs (id TEXT PRIMARY KEY, version INTEGER NOT NULL, leased_until INTEGER NOT NULL,
+                due INTEGER, parked TEXT, ended INTEGER, route TEXT, connection TEXT NOT NULL, module TEXT NOT NULL,
+                status TEXT NOT NULL, callback TEXT, created_at INTEGER NOT NULL, finished_at INTEGER,
+                listed TEXT NOT NULL, state TEXT NOT NULL) STRICT;
+             CREATE TABLE requests (id TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE, stored TEXT NOT NULL) STRICT;
+             CREATE TABLE deliveries (id TEXT PRIMARY KEY, route TEXT NOT NULL, at INTEGER NOT NULL, code TEXT NOT NULL,
+                reason TEXT NOT NULL, envelope TEXT NOT NULL, body BLOB NOT NULL, ended INTEGER) STRICT;
+             CREATE INDEX deliveries_at ON deliveries (at);
+             INSERT INTO deliveries VALUES ('dlv_1', 'form', 1700000000000, 'not_mappable', 'no module',
+                '{\"v\":1,\"data\":{\"headers\":[],\"query\":{}}}', x'7b7d', NULL);
+             PRAGMA user_version = 1;",
+        )
+        .expect("written");
+    drop(first);
+    let store = SqliteStore::in_file(path.clone());
+    let job = job("d", start());
+    assert_eq!(store.add(&job, None).await.expect("added"), Added::New);
+    let reopened = SqliteStore::in_file(path);
+    let dead = reopened.deliveries(10).await.expect("a list");
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].dead.reason, "no module");
+    assert_eq!(dead[0].dead.since, start());
+    let kept = reopened.delivery("dlv_1").await.expect("read");
+    assert_eq!(kept.expect("kept").body.as_ref(), b"{}");
+    assert_eq!(reopened.get(&job.id).await.expect("read"), Some(job));
 }
 
 #[tokio::test]
 async fn a_store_in_memory_forgets_only_finished_jobs() {
     let store = SqliteStore::in_memory();
     let open = job("open", start());
-    store.add(&open).await.expect("added");
+    store.add(&open, None).await.expect("added");
     for number in 0..KEPT_IN_MEMORY + 20 {
         let mut done = job(&number.to_string(), start());
         done.sent(1, 1);
         done.apply(1, crate::job::Event::Settled(Vec::new()), start())
             .expect("allowed");
-        store.add(&done).await.expect("added");
+        store.add(&done, None).await.expect("added");
     }
     for table in ["jobs", "requests"] {
         let count: u32 = store
@@ -119,7 +156,7 @@ async fn what_is_over_is_deleted_in_passing() {
         retention: Duration::from_secs(60),
     });
     let job = job("d", start());
-    store.add(&job).await.expect("added");
+    store.add(&job, None).await.expect("added");
     let until = start() + Duration::from_secs(60);
     let Ok(Claim::Ours(_, lease)) = store.claim(&job.id, start(), until).await else {
         panic!("the job is free");
@@ -151,7 +188,7 @@ async fn a_take_over_ends_the_leases_of_the_dead_and_keeps_what_jobs_hold() {
     let far = start() + Duration::from_secs(3_600);
     let mut stale = Vec::new();
     for job in [&driven, &waiting, &aside] {
-        store.add(job).await.expect("added");
+        store.add(job, None).await.expect("added");
         let Ok(Claim::Ours(_, lease)) = store.claim(&job.id, start(), far).await else {
             panic!("the job is free");
         };
@@ -215,7 +252,7 @@ async fn a_full_disk_takes_nothing_half_and_goes_on_when_there_is_room() {
     let mut added = Vec::new();
     let refused = loop {
         let job = job(&added.len().to_string(), start());
-        match store.add(&job).await {
+        match store.add(&job, None).await {
             Ok(_) => added.push(job.id),
             Err(error) => break (job, error),
         }
@@ -232,7 +269,7 @@ async fn a_full_disk_takes_nothing_half_and_goes_on_when_there_is_room() {
         .await;
     assert!(matches!(claim, Ok(Claim::Ours(..))), "{claim:?}");
     limit(1_000).await;
-    assert_eq!(store.add(&job).await.expect("added"), Added::New);
+    assert_eq!(store.add(&job, None).await.expect("added"), Added::New);
     let listed = store.list(Filter::All, 10_000, None).await.expect("a list");
     assert_eq!(listed.jobs.len(), added.len() + 1);
 }

@@ -255,6 +255,9 @@ routes:
                 JobStatus::Succeeded
             };
             assert_eq!(job.status(), wanted, "{job:#?}");
+            let source = job.source.as_ref().expect("it came of a delivery");
+            let kept = self.apps[0].store().delivery(&source.delivery).await;
+            assert_eq!(kept.expect("read"), None, "what ended well is not kept");
             let body = &told[&format!("msg_{id}")];
             let body: Value = serde_json::from_slice(body).expect("JSON");
             assert_eq!(body["data"]["status"], json!(job.status()));

@@ -105,7 +105,7 @@ impl Bench {
     /// A job that is in the store.
     pub(crate) async fn added(&self, delivery: &str) -> Job {
         let job = self.job(delivery);
-        self.store.add(&job).await.expect("added");
+        self.store.add(&job, None).await.expect("added");
         job
     }
 

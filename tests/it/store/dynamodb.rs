@@ -72,8 +72,8 @@ async fn stored(bench: &Bench, id: &JobId) -> Vec<(String, Option<AttributeValue
 async fn large_jobs_leave_nothing_behind() {
     let bench = Bench::in_dynamodb().await;
     let mut job = large(&bench, "large");
-    bench.store.add(&job).await.expect("added");
-    bench.store.add(&job).await.expect("known");
+    bench.store.add(&job, None).await.expect("added");
+    bench.store.add(&job, None).await.expect("known");
     let request_parts = stored(&bench, &job.id).await.len() - 1;
     assert!(request_parts > 0, "the request needs parts");
     let (_, mut lost) = bench.claim(&job.id).await;
@@ -147,7 +147,7 @@ async fn a_torn_write_is_never_seen() {
     });
     let torn = store_behind(&url.await, &bench);
     let mut job = large(&bench, "large");
-    let added = torn.add(&job).await;
+    let added = torn.add(&job, None).await;
     assert!(
         matches!(added, Err(StoreError::Unavailable(_))),
         "{added:?}"
@@ -158,7 +158,10 @@ async fn a_torn_write_is_never_seen() {
         "what is left is mortal: {left:?}"
     );
     assert_eq!(bench.store.get(&job.id).await.expect("read"), None);
-    assert_eq!(bench.store.add(&job).await.expect("added"), Added::New);
+    assert_eq!(
+        bench.store.add(&job, None).await.expect("added"),
+        Added::New
+    );
 
     let (_, mut lease) = bench.claim(&job.id).await;
     bench
@@ -186,7 +189,7 @@ async fn a_torn_write_is_never_seen() {
 async fn a_reader_sees_one_state_or_the_next() {
     let bench = Bench::in_dynamodb().await;
     let mut job = large(&bench, "large");
-    bench.store.add(&job).await.expect("added");
+    bench.store.add(&job, None).await.expect("added");
     let (_, mut lease) = bench.claim(&job.id).await;
     refuse_all(&mut job, &bench, "state 0");
     bench
@@ -228,7 +231,7 @@ async fn a_reader_sees_one_state_or_the_next() {
 async fn missing_parts_make_a_job_unreadable() {
     let bench = Bench::in_dynamodb().await;
     let job = large(&bench, "large");
-    bench.store.add(&job).await.expect("added");
+    bench.store.add(&job, None).await.expect("added");
     let parts = stored(&bench, &job.id).await;
     let (part, _) = parts
         .iter()
@@ -282,8 +285,8 @@ async fn a_lost_answer_changes_nothing() {
     });
     let store = store_behind(&url.await, &bench);
     for mut job in [bench.job("small"), large(&bench, "large")] {
-        assert_eq!(store.add(&job).await.expect("added"), Added::New);
-        assert_eq!(store.add(&job).await.expect("added"), Added::Existing);
+        assert_eq!(store.add(&job, None).await.expect("added"), Added::New);
+        assert_eq!(store.add(&job, None).await.expect("added"), Added::Existing);
         let claim = store.claim(&job.id, bench.now(), bench.within(60)).await;
         let Ok(masshook::job::store::Claim::Ours(_, mut lease)) = claim else {
             panic!("{claim:?}");
@@ -304,7 +307,7 @@ async fn failures_say_whether_to_try_again_and_quote_nothing() {
     let job = Bench::in_memory().job("d");
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let store = DynamoStore::with_config("jobs", sdk_config(&nobody));
-    let error = store.add(&job).await.expect_err("nobody listens");
+    let error = store.add(&job, None).await.expect_err("nobody listens");
     assert!(error.is_retryable(), "{error:?}");
     let store = DynamoStore::with_config("no-such-table", Moto::shared().sdk_config());
     let error = store.get(&job.id).await.expect_err("no such table");

@@ -21,10 +21,16 @@ fn finish(job: &mut Job, bench: &Bench) {
 pub(super) async fn a_job_is_added_once_and_read_as_it_was(bench: &Bench) {
     let mut job = bench.job("d");
     assert_eq!(bench.store.get(&job.id).await.expect("read"), None);
-    assert_eq!(bench.store.add(&job).await.expect("added"), Added::New);
+    assert_eq!(
+        bench.store.add(&job, None).await.expect("added"),
+        Added::New
+    );
     let stored = job.clone();
     job.connection = "other".to_owned();
-    assert_eq!(bench.store.add(&job).await.expect("added"), Added::Existing);
+    assert_eq!(
+        bench.store.add(&job, None).await.expect("added"),
+        Added::Existing
+    );
     assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(stored));
 }
 
@@ -138,7 +144,7 @@ pub(super) async fn of_many_adders_and_drivers_one_wins(bench: &Bench) {
     let mut adders = tokio::task::JoinSet::new();
     for _ in 0..32 {
         let (store, job) = (Arc::clone(&bench.store), Arc::clone(&job));
-        adders.spawn(async move { store.add(&job).await.expect("an answer") == Added::New });
+        adders.spawn(async move { store.add(&job, None).await.expect("an answer") == Added::New });
     }
     assert_eq!(winners(adders).await, 1);
     let mut drivers = tokio::task::JoinSet::new();
@@ -314,7 +320,10 @@ pub(super) async fn finished_jobs_are_forgotten_in_time(bench: &Bench) {
         bench.store.get(&job.id).await.expect("read"),
         Some(job.clone())
     );
-    assert_eq!(bench.store.add(&job).await.expect("added"), Added::Existing);
+    assert_eq!(
+        bench.store.add(&job, None).await.expect("added"),
+        Added::Existing
+    );
     bench.pass(1);
     // Nothing has deleted it: the reader judges.
     assert_eq!(bench.store.get(&job.id).await.expect("read"), None);
@@ -332,7 +341,10 @@ pub(super) async fn finished_jobs_are_forgotten_in_time(bench: &Bench) {
     assert_eq!(bench.due().await, std::slice::from_ref(&waiting.id));
     assert!(bench.store.get(&waiting.id).await.expect("read").is_some());
     let anew = bench.job("d");
-    assert_eq!(bench.store.add(&anew).await.expect("added"), Added::New);
+    assert_eq!(
+        bench.store.add(&anew, None).await.expect("added"),
+        Added::New
+    );
     assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(anew));
 }
 
@@ -407,8 +419,14 @@ pub(super) async fn a_job_of_fifty_thousand_records_comes_back_whole(bench: &Ben
         &json!({"module": "Leads", "fields": fields, "ids": ids}),
     );
     assert_eq!(job.calls.len(), ids.len().div_ceil(500) * 3);
-    assert_eq!(bench.store.add(&job).await.expect("added"), Added::New);
-    assert_eq!(bench.store.add(&job).await.expect("added"), Added::Existing);
+    assert_eq!(
+        bench.store.add(&job, None).await.expect("added"),
+        Added::New
+    );
+    assert_eq!(
+        bench.store.add(&job, None).await.expect("added"),
+        Added::Existing
+    );
     assert_eq!(
         bench.store.get(&job.id).await.expect("read").as_ref(),
         Some(&job)
@@ -533,7 +551,10 @@ pub(super) async fn what_cannot_be_read_is_parked(bench: &Bench) {
             .park(&job.id, &error.to_string())
             .await
             .expect("parked");
-        assert_eq!(bench.store.add(&job).await.expect("added"), Added::Existing);
+        assert_eq!(
+            bench.store.add(&job, None).await.expect("added"),
+            Added::Existing
+        );
     }
     bench.pass(100_000);
     assert_eq!(bench.due().await, []);

@@ -105,7 +105,7 @@ async fn run(steps: Vec<Step>) {
                 } else {
                     Added::New
                 };
-                assert_eq!(store.add(job).await.expect("added"), expected);
+                assert_eq!(store.add(job, None).await.expect("added"), expected);
                 model.jobs.entry(job.id.clone()).or_insert_with(|| Known {
                     job: job.clone(),
                     writer: 0,

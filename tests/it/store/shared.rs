@@ -1,18 +1,12 @@
-//! What every store promises about locks, tokens and kept deliveries.
+//! What every store promises about locks and tokens.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue};
-use bytes::Bytes;
-use masshook::inbound::trigger::{Origin, Trigger};
 use masshook::job::JobId;
-use masshook::job::delivery::{DeliverySummary, KeptDelivery};
 use masshook::job::store::{Holder, SharedToken, StoreError};
 use secrecy::ExposeSecret;
 
-use super::bench::{Bench, RETENTION};
+use super::bench::Bench;
 
 pub(super) async fn a_lock_has_one_holder(bench: &Bench) {
     let (one, other) = (Holder::unique(), Holder::job(&JobId::derive("r", "d", 0)));
@@ -157,89 +151,4 @@ pub(super) async fn a_token_is_shared_under_its_lock(bench: &Bench) {
         matches!(refused, Err(StoreError::LockLost(_))),
         "{refused:?}"
     );
-}
-
-fn delivery(bench: &Bench, id: &str, body: Vec<u8>) -> KeptDelivery {
-    let mut headers = HeaderMap::new();
-    headers.append("x-twice", HeaderValue::from_static("one"));
-    headers.append("x-twice", HeaderValue::from_static("two"));
-    headers.insert(
-        "x-bytes",
-        HeaderValue::from_bytes(b"\xff\xe9 caf\xc3\xa9").expect("a value"),
-    );
-    headers.insert("x-signature", HeaderValue::from_static("top-secret"));
-    KeptDelivery {
-        id: id.to_owned(),
-        route: "form".to_owned(),
-        at: bench.now(),
-        code: "UNMAPPABLE".to_owned(),
-        reason: "`module` is missing".to_owned(),
-        headers,
-        query: BTreeMap::from([("q".to_owned(), "é&=".to_owned())]),
-        body: Bytes::from(body),
-        origin: Origin {
-            attributes: [("source".to_owned(), "t\u{e4}lly\n".to_owned())].into(),
-            ..Origin::of(Trigger::Sns).with("id", Some("m1"))
-        },
-    }
-}
-
-pub(super) async fn a_delivery_is_kept_byte_for_byte(bench: &Bench) {
-    let mut random = fastrand::Rng::with_seed(7);
-    for size in [0, 9, 1_000_000] {
-        let body: Vec<u8> = (0..size).map(|_| random.u8(..)).collect();
-        let kept = delivery(bench, &format!("of {size}"), body);
-        bench.store.keep(&kept).await.expect("kept");
-        let read = bench.store.delivery(&kept.id).await.expect("read");
-        assert!(read.as_ref() == Some(&kept), "{read:?}");
-        assert!(!format!("{read:?}").contains("top-secret"));
-    }
-    assert!(
-        bench
-            .store
-            .delivery("absent")
-            .await
-            .expect("read")
-            .is_none()
-    );
-}
-
-pub(super) async fn deliveries_are_listed_and_forgotten(bench: &Bench) {
-    let mut expected = Vec::new();
-    for number in 0..12_u8 {
-        let kept = delivery(bench, &number.to_string(), vec![number; 3]);
-        bench.store.keep(&kept).await.expect("kept");
-        expected.insert(0, DeliverySummary::of(&kept));
-        bench.clock.advance(Duration::from_secs(1));
-    }
-    assert_eq!(bench.store.deliveries(100).await.expect("a list"), expected);
-    assert_eq!(
-        bench.store.deliveries(5).await.expect("a list"),
-        expected[..5]
-    );
-
-    // The same delivery fails again, for another reason.
-    let large = KeptDelivery {
-        code: "DRIVE".to_owned(),
-        ..delivery(bench, "11", vec![7; 500_000])
-    };
-    bench.store.keep(&large).await.expect("kept");
-    let small = KeptDelivery {
-        code: "AGAIN".to_owned(),
-        ..delivery(bench, "11", vec![7; 5])
-    };
-    bench.store.keep(&small).await.expect("kept");
-    assert!(bench.store.delivery("11").await.expect("read") == Some(small));
-    assert_eq!(bench.store.deliveries(100).await.expect("a list").len(), 12);
-
-    assert!(bench.store.forget("11").await.expect("forgotten"));
-    assert!(!bench.store.forget("11").await.expect("an answer"));
-    assert!(bench.store.delivery("11").await.expect("read").is_none());
-    assert_eq!(
-        bench.store.deliveries(100).await.expect("a list"),
-        expected[1..]
-    );
-    bench.pass(RETENTION.as_secs());
-    assert_eq!(bench.store.deliveries(100).await.expect("a list"), []);
-    assert!(bench.store.delivery("3").await.expect("read").is_none());
 }

@@ -28,15 +28,17 @@ use super::tools::{manifest, tools};
 pub(crate) const REGION: &str = "eu-west-1";
 
 /// What the index of lists repeats of each item.
-const LISTED: [&str; 13] = [
+const LISTED: [&str; 15] = [
     "at",
     "body_bytes",
     "callback",
     "code",
     "connection",
     "created_at",
+    "dead_since",
     "ends",
     "finished_at",
+    "job",
     "module",
     "parked",
     "reason",

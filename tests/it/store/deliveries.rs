@@ -1,0 +1,334 @@
+//! Deliveries: kept while their jobs are under way, then forgotten or dead.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use masshook::inbound::trigger::{Origin, Trigger};
+use masshook::job::delivery::{Death, DeliverySummary, KeptDelivery};
+use masshook::job::store::{Added, Lease, StoreError};
+use masshook::job::{CallbackStatus, Event, Job, JobId, Refusal, Source};
+
+use super::bench::{Bench, RETENTION};
+
+/// Bytes that cannot be made smaller.
+fn noise(size: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(7);
+    (0..size).map(|_| random.u8(..)).collect()
+}
+
+fn death(bench: &Bench, code: &str, job: Option<&JobId>) -> Option<Death> {
+    Some(Death {
+        code: code.to_owned(),
+        reason: "`module` is missing".to_owned(),
+        job: job.cloned(),
+        since: bench.now(),
+    })
+}
+
+fn summary(kept: &KeptDelivery) -> DeliverySummary {
+    DeliverySummary {
+        id: kept.id.clone(),
+        route: kept.route.clone(),
+        at: kept.at,
+        dead: kept.dead.clone().expect("it is dead"),
+        body_bytes: kept.body.len() as u64,
+    }
+}
+
+fn delivery(bench: &Bench, id: &str, body: Vec<u8>) -> KeptDelivery {
+    let mut headers = HeaderMap::new();
+    headers.append("x-twice", HeaderValue::from_static("one"));
+    headers.append("x-twice", HeaderValue::from_static("two"));
+    headers.insert(
+        "x-bytes",
+        HeaderValue::from_bytes(b"\xff\xe9 caf\xc3\xa9").expect("a value"),
+    );
+    headers.insert("x-signature", HeaderValue::from_static("top-secret"));
+    KeptDelivery {
+        id: id.to_owned(),
+        route: "form".to_owned(),
+        at: bench.now(),
+        dead: death(bench, "UNMAPPABLE", None),
+        headers,
+        query: BTreeMap::from([("q".to_owned(), "é&=".to_owned())]),
+        body: Bytes::from(body),
+        origin: Origin {
+            attributes: [("source".to_owned(), "t\u{e4}lly\n".to_owned())].into(),
+            ..Origin::of(Trigger::Sns).with("id", Some("m1"))
+        },
+    }
+}
+
+pub(super) async fn a_delivery_is_kept_byte_for_byte(bench: &Bench) {
+    for size in [0, 9, 1_000_000] {
+        let kept = delivery(bench, &format!("of {size}"), noise(size));
+        bench.store.keep(&kept).await.expect("kept");
+        let read = bench.store.delivery(&kept.id).await.expect("read");
+        assert!(read.as_ref() == Some(&kept), "{read:?}");
+        assert!(!format!("{read:?}").contains("top-secret"));
+    }
+    assert!(
+        bench
+            .store
+            .delivery("absent")
+            .await
+            .expect("read")
+            .is_none()
+    );
+}
+
+pub(super) async fn deliveries_are_listed_and_forgotten(bench: &Bench) {
+    let mut expected = Vec::new();
+    for number in 0..12_u8 {
+        let kept = delivery(bench, &number.to_string(), vec![number; 3]);
+        bench.store.keep(&kept).await.expect("kept");
+        expected.insert(0, summary(&kept));
+        bench.clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(bench.store.deliveries(100).await.expect("a list"), expected);
+    assert_eq!(
+        bench.store.deliveries(5).await.expect("a list"),
+        expected[..5]
+    );
+
+    // The same delivery fails again, for another reason.
+    let large = KeptDelivery {
+        dead: death(bench, "DRIVE", None),
+        ..delivery(bench, "11", noise(500_000))
+    };
+    bench.store.keep(&large).await.expect("kept");
+    let small = KeptDelivery {
+        dead: death(bench, "AGAIN", None),
+        ..delivery(bench, "11", vec![7; 5])
+    };
+    bench.store.keep(&small).await.expect("kept");
+    assert!(bench.store.delivery("11").await.expect("read") == Some(small));
+    assert_eq!(bench.store.deliveries(100).await.expect("a list").len(), 12);
+
+    assert!(bench.store.forget("11").await.expect("forgotten"));
+    assert!(!bench.store.forget("11").await.expect("an answer"));
+    assert!(bench.store.delivery("11").await.expect("read").is_none());
+    assert_eq!(
+        bench.store.deliveries(100).await.expect("a list"),
+        expected[1..]
+    );
+    bench.pass(RETENTION.as_secs());
+    assert_eq!(bench.store.deliveries(100).await.expect("a list"), []);
+    assert!(bench.store.delivery("3").await.expect("read").is_none());
+}
+
+/// A job that has just been added with its delivery.
+async fn come(bench: &Bench, name: &str, shared: bool, body: Vec<u8>) -> (Job, KeptDelivery) {
+    let kept = KeptDelivery {
+        dead: None,
+        ..delivery(bench, name, body)
+    };
+    let source = Source {
+        delivery: kept.id.clone(),
+        shared,
+    };
+    let job = bench.job(name).come_of(Some(source));
+    let added = bench.store.add(&job, Some(&kept)).await;
+    assert_eq!(added.expect("added"), Added::New);
+    (job, kept)
+}
+
+/// Drives a job to its end, and tells what becomes of its lease.
+async fn end(bench: &Bench, job: &mut Job, event: Event, told: CallbackStatus) -> Lease {
+    let (_, lease) = bench.claim(&job.id).await;
+    job.apply(1, event, bench.now()).expect("allowed");
+    let callback = job.callback.as_mut().expect("a callback");
+    callback.status = told;
+    callback.error = (told == CallbackStatus::Undeliverable).then(|| "410 Gone".to_owned());
+    assert_eq!(job.due(bench.now()), None);
+    lease
+}
+
+async fn end_well(bench: &Bench, job: &mut Job) {
+    let lease = end(
+        bench,
+        job,
+        Event::Settled(Vec::new()),
+        CallbackStatus::Delivered,
+    )
+    .await;
+    bench
+        .store
+        .release(job, lease, None)
+        .await
+        .expect("released");
+}
+
+async fn listed(bench: &Bench) -> Vec<DeliverySummary> {
+    bench.store.deliveries(100).await.expect("a list")
+}
+
+async fn read(bench: &Bench, id: &str) -> Option<KeptDelivery> {
+    bench.store.delivery(id).await.expect("read")
+}
+
+pub(super) async fn a_delivery_is_kept_until_its_job_ends_well(bench: &Bench) {
+    for size in [9, 1_000_000] {
+        let (mut job, kept) = come(bench, &format!("of {size}"), false, noise(size)).await;
+        assert_eq!(
+            bench.store.get(&job.id).await.expect("read"),
+            Some(job.clone())
+        );
+        assert!(read(bench, &kept.id).await == Some(kept.clone()));
+        // It comes once more, and somebody drives the job for a while.
+        let again = KeptDelivery {
+            route: "other".to_owned(),
+            ..kept.clone()
+        };
+        let added = bench.store.add(&job, Some(&again)).await;
+        assert_eq!(added.expect("an answer"), Added::Existing);
+        let (_, lease) = bench.claim(&job.id).await;
+        let due = Some(bench.now());
+        bench
+            .store
+            .release(&job, lease, due)
+            .await
+            .expect("released");
+        assert!(read(bench, &kept.id).await == Some(kept.clone()));
+        assert_eq!(listed(bench).await, [], "nothing is wrong with it");
+        end_well(bench, &mut job).await;
+        assert_eq!(read(bench, &kept.id).await, None);
+    }
+}
+
+pub(super) async fn the_delivery_of_a_job_that_ends_badly_is_a_dead_letter(bench: &Bench) {
+    let refusal = || Refusal {
+        code: "INVALID_DATA".to_owned(),
+        message: "no such field".to_owned(),
+        advice: None,
+    };
+    let ways = [
+        (
+            "CALLBACK_UNDELIVERABLE",
+            "its callback was given up: 410 Gone",
+            Event::Settled(Vec::new()),
+            CallbackStatus::Undeliverable,
+        ),
+        (
+            "JOB_FAILED",
+            "INVALID_DATA: no such field",
+            Event::Refused(refusal()),
+            CallbackStatus::Delivered,
+        ),
+        (
+            "JOB_FAILED",
+            "INVALID_DATA: no such field; its callback was given up: 410 Gone",
+            Event::Refused(refusal()),
+            CallbackStatus::Undeliverable,
+        ),
+    ];
+    let mut expected = Vec::new();
+    for (number, (code, reason, event, told)) in ways.into_iter().enumerate() {
+        let (mut job, kept) = come(bench, &number.to_string(), false, noise(300_000)).await;
+        bench.pass(5);
+        let lease = end(bench, &mut job, event, told).await;
+        bench
+            .store
+            .release(&job, lease, None)
+            .await
+            .expect("released");
+        let dead = Some(Death {
+            code: code.to_owned(),
+            reason: reason.to_owned(),
+            job: Some(job.id.clone()),
+            since: bench.now(),
+        });
+        let kept = KeptDelivery { dead, ..kept };
+        assert!(read(bench, &kept.id).await.as_ref() == Some(&kept));
+        // The sender tries again: it finds its job, which has ended.
+        let added = bench.store.add(&job, Some(&kept)).await;
+        assert_eq!(added.expect("an answer"), Added::Existing);
+        expected.insert(0, summary(&kept));
+    }
+    assert_eq!(listed(bench).await, expected);
+    bench.pass(RETENTION.as_secs());
+    assert_eq!(listed(bench).await, []);
+    assert_eq!(read(bench, "0").await, None);
+}
+
+pub(super) async fn the_delivery_of_a_parked_job_is_a_dead_letter_until_it_goes_on(bench: &Bench) {
+    let (mut job, kept) = come(bench, "0", false, noise(300_000)).await;
+    bench
+        .store
+        .park(&job.id, "a strange thing")
+        .await
+        .expect("parked");
+    let dead = Some(Death::parked(&job.id, "a strange thing", bench.now()));
+    let dead = KeptDelivery {
+        dead,
+        ..kept.clone()
+    };
+    assert_eq!(listed(bench).await, [summary(&dead)]);
+    // However long nobody looks.
+    bench.pass(20 * RETENTION.as_secs());
+    assert!(read(bench, &kept.id).await == Some(dead));
+    let unparked = bench.store.unpark(&job.id, bench.now()).await;
+    assert!(unparked.expect("an answer"));
+    assert_eq!(listed(bench).await, []);
+    assert!(read(bench, &kept.id).await == Some(kept.clone()));
+    end_well(bench, &mut job).await;
+    assert_eq!(read(bench, &kept.id).await, None);
+}
+
+pub(super) async fn a_delivery_of_several_jobs_outlives_the_first_end(bench: &Bench) {
+    let (mut first, kept) = come(bench, "0", true, noise(9)).await;
+    let mut second = bench.job("1").come_of(first.source.clone());
+    bench.store.add(&second, None).await.expect("added");
+    end_well(bench, &mut first).await;
+    assert!(read(bench, &kept.id).await == Some(kept.clone()));
+    let gone = CallbackStatus::Undeliverable;
+    let lease = end(bench, &mut second, Event::Settled(Vec::new()), gone).await;
+    bench
+        .store
+        .release(&second, lease, None)
+        .await
+        .expect("released");
+    let dead = listed(bench).await;
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].dead.job, Some(second.id));
+}
+
+pub(super) async fn a_dead_letter_is_revived_unless_it_died_anew(bench: &Bench) {
+    let kept = delivery(bench, "0", noise(300_000));
+    bench.store.keep(&kept).await.expect("kept");
+    let since = bench.now();
+    let later = since + Duration::from_secs(1);
+    bench
+        .store
+        .revive(&kept.id, later)
+        .await
+        .expect("an answer");
+    bench
+        .store
+        .revive("absent", since)
+        .await
+        .expect("an answer");
+    assert_eq!(listed(bench).await, [summary(&kept)], "another death");
+    bench.store.revive(&kept.id, since).await.expect("revived");
+    assert_eq!(listed(bench).await, []);
+    let alive = KeptDelivery { dead: None, ..kept };
+    // It is under way again, for longer than a dead letter is kept.
+    bench.pass(RETENTION.as_secs() + 1);
+    assert!(read(bench, &alive.id).await == Some(alive));
+}
+
+pub(super) async fn a_driver_that_was_overtaken_forgets_no_delivery(bench: &Bench) {
+    let (mut job, kept) = come(bench, "0", false, noise(9)).await;
+    let delivered = CallbackStatus::Delivered;
+    let stale = end(bench, &mut job, Event::Settled(Vec::new()), delivered).await;
+    bench.pass(61);
+    bench.claim(&job.id).await;
+    let released = bench.store.release(&job, stale, None).await;
+    assert!(
+        matches!(released, Err(StoreError::LeaseLost(_))),
+        "{released:?}"
+    );
+    assert!(read(bench, &kept.id).await == Some(kept));
+}
