@@ -112,11 +112,12 @@ impl App {
             }
             self.anew(job).await?;
         }
-        let nothing = wanted.jobs.is_empty();
         let accepted = self.accept(wanted, None).await?;
+        let now = self.clock.now();
+        let done = accepted.jobs().iter().all(|job| job.due(now).is_none());
         let store = self.engine.store();
         let settled = match &kept.dead {
-            _ if nothing => store.forget(&kept.id).await.map(|_| ()),
+            _ if done => store.forget(&kept.id).await.map(|_| ()),
             Some(dead) => store.revive(&kept.id, dead.since).await,
             None => Ok(()),
         };
