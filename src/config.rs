@@ -641,7 +641,10 @@ routes:
                 .find(|line| line.starts_with(&format!("{place}: unknown key")));
             let found = found.unwrap_or_else(|| panic!("{place} is known in {text}"));
             let (_, known) = found.split_once("known here: ").expect("a list");
-            known.split(", ").map(str::to_owned).collect()
+            let listed: Vec<&str> = known.split(", ").collect();
+            let known: BTreeSet<String> = listed.iter().map(ToString::to_string).collect();
+            assert_eq!(known.len(), listed.len(), "a key listed twice: {listed:?}");
+            known
         };
         let x = "qqqqqqqqqqqqqqqqqqqqqqqq";
         assert_eq!(keys(&schema), known(x, &format!("{x}: 1")));

@@ -212,7 +212,9 @@ pub struct Object<'a> {
 impl<'a> Object<'a> {
     /// The value under `key`, if there is one. A key whose value is `null` counts as absent.
     pub fn optional(&mut self, key: &'static str) -> Option<Node<'a>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let value = self.map.get(key).filter(|value| !value.is_null())?;
         Some(Node {
             value,

@@ -342,6 +342,7 @@ fn records_of_the_other_shapes_that_could_not_protect_are_refused() {
     token: does not cover the body: name its `body_hash_claim`, or say `partial: true`
     ");
     insta::assert_snapshot!(problem(json!({"type": "jws", "algorithm": "RS256", "token": {"header": "X"}, "partial": true, "jwks_url": "http://keys.example/"})), @"jwks_url: must start with https:// and a host that no parameter can replace");
+    insta::assert_snapshot!(problem(json!({"type": "jws", "algorithm": "RS256", "token": {"header": "X"}, "partial": true, "lifetime": 1})), @"lifetime: unknown key; known here: scheme, note, source, timeout, handshakes, accepted, bare_refusals, alternatives, delivery_id, type, algorithm, token, claims, body_hash_claim, must_expire, jwks_url, partial, tolerance_s, params");
     insta::assert_snapshot!(problem(json!({"type": "equals", "token": {"header": "X", "query": "k"}})), @"token: must have exactly one of `header`, `query`, `form`, `json` and `path`");
 }
 
