@@ -346,8 +346,8 @@ impl Config {
         }
         for (name, route) in &self.routes {
             let mut learning = route.verify.learning();
-            if let Some((_, reference)) =
-                learning.find(|(_, reference)| uses.get(&reference.to_string()) > Some(&1))
+            if let Some(reference) =
+                learning.find(|reference| uses.get(&reference.to_string()) > Some(&1))
             {
                 let message = format!(
                     "{reference} is used elsewhere in this config too; what the sender hands over needs a place of its own"
@@ -365,7 +365,7 @@ impl Config {
     pub fn keeping(self) -> Result<Self, ConfigError> {
         let mut problems = Problems::default();
         for (name, route) in &self.routes {
-            for (_, reference) in route.verify.learning() {
+            for reference in route.verify.learning() {
                 if let Err(why) = place::ready(reference, route.relearn) {
                     let at = Place::of(&["routes", name, "verify", "secret"]);
                     problems.add(

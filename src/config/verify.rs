@@ -148,32 +148,26 @@ impl Verify {
         }
     }
 
-    /// The schemes whose senders hand their secrets over, and where each is to be kept.
-    pub fn learning(&self) -> impl Iterator<Item = (&Scheme, &SecretRef)> {
-        let proofs = match self {
-            Self::Nothing | Self::ByAws => &[][..],
+    fn proofs(&self) -> &[Proof] {
+        match self {
+            Self::Nothing | Self::ByAws => &[],
             Self::Schemes(proofs) => proofs,
-        };
-        proofs
-            .iter()
-            .filter_map(|proof| Some((&proof.scheme, proof.learnt()?)))
+        }
+    }
+
+    /// Where the secrets are to be kept that senders hand over.
+    pub fn learning(&self) -> impl Iterator<Item = &SecretRef> {
+        self.proofs().iter().filter_map(Proof::learnt)
     }
 
     /// Where all its secrets are.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
-        let proofs = match self {
-            Self::Nothing | Self::ByAws => &[][..],
-            Self::Schemes(proofs) => proofs,
-        };
-        proofs.iter().flat_map(|proof| &proof.secrets)
+        self.proofs().iter().flat_map(|proof| &proof.secrets)
     }
 
     /// Whether the sender signs the URL that it calls.
     pub(super) fn needs_url(&self) -> bool {
-        match self {
-            Self::Nothing | Self::ByAws => false,
-            Self::Schemes(proofs) => proofs.iter().any(|proof| proof.scheme.needs_url()),
-        }
+        self.proofs().iter().any(|proof| proof.scheme.needs_url())
     }
 }
 
