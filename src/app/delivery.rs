@@ -273,9 +273,19 @@ impl App {
                 updates: Vec::new(),
             });
         }
+        self.mapped(route, arrival, &input).await
+    }
+
+    /// What a route makes of a delivery that its `when` lets through.
+    pub(super) async fn mapped(
+        &self,
+        route: &Route,
+        arrival: &Arrival,
+        input: &Input<'_>,
+    ) -> Result<Mapped, Rejection> {
         let asked = match &route.delivery_id {
             Some(program) => self
-                .run("delivery_id", program, &input)
+                .run("delivery_id", program, input)
                 .await?
                 .into_iter()
                 .next(),
@@ -285,9 +295,9 @@ impl App {
             .and_then(as_id)
             .or_else(|| arrival.origin.id().map(str::to_owned))
             .unwrap_or_else(|| arrival.fingerprint());
-        let outputs = self.run("map", &route.map, &input).await?;
+        let outputs = self.run("map", &route.map, input).await?;
         let unmappable = |outputs| Rejection::Unmappable {
-            route: name.to_owned(),
+            route: input.route.to_owned(),
             outputs,
         };
         let updates = mapping::updates(&outputs, route.method).map_err(unmappable)?;

@@ -6,7 +6,7 @@ use super::rejection::Rejection;
 use super::{App, Arrival};
 use crate::config::{Route, Verify};
 use crate::inbound::trigger::Trigger;
-use crate::mapping::Judgement;
+use crate::mapping::{Input, Judgement};
 
 /// What a route asks of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +46,6 @@ impl Condition {
             Self::Map => "map",
         }
     }
-
-    /// Whether nothing more is asked of an event that does not meet it. A wrong signature says nothing of what the route
-    /// would make of a right one, so the rest is asked all the same.
-    fn decides(self) -> bool {
-        self != Self::Signature
-    }
 }
 
 /// A condition, and whether an event meets it.
@@ -84,7 +78,7 @@ impl Explanation {
         self.asked.iter().find(|asked| asked.met == Some(false))
     }
 
-    /// Notes an answer; says whether more is to be asked.
+    /// Notes an answer; says whether the event may still be for the route.
     fn note(&mut self, condition: Condition, met: Option<bool>, found: impl Into<String>) -> bool {
         self.asked.push(Asked {
             condition,
@@ -93,7 +87,7 @@ impl Explanation {
             at_length: None,
             judgement: None,
         });
-        met != Some(false) || !condition.decides()
+        met != Some(false)
     }
 
     fn refused(&mut self, condition: Condition, rejection: &Rejection) {
@@ -149,24 +143,21 @@ impl App {
             route: told.route.clone(),
             ..event.clone()
         };
-        match self.handshake(route, &event).await {
-            Ok(Some((_, handshake))) if !handshake.needs_verification => {
-                let found = "it is its sender's handshake, which is answered; nothing is mapped";
-                told.note(Condition::Delivery, Some(false), found);
-                return;
-            }
-            Ok(Some(_)) => {
-                let found =
-                    "it is its sender's handshake: answered if its signature holds, and not mapped";
-                told.note(Condition::Delivery, Some(false), found);
-                return;
-            }
-            // A secret that cannot be had is told of with the signature.
-            Ok(None) | Err(_) => {}
+        // A secret that cannot be had is told of with the signature.
+        if let Ok(Some((_, handshake))) = self.handshake(route, &event).await {
+            let found = match handshake.needs_verification {
+                true => {
+                    "it is its sender's handshake: answered if its signature holds, and not mapped"
+                }
+                false => "it is its sender's handshake, which is answered; nothing is mapped",
+            };
+            told.note(Condition::Delivery, Some(false), found);
+            return;
         }
         if trigger == Trigger::Http && !method(told, route, &event) {
             return;
         }
+        // A wrong signature says nothing of what the route would make of a right one, so the rest is asked all the same.
         match self.prove(route, &event).await {
             Ok(genuine) if genuine.subscribe.is_some() => {
                 let found = "Amazon SNS asks for a confirmation, which it gets; nothing is mapped";
@@ -186,29 +177,26 @@ impl App {
             }
             Err(rejection) => told.refused(Condition::Signature, &rejection),
         }
-        if self.predicate(told, route, &event).await {
-            self.yields(told, &event).await;
+        let seen = match self.see(&event) {
+            Ok(seen) => seen,
+            Err(rejection) => return told.refused(Condition::Body, &rejection),
+        };
+        let input = seen.input(&event.route, self.clock.now());
+        if self.predicate(told, route, &input).await {
+            self.yields(told, route, &event, &input).await;
         }
     }
 
     /// Asks for `when`; says whether it holds.
-    async fn predicate(&self, told: &mut Explanation, route: &Route, event: &Arrival) -> bool {
-        let seen = match self.see(event) {
-            Ok(seen) => seen,
-            Err(rejection) => {
-                told.refused(Condition::Body, &rejection);
-                return false;
-            }
-        };
+    async fn predicate(&self, told: &mut Explanation, route: &Route, input: &Input<'_>) -> bool {
         let Some(when) = &route.when else {
             return told.note(Condition::When, Some(true), "the route has none");
         };
-        let input = seen.input(&event.route, self.clock.now());
-        let judged = when.judge(&input, &self.config.limits.mapping()).await;
+        let judged = when.judge(input, &self.config.limits.mapping()).await;
         let judgement = match judged {
             Ok(judgement) => judgement,
             Err(error) => {
-                let (route, key) = (event.route.clone(), "when");
+                let (route, key) = (input.route.to_owned(), "when");
                 let failed = Rejection::Mapping { route, key, error };
                 told.refused(Condition::When, &failed);
                 return false;
@@ -245,8 +233,14 @@ impl App {
         holds
     }
 
-    async fn yields(&self, told: &mut Explanation, event: &Arrival) {
-        match self.map_unverified(event).await {
+    async fn yields(
+        &self,
+        told: &mut Explanation,
+        route: &Route,
+        event: &Arrival,
+        input: &Input<'_>,
+    ) {
+        match self.mapped(route, event, input).await {
             Ok(mapped) => {
                 let found = match mapped.updates.len() {
                     0 => "yields nothing, so the event is ignored".to_owned(),
