@@ -95,11 +95,7 @@ impl Explanation {
             condition,
             met: Some(false),
             found: rejection.to_string(),
-            at_length: rejection.on_terminal().or_else(|| {
-                let errors: Vec<String> =
-                    rejection.errors().iter().map(ToString::to_string).collect();
-                (!errors.is_empty()).then(|| errors.join("\n"))
-            }),
+            at_length: rejection.at_length(),
             judgement: None,
         });
     }

@@ -285,6 +285,14 @@ impl Rejection {
         }
     }
 
+    /// More about it, over several lines, for the terminal alone: [`Self::on_terminal`], or else all the errors.
+    pub fn at_length(&self) -> Option<String> {
+        self.on_terminal().or_else(|| {
+            let errors: Vec<String> = self.errors().iter().map(Value::to_string).collect();
+            (!errors.is_empty()).then(|| errors.join("\n"))
+        })
+    }
+
     /// Everything that is wrong, one by one, where there may be several things.
     pub fn errors(&self) -> Vec<Value> {
         if let Self::Unmappable { outputs, .. } = self {

@@ -165,12 +165,7 @@ fn judged(file: &File, routes: Vec<Made>) -> Judged {
 }
 
 fn explained(rejection: &Rejection) -> String {
-    let listed = || {
-        let errors = rejection.errors();
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        (!errors.is_empty()).then(|| errors.join("; "))
-    };
-    match rejection.on_terminal().or_else(listed) {
+    match rejection.at_length() {
         Some(more) => format!("{rejection}: {}", more.replace('\n', "; ")),
         None => rejection.to_string(),
     }
