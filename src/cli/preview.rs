@@ -1,6 +1,6 @@
 //! `masshook preview`: what a route would do with an event.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ pub(super) enum Show {
 enum Asked {
     /// A delivery for a route.
     Delivery(Box<Arrival>),
-    /// Events of AWS's own triggers, each for every route that listens, or for the one that was asked for.
-    Notices(Vec<Notice>, Option<String>),
+    /// Events of AWS's own triggers, each for every route that listens.
+    Notices(Vec<Notice>),
     /// An update request.
     Update(Value),
     /// Nothing that leads to a call.
@@ -85,48 +85,18 @@ pub(super) async fn run(
     // A bare body came by something that the route listens to.
     let heard = route.as_ref().and_then(|name| config.routes.get(name));
     let heard = heard.and_then(|route| route.on.first().copied());
-    let asked_for = route.clone();
-    let asked = match read(&text, route, heard.unwrap_or(Trigger::Http)).await {
+    let asked = match read(&text, route.as_deref(), heard.unwrap_or(Trigger::Http)).await {
         Ok(asked) => asked,
         Err(why) => {
             complain(&format!("{}: {why}", event.display()));
             return Verdict::Unusable;
         }
     };
-    let verifies: BTreeMap<String, String> = config
-        .routes
-        .iter()
-        .map(|(name, route)| (name.clone(), route.verify.to_string()))
-        .collect();
-    let unverified = config
-        .routes
-        .iter()
-        .filter(|(_, route)| !matches!(route.verify, Verify::Schemes(_)));
-    let unverified: Vec<String> = unverified.map(|(name, _)| name.clone()).collect();
     let app = offline(config);
-    let explained = match (&asked, show) {
-        (_, Show::Plan) | (Asked::Update(_) | Asked::Nothing(_), Show::Why) => None,
-        (Asked::Delivery(arrival), Show::Why) => Some(vec![(**arrival).clone()]),
-        (Asked::Notices(notices, _), Show::Why) => {
-            let arrivals = notices.iter().map(|notice| notice.arrival(String::new()));
-            Some(arrivals.collect())
-        }
-    };
-    if let Some(events) = explained {
-        return explain::run(&app, &events, asked_for.as_deref(), json).await;
+    if show == Show::Why {
+        return why(&app, asked, route.as_deref(), json).await;
     }
     let preview = match asked {
-        Asked::Update(_) if show == Show::Why => {
-            explain::nothing(
-                "an update request is for no route: it says itself what to do",
-                json,
-            );
-            return Verdict::Done;
-        }
-        Asked::Nothing(why) if show == Show::Why => {
-            explain::nothing(&why, json);
-            return Verdict::Done;
-        }
         Asked::Nothing(why) => {
             if json {
                 say(&json!({"updates": [], "note": why}).to_string());
@@ -142,8 +112,8 @@ pub(super) async fn run(
             refused: false,
             updates: vec![update],
         }),
-        Asked::Delivery(arrival) => deliver(&app, *arrival, &verifies, &unverified).await,
-        Asked::Notices(notices, route) => return hear(&app, &notices, route, json).await,
+        Asked::Delivery(arrival) => deliver(&app, *arrival).await,
+        Asked::Notices(notices) => return hear(&app, &notices, route.as_deref(), json).await,
     };
     let verdict = verdict_on(&preview);
     match &preview {
@@ -153,6 +123,27 @@ pub(super) async fn run(
         Err(rejection) => complain_of(rejection),
     }
     verdict
+}
+
+/// Says why an event is for a route, or is not.
+async fn why(app: &App, asked: Asked, only: Option<&str>, json: bool) -> Verdict {
+    let events: Vec<Arrival> = match asked {
+        Asked::Delivery(arrival) => vec![*arrival],
+        Asked::Notices(notices) => {
+            let arrivals = notices.iter().map(|notice| notice.arrival(String::new()));
+            arrivals.collect()
+        }
+        Asked::Update(_) => {
+            let why = "an update request is for no route: it says itself what to do";
+            explain::nothing(why, json);
+            return Verdict::Done;
+        }
+        Asked::Nothing(why) => {
+            explain::nothing(&why, json);
+            return Verdict::Done;
+        }
+    };
+    explain::run(app, &events, only, json).await
 }
 
 /// The whole of masshook, with nothing behind it: for looking at what it would do.
@@ -183,7 +174,7 @@ pub(super) struct Made {
 pub(super) async fn made(app: &App, text: &str, bare: Option<&str>) -> Result<Vec<Made>, String> {
     let http = Trigger::Http;
     let asked = match (read(text, None, http).await, bare) {
-        (Err(_), Some(route)) => read(text, Some(route.to_owned()), http).await?,
+        (Err(_), Some(route)) => read(text, Some(route), http).await?,
         (asked, _) => asked?,
     };
     let arrivals: Vec<Arrival> = match asked {
@@ -194,7 +185,7 @@ pub(super) async fn made(app: &App, text: &str, bare: Option<&str>) -> Result<Ve
             return Ok(vec![Made { route, updates }]);
         }
         Asked::Delivery(arrival) => vec![*arrival],
-        Asked::Notices(notices, _) => notices.iter().flat_map(|n| app.arrivals(n)).collect(),
+        Asked::Notices(notices) => notices.iter().flat_map(|n| app.arrivals(n)).collect(),
     };
     if arrivals.is_empty() {
         return Err("no route listens to what brings it: name it in a route's `on`".to_owned());
@@ -230,10 +221,10 @@ fn complain_of(rejection: &Rejection) {
 }
 
 /// What the routes that listen would do with each event of a batch.
-async fn hear(app: &App, notices: &[Notice], route: Option<String>, json: bool) -> Verdict {
+async fn hear(app: &App, notices: &[Notice], route: Option<&str>, json: bool) -> Verdict {
     let mut previews = Vec::new();
     for arrival in notices.iter().flat_map(|notice| app.arrivals(notice)) {
-        if route.as_ref().is_some_and(|route| *route != arrival.route) {
+        if route.is_some_and(|route| route != arrival.route) {
             continue;
         }
         let mapped = app.map_unverified(&arrival).await;
@@ -274,16 +265,16 @@ async fn hear(app: &App, notices: &[Notice], route: Option<String>, json: bool) 
         .unwrap_or(Verdict::Done)
 }
 
-async fn deliver(
-    app: &App,
-    arrival: Arrival,
-    verifies: &BTreeMap<String, String>,
-    unverified: &[String],
-) -> Result<Preview, Rejection> {
-    let how = || verifies.get(&arrival.route).cloned().unwrap_or_default();
+async fn deliver(app: &App, arrival: Arrival) -> Result<Preview, Rejection> {
     let (verification, mapped) = match app.map(&arrival).await {
-        Ok(mapped) if unverified.contains(&arrival.route) => (how(), mapped),
-        Ok(mapped) => (format!("verified: {}", how()), mapped),
+        Ok(mapped) => {
+            let verify = &app.config().routes[&arrival.route].verify;
+            let how = match verify {
+                Verify::Schemes(_) => format!("verified: {verify}"),
+                Verify::Nothing | Verify::ByAws => verify.to_string(),
+            };
+            (how, mapped)
+        }
         Err(Rejection::Unverified { refusal, .. }) => (
             format!("{REFUSED}, would be answered 401: {refusal}"),
             app.map_unverified(&arrival).await?,
@@ -308,7 +299,7 @@ async fn deliver(
 }
 
 /// Tells what an event file asks for.
-async fn read(text: &str, route: Option<String>, heard: Trigger) -> Result<Asked, String> {
+async fn read(text: &str, route: Option<&str>, heard: Trigger) -> Result<Asked, String> {
     let event: &RawValue =
         serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
     match lambda::detect(event) {
@@ -318,9 +309,7 @@ async fn read(text: &str, route: Option<String>, heard: Trigger) -> Result<Asked
                 .map(Asked::Update)
                 .map_err(|rejection| rejection.to_string())
         }
-        Ok(Event::Delivery(arrival))
-            if route.as_ref().is_none_or(|route| *route == arrival.route) =>
-        {
+        Ok(Event::Delivery(arrival)) if route.is_none_or(|route| route == arrival.route) => {
             Ok(Asked::Delivery(Box::new(arrival)))
         }
         Ok(Event::Http(event)) => {
@@ -341,14 +330,14 @@ async fn read(text: &str, route: Option<String>, heard: Trigger) -> Result<Asked
                 return Ok(Asked::Update(request));
             }
             let rest = named.map_or("", |(_, rest)| rest).to_owned();
-            match route.or(named.map(|(route, _)| route.to_owned())) {
+            match route.or(named.map(|(route, _)| route)) {
                 Some(route) => {
                     let query = parts.uri.query().unwrap_or_default().to_owned();
                     let (method, headers) = (parts.method.clone(), parts.headers);
                     let origin =
                         Origin::of(Trigger::Http).with("method", Some(parts.method.as_str()));
                     Ok(Asked::Delivery(Box::new(Arrival {
-                        route,
+                        route: route.to_owned(),
                         method,
                         rest,
                         headers,
@@ -363,7 +352,7 @@ async fn read(text: &str, route: Option<String>, heard: Trigger) -> Result<Asked
                 ))),
             }
         }
-        Ok(Event::Notices(notices)) => Ok(Asked::Notices(notices, route)),
+        Ok(Event::Notices(notices)) => Ok(Asked::Notices(notices)),
         Ok(Event::Queue(messages))
             if messages.iter().all(Message::looks_like_a_wake_up) && route.is_none() =>
         {
@@ -371,7 +360,7 @@ async fn read(text: &str, route: Option<String>, heard: Trigger) -> Result<Asked
         }
         Ok(Event::Queue(messages)) => {
             let notices = messages.iter().map(Message::notice).collect();
-            Ok(Asked::Notices(notices, route))
+            Ok(Asked::Notices(notices))
         }
         Ok(Event::Sweep) if route.is_none() => Ok(Asked::Nothing(WAKES.to_owned())),
         // Anything else is a bare body, as long as somebody says for which route.
@@ -380,7 +369,7 @@ async fn read(text: &str, route: Option<String>, heard: Trigger) -> Result<Asked
                 let body = Bytes::copy_from_slice(text.as_bytes());
                 Ok(Asked::Delivery(Box::new(Arrival {
                     origin: Origin::of(heard),
-                    ..Arrival::post(route, HeaderMap::new(), body)
+                    ..Arrival::post(route.to_owned(), HeaderMap::new(), body)
                 })))
             }
             None => Err("is a bare body; say with --route which route it is for".to_owned()),
