@@ -1,18 +1,12 @@
 //! Secrets that a sender hands over in its handshake: kept once, and by one handshake only.
 
-use std::time::Duration;
-
 use secrecy::SecretString;
 
 use super::App;
 use super::rejection::{NotLearnt, Rejection};
 use crate::config::{Proof, Route};
 use crate::inbound::verify;
-use crate::job::store::Holder;
 use crate::secrets::Learnt;
-
-/// How long a handshake may take to keep its secret before another may try: longer than Secrets Manager is waited for.
-const LEARNING: Duration = Duration::from_secs(40);
 
 impl App {
     /// The secrets that a scheme of a route verifies with; none as long as its sender has not handed one over.
@@ -49,18 +43,7 @@ impl App {
         };
         verify::check_secret(&proof.scheme, &secret)
             .map_err(|cause| refused(NotLearnt::Unusable(cause)))?;
-        let store = self.engine.store();
-        let (lock, holder) = (format!("learn/{reference}"), Holder::unique());
-        let now = self.clock.now();
-        let until = now.saturating_add(LEARNING).unwrap_or(now);
-        let won = store.lock(&lock, &holder, now, until).await;
-        if won.map_err(Rejection::Store)?.is_none() {
-            return Err(refused(NotLearnt::Busy));
-        }
         let outcome = self.secrets.learn(reference, secret, route.relearn).await;
-        if let Err(error) = store.unlock(&lock, &holder).await {
-            tracing::warn!("the lock on {reference} stays until it runs out: {error}");
-        }
         match outcome.map_err(Rejection::Unkept)? {
             Learnt::New => tracing::info!(route = name, "learnt the sender's secret: {reference}"),
             Learnt::Replaced => tracing::warn!(

@@ -22,9 +22,6 @@ pub enum NotLearnt {
         "it has learnt a secret already, and keeps it; for a new one set `relearn: true` on the route until the sender has made its handshake, or empty the secret"
     )]
     Known,
-    /// Another handshake is under way.
-    #[error("another handshake is being answered at this moment; try again")]
-    Busy,
     /// It cannot be a key of the scheme.
     #[error("the secret cannot be used: {0}")]
     Unusable(BadSecret),

@@ -1,6 +1,7 @@
 //! Where a whole secret can be written, found out before there is one: a grant code is good once, a sender hands its secret
 //! over once, and neither must be lost for want of a place.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -141,8 +142,12 @@ impl<'a> Place<'a> {
                     Unwritable::Refused(self.reference.clone(), error.to_string())
                 };
                 fill(&mut draft, &secret).map_err(refused)?;
-                if path.exists() {
-                    // There is nothing in it.
+                if let Ok(empty) = File::open(&path) {
+                    // Several may have found nothing in it: they replace it one after the other, and look again.
+                    empty.lock().map_err(refused)?;
+                    if of_file(&path).map_err(refused)?.is_some() {
+                        return Ok(false);
+                    }
                     draft.persist(path).map_err(|kept| refused(kept.error))?;
                     return Ok(true);
                 }

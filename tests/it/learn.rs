@@ -3,14 +3,30 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
+use axum::body::Body;
+use http::{Request, StatusCode};
 use jiff::Timestamp;
+use masshook::api::router;
+use masshook::app::{App, Edges};
+use masshook::clock::SystemClock;
+use masshook::config::{Config, Programs};
+use masshook::engine::Manner;
 use masshook::inbound::scheme::Scheme;
 use masshook::inbound::verify::{Outgoing, sign};
+use masshook::job::sqlite::SqliteStore;
+use masshook::job::store::JobStore;
+use masshook::job::wakeup::LocalWakeUps;
+use masshook::secrets::{Learnt, Missing, SecretStore, Secrets, Version, WritableSecrets};
 use masshook::simulator::Settings;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::Notify;
+use tower::ServiceExt;
 
 use crate::support::ask::{Ask, Told};
 use crate::support::moto::Moto;
@@ -289,7 +305,7 @@ async fn notion_hands_its_token_over_and_a_function_keeps_it_in_secrets_manager(
     assert_eq!(in_secrets_manager(name).await.as_deref(), Some(SECOND));
 }
 
-/// With a table they agree through its lock, without one through the id of the secret's next version.
+/// With a table or without one, they agree through the id of the secret's next version.
 #[tokio::test]
 async fn of_two_functions_one_wins() {
     let name = "learnt-race";
@@ -326,6 +342,127 @@ async fn of_two_functions_one_wins() {
         assert_eq!(kept, if first.status == 200 { FIRST } else { SECOND });
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 409], "{first:?} {second:?}");
+    }
+}
+
+/// A Secrets Manager in memory, of one secret, whose first write is never answered.
+#[derive(Debug, Default)]
+struct Slow {
+    current: Mutex<Option<(String, SecretString)>>,
+    writes: Mutex<usize>,
+    writing: Notify,
+}
+
+#[async_trait]
+impl SecretStore for Slow {
+    async fn get(&self, _: &str) -> Result<SecretString, Missing> {
+        unreachable!("a learnt secret is read by its version")
+    }
+
+    fn writable(&self) -> Option<&dyn WritableSecrets> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl WritableSecrets for Slow {
+    async fn current(&self, _: &str) -> Result<Option<Version>, Missing> {
+        let current = self.current.lock().expect("no panic").clone();
+        Ok(current.map(|(id, value)| Version { id, value }))
+    }
+
+    async fn put(&self, _: &str, version: &Version) -> Result<bool, Missing> {
+        let first = {
+            let mut writes = self.writes.lock().expect("no panic");
+            *writes += 1;
+            *writes == 1
+        };
+        if first {
+            self.writing.notify_one();
+            std::future::pending::<()>().await;
+        }
+        let mut current = self.current.lock().expect("no panic");
+        if current.as_ref().is_some_and(|(id, _)| *id == version.id) {
+            return Ok(false);
+        }
+        *current = Some((version.id.clone(), version.value.clone()));
+        Ok(true)
+    }
+}
+
+/// A sender that hangs up while its secret is being kept has not kept it, and holds nobody up.
+#[tokio::test]
+async fn a_handshake_that_was_cut_off_does_not_block_the_next() {
+    let slow = Arc::new(Slow::default());
+    let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
+    let process = || {
+        let text = "connections: { default: { credentials: env:ZOHO } }\nroutes: { asana: { verify: { scheme: asana, secret: 'secretsmanager:asana' }, map: empty } }";
+        let config = Config::parse(text, Programs::Compile).expect("a config");
+        let edges = Edges {
+            clock: Arc::new(SystemClock),
+            store: store.clone(),
+            secrets_manager: slow.clone(),
+            manner: Manner::Durable(Arc::new(LocalWakeUps::new())),
+            runtime_api: None,
+            sns_endpoint: None,
+        };
+        router(Arc::new(App::new(config, edges)))
+    };
+    let greet = |process: &axum::Router, secret: &str| {
+        let request = Request::post("/hooks/asana").header("X-Hook-Secret", secret);
+        process
+            .clone()
+            .oneshot(request.body(Body::from("{}")).expect("a request"))
+    };
+    let (one, other) = (process(), process());
+    tokio::select! {
+        _ = greet(&one, FIRST) => panic!("its secret is never kept"),
+        () = slow.writing.notified() => {}
+    }
+    for (process, secret, status) in [
+        (&other, SECOND, StatusCode::OK),
+        (&one, SECOND, StatusCode::OK),
+        (&one, FIRST, StatusCode::CONFLICT),
+    ] {
+        let answer = greet(process, secret).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{secret}");
+    }
+    let kept = slow.current.lock().expect("no panic").clone();
+    assert_eq!(kept.expect("a secret").1.expose_secret(), SECOND);
+}
+
+/// Processes that know nothing of each other, and a file that is there already, with nothing in it.
+#[test]
+fn of_many_that_find_an_empty_file_one_wins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for round in 0..20 {
+        let place = folder.path().join(round.to_string());
+        std::fs::write(&place, "{}\n").expect("written");
+        let reference = format!("file:{}", place.display());
+        let reference = reference.parse().expect("a reference");
+        let learn = |secret: String| {
+            let secrets = Secrets::new(Arc::new(SystemClock), Arc::new(Slow::default()));
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let learning = secrets.learn(&reference, secret.into(), false);
+            runtime.expect("a runtime").block_on(learning)
+        };
+        let outcomes: Vec<Learnt> = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..8)
+                .map(|writer| scope.spawn(move || learn(format!("{writer}{FIRST}"))))
+                .collect();
+            let ended = writers.into_iter().map(|writer| writer.join());
+            ended
+                .map(|outcome| outcome.expect("no panic").expect("a file"))
+                .collect()
+        });
+        let winners: Vec<usize> = (0..8)
+            .filter(|writer| outcomes[*writer] == Learnt::New)
+            .collect();
+        let [winner] = winners[..] else {
+            panic!("{outcomes:?}");
+        };
+        let kept = std::fs::read_to_string(&place).expect("the secret");
+        assert_eq!(kept, format!("{winner}{FIRST}\n"));
     }
 }
 
