@@ -160,6 +160,7 @@ async fn begin(knowledge: &mut Knowledge<'_>, wish: Wish) -> Step<Begun> {
                 fields,
                 method,
                 notes,
+                known: _,
             } = checked;
             let outcome = Outcome::Ready {
                 fields,
@@ -180,6 +181,8 @@ struct Checked {
     fields: Option<Vec<Assignment>>,
     method: Option<Method>,
     notes: Vec<String>,
+    /// Whether the org's fields are known at all.
+    known: bool,
 }
 
 /// What the CRM tells of the fields of some modules, as this turn knows it.
@@ -266,6 +269,7 @@ impl Asked<'_> {
                 fields: (guarded.assignments != self.fields).then_some(guarded.assignments),
                 method: (guarded.method != self.way).then_some(guarded.method),
                 notes: guarded.notes,
+                known: true,
             }),
             (guarded, unmatchable) => Err(guarded
                 .err()

@@ -16,6 +16,8 @@ pub struct Row {
     pub id: RecordId,
     /// Its field's text.
     pub text: Option<String>,
+    /// Whether its field holds a list, which is never compared.
+    pub list: bool,
 }
 
 /// The records of an answer's `data`. An entry without an id that is a string, or a whole number, is none.
@@ -31,8 +33,12 @@ pub fn rows(data: &Value, field: &FieldName) -> Vec<Row> {
             | Value::Array(_)
             | Value::Object(_) => return None,
         };
-        let text = text_of(&entry[field.as_str()]);
-        Some(Row { id, text })
+        let cell = &entry[field.as_str()];
+        Some(Row {
+            id,
+            text: text_of(cell),
+            list: cell.is_array(),
+        })
     };
     entries.iter().filter_map(read).collect()
 }
@@ -61,27 +67,37 @@ fn key(text: &str) -> String {
 
 /// Records by the value of one field.
 #[derive(Debug, Default)]
-pub struct Hits(HashMap<String, BTreeSet<RecordId>>);
+pub struct Hits {
+    by_value: HashMap<String, BTreeSet<RecordId>>,
+    /// Whether some record's field holds a list.
+    lists: bool,
+}
 
 impl Hits {
     /// Adds what an answer has.
     pub fn add(&mut self, rows: Vec<Row>) {
-        for Row { id, text } in rows {
+        for Row { id, text, list } in rows {
+            self.lists |= list;
             if let Some(text) = text {
-                self.0.entry(key(&text)).or_default().insert(id);
+                self.by_value.entry(key(&text)).or_default().insert(id);
             }
         }
     }
 
     /// Adds what is known from elsewhere.
     pub fn merge(&mut self, other: Self) {
-        for (key, ids) in other.0 {
-            self.0.entry(key).or_default().extend(ids);
+        self.lists |= other.lists;
+        for (key, ids) in other.by_value {
+            self.by_value.entry(key).or_default().extend(ids);
         }
     }
 
     fn of(&self, value: &str) -> impl Iterator<Item = RecordId> {
-        self.0.get(&key(value)).into_iter().flatten().copied()
+        self.by_value
+            .get(&key(value))
+            .into_iter()
+            .flatten()
+            .copied()
     }
 }
 
@@ -126,7 +142,13 @@ pub fn settle(wanted: &Match, hits: &Hits) -> Settled {
     let field = &wanted.field;
     let all = wanted.values.len();
     let none = all - matched;
-    let refusal = if several > 0 && wanted.on_many == OnMany::Fail {
+    let refusal = if matched == 0 && hits.lists {
+        // Whether records are found then depends on their other options.
+        let message = format!(
+            "records cannot be found by `{field}`: it holds several values at once, and Zoho compares them as a whole; nothing was updated"
+        );
+        Some(Refusal::with(Cause::MatchUnsuitable, message))
+    } else if several > 0 && wanted.on_many == OnMany::Fail {
         let message = format!(
             "{several} of {all} values of `{field}` are those of several records each, and `on_many` is `fail`; nothing was updated"
         );

@@ -189,6 +189,25 @@ fn one_value_is_enough_to_fail_and_no_value_is_named() {
 }
 
 #[test]
+fn a_field_of_several_values_is_told_by_its_records() {
+    let field = "Email".parse().expect("a field");
+    let lists = || rows(&json!([{"id": "1", "Email": ["a"]}]), &field);
+    let code = |hits: &Hits, modes| {
+        let settled = settle(&wanted(&["a"], OnMany::UpdateAll, modes), hits);
+        settled.refusal.map(|refusal| refusal.code)
+    };
+    let mut first = Hits::default();
+    first.add(lists());
+    let mut hits = Hits::default();
+    assert_eq!(code(&hits, OnNone::Succeed), None);
+    hits.merge(first);
+    for on_none in [OnNone::Succeed, OnNone::Fail] {
+        let told = code(&hits, on_none);
+        assert_eq!(told.as_deref(), Some("MATCH_FIELD_UNSUITABLE"));
+    }
+}
+
+#[test]
 fn too_many_searches_or_records_are_refused() {
     let odd: Vec<String> = (0..=MAX_SEARCHES).map(|n| format!("({n})")).collect();
     let odd: Vec<&str> = odd.iter().map(String::as_str).collect();
@@ -203,6 +222,7 @@ fn too_many_searches_or_records_are_refused() {
     let row = |id: u64| Row {
         id: id.to_string().parse().expect("an id"),
         text: Some("a".to_owned()),
+        list: false,
     };
     hits.add((1..=50_000).map(row).collect());
     let one = wanted(&["a"], OnMany::UpdateAll, OnNone::Succeed);

@@ -85,6 +85,36 @@ async fn five_hundred_deliveries_of_one_address_share_their_queries() {
     );
 }
 
+/// Without the guard, what a field is like shows only by what its records hold, if any is found.
+#[tokio::test]
+async fn a_field_that_never_matches_is_told_of_without_the_guard() {
+    let world = World::calm(&[]).await;
+    let by = |field: &str, value: &str| {
+        json!({
+            "module": "Leads", "fields": {"Rating": "Active"}, "match": {"field": field, "values": [value]},
+        })
+    };
+    let (job, calls) = driven(&world, &by("Topics", "CRM")).await;
+    assert_eq!(job["error"]["code"], "MATCH_FIELD_UNSUITABLE", "{job:#}");
+    assert_eq!(calls[2], 0, "nothing is updated");
+    for (field, value) in [("Topics", "Billing"), ("Email", "nobody@example.com")] {
+        let (job, _) = driven(&world, &by(field, value)).await;
+        assert_eq!(
+            (&job["status"], &job["lookup"]["matched"]),
+            (&json!("succeeded"), &json!(0)),
+            "{job:#}"
+        );
+        let note = job["notes"][0].as_str().expect("a note");
+        assert!(
+            note.contains(field) && note.contains("`guard`"),
+            "what to do: {note}"
+        );
+        assert!(!note.contains(value), "{note}");
+    }
+    let (job, _) = driven(&world, &by("Email", "lead1@example.com")).await;
+    assert_eq!(job["notes"], Value::Null, "{job:#}");
+}
+
 #[tokio::test]
 async fn several_records_and_none_mean_what_the_request_says() {
     let world = World::calm(&[]).await;

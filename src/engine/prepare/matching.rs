@@ -14,7 +14,7 @@ use crate::job::preparation::Lookup;
 use crate::job::{Outcome, Prepared};
 use crate::lookup::{self, Column, Hits, Question};
 use crate::outcome::Refusal;
-use crate::update::{MAX_IDS, Match, MatchValue, Records};
+use crate::update::{FieldName, MAX_IDS, Match, MatchValue, Records};
 use crate::zoho::{Client, Failed};
 
 /// Look-ups of one connection that are under way at once. Zoho allows ten of the kind.
@@ -35,7 +35,15 @@ pub(super) struct Answered {
 impl Answered {
     /// The same with what was found out for the job before its look-up.
     pub(super) fn into_found(self, place: usize, checked: Checked) -> Found {
-        let Self { attempts, prepared } = self;
+        let Self {
+            attempts,
+            mut prepared,
+        } = self;
+        if let Some(lookup) = prepared.lookup.as_ref().filter(|found| found.matched == 0)
+            && !checked.known
+        {
+            prepared.notes.push(unsure(&lookup.field));
+        }
         let (outcome, notes) = match prepared.outcome {
             Outcome::Ready { records, .. } => {
                 let outcome = Outcome::Ready {
@@ -60,6 +68,13 @@ impl Answered {
             },
         }
     }
+}
+
+/// What is said where nothing was found, and nobody knows whether anything ever will be.
+fn unsure(field: &FieldName) -> String {
+    format!(
+        "no record was found by `{field}`, and the org's fields were not read (`guard: off`, or a token without ZohoCRM.settings.fields.READ): multi-select and multi-line fields never match; if it may be one, match another field, or let `guard` be `strict`, which refuses those"
+    )
 }
 
 /// What came of one question.
