@@ -17,7 +17,7 @@ use crate::update::{
     ViewId,
 };
 pub use outlook::{Bounds, Outlook};
-pub use price::{Price, Tariff};
+pub use price::{Price, RECORDS_PER_CREDIT, Tariff};
 pub use remarks::{Automation, Warning};
 use ways::Amount;
 pub use ways::{Way, Ways, Why};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Call, Target};
 
 /// Records that an update of records changes for one API credit.
-const RECORDS_PER_CREDIT: u64 = 10;
+pub const RECORDS_PER_CREDIT: u64 = 10;
 
 /// What Zoho charges, as far as that is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +47,12 @@ impl Price {
             calls: calls.len() as u64,
             credits: credits.sum(),
         }
+    }
+
+    /// The same, if each of the calls costs so many credits.
+    pub(super) fn at(self, credits: Option<u64>) -> Self {
+        let credits = credits.map(|each| each.saturating_mul(self.calls));
+        Self { credits, ..self }
     }
 
     /// Its JSON.

@@ -18,6 +18,8 @@ pub enum Way {
 }
 
 impl Way {
+    const BOTH: [Self; 2] = [Self::MassUpdate, Self::Records];
+
     /// Its word, which is that of the method.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -147,6 +149,40 @@ impl Ways {
         (ways, calls)
     }
 
+    /// The same at what an org pays. Which way is taken goes by the calls, so it stays.
+    #[must_use]
+    pub fn at(self, tariff: Tariff) -> Self {
+        Self {
+            mass_update: self.mass_update.map(|price| price.at(tariff.mass_update)),
+            ..self
+        }
+    }
+
+    /// What is said of one way.
+    fn told(self, way: Way) -> String {
+        let (price, barred) = match way {
+            Way::MassUpdate => (
+                self.mass_update,
+                "not possible: it does not set all of the fields",
+            ),
+            Way::Records => (
+                self.records,
+                "not possible: a custom view is only mass-updated",
+            ),
+        };
+        let price = price.map_or_else(|| barred.to_owned(), |price| price.to_string());
+        match way == self.taken {
+            true => format!("{price}; taken: {}", self.why),
+            false => price,
+        }
+    }
+
+    /// Both ways in one line.
+    pub fn in_a_line(self) -> String {
+        let told = Way::BOTH.map(|way| format!("by {} {}", way.as_str(), self.told(way)));
+        told.join("; ")
+    }
+
     /// The prices, for machines.
     pub(super) fn to_json(self) -> Value {
         json!({
@@ -159,26 +195,8 @@ impl Ways {
 impl fmt::Display for Ways {
     /// A line for each way.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (way, price, barred) in [
-            (
-                Way::MassUpdate,
-                self.mass_update,
-                "not possible: it does not set all of the fields",
-            ),
-            (
-                Way::Records,
-                self.records,
-                "not possible: a custom view is only mass-updated",
-            ),
-        ] {
-            write!(formatter, "\n  by {:<12} ", way.as_str())?;
-            match price {
-                Some(price) => write!(formatter, "{price}")?,
-                None => formatter.write_str(barred)?,
-            }
-            if way == self.taken {
-                write!(formatter, "; taken: {}", self.why)?;
-            }
+        for way in Way::BOTH {
+            write!(formatter, "\n  by {:<12} {}", way.as_str(), self.told(way))?;
         }
         Ok(())
     }

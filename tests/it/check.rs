@@ -150,6 +150,54 @@ async fn a_good_connection_is_proven() {
     );
 }
 
+/// The org's own price of a mass update, and Zoho's documented one of an update of records.
+#[tokio::test]
+async fn both_ways_are_priced() {
+    let bench = Bench::new().await;
+    bench.world.faults(&json!({"mass_update_credits": 4})).await;
+    let ids: Vec<String> = (0..25).map(|n| bench.world.id("Leads", n)).collect();
+    let price = async |selector: Value, fields: Value| {
+        bench.write("event.json", &event(fields, selector));
+        let (status, document) = bench.live().await;
+        assert_eq!(status, Some(0), "{document:#}");
+        let route = found(&document, "route form").1.to_owned();
+        let (_, price) = route.split_once("; by ").expect("prices");
+        (price.to_owned(), document)
+    };
+    bench.configure("", MAP);
+    let set = json!({"Lead_Source": "Webinar", "City": "Bonn"});
+    let (mass_update, document) = price(json!({"ids": ids}), set.clone()).await;
+    assert_eq!(
+        mass_update,
+        "mass_update 2 calls, 8 credits; taken: `method` says so; by records 1 call, 3 credits"
+    );
+    let rows = document["connections"]["default"].as_array();
+    let rows = rows.expect("a list").iter();
+    assert!(rows.clone().all(|row| row["check"] != "record updates"));
+
+    let auto = json!({"ids": ids, "method": "auto"});
+    let (fewer, document) = price(auto.clone(), set).await;
+    assert_eq!(
+        fewer,
+        "mass_update 2 calls, 8 credits; by records 1 call, 3 credits; taken: fewer calls"
+    );
+    let records = found(&document, "record updates").1;
+    assert_eq!(records, "PUT 1 credit for 10 records, as Zoho documents");
+    // That the org lets no mass update set its field is known from the org alone.
+    let (only, _) = price(auto, json!({"Phone": "+1 555 0100"})).await;
+    assert!(
+        only.starts_with("mass_update not possible: it does not set all of the fields; by records 1 call, 3 credits; taken: no mass update sets all of the fields"),
+        "{only}"
+    );
+    let view = bench.world.zoho()["views"]["Leads"]["some"]["id"].clone();
+    let (view, _) = price(json!({"cvid": view}), json!({"City": "Bonn"})).await;
+    assert_eq!(
+        view,
+        "mass_update 1 call, 4 credits; taken: nothing else updates a custom view; by records not possible: a custom view is only mass-updated"
+    );
+    assert_eq!(bench.world.count("records_put").await, 0);
+}
+
 #[tokio::test]
 async fn a_missing_scope_that_the_routes_need_is_no_pass() {
     let bench = Bench::new().await;

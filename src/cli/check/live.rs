@@ -16,9 +16,9 @@ use crate::config::{Config, Connection, Use};
 use crate::engine::rehearse;
 use crate::http::{Http, HttpSettings};
 use crate::job::{Outcome, Prepared};
-use crate::plan::mass_update_path;
+use crate::plan::{Limits, Plan, RECORDS_PER_CREDIT, Tariff, Ways, Why, mass_update_path};
 use crate::secrets::Secrets;
-use crate::update::{Assignment, ModuleName, Records, Selector, UpdateRequest};
+use crate::update::{Assignment, Method, ModuleName, Records, Selector, UpdateRequest};
 use crate::zoho::limits::Edition;
 use crate::zoho::metadata::{Operation, Reading};
 use crate::zoho::{Client, Failed, Standing};
@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The smallest window in which senders' signatures and our own are good.
 const WINDOW: SignedDuration = SignedDuration::from_secs(300);
+
+/// What Zoho calls mass updates where it lists its APIs.
+const MASS_UPDATE: Option<&str> = Some("mass_update");
 
 /// An update request of an example that goes through the connection.
 struct Asked<'a> {
@@ -63,7 +66,14 @@ pub(super) async fn findings(config: &Config, name: &str, examples: &[Example]) 
         Some(granted) => findings.extend(judged(&scopes, granted, &modules)),
         None => findings.push(unnamed(&client, &modules, give_up).await),
     }
-    findings.push(prices(&client, &modules, give_up).await);
+    let mass_updated = asked.iter().map(|asked| asked.update);
+    let mass_updated = mass_updated.filter(|update| update.way() != Method::Records);
+    let mass_updated = mass_updated.map(|update| update.module.clone()).collect();
+    findings.push(prices(&client, &mass_updated, give_up).await);
+    if uses.contains(&Use::Records) {
+        let price = format!("PUT 1 credit for {RECORDS_PER_CREDIT} records, as Zoho documents");
+        findings.push(Finding::new("record updates", Bearing::Good, price));
+    }
     let (edition, views) = edition(&client, connection, give_up).await;
     findings.push(edition);
     findings.push(served(&client, &modules, give_up).await);
@@ -146,9 +156,7 @@ async fn unnamed(client: &Client, modules: &BTreeSet<ModuleName>, give_up: Times
 
 /// What a mass update costs, and whether the modules have it.
 async fn prices(client: &Client, modules: &BTreeSet<ModuleName>, give_up: Timestamp) -> Finding {
-    let apis = client
-        .apis(Some("mass_update"), Reading::Kept, give_up)
-        .await;
+    let apis = client.apis(MASS_UPDATE, Reading::Kept, give_up).await;
     let judged = apis.map(|apis| {
         let has = |module: &&ModuleName| {
             let path = mass_update_path(module);
@@ -192,6 +200,25 @@ fn price(operation: &Operation) -> String {
         (None, None) => "unknown credits".to_owned(),
     };
     format!("{} {credits}", operation.method)
+}
+
+/// What the org pays for the calls of a module, as far as Zoho says so.
+async fn tariff(client: &Client, module: &ModuleName, give_up: Timestamp) -> Tariff {
+    // Read before, for the prices of all modules.
+    let apis = client.apis(MASS_UPDATE, Reading::Kept, give_up).await;
+    let path = mass_update_path(module);
+    let post = apis.iter().flat_map(|apis| apis.iter());
+    let mut post = post
+        .filter(|api| api.path == path)
+        .flat_map(|api| &api.operations)
+        .filter(|operation| operation.method == "POST");
+    let fixed = |operation: &Operation| match (operation.min_credits, operation.max_credits) {
+        (Some(least), Some(most)) if least != most => None,
+        (least, most) => least.or(most),
+    };
+    Tariff {
+        mass_update: post.next().and_then(fixed),
+    }
 }
 
 /// The org's edition, and whether it updates custom views, if that is known.
@@ -264,11 +291,20 @@ async fn rehearsed(
         lookup,
         ..
     } = rehearse(client, update, give_up).await;
-    let (fields, records) = match outcome {
+    let mut planned = update.clone();
+    let found = match outcome {
         Outcome::Ready {
-            fields, records, ..
-        } => (fields, records),
-        Outcome::Nothing => (None, None),
+            fields,
+            records,
+            method,
+        } => {
+            planned.fields = fields.unwrap_or(planned.fields);
+            planned.method = method.unwrap_or(planned.method);
+            let found = records.map(Selector::Records);
+            planned.selector = found.unwrap_or(planned.selector);
+            planned.resolved()
+        }
+        Outcome::Nothing => None,
         // The values of an example need not be in the org.
         Outcome::Refused(why)
             if matches!(
@@ -282,17 +318,13 @@ async fn rehearsed(
             return Finding::new(what, Bearing::Bad, format!("{module}: {why}"));
         }
     };
-    let fields = fields.as_ref().unwrap_or(&update.fields);
-    let names: Vec<&str> = fields
+    let names: Vec<&str> = planned
+        .fields
         .iter()
         .map(|Assignment { field, .. }| field.as_str())
         .collect();
     let mut told = vec![format!("{module}: {}", names.join(", "))];
-    let given = match &update.selector {
-        Selector::Records(records) => Some(records.clone()),
-        Selector::Match(_) | Selector::Named(_) => records,
-    };
-    if let Some(Records::View { cvid, territory }) = &given {
+    if let Some(Records::View { cvid, territory }) = found.map(|found| found.records()) {
         if has_views == Some(false) {
             let found = format!(
                 "{module}: the org's edition updates no custom views, only `ids` and `match`"
@@ -334,6 +366,19 @@ async fn rehearsed(
             ),
             lookup.field
         ));
+    }
+    if let Some(found) = found {
+        let ways = Plan::new(found, &Limits::ZOHO).ways();
+        let ways = match planned.method == update.method {
+            true => ways,
+            // The org's own fields have decided.
+            false => Ways {
+                mass_update: None,
+                why: Why::Fields,
+                ..ways
+            },
+        };
+        told.push(ways.at(tariff(client, module, give_up).await).in_a_line());
     }
     told.extend(notes);
     Finding::new(what, Bearing::Good, told.join("; "))
