@@ -14,6 +14,7 @@ use super::sender::{Prepared, Sender};
 use super::{Verdict, complain, say};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::inbound::trigger as inbound;
 
 /// The host that the HTTP events name, unless the route has a public URL.
 const HOST: &str = "hooks.example.com";
@@ -22,14 +23,17 @@ const HOST: &str = "hooks.example.com";
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "us-east-1";
 
+/// What comes from no sender, but from EventBridge Scheduler.
+const SCHEDULE: &str = "schedule";
+
 /// `masshook event`.
 #[derive(Debug, Args)]
 pub(super) struct Event {
     #[command(flatten)]
     pub(super) sender: Sender,
-    /// What would invoke the function.
-    #[arg(long, value_enum, default_value = "http-api-v2")]
-    trigger: Trigger,
+    /// What would invoke the function; default: http-api-v2, and eventbridge for a schedule.
+    #[arg(long, value_enum)]
+    trigger: Option<Trigger>,
 }
 
 /// What invokes a function.
@@ -61,17 +65,56 @@ pub(super) enum Trigger {
 
 /// Runs the command.
 pub(super) async fn run(event: &Event, config: &Config) -> Verdict {
-    match event.sender.prepare(config).await {
-        Ok(prepared) => {
-            let source = event.sender.source();
+    let made = match event.sender.source() {
+        SCHEDULE => schedule(event, config, SystemClock.now()),
+        source => event.sender.prepare(config).await.map(|prepared| {
             let shape = Shape::new(&prepared, source, SystemClock.now());
-            say(&format!("{:#}", shape.event(event.trigger)));
+            shape.event(event.trigger.unwrap_or(Trigger::HttpApiV2))
+        }),
+    };
+    match made {
+        Ok(made) => {
+            say(&format!("{made:#}"));
             Verdict::Done
         }
         Err(why) => {
             complain(&why);
             Verdict::Unusable
         }
+    }
+}
+
+/// What a schedule invokes a function with: an event of EventBridge, or an input of its own, which names the route as a
+/// direct invocation does. The schedule is called after the route.
+fn schedule(event: &Event, config: &Config, now: Timestamp) -> Result<Value, String> {
+    let sender = &event.sender;
+    let arn = |route| format!("arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{route}");
+    let time = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let id = sender.id().map_or_else(new_id, str::to_owned);
+    match event.trigger {
+        None | Some(Trigger::Eventbridge) => {
+            let route = sender.listener(config, inbound::Trigger::EventBridge)?;
+            sender.unsigned(&json!({
+                "version": "0",
+                "id": id,
+                "detail-type": "Scheduled Event",
+                "source": "aws.scheduler",
+                "account": ACCOUNT,
+                "time": time,
+                "region": REGION,
+                "resources": [arn(route)],
+                "detail": "{}",
+            }))
+        }
+        Some(Trigger::Direct) => {
+            let route = sender.listener(config, inbound::Trigger::Direct)?;
+            let body = json!({"schedule": arn(route), "scheduled_time": time, "execution": id});
+            Ok(json!({"route": route, "body": sender.unsigned(&body)?}))
+        }
+        Some(_) => Err(
+            "a schedule comes by --trigger eventbridge, or with an input of its own by --trigger direct"
+                .to_owned(),
+        ),
     }
 }
 
@@ -298,7 +341,7 @@ impl<'a> Shape<'a> {
     fn event_bridge(&self) -> Value {
         json!({
             "version": "0",
-            "id": self.id(),
+            "id": new_id(),
             "detail-type": "Webhook",
             "source": self.source,
             "account": ACCOUNT,
@@ -318,7 +361,7 @@ impl<'a> Shape<'a> {
             "EventSubscriptionArn": format!("{topic}:2bcfbf39-05c3-41de-beaa-fcfcc21c8f55"),
             "Sns": {
                 "Type": "Notification",
-                "MessageId": self.id(),
+                "MessageId": new_id(),
                 "TopicArn": topic,
                 "Subject": null,
                 "Message": self.body().0,
@@ -336,7 +379,7 @@ impl<'a> Shape<'a> {
         let millis = self.now.as_millisecond().to_string();
         let attribute = |value: &Value| json!({"dataType": "String", "stringValue": value});
         json!({"Records": [{
-            "messageId": self.id(),
+            "messageId": new_id(),
             "receiptHandle": "MessageReceiptHandle",
             "body": body,
             "attributes": {
@@ -384,14 +427,14 @@ impl<'a> Shape<'a> {
             "isBase64Encoded": is_base64,
         })
     }
+}
 
-    /// The id under which AWS would know the event: a new one for each.
-    fn id(&self) -> String {
-        let hex = format!("{:032x}", fastrand::u128(..));
-        let (a, rest) = hex.split_at(8);
-        let (b, rest) = rest.split_at(4);
-        let (c, rest) = rest.split_at(4);
-        let (d, e) = rest.split_at(4);
-        format!("{a}-{b}-{c}-{d}-{e}")
-    }
+/// The id under which AWS would know the event: a new one for each.
+fn new_id() -> String {
+    let hex = format!("{:032x}", fastrand::u128(..));
+    let (a, rest) = hex.split_at(8);
+    let (b, rest) = rest.split_at(4);
+    let (c, rest) = rest.split_at(4);
+    let (d, e) = rest.split_at(4);
+    format!("{a}-{b}-{c}-{d}-{e}")
 }

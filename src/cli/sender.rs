@@ -1,6 +1,6 @@
 //! Deliveries as their senders make them, freshly signed: what `masshook send` and `masshook event` have in common.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -17,13 +17,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Proof, Verify};
 use crate::inbound::sample::sample;
 use crate::inbound::scheme::{PRESETS, Pointer, Scheme};
+use crate::inbound::trigger::Trigger;
 use crate::inbound::verify::{Outgoing, sign};
 use crate::secrets::Secrets;
 
 /// Who sends what.
 #[derive(Debug, Args)]
 pub(super) struct Sender {
-    /// The sender, by the name of its scheme: stripe, typeform, … as in a route's `verify`.
+    /// The sender, by the name of its scheme: stripe, typeform, … as in a route's `verify`. For `event`, also `schedule`.
     source: String,
     /// The route that it is for; not needed if only one route verifies this sender.
     #[arg(long)]
@@ -91,6 +92,58 @@ impl Sender {
         &self.source
     }
 
+    /// The id that was asked for.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// A body that AWS itself brings, with what was asked for in it. Nobody signs it.
+    ///
+    /// # Errors
+    /// What the user has to change.
+    pub(super) fn unsigned(&self, body: &Value) -> Result<Value, String> {
+        if let Some(Pair(name, _)) = self.headers.first() {
+            return Err(format!("a {} has no header `{name}`", self.source));
+        }
+        let mut made = Outgoing::new("", body.to_string());
+        if let Some(path) = &self.body {
+            made.body = read(path)?;
+        }
+        for Pair(key, value) in &self.overrides {
+            set(&mut made, key, value)?;
+        }
+        serde_json::from_slice(&made.body).map_err(|error| format!("the body is not JSON: {error}"))
+    }
+
+    /// The route that is asked for, or else the only one that listens to a trigger.
+    ///
+    /// # Errors
+    /// What the user has to change.
+    pub(super) fn listener<'a>(
+        &self,
+        config: &'a Config,
+        trigger: Trigger,
+    ) -> Result<&'a str, String> {
+        let routes = config.routes.iter();
+        let listening = routes.filter(|(_, route)| route.hears(trigger));
+        let names: Vec<&str> = listening.map(|(name, _)| name.as_str()).collect();
+        match (&self.route, &names[..]) {
+            (Some(asked), _) => match names.iter().find(|name| *name == asked) {
+                Some(name) => Ok(name),
+                None if config.routes.contains_key(asked) => Err(format!(
+                    "route `{asked}` does not listen to `{trigger}`; add it to the route's `on`"
+                )),
+                None => Err(format!("there is no route `{asked}` in the config")),
+            },
+            (None, [name]) => Ok(name),
+            (None, []) => Err(format!("no route of the config listens to `{trigger}`")),
+            (None, _) => Err(format!(
+                "several routes listen to `{trigger}`; say with --route which: {}",
+                names.join(", ")
+            )),
+        }
+    }
+
     /// The delivery, signed with the secrets that the config names.
     ///
     /// # Errors
@@ -103,8 +156,7 @@ impl Sender {
         };
         let mut delivery = sample(&self.source, &id);
         if let Some(path) = &self.body {
-            delivery.body =
-                std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            delivery.body = read(path)?;
         }
         let public_url = config
             .routes
@@ -202,6 +254,10 @@ impl Sender {
             }
         }
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Sets a part of the body: a field of a form, or a place in JSON.

@@ -209,6 +209,13 @@ fn what_cannot_be_sent_is_explained() {
     assert!(refused(&["send", "stripe", "--route", "strype"]).contains("no route `strype`"));
     assert!(refused(&["send", "stripe", "--body", "/not/here"]).contains("/not/here"));
     assert!(refused(&["event", "stripe", "--trigger", "kinesis"]).contains("sns-in-sqs"));
+    let schedule = |more: &[&str]| refused(&[&["event", "schedule"], more].concat());
+    assert!(schedule(&["--trigger", "sqs"]).contains("--trigger direct"));
+    assert!(schedule(&["--trigger", "direct"]).contains("say with --route which"));
+    assert!(schedule(&["--route", "github"]).contains("does not listen to `eventbridge`"));
+    assert!(schedule(&["--route", "gitlub"]).contains("no route `gitlub`"));
+    assert!(schedule(&["--header", "x-a=b"]).contains("no header `x-a`"));
+    assert!(refused(&["send", "schedule"]).contains("no sender `schedule`"));
     for to in ["hooks.example.com", "ftp://hooks.example.com", "https://"] {
         let said = refused(&["send", "stripe", "--to", to]);
         assert!(said.contains("write the whole URL"), "{to}: {said}");

@@ -1,5 +1,6 @@
 //! Every trigger of AWS's, told apart by its shape: what its events become, and what becomes of those that fail.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,6 +148,59 @@ fn partner_event(detail: &Value) -> Value {
 fn failures(ids: &[&str]) -> Value {
     let ids: Vec<Value> = ids.iter().map(|id| json!({"itemIdentifier": id})).collect();
     json!({ "batchItemFailures": ids })
+}
+
+/// What `masshook event schedule` prints, for the route `schedule`.
+fn scheduled(arguments: &[&str]) -> Value {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("masshook.yaml");
+    let (_, route) = ROUTES.split_once("  schedule:").expect("the route");
+    let (route, _) = route.split_once("  topic:").expect("the next");
+    let route = route.replace("$ID", "1");
+    let text = format!(
+        "connections: {{ default: {{ credentials: env:ZOHO }} }}\nroutes:\n  schedule:{route}"
+    );
+    std::fs::write(&config, text).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
+        .args(["event", "schedule", "--config"])
+        .arg(&config)
+        .args(arguments)
+        .output()
+        .expect("masshook");
+    let complained = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{complained}"))
+}
+
+#[tokio::test]
+async fn a_schedule_as_the_command_line_makes_it_is_taken() {
+    let stage = Stage::inline().await;
+    let once = scheduled(&["--id", "once"]);
+    assert_eq!(
+        [&once["source"], &once["resources"][0]],
+        [
+            "aws.scheduler",
+            "arn:aws:scheduler:us-east-1:123456789012:schedule/default/schedule"
+        ]
+    );
+    let rule = scheduled(&["--override", "source=aws.events", "--override", "detail={}"]);
+    let input = scheduled(&["--trigger", "direct", "--override", "at=today"]);
+    assert_eq!(input["route"], "schedule");
+    // The second time it is the same event, and so the same job.
+    for event in [&once, &once, &rule, &input] {
+        let answer = stage.invoke(event).await;
+        assert_eq!(
+            answer["jobs"][0]["status"], "succeeded",
+            "{event:#} {answer:#}"
+        );
+    }
+    assert_eq!(
+        stage.references().await,
+        [
+            json!(["{}", null]),
+            json!([null, "today"]),
+            json!([{}, null])
+        ]
+    );
 }
 
 #[tokio::test]
