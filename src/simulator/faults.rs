@@ -50,9 +50,9 @@
 //! | `unknown_job` | 404 | unknown job: 404 without body, 400 with JSON, or 204 |
 //! | `layout_updatable` | true | `Layout` may be set, as its flag says; `false`: not, as the prose says |
 //! | `over_write_known` | true | `false`: `over_write` is an unknown key, as in the specification |
-//! | `unknown_keys` | "refuse" | a body key that is not documented: refuse or ignore |
+//! | `unknown_keys` | "refuse" | a body key, or a word in `trigger`, that is not documented: refuse or ignore |
 //! | `numeric_ids` | "refuse" | ids as JSON numbers: refuse or accept |
-//! | `duplicate_ids` | "accept" | an id that occurs twice: accept (two entries) or refuse the second |
+//! | `duplicate_ids` | "accept" | an id that occurs twice in a call: accept (two entries) or refuse the second |
 //! | `null_values` | "accept" | null as a value: accept (clears the field) or refuse |
 //! | `job_fate` | "complete" | jobs scheduled from now on: complete, fail, stuck, suspend or vanish |
 //! | `job_queued` | false | jobs scheduled from now on show `QUEUED` between `SCHEDULED` and `RUNNING` |

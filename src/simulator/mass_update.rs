@@ -107,7 +107,7 @@ fn update_now(
     for id in ids {
         let again = !seen.insert(id.as_str()) && org.faults.duplicate_ids == Verdict::Refuse;
         let refusal = if again {
-            Some(entry("DUPLICATE_DATA", json!({"id": id}), "duplicate data"))
+            Some(records::given_twice(id))
         } else {
             records::refuse(module, id)
         };

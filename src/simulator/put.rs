@@ -1,10 +1,13 @@
 //! `PUT {module}`: any fields of up to 100 records, each with values of its own.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, entry};
 use super::body::{Checked, refuse};
+use super::faults::{Faults, Verdict};
 use super::fields::Field;
 use super::records::{self, Entry};
 use super::state::State;
@@ -13,6 +16,15 @@ use super::world::Module;
 
 /// Records that one call takes.
 const MOST: usize = 100;
+
+/// What `trigger` may name.
+const AUTOMATION: [&str; 5] = [
+    "approval",
+    "workflow",
+    "blueprint",
+    "pathfinder",
+    "orchestration",
+];
 
 /// `PUT {module}`: any fields of up to 100 records; here multi-selects are replaced unless `$append_values` says so.
 pub(super) fn serve(
@@ -45,12 +57,52 @@ pub(super) fn serve(
             "invalid data",
         ));
     }
+    let faults = &state.faults;
+    check_trigger(body.get("trigger"), faults)?;
+    let mut seen = BTreeSet::new();
     let answers: Vec<Entry> = data
         .iter()
         .enumerate()
-        .map(|(at, record)| put_one(module, at, record, now).unwrap_or_else(Entry::Refused))
+        .map(|(at, record)| {
+            let id = record.get("id").and_then(records::given_id);
+            let again = id.filter(|id| !seen.insert(id.clone()));
+            match again.filter(|_| faults.duplicate_ids == Verdict::Refuse) {
+                Some(id) => Entry::Refused(records::given_twice(&id)),
+                None => put_one(module, at, record, now).unwrap_or_else(Entry::Refused),
+            }
+        })
         .collect();
-    Ok(records::entries(&answers, 207, 400))
+    Ok(records::entries(
+        &answers,
+        faults.mixed_status,
+        faults.all_failed_status,
+    ))
+}
+
+/// What automation is to run: none of it for an empty list, all of it without one. Nothing documents how another word is
+/// answered.
+fn check_trigger(trigger: Option<&Value>, faults: &Faults) -> Checked<()> {
+    let refused = |details| refuse(Answer::error(400, "INVALID_DATA", details, "invalid data"));
+    let words = match trigger {
+        None => return Ok(()),
+        Some(Value::Array(words)) if words.iter().all(Value::is_string) => words,
+        Some(_) => {
+            let details = json!({"api_name": "trigger", "expected_data_type": "jsonarray"});
+            return refused(details);
+        }
+    };
+    let unknown = words
+        .iter()
+        .position(|word| !AUTOMATION.iter().any(|known| word == known));
+    match unknown.filter(|_| faults.unknown_keys == Verdict::Refuse) {
+        None => Ok(()),
+        Some(at) => {
+            let path = format!("$.trigger[{at}]");
+            refused(
+                json!({"api_name": "trigger", "json_path": path, "supported_values": AUTOMATION}),
+            )
+        }
+    }
 }
 
 /// How many records a body has.

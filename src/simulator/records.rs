@@ -116,6 +116,11 @@ pub(super) fn entries(data: &[Entry], mixed: u16, all_failed: u16) -> Answer {
     }
 }
 
+/// The refusal of a record that a call names for the second time.
+pub(super) fn given_twice(id: &str) -> Value {
+    entry("DUPLICATE_DATA", json!({"id": id}), "duplicate data")
+}
+
 /// The module with this API name.
 pub(super) fn module<'a>(world: &'a World, name: &str) -> Checked<&'a Module> {
     world.module(name).ok_or_else(|| Box::new(invalid_module()))

@@ -239,6 +239,52 @@ async fn another_version_is_not_played() {
 }
 
 #[tokio::test]
+async fn a_put_names_its_automation_in_zohos_words() {
+    let bench = Bench::new().await;
+    let body = |trigger: Value| json!({"data": [{"id": LEAD, "City": "Bonn"}], "trigger": trigger});
+    let all = json!([
+        "approval",
+        "workflow",
+        "blueprint",
+        "pathfinder",
+        "orchestration"
+    ]);
+    for good in [json!([]), json!(["workflow"]), all] {
+        assert_eq!(put(&bench, body(good)).await.status, 200);
+    }
+    for bad in [json!("workflow"), json!([1]), json!(["workflow", "macro"])] {
+        let answer = put(&bench, body(bad)).await;
+        assert_eq!(answer.code(), (400, "INVALID_DATA"), "{answer:?}");
+        assert_eq!(answer.json["details"]["api_name"], "trigger");
+    }
+    bench.faults(json!({"unknown_keys": "ignore"})).await;
+    assert_eq!(put(&bench, body(json!(["macro"]))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_put_has_the_switches_of_a_mass_update_of_named_records() {
+    let bench = Bench::new().await;
+    let twice = json!({"data": [{"id": LEAD, "City": "Bonn"}, {"id": LEAD, "City": "Cologne"}]});
+    assert_eq!(put(&bench, twice.clone()).await.status, 200);
+    assert_eq!(bench.record("Leads", LEAD).await["City"], "Cologne");
+    bench
+        .faults(json!({"duplicate_ids": "refuse", "mixed_status": 200, "all_failed_status": 200}))
+        .await;
+    let answer = put(&bench, twice).await;
+    let codes = [0, 1].map(|at| &answer.json["data"][at]["code"]);
+    assert_eq!(
+        (answer.status, codes),
+        (200, [&json!("SUCCESS"), &json!("DUPLICATE_DATA")])
+    );
+    assert_eq!(bench.record("Leads", LEAD).await["City"], "Bonn");
+    let unknown = put(&bench, json!({"data": [{"id": "7"}]})).await;
+    assert_eq!(
+        (unknown.status, &unknown.json["data"][0]["code"]),
+        (200, &json!("INVALID_DATA"))
+    );
+}
+
+#[tokio::test]
 async fn records_are_read_and_put() {
     let bench = Bench::new().await;
     let answer = bench.get(&format!("/crm/v7/Leads/{LEAD}")).await;
