@@ -17,7 +17,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use url::Url;
 
-use crate::http::target::{Denied, Policy};
+use crate::http::target::{AROUND_THE_CONTAINER, Denied, Policy};
 
 /// What we call ourselves towards servers.
 const USER_AGENT: &str = concat!("masshook/", env!("CARGO_PKG_VERSION"));
@@ -58,9 +58,11 @@ impl HttpSettings {
     /// What holds for this host.
     fn policy(&self, host: &str) -> Policy {
         let host = host.strip_suffix('.').unwrap_or(host);
+        let allow_loopback = self.allow_loopback || self.trusted_hosts.contains(host);
         Policy {
             allowed_hosts: Vec::new(),
-            allow_loopback: self.allow_loopback || self.trusted_hosts.contains(host),
+            allow_loopback,
+            allow_private: allow_loopback && host == AROUND_THE_CONTAINER,
             runtime_api: self.runtime_api,
         }
     }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 use url::Url;
 
+use crate::http::target::is_this_machine;
 use crate::reader::{Node, Object, Problems};
 use crate::secrets::SecretRef;
 use crate::zoho::data_center::{DataCenter, Environment};
@@ -160,12 +161,7 @@ fn read_override(
             node.problem(problems, "is not a URL");
             None
         })?;
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
+    let here = url.host().is_some_and(|host| is_this_machine(&host));
     let origin = url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
@@ -176,7 +172,7 @@ fn read_override(
             "must be an origin, such as https://host:port, and nothing after it",
         );
     }
-    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+    if url.scheme() != "https" && !(url.scheme() == "http" && here) {
         node.problem(
             problems,
             "must be https://; http:// is for this machine only",

@@ -17,6 +17,8 @@ pub struct Policy {
     pub allowed_hosts: Vec<HostPattern>,
     /// Whether this machine itself may be called, also over plain http and on any port. Only for local work.
     pub allow_loopback: bool,
+    /// Whether private addresses may be called: for a host that is this machine as a container sees it.
+    pub allow_private: bool,
     /// Where the Lambda runtime API listens (`AWS_LAMBDA_RUNTIME_API`). It is never called, loopback or not: a post
     /// to it could answer invocations in our name.
     pub runtime_api: Option<SocketAddr>,
@@ -67,7 +69,7 @@ impl Policy {
     pub fn check(&self, url: &Url) -> Result<(), Denied> {
         self.check_form(url)?;
         let host = url.host().ok_or(Denied::NotAUrl)?;
-        if self.allow_loopback && is_loopback(&host) {
+        if self.allow_loopback && is_this_machine(&host) {
             return Ok(());
         }
         let name = normal_name(&host);
@@ -113,7 +115,7 @@ impl Policy {
         self.check_runtime_api(&host, url.port_or_known_default())?;
         match url.scheme() {
             "https" => Ok(()),
-            "http" if self.allow_loopback && is_loopback(&host) => Ok(()),
+            "http" if self.allow_loopback && is_this_machine(&host) => Ok(()),
             _ => Err(Denied::NotHttps),
         }
     }
@@ -129,7 +131,11 @@ impl Policy {
         if runtime == Some(address) && kind != AddressKind::Loopback {
             return Err(Denied::RuntimeApi);
         }
-        if kind.is_public() || (self.allow_loopback && kind == AddressKind::Loopback) {
+        let private = matches!(kind, AddressKind::Private | AddressKind::UniqueLocal);
+        if kind.is_public()
+            || (self.allow_loopback && kind == AddressKind::Loopback)
+            || (self.allow_private && private)
+        {
             Ok(())
         } else {
             Err(Denied::Address { address, kind })
@@ -162,13 +168,17 @@ fn literal(host: &Host<&str>) -> Option<IpAddr> {
     }
 }
 
-/// Whether a host says by itself that it is this machine (RFC 6761 section 6.3 for the name).
-fn is_loopback(host: &Host<&str>) -> bool {
+/// What a container calls the machine that it runs on, as under `sam local`. It has a private address there.
+pub const AROUND_THE_CONTAINER: &str = "host.docker.internal";
+
+/// Whether a host says by itself that it is this machine (RFC 6761 section 6.3 for the name), or the one around the
+/// container.
+pub fn is_this_machine(host: &Host<&str>) -> bool {
     match literal(host) {
         Some(address) => classify(address) == AddressKind::Loopback,
         None => {
             let name = normal_name(host);
-            name == "localhost" || name.ends_with(".localhost")
+            name == "localhost" || name.ends_with(".localhost") || name == AROUND_THE_CONTAINER
         }
     }
 }

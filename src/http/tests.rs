@@ -185,6 +185,35 @@ async fn this_machine_is_called_only_where_that_is_allowed() {
     assert!(matches!(other, Err(SendError::Refused { .. })), "{other:?}");
 }
 
+#[test]
+fn a_private_address_is_called_only_as_the_machine_around_the_container() {
+    let settings = |allow_loopback, trusted: &[&str]| HttpSettings {
+        allow_loopback,
+        trusted_hosts: trusted.iter().map(ToString::to_string).collect(),
+        ..HttpSettings::default()
+    };
+    let admits = |settings: &HttpSettings, host: &str, address: &str| {
+        let address = address.parse().expect("an address");
+        settings.policy(host).admits(address).is_ok()
+    };
+    for around in [
+        settings(true, &[]),
+        settings(false, &["host.docker.internal"]),
+    ] {
+        for address in ["172.17.0.1", "fdc4:f303:9324::254"] {
+            assert!(admits(&around, "host.docker.internal", address));
+            assert!(!admits(&around, "crm.example.com", address), "{address}");
+        }
+        for address in ["169.254.169.254", "169.254.1.2", "fd00:ec2::254"] {
+            assert!(!admits(&around, "host.docker.internal", address));
+        }
+    }
+    let elsewhere = settings(false, &["crm.example.com"]);
+    for host in ["host.docker.internal", "crm.example.com"] {
+        assert!(!admits(&elsewhere, host, "172.17.0.1"), "{host}");
+    }
+}
+
 #[tokio::test]
 async fn the_lambda_runtime_is_never_called() {
     let (port, requests) = server(ok(""), Duration::ZERO);

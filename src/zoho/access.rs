@@ -22,6 +22,7 @@ use crate::codes::Cause;
 use crate::config::Connection;
 use crate::failpoint::reach;
 use crate::http::Http;
+use crate::http::target::is_this_machine;
 use crate::outcome::Refusal;
 use crate::secrets::{SecretError, Secrets};
 
@@ -473,12 +474,8 @@ impl Tokens {
 /// Whether an `api_domain` is an address of this machine.
 fn is_local(api_domain: &str) -> bool {
     let url: Option<Url> = api_domain.parse().ok();
-    url.is_some_and(|url| match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    })
+    url.and_then(|url| url.host().map(|host| is_this_machine(&host)))
+        .unwrap_or_default()
 }
 
 fn secret_failed(error: SecretError) -> Failed {

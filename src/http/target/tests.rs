@@ -233,6 +233,7 @@ fn loopback_is_for_local_work_only() {
         "http://LOCALHOST./",
         "https://[::1]:3000/",
         "http://app.localhost:1/",
+        "http://host.docker.internal:9191/",
         "https://hooks.example.com/",
     ] {
         assert_eq!(check(&policy, url), "ok", "{url}");
@@ -245,7 +246,11 @@ fn loopback_is_for_local_work_only() {
     ] {
         assert_ne!(check(&policy, url), "ok", "{url}");
     }
-    for url in ["http://localhost:8080/", "http://app.localhost/"] {
+    for url in [
+        "http://localhost:8080/",
+        "http://app.localhost/",
+        "http://host.docker.internal/",
+    ] {
         assert_ne!(check(&Policy::default(), url), "ok", "{url}");
     }
 }
