@@ -72,7 +72,7 @@ enum Command {
     /// Prints the Lambda event that such a delivery would be, for `sam local invoke` and `cargo lambda invoke`. It holds
     /// what proves it, tokens included.
     Event(event::Event),
-    /// Runs a simulated Zoho: accounts server and CRM, on one port.
+    /// Runs a simulated Zoho: accounts server and CRM, on one port for each of three data centres.
     Simulate {
         /// Where it listens.
         #[arg(long, default_value = "127.0.0.1:9090")]

@@ -10,6 +10,7 @@ mod codes;
 mod cold;
 mod conformance;
 mod crash;
+mod documents;
 mod door;
 mod doubt;
 mod examples;
