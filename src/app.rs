@@ -39,7 +39,7 @@ use crate::zoho::Client;
 use crate::zoho::shelf::TokenShelf;
 use crate::zoho::slots::SlotShelf;
 pub use arrival::Arrival;
-pub use delivery::Mapped;
+pub use delivery::{Ignored, Mapped};
 pub use explain::{Asked, Condition, Explanation};
 use genuine::Fetcher;
 pub use notice::{Heard, Notice};
@@ -93,6 +93,8 @@ impl Accepted {
 struct Wanted {
     jobs: Vec<Job>,
     delivery: Option<KeptDelivery>,
+    /// Why there are none, if so.
+    ignored: Option<Ignored>,
 }
 
 /// Jobs of one delivery that are safe in the store.
@@ -286,6 +288,7 @@ impl App {
         let wanted = Wanted {
             jobs: vec![job],
             delivery: None,
+            ignored: None,
         };
         self.accept(wanted, deadline).await
     }
@@ -366,7 +369,9 @@ impl App {
 
     /// Stores jobs; one that is known already stays as it is.
     async fn admit(&self, wanted: Wanted, admitted: &mut Admitted) -> Result<(), Rejection> {
-        let Wanted { jobs, mut delivery } = wanted;
+        let Wanted {
+            jobs, mut delivery, ..
+        } = wanted;
         for mut job in jobs {
             reach("accept.before_add");
             let adding = self.engine.store().add(&job, delivery.as_ref());

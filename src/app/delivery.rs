@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -28,6 +29,26 @@ pub struct Mapped {
     pub delivery_id: String,
     /// The update requests; none if the route ignores the delivery.
     pub updates: Vec<UpdateRequest>,
+    /// Why it does, if so.
+    pub ignored: Option<Ignored>,
+}
+
+/// Why nothing comes of a delivery for a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// Its `when` does not hold.
+    When,
+    /// Its `map` has no output.
+    Map,
+}
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::When => "`when` is false",
+            Self::Map => "`map` yields nothing",
+        })
+    }
 }
 
 /// What a route's programs see of a delivery.
@@ -77,8 +98,8 @@ impl App {
         arrival.is_called(genuine.delivery_id);
         match self.jobs_of(&arrival).await {
             Ok(wanted) => {
-                if wanted.jobs.is_empty() {
-                    tracing::info!(route = arrival.route, "delivery ignored by its route");
+                if let Some(why) = wanted.ignored {
+                    tracing::info!(route = arrival.route, because = %why, "delivery ignored by its route");
                 }
                 let accepted = self.accept(wanted, deadline).await?;
                 Ok(Answered::Delivery(accepted, genuine.reply))
@@ -186,7 +207,11 @@ impl App {
             jobs.push(job);
         }
         self.check_callbacks(&jobs)?;
-        Ok(Wanted { jobs, delivery })
+        Ok(Wanted {
+            jobs,
+            delivery,
+            ignored: mapped.ignored,
+        })
     }
 
     /// A delivery as it is kept: without what proves who sent it.
@@ -271,6 +296,7 @@ impl App {
             return Ok(Mapped {
                 delivery_id: String::new(),
                 updates: Vec::new(),
+                ignored: Some(Ignored::When),
             });
         }
         self.mapped(route, arrival, &input).await
@@ -303,6 +329,7 @@ impl App {
         let updates = mapping::updates(&outputs, route.method).map_err(unmappable)?;
         Ok(Mapped {
             delivery_id,
+            ignored: updates.is_empty().then_some(Ignored::Map),
             updates,
         })
     }

@@ -65,6 +65,8 @@ impl Heard {
 struct Prepared {
     admitted: Admitted,
     kept: BTreeMap<String, Rejection>,
+    /// The routes that ignore it, each with its reason.
+    ignored: Vec<String>,
     /// Why it has to come again.
     failed: Option<Rejection>,
 }
@@ -93,7 +95,9 @@ impl App {
         let prepared: Vec<Prepared> = prepared.buffered(AT_ONCE).collect().await;
         let mut admitted = Vec::with_capacity(prepared.len());
         let mut rest = Vec::with_capacity(prepared.len());
+        let mut ignored = Vec::with_capacity(prepared.len());
         for one in prepared {
+            ignored.push(one.ignored);
             admitted.push(one.admitted);
             rest.push((one.kept, one.failed));
         }
@@ -104,10 +108,14 @@ impl App {
             None => accepted.map(|accepted| Heard { accepted, kept }),
         });
         let outcomes: Vec<Result<Heard, Rejection>> = outcomes.collect();
-        for (notice, outcome) in notices.iter().zip(&outcomes) {
+        for ((notice, outcome), routes) in notices.iter().zip(&outcomes).zip(ignored) {
             if outcome.as_ref().is_ok_and(Heard::is_ignored) {
                 let (trigger, id) = (notice.origin.trigger, notice.origin.id());
-                tracing::info!(%trigger, event.id = id, "event ignored: no route makes anything of it");
+                let because = match routes.is_empty() {
+                    true => "no route listens to it".to_owned(),
+                    false => routes.join("; "),
+                };
+                tracing::info!(%trigger, event.id = id, because, "event ignored: no route makes anything of it");
             }
         }
         outcomes
@@ -115,9 +123,13 @@ impl App {
 
     async fn prepare(&self, notice: &Notice) -> Prepared {
         let (mut wanted, mut kept, mut failed) = (Vec::new(), BTreeMap::new(), None);
+        let mut ignored = Vec::new();
         for arrival in self.arrivals(notice) {
             match self.jobs_of(&arrival).await {
-                Ok(more) => wanted.push(more),
+                Ok(more) => {
+                    ignored.extend(more.ignored.map(|why| format!("{}: {why}", arrival.route)));
+                    wanted.push(more);
+                }
                 Err(rejection) => match self.keep(&arrival, &rejection).await {
                     Ok(true) => {
                         kept.insert(arrival.route, rejection);
@@ -136,6 +148,7 @@ impl App {
         Prepared {
             admitted,
             kept,
+            ignored,
             failed,
         }
     }

@@ -288,6 +288,7 @@ async fn deliver(app: &App, arrival: Arrival) -> Result<Preview, Rejection> {
     let Mapped {
         delivery_id,
         updates,
+        ignored: _,
     } = mapped;
     Ok(Preview {
         route: Some(arrival.route),

@@ -304,6 +304,8 @@ async fn the_printed_events_are_believed_under_the_emulator() {
             false => json!({"jobs": [], "ignored": 1, "kept": 0}),
         };
         assert_eq!(answer, expected, "{trigger}: {}", rie.logs());
+        let because = "listener: `map` yields nothing";
+        assert!(rie.logs().contains(because), "{trigger}: {}", rie.logs());
         // The listener did see it: another token it does not take.
         let refused = event("another");
         let answer = rie.invoke(&refused).await;

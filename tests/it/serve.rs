@@ -9,6 +9,7 @@ use masshook::simulator::Settings;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use crate::support::ask::Ask;
 use crate::support::moto::Moto;
 use crate::support::serve::{Served, form, ids, text};
 
@@ -25,6 +26,30 @@ async fn served(script: &[u16], config: impl FnOnce(String) -> String) -> Served
 
 async fn calm() -> Served {
     served(&[], |config| config).await
+}
+
+/// Of what a delivery says nothing is logged, but why nothing comes of it is.
+#[tokio::test]
+async fn an_ignored_delivery_is_logged_with_the_reason() {
+    let routes = "  nothing: { verify: { scheme: none }, map: empty }\n  picky: { verify: { scheme: none }, when: .kind == \"other\", map: empty }\n";
+    let world = served(&[], |config| config + routes).await;
+    let said = json!({"kind": "a-kind-of-somebodys"}).to_string();
+    for route in ["nothing", "picky"] {
+        let ask = Ask::post(&format!("/hooks/{route}"), said.clone());
+        let ask = ask.with("content-type", "application/json");
+        let told = ask.over_http(|target| world.url(target)).await;
+        assert_eq!(told.json(), json!({"jobs": []}), "{route}: {told:?}");
+    }
+    let log = world.log();
+    for (route, why) in [
+        ("nothing", "`map` yields nothing"),
+        ("picky", "`when` is false"),
+    ] {
+        let mut lines = log.lines();
+        let told = lines.any(|line| line.contains(route) && line.contains(why));
+        assert!(told, "{route}: {log}");
+    }
+    assert!(!log.contains("somebodys"), "{log}");
 }
 
 /// A config whose jobs wait for company.
