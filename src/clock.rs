@@ -1,8 +1,8 @@
 //! Time as an argument: the only room that reads a clock or sleeps.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -12,6 +12,9 @@ use jiff::Timestamp;
 pub trait Clock: Debug + Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// Time that only passes, however the clock is set, counted from some moment of this process.
+    fn passed(&self) -> Duration;
 
     /// Returns once `duration` has passed on this clock.
     async fn sleep(&self, duration: Duration);
@@ -31,6 +34,11 @@ impl Clock for SystemClock {
         Timestamp::now()
     }
 
+    fn passed(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
+    }
+
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
@@ -39,30 +47,47 @@ impl Clock for SystemClock {
 /// A clock that moves only when told to, or when somebody sleeps on it: a test that waits ten minutes takes none.
 /// Clones share their time.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Mutex<Timestamp>>);
+pub struct ManualClock(Arc<Mutex<Manual>>);
+
+#[derive(Debug)]
+struct Manual {
+    now: Timestamp,
+    passed: Duration,
+}
 
 impl ManualClock {
     /// A clock that stands at `start`.
     pub fn at(start: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(start)))
+        let passed = Duration::ZERO;
+        Self(Arc::new(Mutex::new(Manual { now: start, passed })))
     }
 
-    /// Moves the clock forward.
+    fn hands(&self) -> MutexGuard<'_, Manual> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves the clock forward: so much time passes.
     pub fn advance(&self, duration: Duration) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = now.saturating_add(duration).unwrap_or(Timestamp::MAX);
+        let mut hands = self.hands();
+        hands.now = hands.now.saturating_add(duration).unwrap_or(Timestamp::MAX);
+        hands.passed = hands.passed.saturating_add(duration);
     }
 
-    /// Sets the clock to a moment, perhaps an earlier one, as a machine's clock may be set under a running program.
+    /// Sets the clock to a moment, perhaps an earlier one, as a machine's clock may be set under a running program. No time
+    /// passes.
     pub fn set(&self, moment: Timestamp) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = moment;
+        self.hands().now = moment;
     }
 }
 
 #[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hands().now
+    }
+
+    fn passed(&self) -> Duration {
+        self.hands().passed
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -96,6 +96,8 @@ impl Function {
             .ok()
             .and_then(|at| Timestamp::from_millisecond(at).ok());
         let app = &self.app;
+        // Between two invocations the process is frozen, its steady clock perhaps with it.
+        app.store().resumed();
         match detect(&payload)? {
             Event::Http(event) => {
                 let answer = async |mut request: ::http::Request<axum::body::Body>| {

@@ -33,8 +33,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         Mode::Inline => (Arc::new(SqliteStore::in_memory()), Manner::Inline),
         Mode::Durable { table, queue_url } => {
             let wakeups = SqsWakeUps::new(queue_url);
+            let store = Arc::new(DynamoStore::new(table));
             (
-                Arc::new(SteadyStore::over(Arc::new(DynamoStore::new(table)))),
+                Arc::new(SteadyStore::over(store, Arc::new(SystemClock))),
                 Manner::Durable(Arc::new(wakeups)),
             )
         }

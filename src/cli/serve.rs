@@ -55,7 +55,7 @@ async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), St
         Edges {
             clock: clock.clone(),
             // A jump of the clock must not end the leases of turns under way.
-            store: Arc::new(SteadyStore::over(Arc::new(store))),
+            store: Arc::new(SteadyStore::over(Arc::new(store), clock.clone())),
             secrets_manager: Arc::new(SecretsManager::new()),
             manner: Manner::Durable(Arc::new(wakeups.clone())),
             runtime_api: None,

@@ -1,5 +1,12 @@
 //! Leases that a jump of the clock does not end: a machine that slept, or whose clock was set, must not take over what it
-//! is driving itself. Between machines, the fencing of leases keeps a jump from doing harm.
+//! is driving itself, nor what another machine drives.
+//!
+//! Time that only passes tells a jump. What others hold is then judged by the clock as it would be without it. Which of the
+//! two is right nobody here knows (the jump may have been a correction), so a lease that is over by the new clock alone is
+//! watched: once it has stood there for longer than any turn takes, nobody drives by it any more. A lock does not say until
+//! when another holds it, so the new clock is believed of locks when the longest of them is over. What remains: a machine
+//! whose clock was wrong when it started, or was set back, whose leases are short to others. Fencing keeps its later writes
+//! out then; the one effect under way may be repeated.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,37 +14,100 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use super::delivery::{DeliverySummary, KeptDelivery};
 use super::store::{
     Added, Claim, Filter, Holder, JobStore, Lease, Lock, Page, SharedToken, StoreError,
 };
-use super::{Job, JobId};
+use super::{Job, JobId, later};
+use crate::clock::Clock;
+
+/// Longer than any lease: an invocation of Lambda's ends after 15 minutes, and a lease soon after its turn.
+const LONGEST_LEASE: Duration = Duration::from_secs(16 * 60);
+
+/// As long as the longest of locks, that on a custom view.
+const LONGEST_LOCK: Duration = Duration::from_secs(2 * 3600);
+
+/// Clocks that are kept right move by less.
+const STEP: Duration = Duration::from_secs(5);
 
 /// A store that measures the leases and locks which it gave out by time that only passes. They end early by the caller's
 /// clock only if they are given back.
 #[derive(Debug)]
 pub struct SteadyStore {
     inner: Arc<dyn JobStore>,
+    clock: Arc<dyn Clock>,
+    pace: Mutex<Pace>,
+    /// Leases and locks of this process. Their ends are counted as time passes.
     leases: Mutex<HashMap<JobId, Held>>,
-    locks: Mutex<HashMap<String, (Holder, Instant)>>,
+    locks: Mutex<HashMap<String, HeldLock>>,
+    /// Leases of others that are over by a clock that has jumped alone: until when they are held, and since when that was seen.
+    watched: Mutex<HashMap<JobId, (Timestamp, Duration)>>,
 }
 
 #[derive(Debug)]
 struct Held {
     version: u64,
     until: Timestamp,
-    end: Instant,
+    end: Duration,
+}
+
+#[derive(Debug)]
+struct HeldLock {
+    holder: Holder,
+    until: Timestamp,
+    end: Duration,
+}
+
+/// How the clock goes against time that only passes.
+#[derive(Debug)]
+struct Pace {
+    /// When it was last right, as far as that can be told.
+    right: (Timestamp, Duration),
+    /// When it was first seen to have jumped ahead.
+    jumped: Option<Duration>,
+}
+
+/// The clock is ahead of what it would be without a jump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Jump {
+    /// What it would be.
+    steady: Timestamp,
+    /// When that was first seen.
+    since: Duration,
+}
+
+impl Pace {
+    fn of(now: Timestamp, passed: Duration) -> Self {
+        Self {
+            right: (now, passed),
+            jumped: None,
+        }
+    }
+
+    /// Looks at the clock.
+    fn jump(&mut self, now: Timestamp, passed: Duration) -> Option<Jump> {
+        let (right, at) = self.right;
+        let steady = later(right, passed.saturating_sub(at));
+        if now <= later(steady, STEP) {
+            *self = Self::of(now, passed);
+            return None;
+        }
+        let since = *self.jumped.get_or_insert(passed);
+        Some(Jump { steady, since })
+    }
 }
 
 impl SteadyStore {
-    /// The same store, steadied.
-    pub fn over(inner: Arc<dyn JobStore>) -> Self {
+    /// The same store, steadied. The moments that it is given are those of `clock`.
+    pub fn over(inner: Arc<dyn JobStore>, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner,
+            pace: Mutex::new(Pace::of(clock.now(), clock.passed())),
+            clock,
             leases: Mutex::default(),
             locks: Mutex::default(),
+            watched: Mutex::default(),
         }
     }
 
@@ -45,8 +115,34 @@ impl SteadyStore {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn locks(&self) -> MutexGuard<'_, HashMap<String, (Holder, Instant)>> {
+    fn locks(&self) -> MutexGuard<'_, HashMap<String, HeldLock>> {
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watched(&self) -> MutexGuard<'_, HashMap<JobId, (Timestamp, Duration)>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The moment at which a job of others is claimed after a jump.
+    fn claimed_at(&self, id: &JobId, jump: Jump, passed: Duration) -> Timestamp {
+        let watched = self.watched();
+        let stale = watched
+            .get(id)
+            .filter(|(_, since)| passed.saturating_sub(*since) >= LONGEST_LEASE);
+        stale.map_or(jump.steady, |(until, _)| jump.steady.max(*until))
+    }
+
+    /// Notes until when another holds a job.
+    fn watch(&self, id: &JobId, until: Timestamp, passed: Duration) {
+        let mut watched = self.watched();
+        let (known, since) = watched.entry(id.clone()).or_insert((until, passed));
+        if *known != until {
+            (*known, *since) = (until, passed);
+        }
     }
 
     /// Forgets a lease, unless the job is held with a newer one.
@@ -58,11 +154,10 @@ impl SteadyStore {
     }
 }
 
-/// The moment on the steady clock that is as far away as `until` is from `now`.
-fn end(now: Timestamp, until: Timestamp) -> Instant {
-    let present = Instant::now();
+/// How much will have passed when `until` is there.
+fn end(passed: Duration, now: Timestamp, until: Timestamp) -> Duration {
     let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-    present.checked_add(left).unwrap_or(present)
+    passed.saturating_add(left)
 }
 
 #[async_trait]
@@ -81,22 +176,30 @@ impl JobStore for SteadyStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Claim, StoreError> {
-        let left = self
-            .leases()
-            .get(id)
-            .map(|held| held.end.saturating_duration_since(Instant::now()));
-        if let Some(left) = left.filter(|left| !left.is_zero()) {
-            let until = now.saturating_add(left).unwrap_or(Timestamp::MAX);
+        let passed = self.clock.passed();
+        let own = self.leases().get(id).map(|held| (held.end, held.until));
+        if let Some((end, _)) = own.filter(|(end, _)| *end > passed) {
+            let until = later(now, end.saturating_sub(passed));
             return Ok(Claim::Busy { until });
         }
-        let claim = self.inner.claim(id, now, until).await?;
-        if let Claim::Ours(_, lease) = &claim {
-            let held = Held {
-                version: lease.version,
-                until,
-                end: end(now, until),
-            };
-            self.leases().insert(id.clone(), held);
+        let jump = self.pace().jump(now, passed);
+        let at = jump.map_or(now, |jump| {
+            let at = self.claimed_at(id, jump, passed);
+            own.map_or(at, |(_, over)| at.max(over))
+        });
+        let claim = self.inner.claim(id, at, until).await?;
+        match &claim {
+            Claim::Ours(_, lease) => {
+                let held = Held {
+                    version: lease.version,
+                    until,
+                    end: end(passed, now, until),
+                };
+                self.leases().insert(id.clone(), held);
+                self.watched().remove(id);
+            }
+            Claim::Busy { until: theirs } if *theirs <= now => self.watch(id, *theirs, passed),
+            Claim::Busy { .. } | Claim::Parked { .. } | Claim::Absent => {}
         }
         Ok(claim)
     }
@@ -112,10 +215,7 @@ impl JobStore for SteadyStore {
         {
             held.version = lease.version;
             let longer = Duration::try_from(lease.until.duration_since(held.until));
-            held.end = held
-                .end
-                .checked_add(longer.unwrap_or_default())
-                .unwrap_or(held.end);
+            held.end = held.end.saturating_add(longer.unwrap_or_default());
             held.until = lease.until;
         }
         written
@@ -136,15 +236,16 @@ impl JobStore for SteadyStore {
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let passed = self.clock.passed();
+        self.pace().jump(now, passed);
         let held = {
             let mut leases = self.leases();
-            let present = Instant::now();
-            leases.retain(|_, held| held.end > present);
+            leases.retain(|_, held| held.end.saturating_add(LONGEST_LEASE) > passed);
             leases.len()
         };
         let mut due = self.inner.due(now, limit.saturating_add(held)).await?;
         let leases = self.leases();
-        due.retain(|id| !leases.contains_key(id));
+        due.retain(|id| leases.get(id).is_none_or(|held| held.end <= passed));
         due.truncate(limit);
         Ok(due)
     }
@@ -175,19 +276,29 @@ impl JobStore for SteadyStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<Lock>, StoreError> {
-        let held = self
-            .locks()
-            .get(name)
-            .is_some_and(|(other, end)| other != holder && *end > Instant::now());
-        if held {
+        let passed = self.clock.passed();
+        let own = self.locks().get(name).map(|held| {
+            let others = held.holder != *holder && held.end > passed;
+            (others, held.until)
+        });
+        if own.is_some_and(|(others, _)| others) {
             return Ok(None);
         }
-        let lock = self.inner.lock(name, holder, now, until).await?;
+        let jump = self.pace().jump(now, passed);
+        let doubted = jump.filter(|jump| passed.saturating_sub(jump.since) < LONGEST_LOCK);
+        let at = doubted.map_or(now, |jump| {
+            own.map_or(jump.steady, |(_, over)| jump.steady.max(over))
+        });
+        let lock = self.inner.lock(name, holder, at, until).await?;
         if lock.is_some() {
             let mut locks = self.locks();
-            let present = Instant::now();
-            locks.retain(|_, (_, end)| *end > present);
-            locks.insert(name.to_owned(), (holder.clone(), end(now, until)));
+            locks.retain(|_, held| held.end.saturating_add(LONGEST_LOCK) > passed);
+            let held = HeldLock {
+                holder: holder.clone(),
+                until,
+                end: end(passed, now, until),
+            };
+            locks.insert(name.to_owned(), held);
         }
         Ok(lock)
     }
@@ -195,7 +306,7 @@ impl JobStore for SteadyStore {
     async fn unlock(&self, name: &str, holder: &Holder) -> Result<(), StoreError> {
         self.inner.unlock(name, holder).await?;
         let mut locks = self.locks();
-        if locks.get(name).is_some_and(|(held, _)| held == holder) {
+        if locks.get(name).is_some_and(|held| held.holder == *holder) {
             locks.remove(name);
         }
         Ok(())
@@ -233,97 +344,244 @@ impl JobStore for SteadyStore {
     async fn forget(&self, id: &str) -> Result<bool, StoreError> {
         self.inner.forget(id).await
     }
+
+    fn resumed(&self) {
+        self.leases().clear();
+        self.locks().clear();
+        self.watched().clear();
+        *self.pace() = Pace::of(self.clock.now(), self.clock.passed());
+        self.inner.resumed();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
     use crate::job::sqlite::SqliteStore;
     use crate::update::UpdateRequest;
 
     const MINUTE: Duration = Duration::from_secs(60);
-    const MOMENT: Duration = Duration::from_millis(30);
+    const HOUR: Duration = Duration::from_secs(3600);
 
-    fn now() -> Timestamp {
-        Timestamp::from_second(1_800_000_000).expect("a moment")
+    /// A machine: its clock, and its way to the store.
+    struct Machine {
+        clock: ManualClock,
+        store: SteadyStore,
     }
 
-    /// A moment a day later, by a clock that has jumped.
-    fn jumped() -> Timestamp {
-        now() + 1_440 * MINUTE
+    impl Machine {
+        async fn claim(&self, job: &Job) -> Claim {
+            let now = self.clock.now();
+            let claim = self.store.claim(&job.id, now, now + MINUTE).await;
+            claim.expect("an answer")
+        }
+
+        async fn gets(&self, job: &Job) -> bool {
+            matches!(self.claim(job).await, Claim::Ours(..))
+        }
+
+        async fn locks(&self, holder: &Holder, time: Duration) -> bool {
+            let now = self.clock.now();
+            let lock = self.store.lock("name", holder, now, now + time).await;
+            lock.expect("an answer").is_some()
+        }
+
+        fn jumps(&self, by: Duration) {
+            self.clock.set(self.clock.now() + by);
+        }
     }
 
-    async fn with_a_job() -> (SteadyStore, Job) {
-        let store = SteadyStore::over(Arc::new(SqliteStore::in_memory()));
+    /// Machines over one store, which has a job.
+    async fn machines<const COUNT: usize>() -> ([Machine; COUNT], Job) {
+        let start = Timestamp::from_second(1_800_000_000).expect("a moment");
+        let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
         let request = serde_json::json!({"module": "Leads", "fields": {"Score": 1}, "ids": ["7"]});
         let request = UpdateRequest::parse(&request).expect("a request");
         let id = JobId::derive("r", "d", 0);
-        let job = Job::new(id, None, "default".to_owned(), request, None, now());
+        let job = Job::new(id, None, "default".to_owned(), request, None, start);
         store.add(&job, None).await.expect("added");
-        (store, job)
+        let machines = std::array::from_fn(|_| {
+            let clock = ManualClock::at(start);
+            let store = SteadyStore::over(store.clone(), Arc::new(clock.clone()));
+            Machine { clock, store }
+        });
+        (machines, job)
     }
 
-    async fn claim(store: &SteadyStore, job: &Job, now: Timestamp, time: Duration) -> Claim {
-        let claim = store.claim(&job.id, now, now + time).await;
-        claim.expect("an answer")
+    fn pass(machines: &[&Machine], time: Duration) {
+        machines
+            .iter()
+            .for_each(|machine| machine.clock.advance(time));
     }
 
     #[tokio::test]
     async fn a_jump_of_the_clock_steals_no_lease() {
-        let (store, job) = with_a_job().await;
-        let Claim::Ours(_, mut lease) = claim(&store, &job, now(), MINUTE).await else {
+        let ([machine], job) = machines().await;
+        let Claim::Ours(_, mut lease) = machine.claim(&job).await else {
             panic!("the job is free");
         };
+        machine.jumps(24 * HOUR);
+        let jumped = machine.clock.now();
         for _ in 0..2 {
-            let stolen = claim(&store, &job, jumped(), MINUTE).await;
+            let stolen = machine.claim(&job).await;
             assert!(
-                matches!(stolen, Claim::Busy { until } if until > jumped()),
+                matches!(stolen, Claim::Busy { until } if until > jumped),
                 "{stolen:?}"
             );
-            assert_eq!(store.due(jumped(), 10).await.expect("an answer"), []);
-            store.checkpoint(&job, &mut lease).await.expect("written");
+            assert_eq!(machine.store.due(jumped, 10).await.expect("an answer"), []);
+            let written = machine.store.checkpoint(&job, &mut lease).await;
+            written.expect("written");
         }
-        let released = store.release(&job, lease, Some(jumped())).await;
+        let released = machine.store.release(&job, lease, Some(jumped)).await;
         released.expect("released");
-        let due = store.due(jumped(), 10).await.expect("an answer");
+        let due = machine.store.due(jumped, 10).await.expect("an answer");
         assert_eq!(due, [job.id]);
     }
 
     #[tokio::test]
     async fn a_lease_ends_when_its_time_has_passed() {
-        let (store, job) = with_a_job().await;
-        let Claim::Ours(_, mut stale) = claim(&store, &job, now(), MOMENT).await else {
+        let ([machine], job) = machines().await;
+        let Claim::Ours(_, mut stale) = machine.claim(&job).await else {
             panic!("the job is free");
         };
-        tokio::time::sleep(2 * MOMENT).await;
-        let due = store.due(jumped(), 10).await.expect("an answer");
+        machine.clock.advance(MINUTE);
+        let now = machine.clock.now();
+        let due = machine.store.due(now, 10).await.expect("an answer");
         assert_eq!(due, std::slice::from_ref(&job.id));
-        let Claim::Ours(_, mut lease) = claim(&store, &job, jumped(), MOMENT).await else {
+        let Claim::Ours(_, mut lease) = machine.claim(&job).await else {
             panic!("the lease is over");
         };
-        let lost = store.checkpoint(&job, &mut stale).await;
+        let lost = machine.store.checkpoint(&job, &mut stale).await;
         assert!(matches!(lost, Err(StoreError::LeaseLost(_))), "{lost:?}");
-        lease.until = jumped() + MINUTE;
-        store.checkpoint(&job, &mut lease).await.expect("written");
-        tokio::time::sleep(2 * MOMENT).await;
-        let prolonged = claim(&store, &job, jumped() + 2 * MINUTE, MINUTE).await;
+        lease.until = now + 2 * MINUTE;
+        let written = machine.store.checkpoint(&job, &mut lease).await;
+        written.expect("written");
+        machine.clock.advance(MINUTE);
+        let prolonged = machine.claim(&job).await;
         assert!(matches!(prolonged, Claim::Busy { .. }), "{prolonged:?}");
     }
 
     #[tokio::test]
     async fn nor_does_it_steal_a_lock() {
-        let (store, _) = with_a_job().await;
+        let ([machine], _) = machines().await;
         let (one, other) = (Holder::unique(), Holder::unique());
-        let lock = |holder, now, time| store.lock("name", holder, now, now + time);
-        let won = lock(&one, now(), MINUTE).await.expect("an answer");
-        assert!(won.is_some());
-        let stolen = lock(&other, jumped(), MOMENT).await.expect("an answer");
-        assert_eq!(stolen, None);
-        store.unlock("name", &one).await.expect("given back");
-        let won = lock(&other, jumped(), MOMENT).await.expect("an answer");
-        assert!(won.is_some());
-        tokio::time::sleep(2 * MOMENT).await;
-        let won = lock(&one, jumped() + MINUTE, MINUTE).await;
-        assert!(won.expect("an answer").is_some());
+        assert!(machine.locks(&one, MINUTE).await);
+        machine.jumps(24 * HOUR);
+        assert!(!machine.locks(&other, MINUTE).await);
+        let unlocked = machine.store.unlock("name", &one).await;
+        unlocked.expect("given back");
+        assert!(machine.locks(&other, MINUTE).await);
+        machine.clock.advance(MINUTE);
+        assert!(machine.locks(&one, MINUTE).await);
+    }
+
+    #[tokio::test]
+    async fn what_another_machine_drives_is_left_to_it() {
+        let ([a, b], job) = machines().await;
+        let all = [&a, &b];
+        let Claim::Ours(_, mut lease) = a.claim(&job).await else {
+            panic!("the job is free");
+        };
+        b.jumps(6 * HOUR);
+        pass(&all, MINUTE / 2);
+        assert!(!b.gets(&job).await);
+        let written = a.store.checkpoint(&job, &mut lease).await;
+        written.expect("its own still");
+        // Now `a` is dead. Its lease ends when its time has passed, not before.
+        pass(&all, MINUTE / 2 - Duration::from_secs(1));
+        assert!(!b.gets(&job).await);
+        pass(&all, Duration::from_secs(1));
+        assert!(b.gets(&job).await);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_put_right_holds_nobody_up_for_ever() {
+        let ([a, b], job) = machines().await;
+        let id = job.id.clone();
+        b.clock.set(b.clock.now() - 6 * HOUR);
+        b.store.due(b.clock.now(), 10).await.expect("an answer");
+        b.jumps(6 * HOUR);
+        // By the clock as `b` knew it, this lease lasts for six hours more. `a` dies, or it does not.
+        for dies in [false, true] {
+            let Claim::Ours(_, lease) = a.claim(&job).await else {
+                panic!("{id} is free");
+            };
+            let all = [&a, &b];
+            pass(&all, MINUTE);
+            assert!(!b.gets(&job).await);
+            pass(&all, LONGEST_LEASE / 2);
+            assert!(!b.gets(&job).await);
+            if !dies {
+                let released = a.store.release(&job, lease, None).await;
+                released.expect("released");
+                continue;
+            }
+            pass(&all, LONGEST_LEASE / 2);
+            assert!(b.gets(&job).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn nor_is_a_lock_of_another_machine_stolen() {
+        let ([a, b], _) = machines().await;
+        let all = [&a, &b];
+        let (one, other) = (Holder::unique(), Holder::unique());
+        assert!(a.locks(&one, 10 * MINUTE).await);
+        b.jumps(6 * HOUR);
+        assert!(!b.locks(&other, MINUTE).await);
+        pass(&all, 10 * MINUTE);
+        assert!(b.locks(&other, MINUTE).await);
+        // When no lock from before the jump can be left, the clock is believed.
+        b.store.unlock("name", &other).await.expect("given back");
+        pass(&all, LONGEST_LOCK);
+        assert!(a.locks(&one, MINUTE).await);
+        assert!(b.locks(&other, MINUTE).await);
+    }
+
+    #[test]
+    fn only_a_leap_ahead_is_a_jump() {
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).expect("a moment");
+        let passed = Duration::from_secs;
+        let mut pace = Pace::of(at(0), passed(0));
+        assert_eq!(pace.jump(at(14), passed(10)), None, "a step");
+        assert_eq!(pace.jump(at(1), passed(11)), None, "set back");
+        let jump = |steady, since| {
+            Some(Jump {
+                steady: at(steady),
+                since: passed(since),
+            })
+        };
+        assert_eq!(pace.jump(at(100), passed(12)), jump(2, 12));
+        assert_eq!(pace.jump(at(900), passed(20)), jump(10, 12));
+        assert_eq!(pace.jump(at(15), passed(25)), None, "right again");
+        assert_eq!(pace.jump(at(100), passed(26)), jump(16, 26));
+    }
+
+    #[tokio::test]
+    async fn what_was_given_out_after_a_jump_ends_in_its_time() {
+        let ([machine], job) = machines().await;
+        machine.jumps(HOUR);
+        let Claim::Ours(_, mut lease) = machine.claim(&job).await else {
+            panic!("the job is free");
+        };
+        machine.clock.advance(MINUTE);
+        assert!(machine.gets(&job).await);
+        let lost = machine.store.checkpoint(&job, &mut lease).await;
+        assert!(matches!(lost, Err(StoreError::LeaseLost(_))), "{lost:?}");
+    }
+
+    /// A process that stood still drove nothing: what it held is free, and its clock did not jump.
+    #[tokio::test]
+    async fn after_a_standstill_nothing_is_held() {
+        let ([machine, other], job) = machines().await;
+        assert!(machine.gets(&job).await);
+        assert!(machine.locks(&Holder::unique(), MINUTE).await);
+        machine.jumps(HOUR);
+        other.clock.advance(HOUR);
+        assert!(!machine.gets(&job).await);
+        machine.store.resumed();
+        assert!(machine.gets(&job).await);
+        assert!(machine.locks(&Holder::unique(), MINUTE).await);
     }
 }

@@ -429,4 +429,8 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// # Errors
     /// Those of the store.
     async fn forget(&self, id: &str) -> Result<bool, StoreError>;
+
+    /// Says that this process stood still until now, with all that it does, and drives nothing at this moment: what is
+    /// measured by time that only passes says nothing of the time before.
+    fn resumed(&self) {}
 }

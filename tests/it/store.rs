@@ -37,6 +37,7 @@ macro_rules! conformance {
 
 conformance!(
     jobs::a_job_is_added_once_and_read_as_it_was,
+    jobs::a_jump_of_another_machines_clock_steals_nothing,
     jobs::one_driver_at_a_time,
     jobs::a_stale_lease_writes_nothing,
     jobs::a_lease_can_be_prolonged,

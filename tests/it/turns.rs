@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lambda_runtime::{Context, LambdaEvent};
 use masshook::app::{Accepted, App};
 use masshook::clock::SystemClock;
 use masshook::engine::Manner;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::steady::SteadyStore;
-use masshook::job::store::JobStore;
+use masshook::job::store::{Claim, JobStore};
 use masshook::job::wakeup::LocalWakeUps;
 use masshook::job::{CallbackStatus, Job, JobId, JobStatus};
+use masshook::lambda::Function;
 use masshook::simulator::Settings;
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use crate::support::world::World;
@@ -22,7 +25,8 @@ const JUMP: Duration = Duration::from_secs(6 * 3600);
 
 /// A durable process with a store of its own. Nobody listens to its wake-ups: it does what is due.
 fn process(world: &World) -> (Arc<App>, Arc<dyn JobStore>) {
-    let store = SteadyStore::over(Arc::new(SqliteStore::in_memory()));
+    let clock = Arc::new(world.clock.clone());
+    let store = SteadyStore::over(Arc::new(SqliteStore::in_memory()), clock);
     let store: Arc<dyn JobStore> = Arc::new(store);
     let manner = Manner::Durable(Arc::new(LocalWakeUps::new()));
     (Arc::new(world.masshook(store.clone(), manner)), store)
@@ -101,6 +105,29 @@ async fn a_clock_that_jumps_lets_nobody_into_a_turn_under_way() {
         assert_eq!(world.count("mass_update_post").await, 1);
         assert_eq!(world.receiver.all().len(), 1);
     }
+}
+
+/// A frozen function drives nothing. That the time did not pass for it meanwhile holds up no job whose turn was lost.
+#[tokio::test]
+async fn a_lease_from_before_a_standstill_holds_nobody_up() {
+    let world = World::calm(&[]).await;
+    let (app, store) = process(&world);
+    let request = json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", 0)]});
+    let id = queued(&app, &request).await;
+    let now = world.clock_now();
+    let lost = store.claim(&id, now, now + Duration::from_secs(60)).await;
+    assert!(matches!(lost, Ok(Claim::Ours(..))), "{lost:?}");
+    world.clock.set(now + Duration::from_secs(120));
+    app.turn(&[], None).await.expect("the store answers");
+    let held = jobs(store.as_ref(), std::slice::from_ref(&id)).await;
+    assert_eq!(held[0].status(), JobStatus::Queued);
+    let function = Function::new(app, None);
+    let sweep = to_raw_value(&json!({"sweep": true})).expect("JSON");
+    let answer = function.invoke(LambdaEvent::new(sweep, Context::default()));
+    let answer = answer.await.expect("an answer");
+    assert_eq!(answer.get(), r#"{"driven":1}"#);
+    let done = jobs(store.as_ref(), &[id]).await;
+    assert_eq!(done[0].status(), JobStatus::Succeeded, "{done:#?}");
 }
 
 /// A world whose custom views take 30 s.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use masshook::job::store::{Added, Claim, Filter, StoreError};
+use masshook::clock::{Clock, ManualClock};
+use masshook::job::steady::SteadyStore;
+use masshook::job::store::{Added, Claim, Filter, Holder, JobStore, StoreError};
 use masshook::job::{CallbackStatus, Event, Failure, Job, JobId, JobStatus};
 use masshook::update::{RecordId, Records, Selector};
 use serde_json::json;
@@ -32,6 +34,39 @@ pub(super) async fn a_job_is_added_once_and_read_as_it_was(bench: &Bench) {
         Added::Existing
     );
     assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(stored));
+}
+
+/// Two machines over one store, of which one has a clock that jumps.
+pub(super) async fn a_jump_of_another_machines_clock_steals_nothing(bench: &Bench) {
+    let clock = ManualClock::at(bench.now());
+    let other = SteadyStore::over(bench.store.clone(), Arc::new(clock.clone()));
+    let job = bench.added("d").await;
+    let (mut ours, mut lease) = bench.claim(&job.id).await;
+    let (one, holder) = (Holder::unique(), Holder::unique());
+    let locked = bench
+        .store
+        .lock("l", &one, bench.now(), bench.within(60))
+        .await;
+    assert!(locked.expect("an answer").is_some());
+    clock.set(bench.within(6 * 3600));
+    let later = clock.now() + Duration::from_secs(60);
+    let stolen = other.claim(&job.id, clock.now(), later).await;
+    assert!(matches!(stolen, Ok(Claim::Busy { .. })), "{stolen:?}");
+    let stolen = other.lock("l", &holder, clock.now(), later).await;
+    assert_eq!(stolen.expect("an answer"), None);
+    ours.sent(1, 1);
+    let written = bench.store.checkpoint(&ours, &mut lease).await;
+    written.expect("its own still");
+    // Its driver was lost.
+    clock.advance(Duration::from_secs(60));
+    let later = clock.now() + Duration::from_secs(60);
+    let taken = other.claim(&job.id, clock.now(), later).await;
+    assert!(
+        matches!(&taken, Ok(Claim::Ours(job, _)) if **job == ours),
+        "{taken:?}"
+    );
+    let taken = other.lock("l", &holder, clock.now(), later).await;
+    assert!(taken.expect("an answer").is_some());
 }
 
 pub(super) async fn one_driver_at_a_time(bench: &Bench) {
