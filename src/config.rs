@@ -41,7 +41,7 @@ pub struct Config {
     #[schemars(default, with = "Span", extend("default" = "0s"))]
     pub batch_window: Duration,
     /// How long a Zoho job (a custom view's) is tracked before its job ends `failed` with `TRACKING_TIMED_OUT`: seconds, or
-    /// a text such as `90m`, `24h` or `7d`; from a minute to seven days.
+    /// a text such as `90m`, `24h` or `7d`; from a minute to seven days. Time in which nobody could look does not count.
     #[schemars(default, with = "Span", extend("default" = "24h"))]
     pub track_for: Duration,
     /// What becomes of a call that adds options to multi-select picklists when no answer tells whether Zoho carried it out:

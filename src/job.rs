@@ -398,6 +398,9 @@ impl Job {
             return Ok(());
         };
         let track_for = self.track_for.unsigned_abs();
+        if let Event::Progressed { .. } | Event::Unknown = event {
+            self.calls[index].looked(now);
+        }
         let event = self.calls[index].settle_waiting(event, self.created_at, track_for, now);
         let ids = self.ids(&self.calls[index].call);
         let records = ids.len() as u64;
@@ -464,8 +467,9 @@ impl Job {
                 call.progress = counts.or(call.progress);
                 call.polls += 1;
                 // The last look is not later than the time is over.
-                let over = later(call.submitted_at.unwrap_or(now), track_for);
-                call.due_at = Some(later(now, poll_gap(call.polls).max(wait)).min(over));
+                let over = later(call.tracked_since().unwrap_or(now), track_for);
+                let next = later(now, poll_gap(call.polls).max(wait));
+                call.due_at = Some(if over > now { next.min(over) } else { next });
             }
             Event::Unknown => {
                 call.polls += 1;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::state::CallStatus;
@@ -20,6 +20,10 @@ const GRACE: Duration = Duration::from_secs(60);
 /// How long after a job's acceptance a call that Zoho has never taken is sent again; longer for a job whose Zoho jobs are
 /// tracked longer. An outage of Zoho's must not cost a job for which tracking is short.
 pub(super) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest gap between two looks at a Zoho job. One that comes later still tells that nobody was there to look, or that the
+/// clock has jumped.
+const GAP: Duration = Duration::from_secs(300);
 
 /// How long a Zoho job is tracked unless the config says otherwise.
 pub const TRACK_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -43,6 +47,9 @@ pub struct CallState {
     pub progress: Option<Progress>,
     /// Not before this moment is it to be sent or asked for again.
     pub due_at: Option<Timestamp>,
+    /// How much of the time since Zoho took it nobody looked at it: that is no part of the time for which it is tracked.
+    #[serde(default, skip_serializing_if = "SignedDuration::is_zero")]
+    pub unwatched: SignedDuration,
     /// The last thing that went wrong with it.
     pub error: Option<Refusal>,
     /// Whether it was, or was about to be, sent without that any answer was written down since. Only of calls that must
@@ -123,10 +130,26 @@ impl CallState {
             submitted_at: None,
             progress: None,
             due_at: None,
+            unwatched: SignedDuration::ZERO,
             error: None,
             unanswered: false,
             found: BTreeSet::new(),
         }
+    }
+
+    /// Takes note of a look that comes much too late.
+    pub(super) fn looked(&mut self, now: Timestamp) {
+        let due = self.due_at.filter(|due| now > later(*due, GAP));
+        if let Some(due) = due {
+            let late = now.duration_since(due);
+            self.unwatched = self.unwatched.saturating_add(late);
+        }
+    }
+
+    /// Since when its Zoho job is tracked, without the time in which nobody looked; none if there is none.
+    pub(super) fn tracked_since(&self) -> Option<Timestamp> {
+        let since = self.submitted_at?;
+        Some(later(since, self.unwatched.unsigned_abs()))
     }
 
     /// Turns patience that has run out into a refusal. `accepted_at` is when the job was, `track_for` how long its Zoho
@@ -138,7 +161,7 @@ impl CallState {
         track_for: Duration,
         now: Timestamp,
     ) -> Event {
-        let tracked_since = self.submitted_at.unwrap_or(accepted_at);
+        let tracked_since = self.tracked_since().unwrap_or(accepted_at);
         let patience = PATIENCE.max(track_for);
         match event {
             Event::Postponed { why, .. } if now >= later(accepted_at, patience) => {
@@ -159,7 +182,12 @@ impl CallState {
             Event::Unknown if now > later(tracked_since, GRACE) => {
                 Event::Refused(Refusal::of(Cause::JobLost))
             }
-            Event::Progressed { counts, .. } if now >= later(tracked_since, track_for) => {
+            // Zoho was asked at the end. Where it could not be, it is asked on: it may well have ended the job.
+            Event::Progressed { counts, .. }
+                if now >= later(tracked_since, track_for)
+                    && (counts.is_some()
+                        || now >= later(tracked_since, track_for.saturating_add(PATIENCE))) =>
+            {
                 let minutes = track_for.as_secs() / 60;
                 Event::TimedOut {
                     counts,
@@ -205,5 +233,5 @@ impl CallState {
 /// The gap before the poll after `polls` polls: from two seconds, half as long again each time, to five minutes.
 pub(super) fn poll_gap(polls: u32) -> Duration {
     let steps = polls.min(15);
-    Duration::from_secs_f64(2.0 * 1.5_f64.powi(steps.cast_signed())).min(Duration::from_secs(300))
+    Duration::from_secs_f64(2.0 * 1.5_f64.powi(steps.cast_signed())).min(GAP)
 }

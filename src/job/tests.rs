@@ -380,8 +380,9 @@ fn what_zoho_never_ends_is_given_up_in_time_with_its_last_counts() {
     while let Next::Wait(at) = job.next(submitted) {
         assert_eq!(job.status(), JobStatus::Running);
         assert!(at <= later(submitted, time), "{at}");
+        let last = at == later(submitted, time);
         let progressed = Event::Progressed {
-            counts: (polls == 0).then_some(told),
+            counts: (polls == 0 || last).then_some(told),
             wait: Duration::from_secs(1),
         };
         job.apply(1, progressed, at).expect("allowed");
@@ -403,6 +404,101 @@ fn what_zoho_never_ends_is_given_up_in_time_with_its_last_counts() {
         Some("TRACKING_TIMED_OUT".to_owned())
     );
     assert!(polls < 15, "{polls} polls in ten minutes");
+}
+
+/// Lets a job be looked at when it is due until it ends, or so much time has passed, and says how much has.
+fn look(job: &mut Job, mut now: Timestamp, time: Duration, counts: Option<Progress>) -> Duration {
+    let (begun, end) = (now, later(now, time));
+    while let Next::Wait(at) = job.next(now) {
+        if at > end {
+            break;
+        }
+        now = at;
+        let wait = Duration::from_secs(1);
+        job.apply(1, Event::Progressed { counts, wait }, now)
+            .expect("allowed");
+    }
+    Duration::try_from(now.duration_since(begun)).expect("later")
+}
+
+/// A custom view's job that Zoho has taken, and is at work on.
+fn tracked(time: Duration) -> Job {
+    let mut job = view().tracked_for(time);
+    let zoho_job_id = "9".to_owned();
+    job.sent(1, 1);
+    job.apply(1, Event::Accepted { zoho_job_id }, start())
+        .expect("allowed");
+    job
+}
+
+#[test]
+fn time_in_which_nobody_looked_is_not_time_that_zoho_took() {
+    let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(24 * 3600));
+    let running = Some(Progress::default());
+    let mut job = tracked(day);
+    look(&mut job, start(), hour, running);
+    // The program was down, or the clock has jumped.
+    let again = later(start(), 3 * day);
+    let wait = Duration::from_secs(1);
+    let progressed = Event::Progressed {
+        counts: running,
+        wait,
+    };
+    job.apply(1, progressed, again).expect("allowed");
+    assert_eq!(job.status(), JobStatus::Running);
+    let more = look(&mut job, again, 10 * day, running);
+    assert_eq!(job.status(), JobStatus::Failed);
+    let left = day - hour;
+    assert!(more > left - hour && more < left + hour, "{more:?}");
+
+    // A little late is nothing: somebody looked.
+    let mut job = tracked(hour);
+    let mut now = start();
+    while let Next::Wait(at) = job.next(now) {
+        now = later(at, Duration::from_secs(30));
+        let progressed = Event::Progressed {
+            counts: running,
+            wait,
+        };
+        job.apply(1, progressed, now).expect("allowed");
+    }
+    assert_eq!(now, later(start(), hour + Duration::from_secs(30)));
+    // Nor is a Zoho job lost because it was not looked for.
+    let mut job = tracked(hour);
+    job.apply(1, Event::Unknown, again).expect("allowed");
+    assert_eq!(job.status(), JobStatus::Running);
+}
+
+#[test]
+fn a_zoho_job_is_not_given_up_before_zoho_was_asked_at_the_end() {
+    let hour = Duration::from_secs(3600);
+    let mut job = tracked(hour);
+    // From shortly before its time is over nobody can ask Zoho.
+    let before = look(
+        &mut job,
+        start(),
+        hour - PATIENCE / 1_000,
+        Some(Progress::default()),
+    );
+    let unasked = later(start(), before);
+    let asked = later(unasked, look(&mut job, unasked, 2 * hour, None));
+    assert_eq!(job.status(), JobStatus::Running);
+    let mut answered = job.clone();
+    let counts = Progress {
+        total: 5,
+        updated: 5,
+        ..Progress::default()
+    };
+    let ended = Event::Ended {
+        counts,
+        completed: true,
+    };
+    answered.apply(1, ended, asked).expect("allowed");
+    assert_eq!(answered.status(), JobStatus::Succeeded);
+    // But not for ever.
+    let more = look(&mut job, asked, 10 * PATIENCE, None);
+    assert_eq!(job.status(), JobStatus::Failed);
+    assert!(more < PATIENCE, "{more:?}");
 }
 
 #[test]

@@ -138,6 +138,28 @@ async fn slow_views() -> World {
     World::calm_with(&[], slow, |config| config).await
 }
 
+/// A jump of a day is not a day in which Zoho was at work.
+#[tokio::test]
+async fn a_clock_that_jumps_does_not_use_up_the_time_of_a_zoho_job() {
+    let apart = |settings: &mut Settings| {
+        settings.clock = Arc::new(SystemClock);
+        settings.job_duration = Duration::from_secs(3600);
+    };
+    let world = World::calm_with(&[], apart, |config| config).await;
+    let (app, store) = process(&world);
+    let id = queued(&app, &view(&world, "Contacted")).await;
+    for _ in 0..2 {
+        app.turn(&[], None).await.expect("the store answers");
+        world.clock.advance(Duration::from_secs(10));
+    }
+    world.clock.set(world.clock_now() + 5 * JUMP);
+    let before = world.count("mass_update_get").await;
+    app.turn(&[], None).await.expect("the store answers");
+    assert_eq!(world.count("mass_update_get").await, before + 1);
+    let jobs = jobs(store.as_ref(), &[id]).await;
+    assert_eq!(jobs[0].status(), JobStatus::Running, "{jobs:#?}");
+}
+
 /// An update of a custom view.
 fn view(world: &World, value: &str) -> Value {
     let view = &world.zoho()["views"]["Leads"]["some"]["id"];
