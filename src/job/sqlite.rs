@@ -103,24 +103,25 @@ impl SqliteStore {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let database = Arc::clone(&self.database);
-        let result = match &database.file {
-            None => database.run(work),
-            Some(_) => {
-                let line = Arc::clone(&database.line).acquire_owned();
-                // While somebody else holds the file, each in line would wait its time before it is told so.
-                let Ok(Ok(turn)) = tokio::time::timeout(LINE, line).await else {
-                    let why = "too many wait for the database";
-                    return Err(StoreError::Unavailable(why.to_owned()));
-                };
-                let working = tokio::task::spawn_blocking(move || {
-                    let _turn = turn;
-                    database.run(work)
-                });
-                let ended = |_| StoreError::Failed("the database's thread has ended".to_owned());
-                working.await.map_err(ended)?
-            }
-        };
-        result.map_err(failed)
+        if database.file.is_none() {
+            return database.run(work).map_err(failed);
+        }
+        // On a task of its own: the caller's may stop being polled for a while, as one of several futures, and whoever
+        // came to their turn then would hold up everybody behind them.
+        let working = tokio::spawn(async move {
+            let line = Arc::clone(&database.line).acquire_owned();
+            // While somebody else holds the file, each in line would wait its time before it is told so.
+            let Ok(Ok(turn)) = tokio::time::timeout(LINE, line).await else {
+                let why = "too many wait for the database";
+                return Err(StoreError::Unavailable(why.to_owned()));
+            };
+            let working = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                database.run(work)
+            });
+            working.await.map_err(ended)?.map_err(failed)
+        });
+        working.await.map_err(ended)?
     }
 
     fn now(&self) -> Timestamp {
@@ -379,6 +380,10 @@ impl SqliteStore {
             Err(StoreError::LeaseLost(job.id.clone()))
         }
     }
+}
+
+fn ended(_: tokio::task::JoinError) -> StoreError {
+    StoreError::Failed("the database's thread has ended".to_owned())
 }
 
 fn failed(error: rusqlite::Error) -> StoreError {

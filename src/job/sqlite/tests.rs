@@ -124,6 +124,32 @@ async fn a_file_of_the_first_version_is_taken_over_with_its_dead_letters() {
 }
 
 #[tokio::test]
+async fn who_stops_waiting_in_line_holds_up_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let store = SqliteStore::in_file(path.clone());
+    store.add(&job("d", start()), None).await.expect("added");
+    let other = Connection::open(&path).expect("opened");
+    other.execute_batch("BEGIN EXCLUSIVE").expect("locked");
+    let adding = tokio::spawn({
+        let store = store.clone();
+        async move { store.add(&job("e", start()), None).await }
+    });
+    let id = job("d", start()).id;
+    let mut forsaken = std::pin::pin!(store.get(&id));
+    // The one before it has the line to itself.
+    while store.database.line.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(futures_util::poll!(&mut forsaken).is_pending());
+    let next = store.get(&id);
+    other.execute_batch("ROLLBACK").expect("unlocked");
+    assert_eq!(adding.await.expect("no panic").expect("added"), Added::New);
+    assert!(next.await.expect("read").is_some());
+    assert!(forsaken.await.expect("read").is_some());
+}
+
+#[tokio::test]
 async fn a_store_in_memory_forgets_only_finished_jobs() {
     let store = SqliteStore::in_memory();
     let open = job("open", start());
