@@ -130,7 +130,7 @@ pub(super) async fn run(auth: Auth, config: &Config) -> Verdict {
     }
 }
 
-fn unusable(why: &str, json: bool) -> Verdict {
+pub(super) fn unusable(why: &str, json: bool) -> Verdict {
     match json {
         true => say(&json!({"ok": false, "error": why}).to_string()),
         false => complain(why),

@@ -5,14 +5,16 @@ mod examples;
 mod live;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::auth::unusable;
 use super::finding::{Bearing, Finding, are_good, lines};
 use super::preview::offline;
-use super::{Verdict, complain, say};
+use super::{Verdict, say};
 use crate::config::Config;
 use examples::{Example, found_beside, named};
 pub(super) use live::client;
@@ -44,13 +46,7 @@ pub(super) async fn run(check: Check, config: Config, path: PathBuf) -> Verdict 
     let files = match named(&check.event, check.examples.as_deref()) {
         Ok(files) if check.examples.is_none() => [files, found_beside(&path)].concat(),
         Ok(files) => files,
-        Err(why) => {
-            match check.json {
-                true => say(&json!({"ok": false, "error": why}).to_string()),
-                false => complain(&why),
-            }
-            return Verdict::Unusable;
-        }
+        Err(why) => return unusable(&why, check.json),
     };
     let app = offline(config);
     let config = app.config();
@@ -115,7 +111,7 @@ pub(super) async fn run(check: Check, config: Config, path: PathBuf) -> Verdict 
 }
 
 /// `1 route`, `2 routes`.
-fn counted(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
+fn counted<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
     format!("{count} {what}{plural}")
 }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::finding::{Bearing, Finding};
 use super::super::scopes::judged;
+use super::counted;
 use super::examples::Example;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
@@ -18,7 +19,9 @@ use crate::http::{Http, HttpSettings};
 use crate::job::{Outcome, Prepared};
 use crate::plan::{Limits, Plan, RECORDS_PER_CREDIT, Tariff, Ways, Why, mass_update_path};
 use crate::secrets::Secrets;
-use crate::update::{Assignment, Method, ModuleName, Records, Selector, UpdateRequest};
+use crate::update::{
+    Assignment, Method, ModuleName, Records, Selector, Territory, UpdateRequest, ViewId,
+};
 use crate::zoho::limits::Edition;
 use crate::zoho::metadata::{Operation, Reading};
 use crate::zoho::{Client, Failed, Standing};
@@ -183,7 +186,7 @@ async fn prices(client: &Client, modules: &BTreeSet<ModuleName>, give_up: Timest
         }
         let prices = prices
             .into_iter()
-            .map(|(price, count)| format!("{}: {price}", super::counted(count, "module")));
+            .map(|(price, count)| format!("{}: {price}", counted(count, "module")));
         let prices: Vec<String> = prices.collect();
         (Bearing::Good, prices.join("; "))
     });
@@ -193,10 +196,7 @@ async fn prices(client: &Client, modules: &BTreeSet<ModuleName>, give_up: Timest
 fn price(operation: &Operation) -> String {
     let credits = match (operation.min_credits, operation.max_credits) {
         (Some(least), Some(most)) if least != most => format!("{least} to {most} credits"),
-        (Some(credits), _) | (None, Some(credits)) => {
-            let plural = if credits == 1 { "" } else { "s" };
-            format!("{credits} credit{plural}")
-        }
+        (Some(credits), _) | (None, Some(credits)) => counted(credits, "credit"),
         (None, None) => "unknown credits".to_owned(),
     };
     format!("{} {credits}", operation.method)
@@ -331,39 +331,16 @@ async fn rehearsed(
             );
             return Finding::new(what, Bearing::Bad, found);
         }
-        let views = client.custom_views(module, Reading::Kept, give_up).await;
-        let named = views.map(|views| {
-            let view = views.iter().find(|view| view.id == *cvid);
-            view.map(|view| view.name.clone())
-        });
-        match exists(named, &format!("custom view {cvid}")) {
-            Ok(found) => told.push(found),
-            Err((bearing, found)) => {
-                return Finding::new(what, bearing, format!("{module}: {found}"));
-            }
-        }
-        if let Some(territory) = territory {
-            let all = client.territories(Reading::Kept, give_up).await;
-            let named = all.map(|all| {
-                let same = all.iter().find(|known| known.id == territory.id);
-                same.map(|known| known.name.clone())
-            });
-            match exists(named, &format!("territory {}", territory.id)) {
-                Ok(found) => told.push(found),
-                Err((bearing, found)) => {
-                    return Finding::new(what, bearing, format!("{module}: {found}"));
-                }
-            }
+        match placed(client, module, *cvid, *territory, give_up).await {
+            Ok(found) => told.extend(found),
+            Err(why) => return Finding::new(what, Bearing::Bad, format!("{module}: {why}")),
         }
     }
     if let Some(lookup) = lookup {
         told.push(format!(
             "{} of {} by {} in the org",
             lookup.matched,
-            super::counted(
-                usize::try_from(lookup.values).unwrap_or(usize::MAX),
-                "value"
-            ),
+            counted(lookup.values, "value"),
             lookup.field
         ));
     }
@@ -384,19 +361,44 @@ async fn rehearsed(
     Finding::new(what, Bearing::Good, told.join("; "))
 }
 
+/// What a custom view and the territory of its records are called.
+///
+/// # Errors
+/// Why they cannot be named; that one is not there is such a reason.
+async fn placed(
+    client: &Client,
+    module: &ModuleName,
+    view: ViewId,
+    territory: Option<Territory>,
+    give_up: Timestamp,
+) -> Result<Vec<String>, String> {
+    let views = client.custom_views(module, Reading::Kept, give_up).await;
+    let named = views.map(|views| {
+        let known = views.iter().find(|known| known.id == view);
+        known.map(|known| known.name.clone())
+    });
+    let mut found = vec![exists(named, &format!("custom view {view}"))?];
+    if let Some(territory) = territory {
+        let all = client.territories(Reading::Kept, give_up).await;
+        let named = all.map(|all| {
+            let known = all.iter().find(|known| known.id == territory.id);
+            known.map(|known| known.name.clone())
+        });
+        found.push(exists(named, &format!("territory {}", territory.id))?);
+    }
+    Ok(found)
+}
+
 /// Whether something that was given by its id is there. A missing scope to look is no reason to refuse it.
-fn exists(named: Result<Option<String>, Failed>, what: &str) -> Result<String, (Bearing, String)> {
+fn exists(named: Result<Option<String>, Failed>, what: &str) -> Result<String, String> {
     match named {
         Ok(Some(name)) => Ok(format!("{what} is `{name}`")),
-        Ok(None) => Err((
-            Bearing::Bad,
-            format!("there is no {what} that the token's user sees"),
-        )),
+        Ok(None) => Err(format!("there is no {what} that the token's user sees")),
         Err(failed) if failed.lacks_scope() => {
             Ok(format!("{what} was not looked up, for want of the scope"))
         }
         Err(Failed::Later(why, _) | Failed::Refused(why) | Failed::Denied(why)) => {
-            Err((Bearing::Bad, why.to_string()))
+            Err(why.to_string())
         }
     }
 }
