@@ -492,20 +492,25 @@ fn evaluate(job: &Job) -> Result<Vec<Value>, EvalError> {
     Ok(outputs)
 }
 
+/// Characters of an error that are told.
+const TOLD: usize = 500;
+
 /// What can be told of the error that ended a program.
 fn failure_of(error: &V) -> Failure {
-    let told = error.as_str().map_or_else(|| error.to_string(), cut);
+    let told = error
+        .as_str()
+        .map_or_else(|| error.to_string(), |text| cut(text, TOLD));
     let (shape, failing) = locate::found(error).unzip();
     Failure {
         told,
-        shape: shape.as_deref().map(cut),
+        shape: shape.map(|shape| cut(&shape, TOLD)),
         failing: failing.flatten(),
     }
 }
 
-/// A message of bearable length.
-fn cut(message: &str) -> String {
-    match message.char_indices().nth(500) {
+/// A message of at most so many characters, and a sign that there are more.
+fn cut(message: &str, most: usize) -> String {
+    match message.char_indices().nth(most) {
         Some((at, _)) => format!("{}…", &message[..at]),
         None => message.to_owned(),
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::compile::{self, CompileError};
 use super::failure::{self, Place};
 use super::natives;
-use super::{Document, EvalError, Input, Limits, Program, truthy};
+use super::{Document, EvalError, Input, Limits, Program, cut, truthy};
 
 /// Terms of one predicate, and how deep they may stand in parentheses; what is beyond stays in one piece.
 const TERMS: usize = 100;
@@ -158,14 +158,8 @@ impl Apart {
 
 /// Values on one line, each cut.
 fn shown(outputs: &[Value]) -> String {
-    let cut = |value: &Value| {
-        let text = value.to_string();
-        match text.char_indices().nth(SHOWN) {
-            Some((at, _)) => format!("{}…", &text[..at]),
-            None => text,
-        }
-    };
-    let mut texts: Vec<String> = outputs.iter().take(3).map(cut).collect();
+    let first = outputs.iter().take(3);
+    let mut texts: Vec<String> = first.map(|value| cut(&value.to_string(), SHOWN)).collect();
     if outputs.len() > texts.len() {
         texts.push(format!("… {} in all", outputs.len()));
     }
