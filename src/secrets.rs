@@ -84,7 +84,7 @@ impl FromStr for SecretRef {
 }
 
 impl SecretRef {
-    /// The name of a whole secret in Secrets Manager, which alone can be written.
+    /// The name of a whole secret in Secrets Manager: there alone secrets are chains of versions, by which processes agree.
     pub fn writable_name(&self) -> Option<&str> {
         let whole = self.kind == Kind::SecretsManager && self.key.is_none();
         whole.then_some(self.name.as_str())

@@ -46,13 +46,24 @@ impl SecretRef {
     /// # Errors
     /// [`Unwritable::Key`], [`Unwritable::Environment`], [`Unwritable::Parameter`].
     pub fn can_be_written(&self) -> Result<(), Unwritable> {
+        self.destination().map(drop)
+    }
+
+    fn destination(&self) -> Result<Destination<'_>, Unwritable> {
         match (self.kind, &self.key) {
             (_, Some(_)) => Err(Unwritable::Key(self.clone())),
             (Kind::Env, None) => Err(Unwritable::Environment(self.clone())),
             (Kind::Parameter, None) => Err(Unwritable::Parameter(self.clone())),
-            (Kind::SecretsManager | Kind::File, None) => Ok(()),
+            (Kind::SecretsManager, None) => Ok(Destination::SecretsManager(&self.name)),
+            (Kind::File, None) => Ok(Destination::File(Path::new(&self.name))),
         }
     }
+}
+
+/// What a reference names that this program can write.
+enum Destination<'a> {
+    SecretsManager(&'a str),
+    File(&'a Path),
 }
 
 /// Why nothing is written to a Secrets Manager that this program only reads.
@@ -83,20 +94,16 @@ impl<'a> Place<'a> {
         secrets_manager: Option<&'a dyn WritableSecrets>,
     ) -> Result<Self, Unwritable> {
         let refused = |why: String| Unwritable::Refused(reference.clone(), why);
-        reference.can_be_written()?;
-        let means = match reference.kind {
-            Kind::Env => return Err(Unwritable::Environment(reference.clone())),
-            Kind::Parameter => return Err(Unwritable::Parameter(reference.clone())),
-            Kind::SecretsManager => {
+        let means = match reference.destination()? {
+            Destination::SecretsManager(name) => {
                 let store = secrets_manager.ok_or_else(|| refused(READ_ONLY.to_owned()))?;
-                let current = store.current(&reference.name).await;
+                let current = store.current(name).await;
                 let current = current.map_err(|missing| Unwritable::missing(reference, missing))?;
                 Means::SecretsManager(store, current)
             }
-            Kind::File => {
-                let path = PathBuf::from(&reference.name);
-                let draft = draft(&path).map_err(|error| refused(error.to_string()))?;
-                Means::File(draft, path)
+            Destination::File(path) => {
+                let draft = draft(path).map_err(|error| refused(error.to_string()))?;
+                Means::File(draft, path.to_owned())
             }
         };
         Ok(Self { reference, means })
@@ -204,18 +211,16 @@ pub(super) async fn held(
         why,
         transient: false,
     };
-    reference
-        .can_be_written()
+    let destination = reference
+        .destination()
         .map_err(|unwritable| missing(unwritable.to_string()))?;
-    match (reference.kind, secrets_manager) {
-        (Kind::SecretsManager, Some(store)) => {
-            let current = store.current(&reference.name).await?;
+    match destination {
+        Destination::SecretsManager(name) => {
+            let store = secrets_manager.ok_or_else(|| missing(READ_ONLY.to_owned()))?;
+            let current = store.current(name).await?;
             Ok(current.and_then(|version| something(version.value.expose_secret())))
         }
-        (Kind::SecretsManager, None) => Err(missing(READ_ONLY.to_owned())),
-        (Kind::File | Kind::Env | Kind::Parameter, _) => {
-            of_file(Path::new(&reference.name)).map_err(|error| missing(error.to_string()))
-        }
+        Destination::File(path) => of_file(path).map_err(|error| missing(error.to_string())),
     }
 }
 
@@ -224,11 +229,9 @@ pub(super) async fn held(
 /// # Errors
 /// [`Unwritable`].
 pub fn ready(reference: &SecretRef, replaceable: bool) -> Result<(), Unwritable> {
-    reference.can_be_written()?;
     let refused = |error: io::Error| Unwritable::Refused(reference.clone(), error.to_string());
-    match reference.kind {
-        Kind::File => {
-            let path = Path::new(&reference.name);
+    match reference.destination()? {
+        Destination::File(path) => {
             let held = of_file(path).map_err(refused)?;
             // Once it is learnt, the folder may as well be read-only.
             if held.is_none() || replaceable {
@@ -236,7 +239,7 @@ pub fn ready(reference: &SecretRef, replaceable: bool) -> Result<(), Unwritable>
             }
             Ok(())
         }
-        Kind::SecretsManager | Kind::Env | Kind::Parameter => Ok(()),
+        Destination::SecretsManager(_) => Ok(()),
     }
 }
 
