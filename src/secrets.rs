@@ -336,9 +336,7 @@ impl Secrets {
         // Held while fetching: ten requests that need the same secret fetch it once, and hold up nobody else.
         let mut fetched = cell.lock().await;
         let now = self.clock.now();
-        if let Some((at, secret)) = fetched.as_ref()
-            && now.duration_since(*at).unsigned_abs() < KEPT
-        {
+        if let Some(secret) = fresh(&fetched, now, KEPT) {
             return Ok(secret.clone());
         }
         let store: &dyn SecretStore = match reference.kind {
@@ -362,6 +360,12 @@ impl Secrets {
             Err(missing) => Err(SecretError::of(reference, missing)),
         }
     }
+}
+
+/// What was fetched, if that is less long ago than `kept`.
+fn fresh(fetched: &Fetched, now: Timestamp, kept: Duration) -> Option<&SecretString> {
+    let (at, secret) = fetched.as_ref()?;
+    (now.duration_since(*at).unsigned_abs() < kept).then_some(secret)
 }
 
 #[cfg(test)]

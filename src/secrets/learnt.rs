@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::place::{Place, Unwritable, held};
-use super::{KEPT, SecretError, SecretRef, Secrets};
+use super::{KEPT, SecretError, SecretRef, Secrets, fresh};
 
 /// What came of a secret that was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +36,7 @@ impl Secrets {
         let mut fetched = cell.lock().await;
         let now = self.clock.now();
         let kept = if replaceable { Duration::ZERO } else { KEPT };
-        if let Some((at, secret)) = fetched.as_ref()
-            && now.duration_since(*at).unsigned_abs() < kept
-        {
+        if let Some(secret) = fresh(&fetched, now, kept) {
             return Ok(Some(secret.clone()));
         }
         let held = held(reference, self.writable()).await;
