@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
@@ -184,6 +185,14 @@ pub struct Version {
     pub id: String,
     /// What it holds.
     pub value: SecretString,
+}
+
+impl Version {
+    /// The id of the version of `what` after the one with the id `before`. Whoever finds the same version chooses the same
+    /// id, and only one writer gets it.
+    pub fn id_after(what: &str, before: &str) -> String {
+        hex::encode(&Sha256::digest(format!("masshook {what} after {before}"))[..16])
+    }
 }
 
 /// A place whose secrets are chains of versions. The id of a new version is the caller's to choose, and only one writer
@@ -419,6 +428,19 @@ mod tests {
         ] {
             let error = text.parse::<SecretRef>().expect_err("not a reference");
             assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    /// Programs of two releases write to one chain: an id that changed would let both write the next version.
+    #[test]
+    fn the_ids_of_versions_never_change() {
+        for (what, before, id) in [
+            ("secret", "", "ec235d10bace49ccf34d655a8e06ca87"),
+            ("secret", "00ff", "1e9210399ec72027bf78f342bb8868f6"),
+            ("token", "", "ff822c33af92b0b7ab6424103d191110"),
+            ("token", "00ff", "5bd8fdb717b444f069c6fe285dadffb1"),
+        ] {
+            assert_eq!(Version::id_after(what, before), id, "{what} after {before}");
         }
     }
 

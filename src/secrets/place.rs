@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::{Kind, Missing, SecretRef, Version, WritableSecrets};
@@ -136,9 +135,8 @@ impl<'a> Place<'a> {
             Means::SecretsManager(store, current) => {
                 // Whoever else found the same version chooses the same id, and only one writer gets it.
                 let before = current.map(|version| version.id).unwrap_or_default();
-                let id = Sha256::digest(format!("masshook secret after {before}"));
                 let version = Version {
-                    id: hex::encode(&id[..16]),
+                    id: Version::id_after("secret", &before),
                     value: secret,
                 };
                 let put = store.put(&self.reference.name, &version).await;

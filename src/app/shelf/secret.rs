@@ -15,7 +15,6 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{document, token};
 use crate::failpoint::reach;
@@ -118,7 +117,7 @@ impl SecretShelf {
 
 /// The id of the version after another.
 fn after(id: &str) -> String {
-    hex::encode(&Sha256::digest(format!("masshook token after {id}"))[..16])
+    Version::id_after("token", id)
 }
 
 #[async_trait]
