@@ -42,7 +42,7 @@ pub use url::called;
 
 pub(super) use request::Parts;
 
-use super::scheme::{Algorithm, Message, Proof, Recipe, Scheme, Segment, Selector};
+use super::scheme::{Message, Proof, Recipe, Scheme, Segment, Selector};
 use message::Method;
 use public_key::{Kind, PublicKey};
 
@@ -226,8 +226,7 @@ pub fn check_secret(scheme: &Scheme, secret: &SecretString) -> Result<(), BadSec
                 encoding::key_bytes(secret, &hashed.message.secret_format)?;
             }
             Proof::Jws(jws) if jws.algorithm == super::scheme::JwsAlgorithm::Rs256 => {
-                let format = super::scheme::SecretFormat::default();
-                PublicKey::read(Kind::Rsa(Algorithm::Sha256), secret, &format)?;
+                PublicKey::rsa_of(secret)?;
             }
             Proof::Ed25519(_) | Proof::Ecdsa(_) | Proof::Rsa(_) => {
                 if let Some((Method::PublicKey(kind), message)) = method_of(&recipe.proof) {
@@ -238,9 +237,28 @@ pub fn check_secret(scheme: &Scheme, secret: &SecretString) -> Result<(), BadSec
                 encoding::text_key(secret)?;
             }
             Proof::Sns => {
-                sns::read_certificate(secret)?;
+                PublicKey::rsa_of(secret)?;
             }
         }
     }
     Ok(())
+}
+
+/// Whether one of the secrets is the one; what is wrong with the first that cannot be a key is told if none is.
+fn any_of(
+    secrets: &[SecretString],
+    matches: impl Fn(&SecretString) -> Result<bool, BadSecret>,
+) -> Result<(), Refusal> {
+    let mut bad_secret = None;
+    for (index, secret) in secrets.iter().enumerate() {
+        match matches(secret) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(cause) => {
+                let position = index + 1;
+                bad_secret.get_or_insert(Refusal::BadSecret { position, cause });
+            }
+        }
+    }
+    Err(bad_secret.unwrap_or(Refusal::NoMatch))
 }

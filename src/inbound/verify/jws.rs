@@ -7,13 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::any_of;
 use super::encoding::{BASE64_URL, text_key};
 use super::found::cut_prefix;
 use super::mac::{AnyMac, is_hash_of};
 use super::public_key::{Kind, PublicKey, rsa_keys};
 use super::refusal::Refusal;
 use super::request::{Parts, missing};
-use crate::inbound::scheme::{Algorithm, Jws, JwsAlgorithm, SecretFormat, fill_params};
+use crate::inbound::scheme::{Algorithm, Jws, JwsAlgorithm, fill_params};
 
 /// How far ahead a token's `iat` and `nbf` may lie: clocks differ.
 const AHEAD: SignedDuration = SignedDuration::from_secs(300);
@@ -90,36 +91,22 @@ impl<'a> Token<'a> {
         secrets: &[SecretString],
         fetched: Option<&str>,
     ) -> Result<(), Refusal> {
-        let mut bad_secret = None;
-        for (index, secret) in secrets.iter().enumerate() {
-            let matched = match algorithm {
-                JwsAlgorithm::Hs256 => text_key(secret).map(|key| {
-                    let mut mac = AnyMac::new(Algorithm::Sha256, key.as_bytes());
-                    mac.update(self.signed.as_bytes());
-                    mac.matches(&self.signature)
-                }),
-                JwsAlgorithm::Rs256 => PublicKey::read(
-                    Kind::Rsa(Algorithm::Sha256),
-                    secret,
-                    &SecretFormat::default(),
-                )
-                .map(|key| self.is_signed_with(&key)),
-            };
-            match matched {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(cause) => {
-                    let position = index + 1;
-                    bad_secret.get_or_insert(Refusal::BadSecret { position, cause });
-                }
+        let by_secret = any_of(secrets, |secret| match algorithm {
+            JwsAlgorithm::Hs256 => {
+                let mut mac = AnyMac::new(Algorithm::Sha256, text_key(secret)?.as_bytes());
+                mac.update(self.signed.as_bytes());
+                Ok(mac.matches(&self.signature))
             }
-        }
-        let fetched = fetched.filter(|_| algorithm == JwsAlgorithm::Rs256);
-        let keys = rsa_keys(fetched.unwrap_or_default(), self.header["kid"].as_str());
-        if keys.iter().any(|key| self.is_signed_with(key)) {
-            return Ok(());
-        }
-        Err(bad_secret.unwrap_or(Refusal::NoMatch))
+            JwsAlgorithm::Rs256 => Ok(self.is_signed_with(&PublicKey::rsa_of(secret)?)),
+        });
+        by_secret.or_else(|refusal| {
+            let fetched = fetched.filter(|_| algorithm == JwsAlgorithm::Rs256);
+            let keys = rsa_keys(fetched.unwrap_or_default(), self.header["kid"].as_str());
+            match keys.iter().any(|key| self.is_signed_with(key)) {
+                true => Ok(()),
+                false => Err(refusal),
+            }
+        })
     }
 
     fn is_signed_with(&self, key: &PublicKey) -> bool {

@@ -76,6 +76,12 @@ impl PublicKey {
         }
     }
 
+    /// Reads a secret that says itself what it is: an RSA key, or a certificate of one.
+    pub(super) fn rsa_of(secret: &SecretString) -> Result<Self, BadSecret> {
+        let kind = Kind::Rsa(Algorithm::Sha256);
+        Self::read(kind, secret, &SecretFormat::default())
+    }
+
     /// The key of a PEM certificate or public key.
     pub(super) fn from_pem(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();

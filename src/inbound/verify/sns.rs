@@ -9,11 +9,12 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
 
+use super::any_of;
 use super::encoding::BASE64;
 use super::public_key::{Kind, PublicKey};
-use super::refusal::{BadSecret, Refusal};
+use super::refusal::Refusal;
 use super::request::Parts;
-use crate::inbound::scheme::{Algorithm, SecretFormat};
+use crate::inbound::scheme::Algorithm;
 
 const NOTIFICATION: [&str; 6] = [
     "Message",
@@ -60,7 +61,7 @@ pub(super) fn check(
             return Err(Refusal::NoMatch);
         }
     } else {
-        is_of_any(secrets, verifies)?;
+        any_of(secrets, |secret| Ok(verifies(&PublicKey::rsa_of(secret)?)))?;
     }
     // Anybody can have SNS sign a message, from a topic of their own.
     let topic = field(message, "TopicArn").unwrap_or_default();
@@ -70,31 +71,6 @@ pub(super) fn check(
     } else {
         Err(Refusal::WrongTopic)
     }
-}
-
-/// Whether one of the route's certificates is the right one.
-fn is_of_any(
-    secrets: &[SecretString],
-    verifies: impl Fn(&PublicKey) -> bool,
-) -> Result<(), Refusal> {
-    let mut bad_secret = None;
-    for (index, secret) in secrets.iter().enumerate() {
-        match read_certificate(secret) {
-            Ok(key) if verifies(&key) => return Ok(()),
-            Ok(_) => {}
-            Err(cause) => {
-                let position = index + 1;
-                bad_secret.get_or_insert(Refusal::BadSecret { position, cause });
-            }
-        }
-    }
-    Err(bad_secret.unwrap_or(Refusal::NoMatch))
-}
-
-/// The key of a certificate that a route holds.
-pub(super) fn read_certificate(secret: &SecretString) -> Result<PublicKey, BadSecret> {
-    let kind = Kind::Rsa(Algorithm::Sha256);
-    PublicKey::read(kind, secret, &SecretFormat::default())
 }
 
 /// The key of the certificate that was fetched.
