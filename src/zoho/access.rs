@@ -74,7 +74,7 @@ pub struct Standing {
 }
 
 /// A clock that is off by more than this is worth a warning; dates in answers are a second's work of two machines.
-const CLOCK_OFF: SignedDuration = SignedDuration::from_secs(60);
+pub const CLOCK_OFF: SignedDuration = SignedDuration::from_secs(60);
 
 /// A token's end is taken from Zoho's own word if that is so far from what this machine's clock made of it.
 const END_OFF: SignedDuration = SignedDuration::from_secs(30);

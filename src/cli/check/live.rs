@@ -24,7 +24,7 @@ use crate::update::{
 };
 use crate::zoho::limits::Edition;
 use crate::zoho::metadata::{Operation, Reading};
-use crate::zoho::{Client, Failed, Standing};
+use crate::zoho::{CLOCK_OFF, Client, Failed, Standing};
 
 /// How long one connection is tried.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -116,7 +116,7 @@ fn asked_of<'a>(config: &Config, connection: &str, examples: &'a [Example]) -> V
 /// What a wrong clock breaks is not Zoho's: the ends of tokens are learnt from its answers.
 fn clock(standing: &Standing) -> Option<Finding> {
     let off = standing.ahead.abs();
-    if off < SignedDuration::from_secs(60) {
+    if off <= CLOCK_OFF {
         return None;
     }
     let which = if standing.ahead.is_positive() {
