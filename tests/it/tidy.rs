@@ -64,6 +64,7 @@ const PURE: &[&str] = &[
     "lookup/evidence.rs",
     "lookup/hits.rs",
     "plan.rs",
+    "plan/call.rs",
     "plan/outlook.rs",
     "plan/price.rs",
     "plan/remarks.rs",
