@@ -93,6 +93,7 @@ const PURE: &[&str] = &[
     "mapping/document.rs",
     "mapping/failure.rs",
     "mapping/keys.rs",
+    "mapping/terms/apart.rs",
     "mapping/value.rs",
 ];
 
