@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use masshook::config::{Config, Programs};
 use masshook::job::view::JobView;
 use masshook::simulator::{Settings, Simulator};
+use masshook::update::UpdateRequest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -361,6 +362,28 @@ fn the_readme_names_every_key_of_the_config() {
                 "README.md has nothing on `{key}`"
             );
         }
+    }
+}
+
+#[test]
+fn the_readme_knows_update_requests() {
+    let readme = text("README.md");
+    let blocks = blocks(&readme, "json");
+    let requests = blocks.iter().filter(|block| !block.contains("\"counts\""));
+    for block in requests {
+        let request: Value = serde_json::from_str(block).expect("JSON");
+        if let Err(problems) = UpdateRequest::parse(&request) {
+            panic!("{block}\n{problems:#?}");
+        }
+    }
+    let wrong = json!({ "module": "Leads", "fields": { "Rating": "Active" }, "ids": ["1"], "qqqqqqqqqqqqqqqqqqq": 1 });
+    let problems = UpdateRequest::parse(&wrong).expect_err("a problem");
+    let problem = problems[0].to_string();
+    let (_, known) = problem.split_once("known here: ").expect("a list");
+    for key in known.split(", ") {
+        let named = [format!("\"{key}\":"), format!("`{key}`")];
+        let named = named.iter().any(|name| readme.contains(name.as_str()));
+        assert!(named, "README.md has nothing on `{key}`");
     }
 }
 
