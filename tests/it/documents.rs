@@ -302,6 +302,22 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
+fn files_in_commands_are_there() {
+    let blocks = blocks(&text("README.md"), "sh").join("\n");
+    let paths = blocks.split_whitespace().filter(|word| {
+        let folders = ["events/", "examples/", "layer/"];
+        folders.iter().any(|folder| word.starts_with(folder))
+    });
+    let mut count = 0;
+    for path in paths {
+        let path = path.trim_end_matches([')', '"']);
+        assert!(manifest(path).exists(), "README.md: {path}");
+        count += 1;
+    }
+    assert!(count > 5, "{count}");
+}
+
+#[test]
 fn links_lead_somewhere() {
     for document in ["README.md", "CHANGELOG.md", "ARCHITECTURE.md"] {
         let text = text(document);
