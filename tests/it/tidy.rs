@@ -197,6 +197,36 @@ fn rooms_use_only_the_rooms_that_they_may() {
     assert!(without.is_empty(), "rows without a room: {without:?}");
 }
 
+/// The rooms in the back-quotes of a cell: `zoho/metadata.rs` is in `zoho`.
+fn rooms(cell: &str) -> BTreeSet<&str> {
+    let everybodys = ["clock", "failpoint", "reader", "retry"];
+    let named = cell.split('`').skip(1).step_by(2).map(room);
+    named.filter(|name| !everybodys.contains(name)).collect()
+}
+
+#[test]
+fn the_architecture_says_the_same() {
+    let document = std::fs::read_to_string(manifest("ARCHITECTURE.md")).expect("the page");
+    let mut compared = 0;
+    for (own, others) in MAY_USE {
+        let row = document
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("| `{own}` | ")));
+        // Some rooms share a row, and the conductor may use all that stands above it.
+        let Some(row) = row.filter(|_| *own != "app") else {
+            continue;
+        };
+        let cell = row.trim_end_matches('|').rsplit(" | ").next();
+        let quoted: String = others
+            .split_whitespace()
+            .map(|other| format!("`{other}`"))
+            .collect();
+        assert_eq!(rooms(cell.unwrap_or_default()), rooms(&quoted), "{own}");
+        compared += 1;
+    }
+    assert!(compared > 12, "{compared}");
+}
+
 #[test]
 fn vendors_and_effects_stay_at_the_edges() {
     let production = production();
