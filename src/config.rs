@@ -1,8 +1,11 @@
 //! `masshook.yaml`, parsed into types in one pass: unknown keys are refused, and all problems are reported at once, each
 //! with its place in the file.
 
+mod callbacks;
 mod connection;
 mod duration;
+mod learnt;
+mod limits;
 mod route;
 mod scopes;
 mod verify;
@@ -14,12 +17,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::http::target::{HostPattern, Policy};
 use crate::job::{CallbackOn, TRACK_FOR, Unclear};
-use crate::reader::{Node, Object, Place, Problem, Problems};
-use crate::secrets::{SecretRef, place};
+use crate::reader::{Node, Object, Problem, Problems};
+use crate::secrets::SecretRef;
+pub use callbacks::Callbacks;
 pub use connection::{Connection, Guarding};
 use duration::{Span, TRACKING, WINDOW, read_duration};
+pub use limits::{Limits, MAX_BODY_BYTES};
 pub use route::Route;
 pub use scopes::{Cover, Scope, Use};
 pub use verify::{Proof, Verify};
@@ -65,68 +69,6 @@ pub struct Config {
 pub struct Api {
     /// The bearer key of `/jobs`; without one, `/jobs` is closed.
     pub key: Option<SecretRef>,
-}
-
-/// How job statuses are forwarded.
-#[derive(Debug, Default, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Callbacks {
-    /// `whsec_` secrets that sign callbacks (Standard Webhooks); several while rotating.
-    #[schemars(default, with = "OneOrMany<SecretRef>")]
-    pub signing_secret: Vec<SecretRef>,
-    /// Hosts that callbacks may go to: `ops.example.com`, `*.example.com`, with `:port` for another than 443. Without
-    /// this list, any public host.
-    #[schemars(default, with = "Vec<String>")]
-    pub allowed_hosts: Vec<HostPattern>,
-    /// Whether callbacks may go to this machine over http (in a container: to `host.docker.internal`). Only for local work.
-    #[schemars(default)]
-    pub allow_loopback: bool,
-}
-
-impl Callbacks {
-    /// Which URLs callbacks may go to.
-    pub fn policy(&self) -> Policy {
-        Policy {
-            allowed_hosts: self.allowed_hosts.clone(),
-            allow_loopback: self.allow_loopback,
-            ..Policy::default()
-        }
-    }
-}
-
-/// Bounds on what one delivery may cost.
-#[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Limits {
-    /// The largest body of a delivery, in bytes.
-    #[schemars(default, range(min = 1, max = MAX_BODY_BYTES))]
-    pub max_body_bytes: usize,
-    /// The longest that a route's jq program may run, in milliseconds.
-    #[schemars(default, range(min = 1, max = 60_000))]
-    pub mapping_timeout_ms: u64,
-}
-
-/// The most that a Lambda function can be sent in one request, less what base64 adds.
-pub const MAX_BODY_BYTES: u64 = 4_500_000;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_body_bytes: 1 << 20,
-            mapping_timeout_ms: 1_000,
-        }
-    }
-}
-
-impl Limits {
-    /// The same, as the mapping takes it.
-    pub fn mapping(&self) -> crate::mapping::Limits {
-        crate::mapping::Limits {
-            input_bytes: self.max_body_bytes,
-            time: Duration::from_millis(self.mapping_timeout_ms),
-            ..crate::mapping::Limits::default()
-        }
-    }
 }
 
 /// One value or a list of them.
@@ -324,60 +266,6 @@ impl Config {
         Some(config)
     }
 
-    /// Whatever a sender hands over must not take the place of another secret.
-    fn check_learnt(&self, problems: &mut Problems) {
-        let mut uses: BTreeMap<String, usize> = BTreeMap::new();
-        let connections = self.connections.values();
-        let of_connections = connections.flat_map(|connection| {
-            Some(&connection.credentials)
-                .into_iter()
-                .chain(&connection.token_cache)
-        });
-        let of_routes = self.routes.values().flat_map(|route| {
-            let proofs = route.verify.secrets();
-            proofs.chain(&route.handshake_secret)
-        });
-        let all = of_connections
-            .chain(&self.api.key)
-            .chain(&self.callbacks.signing_secret)
-            .chain(of_routes);
-        for reference in all {
-            *uses.entry(reference.to_string()).or_default() += 1;
-        }
-        for (name, route) in &self.routes {
-            let mut learning = route.verify.learning();
-            if let Some(reference) =
-                learning.find(|reference| uses.get(&reference.to_string()) > Some(&1))
-            {
-                let message = format!(
-                    "{reference} is used elsewhere in this config too; what the sender hands over needs a place of its own"
-                );
-                problems.add(&Place::of(&["routes", name, "verify"]), message);
-            }
-        }
-    }
-
-    /// The same, if the secrets that senders hand over can be kept where it says, as far as this machine can tell without
-    /// asking another.
-    ///
-    /// # Errors
-    /// [`ConfigError::Unkeepable`].
-    pub fn keeping(self) -> Result<Self, ConfigError> {
-        let mut problems = Problems::default();
-        for (name, route) in &self.routes {
-            for reference in route.verify.learning() {
-                if let Err(why) = place::ready(reference, route.relearn) {
-                    let at = Place::of(&["routes", name, "verify", "secret"]);
-                    problems.add(
-                        &at,
-                        format!("{why}; the sender's secret is to be kept there"),
-                    );
-                }
-            }
-        }
-        problems.finish(Some(self)).map_err(ConfigError::Unkeepable)
-    }
-
     /// The connection of requests that name no route: the one called `default`, or the only one.
     pub fn default_connection(&self) -> Option<&str> {
         let only = self
@@ -429,61 +317,6 @@ impl Api {
         let key = object.optional("key").map(|node| node.parse(problems));
         object.finish(problems);
         Some(Self { key: key.flatten() })
-    }
-}
-
-impl Callbacks {
-    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        let mut object = node.object(problems)?;
-        let signing_secret = read_secrets(&mut object, "signing_secret", problems);
-        let allowed_hosts = object.optional("allowed_hosts");
-        let allowed_hosts = allowed_hosts
-            .and_then(|node| {
-                let hosts = node.list(problems)?;
-                if hosts.is_empty() {
-                    node.problem(
-                        problems,
-                        "is empty; name hosts, or leave the key out to allow any public host",
-                    );
-                }
-                Some(hosts)
-            })
-            .unwrap_or_default();
-        let allowed_hosts = allowed_hosts
-            .iter()
-            .filter_map(|node| node.parse(problems))
-            .collect();
-        let allow_loopback = object
-            .optional("allow_loopback")
-            .map_or(Some(false), |node| node.boolean(problems));
-        object.finish(problems);
-        Some(Self {
-            signing_secret,
-            allowed_hosts,
-            allow_loopback: allow_loopback?,
-        })
-    }
-}
-
-impl Limits {
-    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        let mut object = node.object(problems)?;
-        let default = Self::default();
-        let max_body_bytes = object
-            .optional("max_body_bytes")
-            .map_or(Some(default.max_body_bytes as u64), |node| {
-                node.whole(1..=MAX_BODY_BYTES, problems)
-            });
-        let mapping_timeout_ms = object
-            .optional("mapping_timeout_ms")
-            .map_or(Some(default.mapping_timeout_ms), |node| {
-                node.whole(1..=60_000, problems)
-            });
-        object.finish(problems);
-        Some(Self {
-            max_body_bytes: usize::try_from(max_body_bytes?).ok()?,
-            mapping_timeout_ms: mapping_timeout_ms?,
-        })
     }
 }
 
