@@ -1,0 +1,108 @@
+//! Calls of which nobody knows whether they were carried out.
+
+use super::*;
+
+fn adding(ids: &[u64]) -> Job {
+    let request = json!({"module": "Leads", "fields": {"Topics": ["CRM"]}, "ids": ids});
+    planned(UpdateRequest::parse(&request).expect("a request"), None)
+}
+
+fn record(id: u64) -> RecordId {
+    id.to_string().parse().expect("an id")
+}
+
+fn broken() -> Refusal {
+    Refusal::of(Cause::BrokenAnswer)
+}
+
+#[test]
+fn only_a_call_that_adds_options_is_in_doubt_while_it_is_under_way() {
+    let mut plain = job("Leads", 1, 2);
+    assert!(!plain.sending(1));
+    assert_eq!(plain.next(start()), Next::Submit(vec![1]));
+    let mut adding = adding(&[1, 2]);
+    assert!(adding.sending(1));
+    assert_eq!(adding.next(start()), Next::Clarify(vec![1]));
+    assert!(adding.unsent(1));
+    assert_eq!(adding.next(start()), Next::Submit(vec![1]));
+    assert!(!adding.unsent(1));
+    // Any clear answer ends the doubt.
+    adding.sending(1);
+    let why = Refusal::of(Cause::TooManyRequests);
+    let wait = Duration::ZERO;
+    let postponed = Event::Postponed { why, wait };
+    adding.apply(1, postponed, start()).expect("allowed");
+    assert_eq!(adding.next(start()), Next::Submit(vec![1]));
+}
+
+#[test]
+fn a_job_says_what_is_done_about_its_doubts() {
+    let mut reporting = adding(&[1, 2]);
+    reporting.sending(1);
+    let event = reporting.in_doubt(1, broken());
+    reporting.apply(1, event, start()).expect("allowed");
+    assert_eq!(reporting.status(), JobStatus::Failed);
+    let codes: Vec<&str> = reporting
+        .failures
+        .iter()
+        .map(|failure| failure.code.as_str())
+        .collect();
+    assert_eq!(codes, ["OUTCOME_UNKNOWN", "OUTCOME_UNKNOWN"]);
+
+    let mut rereading = adding(&[1, 2]).when_unclear(Unclear::Reread);
+    rereading.sending(1);
+    let event = rereading.in_doubt(1, broken());
+    rereading.apply(1, event, start()).expect("allowed");
+    let Next::Wait(at) = rereading.next(start()) else {
+        panic!("Zoho is given some time");
+    };
+    assert_eq!(rereading.next(at), Next::Clarify(vec![1]));
+    let stored = serde_json::to_string(&rereading.calls).expect("JSON");
+    rereading.calls = serde_json::from_str(&stored).expect("the same");
+    let found = Event::Found([record(2)].into());
+    rereading.apply(1, found, at).expect("allowed");
+    assert_eq!(rereading.next(at), Next::Submit(vec![1]));
+    assert_eq!(rereading.left(&rereading.calls[0]), [record(1)]);
+    // Refused for good, the rest alone has failed.
+    let refusal = Event::Refused(Refusal::of(Cause::FieldHidden));
+    rereading.apply(1, refusal, at).expect("allowed");
+    assert_eq!(rereading.status(), JobStatus::PartiallySucceeded);
+    let counts = rereading.counts();
+    assert_eq!((counts.updated, counts.failed, counts.pending), (1, 1, 0));
+}
+
+#[test]
+fn all_found_is_all_done_and_a_doubt_does_not_last_for_ever() {
+    let doubtful = || {
+        let mut job = adding(&[1, 2]).when_unclear(Unclear::Reread);
+        job.sending(1);
+        job
+    };
+    let mut done = doubtful();
+    let found = Event::Found([record(1), record(2)].into());
+    done.apply(1, found, start()).expect("allowed");
+    assert_eq!(
+        (done.status(), done.counts().updated),
+        (JobStatus::Succeeded, 2)
+    );
+
+    let mut never = doubtful();
+    let wait = Duration::ZERO;
+    let unread = Event::InDoubt {
+        why: broken(),
+        wait,
+    };
+    never
+        .apply(1, unread, later(start(), PATIENCE))
+        .expect("allowed");
+    assert_eq!(
+        never.error.map(|error| error.code),
+        Some("OUTCOME_UNKNOWN".to_owned())
+    );
+
+    // What ends the job leaves the doubt what it is.
+    let mut denied = doubtful();
+    denied.abandon(&Refusal::of(Cause::ScopeMissing), start());
+    assert_eq!(denied.failures.len(), 2);
+    assert_eq!(denied.failures[0].code, "OUTCOME_UNKNOWN");
+}

@@ -1,0 +1,161 @@
+//! What is found out before a job has its calls.
+
+use super::*;
+use crate::job::preparation::Lookup;
+
+fn matching() -> Job {
+    let wanted = json!({"field": "Email", "values": ["a@example.com", "b@example.com"]});
+    let request = json!({"module": "Leads", "fields": {"A": 1}, "match": wanted});
+    let callback = "https://ops.example.com/zoho".parse().ok();
+    unprepared(UpdateRequest::parse(&request).expect("a request"), callback)
+}
+
+fn lookup(matched: u64) -> Option<Lookup> {
+    Some(Lookup {
+        field: "Email".parse().expect("a name"),
+        values: 2,
+        matched,
+        ids: matched,
+    })
+}
+
+#[test]
+fn a_job_is_stored_for_programs_that_do_with_it_what_is_meant() {
+    let stored = |job: &Job| {
+        let (request, state) = (stored::request(job), stored::state(job));
+        (request.expect("a document"), state.expect("a document"))
+    };
+    for (method, version) in [("mass_update", 1), ("records", 2), ("auto", 2)] {
+        let request =
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "method": method});
+        let job = planned(UpdateRequest::parse(&request).expect("a request"), None);
+        let (request, state) = stored(&job);
+        let start = format!(r#"{{"v":{version},"#);
+        assert!(
+            request.starts_with(&start) && state.starts_with(&start),
+            "{request}"
+        );
+        assert_eq!(stored::job(&job.id, &request, &state).expect("a job"), job);
+        // Jobs of before say nothing of a method.
+        assert_eq!(request.contains("method"), version == 2, "{request}");
+    }
+}
+
+#[test]
+fn what_was_found_out_of_the_fields_decides_about_the_calls() {
+    let request = json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "method": "auto"});
+    let mut job = unprepared(UpdateRequest::parse(&request).expect("a request"), None);
+    let ready = Outcome::Ready {
+        fields: None,
+        records: None,
+        method: Some(Method::Records),
+    };
+    job.prepared(ready.into(), 0, start()).expect("allowed");
+    assert_eq!(job.calls[0].call.target, Target::Records(0..1));
+    assert_eq!(job.request.method, Method::Records);
+    let (asked, counts) = (job.asked.clone(), job.counts());
+    assert_eq!((counts.total, counts.pending), (1, 1));
+    job.apply(1, Event::Settled(vec![failure(7)]), start())
+        .expect("allowed");
+    assert_eq!((job.status(), job.counts().failed), (JobStatus::Failed, 1));
+    assert_eq!(job.asked, asked, "what was asked stays what it was");
+}
+
+#[test]
+fn a_job_has_its_calls_once_its_records_are_known() {
+    let mut job = matching();
+    let window = later(start(), Duration::from_secs(2));
+    job.not_before(window);
+    assert_eq!(job.next(start()), Next::Wait(window));
+    assert_eq!(
+        (job.status(), job.next(window)),
+        (JobStatus::Queued, Next::Prepare)
+    );
+    let why = Refusal::with(Cause::TooManyRequests, "later");
+    let wait = Duration::from_secs(30);
+    let postponed = Outcome::Postponed { why, wait };
+    job.prepared(postponed.into(), 1, window).expect("allowed");
+    assert_eq!(
+        (job.status(), job.next(window)),
+        (JobStatus::Running, Next::Wait(later(window, wait)))
+    );
+
+    let ids: Vec<RecordId> = vec!["7".parse().expect("an id")];
+    let ready = Prepared {
+        lookup: lookup(1),
+        notes: Vec::new(),
+        outcome: Outcome::Ready {
+            fields: None,
+            records: Some(Records::Ids(ids)),
+            method: None,
+        },
+    };
+    let asked = job.asked.clone();
+    job.prepared(ready.clone(), 1, window).expect("allowed");
+
+    assert_eq!(job.next(window), Next::Submit(vec![1]));
+    assert_eq!((job.error.as_ref(), job.preparation.attempts), (None, 2));
+    assert_eq!(job.asked, asked, "what was asked is not forgotten");
+    assert_eq!(matching().asked, asked);
+    assert_ne!(view().asked, asked);
+    assert_eq!(job.counts().total, 1);
+    assert!(job.prepared(ready, 1, window).is_err(), "once");
+    job.apply(1, Event::Settled(Vec::new()), window)
+        .expect("allowed");
+    assert_eq!(job.status(), JobStatus::Succeeded);
+}
+
+#[test]
+fn no_record_may_be_as_it_should_be() {
+    let mut job = matching();
+    let nothing = Prepared {
+        lookup: lookup(0),
+        notes: Vec::new(),
+        outcome: Outcome::Nothing,
+    };
+    job.prepared(nothing, 1, start()).expect("allowed");
+    assert_eq!(
+        (job.status(), job.next(start()), job.counts()),
+        (JobStatus::Succeeded, Next::Notify, Counts::default())
+    );
+    assert_eq!(job.finished_at, Some(start()));
+}
+
+#[test]
+fn what_cannot_be_prepared_fails_with_all_its_records() {
+    let request = json!({"module": "Leads", "fields": {"A": 1}, "ids": ["1", "2"]});
+    let mut job = unprepared(UpdateRequest::parse(&request).expect("a request"), None);
+    let counts = |pending, failed| Counts {
+        total: 2,
+        updated: 0,
+        failed,
+        pending,
+    };
+    assert_eq!(job.counts(), counts(2, 0));
+    let refusal = Refusal::of(Cause::NoSuchField);
+    job.prepared(Outcome::Refused(refusal.clone()).into(), 0, start())
+        .expect("allowed");
+    assert_eq!(
+        (job.status(), job.counts(), job.error.as_ref()),
+        (JobStatus::Failed, counts(0, 2), Some(&refusal))
+    );
+    assert_eq!(job.next(start()), Next::Nothing);
+}
+
+#[test]
+fn a_preparation_is_given_up_after_a_day() {
+    let mut job = matching();
+    let postponed = || {
+        let why = Refusal::with(Cause::TooManyRequests, "later");
+        let wait = Duration::ZERO;
+        Outcome::Postponed { why, wait }.into()
+    };
+    let almost = later(start(), PATIENCE - Duration::from_secs(1));
+    job.prepared(postponed(), 1, almost).expect("allowed");
+    assert_eq!(job.status(), JobStatus::Running);
+    job.prepared(postponed(), 1, later(start(), PATIENCE))
+        .expect("allowed");
+    assert_eq!(job.status(), JobStatus::Failed);
+    let error = job.error.expect("a reason");
+    assert!(error.message.contains("after a day"), "{error}");
+}
