@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
+use super::effects::Done;
 use super::work::Part;
-use super::{CLAIMS_AT_ONCE, Done, Engine, Held, Turn};
+use super::{CLAIMS_AT_ONCE, Engine, Held, Turn};
 use crate::failpoint::reach;
 use crate::job::doubt::unknown;
 use crate::job::{Event, Evidence, Job};

@@ -1,0 +1,392 @@
+//! Performs what jobs need next, several things at once, and writes down what came of each before anything follows from it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::{mpsc, oneshot};
+
+use super::doubt::{Clarified, Doubt, clarified_event};
+use super::prepare::{self, Found, Wish};
+use super::work::{Look, Parcel, Part, Work, share};
+use super::{Engine, Held, Turn};
+use crate::callback::Delivery;
+use crate::codes::Cause;
+use crate::failpoint::reach;
+use crate::job::store::Holder;
+use crate::job::{Event, Job, Notification};
+use crate::outcome::Refusal;
+use crate::zoho::answer::{Tracked, Update};
+use crate::zoho::{Failed, Sent};
+
+/// Effects under way at once in a turn. Zoho's own share is bounded by each connection.
+const AT_ONCE: usize = 64;
+
+/// Outcomes that may wait to be written down before no further one is taken in.
+const UNRECORDED: usize = 16;
+
+/// One thing to be done outside.
+enum Effect {
+    Prepare {
+        connection: String,
+        wishes: Vec<Wish>,
+    },
+    Send {
+        parcel: Parcel,
+        holders: Vec<Holder>,
+    },
+    Look(Look),
+    Clarify(Doubt),
+    Call {
+        place: usize,
+        notification: Notification,
+    },
+}
+
+/// What came of one effect.
+pub(super) enum Done {
+    Prepared(Vec<Found>),
+    Sent(Parcel, Sent<Update>),
+    Looked(Look, Result<Tracked, Failed>),
+    Called(usize, Notification, Delivery),
+    /// These calls are about to be sent; whoever is told waits for it to be written down.
+    Announced(Vec<Part>, oneshot::Sender<bool>),
+    /// These were not sent after all.
+    Unsent(Vec<Part>),
+    Clarified(Part, Clarified),
+}
+
+/// Connections and paths for which nothing works any more in this round.
+type Hopeless = Mutex<HashSet<(String, String)>>;
+
+impl Engine {
+    /// Performs everything that can be done now, several things at once, and records each outcome as it comes.
+    pub(super) async fn perform(&self, held: &mut [Held], work: Work, turn: Turn) {
+        let hopeless = Hopeless::default();
+        let notifications: Vec<(usize, Notification)> = work
+            .callbacks
+            .iter()
+            .filter_map(|place| {
+                let job = &held.get(*place)?.job;
+                Some((*place, job.notification(self.clock.now())?))
+            })
+            .collect();
+        // One job of a parcel holds the lock on its custom view, from turn to turn.
+        let parcels: Vec<(Parcel, Vec<Holder>)> = work
+            .parcels
+            .into_iter()
+            .map(|parcel| {
+                let jobs = parcel.parts.iter().filter_map(|part| held.get(part.job));
+                let holders = match parcel.view() {
+                    Some(_) => jobs.map(|held| Holder::job(&held.job.id)).collect(),
+                    None => Vec::new(),
+                };
+                (parcel, holders)
+            })
+            .collect();
+        // Those of a connection together, so that they share what is looked up.
+        let mut wishes: BTreeMap<String, Vec<Wish>> = BTreeMap::new();
+        for place in work.preparing {
+            if let Some(Held { job, .. }) = held.get(place) {
+                let wish = Wish::of(place, &job.request);
+                wishes.entry(job.connection.clone()).or_default().push(wish);
+            }
+        }
+        let preparing = wishes
+            .into_iter()
+            .map(|(connection, wishes)| Effect::Prepare { connection, wishes });
+        let calling = notifications
+            .into_iter()
+            .map(|(place, notification)| Effect::Call {
+                place,
+                notification,
+            });
+        let doubts: Vec<Doubt> = work
+            .in_doubt
+            .iter()
+            .filter_map(|part| Some(Doubt::of(&held.get(part.job)?.job, *part)))
+            .collect();
+        let clarifying = doubts.into_iter().map(Effect::Clarify);
+        let looking = work.looks.into_iter().map(Effect::Look);
+        let sending = parcels
+            .into_iter()
+            .map(|(parcel, holders)| Effect::Send { parcel, holders });
+        let before = calling.chain(preparing).chain(looking);
+        let effects = before.chain(clarifying).chain(sending);
+        let (tell, mut told) = mpsc::channel(UNRECORDED);
+        let hopeless = &hopeless;
+        let performing = async move {
+            let mut running = futures_util::stream::iter(effects)
+                .map(|effect| self.effect(effect, hopeless, turn, &tell))
+                .buffer_unordered(AT_ONCE);
+            while let Some(done) = running.next().await {
+                if let Some(done) = done {
+                    // It is there as long as anything is told.
+                    let _ = tell.send(done).await;
+                }
+            }
+        };
+        let mut denied = Vec::new();
+        let recording = async {
+            while let Some(done) = told.recv().await {
+                self.record(held, done, &mut denied).await;
+            }
+        };
+        // Side by side: Zoho need not wait while its last answer is written down.
+        tokio::join!(performing, recording);
+        // Only now: what was under way when the denial came has its own answer by now.
+        for (place, refusal) in denied {
+            if let Some(held) = held.get_mut(place) {
+                tracing::error!(job.id = %held.job.id, zoho.code = refusal.code, "job cannot go on: {refusal}");
+                held.job.abandon(&refusal, self.clock.now());
+                self.checkpoint(held).await;
+            }
+        }
+    }
+
+    async fn effect(
+        &self,
+        effect: Effect,
+        hopeless: &Hopeless,
+        turn: Turn,
+        tell: &mpsc::Sender<Done>,
+    ) -> Option<Done> {
+        match effect {
+            Effect::Prepare { connection, wishes } => {
+                let client = self.connections.get(&connection)?;
+                reach("prepare.before");
+                let prepared = prepare::prepare(client, wishes, turn.give_up).await;
+                reach("prepare.answered");
+                Some(Done::Prepared(prepared))
+            }
+            Effect::Send { parcel, holders } => {
+                self.send(parcel, holders, hopeless, turn, tell).await
+            }
+            Effect::Clarify(doubt) => self.clarify(doubt, turn).await,
+            Effect::Look(look) => {
+                let client = self.connections.get(&look.connection)?;
+                let sent = client
+                    .job_status(&look.module, &look.zoho_job_id, turn.give_up)
+                    .await;
+                reach("look.answered");
+                Some(Done::Looked(look, sent.outcome))
+            }
+            Effect::Call {
+                place,
+                notification,
+            } => {
+                reach("callback.before");
+                let delivery = self.tell(&notification, turn).await;
+                reach("callback.answered");
+                Some(Done::Called(place, notification, delivery))
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        parcel: Parcel,
+        holders: Vec<Holder>,
+        hopeless: &Hopeless,
+        turn: Turn,
+        tell: &mpsc::Sender<Done>,
+    ) -> Option<Done> {
+        let client = self.connections.get(&parcel.connection)?;
+        let way = parcel.way();
+        let place = (parcel.connection.clone(), way.path(&parcel.module));
+        let is_hopeless = || {
+            hopeless
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&place)
+        };
+        if is_hopeless() || self.clock.now() >= turn.give_up {
+            return None;
+        }
+        let view = parcel.view();
+        let mut holder = None;
+        if let Some(view) = &view {
+            match self.lock(view, holders).await {
+                Ok(Some(won)) => {
+                    reach("send.locked");
+                    holder = Some(won);
+                }
+                Ok(None) => {
+                    return Some(Done::Sent(parcel, not_now(Refusal::of(Cause::ViewTaken))));
+                }
+                Err(error) => {
+                    return Some(Done::Sent(
+                        parcel,
+                        not_now(Refusal::with(Cause::StoreUnavailable, error.to_string())),
+                    ));
+                }
+            }
+        }
+        // From here on a crash leaves open whether Zoho has carried it out.
+        if parcel.once && !self.announce(&parcel.parts, tell).await {
+            if let (Some(view), Some(holder)) = (&view, &holder) {
+                self.unlock(view, holder).await;
+            }
+            return Some(Done::Unsent(parcel.parts));
+        }
+        let (module, body) = (&parcel.module, parcel.body());
+        let (ids, once) = (parcel.ids(), parcel.once);
+        let sent = client
+            .update(module, way, &body, ids, once, turn.give_up)
+            .await;
+        if let Err(Failed::Denied(_)) = sent.outcome {
+            hopeless
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(place);
+        }
+        if let (Some(view), Some(holder)) = (&view, &holder)
+            && sent.outcome.is_err()
+        {
+            self.unlock(view, holder).await;
+        }
+        Some(Done::Sent(parcel, sent))
+    }
+
+    /// Takes in what came of an effect, for every job that it was for, and writes it down.
+    async fn record(&self, held: &mut [Held], done: Done, denied: &mut Vec<(usize, Refusal)>) {
+        match done {
+            Done::Prepared(all) => {
+                for found in all {
+                    if let Some(held) = held.get_mut(found.place) {
+                        self.take_prepared(held, found).await;
+                        reach("prepare.recorded");
+                    }
+                }
+            }
+            Done::Sent(parcel, Sent { attempts, outcome }) => {
+                for part in &parcel.parts {
+                    let Some(held) = held.get_mut(part.job) else {
+                        continue;
+                    };
+                    held.job.sent(part.seq, attempts);
+                    let event = sent_event(&outcome, &held.job, *part);
+                    self.apply(held, part.seq, event).await;
+                    if let Err(Failed::Denied(refusal)) = &outcome {
+                        denied.push((part.job, refusal.clone()));
+                    }
+                }
+            }
+            Done::Announced(parts, written) => {
+                let all = self.mark(held, &parts, true).await;
+                // Whoever waits for it sends nothing without it.
+                let _ = written.send(all);
+            }
+            Done::Unsent(parts) => {
+                self.mark(held, &parts, false).await;
+            }
+            Done::Clarified(part, clarified) => {
+                if let Some(held) = held.get_mut(part.job) {
+                    let event = clarified_event(clarified);
+                    self.apply(held, part.seq, event).await;
+                }
+            }
+            Done::Looked(look, outcome) => {
+                let event = looked_event(outcome);
+                for part in &look.parts {
+                    let Some(held) = held.get_mut(part.job) else {
+                        continue;
+                    };
+                    self.apply(held, part.seq, event.clone()).await;
+                    reach("look.recorded");
+                    self.unlock_if_over(&held.job, part.seq).await;
+                    reach("look.unlocked");
+                }
+            }
+            Done::Called(place, notification, delivery) => {
+                if let Some(held) = held.get_mut(place) {
+                    self.told(held, &notification, delivery).await;
+                }
+            }
+        }
+    }
+
+    async fn take_prepared(&self, held: &mut Held, found: Found) {
+        if held.failed.is_some() {
+            return;
+        }
+        let Found {
+            attempts, prepared, ..
+        } = found;
+        if let Err(error) = held.job.prepared(prepared, attempts, self.clock.now()) {
+            tracing::error!(job.id = %held.job.id, "{error}");
+            held.failed = Some(error.into());
+            return;
+        }
+        // Where nobody was asked, the next driver would come to the same plan: that is not worth a write of its own.
+        if attempts > 0 || held.job.calls.is_empty() {
+            self.checkpoint(held).await;
+        }
+    }
+
+    async fn apply(&self, held: &mut Held, seq: usize, event: Event) {
+        if held.failed.is_some() {
+            return;
+        }
+        match held.job.apply(seq, event, self.clock.now()) {
+            Ok(()) => self.checkpoint(held).await,
+            Err(error) => {
+                tracing::error!(job.id = %held.job.id, "{error}");
+                held.failed = Some(error.into());
+            }
+        }
+    }
+
+    pub(super) async fn checkpoint(&self, held: &mut Held) {
+        reach("record.before");
+        if held.failed.is_none()
+            && let Err(error) = self.store.checkpoint(&held.job, &mut held.lease).await
+        {
+            tracing::warn!(job.id = %held.job.id, "{error}");
+            held.failed = Some(error.into());
+        }
+        reach("record.written");
+    }
+}
+
+/// The answer to a parcel, as it concerns one of its calls.
+fn sent_event(outcome: &Result<Update, Failed>, job: &Job, part: Part) -> Event {
+    match outcome {
+        Ok(Update::Settled(failures)) => {
+            let own = job.call(part.seq).map(|state| share(failures, state, job));
+            Event::Settled(own.unwrap_or_default())
+        }
+        Ok(Update::Accepted { zoho_job_id }) => Event::Accepted {
+            zoho_job_id: zoho_job_id.clone(),
+        },
+        Ok(Update::Unclear(why)) => job.in_doubt(part.seq, why.clone()),
+        Err(Failed::Later(why, wait)) => Event::Postponed {
+            why: why.clone(),
+            wait: *wait,
+        },
+        Err(Failed::Refused(refusal) | Failed::Denied(refusal)) => Event::Refused(refusal.clone()),
+    }
+}
+
+fn looked_event(outcome: Result<Tracked, Failed>) -> Event {
+    match outcome {
+        Ok(Tracked::Running(counts)) => Event::Progressed {
+            counts: Some(counts),
+            wait: Duration::ZERO,
+        },
+        Ok(Tracked::Ended { counts, completed }) => Event::Ended { counts, completed },
+        Ok(Tracked::Unknown) => Event::Unknown,
+        Err(Failed::Later(_, wait)) => Event::Progressed { counts: None, wait },
+        Err(Failed::Refused(refusal) | Failed::Denied(refusal)) => Event::Untracked(refusal),
+    }
+}
+
+/// A parcel that was not sent.
+fn not_now(why: Refusal) -> Sent<Update> {
+    let wait = why.cause().and_then(|cause| cause.row().class.wait());
+    Sent {
+        attempts: 0,
+        outcome: Err(Failed::Later(why, wait.unwrap_or_default())),
+    }
+}
