@@ -36,7 +36,14 @@ pub(super) fn keep(
 }
 
 /// Keeps a delivery whose jobs are under way, unless it is kept already.
-pub(super) fn keep_new(connection: &Connection, kept: &Kept) -> rusqlite::Result<()> {
+pub(super) fn keep_new(
+    connection: &Connection,
+    kept: &Kept,
+    horizon: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM deliveries WHERE id = ?1 AND ended <= ?2")?
+        .execute(params![kept.delivery.id, ms(horizon)])?;
     insert(connection, "IGNORE", kept, None)
 }
 

@@ -118,7 +118,7 @@ pub(super) fn add(
         .prepare_cached("INSERT INTO requests (id, stored) VALUES (?1, ?2)")?
         .execute([job.id.as_str(), &new.request])?;
     if let Some(kept) = &new.kept {
-        deliveries::keep_new(&adding, kept)?;
+        deliveries::keep_new(&adding, kept, horizon)?;
     }
     adding.commit()?;
     Ok(Added::New)

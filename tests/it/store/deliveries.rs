@@ -332,3 +332,18 @@ pub(super) async fn a_driver_that_was_overtaken_forgets_no_delivery(bench: &Benc
     );
     assert!(read(bench, &kept.id).await == Some(kept));
 }
+
+/// What is over need not be deleted yet when the same delivery comes again.
+pub(super) async fn a_delivery_that_comes_again_after_its_time_is_kept_anew(bench: &Bench) {
+    let undeliverable = CallbackStatus::Undeliverable;
+    for _ in 0..2 {
+        let (mut job, kept) = come(bench, "0", false, noise(9)).await;
+        assert_eq!(bench.due().await, [job.id.clone()]);
+        assert!(read(bench, &kept.id).await == Some(kept));
+        let lease = end(bench, &mut job, Event::Settled(Vec::new()), undeliverable).await;
+        let released = bench.store.release(&job, lease, None).await;
+        released.expect("released");
+        assert_eq!(listed(bench).await.len(), 1);
+        bench.pass(RETENTION.as_secs());
+    }
+}
