@@ -151,11 +151,14 @@ impl DynamoStore {
             .await
     }
 
-    /// Makes the dead letter of a job that was put aside a delivery under way.
-    pub(super) async fn revive_parked(&self, id: &str, job: &JobId) -> Result<(), StoreError> {
-        let change = Change::when("#job = :job", &["job"]).value("job", item::text(job.as_str()));
-        self.set_death(id, change, None, Some(self.under_way()))
-            .await
+    /// Why a delivery is dead, if it is by this job.
+    pub(super) async fn death_by(
+        &self,
+        id: &str,
+        job: &JobId,
+    ) -> Result<Option<Death>, StoreError> {
+        let item = self.head(&pk(id)).await?.unwrap_or_default();
+        Ok(death(&item).filter(|death| death.job.as_ref() == Some(job)))
     }
 
     async fn set_death(

@@ -17,9 +17,6 @@ const REQUEST_INLINE: usize = 8 * 1024;
 /// The largest state that stays in the head; DynamoDB takes 400 KB in all.
 const STATE_INLINE: usize = 300 * 1024;
 
-/// How often a job is read that somebody changes meanwhile.
-const READS: usize = 4;
-
 /// A job as it was read, and where its pieces are.
 struct Loaded {
     job: Result<Job, StoreError>,
@@ -136,19 +133,23 @@ impl DynamoStore {
 
     pub(super) async fn get_job(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
         let pk = pk(id);
-        for _ in 0..READS {
-            let Some(item) = self.head(&pk).await? else {
+        let mut before = None;
+        loop {
+            let now = self.keeping.clock.now();
+            let item = self.head(&pk).await?;
+            let Some(item) = item.filter(|item| !item::has_ended(item, now)) else {
                 return Ok(None);
             };
-            if item::has_ended(&item, self.keeping.clock.now()) {
-                return Ok(None);
+            // Parts that are missing were replaced while we read, or are really missing if the job is as it was.
+            let version: u64 = item::get_number(&item, "version").unwrap_or_default();
+            if before == Some(version) {
+                return Err(incomplete(id));
             }
-            // Parts that are missing were replaced while we read.
             if let Some(loaded) = self.load(id, &item).await? {
                 return loaded.job.map(Some);
             }
+            before = Some(version);
         }
-        Err(incomplete(id))
     }
 
     pub(super) async fn claim_job(
@@ -295,6 +296,12 @@ impl DynamoStore {
     }
 
     pub(super) async fn unpark_job(&self, id: &JobId, due: Timestamp) -> Result<bool, StoreError> {
+        // Before the job goes on: it may be put aside anew at once, and its delivery is then dead since another moment.
+        let item = self.head(&pk(id)).await?.unwrap_or_default();
+        let dead = match item::get(&item, "delivery") {
+            Some(delivery) => self.death_by(delivery, id).await?,
+            None => None,
+        };
         let mut change = Change::when("attribute_exists(#parked)", &["parked"])
             .raise("version")
             .remove("parked");
@@ -305,8 +312,8 @@ impl DynamoStore {
         let Updated::Done(item) = unparked.await? else {
             return Ok(false);
         };
-        if let Some(delivery) = item::get(&item, "delivery") {
-            self.revive_parked(delivery, id).await?;
+        if let (Some(delivery), Some(dead)) = (item::get(&item, "delivery"), dead) {
+            self.revive_delivery(delivery, dead.since).await?;
         }
         Ok(true)
     }
