@@ -8,7 +8,12 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, Method};
 use sha2::{Digest, Sha256};
 
+use crate::config::Verify;
+use crate::inbound::scheme::{Recipe, Selector};
 use crate::inbound::trigger::Origin;
+
+/// What opens API Gateway and AWS's own authorization, where they stand before us.
+const GATEWAY_KEYS: [&str; 2] = ["x-api-key", "x-amz-security-token"];
 
 /// Something that came in for a route, before anything of it is believed.
 #[derive(Clone)]
@@ -46,6 +51,29 @@ impl Arrival {
     /// Notes the id under which its sender, or AWS, delivers it.
     pub(super) fn is_called(&mut self, id: Option<String>) {
         self.origin.about.extend(id.map(|id| ("id".to_owned(), id)));
+    }
+
+    /// Leaves out the secrets that its sender sends along in headers and query: they prove who sent it, and are of no use
+    /// to anybody else. One in the body stays, as the body is kept as it came.
+    pub(super) fn leave_out_secrets(&mut self, verify: &Verify) {
+        let Verify::Schemes(proofs) = verify else {
+            return;
+        };
+        let recipes = proofs.iter().flat_map(|proof| proof.scheme.recipes());
+        for place in recipes.filter_map(Recipe::pass) {
+            match place {
+                Selector::Header(name) => {
+                    self.headers.remove(name);
+                }
+                Selector::Query(name) => {
+                    let pairs = form_urlencoded::parse(self.query.as_bytes());
+                    self.query = form_urlencoded::Serializer::new(String::new())
+                        .extend_pairs(pairs.filter(|(key, _)| key != name))
+                        .finish();
+                }
+                Selector::Form(_) | Selector::Json(_) | Selector::Path(_) => {}
+            }
+        }
     }
 
     /// Headers as jq sees them: lower-case names, repeated ones joined as HTTP joins them. A message has attributes
@@ -92,6 +120,9 @@ impl Arrival {
     pub(super) fn headers_to_keep(&self) -> HeaderMap {
         let mut kept = self.headers.clone();
         for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
+            kept.remove(name);
+        }
+        for name in GATEWAY_KEYS {
             kept.remove(name);
         }
         kept

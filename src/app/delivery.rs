@@ -96,6 +96,7 @@ impl App {
             return Ok(Answered::Handshake(self.subscribe(url).await?));
         }
         arrival.is_called(genuine.delivery_id);
+        arrival.leave_out_secrets(&route.verify);
         match self.jobs_of(&arrival).await {
             Ok(wanted) => {
                 if let Some(why) = wanted.ignored {
@@ -120,11 +121,13 @@ impl App {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&kept.query)
             .finish();
-        let arrival = Arrival {
+        let mut arrival = Arrival {
             query,
             origin: kept.origin.clone(),
             ..Arrival::post(kept.route.clone(), kept.headers.clone(), kept.body.clone())
         };
+        let (_, route) = self.route(&arrival.route)?;
+        arrival.leave_out_secrets(&route.verify);
         let mut wanted = self.jobs_of(&arrival).await?;
         wanted.delivery = None;
         for job in &mut wanted.jobs {
@@ -275,6 +278,7 @@ impl App {
         let genuine = self.prove(route, arrival).await?;
         let mut arrival = arrival.clone();
         arrival.is_called(genuine.delivery_id);
+        arrival.leave_out_secrets(&route.verify);
         self.map_verified(&arrival).await
     }
 
@@ -283,7 +287,10 @@ impl App {
     /// # Errors
     /// [`Rejection`].
     pub async fn map_unverified(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
-        self.map_verified(arrival).await
+        let (_, route) = self.route(&arrival.route)?;
+        let mut arrival = arrival.clone();
+        arrival.leave_out_secrets(&route.verify);
+        self.map_verified(&arrival).await
     }
 
     async fn map_verified(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {

@@ -173,6 +173,7 @@ impl App {
             }
             Err(rejection) => told.refused(Condition::Signature, &rejection),
         }
+        event.leave_out_secrets(&route.verify);
         let seen = match self.see(&event) {
             Ok(seen) => seen,
             Err(rejection) => return told.refused(Condition::Body, &rejection),

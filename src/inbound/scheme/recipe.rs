@@ -205,6 +205,23 @@ impl Recipe {
         }
     }
 
+    /// Where stands what lets whoever reads it send anything: the secret itself, or a token that does not cover the body.
+    pub fn pass(&self) -> Option<&Selector> {
+        match &self.proof {
+            Proof::Equals(equals) => Some(&equals.token.at),
+            Proof::Jws(jws) if jws.body_hash_claim.is_none() => Some(&jws.token.at),
+            Proof::Jws(_)
+            | Proof::Hmac(_)
+            | Proof::Digest(_)
+            | Proof::Ed25519(_)
+            | Proof::Ecdsa(_)
+            | Proof::Rsa(_)
+            | Proof::Basic
+            | Proof::Bearer
+            | Proof::Sns => None,
+        }
+    }
+
     /// The message that is signed, for recipes that sign one.
     pub fn message(&self) -> Option<&Message> {
         match &self.proof {
