@@ -112,8 +112,8 @@ impl App {
         }
     }
 
-    /// Takes a dead letter again: jobs of it that failed or could not tell how they ended are done anew, and no others. It was verified when it
-    /// came.
+    /// Takes a dead letter again: jobs of it that failed or could not tell how they ended are done anew, and no others. It
+    /// was verified when it came.
     ///
     /// # Errors
     /// [`Rejection`]; it is still a dead letter then.
@@ -138,12 +138,18 @@ impl App {
         }
         let accepted = self.accept(wanted, None).await?;
         let now = self.clock.now();
-        let done = accepted.jobs().iter().all(|job| job.due(now).is_none());
+        let jobs = accepted.jobs().iter();
+        let mut open = jobs.filter(|job| job.due(now).is_some()).peekable();
+        let done = open.peek().is_none();
+        // Jobs of another delivery (the sender sent it again) do not let go of this one at their end.
+        let own = open
+            .filter_map(|job| job.source.as_ref())
+            .any(|source| source.delivery == kept.id);
         let store = self.engine.store();
         let settled = match &kept.dead {
             _ if done => store.forget(&kept.id).await.map(|_| ()),
-            Some(dead) => store.revive(&kept.id, dead.since).await,
-            None => Ok(()),
+            Some(dead) if own => store.revive(&kept.id, dead.since).await,
+            Some(_) | None => Ok(()),
         };
         settled.map_err(Rejection::Store)?;
         Ok(accepted)
@@ -154,23 +160,24 @@ impl App {
     async fn anew(&self, job: &mut Job) -> Result<(), Rejection> {
         let store = self.engine.store();
         loop {
-            match store.get(&job.id).await {
+            let known = match store.get(&job.id).await {
                 Ok(None) => return Ok(()),
-                Ok(Some(known)) if !known.status().is_final() => {
-                    let now = self.clock.now();
-                    let unparked = store.unpark(&job.id, now).await.map_err(Rejection::Store)?;
-                    if unparked {
-                        self.wake(std::slice::from_ref(&job.id)).await;
-                    }
-                    return Ok(());
-                }
-                Ok(Some(known)) if Death::of(&known, known.created_at).is_none() => return Ok(()),
-                Ok(Some(known)) => job.id = known.id_of_replay(),
+                Ok(Some(known)) => known,
                 Err(StoreError::Unreadable { id, .. }) => {
                     job.id = JobId::derive(id.as_str(), "unreadable", 1);
+                    continue;
                 }
                 Err(error) => return Err(Rejection::of_store(error)),
+            };
+            let unparked = store.unpark(&job.id, self.clock.now()).await;
+            if unparked.map_err(Rejection::Store)? {
+                self.wake(std::slice::from_ref(&job.id)).await;
+                return Ok(());
             }
+            if !known.status().is_final() || Death::of(&known, known.created_at).is_none() {
+                return Ok(());
+            }
+            job.id = known.id_of_replay();
         }
     }
 
@@ -251,12 +258,7 @@ impl App {
         };
         let kept = self.kept(arrival);
         let kept = KeptDelivery {
-            dead: Some(Death {
-                code: rejection.code().to_owned(),
-                reason,
-                job: None,
-                since: kept.at,
-            }),
+            dead: Some(Death::new(rejection.code(), &reason, None, kept.at)),
             ..kept
         };
         reach("keep.before");

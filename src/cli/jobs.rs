@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::engine::Manner;
 use crate::job::delivery::KeptDelivery;
 use crate::job::sqlite::SqliteStore;
-use crate::job::store::{Claim, Filter, JobStore, StoreError};
+use crate::job::store::{Added, Claim, Filter, JobStore, StoreError};
 use crate::job::view::JobView;
 use crate::job::wakeup::{LocalWakeUps, WakeUps};
 use crate::job::{CallbackStatus, Job, JobId, JobStatus};
@@ -321,8 +321,9 @@ async fn replay(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
     .tracked_for(job.track_for.unsigned_abs())
     .when_unclear(job.unclear)
     .reporting(reports);
-    store.add(&again, None).await?;
-    revive(store.as_ref(), dead).await?;
+    // One that is there already may have ended, and then nothing of the delivery is under way.
+    let added = store.add(&again, None).await?;
+    revive(store.as_ref(), dead.filter(|_| added == Added::New)).await?;
     wakeups
         .wake(&[(new.clone(), std::time::Duration::ZERO)])
         .await?;

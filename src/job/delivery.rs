@@ -70,7 +70,25 @@ pub struct Death {
     pub since: Timestamp,
 }
 
+/// How much of a reason is kept: enough for a person to go on, and little to a store.
+const REASON_CHARS: usize = 2_000;
+
 impl Death {
+    /// That something is wrong with a delivery, and if it is with a job of it, with which.
+    pub fn new(code: &str, reason: &str, job: Option<&JobId>, since: Timestamp) -> Self {
+        let mut chars = reason.chars();
+        let mut reason: String = chars.by_ref().take(REASON_CHARS).collect();
+        if chars.next().is_some() {
+            reason.push('…');
+        }
+        Self {
+            code: code.to_owned(),
+            reason,
+            job: job.cloned(),
+            since,
+        }
+    }
+
     /// What is wrong with a job that is never driven again: it failed, or could not tell how it ended. Records that Zoho
     /// refused one by one are told of, and nothing is wrong with the job.
     pub fn of(job: &Job, now: Timestamp) -> Option<Self> {
@@ -90,22 +108,12 @@ impl Death {
             (Some(failed), None) => ("JOB_FAILED", failed),
             (Some(failed), Some(untold)) => ("JOB_FAILED", format!("{failed}; {untold}")),
         };
-        Some(Self {
-            code: code.to_owned(),
-            reason,
-            job: Some(job.id.clone()),
-            since: now,
-        })
+        Some(Self::new(code, &reason, Some(&job.id), now))
     }
 
     /// That a job was put aside.
     pub fn parked(id: &JobId, reason: &str, now: Timestamp) -> Self {
-        Self {
-            code: "JOB_PARKED".to_owned(),
-            reason: reason.to_owned(),
-            job: Some(id.clone()),
-            since: now,
-        }
+        Self::new("JOB_PARKED", reason, Some(id), now)
     }
 }
 

@@ -23,6 +23,7 @@ mod hostile;
 mod journey;
 mod lambda;
 mod learn;
+mod letters;
 mod limits;
 mod matching;
 mod metadata;

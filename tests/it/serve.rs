@@ -385,6 +385,13 @@ async fn a_failed_job_is_done_again_as_a_new_one() {
     let dead = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
     assert_eq!(dead.as_array().map(Vec::len), Some(1), "{dead}");
     assert_eq!(dead[0]["job"], json!(new), "the latest end counts");
+    // As if whoever replayed it had been cut off before the dead letter was revived.
+    let database = Connection::open(world.data().join("masshook.db")).expect("opened");
+    let former = "UPDATE deliveries SET job = ?1";
+    assert_eq!(database.execute(former, [&job[0]]), Ok(1));
+    assert_eq!(world.command_line(&["jobs", "replay", &job[0]]).0, 0);
+    let still = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    assert_eq!(still[0]["job"], json!(job[0]), "nothing of it is under way");
     let good = world.accepted(&form("e2", &[world.id("Leads", 0)])).await;
     world.finished(&good[0]).await;
     assert_eq!(world.command_line(&["jobs", "replay", &good[0]]).0, 1);
