@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Offline, Verdict, complain, explain, say};
 use crate::api::update_request;
 use crate::app::rejection::Rejection;
-use crate::app::{App, Arrival, Edges, Mapped, Notice};
+use crate::app::{App, Arrival, Edges, Ignored, Mapped, Notice};
 use crate::clock::SystemClock;
 use crate::config::{Config, Verify};
 use crate::engine::Manner;
@@ -58,6 +58,8 @@ struct Preview {
     /// Whether the delivery itself would be turned away.
     refused: bool,
     updates: Vec<UpdateRequest>,
+    /// Why there are none.
+    ignored: Option<Ignored>,
 }
 
 /// Runs the command.
@@ -111,6 +113,7 @@ pub(super) async fn run(
             verification: "an update request needs none".to_owned(),
             refused: false,
             updates: vec![update],
+            ignored: None,
         }),
         Asked::Delivery(arrival) => deliver(&app, *arrival).await,
         Asked::Notices(notices) => return hear(&app, &notices, route.as_deref(), json).await,
@@ -234,6 +237,7 @@ async fn hear(app: &App, notices: &[Notice], route: Option<&str>, json: bool) ->
             verification: Verify::ByAws.to_string(),
             refused: false,
             updates: mapped.updates,
+            ignored: mapped.ignored,
         }));
     }
     if json {
@@ -288,7 +292,7 @@ async fn deliver(app: &App, arrival: Arrival) -> Result<Preview, Rejection> {
     let Mapped {
         delivery_id,
         updates,
-        ignored: _,
+        ignored,
     } = mapped;
     Ok(Preview {
         route: Some(arrival.route),
@@ -296,6 +300,7 @@ async fn deliver(app: &App, arrival: Arrival) -> Result<Preview, Rejection> {
         refused: verification.starts_with(REFUSED),
         verification,
         updates,
+        ignored,
     })
 }
 
@@ -397,6 +402,7 @@ impl Preview {
             "delivery_id": self.delivery_id,
             "verification": self.verification,
             "updates": updates,
+            "ignored": self.ignored.map(|why| why.to_string()),
         })
     }
 
@@ -408,8 +414,8 @@ impl Preview {
             lines.push(format!("route      {route}"));
             lines.push(format!("signature  {}", self.verification));
         }
-        if self.updates.is_empty() {
-            lines.push("ignored    the route makes nothing of this event".to_owned());
+        if let Some(why) = self.ignored {
+            lines.push(format!("ignored    {why}; see --explain"));
             return lines.join("\n");
         }
         if let Some(id) = &self.delivery_id {

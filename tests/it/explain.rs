@@ -408,28 +408,46 @@ fn what_is_for_no_route_by_its_nature_says_so() {
 
 #[test]
 fn preview_refuses_what_the_function_would_not_take() {
+    let (code, complained) = preview("true", "/hooks/queue");
+    assert_eq!(code, Some(1));
+    assert!(
+        complained.contains("route `queue` does not listen to `http`"),
+        "{complained}"
+    );
+}
+
+#[test]
+fn preview_says_why_nothing_comes_of_an_event() {
+    for (when, why) in [
+        ("false", "`when` is false"),
+        ("true", "`map` yields nothing"),
+    ] {
+        let (code, said) = preview(when, "/hooks/open");
+        assert_eq!(code, Some(0));
+        let line = format!("ignored    {why}; see --explain");
+        assert!(said.contains(&line), "{said}");
+    }
+}
+
+/// What the command says of an empty object that is sent to this path, with `when` as the predicate of the route `open`.
+fn preview(when: &str, path: &str) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let (config, event) = (
         folder.path().join("masshook.yaml"),
         folder.path().join("event.json"),
     );
-    std::fs::write(&config, CONFIG.replace("WHEN", "'true'")).expect("written");
-    std::fs::write(
-        &event,
-        http("POST", "/hooks/queue", &json!({}), "{}").to_string(),
-    )
-    .expect("written");
+    std::fs::write(&config, CONFIG.replace("WHEN", &format!("'{when}'"))).expect("written");
+    std::fs::write(&event, http("POST", path, &json!({}), "{}").to_string()).expect("written");
     let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
         .args(["preview", "--config"])
         .args([&config, &event])
         .output()
         .expect("masshook");
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        complained.contains("route `queue` does not listen to `http`"),
-        "{complained}"
-    );
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
 }
 
 /// A failing mapping on the terminal: the line, a caret, and the input with its values.
