@@ -60,6 +60,7 @@ conformance!(
     deliveries::a_delivery_of_several_jobs_outlives_the_first_end,
     deliveries::a_dead_letter_is_revived_unless_it_died_anew,
     deliveries::a_driver_that_was_overtaken_forgets_no_delivery,
+    deliveries::a_driver_that_was_overtaken_buries_no_delivery,
     deliveries::a_delivery_that_comes_again_after_its_time_is_kept_anew,
 );
 

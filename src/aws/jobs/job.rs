@@ -250,7 +250,10 @@ impl DynamoStore {
         let death = last.and_then(|_| Death::of(job, self.keeping.clock.now()));
         // Before the head: nobody comes back to a job that is never due. Whoever has taken it over has the last word.
         if let (Some(source), Some(death)) = (last, &death) {
-            self.bury(&source.delivery, death, ends).await?;
+            let there = self.head(&pk).await?.unwrap_or_default();
+            if item::get_number(&there, "version") == Some(lease.version) {
+                self.bury(&source.delivery, death, ends).await?;
+            }
         }
         let updated = self
             .update(item::key(&pk), change, Some(super::mark()))

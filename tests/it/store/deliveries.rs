@@ -347,3 +347,20 @@ pub(super) async fn a_delivery_that_comes_again_after_its_time_is_kept_anew(benc
         bench.pass(RETENTION.as_secs());
     }
 }
+
+/// It thinks that the job ended badly, and another driver has seen it end well.
+pub(super) async fn a_driver_that_was_overtaken_buries_no_delivery(bench: &Bench) {
+    let (mut job, kept) = come(bench, "0", true, noise(9)).await;
+    let mut late = job.clone();
+    let undeliverable = CallbackStatus::Undeliverable;
+    let stale = end(bench, &mut late, Event::Settled(Vec::new()), undeliverable).await;
+    bench.pass(61);
+    end_well(bench, &mut job).await;
+    let released = bench.store.release(&late, stale, None).await;
+    assert!(
+        matches!(released, Err(StoreError::LeaseLost(_))),
+        "{released:?}"
+    );
+    assert_eq!(listed(bench).await, []);
+    assert!(read(bench, &kept.id).await == Some(kept));
+}
