@@ -113,7 +113,7 @@ impl App {
     }
 
     /// Takes a dead letter again: jobs of it that failed or could not tell how they ended are done anew, and no others. It
-    /// was verified when it came.
+    /// was verified when it came. If the route makes nothing of it now, it stays a dead letter.
     ///
     /// # Errors
     /// [`Rejection`]; it is still a dead letter then.
@@ -129,6 +129,9 @@ impl App {
         let (_, route) = self.route(&arrival.route)?;
         arrival.leave_out_secrets(&route.verify);
         let mut wanted = self.jobs_of(&arrival).await?;
+        if wanted.jobs.is_empty() {
+            return Ok(Accepted::Queued(Vec::new()));
+        }
         wanted.delivery = None;
         for job in &mut wanted.jobs {
             if let Some(source) = &mut job.source {

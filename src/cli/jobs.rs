@@ -469,7 +469,14 @@ async fn replay_delivery(
             .collect();
         Trouble::No(format!("{rejection}{errors}"))
     })?;
+    let jobs = accepted.jobs().len();
+    if jobs == 0 {
+        let why = format!(
+            "the route `{}` makes nothing of {id} now, so it stays a dead letter",
+            kept.route
+        );
+        return Err(Trouble::No(why));
+    }
     let document = crate::api::accepted_json(&accepted);
-    let jobs = document["jobs"].as_array().map_or(0, Vec::len);
     Ok((document, format!("{id} became {jobs} jobs")))
 }

@@ -226,3 +226,25 @@ async fn a_replay_takes_up_a_job_that_was_put_aside_after_its_end() {
     assert_eq!(letters.listed().await, []);
     letters.claim(&job.id).await;
 }
+
+/// A config that lets nothing through is no reason to throw away what came.
+#[tokio::test]
+async fn a_dead_letter_of_which_a_replay_makes_nothing_stays_one() {
+    let letters = Letters::new().await;
+    let body = json!({"event": "e1", "updates": [{"ids": ["none"]}]});
+    let refused = letters.app.deliver(arrival("open", &body), None).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let letter = letters.listed().await.remove(0);
+    let kept = letters.kept(&letter.id).await.expect("kept");
+    let picky = letters
+        .configured(|text| {
+            text.replace(
+                "delivery_id: .event\n    map: '.updates",
+                "when: .event == \"e2\"\n    map: '.updates",
+            )
+        })
+        .await;
+    let replayed = picky.replay(&kept).await.expect("replayed");
+    assert_eq!(replayed.jobs(), []);
+    assert_eq!(letters.listed().await, [letter]);
+}
