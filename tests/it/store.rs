@@ -53,6 +53,7 @@ conformance!(
     shared::of_many_holders_one_wins,
     shared::a_token_is_shared_under_its_lock,
     deliveries::a_delivery_is_kept_byte_for_byte,
+    deliveries::a_delivery_with_large_attributes_is_kept,
     deliveries::deliveries_are_listed_and_forgotten,
     deliveries::a_delivery_is_kept_until_its_job_ends_well,
     deliveries::the_delivery_of_a_job_that_ends_badly_is_a_dead_letter,

@@ -14,8 +14,8 @@ use crate::job::store::{Place, StoreError};
 use crate::job::stored::ListKey;
 use crate::job::{JobId, Source};
 
-/// The largest body that stays with its delivery; headers may take up the rest of an item.
-const BODY_INLINE: usize = 200 * 1024;
+/// The most of a delivery that is one item; with more, its body is in parts, and the headers may take up the rest.
+const INLINE: usize = 200 * 1024;
 
 /// How much longer than a dead letter a delivery is kept whose jobs are under way. No job takes as long.
 const UNDER_WAY: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -108,7 +108,9 @@ impl DynamoStore {
         let pk = pk(&delivery.id);
         let envelope = item::pack(delivery::envelope(delivery)?.as_bytes());
         let body = item::pack(&delivery.body);
-        let (mut body_at, body) = self.place(&pk, body, BODY_INLINE).await?;
+        let (mut body_at, body) = self
+            .place(&pk, body, INLINE.saturating_sub(envelope.len()))
+            .await?;
         let attributes = [
             ("route", Some(item::text(&delivery.route))),
             ("at", Some(item::ms(delivery.at))),

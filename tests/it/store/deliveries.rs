@@ -79,6 +79,18 @@ pub(super) async fn a_delivery_is_kept_byte_for_byte(bench: &Bench) {
     );
 }
 
+/// A message of a queue has room for a large body beside large attributes.
+pub(super) async fn a_delivery_with_large_attributes_is_kept(bench: &Bench) {
+    let mut kept = delivery(bench, "0", noise(190_000));
+    let large: String = noise(280_000)
+        .iter()
+        .map(|byte| char::from(32 + byte % 95))
+        .collect();
+    kept.origin.attributes.insert("large".to_owned(), large);
+    bench.store.keep(&kept).await.expect("kept");
+    assert!(read(bench, "0").await == Some(kept));
+}
+
 pub(super) async fn deliveries_are_listed_and_forgotten(bench: &Bench) {
     let mut expected = Vec::new();
     for number in 0..12_u8 {
