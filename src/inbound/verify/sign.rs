@@ -167,13 +167,12 @@ fn sign_message(
     if let Some(TimestampAt::Part(part)) = rule.map(|rule| &rule.at) {
         delivery.set(part, time.unwrap_or_default())?;
     }
-    // Forms are sorted into the signed text; of other bodies the hash is.
-    let sorted = message.signed.has(&Segment::FormSorted) && {
-        let request = delivery.received(None);
-        url::is_plain_form(&request) || request.body.is_empty()
-    };
+    // Forms are sorted into the signed text; of other bodies the hash is. One that is there already must be right.
+    let request = delivery.received(None);
+    let sorted = message.signed.has(&Segment::FormSorted)
+        && (url::is_plain_form(&request) || request.body.is_empty());
     if let Some(part) = &message.body_hash
-        && !sorted
+        && (!sorted || !matches!(Parts::new(&request).one(part), Ok(None)))
     {
         let hash = hex::encode(Sha256::digest(&delivery.body));
         delivery.set(part, &hash)?;
