@@ -380,7 +380,8 @@ async fn dead_letter(
     store: &dyn JobStore,
     job: &Job,
 ) -> Result<Option<(String, Timestamp)>, StoreError> {
-    let Some(source) = &job.source else {
+    // Of a delivery of several jobs another may have ended badly, too: its letter stays until it is replayed itself.
+    let Some(source) = job.source.as_ref().filter(|source| !source.shared) else {
         return Ok(None);
     };
     let kept = store.delivery(&source.delivery).await?;

@@ -325,6 +325,38 @@ async fn a_callback_that_nobody_wants_ends_so_and_can_be_sent_again() {
 }
 
 #[tokio::test]
+async fn a_delivery_of_two_bad_jobs_is_a_dead_letter_until_both_are_set_right() {
+    let world = served(&[410, 410], |config| config).await;
+    let lead = |place| json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)]});
+    let pair = json!({"event": "pair", "updates": [lead(3), lead(4)]});
+    let jobs = world.accepted(&pair).await;
+    for id in &jobs {
+        let ended = world.finished(id).await;
+        assert_eq!(ended["callback"]["status"], "undeliverable", "{ended:#}");
+    }
+    let dead = || world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    let letter = dead()[0].clone();
+    let named = text(&letter["job"]);
+    assert_eq!(world.command_line(&["jobs", "redeliver", &named]).0, 0);
+    world
+        .until(&named, |job| job["callback"]["status"] == "delivered")
+        .await;
+    assert_eq!(dead()[0]["id"], letter["id"], "the other was not told");
+
+    let config = world.config();
+    let config = config.to_str().expect("a path");
+    let id = text(&letter["id"]);
+    let (code, replayed) = world.command_line(&["deliveries", "replay", &id, "--config", config]);
+    assert_eq!(code, 0, "{replayed}");
+    let anew = ids(&replayed);
+    let new: Vec<&String> = anew.iter().filter(|id| !jobs.contains(id)).collect();
+    assert_eq!((anew.len(), new.len()), (2, 1), "{replayed}");
+    let ended = world.finished(new[0]).await;
+    assert_eq!(ended["callback"]["status"], "delivered", "{ended:#}");
+    assert_eq!(dead(), json!([]));
+}
+
+#[tokio::test]
 async fn the_delivery_of_a_failed_job_is_kept_and_replayed_once_the_cause_is_mended() {
     let world = calm().await;
     let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
