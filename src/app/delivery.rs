@@ -192,9 +192,9 @@ impl App {
         let window = route.batch_window.unwrap_or(self.config.batch_window);
         let durable = matches!(self.engine.manner(), Manner::Durable(_));
         // Inline there is nowhere to keep it.
-        let delivery = durable.then(|| KeptDelivery {
-            id: KeptDelivery::id_of(&arrival.route, &mapped.delivery_id),
-            ..self.kept(arrival)
+        let delivery = (durable && !mapped.updates.is_empty()).then(|| {
+            let id = KeptDelivery::id_of(&arrival.route, &mapped.delivery_id);
+            self.kept(arrival, id, None)
         });
         let source = delivery.as_ref().map(|delivery| Source {
             delivery: delivery.id.clone(),
@@ -228,12 +228,12 @@ impl App {
     }
 
     /// A delivery as it is kept: without what proves who sent it.
-    fn kept(&self, arrival: &Arrival) -> KeptDelivery {
+    fn kept(&self, arrival: &Arrival, id: String, dead: Option<Death>) -> KeptDelivery {
         KeptDelivery {
-            id: arrival.kept_name(),
+            id,
             route: arrival.route.clone(),
             at: self.clock.now(),
-            dead: None,
+            dead,
             headers: arrival.headers_to_keep(),
             query: arrival.parameters(),
             body: arrival.body.clone(),
@@ -259,11 +259,8 @@ impl App {
             true => rejection.to_string(),
             false => format!("{rejection}: {}", Value::Array(errors)),
         };
-        let kept = self.kept(arrival);
-        let kept = KeptDelivery {
-            dead: Some(Death::new(rejection.code(), &reason, None, kept.at)),
-            ..kept
-        };
+        let dead = Death::new(rejection.code(), &reason, None, self.clock.now());
+        let kept = self.kept(arrival, arrival.kept_name(), Some(dead));
         reach("keep.before");
         self.engine
             .store()

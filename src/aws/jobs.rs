@@ -109,6 +109,29 @@ impl DynamoStore {
         Ok(got.item)
     }
 
+    /// Puts an item where there is none, or one whose time is over. Returns the one that is there instead.
+    async fn put_new(&self, item: Item) -> Result<Option<Item>, StoreError> {
+        let put = self
+            .client()
+            .await
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk) OR #ends <= :now")
+            .expression_attribute_names("#ends", "ends")
+            .expression_attribute_values(":now", item::seconds(self.keeping.clock.now()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(None),
+            Err(error) => {
+                let there = refused_for(&error).map_err(|()| self.failed(&error))?;
+                Ok(Some(there))
+            }
+        }
+    }
+
     /// Changes an item if the change's condition holds. With a `mark`, which goes into the item, a change is known as
     /// made even if the answer was lost and the SDK asked again.
     async fn update(

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
 
 use super::DynamoStore;
+use super::Updated;
 use super::change::Change;
 use super::item::{self, Item};
-use super::{Updated, refused_for};
 use crate::job::delivery::{self, Death, DeliverySummary, KeptDelivery, Parts};
 use crate::job::store::{Place, StoreError};
 use crate::job::stored::ListKey;
@@ -76,20 +76,7 @@ impl DynamoStore {
     ) -> Result<(), StoreError> {
         let pk = pk(&delivery.id);
         let (item, body_at) = self.delivery_item(delivery, self.under_way()).await?;
-        let put = self
-            .client()
-            .await
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk) OR #ends <= :now")
-            .expression_attribute_names("#ends", "ends")
-            .expression_attribute_values(":now", item::seconds(self.keeping.clock.now()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        if let Err(error) = put {
-            let there = refused_for(&error).map_err(|()| self.failed(&error))?;
+        if let Some(there) = self.put_new(item).await? {
             let there = item::get_place(&there, "body");
             // The one that is there is ours if only the answer was lost.
             if item::place_text(&there) != item::place_text(&body_at) {
@@ -123,11 +110,9 @@ impl DynamoStore {
         let attributes = attributes
             .into_iter()
             .chain(death_attributes(&delivery.id, delivery.dead.as_ref()));
-        let mut item = item::key(&pk);
-        item.extend(attributes.filter_map(|(name, value)| Some((name.to_owned(), value?))));
         // The parts outlast the item from the start; nothing is lost if we go no further.
         self.date(&pk, &mut body_at, Some(ends)).await?;
-        Ok((item, body_at))
+        Ok((item::whole(&pk, attributes), body_at))
     }
 
     /// Makes a delivery a dead letter, which is forgotten at `ends`.

@@ -36,6 +36,17 @@ pub(super) fn key(pk: &str) -> Item {
     Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(HEAD))])
 }
 
+/// The whole item of something that is not a part, with the attributes that it has.
+pub(super) fn whole<'a>(
+    pk: &str,
+    attributes: impl IntoIterator<Item = (&'a str, Option<AttributeValue>)>,
+) -> Item {
+    let attributes = attributes.into_iter();
+    let mut item = key(pk);
+    item.extend(attributes.filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    item
+}
+
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }

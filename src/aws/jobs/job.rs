@@ -1,6 +1,6 @@
 //! Jobs as items: the head holds what changes, and whatever is large is in parts beside it.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use super::change::Change;
@@ -75,7 +75,6 @@ impl DynamoStore {
         let ends = due.is_none().then(|| self.keeping.end());
         let mark = super::mark();
         let listed = ListKey::new(job.created_at, job.id.as_str());
-        let mut item = item::key(&pk);
         let attributes = [
             ("version", Some(item::number(1))),
             ("lease", Some(item::number(0))),
@@ -104,21 +103,7 @@ impl DynamoStore {
             .into_iter()
             .chain(due_attributes(&job.id, due))
             .chain(listed_attributes(&summary));
-        item.extend(attributes.filter_map(|(name, value)| Some((name.to_owned(), value?))));
-        let put = self
-            .client()
-            .await
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk) OR #ends <= :now")
-            .expression_attribute_names("#ends", "ends")
-            .expression_attribute_values(":now", item::seconds(now))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        if let Err(error) = put {
-            let there = super::refused_for(&error).map_err(|()| self.failed(&error))?;
+        if let Some(there) = self.put_new(item::whole(&pk, attributes)).await? {
             // The SDK tries again when an answer is lost: then the job that is there already is ours.
             if item::get(&there, "mark") != Some(mark.as_str()) {
                 self.discard(&pk, &request_at).await;
