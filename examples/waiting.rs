@@ -95,7 +95,7 @@ routes:
     let job = loop {
         let begun = Instant::now();
         let deadline = clock.now() + Duration::from_secs(20);
-        let driven = app.turn(&[], Some(deadline)).await.expect("a turn");
+        let driven = app.run_turn(&[], Some(deadline)).await.expect("a turn");
         spent += begun.elapsed();
         turns += 1;
         let outcome = driven.into_iter().next().expect("the job was due").outcome;

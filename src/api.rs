@@ -24,7 +24,7 @@ use crate::inbound::trigger::{Origin, Trigger};
 use crate::job::Job;
 use crate::job::view::JobView;
 use crate::mapping::Document;
-use crate::reader::{Node, Problems};
+use strict_reader::{Node, Problems};
 
 /// Headers that a request may have: as many as hyper reads, which refuses more before they get here. API Gateway adds a
 /// dozen of its own to the sender's.

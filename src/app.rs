@@ -81,7 +81,7 @@ impl Accepted {
     }
 
     /// Whether time ran out before the end of a job that nobody else takes up: the same delivery goes on from there.
-    pub fn must_come_again(&self) -> bool {
+    pub fn needs_redelivery(&self) -> bool {
         match self {
             Self::Driven(jobs) => !jobs.iter().all(|job| job.status().is_final()),
             Self::Queued(_) => false,
@@ -221,7 +221,7 @@ impl App {
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot say what is due; the jobs that were waked are driven all the same.
-    pub async fn turn(
+    pub async fn run_turn(
         &self,
         waked: &[JobId],
         deadline: Option<Timestamp>,

@@ -290,8 +290,8 @@ fn unusable(error: &ConfigError, json: bool) -> Verdict {
     Verdict::Unusable
 }
 
-fn problem_list(problems: &[crate::reader::Problem]) -> Vec<serde_json::Value> {
-    let entry = |problem: &crate::reader::Problem| serde_json::json!({"at": problem.at.to_string(), "message": problem.message});
+fn problem_list(problems: &[strict_reader::Problem]) -> Vec<serde_json::Value> {
+    let entry = |problem: &strict_reader::Problem| serde_json::json!({"at": problem.at.to_string(), "message": problem.message});
     problems.iter().map(entry).collect()
 }
 

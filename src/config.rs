@@ -18,7 +18,6 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::job::{CallbackOn, TRACK_FOR, Unclear};
-use crate::reader::{Node, Object, Problem, Problems};
 use crate::secrets::SecretRef;
 pub use callbacks::Callbacks;
 pub use connection::{Connection, Guarding};
@@ -26,6 +25,7 @@ use duration::{Span, TRACKING, WINDOW, read_duration};
 pub use limits::{Limits, MAX_BODY_BYTES};
 pub use route::Route;
 pub use scopes::{Cover, Scope, Use};
+use strict_reader::{Node, Object, Problem, Problems};
 pub use verify::{Proof, Verify};
 
 /// The whole configuration.

@@ -9,9 +9,9 @@ mod value;
 
 use crate::codes::Cause;
 use crate::outcome::Refusal;
-use crate::reader::nearest;
 use crate::update::{Assignment, FieldName, Method};
 use crate::zoho::metadata::{Field, Kind};
+use strict_reader::nearest;
 
 /// Assignments that the org's fields take.
 #[derive(Clone, Debug, PartialEq)]

@@ -128,7 +128,7 @@ impl Function {
             )?),
             Event::Sweep => {
                 let driven = app
-                    .turn(&[], deadline)
+                    .run_turn(&[], deadline)
                     .await
                     .map_err(|error| InvokeError::Rejected(Rejection::Store(error)))?;
                 Ok(to_raw_value(&json!({"driven": driven.len()}))?)
@@ -164,7 +164,7 @@ impl Function {
                     log_kept(&heard);
                     ignored += usize::from(heard.is_ignored());
                     kept += heard.kept.len();
-                    if heard.accepted.must_come_again() {
+                    if heard.accepted.needs_redelivery() {
                         failed = Some(InvokeError::Unfinished);
                     }
                     if let Value::Array(more) = accepted_json(&heard.accepted)["jobs"].take() {

@@ -39,7 +39,6 @@ pub mod clock;
 pub mod config;
 pub mod failpoint;
 pub mod http;
-pub mod reader;
 pub mod retry;
 pub mod secrets;
 pub mod telemetry;

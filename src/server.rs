@@ -77,7 +77,7 @@ async fn drive(
         let app = app.clone();
         let deadline = clock.now().saturating_add(TURN).ok();
         turns.spawn(async move {
-            if let Err(error) = app.turn(&waked, deadline).await {
+            if let Err(error) = app.run_turn(&waked, deadline).await {
                 tracing::error!("what is due cannot be read: {error}");
             }
             drop(place);

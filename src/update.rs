@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::reader::{Node, Problem, Problems};
 pub use selector::{
     InvalidValue, MAX_VALUE_CHARS, MAX_VALUES, Match, MatchValue, Named, NamedTerritory, NamedView,
     OnMany, OnNone, Records, Selector, Territory,
 };
+use strict_reader::{Node, Problem, Problems};
 use way::Settable;
 pub use way::{Method, UnknownWord};
 

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use masshook::inbound::handshake;
 use masshook::inbound::scheme::{Choice, Proof, Scheme};
 use masshook::inbound::verify::{Outgoing, Refusal, Unverified, Verified, sign, verify};
-use masshook::reader::{Node, Problems};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use strict_reader::{Node, Problems};
 
 const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 

@@ -10,9 +10,9 @@ use crate::job::JobId;
 use crate::job::store::StoreError;
 use crate::job::wakeup::NotWoken;
 use crate::mapping::{EvalError, NotJson, Unmappable};
-use crate::reader::Problem;
 use crate::secrets::SecretError;
 use crate::secrets::place::Unwritable;
+use strict_reader::Problem;
 
 /// Why a secret that came in a handshake is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

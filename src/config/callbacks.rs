@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 
 use super::{OneOrMany, read_secrets};
 use crate::http::target::{HostPattern, Policy};
-use crate::reader::{Node, Problems};
 use crate::secrets::SecretRef;
+use strict_reader::{Node, Problems};
 
 /// How job statuses are forwarded.
 #[derive(Debug, Default, JsonSchema)]

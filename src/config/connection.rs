@@ -5,10 +5,10 @@ use serde_json::Value;
 use url::Url;
 
 use crate::http::target::is_this_machine;
-use crate::reader::{Node, Object, Problems};
 use crate::secrets::SecretRef;
 use crate::zoho::data_center::{DataCenter, Environment};
 use crate::zoho::limits::Edition;
+use strict_reader::{Node, Object, Problems};
 
 /// One Zoho org.
 #[derive(Clone, Debug, JsonSchema)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::reader::{Node, Problems};
+use strict_reader::{Node, Problems};
 
 /// A duration in the JSON Schema: whole seconds, or a text.
 #[derive(JsonSchema)]

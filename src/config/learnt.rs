@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Config, ConfigError};
-use crate::reader::{Place, Problems};
 use crate::secrets::place;
+use strict_reader::{Location, Problems};
 
 impl Config {
     /// Whatever a sender hands over must not take the place of another secret.
@@ -35,7 +35,7 @@ impl Config {
                 let message = format!(
                     "{reference} is used elsewhere in this config too; what the sender hands over needs a place of its own"
                 );
-                problems.add(&Place::of(&["routes", name, "verify"]), message);
+                problems.add(&Location::of(&["routes", name, "verify"]), message);
             }
         }
     }
@@ -50,7 +50,7 @@ impl Config {
         for (name, route) in &self.routes {
             for reference in route.verify.learning() {
                 if let Err(why) = place::ready(reference, route.relearn) {
-                    let at = Place::of(&["routes", name, "verify", "secret"]);
+                    let at = Location::of(&["routes", name, "verify", "secret"]);
                     problems.add(
                         &at,
                         format!("{why}; the sender's secret is to be kept there"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use crate::mapping;
-use crate::reader::{Node, Problems};
+use strict_reader::{Node, Problems};
 
 /// Bounds on what one delivery may cost.
 #[derive(Debug, JsonSchema)]

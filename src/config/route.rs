@@ -12,9 +12,9 @@ use super::{Callbacks, OneOrMany, Programs, Verify, read_secrets};
 use crate::inbound::trigger::Trigger;
 use crate::job::{CallbackOn, Unclear};
 use crate::mapping::Program;
-use crate::reader::{Node, Problems, nearest};
 use crate::secrets::SecretRef;
 use crate::update;
+use strict_reader::{Node, Problems, nearest};
 
 /// How deliveries of one kind are verified, mapped and answered.
 #[derive(Debug, JsonSchema)]

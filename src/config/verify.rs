@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 
 use super::{OneOrMany, read_secrets};
 use crate::inbound::scheme::{Choice, PRESETS, Scheme};
-use crate::reader::{Node, Problems};
 use crate::secrets::SecretRef;
+use strict_reader::{Node, Problems};
 
 /// How a delivery proves where it comes from.
 #[derive(Debug)]

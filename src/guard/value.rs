@@ -5,8 +5,8 @@ use serde_json::{Number, Value};
 use super::moment::{self, Unclear};
 use super::{Problem, example};
 use crate::codes::Cause;
-use crate::reader::{kind, nearest};
 use crate::zoho::metadata::{Choice, Field, Kind};
+use strict_reader::{kind, nearest};
 
 /// The empty option of a picklist, as Zoho's screens show it.
 const NONE: &str = "-None-";

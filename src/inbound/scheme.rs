@@ -34,8 +34,8 @@ pub use words::{Algorithm, Encoding, JwsAlgorithm, SecretEncoding, Unit, Unknown
 
 pub(super) use template::fill_params;
 
-use crate::reader::{Node, Object, Problem, Problems, nearest};
 use presets::preset_text;
+use strict_reader::{Node, Object, Problem, Problems, nearest};
 
 /// How a sender proves itself.
 ///

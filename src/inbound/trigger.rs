@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::reader::nearest;
+use strict_reader::nearest;
 
 /// What brings events to routes, by the words of a route's `on`.
 #[derive(

@@ -155,7 +155,7 @@ async fn hear<'a>(
         match outcome {
             Ok(heard) => {
                 log_kept(&heard);
-                if heard.accepted.must_come_again() {
+                if heard.accepted.needs_redelivery() {
                     tracing::warn!(
                         message.id,
                         "time ran out before the end of the message's jobs; it stays in the queue"
@@ -214,7 +214,7 @@ async fn wake<'a>(
             }
         }
     }
-    match app.turn(&jobs, deadline).await {
+    match app.run_turn(&jobs, deadline).await {
         Ok(driven) => {
             for Driven { id, outcome } in driven {
                 // What the store could not do now is worth another wake-up; anything else would fail again.

@@ -15,7 +15,6 @@ use super::fence::{self, Allowance, Ended};
 use super::keys;
 use super::locate::{self, Marker};
 use super::natives::{self, Engine, HAND_ON};
-use crate::reader;
 
 /// Bytes of a program.
 const MAX_SOURCE: usize = 64 * 1024;
@@ -270,10 +269,10 @@ fn undefined_name(
                 let _ = write!(message, " with {arity} arguments");
                 None
             } else {
-                reader::nearest(name, known.iter().map(String::as_str))
+                strict_reader::nearest(name, known.iter().map(String::as_str))
             }
         }
-        Undefined::Var => reader::nearest(name, VARIABLES.into_iter()),
+        Undefined::Var => strict_reader::nearest(name, VARIABLES.into_iter()),
         Undefined::Mod | Undefined::Label | _ => None,
     };
     if let Some(nearest) = nearest {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{FieldName, MAX_IDS, RecordId, TerritoryId, ViewId};
-use crate::reader::{Node, Object, Problems};
+use strict_reader::{Node, Object, Problems};
 
 /// Values that one `match` may name: each fifty of them are a query of their own.
 pub const MAX_VALUES: usize = 10_000;

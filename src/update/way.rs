@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::FieldName;
-use crate::reader::nearest;
+use strict_reader::nearest;
 
 /// The calls that records are updated by.
 #[derive(

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use url::Url;
 
-use crate::reader::nearest;
+use strict_reader::nearest;
 
 /// A Zoho data centre. Accounts, tokens and records of one are unknown to all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, schemars::JsonSchema)]

@@ -8,7 +8,7 @@ use http::Method;
 use jiff::Timestamp;
 
 use super::data_center::UnknownName;
-use crate::reader::nearest;
+use strict_reader::nearest;
 
 /// Calls at once of the group that Zoho calls complex, in every edition.
 pub const COMPLEX_AT_ONCE: usize = 10;

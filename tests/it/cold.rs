@@ -36,7 +36,7 @@ async fn workers(world: &World) -> (Arc<dyn JobStore>, Vec<(App, JobId)>) {
 }
 
 async fn all_at_once(workers: &[(App, JobId)]) {
-    let turns = workers.iter().map(|(app, _)| app.turn(&[], None));
+    let turns = workers.iter().map(|(app, _)| app.run_turn(&[], None));
     for turn in futures_util::future::join_all(turns).await {
         turn.expect("the store answers");
     }

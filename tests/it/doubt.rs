@@ -276,7 +276,7 @@ async fn lost_on_its_way(lines: &str) -> (World, Vec<Value>) {
     ];
     let slow = json!({"kind": "mass_update_post", "delay_ms": 600_000});
     world.faults(&json!({"next": [slow]})).await;
-    let turn = tokio::spawn(async move { lost.turn(&[], None).await.map(|_| ()) });
+    let turn = tokio::spawn(async move { lost.run_turn(&[], None).await.map(|_| ()) });
     while world.count("mass_update_post").await == 0 {
         assert!(!turn.is_finished(), "the turn waits for its answer");
         tokio::task::yield_now().await;
@@ -288,7 +288,7 @@ async fn lost_on_its_way(lines: &str) -> (World, Vec<Value>) {
     let mut ended = Vec::new();
     for id in &jobs {
         for _ in 0..20 {
-            next.turn(&[], None).await.expect("a turn");
+            next.run_turn(&[], None).await.expect("a turn");
             world.clock.advance(Duration::from_secs(60));
         }
         let job = store.get(id).await.expect("read").expect("a job");

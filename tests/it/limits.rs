@@ -74,7 +74,7 @@ async fn two_workers_together_keep_to_the_connections_concurrency() {
         .is_empty()
     {
         // Both begin at once, and each gets the jobs that it claims first.
-        let (a, b) = tokio::join!(one.turn(&[], None), other.turn(&[], None));
+        let (a, b) = tokio::join!(one.run_turn(&[], None), other.run_turn(&[], None));
         a.expect("a turn");
         b.expect("a turn");
         world.clock.advance(Duration::from_secs(3));

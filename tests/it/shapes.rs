@@ -310,7 +310,7 @@ async fn the_age_is_judged_when_a_delivery_arrives_and_never_after_a_queue() {
     );
 
     stage.clock.advance(Duration::from_secs(86_400));
-    app.turn(&[], None).await.expect("a turn");
+    app.run_turn(&[], None).await.expect("a turn");
     assert_eq!(stage.city(&leads[0]).await, "fir", "it waited for a day");
     let kept = stage.store.deliveries(10).await.expect("a list");
     assert_eq!(kept.len(), 1);
@@ -318,7 +318,7 @@ async fn the_age_is_judged_when_a_delivery_arrives_and_never_after_a_queue() {
     app.replay(&kept.expect("a delivery"))
         .await
         .expect("replayed");
-    app.turn(&[], None).await.expect("a turn");
+    app.run_turn(&[], None).await.expect("a turn");
     assert_eq!(stage.city(&leads[1]).await, "fir", "it was kept for a day");
     assert_ne!(stage.city(&leads[2]).await, "fir");
 }

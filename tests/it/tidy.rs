@@ -10,45 +10,41 @@ use crate::support::tools::manifest;
 const MAY_USE: &[(&str, &str)] = &[
     ("clock", ""),
     ("failpoint", ""),
-    ("reader", ""),
     ("retry", ""),
     ("telemetry", ""),
     ("http", ""),
     ("simulator", "clock"),
     ("secrets", "clock"),
-    ("update", "reader"),
+    ("update", ""),
     ("codes", ""),
     ("outcome", "codes update"),
-    ("inbound", "reader"),
-    ("mapping", "reader update"),
-    ("guard", "codes outcome reader update zoho"),
+    ("inbound", ""),
+    ("mapping", "update"),
+    ("guard", "codes outcome update zoho"),
     ("lookup", "codes outcome update"),
     ("plan", "update"),
     ("job", "clock codes inbound outcome plan update"),
     (
         "zoho",
-        "clock codes config failpoint http lookup outcome plan reader retry secrets update",
+        "clock codes config failpoint http lookup outcome plan retry secrets update",
     ),
     ("callback", "http job retry secrets"),
     (
         "engine",
-        "callback clock codes failpoint guard job lookup outcome plan reader update zoho",
+        "callback clock codes failpoint guard job lookup outcome plan update zoho",
     ),
-    (
-        "config",
-        "http inbound job mapping reader secrets update zoho",
-    ),
+    ("config", "http inbound job mapping secrets update zoho"),
     (
         "app",
-        "callback clock config engine failpoint http inbound job mapping plan reader secrets update zoho",
+        "callback clock config engine failpoint http inbound job mapping plan secrets update zoho",
     ),
     ("aws", "clock job secrets"),
-    ("api", "app config inbound job mapping reader"),
+    ("api", "app config inbound job mapping"),
     ("lambda", "api app engine inbound job"),
     ("server", "api app clock job"),
     (
         "cli",
-        "api app aws clock codes config engine failpoint http inbound job lambda plan reader secrets server simulator telemetry update zoho",
+        "api app aws clock codes config engine failpoint http inbound job lambda plan secrets server simulator telemetry update zoho",
     ),
 ];
 
@@ -73,7 +69,6 @@ const PURE: &[&str] = &[
     "update/selector.rs",
     "update/way.rs",
     "outcome.rs",
-    "reader.rs",
     "retry.rs",
     "job.rs",
     "job/callback.rs",
@@ -199,7 +194,7 @@ fn rooms_use_only_the_rooms_that_they_may() {
 
 /// The rooms in the back-quotes of a cell: `zoho/metadata.rs` is in `zoho`.
 fn rooms(cell: &str) -> BTreeSet<&str> {
-    let everybodys = ["clock", "failpoint", "reader", "retry"];
+    let everybodys = ["clock", "failpoint", "retry"];
     let named = cell.split('`').skip(1).step_by(2).map(room);
     named.filter(|name| !everybodys.contains(name)).collect()
 }

@@ -57,7 +57,7 @@ fn is_over(job: &Job) -> bool {
 /// Turns, with some time between them, until all jobs are over.
 async fn finish(world: &World, app: &App, store: &dyn JobStore, ids: &[JobId]) -> Vec<Job> {
     for _ in 0..100 {
-        app.turn(&[], None).await.expect("the store answers");
+        app.run_turn(&[], None).await.expect("the store answers");
         let jobs = jobs(store, ids).await;
         if jobs.iter().all(is_over) {
             return jobs;
@@ -81,7 +81,7 @@ async fn a_clock_that_jumps_lets_nobody_into_a_turn_under_way() {
         });
         let id = queued(&app, &request).await;
         let (driver, waked) = (app.clone(), id.clone());
-        let turn = tokio::spawn(async move { driver.turn(&[waked], None).await });
+        let turn = tokio::spawn(async move { driver.run_turn(&[waked], None).await });
         while world.count("token").await == 0 {
             tokio::task::yield_now().await;
         }
@@ -90,7 +90,7 @@ async fn a_clock_that_jumps_lets_nobody_into_a_turn_under_way() {
             .clock
             .set(if forward { now + JUMP } else { now - JUMP });
         for _ in 0..3 {
-            let driven = app.turn(std::slice::from_ref(&id), None).await;
+            let driven = app.run_turn(std::slice::from_ref(&id), None).await;
             let driven = driven.expect("the store answers");
             let job = driven[0].outcome.as_ref().expect("left to the other");
             let job = job.as_ref().expect("a job");
@@ -118,7 +118,7 @@ async fn a_lease_from_before_a_standstill_holds_nobody_up() {
     let lost = store.claim(&id, now, now + Duration::from_secs(60)).await;
     assert!(matches!(lost, Ok(Claim::Ours(..))), "{lost:?}");
     world.clock.set(now + Duration::from_secs(120));
-    app.turn(&[], None).await.expect("the store answers");
+    app.run_turn(&[], None).await.expect("the store answers");
     let held = jobs(store.as_ref(), std::slice::from_ref(&id)).await;
     assert_eq!(held[0].status(), JobStatus::Queued);
     let function = Function::new(app, None);
@@ -149,12 +149,12 @@ async fn a_clock_that_jumps_does_not_use_up_the_time_of_a_zoho_job() {
     let (app, store) = process(&world);
     let id = queued(&app, &view(&world, "Contacted")).await;
     for _ in 0..2 {
-        app.turn(&[], None).await.expect("the store answers");
+        app.run_turn(&[], None).await.expect("the store answers");
         world.clock.advance(Duration::from_secs(10));
     }
     world.clock.set(world.clock_now() + 5 * JUMP);
     let before = world.count("mass_update_get").await;
-    app.turn(&[], None).await.expect("the store answers");
+    app.run_turn(&[], None).await.expect("the store answers");
     assert_eq!(world.count("mass_update_get").await, before + 1);
     let jobs = jobs(store.as_ref(), &[id]).await;
     assert_eq!(jobs[0].status(), JobStatus::Running, "{jobs:#?}");
@@ -193,9 +193,9 @@ async fn a_view_that_somebody_else_updates_is_waited_for() {
     // Two programs that know nothing of each other.
     let ((ours, store), (theirs, other)) = (process(&world), process(&world));
     let their = queued(&theirs, &view(&world, "Attempted to Contact")).await;
-    theirs.turn(&[], None).await.expect("the store answers");
+    theirs.run_turn(&[], None).await.expect("the store answers");
     let our = queued(&ours, &view(&world, "Contacted")).await;
-    ours.turn(&[], None).await.expect("the store answers");
+    ours.run_turn(&[], None).await.expect("the store answers");
     let waiting = &jobs(store.as_ref(), std::slice::from_ref(&our)).await[0];
     assert!(!waiting.status().is_final(), "{waiting:#?}");
     let why = waiting.calls[0].error.as_ref().expect("why it waits");

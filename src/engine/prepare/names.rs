@@ -11,10 +11,10 @@ use super::Step;
 use crate::codes::Cause;
 use crate::job::Outcome;
 use crate::outcome::Refusal;
-use crate::reader::nearest;
 use crate::update::{ModuleName, Named, NamedView, Records, Territory, TerritoryId, ViewId};
 use crate::zoho::metadata::{self, CustomView, Reading};
 use crate::zoho::{Client, Failed};
+use strict_reader::nearest;
 
 /// Ids that a refusal tells of; a name that means more is told to mean more.
 const SHOWN: usize = 5;

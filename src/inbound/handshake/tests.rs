@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::inbound::scheme::PRESETS;
-use crate::reader::{Node, Problems};
+use strict_reader::{Node, Problems};
 
 fn preset(name: &str) -> Scheme {
     Scheme::preset(name).expect("a preset")

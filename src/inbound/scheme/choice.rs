@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Scheme;
 use super::presets::PRESETS;
 use super::signature::MAX_TOLERANCE_S;
-use crate::reader::{Object, Problems};
+use strict_reader::{Object, Problems};
 
 /// What a `verify` entry of a config says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::recipe::{Equals, Hashed, Jws, Message, Proof, Recipe, Token, types};
 use super::selector::Selector;
 use super::signature::{Layout, SecretFormat, Signature, TimestampAt, TimestampRule};
 use super::template::{Segment, Signed, params_of};
-use crate::reader::{Node, Object, Problems};
+use strict_reader::{Node, Object, Problems};
 
 impl Recipe {
     pub(super) fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {

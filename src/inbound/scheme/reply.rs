@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::selector::Selector;
 use super::template::Echo;
-use crate::reader::{Node, Problems};
+use strict_reader::{Node, Problems};
 
 /// A request with which a sender tries out an address, and what it wants to hear. Or the name of a common one: `ok`
 /// (GET and HEAD: an empty 200) or `challenge` (GET with `challenge` in the query: repeated as text).

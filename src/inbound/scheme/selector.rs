@@ -7,7 +7,7 @@ use http::HeaderName;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::reader::{Node, Object, Problems};
+use strict_reader::{Node, Object, Problems};
 
 /// A part of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]

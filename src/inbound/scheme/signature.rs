@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::selector::{KINDS, Selector, listed};
 use super::words::{Encoding, SecretEncoding, Unit};
-use crate::reader::{Node, Object, Problems};
+use strict_reader::{Node, Object, Problems};
 
 /// Longest tolerance for a signed time, in seconds. A day covers every sender's clock; more is a slip of the pen.
 pub(super) const MAX_TOLERANCE_S: u64 = 86_400;

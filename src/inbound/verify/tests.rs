@@ -5,11 +5,11 @@ use std::str::FromStr;
 use super::*;
 use crate::inbound::scheme::Encoding;
 use crate::inbound::scheme::PRESETS;
-use crate::reader::{Node, Problems};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use strict_reader::{Node, Problems};
 
 const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 const SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

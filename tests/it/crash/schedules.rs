@@ -173,7 +173,7 @@ routes:
     async fn turn(&self, driver: usize, every: usize) {
         let waked: Vec<JobId> = self.jobs.iter().step_by(every).cloned().collect();
         let deadline = self.clock.now() + Duration::from_secs(20);
-        let turn = self.apps[driver].turn(&waked, Some(deadline)).await;
+        let turn = self.apps[driver].run_turn(&waked, Some(deadline)).await;
         turn.expect("a turn");
     }
 
@@ -206,7 +206,7 @@ routes:
             assert!(round < 599, "never finished: {open:?}");
             self.clock.advance(Duration::from_secs(30));
             let deadline = self.clock.now() + Duration::from_secs(20);
-            let turn = self.apps[round % 2].turn(&[], Some(deadline)).await;
+            let turn = self.apps[round % 2].run_turn(&[], Some(deadline)).await;
             turn.expect("a turn");
         }
     }

@@ -1,18 +1,17 @@
-//! Strict reading of a JSON-like tree: unknown keys are refused, and every problem is reported at once, each with its
-//! place. Config files and update requests are read through it.
+#![doc = include_str!("../README.md")]
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-/// A place in the tree. `Display` is the dotted form for people who edit YAML; [`Place::pointer`] is the JSON pointer
+/// A location in the tree. `Display` is the dotted form for people who edit YAML; [`Location::pointer`] is the JSON pointer
 /// (RFC 6901) for machines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place(Vec<String>);
+pub struct Location(Vec<String>);
 
-impl Place {
-    /// The place at the end of these keys.
+impl Location {
+    /// The location at the end of these keys.
     pub fn of(keys: &[&str]) -> Self {
         Self(keys.iter().map(ToString::to_string).collect())
     }
@@ -23,7 +22,7 @@ impl Place {
         Self(segments)
     }
 
-    /// The JSON pointer of this place; empty for the whole document.
+    /// The JSON pointer of this location; empty for the whole document.
     pub fn pointer(&self) -> String {
         self.0
             .iter()
@@ -32,7 +31,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return formatter.write_str("(top level)");
@@ -50,12 +49,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong, where it is, and what to do about it.
+/// One problem in a document: its location, the cause, and the cure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where in the document.
-    pub at: Place,
-    /// What is wrong, and what would be right.
+    /// Location in the document.
+    pub at: Location,
+    /// The cause, and what would be valid.
     pub message: String,
 }
 
@@ -65,23 +64,23 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Collects problems while the reading goes on.
+/// Collects problems while a document is read.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Notes a problem.
-    pub fn add(&mut self, at: &Place, message: impl Into<String>) {
+    /// Records a problem.
+    pub fn add(&mut self, at: &Location, message: impl Into<String>) {
         self.0.push(Problem {
             at: at.clone(),
             message: message.into(),
         });
     }
 
-    /// `Ok(value)` if nothing was noted and the reading came to an end.
+    /// Returns `Ok(value)` if reading produced a value and no problem was recorded.
     ///
     /// # Errors
-    /// All problems that were noted.
+    /// All recorded problems.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
@@ -90,25 +89,25 @@ impl Problems {
     }
 }
 
-/// A value and its place.
+/// A value and its location.
 #[derive(Clone, Debug)]
 pub struct Node<'a> {
-    /// The value itself.
+    /// The value.
     pub value: &'a Value,
-    /// Where it stands.
-    pub at: Place,
+    /// Its location in the document.
+    pub at: Location,
 }
 
 impl<'a> Node<'a> {
-    /// The whole document.
+    /// Creates the root node of a document.
     pub fn root(value: &'a Value) -> Self {
         Self {
             value,
-            at: Place::default(),
+            at: Location::default(),
         }
     }
 
-    /// Notes a problem at this place.
+    /// Records a problem at this location.
     pub fn problem(&self, problems: &mut Problems, message: impl Into<String>) {
         problems.add(&self.at, message);
     }
@@ -154,7 +153,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Reads a string that says what `T` says it may.
+    /// Reads a string and parses it as `T`.
     pub fn parse<T: FromStr<Err: fmt::Display>>(&self, problems: &mut Problems) -> Option<T> {
         match self.string(problems)?.parse() {
             Ok(value) => Some(value),
@@ -200,17 +199,17 @@ impl<'a> Node<'a> {
     }
 }
 
-/// An object under reading: what was not asked for by [`Object::finish`] is an unknown key.
+/// An object being read. [`Object::finish`] reports every key that was never requested as unknown.
 #[derive(Debug)]
 pub struct Object<'a> {
     map: &'a Map<String, Value>,
-    /// Where the object stands.
-    pub at: Place,
+    /// Location of the object.
+    pub at: Location,
     known: Vec<&'static str>,
 }
 
 impl<'a> Object<'a> {
-    /// The value under `key`, if there is one. A key whose value is `null` counts as absent.
+    /// Returns the value of `key`, if present. A `null` value counts as absent.
     pub fn optional(&mut self, key: &'static str) -> Option<Node<'a>> {
         if !self.known.contains(&key) {
             self.known.push(key);
@@ -222,7 +221,7 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// The value under `key`; its absence is a problem.
+    /// Returns the value of `key`; records a problem if it is absent.
     pub fn required(&mut self, key: &'static str, problems: &mut Problems) -> Option<Node<'a>> {
         let node = self.optional(key);
         if node.is_none() {
@@ -231,7 +230,7 @@ impl<'a> Object<'a> {
         node
     }
 
-    /// Every entry, for an object whose keys are names.
+    /// Iterates over all entries, for an object whose keys are names.
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> + use<'a> {
         let at = self.at.clone();
         self.map.iter().map(move |(key, value)| {
@@ -245,7 +244,7 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// Refuses every key that was never asked for, with the nearest known one.
+    /// Reports every key that was never requested, with the nearest known key.
     pub fn finish(self, problems: &mut Problems) {
         for key in self
             .map
@@ -261,7 +260,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The candidate that a writer of `word` most likely meant.
+/// Returns the candidate that is closest to `word`, if one is close enough to be a likely typo.
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     candidates
@@ -271,7 +270,7 @@ pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's edit distance.
+/// Computes the Levenshtein edit distance.
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
@@ -287,7 +286,7 @@ fn distance(left: &str, right: &str) -> usize {
     row[right.len()]
 }
 
-/// What a JSON value is, as messages say it.
+/// Describes the kind of a JSON value for error messages.
 pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -306,7 +305,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_problem_is_reported_with_its_place() {
+    fn every_problem_is_reported_with_its_location() {
         let document = json!({"a": 1, "colour": "red", "list": [true, "x"]});
         let mut problems = Problems::default();
         let mut object = Node::root(&document)
@@ -345,7 +344,7 @@ mod tests {
     #[test]
     fn pointers_are_escaped() {
         assert_eq!(
-            Place::default()
+            Location::default()
                 .child("a/b")
                 .child("c~d")
                 .child(3)
