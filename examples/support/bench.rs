@@ -3,9 +3,9 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
-#[path = "../../tests/it/support/receiver.rs"]
+#[path = "../../tests/it/harness/receiver.rs"]
 pub(crate) mod receiver;
-#[path = "../../tests/it/support/serve.rs"]
+#[path = "../../tests/it/harness/serve.rs"]
 pub(crate) mod serve;
 
 use std::path::PathBuf;

@@ -13,8 +13,8 @@ use masshook::update::MatchValue;
 use masshook::zoho::metadata::Reading;
 use serde_json::{Value, json};
 
-use crate::support::tools::{manifest, zoho_sdk};
-use crate::support::world::World;
+use crate::harness::tools::{manifest, zoho_sdk};
+use crate::harness::world::World;
 
 /// What the SDK made of each step of `tests/tools/zoho_sdk.py`.
 struct Steps(BTreeMap<String, Value>);

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use masshook::simulator::Settings;
 
-use crate::support::serve::{Served, Storm};
+use crate::harness::serve::{Served, Storm};
 
 /// Twenty times and two thousand jobs: `cargo run --release --example kill`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

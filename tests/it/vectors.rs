@@ -26,8 +26,8 @@ use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tempfile::TempDir;
 
-use crate::support::plain;
-use crate::support::rie::{Rie, RieOptions};
+use crate::harness::plain;
+use crate::harness::rie::{Rie, RieOptions};
 use cases::{Answer, Case, Time, Vectors, of_file, read, secrets_of};
 
 /// Zoho's place, the secrets in files, and Amazon SNS with its certificates.

@@ -32,9 +32,9 @@ pub(super) fn chosen(record: &Value) -> Result<Scheme, String> {
     }
 }
 
-/// One of the vendors that do not exist, whose deliveries `tests/it/shapes.rs` takes the whole way.
+/// One of the vendors that do not exist, whose deliveries `tests/it/custom_schemes.rs` takes the whole way.
 fn vendor(name: &str) -> Scheme {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shapes.yaml");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/custom_schemes.yaml");
     let text = std::fs::read_to_string(path).expect("the vendors");
     let vendors: Value = serde_saphyr::from_str(&text).expect("YAML");
     let mut record = vendors["routes"][name]["verify"].clone();

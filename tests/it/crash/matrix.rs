@@ -10,8 +10,8 @@ use masshook::failpoint::POINTS;
 use masshook::simulator::Settings;
 use serde_json::{Value, json};
 
-use crate::support::moto::Moto;
-use crate::support::serve::{Served, ids, text};
+use crate::harness::moto::Moto;
+use crate::harness::serve::{Served, ids, text};
 
 /// Servers that are killed at once.
 const AT_ONCE: usize = 4;

@@ -24,7 +24,7 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::support::receiver::Receiver;
+use crate::harness::receiver::Receiver;
 
 /// Turns of two drivers, or what happens around them.
 #[derive(Clone, Debug)]

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::bench::{Bench, clock, keeping};
-use crate::support::free_port;
-use crate::support::moto::{Fate, Moto, line, sdk_config};
+use crate::harness::free_port;
+use crate::harness::moto::{Fate, Moto, line, sdk_config};
 
 fn store_behind(url: &str, bench: &Bench) -> DynamoStore {
     DynamoStore::with_config(bench.table(), sdk_config(url)).keeping(keeping(&bench.clock))

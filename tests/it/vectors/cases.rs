@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::gateway::Request;
-use crate::support::tools::manifest;
+use crate::harness::gateway::Request;
+use crate::harness::tools::manifest;
 
 /// Whose clock the function has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,555 @@
+//! The stack on AWS, end to end: both functions under AWS's Runtime Interface Emulator, DynamoDB, SQS and Secrets Manager
+//! on moto, and a poller in the place of the event source mapping (`harness/aws_stack.rs`).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use masshook::clock::{Clock, SystemClock};
+use serde_json::json;
+
+use crate::aws_template::counted;
+use crate::harness::aws_stack::{MAP, PATIENCE, Stack, call, config_text, event, verified};
+use crate::harness::free_port;
+use crate::harness::moto::{Fate, Moto, line, packed};
+use crate::harness::poller::MAX_RECEIVE_COUNT;
+
+#[tokio::test]
+async fn a_signed_form_is_queued_and_the_worker_sees_it_through() {
+    let mut stack = Stack::start("aws-form").await;
+    let lead = stack.lead(7);
+    let form = json!({"event": "e1", "ids": [lead]});
+    let began: Timestamp = SystemClock.now();
+
+    let answer = stack.form(&form).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let (id, status) = answer.job();
+    assert_eq!(status, "queued");
+    assert_eq!(answer.body["jobs"][0]["status_url"], format!("/jobs/{id}"));
+    assert_eq!(stack.job(&id).await["status"], "queued");
+    assert!(!stack.is_updated(&lead).await);
+    assert_eq!(stack.count("token").await, json!(0));
+
+    // The same delivery again is the same job, and wakes nobody.
+    let again = stack.form(&form).await;
+    assert_eq!((again.status, again.job()), (202, (id.clone(), "queued")));
+
+    let job = stack.finish(&id).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert!(stack.is_updated(&lead).await);
+    let records: Vec<usize> = stack
+        .queue
+        .invocations
+        .iter()
+        .map(|one| one.records)
+        .collect();
+    assert_eq!(records, [1], "one wake-up, one turn");
+
+    let callback = stack.receiver.next().await;
+    let sent = verified(&callback);
+    assert_eq!(
+        (
+            &sent["type"],
+            &sent["data"]["id"],
+            &sent["data"]["counts"]["updated"]
+        ),
+        (&json!("job.succeeded"), &json!(id), &json!(1))
+    );
+    let sent_at: i64 = callback
+        .header("webhook-timestamp")
+        .parse()
+        .expect("a moment");
+    assert!(sent_at >= began.as_second());
+
+    // And after the end, too.
+    let again = stack.form(&form).await;
+    assert_eq!((again.status, again.job()), (202, (id, "succeeded")));
+    assert!(!stack.queue.poll(&stack.worker, 0).await, "nothing is left");
+    assert_eq!(stack.count("mass_update_post").await, json!(1));
+    assert_eq!(stack.receiver.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_custom_view_is_tracked_by_wake_ups() {
+    let mut stack = Stack::start("aws-view").await;
+    let (id, _) = stack.view("some").await.job();
+    assert!(stack.queue.poll(&stack.worker, 5).await);
+    // The first turn hands the view over and is gone: it does not wait for Zoho.
+    let job = stack.job(&id).await;
+    assert_eq!(job["status"], "running", "{job:#}");
+    assert!(job["calls"][0]["zoho_job_id"].is_string(), "{job:#}");
+    assert_eq!(stack.count("mass_update_get").await, json!(0));
+
+    let job = stack.finish(&id).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    let invocations = stack.queue.invocations.len();
+    assert!((2..=6).contains(&invocations), "{invocations}");
+    // No turn asked twice: that would have meant waiting.
+    let asked = stack.count("mass_update_get").await;
+    let asked = asked.as_u64().and_then(|asked| usize::try_from(asked).ok());
+    assert!(asked.is_some_and(|asked| (1..invocations).contains(&asked)));
+    assert_eq!(stack.count("mass_update_post").await, json!(1));
+    assert_eq!(stack.count("token").await, json!(1));
+    let sent = verified(&stack.receiver.next().await);
+    assert_eq!(sent["type"], "job.succeeded");
+}
+
+#[tokio::test]
+async fn a_poisoned_message_fails_alone_and_becomes_a_dead_letter() {
+    let mut stack = Stack::start("aws-poison").await;
+    let poison = stack.queue.put("not a wake-up").await;
+    let (id, _) = stack
+        .form(&json!({"event": "e1", "ids": [stack.lead(1)]}))
+        .await
+        .job();
+    assert!(stack.queue.poll(&stack.worker, 5).await);
+    let first = &stack.queue.invocations[0];
+    assert_eq!((first.records, &first.failed), (2, &vec![poison]));
+    assert_eq!(stack.job(&id).await["status"], "succeeded");
+
+    while stack.queue.poll(&stack.worker, 0).await {}
+    assert_eq!(stack.queue.invocations.len(), MAX_RECEIVE_COUNT);
+    assert_eq!(stack.queue.dead_letters().await, ["not a wake-up"]);
+    assert!(
+        stack.worker.logs().contains("is not a wake-up"),
+        "{}",
+        stack.worker.logs()
+    );
+}
+
+#[tokio::test]
+async fn with_every_wake_up_lost_the_sweep_finishes_all_jobs() {
+    let stack = Stack::with("aws-sweep", &[], false).await;
+    let mut ids = vec![stack.view("some").await.job().0];
+    for place in 0..5 {
+        let form = json!({"event": format!("e{place}"), "ids": [stack.lead(place)]});
+        let answer = stack.form(&form).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        ids.push(answer.job().0);
+    }
+    let sweep = event("sweep-schedule.json");
+    let first = stack.worker.invoke(&sweep).await;
+    assert_eq!(first, json!({"driven": 6}));
+    let mut sweeps = 1;
+    while !stack.is_final(&ids[0]).await {
+        assert!(sweeps < PATIENCE, "{}", stack.worker.logs());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stack.worker.invoke(&sweep).await;
+        sweeps += 1;
+    }
+    for id in &ids {
+        let job = stack.job(id).await;
+        assert_eq!(job["status"], "succeeded", "{job:#}");
+    }
+    for place in 0..5 {
+        assert!(stack.is_updated(&stack.lead(place)).await);
+    }
+    // The forms make the same change, so they shared a call.
+    assert_eq!(stack.count("mass_update_post").await, json!(2));
+    let callbacks = stack.receiver.wait_for(ids.len()).await;
+    let mut told: Vec<String> = callbacks
+        .iter()
+        .filter_map(|callback| Some(verified(callback)["data"]["id"].as_str()?.to_owned()))
+        .collect();
+    told.sort();
+    ids.sort();
+    assert_eq!(told, ids);
+    assert!(stack.queue.invocations.is_empty());
+}
+
+#[tokio::test]
+async fn a_delivery_that_cannot_be_mapped_is_kept_and_replayed() {
+    let mut stack = Stack::start("aws-kept").await;
+    let lead = stack.lead(3);
+    let answer = stack.form(&json!({"event": "e1", "lead": lead})).await;
+    assert_eq!(answer.status, 422, "{answer:?}");
+    let logs = stack.inbound.logs();
+    assert_eq!(counted("UnmappableDeliveries", &logs), 1, "{logs}");
+    let listed = stack.command(&["deliveries", "list"]);
+    let listed = listed["deliveries"].as_array().expect("a list").clone();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(
+        (&listed[0]["route"], &listed[0]["code"]),
+        (&json!("form"), &answer.body["code"])
+    );
+
+    let mended: PathBuf = stack.folder.path().join("mended.yaml");
+    let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
+    let text = config_text("aws-kept", zoho, &callback, ".ids // [.lead]");
+    std::fs::write(&mended, text).expect("written");
+    let kept = listed[0]["id"].as_str().expect("an id");
+    let mended = mended.display().to_string();
+    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &mended]);
+    let id = replayed["jobs"][0]["id"]
+        .as_str()
+        .expect("a job")
+        .to_owned();
+
+    let job = stack.finish(&id).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert!(stack.is_updated(&lead).await);
+    verified(&stack.receiver.next().await);
+    let left = stack.command(&["deliveries", "list"]);
+    assert_eq!(left, json!({"deliveries": []}));
+    let jobs = stack.command(&["jobs", "list"]);
+    assert_eq!(
+        (&jobs["jobs"][0]["id"], &jobs["jobs"][0]["status"]),
+        (&json!(id), &json!("succeeded"))
+    );
+}
+
+#[tokio::test]
+async fn the_delivery_of_a_failed_job_is_kept_and_replayed() {
+    let mut stack = Stack::start("aws-dead").await;
+    let world = &stack.simulator.announcement()["world"]["modules"]["Leads"];
+    let locked = world["conditions"]["locked"].clone();
+    let form = json!({"event": "e1", "ids": [locked]});
+    let answer = stack.form(&form).await;
+    let failed = answer.body["jobs"][0]["id"].as_str().expect("a job");
+    assert_eq!(stack.finish(failed).await["status"], "failed");
+    let listed = stack.command(&["deliveries", "list"]);
+    let dead = &listed["deliveries"][0];
+    assert_eq!(
+        (&dead["code"], &dead["job"]),
+        (&json!("JOB_FAILED"), &json!(failed)),
+        "{listed}"
+    );
+    let kept = dead["id"].as_str().expect("an id");
+    let shown = stack.command(&["deliveries", "show", kept]);
+    assert_eq!(shown["body"], json!(form.to_string()));
+
+    let lead = stack.lead(6);
+    let mended: PathBuf = stack.folder.path().join("mended.yaml");
+    let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
+    let text = config_text("aws-dead", zoho, &callback, &format!("[\"{lead}\"]"));
+    std::fs::write(&mended, text).expect("written");
+    let mended = mended.display().to_string();
+    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &mended]);
+    let id = replayed["jobs"][0]["id"].as_str().expect("a job");
+    assert_ne!(id, failed);
+    assert_eq!(stack.finish(id).await["status"], "succeeded");
+    assert!(stack.is_updated(&lead).await);
+    let left = stack.command(&["deliveries", "list"]);
+    assert_eq!(left, json!({"deliveries": []}));
+}
+
+#[tokio::test]
+async fn a_delivery_whose_callback_url_is_refused_is_kept_and_replayed() {
+    let mut stack = Stack::start("aws-callback").await;
+    let lead = stack.lead(4);
+    let inside = [
+        "http://169.254.169.254/latest/meta-data",
+        "https://10.0.0.7/zoho",
+        "https://[fd00::1]/zoho",
+    ];
+    for (number, url) in inside.iter().enumerate() {
+        let form = json!({"event": format!("e{number}"), "ids": [lead], "callback": url});
+        let answer = stack.form(&form).await;
+        assert_eq!(
+            (answer.status, &answer.body["code"]),
+            (422, &json!("callback_refused")),
+            "{answer:?}"
+        );
+    }
+    // Nothing was done of any of them, and all are kept.
+    assert_eq!(stack.command(&["jobs", "list"])["jobs"], json!([]));
+    let listed = stack.command(&["deliveries", "list"]);
+    let listed = listed["deliveries"].as_array().expect("a list").clone();
+    assert_eq!(listed.len(), inside.len(), "{listed:?}");
+    for kept in &listed {
+        assert_eq!(kept["code"], "callback_refused");
+        let reason = kept["reason"].as_str().expect("a reason");
+        assert!(reason.contains("the callback URL is refused"), "{reason}");
+    }
+    let logs = stack.inbound.logs();
+    let counted = counted("UnmappableDeliveries", &logs);
+    assert_eq!(counted, inside.len(), "{logs}");
+
+    let mended = stack.folder.path().join("mended.yaml");
+    let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
+    let text = config_text("aws-callback", zoho, &callback, MAP);
+    let text = text.replace("if .callback then", "if false then");
+    std::fs::write(&mended, text).expect("written");
+    let kept = listed[0]["id"].as_str().expect("an id");
+    let mended = mended.display().to_string();
+    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &mended]);
+    let id = replayed["jobs"][0]["id"].as_str().expect("a job");
+    assert_eq!(stack.finish(id).await["status"], "succeeded");
+    verified(&stack.receiver.next().await);
+    assert!(stack.is_updated(&lead).await);
+}
+
+#[tokio::test]
+async fn what_no_route_makes_anything_of_is_counted() {
+    let stack = Stack::start("aws-ignored").await;
+    let ignored = || counted("IgnoredEvents", &stack.inbound.logs());
+    let taken = json!({"event": "e0", "ids": [stack.lead(5)]});
+    assert_eq!(stack.form(&taken).await.status, 202);
+    let event = |source: &str, id: &str| json!({"id": id, "detail-type": "t", "source": source, "detail": {"ids": [stack.lead(6)]}});
+    let heard = stack
+        .inbound
+        .invoke(&event("com.example.orders", "1"))
+        .await;
+    assert_eq!(
+        (heard["jobs"].as_array().map(Vec::len), &heard["ignored"]),
+        (Some(1), &json!(0))
+    );
+    assert_eq!(ignored(), 0, "{}", stack.inbound.logs());
+
+    let test = stack.form(&json!({"event": "e1", "kind": "test"})).await;
+    assert_eq!((test.status, &test.body["jobs"]), (200, &json!([])));
+    assert_eq!(ignored(), 1, "{}", stack.inbound.logs());
+    let heard = stack
+        .inbound
+        .invoke(&event("com.example.returns", "2"))
+        .await;
+    assert_eq!(heard["ignored"], 1);
+    assert_eq!(ignored(), 2, "{}", stack.inbound.logs());
+    for (path, code) in [
+        ("/hooks/fomr", "no_such_route"),
+        ("/hooks/bus", "not_listening"),
+    ] {
+        let form = self::event("typeform-http-api-v2.json");
+        let answer = stack.http(form, path, None).await;
+        assert_eq!((answer.status, &answer.body["code"]), (404, &json!(code)));
+    }
+    assert_eq!(ignored(), 4, "{}", stack.inbound.logs());
+}
+
+#[tokio::test]
+async fn wake_ups_stay_in_the_queue_while_the_table_is_out_of_reach() {
+    let mut stack = Stack::start("aws-outage").await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let cut_off = stack.another_worker(&[("AWS_ENDPOINT_URL_DYNAMODB", &nobody)]);
+    assert!(stack.queue.poll(&cut_off, 5).await);
+    let kept = &stack.queue.invocations[0];
+    assert_eq!(
+        (kept.records, kept.failed.len()),
+        (1, 1),
+        "{}",
+        cut_off.logs()
+    );
+    assert!(stack.queue.poll(&stack.worker, 5).await);
+    assert!(stack.queue.invocations[1].failed.is_empty());
+    assert_eq!(stack.job(&id).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_job_whose_connection_is_gone_is_put_aside_and_taken_up_again() {
+    let mut stack = Stack::start("aws-parked").await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
+    let text = config_text("aws-parked", zoho, &callback, MAP);
+    let renamed = stack.folder.path().join("renamed.yaml");
+    let text = text
+        .replace("  default: {", "  other: {")
+        .replace("    map:", "    connection: other\n    map:");
+    std::fs::write(&renamed, text).expect("written");
+    let renamed = renamed.display().to_string();
+    let other = stack.another_worker(&[("MASSHOOK_CONFIG", &renamed)]);
+    assert!(stack.queue.poll(&other, 5).await);
+    // Nothing will change by itself, so the wake-up is done with.
+    assert!(stack.queue.invocations[0].failed.is_empty());
+    let logs = other.logs();
+    assert_eq!(counted("ParkedJobs", &logs), 1, "{logs}");
+    let parked = stack.command(&["jobs", "list", "--only", "parked"]);
+    assert_eq!(parked["jobs"][0]["id"], json!(id), "{parked:#}");
+
+    let resumed = stack.command(&["jobs", "replay", &id]);
+    assert_eq!(resumed, json!({"resumed": id}));
+    let job = stack.finish(&id).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+}
+
+#[tokio::test]
+async fn what_alarms_look_for_is_in_the_logs() {
+    // The receiver is gone for good, and Zoho refuses the credentials.
+    let mut stack = Stack::with("aws-alarms", &[410], true).await;
+    let faults = format!("{}/_sim/faults", stack.simulator.url());
+    call(
+        "POST",
+        &faults,
+        Some(&json!({"token_error": "invalid_code"})),
+    )
+    .await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let job = stack.finish(&id).await;
+    assert_eq!(job["status"], "failed", "{job:#}");
+    for filter in ["UndeliverableCallbacks", "TokenFailures"] {
+        let found = counted(filter, &stack.worker.logs());
+        assert_eq!(found, 1, "{filter}:\n{}", stack.worker.logs());
+        assert_eq!(counted(filter, &stack.inbound.logs()), 0);
+    }
+
+    // A job whose first request is a look-up.
+    let config = std::fs::read_to_string(stack.folder.path().join("masshook.yaml"));
+    let unguarded = config
+        .expect("the config")
+        .replace("  default: {", "  default: { guard: off,");
+    let path = stack.folder.path().join("unguarded.yaml");
+    std::fs::write(&path, unguarded).expect("written");
+    let worker = stack.another_worker(&[("MASSHOOK_CONFIG", &path.display().to_string())]);
+    let body = json!({"email": "lead1@example.com"}).to_string();
+    let hook = event("typeform-http-api-v2.json");
+    let (id, _) = stack.http(hook, "/hooks/person", Some(body)).await.job();
+    assert!(stack.queue.poll(&worker, 5).await);
+    assert_eq!(stack.job(&id).await["status"], "failed");
+    let found = counted("TokenFailures", &worker.logs());
+    assert_eq!(found, 1, "{}", worker.logs());
+}
+
+/// A line to moto on which AWS has no room for `service` until the switch is off.
+async fn throttled(service: &'static str, code: &'static str) -> (String, Arc<AtomicBool>) {
+    let full = Arc::new(AtomicBool::new(true));
+    let seen = full.clone();
+    let url = line(move |operation, _| {
+        let meant = service == "DynamoDB" || operation.starts_with("SendMessage");
+        match meant && seen.load(Ordering::SeqCst) {
+            true => Fate::Throttled(code),
+            false => Fate::Answered,
+        }
+    });
+    (url.await, full)
+}
+
+#[tokio::test]
+async fn a_throttled_table_is_a_503_and_nothing_is_acknowledged() {
+    let mut stack = Stack::start("aws-throttled").await;
+    let (url, full) = throttled("DynamoDB", "ProvisionedThroughputExceededException").await;
+    stack.inbound = stack.another_inbound(&[("AWS_ENDPOINT_URL_DYNAMODB", &url)]);
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let update =
+        json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [stack.lead(1)]});
+    let answers = [
+        stack.form(&form).await,
+        stack.form(&json!({"event": "e2", "ids": ["no id"]})).await,
+        stack.update(&update).await,
+    ];
+    for answer in answers {
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert_eq!(answer.body["code"], "unavailable", "{answer:?}");
+        assert!(answer.retry_after > Some(0), "{answer:?}");
+    }
+    let refused = stack.inbound.invoke(&update).await;
+    assert_eq!(refused["errorType"], "unavailable", "{refused}");
+    assert_eq!(stack.command(&["jobs", "list"])["jobs"], json!([]));
+    let kept = stack.command(&["deliveries", "list"]);
+    assert_eq!(kept, json!({"deliveries": []}));
+    assert!(
+        !stack.queue.poll(&stack.worker, 0).await,
+        "nobody was waked"
+    );
+
+    full.store(false, Ordering::SeqCst);
+    let answer = stack.form(&form).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let (id, _) = answer.job();
+    assert_eq!(stack.finish(&id).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_full_queue_is_a_503_and_the_job_is_found_all_the_same() {
+    let mut stack = Stack::start("aws-full-queue").await;
+    let (url, full) = throttled("SQS", "RequestThrottled").await;
+    stack.inbound = stack.another_inbound(&[("AWS_ENDPOINT_URL_SQS", &url)]);
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let answer = stack.form(&form).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.body["code"], "unavailable", "{answer:?}");
+    assert!(answer.retry_after > Some(0), "{answer:?}");
+    assert!(answer.body["jobs"].is_null(), "{answer:?}");
+
+    full.store(false, Ordering::SeqCst);
+    let answer = stack.form(&form).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let (id, _) = answer.job();
+    let swept = stack.worker.invoke(&event("sweep-schedule.json")).await;
+    assert_eq!(swept, json!({"driven": 1}));
+    assert_eq!(stack.job(&id).await["status"], "succeeded");
+    assert_eq!(stack.count("mass_update_post").await, json!(1));
+    assert_eq!(stack.receiver.wait_for(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_of_a_later_version_is_put_aside_once_and_taken_up_again() {
+    let (moto, table) = (Moto::shared(), "aws-later-version");
+    let mut stack = Stack::start(table).await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let later = packed(r#"{"v":99,"data":{"anything":1}}"#);
+    let state = moto.replace_state(table, &id, later).await;
+    let good = json!({"event": "e2", "ids": [stack.lead(2)]});
+    let (other, _) = stack.form(&good).await.job();
+
+    assert!(stack.queue.poll(&stack.worker, 5).await);
+    assert!(stack.queue.invocations[0].failed.is_empty());
+    assert_eq!(stack.finish(&other).await["status"], "succeeded");
+    for _ in 0..3 {
+        let swept = stack.worker.invoke(&event("sweep-schedule.json")).await;
+        assert_eq!(swept, json!({"driven": 0}), "nobody meets it again");
+    }
+    let logs = stack.worker.logs();
+    assert_eq!(counted("ParkedJobs", &logs), 1, "{logs}");
+    let parked = stack.command(&["jobs", "list", "--only", "parked"]);
+    assert_eq!(parked["jobs"].as_array().map(Vec::len), Some(1));
+    let reason = parked["jobs"][0]["parked"].as_str().unwrap_or_default();
+    assert_eq!(parked["jobs"][0]["id"], json!(id));
+    assert!(reason.contains("its version is 99"), "{parked:#}");
+    // It is there, so its delivery need not come again.
+    let again = stack.form(&form).await;
+    assert_eq!((again.status, again.job().0), (202, id.clone()));
+    let shown = stack.look(&id).await;
+    assert_eq!(
+        (shown.status, &shown.body["code"]),
+        (500, &json!("job_unreadable"))
+    );
+
+    moto.replace_state(table, &id, state).await;
+    let resumed = stack.command(&["jobs", "replay", &id]);
+    assert_eq!(resumed, json!({"resumed": id}));
+    assert_eq!(stack.finish(&id).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn what_ended_wrong_is_shown_sent_again_and_done_again() {
+    let mut stack = Stack::with("aws-commands", &[410], true).await;
+    let form = json!({"event": "e1", "ids": [stack.lead(1)]});
+    let (id, _) = stack.form(&form).await.job();
+    let job = stack.finish(&id).await;
+    assert_eq!(job["callback"]["status"], "undeliverable", "{job:#}");
+    let listed = stack.command(&["jobs", "list", "--only", "undeliverable"]);
+    assert_eq!(listed["jobs"][0]["id"], json!(id), "{listed:#}");
+    let shown = stack.command(&["jobs", "show", &id]);
+    assert_eq!(
+        (&shown["id"], &shown["callback"]),
+        (&job["id"], &job["callback"])
+    );
+    stack.command(&["jobs", "redeliver", &id]);
+    assert!(stack.queue.poll(&stack.worker, 5).await);
+    assert_eq!(stack.job(&id).await["callback"]["status"], "delivered");
+    let told = stack.receiver.wait_for(2).await;
+    assert_eq!(
+        told[0].header("webhook-id"),
+        told[1].header("webhook-id"),
+        "one id"
+    );
+    assert_eq!(told[0].body, told[1].body);
+
+    let leads = &stack.simulator.announcement()["world"]["modules"]["Leads"];
+    let locked = leads["conditions"]["locked"].clone();
+    let (failed, _) = stack
+        .form(&json!({"event": "e2", "ids": [locked]}))
+        .await
+        .job();
+    assert_eq!(stack.finish(&failed).await["status"], "failed");
+    let replayed = stack.command(&["jobs", "replay", &failed]);
+    let new = replayed["job"].as_str().expect("a job").to_owned();
+    assert_ne!(new, failed);
+    assert_eq!(stack.finish(&new).await["status"], "failed");
+}

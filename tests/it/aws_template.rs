@@ -1,0 +1,555 @@
+//! What `sam validate` does not see in template.yaml.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::harness::aws_stack::event;
+use crate::harness::moto::Moto;
+use crate::harness::poller::MAX_RECEIVE_COUNT;
+use crate::harness::tools::manifest;
+
+fn text() -> String {
+    std::fs::read_to_string(manifest("template.yaml")).expect("the template")
+}
+
+/// The template without its tags: `!Ref Table` is "Table", `!GetAtt Queue.Arn` is "Queue.Arn", `!If [A, b, c]` a list.
+fn template() -> Value {
+    serde_saphyr::from_str(&text()).expect("YAML")
+}
+
+/// What `!If` and `Condition` leave of a value.
+fn resolved(value: &Value, holds: &BTreeMap<&str, bool>) -> Option<Value> {
+    match value {
+        Value::String(text) if text == "AWS::NoValue" => None,
+        Value::Array(items) => {
+            let condition = items.first().and_then(Value::as_str);
+            if let (Some(holds_now), [_, yes, no]) =
+                (condition.and_then(|name| holds.get(name)), &items[..])
+            {
+                return resolved(if *holds_now { yes } else { no }, holds);
+            }
+            let items = items.iter().filter_map(|item| resolved(item, holds));
+            Some(Value::Array(items.collect()))
+        }
+        Value::Object(map) => {
+            let condition = map.get("Condition").and_then(Value::as_str);
+            if condition.and_then(|name| holds.get(name)) == Some(&false) {
+                return None;
+            }
+            let map = map
+                .iter()
+                .filter_map(|(key, value)| Some((key.clone(), resolved(value, holds)?)));
+            Some(Value::Object(map.collect()))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Some(value.clone()),
+    }
+}
+
+/// The resources of a mode, with every optional parameter given.
+fn resources(mode: &str) -> Value {
+    let holds = BTreeMap::from([
+        ("IsDurable", mode == "durable"),
+        ("IsInline", mode == "inline"),
+        ("ReservesConcurrency", true),
+        ("HasOwnKey", true),
+        ("HasLearntSecrets", true),
+        ("HasTokenCache", true),
+        ("HasAlarmTopic", true),
+    ]);
+    let template = template();
+    let conditions = template["Conditions"].as_object().expect("conditions");
+    let known: BTreeSet<&str> = conditions.keys().map(String::as_str).collect();
+    assert_eq!(known, holds.keys().copied().collect());
+    resolved(&template["Resources"], &holds).expect("resources")
+}
+
+fn names(value: &Value) -> Vec<&str> {
+    let list = value.as_array().expect("a list");
+    list.iter().filter_map(Value::as_str).collect()
+}
+
+/// Every text in a value.
+fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => found.push(text),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(map) => map.values().for_each(|item| texts(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The statements of a function's role, by their names.
+fn statements<'a>(resources: &'a Value, function: &str) -> BTreeMap<&'a str, &'a Value> {
+    let policies = resources[function]["Properties"]["Policies"].as_array();
+    let policies = policies.unwrap_or_else(|| panic!("{function} has policies"));
+    let statements = policies
+        .iter()
+        .flat_map(|policy| policy["Statement"].as_array().into_iter().flatten());
+    statements
+        .map(|statement| (statement["Sid"].as_str().expect("a name"), statement))
+        .collect()
+}
+
+#[test]
+fn inline_mode_is_one_function_and_no_more() {
+    let inline = resources("inline");
+    let of_type = |wanted: &str| {
+        let resources = inline.as_object().expect("resources").iter();
+        let found = resources.filter(|(_, resource)| resource["Type"] == wanted);
+        found.map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(of_type("AWS::Serverless::Function"), ["InboundFunction"]);
+    for durable in ["AWS::DynamoDB::Table", "AWS::SQS::Queue"] {
+        assert!(of_type(durable).is_empty(), "{durable}");
+    }
+    let variables = &inline["InboundFunction"]["Properties"]["Environment"]["Variables"];
+    assert_eq!(
+        (
+            &variables["MASSHOOK_TABLE"],
+            &variables["MASSHOOK_QUEUE_URL"]
+        ),
+        (&json!(""), &json!(""))
+    );
+    // What is there refers to nothing that is not.
+    let durable = resources("durable");
+    let durable = durable.as_object().expect("resources");
+    let absent = durable.keys().filter(|name| inline[name].is_null());
+    let mut found = Vec::new();
+    texts(&inline, &mut found);
+    for name in absent {
+        let refers = |text: &&str| {
+            *text == name
+                || text.starts_with(&format!("{name}."))
+                || text.contains(&format!("${{{name}"))
+        };
+        let referring: Vec<_> = found.iter().copied().filter(|text| refers(text)).collect();
+        assert!(referring.is_empty(), "{name}: {referring:?}");
+    }
+}
+
+#[test]
+fn the_function_that_faces_the_internet_reads_none_of_the_workers_secrets() {
+    let durable = resources("durable");
+    let inbound = statements(&durable, "InboundFunction");
+    let worker = statements(&durable, "WorkerFunction");
+    let reads = json!(["secretsmanager:GetSecretValue", "ssm:GetParameter"]);
+    let read = |statements: &BTreeMap<&str, &Value>| -> Vec<Value> {
+        let reading = statements
+            .values()
+            .filter(|statement| statement["Action"] == reads);
+        reading
+            .map(|statement| statement["Resource"].clone())
+            .collect()
+    };
+    assert_eq!(read(&inbound), [json!("InboundSecretArns")]);
+    assert_eq!(read(&worker), [json!("WorkerSecretArns")]);
+    // A key of one's own decrypts by way of these services only.
+    for statements in [&inbound, &worker] {
+        let key = statements["DecryptSecrets"];
+        assert_eq!(key["Action"], "kms:Decrypt");
+        assert_eq!(
+            names(&key["Condition"]["StringEquals"]["kms:ViaService"]),
+            [
+                "secretsmanager.${AWS::Region}.${AWS::URLSuffix}",
+                "ssm.${AWS::Region}.${AWS::URLSuffix}"
+            ]
+        );
+    }
+    let inline = resources("inline");
+    assert_eq!(
+        read(&statements(&inline, "InboundFunction")),
+        [json!("InboundSecretArns"), json!("WorkerSecretArns")]
+    );
+
+    let shared = json!([
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:PutSecretValue"
+    ]);
+    for (statements, shares) in [
+        (&inbound, false),
+        (&worker, true),
+        (&statements(&inline, "InboundFunction"), true),
+    ] {
+        let found = statements.get("ShareToken");
+        assert_eq!(found.is_some(), shares);
+        assert!(found.is_none_or(
+            |found| found["Action"] == shared && found["Resource"] == "TokenCacheSecretArn"
+        ));
+    }
+
+    // What senders hand over is for the function that hears them.
+    let learn = &inbound["LearnSecrets"];
+    assert_eq!(
+        (&learn["Action"], &learn["Resource"]),
+        (&shared, &json!("LearntSecretArns"))
+    );
+    assert!(!worker.contains_key("LearnSecrets"));
+
+    for (statements, count) in [(inbound, 5), (worker, 5)] {
+        let table = statements["KeepJobs"];
+        assert_eq!(
+            names(&table["Action"]),
+            [
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
+                "dynamodb:DeleteItem",
+                "dynamodb:ConditionCheckItem",
+                "dynamodb:Query",
+            ]
+        );
+        assert_eq!(
+            names(&table["Resource"]),
+            ["Table.Arn", "${Table.Arn}/index/*"]
+        );
+        let queue = statements["WakeTheWorker"];
+        assert_eq!(
+            (&queue["Action"], &queue["Resource"]),
+            (&json!("sqs:SendMessage"), &json!("Queue.Arn"))
+        );
+        assert_eq!(statements.len(), count);
+        for (name, statement) in statements {
+            assert_ne!(statement["Resource"], "*", "{name}");
+        }
+    }
+}
+
+/// Handshakes are GET, HEAD and POST, and tokens may stand in the path.
+#[test]
+fn hooks_are_heard_whatever_the_method() {
+    let inline = resources("inline");
+    let events = &inline["InboundFunction"]["Properties"]["Events"];
+    for (event, path) in [
+        ("Hook", "/hooks/{route}"),
+        ("HookBelow", "/hooks/{route}/{proxy+}"),
+    ] {
+        let properties = &events[event]["Properties"];
+        assert_eq!(
+            (&properties["Method"], &properties["Path"]),
+            (&json!("ANY"), &json!(path))
+        );
+    }
+}
+
+#[test]
+fn a_wake_up_stays_hidden_for_longer_than_its_turn() {
+    let template = template();
+    let worker = &template["Resources"]["WorkerFunction"]["Properties"];
+    assert_eq!(worker["Timeout"], "WorkerTimeout");
+    let parameters = &template["Parameters"];
+    let window = &parameters["BatchWindow"]["MaxValue"];
+    let window = window.as_u64().expect("the longest window");
+    let hidden = template["Mappings"]["VisibilityTimeouts"]
+        .as_object()
+        .expect("a mapping");
+    let timeouts = parameters["WorkerTimeout"]["AllowedValues"].as_array();
+    let timeouts = timeouts.expect("the timeouts that may be chosen");
+    assert_eq!(timeouts.len(), hidden.len());
+    for timeout in timeouts {
+        let hidden = hidden[&timeout.to_string()]["Seconds"].as_u64();
+        let hidden = hidden.expect("seconds");
+        let timeout = timeout.as_u64().expect("seconds");
+        assert!(hidden >= 6 * timeout + window, "{timeout}: {hidden}");
+        assert!(hidden <= 43_200, "SQS takes no more");
+    }
+    assert!(timeouts.contains(&parameters["WorkerTimeout"]["Default"]));
+    let queue = &template["Resources"]["Queue"]["Properties"];
+    assert_eq!(
+        names(&queue["VisibilityTimeout"]),
+        ["VisibilityTimeouts", "WorkerTimeout", "Seconds"]
+    );
+    assert_eq!(
+        queue["RedrivePolicy"],
+        json!({"deadLetterTargetArn": "DeadLetterQueue.Arn", "maxReceiveCount": MAX_RECEIVE_COUNT})
+    );
+    let source = &worker["Events"]["WakeUps"]["Properties"];
+    assert_eq!(
+        names(&source["FunctionResponseTypes"]),
+        ["ReportBatchItemFailures"]
+    );
+    assert_eq!(
+        source["ScalingConfig"]["MaximumConcurrency"],
+        "WorkerMaximumConcurrency"
+    );
+    // SQS starts no fewer.
+    assert_eq!(parameters["WorkerMaximumConcurrency"]["MinValue"], 2);
+}
+
+#[test]
+fn the_schedule_sends_the_event_that_is_tested() {
+    let template = template();
+    let sweep = &template["Resources"]["WorkerFunction"]["Properties"]["Events"]["Sweep"];
+    let input = sweep["Properties"]["Input"].as_str().expect("an input");
+    let input: Value = serde_json::from_str(input).expect("JSON");
+    assert_eq!(input, event("sweep-schedule.json"));
+    assert_eq!(sweep["Properties"]["Schedule"], "rate(1 minute)");
+}
+
+#[tokio::test]
+async fn the_table_is_the_one_that_is_tested() {
+    let moto = Moto::shared();
+    moto.create_table("aws-template").await;
+    let described = aws_sdk_dynamodb::Client::new(&moto.sdk_config())
+        .describe_table()
+        .table_name("aws-template")
+        .send()
+        .await;
+    let table = described.expect("moto answers").table.expect("a table");
+    let template = template();
+    let wanted = &template["Resources"]["Table"]["Properties"];
+
+    let schema = |keys: &[aws_sdk_dynamodb::types::KeySchemaElement]| -> Value {
+        keys.iter()
+            .map(|key| json!({"AttributeName": key.attribute_name, "KeyType": key.key_type.as_str()}))
+            .collect()
+    };
+    assert_eq!(schema(table.key_schema()), wanted["KeySchema"]);
+    let sorted = |list: &Value| -> BTreeSet<String> {
+        let list = list.as_array().expect("a list").iter();
+        list.map(Value::to_string).collect()
+    };
+    let attributes: Value = table
+        .attribute_definitions()
+        .iter()
+        .map(|one| {
+            json!({"AttributeName": one.attribute_name, "AttributeType": one.attribute_type.as_str()})
+        })
+        .collect();
+    assert_eq!(sorted(&attributes), sorted(&wanted["AttributeDefinitions"]));
+    let indexes: Value = table
+        .global_secondary_indexes()
+        .iter()
+        .map(|index| {
+            let projection = index.projection().expect("a projection");
+            let kind = projection.projection_type().expect("its kind");
+            let mut shown = Map::from_iter([("ProjectionType".to_owned(), json!(kind.as_str()))]);
+            if !projection.non_key_attributes().is_empty() {
+                let repeated = json!(projection.non_key_attributes());
+                shown.insert("NonKeyAttributes".to_owned(), repeated);
+            }
+            json!({
+                "IndexName": index.index_name,
+                "KeySchema": schema(index.key_schema()),
+                "Projection": shown,
+            })
+        })
+        .collect();
+    assert_eq!(sorted(&indexes), sorted(&wanted["GlobalSecondaryIndexes"]));
+    assert_eq!(wanted["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(
+        wanted["TimeToLiveSpecification"],
+        json!({"AttributeName": "ends", "Enabled": true})
+    );
+    assert_eq!(
+        wanted["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"],
+        true
+    );
+    assert_eq!(wanted["SSESpecification"]["SSEEnabled"], true);
+}
+
+#[test]
+fn queues_and_logs_are_kept_and_encrypted() {
+    let durable = resources("durable");
+    for queue in ["Queue", "DeadLetterQueue"] {
+        let queue = &durable[queue]["Properties"];
+        assert_eq!(queue["SqsManagedSseEnabled"], true);
+    }
+    // What nobody could use stays as long as SQS keeps anything.
+    let kept = &durable["DeadLetterQueue"]["Properties"]["MessageRetentionPeriod"];
+    assert_eq!(kept, 14 * 24 * 3600);
+    for (function, group) in [
+        ("InboundFunction", "InboundLogGroup"),
+        ("WorkerFunction", "WorkerLogGroup"),
+    ] {
+        let logging = &durable[function]["Properties"]["LoggingConfig"];
+        assert_eq!(
+            (&logging["LogGroup"], &logging["LogFormat"]),
+            (&json!(group), &json!("JSON"))
+        );
+        let retention = &durable[group]["Properties"]["RetentionInDays"];
+        assert_eq!(retention, "LogRetentionDays");
+    }
+    // Jobs outlive the stack, and a table that is replaced.
+    for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+        let policy = durable["Table"][policy].as_str().expect("a policy");
+        assert!(policy.starts_with("Retain"), "{policy}");
+    }
+}
+
+#[test]
+fn both_processors_can_be_chosen() {
+    let template = template();
+    let processor = &template["Parameters"]["Architecture"];
+    assert_eq!(names(&processor["AllowedValues"]), ["x86_64", "arm64"]);
+    let functions = &template["Globals"]["Function"];
+    assert_eq!(names(&functions["Architectures"]), ["Architecture"]);
+    let layer = &template["Resources"]["ConfigLayer"]["Properties"];
+    assert_eq!(names(&layer["CompatibleArchitectures"]), ["Architecture"]);
+    for function in ["InboundFunction", "WorkerFunction"] {
+        let own = &template["Resources"][function]["Properties"];
+        assert!(own["Architectures"].is_null(), "{function}");
+    }
+}
+
+#[test]
+fn every_variable_is_one_that_the_program_reads() {
+    let sources: String = ["src/aws.rs", "src/config.rs"]
+        .iter()
+        .map(|path| std::fs::read_to_string(manifest(path)).expect("a source file"))
+        .collect();
+    let durable = resources("durable");
+    for function in ["InboundFunction", "WorkerFunction"] {
+        let variables = &durable[function]["Properties"]["Environment"]["Variables"];
+        let variables: BTreeSet<&str> = variables
+            .as_object()
+            .expect("variables")
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let all = [
+            "MASSHOOK_CONFIG",
+            "MASSHOOK_QUEUE_URL",
+            "MASSHOOK_TABLE",
+            "RUST_LOG",
+        ];
+        assert_eq!(variables, BTreeSet::from(all), "{function}");
+    }
+    for name in ["MASSHOOK_CONFIG", "MASSHOOK_QUEUE_URL", "MASSHOOK_TABLE"] {
+        assert!(sources.contains(&format!("\"{name}\"")), "{name}");
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let template = template();
+    let known: BTreeSet<&str> = ["Parameters", "Resources"]
+        .iter()
+        .filter_map(|part| template[part].as_object())
+        .flat_map(|part| part.keys().map(String::as_str))
+        .collect();
+    let text = text();
+    let mut seen = 0;
+    for mark in ["!Ref ", "!GetAtt ", "${"] {
+        for rest in text.split(mark).skip(1) {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != ':');
+            let name = &rest[..end.unwrap_or(rest.len())];
+            assert!(
+                // SAM makes the role of a function.
+                name.starts_with("AWS::") || known.contains(name) || name == "InboundFunctionRole",
+                "{mark}{name} leads nowhere"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
+#[test]
+fn every_alarm_counts_something_and_tells_the_topic() {
+    let durable = resources("durable");
+    let durable = durable.as_object().expect("resources");
+    let alarms = durable
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm");
+    let mut count = 0;
+    for (name, alarm) in alarms {
+        let alarm = &alarm["Properties"];
+        assert_eq!(names(&alarm["AlarmActions"]), ["AlarmTopicArn"], "{name}");
+        let metric = alarm["MetricName"].as_str().expect("a metric");
+        let namespace = alarm["Namespace"].as_str().expect("a namespace");
+        if !namespace.starts_with("AWS/") {
+            let counted = &durable[metric]["Properties"]["MetricTransformations"][0];
+            assert_eq!(
+                (&counted["MetricName"], &counted["MetricNamespace"]),
+                (&json!(metric), &json!(namespace)),
+                "{name}"
+            );
+        }
+        count += 1;
+    }
+    assert_eq!(count, 9);
+}
+
+#[test]
+fn what_must_be_noticed_has_an_alarm() {
+    let durable = resources("durable");
+    for (alarm, metric, of) in [
+        (
+            "DeadLettersAlarm",
+            "ApproximateNumberOfMessagesVisible",
+            Some("DeadLetterQueue.QueueName"),
+        ),
+        (
+            "OldWakeUpsAlarm",
+            "ApproximateAgeOfOldestMessage",
+            Some("Queue.QueueName"),
+        ),
+        (
+            "UndeliverableCallbacksAlarm",
+            "UndeliverableCallbacks",
+            None,
+        ),
+        ("TokenFailuresAlarm", "TokenFailures", None),
+        ("ParkedJobsAlarm", "ParkedJobs", None),
+        ("UnmappableDeliveriesAlarm", "UnmappableDeliveries", None),
+    ] {
+        let alarm = &durable[alarm]["Properties"];
+        assert_eq!(alarm["MetricName"], metric);
+        assert_eq!(alarm["ComparisonOperator"], "GreaterThanThreshold");
+        match of {
+            Some(queue) => {
+                assert_eq!(alarm["Namespace"], "AWS/SQS");
+                assert_eq!(
+                    alarm["Dimensions"],
+                    json!([{"Name": "QueueName", "Value": queue}])
+                );
+                assert_eq!(alarm["Statistic"], "Maximum");
+            }
+            None => {
+                assert_eq!(
+                    (&alarm["Statistic"], &alarm["Threshold"]),
+                    (&json!("Sum"), &json!(0)),
+                    "the first one counts"
+                );
+            }
+        }
+    }
+    // The log that a metric reads is that of the function which does the work.
+    for filter in ["UndeliverableCallbacks", "TokenFailures"] {
+        for (mode, group) in [("durable", "WorkerLogGroup"), ("inline", "InboundLogGroup")] {
+            let read = resources(mode)[filter]["Properties"]["LogGroupName"].clone();
+            assert_eq!(read, group, "{filter} in {mode}");
+        }
+    }
+}
+
+/// How many lines of a log a metric filter of the template counts. Its patterns compare fields with texts that begin or
+/// end in an asterisk, or have none, and know only "or".
+pub(crate) fn counted(filter: &str, log: &str) -> usize {
+    let template = template();
+    let pattern = &template["Resources"][filter]["Properties"]["FilterPattern"];
+    let pattern = pattern.as_str().unwrap_or_else(|| panic!("{filter}"));
+    let terms: Vec<(&str, &str)> = pattern
+        .split("$.fields.")
+        .skip(1)
+        .map(|rest| {
+            let (field, rest) = rest.split_once(" = \"").expect("a comparison");
+            (field, rest.split_once('"').expect("a text").0)
+        })
+        .collect();
+    assert!(!terms.is_empty(), "{pattern}");
+    let holds = |line: &Value, (field, text): &(&str, &str)| {
+        let found = line["fields"][field].as_str().unwrap_or_default();
+        match (text.strip_prefix('*'), text.strip_suffix('*')) {
+            (Some(end), None) => found.ends_with(end),
+            (None, Some(beginning)) => found.starts_with(beginning),
+            (None, None) => found == *text,
+            (Some(_), Some(_)) => panic!("{pattern}"),
+        }
+    };
+    log.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| terms.iter().any(|term| holds(line, term)))
+        .count()
+}

@@ -1,0 +1,728 @@
+//! Every trigger of AWS's, told apart by its shape: what its events become, and what becomes of those that fail.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use masshook::app::App;
+use masshook::engine::Manner;
+use masshook::job::sqlite::SqliteStore;
+use masshook::job::store::{Filter, JobStore};
+use masshook::job::wakeup::{self, LocalWakeUps};
+use masshook::job::{JobId, JobStatus};
+use masshook::lambda::Function;
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+
+use crate::harness::world::World;
+
+const QUEUE_URL: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/wake-ups";
+const WAKE_UPS: &str = "arn:aws:sqs:eu-west-1:123456789012:wake-ups";
+const ORDERS: &str = "arn:aws:sqs:eu-west-1:123456789012:orders";
+const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:leads";
+
+/// Routes that tell back what they saw, as the reference of their jobs.
+const ROUTES: &str = r#"
+  request:
+    verify: { scheme: custom, type: equals, token: { header: X-Token }, secret: secretsmanager:sender }
+    map: '{module: "Leads", fields: {Rating: "Active"}, ids: .ids, reference: {query: $query, raw: $raw, trigger: $trigger, twice: $headers["x-twice"], cookie: $headers.cookie}}'
+  partner:
+    on: eventbridge
+    when: .source | startswith("aws.partner/")
+    map: '{module: "Leads", fields: {Rating: "Active"}, ids: .detail.ids, reference: {type: ."detail-type", trigger: $trigger}}'
+  partner-too:
+    on: [eventbridge]
+    when: .detail.both?
+    delivery_id: .detail.order
+    map: '{module: "Contacts", fields: {Lead_Source: "Webinar"}, ids: .detail.contacts}'
+  schedule:
+    on: [eventbridge, direct]
+    when: $trigger.type == "direct" or .source == "aws.scheduler" or .source == "aws.events"
+    map: '{module: "Leads", fields: {Rating: "Active"}, ids: [$ID], reference: [.detail, .at]}'
+  topic:
+    on: sns
+    map: '{module: "Leads", fields: {Rating: "Active"}, ids: [$ID], reference: {said: ., attributes: $headers, trigger: $trigger}}'
+  queue:
+    on: sqs
+    when: ($trigger.queue | contains(":orders")) and (.kind? // "") != "foreign"
+    map: '{module: "Leads", fields: {Rating: "Active"}, ids: (.ids? // [$ID]), reference: {said: ., attributes: $headers, trigger: $trigger}}'
+"#;
+
+/// A function in a world of its own.
+struct Stage {
+    world: World,
+    function: Function,
+    store: Arc<dyn JobStore>,
+    app: Arc<App>,
+}
+
+impl Stage {
+    async fn inline() -> Self {
+        Self::with(Manner::Inline).await
+    }
+
+    async fn durable() -> Self {
+        Self::with(Manner::Durable(Arc::new(LocalWakeUps::new()))).await
+    }
+
+    async fn with(manner: Manner) -> Self {
+        let first = World::calm(&[]).await.id("Leads", 5);
+        let routes = ROUTES.replace("$ID", &format!("{first:?}"));
+        let world = World::calm_with(&[], |_| {}, |config| config + &routes).await;
+        let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
+        let app = Arc::new(world.masshook(store.clone(), manner));
+        let function = Function::new(app.clone(), Some(QUEUE_URL));
+        Self {
+            world,
+            function,
+            store,
+            app,
+        }
+    }
+
+    async fn try_invoke(&self, event: &Value) -> Result<Value, Diagnostic> {
+        let payload = to_raw_value(event).expect("JSON");
+        let answer = self
+            .function
+            .invoke(LambdaEvent::new(payload, Context::default()))
+            .await?;
+        Ok(serde_json::from_str(answer.get()).expect("JSON"))
+    }
+
+    async fn invoke(&self, event: &Value) -> Value {
+        let answer = self.try_invoke(event).await;
+        answer.unwrap_or_else(|error| panic!("{event:#}: {error:?}"))
+    }
+
+    /// The references of all jobs that there are, sorted by their text.
+    async fn references(&self) -> Vec<Value> {
+        let mut references = Vec::new();
+        for summary in self
+            .store
+            .list(Filter::All, 100, None)
+            .await
+            .expect("a list")
+            .jobs
+        {
+            let job = self.store.get(&summary.id).await.expect("read");
+            references.extend(job.expect("a job").request.reference);
+        }
+        references.sort_by_key(Value::to_string);
+        references
+    }
+
+    fn lead(&self, place: u64) -> String {
+        self.world.id("Leads", place)
+    }
+}
+
+fn message(id: &str, queue: &str, body: &str) -> Value {
+    json!({
+        "messageId": id, "receiptHandle": "handle", "body": body, "md5OfBody": "0",
+        "attributes": {"ApproximateReceiveCount": "1", "MessageGroupId": "g"},
+        "messageAttributes": {
+            "source": {"stringValue": "tally", "stringListValues": [], "binaryListValues": [], "dataType": "String"},
+            "Blob": {"binaryValue": "MTEwMA==", "stringListValues": [], "binaryListValues": [], "dataType": "Binary"},
+        },
+        "eventSource": "aws:sqs", "eventSourceARN": queue, "awsRegion": "eu-west-1",
+    })
+}
+
+fn notification(id: &str, said: &str) -> Value {
+    json!({
+        "Type": "Notification", "MessageId": id, "TopicArn": TOPIC, "Subject": null, "Message": said,
+        "Timestamp": "2026-07-02T21:35:00Z", "SignatureVersion": "1", "Signature": "EXAMPLE",
+        "SigningCertUrl": "https://sns.eu-west-1.amazonaws.com/x.pem", "UnsubscribeUrl": "https://sns.eu-west-1.amazonaws.com/",
+        "MessageAttributes": {"Source": {"Type": "String", "Value": "tally\nform"}},
+    })
+}
+
+fn partner_event(detail: &Value) -> Value {
+    json!({
+        "version": "0", "id": "17e8dff5", "detail-type": "customer.created", "source": "aws.partner/stripe.com/ed_1",
+        "account": "123456789012", "time": "2026-07-02T21:35:00Z", "region": "eu-west-1", "resources": [], "detail": detail,
+    })
+}
+
+fn failures(ids: &[&str]) -> Value {
+    let ids: Vec<Value> = ids.iter().map(|id| json!({"itemIdentifier": id})).collect();
+    json!({ "batchItemFailures": ids })
+}
+
+/// What `masshook event schedule` prints, for the route `schedule`.
+fn scheduled(arguments: &[&str]) -> Value {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("masshook.yaml");
+    let (_, route) = ROUTES.split_once("  schedule:").expect("the route");
+    let (route, _) = route.split_once("  topic:").expect("the next");
+    let route = route.replace("$ID", "1");
+    let text = format!(
+        "connections: {{ default: {{ credentials: env:ZOHO }} }}\nroutes:\n  schedule:{route}"
+    );
+    std::fs::write(&config, text).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
+        .args(["event", "schedule", "--config"])
+        .arg(&config)
+        .args(arguments)
+        .output()
+        .expect("masshook");
+    let complained = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{complained}"))
+}
+
+#[tokio::test]
+async fn a_schedule_as_the_command_line_makes_it_is_taken() {
+    let stage = Stage::inline().await;
+    let once = scheduled(&["--id", "once"]);
+    assert_eq!(
+        [&once["source"], &once["resources"][0]],
+        [
+            "aws.scheduler",
+            "arn:aws:scheduler:us-east-1:123456789012:schedule/default/schedule"
+        ]
+    );
+    let rule = scheduled(&["--override", "source=aws.events", "--override", "detail={}"]);
+    let input = scheduled(&["--trigger", "direct", "--override", "at=today"]);
+    assert_eq!(input["route"], "schedule");
+    // The second time it is the same event, and so the same job.
+    for event in [&once, &once, &rule, &input] {
+        let answer = stage.invoke(event).await;
+        assert_eq!(
+            answer["jobs"][0]["status"], "succeeded",
+            "{event:#} {answer:#}"
+        );
+    }
+    assert_eq!(
+        stage.references().await,
+        [
+            json!(["{}", null]),
+            json!([null, "today"]),
+            json!([{}, null])
+        ]
+    );
+}
+
+#[tokio::test]
+async fn http_comes_in_many_envelopes_and_is_one_request() {
+    let stage = Stage::inline().await;
+    let body = json!({"ids": [stage.lead(0)]}).to_string();
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &body);
+    let key = crate::harness::world::SENDER_SECRET;
+    let head = |content_type: &str| json!({content_type: "application/json", "X-Token": key, "Cookie": "a=1; b=2", "X-Twice": "one, two"});
+    let many = json!({"Content-Type": ["application/json"], "X-Token": [key], "Cookie": ["a=1; b=2"], "X-Twice": ["one", "two"]});
+    let last = json!({"Content-Type": "application/json", "X-Token": key, "Cookie": "a=1; b=2", "X-Twice": "two"});
+    let v2 = |path: &str, stage: &str| {
+        json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "q=a%20b&q=c+d&x=",
+            "queryStringParameters": {"q": "a b,c d", "x": ""}, "headers": head("content-type"), "isBase64Encoded": true, "body": encoded,
+            "requestContext": {"stage": stage, "http": {"method": "POST", "path": path}},
+        })
+    };
+    let mut cookies = v2("/hooks/request", "$default");
+    cookies["cookies"] = json!(["a=1", "b=2"]);
+    cookies["headers"]
+        .as_object_mut()
+        .expect("headers")
+        .remove("Cookie");
+    let mut plain = v2("/hooks/request", "$default");
+    plain["isBase64Encoded"] = json!(false);
+    plain["body"] = json!(body);
+    let v1 = json!({
+        "resource": "/{proxy+}", "path": "/hooks/request", "httpMethod": "POST", "headers": last, "multiValueHeaders": many,
+        "queryStringParameters": {"q": "c d", "x": ""}, "multiValueQueryStringParameters": {"q": ["a b", "c d"], "x": [""]},
+        "requestContext": {"stage": "prod", "path": "/prod/hooks/request", "httpMethod": "POST"}, "body": body, "isBase64Encoded": false,
+    });
+    let mut single = v1.clone();
+    single["headers"] = head("Content-Type");
+    for absent in ["multiValueHeaders", "multiValueQueryStringParameters"] {
+        single[absent] = Value::Null;
+    }
+    let mut http_api_v1 = v1.clone();
+    http_api_v1["version"] = json!("1.0");
+    http_api_v1["path"] = json!("/prod/hooks/request");
+    let alb = json!({
+        "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/x/1"}},
+        "httpMethod": "POST", "path": "/hooks/request", "queryStringParameters": {"q": "c%20d", "x": ""}, "headers": head("content-type"),
+        "body": body, "isBase64Encoded": false,
+    });
+    let mut alb_many = alb.clone();
+    for (single, several, values) in [
+        ("headers", "multiValueHeaders", many.clone()),
+        (
+            "queryStringParameters",
+            "multiValueQueryStringParameters",
+            json!({"q": ["a%20b", "c%20d"], "x": [""]}),
+        ),
+    ] {
+        alb_many.as_object_mut().expect("an event").remove(single);
+        alb_many[several] = values;
+    }
+    for (name, event) in [
+        ("HTTP API v2", v2("/hooks/request", "$default")),
+        ("a named stage", v2("/prod/hooks/request", "prod")),
+        ("text", plain),
+        ("cookies", cookies),
+        ("REST v1", v1),
+        ("REST v1, single values", single),
+        ("HTTP API v1", http_api_v1),
+        ("ALB", alb),
+        ("ALB, several values", alb_many),
+    ] {
+        let answer = stage.invoke(&event).await;
+        assert_eq!(answer["statusCode"], 200, "{name}: {answer:#}");
+        // REST v1 takes every header from the one map that can hold several values.
+        let types = [
+            &answer["headers"]["content-type"],
+            &answer["multiValueHeaders"]["content-type"][0],
+        ];
+        assert!(types.contains(&&json!("application/json")), "{name}");
+        assert_eq!(answer["isBase64Encoded"], false, "{name}");
+        let own = answer["multiValueHeaders"]["content-type"].clone();
+        let wanted = match name {
+            v2 if v2.contains("v2") || ["a named stage", "text", "cookies"].contains(&v2) => {
+                Value::Null
+            }
+            _ => json!(["application/json"]),
+        };
+        assert_eq!(own, wanted, "{name}");
+        assert_eq!(
+            answer["statusDescription"].is_string(),
+            name.starts_with("ALB"),
+            "{name}"
+        );
+        let jobs: Value =
+            serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON");
+        let job = &jobs["jobs"][0];
+        assert_eq!(job["status"], "succeeded", "{name}: {job:#}");
+        assert_eq!(
+            job["reference"],
+            json!({
+                "query": {"q": "c d", "x": ""}, "raw": body, "trigger": {"type": "http", "method": "POST"},
+                "twice": "one, two", "cookie": "a=1; b=2",
+            }),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_a_bus_is_for_every_route_that_takes_it() {
+    let stage = Stage::inline().await;
+    let detail = json!({"ids": [stage.lead(0)], "both": true, "order": 7, "contacts": [stage.world.id("Contacts", 0)]});
+    let event = partner_event(&detail);
+    let answer = stage.invoke(&event).await;
+    assert_eq!(
+        (&answer["ignored"], &answer["kept"]),
+        (&json!(0), &json!(0))
+    );
+    let jobs = answer["jobs"].as_array().expect("jobs");
+    let routes: Vec<&Value> = jobs.iter().map(|job| &job["route"]).collect();
+    assert_eq!(routes, ["partner", "partner-too"]);
+    assert!(
+        jobs.iter().all(|job| job["status"] == "succeeded"),
+        "{answer:#}"
+    );
+    assert_eq!(
+        jobs[0]["reference"],
+        json!({"type": "customer.created", "trigger": {"type": "eventbridge", "id": "17e8dff5"}})
+    );
+    assert_eq!(
+        jobs[0]["id"],
+        JobId::derive("partner", "17e8dff5", 1).as_str()
+    );
+    assert_eq!(jobs[1]["id"], JobId::derive("partner-too", "7", 1).as_str());
+
+    // The bus delivers at least once.
+    let calls = stage.world.count("mass_update_post").await;
+    assert_eq!(stage.invoke(&event).await["jobs"], answer["jobs"]);
+    assert_eq!(stage.world.count("mass_update_post").await, calls);
+
+    let foreign = json!({"id": "1", "detail-type": "EC2 Instance State-change Notification", "source": "aws.ec2", "detail": {}});
+    assert_eq!(
+        stage.invoke(&foreign).await,
+        json!({"jobs": [], "ignored": 1, "kept": 0})
+    );
+}
+
+#[tokio::test]
+async fn schedules_come_with_and_without_an_input_of_their_own() {
+    let stage = Stage::inline().await;
+    let event = |source: &str, detail: Value| {
+        json!({"version": "0", "id": source, "detail-type": "Scheduled Event", "source": source, "account": "1",
+            "time": "2026-07-02T21:35:00Z", "region": "eu-west-1", "resources": [], "detail": detail})
+    };
+    for (event, reference) in [
+        (event("aws.events", json!({})), json!([{}, null])),
+        (event("aws.scheduler", json!("{}")), json!(["{}", null])),
+        (
+            json!({"route": "schedule", "body": {"at": "2026-07-02T21:35:00Z"}}),
+            json!([null, "2026-07-02T21:35:00Z"]),
+        ),
+    ] {
+        let answer = stage.invoke(&event).await;
+        assert_eq!(answer["jobs"][0]["reference"], reference, "{answer:#}");
+        assert_eq!(answer["jobs"][0]["status"], "succeeded");
+    }
+    let input = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": [stage.lead(1)]});
+    assert_eq!(stage.invoke(&input).await["jobs"][0]["status"], "succeeded");
+    let own = json!({"job": "retry_sweep", "execution_id": "d32c5kddcf5bb8c3"});
+    let error = stage.try_invoke(&own).await.expect_err("unknown");
+    assert_eq!(error.error_type, "unknown_event");
+    assert!(
+        error.error_message.contains("[execution_id, job]"),
+        "{error:?}"
+    );
+    assert!(
+        error.error_message.contains("a schedule's own input"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_topic_says_json_or_text() {
+    let stage = Stage::inline().await;
+    for (id, said, seen) in [
+        (
+            "m1",
+            r#"{"a": 12345678901234567890}"#,
+            json!({"a": 12_345_678_901_234_567_890_u64}),
+        ),
+        ("m2", "Hello\r\nworld!", json!("Hello\r\nworld!")),
+        ("m3", "17", json!(17)),
+    ] {
+        let record = json!({"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": TOPIC, "Sns": notification(id, said)});
+        let answer = stage.invoke(&json!({"Records": [record]})).await;
+        let job = &answer["jobs"][0];
+        assert_eq!(job["status"], "succeeded", "{answer:#}");
+        assert_eq!(
+            job["reference"],
+            json!({"said": seen, "attributes": {"Source": "tally\nform"}, "trigger": {"type": "sns", "id": id, "topic": TOPIC}})
+        );
+        assert_eq!(job["id"], JobId::derive("topic", id, 1).as_str());
+    }
+    let broken = json!({"EventSource": "aws:sns", "Sns": notification("m4", "{\"a\": ")});
+    let error = stage
+        .try_invoke(&json!({"Records": [broken]}))
+        .await
+        .expect_err("inline there is nowhere to keep it");
+    assert_eq!(error.error_type, "body_not_readable");
+}
+
+#[tokio::test]
+async fn of_a_batch_each_message_is_on_its_own() {
+    let stage = Stage::inline().await;
+    let good = |place: u64| json!({"ids": [stage.lead(place)]}).to_string();
+    let batch = json!({"Records": [
+        message("m1", ORDERS, &good(0)),
+        message("m2", ORDERS, r#"{"ids": "none"}"#),
+        message("m3", ORDERS, &good(1)),
+        message("m4", ORDERS, r#"{"kind": "foreign"}"#),
+        message("m5", "arn:aws:sqs:eu-west-1:123456789012:elsewhere", "7"),
+        message("m6", ORDERS, "plain text"),
+    ]});
+    assert_eq!(stage.invoke(&batch).await, failures(&["m2"]));
+    let references = stage.references().await;
+    assert_eq!(references.len(), 3);
+    assert_eq!(
+        references[0],
+        json!({"said": "plain text", "attributes": {"source": "tally", "Blob": "MTEwMA=="},
+            "trigger": {"type": "sqs", "id": "m6", "queue": ORDERS, "group": "g"}})
+    );
+    // They make the same change, so they share a call.
+    assert_eq!(stage.world.count("mass_update_post").await, 1);
+    // Of those that come again, nothing is done again.
+    assert_eq!(stage.invoke(&batch).await, failures(&["m2"]));
+    assert_eq!(stage.world.count("mass_update_post").await, 1);
+}
+
+#[tokio::test]
+async fn a_thousand_messages_share_their_calls() {
+    let stage = Stage::inline().await;
+    let record = |number: u64| {
+        message(
+            &format!("m{number}"),
+            ORDERS,
+            &json!({"ids": [stage.lead(number)]}).to_string(),
+        )
+    };
+    let records: Vec<Value> = (0..1_000).map(record).collect();
+    assert_eq!(
+        stage.invoke(&json!({ "Records": records })).await,
+        failures(&[])
+    );
+    assert_eq!(stage.world.count("mass_update_post").await, 2);
+}
+
+#[tokio::test]
+async fn in_a_fifo_queue_nothing_overtakes_a_failure() {
+    let stage = Stage::inline().await;
+    let fifo = format!("{ORDERS}.fifo");
+    let good = |place: u64| json!({"ids": [stage.lead(place)]}).to_string();
+    let batch = json!({"Records": [
+        message("m1", &fifo, &good(0)),
+        message("m2", &fifo, r#"{"ids": "none"}"#),
+        message("m3", &fifo, &good(1)),
+        message("m4", &fifo, &good(2)),
+    ]});
+    assert_eq!(stage.invoke(&batch).await, failures(&["m2", "m3", "m4"]));
+    assert_eq!(stage.references().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_topic_in_a_queue_is_unwrapped_unless_it_is_raw() {
+    let stage = Stage::inline().await;
+    let wrapped = |id: &str, said: &str| notification(id, said).to_string();
+    let batch = json!({"Records": [
+        message("q1", ORDERS, &wrapped("n1", r#"{"a": 1}"#)),
+        message("q2", ORDERS, r#"{"a": 2}"#),
+        message("q3", ORDERS, &wrapped("n1", r#"{"a": 1}"#)),
+        message("q4", ORDERS, r#"{"Type": "Notification", "MessageId": "x", "TopicArn": "mine", "Message": "m"}"#),
+    ]});
+    assert_eq!(stage.invoke(&batch).await, failures(&[]));
+    let references = stage.references().await;
+    let seen: Vec<(&Value, &Value, &Value)> = references
+        .iter()
+        .map(|one| {
+            (
+                &one["said"],
+                &one["trigger"]["id"],
+                &one["trigger"]["topic"],
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (
+                &json!({"Type": "Notification", "MessageId": "x", "TopicArn": "mine", "Message": "m"}),
+                &json!("q4"),
+                &Value::Null
+            ),
+            // The topic delivered it twice; it is one event.
+            (&json!({"a": 1}), &json!("n1"), &json!(TOPIC)),
+            (&json!({"a": 2}), &json!("q2"), &Value::Null),
+        ]
+    );
+    assert_eq!(references[1]["attributes"]["Source"], "tally\nform");
+}
+
+#[tokio::test]
+async fn durably_what_cannot_be_mapped_is_kept_and_replayed() {
+    let stage = Stage::durable().await;
+    let batch = json!({"Records": [
+        message("m1", ORDERS, &json!({"ids": [stage.lead(0)]}).to_string()),
+        message("m2", ORDERS, r#"{"ids": "none"}"#),
+        message("m3", ORDERS, r#"{"ids": "none"}"#),
+        message("m4", ORDERS, r#"{"ids": "#),
+    ]});
+    assert_eq!(
+        stage.invoke(&batch).await,
+        failures(&[]),
+        "nothing has to come again"
+    );
+    assert_eq!(stage.references().await.len(), 1);
+    let event = partner_event(&json!({"ids": [], "both": true, "order": 7, "contacts": ["x"]}));
+    assert_eq!(
+        stage.invoke(&event).await,
+        json!({"jobs": [], "ignored": 0, "kept": 2})
+    );
+    assert_eq!(
+        stage.invoke(&event).await["kept"],
+        2,
+        "the same event is kept once"
+    );
+
+    let kept = stage.store.deliveries(100).await.expect("a list");
+    let mut shown: Vec<(&str, &str)> = kept
+        .iter()
+        .map(|one| (one.route.as_str(), one.dead.code.as_str()))
+        .collect();
+    shown.sort_unstable();
+    assert_eq!(
+        shown,
+        [
+            ("partner", "not_mappable"),
+            ("partner-too", "not_mappable"),
+            ("queue", "body_not_readable"),
+            ("queue", "not_mappable"),
+            ("queue", "not_mappable"),
+        ]
+    );
+
+    // Once the route is mended, a replay sees what the route would have seen.
+    let one = kept
+        .iter()
+        .find(|one| one.route == "queue" && one.dead.code == "not_mappable");
+    let kept = stage
+        .store
+        .delivery(&one.expect("kept").id)
+        .await
+        .expect("read")
+        .expect("kept");
+    let mended = World::calm_with(
+        &[],
+        |_| {},
+        |config| {
+            config
+                + &ROUTES
+                    .replace("(.ids? // [$ID])", "[\"12\"]")
+                    .replace("$ID", "\"12\"")
+        },
+    )
+    .await;
+    let mended = mended.masshook(
+        stage.store.clone(),
+        Manner::Durable(Arc::new(LocalWakeUps::new())),
+    );
+    let accepted = mended.replay(&kept).await.expect("accepted");
+    let reference = accepted.jobs()[0]
+        .request
+        .reference
+        .clone()
+        .expect("a reference");
+    assert_eq!(reference["trigger"]["queue"], ORDERS);
+    assert_eq!(reference["attributes"]["source"], "tally");
+    let id = reference["trigger"]["id"].as_str().expect("an id");
+    assert_eq!(accepted.jobs()[0].id, JobId::derive("queue", id, 1));
+    assert_eq!(stage.store.deliveries(100).await.expect("a list").len(), 4);
+}
+
+#[tokio::test]
+async fn only_our_own_queue_wakes_jobs() {
+    let stage = Stage::durable().await;
+    let request =
+        json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": [stage.lead(0)]});
+    let accepted = stage
+        .app
+        .request(&request, Some("k"), None)
+        .await
+        .expect("accepted");
+    let id = accepted.jobs()[0].id.clone();
+    let wake_up = wakeup::message(std::slice::from_ref(&id));
+    let status = async || {
+        stage
+            .store
+            .get(&id)
+            .await
+            .expect("read")
+            .expect("a job")
+            .status()
+    };
+
+    // A stranger's message has the form of a wake-up, and is an event like any other.
+    let foreign = json!({"Records": [message("m1", ORDERS, &wake_up)]});
+    assert_eq!(stage.invoke(&foreign).await, failures(&[]));
+    assert_eq!(status().await, JobStatus::Queued);
+    assert_eq!(
+        stage.references().await[0]["said"],
+        json!({"v": 1, "jobs": [id.as_str()]})
+    );
+
+    // One batch comes from one queue; if not, each message goes its own way.
+    let own =
+        json!({"Records": [message("m2", WAKE_UPS, &wake_up), message("m3", WAKE_UPS, "{}")]});
+    assert_eq!(stage.invoke(&own).await, failures(&["m3"]));
+    assert_eq!(status().await, JobStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn routes_hear_what_they_listen_to() {
+    let stage = Stage::inline().await;
+    let event = |route: &str| {
+        json!({"version": "2.0", "rawPath": format!("/hooks/{route}"), "rawQueryString": "", "headers": {}, "body": "{}",
+            "requestContext": {"stage": "$default", "http": {"method": "POST"}}})
+    };
+    let answer = stage.invoke(&event("queue")).await;
+    let problem: Value =
+        serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON");
+    assert_eq!(
+        (&answer["statusCode"], &problem["code"]),
+        (&json!(404), &json!("not_listening"))
+    );
+    let direct = json!({"route": "topic", "body": {}});
+    let error = stage.try_invoke(&direct).await.expect_err("refused");
+    assert_eq!(error.error_type, "not_listening");
+
+    // A delivery by direct invocation is what it would be by HTTP: its route's proof is asked for.
+    let mut direct = json!({"route": "request", "body": {"ids": [stage.lead(0)]}});
+    let error = stage.try_invoke(&direct).await.expect_err("refused");
+    assert_eq!(error.error_type, "not_verified");
+    direct["headers"] = json!({"X-Token": crate::harness::world::SENDER_SECRET});
+    let answer = stage.invoke(&direct).await;
+    assert_eq!(
+        answer["jobs"][0]["reference"]["trigger"],
+        json!({"type": "direct"})
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_event_of_ours_is_named() {
+    let stage = Stage::inline().await;
+    let s3 = json!({"eventSource": "aws:s3", "s3": {}});
+    let sqs = message("m1", ORDERS, "{}");
+    for (event, part) in [
+        (json!({"Records": [s3]}), "[aws:s3]"),
+        (json!({"Records": [s3, sqs]}), "[aws:s3, aws:sqs]"),
+        (json!({"Records": []}), "[]"),
+        (json!({"Records": [{}]}), "[nowhere]"),
+        (json!({"Records": 7}), "cannot be read"),
+        (
+            json!({"Records": [{"EventSource": "aws:sns", "Sns": {}}]}),
+            "Type",
+        ),
+        (
+            json!({"Records": [{"eventSource": "aws:sqs"}]}),
+            "messageId",
+        ),
+        (json!([1]), "it is a list"),
+        (json!(7), "it is a number"),
+        (
+            json!({"requestContext": {"http": {"method": 7}}}),
+            "requestContext",
+        ),
+        (json!({"sweep": 1}), "[sweep]"),
+        (
+            json!({"detail-type": "x", "source": "y"}),
+            "[detail-type, source]",
+        ),
+        (
+            json!({"detail-type": "x", "source": "y", "detail": {}, "id": 7}),
+            "EventBridge",
+        ),
+    ] {
+        let error = stage.try_invoke(&event).await.expect_err("unknown");
+        assert_eq!(error.error_type, "unknown_event", "{event}");
+        assert!(error.error_message.contains(part), "{event}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_time_runs_out_comes_again() {
+    let slow = |settings: &mut masshook::simulator::Settings| {
+        settings.job_duration = Duration::from_secs(3600)
+    };
+    let routes = "  view-by-bus:\n    on: [eventbridge, sqs]\n    map: '{module: \"Leads\", fields: {Lead_Status: \"Contacted\"}, cvid: (.detail.view? // .view)}'\n";
+    let world = World::calm_with(&[], slow, |config| config + routes).await;
+    let app = Arc::new(world.masshook(Arc::new(SqliteStore::in_memory()), Manner::Inline));
+    let function = Function::new(app, None);
+    let views = world.zoho()["views"]["Leads"].clone();
+    let view = &views
+        .as_object()
+        .expect("views")
+        .values()
+        .next()
+        .expect("a view")["id"];
+    let event = json!({"id": "1", "detail-type": "t", "source": "s", "detail": {"view": view}});
+    let queued = json!({"Records": [message("m1", ORDERS, &json!({"view": view}).to_string())]});
+    let invoke = async |event: &Value| {
+        let payload = to_raw_value(event).expect("JSON");
+        function
+            .invoke(LambdaEvent::new(payload, Context::default()))
+            .await
+    };
+    let error: Diagnostic = invoke(&event).await.expect_err("unfinished").into();
+    assert_eq!(error.error_type, "unfinished");
+    let answer = invoke(&queued).await.expect("an answer");
+    assert_eq!(answer.get(), failures(&["m1"]).to_string());
+}

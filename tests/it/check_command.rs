@@ -1,0 +1,565 @@
+//! `masshook check`: a config, the examples beside it, and the simulator in Zoho's place.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use masshook::clock::SystemClock;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::tools::manifest;
+use crate::harness::world::World;
+
+/// A config in a folder, and a Zoho that goes by this machine's clock, as the command does.
+struct Bench {
+    world: World,
+    folder: TempDir,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let by_the_machine = |settings: &mut masshook::simulator::Settings| {
+            settings.clock = Arc::new(SystemClock);
+        };
+        let bench = Self {
+            world: World::calm_with(&[], by_the_machine, |config| config).await,
+            folder: tempfile::tempdir().expect("a folder"),
+        };
+        bench.write("zoho.json", &bench.credentials());
+        // Each run of the command asks for a token.
+        bench.world.faults(&json!({"mints_per_window": 100})).await;
+        bench
+    }
+
+    fn credentials(&self) -> Value {
+        self.world.simulator.announcement()["credentials"].clone()
+    }
+
+    fn write(&self, name: &str, content: &Value) {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, content.to_string()).expect("written");
+    }
+
+    /// The config: further lines of the connection, and the `map` of a route `form`.
+    fn configure(&self, connection: &str, map: &str) {
+        let zoho = self.world.simulator.url();
+        let secret = self.folder.path().join("zoho.json");
+        let secret = secret.display();
+        let text = format!(
+            "connections:\n  default:\n    credentials: file:{secret}\n    accounts_url: {zoho}\n    api_url: {zoho}\n    {connection}\n\
+             routes:\n  form:\n    verify: {{ scheme: none }}\n    map: |\n      {map}\n"
+        );
+        std::fs::write(self.folder.path().join("masshook.yaml"), text).expect("written");
+    }
+
+    /// Runs the command. Whatever it does, it shows no secret.
+    async fn check(&self, arguments: &[&str]) -> (Option<i32>, Value) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
+        command.args(["check", "--json", "--config"]);
+        command.arg(self.folder.path().join("masshook.yaml"));
+        command.args(arguments).current_dir(self.folder.path());
+        let output = tokio::task::spawn_blocking(move || command.output().expect("it runs"));
+        let output = output.await.expect("run");
+        let shown = [&output.stdout[..], &output.stderr[..]].concat();
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        for secret in [&self.credentials()["client_secret"], &json!("hunter2")] {
+            assert!(!shown.contains(secret.as_str().expect("a text")), "{shown}");
+        }
+        let document = serde_json::from_slice(&output.stdout);
+        let document = document.unwrap_or_else(|error| panic!("{error}: {shown}"));
+        (output.status.code(), document)
+    }
+
+    async fn live(&self) -> (Option<i32>, Value) {
+        self.check(&["--live"]).await
+    }
+}
+
+/// What was found of one thing of the connection.
+fn found<'a>(document: &'a Value, what: &str) -> (&'a str, &'a str) {
+    row(&document["connections"]["default"], what)
+}
+
+fn row<'a>(list: &'a Value, what: &str) -> (&'a str, &'a str) {
+    let rows = list.as_array().expect("a list");
+    let row = rows.iter().find(|row| {
+        let name = row["check"].as_str().expect("a name");
+        name == what || name.ends_with(&format!("/{what}"))
+    });
+    let row = row.unwrap_or_else(|| panic!("no {what}: {list:#}"));
+    let text = |key: &str| row[key].as_str().expect("a text");
+    (text("result"), text("found"))
+}
+
+const MAP: &str = "{module: (.in // \"Leads\"), fields: .fields} + .selector";
+
+/// An event for that map.
+fn event(fields: Value, selector: Value) -> Value {
+    json!({"fields": fields, "selector": selector})
+}
+
+#[tokio::test]
+async fn a_good_connection_is_proven() {
+    let bench = Bench::new().await;
+    bench.configure("edition: enterprise", MAP);
+    bench.write(
+        "event.json",
+        &event(
+            json!({"Lead_Source": "Webinar"}),
+            json!({"view": "Some leads"}),
+        ),
+    );
+    let views = bench.world.zoho()["views"]["Leads"].clone();
+    let name = views["some"]["name"].clone();
+    bench.write(
+        "event.json",
+        &event(json!({"Lead_Source": "Webinar"}), json!({"view": name})),
+    );
+    let (status, document) = bench.live().await;
+    assert_eq!(status, Some(0), "{document:#}");
+    assert_eq!(document["ok"], true);
+    for what in [
+        "token",
+        "granted",
+        "needed",
+        "optional",
+        "mass update",
+        "edition",
+        "modules",
+        "territories",
+        "route form",
+    ] {
+        assert_eq!(found(&document, what).0, "ok", "{what}: {document:#}");
+    }
+    let price = found(&document, "mass update").1;
+    assert!(price.contains("POST 1 credit, GET 1 credit"), "{price}");
+    assert!(found(&document, "edition").1.contains("20 calls at once"));
+    let route = found(&document, "route form").1;
+    let id = views["some"]["id"].as_str().expect("an id");
+    assert!(
+        route.contains("Leads: Lead_Source") && route.contains(id),
+        "{route}"
+    );
+    assert_eq!(bench.world.count("token").await, 1);
+    assert_eq!(
+        bench.world.count("mass_update_post").await,
+        0,
+        "nothing is changed"
+    );
+}
+
+/// The org's own price of a mass update, and Zoho's documented one of an update of records.
+#[tokio::test]
+async fn both_ways_are_priced() {
+    let bench = Bench::new().await;
+    bench.world.faults(&json!({"mass_update_credits": 4})).await;
+    let ids: Vec<String> = (0..25).map(|n| bench.world.id("Leads", n)).collect();
+    let price = async |selector: Value, fields: Value| {
+        bench.write("event.json", &event(fields, selector));
+        let (status, document) = bench.live().await;
+        assert_eq!(status, Some(0), "{document:#}");
+        let route = found(&document, "route form").1.to_owned();
+        let (_, price) = route.split_once("; by ").expect("prices");
+        (price.to_owned(), document)
+    };
+    bench.configure("", MAP);
+    let set = json!({"Lead_Source": "Webinar", "City": "Bonn"});
+    let (mass_update, document) = price(json!({"ids": ids}), set.clone()).await;
+    assert_eq!(
+        mass_update,
+        "mass_update 2 calls, 8 credits; taken: `method` says so; by records 1 call, 3 credits"
+    );
+    let rows = document["connections"]["default"].as_array();
+    let rows = rows.expect("a list").iter();
+    assert!(rows.clone().all(|row| row["check"] != "record updates"));
+
+    let auto = json!({"ids": ids, "method": "auto"});
+    let (fewer, document) = price(auto.clone(), set).await;
+    assert_eq!(
+        fewer,
+        "mass_update 2 calls, 8 credits; by records 1 call, 3 credits; taken: fewer calls"
+    );
+    let records = found(&document, "record updates").1;
+    assert_eq!(records, "PUT 1 credit for 10 records, as Zoho documents");
+    // That the org lets no mass update set its field is known from the org alone.
+    let (only, _) = price(auto, json!({"Phone": "+1 555 0100"})).await;
+    assert!(
+        only.starts_with("mass_update not possible: it does not set all of the fields; by records 1 call, 3 credits; taken: no mass update sets all of the fields"),
+        "{only}"
+    );
+    let view = bench.world.zoho()["views"]["Leads"]["some"]["id"].clone();
+    let (view, _) = price(json!({"cvid": view}), json!({"City": "Bonn"})).await;
+    assert_eq!(
+        view,
+        "mass_update 1 call, 4 credits; taken: nothing else updates a custom view; by records not possible: a custom view is only mass-updated"
+    );
+    assert_eq!(bench.world.count("records_put").await, 0);
+}
+
+#[tokio::test]
+async fn a_missing_scope_that_the_routes_need_is_no_pass() {
+    let bench = Bench::new().await;
+    let scopes = |leave_out: &[&str]| {
+        let all = [
+            "ZohoCRM.mass_update.UPDATE",
+            "ZohoCRM.mass_update.READ",
+            "ZohoCRM.settings.fields.READ",
+            "ZohoCRM.settings.custom_views.READ",
+            "ZohoCRM.modules.ALL",
+            "ZohoCRM.coql.READ",
+            "ZohoCRM.apis.READ",
+        ];
+        let kept = all.iter().filter(|scope| !leave_out.contains(scope));
+        json!({"scopes": kept.copied().collect::<Vec<_>>().join(" ")})
+    };
+    let matching = "{module: \"Leads\", fields: .fields, match: .m}";
+    for (map, missing, needed) in [
+        (MAP, "ZohoCRM.mass_update.UPDATE", true),
+        (MAP, "ZohoCRM.mass_update.READ", true),
+        (MAP, "ZohoCRM.settings.fields.READ", true),
+        (matching, "ZohoCRM.coql.READ", true),
+        (matching, "ZohoCRM.modules.ALL", true),
+        (MAP, "ZohoCRM.coql.READ", false),
+        (MAP, "ZohoCRM.settings.custom_views.READ", false),
+    ] {
+        bench.configure("", map);
+        bench.world.faults(&scopes(&[missing])).await;
+        let (status, document) = bench.live().await;
+        // `/__apis` answers all the while.
+        assert_eq!(found(&document, "mass update").0, "ok");
+        let (row, result, code) = match needed {
+            true => ("needed", "bad", Some(1)),
+            false => ("optional", "note", Some(0)),
+        };
+        assert_eq!(status, code, "{missing}: {document:#}");
+        let said = found(&document, row);
+        let name = missing.replace(".ALL", ".READ");
+        assert!(
+            said.0 == result && said.1.contains(&name),
+            "{missing}: {said:?}"
+        );
+    }
+    // With `guard: off` nobody needs the fields.
+    bench.configure("guard: off", MAP);
+    bench
+        .world
+        .faults(&scopes(&["ZohoCRM.settings.fields.READ"]))
+        .await;
+    assert_eq!(bench.live().await.0, Some(0));
+    // An example may need what the program does not tell.
+    bench.configure("", MAP);
+    bench.world.faults(&scopes(&["ZohoCRM.coql.READ"])).await;
+    let wanted = json!({"match": {"field": "Email", "values": ["lead1@example.com"]}});
+    bench.write(
+        "event.json",
+        &event(json!({"Lead_Source": "Webinar"}), wanted),
+    );
+    let (status, document) = bench.live().await;
+    assert_eq!(status, Some(1));
+    assert!(
+        found(&document, "needed").1.contains("ZohoCRM.coql.READ"),
+        "{document:#}"
+    );
+    assert_eq!(found(&document, "route form").0, "bad");
+}
+
+#[tokio::test]
+async fn scopes_of_single_modules_are_judged_by_the_examples() {
+    let bench = Bench::new().await;
+    bench.configure("guard: off", MAP);
+    let scopes =
+        "ZohoCRM.mass_update.leads.UPDATE ZohoCRM.mass_update.leads.READ ZohoCRM.apis.READ";
+    bench.world.faults(&json!({"scopes": scopes})).await;
+    let mut asked = event(json!({"City": "Bonn"}), json!({"ids": [1]}));
+    bench.write("event.json", &asked);
+    let (status, document) = bench.live().await;
+    assert_eq!(status, Some(0), "{document:#}");
+    assert!(found(&document, "narrow").1.contains("for leads only"));
+    asked["in"] = json!("Deals");
+    asked["fields"] = json!({"Stage": "Closed Won"});
+    bench.write("event.json", &asked);
+    let (status, document) = bench.live().await;
+    assert_eq!(status, Some(1), "{document:#}");
+    let (result, needed) = found(&document, "needed");
+    assert!(result == "bad" && needed.contains("for Deals"), "{needed}");
+}
+
+#[tokio::test]
+async fn scopes_that_zoho_does_not_name_are_tried_as_far_as_reading_goes() {
+    let bench = Bench::new().await;
+    bench.configure("guard: off", MAP);
+    bench.world.faults(&json!({"omit_scope": true})).await;
+    let (status, document) = bench.live().await;
+    assert_eq!(status, Some(0), "{document:#}");
+    let (result, said) = found(&document, "scopes");
+    assert!(
+        result == "note" && said.contains("could only be tried by an update"),
+        "{said}"
+    );
+    bench
+        .world
+        .faults(&json!({"scopes": "ZohoCRM.mass_update.UPDATE ZohoCRM.apis.READ"}))
+        .await;
+    let (status, document) = bench.live().await;
+    assert_eq!(status, Some(1));
+    assert!(
+        found(&document, "scopes")
+            .1
+            .contains("missing: ZohoCRM.mass_update.READ")
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named_and_no_secret_shown() {
+    let bench = Bench::new().await;
+    // More calls at once than the edition has, and a scope that only a look needs.
+    let scopes = "ZohoCRM.mass_update.UPDATE ZohoCRM.mass_update.READ ZohoCRM.org.READ";
+    bench
+        .world
+        .faults(&json!({"edition": "free", "scopes": scopes}))
+        .await;
+    bench.configure("max_concurrency: 20", MAP);
+    let (status, document) = bench.live().await;
+    assert_eq!(status, Some(1), "{document:#}");
+    assert_eq!(found(&document, "edition").0, "bad");
+    assert_eq!(found(&document, "territories").0, "note");
+    // Credentials that were revoked.
+    let mut credentials = bench.credentials();
+    credentials["refresh_token"] = json!("hunter2");
+    bench.write("zoho.json", &credentials);
+    let (status, document) = bench.live().await;
+    assert_eq!(status, Some(1));
+    let (result, why) = found(&document, "token");
+    assert_eq!(result, "bad");
+    assert!(
+        why.contains("invalid_code") && why.contains("revoked"),
+        "{why}"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_named() {
+    let bench = Bench::new().await;
+    bench.configure("", MAP);
+    for (shift, which, status, result) in [
+        (600, "behind", Some(1), "bad"),
+        (-1_200, "ahead of", Some(1), "bad"),
+        (480, "ahead of", Some(0), "note"),
+    ] {
+        let moved = json!({"advance_s": shift});
+        bench.world.sim("POST", "/_sim/clock", Some(&moved)).await;
+        let (code, document) = bench.live().await;
+        assert_eq!(code, status, "{document:#}");
+        let (found, said) = found(&document, "clock");
+        assert!(found == result && said.contains(which), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn examples_are_held_against_what_the_org_has() {
+    let bench = Bench::new().await;
+    bench.configure("", MAP);
+    let zoho = bench.world.zoho();
+    let some = zoho["views"]["Leads"]["some"]["id"].clone();
+    let by_view = json!({"cvid": some});
+    let good = json!({"Lead_Source": "Webinar"});
+    for (fields, selector, result, says) in [
+        (
+            json!({"Lead_Sauce": "Webinar"}),
+            json!({"ids": [1]}),
+            "bad",
+            "`Lead_Source`",
+        ),
+        (
+            json!({"Lead_Source": "Webbinar"}),
+            json!({"ids": [1]}),
+            "bad",
+            "PICKLIST_VALUE_UNKNOWN",
+        ),
+        (
+            json!({"Phone": "+4911"}),
+            json!({"ids": [1]}),
+            "bad",
+            "FIELD_NOT_UPDATABLE",
+        ),
+        (
+            json!({"Lead_Source": "Houston"}),
+            json!({"ids": [1]}),
+            "ok",
+            "Houston Showroom",
+        ),
+        (
+            good.clone(),
+            json!({"view": "No such view"}),
+            "bad",
+            "NAME_UNKNOWN",
+        ),
+        (
+            good.clone(),
+            json!({"cvid": "1"}),
+            "bad",
+            "no custom view 1",
+        ),
+        (good.clone(), by_view.clone(), "ok", "custom view"),
+        (
+            good.clone(),
+            json!({"cvid": some, "territory": {"id": "1"}}),
+            "bad",
+            "no territory 1",
+        ),
+        (
+            good.clone(),
+            json!({"cvid": some, "territory": {"name": "EMEA"}}),
+            "ok",
+            "is `EMEA`",
+        ),
+        (
+            good.clone(),
+            json!({"match": {"field": "Email", "values": ["lead1@example.com", "nobody@example.com"]}}),
+            "ok",
+            "1 of 2 values by Email in the org",
+        ),
+        (
+            good.clone(),
+            json!({"match": {"field": "Email", "values": ["nobody@example.com"], "on_none": "fail"}}),
+            "note",
+            "MATCH_NOT_FOUND",
+        ),
+    ] {
+        bench.write("event.json", &event(fields, selector.clone()));
+        let (status, document) = bench.live().await;
+        let (found, said) = found(&document, "route form");
+        assert!(
+            found == result && said.contains(says),
+            "{selector}: {found} {said}"
+        );
+        assert_eq!(status, Some(i32::from(result == "bad")), "{document:#}");
+    }
+    // A module that is not there, and an edition that has no views.
+    let mut leeds = event(good.clone(), json!({"ids": [1]}));
+    leeds["in"] = json!("Leeds");
+    bench.write("event.json", &leeds);
+    let (status, document) = bench.live().await;
+    assert_eq!(status, Some(1));
+    for what in ["modules", "mass update", "route form"] {
+        assert_eq!(found(&document, what).0, "bad", "{document:#}");
+    }
+    bench
+        .world
+        .faults(&json!({"edition": "professional"}))
+        .await;
+    bench.write("event.json", &event(good, by_view));
+    let (status, document) = bench.live().await;
+    assert_eq!(status, Some(1));
+    assert!(
+        found(&document, "route form").1.contains("edition"),
+        "{document:#}"
+    );
+    assert_eq!(bench.world.count("mass_update_post").await, 0);
+}
+
+#[tokio::test]
+async fn examples_are_compared_with_what_stands_beside_them() {
+    let bench = Bench::new().await;
+    bench.configure("", MAP);
+    let asked = event(json!({"City": "Bonn"}), json!({"ids": [1]}));
+    let wanted = json!([{"module": "Leads", "fields": {"City": "Bonn"}, "ids": ["1"]}]);
+    bench.write("examples/one/event.json", &asked);
+    bench.write("examples/one/expected.json", &wanted);
+    bench.write("examples/form/event.json", &asked);
+    bench.write(
+        "other/event.json",
+        &json!({"fields": {}, "selector": {"ids": [0.5]}}),
+    );
+    // Beside the config, and by name; offline, and never a request.
+    let (status, document) = bench.check(&[]).await;
+    assert_eq!(status, Some(0), "{document:#}");
+    let one = row(&document["examples"], "one/event.json");
+    assert_eq!(
+        one,
+        (
+            "ok",
+            "1 update request of route form, as expected.json has them"
+        )
+    );
+    assert_eq!(row(&document["examples"], "form/event.json").0, "ok");
+    bench.write(
+        "examples/one/expected.json",
+        &json!([{"module": "Leads", "fields": {"City": "Köln"}, "ids": ["1"]}]),
+    );
+    let (status, document) = bench.check(&[]).await;
+    assert_eq!(status, Some(1));
+    let (result, said) = row(&document["examples"], "one/event.json");
+    assert!(
+        result == "bad" && said.contains("/0/fields/City is \"Bonn\", not \"Köln\""),
+        "{said}"
+    );
+    // What does not map, and what is not there.
+    let (status, document) = bench
+        .check(&["--event", "other/event.json", "--examples", "examples/form"])
+        .await;
+    assert_eq!(status, Some(1));
+    assert_eq!(
+        document["examples"].as_array().map(Vec::len),
+        Some(2),
+        "{document:#}"
+    );
+    let (result, said) = row(&document["examples"], "other/event.json");
+    assert!(
+        result == "bad" && said.contains("/ids/0") && said.contains("/fields"),
+        "{said}"
+    );
+    bench.write("empty/other.json", &json!({}));
+    for arguments in [
+        ["--event", "nowhere.json"],
+        ["--examples", "nowhere"],
+        ["--examples", "empty"],
+    ] {
+        assert_eq!(bench.check(&arguments).await.0, Some(2), "{arguments:?}");
+    }
+    assert_eq!(bench.world.count("token").await, 0);
+}
+
+#[test]
+fn every_example_route_checks_itself() {
+    let folder = manifest("examples/routes");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let config = entry.expect("an entry").path().join("masshook.yaml");
+        let said = text_of(&config);
+        assert!(said.contains(", as expected.json has them"), "{said}");
+        assert!(
+            said.trim_end()
+                .ends_with("ok: 1 route, 1 example, 1 connection"),
+            "{said}"
+        );
+        seen += 1;
+    }
+    assert!(seen >= 10);
+}
+
+/// What the command prints for people.
+fn text_of(config: &Path) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
+    let output = command
+        .args(["check", "--config"])
+        .arg(config)
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_error() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
+    command.arg("schema").stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("it runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}

@@ -1,0 +1,188 @@
+//! Many processes that start cold at once, over one store: one token, one driver for each job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use masshook::app::{Accepted, App};
+use masshook::clock::{Clock, SystemClock};
+use masshook::engine::Manner;
+use masshook::job::sqlite::SqliteStore;
+use masshook::job::store::JobStore;
+use masshook::job::wakeup::LocalWakeUps;
+use masshook::job::{JobId, JobStatus};
+use serde_json::json;
+
+use crate::harness::moto::Moto;
+use crate::harness::world::World;
+
+/// So many workers start at once.
+const WORKERS: u64 = 100;
+
+/// The workers of one durable masshook, each with a job of its own waiting.
+async fn workers(world: &World) -> (Arc<dyn JobStore>, Vec<(App, JobId)>) {
+    let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
+    let mut workers = Vec::new();
+    for number in 0..WORKERS {
+        let manner = Manner::Durable(Arc::new(LocalWakeUps::new()));
+        let app = world.masshook(store.clone(), manner);
+        let request = json!({"module": "Leads", "fields": {"Company": number.to_string()}, "ids": [world.id("Leads", number)]});
+        let Accepted::Queued(jobs) = app.request(&request, None, None).await.expect("accepted")
+        else {
+            panic!("durable jobs are queued");
+        };
+        workers.push((app, jobs[0].id.clone()));
+    }
+    (store, workers)
+}
+
+async fn all_at_once(workers: &[(App, JobId)]) {
+    let turns = workers.iter().map(|(app, _)| app.run_turn(&[], None));
+    for turn in futures_util::future::join_all(turns).await {
+        turn.expect("the store answers");
+    }
+}
+
+/// Turns of all workers, until no job waits for a slot of the connection any more.
+async fn until_done(world: &World, store: &dyn JobStore, workers: &[(App, JobId)]) {
+    for _ in 0..WORKERS {
+        all_at_once(workers).await;
+        world.clock.advance(Duration::from_secs(3));
+        let now = world.clock_now();
+        if store
+            .due(now, 1)
+            .await
+            .expect("the store answers")
+            .is_empty()
+        {
+            return;
+        }
+    }
+    panic!("jobs are left");
+}
+
+#[tokio::test]
+async fn a_hundred_cold_workers_ask_for_one_token() {
+    let world = World::calm(&[]).await;
+    let (store, workers) = workers(&world).await;
+    until_done(&world, store.as_ref(), &workers).await;
+    assert_eq!(world.count("token").await, 1);
+    assert!(
+        world.count("max_in_flight").await <= 5,
+        "all of them together keep to `max_concurrency`"
+    );
+    for (number, (_, id)) in workers.iter().enumerate() {
+        let job = store.get(id).await.expect("read").expect("a job");
+        assert_eq!(job.status(), JobStatus::Succeeded);
+        let record = world
+            .record("Leads", &world.id("Leads", number as u64))
+            .await;
+        assert_eq!(record["Company"], number.to_string());
+    }
+    assert_eq!(
+        world.count("mass_update_post").await,
+        WORKERS,
+        "each job is driven by one worker"
+    );
+}
+
+#[tokio::test]
+async fn a_throttle_that_one_is_told_keeps_all_silent() {
+    let world = World::calm(&[]).await;
+    world.faults(&json!({"mints_per_window": 0})).await;
+    let (store, workers) = workers(&world).await;
+    all_at_once(&workers).await;
+    assert_eq!(world.count("token").await, 1);
+    // When the window is over, one asks again, for all.
+    world.faults(&json!({"mints_per_window": 10})).await;
+    world.clock.advance(Duration::from_secs(700));
+    until_done(&world, store.as_ref(), &workers).await;
+    assert_eq!(world.count("token").await, 2);
+    for (_, id) in &workers {
+        assert_eq!(
+            store.get(id).await.expect("read").expect("a job").status(),
+            JobStatus::Succeeded
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_zoho_ended_is_replaced_once_for_all() {
+    let world = World::calm(&[]).await;
+    let (store, first) = workers(&world).await;
+    until_done(&world, store.as_ref(), &first).await;
+    world.faults(&json!({"expire_tokens": true})).await;
+    let request =
+        json!({"module": "Leads", "fields": {"City": "Rome"}, "ids": [world.id("Leads", 1)]});
+    for (app, _) in &first {
+        app.request(&request, None, None).await.expect("accepted");
+    }
+    until_done(&world, store.as_ref(), &first).await;
+    assert_eq!(world.count("token").await, 2);
+}
+
+/// Processes that have nothing in common but a secret.
+const STRANGERS: usize = 24;
+
+/// Lets every process update a record at once, and returns how many succeeded.
+async fn strangers(world: &World, apps: &[App], city: &str) -> usize {
+    let turns = apps.iter().enumerate().map(|(number, app)| async move {
+        let id = world.id("Leads", number as u64);
+        let request = json!({"module": "Leads", "fields": {"City": city}, "ids": [id]});
+        let deadline = SystemClock.now() + Duration::from_secs(20);
+        let accepted = app.request(&request, None, Some(deadline)).await;
+        let Accepted::Driven(jobs) = accepted.expect("accepted") else {
+            panic!("inline jobs are driven");
+        };
+        jobs[0].status() == JobStatus::Succeeded
+    });
+    let outcomes = futures_util::future::join_all(turns).await;
+    outcomes.into_iter().filter(|succeeded| *succeeded).count()
+}
+
+#[tokio::test]
+async fn strangers_share_a_token_through_a_secret() {
+    let world = World::calm(&[]).await;
+    let (moto, name) = (Moto::shared(), "cold/token");
+    // It does not exist yet: the first of them makes it.
+    let apps: Vec<App> = (0..STRANGERS).map(|_| world.sharing(moto, name)).collect();
+    assert_eq!(strangers(&world, &apps, "Rome").await, STRANGERS);
+    assert_eq!(world.count("token").await, 1);
+    // Those who come later find it, and who is refused looks again before it asks.
+    world.faults(&json!({"expire_tokens": true})).await;
+    let late: Vec<App> = (0..STRANGERS).map(|_| world.sharing(moto, name)).collect();
+    let all: Vec<App> = apps.into_iter().chain(late).collect();
+    assert_eq!(strangers(&world, &all, "Oslo").await, 2 * STRANGERS);
+    assert_eq!(world.count("token").await, 2);
+}
+
+#[tokio::test]
+async fn strangers_are_silent_together() {
+    let world = World::calm(&[]).await;
+    world.faults(&json!({"mints_per_window": 0})).await;
+    let apps: Vec<App> = (0..STRANGERS)
+        .map(|_| world.sharing(Moto::shared(), "cold/throttled"))
+        .collect();
+    assert_eq!(strangers(&world, &apps, "Rome").await, 0);
+    assert_eq!(world.count("token").await, 1);
+}
+
+#[tokio::test]
+async fn a_secret_with_something_else_in_it_is_left_alone() {
+    let world = World::calm(&[]).await;
+    let moto = Moto::shared();
+    moto.create_secret("cold/other", "hunter2").await;
+    let apps = [
+        world.sharing(moto, "cold/other"),
+        world.sharing(moto, "cold/other"),
+    ];
+    assert_eq!(strangers(&world, &apps, "Rome").await, 2);
+    assert_eq!(world.count("token").await, 2, "each goes alone");
+    let client = aws_sdk_secretsmanager::Client::new(&moto.sdk_config());
+    let secret = client
+        .get_secret_value()
+        .secret_id("cold/other")
+        .send()
+        .await;
+    let secret = secret.expect("it is still there");
+    assert_eq!(secret.secret_string(), Some("hunter2"));
+}

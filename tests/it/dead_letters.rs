@@ -1,0 +1,250 @@
+//! Dead letters: what is kept of a delivery, and what a replay makes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use masshook::app::{Answered, App, Arrival};
+use masshook::clock::Clock;
+use masshook::engine::Manner;
+use masshook::job::delivery::{DeliverySummary, KeptDelivery};
+use masshook::job::sqlite::SqliteStore;
+use masshook::job::store::{Claim, JobStore, Lease};
+use masshook::job::wakeup::LocalWakeUps;
+use masshook::job::{CallbackStatus, Event, Job, JobId, Outcome};
+use serde_json::{Value, json};
+
+use crate::harness::world::{SENDER_SECRET, World};
+
+/// Routes whose senders prove themselves by the secret itself.
+const ROUTES: &str = r#"
+  header:
+    verify: { scheme: zoho-crm-workflow, secret: secretsmanager:sender }
+    map: '{module: "Leads", fields: {Rating: "Active"}, ids: .ids, reference: {headers: $headers, query: $query}}'
+  query:
+    verify: { scheme: token, secret: secretsmanager:sender }
+    map: '{module: "Leads", fields: {Rating: "Active"}, ids: .ids, reference: {headers: $headers, query: $query}}'
+  open:
+    verify: { scheme: none }
+    delivery_id: .event
+    map: '.updates[] | {module: "Leads", fields: {Rating: "Active"}, ids: .ids}'
+    callback_url: https://example.com/zoho
+"#;
+
+/// A store, and the programs over it.
+struct Letters {
+    world: World,
+    store: Arc<dyn JobStore>,
+    app: App,
+}
+
+impl Letters {
+    async fn new() -> Self {
+        let world = World::calm_with(&[], |_| {}, |config| config + ROUTES).await;
+        let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
+        let app = world.masshook(store.clone(), durable());
+        Self { world, store, app }
+    }
+
+    /// The same over a config of its own.
+    async fn configured(&self, config: impl FnOnce(String) -> String) -> App {
+        let world = World::calm_with(&[], |_| {}, |text| config(text + ROUTES)).await;
+        world.masshook(self.store.clone(), durable())
+    }
+
+    async fn listed(&self) -> Vec<DeliverySummary> {
+        self.store.deliveries(100).await.expect("a list")
+    }
+
+    async fn kept(&self, id: &str) -> Option<KeptDelivery> {
+        self.store.delivery(id).await.expect("read")
+    }
+
+    async fn claim(&self, id: &JobId) -> (Box<Job>, Lease) {
+        let now = self.world.clock.now();
+        let until = now + Duration::from_secs(60);
+        match self.store.claim(id, now, until).await {
+            Ok(Claim::Ours(job, lease)) => (job, lease),
+            other => panic!("job {id} is free, but: {other:?}"),
+        }
+    }
+
+    /// Ends a job well but for its callback, which is as said.
+    async fn end(&self, id: &JobId, told: CallbackStatus) {
+        let (now, (mut job, lease)) = (self.world.clock.now(), self.claim(id).await);
+        job.prepared(Outcome::AS_ASKED.into(), 0, now)
+            .expect("allowed");
+        job.apply(1, Event::Settled(Vec::new()), now)
+            .expect("allowed");
+        job.callback.as_mut().expect("a callback").status = told;
+        let due = job.due(now);
+        let released = self.store.release(&job, lease, due);
+        released.await.expect("released");
+    }
+}
+
+fn durable() -> Manner {
+    Manner::Durable(Arc::new(LocalWakeUps::new()))
+}
+
+fn arrival(route: &str, body: &Value) -> Arrival {
+    let json = [(
+        HeaderName::from_static("content-type"),
+        HeaderValue::from_static("application/json"),
+    )];
+    let headers: HeaderMap = json.into_iter().collect();
+    Arrival::post(route.to_owned(), headers, Bytes::from(body.to_string()))
+}
+
+async fn accepted(app: &App, arrival: Arrival) -> Vec<Job> {
+    match app.deliver(arrival, None).await.expect("taken in") {
+        Answered::Delivery(accepted, _) => accepted.jobs().to_vec(),
+        Answered::Handshake(handshake) => panic!("{handshake:?}"),
+    }
+}
+
+/// A secret that a sender sends along is neither kept nor shown to a mapping, and tells no delivery from another.
+#[tokio::test]
+async fn a_secret_that_is_sent_along_is_not_kept() {
+    let letters = Letters::new().await;
+    let sent = |route: &str, ids: Value| {
+        let mut sent = arrival(route, &json!({"ids": ids}));
+        let secret = HeaderValue::from_static(SENDER_SECRET);
+        let gateway = HeaderValue::from_static("key-of-the-gateway");
+        sent.headers
+            .insert("x-other", HeaderValue::from_static("seen"));
+        sent.headers.insert("x-api-key", gateway);
+        sent.query = "other=seen%26".to_owned();
+        match route {
+            "header" => {
+                sent.headers.insert("x-zwf-token", secret);
+            }
+            _ => sent.query = format!("a=1&token={SENDER_SECRET}&{}", sent.query),
+        }
+        sent
+    };
+    for route in ["header", "query"] {
+        let refused = letters.app.deliver(sent(route, json!("none")), None).await;
+        assert!(refused.is_err(), "{route}: {refused:?}");
+        let letter = letters.listed().await.remove(0);
+        assert_eq!(letter.route, route);
+        let kept = letters.kept(&letter.id).await.expect("kept");
+        let shown = format!("{:?} {:?}", kept.headers, kept.query);
+        assert!(
+            shown.contains("x-other") && shown.contains("seen&"),
+            "{shown}"
+        );
+        for secret in [SENDER_SECRET, "key-of-the-gateway"] {
+            assert!(!shown.contains(secret), "{route}: {shown}");
+        }
+
+        let id = letters.world.id("Leads", 0);
+        let jobs = accepted(&letters.app, sent(route, json!([id]))).await;
+        let reference = jobs[0].request.reference.as_ref().expect("a reference");
+        assert!(reference["query"]["other"] == "seen&", "{reference}");
+        assert!(
+            !reference.to_string().contains(SENDER_SECRET),
+            "{reference}"
+        );
+        let mut bare = sent(route, json!([id]));
+        bare.headers.remove("x-zwf-token");
+        bare.query = bare.query.replace(&format!("token={SENDER_SECRET}&"), "");
+        let bare = letters.app.map_unverified(&bare).await.expect("mapped");
+        let same = JobId::derive(route, &bare.delivery_id, 1);
+        assert_eq!(
+            jobs[0].id, same,
+            "{route}: another secret, the same delivery"
+        );
+    }
+}
+
+/// However much is wrong with it: a store takes so much for each.
+#[tokio::test]
+async fn a_dead_letter_says_why_in_a_few_words() {
+    let letters = Letters::new().await;
+    let updates = vec![json!({"ids": vec!["none"; 20]}); 99];
+    let refused = letters
+        .app
+        .deliver(arrival("open", &json!({"updates": updates})), None)
+        .await;
+    assert!(refused.is_err(), "{refused:?}");
+    let letter = letters.listed().await.remove(0);
+    let reason = letter.dead.reason;
+    assert!(reason.contains("/ids/0"), "{reason}");
+    assert!(reason.len() < 5_000, "{} bytes", reason.len());
+}
+
+/// A sender whose delivery was refused sends it again once the route is mended: its job is of that delivery, and the dead
+/// letter is done with when the job is.
+#[tokio::test]
+async fn a_dead_letter_whose_job_came_of_another_delivery_is_kept_until_that_has_ended() {
+    let letters = Letters::new().await;
+    let id = letters.world.id("Leads", 0);
+    let body = json!({"event": "e1", "updates": [{"ids": [id]}]});
+    let broken = letters
+        .configured(|text| {
+            text.replace(
+                "{module: \"Leads\", fields: {Rating: \"Active\"}, ids: .ids}",
+                "1",
+            )
+        })
+        .await;
+    let refused = broken.deliver(arrival("open", &body), None).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let letter = letters.listed().await.remove(0);
+    let jobs = accepted(&letters.app, arrival("open", &body)).await;
+    let kept = letters.kept(&letter.id).await.expect("kept");
+
+    let replayed = letters.app.replay(&kept).await.expect("replayed");
+    assert_eq!(replayed.jobs(), jobs);
+    assert_eq!(letters.listed().await, std::slice::from_ref(&letter));
+
+    letters.end(&jobs[0].id, CallbackStatus::Delivered).await;
+    letters.app.replay(&kept).await.expect("replayed");
+    assert_eq!(letters.listed().await, []);
+    assert!(letters.kept(&letter.id).await.is_none());
+}
+
+/// A job that had ended but for its callback when it was put aside.
+#[tokio::test]
+async fn a_replay_takes_up_a_job_that_was_put_aside_after_its_end() {
+    let letters = Letters::new().await;
+    let id = letters.world.id("Leads", 0);
+    let body = json!({"event": "e1", "updates": [{"ids": [id]}]});
+    let job = accepted(&letters.app, arrival("open", &body))
+        .await
+        .remove(0);
+    letters.end(&job.id, CallbackStatus::Pending).await;
+    let parked = letters.store.park(&job.id, "no connection").await;
+    parked.expect("parked");
+    let letter = letters.listed().await.remove(0);
+    let kept = letters.kept(&letter.id).await.expect("kept");
+
+    let replayed = letters.app.replay(&kept).await.expect("replayed");
+    assert_eq!(replayed.jobs()[0].id, job.id);
+    assert_eq!(letters.listed().await, []);
+    letters.claim(&job.id).await;
+}
+
+/// A config that lets nothing through is no reason to throw away what came.
+#[tokio::test]
+async fn a_dead_letter_of_which_a_replay_makes_nothing_stays_one() {
+    let letters = Letters::new().await;
+    let body = json!({"event": "e1", "updates": [{"ids": ["none"]}]});
+    let refused = letters.app.deliver(arrival("open", &body), None).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let letter = letters.listed().await.remove(0);
+    let kept = letters.kept(&letter.id).await.expect("kept");
+    let picky = letters
+        .configured(|text| {
+            text.replace(
+                "delivery_id: .event\n    map: '.updates",
+                "when: .event == \"e2\"\n    map: '.updates",
+            )
+        })
+        .await;
+    let replayed = picky.replay(&kept).await.expect("replayed");
+    assert_eq!(replayed.jobs(), []);
+    assert_eq!(letters.listed().await, [letter]);
+}

@@ -1,0 +1,486 @@
+//! The main job, end to end: a signed webhook becomes a mass update, and its status reaches the callback.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+
+use crate::harness::receiver::Received;
+use crate::harness::world::{CALLBACK_SECRET, World};
+
+/// A delivery of the route `form`.
+fn form(event: &str, ids: &[String]) -> Value {
+    json!({"kind": "form", "event": event, "ids": ids})
+}
+
+/// The callback's JSON, once its signature is verified by the reference implementation.
+fn verified(callback: &Received) -> Value {
+    let reference = Webhook::new(CALLBACK_SECRET).expect("a secret");
+    let time = callback
+        .header("webhook-timestamp")
+        .parse()
+        .expect("a timestamp");
+    let signature = reference
+        .sign(callback.header("webhook-id"), time, &callback.body)
+        .expect("signed");
+    assert_eq!(callback.header("webhook-signature"), signature);
+    serde_json::from_slice(&callback.body).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_webhook_becomes_an_update_and_its_status_reaches_the_callback() {
+    let world = World::calm(&[]).await;
+    let id = "5725767000003000064".to_owned();
+    assert_ne!(world.record("Leads", &id).await["Lead_Source"], "Webinar");
+
+    let mut delivery = form("e1", std::slice::from_ref(&id));
+    delivery["reference"] = json!({"order": 7});
+    let answer = world.deliver(&delivery).await;
+
+    assert_eq!(answer.status, StatusCode::OK);
+    let job = answer.job();
+    assert_eq!(job["status"], "succeeded");
+    assert_eq!(
+        job["counts"],
+        json!({"total": 1, "updated": 1, "failed": 0, "pending": 0})
+    );
+    assert_eq!(job["callback"]["status"], "delivered");
+    assert_eq!(
+        job["status_url"],
+        format!("/jobs/{}", job["id"].as_str().expect("an id"))
+    );
+    assert_eq!(world.record("Leads", &id).await["Lead_Source"], "Webinar");
+    let callbacks = world.receiver.all();
+    assert_eq!(callbacks.len(), 1);
+    let callback = verified(&callbacks[0]);
+    assert_eq!(
+        (&callback["type"], &callback["data"]["reference"]),
+        (&json!("job.succeeded"), &json!({"order": 7}))
+    );
+    let mut shown = job.clone();
+    for only_in_the_answer in ["status_url", "callback"] {
+        shown
+            .as_object_mut()
+            .expect("an object")
+            .remove(only_in_the_answer);
+    }
+    assert_eq!(
+        callback["data"], shown,
+        "the callback carries the job as the API shows it"
+    );
+    assert_eq!(
+        (
+            world.count("token").await,
+            world.count("mass_update_post").await
+        ),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn the_same_delivery_is_the_same_job() {
+    let world = World::calm(&[]).await;
+    let delivery = form("again", &[world.id("Leads", 3)]);
+    let first = world.deliver(&delivery).await;
+    let second = world.deliver(&delivery).await;
+    assert_eq!(first.job(), second.job());
+    assert_eq!(world.count("mass_update_post").await, 1);
+    assert_eq!(world.receiver.all().len(), 1);
+    let other = world.deliver(&form("other", &[world.id("Leads", 3)])).await;
+    assert_ne!(other.job()["id"], first.job()["id"]);
+}
+
+#[tokio::test]
+async fn deliveries_at_the_same_time_are_one_job() {
+    let world = World::calm_with(
+        &[],
+        |settings| settings.latency = Duration::from_millis(50),
+        |config| config,
+    )
+    .await;
+    let delivery = form("together", &[world.id("Leads", 3)]);
+    let (left, right) = tokio::join!(world.deliver(&delivery), world.deliver(&delivery));
+    assert_eq!(left.job()["id"], right.job()["id"]);
+    assert_eq!(
+        (
+            world.count("mass_update_post").await,
+            world.receiver.all().len()
+        ),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn large_lists_go_in_chunks_and_bad_records_are_named() {
+    let world = World::calm(&[]).await;
+    let conditions = world.zoho()["modules"]["Deals"]["conditions"].clone();
+    let mut bad: Vec<String> = conditions
+        .as_object()
+        .expect("conditions")
+        .values()
+        .filter_map(|id| id.as_str().map(str::to_owned))
+        .collect();
+    bad.push("9999999999999999999".to_owned());
+    let ids: Vec<String> = (0..1_200)
+        .map(|place| world.id("Deals", place))
+        .chain(bad.clone())
+        .collect();
+    let mut delivery = form("large", &ids);
+    delivery["module"] = json!("Deals");
+    delivery["fields"] = json!({"Next_Step": "Call", "Type": "New Business", "Lead_Source": "Webinar", "Amount": 12.5});
+    let answer = world.deliver(&delivery).await;
+
+    let job = answer.job();
+    assert_eq!(job["status"], "partially_succeeded", "{job:#}");
+    let failed = bad.len();
+    assert_eq!(
+        job["counts"],
+        json!({"total": 1_200 + failed, "updated": 1_200, "failed": failed, "pending": 0})
+    );
+    let mut named: Vec<&str> = job["failures"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|failure| failure["id"].as_str())
+        .collect();
+    named.sort_unstable();
+    named.dedup();
+    bad.sort_unstable();
+    assert_eq!(named, bad);
+    // Two field groups of three chunks.
+    assert_eq!(world.count("mass_update_post").await, 6);
+    let last = world.record("Deals", &ids[1_199]).await;
+    assert_eq!(
+        (&last["Next_Step"], &last["Amount"]),
+        (&json!("Call"), &json!(12.5))
+    );
+    assert_eq!(
+        verified(&world.receiver.all()[0])["type"],
+        "job.partially_succeeded"
+    );
+}
+
+#[tokio::test]
+async fn whatever_mood_zoho_is_in_the_outcome_is_the_same() {
+    for seed in 0..8 {
+        let world =
+            World::start_with(&[], |settings| settings.rude = Some(seed), |config| config).await;
+        let locked = world.zoho()["modules"]["Deals"]["conditions"]["locked"].clone();
+        let mut ids: Vec<String> = (0..600).map(|place| world.id("Deals", place)).collect();
+        ids.push(locked.as_str().expect("an id").to_owned());
+        let mut delivery = form("moody", &ids);
+        delivery["module"] = json!("Deals");
+        delivery["fields"] = json!({"Next_Step": "Call", "Type": "New Business", "Lead_Source": "Webinar", "Amount": 12.5});
+        let mut job = world.deliver(&delivery).await.job().clone();
+        // Inline, the sender's own retries are what a job goes on with.
+        for _ in 0..5 {
+            if job["finished_at"].is_null() {
+                world.clock.advance(Duration::from_secs(600));
+                job = world.deliver(&delivery).await.job().clone();
+            }
+        }
+        assert_eq!(job["status"], "partially_succeeded", "{seed}: {job:#}");
+        assert_eq!(
+            job["counts"],
+            json!({"total": 601, "updated": 600, "failed": 1, "pending": 0}),
+            "{seed}"
+        );
+        assert_eq!(job["failures"][0]["id"], locked, "{seed}");
+        let last = world.record("Deals", &ids[599]).await;
+        assert_eq!(
+            (&last["Next_Step"], &last["Amount"]),
+            (&json!("Call"), &json!(12.5)),
+            "{seed}"
+        );
+        let told = world.receiver.all();
+        let last = verified(told.last().expect("a callback"));
+        assert_eq!(last["type"], "job.partially_succeeded", "{seed}");
+    }
+}
+
+#[tokio::test]
+async fn calls_run_at_once_up_to_the_connections_concurrency() {
+    let world = World::start_with(
+        &[],
+        |settings| settings.latency = Duration::from_millis(100),
+        |config| config.replace("accounts_url:", "max_concurrency: 3\n    accounts_url:"),
+    )
+    .await;
+    let ids: Vec<String> = (0..1_990).map(|place| world.id("Leads", place)).collect();
+    assert_eq!(
+        world.deliver(&form("wide", &ids)).await.job()["counts"]["updated"],
+        1_990
+    );
+    assert_eq!(world.count("max_in_flight").await, 3);
+}
+
+#[tokio::test]
+async fn a_custom_view_is_a_zoho_job_that_is_tracked_to_its_end() {
+    let world = World::calm_with(
+        &[],
+        |settings| settings.job_duration = Duration::from_secs(600),
+        |config| config,
+    )
+    .await;
+    let view = &world.zoho()["views"]["Leads"]["some"];
+    let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
+    // Ten minutes of Zoho's time are more than an invocation has.
+    let job = answer.job().clone();
+    assert_eq!(job["status"], "running", "{job:#}");
+    assert_eq!(verified(&world.receiver.all()[0])["type"], "job.running");
+    // The sender tries again, which is all that inline mode has to go on with.
+    world.clock.advance(Duration::from_secs(400));
+    let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
+    let job = answer.job();
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert_eq!(job["counts"]["updated"], view["records"]);
+    assert_eq!(job["calls"][0]["kind"], "scheduled");
+    assert!(job["calls"][0]["zoho_job_id"].is_string());
+    assert_eq!(world.count("mass_update_post").await, 1);
+    let kinds: Vec<Value> = world
+        .receiver
+        .all()
+        .iter()
+        .map(|callback| verified(callback)["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["job.running", "job.succeeded"]);
+}
+
+#[tokio::test]
+async fn a_zoho_job_that_outlives_track_for_ends_its_job_with_the_last_counts() {
+    let world = World::start_with(
+        &[],
+        |settings| settings.job_duration = Duration::from_secs(180),
+        |config| {
+            format!(
+                "track_for: 7d\n{}",
+                config.replace("  view:", "  view:\n    track_for: 2m")
+            )
+        },
+    )
+    .await;
+    let view = &world.zoho()["views"]["Leads"]["some"];
+    let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
+    let job = answer.job();
+    assert_eq!(job["status"], "failed", "{job:#}");
+    assert_eq!(job["error"]["code"], "TRACKING_TIMED_OUT");
+    let counts = &job["counts"];
+    let number = |key: &str| counts[key].as_u64().expect("a number");
+    assert_eq!(counts["total"], view["records"], "{job:#}");
+    assert!(number("updated") > 0 && number("pending") > 0, "{job:#}");
+    assert_eq!(
+        number("updated") + number("failed") + number("pending"),
+        number("total")
+    );
+    assert_eq!(verified(&world.receiver.all()[0])["type"], "job.failed");
+}
+
+/// A world with a route whose jobs' steps are told, and a view that takes Zoho a while.
+async fn told(script: &[u16], on: &str) -> World {
+    let on = format!("  view:\n    callback_on: {on}\n");
+    World::calm_with(
+        script,
+        |settings| settings.job_duration = Duration::from_secs(200),
+        |config| config.replace("  view:\n", &on),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn progress_is_told_when_there_is_some() {
+    let world = told(&[], "progress").await;
+    let view = &world.zoho()["views"]["Leads"]["some"];
+    let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
+    assert_eq!(answer.job()["status"], "succeeded");
+    let callbacks: Vec<Value> = world.receiver.all().iter().map(verified).collect();
+    let kinds: Vec<&str> = callbacks
+        .iter()
+        .filter_map(|callback| callback["type"].as_str())
+        .collect();
+    let (between, polls) = (kinds.len() - 2, world.count("mass_update_get").await);
+    assert_eq!(kinds[0], "job.queued");
+    assert_eq!(kinds[1..=between], vec!["job.running"; between]);
+    assert_eq!(kinds[between + 1], "job.succeeded");
+    let mut counts: Vec<String> = callbacks[1..=between]
+        .iter()
+        .map(|callback| callback["data"]["counts"].to_string())
+        .collect();
+    counts.dedup();
+    assert_eq!(
+        counts.len(),
+        between,
+        "each tells something new: {callbacks:#?}"
+    );
+    assert!(
+        between >= 3 && between < polls as usize,
+        "{between} of {polls}"
+    );
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_behind_progress_that_nobody_takes() {
+    for (on, kinds) in [
+        (
+            "accepted",
+            vec!["job.queued", "job.queued", "job.queued", "job.succeeded"],
+        ),
+        // After the tries that an invocation has time for, only the end is told.
+        (
+            "progress",
+            vec!["job.queued", "job.running", "job.running", "job.succeeded"],
+        ),
+    ] {
+        let world = told(&[503, 503, 503], on).await;
+        let view = &world.zoho()["views"]["Leads"]["some"];
+        let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
+        let job = answer.job();
+        assert_eq!(
+            job["callback"],
+            json!({"status": "delivered", "attempts": 1, "error": null})
+        );
+        let callbacks = world.receiver.all();
+        let told: Vec<String> = callbacks
+            .iter()
+            .map(|callback| {
+                verified(callback)["type"]
+                    .as_str()
+                    .expect("a type")
+                    .to_owned()
+            })
+            .collect();
+        assert_eq!(told, kinds);
+        for pair in callbacks.windows(2) {
+            let same = pair[0].header("webhook-id") == pair[1].header("webhook-id");
+            assert_eq!(same, pair[0].body == pair[1].body, "one id, one body");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_hears_of_no_progress() {
+    let world = told(&[410], "progress").await;
+    let view = &world.zoho()["views"]["Leads"]["some"];
+    world.send(view_request(&json!({"view": view["id"]}))).await;
+    let kinds: Vec<Value> = world
+        .receiver
+        .all()
+        .iter()
+        .map(|callback| verified(callback)["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["job.queued", "job.succeeded"]);
+}
+
+fn view_request(body: &Value) -> http::Request<axum::body::Body> {
+    http::Request::post("/hooks/view")
+        .header("content-type", "application/json")
+        .body(body.to_string().into())
+        .expect("a request")
+}
+
+#[tokio::test]
+async fn a_view_that_is_busy_is_waited_for() {
+    let world = World::calm_with(
+        &[],
+        |settings| settings.job_duration = Duration::from_secs(20),
+        |config| config,
+    )
+    .await;
+    let view = world.zoho()["views"]["Leads"]["some"]["id"].clone();
+    let (first, second) = tokio::join!(
+        world.send(view_request(&json!({"view": view, "n": 1}))),
+        world.send(view_request(&json!({"view": view, "n": 2}))),
+    );
+    assert_eq!(
+        (&first.job()["status"], &second.job()["status"]),
+        (&json!("succeeded"), &json!("succeeded"))
+    );
+    assert_ne!(first.job()["id"], second.job()["id"]);
+}
+
+#[tokio::test]
+async fn time_that_runs_out_claims_nothing() {
+    let world = World::start(&[]).await;
+    world.faults(&json!({"rate_5xx": 1.0})).await;
+    let answer = world
+        .deliver_until(
+            &form("late", &[world.id("Leads", 0)]),
+            Some(Duration::from_secs(8)),
+        )
+        .await;
+    let job = answer.job();
+    assert_eq!(job["status"], "running", "{job:#}");
+    assert_eq!(
+        job["counts"],
+        json!({"total": 1, "updated": 0, "failed": 0, "pending": 1})
+    );
+    assert_eq!(job["finished_at"], Value::Null);
+    assert_eq!(verified(&world.receiver.all()[0])["type"], "job.running");
+    // Once Zoho is well, a redelivery brings the job to its end.
+    world.faults(&json!({"rate_5xx": 0.0})).await;
+    world.clock.advance(Duration::from_secs(60));
+    let answer = world.deliver(&form("late", &[world.id("Leads", 0)])).await;
+    assert_eq!(answer.job()["status"], "succeeded");
+    let ids: Vec<String> = world
+        .receiver
+        .all()
+        .iter()
+        .map(|callback| callback.header("webhook-id").to_owned())
+        .collect();
+    assert_ne!(ids[0], ids[1], "two notifications, two ids");
+}
+
+#[tokio::test]
+async fn a_callback_is_retried_under_one_id_with_fresh_signatures() {
+    let world = World::start(&[500, 503]).await;
+    let answer = world
+        .deliver(&form("retried", &[world.id("Leads", 0)]))
+        .await;
+    assert_eq!(
+        answer.job()["callback"],
+        json!({"status": "delivered", "attempts": 3, "error": null})
+    );
+    let callbacks = world.receiver.all();
+    assert_eq!(callbacks.len(), 3);
+    for callback in &callbacks {
+        verified(callback);
+        assert_eq!(
+            callback.header("webhook-id"),
+            callbacks[0].header("webhook-id")
+        );
+        assert_eq!(callback.body, callbacks[0].body);
+    }
+    let signed = |callback: &Received| callback.header("webhook-signature").to_owned();
+    assert_ne!(
+        signed(&callbacks[0]),
+        signed(&callbacks[2]),
+        "each try is signed anew, with its own time"
+    );
+}
+
+#[tokio::test]
+async fn a_callback_that_nobody_takes_is_given_up_and_says_so() {
+    for (script, attempts, error) in [
+        (
+            &[500, 500, 500][..],
+            3,
+            "the receiver answered 500 Internal Server Error",
+        ),
+        (&[410], 1, "the receiver answered 410 Gone"),
+        (&[302, 302, 302], 3, "the receiver answered 302 Found"),
+    ] {
+        let world = World::start(script).await;
+        let answer = world
+            .deliver(&form("unwanted", &[world.id("Leads", 0)]))
+            .await;
+        let job = answer.job();
+        assert_eq!(
+            job["status"], "succeeded",
+            "the records are updated all the same"
+        );
+        assert_eq!(
+            job["callback"],
+            json!({"status": "undeliverable", "attempts": attempts, "error": error})
+        );
+    }
+}

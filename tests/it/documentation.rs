@@ -1,0 +1,522 @@
+//! README.md and ARCHITECTURE.md, held against what there is: what they show is run, what they name is looked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use masshook::config::{Config, Programs};
+use masshook::job::view::JobView;
+use masshook::simulator::{Settings, Simulator};
+use masshook::update::UpdateRequest;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::plain;
+use crate::harness::tools::manifest;
+
+/// Where the README's simulator listens.
+const SHOWN_AT: &str = "http://127.0.0.1:19090";
+
+const SECRET: &str = "1de0ee27f09c7a02ea5a0ee0d1bbfd40c3d0f3d5";
+
+fn text(path: &str) -> String {
+    fs::read_to_string(manifest(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The blocks of a language, without the indent of the list that they stand in.
+fn blocks(document: &str, language: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut lines = document.lines();
+    while let Some(line) = lines.next() {
+        let indent = line.len() - line.trim_start().len();
+        if line.trim_start() == format!("```{language}") {
+            let inside = lines.by_ref().take_while(|line| line.trim() != "```");
+            let inside =
+                inside.map(|line| line.get(indent..).unwrap_or_default().to_owned() + "\n");
+            found.push(inside.collect());
+        }
+    }
+    assert!(!found.is_empty(), "no {language}");
+    found
+}
+
+/// A folder with what the README's commands find in theirs, and a simulator.
+struct Stage {
+    folder: TempDir,
+    simulator: Simulator,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let simulator = Simulator::start(Settings::default()).await;
+        let stage = Self {
+            folder,
+            simulator: simulator.expect("a simulator"),
+        };
+        stage.configure("Lead_Source");
+        let credentials = &stage.simulator.announcement()["credentials"];
+        stage.write("zoho.json", &credentials.to_string());
+        let client_secret = credentials["client_secret"].as_str().expect("a secret");
+        stage.write("client-secret", client_secret);
+        let event = text("events/typeform-http-api-v2.json");
+        stage.write("examples/typeform-signup/event.json", &event);
+        let request = json!([{ "module": "Leads", "fields": { "Lead_Source": "Webinar" }, "ids": ["5725767000003000064"] }]);
+        stage.write(
+            "examples/typeform-signup/expected.json",
+            &request.to_string(),
+        );
+        for sample in [
+            "events/masshook.yaml",
+            "examples/routes/eventbridge-schedule/masshook.yaml",
+            "examples/routes/eventbridge-schedule/event.json",
+        ] {
+            stage.write(sample, &text(sample));
+        }
+        stage
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, content).expect("written");
+    }
+
+    fn configure(&self, field: &str) {
+        let zoho = self.simulator.url();
+        let config = format!(
+            "connections: {{ default: {{ credentials: 'file:zoho.json', accounts_url: '{zoho}', api_url: '{zoho}', edition: enterprise, max_concurrency: 5 }} }}\n\
+             routes:\n  typeform-signup:\n    verify: {{ scheme: typeform, secret: env:TYPEFORM_SECRET }}\n    \
+             map: '{{ module: \"Leads\", fields: {{ {field}: \"Webinar\" }}, ids: [.form_response.hidden.zoho_lead_id] }}'\n"
+        );
+        self.write("masshook.yaml", &config);
+    }
+
+    /// The event that the command is about, where the README does not say how it came.
+    async fn event(&self, command: &str) {
+        match command {
+            _ if command.contains("--route profile") => {
+                let config = "connections: { default: { credentials: env:ZOHO } }\nroutes:\n  profile:\n    verify: { scheme: none }\n    method: auto\n    \
+                    map: '{ module: \"Contacts\", fields: {Email: .email, Title: .title}, ids: [.id] }'\n";
+                self.write("masshook.yaml", config);
+                let body = "{\"id\":\"554023000000497007\",\"email\":\"ada@example.com\",\"title\":\"CTO\"}\n";
+                self.write("event.json", body);
+            }
+            _ if command.contains("--explain") => {
+                let readme = text("README.md");
+                let made =
+                    "masshook event github --override action=closed --header x-github-event=issues";
+                assert!(readme.contains(&format!("`{made}`")));
+                let event = self
+                    .run(&format!("{made} --config events/masshook.yaml"))
+                    .await;
+                self.write("event.json", &event);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a command line of the README prints.
+    async fn run(&self, line: &str) -> String {
+        let (line, input) = match line.split_once(" < ") {
+            Some((line, input)) => (line, Some(self.folder.path().join(input))),
+            None => (line, None),
+        };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
+        command
+            .args(line.split(' ').skip(1))
+            .current_dir(self.folder.path())
+            .env("TYPEFORM_SECRET", SECRET)
+            .env("GITHUB_SECRET", SECRET)
+            .env_remove("MASSHOOK_CONFIG")
+            .stdin(input.map_or_else(Stdio::null, |path| {
+                fs::File::open(path).expect("the input").into()
+            }));
+        let output = tokio::task::spawn_blocking(move || command.output().expect("it runs"));
+        let output = output.await.expect("run");
+        let said = [&output.stdout[..], &output.stderr[..]].concat();
+        let said = String::from_utf8(said).expect("text");
+        said.replace(self.simulator.url(), SHOWN_AT)
+    }
+
+    /// A grant code for the first four scopes.
+    async fn code(&self) -> String {
+        let scopes = self.run("masshook auth --scopes").await;
+        let scopes: Vec<&str> = scopes.split([',', '\n']).take(4).collect();
+        let ask = plain()
+            .post(format!("{}/_sim/grant_code", self.simulator.url()))
+            .body(json!({ "scope": scopes.join(",") }).to_string());
+        let answer = ask.send().await.expect("an answer");
+        let answer = answer.bytes().await.expect("a body");
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        answer["code"].as_str().expect("a code").to_owned()
+    }
+}
+
+/// Whether a line of the README is this one; `…` at its end stands for the rest of it.
+fn is_shown(line: &str, said: &str) -> bool {
+    match line.strip_suffix('…') {
+        Some(beginning) => said.starts_with(beginning),
+        None => said == line,
+    }
+}
+
+#[tokio::test]
+async fn what_the_readme_shows_is_what_the_program_says() {
+    let readme = text("README.md");
+    for block in blocks(&readme, "console") {
+        let stage = Stage::set().await;
+        let Some((command, shown)) = block
+            .strip_prefix("$ ")
+            .and_then(|rest| rest.split_once('\n'))
+        else {
+            // What is other with a field that is not there.
+            stage.configure("Lead_Sauce");
+            let said = stage.run("masshook check --live").await;
+            for line in block.lines() {
+                assert!(said.lines().any(|said| said == line), "{line}\n\n{said}");
+            }
+            continue;
+        };
+        stage.event(command).await;
+        let said = match command.contains("1000.…") {
+            true => {
+                let code = stage.code().await;
+                stage.run(&command.replace("1000.…", &code)).await
+            }
+            false => stage.run(command).await,
+        };
+        let mut saying = said.lines();
+        for line in shown.lines() {
+            if line == "…" {
+                saying = "".lines();
+                break;
+            }
+            let next = saying.next().unwrap_or_default();
+            assert!(
+                is_shown(line, next),
+                "{command}\nREADME.md: {line}\nthe program: {next}\n\n{said}"
+            );
+        }
+        assert_eq!(
+            saying.next(),
+            None,
+            "{command} says more than README.md:\n{said}"
+        );
+    }
+}
+
+/// The help of a command such as `jobs list`.
+fn help(command: &str) -> String {
+    let mut asked = Command::new(env!("CARGO_BIN_EXE_masshook"));
+    asked.args(command.split_whitespace()).arg("--help");
+    let output = asked.output().expect("it runs");
+    assert!(output.status.success(), "there is no `masshook {command}`");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The commands of one use of `masshook`, as `jobs list|show`, and its flags.
+fn command_and_flags(line: &str) -> (Vec<String>, Vec<String>) {
+    let line = line.replace("\\|", "|");
+    let mut words = line.split_whitespace().peekable();
+    let first = words.next().unwrap_or_default().to_owned();
+    let commands = match first.as_str() {
+        "jobs" | "deliveries" => {
+            let kinds = words.next().unwrap_or_default().split('|');
+            kinds.map(|kind| format!("{first} {kind}")).collect()
+        }
+        _ => vec![first],
+    };
+    let flags = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let flags = flags.filter(|word| word.starts_with("--") && word.len() > 2);
+    (commands, flags.map(str::to_owned).collect())
+}
+
+#[test]
+fn every_command_and_flag_in_the_readme_is_one() {
+    let readme = text("README.md");
+    let (_, table) = readme.split_once("\n## Commands\n").expect("the table");
+    let table = table.split("| `masshook ").skip(1);
+    let mut uses: Vec<String> = table
+        .filter_map(|row| row.split_once("` |").map(|(used, _)| used.to_owned()))
+        .collect();
+    assert!(uses.len() > 5);
+    // A row may name two commands.
+    uses = uses
+        .iter()
+        .flat_map(|used| used.split("`, `masshook ").map(str::to_owned))
+        .collect();
+    let mut in_table = BTreeSet::new();
+    for used in &uses {
+        in_table.extend(used.split_whitespace().next().map(str::to_owned));
+    }
+    for block in blocks(&readme, "sh") {
+        let block = block.replace("\\\n", " ");
+        for line in block.lines() {
+            let line = line.split(" #").next().unwrap_or_default();
+            let line = line.split(['>', '&']).next().unwrap_or_default();
+            let used = line
+                .strip_prefix("masshook ")
+                .or(line.strip_prefix("cargo run -- "));
+            uses.extend(used.map(str::to_owned));
+        }
+    }
+    let mut helps: BTreeMap<String, String> = BTreeMap::new();
+    for used in &uses {
+        let (commands, flags) = command_and_flags(used);
+        for command in commands {
+            let help = helps
+                .entry(command.clone())
+                .or_insert_with(|| help(&command));
+            for flag in &flags {
+                assert!(
+                    help.split_whitespace().any(|word| word == flag),
+                    "`masshook {command}` has no {flag}"
+                );
+            }
+        }
+    }
+    let all = help("");
+    let (_, list) = all.split_once("Commands:\n").expect("commands");
+    let (list, _) = list.split_once("\n\n").expect("their end");
+    let there = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let there: BTreeSet<String> = there
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(in_table, there, "the README's table of commands");
+}
+
+/// What GitHub makes of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    let kept = kept.chars().filter_map(|c| match c {
+        ' ' => Some('-'),
+        c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+        _ => None,
+    });
+    kept.collect()
+}
+
+#[test]
+fn files_in_commands_are_there() {
+    let blocks = blocks(&text("README.md"), "sh").join("\n");
+    let paths = blocks.split_whitespace().filter(|word| {
+        let folders = ["events/", "examples/", "layer/"];
+        folders.iter().any(|folder| word.starts_with(folder))
+    });
+    let mut count = 0;
+    for path in paths {
+        let path = path.trim_end_matches([')', '"']);
+        assert!(manifest(path).exists(), "README.md: {path}");
+        count += 1;
+    }
+    assert!(count > 5, "{count}");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for document in ["README.md", "CHANGELOG.md", "ARCHITECTURE.md"] {
+        let text = text(document);
+        let headings = text.lines().filter(|line| line.starts_with('#'));
+        let anchors: BTreeSet<String> = headings
+            .map(|line| anchor(line.trim_start_matches('#').trim()))
+            .collect();
+        for link in text.split("](").skip(1) {
+            let (link, _) = link.split_once(')').expect("the link's end");
+            if let Some(name) = link.strip_prefix('#') {
+                assert!(anchors.contains(name), "{document}: #{name}");
+            } else if !link.starts_with("https://") {
+                assert!(manifest(link).exists(), "{document}: {link}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_configs_in_the_readme_are_configs() {
+    let blocks = blocks(&text("README.md"), "yaml");
+    assert!(blocks.len() > 3);
+    let wanted = [
+        "connections: { default: { credentials: env:ZOHO } }\n",
+        "routes:\n",
+    ];
+    for block in blocks {
+        let block = block.replace("map: …", "map: .");
+        let whole = match block.trim_start().split(':').next() {
+            Some("verify") => {
+                format!("{}{}  acme:\n{block}    map: .\n", wanted[0], wanted[1])
+            }
+            Some("connections") if !block.contains("routes:") => {
+                block.replace("default:\n", "default:\n    credentials: env:ZOHO\n")
+                    + "routes: { a: { verify: { scheme: none }, map: . } }\n"
+            }
+            Some("connections") => block,
+            _ => format!("{}{}{block}", wanted[0], wanted[1]),
+        };
+        if let Err(problems) = Config::parse(&whole, Programs::Compile) {
+            panic!("{whole}\n{problems:#?}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_names_every_key_of_the_config() {
+    let readme = text("README.md");
+    let schema = Config::schema();
+    let parts = ["Connection", "Api", "Callbacks", "Limits", "Route", "Proof"];
+    let parts = parts.map(|part| &schema["$defs"][part]["properties"]);
+    for keys in parts.into_iter().chain([&schema["properties"]]) {
+        for key in keys.as_object().expect("keys").keys() {
+            let named = [format!("`{key}`"), format!("`{key}:"), format!("{key}: ")];
+            let named = named.iter().any(|name| readme.contains(name.as_str()));
+            assert!(
+                named || readme.contains(&format!("{key}:\n")),
+                "README.md has nothing on `{key}`"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_readme_knows_update_requests() {
+    let readme = text("README.md");
+    let blocks = blocks(&readme, "json");
+    let requests = blocks.iter().filter(|block| !block.contains("\"counts\""));
+    for block in requests {
+        let request: Value = serde_json::from_str(block).expect("JSON");
+        if let Err(problems) = UpdateRequest::parse(&request) {
+            panic!("{block}\n{problems:#?}");
+        }
+    }
+    let wrong = json!({ "module": "Leads", "fields": { "Rating": "Active" }, "ids": ["1"], "qqqqqqqqqqqqqqqqqqq": 1 });
+    let problems = UpdateRequest::parse(&wrong).expect_err("a problem");
+    let problem = problems[0].to_string();
+    let (_, known) = problem.split_once("known here: ").expect("a list");
+    for key in known.split(", ") {
+        let named = [format!("\"{key}\":"), format!("`{key}`")];
+        let named = named.iter().any(|name| readme.contains(name.as_str()));
+        assert!(named, "README.md has nothing on `{key}`");
+    }
+}
+
+/// The job that the README shows is one.
+#[test]
+fn the_job_in_the_readme_is_a_job() {
+    let blocks = blocks(&text("README.md"), "json");
+    let shown = blocks.iter().find(|block| block.contains("\"counts\""));
+    let shown: Value = serde_json::from_str(shown.expect("a job")).expect("JSON");
+    let job: JobView = serde_json::from_value(shown.clone()).expect("a job");
+    assert_eq!(serde_json::to_value(&job).expect("JSON"), shown);
+    let counts = job.counts;
+    assert_eq!(
+        counts.total,
+        counts.updated + counts.failed + counts.pending
+    );
+}
+
+#[test]
+fn the_readme_counts_right() {
+    let readme = text("README.md");
+    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    let presets = text("tests/vectors/presets.yaml");
+    let count = |key: &str| {
+        let line = presets.lines().find_map(|line| line.strip_prefix(key));
+        line.expect("a count").trim().to_owned()
+    };
+    // tests/it/vectors.rs holds these two to the vectors themselves.
+    let (vectors, sources) = (count("vectors:"), count("sources:"));
+    let shapes = text("tests/custom_schemes.yaml");
+    let names = |line: &&str| line.starts_with("  ") && !line[2..].starts_with([' ', '#']);
+    let shapes = shapes.lines().filter(names).count();
+    for said in [
+        format!("presets for {sources} senders"),
+        format!("{vectors} vectors of {sources} senders"),
+        format!("{shapes} vendors that do not exist"),
+    ] {
+        assert!(readme.contains(&said), "README.md does not say `{said}`");
+    }
+}
+
+/// Every code of a refusal stands in the README, with its status.
+#[test]
+fn refusals_have_the_status_that_the_readme_says() {
+    let source = text("src/app/rejection.rs");
+    let (_, table) = source.split_once("fn row(").expect("the table");
+    let (table, _) = table.split_once("\n    }\n").expect("its end");
+    let readme = text("README.md");
+    let rows = readme.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        let codes = cells.next()?.trim_end_matches('`').split("`, `");
+        let statuses = cells.next()?.split(", ").map(str::to_owned);
+        Some((codes.map(str::to_owned).collect(), statuses.collect()))
+    });
+    let mut documented = BTreeMap::new();
+    for (codes, statuses) in rows {
+        let (codes, statuses): (Vec<String>, Vec<String>) = (codes, statuses);
+        for (place, code) in codes.into_iter().enumerate() {
+            let status = statuses.get(place).or(statuses.first()).cloned();
+            documented.insert(code, status.unwrap_or_default());
+        }
+    }
+    let mut seen = 0;
+    for pair in table.split("StatusCode::").skip(1) {
+        let name = pair.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        let Some(status) = name.into_iter().next().filter(|name| !name.is_empty()) else {
+            continue;
+        };
+        let code = pair.split('"').nth(1).expect("a code");
+        let number = match status {
+            "BAD_REQUEST" => "400",
+            "UNAUTHORIZED" => "401",
+            "FORBIDDEN" => "403",
+            "NOT_FOUND" => "404",
+            "METHOD_NOT_ALLOWED" => "405",
+            "CONFLICT" => "409",
+            "PAYLOAD_TOO_LARGE" => "413",
+            "URI_TOO_LONG" => "414",
+            "UNPROCESSABLE_ENTITY" => "422",
+            "REQUEST_HEADER_FIELDS_TOO_LARGE" => "431",
+            "INTERNAL_SERVER_ERROR" => "500",
+            "SERVICE_UNAVAILABLE" => "503",
+            other => panic!("{other}: give it its number"),
+        };
+        assert_eq!(
+            documented.get(code).map(String::as_str),
+            Some(number),
+            "{code}"
+        );
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn the_architecture_names_every_room_and_only_what_is_there() {
+    let document = text("ARCHITECTURE.md");
+    for path in document.split('`').skip(1).step_by(2) {
+        let is_path =
+            !path.contains([' ', '{', '(']) && (path.contains(".rs") || path.contains('/'));
+        let path = path.trim_end_matches("*.yaml");
+        if is_path {
+            let there = [manifest(path), manifest("src").join(path)];
+            assert!(
+                there.iter().any(|path| path.exists()),
+                "ARCHITECTURE.md: {path}"
+            );
+        }
+    }
+    for entry in fs::read_dir(manifest("src")).expect("the sources") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().and_then(|name| name.to_str());
+        let name = name.expect("a name");
+        assert!(
+            name == "lib" || document.contains(&format!("`{name}`")),
+            "ARCHITECTURE.md does not say what {} is",
+            Path::new("src").join(name).display()
+        );
+    }
+}

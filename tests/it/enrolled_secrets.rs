@@ -1,0 +1,549 @@
+//! Secrets that a sender hands over in its handshake: Asana's and Notion's, kept in a file and in Secrets Manager.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use aws_sdk_secretsmanager::Client;
+use axum::body::Body;
+use http::{Request, StatusCode};
+use jiff::Timestamp;
+use masshook::api::router;
+use masshook::app::{App, Edges};
+use masshook::clock::SystemClock;
+use masshook::config::{Config, Programs};
+use masshook::engine::Manner;
+use masshook::inbound::scheme::Scheme;
+use masshook::inbound::verify::{Outgoing, sign};
+use masshook::job::sqlite::SqliteStore;
+use masshook::job::store::JobStore;
+use masshook::job::wakeup::LocalWakeUps;
+use masshook::secrets::{Learnt, Missing, SecretStore, Secrets, Version, WritableSecrets};
+use masshook::simulator::Settings;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tower::ServiceExt;
+
+use crate::harness::ask::{Ask, Told};
+use crate::harness::moto::Moto;
+use crate::harness::poller::Poller;
+use crate::harness::rie::{Rie, RieOptions};
+use crate::harness::serve::Served;
+
+const FIRST: &str = "b537207f20cbfa02357cf448134da559e8bd39d61597dcd5631b8012eae53e81";
+const SECOND: &str = "0f00ba11c0ffee02357cf448134da559e8bd39d61597dcd5631b8012eae53e81";
+
+const EVENTS: &str = r#"{"events":[{"action":"changed","resource":{"gid":"1206994210487513"}}]}"#;
+
+fn handshake(secret: &str) -> Ask {
+    Ask::post("/hooks/asana", "{}")
+        .with("content-type", "application/json")
+        .with("X-Hook-Secret", secret)
+}
+
+/// A delivery as its sender signs it.
+fn signed(scheme: &str, target: &str, body: &str, secret: &str) -> Ask {
+    let scheme = Scheme::preset(scheme).expect("a preset");
+    let mut outgoing = Outgoing::new("", body.as_bytes());
+    sign(
+        &scheme,
+        &[secret.to_owned().into()],
+        Timestamp::UNIX_EPOCH,
+        &mut outgoing,
+    )
+    .expect("signed");
+    let ask = Ask::post(target, body).with("content-type", "application/json");
+    outgoing.headers.iter().fold(ask, |ask, (name, value)| {
+        ask.with(name.as_str(), value.to_str().expect("text"))
+    })
+}
+
+fn delivery(secret: &str) -> Ask {
+    signed("asana", "/hooks/asana", EVENTS, secret)
+}
+
+/// A server with a route for Asana, whose secret is to be a file.
+struct Learner {
+    served: Served,
+    place: PathBuf,
+    _folder: TempDir,
+}
+
+impl Learner {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("asana");
+        let route = format!(
+            "  asana:\n    verify: {{ scheme: asana, secret: \"file:{}\" }}\n    map: empty\n",
+            place.display()
+        );
+        let mut served = Served::new(
+            Path::new(env!("CARGO_BIN_EXE_masshook")),
+            &[],
+            Settings::default(),
+            |config| config + &route,
+        )
+        .await;
+        served.start(&[]).await;
+        Self {
+            served,
+            place,
+            _folder: folder,
+        }
+    }
+
+    async fn ask(&self, ask: &Ask) -> Told {
+        ask.over_http(|target| self.served.url(target)).await
+    }
+
+    fn kept(&self) -> String {
+        std::fs::read_to_string(&self.place).expect("the secret")
+    }
+
+    /// The server again, with another config.
+    async fn restart(&mut self, change: impl Fn(&str) -> String) {
+        self.served.signal("TERM");
+        self.served.wait_for_end().await;
+        let config = std::fs::read_to_string(self.served.config()).expect("the config");
+        std::fs::write(self.served.config(), change(&config)).expect("written");
+        self.served.start(&[]).await;
+    }
+}
+
+#[tokio::test]
+async fn asana_hands_its_secret_over_once_and_signs_with_it() {
+    let mut learner = Learner::start().await;
+    let early = learner.ask(&delivery(FIRST)).await;
+    assert_eq!(early.status, 401);
+    assert_eq!(early.code(), "not_verified");
+    let detail = early.json()["detail"].to_string();
+    assert!(
+        detail.contains("has not handed over its secret"),
+        "{detail}"
+    );
+    assert!(!learner.place.exists());
+
+    let told = learner.ask(&handshake(FIRST)).await;
+    assert_eq!((told.status, told.body.as_str()), (200, ""), "{told:?}");
+    assert_eq!(told.headers["x-hook-secret"], FIRST);
+    assert_eq!(learner.kept(), format!("{FIRST}\n"));
+    let mode = std::fs::metadata(&learner.place).expect("a file");
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+
+    assert_eq!(learner.ask(&delivery(FIRST)).await.status, 200);
+    let forged = Ask {
+        body: EVENTS.replace("changed", "deleted").into(),
+        ..delivery(FIRST)
+    };
+    assert_eq!(learner.ask(&forged).await.code(), "not_verified");
+
+    // A stranger's handshake changes nothing, and is told nothing.
+    let refused = learner.ask(&handshake(SECOND)).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (409, "handshake_refused".to_owned())
+    );
+    assert!(
+        refused.headers.get("x-hook-secret").is_none(),
+        "{refused:?}"
+    );
+    assert!(!refused.body.contains(FIRST) && !refused.body.contains(SECOND));
+    assert_eq!(learner.kept(), format!("{FIRST}\n"));
+    assert_eq!(learner.ask(&delivery(SECOND)).await.status, 401);
+    // The sender's own, whose answer was lost, is answered again.
+    assert_eq!(learner.ask(&handshake(FIRST)).await.status, 200);
+
+    learner
+        .restart(|config| config.replace("    map: empty", "    relearn: true\n    map: empty"))
+        .await;
+    assert_eq!(
+        learner.ask(&delivery(FIRST)).await.status,
+        200,
+        "it is kept"
+    );
+    let told = learner.ask(&handshake(SECOND)).await;
+    assert_eq!(
+        (told.status, &told.headers["x-hook-secret"]),
+        (200, &json!(SECOND))
+    );
+    assert_eq!(learner.kept(), format!("{SECOND}\n"));
+    assert_eq!(learner.ask(&delivery(FIRST)).await.status, 401);
+    assert_eq!(learner.ask(&delivery(SECOND)).await.status, 200);
+
+    let log = learner.served.log();
+    assert!(log.contains("learnt the sender's secret"), "{log}");
+    assert!(log.contains("take `relearn` away again"), "{log}");
+    assert!(!log.contains(FIRST) && !log.contains(SECOND), "{log}");
+}
+
+#[tokio::test]
+async fn of_many_handshakes_at_once_one_wins() {
+    let learner = Learner::start().await;
+    let secrets: Vec<String> = (0..16)
+        .map(|number| format!("{number:02}{FIRST}"))
+        .collect();
+    let asks: Vec<Ask> = secrets.iter().map(|secret| handshake(secret)).collect();
+    let asked = asks.iter().map(|ask| learner.ask(ask));
+    let told = futures_util::future::join_all(asked).await;
+    let winners: Vec<&String> = secrets
+        .iter()
+        .zip(&told)
+        .filter(|(_, told)| told.status == 200)
+        .map(|(secret, _)| secret)
+        .collect();
+    assert_eq!(winners.len(), 1, "{told:?}");
+    assert_eq!(learner.kept(), format!("{}\n", winners[0]));
+    for told in told.iter().filter(|told| told.status != 200) {
+        assert_eq!(
+            (told.status, told.code()),
+            (409, "handshake_refused".to_owned())
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_secret_is_not_learnt() {
+    let learner = Learner::start().await;
+    for secret in ["", "two words", &"x".repeat(1025)] {
+        let told = learner.ask(&handshake(secret)).await;
+        assert_eq!(told.code(), "not_verified", "{secret}");
+        assert!(!learner.place.exists(), "{secret}");
+    }
+    let get = Ask::bare("GET", "/hooks/asana").with("X-Hook-Secret", FIRST);
+    assert_eq!(learner.ask(&get).await.status, 405);
+    assert!(!learner.place.exists());
+}
+
+const NOTION: &str = r#"{"id":"367cba44-b6f3-4c92-81e7-6a2e9659efd4","type":"page.content_updated","entity":{"id":"0ef104cd-477e-80e1-8571-cfd10e92339a","type":"page"}}"#;
+
+/// A function with a route for Notion, whose secret is to be one of Secrets Manager's.
+fn function(name: &str, folder: &TempDir, durable: Option<&str>) -> Rie {
+    let config = folder.path().join("masshook.yaml");
+    let text = format!(
+        "connections: {{ default: {{ credentials: env:ZOHO }} }}\nroutes:\n  notion:\n    verify: {{ scheme: notion, secret: \"secretsmanager:{name}\" }}\n    map: empty\n"
+    );
+    std::fs::write(&config, text).expect("written");
+    let mut env = Moto::shared().environment();
+    env.push(("MASSHOOK_CONFIG".to_owned(), config.display().to_string()));
+    if let Some(queue) = durable {
+        env.push(("MASSHOOK_TABLE".to_owned(), name.to_owned()));
+        env.push(("MASSHOOK_QUEUE_URL".to_owned(), queue.to_owned()));
+    }
+    Rie::start(&RieOptions {
+        env,
+        ..RieOptions::default()
+    })
+}
+
+fn token(secret: &str) -> Ask {
+    let body = json!({"verification_token": secret}).to_string();
+    Ask::post("/hooks/notion", body).with("content-type", "application/json")
+}
+
+async fn in_secrets_manager(name: &str) -> Option<String> {
+    let client = Client::new(&Moto::shared().sdk_config());
+    let found = client.get_secret_value().secret_id(name).send().await;
+    found.ok()?.secret_string
+}
+
+#[tokio::test]
+async fn notion_hands_its_token_over_and_a_function_keeps_it_in_secrets_manager() {
+    let name = "masshook/learnt-notion";
+    // As the stack wants it: made beforehand, with nothing in it.
+    let client = Client::new(&Moto::shared().sdk_config());
+    client
+        .create_secret()
+        .name(name)
+        .send()
+        .await
+        .expect("made");
+    let folder = tempfile::tempdir().expect("a folder");
+    let inline = function(name, &folder, None);
+    let event = signed("notion", "/hooks/notion", NOTION, FIRST);
+    let early = event.over_lambda(&inline).await;
+    assert_eq!(
+        (early.status, early.code()),
+        (401, "not_verified".to_owned())
+    );
+
+    let told = token(FIRST).over_lambda(&inline).await;
+    assert_eq!(
+        (told.status, told.body.as_str()),
+        (200, ""),
+        "{}",
+        inline.logs()
+    );
+    assert_eq!(in_secrets_manager(name).await.as_deref(), Some(FIRST));
+    let refused = token(SECOND).over_lambda(&inline).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (409, "handshake_refused".to_owned())
+    );
+    assert_eq!(in_secrets_manager(name).await.as_deref(), Some(FIRST));
+    assert_eq!(event.over_lambda(&inline).await.status, 200);
+    let forged = signed("notion", "/hooks/notion", NOTION, SECOND);
+    assert_eq!(forged.over_lambda(&inline).await.status, 401);
+    // Another process reads what this one has learnt.
+    let other = function(name, &folder, None);
+    assert_eq!(event.over_lambda(&other).await.status, 200);
+    for logs in [inline.logs(), other.logs()] {
+        assert!(!logs.contains(FIRST) && !logs.contains(SECOND), "{logs}");
+    }
+
+    // Emptied by hand, it can be learnt anew.
+    let emptied = client
+        .put_secret_value()
+        .secret_id(name)
+        .secret_string("{}");
+    emptied.send().await.expect("emptied");
+    let third = function(name, &folder, None);
+    assert_eq!(token(SECOND).over_lambda(&third).await.status, 200);
+    assert_eq!(in_secrets_manager(name).await.as_deref(), Some(SECOND));
+}
+
+/// With a table or without one, they agree through the id of the secret's next version.
+#[tokio::test]
+async fn of_two_functions_one_wins() {
+    let name = "learnt-race";
+    Moto::shared().create_table(name).await;
+    let queue = Poller::start(Moto::shared(), name).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    for (durable, secret) in [
+        (Some(queue.url.as_str()), name),
+        (None, "learnt-race-inline"),
+    ] {
+        let client = Client::new(&Moto::shared().sdk_config());
+        client
+            .create_secret()
+            .name(secret)
+            .send()
+            .await
+            .expect("made");
+        let function = || {
+            let rie = function(name, &folder, durable);
+            let config = folder.path().join("masshook.yaml");
+            let text = std::fs::read_to_string(&config).expect("a config");
+            let text = text.replace(
+                &format!("secretsmanager:{name}\""),
+                &format!("secretsmanager:{secret}\""),
+            );
+            std::fs::write(&config, text).expect("written");
+            rie
+        };
+        let (one, other) = (function(), function());
+        let (first, second) = (token(FIRST), token(SECOND));
+        let (first, second) = tokio::join!(first.over_lambda(&one), second.over_lambda(&other));
+        let mut statuses = [first.status, second.status];
+        let kept = in_secrets_manager(secret).await.expect("a secret");
+        assert_eq!(kept, if first.status == 200 { FIRST } else { SECOND });
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409], "{first:?} {second:?}");
+    }
+}
+
+/// A Secrets Manager in memory, of one secret, whose first write is never answered.
+#[derive(Debug, Default)]
+struct Slow {
+    current: Mutex<Option<(String, SecretString)>>,
+    writes: Mutex<usize>,
+    writing: Notify,
+}
+
+#[async_trait]
+impl SecretStore for Slow {
+    async fn get(&self, _: &str) -> Result<SecretString, Missing> {
+        unreachable!("a learnt secret is read by its version")
+    }
+
+    fn writable(&self) -> Option<&dyn WritableSecrets> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl WritableSecrets for Slow {
+    async fn current(&self, _: &str) -> Result<Option<Version>, Missing> {
+        let current = self.current.lock().expect("no panic").clone();
+        Ok(current.map(|(id, value)| Version { id, value }))
+    }
+
+    async fn put(&self, _: &str, version: &Version) -> Result<bool, Missing> {
+        let first = {
+            let mut writes = self.writes.lock().expect("no panic");
+            *writes += 1;
+            *writes == 1
+        };
+        if first {
+            self.writing.notify_one();
+            std::future::pending::<()>().await;
+        }
+        let mut current = self.current.lock().expect("no panic");
+        if current.as_ref().is_some_and(|(id, _)| *id == version.id) {
+            return Ok(false);
+        }
+        *current = Some((version.id.clone(), version.value.clone()));
+        Ok(true)
+    }
+}
+
+/// A sender that hangs up while its secret is being kept has not kept it, and holds nobody up.
+#[tokio::test]
+async fn a_handshake_that_was_cut_off_does_not_block_the_next() {
+    let slow = Arc::new(Slow::default());
+    let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
+    let process = || {
+        let text = "connections: { default: { credentials: env:ZOHO } }\nroutes: { asana: { verify: { scheme: asana, secret: 'secretsmanager:asana' }, map: empty } }";
+        let config = Config::parse(text, Programs::Compile).expect("a config");
+        let edges = Edges {
+            clock: Arc::new(SystemClock),
+            store: store.clone(),
+            secrets_manager: slow.clone(),
+            manner: Manner::Durable(Arc::new(LocalWakeUps::new())),
+            runtime_api: None,
+            sns_endpoint: None,
+        };
+        router(Arc::new(App::new(config, edges)))
+    };
+    let greet = |process: &axum::Router, secret: &str| {
+        let request = Request::post("/hooks/asana").header("X-Hook-Secret", secret);
+        process
+            .clone()
+            .oneshot(request.body(Body::from("{}")).expect("a request"))
+    };
+    let (one, other) = (process(), process());
+    tokio::select! {
+        _ = greet(&one, FIRST) => panic!("its secret is never kept"),
+        () = slow.writing.notified() => {}
+    }
+    for (process, secret, status) in [
+        (&other, SECOND, StatusCode::OK),
+        (&one, SECOND, StatusCode::OK),
+        (&one, FIRST, StatusCode::CONFLICT),
+    ] {
+        let answer = greet(process, secret).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{secret}");
+    }
+    let kept = slow.current.lock().expect("no panic").clone();
+    assert_eq!(kept.expect("a secret").1.expose_secret(), SECOND);
+}
+
+/// Processes that know nothing of each other, and a file that is there already, with nothing in it.
+#[test]
+fn of_many_that_find_an_empty_file_one_wins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for round in 0..20 {
+        let place = folder.path().join(round.to_string());
+        std::fs::write(&place, "{}\n").expect("written");
+        let reference = format!("file:{}", place.display());
+        let reference = reference.parse().expect("a reference");
+        let learn = |secret: String| {
+            let secrets = Secrets::new(Arc::new(SystemClock), Arc::new(Slow::default()));
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let learning = secrets.learn(&reference, secret.into(), false);
+            runtime.expect("a runtime").block_on(learning)
+        };
+        let outcomes: Vec<Learnt> = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..8)
+                .map(|writer| scope.spawn(move || learn(format!("{writer}{FIRST}"))))
+                .collect();
+            let ended = writers.into_iter().map(|writer| writer.join());
+            ended
+                .map(|outcome| outcome.expect("no panic").expect("a file"))
+                .collect()
+        });
+        let winners: Vec<usize> = (0..8)
+            .filter(|writer| outcomes[*writer] == Learnt::New)
+            .collect();
+        let [winner] = winners[..] else {
+            panic!("{outcomes:?}");
+        };
+        let kept = std::fs::read_to_string(&place).expect("the secret");
+        assert_eq!(kept, format!("{winner}{FIRST}\n"));
+    }
+}
+
+/// Runs `masshook check --json` over a route for Asana.
+fn check(verify: &str, further: &str) -> (i32, Value) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("masshook.yaml");
+    let text = format!(
+        "connections: {{ default: {{ credentials: env:ZOHO }} }}\nroutes:\n  a:\n    verify: {verify}\n    map: empty\n{further}"
+    );
+    std::fs::write(&config, text).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
+        .args(["check", "--json", "--config"])
+        .arg(&config)
+        .output()
+        .expect("masshook");
+    let document = serde_json::from_slice(&output.stdout).expect("JSON");
+    (output.status.code().expect("a code"), document)
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_a_problem_of_the_config() {
+    let asana = |secret: &str| format!("{{ scheme: asana, secret: {secret} }}");
+    let problem = |verify: &str, further: &str| {
+        let (code, document) = check(verify, further);
+        assert_eq!(code, 2, "{document}");
+        let problem = &document["problems"][0];
+        let text = |key: &str| problem[key].as_str().expect("a text").to_owned();
+        format!("{}: {}", text("at"), text("message"))
+    };
+    let problems = [
+        problem(&asana("env:ASANA"), ""),
+        problem(&asana("\"file:asana#key\""), ""),
+        problem(&asana("[\"file:a\", \"file:b\"]"), ""),
+        problem(&asana("file:/surely/absent/asana"), ""),
+        problem(&asana("file:x"), "    handshake_secret: file:x\n"),
+        problem(
+            "{ scheme: stripe, secret: env:STRIPE }",
+            "    relearn: true\n",
+        ),
+    ];
+    insta::assert_snapshot!(problems.join("\n"), @r#"
+    routes.a.verify.secret: env:ASANA cannot be set from here: write file:PATH or secretsmanager:NAME; the sender's secret is to be kept there
+    routes.a.verify.secret: file:asana#key is one key of a secret, and secrets are written whole: drop the # part; the sender's secret is to be kept there
+    routes.a.verify.secret: must be one secret: the sender hands it over, and it is kept there
+    routes.a.verify.secret: file:/surely/absent/asana cannot be written: no file can be made in /surely/absent: entity not found; the sender's secret is to be kept there
+    routes.a.verify: file:x is used elsewhere in this config too; what the sender hands over needs a place of its own
+    routes.a.relearn: has nothing to replace: no scheme of this route learns its secret from a handshake
+    "#);
+    let (code, document) = check(
+        &asana("secretsmanager:masshook/asana"),
+        "    relearn: true\n",
+    );
+    assert_eq!((code, &document["ok"]), (0, &json!(true)), "{document}");
+}
+
+#[tokio::test]
+async fn a_server_without_a_place_for_the_secret_does_not_start() {
+    // Nobody can make a file there, whoever runs the tests.
+    let route =
+        "  asana: { verify: { scheme: asana, secret: 'file:/proc/masshook' }, map: empty }\n";
+    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
+    let served = Served::new(program, &[], Settings::default(), |config| config + route).await;
+    let mut command = served.command(&[]);
+    let status = tokio::task::spawn_blocking(move || command.status()).await;
+    let status = status.expect("no panic").expect("started");
+    assert_eq!(status.code(), Some(2));
+    let log = served.log();
+    assert!(
+        log.contains("routes.asana.verify.secret: file:/proc/masshook cannot be written"),
+        "{log}"
+    );
+    // The Lambda program ends as well, before it asks for an event.
+    let mut bootstrap = Command::new(env!("CARGO_BIN_EXE_bootstrap"));
+    bootstrap
+        .env_clear()
+        .env("MASSHOOK_CONFIG", served.config());
+    let output = tokio::task::spawn_blocking(move || bootstrap.output()).await;
+    let output = output.expect("no panic").expect("started");
+    assert_eq!(output.status.code(), Some(1));
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("cannot be written"), "{said}");
+}

@@ -1,0 +1,254 @@
+//! Handshakes by both doors: what senders try an address out with, and the answers that they test for.
+
+use jiff::Timestamp;
+use masshook::inbound::scheme::Scheme;
+use masshook::inbound::verify::{Outgoing, sign};
+use serde_json::{Value, json};
+
+use crate::harness::ask::{Ask, Told};
+use crate::harness::doors::Doors;
+use crate::harness::tools::manifest;
+
+const KEY: &str = "key-of-the-greetings";
+
+/// A route of each kind; `KEY` is where the key is.
+const ROUTES: &str = r#"
+  discord: { verify: { scheme: discord, secret: DISCORD, tolerance_s: 0 }, map: empty }
+  xero: { verify: { scheme: xero, secret: KEY }, map: empty }
+  slack: { verify: { scheme: slack, secret: KEY, tolerance_s: 0 }, map: empty }
+  dropbox: { verify: { scheme: dropbox, secret: KEY }, map: empty }
+  meta: { verify: { scheme: meta, secret: KEY }, handshake_secret: KEY, map: empty }
+  graph: { verify: { scheme: microsoft-graph, secret: KEY }, map: empty }
+  token: { verify: { scheme: token, secret: KEY }, map: empty }
+  stripe: { verify: { scheme: stripe, secret: KEY }, map: empty }
+  zoom:
+    verify:
+      scheme: custom
+      secret: KEY
+      type: hmac
+      algorithm: sha256
+      signature: { header: x-zm-signature, prefix: "v0=", encoding: hex }
+      signed: "v0:{timestamp}:{body}"
+      timestamp: { header: x-zm-request-timestamp }
+      handshakes:
+        - method: POST
+          when: [{ json: /event, equals: endpoint.url_validation }]
+          answer: { json: { plainToken: "{json:/payload/plainToken}", encryptedToken: "{hmac_hex:json:/payload/plainToken}" } }
+    map: empty
+  linkedin:
+    verify:
+      scheme: custom
+      secret: KEY
+      type: hmac
+      algorithm: sha256
+      signature: { header: X-LI-Signature, encoding: hex }
+      signed: "hmacsha256={body}"
+      handshakes:
+        - method: GET
+          when: [{ query: challengeCode }]
+          answer: { json: { challengeCode: "{query:challengeCode}", challengeResponse: "{hmac_hex:query:challengeCode}" } }
+    map: empty
+  monday:
+    verify:
+      scheme: custom
+      secret: KEY
+      type: bearer
+      handshakes: [{ method: POST, when: [{ json: /challenge }], answer: { json: { challenge: "{json:/challenge}" } } }]
+    map: empty
+  header:
+    verify:
+      scheme: custom
+      secret: KEY
+      type: bearer
+      handshakes: [{ method: [GET, OPTIONS], when: [{ header: X-Challenge }], answer: { status: 204, headers: { X-Challenge-Reply: "{header:X-Challenge}" } } }]
+    map: empty
+"#;
+
+async fn doors() -> (Doors, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        format!("'file:{}'", path.display())
+    };
+    let vectors = vectors("discord");
+    let routes = ROUTES
+        .replace(
+            "DISCORD",
+            &keep("discord", vectors[0]["secret"].as_str().expect("a key")),
+        )
+        .replace("KEY", &keep("key", KEY));
+    let doors = Doors::with(routes.trim_start_matches('\n')).await;
+    (doors, folder)
+}
+
+fn vectors(source: &str) -> Value {
+    let text = std::fs::read_to_string(manifest("tests/vectors").join(source).join("vector.json"));
+    let mut file: Value = serde_json::from_str(&text.expect("vectors")).expect("JSON");
+    file["vectors"].take()
+}
+
+/// A POST of a body, signed with [`KEY`].
+fn signed(scheme: &str, route: &str, body: &str, now: i64) -> Ask {
+    let mut outgoing = Outgoing::new("", body.as_bytes());
+    sign(
+        &Scheme::preset(scheme).expect("a preset"),
+        &[KEY.to_owned().into()],
+        Timestamp::from_second(now).expect("a time"),
+        &mut outgoing,
+    )
+    .expect("signed");
+    let ask = Ask::post(&format!("/hooks/{route}"), body).with("content-type", "application/json");
+    let headers = outgoing.headers.iter();
+    headers.fold(ask, |ask, (name, value)| {
+        ask.with(name.as_str(), value.to_str().expect("text"))
+    })
+}
+
+/// 401 and nothing else: no content, and no type of one.
+fn is_bare(told: &Told, name: &str) {
+    assert_eq!(
+        (told.status, told.body.as_str()),
+        (401, ""),
+        "{name}: {told:?}"
+    );
+    assert!(
+        told.headers.get("content-type").is_none(),
+        "{name}: {told:?}"
+    );
+}
+
+#[tokio::test]
+async fn senders_that_test_for_a_refusal_get_a_401_without_content() {
+    let (doors, _folder) = doors().await;
+    // Discord's own ping is answered; the same with another body, as Discord sends on purpose, is not.
+    let vectors = vectors("discord");
+    let body = std::fs::read(manifest("tests/vectors/discord/body.json")).expect("a body");
+    let ping = |body: Vec<u8>| {
+        let ask = Ask::post("/hooks/discord", body);
+        let headers = vectors[0]["headers"].as_object().expect("headers").iter();
+        let own = headers.filter(|(name, _)| name.as_str() != "User-Agent");
+        own.fold(ask, |ask, (name, value)| {
+            ask.with(name, value.as_str().expect("text"))
+        })
+    };
+    for told in doors.both(&ping(body.clone())).await {
+        assert_eq!((told.status, told.json()), (200, json!({"type": 1})));
+        assert_eq!(told.headers["content-type"], "application/json");
+    }
+    let forged = [body, b" ".to_vec()].concat();
+    for told in doors.both(&ping(forged)).await {
+        is_bare(&told, "discord");
+    }
+    // Xero's intent to receive: one good signature, several bad ones.
+    let intent =
+        r#"{"events":[],"lastEventSequence":0,"firstEventSequence":0,"entropy":"S0m3r4Nd0mt3xt"}"#;
+    for told in doors.both(&signed("xero", "xero", intent, 0)).await {
+        assert_eq!((told.status, told.body.as_str()), (200, ""), "{told:?}");
+        assert!(told.headers.get("content-type").is_none(), "{told:?}");
+    }
+    let unsigned = Ask::post("/hooks/xero", intent);
+    let garbled = Ask::post("/hooks/xero", intent).with("x-xero-signature", "%%%");
+    let forged = Ask {
+        body: intent.replace("3xt", "4xt").into(),
+        ..signed("xero", "xero", intent, 0)
+    };
+    for (name, ask) in [
+        ("unsigned", unsigned),
+        ("garbled", garbled),
+        ("forged", forged),
+    ] {
+        for told in doors.both(&ask).await {
+            is_bare(&told, name);
+        }
+    }
+    // Others are told why.
+    for told in doors.both(&Ask::post("/hooks/stripe", "{}")).await {
+        assert_eq!((told.status, told.code().as_str()), (401, "not_verified"));
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_tried_out_with_get_and_head() {
+    let (doors, _folder) = doors().await;
+    for method in ["GET", "HEAD"] {
+        for told in doors.both(&Ask::bare(method, "/hooks/token")).await {
+            assert_eq!(
+                (told.status, told.body.as_str()),
+                (200, ""),
+                "{method}: {told:?}"
+            );
+        }
+        for told in doors.both(&Ask::bare(method, "/hooks/stripe")).await {
+            assert_eq!(told.status, 405, "{method}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn challenges_come_back_as_their_senders_want_them() {
+    let (doors, _folder) = doors().await;
+    let hmac = |text: &str| {
+        use hmac::{Hmac, KeyInit, Mac};
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(KEY.as_bytes()).expect("a key");
+        mac.update(text.as_bytes());
+        hex::encode(mac.finalize().into_bytes())
+    };
+    let meta = |token: &str| {
+        Ask::bare(
+            "GET",
+            &format!(
+                "/hooks/meta?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}"
+            ),
+        )
+    };
+    let text = "text/plain";
+    let cases = [
+        ("dropbox", Ask::bare("GET", "/hooks/dropbox?challenge=a%20b%3C"), 200, text, "a b<".to_owned()),
+        ("meta", meta(KEY), 200, text, "1158201444".to_owned()),
+        ("graph", Ask::post("/hooks/graph?validationToken=Validation%3A+Testing", ""), 200, text, "Validation: Testing".to_owned()),
+        ("slack", signed("slack", "slack", r#"{"type":"url_verification","challenge":"3eZbrw1a"}"#, 1_700_000_000), 200, text, "3eZbrw1a".to_owned()),
+        ("monday", Ask::post("/hooks/monday", r#"{"challenge":"c\"h"}"#), 200, "application/json", json!({"challenge": "c\"h"}).to_string()),
+        ("zoom", Ask::post("/hooks/zoom", r#"{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}"#), 200, "application/json",
+            json!({"plainToken": "qgg8vlvZRS6UYooatFL8Aw", "encryptedToken": hmac("qgg8vlvZRS6UYooatFL8Aw")}).to_string()),
+        ("linkedin", Ask::bare("GET", "/hooks/linkedin?challengeCode=890e4665-4dfe"), 200, "application/json",
+            json!({"challengeCode": "890e4665-4dfe", "challengeResponse": hmac("890e4665-4dfe")}).to_string()),
+    ];
+    for (name, ask, status, content_type, body) in cases {
+        for told in doors.both(&ask).await {
+            assert_eq!(
+                (told.status, told.body.as_str()),
+                (status, body.as_str()),
+                "{name}: {told:?}"
+            );
+            let said = told.headers["content-type"].as_str().expect("a type");
+            assert!(said.starts_with(content_type), "{name}: {said}");
+            assert_eq!(told.headers["x-content-type-options"], "nosniff", "{name}");
+        }
+    }
+    for told in doors
+        .both(&Ask::bare("GET", "/hooks/header").with("X-Challenge", "abc"))
+        .await
+    {
+        assert_eq!(
+            (told.status, &told.headers["x-challenge-reply"]),
+            (204, &json!("abc"))
+        );
+    }
+    // What is no handshake of the route, or not proven, is none.
+    let slack = r#"{"type":"url_verification","challenge":"3eZbrw1a"}"#;
+    for (ask, status) in [
+        (meta("wrong"), 405),
+        (Ask::bare("GET", "/hooks/dropbox"), 405),
+        (
+            Ask::post("/hooks/slack", slack).with("content-type", "application/json"),
+            401,
+        ),
+        (Ask::bare("GET", "/hooks/header"), 405),
+    ] {
+        for told in doors.both(&ask).await {
+            assert_eq!(told.status, status, "{ask:?}: {told:?}");
+            assert!(!told.body.contains("3eZbrw1a") && !told.body.contains("1158201444"));
+        }
+    }
+}

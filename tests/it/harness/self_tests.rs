@@ -1,0 +1,107 @@
+//! The harness itself: what the other tests rely on without looking.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::moto::Moto;
+use crate::harness::receiver::Receiver;
+use crate::harness::rie::{Rie, RieOptions};
+use crate::harness::tools::manifest;
+
+fn echo() -> RieOptions {
+    RieOptions {
+        bootstrap: manifest("tests/tools/echo_function.py"),
+        ..RieOptions::default()
+    }
+}
+
+#[tokio::test]
+async fn the_emulator_runs_a_function_in_a_clean_environment() {
+    let rie = Rie::start(&RieOptions {
+        env: vec![(
+            "MASSHOOK_CONFIG".to_owned(),
+            "/opt/masshook.yaml".to_owned(),
+        )],
+        timeout_s: 5,
+        ..echo()
+    });
+    // Together: the harness must let one in after the other.
+    let (first, second) = (json!({"number": 1}), json!({"number": 2}));
+    let (first, second) = tokio::join!(rie.invoke(&first), rie.invoke(&second));
+    assert_eq!(
+        [&first["event"], &second["event"]],
+        [&json!({"number": 1}), &json!({"number": 2})]
+    );
+    assert_eq!(
+        first["process"], second["process"],
+        "the second invocation is warm"
+    );
+    let environment = &first["environment"];
+    assert_eq!(environment["MASSHOOK_CONFIG"], "/opt/masshook.yaml");
+    assert_eq!(environment["AWS_LAMBDA_FUNCTION_TIMEOUT"], "5");
+    assert_eq!(
+        environment["CARGO_MANIFEST_DIR"],
+        json!(null),
+        "cargo's environment stays out"
+    );
+    assert!(
+        rie.logs().contains(r#"echo: {"number": 1}"#),
+        "{}",
+        rie.logs()
+    );
+}
+
+#[tokio::test]
+async fn no_function_outlives_its_emulator() {
+    let rie = Rie::start(&echo());
+    let answer = rie.invoke(&json!({})).await;
+    let process = Path::new("/proc").join(answer["process"].to_string());
+    assert!(process.exists());
+    drop(rie);
+    let over = Instant::now() + Duration::from_secs(10);
+    while process.exists() && Instant::now() < over {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!process.exists(), "{} still runs", process.display());
+}
+
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a plain client; the guarded one is under test elsewhere"
+)]
+async fn the_receiver_answers_by_its_script_and_keeps_the_order() {
+    let mut receiver = Receiver::start(&[503, 410]).await;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let mut statuses = Vec::new();
+    for number in 0..3 {
+        let request = client
+            .post(receiver.url("/zoho?from=test"))
+            .header("webhook-id", "msg_1")
+            .body(format!("{number}"));
+        statuses.push(request.send().await.expect("an answer").status().as_u16());
+    }
+    assert_eq!(statuses, [503, 410, 200]);
+    let first = receiver.next().await;
+    assert_eq!(
+        (first.method.as_str(), first.uri.to_string().as_str()),
+        ("POST", "/zoho?from=test")
+    );
+    assert_eq!(first.header("webhook-id"), "msg_1");
+    assert_eq!(receiver.next().await.body, "1");
+    assert_eq!(receiver.wait_for(3).await[2].body, "2");
+}
+
+#[test]
+fn moto_tells_programs_where_it_is() {
+    let moto = Moto::shared();
+    assert!(
+        moto.environment()
+            .contains(&("AWS_ENDPOINT_URL".to_owned(), moto.url()))
+    );
+}

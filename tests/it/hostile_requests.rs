@@ -1,0 +1,595 @@
+//! Bad input, by both doors: each is refused with its reason, costs what its limit says, and ends neither program.
+
+use std::io::Write;
+
+use jiff::Timestamp;
+use masshook::inbound::scheme::Scheme;
+use masshook::inbound::verify::{Outgoing, sign};
+use serde_json::{Value, json};
+
+use crate::harness::ask::Ask;
+use crate::harness::doors::Doors;
+
+/// The largest body that is taken in.
+const MAX_BODY: usize = 2_000_000;
+
+/// The most memory that all of this may ever take: a few bodies at once, never what a bomb would become.
+const PEAK_KIB: u64 = 160 << 10;
+
+/// A handshake that repeats what it is asked with.
+const CHALLENGE: &str = r#"
+  challenge:
+    verify:
+      scheme: custom
+      type: bearer
+      secret: file:/dev/null
+      handshakes: [{ method: GET, when: [{ query: q }], answer: { headers: { X-Echo: "{query:q}" }, text: "{query:q}" } }]
+    map: empty
+"#;
+
+async fn doors() -> Doors {
+    Doors::with(CHALLENGE.trim_start_matches('\n')).await
+}
+
+fn typed(content_type: &str, body: impl Into<Vec<u8>>) -> Ask {
+    Ask::post("/hooks/form", body).with("content-type", content_type)
+}
+
+fn json_body(body: impl Into<Vec<u8>>) -> Ask {
+    typed("application/json", body)
+}
+
+fn gzipped(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(body).expect("written");
+    encoder.finish().expect("compressed")
+}
+
+/// Fifteen hundred members of a megabyte each, in a body that may be taken in.
+fn bomb() -> Vec<u8> {
+    gzipped(&vec![b' '; 1 << 20]).repeat(1_500)
+}
+
+fn nested(open: &str, close: &str, levels: usize) -> String {
+    format!("{}{}", open.repeat(levels), close.repeat(levels))
+}
+
+/// What is sent, the code of its refusal, and what the reason says.
+fn bodies() -> Vec<(&'static str, Ask, (u16, &'static str), &'static str)> {
+    let unreadable = (422, "body_not_readable");
+    let too_large = (413, "body_too_large");
+    let part = "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n";
+    let xml = "application/xml";
+    let form = "application/x-www-form-urlencoded";
+    let multipart = "multipart/form-data; boundary=X";
+    let charset = "application/json; charset=utf-7";
+    vec![
+        (
+            "an unknown charset",
+            typed(charset, "{}"),
+            unreadable,
+            "charset `utf-7`",
+        ),
+        (
+            "bytes of another charset",
+            json_body(b"{\"n\":\"Jos\xE9\"}"),
+            unreadable,
+            "not UTF-8",
+        ),
+        (
+            "a form in another charset",
+            typed(form, "n=Jos%E9"),
+            unreadable,
+            "not UTF-8",
+        ),
+        (
+            "a zip bomb",
+            json_body(bomb()).with("content-encoding", "gzip"),
+            too_large,
+            "decoded body",
+        ),
+        (
+            "a cut off gzip",
+            json_body(&gzipped(b"{\"a\":1}")[..12]).with("content-encoding", "gzip"),
+            unreadable,
+            "cut off",
+        ),
+        (
+            "gzip in gzip",
+            json_body(gzipped(&gzipped(b"{}"))).with("content-encoding", "gzip, gzip"),
+            unreadable,
+            "content encoding",
+        ),
+        (
+            "brotli",
+            json_body("x").with("content-encoding", "br"),
+            unreadable,
+            "content encoding `br`",
+        ),
+        (
+            "101 levels",
+            json_body(nested("[", "]", 101)),
+            unreadable,
+            "nested more than 100 levels",
+        ),
+        (
+            "a million levels",
+            json_body("[".repeat(1_000_000)),
+            unreadable,
+            "nested more than 100 levels",
+        ),
+        (
+            "300,000 levels of objects",
+            json_body("{\"a\":".repeat(300_000)),
+            unreadable,
+            "nested more than 100 levels",
+        ),
+        (
+            "65 elements in each other",
+            typed(xml, nested("<a>", "</a>", 65)),
+            unreadable,
+            "nests deeper",
+        ),
+        (
+            "500,000 elements in each other",
+            typed(xml, "<a>".repeat(500_000)),
+            unreadable,
+            "nests deeper",
+        ),
+        (
+            "brackets in brackets",
+            typed(form, format!("a{}=1", "[b]".repeat(17))),
+            unreadable,
+            "nests deeper than 16",
+        ),
+        (
+            "a key twice",
+            json_body(r#"{"ids":["1"],"ids":["2"]}"#),
+            unreadable,
+            "`ids` stands twice",
+        ),
+        (
+            "a key twice, escaped",
+            json_body(r#"{"a":{"b":1,"\u0062":2}}"#),
+            unreadable,
+            "`b` stands twice",
+        ),
+        (
+            "a field that is a group too",
+            typed(form, "a=1&a[b]=2"),
+            unreadable,
+            "both as a field and as a group",
+        ),
+        (
+            "a million fields",
+            typed(form, "k&".repeat(1_000_000)),
+            unreadable,
+            "more than 10000 fields",
+        ),
+        (
+            "a million keys",
+            typed(
+                form,
+                (0..200_000).map(|n| format!("k{n}=&")).collect::<String>(),
+            ),
+            unreadable,
+            "more than 10000 fields",
+        ),
+        (
+            "1,001 parts",
+            typed(multipart, format!("{}--X--\r\n", part.repeat(1_001))),
+            unreadable,
+            "fields",
+        ),
+        (
+            "a part without an end",
+            typed(multipart, part),
+            unreadable,
+            "multipart",
+        ),
+        (
+            "a form without a boundary",
+            typed("multipart/form-data", part),
+            unreadable,
+            "multipart",
+        ),
+        (
+            "entities that grow",
+            typed(xml, "<!DOCTYPE a [<!ENTITY b \"&c;&c;\">]><a>&b;</a>"),
+            unreadable,
+            "document type",
+        ),
+        (
+            "50,001 elements",
+            typed(xml, format!("<a>{}</a>", "<b/>".repeat(50_001))),
+            unreadable,
+            "too many elements",
+        ),
+        (
+            "NaN",
+            json_body(r#"{"amount":NaN}"#),
+            unreadable,
+            "not a JSON document",
+        ),
+        (
+            "Infinity",
+            json_body(r#"{"amount":-Infinity}"#),
+            unreadable,
+            "not a JSON document",
+        ),
+        (
+            "a number beyond all floats",
+            json_body(r#"{"amount":1e999}"#),
+            unreadable,
+            "not a JSON document",
+        ),
+        (
+            "a hexadecimal number",
+            json_body(r#"{"amount":0x10}"#),
+            unreadable,
+            "not a JSON document",
+        ),
+        (
+            "a number with a leading zero",
+            json_body(r#"{"amount":010}"#),
+            unreadable,
+            "not a JSON document",
+        ),
+        (
+            "a number of a million digits",
+            json_body(format!("[{}]", "9".repeat(1_000_000))),
+            unreadable,
+            "number out of range",
+        ),
+        (
+            "a number of a thousand decimals",
+            json_body(format!("[0.{}]", "1".repeat(1_000))),
+            unreadable,
+            "more than 400 digits",
+        ),
+        (
+            "a null byte",
+            json_body(b"{\"a\":\"x\0y\"}"),
+            unreadable,
+            "not a JSON document",
+        ),
+        (
+            "null bytes and nothing else",
+            json_body(vec![0; 1_000]),
+            unreadable,
+            "not a JSON document",
+        ),
+        (
+            "half a character",
+            json_body(r#"{"a":"\ud800"}"#),
+            unreadable,
+            "not a JSON document",
+        ),
+        (
+            "a type that is not read",
+            typed("application/octet-stream", "x"),
+            unreadable,
+            "is not supported",
+        ),
+        (
+            "more than is taken in",
+            json_body(vec![b' '; MAX_BODY + 1]),
+            too_large,
+            "larger than",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn bad_bodies_are_refused_with_their_reason_and_nobody_dies() {
+    let doors = doors().await;
+    for (name, ask, (status, code), reason) in bodies() {
+        for told in doors.both(&ask).await {
+            assert_eq!(
+                (told.status, told.code().as_str()),
+                (status, code),
+                "{name}"
+            );
+            let detail = told.json()["detail"].to_string();
+            assert!(detail.contains(reason), "{name}: {detail}");
+            assert!(told.body.len() < 2_000, "{name}: nothing long is repeated");
+        }
+        doors.are_well(name).await;
+    }
+    assert!(doors.peak() < PEAK_KIB, "{} KiB", doors.peak());
+    let log = doors.served.log();
+    assert!(!log.contains("panicked"), "{log}");
+    assert!(!doors.function.logs().contains("panicked"));
+}
+
+#[tokio::test]
+async fn what_would_be_injected_is_refused_or_stays_data() {
+    let doors = doors().await;
+    let good = json!({"event": "x", "ids": []}).to_string();
+    let good =
+        |target: &str| Ask::post(target, good.clone()).with("content-type", "application/json");
+    let many = (0..10_000).map(|number| (format!("x-{number}"), "1".to_owned()));
+
+    // Through the envelope anything can be said to be a header.
+    let mut crowd = good("/hooks/form");
+    crowd.headers.extend(many.clone());
+    let envelopes: [(&str, Ask, u16, &str, &str); 6] = [
+        (
+            "10,000 headers",
+            crowd,
+            431,
+            "too_many_headers",
+            "at most 100",
+        ),
+        (
+            "a header in a header",
+            good("/hooks/form").with("x-a", "1\r\nx-b: 2"),
+            400,
+            "body_not_received",
+            "`x-a`",
+        ),
+        (
+            "a null byte in a header",
+            good("/hooks/form").with("x-a", "1\0"),
+            400,
+            "body_not_received",
+            "`x-a`",
+        ),
+        (
+            "a name that is none",
+            good("/hooks/form").with("x a", "1"),
+            400,
+            "body_not_received",
+            "x a",
+        ),
+        (
+            "a header in the query",
+            good("/hooks/form?a=1\r\nx-b: 2"),
+            400,
+            "body_not_received",
+            "control character",
+        ),
+        (
+            "a null byte in the query",
+            good("/hooks/form?a=\0"),
+            400,
+            "body_not_received",
+            "control character",
+        ),
+    ];
+    for (name, ask, status, code, reason) in envelopes {
+        let told = ask.over_lambda(&doors.function).await;
+        assert_eq!(
+            (told.status, told.code().as_str()),
+            (status, code),
+            "{name}"
+        );
+        let detail = told.json()["detail"].to_string();
+        assert!(detail.contains(reason), "{name}: {detail}");
+        doors.are_well(name).await;
+    }
+
+    // The same on the wire.
+    let wire = |head: &str| format!("{head}\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
+    let crowd: String = many
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let post = "POST /hooks/form HTTP/1.1";
+    let requests = [
+        (
+            "10,000 headers",
+            wire(&format!("{post}\r\n{}", crowd.trim_end())),
+            431,
+            "too_many_headers",
+        ),
+        (
+            "101 headers",
+            wire(&format!(
+                "{post}\r\n{}",
+                crowd[..crowd.find("x-100:").unwrap_or(0)].trim_end()
+            )),
+            431,
+            "too_many_headers",
+        ),
+        (
+            "a header of a megabyte",
+            wire(&format!("{post}\r\nx-a: {}", "a".repeat(1 << 20))),
+            431,
+            "too_many_headers",
+        ),
+        (
+            "a URL of 100,000 bytes",
+            wire(&format!(
+                "POST /hooks/form?{} HTTP/1.1",
+                "a".repeat(100_000)
+            )),
+            414,
+            "url_too_long",
+        ),
+        (
+            "a null byte in a header",
+            wire(&format!("{post}\r\nx-a: 1\0")),
+            400,
+            "body_not_received",
+        ),
+        (
+            "a line end in a header",
+            wire(&format!("{post}\r\nx-a: 1\rx-b: 2")),
+            400,
+            "body_not_received",
+        ),
+        (
+            "a name that is none",
+            wire(&format!("{post}\r\nx a: 1")),
+            400,
+            "body_not_received",
+        ),
+        (
+            "a null byte in the query",
+            wire("POST /hooks/form?a=\0 HTTP/1.1"),
+            400,
+            "body_not_received",
+        ),
+        (
+            "two lengths",
+            wire(&format!("{post}\r\ncontent-length: 5")),
+            400,
+            "body_not_received",
+        ),
+        (
+            "no HTTP",
+            "\x16\x03\x01\x02\0\x01\0\x01\u{7f}\r\n\r\n".to_owned(),
+            400,
+            "body_not_received",
+        ),
+    ];
+    for (name, request, status, code) in requests {
+        let told = doors.raw(request.as_bytes()).await;
+        assert_eq!(
+            (told.status, told.code().as_str()),
+            (status, code),
+            "{name}"
+        );
+        doors.are_well(name).await;
+    }
+
+    // Escaped, they are data, and no answer repeats them where they could do harm.
+    for target in [
+        "/hooks/challenge?q=a%0D%0Aset-cookie:%20b",
+        "/hooks/challenge?q=%00",
+    ] {
+        for told in doors.both(&Ask::bare("GET", target)).await {
+            assert_eq!(
+                (told.status, told.code().as_str()),
+                (405, "method_not_allowed")
+            );
+            assert!(told.headers.get("set-cookie").is_none(), "{told:?}");
+        }
+    }
+    for target in ["/hooks/fo%00rm", "/hooks/form%0D%0A"] {
+        for told in doors.both(&good(target)).await {
+            assert_eq!((told.status, told.code().as_str()), (404, "no_such_route"));
+        }
+    }
+    doors.are_well("data").await;
+}
+
+#[tokio::test]
+async fn an_envelope_that_is_broken_is_answered() {
+    let doors = doors().await;
+    let event = || Ask::post("/hooks/form", "{\"ids\":[]}").event();
+    let with = |key: &str, value: Value| {
+        let mut event = event();
+        event[key] = value;
+        event
+    };
+    let broken = [
+        (
+            "cut off Base64",
+            with("body", json!("eyJpZHMiOlsiMSJdf")),
+            "base64",
+        ),
+        ("no Base64", with("body", json!("{\"ids\":[]}")), "base64"),
+        (
+            "headers that are no texts",
+            with("headers", json!({"a": 1})),
+            "headers",
+        ),
+        (
+            "headers in headers",
+            with("headers", json!({"a": {"b": "c"}})),
+            "headers",
+        ),
+        (
+            "cookies with line ends",
+            with("cookies", json!(["a=b\r\nc: d"])),
+            "cookies",
+        ),
+    ];
+    for (name, event, reason) in broken {
+        let answer = doors.function.invoke(&event).await;
+        assert_eq!(answer["statusCode"], 400, "{name}: {answer}");
+        let problem: Value =
+            serde_json::from_str(answer["body"].as_str().expect("text")).expect("JSON");
+        assert_eq!(problem["code"], "body_not_received", "{name}");
+        let detail = problem["detail"].to_string();
+        assert!(detail.contains(reason), "{name}: {detail}");
+        doors.are_well(name).await;
+    }
+}
+
+/// A body's HMAC-SHA256 in hexadecimal.
+fn signed_by_github(key: &str, body: &[u8]) -> String {
+    let scheme = Scheme::preset("github").expect("a preset");
+    let mut outgoing = Outgoing::new("", body);
+    let keys = [key.to_owned().into()];
+    sign(&scheme, &keys, Timestamp::UNIX_EPOCH, &mut outgoing).expect("signed");
+    let header = outgoing.headers["x-hub-signature-256"].to_str();
+    let (_, hex) = header.expect("text").split_once('=').expect("a prefix");
+    hex.to_owned()
+}
+
+/// RFC 9110 section 11.1 and 8.3.1: names of schemes, types and codings have no case. Another scheme is another scheme.
+#[tokio::test]
+async fn schemes_are_known_in_any_case() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("key");
+    std::fs::write(&key, "ada:open-sesame").expect("written");
+    let route = |name: &str| {
+        format!(
+            "  {name}:\n    verify: {{ scheme: {name}, secret: 'file:{}' }}\n    map: empty\n",
+            key.display()
+        )
+    };
+    let doors = Doors::with(&format!(
+        "{}{}{}",
+        route("bearer"),
+        route("basic"),
+        route("github")
+    ))
+    .await;
+    let ask = |route: &str, name: &str, value: &str| {
+        Ask::post(&format!("/hooks/{route}"), gzipped(b"{}"))
+            .with("content-type", "Application/JSON; Charset=UTF-8")
+            .with("Content-Encoding", "GZip")
+            .with(name, value)
+    };
+    for (route, value) in [
+        ("bearer", "bEaReR ada:open-sesame"),
+        ("basic", "BASIC YWRhOm9wZW4tc2VzYW1l"),
+    ] {
+        for told in doors.both(&ask(route, "AUTHORIZATION", value)).await {
+            assert_eq!(told.status, 200, "{value}: {told:?}");
+        }
+    }
+    let hex = signed_by_github("ada:open-sesame", &gzipped(b"{}"));
+    for prefix in ["sha256=", "SHA256=", "Sha256="] {
+        let value = format!("{prefix}{}", hex.to_uppercase());
+        for told in doors
+            .both(&ask("github", "X-Hub-Signature-256", &value))
+            .await
+        {
+            assert_eq!(told.status, 200, "{value}: {told:?}");
+        }
+    }
+    for (route, name, value) in [
+        ("bearer", "authorization", "Basic YWRhOm9wZW4tc2VzYW1l"),
+        ("basic", "authorization", "Bearer ada:open-sesame"),
+        ("bearer", "authorization", "Bearer ADA:OPEN-SESAME"),
+        ("github", "x-hub-signature-256", &format!("SHA512={hex}")),
+        (
+            "github",
+            "x-hub-signature-256",
+            &format!("SHA256={}", hex.replace('a', "b")),
+        ),
+    ] {
+        for told in doors.both(&ask(route, name, value)).await {
+            assert_eq!(
+                (told.status, told.code().as_str()),
+                (401, "not_verified"),
+                "{value}"
+            );
+        }
+    }
+    doors.are_well("schemes").await;
+}

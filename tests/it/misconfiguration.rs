@@ -1,0 +1,304 @@
+//! What operators and senders get wrong, from the outside: each ends in a named error that says what to do, after as few
+//! requests as can be, and none shows a secret.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use masshook::zoho::metadata::Reading;
+use serde_json::{Value, json};
+
+use crate::harness::world::{Answer, World};
+
+/// An update of one lead.
+async fn update(world: &World) -> Answer {
+    let body =
+        json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": [world.id("Leads", 1)]});
+    world.post_job("", &body, &[]).await
+}
+
+/// A world whose connection has other addresses: what is known as `{zoho}` becomes something else.
+async fn at(center: &'static str, accounts: bool, api: bool) -> World {
+    let mut world = World::calm(&[]).await;
+    let elsewhere = &world.simulator.announcement()["data_centers"][center]["accounts_url"];
+    let elsewhere = elsewhere.as_str().expect("an address").to_owned();
+    world.reconfigure(|config| {
+        let lines = config.lines().map(|line| {
+            let moved =
+                accounts && line.contains("accounts_url:") || api && line.contains("api_url:");
+            match line.split_once("http") {
+                Some((key, _)) if moved => format!("{key}{elsewhere}"),
+                _ => line.to_owned(),
+            }
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    world
+}
+
+/// Holds that a job ended with a code and advice, after so many requests for tokens and updates.
+async fn assert_ends(world: &World, answer: &Answer, code: &str, requests: [u64; 2]) -> Value {
+    let job = answer.job();
+    let error = &job["error"];
+    assert_eq!(
+        (&job["status"], &error["code"]),
+        (&json!("failed"), &json!(code)),
+        "{job:#}"
+    );
+    assert!(
+        error["advice"]
+            .as_str()
+            .is_some_and(|advice| !advice.is_empty()),
+        "{job:#}"
+    );
+    let seen = [
+        world.count("token").await,
+        world.count("mass_update_post").await,
+    ];
+    assert_eq!(seen, requests, "{code}: tokens and updates");
+    let centers = &world.simulator.announcement()["data_centers"];
+    for credentials in centers.as_object().expect("an object").values() {
+        for key in ["client_secret", "refresh_token"] {
+            let secret = credentials[key].as_str().expect("a secret");
+            assert!(
+                !answer.body.to_string().contains(secret),
+                "{code} shows {key}"
+            );
+        }
+    }
+    error.clone()
+}
+
+#[tokio::test]
+async fn another_data_centre_is_told_from_bad_credentials() {
+    // Known here, and not there.
+    let world = at("eu", true, true).await;
+    let error = assert_ends(&world, &update(&world).await, "invalid_client", [1, 0]).await;
+    let said = error.to_string();
+    assert!(
+        said.contains("data centre us") && said.contains("registered in another"),
+        "{said}"
+    );
+    // A token of the one at the API of the other.
+    let world = at("eu", false, true).await;
+    let error = assert_ends(&world, &update(&world).await, "INVALID_TOKEN", [2, 2]).await;
+    let said = error.to_string();
+    assert!(
+        said.contains("has just given") && said.contains("check `data_center`"),
+        "{said}"
+    );
+    // The client is registered there too, with a secret of its own.
+    let world = at("in", true, true).await;
+    let error = assert_ends(
+        &world,
+        &update(&world).await,
+        "invalid_client_secret",
+        [1, 0],
+    )
+    .await;
+    assert!(
+        !error.to_string().contains("registered in another"),
+        "{error}"
+    );
+    // Credentials that are plainly bad say nothing of data centres.
+    let mut world = World::calm(&[]).await;
+    world.reconfigure(|config| config.replace("secretsmanager:zoho", "secretsmanager:revoked"));
+    let error = assert_ends(&world, &update(&world).await, "invalid_code", [1, 0]).await;
+    assert!(error.to_string().contains("revoked"), "{error}");
+    // Asked again at once, Zoho is left alone.
+    assert_ends(&world, &update(&world).await, "invalid_code", [1, 0]).await;
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_is_revoked_under_way_is_named_and_not_tried_for_ever() {
+    let world = World::calm(&[]).await;
+    assert_eq!(update(&world).await.job()["status"], "succeeded");
+    let token = world.simulator.announcement()["credentials"]["refresh_token"].clone();
+    let path = format!(
+        "/oauth/v2/token/revoke?token={}",
+        token.as_str().expect("a token")
+    );
+    assert_eq!(world.sim("POST", &path, None).await.0, 200);
+    // The access token went with it: one refused call, one refused refresh.
+    let answer = update(&world).await;
+    let error = assert_ends(&world, &answer, "invalid_code", [2, 2]).await;
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|said| said.contains("revoked")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_api_domain_that_is_not_zohos_gets_no_token() {
+    for poison in [
+        "https://www.zohoapis.com.evil.example",
+        "https://evil.example/www.zohoapis.com",
+        "http://www.zohoapis.com",
+        "https://www.zohoapis.com@evil.example",
+    ] {
+        let own = |config: String| {
+            let lines = config.lines().filter(|line| !line.contains("api_url:"));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let world = World::calm_with(&[], |_| {}, own).await;
+        world.faults(&json!({"api_domain": poison})).await;
+        let answer = update(&world).await;
+        let error = assert_ends(&world, &answer, "FOREIGN_API_DOMAIN", [1, 0]).await;
+        assert!(error.to_string().contains(poison), "{error}");
+        // The answer's own address will do.
+        world.faults(&json!({"api_domain": null})).await;
+        world.clock.advance(Duration::from_secs(61));
+        assert_eq!(update(&world).await.job()["status"], "succeeded");
+    }
+}
+
+#[tokio::test]
+async fn lifetimes_in_milliseconds_are_no_reason_to_ask_again() {
+    let world = World::calm(&[]).await;
+    world.faults(&json!({"expires_in_ms": true})).await;
+    for _ in 0..3 {
+        assert_eq!(update(&world).await.job()["status"], "succeeded");
+    }
+    assert_eq!(world.count("token").await, 1);
+    world.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(update(&world).await.job()["calls"][0]["attempts"], 1);
+    assert_eq!(world.count("token").await, 2);
+}
+
+#[tokio::test]
+async fn a_clock_ten_minutes_off_costs_neither_calls_nor_tokens() {
+    // Zoho's clock goes ahead of ours, and falls behind it; the token ends by Zoho's.
+    for (shift, still_good, over) in [(600, 2_900, 3_000), (-600, 4_100, 4_200)] {
+        let world = World::calm(&[]).await;
+        let once = async |after: u64, tokens: u64| {
+            world.clock.advance(Duration::from_secs(after));
+            let answer = update(&world).await;
+            let job = answer.job();
+            assert_eq!(job["status"], "succeeded", "{job:#}");
+            assert_eq!(job["calls"][0]["attempts"], 1, "{shift}: {job:#}");
+            assert_eq!(
+                world.count("token").await,
+                tokens,
+                "{shift} after {after} s"
+            );
+        };
+        once(0, 1).await;
+        let moved = world
+            .sim("POST", "/_sim/clock", Some(&json!({"advance_s": shift})))
+            .await;
+        assert_eq!(moved.0, 200);
+        // One answer tells when the token ends.
+        once(0, 1).await;
+        once(still_good, 1).await;
+        once(over - still_good, 2).await;
+        let standing = world.client().standing().await.expect("a token");
+        assert_eq!(standing.ahead.as_secs(), -shift);
+    }
+}
+
+#[tokio::test]
+async fn what_the_org_does_not_have_is_named() {
+    let world = World::calm(&[]).await;
+    let ask = async |module: &str, selector: Value| {
+        let mut body = json!({"module": module, "fields": {"Lead_Status": "Contacted"}});
+        let more = selector.as_object().cloned().expect("an object");
+        body.as_object_mut().expect("an object").extend(more);
+        world.post_job("", &body, &[]).await
+    };
+    let some = world.zoho()["views"]["Leads"]["some"]["id"].clone();
+    for (module, selector, code, says) in [
+        ("Leeds", json!({"ids": [1]}), "INVALID_MODULE", "module"),
+        ("Leads", json!({"cvid": "1"}), "INVALID_DATA", "cvid"),
+        (
+            "Leads",
+            json!({"cvid": some, "territory": {"id": "1"}}),
+            "INVALID_DATA",
+            "territory",
+        ),
+        (
+            "Leads",
+            json!({"view": "No such view"}),
+            "NAME_UNKNOWN",
+            "No such view",
+        ),
+        (
+            "Leads",
+            json!({"cvid": some, "territory": {"name": "Atlantis"}}),
+            "NAME_UNKNOWN",
+            "Atlantis",
+        ),
+        (
+            "Leeds",
+            json!({"match": {"field": "Email", "values": ["a@example.com"]}}),
+            "INVALID_MODULE",
+            "module",
+        ),
+        (
+            "Leads",
+            json!({"match": {"field": "E_Mail", "values": ["a@example.com"]}}),
+            "INVALID_QUERY",
+            "E_Mail",
+        ),
+    ] {
+        let before = world.count("mass_update_post").await;
+        let answer = ask(module, selector.clone()).await;
+        let job = answer.job();
+        let error = &job["error"];
+        assert_eq!(
+            (&job["status"], &error["code"]),
+            (&json!("failed"), &json!(code)),
+            "{selector}: {job:#}"
+        );
+        assert!(error.to_string().contains(says), "{selector}: {error}");
+        assert!(error["advice"].is_string(), "{selector}: {error}");
+        assert!(
+            world.count("mass_update_post").await <= before + 1,
+            "{selector}"
+        );
+    }
+    // The same from a client's side: one request, one answer.
+    let module = "Leeds".parse().expect("a module");
+    let give_up = world.clock_now() + Duration::from_secs(60);
+    assert!(
+        world
+            .client()
+            .fields(&module, Reading::Kept, give_up)
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn values_that_nobody_can_be_looked_up_by_are_refused_with_their_place() {
+    let world = World::calm(&[]).await;
+    let long = "x".repeat(10 << 10);
+    for (value, says) in [
+        (json!(long), "10240 characters"),
+        (json!("ü".repeat(5 << 10)), "5120 characters"),
+        (json!("a\u{0}b"), "control character"),
+        (json!(""), "empty"),
+        (json!({"a": 1}), "string"),
+    ] {
+        let wanted = json!({"field": "Email", "values": ["a@example.com", value]});
+        let body =
+            json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "match": wanted});
+        let answer = world.post_job("", &body, &[]).await;
+        assert_eq!(
+            answer.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{answer:?}"
+        );
+        let errors = answer.body["errors"].to_string();
+        assert!(
+            errors.contains("/match/values/1") && errors.contains(says),
+            "{errors}"
+        );
+        assert!(
+            errors.len() < 1_000,
+            "a value of 10 kB is not repeated: {}",
+            errors.len()
+        );
+    }
+    assert_eq!(world.count("token").await, 0);
+}

@@ -1,0 +1,298 @@
+//! `match`: records that are known by the value of a field, from the update request to the records themselves.
+
+use std::path::Path;
+
+use masshook::simulator::Settings;
+use serde_json::{Value, json};
+
+use crate::harness::serve::{Served, text};
+use crate::harness::world::World;
+
+/// An update request about the leads with these e-mail addresses.
+fn by_mail(values: &[&str], modes: Value) -> Value {
+    let mut wanted = json!({"field": "Email", "values": values});
+    let more = modes.as_object().cloned().unwrap_or_default();
+    wanted.as_object_mut().expect("an object").extend(more);
+    json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "match": wanted})
+}
+
+/// The job of an update request, and how many look-ups and updates it took.
+async fn driven(world: &World, request: &Value) -> (Value, [u64; 3]) {
+    let count = async || {
+        [
+            world.count("coql").await,
+            world.count("search").await,
+            world.count("mass_update_post").await,
+        ]
+    };
+    let before = count().await;
+    let answer = world.post_job("", request, &[]).await;
+    let after = count().await;
+    let calls = [0, 1, 2].map(|kind| after[kind] - before[kind]);
+    (answer.job().clone(), calls)
+}
+
+#[tokio::test]
+async fn five_hundred_addresses_are_ten_queries_and_one_update() {
+    let world = World::calm(&[]).await;
+    let values: Vec<String> = (1..=500).map(|n| format!("lead{n}@example.com")).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let (job, calls) = driven(&world, &by_mail(&values, json!({}))).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert_eq!(calls, [10, 0, 1]);
+    assert_eq!(
+        job["lookup"],
+        json!({"field": "Email", "values": 500, "matched": 500, "ids": 500})
+    );
+    assert_eq!(job["counts"]["updated"], 500);
+    let last = world.record("Leads", &world.id("Leads", 499)).await;
+    assert_eq!(last["Lead_Source"], "Webinar");
+}
+
+#[tokio::test]
+async fn five_hundred_deliveries_of_one_address_share_their_queries() {
+    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
+    let config = |config: String| {
+        let matching = config.replace("ids: .ids,", "ids: .ids, match: .match,");
+        format!("{matching}batch_window: 5s\n")
+    };
+    let mut world = Served::new(program, &[], Settings::default(), config).await;
+    world.start(&[]).await;
+    for number in 1..=500 {
+        let wanted = json!({"field": "Email", "values": [format!("lead{number}@example.com")]});
+        let delivery = json!({"event": format!("e{number}"), "match": wanted, "reference": number});
+        world.accepted(&delivery).await;
+    }
+    world.all_finished(500).await;
+    let (queries, updates) = (
+        world.count("coql").await,
+        world.count("mass_update_post").await,
+    );
+    assert!(
+        queries <= 50 && updates <= 25,
+        "{queries} queries, {updates} updates"
+    );
+    let callbacks = world.callbacks();
+    assert_eq!(callbacks.len(), 500);
+    for callback in callbacks.values() {
+        assert_eq!(callback["type"], "job.succeeded");
+        assert_eq!(callback["data"]["lookup"]["ids"], 1);
+        assert_eq!(callback["data"]["counts"]["updated"], 1);
+    }
+    assert_eq!(
+        world.record("Leads", &world.id("Leads", 250)).await["Lead_Source"],
+        "Webinar"
+    );
+}
+
+/// Without the guard, what a field is like shows only by what its records hold, if any is found.
+#[tokio::test]
+async fn a_field_that_never_matches_is_told_of_without_the_guard() {
+    let world = World::calm(&[]).await;
+    let by = |field: &str, value: &str| {
+        json!({
+            "module": "Leads", "fields": {"Rating": "Active"}, "match": {"field": field, "values": [value]},
+        })
+    };
+    let (job, calls) = driven(&world, &by("Topics", "CRM")).await;
+    assert_eq!(job["error"]["code"], "MATCH_FIELD_UNSUITABLE", "{job:#}");
+    assert_eq!(calls[2], 0, "nothing is updated");
+    for (field, value) in [("Topics", "Billing"), ("Email", "nobody@example.com")] {
+        let (job, _) = driven(&world, &by(field, value)).await;
+        assert_eq!(
+            (&job["status"], &job["lookup"]["matched"]),
+            (&json!("succeeded"), &json!(0)),
+            "{job:#}"
+        );
+        let note = job["notes"][0].as_str().expect("a note");
+        assert!(
+            note.contains(field) && note.contains("`guard`"),
+            "what to do: {note}"
+        );
+        assert!(!note.contains(value), "{note}");
+    }
+    let (job, _) = driven(&world, &by("Email", "lead1@example.com")).await;
+    assert_eq!(job["notes"], Value::Null, "{job:#}");
+}
+
+#[tokio::test]
+async fn several_records_and_none_mean_what_the_request_says() {
+    let world = World::calm(&[]).await;
+    let shared = "team@example.com";
+    let nobody = "nobody@example.com";
+    for (values, modes, status, code, found, updates) in [
+        (vec![shared], json!({}), "succeeded", None, [1, 1, 3], 1),
+        (
+            vec![shared, "lead1@example.com"],
+            json!({"on_many": "fail"}),
+            "failed",
+            Some("MATCH_AMBIGUOUS"),
+            [2, 2, 4],
+            0,
+        ),
+        (vec![nobody], json!({}), "succeeded", None, [1, 0, 0], 0),
+        (
+            vec![nobody, "lead2@example.com"],
+            json!({}),
+            "succeeded",
+            None,
+            [2, 1, 1],
+            1,
+        ),
+        (
+            vec![nobody, "lead3@example.com"],
+            json!({"on_none": "fail"}),
+            "failed",
+            Some("MATCH_NOT_FOUND"),
+            [2, 1, 1],
+            0,
+        ),
+        // Without regard to case, and never a longer address.
+        (
+            vec!["ANNA.smith@example.com"],
+            json!({"on_none": "fail", "on_many": "fail"}),
+            "succeeded",
+            None,
+            [1, 1, 1],
+            1,
+        ),
+        // A converted lead is none any more.
+        (
+            vec!["lead2000@example.com"],
+            json!({}),
+            "succeeded",
+            None,
+            [1, 0, 0],
+            0,
+        ),
+    ] {
+        let (job, calls) = driven(&world, &by_mail(&values, modes)).await;
+        assert_eq!(job["status"], status, "{values:?} {job:#}");
+        assert_eq!(job["error"]["code"].as_str(), code, "{job:#}");
+        let [asked, matched, ids] = found;
+        assert_eq!(
+            job["lookup"],
+            json!({"field": "Email", "values": asked, "matched": matched, "ids": ids})
+        );
+        assert_eq!(calls, [1, 0, updates], "{values:?}");
+        let updated = if updates == 1 { ids } else { 0 };
+        assert_eq!(job["counts"]["updated"], updated);
+        assert!(
+            !job["error"].to_string().contains("@example.com"),
+            "{job:#}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn hostile_values_never_get_into_a_query() {
+    let world = World::calm(&[]).await;
+    let mailboxes = world.zoho()["emails"].clone();
+    let long = format!("{}'@example.com", "x".repeat(238));
+    let hostile = [
+        "o'brien@example.com",
+        r"back\slash@example.com",
+        // A part of the first one, with which Search's `equals` is content.
+        "o'brien",
+        "') or (id is not null",
+        "a@x.com') or (Email like '%",
+        r"\",
+        "(a),(b)",
+        long.as_str(),
+    ];
+    let mut values = vec!["zoë@example.com", "p+boyle@example.com"];
+    values.extend(hostile);
+    let (job, calls) = driven(&world, &by_mail(&values, json!({}))).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert_eq!(
+        job["lookup"],
+        json!({"field": "Email", "values": 10, "matched": 4, "ids": 4})
+    );
+    assert_eq!(calls, [1, hostile.len() as u64, 1]);
+    for name in ["apostrophe", "backslash", "plus", "non_ascii"] {
+        let id = text(&mailboxes[name]["ids"][0]);
+        assert_eq!(
+            world.record("Leads", &id).await["Lead_Source"],
+            "Webinar",
+            "{name}"
+        );
+    }
+    let requests = world.requests().await;
+    let requests = requests.as_array().expect("a list");
+    let queries: Vec<&Value> = requests
+        .iter()
+        .filter(|request| request["kind"] == "coql")
+        .map(|request| &request["body"]["select_query"])
+        .collect();
+    assert_eq!(
+        queries,
+        [
+            "select id, Email from Leads where ((Email in ('zoë@example.com','p+boyle@example.com')) and (Converted__s = 'false')) order by id asc limit 200"
+        ]
+    );
+    let searched: Vec<&str> = requests
+        .iter()
+        .filter(|request| request["kind"] == "search")
+        .filter_map(|request| request["query"]["criteria"].as_str())
+        .collect();
+    assert!(
+        searched.contains(&r"(Email:equals:'\) or \(id is not null)"),
+        "{searched:?}"
+    );
+}
+
+#[tokio::test]
+async fn answers_of_many_pages_are_read_to_their_end() {
+    let world = World::calm(&[]).await;
+    let request = json!({
+        "module": "Leads",
+        "fields": {"Lead_Source": "Webinar"},
+        "match": {"field": "Email_Opt_Out", "values": ["false"]},
+    });
+    let (job, calls) = driven(&world, &request).await;
+    assert_eq!(job["lookup"]["ids"], 1_999, "{job:#}");
+    assert_eq!(calls, [2, 0, 4]);
+    assert_eq!(job["counts"]["updated"], 1_994);
+}
+
+#[tokio::test]
+async fn a_missing_scope_is_named_and_nothing_is_sent() {
+    let world = World::calm(&[]).await;
+    let scopes = json!({"scopes": "ZohoCRM.mass_update.UPDATE"});
+    world.faults(&scopes).await;
+    for (value, scope) in [
+        ("lead1@example.com", "ZohoCRM.coql.READ"),
+        ("o'brien@example.com", "ZohoSearch.securesearch.READ"),
+    ] {
+        let (job, calls) = driven(&world, &by_mail(&[value], json!({}))).await;
+        assert_eq!(job["status"], "failed", "{job:#}");
+        assert_eq!(job["error"]["code"], "OAUTH_SCOPE_MISMATCH");
+        let advice = text(&job["error"]["advice"]);
+        assert!(
+            advice.contains(scope) && advice.contains("ZohoCRM.modules.Leads.READ"),
+            "{advice}"
+        );
+        assert_eq!((calls[0] + calls[1], calls[2]), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn trouble_of_a_lookup_passes() {
+    let world = World::calm(&[]).await;
+    // More than the tries of one turn.
+    let trouble = json!({"next": [{"kind": "coql", "status": 500, "times": 5}]});
+    world.faults(&trouble).await;
+    let (job, calls) = driven(&world, &by_mail(&["lead1@example.com"], json!({}))).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert_eq!(calls, [6, 0, 1]);
+}
+
+#[tokio::test]
+async fn a_field_that_cannot_be_looked_up_is_zohos_own_refusal() {
+    let world = World::calm(&[]).await;
+    let mut request = by_mail(&["x"], json!({}));
+    request["match"]["field"] = json!("Nothing");
+    let (job, calls) = driven(&world, &request).await;
+    assert_eq!(job["error"]["code"], "INVALID_QUERY", "{job:#}");
+    assert_eq!(calls, [1, 0, 0]);
+}

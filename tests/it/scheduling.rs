@@ -1,0 +1,214 @@
+//! Turns of durable processes that meet: under a clock that jumps, and on one custom view.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambda_runtime::{Context, LambdaEvent};
+use masshook::app::{Accepted, App};
+use masshook::clock::SystemClock;
+use masshook::engine::Manner;
+use masshook::job::sqlite::SqliteStore;
+use masshook::job::steady::SteadyStore;
+use masshook::job::store::{Claim, JobStore};
+use masshook::job::wakeup::LocalWakeUps;
+use masshook::job::{CallbackStatus, Job, JobId, JobStatus};
+use masshook::lambda::Function;
+use masshook::simulator::Settings;
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+
+use crate::harness::world::World;
+
+/// Longer than any lease, shorter than the time that a job has.
+const JUMP: Duration = Duration::from_secs(6 * 3600);
+
+/// A durable process with a store of its own. Nobody listens to its wake-ups: it does what is due.
+fn process(world: &World) -> (Arc<App>, Arc<dyn JobStore>) {
+    let clock = Arc::new(world.clock.clone());
+    let store = SteadyStore::over(Arc::new(SqliteStore::in_memory()), clock);
+    let store: Arc<dyn JobStore> = Arc::new(store);
+    let manner = Manner::Durable(Arc::new(LocalWakeUps::new()));
+    (Arc::new(world.masshook(store.clone(), manner)), store)
+}
+
+async fn queued(app: &App, request: &Value) -> JobId {
+    let accepted = app.request(request, None, None).await.expect("accepted");
+    let Accepted::Queued(jobs) = accepted else {
+        panic!("durable jobs are queued");
+    };
+    jobs[0].id.clone()
+}
+
+async fn jobs(store: &dyn JobStore, ids: &[JobId]) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for id in ids {
+        jobs.push(store.get(id).await.expect("read").expect("a job"));
+    }
+    jobs
+}
+
+/// Whether nothing is left to do for a job.
+fn is_over(job: &Job) -> bool {
+    let callback = job.callback.as_ref().map(|callback| callback.status);
+    job.status().is_final() && callback != Some(CallbackStatus::Pending)
+}
+
+/// Turns, with some time between them, until all jobs are over.
+async fn finish(world: &World, app: &App, store: &dyn JobStore, ids: &[JobId]) -> Vec<Job> {
+    for _ in 0..100 {
+        app.run_turn(&[], None).await.expect("the store answers");
+        let jobs = jobs(store, ids).await;
+        if jobs.iter().all(is_over) {
+            return jobs;
+        }
+        world.clock.advance(Duration::from_secs(10));
+    }
+    panic!("{:#?}", jobs(store, ids).await);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_lets_nobody_into_a_turn_under_way() {
+    for forward in [true, false] {
+        // Zoho has a clock of its own.
+        let apart = |settings: &mut Settings| settings.clock = Arc::new(SystemClock);
+        let world = World::calm_with(&[], apart, |config| config).await;
+        let (app, store) = process(&world);
+        world.faults(&json!({"latency_ms": 1_500})).await;
+        let request = json!({
+            "module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", 0)],
+            "callback_url": world.receiver.url("/zoho"),
+        });
+        let id = queued(&app, &request).await;
+        let (driver, waked) = (app.clone(), id.clone());
+        let turn = tokio::spawn(async move { driver.run_turn(&[waked], None).await });
+        while world.count("token").await == 0 {
+            tokio::task::yield_now().await;
+        }
+        let now = world.clock_now();
+        world
+            .clock
+            .set(if forward { now + JUMP } else { now - JUMP });
+        for _ in 0..3 {
+            let driven = app.run_turn(std::slice::from_ref(&id), None).await;
+            let driven = driven.expect("the store answers");
+            let job = driven[0].outcome.as_ref().expect("left to the other");
+            let job = job.as_ref().expect("a job");
+            assert!(!job.status().is_final(), "{job:#?}");
+        }
+        assert!(!turn.is_finished(), "the first turn is still under way");
+        turn.await.expect("no panic").expect("the store answers");
+
+        world.faults(&json!({"latency_ms": 0})).await;
+        let jobs = finish(&world, &app, store.as_ref(), &[id]).await;
+        assert_eq!(jobs[0].status(), JobStatus::Succeeded, "{jobs:#?}");
+        assert_eq!(world.count("mass_update_post").await, 1);
+        assert_eq!(world.receiver.all().len(), 1);
+    }
+}
+
+/// A frozen function drives nothing. That the time did not pass for it meanwhile holds up no job whose turn was lost.
+#[tokio::test]
+async fn a_lease_from_before_a_standstill_holds_nobody_up() {
+    let world = World::calm(&[]).await;
+    let (app, store) = process(&world);
+    let request = json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", 0)]});
+    let id = queued(&app, &request).await;
+    let now = world.clock_now();
+    let lost = store.claim(&id, now, now + Duration::from_secs(60)).await;
+    assert!(matches!(lost, Ok(Claim::Ours(..))), "{lost:?}");
+    world.clock.set(now + Duration::from_secs(120));
+    app.run_turn(&[], None).await.expect("the store answers");
+    let held = jobs(store.as_ref(), std::slice::from_ref(&id)).await;
+    assert_eq!(held[0].status(), JobStatus::Queued);
+    let function = Function::new(app, None);
+    let sweep = to_raw_value(&json!({"sweep": true})).expect("JSON");
+    let answer = function.invoke(LambdaEvent::new(sweep, Context::default()));
+    let answer = answer.await.expect("an answer");
+    assert_eq!(answer.get(), r#"{"driven":1}"#);
+    let done = jobs(store.as_ref(), &[id]).await;
+    assert_eq!(done[0].status(), JobStatus::Succeeded, "{done:#?}");
+}
+
+/// A world whose custom views take 30 s.
+async fn slow_views() -> World {
+    let slow = |settings: &mut Settings| {
+        settings.job_duration = Duration::from_secs(30);
+    };
+    World::calm_with(&[], slow, |config| config).await
+}
+
+/// A jump of a day is not a day in which Zoho was at work.
+#[tokio::test]
+async fn a_clock_that_jumps_does_not_use_up_the_time_of_a_zoho_job() {
+    let apart = |settings: &mut Settings| {
+        settings.clock = Arc::new(SystemClock);
+        settings.job_duration = Duration::from_secs(3600);
+    };
+    let world = World::calm_with(&[], apart, |config| config).await;
+    let (app, store) = process(&world);
+    let id = queued(&app, &view(&world, "Contacted")).await;
+    for _ in 0..2 {
+        app.run_turn(&[], None).await.expect("the store answers");
+        world.clock.advance(Duration::from_secs(10));
+    }
+    world.clock.set(world.clock_now() + 5 * JUMP);
+    let before = world.count("mass_update_get").await;
+    app.run_turn(&[], None).await.expect("the store answers");
+    assert_eq!(world.count("mass_update_get").await, before + 1);
+    let jobs = jobs(store.as_ref(), &[id]).await;
+    assert_eq!(jobs[0].status(), JobStatus::Running, "{jobs:#?}");
+}
+
+/// An update of a custom view.
+fn view(world: &World, value: &str) -> Value {
+    let view = &world.zoho()["views"]["Leads"]["some"]["id"];
+    json!({"module": "Leads", "fields": {"Lead_Status": value}, "cvid": view})
+}
+
+#[tokio::test]
+async fn a_view_takes_one_update_after_the_other_and_equal_ones_share_a_run() {
+    let world = slow_views().await;
+    let (app, store) = process(&world);
+    let mut ids = Vec::new();
+    for value in ["Contacted", "Attempted to Contact", "Contacted"] {
+        ids.push(queued(&app, &view(&world, value)).await);
+    }
+    let ended = finish(&world, &app, store.as_ref(), &ids).await;
+    let run = |job: &Job| job.calls[0].zoho_job_id.clone().expect("a run");
+    let runs: Vec<String> = ended.iter().map(run).collect();
+    assert_eq!(runs[0], runs[2], "equal ones share a run");
+    assert_ne!(runs[0], runs[1]);
+    for job in &ended {
+        assert_eq!(job.status(), JobStatus::Succeeded);
+        assert!(job.calls[0].error.is_none(), "{job:#?}");
+    }
+    // A third one would be one that Zoho refused as too early.
+    assert_eq!(world.count("mass_update_post").await, 2);
+}
+
+#[tokio::test]
+async fn a_view_that_somebody_else_updates_is_waited_for() {
+    let world = slow_views().await;
+    // Two programs that know nothing of each other.
+    let ((ours, store), (theirs, other)) = (process(&world), process(&world));
+    let their = queued(&theirs, &view(&world, "Attempted to Contact")).await;
+    theirs.run_turn(&[], None).await.expect("the store answers");
+    let our = queued(&ours, &view(&world, "Contacted")).await;
+    ours.run_turn(&[], None).await.expect("the store answers");
+    let waiting = &jobs(store.as_ref(), std::slice::from_ref(&our)).await[0];
+    assert!(!waiting.status().is_final(), "{waiting:#?}");
+    let why = waiting.calls[0].error.as_ref().expect("why it waits");
+    assert_eq!(why.code, "ALREADY_SCHEDULED");
+    assert!(waiting.calls[0].due_at > Some(world.clock_now()));
+
+    finish(&world, &theirs, other.as_ref(), &[their]).await;
+    let ended = finish(&world, &ours, store.as_ref(), &[our]).await;
+    assert_eq!(ended[0].status(), JobStatus::Succeeded);
+    let runs: BTreeSet<_> = ended[0]
+        .calls
+        .iter()
+        .map(|call| &call.zoho_job_id)
+        .collect();
+    assert!(runs.iter().all(|run| run.is_some()), "{ended:#?}");
+}

@@ -1,0 +1,586 @@
+//! `masshook serve` as its users run it: the real program, its folder, its signals, and the commands beside it.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use masshook::simulator::Settings;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::harness::ask::Ask;
+use crate::harness::moto::Moto;
+use crate::harness::serve::{Served, form, ids, text};
+
+async fn served(script: &[u16], config: impl FnOnce(String) -> String) -> Served {
+    let settings = Settings {
+        job_duration: Duration::from_secs(1),
+        ..Settings::default()
+    };
+    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
+    let mut served = Served::new(program, script, settings, config).await;
+    served.start(&[]).await;
+    served
+}
+
+async fn calm() -> Served {
+    served(&[], |config| config).await
+}
+
+/// Of what a delivery says nothing is logged, but why nothing comes of it is.
+#[tokio::test]
+async fn an_ignored_delivery_is_logged_with_the_reason() {
+    let routes = "  nothing: { verify: { scheme: none }, map: empty }\n  picky: { verify: { scheme: none }, when: .kind == \"other\", map: empty }\n";
+    let world = served(&[], |config| config + routes).await;
+    let said = json!({"kind": "a-kind-of-somebodys"}).to_string();
+    for route in ["nothing", "picky"] {
+        let ask = Ask::post(&format!("/hooks/{route}"), said.clone());
+        let ask = ask.with("content-type", "application/json");
+        let told = ask.over_http(|target| world.url(target)).await;
+        assert_eq!(told.json(), json!({"jobs": []}), "{route}: {told:?}");
+    }
+    let log = world.log();
+    for (route, why) in [
+        ("nothing", "`map` yields nothing"),
+        ("picky", "`when` is false"),
+    ] {
+        let mut lines = log.lines();
+        let told = lines.any(|line| line.contains(route) && line.contains(why));
+        assert!(told, "{route}: {log}");
+    }
+    assert!(!log.contains("somebodys"), "{log}");
+}
+
+/// A config whose jobs wait for company.
+fn windowed(window: &'static str) -> impl FnOnce(String) -> String {
+    move |config| format!("{config}batch_window: {window}\n")
+}
+
+#[tokio::test]
+async fn a_delivery_is_queued_driven_and_told() {
+    let world = calm().await;
+    let id = world.id("Leads", 3);
+    let answer = world.deliver(&form("e1", std::slice::from_ref(&id))).await;
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status, 202);
+    let job = &answer.body["jobs"][0];
+    assert_eq!(job["status"], "queued");
+    assert_eq!(job["status_url"], format!("/jobs/{}", text(&job["id"])));
+
+    let job = world.finished(&text(&job["id"])).await;
+
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert_eq!(job["callback"]["status"], "delivered");
+    assert_eq!(world.record("Leads", &id).await["Lead_Source"], "Webinar");
+    let callbacks = world.callbacks();
+    let callback = callbacks.values().next().expect("a callback");
+    assert_eq!(callbacks.len(), 1);
+    assert_eq!(callback["type"], "job.succeeded");
+    assert_eq!(callback["data"]["reference"], "e1");
+    assert_eq!(callback["data"]["counts"], job["counts"]);
+    // The same delivery is the same job, and is told how that is.
+    let again = world.deliver(&form("e1", &[id])).await.expect("an answer");
+    assert_eq!(again.status, 202);
+    assert_eq!(again.body["jobs"][0]["status"], "succeeded");
+    assert_eq!(world.count("mass_update_post").await, 1);
+    assert_eq!(world.job("job_unheard_of").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_steps_of_a_job_are_told_as_its_route_wishes() {
+    let settings = Settings {
+        job_duration: Duration::from_secs(9),
+        ..Settings::default()
+    };
+    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
+    let steps = |config: String| format!("{config}callback_on: progress\n");
+    let mut world = Served::new(program, &[], settings, steps).await;
+    world.start(&[]).await;
+    let view = world.zoho()["views"]["Leads"]["some"]["id"].clone();
+    let delivery = json!({"event": "steps", "view": view});
+    let job = world.accepted(&delivery).await.remove(0);
+    let job = world.finished(&job).await;
+    assert_eq!(job["callback"]["attempts"], 1, "of the end: {job:#}");
+
+    // In the order in which they came; each one has been verified.
+    let callbacks = world.callbacks();
+    let told: Vec<&Value> = world
+        .receiver
+        .all()
+        .iter()
+        .map(|callback| &callbacks[callback.header("webhook-id")])
+        .collect();
+    assert_eq!(told.len(), callbacks.len(), "each delivered once");
+    let kinds: Vec<&str> = told
+        .iter()
+        .filter_map(|told| told["type"].as_str())
+        .collect();
+    assert_eq!((kinds[0], kinds[1]), ("job.queued", "job.running"));
+    assert_eq!(kinds.last(), Some(&"job.succeeded"));
+    assert!(kinds.len() <= 4, "{kinds:?}");
+    for told in told {
+        let status = text(&told["data"]["status"]);
+        assert_eq!(told["type"], format!("job.{status}"));
+    }
+}
+
+#[tokio::test]
+async fn deliveries_of_one_window_share_calls_and_each_gets_its_own_outcome() {
+    let world = served(&[], windowed("1s")).await;
+    let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
+    let mut records: Vec<String> = (0..199).map(|place| world.id("Leads", place)).collect();
+    records.insert(77, bad.clone());
+
+    for (number, id) in records.iter().enumerate() {
+        let delivery = form(&format!("e{number}"), std::slice::from_ref(id));
+        world.accepted(&delivery).await;
+    }
+    world.all_finished(200).await;
+
+    let posts = world.count("mass_update_post").await;
+    assert!(posts <= 8, "{posts} calls");
+    assert_eq!(world.count("token").await, 1);
+    let callbacks = world.callbacks();
+    assert_eq!(callbacks.len(), 200);
+    for callback in callbacks.values() {
+        let data = &callback["data"];
+        let number = text(&data["reference"]);
+        let record: usize = number[1..].parse().expect("a number");
+        let failed = u64::from(records[record] == bad);
+        assert_eq!(
+            data["counts"],
+            json!({"total": 1, "updated": 1 - failed, "failed": failed, "pending": 0})
+        );
+        let named: Vec<&Value> = data["failures"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|failure| &failure["id"])
+            .collect();
+        assert_eq!(named, vec![&json!(bad); failed as usize]);
+    }
+}
+
+#[tokio::test]
+async fn a_custom_view_takes_one_update_after_the_other_and_equal_ones_share_a_run() {
+    let world = served(&[], windowed("1s")).await;
+    let view = world.zoho()["views"]["Leads"]["all"]["id"].clone();
+    let delivery = |event: &str, value: &str| json!({"event": event, "view": view, "fields": {"Lead_Status": value}, "reference": event});
+    let mut jobs = Vec::new();
+    for (event, value) in [
+        ("a", "Contacted"),
+        ("b", "Contacted"),
+        ("c", "Attempted to Contact"),
+    ] {
+        jobs.extend(world.accepted(&delivery(event, value)).await);
+    }
+    let mut runs = BTreeSet::new();
+    for id in &jobs {
+        let job = world.finished(id).await;
+        // The view has records that Zoho does not update.
+        assert_eq!(job["status"], "partially_succeeded", "{job:#}");
+        runs.insert(text(&job["calls"][0]["zoho_job_id"]));
+    }
+    // The three may straddle the end of a window; then the equal ones have a run each.
+    let posts = world.count("mass_update_post").await;
+    assert!(runs.len() == 2 || runs.len() == 3, "{runs:?}");
+    assert_eq!(posts, runs.len() as u64, "none was refused as busy");
+    assert_eq!(world.callbacks().len(), 3);
+}
+
+#[tokio::test]
+async fn a_polite_end_finishes_the_turn_and_a_restart_goes_on() {
+    let mut world = calm().await;
+    world.faults(&json!({"latency_ms": 1500})).await;
+    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    while world.simulated("GET", "requests", None).await.1["requests"]
+        .as_array()
+        .is_none_or(|seen| seen.len() < 2)
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    world.signal("TERM");
+    let status = world.wait_for_end().await;
+    assert_eq!(status.code(), Some(0), "{}", world.log());
+    assert_eq!(world.jobs()[&job[0]]["status"], "succeeded");
+
+    // What is not due yet goes on after a restart: a Zoho job, here.
+    world.faults(&json!({"latency_ms": 0})).await;
+    world.start(&[]).await;
+    let view = world.zoho()["views"]["Leads"]["all"]["id"].clone();
+    let view = json!({"event": "v", "view": view, "fields": {"Lead_Status": "Contacted"}});
+    let view = world.accepted(&view).await;
+    world
+        .until(&view[0], |job| job["status"] == "running")
+        .await;
+    world.signal("TERM");
+    assert_eq!(world.wait_for_end().await.code(), Some(0));
+    assert_eq!(world.jobs()[&view[0]]["status"], "running");
+    world.start(&[]).await;
+    let ended = world.finished(&view[0]).await;
+    assert!(
+        ended["counts"]["updated"].as_u64() > Some(1_000),
+        "{ended:#}"
+    );
+    assert_eq!(world.callbacks().len(), 2);
+}
+
+#[tokio::test]
+async fn one_folder_has_one_server() {
+    let world = calm().await;
+    let mut other = world.command(&[]);
+    let status = tokio::task::spawn_blocking(move || other.status()).await;
+    let status = status.expect("no panic").expect("started");
+    assert_eq!(status.code(), Some(2));
+    assert!(
+        world.log().contains("another masshook serves from"),
+        "{}",
+        world.log()
+    );
+    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn what_cannot_be_mapped_is_kept_and_replayed_once_the_cause_is_mended() {
+    let mut world = calm().await;
+    let delivery = json!({"event": "e1", "ids": ["no id"], "reference": "kept"});
+    let answer = world.deliver(&delivery).await.expect("an answer");
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert_eq!(answer.body["code"], "not_mappable");
+
+    let (code, kept) = world.command_line(&["deliveries", "list"]);
+    assert_eq!(code, 0);
+    let kept = &kept["deliveries"][0];
+    assert_eq!(
+        (&kept["route"], &kept["code"]),
+        (&json!("form"), &json!("not_mappable"))
+    );
+    let id = text(&kept["id"]);
+    let (_, listed) = world.command_line_text(&["deliveries", "list"]);
+    assert!(listed.contains(&id), "{listed}");
+    let config = world.config();
+    let config = config.to_str().expect("a path");
+    let replay = ["deliveries", "replay", &id, "--config", config];
+    let (code, refused) = world.command_line(&replay);
+    assert_eq!(code, 1);
+    assert!(
+        text(&refused["error"]).contains("not an update request"),
+        "{refused}"
+    );
+
+    // The route is mended; the server need not even run.
+    world.signal("TERM");
+    world.wait_for_end().await;
+    let lead = world.id("Leads", 5);
+    let mended = std::fs::read_to_string(config).expect("the config");
+    let mended = mended.replace("ids: .ids", &format!("ids: [\"{lead}\"]"));
+    std::fs::write(config, mended).expect("written");
+    let (code, replayed) = world.command_line(&replay);
+    assert_eq!(code, 0, "{replayed}");
+    let job = ids(&replayed);
+    assert_eq!(
+        world.command_line(&["deliveries", "list"]).1["deliveries"],
+        json!([])
+    );
+    assert_eq!(world.command_line(&replay).0, 1, "it is no longer kept");
+    world.start(&[]).await;
+    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+    assert_eq!(world.record("Leads", &lead).await["Lead_Source"], "Webinar");
+}
+
+#[tokio::test]
+async fn a_callback_that_nobody_wants_ends_so_and_can_be_sent_again() {
+    let world = served(&[410], |config| config).await;
+    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    let ended = world.finished(&job[0]).await;
+    assert_eq!(
+        ended["status"], "succeeded",
+        "the records are updated all the same"
+    );
+    assert_eq!(ended["callback"]["status"], "undeliverable");
+    let (_, list) = world.command_line(&["jobs", "list", "--only", "undeliverable"]);
+    assert_eq!(ids(&list), job);
+    let (code, shown) = world.command_line(&["jobs", "show", &job[0]]);
+    assert_eq!((code, &shown["id"]), (0, &ended["id"]));
+    assert_eq!(shown["callback"], ended["callback"]);
+    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    assert_eq!(dead[0]["id"], shown["delivery"]);
+    assert_eq!(dead[0]["job"], json!(job[0]));
+    assert_eq!(dead[0]["code"], "CALLBACK_UNDELIVERABLE");
+
+    let (code, answer) = world.command_line(&["jobs", "redeliver", &job[0]]);
+    assert_eq!(code, 0, "{answer}");
+    world
+        .until(&job[0], |job| job["callback"]["status"] == "delivered")
+        .await;
+    assert_eq!(world.receiver.all().len(), 2);
+    assert_eq!(world.callbacks().len(), 1, "one id, one body");
+    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    assert_eq!(dead, json!([]));
+    let (code, _) = world.command_line(&["jobs", "redeliver", "job_unheard_of"]);
+    assert_eq!(code, 1);
+    assert_eq!(world.command_line(&["jobs", "show", "job_unheard_of"]).0, 1);
+}
+
+#[tokio::test]
+async fn a_delivery_of_two_bad_jobs_is_a_dead_letter_until_both_are_set_right() {
+    let world = served(&[410, 410], |config| config).await;
+    let lead = |place| json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)]});
+    let pair = json!({"event": "pair", "updates": [lead(3), lead(4)]});
+    let jobs = world.accepted(&pair).await;
+    for id in &jobs {
+        let ended = world.finished(id).await;
+        assert_eq!(ended["callback"]["status"], "undeliverable", "{ended:#}");
+    }
+    let dead = || world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    let letter = dead()[0].clone();
+    let named = text(&letter["job"]);
+    assert_eq!(world.command_line(&["jobs", "redeliver", &named]).0, 0);
+    world
+        .until(&named, |job| job["callback"]["status"] == "delivered")
+        .await;
+    assert_eq!(dead()[0]["id"], letter["id"], "the other was not told");
+
+    let config = world.config();
+    let config = config.to_str().expect("a path");
+    let id = text(&letter["id"]);
+    let (code, replayed) = world.command_line(&["deliveries", "replay", &id, "--config", config]);
+    assert_eq!(code, 0, "{replayed}");
+    let anew = ids(&replayed);
+    let new: Vec<&String> = anew.iter().filter(|id| !jobs.contains(id)).collect();
+    assert_eq!((anew.len(), new.len()), (2, 1), "{replayed}");
+    let ended = world.finished(new[0]).await;
+    assert_eq!(ended["callback"]["status"], "delivered", "{ended:#}");
+    assert_eq!(dead(), json!([]));
+}
+
+#[tokio::test]
+async fn the_delivery_of_a_failed_job_is_kept_and_replayed_once_the_cause_is_mended() {
+    let world = calm().await;
+    let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
+    let delivery = form("e1", &[bad]);
+    let job = world.accepted(&delivery).await;
+    assert_eq!(world.finished(&job[0]).await["status"], "failed");
+    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"][0].clone();
+    assert_eq!(
+        (&dead["route"], &dead["code"], &dead["job"]),
+        (&json!("form"), &json!("JOB_FAILED"), &json!(job[0]))
+    );
+    let id = text(&dead["id"]);
+    let (code, shown) = world.command_line(&["deliveries", "show", &id]);
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(shown["body"], json!(delivery.to_string()), "byte for byte");
+    let headers = shown["headers"].as_array().expect("headers");
+    assert!(headers.contains(&json!(["content-type", "application/json"])));
+    assert!(!shown.to_string().contains("Bearer"), "{shown}");
+
+    let config = world.config();
+    let lead = world.id("Leads", 5);
+    let mended = std::fs::read_to_string(&config).expect("the config");
+    let mended = mended.replace("ids: .ids", &format!("ids: [\"{lead}\"]"));
+    std::fs::write(&config, mended).expect("written");
+    let config = config.to_str().expect("a path");
+    let replay = ["deliveries", "replay", &id, "--config", config];
+    let (code, replayed) = world.command_line(&replay);
+    assert_eq!(code, 0, "{replayed}");
+    let anew = ids(&replayed);
+    assert_eq!(anew.len(), 1);
+    assert_ne!(anew, job);
+    assert_eq!(world.finished(&anew[0]).await["status"], "succeeded");
+    assert_eq!(world.record("Leads", &lead).await["Lead_Source"], "Webinar");
+
+    // All is done now, and the sender finds the job that it knows.
+    let left = world.command_line(&["deliveries", "list"]).1;
+    assert_eq!(left["deliveries"], json!([]));
+    assert_eq!(world.command_line(&["deliveries", "show", &id]).0, 1);
+    assert_eq!(world.command_line(&replay).0, 1, "there is nothing to do");
+    assert_eq!(world.accepted(&delivery).await, job);
+    assert_eq!(world.callbacks().len(), 2);
+}
+
+#[tokio::test]
+async fn a_failed_job_is_done_again_as_a_new_one() {
+    let world = calm().await;
+    let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
+    let job = world.accepted(&form("e1", &[bad])).await;
+    assert_eq!(world.finished(&job[0]).await["status"], "failed");
+    let (code, answer) = world.command_line(&["jobs", "replay", &job[0]]);
+    assert_eq!(code, 0, "{answer}");
+    let new = text(&answer["job"]);
+    assert_ne!(new, job[0]);
+    assert_eq!(world.finished(&new).await["status"], "failed");
+    let (_, twice) = world.command_line(&["jobs", "replay", &job[0]]);
+    assert_eq!(text(&twice["job"]), new, "asking twice does it once");
+    assert_eq!(world.callbacks().len(), 2);
+    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    assert_eq!(dead.as_array().map(Vec::len), Some(1), "{dead}");
+    assert_eq!(dead[0]["job"], json!(new), "the latest end counts");
+    // As if whoever replayed it had been cut off before the dead letter was revived.
+    let database = Connection::open(world.data().join("masshook.db")).expect("opened");
+    let former = "UPDATE deliveries SET job = ?1";
+    assert_eq!(database.execute(former, [&job[0]]), Ok(1));
+    assert_eq!(world.command_line(&["jobs", "replay", &job[0]]).0, 0);
+    let still = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    assert_eq!(still[0]["job"], json!(job[0]), "nothing of it is under way");
+    let good = world.accepted(&form("e2", &[world.id("Leads", 0)])).await;
+    world.finished(&good[0]).await;
+    assert_eq!(world.command_line(&["jobs", "replay", &good[0]]).0, 1);
+}
+
+/// Somebody else holds the database, as a backup might: nothing can be written, and nothing is acknowledged.
+#[tokio::test]
+async fn a_store_that_takes_nothing_is_a_503_and_nothing_is_acknowledged() {
+    let world = calm().await;
+    world.accepted(&form("e0", &[world.id("Leads", 0)])).await;
+    let database = Connection::open(world.data().join("masshook.db")).expect("opened");
+    database.execute_batch("BEGIN EXCLUSIVE").expect("locked");
+    let delivery = form("e1", &[world.id("Leads", 1)]);
+    let answer = world.deliver(&delivery).await.expect("an answer");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.body["code"], "unavailable");
+    let wait: u32 = answer
+        .retry_after
+        .expect("Retry-After")
+        .parse()
+        .expect("seconds");
+    assert!(wait > 0);
+    let broken = json!({"event": "e2", "ids": ["no id"]});
+    let answer = world.deliver(&broken).await.expect("an answer");
+    assert_eq!(
+        answer.status, 503,
+        "what cannot be kept is not waved through: {answer:?}"
+    );
+    database.execute_batch("ROLLBACK").expect("unlocked");
+    drop(database);
+    let job = world.accepted(&delivery).await;
+    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+}
+
+/// No file may grow any more, as on a full disk. What was acknowledged until then is safe.
+#[tokio::test]
+async fn a_disk_that_is_full_is_a_503_and_nothing_is_acknowledged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("masshook");
+    let limited = |limit: &str| {
+        let masshook = env!("CARGO_BIN_EXE_masshook");
+        let script = format!("#!/bin/sh\ntrap '' XFSZ\n{limit}exec {masshook} \"$@\"\n");
+        std::fs::write(&program, script).expect("written");
+        let owner = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&program, owner).expect("a program");
+    };
+    // 512 bytes each.
+    limited("ulimit -f 800\n");
+    let mut world = Served::new(&program, &[], Settings::default(), |config| config).await;
+    world.start(&[]).await;
+    let lead = |number: usize| world.id("Leads", number as u64);
+    let mut taken = Vec::new();
+    let refused = loop {
+        let number = taken.len();
+        let delivery = form(&format!("e{number}"), &[lead(number)]);
+        let answer = world.deliver(&delivery).await.expect("an answer");
+        match answer.status {
+            202 => taken.extend(ids(&answer.body)),
+            _ => break answer,
+        }
+        assert!(number < 1_000, "it never fills up");
+    };
+    let update = json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [lead(0)]});
+    let posted = world.request("POST", "/jobs", Some(&update)).await;
+    for answer in [refused, posted.expect("an answer")] {
+        assert_eq!(answer.status, 503, "{answer:?}\n{}", world.log());
+        assert_eq!(answer.body["code"], "unavailable");
+        assert!(answer.retry_after.is_some(), "{answer:?}");
+    }
+    assert!(!taken.is_empty(), "{}", world.log());
+    world.kill().await;
+
+    limited("");
+    world.start(&[]).await;
+    let jobs = world.all_finished(taken.len()).await;
+    assert_eq!(
+        jobs.keys().cloned().collect::<BTreeSet<_>>(),
+        taken.into_iter().collect()
+    );
+    for job in jobs.values() {
+        assert_eq!(job["status"], "succeeded", "{job:#}");
+    }
+}
+
+/// A secret that cannot be shared is complained of once, however many tokens are asked for in the meantime.
+#[tokio::test]
+async fn an_outage_of_the_token_cache_is_told_once() {
+    let (moto, name) = (Moto::shared(), "serve/outage");
+    moto.create_secret(name, "something else").await;
+    let cached = move |config: String| {
+        let cache = format!("    token_cache: secretsmanager:{name}\n    accounts_url:");
+        config.replacen("    accounts_url:", &cache, 1)
+    };
+    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
+    let mut world = Served::new(program, &[], Settings::default(), cached).await;
+    world.environment = moto.environment();
+    world.start(&[]).await;
+    for round in 0..4 {
+        if round == 3 {
+            let client = aws_sdk_secretsmanager::Client::new(&moto.sdk_config());
+            let emptied = client
+                .put_secret_value()
+                .secret_id(name)
+                .secret_string("{}");
+            emptied.send().await.expect("moto takes it");
+        }
+        world.faults(&json!({"expire_tokens": true})).await;
+        let delivery = form(&format!("e{round}"), &[world.id("Leads", round)]);
+        let job = world.accepted(&delivery).await;
+        assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+        let back = world.log().matches("tokens are shared again").count();
+        assert_eq!(back, usize::from(round == 3), "{}", world.log());
+    }
+    assert_eq!(world.count("token").await, 4);
+    let told = world.log().matches("tokens are not shared").count();
+    assert_eq!(told, 1, "{}", world.log());
+}
+
+#[tokio::test]
+async fn a_job_of_a_later_version_is_put_aside_once_and_taken_up_again() {
+    let mut world = calm().await;
+    world
+        .faults(&json!({"next": [{"kind": "mass_update_post", "status": 503, "times": 100}]}))
+        .await;
+    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    world.kill().await;
+    let database = Connection::open(world.data().join("masshook.db")).expect("opened");
+    let version = |from: &str, to: &str| {
+        let (from, to) = (format!("{{\"v\":{from},"), format!("{{\"v\":{to},"));
+        let changed = database.execute(
+            "UPDATE jobs SET state = replace(state, ?1, ?2) WHERE instr(state, ?1) = 1",
+            [from, to],
+        );
+        assert_eq!(changed.expect("changed"), 1);
+    };
+    version("1", "99");
+    world.faults(&json!({"next": []})).await;
+    world.start(&[]).await;
+    let other = world.accepted(&form("e2", &[world.id("Leads", 1)])).await;
+    assert_eq!(world.finished(&other[0]).await["status"], "succeeded");
+    let (_, parked) = world.command_line(&["jobs", "list", "--only", "parked"]);
+    assert_eq!(ids(&parked), job);
+    let reason = text(&parked["jobs"][0]["parked"]);
+    assert!(reason.contains("99"), "{reason}");
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let complaints = world.log().matches("job put aside").count();
+    assert_eq!(complaints, 1, "{}", world.log());
+    let shown = world.job(&job[0]).await;
+    assert_eq!(
+        (shown.status, &shown.body["code"]),
+        (500, &json!("job_unreadable"))
+    );
+    let again = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    assert_eq!(again, job, "it is there, and need not come again");
+
+    version("99", "1");
+    let (code, resumed) = world.command_line(&["jobs", "replay", &job[0]]);
+    assert_eq!((code, text(&resumed["resumed"])), (0, job[0].clone()));
+    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+}

@@ -1,0 +1,140 @@
+//! Wake-ups through SQS over the wire.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use masshook::aws::wakeups::SqsWakeUps;
+use masshook::job::JobId;
+use masshook::job::wakeup::{WakeUps, parse};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+
+use crate::harness::free_port;
+use crate::harness::moto::{Moto, sdk_config};
+
+fn jobs(count: usize) -> Vec<(JobId, Duration)> {
+    let job = |number| JobId::derive("form", &format!("{number}"), 0);
+    (0..count)
+        .map(|number| (job(number), Duration::ZERO))
+        .collect()
+}
+
+async fn receive(url: &str) -> Vec<Vec<JobId>> {
+    let client = aws_sdk_sqs::Client::new(&Moto::shared().sdk_config());
+    let mut messages = Vec::new();
+    loop {
+        let received = client
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(10)
+            .send()
+            .await
+            .expect("moto answers");
+        if received.messages().is_empty() {
+            return messages;
+        }
+        let bodies = received
+            .messages()
+            .iter()
+            .filter_map(|message| message.body());
+        messages.extend(bodies.map(|body| parse(body).expect("a wake-up")));
+    }
+}
+
+#[tokio::test]
+async fn every_job_is_woken_and_many_share_a_message() {
+    let url = Moto::shared().create_queue("wake-many").await;
+    let alarms = SqsWakeUps::with_config(&url, Moto::shared().sdk_config());
+    let jobs = jobs(2_345);
+    alarms.wake(&jobs).await.expect("woken");
+    let messages = receive(&url).await;
+    assert_eq!(messages.len(), 24);
+    let woken: BTreeSet<JobId> = messages.into_iter().flatten().collect();
+    assert_eq!(woken, jobs.into_iter().map(|(id, _)| id).collect());
+    alarms.wake(&[]).await.expect("nothing to do");
+}
+
+#[tokio::test]
+async fn delays_are_rounded_up_and_cut_at_what_sqs_takes() {
+    let url = Moto::shared().create_queue("wake-later").await;
+    let alarms = SqsWakeUps::with_config(&url, Moto::shared().sdk_config());
+    let job = |name: &str| JobId::from_outside(name);
+    let delays = [
+        (job("now"), Duration::ZERO),
+        (job("soon"), Duration::from_millis(1)),
+        (job("late"), Duration::from_secs(86_400)),
+    ];
+    alarms.wake(&delays).await.expect("woken");
+    assert_eq!(receive(&url).await, [[job("now")]]);
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(receive(&url).await, [[job("soon")]]);
+}
+
+/// A queue that refuses some messages of each request, by the script.
+async fn fussy(script: Vec<Value>) -> (String, Arc<Mutex<Vec<Value>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let requests = Arc::clone(&seen);
+    let app = Router::new().fallback(move |body: Bytes| {
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        let mut requests = requests.lock().expect("no panic");
+        let failed = script.get(requests.len()).cloned().unwrap_or(json!([]));
+        requests.push(body["Entries"].clone());
+        let answer = json!({"Successful": [], "Failed": failed}).to_string();
+        std::future::ready((
+            StatusCode::OK,
+            [("content-type", "application/x-amz-json-1.0")],
+            answer,
+        ))
+    });
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let url = format!(
+        "http://{}",
+        listener.local_addr().expect("a bound listener")
+    );
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, seen)
+}
+
+#[tokio::test]
+async fn only_what_was_refused_is_sent_again() {
+    let busy = json!([{"Id": "1", "Code": "InternalError", "SenderFault": false}]);
+    let (url, seen) = fussy(vec![busy]).await;
+    let alarms = SqsWakeUps::with_config(&url, sdk_config(&url));
+    alarms.wake(&jobs(250)).await.expect("woken in the end");
+    let seen = seen.lock().expect("no panic").clone();
+    let bodies = |entries: &Value| -> Vec<Value> {
+        let entries = entries.as_array().expect("entries").iter();
+        entries.map(|entry| entry["MessageBody"].clone()).collect()
+    };
+    assert_eq!(seen.len(), 2);
+    assert_eq!(bodies(&seen[1]), bodies(&seen[0])[1..2]);
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_told() {
+    let wrong = json!([{"Id": "0", "Code": "InvalidMessageContents", "SenderFault": true, "Message": "quoted"}]);
+    let (url, seen) = fussy(vec![wrong]).await;
+    let alarms = SqsWakeUps::with_config(&url, sdk_config(&url));
+    let error = alarms.wake(&jobs(120)).await.expect_err("refused");
+    assert!(!error.retryable);
+    assert_eq!(
+        error.to_string(),
+        "100 jobs could not be woken (SQS: InvalidMessageContents)"
+    );
+    assert_eq!(seen.lock().expect("no panic").len(), 1);
+
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let alarms = SqsWakeUps::with_config(&nobody, sdk_config(&nobody));
+    let error = alarms.wake(&jobs(3)).await.expect_err("nobody listens");
+    assert!(error.retryable, "{error:?}");
+    assert_eq!(error.jobs, 3);
+
+    let url = Moto::shared().create_queue("wake-none").await;
+    let alarms = SqsWakeUps::with_config(&format!("{url}-not"), Moto::shared().sdk_config());
+    let error = alarms.wake(&jobs(1)).await.expect_err("no such queue");
+    assert!(!error.retryable, "{error:?}");
+}

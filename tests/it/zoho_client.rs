@@ -1,0 +1,433 @@
+//! The Zoho client against the simulator: tokens, retries, refusals.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::harness::world::{Answer, CALLBACK_SECRET, SENDER_SECRET, World};
+
+async fn update(world: &World) -> Answer {
+    let body = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": [world.id("Leads", 1), world.id("Leads", 2)]});
+    world.post_job("", &body, &[]).await
+}
+
+async fn view(world: &World, name: &str) -> Answer {
+    let id = world.zoho()["views"]["Leads"][name]["id"].clone();
+    world
+        .post_job(
+            "",
+            &json!({"module": "Leads", "fields": {"Lead_Status": "Contacted"}, "cvid": id}),
+            &[],
+        )
+        .await
+}
+
+fn assert_ends(answer: &Answer, status: &str, code: &str) {
+    let job = answer.job();
+    assert_eq!(
+        (&job["status"], &job["error"]["code"]),
+        (&json!(status), &json!(code)),
+        "{job:#}"
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_kept_until_it_is_no_good() {
+    let world = World::calm(&[]).await;
+    for _ in 0..3 {
+        assert_eq!(update(&world).await.job()["status"], "succeeded");
+    }
+    assert_eq!(world.count("token").await, 1);
+    // Zoho ends it before its time: one refresh, one replay.
+    world.faults(&json!({"expire_tokens": true})).await;
+    let answer = update(&world).await;
+    assert_eq!(
+        (
+            &answer.job()["status"],
+            &answer.job()["calls"][0]["attempts"]
+        ),
+        (&json!("succeeded"), &json!(2))
+    );
+    assert_eq!(world.count("token").await, 2);
+    // Its time is over by our own clock: no call is wasted on it.
+    world.clock.advance(std::time::Duration::from_secs(3541));
+    assert_eq!(update(&world).await.job()["calls"][0]["attempts"], 1);
+    assert_eq!(world.count("token").await, 3);
+}
+
+#[tokio::test]
+async fn both_spellings_of_a_bad_token_and_odd_token_answers_are_understood() {
+    let world = World::start(&[]).await;
+    for faults in [
+        json!({"invalid_token_code": "INVALID_OAUTHTOKEN", "expire_tokens": true}),
+        json!({"expires_in_ms": true, "expire_tokens": true}),
+        json!({"omit_api_domain": true, "omit_scope": true, "expire_tokens": true}),
+    ] {
+        world.faults(&faults).await;
+        assert_eq!(
+            update(&world).await.job()["status"],
+            "succeeded",
+            "{faults}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_token_that_is_refused_names_the_data_centre_and_does_not_loop() {
+    let world = World::calm(&[]).await;
+    world.faults(&json!({"foreign_data_center": true})).await;
+    let answer = update(&world).await;
+    assert_ends(&answer, "failed", "INVALID_TOKEN");
+    assert!(
+        answer.job()["error"]["advice"]
+            .as_str()
+            .is_some_and(|advice| advice.contains("data_center"))
+    );
+    assert_eq!(
+        (
+            world.count("token").await,
+            world.count("mass_update_post").await
+        ),
+        (2, 2)
+    );
+}
+
+#[tokio::test]
+async fn credentials_that_are_refused_end_the_job_with_advice() {
+    for (secret, code) in [
+        ("wrong-client", "invalid_client"),
+        ("not-json", "BAD_CREDENTIALS"),
+        ("gone", "SECRET_UNAVAILABLE"),
+    ] {
+        let reference = format!("secretsmanager:{secret}");
+        let world = World::start_with(
+            &[],
+            |_| {},
+            |config| config.replace("secretsmanager:zoho", &reference),
+        )
+        .await;
+        let answer = update(&world).await;
+        assert_ends(&answer, "failed", code);
+        assert!(answer.job()["error"]["advice"].is_string());
+        assert!(!answer.body.to_string().contains("hunter2"));
+        assert_eq!(world.count("mass_update_post").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_data_centre_is_told_from_bad_credentials_at_both_hosts() {
+    let elsewhere = "was registered in another data centre";
+    for (code, is_told) in [
+        ("invalid_client", true),
+        ("invalid_client_secret", false),
+        ("invalid_code", false),
+    ] {
+        let world = World::calm(&[]).await;
+        let refusal = json!({"kind": "token", "status": 200, "body": {"error": code}, "times": 9});
+        world.faults(&json!({"next": [refusal]})).await;
+        let answer = update(&world).await;
+        assert_ends(&answer, "failed", code);
+        let message = answer.job()["error"]["message"].to_string();
+        let names = message.contains("(data centre us)") && message.contains(elsewhere);
+        assert_eq!(names, is_told, "{message}");
+        assert_eq!(world.count("token").await, 1, "{code} is no loop");
+    }
+    let world = World::calm(&[]).await;
+    let faults = json!({"foreign_data_center": true, "api_domain": "https://www.zohoapis.eu"});
+    world.faults(&faults).await;
+    let answer = update(&world).await;
+    assert_ends(&answer, "failed", "INVALID_TOKEN");
+    let message = answer.job()["error"]["message"].to_string();
+    assert!(
+        message.contains("the token is for eu, the connection says us"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ten_minutes_off_costs_nothing() {
+    let world = World::calm(&[]).await;
+    let (status, _) = world
+        .sim("POST", "/_sim/clock", Some(&json!({"advance_s": 600})))
+        .await;
+    assert_eq!(status, 200);
+    let throttled =
+        json!({"kind": "mass_update_post", "status": 429, "headers": {"Retry-After": "3"}});
+    world.faults(&json!({"next": [throttled]})).await;
+    let before = world.clock_now();
+    assert_eq!(update(&world).await.job()["status"], "succeeded");
+    let waited = world.clock_now().duration_since(before).as_secs();
+    assert!((3..60).contains(&waited), "{waited} s");
+    world.clock.advance(std::time::Duration::from_secs(3_400));
+    assert_eq!(update(&world).await.job()["calls"][0]["attempts"], 1);
+    assert_eq!(world.count("token").await, 1);
+}
+
+#[tokio::test]
+async fn a_token_throttle_is_kept_silent_for_its_whole_window() {
+    for faults in [
+        json!({"mints_per_window": 0}),
+        json!({"mints_per_window": 0, "localised_error": true, "throttle_status": 200}),
+    ] {
+        let world = World::calm(&[]).await;
+        world.faults(&faults).await;
+        // Three calls of one job, and another job: all of them together ask once.
+        let ids: Vec<String> = (0..1_200).map(|place| world.id("Leads", place)).collect();
+        let wide = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": ids});
+        let answer = world.post_job("", &wide, &[]).await;
+        assert_eq!(
+            (answer.status, &answer.job()["status"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &json!("queued"))
+        );
+        assert!(answer.headers.contains_key("retry-after"));
+        assert_eq!(
+            update(&world).await.job()["calls"][0]["error"]["code"],
+            "TOKEN_THROTTLED"
+        );
+        assert_eq!(world.count("token").await, 1);
+        world.faults(&json!({"mints_per_window": 10})).await;
+        world.clock.advance(std::time::Duration::from_secs(600));
+        assert_eq!(update(&world).await.job()["status"], "succeeded");
+        assert_eq!(world.count("token").await, 2);
+    }
+}
+
+#[tokio::test]
+async fn trouble_is_retried_and_hints_are_heard() {
+    let world = World::calm(&[]).await;
+    for (next, attempts) in [
+        (
+            json!([{"kind": "mass_update_post", "status": 500}, {"kind": "mass_update_post", "status": 502, "html": "<h1>Bad Gateway</h1>"}]),
+            3,
+        ),
+        (
+            json!([{"kind": "mass_update_post", "status": 429, "headers": {"Retry-After": "3"}}]),
+            2,
+        ),
+        (json!([{"kind": "mass_update_post", "reset": true}]), 2),
+        (
+            json!([{"kind": "mass_update_post", "reset_after_apply": true}]),
+            2,
+        ),
+        (
+            json!([{"kind": "mass_update_post", "status": 200, "html": "<p>welcome</p>"}]),
+            2,
+        ),
+        (
+            json!([{"kind": "token", "status": 500}, {"kind": "token", "html": "<p>accounts</p>", "status": 200}]),
+            1,
+        ),
+    ] {
+        world
+            .faults(&json!({"next": next, "expire_tokens": next[0]["kind"] == "token"}))
+            .await;
+        if next[0]["kind"] == "token" {
+            world.clock.advance(std::time::Duration::from_secs(4000));
+        }
+        let before = world.clock_now();
+        let answer = update(&world).await;
+        let job = answer.job();
+        assert_eq!(
+            (&job["status"], &job["calls"][0]["attempts"]),
+            (&json!("succeeded"), &json!(attempts)),
+            "{next}: {job:#}"
+        );
+        if next[0]["status"] == 429 {
+            assert!(
+                world.clock_now() >= before + std::time::Duration::from_secs(3),
+                "Retry-After is a lower bound"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_accepted_view_job_survives_ambiguity_and_odd_envelopes() {
+    for faults in [
+        json!({"next": [{"kind": "mass_update_post", "reset_after_apply": true}]}),
+        json!({"next": [{"kind": "mass_update_post", "reset_after_apply": true}], "already_scheduled_status": 400, "already_scheduled_in_data": true}),
+        json!({"scheduled_as_object": true, "job_queued": true}),
+        json!({"job_unknown_for_s": 20, "unknown_job": 404}),
+        json!({"job_unknown_for_s": 20, "unknown_job": 400}),
+        json!({"job_unknown_for_s": 20, "unknown_job": 204}),
+        json!({"next": [{"kind": "mass_update_get", "status": 503, "times": 6}]}),
+    ] {
+        let world = World::start_with(
+            &[],
+            |settings| settings.job_duration = std::time::Duration::from_secs(30),
+            |config| config,
+        )
+        .await;
+        world.faults(&faults).await;
+        let answer = view(&world, "some").await;
+        assert_eq!(
+            answer.job()["status"],
+            "succeeded",
+            "{faults}: {:#}",
+            answer.job()
+        );
+    }
+}
+
+#[tokio::test]
+async fn scheduled_jobs_end_as_zoho_says() {
+    let world = World::calm(&[]).await;
+    let answer = view(&world, "all").await;
+    let counts = &answer.job()["counts"];
+    assert_eq!(
+        answer.job()["status"],
+        "partially_succeeded",
+        "records in a bad state fail: {:#}",
+        answer.job()
+    );
+    assert!(counts["failed"].as_u64().is_some_and(|failed| failed > 0));
+    assert_ends(&view(&world, "empty").await, "failed", "NO_RECORDS_FOUND");
+    world.faults(&json!({"job_fate": "fail"})).await;
+    assert_eq!(view(&world, "some").await.job()["status"], "failed");
+    world.faults(&json!({"job_fate": "vanish"})).await;
+    assert_ends(&view(&world, "some").await, "failed", "JOB_NOT_FOUND");
+    world.faults(&json!({"job_fate": "stuck"})).await;
+    assert_eq!(
+        view(&world, "some").await.job()["status"],
+        "running",
+        "nothing is claimed of a job that does not end"
+    );
+}
+
+#[tokio::test]
+async fn what_can_never_work_ends_at_once_with_zohos_code_and_advice() {
+    let world = World::start(&[]).await;
+    world
+        .faults(&json!({"scopes": "ZohoCRM.modules.READ"}))
+        .await;
+    assert_ends(&update(&world).await, "failed", "OAUTH_SCOPE_MISMATCH");
+    world
+        .faults(&json!({"reset": true, "no_api_access": true, "expire_tokens": true}))
+        .await;
+    assert_ends(&update(&world).await, "failed", "NO_PERMISSION");
+    world.faults(&json!({"reset": true})).await;
+    let body =
+        json!({"module": "Projects", "fields": {"A": 1}, "ids": (1..=1_200).collect::<Vec<u32>>()});
+    let before = world.count("mass_update_post").await;
+    let answer = world.post_job("", &body, &[]).await;
+    assert_ends(&answer, "failed", "INVALID_MODULE");
+    assert_eq!(answer.job()["counts"]["failed"], 1_200);
+    let sent = world.count("mass_update_post").await - before;
+    assert!(
+        (1..=3).contains(&sent),
+        "calls that cannot work are not all sent: {sent}"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_field_does_not_stop_the_others() {
+    let world = World::start(&[]).await;
+    let body = json!({"module": "Leads", "fields": {"Rating": "Nonsense", "Industry": "Education"}, "ids": [world.id("Leads", 5)]});
+    let answer = world.post_job("", &body, &[]).await;
+    let job = answer.job();
+    assert_eq!(job["status"], "partially_succeeded", "{job:#}");
+    assert_eq!(
+        (&job["calls"][0]["status"], &job["calls"][1]["status"]),
+        (&json!("failed"), &json!("succeeded"))
+    );
+    assert_eq!(
+        job["counts"],
+        json!({"total": 1, "updated": 0, "failed": 1, "pending": 0})
+    );
+    assert_eq!(
+        world.record("Leads", &world.id("Leads", 5)).await["Industry"],
+        "Education"
+    );
+}
+
+#[tokio::test]
+async fn options_are_added_or_replaced_as_over_write_says() {
+    let world = World::start(&[]).await;
+    let id = world.id("Leads", 7);
+    let set = |topics: Value, over_write: bool| json!({"module": "Leads", "fields": {"Topics": topics}, "ids": [id.clone()], "over_write": over_write});
+    assert_eq!(
+        world
+            .post_job("", &set(json!(["CRM"]), true), &[])
+            .await
+            .job()["status"],
+        "succeeded"
+    );
+    assert_eq!(world.record("Leads", &id).await["Topics"], json!(["CRM"]));
+    world
+        .post_job("", &set(json!(["Billing"]), false), &[])
+        .await;
+    assert_eq!(
+        world.record("Leads", &id).await["Topics"],
+        json!(["CRM", "Billing"])
+    );
+}
+
+#[tokio::test]
+async fn a_mixed_answer_means_the_same_under_every_status() {
+    for faults in [json!({"mixed_status": 200}), json!({"mixed_status": 207})] {
+        let world = World::start(&[]).await;
+        world.faults(&faults).await;
+        let ids = json!([world.id("Leads", 1), "9999999999999999999"]);
+        let answer = world
+            .post_job(
+                "",
+                &json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": ids}),
+                &[],
+            )
+            .await;
+        assert_eq!(
+            answer.job()["counts"],
+            json!({"total": 2, "updated": 1, "failed": 1, "pending": 0})
+        );
+        assert_eq!(answer.job()["failures"][0]["id"], "9999999999999999999");
+    }
+    for status in [200, 400] {
+        let world = World::start(&[]).await;
+        world.faults(&json!({"all_failed_status": status})).await;
+        let body = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": ["9999999999999999998", "9999999999999999999"]});
+        let answer = world.post_job("", &body, &[]).await;
+        assert_eq!(
+            (&answer.job()["status"], &answer.job()["counts"]["failed"]),
+            (&json!("failed"), &json!(2))
+        );
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_nowhere_to_be_seen() {
+    let world = World::start_with(&[], |_| {}, |config| config).await;
+    let answer = update(&world).await;
+    let delivered = world
+        .deliver(&json!({"kind": "form", "event": "e", "ids": [world.id("Leads", 9)]}))
+        .await;
+    let requests = world.requests().await.to_string();
+    let callbacks: String = world
+        .receiver
+        .all()
+        .iter()
+        .map(|callback| format!("{callback:?}"))
+        .collect();
+    let credentials = world.simulator.announcement()["credentials"].clone();
+    let secrets = ["client_secret", "refresh_token"]
+        .map(|key| credentials[key].as_str().expect("a secret").to_owned());
+    for secret in secrets
+        .iter()
+        .map(String::as_str)
+        .chain([CALLBACK_SECRET, SENDER_SECRET])
+    {
+        for shown in [
+            &answer.body.to_string(),
+            &delivered.body.to_string(),
+            &requests,
+            &callbacks,
+        ] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+    // Credentials travel in the body, never in a URL.
+    for request in world.requests().await.as_array().expect("requests") {
+        assert!(
+            !request["query"].to_string().contains("client"),
+            "{request}"
+        );
+    }
+}
