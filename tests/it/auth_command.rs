@@ -129,7 +129,7 @@ fn found<'a>(document: &'a Value, what: &str) -> (&'a str, &'a str) {
 }
 
 #[tokio::test]
-async fn a_code_becomes_a_proven_secret_in_a_file() {
+async fn grant_code_is_exchanged_and_saved_to_file() {
     let bench = Bench::new().await;
     let target = bench.in_file();
     std::fs::write(bench.file(), "{}").expect("written");
@@ -170,7 +170,7 @@ async fn a_code_becomes_a_proven_secret_in_a_file() {
 }
 
 #[tokio::test]
-async fn secrets_manager_is_written_whether_the_secret_exists_or_not() {
+async fn secrets_manager_secret_is_created_or_updated() {
     let mut bench = Bench::new().await;
     let moto = Moto::shared();
     bench.env = moto.environment();
@@ -197,7 +197,7 @@ async fn secrets_manager_is_written_whether_the_secret_exists_or_not() {
 }
 
 #[tokio::test]
-async fn scopes_that_are_missing_are_named_after_saving() {
+async fn missing_scopes_are_reported_after_saving() {
     let bench = Bench::new().await;
     let code = bench
         .code("ZohoCRM.mass_update.UPDATE,ZohoCRM.settings.ALL")
@@ -222,7 +222,7 @@ async fn scopes_that_are_missing_are_named_after_saving() {
 }
 
 #[tokio::test]
-async fn a_code_that_brings_no_refresh_token_is_no_lasting_grant() {
+async fn code_without_refresh_token_is_rejected() {
     let bench = Bench::new().await;
     bench
         .world
@@ -237,7 +237,7 @@ async fn a_code_that_brings_no_refresh_token_is_no_lasting_grant() {
 }
 
 #[tokio::test]
-async fn a_client_of_its_own_needs_no_code() {
+async fn client_credentials_grant_needs_no_code() {
     let bench = Bench::new().await;
     let (status, document) = bench.auth(&bench.in_file(), &["--soid", "ZohoCRM.7"]).await;
     assert_eq!(status, Some(0), "{document:#}");
@@ -256,7 +256,7 @@ async fn a_client_of_its_own_needs_no_code() {
 }
 
 #[tokio::test]
-async fn a_place_that_cannot_be_written_costs_no_code() {
+async fn unwritable_target_does_not_use_up_the_code() {
     let bench = Bench::new().await;
     let code = bench.code(&bench.scopes().await).await;
     let key = format!("{}#refresh_token", bench.in_file());
@@ -275,7 +275,7 @@ async fn a_place_that_cannot_be_written_costs_no_code() {
 }
 
 #[tokio::test]
-async fn another_data_centre_is_told_from_the_answer() {
+async fn other_data_centre_is_detected_from_api_domain() {
     let bench = Bench::new().await;
     let faults = json!({"api_domain": "https://www.zohoapis.eu"});
     bench.world.faults(&faults).await;

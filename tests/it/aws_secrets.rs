@@ -24,7 +24,7 @@ fn manager() -> SecretsManager {
 }
 
 #[tokio::test]
-async fn a_secret_is_found_by_name_and_by_arn() {
+async fn secret_is_found_by_name_and_by_arn() {
     let name = "masshook/by-name-and-arn";
     let arn = Moto::shared().create_secret(name, VALUE).await;
     assert!(arn.starts_with("arn:aws:secretsmanager:"), "{arn}");
@@ -38,7 +38,7 @@ async fn a_secret_is_found_by_name_and_by_arn() {
 }
 
 #[tokio::test]
-async fn the_value_is_read_anew_each_time() {
+async fn rotated_secret_is_read_again() {
     let name = "masshook/rotated";
     Moto::shared().create_secret(name, "first").await;
     let manager = manager();
@@ -61,7 +61,7 @@ async fn the_value_is_read_anew_each_time() {
 }
 
 #[tokio::test]
-async fn a_binary_secret_is_text_or_refused() {
+async fn binary_secret_must_be_utf8() {
     let client = Client::new(&Moto::shared().sdk_config());
     for (name, bytes) in [
         ("masshook/binary-text", VALUE.as_bytes()),
@@ -90,7 +90,7 @@ async fn a_binary_secret_is_text_or_refused() {
 }
 
 #[tokio::test]
-async fn a_missing_secret_is_named_with_what_to_do() {
+async fn missing_secret_error_names_the_cure() {
     let manager = manager();
     let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:masshook/none-AbCdEf";
     for id in ["masshook/none", arn] {
@@ -112,7 +112,7 @@ async fn a_missing_secret_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_deleted_secret_never_shows_its_value() {
+async fn deleted_secret_error_hides_the_value() {
     let name = "masshook/deleted";
     Moto::shared().create_secret(name, VALUE).await;
     let client = Client::new(&Moto::shared().sdk_config());
@@ -134,7 +134,7 @@ async fn a_deleted_secret_never_shows_its_value() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_reached_may_be_tried_again() {
+async fn unreachable_secrets_manager_is_retryable() {
     let nobody =
         SecretsManager::with_config(sdk_config(&format!("http://127.0.0.1:{}", free_port())));
     let error = nobody
@@ -157,7 +157,7 @@ async fn refusing(status: u16, code: &str) -> (String, JoinHandle<std::io::Resul
 }
 
 #[tokio::test]
-async fn each_refusal_of_aws_ends_in_its_own_reaction() {
+async fn aws_error_codes_map_to_error_variants() {
     let cases = [
         (400, "AccessDeniedException", "denied"),
         (400, "UnrecognizedClientException", "denied"),
@@ -191,7 +191,7 @@ async fn each_refusal_of_aws_ends_in_its_own_reaction() {
 }
 
 #[tokio::test]
-async fn wanting_region_or_credentials_are_named() {
+async fn missing_region_or_credentials_are_named() {
     let full = Moto::shared().sdk_config();
     let lost = SecretsManager::with_config(full.to_builder().region(None).build());
     let error = lost.get("masshook/zoho").await.expect_err("no region");
@@ -221,7 +221,7 @@ async fn resolved(url: &str, reference: &str) -> Result<String, masshook::secret
 }
 
 #[tokio::test]
-async fn a_parameter_is_a_secret_if_it_is_encrypted() {
+async fn only_encrypted_parameter_is_accepted_as_secret() {
     let moto = Moto::shared();
     for (name, kind) in [
         ("/masshook/sealed", ParameterType::SecureString),
@@ -257,7 +257,7 @@ async fn a_parameter_is_a_secret_if_it_is_encrypted() {
 }
 
 #[tokio::test]
-async fn trouble_with_parameters_says_whether_to_try_again() {
+async fn parameter_store_errors_state_retryability() {
     for (status, code, passes) in [
         (400, "AccessDeniedException", false),
         (400, "InvalidKeyId", false),

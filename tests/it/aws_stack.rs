@@ -17,7 +17,7 @@ use crate::harness::moto::{Fate, Moto, line, packed};
 use crate::harness::poller::MAX_RECEIVE_COUNT;
 
 #[tokio::test]
-async fn a_signed_form_is_queued_and_the_worker_sees_it_through() {
+async fn signed_form_is_queued_and_worker_completes_it() {
     let mut stack = Stack::start("aws-form").await;
     let lead = stack.lead(7);
     let form = json!({"event": "e1", "ids": [lead]});
@@ -72,7 +72,7 @@ async fn a_signed_form_is_queued_and_the_worker_sees_it_through() {
 }
 
 #[tokio::test]
-async fn a_custom_view_is_tracked_by_wake_ups() {
+async fn custom_view_job_is_tracked_by_wake_ups() {
     let mut stack = Stack::start("aws-view").await;
     let (id, _) = stack.view("some").await.job();
     assert!(stack.queue.poll(&stack.worker, 5).await);
@@ -97,7 +97,7 @@ async fn a_custom_view_is_tracked_by_wake_ups() {
 }
 
 #[tokio::test]
-async fn a_poisoned_message_fails_alone_and_becomes_a_dead_letter() {
+async fn malformed_wake_up_fails_alone_and_is_dead_lettered() {
     let mut stack = Stack::start("aws-poison").await;
     let poison = stack.queue.put("not a wake-up").await;
     let (id, _) = stack
@@ -120,7 +120,7 @@ async fn a_poisoned_message_fails_alone_and_becomes_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn with_every_wake_up_lost_the_sweep_finishes_all_jobs() {
+async fn sweep_completes_jobs_whose_wake_ups_are_lost() {
     let stack = Stack::with("aws-sweep", &[], false).await;
     let mut ids = vec![stack.view("some").await.job().0];
     for place in 0..5 {
@@ -160,7 +160,7 @@ async fn with_every_wake_up_lost_the_sweep_finishes_all_jobs() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_cannot_be_mapped_is_kept_and_replayed() {
+async fn unmappable_delivery_is_stored_and_replayed() {
     let mut stack = Stack::start("aws-kept").await;
     let lead = stack.lead(3);
     let answer = stack.form(&json!({"event": "e1", "lead": lead})).await;
@@ -201,7 +201,7 @@ async fn a_delivery_that_cannot_be_mapped_is_kept_and_replayed() {
 }
 
 #[tokio::test]
-async fn the_delivery_of_a_failed_job_is_kept_and_replayed() {
+async fn failed_job_delivery_is_dead_lettered_and_replayed() {
     let mut stack = Stack::start("aws-dead").await;
     let world = &stack.simulator.announcement()["world"]["modules"]["Leads"];
     let locked = world["conditions"]["locked"].clone();
@@ -236,7 +236,7 @@ async fn the_delivery_of_a_failed_job_is_kept_and_replayed() {
 }
 
 #[tokio::test]
-async fn a_delivery_whose_callback_url_is_refused_is_kept_and_replayed() {
+async fn refused_callback_url_is_dead_lettered_and_replayed() {
     let mut stack = Stack::start("aws-callback").await;
     let lead = stack.lead(4);
     let inside = [
@@ -282,7 +282,7 @@ async fn a_delivery_whose_callback_url_is_refused_is_kept_and_replayed() {
 }
 
 #[tokio::test]
-async fn what_no_route_makes_anything_of_is_counted() {
+async fn ignored_events_are_counted_in_the_metric() {
     let stack = Stack::start("aws-ignored").await;
     let ignored = || counted("IgnoredEvents", &stack.inbound.logs());
     let taken = json!({"event": "e0", "ids": [stack.lead(5)]});
@@ -319,7 +319,7 @@ async fn what_no_route_makes_anything_of_is_counted() {
 }
 
 #[tokio::test]
-async fn wake_ups_stay_in_the_queue_while_the_table_is_out_of_reach() {
+async fn wake_ups_stay_queued_while_table_is_unreachable() {
     let mut stack = Stack::start("aws-outage").await;
     let form = json!({"event": "e1", "ids": [stack.lead(1)]});
     let (id, _) = stack.form(&form).await.job();
@@ -339,7 +339,7 @@ async fn wake_ups_stay_in_the_queue_while_the_table_is_out_of_reach() {
 }
 
 #[tokio::test]
-async fn a_job_whose_connection_is_gone_is_put_aside_and_taken_up_again() {
+async fn job_without_connection_is_parked_and_resumed() {
     let mut stack = Stack::start("aws-parked").await;
     let form = json!({"event": "e1", "ids": [stack.lead(1)]});
     let (id, _) = stack.form(&form).await.job();
@@ -367,7 +367,7 @@ async fn a_job_whose_connection_is_gone_is_put_aside_and_taken_up_again() {
 }
 
 #[tokio::test]
-async fn what_alarms_look_for_is_in_the_logs() {
+async fn log_lines_match_alarm_filters() {
     // The receiver is gone for good, and Zoho refuses the credentials.
     let mut stack = Stack::with("aws-alarms", &[410], true).await;
     let faults = format!("{}/_sim/faults", stack.simulator.url());
@@ -419,7 +419,7 @@ async fn throttled(service: &'static str, code: &'static str) -> (String, Arc<At
 }
 
 #[tokio::test]
-async fn a_throttled_table_is_a_503_and_nothing_is_acknowledged() {
+async fn throttled_table_returns_503_and_stores_nothing() {
     let mut stack = Stack::start("aws-throttled").await;
     let (url, full) = throttled("DynamoDB", "ProvisionedThroughputExceededException").await;
     stack.inbound = stack.another_inbound(&[("AWS_ENDPOINT_URL_DYNAMODB", &url)]);
@@ -454,7 +454,7 @@ async fn a_throttled_table_is_a_503_and_nothing_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_a_503_and_the_job_is_found_all_the_same() {
+async fn throttled_queue_returns_503_and_sweep_finds_job() {
     let mut stack = Stack::start("aws-full-queue").await;
     let (url, full) = throttled("SQS", "RequestThrottled").await;
     stack.inbound = stack.another_inbound(&[("AWS_ENDPOINT_URL_SQS", &url)]);
@@ -477,7 +477,7 @@ async fn a_full_queue_is_a_503_and_the_job_is_found_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_job_of_a_later_version_is_put_aside_once_and_taken_up_again() {
+async fn newer_job_version_is_parked_once_and_resumed() {
     let (moto, table) = (Moto::shared(), "aws-later-version");
     let mut stack = Stack::start(table).await;
     let form = json!({"event": "e1", "ids": [stack.lead(1)]});
@@ -517,7 +517,7 @@ async fn a_job_of_a_later_version_is_put_aside_once_and_taken_up_again() {
 }
 
 #[tokio::test]
-async fn what_ended_wrong_is_shown_sent_again_and_done_again() {
+async fn jobs_commands_list_redeliver_and_replay() {
     let mut stack = Stack::with("aws-commands", &[410], true).await;
     let form = json!({"event": "e1", "ids": [stack.lead(1)]});
     let (id, _) = stack.form(&form).await.job();

@@ -92,7 +92,7 @@ fn statements<'a>(resources: &'a Value, function: &str) -> BTreeMap<&'a str, &'a
 }
 
 #[test]
-fn inline_mode_is_one_function_and_no_more() {
+fn inline_mode_has_one_function_and_no_storage() {
     let inline = resources("inline");
     let of_type = |wanted: &str| {
         let resources = inline.as_object().expect("resources").iter();
@@ -129,7 +129,7 @@ fn inline_mode_is_one_function_and_no_more() {
 }
 
 #[test]
-fn the_function_that_faces_the_internet_reads_none_of_the_workers_secrets() {
+fn inbound_function_cannot_read_worker_secrets() {
     let durable = resources("durable");
     let inbound = statements(&durable, "InboundFunction");
     let worker = statements(&durable, "WorkerFunction");
@@ -217,7 +217,7 @@ fn the_function_that_faces_the_internet_reads_none_of_the_workers_secrets() {
 
 /// Handshakes are GET, HEAD and POST, and tokens may stand in the path.
 #[test]
-fn hooks_are_heard_whatever_the_method() {
+fn hook_paths_accept_any_http_method() {
     let inline = resources("inline");
     let events = &inline["InboundFunction"]["Properties"]["Events"];
     for (event, path) in [
@@ -233,7 +233,7 @@ fn hooks_are_heard_whatever_the_method() {
 }
 
 #[test]
-fn a_wake_up_stays_hidden_for_longer_than_its_turn() {
+fn visibility_timeout_exceeds_worker_timeout() {
     let template = template();
     let worker = &template["Resources"]["WorkerFunction"]["Properties"];
     assert_eq!(worker["Timeout"], "WorkerTimeout");
@@ -277,7 +277,7 @@ fn a_wake_up_stays_hidden_for_longer_than_its_turn() {
 }
 
 #[test]
-fn the_schedule_sends_the_event_that_is_tested() {
+fn schedule_sends_the_sample_sweep_event() {
     let template = template();
     let sweep = &template["Resources"]["WorkerFunction"]["Properties"]["Events"]["Sweep"];
     let input = sweep["Properties"]["Input"].as_str().expect("an input");
@@ -287,7 +287,7 @@ fn the_schedule_sends_the_event_that_is_tested() {
 }
 
 #[tokio::test]
-async fn the_table_is_the_one_that_is_tested() {
+async fn template_table_matches_the_test_table() {
     let moto = Moto::shared();
     moto.create_table("aws-template").await;
     let described = aws_sdk_dynamodb::Client::new(&moto.sdk_config())
@@ -349,7 +349,7 @@ async fn the_table_is_the_one_that_is_tested() {
 }
 
 #[test]
-fn queues_and_logs_are_kept_and_encrypted() {
+fn queues_and_logs_are_retained_and_encrypted() {
     let durable = resources("durable");
     for queue in ["Queue", "DeadLetterQueue"] {
         let queue = &durable[queue]["Properties"];
@@ -378,7 +378,7 @@ fn queues_and_logs_are_kept_and_encrypted() {
 }
 
 #[test]
-fn both_processors_can_be_chosen() {
+fn both_architectures_are_supported() {
     let template = template();
     let processor = &template["Parameters"]["Architecture"];
     assert_eq!(names(&processor["AllowedValues"]), ["x86_64", "arm64"]);
@@ -393,7 +393,7 @@ fn both_processors_can_be_chosen() {
 }
 
 #[test]
-fn every_variable_is_one_that_the_program_reads() {
+fn environment_variables_are_read_by_the_program() {
     let sources: String = ["src/aws.rs", "src/config.rs"]
         .iter()
         .map(|path| std::fs::read_to_string(manifest(path)).expect("a source file"))
@@ -421,7 +421,7 @@ fn every_variable_is_one_that_the_program_reads() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn references_resolve_to_resources() {
     let template = template();
     let known: BTreeSet<&str> = ["Parameters", "Resources"]
         .iter()
@@ -446,7 +446,7 @@ fn every_reference_leads_somewhere() {
 }
 
 #[test]
-fn every_alarm_counts_something_and_tells_the_topic() {
+fn alarms_have_a_metric_and_notify_the_topic() {
     let durable = resources("durable");
     let durable = durable.as_object().expect("resources");
     let alarms = durable
@@ -472,7 +472,7 @@ fn every_alarm_counts_something_and_tells_the_topic() {
 }
 
 #[test]
-fn what_must_be_noticed_has_an_alarm() {
+fn critical_conditions_have_alarms() {
     let durable = resources("durable");
     for (alarm, metric, of) in [
         (

@@ -172,7 +172,7 @@ fn scheduled(arguments: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn a_schedule_as_the_command_line_makes_it_is_taken() {
+async fn schedule_event_from_cli_is_accepted() {
     let stage = Stage::inline().await;
     let once = scheduled(&["--id", "once"]);
     assert_eq!(
@@ -204,7 +204,7 @@ async fn a_schedule_as_the_command_line_makes_it_is_taken() {
 }
 
 #[tokio::test]
-async fn http_comes_in_many_envelopes_and_is_one_request() {
+async fn http_envelopes_yield_the_same_request() {
     let stage = Stage::inline().await;
     let body = json!({"ids": [stage.lead(0)]}).to_string();
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &body);
@@ -307,7 +307,7 @@ async fn http_comes_in_many_envelopes_and_is_one_request() {
 }
 
 #[tokio::test]
-async fn an_event_of_a_bus_is_for_every_route_that_takes_it() {
+async fn bus_event_reaches_every_matching_route() {
     let stage = Stage::inline().await;
     let detail = json!({"ids": [stage.lead(0)], "both": true, "order": 7, "contacts": [stage.world.id("Contacts", 0)]});
     let event = partner_event(&detail);
@@ -346,7 +346,7 @@ async fn an_event_of_a_bus_is_for_every_route_that_takes_it() {
 }
 
 #[tokio::test]
-async fn schedules_come_with_and_without_an_input_of_their_own() {
+async fn schedules_work_with_and_without_input() {
     let stage = Stage::inline().await;
     let event = |source: &str, detail: Value| {
         json!({"version": "0", "id": source, "detail-type": "Scheduled Event", "source": source, "account": "1",
@@ -380,7 +380,7 @@ async fn schedules_come_with_and_without_an_input_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_topic_says_json_or_text() {
+async fn sns_message_is_parsed_as_json_or_text() {
     let stage = Stage::inline().await;
     for (id, said, seen) in [
         (
@@ -410,7 +410,7 @@ async fn a_topic_says_json_or_text() {
 }
 
 #[tokio::test]
-async fn of_a_batch_each_message_is_on_its_own() {
+async fn sqs_batch_reports_each_failed_message() {
     let stage = Stage::inline().await;
     let good = |place: u64| json!({"ids": [stage.lead(place)]}).to_string();
     let batch = json!({"Records": [
@@ -437,7 +437,7 @@ async fn of_a_batch_each_message_is_on_its_own() {
 }
 
 #[tokio::test]
-async fn a_thousand_messages_share_their_calls() {
+async fn sqs_batch_of_1000_shares_calls() {
     let stage = Stage::inline().await;
     let record = |number: u64| {
         message(
@@ -455,7 +455,7 @@ async fn a_thousand_messages_share_their_calls() {
 }
 
 #[tokio::test]
-async fn in_a_fifo_queue_nothing_overtakes_a_failure() {
+async fn fifo_batch_stops_at_first_failure() {
     let stage = Stage::inline().await;
     let fifo = format!("{ORDERS}.fifo");
     let good = |place: u64| json!({"ids": [stage.lead(place)]}).to_string();
@@ -470,7 +470,7 @@ async fn in_a_fifo_queue_nothing_overtakes_a_failure() {
 }
 
 #[tokio::test]
-async fn a_topic_in_a_queue_is_unwrapped_unless_it_is_raw() {
+async fn sns_in_sqs_is_unwrapped_unless_raw() {
     let stage = Stage::inline().await;
     let wrapped = |id: &str, said: &str| notification(id, said).to_string();
     let batch = json!({"Records": [
@@ -508,7 +508,7 @@ async fn a_topic_in_a_queue_is_unwrapped_unless_it_is_raw() {
 }
 
 #[tokio::test]
-async fn durably_what_cannot_be_mapped_is_kept_and_replayed() {
+async fn durable_unmappable_event_is_stored_and_replayed() {
     let stage = Stage::durable().await;
     let batch = json!({"Records": [
         message("m1", ORDERS, &json!({"ids": [stage.lead(0)]}).to_string()),
@@ -589,7 +589,7 @@ async fn durably_what_cannot_be_mapped_is_kept_and_replayed() {
 }
 
 #[tokio::test]
-async fn only_our_own_queue_wakes_jobs() {
+async fn wake_ups_are_accepted_from_own_queue_only() {
     let stage = Stage::durable().await;
     let request =
         json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": [stage.lead(0)]});
@@ -627,7 +627,7 @@ async fn only_our_own_queue_wakes_jobs() {
 }
 
 #[tokio::test]
-async fn routes_hear_what_they_listen_to() {
+async fn route_rejects_triggers_it_does_not_listen_to() {
     let stage = Stage::inline().await;
     let event = |route: &str| {
         json!({"version": "2.0", "rawPath": format!("/hooks/{route}"), "rawQueryString": "", "headers": {}, "body": "{}",
@@ -657,7 +657,7 @@ async fn routes_hear_what_they_listen_to() {
 }
 
 #[tokio::test]
-async fn what_is_no_event_of_ours_is_named() {
+async fn unknown_event_error_names_the_shape() {
     let stage = Stage::inline().await;
     let s3 = json!({"eventSource": "aws:s3", "s3": {}});
     let sqs = message("m1", ORDERS, "{}");
@@ -698,7 +698,7 @@ async fn what_is_no_event_of_ours_is_named() {
 }
 
 #[tokio::test]
-async fn an_event_whose_time_runs_out_comes_again() {
+async fn unfinished_event_is_reported_for_redelivery() {
     let slow = |settings: &mut masshook::simulator::Settings| {
         settings.job_duration = Duration::from_secs(3600)
     };

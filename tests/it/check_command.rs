@@ -101,7 +101,7 @@ fn event(fields: Value, selector: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_good_connection_is_proven() {
+async fn valid_connection_passes_all_checks() {
     let bench = Bench::new().await;
     bench.configure("edition: enterprise", MAP);
     bench.write(
@@ -152,7 +152,7 @@ async fn a_good_connection_is_proven() {
 
 /// The org's own price of a mass update, and Zoho's documented one of an update of records.
 #[tokio::test]
-async fn both_ways_are_priced() {
+async fn both_update_methods_are_priced() {
     let bench = Bench::new().await;
     bench.world.faults(&json!({"mass_update_credits": 4})).await;
     let ids: Vec<String> = (0..25).map(|n| bench.world.id("Leads", n)).collect();
@@ -199,7 +199,7 @@ async fn both_ways_are_priced() {
 }
 
 #[tokio::test]
-async fn a_missing_scope_that_the_routes_need_is_no_pass() {
+async fn missing_scope_fails_only_if_routes_need_it() {
     let bench = Bench::new().await;
     let scopes = |leave_out: &[&str]| {
         let all = [
@@ -266,7 +266,7 @@ async fn a_missing_scope_that_the_routes_need_is_no_pass() {
 }
 
 #[tokio::test]
-async fn scopes_of_single_modules_are_judged_by_the_examples() {
+async fn module_scopes_are_checked_against_examples() {
     let bench = Bench::new().await;
     bench.configure("guard: off", MAP);
     let scopes =
@@ -287,7 +287,7 @@ async fn scopes_of_single_modules_are_judged_by_the_examples() {
 }
 
 #[tokio::test]
-async fn scopes_that_zoho_does_not_name_are_tried_as_far_as_reading_goes() {
+async fn unreported_scopes_are_probed_by_reads() {
     let bench = Bench::new().await;
     bench.configure("guard: off", MAP);
     bench.world.faults(&json!({"omit_scope": true})).await;
@@ -312,7 +312,7 @@ async fn scopes_that_zoho_does_not_name_are_tried_as_far_as_reading_goes() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named_and_no_secret_shown() {
+async fn problems_are_named_without_secrets() {
     let bench = Bench::new().await;
     // More calls at once than the edition has, and a scope that only a look needs.
     let scopes = "ZohoCRM.mass_update.UPDATE ZohoCRM.mass_update.READ ZohoCRM.org.READ";
@@ -340,7 +340,7 @@ async fn what_is_wrong_is_named_and_no_secret_shown() {
 }
 
 #[tokio::test]
-async fn a_wrong_clock_is_named() {
+async fn wrong_clock_is_reported() {
     let bench = Bench::new().await;
     bench.configure("", MAP);
     for (shift, which, status, result) in [
@@ -358,7 +358,7 @@ async fn a_wrong_clock_is_named() {
 }
 
 #[tokio::test]
-async fn examples_are_held_against_what_the_org_has() {
+async fn examples_are_checked_against_org_metadata() {
     let bench = Bench::new().await;
     bench.configure("", MAP);
     let zoho = bench.world.zoho();
@@ -461,7 +461,7 @@ async fn examples_are_held_against_what_the_org_has() {
 }
 
 #[tokio::test]
-async fn examples_are_compared_with_what_stands_beside_them() {
+async fn examples_are_compared_with_expected_json() {
     let bench = Bench::new().await;
     bench.configure("", MAP);
     let asked = event(json!({"City": "Bonn"}), json!({"ids": [1]}));
@@ -523,7 +523,7 @@ async fn examples_are_compared_with_what_stands_beside_them() {
 }
 
 #[test]
-fn every_example_route_checks_itself() {
+fn every_example_route_passes_check() {
     let folder = manifest("examples/routes");
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -554,7 +554,7 @@ fn text_of(config: &Path) -> String {
 }
 
 #[test]
-fn a_reader_who_has_seen_enough_is_no_error() {
+fn closed_stdout_pipe_is_no_error() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
     command.arg("schema").stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().expect("it runs");

@@ -61,7 +61,7 @@ async fn until_done(world: &World, store: &dyn JobStore, workers: &[(App, JobId)
 }
 
 #[tokio::test]
-async fn a_hundred_cold_workers_ask_for_one_token() {
+async fn hundred_cold_workers_request_one_token() {
     let world = World::calm(&[]).await;
     let (store, workers) = workers(&world).await;
     until_done(&world, store.as_ref(), &workers).await;
@@ -86,7 +86,7 @@ async fn a_hundred_cold_workers_ask_for_one_token() {
 }
 
 #[tokio::test]
-async fn a_throttle_that_one_is_told_keeps_all_silent() {
+async fn token_throttle_silences_all_workers() {
     let world = World::calm(&[]).await;
     world.faults(&json!({"mints_per_window": 0})).await;
     let (store, workers) = workers(&world).await;
@@ -106,7 +106,7 @@ async fn a_throttle_that_one_is_told_keeps_all_silent() {
 }
 
 #[tokio::test]
-async fn a_token_that_zoho_ended_is_replaced_once_for_all() {
+async fn revoked_token_is_refreshed_once_for_all() {
     let world = World::calm(&[]).await;
     let (store, first) = workers(&world).await;
     until_done(&world, store.as_ref(), &first).await;
@@ -140,7 +140,7 @@ async fn strangers(world: &World, apps: &[App], city: &str) -> usize {
 }
 
 #[tokio::test]
-async fn strangers_share_a_token_through_a_secret() {
+async fn separate_processes_share_token_through_secret() {
     let world = World::calm(&[]).await;
     let (moto, name) = (Moto::shared(), "cold/token");
     // It does not exist yet: the first of them makes it.
@@ -156,7 +156,7 @@ async fn strangers_share_a_token_through_a_secret() {
 }
 
 #[tokio::test]
-async fn strangers_are_silent_together() {
+async fn separate_processes_share_the_throttle() {
     let world = World::calm(&[]).await;
     world.faults(&json!({"mints_per_window": 0})).await;
     let apps: Vec<App> = (0..STRANGERS)
@@ -167,7 +167,7 @@ async fn strangers_are_silent_together() {
 }
 
 #[tokio::test]
-async fn a_secret_with_something_else_in_it_is_left_alone() {
+async fn foreign_secret_content_is_not_overwritten() {
     let world = World::calm(&[]).await;
     let moto = Moto::shared();
     moto.create_secret("cold/other", "hunter2").await;

@@ -13,7 +13,7 @@ use crate::harness::serve::{Served, Storm};
 
 /// Twenty times and two thousand jobs: `cargo run --release --example kill`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_random_moments_nothing_is_lost() {
+async fn random_kills_lose_no_job() {
     let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
     let mut world = Served::new(program, &[], Settings::default(), |config| config).await;
     let storm = Storm {

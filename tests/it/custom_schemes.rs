@@ -148,7 +148,7 @@ async fn accepted(function: &Function, request: &Request, what: &str) {
 
 #[tokio::test]
 #[expect(clippy::print_stdout, reason = "the figures are what is asked for")]
-async fn a_vendor_of_every_shape_is_a_few_lines_of_yaml() {
+async fn every_scheme_shape_verifies_and_rejects_forgeries() {
     let stage = Stage::set().await;
     let (vendors, others) = (vendors("the right secret"), vendors("some other secret"));
     stage.hold_all(&vendors);
@@ -216,7 +216,7 @@ async fn a_vendor_of_every_shape_is_a_few_lines_of_yaml() {
 }
 
 #[tokio::test]
-async fn while_a_secret_rotates_both_are_good_and_of_several_schemes_any() {
+async fn rotated_secrets_and_alternative_schemes_verify() {
     let stage = Stage::set().await;
     let [old, new, other] = ["an old secret", "a new secret", "some other secret"].map(vendors);
     stage.hold_all(&new);
@@ -285,7 +285,7 @@ async fn while_a_secret_rotates_both_are_good_and_of_several_schemes_any() {
 }
 
 #[tokio::test]
-async fn the_age_is_judged_when_a_delivery_arrives_and_never_after_a_queue() {
+async fn age_is_checked_on_arrival_not_after_queueing() {
     let stage = Stage::set().await;
     let vendors = vendors("the right secret");
     stage.hold_all(&vendors);
@@ -325,7 +325,7 @@ async fn the_age_is_judged_when_a_delivery_arrives_and_never_after_a_queue() {
 }
 
 #[tokio::test]
-async fn check_says_of_each_vendor_in_a_sentence_how_it_proves_itself() {
+async fn check_describes_each_custom_scheme() {
     let stage = Stage::set().await;
     let path = stage.folder.path().join("masshook.yaml");
     std::fs::write(&path, stage.config("empty")).expect("written");

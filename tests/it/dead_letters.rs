@@ -106,7 +106,7 @@ async fn accepted(app: &App, arrival: Arrival) -> Vec<Job> {
 
 /// A secret that a sender sends along is neither kept nor shown to a mapping, and tells no delivery from another.
 #[tokio::test]
-async fn a_secret_that_is_sent_along_is_not_kept() {
+async fn secret_in_request_is_stripped_before_storing() {
     let letters = Letters::new().await;
     let sent = |route: &str, ids: Value| {
         let mut sent = arrival(route, &json!({"ids": ids}));
@@ -161,7 +161,7 @@ async fn a_secret_that_is_sent_along_is_not_kept() {
 
 /// However much is wrong with it: a store takes so much for each.
 #[tokio::test]
-async fn a_dead_letter_says_why_in_a_few_words() {
+async fn dead_letter_reason_is_short() {
     let letters = Letters::new().await;
     let updates = vec![json!({"ids": vec!["none"; 20]}); 99];
     let refused = letters
@@ -178,7 +178,7 @@ async fn a_dead_letter_says_why_in_a_few_words() {
 /// A sender whose delivery was refused sends it again once the route is mended: its job is of that delivery, and the dead
 /// letter is done with when the job is.
 #[tokio::test]
-async fn a_dead_letter_whose_job_came_of_another_delivery_is_kept_until_that_has_ended() {
+async fn dead_letter_stays_until_job_of_resend_finishes() {
     let letters = Letters::new().await;
     let id = letters.world.id("Leads", 0);
     let body = json!({"event": "e1", "updates": [{"ids": [id]}]});
@@ -208,7 +208,7 @@ async fn a_dead_letter_whose_job_came_of_another_delivery_is_kept_until_that_has
 
 /// A job that had ended but for its callback when it was put aside.
 #[tokio::test]
-async fn a_replay_takes_up_a_job_that_was_put_aside_after_its_end() {
+async fn replay_resumes_job_parked_after_its_end() {
     let letters = Letters::new().await;
     let id = letters.world.id("Leads", 0);
     let body = json!({"event": "e1", "updates": [{"ids": [id]}]});
@@ -229,7 +229,7 @@ async fn a_replay_takes_up_a_job_that_was_put_aside_after_its_end() {
 
 /// A config that lets nothing through is no reason to throw away what came.
 #[tokio::test]
-async fn a_dead_letter_of_which_a_replay_makes_nothing_stays_one() {
+async fn replay_without_updates_keeps_the_dead_letter() {
     let letters = Letters::new().await;
     let body = json!({"event": "e1", "updates": [{"ids": ["none"]}]});
     let refused = letters.app.deliver(arrival("open", &body), None).await;

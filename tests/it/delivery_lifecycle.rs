@@ -29,7 +29,7 @@ fn verified(callback: &Received) -> Value {
 }
 
 #[tokio::test]
-async fn a_webhook_becomes_an_update_and_its_status_reaches_the_callback() {
+async fn webhook_updates_record_and_sends_callback() {
     let world = World::calm(&[]).await;
     let id = "5725767000003000064".to_owned();
     assert_ne!(world.record("Leads", &id).await["Lead_Source"], "Webinar");
@@ -79,7 +79,7 @@ async fn a_webhook_becomes_an_update_and_its_status_reaches_the_callback() {
 }
 
 #[tokio::test]
-async fn the_same_delivery_is_the_same_job() {
+async fn duplicate_delivery_returns_the_same_job() {
     let world = World::calm(&[]).await;
     let delivery = form("again", &[world.id("Leads", 3)]);
     let first = world.deliver(&delivery).await;
@@ -92,7 +92,7 @@ async fn the_same_delivery_is_the_same_job() {
 }
 
 #[tokio::test]
-async fn deliveries_at_the_same_time_are_one_job() {
+async fn concurrent_duplicates_create_one_job() {
     let world = World::calm_with(
         &[],
         |settings| settings.latency = Duration::from_millis(50),
@@ -112,7 +112,7 @@ async fn deliveries_at_the_same_time_are_one_job() {
 }
 
 #[tokio::test]
-async fn large_lists_go_in_chunks_and_bad_records_are_named() {
+async fn large_list_is_chunked_and_failures_are_named() {
     let world = World::calm(&[]).await;
     let conditions = world.zoho()["modules"]["Deals"]["conditions"].clone();
     let mut bad: Vec<String> = conditions
@@ -162,7 +162,7 @@ async fn large_lists_go_in_chunks_and_bad_records_are_named() {
 }
 
 #[tokio::test]
-async fn whatever_mood_zoho_is_in_the_outcome_is_the_same() {
+async fn injected_faults_do_not_change_the_outcome() {
     for seed in 0..8 {
         let world =
             World::start_with(&[], |settings| settings.rude = Some(seed), |config| config).await;
@@ -200,7 +200,7 @@ async fn whatever_mood_zoho_is_in_the_outcome_is_the_same() {
 }
 
 #[tokio::test]
-async fn calls_run_at_once_up_to_the_connections_concurrency() {
+async fn concurrent_calls_stay_within_max_concurrency() {
     let world = World::start_with(
         &[],
         |settings| settings.latency = Duration::from_millis(100),
@@ -216,7 +216,7 @@ async fn calls_run_at_once_up_to_the_connections_concurrency() {
 }
 
 #[tokio::test]
-async fn a_custom_view_is_a_zoho_job_that_is_tracked_to_its_end() {
+async fn custom_view_job_is_tracked_to_its_end() {
     let world = World::calm_with(
         &[],
         |settings| settings.job_duration = Duration::from_secs(600),
@@ -248,7 +248,7 @@ async fn a_custom_view_is_a_zoho_job_that_is_tracked_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_zoho_job_that_outlives_track_for_ends_its_job_with_the_last_counts() {
+async fn tracking_timeout_fails_job_with_last_counts() {
     let world = World::start_with(
         &[],
         |settings| settings.job_duration = Duration::from_secs(180),
@@ -288,7 +288,7 @@ async fn told(script: &[u16], on: &str) -> World {
 }
 
 #[tokio::test]
-async fn progress_is_told_when_there_is_some() {
+async fn progress_callbacks_are_sent_on_change() {
     let world = told(&[], "progress").await;
     let view = &world.zoho()["views"]["Leads"]["some"];
     let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
@@ -319,7 +319,7 @@ async fn progress_is_told_when_there_is_some() {
 }
 
 #[tokio::test]
-async fn the_end_does_not_wait_behind_progress_that_nobody_takes() {
+async fn failed_progress_callbacks_do_not_delay_the_final() {
     for (on, kinds) in [
         (
             "accepted",
@@ -358,7 +358,7 @@ async fn the_end_does_not_wait_behind_progress_that_nobody_takes() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_gone_hears_of_no_progress() {
+async fn status_410_stops_progress_callbacks() {
     let world = told(&[410], "progress").await;
     let view = &world.zoho()["views"]["Leads"]["some"];
     world.send(view_request(&json!({"view": view["id"]}))).await;
@@ -379,7 +379,7 @@ fn view_request(body: &Value) -> http::Request<axum::body::Body> {
 }
 
 #[tokio::test]
-async fn a_view_that_is_busy_is_waited_for() {
+async fn busy_view_is_retried_until_free() {
     let world = World::calm_with(
         &[],
         |settings| settings.job_duration = Duration::from_secs(20),
@@ -399,7 +399,7 @@ async fn a_view_that_is_busy_is_waited_for() {
 }
 
 #[tokio::test]
-async fn time_that_runs_out_claims_nothing() {
+async fn expired_deadline_reports_running_job() {
     let world = World::start(&[]).await;
     world.faults(&json!({"rate_5xx": 1.0})).await;
     let answer = world
@@ -431,7 +431,7 @@ async fn time_that_runs_out_claims_nothing() {
 }
 
 #[tokio::test]
-async fn a_callback_is_retried_under_one_id_with_fresh_signatures() {
+async fn callback_retry_keeps_id_and_renews_signature() {
     let world = World::start(&[500, 503]).await;
     let answer = world
         .deliver(&form("retried", &[world.id("Leads", 0)]))
@@ -459,7 +459,7 @@ async fn a_callback_is_retried_under_one_id_with_fresh_signatures() {
 }
 
 #[tokio::test]
-async fn a_callback_that_nobody_takes_is_given_up_and_says_so() {
+async fn rejected_callback_is_marked_undeliverable() {
     for (script, attempts, error) in [
         (
             &[500, 500, 500][..],

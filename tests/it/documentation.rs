@@ -163,7 +163,7 @@ fn is_shown(line: &str, said: &str) -> bool {
 }
 
 #[tokio::test]
-async fn what_the_readme_shows_is_what_the_program_says() {
+async fn readme_output_matches_the_program() {
     let readme = text("README.md");
     for block in blocks(&readme, "console") {
         let stage = Stage::set().await;
@@ -234,7 +234,7 @@ fn command_and_flags(line: &str) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn every_command_and_flag_in_the_readme_is_one() {
+fn readme_commands_and_flags_exist() {
     let readme = text("README.md");
     let (_, table) = readme.split_once("\n## Commands\n").expect("the table");
     let table = table.split("| `masshook ").skip(1);
@@ -302,7 +302,7 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn files_in_commands_are_there() {
+fn files_in_readme_commands_exist() {
     let blocks = blocks(&text("README.md"), "sh").join("\n");
     let paths = blocks.split_whitespace().filter(|word| {
         let folders = ["events/", "examples/", "layer/"];
@@ -318,7 +318,7 @@ fn files_in_commands_are_there() {
 }
 
 #[test]
-fn links_lead_somewhere() {
+fn links_resolve() {
     for document in ["README.md", "CHANGELOG.md", "ARCHITECTURE.md"] {
         let text = text(document);
         let headings = text.lines().filter(|line| line.starts_with('#'));
@@ -337,7 +337,7 @@ fn links_lead_somewhere() {
 }
 
 #[test]
-fn the_configs_in_the_readme_are_configs() {
+fn readme_configs_parse() {
     let blocks = blocks(&text("README.md"), "yaml");
     assert!(blocks.len() > 3);
     let wanted = [
@@ -364,7 +364,7 @@ fn the_configs_in_the_readme_are_configs() {
 }
 
 #[test]
-fn the_readme_names_every_key_of_the_config() {
+fn readme_names_every_config_key() {
     let readme = text("README.md");
     let schema = Config::schema();
     let parts = ["Connection", "Api", "Callbacks", "Limits", "Route", "Proof"];
@@ -382,7 +382,7 @@ fn the_readme_names_every_key_of_the_config() {
 }
 
 #[test]
-fn the_readme_knows_update_requests() {
+fn readme_update_requests_parse_and_cover_all_keys() {
     let readme = text("README.md");
     let blocks = blocks(&readme, "json");
     let requests = blocks.iter().filter(|block| !block.contains("\"counts\""));
@@ -405,7 +405,7 @@ fn the_readme_knows_update_requests() {
 
 /// The job that the README shows is one.
 #[test]
-fn the_job_in_the_readme_is_a_job() {
+fn readme_job_document_parses() {
     let blocks = blocks(&text("README.md"), "json");
     let shown = blocks.iter().find(|block| block.contains("\"counts\""));
     let shown: Value = serde_json::from_str(shown.expect("a job")).expect("JSON");
@@ -419,7 +419,7 @@ fn the_job_in_the_readme_is_a_job() {
 }
 
 #[test]
-fn the_readme_counts_right() {
+fn readme_counts_are_correct() {
     let readme = text("README.md");
     let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
     let presets = text("tests/vectors/presets.yaml");
@@ -443,7 +443,7 @@ fn the_readme_counts_right() {
 
 /// Every code of a refusal stands in the README, with its status.
 #[test]
-fn refusals_have_the_status_that_the_readme_says() {
+fn readme_lists_every_rejection_with_its_status() {
     let source = text("src/app/rejection.rs");
     let (_, table) = source.split_once("fn row(").expect("the table");
     let (table, _) = table.split_once("\n    }\n").expect("its end");
@@ -495,7 +495,7 @@ fn refusals_have_the_status_that_the_readme_says() {
 }
 
 #[test]
-fn the_architecture_names_every_room_and_only_what_is_there() {
+fn architecture_names_every_module_and_existing_files() {
     let document = text("ARCHITECTURE.md");
     for path in document.split('`').skip(1).step_by(2) {
         let is_path =

@@ -115,7 +115,7 @@ impl Learner {
 }
 
 #[tokio::test]
-async fn asana_hands_its_secret_over_once_and_signs_with_it() {
+async fn asana_secret_is_enrolled_once_and_verifies() {
     let mut learner = Learner::start().await;
     let early = learner.ask(&delivery(FIRST)).await;
     assert_eq!(early.status, 401);
@@ -181,7 +181,7 @@ async fn asana_hands_its_secret_over_once_and_signs_with_it() {
 }
 
 #[tokio::test]
-async fn of_many_handshakes_at_once_one_wins() {
+async fn concurrent_handshakes_enroll_one_secret() {
     let learner = Learner::start().await;
     let secrets: Vec<String> = (0..16)
         .map(|number| format!("{number:02}{FIRST}"))
@@ -206,7 +206,7 @@ async fn of_many_handshakes_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_secret_is_not_learnt() {
+async fn invalid_secret_is_not_enrolled() {
     let learner = Learner::start().await;
     for secret in ["", "two words", &"x".repeat(1025)] {
         let told = learner.ask(&handshake(secret)).await;
@@ -251,7 +251,7 @@ async fn in_secrets_manager(name: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn notion_hands_its_token_over_and_a_function_keeps_it_in_secrets_manager() {
+async fn notion_token_is_enrolled_in_secrets_manager() {
     let name = "masshook/learnt-notion";
     // As the stack wants it: made beforehand, with nothing in it.
     let client = Client::new(&Moto::shared().sdk_config());
@@ -307,7 +307,7 @@ async fn notion_hands_its_token_over_and_a_function_keeps_it_in_secrets_manager(
 
 /// With a table or without one, they agree through the id of the secret's next version.
 #[tokio::test]
-async fn of_two_functions_one_wins() {
+async fn two_functions_enroll_one_secret() {
     let name = "learnt-race";
     Moto::shared().create_table(name).await;
     let queue = Poller::start(Moto::shared(), name).await;
@@ -392,7 +392,7 @@ impl WritableSecrets for Slow {
 
 /// A sender that hangs up while its secret is being kept has not kept it, and holds nobody up.
 #[tokio::test]
-async fn a_handshake_that_was_cut_off_does_not_block_the_next() {
+async fn interrupted_handshake_does_not_block_the_next() {
     let slow = Arc::new(Slow::default());
     let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
     let process = || {
@@ -433,7 +433,7 @@ async fn a_handshake_that_was_cut_off_does_not_block_the_next() {
 
 /// Processes that know nothing of each other, and a file that is there already, with nothing in it.
 #[test]
-fn of_many_that_find_an_empty_file_one_wins() {
+fn concurrent_writers_to_empty_file_enroll_one_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     for round in 0..20 {
         let place = folder.path().join(round.to_string());
@@ -484,7 +484,7 @@ fn check(verify: &str, further: &str) -> (i32, Value) {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_a_problem_of_the_config() {
+fn unwritable_secret_location_is_a_config_error() {
     let asana = |secret: &str| format!("{{ scheme: asana, secret: {secret} }}");
     let problem = |verify: &str, further: &str| {
         let (code, document) = check(verify, further);
@@ -520,7 +520,7 @@ fn a_place_that_cannot_be_written_is_a_problem_of_the_config() {
 }
 
 #[tokio::test]
-async fn a_server_without_a_place_for_the_secret_does_not_start() {
+async fn server_with_unwritable_secret_does_not_start() {
     // Nobody can make a file there, whoever runs the tests.
     let route =
         "  asana: { verify: { scheme: asana, secret: 'file:/proc/masshook' }, map: empty }\n";

@@ -95,7 +95,7 @@ fn signed(config: &Path, route: &str, scheme: &str, delivery: &Value, folder: &P
 }
 
 #[test]
-fn each_event_makes_the_update_requests_that_stand_beside_it() {
+fn example_events_map_to_expected_requests() {
     let folders = folders();
     assert!(!folders.is_empty());
     for folder in folders {
@@ -141,7 +141,7 @@ fn each_event_makes_the_update_requests_that_stand_beside_it() {
 
 /// Zoho notifies of our own update as of any other. That notification must lead to nothing.
 #[test]
-fn the_notification_of_an_update_by_the_notifications_route_leads_to_nothing() {
+fn notification_of_own_update_is_ignored() {
     let folder = manifest("examples/routes/zoho-crm-notifications");
     let mut event = read(&folder.join("event.json"));
     let expected = read(&folder.join("expected.json"));
@@ -168,7 +168,7 @@ fn the_notification_of_an_update_by_the_notifications_route_leads_to_nothing() {
 
 /// `examples/sources`: a stack of sources, and the routes for it.
 #[test]
-fn the_sources_reach_their_routes_with_no_more_than_they_need() {
+fn source_stack_grants_only_needed_permissions() {
     let folder = manifest("examples/sources");
     let text = std::fs::read_to_string(folder.join("template.yaml")).expect("a template");
     // Without its tags: `!GetAtt Orders.Arn` is "Orders.Arn".
@@ -295,7 +295,7 @@ fn the_sources_reach_their_routes_with_no_more_than_they_need() {
 }
 
 #[test]
-fn the_readme_names_every_route_to_copy() {
+fn readme_lists_every_example_route() {
     let readme = std::fs::read_to_string(manifest("README.md")).expect("the README");
     let named = readme.split("(examples/routes/").skip(1);
     let mut named: Vec<&str> = named

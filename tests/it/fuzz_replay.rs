@@ -17,7 +17,7 @@ const SEEDS: &str = "MASSHOOK_FUZZ_SEEDS";
 const MEMORY_KIB: usize = 2 << 20;
 
 #[test]
-fn seeds_and_findings_hold() {
+fn seeds_and_findings_pass() {
     if let Some(folder) = std::env::var_os(SEEDS) {
         return replay(Path::new(&folder));
     }
@@ -31,7 +31,11 @@ fn seeds_and_findings_hold() {
         .args(["-c", r#"ulimit -v "$0" && exec "$@""#])
         .arg(MEMORY_KIB.to_string())
         .arg(std::env::current_exe().expect("this program"))
-        .args(["--exact", "fuzz::seeds_and_findings_hold", "--nocapture"])
+        .args([
+            "--exact",
+            "fuzz_replay::seeds_and_findings_pass",
+            "--nocapture",
+        ])
         .env(SEEDS, folder.path())
         .output()
         .expect("this program");

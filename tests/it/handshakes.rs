@@ -119,7 +119,7 @@ fn is_bare(told: &Told, name: &str) {
 }
 
 #[tokio::test]
-async fn senders_that_test_for_a_refusal_get_a_401_without_content() {
+async fn failed_verification_returns_bare_401_where_needed() {
     let (doors, _folder) = doors().await;
     // Discord's own ping is answered; the same with another body, as Discord sends on purpose, is not.
     let vectors = vectors("discord");
@@ -169,7 +169,7 @@ async fn senders_that_test_for_a_refusal_get_a_401_without_content() {
 }
 
 #[tokio::test]
-async fn an_address_is_tried_out_with_get_and_head() {
+async fn get_and_head_probes_are_answered() {
     let (doors, _folder) = doors().await;
     for method in ["GET", "HEAD"] {
         for told in doors.both(&Ask::bare(method, "/hooks/token")).await {
@@ -186,7 +186,7 @@ async fn an_address_is_tried_out_with_get_and_head() {
 }
 
 #[tokio::test]
-async fn challenges_come_back_as_their_senders_want_them() {
+async fn challenges_are_echoed_in_each_senders_format() {
     let (doors, _folder) = doors().await;
     let hmac = |text: &str| {
         use hmac::{Hmac, KeyInit, Mac};

@@ -281,7 +281,7 @@ fn bodies() -> Vec<(&'static str, Ask, (u16, &'static str), &'static str)> {
 }
 
 #[tokio::test]
-async fn bad_bodies_are_refused_with_their_reason_and_nobody_dies() {
+async fn malformed_bodies_are_rejected_with_reason() {
     let doors = doors().await;
     for (name, ask, (status, code), reason) in bodies() {
         for told in doors.both(&ask).await {
@@ -303,7 +303,7 @@ async fn bad_bodies_are_refused_with_their_reason_and_nobody_dies() {
 }
 
 #[tokio::test]
-async fn what_would_be_injected_is_refused_or_stays_data() {
+async fn injection_attempts_are_rejected_or_stay_data() {
     let doors = doors().await;
     let good = json!({"event": "x", "ids": []}).to_string();
     let good =
@@ -475,7 +475,7 @@ async fn what_would_be_injected_is_refused_or_stays_data() {
 }
 
 #[tokio::test]
-async fn an_envelope_that_is_broken_is_answered() {
+async fn broken_envelope_is_answered_with_a_problem() {
     let doors = doors().await;
     let event = || Ask::post("/hooks/form", "{\"ids\":[]}").event();
     let with = |key: &str, value: Value| {
@@ -531,7 +531,7 @@ fn signed_by_github(key: &str, body: &[u8]) -> String {
 
 /// RFC 9110 section 11.1 and 8.3.1: names of schemes, types and codings have no case. Another scheme is another scheme.
 #[tokio::test]
-async fn schemes_are_known_in_any_case() {
+async fn auth_scheme_names_are_case_insensitive() {
     let folder = tempfile::tempdir().expect("a folder");
     let key = folder.path().join("key");
     std::fs::write(&key, "ada:open-sesame").expect("written");

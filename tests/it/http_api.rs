@@ -33,7 +33,7 @@ fn update(world: &World) -> Value {
 }
 
 #[tokio::test]
-async fn health_is_open() {
+async fn health_needs_no_key() {
     let world = World::start(&[]).await;
     let answer = world.send(request("GET", "/health", "")).await;
     assert_eq!(
@@ -43,7 +43,7 @@ async fn health_is_open() {
 }
 
 #[tokio::test]
-async fn strangers_are_refused_early_and_nothing_is_called() {
+async fn unverified_requests_are_rejected_without_calls() {
     let world = World::start(&[]).await;
     let body = json!({"kind": "form", "event": "x", "ids": [world.id("Leads", 0)]}).to_string();
     problem(
@@ -94,7 +94,7 @@ async fn strangers_are_refused_early_and_nothing_is_called() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_mapped_is_422_with_its_pointer() {
+async fn unmappable_delivery_returns_422_with_pointer() {
     let world = World::start(&[]).await;
     let answer = world
         .deliver(&json!({"kind": "form", "event": "a", "ids": ["12", "x"], "module": "leads"}))
@@ -141,7 +141,7 @@ async fn what_cannot_be_mapped_is_422_with_its_pointer() {
 }
 
 #[tokio::test]
-async fn a_route_that_fails_says_which_program() {
+async fn failing_map_names_program_and_location() {
     let world = World::start_with(
         &[],
         |_| {},
@@ -170,7 +170,7 @@ async fn a_route_that_fails_says_which_program() {
 }
 
 #[tokio::test]
-async fn what_a_route_ignores_is_a_success_without_jobs() {
+async fn ignored_delivery_returns_200_without_jobs() {
     let world = World::start(&[]).await;
     let answer = world.deliver(&json!({"kind": "something else"})).await;
     assert_eq!(
@@ -180,7 +180,7 @@ async fn what_a_route_ignores_is_a_success_without_jobs() {
 }
 
 #[tokio::test]
-async fn jobs_need_the_key() {
+async fn jobs_endpoint_requires_the_key() {
     let world = World::start(&[]).await;
     let body = update(&world);
     problem(
@@ -224,7 +224,7 @@ async fn jobs_need_the_key() {
 }
 
 #[tokio::test]
-async fn a_dry_run_shows_the_plan_and_calls_nothing() {
+async fn dry_run_returns_the_plan_without_calls() {
     let world = World::start(&[]).await;
     let answer = world.post_job("?dry_run=true", &update(&world), &[]).await;
     assert_eq!(answer.status, StatusCode::OK);
@@ -259,7 +259,7 @@ async fn a_dry_run_shows_the_plan_and_calls_nothing() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_stands_for_one_request() {
+async fn idempotency_key_is_bound_to_one_request() {
     let world = World::calm(&[]).await;
     let body = update(&world);
     let key = [("idempotency-key", "\"order-7\"")];
@@ -305,7 +305,7 @@ async fn an_idempotency_key_stands_for_one_request() {
 }
 
 #[tokio::test]
-async fn a_wrong_update_request_is_422_and_makes_no_job() {
+async fn invalid_update_request_returns_422_without_job() {
     let world = World::start(&[]).await;
     let answer = world
         .post_job(

@@ -87,7 +87,7 @@ fn body(answer: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn every_event_file_is_answered_as_it_should_be() {
+async fn every_sample_event_is_answered() {
     let function = Function::start().await;
     let events = events();
     assert!(events.len() >= 23);
@@ -155,7 +155,7 @@ async fn every_event_file_is_answered_as_it_should_be() {
 }
 
 #[tokio::test]
-async fn a_signed_form_reaches_zoho_and_the_callback() {
+async fn signed_form_updates_zoho_and_sends_callback() {
     let mut function = Function::start().await;
     let (_, event) = events()
         .into_iter()
@@ -228,7 +228,7 @@ async fn get(url: &str) -> Value {
 }
 
 #[tokio::test]
-async fn bad_events_are_told_apart() {
+async fn invalid_events_are_distinguished() {
     let function = Function::start().await;
     let (_, mut forged) = events()
         .into_iter()
@@ -292,7 +292,7 @@ async fn bad_events_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_named_stage_is_no_part_of_the_path() {
+async fn stage_name_is_removed_from_the_path() {
     let function = Function::start().await;
     for (name, event) in events() {
         let mut event = event;
@@ -310,7 +310,7 @@ async fn a_named_stage_is_no_part_of_the_path() {
 }
 
 #[test]
-fn preview_shows_the_plan_of_every_event_file() {
+fn preview_shows_the_plan_of_every_sample_event() {
     for (name, event) in events() {
         let path = manifest("events").join(&name);
         let run = |json: bool| {

@@ -25,7 +25,7 @@ async fn set(world: &World, fields: Value) -> Answer {
 }
 
 #[tokio::test]
-async fn what_zoho_would_refuse_is_refused_before_a_call_is_made() {
+async fn invalid_values_are_rejected_before_any_call() {
     let world = strict().await;
     for (fields, code, told) in [
         (json!({"Ratng": "Active"}), "FIELD_UNKNOWN", "`Rating`"),
@@ -104,7 +104,7 @@ async fn without_an_option(world: &World) -> Value {
 }
 
 #[tokio::test]
-async fn an_option_that_was_just_made_is_taken() {
+async fn new_picklist_option_is_accepted_after_refresh() {
     let world = strict().await;
     let before = without_an_option(&world).await;
     let old = json!({"kind": "fields", "status": 200, "body": before});
@@ -118,7 +118,7 @@ async fn an_option_that_was_just_made_is_taken() {
 }
 
 #[tokio::test]
-async fn records_are_not_looked_up_by_what_would_never_find_any() {
+async fn unsuitable_match_field_is_rejected_before_lookup() {
     let world = strict().await;
     for field in ["Topics", "Description"] {
         let request = json!({
@@ -133,7 +133,7 @@ async fn records_are_not_looked_up_by_what_would_never_find_any() {
 }
 
 #[tokio::test]
-async fn what_is_meant_is_sent_and_told() {
+async fn corrected_values_are_sent_and_noted() {
     let world = strict().await;
     let answer = set(
         &world,
@@ -155,7 +155,7 @@ async fn what_is_meant_is_sent_and_told() {
 }
 
 #[tokio::test]
-async fn without_the_scope_updates_go_on_unguarded() {
+async fn missing_scope_disables_the_guard() {
     let world = strict().await;
     world
         .faults(&json!({"scopes": "ZohoCRM.mass_update.UPDATE"}))
@@ -178,7 +178,7 @@ async fn without_the_scope_updates_go_on_unguarded() {
 }
 
 #[tokio::test]
-async fn trouble_with_the_metadata_is_waited_for() {
+async fn metadata_outage_is_retried() {
     let world = strict().await;
     world
         .faults(&json!({"next": [{"kind": "fields", "status": 503, "times": 6}]}))
@@ -207,7 +207,7 @@ fn values(options: Vec<String>) -> impl Strategy<Value = Value> {
 }
 
 #[tokio::test]
-async fn what_passes_the_guard_is_taken_by_the_simulator() {
+async fn guarded_values_are_accepted_by_the_simulator() {
     let world = World::calm(&[]).await;
     let client = world.client();
     let give_up = world.clock_now() + std::time::Duration::from_secs(86_400);

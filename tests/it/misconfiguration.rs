@@ -69,7 +69,7 @@ async fn assert_ends(world: &World, answer: &Answer, code: &str, requests: [u64;
 }
 
 #[tokio::test]
-async fn another_data_centre_is_told_from_bad_credentials() {
+async fn wrong_data_centre_differs_from_bad_credentials() {
     // Known here, and not there.
     let world = at("eu", true, true).await;
     let error = assert_ends(&world, &update(&world).await, "invalid_client", [1, 0]).await;
@@ -109,7 +109,7 @@ async fn another_data_centre_is_told_from_bad_credentials() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_is_revoked_under_way_is_named_and_not_tried_for_ever() {
+async fn revoked_refresh_token_is_named_and_not_retried() {
     let world = World::calm(&[]).await;
     assert_eq!(update(&world).await.job()["status"], "succeeded");
     let token = world.simulator.announcement()["credentials"]["refresh_token"].clone();
@@ -130,7 +130,7 @@ async fn a_refresh_token_that_is_revoked_under_way_is_named_and_not_tried_for_ev
 }
 
 #[tokio::test]
-async fn an_api_domain_that_is_not_zohos_gets_no_token() {
+async fn foreign_api_domain_gets_no_token() {
     for poison in [
         "https://www.zohoapis.com.evil.example",
         "https://evil.example/www.zohoapis.com",
@@ -154,7 +154,7 @@ async fn an_api_domain_that_is_not_zohos_gets_no_token() {
 }
 
 #[tokio::test]
-async fn lifetimes_in_milliseconds_are_no_reason_to_ask_again() {
+async fn token_lifetime_in_ms_does_not_cause_refresh() {
     let world = World::calm(&[]).await;
     world.faults(&json!({"expires_in_ms": true})).await;
     for _ in 0..3 {
@@ -167,7 +167,7 @@ async fn lifetimes_in_milliseconds_are_no_reason_to_ask_again() {
 }
 
 #[tokio::test]
-async fn a_clock_ten_minutes_off_costs_neither_calls_nor_tokens() {
+async fn clock_skew_costs_no_calls_or_tokens() {
     // Zoho's clock goes ahead of ours, and falls behind it; the token ends by Zoho's.
     for (shift, still_good, over) in [(600, 2_900, 3_000), (-600, 4_100, 4_200)] {
         let world = World::calm(&[]).await;
@@ -198,7 +198,7 @@ async fn a_clock_ten_minutes_off_costs_neither_calls_nor_tokens() {
 }
 
 #[tokio::test]
-async fn what_the_org_does_not_have_is_named() {
+async fn unknown_names_of_the_org_are_reported() {
     let world = World::calm(&[]).await;
     let ask = async |module: &str, selector: Value| {
         let mut body = json!({"module": module, "fields": {"Lead_Status": "Contacted"}});
@@ -270,7 +270,7 @@ async fn what_the_org_does_not_have_is_named() {
 }
 
 #[tokio::test]
-async fn values_that_nobody_can_be_looked_up_by_are_refused_with_their_place() {
+async fn invalid_match_values_are_rejected_with_pointer() {
     let world = World::calm(&[]).await;
     let long = "x".repeat(10 << 10);
     for (value, says) in [

@@ -22,7 +22,7 @@ async fn world() -> (World, Client, Timestamp) {
 }
 
 #[tokio::test]
-async fn an_org_tells_what_it_has() {
+async fn client_reads_all_org_metadata() {
     let (world, client, give_up) = world().await;
     let kept = Reading::Kept;
     let fields = client
@@ -82,7 +82,7 @@ async fn an_org_tells_what_it_has() {
 }
 
 #[tokio::test]
-async fn a_thousand_who_ask_at_once_are_one_request_for_each_module() {
+async fn concurrent_reads_share_one_request_per_module() {
     let (world, client, give_up) = world().await;
     let leads = leads();
     let ask = || {
@@ -117,7 +117,7 @@ async fn a_thousand_who_ask_at_once_are_one_request_for_each_module() {
 }
 
 #[tokio::test]
-async fn a_missing_scope_is_told_apart_and_asked_for_once() {
+async fn missing_scope_is_cached_until_fresh_read() {
     let (world, client, give_up) = world().await;
     let scopes = json!({"scopes": "ZohoCRM.mass_update.UPDATE"});
     world.faults(&scopes).await;
@@ -152,7 +152,7 @@ async fn a_missing_scope_is_told_apart_and_asked_for_once() {
 }
 
 #[tokio::test]
-async fn what_the_org_does_not_have_is_refused_by_its_name() {
+async fn unknown_module_is_denied_with_its_code() {
     let (_world, client, give_up) = world().await;
     let nothing: ModuleName = "Nothing".parse().expect("a name");
     let failed = client

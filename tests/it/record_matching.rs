@@ -33,7 +33,7 @@ async fn driven(world: &World, request: &Value) -> (Value, [u64; 3]) {
 }
 
 #[tokio::test]
-async fn five_hundred_addresses_are_ten_queries_and_one_update() {
+async fn match_of_500_values_takes_ten_queries() {
     let world = World::calm(&[]).await;
     let values: Vec<String> = (1..=500).map(|n| format!("lead{n}@example.com")).collect();
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
@@ -50,7 +50,7 @@ async fn five_hundred_addresses_are_ten_queries_and_one_update() {
 }
 
 #[tokio::test]
-async fn five_hundred_deliveries_of_one_address_share_their_queries() {
+async fn match_queries_are_shared_across_500_jobs() {
     let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
     let config = |config: String| {
         let matching = config.replace("ids: .ids,", "ids: .ids, match: .match,");
@@ -87,7 +87,7 @@ async fn five_hundred_deliveries_of_one_address_share_their_queries() {
 
 /// Without the guard, what a field is like shows only by what its records hold, if any is found.
 #[tokio::test]
-async fn a_field_that_never_matches_is_told_of_without_the_guard() {
+async fn unsuitable_match_field_is_noted_without_guard() {
     let world = World::calm(&[]).await;
     let by = |field: &str, value: &str| {
         json!({
@@ -116,7 +116,7 @@ async fn a_field_that_never_matches_is_told_of_without_the_guard() {
 }
 
 #[tokio::test]
-async fn several_records_and_none_mean_what_the_request_says() {
+async fn on_many_and_on_none_decide_the_outcome() {
     let world = World::calm(&[]).await;
     let shared = "team@example.com";
     let nobody = "nobody@example.com";
@@ -185,7 +185,7 @@ async fn several_records_and_none_mean_what_the_request_says() {
 }
 
 #[tokio::test]
-async fn hostile_values_never_get_into_a_query() {
+async fn hostile_values_never_enter_a_query() {
     let world = World::calm(&[]).await;
     let mailboxes = world.zoho()["emails"].clone();
     let long = format!("{}'@example.com", "x".repeat(238));
@@ -242,7 +242,7 @@ async fn hostile_values_never_get_into_a_query() {
 }
 
 #[tokio::test]
-async fn answers_of_many_pages_are_read_to_their_end() {
+async fn paged_results_are_read_to_the_end() {
     let world = World::calm(&[]).await;
     let request = json!({
         "module": "Leads",
@@ -256,7 +256,7 @@ async fn answers_of_many_pages_are_read_to_their_end() {
 }
 
 #[tokio::test]
-async fn a_missing_scope_is_named_and_nothing_is_sent() {
+async fn missing_lookup_scope_is_named_and_sends_nothing() {
     let world = World::calm(&[]).await;
     let scopes = json!({"scopes": "ZohoCRM.mass_update.UPDATE"});
     world.faults(&scopes).await;
@@ -277,7 +277,7 @@ async fn a_missing_scope_is_named_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn trouble_of_a_lookup_passes() {
+async fn failed_lookup_is_retried() {
     let world = World::calm(&[]).await;
     // More than the tries of one turn.
     let trouble = json!({"next": [{"kind": "coql", "status": 500, "times": 5}]});
@@ -288,7 +288,7 @@ async fn trouble_of_a_lookup_passes() {
 }
 
 #[tokio::test]
-async fn a_field_that_cannot_be_looked_up_is_zohos_own_refusal() {
+async fn unknown_match_field_returns_zoho_error() {
     let world = World::calm(&[]).await;
     let mut request = by_mail(&["x"], json!({}));
     request["match"]["field"] = json!("Nothing");

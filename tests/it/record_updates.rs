@@ -45,7 +45,7 @@ fn kinds(job: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_no_mass_update_sets_is_set_on_the_records() {
+async fn record_updates_set_fields_mass_update_cannot() {
     let world = calm().await;
     let ids: Vec<String> = (0..101).map(|place| world.id("Leads", place)).collect();
     let fields = json!({"Email": "new@example.com", "Description": "two\nlines", "Topics": ["CRM"], "City": "Bonn"});
@@ -92,7 +92,7 @@ async fn what_no_mass_update_sets_is_set_on_the_records() {
 }
 
 #[tokio::test]
-async fn auto_takes_what_is_less_and_what_works() {
+async fn auto_picks_the_method_with_fewer_calls() {
     let world = calm().await;
     let ids: Vec<String> = (0..150).map(|place| world.id("Leads", place)).collect();
     let lead = |fields: Value, count: usize| json!({"module": "Leads", "fields": fields, "ids": ids[..count]});
@@ -133,7 +133,7 @@ async fn auto_takes_what_is_less_and_what_works() {
 }
 
 #[tokio::test]
-async fn the_org_s_own_fields_decide_too() {
+async fn org_metadata_influences_auto_method() {
     let strict = |config: String| routes(config.replace("guard: off", "guard: strict"));
     let world = World::calm_with(&[], |_| {}, strict).await;
     let update = |field: &str, value: Value| json!({"module": "Leads", "fields": {field: value}, "ids": [world.id("Leads", 7)]});
@@ -168,7 +168,7 @@ async fn the_org_s_own_fields_decide_too() {
 }
 
 #[tokio::test]
-async fn many_jobs_with_values_of_their_own_share_calls() {
+async fn jobs_with_own_values_share_record_calls() {
     let world = calm().await;
     let updates: Vec<Value> = (0..60)
         .map(|n| {
@@ -188,7 +188,7 @@ async fn many_jobs_with_values_of_their_own_share_calls() {
 }
 
 #[tokio::test]
-async fn each_record_has_an_outcome_of_its_own() {
+async fn each_record_has_its_own_outcome() {
     let world = calm().await;
     let conditions = world.zoho()["modules"]["Leads"]["conditions"].clone();
     let good = world.id("Leads", 7);
@@ -239,7 +239,7 @@ async fn each_record_has_an_outcome_of_its_own() {
 }
 
 #[tokio::test]
-async fn trouble_is_waited_for_and_a_second_time_is_harmless() {
+async fn failed_record_updates_are_retried_safely() {
     let world = calm().await;
     let update = json!({"module": "Leads", "over_write": true, "ids": [world.id("Leads", 7)],
         "fields": {"Email": "a@example.com", "Topics": ["CRM"]}});
@@ -270,7 +270,7 @@ async fn trouble_is_waited_for_and_a_second_time_is_harmless() {
 }
 
 #[tokio::test]
-async fn options_are_added_once_and_hold_up_nobody_else() {
+async fn unknown_outcome_does_not_affect_other_jobs() {
     let world = calm().await;
     let adding =
         json!({"module": "Leads", "fields": {"Topics": ["CRM"]}, "ids": [world.id("Leads", 7)]});
@@ -293,7 +293,7 @@ async fn options_are_added_once_and_hold_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn without_its_scope_only_the_updates_of_records_fail() {
+async fn missing_scope_fails_record_updates_only() {
     let world = calm().await;
     world
         .faults(&json!({"scopes": "ZohoCRM.mass_update.UPDATE,ZohoCRM.mass_update.READ"}))
@@ -307,7 +307,7 @@ async fn without_its_scope_only_the_updates_of_records_fail() {
 }
 
 #[tokio::test]
-async fn a_rude_zoho_updates_every_record_all_the_same() {
+async fn injected_faults_leave_no_record_unaccounted() {
     let world = World::start_with(&[], |_| {}, routes).await;
     let ids: Vec<String> = (0..310).map(|place| world.id("Leads", place)).collect();
     let fields = json!({"Email": "rude@example.com", "Last_Name": "Lovelace"});
@@ -339,7 +339,7 @@ async fn a_rude_zoho_updates_every_record_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_dry_run_shows_the_price_of_both_ways() {
+async fn dry_run_prices_both_update_methods() {
     let world = calm().await;
     let ids: Vec<u64> = (1..=300).collect();
     let update = json!({"module": "Leads", "method": "auto", "ids": ids,

@@ -173,7 +173,7 @@ fn cases() -> Vec<(&'static str, Ask, Value)> {
 }
 
 #[tokio::test]
-async fn every_kind_of_body_is_seen_alike_by_both_doors() {
+async fn bodies_decode_alike_in_server_and_lambda() {
     let doors = doors().await;
     for (name, ask, expected) in cases() {
         for (door, seen) in ["server", "function"]
@@ -187,7 +187,7 @@ async fn every_kind_of_body_is_seen_alike_by_both_doors() {
 
 /// Limits count before and after the decoding: exactly as much is taken in, one byte more is not.
 #[tokio::test]
-async fn a_body_may_be_as_large_as_the_limit_says() {
+async fn body_limit_counts_before_and_after_decoding() {
     let limit = 2_000_000;
     let doors = doors().await;
     let sized = |bytes: usize| format!("[\"{}\"]", "x".repeat(bytes - 4)).into_bytes();

@@ -68,7 +68,7 @@ async fn finish(world: &World, app: &App, store: &dyn JobStore, ids: &[JobId]) -
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_lets_nobody_into_a_turn_under_way() {
+async fn clock_jump_does_not_interrupt_running_turn() {
     for forward in [true, false] {
         // Zoho has a clock of its own.
         let apart = |settings: &mut Settings| settings.clock = Arc::new(SystemClock);
@@ -109,7 +109,7 @@ async fn a_clock_that_jumps_lets_nobody_into_a_turn_under_way() {
 
 /// A frozen function drives nothing. That the time did not pass for it meanwhile holds up no job whose turn was lost.
 #[tokio::test]
-async fn a_lease_from_before_a_standstill_holds_nobody_up() {
+async fn lease_from_before_freeze_expires() {
     let world = World::calm(&[]).await;
     let (app, store) = process(&world);
     let request = json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", 0)]});
@@ -140,7 +140,7 @@ async fn slow_views() -> World {
 
 /// A jump of a day is not a day in which Zoho was at work.
 #[tokio::test]
-async fn a_clock_that_jumps_does_not_use_up_the_time_of_a_zoho_job() {
+async fn clock_jump_does_not_consume_track_for() {
     let apart = |settings: &mut Settings| {
         settings.clock = Arc::new(SystemClock);
         settings.job_duration = Duration::from_secs(3600);
@@ -167,7 +167,7 @@ fn view(world: &World, value: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_view_takes_one_update_after_the_other_and_equal_ones_share_a_run() {
+async fn view_updates_run_serially_and_equal_ones_share() {
     let world = slow_views().await;
     let (app, store) = process(&world);
     let mut ids = Vec::new();
@@ -188,7 +188,7 @@ async fn a_view_takes_one_update_after_the_other_and_equal_ones_share_a_run() {
 }
 
 #[tokio::test]
-async fn a_view_that_somebody_else_updates_is_waited_for() {
+async fn view_busy_elsewhere_is_retried() {
     let world = slow_views().await;
     // Two programs that know nothing of each other.
     let ((ours, store), (theirs, other)) = (process(&world), process(&world));

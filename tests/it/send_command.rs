@@ -120,7 +120,7 @@ fn serve(config: &Path) -> Server {
 }
 
 #[test]
-fn every_sender_is_believed_by_a_server_and_none_without_its_proof() {
+fn signed_samples_verify_and_unsigned_fail() {
     let (_folder, config) = in_a_file();
     let server = serve(&config);
     for name in senders() {
@@ -142,7 +142,7 @@ fn every_sender_is_believed_by_a_server_and_none_without_its_proof() {
 }
 
 #[test]
-fn what_is_overridden_is_signed_and_sent() {
+fn overrides_are_signed_and_sent() {
     let (_folder, config) = in_a_file();
     let server = serve(&config);
     let to = ["--to", &server.url, "--json"];
@@ -194,7 +194,7 @@ fn what_is_overridden_is_signed_and_sent() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_explained() {
+fn invalid_send_arguments_are_explained() {
     let (_folder, config) = in_a_file();
     let refused = |arguments: &[&str]| {
         let (code, said, complained) = masshook(&config, arguments);
@@ -249,7 +249,7 @@ fn what_cannot_be_sent_is_explained() {
 }
 
 #[tokio::test]
-async fn the_printed_events_are_believed_under_the_emulator() {
+async fn printed_events_verify_under_the_emulator() {
     let (_folder, config) = in_a_file();
     let rie = Rie::start(&RieOptions {
         env: vec![
@@ -326,7 +326,7 @@ async fn the_printed_events_are_believed_under_the_emulator() {
 }
 
 #[test]
-fn events_of_the_other_triggers_carry_the_body() {
+fn aws_trigger_events_carry_the_body() {
     let (_folder, config) = in_a_file();
     let event = |trigger: &str| {
         let arguments = [

@@ -30,7 +30,7 @@ async fn calm() -> Served {
 
 /// Of what a delivery says nothing is logged, but why nothing comes of it is.
 #[tokio::test]
-async fn an_ignored_delivery_is_logged_with_the_reason() {
+async fn ignored_delivery_is_logged_with_reason() {
     let routes = "  nothing: { verify: { scheme: none }, map: empty }\n  picky: { verify: { scheme: none }, when: .kind == \"other\", map: empty }\n";
     let world = served(&[], |config| config + routes).await;
     let said = json!({"kind": "a-kind-of-somebodys"}).to_string();
@@ -58,7 +58,7 @@ fn windowed(window: &'static str) -> impl FnOnce(String) -> String {
 }
 
 #[tokio::test]
-async fn a_delivery_is_queued_driven_and_told() {
+async fn delivery_is_queued_completed_and_reported() {
     let world = calm().await;
     let id = world.id("Leads", 3);
     let answer = world.deliver(&form("e1", std::slice::from_ref(&id))).await;
@@ -88,7 +88,7 @@ async fn a_delivery_is_queued_driven_and_told() {
 }
 
 #[tokio::test]
-async fn the_steps_of_a_job_are_told_as_its_route_wishes() {
+async fn callback_on_progress_reports_each_step() {
     let settings = Settings {
         job_duration: Duration::from_secs(9),
         ..Settings::default()
@@ -126,7 +126,7 @@ async fn the_steps_of_a_job_are_told_as_its_route_wishes() {
 }
 
 #[tokio::test]
-async fn deliveries_of_one_window_share_calls_and_each_gets_its_own_outcome() {
+async fn batch_window_shares_calls_and_keeps_outcomes() {
     let world = served(&[], windowed("1s")).await;
     let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
     let mut records: Vec<String> = (0..199).map(|place| world.id("Leads", place)).collect();
@@ -163,7 +163,7 @@ async fn deliveries_of_one_window_share_calls_and_each_gets_its_own_outcome() {
 }
 
 #[tokio::test]
-async fn a_custom_view_takes_one_update_after_the_other_and_equal_ones_share_a_run() {
+async fn view_updates_run_serially_and_equal_ones_share() {
     let world = served(&[], windowed("1s")).await;
     let view = world.zoho()["views"]["Leads"]["all"]["id"].clone();
     let delivery = |event: &str, value: &str| json!({"event": event, "view": view, "fields": {"Lead_Status": value}, "reference": event});
@@ -190,7 +190,7 @@ async fn a_custom_view_takes_one_update_after_the_other_and_equal_ones_share_a_r
 }
 
 #[tokio::test]
-async fn a_polite_end_finishes_the_turn_and_a_restart_goes_on() {
+async fn sigterm_finishes_turn_and_restart_resumes() {
     let mut world = calm().await;
     world.faults(&json!({"latency_ms": 1500})).await;
     let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
@@ -227,7 +227,7 @@ async fn a_polite_end_finishes_the_turn_and_a_restart_goes_on() {
 }
 
 #[tokio::test]
-async fn one_folder_has_one_server() {
+async fn second_server_on_a_folder_is_refused() {
     let world = calm().await;
     let mut other = world.command(&[]);
     let status = tokio::task::spawn_blocking(move || other.status()).await;
@@ -243,7 +243,7 @@ async fn one_folder_has_one_server() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_mapped_is_kept_and_replayed_once_the_cause_is_mended() {
+async fn unmappable_delivery_is_replayed_after_config_fix() {
     let mut world = calm().await;
     let delivery = json!({"event": "e1", "ids": ["no id"], "reference": "kept"});
     let answer = world.deliver(&delivery).await.expect("an answer");
@@ -291,7 +291,7 @@ async fn what_cannot_be_mapped_is_kept_and_replayed_once_the_cause_is_mended() {
 }
 
 #[tokio::test]
-async fn a_callback_that_nobody_wants_ends_so_and_can_be_sent_again() {
+async fn undeliverable_callback_can_be_redelivered() {
     let world = served(&[410], |config| config).await;
     let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
     let ended = world.finished(&job[0]).await;
@@ -325,7 +325,7 @@ async fn a_callback_that_nobody_wants_ends_so_and_can_be_sent_again() {
 }
 
 #[tokio::test]
-async fn a_delivery_of_two_bad_jobs_is_a_dead_letter_until_both_are_set_right() {
+async fn dead_letter_stays_until_both_jobs_are_resolved() {
     let world = served(&[410, 410], |config| config).await;
     let lead = |place| json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)]});
     let pair = json!({"event": "pair", "updates": [lead(3), lead(4)]});
@@ -357,7 +357,7 @@ async fn a_delivery_of_two_bad_jobs_is_a_dead_letter_until_both_are_set_right() 
 }
 
 #[tokio::test]
-async fn the_delivery_of_a_failed_job_is_kept_and_replayed_once_the_cause_is_mended() {
+async fn failed_job_delivery_is_replayed_after_config_fix() {
     let world = calm().await;
     let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
     let delivery = form("e1", &[bad]);
@@ -401,7 +401,7 @@ async fn the_delivery_of_a_failed_job_is_kept_and_replayed_once_the_cause_is_men
 }
 
 #[tokio::test]
-async fn a_failed_job_is_done_again_as_a_new_one() {
+async fn replayed_job_is_a_new_job() {
     let world = calm().await;
     let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
     let job = world.accepted(&form("e1", &[bad])).await;
@@ -431,7 +431,7 @@ async fn a_failed_job_is_done_again_as_a_new_one() {
 
 /// Somebody else holds the database, as a backup might: nothing can be written, and nothing is acknowledged.
 #[tokio::test]
-async fn a_store_that_takes_nothing_is_a_503_and_nothing_is_acknowledged() {
+async fn locked_store_returns_503_and_accepts_nothing() {
     let world = calm().await;
     world.accepted(&form("e0", &[world.id("Leads", 0)])).await;
     let database = Connection::open(world.data().join("masshook.db")).expect("opened");
@@ -460,7 +460,7 @@ async fn a_store_that_takes_nothing_is_a_503_and_nothing_is_acknowledged() {
 
 /// No file may grow any more, as on a full disk. What was acknowledged until then is safe.
 #[tokio::test]
-async fn a_disk_that_is_full_is_a_503_and_nothing_is_acknowledged() {
+async fn full_disk_returns_503_and_loses_no_job() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join("masshook");
     let limited = |limit: &str| {
@@ -510,7 +510,7 @@ async fn a_disk_that_is_full_is_a_503_and_nothing_is_acknowledged() {
 
 /// A secret that cannot be shared is complained of once, however many tokens are asked for in the meantime.
 #[tokio::test]
-async fn an_outage_of_the_token_cache_is_told_once() {
+async fn token_cache_outage_is_logged_once() {
     let (moto, name) = (Moto::shared(), "serve/outage");
     moto.create_secret(name, "something else").await;
     let cached = move |config: String| {
@@ -543,7 +543,7 @@ async fn an_outage_of_the_token_cache_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_job_of_a_later_version_is_put_aside_once_and_taken_up_again() {
+async fn newer_job_version_is_parked_once_and_resumed() {
     let mut world = calm().await;
     world
         .faults(&json!({"next": [{"kind": "mass_update_post", "status": 503, "times": 100}]}))

@@ -73,7 +73,7 @@ fn unclear() -> Vec<(Value, bool)> {
 }
 
 #[tokio::test]
-async fn what_is_unclear_is_reported_and_not_sent_again() {
+async fn unknown_outcome_is_reported_and_not_retried() {
     let world = world("").await;
     for (place, (fault, applied)) in (1_u64..).zip(unclear()) {
         world.faults(&json!({"next": [fault]})).await;
@@ -114,7 +114,7 @@ async fn what_is_unclear_is_reported_and_not_sent_again() {
 }
 
 #[tokio::test]
-async fn what_is_clear_or_harmless_is_sent_again() {
+async fn known_or_idempotent_calls_are_retried() {
     let world = world("").await;
     let throttled = json!({"next": [{"kind": "mass_update_post", "status": 429}]});
     let unclear = json!({"next": [{"kind": "mass_update_post", "status": 500}]});
@@ -148,7 +148,7 @@ async fn what_is_clear_or_harmless_is_sent_again() {
 }
 
 #[tokio::test]
-async fn records_are_read_and_only_those_without_the_options_are_sent_again() {
+async fn reread_resends_only_records_without_options() {
     let world = world("unclear: reread\n").await;
     for (place, (fault, applied)) in (1_u64..).zip(unclear()) {
         world.faults(&json!({"next": [fault]})).await;
@@ -216,7 +216,7 @@ async fn records_are_read_and_only_those_without_the_options_are_sent_again() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_reported() {
+async fn unreadable_records_are_reported_as_unknown() {
     let world = world("unclear: reread\n").await;
     let unclear = json!({"kind": "mass_update_post", "reset_after_apply": true});
     // A view's records are those of a moment that has passed.
@@ -298,7 +298,7 @@ async fn lost_on_its_way(lines: &str) -> (World, Vec<Value>) {
 }
 
 #[tokio::test]
-async fn a_driver_lost_between_call_and_answer_leaves_the_same_doubt() {
+async fn worker_lost_during_call_leaves_unknown_outcome() {
     let (world, jobs) = lost_on_its_way("").await;
     for job in &jobs {
         assert_eq!(
@@ -328,7 +328,7 @@ async fn a_driver_lost_between_call_and_answer_leaves_the_same_doubt() {
 }
 
 #[tokio::test]
-async fn a_route_says_what_is_done_about_its_own() {
+async fn route_overrides_on_unknown_outcome() {
     // The route says otherwise than the rest.
     let config = |config: String| {
         let config = config.replace("    when: .kind", "    unclear: reread\n    when: .kind");

@@ -168,7 +168,7 @@ impl Sns {
 const CONFIRMATION: &str = "/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:us-west-2:123456789012:MyTopic&Token=2336412f37";
 
 #[tokio::test]
-async fn every_vector_behaves_as_its_publisher_says_all_the_way_through_the_lambda_program() {
+async fn vectors_verify_through_the_lambda_program() {
     let stage = Stage::set(Arc::new(SystemClock)).await;
     let config = stage.secrets.path().join("masshook.yaml");
     std::fs::write(&config, stage.config(Time::Real)).expect("written");
@@ -219,7 +219,7 @@ async fn every_vector_behaves_as_its_publisher_says_all_the_way_through_the_lamb
 }
 
 #[tokio::test]
-async fn every_vector_behaves_as_its_publisher_says_at_its_own_time() {
+async fn vectors_verify_at_their_own_time() {
     let clock = ManualClock::at(Timestamp::UNIX_EPOCH);
     let stage = Stage::set(Arc::new(clock.clone())).await;
     let config = Config::parse(&stage.config(Time::Own), Programs::Lazily);

@@ -13,7 +13,7 @@ async fn update(world: &World, selector: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_view_and_a_territory_are_found_by_name_and_read_once() {
+async fn view_and_territory_names_resolve_once() {
     let world = World::calm(&[]).await;
     for _ in 0..2 {
         let job = update(
@@ -42,7 +42,7 @@ async fn a_view_and_a_territory_are_found_by_name_and_read_once() {
 }
 
 #[tokio::test]
-async fn a_name_that_means_nothing_or_several_things_is_refused_before_a_call_is_made() {
+async fn unknown_or_ambiguous_name_sends_no_call() {
     let world = World::calm(&[]).await;
     for (selector, code, told) in [
         (
@@ -79,7 +79,7 @@ async fn a_name_that_means_nothing_or_several_things_is_refused_before_a_call_is
 }
 
 #[tokio::test]
-async fn without_the_scope_the_refusal_names_it() {
+async fn missing_scope_is_named_in_the_error() {
     let world = World::calm(&[]).await;
     world
         .faults(&json!({"scopes": "ZohoCRM.mass_update.UPDATE"}))

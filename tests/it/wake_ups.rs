@@ -46,7 +46,7 @@ async fn receive(url: &str) -> Vec<Vec<JobId>> {
 }
 
 #[tokio::test]
-async fn every_job_is_woken_and_many_share_a_message() {
+async fn wake_ups_are_batched_into_messages() {
     let url = Moto::shared().create_queue("wake-many").await;
     let alarms = SqsWakeUps::with_config(&url, Moto::shared().sdk_config());
     let jobs = jobs(2_345);
@@ -59,7 +59,7 @@ async fn every_job_is_woken_and_many_share_a_message() {
 }
 
 #[tokio::test]
-async fn delays_are_rounded_up_and_cut_at_what_sqs_takes() {
+async fn delays_are_rounded_up_and_capped() {
     let url = Moto::shared().create_queue("wake-later").await;
     let alarms = SqsWakeUps::with_config(&url, Moto::shared().sdk_config());
     let job = |name: &str| JobId::from_outside(name);
@@ -100,7 +100,7 @@ async fn fussy(script: Vec<Value>) -> (String, Arc<Mutex<Vec<Value>>>) {
 }
 
 #[tokio::test]
-async fn only_what_was_refused_is_sent_again() {
+async fn only_rejected_entries_are_resent() {
     let busy = json!([{"Id": "1", "Code": "InternalError", "SenderFault": false}]);
     let (url, seen) = fussy(vec![busy]).await;
     let alarms = SqsWakeUps::with_config(&url, sdk_config(&url));
@@ -115,7 +115,7 @@ async fn only_what_was_refused_is_sent_again() {
 }
 
 #[tokio::test]
-async fn what_is_refused_for_good_is_told() {
+async fn permanent_rejection_is_returned() {
     let wrong = json!([{"Id": "0", "Code": "InvalidMessageContents", "SenderFault": true, "Message": "quoted"}]);
     let (url, seen) = fussy(vec![wrong]).await;
     let alarms = SqsWakeUps::with_config(&url, sdk_config(&url));

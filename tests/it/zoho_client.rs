@@ -31,7 +31,7 @@ fn assert_ends(answer: &Answer, status: &str, code: &str) {
 }
 
 #[tokio::test]
-async fn a_token_is_kept_until_it_is_no_good() {
+async fn token_is_cached_until_it_expires() {
     let world = World::calm(&[]).await;
     for _ in 0..3 {
         assert_eq!(update(&world).await.job()["status"], "succeeded");
@@ -55,7 +55,7 @@ async fn a_token_is_kept_until_it_is_no_good() {
 }
 
 #[tokio::test]
-async fn both_spellings_of_a_bad_token_and_odd_token_answers_are_understood() {
+async fn token_response_variants_are_understood() {
     let world = World::start(&[]).await;
     for faults in [
         json!({"invalid_token_code": "INVALID_OAUTHTOKEN", "expire_tokens": true}),
@@ -72,7 +72,7 @@ async fn both_spellings_of_a_bad_token_and_odd_token_answers_are_understood() {
 }
 
 #[tokio::test]
-async fn a_fresh_token_that_is_refused_names_the_data_centre_and_does_not_loop() {
+async fn refused_fresh_token_names_data_centre() {
     let world = World::calm(&[]).await;
     world.faults(&json!({"foreign_data_center": true})).await;
     let answer = update(&world).await;
@@ -92,7 +92,7 @@ async fn a_fresh_token_that_is_refused_names_the_data_centre_and_does_not_loop()
 }
 
 #[tokio::test]
-async fn credentials_that_are_refused_end_the_job_with_advice() {
+async fn invalid_credentials_fail_job_with_advice() {
     for (secret, code) in [
         ("wrong-client", "invalid_client"),
         ("not-json", "BAD_CREDENTIALS"),
@@ -114,7 +114,7 @@ async fn credentials_that_are_refused_end_the_job_with_advice() {
 }
 
 #[tokio::test]
-async fn a_wrong_data_centre_is_told_from_bad_credentials_at_both_hosts() {
+async fn wrong_data_centre_is_detected_at_both_hosts() {
     let elsewhere = "was registered in another data centre";
     for (code, is_told) in [
         ("invalid_client", true),
@@ -144,7 +144,7 @@ async fn a_wrong_data_centre_is_told_from_bad_credentials_at_both_hosts() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_ten_minutes_off_costs_nothing() {
+async fn clock_skew_does_not_disturb_token_or_waits() {
     let world = World::calm(&[]).await;
     let (status, _) = world
         .sim("POST", "/_sim/clock", Some(&json!({"advance_s": 600})))
@@ -163,7 +163,7 @@ async fn a_clock_that_is_ten_minutes_off_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_throttle_is_kept_silent_for_its_whole_window() {
+async fn token_throttle_is_honoured_for_its_window() {
     for faults in [
         json!({"mints_per_window": 0}),
         json!({"mints_per_window": 0, "localised_error": true, "throttle_status": 200}),
@@ -192,7 +192,7 @@ async fn a_token_throttle_is_kept_silent_for_its_whole_window() {
 }
 
 #[tokio::test]
-async fn trouble_is_retried_and_hints_are_heard() {
+async fn transient_errors_are_retried_after_retry_after() {
     let world = World::calm(&[]).await;
     for (next, attempts) in [
         (
@@ -241,7 +241,7 @@ async fn trouble_is_retried_and_hints_are_heard() {
 }
 
 #[tokio::test]
-async fn an_accepted_view_job_survives_ambiguity_and_odd_envelopes() {
+async fn view_job_survives_ambiguous_answers() {
     for faults in [
         json!({"next": [{"kind": "mass_update_post", "reset_after_apply": true}]}),
         json!({"next": [{"kind": "mass_update_post", "reset_after_apply": true}], "already_scheduled_status": 400, "already_scheduled_in_data": true}),
@@ -269,7 +269,7 @@ async fn an_accepted_view_job_survives_ambiguity_and_odd_envelopes() {
 }
 
 #[tokio::test]
-async fn scheduled_jobs_end_as_zoho_says() {
+async fn scheduled_job_takes_status_from_zoho() {
     let world = World::calm(&[]).await;
     let answer = view(&world, "all").await;
     let counts = &answer.job()["counts"];
@@ -294,7 +294,7 @@ async fn scheduled_jobs_end_as_zoho_says() {
 }
 
 #[tokio::test]
-async fn what_can_never_work_ends_at_once_with_zohos_code_and_advice() {
+async fn permanent_refusal_fails_job_at_once() {
     let world = World::start(&[]).await;
     world
         .faults(&json!({"scopes": "ZohoCRM.modules.READ"}))
@@ -319,7 +319,7 @@ async fn what_can_never_work_ends_at_once_with_zohos_code_and_advice() {
 }
 
 #[tokio::test]
-async fn a_refused_field_does_not_stop_the_others() {
+async fn refused_field_does_not_stop_other_fields() {
     let world = World::start(&[]).await;
     let body = json!({"module": "Leads", "fields": {"Rating": "Nonsense", "Industry": "Education"}, "ids": [world.id("Leads", 5)]});
     let answer = world.post_job("", &body, &[]).await;
@@ -340,7 +340,7 @@ async fn a_refused_field_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn options_are_added_or_replaced_as_over_write_says() {
+async fn over_write_decides_append_or_replace() {
     let world = World::start(&[]).await;
     let id = world.id("Leads", 7);
     let set = |topics: Value, over_write: bool| json!({"module": "Leads", "fields": {"Topics": topics}, "ids": [id.clone()], "over_write": over_write});
@@ -362,7 +362,7 @@ async fn options_are_added_or_replaced_as_over_write_says() {
 }
 
 #[tokio::test]
-async fn a_mixed_answer_means_the_same_under_every_status() {
+async fn mixed_answer_is_read_under_every_status() {
     for faults in [json!({"mixed_status": 200}), json!({"mixed_status": 207})] {
         let world = World::start(&[]).await;
         world.faults(&faults).await;
@@ -393,7 +393,7 @@ async fn a_mixed_answer_means_the_same_under_every_status() {
 }
 
 #[tokio::test]
-async fn secrets_are_nowhere_to_be_seen() {
+async fn secrets_appear_in_no_output() {
     let world = World::start_with(&[], |_| {}, |config| config).await;
     let answer = update(&world).await;
     let delivered = world

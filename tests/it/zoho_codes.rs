@@ -190,7 +190,7 @@ async fn assert_class(world: &World, client: &Client, row: &Row, way: &Served) {
 }
 
 #[tokio::test]
-async fn every_code_ends_in_its_class_with_its_explanation() {
+async fn every_code_ends_in_its_class() {
     let world = generous().await;
     let client = world.client();
     let mut served = 0;
@@ -208,7 +208,7 @@ async fn every_code_ends_in_its_class_with_its_explanation() {
 }
 
 #[tokio::test]
-async fn a_code_that_nobody_knows_is_passed_on_as_it_came_and_not_tried_again() {
+async fn unknown_code_is_passed_on_and_not_retried() {
     let world = generous().await;
     let body = json!({"code": "QUOTA_OF_TOMORROW", "details": {"limit": 7}, "message": "come back", "status": "error"});
     let way = Served {
@@ -233,7 +233,7 @@ async fn a_code_that_nobody_knows_is_passed_on_as_it_came_and_not_tried_again() 
 }
 
 #[tokio::test]
-async fn a_records_code_is_that_records_alone() {
+async fn record_code_applies_to_that_record_only() {
     let world = generous().await;
     let client = world.client();
     let two = ids(&world, 2);
@@ -274,7 +274,7 @@ async fn a_records_code_is_that_records_alone() {
 }
 
 #[tokio::test]
-async fn records_that_zoho_really_refuses_are_explained_in_the_job() {
+async fn refused_records_are_explained_in_the_job() {
     let world = generous().await;
     let conditions = world.zoho()["modules"]["Leads"]["conditions"].clone();
     let conditions = conditions.as_object().expect("conditions");

@@ -33,7 +33,7 @@ async fn update(world: &World, value: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn the_edition_decides_how_many_calls_go_at_once() {
+async fn edition_limits_concurrent_calls() {
     let world = world("edition: standard").await;
     let ids: Vec<String> = (0..10_000).map(|place| world.id("Leads", place)).collect();
     let wide = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": ids});
@@ -60,7 +60,7 @@ async fn worker(world: &World, store: &Arc<dyn JobStore>, first: u64) -> (App, V
 }
 
 #[tokio::test]
-async fn two_workers_together_keep_to_the_connections_concurrency() {
+async fn two_workers_share_the_concurrency_limit() {
     let world = world("max_concurrency: 4").await;
     let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
     let (one, mut jobs) = worker(&world, &store, 0).await;
@@ -90,7 +90,7 @@ async fn two_workers_together_keep_to_the_connections_concurrency() {
 }
 
 #[tokio::test]
-async fn new_work_waits_below_the_credit_floor_and_says_so() {
+async fn credit_floor_delays_new_work() {
     let world = world("credit_floor: 5").await;
     world.faults(&json!({"credits": 12})).await;
     let mut paid = 0;
@@ -121,7 +121,7 @@ async fn new_work_waits_below_the_credit_floor_and_says_so() {
 }
 
 #[tokio::test]
-async fn the_daily_limit_is_told_from_too_many_calls_at_once() {
+async fn daily_limit_differs_from_concurrency_limit() {
     let world = world("credit_floor: 0").await;
     world.faults(&json!({"credits": 2})).await;
     for value in ["a", "b"] {
@@ -167,7 +167,7 @@ async fn the_daily_limit_is_told_from_too_many_calls_at_once() {
 }
 
 #[tokio::test]
-async fn waits_that_zoho_asks_for_are_kept_by_all_calls() {
+async fn retry_after_is_honoured_by_all_calls() {
     for faults in [
         json!({"too_many_body": "retry_after", "retry_after_s": 4, "rate_429": 1.0}),
         json!({"too_many_body": "crm", "retry_after_s": 4, "rate_429": 1.0}),

@@ -240,7 +240,7 @@ async fn missed(shelf: Shelf, most: u32, at_once: usize) -> Vec<&'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_between_any_two_effects_nothing_is_lost_and_nothing_told_twice_differently() {
+async fn crash_between_effects_loses_no_job() {
     let (mut missed, others) = tokio::join!(
         missed(Shelf::Store, 2, AT_ONCE),
         missed(Shelf::Secret, 1, SHARING_AT_ONCE)

@@ -18,7 +18,7 @@ fn echo() -> RieOptions {
 }
 
 #[tokio::test]
-async fn the_emulator_runs_a_function_in_a_clean_environment() {
+async fn emulator_runs_function_in_clean_environment() {
     let rie = Rie::start(&RieOptions {
         env: vec![(
             "MASSHOOK_CONFIG".to_owned(),
@@ -54,7 +54,7 @@ async fn the_emulator_runs_a_function_in_a_clean_environment() {
 }
 
 #[tokio::test]
-async fn no_function_outlives_its_emulator() {
+async fn function_ends_with_its_emulator() {
     let rie = Rie::start(&echo());
     let answer = rie.invoke(&json!({})).await;
     let process = Path::new("/proc").join(answer["process"].to_string());
@@ -72,7 +72,7 @@ async fn no_function_outlives_its_emulator() {
     clippy::disallowed_methods,
     reason = "a plain client; the guarded one is under test elsewhere"
 )]
-async fn the_receiver_answers_by_its_script_and_keeps_the_order() {
+async fn receiver_follows_script_and_keeps_order() {
     let mut receiver = Receiver::start(&[503, 410]).await;
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -98,7 +98,7 @@ async fn the_receiver_answers_by_its_script_and_keeps_the_order() {
 }
 
 #[test]
-fn moto_tells_programs_where_it_is() {
+fn moto_environment_contains_its_url() {
     let moto = Moto::shared();
     assert!(
         moto.environment()
