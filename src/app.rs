@@ -282,7 +282,7 @@ impl App {
         let callback_url = update.callback_url.clone();
         let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
             .tracked_for(self.config.track_for)
-            .when_unclear(self.config.unclear)
+            .when_unclear(self.config.on_unknown_outcome)
             .reporting(self.config.callback_on);
         self.check_callbacks(std::slice::from_ref(&job))?;
         let wanted = Wanted {

@@ -51,7 +51,7 @@ pub struct Config {
     /// What becomes of a call that adds options to multi-select picklists when no answer tells whether Zoho carried it out:
     /// its records are reported as `OUTCOME_UNKNOWN`, or read.
     #[schemars(default)]
-    pub unclear: Unclear,
+    pub on_unknown_outcome: Unclear,
     /// Which of a job's steps are forwarded to its callback URL.
     #[schemars(default)]
     pub callback_on: CallbackOn,
@@ -223,8 +223,8 @@ impl Config {
             .map_or(Some(TRACK_FOR), |node| {
                 read_duration(&node, &TRACKING, problems)
             });
-        let unclear = object
-            .optional("unclear")
+        let on_unknown_outcome = object
+            .optional("on_unknown_outcome")
             .map_or(Some(Unclear::default()), |node| node.parse(problems));
         let callback_on = object
             .optional("callback_on")
@@ -257,7 +257,7 @@ impl Config {
             callbacks: callbacks?,
             batch_window: batch_window?,
             track_for: track_for?,
-            unclear: unclear?,
+            on_unknown_outcome: on_unknown_outcome?,
             callback_on: callback_on?,
             limits: limits?,
             routes,

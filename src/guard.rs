@@ -192,7 +192,7 @@ fn settable(field: &Field, method: Method) -> Result<Method, Problem> {
         return problem(
             Cause::NotMassUpdatable,
             format!("`{name}` ({data_type}) cannot be changed by a Zoho mass update"),
-            "name its records by `ids` or `match` and write `method: records` (or `auto`) in the route, or leave it out",
+            "name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out",
         );
     }
     Ok(if field.mass_update {

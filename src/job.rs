@@ -336,13 +336,13 @@ impl Job {
             Outcome::Ready {
                 fields,
                 records,
-                method,
+                update_by,
             } => {
                 if let Some(fields) = fields {
                     self.request.fields = fields;
                 }
-                if let Some(method) = method {
-                    self.request.method = method;
+                if let Some(update_by) = update_by {
+                    self.request.update_by = update_by;
                 }
                 if let Some(records) = records {
                     self.request.selector = Selector::Records(records);

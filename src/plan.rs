@@ -121,7 +121,7 @@ impl Plan {
         });
         json!({
             "module": self.module.as_str(),
-            "method": self.ways.taken.as_str(),
+            "update_by": self.ways.taken.as_str(),
             "why": self.ways.why.as_str(),
             "prices": self.ways.to_json(),
             "calls": calls.collect::<Vec<_>>(),
@@ -241,7 +241,7 @@ mod tests {
             2. Field_0, Field_1, Field_2    immediate   records 501-501 (1)
             3. Field_3                      immediate   records 1-500 (500)
             4. Field_3                      immediate   records 501-501 (1)
-          by mass_update  4 calls, credits not documented; taken: `method` says so
+          by mass_update  4 calls, credits not documented; taken: `update_by` says so
           by records      6 calls, 51 credits
         ");
     }
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn updates_of_records_set_every_field_at_once() {
         let request = UpdateRequest::parse(&json!({
-            "module": "Leads", "ids": (1..=101).collect::<Vec<_>>(), "method": "records",
+            "module": "Leads", "ids": (1..=101).collect::<Vec<_>>(), "update_by": "records",
             "fields": {"Email": "a@example.com", "Topics": ["CRM"], "City": null},
         }))
         .expect("a request");
@@ -259,11 +259,11 @@ mod tests {
             1. Email, Topics, City          records     records 1-100 (100)
             2. Email, Topics, City          records     records 101-101 (1)
           by mass_update  not possible: it does not set all of the fields
-          by records      2 calls, 11 credits; taken: `method` says so
+          by records      2 calls, 11 credits; taken: `update_by` says so
         ");
         let shown = plan.to_json(resolved(&request));
         assert_eq!(
-            json!([shown["method"], shown["why"], shown["prices"]]),
+            json!([shown["update_by"], shown["why"], shown["prices"]]),
             json!(["records", "asked", {"mass_update": null, "records": {"calls": 2, "credits": 11}}])
         );
         let last = &shown["calls"][1];
@@ -290,7 +290,7 @@ mod tests {
         let of = |fields: &Value, ids: u64| {
             let ids: Vec<u64> = (1..=ids).collect();
             let request =
-                json!({"module": "Leads", "fields": fields, "ids": ids, "method": "auto"});
+                json!({"module": "Leads", "fields": fields, "ids": ids, "update_by": "auto"});
             let request = UpdateRequest::parse(&request).expect("a request");
             let plan = Plan::new(resolved(&request), &Limits::ZOHO);
             let Ways { taken, why, .. } = plan.ways();
@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(of(&two, 100), (Way::Records, Why::FewerCalls, 1));
         assert_eq!(of(&two, 101), (Way::MassUpdate, Why::AsMany, 2));
         assert_eq!(of(&email, 1_000), (Way::Records, Why::Fields, 10));
-        let view = json!({"module": "Leads", "fields": one, "cvid": "7", "method": "auto"});
+        let view = json!({"module": "Leads", "fields": one, "cvid": "7", "update_by": "auto"});
         let view = UpdateRequest::parse(&view).expect("a request");
         let plan = Plan::new(resolved(&view), &Limits::ZOHO);
         assert_eq!(

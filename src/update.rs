@@ -256,7 +256,7 @@ pub struct UpdateRequest {
     pub over_write: bool,
     /// By which calls, as it was asked; [`UpdateRequest::way`] is what the selector leaves of that.
     #[serde(default, skip_serializing_if = "Method::is_default")]
-    pub method: Method,
+    pub update_by: Method,
     /// Where the job's status goes, if not to the route's own callback URL.
     pub callback_url: Option<Url>,
     /// Whatever the caller wants back.
@@ -298,7 +298,7 @@ impl UpdateRequest {
     pub fn way(&self) -> Method {
         match self.selector.is_view() {
             true => Method::MassUpdate,
-            false => self.method,
+            false => self.update_by,
         }
     }
 
@@ -351,8 +351,8 @@ impl UpdateRequest {
         if self.over_write {
             json.insert("over_write".to_owned(), json!(true));
         }
-        if !self.method.is_default() {
-            json.insert("method".to_owned(), json!(self.method.as_str()));
+        if !self.update_by.is_default() {
+            json.insert("update_by".to_owned(), json!(self.update_by.as_str()));
         }
         if let Some(url) = &self.callback_url {
             json.insert("callback_url".to_owned(), json!(url.as_str()));
@@ -368,14 +368,14 @@ impl UpdateRequest {
         let module = object
             .required("module", problems)
             .and_then(|node| node.parse(problems));
-        let method = object
-            .optional("method")
+        let update_by = object
+            .optional("update_by")
             .map_or(Some(method), |node| node.parse(problems));
         let view = Selector::names_view(&object);
         let way = match view {
             true => Method::MassUpdate,
             // What cannot be read is a problem already; of the fields only those are one, then, that nothing sets.
-            false => method.unwrap_or(Method::Auto),
+            false => update_by.unwrap_or(Method::Auto),
         };
         let fields = object
             .required("fields", problems)
@@ -399,7 +399,7 @@ impl UpdateRequest {
             fields: fields?,
             selector: selector?,
             over_write: over_write?,
-            method: method?,
+            update_by: update_by?,
             callback_url: match callback_url {
                 Some(url) => Some(url?),
                 None => None,

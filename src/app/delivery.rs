@@ -212,7 +212,11 @@ impl App {
             let mut job = job
                 .come_of(source.clone())
                 .tracked_for(route.track_for.unwrap_or(self.config.track_for))
-                .when_unclear(route.unclear.unwrap_or(self.config.unclear))
+                .when_unclear(
+                    route
+                        .on_unknown_outcome
+                        .unwrap_or(self.config.on_unknown_outcome),
+                )
                 .reporting(route.callback_on.unwrap_or(self.config.callback_on));
             if durable {
                 job.not_before(end_of_window(now, window));
@@ -335,7 +339,7 @@ impl App {
             route: input.route.to_owned(),
             outputs,
         };
-        let updates = mapping::updates(&outputs, route.method).map_err(unmappable)?;
+        let updates = mapping::updates(&outputs, route.update_by).map_err(unmappable)?;
         Ok(Mapped {
             delivery_id,
             ignored: updates.is_empty().then_some(Ignored::Map),

@@ -271,7 +271,7 @@ fn method(told: &mut Explanation, route: &Route, event: &Arrival) -> bool {
     let found = match delivers {
         true => event.method.to_string(),
         false => {
-            let methods = route.methods.iter().map(Method::as_str);
+            let methods = route.http_methods.iter().map(Method::as_str);
             let methods = methods.collect::<Vec<_>>().join(" and ");
             format!("{} delivers nothing; {methods} do", event.method)
         }

@@ -72,7 +72,7 @@ table! {
         "Field is not visible", "{}";
     FieldNotUpdatable = "INVALID_DATA" Crm [400] REFUSED, says ["cannot be updated in the mass update"];
         "the field does not exist, or is of a kind that mass update never sets (e-mail, multi-line, lookup, unique)";
-        "check the API name and its case; if it is right, `method: records` (or `auto`) in the route sets this field on records that are named by `ids` or `match`";
+        "check the API name and its case; if it is right, `update_by: records` (or `auto`) in the route sets this field on records that are named by `ids` or `match`";
         "This field cannot be updated in the Mass Update", "{}";
     LayoutRule = "INVALID_DATA" Crm [400] REFUSED, says ["layout rule"];
         "a layout rule hangs on the field";
@@ -450,7 +450,7 @@ table! {
         "", "{}";
     AppendUnclear = "OUTCOME_UNKNOWN" Masshook [] REFUSED, says ["options"];
         "options were to be added to a multi-select picklist, no answer tells whether they were, and the call was not sent again";
-        "look at the record: where the options are missing, `masshook jobs replay` adds them; with `unclear: reread` in the route masshook looks itself";
+        "look at the record: where the options are missing, `masshook jobs replay` adds them; with `on_unknown_outcome: reread` in the route masshook looks itself";
         "the options may have been added or not", "{}";
     OutcomeUnknown = "OUTCOME_UNKNOWN" Masshook [] REFUSED, says [];
         "an attempt broke off without an answer, and now the custom view is empty: the update may have emptied it";
@@ -470,7 +470,7 @@ table! {
         "", "{}";
     NotMassUpdatable = "FIELD_NOT_UPDATABLE" Masshook [] DENIED, says [];
         "Zoho offers no mass update of this field (`mass_update` of its metadata is false); nothing was sent";
-        "name its records by `ids` or `match` and write `method: records` (or `auto`) in the route, or leave it out";
+        "name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out";
         "", "{}";
     ClearedMandatory = "VALUE_MISSING" Masshook [] DENIED, says [];
         "the field must have a value, and was to be cleared; nothing was sent";

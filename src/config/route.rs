@@ -25,7 +25,7 @@ pub struct Route {
     pub on: Vec<Trigger>,
     /// The HTTP methods that its deliveries come with. Default: `POST` and `PUT`.
     #[schemars(with = "Option<OneOrMany<DeliveryMethod>>")]
-    pub methods: Vec<Method>,
+    pub http_methods: Vec<Method>,
     /// How a delivery proves where it comes from. Needed by whoever listens to `http`; AWS itself says who may send by
     /// its other triggers.
     #[schemars(with = "Option<Verify>")]
@@ -43,7 +43,7 @@ pub struct Route {
     pub callback_url: Option<Url>,
     /// By which calls this route's records are updated, unless an update request says so itself.
     #[schemars(default)]
-    pub method: update::Method,
+    pub update_by: update::Method,
     /// The connection of this route's jobs.
     #[schemars(default)]
     pub connection: String,
@@ -65,7 +65,7 @@ pub struct Route {
     pub track_for: Option<Duration>,
     /// What becomes of this route's calls that add options to multi-select picklists when no answer tells whether Zoho
     /// carried them out.
-    pub unclear: Option<Unclear>,
+    pub on_unknown_outcome: Option<Unclear>,
     /// Which steps of this route's jobs are forwarded to their callback URL.
     pub callback_on: Option<CallbackOn>,
 }
@@ -85,7 +85,7 @@ enum DeliveryMethod {
 impl Route {
     /// Whether it takes deliveries that come with this HTTP method.
     pub fn takes(&self, method: &Method) -> bool {
-        self.methods.contains(method)
+        self.http_methods.contains(method)
     }
 
     /// Whether it listens to this trigger.
@@ -105,7 +105,7 @@ impl Route {
             Some(node) => read_triggers(&node, problems),
             None => vec![Trigger::Http, Trigger::Direct],
         };
-        let methods = match object.optional("methods") {
+        let http_methods = match object.optional("http_methods") {
             Some(node) => read_methods(&node, problems),
             None => vec![Method::POST, Method::PUT],
         };
@@ -148,8 +148,8 @@ impl Route {
             }
             Some(url)
         });
-        let method = object
-            .optional("method")
+        let update_by = object
+            .optional("update_by")
             .map_or(Some(update::Method::default()), |node| node.parse(problems));
         let public_url = object.optional("public_url").and_then(|node| {
             let url = node
@@ -187,8 +187,8 @@ impl Route {
         let track_for = object
             .optional("track_for")
             .and_then(|node| read_duration(&node, &TRACKING, problems));
-        let unclear = object
-            .optional("unclear")
+        let on_unknown_outcome = object
+            .optional("on_unknown_outcome")
             .and_then(|node| node.parse(problems));
         let callback_on = object
             .optional("callback_on")
@@ -214,20 +214,20 @@ impl Route {
         object.finish(problems);
         Some(Self {
             on,
-            methods,
+            http_methods,
             verify: verify?,
             when,
             delivery_id,
             map: map?,
             callback_url,
-            method: method?,
+            update_by: update_by?,
             connection: name?.to_owned(),
             public_url,
             handshake_secret,
             relearn,
             batch_window,
             track_for,
-            unclear,
+            on_unknown_outcome,
             callback_on,
         })
     }

@@ -31,7 +31,7 @@ impl Use {
             ("match", Self::Match),
             ("view", Self::View),
             ("territory.name", Self::Territory),
-            ("method", Self::Records),
+            ("update_by", Self::Records),
         ];
         let named = uses.into_iter().filter(|(key, _)| keys.contains(*key));
         named.map(|(_, found)| found).collect()
@@ -159,7 +159,7 @@ impl Connection {
         let has = |wanted| uses.contains(&wanted);
         let reads = has(Use::Match) || has(Use::Reread);
         let reading = match has(Use::Reread) {
-            true => ["`match`; `unclear: reread`"; 2],
+            true => ["`match`; `on_unknown_outcome: reread`"; 2],
             false => ["`match`, by a query", "`match`, the records found"],
         };
         let mut scopes = vec![
@@ -198,7 +198,7 @@ impl Connection {
             Scope::of(
                 "ZohoCRM.modules.UPDATE",
                 has(Use::Records),
-                "`method: records` and `auto`",
+                "`update_by: records` and `auto`",
             ),
             Scope::of(
                 "ZohoCRM.settings.modules.READ",
@@ -221,7 +221,7 @@ impl Config {
         let own = routes.filter(|route| route.connection == connection);
         let of_route = |route: &Route| {
             let mut uses = Use::of_program(&route.map);
-            if route.method != Method::MassUpdate {
+            if route.update_by != Method::MassUpdate {
                 uses.insert(Use::Records);
             }
             uses
@@ -240,9 +240,9 @@ impl Config {
         let mut routes = self.routes.values();
         let by_route = routes.any(|route| {
             route.connection == connection
-                && route.unclear.unwrap_or(self.unclear) == Unclear::Reread
+                && route.on_unknown_outcome.unwrap_or(self.on_unknown_outcome) == Unclear::Reread
         });
-        by_route || (others && self.unclear == Unclear::Reread)
+        by_route || (others && self.on_unknown_outcome == Unclear::Reread)
     }
 }
 
@@ -303,18 +303,18 @@ mod tests {
                 .find(|scope| scope.name == "ZohoCRM.modules.UPDATE");
             found.expect("it is listed").needed
         };
-        assert!(with("method: records", ".") && with("method: auto", "."));
-        assert!(!with("method: mass_update", "."));
-        assert!(!with("method: records, connection: other", "."));
-        assert!(with("when: .a", "{module: \"Leads\", method: .how}"));
+        assert!(with("update_by: records", ".") && with("update_by: auto", "."));
+        assert!(!with("update_by: mass_update", "."));
+        assert!(!with("update_by: records, connection: other", "."));
+        assert!(with("when: .a", "{module: \"Leads\", update_by: .how}"));
     }
 
     #[test]
     fn who_has_records_reread_needs_the_right_to_read_them() {
         let config = |global: &str, route: &str| {
             let text = format!(
-                "connections:\n  default:\n    credentials: env:X\n  other:\n    credentials: env:Y\nunclear: {global}\n\
-                 routes:\n  r:\n    verify: {{ scheme: none }}\n    map: .\n    unclear: {route}\n    connection: other\n"
+                "connections:\n  default:\n    credentials: env:X\n  other:\n    credentials: env:Y\non_unknown_outcome: {global}\n\
+                 routes:\n  r:\n    verify: {{ scheme: none }}\n    map: .\n    on_unknown_outcome: {route}\n    connection: other\n"
             );
             Config::parse(&text, Programs::Lazily).expect("a config")
         };

@@ -165,7 +165,7 @@ async fn begin(knowledge: &mut Knowledge<'_>, wish: Wish) -> Step<Begun> {
             let outcome = Outcome::Ready {
                 fields,
                 records,
-                method,
+                update_by: method,
             };
             Begun::Done(Prepared {
                 notes,

@@ -465,7 +465,7 @@ mod tests {
             job(
                 n,
                 "a",
-                &json!({"module": "Leads", "fields": fields, "ids": [id], "method": "records"}),
+                &json!({"module": "Leads", "fields": fields, "ids": [id], "update_by": "records"}),
             )
         };
         let mut jobs: Vec<Job> = (0..250)
@@ -474,7 +474,7 @@ mod tests {
         // The same of the same record; something else of it; and another module.
         jobs.push(one(250, 1, &json!({"Email": "0@example.com"})));
         jobs.push(one(251, 1, &json!({"Email": "other@example.com"})));
-        let other = json!({"module": "Contacts", "fields": {"Title": "x"}, "ids": ["1"], "method": "records"});
+        let other = json!({"module": "Contacts", "fields": {"Title": "x"}, "ids": ["1"], "update_by": "records"});
         jobs.push(job(252, "a", &other));
         let parcels = work(&jobs).parcels;
         let sizes: Vec<usize> = parcels.iter().map(|parcel| parcel.ids().len()).collect();
@@ -522,7 +522,7 @@ mod tests {
                 job(n, "a", &match kind {
                     0 => json!({"module": "Leads", "fields": fields, "cvid": "7"}),
                     1 => json!({"module": "Leads", "fields": fields, "ids": ids}),
-                    _ => json!({"module": "Leads", "fields": fields, "ids": ids, "method": "records"}),
+                    _ => json!({"module": "Leads", "fields": fields, "ids": ids, "update_by": "records"}),
                 })
             }).collect();
             let mut seen = HashSet::new();

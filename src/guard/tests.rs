@@ -264,8 +264,8 @@ fn what_a_mass_update_cannot_set_is_left_to_records() {
         })
         .collect();
     insta::assert_snapshot!(grid, @r#"
-    mass_update: Email = "a@example.com" -> FIELD_NOT_UPDATABLE: `Email` (email) cannot be changed by a Zoho mass update (name its records by `ids` or `match` and write `method: records` (or `auto`) in the route, or leave it out)
-    mass_update: Items = [{"id":"1"}] -> FIELD_NOT_UPDATABLE: `Items` (subform) cannot be changed by a Zoho mass update (name its records by `ids` or `match` and write `method: records` (or `auto`) in the route, or leave it out)
+    mass_update: Email = "a@example.com" -> FIELD_NOT_UPDATABLE: `Email` (email) cannot be changed by a Zoho mass update (name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out)
+    mass_update: Items = [{"id":"1"}] -> FIELD_NOT_UPDATABLE: `Items` (subform) cannot be changed by a Zoho mass update (name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out)
     mass_update: Manager = {"id":"1"} -> FIELD_NOT_UPDATABLE: `Manager` is a record's owner (leave it out: Zoho changes owners through its change-owner calls)
     mass_update: Company = "Acme" -> "Acme" (mass_update)
     records: Email = "a@example.com" -> "a@example.com" (records)
@@ -305,7 +305,7 @@ fn every_problem_is_told_at_once() {
         ]
     );
     let all = refusal(problems).expect("a refusal");
-    insta::assert_snapshot!(all, @r#"FIELD_UNKNOWN: the module has no field `Compny` that the token's user sees: write `Company`, if that is what is meant; `Lead_Source` has no option "webinar": send "Webinar", if that is what is meant; the module has no field `Lead_Srce` that the token's user sees: write `Lead_Source`, if that is what is meant; `Email` (email) cannot be changed by a Zoho mass update: name its records by `ids` or `match` and write `method: records` (or `auto`) in the route, or leave it out; the module has no field `Phone_Number` that the token's user sees: take the field's API name from Setup > Developer Space > APIs in the CRM (mend all of these: nothing was sent)"#);
+    insta::assert_snapshot!(all, @r#"FIELD_UNKNOWN: the module has no field `Compny` that the token's user sees: write `Company`, if that is what is meant; `Lead_Source` has no option "webinar": send "Webinar", if that is what is meant; the module has no field `Lead_Srce` that the token's user sees: write `Lead_Source`, if that is what is meant; `Email` (email) cannot be changed by a Zoho mass update: name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out; the module has no field `Phone_Number` that the token's user sees: take the field's API name from Setup > Developer Space > APIs in the CRM (mend all of these: nothing was sent)"#);
 }
 
 #[test]

@@ -135,7 +135,7 @@ pub enum Outcome {
         /// The records.
         records: Option<Records>,
         /// By which calls, if only some of those that were asked for can set every field.
-        method: Option<Method>,
+        update_by: Option<Method>,
     },
     /// No record is meant, and that is as it should be.
     Nothing,
@@ -155,7 +155,7 @@ impl Outcome {
     pub const AS_ASKED: Self = Self::Ready {
         fields: None,
         records: None,
-        method: None,
+        update_by: None,
     };
 
     pub(super) fn signal(&self) -> PreparationSignal {

@@ -51,7 +51,7 @@ pub(crate) fn state(job: &Job) -> Result<String, StoreError> {
 
 /// The earliest version whose programs do with the job what is meant.
 fn version(job: &Job) -> u32 {
-    match job.request.method {
+    match job.request.update_by {
         Method::MassUpdate => FIRST,
         Method::Records | Method::Auto => METHODS,
     }

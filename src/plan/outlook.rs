@@ -94,7 +94,7 @@ impl<'a> Outlook<'a> {
             Self::Open(bounds) => json!({
                 "module": bounds.request.module.as_str(),
                 "lookup": bounds.lookup(),
-                "method": bounds.way().map(Way::as_str),
+                "update_by": bounds.way().map(Way::as_str),
                 "prices_at_most": bounds.ways.to_json(),
                 "calls": [],
                 "calls_at_most": bounds.calls,

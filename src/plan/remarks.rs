@@ -118,7 +118,7 @@ impl fmt::Display for Warning {
                 )
             }
             Self::NotRepeatable => formatter.write_str(
-                "a call that adds options is not sent again after an answer that leaves open whether it was carried out; `unclear` says what is done instead",
+                "a call that adds options is not sent again after an answer that leaves open whether it was carried out; `on_unknown_outcome` says what is done instead",
             ),
             Self::ViewChanges { calls: 1 } => formatter.write_str(
                 "the view's records are those at the moment when Zoho runs it; a second run may find others",
@@ -199,7 +199,7 @@ mod tests {
             ),
             // Rows of a subform, each changed by its id.
             (
-                json!({"module": "Leads", "fields": {"Items": [{"id": "7"}]}, "ids": ["1"], "method": "records"}),
+                json!({"module": "Leads", "fields": {"Items": [{"id": "7"}]}, "ids": ["1"], "update_by": "records"}),
                 1,
                 vec![],
             ),

@@ -48,7 +48,7 @@ impl Way {
 /// Why a way is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// `method` names it.
+    /// `update_by` names it.
     Asked,
     /// It takes fewer calls.
     FewerCalls,
@@ -76,7 +76,7 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Asked => "`method` says so",
+            Self::Asked => "`update_by` says so",
             Self::FewerCalls => "fewer calls",
             Self::AsMany => "the other way takes as many calls",
             Self::Fields => "no mass update sets all of the fields",
@@ -128,7 +128,7 @@ impl Ways {
             return (ways, mass_update);
         };
         let records = record_updates(request, count, limits);
-        let (taken, why) = match (request.method, records.len(), mass_update.len()) {
+        let (taken, why) = match (request.update_by, records.len(), mass_update.len()) {
             (Method::MassUpdate, ..) => (Way::MassUpdate, Why::Asked),
             (Method::Records, ..) => (Way::Records, Why::Asked),
             (Method::Auto, ..) if needed => (Way::Records, Why::Fields),

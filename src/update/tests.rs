@@ -180,13 +180,13 @@ fn fields_are_refused_by_what_sets_them() {
     City "Bonn" by mass_update: mass_update
     City "Bonn" by records: records
     City "Bonn" by auto: auto
-    Email "a@example.com" by mass_update: `Email` is an e-mail field, and no mass update sets it; write `method: records` (or `auto`) in the route, or leave it out
+    Email "a@example.com" by mass_update: `Email` is an e-mail field, and no mass update sets it; write `update_by: records` (or `auto`) in the route, or leave it out
     Email "a@example.com" by records: records
     Email "a@example.com" by auto: auto
-    Account_Name {"id":"1"} by mass_update: `Account_Name` has an object as its value, so it is a lookup, and no mass update sets it; write `method: records` (or `auto`) in the route, or leave it out
+    Account_Name {"id":"1"} by mass_update: `Account_Name` has an object as its value, so it is a lookup, and no mass update sets it; write `update_by: records` (or `auto`) in the route, or leave it out
     Account_Name {"id":"1"} by records: records
     Account_Name {"id":"1"} by auto: auto
-    Items [{"id":"1","Quantity":2}] by mass_update: `Items` has objects in its list: line items, a subform or a multi-lookup, and no mass update sets it; write `method: records` (or `auto`) in the route, or leave it out
+    Items [{"id":"1","Quantity":2}] by mass_update: `Items` has objects in its list: line items, a subform or a multi-lookup, and no mass update sets it; write `update_by: records` (or `auto`) in the route, or leave it out
     Items [{"id":"1","Quantity":2}] by records: records
     Items [{"id":"1","Quantity":2}] by auto: auto
     Items [{"Quantity":2}] by mass_update: `Items` has objects without an `id` in its list (line items, a subform, a multi-lookup), which would be added once more each time the call is repeated; leave it out
@@ -202,17 +202,17 @@ fn fields_are_refused_by_what_sets_them() {
     id "1" by records: `id` is the record's own id: name records in `ids`; leave it out
     id "1" by auto: `id` is the record's own id: name records in `ids`; leave it out
     City of a view by mass_update: mass_update
-    Email of a view by mass_update: `Email` is an e-mail field, and no mass update sets it, which is all that a custom view takes; name the records by `ids` or `match` with `method: records`, or leave it out
+    Email of a view by mass_update: `Email` is an e-mail field, and no mass update sets it, which is all that a custom view takes; name the records by `ids` or `match` with `update_by: records`, or leave it out
     City of a view by records: mass_update
-    Email of a view by records: `Email` is an e-mail field, and no mass update sets it, which is all that a custom view takes; name the records by `ids` or `match` with `method: records`, or leave it out
+    Email of a view by records: `Email` is an e-mail field, and no mass update sets it, which is all that a custom view takes; name the records by `ids` or `match` with `update_by: records`, or leave it out
     City of a view by auto: mass_update
-    Email of a view by auto: `Email` is an e-mail field, and no mass update sets it, which is all that a custom view takes; name the records by `ids` or `match` with `method: records`, or leave it out
+    Email of a view by auto: `Email` is an e-mail field, and no mass update sets it, which is all that a custom view takes; name the records by `ids` or `match` with `update_by: records`, or leave it out
     "#);
 }
 
 #[test]
 fn a_selector_that_is_null_is_none() {
-    let request = json!({"module": "Leads", "fields": {"Email": "a@b"}, "ids": ["1"], "view": null, "method": "records"});
+    let request = json!({"module": "Leads", "fields": {"Email": "a@b"}, "ids": ["1"], "view": null, "update_by": "records"});
     assert_eq!(
         UpdateRequest::parse(&request).map(|request| request.way()),
         Ok(Method::Records)
@@ -221,15 +221,15 @@ fn a_selector_that_is_null_is_none() {
 
 #[test]
 fn a_request_says_itself_by_what_it_is_made() {
-    let request = json!({"module": "Leads", "fields": {"City": "Bonn"}, "ids": ["1"], "method": "mass_update"});
+    let request = json!({"module": "Leads", "fields": {"City": "Bonn"}, "ids": ["1"], "update_by": "mass_update"});
     let own = UpdateRequest::parse_for(Method::Records, &request).expect("a request");
-    assert_eq!(own.method, Method::MassUpdate);
+    assert_eq!(own.update_by, Method::MassUpdate);
     let wrong = refused(
-        &json!({"module": "Leads", "fields": {"Email": "a@b"}, "ids": ["1"], "method": "record"}),
+        &json!({"module": "Leads", "fields": {"Email": "a@b"}, "ids": ["1"], "update_by": "record"}),
     );
     assert_eq!(wrong.len(), 1, "{wrong:?}");
     assert!(
-        wrong[0].0 == "/method" && wrong[0].1.contains("`records`"),
+        wrong[0].0 == "/update_by" && wrong[0].1.contains("`records`"),
         "{wrong:?}"
     );
 }
@@ -258,7 +258,7 @@ fn request_like() -> impl Strategy<Value = Value> {
                 .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     });
-    let keys = "module|fields|ids|cvid|territory|over_write|callback_url|reference|match|method";
+    let keys = "module|fields|ids|cvid|territory|over_write|callback_url|reference|match|update_by";
     prop::collection::hash_map(keys, tree, 0..7).prop_map(|map| {
         let mut request = json!({"module": "Leads", "fields": {"Rating": "Active"}});
         for (key, value) in map {

@@ -88,10 +88,10 @@ impl Settable {
             (Self::Never(why), _) => Some(format!("`{field}` {why}; leave it out")),
             (Self::RecordsOnly(why), Method::MassUpdate) if view => Some(format!(
                 "`{field}` {why}, and no mass update sets it, which is all that a custom view takes; name the records by `ids` \
-                 or `match` with `method: records`, or leave it out"
+                 or `match` with `update_by: records`, or leave it out"
             )),
             (Self::RecordsOnly(why), Method::MassUpdate) => Some(format!(
-                "`{field}` {why}, and no mass update sets it; write `method: records` (or `auto`) in the route, or leave it out"
+                "`{field}` {why}, and no mass update sets it; write `update_by: records` (or `auto`) in the route, or leave it out"
             )),
         }
     }

@@ -48,7 +48,7 @@ impl Client {
                 Ok(answer) => done.extend(evidence::carried_out(&answer["data"], sets)),
                 Err(failed) => {
                     let failed = match failed.lacks_scope() {
-                        true => failed.advising("make a new refresh token that has the scopes ZohoCRM.coql.READ and ZohoCRM.modules.READ too: `unclear: reread` needs them"),
+                        true => failed.advising("make a new refresh token that has the scopes ZohoCRM.coql.READ and ZohoCRM.modules.READ too: `on_unknown_outcome: reread` needs them"),
                         false => failed,
                     };
                     let outcome = Err(failed);

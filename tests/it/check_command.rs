@@ -169,13 +169,13 @@ async fn both_update_methods_are_priced() {
     let (mass_update, document) = price(json!({"ids": ids}), set.clone()).await;
     assert_eq!(
         mass_update,
-        "mass_update 2 calls, 8 credits; taken: `method` says so; by records 1 call, 3 credits"
+        "mass_update 2 calls, 8 credits; taken: `update_by` says so; by records 1 call, 3 credits"
     );
     let rows = document["connections"]["default"].as_array();
     let rows = rows.expect("a list").iter();
     assert!(rows.clone().all(|row| row["check"] != "record updates"));
 
-    let auto = json!({"ids": ids, "method": "auto"});
+    let auto = json!({"ids": ids, "update_by": "auto"});
     let (fewer, document) = price(auto.clone(), set).await;
     assert_eq!(
         fewer,

@@ -352,7 +352,7 @@ async fn masshook_sends_what_zohos_own_sdk_sends() {
         |settings| settings.job_duration = Duration::ZERO,
         |config| {
             let route =
-                "  records: { verify: { scheme: none }, method: records, map: '.updates[]' }\n";
+                "  records: { verify: { scheme: none }, update_by: records, map: '.updates[]' }\n";
             config + route
         },
     )

@@ -97,7 +97,7 @@ impl Stage {
     async fn event(&self, command: &str) {
         match command {
             _ if command.contains("--route profile") => {
-                let config = "connections: { default: { credentials: env:ZOHO } }\nroutes:\n  profile:\n    verify: { scheme: none }\n    method: auto\n    \
+                let config = "connections: { default: { credentials: env:ZOHO } }\nroutes:\n  profile:\n    verify: { scheme: none }\n    update_by: auto\n    \
                     map: '{ module: \"Contacts\", fields: {Email: .email, Title: .title}, ids: [.id] }'\n";
                 self.write("masshook.yaml", config);
                 let body = "{\"id\":\"554023000000497007\",\"email\":\"ada@example.com\",\"title\":\"CTO\"}\n";

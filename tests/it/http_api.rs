@@ -236,7 +236,7 @@ async fn dry_run_returns_the_plan_without_calls() {
     assert_eq!(
         *plan,
         json!({
-            "module": "Leads", "method": "mass_update", "why": "asked",
+            "module": "Leads", "update_by": "mass_update", "why": "asked",
             "prices": {"mass_update": {"calls": 1, "credits": null}, "records": {"calls": 1, "credits": 1}},
             "calls": [call], "automation": {"runs": "always"}, "warnings": [],
         })

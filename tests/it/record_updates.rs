@@ -1,4 +1,4 @@
-//! Updates of the records themselves, from the delivery to the CRM: `method: records` and `auto`.
+//! Updates of the records themselves, from the delivery to the CRM: `update_by: records` and `auto`.
 
 use axum::body::Body;
 use http::Request;
@@ -10,7 +10,7 @@ use crate::harness::world::{Answer, World};
 fn routes(config: String) -> String {
     let route = |method: &str| {
         format!(
-            "  {method}:\n    verify: {{ scheme: none }}\n    method: {method}\n    map: .updates[]\n"
+            "  {method}:\n    verify: {{ scheme: none }}\n    update_by: {method}\n    map: .updates[]\n"
         )
     };
     config + &["records", "auto", "mass_update"].map(route).concat()
@@ -86,7 +86,7 @@ async fn record_updates_set_fields_mass_update_cannot() {
     assert_eq!(answer.status, 422);
     let told = answer.body.to_string();
     assert!(
-        told.contains("/fields/Email") && told.contains("`method: records`"),
+        told.contains("/fields/Email") && told.contains("`update_by: records`"),
         "{told}"
     );
 }
@@ -153,7 +153,7 @@ async fn org_metadata_influences_auto_method() {
     assert!(
         error["advice"]
             .as_str()
-            .is_some_and(|advice| advice.contains("method: records")),
+            .is_some_and(|advice| advice.contains("update_by: records")),
         "{error}"
     );
     // What nobody may change stays so.
@@ -298,7 +298,7 @@ async fn missing_scope_fails_record_updates_only() {
     world
         .faults(&json!({"scopes": "ZohoCRM.mass_update.UPDATE,ZohoCRM.mass_update.READ"}))
         .await;
-    let of = |method: &str, n: u64| json!({"module": "Leads", "method": method, "fields": {"City": "Bonn"}, "ids": [world.id("Leads", n)]});
+    let of = |method: &str, n: u64| json!({"module": "Leads", "update_by": method, "fields": {"City": "Bonn"}, "ids": [world.id("Leads", n)]});
     let answer = deliver(&world, "auto", &[of("records", 1), of("mass_update", 2)]).await;
     let jobs = &answer.body["jobs"];
     assert_eq!(jobs[0]["status"], "failed", "{jobs:#}");
@@ -342,11 +342,11 @@ async fn injected_faults_leave_no_record_unaccounted() {
 async fn dry_run_prices_both_update_methods() {
     let world = calm().await;
     let ids: Vec<u64> = (1..=300).collect();
-    let update = json!({"module": "Leads", "method": "auto", "ids": ids,
+    let update = json!({"module": "Leads", "update_by": "auto", "ids": ids,
         "fields": {"City": "Bonn", "Rating": "Active", "Industry": "Education", "Mobile": "1"}});
     let plan = world.post_job("?dry_run=true", &update, &[]).await.body["plan"].clone();
     assert_eq!(
-        json!([plan["method"], plan["why"], plan["prices"]]),
+        json!([plan["update_by"], plan["why"], plan["prices"]]),
         json!(["records", "fewer_calls", {
             "mass_update": {"calls": 4, "credits": null},
             "records": {"calls": 3, "credits": 30},
@@ -354,12 +354,12 @@ async fn dry_run_prices_both_update_methods() {
     );
     assert_eq!(plan["calls"].as_array().map(Vec::len), Some(3));
     assert_eq!(plan["calls"][2]["body"]["data"][99]["id"], "300");
-    let sought = json!({"module": "Leads", "method": "auto", "fields": {"City": "Bonn"},
+    let sought = json!({"module": "Leads", "update_by": "auto", "fields": {"City": "Bonn"},
         "match": {"field": "Email", "values": ["a@example.com"]}});
     let plan = world.post_job("?dry_run=true", &sought, &[]).await.body["plan"].clone();
     assert_eq!(
         json!([
-            plan["method"],
+            plan["update_by"],
             plan["calls_at_most"],
             plan["prices_at_most"]["records"]
         ]),

@@ -95,7 +95,9 @@ async fn unknown_outcome_is_reported_and_not_retried() {
             (&json!(world.id("Leads", place)), &json!("OUTCOME_UNKNOWN"))
         );
         assert!(
-            failure["advice"].to_string().contains("unclear: reread"),
+            failure["advice"]
+                .to_string()
+                .contains("on_unknown_outcome: reread"),
             "{failure:#}"
         );
         assert_eq!(
@@ -149,7 +151,7 @@ async fn known_or_idempotent_calls_are_retried() {
 
 #[tokio::test]
 async fn reread_resends_only_records_without_options() {
-    let world = world("unclear: reread\n").await;
+    let world = world("on_unknown_outcome: reread\n").await;
     for (place, (fault, applied)) in (1_u64..).zip(unclear()) {
         world.faults(&json!({"next": [fault]})).await;
         let before = [
@@ -217,7 +219,7 @@ async fn reread_resends_only_records_without_options() {
 
 #[tokio::test]
 async fn unreadable_records_are_reported_as_unknown() {
-    let world = world("unclear: reread\n").await;
+    let world = world("on_unknown_outcome: reread\n").await;
     let unclear = json!({"kind": "mass_update_post", "reset_after_apply": true});
     // A view's records are those of a moment that has passed.
     world.faults(&json!({"next": [unclear]})).await;
@@ -310,7 +312,7 @@ async fn worker_lost_during_call_leaves_unknown_outcome() {
     }
     assert_eq!(world.count("mass_update_post").await, 1);
 
-    let (world, jobs) = lost_on_its_way("unclear: reread\n").await;
+    let (world, jobs) = lost_on_its_way("on_unknown_outcome: reread\n").await;
     for job in &jobs {
         assert_eq!(job["status"], "succeeded", "{job:#}");
     }
@@ -331,8 +333,11 @@ async fn worker_lost_during_call_leaves_unknown_outcome() {
 async fn route_overrides_on_unknown_outcome() {
     // The route says otherwise than the rest.
     let config = |config: String| {
-        let config = config.replace("    when: .kind", "    unclear: reread\n    when: .kind");
-        assert!(config.contains("unclear: reread"));
+        let config = config.replace(
+            "    when: .kind",
+            "    on_unknown_outcome: reread\n    when: .kind",
+        );
+        assert!(config.contains("on_unknown_outcome: reread"));
         config
     };
     let world = World::calm_with(&[], |_| {}, config).await;

@@ -296,10 +296,10 @@ async fn rehearsed(
         Outcome::Ready {
             fields,
             records,
-            method,
+            update_by,
         } => {
             planned.fields = fields.unwrap_or(planned.fields);
-            planned.method = method.unwrap_or(planned.method);
+            planned.update_by = update_by.unwrap_or(planned.update_by);
             let found = records.map(Selector::Records);
             planned.selector = found.unwrap_or(planned.selector);
             planned.resolved()
@@ -346,7 +346,7 @@ async fn rehearsed(
     }
     if let Some(found) = found {
         let ways = Plan::new(found, &Limits::ZOHO).ways();
-        let ways = match planned.method == update.method {
+        let ways = match planned.update_by == update.update_by {
             true => ways,
             // The org's own fields have decided.
             false => Ways {

@@ -49,7 +49,7 @@ impl Answered {
                 let outcome = Outcome::Ready {
                     fields: checked.fields,
                     records,
-                    method: checked.method,
+                    update_by: checked.method,
                 };
                 (outcome, checked.notes)
             }
@@ -241,7 +241,7 @@ fn answer(wanted: &Match, known: &Known<'_>) -> Answered {
         None => Outcome::Ready {
             fields: None,
             records: Some(Records::Ids(settled.ids)),
-            method: None,
+            update_by: None,
         },
     };
     Answered {

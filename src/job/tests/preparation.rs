@@ -27,7 +27,7 @@ fn a_job_is_stored_for_programs_that_do_with_it_what_is_meant() {
     };
     for (method, version) in [("mass_update", 1), ("records", 2), ("auto", 2)] {
         let request =
-            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "method": method});
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "update_by": method});
         let job = planned(UpdateRequest::parse(&request).expect("a request"), None);
         let (request, state) = stored(&job);
         let start = format!(r#"{{"v":{version},"#);
@@ -37,22 +37,22 @@ fn a_job_is_stored_for_programs_that_do_with_it_what_is_meant() {
         );
         assert_eq!(stored::job(&job.id, &request, &state).expect("a job"), job);
         // Jobs of before say nothing of a method.
-        assert_eq!(request.contains("method"), version == 2, "{request}");
+        assert_eq!(request.contains("update_by"), version == 2, "{request}");
     }
 }
 
 #[test]
 fn what_was_found_out_of_the_fields_decides_about_the_calls() {
-    let request = json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "method": "auto"});
+    let request = json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "update_by": "auto"});
     let mut job = unprepared(UpdateRequest::parse(&request).expect("a request"), None);
     let ready = Outcome::Ready {
         fields: None,
         records: None,
-        method: Some(Method::Records),
+        update_by: Some(Method::Records),
     };
     job.prepared(ready.into(), 0, start()).expect("allowed");
     assert_eq!(job.calls[0].call.target, Target::Records(0..1));
-    assert_eq!(job.request.method, Method::Records);
+    assert_eq!(job.request.update_by, Method::Records);
     let (asked, counts) = (job.asked.clone(), job.counts());
     assert_eq!((counts.total, counts.pending), (1, 1));
     job.apply(1, Event::Settled(vec![failure(7)]), start())
@@ -87,7 +87,7 @@ fn a_job_has_its_calls_once_its_records_are_known() {
         outcome: Outcome::Ready {
             fields: None,
             records: Some(Records::Ids(ids)),
-            method: None,
+            update_by: None,
         },
     };
     let asked = job.asked.clone();

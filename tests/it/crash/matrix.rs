@@ -53,7 +53,7 @@ fn deliveries(world: &Served) -> Vec<Value> {
     let lead = |place| json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)]});
     let own = |place| {
         let fields = json!({"Email": format!("own{place}@example.com")});
-        json!({"module": "Leads", "fields": fields, "ids": [world.id("Leads", place)], "method": "records"})
+        json!({"module": "Leads", "fields": fields, "ids": [world.id("Leads", place)], "update_by": "records"})
     };
     let view = json!({"module": "Leads", "fields": {"Lead_Status": "Contacted"}, "cvid": world.zoho()["views"]["Leads"]["all"]["id"]});
     let deal = json!({
@@ -119,7 +119,8 @@ async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
     };
     let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
     let config = |config: String| {
-        let everything_told = format!("{config}callback_on: progress\nunclear: reread\n");
+        let everything_told =
+            format!("{config}callback_on: progress\non_unknown_outcome: reread\n");
         let cache = format!("    token_cache: secretsmanager:{secret}\n    accounts_url:");
         match shelf {
             Shelf::Store => everything_told,

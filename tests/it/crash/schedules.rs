@@ -146,7 +146,7 @@ routes:
                         "cvid": world["views"]["Leads"]["all"]["id"]}),
             // These travel together as well, each with a value of its own.
             3 => {
-                json!({"module": "Leads", "fields": {"Email": format!("new{number}@example.com")}, "ids": [id("Leads")], "method": "auto"})
+                json!({"module": "Leads", "fields": {"Email": format!("new{number}@example.com")}, "ids": [id("Leads")], "update_by": "auto"})
             }
             _ => json!({"module": "Deals", "ids": [id("Deals")],
                         "fields": {"Next_Step": "Call", "Type": "New Business", "Lead_Source": "Webinar", "Amount": 12.5}}),

@@ -132,7 +132,7 @@ impl Vectors {
             route["public_url"] = url.split('?').next().into();
         }
         if let Some(method) = vector["method"].as_str() {
-            route["methods"] = method.into();
+            route["http_methods"] = method.into();
         }
         if self.lists("unsigned", &case.name) {
             route["verify"] = json!({"scheme": "none"});
