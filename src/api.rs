@@ -1,4 +1,4 @@
-//! The HTTP API. The same router runs behind Lambda's HTTP triggers and on a local port.
+//! The HTTP API: one router for Lambda's HTTP triggers and for the local server.
 
 use std::sync::Arc;
 
@@ -26,44 +26,43 @@ use crate::job::view::JobView;
 use crate::mapping::Document;
 use strict_reader::{Node, Problems};
 
-/// Headers that a request may have: as many as hyper reads, which refuses more before they get here. API Gateway adds a
-/// dozen of its own to the sender's.
+/// Maximum number of request headers, equal to hyper's own limit. API Gateway adds about a dozen to the sender's.
 const MAX_HEADERS: usize = 100;
 
-/// When the caller stops listening; an extension of requests that come through Lambda.
+/// When Lambda ends the invocation. An extension of requests that arrive through Lambda.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadline(pub Timestamp);
+pub struct InvocationDeadline(pub Timestamp);
 
-/// The API over an app.
+/// Creates the router of the API.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/hooks/{route}", any(hook))
         .route("/hooks/{route}/{*rest}", any(hook_below))
-        .route("/jobs", post(submit))
-        .route("/jobs/{id}", get(show))
+        .route("/jobs", post(submit_update_request))
+        .route("/jobs/{id}", get(show_job))
         .route(
             "/health",
             get(|| async { json_response(StatusCode::OK, &json!({"status": "ok"})) }),
         )
         .fallback(|| async { Rejection::NoSuchPath })
         .method_not_allowed_fallback(|| async { Rejection::MethodNotAllowed })
-        .layer(from_fn(with_few_headers))
+        .layer(from_fn(limit_headers))
         .with_state(app)
 }
 
-/// Nobody needs so many headers, and everything that looks at them takes its time.
-async fn with_few_headers(request: Request, next: Next) -> Response {
-    match few_headers(request.headers().len()) {
+/// Refuses requests with too many headers before any code scans them.
+async fn limit_headers(request: Request, next: Next) -> Response {
+    match check_header_count(request.headers().len()) {
         Ok(()) => next.run(request).await,
         Err(rejection) => rejection.into_response(),
     }
 }
 
-/// Whether a request with so many headers is read.
+/// Checks the number of a request's headers.
 ///
 /// # Errors
 /// [`Rejection::TooManyHeaders`].
-pub fn few_headers(count: usize) -> Result<(), Rejection> {
+pub fn check_header_count(count: usize) -> Result<(), Rejection> {
     match count <= MAX_HEADERS {
         true => Ok(()),
         false => Err(Rejection::TooManyHeaders {
@@ -81,7 +80,7 @@ async fn hook(
     deliver(app, route, String::new(), request).await
 }
 
-/// Some senders prove themselves by a token in the path.
+/// Some senders authenticate with a token in the path below the route.
 async fn hook_below(
     State(app): State<Arc<App>>,
     Path((route, rest)): Path<(String, String)>,
@@ -99,7 +98,7 @@ async fn deliver(
     let deadline = deadline(&request);
     let (parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let body = read(body, app.max_body_bytes()).await?;
+    let body = read_body(body, app.max_body_bytes()).await?;
     let origin = Origin::of(Trigger::Http).with("method", Some(parts.method.as_str()));
     let arrival = Arrival {
         route,
@@ -114,7 +113,7 @@ async fn deliver(
         Answered::Handshake(handshake) => Ok(handshake_response(&handshake)),
         Answered::Delivery(accepted, reply) => {
             let response = accepted_response(&accepted);
-            // A sender that wants to hear something of its own hears it once its delivery is safe.
+            // A scheme with its own response format gets it only after the delivery is stored.
             Ok(match reply.filter(|_| response.status().is_success()) {
                 Some(reply) => handshake_response(&reply),
                 None => response,
@@ -139,7 +138,7 @@ fn handshake_response(handshake: &Handshake) -> Response {
     response
 }
 
-async fn submit(
+async fn submit_update_request(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
     request: Request,
@@ -147,7 +146,7 @@ async fn submit(
     app.authorize(bearer(request.headers())).await?;
     let deadline = deadline(&request);
     let (parts, body) = request.into_parts();
-    let body = read(body, usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX)).await?;
+    let body = read_body(body, usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX)).await?;
     let document = update_request(&body)?;
     let query = query.unwrap_or_default();
     if form_urlencoded::parse(query.as_bytes())
@@ -164,7 +163,7 @@ async fn submit(
     ))
 }
 
-/// The JSON of an update request, strictly read: what stands twice in it is meant differently by different readers.
+/// Parses the JSON of an update request. Duplicate keys are errors, because parsers disagree about which of them counts.
 ///
 /// # Errors
 /// [`Rejection::Invalid`].
@@ -178,7 +177,7 @@ pub fn update_request(text: &[u8]) -> Result<Value, Rejection> {
     serde_json::from_str(document.text()).map_err(|error| invalid(format!("is not JSON: {error}")))
 }
 
-async fn show(
+async fn show_job(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -190,7 +189,7 @@ async fn show(
     Ok(json_response(StatusCode::OK, &view))
 }
 
-/// A structured-field string (draft-ietf-httpapi-idempotency-key-header); its quotes are not part of the key.
+/// Reads the idempotency key: a structured-field string (draft-ietf-httpapi-idempotency-key-header), without its quotes.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
@@ -212,7 +211,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
 fn deadline(request: &Request) -> Option<Timestamp> {
     request
         .extensions()
-        .get::<Deadline>()
+        .get::<InvocationDeadline>()
         .map(|deadline| deadline.0)
 }
 
@@ -222,7 +221,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
-async fn read(body: Body, limit: usize) -> Result<Bytes, Rejection> {
+async fn read_body(body: Body, limit: usize) -> Result<Bytes, Rejection> {
     to_bytes(body, limit).await.map_err(|error| {
         let too_large = std::error::Error::source(&error)
             .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
@@ -234,7 +233,7 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Rejection> {
     })
 }
 
-/// The answer to an accepted request: jobs that were driven are shown whole, jobs that are queued by name.
+/// The response body of an accepted request: complete jobs in inline mode, ids and status of queued jobs otherwise.
 pub fn accepted_json(accepted: &Accepted) -> Value {
     let status_url = |job: &Job| json!(format!("/jobs/{}", job.id));
     let jobs: Vec<Value> = match accepted {
@@ -254,8 +253,8 @@ pub fn accepted_json(accepted: &Accepted) -> Value {
     json!({ "jobs": jobs })
 }
 
-/// Finished jobs are a 200. With a job that is not, the request has to come again: the answer asks for that, and the
-/// same request finds the same job and goes on with it.
+/// The response to an accepted request: 202 for queued jobs, 200 for finished ones. In inline mode an unfinished job gives 503
+/// with `Retry-After`; the repeated request finds the same job and continues it.
 fn accepted_response(accepted: &Accepted) -> Response {
     let jobs = match accepted {
         Accepted::Queued(jobs) if jobs.is_empty() => {
@@ -287,7 +286,7 @@ fn json_response(status: StatusCode, body: &Value) -> Response {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        log(&self);
+        log_rejection(&self);
         if let Self::Unverified { bare: true, .. } = self {
             return self.status().into_response();
         }
@@ -312,8 +311,8 @@ impl IntoResponse for Rejection {
     }
 }
 
-/// Logs a refusal once, at the door.
-pub fn log(rejection: &Rejection) {
+/// Logs a refused request. Each entry point calls it once per rejection.
+pub fn log_rejection(rejection: &Rejection) {
     let (status, code) = (rejection.status().as_u16(), rejection.code());
     match rejection.internal() {
         Some(internal) => tracing::error!(

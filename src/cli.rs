@@ -151,7 +151,7 @@ impl From<Verdict> for ExitCode {
 pub async fn run(arguments: Arguments) -> Verdict {
     match arguments.command {
         Command::Demo => {
-            telemetry::on_terminal("error");
+            telemetry::init_terminal("error");
             demo::run().await
         }
         Command::Preview {
@@ -161,7 +161,7 @@ pub async fn run(arguments: Arguments) -> Verdict {
             json,
             config,
         } => {
-            telemetry::on_terminal("error");
+            telemetry::init_terminal("error");
             let show = match explain {
                 true => preview::Show::Why,
                 false => preview::Show::Plan,
@@ -172,7 +172,7 @@ pub async fn run(arguments: Arguments) -> Verdict {
             }
         }
         Command::Check(command) => {
-            telemetry::on_terminal("error");
+            telemetry::init_terminal("error");
             let path = command.config.clone().map_or_else(Config::locate, Ok);
             let loaded = path.and_then(|path| {
                 let config = Config::load(&path, Programs::Compile)?.keeping()?;
@@ -184,21 +184,21 @@ pub async fn run(arguments: Arguments) -> Verdict {
             }
         }
         Command::Auth(command) => {
-            telemetry::on_terminal("error");
+            telemetry::init_terminal("error");
             match load(command.config.clone()) {
                 Ok(config) => auth::run(command, &config).await,
                 Err(error) => unusable(&error, command.json),
             }
         }
         Command::Send(command) => {
-            telemetry::on_terminal("error");
+            telemetry::init_terminal("error");
             match load(command.sender.config.clone()) {
                 Ok(config) => send::run(&command, &config).await,
                 Err(error) => unusable(&error, command.json),
             }
         }
         Command::Event(command) => {
-            telemetry::on_terminal("error");
+            telemetry::init_terminal("error");
             match load(command.sender.config.clone()) {
                 Ok(config) => event::run(&command, &config).await,
                 Err(error) => unusable(&error, false),
@@ -211,7 +211,7 @@ pub async fn run(arguments: Arguments) -> Verdict {
             job_seconds,
             records,
         } => {
-            telemetry::on_terminal("info");
+            telemetry::init_terminal("info");
             let settings = simulator::Settings {
                 listen,
                 rude,
@@ -239,7 +239,7 @@ pub async fn run(arguments: Arguments) -> Verdict {
             #[cfg(feature = "failpoints")]
             crash_at,
         } => {
-            telemetry::on_terminal("masshook=info,warn");
+            telemetry::init_terminal("masshook=info,warn");
             #[cfg(feature = "failpoints")]
             if let Some(Err(why)) = crash_at.as_deref().map(crate::failpoint::arm) {
                 complain(&why);
@@ -251,11 +251,11 @@ pub async fn run(arguments: Arguments) -> Verdict {
             }
         }
         Command::Jobs(command) => {
-            telemetry::on_terminal("error");
+            telemetry::init_terminal("error");
             jobs::jobs(command).await
         }
         Command::Deliveries(command) => {
-            telemetry::on_terminal("error");
+            telemetry::init_terminal("error");
             jobs::deliveries(command).await
         }
         Command::Schema => {

@@ -1,6 +1,6 @@
-//! The durable server of one machine: the HTTP API and the engine in one process, over a SQLite file.
+//! The durable server for one machine: the HTTP API and the engine in one process, with a SQLite file as the store.
 
-mod refused;
+mod http_errors;
 
 use std::future::Future;
 use std::io;
@@ -15,22 +15,22 @@ use crate::api::router;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::job::wakeup::LocalWakeUps;
-use refused::Explaining;
+use http_errors::ProblemListener;
 
-/// Turns under way at once. Each takes whatever is due, so more of them would only split what could travel together.
-const TURNS_AT_ONCE: usize = 4;
+/// Maximum concurrent turns. Each turn takes all due jobs, so more turns would only split jobs that could share calls.
+const MAX_CONCURRENT_TURNS: usize = 4;
 
-/// How often due jobs are looked for although nobody woke them.
-const SWEEP: Duration = Duration::from_secs(1);
+/// Interval at which due jobs are driven without a wake-up.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long one turn may take.
-const TURN: Duration = Duration::from_secs(20);
+/// Time limit of one turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Serves until `stop` is done; then takes nothing new, lets the turns under way come to their end, and returns. What is
-/// not finished then goes on with the next start.
+/// Serves until `stop` completes, then accepts no more requests, completes the running turns and returns. The next start
+/// continues unfinished jobs.
 ///
 /// # Errors
-/// Those of the listener.
+/// I/O errors of the listener.
 pub async fn serve(
     app: Arc<App>,
     clock: Arc<dyn Clock>,
@@ -39,58 +39,59 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (stopping, stopped) = watch::channel(false);
-    let engine = tokio::spawn(drive(app.clone(), clock, wakeups, stopped));
+    let engine = tokio::spawn(drive_jobs(app.clone(), clock, wakeups, stopped));
     let shutdown = async move {
         stop.await;
-        tracing::info!("stopping: nothing new is taken in, turns under way are finished");
+        tracing::info!("stopping: no new requests are accepted, running turns complete");
         stopping.send_replace(true);
     };
-    axum::serve(Explaining(listener), router(app))
+    axum::serve(ProblemListener(listener), router(app))
         .with_graceful_shutdown(shutdown)
         .await?;
     engine.await.map_err(io::Error::other)
 }
 
-async fn drive(
+/// Runs a turn for every wake-up and every sweep interval until `stopped` is set.
+async fn drive_jobs(
     app: Arc<App>,
     clock: Arc<dyn Clock>,
     wakeups: LocalWakeUps,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let free = Arc::new(Semaphore::new(TURNS_AT_ONCE));
+    let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_TURNS));
     let mut turns = JoinSet::new();
     loop {
-        // First a free place, then the look at what is due: what comes in the meantime travels along.
-        let Ok(place) = free.clone().acquire_owned().await else {
+        // The permit comes first: jobs that become due while the loop waits for it join the same turn.
+        let Ok(permit) = permits.clone().acquire_owned().await else {
             break;
         };
-        let waked = tokio::select! {
-            // The wish to stop comes first: jobs that wake all the time must not put it off.
+        let woken = tokio::select! {
+            // Stopping has priority: a steady stream of wake-ups must not delay it.
             biased;
             _ = stopped.wait_for(|stopped| *stopped) => break,
-            waked = wakeups.next() => waked,
-            () = tokio::time::sleep(SWEEP) => Vec::new(),
+            woken = wakeups.next() => woken,
+            () = tokio::time::sleep(SWEEP_INTERVAL) => Vec::new(),
         };
         while let Some(ended) = turns.try_join_next() {
-            report(ended);
+            log_panic(ended);
         }
         let app = app.clone();
-        let deadline = clock.now().saturating_add(TURN).ok();
+        let deadline = clock.now().saturating_add(TURN_TIMEOUT).ok();
         turns.spawn(async move {
-            if let Err(error) = app.run_turn(&waked, deadline).await {
-                tracing::error!("what is due cannot be read: {error}");
+            if let Err(error) = app.run_turn(&woken, deadline).await {
+                tracing::error!("cannot read due jobs: {error}");
             }
-            drop(place);
+            drop(permit);
         });
     }
     while let Some(ended) = turns.join_next().await {
-        report(ended);
+        log_panic(ended);
     }
 }
 
-/// A turn that panicked has lost its leases; its jobs are taken up when those run out.
-fn report(ended: Result<(), tokio::task::JoinError>) {
+/// Logs the panic of a turn. Its jobs continue when its leases expire.
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        tracing::error!("a turn broke off: {error}");
+        tracing::error!("a turn ended abnormally: {error}");
     }
 }

@@ -1,9 +1,9 @@
-//! Logs: JSON lines on Lambda, readable on a terminal. `RUST_LOG` filters; the default says what happened to jobs.
+//! Logging: JSON lines on Lambda, readable lines on a terminal. `RUST_LOG` overrides the default filter.
 
 use tracing_subscriber::EnvFilter;
 
-/// Sets logging up for the Lambda program.
-pub fn on_lambda() {
+/// Initializes logging for the Lambda program.
+pub fn init_lambda() {
     tracing_subscriber::fmt()
         .json()
         .with_env_filter(filter("masshook=info,warn"))
@@ -13,8 +13,8 @@ pub fn on_lambda() {
         .init();
 }
 
-/// Sets logging up for a terminal: `default` is the filter without `RUST_LOG`.
-pub fn on_terminal(default: &str) {
+/// Initializes logging to stderr. `default` is the filter if `RUST_LOG` is not set.
+pub fn init_terminal(default: &str) {
     tracing_subscriber::fmt()
         .with_env_filter(filter(default))
         .with_writer(std::io::stderr)
@@ -23,7 +23,7 @@ pub fn on_terminal(default: &str) {
 }
 
 fn filter(default: &str) -> EnvFilter {
-    // An empty variable, as templates leave it, is no wish for silence.
+    // Templates may set the variable to an empty string, which does not mean "log nothing".
     match EnvFilter::try_from_default_env() {
         Ok(filter) if !filter.to_string().is_empty() => filter,
         Ok(_) | Err(_) => EnvFilter::new(default),

@@ -1,6 +1,6 @@
 //! Lambda events.
 
-use masshook::lambda::{self, Event};
+use masshook::lambda::Invocation;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -9,7 +9,7 @@ pub fn run(data: &[u8]) {
     let Ok(event) = serde_json::from_slice::<&RawValue>(data) else {
         return;
     };
-    let detected = match lambda::detect(event) {
+    let detected = match Invocation::parse(event) {
         Ok(detected) => detected,
         Err(error) => {
             let said = error.to_string();
@@ -24,7 +24,7 @@ pub fn run(data: &[u8]) {
     let event: Option<Value> = serde_json::from_str(event.get()).ok();
     let says = |key: &str| event.as_ref().is_none_or(|event| event.get(key).is_some());
     match detected {
-        Event::Http(request) => {
+        Invocation::Http(request) => {
             assert!(says("requestContext"));
             match request.into_request() {
                 Ok(request) => {
@@ -33,29 +33,29 @@ pub fn run(data: &[u8]) {
                 Err(rejection) => assert!(rejection.status().is_client_error(), "{rejection}"),
             }
         }
-        Event::Update(request) => {
+        Invocation::UpdateRequest(request) => {
             assert!(says("module") && request.get().len() <= data.len());
         }
-        Event::Delivery(arrival) => {
+        Invocation::Delivery(arrival) => {
             assert!(says("route"));
             assert!(arrival.body.len() <= data.len());
             let named = event.as_ref().and_then(|event| event["route"].as_str());
             assert!(named.is_none_or(|named| named == arrival.route));
         }
-        Event::Notices(notices) => {
+        Invocation::AwsEvents(notices) => {
             assert!(says("Records") || says("detail-type"));
             for notice in notices {
                 assert!(notice.body.len() <= data.len());
                 assert!(!notice.origin.trigger.brings_proof());
             }
         }
-        Event::Queue(messages) => {
+        Invocation::SqsBatch(messages) => {
             let listed = event.as_ref().and_then(|event| event["Records"].as_array());
             assert!(listed.is_none_or(|listed| listed.len() == messages.len()));
             for message in messages {
-                assert!(message.notice().body.len() <= data.len());
+                assert!(message.to_event().body.len() <= data.len());
             }
         }
-        Event::Sweep => assert!(says("sweep")),
+        Invocation::Sweep => assert!(says("sweep")),
     }
 }

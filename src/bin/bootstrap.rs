@@ -1,4 +1,4 @@
-//! The Lambda program: every trigger, one function.
+//! The Lambda program: one function for every trigger.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use masshook::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    telemetry::on_lambda();
+    telemetry::init_lambda();
     let config = match Config::find(Programs::Lazily).and_then(Config::keeping) {
         Ok(config) => config,
         Err(error) => {
@@ -40,7 +40,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             )
         }
         Mode::Incomplete => {
-            let error = "MASSHOOK_TABLE and MASSHOOK_QUEUE_URL belong together; set both, or neither for inline mode";
+            let error = "only one of MASSHOOK_TABLE and MASSHOOK_QUEUE_URL is set; set both, or neither for inline mode";
             tracing::error!("{error}");
             return Err(error.into());
         }
@@ -71,10 +71,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| function.invoke(event))).await
 }
 
-/// The runtime API's own address: a callback that reached it could answer invocations in our name.
+/// The address of the Lambda runtime API. Callbacks must not reach it, because a request there can answer invocations.
 #[expect(
     clippy::disallowed_methods,
-    reason = "this variable is Lambda's, not ours"
+    reason = "Lambda sets this variable, not the user"
 )]
 fn runtime_api() -> Option<SocketAddr> {
     std::env::var("AWS_LAMBDA_RUNTIME_API").ok()?.parse().ok()

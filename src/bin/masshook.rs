@@ -1,4 +1,4 @@
-//! The command line and local server.
+//! The command line and the local server.
 
 use std::process::ExitCode;
 

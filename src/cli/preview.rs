@@ -19,7 +19,7 @@ use crate::config::{Config, Verify};
 use crate::engine::Manner;
 use crate::inbound::trigger::{Origin, Trigger};
 use crate::job::sqlite::SqliteStore;
-use crate::lambda::{self, Event, Message};
+use crate::lambda::{Invocation, SqsMessage};
 use crate::plan::{Limits, Outlook};
 use crate::update::UpdateRequest;
 
@@ -308,17 +308,17 @@ async fn deliver(app: &App, arrival: Arrival) -> Result<Preview, Rejection> {
 async fn read(text: &str, route: Option<&str>, heard: Trigger) -> Result<Asked, String> {
     let event: &RawValue =
         serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
-    match lambda::detect(event) {
-        Ok(Event::Update(request)) if route.is_none() => {
+    match Invocation::parse(event) {
+        Ok(Invocation::UpdateRequest(request)) if route.is_none() => {
             let request = update_request(request.get().as_bytes());
             request
                 .map(Asked::Update)
                 .map_err(|rejection| rejection.to_string())
         }
-        Ok(Event::Delivery(arrival)) if route.is_none_or(|route| route == arrival.route) => {
+        Ok(Invocation::Delivery(arrival)) if route.is_none_or(|route| route == arrival.route) => {
             Ok(Asked::Delivery(Box::new(arrival)))
         }
-        Ok(Event::Http(event)) => {
+        Ok(Invocation::Http(event)) => {
             let request = event
                 .into_request()
                 .map_err(|rejection| rejection.to_string())?;
@@ -358,28 +358,30 @@ async fn read(text: &str, route: Option<&str>, heard: Trigger) -> Result<Asked, 
                 ))),
             }
         }
-        Ok(Event::Notices(notices)) => Ok(Asked::Notices(notices)),
-        Ok(Event::Queue(messages))
-            if messages.iter().all(Message::looks_like_a_wake_up) && route.is_none() =>
+        Ok(Invocation::AwsEvents(notices)) => Ok(Asked::Notices(notices)),
+        Ok(Invocation::SqsBatch(messages))
+            if messages.iter().all(SqsMessage::is_wake_up_shaped) && route.is_none() =>
         {
             Ok(Asked::Nothing(WAKES.to_owned()))
         }
-        Ok(Event::Queue(messages)) => {
-            let notices = messages.iter().map(Message::notice).collect();
+        Ok(Invocation::SqsBatch(messages)) => {
+            let notices = messages.iter().map(SqsMessage::to_event).collect();
             Ok(Asked::Notices(notices))
         }
-        Ok(Event::Sweep) if route.is_none() => Ok(Asked::Nothing(WAKES.to_owned())),
+        Ok(Invocation::Sweep) if route.is_none() => Ok(Asked::Nothing(WAKES.to_owned())),
         // Anything else is a bare body, as long as somebody says for which route.
-        Ok(Event::Update(_) | Event::Delivery(_) | Event::Sweep) | Err(_) => match route {
-            Some(route) => {
-                let body = Bytes::copy_from_slice(text.as_bytes());
-                Ok(Asked::Delivery(Box::new(Arrival {
-                    origin: Origin::of(heard),
-                    ..Arrival::post(route.to_owned(), HeaderMap::new(), body)
-                })))
+        Ok(Invocation::UpdateRequest(_) | Invocation::Delivery(_) | Invocation::Sweep) | Err(_) => {
+            match route {
+                Some(route) => {
+                    let body = Bytes::copy_from_slice(text.as_bytes());
+                    Ok(Asked::Delivery(Box::new(Arrival {
+                        origin: Origin::of(heard),
+                        ..Arrival::post(route.to_owned(), HeaderMap::new(), body)
+                    })))
+                }
+                None => Err("is a bare body; say with --route which route it is for".to_owned()),
             }
-            None => Err("is a bare body; say with --route which route it is for".to_owned()),
-        },
+        }
     }
 }
 

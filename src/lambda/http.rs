@@ -1,8 +1,8 @@
-//! HTTP requests as API Gateway, Function URLs and load balancers pass them on, and answers as they want them.
+//! HTTP requests from API Gateway, Function URLs and load balancers, and responses in their formats.
 //!
-//! What a sender wrote can be anything. What cannot be a request is answered 400, and never ends the invocation: AWS would
-//! make a 502 of that. So requests are read here rather than by `lambda_http`, whose conversion panics where a path or a
-//! `Host` is no part of a URL; answers are its types.
+//! A malformed request gets status 400 and never fails the invocation, which AWS would report as 502. Requests are therefore
+//! read here and not by `lambda_http`, whose conversion panics if the path or the `Host` is no part of a URL. Responses use
+//! the types of `lambda_http`.
 
 use std::borrow::Cow;
 
@@ -19,33 +19,33 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use super::InvokeError;
-use crate::api::few_headers;
+use super::error::InvokeError;
+use crate::api::check_header_count;
 use crate::app::rejection::Rejection;
 
-/// Which format a request came in, and its answer goes out in.
+/// HttpFormat of a request and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    /// HTTP API with payload 2.0, and Function URL.
+enum HttpFormat {
+    /// HTTP API with payload format 2.0, and Function URL.
     V2,
-    /// REST API, and HTTP API with payload 1.0.
+    /// REST API, and HTTP API with payload format 1.0.
     V1,
-    /// Application load balancer.
+    /// Application Load Balancer.
     Alb,
 }
 
-/// A request that came as an event, or why it cannot be one.
+/// An HTTP request in an event: the request, or the reason that the event contains none.
 #[derive(Debug)]
 pub struct HttpEvent {
-    format: Format,
+    format: HttpFormat,
     request: Result<Request<Bytes>, Rejection>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire<'a> {
+struct ProxyEvent<'a> {
     version: Option<String>,
-    request_context: Context,
+    request_context: RequestContext,
     raw_path: Option<String>,
     raw_query_string: Option<String>,
     cookies: Option<Vec<String>>,
@@ -61,56 +61,58 @@ struct Wire<'a> {
 }
 
 #[derive(Deserialize)]
-struct Context {
-    http: Option<Http>,
+struct RequestContext {
+    http: Option<HttpContext>,
     elb: Option<serde::de::IgnoredAny>,
     stage: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Http {
+struct HttpContext {
     method: String,
 }
 
 impl HttpEvent {
-    /// Reads an event with a `requestContext`.
-    pub(super) fn read(event: &RawValue) -> Result<Self, InvokeError> {
+    /// Reads an event that has a `requestContext`.
+    pub(super) fn parse(event: &RawValue) -> Result<Self, InvokeError> {
         let unknown = |why: &str| {
-            super::detect::unknown(format!(
-                "the event has a `requestContext`, but is no HTTP API v2, REST v1, Function URL or ALB request: {why}"
+            InvokeError::unknown_event(format!(
+                "the event has a `requestContext`, but is not an HTTP API v2, REST v1, Function URL or ALB request: {why}"
             ))
         };
-        let wire: Wire<'_> =
+        let parsed: ProxyEvent<'_> =
             serde_json::from_str(event.get()).map_err(|error| unknown(&error.to_string()))?;
-        let (format, method) = match (&wire.request_context, &wire.http_method) {
+        let (format, method) = match (&parsed.request_context, &parsed.http_method) {
             (
-                Context {
+                RequestContext {
                     http: Some(http), ..
                 },
                 _,
-            ) => (Format::V2, http.method.clone()),
-            (Context { elb: Some(_), .. }, Some(method)) => (Format::Alb, method.clone()),
-            (_, Some(method)) => (Format::V1, method.clone()),
+            ) => (HttpFormat::V2, http.method.clone()),
+            (RequestContext { elb: Some(_), .. }, Some(method)) => {
+                (HttpFormat::Alb, method.clone())
+            }
+            (_, Some(method)) => (HttpFormat::V1, method.clone()),
             (_, None) => {
                 return Err(unknown(
                     "it has neither `requestContext.http` nor `httpMethod`",
                 ));
             }
         };
-        let request = wire.request(format, &method);
+        let request = parsed.request(format, &method);
         Ok(Self { format, request })
     }
 
-    /// The request, as the router takes it: the path without the API's stage, the body decoded.
+    /// The request for the router: the path without the API's stage, the body decoded.
     ///
     /// # Errors
-    /// [`Rejection`], if what came cannot be a request.
+    /// [`Rejection`] if the event does not contain a valid HTTP request.
     pub fn into_request(self) -> Result<Request<Body>, Rejection> {
         self.request.map(|request| request.map(Body::from))
     }
 
-    /// Answers the request by `service`, in the format of whoever passed it on.
-    pub(super) async fn answer<F: Future<Output = Response>>(
+    /// Passes the request to `service` and returns its response in the format of the request.
+    pub(super) async fn respond<F: Future<Output = Response>>(
         self,
         service: impl FnOnce(Request<Body>) -> F,
     ) -> Result<Box<RawValue>, InvokeError> {
@@ -119,7 +121,7 @@ impl HttpEvent {
             Ok(request) => service(request).await,
             Err(rejection) => rejection.into_response(),
         };
-        written(response, format).await
+        response_event(response, format).await
     }
 }
 
@@ -127,25 +129,27 @@ fn malformed(what: &str) -> Rejection {
     Rejection::Unreceived(what.to_owned())
 }
 
-impl Wire<'_> {
-    fn request(self, format: Format, method: &str) -> Result<Request<Bytes>, Rejection> {
+impl ProxyEvent<'_> {
+    fn request(self, format: HttpFormat, method: &str) -> Result<Request<Bytes>, Rejection> {
         let mut request = Request::new(Bytes::new());
         *request.method_mut() =
-            Method::try_from(method).map_err(|_| malformed("its method is none"))?;
+            Method::try_from(method).map_err(|_| malformed("its method is not an HTTP method"))?;
         *request.uri_mut() = self.uri(format)?;
         *request.headers_mut() = self.headers()?;
         let body = self.body.unwrap_or_default();
         *request.body_mut() = match self.is_base64_encoded {
             Some(true) => STANDARD
                 .decode(body.as_bytes())
-                .map_err(|_| malformed("its body is said to be base64, and is not"))?
+                .map_err(|_| {
+                    malformed("its body is not base64, although `isBase64Encoded` is true")
+                })?
                 .into(),
             Some(false) | None => Bytes::from(body.into_owned()),
         };
         Ok(request)
     }
 
-    fn uri(&self, format: Format) -> Result<Uri, Rejection> {
+    fn uri(&self, format: HttpFormat) -> Result<Uri, Rejection> {
         let path = self.raw_path.as_ref().or(self.path.as_ref());
         let path = self.without_stage(format, path.map_or("/", String::as_str));
         let written = self.raw_query_string.iter().chain(&self.raw_path);
@@ -153,21 +157,23 @@ impl Wire<'_> {
             .into_iter()
             .any(|text| text.contains(char::is_control))
         {
-            return Err(malformed("its path or query has a control character in it"));
+            return Err(malformed("its path or query contains a control character"));
         }
         let query = match (&self.raw_query_string, format) {
             (Some(raw), _) => raw.clone(),
-            // Load balancers leave the query as it was written, REST APIs decode it.
-            (None, Format::Alb) => {
+            // Load balancers pass the query as it was sent, REST APIs decode it.
+            (None, HttpFormat::Alb) => {
                 let pairs = self.query_pairs()?.into_iter();
                 let pairs: Vec<String> = pairs
                     .map(|(name, value)| format!("{name}={value}"))
                     .collect();
                 pairs.join("&")
             }
-            (None, Format::V1 | Format::V2) => form_urlencoded::Serializer::new(String::new())
-                .extend_pairs(self.query_pairs()?)
-                .finish(),
+            (None, HttpFormat::V1 | HttpFormat::V2) => {
+                form_urlencoded::Serializer::new(String::new())
+                    .extend_pairs(self.query_pairs()?)
+                    .finish()
+            }
         };
         let mut text = String::from("/");
         text.push_str(&escaped(path.trim_start_matches('/')).replace('?', "%3F"));
@@ -175,15 +181,15 @@ impl Wire<'_> {
             text.push('?');
             text.push_str(&escaped(&query));
         }
-        Uri::try_from(text).map_err(|_| malformed("its path and query are no URL, or too long"))
+        Uri::try_from(text).map_err(|_| malformed("its path and query are not a URL, or too long"))
     }
 
-    /// Named stages of HTTP APIs stand in the path, `$default` does not. REST APIs leave them out.
-    fn without_stage<'p>(&self, format: Format, path: &'p str) -> &'p str {
+    /// The path without the stage. HTTP APIs put a named stage, but not `$default`, into the path; REST APIs leave it out.
+    fn without_stage<'p>(&self, format: HttpFormat, path: &'p str) -> &'p str {
         let in_path = match format {
-            Format::V2 => true,
-            Format::V1 => self.version.as_deref() == Some("1.0"),
-            Format::Alb => false,
+            HttpFormat::V2 => true,
+            HttpFormat::V1 => self.version.as_deref() == Some("1.0"),
+            HttpFormat::Alb => false,
         };
         let stage = self.request_context.stage.as_deref().filter(|_| in_path);
         let without = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
@@ -197,32 +203,32 @@ impl Wire<'_> {
             self.multi_value_query_string_parameters.as_ref(),
             self.query_string_parameters.as_ref(),
         )
-        .ok_or_else(|| malformed("its query parameters are no texts"))
+        .ok_or_else(|| malformed("its query parameters are not strings"))
     }
 
     fn headers(&self) -> Result<HeaderMap, Rejection> {
         let pairs = pairs(self.multi_value_headers.as_ref(), self.headers.as_ref());
-        let pairs = pairs.ok_or_else(|| malformed("its headers are no texts"))?;
-        few_headers(pairs.len())?;
+        let pairs = pairs.ok_or_else(|| malformed("its headers are not strings"))?;
+        check_header_count(pairs.len())?;
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             let shown: String = name.chars().take(80).collect();
             let name = HeaderName::try_from(name)
-                .map_err(|_| malformed(&format!("{shown:?} is no name of a header")))?;
+                .map_err(|_| malformed(&format!("{shown:?} is not a header name")))?;
             let value = HeaderValue::try_from(value)
-                .map_err(|_| malformed(&format!("header `{shown}` has a value that is none")))?;
+                .map_err(|_| malformed(&format!("the value of header `{shown}` is invalid")))?;
             headers.append(name, value);
         }
         if let Some(cookies) = self.cookies.as_ref().filter(|cookies| !cookies.is_empty()) {
             let value = HeaderValue::try_from(cookies.join("; "))
-                .map_err(|_| malformed("its cookies are no header value"))?;
+                .map_err(|_| malformed("its cookies are not a header value"))?;
             headers.insert(COOKIE, value);
         }
         Ok(headers)
     }
 }
 
-/// Names and values: of the map with all values, if it is there, or else of the one with the last of each.
+/// Names and values: from the multi-value map if there is one, else from the map with the last value of each name.
 fn pairs<'a>(
     all: Option<&'a Map<String, Value>>,
     last: Option<&'a Map<String, Value>>,
@@ -241,7 +247,7 @@ fn pairs<'a>(
                     pairs.push((name, text.as_str()?));
                 }
             }
-            // The test button of the console leaves values out.
+            // The test button of the AWS console omits values.
             Value::Null => {}
             Value::Bool(_) | Value::Number(_) | Value::Object(_) => return None,
         }
@@ -249,7 +255,7 @@ fn pairs<'a>(
     Some(pairs)
 }
 
-/// What may stand in a path or a query as it is, and anything else percent-encoded.
+/// Percent-encodes all characters that a path or a query may not contain.
 fn escaped(text: &str) -> String {
     const NOT_IN_URLS: &[u8] = b"\"#<>\\^`{|}";
     let mut escaped = String::with_capacity(text.len());
@@ -263,11 +269,14 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// The answer as an event's caller wants it.
-async fn written(response: Response, format: Format) -> Result<Box<RawValue>, InvokeError> {
+/// The response event for the caller.
+async fn response_event(
+    response: Response,
+    format: HttpFormat,
+) -> Result<Box<RawValue>, InvokeError> {
     let (parts, body) = response.into_parts();
     let status_code = i64::from(parts.status.as_u16());
-    // Our own answers come from memory: nothing is left to fail.
+    // Responses of the router are in memory, so reading them cannot fail.
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let body = match String::from_utf8(body.into()) {
         Ok(text) => lambda_http::Body::Text(text),
@@ -275,7 +284,7 @@ async fn written(response: Response, format: Format) -> Result<Box<RawValue>, In
     };
     let is_base64_encoded = matches!(body, lambda_http::Body::Binary(_));
     let answer = match format {
-        Format::V2 => {
+        HttpFormat::V2 => {
             let mut answer = ApiGatewayV2httpResponse::default();
             answer.status_code = status_code;
             answer.headers = parts.headers;
@@ -283,21 +292,21 @@ async fn written(response: Response, format: Format) -> Result<Box<RawValue>, In
             answer.is_base64_encoded = is_base64_encoded;
             to_raw_value(&answer)
         }
-        Format::V1 => {
+        HttpFormat::V1 => {
             let mut answer = ApiGatewayProxyResponse::default();
             answer.status_code = status_code;
-            // Named in both maps, a header would be sent twice.
+            // A header in both maps would be sent twice.
             answer.multi_value_headers = parts.headers;
             answer.body = Some(body);
             answer.is_base64_encoded = is_base64_encoded;
             to_raw_value(&answer)
         }
-        Format::Alb => {
+        HttpFormat::Alb => {
             let mut answer = AlbTargetGroupResponse::default();
             answer.status_code = status_code;
             let reason = parts.status.canonical_reason().unwrap_or_default();
             answer.status_description = Some(format!("{status_code} {reason}"));
-            // A load balancer reads one of the two, by an attribute of its target group.
+            // An attribute of the target group decides which of the two the load balancer reads.
             answer.headers = parts.headers.clone();
             answer.multi_value_headers = parts.headers;
             answer.body = Some(body);

@@ -1,4 +1,4 @@
-//! Notifications of Amazon SNS, as Lambda is given them and as they stand in the messages of a queue.
+//! SNS notifications: as Lambda receives them, and as the bodies of SQS messages.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use serde::Deserialize;
 use crate::app::Notice;
 use crate::inbound::trigger::Origin;
 
-/// A notification. Its signature is for those who cannot be sure where it came from; here AWS itself brought it.
+/// An SNS notification. Its signature is not checked: AWS delivered it under the function's own permissions.
 #[derive(Deserialize)]
-pub(super) struct Notification {
+pub(super) struct SnsNotification {
     #[serde(rename = "Type")]
     kind: String,
     #[serde(rename = "MessageId")]
@@ -22,31 +22,31 @@ pub(super) struct Notification {
     #[serde(rename = "Message")]
     message: String,
     #[serde(rename = "MessageAttributes", default)]
-    attributes: BTreeMap<String, Attribute>,
+    attributes: BTreeMap<String, SnsAttribute>,
 }
 
-/// An attribute; a binary one is in base64, a list is JSON.
+/// A message attribute. Binary values are in base64, lists in JSON.
 #[derive(Deserialize)]
-struct Attribute {
+struct SnsAttribute {
     #[serde(rename = "Value")]
     value: String,
 }
 
-impl Notification {
-    /// Reads one.
-    pub(super) fn read(text: &str) -> Result<Self, serde_json::Error> {
+impl SnsNotification {
+    /// Reads the `Sns` object of a record.
+    pub(super) fn parse(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
-    /// The notification that a queue's message is wrapped in, unless the subscription delivers raw messages.
-    pub(super) fn around(text: &str) -> Option<Self> {
-        let notification = Self::read(text).ok()?;
+    /// Reads the body of an SQS message; `None` if it is not a notification, as with raw message delivery.
+    pub(super) fn from_sqs_body(text: &str) -> Option<Self> {
+        let notification = Self::parse(text).ok()?;
         (notification.kind == "Notification" && notification.topic.starts_with("arn:"))
             .then_some(notification)
     }
 
-    /// The event that it stands for. It keeps its id if it is delivered again, and if it comes by several ways.
-    pub(super) fn notice(self, origin: Origin) -> Notice {
+    /// Converts it to an event. The event's id is the same for every redelivery and every subscription.
+    pub(super) fn into_event(self, origin: Origin) -> Notice {
         let mut origin = origin
             .with("id", Some(&self.id))
             .with("topic", Some(&self.topic))

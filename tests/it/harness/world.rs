@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use jiff::Timestamp;
-use masshook::api::{Deadline, router};
+use masshook::api::{InvocationDeadline, router};
 use masshook::app::{App, Edges};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock, SystemClock};
@@ -315,7 +315,7 @@ routes:
         if let Some(time) = time {
             request
                 .extensions_mut()
-                .insert(Deadline(self.clock.now() + time));
+                .insert(InvocationDeadline(self.clock.now() + time));
         }
         self.send(request).await
     }
