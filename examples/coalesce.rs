@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use bench::serve::{Served, form, text};
 use futures_util::StreamExt;
-use masshook::simulator::Settings;
 use serde_json::json;
+use zoho_simulator::Settings;
 
 const DELIVERIES: usize = 1_000;
 

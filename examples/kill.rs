@@ -11,7 +11,7 @@ mod bench;
 use std::process::ExitCode;
 
 use bench::serve::{Served, Storm};
-use masshook::simulator::Settings;
+use zoho_simulator::Settings;
 
 #[tokio::main]
 async fn main() -> ExitCode {

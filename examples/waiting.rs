@@ -26,9 +26,9 @@ use masshook::job::JobStatus;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::wakeup::LocalWakeUps;
 use masshook::secrets::{Missing, SecretStore};
-use masshook::simulator::{Settings, Simulator};
 use secrecy::SecretString;
 use serde_json::json;
+use zoho_simulator::{Settings, Simulator, TimeSource};
 
 #[derive(Debug)]
 struct Vault(String);
@@ -50,7 +50,10 @@ impl SecretStore for Vault {
 async fn main() -> ExitCode {
     let clock = ManualClock::at(Timestamp::from_second(1_800_000_000).expect("a moment"));
     let settings = Settings {
-        clock: Arc::new(clock.clone()),
+        time_source: TimeSource::from_fn({
+            let clock = clock.clone();
+            move || clock.now()
+        }),
         job_duration: Duration::from_secs(600),
         ..Settings::default()
     };

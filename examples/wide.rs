@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bench::serve::{Served, form, text};
 use jiff::Timestamp;
-use masshook::simulator::Settings;
+use zoho_simulator::Settings;
 
 const RECORDS: u64 = 50_000;
 const LATENCY: Duration = Duration::from_millis(200);

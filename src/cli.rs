@@ -25,8 +25,8 @@ use secrecy::SecretString;
 
 use crate::config::{Config, ConfigError, Programs};
 use crate::secrets::{Missing, SecretStore};
-use crate::simulator::{self, Simulator};
 use crate::telemetry;
+use zoho_simulator::Simulator;
 
 /// Any webhook in, one Zoho CRM mass update out, and the job's fate forwarded to whoever asked.
 #[derive(Debug, Parser)]
@@ -211,14 +211,19 @@ pub async fn run(arguments: Arguments) -> Verdict {
             job_seconds,
             records,
         } => {
+<<<<<<< HEAD
             telemetry::init_terminal("info");
             let settings = simulator::Settings {
+=======
+            telemetry::on_terminal("info");
+            let settings = zoho_simulator::Settings {
+>>>>>>> 0b849d9 (Move the simulator into the crate zoho-simulator)
                 listen,
                 rude,
                 latency: Duration::from_millis(latency_ms),
                 job_duration: Duration::from_secs(job_seconds),
                 records: records.into_iter().collect(),
-                ..simulator::Settings::default()
+                ..zoho_simulator::Settings::default()
             };
             match Simulator::start(settings).await {
                 Ok(simulator) => {

@@ -42,6 +42,3 @@ pub mod http;
 pub mod retry;
 pub mod secrets;
 pub mod telemetry;
-
-// A small, strict Zoho for tests and demos.
-pub mod simulator;

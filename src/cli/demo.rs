@@ -33,8 +33,8 @@ use crate::job::JobId;
 use crate::job::sqlite::SqliteStore;
 use crate::plan::{Limits, Outlook};
 use crate::secrets::{Missing, SecretStore};
-use crate::simulator::{Settings, Simulator};
 use crate::update::UpdateRequest;
+use zoho_simulator::{Settings, Simulator};
 
 /// The bearer key of the demo's `/jobs`.
 const API_KEY: &str = "demo-api-key";

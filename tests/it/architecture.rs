@@ -13,7 +13,6 @@ const MAY_USE: &[(&str, &str)] = &[
     ("retry", ""),
     ("telemetry", ""),
     ("http", ""),
-    ("simulator", "clock"),
     ("secrets", "clock"),
     ("update", ""),
     ("codes", ""),
@@ -44,7 +43,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("server", "api app clock job"),
     (
         "cli",
-        "api app aws clock codes config engine failpoint http inbound job lambda plan secrets server simulator telemetry update zoho",
+        "api app aws clock codes config engine failpoint http inbound job lambda plan secrets server telemetry update zoho",
     ),
 ];
 

@@ -699,9 +699,8 @@ async fn unknown_event_error_names_the_shape() {
 
 #[tokio::test]
 async fn unfinished_event_is_reported_for_redelivery() {
-    let slow = |settings: &mut masshook::simulator::Settings| {
-        settings.job_duration = Duration::from_secs(3600)
-    };
+    let slow =
+        |settings: &mut zoho_simulator::Settings| settings.job_duration = Duration::from_secs(3600);
     let routes = "  view-by-bus:\n    on: [eventbridge, sqs]\n    map: '{module: \"Leads\", fields: {Lead_Status: \"Contacted\"}, cvid: (.detail.view? // .view)}'\n";
     let world = World::calm_with(&[], slow, |config| config + routes).await;
     let app = Arc::new(world.masshook(Arc::new(SqliteStore::in_memory()), Manner::Inline));

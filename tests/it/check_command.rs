@@ -2,11 +2,10 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
-use masshook::clock::SystemClock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use zoho_simulator::TimeSource;
 
 use crate::harness::tools::manifest;
 use crate::harness::world::World;
@@ -19,8 +18,8 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let by_the_machine = |settings: &mut masshook::simulator::Settings| {
-            settings.clock = Arc::new(SystemClock);
+        let by_the_machine = |settings: &mut zoho_simulator::Settings| {
+            settings.time_source = TimeSource::system();
         };
         let bench = Self {
             world: World::calm_with(&[], by_the_machine, |config| config).await,

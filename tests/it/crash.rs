@@ -7,7 +7,7 @@ mod schedules;
 
 use std::path::Path;
 
-use masshook::simulator::Settings;
+use zoho_simulator::Settings;
 
 use crate::harness::serve::{Served, Storm};
 

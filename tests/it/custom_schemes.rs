@@ -18,10 +18,10 @@ use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
 use masshook::job::wakeup::LocalWakeUps;
 use masshook::lambda::Function;
-use masshook::simulator::{Settings, Simulator};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use zoho_simulator::{Settings, Simulator, TimeSource};
 
 use crate::harness::gateway::Request;
 use crate::harness::plain;
@@ -45,7 +45,10 @@ impl Stage {
     async fn set() -> Self {
         let clock = ManualClock::at(Timestamp::constant(1_800_000_000, 0));
         let simulator = Simulator::start(Settings {
-            clock: Arc::new(clock.clone()),
+            time_source: TimeSource::from_fn({
+                let clock = clock.clone();
+                move || clock.now()
+            }),
             ..Settings::default()
         });
         let stage = Self {

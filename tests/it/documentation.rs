@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use masshook::config::{Config, Programs};
 use masshook::job::view::JobView;
-use masshook::simulator::{Settings, Simulator};
 use masshook::update::UpdateRequest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use zoho_simulator::{Settings, Simulator};
 
 use crate::harness::plain;
 use crate::harness::tools::manifest;

@@ -21,12 +21,12 @@ use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
 use masshook::job::wakeup::LocalWakeUps;
 use masshook::secrets::{Learnt, Missing, SecretStore, Secrets, Version, WritableSecrets};
-use masshook::simulator::Settings;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tower::ServiceExt;
+use zoho_simulator::Settings;
 
 use crate::harness::ask::{Ask, Told};
 use crate::harness::moto::Moto;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-use masshook::simulator::{Settings, Simulator};
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
+use zoho_simulator::{Settings, Simulator};
 
 use crate::harness::receiver::Receiver;
 use crate::harness::rie::{Rie, RieOptions};

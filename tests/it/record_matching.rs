@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use masshook::simulator::Settings;
 use serde_json::{Value, json};
+use zoho_simulator::Settings;
 
 use crate::harness::serve::{Served, text};
 use crate::harness::world::World;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use lambda_runtime::{Context, LambdaEvent};
 use masshook::app::{Accepted, App};
-use masshook::clock::SystemClock;
 use masshook::engine::Manner;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::steady::SteadyStore;
@@ -14,9 +13,9 @@ use masshook::job::store::{Claim, JobStore};
 use masshook::job::wakeup::LocalWakeUps;
 use masshook::job::{CallbackStatus, Job, JobId, JobStatus};
 use masshook::lambda::Function;
-use masshook::simulator::Settings;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
+use zoho_simulator::{Settings, TimeSource};
 
 use crate::harness::world::World;
 
@@ -71,7 +70,7 @@ async fn finish(world: &World, app: &App, store: &dyn JobStore, ids: &[JobId]) -
 async fn clock_jump_does_not_interrupt_running_turn() {
     for forward in [true, false] {
         // Zoho has a clock of its own.
-        let apart = |settings: &mut Settings| settings.clock = Arc::new(SystemClock);
+        let apart = |settings: &mut Settings| settings.time_source = TimeSource::system();
         let world = World::calm_with(&[], apart, |config| config).await;
         let (app, store) = process(&world);
         world.faults(&json!({"latency_ms": 1_500})).await;
@@ -142,7 +141,7 @@ async fn slow_views() -> World {
 #[tokio::test]
 async fn clock_jump_does_not_consume_track_for() {
     let apart = |settings: &mut Settings| {
-        settings.clock = Arc::new(SystemClock);
+        settings.time_source = TimeSource::system();
         settings.job_duration = Duration::from_secs(3600);
     };
     let world = World::calm_with(&[], apart, |config| config).await;

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use masshook::simulator::Settings;
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use zoho_simulator::Settings;
 
 use crate::harness::ask::Ask;
 use crate::harness::moto::Moto;

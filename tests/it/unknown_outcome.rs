@@ -9,8 +9,8 @@ use masshook::job::JobId;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
 use masshook::job::wakeup::LocalWakeUps;
-use masshook::simulator::Settings;
 use serde_json::{Value, json};
+use zoho_simulator::Settings;
 
 use crate::harness::world::World;
 

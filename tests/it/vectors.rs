@@ -21,10 +21,10 @@ use masshook::config::{Config, Programs};
 use masshook::engine::Manner;
 use masshook::job::sqlite::SqliteStore;
 use masshook::lambda::Function;
-use masshook::simulator::{Settings, Simulator};
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tempfile::TempDir;
+use zoho_simulator::{Settings, Simulator, TimeSource};
 
 use crate::harness::plain;
 use crate::harness::rie::{Rie, RieOptions};
@@ -42,7 +42,7 @@ impl Stage {
     async fn set(clock: Arc<dyn Clock>) -> Self {
         let mut vectors = Vectors::read();
         let simulator = Simulator::start(Settings {
-            clock,
+            time_source: TimeSource::from_fn(move || clock.now()),
             ..Settings::default()
         });
         let simulator = simulator.await.expect("a simulator");

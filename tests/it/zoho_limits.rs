@@ -18,7 +18,7 @@ use crate::harness::world::{Answer, World};
 async fn world(lines: &str) -> World {
     let config =
         |config: String| config.replace("accounts_url:", &format!("{lines}\n    accounts_url:"));
-    let slow = |settings: &mut masshook::simulator::Settings| {
+    let slow = |settings: &mut zoho_simulator::Settings| {
         settings.latency = Duration::from_millis(30);
     };
     World::calm_with(&[], slow, config).await

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use masshook::failpoint::POINTS;
-use masshook::simulator::Settings;
 use serde_json::{Value, json};
+use zoho_simulator::Settings;
 
 use crate::harness::moto::Moto;
 use crate::harness::serve::{Served, ids, text};

@@ -18,11 +18,11 @@ use masshook::job::store::{Filter, Keeping};
 use masshook::job::wakeup::LocalWakeUps;
 use masshook::job::{CallbackStatus, JobStatus};
 use masshook::secrets::{Missing, SecretStore};
-use masshook::simulator::{Settings, Simulator};
 use masshook::update::{Records, Selector};
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use zoho_simulator::{Settings, Simulator, TimeSource};
 
 use crate::harness::receiver::Receiver;
 
@@ -78,7 +78,10 @@ impl Drivers {
     async fn new(script: &[u16], seed: u64) -> Self {
         let clock = ManualClock::at(Timestamp::from_second(1_800_000_000).expect("a moment"));
         let settings = Settings {
-            clock: Arc::new(clock.clone()),
+            time_source: TimeSource::from_fn({
+                let clock = clock.clone();
+                move || clock.now()
+            }),
             job_duration: Duration::from_secs(30),
             rude: Some(seed),
             ..Settings::default()

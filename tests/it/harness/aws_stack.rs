@@ -8,9 +8,9 @@ use aws_sdk_ssm::types::ParameterType;
 use masshook::clock::{Clock, SystemClock};
 use masshook::inbound::scheme::Scheme;
 use masshook::inbound::verify::{Outgoing, sign};
-use masshook::simulator::{Settings, Simulator};
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
+use zoho_simulator::{Settings, Simulator};
 
 use crate::harness::moto::Moto;
 use crate::harness::plain;

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use masshook::simulator::{Settings, Simulator};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use zoho_simulator::{Settings, Simulator};
 
 use super::ask::{Ask, Told};
 use super::rie::{Rie, RieOptions};

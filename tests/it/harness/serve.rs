@@ -8,10 +8,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use masshook::simulator::{Settings, Simulator};
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use tempfile::TempDir;
+use zoho_simulator::{Settings, Simulator};
 
 use super::receiver::{Received, Receiver};
 

@@ -21,11 +21,11 @@ use masshook::inbound::verify::{Outgoing, sign};
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
 use masshook::secrets::{Missing, SecretStore, Secrets, WritableSecrets};
-use masshook::simulator::{Settings, Simulator};
 use masshook::zoho::Client;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use zoho_simulator::{Settings, Simulator, TimeSource};
 
 use super::moto::Moto;
 use super::plain;
@@ -161,7 +161,10 @@ impl World {
         // Callbacks are signed with this clock's time, and the receivers of this world do not mind it.
         let clock = ManualClock::at(Timestamp::from_second(1_800_000_000).expect("a moment"));
         let mut of_simulator = Settings {
-            clock: Arc::new(clock.clone()),
+            time_source: TimeSource::from_fn({
+                let clock = clock.clone();
+                move || clock.now()
+            }),
             ..Settings::default()
         };
         settings(&mut of_simulator);
