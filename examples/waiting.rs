@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use masshook::app::{App, Arrival, Edges};
 use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::job::JobStatus;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::wakeup::LocalWakeUps;
@@ -78,7 +78,7 @@ routes:
             clock: Arc::new(clock.clone()),
             store: Arc::new(SqliteStore::in_file(folder.path().join("jobs.db"))),
             secrets_manager: Arc::new(Vault(credentials)),
-            manner: Manner::Durable(Arc::new(LocalWakeUps::new())),
+            mode: ExecutionMode::Durable(Arc::new(LocalWakeUps::new())),
             runtime_api: None,
             sns_endpoint: None,
         },

@@ -237,7 +237,7 @@ async fn read_body(body: Body, limit: usize) -> Result<Bytes, Rejection> {
 pub fn accepted_json(accepted: &Accepted) -> Value {
     let status_url = |job: &Job| json!(format!("/jobs/{}", job.id));
     let jobs: Vec<Value> = match accepted {
-        Accepted::Driven(jobs) => jobs
+        Accepted::DriveResult(jobs) => jobs
             .iter()
             .map(|job| {
                 let mut view = json!(JobView::of(job));
@@ -263,7 +263,7 @@ fn accepted_response(accepted: &Accepted) -> Response {
         Accepted::Queued(_) => {
             return json_response(StatusCode::ACCEPTED, &accepted_json(accepted));
         }
-        Accepted::Driven(jobs) => jobs,
+        Accepted::DriveResult(jobs) => jobs,
     };
     if jobs.iter().all(|job| job.status().is_final()) {
         return json_response(StatusCode::OK, &accepted_json(accepted));

@@ -20,10 +20,10 @@ use subtle::ConstantTimeEq;
 use url::Url;
 
 use crate::app::rejection::Rejection;
-use crate::callback::Sender;
+use crate::callback::CallbackSender;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::engine::{Driven, Engine, Manner, Turn};
+use crate::engine::{DriveResult, Engine, ExecutionMode, TurnDeadlines};
 use crate::failpoint::reach;
 use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
@@ -36,8 +36,8 @@ use crate::plan::{Limits, Outlook};
 use crate::secrets::{SecretError, SecretStore, Secrets};
 use crate::update::UpdateRequest;
 use crate::zoho::Client;
-use crate::zoho::shelf::TokenShelf;
-use crate::zoho::slots::SlotShelf;
+use crate::zoho::concurrency::SharedPermits;
+use crate::zoho::token_cache::TokenCache;
 pub use arrival::Arrival;
 pub use delivery::{Ignored, Mapped};
 pub use explain::{Asked, Condition, Explanation};
@@ -67,7 +67,7 @@ pub enum Answered {
 #[derive(Debug)]
 pub enum Accepted {
     /// Inline: its jobs were driven as far as the time went.
-    Driven(Vec<Job>),
+    DriveResult(Vec<Job>),
     /// Durably: its jobs are stored, and will be driven.
     Queued(Vec<Job>),
 }
@@ -76,14 +76,14 @@ impl Accepted {
     /// The jobs.
     pub fn jobs(&self) -> &[Job] {
         match self {
-            Self::Driven(jobs) | Self::Queued(jobs) => jobs,
+            Self::DriveResult(jobs) | Self::Queued(jobs) => jobs,
         }
     }
 
     /// Whether time ran out before the end of a job that nobody else takes up: the same delivery goes on from there.
     pub fn needs_redelivery(&self) -> bool {
         match self {
-            Self::Driven(jobs) => !jobs.iter().all(|job| job.status().is_final()),
+            Self::DriveResult(jobs) => !jobs.iter().all(|job| job.status().is_final()),
             Self::Queued(_) => false,
         }
     }
@@ -126,7 +126,7 @@ pub struct Edges {
     /// What answers for `secretsmanager:`.
     pub secrets_manager: Arc<dyn SecretStore>,
     /// Whether jobs are seen through at once or left to wake-ups.
-    pub manner: Manner,
+    pub mode: ExecutionMode,
     /// Where the Lambda runtime listens, which no callback may reach.
     pub runtime_api: Option<std::net::SocketAddr>,
     /// Where Amazon SNS is reached instead of at the addresses that its messages name.
@@ -140,7 +140,7 @@ impl App {
             clock,
             store,
             secrets_manager,
-            manner,
+            mode,
             runtime_api,
             sns_endpoint,
         } = edges;
@@ -160,7 +160,7 @@ impl App {
             runtime_api,
             ..HttpSettings::default()
         });
-        let callbacks = Sender::new(
+        let callbacks = CallbackSender::new(
             http.clone(),
             secrets.clone(),
             config.callbacks.signing_secret.clone(),
@@ -169,14 +169,14 @@ impl App {
                 ..config.callbacks.policy()
             },
         );
-        let shelf: Option<Arc<dyn TokenShelf>> = match &manner {
-            Manner::Durable(_) => Some(Arc::new(StoreShelf(store.clone()))),
-            Manner::Inline => None,
+        let shelf: Option<Arc<dyn TokenCache>> = match &mode {
+            ExecutionMode::Durable(_) => Some(Arc::new(StoreShelf(store.clone()))),
+            ExecutionMode::Inline => None,
         };
         let of_shelves = secrets.clone();
-        let slots: Option<Arc<dyn SlotShelf>> = match &manner {
-            Manner::Durable(_) => Some(Arc::new(StoreSlots::over(store.clone()))),
-            Manner::Inline => None,
+        let slots: Option<Arc<dyn SharedPermits>> = match &mode {
+            ExecutionMode::Durable(_) => Some(Arc::new(StoreSlots::over(store.clone()))),
+            ExecutionMode::Inline => None,
         };
         let clients = config.connections.iter().map(|(name, connection)| {
             let (http, secrets, clock) = (http.clone(), secrets.clone(), clock.clone());
@@ -184,18 +184,18 @@ impl App {
             let cache = connection.token_cache.as_ref();
             let cache = cache.and_then(|reference| reference.writable_name());
             let own = cache.map(|cache| SecretShelf::new(of_shelves.clone(), cache.to_owned()));
-            let own = own.map(|shelf| Arc::new(shelf) as Arc<dyn TokenShelf>);
+            let own = own.map(|shelf| Arc::new(shelf) as Arc<dyn TokenCache>);
             let client = match own.or_else(|| shelf.clone()) {
-                Some(shelf) => client.sharing(shelf),
+                Some(shelf) => client.with_token_cache(shelf),
                 None => client,
             };
             let client = match &slots {
-                Some(slots) => client.sharing_slots(slots.clone()),
+                Some(slots) => client.with_shared_permits(slots.clone()),
                 None => client,
             };
             (name.clone(), client)
         });
-        let engine = Engine::new(store, clients.collect(), callbacks, clock.clone(), manner);
+        let engine = Engine::new(store, clients.collect(), callbacks, clock.clone(), mode);
         let fetcher = Fetcher { http, sns_endpoint };
         Self {
             certificates: Cached::new(Arc::new(fetcher.clone())),
@@ -225,7 +225,7 @@ impl App {
         &self,
         waked: &[JobId],
         deadline: Option<Timestamp>,
-    ) -> Result<Vec<Driven>, StoreError> {
+    ) -> Result<Vec<DriveResult>, StoreError> {
         let due = self.engine.store().due(self.clock.now(), TURN_JOBS).await;
         let mut ids = waked.to_vec();
         let mut failed = None;
@@ -235,8 +235,8 @@ impl App {
         }
         let mut seen = HashSet::new();
         ids.retain(|id| seen.insert(id.clone()));
-        let driven = self.engine.drive(&ids, self.moments(deadline)).await;
-        for Driven { id, outcome } in &driven {
+        let driven = self.engine.drive(&ids, self.deadlines(deadline)).await;
+        for DriveResult { id, outcome } in &driven {
             if let Err(error) = outcome {
                 tracing::error!(job.id = %id, "{error}");
             }
@@ -251,7 +251,7 @@ impl App {
 
     /// Asks for jobs to be driven now.
     pub async fn wake(&self, jobs: &[JobId]) {
-        if let Manner::Durable(wakeups) = self.engine.manner() {
+        if let ExecutionMode::Durable(wakeups) = self.engine.mode() {
             let wakes: Vec<(JobId, Duration)> =
                 jobs.iter().map(|id| (id.clone(), Duration::ZERO)).collect();
             if let Err(error) = wakeups.wake(&wakes).await {
@@ -399,7 +399,7 @@ impl App {
         admitted: Vec<Admitted>,
         deadline: Option<Timestamp>,
     ) -> Vec<Result<Accepted, Rejection>> {
-        if let Manner::Durable(wakeups) = self.engine.manner() {
+        if let ExecutionMode::Durable(wakeups) = self.engine.mode() {
             let now = self.clock.now();
             // A redelivery is told how its job is, and wakes nobody.
             let new = admitted.iter().flat_map(|delivery| {
@@ -431,10 +431,10 @@ impl App {
         let ids = admitted.iter().flat_map(|delivery| &delivery.jobs);
         let ids: BTreeSet<JobId> = ids.map(|job| job.id.clone()).collect();
         let ids: Vec<JobId> = ids.into_iter().collect();
-        let driven = self.engine.drive(&ids, self.moments(deadline)).await;
+        let driven = self.engine.drive(&ids, self.deadlines(deadline)).await;
         let driven: BTreeMap<JobId, Result<Job, String>> = driven
             .into_iter()
-            .map(|Driven { id, outcome }| {
+            .map(|DriveResult { id, outcome }| {
                 let job = match outcome {
                     Ok(Some(job)) => Ok(job),
                     Ok(None) => Err(format!("job {id} has vanished from the store")),
@@ -447,7 +447,7 @@ impl App {
             let jobs = delivery.jobs.iter();
             let jobs = jobs.filter_map(|job| driven.get(&job.id).cloned());
             let jobs: Result<Vec<Job>, String> = jobs.collect();
-            jobs.map(Accepted::Driven).map_err(Rejection::Drive)
+            jobs.map(Accepted::DriveResult).map_err(Rejection::Drive)
         };
         admitted.into_iter().map(told).collect()
     }
@@ -483,7 +483,7 @@ impl App {
         }
     }
 
-    fn moments(&self, deadline: Option<Timestamp>) -> Turn {
+    fn deadlines(&self, deadline: Option<Timestamp>) -> TurnDeadlines {
         let now = self.clock.now();
         // `cargo lambda watch` gives deadlines that are no moments of this century.
         let deadline = deadline.filter(|deadline| *deadline > now);
@@ -493,6 +493,6 @@ impl App {
         let margin = MARGIN.min(left / 4);
         let give_up = end.saturating_sub(margin).unwrap_or(now);
         let end = end.saturating_sub(margin / 6).unwrap_or(now);
-        Turn { give_up, end }
+        TurnDeadlines { give_up, end }
     }
 }

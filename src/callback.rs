@@ -22,7 +22,7 @@ const MAX_ANSWER: Cap = Cap::Truncate(4 << 10);
 
 /// What became of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
+pub enum CallbackResult {
     /// The receiver answered 2xx.
     Delivered,
     /// It did not, and may do so later.
@@ -78,14 +78,14 @@ impl Schedule {
 
 /// Sends callbacks.
 #[derive(Debug)]
-pub struct Sender {
+pub struct CallbackSender {
     http: Http,
     secrets: Arc<Secrets>,
     signing: Vec<SecretRef>,
     policy: Policy,
 }
 
-impl Sender {
+impl CallbackSender {
     /// A sender that signs with the secrets under `signing` and goes where `policy` lets it.
     pub fn new(http: Http, secrets: Arc<Secrets>, signing: Vec<SecretRef>, policy: Policy) -> Self {
         Self {
@@ -111,14 +111,14 @@ impl Sender {
     }
 
     /// Sends a notification once.
-    pub async fn send(&self, notification: &Notification, now: Timestamp) -> Delivery {
+    pub async fn send(&self, notification: &Notification, now: Timestamp) -> CallbackResult {
         if let Err(why) = self.accepts(&notification.url) {
-            return Delivery::Undeliverable(why);
+            return CallbackResult::Undeliverable(why);
         }
         let secrets = match self.secrets.all(&self.signing).await {
             Ok(secrets) => secrets,
             Err(error) => {
-                return Delivery::Failed {
+                return CallbackResult::Failed {
                     why: error.to_string(),
                     asked: None,
                 };
@@ -130,10 +130,10 @@ impl Sender {
                 let reference = self.signing.get(position.saturating_sub(1));
                 let reference = reference.map(ToString::to_string).unwrap_or_default();
                 let why = format!("the secret {reference} cannot sign callbacks: {cause}");
-                return Delivery::Failed { why, asked: None };
+                return CallbackResult::Failed { why, asked: None };
             }
             Err(error @ (CannotSign::NoSecret | CannotSign::Id)) => {
-                return Delivery::Undeliverable(error.to_string());
+                return CallbackResult::Undeliverable(error.to_string());
             }
         };
         let request = Request::post(notification.url.as_str())
@@ -141,13 +141,13 @@ impl Sender {
             .body(notification.body.clone());
         let mut request = match request {
             Ok(request) => request,
-            Err(error) => return Delivery::Undeliverable(error.to_string()),
+            Err(error) => return CallbackResult::Undeliverable(error.to_string()),
         };
         request.headers_mut().extend(headers);
         match self.http.send(request, MAX_ANSWER).await {
-            Ok(response) if response.status().is_success() => Delivery::Delivered,
+            Ok(response) if response.status().is_success() => CallbackResult::Delivered,
             Ok(response) if response.status() == StatusCode::GONE => {
-                Delivery::Undeliverable("the receiver answered 410 Gone".to_owned())
+                CallbackResult::Undeliverable("the receiver answered 410 Gone".to_owned())
             }
             Ok(response) => {
                 let hint = response
@@ -155,13 +155,15 @@ impl Sender {
                     .get(RETRY_AFTER)
                     .and_then(|value| value.to_str().ok());
                 let asked = hint.and_then(|hint| retry_after(hint, now));
-                Delivery::Failed {
+                CallbackResult::Failed {
                     why: format!("the receiver answered {}", response.status()),
                     asked,
                 }
             }
-            Err(error @ SendError::Refused { .. }) => Delivery::Undeliverable(error.to_string()),
-            Err(error) => Delivery::Failed {
+            Err(error @ SendError::Refused { .. }) => {
+                CallbackResult::Undeliverable(error.to_string())
+            }
+            Err(error) => CallbackResult::Failed {
                 why: error.to_string(),
                 asked: None,
             },

@@ -211,13 +211,8 @@ pub async fn run(arguments: Arguments) -> Verdict {
             job_seconds,
             records,
         } => {
-<<<<<<< HEAD
             telemetry::init_terminal("info");
-            let settings = simulator::Settings {
-=======
-            telemetry::on_terminal("info");
             let settings = zoho_simulator::Settings {
->>>>>>> 0b849d9 (Move the simulator into the crate zoho-simulator)
                 listen,
                 rude,
                 latency: Duration::from_millis(latency_ms),

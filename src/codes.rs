@@ -21,15 +21,15 @@ pub enum Class {
     Wait(Duration),
     /// The access token is no good: another one is fetched, once.
     Reauthenticate,
-    /// Never, for as much as [`Reach`] says.
-    Permanent(Reach),
+    /// Never, for as much as [`FailureScope`] says.
+    Permanent(FailureScope),
     /// One record was not updated; the others of the call are as good as their own entries.
     Partial,
 }
 
 /// How much a permanent refusal ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum FailureScope {
     /// This call.
     Call,
     /// Every call of the job: the module, the scope, the credentials.
@@ -59,7 +59,7 @@ impl Class {
 
 /// Who says it, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaker {
+pub enum Origin {
     /// The CRM API, as `{code, details, message, status}`.
     Crm,
     /// The accounts server, as `{"error": code}`.
@@ -78,7 +78,7 @@ pub struct Row {
     /// Texts of which one must occur, in any case, for the code to have this meaning; none: it has it otherwise.
     pub says: &'static [&'static str],
     /// Who says it.
-    pub speaker: Speaker,
+    pub origin: Origin,
     /// The HTTP statuses that it has been seen or documented with.
     pub statuses: &'static [u16],
     /// What follows from it.
@@ -260,7 +260,7 @@ mod tests {
             );
             assert!(row.says.iter().all(|said| *said == said.to_lowercase()));
             assert!(
-                row.statuses.is_empty() == (row.speaker == Speaker::Masshook),
+                row.statuses.is_empty() == (row.origin == Origin::Masshook),
                 "{:?}",
                 row.cause
             );

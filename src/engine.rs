@@ -19,15 +19,15 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
-use crate::callback::Sender;
+use crate::callback::CallbackSender;
 use crate::clock::Clock;
 use crate::failpoint::reach;
 use crate::job::store::{Claim, JobStore, Lease, StoreError};
 use crate::job::wakeup::WakeUps;
 use crate::job::{Job, JobId, NotAllowed, NotPending};
 use crate::zoho::Client;
-pub use prepare::rehearse;
-use work::Work;
+pub use prepare::preview_preparation;
+use work::TurnWork;
 
 /// Jobs claimed, or given back, at once.
 const CLAIMS_AT_ONCE: usize = 16;
@@ -59,7 +59,7 @@ pub enum DriveError {
 
 /// How a turn deals with waiting.
 #[derive(Clone, Debug)]
-pub enum Manner {
+pub enum ExecutionMode {
     /// Sees jobs through in one go, and reports those that it cannot finish in time.
     Inline,
     /// Does what is due and asks to be woken for the rest.
@@ -68,7 +68,7 @@ pub enum Manner {
 
 /// Moments of one turn.
 #[derive(Clone, Copy, Debug)]
-pub struct Turn {
+pub struct TurnDeadlines {
     /// After this nothing new is sent to Zoho.
     pub give_up: Timestamp,
     /// After this nothing is done at all.
@@ -77,7 +77,7 @@ pub struct Turn {
 
 /// What a turn came to for one job.
 #[derive(Debug)]
-pub struct Driven {
+pub struct DriveResult {
     /// The job.
     pub id: JobId,
     /// The job as it stands; none if there is no such job, or an error.
@@ -89,13 +89,13 @@ pub struct Driven {
 pub struct Engine {
     store: Arc<dyn JobStore>,
     connections: BTreeMap<String, Client>,
-    callbacks: Sender,
+    callbacks: CallbackSender,
     clock: Arc<dyn Clock>,
-    manner: Manner,
+    mode: ExecutionMode,
 }
 
 /// A job that this turn drives.
-struct Held {
+struct LeasedJob {
     job: Box<Job>,
     lease: Lease,
     /// Why it cannot be driven on in this turn.
@@ -107,16 +107,16 @@ impl Engine {
     pub fn new(
         store: Arc<dyn JobStore>,
         connections: BTreeMap<String, Client>,
-        callbacks: Sender,
+        callbacks: CallbackSender,
         clock: Arc<dyn Clock>,
-        manner: Manner,
+        mode: ExecutionMode,
     ) -> Self {
         Self {
             store,
             connections,
             callbacks,
             clock,
-            manner,
+            mode,
         }
     }
 
@@ -126,17 +126,17 @@ impl Engine {
     }
 
     /// Where callbacks go out.
-    pub fn callbacks(&self) -> &Sender {
+    pub fn callbacks(&self) -> &CallbackSender {
         &self.callbacks
     }
 
     /// How turns deal with waiting.
-    pub fn manner(&self) -> &Manner {
-        &self.manner
+    pub fn mode(&self) -> &ExecutionMode {
+        &self.mode
     }
 
     /// Drives jobs as far as they go in this turn. A job that somebody else drives is left to them.
-    pub async fn drive(&self, ids: &[JobId], turn: Turn) -> Vec<Driven> {
+    pub async fn drive(&self, ids: &[JobId], turn: TurnDeadlines) -> Vec<DriveResult> {
         let mut driven = Vec::with_capacity(ids.len());
         let mut held = Vec::new();
         let mut claims = futures_util::stream::iter(ids.to_vec())
@@ -149,17 +149,17 @@ impl Engine {
             match claim {
                 Ok(Ok((job, lease))) => {
                     reach("drive.claimed");
-                    held.push(Held {
+                    held.push(LeasedJob {
                         job,
                         lease,
                         failed: None,
                     });
                 }
-                Ok(Err(other)) => driven.push(Driven {
+                Ok(Err(other)) => driven.push(DriveResult {
                     id,
                     outcome: Ok(other),
                 }),
-                Err(error) => driven.push(Driven {
+                Err(error) => driven.push(DriveResult {
                     id,
                     outcome: Err(error),
                 }),
@@ -172,10 +172,10 @@ impl Engine {
             .map(|held| held.job.connection.as_str())
             .collect();
         for client in used.iter().filter_map(|name| self.connections.get(*name)) {
-            client.rest().await;
+            client.release_idle().await;
         }
         let mut releases = futures_util::stream::iter(held)
-            .map(|held| self.give_back(held))
+            .map(|held| self.release(held))
             .buffered(CLAIMS_AT_ONCE);
         while let Some(released) = releases.next().await {
             driven.push(released);
@@ -187,7 +187,7 @@ impl Engine {
     async fn claim(
         &self,
         id: &JobId,
-        turn: Turn,
+        turn: TurnDeadlines,
     ) -> Result<Result<(Box<Job>, Lease), Option<Job>>, DriveError> {
         let until = later(turn.end, LEASE_SLACK);
         match self.store.claim(id, self.clock.now(), until).await {
@@ -216,12 +216,12 @@ impl Engine {
         }
     }
 
-    async fn give_back(&self, held: Held) -> Driven {
-        let Held { job, lease, failed } = held;
+    async fn release(&self, held: LeasedJob) -> DriveResult {
+        let LeasedJob { job, lease, failed } = held;
         let id = job.id.clone();
         if let Some(error) = failed {
             // The lease runs out by itself; what is stored is newer than what we know, or cannot be written at all.
-            return Driven {
+            return DriveResult {
                 id,
                 outcome: Err(error),
             };
@@ -235,13 +235,13 @@ impl Engine {
         let now = self.clock.now();
         let due = job.due(now);
         if let Err(error) = self.store.release(&job, lease, due).await {
-            return Driven {
+            return DriveResult {
                 id,
                 outcome: Err(error.into()),
             };
         }
         reach("release.released");
-        if let (Manner::Durable(wakeups), Some(due)) = (&self.manner, due) {
+        if let (ExecutionMode::Durable(wakeups), Some(due)) = (&self.mode, due) {
             let delay = Duration::try_from(due.duration_since(now)).unwrap_or_default();
             if let Err(error) = wakeups.wake(&[(id.clone(), delay)]).await {
                 tracing::warn!(job.id = %id, "{error}; a sweep will find it");
@@ -251,24 +251,24 @@ impl Engine {
         if due.is_none() {
             tracing::info!(job.id = %id, route = job.route, status = job.status().as_str(), "job done");
         }
-        Driven {
+        DriveResult {
             id,
             outcome: Ok(Some(*job)),
         }
     }
 
-    async fn work(&self, held: &mut [Held], turn: Turn) {
+    async fn work(&self, held: &mut [LeasedJob], turn: TurnDeadlines) {
         loop {
             let now = self.clock.now();
             let going = held
                 .iter()
                 .enumerate()
                 .filter(|(_, held)| held.failed.is_none());
-            let mut work = Work::of(going.map(|(place, held)| (place, held.job.as_ref())), now);
+            let mut work = TurnWork::of(going.map(|(place, held)| (place, held.job.as_ref())), now);
             if now >= turn.give_up {
                 work.preparing.clear();
                 work.in_doubt.clear();
-                work.parcels.clear();
+                work.batches.clear();
                 work.looks.clear();
             }
             if now >= turn.end {
@@ -278,15 +278,15 @@ impl Engine {
                 self.perform(held, work, turn).await;
                 continue;
             }
-            match (&self.manner, work.later) {
-                (Manner::Inline, Some(at)) if at < turn.give_up => {
+            match (&self.mode, work.later) {
+                (ExecutionMode::Inline, Some(at)) if at < turn.give_up => {
                     let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                     self.clock.sleep(wait).await;
                 }
-                (Manner::Inline | Manner::Durable(_), _) => break,
+                (ExecutionMode::Inline | ExecutionMode::Durable(_), _) => break,
             }
         }
-        if let Manner::Inline = self.manner {
+        if let ExecutionMode::Inline = self.mode {
             for held in held.iter_mut().filter(|held| held.failed.is_none()) {
                 self.report_unfinished(held, turn).await;
             }

@@ -10,7 +10,7 @@ mod value;
 use crate::codes::Cause;
 use crate::outcome::Refusal;
 use crate::update::{Assignment, FieldName, Method};
-use crate::zoho::metadata::{Field, Kind};
+use crate::zoho::metadata::{Field, FieldKind};
 use strict_reader::nearest;
 
 /// Assignments that the org's fields take.
@@ -131,7 +131,7 @@ pub fn guard(
 /// nothing. Zoho compares a multi-select picklist with all of its options at once, and a multi-line text not at all.
 pub fn unmatchable(fields: &[Field], name: &FieldName) -> Option<Problem> {
     let field = fields.iter().find(|field| field.name == *name)?;
-    let unsuitable = matches!(field.kind, Kind::MultiSelect | Kind::List);
+    let unsuitable = matches!(field.kind, FieldKind::MultiSelect | FieldKind::List);
     (unsuitable || field.data_type == "textarea").then(|| {
         let data_type = &field.data_type;
         let message = format!("records cannot be found by `{name}` ({data_type})");
@@ -203,21 +203,21 @@ fn settable(field: &Field, method: Method) -> Result<Method, Problem> {
 }
 
 /// What a value of this kind looks like, for cures.
-fn example(kind: Kind) -> &'static str {
+fn example(kind: FieldKind) -> &'static str {
     match kind {
-        Kind::Text | Kind::Picklist => "a string: `\"…\"`; jq's `tostring` makes one",
-        Kind::MultiSelect => "a list of strings: `[\"…\"]`",
-        Kind::Integer => "a whole number without quotes; jq's `tonumber` makes one",
-        Kind::BigInteger => "a string of digits: `\"12345\"`",
-        Kind::Decimal => "a number without quotes; jq's `tonumber` makes one",
-        Kind::Boolean => "`true` or `false` without quotes; jq's `== \"true\"` makes one",
-        Kind::Date => "a string `\"YYYY-MM-DD\"`",
-        Kind::DateTime => {
+        FieldKind::Text | FieldKind::Picklist => "a string: `\"…\"`; jq's `tostring` makes one",
+        FieldKind::MultiSelect => "a list of strings: `[\"…\"]`",
+        FieldKind::Integer => "a whole number without quotes; jq's `tonumber` makes one",
+        FieldKind::BigInteger => "a string of digits: `\"12345\"`",
+        FieldKind::Decimal => "a number without quotes; jq's `tonumber` makes one",
+        FieldKind::Boolean => "`true` or `false` without quotes; jq's `== \"true\"` makes one",
+        FieldKind::Date => "a string `\"YYYY-MM-DD\"`",
+        FieldKind::DateTime => {
             "a string `\"YYYY-MM-DDThh:mm:ss+hh:mm\"`; jq's `todate` makes one of seconds"
         }
-        Kind::Object => "an object with an id: `{\"id\": \"…\"}`",
-        Kind::List => "a list of objects",
-        Kind::Other => "what Zoho's documentation says",
+        FieldKind::Object => "an object with an id: `{\"id\": \"…\"}`",
+        FieldKind::List => "a list of objects",
+        FieldKind::Other => "what Zoho's documentation says",
     }
 }
 

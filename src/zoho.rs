@@ -2,13 +2,13 @@
 
 mod access;
 pub mod answer;
+pub mod concurrency;
 pub mod data_center;
 pub mod find;
 pub mod limits;
 pub mod metadata;
-pub mod shelf;
-pub mod slots;
 pub mod token;
+pub mod token_cache;
 
 use std::future::Future;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -32,12 +32,12 @@ use crate::retry::{Policy, retry_after};
 use crate::secrets::Secrets;
 use crate::update::{ModuleName, RecordId};
 use access::Tokens;
-pub use access::{CLOCK_OFF, Standing};
-use answer::{Raw, Tracked, Trouble, Update};
+pub use access::{CLOCK_OFF, TokenStatus};
+use answer::{RawAnswer, Trouble, UpdateAnswer, ZohoJobStatus};
+use concurrency::{ConcurrencyLimit, LimitReached, SharedPermits, Slot};
 use limits::{COMPLEX_AT_ONCE, Credits, is_complex};
-use shelf::TokenShelf;
-use slots::{AllTaken, Slot, SlotShelf, Slots};
 use token::Token;
+use token_cache::TokenCache;
 
 /// How often one call is sent within one turn, before the job is left to wait.
 const RETRIES: Policy = Policy {
@@ -72,40 +72,40 @@ pub struct Client {
     /// Nothing is sent before this moment: Zoho has asked one of our calls to wait.
     held_until: std::sync::Mutex<Option<Timestamp>>,
     credits: std::sync::Mutex<Credits>,
-    slots: Slots,
+    slots: ConcurrencyLimit,
     /// Further slots, for calls that Zoho calls complex.
-    complex: Slots,
+    complex: ConcurrencyLimit,
     metadata: metadata::Metadata,
 }
 
 /// An answer, and how often the request was sent for it.
 #[derive(Debug)]
-pub struct Sent<T> {
+pub struct CallResult<T> {
     /// Times that the request went out.
     pub attempts: u32,
     /// What came of it.
-    pub outcome: Result<T, Failed>,
+    pub outcome: Result<T, Error>,
 }
 
 /// Why there is no answer to a call, by what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failed {
+pub enum Error {
     /// Try again after this long.
-    Later(Refusal, Duration),
+    RetryLater(Refusal, Duration),
     /// This call will never work.
     Refused(Refusal),
     /// No call of the job will ever work.
     Denied(Refusal),
 }
 
-impl Failed {
+impl Error {
     /// Whether the token lacks a scope: everything that its other scopes cover still works.
     pub fn lacks_scope(&self) -> bool {
         match self {
             Self::Refused(refusal) | Self::Denied(refusal) => {
                 refusal.cause() == Some(Cause::ScopeMissing)
             }
-            Self::Later(..) => false,
+            Self::RetryLater(..) => false,
         }
     }
 
@@ -113,7 +113,9 @@ impl Failed {
     fn advising(self, advice: &str) -> Self {
         let advice = Some(advice.to_owned());
         match self {
-            Self::Later(refusal, wait) => Self::Later(Refusal { advice, ..refusal }, wait),
+            Self::RetryLater(refusal, wait) => {
+                Self::RetryLater(Refusal { advice, ..refusal }, wait)
+            }
             Self::Refused(refusal) => Self::Refused(Refusal { advice, ..refusal }),
             Self::Denied(refusal) => Self::Denied(Refusal { advice, ..refusal }),
         }
@@ -130,8 +132,9 @@ impl Client {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let most = connection.max_concurrency;
-        let slots = Slots::new(name.clone(), most, clock.clone());
-        let complex = Slots::new(format!("{name}/complex"), COMPLEX_AT_ONCE, clock.clone());
+        let slots = ConcurrencyLimit::new(name.clone(), most, clock.clone());
+        let complex =
+            ConcurrencyLimit::new(format!("{name}/complex"), COMPLEX_AT_ONCE, clock.clone());
         let connection = Arc::new(connection);
         let tokens = Tokens::new(
             name.clone(),
@@ -155,9 +158,9 @@ impl Client {
     }
 
     /// The same client, sharing its tokens.
-    pub fn sharing(self, shelf: Arc<dyn TokenShelf>) -> Self {
+    pub fn with_token_cache(self, shelf: Arc<dyn TokenCache>) -> Self {
         Self {
-            tokens: self.tokens.sharing(shelf),
+            tokens: self.tokens.with_token_cache(shelf),
             ..self
         }
     }
@@ -168,7 +171,7 @@ impl Client {
     }
 
     /// The same client, sharing its slots: all processes together keep to `max_concurrency`.
-    pub fn sharing_slots(self, shelf: Arc<dyn SlotShelf>) -> Self {
+    pub fn with_shared_permits(self, shelf: Arc<dyn SharedPermits>) -> Self {
         Self {
             slots: self.slots.shared(shelf.clone()),
             complex: self.complex.shared(shelf),
@@ -177,24 +180,24 @@ impl Client {
     }
 
     /// Gives back the shared slots that no call is using: the end of a turn.
-    pub async fn rest(&self) {
-        self.slots.give_back().await;
-        self.complex.give_back().await;
+    pub async fn release_idle(&self) {
+        self.slots.release().await;
+        self.complex.release().await;
     }
 
     /// What the access token is good for, once there is one.
     ///
     /// # Errors
-    /// [`Failed`]: there is no token.
-    pub async fn standing(&self) -> Result<Standing, Failed> {
-        self.tokens.standing().await
+    /// [`Error`]: there is no token.
+    pub async fn token_status(&self) -> Result<TokenStatus, Error> {
+        self.tokens.token_status().await
     }
 
     /// Asks the accounts server for a token, which is not kept.
     ///
     /// # Errors
-    /// [`Failed`]: there is none.
-    pub async fn grant(&self, form: Bytes) -> Result<token::Granted, Failed> {
+    /// [`Error`]: there is none.
+    pub async fn grant(&self, form: Bytes) -> Result<token::TokenGrant, Error> {
         self.tokens.grant(form).await
     }
 
@@ -206,7 +209,7 @@ impl Client {
     /// Sends a call that updates `ids`, or a custom view if there are none.
     ///
     /// After an answer that leaves open whether it was carried out it is sent again, as the same values are set again;
-    /// unless it is to be sent `once`. Then it comes to [`Update::Unclear`].
+    /// unless it is to be sent `once`. Then it comes to [`UpdateAnswer::Unclear`].
     pub async fn update(
         &self,
         module: &ModuleName,
@@ -215,17 +218,17 @@ impl Client {
         ids: &[RecordId],
         once: bool,
         give_up: Timestamp,
-    ) -> Sent<Update> {
+    ) -> CallResult<UpdateAnswer> {
         let (path, body) = (way.path(module), Bytes::from(body.to_string()));
         let method = match way {
             Way::MassUpdate => Method::POST,
             Way::Records => Method::PUT,
         };
-        let judge = |raw: &Raw<'_>| match way {
+        let judge = |raw: &RawAnswer<'_>| match way {
             Way::MassUpdate => answer::update(raw, ids),
             Way::Records => answer::records(raw, ids),
         };
-        let unclear = |why| once.then_some(Update::Unclear(why));
+        let unclear = |why| once.then_some(UpdateAnswer::Unclear(why));
         self.call_or(method, &path, body, give_up, judge, unclear)
             .await
     }
@@ -236,7 +239,7 @@ impl Client {
         module: &ModuleName,
         zoho_job_id: &str,
         give_up: Timestamp,
-    ) -> Sent<Tracked> {
+    ) -> CallResult<ZohoJobStatus> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("job_id", zoho_job_id)
             .finish();
@@ -252,8 +255,8 @@ impl Client {
         path: &str,
         body: Bytes,
         give_up: Timestamp,
-        judge: impl Fn(&Raw<'_>) -> Result<T, Trouble>,
-    ) -> Sent<T> {
+        judge: impl Fn(&RawAnswer<'_>) -> Result<T, Trouble>,
+    ) -> CallResult<T> {
         self.call_or(method, path, body, give_up, judge, |_| None)
             .await
     }
@@ -265,13 +268,13 @@ impl Client {
         path: &str,
         body: Bytes,
         give_up: Timestamp,
-        judge: impl Fn(&Raw<'_>) -> Result<T, Trouble>,
+        judge: impl Fn(&RawAnswer<'_>) -> Result<T, Trouble>,
         otherwise: impl Fn(Refusal) -> Option<T>,
-    ) -> Sent<T> {
+    ) -> CallResult<T> {
         let mut attempts = 0;
         let mut replayed = false;
         let mut unclear = false;
-        let failed = |attempts, failed| Sent {
+        let failed = |attempts, failed| CallResult {
             attempts,
             outcome: Err(failed),
         };
@@ -281,14 +284,14 @@ impl Client {
         loop {
             if let Some(wait) = self.held() {
                 if after(self.clock.now(), wait) >= give_up {
-                    return failed(attempts, Failed::Later(Refusal::of(Cause::Held), wait));
+                    return failed(attempts, Error::RetryLater(Refusal::of(Cause::Held), wait));
                 }
                 self.clock.sleep(wait).await;
             }
             let token = match self.in_time(give_up, self.tokens.get()).await {
                 Some(Ok(token)) => token,
                 Some(Err(error)) => {
-                    if let Failed::Later(why, wait) = &error {
+                    if let Error::RetryLater(why, wait) = &error {
                         tracing::warn!(
                             connection = self.name,
                             zoho.code = why.code,
@@ -302,15 +305,15 @@ impl Client {
                 None => {
                     let message = "the accounts server did not answer in time";
                     let why = Refusal::with(Cause::TimedOut, message);
-                    return failed(attempts, Failed::Later(why, NEXT_TURN));
+                    return failed(attempts, Error::RetryLater(why, NEXT_TURN));
                 }
             };
             let slots = match self.in_time(give_up, self.slot(&method, path)).await {
                 Some(Ok(slots)) => slots,
-                Some(Err(AllTaken)) | None => {
+                Some(Err(LimitReached)) | None => {
                     let wait = BUSY.mul_f64(1.0 + fastrand::f64());
                     let why = Refusal::of(Cause::ConnectionBusy);
-                    return failed(attempts, Failed::Later(why, wait));
+                    return failed(attempts, Error::RetryLater(why, wait));
                 }
             };
             attempts += 1;
@@ -329,7 +332,7 @@ impl Client {
                     }
                     match judged {
                         Ok(answer) => {
-                            return Sent {
+                            return CallResult {
                                 attempts,
                                 outcome: Ok(answer),
                             };
@@ -348,16 +351,16 @@ impl Client {
                 }
                 Trouble::InvalidToken(refusal) => {
                     let refusal = self.tokens.stale(refusal, &token).await;
-                    return failed(attempts, Failed::Denied(refusal));
+                    return failed(attempts, Error::Denied(refusal));
                 }
                 Trouble::Refused(refusal)
                     if unclear && refusal.cause() == Some(Cause::NoRecords) =>
                 {
                     let unknown = Refusal::of(Cause::OutcomeUnknown);
-                    return failed(attempts, Failed::Refused(unknown));
+                    return failed(attempts, Error::Refused(unknown));
                 }
-                Trouble::Refused(refusal) => return failed(attempts, Failed::Refused(refusal)),
-                Trouble::Denied(refusal) => return failed(attempts, Failed::Denied(refusal)),
+                Trouble::Refused(refusal) => return failed(attempts, Error::Refused(refusal)),
+                Trouble::Denied(refusal) => return failed(attempts, Error::Denied(refusal)),
                 Trouble::Later(refusal, asked) => (refusal, asked),
             };
             if let Some(answer) = leaves_open(&refusal)
@@ -371,7 +374,7 @@ impl Client {
                     "it is not known whether Zoho carried a call out: {}",
                     refusal.message
                 );
-                return Sent {
+                return CallResult {
                     attempts,
                     outcome: Ok(answer),
                 };
@@ -396,7 +399,7 @@ impl Client {
                 None => {
                     return failed(
                         attempts,
-                        Failed::Later(refusal, asked.unwrap_or_default().max(NEXT_TURN)),
+                        Error::RetryLater(refusal, asked.unwrap_or_default().max(NEXT_TURN)),
                     );
                 }
             }
@@ -448,7 +451,7 @@ impl Client {
         &self,
         method: &Method,
         path: &str,
-    ) -> Result<(Option<Slot<'_>>, Slot<'_>), AllTaken> {
+    ) -> Result<(Option<Slot<'_>>, Slot<'_>), LimitReached> {
         let complex = match is_complex(method, path) {
             true => Some(self.complex.acquire().await?),
             false => None,
@@ -462,7 +465,7 @@ impl Client {
 
     /// New work waits while the org's credits are below the connection's floor. Reading goes on: what Zoho has taken is
     /// followed to its end.
-    fn short_of_credits(&self, method: &Method) -> Option<Failed> {
+    fn short_of_credits(&self, method: &Method) -> Option<Error> {
         if *method == Method::GET {
             return None;
         }
@@ -478,7 +481,7 @@ impl Client {
             wait_s = wait.as_secs(),
             "{message}"
         );
-        Some(Failed::Later(
+        Some(Error::RetryLater(
             Refusal::with(Cause::CreditsLow, message),
             wait,
         ))
@@ -504,10 +507,10 @@ impl Client {
     }
 
     /// An answer with what its headers say. Dates are read by the sender's own clock, as ours may be off.
-    fn raw<'a>(&self, response: &'a Response<Bytes>) -> Raw<'a> {
+    fn raw<'a>(&self, response: &'a Response<Bytes>) -> RawAnswer<'a> {
         let header = |name: &str| response.headers().get(name)?.to_str().ok();
         let now = sent_at(response).unwrap_or_else(|| self.clock.now());
-        Raw {
+        RawAnswer {
             status: response.status().as_u16(),
             body: response.body(),
             retry_after: header(RETRY_AFTER.as_str()).and_then(|hint| retry_after(hint, now)),

@@ -2,7 +2,7 @@
 
 use masshook::secrets::SecretRef;
 use masshook::update::RecordId;
-use masshook::zoho::answer::{self, Raw, Tracked, Trouble, Update};
+use masshook::zoho::answer::{self, RawAnswer, Trouble, UpdateAnswer, ZohoJobStatus};
 use masshook::zoho::data_center::{ApiBase, Environment};
 use masshook::zoho::token::{self, TokenError};
 
@@ -20,34 +20,34 @@ pub fn run(data: &[u8]) {
     ids.sort_unstable();
     ids.dedup();
     let body = lines.next().unwrap_or_default();
-    let raw = Raw {
+    let raw = RawAnswer {
         status,
         body,
         retry_after: None,
         credits: None,
     };
     match answer::update(&raw, &ids) {
-        Ok(Update::Settled(failures)) => {
+        Ok(UpdateAnswer::Settled(failures)) => {
             assert!(!ids.is_empty() && failures.len() <= ids.len());
             let failed: Vec<RecordId> = failures.iter().map(|failure| failure.id).collect();
             assert!(failed.is_sorted() && failed.windows(2).all(|pair| pair[0] != pair[1]));
             assert!(failed.iter().all(|id| ids.contains(id)));
         }
-        Ok(Update::Accepted { zoho_job_id }) => {
+        Ok(UpdateAnswer::Accepted { zoho_job_id }) => {
             assert!(ids.is_empty());
             assert!(!zoho_job_id.is_empty());
         }
         // That follows from no answer alone.
-        Ok(Update::Unclear(why)) => panic!("{why}"),
+        Ok(UpdateAnswer::Unclear(why)) => panic!("{why}"),
         Err(trouble) => has_a_code(&trouble),
     }
     match answer::tracked(&raw) {
-        Ok(Tracked::Running(_) | Tracked::Ended { .. } | Tracked::Unknown) => {}
+        Ok(ZohoJobStatus::Running(_) | ZohoJobStatus::Ended { .. } | ZohoJobStatus::Unknown) => {}
         Err(trouble) => has_a_code(&trouble),
     }
-    match token::granted(status, body) {
+    match token::parse_grant(status, body) {
         Ok(granted) => {
-            let lives = jiff::SignedDuration::try_from(granted.lives).expect("a time span");
+            let lives = jiff::SignedDuration::try_from(granted.lifetime).expect("a time span");
             assert!(lives.as_secs() >= 60);
             if let Some(domain) = &granted.api_domain
                 && let Ok(base) = ApiBase::named(domain, Environment::Production)

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::rejection::Rejection;
 use super::{Accepted, Answered, App, Arrival, Wanted};
 use crate::config::Route;
-use crate::engine::Manner;
+use crate::engine::ExecutionMode;
 use crate::failpoint::reach;
 use crate::inbound::body::{self, Body, BodyError};
 use crate::inbound::trigger::Trigger;
@@ -190,7 +190,7 @@ impl App {
         let mapped = self.map_verified(arrival).await?;
         let now = self.clock.now();
         let window = route.batch_window.unwrap_or(self.config.batch_window);
-        let durable = matches!(self.engine.manner(), Manner::Durable(_));
+        let durable = matches!(self.engine.mode(), ExecutionMode::Durable(_));
         // Inline there is nowhere to keep it.
         let delivery = (durable && !mapped.updates.is_empty()).then(|| {
             let id = KeptDelivery::id_of(&arrival.route, &mapped.delivery_id);
@@ -252,7 +252,7 @@ impl App {
         arrival: &Arrival,
         rejection: &Rejection,
     ) -> Result<bool, Rejection> {
-        let Manner::Durable(_) = self.engine.manner() else {
+        let ExecutionMode::Durable(_) = self.engine.mode() else {
             return Ok(false);
         };
         if !rejection.is_about_mapping() {

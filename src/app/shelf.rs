@@ -10,10 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::job::store::{Holder, JobStore, Lock, SharedToken};
+use crate::zoho::concurrency::SharedPermits;
 use crate::zoho::data_center::ApiBase;
-use crate::zoho::shelf::{Shelved, TokenShelf};
-use crate::zoho::slots::SlotShelf;
 use crate::zoho::token::Token;
+use crate::zoho::token_cache::{CachedToken, TokenCache};
 pub(super) use secret::SecretShelf;
 
 /// The store's own row for each connection.
@@ -24,14 +24,14 @@ fn name(connection: &str) -> String {
     format!("token/{connection}")
 }
 
-fn shelved(shared: SharedToken) -> Shelved {
+fn shelved(shared: SharedToken) -> CachedToken {
     let token = shared.value.as_ref().and_then(|value| {
         let stored = serde_json::from_str(value.expose_secret()).ok()?;
         token(&stored, shared.expires_at)
     });
-    Shelved {
+    CachedToken {
         token,
-        silent_until: shared.throttled_until,
+        throttled_until: shared.throttled_until,
     }
 }
 
@@ -50,8 +50,8 @@ fn token(stored: &Value, expires_at: Timestamp) -> Option<Token> {
 }
 
 #[async_trait]
-impl TokenShelf for StoreShelf {
-    async fn read(&self, connection: &str) -> Result<Shelved, String> {
+impl TokenCache for StoreShelf {
+    async fn read(&self, connection: &str) -> Result<CachedToken, String> {
         let shared = self
             .0
             .token(&name(connection))
@@ -75,7 +75,7 @@ impl TokenShelf for StoreShelf {
     async fn write(
         &self,
         connection: &str,
-        shelved: &Shelved,
+        shelved: &CachedToken,
         holder: &str,
         until: Timestamp,
     ) -> Result<(), String> {
@@ -87,7 +87,7 @@ impl TokenShelf for StoreShelf {
                 .token
                 .as_ref()
                 .map_or(Timestamp::UNIX_EPOCH, |token| token.expires_at),
-            throttled_until: shelved.silent_until,
+            throttled_until: shelved.throttled_until,
         };
         let lock = Lock {
             name: name(connection),
@@ -131,14 +131,14 @@ impl StoreSlots {
 }
 
 #[async_trait]
-impl SlotShelf for StoreSlots {
+impl SharedPermits for StoreSlots {
     async fn take(&self, slot: &str, now: Timestamp, until: Timestamp) -> Result<bool, String> {
         let lock = self.store.lock(slot, &self.holder, now, until).await;
         lock.map(|lock| lock.is_some())
             .map_err(|error| error.to_string())
     }
 
-    async fn give_back(&self, slot: &str) {
+    async fn release(&self, slot: &str) {
         if let Err(error) = self.store.unlock(slot, &self.holder).await {
             tracing::warn!(slot, "a slot stays taken until it runs out: {error}");
         }

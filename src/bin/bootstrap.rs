@@ -11,7 +11,7 @@ use masshook::aws::wakeups::SqsWakeUps;
 use masshook::aws::{self, Mode};
 use masshook::clock::SystemClock;
 use masshook::config::{Config, Programs};
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::steady::SteadyStore;
 use masshook::job::store::JobStore;
@@ -29,14 +29,14 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         }
     };
     let mode = aws::mode();
-    let (store, manner): (Arc<dyn JobStore>, Manner) = match &mode {
-        Mode::Inline => (Arc::new(SqliteStore::in_memory()), Manner::Inline),
+    let (store, execution): (Arc<dyn JobStore>, ExecutionMode) = match &mode {
+        Mode::Inline => (Arc::new(SqliteStore::in_memory()), ExecutionMode::Inline),
         Mode::Durable { table, queue_url } => {
             let wakeups = SqsWakeUps::new(queue_url);
             let store = Arc::new(DynamoStore::new(table));
             (
                 Arc::new(SteadyStore::over(store, Arc::new(SystemClock))),
-                Manner::Durable(Arc::new(wakeups)),
+                ExecutionMode::Durable(Arc::new(wakeups)),
             )
         }
         Mode::Incomplete => {
@@ -58,7 +58,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             clock: Arc::new(SystemClock),
             store,
             secrets_manager: Arc::new(SecretsManager::new()),
-            manner,
+            mode: execution,
             runtime_api: runtime_api(),
             sns_endpoint,
         },

@@ -17,8 +17,8 @@ use crate::config::{Config, Connection, Scope};
 use crate::secrets::place::{Place, Unwritable};
 use crate::secrets::{Environment, Files, SecretStore};
 use crate::zoho::data_center::ApiBase;
-use crate::zoho::token::{ClientKey, Credentials, GrantCode, Granted};
-use crate::zoho::{Client, Failed};
+use crate::zoho::token::{ClientKey, Credentials, GrantCode, TokenGrant};
+use crate::zoho::{self, Client};
 
 /// Where the client's secret may stand, so that no list of processes shows it.
 const CLIENT_SECRET: &str = "MASSHOOK_CLIENT_SECRET";
@@ -198,7 +198,7 @@ async fn exchanged(
     client: &Client,
     code: GrantCode,
     findings: &mut Vec<Finding>,
-) -> Option<(Credentials, Granted)> {
+) -> Option<(Credentials, TokenGrant)> {
     let mut granted = match client.grant(code.form()).await {
         Ok(granted) => granted,
         Err(failed) => {
@@ -213,10 +213,10 @@ async fn exchanged(
     };
     let found = "exchanged for a refresh token".to_owned();
     findings.push(Finding::new("grant code", Bearing::Good, found));
-    let credentials = code.became(refresh_token);
+    let credentials = code.into_credentials(refresh_token);
     let proof = client.grant(credentials.form()).await;
     // A refresh token that could not be tried just now is as good as the code was: it is not thrown away.
-    let lost = matches!(proof, Err(Failed::Refused(_) | Failed::Denied(_)));
+    let lost = matches!(proof, Err(zoho::Error::Refused(_) | zoho::Error::Denied(_)));
     let proof = proof.map(|proof| (Bearing::Good, lives(&proof)));
     findings.push(Finding::of("refresh", proof));
     (!lost).then_some((credentials, granted))
@@ -227,7 +227,7 @@ async fn own(
     client: &Client,
     credentials: Credentials,
     findings: &mut Vec<Finding>,
-) -> Option<(Credentials, Granted)> {
+) -> Option<(Credentials, TokenGrant)> {
     match client.grant(credentials.form()).await {
         Ok(granted) => {
             findings.push(Finding::new("token", Bearing::Good, lives(&granted)));
@@ -240,12 +240,12 @@ async fn own(
     }
 }
 
-fn lives(granted: &Granted) -> String {
-    format!("gave an access token for {} s", granted.lives.as_secs())
+fn lives(granted: &TokenGrant) -> String {
+    format!("gave an access token for {} s", granted.lifetime.as_secs())
 }
 
 /// The scopes granted, against those that this config needs.
-fn judged_scopes(scopes: &[Scope], granted: &Granted) -> Vec<Finding> {
+fn judged_scopes(scopes: &[Scope], granted: &TokenGrant) -> Vec<Finding> {
     match &granted.scopes {
         // What the routes' modules are is not known here.
         Some(granted) => judged(scopes, granted, &BTreeSet::new()),
@@ -257,7 +257,7 @@ fn judged_scopes(scopes: &[Scope], granted: &Granted) -> Vec<Finding> {
 }
 
 /// The data centre that the token is for, by the accounts server's word, against the config's.
-fn data_center(connection: &Connection, granted: &Granted) -> Option<Finding> {
+fn data_center(connection: &Connection, granted: &TokenGrant) -> Option<Finding> {
     let named = granted.api_domain.as_deref()?;
     let (bearing, found) = match ApiBase::named(named, connection.environment) {
         Ok(api) => match api.data_center()? {

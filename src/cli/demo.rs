@@ -25,7 +25,7 @@ use crate::api::router;
 use crate::app::{App, Edges};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Programs};
-use crate::engine::Manner;
+use crate::engine::ExecutionMode;
 use crate::http::{Cap, Http, HttpSettings};
 use crate::inbound::scheme::Scheme;
 use crate::inbound::verify::{Outgoing, sign};
@@ -115,7 +115,7 @@ impl Demo {
                 clock: Arc::new(SystemClock),
                 store: Arc::new(SqliteStore::in_memory()),
                 secrets_manager: Arc::new(DemoSecrets(secrets)),
-                manner: Manner::Inline,
+                mode: ExecutionMode::Inline,
                 runtime_api: None,
                 sns_endpoint: None,
             },

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::zoho::Failed;
+use crate::zoho;
 
 /// How a finding bears on the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +34,19 @@ pub(super) struct Finding {
 
 impl Finding {
     /// What asking Zoho came to.
-    pub(super) fn of(what: impl Into<String>, outcome: Result<(Bearing, String), Failed>) -> Self {
+    pub(super) fn of(
+        what: impl Into<String>,
+        outcome: Result<(Bearing, String), zoho::Error>,
+    ) -> Self {
         let (bearing, found) = outcome.unwrap_or_else(|failed| {
             // What masshook does without is no reason to refuse the config.
             let bearing = match failed.lacks_scope() {
                 true => Bearing::Note,
                 false => Bearing::Bad,
             };
-            let (Failed::Later(why, _) | Failed::Refused(why) | Failed::Denied(why)) = failed;
+            let (zoho::Error::RetryLater(why, _)
+            | zoho::Error::Refused(why)
+            | zoho::Error::Denied(why)) = failed;
             (bearing, why.to_string())
         });
         Self::new(what, bearing, found)

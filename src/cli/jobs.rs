@@ -17,7 +17,7 @@ use crate::aws::wakeups::SqsWakeUps;
 use crate::aws::{self, Mode};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::engine::Manner;
+use crate::engine::ExecutionMode;
 use crate::job::delivery::KeptDelivery;
 use crate::job::sqlite::SqliteStore;
 use crate::job::store::{Added, Claim, Filter, JobStore, StoreError};
@@ -457,7 +457,7 @@ async fn replay_delivery(
             clock: Arc::new(SystemClock),
             store,
             secrets_manager: Arc::new(SecretsManager::new()),
-            manner: Manner::Durable(wakeups),
+            mode: ExecutionMode::Durable(wakeups),
             runtime_api: None,
             sns_endpoint: None,
         },

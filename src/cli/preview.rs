@@ -16,7 +16,7 @@ use crate::app::rejection::Rejection;
 use crate::app::{App, Arrival, Edges, Ignored, Mapped, Notice};
 use crate::clock::SystemClock;
 use crate::config::{Config, Verify};
-use crate::engine::Manner;
+use crate::engine::ExecutionMode;
 use crate::inbound::trigger::{Origin, Trigger};
 use crate::job::sqlite::SqliteStore;
 use crate::lambda::{Invocation, SqsMessage};
@@ -157,7 +157,7 @@ pub(super) fn offline(config: Config) -> App {
             clock: Arc::new(SystemClock),
             store: Arc::new(SqliteStore::in_memory()),
             secrets_manager: Arc::new(Offline),
-            manner: Manner::Inline,
+            mode: ExecutionMode::Inline,
             runtime_api: None,
             sns_endpoint: None,
         },

@@ -14,7 +14,7 @@ use crate::aws;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::engine::Manner;
+use crate::engine::ExecutionMode;
 use crate::job::sqlite::SqliteStore;
 use crate::job::steady::SteadyStore;
 use crate::job::wakeup::LocalWakeUps;
@@ -57,7 +57,7 @@ async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), St
             // A jump of the clock must not end the leases of turns under way.
             store: Arc::new(SteadyStore::over(Arc::new(store), clock.clone())),
             secrets_manager: Arc::new(SecretsManager::new()),
-            manner: Manner::Durable(Arc::new(wakeups.clone())),
+            mode: ExecutionMode::Durable(Arc::new(wakeups.clone())),
             runtime_api: None,
             sns_endpoint: aws::sns_endpoint()?,
         },

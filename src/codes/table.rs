@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use super::Class::{Partial, Permanent, Reauthenticate, Retry, Wait};
-use super::Speaker::{Accounts, Crm, Masshook};
-use super::{Class, Reach, Row};
+use super::Origin::{Accounts, Crm, Masshook};
+use super::{Class, FailureScope, Row};
 
 /// This call never works.
-const REFUSED: Class = Permanent(Reach::Call);
+const REFUSED: Class = Permanent(FailureScope::Call);
 
 /// No call of the job ever works.
-const DENIED: Class = Permanent(Reach::Job);
+const DENIED: Class = Permanent(FailureScope::Job);
 
 /// How long to leave a custom view alone that another mass update is running on.
 const VIEW_BUSY: Class = Wait(Duration::from_secs(30));
@@ -30,7 +30,7 @@ const SOON: Class = Wait(Duration::from_secs(5));
 
 macro_rules! table {
     ($(
-        $cause:ident = $code:literal $speaker:ident [$($status:literal),*] $class:ident, says [$($says:literal),*];
+        $cause:ident = $code:literal $origin:ident [$($status:literal),*] $class:ident, says [$($says:literal),*];
         $happened:literal;
         $cure:literal;
         $message:literal, $details:literal;
@@ -45,7 +45,7 @@ macro_rules! table {
             cause: Cause::$cause,
             code: $code,
             says: &[$($says),*],
-            speaker: $speaker,
+            origin: $origin,
             statuses: &[$($status),*],
             class: $class,
             happened: $happened,

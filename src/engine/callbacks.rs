@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Engine, Held, Manner, Turn};
-use crate::callback::{Delivery, Schedule};
+use super::{Engine, ExecutionMode, LeasedJob, TurnDeadlines};
+use crate::callback::{CallbackResult, Schedule};
 use crate::job::{Notification, Notified};
 
 /// How long a receiver may take to hear of an unfinished job.
@@ -11,7 +11,11 @@ const NEWS_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Sends a notification. A receiver that is slow to hear of an unfinished job must not hold that job up for long.
-    pub(super) async fn tell(&self, notification: &Notification, turn: Turn) -> Delivery {
+    pub(super) async fn tell(
+        &self,
+        notification: &Notification,
+        turn: TurnDeadlines,
+    ) -> CallbackResult {
         let now = self.clock.now();
         let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
         let time = match notification.is_end() {
@@ -21,7 +25,7 @@ impl Engine {
         let sending = self.callbacks.send(notification, now);
         match tokio::time::timeout(time, sending).await {
             Ok(delivery) => delivery,
-            Err(_) => Delivery::Failed {
+            Err(_) => CallbackResult::Failed {
                 why: "there was no more time for the receiver to answer in".to_owned(),
                 asked: None,
             },
@@ -31,19 +35,19 @@ impl Engine {
     /// Takes in what became of a try at a notification.
     pub(super) async fn told(
         &self,
-        held: &mut Held,
+        held: &mut LeasedJob,
         notification: &Notification,
-        delivery: Delivery,
+        delivery: CallbackResult,
     ) {
-        let schedule = match self.manner {
-            Manner::Inline => &Schedule::INLINE,
-            Manner::Durable(_) => &Schedule::STANDARD,
+        let schedule = match self.mode {
+            ExecutionMode::Inline => &Schedule::INLINE,
+            ExecutionMode::Durable(_) => &Schedule::STANDARD,
         };
         let attempts = notification.tries + 1;
         let notified = match delivery {
-            Delivery::Delivered => Notified::Delivered,
-            Delivery::Undeliverable(why) => Notified::GivenUp(why),
-            Delivery::Failed { why, asked } => {
+            CallbackResult::Delivered => Notified::Delivered,
+            CallbackResult::Undeliverable(why) => Notified::GivenUp(why),
+            CallbackResult::Failed { why, asked } => {
                 match schedule.wait(attempts, asked, fastrand::f64()) {
                     Some(wait) => Notified::Again { why, wait },
                     None => Notified::GivenUp(why),
@@ -69,7 +73,7 @@ impl Engine {
 
     /// Time is up: tells the receiver what is known so far, whichever steps it is told otherwise. Inline nobody goes on with
     /// the job unless its delivery comes again.
-    pub(super) async fn report_unfinished(&self, held: &mut Held, turn: Turn) {
+    pub(super) async fn report_unfinished(&self, held: &mut LeasedJob, turn: TurnDeadlines) {
         let status = held.job.status();
         if status.is_final() {
             return;

@@ -7,21 +7,21 @@ use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::effects::Done;
-use super::work::Part;
-use super::{CLAIMS_AT_ONCE, Engine, Held, Turn};
+use super::work::CallRef;
+use super::{CLAIMS_AT_ONCE, Engine, LeasedJob, TurnDeadlines};
 use crate::failpoint::reach;
 use crate::job::doubt::unknown;
 use crate::job::{Event, Evidence, Job};
 use crate::outcome::Refusal;
 use crate::update::{ModuleName, RecordId};
-use crate::zoho::{Failed, Sent};
+use crate::zoho::{self, CallResult};
 
 /// Said of a call that was about to be sent when its driver was lost.
 const LOST: &str = "masshook was stopped between the call and its answer";
 
 /// A call in doubt.
-pub(super) struct Doubt {
-    pub(super) part: Part,
+pub(super) struct UnresolvedCall {
+    pub(super) part: CallRef,
     connection: String,
     module: ModuleName,
     /// What is to be read; none if there is nothing that could tell.
@@ -29,11 +29,11 @@ pub(super) struct Doubt {
 }
 
 /// What was found out about a call in doubt: the records on which it was carried out; none if that will never be known.
-pub(super) type Clarified = Option<Sent<BTreeSet<RecordId>>>;
+pub(super) type Resolution = Option<CallResult<BTreeSet<RecordId>>>;
 
-impl Doubt {
+impl UnresolvedCall {
     /// The doubt about a job's call.
-    pub(super) fn of(job: &Job, part: Part) -> Self {
+    pub(super) fn of(job: &Job, part: CallRef) -> Self {
         Self {
             part,
             connection: job.connection.clone(),
@@ -44,8 +44,8 @@ impl Doubt {
 }
 
 impl Engine {
-    /// Has it written down for every job of a parcel that it is about to be sent, and says whether that was done.
-    pub(super) async fn announce(&self, parts: &[Part], tell: &mpsc::Sender<Done>) -> bool {
+    /// Has it written down for every job of a batch that it is about to be sent, and says whether that was done.
+    pub(super) async fn announce(&self, parts: &[CallRef], tell: &mpsc::Sender<Done>) -> bool {
         let (written, answer) = oneshot::channel();
         let announcement = Done::Announced(parts.to_vec(), written);
         tell.send(announcement).await.is_ok() && answer.await.unwrap_or(false)
@@ -53,7 +53,12 @@ impl Engine {
 
     /// Writes down, for the jobs that these calls are of, that they are about to be sent, or that they were not after all.
     /// Says whether that was done for all.
-    pub(super) async fn mark(&self, held: &mut [Held], parts: &[Part], sending: bool) -> bool {
+    pub(super) async fn mark(
+        &self,
+        held: &mut [LeasedJob],
+        parts: &[CallRef],
+        sending: bool,
+    ) -> bool {
         let mut changed = BTreeSet::new();
         for part in parts {
             let Some(held) = held.get_mut(part.job) else {
@@ -80,8 +85,8 @@ impl Engine {
     }
 
     /// Finds out about a call in doubt.
-    pub(super) async fn clarify(&self, doubt: Doubt, turn: Turn) -> Option<Done> {
-        let Doubt {
+    pub(super) async fn clarify(&self, doubt: UnresolvedCall, turn: TurnDeadlines) -> Option<Done> {
+        let UnresolvedCall {
             part,
             connection,
             module,
@@ -97,15 +102,15 @@ impl Engine {
 }
 
 /// What that means for the call.
-pub(super) fn clarified_event(clarified: Clarified) -> Event {
+pub(super) fn clarified_event(clarified: Resolution) -> Event {
     let outcome = match clarified {
         None => return unknown(LOST),
-        Some(Sent { outcome, .. }) => outcome,
+        Some(CallResult { outcome, .. }) => outcome,
     };
     match outcome {
         Ok(found) => Event::Found(found),
-        Err(Failed::Later(why, wait)) => Event::InDoubt { why, wait },
-        Err(Failed::Refused(why) | Failed::Denied(why)) => unreadable(&why),
+        Err(zoho::Error::RetryLater(why, wait)) => Event::InDoubt { why, wait },
+        Err(zoho::Error::Refused(why) | zoho::Error::Denied(why)) => unreadable(&why),
     }
 }
 

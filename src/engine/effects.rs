@@ -7,18 +7,18 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
-use super::doubt::{Clarified, Doubt, clarified_event};
-use super::prepare::{self, Found, Wish};
-use super::work::{Look, Parcel, Part, Work, share};
-use super::{Engine, Held, Turn};
-use crate::callback::Delivery;
+use super::doubt::{Resolution, UnresolvedCall, clarified_event};
+use super::prepare::{self, PrepareInput, PrepareOutput};
+use super::work::{Batch, CallRef, StatusPoll, TurnWork, share};
+use super::{Engine, LeasedJob, TurnDeadlines};
+use crate::callback::CallbackResult;
 use crate::codes::Cause;
 use crate::failpoint::reach;
 use crate::job::store::Holder;
 use crate::job::{Event, Job, Notification};
 use crate::outcome::Refusal;
-use crate::zoho::answer::{Tracked, Update};
-use crate::zoho::{Failed, Sent};
+use crate::zoho::answer::{UpdateAnswer, ZohoJobStatus};
+use crate::zoho::{self, CallResult};
 
 /// Effects under way at once in a turn. Zoho's own share is bounded by each connection.
 const AT_ONCE: usize = 64;
@@ -30,14 +30,14 @@ const UNRECORDED: usize = 16;
 enum Effect {
     Prepare {
         connection: String,
-        wishes: Vec<Wish>,
+        wishes: Vec<PrepareInput>,
     },
     Send {
-        parcel: Parcel,
+        batch: Batch,
         holders: Vec<Holder>,
     },
-    Look(Look),
-    Clarify(Doubt),
+    StatusPoll(StatusPoll),
+    Clarify(UnresolvedCall),
     Call {
         place: usize,
         notification: Notification,
@@ -46,24 +46,29 @@ enum Effect {
 
 /// What came of one effect.
 pub(super) enum Done {
-    Prepared(Vec<Found>),
-    Sent(Parcel, Sent<Update>),
-    Looked(Look, Result<Tracked, Failed>),
-    Called(usize, Notification, Delivery),
+    Prepared(Vec<PrepareOutput>),
+    Sent(Batch, CallResult<UpdateAnswer>),
+    Looked(StatusPoll, Result<ZohoJobStatus, zoho::Error>),
+    Called(usize, Notification, CallbackResult),
     /// These calls are about to be sent; whoever is told waits for it to be written down.
-    Announced(Vec<Part>, oneshot::Sender<bool>),
+    Announced(Vec<CallRef>, oneshot::Sender<bool>),
     /// These were not sent after all.
-    Unsent(Vec<Part>),
-    Clarified(Part, Clarified),
+    Unsent(Vec<CallRef>),
+    Clarified(CallRef, Resolution),
 }
 
 /// Connections and paths for which nothing works any more in this round.
-type Hopeless = Mutex<HashSet<(String, String)>>;
+type DeniedEndpoints = Mutex<HashSet<(String, String)>>;
 
 impl Engine {
     /// Performs everything that can be done now, several things at once, and records each outcome as it comes.
-    pub(super) async fn perform(&self, held: &mut [Held], work: Work, turn: Turn) {
-        let hopeless = Hopeless::default();
+    pub(super) async fn perform(
+        &self,
+        held: &mut [LeasedJob],
+        work: TurnWork,
+        turn: TurnDeadlines,
+    ) {
+        let hopeless = DeniedEndpoints::default();
         let notifications: Vec<(usize, Notification)> = work
             .callbacks
             .iter()
@@ -72,24 +77,24 @@ impl Engine {
                 Some((*place, job.notification(self.clock.now())?))
             })
             .collect();
-        // One job of a parcel holds the lock on its custom view, from turn to turn.
-        let parcels: Vec<(Parcel, Vec<Holder>)> = work
-            .parcels
+        // One job of a batch holds the lock on its custom view, from turn to turn.
+        let batches: Vec<(Batch, Vec<Holder>)> = work
+            .batches
             .into_iter()
-            .map(|parcel| {
-                let jobs = parcel.parts.iter().filter_map(|part| held.get(part.job));
-                let holders = match parcel.view() {
+            .map(|batch| {
+                let jobs = batch.parts.iter().filter_map(|part| held.get(part.job));
+                let holders = match batch.view() {
                     Some(_) => jobs.map(|held| Holder::job(&held.job.id)).collect(),
                     None => Vec::new(),
                 };
-                (parcel, holders)
+                (batch, holders)
             })
             .collect();
         // Those of a connection together, so that they share what is looked up.
-        let mut wishes: BTreeMap<String, Vec<Wish>> = BTreeMap::new();
+        let mut wishes: BTreeMap<String, Vec<PrepareInput>> = BTreeMap::new();
         for place in work.preparing {
-            if let Some(Held { job, .. }) = held.get(place) {
-                let wish = Wish::of(place, &job.request);
+            if let Some(LeasedJob { job, .. }) = held.get(place) {
+                let wish = PrepareInput::of(place, &job.request);
                 wishes.entry(job.connection.clone()).or_default().push(wish);
             }
         }
@@ -102,16 +107,16 @@ impl Engine {
                 place,
                 notification,
             });
-        let doubts: Vec<Doubt> = work
+        let doubts: Vec<UnresolvedCall> = work
             .in_doubt
             .iter()
-            .filter_map(|part| Some(Doubt::of(&held.get(part.job)?.job, *part)))
+            .filter_map(|part| Some(UnresolvedCall::of(&held.get(part.job)?.job, *part)))
             .collect();
         let clarifying = doubts.into_iter().map(Effect::Clarify);
-        let looking = work.looks.into_iter().map(Effect::Look);
-        let sending = parcels
+        let looking = work.looks.into_iter().map(Effect::StatusPoll);
+        let sending = batches
             .into_iter()
-            .map(|(parcel, holders)| Effect::Send { parcel, holders });
+            .map(|(batch, holders)| Effect::Send { batch, holders });
         let before = calling.chain(preparing).chain(looking);
         let effects = before.chain(clarifying).chain(sending);
         let (tell, mut told) = mpsc::channel(UNRECORDED);
@@ -148,8 +153,8 @@ impl Engine {
     async fn effect(
         &self,
         effect: Effect,
-        hopeless: &Hopeless,
-        turn: Turn,
+        hopeless: &DeniedEndpoints,
+        turn: TurnDeadlines,
         tell: &mpsc::Sender<Done>,
     ) -> Option<Done> {
         match effect {
@@ -160,11 +165,11 @@ impl Engine {
                 reach("prepare.answered");
                 Some(Done::Prepared(prepared))
             }
-            Effect::Send { parcel, holders } => {
-                self.send(parcel, holders, hopeless, turn, tell).await
+            Effect::Send { batch, holders } => {
+                self.send(batch, holders, hopeless, turn, tell).await
             }
             Effect::Clarify(doubt) => self.clarify(doubt, turn).await,
-            Effect::Look(look) => {
+            Effect::StatusPoll(look) => {
                 let client = self.connections.get(&look.connection)?;
                 let sent = client
                     .job_status(&look.module, &look.zoho_job_id, turn.give_up)
@@ -186,15 +191,15 @@ impl Engine {
 
     async fn send(
         &self,
-        parcel: Parcel,
+        batch: Batch,
         holders: Vec<Holder>,
-        hopeless: &Hopeless,
-        turn: Turn,
+        hopeless: &DeniedEndpoints,
+        turn: TurnDeadlines,
         tell: &mpsc::Sender<Done>,
     ) -> Option<Done> {
-        let client = self.connections.get(&parcel.connection)?;
-        let way = parcel.way();
-        let place = (parcel.connection.clone(), way.path(&parcel.module));
+        let client = self.connections.get(&batch.connection)?;
+        let way = batch.way();
+        let place = (batch.connection.clone(), way.path(&batch.module));
         let is_hopeless = || {
             hopeless
                 .lock()
@@ -204,7 +209,7 @@ impl Engine {
         if is_hopeless() || self.clock.now() >= turn.give_up {
             return None;
         }
-        let view = parcel.view();
+        let view = batch.view();
         let mut holder = None;
         if let Some(view) = &view {
             match self.lock(view, holders).await {
@@ -213,29 +218,29 @@ impl Engine {
                     holder = Some(won);
                 }
                 Ok(None) => {
-                    return Some(Done::Sent(parcel, not_now(Refusal::of(Cause::ViewTaken))));
+                    return Some(Done::Sent(batch, not_now(Refusal::of(Cause::ViewTaken))));
                 }
                 Err(error) => {
                     return Some(Done::Sent(
-                        parcel,
+                        batch,
                         not_now(Refusal::with(Cause::StoreUnavailable, error.to_string())),
                     ));
                 }
             }
         }
         // From here on a crash leaves open whether Zoho has carried it out.
-        if parcel.once && !self.announce(&parcel.parts, tell).await {
+        if batch.once && !self.announce(&batch.parts, tell).await {
             if let (Some(view), Some(holder)) = (&view, &holder) {
                 self.unlock(view, holder).await;
             }
-            return Some(Done::Unsent(parcel.parts));
+            return Some(Done::Unsent(batch.parts));
         }
-        let (module, body) = (&parcel.module, parcel.body());
-        let (ids, once) = (parcel.ids(), parcel.once);
+        let (module, body) = (&batch.module, batch.body());
+        let (ids, once) = (batch.ids(), batch.once);
         let sent = client
             .update(module, way, &body, ids, once, turn.give_up)
             .await;
-        if let Err(Failed::Denied(_)) = sent.outcome {
+        if let Err(zoho::Error::Denied(_)) = sent.outcome {
             hopeless
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -246,11 +251,11 @@ impl Engine {
         {
             self.unlock(view, holder).await;
         }
-        Some(Done::Sent(parcel, sent))
+        Some(Done::Sent(batch, sent))
     }
 
     /// Takes in what came of an effect, for every job that it was for, and writes it down.
-    async fn record(&self, held: &mut [Held], done: Done, denied: &mut Vec<(usize, Refusal)>) {
+    async fn record(&self, held: &mut [LeasedJob], done: Done, denied: &mut Vec<(usize, Refusal)>) {
         match done {
             Done::Prepared(all) => {
                 for found in all {
@@ -260,15 +265,15 @@ impl Engine {
                     }
                 }
             }
-            Done::Sent(parcel, Sent { attempts, outcome }) => {
-                for part in &parcel.parts {
+            Done::Sent(batch, CallResult { attempts, outcome }) => {
+                for part in &batch.parts {
                     let Some(held) = held.get_mut(part.job) else {
                         continue;
                     };
                     held.job.sent(part.seq, attempts);
                     let event = sent_event(&outcome, &held.job, *part);
                     self.apply(held, part.seq, event).await;
-                    if let Err(Failed::Denied(refusal)) = &outcome {
+                    if let Err(zoho::Error::Denied(refusal)) = &outcome {
                         denied.push((part.job, refusal.clone()));
                     }
                 }
@@ -307,11 +312,11 @@ impl Engine {
         }
     }
 
-    async fn take_prepared(&self, held: &mut Held, found: Found) {
+    async fn take_prepared(&self, held: &mut LeasedJob, found: PrepareOutput) {
         if held.failed.is_some() {
             return;
         }
-        let Found {
+        let PrepareOutput {
             attempts, prepared, ..
         } = found;
         if let Err(error) = held.job.prepared(prepared, attempts, self.clock.now()) {
@@ -325,7 +330,7 @@ impl Engine {
         }
     }
 
-    async fn apply(&self, held: &mut Held, seq: usize, event: Event) {
+    async fn apply(&self, held: &mut LeasedJob, seq: usize, event: Event) {
         if held.failed.is_some() {
             return;
         }
@@ -338,7 +343,7 @@ impl Engine {
         }
     }
 
-    pub(super) async fn checkpoint(&self, held: &mut Held) {
+    pub(super) async fn checkpoint(&self, held: &mut LeasedJob) {
         reach("record.before");
         if held.failed.is_none()
             && let Err(error) = self.store.checkpoint(&held.job, &mut held.lease).await
@@ -350,43 +355,47 @@ impl Engine {
     }
 }
 
-/// The answer to a parcel, as it concerns one of its calls.
-fn sent_event(outcome: &Result<Update, Failed>, job: &Job, part: Part) -> Event {
+/// The answer to a batch, as it concerns one of its calls.
+fn sent_event(outcome: &Result<UpdateAnswer, zoho::Error>, job: &Job, part: CallRef) -> Event {
     match outcome {
-        Ok(Update::Settled(failures)) => {
+        Ok(UpdateAnswer::Settled(failures)) => {
             let own = job.call(part.seq).map(|state| share(failures, state, job));
             Event::Settled(own.unwrap_or_default())
         }
-        Ok(Update::Accepted { zoho_job_id }) => Event::Accepted {
+        Ok(UpdateAnswer::Accepted { zoho_job_id }) => Event::Accepted {
             zoho_job_id: zoho_job_id.clone(),
         },
-        Ok(Update::Unclear(why)) => job.in_doubt(part.seq, why.clone()),
-        Err(Failed::Later(why, wait)) => Event::Postponed {
+        Ok(UpdateAnswer::Unclear(why)) => job.in_doubt(part.seq, why.clone()),
+        Err(zoho::Error::RetryLater(why, wait)) => Event::Postponed {
             why: why.clone(),
             wait: *wait,
         },
-        Err(Failed::Refused(refusal) | Failed::Denied(refusal)) => Event::Refused(refusal.clone()),
+        Err(zoho::Error::Refused(refusal) | zoho::Error::Denied(refusal)) => {
+            Event::Refused(refusal.clone())
+        }
     }
 }
 
-fn looked_event(outcome: Result<Tracked, Failed>) -> Event {
+fn looked_event(outcome: Result<ZohoJobStatus, zoho::Error>) -> Event {
     match outcome {
-        Ok(Tracked::Running(counts)) => Event::Progressed {
+        Ok(ZohoJobStatus::Running(counts)) => Event::Progressed {
             counts: Some(counts),
             wait: Duration::ZERO,
         },
-        Ok(Tracked::Ended { counts, completed }) => Event::Ended { counts, completed },
-        Ok(Tracked::Unknown) => Event::Unknown,
-        Err(Failed::Later(_, wait)) => Event::Progressed { counts: None, wait },
-        Err(Failed::Refused(refusal) | Failed::Denied(refusal)) => Event::Untracked(refusal),
+        Ok(ZohoJobStatus::Ended { counts, completed }) => Event::Ended { counts, completed },
+        Ok(ZohoJobStatus::Unknown) => Event::Unknown,
+        Err(zoho::Error::RetryLater(_, wait)) => Event::Progressed { counts: None, wait },
+        Err(zoho::Error::Refused(refusal) | zoho::Error::Denied(refusal)) => {
+            Event::Untracked(refusal)
+        }
     }
 }
 
-/// A parcel that was not sent.
-fn not_now(why: Refusal) -> Sent<Update> {
+/// A batch that was not sent.
+fn not_now(why: Refusal) -> CallResult<UpdateAnswer> {
     let wait = why.cause().and_then(|cause| cause.row().class.wait());
-    Sent {
+    CallResult {
         attempts: 0,
-        outcome: Err(Failed::Later(why, wait.unwrap_or_default())),
+        outcome: Err(zoho::Error::RetryLater(why, wait.unwrap_or_default())),
     }
 }

@@ -17,12 +17,12 @@ use crate::guard;
 use crate::job::{Outcome, Prepared};
 use crate::lookup::Column;
 use crate::update::{Assignment, FieldName, Method, ModuleName, Selector, UpdateRequest};
-use crate::zoho::metadata::{Field, Reading};
-use crate::zoho::{Client, Failed};
-use matching::Sought;
+use crate::zoho::metadata::{Field, Freshness};
+use crate::zoho::{self, Client};
+use matching::MatchQuery;
 
 /// What one job needs to know. Ids that are known already are no part of it: there may be many.
-pub(super) struct Wish {
+pub(super) struct PrepareInput {
     place: usize,
     module: ModuleName,
     fields: Vec<Assignment>,
@@ -31,7 +31,7 @@ pub(super) struct Wish {
     open: Option<Selector>,
 }
 
-impl Wish {
+impl PrepareInput {
     /// The wish of the job at a place in the turn.
     pub(super) fn of(place: usize, request: &UpdateRequest) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Wish {
 }
 
 /// What was found out for one job.
-pub(super) struct Found {
+pub(super) struct PrepareOutput {
     /// The job's place in the turn.
     pub(super) place: usize,
     /// Requests that were sent for it.
@@ -61,12 +61,12 @@ pub(super) struct Found {
 /// What a step of the preparation came to for one job: what the next step goes on with, or the end.
 type Step<T> = Result<T, Outcome>;
 
-impl From<Failed> for Outcome {
-    fn from(failed: Failed) -> Self {
+impl From<zoho::Error> for Outcome {
+    fn from(failed: zoho::Error) -> Self {
         match failed {
-            Failed::Later(why, wait) => Self::Postponed { why, wait },
-            Failed::Refused(refusal) => Self::Refused(refusal),
-            Failed::Denied(refusal) => {
+            zoho::Error::RetryLater(why, wait) => Self::Postponed { why, wait },
+            zoho::Error::Refused(refusal) => Self::Refused(refusal),
+            zoho::Error::Denied(refusal) => {
                 // Alarms look for this: it is about the connection, not about what was asked.
                 tracing::error!(zoho.code = refusal.code, "job cannot go on: {refusal}");
                 Self::Refused(refusal)
@@ -76,7 +76,11 @@ impl From<Failed> for Outcome {
 }
 
 /// Prepares jobs as far as can be done before `give_up`.
-pub(super) async fn prepare(client: &Client, wishes: Vec<Wish>, give_up: Timestamp) -> Vec<Found> {
+pub(super) async fn prepare(
+    client: &Client,
+    wishes: Vec<PrepareInput>,
+    give_up: Timestamp,
+) -> Vec<PrepareOutput> {
     let mut found = Vec::with_capacity(wishes.len());
     let mut knowledge = Knowledge {
         client,
@@ -88,15 +92,15 @@ pub(super) async fn prepare(client: &Client, wishes: Vec<Wish>, give_up: Timesta
     for wish in wishes {
         let place = wish.place;
         let prepared = match begin(&mut knowledge, wish).await {
-            Ok(Begun::Done(prepared)) => prepared,
-            Ok(Begun::Lacking(wanted, checked)) => {
+            Ok(PrepareStage::Done(prepared)) => prepared,
+            Ok(PrepareStage::Lacking(wanted, checked)) => {
                 sought.push(wanted);
                 begun.push((place, checked));
                 continue;
             }
             Err(outcome) => outcome.into(),
         };
-        found.push(Found {
+        found.push(PrepareOutput {
             place,
             attempts: 0,
             prepared,
@@ -110,21 +114,25 @@ pub(super) async fn prepare(client: &Client, wishes: Vec<Wish>, give_up: Timesta
 }
 
 /// What a job of this request would be told before it is planned. Zoho is only asked, and nothing is kept.
-pub async fn rehearse(client: &Client, request: &UpdateRequest, give_up: Timestamp) -> Prepared {
-    let found = prepare(client, vec![Wish::of(0, request)], give_up).await;
+pub async fn preview_preparation(
+    client: &Client,
+    request: &UpdateRequest,
+    give_up: Timestamp,
+) -> Prepared {
+    let found = prepare(client, vec![PrepareInput::of(0, request)], give_up).await;
     let prepared = found.into_iter().map(|found| found.prepared).next();
     prepared.unwrap_or_else(|| Outcome::AS_ASKED.into())
 }
 
 /// How far a job is before records are looked up.
-enum Begun {
+enum PrepareStage {
     Done(Prepared),
-    Lacking(Sought, Checked),
+    Lacking(MatchQuery, Checked),
 }
 
-async fn begin(knowledge: &mut Knowledge<'_>, wish: Wish) -> Step<Begun> {
+async fn begin(knowledge: &mut Knowledge<'_>, wish: PrepareInput) -> Step<PrepareStage> {
     let (client, give_up) = (knowledge.client, knowledge.give_up);
-    let Wish {
+    let PrepareInput {
         module,
         fields,
         over_write,
@@ -153,7 +161,7 @@ async fn begin(knowledge: &mut Knowledge<'_>, wish: Wish) -> Step<Begun> {
         Some(wanted) => {
             let field = wanted.field.clone();
             let column = Column { module, field };
-            Begun::Lacking(Sought { column, wanted }, checked)
+            PrepareStage::Lacking(MatchQuery { column, wanted }, checked)
         }
         None => {
             let Checked {
@@ -167,7 +175,7 @@ async fn begin(knowledge: &mut Knowledge<'_>, wish: Wish) -> Step<Begun> {
                 records,
                 update_by: method,
             };
-            Begun::Done(Prepared {
+            PrepareStage::Done(Prepared {
                 notes,
                 ..outcome.into()
             })
@@ -195,29 +203,29 @@ struct Knowledge<'a> {
 
 impl Knowledge<'_> {
     /// The fields of a module: those of this turn, or else those that are kept.
-    async fn fields(&mut self, module: &ModuleName) -> Result<Arc<[Field]>, Failed> {
+    async fn fields(&mut self, module: &ModuleName) -> Result<Arc<[Field]>, zoho::Error> {
         if let Some(known) = self.fresh.get(module) {
             return Ok(known.clone());
         }
-        let before = self.client.readings_of_fields(module);
+        let before = self.client.field_reads(module);
         let known = self
             .client
-            .fields(module, Reading::Kept, self.give_up)
+            .fields(module, Freshness::Cached, self.give_up)
             .await?;
-        if self.client.readings_of_fields(module) != before {
+        if self.client.field_reads(module) != before {
             self.fresh.insert(module.clone(), known.clone());
         }
         Ok(known)
     }
 
     /// The same, read anew; none if that was done in this turn already.
-    async fn renewed(&mut self, module: &ModuleName) -> Result<Option<Arc<[Field]>>, Failed> {
+    async fn renewed(&mut self, module: &ModuleName) -> Result<Option<Arc<[Field]>>, zoho::Error> {
         if self.fresh.contains_key(module) {
             return Ok(None);
         }
         let known = self
             .client
-            .fields(module, Reading::Fresh, self.give_up)
+            .fields(module, Freshness::Fresh, self.give_up)
             .await?;
         self.fresh.insert(module.clone(), known.clone());
         Ok(Some(known))

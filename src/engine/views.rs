@@ -13,7 +13,7 @@ use crate::update::{Records, Selector};
 const VIEW_LOCK: Duration = Duration::from_secs(2 * 3600);
 
 impl Engine {
-    /// Locks a custom view for any of the jobs of a parcel. If one of them has it already, as when a driver was lost on
+    /// Locks a custom view for any of the jobs of a batch. If one of them has it already, as when a driver was lost on
     /// its way to Zoho, it is theirs: the first of today need not be the first of then.
     pub(super) async fn lock(
         &self,

@@ -1,8 +1,8 @@
 //! What a turn has to do, gathered from its jobs. Pure.
 //!
 //! **Coalescing** happens here: immediate calls that set the same fields to the same values through the same connection
-//! travel in one parcel of up to 500 ids, whichever jobs they are of. Updates of records each bring their own values, so
-//! they travel in parcels of up to 100 records, whatever they set, unless they say different things of one record. A call
+//! travel in one batch of up to 500 ids, whichever jobs they are of. Updates of records each bring their own values, so
+//! they travel in batches of up to 100 records, whatever they set, unless they say different things of one record. A call
 //! is never split, so its answer comes in one piece. Equal calls on one custom view share one run of Zoho's.
 
 use std::collections::hash_map::Entry;
@@ -18,7 +18,7 @@ use crate::update::{ModuleName, RecordId, Records, Resolved};
 
 /// A call of a job of this turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Part {
+pub(super) struct CallRef {
     /// The job's place in the turn.
     pub(super) job: usize,
     /// The call's number in its job.
@@ -27,19 +27,19 @@ pub(super) struct Part {
 
 /// One request to Zoho, for one or more calls.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Parcel {
+pub(super) struct Batch {
     pub(super) connection: String,
     pub(super) module: ModuleName,
-    load: Load,
+    load: BatchPayload,
     /// Whether it must not be sent again unless it is known not to have been carried out.
     pub(super) once: bool,
     /// The calls that it carries out.
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<CallRef>,
 }
 
-/// What a parcel sets on which records.
+/// What a batch sets on which records.
 #[derive(Clone, Debug, PartialEq)]
-enum Load {
+enum BatchPayload {
     /// The same on all of them.
     Change {
         data: Map<String, Value>,
@@ -53,36 +53,36 @@ enum Load {
     },
 }
 
-impl Parcel {
+impl Batch {
     /// Which of Zoho's calls it is.
     pub(super) fn way(&self) -> Way {
         match self.load {
-            Load::Change { .. } => Way::MassUpdate,
-            Load::Rows { .. } => Way::Records,
+            BatchPayload::Change { .. } => Way::MassUpdate,
+            BatchPayload::Rows { .. } => Way::Records,
         }
     }
 
     /// The JSON that is sent.
     pub(super) fn body(&self) -> Value {
         match &self.load {
-            Load::Change {
+            BatchPayload::Change {
                 data,
                 over_write,
                 records,
             } => body(data.clone(), records, *over_write),
-            Load::Rows { rows, .. } => rows_body(rows.clone()),
+            BatchPayload::Rows { rows, .. } => rows_body(rows.clone()),
         }
     }
 
     /// The ids that it names; none for a custom view.
     pub(super) fn ids(&self) -> &[RecordId] {
         match &self.load {
-            Load::Change {
+            BatchPayload::Change {
                 records: Records::Ids(ids),
                 ..
             }
-            | Load::Rows { ids, .. } => ids,
-            Load::Change {
+            | BatchPayload::Rows { ids, .. } => ids,
+            BatchPayload::Change {
                 records: Records::View { .. },
                 ..
             } => &[],
@@ -92,15 +92,15 @@ impl Parcel {
     /// The custom view that Zoho runs it on, as a name for locking: Zoho takes one mass update at a time for each.
     pub(super) fn view(&self) -> Option<String> {
         match &self.load {
-            Load::Change {
+            BatchPayload::Change {
                 records: Records::View { cvid, .. },
                 ..
             } => Some(view_lock(&self.connection, &self.module, &cvid.to_string())),
-            Load::Change {
+            BatchPayload::Change {
                 records: Records::Ids(_),
                 ..
             }
-            | Load::Rows { .. } => None,
+            | BatchPayload::Rows { .. } => None,
         }
     }
 }
@@ -122,31 +122,31 @@ pub(super) fn share(failures: &[Failure], state: &CallState, job: &Job) -> Vec<F
 
 /// One status GET, for every call that shares the Zoho job.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Look {
+pub(super) struct StatusPoll {
     pub(super) connection: String,
     pub(super) module: ModuleName,
     pub(super) zoho_job_id: String,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<CallRef>,
 }
 
 /// Everything that can be done now.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Work {
+pub(super) struct TurnWork {
     /// Jobs to be prepared.
     pub(super) preparing: Vec<usize>,
     /// Calls of which it is to be found out whether they were carried out.
-    pub(super) in_doubt: Vec<Part>,
+    pub(super) in_doubt: Vec<CallRef>,
     /// Calls to be sent.
-    pub(super) parcels: Vec<Parcel>,
+    pub(super) batches: Vec<Batch>,
     /// Zoho jobs to be asked for.
-    pub(super) looks: Vec<Look>,
+    pub(super) looks: Vec<StatusPoll>,
     /// Jobs of which something is to be told.
     pub(super) callbacks: Vec<usize>,
     /// The earliest moment at which there is more to do.
     pub(super) later: Option<Timestamp>,
 }
 
-impl Work {
+impl TurnWork {
     /// The work of `jobs`, those at the given places.
     pub(super) fn of<'a>(jobs: impl Iterator<Item = (usize, &'a Job)>, now: Timestamp) -> Self {
         let mut work = Self::default();
@@ -165,7 +165,7 @@ impl Work {
                 Next::Notify => work.callbacks.push(place),
                 Next::Wait(at) => wait(at),
                 Next::Clarify(calls) => {
-                    let part = |seq| Part { job: place, seq };
+                    let part = |seq| CallRef { job: place, seq };
                     work.in_doubt.extend(calls.into_iter().map(part));
                 }
                 Next::Submit(calls) => {
@@ -174,7 +174,7 @@ impl Work {
                     };
                     for state in calls.iter().filter_map(|seq| job.call(*seq)) {
                         packer.put(
-                            Part {
+                            CallRef {
                                 job: place,
                                 seq: state.call.seq,
                             },
@@ -189,11 +189,11 @@ impl Work {
                     let Some(id) = job.call(seq).and_then(|state| state.zoho_job_id.clone()) else {
                         continue;
                     };
-                    let part = Part { job: place, seq };
+                    let part = CallRef { job: place, seq };
                     let index = *looks
                         .entry((job.connection.clone(), id.clone()))
                         .or_insert_with(|| {
-                            work.looks.push(Look {
+                            work.looks.push(StatusPoll {
                                 connection: job.connection.clone(),
                                 module: job.request.module.clone(),
                                 zoho_job_id: id,
@@ -205,7 +205,7 @@ impl Work {
                 }
             }
         }
-        work.parcels = packer.parcels;
+        work.batches = packer.batches;
         work
     }
 
@@ -213,28 +213,28 @@ impl Work {
     pub(super) fn is_empty(&self) -> bool {
         self.preparing.is_empty()
             && self.in_doubt.is_empty()
-            && self.parcels.is_empty()
+            && self.batches.is_empty()
             && self.looks.is_empty()
             && self.callbacks.is_empty()
     }
 }
 
-/// Puts calls into parcels, first fit.
+/// Puts calls into batches, first fit.
 #[derive(Default)]
 struct Packer {
-    parcels: Vec<Parcel>,
-    /// For each key the parcels with it, and what each of them says of a record.
+    batches: Vec<Batch>,
+    /// For each key the batches with it, and what each of them says of a record.
     open: HashMap<String, Vec<(usize, Said)>>,
 }
 
-/// What a parcel says of each of its records, where that is not the same for all of them.
+/// What a batch says of each of its records, where that is not the same for all of them.
 type Said = HashMap<RecordId, Value>;
 
 impl Packer {
     /// `ids` are those of the call's records that it is still to be sent for.
     fn put(
         &mut self,
-        part: Part,
+        part: CallRef,
         connection: &str,
         request: Resolved<'_>,
         call: &Call,
@@ -268,11 +268,11 @@ impl Packer {
         let place = match open.iter().position(|(_, known)| fits(known)) {
             Some(place) => place,
             None => {
-                open.push((self.parcels.len(), Said::new()));
-                self.parcels.push(Parcel {
+                open.push((self.batches.len(), Said::new()));
+                self.batches.push(Batch {
                     connection: connection.to_owned(),
                     module: about.module.clone(),
-                    load: Load::of(request, call, data),
+                    load: BatchPayload::of(request, call, data),
                     once,
                     parts: Vec::new(),
                 });
@@ -280,19 +280,19 @@ impl Packer {
             }
         };
         let (index, known) = &mut open[place];
-        let parcel = &mut self.parcels[*index];
-        parcel.parts.push(part);
-        parcel.once |= once;
+        let batch = &mut self.batches[*index];
+        batch.parts.push(part);
+        batch.once |= once;
         for (id, row) in said {
             if let Entry::Vacant(vacant) = known.entry(id) {
-                parcel.load.put(id, &row);
+                batch.load.put(id, &row);
                 vacant.insert(row);
             }
         }
     }
 }
 
-impl Load {
+impl BatchPayload {
     /// The load of such calls as this one, without the records that they name.
     fn of(request: Resolved<'_>, call: &Call, data: Map<String, Value>) -> Self {
         let over_write = request.request().over_write;
@@ -380,8 +380,8 @@ mod tests {
         job
     }
 
-    fn work(jobs: &[Job]) -> Work {
-        Work::of(jobs.iter().enumerate(), start())
+    fn work(jobs: &[Job]) -> TurnWork {
+        TurnWork::of(jobs.iter().enumerate(), start())
     }
 
     #[test]
@@ -395,19 +395,16 @@ mod tests {
                 )
             })
             .collect();
-        let parcels = work(&jobs).parcels;
+        let batches = work(&jobs).batches;
         assert_eq!(
-            parcels
+            batches
                 .iter()
-                .map(|parcel| parcel.ids().len())
+                .map(|batch| batch.ids().len())
                 .collect::<Vec<_>>(),
             [500, 500]
         );
         assert_eq!(
-            parcels
-                .iter()
-                .map(|parcel| parcel.parts.len())
-                .sum::<usize>(),
+            batches.iter().map(|batch| batch.parts.len()).sum::<usize>(),
             1_000
         );
     }
@@ -446,14 +443,14 @@ mod tests {
                 &json!({"module": "Leads", "fields": {"Type": "Old"}, "ids": ["4"], "over_write": true}),
             ),
         ];
-        let parcels = work(&jobs).parcels;
-        assert_eq!(parcels.len(), 5);
+        let batches = work(&jobs).batches;
+        assert_eq!(batches.len(), 5);
         assert_eq!(
-            parcels[0].parts,
-            [Part { job: 0, seq: 1 }, Part { job: 1, seq: 1 }]
+            batches[0].parts,
+            [CallRef { job: 0, seq: 1 }, CallRef { job: 1, seq: 1 }]
         );
         assert_eq!(
-            parcels[0].body()["ids"],
+            batches[0].body()["ids"],
             json!(["1", "2"]),
             "an id that two jobs name is sent once"
         );
@@ -476,26 +473,26 @@ mod tests {
         jobs.push(one(251, 1, &json!({"Email": "other@example.com"})));
         let other = json!({"module": "Contacts", "fields": {"Title": "x"}, "ids": ["1"], "update_by": "records"});
         jobs.push(job(252, "a", &other));
-        let parcels = work(&jobs).parcels;
-        let sizes: Vec<usize> = parcels.iter().map(|parcel| parcel.ids().len()).collect();
+        let batches = work(&jobs).batches;
+        let sizes: Vec<usize> = batches.iter().map(|batch| batch.ids().len()).collect();
         assert_eq!(sizes, [100, 100, 51, 1]);
-        assert!(parcels.iter().all(|parcel| parcel.way() == Way::Records));
-        assert!(parcels[0].parts.contains(&Part { job: 250, seq: 1 }));
-        assert!(!parcels[0].parts.contains(&Part { job: 251, seq: 1 }));
-        let body = parcels[1].body();
+        assert!(batches.iter().all(|batch| batch.way() == Way::Records));
+        assert!(batches[0].parts.contains(&CallRef { job: 250, seq: 1 }));
+        assert!(!batches[0].parts.contains(&CallRef { job: 251, seq: 1 }));
+        let body = batches[1].body();
         assert_eq!(
             body["data"][3],
             json!({"id": "104", "Email": "103@example.com"})
         );
-        assert_eq!(parcels[3].module.as_str(), "Contacts");
+        assert_eq!(batches[3].module.as_str(), "Contacts");
     }
 
     #[test]
     fn equal_calls_on_a_view_share_a_run_and_its_polls() {
         let request = json!({"module": "Leads", "fields": {"Rating": "Active"}, "cvid": "7"});
         let mut jobs = [job(0, "a", &request), job(1, "a", &request)];
-        let parcels = work(&jobs).parcels;
-        assert_eq!((parcels.len(), parcels[0].parts.len()), (1, 2));
+        let batches = work(&jobs).batches;
+        assert_eq!((batches.len(), batches[0].parts.len()), (1, 2));
         for job in &mut jobs {
             job.apply(
                 1,
@@ -507,7 +504,7 @@ mod tests {
             .expect("allowed");
         }
         let soon = start() + std::time::Duration::from_secs(10);
-        let looks = Work::of(jobs.iter().enumerate(), soon).looks;
+        let looks = TurnWork::of(jobs.iter().enumerate(), soon).looks;
         assert_eq!((looks.len(), looks[0].parts.len()), (1, 2));
     }
 
@@ -526,24 +523,24 @@ mod tests {
                 })
             }).collect();
             let mut seen = HashSet::new();
-            for parcel in work(&jobs).parcels {
-                let most = match parcel.way() { Way::MassUpdate => 500, Way::Records => 100 };
-                prop_assert!(parcel.ids().len() <= most);
-                let ids: HashSet<_> = parcel.ids().iter().collect();
-                prop_assert_eq!(ids.len(), parcel.ids().len(), "no id twice");
+            for batch in work(&jobs).batches {
+                let most = match batch.way() { Way::MassUpdate => 500, Way::Records => 100 };
+                prop_assert!(batch.ids().len() <= most);
+                let ids: HashSet<_> = batch.ids().iter().collect();
+                prop_assert_eq!(ids.len(), batch.ids().len(), "no id twice");
                 let mut wanted = HashSet::new();
-                let sent = parcel.body();
+                let sent = batch.body();
                 let list = sent["data"].as_array().expect("a list");
                 let rows: HashMap<&str, &Value> = list
                     .iter()
                     .filter_map(|row| Some((row["id"].as_str()?, row)))
                     .collect();
-                for part in &parcel.parts {
+                for part in &batch.parts {
                     prop_assert!(seen.insert(*part), "no call twice");
                     let job = &jobs[part.job];
                     let call = &job.call(part.seq).expect("a call").call;
                     let whole = call.body(job.request.resolved().expect("known records"));
-                    match parcel.way() {
+                    match batch.way() {
                         Way::MassUpdate => prop_assert_eq!(&sent["data"], &whole["data"]),
                         Way::Records => for row in whole["data"].as_array().expect("rows") {
                             prop_assert_eq!(rows[row["id"].as_str().expect("an id")], row);

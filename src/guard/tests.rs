@@ -2,9 +2,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::zoho::metadata::Choice;
+use crate::zoho::metadata::PicklistOption;
 
-fn field(name: &str, data_type: &str, kind: Kind) -> Field {
+fn field(name: &str, data_type: &str, kind: FieldKind) -> Field {
     Field {
         name: name.parse().expect("a name"),
         label: name.replace('_', " "),
@@ -20,8 +20,8 @@ fn field(name: &str, data_type: &str, kind: Kind) -> Field {
     }
 }
 
-fn choices(texts: &[(&str, &str, bool)]) -> Vec<Choice> {
-    let choice = |(display, actual, used): &(&str, &str, bool)| Choice {
+fn choices(texts: &[(&str, &str, bool)]) -> Vec<PicklistOption> {
+    let choice = |(display, actual, used): &(&str, &str, bool)| PicklistOption {
         display: (*display).to_owned(),
         actual: (*actual).to_owned(),
         used: *used,
@@ -42,57 +42,57 @@ fn fields() -> Vec<Field> {
         Field {
             length: Some(10),
             mandatory: true,
-            ..field("Company", "text", Kind::Text)
+            ..field("Company", "text", FieldKind::Text)
         },
         Field {
             options: choices(&sources),
-            ..field("Lead_Source", "picklist", Kind::Picklist)
+            ..field("Lead_Source", "picklist", FieldKind::Picklist)
         },
         Field {
             options: choices(&[
                 ("CRM", "CRM", true),
                 ("Events", "Events and Webinars", true),
             ]),
-            ..field("Topics", "multiselectpicklist", Kind::MultiSelect)
+            ..field("Topics", "multiselectpicklist", FieldKind::MultiSelect)
         },
         Field {
             length: Some(9),
-            ..field("Employees", "integer", Kind::Integer)
+            ..field("Employees", "integer", FieldKind::Integer)
         },
         Field {
             length: Some(18),
-            ..field("Serial", "bigint", Kind::BigInteger)
+            ..field("Serial", "bigint", FieldKind::BigInteger)
         },
         Field {
             length: Some(16),
             decimal_place: Some(2),
-            ..field("Revenue", "currency", Kind::Decimal)
+            ..field("Revenue", "currency", FieldKind::Decimal)
         },
-        field("Opt_Out", "boolean", Kind::Boolean),
-        field("Due", "date", Kind::Date),
-        field("Met", "datetime", Kind::DateTime),
-        field("Layout", "layout", Kind::Object),
+        field("Opt_Out", "boolean", FieldKind::Boolean),
+        field("Due", "date", FieldKind::Date),
+        field("Met", "datetime", FieldKind::DateTime),
+        field("Layout", "layout", FieldKind::Object),
         Field {
             mass_update: false,
-            ..field("Email", "email", Kind::Text)
-        },
-        Field {
-            mass_update: false,
-            ..field("Manager", "ownerlookup", Kind::Object)
+            ..field("Email", "email", FieldKind::Text)
         },
         Field {
             mass_update: false,
-            ..field("Items", "subform", Kind::List)
+            ..field("Manager", "ownerlookup", FieldKind::Object)
+        },
+        Field {
+            mass_update: false,
+            ..field("Items", "subform", FieldKind::List)
         },
         Field {
             visible: false,
-            ..field("Secret", "text", Kind::Text)
+            ..field("Secret", "text", FieldKind::Text)
         },
         Field {
             read_only: true,
-            ..field("Score", "integer", Kind::Integer)
+            ..field("Score", "integer", FieldKind::Integer)
         },
-        field("Reminder", "event_reminder", Kind::Other),
+        field("Reminder", "event_reminder", FieldKind::Other),
     ]
 }
 
@@ -312,7 +312,7 @@ fn every_problem_is_told_at_once() {
 fn a_label_leads_to_its_field_and_nothing_known_forbids_nothing() {
     let labelled = [Field {
         label: "Number of People".to_owned(),
-        ..field("No_of_Employees", "integer", Kind::Integer)
+        ..field("No_of_Employees", "integer", FieldKind::Integer)
     }];
     let asked = [assign("Number_of_People", &json!(7))];
     let problems = guard(&labelled, &asked, false, Method::MassUpdate).expect_err("a problem");
@@ -329,7 +329,7 @@ fn a_label_leads_to_its_field_and_nothing_known_forbids_nothing() {
 fn a_pipeline_may_be_named_by_its_id() {
     let pipeline = [Field {
         options: choices(&[("Standard", "Standard (Standard)", true)]),
-        ..field("Pipeline", "picklist", Kind::Picklist)
+        ..field("Pipeline", "picklist", FieldKind::Picklist)
     }];
     let asked = [assign("Pipeline", &json!("5725767000000091023"))];
     let guarded = guard(&pipeline, &asked, false, Method::MassUpdate).expect("passes");

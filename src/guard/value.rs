@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 use super::moment::{self, Unclear};
 use super::{Problem, example};
 use crate::codes::Cause;
-use crate::zoho::metadata::{Choice, Field, Kind};
+use crate::zoho::metadata::{Field, FieldKind, PicklistOption};
 use strict_reader::{kind, nearest};
 
 /// The empty option of a picklist, as Zoho's screens show it.
@@ -51,31 +51,31 @@ pub(super) fn check(field: &Field, value: &Value, over_write: bool) -> Result<Ch
         };
     }
     match (field.kind, value) {
-        (Kind::Text, Value::String(text)) => {
+        (FieldKind::Text, Value::String(text)) => {
             if field.mandatory && text.is_empty() {
                 return Err(cleared(field));
             }
             fits(field, text.chars().count(), Unit::Characters)?;
             Ok(Checked::as_is(value))
         }
-        (Kind::Picklist, Value::String(text)) => {
+        (FieldKind::Picklist, Value::String(text)) => {
             let actual = option(field, text)?;
             let why = "the actual value of the option that screens show so";
             Ok(Checked::meant(field, value, actual.into(), why))
         }
-        (Kind::MultiSelect, Value::Array(items)) => options(field, value, items, over_write),
-        (Kind::Integer, Value::Number(number)) => whole(field, value, number),
-        (Kind::BigInteger, Value::String(text)) => big(field, value, text),
-        (Kind::BigInteger, Value::Number(number)) if !number.is_f64() => {
+        (FieldKind::MultiSelect, Value::Array(items)) => options(field, value, items, over_write),
+        (FieldKind::Integer, Value::Number(number)) => whole(field, value, number),
+        (FieldKind::BigInteger, Value::String(text)) => big(field, value, text),
+        (FieldKind::BigInteger, Value::Number(number)) if !number.is_f64() => {
             big(field, value, &number.to_string())
         }
-        (Kind::Decimal, Value::Number(number)) => decimal(field, value, number),
-        (Kind::Boolean, Value::Bool(_)) => Ok(Checked::as_is(value)),
-        (Kind::Date, Value::String(text)) => day_or_moment(field, value, text, moment::date),
-        (Kind::DateTime, Value::String(text)) => {
+        (FieldKind::Decimal, Value::Number(number)) => decimal(field, value, number),
+        (FieldKind::Boolean, Value::Bool(_)) => Ok(Checked::as_is(value)),
+        (FieldKind::Date, Value::String(text)) => day_or_moment(field, value, text, moment::date),
+        (FieldKind::DateTime, Value::String(text)) => {
             day_or_moment(field, value, text, moment::date_time)
         }
-        (Kind::Object, Value::Object(object)) => match object.get("id") {
+        (FieldKind::Object, Value::Object(object)) => match object.get("id") {
             Some(Value::String(_)) => Ok(Checked::as_is(value)),
             Some(Value::Number(id)) if !id.is_f64() => {
                 let mut meant = object.clone();
@@ -85,22 +85,22 @@ pub(super) fn check(field: &Field, value: &Value, over_write: bool) -> Result<Ch
             }
             Some(_) | None => Err(mistyped(field, value)),
         },
-        (Kind::List, Value::Array(items)) if items.iter().all(Value::is_object) => {
+        (FieldKind::List, Value::Array(items)) if items.iter().all(Value::is_object) => {
             Ok(Checked::as_is(value))
         }
-        (Kind::Other, _) => Ok(Checked::as_is(value)),
+        (FieldKind::Other, _) => Ok(Checked::as_is(value)),
         (
-            Kind::Text
-            | Kind::Picklist
-            | Kind::MultiSelect
-            | Kind::Integer
-            | Kind::BigInteger
-            | Kind::Decimal
-            | Kind::Boolean
-            | Kind::Date
-            | Kind::DateTime
-            | Kind::Object
-            | Kind::List,
+            FieldKind::Text
+            | FieldKind::Picklist
+            | FieldKind::MultiSelect
+            | FieldKind::Integer
+            | FieldKind::BigInteger
+            | FieldKind::Decimal
+            | FieldKind::Boolean
+            | FieldKind::Date
+            | FieldKind::DateTime
+            | FieldKind::Object
+            | FieldKind::List,
             _,
         ) => Err(mistyped(field, value)),
     }
@@ -166,7 +166,7 @@ fn option(field: &Field, text: &str) -> Result<String, Problem> {
     if field.name.as_str() == "Pipeline" && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(text.to_owned());
     }
-    let shown: Vec<&Choice> = used().filter(|choice| choice.display == text).collect();
+    let shown: Vec<&PicklistOption> = used().filter(|choice| choice.display == text).collect();
     let name = &field.name;
     let cure = match shown.as_slice() {
         [one] => return Ok(one.actual.clone()),
@@ -194,7 +194,7 @@ fn option(field: &Field, text: &str) -> Result<String, Problem> {
     Err(Problem::new(name, Cause::NoSuchOption, message, cure))
 }
 
-fn listed<'a>(choices: impl Iterator<Item = &'a Choice>) -> String {
+fn listed<'a>(choices: impl Iterator<Item = &'a PicklistOption>) -> String {
     /// More than this nobody reads in an error.
     const SHOWN: usize = 12;
     let all: Vec<String> = choices

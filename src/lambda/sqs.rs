@@ -11,7 +11,7 @@ use super::events::log_unmapped;
 use super::sns::SnsNotification;
 use crate::api::log_rejection;
 use crate::app::{App, Notice};
-use crate::engine::{DriveError, Driven};
+use crate::engine::{DriveError, DriveResult};
 use crate::inbound::trigger::{Origin, Trigger};
 use crate::job::{JobId, wakeup};
 
@@ -219,7 +219,7 @@ async fn handle_wake_ups<'a>(
     }
     match app.run_turn(&jobs, deadline).await {
         Ok(driven) => {
-            for Driven { id, outcome } in driven {
+            for DriveResult { id, outcome } in driven {
                 // A temporary failure of the store is worth another wake-up. Other failures would repeat.
                 if let Err(DriveError::Store(error)) = outcome
                     && error.is_retryable()

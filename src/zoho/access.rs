@@ -14,9 +14,9 @@ use url::Url;
 
 use super::answer::Trouble;
 use super::data_center::{ApiBase, DataCenter};
-use super::shelf::{Shelved, TokenShelf};
-use super::token::{Credentials, Granted, Token, TokenError, granted};
-use super::{Failed, MAX_ANSWER, NEXT_TURN, Told, after, sent_at, unsent};
+use super::token::{Credentials, Token, TokenError, TokenGrant, parse_grant};
+use super::token_cache::{CachedToken, TokenCache};
+use super::{Error, MAX_ANSWER, NEXT_TURN, Told, after, sent_at, unsent};
 use crate::clock::Clock;
 use crate::codes::Cause;
 use crate::config::Connection;
@@ -38,7 +38,7 @@ pub(super) struct Tokens {
     /// One refresh at a time: whoever waits for the lock finds the fresh token.
     access: Mutex<Access>,
     /// Where tokens are shared with other processes, if anywhere.
-    shelf: Option<Arc<dyn TokenShelf>>,
+    shelf: Option<Arc<dyn TokenCache>>,
     /// Whether it has failed, and the log says so.
     outage: AtomicBool,
 }
@@ -53,7 +53,7 @@ struct Access {
     refused: Option<SecretString>,
     /// Why no token is to be asked for before a moment: silence ends a throttle, asking again makes it longer, and
     /// credentials that were refused are not tried by every call again.
-    silent: Option<(Timestamp, Failed)>,
+    silent: Option<(Timestamp, Error)>,
     /// The data centre that the last token is for, by its accounts server's word.
     center: Option<DataCenter>,
     /// The scopes of the last token that was asked for here, if Zoho named them.
@@ -64,7 +64,7 @@ struct Access {
 
 /// What a connection's access token is good for.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct TokenStatus {
     /// Where it may be used: `https://www.zohoapis.eu`.
     pub api: String,
     /// The scopes that were granted, if Zoho named them.
@@ -91,17 +91,17 @@ const SHELF_LOOKS: u32 = 40;
 
 impl Access {
     /// What the shelf says, if that makes asking needless: a good token, or that Zoho gives none for now.
-    fn known_of(&self, shelved: Shelved, now: Timestamp) -> Option<Result<Token, Failed>> {
+    fn known_of(&self, shelved: CachedToken, now: Timestamp) -> Option<Result<Token, Error>> {
         let known = self.refused.as_ref().map(ExposeSecret::expose_secret);
         let good =
             |token: &Token| token.is_fresh(now) && known != Some(token.access.expose_secret());
         if let Some(token) = shelved.token.filter(good) {
             return Some(Ok(token));
         }
-        let until = shelved.silent_until.filter(|until| now < *until)?;
+        let until = shelved.throttled_until.filter(|until| now < *until)?;
         let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         let why = "Zoho gives no tokens for now, as another process was told";
-        Some(Err(Failed::Later(
+        Some(Err(Error::RetryLater(
             Refusal::with(Cause::TokenThrottled, why),
             wait,
         )))
@@ -130,7 +130,7 @@ impl Tokens {
     }
 
     /// The same, shared with other processes.
-    pub(super) fn sharing(self, shelf: Arc<dyn TokenShelf>) -> Self {
+    pub(super) fn with_token_cache(self, shelf: Arc<dyn TokenCache>) -> Self {
         Self {
             shelf: Some(shelf),
             ..self
@@ -138,7 +138,7 @@ impl Tokens {
     }
 
     /// The access token: the kept one, or a new one.
-    pub(super) async fn get(&self) -> Result<Token, Failed> {
+    pub(super) async fn get(&self) -> Result<Token, Error> {
         let mut access = self.access.lock().await;
         let now = self.clock.now();
         if let Some(token) = access.token.as_ref().filter(|token| token.is_fresh(now)) {
@@ -147,8 +147,8 @@ impl Tokens {
         if let Some((until, why)) = access.silent.as_ref().filter(|(until, _)| now < *until) {
             let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
             return Err(match why.clone() {
-                Failed::Later(why, _) => Failed::Later(why, wait),
-                never @ (Failed::Refused(_) | Failed::Denied(_)) => never,
+                Error::RetryLater(why, _) => Error::RetryLater(why, wait),
+                never @ (Error::Refused(_) | Error::Denied(_)) => never,
             });
         }
         let outcome = match &self.shelf {
@@ -169,8 +169,8 @@ impl Tokens {
             }
             Err(failed) => {
                 let wait = match &failed {
-                    Failed::Later(_, wait) => *wait,
-                    Failed::Refused(_) | Failed::Denied(_) => REFUSED_FOR,
+                    Error::RetryLater(_, wait) => *wait,
+                    Error::Refused(_) | Error::Denied(_) => REFUSED_FOR,
                 };
                 access.silent = Some((after(self.clock.now(), wait), failed.clone()));
                 Err(failed)
@@ -179,10 +179,10 @@ impl Tokens {
     }
 
     /// What the access token is good for; one is asked for if there is none.
-    pub(super) async fn standing(&self) -> Result<Standing, Failed> {
+    pub(super) async fn token_status(&self) -> Result<TokenStatus, Error> {
         let token = self.get().await?;
         let access = self.access.lock().await;
-        Ok(Standing {
+        Ok(TokenStatus {
             api: token.api.join(""),
             scopes: access.scopes.clone(),
             ahead: access.ahead,
@@ -236,7 +236,7 @@ impl Tokens {
     }
 
     /// The token on the shelf; if there is no good one, exactly one process asks for another.
-    async fn shared(&self, shelf: &dyn TokenShelf, access: &mut Access) -> Result<Token, Failed> {
+    async fn shared(&self, shelf: &dyn TokenCache, access: &mut Access) -> Result<Token, Error> {
         for _ in 0..SHELF_LOOKS {
             let now = self.clock.now();
             let shelved = match shelf.read(&self.name).await {
@@ -267,16 +267,19 @@ impl Tokens {
                 }
             }
         }
-        Err(Failed::Later(Refusal::of(Cause::TokenPending), NEXT_TURN))
+        Err(Error::RetryLater(
+            Refusal::of(Cause::TokenPending),
+            NEXT_TURN,
+        ))
     }
 
     async fn refresh_onto(
         &self,
-        shelf: &dyn TokenShelf,
+        shelf: &dyn TokenCache,
         access: &mut Access,
         holder: &str,
         until: Timestamp,
-    ) -> Result<Token, Failed> {
+    ) -> Result<Token, Error> {
         // Between the look and the lock somebody may have got one, or been told to wait.
         if let Ok(shelved) = shelf.read(&self.name).await
             && let Some(known) = access.known_of(shelved, self.clock.now())
@@ -286,15 +289,15 @@ impl Tokens {
         let outcome = self.refresh(access).await;
         reach("token.granted");
         let shelved = match &outcome {
-            Ok(token) => Shelved {
+            Ok(token) => CachedToken {
                 token: Some(token.clone()),
-                silent_until: None,
+                throttled_until: None,
             },
-            Err(Failed::Later(_, wait)) => Shelved {
+            Err(Error::RetryLater(_, wait)) => CachedToken {
                 token: None,
-                silent_until: Some(after(self.clock.now(), *wait)),
+                throttled_until: Some(after(self.clock.now(), *wait)),
             },
-            Err(Failed::Refused(_) | Failed::Denied(_)) => return outcome,
+            Err(Error::Refused(_) | Error::Denied(_)) => return outcome,
         };
         match shelf.write(&self.name, &shelved, holder, until).await {
             Ok(()) => self.is_back(),
@@ -328,16 +331,16 @@ impl Tokens {
         }
     }
 
-    async fn refresh(&self, access: &mut Access) -> Result<Token, Failed> {
+    async fn refresh(&self, access: &mut Access) -> Result<Token, Error> {
         let reference = &self.connection.credentials;
         let secret = self.secrets.get(reference).await.map_err(secret_failed)?;
         let credentials = Credentials::parse(&secret).map_err(|error| {
             let message = format!("the secret {reference} {error}");
-            Failed::Denied(Refusal::with(Cause::BadCredentials, message))
+            Error::Denied(Refusal::with(Cause::BadCredentials, message))
         })?;
         let asked_at = self.clock.now();
         let granted = self.grant(credentials.form()).await?;
-        let lives = granted.lives;
+        let lives = granted.lifetime;
         self.compare_clocks(access, granted.at, self.clock.now());
         access.scopes = granted.scopes.clone();
         let (value, api) = self.place(granted, access)?;
@@ -356,16 +359,16 @@ impl Tokens {
     /// Asks the accounts server for a token, which is not kept.
     ///
     /// # Errors
-    /// [`Failed`]: there is none.
-    pub(super) async fn grant(&self, form: Bytes) -> Result<Granted, Failed> {
+    /// [`Error`]: there is none.
+    pub(super) async fn grant(&self, form: Bytes) -> Result<TokenGrant, Error> {
         let granted = self.ask_for_token(form).await;
         granted.map_err(|error| match error {
-            TokenError::Later(refusal, wait) => Failed::Later(refusal, wait),
-            TokenError::Rejected(refusal) => Failed::Denied(refusal),
+            TokenError::Later(refusal, wait) => Error::RetryLater(refusal, wait),
+            TokenError::Rejected(refusal) => Error::Denied(refusal),
         })
     }
 
-    async fn ask_for_token(&self, form: Bytes) -> Result<Granted, TokenError> {
+    async fn ask_for_token(&self, form: Bytes) -> Result<TokenGrant, TokenError> {
         let accounts = self.connection.accounts();
         let request = Request::post(format!("{accounts}/oauth/v2/token"))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -386,8 +389,8 @@ impl Tokens {
                     }
                     Trouble::InvalidToken(refusal) => TokenError::Later(refusal, NEXT_TURN),
                 })?;
-        let granted = granted(response.status().as_u16(), response.body());
-        let granted = granted.map(|granted| Granted {
+        let granted = parse_grant(response.status().as_u16(), response.body());
+        let granted = granted.map(|granted| TokenGrant {
             at: sent_at(&response),
             ..granted
         });
@@ -406,9 +409,9 @@ impl Tokens {
     /// Where a granted token may be used.
     fn place(
         &self,
-        granted: Granted,
+        granted: TokenGrant,
         access: &mut Access,
-    ) -> Result<(SecretString, ApiBase), Failed> {
+    ) -> Result<(SecretString, ApiBase), Error> {
         let Connection {
             data_center,
             environment,
@@ -430,7 +433,7 @@ impl Tokens {
         let api = match (configured, named) {
             (Some(configured), _) => configured,
             (None, Some(named)) => named.map_err(|foreign| {
-                Failed::Denied(Refusal::with(Cause::ForeignApiDomain, foreign.to_string()))
+                Error::Denied(Refusal::with(Cause::ForeignApiDomain, foreign.to_string()))
             })?,
             (None, None) => {
                 let previous = access.api.clone();
@@ -478,14 +481,14 @@ fn is_local(api_domain: &str) -> bool {
         .unwrap_or_default()
 }
 
-fn secret_failed(error: SecretError) -> Failed {
+fn secret_failed(error: SecretError) -> Error {
     let message = error.to_string();
     match error {
         SecretError::Later { .. } => {
-            Failed::Later(Refusal::with(Cause::SecretLater, message), NEXT_TURN)
+            Error::RetryLater(Refusal::with(Cause::SecretLater, message), NEXT_TURN)
         }
         SecretError::Unavailable { .. } | SecretError::Malformed { .. } => {
-            Failed::Denied(Refusal::with(Cause::SecretMissing, message))
+            Error::Denied(Refusal::with(Cause::SecretMissing, message))
         }
     }
 }
@@ -505,12 +508,12 @@ mod tests {
     struct Overtaken(AtomicUsize);
 
     #[async_trait]
-    impl TokenShelf for Overtaken {
-        async fn read(&self, _: &str) -> Result<Shelved, String> {
+    impl TokenCache for Overtaken {
+        async fn read(&self, _: &str) -> Result<CachedToken, String> {
             let told = self.0.fetch_add(1, Ordering::Relaxed) > 0;
-            Ok(Shelved {
+            Ok(CachedToken {
                 token: None,
-                silent_until: told.then_some(Timestamp::constant(300, 0)),
+                throttled_until: told.then_some(Timestamp::constant(300, 0)),
             })
         }
 
@@ -523,7 +526,13 @@ mod tests {
             Ok(Some("we".to_owned()))
         }
 
-        async fn write(&self, _: &str, _: &Shelved, _: &str, _: Timestamp) -> Result<(), String> {
+        async fn write(
+            &self,
+            _: &str,
+            _: &CachedToken,
+            _: &str,
+            _: Timestamp,
+        ) -> Result<(), String> {
             Err("nobody was to be asked".to_owned())
         }
 
@@ -542,9 +551,12 @@ mod tests {
             Arc::new(Secrets::new(clock.clone(), Arc::new(Environment))),
             clock,
         );
-        let failed = tokens.sharing(Arc::new(Overtaken::default())).get().await;
+        let failed = tokens
+            .with_token_cache(Arc::new(Overtaken::default()))
+            .get()
+            .await;
         match failed {
-            Err(Failed::Later(why, wait)) => {
+            Err(Error::RetryLater(why, wait)) => {
                 assert_eq!(why.cause(), Some(Cause::TokenThrottled));
                 assert_eq!(wait, Duration::from_secs(300));
             }

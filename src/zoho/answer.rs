@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::codes::{self, Cause, Class, Reach};
+use crate::codes::{self, Cause, Class, FailureScope};
 use crate::outcome::{Failure, Progress, Refusal};
 use crate::update::RecordId;
 
 /// An answer as it came over the wire.
 #[derive(Clone, Copy, Debug)]
-pub struct Raw<'a> {
+pub struct RawAnswer<'a> {
     /// The HTTP status.
     pub status: u16,
     /// The body.
@@ -38,7 +38,7 @@ pub enum Trouble {
 
 /// The meaning of an answer to a call that updates records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Update {
+pub enum UpdateAnswer {
     /// The records were updated but for these.
     Settled(Vec<Failure>),
     /// Zoho made a job of it.
@@ -52,7 +52,7 @@ pub enum Update {
 
 /// The meaning of an answer to a status GET.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tracked {
+pub enum ZohoJobStatus {
     /// Not finished.
     Running(Progress),
     /// Finished.
@@ -70,7 +70,7 @@ pub enum Tracked {
 ///
 /// # Errors
 /// [`Trouble`], where nothing (or nothing certain) was updated.
-pub fn update(raw: &Raw<'_>, ids: &[RecordId]) -> Result<Update, Trouble> {
+pub fn update(raw: &RawAnswer<'_>, ids: &[RecordId]) -> Result<UpdateAnswer, Trouble> {
     let Entries { list, top_level } = entries(raw)?;
     match list.first() {
         Some(entry) if top_level => Err(entry.trouble(raw)),
@@ -85,7 +85,7 @@ pub fn update(raw: &Raw<'_>, ids: &[RecordId]) -> Result<Update, Trouble> {
 ///
 /// # Errors
 /// [`Trouble`], where nothing (or nothing certain) was updated.
-pub fn records(raw: &Raw<'_>, ids: &[RecordId]) -> Result<Update, Trouble> {
+pub fn records(raw: &RawAnswer<'_>, ids: &[RecordId]) -> Result<UpdateAnswer, Trouble> {
     let Entries { list, top_level } = entries(raw)?;
     match list.first() {
         Some(entry) if top_level => Err(entry.trouble(raw)),
@@ -94,21 +94,21 @@ pub fn records(raw: &Raw<'_>, ids: &[RecordId]) -> Result<Update, Trouble> {
     }
 }
 
-fn scheduled(raw: &Raw<'_>, entry: &Entry) -> Result<Update, Trouble> {
+fn scheduled(raw: &RawAnswer<'_>, entry: &Entry) -> Result<UpdateAnswer, Trouble> {
     if !entry.success {
         return Err(entry.trouble(raw));
     }
     let zoho_job_id = entry.text("job_id").ok_or_else(|| unreadable(raw))?;
-    Ok(Update::Accepted { zoho_job_id })
+    Ok(UpdateAnswer::Accepted { zoho_job_id })
 }
 
 /// Judges entries that tell of records; `placed` if one that names no record is about that in its place.
 fn by_record(
-    raw: &Raw<'_>,
+    raw: &RawAnswer<'_>,
     entries: &[Entry],
     ids: &[RecordId],
     placed: bool,
-) -> Result<Update, Trouble> {
+) -> Result<UpdateAnswer, Trouble> {
     let by_id: HashMap<String, RecordId> = ids.iter().map(|id| (id.to_string(), *id)).collect();
     let in_order = entries.len() == ids.len();
     let mut failures: HashMap<RecordId, Failure> = HashMap::new();
@@ -159,22 +159,22 @@ fn by_record(
             .remove(id)
             .or_else(|| (!answered.contains(id)).then(|| silent(id)))
     });
-    Ok(Update::Settled(in_request_order.collect()))
+    Ok(UpdateAnswer::Settled(in_request_order.collect()))
 }
 
 /// Judges the answer to a status GET.
 ///
 /// # Errors
 /// [`Trouble`], where nothing was learnt of the job.
-pub fn tracked(raw: &Raw<'_>) -> Result<Tracked, Trouble> {
+pub fn tracked(raw: &RawAnswer<'_>) -> Result<ZohoJobStatus, Trouble> {
     // Unknown jobs: 404 with an empty body (v3 to v7 pages), 400 naming `job_id` (2026 specification), and Zoho's
     // general "nothing here", 204.
     if raw.status == 204 {
-        return Ok(Tracked::Unknown);
+        return Ok(ZohoJobStatus::Unknown);
     }
     let document: Value = match parse(raw) {
         Ok(document) => document,
-        Err(_) if raw.status == 404 => return Ok(Tracked::Unknown),
+        Err(_) if raw.status == 404 => return Ok(ZohoJobStatus::Unknown),
         Err(trouble) => return Err(trouble),
     };
     let data = &document["data"];
@@ -191,23 +191,23 @@ pub fn tracked(raw: &Raw<'_>) -> Result<Tracked, Trouble> {
             failed: count("failed_count"),
         };
         return Ok(match status.to_ascii_uppercase().as_str() {
-            "COMPLETED" => Tracked::Ended {
+            "COMPLETED" => ZohoJobStatus::Ended {
                 counts,
                 completed: true,
             },
-            "FAILED" => Tracked::Ended {
+            "FAILED" => ZohoJobStatus::Ended {
                 counts,
                 completed: false,
             },
             // SCHEDULED, QUEUED, RUNNING, SUSPENDED, and whatever Zoho may add: only a known end is an end.
-            _ => Tracked::Running(counts),
+            _ => ZohoJobStatus::Running(counts),
         });
     }
     let Some(entry) = entries(raw)?.list.into_iter().next() else {
         return Err(unreadable(raw));
     };
     match entry.refusal().cause() {
-        Some(Cause::NotFound | Cause::ZohoJobUnknown) => Ok(Tracked::Unknown),
+        Some(Cause::NotFound | Cause::ZohoJobUnknown) => Ok(ZohoJobStatus::Unknown),
         Some(_) | None => Err(entry.trouble(raw)),
     }
 }
@@ -217,7 +217,7 @@ pub fn tracked(raw: &Raw<'_>) -> Result<Tracked, Trouble> {
 ///
 /// # Errors
 /// [`Trouble`], where nothing was learnt.
-pub fn found(raw: &Raw<'_>, key: &str) -> Result<Value, Trouble> {
+pub fn found(raw: &RawAnswer<'_>, key: &str) -> Result<Value, Trouble> {
     if raw.status == 204 {
         return Ok(Value::Null);
     }
@@ -291,7 +291,7 @@ impl Entry {
         )
     }
 
-    fn trouble(&self, raw: &Raw<'_>) -> Trouble {
+    fn trouble(&self, raw: &RawAnswer<'_>) -> Trouble {
         let asked = self.details.get("retry_after").and_then(Value::as_u64);
         let asked = asked.map(Duration::from_secs).or(raw.retry_after);
         judge(self.refusal(), asked, raw)
@@ -300,7 +300,7 @@ impl Entry {
 
 /// What follows from a refusal, by the table of codes. Where the table has no such code, the HTTP status still tells
 /// "not now" from "never".
-fn judge(refusal: Refusal, asked: Option<Duration>, raw: &Raw<'_>) -> Trouble {
+fn judge(refusal: Refusal, asked: Option<Duration>, raw: &RawAnswer<'_>) -> Trouble {
     if raw.status == 429 && raw.credits == Some(0) {
         // The status is the same as for too many calls at once; the credits tell the two apart.
         let spent = Cause::CreditsSpent.row();
@@ -318,8 +318,10 @@ fn judge(refusal: Refusal, asked: Option<Duration>, raw: &Raw<'_>) -> Trouble {
         Some(class @ Class::Wait(_)) => Trouble::Later(refusal, asked.or(class.wait())),
         Some(Class::Retry) => Trouble::Later(refusal, asked),
         None if raw.status == 429 || raw.status >= 500 => Trouble::Later(refusal, asked),
-        Some(Class::Permanent(Reach::Job)) => Trouble::Denied(refusal),
-        Some(Class::Permanent(Reach::Call) | Class::Partial) | None => Trouble::Refused(refusal),
+        Some(Class::Permanent(FailureScope::Job)) => Trouble::Denied(refusal),
+        Some(Class::Permanent(FailureScope::Call) | Class::Partial) | None => {
+            Trouble::Refused(refusal)
+        }
     }
 }
 
@@ -330,7 +332,7 @@ struct Entries {
     top_level: bool,
 }
 
-fn entries(raw: &Raw<'_>) -> Result<Entries, Trouble> {
+fn entries(raw: &RawAnswer<'_>) -> Result<Entries, Trouble> {
     let document = parse(raw)?;
     let list = match &document["data"] {
         Value::Array(items) => items.iter().map(Entry::read).collect(),
@@ -344,13 +346,13 @@ fn entries(raw: &Raw<'_>) -> Result<Entries, Trouble> {
         .ok_or_else(|| unreadable(raw))
 }
 
-fn parse(raw: &Raw<'_>) -> Result<Value, Trouble> {
+fn parse(raw: &RawAnswer<'_>) -> Result<Value, Trouble> {
     serde_json::from_slice(raw.body).map_err(|_| unreadable(raw))
 }
 
 /// An answer that says nothing in Zoho's JSON: a gateway's page, an empty body. A 2xx without a readable verdict may or
 /// may not have updated anything; setting the same values again is harmless, claiming success is not.
-fn unreadable(raw: &Raw<'_>) -> Trouble {
+fn unreadable(raw: &RawAnswer<'_>) -> Trouble {
     let code = format!("HTTP_{}", raw.status);
     let happened = codes::find(&code, "").map_or("Zoho sends no code", |row| row.happened);
     judge(
@@ -373,8 +375,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn raw(status: u16, body: &str) -> Raw<'_> {
-        Raw {
+    fn raw(status: u16, body: &str) -> RawAnswer<'_> {
+        RawAnswer {
             status,
             body: body.as_bytes(),
             retry_after: None,
@@ -395,7 +397,8 @@ mod tests {
     #[test]
     fn a_mixed_answer_is_the_same_under_every_status() {
         for status in [200, 207, 400] {
-            let Ok(Update::Settled(failures)) = update(&raw(status, BOTH), &ids(&[11, 12])) else {
+            let Ok(UpdateAnswer::Settled(failures)) = update(&raw(status, BOTH), &ids(&[11, 12]))
+            else {
                 panic!("{status}")
             };
             assert_eq!(failures.len(), 1);
@@ -413,7 +416,7 @@ mod tests {
     fn what_is_said_of_a_field_is_about_the_record_in_its_place() {
         let field = r#"{"code":"INVALID_DATA","details":{"api_name":"City","json_path":"$.data[0].City"},"message":"invalid data","status":"error"}"#;
         let alone = format!(r#"{{"data":[{field}]}}"#);
-        let Ok(Update::Settled(failures)) = records(&raw(400, &alone), &ids(&[11])) else {
+        let Ok(UpdateAnswer::Settled(failures)) = records(&raw(400, &alone), &ids(&[11])) else {
             panic!("a verdict on the record")
         };
         assert_eq!(failures[0].id.to_string(), "11");
@@ -426,7 +429,7 @@ mod tests {
             r#"{{"data":[{field},{{"code":"SUCCESS","details":{{"id":"12"}},"message":"record updated","status":"success"}}]}}"#
         );
         for status in [200, 207] {
-            let Ok(Update::Settled(failures)) = records(&raw(status, &both), &ids(&[11, 12]))
+            let Ok(UpdateAnswer::Settled(failures)) = records(&raw(status, &both), &ids(&[11, 12]))
             else {
                 panic!("{status}")
             };
@@ -495,7 +498,7 @@ mod tests {
         ] {
             assert_eq!(
                 update(&raw(200, &body), &[]),
-                Ok(Update::Accepted {
+                Ok(UpdateAnswer::Accepted {
                     zoho_job_id: "554023000000506003".to_owned()
                 })
             );
@@ -518,7 +521,8 @@ mod tests {
     #[test]
     fn records_that_zoho_does_not_mention_are_not_claimed() {
         let body = r#"{"data":[{"code":"SUCCESS","details":{"id":"12"},"message":"record updated","status":"success"}]}"#;
-        let Ok(Update::Settled(failures)) = update(&raw(200, body), &ids(&[11, 12, 13])) else {
+        let Ok(UpdateAnswer::Settled(failures)) = update(&raw(200, body), &ids(&[11, 12, 13]))
+        else {
             panic!("settled")
         };
         let silent: Vec<_> = failures
@@ -554,7 +558,7 @@ mod tests {
         assert!(
             matches!(answer, Err(Trouble::Later(_, Some(wait))) if wait == Duration::from_secs(60))
         );
-        let header = Raw {
+        let header = RawAnswer {
             retry_after: Some(Duration::from_secs(7)),
             ..raw(429, "")
         };
@@ -579,20 +583,20 @@ mod tests {
         for running in ["SCHEDULED", "QUEUED", "RUNNING", "SUSPENDED", "in progress"] {
             assert_eq!(
                 tracked(&raw(200, &body(running))),
-                Ok(Tracked::Running(counts)),
+                Ok(ZohoJobStatus::Running(counts)),
                 "{running}"
             );
         }
         assert_eq!(
             tracked(&raw(200, &body("completed"))),
-            Ok(Tracked::Ended {
+            Ok(ZohoJobStatus::Ended {
                 counts,
                 completed: true
             })
         );
         assert_eq!(
             tracked(&raw(200, &body("FAILED"))),
-            Ok(Tracked::Ended {
+            Ok(ZohoJobStatus::Ended {
                 counts,
                 completed: false
             })
@@ -606,12 +610,12 @@ mod tests {
         for (status, body) in [(204, ""), (404, ""), (404, old)] {
             assert_eq!(
                 tracked(&raw(status, body)),
-                Ok(Tracked::Unknown),
+                Ok(ZohoJobStatus::Unknown),
                 "{status} {body}"
             );
         }
         // This one comes as a top-level error.
-        assert_eq!(tracked(&raw(400, new)), Ok(Tracked::Unknown));
+        assert_eq!(tracked(&raw(400, new)), Ok(ZohoJobStatus::Unknown));
     }
 
     proptest! {
@@ -639,7 +643,7 @@ mod tests {
             };
             let body = body.to_string();
             let ids = ids(&[11, 12]);
-            if let Ok(Update::Settled(failures)) = update(&raw(status, &body), &ids) {
+            if let Ok(UpdateAnswer::Settled(failures)) = update(&raw(status, &body), &ids) {
                 let failed: Vec<String> = failures.iter().map(|failure| failure.id.to_string()).collect();
                 for id in ["11", "12"] {
                     let updated = entries.iter().any(|(code, status, named)| {

@@ -7,7 +7,7 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Client, Sent, answer};
+use super::{CallResult, Client, answer};
 use crate::lookup::{Column, Query, Question, Row, Search, evidence, rows};
 use crate::update::{Assignment, ModuleName, RecordId};
 
@@ -22,7 +22,7 @@ pub struct Page {
 
 impl Client {
     /// Asks one question; the answer may be one page of several.
-    pub async fn find(&self, question: &Question, give_up: Timestamp) -> Sent<Page> {
+    pub async fn find(&self, question: &Question, give_up: Timestamp) -> CallResult<Page> {
         match question {
             Question::Query(query) => self.coql(query, give_up).await,
             Question::Search(search) => self.search(search, give_up).await,
@@ -36,7 +36,7 @@ impl Client {
         ids: &[RecordId],
         sets: &[Assignment],
         give_up: Timestamp,
-    ) -> Sent<BTreeSet<RecordId>> {
+    ) -> CallResult<BTreeSet<RecordId>> {
         let (mut attempts, mut done) = (0, BTreeSet::new());
         for query in evidence::queries(module, sets, ids) {
             let body = Bytes::from(json!({"select_query": query}).to_string());
@@ -52,15 +52,15 @@ impl Client {
                         false => failed,
                     };
                     let outcome = Err(failed);
-                    return Sent { attempts, outcome };
+                    return CallResult { attempts, outcome };
                 }
             }
         }
         let outcome = Ok(done);
-        Sent { attempts, outcome }
+        CallResult { attempts, outcome }
     }
 
-    async fn coql(&self, query: &Query, give_up: Timestamp) -> Sent<Page> {
+    async fn coql(&self, query: &Query, give_up: Timestamp) -> CallResult<Page> {
         let body = Bytes::from(json!({"select_query": query.text()}).to_string());
         let sent = self
             .call(Method::POST, "/crm/v7/coql", body, give_up, found)
@@ -68,7 +68,7 @@ impl Client {
         page(sent, query.column(), "ZohoCRM.coql.READ")
     }
 
-    async fn search(&self, search: &Search, give_up: Timestamp) -> Sent<Page> {
+    async fn search(&self, search: &Search, give_up: Timestamp) -> CallResult<Page> {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(search.parameters())
             .finish();
@@ -80,11 +80,11 @@ impl Client {
     }
 }
 
-fn found(raw: &answer::Raw<'_>) -> Result<Value, answer::Trouble> {
+fn found(raw: &answer::RawAnswer<'_>) -> Result<Value, answer::Trouble> {
     answer::found(raw, "data")
 }
 
-fn page(sent: Sent<Value>, column: &Column, scope: &str) -> Sent<Page> {
+fn page(sent: CallResult<Value>, column: &Column, scope: &str) -> CallResult<Page> {
     let outcome = match sent.outcome {
         Ok(answer) => Ok(Page {
             rows: rows(&answer["data"], &column.field),
@@ -96,7 +96,7 @@ fn page(sent: Sent<Value>, column: &Column, scope: &str) -> Sent<Page> {
         ))),
         Err(failed) => Err(failed),
     };
-    Sent {
+    CallResult {
         attempts: sent.attempts,
         outcome,
     }

@@ -13,7 +13,7 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Client, Failed, answer};
+use super::{Client, Error, answer};
 use crate::codes::Cause;
 use crate::outcome::Refusal;
 use crate::update::{FieldName, ModuleName, TerritoryId, ViewId};
@@ -27,16 +27,16 @@ const PAGES: usize = 100;
 
 /// Which reading will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum Freshness {
     /// One that is kept.
-    Kept,
+    Cached,
     /// One that ends after it was asked for: for what may just have been made.
     Fresh,
 }
 
 /// How the value of a field travels, and what it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum FieldKind {
     /// A text.
     Text,
     /// One option of a list.
@@ -73,7 +73,7 @@ pub struct Field {
     /// Zoho's `data_type`.
     pub data_type: String,
     /// How its value travels.
-    pub kind: Kind,
+    pub kind: FieldKind,
     /// Characters, or digits, that a value may have.
     pub length: Option<u64>,
     /// Decimal places that a value may have.
@@ -87,12 +87,12 @@ pub struct Field {
     /// Whether it must have a value.
     pub mandatory: bool,
     /// The options of a picklist, in their order.
-    pub options: Vec<Choice>,
+    pub options: Vec<PicklistOption>,
 }
 
 /// One option of a picklist.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
+pub struct PicklistOption {
     /// What the CRM's screens show.
     pub display: String,
     /// What Zoho stores and expects.
@@ -267,13 +267,13 @@ impl Client {
     /// The fields of a module; none if Zoho says nothing of them.
     ///
     /// # Errors
-    /// [`Failed`]; see [`Failed::lacks_scope`].
+    /// [`Error`]; see [`Error::lacks_scope`].
     pub async fn fields(
         &self,
         module: &ModuleName,
-        reading: Reading,
+        reading: Freshness,
         give_up: Timestamp,
-    ) -> Result<Arc<[Field]>, Failed> {
+    ) -> Result<Arc<[Field]>, Error> {
         let query = [("module", module.as_str())];
         let read = self.listed(&FIELDS, &query, give_up, wire::field);
         self.metadata
@@ -283,19 +283,19 @@ impl Client {
     }
 
     /// How often the fields of a module were read: it tells a reading that was kept from one that was just made.
-    pub fn readings_of_fields(&self, module: &ModuleName) -> u64 {
+    pub fn field_reads(&self, module: &ModuleName) -> u64 {
         self.metadata.fields.readings(module)
     }
 
     /// The modules of the org.
     ///
     /// # Errors
-    /// [`Failed`]; see [`Failed::lacks_scope`].
+    /// [`Error`]; see [`Error::lacks_scope`].
     pub async fn modules(
         &self,
-        reading: Reading,
+        reading: Freshness,
         give_up: Timestamp,
-    ) -> Result<Arc<[Module]>, Failed> {
+    ) -> Result<Arc<[Module]>, Error> {
         let read = self.listed(&MODULES, &[], give_up, wire::module);
         self.metadata
             .modules
@@ -306,13 +306,13 @@ impl Client {
     /// The custom views of a module, all pages of them, as the token's user sees them.
     ///
     /// # Errors
-    /// [`Failed`]; see [`Failed::lacks_scope`].
+    /// [`Error`]; see [`Error::lacks_scope`].
     pub async fn custom_views(
         &self,
         module: &ModuleName,
-        reading: Reading,
+        reading: Freshness,
         give_up: Timestamp,
-    ) -> Result<Arc<[CustomView]>, Failed> {
+    ) -> Result<Arc<[CustomView]>, Error> {
         let query = [("module", module.as_str())];
         let read = self.listed(&CUSTOM_VIEWS, &query, give_up, wire::custom_view);
         self.metadata
@@ -324,12 +324,12 @@ impl Client {
     /// The territories of the org, all pages of them; none if it has none.
     ///
     /// # Errors
-    /// [`Failed`]; see [`Failed::lacks_scope`].
+    /// [`Error`]; see [`Error::lacks_scope`].
     pub async fn territories(
         &self,
-        reading: Reading,
+        reading: Freshness,
         give_up: Timestamp,
-    ) -> Result<Arc<[Territory]>, Failed> {
+    ) -> Result<Arc<[Territory]>, Error> {
         let read = self.listed(&TERRITORIES, &[], give_up, wire::territory);
         self.metadata
             .territories
@@ -340,13 +340,13 @@ impl Client {
     /// The APIs of the org with their scopes and prices; with a service, such as `mass_update`, those of its scope.
     ///
     /// # Errors
-    /// [`Failed`]; see [`Failed::lacks_scope`].
+    /// [`Error`]; see [`Error::lacks_scope`].
     pub async fn apis(
         &self,
         service: Option<&str>,
-        reading: Reading,
+        reading: Freshness,
         give_up: Timestamp,
-    ) -> Result<Arc<[Api]>, Failed> {
+    ) -> Result<Arc<[Api]>, Error> {
         let filter = service.map(|service| {
             json!({
                 "field": {"api_name": "operation_types.oauth_scope"},
@@ -367,8 +367,8 @@ impl Client {
     /// The org itself.
     ///
     /// # Errors
-    /// [`Failed`]; see [`Failed::lacks_scope`].
-    pub async fn org(&self, reading: Reading, give_up: Timestamp) -> Result<Arc<Org>, Failed> {
+    /// [`Error`]; see [`Error::lacks_scope`].
+    pub async fn org(&self, reading: Freshness, give_up: Timestamp) -> Result<Arc<Org>, Error> {
         let read = async {
             let orgs = self.listed(&ORG, &[], give_up, wire::org).await?;
             Ok(Arc::new(orgs.first().cloned().unwrap_or_default()))
@@ -386,7 +386,7 @@ impl Client {
         query: &[(&str, &str)],
         give_up: Timestamp,
         read: fn(&Value) -> Option<T>,
-    ) -> Result<Arc<[T]>, Failed> {
+    ) -> Result<Arc<[T]>, Error> {
         let mut found = Vec::new();
         for page in 1..=PAGES {
             let answer = self.page(listing, query, page, give_up).await;
@@ -399,7 +399,7 @@ impl Client {
             }
         }
         let message = format!("{} has more than {PAGES} pages", listing.path);
-        Err(Failed::Refused(Refusal::with(Cause::ListTooLong, message)))
+        Err(Error::Refused(Refusal::with(Cause::ListTooLong, message)))
     }
 
     async fn page(
@@ -408,16 +408,16 @@ impl Client {
         query: &[(&str, &str)],
         page: usize,
         give_up: Timestamp,
-    ) -> Result<Value, Failed> {
+    ) -> Result<Value, Error> {
         let path = listing.page_path(query, page);
-        let judge = |raw: &answer::Raw<'_>| answer::found(raw, listing.key);
+        let judge = |raw: &answer::RawAnswer<'_>| answer::found(raw, listing.key);
         self.call(Method::GET, &path, Bytes::new(), give_up, judge)
             .await
             .outcome
     }
 
     /// Why there is no such list. That a scope is missing is said once, with what does not work without it.
-    fn without(&self, listing: &Listing, failed: Failed) -> Failed {
+    fn without(&self, listing: &Listing, failed: Error) -> Error {
         if !failed.lacks_scope() {
             return failed;
         }

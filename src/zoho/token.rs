@@ -163,7 +163,7 @@ impl GrantCode {
     }
 
     /// What it was exchanged for.
-    pub fn became(self, refresh_token: SecretString) -> Credentials {
+    pub fn into_credentials(self, refresh_token: SecretString) -> Credentials {
         Credentials {
             client: self.client,
             grant: Grant::RefreshToken(refresh_token),
@@ -191,7 +191,7 @@ impl Token {
 
 /// What the accounts server granted.
 #[derive(Debug)]
-pub struct Granted {
+pub struct TokenGrant {
     /// The token.
     pub access: SecretString,
     /// The refresh token, which only an exchanged code brings.
@@ -201,7 +201,7 @@ pub struct Granted {
     /// The host that it belongs to, if the answer named one.
     pub api_domain: Option<String>,
     /// How long it lives.
-    pub lives: Duration,
+    pub lifetime: Duration,
     /// When it was given, by the accounts server's clock, if the answer said so.
     pub at: Option<Timestamp>,
 }
@@ -239,7 +239,7 @@ fn seconds(value: Option<&Value>) -> Option<u64> {
     Some(number.clamp(0.0, 1e12) as u64)
 }
 
-/// Shorter lives than this are no lives: the margin alone would make every call ask for a new token.
+/// Shorter lives than this are no lifetime: the margin alone would make every call ask for a new token.
 const SHORTEST_LIFE: u64 = 120;
 
 /// Judges the accounts server's answer: a token is there or it is not; the HTTP status says nothing (most errors are
@@ -247,7 +247,7 @@ const SHORTEST_LIFE: u64 = 120;
 ///
 /// # Errors
 /// [`TokenError`].
-pub fn granted(status: u16, body: &[u8]) -> Result<Granted, TokenError> {
+pub fn parse_grant(status: u16, body: &[u8]) -> Result<TokenGrant, TokenError> {
     let Ok(wire) = serde_json::from_slice::<Wire>(body) else {
         let message =
             format!("the accounts server answered HTTP {status} with something that is not JSON");
@@ -264,18 +264,18 @@ pub fn granted(status: u16, body: &[u8]) -> Result<Granted, TokenError> {
             (None, Some(number)) => number,
             (None, None) => 3600,
         };
-        let lives = Duration::from_secs(seconds.max(SHORTEST_LIFE));
+        let lifetime = Duration::from_secs(seconds.max(SHORTEST_LIFE));
         // Asked for with commas, answered with spaces.
         let scopes = wire.scope.as_ref().and_then(Value::as_str).map(|scopes| {
             let scopes = scopes.split([' ', ',']).filter(|scope| !scope.is_empty());
             scopes.map(str::to_owned).collect()
         });
-        return Ok(Granted {
+        return Ok(TokenGrant {
             access,
             refresh: wire.refresh_token,
             scopes,
             api_domain: wire.api_domain,
-            lives,
+            lifetime,
             at: None,
         });
     }
@@ -351,7 +351,7 @@ mod tests {
             code.form(),
             "client_id=1000.A&client_secret=s%26s&grant_type=authorization_code&code=1000.c"
         );
-        let credentials = code.became(secret("1000.r"));
+        let credentials = code.into_credentials(secret("1000.r"));
         let own = Credentials::of_client(client, "ZohoCRM.7".to_owned(), "a,b".to_owned());
         for credentials in [credentials, own] {
             let read = Credentials::parse(&credentials.secret()).expect("credentials");
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_grant_says_what_it_is_good_for() {
-        let of = |body: &str| granted(200, body.as_bytes()).expect("a token");
+        let of = |body: &str| parse_grant(200, body.as_bytes()).expect("a token");
         let found = of(r#"{"access_token":"a","refresh_token":"r","scope":"A.b.READ C.d.ALL"}"#);
         assert_eq!(
             found.scopes,
@@ -402,8 +402,8 @@ mod tests {
 
     #[test]
     fn a_token_is_judged_by_its_presence() {
-        let of = |status, body: &str| granted(status, body.as_bytes());
-        let lives = |body| of(200, body).expect("a token").lives.as_secs();
+        let of = |status, body: &str| parse_grant(status, body.as_bytes());
+        let lives = |body| of(200, body).expect("a token").lifetime.as_secs();
         assert_eq!(lives(r#"{"access_token":"a","expires_in":3600}"#), 3600);
         assert_eq!(
             lives(r#"{"access_token":"a","expires_in":3600000,"expires_in_sec":3600}"#),
@@ -444,7 +444,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_makes_the_judge_panic(status in 100_u16..600, body in "\\PC{0,80}") {
-            let _ = granted(status, body.as_bytes());
+            let _ = parse_grant(status, body.as_bytes());
         }
 
         #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use masshook::app::App;
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::{Filter, JobStore};
 use masshook::job::wakeup::{self, LocalWakeUps};
@@ -59,19 +59,19 @@ struct Stage {
 
 impl Stage {
     async fn inline() -> Self {
-        Self::with(Manner::Inline).await
+        Self::with(ExecutionMode::Inline).await
     }
 
     async fn durable() -> Self {
-        Self::with(Manner::Durable(Arc::new(LocalWakeUps::new()))).await
+        Self::with(ExecutionMode::Durable(Arc::new(LocalWakeUps::new()))).await
     }
 
-    async fn with(manner: Manner) -> Self {
+    async fn with(mode: ExecutionMode) -> Self {
         let first = World::calm(&[]).await.id("Leads", 5);
         let routes = ROUTES.replace("$ID", &format!("{first:?}"));
         let world = World::calm_with(&[], |_| {}, |config| config + &routes).await;
         let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
-        let app = Arc::new(world.masshook(store.clone(), manner));
+        let app = Arc::new(world.masshook(store.clone(), mode));
         let function = Function::new(app.clone(), Some(QUEUE_URL));
         Self {
             world,
@@ -573,7 +573,7 @@ async fn durable_unmappable_event_is_stored_and_replayed() {
     .await;
     let mended = mended.masshook(
         stage.store.clone(),
-        Manner::Durable(Arc::new(LocalWakeUps::new())),
+        ExecutionMode::Durable(Arc::new(LocalWakeUps::new())),
     );
     let accepted = mended.replay(&kept).await.expect("accepted");
     let reference = accepted.jobs()[0]
@@ -703,7 +703,7 @@ async fn unfinished_event_is_reported_for_redelivery() {
         |settings: &mut zoho_simulator::Settings| settings.job_duration = Duration::from_secs(3600);
     let routes = "  view-by-bus:\n    on: [eventbridge, sqs]\n    map: '{module: \"Leads\", fields: {Lead_Status: \"Contacted\"}, cvid: (.detail.view? // .view)}'\n";
     let world = World::calm_with(&[], slow, |config| config + routes).await;
-    let app = Arc::new(world.masshook(Arc::new(SqliteStore::in_memory()), Manner::Inline));
+    let app = Arc::new(world.masshook(Arc::new(SqliteStore::in_memory()), ExecutionMode::Inline));
     let function = Function::new(app, None);
     let views = world.zoho()["views"]["Leads"].clone();
     let view = &views

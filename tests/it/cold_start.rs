@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use masshook::app::{Accepted, App};
 use masshook::clock::{Clock, SystemClock};
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
 use masshook::job::wakeup::LocalWakeUps;
@@ -23,8 +23,8 @@ async fn workers(world: &World) -> (Arc<dyn JobStore>, Vec<(App, JobId)>) {
     let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
     let mut workers = Vec::new();
     for number in 0..WORKERS {
-        let manner = Manner::Durable(Arc::new(LocalWakeUps::new()));
-        let app = world.masshook(store.clone(), manner);
+        let mode = ExecutionMode::Durable(Arc::new(LocalWakeUps::new()));
+        let app = world.masshook(store.clone(), mode);
         let request = json!({"module": "Leads", "fields": {"Company": number.to_string()}, "ids": [world.id("Leads", number)]});
         let Accepted::Queued(jobs) = app.request(&request, None, None).await.expect("accepted")
         else {
@@ -130,7 +130,7 @@ async fn strangers(world: &World, apps: &[App], city: &str) -> usize {
         let request = json!({"module": "Leads", "fields": {"City": city}, "ids": [id]});
         let deadline = SystemClock.now() + Duration::from_secs(20);
         let accepted = app.request(&request, None, Some(deadline)).await;
-        let Accepted::Driven(jobs) = accepted.expect("accepted") else {
+        let Accepted::DriveResult(jobs) = accepted.expect("accepted") else {
             panic!("inline jobs are driven");
         };
         jobs[0].status() == JobStatus::Succeeded
@@ -144,12 +144,16 @@ async fn separate_processes_share_token_through_secret() {
     let world = World::calm(&[]).await;
     let (moto, name) = (Moto::shared(), "cold/token");
     // It does not exist yet: the first of them makes it.
-    let apps: Vec<App> = (0..STRANGERS).map(|_| world.sharing(moto, name)).collect();
+    let apps: Vec<App> = (0..STRANGERS)
+        .map(|_| world.with_token_cache(moto, name))
+        .collect();
     assert_eq!(strangers(&world, &apps, "Rome").await, STRANGERS);
     assert_eq!(world.count("token").await, 1);
     // Those who come later find it, and who is refused looks again before it asks.
     world.faults(&json!({"expire_tokens": true})).await;
-    let late: Vec<App> = (0..STRANGERS).map(|_| world.sharing(moto, name)).collect();
+    let late: Vec<App> = (0..STRANGERS)
+        .map(|_| world.with_token_cache(moto, name))
+        .collect();
     let all: Vec<App> = apps.into_iter().chain(late).collect();
     assert_eq!(strangers(&world, &all, "Oslo").await, 2 * STRANGERS);
     assert_eq!(world.count("token").await, 2);
@@ -160,7 +164,7 @@ async fn separate_processes_share_the_throttle() {
     let world = World::calm(&[]).await;
     world.faults(&json!({"mints_per_window": 0})).await;
     let apps: Vec<App> = (0..STRANGERS)
-        .map(|_| world.sharing(Moto::shared(), "cold/throttled"))
+        .map(|_| world.with_token_cache(Moto::shared(), "cold/throttled"))
         .collect();
     assert_eq!(strangers(&world, &apps, "Rome").await, 0);
     assert_eq!(world.count("token").await, 1);
@@ -172,8 +176,8 @@ async fn foreign_secret_content_is_not_overwritten() {
     let moto = Moto::shared();
     moto.create_secret("cold/other", "hunter2").await;
     let apps = [
-        world.sharing(moto, "cold/other"),
-        world.sharing(moto, "cold/other"),
+        world.with_token_cache(moto, "cold/other"),
+        world.with_token_cache(moto, "cold/other"),
     ];
     assert_eq!(strangers(&world, &apps, "Rome").await, 2);
     assert_eq!(world.count("token").await, 2, "each goes alone");

@@ -10,7 +10,7 @@ use axum::body::Body;
 use http::Request;
 use masshook::lookup::{Column, Question, questions};
 use masshook::update::MatchValue;
-use masshook::zoho::metadata::Reading;
+use masshook::zoho::metadata::Freshness;
 use serde_json::{Value, json};
 
 use crate::harness::tools::{manifest, zoho_sdk};
@@ -396,7 +396,7 @@ async fn masshook_sends_what_zohos_own_sdk_sends() {
     let give_up = world.clock_now() + Duration::from_secs(3600);
     let leads = "Leads".parse().expect("a module");
     client
-        .fields(&leads, Reading::Fresh, give_up)
+        .fields(&leads, Freshness::Fresh, give_up)
         .await
         .expect("fields");
     // Two jobs that share one call, each with values of its own.

@@ -13,7 +13,7 @@ use masshook::app::{App, Edges};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
 use masshook::job::wakeup::LocalWakeUps;
@@ -86,13 +86,13 @@ impl Stage {
         connections + &text.replace("SECRETS", &secrets).replace("$MAP", map)
     }
 
-    fn app(&self, config: &str, manner: Manner) -> Arc<App> {
+    fn app(&self, config: &str, mode: ExecutionMode) -> Arc<App> {
         let config = Config::parse(config, Programs::Compile);
         let edges = Edges {
             clock: Arc::new(self.clock.clone()),
             store: self.store.clone(),
             secrets_manager: Arc::new(SecretsManager::new()),
-            manner,
+            mode,
             runtime_api: None,
             sns_endpoint: None,
         };
@@ -155,7 +155,7 @@ async fn every_scheme_shape_verifies_and_rejects_forgeries() {
     let stage = Stage::set().await;
     let (vendors, others) = (vendors("the right secret"), vendors("some other secret"));
     stage.hold_all(&vendors);
-    let function = Function::new(stage.app(&stage.config(MAP), Manner::Inline), None);
+    let function = Function::new(stage.app(&stage.config(MAP), ExecutionMode::Inline), None);
     let mut refusals = 0;
     for (place, (vendor, other)) in (0_u64..).zip(vendors.iter().zip(&others)) {
         let (name, now, lead) = (vendor.name, stage.clock.now(), stage.lead(place));
@@ -258,7 +258,7 @@ async fn rotated_secrets_and_alternative_schemes_verify() {
         "    verify:\n      - {{ scheme: stripe, secret: '{secret}' }}\n      - {{ scheme: custom, secret: '{secret}', type: bearer }}"
     );
     let config = config.replace(&yew, &list);
-    let function = Function::new(stage.app(&config, Manner::Inline), None);
+    let function = Function::new(stage.app(&config, ExecutionMode::Inline), None);
     let deliver = |from: &[Vendor], name: &str, place: u64| {
         let vendor = from.iter().find(|vendor| vendor.name == name).expect(name);
         (vendor.deliver)(stage.clock.now(), &stage.lead(place))
@@ -292,7 +292,7 @@ async fn age_is_checked_on_arrival_not_after_queueing() {
     let stage = Stage::set().await;
     let vendors = vendors("the right secret");
     stage.hold_all(&vendors);
-    let durable = || Manner::Durable(Arc::new(LocalWakeUps::new()));
+    let durable = || ExecutionMode::Durable(Arc::new(LocalWakeUps::new()));
     let app = stage.app(&stage.config(MAP), durable());
     let function = Function::new(app.clone(), None);
     let broken = Function::new(stage.app(&stage.config("error"), durable()), None);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use masshook::app::{Answered, App, Arrival};
 use masshook::clock::Clock;
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::job::delivery::{DeliverySummary, KeptDelivery};
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::{Claim, JobStore, Lease};
@@ -84,8 +84,8 @@ impl Letters {
     }
 }
 
-fn durable() -> Manner {
-    Manner::Durable(Arc::new(LocalWakeUps::new()))
+fn durable() -> ExecutionMode {
+    ExecutionMode::Durable(Arc::new(LocalWakeUps::new()))
 }
 
 fn arrival(route: &str, body: &Value) -> Arrival {

@@ -14,7 +14,7 @@ use masshook::api::router;
 use masshook::app::{App, Edges};
 use masshook::clock::SystemClock;
 use masshook::config::{Config, Programs};
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::inbound::scheme::Scheme;
 use masshook::inbound::verify::{Outgoing, sign};
 use masshook::job::sqlite::SqliteStore;
@@ -402,7 +402,7 @@ async fn interrupted_handshake_does_not_block_the_next() {
             clock: Arc::new(SystemClock),
             store: store.clone(),
             secrets_manager: slow.clone(),
-            manner: Manner::Durable(Arc::new(LocalWakeUps::new())),
+            mode: ExecutionMode::Durable(Arc::new(LocalWakeUps::new())),
             runtime_api: None,
             sns_endpoint: None,
         };

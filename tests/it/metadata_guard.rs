@@ -2,7 +2,7 @@
 
 use masshook::guard::guard;
 use masshook::update::{Assignment, Method};
-use masshook::zoho::metadata::{Kind, Reading};
+use masshook::zoho::metadata::{FieldKind, Freshness};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -88,7 +88,7 @@ async fn without_an_option(world: &World) -> Value {
     let client = world.client();
     let give_up = world.clock_now() + std::time::Duration::from_secs(86_400);
     let leads = "Leads".parse().expect("a module");
-    let fields = client.fields(&leads, Reading::Kept, give_up).await;
+    let fields = client.fields(&leads, Freshness::Cached, give_up).await;
     let fields = fields.expect("fields");
     let fields = fields.iter().map(|field| {
         let options = field.options.iter().filter(|option| option.actual != "CRM");
@@ -213,16 +213,16 @@ async fn guarded_values_are_accepted_by_the_simulator() {
     let give_up = world.clock_now() + std::time::Duration::from_secs(86_400);
     let leads = "Leads".parse().expect("a module");
     let fields = client
-        .fields(&leads, Reading::Kept, give_up)
+        .fields(&leads, Freshness::Cached, give_up)
         .await
         .expect("fields");
     let mut runner = TestRunner::deterministic();
     let mut taken = 0;
     // A layout is an id of the org's; and that a field is the primary of a rule is in no metadata.
     let in_rules = ["Salutation", "Fax"];
-    let known = fields
-        .iter()
-        .filter(|field| field.kind != Kind::Object && !in_rules.contains(&field.name.as_str()));
+    let known = fields.iter().filter(|field| {
+        field.kind != FieldKind::Object && !in_rules.contains(&field.name.as_str())
+    });
     for field in known {
         let mut options: Vec<String> = field
             .options

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use masshook::zoho::metadata::Reading;
+use masshook::zoho::metadata::Freshness;
 use serde_json::{Value, json};
 
 use crate::harness::world::{Answer, World};
@@ -192,7 +192,7 @@ async fn clock_skew_costs_no_calls_or_tokens() {
         once(0, 1).await;
         once(still_good, 1).await;
         once(over - still_good, 2).await;
-        let standing = world.client().standing().await.expect("a token");
+        let token_status = world.client().standing().await.expect("a token");
         assert_eq!(standing.ahead.as_secs(), -shift);
     }
 }
@@ -263,7 +263,7 @@ async fn unknown_names_of_the_org_are_reported() {
     assert!(
         world
             .client()
-            .fields(&module, Reading::Kept, give_up)
+            .fields(&module, Freshness::Cached, give_up)
             .await
             .is_err()
     );

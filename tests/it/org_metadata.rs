@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use masshook::update::ModuleName;
-use masshook::zoho::metadata::{Kind, Reading};
-use masshook::zoho::{Client, Failed};
+use masshook::zoho::metadata::{FieldKind, Freshness};
+use masshook::zoho::{self, Client};
 use serde_json::json;
 
 use crate::harness::world::World;
@@ -24,7 +24,7 @@ async fn world() -> (World, Client, Timestamp) {
 #[tokio::test]
 async fn client_reads_all_org_metadata() {
     let (world, client, give_up) = world().await;
-    let kept = Reading::Kept;
+    let kept = Freshness::Cached;
     let fields = client
         .fields(&leads(), kept, give_up)
         .await
@@ -33,7 +33,7 @@ async fn client_reads_all_org_metadata() {
         let found = fields.iter().find(|field| field.name.as_str() == name);
         found.unwrap_or_else(|| panic!("{name}"))
     };
-    assert_eq!(field("Topics").kind, Kind::MultiSelect);
+    assert_eq!(field("Topics").kind, FieldKind::MultiSelect);
     assert!(field("Lead_Source").mass_update && !field("Email").mass_update);
     assert!(!field("Credit_Limit").visible && field("Lead_Score").read_only);
     assert!(field("Company").mandatory);
@@ -86,7 +86,7 @@ async fn concurrent_reads_share_one_request_per_module() {
     let (world, client, give_up) = world().await;
     let leads = leads();
     let ask = || {
-        let asking = (0..1_000).map(|_| client.fields(&leads, Reading::Kept, give_up));
+        let asking = (0..1_000).map(|_| client.fields(&leads, Freshness::Cached, give_up));
         futures_util::future::join_all(asking)
     };
     assert!(ask().await.iter().all(Result::is_ok));
@@ -97,7 +97,7 @@ async fn concurrent_reads_share_one_request_per_module() {
     world.clock.advance(Duration::from_secs(1));
     assert!(ask().await.iter().all(Result::is_ok));
     assert_eq!(world.count("fields").await, 2);
-    let fresh = client.fields(&leads, Reading::Fresh, give_up).await;
+    let fresh = client.fields(&leads, Freshness::Fresh, give_up).await;
     assert!(fresh.is_ok());
     assert_eq!(world.count("fields").await, 3);
     // Trouble is retried for all of them together, and not kept.
@@ -109,7 +109,7 @@ async fn concurrent_reads_share_one_request_per_module() {
     assert!(
         outcomes
             .iter()
-            .all(|outcome| matches!(outcome, Err(Failed::Later(..))))
+            .all(|outcome| matches!(outcome, Err(zoho::Error::RetryLater(..))))
     );
     assert_eq!(world.count("fields").await, 7);
     assert!(ask().await.iter().all(Result::is_ok));
@@ -122,10 +122,12 @@ async fn missing_scope_is_cached_until_fresh_read() {
     let scopes = json!({"scopes": "ZohoCRM.mass_update.UPDATE"});
     world.faults(&scopes).await;
     for _ in 0..3 {
-        let outcome = client.custom_views(&leads(), Reading::Kept, give_up).await;
+        let outcome = client
+            .custom_views(&leads(), Freshness::Cached, give_up)
+            .await;
         let failed = outcome.expect_err("no scope");
         assert!(failed.lacks_scope());
-        let Failed::Denied(refusal) = failed else {
+        let zoho::Error::Denied(refusal) = failed else {
             panic!("{failed:?}");
         };
         let advice = refusal.advice.expect("advice");
@@ -138,13 +140,13 @@ async fn missing_scope_is_cached_until_fresh_read() {
     world.faults(&json!({"reset": true})).await;
     assert!(
         client
-            .custom_views(&leads(), Reading::Kept, give_up)
+            .custom_views(&leads(), Freshness::Cached, give_up)
             .await
             .is_err()
     );
     assert!(
         client
-            .custom_views(&leads(), Reading::Fresh, give_up)
+            .custom_views(&leads(), Freshness::Fresh, give_up)
             .await
             .is_ok()
     );
@@ -156,14 +158,16 @@ async fn unknown_module_is_denied_with_its_code() {
     let (_world, client, give_up) = world().await;
     let nothing: ModuleName = "Nothing".parse().expect("a name");
     let failed = client
-        .fields(&nothing, Reading::Kept, give_up)
+        .fields(&nothing, Freshness::Cached, give_up)
         .await
         .expect_err("no module");
     assert!(!failed.lacks_scope());
     assert!(
-        matches!(&failed, Failed::Denied(refusal) if refusal.code == "INVALID_MODULE"),
+        matches!(&failed, zoho::Error::Denied(refusal) if refusal.code == "INVALID_MODULE"),
         "{failed:?}"
     );
-    let apis = client.apis(Some("nothing"), Reading::Kept, give_up).await;
+    let apis = client
+        .apis(Some("nothing"), Freshness::Cached, give_up)
+        .await;
     assert_eq!(apis.map(|apis| apis.len()), Ok(0), "204 is an empty list");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lambda_runtime::{Context, LambdaEvent};
 use masshook::app::{Accepted, App};
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::steady::SteadyStore;
 use masshook::job::store::{Claim, JobStore};
@@ -27,8 +27,8 @@ fn process(world: &World) -> (Arc<App>, Arc<dyn JobStore>) {
     let clock = Arc::new(world.clock.clone());
     let store = SteadyStore::over(Arc::new(SqliteStore::in_memory()), clock);
     let store: Arc<dyn JobStore> = Arc::new(store);
-    let manner = Manner::Durable(Arc::new(LocalWakeUps::new()));
-    (Arc::new(world.masshook(store.clone(), manner)), store)
+    let mode = ExecutionMode::Durable(Arc::new(LocalWakeUps::new()));
+    (Arc::new(world.masshook(store.clone(), mode)), store)
 }
 
 async fn queued(app: &App, request: &Value) -> JobId {

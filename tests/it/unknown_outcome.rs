@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use masshook::app::{Accepted, App};
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::job::JobId;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
@@ -256,7 +256,7 @@ async fn unreadable_records_are_reported_as_unknown() {
 
 /// A worker over a store of many.
 fn worker(world: &World, store: &Arc<dyn JobStore>) -> App {
-    let wakeups = Manner::Durable(Arc::new(LocalWakeUps::new()));
+    let wakeups = ExecutionMode::Durable(Arc::new(LocalWakeUps::new()));
     world.masshook(store.clone(), wakeups)
 }
 

@@ -18,7 +18,7 @@ use masshook::app::{App, Edges};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock, SystemClock};
 use masshook::config::{Config, Programs};
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::lambda::Function;
 use serde_json::Value;
@@ -229,7 +229,7 @@ async fn vectors_verify_at_their_own_time() {
             clock: Arc::new(clock.clone()),
             store: Arc::new(SqliteStore::in_memory()),
             secrets_manager: Arc::new(SecretsManager::new()),
-            manner: Manner::Inline,
+            mode: ExecutionMode::Inline,
             runtime_api: None,
             sns_endpoint: Some(stage.sns.url.parse().expect("a URL")),
         },

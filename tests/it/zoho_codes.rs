@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use masshook::codes::{Class, Reach, Row, Speaker, cure, rows};
+use masshook::codes::{Class, FailureScope, Origin, Row, cure, rows};
 use masshook::outcome::Refusal;
 use masshook::plan::Way;
 use masshook::update::RecordId;
-use masshook::zoho::answer::Update;
-use masshook::zoho::{Client, Failed, Sent};
+use masshook::zoho::answer::UpdateAnswer;
+use masshook::zoho::{self, CallResult, Client};
 use serde_json::{Value, json};
 
 use crate::harness::world::World;
@@ -28,7 +28,7 @@ fn ids(world: &World, count: u64) -> Vec<RecordId> {
         .collect()
 }
 
-async fn update(world: &World, client: &Client, ids: &[RecordId]) -> Sent<Update> {
+async fn update(world: &World, client: &Client, ids: &[RecordId]) -> CallResult<UpdateAnswer> {
     let named: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let body = json!({"data": [{"City": "Bonn"}], "ids": named});
     let give_up = world.clock_now() + Duration::from_secs(86_400);
@@ -66,8 +66,8 @@ fn ways(row: &Row) -> Vec<Served> {
         kind,
         answer: json!({"status": status, "html": "<html><h1>an intermediary</h1></html>"}),
     };
-    match row.speaker {
-        Speaker::Crm => {
+    match row.origin {
+        Origin::Crm => {
             let entry = json!({
                 "code": row.code, "details": details, "message": row.message, "status": "error",
             });
@@ -86,7 +86,7 @@ fn ways(row: &Row) -> Vec<Served> {
                 })
                 .collect()
         }
-        Speaker::Accounts => {
+        Origin::Accounts => {
             let mut body = details;
             body["error"] = json!(row.message);
             let statuses = row.statuses.iter();
@@ -94,7 +94,7 @@ fn ways(row: &Row) -> Vec<Served> {
                 .map(|status| served("token", *status, body.clone()))
                 .collect()
         }
-        Speaker::Masshook => match row.code {
+        Origin::Masshook => match row.code {
             "ACCOUNTS_UNREADABLE" => vec![page("token", 200), page("token", 502)],
             "ACCOUNTS_UNAVAILABLE" => vec![served("token", 500, json!({}))],
             "FOREIGN_API_DOMAIN" => Vec::new(),
@@ -150,27 +150,27 @@ async fn assert_class(world: &World, client: &Client, row: &Row, way: &Served) {
     }
     let always = update(world, again.as_ref().unwrap_or(client), &one).await;
     match (row.class, once.outcome, always.outcome) {
-        (Class::Permanent(Reach::Call), Err(Failed::Refused(refusal)), _)
-        | (Class::Permanent(Reach::Job), Err(Failed::Denied(refusal)), _) => {
+        (Class::Permanent(FailureScope::Call), Err(zoho::Error::Refused(refusal)), _)
+        | (Class::Permanent(FailureScope::Job), Err(zoho::Error::Denied(refusal)), _) => {
             assert_explained(row, &refusal, what);
         }
         // Said of the call as a whole, a record's code is a refusal of the call.
-        (Class::Partial, Err(Failed::Refused(refusal)), _) => {
+        (Class::Partial, Err(zoho::Error::Refused(refusal)), _) => {
             assert_explained(row, &refusal, what);
         }
-        (Class::Reauthenticate, Ok(_), Err(Failed::Denied(refusal))) => {
+        (Class::Reauthenticate, Ok(_), Err(zoho::Error::Denied(refusal))) => {
             assert_eq!(once.attempts, 2, "{:?} {what}", row.cause);
             assert!(tokens > 0, "{:?} {what}", row.cause);
             assert!(refusal.advice.is_some(), "{refusal:?}");
         }
-        (Class::Retry, Ok(_), Err(Failed::Later(refusal, _))) => {
+        (Class::Retry, Ok(_), Err(zoho::Error::RetryLater(refusal, _))) => {
             assert_eq!(once.attempts, 2, "{:?} {what}", row.cause);
             assert_explained(row, &refusal, what);
         }
-        (Class::Wait(least), once, Err(Failed::Later(refusal, wait))) => {
+        (Class::Wait(least), once, Err(zoho::Error::RetryLater(refusal, wait))) => {
             let once = match once {
                 Ok(_) => waited,
-                Err(Failed::Later(_, wait)) => wait,
+                Err(zoho::Error::RetryLater(_, wait)) => wait,
                 Err(refused) => panic!("{:?} for {what}: {refused:?}", row.cause),
             };
             assert!(
@@ -217,7 +217,7 @@ async fn unknown_code_is_passed_on_and_not_retried() {
     };
     way.times(&world, 1).await;
     let sent = update(&world, &world.client(), &ids(&world, 1)).await;
-    let Err(Failed::Refused(refusal)) = sent.outcome else {
+    let Err(zoho::Error::Refused(refusal)) = sent.outcome else {
         panic!("{:?}", sent.outcome);
     };
     assert_eq!(
@@ -237,8 +237,7 @@ async fn record_code_applies_to_that_record_only() {
     let world = generous().await;
     let client = world.client();
     let two = ids(&world, 2);
-    let of_records =
-        rows().filter(|row| row.class == Class::Partial && row.speaker == Speaker::Crm);
+    let of_records = rows().filter(|row| row.class == Class::Partial && row.origin == Origin::Crm);
     for row in of_records {
         let mut details: Value = serde_json::from_str(row.details).expect("details");
         details["id"] = json!(two[1].to_string());
@@ -255,7 +254,7 @@ async fn record_code_applies_to_that_record_only() {
             };
             way.times(&world, 1).await;
             let sent = update(&world, &client, &two).await;
-            let Ok(Update::Settled(failures)) = sent.outcome else {
+            let Ok(UpdateAnswer::Settled(failures)) = sent.outcome else {
                 panic!("{:?} under {status}: {:?}", row.cause, sent.outcome);
             };
             assert_eq!(failures.len(), 1, "{:?}", row.cause);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use masshook::app::{Accepted, App};
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
 use masshook::job::wakeup::LocalWakeUps;
@@ -46,7 +46,7 @@ async fn edition_limits_concurrent_calls() {
 async fn worker(world: &World, store: &Arc<dyn JobStore>, first: u64) -> (App, Vec<JobId>) {
     let app = world.masshook(
         store.clone(),
-        Manner::Durable(Arc::new(LocalWakeUps::new())),
+        ExecutionMode::Durable(Arc::new(LocalWakeUps::new())),
     );
     let mut jobs = Vec::new();
     for number in first..first + 30 {

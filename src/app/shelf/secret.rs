@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::{document, token};
 use crate::failpoint::reach;
 use crate::secrets::{Secrets, Version, WritableSecrets};
-use crate::zoho::shelf::{Shelved, TokenShelf};
+use crate::zoho::token_cache::{CachedToken, TokenCache};
 
 /// Silence that is shorter is not worth a version.
 const WORTH_TELLING: Duration = Duration::from_secs(60);
@@ -33,13 +33,13 @@ pub(in crate::app) struct SecretShelf {
     secrets: Arc<Secrets>,
     name: String,
     /// Leases of this process that have not become a token yet.
-    held: Mutex<HashMap<String, Shelved>>,
+    held: Mutex<HashMap<String, CachedToken>>,
 }
 
 /// A version, read.
 struct Current {
     id: String,
-    shelved: Shelved,
+    shelved: CachedToken,
     leased_until: Option<Timestamp>,
 }
 
@@ -57,7 +57,7 @@ impl SecretShelf {
         place.ok_or_else(|| "secrets cannot be written here".to_owned())
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<String, Shelved>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<String, CachedToken>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -66,7 +66,7 @@ impl SecretShelf {
         let Some(Version { id, value }) = current.map_err(|missing| missing.why)? else {
             return Ok(Current {
                 id: String::new(),
-                shelved: Shelved::default(),
+                shelved: CachedToken::default(),
                 leased_until: None,
             });
         };
@@ -83,9 +83,9 @@ impl SecretShelf {
         let expires_at = moment("expires_at").unwrap_or(Timestamp::UNIX_EPOCH);
         Ok(Current {
             id,
-            shelved: Shelved {
+            shelved: CachedToken {
                 token: token(&stored[MARK], expires_at),
-                silent_until: moment("silent_until"),
+                throttled_until: moment("silent_until"),
             },
             leased_until: moment("leased_until"),
         })
@@ -95,13 +95,13 @@ impl SecretShelf {
     async fn append(
         &self,
         id: &str,
-        shelved: &Shelved,
+        shelved: &CachedToken,
         leased_until: Option<Timestamp>,
     ) -> Result<bool, String> {
         let stored = json!({
             MARK: shelved.token.as_ref().map_or_else(|| json!({}), document),
             "expires_at": shelved.token.as_ref().map(|token| token.expires_at.as_millisecond()),
-            "silent_until": shelved.silent_until.map(Timestamp::as_millisecond),
+            "silent_until": shelved.throttled_until.map(Timestamp::as_millisecond),
             "leased_until": leased_until.map(Timestamp::as_millisecond),
             // Of two leases that end at one moment only one may be taken for the version that is there.
             "writer": format!("{:032x}", fastrand::u128(..)),
@@ -121,8 +121,8 @@ fn after(id: &str) -> String {
 }
 
 #[async_trait]
-impl TokenShelf for SecretShelf {
-    async fn read(&self, _: &str) -> Result<Shelved, String> {
+impl TokenCache for SecretShelf {
+    async fn read(&self, _: &str) -> Result<CachedToken, String> {
         Ok(self.current().await?.shelved)
     }
 
@@ -156,21 +156,21 @@ impl TokenShelf for SecretShelf {
     async fn write(
         &self,
         _: &str,
-        shelved: &Shelved,
+        shelved: &CachedToken,
         holder: &str,
         until: Timestamp,
     ) -> Result<(), String> {
         let told = shelved.token.is_some()
-            || shelved.silent_until.is_some_and(|silent| {
+            || shelved.throttled_until.is_some_and(|silent| {
                 silent >= until.saturating_add(WORTH_TELLING).unwrap_or(until)
             });
         if !told {
             return Ok(());
         }
         let known = self.held().remove(holder).unwrap_or_default();
-        let shelved = Shelved {
+        let shelved = CachedToken {
             token: shelved.token.clone().or(known.token),
-            silent_until: shelved.silent_until,
+            throttled_until: shelved.throttled_until,
         };
         reach("shelf.writing");
         let written = self.append(holder, &shelved, None).await?;

@@ -14,7 +14,7 @@ use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::codes::Cause;
 use crate::config::{Config, Connection, Use};
-use crate::engine::rehearse;
+use crate::engine::preview_preparation;
 use crate::http::{Http, HttpSettings};
 use crate::job::{Outcome, Prepared};
 use crate::plan::{Limits, Plan, RECORDS_PER_CREDIT, Tariff, Ways, Why, mass_update_path};
@@ -23,8 +23,8 @@ use crate::update::{
     Assignment, Method, ModuleName, Records, Selector, Territory, UpdateRequest, ViewId,
 };
 use crate::zoho::limits::Edition;
-use crate::zoho::metadata::{Operation, Reading};
-use crate::zoho::{CLOCK_OFF, Client, Failed, Standing};
+use crate::zoho::metadata::{Freshness, Operation};
+use crate::zoho::{self, CLOCK_OFF, Client, TokenStatus};
 
 /// How long one connection is tried.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,13 +50,13 @@ pub(super) async fn findings(config: &Config, name: &str, examples: &[Example]) 
         .now()
         .saturating_add(PATIENCE)
         .unwrap_or_default();
-    let standing = match client.standing().await {
-        Ok(standing) => standing,
+    let token_status = match client.token_status().await {
+        Ok(token_status) => token_status,
         Err(failed) => return vec![Finding::of("token", Err(failed))],
     };
-    let fresh = format!("fresh, for {}", standing.api);
+    let fresh = format!("fresh, for {}", token_status.api);
     let mut findings = vec![Finding::new("token", Bearing::Good, fresh)];
-    findings.extend(clock(&standing));
+    findings.extend(clock(&token_status));
     let asked = asked_of(config, name, examples);
     let modules: BTreeSet<ModuleName> = asked
         .iter()
@@ -65,7 +65,7 @@ pub(super) async fn findings(config: &Config, name: &str, examples: &[Example]) 
     let mut uses = config.uses(name);
     uses.extend(asked.iter().flat_map(|asked| Use::of_request(asked.update)));
     let scopes = connection.scopes(&uses);
-    match &standing.scopes {
+    match &token_status.scopes {
         Some(granted) => findings.extend(judged(&scopes, granted, &modules)),
         None => findings.push(unnamed(&client, &modules, give_up).await),
     }
@@ -80,7 +80,7 @@ pub(super) async fn findings(config: &Config, name: &str, examples: &[Example]) 
     let (edition, views) = edition(&client, connection, give_up).await;
     findings.push(edition);
     findings.push(served(&client, &modules, give_up).await);
-    let territories = client.territories(Reading::Kept, give_up).await;
+    let territories = client.territories(Freshness::Cached, give_up).await;
     let territories = territories.map(|found| (Bearing::Good, found.len().to_string()));
     findings.push(Finding::of("territories", territories));
     for Asked { by, update } in &asked {
@@ -114,12 +114,12 @@ fn asked_of<'a>(config: &Config, connection: &str, examples: &'a [Example]) -> V
 }
 
 /// What a wrong clock breaks is not Zoho's: the ends of tokens are learnt from its answers.
-fn clock(standing: &Standing) -> Option<Finding> {
-    let off = standing.ahead.abs();
+fn clock(token_status: &TokenStatus) -> Option<Finding> {
+    let off = token_status.ahead.abs();
     if off <= CLOCK_OFF {
         return None;
     }
-    let which = if standing.ahead.is_positive() {
+    let which = if token_status.ahead.is_positive() {
         "ahead of"
     } else {
         "behind"
@@ -149,8 +149,10 @@ async fn unnamed(client: &Client, modules: &BTreeSet<ModuleName>, give_up: Times
                 "missing: ZohoCRM.mass_update.READ; Zoho does not name those that are granted";
             Finding::new("scopes", Bearing::Bad, found.to_owned())
         }
-        Err(failed @ (Failed::Denied(_) | Failed::Later(..))) => Finding::of("scopes", Err(failed)),
-        Ok(_) | Err(Failed::Refused(_)) => {
+        Err(failed @ (zoho::Error::Denied(_) | zoho::Error::RetryLater(..))) => {
+            Finding::of("scopes", Err(failed))
+        }
+        Ok(_) | Err(zoho::Error::Refused(_)) => {
             let found = "Zoho does not name those that are granted: ZohoCRM.mass_update.READ is, ZohoCRM.mass_update.UPDATE could only be tried by an update";
             Finding::new("scopes", Bearing::Note, found.to_owned())
         }
@@ -159,7 +161,7 @@ async fn unnamed(client: &Client, modules: &BTreeSet<ModuleName>, give_up: Times
 
 /// What a mass update costs, and whether the modules have it.
 async fn prices(client: &Client, modules: &BTreeSet<ModuleName>, give_up: Timestamp) -> Finding {
-    let apis = client.apis(MASS_UPDATE, Reading::Kept, give_up).await;
+    let apis = client.apis(MASS_UPDATE, Freshness::Cached, give_up).await;
     let judged = apis.map(|apis| {
         let has = |module: &&ModuleName| {
             let path = mass_update_path(module);
@@ -205,7 +207,7 @@ fn price(operation: &Operation) -> String {
 /// What the org pays for the calls of a module, as far as Zoho says so.
 async fn tariff(client: &Client, module: &ModuleName, give_up: Timestamp) -> Tariff {
     // Read before, for the prices of all modules.
-    let apis = client.apis(MASS_UPDATE, Reading::Kept, give_up).await;
+    let apis = client.apis(MASS_UPDATE, Freshness::Cached, give_up).await;
     let path = mass_update_path(module);
     let post = apis.iter().flat_map(|apis| apis.iter());
     let mut post = post
@@ -227,7 +229,7 @@ async fn edition(
     connection: &Connection,
     give_up: Timestamp,
 ) -> (Finding, Option<bool>) {
-    let org = client.org(Reading::Kept, give_up).await;
+    let org = client.org(Freshness::Cached, give_up).await;
     let mut has_views = None;
     let judged = org.map(|org| {
         let named = org.edition.clone().unwrap_or_default();
@@ -254,7 +256,7 @@ async fn edition(
 
 /// Whether the org has the modules, and APIs serve them.
 async fn served(client: &Client, modules: &BTreeSet<ModuleName>, give_up: Timestamp) -> Finding {
-    let known = client.modules(Reading::Kept, give_up).await;
+    let known = client.modules(Freshness::Cached, give_up).await;
     let judged = known.map(|known| {
         let served: BTreeSet<&ModuleName> = known
             .iter()
@@ -290,7 +292,7 @@ async fn rehearsed(
         notes,
         lookup,
         ..
-    } = rehearse(client, update, give_up).await;
+    } = preview_preparation(client, update, give_up).await;
     let mut planned = update.clone();
     let found = match outcome {
         Outcome::Ready {
@@ -372,14 +374,16 @@ async fn placed(
     territory: Option<Territory>,
     give_up: Timestamp,
 ) -> Result<Vec<String>, String> {
-    let views = client.custom_views(module, Reading::Kept, give_up).await;
+    let views = client
+        .custom_views(module, Freshness::Cached, give_up)
+        .await;
     let named = views.map(|views| {
         let known = views.iter().find(|known| known.id == view);
         known.map(|known| known.name.clone())
     });
     let mut found = vec![exists(named, &format!("custom view {view}"))?];
     if let Some(territory) = territory {
-        let all = client.territories(Reading::Kept, give_up).await;
+        let all = client.territories(Freshness::Cached, give_up).await;
         let named = all.map(|all| {
             let known = all.iter().find(|known| known.id == territory.id);
             known.map(|known| known.name.clone())
@@ -390,16 +394,16 @@ async fn placed(
 }
 
 /// Whether something that was given by its id is there. A missing scope to look is no reason to refuse it.
-fn exists(named: Result<Option<String>, Failed>, what: &str) -> Result<String, String> {
+fn exists(named: Result<Option<String>, zoho::Error>, what: &str) -> Result<String, String> {
     match named {
         Ok(Some(name)) => Ok(format!("{what} is `{name}`")),
         Ok(None) => Err(format!("there is no {what} that the token's user sees")),
         Err(failed) if failed.lacks_scope() => {
             Ok(format!("{what} was not looked up, for want of the scope"))
         }
-        Err(Failed::Later(why, _) | Failed::Refused(why) | Failed::Denied(why)) => {
-            Err(why.to_string())
-        }
+        Err(
+            zoho::Error::RetryLater(why, _) | zoho::Error::Refused(why) | zoho::Error::Denied(why),
+        ) => Err(why.to_string()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
-use super::{Checked, Found};
+use super::{Checked, PrepareOutput};
 use crate::codes::Cause;
 use crate::failpoint::reach;
 use crate::job::preparation::Lookup;
@@ -15,26 +15,26 @@ use crate::job::{Outcome, Prepared};
 use crate::lookup::{self, Column, Hits, Question};
 use crate::outcome::Refusal;
 use crate::update::{FieldName, MAX_IDS, Match, MatchValue, Records};
-use crate::zoho::{Client, Failed};
+use crate::zoho::{self, Client};
 
-/// Look-ups of one connection that are under way at once. Zoho allows ten of the kind.
+/// StatusPoll-ups of one connection that are under way at once. Zoho allows ten of the kind.
 const AT_ONCE: usize = 10;
 
 /// A job's `match`.
-pub(super) struct Sought {
+pub(super) struct MatchQuery {
     pub(super) column: Column,
     pub(super) wanted: Match,
 }
 
 /// What came of a job's `match`, and of how many requests.
-pub(super) struct Answered {
+pub(super) struct MatchResult {
     pub(super) attempts: u32,
     pub(super) prepared: Prepared,
 }
 
-impl Answered {
+impl MatchResult {
     /// The same with what was found out for the job before its look-up.
-    pub(super) fn into_found(self, place: usize, checked: Checked) -> Found {
+    pub(super) fn into_found(self, place: usize, checked: Checked) -> PrepareOutput {
         let Self {
             attempts,
             mut prepared,
@@ -58,7 +58,7 @@ impl Answered {
                 (other, prepared.notes)
             }
         };
-        Found {
+        PrepareOutput {
             place,
             attempts,
             prepared: Prepared {
@@ -80,7 +80,7 @@ fn unsure(field: &FieldName) -> String {
 /// What came of one question.
 struct Told {
     attempts: u32,
-    failed: Option<Failed>,
+    failed: Option<zoho::Error>,
 }
 
 /// What came of one question, with its field and the values that it was about.
@@ -92,11 +92,11 @@ struct Reply<'a> {
 }
 
 /// Fields of which no question will ever be answered: what is denied once is not asked again.
-type Denied<'a> = Mutex<HashMap<&'a Column, Failed>>;
+type Denied<'a> = Mutex<HashMap<&'a Column, zoho::Error>>;
 
 /// What is known of one field.
 #[derive(Default)]
-struct Known<'a> {
+struct FieldInfo<'a> {
     hits: Hits,
     told: Vec<Told>,
     /// Which of `told` is about the value.
@@ -104,9 +104,13 @@ struct Known<'a> {
 }
 
 /// Looks everything up, and says what it means for each job, in their order.
-pub(super) async fn look_up(client: &Client, all: &[Sought], give_up: Timestamp) -> Vec<Answered> {
+pub(super) async fn look_up(
+    client: &Client,
+    all: &[MatchQuery],
+    give_up: Timestamp,
+) -> Vec<MatchResult> {
     let mut columns: BTreeMap<&Column, Vec<&MatchValue>> = BTreeMap::new();
-    for Sought { column, wanted } in all {
+    for MatchQuery { column, wanted } in all {
         if lookup::refuse(wanted).is_none() {
             columns.entry(column).or_default().extend(&wanted.values);
         }
@@ -119,7 +123,7 @@ pub(super) async fn look_up(client: &Client, all: &[Sought], give_up: Timestamp)
         }
     }
     let mut answers = futures_util::stream::iter(asking).buffer_unordered(AT_ONCE);
-    let mut known: BTreeMap<&Column, Known<'_>> = BTreeMap::new();
+    let mut known: BTreeMap<&Column, FieldInfo<'_>> = BTreeMap::new();
     while let Some(Reply {
         column,
         values,
@@ -135,9 +139,9 @@ pub(super) async fn look_up(client: &Client, all: &[Sought], give_up: Timestamp)
             .of
             .extend(values.into_iter().map(|value| (value, place)));
     }
-    let nothing = Known::default();
+    let nothing = FieldInfo::default();
     all.iter()
-        .map(|Sought { column, wanted }| answer(wanted, known.get(column).unwrap_or(&nothing)))
+        .map(|MatchQuery { column, wanted }| answer(wanted, known.get(column).unwrap_or(&nothing)))
         .collect()
 }
 
@@ -161,7 +165,7 @@ async fn ask<'a>(
         Ok(hits) => (hits, None),
         Err(failed) => (Hits::default(), Some(failed)),
     };
-    if let Some(failed @ Failed::Denied(_)) = &failed {
+    if let Some(failed @ zoho::Error::Denied(_)) = &failed {
         known().insert(column, failed.clone());
     }
     Reply {
@@ -179,7 +183,7 @@ async fn pages(
     column: &Column,
     give_up: Timestamp,
     attempts: &mut u32,
-) -> Result<Hits, Failed> {
+) -> Result<Hits, zoho::Error> {
     let (mut hits, mut count) = (Hits::default(), 0);
     loop {
         let sent = client.find(&question, give_up).await;
@@ -198,15 +202,15 @@ async fn pages(
                 "Zoho says that more records have the values of `{}` that were asked for, and does not give them",
                 column.field
             );
-            Failed::Refused(Refusal::with(Cause::LookupStuck, message))
+            zoho::Error::Refused(Refusal::with(Cause::LookupStuck, message))
         })?;
     }
 }
 
 /// What the answers mean for a job. A single one that is missing leaves open which records it is about.
-fn answer(wanted: &Match, known: &Known<'_>) -> Answered {
+fn answer(wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
     if let Some(refusal) = lookup::refuse(wanted) {
-        return Answered {
+        return MatchResult {
             attempts: 0,
             prepared: Outcome::Refused(refusal).into(),
         };
@@ -221,9 +225,9 @@ fn answer(wanted: &Match, known: &Known<'_>) -> Answered {
     // What can never be is said before what may be later.
     let failed = told()
         .filter_map(|told| told.failed.clone())
-        .min_by_key(|failed| matches!(failed, Failed::Later(..)));
+        .min_by_key(|failed| matches!(failed, zoho::Error::RetryLater(..)));
     if let Some(failed) = failed {
-        return Answered {
+        return MatchResult {
             attempts,
             prepared: Outcome::from(failed).into(),
         };
@@ -244,7 +248,7 @@ fn answer(wanted: &Match, known: &Known<'_>) -> Answered {
             update_by: None,
         },
     };
-    Answered {
+    MatchResult {
         attempts,
         prepared: Prepared {
             lookup: Some(found),

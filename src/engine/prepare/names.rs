@@ -12,8 +12,8 @@ use crate::codes::Cause;
 use crate::job::Outcome;
 use crate::outcome::Refusal;
 use crate::update::{ModuleName, Named, NamedView, Records, Territory, TerritoryId, ViewId};
-use crate::zoho::metadata::{self, CustomView, Reading};
-use crate::zoho::{Client, Failed};
+use crate::zoho::metadata::{self, CustomView, Freshness};
+use crate::zoho::{self, Client};
 use strict_reader::nearest;
 
 /// Ids that a refusal tells of; a name that means more is told to mean more.
@@ -100,16 +100,16 @@ impl Entry for metadata::Territory {
 
 /// The id of the one entry with a name. A name that is not on the kept list may be younger than the list: it is read once
 /// more before the name counts as unknown.
-async fn find<E: Entry, F>(name: &str, what: &str, read: impl Fn(Reading) -> F) -> Step<E::Id>
+async fn find<E: Entry, F>(name: &str, what: &str, read: impl Fn(Freshness) -> F) -> Step<E::Id>
 where
-    F: Future<Output = Result<Arc<[E]>, Failed>>,
+    F: Future<Output = Result<Arc<[E]>, zoho::Error>>,
 {
-    let known = read(Reading::Kept).await?;
+    let known = read(Freshness::Cached).await?;
     match pick(name, &known) {
         Pick::Nothing(_) => {}
         found @ (Pick::One(_) | Pick::Several(_)) => return found.or_refusal(name, what),
     }
-    let known = read(Reading::Fresh).await?;
+    let known = read(Freshness::Fresh).await?;
     pick(name, &known).or_refusal(name, what)
 }
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{KEPT_FOR, Reading};
+use super::{Freshness, KEPT_FOR};
 use crate::clock::Clock;
 use crate::codes::Cause;
 use crate::outcome::Refusal;
-use crate::zoho::{Failed, NEXT_TURN, after};
+use crate::zoho::{Error, NEXT_TURN, after};
 
 /// So many things are kept before those that are no longer good are dropped.
 const ROOM: usize = 64;
@@ -31,7 +31,7 @@ struct Slot<T: ?Sized> {
 /// The last reading.
 struct Last<T: ?Sized> {
     number: u64,
-    outcome: Result<Arc<T>, Failed>,
+    outcome: Result<Arc<T>, Error>,
     good_until: Timestamp,
 }
 
@@ -62,22 +62,22 @@ impl<K: Clone + Eq + Hash, T: ?Sized> Cache<K, T> {
     pub(super) async fn get(
         &self,
         key: &K,
-        reading: Reading,
+        reading: Freshness,
         give_up: Timestamp,
         clock: &dyn Clock,
-        read: impl Future<Output = Result<Arc<T>, Failed>>,
-    ) -> Result<Arc<T>, Failed> {
+        read: impl Future<Output = Result<Arc<T>, Error>>,
+    ) -> Result<Arc<T>, Error> {
         let slot = self.slot(key, clock.now());
         let asked = slot.ended.load(Ordering::Acquire);
         let left = Duration::try_from(give_up.duration_since(clock.now())).unwrap_or_default();
         let Ok(mut last) = tokio::time::timeout(left, slot.last.lock()).await else {
             let happened = "the turn was over before Zoho told what its org is like";
             let why = Refusal::with(Cause::TimedOut, happened);
-            return Err(Failed::Later(why, NEXT_TURN));
+            return Err(Error::RetryLater(why, NEXT_TURN));
         };
         let now = clock.now();
         let will_do = |last: &&Last<T>| {
-            last.number > asked || (reading == Reading::Kept && now < last.good_until)
+            last.number > asked || (reading == Freshness::Cached && now < last.good_until)
         };
         if let Some(last) = last.as_ref().filter(will_do) {
             return last.outcome.clone();
@@ -143,9 +143,9 @@ mod tests {
 
         async fn get(
             &self,
-            reading: Reading,
-            outcome: Result<&str, Failed>,
-        ) -> Result<Arc<str>, Failed> {
+            reading: Freshness,
+            outcome: Result<&str, Error>,
+        ) -> Result<Arc<str>, Error> {
             let read = async {
                 self.reads.fetch_add(1, Ordering::Relaxed);
                 // Others ask while this is under way.
@@ -163,19 +163,19 @@ mod tests {
         }
     }
 
-    fn refused(code: &str) -> Failed {
-        Failed::Refused(Refusal::zoho(code.to_owned(), String::new()))
+    fn refused(code: &str) -> Error {
+        Error::Refused(Refusal::zoho(code.to_owned(), String::new()))
     }
 
     #[tokio::test]
     async fn a_thousand_who_ask_at_once_read_once_and_share_even_an_error() {
         let world = World::new();
-        let asking = (0..1_000).map(|_| world.get(Reading::Kept, Err(refused("X"))));
+        let asking = (0..1_000).map(|_| world.get(Freshness::Cached, Err(refused("X"))));
         let outcomes = futures_util::future::join_all(asking).await;
         assert!(outcomes.iter().all(|outcome| *outcome == Err(refused("X"))));
         assert_eq!(world.reads(), 1);
         // An error is not kept.
-        let asking = (0..1_000).map(|_| world.get(Reading::Kept, Ok("a")));
+        let asking = (0..1_000).map(|_| world.get(Freshness::Cached, Ok("a")));
         let outcomes = futures_util::future::join_all(asking).await;
         assert!(outcomes.iter().all(|outcome| *outcome == Ok("a".into())));
         assert_eq!(world.reads(), 1);
@@ -185,15 +185,15 @@ mod tests {
     async fn what_was_read_is_good_for_ten_minutes_unless_somebody_wants_it_fresh() {
         let world = World::new();
         let read = |reading, value| world.get(reading, Ok(value));
-        assert_eq!(read(Reading::Kept, "a").await, Ok("a".into()));
+        assert_eq!(read(Freshness::Cached, "a").await, Ok("a".into()));
         world.clock.advance(Duration::from_secs(599));
-        assert_eq!(read(Reading::Kept, "b").await, Ok("a".into()));
+        assert_eq!(read(Freshness::Cached, "b").await, Ok("a".into()));
         assert_eq!(world.reads(), 1);
-        assert_eq!(read(Reading::Fresh, "b").await, Ok("b".into()));
-        assert_eq!(read(Reading::Kept, "c").await, Ok("b".into()));
+        assert_eq!(read(Freshness::Fresh, "b").await, Ok("b".into()));
+        assert_eq!(read(Freshness::Cached, "c").await, Ok("b".into()));
         assert_eq!(world.reads(), 1);
         world.clock.advance(Duration::from_secs(600));
-        assert_eq!(read(Reading::Kept, "c").await, Ok("c".into()));
+        assert_eq!(read(Freshness::Cached, "c").await, Ok("c".into()));
     }
 
     #[tokio::test]
@@ -201,12 +201,12 @@ mod tests {
         let world = World::new();
         let missing = || refused("OAUTH_SCOPE_MISMATCH");
         for _ in 0..3 {
-            let outcome = world.get(Reading::Kept, Err(missing())).await;
+            let outcome = world.get(Freshness::Cached, Err(missing())).await;
             assert_eq!(outcome, Err(missing()));
         }
         assert_eq!(world.reads(), 1);
         world.clock.advance(KEPT_FOR);
-        assert_eq!(world.get(Reading::Kept, Ok("a")).await, Ok("a".into()));
+        assert_eq!(world.get(Freshness::Cached, Ok("a")).await, Ok("a".into()));
     }
 
     #[tokio::test]
@@ -217,7 +217,7 @@ mod tests {
             let read = async { Ok(Arc::from("a")) };
             let outcome = world
                 .cache
-                .get(&key, Reading::Kept, give_up, &world.clock, read)
+                .get(&key, Freshness::Cached, give_up, &world.clock, read)
                 .await;
             assert_eq!(outcome, Ok("a".into()));
             world.clock.advance(Duration::from_secs(20));

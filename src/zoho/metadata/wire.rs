@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Api, Choice, CustomView, Field, Kind, Module, Operation, Org, Territory};
+use super::{Api, CustomView, Field, FieldKind, Module, Operation, Org, PicklistOption, Territory};
 
 /// A value, if it is what it should be.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
@@ -122,33 +122,33 @@ pub(super) fn field(value: &Value) -> Option<Field> {
 }
 
 /// How a value travels. The data type says more than the JSON type, which tells for types that are not listed here.
-fn kind(data_type: &str, json_type: &str) -> Kind {
+fn kind(data_type: &str, json_type: &str) -> FieldKind {
     match data_type {
-        "text" | "textarea" | "email" | "phone" | "website" | "autonumber" => Kind::Text,
-        "picklist" => Kind::Picklist,
-        "multiselectpicklist" => Kind::MultiSelect,
-        "integer" => Kind::Integer,
-        "bigint" => Kind::BigInteger,
-        "double" | "currency" | "percent" | "decimal" => Kind::Decimal,
-        "boolean" => Kind::Boolean,
-        "date" => Kind::Date,
-        "datetime" => Kind::DateTime,
+        "text" | "textarea" | "email" | "phone" | "website" | "autonumber" => FieldKind::Text,
+        "picklist" => FieldKind::Picklist,
+        "multiselectpicklist" => FieldKind::MultiSelect,
+        "integer" => FieldKind::Integer,
+        "bigint" => FieldKind::BigInteger,
+        "double" | "currency" | "percent" | "decimal" => FieldKind::Decimal,
+        "boolean" => FieldKind::Boolean,
+        "date" => FieldKind::Date,
+        "datetime" => FieldKind::DateTime,
         _ => match json_type {
-            "string" => Kind::Text,
-            "integer" | "long" => Kind::Integer,
-            "double" => Kind::Decimal,
-            "boolean" => Kind::Boolean,
-            "jsonobject" => Kind::Object,
-            "jsonarray" => Kind::List,
-            _ => Kind::Other,
+            "string" => FieldKind::Text,
+            "integer" | "long" => FieldKind::Integer,
+            "double" => FieldKind::Decimal,
+            "boolean" => FieldKind::Boolean,
+            "jsonobject" => FieldKind::Object,
+            "jsonarray" => FieldKind::List,
+            _ => FieldKind::Other,
         },
     }
 }
 
-fn choice(value: &Value) -> Option<Choice> {
+fn choice(value: &Value) -> Option<PicklistOption> {
     let wire: WireChoice = read(value)?;
     let actual = wire.actual_value.or_else(|| wire.display_value.clone())?;
-    Some(Choice {
+    Some(PicklistOption {
         display: wire.display_value.unwrap_or_else(|| actual.clone()),
         actual,
         used: wire.r#type.as_deref() != Some("unused"),
@@ -237,7 +237,7 @@ mod tests {
         let read = read.expect("a field");
         assert_eq!(
             (read.kind, read.length, read.decimal_place),
-            (Kind::Picklist, Some(120), None)
+            (FieldKind::Picklist, Some(120), None)
         );
         let options: Vec<_> = read
             .options
@@ -261,7 +261,7 @@ mod tests {
         );
         let read = read.expect("a field");
         assert!(read.mass_update && read.visible && !read.read_only && read.length.is_none());
-        assert_eq!((read.kind, read.label.as_str()), (Kind::Other, "A"));
+        assert_eq!((read.kind, read.label.as_str()), (FieldKind::Other, "A"));
         assert_eq!(field(&json!({"data_type": "text"})), None);
         assert_eq!(field(&json!("text")), None);
         assert_eq!(custom_view(&json!({"name": "Without an id"})), None);
@@ -287,13 +287,13 @@ mod tests {
     #[test]
     fn types_that_are_not_listed_are_told_by_how_they_travel() {
         for (data_type, json_type, wanted) in [
-            ("bigint", "string", Kind::BigInteger),
-            ("currency", "double", Kind::Decimal),
-            ("ownerlookup", "jsonobject", Kind::Object),
-            ("subform", "jsonarray", Kind::List),
-            ("formula", "double", Kind::Decimal),
-            ("autonumber", "string", Kind::Text),
-            ("event_reminder", "", Kind::Other),
+            ("bigint", "string", FieldKind::BigInteger),
+            ("currency", "double", FieldKind::Decimal),
+            ("ownerlookup", "jsonobject", FieldKind::Object),
+            ("subform", "jsonarray", FieldKind::List),
+            ("formula", "double", FieldKind::Decimal),
+            ("autonumber", "string", FieldKind::Text),
+            ("event_reminder", "", FieldKind::Other),
         ] {
             assert_eq!(kind(data_type, json_type), wanted, "{data_type}");
         }

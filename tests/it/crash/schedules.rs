@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use masshook::app::{Accepted, Answered, App, Arrival, Edges};
 use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::job::JobId;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::{Filter, Keeping};
@@ -117,7 +117,7 @@ routes:
                         simulator.announcement()["credentials"].to_string(),
                     )),
                     // Nobody listens to these: every wake-up is lost, but for those that a step brings.
-                    manner: Manner::Durable(Arc::new(LocalWakeUps::new())),
+                    mode: ExecutionMode::Durable(Arc::new(LocalWakeUps::new())),
                     runtime_api: None,
                     sns_endpoint: None,
                 },

@@ -14,7 +14,7 @@ use masshook::app::{App, Edges};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock, SystemClock};
 use masshook::config::{Config, Programs};
-use masshook::engine::Manner;
+use masshook::engine::ExecutionMode;
 use masshook::http::{Http, HttpSettings};
 use masshook::inbound::scheme::Scheme;
 use masshook::inbound::verify::{Outgoing, sign};
@@ -227,7 +227,7 @@ routes:
             plain: plain(),
         };
         let store = Arc::new(SqliteStore::in_memory());
-        world.app = router(Arc::new(world.masshook(store, Manner::Inline)));
+        world.app = router(Arc::new(world.masshook(store, ExecutionMode::Inline)));
         world
     }
 
@@ -235,11 +235,11 @@ routes:
     pub(crate) fn reconfigure(&mut self, config: impl FnOnce(String) -> String) {
         self.config = config(std::mem::take(&mut self.config));
         let store = Arc::new(SqliteStore::in_memory());
-        self.app = router(Arc::new(self.masshook(store, Manner::Inline)));
+        self.app = router(Arc::new(self.masshook(store, ExecutionMode::Inline)));
     }
 
     /// One more masshook in this world, as another process would run it.
-    pub(crate) fn masshook(&self, store: Arc<dyn JobStore>, manner: Manner) -> App {
+    pub(crate) fn masshook(&self, store: Arc<dyn JobStore>, mode: ExecutionMode) -> App {
         let config = Config::parse(&self.config, Programs::Compile);
         App::new(
             config.unwrap_or_else(|problems| panic!("{problems:#?}")),
@@ -247,7 +247,7 @@ routes:
                 clock: Arc::new(self.clock.clone()),
                 store,
                 secrets_manager: Arc::new(Vault(self.secrets.clone())),
-                manner,
+                mode,
                 runtime_api: None,
                 sns_endpoint: None,
             },
@@ -256,7 +256,7 @@ routes:
 
     /// A process that sees its jobs through, and shares its token with others through the secret `cache` at moto. It has
     /// the machine's clock.
-    pub(crate) fn sharing(&self, moto: &Moto, cache: &str) -> App {
+    pub(crate) fn with_token_cache(&self, moto: &Moto, cache: &str) -> App {
         let cache = format!("    token_cache: secretsmanager:{cache}\n    accounts_url:");
         let text = self.config.replacen("    accounts_url:", &cache, 1);
         let config = Config::parse(&text, Programs::Compile);
@@ -270,7 +270,7 @@ routes:
                 clock: Arc::new(SystemClock),
                 store: Arc::new(SqliteStore::in_memory()),
                 secrets_manager: Arc::new(shared),
-                manner: Manner::Inline,
+                mode: ExecutionMode::Inline,
                 runtime_api: None,
                 sns_endpoint: None,
             },

@@ -25,7 +25,7 @@ const FULL_FOR: Duration = Duration::from_secs(2);
 
 /// A place where processes share slots. Its errors are texts: without it, each process goes on alone.
 #[async_trait]
-pub trait SlotShelf: fmt::Debug + Send + Sync {
+pub trait SharedPermits: fmt::Debug + Send + Sync {
     /// Takes a slot until a moment, or prolongs it; false if another process has it.
     ///
     /// # Errors
@@ -33,16 +33,16 @@ pub trait SlotShelf: fmt::Debug + Send + Sync {
     async fn take(&self, slot: &str, now: Timestamp, until: Timestamp) -> Result<bool, String>;
 
     /// Gives a slot back.
-    async fn give_back(&self, slot: &str);
+    async fn release(&self, slot: &str);
 }
 
 /// The slots of a connection, or of one kind of its calls.
 #[derive(Debug)]
-pub(crate) struct Slots {
+pub(crate) struct ConcurrencyLimit {
     name: String,
     most: usize,
     clock: Arc<dyn Clock>,
-    shelf: Option<Arc<dyn SlotShelf>>,
+    shelf: Option<Arc<dyn SharedPermits>>,
     /// One permit for each slot in `state.free`.
     free: Semaphore,
     state: Mutex<State>,
@@ -60,16 +60,16 @@ struct State {
 /// The right to have one call under way.
 #[derive(Debug)]
 pub(crate) struct Slot<'a> {
-    slots: &'a Slots,
+    slots: &'a ConcurrencyLimit,
     number: usize,
     until: Timestamp,
 }
 
 /// Every slot is another process's.
 #[derive(Debug)]
-pub(crate) struct AllTaken;
+pub(crate) struct LimitReached;
 
-impl Slots {
+impl ConcurrencyLimit {
     /// Slots of this process alone.
     pub(super) fn new(name: String, most: usize, clock: Arc<dyn Clock>) -> Self {
         let free = (0..most).map(|number| (number, Timestamp::MAX));
@@ -89,7 +89,7 @@ impl Slots {
     }
 
     /// The same number of slots, shared.
-    pub(super) fn shared(self, shelf: Arc<dyn SlotShelf>) -> Self {
+    pub(super) fn shared(self, shelf: Arc<dyn SharedPermits>) -> Self {
         Self {
             shelf: Some(shelf),
             free: Semaphore::new(0),
@@ -99,17 +99,17 @@ impl Slots {
     }
 
     /// Waits for a slot of this process, or takes one more.
-    pub(super) async fn acquire(&self) -> Result<Slot<'_>, AllTaken> {
+    pub(super) async fn acquire(&self) -> Result<Slot<'_>, LimitReached> {
         loop {
             let permit = match self.free.try_acquire() {
                 Ok(permit) => permit,
                 Err(_) => tokio::select! {
                     biased;
-                    permit = self.free.acquire() => permit.map_err(|_| AllTaken)?,
+                    permit = self.free.acquire() => permit.map_err(|_| LimitReached)?,
                     more = self.one_more() => match more {
                         Some(slot) => return Ok(slot),
-                        None if self.state().ours.is_empty() => return Err(AllTaken),
-                        None => self.free.acquire().await.map_err(|_| AllTaken)?,
+                        None if self.state().ours.is_empty() => return Err(LimitReached),
+                        None => self.free.acquire().await.map_err(|_| LimitReached)?,
                     },
                 },
             };
@@ -165,7 +165,7 @@ impl Slots {
     }
 
     /// Gives back what is not in use.
-    pub(super) async fn give_back(&self) {
+    pub(super) async fn release(&self) {
         let Some(shelf) = &self.shelf else {
             return;
         };
@@ -178,7 +178,7 @@ impl Slots {
                 freed.push(self.slot(number));
             }
         }
-        let giving = freed.iter().map(|slot| shelf.give_back(slot));
+        let giving = freed.iter().map(|slot| shelf.release(slot));
         futures_util::future::join_all(giving).await;
     }
 
@@ -235,7 +235,7 @@ mod tests {
     struct Process(Arc<Locks>, usize);
 
     #[async_trait]
-    impl SlotShelf for Process {
+    impl SharedPermits for Process {
         async fn take(&self, slot: &str, now: Timestamp, until: Timestamp) -> Result<bool, String> {
             let mut locks = self.0.0.lock().expect("locks");
             let free = locks
@@ -247,7 +247,7 @@ mod tests {
             Ok(free)
         }
 
-        async fn give_back(&self, slot: &str) {
+        async fn release(&self, slot: &str) {
             let mut locks = self.0.0.lock().expect("locks");
             if locks.get(slot).is_some_and(|(by, _)| *by == self.1) {
                 locks.remove(slot);
@@ -259,8 +259,13 @@ mod tests {
         ManualClock::at(Timestamp::UNIX_EPOCH)
     }
 
-    fn process(number: usize, most: usize, locks: &Arc<Locks>, clock: &ManualClock) -> Slots {
-        Slots::new("c".to_owned(), most, Arc::new(clock.clone()))
+    fn process(
+        number: usize,
+        most: usize,
+        locks: &Arc<Locks>,
+        clock: &ManualClock,
+    ) -> ConcurrencyLimit {
+        ConcurrencyLimit::new("c".to_owned(), most, Arc::new(clock.clone()))
             .shared(Arc::new(Process(locks.clone(), number)))
     }
 
@@ -288,7 +293,7 @@ mod tests {
                 .await
                 .is_none()
         );
-        a.give_back().await;
+        a.release().await;
         clock.advance(FULL_FOR);
         let _more = b.acquire().await.expect("one of a's");
         assert_eq!(b.state().ours.len(), 2);
@@ -301,7 +306,7 @@ mod tests {
         let held = a.acquire().await.expect("a slot");
         assert!(b.acquire().await.is_err());
         drop(held);
-        a.give_back().await;
+        a.release().await;
         assert!(b.acquire().await.is_err(), "not asked for again at once");
         clock.advance(FULL_FOR);
         b.acquire().await.expect("a slot");
@@ -324,7 +329,7 @@ mod tests {
 
     #[tokio::test]
     async fn alone_all_slots_are_there_at_once() {
-        let slots = Slots::new("c".to_owned(), 2, Arc::new(clock()));
+        let slots = ConcurrencyLimit::new("c".to_owned(), 2, Arc::new(clock()));
         let held = (
             slots.acquire().await.expect("one"),
             slots.acquire().await.expect("two"),
@@ -335,7 +340,7 @@ mod tests {
                 .is_none()
         );
         drop(held);
-        slots.give_back().await;
+        slots.release().await;
         slots.acquire().await.expect("still there");
     }
 }

@@ -9,21 +9,21 @@ use super::token::Token;
 
 /// What is shared of a connection's token.
 #[derive(Clone, Debug, Default)]
-pub struct Shelved {
+pub struct CachedToken {
     /// The token, if there is one.
     pub token: Option<Token>,
     /// No token is to be asked for before this moment.
-    pub silent_until: Option<Timestamp>,
+    pub throttled_until: Option<Timestamp>,
 }
 
 /// A place where processes share tokens. Its errors are texts: without it, each process goes on alone.
 #[async_trait]
-pub trait TokenShelf: fmt::Debug + Send + Sync {
+pub trait TokenCache: fmt::Debug + Send + Sync {
     /// What is there.
     ///
     /// # Errors
     /// The place does not answer.
-    async fn read(&self, connection: &str) -> Result<Shelved, String>;
+    async fn read(&self, connection: &str) -> Result<CachedToken, String>;
 
     /// The right to ask for a token until a moment, unless somebody else has it. The text identifies the holder.
     ///
@@ -43,7 +43,7 @@ pub trait TokenShelf: fmt::Debug + Send + Sync {
     async fn write(
         &self,
         connection: &str,
-        shelved: &Shelved,
+        shelved: &CachedToken,
         holder: &str,
         until: Timestamp,
     ) -> Result<(), String>;
