@@ -192,8 +192,8 @@ async fn clock_skew_costs_no_calls_or_tokens() {
         once(0, 1).await;
         once(still_good, 1).await;
         once(over - still_good, 2).await;
-        let token_status = world.client().standing().await.expect("a token");
-        assert_eq!(standing.ahead.as_secs(), -shift);
+        let token_status = world.client().token_status().await.expect("a token");
+        assert_eq!(token_status.ahead.as_secs(), -shift);
     }
 }
 
