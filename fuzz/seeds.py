@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the seeds of the fuzz targets below a folder, one folder for each target: what stands in fuzz/seeds and
-fuzz/findings as it is, and deliveries made of events/ and tests/vectors. Usage: fuzz/seeds.py FOLDER [TARGET...]"""
+fuzz/findings as it is, and deliveries made of events/ and crates/webhook-verify/tests/vectors. Usage: fuzz/seeds.py FOLDER [TARGET...]"""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 def vectors():
     """Every vector: its source, its folder, itself, its body."""
-    for path in sorted(ROOT.glob("tests/vectors/*/vector.json")):
+    for path in sorted(ROOT.glob("crates/webhook-verify/tests/vectors/*/vector.json")):
         for vector in json.loads(path.read_text())["vectors"]:
             named = vector.get("body_file")
             body = (path.parent / named).read_bytes() if named else vector.get("body", "").encode()
@@ -33,10 +33,10 @@ def body():
 
 def scheme():
     """A `verify` entry, and the request. Of a preset its record, so that its words are at hand."""
-    presets = {path.stem for path in ROOT.glob("src/inbound/schemes/*.yaml")}
+    presets = {path.stem for path in ROOT.glob("crates/webhook-verify/schemes/*.yaml")}
     for source, vector, content in vectors():
         preset = source if source in presets else source.split("-")[0]
-        record = ROOT / "src/inbound/schemes" / (preset + ".yaml")
+        record = ROOT / "crates/webhook-verify/schemes" / (preset + ".yaml")
         if not record.exists():
             continue
         params = dict(vector.get("config") or {}, dc="com")

@@ -19,12 +19,12 @@ use serde_json::{Value, json};
 use crate::app::rejection::Rejection;
 use crate::app::{Accepted, Answered, App, Arrival};
 use crate::config::MAX_BODY_BYTES;
-use crate::inbound::handshake::Handshake;
 use crate::inbound::trigger::{Origin, Trigger};
 use crate::job::Job;
 use crate::job::view::JobView;
 use crate::mapping::Document;
 use strict_reader::{Node, Problems};
+use webhook_verify::handshake::Handshake;
 
 /// Maximum number of request headers, equal to hyper's own limit. API Gateway adds about a dozen to the sender's.
 const MAX_HEADERS: usize = 100;

@@ -27,8 +27,6 @@ use crate::engine::{DriveResult, Engine, ExecutionMode, TurnDeadlines};
 use crate::failpoint::reach;
 use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
-use crate::inbound::handshake::Handshake;
-use crate::inbound::verify::Cached;
 use crate::job::delivery::KeptDelivery;
 use crate::job::store::{Added, JobStore, StoreError};
 use crate::job::{Job, JobId};
@@ -44,6 +42,8 @@ pub use explain::{Asked, Condition, Explanation};
 use genuine::Fetcher;
 pub use notice::{Heard, Notice};
 use shelf::{SecretShelf, StoreShelf, StoreSlots};
+use webhook_verify::handshake::Handshake;
+use webhook_verify::verify::Cached;
 
 /// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
 const MARGIN: Duration = Duration::from_secs(3);

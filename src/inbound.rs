@@ -1,8 +1,4 @@
-//! The door: turns whatever triggers us into a verified delivery, or refuses it early.
+//! How a delivery reaches the program: what triggers it, and where it comes from. Signatures, handshakes and bodies are in the crate
+//! `webhook_verify`.
 
-pub mod body;
-pub mod handshake;
-pub mod sample;
-pub mod scheme;
 pub mod trigger;
-pub mod verify;

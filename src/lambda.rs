@@ -22,12 +22,12 @@ use tower::ServiceExt;
 use crate::api::{InvocationDeadline, accepted_json, log_rejection, router, update_request};
 use crate::app::rejection::Rejection;
 use crate::app::{Accepted, Answered, App, Arrival};
-use crate::inbound::handshake::Handshake;
 pub use error::InvokeError;
 pub use http::HttpEvent;
 pub use invocation::Invocation;
 pub use sqs::SqsMessage;
 use sqs::WakeUpQueue;
+use webhook_verify::handshake::Handshake;
 
 /// The Lambda function over an app.
 #[derive(Debug)]

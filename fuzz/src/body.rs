@@ -3,9 +3,9 @@
 
 use std::sync::LazyLock;
 
-use masshook::inbound::body::{Body, unpack};
 use masshook::mapping::{Document, EvalError, Input, Limits, Program};
 use serde_json::Value;
+use webhook_verify::body::{Body, unpack};
 
 /// Bytes that a body may have here: few, so that what grows shows.
 const LIMIT: usize = 64 << 10;

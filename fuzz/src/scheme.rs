@@ -3,12 +3,12 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
-use masshook::inbound::handshake;
-use masshook::inbound::scheme::{Choice, Proof, Scheme};
-use masshook::inbound::verify::{Outgoing, Refusal, Unverified, Verified, sign, verify};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use strict_reader::{Node, Problems};
+use webhook_verify::handshake;
+use webhook_verify::scheme::{Choice, Proof, Scheme};
+use webhook_verify::verify::{Outgoing, Refusal, Unverified, Verified, sign, verify};
 
 const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 

@@ -9,8 +9,8 @@ use http::{HeaderMap, Method};
 use sha2::{Digest, Sha256};
 
 use crate::config::Verify;
-use crate::inbound::scheme::{Recipe, Selector};
 use crate::inbound::trigger::Origin;
+use webhook_verify::scheme::{Recipe, Selector};
 
 /// What opens API Gateway and AWS's own authorization, where they stand before us.
 const GATEWAY_KEYS: [&str; 2] = ["x-api-key", "x-amz-security-token"];

@@ -14,13 +14,13 @@ use super::{Accepted, Answered, App, Arrival, Wanted};
 use crate::config::Route;
 use crate::engine::ExecutionMode;
 use crate::failpoint::reach;
-use crate::inbound::body::{self, Body, BodyError};
 use crate::inbound::trigger::Trigger;
 use crate::job::delivery::{Death, KeptDelivery};
 use crate::job::store::StoreError;
 use crate::job::{Job, JobId, Source};
 use crate::mapping::{self, Document, Input, Program};
 use crate::update::UpdateRequest;
+use webhook_verify::body::{self, Body, BodyError};
 
 /// A delivery that has been verified and mapped: the update requests that it asks for.
 #[derive(Clone, Debug, PartialEq)]

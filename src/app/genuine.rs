@@ -9,10 +9,10 @@ use super::rejection::Rejection;
 use super::{App, Arrival};
 use crate::config::{Proof, Route, Verify};
 use crate::http::{Cap, Http};
-use crate::inbound::handshake::{self, Handshake};
-use crate::inbound::scheme::Scheme;
-use crate::inbound::verify::{self, Certificates, Unverified};
 use crate::secrets::{SecretError, SecretRef};
+use webhook_verify::handshake::{self, Handshake};
+use webhook_verify::scheme::Scheme;
+use webhook_verify::verify::{self, Certificates, Unverified};
 
 /// Bytes of a certificate or a key set that are read.
 const MAX_CERTIFICATE: usize = 64 << 10;

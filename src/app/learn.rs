@@ -5,8 +5,8 @@ use secrecy::SecretString;
 use super::App;
 use super::rejection::{NotLearnt, Rejection};
 use crate::config::{Proof, Route};
-use crate::inbound::verify;
 use crate::secrets::Learnt;
+use webhook_verify::verify;
 
 impl App {
     /// The secrets that a scheme of a route verifies with; none as long as its sender has not handed one over.

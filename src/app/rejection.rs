@@ -3,9 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::inbound::body::BodyError;
 use crate::inbound::trigger::Trigger;
-use crate::inbound::verify::{BadSecret, Refusal};
 use crate::job::JobId;
 use crate::job::store::StoreError;
 use crate::job::wakeup::NotWoken;
@@ -13,6 +11,8 @@ use crate::mapping::{EvalError, NotJson, Unmappable};
 use crate::secrets::SecretError;
 use crate::secrets::place::Unwritable;
 use strict_reader::Problem;
+use webhook_verify::body::BodyError;
+use webhook_verify::verify::{BadSecret, Refusal};
 
 /// Why a secret that came in a handshake is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -130,9 +130,9 @@ fn key_of(secret: &SecretString) -> Result<Zeroizing<Vec<u8>>, BadSecret> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inbound::scheme::Scheme;
-    use crate::inbound::verify::{Unverified, verify};
     use proptest::prelude::*;
+    use webhook_verify::scheme::Scheme;
+    use webhook_verify::verify::{Unverified, verify};
 
     const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 

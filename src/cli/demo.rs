@@ -17,6 +17,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use webhook_verify::scheme::Scheme;
+use webhook_verify::verify::{Outgoing, sign};
 
 use self::receiver::Receiver;
 use self::stories::{Story, World};
@@ -27,8 +29,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Programs};
 use crate::engine::ExecutionMode;
 use crate::http::{Cap, Http, HttpSettings};
-use crate::inbound::scheme::Scheme;
-use crate::inbound::verify::{Outgoing, sign};
 use crate::job::JobId;
 use crate::job::sqlite::SqliteStore;
 use crate::plan::{Limits, Outlook};

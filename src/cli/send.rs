@@ -99,7 +99,7 @@ fn request(prepared: &Prepared, to: &Uri) -> Result<Request<Bytes>, String> {
     if !to.path().contains("/hooks/") {
         url = format!("{url}/hooks/{}", prepared.route);
     }
-    let url = crate::inbound::verify::called(&url, &delivery.path, &delivery.query);
+    let url = webhook_verify::verify::called(&url, &delivery.path, &delivery.query);
     let mut request = Request::builder()
         .method(&delivery.method)
         .uri(url)

@@ -15,11 +15,11 @@ use serde_json::Value;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Proof, Verify};
-use crate::inbound::sample::sample;
-use crate::inbound::scheme::{PRESETS, Pointer, Scheme};
 use crate::inbound::trigger::Trigger;
-use crate::inbound::verify::{Outgoing, sign};
 use crate::secrets::Secrets;
+use webhook_verify::sample::sample;
+use webhook_verify::scheme::{PRESETS, Pointer, Scheme};
+use webhook_verify::verify::{Outgoing, sign};
 
 /// Who sends what.
 #[derive(Debug, Args)]

@@ -5,9 +5,9 @@ use std::fmt;
 use schemars::JsonSchema;
 
 use super::{OneOrMany, read_secrets};
-use crate::inbound::scheme::{Choice, PRESETS, Scheme};
 use crate::secrets::SecretRef;
 use strict_reader::{Node, Problems};
+use webhook_verify::scheme::{Choice, PRESETS, Scheme};
 
 /// How a delivery proves where it comes from.
 #[derive(Debug)]

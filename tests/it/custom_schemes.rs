@@ -1,4 +1,4 @@
-//! Vendors that do not exist, one or more of every shape in which a webhook is proved (`tests/custom_schemes.yaml`): described in
+//! Vendors that do not exist, one or more of every shape in which a webhook is proved (`crates/webhook-verify/tests/custom_schemes.yaml`): described in
 //! `masshook.yaml` alone, their deliveries signed by hand, in events of API Gateway.
 
 mod vendors;
@@ -33,7 +33,7 @@ const SHAPES: [u8; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 17];
 
 const MAP: &str = r#"'{module: "Leads", fields: {City: $route}, ids: [.lead? // .items[0].lead]}'"#;
 
-/// A Lambda function with the routes of `tests/custom_schemes.yaml`, and Zoho's place.
+/// A Lambda function with the routes of `crates/webhook-verify/tests/custom_schemes.yaml`, and Zoho's place.
 struct Stage {
     clock: ManualClock,
     simulator: Simulator,
@@ -77,7 +77,8 @@ impl Stage {
     /// The whole `masshook.yaml`.
     fn config(&self, map: &str) -> String {
         let text =
-            std::fs::read_to_string(manifest("tests/custom_schemes.yaml")).expect("the vendors");
+            std::fs::read_to_string(manifest("crates/webhook-verify/tests/custom_schemes.yaml"))
+                .expect("the vendors");
         let (folder, zoho) = (self.folder.path().display(), self.simulator.url());
         let connections = format!(
             "connections:\n  default: {{ credentials: 'file:{folder}/zoho.json', accounts_url: '{zoho}', api_url: '{zoho}', guard: off }}\n"

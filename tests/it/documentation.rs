@@ -422,14 +422,14 @@ fn readme_job_document_parses() {
 fn readme_counts_are_correct() {
     let readme = text("README.md");
     let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
-    let presets = text("tests/vectors/presets.yaml");
+    let presets = text("crates/webhook-verify/tests/vectors/presets.yaml");
     let count = |key: &str| {
         let line = presets.lines().find_map(|line| line.strip_prefix(key));
         line.expect("a count").trim().to_owned()
     };
     // tests/it/vectors.rs holds these two to the vectors themselves.
     let (vectors, sources) = (count("vectors:"), count("sources:"));
-    let shapes = text("tests/custom_schemes.yaml");
+    let shapes = text("crates/webhook-verify/tests/custom_schemes.yaml");
     let names = |line: &&str| line.starts_with("  ") && !line[2..].starts_with([' ', '#']);
     let shapes = shapes.lines().filter(names).count();
     for said in [

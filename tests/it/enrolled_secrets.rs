@@ -15,8 +15,6 @@ use masshook::app::{App, Edges};
 use masshook::clock::SystemClock;
 use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
-use masshook::inbound::scheme::Scheme;
-use masshook::inbound::verify::{Outgoing, sign};
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
 use masshook::job::wakeup::LocalWakeUps;
@@ -26,6 +24,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tower::ServiceExt;
+use webhook_verify::scheme::Scheme;
+use webhook_verify::verify::{Outgoing, sign};
 use zoho_simulator::Settings;
 
 use crate::harness::ask::{Ask, Told};

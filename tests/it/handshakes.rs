@@ -1,9 +1,9 @@
 //! Handshakes by both doors: what senders try an address out with, and the answers that they test for.
 
 use jiff::Timestamp;
-use masshook::inbound::scheme::Scheme;
-use masshook::inbound::verify::{Outgoing, sign};
 use serde_json::{Value, json};
+use webhook_verify::scheme::Scheme;
+use webhook_verify::verify::{Outgoing, sign};
 
 use crate::harness::ask::{Ask, Told};
 use crate::harness::doors::Doors;
@@ -83,7 +83,11 @@ async fn doors() -> (Doors, tempfile::TempDir) {
 }
 
 fn vectors(source: &str) -> Value {
-    let text = std::fs::read_to_string(manifest("tests/vectors").join(source).join("vector.json"));
+    let text = std::fs::read_to_string(
+        manifest("crates/webhook-verify/tests/vectors")
+            .join(source)
+            .join("vector.json"),
+    );
     let mut file: Value = serde_json::from_str(&text.expect("vectors")).expect("JSON");
     file["vectors"].take()
 }
@@ -123,7 +127,10 @@ async fn failed_verification_returns_bare_401_where_needed() {
     let (doors, _folder) = doors().await;
     // Discord's own ping is answered; the same with another body, as Discord sends on purpose, is not.
     let vectors = vectors("discord");
-    let body = std::fs::read(manifest("tests/vectors/discord/body.json")).expect("a body");
+    let body = std::fs::read(manifest(
+        "crates/webhook-verify/tests/vectors/discord/body.json",
+    ))
+    .expect("a body");
     let ping = |body: Vec<u8>| {
         let ask = Ask::post("/hooks/discord", body);
         let headers = vectors[0]["headers"].as_object().expect("headers").iter();

@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use jiff::Timestamp;
-use masshook::inbound::scheme::Scheme;
-use masshook::inbound::verify::{Outgoing, sign};
 use serde_json::{Value, json};
+use webhook_verify::scheme::Scheme;
+use webhook_verify::verify::{Outgoing, sign};
 
 use crate::harness::ask::Ask;
 use crate::harness::doors::Doors;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use masshook::inbound::scheme::{PRESETS, Scheme};
 use serde_json::{Value, json};
+use webhook_verify::scheme::{PRESETS, Scheme};
 
 use crate::harness::rie::{Rie, RieOptions};
 

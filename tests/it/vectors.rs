@@ -1,7 +1,7 @@
 //! The vectors of every source, the whole way: as events of API Gateway into the Lambda program under AWS's Runtime
 //! Interface Emulator, and, for what depends on the time, into the same function with a clock that can be set.
 //!
-//! `tests/vectors/*/vector.json` says what must come of each; `tests/vectors/presets.yaml` what it does not say.
+//! `crates/webhook-verify/tests/vectors/*/vector.json` says what must come of each; `crates/webhook-verify/tests/vectors/presets.yaml` what it does not say.
 
 mod cases;
 

@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, SystemClock};
-use crate::inbound::scheme::Scheme;
-use crate::inbound::verify::{Refusal, Unverified, verify};
+use webhook_verify::scheme::Scheme;
+use webhook_verify::verify::{Refusal, Unverified, verify};
 
 /// A callback as it arrived.
 pub(super) struct Arrived {

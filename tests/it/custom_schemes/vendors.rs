@@ -1,4 +1,4 @@
-//! The vendors of `tests/custom_schemes.yaml`: each signs its deliveries by hand, without a scheme.
+//! The vendors of `crates/webhook-verify/tests/custom_schemes.yaml`: each signs its deliveries by hand, without a scheme.
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;

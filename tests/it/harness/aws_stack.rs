@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use aws_sdk_ssm::types::ParameterType;
 use masshook::clock::{Clock, SystemClock};
-use masshook::inbound::scheme::Scheme;
-use masshook::inbound::verify::{Outgoing, sign};
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
+use webhook_verify::scheme::Scheme;
+use webhook_verify::verify::{Outgoing, sign};
 use zoho_simulator::{Settings, Simulator};
 
 use crate::harness::moto::Moto;

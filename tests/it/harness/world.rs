@@ -16,8 +16,6 @@ use masshook::clock::{Clock, ManualClock, SystemClock};
 use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
 use masshook::http::{Http, HttpSettings};
-use masshook::inbound::scheme::Scheme;
-use masshook::inbound::verify::{Outgoing, sign};
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
 use masshook::secrets::{Missing, SecretStore, Secrets, WritableSecrets};
@@ -25,6 +23,8 @@ use masshook::zoho::Client;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use webhook_verify::scheme::Scheme;
+use webhook_verify::verify::{Outgoing, sign};
 use zoho_simulator::{Settings, Simulator, TimeSource};
 
 use super::moto::Moto;

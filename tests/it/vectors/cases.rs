@@ -37,7 +37,7 @@ pub(super) struct Vectors {
 }
 
 fn folder(source: &str) -> PathBuf {
-    manifest("tests/vectors").join(source)
+    manifest("crates/webhook-verify/tests/vectors").join(source)
 }
 
 pub(super) fn read(source: &str, name: &str) -> Vec<u8> {
@@ -46,9 +46,12 @@ pub(super) fn read(source: &str, name: &str) -> Vec<u8> {
 
 impl Vectors {
     pub(super) fn read() -> Self {
-        let text = std::fs::read_to_string(manifest("tests/vectors/presets.yaml")).expect("text");
+        let text =
+            std::fs::read_to_string(manifest("crates/webhook-verify/tests/vectors/presets.yaml"))
+                .expect("text");
         let known: Value = serde_saphyr::from_str(&text).expect("YAML");
-        let folders = std::fs::read_dir(manifest("tests/vectors")).expect("vectors");
+        let folders =
+            std::fs::read_dir(manifest("crates/webhook-verify/tests/vectors")).expect("vectors");
         let folders = folders.map(|folder| folder.expect("a folder").path());
         let mut sources: Vec<String> = folders
             .filter(|folder| folder.is_dir())

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::request::{Unverified, debug_delivery};
 use super::url;
-use crate::inbound::body;
-use crate::inbound::scheme::{Pointer, Scheme, Selector};
+use crate::body;
+use crate::scheme::{Pointer, Scheme, Selector};
 
 /// A delivery that we send ourselves.
 #[derive(Clone)]

@@ -233,7 +233,7 @@ fn pieces(text: &str) -> Result<Vec<Piece<'_>>, InvalidTemplate> {
 }
 
 /// The `{param:name}` tokens of a text that a token's claim must equal, put in place; `Err` names one that is not set.
-pub(in crate::inbound) fn fill_params(
+pub(crate) fn fill_params(
     text: &str,
     params: &std::collections::BTreeMap<String, String>,
 ) -> Result<String, String> {

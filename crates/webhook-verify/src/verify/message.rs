@@ -15,7 +15,7 @@ use super::public_key::{Kind, PublicKey};
 use super::refusal::{BadSecret, Refusal};
 use super::request::{Parts, missing};
 use super::url;
-use crate::inbound::scheme::{Algorithm, Message, Pointer, Segment, Selector};
+use crate::scheme::{Algorithm, Message, Pointer, Segment, Selector};
 
 /// The most form fields that are sorted, all before anybody has vouched for them.
 const MAX_FIELDS: usize = 10_000;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::request::{Unverified, percent_decoded};
-use crate::inbound::scheme::UrlVariant;
+use crate::scheme::UrlVariant;
 
 /// The URL and its other spellings, each once.
 pub(super) fn variants(url: &str, wanted: &[UrlVariant]) -> Vec<String> {

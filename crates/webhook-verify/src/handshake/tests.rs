@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::inbound::scheme::PRESETS;
+use crate::scheme::PRESETS;
 use strict_reader::{Node, Problems};
 
 fn preset(name: &str) -> Scheme {

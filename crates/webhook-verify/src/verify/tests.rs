@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use super::*;
-use crate::inbound::scheme::Encoding;
-use crate::inbound::scheme::PRESETS;
+use crate::scheme::Encoding;
+use crate::scheme::PRESETS;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::SignedDuration;
 use proptest::prelude::*;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::encoding::decode;
 use super::refusal::Refusal;
 use super::request::{Parts, missing};
-use crate::inbound::scheme::{Layout, Message, Selector, TimestampAt, TimestampRule};
+use crate::scheme::{Layout, Message, Selector, TimestampAt, TimestampRule};
 
 /// The most signatures that are looked at. A stranger may put thousands into a header; each costs a comparison.
 const MAX_SIGNATURES: usize = 16;

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{Unverified, verify};
-use crate::inbound::scheme::Scheme;
+use crate::scheme::Scheme;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
@@ -89,7 +89,7 @@ fn judge(known: &Value, source: &str, folder: &Path, vector: &Value) -> Result<(
         .method(text("method").unwrap_or("POST"))
         .url(text("url").unwrap_or_default());
     if kind == "handshake" {
-        let answer = crate::inbound::handshake::answer(&scheme, &request, &keys);
+        let answer = crate::handshake::answer(&scheme, &request, &keys);
         return answer.map(|_| ()).ok_or_else(|| "no answer".to_owned());
     }
     let mut params: BTreeMap<String, String> = BTreeMap::new();

@@ -9,7 +9,7 @@ use super::found::cut_prefix;
 use super::mac::same;
 use super::refusal::Refusal;
 use super::request::{Parts, missing};
-use crate::inbound::scheme::{Equals, Selector};
+use crate::scheme::{Equals, Selector};
 
 /// Whether the secret stands in its place, and if that has several, in every one.
 pub(super) fn equals(

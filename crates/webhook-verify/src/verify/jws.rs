@@ -14,7 +14,7 @@ use super::mac::{AnyMac, is_hash_of};
 use super::public_key::{Kind, PublicKey, rsa_keys};
 use super::refusal::Refusal;
 use super::request::{Parts, missing};
-use crate::inbound::scheme::{Algorithm, Jws, JwsAlgorithm, fill_params};
+use crate::scheme::{Algorithm, Jws, JwsAlgorithm, fill_params};
 
 /// How far ahead a token's `iat` and `nbf` may lie: clocks differ.
 const AHEAD: SignedDuration = SignedDuration::from_secs(300);

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::encoding::{BASE64, BASE64_URL};
 use super::*;
-use crate::inbound::scheme::{Algorithm, Choice, PRESETS};
+use crate::scheme::{Algorithm, Choice, PRESETS};
 use strict_reader::{Node, Problems};
 
 pub(super) const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);

@@ -5,18 +5,18 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
-use crate::inbound::scheme::Algorithm;
+use crate::scheme::Algorithm;
 
 /// A keyed hash under way, whichever its hash function.
 #[derive(Clone)]
-pub(in crate::inbound) enum AnyMac {
+pub(crate) enum AnyMac {
     Sha1(hmac::Hmac<Sha1>),
     Sha256(hmac::Hmac<Sha256>),
     Sha512(hmac::Hmac<Sha512>),
 }
 
 impl AnyMac {
-    pub(in crate::inbound) fn new(algorithm: Algorithm, key: &[u8]) -> Self {
+    pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Self {
         match algorithm {
             Algorithm::Sha1 => Self::Sha1(keyed(key)),
             Algorithm::Sha256 => Self::Sha256(keyed(key)),
@@ -24,7 +24,7 @@ impl AnyMac {
         }
     }
 
-    pub(in crate::inbound) fn update(&mut self, piece: &[u8]) {
+    pub(crate) fn update(&mut self, piece: &[u8]) {
         match self {
             Self::Sha1(mac) => mac.update(piece),
             Self::Sha256(mac) => mac.update(piece),
@@ -41,7 +41,7 @@ impl AnyMac {
         }
     }
 
-    pub(in crate::inbound) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         match self {
             Self::Sha1(mac) => mac.finalize().into_bytes().to_vec(),
             Self::Sha256(mac) => mac.finalize().into_bytes().to_vec(),
@@ -70,7 +70,7 @@ pub(super) fn digest<P: AsRef<[u8]>>(algorithm: Algorithm, pieces: &[P]) -> Vec<
 }
 
 /// Compares in constant time, but for the length.
-pub(in crate::inbound) fn same(left: &[u8], right: &[u8]) -> bool {
+pub(crate) fn same(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()
 }
 

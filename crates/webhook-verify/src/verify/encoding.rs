@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::refusal::BadSecret;
-use crate::inbound::scheme::{Encoding, SecretEncoding, SecretFormat};
+use crate::scheme::{Encoding, SecretEncoding, SecretFormat};
 
 /// Senders differ in whether they pad; trailing bits that carry nothing must still be zero, so that one signature has
 /// one spelling.

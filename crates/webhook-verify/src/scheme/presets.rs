@@ -7,7 +7,7 @@ macro_rules! presets {
 
         pub(super) fn preset_text(name: &str) -> Option<&'static str> {
             match name {
-                $($name => Some(include_str!(concat!("../schemes/", $name, ".yaml"))),)+
+                $($name => Some(include_str!(concat!("../../schemes/", $name, ".yaml"))),)+
                 _ => None,
             }
         }

@@ -14,7 +14,7 @@ use super::encoding::BASE64;
 use super::public_key::{Kind, PublicKey};
 use super::refusal::Refusal;
 use super::request::Parts;
-use crate::inbound::scheme::Algorithm;
+use crate::scheme::Algorithm;
 
 const NOTIFICATION: [&str; 6] = [
     "Message",

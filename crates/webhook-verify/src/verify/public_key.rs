@@ -14,7 +14,7 @@ use webpki::EndEntityCert;
 
 use super::encoding::{BASE64, BASE64_URL, key_bytes, stripped};
 use super::refusal::BadSecret;
-use crate::inbound::scheme::{Algorithm, SecretEncoding, SecretFormat};
+use crate::scheme::{Algorithm, SecretEncoding, SecretFormat};
 
 /// The most keys of a published set that are looked at.
 const MAX_KEYS: usize = 100;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 
 use super::refusal::Refusal;
-use crate::inbound::scheme::{TimestampRule, Unit};
+use crate::scheme::{TimestampRule, Unit};
 
 /// The signed time, if it is near enough to `now`.
 pub(super) fn check_age(

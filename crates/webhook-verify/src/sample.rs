@@ -23,49 +23,49 @@ pub fn sample(scheme: &str, id: &str) -> Outgoing {
 
 fn text(scheme: &str) -> &'static str {
     match scheme {
-        "adyen" => include_str!("samples/adyen.http"),
-        "adyen-platform" => include_str!("samples/adyen-platform.http"),
-        "asana" => include_str!("samples/asana.http"),
-        "aws-sns" => include_str!("samples/aws-sns.http"),
-        "discord" => include_str!("samples/discord.http"),
-        "dropbox" => include_str!("samples/dropbox.http"),
-        "formstack" | "formstack-key" => include_str!("samples/formstack.http"),
-        "github" | "github-sha1" => include_str!("samples/github.http"),
-        "gitlab" => include_str!("samples/gitlab.http"),
-        "google-forms" => include_str!("samples/google-forms.http"),
-        "gravity-forms" => include_str!("samples/gravity-forms.http"),
-        "hubspot" | "hubspot-v1" | "hubspot-v2" => include_str!("samples/hubspot.http"),
-        "intercom" => include_str!("samples/intercom.http"),
-        "jotform" => include_str!("samples/jotform.http"),
-        "mailchimp" => include_str!("samples/mailchimp.http"),
-        "meta" => include_str!("samples/meta.http"),
-        "microsoft-graph" => include_str!("samples/microsoft-graph.http"),
-        "netlify-forms" => include_str!("samples/netlify-forms.http"),
-        "notion" => include_str!("samples/notion.http"),
-        "paddle" => include_str!("samples/paddle.http"),
-        "pipedrive" => include_str!("samples/pipedrive.http"),
-        "salesforce-flow" => include_str!("samples/salesforce-flow.http"),
-        "salesforce-outbound" => include_str!("samples/salesforce-outbound.http"),
-        "segment" => include_str!("samples/segment.http"),
-        "shopify" => include_str!("samples/shopify.http"),
-        "slack" => include_str!("samples/slack.http"),
+        "adyen" => include_str!("../samples/adyen.http"),
+        "adyen-platform" => include_str!("../samples/adyen-platform.http"),
+        "asana" => include_str!("../samples/asana.http"),
+        "aws-sns" => include_str!("../samples/aws-sns.http"),
+        "discord" => include_str!("../samples/discord.http"),
+        "dropbox" => include_str!("../samples/dropbox.http"),
+        "formstack" | "formstack-key" => include_str!("../samples/formstack.http"),
+        "github" | "github-sha1" => include_str!("../samples/github.http"),
+        "gitlab" => include_str!("../samples/gitlab.http"),
+        "google-forms" => include_str!("../samples/google-forms.http"),
+        "gravity-forms" => include_str!("../samples/gravity-forms.http"),
+        "hubspot" | "hubspot-v1" | "hubspot-v2" => include_str!("../samples/hubspot.http"),
+        "intercom" => include_str!("../samples/intercom.http"),
+        "jotform" => include_str!("../samples/jotform.http"),
+        "mailchimp" => include_str!("../samples/mailchimp.http"),
+        "meta" => include_str!("../samples/meta.http"),
+        "microsoft-graph" => include_str!("../samples/microsoft-graph.http"),
+        "netlify-forms" => include_str!("../samples/netlify-forms.http"),
+        "notion" => include_str!("../samples/notion.http"),
+        "paddle" => include_str!("../samples/paddle.http"),
+        "pipedrive" => include_str!("../samples/pipedrive.http"),
+        "salesforce-flow" => include_str!("../samples/salesforce-flow.http"),
+        "salesforce-outbound" => include_str!("../samples/salesforce-outbound.http"),
+        "segment" => include_str!("../samples/segment.http"),
+        "shopify" => include_str!("../samples/shopify.http"),
+        "slack" => include_str!("../samples/slack.http"),
         "standard-webhooks" | "standard-webhooks-ed25519" | "svix" => {
-            include_str!("samples/standard-webhooks.http")
+            include_str!("../samples/standard-webhooks.http")
         }
-        "stripe" => include_str!("samples/stripe.http"),
-        "twilio" => include_str!("samples/twilio.http"),
-        "typeform" => include_str!("samples/typeform.http"),
-        "unbounce" => include_str!("samples/unbounce.http"),
-        "wpforms" => include_str!("samples/wpforms.http"),
-        "xero" => include_str!("samples/xero.http"),
-        "zoho-crm-notifications" => include_str!("samples/zoho-crm-notifications.http"),
+        "stripe" => include_str!("../samples/stripe.http"),
+        "twilio" => include_str!("../samples/twilio.http"),
+        "typeform" => include_str!("../samples/typeform.http"),
+        "unbounce" => include_str!("../samples/unbounce.http"),
+        "wpforms" => include_str!("../samples/wpforms.http"),
+        "xero" => include_str!("../samples/xero.http"),
+        "zoho-crm-notifications" => include_str!("../samples/zoho-crm-notifications.http"),
         "zoho-crm-workflow" | "zoho-crm-workflow-form" => {
-            include_str!("samples/zoho-crm-workflow.http")
+            include_str!("../samples/zoho-crm-workflow.http")
         }
-        "zoho-desk" => include_str!("samples/zoho-desk.http"),
-        "zoho-forms" => include_str!("samples/zoho-forms.http"),
-        "zoho-payments" => include_str!("samples/zoho-payments.http"),
-        _ => include_str!("samples/any.http"),
+        "zoho-desk" => include_str!("../samples/zoho-desk.http"),
+        "zoho-forms" => include_str!("../samples/zoho-forms.http"),
+        "zoho-payments" => include_str!("../samples/zoho-payments.http"),
+        _ => include_str!("../samples/any.http"),
     }
 }
 
@@ -77,9 +77,9 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::inbound::body::{Body, decode};
-    use crate::inbound::scheme::{PRESETS, Scheme};
-    use crate::inbound::verify::{CannotSign, Refusal, Unverified, Verified, sign, verify};
+    use crate::body::{Body, decode};
+    use crate::scheme::{PRESETS, Scheme};
+    use crate::verify::{CannotSign, Refusal, Unverified, Verified, sign, verify};
 
     const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 

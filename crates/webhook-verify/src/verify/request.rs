@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::refusal::Refusal;
-use crate::inbound::body;
-use crate::inbound::scheme::{Pointer, Selector};
+use crate::body;
+use crate::scheme::{Pointer, Selector};
 
 /// A delivery that nobody has vouched for yet.
 #[derive(Clone, Copy)]
@@ -104,7 +104,7 @@ impl<'a> Unverified<'a> {
         self.url
     }
 
-    pub(in crate::inbound) fn method_name(&self) -> &'a str {
+    pub(crate) fn method_name(&self) -> &'a str {
         self.method
     }
 
@@ -124,14 +124,14 @@ impl<'a> Unverified<'a> {
 }
 
 /// The parts of a delivery, each decoded at most once.
-pub(in crate::inbound) struct Parts<'a> {
-    pub(in crate::inbound) request: &'a Unverified<'a>,
+pub(crate) struct Parts<'a> {
+    pub(crate) request: &'a Unverified<'a>,
     json: OnceCell<Option<Value>>,
     fields: OnceCell<Vec<(String, String)>>,
 }
 
 impl<'a> Parts<'a> {
-    pub(in crate::inbound) fn new(request: &'a Unverified<'a>) -> Self {
+    pub(crate) fn new(request: &'a Unverified<'a>) -> Self {
         Self {
             request,
             json: OnceCell::new(),
@@ -140,7 +140,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The body, if it is JSON whatever its content type says.
-    pub(in crate::inbound) fn json(&self) -> Option<&Value> {
+    pub(crate) fn json(&self) -> Option<&Value> {
         let parse = || serde_json::from_slice(body::without_mark(self.request.body)).ok();
         self.json.get_or_init(parse).as_ref()
     }
@@ -152,10 +152,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The one value of a part; `None` if it is not there. Several that say the same are one.
-    pub(in crate::inbound) fn one(
-        &self,
-        selector: &Selector,
-    ) -> Result<Option<Cow<'_, [u8]>>, Refusal> {
+    pub(crate) fn one(&self, selector: &Selector) -> Result<Option<Cow<'_, [u8]>>, Refusal> {
         self.one_below(selector, None)
     }
 

@@ -16,7 +16,7 @@ use super::outgoing::{Misplaced, Outgoing};
 use super::refusal::{BadSecret, Refusal};
 use super::request::Parts;
 use super::{method_of, url};
-use crate::inbound::scheme::{
+use crate::scheme::{
     Algorithm, Jws, JwsAlgorithm, Layout, Message, Proof, Recipe, Scheme, Segment, Selector,
     TimestampAt, TimestampRule, fill_params,
 };

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::refusal::Refusal;
 use super::request::{Parts, Unverified};
 use super::{Verified, sns, verify, worst};
-use crate::inbound::scheme::{Proof, Scheme, fill_params};
+use crate::scheme::{Proof, Scheme, fill_params};
 
 /// How long fetched keys count as fresh.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
