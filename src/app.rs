@@ -21,14 +21,14 @@ use url::Url;
 
 use crate::app::rejection::Rejection;
 use crate::callback::CallbackSender;
-use crate::clock::Clock;
+use crate::clock::{Clock, after};
 use crate::config::Config;
 use crate::engine::{DriveResult, Engine, ExecutionMode, TurnDeadlines};
 use crate::failpoint::reach;
 use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
-use crate::job::delivery::KeptDelivery;
-use crate::job::store::{Added, JobStore, StoreError};
+use crate::job::delivery::StoredDelivery;
+use crate::job::store::{AddResult, JobStore, StoreError};
 use crate::job::{Job, JobId};
 use crate::plan::{Limits, Outlook};
 use crate::secrets::{SecretError, SecretStore, Secrets};
@@ -92,7 +92,7 @@ impl Accepted {
 /// Jobs of one delivery, and the delivery itself if it is to be kept with them.
 struct Wanted {
     jobs: Vec<Job>,
-    delivery: Option<KeptDelivery>,
+    delivery: Option<StoredDelivery>,
     /// Why there are none, if so.
     ignored: Option<Ignored>,
 }
@@ -281,9 +281,9 @@ impl App {
         let id = JobId::derive("/jobs", &key, 1);
         let callback_url = update.callback_url.clone();
         let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
-            .tracked_for(self.config.track_for)
-            .when_unclear(self.config.on_unknown_outcome)
-            .reporting(self.config.callback_on);
+            .with_track_for(self.config.track_for)
+            .with_on_unknown_outcome(self.config.on_unknown_outcome)
+            .with_callback_on(self.config.callback_on);
         self.check_callbacks(std::slice::from_ref(&job))?;
         let wanted = Wanted {
             jobs: vec![job],
@@ -378,12 +378,12 @@ impl App {
             let added = adding.await.map_err(Rejection::Store)?;
             reach("accept.added");
             match added {
-                Added::Existing => {
+                AddResult::Existing => {
                     if let Some(stored) = self.same_or_reused(&job).await? {
                         job = stored;
                     }
                 }
-                Added::New => {
+                AddResult::New => {
                     delivery = None;
                     admitted.new.push(job.id.clone());
                 }
@@ -474,7 +474,7 @@ impl App {
         };
         let same = stored
             .as_ref()
-            .is_none_or(|stored| stored.asked == job.asked);
+            .is_none_or(|stored| stored.request_hash == job.request_hash);
         tracing::info!(job.id = %job.id, same, "job is known already");
         if same || job.route.is_some() {
             Ok(stored)
@@ -487,8 +487,7 @@ impl App {
         let now = self.clock.now();
         // `cargo lambda watch` gives deadlines that are no moments of this century.
         let deadline = deadline.filter(|deadline| *deadline > now);
-        let end =
-            deadline.unwrap_or_else(|| now.saturating_add(DEFAULT_TIME).unwrap_or(Timestamp::MAX));
+        let end = deadline.unwrap_or_else(|| after(now, DEFAULT_TIME));
         let left = Duration::try_from(end.duration_since(now)).unwrap_or_default();
         let margin = MARGIN.min(left / 4);
         let give_up = end.saturating_sub(margin).unwrap_or(now);

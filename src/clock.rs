@@ -1,11 +1,11 @@
-//! Time as an argument: the only room that reads a clock or sleeps.
+//! Time as an argument: the only module that reads a clock or sleeps.
 
 use std::fmt::Debug;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{Timestamp, TimestampArithmetic};
 
 /// Where `now` comes from and how waiting is done.
 #[async_trait]
@@ -18,6 +18,11 @@ pub trait Clock: Debug + Send + Sync {
 
     /// Returns once `duration` has passed on this clock.
     async fn sleep(&self, duration: Duration);
+}
+
+/// The moment `duration` after `at`, or the latest moment there is.
+pub fn after(at: Timestamp, duration: impl Into<TimestampArithmetic>) -> Timestamp {
+    at.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 /// The machine's clock.
@@ -69,7 +74,7 @@ impl ManualClock {
     /// Moves the clock forward: so much time passes.
     pub fn advance(&self, duration: Duration) {
         let mut hands = self.hands();
-        hands.now = hands.now.saturating_add(duration).unwrap_or(Timestamp::MAX);
+        hands.now = after(hands.now, duration);
         hands.passed = hands.passed.saturating_add(duration);
     }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::job::{CallbackOn, TRACK_FOR, Unclear};
+use crate::job::{CallbackOn, OnUnknownOutcome, TRACK_FOR};
 use crate::secrets::SecretRef;
 pub use callbacks::Callbacks;
 pub use connection::{Connection, Guarding};
@@ -51,7 +51,7 @@ pub struct Config {
     /// What becomes of a call that adds options to multi-select picklists when no answer tells whether Zoho carried it out:
     /// its records are reported as `OUTCOME_UNKNOWN`, or read.
     #[schemars(default)]
-    pub on_unknown_outcome: Unclear,
+    pub on_unknown_outcome: OnUnknownOutcome,
     /// Which of a job's steps are forwarded to its callback URL.
     #[schemars(default)]
     pub callback_on: CallbackOn,
@@ -225,7 +225,9 @@ impl Config {
             });
         let on_unknown_outcome = object
             .optional("on_unknown_outcome")
-            .map_or(Some(Unclear::default()), |node| node.parse(problems));
+            .map_or(Some(OnUnknownOutcome::default()), |node| {
+                node.parse(problems)
+            });
         let callback_on = object
             .optional("callback_on")
             .map_or(Some(CallbackOn::default()), |node| node.parse(problems));

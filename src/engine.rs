@@ -20,11 +20,11 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use crate::callback::CallbackSender;
-use crate::clock::Clock;
+use crate::clock::{Clock, after};
 use crate::failpoint::reach;
 use crate::job::store::{Claim, JobStore, Lease, StoreError};
 use crate::job::wakeup::WakeUps;
-use crate::job::{Job, JobId, NotAllowed, NotPending};
+use crate::job::{AlreadyPrepared, InvalidTransition, Job, JobId};
 use crate::zoho::Client;
 pub use prepare::preview_preparation;
 use work::TurnWork;
@@ -51,10 +51,10 @@ pub enum DriveError {
     },
     /// A job was told something that cannot happen to it: a defect.
     #[error(transparent)]
-    NotAllowed(#[from] NotAllowed),
+    InvalidTransition(#[from] InvalidTransition),
     /// A job was prepared twice: a defect.
     #[error(transparent)]
-    NotPending(#[from] NotPending),
+    AlreadyPrepared(#[from] AlreadyPrepared),
 }
 
 /// How a turn deals with waiting.
@@ -189,11 +189,12 @@ impl Engine {
         id: &JobId,
         turn: TurnDeadlines,
     ) -> Result<Result<(Box<Job>, Lease), Option<Job>>, DriveError> {
-        let until = later(turn.end, LEASE_SLACK);
+        let until = after(turn.end, LEASE_SLACK);
         match self.store.claim(id, self.clock.now(), until).await {
-            Ok(Claim::Absent) => Ok(Err(None)),
+            Ok(Claim::NotFound) => Ok(Err(None)),
             Ok(Claim::Busy { .. } | Claim::Parked { .. }) => Ok(Err(self.store.get(id).await?)),
-            Ok(Claim::Ours(job, lease)) => match self.connections.contains_key(&job.connection) {
+            Ok(Claim::Acquired(job, lease)) => match self.connections.contains_key(&job.connection)
+            {
                 true => Ok(Ok((job, lease))),
                 false => {
                     let connection = job.connection.clone();
@@ -292,8 +293,4 @@ impl Engine {
             }
         }
     }
-}
-
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    now.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }

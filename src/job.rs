@@ -23,18 +23,21 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::clock::after;
 use crate::codes::Cause;
 pub use crate::outcome::{Failure, Progress, Refusal};
 use crate::plan::{Call, Limits, Plan};
 use crate::update::{RecordId, Records, Selector, UpdateRequest};
-pub use call::{CallState, Event, TRACK_FOR};
+pub use call::{CallEvent, CallState, TRACK_FOR};
 use call::{PATIENCE, poll_gap};
-use callback::BeforeEnd;
-pub use callback::{CallbackOn, CallbackState, CallbackStatus, Notification, Notified};
-pub use delivery::Source;
-pub use doubt::{Evidence, Unclear};
-pub use preparation::{NotPending, Outcome, Preparation, PreparationStatus, Prepared};
-pub use state::{CallStatus, JobStatus, NotAllowed, Signal, Tally};
+use callback::ProgressCallbacks;
+pub use callback::{CallbackOn, CallbackState, CallbackStatus, Notification, NotificationResult};
+pub use delivery::JobSource;
+pub use doubt::{Evidence, OnUnknownOutcome};
+pub use preparation::{
+    AlreadyPrepared, Preparation, PreparationOutcome, PreparationResult, PreparationStatus,
+};
+pub use state::{CallEventKind, CallStatus, InvalidTransition, JobStatus, RecordTally};
 
 /// Per-record refusals that a job keeps in full; the others are only counted.
 pub const FAILURES_KEPT: usize = 1_000;
@@ -75,13 +78,13 @@ impl fmt::Display for JobId {
 
 /// What a job needs next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextStep {
     /// Find out what it needs to know before it can be planned.
     Prepare,
     /// Send these calls; they may go at once.
     Submit(Vec<usize>),
     /// These calls were sent and never answered: find out whether they were carried out, or report them.
-    Clarify(Vec<usize>),
+    Resolve(Vec<usize>),
     /// Ask Zoho how this call's job is.
     Poll(usize),
     /// Nothing is due before this moment.
@@ -89,7 +92,7 @@ pub enum Next {
     /// Forward the status.
     Notify,
     /// Nothing, ever.
-    Nothing,
+    Done,
 }
 
 /// One update request on its way.
@@ -107,10 +110,10 @@ pub struct Job {
     pub request: UpdateRequest,
     /// A hash of what was asked.
     #[serde(default)]
-    pub asked: String,
+    pub request_hash: String,
     /// The delivery that it came of, if that is kept.
     #[serde(default)]
-    pub source: Option<Source>,
+    pub source: Option<JobSource>,
     /// How far it is on its way to its plan.
     #[serde(default)]
     pub preparation: Preparation,
@@ -132,7 +135,7 @@ pub struct Job {
     pub track_for: SignedDuration,
     /// What becomes of calls whose outcome is unclear.
     #[serde(default)]
-    pub unclear: Unclear,
+    pub on_unknown_outcome: OnUnknownOutcome,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When something was last learnt of its calls.
@@ -171,13 +174,13 @@ impl Job {
             attempts: 0,
             due_at: None,
             error: None,
-            before_end: BeforeEnd::default(),
+            progress: ProgressCallbacks::default(),
         };
         Self {
             id,
             route,
             connection,
-            asked: fingerprint(&request),
+            request_hash: fingerprint(&request),
             source: None,
             preparation: Preparation::default(),
             calls: Vec::new(),
@@ -188,7 +191,7 @@ impl Job {
             error: None,
             callback: callback_url.map(callback),
             track_for: track_for(),
-            unclear: Unclear::default(),
+            on_unknown_outcome: OnUnknownOutcome::default(),
             created_at: now,
             changed_at: None,
             finished_at: None,
@@ -197,7 +200,7 @@ impl Job {
 
     /// The same job, each of whose Zoho jobs is tracked for so long; [`TRACK_FOR`] otherwise.
     #[must_use]
-    pub fn tracked_for(self, time: Duration) -> Self {
+    pub fn with_track_for(self, time: Duration) -> Self {
         Self {
             track_for: SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX),
             ..self
@@ -206,12 +209,12 @@ impl Job {
 
     /// The same job, come of a delivery that is kept.
     #[must_use]
-    pub fn come_of(self, source: Option<Source>) -> Self {
+    pub fn with_source(self, source: Option<JobSource>) -> Self {
         Self { source, ..self }
     }
 
     /// The id of the job that does this one again. There is one for each end of the job: asking twice does it once.
-    pub fn id_of_replay(&self) -> JobId {
+    pub fn replay_id(&self) -> JobId {
         let end = self.finished_at.unwrap_or(self.created_at).to_string();
         JobId::derive(self.id.as_str(), &end, 1)
     }
@@ -232,11 +235,11 @@ impl Job {
     }
 
     /// What the job needs next.
-    pub fn next(&self, now: Timestamp) -> Next {
+    pub fn next(&self, now: Timestamp) -> NextStep {
         if self.preparation.status == PreparationStatus::Pending {
             return match self.preparation.due_at {
-                Some(at) if at > now => Next::Wait(at),
-                Some(_) | None => Next::Prepare,
+                Some(at) if at > now => NextStep::Wait(at),
+                Some(_) | None => NextStep::Prepare,
             };
         }
         let Some(group) = self
@@ -248,11 +251,11 @@ impl Job {
             return match &self.callback {
                 Some(callback) if callback.status == CallbackStatus::Pending => {
                     match callback.due_at {
-                        Some(at) if at > now => Next::Wait(at),
-                        Some(_) | None => Next::Notify,
+                        Some(at) if at > now => NextStep::Wait(at),
+                        Some(_) | None => NextStep::Notify,
                     }
                 }
-                Some(_) | None => Next::Nothing,
+                Some(_) | None => NextStep::Done,
             };
         };
         let open = self
@@ -262,32 +265,35 @@ impl Job {
         let (due, waiting): (Vec<_>, Vec<_>) =
             open.partition(|call| call.due_at.is_none_or(|at| at <= now));
         if let Some(call) = due.iter().find(|call| call.status == CallStatus::Submitted) {
-            return Next::Poll(call.call.seq);
+            return NextStep::Poll(call.call.seq);
         }
-        let (unanswered, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|call| call.unanswered);
-        if !unanswered.is_empty() {
-            return Next::Clarify(unanswered.iter().map(|call| call.call.seq).collect());
+        let (outcome_unknown, due): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|call| call.outcome_unknown);
+        if !outcome_unknown.is_empty() {
+            return NextStep::Resolve(outcome_unknown.iter().map(|call| call.call.seq).collect());
         }
         if !due.is_empty() {
-            return Next::Submit(due.iter().map(|call| call.call.seq).collect());
+            return NextStep::Submit(due.iter().map(|call| call.call.seq).collect());
         }
         waiting
             .iter()
             .filter_map(|call| call.due_at)
             .min()
-            .map_or(Next::Nothing, Next::Wait)
+            .map_or(NextStep::Done, NextStep::Wait)
     }
 
     /// When the job wants to be driven next; never again if none. It is what [`store::JobStore::release`] is to be told.
     pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
         let next = match self.next(now) {
-            Next::Nothing => None,
-            Next::Wait(at) => Some(at),
-            Next::Prepare | Next::Submit(_) | Next::Clarify(_) | Next::Poll(_) | Next::Notify => {
-                Some(now)
-            }
+            NextStep::Done => None,
+            NextStep::Wait(at) => Some(at),
+            NextStep::Prepare
+            | NextStep::Submit(_)
+            | NextStep::Resolve(_)
+            | NextStep::Poll(_)
+            | NextStep::Notify => Some(now),
         };
-        next.into_iter().chain(self.news_at(now)).min()
+        next.into_iter().chain(self.progress_due_at(now)).min()
     }
 
     /// A call by its number.
@@ -305,22 +311,22 @@ impl Job {
     /// once, so that a later version of the planner cannot confuse a job under way.
     ///
     /// # Errors
-    /// [`NotPending`] if the job is prepared already; nothing is changed then.
-    pub fn prepared(
+    /// [`AlreadyPrepared`] if the job is prepared already; nothing is changed then.
+    pub fn record_preparation(
         &mut self,
-        prepared: Prepared,
+        prepared: PreparationResult,
         attempts: u32,
         now: Timestamp,
-    ) -> Result<(), NotPending> {
-        let Prepared {
+    ) -> Result<(), AlreadyPrepared> {
+        let PreparationResult {
             lookup,
             notes,
             mut outcome,
         } = prepared;
-        if let Outcome::Postponed { why, .. } = &outcome
-            && now >= later(self.created_at, PATIENCE)
+        if let PreparationOutcome::Postponed { why, .. } = &outcome
+            && now >= after(self.created_at, PATIENCE)
         {
-            outcome = Outcome::Refused(Refusal {
+            outcome = PreparationOutcome::Refused(Refusal {
                 message: format!("given up after a day: {}", why.message),
                 ..why.clone()
             });
@@ -333,7 +339,7 @@ impl Job {
         self.preparation.lookup = lookup;
         self.preparation.notes = notes;
         match outcome {
-            Outcome::Ready {
+            PreparationOutcome::Ready {
                 fields,
                 records,
                 update_by,
@@ -356,12 +362,12 @@ impl Job {
                     None => self.refuse(Refusal::of(Cause::NotResolved)),
                 }
             }
-            Outcome::Nothing => self.error = None,
-            Outcome::Postponed { why, wait } => {
-                self.preparation.due_at = Some(later(now, wait));
+            PreparationOutcome::Nothing => self.error = None,
+            PreparationOutcome::Postponed { why, wait } => {
+                self.preparation.due_at = Some(after(now, wait));
                 self.error = Some(why);
             }
-            Outcome::Refused(refusal) => self.refuse(refusal),
+            PreparationOutcome::Refused(refusal) => self.refuse(refusal),
         }
         if self.status().is_final() {
             self.finished_at = Some(now);
@@ -379,7 +385,7 @@ impl Job {
     }
 
     /// Notes that a call was sent, `attempts` times.
-    pub fn sent(&mut self, seq: usize, attempts: u32) {
+    pub fn record_attempts(&mut self, seq: usize, attempts: u32) {
         if let Some(call) = seq
             .checked_sub(1)
             .and_then(|index| self.calls.get_mut(index))
@@ -391,105 +397,112 @@ impl Job {
     /// Takes in what happened to a call.
     ///
     /// # Errors
-    /// [`NotAllowed`] if that cannot happen to a call in its state; nothing is changed then.
-    pub fn apply(&mut self, seq: usize, event: Event, now: Timestamp) -> Result<(), NotAllowed> {
+    /// [`InvalidTransition`] if that cannot happen to a call in its state; nothing is changed then.
+    pub fn apply(
+        &mut self,
+        seq: usize,
+        event: CallEvent,
+        now: Timestamp,
+    ) -> Result<(), InvalidTransition> {
         let Some(index) = seq.checked_sub(1).filter(|index| *index < self.calls.len()) else {
             debug_assert!(false, "call {seq} is not of this job");
             return Ok(());
         };
         let track_for = self.track_for.unsigned_abs();
-        if let Event::Progressed { .. } | Event::Unknown = event {
-            self.calls[index].looked(now);
+        if let CallEvent::Progressed { .. } | CallEvent::JobNotFound = event {
+            self.calls[index].record_late_poll(now);
         }
-        let event = self.calls[index].settle_waiting(event, self.created_at, track_for, now);
+        let event = self.calls[index].apply_deadlines(event, self.created_at, track_for, now);
         let ids = self.ids(&self.calls[index].call);
         let records = ids.len() as u64;
-        let found = self.calls[index].found.len() as u64;
-        let complete = |more| doubt::complete(&self.calls[index].found, ids, more);
-        let event = match matches!(&event, Event::Found(more) if complete(more)) {
-            true => Event::Settled(Vec::new()),
+        let found = self.calls[index].updated_ids.len() as u64;
+        let complete = |more| doubt::complete(&self.calls[index].updated_ids, ids, more);
+        let event = match matches!(&event, CallEvent::FoundUpdated(more) if complete(more)) {
+            true => CallEvent::Settled(Vec::new()),
             false => event,
         };
         let signal = match &event {
-            Event::Settled(failures) => {
+            CallEvent::Settled(failures) => {
                 let failed: BTreeSet<RecordId> =
                     failures.iter().map(|failure| failure.id).collect();
                 let failed = failed.len() as u64;
-                Signal::Settled(Tally::of(records.saturating_sub(failed), failed))
+                CallEventKind::Settled(RecordTally::of(records.saturating_sub(failed), failed))
             }
-            Event::Accepted { .. } => Signal::Accepted,
-            Event::Postponed { .. } | Event::InDoubt { .. } | Event::Found(_) => Signal::Postponed,
-            Event::Refused(_) | Event::Unclear(_) if found > 0 => {
-                Signal::Settled(Tally::of(found, records.saturating_sub(found)))
+            CallEvent::Accepted { .. } => CallEventKind::Accepted,
+            CallEvent::Postponed { .. }
+            | CallEvent::NeedsReread { .. }
+            | CallEvent::FoundUpdated(_) => CallEventKind::Postponed,
+            CallEvent::Refused(_) | CallEvent::OutcomeUnknown(_) if found > 0 => {
+                CallEventKind::Settled(RecordTally::of(found, records.saturating_sub(found)))
             }
-            Event::Progressed { .. } | Event::Unknown => Signal::Progressed,
-            Event::Ended { counts, completed } => {
+            CallEvent::Progressed { .. } | CallEvent::JobNotFound => CallEventKind::Progressed,
+            CallEvent::Ended { counts, completed } => {
                 let others = counts
                     .failed
                     .saturating_add(counts.not_updated)
                     .saturating_add(u64::from(!completed));
-                Signal::Ended(Tally::of(counts.updated, others))
+                CallEventKind::Ended(RecordTally::of(counts.updated, others))
             }
-            Event::Refused(_)
-            | Event::Unclear(_)
-            | Event::Untracked(_)
-            | Event::TimedOut { .. } => Signal::Refused,
+            CallEvent::Refused(_)
+            | CallEvent::OutcomeUnknown(_)
+            | CallEvent::TrackingFailed(_)
+            | CallEvent::TimedOut { .. } => CallEventKind::Refused,
         };
         let call = &mut self.calls[index];
         call.status = state::advance(call.status, signal)?;
         self.changed_at = Some(now);
         call.due_at = None;
-        call.unanswered = matches!(event, Event::InDoubt { .. });
+        call.outcome_unknown = matches!(event, CallEvent::NeedsReread { .. });
         match event {
-            Event::Settled(failures) => {
+            CallEvent::Settled(failures) => {
                 call.error = None;
                 failures.into_iter().for_each(|failure| self.fail(failure));
             }
-            Event::Accepted { zoho_job_id } => {
+            CallEvent::Accepted { zoho_job_id } => {
                 call.zoho_job_id = Some(zoho_job_id);
                 call.submitted_at = Some(now);
-                call.due_at = Some(later(now, poll_gap(0)));
+                call.due_at = Some(after(now, poll_gap(0)));
                 call.error = None;
             }
-            Event::Postponed { why, wait } | Event::InDoubt { why, wait } => {
-                call.due_at = Some(later(now, wait));
+            CallEvent::Postponed { why, wait } | CallEvent::NeedsReread { why, wait } => {
+                call.due_at = Some(after(now, wait));
                 call.error = Some(why);
             }
-            Event::Found(more) => call.found.extend(more),
-            Event::Unclear(refusal) => {
+            CallEvent::FoundUpdated(more) => call.updated_ids.extend(more),
+            CallEvent::OutcomeUnknown(refusal) => {
                 call.error = Some(refusal.clone());
                 self.error.get_or_insert(refusal);
-                let left = self.left(&self.calls[index]);
+                let left = self.remaining_ids(&self.calls[index]);
                 left.into_iter()
                     .for_each(|id| self.fail(doubt::failure(id)));
             }
-            Event::Progressed { counts, wait } => {
+            CallEvent::Progressed { counts, wait } => {
                 call.progress = counts.or(call.progress);
                 call.polls += 1;
                 // The last look is not later than the time is over.
-                let over = later(call.tracked_since().unwrap_or(now), track_for);
-                let next = later(now, poll_gap(call.polls).max(wait));
+                let over = after(call.tracked_since().unwrap_or(now), track_for);
+                let next = after(now, poll_gap(call.polls).max(wait));
                 call.due_at = Some(if over > now { next.min(over) } else { next });
             }
-            Event::Unknown => {
+            CallEvent::JobNotFound => {
                 call.polls += 1;
-                call.due_at = Some(later(now, poll_gap(call.polls)));
+                call.due_at = Some(after(now, poll_gap(call.polls)));
             }
-            Event::Ended { counts, .. } => {
+            CallEvent::Ended { counts, .. } => {
                 call.progress = Some(counts);
                 call.polls += 1;
                 call.error = None;
             }
-            Event::TimedOut { counts, why } => {
+            CallEvent::TimedOut { counts, why } => {
                 call.progress = counts.or(call.progress);
                 call.polls += 1;
                 call.error = Some(why.clone());
                 self.error.get_or_insert(why);
             }
-            Event::Refused(refusal) | Event::Untracked(refusal) => {
+            CallEvent::Refused(refusal) | CallEvent::TrackingFailed(refusal) => {
                 call.error = Some(refusal.clone());
                 self.error.get_or_insert(refusal);
-                let left = self.left(&self.calls[index]);
+                let left = self.remaining_ids(&self.calls[index]);
                 self.failed_ids.extend(left);
             }
         }
@@ -500,20 +513,20 @@ impl Job {
     }
 
     /// Lets the job wait for company: nothing is asked or sent for it before `at`.
-    pub fn not_before(&mut self, at: Timestamp) {
+    pub fn delay_until(&mut self, at: Timestamp) {
         self.preparation.due_at = Some(at);
-        self.tell_not_before(at);
+        self.delay_progress_until(at);
     }
 
     /// Ends every call that is not yet sent: no call of this job can succeed now, for this one reason.
     pub fn abandon(&mut self, refusal: &Refusal, now: Timestamp) {
-        let pending: Vec<(usize, Event)> = self
+        let pending: Vec<(usize, CallEvent)> = self
             .calls
             .iter()
             .filter(|call| call.status == CallStatus::Pending)
-            .map(|call| match call.unanswered {
+            .map(|call| match call.outcome_unknown {
                 true => (call.call.seq, doubt::unknown(&refusal.message)),
-                false => (call.call.seq, Event::Refused(refusal.clone())),
+                false => (call.call.seq, CallEvent::Refused(refusal.clone())),
             })
             .collect();
         for (seq, event) in pending {
@@ -541,14 +554,14 @@ impl Job {
         match &self.request.selector {
             Selector::Match(_) | Selector::Named(_) => Counts::default(),
             Selector::Records(Records::Ids(ids)) => {
-                let unanswered: BTreeMap<usize, Range<usize>> = self
+                let outcome_unknown: BTreeMap<usize, Range<usize>> = self
                     .calls
                     .iter()
                     .filter(|call| !call.status.is_final())
                     .filter_map(|call| call.call.target.named())
                     .map(|range| (range.start, range.clone()))
                     .collect();
-                let open = unanswered.into_values().flat_map(|range| &ids[range]);
+                let open = outcome_unknown.into_values().flat_map(|range| &ids[range]);
                 let pending = match self.preparation.status {
                     PreparationStatus::Pending => ids.len() as u64,
                     PreparationStatus::Planned
@@ -575,7 +588,7 @@ impl Job {
                 let updated = updated.unwrap_or_default().min(total);
                 let failed = failed.unwrap_or_default().min(total - updated);
                 let rest = total - updated - failed;
-                let lost = self.calls.iter().any(CallState::is_lost_sight_of);
+                let lost = self.calls.iter().any(CallState::has_lost_tracking);
                 if self.status().is_final() && !lost {
                     Counts {
                         total,
@@ -605,10 +618,6 @@ fn fingerprint(request: &UpdateRequest) -> String {
 
 fn track_for() -> SignedDuration {
     SignedDuration::try_from(TRACK_FOR).unwrap_or(SignedDuration::MAX)
-}
-
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    now.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, after};
 use crate::codes::Cause;
 use crate::config::{Connection, Guarding};
 use crate::failpoint::reach;
@@ -573,8 +573,4 @@ fn leaves_open(refusal: &Refusal) -> bool {
                 | Cause::AnswerUnreadable
         )
     )
-}
-
-fn after(now: Timestamp, wait: Duration) -> Timestamp {
-    now.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }

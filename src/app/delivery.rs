@@ -15,9 +15,9 @@ use crate::config::Route;
 use crate::engine::ExecutionMode;
 use crate::failpoint::reach;
 use crate::inbound::trigger::Trigger;
-use crate::job::delivery::{Death, KeptDelivery};
+use crate::job::delivery::{DeadLetterReason, StoredDelivery};
 use crate::job::store::StoreError;
-use crate::job::{Job, JobId, Source};
+use crate::job::{Job, JobId, JobSource};
 use crate::mapping::{self, Document, Input, Program};
 use crate::update::UpdateRequest;
 use webhook_verify::body::{self, Body, BodyError};
@@ -117,7 +117,7 @@ impl App {
     ///
     /// # Errors
     /// [`Rejection`]; it is still a dead letter then.
-    pub async fn replay(&self, kept: &KeptDelivery) -> Result<Accepted, Rejection> {
+    pub async fn replay(&self, kept: &StoredDelivery) -> Result<Accepted, Rejection> {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&kept.query)
             .finish();
@@ -149,9 +149,9 @@ impl App {
             .filter_map(|job| job.source.as_ref())
             .any(|source| source.delivery == kept.id);
         let store = self.engine.store();
-        let settled = match &kept.dead {
-            _ if done => store.forget(&kept.id).await.map(|_| ()),
-            Some(dead) if own => store.revive(&kept.id, dead.since).await,
+        let settled = match &kept.dead_letter {
+            _ if done => store.delete_delivery(&kept.id).await.map(|_| ()),
+            Some(dead) if own => store.restore(&kept.id, dead.since).await,
             Some(_) | None => Ok(()),
         };
         settled.map_err(Rejection::Store)?;
@@ -177,10 +177,12 @@ impl App {
                 self.wake(std::slice::from_ref(&job.id)).await;
                 return Ok(());
             }
-            if !known.status().is_final() || Death::of(&known, known.created_at).is_none() {
+            if !known.status().is_final()
+                || DeadLetterReason::for_job(&known, known.created_at).is_none()
+            {
                 return Ok(());
             }
-            job.id = known.id_of_replay();
+            job.id = known.replay_id();
         }
     }
 
@@ -193,10 +195,10 @@ impl App {
         let durable = matches!(self.engine.mode(), ExecutionMode::Durable(_));
         // Inline there is nowhere to keep it.
         let delivery = (durable && !mapped.updates.is_empty()).then(|| {
-            let id = KeptDelivery::id_of(&arrival.route, &mapped.delivery_id);
+            let id = StoredDelivery::id_of(&arrival.route, &mapped.delivery_id);
             self.kept(arrival, id, None)
         });
-        let source = delivery.as_ref().map(|delivery| Source {
+        let source = delivery.as_ref().map(|delivery| JobSource {
             delivery: delivery.id.clone(),
             shared: mapped.updates.len() > 1,
         });
@@ -210,16 +212,16 @@ impl App {
             let (name, connection) = (arrival.route.clone(), route.connection.clone());
             let job = Job::new(id, Some(name), connection, update, callback_url, now);
             let mut job = job
-                .come_of(source.clone())
-                .tracked_for(route.track_for.unwrap_or(self.config.track_for))
-                .when_unclear(
+                .with_source(source.clone())
+                .with_track_for(route.track_for.unwrap_or(self.config.track_for))
+                .with_on_unknown_outcome(
                     route
                         .on_unknown_outcome
                         .unwrap_or(self.config.on_unknown_outcome),
                 )
-                .reporting(route.callback_on.unwrap_or(self.config.callback_on));
+                .with_callback_on(route.callback_on.unwrap_or(self.config.callback_on));
             if durable {
-                job.not_before(end_of_window(now, window));
+                job.delay_until(end_of_window(now, window));
             }
             jobs.push(job);
         }
@@ -232,12 +234,17 @@ impl App {
     }
 
     /// A delivery as it is kept: without what proves who sent it.
-    fn kept(&self, arrival: &Arrival, id: String, dead: Option<Death>) -> KeptDelivery {
-        KeptDelivery {
+    fn kept(
+        &self,
+        arrival: &Arrival,
+        id: String,
+        dead_letter: Option<DeadLetterReason>,
+    ) -> StoredDelivery {
+        StoredDelivery {
             id,
             route: arrival.route.clone(),
             at: self.clock.now(),
-            dead,
+            dead_letter,
             headers: arrival.headers_to_keep(),
             query: arrival.parameters(),
             body: arrival.body.clone(),
@@ -263,12 +270,12 @@ impl App {
             true => rejection.to_string(),
             false => format!("{rejection}: {}", Value::Array(errors)),
         };
-        let dead = Death::new(rejection.code(), &reason, None, self.clock.now());
+        let dead = DeadLetterReason::new(rejection.code(), &reason, None, self.clock.now());
         let kept = self.kept(arrival, arrival.kept_name(), Some(dead));
         reach("keep.before");
         self.engine
             .store()
-            .keep(&kept)
+            .put_delivery(&kept)
             .await
             .map_err(Rejection::Store)?;
         reach("keep.kept");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::inbound::trigger::Trigger;
 use crate::job::JobId;
 use crate::job::store::StoreError;
-use crate::job::wakeup::NotWoken;
+use crate::job::wakeup::WakeUpFailed;
 use crate::mapping::{EvalError, NotJson, Unmappable};
 use crate::secrets::SecretError;
 use crate::secrets::place::Unwritable;
@@ -150,7 +150,7 @@ pub enum Rejection {
     Store(StoreError),
     /// The queue of wake-ups is full, so nothing is acknowledged. What was stored is found by the sweep.
     #[error("the queue takes nothing more for now, so nothing is acknowledged; send it again")]
-    Queue(NotWoken),
+    Queue(WakeUpFailed),
     /// The job is there, and cannot be read.
     #[error(
         "job {id} is stored in a form that this version cannot read; it stays as it is, and `masshook jobs list --only parked` says why"

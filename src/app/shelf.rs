@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use crate::job::store::{Holder, JobStore, Lock, SharedToken};
+use crate::job::store::{JobStore, Lock, LockHolder, SharedToken};
 use crate::zoho::concurrency::SharedPermits;
 use crate::zoho::data_center::ApiBase;
 use crate::zoho::token::Token;
@@ -66,7 +66,7 @@ impl TokenCache for StoreShelf {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<String>, String> {
-        let holder = Holder::unique();
+        let holder = LockHolder::unique();
         let lock = self.0.lock(&name(connection), &holder, now, until).await;
         let won = lock.map_err(|error| error.to_string())?.is_some();
         Ok(won.then(|| holder.as_str().to_owned()))
@@ -91,7 +91,7 @@ impl TokenCache for StoreShelf {
         };
         let lock = Lock {
             name: name(connection),
-            holder: Holder::named(holder),
+            holder: LockHolder::named(holder),
             until,
         };
         self.0
@@ -103,7 +103,7 @@ impl TokenCache for StoreShelf {
     async fn unlock(&self, connection: &str, holder: &str) {
         if let Err(error) = self
             .0
-            .unlock(&name(connection), &Holder::named(holder))
+            .unlock(&name(connection), &LockHolder::named(holder))
             .await
         {
             tracing::warn!(
@@ -118,14 +118,14 @@ impl TokenCache for StoreShelf {
 #[derive(Debug)]
 pub(super) struct StoreSlots {
     store: Arc<dyn JobStore>,
-    holder: Holder,
+    holder: LockHolder,
 }
 
 impl StoreSlots {
     pub(super) fn over(store: Arc<dyn JobStore>) -> Self {
         Self {
             store,
-            holder: Holder::unique(),
+            holder: LockHolder::unique(),
         }
     }
 }

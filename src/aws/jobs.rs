@@ -33,9 +33,10 @@ use tokio::sync::OnceCell;
 use self::change::Change;
 use self::item::Item;
 use super::refusal;
-use crate::job::delivery::{DeliverySummary, KeptDelivery};
+use crate::job::delivery::{DeadLetterSummary, StoredDelivery};
 use crate::job::store::{
-    Added, Claim, Filter, Holder, JobStore, Keeping, Lease, Lock, Page, SharedToken, StoreError,
+    AddResult, Claim, JobFilter, JobPage, JobStore, Lease, Lock, LockHolder, Retention,
+    SharedToken, StoreError,
 };
 use crate::job::{Job, JobId};
 
@@ -49,7 +50,7 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct DynamoStore {
     table: String,
-    keeping: Keeping,
+    retention: Retention,
     config: Option<SdkConfig>,
     client: OnceCell<Client>,
 }
@@ -67,7 +68,7 @@ impl DynamoStore {
     pub fn new(table: &str) -> Self {
         Self {
             table: table.to_owned(),
-            keeping: Keeping::default(),
+            retention: Retention::default(),
             config: None,
             client: OnceCell::new(),
         }
@@ -83,8 +84,8 @@ impl DynamoStore {
 
     /// The same store with another retention or clock.
     #[must_use]
-    pub fn keeping(self, keeping: Keeping) -> Self {
-        Self { keeping, ..self }
+    pub fn with_retention(self, retention: Retention) -> Self {
+        Self { retention, ..self }
     }
 
     async fn client(&self) -> &Client {
@@ -119,7 +120,7 @@ impl DynamoStore {
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(pk) OR #ends <= :now")
             .expression_attribute_names("#ends", "ends")
-            .expression_attribute_values(":now", item::seconds(self.keeping.clock.now()))
+            .expression_attribute_values(":now", item::seconds(self.retention.clock.now()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
@@ -226,7 +227,11 @@ fn refused_for<E: Conditional>(error: &SdkError<E, HttpResponse>) -> Result<Item
 
 #[async_trait]
 impl JobStore for DynamoStore {
-    async fn add(&self, job: &Job, delivery: Option<&KeptDelivery>) -> Result<Added, StoreError> {
+    async fn add(
+        &self,
+        job: &Job,
+        delivery: Option<&StoredDelivery>,
+    ) -> Result<AddResult, StoreError> {
         self.add_job(job, delivery).await
     }
 
@@ -263,10 +268,10 @@ impl JobStore for DynamoStore {
 
     async fn list(
         &self,
-        filter: Filter,
+        filter: JobFilter,
         limit: usize,
         after: Option<&str>,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<JobPage, StoreError> {
         self.list_jobs(filter, limit, after).await
     }
 
@@ -281,14 +286,14 @@ impl JobStore for DynamoStore {
     async fn lock(
         &self,
         name: &str,
-        holder: &Holder,
+        holder: &LockHolder,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<Lock>, StoreError> {
         self.take_lock(name, holder, now, until).await
     }
 
-    async fn unlock(&self, name: &str, holder: &Holder) -> Result<(), StoreError> {
+    async fn unlock(&self, name: &str, holder: &LockHolder) -> Result<(), StoreError> {
         self.give_lock(name, holder).await
     }
 
@@ -305,23 +310,23 @@ impl JobStore for DynamoStore {
         self.share_token(name, token, lock).await
     }
 
-    async fn keep(&self, delivery: &KeptDelivery) -> Result<(), StoreError> {
+    async fn put_delivery(&self, delivery: &StoredDelivery) -> Result<(), StoreError> {
         self.keep_delivery(delivery).await
     }
 
-    async fn deliveries(&self, limit: usize) -> Result<Vec<DeliverySummary>, StoreError> {
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError> {
         self.list_deliveries(limit).await
     }
 
-    async fn delivery(&self, id: &str) -> Result<Option<KeptDelivery>, StoreError> {
+    async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
         self.read_delivery(id).await
     }
 
-    async fn revive(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError> {
+    async fn restore(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError> {
         self.revive_delivery(id, dead_since).await
     }
 
-    async fn forget(&self, id: &str) -> Result<bool, StoreError> {
+    async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError> {
         self.forget_delivery(id).await
     }
 }

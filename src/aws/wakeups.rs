@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::refusal::{self, Refusal};
 use crate::job::JobId;
-use crate::job::wakeup::{self, NotWoken, WakeUps};
+use crate::job::wakeup::{self, WakeUpFailed, WakeUps};
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(12);
@@ -71,7 +71,7 @@ impl SqsWakeUps {
     }
 
     /// Sends messages in one request, and those that SQS refuses for the moment again.
-    async fn send(&self, messages: &[Outgoing]) -> Result<(), NotWoken> {
+    async fn send(&self, messages: &[Outgoing]) -> Result<(), WakeUpFailed> {
         let client = self.client.get_or_init(|| self.connect()).await;
         let mut left: Vec<&Outgoing> = messages.iter().collect();
         for attempt in 1.. {
@@ -113,18 +113,18 @@ impl SqsWakeUps {
 
 #[async_trait]
 impl WakeUps for SqsWakeUps {
-    async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), NotWoken> {
+    async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), WakeUpFailed> {
         let messages = messages(jobs);
         let mut sending = Vec::new();
         for messages in messages.chunks(MESSAGES_PER_REQUEST) {
             sending.push(self.send(messages));
         }
-        let failures: Vec<NotWoken> = futures_util::stream::iter(sending)
+        let failures: Vec<WakeUpFailed> = futures_util::stream::iter(sending)
             .buffer_unordered(REQUESTS_AT_ONCE)
             .filter_map(|sent| std::future::ready(sent.err()))
             .collect()
             .await;
-        let together = |one: NotWoken, other: NotWoken| NotWoken {
+        let together = |one: WakeUpFailed, other: WakeUpFailed| WakeUpFailed {
             jobs: one.jobs + other.jobs,
             retryable: one.retryable || other.retryable,
             ..one
@@ -154,8 +154,8 @@ fn messages(jobs: &[(JobId, Duration)]) -> Vec<Outgoing> {
     messages
 }
 
-fn not_woken(messages: &[&Outgoing], reason: String, retryable: bool) -> NotWoken {
-    NotWoken {
+fn not_woken(messages: &[&Outgoing], reason: String, retryable: bool) -> WakeUpFailed {
+    WakeUpFailed {
         jobs: messages.iter().map(|message| message.jobs.len()).sum(),
         reason: format!("SQS: {reason}"),
         retryable,

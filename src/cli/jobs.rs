@@ -18,9 +18,9 @@ use crate::aws::{self, Mode};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::ExecutionMode;
-use crate::job::delivery::KeptDelivery;
+use crate::job::delivery::StoredDelivery;
 use crate::job::sqlite::SqliteStore;
-use crate::job::store::{Added, Claim, Filter, JobStore, StoreError};
+use crate::job::store::{AddResult, Claim, JobFilter, JobStore, StoreError};
 use crate::job::view::JobView;
 use crate::job::wakeup::{LocalWakeUps, WakeUps};
 use crate::job::{CallbackStatus, Job, JobId, JobStatus};
@@ -124,7 +124,7 @@ pub(super) enum Only {
     Parked,
 }
 
-impl From<Only> for Filter {
+impl From<Only> for JobFilter {
     fn from(only: Only) -> Self {
         match only {
             Only::All => Self::All,
@@ -235,7 +235,7 @@ fn conclude(json: bool, outcome: Result<(Value, String), Trouble>) -> Verdict {
 async fn list(place: &Place, only: Only, limit: usize) -> Result<(Value, String), Trouble> {
     let (store, _) = place.open()?;
     let page = store.list(only.into(), limit, None).await?;
-    let entry = |job: &crate::job::store::Summary| {
+    let entry = |job: &crate::job::store::JobSummary| {
         json!({
             "id": job.id.as_str(), "route": job.route, "module": job.module, "status": job.status,
             "callback": job.callback, "parked": job.parked, "created_at": job.created_at.to_string(),
@@ -305,9 +305,9 @@ async fn replay(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
             )));
         }
     }
-    let new = job.id_of_replay();
+    let new = job.replay_id();
     let dead = dead_letter(store.as_ref(), &job).await?;
-    let reports = job.reports();
+    let reports = job.callback_on();
     let callback = job.callback.map(|callback| callback.url);
     let again = Job::new(
         new.clone(),
@@ -317,13 +317,13 @@ async fn replay(place: &Place, id: &str) -> Result<(Value, String), Trouble> {
         callback,
         now,
     )
-    .come_of(job.source)
-    .tracked_for(job.track_for.unsigned_abs())
-    .when_unclear(job.unclear)
-    .reporting(reports);
+    .with_source(job.source)
+    .with_track_for(job.track_for.unsigned_abs())
+    .with_on_unknown_outcome(job.on_unknown_outcome)
+    .with_callback_on(reports);
     // One that is there already may have ended, and then nothing of the delivery is under way.
     let added = store.add(&again, None).await?;
-    revive(store.as_ref(), dead.filter(|_| added == Added::New)).await?;
+    restore(store.as_ref(), dead.filter(|_| added == AddResult::New)).await?;
     wakeups
         .wake(&[(new.clone(), std::time::Duration::ZERO)])
         .await?;
@@ -339,12 +339,12 @@ async fn redeliver(place: &Place, id: &str) -> Result<(Value, String), Trouble> 
     let id = JobId::from_outside(id);
     let until = now.saturating_add(std::time::Duration::from_secs(30))?;
     match store.claim(&id, now, until).await? {
-        Claim::Absent => Err(Trouble::No(format!("there is no job {id}"))),
+        Claim::NotFound => Err(Trouble::No(format!("there is no job {id}"))),
         Claim::Busy { .. } => Err(Trouble::No(format!(
             "{id} is being driven; try again in a minute"
         ))),
         Claim::Parked { reason } => Err(Trouble::No(format!("{id} was put aside: {reason}"))),
-        Claim::Ours(mut job, lease) => {
+        Claim::Acquired(mut job, lease) => {
             let finished = job.status().is_final();
             let again = match job.callback.as_mut().filter(|_| finished) {
                 Some(callback) => {
@@ -358,7 +358,7 @@ async fn redeliver(place: &Place, id: &str) -> Result<(Value, String), Trouble> 
             let due = job.due(now);
             let dead = dead_letter(store.as_ref(), &job).await?;
             store.release(&job, lease, due).await?;
-            revive(store.as_ref(), dead.filter(|_| again)).await?;
+            restore(store.as_ref(), dead.filter(|_| again)).await?;
             if !again {
                 return Err(Trouble::No(format!(
                     "{id} has no callback to send, or is not finished"
@@ -385,37 +385,40 @@ async fn dead_letter(
         return Ok(None);
     };
     let kept = store.delivery(&source.delivery).await?;
-    let dead = kept.and_then(|kept| kept.dead);
+    let dead = kept.and_then(|kept| kept.dead_letter);
     let dead = dead.filter(|dead| dead.job.as_ref() == Some(&job.id));
     Ok(dead.map(|dead| (source.delivery.clone(), dead.since)))
 }
 
 /// What is under way again is no dead letter.
-async fn revive(store: &dyn JobStore, dead: Option<(String, Timestamp)>) -> Result<(), StoreError> {
+async fn restore(
+    store: &dyn JobStore,
+    dead: Option<(String, Timestamp)>,
+) -> Result<(), StoreError> {
     match dead {
-        Some((delivery, since)) => store.revive(&delivery, since).await,
+        Some((delivery, since)) => store.restore(&delivery, since).await,
         None => Ok(()),
     }
 }
 
 async fn kept(place: &Place, limit: usize) -> Result<(Value, String), Trouble> {
     let (store, _) = place.open()?;
-    let kept = store.deliveries(limit).await?;
+    let kept = store.dead_letters(limit).await?;
     let lines: Vec<String> = kept
         .iter()
         .map(|kept| {
-            let job = kept.dead.job.as_ref();
+            let job = kept.dead_letter.job.as_ref();
             let job = job.map(|job| format!("{job}: ")).unwrap_or_default();
             format!(
                 "{}  {:<24} {}  {job}{}",
-                kept.at, kept.route, kept.id, kept.dead.reason
+                kept.at, kept.route, kept.id, kept.dead_letter.reason
             )
         })
         .collect();
     Ok((json!({"deliveries": kept}), lines.join("\n")))
 }
 
-async fn delivery(store: &dyn JobStore, id: &str) -> Result<KeptDelivery, Trouble> {
+async fn delivery(store: &dyn JobStore, id: &str) -> Result<StoredDelivery, Trouble> {
     let kept = store.delivery(id).await?;
     kept.ok_or_else(|| Trouble::No(format!("there is no kept delivery {id}")))
 }
@@ -429,7 +432,7 @@ async fn show_delivery(place: &Place, id: &str) -> Result<(Value, String), Troub
         .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
         .collect();
     let mut document = json!({
-        "id": kept.id, "route": kept.route, "at": kept.at.to_string(), "dead": kept.dead, "trigger": kept.origin.variable(),
+        "id": kept.id, "route": kept.route, "at": kept.at.to_string(), "dead": kept.dead_letter, "trigger": kept.origin.variable(),
         "headers": headers, "query": kept.query,
     });
     match std::str::from_utf8(&kept.body) {
@@ -447,7 +450,7 @@ async fn replay_delivery(
 ) -> Result<(Value, String), Trouble> {
     let (store, wakeups) = place.open()?;
     let kept = delivery(store.as_ref(), id).await?;
-    if kept.dead.is_none() {
+    if kept.dead_letter.is_none() {
         let why = format!("{id} is no dead letter: its jobs are under way");
         return Err(Trouble::No(why));
     }

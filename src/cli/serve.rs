@@ -45,7 +45,7 @@ async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), St
     let clock = Arc::new(SystemClock);
     let store = SqliteStore::in_file(data.join(jobs::FILE));
     // Whoever drove these jobs before is gone: nobody needs to wait until its leases run out.
-    match store.take_over(clock.now()).await {
+    match store.break_leases(clock.now()).await {
         Ok(0) => {}
         Ok(freed) => tracing::info!("{freed} jobs that were being driven are taken up again"),
         Err(error) => tracing::warn!("{error}; jobs go on when their old leases run out"),

@@ -10,7 +10,7 @@ use url::Url;
 use super::duration::{Span, TRACKING, WINDOW, read_duration};
 use super::{Callbacks, OneOrMany, Programs, Verify, read_secrets};
 use crate::inbound::trigger::Trigger;
-use crate::job::{CallbackOn, Unclear};
+use crate::job::{CallbackOn, OnUnknownOutcome};
 use crate::mapping::Program;
 use crate::secrets::SecretRef;
 use crate::update;
@@ -65,7 +65,7 @@ pub struct Route {
     pub track_for: Option<Duration>,
     /// What becomes of this route's calls that add options to multi-select picklists when no answer tells whether Zoho
     /// carried them out.
-    pub on_unknown_outcome: Option<Unclear>,
+    pub on_unknown_outcome: Option<OnUnknownOutcome>,
     /// Which steps of this route's jobs are forwarded to their callback URL.
     pub callback_on: Option<CallbackOn>,
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Config, Connection, Guarding, Route};
-use crate::job::Unclear;
+use crate::job::OnUnknownOutcome;
 use crate::mapping::Program;
 use crate::update::{Method, ModuleName, Named, Selector, UpdateRequest};
 
@@ -240,9 +240,10 @@ impl Config {
         let mut routes = self.routes.values();
         let by_route = routes.any(|route| {
             route.connection == connection
-                && route.on_unknown_outcome.unwrap_or(self.on_unknown_outcome) == Unclear::Reread
+                && route.on_unknown_outcome.unwrap_or(self.on_unknown_outcome)
+                    == OnUnknownOutcome::Reread
         });
-        by_route || (others && self.on_unknown_outcome == Unclear::Reread)
+        by_route || (others && self.on_unknown_outcome == OnUnknownOutcome::Reread)
     }
 }
 

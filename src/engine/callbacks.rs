@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, ExecutionMode, LeasedJob, TurnDeadlines};
 use crate::callback::{CallbackResult, Schedule};
-use crate::job::{Notification, Notified};
+use crate::job::{Notification, NotificationResult};
 
 /// How long a receiver may take to hear of an unfinished job.
 const NEWS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ impl Engine {
     ) -> CallbackResult {
         let now = self.clock.now();
         let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
-        let time = match notification.is_end() {
+        let time = match notification.is_final() {
             true => left,
             false => left.min(NEWS_TIMEOUT),
         };
@@ -45,29 +45,30 @@ impl Engine {
         };
         let attempts = notification.tries + 1;
         let notified = match delivery {
-            CallbackResult::Delivered => Notified::Delivered,
-            CallbackResult::Undeliverable(why) => Notified::GivenUp(why),
+            CallbackResult::Delivered => NotificationResult::Delivered,
+            CallbackResult::Undeliverable(why) => NotificationResult::Abandoned(why),
             CallbackResult::Failed { why, asked } => {
                 match schedule.wait(attempts, asked, fastrand::f64()) {
-                    Some(wait) => Notified::Again { why, wait },
-                    None => Notified::GivenUp(why),
+                    Some(wait) => NotificationResult::Retry { why, wait },
+                    None => NotificationResult::Abandoned(why),
                 }
             }
         };
         let id = &held.job.id;
         match &notified {
-            Notified::Delivered => {}
-            Notified::GivenUp(why) if notification.is_end() => {
+            NotificationResult::Delivered => {}
+            NotificationResult::Abandoned(why) if notification.is_final() => {
                 tracing::error!(job.id = %id, attempts, "callback undeliverable: {why}");
             }
-            Notified::GivenUp(why) => {
+            NotificationResult::Abandoned(why) => {
                 tracing::warn!(job.id = %id, attempts, "nothing more is told before the job's end: {why}");
             }
-            Notified::Again { why, .. } => {
+            NotificationResult::Retry { why, .. } => {
                 tracing::info!(job.id = %id, attempts, "callback not delivered: {why}");
             }
         }
-        held.job.notified(notification, notified, self.clock.now());
+        held.job
+            .record_notification(notification, notified, self.clock.now());
         self.checkpoint(held).await;
     }
 
@@ -79,7 +80,7 @@ impl Engine {
             return;
         }
         tracing::warn!(job.id = %held.job.id, status = status.as_str(), "time is up before the job's end");
-        if let Some(notification) = held.job.unfinished() {
+        if let Some(notification) = held.job.interim_notification() {
             let delivery = self.tell(&notification, turn).await;
             self.told(held, &notification, delivery).await;
         }

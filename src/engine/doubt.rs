@@ -11,7 +11,7 @@ use super::work::CallRef;
 use super::{CLAIMS_AT_ONCE, Engine, LeasedJob, TurnDeadlines};
 use crate::failpoint::reach;
 use crate::job::doubt::unknown;
-use crate::job::{Event, Evidence, Job};
+use crate::job::{CallEvent, Evidence, Job};
 use crate::outcome::Refusal;
 use crate::update::{ModuleName, RecordId};
 use crate::zoho::{self, CallResult};
@@ -65,8 +65,8 @@ impl Engine {
                 continue;
             };
             let marked = match sending {
-                true => held.job.sending(part.seq),
-                false => held.job.unsent(part.seq),
+                true => held.job.begin_send(part.seq),
+                false => held.job.cancel_send(part.seq),
             };
             if marked {
                 changed.insert(part.job);
@@ -102,19 +102,19 @@ impl Engine {
 }
 
 /// What that means for the call.
-pub(super) fn clarified_event(clarified: Resolution) -> Event {
+pub(super) fn clarified_event(clarified: Resolution) -> CallEvent {
     let outcome = match clarified {
         None => return unknown(LOST),
         Some(CallResult { outcome, .. }) => outcome,
     };
     match outcome {
-        Ok(found) => Event::Found(found),
-        Err(zoho::Error::RetryLater(why, wait)) => Event::InDoubt { why, wait },
+        Ok(found) => CallEvent::FoundUpdated(found),
+        Err(zoho::Error::RetryLater(why, wait)) => CallEvent::NeedsReread { why, wait },
         Err(zoho::Error::Refused(why) | zoho::Error::Denied(why)) => unreadable(&why),
     }
 }
 
 /// The records cannot be read, so nobody will know.
-fn unreadable(why: &Refusal) -> Event {
+fn unreadable(why: &Refusal) -> CallEvent {
     unknown(&format!("its records cannot be read: {why}"))
 }

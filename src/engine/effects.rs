@@ -14,8 +14,8 @@ use super::{Engine, LeasedJob, TurnDeadlines};
 use crate::callback::CallbackResult;
 use crate::codes::Cause;
 use crate::failpoint::reach;
-use crate::job::store::Holder;
-use crate::job::{Event, Job, Notification};
+use crate::job::store::LockHolder;
+use crate::job::{CallEvent, Job, Notification};
 use crate::outcome::Refusal;
 use crate::zoho::answer::{UpdateAnswer, ZohoJobStatus};
 use crate::zoho::{self, CallResult};
@@ -34,7 +34,7 @@ enum Effect {
     },
     Send {
         batch: Batch,
-        holders: Vec<Holder>,
+        holders: Vec<LockHolder>,
     },
     StatusPoll(StatusPoll),
     Clarify(UnresolvedCall),
@@ -78,13 +78,13 @@ impl Engine {
             })
             .collect();
         // One job of a batch holds the lock on its custom view, from turn to turn.
-        let batches: Vec<(Batch, Vec<Holder>)> = work
+        let batches: Vec<(Batch, Vec<LockHolder>)> = work
             .batches
             .into_iter()
             .map(|batch| {
                 let jobs = batch.parts.iter().filter_map(|part| held.get(part.job));
                 let holders = match batch.view() {
-                    Some(_) => jobs.map(|held| Holder::job(&held.job.id)).collect(),
+                    Some(_) => jobs.map(|held| LockHolder::job(&held.job.id)).collect(),
                     None => Vec::new(),
                 };
                 (batch, holders)
@@ -192,7 +192,7 @@ impl Engine {
     async fn send(
         &self,
         batch: Batch,
-        holders: Vec<Holder>,
+        holders: Vec<LockHolder>,
         hopeless: &DeniedEndpoints,
         turn: TurnDeadlines,
         tell: &mpsc::Sender<Done>,
@@ -270,7 +270,7 @@ impl Engine {
                     let Some(held) = held.get_mut(part.job) else {
                         continue;
                     };
-                    held.job.sent(part.seq, attempts);
+                    held.job.record_attempts(part.seq, attempts);
                     let event = sent_event(&outcome, &held.job, *part);
                     self.apply(held, part.seq, event).await;
                     if let Err(zoho::Error::Denied(refusal)) = &outcome {
@@ -319,7 +319,10 @@ impl Engine {
         let PrepareOutput {
             attempts, prepared, ..
         } = found;
-        if let Err(error) = held.job.prepared(prepared, attempts, self.clock.now()) {
+        if let Err(error) = held
+            .job
+            .record_preparation(prepared, attempts, self.clock.now())
+        {
             tracing::error!(job.id = %held.job.id, "{error}");
             held.failed = Some(error.into());
             return;
@@ -330,7 +333,7 @@ impl Engine {
         }
     }
 
-    async fn apply(&self, held: &mut LeasedJob, seq: usize, event: Event) {
+    async fn apply(&self, held: &mut LeasedJob, seq: usize, event: CallEvent) {
         if held.failed.is_some() {
             return;
         }
@@ -356,37 +359,37 @@ impl Engine {
 }
 
 /// The answer to a batch, as it concerns one of its calls.
-fn sent_event(outcome: &Result<UpdateAnswer, zoho::Error>, job: &Job, part: CallRef) -> Event {
+fn sent_event(outcome: &Result<UpdateAnswer, zoho::Error>, job: &Job, part: CallRef) -> CallEvent {
     match outcome {
         Ok(UpdateAnswer::Settled(failures)) => {
             let own = job.call(part.seq).map(|state| share(failures, state, job));
-            Event::Settled(own.unwrap_or_default())
+            CallEvent::Settled(own.unwrap_or_default())
         }
-        Ok(UpdateAnswer::Accepted { zoho_job_id }) => Event::Accepted {
+        Ok(UpdateAnswer::Accepted { zoho_job_id }) => CallEvent::Accepted {
             zoho_job_id: zoho_job_id.clone(),
         },
-        Ok(UpdateAnswer::Unclear(why)) => job.in_doubt(part.seq, why.clone()),
-        Err(zoho::Error::RetryLater(why, wait)) => Event::Postponed {
+        Ok(UpdateAnswer::Unclear(why)) => job.unknown_outcome_event(part.seq, why.clone()),
+        Err(zoho::Error::RetryLater(why, wait)) => CallEvent::Postponed {
             why: why.clone(),
             wait: *wait,
         },
         Err(zoho::Error::Refused(refusal) | zoho::Error::Denied(refusal)) => {
-            Event::Refused(refusal.clone())
+            CallEvent::Refused(refusal.clone())
         }
     }
 }
 
-fn looked_event(outcome: Result<ZohoJobStatus, zoho::Error>) -> Event {
+fn looked_event(outcome: Result<ZohoJobStatus, zoho::Error>) -> CallEvent {
     match outcome {
-        Ok(ZohoJobStatus::Running(counts)) => Event::Progressed {
+        Ok(ZohoJobStatus::Running(counts)) => CallEvent::Progressed {
             counts: Some(counts),
             wait: Duration::ZERO,
         },
-        Ok(ZohoJobStatus::Ended { counts, completed }) => Event::Ended { counts, completed },
-        Ok(ZohoJobStatus::Unknown) => Event::Unknown,
-        Err(zoho::Error::RetryLater(_, wait)) => Event::Progressed { counts: None, wait },
+        Ok(ZohoJobStatus::Ended { counts, completed }) => CallEvent::Ended { counts, completed },
+        Ok(ZohoJobStatus::Unknown) => CallEvent::JobNotFound,
+        Err(zoho::Error::RetryLater(_, wait)) => CallEvent::Progressed { counts: None, wait },
         Err(zoho::Error::Refused(refusal) | zoho::Error::Denied(refusal)) => {
-            Event::Untracked(refusal)
+            CallEvent::TrackingFailed(refusal)
         }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::guard;
-use crate::job::{Outcome, Prepared};
+use crate::job::{PreparationOutcome, PreparationResult};
 use crate::lookup::Column;
 use crate::update::{Assignment, FieldName, Method, ModuleName, Selector, UpdateRequest};
 use crate::zoho::metadata::{Field, Freshness};
@@ -55,13 +55,13 @@ pub(super) struct PrepareOutput {
     /// Requests that were sent for it.
     pub(super) attempts: u32,
     /// What it is to be told.
-    pub(super) prepared: Prepared,
+    pub(super) prepared: PreparationResult,
 }
 
 /// What a step of the preparation came to for one job: what the next step goes on with, or the end.
-type Step<T> = Result<T, Outcome>;
+type Step<T> = Result<T, PreparationOutcome>;
 
-impl From<zoho::Error> for Outcome {
+impl From<zoho::Error> for PreparationOutcome {
     fn from(failed: zoho::Error) -> Self {
         match failed {
             zoho::Error::RetryLater(why, wait) => Self::Postponed { why, wait },
@@ -118,15 +118,15 @@ pub async fn preview_preparation(
     client: &Client,
     request: &UpdateRequest,
     give_up: Timestamp,
-) -> Prepared {
+) -> PreparationResult {
     let found = prepare(client, vec![PrepareInput::of(0, request)], give_up).await;
     let prepared = found.into_iter().map(|found| found.prepared).next();
-    prepared.unwrap_or_else(|| Outcome::AS_ASKED.into())
+    prepared.unwrap_or_else(|| PreparationOutcome::UNCHANGED.into())
 }
 
 /// How far a job is before records are looked up.
 enum PrepareStage {
-    Done(Prepared),
+    Done(PreparationResult),
     Lacking(MatchQuery, Checked),
 }
 
@@ -170,12 +170,12 @@ async fn begin(knowledge: &mut Knowledge<'_>, wish: PrepareInput) -> Step<Prepar
                 notes,
                 known: _,
             } = checked;
-            let outcome = Outcome::Ready {
+            let outcome = PreparationOutcome::Ready {
                 fields,
                 records,
                 update_by: method,
             };
-            PrepareStage::Done(Prepared {
+            PrepareStage::Done(PreparationResult {
                 notes,
                 ..outcome.into()
             })
@@ -250,7 +250,8 @@ impl Knowledge<'_> {
             checked = asked.held_against(&known);
         }
         checked.map_err(|problems| {
-            guard::refusal(problems).map_or(Outcome::AS_ASKED, Outcome::Refused)
+            guard::refusal(problems)
+                .map_or(PreparationOutcome::UNCHANGED, PreparationOutcome::Refused)
         })
     }
 }

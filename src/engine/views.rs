@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::work::view_lock;
-use super::{Engine, later};
+use crate::clock::after;
 use crate::job::Job;
-use crate::job::store::{Holder, StoreError};
+use crate::job::store::{LockHolder, StoreError};
 use crate::update::{Records, Selector};
 
 /// How long a custom view stays locked for the job that updates it, unless its end is seen earlier. If Zoho takes longer
@@ -18,11 +19,11 @@ impl Engine {
     pub(super) async fn lock(
         &self,
         view: &str,
-        holders: Vec<Holder>,
-    ) -> Result<Option<Holder>, StoreError> {
+        holders: Vec<LockHolder>,
+    ) -> Result<Option<LockHolder>, StoreError> {
         let now = self.clock.now();
         for holder in holders {
-            let until = later(now, VIEW_LOCK);
+            let until = after(now, VIEW_LOCK);
             if self.store.lock(view, &holder, now, until).await?.is_some() {
                 return Ok(Some(holder));
             }
@@ -30,7 +31,7 @@ impl Engine {
         Ok(None)
     }
 
-    pub(super) async fn unlock(&self, view: &str, holder: &Holder) {
+    pub(super) async fn unlock(&self, view: &str, holder: &LockHolder) {
         if let Err(error) = self.store.unlock(view, holder).await {
             tracing::warn!(
                 view,
@@ -50,7 +51,7 @@ impl Engine {
     pub(super) async fn unlock_view_of(&self, job: &Job) {
         if let Selector::Records(Records::View { cvid, .. }) = &job.request.selector {
             let view = view_lock(&job.connection, &job.request.module, &cvid.to_string());
-            self.unlock(&view, &Holder::job(&job.id)).await;
+            self.unlock(&view, &LockHolder::job(&job.id)).await;
         }
     }
 }

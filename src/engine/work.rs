@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::job::{CallState, Job, Next};
+use crate::job::{CallState, Job, NextStep};
 use crate::outcome::Failure;
 use crate::plan::{Call, Limits, Target, Way, body, row, rows_body};
 use crate::update::{ModuleName, RecordId, Records, Resolved};
@@ -112,7 +112,7 @@ pub(super) fn view_lock(connection: &str, module: &ModuleName, cvid: &str) -> St
 
 /// The failures among `failures` that are of this call.
 pub(super) fn share(failures: &[Failure], state: &CallState, job: &Job) -> Vec<Failure> {
-    let own: HashSet<RecordId> = job.left(state).into_iter().collect();
+    let own: HashSet<RecordId> = job.remaining_ids(state).into_iter().collect();
     failures
         .iter()
         .filter(|failure| own.contains(&failure.id))
@@ -154,21 +154,21 @@ impl TurnWork {
         let mut looks: BTreeMap<(String, String), usize> = BTreeMap::new();
         for (place, job) in jobs {
             let mut wait = |at| work.later = Some(work.later.map_or(at, |known| known.min(at)));
-            match job.news_at(now) {
+            match job.progress_due_at(now) {
                 Some(at) if at > now => wait(at),
                 Some(_) => work.callbacks.push(place),
                 None => {}
             }
             match job.next(now) {
-                Next::Nothing => {}
-                Next::Prepare => work.preparing.push(place),
-                Next::Notify => work.callbacks.push(place),
-                Next::Wait(at) => wait(at),
-                Next::Clarify(calls) => {
+                NextStep::Done => {}
+                NextStep::Prepare => work.preparing.push(place),
+                NextStep::Notify => work.callbacks.push(place),
+                NextStep::Wait(at) => wait(at),
+                NextStep::Resolve(calls) => {
                     let part = |seq| CallRef { job: place, seq };
                     work.in_doubt.extend(calls.into_iter().map(part));
                 }
-                Next::Submit(calls) => {
+                NextStep::Submit(calls) => {
                     let Some(request) = job.request.resolved() else {
                         continue;
                     };
@@ -181,11 +181,11 @@ impl TurnWork {
                             &job.connection,
                             request,
                             &state.call,
-                            job.left(state),
+                            job.remaining_ids(state),
                         );
                     }
                 }
-                Next::Poll(seq) => {
+                NextStep::Poll(seq) => {
                     let Some(id) = job.call(seq).and_then(|state| state.zoho_job_id.clone()) else {
                         continue;
                     };
@@ -362,7 +362,7 @@ fn key(connection: &str, request: Resolved<'_>, call: &Call, data: &Map<String, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{JobId, Outcome};
+    use crate::job::{JobId, PreparationOutcome};
     use crate::update::UpdateRequest;
     use proptest::prelude::*;
     use serde_json::json;
@@ -375,7 +375,7 @@ mod tests {
         let request = UpdateRequest::parse(request).expect("a request");
         let id = JobId::derive("r", &number.to_string(), 1);
         let mut job = Job::new(id, None, connection.to_owned(), request, None, start());
-        let prepared = job.prepared(Outcome::AS_ASKED.into(), 0, start());
+        let prepared = job.record_preparation(PreparationOutcome::UNCHANGED.into(), 0, start());
         prepared.expect("allowed");
         job
     }
@@ -496,7 +496,7 @@ mod tests {
         for job in &mut jobs {
             job.apply(
                 1,
-                crate::job::Event::Accepted {
+                crate::job::CallEvent::Accepted {
                     zoho_job_id: "9".to_owned(),
                 },
                 start(),

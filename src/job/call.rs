@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::doubt;
 use super::state::CallStatus;
-use super::{doubt, later};
+use crate::clock::after;
 use crate::codes::Cause;
 use crate::outcome::{Failure, Progress, Refusal};
 use crate::plan::Call;
@@ -49,21 +50,21 @@ pub struct CallState {
     pub due_at: Option<Timestamp>,
     /// How much of the time since Zoho took it nobody looked at it: that is no part of the time for which it is tracked.
     #[serde(default, skip_serializing_if = "SignedDuration::is_zero")]
-    pub unwatched: SignedDuration,
+    pub tracking_downtime: SignedDuration,
     /// The last thing that went wrong with it.
     pub error: Option<Refusal>,
     /// Whether it was, or was about to be, sent without that any answer was written down since. Only of calls that must
     /// not be sent twice; see [`super::doubt`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unanswered: bool,
+    pub outcome_unknown: bool,
     /// Records on which it was found to be carried out although nobody said so: they are not sent again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub found: BTreeSet<RecordId>,
+    pub updated_ids: BTreeSet<RecordId>,
 }
 
 /// What happened to a call, as [`super::Job::apply`] takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum CallEvent {
     /// Zoho answered record by record: these were refused, all others of the call updated.
     Settled(Vec<Failure>),
     /// Zoho made a job of the call.
@@ -79,16 +80,16 @@ pub enum Event {
         wait: Duration,
     },
     /// Sent, and no answer tells whether Zoho carried it out: not to be sent again before its records were read.
-    InDoubt {
+    NeedsReread {
         /// What came instead of an answer, or of what was read.
         why: Refusal,
         /// How long to wait at least before they are.
         wait: Duration,
     },
     /// The records of a call in doubt were read: these are as it was to make them.
-    Found(BTreeSet<RecordId>),
+    FoundUpdated(BTreeSet<RecordId>),
     /// Sent, and nobody will know whether Zoho carried it out.
-    Unclear(Refusal),
+    OutcomeUnknown(Refusal),
     /// Zoho's job is not finished, or its status could not be had now.
     Progressed {
         /// The counts, if it could.
@@ -97,7 +98,7 @@ pub enum Event {
         wait: Duration,
     },
     /// Zoho's job will never tell its status.
-    Untracked(Refusal),
+    TrackingFailed(Refusal),
     /// Zoho's job has ended.
     Ended {
         /// Its last counts.
@@ -113,7 +114,7 @@ pub enum Event {
         why: Refusal,
     },
     /// Zoho does not know the job (yet).
-    Unknown,
+    JobNotFound,
     /// Refused for good.
     Refused(Refusal),
 }
@@ -130,42 +131,42 @@ impl CallState {
             submitted_at: None,
             progress: None,
             due_at: None,
-            unwatched: SignedDuration::ZERO,
+            tracking_downtime: SignedDuration::ZERO,
             error: None,
-            unanswered: false,
-            found: BTreeSet::new(),
+            outcome_unknown: false,
+            updated_ids: BTreeSet::new(),
         }
     }
 
     /// Takes note of a look that comes much too late.
-    pub(super) fn looked(&mut self, now: Timestamp) {
-        let due = self.due_at.filter(|due| now > later(*due, GAP));
+    pub(super) fn record_late_poll(&mut self, now: Timestamp) {
+        let due = self.due_at.filter(|due| now > after(*due, GAP));
         if let Some(due) = due {
             let late = now.duration_since(due);
-            self.unwatched = self.unwatched.saturating_add(late);
+            self.tracking_downtime = self.tracking_downtime.saturating_add(late);
         }
     }
 
     /// Since when its Zoho job is tracked, without the time in which nobody looked; none if there is none.
     pub(super) fn tracked_since(&self) -> Option<Timestamp> {
         let since = self.submitted_at?;
-        Some(later(since, self.unwatched.unsigned_abs()))
+        Some(after(since, self.tracking_downtime.unsigned_abs()))
     }
 
     /// Turns patience that has run out into a refusal. `accepted_at` is when the job was, `track_for` how long its Zoho
     /// jobs are tracked.
-    pub(super) fn settle_waiting(
+    pub(super) fn apply_deadlines(
         &self,
-        event: Event,
+        event: CallEvent,
         accepted_at: Timestamp,
         track_for: Duration,
         now: Timestamp,
-    ) -> Event {
+    ) -> CallEvent {
         let tracked_since = self.tracked_since().unwrap_or(accepted_at);
         let patience = PATIENCE.max(track_for);
         match event {
-            Event::Postponed { why, .. } if now >= later(accepted_at, patience) => {
-                Event::Refused(Refusal {
+            CallEvent::Postponed { why, .. } if now >= after(accepted_at, patience) => {
+                CallEvent::Refused(Refusal {
                     message: format!(
                         "given up after {} h and {} attempts: {}",
                         patience.as_secs() / 3600,
@@ -175,21 +176,21 @@ impl CallState {
                     ..why
                 })
             }
-            Event::InDoubt { why, .. } if now >= later(accepted_at, patience) => {
+            CallEvent::NeedsReread { why, .. } if now >= after(accepted_at, patience) => {
                 let hours = patience.as_secs() / 3600;
                 doubt::unknown(&format!("given up after {hours} h: {}", why.message))
             }
-            Event::Unknown if now > later(tracked_since, GRACE) => {
-                Event::Refused(Refusal::of(Cause::JobLost))
+            CallEvent::JobNotFound if now > after(tracked_since, GRACE) => {
+                CallEvent::Refused(Refusal::of(Cause::JobLost))
             }
             // Zoho was asked at the end. Where it could not be, it is asked on: it may well have ended the job.
-            Event::Progressed { counts, .. }
-                if now >= later(tracked_since, track_for)
+            CallEvent::Progressed { counts, .. }
+                if now >= after(tracked_since, track_for)
                     && (counts.is_some()
-                        || now >= later(tracked_since, track_for.saturating_add(PATIENCE))) =>
+                        || now >= after(tracked_since, track_for.saturating_add(PATIENCE))) =>
             {
                 let minutes = track_for.as_secs() / 60;
-                Event::TimedOut {
+                CallEvent::TimedOut {
                     counts,
                     why: Refusal::with(
                         Cause::TrackingTimedOut,
@@ -199,7 +200,7 @@ impl CallState {
                     ),
                 }
             }
-            Event::Untracked(why) => Event::Refused(Refusal {
+            CallEvent::TrackingFailed(why) => CallEvent::Refused(Refusal {
                 message: format!(
                     "Zoho took the call, but its status cannot be read: {}",
                     why.message
@@ -210,22 +211,22 @@ impl CallState {
                 }),
                 ..why
             }),
-            Event::Settled(_)
-            | Event::Accepted { .. }
-            | Event::Postponed { .. }
-            | Event::InDoubt { .. }
-            | Event::Found(_)
-            | Event::Unclear(_)
-            | Event::Progressed { .. }
-            | Event::Ended { .. }
-            | Event::TimedOut { .. }
-            | Event::Unknown
-            | Event::Refused(_) => event,
+            CallEvent::Settled(_)
+            | CallEvent::Accepted { .. }
+            | CallEvent::Postponed { .. }
+            | CallEvent::NeedsReread { .. }
+            | CallEvent::FoundUpdated(_)
+            | CallEvent::OutcomeUnknown(_)
+            | CallEvent::Progressed { .. }
+            | CallEvent::Ended { .. }
+            | CallEvent::TimedOut { .. }
+            | CallEvent::JobNotFound
+            | CallEvent::Refused(_) => event,
         }
     }
 
     /// Whether Zoho took the call and its end is not known, and never will be.
-    pub(super) fn is_lost_sight_of(&self) -> bool {
+    pub(super) fn has_lost_tracking(&self) -> bool {
         self.status.is_final() && self.submitted_at.is_some() && self.error.is_some()
     }
 }

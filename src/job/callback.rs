@@ -18,7 +18,8 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::view::JobView;
-use super::{Counts, Job, JobStatus, later};
+use super::{Counts, Job, JobStatus};
+use crate::clock::after;
 
 /// The shortest time between two notifications about one unfinished job.
 const PROGRESS_GAP: Duration = Duration::from_secs(5);
@@ -41,17 +42,17 @@ pub enum CallbackOn {
 /// Not a step of a job.
 #[derive(Debug, thiserror::Error)]
 #[error("must be finished, accepted or progress")]
-pub struct NoSuchStep;
+pub struct InvalidCallbackOn;
 
 impl FromStr for CallbackOn {
-    type Err = NoSuchStep;
+    type Err = InvalidCallbackOn;
 
-    fn from_str(text: &str) -> Result<Self, NoSuchStep> {
+    fn from_str(text: &str) -> Result<Self, InvalidCallbackOn> {
         match text {
             "finished" => Ok(Self::Finished),
             "accepted" => Ok(Self::Accepted),
             "progress" => Ok(Self::Progress),
-            _ => Err(NoSuchStep),
+            _ => Err(InvalidCallbackOn),
         }
     }
 }
@@ -84,26 +85,26 @@ pub struct CallbackState {
     pub error: Option<String>,
     /// What is told of the job before its end.
     #[serde(default)]
-    pub before_end: BeforeEnd,
+    pub progress: ProgressCallbacks,
 }
 
 /// What is told of a job before its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BeforeEnd {
+pub struct ProgressCallbacks {
     /// Which steps are told.
     on: CallbackOn,
     /// A notification that is to be sent, or sent again.
-    waiting: Option<Waiting>,
+    waiting: Option<PendingNotification>,
     /// What the receiver knows, and since when.
-    told: Option<(Said, Timestamp)>,
+    told: Option<(ProgressSnapshot, Timestamp)>,
 }
 
 /// A notification about an unfinished job that was not delivered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Waiting {
+struct PendingNotification {
     id: String,
     body: String,
-    said: Said,
+    said: ProgressSnapshot,
     /// How often it, and those whose place it took, were sent.
     tries: u32,
     due_at: Option<Timestamp>,
@@ -111,7 +112,7 @@ struct Waiting {
 
 /// What a notification says, in short: with less than this nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Said {
+pub struct ProgressSnapshot {
     status: JobStatus,
     counts: Counts,
 }
@@ -128,7 +129,7 @@ pub struct Notification {
     /// How often it, or one whose place it takes, was sent before.
     pub tries: u32,
     /// What it says of an unfinished job; nothing if it is about the end.
-    said: Option<Said>,
+    said: Option<ProgressSnapshot>,
 }
 
 impl Notification {
@@ -139,7 +140,7 @@ impl Notification {
         let kind = format!("job.{}", status.as_str());
         let body = json!({"type": kind, "timestamp": timestamp.to_string(), "data": JobView::in_callback(job)});
         let body = body.to_string();
-        let said = (!status.is_final()).then(|| Said::of(job));
+        let said = (!status.is_final()).then(|| ProgressSnapshot::of(job));
         let id = match said {
             None => format!("msg_{}", job.id),
             Some(_) => format!(
@@ -158,12 +159,12 @@ impl Notification {
     }
 
     /// Whether it is about the job's end.
-    pub fn is_end(&self) -> bool {
+    pub fn is_final(&self) -> bool {
         self.said.is_none()
     }
 }
 
-impl Said {
+impl ProgressSnapshot {
     fn of(job: &Job) -> Self {
         Self {
             status: job.status(),
@@ -174,30 +175,30 @@ impl Said {
 
 /// What became of one try at a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notified {
+pub enum NotificationResult {
     /// The receiver took it.
     Delivered,
     /// It did not, and is to be tried again after the wait.
-    Again {
+    Retry {
         /// What happened.
         why: String,
         /// The wait.
         wait: Duration,
     },
     /// It did not, and never will.
-    GivenUp(String),
+    Abandoned(String),
 }
 
 impl Job {
     /// The same job, of which these steps are forwarded. That it was accepted is composed now, as nothing has happened to
     /// it yet.
     #[must_use]
-    pub fn reporting(mut self, on: CallbackOn) -> Self {
+    pub fn with_callback_on(mut self, on: CallbackOn) -> Self {
         let url = self.callback.as_ref().map(|callback| callback.url.clone());
         let accepted = url.map(|url| Notification::of(&self, url, 0));
         if let (Some(callback), Some(accepted)) = (&mut self.callback, accepted) {
             let waiting = (on > CallbackOn::Finished).then(|| accepted.waiting(0, None));
-            callback.before_end = BeforeEnd {
+            callback.progress = ProgressCallbacks {
                 on,
                 waiting: waiting.flatten(),
                 told: None,
@@ -207,23 +208,23 @@ impl Job {
     }
 
     /// Which of its steps are forwarded.
-    pub fn reports(&self) -> CallbackOn {
+    pub fn callback_on(&self) -> CallbackOn {
         let callback = self.callback.as_ref();
-        callback.map_or(CallbackOn::Finished, |callback| callback.before_end.on)
+        callback.map_or(CallbackOn::Finished, |callback| callback.progress.on)
     }
 
     /// When something is to be told of the unfinished job.
-    pub fn news_at(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn progress_due_at(&self, now: Timestamp) -> Option<Timestamp> {
         let callback = self
             .callback
             .as_ref()
             .filter(|_| !self.status().is_final())?;
-        let BeforeEnd { on, waiting, told } = &callback.before_end;
-        let soonest = told.map_or(now, |(_, at)| later(at, PROGRESS_GAP).max(now));
+        let ProgressCallbacks { on, waiting, told } = &callback.progress;
+        let soonest = told.map_or(now, |(_, at)| after(at, PROGRESS_GAP).max(now));
         match (on, waiting) {
             (_, Some(waiting)) => Some(waiting.due_at.map_or(soonest, |at| at.max(now))),
             (CallbackOn::Progress, None) => {
-                let news = told.is_none_or(|(said, _)| said != Said::of(self));
+                let news = told.is_none_or(|(said, _)| said != ProgressSnapshot::of(self));
                 news.then_some(soonest)
             }
             (CallbackOn::Finished | CallbackOn::Accepted, None) => None,
@@ -238,14 +239,14 @@ impl Job {
                 && callback.due_at.is_none_or(|at| at <= now);
             return due.then(|| Notification::of(self, callback.url.clone(), callback.attempts));
         }
-        self.news_at(now).filter(|at| *at <= now)?;
-        let BeforeEnd { on, waiting, .. } = &callback.before_end;
+        self.progress_due_at(now).filter(|at| *at <= now)?;
+        let ProgressCallbacks { on, waiting, .. } = &callback.progress;
         let Some(waiting) = waiting else {
             return Some(Notification::of(self, callback.url.clone(), 0));
         };
         // The latest wins, and meets a receiver that does not answer no more often than the one before would have.
         Some(match on {
-            CallbackOn::Progress if waiting.said != Said::of(self) => {
+            CallbackOn::Progress if waiting.said != ProgressSnapshot::of(self) => {
                 Notification::of(self, callback.url.clone(), waiting.tries)
             }
             CallbackOn::Progress | CallbackOn::Finished | CallbackOn::Accepted => Notification {
@@ -259,18 +260,23 @@ impl Job {
     }
 
     /// What the receiver does not know of the job yet, whichever steps it is told: for when nobody goes on with the job.
-    pub fn unfinished(&self) -> Option<Notification> {
+    pub fn interim_notification(&self) -> Option<Notification> {
         let callback = self
             .callback
             .as_ref()
             .filter(|_| !self.status().is_final())?;
-        let told = callback.before_end.told;
-        let news = told.is_none_or(|(said, _)| said != Said::of(self));
+        let told = callback.progress.told;
+        let news = told.is_none_or(|(said, _)| said != ProgressSnapshot::of(self));
         news.then(|| Notification::of(self, callback.url.clone(), 0))
     }
 
     /// Takes in what became of a try at a notification.
-    pub fn notified(&mut self, notification: &Notification, notified: Notified, now: Timestamp) {
+    pub fn record_notification(
+        &mut self,
+        notification: &Notification,
+        notified: NotificationResult,
+        now: Timestamp,
+    ) {
         let finished = self.status().is_final();
         let Some(callback) = &mut self.callback else {
             return;
@@ -278,40 +284,43 @@ impl Job {
         let Some(said) = notification.said else {
             callback.attempts += 1;
             (callback.status, callback.due_at, callback.error) = match notified {
-                Notified::Delivered => (CallbackStatus::Delivered, None, None),
-                Notified::Again { why, wait } => {
-                    (CallbackStatus::Pending, Some(later(now, wait)), Some(why))
+                NotificationResult::Delivered => (CallbackStatus::Delivered, None, None),
+                NotificationResult::Retry { why, wait } => {
+                    (CallbackStatus::Pending, Some(after(now, wait)), Some(why))
                 }
-                Notified::GivenUp(why) => (CallbackStatus::Undeliverable, None, Some(why)),
+                NotificationResult::Abandoned(why) => {
+                    (CallbackStatus::Undeliverable, None, Some(why))
+                }
             };
             return;
         };
-        let before_end = &mut callback.before_end;
+        let before_end = &mut callback.progress;
         before_end.waiting = None;
         match notified {
-            Notified::Delivered => before_end.told = Some((said, now)),
+            NotificationResult::Delivered => before_end.told = Some((said, now)),
             // What was told on no plan, or is overtaken, is not told again.
-            Notified::Again { .. } if finished || before_end.on == CallbackOn::Finished => {}
-            Notified::Again { wait, .. } => {
-                let due_at = Some(later(now, wait));
+            NotificationResult::Retry { .. }
+                if finished || before_end.on == CallbackOn::Finished => {}
+            NotificationResult::Retry { wait, .. } => {
+                let due_at = Some(after(now, wait));
                 before_end.waiting = notification.waiting(notification.tries + 1, due_at);
             }
-            Notified::GivenUp(_) => before_end.on = CallbackOn::Finished,
+            NotificationResult::Abandoned(_) => before_end.on = CallbackOn::Finished,
         }
     }
 
     /// Lets what is told of the acceptance wait as well.
-    pub(super) fn tell_not_before(&mut self, at: Timestamp) {
+    pub(super) fn delay_progress_until(&mut self, at: Timestamp) {
         let callback = self.callback.as_mut();
-        if let Some(waiting) = callback.and_then(|callback| callback.before_end.waiting.as_mut()) {
+        if let Some(waiting) = callback.and_then(|callback| callback.progress.waiting.as_mut()) {
             waiting.due_at = Some(at);
         }
     }
 }
 
 impl Notification {
-    fn waiting(&self, tries: u32, due_at: Option<Timestamp>) -> Option<Waiting> {
-        Some(Waiting {
+    fn waiting(&self, tries: u32, due_at: Option<Timestamp>) -> Option<PendingNotification> {
+        Some(PendingNotification {
             id: self.id.clone(),
             body: String::from_utf8_lossy(&self.body).into_owned(),
             said: self.said?,

@@ -16,7 +16,7 @@ use crate::inbound::trigger::Origin;
 
 /// One inbound event as it came in, and what is wrong with it, if anything is.
 #[derive(Clone, PartialEq, Eq)]
-pub struct KeptDelivery {
+pub struct StoredDelivery {
     /// Its id: the same delivery has the same one.
     pub id: String,
     /// The route that it was sent to.
@@ -24,7 +24,7 @@ pub struct KeptDelivery {
     /// When it came in.
     pub at: Timestamp,
     /// Why it is a dead letter; none while its jobs are under way.
-    pub dead: Option<Death>,
+    pub dead_letter: Option<DeadLetterReason>,
     /// Its headers.
     pub headers: HeaderMap,
     /// Its query parameters.
@@ -35,7 +35,7 @@ pub struct KeptDelivery {
     pub origin: Origin,
 }
 
-impl KeptDelivery {
+impl StoredDelivery {
     /// The id of a delivery whose jobs are known: it is told from every other as they are.
     pub fn id_of(route: &str, delivery_id: &str) -> String {
         let id = JobId::derive(route, delivery_id, 0);
@@ -43,15 +43,15 @@ impl KeptDelivery {
     }
 }
 
-impl fmt::Debug for KeptDelivery {
+impl fmt::Debug for StoredDelivery {
     /// Neither headers nor query nor body are shown: signatures and keys travel in them.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("KeptDelivery")
+            .debug_struct("StoredDelivery")
             .field("id", &self.id)
             .field("route", &self.route)
             .field("at", &self.at)
-            .field("dead", &self.dead)
+            .field("dead_letter", &self.dead_letter)
             .field("body_bytes", &self.body.len())
             .finish_non_exhaustive()
     }
@@ -59,7 +59,7 @@ impl fmt::Debug for KeptDelivery {
 
 /// Why a delivery is a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Death {
+pub struct DeadLetterReason {
     /// For machines.
     pub code: String,
     /// For people.
@@ -73,7 +73,7 @@ pub struct Death {
 /// How much of a reason is kept: enough for a person to go on, and little to a store.
 const REASON_CHARS: usize = 2_000;
 
-impl Death {
+impl DeadLetterReason {
     /// That something is wrong with a delivery, and if it is with a job of it, with which.
     pub fn new(code: &str, reason: &str, job: Option<&JobId>, since: Timestamp) -> Self {
         let mut chars = reason.chars();
@@ -91,7 +91,7 @@ impl Death {
 
     /// What is wrong with a job that is never driven again: it failed, or could not tell how it ended. Records that Zoho
     /// refused one by one are told of, and nothing is wrong with the job.
-    pub fn of(job: &Job, now: Timestamp) -> Option<Self> {
+    pub fn for_job(job: &Job, now: Timestamp) -> Option<Self> {
         let failed = (job.status() == JobStatus::Failed).then(|| match &job.error {
             Some(error) => format!("{}: {}", error.code, error.message),
             None => format!("none of {} records was updated", job.counts().total),
@@ -112,14 +112,14 @@ impl Death {
     }
 
     /// That a job was put aside.
-    pub fn parked(id: &JobId, reason: &str, now: Timestamp) -> Self {
+    pub fn for_parked_job(id: &JobId, reason: &str, now: Timestamp) -> Self {
         Self::new("JOB_PARKED", reason, Some(id), now)
     }
 }
 
 /// Which delivery a job came of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
+pub struct JobSource {
     /// The id of the kept delivery.
     pub delivery: String,
     /// Whether other jobs came of it, too: then the end of one is not the end of the delivery.
@@ -128,7 +128,7 @@ pub struct Source {
 
 /// A dead letter in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DeliverySummary {
+pub struct DeadLetterSummary {
     /// Its id.
     pub id: String,
     /// The route that it was sent to.
@@ -137,7 +137,7 @@ pub struct DeliverySummary {
     pub at: Timestamp,
     /// Why it is a dead letter.
     #[serde(flatten)]
-    pub dead: Death,
+    pub dead_letter: DeadLetterReason,
     /// The size of its body.
     pub body_bytes: u64,
 }
@@ -153,7 +153,7 @@ struct Envelope {
 }
 
 /// The stored form of headers and query.
-pub(crate) fn envelope(delivery: &KeptDelivery) -> Result<String, StoreError> {
+pub(crate) fn envelope(delivery: &StoredDelivery) -> Result<String, StoreError> {
     let text = |value: &HeaderValue| {
         value
             .as_bytes()
@@ -176,13 +176,13 @@ pub(crate) struct Parts {
     pub(crate) id: String,
     pub(crate) route: String,
     pub(crate) at: Timestamp,
-    pub(crate) dead: Option<Death>,
+    pub(crate) dead_letter: Option<DeadLetterReason>,
     pub(crate) envelope: String,
     pub(crate) body: Vec<u8>,
 }
 
 /// The delivery of its stored parts.
-pub(crate) fn restore(parts: Parts) -> Result<KeptDelivery, StoreError> {
+pub(crate) fn restore(parts: Parts) -> Result<StoredDelivery, StoreError> {
     let unreadable =
         |why: String| StoreError::Failed(format!("delivery {} cannot be read: {why}", parts.id));
     let Envelope {
@@ -204,7 +204,7 @@ pub(crate) fn restore(parts: Parts) -> Result<KeptDelivery, StoreError> {
         let (name, value) = header(pair).map_err(unreadable)?;
         map.append(name, value);
     }
-    Ok(KeptDelivery {
+    Ok(StoredDelivery {
         headers: map,
         query,
         origin,
@@ -212,6 +212,6 @@ pub(crate) fn restore(parts: Parts) -> Result<KeptDelivery, StoreError> {
         id: parts.id,
         route: parts.route,
         at: parts.at,
-        dead: parts.dead,
+        dead_letter: parts.dead_letter,
     })
 }

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::poll_gap;
-use super::{CallState, Event, Job};
+use super::{CallEvent, CallState, Job};
 use crate::codes::Cause;
 use crate::outcome::{Failure, Refusal};
 use crate::update::{Assignment, RecordId};
@@ -23,7 +23,7 @@ use crate::update::{Assignment, RecordId};
 /// time-out, a broken connection, a server error, or a crash of our own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Unclear {
+pub enum OnUnknownOutcome {
     /// It is not sent again: its records are reported as `OUTCOME_UNKNOWN`. This takes no scope beyond that of updates, and
     /// nothing is done twice behind anybody's back.
     #[default]
@@ -37,21 +37,21 @@ pub enum Unclear {
 /// Not one of the two words.
 #[derive(Debug, thiserror::Error)]
 #[error("must be `report` or `reread`")]
-pub struct NoSuchRemedy;
+pub struct InvalidOnUnknownOutcome;
 
-impl FromStr for Unclear {
-    type Err = NoSuchRemedy;
+impl FromStr for OnUnknownOutcome {
+    type Err = InvalidOnUnknownOutcome;
 
-    fn from_str(text: &str) -> Result<Self, NoSuchRemedy> {
+    fn from_str(text: &str) -> Result<Self, InvalidOnUnknownOutcome> {
         match text {
             "report" => Ok(Self::Report),
             "reread" => Ok(Self::Reread),
-            _ => Err(NoSuchRemedy),
+            _ => Err(InvalidOnUnknownOutcome),
         }
     }
 }
 
-impl fmt::Display for Unclear {
+impl fmt::Display for OnUnknownOutcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Report => "report",
@@ -76,12 +76,15 @@ impl Job {
     /// The same job, with this remedy for calls whose outcome is unclear. It is part of the job, so that a change of the
     /// config does not confuse a job under way.
     #[must_use]
-    pub fn when_unclear(self, unclear: Unclear) -> Self {
-        Self { unclear, ..self }
+    pub fn with_on_unknown_outcome(self, on_unknown_outcome: OnUnknownOutcome) -> Self {
+        Self {
+            on_unknown_outcome,
+            ..self
+        }
     }
 
     /// Notes that a call is about to be sent, and says whether that has to be written down before it is.
-    pub fn sending(&mut self, seq: usize) -> bool {
+    pub fn begin_send(&mut self, seq: usize) -> bool {
         let adds = self
             .call(seq)
             .is_some_and(|state| state.call.adds_options(&self.request));
@@ -89,43 +92,43 @@ impl Job {
     }
 
     /// Notes that a call was not sent after all, and says whether that has to be written down.
-    pub fn unsent(&mut self, seq: usize) -> bool {
-        let marked = self.call(seq).is_some_and(|state| state.unanswered);
+    pub fn cancel_send(&mut self, seq: usize) -> bool {
+        let marked = self.call(seq).is_some_and(|state| state.outcome_unknown);
         self.mark(seq, false);
         marked
     }
 
-    fn mark(&mut self, seq: usize, unanswered: bool) -> bool {
+    fn mark(&mut self, seq: usize, outcome_unknown: bool) -> bool {
         let state = seq
             .checked_sub(1)
             .and_then(|index| self.calls.get_mut(index));
         let open = state.filter(|state| !state.status.is_final());
         open.is_some_and(|state| {
-            state.unanswered = unanswered;
-            unanswered
+            state.outcome_unknown = outcome_unknown;
+            outcome_unknown
         })
     }
 
     /// The records of a call that it has still to update.
-    pub fn left(&self, state: &CallState) -> Vec<RecordId> {
+    pub fn remaining_ids(&self, state: &CallState) -> Vec<RecordId> {
         let ids = self.ids(&state.call).iter();
-        ids.filter(|id| !state.found.contains(id))
+        ids.filter(|id| !state.updated_ids.contains(id))
             .copied()
             .collect()
     }
 
     /// What happened to a call that was sent and whose answer does not tell whether it was carried out.
-    pub fn in_doubt(&self, seq: usize, why: Refusal) -> Event {
+    pub fn unknown_outcome_event(&self, seq: usize, why: Refusal) -> CallEvent {
         let Some(state) = self.call(seq) else {
             return unknown(&why.message);
         };
         let wait = SETTLES.max(poll_gap(state.attempts));
         if !state.call.adds_options(&self.request) {
             // It travelled with one that does.
-            return Event::Postponed { why, wait };
+            return CallEvent::Postponed { why, wait };
         }
         match self.evidence(seq) {
-            Some(_) => Event::InDoubt { why, wait },
+            Some(_) => CallEvent::NeedsReread { why, wait },
             None => unknown(&format!("{}: {}", why.code, why.message)),
         }
     }
@@ -133,8 +136,8 @@ impl Job {
     /// What is to be read about a call in doubt; none if it is to be reported.
     pub fn evidence(&self, seq: usize) -> Option<Evidence> {
         let state = self.call(seq)?;
-        let ids = self.left(state);
-        if self.unclear == Unclear::Report || ids.is_empty() {
+        let ids = self.remaining_ids(state);
+        if self.on_unknown_outcome == OnUnknownOutcome::Report || ids.is_empty() {
             return None;
         }
         let set = self.request.fields.iter();
@@ -147,9 +150,9 @@ impl Job {
 }
 
 /// The event of a call of which nothing more will be known.
-pub fn unknown(why: &str) -> Event {
+pub fn unknown(why: &str) -> CallEvent {
     let row = Cause::AppendUnclear.row();
-    Event::Unclear(Refusal::with(
+    CallEvent::OutcomeUnknown(Refusal::with(
         Cause::AppendUnclear,
         format!("{} ({why})", row.happened),
     ))

@@ -6,7 +6,7 @@
 //! | pending | planned | nothing | pending | refused |
 //! | planned, nothing, refused | - | - | - | - |
 //!
-//! A dash is [`NotPending`]: a job is prepared once.
+//! A dash is [`AlreadyPrepared`]: a job is prepared once.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl PreparationStatus {
 
 /// What a try at the preparation came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PreparationSignal {
+pub enum PreparationEvent {
     /// Everything is known.
     Planned,
     /// No record is meant.
@@ -49,7 +49,7 @@ pub enum PreparationSignal {
     Refused,
 }
 
-impl PreparationSignal {
+impl PreparationEvent {
     /// Every signal, for tests over the whole table.
     pub const ALL: [Self; 4] = [Self::Planned, Self::Nothing, Self::Postponed, Self::Refused];
 }
@@ -57,32 +57,30 @@ impl PreparationSignal {
 /// The job is prepared already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a preparation that is {from:?} cannot take {signal:?}")]
-pub struct NotPending {
+pub struct AlreadyPrepared {
     /// How far it is.
     pub from: PreparationStatus,
     /// The signal.
-    pub signal: PreparationSignal,
+    pub signal: PreparationEvent,
 }
 
 /// The table.
 ///
 /// # Errors
-/// [`NotPending`] where the table has a dash.
+/// [`AlreadyPrepared`] where the table has a dash.
 pub fn advance(
     from: PreparationStatus,
-    signal: PreparationSignal,
-) -> Result<PreparationStatus, NotPending> {
+    signal: PreparationEvent,
+) -> Result<PreparationStatus, AlreadyPrepared> {
     match (from, signal) {
-        (PreparationStatus::Pending, PreparationSignal::Planned) => Ok(PreparationStatus::Planned),
-        (PreparationStatus::Pending, PreparationSignal::Nothing) => Ok(PreparationStatus::Nothing),
-        (PreparationStatus::Pending, PreparationSignal::Postponed) => {
-            Ok(PreparationStatus::Pending)
-        }
-        (PreparationStatus::Pending, PreparationSignal::Refused) => Ok(PreparationStatus::Refused),
+        (PreparationStatus::Pending, PreparationEvent::Planned) => Ok(PreparationStatus::Planned),
+        (PreparationStatus::Pending, PreparationEvent::Nothing) => Ok(PreparationStatus::Nothing),
+        (PreparationStatus::Pending, PreparationEvent::Postponed) => Ok(PreparationStatus::Pending),
+        (PreparationStatus::Pending, PreparationEvent::Refused) => Ok(PreparationStatus::Refused),
         (
             PreparationStatus::Planned | PreparationStatus::Nothing | PreparationStatus::Refused,
             _,
-        ) => Err(NotPending { from, signal }),
+        ) => Err(AlreadyPrepared { from, signal }),
     }
 }
 
@@ -116,18 +114,18 @@ pub struct Lookup {
 
 /// What a job is told of its preparation, as [`super::Job::prepared`] takes it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Prepared {
+pub struct PreparationResult {
     /// What its records were looked up by, if they were.
     pub lookup: Option<Lookup>,
     /// What somebody should know who wonders about the outcome.
     pub notes: Vec<String>,
     /// What it came to.
-    pub outcome: Outcome,
+    pub outcome: PreparationOutcome,
 }
 
 /// What a preparation came to.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum PreparationOutcome {
     /// The job can be planned, with these fields, records and method where they differ from what was asked.
     Ready {
         /// The fields.
@@ -150,26 +148,26 @@ pub enum Outcome {
     Refused(Refusal),
 }
 
-impl Outcome {
+impl PreparationOutcome {
     /// Everything is as it was asked.
-    pub const AS_ASKED: Self = Self::Ready {
+    pub const UNCHANGED: Self = Self::Ready {
         fields: None,
         records: None,
         update_by: None,
     };
 
-    pub(super) fn signal(&self) -> PreparationSignal {
+    pub(super) fn signal(&self) -> PreparationEvent {
         match self {
-            Self::Ready { .. } => PreparationSignal::Planned,
-            Self::Nothing => PreparationSignal::Nothing,
-            Self::Postponed { .. } => PreparationSignal::Postponed,
-            Self::Refused(_) => PreparationSignal::Refused,
+            Self::Ready { .. } => PreparationEvent::Planned,
+            Self::Nothing => PreparationEvent::Nothing,
+            Self::Postponed { .. } => PreparationEvent::Postponed,
+            Self::Refused(_) => PreparationEvent::Refused,
         }
     }
 }
 
-impl From<Outcome> for Prepared {
-    fn from(outcome: Outcome) -> Self {
+impl From<PreparationOutcome> for PreparationResult {
+    fn from(outcome: PreparationOutcome) -> Self {
         Self {
             lookup: None,
             notes: Vec::new(),
@@ -186,10 +184,10 @@ mod tests {
     fn the_whole_table() {
         let mut grid = String::new();
         for from in PreparationStatus::ALL {
-            for signal in PreparationSignal::ALL {
+            for signal in PreparationEvent::ALL {
                 match advance(from, signal) {
                     Ok(next) => grid.push_str(&format!("{from:?} + {signal:?} -> {next:?}\n")),
-                    Err(refused) => assert_eq!(refused, NotPending { from, signal }),
+                    Err(refused) => assert_eq!(refused, AlreadyPrepared { from, signal }),
                 }
             }
         }

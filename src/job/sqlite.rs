@@ -16,10 +16,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::Semaphore;
 
-use super::delivery::{Death, DeliverySummary, KeptDelivery};
+use super::delivery::{DeadLetterReason, DeadLetterSummary, StoredDelivery};
 use super::store::{
-    Added, Claim, Filter, Holder, JobStore, Keeping, Lease, Lock, Page, Place, SharedToken,
-    StoreError, Summary, Written,
+    AddResult, Claim, ItemLocation, JobFilter, JobPage, JobStore, JobSummary, Lease, Lock,
+    LockHolder, Retention, SharedToken, StoreError, StoredJob,
 };
 use super::{Job, JobId, stored};
 use crate::clock::{Clock, SystemClock};
@@ -35,7 +35,7 @@ const LINE: Duration = Duration::from_secs(10);
 pub struct SqliteStore {
     database: Arc<Database>,
     /// None: finished jobs are kept by number instead.
-    keeping: Option<Keeping>,
+    retention: Option<Retention>,
 }
 
 #[derive(Debug)]
@@ -55,19 +55,19 @@ impl SqliteStore {
 
     /// A store in a file, which is made if it is not there, for its owner's eyes only.
     pub fn in_file(path: PathBuf) -> Self {
-        Self::at(Some(path), Some(Keeping::default()))
+        Self::at(Some(path), Some(Retention::default()))
     }
 
     /// The same store with another retention or clock.
     #[must_use]
-    pub fn keeping(self, keeping: Keeping) -> Self {
+    pub fn with_retention(self, retention: Retention) -> Self {
         Self {
-            keeping: Some(keeping),
+            retention: Some(retention),
             ..self
         }
     }
 
-    fn at(file: Option<PathBuf>, keeping: Option<Keeping>) -> Self {
+    fn at(file: Option<PathBuf>, retention: Option<Retention>) -> Self {
         let connection = Mutex::new(None);
         Self {
             database: Arc::new(Database {
@@ -75,7 +75,7 @@ impl SqliteStore {
                 line: Arc::new(Semaphore::new(1)),
                 connection,
             }),
-            keeping,
+            retention,
         }
     }
 
@@ -85,7 +85,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn take_over(&self, now: Timestamp) -> Result<usize, StoreError> {
+    pub async fn break_leases(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.with(move |connection| {
             let taking =
                 connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -125,20 +125,23 @@ impl SqliteStore {
     }
 
     fn now(&self) -> Timestamp {
-        let clock = self.keeping.as_ref().map(|keeping| keeping.clock.now());
+        let clock = self
+            .retention
+            .as_ref()
+            .map(|retention| retention.clock.now());
         clock.unwrap_or_else(|| SystemClock.now())
     }
 
     /// Things that ended before this moment are forgotten.
     fn horizon(&self) -> Timestamp {
-        match &self.keeping {
-            Some(keeping) => keeping.clock.now(),
+        match &self.retention {
+            Some(retention) => retention.clock.now(),
             None => Timestamp::MIN,
         }
     }
 
     fn end(&self) -> Option<Timestamp> {
-        self.keeping.as_ref().map(Keeping::end)
+        self.retention.as_ref().map(Retention::expires_at)
     }
 }
 
@@ -161,16 +164,20 @@ impl Database {
 
 #[async_trait]
 impl JobStore for SqliteStore {
-    async fn add(&self, job: &Job, delivery: Option<&KeptDelivery>) -> Result<Added, StoreError> {
+    async fn add(
+        &self,
+        job: &Job,
+        delivery: Option<&StoredDelivery>,
+    ) -> Result<AddResult, StoreError> {
         let due = job.due(job.created_at);
         let new = jobs::New {
             row: jobs::Row::of(job)?,
             request: stored::request(job)?,
-            kept: delivery.map(deliveries::Kept::of).transpose()?,
+            kept: delivery.map(deliveries::DeliveryRow::of).transpose()?,
             due,
             end: due.is_none().then(|| self.end()).flatten(),
         };
-        let keep_only = self.keeping.is_none().then_some(KEPT_IN_MEMORY);
+        let keep_only = self.retention.is_none().then_some(KEPT_IN_MEMORY);
         let horizon = self.horizon();
         self.with(move |connection| jobs::add(connection, &new, horizon, keep_only))
             .await
@@ -194,27 +201,27 @@ impl JobStore for SqliteStore {
         let key = id.clone();
         let claimed = self.with(move |connection| jobs::claim(connection, &key, now, until));
         Ok(match claimed.await? {
-            jobs::Claimed::Ours {
+            jobs::ClaimedRow::Acquired {
                 version,
                 request,
                 state,
             } => {
                 let job = stored::job(id, &request, &state)?;
-                let written = Box::new(Written {
+                let written = Box::new(StoredJob {
                     request: job.request.clone(),
-                    request_at: Place::Inline,
-                    state_at: Place::Inline,
+                    request_at: ItemLocation::Inline,
+                    state_at: ItemLocation::Inline,
                 });
                 let lease = Lease {
                     version,
                     until,
                     written,
                 };
-                Claim::Ours(Box::new(job), lease)
+                Claim::Acquired(Box::new(job), lease)
             }
-            jobs::Claimed::Busy(until) => Claim::Busy { until },
-            jobs::Claimed::Parked(reason) => Claim::Parked { reason },
-            jobs::Claimed::Absent => Claim::Absent,
+            jobs::ClaimedRow::Busy(until) => Claim::Busy { until },
+            jobs::ClaimedRow::Parked(reason) => Claim::Parked { reason },
+            jobs::ClaimedRow::NotFound => Claim::NotFound,
         })
     }
 
@@ -248,18 +255,19 @@ impl JobStore for SqliteStore {
 
     async fn list(
         &self,
-        filter: Filter,
+        filter: JobFilter,
         limit: usize,
         after: Option<&str>,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<JobPage, StoreError> {
         let after = after.map(stored::ListKey::from_outside);
         let horizon = self.horizon();
         let read = self
             .with(move |connection| jobs::list(connection, filter, limit, after.as_ref(), horizon));
         let jobs = read.await?;
         let last = jobs.last().filter(|_| jobs.len() == limit);
-        let next = last.map(|job: &Summary| stored::ListKey::new(job.created_at, job.id.as_str()));
-        Ok(Page {
+        let next =
+            last.map(|job: &JobSummary| stored::ListKey::new(job.created_at, job.id.as_str()));
+        Ok(JobPage {
             next: next.map(|key| key.as_str().to_owned()),
             jobs,
         })
@@ -280,7 +288,7 @@ impl JobStore for SqliteStore {
     async fn lock(
         &self,
         name: &str,
-        holder: &Holder,
+        holder: &LockHolder,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<Lock>, StoreError> {
@@ -296,7 +304,7 @@ impl JobStore for SqliteStore {
         .await
     }
 
-    async fn unlock(&self, name: &str, holder: &Holder) -> Result<(), StoreError> {
+    async fn unlock(&self, name: &str, holder: &LockHolder) -> Result<(), StoreError> {
         let (name, holder) = (name.to_owned(), holder.clone());
         self.with(move |connection| locks::unlock(connection, &name, &holder))
             .await
@@ -323,33 +331,33 @@ impl JobStore for SqliteStore {
         }
     }
 
-    async fn keep(&self, delivery: &KeptDelivery) -> Result<(), StoreError> {
-        let (kept, end) = (deliveries::Kept::of(delivery)?, self.end());
+    async fn put_delivery(&self, delivery: &StoredDelivery) -> Result<(), StoreError> {
+        let (kept, end) = (deliveries::DeliveryRow::of(delivery)?, self.end());
         self.with(move |connection| deliveries::keep(connection, &kept, end))
             .await
     }
 
-    async fn deliveries(&self, limit: usize) -> Result<Vec<DeliverySummary>, StoreError> {
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError> {
         let horizon = self.horizon();
         self.with(move |connection| deliveries::list(connection, limit, horizon))
             .await
     }
 
-    async fn delivery(&self, id: &str) -> Result<Option<KeptDelivery>, StoreError> {
+    async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
         let (id, horizon) = (id.to_owned(), self.horizon());
         let found = self.with(move |connection| deliveries::get(connection, &id, horizon));
         found.await?.map(super::delivery::restore).transpose()
     }
 
-    async fn revive(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError> {
+    async fn restore(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError> {
         let id = id.to_owned();
-        self.with(move |connection| deliveries::revive(connection, &id, dead_since))
+        self.with(move |connection| deliveries::restore(connection, &id, dead_since))
             .await
     }
 
-    async fn forget(&self, id: &str) -> Result<bool, StoreError> {
+    async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError> {
         let id = id.to_owned();
-        self.with(move |connection| deliveries::forget(connection, &id))
+        self.with(move |connection| deliveries::delete_delivery(connection, &id))
             .await
     }
 }
@@ -370,7 +378,10 @@ impl SqliteStore {
             version: lease.version,
             leased_until,
             due,
-            death: due.is_none().then(|| Death::of(job, self.now())).flatten(),
+            death: due
+                .is_none()
+                .then(|| DeadLetterReason::for_job(job, self.now()))
+                .flatten(),
             end: due.is_none().then(|| self.end()).flatten(),
         };
         let written = self.with(move |connection| jobs::write(connection, &row, &write));

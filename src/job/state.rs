@@ -7,7 +7,7 @@
 //! | succeeded, partially succeeded, failed | - | - | - | - | - | - |
 //!
 //! "By tally": all records updated is succeeded, none is failed, some is partially succeeded. A dash is
-//! [`NotAllowed`]: the signal has no meaning there, and nothing changes.
+//! [`InvalidTransition`]: the signal has no meaning there, and nothing changes.
 
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,7 @@ impl CallStatus {
 
 /// How many of the records a finished call updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Tally {
+pub enum RecordTally {
     /// Every one.
     All,
     /// At least one, and not every one.
@@ -57,7 +57,7 @@ pub enum Tally {
     None,
 }
 
-impl Tally {
+impl RecordTally {
     /// The tally of `updated` records beside `others` that were not updated.
     pub fn of(updated: u64, others: u64) -> Self {
         match (updated, others) {
@@ -70,9 +70,9 @@ impl Tally {
 
 /// What was learnt about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Signal {
+pub enum CallEventKind {
     /// Zoho answered at once, record by record.
-    Settled(Tally),
+    Settled(RecordTally),
     /// Zoho made a job of it.
     Accepted,
     /// It could not be sent now and is to be sent later.
@@ -80,23 +80,23 @@ pub enum Signal {
     /// Its Zoho job is still running.
     Progressed,
     /// Its Zoho job has ended.
-    Ended(Tally),
+    Ended(RecordTally),
     /// Zoho refused it for good, or its job was lost.
     Refused,
 }
 
-impl Signal {
+impl CallEventKind {
     /// Every signal, for tests over the whole table.
     pub const ALL: [Self; 10] = [
-        Self::Settled(Tally::All),
-        Self::Settled(Tally::Some),
-        Self::Settled(Tally::None),
+        Self::Settled(RecordTally::All),
+        Self::Settled(RecordTally::Some),
+        Self::Settled(RecordTally::None),
         Self::Accepted,
         Self::Postponed,
         Self::Progressed,
-        Self::Ended(Tally::All),
-        Self::Ended(Tally::Some),
-        Self::Ended(Tally::None),
+        Self::Ended(RecordTally::All),
+        Self::Ended(RecordTally::Some),
+        Self::Ended(RecordTally::None),
         Self::Refused,
     ];
 }
@@ -104,31 +104,38 @@ impl Signal {
 /// The signal means nothing in this state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a call that is {from:?} cannot take {signal:?}")]
-pub struct NotAllowed {
+pub struct InvalidTransition {
     /// The state.
     pub from: CallStatus,
     /// The signal.
-    pub signal: Signal,
+    pub signal: CallEventKind,
 }
 
 /// The table.
 ///
 /// # Errors
-/// [`NotAllowed`] where the table has a dash.
-pub fn advance(from: CallStatus, signal: Signal) -> Result<CallStatus, NotAllowed> {
+/// [`InvalidTransition`] where the table has a dash.
+pub fn advance(from: CallStatus, signal: CallEventKind) -> Result<CallStatus, InvalidTransition> {
     use CallStatus::{Failed, PartiallySucceeded, Pending, Submitted, Succeeded};
     match (from, signal) {
-        (Pending, Signal::Settled(tally)) | (Submitted, Signal::Ended(tally)) => Ok(match tally {
-            Tally::All => Succeeded,
-            Tally::Some => PartiallySucceeded,
-            Tally::None => Failed,
-        }),
-        (Pending, Signal::Accepted) | (Submitted, Signal::Progressed) => Ok(Submitted),
-        (Pending, Signal::Postponed) => Ok(Pending),
-        (Pending | Submitted, Signal::Refused) => Ok(Failed),
-        (Pending, Signal::Progressed | Signal::Ended(_))
-        | (Submitted, Signal::Settled(_) | Signal::Accepted | Signal::Postponed)
-        | (Succeeded | PartiallySucceeded | Failed, _) => Err(NotAllowed { from, signal }),
+        (Pending, CallEventKind::Settled(tally)) | (Submitted, CallEventKind::Ended(tally)) => {
+            Ok(match tally {
+                RecordTally::All => Succeeded,
+                RecordTally::Some => PartiallySucceeded,
+                RecordTally::None => Failed,
+            })
+        }
+        (Pending, CallEventKind::Accepted) | (Submitted, CallEventKind::Progressed) => {
+            Ok(Submitted)
+        }
+        (Pending, CallEventKind::Postponed) => Ok(Pending),
+        (Pending | Submitted, CallEventKind::Refused) => Ok(Failed),
+        (Pending, CallEventKind::Progressed | CallEventKind::Ended(_))
+        | (
+            Submitted,
+            CallEventKind::Settled(_) | CallEventKind::Accepted | CallEventKind::Postponed,
+        )
+        | (Succeeded | PartiallySucceeded | Failed, _) => Err(InvalidTransition { from, signal }),
     }
 }
 
@@ -195,7 +202,7 @@ mod tests {
     fn the_whole_table() {
         let mut grid = String::new();
         for from in CallStatus::ALL {
-            for signal in Signal::ALL {
+            for signal in CallEventKind::ALL {
                 if let Ok(next) = advance(from, signal) {
                     assert!(!from.is_final(), "a final call never moves");
                     grid.push_str(&format!("{from:?} + {signal:?} -> {next:?}\n"));

@@ -15,12 +15,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::delivery::{DeliverySummary, KeptDelivery};
+use super::delivery::{DeadLetterSummary, StoredDelivery};
 use super::store::{
-    Added, Claim, Filter, Holder, JobStore, Lease, Lock, Page, SharedToken, StoreError,
+    AddResult, Claim, JobFilter, JobPage, JobStore, Lease, Lock, LockHolder, SharedToken,
+    StoreError,
 };
-use super::{Job, JobId, later};
-use crate::clock::Clock;
+use super::{Job, JobId};
+use crate::clock::{Clock, after};
 
 /// Longer than any lease: an invocation of Lambda's ends after 15 minutes, and a lease soon after its turn.
 const LONGEST_LEASE: Duration = Duration::from_secs(16 * 60);
@@ -54,7 +55,7 @@ struct Held {
 
 #[derive(Debug)]
 struct HeldLock {
-    holder: Holder,
+    holder: LockHolder,
     until: Timestamp,
     end: Duration,
 }
@@ -88,8 +89,8 @@ impl Pace {
     /// Looks at the clock.
     fn jump(&mut self, now: Timestamp, passed: Duration) -> Option<Jump> {
         let (right, at) = self.right;
-        let steady = later(right, passed.saturating_sub(at));
-        if now <= later(steady, STEP) {
+        let steady = after(right, passed.saturating_sub(at));
+        if now <= after(steady, STEP) {
             *self = Self::of(now, passed);
             return None;
         }
@@ -162,7 +163,11 @@ fn end(passed: Duration, now: Timestamp, until: Timestamp) -> Duration {
 
 #[async_trait]
 impl JobStore for SteadyStore {
-    async fn add(&self, job: &Job, delivery: Option<&KeptDelivery>) -> Result<Added, StoreError> {
+    async fn add(
+        &self,
+        job: &Job,
+        delivery: Option<&StoredDelivery>,
+    ) -> Result<AddResult, StoreError> {
         self.inner.add(job, delivery).await
     }
 
@@ -179,7 +184,7 @@ impl JobStore for SteadyStore {
         let passed = self.clock.passed();
         let own = self.leases().get(id).map(|held| (held.end, held.until));
         if let Some((end, _)) = own.filter(|(end, _)| *end > passed) {
-            let until = later(now, end.saturating_sub(passed));
+            let until = after(now, end.saturating_sub(passed));
             return Ok(Claim::Busy { until });
         }
         let jump = self.pace().jump(now, passed);
@@ -189,7 +194,7 @@ impl JobStore for SteadyStore {
         });
         let claim = self.inner.claim(id, at, until).await?;
         match &claim {
-            Claim::Ours(_, lease) => {
+            Claim::Acquired(_, lease) => {
                 let held = Held {
                     version: lease.version,
                     until,
@@ -199,7 +204,7 @@ impl JobStore for SteadyStore {
                 self.watched().remove(id);
             }
             Claim::Busy { until: theirs } if *theirs <= now => self.watch(id, *theirs, passed),
-            Claim::Busy { .. } | Claim::Parked { .. } | Claim::Absent => {}
+            Claim::Busy { .. } | Claim::Parked { .. } | Claim::NotFound => {}
         }
         Ok(claim)
     }
@@ -252,10 +257,10 @@ impl JobStore for SteadyStore {
 
     async fn list(
         &self,
-        filter: Filter,
+        filter: JobFilter,
         limit: usize,
         after: Option<&str>,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<JobPage, StoreError> {
         self.inner.list(filter, limit, after).await
     }
 
@@ -272,7 +277,7 @@ impl JobStore for SteadyStore {
     async fn lock(
         &self,
         name: &str,
-        holder: &Holder,
+        holder: &LockHolder,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<Lock>, StoreError> {
@@ -303,7 +308,7 @@ impl JobStore for SteadyStore {
         Ok(lock)
     }
 
-    async fn unlock(&self, name: &str, holder: &Holder) -> Result<(), StoreError> {
+    async fn unlock(&self, name: &str, holder: &LockHolder) -> Result<(), StoreError> {
         self.inner.unlock(name, holder).await?;
         let mut locks = self.locks();
         if locks.get(name).is_some_and(|held| held.holder == *holder) {
@@ -325,24 +330,24 @@ impl JobStore for SteadyStore {
         self.inner.put_token(name, token, lock).await
     }
 
-    async fn keep(&self, delivery: &KeptDelivery) -> Result<(), StoreError> {
-        self.inner.keep(delivery).await
+    async fn put_delivery(&self, delivery: &StoredDelivery) -> Result<(), StoreError> {
+        self.inner.put_delivery(delivery).await
     }
 
-    async fn deliveries(&self, limit: usize) -> Result<Vec<DeliverySummary>, StoreError> {
-        self.inner.deliveries(limit).await
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError> {
+        self.inner.dead_letters(limit).await
     }
 
-    async fn delivery(&self, id: &str) -> Result<Option<KeptDelivery>, StoreError> {
+    async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
         self.inner.delivery(id).await
     }
 
-    async fn revive(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError> {
-        self.inner.revive(id, dead_since).await
+    async fn restore(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError> {
+        self.inner.restore(id, dead_since).await
     }
 
-    async fn forget(&self, id: &str) -> Result<bool, StoreError> {
-        self.inner.forget(id).await
+    async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError> {
+        self.inner.delete_delivery(id).await
     }
 
     fn resumed(&self) {

@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::delivery::{DeliverySummary, KeptDelivery};
+use super::delivery::{DeadLetterSummary, StoredDelivery};
 use super::{CallbackStatus, Job, JobId, JobStatus};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, after};
 use crate::update::UpdateRequest;
 
 /// How long a finished job can be looked up, unless the store is told otherwise.
@@ -29,7 +29,7 @@ pub struct Lease {
     /// Nobody else may drive the job before this moment. A later moment takes effect with the next checkpoint.
     pub until: Timestamp,
     /// What is in the store, so that a checkpoint writes only what has changed.
-    pub(crate) written: Box<Written>,
+    pub(crate) written: Box<StoredJob>,
 }
 
 impl fmt::Debug for Lease {
@@ -44,18 +44,18 @@ impl fmt::Debug for Lease {
 
 /// What a store knows of its last write of a job.
 #[derive(Clone, PartialEq)]
-pub(crate) struct Written {
+pub(crate) struct StoredJob {
     /// The request as it is stored.
     pub(crate) request: UpdateRequest,
     /// Where the request is.
-    pub(crate) request_at: Place,
+    pub(crate) request_at: ItemLocation,
     /// Where everything else is.
-    pub(crate) state_at: Place,
+    pub(crate) state_at: ItemLocation,
 }
 
 /// Where a piece of a job is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ItemLocation {
     /// With the job itself.
     #[default]
     Inline,
@@ -66,7 +66,7 @@ pub(crate) enum Place {
         /// How many there are.
         count: u32,
         /// Whether the parts would be deleted on their own one day. Those of a live job must not be.
-        mortal: bool,
+        has_ttl: bool,
     },
 }
 
@@ -74,7 +74,7 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub enum Claim {
     /// It is ours.
-    Ours(Box<Job>, Lease),
+    Acquired(Box<Job>, Lease),
     /// Somebody else drives it, at the latest until then.
     Busy {
         /// The end of their lease.
@@ -86,12 +86,12 @@ pub enum Claim {
         reason: String,
     },
     /// There is no such job.
-    Absent,
+    NotFound,
 }
 
 /// The answer to a new job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Added {
+pub enum AddResult {
     /// It was not there.
     New,
     /// A job with this id is there already; nothing was changed.
@@ -137,7 +137,7 @@ impl StoreError {
 
 /// Which jobs [`JobStore::list`] is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Filter {
+pub enum JobFilter {
     /// Every job.
     #[default]
     All,
@@ -149,9 +149,9 @@ pub enum Filter {
     Parked,
 }
 
-impl Filter {
+impl JobFilter {
     /// Whether a job belongs to it.
-    pub fn takes(self, job: &Summary) -> bool {
+    pub fn takes(self, job: &JobSummary) -> bool {
         match self {
             Self::All => true,
             Self::Status(status) => job.status == status,
@@ -163,7 +163,7 @@ impl Filter {
 
 /// A job in a list. It is read from beside the job, so that a job that cannot be read is listed all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
+pub struct JobSummary {
     /// Its id.
     pub id: JobId,
     /// The route that it came by.
@@ -184,7 +184,7 @@ pub struct Summary {
     pub finished_at: Option<Timestamp>,
 }
 
-impl Summary {
+impl JobSummary {
     /// The summary of a job that is not parked.
     pub fn of(job: &Job) -> Self {
         Self {
@@ -203,18 +203,18 @@ impl Summary {
 
 /// Some jobs of a list, the latest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct JobPage {
     /// The jobs.
-    pub jobs: Vec<Summary>,
+    pub jobs: Vec<JobSummary>,
     /// What to ask for the next page with; none if there is no more.
     pub next: Option<String>,
 }
 
 /// Who holds a lock. The same holder gets its lock again, which prolongs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder(String);
+pub struct LockHolder(String);
 
-impl Holder {
+impl LockHolder {
     /// A holder like no other, for one stretch of work.
     pub fn unique() -> Self {
         Self(format!("{:032x}", fastrand::u128(..)))
@@ -225,7 +225,7 @@ impl Holder {
         Self(id.to_string())
     }
 
-    /// A holder by its name, as [`Holder::as_str`] gave it.
+    /// A holder by its name, as [`LockHolder::as_str`] gave it.
     pub fn named(name: &str) -> Self {
         Self(name.to_owned())
     }
@@ -242,7 +242,7 @@ pub struct Lock {
     /// What is locked.
     pub name: String,
     /// By whom.
-    pub holder: Holder,
+    pub holder: LockHolder,
     /// Nobody else gets it before this moment.
     pub until: Timestamp,
 }
@@ -260,27 +260,26 @@ pub struct SharedToken {
 
 /// How long finished jobs and kept deliveries can be looked up, and by which clock.
 #[derive(Clone, Debug)]
-pub struct Keeping {
+pub struct Retention {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// How long.
-    pub retention: Duration,
+    pub period: Duration,
 }
 
-impl Keeping {
+impl Retention {
     /// When what is finished now is forgotten.
-    pub fn end(&self) -> Timestamp {
-        let end = self.clock.now().saturating_add(self.retention);
-        end.unwrap_or(Timestamp::MAX)
+    pub fn expires_at(&self) -> Timestamp {
+        after(self.clock.now(), self.period)
     }
 }
 
-impl Default for Keeping {
+impl Default for Retention {
     /// 30 days by the machine's clock.
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
-            retention: RETENTION,
+            period: RETENTION,
         }
     }
 }
@@ -296,7 +295,11 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Those of the store.
-    async fn add(&self, job: &Job, delivery: Option<&KeptDelivery>) -> Result<Added, StoreError>;
+    async fn add(
+        &self,
+        job: &Job,
+        delivery: Option<&StoredDelivery>,
+    ) -> Result<AddResult, StoreError>;
 
     /// A job as it stands.
     ///
@@ -322,7 +325,7 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     async fn checkpoint(&self, job: &Job, lease: &mut Lease) -> Result<(), StoreError>;
 
     /// Writes down what is known of the job, and ends the lease. `due` says when the job is to be driven next; if never,
-    /// it is forgotten after the store's retention, and its delivery becomes a dead letter if [something is wrong](super::delivery::Death::of)
+    /// it is forgotten after the store's retention, and its delivery becomes a dead letter if [something is wrong](super::delivery::DeadLetterReason::for_job)
     /// with the job. Otherwise the delivery is forgotten: at once, unless other jobs came of it, too.
     ///
     /// # Errors
@@ -347,10 +350,10 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// Those of the store.
     async fn list(
         &self,
-        filter: Filter,
+        filter: JobFilter,
         limit: usize,
         after: Option<&str>,
-    ) -> Result<Page, StoreError>;
+    ) -> Result<JobPage, StoreError>;
 
     /// Puts a job aside: it stays as it is, ends any lease on it, and is not due until it is unparked. Its delivery is a
     /// dead letter until then. A job that does not exist is left so.
@@ -372,7 +375,7 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     async fn lock(
         &self,
         name: &str,
-        holder: &Holder,
+        holder: &LockHolder,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<Lock>, StoreError>;
@@ -381,7 +384,7 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Those of the store.
-    async fn unlock(&self, name: &str, holder: &Holder) -> Result<(), StoreError>;
+    async fn unlock(&self, name: &str, holder: &LockHolder) -> Result<(), StoreError>;
 
     /// The token that all drivers share.
     ///
@@ -404,31 +407,31 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Those of the store.
-    async fn keep(&self, delivery: &KeptDelivery) -> Result<(), StoreError>;
+    async fn put_delivery(&self, delivery: &StoredDelivery) -> Result<(), StoreError>;
 
     /// Dead letters, the latest first.
     ///
     /// # Errors
     /// Those of the store.
-    async fn deliveries(&self, limit: usize) -> Result<Vec<DeliverySummary>, StoreError>;
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError>;
 
     /// A kept delivery, be it a dead letter or not.
     ///
     /// # Errors
     /// Those of the store.
-    async fn delivery(&self, id: &str) -> Result<Option<KeptDelivery>, StoreError>;
+    async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError>;
 
     /// Makes a dead letter a delivery whose jobs are under way again, unless it has died anew since that moment.
     ///
     /// # Errors
     /// Those of the store.
-    async fn revive(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError>;
+    async fn restore(&self, id: &str, dead_since: Timestamp) -> Result<(), StoreError>;
 
     /// Forgets a kept delivery. Returns whether it was there.
     ///
     /// # Errors
     /// Those of the store.
-    async fn forget(&self, id: &str) -> Result<bool, StoreError>;
+    async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError>;
 
     /// Says that this process stood still until now, with all that it does, and drives nothing at this moment: what is
     /// measured by time that only passes says nothing of the time before.

@@ -24,7 +24,7 @@ fn job(module: &str, fields: usize, ids: usize) -> Job {
 
 fn planned(request: UpdateRequest, callback: Option<Url>) -> Job {
     let mut job = unprepared(request, callback);
-    let prepared = job.prepared(Outcome::AS_ASKED.into(), 0, start());
+    let prepared = job.record_preparation(PreparationOutcome::UNCHANGED.into(), 0, start());
     prepared.expect("allowed");
     job
 }
@@ -66,10 +66,10 @@ fn ids_are_derived_without_ambiguity() {
 #[test]
 fn field_groups_run_one_after_the_other() {
     let mut job = job("Contacts", 2, 1200);
-    assert_eq!(job.next(start()), Next::Submit(vec![1, 2, 3]));
+    assert_eq!(job.next(start()), NextStep::Submit(vec![1, 2, 3]));
     for seq in 1..=3 {
-        job.sent(seq, 1);
-        job.apply(seq, Event::Settled(Vec::new()), start())
+        job.record_attempts(seq, 1);
+        job.apply(seq, CallEvent::Settled(Vec::new()), start())
             .expect("allowed");
     }
     assert_eq!(
@@ -81,9 +81,9 @@ fn field_groups_run_one_after_the_other() {
             pending: 1200
         }
     );
-    assert_eq!(job.next(start()), Next::Submit(vec![4, 5, 6]));
+    assert_eq!(job.next(start()), NextStep::Submit(vec![4, 5, 6]));
     for seq in 4..=6 {
-        job.apply(seq, Event::Settled(vec![]), start())
+        job.apply(seq, CallEvent::Settled(vec![]), start())
             .expect("allowed");
     }
     assert_eq!(
@@ -97,29 +97,29 @@ fn field_groups_run_one_after_the_other() {
     );
     assert_eq!(
         (job.status(), job.next(start())),
-        (JobStatus::Succeeded, Next::Notify)
+        (JobStatus::Succeeded, NextStep::Notify)
     );
 }
 
 #[test]
 fn a_scheduled_call_is_polled_until_it_ends() {
     let mut job = view();
-    job.sent(1, 1);
+    job.record_attempts(1, 1);
     job.apply(
         1,
-        Event::Accepted {
+        CallEvent::Accepted {
             zoho_job_id: "9".to_owned(),
         },
         start(),
     )
     .expect("allowed");
-    let Next::Wait(first) = job.next(start()) else {
+    let NextStep::Wait(first) = job.next(start()) else {
         panic!("waits")
     };
-    assert_eq!(job.next(first), Next::Poll(1));
-    job.apply(1, Event::Unknown, first)
+    assert_eq!(job.next(first), NextStep::Poll(1));
+    job.apply(1, CallEvent::JobNotFound, first)
         .expect("a young job may be unknown");
-    let Next::Wait(second) = job.next(first) else {
+    let NextStep::Wait(second) = job.next(first) else {
         panic!("waits")
     };
     assert!(second > first);
@@ -131,7 +131,7 @@ fn a_scheduled_call_is_polled_until_it_ends() {
     };
     job.apply(
         1,
-        Event::Ended {
+        CallEvent::Ended {
             counts,
             completed: true,
         },
@@ -154,17 +154,21 @@ fn a_scheduled_call_is_polled_until_it_ends() {
 #[test]
 fn a_zoho_job_that_is_gone_is_lost_after_a_grace() {
     let mut job = view();
-    job.sent(1, 1);
+    job.record_attempts(1, 1);
     job.apply(
         1,
-        Event::Accepted {
+        CallEvent::Accepted {
             zoho_job_id: "9".to_owned(),
         },
         start(),
     )
     .expect("allowed");
-    job.apply(1, Event::Unknown, later(start(), Duration::from_secs(61)))
-        .expect("allowed");
+    job.apply(
+        1,
+        CallEvent::JobNotFound,
+        after(start(), Duration::from_secs(61)),
+    )
+    .expect("allowed");
     assert_eq!(job.status(), JobStatus::Failed);
     assert_eq!(
         job.error.map(|error| error.code),
@@ -175,10 +179,10 @@ fn a_zoho_job_that_is_gone_is_lost_after_a_grace() {
 #[test]
 fn a_failed_zoho_job_without_counts_is_failed() {
     let mut job = view();
-    job.sent(1, 1);
+    job.record_attempts(1, 1);
     job.apply(
         1,
-        Event::Accepted {
+        CallEvent::Accepted {
             zoho_job_id: "9".to_owned(),
         },
         start(),
@@ -186,7 +190,7 @@ fn a_failed_zoho_job_without_counts_is_failed() {
     .expect("allowed");
     job.apply(
         1,
-        Event::Ended {
+        CallEvent::Ended {
             counts: Progress::default(),
             completed: false,
         },
@@ -201,10 +205,10 @@ fn what_zoho_never_takes_is_given_up_after_a_day() {
     let mut job = view();
     let why = Refusal::with(Cause::TooManyRequests, "later");
     let wait = Duration::from_secs(30);
-    let postponed = Event::Postponed { why, wait };
+    let postponed = CallEvent::Postponed { why, wait };
     job.apply(1, postponed.clone(), start()).expect("allowed");
-    assert_eq!(job.next(start()), Next::Wait(later(start(), wait)));
-    job.apply(1, postponed, later(start(), PATIENCE))
+    assert_eq!(job.next(start()), NextStep::Wait(after(start(), wait)));
+    job.apply(1, postponed, after(start(), PATIENCE))
         .expect("allowed");
     assert_eq!(job.status(), JobStatus::Failed);
 }
@@ -212,12 +216,12 @@ fn what_zoho_never_takes_is_given_up_after_a_day() {
 #[test]
 fn what_zoho_never_ends_is_given_up_in_time_with_its_last_counts() {
     let time = Duration::from_secs(600);
-    let mut job = view().tracked_for(time);
-    let submitted = later(start(), Duration::from_secs(3600));
-    let accepted = Event::Accepted {
+    let mut job = view().with_track_for(time);
+    let submitted = after(start(), Duration::from_secs(3600));
+    let accepted = CallEvent::Accepted {
         zoho_job_id: "9".to_owned(),
     };
-    job.sent(1, 1);
+    job.record_attempts(1, 1);
     job.apply(1, accepted, submitted).expect("allowed");
     let told = Progress {
         total: 50,
@@ -226,18 +230,18 @@ fn what_zoho_never_ends_is_given_up_in_time_with_its_last_counts() {
         failed: 2,
     };
     let mut polls = 0;
-    while let Next::Wait(at) = job.next(submitted) {
+    while let NextStep::Wait(at) = job.next(submitted) {
         assert_eq!(job.status(), JobStatus::Running);
-        assert!(at <= later(submitted, time), "{at}");
-        let last = at == later(submitted, time);
-        let progressed = Event::Progressed {
+        assert!(at <= after(submitted, time), "{at}");
+        let last = at == after(submitted, time);
+        let progressed = CallEvent::Progressed {
             counts: (polls == 0 || last).then_some(told),
             wait: Duration::from_secs(1),
         };
         job.apply(1, progressed, at).expect("allowed");
         polls += 1;
     }
-    assert_eq!(job.finished_at, Some(later(submitted, time)));
+    assert_eq!(job.finished_at, Some(after(submitted, time)));
     assert_eq!(job.status(), JobStatus::Failed);
     assert_eq!(
         job.counts(),
@@ -257,14 +261,14 @@ fn what_zoho_never_ends_is_given_up_in_time_with_its_last_counts() {
 
 /// Lets a job be looked at when it is due until it ends, or so much time has passed, and says how much has.
 fn look(job: &mut Job, mut now: Timestamp, time: Duration, counts: Option<Progress>) -> Duration {
-    let (begun, end) = (now, later(now, time));
-    while let Next::Wait(at) = job.next(now) {
+    let (begun, end) = (now, after(now, time));
+    while let NextStep::Wait(at) = job.next(now) {
         if at > end {
             break;
         }
         now = at;
         let wait = Duration::from_secs(1);
-        job.apply(1, Event::Progressed { counts, wait }, now)
+        job.apply(1, CallEvent::Progressed { counts, wait }, now)
             .expect("allowed");
     }
     Duration::try_from(now.duration_since(begun)).expect("later")
@@ -272,10 +276,10 @@ fn look(job: &mut Job, mut now: Timestamp, time: Duration, counts: Option<Progre
 
 /// A custom view's job that Zoho has taken, and is at work on.
 fn tracked(time: Duration) -> Job {
-    let mut job = view().tracked_for(time);
+    let mut job = view().with_track_for(time);
     let zoho_job_id = "9".to_owned();
-    job.sent(1, 1);
-    job.apply(1, Event::Accepted { zoho_job_id }, start())
+    job.record_attempts(1, 1);
+    job.apply(1, CallEvent::Accepted { zoho_job_id }, start())
         .expect("allowed");
     job
 }
@@ -287,9 +291,9 @@ fn time_in_which_nobody_looked_is_not_time_that_zoho_took() {
     let mut job = tracked(day);
     look(&mut job, start(), hour, running);
     // The program was down, or the clock has jumped.
-    let again = later(start(), 3 * day);
+    let again = after(start(), 3 * day);
     let wait = Duration::from_secs(1);
-    let progressed = Event::Progressed {
+    let progressed = CallEvent::Progressed {
         counts: running,
         wait,
     };
@@ -303,18 +307,19 @@ fn time_in_which_nobody_looked_is_not_time_that_zoho_took() {
     // A little late is nothing: somebody looked.
     let mut job = tracked(hour);
     let mut now = start();
-    while let Next::Wait(at) = job.next(now) {
-        now = later(at, Duration::from_secs(30));
-        let progressed = Event::Progressed {
+    while let NextStep::Wait(at) = job.next(now) {
+        now = after(at, Duration::from_secs(30));
+        let progressed = CallEvent::Progressed {
             counts: running,
             wait,
         };
         job.apply(1, progressed, now).expect("allowed");
     }
-    assert_eq!(now, later(start(), hour + Duration::from_secs(30)));
+    assert_eq!(now, after(start(), hour + Duration::from_secs(30)));
     // Nor is a Zoho job lost because it was not looked for.
     let mut job = tracked(hour);
-    job.apply(1, Event::Unknown, again).expect("allowed");
+    job.apply(1, CallEvent::JobNotFound, again)
+        .expect("allowed");
     assert_eq!(job.status(), JobStatus::Running);
 }
 
@@ -329,8 +334,8 @@ fn a_zoho_job_is_not_given_up_before_zoho_was_asked_at_the_end() {
         hour - PATIENCE / 1_000,
         Some(Progress::default()),
     );
-    let unasked = later(start(), before);
-    let asked = later(unasked, look(&mut job, unasked, 2 * hour, None));
+    let unasked = after(start(), before);
+    let asked = after(unasked, look(&mut job, unasked, 2 * hour, None));
     assert_eq!(job.status(), JobStatus::Running);
     let mut answered = job.clone();
     let counts = Progress {
@@ -338,7 +343,7 @@ fn a_zoho_job_is_not_given_up_before_zoho_was_asked_at_the_end() {
         updated: 5,
         ..Progress::default()
     };
-    let ended = Event::Ended {
+    let ended = CallEvent::Ended {
         counts,
         completed: true,
     };
@@ -355,7 +360,7 @@ fn a_view_never_counts_more_than_zoho_does() {
     let mut job = view();
     job.apply(
         1,
-        Event::Accepted {
+        CallEvent::Accepted {
             zoho_job_id: "9".to_owned(),
         },
         start(),
@@ -369,7 +374,7 @@ fn a_view_never_counts_more_than_zoho_does() {
     };
     job.apply(
         1,
-        Event::Progressed {
+        CallEvent::Progressed {
             counts: Some(odd),
             wait: Duration::ZERO,
         },
@@ -393,7 +398,7 @@ fn a_view_never_counts_more_than_zoho_does() {
     };
     job.apply(
         1,
-        Event::Ended {
+        CallEvent::Ended {
             counts: failed,
             completed: false,
         },
@@ -415,12 +420,12 @@ fn a_view_never_counts_more_than_zoho_does() {
 #[test]
 fn a_final_call_takes_nothing_more() {
     let mut job = job("Leads", 1, 1);
-    job.sent(1, 1);
-    job.apply(1, Event::Settled(Vec::new()), start())
+    job.record_attempts(1, 1);
+    job.apply(1, CallEvent::Settled(Vec::new()), start())
         .expect("allowed");
     let before = job.clone();
     assert!(
-        job.apply(1, Event::Settled(vec![failure(1)]), start())
+        job.apply(1, CallEvent::Settled(vec![failure(1)]), start())
             .is_err()
     );
     assert_eq!(job, before);
@@ -439,11 +444,11 @@ proptest! {
                 .filter_map(|id| id.to_string().parse().ok()).collect();
             let bad = bad.into_iter().filter(|id| own.contains(id)).map(failure).collect();
             let event = match outcome {
-                0 => Event::Settled(bad),
-                1 => Event::Refused(Refusal { code: "X".to_owned(), message: String::new(), advice: None }),
+                0 => CallEvent::Settled(bad),
+                1 => CallEvent::Refused(Refusal { code: "X".to_owned(), message: String::new(), advice: None }),
                 _ => continue,
             };
-            job.sent(seq, 1);
+            job.record_attempts(seq, 1);
             let _ = job.apply(seq, event, start());
             let counts = job.counts();
             prop_assert_eq!(counts.total, ids as u64);

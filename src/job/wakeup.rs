@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 /// A wake-up could not be sent. The jobs are found by the next sweep.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{jobs} jobs could not be woken ({reason})")]
-pub struct NotWoken {
+pub struct WakeUpFailed {
     /// How many of the jobs were not woken.
     pub jobs: usize,
     /// What went wrong.
@@ -33,8 +33,8 @@ pub trait WakeUps: std::fmt::Debug + Send + Sync {
     /// Asks for each job to be driven after its delay.
     ///
     /// # Errors
-    /// [`NotWoken`], if not all of them could be woken.
-    async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), NotWoken>;
+    /// [`WakeUpFailed`], if not all of them could be woken.
+    async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), WakeUpFailed>;
 }
 
 /// What a wake-up says.
@@ -46,7 +46,7 @@ struct Message {
 
 /// The text is not a wake-up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadWakeUp {
+pub enum InvalidWakeUp {
     /// Not the JSON of one.
     #[error("is not a wake-up: {0}")]
     Malformed(String),
@@ -64,17 +64,17 @@ pub fn message(jobs: &[JobId]) -> String {
 /// The jobs that a wake-up is about.
 ///
 /// # Errors
-/// [`BadWakeUp`].
-pub fn parse(text: &str) -> Result<Vec<JobId>, BadWakeUp> {
+/// [`InvalidWakeUp`].
+pub fn parse(text: &str) -> Result<Vec<JobId>, InvalidWakeUp> {
     #[derive(Deserialize)]
     struct Version {
         v: u64,
     }
-    let malformed = |error: serde_json::Error| BadWakeUp::Malformed(error.to_string());
+    let malformed = |error: serde_json::Error| InvalidWakeUp::Malformed(error.to_string());
     // The version first: a message of another one may have any form.
     let Version { v } = serde_json::from_str(text).map_err(malformed)?;
     if v != u64::from(VERSION) {
-        return Err(BadWakeUp::Version(v));
+        return Err(InvalidWakeUp::Version(v));
     }
     let message: Message = serde_json::from_str(text).map_err(malformed)?;
     Ok(message.jobs)
@@ -138,7 +138,7 @@ impl LocalWakeUps {
 
 #[async_trait]
 impl WakeUps for LocalWakeUps {
-    async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), NotWoken> {
+    async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), WakeUpFailed> {
         let now = Instant::now();
         {
             let mut alarms = self.0.at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,10 +178,13 @@ mod tests {
         assert_eq!(parse(&text), Ok(jobs.to_vec()));
         assert_eq!(
             parse(r#"{"v":2,"work":"other"}"#),
-            Err(BadWakeUp::Version(2))
+            Err(InvalidWakeUp::Version(2))
         );
         for bad in ["", "[]", "{}", r#"{"v":1}"#, r#"{"v":1,"jobs":[7]}"#] {
-            assert!(matches!(parse(bad), Err(BadWakeUp::Malformed(_))), "{bad}");
+            assert!(
+                matches!(parse(bad), Err(InvalidWakeUp::Malformed(_))),
+                "{bad}"
+            );
         }
     }
 

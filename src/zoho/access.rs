@@ -16,8 +16,8 @@ use super::answer::Trouble;
 use super::data_center::{ApiBase, DataCenter};
 use super::token::{Credentials, Token, TokenError, TokenGrant, parse_grant};
 use super::token_cache::{CachedToken, TokenCache};
-use super::{Error, MAX_ANSWER, NEXT_TURN, Told, after, sent_at, unsent};
-use crate::clock::Clock;
+use super::{Error, MAX_ANSWER, NEXT_TURN, Told, sent_at, unsent};
+use crate::clock::{Clock, after};
 use crate::codes::Cause;
 use crate::config::Connection;
 use crate::failpoint::reach;
@@ -206,9 +206,7 @@ impl Tokens {
             return;
         };
         // Both moments are of Zoho's clock, so the time between them is right whatever this machine's says.
-        let ends = now
-            .saturating_add(ends.duration_since(at))
-            .unwrap_or(Timestamp::MAX);
+        let ends = after(now, ends.duration_since(at));
         if ends.duration_since(token.expires_at).abs() > END_OFF {
             tracing::info!(connection = self.name, %ends, "Zoho says when the access token ends");
             token.expires_at = ends;

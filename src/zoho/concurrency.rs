@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, after};
 
 /// How long a slot is taken for. No call is under way for so long.
 const HOLD: Duration = Duration::from_secs(120);
@@ -133,7 +133,7 @@ impl ConcurrencyLimit {
         let shelf = self.shelf.as_ref()?;
         let _alone = self.growing.lock().await;
         let now = self.clock.now();
-        let until = now.saturating_add(HOLD).unwrap_or(Timestamp::MAX);
+        let until = after(now, HOLD);
         let untaken: Vec<usize> = {
             let state = self.state();
             if state.full_until.is_some_and(|full| now < full) {
@@ -195,11 +195,11 @@ impl Slot<'_> {
     /// Makes sure that it outlives a call; false if it is another process's by now.
     async fn prolong(&mut self) -> bool {
         let now = self.slots.clock.now();
-        let safe = now.saturating_add(MARGIN).unwrap_or(Timestamp::MAX);
+        let safe = after(now, MARGIN);
         let Some(shelf) = self.slots.shelf.as_ref().filter(|_| self.until <= safe) else {
             return true;
         };
-        let until = now.saturating_add(HOLD).unwrap_or(Timestamp::MAX);
+        let until = after(now, HOLD);
         let ours = shelf.take(&self.slots.slot(self.number), now, until).await;
         self.until = until;
         let ours = ours.unwrap_or(true);

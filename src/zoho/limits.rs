@@ -8,6 +8,7 @@ use http::Method;
 use jiff::Timestamp;
 
 use super::data_center::UnknownName;
+use crate::clock::after;
 use strict_reader::nearest;
 
 /// Calls at once of the group that Zoho calls complex, in every edition.
@@ -120,7 +121,7 @@ impl Credits {
             self.look_again = None;
             return None;
         };
-        let again = now.saturating_add(LOOK_AGAIN).unwrap_or(Timestamp::MAX);
+        let again = after(now, LOOK_AGAIN);
         match self.look_again.filter(|at| now < *at) {
             Some(at) => {
                 let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();

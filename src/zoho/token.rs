@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::data_center::ApiBase;
+use crate::clock::after;
 use crate::codes::{self, Cause, Class};
 use crate::outcome::Refusal;
 
@@ -185,7 +186,7 @@ pub struct Token {
 impl Token {
     /// Whether it can still be used.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        now.saturating_add(MARGIN).unwrap_or(Timestamp::MAX) < self.expires_at
+        after(now, MARGIN) < self.expires_at
     }
 }
 

@@ -8,7 +8,7 @@ use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use masshook::app::App;
 use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::{Filter, JobStore};
+use masshook::job::store::{JobFilter, JobStore};
 use masshook::job::wakeup::{self, LocalWakeUps};
 use masshook::job::{JobId, JobStatus};
 use masshook::lambda::Function;
@@ -100,7 +100,7 @@ impl Stage {
         let mut references = Vec::new();
         for summary in self
             .store
-            .list(Filter::All, 100, None)
+            .list(JobFilter::All, 100, None)
             .await
             .expect("a list")
             .jobs
@@ -533,10 +533,10 @@ async fn durable_unmappable_event_is_stored_and_replayed() {
         "the same event is kept once"
     );
 
-    let kept = stage.store.deliveries(100).await.expect("a list");
+    let kept = stage.store.dead_letters(100).await.expect("a list");
     let mut shown: Vec<(&str, &str)> = kept
         .iter()
-        .map(|one| (one.route.as_str(), one.dead.code.as_str()))
+        .map(|one| (one.route.as_str(), one.dead_letter.code.as_str()))
         .collect();
     shown.sort_unstable();
     assert_eq!(
@@ -553,7 +553,7 @@ async fn durable_unmappable_event_is_stored_and_replayed() {
     // Once the route is mended, a replay sees what the route would have seen.
     let one = kept
         .iter()
-        .find(|one| one.route == "queue" && one.dead.code == "not_mappable");
+        .find(|one| one.route == "queue" && one.dead_letter.code == "not_mappable");
     let kept = stage
         .store
         .delivery(&one.expect("kept").id)
@@ -585,7 +585,10 @@ async fn durable_unmappable_event_is_stored_and_replayed() {
     assert_eq!(reference["attributes"]["source"], "tally");
     let id = reference["trigger"]["id"].as_str().expect("an id");
     assert_eq!(accepted.jobs()[0].id, JobId::derive("queue", id, 1));
-    assert_eq!(stage.store.deliveries(100).await.expect("a list").len(), 4);
+    assert_eq!(
+        stage.store.dead_letters(100).await.expect("a list").len(),
+        4
+    );
 }
 
 #[tokio::test]

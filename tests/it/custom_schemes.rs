@@ -317,7 +317,7 @@ async fn age_is_checked_on_arrival_not_after_queueing() {
     stage.clock.advance(Duration::from_secs(86_400));
     app.run_turn(&[], None).await.expect("a turn");
     assert_eq!(stage.city(&leads[0]).await, "fir", "it waited for a day");
-    let kept = stage.store.deliveries(10).await.expect("a list");
+    let kept = stage.store.dead_letters(10).await.expect("a list");
     assert_eq!(kept.len(), 1);
     let kept = stage.store.delivery(&kept[0].id).await.expect("read");
     app.replay(&kept.expect("a delivery"))

@@ -8,11 +8,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use masshook::app::{Answered, App, Arrival};
 use masshook::clock::Clock;
 use masshook::engine::ExecutionMode;
-use masshook::job::delivery::{DeliverySummary, KeptDelivery};
+use masshook::job::delivery::{DeadLetterSummary, StoredDelivery};
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::{Claim, JobStore, Lease};
 use masshook::job::wakeup::LocalWakeUps;
-use masshook::job::{CallbackStatus, Event, Job, JobId, Outcome};
+use masshook::job::{CallEvent, CallbackStatus, Job, JobId, PreparationOutcome};
 use serde_json::{Value, json};
 
 use crate::harness::world::{SENDER_SECRET, World};
@@ -53,11 +53,11 @@ impl Letters {
         world.masshook(self.store.clone(), durable())
     }
 
-    async fn listed(&self) -> Vec<DeliverySummary> {
-        self.store.deliveries(100).await.expect("a list")
+    async fn listed(&self) -> Vec<DeadLetterSummary> {
+        self.store.dead_letters(100).await.expect("a list")
     }
 
-    async fn kept(&self, id: &str) -> Option<KeptDelivery> {
+    async fn kept(&self, id: &str) -> Option<StoredDelivery> {
         self.store.delivery(id).await.expect("read")
     }
 
@@ -65,7 +65,7 @@ impl Letters {
         let now = self.world.clock.now();
         let until = now + Duration::from_secs(60);
         match self.store.claim(id, now, until).await {
-            Ok(Claim::Ours(job, lease)) => (job, lease),
+            Ok(Claim::Acquired(job, lease)) => (job, lease),
             other => panic!("job {id} is free, but: {other:?}"),
         }
     }
@@ -73,9 +73,9 @@ impl Letters {
     /// Ends a job well but for its callback, which is as said.
     async fn end(&self, id: &JobId, told: CallbackStatus) {
         let (now, (mut job, lease)) = (self.world.clock.now(), self.claim(id).await);
-        job.prepared(Outcome::AS_ASKED.into(), 0, now)
+        job.record_preparation(PreparationOutcome::UNCHANGED.into(), 0, now)
             .expect("allowed");
-        job.apply(1, Event::Settled(Vec::new()), now)
+        job.apply(1, CallEvent::Settled(Vec::new()), now)
             .expect("allowed");
         job.callback.as_mut().expect("a callback").status = told;
         let due = job.due(now);
@@ -170,7 +170,7 @@ async fn dead_letter_reason_is_short() {
         .await;
     assert!(refused.is_err(), "{refused:?}");
     let letter = letters.listed().await.remove(0);
-    let reason = letter.dead.reason;
+    let reason = letter.dead_letter.reason;
     assert!(reason.contains("/ids/0"), "{reason}");
     assert!(reason.len() < 5_000, "{} bytes", reason.len());
 }

@@ -115,7 +115,7 @@ async fn lease_from_before_freeze_expires() {
     let id = queued(&app, &request).await;
     let now = world.clock_now();
     let lost = store.claim(&id, now, now + Duration::from_secs(60)).await;
-    assert!(matches!(lost, Ok(Claim::Ours(..))), "{lost:?}");
+    assert!(matches!(lost, Ok(Claim::Acquired(..))), "{lost:?}");
     world.clock.set(now + Duration::from_secs(120));
     app.run_turn(&[], None).await.expect("the store answers");
     let held = jobs(store.as_ref(), std::slice::from_ref(&id)).await;

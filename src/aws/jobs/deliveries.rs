@@ -9,10 +9,11 @@ use super::DynamoStore;
 use super::Updated;
 use super::change::Change;
 use super::item::{self, Item};
-use crate::job::delivery::{self, Death, DeliverySummary, KeptDelivery, Parts};
-use crate::job::store::{Place, StoreError};
+use crate::clock::after;
+use crate::job::delivery::{self, DeadLetterReason, DeadLetterSummary, Parts, StoredDelivery};
+use crate::job::store::{ItemLocation, StoreError};
 use crate::job::stored::ListKey;
-use crate::job::{JobId, Source};
+use crate::job::{JobId, JobSource};
 
 /// The most of a delivery that is one item; with more, its body is in parts, and the headers may take up the rest.
 const INLINE: usize = 200 * 1024;
@@ -27,7 +28,7 @@ fn pk(id: &str) -> String {
 /// The attributes that say why a delivery is dead, and list it.
 fn death_attributes(
     id: &str,
-    death: Option<&Death>,
+    death: Option<&DeadLetterReason>,
 ) -> [(&'static str, Option<AttributeValue>); 6] {
     let listed = death.map(|death| ListKey::new(death.since, id));
     let job = death.and_then(|death| death.job.as_ref());
@@ -46,9 +47,11 @@ fn death_attributes(
 
 impl DynamoStore {
     /// Keeps a delivery, in place of one with the same id.
-    pub(super) async fn keep_delivery(&self, delivery: &KeptDelivery) -> Result<(), StoreError> {
+    pub(super) async fn keep_delivery(&self, delivery: &StoredDelivery) -> Result<(), StoreError> {
         let pk = pk(&delivery.id);
-        let (item, body_at) = self.delivery_item(delivery, self.keeping.end()).await?;
+        let (item, body_at) = self
+            .delivery_item(delivery, self.retention.expires_at())
+            .await?;
         let put = self
             .client()
             .await
@@ -72,7 +75,7 @@ impl DynamoStore {
     /// Keeps a delivery whose jobs are under way, unless it is kept already.
     pub(super) async fn keep_new_delivery(
         &self,
-        delivery: &KeptDelivery,
+        delivery: &StoredDelivery,
     ) -> Result<(), StoreError> {
         let pk = pk(&delivery.id);
         let (item, body_at) = self.delivery_item(delivery, self.under_way()).await?;
@@ -89,9 +92,9 @@ impl DynamoStore {
     /// The item of a delivery, and where its body is.
     async fn delivery_item(
         &self,
-        delivery: &KeptDelivery,
+        delivery: &StoredDelivery,
         ends: Timestamp,
-    ) -> Result<(Item, Place), StoreError> {
+    ) -> Result<(Item, ItemLocation), StoreError> {
         let pk = pk(&delivery.id);
         let envelope = item::pack(delivery::envelope(delivery)?.as_bytes());
         let body = item::pack(&delivery.body);
@@ -107,19 +110,20 @@ impl DynamoStore {
             ("body_bytes", Some(item::number(delivery.body.len()))),
             ("ends", Some(item::seconds(ends))),
         ];
-        let attributes = attributes
-            .into_iter()
-            .chain(death_attributes(&delivery.id, delivery.dead.as_ref()));
+        let attributes = attributes.into_iter().chain(death_attributes(
+            &delivery.id,
+            delivery.dead_letter.as_ref(),
+        ));
         // The parts outlast the item from the start; nothing is lost if we go no further.
         self.date(&pk, &mut body_at, Some(ends)).await?;
         Ok((item::whole(&pk, attributes), body_at))
     }
 
     /// Makes a delivery a dead letter, which is forgotten at `ends`.
-    pub(super) async fn bury(
+    pub(super) async fn dead_letter(
         &self,
         id: &str,
-        death: &Death,
+        death: &DeadLetterReason,
         ends: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let change = Change::when("attribute_exists(#pk)", &["pk"]);
@@ -143,7 +147,7 @@ impl DynamoStore {
         &self,
         id: &str,
         job: &JobId,
-    ) -> Result<Option<Death>, StoreError> {
+    ) -> Result<Option<DeadLetterReason>, StoreError> {
         let item = self.head(&pk(id)).await?.unwrap_or_default();
         Ok(death(&item).filter(|death| death.job.as_ref() == Some(job)))
     }
@@ -152,7 +156,7 @@ impl DynamoStore {
         &self,
         id: &str,
         mut change: Change,
-        death: Option<&Death>,
+        death: Option<&DeadLetterReason>,
         ends: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let pk = pk(id);
@@ -162,8 +166,8 @@ impl DynamoStore {
         change = change.put("ends", ends.map(item::seconds));
         if let Updated::Done(item) = self.update(item::key(&pk), change, None).await? {
             let mut body_at = item::get_place(&item, "body");
-            if let Place::Parts { mortal, .. } = &mut body_at {
-                *mortal = true;
+            if let ItemLocation::Parts { has_ttl, .. } = &mut body_at {
+                *has_ttl = true;
             }
             self.date(&pk, &mut body_at, ends).await?;
         }
@@ -171,7 +175,7 @@ impl DynamoStore {
     }
 
     /// Lets go of the delivery of a job that ended well. If that fails, it goes by itself later.
-    pub(super) async fn let_go(&self, source: &Source) {
+    pub(super) async fn release_delivery(&self, source: &JobSource) {
         if source.shared {
             return;
         }
@@ -181,22 +185,24 @@ impl DynamoStore {
     }
 
     fn under_way(&self) -> Timestamp {
-        let end = self.keeping.end().saturating_add(UNDER_WAY);
-        end.unwrap_or(Timestamp::MAX)
+        after(self.retention.expires_at(), UNDER_WAY)
     }
 
     pub(super) async fn list_deliveries(
         &self,
         limit: usize,
-    ) -> Result<Vec<DeliverySummary>, StoreError> {
+    ) -> Result<Vec<DeadLetterSummary>, StoreError> {
         let (deliveries, _) = self.latest("deliveries", limit, None, summary).await?;
         Ok(deliveries)
     }
 
-    pub(super) async fn read_delivery(&self, id: &str) -> Result<Option<KeptDelivery>, StoreError> {
+    pub(super) async fn read_delivery(
+        &self,
+        id: &str,
+    ) -> Result<Option<StoredDelivery>, StoreError> {
         let pk = pk(id);
         let item = self.head(&pk).await?;
-        let now = self.keeping.clock.now();
+        let now = self.retention.clock.now();
         let Some(item) = item.filter(|item| !item::has_ended(item, now)) else {
             return Ok(None);
         };
@@ -212,7 +218,7 @@ impl DynamoStore {
                     .ok_or("it names no route")?
                     .to_owned(),
                 at: item::get_ms(&item, "at").ok_or("it has no moment")?,
-                dead: death(&item),
+                dead_letter: death(&item),
                 envelope,
                 body: item::unpack(&body)?,
             })
@@ -241,19 +247,19 @@ impl DynamoStore {
     }
 }
 
-fn summary(item: &Item) -> Option<DeliverySummary> {
-    Some(DeliverySummary {
+fn summary(item: &Item) -> Option<DeadLetterSummary> {
+    Some(DeadLetterSummary {
         id: item::get(item, "pk")?.strip_prefix("delivery#")?.to_owned(),
         route: item::get(item, "route")?.to_owned(),
         at: item::get_ms(item, "at")?,
-        dead: death(item)?,
+        dead_letter: death(item)?,
         body_bytes: item::get_number(item, "body_bytes")?,
     })
 }
 
 /// Why a delivery is dead, if it is.
-fn death(item: &Item) -> Option<Death> {
-    Some(Death {
+fn death(item: &Item) -> Option<DeadLetterReason> {
+    Some(DeadLetterReason {
         code: item::get(item, "code")?.to_owned(),
         reason: item::get(item, "reason")?.to_owned(),
         job: item::get(item, "job").map(JobId::from_outside),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::DynamoStore;
 use super::item::{self, Item, SHARDS};
 use crate::job::JobId;
-use crate::job::store::{Filter, Page, StoreError, Summary};
+use crate::job::store::{JobFilter, JobPage, JobSummary, StoreError};
 
 /// The sparse index of due jobs: `due_shard`, `due`.
 const DUE: &str = "due";
@@ -64,13 +64,13 @@ impl DynamoStore {
 
     pub(super) async fn list_jobs(
         &self,
-        filter: Filter,
+        filter: JobFilter,
         limit: usize,
         after: Option<&str>,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<JobPage, StoreError> {
         let read = |item: &Item| summary(item).filter(|job| filter.takes(job));
         let (jobs, next) = self.latest("jobs", limit, after, read).await?;
-        Ok(Page { jobs, next })
+        Ok(JobPage { jobs, next })
     }
 
     /// The latest entries of a kind that `read` takes, and where the next ones begin.
@@ -81,7 +81,7 @@ impl DynamoStore {
         after: Option<&str>,
         read: impl Fn(&Item) -> Option<T>,
     ) -> Result<(Vec<T>, Option<String>), StoreError> {
-        let now = self.keeping.clock.now();
+        let now = self.retention.clock.now();
         let read = |item: &Item| {
             let entry = read(item).filter(|_| !item::has_ended(item, now))?;
             Some((item::get(item, "listed")?.to_owned(), entry))
@@ -133,8 +133,8 @@ impl DynamoStore {
     }
 }
 
-fn summary(item: &Item) -> Option<Summary> {
-    Some(Summary {
+fn summary(item: &Item) -> Option<JobSummary> {
+    Some(JobSummary {
         id: JobId::from_outside(item::get(item, "pk")?.strip_prefix("job#")?),
         route: item::get(item, "route").map(str::to_owned),
         connection: item::get(item, "connection")?.to_owned(),

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::job::store::Place;
+use crate::job::store::ItemLocation;
 
 /// An item of the table.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -110,26 +110,26 @@ pub(super) fn parts_name(piece: &str) -> String {
     format!("{piece}_parts")
 }
 
-/// Where a piece is, as its attribute says it. Whether its parts are mortal only they know.
-pub(super) fn place_text(place: &Place) -> Option<AttributeValue> {
+/// Where a piece is, as its attribute says it. Whether its parts are has_ttl only they know.
+pub(super) fn place_text(place: &ItemLocation) -> Option<AttributeValue> {
     match place {
-        Place::Inline => None,
-        Place::Parts {
+        ItemLocation::Inline => None,
+        ItemLocation::Parts {
             generation, count, ..
         } => Some(text(format!("{generation}/{count}"))),
     }
 }
 
 /// Where a piece is.
-pub(super) fn get_place(item: &Item, piece: &str) -> Place {
+pub(super) fn get_place(item: &Item, piece: &str) -> ItemLocation {
     let parts = get(item, &parts_name(piece)).and_then(|text| text.split_once('/'));
     match parts {
-        None => Place::Inline,
-        Some((generation, count)) => Place::Parts {
+        None => ItemLocation::Inline,
+        Some((generation, count)) => ItemLocation::Parts {
             generation: generation.to_owned(),
             // An unreadable count finds no parts, and the job is then unreadable.
             count: count.parse().unwrap_or(u32::MAX),
-            mortal: false,
+            has_ttl: false,
         },
     }
 }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use super::change::Change;
 use super::item::{self, Item};
 use super::{DynamoStore, Updated};
-use crate::job::delivery::{Death, KeptDelivery};
-use crate::job::store::{Added, Claim, Lease, Place, StoreError, Summary, Written};
+use crate::job::delivery::{DeadLetterReason, StoredDelivery};
+use crate::job::store::{AddResult, Claim, ItemLocation, JobSummary, Lease, StoreError, StoredJob};
 use crate::job::stored::{self, ListKey};
 use crate::job::{Job, JobId};
 
@@ -20,8 +20,8 @@ const STATE_INLINE: usize = 300 * 1024;
 /// A job as it was read, and where its pieces are.
 struct Loaded {
     job: Result<Job, StoreError>,
-    request_at: Place,
-    state_at: Place,
+    request_at: ItemLocation,
+    state_at: ItemLocation,
 }
 
 fn pk(id: &JobId) -> String {
@@ -38,7 +38,7 @@ fn due_attributes(
 }
 
 /// The attributes of a list entry that change.
-fn listed_attributes(job: &Summary) -> [(&'static str, Option<AttributeValue>); 4] {
+fn listed_attributes(job: &JobSummary) -> [(&'static str, Option<AttributeValue>); 4] {
     [
         ("module", Some(item::text(&job.module))),
         ("status", item::name(&job.status)),
@@ -51,18 +51,18 @@ impl DynamoStore {
     pub(super) async fn add_job(
         &self,
         job: &Job,
-        delivery: Option<&KeptDelivery>,
-    ) -> Result<Added, StoreError> {
-        let (pk, summary) = (pk(&job.id), Summary::of(job));
+        delivery: Option<&StoredDelivery>,
+    ) -> Result<AddResult, StoreError> {
+        let (pk, summary) = (pk(&job.id), JobSummary::of(job));
         let request = item::pack(stored::request(job)?.as_bytes());
         let state = item::pack(stored::state(job)?.as_bytes());
-        let now = self.keeping.clock.now();
+        let now = self.retention.clock.now();
         // A delivery that comes again is cheaper found than written.
         let large = request.len() > REQUEST_INLINE || state.len() > STATE_INLINE;
         if large || delivery.is_some() {
             let known = self.head(&pk).await?;
             if known.is_some_and(|item| !item::has_ended(&item, now)) {
-                return Ok(Added::Existing);
+                return Ok(AddResult::Existing);
             }
         }
         // Before the job: if we go no further, it goes by itself.
@@ -72,7 +72,7 @@ impl DynamoStore {
         let (mut request_at, request) = self.place(&pk, request, REQUEST_INLINE).await?;
         let (mut state_at, state) = self.place(&pk, state, STATE_INLINE).await?;
         let due = job.due(job.created_at);
-        let ends = due.is_none().then(|| self.keeping.end());
+        let ends = due.is_none().then(|| self.retention.expires_at());
         let mark = super::mark();
         let listed = ListKey::new(job.created_at, job.id.as_str());
         let attributes = [
@@ -108,19 +108,19 @@ impl DynamoStore {
             if item::get(&there, "mark") != Some(mark.as_str()) {
                 self.discard(&pk, &request_at).await;
                 self.discard(&pk, &state_at).await;
-                return Ok(Added::Existing);
+                return Ok(AddResult::Existing);
             }
         }
         self.date(&pk, &mut request_at, ends).await?;
         self.date(&pk, &mut state_at, ends).await?;
-        Ok(Added::New)
+        Ok(AddResult::New)
     }
 
     pub(super) async fn get_job(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
         let pk = pk(id);
         let mut before = None;
         loop {
-            let now = self.keeping.clock.now();
+            let now = self.retention.clock.now();
             let item = self.head(&pk).await?;
             let Some(item) = item.filter(|item| !item::has_ended(item, now)) else {
                 return Ok(None);
@@ -162,7 +162,7 @@ impl DynamoStore {
         {
             Updated::Done(item) => item,
             Updated::Refused(item) if item.is_empty() || item::has_ended(&item, now) => {
-                return Ok(Claim::Absent);
+                return Ok(Claim::NotFound);
             }
             Updated::Refused(item) => {
                 if let Some(reason) = item::get(&item, "parked") {
@@ -182,13 +182,13 @@ impl DynamoStore {
         let lease = Lease {
             version: item::get_number(&item, "version").unwrap_or_default(),
             until,
-            written: Box::new(Written {
+            written: Box::new(StoredJob {
                 request: job.request.clone(),
                 request_at: loaded.request_at,
                 state_at: loaded.state_at,
             }),
         };
-        Ok(Claim::Ours(Box::new(job), lease))
+        Ok(Claim::Acquired(Box::new(job), lease))
     }
 
     /// Writes a job with its lease, which is over if `leased` is none.
@@ -199,8 +199,8 @@ impl DynamoStore {
         leased: Option<Timestamp>,
         due: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let (pk, summary) = (pk(&job.id), Summary::of(job));
-        let ends = due.is_none().then(|| self.keeping.end());
+        let (pk, summary) = (pk(&job.id), JobSummary::of(job));
+        let ends = due.is_none().then(|| self.retention.expires_at());
         let leased_until = leased.map_or(item::number(0), item::ms);
         let mut change = Change::when("#version = :version", &["version"])
             .value("version", item::number(lease.version))
@@ -232,12 +232,12 @@ impl DynamoStore {
             self.date(&pk, &mut state_at, ends).await?;
         }
         let last = due.is_none().then_some(job.source.as_ref()).flatten();
-        let death = last.and_then(|_| Death::of(job, self.keeping.clock.now()));
+        let death = last.and_then(|_| DeadLetterReason::for_job(job, self.retention.clock.now()));
         // Before the head: nobody comes back to a job that is never due. Whoever has taken it over has the last word.
         if let (Some(source), Some(death)) = (last, &death) {
             let there = self.head(&pk).await?.unwrap_or_default();
             if item::get_number(&there, "version") == Some(lease.version) {
-                self.bury(&source.delivery, death, ends).await?;
+                self.dead_letter(&source.delivery, death, ends).await?;
             }
         }
         let updated = self
@@ -260,7 +260,7 @@ impl DynamoStore {
         }
         // After the head: until then somebody else may have taken the job over.
         if let (Some(source), None) = (last, death) {
-            self.let_go(source).await;
+            self.release_delivery(source).await;
         }
         Ok(())
     }
@@ -269,8 +269,8 @@ impl DynamoStore {
         let pk = pk(id);
         let item = self.head(&pk).await?.unwrap_or_default();
         if let Some(delivery) = item::get(&item, "delivery") {
-            let death = Death::parked(id, reason, self.keeping.clock.now());
-            self.bury(delivery, &death, None).await?;
+            let death = DeadLetterReason::for_parked_job(id, reason, self.retention.clock.now());
+            self.dead_letter(delivery, &death, None).await?;
         }
         let change = Change::when("attribute_exists(#pk)", &["pk"])
             .raise("version")

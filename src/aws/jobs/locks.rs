@@ -10,7 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::change::Change;
 use super::item;
 use super::{DynamoStore, Updated};
-use crate::job::store::{Holder, Lock, SharedToken, StoreError};
+use crate::clock::after;
+use crate::job::store::{Lock, LockHolder, SharedToken, StoreError};
 
 /// When a lock that nobody gave back is deleted.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
@@ -27,12 +28,12 @@ impl DynamoStore {
     pub(super) async fn take_lock(
         &self,
         name: &str,
-        holder: &Holder,
+        holder: &LockHolder,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<Lock>, StoreError> {
         let free = "attribute_not_exists(#pk) OR #lease <= :now OR #holder = :holder";
-        let ends = until.saturating_add(ABANDONED).unwrap_or(Timestamp::MAX);
+        let ends = after(until, ABANDONED);
         let change = Change::when(free, &["pk", "lease", "holder"])
             .value("now", item::ms(now))
             .value("holder", item::text(holder.as_str()))
@@ -47,7 +48,11 @@ impl DynamoStore {
         }))
     }
 
-    pub(super) async fn give_lock(&self, name: &str, holder: &Holder) -> Result<(), StoreError> {
+    pub(super) async fn give_lock(
+        &self,
+        name: &str,
+        holder: &LockHolder,
+    ) -> Result<(), StoreError> {
         let deleted = self
             .client()
             .await

@@ -1,6 +1,6 @@
 //! Pieces that are too large for their item. Their parts are written first, under a generation of their own, and only
 //! then does the item name that generation: a torn write is never seen. Until they are known to be named, parts are
-//! mortal, so that those of a lost writer go away.
+//! has_ttl, so that those of a lost writer go away.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use super::DynamoStore;
 use super::change::Change;
 use super::item::{self, Item};
-use crate::job::store::{Place, StoreError};
+use crate::clock::after;
+use crate::job::store::{ItemLocation, StoreError};
 
 /// The size of a part; DynamoDB takes 400 KB with all names.
 const PART_BYTES: usize = 350 * 1024;
@@ -30,12 +31,12 @@ impl DynamoStore {
         pk: &str,
         piece: Vec<u8>,
         inline: usize,
-    ) -> Result<(Place, Option<AttributeValue>), StoreError> {
+    ) -> Result<(ItemLocation, Option<AttributeValue>), StoreError> {
         if piece.len() <= inline {
-            return Ok((Place::Inline, Some(item::bytes(piece))));
+            return Ok((ItemLocation::Inline, Some(item::bytes(piece))));
         }
         let generation = super::mark();
-        let ends = later(self.keeping.clock.now(), ORPHANED);
+        let ends = after(self.retention.clock.now(), ORPHANED);
         let puts = piece.chunks(PART_BYTES).enumerate().map(|(number, part)| {
             let mut item = part_key(pk, &generation, number);
             item.insert("data".to_owned(), item::bytes(part.to_vec()));
@@ -50,27 +51,27 @@ impl DynamoStore {
             }
         });
         let count = try_join_all(puts).await?.len();
-        let place = Place::Parts {
+        let place = ItemLocation::Parts {
             generation,
             count: u32::try_from(count).unwrap_or(u32::MAX),
-            mortal: true,
+            has_ttl: true,
         };
         Ok((place, None))
     }
 
-    /// A piece, wherever it is; none if it is not all there. Notes whether its parts are mortal.
+    /// A piece, wherever it is; none if it is not all there. Notes whether its parts are has_ttl.
     pub(super) async fn gather(
         &self,
         pk: &str,
         item: &Item,
         piece: &str,
-    ) -> Result<(Place, Option<Vec<u8>>), StoreError> {
-        let Place::Parts {
+    ) -> Result<(ItemLocation, Option<Vec<u8>>), StoreError> {
+        let ItemLocation::Parts {
             generation, count, ..
         } = item::get_place(item, piece)
         else {
             let inline = item::get_bytes(item, piece).map(<[u8]>::to_vec);
-            return Ok((Place::Inline, inline));
+            return Ok((ItemLocation::Inline, inline));
         };
         let mut pages = self
             .client()
@@ -83,18 +84,18 @@ impl DynamoStore {
             .expression_attribute_values(":sk", item::text(format!("part#{generation}#")))
             .into_paginator()
             .send();
-        let (mut whole, mut found, mut mortal) = (Vec::new(), 0, false);
+        let (mut whole, mut found, mut has_ttl) = (Vec::new(), 0, false);
         while let Some(page) = pages.next().await {
             for part in page.map_err(|error| self.failed(&error))?.items() {
                 whole.extend_from_slice(item::get_bytes(part, "data").unwrap_or_default());
-                mortal |= part.contains_key("ends");
+                has_ttl |= part.contains_key("ends");
                 found += 1;
             }
         }
-        let place = Place::Parts {
+        let place = ItemLocation::Parts {
             generation,
             count,
-            mortal,
+            has_ttl,
         };
         Ok((place, (found == count).then_some(whole)))
     }
@@ -103,33 +104,33 @@ impl DynamoStore {
     pub(super) async fn date(
         &self,
         pk: &str,
-        place: &mut Place,
+        place: &mut ItemLocation,
         ends: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let Place::Parts {
+        let ItemLocation::Parts {
             generation,
             count,
-            mortal,
+            has_ttl,
         } = place
         else {
             return Ok(());
         };
-        if ends.is_none() && !*mortal {
+        if ends.is_none() && !*has_ttl {
             return Ok(());
         }
-        let ends = ends.map(|ends| item::seconds(later(ends, OUTLASTING)));
+        let ends = ends.map(|ends| item::seconds(after(ends, OUTLASTING)));
         let updates = (0..*count as usize).map(|number| {
             let change = Change::when("attribute_exists(#pk)", &["pk"]).put("ends", ends.clone());
             self.update(part_key(pk, generation, number), change, None)
         });
         try_join_all(updates).await?;
-        *mortal = ends.is_some();
+        *has_ttl = ends.is_some();
         Ok(())
     }
 
     /// Deletes parts that no item names any more. What cannot be deleted does no harm.
-    pub(super) async fn discard(&self, pk: &str, place: &Place) {
-        let Place::Parts {
+    pub(super) async fn discard(&self, pk: &str, place: &ItemLocation) {
+        let ItemLocation::Parts {
             generation, count, ..
         } = place
         else {
@@ -158,8 +159,4 @@ fn part_key(pk: &str, generation: &str, number: usize) -> Item {
             item::text(format!("part#{generation}#{number:05}")),
         ),
     ])
-}
-
-fn later(at: Timestamp, duration: Duration) -> Timestamp {
-    at.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }

@@ -16,7 +16,7 @@ use crate::codes::Cause;
 use crate::config::{Config, Connection, Use};
 use crate::engine::preview_preparation;
 use crate::http::{Http, HttpSettings};
-use crate::job::{Outcome, Prepared};
+use crate::job::{PreparationOutcome, PreparationResult};
 use crate::plan::{Limits, Plan, RECORDS_PER_CREDIT, Tariff, Ways, Why, mass_update_path};
 use crate::secrets::Secrets;
 use crate::update::{
@@ -287,7 +287,7 @@ async fn rehearsed(
 ) -> Finding {
     let what = format!("route {by}");
     let module = &update.module;
-    let Prepared {
+    let PreparationResult {
         outcome,
         notes,
         lookup,
@@ -295,7 +295,7 @@ async fn rehearsed(
     } = preview_preparation(client, update, give_up).await;
     let mut planned = update.clone();
     let found = match outcome {
-        Outcome::Ready {
+        PreparationOutcome::Ready {
             fields,
             records,
             update_by,
@@ -306,9 +306,9 @@ async fn rehearsed(
             planned.selector = found.unwrap_or(planned.selector);
             planned.resolved()
         }
-        Outcome::Nothing => None,
+        PreparationOutcome::Nothing => None,
         // The values of an example need not be in the org.
-        Outcome::Refused(why)
+        PreparationOutcome::Refused(why)
             if matches!(
                 why.cause(),
                 Some(Cause::MatchNotFound | Cause::MatchAmbiguous)
@@ -316,7 +316,7 @@ async fn rehearsed(
         {
             return Finding::new(what, Bearing::Note, format!("{module}: {why}"));
         }
-        Outcome::Refused(why) | Outcome::Postponed { why, .. } => {
+        PreparationOutcome::Refused(why) | PreparationOutcome::Postponed { why, .. } => {
             return Finding::new(what, Bearing::Bad, format!("{module}: {why}"));
         }
     };

@@ -11,7 +11,7 @@ use super::{Checked, PrepareOutput};
 use crate::codes::Cause;
 use crate::failpoint::reach;
 use crate::job::preparation::Lookup;
-use crate::job::{Outcome, Prepared};
+use crate::job::{PreparationOutcome, PreparationResult};
 use crate::lookup::{self, Column, Hits, Question};
 use crate::outcome::Refusal;
 use crate::update::{FieldName, MAX_IDS, Match, MatchValue, Records};
@@ -29,7 +29,7 @@ pub(super) struct MatchQuery {
 /// What came of a job's `match`, and of how many requests.
 pub(super) struct MatchResult {
     pub(super) attempts: u32,
-    pub(super) prepared: Prepared,
+    pub(super) prepared: PreparationResult,
 }
 
 impl MatchResult {
@@ -45,8 +45,8 @@ impl MatchResult {
             prepared.notes.push(unsure(&lookup.field));
         }
         let (outcome, notes) = match prepared.outcome {
-            Outcome::Ready { records, .. } => {
-                let outcome = Outcome::Ready {
+            PreparationOutcome::Ready { records, .. } => {
+                let outcome = PreparationOutcome::Ready {
                     fields: checked.fields,
                     records,
                     update_by: checked.method,
@@ -54,14 +54,14 @@ impl MatchResult {
                 (outcome, checked.notes)
             }
             // Nothing is sent, so nothing is to be said of how.
-            other @ (Outcome::Nothing | Outcome::Postponed { .. } | Outcome::Refused(_)) => {
-                (other, prepared.notes)
-            }
+            other @ (PreparationOutcome::Nothing
+            | PreparationOutcome::Postponed { .. }
+            | PreparationOutcome::Refused(_)) => (other, prepared.notes),
         };
         PrepareOutput {
             place,
             attempts,
-            prepared: Prepared {
+            prepared: PreparationResult {
                 lookup: prepared.lookup,
                 notes,
                 outcome,
@@ -212,7 +212,7 @@ fn answer(wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
     if let Some(refusal) = lookup::refuse(wanted) {
         return MatchResult {
             attempts: 0,
-            prepared: Outcome::Refused(refusal).into(),
+            prepared: PreparationOutcome::Refused(refusal).into(),
         };
     }
     let places: HashSet<usize> = wanted
@@ -229,7 +229,7 @@ fn answer(wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
     if let Some(failed) = failed {
         return MatchResult {
             attempts,
-            prepared: Outcome::from(failed).into(),
+            prepared: PreparationOutcome::from(failed).into(),
         };
     }
     let settled = lookup::settle(wanted, &known.hits);
@@ -240,9 +240,9 @@ fn answer(wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
         ids: settled.ids.len() as u64,
     };
     let outcome = match settled.refusal {
-        Some(refusal) => Outcome::Refused(refusal),
-        None if settled.ids.is_empty() => Outcome::Nothing,
-        None => Outcome::Ready {
+        Some(refusal) => PreparationOutcome::Refused(refusal),
+        None if settled.ids.is_empty() => PreparationOutcome::Nothing,
+        None => PreparationOutcome::Ready {
             fields: None,
             records: Some(Records::Ids(settled.ids)),
             update_by: None,
@@ -250,7 +250,7 @@ fn answer(wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
     };
     MatchResult {
         attempts,
-        prepared: Prepared {
+        prepared: PreparationResult {
             lookup: Some(found),
             ..outcome.into()
         },

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::Step;
 use crate::codes::Cause;
-use crate::job::Outcome;
+use crate::job::PreparationOutcome;
 use crate::outcome::Refusal;
 use crate::update::{ModuleName, Named, NamedView, Records, Territory, TerritoryId, ViewId};
 use crate::zoho::metadata::{self, CustomView, Freshness};
@@ -163,7 +163,7 @@ impl<Id: Copy + fmt::Display> Pick<'_, Id> {
                 )
             }
         };
-        Err(Outcome::Refused(Refusal::with(cause, message)))
+        Err(PreparationOutcome::Refused(Refusal::with(cause, message)))
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
         );
         assert_eq!(pick("Twice", &views), Pick::Several(vec![id("3"), id("4")]));
         assert_eq!(pick("Quite another one", &views), Pick::Nothing(None));
-        let Err(Outcome::Refused(refusal)) =
+        let Err(PreparationOutcome::Refused(refusal)) =
             pick("Twice", &views).or_refusal("Twice", "custom view of Leads")
         else {
             panic!("refused")

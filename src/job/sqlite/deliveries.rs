@@ -6,19 +6,19 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::jobs::count;
 use super::schema::{moment, ms};
-use crate::job::delivery::{self, Death, DeliverySummary, KeptDelivery, Parts};
+use crate::job::delivery::{self, DeadLetterReason, DeadLetterSummary, Parts, StoredDelivery};
 use crate::job::store::StoreError;
-use crate::job::{JobId, Source};
+use crate::job::{JobId, JobSource};
 
 /// A delivery as its row has it.
-pub(super) struct Kept {
-    pub(super) delivery: KeptDelivery,
+pub(super) struct DeliveryRow {
+    pub(super) delivery: StoredDelivery,
     pub(super) envelope: String,
 }
 
-impl Kept {
+impl DeliveryRow {
     /// The row of a delivery.
-    pub(super) fn of(delivery: &KeptDelivery) -> Result<Self, StoreError> {
+    pub(super) fn of(delivery: &StoredDelivery) -> Result<Self, StoreError> {
         Ok(Self {
             envelope: delivery::envelope(delivery)?,
             delivery: delivery.clone(),
@@ -29,7 +29,7 @@ impl Kept {
 /// Keeps a delivery, in place of one with the same id.
 pub(super) fn keep(
     connection: &Connection,
-    kept: &Kept,
+    kept: &DeliveryRow,
     end: Option<Timestamp>,
 ) -> rusqlite::Result<()> {
     insert(connection, "REPLACE", kept, end)
@@ -38,7 +38,7 @@ pub(super) fn keep(
 /// Keeps a delivery whose jobs are under way, unless it is kept already.
 pub(super) fn keep_new(
     connection: &Connection,
-    kept: &Kept,
+    kept: &DeliveryRow,
     horizon: Timestamp,
 ) -> rusqlite::Result<()> {
     connection
@@ -50,7 +50,7 @@ pub(super) fn keep_new(
 fn insert(
     connection: &Connection,
     otherwise: &str,
-    kept: &Kept,
+    kept: &DeliveryRow,
     end: Option<Timestamp>,
 ) -> rusqlite::Result<()> {
     let insert = format!(
@@ -58,7 +58,7 @@ fn insert(
          VALUES (:id, :route, :at, :code, :reason, :job, :dead_since, :envelope, :body, :ended)"
     );
     let delivery = &kept.delivery;
-    let dead = delivery.dead.as_ref();
+    let dead = delivery.dead_letter.as_ref();
     connection.prepare_cached(&insert)?.execute(named_params! {
         ":id": delivery.id,
         ":route": delivery.route,
@@ -75,10 +75,10 @@ fn insert(
 }
 
 /// Makes a delivery a dead letter, which is forgotten at `end`.
-pub(super) fn bury(
+pub(super) fn dead_letter(
     connection: &Connection,
     id: &str,
-    death: &Death,
+    death: &DeadLetterReason,
     end: Option<Timestamp>,
 ) -> rusqlite::Result<()> {
     let update = "UPDATE deliveries SET code = ?1, reason = ?2, job = ?3, dead_since = ?4, ended = ?5 WHERE id = ?6";
@@ -94,13 +94,13 @@ pub(super) fn bury(
 }
 
 /// Lets go of the delivery of a job that ended well.
-pub(super) fn let_go(
+pub(super) fn release(
     connection: &Connection,
-    source: &Source,
+    source: &JobSource,
     end: Option<Timestamp>,
 ) -> rusqlite::Result<()> {
     if !source.shared {
-        return forget(connection, &source.delivery).map(|_| ());
+        return delete_delivery(connection, &source.delivery).map(|_| ());
     }
     let update = "UPDATE deliveries SET ended = ?1 WHERE id = ?2 AND dead_since IS NULL";
     connection
@@ -110,7 +110,7 @@ pub(super) fn let_go(
 }
 
 /// Makes a dead letter that died at this moment a delivery under way.
-pub(super) fn revive(
+pub(super) fn restore(
     connection: &Connection,
     id: &str,
     dead_since: Timestamp,
@@ -130,25 +130,27 @@ pub(super) fn revive_parked(connection: &Connection, job: &JobId) -> rusqlite::R
         .prepare_cached(select)?
         .query_row([job.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    dead.map_or(Ok(()), |(id, since)| revive(connection, &id, moment(since)))
+    dead.map_or(Ok(()), |(id, since)| {
+        restore(connection, &id, moment(since))
+    })
 }
 
 pub(super) fn list(
     connection: &Connection,
     limit: usize,
     horizon: Timestamp,
-) -> rusqlite::Result<Vec<DeliverySummary>> {
+) -> rusqlite::Result<Vec<DeadLetterSummary>> {
     let query = "SELECT id, route, at, code, reason, job, dead_since, length(body) FROM deliveries
                  WHERE dead_since IS NOT NULL AND (ended IS NULL OR ended > ?1)
                  ORDER BY dead_since DESC, id DESC LIMIT ?2";
     let mut query = connection.prepare_cached(query)?;
     let rows = query.query_map(params![ms(horizon), count(limit)], |row| {
         let bytes: i64 = row.get(7)?;
-        Ok(DeliverySummary {
+        Ok(DeadLetterSummary {
             id: row.get(0)?,
             route: row.get(1)?,
             at: moment(row.get(2)?),
-            dead: death(row)?,
+            dead_letter: death(row)?,
             body_bytes: bytes.unsigned_abs(),
         })
     })?;
@@ -170,7 +172,7 @@ pub(super) fn get(
                 id: row.get(0)?,
                 route: row.get(1)?,
                 at: moment(row.get(2)?),
-                dead: is_dead(row)?.then(|| death(row)).transpose()?,
+                dead_letter: is_dead(row)?.then(|| death(row)).transpose()?,
                 envelope: row.get(7)?,
                 body: row.get(8)?,
             })
@@ -178,7 +180,7 @@ pub(super) fn get(
         .optional()
 }
 
-pub(super) fn forget(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
+pub(super) fn delete_delivery(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
     let deleted = connection
         .prepare_cached("DELETE FROM deliveries WHERE id = ?1")?
         .execute([id])?;
@@ -190,9 +192,9 @@ fn is_dead(row: &Row<'_>) -> rusqlite::Result<bool> {
 }
 
 /// The death of a row whose columns 3 to 6 are code, reason, job and moment.
-fn death(row: &Row<'_>) -> rusqlite::Result<Death> {
+fn death(row: &Row<'_>) -> rusqlite::Result<DeadLetterReason> {
     let job: Option<String> = row.get(5)?;
-    Ok(Death {
+    Ok(DeadLetterReason {
         code: row.get(3)?,
         reason: row.get(4)?,
         job: job.as_deref().map(JobId::from_outside),

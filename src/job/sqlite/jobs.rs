@@ -6,17 +6,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::deliveries::{self, Kept};
+use super::deliveries::{self, DeliveryRow};
 use super::schema::{moment, ms};
-use crate::job::delivery::Death;
-use crate::job::store::{Added, Filter, StoreError, Summary};
+use crate::job::delivery::DeadLetterReason;
+use crate::job::store::{AddResult, JobFilter, JobSummary, StoreError};
 use crate::job::stored::{self, ListKey};
-use crate::job::{Job, JobId, Source};
+use crate::job::{Job, JobId, JobSource};
 
 /// A job as its row has it.
 pub(super) struct Row {
-    summary: Summary,
-    source: Option<Source>,
+    summary: JobSummary,
+    source: Option<JobSource>,
     state: String,
 }
 
@@ -24,7 +24,7 @@ impl Row {
     /// The row of a job.
     pub(super) fn of(job: &Job) -> Result<Self, StoreError> {
         Ok(Self {
-            summary: Summary::of(job),
+            summary: JobSummary::of(job),
             source: job.source.clone(),
             state: stored::state(job)?,
         })
@@ -36,7 +36,7 @@ pub(super) struct New {
     pub(super) row: Row,
     pub(super) request: String,
     /// The delivery that it came of.
-    pub(super) kept: Option<Kept>,
+    pub(super) kept: Option<DeliveryRow>,
     /// When the job is due.
     pub(super) due: Option<Timestamp>,
     /// When it is forgotten.
@@ -54,21 +54,21 @@ pub(super) struct Write {
     /// When the job is due.
     pub(super) due: Option<Timestamp>,
     /// What is wrong with a job that is never due again.
-    pub(super) death: Option<Death>,
+    pub(super) death: Option<DeadLetterReason>,
     /// When it is forgotten.
     pub(super) end: Option<Timestamp>,
 }
 
 /// The answer to a claim.
-pub(super) enum Claimed {
-    Ours {
+pub(super) enum ClaimedRow {
+    Acquired {
         version: u64,
         request: String,
         state: String,
     },
     Busy(Timestamp),
     Parked(String),
-    Absent,
+    NotFound,
 }
 
 pub(super) fn add(
@@ -76,7 +76,7 @@ pub(super) fn add(
     new: &New,
     horizon: Timestamp,
     keep_only: Option<u32>,
-) -> rusqlite::Result<Added> {
+) -> rusqlite::Result<AddResult> {
     let (row, job) = (&new.row, &new.row.summary);
     let adding = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if let Some(keep) = keep_only {
@@ -112,7 +112,7 @@ pub(super) fn add(
         ":delivery": row.source.as_ref().map(|source| &source.delivery),
     })?;
     if added == 0 {
-        return Ok(Added::Existing);
+        return Ok(AddResult::Existing);
     }
     adding
         .prepare_cached("INSERT INTO requests (id, stored) VALUES (?1, ?2)")?
@@ -121,7 +121,7 @@ pub(super) fn add(
         deliveries::keep_new(&adding, kept, horizon)?;
     }
     adding.commit()?;
-    Ok(Added::New)
+    Ok(AddResult::New)
 }
 
 pub(super) fn get(
@@ -144,7 +144,7 @@ pub(super) fn claim(
     id: &JobId,
     now: Timestamp,
     until: Timestamp,
-) -> rusqlite::Result<Claimed> {
+) -> rusqlite::Result<ClaimedRow> {
     let claiming = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // A lease that nobody ends makes the job due when it is over.
     let taken: Option<(i64, String)> = claiming
@@ -163,7 +163,7 @@ pub(super) fn claim(
             .query_row([id.as_str()], |row| row.get(0))
             .optional()?;
         claiming.commit()?;
-        return Ok(Claimed::Ours {
+        return Ok(ClaimedRow::Acquired {
             version: version.cast_unsigned(),
             request: request.unwrap_or_default(),
             state,
@@ -178,9 +178,9 @@ pub(super) fn claim(
         })
         .optional()?;
     Ok(match held {
-        Some((_, Some(reason))) => Claimed::Parked(reason),
-        Some((until, None)) => Claimed::Busy(moment(until)),
-        None => Claimed::Absent,
+        Some((_, Some(reason))) => ClaimedRow::Parked(reason),
+        Some((until, None)) => ClaimedRow::Busy(moment(until)),
+        None => ClaimedRow::NotFound,
     })
 }
 
@@ -222,8 +222,8 @@ pub(super) fn write(
         && let Some(source) = &row.source
     {
         match &write.death {
-            Some(death) => deliveries::bury(&writing, &source.delivery, death, write.end)?,
-            None => deliveries::let_go(&writing, source, write.end)?,
+            Some(death) => deliveries::dead_letter(&writing, &source.delivery, death, write.end)?,
+            None => deliveries::release(&writing, source, write.end)?,
         }
     }
     writing.commit()?;
@@ -246,11 +246,11 @@ pub(super) fn due(
 
 pub(super) fn list(
     connection: &Connection,
-    filter: Filter,
+    filter: JobFilter,
     limit: usize,
     after: Option<&ListKey>,
     horizon: Timestamp,
-) -> rusqlite::Result<Vec<Summary>> {
+) -> rusqlite::Result<Vec<JobSummary>> {
     let query = "SELECT id, route, connection, module, status, callback, parked, created_at, finished_at FROM jobs
                  WHERE (?1 IS NULL OR listed < ?1) AND (ended IS NULL OR ended > ?2) ORDER BY listed DESC";
     let mut query = connection.prepare_cached(query)?;
@@ -258,7 +258,7 @@ pub(super) fn list(
     let rows = query.query_map(params![after, ms(horizon)], |row| {
         let callback: Option<String> = row.get(5)?;
         let finished_at: Option<i64> = row.get(8)?;
-        Ok(Summary {
+        Ok(JobSummary {
             id: JobId::from_outside(row.get_ref(0)?.as_str()?),
             route: row.get(1)?,
             connection: row.get(2)?,
@@ -290,7 +290,12 @@ pub(super) fn park(
         .query_row([reason, id.as_str()], |row| row.get(0))
         .optional()?;
     if let Some(delivery) = delivery.flatten() {
-        deliveries::bury(&parking, &delivery, &Death::parked(id, reason, now), None)?;
+        deliveries::dead_letter(
+            &parking,
+            &delivery,
+            &DeadLetterReason::for_parked_job(id, reason, now),
+            None,
+        )?;
     }
     parking.commit()
 }

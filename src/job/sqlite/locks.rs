@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::schema::{moment, ms};
-use crate::job::store::{Holder, Lock, SharedToken};
+use crate::job::store::{Lock, LockHolder, SharedToken};
 
 /// Takes a lock; false if somebody else has it.
 pub(super) fn lock(connection: &Connection, lock: &Lock, now: Timestamp) -> rusqlite::Result<bool> {
@@ -23,7 +23,11 @@ pub(super) fn lock(connection: &Connection, lock: &Lock, now: Timestamp) -> rusq
     Ok(taken == 1)
 }
 
-pub(super) fn unlock(connection: &Connection, name: &str, holder: &Holder) -> rusqlite::Result<()> {
+pub(super) fn unlock(
+    connection: &Connection,
+    name: &str,
+    holder: &LockHolder,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM locks WHERE name = ?1 AND holder = ?2")?
         .execute([name, holder.as_str()])?;

@@ -1,7 +1,7 @@
 //! What only this store promises. What both stores do is tested in `tests/it/store.rs`.
 
 use super::*;
-use crate::job::Outcome;
+use crate::job::PreparationOutcome;
 use crate::update::UpdateRequest;
 use serde_json::json;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn job(delivery: &str, now: Timestamp) -> Job {
         None,
         now,
     );
-    let prepared = job.prepared(Outcome::AS_ASKED.into(), 0, now);
+    let prepared = job.record_preparation(PreparationOutcome::UNCHANGED.into(), 0, now);
     prepared.expect("allowed");
     job
 }
@@ -35,9 +35,9 @@ async fn a_job_survives_a_restart_with_its_lease() {
     let until = start() + Duration::from_secs(60);
 
     let first = SqliteStore::in_file(path.clone());
-    assert_eq!(first.add(&job, None).await.expect("added"), Added::New);
+    assert_eq!(first.add(&job, None).await.expect("added"), AddResult::New);
     let claim = first.claim(&job.id, start(), until).await;
-    let Ok(Claim::Ours(_, mut lease)) = claim else {
+    let Ok(Claim::Acquired(_, mut lease)) = claim else {
         panic!("{claim:?}");
     };
     drop(first);
@@ -112,12 +112,12 @@ async fn a_file_of_the_first_version_is_taken_over_with_its_dead_letters() {
     drop(first);
     let store = SqliteStore::in_file(path.clone());
     let job = job("d", start());
-    assert_eq!(store.add(&job, None).await.expect("added"), Added::New);
+    assert_eq!(store.add(&job, None).await.expect("added"), AddResult::New);
     let reopened = SqliteStore::in_file(path);
-    let dead = reopened.deliveries(10).await.expect("a list");
+    let dead = reopened.dead_letters(10).await.expect("a list");
     assert_eq!(dead.len(), 1);
-    assert_eq!(dead[0].dead.reason, "no module");
-    assert_eq!(dead[0].dead.since, start());
+    assert_eq!(dead[0].dead_letter.reason, "no module");
+    assert_eq!(dead[0].dead_letter.since, start());
     let kept = reopened.delivery("dlv_1").await.expect("read");
     assert_eq!(kept.expect("kept").body.as_ref(), b"{}");
     assert_eq!(reopened.get(&job.id).await.expect("read"), Some(job));
@@ -144,7 +144,10 @@ async fn who_stops_waiting_in_line_holds_up_nobody() {
     assert!(futures_util::poll!(&mut forsaken).is_pending());
     let next = store.get(&id);
     other.execute_batch("ROLLBACK").expect("unlocked");
-    assert_eq!(adding.await.expect("no panic").expect("added"), Added::New);
+    assert_eq!(
+        adding.await.expect("no panic").expect("added"),
+        AddResult::New
+    );
     assert!(next.await.expect("read").is_some());
     assert!(forsaken.await.expect("read").is_some());
 }
@@ -156,8 +159,8 @@ async fn a_store_in_memory_forgets_only_finished_jobs() {
     store.add(&open, None).await.expect("added");
     for number in 0..KEPT_IN_MEMORY + 20 {
         let mut done = job(&number.to_string(), start());
-        done.sent(1, 1);
-        done.apply(1, crate::job::Event::Settled(Vec::new()), start())
+        done.record_attempts(1, 1);
+        done.apply(1, crate::job::CallEvent::Settled(Vec::new()), start())
             .expect("allowed");
         store.add(&done, None).await.expect("added");
     }
@@ -177,14 +180,14 @@ async fn a_store_in_memory_forgets_only_finished_jobs() {
 #[tokio::test]
 async fn what_is_over_is_deleted_in_passing() {
     let clock = crate::clock::ManualClock::at(start());
-    let store = SqliteStore::in_memory().keeping(Keeping {
+    let store = SqliteStore::in_memory().with_retention(Retention {
         clock: Arc::new(clock.clone()),
-        retention: Duration::from_secs(60),
+        period: Duration::from_secs(60),
     });
     let job = job("d", start());
     store.add(&job, None).await.expect("added");
     let until = start() + Duration::from_secs(60);
-    let Ok(Claim::Ours(_, lease)) = store.claim(&job.id, start(), until).await else {
+    let Ok(Claim::Acquired(_, lease)) = store.claim(&job.id, start(), until).await else {
         panic!("the job is free");
     };
     store.release(&job, lease, None).await.expect("released");
@@ -215,7 +218,7 @@ async fn a_take_over_ends_the_leases_of_the_dead_and_keeps_what_jobs_hold() {
     let mut stale = Vec::new();
     for job in [&driven, &waiting, &aside] {
         store.add(job, None).await.expect("added");
-        let Ok(Claim::Ours(_, lease)) = store.claim(&job.id, start(), far).await else {
+        let Ok(Claim::Acquired(_, lease)) = store.claim(&job.id, start(), far).await else {
             panic!("the job is free");
         };
         stale.push(lease);
@@ -229,19 +232,19 @@ async fn a_take_over_ends_the_leases_of_the_dead_and_keeps_what_jobs_hold() {
         .release(&waiting, lease, Some(far))
         .await
         .expect("released");
-    let (gone, lasting) = (Holder::unique(), Holder::job(&driven.id));
+    let (gone, lasting) = (LockHolder::unique(), LockHolder::job(&driven.id));
     for (name, holder) in [("token", &gone), ("view", &lasting)] {
         let lock = store.lock(name, holder, start(), far).await;
         assert!(lock.expect("an answer").is_some());
     }
 
-    assert_eq!(store.take_over(start()).await.expect("taken over"), 1);
+    assert_eq!(store.break_leases(start()).await.expect("taken over"), 1);
 
     let due = store.due(start(), 10).await.expect("an answer");
     assert_eq!(due, std::slice::from_ref(&driven.id));
     let lost = store.checkpoint(&driven, &mut stale[0]).await;
     assert!(matches!(lost, Err(StoreError::LeaseLost(_))), "{lost:?}");
-    let other = Holder::unique();
+    let other = LockHolder::unique();
     for (name, free) in [("token", true), ("view", false)] {
         let lock = store.lock(name, &other, start(), far).await;
         assert_eq!(lock.expect("an answer").is_some(), free, "{name}");
@@ -293,9 +296,12 @@ async fn a_full_disk_takes_nothing_half_and_goes_on_when_there_is_room() {
     let claim = store
         .claim(&added[0], start(), start() + Duration::from_secs(1))
         .await;
-    assert!(matches!(claim, Ok(Claim::Ours(..))), "{claim:?}");
+    assert!(matches!(claim, Ok(Claim::Acquired(..))), "{claim:?}");
     limit(1_000).await;
-    assert_eq!(store.add(&job, None).await.expect("added"), Added::New);
-    let listed = store.list(Filter::All, 10_000, None).await.expect("a list");
+    assert_eq!(store.add(&job, None).await.expect("added"), AddResult::New);
+    let listed = store
+        .list(JobFilter::All, 10_000, None)
+        .await
+        .expect("a list");
     assert_eq!(listed.jobs.len(), added.len() + 1);
 }

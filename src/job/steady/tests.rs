@@ -20,10 +20,10 @@ impl Machine {
     }
 
     async fn gets(&self, job: &Job) -> bool {
-        matches!(self.claim(job).await, Claim::Ours(..))
+        matches!(self.claim(job).await, Claim::Acquired(..))
     }
 
-    async fn locks(&self, holder: &Holder, time: Duration) -> bool {
+    async fn locks(&self, holder: &LockHolder, time: Duration) -> bool {
         let now = self.clock.now();
         let lock = self.store.lock("name", holder, now, now + time).await;
         lock.expect("an answer").is_some()
@@ -60,7 +60,7 @@ fn pass(machines: &[&Machine], time: Duration) {
 #[tokio::test]
 async fn a_jump_of_the_clock_steals_no_lease() {
     let ([machine], job) = machines().await;
-    let Claim::Ours(_, mut lease) = machine.claim(&job).await else {
+    let Claim::Acquired(_, mut lease) = machine.claim(&job).await else {
         panic!("the job is free");
     };
     machine.jumps(24 * HOUR);
@@ -84,14 +84,14 @@ async fn a_jump_of_the_clock_steals_no_lease() {
 #[tokio::test]
 async fn a_lease_ends_when_its_time_has_passed() {
     let ([machine], job) = machines().await;
-    let Claim::Ours(_, mut stale) = machine.claim(&job).await else {
+    let Claim::Acquired(_, mut stale) = machine.claim(&job).await else {
         panic!("the job is free");
     };
     machine.clock.advance(MINUTE);
     let now = machine.clock.now();
     let due = machine.store.due(now, 10).await.expect("an answer");
     assert_eq!(due, std::slice::from_ref(&job.id));
-    let Claim::Ours(_, mut lease) = machine.claim(&job).await else {
+    let Claim::Acquired(_, mut lease) = machine.claim(&job).await else {
         panic!("the lease is over");
     };
     let lost = machine.store.checkpoint(&job, &mut stale).await;
@@ -107,7 +107,7 @@ async fn a_lease_ends_when_its_time_has_passed() {
 #[tokio::test]
 async fn nor_does_it_steal_a_lock() {
     let ([machine], _) = machines().await;
-    let (one, other) = (Holder::unique(), Holder::unique());
+    let (one, other) = (LockHolder::unique(), LockHolder::unique());
     assert!(machine.locks(&one, MINUTE).await);
     machine.jumps(24 * HOUR);
     assert!(!machine.locks(&other, MINUTE).await);
@@ -122,7 +122,7 @@ async fn nor_does_it_steal_a_lock() {
 async fn what_another_machine_drives_is_left_to_it() {
     let ([a, b], job) = machines().await;
     let all = [&a, &b];
-    let Claim::Ours(_, mut lease) = a.claim(&job).await else {
+    let Claim::Acquired(_, mut lease) = a.claim(&job).await else {
         panic!("the job is free");
     };
     b.jumps(6 * HOUR);
@@ -146,7 +146,7 @@ async fn a_clock_that_was_put_right_holds_nobody_up_for_ever() {
     b.jumps(6 * HOUR);
     // By the clock as `b` knew it, this lease lasts for six hours more. `a` dies, or it does not.
     for dies in [false, true] {
-        let Claim::Ours(_, lease) = a.claim(&job).await else {
+        let Claim::Acquired(_, lease) = a.claim(&job).await else {
             panic!("{id} is free");
         };
         let all = [&a, &b];
@@ -168,7 +168,7 @@ async fn a_clock_that_was_put_right_holds_nobody_up_for_ever() {
 async fn nor_is_a_lock_of_another_machine_stolen() {
     let ([a, b], _) = machines().await;
     let all = [&a, &b];
-    let (one, other) = (Holder::unique(), Holder::unique());
+    let (one, other) = (LockHolder::unique(), LockHolder::unique());
     assert!(a.locks(&one, 10 * MINUTE).await);
     b.jumps(6 * HOUR);
     assert!(!b.locks(&other, MINUTE).await);
@@ -204,7 +204,7 @@ fn only_a_leap_ahead_is_a_jump() {
 async fn what_was_given_out_after_a_jump_ends_in_its_time() {
     let ([machine], job) = machines().await;
     machine.jumps(HOUR);
-    let Claim::Ours(_, mut lease) = machine.claim(&job).await else {
+    let Claim::Acquired(_, mut lease) = machine.claim(&job).await else {
         panic!("the job is free");
     };
     machine.clock.advance(MINUTE);
@@ -218,11 +218,11 @@ async fn what_was_given_out_after_a_jump_ends_in_its_time() {
 async fn after_a_standstill_nothing_is_held() {
     let ([machine, other], job) = machines().await;
     assert!(machine.gets(&job).await);
-    assert!(machine.locks(&Holder::unique(), MINUTE).await);
+    assert!(machine.locks(&LockHolder::unique(), MINUTE).await);
     machine.jumps(HOUR);
     other.clock.advance(HOUR);
     assert!(!machine.gets(&job).await);
     machine.store.resumed();
     assert!(machine.gets(&job).await);
-    assert!(machine.locks(&Holder::unique(), MINUTE).await);
+    assert!(machine.locks(&LockHolder::unique(), MINUTE).await);
 }

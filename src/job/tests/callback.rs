@@ -8,8 +8,8 @@ fn reporting(on: CallbackOn) -> Job {
     let callback = "https://ops.example.com/zoho".parse().ok();
     let id = JobId::derive("r", "d", 1);
     let job = Job::new(id, None, "default".to_owned(), request, callback, start());
-    let mut job = job.reporting(on);
-    let prepared = job.prepared(Outcome::AS_ASKED.into(), 0, start());
+    let mut job = job.with_callback_on(on);
+    let prepared = job.record_preparation(PreparationOutcome::UNCHANGED.into(), 0, start());
     prepared.expect("allowed");
     job
 }
@@ -23,21 +23,21 @@ fn kind(notification: &Notification) -> String {
     body["type"].as_str().expect("a type").to_owned()
 }
 
-fn again() -> Notified {
-    Notified::Again {
+fn again() -> NotificationResult {
+    NotificationResult::Retry {
         why: "the receiver answered 503".to_owned(),
         wait: Duration::from_secs(60),
     }
 }
 
-fn seconds(after: u64) -> Timestamp {
-    later(start(), Duration::from_secs(after))
+fn seconds(count: u64) -> Timestamp {
+    after(start(), Duration::from_secs(count))
 }
 
 fn accept(job: &mut Job, at: Timestamp) {
     let zoho_job_id = "9".to_owned();
-    job.sent(1, 1);
-    job.apply(1, Event::Accepted { zoho_job_id }, at)
+    job.record_attempts(1, 1);
+    job.apply(1, CallEvent::Accepted { zoho_job_id }, at)
         .expect("allowed");
 }
 
@@ -50,7 +50,7 @@ fn progress(job: &mut Job, updated: u64, at: Timestamp) {
     };
     let wait = Duration::ZERO;
     let counts = Some(counts);
-    job.apply(1, Event::Progressed { counts, wait }, at)
+    job.apply(1, CallEvent::Progressed { counts, wait }, at)
         .expect("allowed");
 }
 
@@ -62,7 +62,7 @@ fn end(job: &mut Job, at: Timestamp) {
         failed: 0,
     };
     let completed = true;
-    job.apply(1, Event::Ended { counts, completed }, at)
+    job.apply(1, CallEvent::Ended { counts, completed }, at)
         .expect("allowed");
 }
 
@@ -70,14 +70,14 @@ fn end(job: &mut Job, at: Timestamp) {
 fn by_default_the_end_alone_is_told() {
     let mut job = reporting(CallbackOn::Finished);
     assert_eq!(
-        (job.news_at(start()), job.notification(start())),
+        (job.progress_due_at(start()), job.notification(start())),
         (None, None)
     );
     accept(&mut job, start());
     assert_eq!(job.notification(start()), None);
     end(&mut job, seconds(9));
     let told = job.notification(seconds(9)).expect("the end");
-    assert!(told.is_end());
+    assert!(told.is_final());
     assert_eq!(
         (told.id.as_str(), kind(&told).as_str()),
         (&*format!("msg_{}", job.id), "job.succeeded")
@@ -89,7 +89,7 @@ fn the_acceptance_is_told_once_and_is_overtaken_by_the_end() {
     let mut job = reporting(CallbackOn::Accepted);
     let accepted = job.notification(start()).expect("the acceptance");
     assert_eq!(kind(&accepted), "job.queued");
-    job.notified(&accepted, again(), start());
+    job.record_notification(&accepted, again(), start());
     accept(&mut job, start());
     progress(&mut job, 7, seconds(2));
     assert_eq!(job.notification(seconds(59)), None);
@@ -99,24 +99,28 @@ fn the_acceptance_is_told_once_and_is_overtaken_by_the_end() {
         (&accepted.id, &accepted.body, 1)
     );
     let mut other = job.clone();
-    other.notified(&tried_again, Notified::Delivered, seconds(60));
-    assert_eq!(other.news_at(seconds(600)), None, "progress is not told");
-    job.notified(&tried_again, again(), seconds(60));
+    other.record_notification(&tried_again, NotificationResult::Delivered, seconds(60));
+    assert_eq!(
+        other.progress_due_at(seconds(600)),
+        None,
+        "progress is not told"
+    );
+    job.record_notification(&tried_again, again(), seconds(60));
     end(&mut job, seconds(61));
     let last = job
         .notification(seconds(61))
         .expect("the end waits for nothing");
-    assert!(last.is_end() && last.tries == 0);
+    assert!(last.is_final() && last.tries == 0);
 }
 
 #[test]
 fn progress_is_told_when_something_has_changed_and_not_too_often() {
     let mut job = reporting(CallbackOn::Progress);
     let accepted = job.notification(start()).expect("the acceptance");
-    job.notified(&accepted, Notified::Delivered, start());
-    assert_eq!(job.news_at(seconds(1)), None, "nothing has changed");
+    job.record_notification(&accepted, NotificationResult::Delivered, start());
+    assert_eq!(job.progress_due_at(seconds(1)), None, "nothing has changed");
     accept(&mut job, seconds(1));
-    assert_eq!(job.news_at(seconds(1)), Some(seconds(5)));
+    assert_eq!(job.progress_due_at(seconds(1)), Some(seconds(5)));
     assert_eq!(
         job.due(seconds(1)),
         Some(seconds(3)),
@@ -130,17 +134,21 @@ fn progress_is_told_when_something_has_changed_and_not_too_often() {
         Some(&running),
         "one state, one notification"
     );
-    job.notified(&running, Notified::Delivered, seconds(6));
+    job.record_notification(&running, NotificationResult::Delivered, seconds(6));
     let first = job.clone();
     progress(&mut job, 0, seconds(20));
     let total_known = job
         .notification(seconds(20))
         .expect("the total is known now");
-    job.notified(&total_known, Notified::Delivered, seconds(20));
+    job.record_notification(&total_known, NotificationResult::Delivered, seconds(20));
     for poll in 1..20 {
         progress(&mut job, 0, seconds(20 + poll));
     }
-    assert_eq!(job.news_at(seconds(60)), None, "polls that changed nothing");
+    assert_eq!(
+        job.progress_due_at(seconds(60)),
+        None,
+        "polls that changed nothing"
+    );
     progress(&mut job, 30, seconds(60));
     let more = job.notification(seconds(60)).expect("news");
     assert_ne!(more.id, running.id);
@@ -151,7 +159,7 @@ fn progress_is_told_when_something_has_changed_and_not_too_often() {
 fn the_latest_takes_the_place_of_what_was_not_delivered() {
     let mut job = reporting(CallbackOn::Progress);
     let accepted = job.notification(start()).expect("the acceptance");
-    job.notified(&accepted, again(), start());
+    job.record_notification(&accepted, again(), start());
     accept(&mut job, seconds(1));
     assert_eq!(
         job.notification(seconds(59)),
@@ -161,31 +169,31 @@ fn the_latest_takes_the_place_of_what_was_not_delivered() {
     let latest = job.notification(seconds(60)).expect("news");
     assert_eq!((kind(&latest).as_str(), latest.tries), ("job.running", 1));
     assert_ne!(latest.id, accepted.id);
-    job.notified(&latest, again(), seconds(60));
+    job.record_notification(&latest, again(), seconds(60));
     let tried_again = job.notification(seconds(120)).expect("the same");
     assert_eq!(
         (&tried_again.id, &tried_again.body),
         (&latest.id, &latest.body)
     );
     // Attempts alone are no news, so what is sent again is what was sent.
-    job.sent(1, 1);
+    job.record_attempts(1, 1);
     let unchanged = job.notification(seconds(120)).expect("the same");
     assert_eq!(unchanged, tried_again);
-    job.notified(
+    job.record_notification(
         &tried_again,
-        Notified::GivenUp("410 Gone".to_owned()),
+        NotificationResult::Abandoned("410 Gone".to_owned()),
         seconds(120),
     );
     progress(&mut job, 30, seconds(130));
     assert_eq!(
-        job.news_at(seconds(500)),
+        job.progress_due_at(seconds(500)),
         None,
         "nothing more before the end"
     );
     end(&mut job, seconds(500));
     assert!(
         job.notification(seconds(500))
-            .is_some_and(|told| told.is_end())
+            .is_some_and(|told| told.is_final())
     );
 }
 
@@ -197,13 +205,13 @@ proptest! {
         let mut bodies: BTreeMap<String, bytes::Bytes> = BTreeMap::new();
         let mut now = start();
         for (step, number) in steps {
-            now = later(now, Duration::from_secs(number / 4));
+            now = after(now, Duration::from_secs(number / 4));
             if let Some(told) = job.notification(now) {
                 let known = bodies.entry(told.id.clone()).or_insert_with(|| told.body.clone());
                 prop_assert_eq!(&*known, &told.body);
                 match step {
-                    0 => job.notified(&told, Notified::Delivered, now),
-                    1 => job.notified(&told, again(), now),
+                    0 => job.record_notification(&told, NotificationResult::Delivered, now),
+                    1 => job.record_notification(&told, again(), now),
                     // It may have been delivered, and the process is gone before it is written down.
                     _ => {}
                 }
@@ -211,7 +219,7 @@ proptest! {
             match (step, job.call(1).map(|call| call.status)) {
                 (2, Some(CallStatus::Pending)) => accept(&mut job, now),
                 (3, Some(CallStatus::Submitted)) => progress(&mut job, number, now),
-                (4, _) => job.sent(1, 1),
+                (4, _) => job.record_attempts(1, 1),
                 _ => {}
             }
             let stored = serde_json::to_string(&job.callback).expect("stored");
@@ -222,6 +230,6 @@ proptest! {
         }
         end(&mut job, now);
         let told = job.notification(now).expect("the end");
-        prop_assert!(told.is_end());
+        prop_assert!(told.is_final());
     }
 }

@@ -18,28 +18,28 @@ fn broken() -> Refusal {
 #[test]
 fn only_a_call_that_adds_options_is_in_doubt_while_it_is_under_way() {
     let mut plain = job("Leads", 1, 2);
-    assert!(!plain.sending(1));
-    assert_eq!(plain.next(start()), Next::Submit(vec![1]));
+    assert!(!plain.begin_send(1));
+    assert_eq!(plain.next(start()), NextStep::Submit(vec![1]));
     let mut adding = adding(&[1, 2]);
-    assert!(adding.sending(1));
-    assert_eq!(adding.next(start()), Next::Clarify(vec![1]));
-    assert!(adding.unsent(1));
-    assert_eq!(adding.next(start()), Next::Submit(vec![1]));
-    assert!(!adding.unsent(1));
+    assert!(adding.begin_send(1));
+    assert_eq!(adding.next(start()), NextStep::Resolve(vec![1]));
+    assert!(adding.cancel_send(1));
+    assert_eq!(adding.next(start()), NextStep::Submit(vec![1]));
+    assert!(!adding.cancel_send(1));
     // Any clear answer ends the doubt.
-    adding.sending(1);
+    adding.begin_send(1);
     let why = Refusal::of(Cause::TooManyRequests);
     let wait = Duration::ZERO;
-    let postponed = Event::Postponed { why, wait };
+    let postponed = CallEvent::Postponed { why, wait };
     adding.apply(1, postponed, start()).expect("allowed");
-    assert_eq!(adding.next(start()), Next::Submit(vec![1]));
+    assert_eq!(adding.next(start()), NextStep::Submit(vec![1]));
 }
 
 #[test]
 fn a_job_says_what_is_done_about_its_doubts() {
     let mut reporting = adding(&[1, 2]);
-    reporting.sending(1);
-    let event = reporting.in_doubt(1, broken());
+    reporting.begin_send(1);
+    let event = reporting.unknown_outcome_event(1, broken());
     reporting.apply(1, event, start()).expect("allowed");
     assert_eq!(reporting.status(), JobStatus::Failed);
     let codes: Vec<&str> = reporting
@@ -49,22 +49,22 @@ fn a_job_says_what_is_done_about_its_doubts() {
         .collect();
     assert_eq!(codes, ["OUTCOME_UNKNOWN", "OUTCOME_UNKNOWN"]);
 
-    let mut rereading = adding(&[1, 2]).when_unclear(Unclear::Reread);
-    rereading.sending(1);
-    let event = rereading.in_doubt(1, broken());
+    let mut rereading = adding(&[1, 2]).with_on_unknown_outcome(OnUnknownOutcome::Reread);
+    rereading.begin_send(1);
+    let event = rereading.unknown_outcome_event(1, broken());
     rereading.apply(1, event, start()).expect("allowed");
-    let Next::Wait(at) = rereading.next(start()) else {
+    let NextStep::Wait(at) = rereading.next(start()) else {
         panic!("Zoho is given some time");
     };
-    assert_eq!(rereading.next(at), Next::Clarify(vec![1]));
+    assert_eq!(rereading.next(at), NextStep::Resolve(vec![1]));
     let stored = serde_json::to_string(&rereading.calls).expect("JSON");
     rereading.calls = serde_json::from_str(&stored).expect("the same");
-    let found = Event::Found([record(2)].into());
+    let found = CallEvent::FoundUpdated([record(2)].into());
     rereading.apply(1, found, at).expect("allowed");
-    assert_eq!(rereading.next(at), Next::Submit(vec![1]));
-    assert_eq!(rereading.left(&rereading.calls[0]), [record(1)]);
+    assert_eq!(rereading.next(at), NextStep::Submit(vec![1]));
+    assert_eq!(rereading.remaining_ids(&rereading.calls[0]), [record(1)]);
     // Refused for good, the rest alone has failed.
-    let refusal = Event::Refused(Refusal::of(Cause::FieldHidden));
+    let refusal = CallEvent::Refused(Refusal::of(Cause::FieldHidden));
     rereading.apply(1, refusal, at).expect("allowed");
     assert_eq!(rereading.status(), JobStatus::PartiallySucceeded);
     let counts = rereading.counts();
@@ -74,12 +74,12 @@ fn a_job_says_what_is_done_about_its_doubts() {
 #[test]
 fn all_found_is_all_done_and_a_doubt_does_not_last_for_ever() {
     let doubtful = || {
-        let mut job = adding(&[1, 2]).when_unclear(Unclear::Reread);
-        job.sending(1);
+        let mut job = adding(&[1, 2]).with_on_unknown_outcome(OnUnknownOutcome::Reread);
+        job.begin_send(1);
         job
     };
     let mut done = doubtful();
-    let found = Event::Found([record(1), record(2)].into());
+    let found = CallEvent::FoundUpdated([record(1), record(2)].into());
     done.apply(1, found, start()).expect("allowed");
     assert_eq!(
         (done.status(), done.counts().updated),
@@ -88,12 +88,12 @@ fn all_found_is_all_done_and_a_doubt_does_not_last_for_ever() {
 
     let mut never = doubtful();
     let wait = Duration::ZERO;
-    let unread = Event::InDoubt {
+    let unread = CallEvent::NeedsReread {
         why: broken(),
         wait,
     };
     never
-        .apply(1, unread, later(start(), PATIENCE))
+        .apply(1, unread, after(start(), PATIENCE))
         .expect("allowed");
     assert_eq!(
         never.error.map(|error| error.code),

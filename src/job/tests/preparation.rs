@@ -45,62 +45,65 @@ fn a_job_is_stored_for_programs_that_do_with_it_what_is_meant() {
 fn what_was_found_out_of_the_fields_decides_about_the_calls() {
     let request = json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "update_by": "auto"});
     let mut job = unprepared(UpdateRequest::parse(&request).expect("a request"), None);
-    let ready = Outcome::Ready {
+    let ready = PreparationOutcome::Ready {
         fields: None,
         records: None,
         update_by: Some(Method::Records),
     };
-    job.prepared(ready.into(), 0, start()).expect("allowed");
+    job.record_preparation(ready.into(), 0, start())
+        .expect("allowed");
     assert_eq!(job.calls[0].call.target, Target::Records(0..1));
     assert_eq!(job.request.update_by, Method::Records);
-    let (asked, counts) = (job.asked.clone(), job.counts());
+    let (asked, counts) = (job.request_hash.clone(), job.counts());
     assert_eq!((counts.total, counts.pending), (1, 1));
-    job.apply(1, Event::Settled(vec![failure(7)]), start())
+    job.apply(1, CallEvent::Settled(vec![failure(7)]), start())
         .expect("allowed");
     assert_eq!((job.status(), job.counts().failed), (JobStatus::Failed, 1));
-    assert_eq!(job.asked, asked, "what was asked stays what it was");
+    assert_eq!(job.request_hash, asked, "what was asked stays what it was");
 }
 
 #[test]
 fn a_job_has_its_calls_once_its_records_are_known() {
     let mut job = matching();
-    let window = later(start(), Duration::from_secs(2));
-    job.not_before(window);
-    assert_eq!(job.next(start()), Next::Wait(window));
+    let window = after(start(), Duration::from_secs(2));
+    job.delay_until(window);
+    assert_eq!(job.next(start()), NextStep::Wait(window));
     assert_eq!(
         (job.status(), job.next(window)),
-        (JobStatus::Queued, Next::Prepare)
+        (JobStatus::Queued, NextStep::Prepare)
     );
     let why = Refusal::with(Cause::TooManyRequests, "later");
     let wait = Duration::from_secs(30);
-    let postponed = Outcome::Postponed { why, wait };
-    job.prepared(postponed.into(), 1, window).expect("allowed");
+    let postponed = PreparationOutcome::Postponed { why, wait };
+    job.record_preparation(postponed.into(), 1, window)
+        .expect("allowed");
     assert_eq!(
         (job.status(), job.next(window)),
-        (JobStatus::Running, Next::Wait(later(window, wait)))
+        (JobStatus::Running, NextStep::Wait(after(window, wait)))
     );
 
     let ids: Vec<RecordId> = vec!["7".parse().expect("an id")];
-    let ready = Prepared {
+    let ready = PreparationResult {
         lookup: lookup(1),
         notes: Vec::new(),
-        outcome: Outcome::Ready {
+        outcome: PreparationOutcome::Ready {
             fields: None,
             records: Some(Records::Ids(ids)),
             update_by: None,
         },
     };
-    let asked = job.asked.clone();
-    job.prepared(ready.clone(), 1, window).expect("allowed");
+    let asked = job.request_hash.clone();
+    job.record_preparation(ready.clone(), 1, window)
+        .expect("allowed");
 
-    assert_eq!(job.next(window), Next::Submit(vec![1]));
+    assert_eq!(job.next(window), NextStep::Submit(vec![1]));
     assert_eq!((job.error.as_ref(), job.preparation.attempts), (None, 2));
-    assert_eq!(job.asked, asked, "what was asked is not forgotten");
-    assert_eq!(matching().asked, asked);
-    assert_ne!(view().asked, asked);
+    assert_eq!(job.request_hash, asked, "what was asked is not forgotten");
+    assert_eq!(matching().request_hash, asked);
+    assert_ne!(view().request_hash, asked);
     assert_eq!(job.counts().total, 1);
-    assert!(job.prepared(ready, 1, window).is_err(), "once");
-    job.apply(1, Event::Settled(Vec::new()), window)
+    assert!(job.record_preparation(ready, 1, window).is_err(), "once");
+    job.apply(1, CallEvent::Settled(Vec::new()), window)
         .expect("allowed");
     assert_eq!(job.status(), JobStatus::Succeeded);
 }
@@ -108,15 +111,16 @@ fn a_job_has_its_calls_once_its_records_are_known() {
 #[test]
 fn no_record_may_be_as_it_should_be() {
     let mut job = matching();
-    let nothing = Prepared {
+    let nothing = PreparationResult {
         lookup: lookup(0),
         notes: Vec::new(),
-        outcome: Outcome::Nothing,
+        outcome: PreparationOutcome::Nothing,
     };
-    job.prepared(nothing, 1, start()).expect("allowed");
+    job.record_preparation(nothing, 1, start())
+        .expect("allowed");
     assert_eq!(
         (job.status(), job.next(start()), job.counts()),
-        (JobStatus::Succeeded, Next::Notify, Counts::default())
+        (JobStatus::Succeeded, NextStep::Notify, Counts::default())
     );
     assert_eq!(job.finished_at, Some(start()));
 }
@@ -133,13 +137,17 @@ fn what_cannot_be_prepared_fails_with_all_its_records() {
     };
     assert_eq!(job.counts(), counts(2, 0));
     let refusal = Refusal::of(Cause::NoSuchField);
-    job.prepared(Outcome::Refused(refusal.clone()).into(), 0, start())
-        .expect("allowed");
+    job.record_preparation(
+        PreparationOutcome::Refused(refusal.clone()).into(),
+        0,
+        start(),
+    )
+    .expect("allowed");
     assert_eq!(
         (job.status(), job.counts(), job.error.as_ref()),
         (JobStatus::Failed, counts(0, 2), Some(&refusal))
     );
-    assert_eq!(job.next(start()), Next::Nothing);
+    assert_eq!(job.next(start()), NextStep::Done);
 }
 
 #[test]
@@ -148,12 +156,13 @@ fn a_preparation_is_given_up_after_a_day() {
     let postponed = || {
         let why = Refusal::with(Cause::TooManyRequests, "later");
         let wait = Duration::ZERO;
-        Outcome::Postponed { why, wait }.into()
+        PreparationOutcome::Postponed { why, wait }.into()
     };
-    let almost = later(start(), PATIENCE - Duration::from_secs(1));
-    job.prepared(postponed(), 1, almost).expect("allowed");
+    let almost = after(start(), PATIENCE - Duration::from_secs(1));
+    job.record_preparation(postponed(), 1, almost)
+        .expect("allowed");
     assert_eq!(job.status(), JobStatus::Running);
-    job.prepared(postponed(), 1, later(start(), PATIENCE))
+    job.record_preparation(postponed(), 1, after(start(), PATIENCE))
         .expect("allowed");
     assert_eq!(job.status(), JobStatus::Failed);
     let error = job.error.expect("a reason");

@@ -14,7 +14,7 @@ use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
 use masshook::job::JobId;
 use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::{Filter, Keeping};
+use masshook::job::store::{JobFilter, Retention};
 use masshook::job::wakeup::LocalWakeUps;
 use masshook::job::{CallbackStatus, JobStatus};
 use masshook::secrets::{Missing, SecretStore};
@@ -104,9 +104,9 @@ routes:
         let file = folder.path().join("jobs.db");
         let app = || {
             let config = Config::parse(&text, Programs::Compile);
-            let store = SqliteStore::in_file(file.clone()).keeping(Keeping {
+            let store = SqliteStore::in_file(file.clone()).with_retention(Retention {
                 clock: Arc::new(clock.clone()),
-                ..Keeping::default()
+                ..Retention::default()
             });
             App::new(
                 config.unwrap_or_else(|problems| panic!("{problems:#?}")),
@@ -215,7 +215,7 @@ routes:
     }
 
     async fn open(&self) -> Vec<(JobId, JobStatus)> {
-        let page = self.apps[0].store().list(Filter::All, 1_000, None).await;
+        let page = self.apps[0].store().list(JobFilter::All, 1_000, None).await;
         let jobs = page.expect("a list").jobs;
         assert_eq!(jobs.len(), self.jobs.len());
         let open = jobs.into_iter().filter(|job| {

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use masshook::aws::jobs::DynamoStore;
 use masshook::clock::{Clock, ManualClock};
 use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::{Claim, JobStore, Keeping, Lease};
-use masshook::job::{Job, JobId, Outcome};
+use masshook::job::store::{Claim, JobStore, Lease, Retention};
+use masshook::job::{Job, JobId, PreparationOutcome};
 use masshook::update::UpdateRequest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -37,7 +37,7 @@ enum Place {
 impl Bench {
     pub(crate) fn in_memory() -> Self {
         let clock = clock();
-        let store = SqliteStore::in_memory().keeping(keeping(&clock));
+        let store = SqliteStore::in_memory().with_retention(retention(&clock));
         Self {
             store: Arc::new(store),
             clock,
@@ -48,7 +48,7 @@ impl Bench {
     pub(crate) fn in_file() -> Self {
         let clock = clock();
         let folder = tempfile::tempdir().expect("a folder");
-        let store = SqliteStore::in_file(file(&folder)).keeping(keeping(&clock));
+        let store = SqliteStore::in_file(file(&folder)).with_retention(retention(&clock));
         Self {
             store: Arc::new(store),
             clock,
@@ -61,7 +61,8 @@ impl Bench {
         let table = format!("jobs-{:016x}", fastrand::u64(..));
         let moto = Moto::shared();
         moto.create_table(&table).await;
-        let store = DynamoStore::with_config(&table, moto.sdk_config()).keeping(keeping(&clock));
+        let store =
+            DynamoStore::with_config(&table, moto.sdk_config()).with_retention(retention(&clock));
         Self {
             store: Arc::new(store),
             clock,
@@ -97,7 +98,7 @@ impl Bench {
         let route = Some("form".to_owned());
         let (connection, now) = ("default".to_owned(), self.now());
         let mut job = Job::new(id, route, connection, request, Some(callback), now);
-        let prepared = job.prepared(Outcome::AS_ASKED.into(), 0, now);
+        let prepared = job.record_preparation(PreparationOutcome::UNCHANGED.into(), 0, now);
         prepared.expect("allowed");
         job
     }
@@ -112,7 +113,7 @@ impl Bench {
     /// Takes a job that is free, for a minute.
     pub(crate) async fn claim(&self, id: &JobId) -> (Job, Lease) {
         match self.store.claim(id, self.now(), self.within(60)).await {
-            Ok(Claim::Ours(job, lease)) => (*job, lease),
+            Ok(Claim::Acquired(job, lease)) => (*job, lease),
             other => panic!("job {id} is free, but: {other:?}"),
         }
     }
@@ -152,10 +153,10 @@ pub(crate) fn clock() -> ManualClock {
     ManualClock::at(Timestamp::from_second(1_800_000_000).expect("a moment"))
 }
 
-pub(crate) fn keeping(clock: &ManualClock) -> Keeping {
-    Keeping {
+pub(crate) fn retention(clock: &ManualClock) -> Retention {
+    Retention {
         clock: Arc::new(clock.clone()),
-        retention: RETENTION,
+        period: RETENTION,
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use masshook::inbound::trigger::{Origin, Trigger};
-use masshook::job::delivery::{Death, DeliverySummary, KeptDelivery};
-use masshook::job::store::{Added, Lease, StoreError};
-use masshook::job::{CallbackStatus, Event, Job, JobId, Refusal, Source};
+use masshook::job::delivery::{DeadLetterReason, DeadLetterSummary, StoredDelivery};
+use masshook::job::store::{AddResult, Lease, StoreError};
+use masshook::job::{CallEvent, CallbackStatus, Job, JobId, JobSource, Refusal};
 
 use super::bench::{Bench, RETENTION};
 
@@ -18,8 +18,8 @@ fn noise(size: usize) -> Vec<u8> {
     (0..size).map(|_| random.u8(..)).collect()
 }
 
-fn death(bench: &Bench, code: &str, job: Option<&JobId>) -> Option<Death> {
-    Some(Death {
+fn death(bench: &Bench, code: &str, job: Option<&JobId>) -> Option<DeadLetterReason> {
+    Some(DeadLetterReason {
         code: code.to_owned(),
         reason: "`module` is missing".to_owned(),
         job: job.cloned(),
@@ -27,17 +27,17 @@ fn death(bench: &Bench, code: &str, job: Option<&JobId>) -> Option<Death> {
     })
 }
 
-fn summary(kept: &KeptDelivery) -> DeliverySummary {
-    DeliverySummary {
+fn summary(kept: &StoredDelivery) -> DeadLetterSummary {
+    DeadLetterSummary {
         id: kept.id.clone(),
         route: kept.route.clone(),
         at: kept.at,
-        dead: kept.dead.clone().expect("it is dead"),
+        dead_letter: kept.dead_letter.clone().expect("it is dead"),
         body_bytes: kept.body.len() as u64,
     }
 }
 
-fn delivery(bench: &Bench, id: &str, body: Vec<u8>) -> KeptDelivery {
+fn delivery(bench: &Bench, id: &str, body: Vec<u8>) -> StoredDelivery {
     let mut headers = HeaderMap::new();
     headers.append("x-twice", HeaderValue::from_static("one"));
     headers.append("x-twice", HeaderValue::from_static("two"));
@@ -46,11 +46,11 @@ fn delivery(bench: &Bench, id: &str, body: Vec<u8>) -> KeptDelivery {
         HeaderValue::from_bytes(b"\xff\xe9 caf\xc3\xa9").expect("a value"),
     );
     headers.insert("x-signature", HeaderValue::from_static("top-secret"));
-    KeptDelivery {
+    StoredDelivery {
         id: id.to_owned(),
         route: "form".to_owned(),
         at: bench.now(),
-        dead: death(bench, "UNMAPPABLE", None),
+        dead_letter: death(bench, "UNMAPPABLE", None),
         headers,
         query: BTreeMap::from([("q".to_owned(), "é&=".to_owned())]),
         body: Bytes::from(body),
@@ -64,7 +64,7 @@ fn delivery(bench: &Bench, id: &str, body: Vec<u8>) -> KeptDelivery {
 pub(super) async fn a_delivery_is_kept_byte_for_byte(bench: &Bench) {
     for size in [0, 9, 1_000_000] {
         let kept = delivery(bench, &format!("of {size}"), noise(size));
-        bench.store.keep(&kept).await.expect("kept");
+        bench.store.put_delivery(&kept).await.expect("kept");
         let read = bench.store.delivery(&kept.id).await.expect("read");
         assert!(read.as_ref() == Some(&kept), "{read:?}");
         assert!(!format!("{read:?}").contains("top-secret"));
@@ -87,7 +87,7 @@ pub(super) async fn a_delivery_with_large_attributes_is_kept(bench: &Bench) {
         .map(|byte| char::from(32 + byte % 95))
         .collect();
     kept.origin.attributes.insert("large".to_owned(), large);
-    bench.store.keep(&kept).await.expect("kept");
+    bench.store.put_delivery(&kept).await.expect("kept");
     assert!(read(bench, "0").await == Some(kept));
 }
 
@@ -95,60 +95,66 @@ pub(super) async fn deliveries_are_listed_and_forgotten(bench: &Bench) {
     let mut expected = Vec::new();
     for number in 0..12_u8 {
         let kept = delivery(bench, &number.to_string(), vec![number; 3]);
-        bench.store.keep(&kept).await.expect("kept");
+        bench.store.put_delivery(&kept).await.expect("kept");
         expected.insert(0, summary(&kept));
         bench.clock.advance(Duration::from_secs(1));
     }
-    assert_eq!(bench.store.deliveries(100).await.expect("a list"), expected);
     assert_eq!(
-        bench.store.deliveries(5).await.expect("a list"),
+        bench.store.dead_letters(100).await.expect("a list"),
+        expected
+    );
+    assert_eq!(
+        bench.store.dead_letters(5).await.expect("a list"),
         expected[..5]
     );
 
     // The same delivery fails again, for another reason.
-    let large = KeptDelivery {
-        dead: death(bench, "DRIVE", None),
+    let large = StoredDelivery {
+        dead_letter: death(bench, "DRIVE", None),
         ..delivery(bench, "11", noise(500_000))
     };
-    bench.store.keep(&large).await.expect("kept");
-    let small = KeptDelivery {
-        dead: death(bench, "AGAIN", None),
+    bench.store.put_delivery(&large).await.expect("kept");
+    let small = StoredDelivery {
+        dead_letter: death(bench, "AGAIN", None),
         ..delivery(bench, "11", vec![7; 5])
     };
-    bench.store.keep(&small).await.expect("kept");
+    bench.store.put_delivery(&small).await.expect("kept");
     assert!(bench.store.delivery("11").await.expect("read") == Some(small));
-    assert_eq!(bench.store.deliveries(100).await.expect("a list").len(), 12);
+    assert_eq!(
+        bench.store.dead_letters(100).await.expect("a list").len(),
+        12
+    );
 
-    assert!(bench.store.forget("11").await.expect("forgotten"));
-    assert!(!bench.store.forget("11").await.expect("an answer"));
+    assert!(bench.store.delete_delivery("11").await.expect("forgotten"));
+    assert!(!bench.store.delete_delivery("11").await.expect("an answer"));
     assert!(bench.store.delivery("11").await.expect("read").is_none());
     assert_eq!(
-        bench.store.deliveries(100).await.expect("a list"),
+        bench.store.dead_letters(100).await.expect("a list"),
         expected[1..]
     );
     bench.pass(RETENTION.as_secs());
-    assert_eq!(bench.store.deliveries(100).await.expect("a list"), []);
+    assert_eq!(bench.store.dead_letters(100).await.expect("a list"), []);
     assert!(bench.store.delivery("3").await.expect("read").is_none());
 }
 
 /// A job that has just been added with its delivery.
-async fn come(bench: &Bench, name: &str, shared: bool, body: Vec<u8>) -> (Job, KeptDelivery) {
-    let kept = KeptDelivery {
-        dead: None,
+async fn come(bench: &Bench, name: &str, shared: bool, body: Vec<u8>) -> (Job, StoredDelivery) {
+    let kept = StoredDelivery {
+        dead_letter: None,
         ..delivery(bench, name, body)
     };
-    let source = Source {
+    let source = JobSource {
         delivery: kept.id.clone(),
         shared,
     };
-    let job = bench.job(name).come_of(Some(source));
+    let job = bench.job(name).with_source(Some(source));
     let added = bench.store.add(&job, Some(&kept)).await;
-    assert_eq!(added.expect("added"), Added::New);
+    assert_eq!(added.expect("added"), AddResult::New);
     (job, kept)
 }
 
 /// Drives a job to its end, and tells what becomes of its lease.
-async fn end(bench: &Bench, job: &mut Job, event: Event, told: CallbackStatus) -> Lease {
+async fn end(bench: &Bench, job: &mut Job, event: CallEvent, told: CallbackStatus) -> Lease {
     let (_, lease) = bench.claim(&job.id).await;
     job.apply(1, event, bench.now()).expect("allowed");
     let callback = job.callback.as_mut().expect("a callback");
@@ -162,7 +168,7 @@ async fn end_well(bench: &Bench, job: &mut Job) {
     let lease = end(
         bench,
         job,
-        Event::Settled(Vec::new()),
+        CallEvent::Settled(Vec::new()),
         CallbackStatus::Delivered,
     )
     .await;
@@ -173,11 +179,11 @@ async fn end_well(bench: &Bench, job: &mut Job) {
         .expect("released");
 }
 
-async fn listed(bench: &Bench) -> Vec<DeliverySummary> {
-    bench.store.deliveries(100).await.expect("a list")
+async fn listed(bench: &Bench) -> Vec<DeadLetterSummary> {
+    bench.store.dead_letters(100).await.expect("a list")
 }
 
-async fn read(bench: &Bench, id: &str) -> Option<KeptDelivery> {
+async fn read(bench: &Bench, id: &str) -> Option<StoredDelivery> {
     bench.store.delivery(id).await.expect("read")
 }
 
@@ -190,12 +196,12 @@ pub(super) async fn a_delivery_is_kept_until_its_job_ends_well(bench: &Bench) {
         );
         assert!(read(bench, &kept.id).await == Some(kept.clone()));
         // It comes once more, and somebody drives the job for a while.
-        let again = KeptDelivery {
+        let again = StoredDelivery {
             route: "other".to_owned(),
             ..kept.clone()
         };
         let added = bench.store.add(&job, Some(&again)).await;
-        assert_eq!(added.expect("an answer"), Added::Existing);
+        assert_eq!(added.expect("an answer"), AddResult::Existing);
         let (_, lease) = bench.claim(&job.id).await;
         let due = Some(bench.now());
         bench
@@ -220,19 +226,19 @@ pub(super) async fn the_delivery_of_a_job_that_ends_badly_is_a_dead_letter(bench
         (
             "CALLBACK_UNDELIVERABLE",
             "its callback was given up: 410 Gone",
-            Event::Settled(Vec::new()),
+            CallEvent::Settled(Vec::new()),
             CallbackStatus::Undeliverable,
         ),
         (
             "JOB_FAILED",
             "INVALID_DATA: no such field",
-            Event::Refused(refusal()),
+            CallEvent::Refused(refusal()),
             CallbackStatus::Delivered,
         ),
         (
             "JOB_FAILED",
             "INVALID_DATA: no such field; its callback was given up: 410 Gone",
-            Event::Refused(refusal()),
+            CallEvent::Refused(refusal()),
             CallbackStatus::Undeliverable,
         ),
     ];
@@ -246,17 +252,20 @@ pub(super) async fn the_delivery_of_a_job_that_ends_badly_is_a_dead_letter(bench
             .release(&job, lease, None)
             .await
             .expect("released");
-        let dead = Some(Death {
+        let dead = Some(DeadLetterReason {
             code: code.to_owned(),
             reason: reason.to_owned(),
             job: Some(job.id.clone()),
             since: bench.now(),
         });
-        let kept = KeptDelivery { dead, ..kept };
+        let kept = StoredDelivery {
+            dead_letter: dead,
+            ..kept
+        };
         assert!(read(bench, &kept.id).await.as_ref() == Some(&kept));
         // The sender tries again: it finds its job, which has ended.
         let added = bench.store.add(&job, Some(&kept)).await;
-        assert_eq!(added.expect("an answer"), Added::Existing);
+        assert_eq!(added.expect("an answer"), AddResult::Existing);
         expected.insert(0, summary(&kept));
     }
     assert_eq!(listed(bench).await, expected);
@@ -272,9 +281,13 @@ pub(super) async fn the_delivery_of_a_parked_job_is_a_dead_letter_until_it_goes_
         .park(&job.id, "a strange thing")
         .await
         .expect("parked");
-    let dead = Some(Death::parked(&job.id, "a strange thing", bench.now()));
-    let dead = KeptDelivery {
-        dead,
+    let dead = Some(DeadLetterReason::for_parked_job(
+        &job.id,
+        "a strange thing",
+        bench.now(),
+    ));
+    let dead = StoredDelivery {
+        dead_letter: dead,
         ..kept.clone()
     };
     assert_eq!(listed(bench).await, [summary(&dead)]);
@@ -291,12 +304,12 @@ pub(super) async fn the_delivery_of_a_parked_job_is_a_dead_letter_until_it_goes_
 
 pub(super) async fn a_delivery_of_several_jobs_outlives_the_first_end(bench: &Bench) {
     let (mut first, kept) = come(bench, "0", true, noise(9)).await;
-    let mut second = bench.job("1").come_of(first.source.clone());
+    let mut second = bench.job("1").with_source(first.source.clone());
     bench.store.add(&second, None).await.expect("added");
     end_well(bench, &mut first).await;
     assert!(read(bench, &kept.id).await == Some(kept.clone()));
     let gone = CallbackStatus::Undeliverable;
-    let lease = end(bench, &mut second, Event::Settled(Vec::new()), gone).await;
+    let lease = end(bench, &mut second, CallEvent::Settled(Vec::new()), gone).await;
     bench
         .store
         .release(&second, lease, None)
@@ -304,28 +317,31 @@ pub(super) async fn a_delivery_of_several_jobs_outlives_the_first_end(bench: &Be
         .expect("released");
     let dead = listed(bench).await;
     assert_eq!(dead.len(), 1);
-    assert_eq!(dead[0].dead.job, Some(second.id));
+    assert_eq!(dead[0].dead_letter.job, Some(second.id));
 }
 
 pub(super) async fn a_dead_letter_is_revived_unless_it_died_anew(bench: &Bench) {
     let kept = delivery(bench, "0", noise(300_000));
-    bench.store.keep(&kept).await.expect("kept");
+    bench.store.put_delivery(&kept).await.expect("kept");
     let since = bench.now();
     let later = since + Duration::from_secs(1);
     bench
         .store
-        .revive(&kept.id, later)
+        .restore(&kept.id, later)
         .await
         .expect("an answer");
     bench
         .store
-        .revive("absent", since)
+        .restore("absent", since)
         .await
         .expect("an answer");
     assert_eq!(listed(bench).await, [summary(&kept)], "another death");
-    bench.store.revive(&kept.id, since).await.expect("revived");
+    bench.store.restore(&kept.id, since).await.expect("revived");
     assert_eq!(listed(bench).await, []);
-    let alive = KeptDelivery { dead: None, ..kept };
+    let alive = StoredDelivery {
+        dead_letter: None,
+        ..kept
+    };
     // It is under way again, for longer than a dead letter is kept.
     bench.pass(RETENTION.as_secs() + 1);
     assert!(read(bench, &alive.id).await == Some(alive));
@@ -334,7 +350,7 @@ pub(super) async fn a_dead_letter_is_revived_unless_it_died_anew(bench: &Bench) 
 pub(super) async fn a_driver_that_was_overtaken_forgets_no_delivery(bench: &Bench) {
     let (mut job, kept) = come(bench, "0", false, noise(9)).await;
     let delivered = CallbackStatus::Delivered;
-    let stale = end(bench, &mut job, Event::Settled(Vec::new()), delivered).await;
+    let stale = end(bench, &mut job, CallEvent::Settled(Vec::new()), delivered).await;
     bench.pass(61);
     bench.claim(&job.id).await;
     let released = bench.store.release(&job, stale, None).await;
@@ -352,7 +368,13 @@ pub(super) async fn a_delivery_that_comes_again_after_its_time_is_kept_anew(benc
         let (mut job, kept) = come(bench, "0", false, noise(9)).await;
         assert_eq!(bench.due().await, [job.id.clone()]);
         assert!(read(bench, &kept.id).await == Some(kept));
-        let lease = end(bench, &mut job, Event::Settled(Vec::new()), undeliverable).await;
+        let lease = end(
+            bench,
+            &mut job,
+            CallEvent::Settled(Vec::new()),
+            undeliverable,
+        )
+        .await;
         let released = bench.store.release(&job, lease, None).await;
         released.expect("released");
         assert_eq!(listed(bench).await.len(), 1);
@@ -365,7 +387,13 @@ pub(super) async fn a_driver_that_was_overtaken_buries_no_delivery(bench: &Bench
     let (mut job, kept) = come(bench, "0", true, noise(9)).await;
     let mut late = job.clone();
     let undeliverable = CallbackStatus::Undeliverable;
-    let stale = end(bench, &mut late, Event::Settled(Vec::new()), undeliverable).await;
+    let stale = end(
+        bench,
+        &mut late,
+        CallEvent::Settled(Vec::new()),
+        undeliverable,
+    )
+    .await;
     bench.pass(61);
     end_well(bench, &mut job).await;
     let released = bench.store.release(&late, stale, None).await;

@@ -8,19 +8,19 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::http::StatusCode;
 use masshook::aws::jobs::DynamoStore;
-use masshook::job::store::{Added, JobStore, StoreError};
+use masshook::job::store::{AddResult, JobStore, StoreError};
 use masshook::job::{Job, JobId};
 use masshook::outcome::Refusal;
 use masshook::update::{Records, Selector};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::bench::{Bench, clock, keeping};
+use super::bench::{Bench, clock, retention};
 use crate::harness::free_port;
 use crate::harness::moto::{Fate, Moto, line, sdk_config};
 
 fn store_behind(url: &str, bench: &Bench) -> DynamoStore {
-    DynamoStore::with_config(bench.table(), sdk_config(url)).keeping(keeping(&bench.clock))
+    DynamoStore::with_config(bench.table(), sdk_config(url)).with_retention(retention(&bench.clock))
 }
 
 /// A job whose request needs parts.
@@ -160,7 +160,7 @@ async fn a_torn_write_is_never_seen() {
     assert_eq!(bench.store.get(&job.id).await.expect("read"), None);
     assert_eq!(
         bench.store.add(&job, None).await.expect("added"),
-        Added::New
+        AddResult::New
     );
 
     let (_, mut lease) = bench.claim(&job.id).await;
@@ -285,15 +285,18 @@ async fn a_lost_answer_changes_nothing() {
     });
     let store = store_behind(&url.await, &bench);
     for mut job in [bench.job("small"), large(&bench, "large")] {
-        assert_eq!(store.add(&job, None).await.expect("added"), Added::New);
-        assert_eq!(store.add(&job, None).await.expect("added"), Added::Existing);
+        assert_eq!(store.add(&job, None).await.expect("added"), AddResult::New);
+        assert_eq!(
+            store.add(&job, None).await.expect("added"),
+            AddResult::Existing
+        );
         let claim = store.claim(&job.id, bench.now(), bench.within(60)).await;
-        let Ok(masshook::job::store::Claim::Ours(_, mut lease)) = claim else {
+        let Ok(masshook::job::store::Claim::Acquired(_, mut lease)) = claim else {
             panic!("{claim:?}");
         };
-        job.sent(1, 1);
+        job.record_attempts(1, 1);
         store.checkpoint(&job, &mut lease).await.expect("written");
-        job.sent(1, 1);
+        job.record_attempts(1, 1);
         store
             .release(&job, lease, Some(bench.now()))
             .await
@@ -333,7 +336,8 @@ async fn failures_say_whether_to_try_again_and_quote_nothing() {
             listener.local_addr().expect("a bound listener")
         );
         let server = tokio::spawn(async move { axum::serve(listener, app).await });
-        let store = DynamoStore::with_config("jobs", sdk_config(&url)).keeping(keeping(&clock()));
+        let store =
+            DynamoStore::with_config("jobs", sdk_config(&url)).with_retention(retention(&clock()));
         let error = store.due(clock_now(), 10).await.expect_err("refused");
         server.abort();
         assert_eq!(error.is_retryable(), retryable, "{status} {code}: {error}");

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use masshook::clock::{Clock, ManualClock};
 use masshook::job::steady::SteadyStore;
-use masshook::job::store::{Added, Claim, Filter, Holder, JobStore, StoreError};
-use masshook::job::{CallbackStatus, Event, Failure, Job, JobId, JobStatus};
+use masshook::job::store::{AddResult, Claim, JobFilter, JobStore, LockHolder, StoreError};
+use masshook::job::{CallEvent, CallbackStatus, Failure, Job, JobId, JobStatus};
 use masshook::update::{RecordId, Records, Selector};
 use serde_json::json;
 
@@ -15,8 +15,8 @@ use super::bench::{Bench, RETENTION};
 
 /// Drives a job's only call to its end.
 fn finish(job: &mut Job, bench: &Bench) {
-    job.sent(1, 1);
-    job.apply(1, Event::Settled(Vec::new()), bench.now())
+    job.record_attempts(1, 1);
+    job.apply(1, CallEvent::Settled(Vec::new()), bench.now())
         .expect("allowed");
 }
 
@@ -25,13 +25,13 @@ pub(super) async fn a_job_is_added_once_and_read_as_it_was(bench: &Bench) {
     assert_eq!(bench.store.get(&job.id).await.expect("read"), None);
     assert_eq!(
         bench.store.add(&job, None).await.expect("added"),
-        Added::New
+        AddResult::New
     );
     let stored = job.clone();
     job.connection = "other".to_owned();
     assert_eq!(
         bench.store.add(&job, None).await.expect("added"),
-        Added::Existing
+        AddResult::Existing
     );
     assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(stored));
 }
@@ -42,7 +42,7 @@ pub(super) async fn a_jump_of_another_machines_clock_steals_nothing(bench: &Benc
     let other = SteadyStore::over(bench.store.clone(), Arc::new(clock.clone()));
     let job = bench.added("d").await;
     let (mut ours, mut lease) = bench.claim(&job.id).await;
-    let (one, holder) = (Holder::unique(), Holder::unique());
+    let (one, holder) = (LockHolder::unique(), LockHolder::unique());
     let locked = bench
         .store
         .lock("l", &one, bench.now(), bench.within(60))
@@ -54,7 +54,7 @@ pub(super) async fn a_jump_of_another_machines_clock_steals_nothing(bench: &Benc
     assert!(matches!(stolen, Ok(Claim::Busy { .. })), "{stolen:?}");
     let stolen = other.lock("l", &holder, clock.now(), later).await;
     assert_eq!(stolen.expect("an answer"), None);
-    ours.sent(1, 1);
+    ours.record_attempts(1, 1);
     let written = bench.store.checkpoint(&ours, &mut lease).await;
     written.expect("its own still");
     // Its driver was lost.
@@ -62,7 +62,7 @@ pub(super) async fn a_jump_of_another_machines_clock_steals_nothing(bench: &Benc
     let later = clock.now() + Duration::from_secs(60);
     let taken = other.claim(&job.id, clock.now(), later).await;
     assert!(
-        matches!(&taken, Ok(Claim::Ours(job, _)) if **job == ours),
+        matches!(&taken, Ok(Claim::Acquired(job, _)) if **job == ours),
         "{taken:?}"
     );
     let taken = other.lock("l", &holder, clock.now(), later).await;
@@ -84,7 +84,7 @@ pub(super) async fn one_driver_at_a_time(bench: &Bench) {
         "{second:?}"
     );
 
-    ours.sent(1, 2);
+    ours.record_attempts(1, 2);
     bench
         .store
         .checkpoint(&ours, &mut lease)
@@ -100,7 +100,7 @@ pub(super) async fn one_driver_at_a_time(bench: &Bench) {
         .await;
     assert!(matches!(second, Ok(Claim::Busy { .. })), "{second:?}");
 
-    ours.sent(1, 1);
+    ours.record_attempts(1, 1);
     bench
         .store
         .checkpoint(&ours, &mut lease)
@@ -114,7 +114,7 @@ pub(super) async fn one_driver_at_a_time(bench: &Bench) {
     assert_eq!(bench.claim(&job.id).await.0, ours);
     let absent = JobId::derive("form", "absent", 0);
     let absent = bench.store.claim(&absent, bench.now(), until).await;
-    assert!(matches!(absent, Ok(Claim::Absent)), "{absent:?}");
+    assert!(matches!(absent, Ok(Claim::NotFound)), "{absent:?}");
 }
 
 pub(super) async fn a_stale_lease_writes_nothing(bench: &Bench) {
@@ -122,13 +122,13 @@ pub(super) async fn a_stale_lease_writes_nothing(bench: &Bench) {
     let (mut stale, mut lost) = bench.claim(&job.id).await;
     bench.pass(60);
     let (mut ours, mut lease) = bench.claim(&job.id).await;
-    stale.sent(1, 7);
+    stale.record_attempts(1, 7);
     let refused = bench.store.checkpoint(&stale, &mut lost).await;
     assert!(
         matches!(&refused, Err(StoreError::LeaseLost(id)) if *id == job.id),
         "{refused:?}"
     );
-    ours.sent(1, 1);
+    ours.record_attempts(1, 1);
     bench
         .store
         .checkpoint(&ours, &mut lease)
@@ -179,7 +179,9 @@ pub(super) async fn of_many_adders_and_drivers_one_wins(bench: &Bench) {
     let mut adders = tokio::task::JoinSet::new();
     for _ in 0..32 {
         let (store, job) = (Arc::clone(&bench.store), Arc::clone(&job));
-        adders.spawn(async move { store.add(&job, None).await.expect("an answer") == Added::New });
+        adders.spawn(
+            async move { store.add(&job, None).await.expect("an answer") == AddResult::New },
+        );
     }
     assert_eq!(winners(adders).await, 1);
     let mut drivers = tokio::task::JoinSet::new();
@@ -187,9 +189,9 @@ pub(super) async fn of_many_adders_and_drivers_one_wins(bench: &Bench) {
         let (store, job) = (Arc::clone(&bench.store), Arc::clone(&job));
         drivers.spawn(async move {
             match store.claim(&job.id, now, until).await.expect("an answer") {
-                Claim::Ours(..) => true,
+                Claim::Acquired(..) => true,
                 Claim::Busy { .. } => false,
-                other @ (Claim::Parked { .. } | Claim::Absent) => panic!("{other:?}"),
+                other @ (Claim::Parked { .. } | Claim::NotFound) => panic!("{other:?}"),
             }
         });
     }
@@ -294,7 +296,7 @@ pub(super) async fn jobs_are_listed_page_by_page(bench: &Bench) {
     loop {
         let page = bench
             .store
-            .list(Filter::All, 7, after.as_deref())
+            .list(JobFilter::All, 7, after.as_deref())
             .await
             .expect("a page");
         assert!(page.jobs.len() <= 7);
@@ -314,7 +316,7 @@ pub(super) async fn jobs_are_listed_page_by_page(bench: &Bench) {
     by_id.sort_by_key(|job| job.id.clone());
     expected.sort_by_key(|job| job.id.clone());
     for (summary, job) in by_id.iter().zip(&expected) {
-        assert_eq!(*summary, masshook::job::store::Summary::of(job));
+        assert_eq!(*summary, masshook::job::store::JobSummary::of(job));
     }
 
     let listed = |filter| async move {
@@ -322,20 +324,20 @@ pub(super) async fn jobs_are_listed_page_by_page(bench: &Bench) {
         assert_eq!(page.next, None);
         page.jobs.len()
     };
-    assert_eq!(listed(Filter::Status(JobStatus::Succeeded)).await, 5);
-    assert_eq!(listed(Filter::Status(JobStatus::Queued)).await, 20);
-    assert_eq!(listed(Filter::Status(JobStatus::Failed)).await, 0);
-    assert_eq!(listed(Filter::Undeliverable).await, 5);
-    assert_eq!(listed(Filter::Parked).await, 0);
+    assert_eq!(listed(JobFilter::Status(JobStatus::Succeeded)).await, 5);
+    assert_eq!(listed(JobFilter::Status(JobStatus::Queued)).await, 20);
+    assert_eq!(listed(JobFilter::Status(JobStatus::Failed)).await, 0);
+    assert_eq!(listed(JobFilter::Undeliverable).await, 5);
+    assert_eq!(listed(JobFilter::Parked).await, 0);
     let first = bench
         .store
-        .list(Filter::Undeliverable, 2, None)
+        .list(JobFilter::Undeliverable, 2, None)
         .await
         .expect("a page");
     assert_eq!(first.jobs.len(), 2);
     let rest = bench
         .store
-        .list(Filter::Undeliverable, 4, first.next.as_deref())
+        .list(JobFilter::Undeliverable, 4, first.next.as_deref())
         .await;
     assert_eq!(rest.expect("a page").jobs.len(), 3);
 }
@@ -357,7 +359,7 @@ pub(super) async fn finished_jobs_are_forgotten_in_time(bench: &Bench) {
     );
     assert_eq!(
         bench.store.add(&job, None).await.expect("added"),
-        Added::Existing
+        AddResult::Existing
     );
     bench.pass(1);
     // Nothing has deleted it: the reader judges.
@@ -366,10 +368,10 @@ pub(super) async fn finished_jobs_are_forgotten_in_time(bench: &Bench) {
         .store
         .claim(&job.id, bench.now(), bench.within(60))
         .await;
-    assert!(matches!(claim, Ok(Claim::Absent)), "{claim:?}");
+    assert!(matches!(claim, Ok(Claim::NotFound)), "{claim:?}");
     let page = bench
         .store
-        .list(Filter::All, 10, None)
+        .list(JobFilter::All, 10, None)
         .await
         .expect("a page");
     assert_eq!(page.jobs.len(), 1);
@@ -378,7 +380,7 @@ pub(super) async fn finished_jobs_are_forgotten_in_time(bench: &Bench) {
     let anew = bench.job("d");
     assert_eq!(
         bench.store.add(&anew, None).await.expect("added"),
-        Added::New
+        AddResult::New
     );
     assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(anew));
 }
@@ -408,7 +410,7 @@ pub(super) async fn a_parked_job_waits_for_a_person(bench: &Bench) {
     );
     let page = bench
         .store
-        .list(Filter::Parked, 10, None)
+        .list(JobFilter::Parked, 10, None)
         .await
         .expect("a page");
     assert_eq!(page.jobs[0].parked.as_deref(), Some("a strange thing"));
@@ -456,11 +458,11 @@ pub(super) async fn a_job_of_fifty_thousand_records_comes_back_whole(bench: &Ben
     assert_eq!(job.calls.len(), ids.len().div_ceil(500) * 3);
     assert_eq!(
         bench.store.add(&job, None).await.expect("added"),
-        Added::New
+        AddResult::New
     );
     assert_eq!(
         bench.store.add(&job, None).await.expect("added"),
-        Added::Existing
+        AddResult::Existing
     );
     assert_eq!(
         bench.store.get(&job.id).await.expect("read").as_ref(),
@@ -468,8 +470,8 @@ pub(super) async fn a_job_of_fifty_thousand_records_comes_back_whole(bench: &Ben
     );
 
     let (_, mut lease) = bench.claim(&job.id).await;
-    job.sent(1, 1);
-    job.apply(1, Event::Settled(Vec::new()), bench.now())
+    job.record_attempts(1, 1);
+    job.apply(1, CallEvent::Settled(Vec::new()), bench.now())
         .expect("allowed");
     bench
         .store
@@ -488,8 +490,8 @@ pub(super) async fn a_job_of_fifty_thousand_records_comes_back_whole(bench: &Ben
     let failures: Vec<Failure> = ids.iter().skip(500).map(failure).collect();
     for (place, chunk) in failures.chunks(500).enumerate() {
         let seq = place + 2;
-        job.sent(seq, 1);
-        job.apply(seq, Event::Settled(chunk.to_vec()), bench.now())
+        job.record_attempts(seq, 1);
+        job.apply(seq, CallEvent::Settled(chunk.to_vec()), bench.now())
             .expect("allowed");
     }
     bench
@@ -501,7 +503,7 @@ pub(super) async fn a_job_of_fifty_thousand_records_comes_back_whole(bench: &Ben
         bench.store.get(&job.id).await.expect("read").as_ref(),
         Some(&job)
     );
-    job.sent(150, 1);
+    job.record_attempts(150, 1);
     bench
         .store
         .release(&job, lease, Some(bench.now()))
@@ -509,7 +511,7 @@ pub(super) async fn a_job_of_fifty_thousand_records_comes_back_whole(bench: &Ben
         .expect("released");
     let (stored, mut lease) = bench.claim(&job.id).await;
     assert_eq!(stored, job);
-    job.sent(150, 1);
+    job.record_attempts(150, 1);
     bench
         .store
         .checkpoint(&job, &mut lease)
@@ -588,14 +590,14 @@ pub(super) async fn what_cannot_be_read_is_parked(bench: &Bench) {
             .expect("parked");
         assert_eq!(
             bench.store.add(&job, None).await.expect("added"),
-            Added::Existing
+            AddResult::Existing
         );
     }
     bench.pass(100_000);
     assert_eq!(bench.due().await, []);
     let page = bench
         .store
-        .list(Filter::Parked, 10, None)
+        .list(JobFilter::Parked, 10, None)
         .await
         .expect("a page");
     assert_eq!(page.jobs.len(), documents.len());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use masshook::job::store::{Added, Claim, Holder, JobStore, Lease, StoreError};
+use masshook::job::store::{AddResult, Claim, JobStore, Lease, LockHolder, StoreError};
 use masshook::job::{Job, JobId};
 use proptest::prelude::*;
 
@@ -93,7 +93,7 @@ async fn run(steps: Vec<Step>) {
     let jobs: Vec<Job> = (0..FEW)
         .map(|number| bench.job(&number.to_string()))
         .collect();
-    let holders: Vec<Holder> = (0..FEW).map(|_| Holder::unique()).collect();
+    let holders: Vec<LockHolder> = (0..FEW).map(|_| LockHolder::unique()).collect();
     let mut held: BTreeMap<usize, Held> = BTreeMap::new();
     for step in steps {
         let now = bench.now();
@@ -101,9 +101,9 @@ async fn run(steps: Vec<Step>) {
             Step::Add(number) => {
                 let job = &jobs[number];
                 let expected = if model.jobs.contains_key(&job.id) {
-                    Added::Existing
+                    AddResult::Existing
                 } else {
-                    Added::New
+                    AddResult::New
                 };
                 assert_eq!(store.add(job, None).await.expect("added"), expected);
                 model.jobs.entry(job.id.clone()).or_insert_with(|| Known {
@@ -122,13 +122,13 @@ async fn run(steps: Vec<Step>) {
                 let (id, until) = (&jobs[job].id, bench.within(seconds));
                 let claim = store.claim(id, now, until).await.expect("an answer");
                 match (claim, model.jobs.get_mut(id)) {
-                    (Claim::Absent, None) => {}
+                    (Claim::NotFound, None) => {}
                     (Claim::Parked { .. }, Some(known)) => assert!(known.parked),
                     (Claim::Busy { until }, Some(known)) => {
                         assert!(!known.parked && known.leased_until > now);
                         assert_eq!(until, known.leased_until);
                     }
-                    (Claim::Ours(job, lease), Some(known)) => {
+                    (Claim::Acquired(job, lease), Some(known)) => {
                         assert!(!known.parked && known.leased_until <= now);
                         assert_eq!(*job, known.job);
                         model.writers += 1;
@@ -145,14 +145,14 @@ async fn run(steps: Vec<Step>) {
                         );
                     }
                     (claim, None) => panic!("no such job, but {claim:?}"),
-                    (Claim::Absent, Some(_)) => panic!("a job is lost"),
+                    (Claim::NotFound, Some(_)) => panic!("a job is lost"),
                 }
             }
             Step::Checkpoint { driver, prolong } => {
                 let Some(held) = held.get_mut(&driver) else {
                     continue;
                 };
-                held.job.sent(1, 1);
+                held.job.record_attempts(1, 1);
                 held.lease.until += Duration::from_secs(prolong);
                 let written = store.checkpoint(&held.job, &mut held.lease).await;
                 let known = model.jobs.get_mut(&held.job.id).expect("it was claimed");
@@ -166,7 +166,7 @@ async fn run(steps: Vec<Step>) {
                 let Some(mut held) = held.remove(&driver) else {
                     continue;
                 };
-                held.job.sent(1, 1);
+                held.job.record_attempts(1, 1);
                 let due = due.map(|seconds| bench.within(seconds));
                 let written = store.release(&held.job, held.lease, due).await;
                 let known = model.jobs.get_mut(&held.job.id).expect("it was claimed");

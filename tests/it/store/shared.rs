@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use masshook::job::JobId;
-use masshook::job::store::{Holder, SharedToken, StoreError};
+use masshook::job::store::{LockHolder, SharedToken, StoreError};
 use secrecy::ExposeSecret;
 
 use super::bench::Bench;
 
 pub(super) async fn a_lock_has_one_holder(bench: &Bench) {
-    let (one, other) = (Holder::unique(), Holder::job(&JobId::derive("r", "d", 0)));
+    let (one, other) = (
+        LockHolder::unique(),
+        LockHolder::job(&JobId::derive("r", "d", 0)),
+    );
     let lock = |holder, seconds| {
         bench.store.lock(
             "default/Leads/7",
@@ -64,7 +67,7 @@ pub(super) async fn of_many_holders_one_wins(bench: &Bench) {
             let store = Arc::clone(&bench.store);
             let name = format!("round {round}");
             tasks.spawn(async move {
-                let lock = store.lock(&name, &Holder::unique(), now, until).await;
+                let lock = store.lock(&name, &LockHolder::unique(), now, until).await;
                 lock.expect("an answer").is_some()
             });
         }
@@ -81,7 +84,7 @@ pub(super) async fn a_token_is_shared_under_its_lock(bench: &Bench) {
             .await;
         lock.expect("an answer").expect("free")
     };
-    let first = lock(Holder::unique()).await;
+    let first = lock(LockHolder::unique()).await;
     let token = SharedToken {
         value: Some("top-secret".to_owned().into()),
         expires_at: bench.within(3600),
@@ -110,7 +113,7 @@ pub(super) async fn a_token_is_shared_under_its_lock(bench: &Bench) {
     assert!(!shown.contains("top-secret"), "{shown}");
 
     bench.pass(30);
-    let second = lock(Holder::unique()).await;
+    let second = lock(LockHolder::unique()).await;
     let throttled = SharedToken {
         value: None,
         expires_at: bench.now(),
