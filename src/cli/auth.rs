@@ -1,17 +1,17 @@
-//! `masshook auth`: a grant code, or a client's own leave, becomes a proven secret where the config says that it is.
+//! `masshook auth`: obtains credentials for a connection, verifies them and saves them as the secret that the config names.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
-use std::path::PathBuf;
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::check::client;
-use super::finding::{Bearing, Finding, are_good, lines};
-use super::scopes::judged;
-use super::{Verdict, complain, say};
+use super::config_file::{ConfigFile, report_config_error};
+use super::finding::{Finding, Severity, json_list, none_bad, text_lines};
+use super::scopes::{check_scopes, scope_string};
+use super::terminal::{ExitStatus, OutputFormat, print_error};
+use super::zoho_client::zoho_client;
 use crate::aws::secrets::SecretsManager;
 use crate::config::{Config, Connection, Scope};
 use crate::secrets::place::{Place, Unwritable};
@@ -20,259 +20,262 @@ use crate::zoho::data_center::ApiBase;
 use crate::zoho::token::{ClientKey, Credentials, GrantCode, TokenGrant};
 use crate::zoho::{self, Client};
 
-/// Where the client's secret may stand, so that no list of processes shows it.
-const CLIENT_SECRET: &str = "MASSHOOK_CLIENT_SECRET";
+/// The environment variable for the client secret. Unlike an argument, it does not appear in process lists.
+const CLIENT_SECRET_VARIABLE: &str = "MASSHOOK_CLIENT_SECRET";
 
-/// `masshook auth`.
+/// Arguments of `masshook auth`.
 #[derive(Debug, Args)]
-pub(super) struct Auth {
+pub(super) struct AuthArgs {
     #[command(flatten)]
-    way: Way,
-    /// The client's id, from the API console.
+    grant: GrantArgs,
+    /// Client id, from the API console.
     #[arg(long, value_name = "ID", required_unless_present = "scopes")]
     client_id: Option<String>,
-    /// A file that holds the client's secret; else MASSHOOK_CLIENT_SECRET, else the first line of stdin.
+    /// File with the client secret; default: MASSHOOK_CLIENT_SECRET, or the first line of stdin.
     #[arg(long, value_name = "PATH")]
     client_secret_file: Option<String>,
-    /// The connection; default: the one called `default`, or the only one.
+    /// Connection; default: the one named `default`, or the only one.
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
-    /// One JSON document on stdout, and nothing else there.
-    #[arg(long)]
-    pub(super) json: bool,
-    /// The config file; default: MASSHOOK_CONFIG, ./masshook.yaml, /opt/masshook.yaml.
-    #[arg(long)]
-    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputFormat,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Way {
-    /// The code that "Generate Code" of a self client shows. It is good once, and for some minutes.
+struct GrantArgs {
+    /// Grant code from "Generate Code" of a self client. It is valid once, for a few minutes.
     #[arg(long)]
     code: Option<SecretString>,
-    /// Client credentials instead of a code: `ZohoCRM.` and the Org ID.
+    /// Use client credentials instead of a code; the value is `ZohoCRM.` and the Org ID.
     #[arg(long, value_name = "ID")]
     soid: Option<String>,
-    /// Only prints the scopes to ask for in the API console.
+    /// Only print the scopes to request in the API console.
     #[arg(long)]
     scopes: bool,
 }
 
+/// Credentials and the token response that verified them.
+type Obtained = (Credentials, TokenGrant);
+
 /// Runs the command.
-pub(super) async fn run(auth: Auth, config: &Config) -> Verdict {
-    let named = auth.connection.as_deref();
-    let named = named.or_else(|| config.default_connection());
-    let found = named.and_then(|name| config.connections.get_key_value(name));
-    let Some((name, connection)) = found else {
-        let known: Vec<&str> = config.connections.keys().map(String::as_str).collect();
-        return unusable(
-            &format!("--connection is one of {}", known.join(", ")),
-            auth.json,
-        );
+pub(super) async fn run(args: AuthArgs) -> ExitStatus {
+    let output = args.output;
+    let config = match args.config.load() {
+        Ok(config) => config,
+        Err(error) => return report_config_error(&error, output),
     };
-    let scopes = connection.scopes(&config.uses(name));
-    if auth.way.scopes {
-        show(&scopes, auth.json);
-        return Verdict::Done;
+    match authorize(args, &config).await {
+        Ok(status) => status,
+        Err(message) => output.usage_error(&message),
     }
-    // What can go wrong here goes wrong before the code is used.
+}
+
+/// Runs the command with a loaded config.
+///
+/// # Errors
+/// Invalid arguments. They are detected before the grant code is used, because it is valid only once.
+async fn authorize(args: AuthArgs, config: &Config) -> Result<ExitStatus, String> {
+    let (name, connection) = find_connection(config, args.connection.as_deref())?;
+    let scopes = connection.scopes(&config.uses(name));
+    if args.grant.scopes {
+        print_scopes(&scopes, args.output);
+        return Ok(ExitStatus::Success);
+    }
     let secrets_manager = SecretsManager::new();
-    let place = match Place::of(&connection.credentials, Some(&secrets_manager)).await {
-        Ok(place) => place,
-        Err(why @ Unwritable::Environment(_)) => {
-            let message = format!(
-                "{why} under `credentials`, or set the variable yourself to a JSON object with client_id, client_secret and refresh_token"
-            );
-            return unusable(&message, auth.json);
-        }
-        Err(why) => return unusable(&why.to_string(), auth.json),
-    };
-    let secret = match client_secret(auth.client_secret_file.as_deref()).await {
-        Ok(secret) => secret,
-        Err(why) => return unusable(&why, auth.json),
-    };
+    let place = Place::of(&connection.credentials, Some(&secrets_manager)).await;
+    let place = place.map_err(|why| match matches!(why, Unwritable::Environment(_)) {
+        true => format!(
+            "{why} under `credentials`, or set the variable yourself to a JSON object with client_id, client_secret and refresh_token"
+        ),
+        false => why.to_string(),
+    })?;
     let key = ClientKey {
-        id: auth.client_id.unwrap_or_default(),
-        secret,
+        id: args.client_id.unwrap_or_default(),
+        secret: read_client_secret(args.client_secret_file.as_deref()).await?,
     };
-    let client = client(name, connection);
+    let client = zoho_client(name, connection);
     let mut findings = Vec::new();
-    let obtained = match (auth.way.code, auth.way.soid) {
-        (Some(code), _) => exchanged(&client, GrantCode { client: key, code }, &mut findings).await,
-        (None, soid) => {
-            let credentials =
-                Credentials::of_client(key, soid.unwrap_or_default(), string_of(&scopes));
-            own(&client, credentials, &mut findings).await
+    let obtained = match args.grant.code {
+        Some(code) => exchange_code(&client, GrantCode { client: key, code }, &mut findings).await,
+        None => {
+            let soid = args.grant.soid.unwrap_or_default();
+            let credentials = Credentials::of_client(key, soid, scope_string(&scopes));
+            verify_client_credentials(&client, credentials, &mut findings).await
         }
     };
     if let Some((credentials, granted)) = obtained {
-        findings.extend(judged_scopes(&scopes, &granted));
-        findings.extend(data_center(connection, &granted));
-        let saved = match place.write(credentials.secret()).await {
-            Ok(()) => (Bearing::Good, connection.credentials.to_string()),
-            Err(why) => (Bearing::Bad, why.to_string()),
+        findings.extend(scope_findings(&scopes, &granted));
+        findings.extend(data_center_finding(connection, &granted));
+        let (severity, message) = match place.write(credentials.secret()).await {
+            Ok(()) => (Severity::Ok, connection.credentials.to_string()),
+            Err(why) => (Severity::Bad, why.to_string()),
         };
-        findings.push(Finding::new("saved", saved.0, saved.1));
+        findings.push(Finding::new("saved", severity, message));
     }
-    let good = are_good(&findings);
-    if auth.json {
-        let findings: Vec<Value> = findings.iter().map(Finding::json).collect();
-        say(&json!({"ok": good, "connection": name, "findings": findings}).to_string());
-    } else {
-        let accounts = connection.accounts();
-        let lines = lines(&findings).join("\n");
-        say(&format!("connection {name}, {accounts}\n{lines}"));
-    }
-    match good {
-        true => Verdict::Done,
-        false => Verdict::Negative,
-    }
+    let ok = none_bad(&findings);
+    let accounts = connection.accounts();
+    let lines = text_lines(&findings).join("\n");
+    args.output.print(
+        &json!({"ok": ok, "connection": name, "findings": json_list(&findings)}),
+        &format!("connection {name}, {accounts}\n{lines}"),
+    );
+    Ok(ExitStatus::from_success(ok))
 }
 
-pub(super) fn unusable(why: &str, json: bool) -> Verdict {
-    match json {
-        true => say(&json!({"ok": false, "error": why}).to_string()),
-        false => complain(why),
-    }
-    Verdict::Unusable
+fn find_connection<'a>(
+    config: &'a Config,
+    requested: Option<&'a str>,
+) -> Result<(&'a str, &'a Connection), String> {
+    let name = requested.or_else(|| config.default_connection());
+    let found = name.and_then(|name| config.connections.get_key_value(name));
+    let (name, connection) = found.ok_or_else(|| {
+        let known: Vec<&str> = config.connections.keys().map(String::as_str).collect();
+        format!("--connection must be one of {}", known.join(", "))
+    })?;
+    Ok((name, connection))
 }
 
-/// As the API console and the accounts server take it.
-fn string_of(scopes: &[Scope]) -> String {
-    let names: Vec<&str> = scopes.iter().map(|scope| scope.name).collect();
-    names.join(",")
-}
-
-/// The scopes in one line to copy, then each with what it is for.
-fn show(scopes: &[Scope], json: bool) {
-    if json {
-        let of = |needed| -> Vec<&str> {
-            let scopes = scopes.iter().filter(|scope| scope.needed == needed);
-            scopes.map(|scope| scope.name).collect()
-        };
-        say(
-            &json!({"scope": string_of(scopes), "needed": of(true), "optional": of(false)})
-                .to_string(),
-        );
-        return;
-    }
+/// Prints the scopes as one string to copy, and then the purpose of each.
+fn print_scopes(scopes: &[Scope], output: OutputFormat) {
+    let names = |needed| -> Vec<&str> {
+        let scopes = scopes.iter().filter(|scope| scope.needed == needed);
+        scopes.map(|scope| scope.name).collect()
+    };
     let lines = scopes.iter().map(|scope| {
         let need = if scope.needed { "needed" } else { "optional" };
         format!("  {need:<9} {:<34} {}", scope.name, scope.what_for)
     });
     let lines: Vec<String> = lines.collect();
-    say(&format!("{}\n\n{}", string_of(scopes), lines.join("\n")));
+    let joined = scope_string(scopes);
+    output.print(
+        &json!({"scope": joined, "needed": names(true), "optional": names(false)}),
+        &format!("{joined}\n\n{}", lines.join("\n")),
+    );
 }
 
-async fn client_secret(file: Option<&str>) -> Result<SecretString, String> {
+async fn read_client_secret(file: Option<&str>) -> Result<SecretString, String> {
     let secret = match file {
         Some(file) => {
             let secret = Files.get(file).await;
             secret.map_err(|missing| format!("--client-secret-file {file}: {}", missing.why))?
         }
-        None => match Environment.get(CLIENT_SECRET).await {
+        None => match Environment.get(CLIENT_SECRET_VARIABLE).await {
             Ok(secret) => secret,
-            Err(_) => {
-                let stdin = std::io::stdin();
-                if stdin.is_terminal() {
-                    complain("The client secret, from the API console, and Enter:");
-                }
-                let mut line = String::new();
-                let read = stdin.read_line(&mut line);
-                read.map_err(|error| format!("the client secret cannot be read: {error}"))?;
-                line.into()
-            }
+            Err(_) => read_secret_from_stdin()?,
         },
     };
     match secret.expose_secret().trim() {
         "" => Err(format!(
-            "there is no client secret: name a file with --client-secret-file, set {CLIENT_SECRET}, or write it to stdin"
+            "there is no client secret: name a file with --client-secret-file, set {CLIENT_SECRET_VARIABLE}, or write it to stdin"
         )),
         trimmed => Ok(trimmed.to_owned().into()),
     }
 }
 
-/// Exchanges a code, and proves that what it became is good for more.
-async fn exchanged(
+fn read_secret_from_stdin() -> Result<SecretString, String> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        print_error("Enter the client secret from the API console:");
+    }
+    let mut line = String::new();
+    let read = stdin.read_line(&mut line);
+    read.map_err(|error| format!("the client secret cannot be read: {error}"))?;
+    Ok(line.into())
+}
+
+/// Exchanges a grant code for a refresh token, and verifies that the refresh token works.
+async fn exchange_code(
     client: &Client,
     code: GrantCode,
     findings: &mut Vec<Finding>,
-) -> Option<(Credentials, TokenGrant)> {
+) -> Option<Obtained> {
     let mut granted = match client.grant(code.form()).await {
         Ok(granted) => granted,
         Err(failed) => {
-            findings.push(Finding::of("grant code", Err(failed)));
+            findings.push(Finding::from_call("grant code", Err(failed)));
             return None;
         }
     };
     let Some(refresh_token) = granted.refresh.take() else {
-        let found = "Zoho gave NO REFRESH TOKEN for it, so access would end within the hour; nothing was saved. Make the code as a self client, or with access_type=offline and prompt=consent";
-        findings.push(Finding::new("grant code", Bearing::Bad, found.to_owned()));
+        let message = "Zoho returned NO REFRESH TOKEN, so access would end within the hour; nothing was saved. Generate the code as a self client, or with access_type=offline and prompt=consent";
+        findings.push(Finding::new(
+            "grant code",
+            Severity::Bad,
+            message.to_owned(),
+        ));
         return None;
     };
-    let found = "exchanged for a refresh token".to_owned();
-    findings.push(Finding::new("grant code", Bearing::Good, found));
+    let message = "exchanged for a refresh token".to_owned();
+    findings.push(Finding::new("grant code", Severity::Ok, message));
     let credentials = code.into_credentials(refresh_token);
-    let proof = client.grant(credentials.form()).await;
-    // A refresh token that could not be tried just now is as good as the code was: it is not thrown away.
-    let lost = matches!(proof, Err(zoho::Error::Refused(_) | zoho::Error::Denied(_)));
-    let proof = proof.map(|proof| (Bearing::Good, lives(&proof)));
-    findings.push(Finding::of("refresh", proof));
-    (!lost).then_some((credentials, granted))
+    let refreshed = client.grant(credentials.form()).await;
+    // A temporary failure here does not invalidate the refresh token, so it is saved anyway.
+    let is_refused = matches!(
+        refreshed,
+        Err(zoho::Error::Refused(_) | zoho::Error::Denied(_))
+    );
+    let outcome = refreshed.map(|refreshed| (Severity::Ok, lifetime(&refreshed)));
+    findings.push(Finding::from_call("refresh", outcome));
+    (!is_refused).then_some((credentials, granted))
 }
 
-/// Proves that the client is given a token of its own.
-async fn own(
+/// Verifies that client credentials obtain an access token.
+async fn verify_client_credentials(
     client: &Client,
     credentials: Credentials,
     findings: &mut Vec<Finding>,
-) -> Option<(Credentials, TokenGrant)> {
+) -> Option<Obtained> {
     match client.grant(credentials.form()).await {
         Ok(granted) => {
-            findings.push(Finding::new("token", Bearing::Good, lives(&granted)));
+            findings.push(Finding::new("token", Severity::Ok, lifetime(&granted)));
             Some((credentials, granted))
         }
         Err(failed) => {
-            findings.push(Finding::of("token", Err(failed)));
+            findings.push(Finding::from_call("token", Err(failed)));
             None
         }
     }
 }
 
-fn lives(granted: &TokenGrant) -> String {
-    format!("gave an access token for {} s", granted.lifetime.as_secs())
+fn lifetime(granted: &TokenGrant) -> String {
+    format!(
+        "obtained an access token for {} s",
+        granted.lifetime.as_secs()
+    )
 }
 
-/// The scopes granted, against those that this config needs.
-fn judged_scopes(scopes: &[Scope], granted: &TokenGrant) -> Vec<Finding> {
+fn scope_findings(scopes: &[Scope], granted: &TokenGrant) -> Vec<Finding> {
     match &granted.scopes {
-        // What the routes' modules are is not known here.
-        Some(granted) => judged(scopes, granted, &BTreeSet::new()),
+        // The modules that routes update are unknown here.
+        Some(granted) => check_scopes(scopes, granted, &BTreeSet::new()),
         None => {
-            let found = "Zoho does not say which were granted; `masshook check --live` tries them";
-            vec![Finding::new("scopes", Bearing::Note, found.to_owned())]
+            let message =
+                "Zoho does not report the granted scopes; `masshook check --live` tests them";
+            vec![Finding::new("scopes", Severity::Note, message.to_owned())]
         }
     }
 }
 
-/// The data centre that the token is for, by the accounts server's word, against the config's.
-fn data_center(connection: &Connection, granted: &TokenGrant) -> Option<Finding> {
+/// Compares the data centre that the token response names with the connection's.
+fn data_center_finding(connection: &Connection, granted: &TokenGrant) -> Option<Finding> {
     let named = granted.api_domain.as_deref()?;
-    let (bearing, found) = match ApiBase::named(named, connection.environment) {
+    let (severity, message) = match ApiBase::named(named, connection.environment) {
         Ok(api) => match api.data_center()? {
-            center if center == connection.data_center => (Bearing::Good, center.to_string()),
+            center if center == connection.data_center => (Severity::Ok, center.to_string()),
             center => (
-                Bearing::Note,
+                Severity::Note,
                 format!(
-                    "the token is for {center}, the connection says {}: write `data_center: {center}` there",
+                    "the token is for {center}, but the connection is for {}: set `data_center: {center}` there",
                     connection.data_center
                 ),
             ),
         },
-        // In Zoho's place stands what the operator named; calls go where the config says.
+        // The config overrides Zoho's URLs, so the named host is not used.
         Err(_) if connection.accounts_url.is_some() || connection.api_url.is_some() => return None,
-        Err(foreign) => (Bearing::Bad, foreign.to_string()),
+        Err(foreign) => (Severity::Bad, foreign.to_string()),
     };
-    Some(Finding::new("data centre", bearing, found))
+    Some(Finding::new("data centre", severity, message))
 }

@@ -1,117 +1,136 @@
-//! `masshook check`: the config as it stands, what its routes make of examples, and with `--live` what Zoho says to its
-//! connections and to what the examples would have them do.
+//! `masshook check`: checks the config, runs its routes on example events, and with `--live` asks Zoho about connections and
+//! examples.
 
 mod examples;
 mod live;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::auth::unusable;
-use super::finding::{Bearing, Finding, are_good, lines};
-use super::preview::offline;
-use super::{Verdict, say};
-use crate::config::Config;
-use examples::{Example, found_beside, named};
-pub(super) use live::client;
+use self::examples::{ExampleResult, examples_beside, requested_examples};
+use super::config_file::{ConfigFile, report_config_error};
+use super::finding::{Finding, Severity, json_list, none_bad, text_lines};
+use super::offline::offline_app;
+use super::terminal::{ExitStatus, OutputFormat};
+use super::text::count_of;
+use crate::config::{Config, ConfigError};
 
-/// `masshook check`.
+/// Arguments of `masshook check`.
 #[derive(Debug, Args)]
-pub(super) struct Check {
-    /// Also asks Zoho: each connection's token, scopes, prices and edition, and the modules, fields, views and territories
-    /// of every example. Nothing is changed.
+pub(super) struct CheckArgs {
+    /// Also ask Zoho, read-only: for each connection the token, scopes, prices and edition; for each example the modules,
+    /// fields, views and territories.
     #[arg(long)]
     live: bool,
-    /// An event that a route is to take: a bare body, or any Lambda event. May be given several times.
+    /// Event that a route must accept: a bare body or any Lambda event. May be repeated.
     #[arg(long, value_name = "FILE")]
     event: Vec<PathBuf>,
-    /// A folder with `event.json`, or with folders that have one; where `expected.json` stands beside it, it holds the
-    /// update requests that must come of it. Default: the config's own folder, and `examples` in it.
+    /// Folder with an `event.json`, or with subfolders that contain one. An `expected.json` beside it holds the expected
+    /// update requests. Default: the config's own folder and its `examples` folder.
     #[arg(long, value_name = "DIR")]
     examples: Option<PathBuf>,
-    /// One JSON document on stdout, and nothing else there.
-    #[arg(long)]
-    pub(super) json: bool,
-    /// The config file; default: MASSHOOK_CONFIG, ./masshook.yaml, /opt/masshook.yaml.
-    #[arg(long)]
-    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputFormat,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
-/// Runs the command. A config that could be loaded is right in itself.
-pub(super) async fn run(check: Check, config: Config, path: PathBuf) -> Verdict {
-    let files = match named(&check.event, check.examples.as_deref()) {
-        Ok(files) if check.examples.is_none() => [files, found_beside(&path)].concat(),
-        Ok(files) => files,
-        Err(why) => return unusable(&why, check.json),
+/// Runs the command. A config that loads is valid in itself.
+pub(super) async fn run(args: CheckArgs) -> ExitStatus {
+    let output = args.output;
+    let (config, path) = match load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(error) => return report_config_error(&error, output),
     };
-    let app = offline(config);
-    let config = app.config();
-    let mut shown = Vec::with_capacity(files.len());
+    let files = match requested_examples(&args.event, args.examples.as_deref()) {
+        Ok(files) if args.examples.is_none() => [files, examples_beside(&path)].concat(),
+        Ok(files) => files,
+        Err(why) => return output.usage_error(&why),
+    };
+    let app = offline_app(config);
+    let mut examples = Vec::with_capacity(files.len());
     for file in &files {
-        shown.push(Example::of(&app, file).await);
+        examples.push(ExampleResult::of_file(&app, file).await);
     }
-    let mut connections: BTreeMap<&str, Vec<Finding>> = BTreeMap::new();
-    if check.live {
-        for name in config.connections.keys() {
-            connections.insert(name, live::findings(config, name, &shown).await);
+    let mut connections = BTreeMap::new();
+    if args.live {
+        for name in app.config().connections.keys() {
+            let findings = live::check_connection(app.config(), name, &examples).await;
+            connections.insert(name.as_str(), findings);
         }
     }
-    let examples: Vec<Finding> = shown.iter().map(Example::finding).collect();
-    let good = are_good(examples.iter().chain(connections.values().flatten()));
-    let list = |findings: &[Finding]| findings.iter().map(Finding::json).collect::<Value>();
-    if check.json {
-        let routes = config.routes.iter();
+    let report = CheckReport {
+        config: app.config(),
+        examples: examples.iter().map(ExampleResult::finding).collect(),
+        connections: args.live.then_some(connections),
+    };
+    output.print(&report.to_json(), &report.to_text());
+    ExitStatus::from_success(report.is_ok())
+}
+
+fn load(file: &ConfigFile) -> Result<(Config, PathBuf), ConfigError> {
+    Ok((file.load()?.keeping()?, file.path()?))
+}
+
+/// The findings of all checks.
+struct CheckReport<'a> {
+    config: &'a Config,
+    examples: Vec<Finding>,
+    /// Findings by connection; only with `--live`.
+    connections: Option<BTreeMap<&'a str, Vec<Finding>>>,
+}
+
+impl CheckReport<'_> {
+    fn is_ok(&self) -> bool {
+        let live = self.connections.iter().flat_map(BTreeMap::values).flatten();
+        none_bad(self.examples.iter().chain(live))
+    }
+
+    fn to_json(&self) -> Value {
+        let routes = self.config.routes.iter();
         let routes: Map<String, Value> = routes
             .map(|(name, route)| (name.clone(), json!({"verify": route.verify.to_string()})))
             .collect();
+        let examples = json_list(&self.examples);
         let mut document =
-            json!({"ok": good, "routes": routes, "examples": list(&examples), "problems": []});
-        if check.live {
-            let all = connections.iter();
-            document["connections"] = all
-                .map(|(name, found)| ((*name).to_owned(), list(found)))
+            json!({"ok": self.is_ok(), "routes": routes, "examples": examples, "problems": []});
+        if let Some(connections) = &self.connections {
+            let entries = connections.iter();
+            document["connections"] = entries
+                .map(|(name, findings)| ((*name).to_owned(), json_list(findings)))
                 .collect();
         }
-        say(&document.to_string());
-    } else {
-        let routes = config.routes.iter();
+        document
+    }
+
+    fn to_text(&self) -> String {
+        let routes = self.config.routes.iter();
         let routes: Vec<Finding> = routes
-            .map(|(name, route)| Finding::new(name, Bearing::Good, route.verify.to_string()))
+            .map(|(name, route)| Finding::new(name, Severity::Ok, route.verify.to_string()))
             .collect();
-        let mut text = Vec::new();
-        let mut part = |heading: String, findings: &[Finding]| {
+        let mut lines = Vec::new();
+        let mut section = |heading: String, findings: &[Finding]| {
             if !findings.is_empty() {
-                text.push(heading);
-                text.extend(lines(findings));
+                lines.push(heading);
+                lines.extend(text_lines(findings));
             }
         };
-        part("routes".to_owned(), &routes);
-        part("examples".to_owned(), &examples);
-        for (name, findings) in &connections {
-            let accounts = config.connections[*name].accounts();
-            part(format!("connection {name}, {accounts}"), findings);
+        section("routes".to_owned(), &routes);
+        section("examples".to_owned(), &self.examples);
+        for (name, findings) in self.connections.iter().flatten() {
+            let accounts = self.config.connections[*name].accounts();
+            section(format!("connection {name}, {accounts}"), findings);
         }
-        text.push(format!(
+        lines.push(format!(
             "{}: {}, {}, {}",
-            if good { "ok" } else { "not ok" },
-            counted(routes.len(), "route"),
-            counted(examples.len(), "example"),
-            counted(config.connections.len(), "connection"),
+            if self.is_ok() { "ok" } else { "not ok" },
+            count_of(routes.len(), "route"),
+            count_of(self.examples.len(), "example"),
+            count_of(self.config.connections.len(), "connection"),
         ));
-        say(&text.join("\n"));
+        lines.join("\n")
     }
-    match good {
-        true => Verdict::Done,
-        false => Verdict::Negative,
-    }
-}
-
-/// `1 route`, `2 routes`.
-fn counted<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
-    let plural = if count == N::from(1) { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }

@@ -1,7 +1,9 @@
-//! `masshook demo`: the whole job as a story. Real HTTP on loopback ports, a simulated Zoho, nothing leaves the machine.
+//! `masshook demo`: runs three scenarios over real HTTP on loopback ports, with a simulated Zoho.
 
+mod checks;
+mod progress;
 mod receiver;
-mod stories;
+mod scenarios;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,18 +13,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Request;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use indicatif::{ProgressBar, ProgressStyle};
+use http::{HeaderMap, HeaderName, Request};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use webhook_verify::scheme::Scheme;
 use webhook_verify::verify::{Outgoing, sign};
 
-use self::receiver::Receiver;
-use self::stories::{Story, World};
-use super::{Verdict, complain, say};
+use self::checks::Checks;
+use self::progress::show_progress;
+use self::receiver::CallbackReceiver;
+use self::scenarios::{Scenario, SeededRecords};
+use super::terminal::{ExitStatus, print_error, print_line};
 use crate::api::router;
 use crate::app::{App, Edges};
 use crate::clock::{Clock, SystemClock};
@@ -36,42 +39,41 @@ use crate::secrets::{Missing, SecretStore};
 use crate::update::UpdateRequest;
 use zoho_simulator::{Settings, Simulator};
 
-/// The bearer key of the demo's `/jobs`.
+/// The bearer key of `/jobs`.
 const API_KEY: &str = "demo-api-key";
 
-/// The key that the demo's callbacks are signed with.
+/// The secret that signs callbacks.
 const CALLBACK_SECRET: &str = "whsec_ZGVtbyBvbmx5OiBub3QgYSBzZWNyZXQgYXQgYWxs";
 
-/// How often the progress bar looks at the job.
-const LOOK: Duration = Duration::from_millis(60);
+/// How long to wait for a callback after the job has finished.
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a callback may take to arrive after the job's end.
-const CALLBACK_PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum size of a response that the demo reads.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// Runs the command.
-pub(super) async fn run() -> Verdict {
+pub(super) async fn run() -> ExitStatus {
     match Demo::start().await {
-        Ok(demo) => demo.tell().await,
+        Ok(demo) => demo.run().await,
         Err(error) => {
-            complain(&format!("the demo cannot start: {error}"));
-            Verdict::Unusable
+            print_error(&format!("cannot start the demo: {error}"));
+            ExitStatus::UsageError
         }
     }
 }
 
-/// Everything that runs while the story is told.
+/// The servers of the demo and the checks made so far.
 struct Demo {
     simulator: Simulator,
-    receiver: Receiver,
-    /// Where masshook's own HTTP API listens.
+    receiver: CallbackReceiver,
+    /// Address of masshook's HTTP API.
     api: SocketAddr,
     http: Http,
-    world: World,
-    /// What went wrong; empty at a good end.
-    mistakes: Vec<String>,
+    seeded: SeededRecords,
+    checks: Checks,
 }
 
-/// The demo's secrets, in the place of Secrets Manager.
+/// The demo's secrets, instead of Secrets Manager.
 #[derive(Debug)]
 struct DemoSecrets(BTreeMap<&'static str, String>);
 
@@ -83,7 +85,7 @@ impl SecretStore for DemoSecrets {
             .get(name)
             .map(|secret| SecretString::from(secret.clone()));
         found.ok_or_else(|| Missing {
-            why: "it is none of the demo's".to_owned(),
+            why: "the demo has no such secret".to_owned(),
             transient: false,
         })
     }
@@ -97,10 +99,10 @@ impl Demo {
             ..Settings::default()
         };
         let simulator = Simulator::start(settings).await?;
-        let receiver = Receiver::start(CALLBACK_SECRET).await?;
+        let receiver = CallbackReceiver::start(CALLBACK_SECRET).await?;
         let announcement = simulator.announcement();
-        let world = World::of(&announcement).map_err(io::Error::other)?;
-        let config = stories::config(simulator.url(), receiver.url());
+        let seeded = SeededRecords::from_announcement(&announcement).map_err(io::Error::other)?;
+        let config = scenarios::config(simulator.url(), receiver.url());
         let config = Config::parse(&config, Programs::Compile)
             .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
         let mut secrets = BTreeMap::from([
@@ -108,7 +110,7 @@ impl Demo {
             ("api-key", API_KEY.to_owned()),
             ("callback", CALLBACK_SECRET.to_owned()),
         ]);
-        secrets.extend(stories::SECRETS.map(|(name, secret)| (name, secret.to_owned())));
+        secrets.extend(scenarios::SECRETS.map(|(name, secret)| (name, secret.to_owned())));
         let app = App::new(
             config,
             Edges {
@@ -133,178 +135,153 @@ impl Demo {
             receiver,
             api,
             http,
-            world,
-            mistakes: Vec::new(),
+            seeded,
+            checks: Checks::default(),
         })
     }
 
-    async fn tell(mut self) -> Verdict {
-        say("masshook demo: three webhooks, one simulated Zoho CRM. Nothing leaves this machine.");
-        let stories = stories::all(&self.world);
-        for (number, story) in stories.iter().enumerate() {
-            say(&format!("\n{}. {}", number + 1, story.title));
-            if let Err(error) = self.tell_one(story).await {
-                self.mistakes.push(format!("{}: {error}", story.title));
+    async fn run(mut self) -> ExitStatus {
+        print_line(
+            "masshook demo: three webhooks, one simulated Zoho CRM. All traffic stays on this machine.",
+        );
+        let scenarios = scenarios::all(&self.seeded);
+        for (index, scenario) in scenarios.iter().enumerate() {
+            print_line(&format!("\n{}. {}", index + 1, scenario.title));
+            if let Err(error) = self.run_scenario(scenario).await {
+                self.checks.fail(format!("{}: {error}", scenario.title));
             }
         }
-        self.sum_up(stories.iter().map(|story| story.records).sum())
-            .await;
-        for mistake in &self.mistakes {
-            complain(&format!("NOT AS IT SHOULD BE: {mistake}"));
+        let records = scenarios.iter().map(|scenario| scenario.records).sum();
+        self.print_summary(records).await;
+        for failure in self.checks.failures() {
+            print_error(&format!("FAILED: {failure}"));
         }
         self.simulator.stop().await;
-        if self.mistakes.is_empty() {
-            Verdict::Done
-        } else {
-            Verdict::Negative
-        }
+        ExitStatus::from_success(self.checks.failures().is_empty())
     }
 
-    async fn tell_one(&mut self, story: &Story) -> Result<(), String> {
-        let scheme = Scheme::preset(story.scheme).ok_or("its scheme is no preset")?;
-        let secret = stories::SECRETS
-            .iter()
-            .find(|(name, _)| *name == story.route);
-        let secret = SecretString::from(secret.map(|(_, secret)| *secret).unwrap_or_default());
-        let body = Bytes::from(story.body.to_string());
-        let mut outgoing = Outgoing::new(story.delivery_id, body.clone());
-        sign(&scheme, &[secret], SystemClock.now(), &mut outgoing)
-            .map_err(|error| error.to_string())?;
-        let signature = outgoing.headers;
-        let names: Vec<&str> = signature.keys().map(http::HeaderName::as_str).collect();
-        line(
+    async fn run_scenario(&mut self, scenario: &Scenario) -> Result<(), String> {
+        let body = Bytes::from(scenario.body.to_string());
+        let signature = sign_delivery(scenario, &body)?;
+        let header_names: Vec<&str> = signature.keys().map(HeaderName::as_str).collect();
+        print_field(
             "delivery",
             &format!(
-                "POST /hooks/{}, {} bytes, signed in {}",
-                story.route,
+                "POST /hooks/{}, {} bytes, signature in {}",
+                scenario.route,
                 body.len(),
-                names.join(", ")
+                header_names.join(", ")
             ),
         );
+        print_plan(scenario)?;
+        self.show_records_before(scenario).await?;
+        let job_id = JobId::derive(scenario.route, scenario.delivery_id, 1);
+        self.deliver(scenario, body, signature, &job_id).await?;
+        self.show_records_after(scenario).await?;
+        self.receive_callback(scenario, &job_id).await
+    }
 
-        let update =
-            UpdateRequest::parse(&story.update).map_err(|problems| format!("{problems:?}"))?;
-        let plan = Outlook::of(&update, &Limits::ZOHO).to_string();
-        let (first, calls) = plan.split_once('\n').unwrap_or((&plan, ""));
-        line("plan", first);
-        say(calls);
-        for (field, id) in story.looked_at() {
-            let value = &self.record(story.module, id).await?[field];
-            let differs = *value != story.update["fields"][field];
-            self.expect(
-                differs,
-                &format!("{} {id} does not have its new {field} yet", story.module),
-            );
-            line(
-                "before",
-                &format!("{} {id}: {field} is {value}", story.module),
-            );
+    async fn show_records_before(&mut self, scenario: &Scenario) -> Result<(), String> {
+        let module = scenario.module;
+        for (field, id) in scenario.sample_fields() {
+            let value = &self.record(module, id).await?[field];
+            let is_old = *value != scenario.update["fields"][field];
+            self.checks.expect(is_old, || {
+                format!("{field} of {module} {id} has a new value before the update")
+            });
+            print_field("before", &format!("{module} {id}: {field} is {value}"));
         }
+        Ok(())
+    }
 
-        let mut request = Request::post(format!("http://{}/hooks/{}", self.api, story.route))
+    async fn show_records_after(&mut self, scenario: &Scenario) -> Result<(), String> {
+        let module = scenario.module;
+        for (field, id) in scenario.sample_fields() {
+            let value = &self.record(module, id).await?[field];
+            let expected = &scenario.update["fields"][field];
+            self.checks.expect(value == expected, || {
+                format!("{field} of {module} {id} is {value}, expected {expected}")
+            });
+            print_field("after", &format!("{module} {id}: {field} is {value}"));
+        }
+        Ok(())
+    }
+
+    /// Sends the webhook, shows the job's progress and checks the finished job.
+    async fn deliver(
+        &mut self,
+        scenario: &Scenario,
+        body: Bytes,
+        signature: HeaderMap,
+        job_id: &JobId,
+    ) -> Result<(), String> {
+        let mut request = Request::post(format!("http://{}/hooks/{}", self.api, scenario.route))
             .header(CONTENT_TYPE, "application/json")
             .body(body)
             .map_err(|error| error.to_string())?;
         request.headers_mut().extend(signature);
-        let job_id = JobId::derive(story.route, story.delivery_id, 1);
-        let answer = {
-            let watching = self.watch(&job_id);
-            let sending = self.http.send(request, Cap::Refuse(1 << 20));
-            tokio::pin!(sending);
-            tokio::select! {
-                answer = &mut sending => answer,
-                never = watching => match never {},
-            }
+        let response = tokio::select! {
+            response = self.http.send(request, Cap::Refuse(MAX_RESPONSE_BYTES)) => response,
+            never = show_progress(|| self.job(job_id)) => match never {},
         };
-        let answer = answer.map_err(|error| error.to_string())?;
-        let status = answer.status();
-        let answer: Value =
-            serde_json::from_slice(answer.body()).map_err(|error| error.to_string())?;
-        let job = &answer["jobs"][0];
-        self.expect(
-            status == http::StatusCode::OK,
-            &format!("the webhook is answered 200, not {status}: {answer}"),
-        );
-        self.expect(
-            job["id"] == job_id.as_str(),
-            "the job's id follows from the delivery",
-        );
-        self.expect(
-            job["status"] == story.ends,
-            &format!("the job ends `{}`, not {}", story.ends, job["status"]),
-        );
-        self.expect(
-            job["counts"]["total"] == story.records,
-            &format!("the job is about {} records", story.records),
-        );
-        line(
-            "job",
-            &format!("{} {}", job_id, job["status"].as_str().unwrap_or_default()),
-        );
-        line("counts", &counts(&job["counts"]));
-        for (field, id) in story.looked_at() {
-            let value = &self.record(story.module, id).await?[field];
-            let wanted = &story.update["fields"][field];
-            self.expect(
-                value == wanted,
-                &format!("{} {id} has {field} {wanted}, not {value}", story.module),
-            );
-            line(
-                "after",
-                &format!("{} {id}: {field} is {value}", story.module),
-            );
-        }
-        self.callback(job_id.as_str(), story).await
-    }
-
-    async fn callback(&mut self, job_id: &str, story: &Story) -> Result<(), String> {
-        let arriving = self.receiver.next(CALLBACK_PATIENCE).await;
-        let callback = arriving.ok_or("no callback arrived")?;
-        let data = &callback.body["data"];
-        let kind = format!("job.{}", story.ends);
-        self.expect(
-            callback.verified.is_ok(),
-            &format!("the callback's signature verifies: {:?}", callback.verified),
-        );
-        self.expect(
-            callback.body["type"] == kind,
-            &format!("the callback says {kind}"),
-        );
-        self.expect(data["id"] == job_id, "the callback is about this job");
-        let verdict = if callback.verified.is_ok() {
-            "signature verified"
-        } else {
-            "SIGNATURE WRONG"
-        };
-        line(
-            "callback",
-            &format!(
-                "{} {}, {verdict}",
-                callback.body["type"].as_str().unwrap_or_default(),
-                callback.id
-            ),
-        );
+        let response = response.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let document: Value =
+            serde_json::from_slice(response.body()).map_err(|error| error.to_string())?;
+        let job = &document["jobs"][0];
+        let checks = &mut self.checks;
+        checks.expect(status == http::StatusCode::OK, || {
+            format!("the webhook's response is {status}, expected 200: {document}")
+        });
+        checks.expect(job["id"] == job_id.as_str(), || {
+            "the job's id is not derived from the delivery".to_owned()
+        });
+        checks.expect(job["status"] == scenario.status, || {
+            let (status, expected) = (&job["status"], scenario.status);
+            format!("the job's status is {status}, expected \"{expected}\"")
+        });
+        checks.expect(job["counts"]["total"] == scenario.records, || {
+            let (total, expected) = (&job["counts"]["total"], scenario.records);
+            format!("the job has {total} records, expected {expected}")
+        });
+        let status = job["status"].as_str().unwrap_or_default();
+        print_field("job", &format!("{job_id} {status}"));
+        print_field("counts", &counts_text(&job["counts"]));
         Ok(())
     }
 
-    /// Shows the job's progress for as long as it is polled.
-    async fn watch(&self, job: &JobId) -> std::convert::Infallible {
-        let bar = ProgressBar::no_length().with_style(
-            ProgressStyle::with_template("   {prefix:<9} {bar:32} {pos}/{len} records  {msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    async fn receive_callback(
+        &mut self,
+        scenario: &Scenario,
+        job_id: &JobId,
+    ) -> Result<(), String> {
+        let received = self.receiver.next(CALLBACK_TIMEOUT).await;
+        let callback = received.ok_or("no callback arrived")?;
+        let event_type = format!("job.{}", scenario.status);
+        let received_type = &callback.body["type"];
+        let checks = &mut self.checks;
+        checks.expect(callback.verified.is_ok(), || {
+            format!(
+                "the callback's signature is invalid: {:?}",
+                callback.verified
+            )
+        });
+        checks.expect(*received_type == event_type, || {
+            format!("the callback's type is {received_type}, expected \"{event_type}\"")
+        });
+        checks.expect(callback.body["data"]["id"] == job_id.as_str(), || {
+            "the callback is for another job".to_owned()
+        });
+        let signature = match callback.verified {
+            Ok(()) => "signature verified",
+            Err(_) => "INVALID SIGNATURE",
+        };
+        let received_type = received_type.as_str().unwrap_or_default();
+        print_field(
+            "callback",
+            &format!("{received_type} {}, {signature}", callback.id),
         );
-        bar.set_prefix("Zoho");
-        let _clears_itself = Clears(bar.clone());
-        loop {
-            tokio::time::sleep(LOOK).await;
-            let Ok(job) = self.job(job).await else {
-                continue;
-            };
-            let count = |key: &str| job["counts"][key].as_u64().unwrap_or_default();
-            bar.set_length(count("total"));
-            bar.set_position(count("updated") + count("failed"));
-            bar.set_message(job["status"].as_str().unwrap_or_default().to_owned());
-        }
+        Ok(())
     }
 
     async fn job(&self, id: &JobId) -> Result<Value, String> {
@@ -314,72 +291,76 @@ impl Demo {
     }
 
     async fn record(&self, module: &str, id: &str) -> Result<Value, String> {
-        self.fetch(Request::get(format!(
-            "{}/_sim/records/{module}/{id}",
-            self.simulator.url()
-        )))
-        .await
+        let url = format!("{}/_sim/records/{module}/{id}", self.simulator.url());
+        self.fetch(Request::get(url)).await
     }
 
     async fn fetch(&self, request: http::request::Builder) -> Result<Value, String> {
         let request = request
             .body(Bytes::new())
             .map_err(|error| error.to_string())?;
-        let answer = self
+        let response = self
             .http
-            .send(request, Cap::Refuse(1 << 20))
+            .send(request, Cap::Refuse(MAX_RESPONSE_BYTES))
             .await
             .map_err(|error| error.to_string())?;
-        serde_json::from_slice(answer.body()).map_err(|error| error.to_string())
+        serde_json::from_slice(response.body()).map_err(|error| error.to_string())
     }
 
-    fn expect(&mut self, holds: bool, what: &str) {
-        if !holds {
-            self.mistakes.push(what.to_owned());
-        }
-    }
-
-    async fn sum_up(&mut self, records: u64) {
-        let stats = self
-            .fetch(Request::get(format!("{}/_sim/stats", self.simulator.url())))
-            .await
-            .unwrap_or_default();
-        let of = |kind: &str| stats[kind].as_u64().unwrap_or_default();
-        let (posts, tokens, polls) = (of("mass_update_post"), of("token"), of("mass_update_get"));
-        self.expect(tokens == 1, &format!("one token serves all, not {tokens}"));
-        self.expect(
-            posts == 5,
-            &format!("five mass updates are sent, not {posts}"),
-        );
-        say(&format!(
-            "\nAll in all Zoho saw {posts} mass updates, {polls} status polls and {tokens} token request; one call for each record would have been {records}."
+    async fn print_summary(&mut self, records: u64) {
+        let url = format!("{}/_sim/stats", self.simulator.url());
+        let stats = self.fetch(Request::get(url)).await.unwrap_or_default();
+        let count = |kind: &str| stats[kind].as_u64().unwrap_or_default();
+        let (updates, tokens) = (count("mass_update_post"), count("token"));
+        let polls = count("mass_update_get");
+        self.checks.expect(tokens == 1, || {
+            format!("{tokens} access tokens were requested, expected 1")
+        });
+        self.checks.expect(updates == 5, || {
+            format!("{updates} mass updates were sent, expected 5")
+        });
+        print_line(&format!(
+            "\nTotal: {updates} mass updates, {polls} status polls and {tokens} token request. One call per record would be {records} calls."
         ));
-        say(
-            "Next: `masshook preview --config events/masshook.yaml events/typeform-http-api-v2.json`, and README.md.",
+        print_line(
+            "Next: run `masshook preview --config events/masshook.yaml events/typeform-http-api-v2.json`, and read README.md.",
         );
     }
 }
 
-/// Takes the progress bar off the screen, also when its watching is cut short.
-struct Clears(ProgressBar);
-
-impl Drop for Clears {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
+/// The signature headers of a scenario's delivery.
+fn sign_delivery(scenario: &Scenario, body: &Bytes) -> Result<HeaderMap, String> {
+    let scheme = Scheme::preset(scenario.scheme).ok_or("no such preset scheme")?;
+    let mut secrets = scenarios::SECRETS.iter();
+    let secret = secrets.find(|(name, _)| *name == scenario.route);
+    let secret = SecretString::from(secret.map(|(_, secret)| *secret).unwrap_or_default());
+    let mut outgoing = Outgoing::new(scenario.delivery_id, body.clone());
+    sign(&scheme, &[secret], SystemClock.now(), &mut outgoing)
+        .map_err(|error| error.to_string())?;
+    Ok(outgoing.headers)
 }
 
-fn line(label: &str, text: &str) {
-    say(&format!("   {label:<9} {text}"));
+fn print_plan(scenario: &Scenario) -> Result<(), String> {
+    let update =
+        UpdateRequest::parse(&scenario.update).map_err(|problems| format!("{problems:?}"))?;
+    let plan = Outlook::of(&update, &Limits::ZOHO).to_string();
+    let (summary, calls) = plan.split_once('\n').unwrap_or((&plan, ""));
+    print_field("plan", summary);
+    print_line(calls);
+    Ok(())
 }
 
-fn counts(counts: &Value) -> String {
-    let of = |key: &str| counts[key].as_u64().unwrap_or_default();
+fn print_field(label: &str, text: &str) {
+    print_line(&format!("   {label:<9} {text}"));
+}
+
+fn counts_text(counts: &Value) -> String {
+    let count = |key: &str| counts[key].as_u64().unwrap_or_default();
     format!(
         "{} records: {} updated, {} failed, {} pending",
-        of("total"),
-        of("updated"),
-        of("failed"),
-        of("pending")
+        count("total"),
+        count("updated"),
+        count("failed"),
+        count("pending")
     )
 }

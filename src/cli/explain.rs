@@ -2,11 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::{Verdict, say};
+use super::terminal::{ExitStatus, print_line};
 use crate::app::{App, Arrival, Asked, Condition, Explanation};
 
 /// Explains events to every route, or to one; whether each of them is for some route is the verdict.
-pub(super) async fn run(app: &App, events: &[Arrival], only: Option<&str>, json: bool) -> Verdict {
+pub(super) async fn run(
+    app: &App,
+    events: &[Arrival],
+    only: Option<&str>,
+    json: bool,
+) -> ExitStatus {
     let mut explained = Vec::with_capacity(events.len());
     for event in events {
         let mut explanations = app.explain(event).await;
@@ -18,13 +23,13 @@ pub(super) async fn run(app: &App, events: &[Arrival], only: Option<&str>, json:
             let routes: Vec<Value> = explanations.iter().map(route_json).collect();
             json!({"trigger": event.origin.trigger, "id": event.origin.id(), "routes": routes})
         });
-        say(&json!({"explained": events.collect::<Vec<_>>()}).to_string());
+        print_line(&json!({"explained": events.collect::<Vec<_>>()}).to_string());
     } else {
         let several = explained.len() > 1;
         for (number, (event, explanations)) in explained.iter().enumerate() {
             if several {
                 let id = event.origin.id().unwrap_or("without an id");
-                say(&format!(
+                print_line(&format!(
                     "event {} of {}: {id}",
                     number + 1,
                     explained.len()
@@ -33,7 +38,7 @@ pub(super) async fn run(app: &App, events: &[Arrival], only: Option<&str>, json:
             let widest = explanations.iter().map(|one| one.route.chars().count());
             let widest = widest.max().unwrap_or_default();
             for explanation in explanations {
-                say(&route_text(explanation, widest));
+                print_line(&route_text(explanation, widest));
             }
         }
     }
@@ -45,16 +50,16 @@ pub(super) async fn run(app: &App, events: &[Arrival], only: Option<&str>, json:
         .iter()
         .all(|(_, explanations)| taken(explanations))
     {
-        true => Verdict::Done,
-        false => Verdict::Negative,
+        true => ExitStatus::Success,
+        false => ExitStatus::Negative,
     }
 }
 
 /// What is said of an event that is for no route by its nature.
 pub(super) fn nothing(why: &str, json: bool) {
     match json {
-        true => say(&json!({"explained": [], "note": why}).to_string()),
-        false => say(why),
+        true => print_line(&json!({"explained": [], "note": why}).to_string()),
+        false => print_line(why),
     }
 }
 

@@ -1,88 +1,93 @@
-//! What a command found out, as a line and as JSON.
+//! Findings of a command, as text and as JSON.
 
 use serde_json::{Value, json};
 
 use crate::zoho;
 
-/// How a finding bears on the whole.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bearing {
-    /// As it should be.
-    Good,
-    /// It could not be found out, or something optional is missing.
+pub(super) enum Severity {
+    /// Nothing is wrong.
+    Ok,
+    /// Something could not be determined, or something optional is missing.
     Note,
-    /// Updates will not work so.
+    /// Updates will fail.
     Bad,
 }
 
-impl Bearing {
-    fn name(self) -> &'static str {
+impl Severity {
+    fn as_str(self) -> &'static str {
         match self {
-            Self::Good => "ok",
+            Self::Ok => "ok",
             Self::Note => "note",
             Self::Bad => "BAD",
         }
     }
 }
 
-/// One thing that was looked at.
+/// Result of one check.
 pub(super) struct Finding {
-    what: String,
-    pub(super) bearing: Bearing,
-    found: String,
+    check: String,
+    pub(super) severity: Severity,
+    message: String,
 }
 
 impl Finding {
-    /// What asking Zoho came to.
-    pub(super) fn of(
-        what: impl Into<String>,
-        outcome: Result<(Bearing, String), zoho::Error>,
+    pub(super) fn new(check: impl Into<String>, severity: Severity, message: String) -> Self {
+        Self {
+            check: check.into(),
+            severity,
+            message,
+        }
+    }
+
+    /// The finding of a check that called Zoho. A missing scope is only a note, because scopes have a check of their own.
+    pub(super) fn from_call(
+        check: impl Into<String>,
+        outcome: Result<(Severity, String), zoho::Error>,
     ) -> Self {
-        let (bearing, found) = outcome.unwrap_or_else(|failed| {
-            // What masshook does without is no reason to refuse the config.
-            let bearing = match failed.lacks_scope() {
-                true => Bearing::Note,
-                false => Bearing::Bad,
+        let (severity, message) = outcome.unwrap_or_else(|failed| {
+            let severity = match failed.lacks_scope() {
+                true => Severity::Note,
+                false => Severity::Bad,
             };
             let (zoho::Error::RetryLater(why, _)
             | zoho::Error::Refused(why)
             | zoho::Error::Denied(why)) = failed;
-            (bearing, why.to_string())
+            (severity, why.to_string())
         });
-        Self::new(what, bearing, found)
+        Self::new(check, severity, message)
     }
 
-    pub(super) fn new(what: impl Into<String>, bearing: Bearing, found: String) -> Self {
-        Self {
-            what: what.into(),
-            bearing,
-            found,
-        }
-    }
-
-    pub(super) fn json(&self) -> Value {
-        json!({"check": self.what, "result": self.bearing.name().to_lowercase(), "found": self.found})
+    pub(super) fn to_json(&self) -> Value {
+        let result = self.severity.as_str().to_lowercase();
+        json!({"check": self.check, "result": result, "found": self.message})
     }
 }
 
-/// Whether nothing of it is bad.
-pub(super) fn are_good<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> bool {
+/// Whether no finding is [`Severity::Bad`].
+pub(super) fn none_bad<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> bool {
     let mut findings = findings.into_iter();
-    findings.all(|found| found.bearing != Bearing::Bad)
+    findings.all(|finding| finding.severity != Severity::Bad)
 }
 
-/// One line each, in columns.
-pub(super) fn lines(findings: &[Finding]) -> Vec<String> {
-    const NARROWEST: usize = 14;
-    let widths = findings.iter().map(|found| found.what.chars().count());
-    let width = widths.max().unwrap_or_default().max(NARROWEST);
-    let line = |found: &Finding| {
+/// The findings as aligned lines.
+pub(super) fn text_lines(findings: &[Finding]) -> Vec<String> {
+    const MIN_WIDTH: usize = 14;
+    let widths = findings.iter().map(|finding| finding.check.chars().count());
+    let width = widths.max().unwrap_or_default().max(MIN_WIDTH);
+    let line = |finding: &Finding| {
         let Finding {
-            what,
-            bearing,
-            found,
-        } = found;
-        format!("  {:<5} {what:<width$} {found}", bearing.name())
+            check,
+            severity,
+            message,
+        } = finding;
+        format!("  {:<5} {check:<width$} {message}", severity.as_str())
     };
     findings.iter().map(line).collect()
+}
+
+/// The findings as a JSON array.
+pub(super) fn json_list(findings: &[Finding]) -> Value {
+    findings.iter().map(Finding::to_json).collect()
 }

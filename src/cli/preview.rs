@@ -1,445 +1,212 @@
-//! `masshook preview`: what a route would do with an event.
+//! `masshook preview`: shows the update requests and calls that an event would cause.
+
+mod report;
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use axum::body::to_bytes;
-use bytes::Bytes;
-use http::{HeaderMap, Method};
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use clap::Args;
+use serde_json::json;
 
-use super::{Offline, Verdict, complain, explain, say};
-use crate::api::update_request;
+use self::report::{RoutePreview, Verification};
+use super::config_file::{ConfigFile, report_config_error};
+use super::event_file::EventFile;
+use super::explain;
+use super::offline::offline_app;
+use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
 use crate::app::rejection::Rejection;
-use crate::app::{App, Arrival, Edges, Ignored, Mapped, Notice};
-use crate::clock::SystemClock;
+use crate::app::{App, Arrival, Notice};
 use crate::config::{Config, Verify};
-use crate::engine::ExecutionMode;
-use crate::inbound::trigger::{Origin, Trigger};
-use crate::job::sqlite::SqliteStore;
-use crate::lambda::{Invocation, SqsMessage};
-use crate::plan::{Limits, Outlook};
-use crate::update::UpdateRequest;
+use crate::inbound::trigger::Trigger;
 
-/// How the word on a bad signature begins.
-const REFUSED: &str = "REFUSED";
-
-/// What is said of events that only wake jobs.
-const WAKES: &str = "this event wakes jobs that are there already, so there is nothing to plan";
-
-/// What is shown of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Show {
-    /// What the route that it is for would do.
-    Plan,
-    /// Why it is for a route, or is not.
-    Why,
-}
-
-/// What an event asks for.
-enum Asked {
-    /// A delivery for a route.
-    Delivery(Box<Arrival>),
-    /// Events of AWS's own triggers, each for every route that listens.
-    Notices(Vec<Notice>),
-    /// An update request.
-    Update(Value),
-    /// Nothing that leads to a call.
-    Nothing(String),
-}
-
-/// What a route would do.
-struct Preview {
+/// Arguments of `masshook preview`.
+#[derive(Debug, Args)]
+pub(super) struct PreviewArgs {
+    /// Route; not needed if the event's path names it.
+    #[arg(long)]
     route: Option<String>,
-    delivery_id: Option<String>,
-    verification: String,
-    /// Whether the delivery itself would be turned away.
-    refused: bool,
-    updates: Vec<UpdateRequest>,
-    /// Why there are none.
-    ignored: Option<Ignored>,
+    /// Event file: a bare JSON body or any Lambda event.
+    event: PathBuf,
+    /// Explain instead, for every route or the given one, why the route accepts the event or not: show the first condition
+    /// that is false, and which part of `when`.
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    output: OutputFormat,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 /// Runs the command.
-pub(super) async fn run(
-    config: Config,
-    route: Option<String>,
-    event: &Path,
-    show: Show,
-    json: bool,
-) -> Verdict {
-    let text = match std::fs::read_to_string(event) {
-        Ok(text) => text,
-        Err(error) => {
-            complain(&format!("{}: {error}", event.display()));
-            return Verdict::Unusable;
-        }
+pub(super) async fn run(args: PreviewArgs) -> ExitStatus {
+    let config = match args.config.load() {
+        Ok(config) => config,
+        Err(error) => return report_config_error(&error, args.output),
     };
-    if let Some(name) = route.as_ref()
-        && show == Show::Why
-        && !config.routes.contains_key(name)
-    {
-        complain(&format!("there is no route `{name}` in the config"));
-        return Verdict::Unusable;
-    }
-    // A bare body came by something that the route listens to.
-    let heard = route.as_ref().and_then(|name| config.routes.get(name));
-    let heard = heard.and_then(|route| route.on.first().copied());
-    let asked = match read(&text, route.as_deref(), heard.unwrap_or(Trigger::Http)).await {
-        Ok(asked) => asked,
+    let event = match read_event(&args, &config).await {
+        Ok(event) => event,
         Err(why) => {
-            complain(&format!("{}: {why}", event.display()));
-            return Verdict::Unusable;
+            print_error(&why);
+            return ExitStatus::UsageError;
         }
     };
-    let app = offline(config);
-    if show == Show::Why {
-        return why(&app, asked, route.as_deref(), json).await;
+    let app = offline_app(config);
+    let route = args.route.as_deref();
+    match args.explain {
+        true => explain_event(&app, event, route, args.output).await,
+        false => preview_event(&app, event, route, args.output).await,
     }
-    let preview = match asked {
-        Asked::Nothing(why) => {
-            if json {
-                say(&json!({"updates": [], "note": why}).to_string());
-            } else {
-                say(&why);
-            }
-            return Verdict::Done;
-        }
-        Asked::Update(request) => app.check(&request).map(|update| Preview {
-            route: None,
-            delivery_id: None,
-            verification: "an update request needs none".to_owned(),
-            refused: false,
-            updates: vec![update],
-            ignored: None,
-        }),
-        Asked::Delivery(arrival) => deliver(&app, *arrival).await,
-        Asked::Notices(notices) => return hear(&app, &notices, route.as_deref(), json).await,
-    };
-    let verdict = verdict_on(&preview);
-    match &preview {
-        Ok(preview) if json => say(&preview.to_json().to_string()),
-        Ok(preview) => say(&preview.to_text()),
-        Err(rejection) if json => say(&rejection.problem().to_string()),
-        Err(rejection) => complain_of(rejection),
-    }
-    verdict
 }
 
-/// Says why an event is for a route, or is not.
-async fn why(app: &App, asked: Asked, only: Option<&str>, json: bool) -> Verdict {
-    let events: Vec<Arrival> = match asked {
-        Asked::Delivery(arrival) => vec![*arrival],
-        Asked::Notices(notices) => {
-            let arrivals = notices.iter().map(|notice| notice.arrival(String::new()));
+async fn read_event(args: &PreviewArgs, config: &Config) -> Result<EventFile, String> {
+    let file = args.event.display();
+    let text = std::fs::read_to_string(&args.event).map_err(|error| format!("{file}: {error}"))?;
+    let route = args.route.as_deref();
+    let known = route.and_then(|name| config.routes.get(name));
+    if let Some(name) = route
+        && args.explain
+        && known.is_none()
+    {
+        return Err(format!("there is no route `{name}` in the config"));
+    }
+    // A bare body is assumed to come from the first trigger that its route listens to.
+    let trigger = known.and_then(|route| route.on.first().copied());
+    let event = EventFile::parse(&text, route, trigger.unwrap_or(Trigger::Http)).await;
+    event.map_err(|why| format!("{file}: {why}"))
+}
+
+async fn preview_event(
+    app: &App,
+    event: EventFile,
+    route: Option<&str>,
+    output: OutputFormat,
+) -> ExitStatus {
+    let preview = match event {
+        EventFile::NoUpdate(why) => {
+            output.print(&json!({"updates": [], "note": why}), &why);
+            return ExitStatus::Success;
+        }
+        EventFile::UpdateRequest(request) => app
+            .check(&request)
+            .map(|update| RoutePreview::of_update_request(update)),
+        EventFile::Delivery(arrival) => preview_delivery(app, *arrival).await,
+        EventFile::AwsEvents(events) => {
+            return preview_aws_events(app, &events, route, output).await;
+        }
+    };
+    match &preview {
+        Ok(preview) => output.print(&preview.to_json(), &preview.to_text()),
+        Err(rejection) if output.json => print_line(&rejection.problem().to_string()),
+        Err(rejection) => print_rejection(rejection),
+    }
+    ExitStatus::from_success(is_accepted(&preview))
+}
+
+/// Explains for each route why it accepts the event or not.
+async fn explain_event(
+    app: &App,
+    event: EventFile,
+    route: Option<&str>,
+    output: OutputFormat,
+) -> ExitStatus {
+    let events: Vec<Arrival> = match event {
+        EventFile::Delivery(arrival) => vec![*arrival],
+        EventFile::AwsEvents(events) => {
+            let arrivals = events.iter().map(|event| event.arrival(String::new()));
             arrivals.collect()
         }
-        Asked::Update(_) => {
-            let why = "an update request is for no route: it says itself what to do";
-            explain::nothing(why, json);
-            return Verdict::Done;
+        EventFile::UpdateRequest(_) => {
+            let why = "an update request is for no route: it contains the update itself";
+            explain::nothing(why, output.json);
+            return ExitStatus::Success;
         }
-        Asked::Nothing(why) => {
-            explain::nothing(&why, json);
-            return Verdict::Done;
+        EventFile::NoUpdate(why) => {
+            explain::nothing(&why, output.json);
+            return ExitStatus::Success;
         }
     };
-    explain::run(app, &events, only, json).await
+    explain::run(app, &events, route, output.json).await
 }
 
-/// The whole of masshook, with nothing behind it: for looking at what it would do.
-pub(super) fn offline(config: Config) -> App {
-    App::new(
-        config,
-        Edges {
-            clock: Arc::new(SystemClock),
-            store: Arc::new(SqliteStore::in_memory()),
-            secrets_manager: Arc::new(Offline),
-            mode: ExecutionMode::Inline,
-            runtime_api: None,
-            sns_endpoint: None,
-        },
-    )
+/// Whether the route would accept the event.
+fn is_accepted(preview: &Result<RoutePreview, Rejection>) -> bool {
+    preview
+        .as_ref()
+        .is_ok_and(|preview| !preview.verification.is_refused())
 }
 
-/// What a route makes of an event; an update request has none.
-pub(super) struct Made {
-    pub(super) route: Option<String>,
-    pub(super) updates: Result<Vec<UpdateRequest>, Rejection>,
-}
-
-/// What every route that takes an event makes of it, whoever sent it. A bare body is for the route `bare`.
-///
-/// # Errors
-/// Why it is for no route at all.
-pub(super) async fn made(app: &App, text: &str, bare: Option<&str>) -> Result<Vec<Made>, String> {
-    let http = Trigger::Http;
-    let asked = match (read(text, None, http).await, bare) {
-        (Err(_), Some(route)) => read(text, Some(route), http).await?,
-        (asked, _) => asked?,
-    };
-    let arrivals: Vec<Arrival> = match asked {
-        Asked::Nothing(why) => return Err(why),
-        Asked::Update(request) => {
-            let updates = app.check(&request).map(|update| vec![update]);
-            let route = None;
-            return Ok(vec![Made { route, updates }]);
-        }
-        Asked::Delivery(arrival) => vec![*arrival],
-        Asked::Notices(notices) => notices.iter().flat_map(|n| app.arrivals(n)).collect(),
-    };
-    if arrivals.is_empty() {
-        return Err("no route listens to what brings it: name it in a route's `on`".to_owned());
-    }
-    let mut all = Vec::with_capacity(arrivals.len());
-    for arrival in arrivals {
-        let updates = app.map_unverified(&arrival).await;
-        all.push(Made {
-            route: Some(arrival.route),
-            updates: updates.map(|mapped| mapped.updates),
-        });
-    }
-    Ok(all)
-}
-
-fn verdict_on(preview: &Result<Preview, Rejection>) -> Verdict {
-    match preview {
-        Ok(preview) if !preview.refused => Verdict::Done,
-        Ok(_) | Err(_) => Verdict::Negative,
-    }
-}
-
-fn complain_of(rejection: &Rejection) {
-    complain(&format!("refused: {rejection}"));
+fn print_rejection(rejection: &Rejection) {
+    print_error(&format!("refused: {rejection}"));
     match rejection.on_terminal() {
-        Some(found) => complain(&found),
+        Some(details) => print_error(&details),
         None => {
             for error in rejection.errors() {
-                complain(&format!("  {error}"));
+                print_error(&format!("  {error}"));
             }
         }
     }
 }
 
-/// What the routes that listen would do with each event of a batch.
-async fn hear(app: &App, notices: &[Notice], route: Option<&str>, json: bool) -> Verdict {
+/// Previews each event of a batch for each route that listens to it.
+async fn preview_aws_events(
+    app: &App,
+    events: &[Notice],
+    route: Option<&str>,
+    output: OutputFormat,
+) -> ExitStatus {
     let mut previews = Vec::new();
-    for arrival in notices.iter().flat_map(|notice| app.arrivals(notice)) {
+    for arrival in events.iter().flat_map(|event| app.arrivals(event)) {
         if route.is_some_and(|route| route != arrival.route) {
             continue;
         }
+        let verification = Verification::NotRequired(Verify::ByAws.to_string());
         let mapped = app.map_unverified(&arrival).await;
-        previews.push(mapped.map(|mapped| Preview {
-            route: Some(arrival.route),
-            delivery_id: Some(mapped.delivery_id),
-            verification: Verify::ByAws.to_string(),
-            refused: false,
-            updates: mapped.updates,
-            ignored: mapped.ignored,
-        }));
+        previews.push(mapped.map(|mapped| RoutePreview::new(arrival.route, verification, mapped)));
     }
-    if json {
-        let shown = previews.iter().map(|preview| match preview {
+    if output.json {
+        let documents = previews.iter().map(|preview| match preview {
             Ok(preview) => preview.to_json(),
             Err(rejection) => rejection.problem(),
         });
-        say(&json!({"previews": shown.collect::<Vec<_>>()}).to_string());
+        print_line(&json!({"previews": documents.collect::<Vec<_>>()}).to_string());
     } else if previews.is_empty() {
-        let triggers = notices.iter().map(|notice| notice.origin.trigger.as_str());
+        let triggers = events.iter().map(|event| event.origin.trigger.as_str());
         let triggers: BTreeSet<&str> = triggers.collect();
         let triggers: Vec<&str> = triggers.into_iter().collect();
-        say(&format!(
-            "no route listens to {}: name it in a route's `on`",
+        print_line(&format!(
+            "no route listens to {}: add it to a route's `on`",
             triggers.join(", ")
         ));
     } else {
         for preview in &previews {
             match preview {
-                Ok(preview) => say(&preview.to_text()),
-                Err(rejection) => complain_of(rejection),
+                Ok(preview) => print_line(&preview.to_text()),
+                Err(rejection) => print_rejection(rejection),
             }
         }
     }
-    let verdicts = previews.iter().map(verdict_on);
-    verdicts
-        .into_iter()
-        .find(|verdict| matches!(verdict, Verdict::Negative))
-        .unwrap_or(Verdict::Done)
+    ExitStatus::from_success(previews.iter().all(is_accepted))
 }
 
-async fn deliver(app: &App, arrival: Arrival) -> Result<Preview, Rejection> {
+async fn preview_delivery(app: &App, arrival: Arrival) -> Result<RoutePreview, Rejection> {
     let (verification, mapped) = match app.map(&arrival).await {
         Ok(mapped) => {
             let verify = &app.config().routes[&arrival.route].verify;
-            let how = match verify {
-                Verify::Schemes(_) => format!("verified: {verify}"),
-                Verify::Nothing | Verify::ByAws => verify.to_string(),
+            let verification = match verify {
+                Verify::Schemes(_) => Verification::Verified(verify.to_string()),
+                Verify::Nothing | Verify::ByAws => Verification::NotRequired(verify.to_string()),
             };
-            (how, mapped)
+            (verification, mapped)
         }
         Err(Rejection::Unverified { refusal, .. }) => (
-            format!("{REFUSED}, would be answered 401: {refusal}"),
+            Verification::Refused(refusal.to_string()),
             app.map_unverified(&arrival).await?,
         ),
         Err(Rejection::Secret(error)) => (
-            format!("not checked: {error}"),
+            Verification::NotChecked(error.to_string()),
             app.map_unverified(&arrival).await?,
         ),
         Err(other) => return Err(other),
     };
-    let Mapped {
-        delivery_id,
-        updates,
-        ignored,
-    } = mapped;
-    Ok(Preview {
-        route: Some(arrival.route),
-        delivery_id: Some(delivery_id),
-        refused: verification.starts_with(REFUSED),
-        verification,
-        updates,
-        ignored,
-    })
-}
-
-/// Tells what an event file asks for.
-async fn read(text: &str, route: Option<&str>, heard: Trigger) -> Result<Asked, String> {
-    let event: &RawValue =
-        serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
-    match Invocation::parse(event) {
-        Ok(Invocation::UpdateRequest(request)) if route.is_none() => {
-            let request = update_request(request.get().as_bytes());
-            request
-                .map(Asked::Update)
-                .map_err(|rejection| rejection.to_string())
-        }
-        Ok(Invocation::Delivery(arrival)) if route.is_none_or(|route| route == arrival.route) => {
-            Ok(Asked::Delivery(Box::new(arrival)))
-        }
-        Ok(Invocation::Http(event)) => {
-            let request = event
-                .into_request()
-                .map_err(|rejection| rejection.to_string())?;
-            let (parts, body) = request.into_parts();
-            let body = to_bytes(body, usize::MAX)
-                .await
-                .map_err(|error| error.to_string())?;
-            let path = parts.uri.path();
-            let named = path
-                .strip_prefix("/hooks/")
-                .map(|below| below.split_once('/').unwrap_or((below, "")));
-            if path == "/jobs" && parts.method == Method::POST {
-                let request = serde_json::from_slice(&body)
-                    .map_err(|error| format!("its body is not JSON: {error}"))?;
-                return Ok(Asked::Update(request));
-            }
-            let rest = named.map_or("", |(_, rest)| rest).to_owned();
-            match route.or(named.map(|(route, _)| route)) {
-                Some(route) => {
-                    let query = parts.uri.query().unwrap_or_default().to_owned();
-                    let (method, headers) = (parts.method.clone(), parts.headers);
-                    let origin =
-                        Origin::of(Trigger::Http).with("method", Some(parts.method.as_str()));
-                    Ok(Asked::Delivery(Box::new(Arrival {
-                        route: route.to_owned(),
-                        method,
-                        rest,
-                        headers,
-                        query,
-                        body,
-                        origin,
-                    })))
-                }
-                None => Ok(Asked::Nothing(format!(
-                    "{} {path} asks for no update, so there is nothing to plan",
-                    parts.method
-                ))),
-            }
-        }
-        Ok(Invocation::AwsEvents(notices)) => Ok(Asked::Notices(notices)),
-        Ok(Invocation::SqsBatch(messages))
-            if messages.iter().all(SqsMessage::is_wake_up_shaped) && route.is_none() =>
-        {
-            Ok(Asked::Nothing(WAKES.to_owned()))
-        }
-        Ok(Invocation::SqsBatch(messages)) => {
-            let notices = messages.iter().map(SqsMessage::to_event).collect();
-            Ok(Asked::Notices(notices))
-        }
-        Ok(Invocation::Sweep) if route.is_none() => Ok(Asked::Nothing(WAKES.to_owned())),
-        // Anything else is a bare body, as long as somebody says for which route.
-        Ok(Invocation::UpdateRequest(_) | Invocation::Delivery(_) | Invocation::Sweep) | Err(_) => {
-            match route {
-                Some(route) => {
-                    let body = Bytes::copy_from_slice(text.as_bytes());
-                    Ok(Asked::Delivery(Box::new(Arrival {
-                        origin: Origin::of(heard),
-                        ..Arrival::post(route.to_owned(), HeaderMap::new(), body)
-                    })))
-                }
-                None => Err("is a bare body; say with --route which route it is for".to_owned()),
-            }
-        }
-    }
-}
-
-impl Preview {
-    fn outlooks(&self) -> impl Iterator<Item = (&UpdateRequest, Outlook<'_>)> {
-        self.updates
-            .iter()
-            .map(|update| (update, Outlook::of(update, &Limits::ZOHO)))
-    }
-
-    fn to_json(&self) -> Value {
-        let updates: Vec<Value> = self
-            .outlooks()
-            .map(
-                |(update, outlook)| json!({"request": update.to_json(), "plan": outlook.to_json()}),
-            )
-            .collect();
-        json!({
-            "route": self.route,
-            "delivery_id": self.delivery_id,
-            "verification": self.verification,
-            "updates": updates,
-            "ignored": self.ignored.map(|why| why.to_string()),
-        })
-    }
-
-    fn to_text(&self) -> String {
-        /// A call's JSON beyond this is cut in the text: nobody reads 500 ids.
-        const SHOWN: usize = 1_500;
-        let mut lines = Vec::new();
-        if let Some(route) = &self.route {
-            lines.push(format!("route      {route}"));
-            lines.push(format!("signature  {}", self.verification));
-        }
-        if let Some(why) = self.ignored {
-            lines.push(format!("ignored    {why}; see --explain"));
-            return lines.join("\n");
-        }
-        if let Some(id) = &self.delivery_id {
-            lines.push(format!("delivery   {id}"));
-        }
-        for (_, outlook) in self.outlooks() {
-            lines.push(format!("plan       {outlook}"));
-            for (call, body) in outlook.calls() {
-                let body = body.to_string();
-                let shown: String = body.chars().take(SHOWN).collect();
-                let cut = if shown.len() < body.len() {
-                    "… (all of it with --json)"
-                } else {
-                    ""
-                };
-                lines.push(format!("{:>5}. {shown}{cut}", call.seq));
-            }
-            lines.push(format!("automation {}", outlook.automation()));
-            for warning in outlook.warnings() {
-                lines.push(format!("note       {warning}"));
-            }
-        }
-        lines.join("\n")
-    }
+    Ok(RoutePreview::new(arrival.route, verification, mapped))
 }

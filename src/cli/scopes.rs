@@ -1,60 +1,66 @@
-//! The scopes that were granted, against those that a config needs.
+//! Compares granted scopes with the scopes that a config needs.
 
 use std::collections::BTreeSet;
 
-use super::finding::{Bearing, Finding};
+use super::finding::{Finding, Severity};
 use crate::config::{Cover, Scope};
 use crate::update::ModuleName;
 
-/// Judges granted scopes. `modules` are those that are known to be updated: a scope may be narrower than masshook asks for
-/// and still reach to all of them.
-pub(super) fn judged(
+/// Checks granted scopes. `modules` are the modules known to be updated: a scope limited to modules is sufficient if it
+/// covers all of them.
+pub(super) fn check_scopes(
     scopes: &[Scope],
     granted: &[String],
     modules: &BTreeSet<ModuleName>,
 ) -> Vec<Finding> {
-    let (mut needed, mut optional, mut narrow) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut needed, mut optional, mut limited) = (Vec::new(), Vec::new(), Vec::new());
     for scope in scopes {
-        let told = format!("{} ({})", scope.name, scope.what_for);
+        let described = format!("{} ({})", scope.name, scope.what_for);
         let cover = scope.cover(granted.iter().map(String::as_str));
-        let out_of_reach = modules.iter().filter(|module| !cover.reaches(module));
-        let out_of_reach: Vec<&str> = out_of_reach.map(ModuleName::as_str).collect();
-        let lacking = match &cover {
+        let uncovered = modules.iter().filter(|module| !cover.reaches(module));
+        let uncovered: Vec<&str> = uncovered.map(ModuleName::as_str).collect();
+        let missing = match &cover {
             Cover::Whole => None,
-            Cover::Modules(words) if out_of_reach.is_empty() => {
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                narrow.push(format!("{} for {} only", scope.name, words.join(", ")));
+            Cover::Modules(names) if uncovered.is_empty() => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                limited.push(format!("{} for {} only", scope.name, names.join(", ")));
                 None
             }
-            Cover::Modules(_) => Some(format!("{told} for {}", out_of_reach.join(", "))),
-            Cover::Nothing => Some(told),
+            Cover::Modules(_) => Some(format!("{described} for {}", uncovered.join(", "))),
+            Cover::Nothing => Some(described),
         };
         match scope.needed {
-            true => needed.extend(lacking),
-            false => optional.extend(lacking),
+            true => needed.extend(missing),
+            false => optional.extend(missing),
         }
     }
-    let mut findings = vec![Finding::new("granted", Bearing::Good, granted.join(" "))];
-    findings.push(match needed.is_empty() {
-        true => Finding::new("needed", Bearing::Good, "all granted".to_owned()),
-        false => {
-            let found = format!(
-                "missing: {}; make a new code with the scopes of `masshook auth --scopes`",
-                needed.join(", ")
-            );
-            Finding::new("needed", Bearing::Bad, found)
-        }
-    });
-    if !narrow.is_empty() {
-        let found = format!("{}: updates of other modules fail", narrow.join(", "));
-        findings.push(Finding::new("narrow", Bearing::Note, found));
+    let mut findings = vec![
+        Finding::new("granted", Severity::Ok, granted.join(" ")),
+        missing_scopes("needed", Severity::Bad, &needed, RENEW_ADVICE),
+    ];
+    if !limited.is_empty() {
+        let message = format!("{}: updates of other modules fail", limited.join(", "));
+        findings.push(Finding::new("narrow", Severity::Note, message));
     }
-    findings.push(match optional.is_empty() {
-        true => Finding::new("optional", Bearing::Good, "all granted".to_owned()),
-        false => {
-            let found = format!("missing: {}", optional.join(", "));
-            Finding::new("optional", Bearing::Note, found)
-        }
-    });
+    findings.push(missing_scopes("optional", Severity::Note, &optional, ""));
     findings
+}
+
+const RENEW_ADVICE: &str =
+    "; generate a new code with the scopes that `masshook auth --scopes` prints";
+
+fn missing_scopes(check: &str, severity: Severity, missing: &[String], advice: &str) -> Finding {
+    match missing.is_empty() {
+        true => Finding::new(check, Severity::Ok, "all granted".to_owned()),
+        false => {
+            let message = format!("missing: {}{advice}", missing.join(", "));
+            Finding::new(check, severity, message)
+        }
+    }
+}
+
+/// The scopes as one comma-separated string, the format of the API console and of the accounts server.
+pub(super) fn scope_string(scopes: &[Scope]) -> String {
+    let names: Vec<&str> = scopes.iter().map(|scope| scope.name).collect();
+    names.join(",")
 }

@@ -1,4 +1,4 @@
-//! `masshook send`: a delivery as its sender would make it, freshly signed, to a local or deployed endpoint.
+//! `masshook send`: sends a signed sample delivery to a local or deployed endpoint.
 
 use std::time::Duration;
 
@@ -7,131 +7,141 @@ use clap::Args;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use serde_json::{Map, Value, json};
 
-use super::sender::{Prepared, Sender};
-use super::{Verdict, complain, say};
-use crate::config::Config;
+use super::config_file::report_config_error;
+use super::sender::{SampleDelivery, SenderArgs};
+use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
 use crate::http::{Cap, Http, HttpSettings};
 
-/// Bytes of an answer that are shown.
-const SHOWN: usize = 64 << 10;
+/// Maximum bytes of the response to show.
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
-/// Inline, a function sees its jobs through before it answers.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Time limit of the request. In inline mode the function responds only after its jobs have finished.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// `masshook send`.
+/// Arguments of `masshook send`.
 #[derive(Debug, Args)]
-pub(super) struct Send {
+pub(super) struct SendArgs {
     #[command(flatten)]
-    pub(super) sender: Sender,
-    /// Where it goes: the address of the server or the API; with a path of its own, to exactly that.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = endpoint)]
+    sender: SenderArgs,
+    /// URL of the server or API; `/hooks/{route}` is appended unless its path contains `/hooks/`.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = parse_endpoint)]
     to: Uri,
-    /// One JSON document on stdout, and nothing else there.
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    output: OutputFormat,
 }
 
-/// An address that can be called.
-fn endpoint(text: &str) -> Result<Uri, String> {
+/// Parses an absolute HTTP URL.
+fn parse_endpoint(text: &str) -> Result<Uri, String> {
     let uri: Option<Uri> = text.parse().ok();
-    let called = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https"));
-    uri.filter(called).ok_or_else(|| {
-        "write the whole URL, as https://abc123.execute-api.eu-west-1.amazonaws.com".to_owned()
+    let is_http = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https"));
+    uri.filter(is_http).ok_or_else(|| {
+        "expected a full URL, for example https://abc123.execute-api.eu-west-1.amazonaws.com"
+            .to_owned()
     })
 }
 
 /// Runs the command.
-pub(super) async fn run(send: &Send, config: &Config) -> Verdict {
-    let prepared = match send.sender.prepare(config).await {
+pub(super) async fn run(args: SendArgs) -> ExitStatus {
+    let output = args.output;
+    let config = match args.sender.config.load() {
+        Ok(config) => config,
+        Err(error) => return report_config_error(&error, output),
+    };
+    let prepared = args.sender.sign_sample(&config).await;
+    let prepared = prepared.and_then(|sample| {
+        let request = build_request(&sample, &args.to)?;
+        Ok((sample, request))
+    });
+    let (sample, request) = match prepared {
         Ok(prepared) => prepared,
         Err(why) => {
-            complain(&why);
-            return Verdict::Unusable;
+            print_error(&why);
+            return ExitStatus::UsageError;
         }
     };
-    let request = match request(&prepared, &send.to) {
-        Ok(request) => request,
-        Err(why) => {
-            complain(&why);
-            return Verdict::Unusable;
-        }
-    };
-    let shown = shown(&prepared, &request);
-    if !send.json {
-        say(&shown.text());
+    send(&sample, request, output).await
+}
+
+async fn send(
+    sample: &SampleDelivery,
+    request: Request<Bytes>,
+    output: OutputFormat,
+) -> ExitStatus {
+    let sent = MaskedRequest::new(sample, &request);
+    if !output.json {
+        print_line(&sent.to_text());
     }
     let host = request.uri().host().unwrap_or_default().to_owned();
     let http = Http::new(HttpSettings {
         allow_loopback: true,
         trusted_hosts: [host].into(),
-        request_timeout: PATIENCE,
+        request_timeout: REQUEST_TIMEOUT,
         ..HttpSettings::default()
     });
-    match http.send(request, Cap::Truncate(SHOWN)).await {
-        Ok(answer) => {
-            if send.json {
-                say(&json!({"sent": shown.json(), "answer": answer_json(&answer)}).to_string());
-            } else {
-                say(&answer_text(&answer));
+    match http.send(request, Cap::Truncate(MAX_RESPONSE_BYTES)).await {
+        Ok(response) => {
+            match output.json {
+                true => {
+                    let answer = response_json(&response);
+                    print_line(&json!({"sent": sent.to_json(), "answer": answer}).to_string());
+                }
+                false => print_line(&response_text(&response)),
             }
-            if answer.status().is_success() {
-                Verdict::Done
-            } else {
-                Verdict::Negative
-            }
+            ExitStatus::from_success(response.status().is_success())
         }
         Err(error) => {
-            let error = prepared.masked(&error.to_string());
-            if send.json {
-                say(&json!({"sent": shown.json(), "answer": null, "error": error}).to_string());
-            } else {
-                complain(&error);
+            let error = sample.masked(&error.to_string());
+            match output.json {
+                true => {
+                    let document = json!({"sent": sent.to_json(), "answer": null, "error": error});
+                    print_line(&document.to_string());
+                }
+                false => print_error(&error),
             }
-            Verdict::Negative
+            ExitStatus::Negative
         }
     }
 }
 
-fn request(prepared: &Prepared, to: &Uri) -> Result<Request<Bytes>, String> {
-    let delivery = &prepared.delivery;
+fn build_request(sample: &SampleDelivery, to: &Uri) -> Result<Request<Bytes>, String> {
+    let delivery = &sample.delivery;
     let base = to.to_string();
     let mut url = base.trim_end_matches('/').to_owned();
     if !to.path().contains("/hooks/") {
-        url = format!("{url}/hooks/{}", prepared.route);
+        url = format!("{url}/hooks/{}", sample.route);
     }
     let url = webhook_verify::verify::called(&url, &delivery.path, &delivery.query);
     let mut request = Request::builder()
         .method(&delivery.method)
         .uri(url)
         .body(Bytes::from(delivery.body.clone()))
-        .map_err(|error| format!("{to} cannot be called: {error}"))?;
+        .map_err(|error| format!("cannot send a request to {to}: {error}"))?;
     *request.headers_mut() = delivery.headers.clone();
     Ok(request)
 }
 
-/// What was sent, without secrets.
-struct Shown {
-    line: (String, String),
+/// The sent request with its secrets masked.
+struct MaskedRequest {
+    method: String,
+    url: String,
     headers: Map<String, Value>,
     body: String,
 }
 
-fn shown(prepared: &Prepared, request: &Request<Bytes>) -> Shown {
-    let headers = texts(request.headers());
-    let masked = |(name, value): (String, String)| (name, prepared.masked(&value).into());
-    Shown {
-        line: (
-            request.method().to_string(),
-            prepared.masked(&request.uri().to_string()),
-        ),
-        headers: headers.into_iter().map(masked).collect(),
-        body: prepared.masked(&String::from_utf8_lossy(request.body())),
+impl MaskedRequest {
+    fn new(sample: &SampleDelivery, request: &Request<Bytes>) -> Self {
+        let headers = header_texts(request.headers()).into_iter();
+        let headers = headers.map(|(name, value)| (name, sample.masked(&value).into()));
+        Self {
+            method: request.method().to_string(),
+            url: sample.masked(&request.uri().to_string()),
+            headers: headers.collect(),
+            body: sample.masked(&String::from_utf8_lossy(request.body())),
+        }
     }
-}
 
-impl Shown {
-    fn text(&self) -> String {
-        let mut lines = vec![format!("> {} {}", self.line.0, self.line.1)];
+    fn to_text(&self) -> String {
+        let mut lines = vec![format!("> {} {}", self.method, self.url)];
         for (name, value) in &self.headers {
             lines.push(format!("> {name}: {}", value.as_str().unwrap_or_default()));
         }
@@ -140,17 +150,17 @@ impl Shown {
         lines.join("\n")
     }
 
-    fn json(&self) -> Value {
+    fn to_json(&self) -> Value {
         json!({
-            "method": self.line.0,
-            "url": self.line.1,
+            "method": self.method,
+            "url": self.url,
             "headers": self.headers,
             "body": self.body,
         })
     }
 }
 
-fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
+fn header_texts(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     headers
         .iter()
@@ -158,21 +168,21 @@ fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-fn answer_text(answer: &Response<Bytes>) -> String {
-    let mut lines = vec![format!("< {}", answer.status())];
-    for (name, value) in texts(answer.headers()) {
+fn response_text(response: &Response<Bytes>) -> String {
+    let mut lines = vec![format!("< {}", response.status())];
+    for (name, value) in header_texts(response.headers()) {
         lines.push(format!("< {name}: {value}"));
     }
     lines.push("<".to_owned());
-    let body = String::from_utf8_lossy(answer.body());
+    let body = String::from_utf8_lossy(response.body());
     lines.extend(body.lines().map(|line| format!("< {line}")));
     lines.join("\n")
 }
 
-fn answer_json(answer: &Response<Bytes>) -> Value {
-    let headers = texts(answer.headers()).into_iter();
+fn response_json(response: &Response<Bytes>) -> Value {
+    let headers = header_texts(response.headers()).into_iter();
     let headers: Map<String, Value> = headers.map(|(name, value)| (name, value.into())).collect();
-    let text = String::from_utf8_lossy(answer.body());
+    let text = String::from_utf8_lossy(response.body());
     let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.as_ref()));
-    json!({"status": answer.status().as_u16(), "headers": headers, "body": body})
+    json!({"status": response.status().as_u16(), "headers": headers, "body": body})
 }

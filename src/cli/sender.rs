@@ -1,4 +1,4 @@
-//! Deliveries as their senders make them, freshly signed: what `masshook send` and `masshook event` have in common.
+//! Signed sample deliveries, for `masshook send` and `masshook event`.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::config_file::ConfigFile;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Proof, Verify};
@@ -21,57 +22,56 @@ use webhook_verify::sample::sample;
 use webhook_verify::scheme::{PRESETS, Pointer, Scheme};
 use webhook_verify::verify::{Outgoing, sign};
 
-/// Who sends what.
+/// Options that select and change a sample delivery.
 #[derive(Debug, Args)]
-pub(super) struct Sender {
-    /// The sender, by the name of its scheme: stripe, typeform, … as in a route's `verify`. For `event`, also `schedule`.
+pub(super) struct SenderArgs {
+    /// Sender, by the name of its scheme in a route's `verify`: stripe, typeform, … For `event` also `schedule`.
     source: String,
-    /// The route that it is for; not needed if only one route verifies this sender.
+    /// Route; not needed if only one route verifies this sender.
     #[arg(long)]
     route: Option<String>,
-    /// Sets a part of the body before it is signed: a dotted path or a JSON pointer, or a form's field. What is no JSON
-    /// is a text.
+    /// Set a value in the body before it is signed: a dotted path, a JSON pointer or a form field. A value that is not JSON
+    /// is a string. May be repeated.
     #[arg(long = "override", value_name = "KEY=VALUE")]
-    overrides: Vec<Pair>,
-    /// Sets a header, such as the one in which the sender names the kind of event.
+    overrides: Vec<KeyValue>,
+    /// Set a header, for example the one that names the event type. May be repeated.
     #[arg(long = "header", value_name = "NAME=VALUE")]
-    headers: Vec<Pair>,
-    /// A file with a body, in place of the sender's sample.
+    headers: Vec<KeyValue>,
+    /// File with the body, instead of the sender's sample.
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
-    /// The delivery's id, where the sender's scheme has one; else a new one each time.
+    /// Delivery id, if the sender's scheme has one; default: a new one each time.
     #[arg(long)]
     id: Option<String>,
-    /// Without proof of where it comes from: to see it refused.
+    /// Omit the signature, to see the delivery refused.
     #[arg(long)]
     unsigned: bool,
-    /// The config file; default: MASSHOOK_CONFIG, ./masshook.yaml, /opt/masshook.yaml.
-    #[arg(long)]
-    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
 }
 
 /// `key=value`.
 #[derive(Clone, Debug)]
-struct Pair(String, String);
+struct KeyValue(String, String);
 
-impl FromStr for Pair {
+impl FromStr for KeyValue {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+        let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
         Ok(Self(key.to_owned(), value.to_owned()))
     }
 }
 
-/// A delivery for a route.
-pub(super) struct Prepared {
+/// A signed sample delivery for a route.
+pub(super) struct SampleDelivery {
     pub(super) route: String,
     pub(super) delivery: Outgoing,
     secrets: Vec<SecretString>,
 }
 
-impl Prepared {
-    /// A text without the secrets that may stand in it, as they are, escaped for URLs, or in Base64.
+impl SampleDelivery {
+    /// A text with its secrets replaced: as plain text, URL-encoded or in base64.
     pub(super) fn masked(&self, text: &str) -> String {
         let spellings = self.secrets.iter().flat_map(|secret| {
             let plain = secret.expose_secret();
@@ -86,40 +86,41 @@ impl Prepared {
     }
 }
 
-impl Sender {
-    /// The sender's name.
+impl SenderArgs {
+    /// The sender's scheme.
     pub(super) fn source(&self) -> &str {
         &self.source
     }
 
-    /// The id that was asked for.
+    /// The requested delivery id.
     pub(super) fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// A body that AWS itself brings, with what was asked for in it. Nobody signs it.
+    /// Applies the options to an event of AWS, which is not signed.
     ///
     /// # Errors
-    /// What the user has to change.
-    pub(super) fn unsigned(&self, body: &Value) -> Result<Value, String> {
-        if let Some(Pair(name, _)) = self.headers.first() {
+    /// Options that do not fit the event.
+    pub(super) fn apply_to_event(&self, body: &Value) -> Result<Value, String> {
+        if let Some(KeyValue(name, _)) = self.headers.first() {
             return Err(format!("a {} has no header `{name}`", self.source));
         }
-        let mut made = Outgoing::new("", body.to_string());
+        let mut event = Outgoing::new("", body.to_string());
         if let Some(path) = &self.body {
-            made.body = read(path)?;
+            event.body = read_file(path)?;
         }
-        for Pair(key, value) in &self.overrides {
-            set(&mut made, key, value)?;
+        for KeyValue(key, value) in &self.overrides {
+            set_value(&mut event, key, value)?;
         }
-        serde_json::from_slice(&made.body).map_err(|error| format!("the body is not JSON: {error}"))
+        serde_json::from_slice(&event.body)
+            .map_err(|error| format!("the body is not JSON: {error}"))
     }
 
-    /// The route that is asked for, or else the only one that listens to a trigger.
+    /// The requested route, or the only one that listens to a trigger.
     ///
     /// # Errors
-    /// What the user has to change.
-    pub(super) fn listener<'a>(
+    /// No such route, or several.
+    pub(super) fn route_listening_to<'a>(
         &self,
         config: &'a Config,
         trigger: Trigger,
@@ -128,42 +129,42 @@ impl Sender {
         let listening = routes.filter(|(_, route)| route.hears(trigger));
         let names: Vec<&str> = listening.map(|(name, _)| name.as_str()).collect();
         match (&self.route, &names[..]) {
-            (Some(asked), _) => match names.iter().find(|name| *name == asked) {
+            (Some(requested), _) => match names.iter().find(|name| *name == requested) {
                 Some(name) => Ok(name),
-                None if config.routes.contains_key(asked) => Err(format!(
-                    "route `{asked}` does not listen to `{trigger}`; add it to the route's `on`"
+                None if config.routes.contains_key(requested) => Err(format!(
+                    "route `{requested}` does not listen to `{trigger}`; add it to the route's `on`"
                 )),
-                None => Err(format!("there is no route `{asked}` in the config")),
+                None => Err(format!("there is no route `{requested}` in the config")),
             },
             (None, [name]) => Ok(name),
             (None, []) => Err(format!("no route of the config listens to `{trigger}`")),
             (None, _) => Err(format!(
-                "several routes listen to `{trigger}`; say with --route which: {}",
+                "several routes listen to `{trigger}`; select one with --route: {}",
                 names.join(", ")
             )),
         }
     }
 
-    /// The delivery, signed with the secrets that the config names.
+    /// The sample delivery, signed with the secrets that the config names.
     ///
     /// # Errors
-    /// What the user has to change.
-    pub(super) async fn prepare(&self, config: &Config) -> Result<Prepared, String> {
-        let (route, proof) = self.find(config)?;
+    /// Options that do not fit the config or the sender.
+    pub(super) async fn sign_sample(&self, config: &Config) -> Result<SampleDelivery, String> {
+        let (route, proof) = self.find_route(config)?;
         let id = match &self.id {
             Some(id) => id.clone(),
             None => format!("msg_{:016x}", fastrand::u64(..)),
         };
         let mut delivery = sample(&self.source, &id);
         if let Some(path) = &self.body {
-            delivery.body = read(path)?;
+            delivery.body = read_file(path)?;
         }
         let public_url = config
             .routes
             .get(&route)
             .and_then(|route| route.public_url.as_ref());
         delivery.public_url = public_url.map(ToString::to_string);
-        for Pair(name, value) in &self.headers {
+        for KeyValue(name, value) in &self.headers {
             let header: HeaderName = name
                 .parse()
                 .map_err(|_| format!("`{name}` is not a header name"))?;
@@ -178,27 +179,24 @@ impl Sender {
                     .renew(&proof.scheme)
                     .map_err(|error| error.to_string())?;
             }
-            secrets = self.secrets(proof).await?;
+            secrets = self.read_secrets(proof).await?;
         }
-        for Pair(key, value) in &self.overrides {
-            set(&mut delivery, key, value)?;
+        for KeyValue(key, value) in &self.overrides {
+            set_value(&mut delivery, key, value)?;
         }
         if let Some(proof) = proof.filter(|_| !self.unsigned) {
             sign(&proof.scheme, &secrets, SystemClock.now(), &mut delivery).map_err(|error| {
-                format!(
-                    "a delivery of {} cannot be signed here: {error}",
-                    self.source
-                )
+                format!("cannot sign a delivery of {} here: {error}", self.source)
             })?;
         }
-        Ok(Prepared {
+        Ok(SampleDelivery {
             route,
             delivery,
             secrets,
         })
     }
 
-    async fn secrets(&self, proof: &Proof) -> Result<Vec<SecretString>, String> {
+    async fn read_secrets(&self, proof: &Proof) -> Result<Vec<SecretString>, String> {
         if self.unsigned {
             return Ok(Vec::new());
         }
@@ -207,8 +205,8 @@ impl Sender {
         all.map_err(|error| error.to_string())
     }
 
-    /// The route, and how its deliveries prove where they come from.
-    fn find<'a>(&self, config: &'a Config) -> Result<(String, Option<&'a Proof>), String> {
+    /// The route, and how it verifies the sender.
+    fn find_route<'a>(&self, config: &'a Config) -> Result<(String, Option<&'a Proof>), String> {
         let source = self.source.as_str();
         if !PRESETS.contains(&source) && source != "custom" {
             let hint = Scheme::nearest_preset(source).map_or_else(
@@ -243,12 +241,12 @@ impl Sender {
         match found[..] {
             [(name, proof)] => Ok((name.clone(), Some(proof))),
             [] => Err(format!(
-                "no route of the config verifies {source}; name one with --route"
+                "no route of the config verifies {source}; select one with --route"
             )),
             _ => {
                 let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
                 Err(format!(
-                    "several routes verify {source}; say with --route which: {}",
+                    "several routes verify {source}; select one with --route: {}",
                     names.join(", ")
                 ))
             }
@@ -256,12 +254,12 @@ impl Sender {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Sets a part of the body: a field of a form, or a place in JSON.
-fn set(delivery: &mut Outgoing, key: &str, value: &str) -> Result<(), String> {
+/// Sets a value in the body: a form field, or a JSON value by its path.
+fn set_value(delivery: &mut Outgoing, key: &str, value: &str) -> Result<(), String> {
     let content_type = delivery
         .headers
         .get(CONTENT_TYPE)

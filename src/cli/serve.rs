@@ -1,14 +1,17 @@
-//! `masshook serve`.
+//! `masshook serve`: runs the durable server on this machine.
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Verdict, complain, jobs};
+use super::config_file::{ConfigFile, report_config_error};
+use super::store_location::DATABASE_FILE;
+use super::terminal::{ExitStatus, OutputFormat, print_error};
 use crate::app::{App, Edges};
 use crate::aws;
 use crate::aws::secrets::SecretsManager;
@@ -20,35 +23,61 @@ use crate::job::steady::SteadyStore;
 use crate::job::wakeup::LocalWakeUps;
 use crate::server;
 
-/// The file in the data folder that a server holds for as long as it lives.
-const LOCK: &str = "masshook.lock";
+/// The file in the data folder that a running server locks.
+const LOCK_FILE: &str = "masshook.lock";
+
+/// Arguments of `masshook serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Folder for the jobs; created if it does not exist.
+    #[arg(long, value_name = "DIR", default_value = "masshook-data")]
+    data: PathBuf,
+    /// Exit at a fail point; for tests.
+    #[cfg(feature = "failpoints")]
+    #[arg(long, hide = true, value_name = "NAME:N")]
+    crash_at: Option<String>,
+}
 
 /// Runs the command until the process is asked to stop.
-pub(super) async fn run(config: Config, listen: SocketAddr, data: &Path) -> Verdict {
-    match start(config, listen, data).await {
-        Ok(()) => Verdict::Done,
+pub(super) async fn run(args: ServeArgs) -> ExitStatus {
+    #[cfg(feature = "failpoints")]
+    if let Some(Err(why)) = args.crash_at.as_deref().map(crate::failpoint::arm) {
+        print_error(&why);
+        return ExitStatus::UsageError;
+    }
+    let config = match args.config.load().and_then(Config::keeping) {
+        Ok(config) => config,
+        Err(error) => return report_config_error(&error, OutputFormat { json: false }),
+    };
+    match start(config, args.listen, &args.data).await {
+        Ok(()) => ExitStatus::Success,
         Err(why) => {
-            complain(&why);
-            Verdict::Unusable
+            print_error(&why);
+            ExitStatus::UsageError
         }
     }
 }
 
 async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), String> {
     std::fs::create_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
-    let alone = alone_on(data)?;
+    let lock = lock_folder(data)?;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let wakeups = LocalWakeUps::new();
     let clock = Arc::new(SystemClock);
-    let store = SqliteStore::in_file(data.join(jobs::FILE));
-    // Whoever drove these jobs before is gone: nobody needs to wait until its leases run out.
+    let store = SqliteStore::in_file(data.join(DATABASE_FILE));
+    // The lock proves that the previous driver is gone, so its leases need not expire first.
     match store.break_leases(clock.now()).await {
         Ok(0) => {}
-        Ok(freed) => tracing::info!("{freed} jobs that were being driven are taken up again"),
-        Err(error) => tracing::warn!("{error}; jobs go on when their old leases run out"),
+        Ok(jobs) => tracing::info!("resuming {jobs} jobs of the previous process"),
+        Err(error) => tracing::warn!("{error}; jobs resume when their leases expire"),
     }
     let app = App::new(
         config,
@@ -62,28 +91,33 @@ async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), St
             sns_endpoint: aws::sns_endpoint()?,
         },
     );
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-    let stop = async move {
+    let stop = stop_signal().map_err(|error| error.to_string())?;
+    tracing::info!("listening on http://{address}");
+    let served = server::serve(Arc::new(app), clock, wakeups, listener, stop).await;
+    drop(lock);
+    served.map_err(|error| error.to_string())
+}
+
+/// Completes on SIGTERM or SIGINT. Both are caught from now on.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
-    tracing::info!("listening on http://{address}");
-    let served = server::serve(Arc::new(app), clock, wakeups, listener, stop).await;
-    drop(alone);
-    served.map_err(|error| error.to_string())
+    })
 }
 
-/// Makes sure that no other server works on this folder. The system ends the lock with the process, however that ends.
-fn alone_on(data: &Path) -> Result<File, String> {
-    let path = data.join(LOCK);
+/// Locks the data folder for this server. The operating system releases the lock when the process ends, even by a crash.
+fn lock_folder(data: &Path) -> Result<File, String> {
+    let path = data.join(LOCK_FILE);
     let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(format!(
-            "another masshook serves from {}: one folder, one server",
+            "another masshook server uses {}; each server needs its own folder",
             data.display()
         )),
         Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),

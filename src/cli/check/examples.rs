@@ -1,52 +1,55 @@
-//! Events that a config's routes are tried with, and the update requests that are to come of them.
+//! Example events: runs a config's routes on them and compares the update requests with the expected ones.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::super::finding::{Bearing, Finding};
-use super::super::preview::{Made, made};
-use super::counted;
 use crate::app::App;
 use crate::app::rejection::Rejection;
+use crate::cli::event_file::{RouteOutput, map_for_all_routes};
+use crate::cli::finding::{Finding, Severity};
+use crate::cli::text::{count_of, truncated};
 use crate::update::UpdateRequest;
 
-/// The files of an example.
+/// File names of an example.
 const EVENT: &str = "event.json";
 const EXPECTED: &str = "expected.json";
 
-/// Characters of a value that a difference shows.
-const SHOWN: usize = 120;
+/// Maximum characters of a value in a reported difference.
+const MAX_VALUE_CHARS: usize = 120;
 
-/// A file with an event.
+/// The files of an example.
 #[derive(Clone, Debug)]
-pub(super) struct File {
+pub(super) struct ExampleFile {
     event: PathBuf,
-    /// Holds what must come of it.
+    /// File with the expected update requests.
     expected: Option<PathBuf>,
 }
 
-/// The files that were asked for.
+/// The examples that the arguments name.
 ///
 /// # Errors
-/// What cannot be read, or is empty.
-pub(super) fn named(events: &[PathBuf], folder: Option<&Path>) -> Result<Vec<File>, String> {
+/// A file or folder that does not exist or contains no example.
+pub(super) fn requested_examples(
+    events: &[PathBuf],
+    folder: Option<&Path>,
+) -> Result<Vec<ExampleFile>, String> {
     let mut files = Vec::new();
     for event in events {
         if !event.is_file() {
             return Err(format!("--event {}: no such file", event.display()));
         }
-        files.push(File {
+        files.push(ExampleFile {
             event: event.clone(),
             expected: None,
         });
     }
     if let Some(folder) = folder {
         let shown = folder.display();
-        let found = below(folder).map_err(|why| format!("--examples {shown}: {why}"))?;
+        let found = examples_below(folder).map_err(|why| format!("--examples {shown}: {why}"))?;
         if found.is_empty() {
             return Err(format!(
-                "--examples {shown}: neither it nor a folder in it has {EVENT}"
+                "--examples {shown}: neither it nor a subfolder contains {EVENT}"
             ));
         }
         files.extend(found);
@@ -54,15 +57,15 @@ pub(super) fn named(events: &[PathBuf], folder: Option<&Path>) -> Result<Vec<Fil
     Ok(files)
 }
 
-/// The examples that stand beside a config file: in its own folder, and in `examples` there.
-pub(super) fn found_beside(config: &Path) -> Vec<File> {
+/// The examples beside a config file: in its own folder and in `examples` there.
+pub(super) fn examples_beside(config: &Path) -> Vec<ExampleFile> {
     let folder = config.parent().unwrap_or(Path::new(""));
-    let more = below(&folder.join("examples")).unwrap_or_default();
-    of_folder(folder).into_iter().chain(more).collect()
+    let more = examples_below(&folder.join("examples")).unwrap_or_default();
+    example_in(folder).into_iter().chain(more).collect()
 }
 
-/// The example of a folder, and those of the folders in it, by their names.
-fn below(folder: &Path) -> std::io::Result<Vec<File>> {
+/// The examples of a folder and of its subfolders, by name.
+fn examples_below(folder: &Path) -> std::io::Result<Vec<ExampleFile>> {
     let mut folders = vec![folder.to_owned()];
     for entry in std::fs::read_dir(folder)? {
         folders.push(entry?.path());
@@ -70,145 +73,157 @@ fn below(folder: &Path) -> std::io::Result<Vec<File>> {
     folders.sort();
     Ok(folders
         .iter()
-        .filter_map(|folder| of_folder(folder))
+        .filter_map(|folder| example_in(folder))
         .collect())
 }
 
-fn of_folder(folder: &Path) -> Option<File> {
+fn example_in(folder: &Path) -> Option<ExampleFile> {
     let event = folder.join(EVENT);
     let expected = folder.join(EXPECTED);
-    event.is_file().then(|| File {
+    event.is_file().then(|| ExampleFile {
         event,
         expected: Some(expected).filter(|path| path.is_file()),
     })
 }
 
-/// What came of an event.
-pub(super) struct Example {
+/// The routes' output for an example, and its assessment.
+pub(super) struct ExampleResult {
     pub(super) name: String,
-    /// Each update request, with the route that made it.
+    /// The update requests, each with its route.
     pub(super) updates: Vec<(Option<String>, UpdateRequest)>,
-    bearing: Bearing,
-    found: String,
+    severity: Severity,
+    message: String,
 }
 
-impl Example {
-    /// Shows an event to the routes.
-    pub(super) async fn of(app: &App, file: &File) -> Self {
+impl ExampleResult {
+    /// Runs the routes on an example.
+    pub(super) async fn of_file(app: &App, file: &ExampleFile) -> Self {
         let name = file.event.display().to_string();
-        let (bearing, found, updates) = match routes_of(app, file).await {
-            Ok(routes) => judged(file, routes),
-            Err(why) => (Bearing::Bad, why, Vec::new()),
+        match route_outputs(app, file).await {
+            Ok(outputs) => Self::assess(name, file, outputs),
+            Err(why) => Self {
+                name,
+                updates: Vec::new(),
+                severity: Severity::Bad,
+                message: why,
+            },
+        }
+    }
+
+    fn assess(name: String, file: &ExampleFile, outputs: Vec<RouteOutput>) -> Self {
+        let (mut messages, mut all) = (Vec::new(), Vec::new());
+        let mut failed = false;
+        for RouteOutput { route, updates } in outputs {
+            match updates {
+                Ok(updates) => {
+                    let by = route.as_ref().map(|route| format!(" of route {route}"));
+                    let count = count_of(updates.len(), "update request");
+                    messages.push(format!("{count}{}", by.unwrap_or_default()));
+                    all.extend(updates.into_iter().map(|update| (route.clone(), update)));
+                }
+                Err(rejection) => {
+                    failed = true;
+                    messages.push(rejection_line(&rejection));
+                }
+            }
+        }
+        let summary = messages.join(", ");
+        let (severity, message) = match &file.expected {
+            _ if failed => (Severity::Bad, summary),
+            // Without expectations, ignoring the event may be intended.
+            None if all.is_empty() => (Severity::Note, summary),
+            None => (Severity::Ok, summary),
+            Some(expected) => compare(expected, &all, summary),
         };
         Self {
             name,
-            updates,
-            bearing,
-            found,
+            updates: all,
+            severity,
+            message,
         }
     }
 
     pub(super) fn finding(&self) -> Finding {
-        Finding::new(self.name.clone(), self.bearing, self.found.clone())
+        Finding::new(self.name.clone(), self.severity, self.message.clone())
     }
 }
 
-/// What the routes make of a file. A bare body is for the route that its folder is called after, or for the only one.
-async fn routes_of(app: &App, file: &File) -> Result<Vec<Made>, String> {
+/// Runs the routes on an event file. A bare body is for the route with the name of its folder, or for the only route.
+async fn route_outputs(app: &App, file: &ExampleFile) -> Result<Vec<RouteOutput>, String> {
     let text = std::fs::read_to_string(&file.event).map_err(|error| error.to_string())?;
     let routes = &app.config().routes;
     let folder = file.event.parent().and_then(Path::file_name);
-    let called = folder.and_then(|name| routes.get_key_value(name.to_str()?));
+    let by_folder = folder.and_then(|name| routes.get_key_value(name.to_str()?));
     let only = routes.iter().next().filter(|_| routes.len() == 1);
-    let bare = called.or(only).map(|(name, _)| name.as_str());
-    made(app, &text, bare).await
+    let body_route = by_folder.or(only).map(|(name, _)| name.as_str());
+    map_for_all_routes(app, &text, body_route).await
 }
 
-type Judged = (Bearing, String, Vec<(Option<String>, UpdateRequest)>);
-
-fn judged(file: &File, routes: Vec<Made>) -> Judged {
-    let (mut told, mut all) = (Vec::new(), Vec::new());
-    let mut failed = false;
-    for Made { route, updates } in routes {
-        let by = route.as_ref().map(|route| format!(" of route {route}"));
-        match updates {
-            Ok(updates) => {
-                let count = counted(updates.len(), "update request");
-                told.push(format!("{count}{}", by.unwrap_or_default()));
-                all.extend(updates.into_iter().map(|update| (route.clone(), update)));
-            }
-            Err(rejection) => {
-                failed = true;
-                told.push(explained(&rejection));
-            }
-        }
+fn compare(
+    expected: &Path,
+    updates: &[(Option<String>, UpdateRequest)],
+    summary: String,
+) -> (Severity, String) {
+    let actual: Value = updates.iter().map(|(_, update)| update.to_json()).collect();
+    let compared =
+        read_json(expected).map(|expected| first_difference(&expected, &actual, String::new()));
+    match compared {
+        Ok(None) => (Severity::Ok, format!("{summary}, matching {EXPECTED}")),
+        Ok(Some(difference)) => (
+            Severity::Bad,
+            format!("{summary}, not matching {EXPECTED}: {difference}"),
+        ),
+        Err(why) => (Severity::Bad, why),
     }
-    let told = told.join(", ");
-    let expected = match &file.expected {
-        _ if failed => return (Bearing::Bad, told, all),
-        // That nothing comes of an event may well be what is meant.
-        None if all.is_empty() => return (Bearing::Note, told, all),
-        None => return (Bearing::Good, told, all),
-        Some(expected) => expected,
-    };
-    let made: Value = all.iter().map(|(_, update)| update.to_json()).collect();
-    let compared = read(expected).map(|wanted| difference(&wanted, &made, String::new()));
-    let (bearing, found) = match compared {
-        Ok(None) => (Bearing::Good, format!("{told}, as {EXPECTED} has them")),
-        Ok(Some(how)) => {
-            let found = format!("{told}, but not as {EXPECTED} has them: {how}");
-            (Bearing::Bad, found)
-        }
-        Err(why) => (Bearing::Bad, why),
-    };
-    (bearing, found, all)
 }
 
-fn explained(rejection: &Rejection) -> String {
+fn rejection_line(rejection: &Rejection) -> String {
     match rejection.at_length() {
         Some(more) => format!("{rejection}: {}", more.replace('\n', "; ")),
         None => rejection.to_string(),
     }
 }
 
-fn read(path: &Path) -> Result<Value, String> {
+fn read_json(path: &Path) -> Result<Value, String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
     serde_json::from_str(&text).map_err(|error| format!("{shown} is not JSON: {error}"))
 }
 
-/// The first place where what was made differs from what was wanted.
-fn difference(wanted: &Value, made: &Value, at: String) -> Option<String> {
-    let one_of = |wanted: Option<&Value>, made: Option<&Value>, at: String| match (wanted, made) {
-        (Some(wanted), Some(made)) => difference(wanted, made, at),
-        (Some(wanted), None) => Some(format!("{at} is missing, wanted {}", short(wanted))),
-        (None, Some(made)) => Some(format!("{at} is one too many: {}", short(made))),
-        (None, None) => None,
-    };
-    match (wanted, made) {
-        (Value::Object(wanted), Value::Object(made)) => {
-            let mut keys = wanted.keys().chain(made.keys());
-            keys.find_map(|key| one_of(wanted.get(key), made.get(key), format!("{at}/{key}")))
-        }
-        (Value::Array(wanted), Value::Array(made)) => {
-            let mut places = 0..wanted.len().max(made.len());
-            places.find_map(|place| {
-                one_of(wanted.get(place), made.get(place), format!("{at}/{place}"))
+/// The first difference between two documents, with its JSON pointer.
+fn first_difference(expected: &Value, actual: &Value, at: String) -> Option<String> {
+    let compare_entry =
+        |expected: Option<&Value>, actual: Option<&Value>, at: String| match (expected, actual) {
+            (Some(expected), Some(actual)) => first_difference(expected, actual, at),
+            (Some(expected), None) => {
+                Some(format!("{at} is missing, expected {}", short(expected)))
+            }
+            (None, Some(actual)) => Some(format!("{at} is unexpected: {}", short(actual))),
+            (None, None) => None,
+        };
+    match (expected, actual) {
+        (Value::Object(expected), Value::Object(actual)) => {
+            let mut keys = expected.keys().chain(actual.keys());
+            keys.find_map(|key| {
+                compare_entry(expected.get(key), actual.get(key), format!("{at}/{key}"))
             })
         }
-        _ => (wanted != made).then(|| {
-            let at = if at.is_empty() { "the whole" } else { &at };
-            format!("{at} is {}, not {}", short(made), short(wanted))
+        (Value::Array(expected), Value::Array(actual)) => {
+            let mut indices = 0..expected.len().max(actual.len());
+            indices.find_map(|index| {
+                let at = format!("{at}/{index}");
+                compare_entry(expected.get(index), actual.get(index), at)
+            })
+        }
+        _ => (expected != actual).then(|| {
+            let at = if at.is_empty() { "the document" } else { &at };
+            format!("{at} is {}, expected {}", short(actual), short(expected))
         }),
     }
 }
 
 fn short(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text,
-    }
+    truncated(&value.to_string(), MAX_VALUE_CHARS)
 }
 
 #[cfg(test)]
@@ -217,32 +232,31 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_first_difference_is_told_with_its_place() {
+    fn first_difference_contains_its_pointer() {
         let of = |ids: Value, city: &str| json!([{"ids": ids, "fields": {"City": city}}]);
-        let wanted = of(json!(["1", "2"]), "Bonn");
-        let mut more = wanted.clone();
+        let expected = of(json!(["1", "2"]), "Bonn");
+        let mut more = expected.clone();
         more[0]["over_write"] = json!(true);
-        for (made, told) in [
-            (wanted.clone(), None),
-            (json!([]), Some("/0 is missing, wanted {")),
-            (json!({}), Some("the whole is {}, not [")),
+        for (actual, start) in [
+            (expected.clone(), None),
+            (json!([]), Some("/0 is missing, expected {")),
+            (json!({}), Some("the document is {}, expected [")),
             (
                 of(json!(["1"]), "Bonn"),
-                Some("/0/ids/1 is missing, wanted \"2\""),
+                Some("/0/ids/1 is missing, expected \"2\""),
             ),
             (
                 of(json!(["1", "2"]), "Köln"),
-                Some("/0/fields/City is \"Köln\", not \"Bonn\""),
+                Some("/0/fields/City is \"Köln\", expected \"Bonn\""),
             ),
-            (more, Some("/0/over_write is one too many: true")),
+            (more, Some("/0/over_write is unexpected: true")),
         ] {
-            let found = difference(&wanted, &made, String::new());
-            let begins = |told| {
-                found
-                    .as_deref()
-                    .is_some_and(|found| found.starts_with(told))
+            let found = first_difference(&expected, &actual, String::new());
+            let matches = match (&found, start) {
+                (Some(found), Some(start)) => found.starts_with(start),
+                (found, start) => found.is_none() && start.is_none(),
             };
-            assert!(told.map_or(found.is_none(), begins), "{found:?}");
+            assert!(matches, "{found:?}");
         }
     }
 }

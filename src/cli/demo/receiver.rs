@@ -1,4 +1,4 @@
-//! The demo's callback receiver: a real HTTP server that checks signatures as a customer's would.
+//! The demo's callback receiver: an HTTP server that verifies callback signatures like a customer's server does.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -19,83 +19,85 @@ use crate::clock::{Clock, SystemClock};
 use webhook_verify::scheme::Scheme;
 use webhook_verify::verify::{Refusal, Unverified, verify};
 
-/// A callback as it arrived.
-pub(super) struct Arrived {
-    /// Its `webhook-id`.
+/// A callback and the result of its verification.
+pub(super) struct ReceivedCallback {
+    /// The `webhook-id` header.
     pub(super) id: String,
-    /// Whether its signature holds.
+    /// Whether the signature is valid.
     pub(super) verified: Result<(), Refusal>,
-    /// Its JSON.
+    /// The JSON body.
     pub(super) body: Value,
 }
 
 /// A running receiver.
-pub(super) struct Receiver {
+pub(super) struct CallbackReceiver {
     url: String,
-    arrivals: mpsc::UnboundedReceiver<Arrived>,
+    callbacks: mpsc::UnboundedReceiver<ReceivedCallback>,
 }
 
-struct Desk {
+struct ReceiverState {
     scheme: Scheme,
     secret: SecretString,
-    arrivals: mpsc::UnboundedSender<Arrived>,
+    callbacks: mpsc::UnboundedSender<ReceivedCallback>,
 }
 
-impl Receiver {
-    /// Starts one that expects signatures made with `secret`.
+impl CallbackReceiver {
+    /// Starts a receiver that expects signatures made with `secret`.
     pub(super) async fn start(secret: &str) -> io::Result<Self> {
         let scheme = Scheme::preset("standard-webhooks")
             .ok_or_else(|| io::Error::other("no such preset"))?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}/zoho", listener.local_addr()?);
-        let (sender, arrivals) = mpsc::unbounded_channel();
-        let desk = Arc::new(Desk {
+        let (sender, callbacks) = mpsc::unbounded_channel();
+        let state = Arc::new(ReceiverState {
             scheme,
             secret: secret.into(),
-            arrivals: sender,
+            callbacks: sender,
         });
-        let service = Router::new().route("/zoho", post(receive)).with_state(desk);
+        let service = Router::new()
+            .route("/zoho", post(receive))
+            .with_state(state);
         tokio::spawn(axum::serve(listener, service).into_future());
-        Ok(Self { url, arrivals })
+        Ok(Self { url, callbacks })
     }
 
-    /// Where callbacks are to go.
+    /// The URL for callbacks.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// The next callback, if one comes within `patience`.
-    pub(super) async fn next(&mut self, patience: Duration) -> Option<Arrived> {
-        tokio::time::timeout(patience, self.arrivals.recv())
+    /// Waits for the next callback; `None` after `timeout`.
+    pub(super) async fn next(&mut self, timeout: Duration) -> Option<ReceivedCallback> {
+        tokio::time::timeout(timeout, self.callbacks.recv())
             .await
             .ok()
             .flatten()
     }
 }
 
-async fn receive(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn receive(
+    State(state): State<Arc<ReceiverState>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
     let unverified = Unverified::new(&headers, &body);
     let verified = verify(
-        &desk.scheme,
+        &state.scheme,
         &unverified,
-        std::slice::from_ref(&desk.secret),
+        std::slice::from_ref(&state.secret),
         SystemClock.now(),
     );
-    let arrived = Arrived {
-        id: headers
-            .get("webhook-id")
-            .and_then(|id| id.to_str().ok())
-            .unwrap_or_default()
-            .to_owned(),
+    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok());
+    let callback = ReceivedCallback {
+        id: id.unwrap_or_default().to_owned(),
         verified: verified.map(|_| ()),
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };
-    let status = if arrived.verified.is_ok() {
-        StatusCode::NO_CONTENT
-    } else {
-        StatusCode::UNAUTHORIZED
+    let status = match callback.verified {
+        Ok(()) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::UNAUTHORIZED,
     };
-    // Nobody listens once the story is over.
-    let _ = desk.arrivals.send(arrived);
+    // Sending fails only after the demo has ended.
+    let _ = state.callbacks.send(callback);
     status
 }

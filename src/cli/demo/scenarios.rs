@@ -1,8 +1,8 @@
-//! The three stories of the demo: what comes in, and how it should end.
+//! The three scenarios of the demo: the webhook, the expected update request and the expected job status.
 
 use serde_json::{Value, json};
 
-/// The signing secrets of the demo's senders, by route.
+/// The signing secrets by route.
 pub(super) const SECRETS: [(&str, &str); 3] = [
     ("typeform-signup", "typeform-demo-secret"),
     ("stripe-invoice", "whsec_stripe_demo_secret"),
@@ -12,8 +12,8 @@ pub(super) const SECRETS: [(&str, &str); 3] = [
     ),
 ];
 
-/// Where the simulated Zoho keeps what the stories are about.
-pub(super) struct World {
+/// The seeded records of the simulator that the scenarios update.
+pub(super) struct SeededRecords {
     lead: String,
     first_deal: u64,
     view: String,
@@ -21,9 +21,9 @@ pub(super) struct World {
     lead_in_view: Option<String>,
 }
 
-impl World {
-    /// Finds its way in what a simulator announces.
-    pub(super) fn of(announcement: &Value) -> Result<Self, String> {
+impl SeededRecords {
+    /// Reads them from the simulator's announcement.
+    pub(super) fn from_announcement(announcement: &Value) -> Result<Self, String> {
         let world = &announcement["world"];
         let first = |module: &str| {
             let id = world["modules"][module]["first_record_id"].as_str();
@@ -35,20 +35,20 @@ impl World {
             lead: first("Leads")?,
             first_deal: first("Deals")?
                 .parse()
-                .map_err(|_| "the simulator's ids are no numbers")?,
+                .map_err(|_| "the simulator's record ids are not numbers")?,
             view: view["id"]
                 .as_str()
                 .ok_or("the simulator announces no view of leads")?
                 .to_owned(),
             view_records: view["records"]
                 .as_u64()
-                .ok_or("the simulator does not count its view")?,
+                .ok_or("the simulator announces no record count of its view")?,
             lead_in_view: view["first_record_id"].as_str().map(str::to_owned),
         })
     }
 }
 
-/// The demo's config. Secrets are the demo's own, under the names of Secrets Manager.
+/// The demo's config. Its secrets are in memory, under Secrets Manager references.
 pub(super) fn config(zoho: &str, receiver: &str) -> String {
     format!(
         r#"
@@ -86,52 +86,48 @@ routes:
     )
 }
 
-/// One webhook and its end.
-pub(super) struct Story {
-    /// What happens, in a line.
+/// A webhook and the expected result.
+pub(super) struct Scenario {
     pub(super) title: &'static str,
-    /// The route.
     pub(super) route: &'static str,
-    /// How its sender signs.
+    /// The sender's signature scheme.
     pub(super) scheme: &'static str,
-    /// The delivery's id.
     pub(super) delivery_id: &'static str,
-    /// What the sender sends.
+    /// The webhook's body.
     pub(super) body: Value,
-    /// What it should become.
+    /// The expected update request.
     pub(super) update: Value,
-    /// The module that it changes.
     pub(super) module: &'static str,
-    /// How many records it is about.
+    /// The number of records to update.
     pub(super) records: u64,
-    /// How its job should end.
-    pub(super) ends: &'static str,
-    /// A record to look at before and after.
-    witness: Option<String>,
+    /// The expected status of the job.
+    pub(super) status: &'static str,
+    /// A record to show before and after the update.
+    sample_record: Option<String>,
 }
 
-impl Story {
-    /// The fields of the witness that should change.
-    pub(super) fn looked_at(&self) -> Vec<(&str, &str)> {
+impl Scenario {
+    /// The fields to show, each with the id of the sample record.
+    pub(super) fn sample_fields(&self) -> Vec<(&str, &str)> {
         let fields = self.update["fields"].as_object();
         let fields = fields.into_iter().flat_map(|fields| fields.keys());
-        self.witness
+        self.sample_record
             .iter()
             .flat_map(|id| fields.clone().map(|field| (field.as_str(), id.as_str())))
             .collect()
     }
 }
 
-/// The stories, in order.
-pub(super) fn all(world: &World) -> [Story; 3] {
-    [form(world), invoice(world), campaign(world)]
+/// The scenarios in order.
+pub(super) fn all(seeded: &SeededRecords) -> [Scenario; 3] {
+    [form(seeded), invoice(seeded), campaign(seeded)]
 }
 
-fn form(world: &World) -> Story {
+fn form(seeded: &SeededRecords) -> Scenario {
     let update =
-        json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.lead]});
-    Story {
-        title: "A visitor fills in a form (Typeform); a hidden field knows the lead",
+        json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [seeded.lead]});
+    Scenario {
+        title: "Typeform: a visitor submits a form whose hidden field contains a lead id",
         route: "typeform-signup",
         scheme: "typeform",
         delivery_id: "01HZY4DEMO",
@@ -142,31 +138,31 @@ fn form(world: &World) -> Story {
                 "form_id": "lT4Z3j",
                 "token": "a3a12ec67a1365927098a606107fac15",
                 "submitted_at": "2026-01-18T18:17:02Z",
-                "hidden": {"lead_id": world.lead},
+                "hidden": {"lead_id": seeded.lead},
                 "answers": [{"type": "email", "email": "ada@example.com", "field": {"id": "SMEUb7VJz92Q", "type": "email"}}],
             },
         }),
         update,
         module: "Leads",
         records: 1,
-        ends: "succeeded",
-        witness: Some(world.lead.clone()),
+        status: "succeeded",
+        sample_record: Some(seeded.lead.clone()),
     }
 }
 
-fn invoice(world: &World) -> Story {
-    /// More than two calls can carry.
+fn invoice(seeded: &SeededRecords) -> Scenario {
+    /// More than fits into two calls.
     const DEALS: u64 = 1_200;
     let deals: Vec<String> = (0..DEALS)
-        .map(|number| (world.first_deal + number).to_string())
+        .map(|number| (seeded.first_deal + number).to_string())
         .collect();
     let lines: Vec<Value> = deals
         .iter()
         .enumerate()
         .map(|(number, deal)| json!({"id": format!("il_{number}"), "object": "line_item", "metadata": {"deal_id": deal}}))
         .collect();
-    Story {
-        title: "A yearly invoice is paid (Stripe); each of its 1,200 lines knows its deal, three fields change",
+    Scenario {
+        title: "Stripe: an invoice with 1,200 lines is paid; each line contains a deal id, and three fields change",
         route: "stripe-invoice",
         scheme: "stripe",
         delivery_id: "evt_1MhUT6E0b6fckueSqWR0Bec4",
@@ -183,22 +179,22 @@ fn invoice(world: &World) -> Story {
         }),
         module: "Deals",
         records: DEALS,
-        ends: "succeeded",
-        witness: deals.last().cloned(),
+        status: "succeeded",
+        sample_record: deals.last().cloned(),
     }
 }
 
-fn campaign(world: &World) -> Story {
-    Story {
-        title: "A campaign ends; every lead of a custom view changes, which Zoho does in a job of its own",
+fn campaign(seeded: &SeededRecords) -> Scenario {
+    Scenario {
+        title: "Campaign: a campaign ends; all leads of a custom view change in one scheduled Zoho job",
         route: "campaign-ended",
         scheme: "standard-webhooks",
         delivery_id: "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
-        body: json!({"type": "campaign.ended", "timestamp": "2026-01-18T18:17:02Z", "data": {"view": world.view}}),
-        update: json!({"module": "Leads", "fields": {"Lead_Status": "Contact in Future"}, "cvid": world.view}),
+        body: json!({"type": "campaign.ended", "timestamp": "2026-01-18T18:17:02Z", "data": {"view": seeded.view}}),
+        update: json!({"module": "Leads", "fields": {"Lead_Status": "Contact in Future"}, "cvid": seeded.view}),
         module: "Leads",
-        records: world.view_records,
-        ends: "succeeded",
-        witness: world.lead_in_view.clone(),
+        records: seeded.view_records,
+        status: "succeeded",
+        sample_record: seeded.lead_in_view.clone(),
     }
 }

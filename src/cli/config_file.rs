@@ -1,0 +1,53 @@
+//! The `--config` option and the errors of the config file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use strict_reader::Problem;
+
+use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
+use crate::config::{Config, ConfigError, Programs};
+
+/// The config file of a command.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ConfigFile {
+    /// Config file; default: MASSHOOK_CONFIG, ./masshook.yaml, /opt/masshook.yaml.
+    #[arg(long = "config", value_name = "FILE")]
+    path: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// Loads the config and compiles its programs.
+    pub(super) fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(&self.path()?, Programs::Compile)
+    }
+
+    /// The path of the file.
+    pub(super) fn path(&self) -> Result<PathBuf, ConfigError> {
+        self.path.clone().map_or_else(Config::locate, Ok)
+    }
+}
+
+/// Reports a config that cannot be used.
+pub(super) fn report_config_error(error: &ConfigError, output: OutputFormat) -> ExitStatus {
+    match output.json {
+        true => {
+            let problems = problem_list(error);
+            let document = json!({"ok": false, "error": error.to_string(), "problems": problems});
+            print_line(&document.to_string());
+        }
+        false => print_error(&error.to_string()),
+    }
+    ExitStatus::UsageError
+}
+
+fn problem_list(error: &ConfigError) -> Vec<Value> {
+    let problems = match error {
+        ConfigError::Invalid { problems, .. } | ConfigError::Unkeepable(problems) => &problems[..],
+        ConfigError::NotFound(_) | ConfigError::Unreadable { .. } => &[],
+    };
+    let entry =
+        |problem: &Problem| json!({"at": problem.at.to_string(), "message": problem.message});
+    problems.iter().map(entry).collect()
+}

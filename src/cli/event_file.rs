@@ -1,0 +1,162 @@
+//! Event files: a bare body or any Lambda event, read into what masshook would handle.
+
+use axum::body::to_bytes;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::api::update_request;
+use crate::app::rejection::Rejection;
+use crate::app::{App, Arrival, Notice};
+use crate::inbound::trigger::{Origin, Trigger};
+use crate::lambda::{HttpEvent, Invocation, SqsMessage};
+use crate::update::UpdateRequest;
+
+/// Reported for events that only wake jobs.
+const WAKE_UP_NOTE: &str = "this event wakes existing jobs, so there is nothing to plan";
+
+/// Content of an event file.
+pub(super) enum EventFile {
+    /// A delivery for a route.
+    Delivery(Box<Arrival>),
+    /// AWS events, each for every route that listens to its trigger.
+    AwsEvents(Vec<Notice>),
+    /// An update request.
+    UpdateRequest(Value),
+    /// An event that requests no update, with the reason.
+    NoUpdate(String),
+}
+
+impl EventFile {
+    /// Reads an event. `route` is the requested route, which a bare body needs; `body_trigger` is the trigger that a bare
+    /// body is assumed to come from.
+    ///
+    /// # Errors
+    /// Why the file is no event for the route.
+    pub(super) async fn parse(
+        text: &str,
+        route: Option<&str>,
+        body_trigger: Trigger,
+    ) -> Result<Self, String> {
+        let event: &RawValue =
+            serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
+        match Invocation::parse(event) {
+            Ok(Invocation::UpdateRequest(request)) if route.is_none() => {
+                let request = update_request(request.get().as_bytes());
+                request
+                    .map(Self::UpdateRequest)
+                    .map_err(|rejection| rejection.to_string())
+            }
+            Ok(Invocation::Delivery(arrival))
+                if route.is_none_or(|route| route == arrival.route) =>
+            {
+                Ok(Self::Delivery(Box::new(arrival)))
+            }
+            Ok(Invocation::Http(event)) => Self::from_http(event, route).await,
+            Ok(Invocation::AwsEvents(events)) => Ok(Self::AwsEvents(events)),
+            Ok(Invocation::SqsBatch(messages))
+                if messages.iter().all(SqsMessage::is_wake_up_shaped) && route.is_none() =>
+            {
+                Ok(Self::NoUpdate(WAKE_UP_NOTE.to_owned()))
+            }
+            Ok(Invocation::SqsBatch(messages)) => {
+                let events = messages.iter().map(SqsMessage::to_event).collect();
+                Ok(Self::AwsEvents(events))
+            }
+            Ok(Invocation::Sweep) if route.is_none() => Ok(Self::NoUpdate(WAKE_UP_NOTE.to_owned())),
+            // Anything else is a bare body if its route is given.
+            Ok(Invocation::UpdateRequest(_) | Invocation::Delivery(_) | Invocation::Sweep)
+            | Err(_) => match route {
+                Some(route) => {
+                    let body = Bytes::copy_from_slice(text.as_bytes());
+                    Ok(Self::Delivery(Box::new(Arrival {
+                        origin: Origin::of(body_trigger),
+                        ..Arrival::post(route.to_owned(), HeaderMap::new(), body)
+                    })))
+                }
+                None => Err("is a bare body; name its route with --route".to_owned()),
+            },
+        }
+    }
+
+    async fn from_http(event: HttpEvent, route: Option<&str>) -> Result<Self, String> {
+        let request = event
+            .into_request()
+            .map_err(|rejection| rejection.to_string())?;
+        let (parts, body) = request.into_parts();
+        let body = to_bytes(body, usize::MAX)
+            .await
+            .map_err(|error| error.to_string())?;
+        let path = parts.uri.path();
+        if path == "/jobs" && parts.method == Method::POST {
+            let request = serde_json::from_slice(&body)
+                .map_err(|error| format!("its body is not JSON: {error}"))?;
+            return Ok(Self::UpdateRequest(request));
+        }
+        let hook = path
+            .strip_prefix("/hooks/")
+            .map(|below| below.split_once('/').unwrap_or((below, "")));
+        let Some(route) = route.or(hook.map(|(route, _)| route)) else {
+            return Ok(Self::NoUpdate(format!(
+                "{} {path} requests no update, so there is nothing to plan",
+                parts.method
+            )));
+        };
+        Ok(Self::Delivery(Box::new(Arrival {
+            route: route.to_owned(),
+            rest: hook.map_or("", |(_, rest)| rest).to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            origin: Origin::of(Trigger::Http).with("method", Some(parts.method.as_str())),
+            method: parts.method,
+            headers: parts.headers,
+            body,
+        })))
+    }
+}
+
+/// The update requests that a route makes of an event. An update request that was sent directly has no route.
+pub(super) struct RouteOutput {
+    pub(super) route: Option<String>,
+    pub(super) updates: Result<Vec<UpdateRequest>, Rejection>,
+}
+
+/// Maps an event for every route that accepts it, without verification. A bare body is for the route `body_route`.
+///
+/// # Errors
+/// Why the event is for no route.
+pub(super) async fn map_for_all_routes(
+    app: &App,
+    text: &str,
+    body_route: Option<&str>,
+) -> Result<Vec<RouteOutput>, String> {
+    let http = Trigger::Http;
+    let event = match (EventFile::parse(text, None, http).await, body_route) {
+        (Err(_), Some(route)) => EventFile::parse(text, Some(route), http).await?,
+        (event, _) => event?,
+    };
+    let arrivals: Vec<Arrival> = match event {
+        EventFile::NoUpdate(why) => return Err(why),
+        EventFile::UpdateRequest(request) => {
+            let updates = app.check(&request).map(|update| vec![update]);
+            let route = None;
+            return Ok(vec![RouteOutput { route, updates }]);
+        }
+        EventFile::Delivery(arrival) => vec![*arrival],
+        EventFile::AwsEvents(events) => events.iter().flat_map(|e| app.arrivals(e)).collect(),
+    };
+    if arrivals.is_empty() {
+        return Err(
+            "no route listens to its trigger: add the trigger to a route's `on`".to_owned(),
+        );
+    }
+    let mut outputs = Vec::with_capacity(arrivals.len());
+    for arrival in arrivals {
+        let updates = app.map_unverified(&arrival).await;
+        outputs.push(RouteOutput {
+            route: Some(arrival.route),
+            updates: updates.map(|mapped| mapped.updates),
+        });
+    }
+    Ok(outputs)
+}

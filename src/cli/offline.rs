@@ -1,0 +1,42 @@
+//! An app without secrets and without a durable store, for commands that only evaluate the config.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::app::{App, Edges};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::engine::ExecutionMode;
+use crate::job::sqlite::SqliteStore;
+use crate::secrets::{Missing, SecretStore};
+
+/// Creates an app that performs no network calls.
+pub(super) fn offline_app(config: Config) -> App {
+    App::new(
+        config,
+        Edges {
+            clock: Arc::new(SystemClock),
+            store: Arc::new(SqliteStore::in_memory()),
+            secrets_manager: Arc::new(NoSecrets),
+            mode: ExecutionMode::Inline,
+            runtime_api: None,
+            sns_endpoint: None,
+        },
+    )
+}
+
+/// A secret store without secrets.
+#[derive(Debug)]
+struct NoSecrets;
+
+#[async_trait]
+impl SecretStore for NoSecrets {
+    async fn get(&self, _: &str) -> Result<SecretString, Missing> {
+        Err(Missing {
+            why: "this command works offline".to_owned(),
+            transient: false,
+        })
+    }
+}

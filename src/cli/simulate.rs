@@ -1,0 +1,61 @@
+//! `masshook simulate`: runs the simulated Zoho.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::terminal::{ExitStatus, print_error, print_line};
+use zoho_simulator::Simulator;
+
+/// Arguments of `masshook simulate`.
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:9090")]
+    listen: SocketAddr,
+    /// Inject random faults, derived from this seed.
+    #[arg(long, value_name = "SEED")]
+    rude: Option<u64>,
+    /// Duration of each CRM call, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    latency_ms: u64,
+    /// Duration of a scheduled job, in seconds.
+    #[arg(long, default_value_t = 3)]
+    job_seconds: u64,
+    /// Number of records in a module. May be repeated.
+    #[arg(long, value_name = "MODULE=N", value_parser = parse_record_count)]
+    records: Vec<(String, u64)>,
+}
+
+/// Runs the command until the process is stopped.
+pub(super) async fn run(args: SimulateArgs) -> ExitStatus {
+    let listen = args.listen;
+    let settings = zoho_simulator::Settings {
+        listen,
+        rude: args.rude,
+        latency: Duration::from_millis(args.latency_ms),
+        job_duration: Duration::from_secs(args.job_seconds),
+        records: args.records.into_iter().collect(),
+        ..zoho_simulator::Settings::default()
+    };
+    match Simulator::start(settings).await {
+        Ok(simulator) => {
+            print_line(&simulator.announcement().to_string());
+            simulator.wait().await;
+            ExitStatus::Success
+        }
+        Err(error) => {
+            print_error(&format!("cannot listen on {listen}: {error}"));
+            ExitStatus::UsageError
+        }
+    }
+}
+
+fn parse_record_count(text: &str) -> Result<(String, u64), String> {
+    let (module, count) = text
+        .split_once('=')
+        .ok_or("expected MODULE=N, for example Leads=50000")?;
+    let count = count.parse().map_err(|_| "N must be a whole number")?;
+    Ok((module.to_owned(), count))
+}
