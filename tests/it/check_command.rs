@@ -134,7 +134,11 @@ async fn valid_connection_passes_all_checks() {
     }
     let price = found(&document, "mass update").1;
     assert!(price.contains("POST 1 credit, GET 1 credit"), "{price}");
-    assert!(found(&document, "edition").1.contains("20 calls at once"));
+    assert!(
+        found(&document, "edition")
+            .1
+            .contains("20 concurrent calls")
+    );
     let route = found(&document, "route form").1;
     let id = views["some"]["id"].as_str().expect("an id");
     assert!(
@@ -181,7 +185,10 @@ async fn both_update_methods_are_priced() {
         "mass_update 2 calls, 8 credits; by records 1 call, 3 credits; taken: fewer calls"
     );
     let records = found(&document, "record updates").1;
-    assert_eq!(records, "PUT 1 credit for 10 records, as Zoho documents");
+    assert_eq!(
+        records,
+        "PUT 1 credit for 10 records, according to Zoho's documentation"
+    );
     // That the org lets no mass update set its field is known from the org alone.
     let (only, _) = price(auto, json!({"Phone": "+1 555 0100"})).await;
     assert!(
@@ -294,7 +301,7 @@ async fn unreported_scopes_are_probed_by_reads() {
     assert_eq!(status, Some(0), "{document:#}");
     let (result, said) = found(&document, "scopes");
     assert!(
-        result == "note" && said.contains("could only be tried by an update"),
+        result == "note" && said.contains("can only be tested by an update"),
         "{said}"
     );
     bench
@@ -480,7 +487,7 @@ async fn examples_are_compared_with_expected_json() {
         one,
         (
             "ok",
-            "1 update request of route form, as expected.json has them"
+            "1 update request of route form, matching expected.json"
         )
     );
     assert_eq!(row(&document["examples"], "form/event.json").0, "ok");
@@ -492,7 +499,7 @@ async fn examples_are_compared_with_expected_json() {
     assert_eq!(status, Some(1));
     let (result, said) = row(&document["examples"], "one/event.json");
     assert!(
-        result == "bad" && said.contains("/0/fields/City is \"Bonn\", not \"Köln\""),
+        result == "bad" && said.contains("/0/fields/City is \"Bonn\", expected \"Köln\""),
         "{said}"
     );
     // What does not map, and what is not there.
@@ -528,7 +535,7 @@ fn every_example_route_passes_check() {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let config = entry.expect("an entry").path().join("masshook.yaml");
         let said = text_of(&config);
-        assert!(said.contains(", as expected.json has them"), "{said}");
+        assert!(said.contains(", matching expected.json"), "{said}");
         assert!(
             said.trim_end()
                 .ends_with("ok: 1 route, 1 example, 1 connection"),

@@ -211,14 +211,14 @@ fn invalid_send_arguments_are_explained() {
     assert!(refused(&["event", "stripe", "--trigger", "kinesis"]).contains("sns-in-sqs"));
     let schedule = |more: &[&str]| refused(&[&["event", "schedule"], more].concat());
     assert!(schedule(&["--trigger", "sqs"]).contains("--trigger direct"));
-    assert!(schedule(&["--trigger", "direct"]).contains("say with --route which"));
+    assert!(schedule(&["--trigger", "direct"]).contains("select one with --route"));
     assert!(schedule(&["--route", "github"]).contains("does not listen to `eventbridge`"));
     assert!(schedule(&["--route", "gitlub"]).contains("no route `gitlub`"));
     assert!(schedule(&["--header", "x-a=b"]).contains("no header `x-a`"));
     assert!(refused(&["send", "schedule"]).contains("no sender `schedule`"));
     for to in ["hooks.example.com", "ftp://hooks.example.com", "https://"] {
         let said = refused(&["send", "stripe", "--to", to]);
-        assert!(said.contains("write the whole URL"), "{to}: {said}");
+        assert!(said.contains("expected a full URL"), "{to}: {said}");
     }
     // An endpoint on this machine, and deployed ones: with a stage in the path, with a path of its own.
     for (to, url) in [
@@ -243,7 +243,7 @@ fn invalid_send_arguments_are_explained() {
         "routes:\n  again: { verify: { scheme: stripe, secret: env:SENDER }, map: empty }\n",
     );
     std::fs::write(&config, text).expect("written");
-    assert!(refused(&["send", "stripe"]).contains("say with --route which: again, stripe"));
+    assert!(refused(&["send", "stripe"]).contains("select one with --route: again, stripe"));
     let (code, said, _) = masshook(&config, &["event", "stripe", "--route", "again"]);
     assert!(code == 0 && said.contains("/hooks/again"), "{said}");
 }

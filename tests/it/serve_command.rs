@@ -234,7 +234,7 @@ async fn second_server_on_a_folder_is_refused() {
     let status = status.expect("no panic").expect("started");
     assert_eq!(status.code(), Some(2));
     assert!(
-        world.log().contains("another masshook serves from"),
+        world.log().contains("another masshook server uses"),
         "{}",
         world.log()
     );
