@@ -43,7 +43,7 @@ use genuine::Fetcher;
 pub use notice::{Heard, Notice};
 use shelf::{SecretShelf, StoreShelf, StoreSlots};
 use webhook_verify::handshake::Handshake;
-use webhook_verify::verify::Cached;
+use webhook_verify::verify::KeyCache;
 
 /// Kept free at the end of an invocation for the callback about an unfinished job, and for the answer.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -112,7 +112,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     secrets: Arc<Secrets>,
     fetcher: Fetcher,
-    certificates: Cached,
+    certificates: KeyCache,
     engine: Engine,
 }
 
@@ -198,7 +198,7 @@ impl App {
         let engine = Engine::new(store, clients.collect(), callbacks, clock.clone(), mode);
         let fetcher = Fetcher { http, sns_endpoint };
         Self {
-            certificates: Cached::new(Arc::new(fetcher.clone())),
+            certificates: KeyCache::new(Arc::new(fetcher.clone())),
             fetcher,
             config: Arc::new(config),
             clock,

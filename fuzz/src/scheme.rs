@@ -7,8 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use strict_reader::{Node, Problems};
 use webhook_verify::handshake;
-use webhook_verify::scheme::{Choice, Proof, Scheme};
-use webhook_verify::verify::{Outgoing, Refusal, Unverified, Verified, sign, verify};
+use webhook_verify::scheme::{ProofKind, Scheme, SchemeChoice};
+use webhook_verify::verify::{
+    OutgoingWebhook, Verification, VerifyError, WebhookRequest, sign, verify,
+};
 
 const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 
@@ -32,7 +34,7 @@ pub fn run(data: &[u8]) {
         "https://hooks.example.com/{}?{}",
         request.rest, request.query
     );
-    let unverified = Unverified::new(&request.headers, request.body)
+    let unverified = WebhookRequest::new(&request.headers, request.body)
         .method(request.method)
         .path(request.rest)
         .query(request.query)
@@ -50,7 +52,7 @@ pub fn run(data: &[u8]) {
     if let Some(answer) = handshake::answer(&scheme, &unverified, &secrets) {
         assert!(answer.body.len() <= 8 * 1024);
     }
-    let mut outgoing = Outgoing::new("evt_1", request.body);
+    let mut outgoing = OutgoingWebhook::new("evt_1", request.body);
     outgoing.headers = request.headers.clone();
     outgoing.path = request.rest.to_owned();
     outgoing.query = request.query.to_owned();
@@ -62,7 +64,7 @@ pub fn run(data: &[u8]) {
         return;
     }
     let verdict = verify_outgoing(&scheme, &outgoing, &secrets);
-    if matches!(verdict, Err(Refusal::RepeatedPart { .. })) {
+    if matches!(verdict, Err(VerifyError::RepeatedPart { .. })) {
         // Whoever signed it: a delivery whose id stands there twice has none.
         return;
     }
@@ -70,18 +72,18 @@ pub fn run(data: &[u8]) {
     if wrong {
         assert!(verify_outgoing(&scheme, &outgoing, &other).is_err());
     }
-    let covers = |proof: &Proof| match proof {
-        Proof::Hmac(hashed) | Proof::Digest(hashed) => hashed.message.covers_body(),
-        Proof::Ed25519(_)
-        | Proof::Ecdsa(_)
-        | Proof::Rsa(_)
-        | Proof::Jws(_)
-        | Proof::Equals(_)
-        | Proof::Basic
-        | Proof::Bearer
-        | Proof::Sns => false,
+    let covers = |proof: &ProofKind| match proof {
+        ProofKind::Hmac(hashed) | ProofKind::Digest(hashed) => hashed.message.covers_body(),
+        ProofKind::Ed25519(_)
+        | ProofKind::Ecdsa(_)
+        | ProofKind::Rsa(_)
+        | ProofKind::Jws(_)
+        | ProofKind::Equals(_)
+        | ProofKind::Basic
+        | ProofKind::Bearer
+        | ProofKind::Sns => false,
     };
-    if scheme.recipes().iter().all(|recipe| covers(&recipe.proof)) {
+    if scheme.specs().iter().all(|spec| covers(&spec.proof)) {
         outgoing.body.extend_from_slice(b"&x=1");
         assert!(verify_outgoing(&scheme, &outgoing, &secrets).is_err());
     }
@@ -89,11 +91,11 @@ pub fn run(data: &[u8]) {
 
 fn verify_outgoing(
     scheme: &Scheme,
-    sent: &Outgoing,
+    sent: &OutgoingWebhook,
     secrets: &[SecretString],
-) -> Result<Verified, Refusal> {
+) -> Result<Verification, VerifyError> {
     let url = sent.url().unwrap_or_default();
-    let request = Unverified::new(&sent.headers, &sent.body)
+    let request = WebhookRequest::new(&sent.headers, &sent.body)
         .method(sent.method.as_str())
         .path(&sent.path)
         .query(&sent.query)
@@ -104,15 +106,15 @@ fn verify_outgoing(
 fn chosen(record: &Value) -> Option<(Box<Scheme>, Vec<SecretString>)> {
     let mut problems = Problems::default();
     let mut object = Node::root(record).object(&mut problems)?;
-    let choice = Choice::read(&mut object, &mut problems);
+    let choice = SchemeChoice::read(&mut object, &mut problems);
     let secret = object.optional("secret");
     object.finish(&mut problems);
     let texts = secret.map(|node| node.one_or_many()).unwrap_or_default();
     let texts = texts.iter().filter_map(|node| node.value.as_str());
     let secrets = texts.map(SecretString::from).collect();
     match problems.finish(choice) {
-        Ok(Choice::Scheme(scheme)) => Some((scheme, secrets)),
-        Ok(Choice::Nothing) => None,
+        Ok(SchemeChoice::Scheme(scheme)) => Some((scheme, secrets)),
+        Ok(SchemeChoice::Nothing) => None,
         Err(problems) => {
             assert!(problems.iter().all(|problem| !problem.message.is_empty()));
             None

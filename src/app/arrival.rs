@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Verify;
 use crate::inbound::trigger::Origin;
-use webhook_verify::scheme::{Recipe, Selector};
+use webhook_verify::scheme::{SchemeSpec, ValueSelector};
 
 /// What opens API Gateway and AWS's own authorization, where they stand before us.
 const GATEWAY_KEYS: [&str; 2] = ["x-api-key", "x-amz-security-token"];
@@ -59,19 +59,19 @@ impl Arrival {
         let Verify::Schemes(proofs) = verify else {
             return;
         };
-        let recipes = proofs.iter().flat_map(|proof| proof.scheme.recipes());
-        for place in recipes.filter_map(Recipe::pass) {
+        let specs = proofs.iter().flat_map(|proof| proof.scheme.specs());
+        for place in specs.filter_map(SchemeSpec::pass) {
             match place {
-                Selector::Header(name) => {
+                ValueSelector::Header(name) => {
                     self.headers.remove(name);
                 }
-                Selector::Query(name) => {
+                ValueSelector::Query(name) => {
                     let pairs = form_urlencoded::parse(self.query.as_bytes());
                     self.query = form_urlencoded::Serializer::new(String::new())
                         .extend_pairs(pairs.filter(|(key, _)| key != name))
                         .finish();
                 }
-                Selector::Form(_) | Selector::Json(_) | Selector::Path(_) => {}
+                ValueSelector::Form(_) | ValueSelector::Json(_) | ValueSelector::Path(_) => {}
             }
         }
     }

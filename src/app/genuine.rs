@@ -12,7 +12,7 @@ use crate::http::{Cap, Http};
 use crate::secrets::{SecretError, SecretRef};
 use webhook_verify::handshake::{self, Handshake};
 use webhook_verify::scheme::Scheme;
-use webhook_verify::verify::{self, Certificates, Unverified};
+use webhook_verify::verify::{self, KeyFetcher, WebhookRequest};
 
 /// Bytes of a certificate or a key set that are read.
 const MAX_CERTIFICATE: usize = 64 << 10;
@@ -112,9 +112,9 @@ impl App {
             verify::verify_any_fetching(&schemes, &unverified, now, &self.certificates).await;
         let (scheme, verified) = outcome.map_err(|refusal| {
             let learns = route.verify.learning().next().is_some();
-            let refusal = if learns && refusal == verify::Refusal::MissingSecret {
+            let refusal = if learns && refusal == verify::VerifyError::MissingSecret {
                 // Whoever delivers before its handshake is not the sender.
-                verify::Refusal::NotLearnt
+                verify::VerifyError::NotLearnt
             } else {
                 refusal
             };
@@ -152,8 +152,8 @@ impl App {
 }
 
 /// A delivery as the verifier takes it.
-fn unverified<'a>(arrival: &'a Arrival, url: Option<&'a str>) -> Unverified<'a> {
-    let unverified = Unverified::new(&arrival.headers, &arrival.body)
+fn unverified<'a>(arrival: &'a Arrival, url: Option<&'a str>) -> WebhookRequest<'a> {
+    let unverified = WebhookRequest::new(&arrival.headers, &arrival.body)
         .method(arrival.method.as_str())
         .query(&arrival.query)
         .path(&arrival.rest);
@@ -170,11 +170,11 @@ fn public_url(route: &Route, arrival: &Arrival) -> Option<String> {
 }
 
 /// A bad signature is the sender's affair, a bad secret ours; the one is told by name, the other by reference.
-fn refused(refusal: verify::Refusal, bare: bool, secrets: &[SecretRef]) -> Rejection {
+fn refused(refusal: verify::VerifyError, bare: bool, secrets: &[SecretRef]) -> Rejection {
     let malformed = |reference: String, why: String| {
         Rejection::Secret(SecretError::Malformed { reference, why })
     };
-    if let verify::Refusal::BadSecret { position, cause } = &refusal {
+    if let verify::VerifyError::InvalidSecret { position, cause } = &refusal {
         let reference = secrets
             .get(position.saturating_sub(1))
             .map(ToString::to_string);
@@ -216,7 +216,7 @@ impl Fetcher {
 }
 
 #[async_trait]
-impl Certificates for Fetcher {
+impl KeyFetcher for Fetcher {
     async fn get(&self, url: &str) -> Result<String, String> {
         let url = Url::parse(url).map_err(|error| error.to_string())?;
         if url.scheme() != "https" {

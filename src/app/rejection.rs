@@ -12,7 +12,7 @@ use crate::secrets::SecretError;
 use crate::secrets::place::Unwritable;
 use strict_reader::Problem;
 use webhook_verify::body::BodyError;
-use webhook_verify::verify::{BadSecret, Refusal};
+use webhook_verify::verify::{InvalidSecret, VerifyError};
 
 /// Why a secret that came in a handshake is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum NotLearnt {
     Known,
     /// It cannot be a key of the scheme.
     #[error("the secret cannot be used: {0}")]
-    Unusable(BadSecret),
+    Unusable(InvalidSecret),
 }
 
 /// Why something that came in is refused. `Display` is what the sender may see.
@@ -74,7 +74,7 @@ pub enum Rejection {
     #[error("{refusal}")]
     Unverified {
         /// Why not.
-        refusal: Refusal,
+        refusal: VerifyError,
         /// Whether the sender tests for a refusal without a body.
         bare: bool,
     },

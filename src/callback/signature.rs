@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use webhook_verify::scheme::Scheme;
-    use webhook_verify::verify::{Unverified, verify};
+    use webhook_verify::verify::{WebhookRequest, verify};
 
     const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 
@@ -223,7 +223,7 @@ mod tests {
             prop_assert_eq!(headers[SIGNATURE].to_str().expect("text"), theirs.join(" "));
             let scheme = Scheme::preset("standard-webhooks").expect("a preset");
             for secret in secrets {
-                let verified = verify(&scheme, &Unverified::new(&headers, body.as_bytes()), &[secret], NOW).expect("verified");
+                let verified = verify(&scheme, &WebhookRequest::new(&headers, body.as_bytes()), &[secret], NOW).expect("verified");
                 prop_assert_eq!(verified.delivery_id(), Some(id.as_str()));
             }
         }

@@ -19,7 +19,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use webhook_verify::scheme::Scheme;
-use webhook_verify::verify::{Outgoing, sign};
+use webhook_verify::verify::{OutgoingWebhook, sign};
 
 use self::checks::Checks;
 use self::progress::show_progress;
@@ -334,7 +334,7 @@ fn sign_delivery(scenario: &Scenario, body: &Bytes) -> Result<HeaderMap, String>
     let mut secrets = scenarios::SECRETS.iter();
     let secret = secrets.find(|(name, _)| *name == scenario.route);
     let secret = SecretString::from(secret.map(|(_, secret)| *secret).unwrap_or_default());
-    let mut outgoing = Outgoing::new(scenario.delivery_id, body.clone());
+    let mut outgoing = OutgoingWebhook::new(scenario.delivery_id, body.clone());
     sign(&scheme, &[secret], SystemClock.now(), &mut outgoing)
         .map_err(|error| error.to_string())?;
     Ok(outgoing.headers)

@@ -20,7 +20,7 @@ use crate::inbound::trigger::Trigger;
 use crate::secrets::Secrets;
 use webhook_verify::sample::sample;
 use webhook_verify::scheme::{PRESETS, Pointer, Scheme};
-use webhook_verify::verify::{Outgoing, sign};
+use webhook_verify::verify::{OutgoingWebhook, sign};
 
 /// Options that select and change a sample delivery.
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ impl FromStr for KeyValue {
 /// A signed sample delivery for a route.
 pub(super) struct SampleDelivery {
     pub(super) route: String,
-    pub(super) delivery: Outgoing,
+    pub(super) delivery: OutgoingWebhook,
     secrets: Vec<SecretString>,
 }
 
@@ -105,7 +105,7 @@ impl SenderArgs {
         if let Some(KeyValue(name, _)) = self.headers.first() {
             return Err(format!("a {} has no header `{name}`", self.source));
         }
-        let mut event = Outgoing::new("", body.to_string());
+        let mut event = OutgoingWebhook::new("", body.to_string());
         if let Some(path) = &self.body {
             event.body = read_file(path)?;
         }
@@ -259,7 +259,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Sets a value in the body: a form field, or a JSON value by its path.
-fn set_value(delivery: &mut Outgoing, key: &str, value: &str) -> Result<(), String> {
+fn set_value(delivery: &mut OutgoingWebhook, key: &str, value: &str) -> Result<(), String> {
     let content_type = delivery
         .headers
         .get(CONTENT_TYPE)

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use super::{OneOrMany, read_secrets};
 use crate::secrets::SecretRef;
 use strict_reader::{Node, Problems};
-use webhook_verify::scheme::{Choice, PRESETS, Scheme};
+use webhook_verify::scheme::{PRESETS, Scheme, SchemeChoice};
 
 /// How a delivery proves where it comes from.
 #[derive(Debug)]
@@ -106,8 +106,8 @@ impl Verify {
 
     fn read_one(node: &Node<'_>, alone: bool, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
-        let choice = Choice::read(&mut object, problems);
-        if let Some(Choice::Nothing) = choice {
+        let choice = SchemeChoice::read(&mut object, problems);
+        if let Some(SchemeChoice::Nothing) = choice {
             if !alone {
                 node.problem(
                     problems,
@@ -120,8 +120,8 @@ impl Verify {
         let given = object.optional("secret");
         let secrets = read_secrets(&mut object, "secret", problems);
         let needed = match &choice {
-            Some(Choice::Scheme(scheme)) => scheme.needs_secret(),
-            Some(Choice::Nothing) | None => true,
+            Some(SchemeChoice::Scheme(scheme)) => scheme.needs_secret(),
+            Some(SchemeChoice::Nothing) | None => true,
         };
         if needed
             && given
@@ -133,15 +133,15 @@ impl Verify {
                 "`secret` is missing: where is the key of the signature?",
             );
         }
-        if let (Some(Choice::Scheme(scheme)), Some(given)) = (&choice, &given)
+        if let (Some(SchemeChoice::Scheme(scheme)), Some(given)) = (&choice, &given)
             && scheme.learns()
         {
             check_place(given, &secrets, problems);
         }
         object.finish(problems);
         match choice? {
-            Choice::Nothing => Some(Self::Nothing),
-            Choice::Scheme(scheme) => Some(Self::Schemes(vec![Proof {
+            SchemeChoice::Nothing => Some(Self::Nothing),
+            SchemeChoice::Scheme(scheme) => Some(Self::Schemes(vec![Proof {
                 scheme: *scheme,
                 secrets,
             }])),

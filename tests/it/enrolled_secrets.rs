@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use tower::ServiceExt;
 use webhook_verify::scheme::Scheme;
-use webhook_verify::verify::{Outgoing, sign};
+use webhook_verify::verify::{OutgoingWebhook, sign};
 use zoho_simulator::Settings;
 
 use crate::harness::ask::{Ask, Told};
@@ -48,7 +48,7 @@ fn handshake(secret: &str) -> Ask {
 /// A delivery as its sender signs it.
 fn signed(scheme: &str, target: &str, body: &str, secret: &str) -> Ask {
     let scheme = Scheme::preset(scheme).expect("a preset");
-    let mut outgoing = Outgoing::new("", body.as_bytes());
+    let mut outgoing = OutgoingWebhook::new("", body.as_bytes());
     sign(
         &scheme,
         &[secret.to_owned().into()],

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use webhook_verify::scheme::Scheme;
-use webhook_verify::verify::{Outgoing, sign};
+use webhook_verify::verify::{OutgoingWebhook, sign};
 
 use crate::harness::ask::{Ask, Told};
 use crate::harness::doors::Doors;
@@ -94,7 +94,7 @@ fn vectors(source: &str) -> Value {
 
 /// A POST of a body, signed with [`KEY`].
 fn signed(scheme: &str, route: &str, body: &str, now: i64) -> Ask {
-    let mut outgoing = Outgoing::new("", body.as_bytes());
+    let mut outgoing = OutgoingWebhook::new("", body.as_bytes());
     sign(
         &Scheme::preset(scheme).expect("a preset"),
         &[KEY.to_owned().into()],

@@ -5,7 +5,7 @@ use std::io::Write;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use webhook_verify::scheme::Scheme;
-use webhook_verify::verify::{Outgoing, sign};
+use webhook_verify::verify::{OutgoingWebhook, sign};
 
 use crate::harness::ask::Ask;
 use crate::harness::doors::Doors;
@@ -521,7 +521,7 @@ async fn broken_envelope_is_answered_with_a_problem() {
 /// A body's HMAC-SHA256 in hexadecimal.
 fn signed_by_github(key: &str, body: &[u8]) -> String {
     let scheme = Scheme::preset("github").expect("a preset");
-    let mut outgoing = Outgoing::new("", body);
+    let mut outgoing = OutgoingWebhook::new("", body);
     let keys = [key.to_owned().into()];
     sign(&scheme, &keys, Timestamp::UNIX_EPOCH, &mut outgoing).expect("signed");
     let header = outgoing.headers["x-hub-signature-256"].to_str();

@@ -127,7 +127,7 @@ pub fn unpack<'a>(
     let mut bytes = coding::undo(content_encoding, body, limit)?;
     let mut converted = false;
     if !bytes.is_empty()
-        && let (Kind::Json, Some(charset)) = Kind::of(content_type, &bytes)?
+        && let (BodyKind::Json, Some(charset)) = BodyKind::of(content_type, &bytes)?
         && Charset::of(Some(&charset))? == Charset::Windows1252
     {
         let text = Charset::Windows1252.text(bytes.into_owned())?;
@@ -146,14 +146,14 @@ pub fn unpack<'a>(
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum BodyKind {
     Json,
     Form,
     Multipart,
     Xml,
 }
 
-impl Kind {
+impl BodyKind {
     /// The kind by the content type, or by the look of the body, and the charset if one is named.
     fn of(content_type: Option<&str>, body: &[u8]) -> Result<(Self, Option<String>), BodyError> {
         let declared = content_type.map(str::trim).filter(|text| !text.is_empty());
@@ -192,40 +192,40 @@ pub fn decode<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Body<'a>
     if body.is_empty() {
         return Ok(Body::Tree(Value::Object(Map::new())));
     }
-    let (kind, name) = Kind::of(content_type, body)?;
+    let (kind, name) = BodyKind::of(content_type, body)?;
     let charset = Charset::of(name.as_deref())?;
     match kind {
-        Kind::Json if charset != Charset::Utf8 => {
+        BodyKind::Json if charset != Charset::Utf8 => {
             Err(BodyError::Charset(clip(&name.unwrap_or_default())))
         }
-        Kind::Json => {
+        BodyKind::Json => {
             std::str::from_utf8(body).map_err(|_| BodyError::NotUtf8)?;
             Ok(Body::Json(without_mark(body)))
         }
-        Kind::Form => {
+        BodyKind::Form => {
             let tree = form::tree(form::pairs(body, charset)?)?;
             Ok(Body::Tree(Value::Object(tree)))
         }
-        Kind::Multipart => {
+        BodyKind::Multipart => {
             let content_type = content_type.unwrap_or_default();
-            let tree = multipart::Parts::read(content_type, body, charset)?.tree()?;
+            let tree = multipart::MultipartForm::read(content_type, body, charset)?.tree()?;
             Ok(Body::Tree(Value::Object(tree)))
         }
-        Kind::Xml => xml::tree(body, name.map(|_| charset)).map(Body::Tree),
+        BodyKind::Xml => xml::tree(body, name.map(|_| charset)).map(Body::Tree),
     }
 }
 
 /// The fields of a form of either kind, under their keys as they are written; `None` if the body is none.
 pub(super) fn fields(content_type: Option<&str>, body: &[u8]) -> Option<Vec<(String, String)>> {
-    let (kind, name) = Kind::of(content_type, body).ok()?;
+    let (kind, name) = BodyKind::of(content_type, body).ok()?;
     let charset = Charset::of(name.as_deref()).ok()?;
     match kind {
-        Kind::Form => form::pairs(body, charset).ok(),
-        Kind::Multipart => {
-            let parts = multipart::Parts::read(content_type?, body, charset).ok()?;
+        BodyKind::Form => form::pairs(body, charset).ok(),
+        BodyKind::Multipart => {
+            let parts = multipart::MultipartForm::read(content_type?, body, charset).ok()?;
             Some(parts.fields)
         }
-        Kind::Json | Kind::Xml => None,
+        BodyKind::Json | BodyKind::Xml => None,
     }
 }
 

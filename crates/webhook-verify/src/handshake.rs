@@ -10,10 +10,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use super::scheme::{
-    Algorithm, Condition, Content, Echo, EchoSegment, Exchange, Json, Reply, Scheme, Selector,
+    Algorithm, HandshakeCondition, HandshakeSpec, JsonTemplate, ReplyContent, ReplySegment,
+    ReplySpec, ReplyTemplate, Scheme, ValueSelector,
 };
 use super::verify::mac::{AnyMac, same};
-use super::verify::{Parts, Unverified};
+use super::verify::{RequestParts, WebhookRequest};
 
 /// The longest answer; challenges have a few dozen characters, validation tokens a few hundred.
 const MAX_ANSWER: usize = 8 * 1024;
@@ -26,7 +27,7 @@ const MAX_SECRET: usize = 1024;
 pub struct Handshake {
     /// Its status.
     pub status: StatusCode,
-    /// Its content type; to be sent with `X-Content-Type-Options: nosniff`.
+    /// Its content type; to be sent with `X-ReplyContent-Type-Options: nosniff`.
     pub content_type: Option<String>,
     /// Headers of its own.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -71,10 +72,10 @@ impl std::fmt::Debug for Handshake {
 /// or else the route's secrets.
 pub fn answer(
     scheme: &Scheme,
-    request: &Unverified<'_>,
+    request: &WebhookRequest<'_>,
     secrets: &[SecretString],
 ) -> Option<Handshake> {
-    let parts = Parts::new(request);
+    let parts = RequestParts::new(request);
     let mut exchanges = scheme.handshakes().iter();
     exchanges.find_map(|exchange| {
         if !matches(exchange, &parts, secrets) {
@@ -90,7 +91,7 @@ pub fn answer(
 }
 
 /// A secret that can be kept as it is: no blank or line end in it could get lost on the way.
-fn handed_over(selector: &Selector, parts: &Parts<'_>) -> Option<SecretString> {
+fn handed_over(selector: &ValueSelector, parts: &RequestParts<'_>) -> Option<SecretString> {
     let text = text(selector, parts)?;
     let whole = text.len() <= MAX_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic());
     whole.then(|| text.into())
@@ -99,13 +100,18 @@ fn handed_over(selector: &Selector, parts: &Parts<'_>) -> Option<SecretString> {
 /// What the sender of an accepted delivery wants to hear, if it is particular about it.
 pub fn acceptance(
     scheme: &Scheme,
-    request: &Unverified<'_>,
+    request: &WebhookRequest<'_>,
     secrets: &[SecretString],
 ) -> Option<Handshake> {
-    render(scheme.accepted()?, true, &Parts::new(request), secrets)
+    render(
+        scheme.accepted()?,
+        true,
+        &RequestParts::new(request),
+        secrets,
+    )
 }
 
-fn matches(exchange: &Exchange, parts: &Parts<'_>, secrets: &[SecretString]) -> bool {
+fn matches(exchange: &HandshakeSpec, parts: &RequestParts<'_>, secrets: &[SecretString]) -> bool {
     let method = parts.request.method_name();
     let methods = &exchange.method;
     (methods.is_empty()
@@ -118,7 +124,11 @@ fn matches(exchange: &Exchange, parts: &Parts<'_>, secrets: &[SecretString]) -> 
             .all(|condition| holds(condition, parts, secrets))
 }
 
-fn holds(condition: &Condition, parts: &Parts<'_>, secrets: &[SecretString]) -> bool {
+fn holds(
+    condition: &HandshakeCondition,
+    parts: &RequestParts<'_>,
+    secrets: &[SecretString],
+) -> bool {
     let Some(found) = text(&condition.at, parts) else {
         return false;
     };
@@ -132,7 +142,7 @@ fn holds(condition: &Condition, parts: &Parts<'_>, secrets: &[SecretString]) -> 
 }
 
 /// The one value of a part, if it is there and not empty.
-fn text(selector: &Selector, parts: &Parts<'_>) -> Option<String> {
+fn text(selector: &ValueSelector, parts: &RequestParts<'_>) -> Option<String> {
     let bytes = parts.one(selector).ok()??.into_owned();
     String::from_utf8(bytes)
         .ok()
@@ -140,15 +150,15 @@ fn text(selector: &Selector, parts: &Parts<'_>) -> Option<String> {
 }
 
 fn render(
-    reply: &Reply,
+    reply: &ReplySpec,
     needs_verification: bool,
-    parts: &Parts<'_>,
+    parts: &RequestParts<'_>,
     secrets: &[SecretString],
 ) -> Option<Handshake> {
     let body = match &reply.content {
-        Content::Raw(text) => text.clone(),
-        Content::Text(echo) => fill(echo, parts, secrets)?,
-        Content::Json(json) => fill_json(json, parts, secrets)?.to_string(),
+        ReplyContent::Raw(text) => text.clone(),
+        ReplyContent::Text(echo) => fill(echo, parts, secrets)?,
+        ReplyContent::Json(json) => fill_json(json, parts, secrets)?.to_string(),
     };
     let headers = reply.headers.iter().map(|(name, echo)| {
         let value = HeaderValue::from_str(&fill(echo, parts, secrets)?).ok()?;
@@ -170,16 +180,20 @@ fn render(
     })
 }
 
-fn fill(echo: &Echo, parts: &Parts<'_>, secrets: &[SecretString]) -> Option<String> {
+fn fill(
+    echo: &ReplyTemplate,
+    parts: &RequestParts<'_>,
+    secrets: &[SecretString],
+) -> Option<String> {
     let mut filled = String::new();
     for segment in echo.segments() {
         match segment {
-            EchoSegment::Literal(literal) => filled.push_str(literal),
-            EchoSegment::Part(selector) => filled.push_str(&text(selector, parts)?),
-            EchoSegment::HmacHex(selector) => {
+            ReplySegment::Literal(literal) => filled.push_str(literal),
+            ReplySegment::Part(selector) => filled.push_str(&text(selector, parts)?),
+            ReplySegment::HmacHex(selector) => {
                 filled.push_str(&hex::encode(keyed(selector, parts, secrets)?));
             }
-            EchoSegment::HmacBase64(selector) => {
+            ReplySegment::HmacBase64(selector) => {
                 filled.push_str(&STANDARD.encode(keyed(selector, parts, secrets)?));
             }
         }
@@ -188,7 +202,11 @@ fn fill(echo: &Echo, parts: &Parts<'_>, secrets: &[SecretString]) -> Option<Stri
 }
 
 /// The HMAC-SHA256 of a part, keyed with the first secret, which is the current one.
-fn keyed(selector: &Selector, parts: &Parts<'_>, secrets: &[SecretString]) -> Option<Vec<u8>> {
+fn keyed(
+    selector: &ValueSelector,
+    parts: &RequestParts<'_>,
+    secrets: &[SecretString],
+) -> Option<Vec<u8>> {
     let secret = secrets.first()?.expose_secret();
     if secret.is_empty() {
         return None;
@@ -198,15 +216,19 @@ fn keyed(selector: &Selector, parts: &Parts<'_>, secrets: &[SecretString]) -> Op
     Some(mac.finish())
 }
 
-fn fill_json(json: &Json, parts: &Parts<'_>, secrets: &[SecretString]) -> Option<Value> {
+fn fill_json(
+    json: &JsonTemplate,
+    parts: &RequestParts<'_>,
+    secrets: &[SecretString],
+) -> Option<Value> {
     Some(match json {
-        Json::Fixed(value) => value.clone(),
-        Json::Text(echo) => Value::String(fill(echo, parts, secrets)?),
-        Json::List(items) => {
+        JsonTemplate::Fixed(value) => value.clone(),
+        JsonTemplate::Text(echo) => Value::String(fill(echo, parts, secrets)?),
+        JsonTemplate::List(items) => {
             let items = items.iter().map(|item| fill_json(item, parts, secrets));
             Value::Array(items.collect::<Option<_>>()?)
         }
-        Json::Object(entries) => {
+        JsonTemplate::Object(entries) => {
             let entries = entries
                 .iter()
                 .map(|(key, value)| Some((key.clone(), fill_json(value, parts, secrets)?)));

@@ -2,13 +2,13 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::verify::Outgoing;
+use super::verify::OutgoingWebhook;
 
 /// A delivery as the sender of a preset makes it, without its proof; of any other scheme, a form's answers in JSON.
 /// `id` names it, where the sender has a header for that.
-pub fn sample(scheme: &str, id: &str) -> Outgoing {
+pub fn sample(scheme: &str, id: &str) -> OutgoingWebhook {
     let (head, body) = text(scheme).split_once("\n\n").unwrap_or_default();
-    let mut delivery = Outgoing::new(id, body);
+    let mut delivery = OutgoingWebhook::new(id, body);
     for line in head.lines() {
         let pair = line.split_once(": ").and_then(|(name, value)| {
             let name: HeaderName = name.parse().ok()?;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::body::{Body, decode};
     use crate::scheme::{PRESETS, Scheme};
-    use crate::verify::{CannotSign, Refusal, Unverified, Verified, sign, verify};
+    use crate::verify::{SignError, Verification, VerifyError, WebhookRequest, sign, verify};
 
     const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 
@@ -91,9 +91,13 @@ mod tests {
         "zoho-desk",
     ];
 
-    fn check(scheme: &Scheme, sent: &Outgoing, keys: &[SecretString]) -> Result<Verified, Refusal> {
+    fn check(
+        scheme: &Scheme,
+        sent: &OutgoingWebhook,
+        keys: &[SecretString],
+    ) -> Result<Verification, VerifyError> {
         let url = sent.url().expect("a URL");
-        let request = Unverified::new(&sent.headers, &sent.body)
+        let request = WebhookRequest::new(&sent.headers, &sent.body)
             .method(sent.method.as_str())
             .path(&sent.path)
             .query(&sent.query)
@@ -127,7 +131,7 @@ mod tests {
             delivery.renew(&scheme).expect(name);
             match sign(&scheme, &keys, NOW, &mut delivery) {
                 Ok(()) => {}
-                Err(CannotSign::OnlyTheSender(_)) => {
+                Err(SignError::OnlyTheSender(_)) => {
                     unsigned.push(*name);
                     continue;
                 }

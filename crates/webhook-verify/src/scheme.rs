@@ -6,14 +6,14 @@
 
 mod choice;
 mod describe;
+mod keywords;
 mod presets;
 mod read;
-mod recipe;
 mod reply;
 mod selector;
 mod signature;
+mod spec;
 mod template;
-mod words;
 
 #[cfg(test)]
 mod tests;
@@ -23,14 +23,18 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-pub use choice::Choice;
+pub use choice::SchemeChoice;
+pub use keywords::{
+    Algorithm, Encoding, JwsAlgorithm, SecretEncoding, TimestampUnit, UnknownKeyword, UrlVariant,
+};
 pub use presets::PRESETS;
-pub use recipe::{Equals, Hashed, Jws, Message, Proof, Recipe, Token};
-pub use reply::{Condition, Content, Exchange, Json, Reply};
-pub use selector::{NotAPointer, Pointer, Selector};
-pub use signature::{Layout, SecretFormat, Signature, TimestampAt, TimestampRule};
-pub use template::{Echo, EchoSegment, InvalidTemplate, Segment, Signed};
-pub use words::{Algorithm, Encoding, JwsAlgorithm, SecretEncoding, Unit, UnknownWord, UrlVariant};
+pub use reply::{HandshakeCondition, HandshakeSpec, JsonTemplate, ReplyContent, ReplySpec};
+pub use selector::{InvalidPointer, Pointer, ValueSelector};
+pub use signature::{SecretFormat, Signature, SignatureLayout, TimestampLocation, TimestampRule};
+pub use spec::{
+    HashedMessage, Jws, ProofKind, SchemeSpec, SharedSecret, SignedMessage, TokenLocation,
+};
+pub use template::{InvalidTemplate, ReplySegment, ReplyTemplate, SignedSegment, SignedTemplate};
 
 pub(super) use template::fill_params;
 
@@ -51,13 +55,13 @@ pub struct Scheme {
     source: Option<String>,
     /// How long the sender waits for an answer.
     timeout: Option<String>,
-    #[schemars(flatten, with = "RecipesRecord")]
-    recipes: Vec<Recipe>,
+    #[schemars(flatten, with = "SpecsRecord")]
+    specs: Vec<SchemeSpec>,
     /// How the sender tries out an address.
     #[schemars(default)]
-    handshakes: Vec<Exchange>,
+    handshakes: Vec<HandshakeSpec>,
     /// What the sender wants to hear about an accepted delivery; absent: our own answer will do.
-    accepted: Option<Reply>,
+    accepted: Option<ReplySpec>,
     /// Whether a refusal must be a 401 without content.
     #[schemars(default)]
     bare_refusals: bool,
@@ -69,12 +73,12 @@ pub struct Scheme {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "stands for the record's shape in the JSON Schema")]
-enum RecipesRecord {
-    One(Box<Recipe>),
+enum SpecsRecord {
+    One(Box<SchemeSpec>),
     Several {
         /// Recipes of which any may match.
         #[schemars(length(min = 1))]
-        alternatives: Vec<Recipe>,
+        alternatives: Vec<SchemeSpec>,
     },
 }
 
@@ -123,17 +127,17 @@ impl Scheme {
             .unwrap_or_default();
         let handshakes = handshakes
             .iter()
-            .filter_map(|node| Exchange::read(node, problems))
+            .filter_map(|node| HandshakeSpec::read(node, problems))
             .collect();
         let accepted = object
             .optional("accepted")
-            .and_then(|node| Reply::read(&node, problems));
+            .and_then(|node| ReplySpec::read(&node, problems));
         let bare_refusals = object
             .optional("bare_refusals")
             .and_then(|node| node.boolean(problems))
             .unwrap_or_default();
-        let recipes = match object.optional("alternatives") {
-            None => Recipe::read(object, problems).map(|recipe| vec![recipe]),
+        let specs = match object.optional("alternatives") {
+            None => SchemeSpec::read(object, problems).map(|spec| vec![spec]),
             Some(node) => read_alternatives(&node, problems),
         };
         Some(Self {
@@ -141,7 +145,7 @@ impl Scheme {
             note,
             source,
             timeout,
-            recipes: recipes?,
+            specs: specs?,
             handshakes,
             accepted,
             bare_refusals,
@@ -170,12 +174,12 @@ impl Scheme {
     }
 
     /// The recipes of which any may match; never empty.
-    pub fn recipes(&self) -> &[Recipe] {
-        &self.recipes
+    pub fn specs(&self) -> &[SchemeSpec] {
+        &self.specs
     }
 
     /// How the sender tries out an address.
-    pub fn handshakes(&self) -> &[Exchange] {
+    pub fn handshakes(&self) -> &[HandshakeSpec] {
         &self.handshakes
     }
 
@@ -187,7 +191,7 @@ impl Scheme {
     }
 
     /// What the sender wants to hear about an accepted delivery.
-    pub fn accepted(&self) -> Option<&Reply> {
+    pub fn accepted(&self) -> Option<&ReplySpec> {
         self.accepted.as_ref()
     }
 
@@ -198,8 +202,8 @@ impl Scheme {
 
     /// Changes how far a signed time may be off; 0 switches the check off. Recipes that sign no time are left as they are.
     pub fn set_tolerance(&mut self, seconds: u64) {
-        for recipe in &mut self.recipes {
-            if let Some(rule) = recipe
+        for spec in &mut self.specs {
+            if let Some(rule) = spec
                 .message_mut()
                 .and_then(|message| message.timestamp.as_mut())
             {
@@ -210,7 +214,7 @@ impl Scheme {
 
     /// The names of the parameters that `{param:…}` stands for.
     pub fn needed_params(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.recipes.iter().flat_map(Recipe::params).collect();
+        let mut names: Vec<String> = self.specs.iter().flat_map(SchemeSpec::params).collect();
         names.sort();
         names.dedup();
         names
@@ -237,24 +241,24 @@ impl Scheme {
     }
 
     /// Whether a route without a secret would let nothing in. If not, the sender's keys are fetched
-    /// ([`super::verify::Certificates`]).
+    /// ([`super::verify::KeyFetcher`]).
     pub fn needs_secret(&self) -> bool {
-        !self.recipes.iter().all(Recipe::fetches_keys)
+        !self.specs.iter().all(SchemeSpec::fetches_keys)
     }
 
     /// Whether the public URL is part of what is signed, so that the route must know it.
     pub fn needs_url(&self) -> bool {
-        let signs_url = |message: &Message| message.signed.has(&Segment::Url);
-        self.recipes
+        let signs_url = |message: &SignedMessage| message.signed.has(&SignedSegment::Url);
+        self.specs
             .iter()
-            .filter_map(Recipe::message)
+            .filter_map(SchemeSpec::message)
             .any(signs_url)
     }
 
     /// The scheme in one sentence.
     pub fn describe(&self) -> String {
-        let recipes: Vec<String> = self.recipes.iter().map(Recipe::describe).collect();
-        format!("{}.", recipes.join("; or "))
+        let specs: Vec<String> = self.specs.iter().map(SchemeSpec::describe).collect();
+        format!("{}.", specs.join("; or "))
     }
 }
 
@@ -267,21 +271,21 @@ fn optional_text(
     node.string(problems).map(ToOwned::to_owned)
 }
 
-fn read_alternatives(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<Recipe>> {
+fn read_alternatives(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<SchemeSpec>> {
     let items = node.list(problems)?;
     if items.is_empty() {
         node.problem(problems, "must name at least one recipe");
         return None;
     }
-    let mut recipes = Vec::new();
+    let mut specs = Vec::new();
     for item in items {
         let Some(mut object) = item.object(problems) else {
             continue;
         };
-        recipes.extend(Recipe::read(&mut object, problems));
+        specs.extend(SchemeSpec::read(&mut object, problems));
         object.finish(problems);
     }
-    (!recipes.is_empty()).then_some(recipes)
+    (!specs.is_empty()).then_some(specs)
 }
 
 /// The start of what somebody wrote, short enough for a message.

@@ -6,14 +6,14 @@
 
 mod age;
 mod encoding;
+mod error;
 mod fetch;
-mod found;
 mod jws;
 pub(super) mod mac;
 mod message;
 mod outgoing;
 mod public_key;
-mod refusal;
+mod received;
 mod request;
 mod shared;
 mod sign;
@@ -32,29 +32,29 @@ mod vectors;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-pub use fetch::{Cached, Certificates, keys_url, verify_any_fetching, verify_fetching};
-pub use outgoing::{Misplaced, Outgoing};
-pub use refusal::{BadSecret, Refusal};
-pub use request::Unverified;
-pub use sign::{CannotSign, sign};
+pub use error::{InvalidSecret, VerifyError};
+pub use fetch::{KeyCache, KeyFetcher, keys_url, verify_any_fetching, verify_fetching};
+pub use outgoing::{OutgoingWebhook, PlacementError};
+pub use request::WebhookRequest;
+pub use sign::{SignError, sign};
 pub use sns::{sns_url, subscribe_url};
 pub use url::called;
 
-pub(super) use request::Parts;
+pub(super) use request::RequestParts;
 
-use super::scheme::{Message, Proof, Recipe, Scheme, Segment, Selector};
-use message::Method;
-use public_key::{Kind, PublicKey};
+use super::scheme::{ProofKind, Scheme, SchemeSpec, SignedMessage, SignedSegment, ValueSelector};
+use message::SignatureMethod;
+use public_key::{KeyKind, PublicKey};
 
 /// The proof that a delivery came from who holds the secret. Only [`verify`] makes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
+pub struct Verification {
     delivery_id: Option<String>,
     delivery_id_is_signed: bool,
     signed_at: Option<Timestamp>,
 }
 
-impl Verified {
+impl Verification {
     /// The delivery's id, if the scheme says where it stands and the sender set it. Of an id in several parts, a JSON
     /// list of them.
     pub fn delivery_id(&self) -> Option<&str> {
@@ -80,22 +80,22 @@ impl Verified {
 /// The cause, of the recipe that came furthest.
 pub fn verify(
     scheme: &Scheme,
-    request: &Unverified<'_>,
+    request: &WebhookRequest<'_>,
     secrets: &[SecretString],
     now: Timestamp,
-) -> Result<Verified, Refusal> {
+) -> Result<Verification, VerifyError> {
     if secrets.is_empty() && scheme.needs_secret() {
-        return Err(Refusal::MissingSecret);
+        return Err(VerifyError::MissingSecret);
     }
-    let parts = Parts::new(request);
+    let parts = RequestParts::new(request);
     let mut refusals = Vec::new();
-    for recipe in scheme.recipes() {
-        match verify_one(recipe, scheme, &parts, secrets, now) {
+    for spec in scheme.specs() {
+        match verify_one(spec, scheme, &parts, secrets, now) {
             Ok(verified) => return Ok(verified),
             Err(refusal) => refusals.push(refusal),
         }
     }
-    Err(Refusal::most_telling(refusals))
+    Err(VerifyError::most_telling(refusals))
 }
 
 /// The same for a route with several schemes, each with secrets of its own, of which any may match.
@@ -104,9 +104,9 @@ pub fn verify(
 /// The cause, of the scheme that came furthest.
 pub fn verify_any<'a>(
     schemes: impl IntoIterator<Item = (&'a Scheme, &'a [SecretString])>,
-    request: &Unverified<'_>,
+    request: &WebhookRequest<'_>,
     now: Timestamp,
-) -> Result<(&'a Scheme, Verified), Refusal> {
+) -> Result<(&'a Scheme, Verification), VerifyError> {
     let mut refusals = Vec::new();
     for (scheme, secrets) in schemes {
         match verify(scheme, request, secrets, now) {
@@ -118,27 +118,27 @@ pub fn verify_any<'a>(
 }
 
 /// Of the refusals of several schemes the most telling.
-fn worst(refusals: Vec<Refusal>) -> Refusal {
+fn worst(refusals: Vec<VerifyError>) -> VerifyError {
     if refusals.is_empty() {
-        return Refusal::MissingSecret;
+        return VerifyError::MissingSecret;
     }
-    Refusal::most_telling(refusals)
+    VerifyError::most_telling(refusals)
 }
 
 fn verify_one(
-    recipe: &Recipe,
+    spec: &SchemeSpec,
     scheme: &Scheme,
-    parts: &Parts<'_>,
+    parts: &RequestParts<'_>,
     secrets: &[SecretString],
     now: Timestamp,
-) -> Result<Verified, Refusal> {
+) -> Result<Verification, VerifyError> {
     let params = scheme.params();
-    let signed_at = match (&recipe.proof, method_of(&recipe.proof)) {
-        (Proof::Jws(jws), _) => jws::check(jws, parts, params, secrets, now)?,
-        (Proof::Sns, _) => sns::check(parts, params, secrets).map(|()| None)?,
-        (Proof::Equals(equals), _) => shared::equals(equals, parts, secrets).map(|()| None)?,
-        (Proof::Basic, _) => shared::basic(parts, secrets).map(|()| None)?,
-        (Proof::Bearer, _) => shared::bearer(parts, secrets).map(|()| None)?,
+    let signed_at = match (&spec.proof, method_of(&spec.proof)) {
+        (ProofKind::Jws(jws), _) => jws::check(jws, parts, params, secrets, now)?,
+        (ProofKind::Sns, _) => sns::check(parts, params, secrets).map(|()| None)?,
+        (ProofKind::Equals(equals), _) => shared::equals(equals, parts, secrets).map(|()| None)?,
+        (ProofKind::Basic, _) => shared::basic(parts, secrets).map(|()| None)?,
+        (ProofKind::Bearer, _) => shared::bearer(parts, secrets).map(|()| None)?,
         (_, Some((method, message))) => {
             let time = message::check(method, message, parts, params, secrets)?;
             match (&message.timestamp, time) {
@@ -146,38 +146,45 @@ fn verify_one(
                 _ => None,
             }
         }
-        (_, None) => return Err(Refusal::NoMatch),
+        (_, None) => return Err(VerifyError::NoMatch),
     };
-    Ok(Verified {
-        delivery_id: delivery_id(recipe, parts)?,
-        delivery_id_is_signed: !recipe.delivery_id.is_empty()
-            && recipe
-                .delivery_id
-                .iter()
-                .all(|part| is_signed(recipe, part)),
+    Ok(Verification {
+        delivery_id: delivery_id(spec, parts)?,
+        delivery_id_is_signed: !spec.delivery_id.is_empty()
+            && spec.delivery_id.iter().all(|part| is_signed(spec, part)),
         signed_at,
     })
 }
 
-fn method_of(proof: &Proof) -> Option<(Method, &Message)> {
+fn method_of(proof: &ProofKind) -> Option<(SignatureMethod, &SignedMessage)> {
     match proof {
-        Proof::Hmac(hashed) => Some((Method::Hmac(hashed.algorithm), &hashed.message)),
-        Proof::Digest(hashed) => Some((Method::Digest(hashed.algorithm), &hashed.message)),
-        Proof::Rsa(hashed) => {
-            let kind = Kind::Rsa(hashed.algorithm);
-            Some((Method::PublicKey(kind), &hashed.message))
+        ProofKind::Hmac(hashed) => Some((SignatureMethod::Hmac(hashed.algorithm), &hashed.message)),
+        ProofKind::Digest(hashed) => {
+            Some((SignatureMethod::Digest(hashed.algorithm), &hashed.message))
         }
-        Proof::Ed25519(message) => Some((Method::PublicKey(Kind::Ed25519), message)),
-        Proof::Ecdsa(message) => Some((Method::PublicKey(Kind::EcdsaP256), message)),
-        Proof::Jws(_) | Proof::Equals(_) | Proof::Basic | Proof::Bearer | Proof::Sns => None,
+        ProofKind::Rsa(hashed) => {
+            let kind = KeyKind::Rsa(hashed.algorithm);
+            Some((SignatureMethod::PublicKey(kind), &hashed.message))
+        }
+        ProofKind::Ed25519(message) => {
+            Some((SignatureMethod::PublicKey(KeyKind::Ed25519), message))
+        }
+        ProofKind::Ecdsa(message) => {
+            Some((SignatureMethod::PublicKey(KeyKind::EcdsaP256), message))
+        }
+        ProofKind::Jws(_)
+        | ProofKind::Equals(_)
+        | ProofKind::Basic
+        | ProofKind::Bearer
+        | ProofKind::Sns => None,
     }
 }
 
-/// The id, if all its parts are there. Parts do not run into each other: several are written as a JSON list.
-fn delivery_id(recipe: &Recipe, parts: &Parts<'_>) -> Result<Option<String>, Refusal> {
+/// The id, if all its parts are there. RequestParts do not run into each other: several are written as a JSON list.
+fn delivery_id(spec: &SchemeSpec, parts: &RequestParts<'_>) -> Result<Option<String>, VerifyError> {
     let mut texts: Vec<String> = Vec::new();
-    for selector in &recipe.delivery_id {
-        let found = if matches!(selector, Selector::Json(_)) {
+    for selector in &spec.delivery_id {
+        let found = if matches!(selector, ValueSelector::Json(_)) {
             let all = parts.all(selector).unwrap_or_default();
             all.into_iter().map(String::from).collect()
         } else {
@@ -198,20 +205,22 @@ fn delivery_id(recipe: &Recipe, parts: &Parts<'_>) -> Result<Option<String>, Ref
 }
 
 /// Whether who changes this part of a delivery makes its proof wrong.
-fn is_signed(recipe: &Recipe, part: &Selector) -> bool {
-    let in_body = matches!(part, Selector::Json(_) | Selector::Form(_));
-    match &recipe.proof {
-        Proof::Jws(jws) => in_body && jws.body_hash_claim.is_some(),
-        Proof::Sns => in_body,
-        Proof::Equals(_) | Proof::Basic | Proof::Bearer => false,
-        Proof::Hmac(_) | Proof::Digest(_) | Proof::Ed25519(_) | Proof::Ecdsa(_) | Proof::Rsa(_) => {
-            recipe.message().is_some_and(|message| {
-                let by_url =
-                    matches!(part, Selector::Query(_)) && message.signed.has(&Segment::Url);
-                let itself = message.signed.has(&Segment::Part(part.clone()));
-                itself || by_url || (in_body && message.covers_body())
-            })
-        }
+fn is_signed(spec: &SchemeSpec, part: &ValueSelector) -> bool {
+    let in_body = matches!(part, ValueSelector::Json(_) | ValueSelector::Form(_));
+    match &spec.proof {
+        ProofKind::Jws(jws) => in_body && jws.body_hash_claim.is_some(),
+        ProofKind::Sns => in_body,
+        ProofKind::Equals(_) | ProofKind::Basic | ProofKind::Bearer => false,
+        ProofKind::Hmac(_)
+        | ProofKind::Digest(_)
+        | ProofKind::Ed25519(_)
+        | ProofKind::Ecdsa(_)
+        | ProofKind::Rsa(_) => spec.message().is_some_and(|message| {
+            let by_url =
+                matches!(part, ValueSelector::Query(_)) && message.signed.has(&SignedSegment::Url);
+            let itself = message.signed.has(&SignedSegment::Part(part.clone()));
+            itself || by_url || (in_body && message.covers_body())
+        }),
     }
 }
 
@@ -219,24 +228,28 @@ fn is_signed(recipe: &Recipe, part: &Selector) -> bool {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check_secret(scheme: &Scheme, secret: &SecretString) -> Result<(), BadSecret> {
-    for recipe in scheme.recipes() {
-        match &recipe.proof {
-            Proof::Hmac(hashed) => {
+pub fn check_secret(scheme: &Scheme, secret: &SecretString) -> Result<(), InvalidSecret> {
+    for spec in scheme.specs() {
+        match &spec.proof {
+            ProofKind::Hmac(hashed) => {
                 encoding::key_bytes(secret, &hashed.message.secret_format)?;
             }
-            Proof::Jws(jws) if jws.algorithm == super::scheme::JwsAlgorithm::Rs256 => {
+            ProofKind::Jws(jws) if jws.algorithm == super::scheme::JwsAlgorithm::Rs256 => {
                 PublicKey::rsa_of(secret)?;
             }
-            Proof::Ed25519(_) | Proof::Ecdsa(_) | Proof::Rsa(_) => {
-                if let Some((Method::PublicKey(kind), message)) = method_of(&recipe.proof) {
+            ProofKind::Ed25519(_) | ProofKind::Ecdsa(_) | ProofKind::Rsa(_) => {
+                if let Some((SignatureMethod::PublicKey(kind), message)) = method_of(&spec.proof) {
                     PublicKey::read(kind, secret, &message.secret_format)?;
                 }
             }
-            Proof::Digest(_) | Proof::Jws(_) | Proof::Equals(_) | Proof::Basic | Proof::Bearer => {
+            ProofKind::Digest(_)
+            | ProofKind::Jws(_)
+            | ProofKind::Equals(_)
+            | ProofKind::Basic
+            | ProofKind::Bearer => {
                 encoding::text_key(secret)?;
             }
-            Proof::Sns => {
+            ProofKind::Sns => {
                 PublicKey::rsa_of(secret)?;
             }
         }
@@ -247,8 +260,8 @@ pub fn check_secret(scheme: &Scheme, secret: &SecretString) -> Result<(), BadSec
 /// Whether one of the secrets is the one; what is wrong with the first that cannot be a key is told if none is.
 fn any_of(
     secrets: &[SecretString],
-    matches: impl Fn(&SecretString) -> Result<bool, BadSecret>,
-) -> Result<(), Refusal> {
+    matches: impl Fn(&SecretString) -> Result<bool, InvalidSecret>,
+) -> Result<(), VerifyError> {
     let mut bad_secret = None;
     for (index, secret) in secrets.iter().enumerate() {
         match matches(secret) {
@@ -256,9 +269,9 @@ fn any_of(
             Ok(false) => {}
             Err(cause) => {
                 let position = index + 1;
-                bad_secret.get_or_insert(Refusal::BadSecret { position, cause });
+                bad_secret.get_or_insert(VerifyError::InvalidSecret { position, cause });
             }
         }
     }
-    Err(bad_secret.unwrap_or(Refusal::NoMatch))
+    Err(bad_secret.unwrap_or(VerifyError::NoMatch))
 }

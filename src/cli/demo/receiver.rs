@@ -17,14 +17,14 @@ use tokio::sync::mpsc;
 
 use crate::clock::{Clock, SystemClock};
 use webhook_verify::scheme::Scheme;
-use webhook_verify::verify::{Refusal, Unverified, verify};
+use webhook_verify::verify::{VerifyError, WebhookRequest, verify};
 
 /// A callback and the result of its verification.
 pub(super) struct ReceivedCallback {
     /// The `webhook-id` header.
     pub(super) id: String,
     /// Whether the signature is valid.
-    pub(super) verified: Result<(), Refusal>,
+    pub(super) verified: Result<(), VerifyError>,
     /// The JSON body.
     pub(super) body: Value,
 }
@@ -80,7 +80,7 @@ async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
-    let unverified = Unverified::new(&headers, &body);
+    let unverified = WebhookRequest::new(&headers, &body);
     let verified = verify(
         &state.scheme,
         &unverified,

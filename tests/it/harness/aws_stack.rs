@@ -9,7 +9,7 @@ use masshook::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use webhook_verify::scheme::Scheme;
-use webhook_verify::verify::{Outgoing, sign};
+use webhook_verify::verify::{OutgoingWebhook, sign};
 use zoho_simulator::{Settings, Simulator};
 
 use crate::harness::moto::Moto;
@@ -129,7 +129,7 @@ impl Stack {
     pub(crate) async fn form(&self, body: &Value) -> Answer {
         let body = body.to_string();
         let scheme = Scheme::preset("typeform").expect("a preset");
-        let mut outgoing = Outgoing::new("", body.as_bytes());
+        let mut outgoing = OutgoingWebhook::new("", body.as_bytes());
         let secrets = [SENDER_SECRET.to_owned().into()];
         sign(&scheme, &secrets, SystemClock.now(), &mut outgoing).expect("signed");
         let mut event = event("typeform-http-api-v2.json");

@@ -24,7 +24,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use webhook_verify::scheme::Scheme;
-use webhook_verify::verify::{Outgoing, sign};
+use webhook_verify::verify::{OutgoingWebhook, sign};
 use zoho_simulator::{Settings, Simulator, TimeSource};
 
 use super::moto::Moto;
@@ -305,7 +305,7 @@ routes:
     pub(crate) async fn deliver_until(&self, body: &Value, time: Option<Duration>) -> Answer {
         let body = body.to_string();
         let scheme = Scheme::preset("typeform").expect("a preset");
-        let mut outgoing = Outgoing::new("", body.as_bytes());
+        let mut outgoing = OutgoingWebhook::new("", body.as_bytes());
         let secrets = [SENDER_SECRET.to_owned().into()];
         sign(&scheme, &secrets, self.clock.now(), &mut outgoing).expect("signed");
         let mut request = Request::post("/hooks/form")

@@ -17,12 +17,12 @@ const MAX_PARTS: usize = 1_000;
 const FILES: &str = "$files";
 
 /// The parts of a form.
-pub(super) struct Parts {
+pub(super) struct MultipartForm {
     pub(super) fields: Vec<(String, String)>,
     files: Vec<Value>,
 }
 
-impl Parts {
+impl MultipartForm {
     pub(super) fn read(
         content_type: &str,
         body: &[u8],

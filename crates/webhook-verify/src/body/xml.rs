@@ -35,7 +35,7 @@ pub(super) fn tree(body: &[u8], charset: Option<Charset>) -> Result<Value, BodyE
     };
     let text = charset.text(body.to_vec())?;
     let mut reader = Reader::from_str(&text);
-    let mut tree = Tree::default();
+    let mut tree = XmlTree::default();
     loop {
         match reader.read_event().map_err(malformed)? {
             Event::Start(start) => tree.open(&start)?,
@@ -85,7 +85,7 @@ fn declared(body: &[u8]) -> Option<String> {
 
 /// An element that is not closed yet.
 #[derive(Default)]
-struct Open {
+struct OpenElement {
     name: String,
     inner: Map<String, Value>,
     has_elements: bool,
@@ -93,14 +93,14 @@ struct Open {
 }
 
 #[derive(Default)]
-struct Tree {
+struct XmlTree {
     /// The outermost is the document itself, once anything was opened.
-    open: Vec<Open>,
+    open: Vec<OpenElement>,
     root: Option<(String, Value)>,
     nodes: usize,
 }
 
-impl Tree {
+impl XmlTree {
     fn count(&mut self) -> Result<(), BodyError> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
@@ -119,9 +119,9 @@ impl Tree {
                 "it has more than one root element".to_owned(),
             ));
         }
-        let mut open = Open {
+        let mut open = OpenElement {
             name: start.name().as_ref().to_owned(),
-            ..Open::default()
+            ..OpenElement::default()
         };
         for (count, attribute) in start.attributes().enumerate() {
             self.count()?;
@@ -155,7 +155,7 @@ impl Tree {
     fn close(&mut self) -> Result<(), BodyError> {
         let closed = self.open.pop();
         let closed = closed.ok_or_else(|| BodyError::Xml("an end has no start".to_owned()))?;
-        let Open {
+        let OpenElement {
             name,
             mut inner,
             has_elements,

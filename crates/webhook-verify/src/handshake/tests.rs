@@ -32,7 +32,7 @@ fn ask(scheme: &Scheme, request: &str, secrets: &[SecretString]) -> Option<Hands
         let name: http::HeaderName = name.parse().expect("a name");
         headers.insert(name, HeaderValue::from_str(value).expect("a value"));
     }
-    let request = Unverified::new(&headers, body.trim_end().as_bytes())
+    let request = WebhookRequest::new(&headers, body.trim_end().as_bytes())
         .method(method)
         .query(query);
     answer(scheme, &request, secrets)
@@ -236,7 +236,7 @@ fn handshakes_that_could_harm_are_refused() {
 #[test]
 fn senders_that_read_the_answer_get_theirs() {
     let headers = HeaderMap::new();
-    let request = Unverified::new(&headers, b"");
+    let request = WebhookRequest::new(&headers, b"");
     let accepted = |name: &str| acceptance(&preset(name), &request, &[]);
     assert_eq!(accepted("adyen").expect("an answer").body, "[accepted]");
     assert_eq!(
@@ -262,7 +262,7 @@ proptest! {
     ) {
         let headers = HeaderMap::new();
         let secrets = [SecretString::from("s")];
-        let request = Unverified::new(&headers, &body).method(&method).query(&query);
+        let request = WebhookRequest::new(&headers, &body).method(&method).query(&query);
         let _ = answer(&preset(name), &request, &secrets);
         let _ = acceptance(&preset(name), &request, &secrets);
     }

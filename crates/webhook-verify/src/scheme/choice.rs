@@ -11,14 +11,14 @@ use strict_reader::{Object, Problems};
 
 /// What a `verify` entry of a config says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum SchemeChoice {
     /// `scheme: none`: anybody may deliver.
     Nothing,
     /// A scheme, with the entry's `tolerance_s` and `params` put in.
     Scheme(Box<Scheme>),
 }
 
-impl Choice {
+impl SchemeChoice {
     /// Reads `scheme`, `tolerance_s`, `params` and, for `scheme: custom`, the keys of a record; the caller reads the
     /// secrets and finishes the object.
     pub fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {

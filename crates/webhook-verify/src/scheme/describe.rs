@@ -1,41 +1,41 @@
 //! Recipes in plain words.
 
-use super::recipe::{Equals, Hashed, Jws, Message, Proof, Recipe};
-use super::signature::Layout;
-use super::words::SecretEncoding;
+use super::keywords::SecretEncoding;
+use super::signature::SignatureLayout;
+use super::spec::{HashedMessage, Jws, ProofKind, SchemeSpec, SharedSecret, SignedMessage};
 
-impl Recipe {
+impl SchemeSpec {
     pub(super) fn describe(&self) -> String {
         match &self.proof {
-            Proof::Hmac(hashed) => of_hashed("HMAC-", hashed),
-            Proof::Digest(hashed) => of_hashed("plain ", hashed),
-            Proof::Rsa(hashed) => of_hashed("RSA with ", hashed),
-            Proof::Ed25519(message) => of_message("Ed25519", message),
-            Proof::Ecdsa(message) => of_message("ECDSA P-256", message),
-            Proof::Jws(jws) => of_jws(jws),
-            Proof::Equals(Equals { token }) => {
+            ProofKind::Hmac(hashed) => of_hashed("HMAC-", hashed),
+            ProofKind::Digest(hashed) => of_hashed("plain ", hashed),
+            ProofKind::Rsa(hashed) => of_hashed("RSA with ", hashed),
+            ProofKind::Ed25519(message) => of_message("Ed25519", message),
+            ProofKind::Ecdsa(message) => of_message("ECDSA P-256", message),
+            ProofKind::Jws(jws) => of_jws(jws),
+            ProofKind::Equals(SharedSecret { token }) => {
                 let prefix = after(token.prefix.as_deref());
                 format!("the secret itself in {}{prefix}, nothing is signed", token.at)
             }
-            Proof::Basic => "user and password in header authorization, nothing is signed".into(),
-            Proof::Bearer => "the secret itself in header authorization after `Bearer `, nothing is signed".into(),
-            Proof::Sns => "RSA over the fields of an SNS message, key from the certificate that it names at amazonaws.com, \
+            ProofKind::Basic => "user and password in header authorization, nothing is signed".into(),
+            ProofKind::Bearer => "the secret itself in header authorization after `Bearer `, nothing is signed".into(),
+            ProofKind::Sns => "RSA over the fields of an SNS message, key from the certificate that it names at amazonaws.com, \
                  for the topics in parameter topic".into(),
         }
     }
 }
 
-fn of_hashed(kind: &str, hashed: &Hashed) -> String {
+fn of_hashed(kind: &str, hashed: &HashedMessage) -> String {
     let algorithm = hashed.algorithm.to_string().to_uppercase();
     of_message(&format!("{kind}{algorithm}"), &hashed.message)
 }
 
-fn of_message(kind: &str, message: &Message) -> String {
+fn of_message(kind: &str, message: &SignedMessage) -> String {
     let signature = &message.signature;
     let place = match &signature.layout {
-        Layout::Plain => format!("in {}", signature.at),
-        Layout::Kv { key, .. } => format!("under key {key} of {}", signature.at),
-        Layout::List { .. } => format!("listed in {}", signature.at),
+        SignatureLayout::Plain => format!("in {}", signature.at),
+        SignatureLayout::Kv { key, .. } => format!("under key {key} of {}", signature.at),
+        SignatureLayout::List { .. } => format!("listed in {}", signature.at),
     };
     let prefix = after(signature.prefix.as_deref());
     let age = match &message.timestamp {

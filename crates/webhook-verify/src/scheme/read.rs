@@ -2,81 +2,84 @@
 
 use std::collections::BTreeMap;
 
-use super::recipe::{Equals, Hashed, Jws, Message, Proof, Recipe, Token, types};
-use super::selector::Selector;
-use super::signature::{Layout, SecretFormat, Signature, TimestampAt, TimestampRule};
-use super::template::{Segment, Signed, params_of};
+use super::selector::ValueSelector;
+use super::signature::{
+    SecretFormat, Signature, SignatureLayout, TimestampLocation, TimestampRule,
+};
+use super::spec::{
+    HashedMessage, Jws, ProofKind, SchemeSpec, SharedSecret, SignedMessage, TokenLocation, types,
+};
+use super::template::{SignedSegment, SignedTemplate, params_of};
 use strict_reader::{Node, Object, Problems};
 
-impl Recipe {
+impl SchemeSpec {
     pub(super) fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
         let delivery_id = read_delivery_id(object, problems);
         let kind = object.required("type", problems);
         let name = kind.as_ref().and_then(|kind| kind.string(problems));
         let proof = match name {
-            Some("hmac") => Hashed::read(object, problems).map(Proof::Hmac),
+            Some("hmac") => HashedMessage::read(object, problems).map(ProofKind::Hmac),
             Some("digest") => {
-                let hashed = Hashed::read(object, problems);
+                let hashed = HashedMessage::read(object, problems);
                 if let (Some(kind), Some(hashed)) = (&kind, &hashed)
-                    && !hashed.message.signed.has(&Segment::Secret)
+                    && !hashed.message.signed.has(&SignedSegment::Secret)
                 {
                     kind.problem(
                         problems,
                         "needs {secret} in `signed`, or anybody could sign",
                     );
                 }
-                hashed.map(Proof::Digest)
+                hashed.map(ProofKind::Digest)
             }
-            Some("ed25519") => Message::read(object, problems).map(Proof::Ed25519),
-            Some("ecdsa") => Message::read(object, problems).map(Proof::Ecdsa),
-            Some("rsa") => Hashed::read(object, problems).map(Proof::Rsa),
-            Some("jws") => Jws::read(object, problems).map(Proof::Jws),
-            Some("equals") => {
-                Token::read(object, problems).map(|token| Proof::Equals(Equals { token }))
-            }
-            Some("basic") => Some(Proof::Basic),
-            Some("bearer") => Some(Proof::Bearer),
-            Some("sns") => Some(Proof::Sns),
+            Some("ed25519") => SignedMessage::read(object, problems).map(ProofKind::Ed25519),
+            Some("ecdsa") => SignedMessage::read(object, problems).map(ProofKind::Ecdsa),
+            Some("rsa") => HashedMessage::read(object, problems).map(ProofKind::Rsa),
+            Some("jws") => Jws::read(object, problems).map(ProofKind::Jws),
+            Some("equals") => TokenLocation::read(object, problems)
+                .map(|token| ProofKind::Equals(SharedSecret { token })),
+            Some("basic") => Some(ProofKind::Basic),
+            Some("bearer") => Some(ProofKind::Bearer),
+            Some("sns") => Some(ProofKind::Sns),
             Some(_) | None => {
                 if let Some(kind) = kind.filter(|_| name.is_some()) {
                     let message = format!("is not a known type of proof; known: {}", types());
                     kind.problem(problems, message);
                 }
                 // What else is wrong is said at once, for the type that is most common.
-                Hashed::read(object, problems).map(Proof::Hmac)
+                HashedMessage::read(object, problems).map(ProofKind::Hmac)
             }
         };
         let proof = proof?;
-        let keyed = !matches!(proof, Proof::Digest(_));
-        let recipe = Self { proof, delivery_id };
+        let keyed = !matches!(proof, ProofKind::Digest(_));
+        let spec = Self { proof, delivery_id };
         if keyed
-            && let Some(message) = recipe.message()
-            && message.signed.has(&Segment::Secret)
+            && let Some(message) = spec.message()
+            && message.signed.has(&SignedSegment::Secret)
         {
             problems.add(
                 &object.at,
                 "`signed` contains {secret}, which only `type: digest` may",
             );
         }
-        Some(recipe)
+        Some(spec)
     }
 }
 
-fn read_delivery_id(object: &mut Object<'_>, problems: &mut Problems) -> Vec<Selector> {
+fn read_delivery_id(object: &mut Object<'_>, problems: &mut Problems) -> Vec<ValueSelector> {
     let nodes = object.optional("delivery_id");
     let nodes = nodes.map(|node| node.one_or_many()).unwrap_or_default();
     let selectors = nodes
         .iter()
-        .filter_map(|node| Selector::read(node, problems));
+        .filter_map(|node| ValueSelector::read(node, problems));
     selectors.collect()
 }
 
-impl Hashed {
+impl HashedMessage {
     fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
         let algorithm = object
             .required("algorithm", problems)
             .and_then(|node| node.parse(problems));
-        let message = Message::read(object, problems);
+        let message = SignedMessage::read(object, problems);
         Some(Self {
             algorithm: algorithm?,
             message: message?,
@@ -90,13 +93,14 @@ fn flag(object: &mut Object<'_>, key: &'static str, problems: &mut Problems) -> 
         .unwrap_or_default()
 }
 
-impl Message {
+impl SignedMessage {
     fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
         let signature = object
             .required("signature", problems)
             .and_then(|node| Signature::read(&node, problems));
         let signed_node = object.required("signed", problems);
-        let signed: Option<Signed> = signed_node.as_ref().and_then(|node| node.parse(problems));
+        let signed: Option<SignedTemplate> =
+            signed_node.as_ref().and_then(|node| node.parse(problems));
         let timestamp_node = object.optional("timestamp");
         let timestamp = timestamp_node
             .as_ref()
@@ -114,7 +118,7 @@ impl Message {
             .collect();
         let body_hash = object
             .optional("body_hash")
-            .and_then(|node| Selector::read(&node, problems));
+            .and_then(|node| ValueSelector::read(&node, problems));
         let each = object
             .optional("each")
             .and_then(|node| node.parse(problems));
@@ -141,7 +145,7 @@ impl Message {
         if !self.covers_body() && !self.partial {
             signed.problem(problems, "must contain {body}, or anybody could change it");
         }
-        let signs_time = self.signed.has(&Segment::Timestamp);
+        let signs_time = self.signed.has(&SignedSegment::Timestamp);
         if signs_time && timestamp.is_none() {
             let message = "contains {timestamp}; say where it stands under `timestamp`";
             signed.problem(problems, message);
@@ -151,7 +155,7 @@ impl Message {
                 "is not signed: `signed` must contain {timestamp}, or a replay could renew it";
             rule.problem(problems, message);
         }
-        if self.body_hash.is_some() && !self.signed.has(&Segment::Url) {
+        if self.body_hash.is_some() && !self.signed.has(&SignedSegment::Url) {
             let message =
                 "must contain {url} if there is a `body_hash`, or anybody could change both";
             signed.problem(problems, message);
@@ -159,25 +163,30 @@ impl Message {
     }
 }
 
-fn check_kv_time(node: &Node<'_>, rule: &TimestampRule, layout: &Layout, problems: &mut Problems) {
-    let TimestampAt::Kv(wanted) = &rule.at else {
+fn check_kv_time(
+    node: &Node<'_>,
+    rule: &TimestampRule,
+    layout: &SignatureLayout,
+    problems: &mut Problems,
+) {
+    let TimestampLocation::Kv(wanted) = &rule.at else {
         return;
     };
     match layout {
-        Layout::Kv { key, .. } if key != wanted => {}
-        Layout::Kv { .. } => node.problem(problems, "has the key of the signature itself"),
-        Layout::Plain | Layout::List { .. } => {
+        SignatureLayout::Kv { key, .. } if key != wanted => {}
+        SignatureLayout::Kv { .. } => node.problem(problems, "has the key of the signature itself"),
+        SignatureLayout::Plain | SignatureLayout::List { .. } => {
             node.problem(problems, "`kv` needs a signature of `format: kv`");
         }
     }
 }
 
-impl Token {
+impl TokenLocation {
     /// Reads it as the value of `token`.
     fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
         let node = object.required("token", problems)?;
         let mut object = node.object(problems)?;
-        let at = Selector::read_in(&mut object, problems);
+        let at = ValueSelector::read_in(&mut object, problems);
         let prefix = object.optional("prefix");
         let prefix = prefix.and_then(|node| node.string(problems).map(str::to_owned));
         object.finish(problems);
@@ -191,7 +200,7 @@ impl Jws {
             .required("algorithm", problems)
             .and_then(|node| node.parse(problems));
         let token_node = object.optional("token");
-        let token = Token::read(object, problems);
+        let token = TokenLocation::read(object, problems);
         let mut claims = BTreeMap::new();
         let entries = object
             .optional("claims")

@@ -7,38 +7,38 @@ use http::{HeaderName, StatusCode};
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::selector::Selector;
-use super::template::Echo;
+use super::selector::ValueSelector;
+use super::template::ReplyTemplate;
 use strict_reader::{Node, Problems};
 
 /// A request with which a sender tries out an address, and what it wants to hear. Or the name of a common one: `ok`
 /// (GET and HEAD: an empty 200) or `challenge` (GET with `challenge` in the query: repeated as text).
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Exchange {
+pub struct HandshakeSpec {
     /// The methods of such a request; absent: any.
-    #[schemars(default, with = "Option<super::recipe::OneOrMany<String>>")]
+    #[schemars(default, with = "Option<super::spec::OneOrMany<String>>")]
     pub method: Vec<String>,
     /// What must be in it.
     #[schemars(default)]
-    pub when: Vec<Condition>,
+    pub when: Vec<HandshakeCondition>,
     /// Whether it must be verified like a delivery before it is answered.
     #[schemars(default)]
     pub verified: bool,
     /// The part in which the sender hands over the secret that it is going to sign with; it must be there. The route keeps
     /// it where its `secret` points to, and only then is the answer given.
-    pub learn: Option<Selector>,
+    pub learn: Option<ValueSelector>,
     /// The answer.
-    pub answer: Reply,
+    pub answer: ReplySpec,
 }
 
 /// What must be in a request.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Condition {
+pub struct HandshakeCondition {
     /// The part that must be there.
     #[schemars(flatten)]
-    pub at: Selector,
+    pub at: ValueSelector,
     /// What it must be; absent: anything.
     pub equals: Option<String>,
     /// Whether it must be one of the secrets.
@@ -49,7 +49,7 @@ pub struct Condition {
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Reply {
+pub struct ReplySpec {
     /// Its status, 200 to 299.
     #[schemars(default = "ok", with = "u16", range(min = 200, max = 299))]
     pub status: StatusCode,
@@ -57,10 +57,10 @@ pub struct Reply {
     pub content_type: Option<String>,
     /// Headers of its own, with tokens such as `{header:X-Hook-Secret}`.
     #[schemars(default, with = "BTreeMap<String, String>")]
-    pub headers: Vec<(HeaderName, Echo)>,
+    pub headers: Vec<(HeaderName, ReplyTemplate)>,
     /// Its content.
     #[schemars(flatten)]
-    pub content: Content,
+    pub content: ReplyContent,
 }
 
 fn ok() -> u16 {
@@ -70,29 +70,29 @@ fn ok() -> u16 {
 /// The content of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(rename_all = "lowercase")]
-pub enum Content {
+pub enum ReplyContent {
     /// Text with tokens such as `{query:challenge}`.
-    Text(#[schemars(with = "String")] Echo),
+    Text(#[schemars(with = "String")] ReplyTemplate),
     /// A JSON document; its strings may have tokens.
-    Json(#[schemars(with = "Value")] Json),
+    Json(#[schemars(with = "Value")] JsonTemplate),
     /// Text as it stands, with braces and all.
     Raw(String),
 }
 
 /// A JSON document whose strings may have tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Json {
+pub enum JsonTemplate {
     /// Something without strings.
     Fixed(Value),
     /// A string.
-    Text(Echo),
+    Text(ReplyTemplate),
     /// A list.
-    List(Vec<Json>),
+    List(Vec<JsonTemplate>),
     /// An object.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(String, JsonTemplate)>),
 }
 
-impl Exchange {
+impl HandshakeSpec {
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         if node.value.is_string() {
             return match node.string(problems)? {
@@ -114,10 +114,10 @@ impl Exchange {
             .collect();
         let conditions = object.optional("when");
         let conditions = conditions.and_then(|node| node.list(problems));
-        let when: Vec<Condition> = conditions
+        let when: Vec<HandshakeCondition> = conditions
             .unwrap_or_default()
             .iter()
-            .filter_map(|node| Condition::read(node, problems))
+            .filter_map(|node| HandshakeCondition::read(node, problems))
             .collect();
         let verified = object.optional("verified");
         let verified = verified.and_then(|node| node.boolean(problems));
@@ -128,11 +128,11 @@ impl Exchange {
                     "cannot be `verified` too: the secret to verify with is only being handed over",
                 );
             }
-            Selector::read(&node, problems)
+            ValueSelector::read(&node, problems)
         });
         let answer = object
             .required("answer", problems)
-            .and_then(|node| Reply::read(&node, problems));
+            .and_then(|node| ReplySpec::read(&node, problems));
         object.finish(problems);
         let exchange = Self {
             method,
@@ -161,25 +161,25 @@ impl Exchange {
             when: Vec::new(),
             verified: false,
             learn: None,
-            answer: Reply {
+            answer: ReplySpec {
                 status: StatusCode::OK,
                 content_type: None,
                 headers: Vec::new(),
-                content: Content::Raw(String::new()),
+                content: ReplyContent::Raw(String::new()),
             },
         }
     }
 
     fn challenge() -> Option<Self> {
-        let content = Content::Text("{query:challenge}".parse().ok()?);
+        let content = ReplyContent::Text("{query:challenge}".parse().ok()?);
         Some(Self {
             method: vec!["GET".to_owned()],
-            when: vec![Condition {
-                at: Selector::Query("challenge".to_owned()),
+            when: vec![HandshakeCondition {
+                at: ValueSelector::Query("challenge".to_owned()),
                 equals: None,
                 secret: false,
             }],
-            answer: Reply {
+            answer: ReplySpec {
                 content,
                 ..Self::ok().answer
             },
@@ -188,10 +188,10 @@ impl Exchange {
     }
 }
 
-impl Condition {
+impl HandshakeCondition {
     fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
-        let at = Selector::read_in(&mut object, problems);
+        let at = ValueSelector::read_in(&mut object, problems);
         let equals = object.optional("equals").and_then(|node| match node.value {
             Value::Number(number) => Some(number.to_string()),
             Value::Null
@@ -211,7 +211,7 @@ impl Condition {
     }
 }
 
-impl Reply {
+impl ReplySpec {
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let status = object
@@ -229,10 +229,12 @@ impl Reply {
         let json = object.optional("json");
         let raw = object.optional("raw");
         let content = match (text, json, raw) {
-            (None, None, None) => Some(Content::Raw(String::new())),
-            (Some(text), None, None) => text.parse(problems).map(Content::Text),
-            (None, Some(json), None) => Json::read(&json, problems).map(Content::Json),
-            (None, None, Some(raw)) => raw.string(problems).map(|raw| Content::Raw(raw.to_owned())),
+            (None, None, None) => Some(ReplyContent::Raw(String::new())),
+            (Some(text), None, None) => text.parse(problems).map(ReplyContent::Text),
+            (None, Some(json), None) => JsonTemplate::read(&json, problems).map(ReplyContent::Json),
+            (None, None, Some(raw)) => raw
+                .string(problems)
+                .map(|raw| ReplyContent::Raw(raw.to_owned())),
             _ => {
                 node.problem(
                     problems,
@@ -244,7 +246,7 @@ impl Reply {
         object.finish(problems);
         if let (Some(node), Some(content_type)) = (type_node, &content_type)
             && (http::HeaderValue::from_str(content_type).is_err()
-                || matches!(&content, Some(Content::Text(echo)) if echo.repeats())
+                || matches!(&content, Some(ReplyContent::Text(echo)) if echo.repeats())
                     && !content_type.starts_with("text/plain"))
         {
             // Anything else that repeats a stranger's text could run in a browser.
@@ -264,20 +266,23 @@ impl Reply {
     /// Its content type; empty content without one has none.
     pub fn content_type(&self) -> Option<&str> {
         let default = match &self.content {
-            Content::Json(_) => Some("application/json"),
-            Content::Raw(text) if text.is_empty() => None,
-            Content::Text(_) | Content::Raw(_) => Some("text/plain"),
+            ReplyContent::Json(_) => Some("application/json"),
+            ReplyContent::Raw(text) if text.is_empty() => None,
+            ReplyContent::Text(_) | ReplyContent::Raw(_) => Some("text/plain"),
         };
         self.content_type.as_deref().or(default)
     }
 }
 
 /// Headers of an answer. A browser or a proxy may act on others, so only those of a sender's own repeat what it sent.
-fn read_headers(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<(HeaderName, Echo)>> {
+fn read_headers(
+    node: &Node<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<(HeaderName, ReplyTemplate)>> {
     let object = node.object(problems)?;
     let mut headers = Vec::new();
     for (name, node) in object.entries() {
-        let echo: Option<Echo> = node.parse(problems);
+        let echo: Option<ReplyTemplate> = node.parse(problems);
         let lower = name.to_ascii_lowercase();
         let own = lower.starts_with("x-") && lower != X_CONTENT_TYPE_OPTIONS.as_str();
         match name.parse::<HeaderName>() {
@@ -288,7 +293,7 @@ fn read_headers(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<(HeaderN
     Some(headers)
 }
 
-impl Json {
+impl JsonTemplate {
     fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         match node.value {
             Value::String(_) => node.parse(problems).map(Self::Text),

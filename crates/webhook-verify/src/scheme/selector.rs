@@ -12,7 +12,7 @@ use strict_reader::{Node, Object, Problems};
 /// A part of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(rename_all = "lowercase")]
-pub enum Selector {
+pub enum ValueSelector {
     /// The value of the header with this name.
     Header(#[schemars(with = "String")] HeaderName),
     /// The value of the query parameter with this name.
@@ -31,7 +31,7 @@ pub(super) const KINDS: [&str; 5] = ["header", "query", "form", "json", "path"];
 /// The last path segment that can be named.
 const MAX_SEGMENT: u64 = 9;
 
-impl fmt::Display for Selector {
+impl fmt::Display for ValueSelector {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Header(name) => write!(formatter, "header {name}"),
@@ -43,7 +43,7 @@ impl fmt::Display for Selector {
     }
 }
 
-impl Selector {
+impl ValueSelector {
     /// Reads an object that is a selector and nothing else.
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
@@ -141,13 +141,13 @@ enum Step {
 #[error(
     "is not a JSON pointer: it starts with `/`, as in /data/id; `*` stands for every item of a list"
 )]
-pub struct NotAPointer;
+pub struct InvalidPointer;
 
 impl FromStr for Pointer {
-    type Err = NotAPointer;
+    type Err = InvalidPointer;
 
-    fn from_str(text: &str) -> Result<Self, NotAPointer> {
-        let rest = text.strip_prefix('/').ok_or(NotAPointer)?;
+    fn from_str(text: &str) -> Result<Self, InvalidPointer> {
+        let rest = text.strip_prefix('/').ok_or(InvalidPointer)?;
         let steps = rest.split('/').map(|step| match step {
             "*" => Step::Every,
             name => Step::Into(name.replace("~1", "/").replace("~0", "~")),

@@ -3,8 +3,8 @@
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use super::selector::{KINDS, Selector, listed};
-use super::words::{Encoding, SecretEncoding, Unit};
+use super::keywords::{Encoding, SecretEncoding, TimestampUnit};
+use super::selector::{KINDS, ValueSelector, listed};
 use strict_reader::{Node, Object, Problems};
 
 /// Longest tolerance for a signed time, in seconds. A day covers every sender's clock; more is a slip of the pen.
@@ -19,10 +19,10 @@ const DEFAULT_TOLERANCE_S: u64 = 300;
 pub struct Signature {
     /// Where it stands.
     #[schemars(flatten)]
-    pub at: Selector,
+    pub at: ValueSelector,
     /// How signatures are laid out there.
     #[schemars(flatten)]
-    pub layout: Layout,
+    pub layout: SignatureLayout,
     /// What stands before the signature, in any case. In a list, items without it are of another version and skipped.
     pub prefix: Option<String>,
     /// Whether a signature without the prefix counts too.
@@ -35,7 +35,7 @@ pub struct Signature {
 /// How signatures are laid out in their place, by `format`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(tag = "format", rename_all = "lowercase", transform = plain_is_the_default)]
-pub enum Layout {
+pub enum SignatureLayout {
     /// The value is the signature. The default.
     Plain,
     /// Pairs such as `t=…,v1=…`; every value under `key` is a signature.
@@ -75,10 +75,10 @@ fn plain_is_the_default(schema: &mut Schema) {
 pub struct TimestampRule {
     /// Where it stands.
     #[schemars(flatten)]
-    pub at: TimestampAt,
+    pub at: TimestampLocation,
     /// How it is written.
     #[schemars(default)]
-    pub unit: Unit,
+    pub unit: TimestampUnit,
     /// Seconds that it may lie in the past or in the future when the delivery arrives; 0 switches the check off.
     #[schemars(default = "default_tolerance", range(max = MAX_TOLERANCE_S))]
     pub tolerance_s: u64,
@@ -91,12 +91,12 @@ fn default_tolerance() -> u64 {
 /// Where the signed time stands.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(rename_all = "lowercase")]
-pub enum TimestampAt {
+pub enum TimestampLocation {
     /// Under this key, among the pairs of the signature's place.
     Kv(String),
     /// In a part of the delivery.
     #[schemars(untagged)]
-    Part(Selector),
+    Part(ValueSelector),
 }
 
 /// How the secret's text becomes the key.
@@ -129,8 +129,8 @@ pub(super) fn required_text(
 impl Signature {
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
-        let at = Selector::read_in(&mut object, problems);
-        let layout = Layout::read(&mut object, problems);
+        let at = ValueSelector::read_in(&mut object, problems);
+        let layout = SignatureLayout::read(&mut object, problems);
         let prefix_node = object.optional("prefix");
         let prefix = prefix_node.as_ref().and_then(|node| node.string(problems));
         let optional_node = object.optional("prefix_optional");
@@ -156,7 +156,7 @@ impl Signature {
     }
 }
 
-impl Layout {
+impl SignatureLayout {
     fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
         let Some(node) = object.optional("format") else {
             return Some(Self::Plain);
@@ -195,8 +195,10 @@ impl TimestampRule {
         let at = match &kv {
             Some(kv) if !other => kv
                 .string(problems)
-                .map(|key| TimestampAt::Kv(key.to_owned())),
-            None if other => Selector::read_in(&mut object, problems).map(TimestampAt::Part),
+                .map(|key| TimestampLocation::Kv(key.to_owned())),
+            None if other => {
+                ValueSelector::read_in(&mut object, problems).map(TimestampLocation::Part)
+            }
             Some(_) | None => {
                 // The keys are known all the same.
                 KINDS.into_iter().for_each(|kind| {
@@ -211,7 +213,7 @@ impl TimestampRule {
             }
         };
         let unit = match object.optional("unit") {
-            None => Some(Unit::default()),
+            None => Some(TimestampUnit::default()),
             Some(node) => node.parse(problems),
         };
         let tolerance_s = match object.optional("tolerance_s") {

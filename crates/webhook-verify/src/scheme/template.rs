@@ -6,18 +6,18 @@ use std::str::FromStr;
 use http::HeaderName;
 
 use super::clip;
-use super::selector::{Pointer, Selector};
+use super::selector::{Pointer, ValueSelector};
 
 /// The signed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signed {
+pub struct SignedTemplate {
     text: String,
-    segments: Vec<Segment>,
+    segments: Vec<SignedSegment>,
 }
 
 /// A piece of the signed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Segment {
+pub enum SignedSegment {
     /// Text that stands there as it is.
     Literal(String),
     /// The body, byte for byte as it came in.
@@ -25,7 +25,7 @@ pub enum Segment {
     /// The signed time, as it was written.
     Timestamp,
     /// A part of the delivery, which must be there.
-    Part(Selector),
+    Part(ValueSelector),
     /// A place of a JSON body with a backslash before `\` and `:`, and nothing if it is absent (Adyen).
     Escaped(Pointer),
     /// The request's method, in upper case.
@@ -49,19 +49,19 @@ pub enum Segment {
 const TOKENS: &str = "{body}, {timestamp}, {header:Name}, {query:name}, {form:name}, {json:/pointer}, {path:0}, {method}, \
      {url}, {param:name}, {secret}, {sha256_body}, {crc32_body}, {form_sorted}, {json_escaped:/pointer}";
 
-impl Signed {
+impl SignedTemplate {
     /// The pieces in their order.
-    pub fn segments(&self) -> &[Segment] {
+    pub fn segments(&self) -> &[SignedSegment] {
         &self.segments
     }
 
     /// Whether it contains this piece.
-    pub fn has(&self, wanted: &Segment) -> bool {
+    pub fn has(&self, wanted: &SignedSegment) -> bool {
         self.segments.contains(wanted)
     }
 }
 
-impl fmt::Display for Signed {
+impl fmt::Display for SignedTemplate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.text)
     }
@@ -86,15 +86,15 @@ pub enum InvalidTemplate {
     Brace(char),
 }
 
-impl FromStr for Signed {
+impl FromStr for SignedTemplate {
     type Err = InvalidTemplate;
 
     fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
         let mut segments = Vec::new();
         for piece in pieces(text)? {
             segments.push(match piece {
-                Piece::Literal(text) => Segment::Literal(text.to_owned()),
-                Piece::Token(token) => signed_token(token)?,
+                TemplateSegment::Literal(text) => SignedSegment::Literal(text.to_owned()),
+                TemplateSegment::Token(token) => signed_token(token)?,
             });
         }
         Ok(Self {
@@ -104,28 +104,31 @@ impl FromStr for Signed {
     }
 }
 
-fn signed_token(token: &str) -> Result<Segment, InvalidTemplate> {
+fn signed_token(token: &str) -> Result<SignedSegment, InvalidTemplate> {
     let unknown = || InvalidTemplate::UnknownToken {
         found: clip(token),
         known: TOKENS,
     };
     let Some((kind, name)) = token.split_once(':') else {
         return Ok(match token {
-            "body" => Segment::Body,
-            "timestamp" => Segment::Timestamp,
-            "method" => Segment::Method,
-            "url" => Segment::Url,
-            "secret" => Segment::Secret,
-            "crc32_body" => Segment::Crc32Body,
-            "sha256_body" => Segment::Sha256Body,
-            "form_sorted" => Segment::FormSorted,
+            "body" => SignedSegment::Body,
+            "timestamp" => SignedSegment::Timestamp,
+            "method" => SignedSegment::Method,
+            "url" => SignedSegment::Url,
+            "secret" => SignedSegment::Secret,
+            "crc32_body" => SignedSegment::Crc32Body,
+            "sha256_body" => SignedSegment::Sha256Body,
+            "form_sorted" => SignedSegment::FormSorted,
             _ => return Err(unknown()),
         });
     };
     match kind {
-        "param" if !name.is_empty() => Ok(Segment::Param(name.to_owned())),
-        "json_escaped" => name.parse().map(Segment::Escaped).map_err(|_| unknown()),
-        _ => part(kind, name, unknown).map(Segment::Part),
+        "param" if !name.is_empty() => Ok(SignedSegment::Param(name.to_owned())),
+        "json_escaped" => name
+            .parse()
+            .map(SignedSegment::Escaped)
+            .map_err(|_| unknown()),
+        _ => part(kind, name, unknown).map(SignedSegment::Part),
     }
 }
 
@@ -133,64 +136,64 @@ fn part(
     kind: &str,
     name: &str,
     unknown: impl Fn() -> InvalidTemplate,
-) -> Result<Selector, InvalidTemplate> {
+) -> Result<ValueSelector, InvalidTemplate> {
     if kind == "header" && HeaderName::from_str(name).is_err() {
         return Err(InvalidTemplate::HeaderName(clip(name)));
     }
-    Selector::of_token(kind, name).ok_or_else(unknown)
+    ValueSelector::of_token(kind, name).ok_or_else(unknown)
 }
 
 /// The text of an answer to a handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Echo {
-    segments: Vec<EchoSegment>,
+pub struct ReplyTemplate {
+    segments: Vec<ReplySegment>,
 }
 
 /// A piece of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EchoSegment {
+pub enum ReplySegment {
     /// Text that stands there as it is.
     Literal(String),
     /// A part of the request, decoded.
-    Part(Selector),
+    Part(ValueSelector),
     /// The HMAC-SHA256 of a part of the request, keyed with the secret, in lower-case hexadecimal.
-    HmacHex(Selector),
+    HmacHex(ValueSelector),
     /// The same in base64.
-    HmacBase64(Selector),
+    HmacBase64(ValueSelector),
 }
 
 const ECHO_TOKENS: &str = "{query:name}, {header:Name}, {form:name}, {json:/pointer}, {path:0}, and {hmac_hex:…} or \
      {hmac_base64:…} around one, as in {hmac_hex:query:challengeCode}";
 
-impl Echo {
+impl ReplyTemplate {
     /// The pieces in their order.
-    pub fn segments(&self) -> &[EchoSegment] {
+    pub fn segments(&self) -> &[ReplySegment] {
         &self.segments
     }
 
     /// Whether it repeats anything of the request.
     pub(super) fn repeats(&self) -> bool {
-        let repeats = |segment: &EchoSegment| matches!(segment, EchoSegment::Part(_));
+        let repeats = |segment: &ReplySegment| matches!(segment, ReplySegment::Part(_));
         self.segments.iter().any(repeats)
     }
 }
 
-impl FromStr for Echo {
+impl FromStr for ReplyTemplate {
     type Err = InvalidTemplate;
 
     fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
         let mut segments = Vec::new();
         for piece in pieces(text)? {
             segments.push(match piece {
-                Piece::Literal(text) => EchoSegment::Literal(text.to_owned()),
-                Piece::Token(token) => echo_token(token)?,
+                TemplateSegment::Literal(text) => ReplySegment::Literal(text.to_owned()),
+                TemplateSegment::Token(token) => echo_token(token)?,
             });
         }
         Ok(Self { segments })
     }
 }
 
-fn echo_token(token: &str) -> Result<EchoSegment, InvalidTemplate> {
+fn echo_token(token: &str) -> Result<ReplySegment, InvalidTemplate> {
     let unknown = || InvalidTemplate::UnknownToken {
         found: clip(token),
         known: ECHO_TOKENS,
@@ -200,18 +203,18 @@ fn echo_token(token: &str) -> Result<EchoSegment, InvalidTemplate> {
         part(kind, name, unknown)
     };
     match token.split_once(':') {
-        Some(("hmac_hex", inner)) => selector(inner).map(EchoSegment::HmacHex),
-        Some(("hmac_base64", inner)) => selector(inner).map(EchoSegment::HmacBase64),
-        _ => selector(token).map(EchoSegment::Part),
+        Some(("hmac_hex", inner)) => selector(inner).map(ReplySegment::HmacHex),
+        Some(("hmac_base64", inner)) => selector(inner).map(ReplySegment::HmacBase64),
+        _ => selector(token).map(ReplySegment::Part),
     }
 }
 
-enum Piece<'a> {
+enum TemplateSegment<'a> {
     Literal(&'a str),
     Token(&'a str),
 }
 
-fn pieces(text: &str) -> Result<Vec<Piece<'_>>, InvalidTemplate> {
+fn pieces(text: &str) -> Result<Vec<TemplateSegment<'_>>, InvalidTemplate> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -222,11 +225,11 @@ fn pieces(text: &str) -> Result<Vec<Piece<'_>>, InvalidTemplate> {
             return Err(InvalidTemplate::Brace('}'));
         }
         if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
+            pieces.push(TemplateSegment::Literal(literal));
         }
         let Some(after) = after else { break };
         let (token, after) = after.split_once('}').ok_or(InvalidTemplate::Brace('{'))?;
-        pieces.push(Piece::Token(token));
+        pieces.push(TemplateSegment::Token(token));
         rest = after;
     }
     Ok(pieces)
@@ -241,8 +244,8 @@ pub(crate) fn fill_params(
     let pieces = pieces(text).map_err(|error| error.to_string())?;
     for piece in pieces {
         match piece {
-            Piece::Literal(text) => filled.push_str(text),
-            Piece::Token(token) => {
+            TemplateSegment::Literal(text) => filled.push_str(text),
+            TemplateSegment::Token(token) => {
                 let name = token.strip_prefix("param:").unwrap_or(token);
                 filled.push_str(params.get(name).ok_or_else(|| name.to_owned())?);
             }
@@ -258,7 +261,7 @@ pub(crate) fn fill_params(
 pub(super) fn params_of(text: &str) -> Result<Vec<String>, InvalidTemplate> {
     let mut names = Vec::new();
     for piece in pieces(text)? {
-        if let Piece::Token(token) = piece {
+        if let TemplateSegment::Token(token) = piece {
             let name = token.strip_prefix("param:").filter(|name| !name.is_empty());
             let name = name.ok_or_else(|| InvalidTemplate::UnknownToken {
                 found: clip(token),

@@ -27,8 +27,8 @@ fn every_preset_can_be_read() {
         assert!(source.starts_with("https://"), "{name}: {source}");
         assert!(text(scheme.timeout()).ends_with('.'), "{name}: the timeout");
         // What tells one delivery from another, or that nothing does.
-        let mut recipes = scheme.recipes().iter();
-        let named = recipes.all(|recipe| !recipe.delivery_id.is_empty());
+        let mut specs = scheme.specs().iter();
+        let named = specs.all(|spec| !spec.delivery_id.is_empty());
         let note = note.replace('\n', " ");
         assert!(named || note.contains("hash stands for"), "{name}: {note}");
     }

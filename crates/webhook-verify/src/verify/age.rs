@@ -4,20 +4,20 @@ use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::refusal::Refusal;
-use crate::scheme::{TimestampRule, Unit};
+use super::error::VerifyError;
+use crate::scheme::{TimestampRule, TimestampUnit};
 
 /// The signed time, if it is near enough to `now`.
 pub(super) fn check_age(
     rule: &TimestampRule,
     text: &[u8],
     now: Timestamp,
-) -> Result<Timestamp, Refusal> {
-    let signed_at = parse_time(rule.unit, text).ok_or(Refusal::MalformedTimestamp {
+) -> Result<Timestamp, VerifyError> {
+    let signed_at = parse_time(rule.unit, text).ok_or(VerifyError::MalformedTimestamp {
         expected: match rule.unit {
-            Unit::Seconds => "whole seconds since 1970",
-            Unit::Milliseconds => "whole milliseconds since 1970",
-            Unit::Iso => "RFC 3339",
+            TimestampUnit::Seconds => "whole seconds since 1970",
+            TimestampUnit::Milliseconds => "whole milliseconds since 1970",
+            TimestampUnit::Iso => "RFC 3339",
         },
     })?;
     let tolerance = SignedDuration::from_secs(i64::try_from(rule.tolerance_s).unwrap_or(i64::MAX));
@@ -26,16 +26,16 @@ pub(super) fn check_age(
         return Ok(signed_at);
     }
     if age > tolerance {
-        return Err(Refusal::Stale { age, tolerance });
+        return Err(VerifyError::Stale { age, tolerance });
     }
     if -age > tolerance {
         let ahead = -age;
-        return Err(Refusal::FromTheFuture { ahead, tolerance });
+        return Err(VerifyError::FromTheFuture { ahead, tolerance });
     }
     Ok(signed_at)
 }
 
-fn parse_time(unit: Unit, text: &[u8]) -> Option<Timestamp> {
+fn parse_time(unit: TimestampUnit, text: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?;
     let number = || {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -46,16 +46,16 @@ fn parse_time(unit: Unit, text: &[u8]) -> Option<Timestamp> {
         }
     };
     match unit {
-        Unit::Seconds => Timestamp::from_second(number()?).ok(),
-        Unit::Milliseconds => Timestamp::from_millisecond(number()?).ok(),
-        Unit::Iso => text.parse().ok(),
+        TimestampUnit::Seconds => Timestamp::from_second(number()?).ok(),
+        TimestampUnit::Milliseconds => Timestamp::from_millisecond(number()?).ok(),
+        TimestampUnit::Iso => text.parse().ok(),
     }
 }
 
-pub(super) fn write_time(unit: Unit, time: Timestamp) -> String {
+pub(super) fn write_time(unit: TimestampUnit, time: Timestamp) -> String {
     match unit {
-        Unit::Seconds => time.as_second().to_string(),
-        Unit::Milliseconds => time.as_millisecond().to_string(),
-        Unit::Iso => time.to_string(),
+        TimestampUnit::Seconds => time.as_second().to_string(),
+        TimestampUnit::Milliseconds => time.as_millisecond().to_string(),
+        TimestampUnit::Iso => time.to_string(),
     }
 }

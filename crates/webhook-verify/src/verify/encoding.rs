@@ -6,7 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::refusal::BadSecret;
+use super::error::InvalidSecret;
 use crate::scheme::{Encoding, SecretEncoding, SecretFormat};
 
 /// Senders differ in whether they pad; trailing bits that carry nothing must still be zero, so that one signature has
@@ -46,25 +46,25 @@ pub(super) fn stripped<'a>(secret: &'a SecretString, format: &SecretFormat) -> &
 pub(super) fn key_bytes(
     secret: &SecretString,
     format: &SecretFormat,
-) -> Result<Zeroizing<Vec<u8>>, BadSecret> {
+) -> Result<Zeroizing<Vec<u8>>, InvalidSecret> {
     let text = stripped(secret, format);
     let key = match format.encoding {
         SecretEncoding::Utf8 => text.as_bytes().to_vec(),
-        SecretEncoding::Base64 => BASE64.decode(text).map_err(|_| BadSecret::NotBase64)?,
-        SecretEncoding::Hex => hex::decode(text).map_err(|_| BadSecret::NotHex)?,
+        SecretEncoding::Base64 => BASE64.decode(text).map_err(|_| InvalidSecret::NotBase64)?,
+        SecretEncoding::Hex => hex::decode(text).map_err(|_| InvalidSecret::NotHex)?,
     };
     // Anybody can sign with an empty key.
     if key.is_empty() {
-        return Err(BadSecret::Empty);
+        return Err(InvalidSecret::Empty);
     }
     Ok(Zeroizing::new(key))
 }
 
 /// The secret's text itself, which must not be empty.
-pub(super) fn text_key(secret: &SecretString) -> Result<&str, BadSecret> {
+pub(super) fn text_key(secret: &SecretString) -> Result<&str, InvalidSecret> {
     let text = secret.expose_secret();
     if text.is_empty() {
-        return Err(BadSecret::Empty);
+        return Err(InvalidSecret::Empty);
     }
     Ok(text)
 }

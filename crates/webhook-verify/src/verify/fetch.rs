@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
-use super::refusal::Refusal;
-use super::request::{Parts, Unverified};
-use super::{Verified, sns, verify, worst};
-use crate::scheme::{Proof, Scheme, fill_params};
+use super::error::VerifyError;
+use super::request::{RequestParts, WebhookRequest};
+use super::{Verification, sns, verify, worst};
+use crate::scheme::{ProofKind, Scheme, fill_params};
 
 /// How long fetched keys count as fresh.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
@@ -26,7 +26,7 @@ const MAX_BYTES: usize = 256 * 1024;
 
 /// Fetches what senders publish. An implementation follows no redirects and gives up early.
 #[async_trait]
-pub trait Certificates: std::fmt::Debug + Send + Sync {
+pub trait KeyFetcher: std::fmt::Debug + Send + Sync {
     /// The text at an https address.
     ///
     /// # Errors
@@ -36,20 +36,20 @@ pub trait Certificates: std::fmt::Debug + Send + Sync {
 
 /// Remembers what was fetched.
 #[derive(Debug)]
-pub struct Cached {
-    inner: Arc<dyn Certificates>,
-    known: Mutex<HashMap<String, Known>>,
+pub struct KeyCache {
+    inner: Arc<dyn KeyFetcher>,
+    known: Mutex<HashMap<String, CachedKeys>>,
 }
 
 #[derive(Clone, Debug)]
-struct Known {
+struct CachedKeys {
     text: Arc<str>,
     at: Timestamp,
 }
 
-impl Cached {
+impl KeyCache {
     /// A cache in front of `inner`.
-    pub fn new(inner: Arc<dyn Certificates>) -> Self {
+    pub fn new(inner: Arc<dyn KeyFetcher>) -> Self {
         Self {
             inner,
             known: Mutex::default(),
@@ -57,7 +57,12 @@ impl Cached {
     }
 
     /// What is remembered and not older than `age`; or else what is there now.
-    async fn get(&self, url: &str, age: SignedDuration, now: Timestamp) -> Result<Known, Refusal> {
+    async fn get(
+        &self,
+        url: &str,
+        age: SignedDuration,
+        now: Timestamp,
+    ) -> Result<CachedKeys, VerifyError> {
         let known = self.lock().get(url).cloned();
         if let Some(known) = &known
             && known.at.duration_until(now) <= age
@@ -66,11 +71,15 @@ impl Cached {
         }
         let fetched = match self.inner.get(url).await {
             Ok(text) if text.len() <= MAX_BYTES => text,
-            Ok(_) => return Err(Refusal::NoKeys("they are too long to be keys".to_owned())),
+            Ok(_) => {
+                return Err(VerifyError::NoKeys(
+                    "they are too long to be keys".to_owned(),
+                ));
+            }
             // Old keys are better than none: they were good when they were fetched.
-            Err(why) => return known.ok_or(Refusal::NoKeys(why)),
+            Err(why) => return known.ok_or(VerifyError::NoKeys(why)),
         };
-        let fetched = Known {
+        let fetched = CachedKeys {
             text: fetched.into(),
             at: now,
         };
@@ -82,7 +91,7 @@ impl Cached {
         Ok(fetched)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, CachedKeys>> {
         // Every change is one insertion, so what a panicking thread left is whole.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,28 +101,32 @@ impl Cached {
 ///
 /// # Errors
 /// What is wrong with the delivery, or a parameter that is not set.
-pub fn keys_url(scheme: &Scheme, request: &Unverified<'_>) -> Result<Option<String>, Refusal> {
-    for recipe in scheme.recipes() {
-        match &recipe.proof {
-            Proof::Sns => {
-                let parts = Parts::new(request);
+pub fn keys_url(
+    scheme: &Scheme,
+    request: &WebhookRequest<'_>,
+) -> Result<Option<String>, VerifyError> {
+    for spec in scheme.specs() {
+        match &spec.proof {
+            ProofKind::Sns => {
+                let parts = RequestParts::new(request);
                 let url = parts.json().and_then(sns::certificate_url);
-                return url.map(Some).ok_or(Refusal::ForeignCertificate);
+                return url.map(Some).ok_or(VerifyError::ForeignCertificate);
             }
-            Proof::Jws(jws) => {
+            ProofKind::Jws(jws) => {
                 if let Some(url) = &jws.jwks_url {
-                    let url = fill_params(url, scheme.params()).map_err(Refusal::MissingParam)?;
+                    let url =
+                        fill_params(url, scheme.params()).map_err(VerifyError::MissingParam)?;
                     return Ok(Some(url));
                 }
             }
-            Proof::Hmac(_)
-            | Proof::Digest(_)
-            | Proof::Ed25519(_)
-            | Proof::Ecdsa(_)
-            | Proof::Rsa(_)
-            | Proof::Equals(_)
-            | Proof::Basic
-            | Proof::Bearer => {}
+            ProofKind::Hmac(_)
+            | ProofKind::Digest(_)
+            | ProofKind::Ed25519(_)
+            | ProofKind::Ecdsa(_)
+            | ProofKind::Rsa(_)
+            | ProofKind::Equals(_)
+            | ProofKind::Basic
+            | ProofKind::Bearer => {}
         }
     }
     Ok(None)
@@ -122,14 +135,14 @@ pub fn keys_url(scheme: &Scheme, request: &Unverified<'_>) -> Result<Option<Stri
 /// [`verify`], with the sender's keys fetched if they are needed.
 ///
 /// # Errors
-/// As [`verify`], and [`Refusal::NoKeys`].
+/// As [`verify`], and [`VerifyError::NoKeys`].
 pub async fn verify_fetching(
     scheme: &Scheme,
-    request: &Unverified<'_>,
+    request: &WebhookRequest<'_>,
     secrets: &[SecretString],
     now: Timestamp,
-    certificates: &Cached,
-) -> Result<Verified, Refusal> {
+    certificates: &KeyCache,
+) -> Result<Verification, VerifyError> {
     // A route with a secret names its keys itself.
     let url = if secrets.is_empty() {
         keys_url(scheme, request)?
@@ -141,7 +154,7 @@ pub async fn verify_fetching(
     };
     let known = certificates.get(&url, FRESH, now).await?;
     let verdict = verify(scheme, &request.keys(&known.text), secrets, now);
-    if !matches!(verdict, Err(Refusal::NoMatch)) || known.at.duration_until(now) < PATIENCE {
+    if !matches!(verdict, Err(VerifyError::NoMatch)) || known.at.duration_until(now) < PATIENCE {
         return verdict;
     }
     let known = certificates.get(&url, PATIENCE, now).await?;
@@ -154,10 +167,10 @@ pub async fn verify_fetching(
 /// The cause, of the scheme that came furthest.
 pub async fn verify_any_fetching<'a>(
     schemes: &[(&'a Scheme, &'a [SecretString])],
-    request: &Unverified<'_>,
+    request: &WebhookRequest<'_>,
     now: Timestamp,
-    certificates: &Cached,
-) -> Result<(&'a Scheme, Verified), Refusal> {
+    certificates: &KeyCache,
+) -> Result<(&'a Scheme, Verification), VerifyError> {
     let mut refusals = Vec::new();
     for (scheme, secrets) in schemes {
         match verify_fetching(scheme, request, secrets, now, certificates).await {

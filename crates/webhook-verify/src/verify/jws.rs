@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::any_of;
 use super::encoding::{BASE64_URL, text_key};
-use super::found::cut_prefix;
+use super::error::VerifyError;
 use super::mac::{AnyMac, is_hash_of};
-use super::public_key::{Kind, PublicKey, rsa_keys};
-use super::refusal::Refusal;
-use super::request::{Parts, missing};
+use super::public_key::{KeyKind, PublicKey, rsa_keys};
+use super::received::cut_prefix;
+use super::request::{RequestParts, missing};
 use crate::scheme::{Algorithm, Jws, JwsAlgorithm, fill_params};
 
 /// How far ahead a token's `iat` and `nbf` may lie: clocks differ.
@@ -25,12 +25,12 @@ const MAX_SECONDS: f64 = 1e11;
 /// Checks the token. Gives the time at which it was issued, if it says so.
 pub(super) fn check(
     jws: &Jws,
-    parts: &Parts<'_>,
+    parts: &RequestParts<'_>,
     params: &BTreeMap<String, String>,
     secrets: &[SecretString],
     now: Timestamp,
-) -> Result<Option<Timestamp>, Refusal> {
-    let malformed = || Refusal::MalformedSignature {
+) -> Result<Option<Timestamp>, VerifyError> {
+    let malformed = || VerifyError::MalformedSignature {
         part: jws.token.at.to_string(),
         expected: format!("a JSON Web Token with {}", jws.algorithm),
     };
@@ -39,7 +39,7 @@ pub(super) fn check(
     let text = std::str::from_utf8(&value).map_err(|_| malformed())?.trim();
     let prefix = jws.token.prefix.as_deref().unwrap_or_default();
     let text = cut_prefix(prefix, text).ok_or_else(malformed)?;
-    let token = Token::read(text).ok_or_else(malformed)?;
+    let token = ParsedToken::read(text).ok_or_else(malformed)?;
     if token.header["alg"].as_str() != Some(jws.algorithm.to_string().as_str())
         // Extensions that must be understood (RFC 7515 section 4.1.11); we understand none.
         || token.header.get("crit").is_some()
@@ -48,27 +48,27 @@ pub(super) fn check(
     }
     let fetched = parts.request.fetched_keys();
     if secrets.is_empty() && fetched.is_none() {
-        return Err(Refusal::MissingSecret);
+        return Err(VerifyError::MissingSecret);
     }
     token.check_signature(jws.algorithm, secrets, fetched)?;
     token.check_claims(jws, params)?;
     if let Some(claim) = &jws.body_hash_claim {
         let hash = token.claims[claim].as_str().unwrap_or_default();
         if !is_hash_of(hash.as_bytes(), parts.request.body) {
-            return Err(Refusal::OtherBody);
+            return Err(VerifyError::OtherBody);
         }
     }
     token.check_times(jws.must_expire, now)
 }
 
-struct Token<'a> {
+struct ParsedToken<'a> {
     signed: &'a str,
     header: Value,
     claims: Value,
     signature: Vec<u8>,
 }
 
-impl<'a> Token<'a> {
+impl<'a> ParsedToken<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let (signed, signature) = text.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
@@ -90,7 +90,7 @@ impl<'a> Token<'a> {
         algorithm: JwsAlgorithm,
         secrets: &[SecretString],
         fetched: Option<&str>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), VerifyError> {
         let by_secret = any_of(secrets, |secret| match algorithm {
             JwsAlgorithm::Hs256 => {
                 let mut mac = AnyMac::new(Algorithm::Sha256, text_key(secret)?.as_bytes());
@@ -110,13 +110,17 @@ impl<'a> Token<'a> {
     }
 
     fn is_signed_with(&self, key: &PublicKey) -> bool {
-        let kind = Kind::Rsa(Algorithm::Sha256);
+        let kind = KeyKind::Rsa(Algorithm::Sha256);
         key.verifies(kind, self.signed.as_bytes(), &self.signature)
     }
 
-    fn check_claims(&self, jws: &Jws, params: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    fn check_claims(
+        &self,
+        jws: &Jws,
+        params: &BTreeMap<String, String>,
+    ) -> Result<(), VerifyError> {
         for (claim, expected) in &jws.claims {
-            let expected = fill_params(expected, params).map_err(Refusal::MissingParam)?;
+            let expected = fill_params(expected, params).map_err(VerifyError::MissingParam)?;
             let is_expected = |value: &Value| value.as_str() == Some(&expected);
             let found = &self.claims[claim];
             // The audience may be a list (RFC 7519 section 4.1.3).
@@ -124,14 +128,18 @@ impl<'a> Token<'a> {
                 claim == "aud" && found.as_array().is_some_and(|l| l.iter().any(is_expected));
             if !is_expected(found) && !listed {
                 let claim = claim.clone();
-                return Err(Refusal::WrongClaim { claim });
+                return Err(VerifyError::WrongClaim { claim });
             }
         }
         Ok(())
     }
 
-    fn check_times(&self, must_expire: bool, now: Timestamp) -> Result<Option<Timestamp>, Refusal> {
-        let wrong = |claim: &str| Refusal::WrongClaim {
+    fn check_times(
+        &self,
+        must_expire: bool,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, VerifyError> {
+        let wrong = |claim: &str| VerifyError::WrongClaim {
             claim: claim.to_owned(),
         };
         let time = |claim: &str| match self.claims.get(claim) {
@@ -140,7 +148,7 @@ impl<'a> Token<'a> {
         };
         match time("exp")? {
             None if must_expire => return Err(wrong("exp")),
-            Some(expiry) if expiry <= now => return Err(Refusal::Expired),
+            Some(expiry) if expiry <= now => return Err(VerifyError::Expired),
             Some(_) | None => {}
         }
         let issued = time("iat")?;
@@ -148,7 +156,7 @@ impl<'a> Token<'a> {
             let ahead = now.duration_until(start);
             if ahead > AHEAD {
                 let tolerance = AHEAD;
-                return Err(Refusal::FromTheFuture { ahead, tolerance });
+                return Err(VerifyError::FromTheFuture { ahead, tolerance });
             }
         }
         Ok(issued)

@@ -9,13 +9,13 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::encoding::{key_bytes, text_key};
-use super::found::{Found, malformed};
+use super::error::{InvalidSecret, VerifyError};
 use super::mac::{AnyMac, digest, is_hash_of, same};
-use super::public_key::{Kind, PublicKey};
-use super::refusal::{BadSecret, Refusal};
-use super::request::{Parts, missing};
+use super::public_key::{KeyKind, PublicKey};
+use super::received::{ReceivedSignatures, malformed};
+use super::request::{RequestParts, missing};
 use super::url;
-use crate::scheme::{Algorithm, Message, Pointer, Segment, Selector};
+use crate::scheme::{Algorithm, Pointer, SignedMessage, SignedSegment, ValueSelector};
 
 /// The most form fields that are sorted, all before anybody has vouched for them.
 const MAX_FIELDS: usize = 10_000;
@@ -25,25 +25,25 @@ const MAX_ITEMS: usize = 1_000;
 
 /// How the signature of a message is made.
 #[derive(Clone, Copy)]
-pub(super) enum Method {
+pub(super) enum SignatureMethod {
     Hmac(Algorithm),
     Digest(Algorithm),
-    PublicKey(Kind),
+    PublicKey(KeyKind),
 }
 
 /// Checks the signatures of a message, or of every item of it. Gives the signed time as it was written.
 pub(super) fn check(
-    method: Method,
-    message: &Message,
-    parts: &Parts<'_>,
+    method: SignatureMethod,
+    message: &SignedMessage,
+    parts: &RequestParts<'_>,
     params: &BTreeMap<String, String>,
     secrets: &[SecretString],
-) -> Result<Option<Vec<u8>>, Refusal> {
+) -> Result<Option<Vec<u8>>, VerifyError> {
     check_body_hash(message, parts)?;
     let Some(each) = &message.each else {
         return check_one(method, message, parts, params, secrets, None);
     };
-    let place = || missing(&Selector::Json(each.clone()));
+    let place = || missing(&ValueSelector::Json(each.clone()));
     let items = list_at(each, parts).ok_or_else(place)?;
     let mut time = None;
     for item in items {
@@ -53,7 +53,7 @@ pub(super) fn check(
 }
 
 /// The items that are signed on their own.
-pub(super) fn list_at<'a>(each: &Pointer, parts: &'a Parts<'_>) -> Option<&'a [Value]> {
+pub(super) fn list_at<'a>(each: &Pointer, parts: &'a RequestParts<'_>) -> Option<&'a [Value]> {
     let [Value::Array(items)] = each.find(parts.json()?)?[..] else {
         return None;
     };
@@ -62,7 +62,7 @@ pub(super) fn list_at<'a>(each: &Pointer, parts: &'a Parts<'_>) -> Option<&'a [V
 }
 
 /// For bodies that the signed text does not contain: their hash must be in the signed URL.
-fn check_body_hash(message: &Message, parts: &Parts<'_>) -> Result<(), Refusal> {
+fn check_body_hash(message: &SignedMessage, parts: &RequestParts<'_>) -> Result<(), VerifyError> {
     let request = parts.request;
     let named = match &message.body_hash {
         None => None,
@@ -72,40 +72,40 @@ fn check_body_hash(message: &Message, parts: &Parts<'_>) -> Result<(), Refusal> 
         return if is_hash_of(hash, request.body) {
             Ok(())
         } else {
-            Err(Refusal::OtherBody)
+            Err(VerifyError::OtherBody)
         };
     }
-    let contained = [Segment::Body, Segment::Sha256Body];
+    let contained = [SignedSegment::Body, SignedSegment::Sha256Body];
     let contained = contained.iter().any(|segment| message.signed.has(segment));
-    let by_form = message.signed.has(&Segment::FormSorted);
+    let by_form = message.signed.has(&SignedSegment::FormSorted);
     let sorts = url::is_plain_form(request);
     if by_form && !contained && !request.body.is_empty() && !sorts {
-        return Err(Refusal::UncoveredBody);
+        return Err(VerifyError::UncoveredBody);
     }
     let fields = request.body.iter().filter(|byte| **byte == b'&').count();
     if by_form && sorts && fields >= MAX_FIELDS {
-        return Err(Refusal::UncoveredBody);
+        return Err(VerifyError::UncoveredBody);
     }
     Ok(())
 }
 
 fn check_one(
-    method: Method,
-    message: &Message,
-    parts: &Parts<'_>,
+    method: SignatureMethod,
+    message: &SignedMessage,
+    parts: &RequestParts<'_>,
     params: &BTreeMap<String, String>,
     secrets: &[SecretString],
     item: Option<&Value>,
-) -> Result<Option<Vec<u8>>, Refusal> {
-    let found = Found::read(message, parts, item)?;
-    let signs_url = message.signed.has(&Segment::Url);
+) -> Result<Option<Vec<u8>>, VerifyError> {
+    let found = ReceivedSignatures::read(message, parts, item)?;
+    let signs_url = message.signed.has(&SignedSegment::Url);
     let urls = if signs_url {
-        let url = parts.request.public_url().ok_or(Refusal::MissingUrl)?;
+        let url = parts.request.public_url().ok_or(VerifyError::MissingUrl)?;
         url::variants(url, &message.url_variants)
     } else {
         vec![String::new()]
     };
-    let context = Context {
+    let context = SignedText {
         message,
         parts,
         params,
@@ -120,41 +120,41 @@ fn check_one(
                 Ok(false) => {}
                 Err(cause) => {
                     let position = index + 1;
-                    bad_secret.get_or_insert(Refusal::BadSecret { position, cause });
+                    bad_secret.get_or_insert(VerifyError::InvalidSecret { position, cause });
                     break;
                 }
             }
         }
     }
     Err(bad_secret.unwrap_or(if signs_url {
-        Refusal::NoMatchWithUrl
+        VerifyError::NoMatchWithUrl
     } else {
-        Refusal::NoMatch
+        VerifyError::NoMatch
     }))
 }
 
 /// What a message is put together from.
 #[derive(Clone, Copy)]
-pub(super) struct Context<'a> {
-    pub(super) message: &'a Message,
-    pub(super) parts: &'a Parts<'a>,
+pub(super) struct SignedText<'a> {
+    pub(super) message: &'a SignedMessage,
+    pub(super) parts: &'a RequestParts<'a>,
     pub(super) params: &'a BTreeMap<String, String>,
     pub(super) item: Option<&'a Value>,
     pub(super) time: Option<&'a [u8]>,
 }
 
-impl Context<'_> {
+impl SignedText<'_> {
     /// Whether one of the signatures is right; the inner error is about the secret.
     fn matches(
         &self,
-        method: Method,
+        method: SignatureMethod,
         url: &str,
         secret: &SecretString,
         signatures: &[Vec<u8>],
-    ) -> Result<Result<bool, BadSecret>, Refusal> {
+    ) -> Result<Result<bool, InvalidSecret>, VerifyError> {
         let format = &self.message.secret_format;
         match method {
-            Method::Hmac(algorithm) => {
+            SignatureMethod::Hmac(algorithm) => {
                 let key = match key_bytes(secret, format) {
                     Ok(key) => key,
                     Err(cause) => return Ok(Err(cause)),
@@ -167,7 +167,7 @@ impl Context<'_> {
                     .iter()
                     .any(|signature| mac.matches(signature))))
             }
-            Method::Digest(algorithm) => {
+            SignatureMethod::Digest(algorithm) => {
                 if let Err(cause) = text_key(secret) {
                     return Ok(Err(cause));
                 }
@@ -176,7 +176,7 @@ impl Context<'_> {
                     .iter()
                     .any(|signature| same(&hash, signature))))
             }
-            Method::PublicKey(kind) => {
+            SignatureMethod::PublicKey(kind) => {
                 let key = match PublicKey::read(kind, secret, format) {
                     Ok(key) => key,
                     Err(cause) => return Ok(Err(cause)),
@@ -193,7 +193,7 @@ impl Context<'_> {
         &'b self,
         url: &'b str,
         secret: &'b SecretString,
-    ) -> Result<Vec<Cow<'b, [u8]>>, Refusal> {
+    ) -> Result<Vec<Cow<'b, [u8]>>, VerifyError> {
         let segments = self.message.signed.segments().iter();
         segments
             .map(|segment| self.piece(segment, url, secret))
@@ -202,40 +202,44 @@ impl Context<'_> {
 
     fn piece<'b>(
         &'b self,
-        segment: &'b Segment,
+        segment: &'b SignedSegment,
         url: &'b str,
         secret: &'b SecretString,
-    ) -> Result<Cow<'b, [u8]>, Refusal> {
+    ) -> Result<Cow<'b, [u8]>, VerifyError> {
         let request = self.parts.request;
         Ok(match segment {
-            Segment::Literal(text) => Cow::Borrowed(text.as_bytes()),
-            Segment::Body => Cow::Borrowed(request.body),
-            Segment::Timestamp => Cow::Borrowed(self.time.ok_or_else(|| malformed(self.message))?),
-            Segment::Part(selector) => self
+            SignedSegment::Literal(text) => Cow::Borrowed(text.as_bytes()),
+            SignedSegment::Body => Cow::Borrowed(request.body),
+            SignedSegment::Timestamp => {
+                Cow::Borrowed(self.time.ok_or_else(|| malformed(self.message))?)
+            }
+            SignedSegment::Part(selector) => self
                 .parts
                 .one_below(selector, self.item)?
                 .ok_or_else(|| missing(selector))?,
-            Segment::Escaped(pointer) => {
+            SignedSegment::Escaped(pointer) => {
                 let text = self.parts.optional_text(pointer, self.item);
                 Cow::Owned(text.replace('\\', "\\\\").replace(':', "\\:").into_bytes())
             }
-            Segment::Method => Cow::Owned(request.method_name().to_ascii_uppercase().into_bytes()),
-            Segment::Url => Cow::Borrowed(url.as_bytes()),
-            Segment::Param(name) => {
+            SignedSegment::Method => {
+                Cow::Owned(request.method_name().to_ascii_uppercase().into_bytes())
+            }
+            SignedSegment::Url => Cow::Borrowed(url.as_bytes()),
+            SignedSegment::Param(name) => {
                 let value = self.params.get(name);
-                let value = value.ok_or_else(|| Refusal::MissingParam(name.clone()))?;
+                let value = value.ok_or_else(|| VerifyError::MissingParam(name.clone()))?;
                 Cow::Borrowed(value.as_bytes())
             }
-            Segment::Secret => Cow::Borrowed(secret.expose_secret().as_bytes()),
-            Segment::Crc32Body => {
+            SignedSegment::Secret => Cow::Borrowed(secret.expose_secret().as_bytes()),
+            SignedSegment::Crc32Body => {
                 let mut crc = Crc::new();
                 crc.update(request.body);
                 Cow::Owned(crc.sum().to_string().into_bytes())
             }
-            Segment::Sha256Body => {
+            SignedSegment::Sha256Body => {
                 Cow::Owned(hex::encode(Sha256::digest(request.body)).into_bytes())
             }
-            Segment::FormSorted => Cow::Owned(url::form_sorted(request)),
+            SignedSegment::FormSorted => Cow::Owned(url::form_sorted(request)),
         })
     }
 }

@@ -6,14 +6,14 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
-use super::request::{Unverified, debug_delivery};
+use super::request::{WebhookRequest, debug_delivery};
 use super::url;
 use crate::body;
-use crate::scheme::{Pointer, Scheme, Selector};
+use crate::scheme::{Pointer, Scheme, ValueSelector};
 
 /// A delivery that we send ourselves.
 #[derive(Clone)]
-pub struct Outgoing {
+pub struct OutgoingWebhook {
     /// Its id, for senders that have a header for it.
     pub id: String,
     /// Its method.
@@ -30,7 +30,7 @@ pub struct Outgoing {
     pub body: Vec<u8>,
 }
 
-impl fmt::Debug for Outgoing {
+impl fmt::Debug for OutgoingWebhook {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         debug_delivery("Outgoing", &self.headers, &self.body, formatter)
     }
@@ -38,7 +38,7 @@ impl fmt::Debug for Outgoing {
 
 /// A part cannot be set in this delivery.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Misplaced {
+pub enum PlacementError {
     /// The text cannot stand in a header.
     #[error("what header {0} would hold cannot stand in a header")]
     NotAHeaderValue(String),
@@ -47,7 +47,7 @@ pub enum Misplaced {
     NoPlace(String),
 }
 
-impl Outgoing {
+impl OutgoingWebhook {
     /// A POST of a body.
     pub fn new(id: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -62,8 +62,8 @@ impl Outgoing {
     }
 
     /// The same delivery as it comes in at the other end. `url` is [`Self::url`].
-    pub(super) fn received<'a>(&'a self, url: Option<&'a str>) -> Unverified<'a> {
-        let request = Unverified::new(&self.headers, &self.body)
+    pub(super) fn received<'a>(&'a self, url: Option<&'a str>) -> WebhookRequest<'a> {
+        let request = WebhookRequest::new(&self.headers, &self.body)
             .method(self.method.as_str())
             .path(&self.path)
             .query(&self.query);
@@ -82,17 +82,17 @@ impl Outgoing {
     /// Puts a text into a part, in place of what is there.
     ///
     /// # Errors
-    /// [`Misplaced`].
-    pub fn set(&mut self, part: &Selector, text: &str) -> Result<(), Misplaced> {
+    /// [`PlacementError`].
+    pub fn set(&mut self, part: &ValueSelector, text: &str) -> Result<(), PlacementError> {
         match part {
-            Selector::Header(name) => self.set_header(name, text),
-            Selector::Query(name) => {
+            ValueSelector::Header(name) => self.set_header(name, text),
+            ValueSelector::Query(name) => {
                 self.query = with_pair(self.query.as_bytes(), name, text);
                 Ok(())
             }
-            Selector::Form(name) => self.set_field(name, text),
-            Selector::Json(pointer) => self.set_json(pointer, &Value::from(text)),
-            Selector::Path(index) => {
+            ValueSelector::Form(name) => self.set_field(name, text),
+            ValueSelector::Json(pointer) => self.set_json(pointer, &Value::from(text)),
+            ValueSelector::Path(index) => {
                 let mut segments: Vec<&str> = self
                     .path
                     .split('/')
@@ -111,10 +111,10 @@ impl Outgoing {
     /// Sets a header.
     ///
     /// # Errors
-    /// [`Misplaced::NotAHeaderValue`].
-    pub fn set_header(&mut self, name: &HeaderName, text: &str) -> Result<(), Misplaced> {
+    /// [`PlacementError::NotAHeaderValue`].
+    pub fn set_header(&mut self, name: &HeaderName, text: &str) -> Result<(), PlacementError> {
         let value = HeaderValue::from_str(text)
-            .map_err(|_| Misplaced::NotAHeaderValue(name.to_string()))?;
+            .map_err(|_| PlacementError::NotAHeaderValue(name.to_string()))?;
         self.headers.insert(name, value);
         Ok(())
     }
@@ -122,9 +122,9 @@ impl Outgoing {
     /// Sets a place of a JSON body.
     ///
     /// # Errors
-    /// [`Misplaced::NoPlace`].
-    pub fn set_json(&mut self, pointer: &Pointer, value: &Value) -> Result<(), Misplaced> {
-        let no_place = || Misplaced::NoPlace(Selector::Json(pointer.clone()).to_string());
+    /// [`PlacementError::NoPlace`].
+    pub fn set_json(&mut self, pointer: &Pointer, value: &Value) -> Result<(), PlacementError> {
+        let no_place = || PlacementError::NoPlace(ValueSelector::Json(pointer.clone()).to_string());
         let mut root: Value = serde_json::from_slice(&self.body).map_err(|_| no_place())?;
         if !pointer.set(&mut root, value) {
             return Err(no_place());
@@ -136,9 +136,9 @@ impl Outgoing {
     /// Sets a field of a form, of either kind.
     ///
     /// # Errors
-    /// [`Misplaced::NoPlace`].
-    pub fn set_field(&mut self, name: &str, text: &str) -> Result<(), Misplaced> {
-        let no_place = || Misplaced::NoPlace(Selector::Form(name.to_owned()).to_string());
+    /// [`PlacementError::NoPlace`].
+    pub fn set_field(&mut self, name: &str, text: &str) -> Result<(), PlacementError> {
+        let no_place = || PlacementError::NoPlace(ValueSelector::Form(name.to_owned()).to_string());
         if url::is_plain_form(&self.received(None)) {
             self.body = with_pair(&self.body, name, text).into_bytes();
             return Ok(());
@@ -185,13 +185,13 @@ impl Outgoing {
     /// already, so that it is not taken for one that came before.
     ///
     /// # Errors
-    /// [`Misplaced`].
-    pub fn renew(&mut self, scheme: &Scheme) -> Result<(), Misplaced> {
-        let recipes = scheme.recipes().iter();
-        for part in recipes.flat_map(|recipe| &recipe.delivery_id) {
+    /// [`PlacementError`].
+    pub fn renew(&mut self, scheme: &Scheme) -> Result<(), PlacementError> {
+        let specs = scheme.specs().iter();
+        for part in specs.flat_map(|spec| &spec.delivery_id) {
             let has_one = {
                 let request = self.received(None);
-                let parts = super::Parts::new(&request);
+                let parts = super::RequestParts::new(&request);
                 parts.all(part).is_some_and(|found| found.len() == 1)
             };
             let is_number = |pointer: &Pointer| {
@@ -203,18 +203,18 @@ impl Outgoing {
                 continue;
             }
             match part {
-                Selector::Json(pointer) if is_number(pointer) => {
+                ValueSelector::Json(pointer) if is_number(pointer) => {
                     let number = self.id.bytes().fold(1_u64, |number, byte| {
                         number.wrapping_mul(31).wrapping_add(byte.into())
                     });
                     // Few enough digits for any reader of numbers.
                     self.set_json(pointer, &Value::from(number % 1_000_000_000_000))?;
                 }
-                Selector::Header(_)
-                | Selector::Query(_)
-                | Selector::Form(_)
-                | Selector::Json(_)
-                | Selector::Path(_) => self.set(part, &self.id.clone())?,
+                ValueSelector::Header(_)
+                | ValueSelector::Query(_)
+                | ValueSelector::Form(_)
+                | ValueSelector::Json(_)
+                | ValueSelector::Path(_) => self.set(part, &self.id.clone())?,
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ use serde_json::Value;
 use webpki::EndEntityCert;
 
 use super::encoding::{BASE64, BASE64_URL, key_bytes, stripped};
-use super::refusal::BadSecret;
+use super::error::InvalidSecret;
 use crate::scheme::{Algorithm, SecretEncoding, SecretFormat};
 
 /// The most keys of a published set that are looked at.
@@ -21,13 +21,13 @@ const MAX_KEYS: usize = 100;
 
 /// What a signature is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum KeyKind {
     Ed25519,
     EcdsaP256,
     Rsa(Algorithm),
 }
 
-impl Kind {
+impl KeyKind {
     fn algorithm(self) -> &'static dyn VerificationAlgorithm {
         match self {
             Self::Ed25519 => &ED25519,
@@ -51,20 +51,20 @@ pub(super) enum PublicKey {
 impl PublicKey {
     /// Reads a secret: PEM of a public key or a certificate, or the key in the format's encoding, base64 if it is `utf8`.
     pub(super) fn read(
-        kind: Kind,
+        kind: KeyKind,
         secret: &SecretString,
         format: &SecretFormat,
-    ) -> Result<Self, BadSecret> {
+    ) -> Result<Self, InvalidSecret> {
         let text = stripped(secret, format);
         if text.trim().is_empty() {
-            return Err(BadSecret::Empty);
+            return Err(InvalidSecret::Empty);
         }
         let key = if text.contains("-----BEGIN") {
-            Self::from_pem(text).ok_or(BadSecret::NotAPublicKey)?
+            Self::from_pem(text).ok_or(InvalidSecret::NotAPublicKey)?
         } else if format.encoding == SecretEncoding::Utf8 {
             let der = BASE64
                 .decode(text.trim())
-                .map_err(|_| BadSecret::NotBase64)?;
+                .map_err(|_| InvalidSecret::NotBase64)?;
             Self::Der(der)
         } else {
             Self::Der(key_bytes(secret, format)?.to_vec())
@@ -72,13 +72,13 @@ impl PublicKey {
         if key.suits(kind) {
             Ok(key)
         } else {
-            Err(BadSecret::NotAPublicKey)
+            Err(InvalidSecret::NotAPublicKey)
         }
     }
 
     /// Reads a secret that says itself what it is: an RSA key, or a certificate of one.
-    pub(super) fn rsa_of(secret: &SecretString) -> Result<Self, BadSecret> {
-        let kind = Kind::Rsa(Algorithm::Sha256);
+    pub(super) fn rsa_of(secret: &SecretString) -> Result<Self, InvalidSecret> {
+        let kind = KeyKind::Rsa(Algorithm::Sha256);
         Self::read(kind, secret, &SecretFormat::default())
     }
 
@@ -94,16 +94,16 @@ impl PublicKey {
         Some(Self::Der(key.as_ref().to_vec()))
     }
 
-    fn suits(&self, kind: Kind) -> bool {
+    fn suits(&self, kind: KeyKind) -> bool {
         match self {
             Self::Der(key) => {
                 aws_lc_rs::signature::ParsedPublicKey::new(kind.algorithm(), key).is_ok()
             }
-            Self::Rsa { .. } => matches!(kind, Kind::Rsa(_)),
+            Self::Rsa { .. } => matches!(kind, KeyKind::Rsa(_)),
         }
     }
 
-    pub(super) fn verifies(&self, kind: Kind, message: &[u8], signature: &[u8]) -> bool {
+    pub(super) fn verifies(&self, kind: KeyKind, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Der(key) => UnparsedPublicKey::new(kind.algorithm(), key)
                 .verify(message, signature)
@@ -111,9 +111,11 @@ impl PublicKey {
             Self::Rsa { modulus, exponent } => {
                 let (n, e) = (modulus, exponent);
                 let parameters = match kind {
-                    Kind::Rsa(Algorithm::Sha256) => &RSA_PKCS1_2048_8192_SHA256,
-                    Kind::Rsa(Algorithm::Sha512) => &RSA_PKCS1_2048_8192_SHA512,
-                    Kind::Rsa(Algorithm::Sha1) | Kind::Ed25519 | Kind::EcdsaP256 => return false,
+                    KeyKind::Rsa(Algorithm::Sha256) => &RSA_PKCS1_2048_8192_SHA256,
+                    KeyKind::Rsa(Algorithm::Sha512) => &RSA_PKCS1_2048_8192_SHA512,
+                    KeyKind::Rsa(Algorithm::Sha1) | KeyKind::Ed25519 | KeyKind::EcdsaP256 => {
+                        return false;
+                    }
                 };
                 RsaPublicKeyComponents { n, e }
                     .verify(parameters, message, signature)

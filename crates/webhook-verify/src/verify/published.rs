@@ -17,7 +17,7 @@ use super::*;
 struct Published(Vec<Result<String, String>>, AtomicUsize);
 
 #[async_trait]
-impl Certificates for Published {
+impl KeyFetcher for Published {
     async fn get(&self, _: &str) -> Result<String, String> {
         let at = self.1.fetch_add(1, Ordering::SeqCst);
         self.0[at.min(self.0.len() - 1)].clone()
@@ -49,7 +49,7 @@ async fn published_keys_are_fetched_and_remembered() {
             .to_string();
     let token = vector["headers"]["X-ZDesk-JWT"].as_str().expect("a token");
     let head = headers(&[("x-zdesk-jwt", token)]);
-    let request = Unverified::new(&head, b"[]");
+    let request = WebhookRequest::new(&head, b"[]");
     let url = keys_url(&scheme, &request).expect("a URL");
     assert_eq!(
         url.as_deref(),
@@ -60,10 +60,10 @@ async fn published_keys_are_fetched_and_remembered() {
     // Keys that are too old to help, then the right ones, then an outage.
     let answers = vec![Ok("{}".to_owned()), Ok(set), Err("503".to_owned())];
     let published = std::sync::Arc::new(Published(answers, AtomicUsize::new(0)));
-    let cached = Cached::new(published.clone());
+    let cached = KeyCache::new(published.clone());
     let judge = |at: Timestamp| verify_fetching(&scheme, &request, &[], at, &cached);
-    assert_eq!(judge(now).await, Err(Refusal::NoMatch));
-    assert_eq!(judge(now).await, Err(Refusal::NoMatch));
+    assert_eq!(judge(now).await, Err(VerifyError::NoMatch));
+    assert_eq!(judge(now).await, Err(VerifyError::NoMatch));
     assert_eq!(
         published.1.load(Ordering::SeqCst),
         1,
@@ -76,10 +76,10 @@ async fn published_keys_are_fetched_and_remembered() {
     let expired = now + std::time::Duration::from_secs(7_200);
     assert_eq!(
         judge(expired).await,
-        Err(Refusal::Expired),
+        Err(VerifyError::Expired),
         "and not that there are no keys"
     );
-    let fresh = Cached::new(std::sync::Arc::new(Published(
+    let fresh = KeyCache::new(std::sync::Arc::new(Published(
         vec![Err("503".to_owned())],
         AtomicUsize::new(0),
     )));
@@ -98,7 +98,7 @@ async fn sns_needs_its_own_certificate_and_topic() {
         std::fs::read(root.join(vector["body_file"].as_str().expect("a file"))).expect("a body");
     let message: Value = serde_json::from_slice(&body).expect("JSON");
     let certificate = vector["secret"].as_str().expect("a certificate").to_owned();
-    let cached = Cached::new(std::sync::Arc::new(Published(
+    let cached = KeyCache::new(std::sync::Arc::new(Published(
         vec![Ok(certificate.clone())],
         AtomicUsize::new(0),
     )));
@@ -108,14 +108,14 @@ async fn sns_needs_its_own_certificate_and_topic() {
     };
     let topic = message["TopicArn"].as_str().expect("a topic");
     let good = scheme(&format!("arn:aws:sns:x, {topic}"));
-    let request = Unverified::new(&none, &body);
+    let request = WebhookRequest::new(&none, &body);
     let verified = verify_fetching(&good, &request, &[], NOW, &cached)
         .await
         .expect("verified");
     assert_eq!(verified.delivery_id(), message["MessageId"].as_str());
     assert!(verified.delivery_id_is_signed());
     // A route that holds the certificate fetches none; one that was rotated out stands beside it and does no harm.
-    let nowhere = Cached::new(std::sync::Arc::new(Published(
+    let nowhere = KeyCache::new(std::sync::Arc::new(Published(
         vec![Err("no way out".to_owned())],
         AtomicUsize::new(0),
     )));
@@ -123,15 +123,15 @@ async fn sns_needs_its_own_certificate_and_topic() {
     let held = [other, &certificate].map(SecretString::from);
     let judge = |held| verify_fetching(&good, &request, held, NOW, &nowhere);
     assert!(judge(&held).await.is_ok());
-    assert_eq!(judge(&held[..1]).await, Err(Refusal::NoMatch));
-    assert!(matches!(judge(&[]).await, Err(Refusal::NoKeys(_))));
+    assert_eq!(judge(&held[..1]).await, Err(VerifyError::NoMatch));
+    assert!(matches!(judge(&[]).await, Err(VerifyError::NoKeys(_))));
     assert_eq!(check_secret(&good, &held[0]), Ok(()));
     let cut = SecretString::from("-----BEGIN CERTIFICATE-----");
-    assert_eq!(check_secret(&good, &cut), Err(BadSecret::NotAPublicKey));
+    assert_eq!(check_secret(&good, &cut), Err(InvalidSecret::NotAPublicKey));
     let foreign = scheme("arn:aws:sns:us-east-2:1:other");
     assert_eq!(
         verify_fetching(&foreign, &request, &[], NOW, &cached).await,
-        Err(Refusal::WrongTopic)
+        Err(VerifyError::WrongTopic)
     );
     insta::assert_snapshot!(
         chosen(&json!({"scheme": "aws-sns"})).expect_err("refused"),
@@ -152,10 +152,10 @@ async fn sns_needs_its_own_certificate_and_topic() {
         let mut forged = message.clone();
         forged["SigningCertURL"] = json!(url);
         let forged = forged.to_string();
-        let request = Unverified::new(&none, forged.as_bytes());
+        let request = WebhookRequest::new(&none, forged.as_bytes());
         assert_eq!(
             keys_url(&good, &request),
-            Err(Refusal::ForeignCertificate),
+            Err(VerifyError::ForeignCertificate),
             "{url}"
         );
         assert!(verify(&good, &request, &[], NOW).is_err(), "{url}");

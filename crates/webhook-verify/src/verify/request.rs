@@ -8,14 +8,14 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::refusal::Refusal;
+use super::error::VerifyError;
 use crate::body;
-use crate::scheme::{Pointer, Selector};
+use crate::scheme::{Pointer, ValueSelector};
 
 /// A delivery that nobody has vouched for yet.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
-pub struct Unverified<'a> {
+pub struct WebhookRequest<'a> {
     /// Its headers.
     pub headers: &'a HeaderMap,
     /// Its body, byte for byte as it came in.
@@ -27,7 +27,7 @@ pub struct Unverified<'a> {
     keys: Option<&'a str>,
 }
 
-impl fmt::Debug for Unverified<'_> {
+impl fmt::Debug for WebhookRequest<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         debug_delivery("Unverified", self.headers, self.body, formatter)
     }
@@ -48,7 +48,7 @@ pub(super) fn debug_delivery(
         .finish_non_exhaustive()
 }
 
-impl<'a> Unverified<'a> {
+impl<'a> WebhookRequest<'a> {
     /// A POST as it came in.
     pub fn new(headers: &'a HeaderMap, body: &'a [u8]) -> Self {
         Self {
@@ -124,14 +124,14 @@ impl<'a> Unverified<'a> {
 }
 
 /// The parts of a delivery, each decoded at most once.
-pub(crate) struct Parts<'a> {
-    pub(crate) request: &'a Unverified<'a>,
+pub(crate) struct RequestParts<'a> {
+    pub(crate) request: &'a WebhookRequest<'a>,
     json: OnceCell<Option<Value>>,
     fields: OnceCell<Vec<(String, String)>>,
 }
 
-impl<'a> Parts<'a> {
-    pub(crate) fn new(request: &'a Unverified<'a>) -> Self {
+impl<'a> RequestParts<'a> {
+    pub(crate) fn new(request: &'a WebhookRequest<'a>) -> Self {
         Self {
             request,
             json: OnceCell::new(),
@@ -152,17 +152,20 @@ impl<'a> Parts<'a> {
     }
 
     /// The one value of a part; `None` if it is not there. Several that say the same are one.
-    pub(crate) fn one(&self, selector: &Selector) -> Result<Option<Cow<'_, [u8]>>, Refusal> {
+    pub(crate) fn one(
+        &self,
+        selector: &ValueSelector,
+    ) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
         self.one_below(selector, None)
     }
 
     /// The same, with JSON pointers starting at `root`.
     pub(super) fn one_below<'b>(
         &'b self,
-        selector: &Selector,
+        selector: &ValueSelector,
         root: Option<&'b Value>,
-    ) -> Result<Option<Cow<'b, [u8]>>, Refusal> {
-        if let Selector::Header(name) = selector {
+    ) -> Result<Option<Cow<'b, [u8]>>, VerifyError> {
+        if let ValueSelector::Header(name) = selector {
             let value = single_header(self.request.headers, name)?;
             return Ok(value.map(|value| Cow::Borrowed(value.as_bytes())));
         }
@@ -173,7 +176,7 @@ impl<'a> Parts<'a> {
         let first = values.next();
         if values.any(|value| Some(value) != first) {
             let part = selector.to_string();
-            return Err(Refusal::RepeatedPart { part });
+            return Err(VerifyError::RepeatedPart { part });
         }
         Ok(first.map(|text| match text {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
@@ -182,36 +185,38 @@ impl<'a> Parts<'a> {
     }
 
     /// All values of a part; `None` if it is not there, or is no text.
-    pub(super) fn all(&self, selector: &Selector) -> Option<Vec<Cow<'_, str>>> {
+    pub(super) fn all(&self, selector: &ValueSelector) -> Option<Vec<Cow<'_, str>>> {
         self.all_below(selector, None)
     }
 
     fn all_below<'b>(
         &'b self,
-        selector: &Selector,
+        selector: &ValueSelector,
         root: Option<&'b Value>,
     ) -> Option<Vec<Cow<'b, str>>> {
         let found: Vec<Cow<'b, str>> = match selector {
-            Selector::Header(name) => {
+            ValueSelector::Header(name) => {
                 let values = self.request.headers.get_all(name).iter();
                 let texts = values.map(|value| value.to_str().map(Cow::Borrowed).ok());
                 texts.collect::<Option<_>>()?
             }
-            Selector::Query(name) => form_urlencoded::parse(self.request.query_text().as_bytes())
-                .filter(|(key, _)| key == name)
-                .map(|(_, value)| value)
-                .collect(),
-            Selector::Form(name) => self
+            ValueSelector::Query(name) => {
+                form_urlencoded::parse(self.request.query_text().as_bytes())
+                    .filter(|(key, _)| key == name)
+                    .map(|(_, value)| value)
+                    .collect()
+            }
+            ValueSelector::Form(name) => self
                 .fields()
                 .iter()
                 .filter(|(key, _)| key == name)
                 .map(|(_, value)| Cow::Borrowed(value.as_str()))
                 .collect(),
-            Selector::Json(pointer) => {
+            ValueSelector::Json(pointer) => {
                 let found = pointer.find(root.or_else(|| self.json())?)?;
                 found.into_iter().map(scalar).collect::<Option<_>>()?
             }
-            Selector::Path(index) => {
+            ValueSelector::Path(index) => {
                 let mut segments = self.request.path.split('/').filter(|part| !part.is_empty());
                 segments
                     .nth(*index)
@@ -252,11 +257,11 @@ fn scalar(value: &Value) -> Option<Cow<'_, str>> {
 pub(super) fn single_header<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
-) -> Result<Option<&'a HeaderValue>, Refusal> {
+) -> Result<Option<&'a HeaderValue>, VerifyError> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.any(|value| Some(value) != first) {
-        return Err(Refusal::RepeatedHeader {
+        return Err(VerifyError::RepeatedHeader {
             header: name.to_string(),
         });
     }
@@ -264,13 +269,13 @@ pub(super) fn single_header<'a>(
 }
 
 /// The refusal for a part that is not there.
-pub(super) fn missing(selector: &Selector) -> Refusal {
-    if let Selector::Header(name) = selector {
+pub(super) fn missing(selector: &ValueSelector) -> VerifyError {
+    if let ValueSelector::Header(name) = selector {
         let header = name.to_string();
-        return Refusal::MissingHeader { header };
+        return VerifyError::MissingHeader { header };
     }
     let part = selector.to_string();
-    Refusal::MissingPart { part }
+    VerifyError::MissingPart { part }
 }
 
 /// Undoes percent escapes; a plus sign stays one, and what would not be UTF-8 stays as it is.

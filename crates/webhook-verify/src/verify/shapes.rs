@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::encoding::{BASE64, BASE64_URL};
 use super::*;
-use crate::scheme::{Algorithm, Choice, PRESETS};
+use crate::scheme::{Algorithm, PRESETS, SchemeChoice};
 use strict_reader::{Node, Problems};
 
 pub(super) const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
@@ -19,11 +19,11 @@ pub(super) const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 pub(super) fn chosen(record: &Value) -> Result<Scheme, String> {
     let mut problems = Problems::default();
     let mut object = Node::root(record).object(&mut problems).expect("an object");
-    let choice = Choice::read(&mut object, &mut problems);
+    let choice = SchemeChoice::read(&mut object, &mut problems);
     object.finish(&mut problems);
     match problems.finish(choice) {
-        Ok(Choice::Scheme(scheme)) => Ok(*scheme),
-        Ok(Choice::Nothing) => Err("none".to_owned()),
+        Ok(SchemeChoice::Scheme(scheme)) => Ok(*scheme),
+        Ok(SchemeChoice::Nothing) => Err("none".to_owned()),
         Err(problems) => Err(problems
             .iter()
             .map(ToString::to_string)
@@ -90,7 +90,7 @@ fn a_secret_may_stand_in_many_places() {
     for (token, head, body, query, path) in cases {
         let scheme = vendor(token);
         let head = headers(head);
-        let request = Unverified::new(&head, body.as_bytes())
+        let request = WebhookRequest::new(&head, body.as_bytes())
             .query(query)
             .path(path);
         assert!(
@@ -106,7 +106,7 @@ fn a_secret_may_stand_in_many_places() {
             );
         }
         let bare = HeaderMap::new();
-        let bare = Unverified::new(&bare, b"");
+        let bare = WebhookRequest::new(&bare, b"");
         assert!(verify(&scheme, &bare, &key(""), NOW).is_err(), "{token}");
     }
 }
@@ -118,7 +118,7 @@ fn every_item_must_hold_the_token() {
     let judge = |body: &str| {
         verify(
             &scheme,
-            &Unverified::new(&none, body.as_bytes()),
+            &WebhookRequest::new(&none, body.as_bytes()),
             &key("s"),
             NOW,
         )
@@ -146,7 +146,7 @@ fn an_item_cannot_be_smuggled_in_beside_a_signed_one() {
     let judge = |body: &Value| {
         verify(
             &scheme,
-            &Unverified::new(&none, body.to_string().as_bytes()),
+            &WebhookRequest::new(&none, body.to_string().as_bytes()),
             &secrets,
             NOW,
         )
@@ -161,7 +161,7 @@ fn an_item_cannot_be_smuggled_in_beside_a_signed_one() {
         .as_array_mut()
         .expect("a list")
         .push(forged);
-    assert_eq!(judge(&more), Err(Refusal::NoMatch));
+    assert_eq!(judge(&more), Err(VerifyError::NoMatch));
     assert!(judge(&json!({"notificationItems": []})).is_err());
 }
 
@@ -176,20 +176,20 @@ fn a_signed_address_does_not_vouch_for_another_body() {
         ("x-twilio-signature", &signature),
         ("content-type", "application/json"),
     ]);
-    let empty = Unverified::new(&json, b"").url(url);
+    let empty = WebhookRequest::new(&json, b"").url(url);
     assert!(verify(&scheme, &empty, &key("12345"), NOW).is_ok());
-    let replayed = Unverified::new(&json, b"{\"forged\":true}").url(url);
+    let replayed = WebhookRequest::new(&json, b"{\"forged\":true}").url(url);
     assert_eq!(
         verify(&scheme, &replayed, &key("12345"), NOW),
-        Err(Refusal::UncoveredBody)
+        Err(VerifyError::UncoveredBody)
     );
-    let nowhere = Unverified::new(&json, b"");
+    let nowhere = WebhookRequest::new(&json, b"");
     let refusal = verify(&scheme, &nowhere, &key("12345"), NOW).expect_err("refused");
     assert!(refusal.is_misconfiguration());
-    let elsewhere = Unverified::new(&json, b"").url("https://mycompany.com/other");
+    let elsewhere = WebhookRequest::new(&json, b"").url("https://mycompany.com/other");
     assert_eq!(
         verify(&scheme, &elsewhere, &key("12345"), NOW),
-        Err(Refusal::NoMatchWithUrl)
+        Err(VerifyError::NoMatchWithUrl)
     );
 }
 
@@ -206,13 +206,13 @@ fn own_records_sign_many_texts() {
     }));
     let query = format!("q=7&sig={}", hmac_hex("s", text.as_bytes()));
     let head = headers(&[("x-h", "X")]);
-    let request = Unverified::new(&head, b"{\"n\":9}")
+    let request = WebhookRequest::new(&head, b"{\"n\":9}")
         .url("https://h/x?q=7")
         .query(&query);
     let verified = verify(&scheme, &request, &key("s"), NOW).expect("verified");
     assert_eq!(verified.delivery_id(), Some("[\"9\",\"7\"]"));
     assert!(verified.delivery_id_is_signed());
-    let other = Unverified::new(&head, b"{\"n\":8}")
+    let other = WebhookRequest::new(&head, b"{\"n\":8}")
         .url("https://h/x?q=7")
         .query(&query);
     assert!(verify(&scheme, &other, &key("s"), NOW).is_err());
@@ -221,7 +221,7 @@ fn own_records_sign_many_texts() {
     let listed = vendor("hazel");
     let value = format!("v1=00,v2=11, v1={}", hmac_hex("s", b"x"));
     let head = headers(&[("x-hazel-signature", &value)]);
-    assert!(verify(&listed, &Unverified::new(&head, b"x"), &key("s"), NOW).is_ok());
+    assert!(verify(&listed, &WebhookRequest::new(&head, b"x"), &key("s"), NOW).is_ok());
     let inside = vendor("larch");
     let body = json!({"proof": {"time": "1700000000", "token": "t", "signature": hmac_hex("s", b"1700000000t")}});
     let body = body.to_string();
@@ -229,7 +229,7 @@ fn own_records_sign_many_texts() {
     assert!(
         verify(
             &inside,
-            &Unverified::new(&none, body.as_bytes()),
+            &WebhookRequest::new(&none, body.as_bytes()),
             &key("s"),
             NOW
         )
@@ -256,7 +256,7 @@ fn public_keys_come_in_many_forms() {
         assert!(
             verify(
                 &scheme,
-                &Unverified::new(&head, b"body"),
+                &WebhookRequest::new(&head, b"body"),
                 &key(&public),
                 NOW
             )
@@ -265,21 +265,29 @@ fn public_keys_come_in_many_forms() {
         assert_eq!(
             verify(
                 &scheme,
-                &Unverified::new(&head, b"bodx"),
+                &WebhookRequest::new(&head, b"bodx"),
                 &key(&public),
                 NOW
             ),
-            Err(Refusal::NoMatch)
+            Err(VerifyError::NoMatch)
         );
         assert_eq!(check_secret(&scheme, &key(&public)[0]), Ok(()));
     }
     for (public, cause) in [
-        ("", BadSecret::Empty),
-        ("!", BadSecret::NotBase64),
-        ("AAAA", BadSecret::NotAPublicKey),
+        ("", InvalidSecret::Empty),
+        ("!", InvalidSecret::NotBase64),
+        ("AAAA", InvalidSecret::NotAPublicKey),
     ] {
         assert_eq!(check_secret(&scheme, &key(public)[0]), Err(cause));
-        assert!(verify(&scheme, &Unverified::new(&head, b"body"), &key(public), NOW).is_err());
+        assert!(
+            verify(
+                &scheme,
+                &WebhookRequest::new(&head, b"body"),
+                &key(public),
+                NOW
+            )
+            .is_err()
+        );
     }
 
     let pair = Ed25519KeyPair::generate().expect("a key");
@@ -293,7 +301,7 @@ fn public_keys_come_in_many_forms() {
     assert!(
         verify(
             &scheme,
-            &Unverified::new(&head, b"body"),
+            &WebhookRequest::new(&head, b"body"),
             &key(&public),
             NOW
         )
@@ -302,7 +310,7 @@ fn public_keys_come_in_many_forms() {
     assert!(
         verify(
             &scheme,
-            &Unverified::new(&head, b"Body"),
+            &WebhookRequest::new(&head, b"Body"),
             &key(&public),
             NOW
         )
@@ -317,14 +325,14 @@ fn of_several_schemes_any_may_match() {
     let (one, two) = (key("1"), key("2"));
     let schemes = [(&stripe, &one[..]), (&bearer, &two[..])];
     let head = headers(&[("authorization", "bearer 2")]);
-    let (scheme, _) = verify_any(schemes, &Unverified::new(&head, b""), NOW).expect("verified");
+    let (scheme, _) = verify_any(schemes, &WebhookRequest::new(&head, b""), NOW).expect("verified");
     assert_eq!(scheme.name(), "bearer");
     let none = HeaderMap::new();
-    let refusal = verify_any(schemes, &Unverified::new(&none, b""), NOW).expect_err("refused");
+    let refusal = verify_any(schemes, &WebhookRequest::new(&none, b""), NOW).expect_err("refused");
     insta::assert_snapshot!(refusal, @"header stripe-signature or authorization is missing: is this the right scheme, and does the sender have signing switched on?");
     assert_eq!(
-        verify_any([], &Unverified::new(&none, b""), NOW),
-        Err(Refusal::MissingSecret)
+        verify_any([], &WebhookRequest::new(&none, b""), NOW),
+        Err(VerifyError::MissingSecret)
     );
 }
 
@@ -361,7 +369,7 @@ fn tokens_are_bound_to_their_claims() {
     };
     let judge = |token: &str| {
         let head = headers(&[("authorization", token)]);
-        verify(&scheme, &Unverified::new(&head, b""), &key("s"), NOW).map(|_| ())
+        verify(&scheme, &WebhookRequest::new(&head, b""), &key("s"), NOW).map(|_| ())
     };
     let plain = json!({"alg": "HS256"});
     let seconds = NOW.as_second();
@@ -376,7 +384,7 @@ fn tokens_are_bound_to_their_claims() {
     );
     assert_eq!(
         judge(&token(plain.clone(), json!({"aud": "us", "exp": seconds}))),
-        Err(Refusal::Expired)
+        Err(VerifyError::Expired)
     );
     for claims in [
         json!({"aud": "us"}),
@@ -385,13 +393,13 @@ fn tokens_are_bound_to_their_claims() {
     ] {
         assert!(matches!(
             judge(&token(plain.clone(), claims)),
-            Err(Refusal::WrongClaim { .. })
+            Err(VerifyError::WrongClaim { .. })
         ));
     }
     let early = json!({"aud": "us", "exp": seconds + 9_000, "nbf": seconds + 400});
     assert!(matches!(
         judge(&token(plain, early)),
-        Err(Refusal::FromTheFuture { .. })
+        Err(VerifyError::FromTheFuture { .. })
     ));
     for header in [
         json!({"alg": "none"}),
@@ -401,7 +409,7 @@ fn tokens_are_bound_to_their_claims() {
     ] {
         assert!(matches!(
             judge(&token(header, good.clone())),
-            Err(Refusal::MalformedSignature { .. })
+            Err(VerifyError::MalformedSignature { .. })
         ));
     }
 }
@@ -424,7 +432,7 @@ proptest! {
         let pairs: Vec<(&str, &str)> = names.into_iter().zip(values.iter().map(String::as_str)).collect();
         let mut head = headers(&pairs);
         head.insert("content-type", HeaderValue::from_str(&content_type).expect("a value"));
-        let request = Unverified::new(&head, &body).url(&url).query(&url).path(&url).keys(&url);
+        let request = WebhookRequest::new(&head, &body).url(&url).query(&url).path(&url).keys(&url);
         let now = Timestamp::from_second(seconds).unwrap_or(NOW);
         prop_assert!(verify(&scheme, &request, &key("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), now).is_err());
         let _ = keys_url(&scheme, &request);

@@ -5,18 +5,18 @@ use http::header::AUTHORIZATION;
 use secrecy::SecretString;
 
 use super::encoding::{BASE64, text_key};
-use super::found::cut_prefix;
+use super::error::VerifyError;
 use super::mac::same;
-use super::refusal::Refusal;
-use super::request::{Parts, missing};
-use crate::scheme::{Equals, Selector};
+use super::received::cut_prefix;
+use super::request::{RequestParts, missing};
+use crate::scheme::{SharedSecret, ValueSelector};
 
 /// Whether the secret stands in its place, and if that has several, in every one.
 pub(super) fn equals(
-    equals: &Equals,
-    parts: &Parts<'_>,
+    equals: &SharedSecret,
+    parts: &RequestParts<'_>,
     secrets: &[SecretString],
-) -> Result<(), Refusal> {
+) -> Result<(), VerifyError> {
     let token = &equals.token;
     let found = parts.all(&token.at).ok_or_else(|| missing(&token.at))?;
     let prefix = token.prefix.as_deref().unwrap_or_default();
@@ -31,38 +31,45 @@ pub(super) fn equals(
 }
 
 /// HTTP Basic.
-pub(super) fn basic(parts: &Parts<'_>, secrets: &[SecretString]) -> Result<(), Refusal> {
-    let at = Selector::Header(AUTHORIZATION);
+pub(super) fn basic(parts: &RequestParts<'_>, secrets: &[SecretString]) -> Result<(), VerifyError> {
+    let at = ValueSelector::Header(AUTHORIZATION);
     let given = credentials("Basic ", &at, parts)?;
     let given = BASE64.decode(given.trim()).map_err(|_| wrong(&at))?;
     any_secret(secrets, &at, |secret| same(&given, secret))
 }
 
 /// A bearer token.
-pub(super) fn bearer(parts: &Parts<'_>, secrets: &[SecretString]) -> Result<(), Refusal> {
-    let at = Selector::Header(AUTHORIZATION);
+pub(super) fn bearer(
+    parts: &RequestParts<'_>,
+    secrets: &[SecretString],
+) -> Result<(), VerifyError> {
+    let at = ValueSelector::Header(AUTHORIZATION);
     let given = credentials("Bearer ", &at, parts)?;
     any_secret(secrets, &at, |secret| same(given.trim().as_bytes(), secret))
 }
 
-fn credentials(prefix: &str, at: &Selector, parts: &Parts<'_>) -> Result<String, Refusal> {
+fn credentials(
+    prefix: &str,
+    at: &ValueSelector,
+    parts: &RequestParts<'_>,
+) -> Result<String, VerifyError> {
     let value = parts.one(at)?.ok_or_else(|| missing(at))?;
     let text = std::str::from_utf8(&value).map_err(|_| wrong(at))?;
     let given = cut_prefix(prefix, text.trim()).ok_or_else(|| wrong(at))?;
     Ok(given.to_owned())
 }
 
-fn wrong(at: &Selector) -> Refusal {
-    Refusal::WrongToken {
+fn wrong(at: &ValueSelector) -> VerifyError {
+    VerifyError::WrongToken {
         part: at.to_string(),
     }
 }
 
 fn any_secret(
     secrets: &[SecretString],
-    at: &Selector,
+    at: &ValueSelector,
     matches: impl Fn(&[u8]) -> bool,
-) -> Result<(), Refusal> {
+) -> Result<(), VerifyError> {
     let mut refusal = wrong(at);
     let mut matched = false;
     for (index, secret) in secrets.iter().enumerate() {
@@ -70,7 +77,7 @@ fn any_secret(
             Ok(secret) => matched |= matches(secret.as_bytes()),
             Err(cause) => {
                 let position = index + 1;
-                refusal = Refusal::BadSecret { position, cause };
+                refusal = VerifyError::InvalidSecret { position, cause };
             }
         }
     }

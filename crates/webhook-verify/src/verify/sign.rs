@@ -10,15 +10,15 @@ use sha2::{Digest, Sha256};
 
 use super::age::write_time;
 use super::encoding::{BASE64, BASE64_URL, encode, key_bytes, text_key};
+use super::error::{InvalidSecret, VerifyError};
 use super::mac::{AnyMac, digest};
-use super::message::{Context, Method, list_at};
-use super::outgoing::{Misplaced, Outgoing};
-use super::refusal::{BadSecret, Refusal};
-use super::request::Parts;
+use super::message::{SignatureMethod, SignedText, list_at};
+use super::outgoing::{OutgoingWebhook, PlacementError};
+use super::request::RequestParts;
 use super::{method_of, url};
 use crate::scheme::{
-    Algorithm, Jws, JwsAlgorithm, Layout, Message, Proof, Recipe, Scheme, Segment, Selector,
-    TimestampAt, TimestampRule, fill_params,
+    Algorithm, Jws, JwsAlgorithm, ProofKind, Scheme, SchemeSpec, SignatureLayout, SignedMessage,
+    SignedSegment, TimestampLocation, TimestampRule, ValueSelector, fill_params,
 };
 
 /// Seconds that a JSON Web Token of ours is good for, where the scheme wants it to expire.
@@ -26,13 +26,13 @@ const TOKEN_LIFE: i64 = 300;
 
 /// Why a delivery cannot be signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CannotSign {
+pub enum SignError {
     /// A part of the delivery that is signed is not there.
     #[error("the delivery lacks something that the scheme signs: {0}")]
-    Incomplete(Refusal),
+    Incomplete(VerifyError),
     /// The proof has no place in this delivery.
     #[error("the delivery has no place for the proof: {0}")]
-    Misplaced(#[from] Misplaced),
+    PlacementError(#[from] PlacementError),
     /// Only the sender can sign like this.
     #[error("only the sender can make this proof, because its key stays with it: {0}")]
     OnlyTheSender(String),
@@ -41,11 +41,11 @@ pub enum CannotSign {
     MissingSecret,
     /// A secret cannot be a key.
     #[error("secret {position} cannot be used: {cause}")]
-    BadSecret {
+    InvalidSecret {
         /// Which of the secrets, from 1.
         position: usize,
         /// What is wrong with it.
-        cause: BadSecret,
+        cause: InvalidSecret,
     },
 }
 
@@ -59,12 +59,12 @@ pub fn sign(
     scheme: &Scheme,
     secrets: &[SecretString],
     now: Timestamp,
-    delivery: &mut Outgoing,
-) -> Result<(), CannotSign> {
+    delivery: &mut OutgoingWebhook,
+) -> Result<(), SignError> {
     let mut first = Ok(());
-    for recipe in scheme.recipes() {
+    for spec in scheme.specs() {
         let mut signed = delivery.clone();
-        match sign_one(recipe, scheme, secrets, now, &mut signed) {
+        match sign_one(spec, scheme, secrets, now, &mut signed) {
             Ok(()) => {
                 *delivery = signed;
                 return Ok(());
@@ -76,50 +76,50 @@ pub fn sign(
 }
 
 fn sign_one(
-    recipe: &Recipe,
+    spec: &SchemeSpec,
     scheme: &Scheme,
     secrets: &[SecretString],
     now: Timestamp,
-    delivery: &mut Outgoing,
-) -> Result<(), CannotSign> {
-    for part in &recipe.delivery_id {
-        if let Selector::Header(name) = part {
+    delivery: &mut OutgoingWebhook,
+) -> Result<(), SignError> {
+    for part in &spec.delivery_id {
+        if let ValueSelector::Header(name) = part {
             delivery.set_header(name, &delivery.id.clone())?;
         }
     }
-    match (&recipe.proof, method_of(&recipe.proof)) {
-        (Proof::Equals(equals), _) => {
+    match (&spec.proof, method_of(&spec.proof)) {
+        (ProofKind::Equals(equals), _) => {
             let prefix = equals.token.prefix.as_deref().unwrap_or_default();
             let text = format!("{prefix}{}", first_text(secrets)?);
             Ok(delivery.set(&equals.token.at, &text)?)
         }
-        (Proof::Basic, _) => {
+        (ProofKind::Basic, _) => {
             let text = format!("Basic {}", BASE64.encode(first_text(secrets)?));
             Ok(delivery.set_header(&AUTHORIZATION, &text)?)
         }
-        (Proof::Bearer, _) => {
+        (ProofKind::Bearer, _) => {
             let text = format!("Bearer {}", first_text(secrets)?);
             Ok(delivery.set_header(&AUTHORIZATION, &text)?)
         }
-        (Proof::Jws(jws), _) if jws.algorithm == JwsAlgorithm::Hs256 => {
+        (ProofKind::Jws(jws), _) if jws.algorithm == JwsAlgorithm::Hs256 => {
             let text = token(jws, scheme, first_text(secrets)?, now, delivery)?;
             Ok(delivery.set(&jws.token.at, &text)?)
         }
-        (_, Some((method @ (Method::Hmac(_) | Method::Digest(_)), message))) => {
+        (_, Some((method @ (SignatureMethod::Hmac(_) | SignatureMethod::Digest(_)), message))) => {
             if secrets.is_empty() {
-                return Err(CannotSign::MissingSecret);
+                return Err(SignError::MissingSecret);
             }
             sign_message(method, message, scheme, secrets, now, delivery)
         }
-        (_, Some((Method::PublicKey(_), _)) | None) => {
-            Err(CannotSign::OnlyTheSender(scheme.describe()))
+        (_, Some((SignatureMethod::PublicKey(_), _)) | None) => {
+            Err(SignError::OnlyTheSender(scheme.describe()))
         }
     }
 }
 
-fn first_text(secrets: &[SecretString]) -> Result<&str, CannotSign> {
-    let secret = secrets.first().ok_or(CannotSign::MissingSecret)?;
-    text_key(secret).map_err(|cause| CannotSign::BadSecret { position: 1, cause })
+fn first_text(secrets: &[SecretString]) -> Result<&str, SignError> {
+    let secret = secrets.first().ok_or(SignError::MissingSecret)?;
+    text_key(secret).map_err(|cause| SignError::InvalidSecret { position: 1, cause })
 }
 
 /// A JSON Web Token over what the scheme wants to be claimed.
@@ -128,12 +128,12 @@ fn token(
     scheme: &Scheme,
     key: &str,
     now: Timestamp,
-    delivery: &Outgoing,
-) -> Result<String, CannotSign> {
+    delivery: &OutgoingWebhook,
+) -> Result<String, SignError> {
     let mut claims = json!({ "iat": now.as_second() });
     for (claim, text) in &jws.claims {
-        let filled = fill_params(text, scheme.params()).map_err(Refusal::MissingParam);
-        claims[claim] = Value::from(filled.map_err(CannotSign::Incomplete)?);
+        let filled = fill_params(text, scheme.params()).map_err(VerifyError::MissingParam);
+        claims[claim] = Value::from(filled.map_err(SignError::Incomplete)?);
     }
     if jws.must_expire {
         claims["exp"] = Value::from(now.as_second().saturating_add(TOKEN_LIFE));
@@ -154,30 +154,30 @@ fn token(
 }
 
 fn sign_message(
-    method: Method,
-    message: &Message,
+    method: SignatureMethod,
+    message: &SignedMessage,
     scheme: &Scheme,
     secrets: &[SecretString],
     now: Timestamp,
-    delivery: &mut Outgoing,
-) -> Result<(), CannotSign> {
+    delivery: &mut OutgoingWebhook,
+) -> Result<(), SignError> {
     let rule = message.timestamp.as_ref();
     let time = rule.map(|rule| write_time(rule.unit, now));
     let time = time.as_deref();
-    if let Some(TimestampAt::Part(part)) = rule.map(|rule| &rule.at) {
+    if let Some(TimestampLocation::Part(part)) = rule.map(|rule| &rule.at) {
         delivery.set(part, time.unwrap_or_default())?;
     }
     // Forms are sorted into the signed text; of other bodies the hash is. One that is there already must be right.
     let request = delivery.received(None);
-    let sorted = message.signed.has(&Segment::FormSorted)
+    let sorted = message.signed.has(&SignedSegment::FormSorted)
         && (url::is_plain_form(&request) || request.body.is_empty());
     if let Some(part) = &message.body_hash
-        && (!sorted || !matches!(Parts::new(&request).one(part), Ok(None)))
+        && (!sorted || !matches!(RequestParts::new(&request).one(part), Ok(None)))
     {
         let hash = hex::encode(Sha256::digest(&delivery.body));
         delivery.set(part, &hash)?;
     }
-    let signing = Signing {
+    let signing = Signer {
         method,
         message,
         scheme,
@@ -185,19 +185,19 @@ fn sign_message(
         time,
     };
     let url = delivery.url();
-    if message.signed.has(&Segment::Url) && url.is_none() {
-        return Err(CannotSign::Incomplete(Refusal::MissingUrl));
+    if message.signed.has(&SignedSegment::Url) && url.is_none() {
+        return Err(SignError::Incomplete(VerifyError::MissingUrl));
     }
     let request = delivery.received(url.as_deref());
-    let parts = Parts::new(&request);
+    let parts = RequestParts::new(&request);
     let Some(each) = &message.each else {
         let text = signing.signature(&parts, None)?;
         return Ok(delivery.set(&message.signature.at, &text)?);
     };
-    let no_place = |part: &Selector| Misplaced::NoPlace(part.to_string());
-    let list = Selector::Json(each.clone());
+    let no_place = |part: &ValueSelector| PlacementError::NoPlace(part.to_string());
+    let list = ValueSelector::Json(each.clone());
     let items = list_at(each, &parts).ok_or_else(|| no_place(&list))?;
-    let Selector::Json(place) = &message.signature.at else {
+    let ValueSelector::Json(place) = &message.signature.at else {
         return Err(no_place(&message.signature.at).into());
     };
     let mut signed = Vec::with_capacity(items.len());
@@ -213,19 +213,23 @@ fn sign_message(
 }
 
 /// What the signatures of a delivery are made with.
-struct Signing<'a> {
-    method: Method,
-    message: &'a Message,
+struct Signer<'a> {
+    method: SignatureMethod,
+    message: &'a SignedMessage,
     scheme: &'a Scheme,
     secrets: &'a [SecretString],
     time: Option<&'a str>,
 }
 
-impl Signing<'_> {
+impl Signer<'_> {
     /// What stands in the signature's place.
-    fn signature(&self, parts: &Parts<'_>, item: Option<&Value>) -> Result<String, CannotSign> {
+    fn signature(
+        &self,
+        parts: &RequestParts<'_>,
+        item: Option<&Value>,
+    ) -> Result<String, SignError> {
         let message = self.message;
-        let context = Context {
+        let context = SignedText {
             message,
             parts,
             params: self.scheme.params(),
@@ -236,22 +240,24 @@ impl Signing<'_> {
         let prefix = message.signature.prefix.as_deref().unwrap_or_default();
         let mut signatures = Vec::with_capacity(self.secrets.len());
         for (index, secret) in self.secrets.iter().enumerate() {
-            let pieces = context
-                .pieces(url, secret)
-                .map_err(CannotSign::Incomplete)?;
+            let pieces = context.pieces(url, secret).map_err(SignError::Incomplete)?;
             let bytes = match self.method {
-                Method::Hmac(algorithm) => key_bytes(secret, &message.secret_format).map(|key| {
-                    let mut mac = AnyMac::new(algorithm, &key);
-                    pieces.iter().for_each(|piece| mac.update(piece));
-                    mac.finish()
-                }),
-                Method::Digest(algorithm) => text_key(secret).map(|_| digest(algorithm, &pieces)),
-                Method::PublicKey(_) => {
-                    return Err(CannotSign::OnlyTheSender(self.scheme.describe()));
+                SignatureMethod::Hmac(algorithm) => {
+                    key_bytes(secret, &message.secret_format).map(|key| {
+                        let mut mac = AnyMac::new(algorithm, &key);
+                        pieces.iter().for_each(|piece| mac.update(piece));
+                        mac.finish()
+                    })
+                }
+                SignatureMethod::Digest(algorithm) => {
+                    text_key(secret).map(|_| digest(algorithm, &pieces))
+                }
+                SignatureMethod::PublicKey(_) => {
+                    return Err(SignError::OnlyTheSender(self.scheme.describe()));
                 }
             };
             let position = index + 1;
-            let bytes = bytes.map_err(|cause| CannotSign::BadSecret { position, cause })?;
+            let bytes = bytes.map_err(|cause| SignError::InvalidSecret { position, cause })?;
             let encoded = encode(message.signature.encoding, &bytes);
             signatures.push(format!("{prefix}{encoded}"));
         }
@@ -259,11 +265,11 @@ impl Signing<'_> {
     }
 }
 
-fn lay_out(message: &Message, signatures: Vec<String>, time: Option<&str>) -> String {
+fn lay_out(message: &SignedMessage, signatures: Vec<String>, time: Option<&str>) -> String {
     match &message.signature.layout {
-        Layout::Plain => signatures.into_iter().next().unwrap_or_default(),
-        Layout::List { item_sep } => signatures.join(item_sep),
-        Layout::Kv {
+        SignatureLayout::Plain => signatures.into_iter().next().unwrap_or_default(),
+        SignatureLayout::List { item_sep } => signatures.join(item_sep),
+        SignatureLayout::Kv {
             pair_sep,
             kv_sep,
             key,
@@ -271,7 +277,7 @@ fn lay_out(message: &Message, signatures: Vec<String>, time: Option<&str>) -> St
             let time_pair = match (&message.timestamp, time) {
                 (
                     Some(TimestampRule {
-                        at: TimestampAt::Kv(name),
+                        at: TimestampLocation::Kv(name),
                         ..
                     }),
                     Some(time),

@@ -11,9 +11,9 @@ use url::Url;
 
 use super::any_of;
 use super::encoding::BASE64;
-use super::public_key::{Kind, PublicKey};
-use super::refusal::Refusal;
-use super::request::Parts;
+use super::error::VerifyError;
+use super::public_key::{KeyKind, PublicKey};
+use super::request::RequestParts;
 use crate::scheme::Algorithm;
 
 const NOTIFICATION: [&str; 6] = [
@@ -37,14 +37,14 @@ const CONFIRMATION: [&str; 7] = [
 /// Checks a message: with the certificates that the route holds in its secrets, or else with the one that was fetched for
 /// it. Either way the message must name one of Amazon's.
 pub(super) fn check(
-    parts: &Parts<'_>,
+    parts: &RequestParts<'_>,
     params: &BTreeMap<String, String>,
     secrets: &[SecretString],
-) -> Result<(), Refusal> {
+) -> Result<(), VerifyError> {
     let message = parts.json().ok_or_else(malformed)?;
     let topics = params.get("topic");
-    let topics = topics.ok_or_else(|| Refusal::MissingParam("topic".to_owned()))?;
-    certificate_url(message).ok_or(Refusal::ForeignCertificate)?;
+    let topics = topics.ok_or_else(|| VerifyError::MissingParam("topic".to_owned()))?;
+    certificate_url(message).ok_or(VerifyError::ForeignCertificate)?;
     let text = canonical_text(message).ok_or_else(malformed)?;
     let algorithm = match field(message, "SignatureVersion") {
         Some("1") => Algorithm::Sha1,
@@ -53,12 +53,12 @@ pub(super) fn check(
     };
     let signature = field(message, "Signature").and_then(|text| BASE64.decode(text).ok());
     let signature = signature.ok_or_else(malformed)?;
-    let kind = Kind::Rsa(algorithm);
+    let kind = KeyKind::Rsa(algorithm);
     let verifies = |key: &PublicKey| key.verifies(kind, text.as_bytes(), &signature);
     if secrets.is_empty() {
         let key = fetched(parts)?;
         if !verifies(&key) {
-            return Err(Refusal::NoMatch);
+            return Err(VerifyError::NoMatch);
         }
     } else {
         any_of(secrets, |secret| Ok(verifies(&PublicKey::rsa_of(secret)?)))?;
@@ -69,21 +69,21 @@ pub(super) fn check(
     if allowed.any(|allowed| allowed == topic) {
         Ok(())
     } else {
-        Err(Refusal::WrongTopic)
+        Err(VerifyError::WrongTopic)
     }
 }
 
 /// The key of the certificate that was fetched.
-fn fetched(parts: &Parts<'_>) -> Result<PublicKey, Refusal> {
+fn fetched(parts: &RequestParts<'_>) -> Result<PublicKey, VerifyError> {
     let certificate = parts.request.fetched_keys();
     let certificate =
-        certificate.ok_or_else(|| Refusal::NoKeys("no certificate was fetched".to_owned()))?;
+        certificate.ok_or_else(|| VerifyError::NoKeys("no certificate was fetched".to_owned()))?;
     PublicKey::from_pem(certificate)
-        .ok_or_else(|| Refusal::NoKeys("the certificate cannot be read".to_owned()))
+        .ok_or_else(|| VerifyError::NoKeys("the certificate cannot be read".to_owned()))
 }
 
-fn malformed() -> Refusal {
-    Refusal::MalformedSignature {
+fn malformed() -> VerifyError {
+    VerifyError::MalformedSignature {
         part: "the body".to_owned(),
         expected: "an SNS message with Type, Signature and SignatureVersion 1 or 2; is raw message delivery on?"
             .to_owned(),

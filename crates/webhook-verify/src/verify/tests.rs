@@ -23,7 +23,7 @@ fn preset(name: &str) -> Scheme {
 }
 
 fn signed(scheme: &Scheme, secrets: &[SecretString], body: &[u8]) -> HeaderMap {
-    let mut delivery = Outgoing::new("msg_1", body);
+    let mut delivery = OutgoingWebhook::new("msg_1", body);
     sign(scheme, secrets, NOW, &mut delivery).expect("signed");
     delivery.headers
 }
@@ -52,14 +52,14 @@ fn what_is_missing_or_ambiguous_fails_closed() {
     let keys = secrets(&[SECRET]);
     let good = signed(&scheme, &keys, b"{}");
     let refusal = |headers: &HeaderMap| {
-        verify(&scheme, &Unverified::new(headers, b"{}"), &keys, NOW).expect_err("refused")
+        verify(&scheme, &WebhookRequest::new(headers, b"{}"), &keys, NOW).expect_err("refused")
     };
     for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
         let mut headers = good.clone();
         headers.remove(name);
         assert_eq!(
             refusal(&headers),
-            Refusal::MissingHeader {
+            VerifyError::MissingHeader {
                 header: name.to_owned()
             }
         );
@@ -69,28 +69,28 @@ fn what_is_missing_or_ambiguous_fails_closed() {
         headers.append(name, HeaderValue::from_static("1700000001"));
         assert_eq!(
             refusal(&headers),
-            Refusal::RepeatedHeader {
+            VerifyError::RepeatedHeader {
                 header: name.to_owned()
             }
         );
         let mut headers = good.clone();
         headers.append(name, good[name].clone());
-        assert!(verify(&scheme, &Unverified::new(&headers, b"{}"), &keys, NOW).is_ok());
+        assert!(verify(&scheme, &WebhookRequest::new(&headers, b"{}"), &keys, NOW).is_ok());
     }
     let mut headers = good.clone();
     headers.append("webhook-signature", HeaderValue::from_static("v1,AAAA"));
-    assert!(verify(&scheme, &Unverified::new(&headers, b"{}"), &keys, NOW).is_ok());
+    assert!(verify(&scheme, &WebhookRequest::new(&headers, b"{}"), &keys, NOW).is_ok());
     headers.insert("webhook-signature", HeaderValue::from_static("v2,AAAA"));
     insta::assert_snapshot!(refusal(&headers), @"header webhook-signature holds no signature of this form: `v1,` and base64, with ` ` between several; is this the right scheme?");
     headers.insert("webhook-signature", HeaderValue::from_static("v1,AAAA"));
-    assert_eq!(refusal(&headers), Refusal::NoMatch);
+    assert_eq!(refusal(&headers), VerifyError::NoMatch);
     assert_eq!(
-        verify(&scheme, &Unverified::new(&good, b"{}"), &[], NOW),
-        Err(Refusal::MissingSecret)
+        verify(&scheme, &WebhookRequest::new(&good, b"{}"), &[], NOW),
+        Err(VerifyError::MissingSecret)
     );
     let none = HeaderMap::new();
     insta::assert_snapshot!(
-        verify(&preset("svix"), &Unverified::new(&none, b""), &keys, NOW).expect_err("refused"),
+        verify(&preset("svix"), &WebhookRequest::new(&none, b""), &keys, NOW).expect_err("refused"),
         @"header svix-signature or webhook-signature is missing: is this the right scheme, and does the sender have signing switched on?"
     );
 }
@@ -109,7 +109,7 @@ fn a_signature_under_two_different_times_is_refused() {
         format!("t=1,{value}").parse().expect("a value"),
     );
     insta::assert_snapshot!(
-        verify(&scheme, &Unverified::new(&headers, b"{}"), &keys, NOW).expect_err("refused"),
+        verify(&scheme, &WebhookRequest::new(&headers, b"{}"), &keys, NOW).expect_err("refused"),
         @"header stripe-signature holds no signature of this form: one `t=` with the time and `v1=` with hex, `,` between them; is this the right scheme?"
     );
 }
@@ -121,20 +121,20 @@ fn the_age_is_checked_both_ways_and_only_of_genuine_deliveries() {
     let good = signed(&scheme, &keys, b"x");
     let at = |offset: i64, body: &[u8]| {
         let now = NOW + SignedDuration::from_secs(offset);
-        verify(&scheme, &Unverified::new(&good, body), &keys, now)
+        verify(&scheme, &WebhookRequest::new(&good, body), &keys, now)
     };
     assert_eq!(at(300, b"x").expect("verified").signed_at(), Some(NOW));
     assert!(at(-300, b"x").is_ok());
     insta::assert_snapshot!(at(301, b"x").expect_err("refused"), @"signed 301 s ago, more than the 300 s allowed: a replay, a slow path or a wrong clock");
     insta::assert_snapshot!(at(-301, b"x").expect_err("refused"), @"signed 301 s in the future, more than the 300 s allowed: check the clocks on both sides");
-    assert_eq!(at(301, b"y"), Err(Refusal::NoMatch));
+    assert_eq!(at(301, b"y"), Err(VerifyError::NoMatch));
 }
 
 #[test]
 fn a_secret_that_cannot_be_a_key_is_named_without_its_content() {
     let scheme = preset("standard-webhooks");
     let good = signed(&scheme, &secrets(&[SECRET]), b"{}");
-    let request = Unverified::new(&good, b"{}");
+    let request = WebhookRequest::new(&good, b"{}");
     let refusal =
         verify(&scheme, &request, &secrets(&["whsec_not base64!"]), NOW).expect_err("refused");
     assert!(refusal.is_misconfiguration());
@@ -150,10 +150,10 @@ fn a_secret_that_cannot_be_a_key_is_named_without_its_content() {
         .is_ok()
     );
     let empty = secrets(&["whsec_"]);
-    assert_eq!(check_secret(&scheme, &empty[0]), Err(BadSecret::Empty));
+    assert_eq!(check_secret(&scheme, &empty[0]), Err(InvalidSecret::Empty));
     assert_eq!(
         check_secret(&preset("github"), &SecretString::from("")),
-        Err(BadSecret::Empty)
+        Err(InvalidSecret::Empty)
     );
 }
 
@@ -161,7 +161,7 @@ fn a_secret_that_cannot_be_a_key_is_named_without_its_content() {
 fn debug_prints_show_no_signature() {
     let (scheme, keys) = (preset("stripe"), secrets(&[SECRET]));
     let headers = signed(&scheme, &keys, b"{}");
-    insta::assert_snapshot!(format!("{:?}", Unverified::new(&headers, b"{}")), @r#"Unverified { headers: ["stripe-signature"], body_bytes: 2, .. }"#);
+    insta::assert_snapshot!(format!("{:?}", WebhookRequest::new(&headers, b"{}")), @r#"Unverified { headers: ["stripe-signature"], body_bytes: 2, .. }"#);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn the_scheme_names_the_delivery() {
     let id_of = |name: &str| {
         let (scheme, keys) = (preset(name), secrets(&[SECRET]));
         let headers = signed(&scheme, &keys, b"{}");
-        verify(&scheme, &Unverified::new(&headers, b"{}"), &keys, NOW).expect("verified")
+        verify(&scheme, &WebhookRequest::new(&headers, b"{}"), &keys, NOW).expect("verified")
     };
     assert_eq!(id_of("svix").delivery_id(), Some("msg_1"));
     assert!(id_of("svix").delivery_id_is_signed());
@@ -188,7 +188,7 @@ fn while_secrets_rotate_both_sign_and_either_verifies() {
             assert!(
                 verify(
                     &scheme,
-                    &Unverified::new(&headers, b"{}"),
+                    &WebhookRequest::new(&headers, b"{}"),
                     &secrets(&[key]),
                     NOW
                 )
@@ -215,18 +215,18 @@ fn own_records_cover_the_other_shapes() {
     let topic = headers(&[("X-Topic", "orders")]);
     for shape in shapes {
         let scheme = custom(&shape);
-        let mut delivery = Outgoing::new("1", b"{}");
+        let mut delivery = OutgoingWebhook::new("1", b"{}");
         delivery.headers = topic.clone();
         sign(&scheme, &keys, NOW, &mut delivery).expect("signed");
         let headers = delivery.headers;
-        verify(&scheme, &Unverified::new(&headers, b"{}"), &keys, NOW).expect("verified");
-        assert!(verify(&scheme, &Unverified::new(&headers, b"{ }"), &keys, NOW).is_err());
+        verify(&scheme, &WebhookRequest::new(&headers, b"{}"), &keys, NOW).expect("verified");
+        assert!(verify(&scheme, &WebhookRequest::new(&headers, b"{ }"), &keys, NOW).is_err());
     }
 }
 
 /// The same header text but for what carries no meaning: the case of a prefix and of hexadecimal digits.
 fn means_the_same(scheme: &Scheme, left: &str, right: &str) -> bool {
-    let Some(message) = scheme.recipes().first().and_then(Recipe::message) else {
+    let Some(message) = scheme.specs().first().and_then(SchemeSpec::message) else {
         return false;
     };
     let prefix = message
@@ -250,12 +250,12 @@ fn means_the_same(scheme: &Scheme, left: &str, right: &str) -> bool {
 fn signing() -> Vec<&'static str> {
     let signs = |name: &&&str| {
         let scheme = preset(name);
-        scheme.recipes()[0].message().is_some()
+        scheme.specs()[0].message().is_some()
             && sign(
                 &scheme,
                 &secrets(&[SECRET]),
                 NOW,
-                &mut Outgoing::new("1", b"{}"),
+                &mut OutgoingWebhook::new("1", b"{}"),
             )
             .is_ok()
     };
@@ -266,15 +266,15 @@ proptest! {
     #[test]
     fn what_is_signed_verifies(name in prop::sample::select(signing()), body: Vec<u8>, id in "[a-zA-Z0-9_-]{1,40}") {
         let (scheme, keys) = (preset(name), secrets(&[SECRET]));
-        let mut delivery = Outgoing::new(id.clone(), body.clone());
+        let mut delivery = OutgoingWebhook::new(id.clone(), body.clone());
         sign(&scheme, &keys, NOW, &mut delivery).expect("signed");
         let headers = delivery.headers;
-        let verified = verify(&scheme, &Unverified::new(&headers, &body), &keys, NOW).expect("verified");
+        let verified = verify(&scheme, &WebhookRequest::new(&headers, &body), &keys, NOW).expect("verified");
         if let Some(found) = verified.delivery_id() {
             prop_assert_eq!(found, id);
         }
         let other = secrets(&["b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xk"]);
-        prop_assert!(verify(&scheme, &Unverified::new(&headers, &body), &other, NOW).is_err());
+        prop_assert!(verify(&scheme, &WebhookRequest::new(&headers, &body), &other, NOW).is_err());
     }
 
     #[test]
@@ -283,7 +283,7 @@ proptest! {
         let headers = signed(&scheme, &keys, &body);
         let at = at.index(body.len());
         body[at] ^= 1 << bit;
-        prop_assert_eq!(verify(&scheme, &Unverified::new(&headers, &body), &keys, NOW), Err(Refusal::NoMatch));
+        prop_assert_eq!(verify(&scheme, &WebhookRequest::new(&headers, &body), &keys, NOW), Err(VerifyError::NoMatch));
     }
 
     #[test]
@@ -302,7 +302,7 @@ proptest! {
         bytes[at] ^= 1 << bit;
         let Ok(after) = HeaderValue::from_bytes(&bytes) else { return Ok(()) };
         headers.insert(header, after.clone());
-        let verdict = verify(&scheme, &Unverified::new(&headers, b"{\"a\":1}"), &keys, NOW);
+        let verdict = verify(&scheme, &WebhookRequest::new(&headers, b"{\"a\":1}"), &keys, NOW);
         if verdict.is_ok() {
             let (before, after) = (before.to_str().expect("text"), after.to_str().expect("text"));
             prop_assert!(header.as_str().contains("signature") && means_the_same(&scheme, before, after), "{} {} {}", header, before, after);
@@ -318,7 +318,7 @@ proptest! {
         for header in names {
             headers.insert(&header, if header.as_str().contains("time") { time.clone() } else { value.clone() });
         }
-        let verdict = verify(&scheme, &Unverified::new(&headers, b"{}"), &keys, NOW);
+        let verdict = verify(&scheme, &WebhookRequest::new(&headers, b"{}"), &keys, NOW);
         prop_assert!(verdict.is_err());
     }
 }

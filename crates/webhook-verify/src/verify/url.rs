@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::request::{Unverified, percent_decoded};
+use super::request::{WebhookRequest, percent_decoded};
 use crate::scheme::UrlVariant;
 
 /// The URL and its other spellings, each once.
@@ -55,14 +55,14 @@ pub fn called(public_url: &str, path: &str, query: &str) -> String {
 }
 
 /// Whether the body is a URL-encoded form by its content type.
-pub(super) fn is_plain_form(request: &Unverified<'_>) -> bool {
+pub(super) fn is_plain_form(request: &WebhookRequest<'_>) -> bool {
     let essence = request.content_type().unwrap_or_default().split(';').next();
     let essence = essence.unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// Every field's name and value in a row: names sorted, the values of one name sorted and each once.
-pub(super) fn form_sorted(request: &Unverified<'_>) -> Vec<u8> {
+pub(super) fn form_sorted(request: &WebhookRequest<'_>) -> Vec<u8> {
     if !is_plain_form(request) {
         return Vec::new();
     }

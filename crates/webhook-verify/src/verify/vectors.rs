@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{Unverified, verify};
+use super::{WebhookRequest, verify};
 use crate::scheme::Scheme;
 
 fn root() -> PathBuf {
@@ -85,7 +85,7 @@ fn judge(known: &Value, source: &str, folder: &Path, vector: &Value) -> Result<(
         Some(name) => std::fs::read(folder.join(name)).expect("a body"),
         None => text("body").unwrap_or_default().as_bytes().to_vec(),
     };
-    let request = Unverified::new(&headers, &body)
+    let request = WebhookRequest::new(&headers, &body)
         .method(text("method").unwrap_or("POST"))
         .url(text("url").unwrap_or_default());
     if kind == "handshake" {

@@ -10,7 +10,7 @@ use super::clip;
 /// Not one of the words that may stand here.
 #[derive(Debug, thiserror::Error)]
 #[error("`{found}` is not known here; known: {known}")]
-pub struct UnknownWord {
+pub struct UnknownKeyword {
     found: String,
     known: String,
 }
@@ -24,12 +24,12 @@ macro_rules! words {
         }
 
         impl FromStr for $name {
-            type Err = UnknownWord;
+            type Err = UnknownKeyword;
 
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+            fn from_str(word: &str) -> Result<Self, UnknownKeyword> {
                 match word {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownWord { found: clip(word), known: [$($word),+].join(", ") }),
+                    _ => Err(UnknownKeyword { found: clip(word), known: [$($word),+].join(", ") }),
                 }
             }
         }
@@ -87,7 +87,7 @@ impl Default for SecretEncoding {
 
 words! {
     /// How a signed time is written.
-    Unit {
+    TimestampUnit {
         /// Whole seconds since 1970. The default.
         Seconds = "s",
         /// Whole milliseconds since 1970.
@@ -98,7 +98,7 @@ words! {
 }
 
 #[expect(clippy::derivable_impls, reason = "the macro writes the enum")]
-impl Default for Unit {
+impl Default for TimestampUnit {
     fn default() -> Self {
         Self::Seconds
     }

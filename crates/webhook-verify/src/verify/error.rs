@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 /// Why a delivery is not let in. `Display` says what to check and never shows a signature or a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum VerifyError {
     /// A header that the scheme needs is not there.
     #[error(
         "header {header} is missing: is this the right scheme, and does the sender have signing switched on?"
@@ -130,20 +130,23 @@ pub enum Refusal {
     MissingUrl,
     /// A secret cannot be a key, and no other one matched.
     #[error("secret {position} of the route cannot be used: {cause}")]
-    BadSecret {
+    InvalidSecret {
         /// Which of the route's secrets, from 1.
         position: usize,
         /// What is wrong with it.
-        cause: BadSecret,
+        cause: InvalidSecret,
     },
 }
 
-impl Refusal {
+impl VerifyError {
     /// Whether our own configuration is at fault, and not the sender.
     pub fn is_misconfiguration(&self) -> bool {
         matches!(
             self,
-            Self::MissingSecret | Self::MissingParam(_) | Self::MissingUrl | Self::BadSecret { .. }
+            Self::MissingSecret
+                | Self::MissingParam(_)
+                | Self::MissingUrl
+                | Self::InvalidSecret { .. }
         )
     }
 
@@ -177,7 +180,7 @@ impl Refusal {
 
 /// What is wrong with a secret; never its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadSecret {
+pub enum InvalidSecret {
     /// Nothing is in it.
     #[error("it is empty")]
     Empty,

@@ -5,37 +5,39 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::encoding::decode;
-use super::refusal::Refusal;
-use super::request::{Parts, missing};
-use crate::scheme::{Layout, Message, Selector, TimestampAt, TimestampRule};
+use super::error::VerifyError;
+use super::request::{RequestParts, missing};
+use crate::scheme::{
+    SignatureLayout, SignedMessage, TimestampLocation, TimestampRule, ValueSelector,
+};
 
 /// The most signatures that are looked at. A stranger may put thousands into a header; each costs a comparison.
 const MAX_SIGNATURES: usize = 16;
 
 /// What a delivery says about its signature.
-pub(super) struct Found {
+pub(super) struct ReceivedSignatures {
     pub(super) signatures: Vec<Vec<u8>>,
     pub(super) time: Option<Vec<u8>>,
 }
 
-impl Found {
+impl ReceivedSignatures {
     pub(super) fn read(
-        message: &Message,
-        parts: &Parts<'_>,
+        message: &SignedMessage,
+        parts: &RequestParts<'_>,
         item: Option<&Value>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, VerifyError> {
         let signature = &message.signature;
         let lines = lines(&signature.at, message, parts, item)?;
         let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
         let texts: Vec<&str> = match &signature.layout {
             // A second line is a second signature: an intruder who adds one still needs the key to make it match.
-            Layout::Plain => lines.iter().map(|line| line.trim()).collect(),
-            Layout::List { item_sep } => lines
+            SignatureLayout::Plain => lines.iter().map(|line| line.trim()).collect(),
+            SignatureLayout::List { item_sep } => lines
                 .iter()
                 .flat_map(|line| line.split(item_sep.as_str()))
                 .map(str::trim)
                 .collect(),
-            Layout::Kv { key, .. } => pairs_of(&signature.layout, &lines)
+            SignatureLayout::Kv { key, .. } => pairs_of(&signature.layout, &lines)
                 .filter(|(name, _)| name == key)
                 .map(|(_, value)| value)
                 .collect(),
@@ -51,11 +53,11 @@ impl Found {
         }
         let time = match message.timestamp.as_ref().map(|rule| &rule.at) {
             None => None,
-            Some(TimestampAt::Part(selector)) => {
+            Some(TimestampLocation::Part(selector)) => {
                 let value = parts.one_below(selector, item)?;
                 Some(value.ok_or_else(|| missing(selector))?.into_owned())
             }
-            Some(TimestampAt::Kv(key)) => {
+            Some(TimestampLocation::Kv(key)) => {
                 let mut times: Vec<&str> = pairs_of(&signature.layout, &lines)
                     .filter(|(name, _)| name == key)
                     .map(|(_, value)| value)
@@ -73,12 +75,12 @@ impl Found {
 
 /// The texts in the signature's place.
 fn lines<'a>(
-    at: &Selector,
-    message: &Message,
-    parts: &'a Parts<'_>,
+    at: &ValueSelector,
+    message: &SignedMessage,
+    parts: &'a RequestParts<'_>,
     item: Option<&'a Value>,
-) -> Result<Vec<Cow<'a, str>>, Refusal> {
-    if let Selector::Header(name) = at {
+) -> Result<Vec<Cow<'a, str>>, VerifyError> {
+    if let ValueSelector::Header(name) = at {
         let values = parts.request.headers.get_all(name).iter();
         let texts = values.map(|value| value.to_str().map(Cow::Borrowed));
         let texts: Vec<Cow<'_, str>> = texts
@@ -96,21 +98,24 @@ fn lines<'a>(
 }
 
 /// The key-value pairs of all lines; none for other layouts.
-fn pairs_of<'a>(layout: &Layout, lines: &[&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn pairs_of<'a>(
+    layout: &SignatureLayout,
+    lines: &[&'a str],
+) -> impl Iterator<Item = (&'a str, &'a str)> {
     let pairs: Vec<_> = match layout {
-        Layout::Kv {
+        SignatureLayout::Kv {
             pair_sep, kv_sep, ..
         } => lines
             .iter()
             .flat_map(|line| line.split(pair_sep.as_str()))
             .filter_map(|pair| pair.trim().split_once(kv_sep.as_str()))
             .collect(),
-        Layout::Plain | Layout::List { .. } => Vec::new(),
+        SignatureLayout::Plain | SignatureLayout::List { .. } => Vec::new(),
     };
     pairs.into_iter()
 }
 
-fn without_prefix<'a>(message: &Message, text: &'a str) -> Option<&'a str> {
+fn without_prefix<'a>(message: &SignedMessage, text: &'a str) -> Option<&'a str> {
     let Some(prefix) = &message.signature.prefix else {
         return Some(text);
     };
@@ -128,30 +133,30 @@ pub(super) fn cut_prefix<'a>(prefix: &str, text: &'a str) -> Option<&'a str> {
     }
 }
 
-pub(super) fn malformed(message: &Message) -> Refusal {
+pub(super) fn malformed(message: &SignedMessage) -> VerifyError {
     let signature = &message.signature;
     let prefix = signature.prefix.as_deref().unwrap_or_default();
     let encoding = signature.encoding;
     let expected = match (&signature.layout, &message.timestamp) {
-        (Layout::Plain, _) => format!("`{prefix}` and {encoding}"),
-        (Layout::List { item_sep }, _) => {
+        (SignatureLayout::Plain, _) => format!("`{prefix}` and {encoding}"),
+        (SignatureLayout::List { item_sep }, _) => {
             format!("`{prefix}` and {encoding}, with `{item_sep}` between several")
         }
         (
-            Layout::Kv {
+            SignatureLayout::Kv {
                 pair_sep,
                 kv_sep,
                 key,
             },
             Some(TimestampRule {
-                at: TimestampAt::Kv(time),
+                at: TimestampLocation::Kv(time),
                 ..
             }),
         ) => format!(
             "one `{time}{kv_sep}` with the time and `{key}{kv_sep}{prefix}` with {encoding}, `{pair_sep}` between them"
         ),
         (
-            Layout::Kv {
+            SignatureLayout::Kv {
                 pair_sep,
                 kv_sep,
                 key,
@@ -161,7 +166,7 @@ pub(super) fn malformed(message: &Message) -> Refusal {
             format!("`{key}{kv_sep}{prefix}` with {encoding}, `{pair_sep}` between several")
         }
     };
-    Refusal::MalformedSignature {
+    VerifyError::MalformedSignature {
         part: signature.at.to_string(),
         expected: expected.replace("`` and ", ""),
     }

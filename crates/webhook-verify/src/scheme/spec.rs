@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use super::selector::{Pointer, Selector};
+use super::keywords::{Algorithm, JwsAlgorithm, UrlVariant};
+use super::selector::{Pointer, ValueSelector};
 use super::signature::{SecretFormat, Signature, TimestampRule};
-use super::template::{Segment, Signed, params_of};
-use super::words::{Algorithm, JwsAlgorithm, UrlVariant};
+use super::template::{SignedSegment, SignedTemplate, params_of};
 
 /// One way of proving where a delivery comes from, and what names the delivery.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-pub struct Recipe {
+pub struct SchemeSpec {
     /// The proof.
     #[schemars(flatten)]
-    pub proof: Proof,
+    pub proof: ProofKind,
     /// What names the delivery, the same for every retry: one part of it, or several that do so together. Empty: the
     /// sender has none.
-    #[schemars(default, with = "OneOrMany<Selector>")]
-    pub delivery_id: Vec<Selector>,
+    #[schemars(default, with = "OneOrMany<ValueSelector>")]
+    pub delivery_id: Vec<ValueSelector>,
 }
 
 /// One value or a list of them; only its JSON Schema is used.
@@ -33,21 +33,21 @@ pub(super) enum OneOrMany<T> {
 /// The proof, by its `type`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(tag = "type", rename_all = "lowercase")]
-pub enum Proof {
+pub enum ProofKind {
     /// A keyed hash (RFC 2104) over parts of the delivery.
-    Hmac(Hashed),
+    Hmac(HashedMessage),
     /// A plain hash with the secret inside. For senders that offer nothing better.
-    Digest(Hashed),
+    Digest(HashedMessage),
     /// Ed25519 (RFC 8032); the secret is the sender's public key.
-    Ed25519(Message),
+    Ed25519(SignedMessage),
     /// ECDSA over P-256 with SHA-256, signature in DER; the secret is the sender's public key.
-    Ecdsa(Message),
+    Ecdsa(SignedMessage),
     /// RSA PKCS #1 v1.5; the secret is the sender's public key or certificate.
-    Rsa(Hashed),
+    Rsa(HashedMessage),
     /// A JSON Web Token (RFC 7519) beside the body.
     Jws(Jws),
     /// The secret itself, sent along.
-    Equals(Equals),
+    Equals(SharedSecret),
     /// HTTP Basic (RFC 7617); the secret is `user:password`.
     Basic,
     /// An HTTP bearer token (RFC 6750).
@@ -69,22 +69,22 @@ pub(super) fn types() -> String {
 
 /// A message and the hash function of its signature.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-pub struct Hashed {
+pub struct HashedMessage {
     /// The hash function.
     pub algorithm: Algorithm,
     /// What is signed, and where the signature stands.
     #[schemars(flatten)]
-    pub message: Message,
+    pub message: SignedMessage,
 }
 
 /// A signed text and its signature.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-pub struct Message {
+pub struct SignedMessage {
     /// Where the signature stands and how it is written.
     pub signature: Signature,
     /// What is signed.
     #[schemars(with = "String")]
-    pub signed: Signed,
+    pub signed: SignedTemplate,
     /// The signed time; absent: the sender signs none.
     pub timestamp: Option<TimestampRule>,
     /// How the secret's text becomes the key.
@@ -94,7 +94,7 @@ pub struct Message {
     #[schemars(default)]
     pub url_variants: Vec<UrlVariant>,
     /// Where the body's SHA-256 stands in hexadecimal, for bodies that the signed text does not contain (Twilio).
-    pub body_hash: Option<Selector>,
+    pub body_hash: Option<ValueSelector>,
     /// The list in the body of which every item is signed on its own; JSON pointers then start at the item.
     #[schemars(with = "Option<String>")]
     pub each: Option<Pointer>,
@@ -103,10 +103,14 @@ pub struct Message {
     pub partial: bool,
 }
 
-impl Message {
+impl SignedMessage {
     /// Whether a change of the body makes the signature wrong.
     pub fn covers_body(&self) -> bool {
-        let covering = [Segment::Body, Segment::Sha256Body, Segment::FormSorted];
+        let covering = [
+            SignedSegment::Body,
+            SignedSegment::Sha256Body,
+            SignedSegment::FormSorted,
+        ];
         covering.iter().any(|segment| self.signed.has(segment))
     }
 }
@@ -118,7 +122,7 @@ pub struct Jws {
     #[schemars(rename = "algorithm")]
     pub algorithm: JwsAlgorithm,
     /// Where the token stands.
-    pub token: Token,
+    pub token: TokenLocation,
     /// Claims that must be there with this value; `{param:name}` stands for one of the route's parameters.
     #[schemars(default)]
     pub claims: BTreeMap<String, String>,
@@ -137,109 +141,117 @@ pub struct Jws {
 /// Where a token stands.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Token {
+pub struct TokenLocation {
     /// Where it stands.
     #[schemars(flatten)]
-    pub at: Selector,
+    pub at: ValueSelector,
     /// What stands before it, in any case.
     pub prefix: Option<String>,
 }
 
 /// The secret itself, sent along.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-pub struct Equals {
+pub struct SharedSecret {
     /// Where it stands. With `*` in a JSON pointer, every place must hold it.
-    pub token: Token,
+    pub token: TokenLocation,
 }
 
-impl Recipe {
+impl SchemeSpec {
     /// The route's parameters that this recipe needs.
     pub(super) fn params(&self) -> Vec<String> {
         match &self.proof {
-            Proof::Hmac(Hashed { message, .. })
-            | Proof::Digest(Hashed { message, .. })
-            | Proof::Rsa(Hashed { message, .. })
-            | Proof::Ed25519(message)
-            | Proof::Ecdsa(message) => {
+            ProofKind::Hmac(HashedMessage { message, .. })
+            | ProofKind::Digest(HashedMessage { message, .. })
+            | ProofKind::Rsa(HashedMessage { message, .. })
+            | ProofKind::Ed25519(message)
+            | ProofKind::Ecdsa(message) => {
                 let segments = message.signed.segments().iter();
                 let params = segments.filter_map(|segment| match segment {
-                    Segment::Param(name) => Some(name.clone()),
-                    Segment::Literal(_)
-                    | Segment::Body
-                    | Segment::Timestamp
-                    | Segment::Part(_)
-                    | Segment::Escaped(_)
-                    | Segment::Method
-                    | Segment::Url
-                    | Segment::Secret
-                    | Segment::Crc32Body
-                    | Segment::Sha256Body
-                    | Segment::FormSorted => None,
+                    SignedSegment::Param(name) => Some(name.clone()),
+                    SignedSegment::Literal(_)
+                    | SignedSegment::Body
+                    | SignedSegment::Timestamp
+                    | SignedSegment::Part(_)
+                    | SignedSegment::Escaped(_)
+                    | SignedSegment::Method
+                    | SignedSegment::Url
+                    | SignedSegment::Secret
+                    | SignedSegment::Crc32Body
+                    | SignedSegment::Sha256Body
+                    | SignedSegment::FormSorted => None,
                 });
                 params.collect()
             }
-            Proof::Jws(jws) => {
+            ProofKind::Jws(jws) => {
                 let texts = jws.claims.values().chain(&jws.jwks_url);
                 texts
                     .flat_map(|text| params_of(text).unwrap_or_default())
                     .collect()
             }
-            Proof::Sns => vec!["topic".to_owned()],
-            Proof::Equals(_) | Proof::Basic | Proof::Bearer => Vec::new(),
+            ProofKind::Sns => vec!["topic".to_owned()],
+            ProofKind::Equals(_) | ProofKind::Basic | ProofKind::Bearer => Vec::new(),
         }
     }
 
     /// Whether it can do without a secret, because the sender publishes its keys.
     pub fn fetches_keys(&self) -> bool {
         match &self.proof {
-            Proof::Sns => true,
-            Proof::Jws(jws) => jws.jwks_url.is_some(),
-            Proof::Hmac(_)
-            | Proof::Digest(_)
-            | Proof::Ed25519(_)
-            | Proof::Ecdsa(_)
-            | Proof::Rsa(_)
-            | Proof::Equals(_)
-            | Proof::Basic
-            | Proof::Bearer => false,
+            ProofKind::Sns => true,
+            ProofKind::Jws(jws) => jws.jwks_url.is_some(),
+            ProofKind::Hmac(_)
+            | ProofKind::Digest(_)
+            | ProofKind::Ed25519(_)
+            | ProofKind::Ecdsa(_)
+            | ProofKind::Rsa(_)
+            | ProofKind::Equals(_)
+            | ProofKind::Basic
+            | ProofKind::Bearer => false,
         }
     }
 
     /// Where stands what lets whoever reads it send anything: the secret itself, or a token that does not cover the body.
-    pub fn pass(&self) -> Option<&Selector> {
+    pub fn pass(&self) -> Option<&ValueSelector> {
         match &self.proof {
-            Proof::Equals(equals) => Some(&equals.token.at),
-            Proof::Jws(jws) if jws.body_hash_claim.is_none() => Some(&jws.token.at),
-            Proof::Jws(_)
-            | Proof::Hmac(_)
-            | Proof::Digest(_)
-            | Proof::Ed25519(_)
-            | Proof::Ecdsa(_)
-            | Proof::Rsa(_)
-            | Proof::Basic
-            | Proof::Bearer
-            | Proof::Sns => None,
+            ProofKind::Equals(equals) => Some(&equals.token.at),
+            ProofKind::Jws(jws) if jws.body_hash_claim.is_none() => Some(&jws.token.at),
+            ProofKind::Jws(_)
+            | ProofKind::Hmac(_)
+            | ProofKind::Digest(_)
+            | ProofKind::Ed25519(_)
+            | ProofKind::Ecdsa(_)
+            | ProofKind::Rsa(_)
+            | ProofKind::Basic
+            | ProofKind::Bearer
+            | ProofKind::Sns => None,
         }
     }
 
     /// The message that is signed, for recipes that sign one.
-    pub fn message(&self) -> Option<&Message> {
+    pub fn message(&self) -> Option<&SignedMessage> {
         match &self.proof {
-            Proof::Hmac(hashed) | Proof::Digest(hashed) | Proof::Rsa(hashed) => {
+            ProofKind::Hmac(hashed) | ProofKind::Digest(hashed) | ProofKind::Rsa(hashed) => {
                 Some(&hashed.message)
             }
-            Proof::Ed25519(message) | Proof::Ecdsa(message) => Some(message),
-            Proof::Jws(_) | Proof::Equals(_) | Proof::Basic | Proof::Bearer | Proof::Sns => None,
+            ProofKind::Ed25519(message) | ProofKind::Ecdsa(message) => Some(message),
+            ProofKind::Jws(_)
+            | ProofKind::Equals(_)
+            | ProofKind::Basic
+            | ProofKind::Bearer
+            | ProofKind::Sns => None,
         }
     }
 
-    pub(super) fn message_mut(&mut self) -> Option<&mut Message> {
+    pub(super) fn message_mut(&mut self) -> Option<&mut SignedMessage> {
         match &mut self.proof {
-            Proof::Hmac(hashed) | Proof::Digest(hashed) | Proof::Rsa(hashed) => {
+            ProofKind::Hmac(hashed) | ProofKind::Digest(hashed) | ProofKind::Rsa(hashed) => {
                 Some(&mut hashed.message)
             }
-            Proof::Ed25519(message) | Proof::Ecdsa(message) => Some(message),
-            Proof::Jws(_) | Proof::Equals(_) | Proof::Basic | Proof::Bearer | Proof::Sns => None,
+            ProofKind::Ed25519(message) | ProofKind::Ecdsa(message) => Some(message),
+            ProofKind::Jws(_)
+            | ProofKind::Equals(_)
+            | ProofKind::Basic
+            | ProofKind::Bearer
+            | ProofKind::Sns => None,
         }
     }
 }
