@@ -1,9 +1,10 @@
-//! A thousand deliveries of one record each, with equal fields, into `masshook serve` with a window of two seconds.
+//! Measures call sharing: 1,000 deliveries of one record each, with equal fields, into `masshook serve` with a batch window
+//! of two seconds.
 //!
 //! ```text
 //! cargo run --release --example coalesce
 //! ```
-#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[path = "support/bench.rs"]
 mod bench;
@@ -20,7 +21,7 @@ const DELIVERIES: usize = 1_000;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    if let Some(code) = bench::as_masshook().await {
+    if let Some(code) = bench::run_as_masshook().await {
         return code;
     }
     let program = bench::program();
@@ -33,8 +34,8 @@ async fn main() -> ExitCode {
     records[500] = bad.clone();
     world.start(&[]).await;
 
-    // Right after the start of a window: that is when a burst of two seconds is one window's.
-    let since = jiff_millis() % 2_000;
+    // Start right after a window opens, so that a burst of two seconds falls into one window.
+    let since = unix_millis() % 2_000;
     tokio::time::sleep(std::time::Duration::from_millis(2_000 - since)).await;
     let begun = Instant::now();
     futures_util::stream::iter(records.iter().enumerate())
@@ -51,7 +52,7 @@ async fn main() -> ExitCode {
     let finished = begun.elapsed();
 
     let callbacks = world.callbacks();
-    let own = callbacks.values().filter(|callback| {
+    let matching = callbacks.values().filter(|callback| {
         let data = &callback["data"];
         let number: usize = text(&data["reference"]).parse().expect("a number");
         let failed = u64::from(records[number] == bad);
@@ -62,32 +63,32 @@ async fn main() -> ExitCode {
             && data["counts"]
                 == json!({"total": 1, "updated": 1 - failed, "failed": failed, "pending": 0})
     });
-    let own = own.count();
-    let mut promises = bench::Promises::of("1,000 deliveries of one record, batch_window 2s");
-    promises.figure("all accepted after", format!("{accepted:.2?}"));
-    promises.figure("all told after", format!("{finished:.2?}"));
+    let matching = matching.count();
+    let mut report = bench::BenchmarkReport::new("1,000 deliveries of one record, batch_window 2s");
+    report.result("all accepted after", format!("{accepted:.2?}"));
+    report.result("all callbacks after", format!("{finished:.2?}"));
     let posts = world.count("mass_update_post").await;
-    promises.promise("mass updates", posts, "at most 4", posts <= 4);
+    report.requirement("mass updates", posts, "at most 4", posts <= 4);
     let tokens = world.count("token").await;
-    promises.promise("token requests", tokens, "1", tokens == 1);
+    report.requirement("token requests", tokens, "1", tokens == 1);
     let sent = world.receiver.all().len();
-    promises.promise(
+    report.requirement(
         "callbacks verified",
         callbacks.len(),
         "1000",
         callbacks.len() == DELIVERIES && sent == DELIVERIES,
     );
-    promises.promise(
-        "with their own record's outcome",
-        own,
+    report.requirement(
+        "callbacks with the right record",
+        matching,
         "1000",
-        own == DELIVERIES,
+        matching == DELIVERIES,
     );
-    promises.end()
+    report.exit_code()
 }
 
-/// Milliseconds since 1970.
-fn jiff_millis() -> u64 {
+/// Milliseconds since the Unix epoch.
+fn unix_millis() -> u64 {
     use masshook::clock::{Clock, SystemClock};
     SystemClock.now().as_millisecond().unsigned_abs()
 }

@@ -1,9 +1,10 @@
-//! `kill -9` of `masshook serve` at random moments during many jobs, while Zoho fails, throttles and breaks off.
+//! Kills `masshook serve` with SIGKILL at random moments during many jobs, while the simulated Zoho fails, throttles and
+//! resets connections.
 //!
 //! ```text
 //! cargo run --release --example kill [JOBS] [KILLS]
 //! ```
-#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[path = "support/bench.rs"]
 mod bench;
@@ -15,7 +16,7 @@ use zoho_simulator::Settings;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    if let Some(code) = bench::as_masshook().await {
+    if let Some(code) = bench::run_as_masshook().await {
         return code;
     }
     let number = |place, default| {
@@ -27,25 +28,25 @@ async fn main() -> ExitCode {
         kills: number(2, 20),
     };
     let settings = Settings {
-        // The last few of a module are such as cannot be updated.
+        // The last few records of a module cannot be updated.
         records: [("Leads".to_owned(), storm.jobs as u64 + 20)].into(),
         ..Settings::default()
     };
     let mut world = Served::new(&bench::program(), &[], settings, |config| config).await;
-    // It panics, and so ends with another code than 0, if anything was lost or told twice differently.
+    // Panics if a job is lost or if two callbacks with one id differ.
     let weathered = world.storm(&storm).await;
     let title = format!(
         "{} jobs, {} kills, rate_5xx 0.1, rate_429 0.05, reset_after_apply 0.05",
         storm.jobs, storm.kills
     );
-    let mut promises = bench::Promises::of(&title);
+    let mut report = bench::BenchmarkReport::new(&title);
     println!("  {}", weathered.figures().replace('\n', "\n  "));
-    promises.promise("jobs finished, each told once", storm.jobs, "all", true);
-    promises.promise(
-        "kills that hit jobs under way",
+    report.requirement("jobs finished with one callback", storm.jobs, "all", true);
+    report.requirement(
+        "kills during running jobs",
         weathered.unfinished_at_kills > 0,
         "true",
         weathered.unfinished_at_kills > 0,
     );
-    promises.end()
+    report.exit_code()
 }

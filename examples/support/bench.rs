@@ -1,7 +1,7 @@
-//! What the benchmarks share: each of them is masshook itself when it is called with masshook's arguments, so that the
-//! server that is measured, and killed, is a process of its own.
+//! Shared parts of the benchmarks. A benchmark called with masshook's arguments runs masshook itself, so that the measured
+//! server is a separate process of the same build.
 
-#![allow(dead_code, reason = "each benchmark uses its part")]
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 #[path = "../../tests/it/harness/receiver.rs"]
 pub(crate) mod receiver;
@@ -14,22 +14,22 @@ use std::process::ExitCode;
 use clap::Parser;
 use masshook::cli::{Arguments, run};
 
-/// Runs masshook if that is what this program was called for.
-pub(crate) async fn as_masshook() -> Option<ExitCode> {
+/// Runs masshook if the arguments are masshook's.
+pub(crate) async fn run_as_masshook() -> Option<ExitCode> {
     let command = std::env::args().nth(1)?;
-    let ours = matches!(command.as_str(), "serve" | "jobs" | "deliveries");
-    if !ours {
+    let is_masshook = matches!(command.as_str(), "serve" | "jobs" | "deliveries");
+    if !is_masshook {
         return None;
     }
     Some(run(Arguments::parse()).await.into())
 }
 
-/// This program.
+/// The path of this program.
 pub(crate) fn program() -> PathBuf {
     std::env::current_exe().expect("this program's path")
 }
 
-/// How this program was built.
+/// The build profile of this program.
 pub(crate) fn profile() -> &'static str {
     if cfg!(debug_assertions) {
         "dev"
@@ -38,39 +38,39 @@ pub(crate) fn profile() -> &'static str {
     }
 }
 
-/// The promises of a benchmark, and whether they were kept.
-pub(crate) struct Promises {
-    kept: bool,
+/// The printed results of a benchmark, and whether they meet the requirements.
+pub(crate) struct BenchmarkReport {
+    passed: bool,
 }
 
-impl Promises {
+impl BenchmarkReport {
     /// Starts the report.
-    pub(crate) fn of(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         println!("{name} ({} profile)", profile());
-        Self { kept: true }
+        Self { passed: true }
     }
 
-    /// Prints a figure.
-    pub(crate) fn figure(&self, name: &str, figure: impl std::fmt::Display) {
-        println!("  {name:<34} {figure}");
+    /// Prints a result without a requirement.
+    pub(crate) fn result(&self, name: &str, value: impl std::fmt::Display) {
+        println!("  {name:<34} {value}");
     }
 
-    /// Prints a figure that was promised something of.
-    pub(crate) fn promise(
+    /// Prints a result and whether it meets its requirement.
+    pub(crate) fn requirement(
         &mut self,
         name: &str,
-        figure: impl std::fmt::Display,
-        wanted: &str,
-        kept: bool,
+        value: impl std::fmt::Display,
+        required: &str,
+        is_met: bool,
     ) {
-        let verdict = if kept { "kept" } else { "BROKEN" };
-        println!("  {name:<34} {figure}  (promised: {wanted}; {verdict})");
-        self.kept &= kept;
+        let verdict = if is_met { "met" } else { "NOT MET" };
+        println!("  {name:<34} {value}  (required: {required}; {verdict})");
+        self.passed &= is_met;
     }
 
-    /// The exit code: 0 only if every promise was kept.
-    pub(crate) fn end(self) -> ExitCode {
-        if self.kept {
+    /// The exit code: 0 only if every requirement is met.
+    pub(crate) fn exit_code(self) -> ExitCode {
+        if self.passed {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -78,11 +78,13 @@ impl Promises {
     }
 }
 
-/// A figure of a process in `/proc`, in MiB.
-pub(crate) fn memory(pid: u32, figure: &str) -> f64 {
+/// A memory value of a process from `/proc/{pid}/status`, in MiB.
+pub(crate) fn memory_mib(pid: u32, key: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix(figure));
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
     let number = line.and_then(|line| line.trim_start_matches(':').split_whitespace().next());
-    let kib: f64 = number.and_then(|kib| kib.parse().ok()).expect("a figure");
+    let kib: f64 = number
+        .and_then(|kib| kib.parse().ok())
+        .expect("a number of KiB");
     kib / 1024.0
 }

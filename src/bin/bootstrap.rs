@@ -21,35 +21,25 @@ use masshook::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init_lambda();
-    let config = match Config::find(Programs::Lazily).and_then(Config::keeping) {
-        Ok(config) => config,
-        Err(error) => {
-            tracing::error!("{error}");
-            return Err(error.into());
-        }
-    };
-    let mode = aws::mode();
-    let (store, execution): (Arc<dyn JobStore>, ExecutionMode) = match &mode {
+    let function = create_function().inspect_err(|error| tracing::error!("{error}"))?;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<_>| function.invoke(event))).await
+}
+
+/// Creates the function from the config and the environment.
+fn create_function() -> Result<Function, lambda_runtime::Error> {
+    let config = Config::find(Programs::Lazily).and_then(Config::keeping)?;
+    let aws_mode = aws::mode();
+    let (store, mode): (Arc<dyn JobStore>, ExecutionMode) = match &aws_mode {
         Mode::Inline => (Arc::new(SqliteStore::in_memory()), ExecutionMode::Inline),
         Mode::Durable { table, queue_url } => {
-            let wakeups = SqsWakeUps::new(queue_url);
             let store = Arc::new(DynamoStore::new(table));
             (
                 Arc::new(SteadyStore::over(store, Arc::new(SystemClock))),
-                ExecutionMode::Durable(Arc::new(wakeups)),
+                ExecutionMode::Durable(Arc::new(SqsWakeUps::new(queue_url))),
             )
         }
         Mode::Incomplete => {
-            let error = "only one of MASSHOOK_TABLE and MASSHOOK_QUEUE_URL is set; set both, or neither for inline mode";
-            tracing::error!("{error}");
-            return Err(error.into());
-        }
-    };
-    let sns_endpoint = match aws::sns_endpoint() {
-        Ok(endpoint) => endpoint,
-        Err(error) => {
-            tracing::error!("{error}");
-            return Err(error.into());
+            return Err("only one of MASSHOOK_TABLE and MASSHOOK_QUEUE_URL is set; set both, or neither for inline mode".into());
         }
     };
     let app = Arc::new(App::new(
@@ -58,17 +48,16 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             clock: Arc::new(SystemClock),
             store,
             secrets_manager: Arc::new(SecretsManager::new()),
-            mode: execution,
+            mode,
             runtime_api: runtime_api(),
-            sns_endpoint,
+            sns_endpoint: aws::sns_endpoint()?,
         },
     ));
-    let queue_url = match &mode {
+    let queue_url = match &aws_mode {
         Mode::Durable { queue_url, .. } => Some(queue_url.as_str()),
         Mode::Inline | Mode::Incomplete => None,
     };
-    let function = Function::new(app, queue_url);
-    lambda_runtime::run(service_fn(|event: LambdaEvent<_>| function.invoke(event))).await
+    Ok(Function::new(app, queue_url))
 }
 
 /// The address of the Lambda runtime API. Callbacks must not reach it, because a request there can answer invocations.
