@@ -18,7 +18,7 @@ use bench::receiver::Receiver;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
-use masshook::app::{App, Arrival, Edges};
+use masshook::app::{App, InboundRequest, Dependencies};
 use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
@@ -93,7 +93,7 @@ routes:
         let credentials = simulator.announcement()["credentials"].to_string();
         let app = App::new(
             config.unwrap_or_else(|problems| panic!("{problems:#?}")),
-            Edges {
+            Dependencies {
                 clock: Arc::new(clock.clone()),
                 store: Arc::new(SqliteStore::in_file(folder.path().join("jobs.db"))),
                 secrets_manager: Arc::new(BenchmarkSecrets(credentials)),
@@ -112,12 +112,12 @@ routes:
     }
 
     /// A delivery that updates all leads of a custom view.
-    fn delivery(&self) -> Arrival {
+    fn delivery(&self) -> InboundRequest {
         let view = &self.simulator.announcement()["world"]["views"]["Leads"]["all"]["id"];
         let body = json!({"module": "Leads", "fields": {"Lead_Status": "Contacted"}, "cvid": view});
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
-        Arrival::post("view".to_owned(), headers, Bytes::from(body.to_string()))
+        InboundRequest::post("view".to_owned(), headers, Bytes::from(body.to_string()))
     }
 
     /// Delivers the webhook and runs turns until the job has finished.

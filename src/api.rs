@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::app::rejection::Rejection;
-use crate::app::{Accepted, Answered, App, Arrival};
+use crate::app::{Acceptance, App, HookResponse, InboundRequest};
 use crate::config::MAX_BODY_BYTES;
 use crate::inbound::trigger::{Origin, Trigger};
 use crate::job::Job;
@@ -100,7 +100,7 @@ async fn deliver(
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let body = read_body(body, app.max_body_bytes()).await?;
     let origin = Origin::of(Trigger::Http).with("method", Some(parts.method.as_str()));
-    let arrival = Arrival {
+    let arrival = InboundRequest {
         route,
         method: parts.method,
         rest,
@@ -110,8 +110,8 @@ async fn deliver(
         origin,
     };
     match app.deliver(arrival, deadline).await? {
-        Answered::Handshake(handshake) => Ok(handshake_response(&handshake)),
-        Answered::Delivery(accepted, reply) => {
+        HookResponse::Handshake(handshake) => Ok(handshake_response(&handshake)),
+        HookResponse::Delivery(accepted, reply) => {
             let response = accepted_response(&accepted);
             // A scheme with its own response format gets it only after the delivery is stored.
             Ok(match reply.filter(|_| response.status().is_success()) {
@@ -234,10 +234,10 @@ async fn read_body(body: Body, limit: usize) -> Result<Bytes, Rejection> {
 }
 
 /// The response body of an accepted request: complete jobs in inline mode, ids and status of queued jobs otherwise.
-pub fn accepted_json(accepted: &Accepted) -> Value {
+pub fn accepted_json(accepted: &Acceptance) -> Value {
     let status_url = |job: &Job| json!(format!("/jobs/{}", job.id));
     let jobs: Vec<Value> = match accepted {
-        Accepted::DriveResult(jobs) => jobs
+        Acceptance::Driven(jobs) => jobs
             .iter()
             .map(|job| {
                 let mut view = json!(JobView::of(job));
@@ -245,7 +245,7 @@ pub fn accepted_json(accepted: &Accepted) -> Value {
                 view
             })
             .collect(),
-        Accepted::Queued(jobs) => jobs
+        Acceptance::Queued(jobs) => jobs
             .iter()
             .map(|job| json!({"id": job.id.as_str(), "status": job.status(), "status_url": status_url(job)}))
             .collect(),
@@ -255,15 +255,15 @@ pub fn accepted_json(accepted: &Accepted) -> Value {
 
 /// The response to an accepted request: 202 for queued jobs, 200 for finished ones. In inline mode an unfinished job gives 503
 /// with `Retry-After`; the repeated request finds the same job and continues it.
-fn accepted_response(accepted: &Accepted) -> Response {
+fn accepted_response(accepted: &Acceptance) -> Response {
     let jobs = match accepted {
-        Accepted::Queued(jobs) if jobs.is_empty() => {
+        Acceptance::Queued(jobs) if jobs.is_empty() => {
             return json_response(StatusCode::OK, &accepted_json(accepted));
         }
-        Accepted::Queued(_) => {
+        Acceptance::Queued(_) => {
             return json_response(StatusCode::ACCEPTED, &accepted_json(accepted));
         }
-        Accepted::DriveResult(jobs) => jobs,
+        Acceptance::Driven(jobs) => jobs,
     };
     if jobs.iter().all(|job| job.status().is_final()) {
         return json_response(StatusCode::OK, &accepted_json(accepted));

@@ -2,9 +2,9 @@
 
 mod arrival;
 mod delivery;
+mod enrollment;
 mod explain;
 mod genuine;
-mod learn;
 mod notice;
 pub mod rejection;
 mod shelf;
@@ -36,11 +36,11 @@ use crate::update::UpdateRequest;
 use crate::zoho::Client;
 use crate::zoho::concurrency::SharedPermits;
 use crate::zoho::token_cache::TokenCache;
-pub use arrival::Arrival;
-pub use delivery::{Ignored, Mapped};
+pub use arrival::InboundRequest;
+pub use delivery::{IgnoreReason, MappingOutcome};
 pub use explain::{Asked, Condition, Explanation};
 use genuine::Fetcher;
-pub use notice::{Heard, Notice};
+pub use notice::{AwsEvent, EventOutcome};
 use shelf::{SecretShelf, StoreShelf, StoreSlots};
 use webhook_verify::handshake::Handshake;
 use webhook_verify::verify::KeyCache;
@@ -56,50 +56,50 @@ const DEFAULT_TIME: Duration = Duration::from_secs(300);
 
 /// What a hook is answered.
 #[derive(Debug)]
-pub enum Answered {
+pub enum HookResponse {
     /// It was a sender's handshake.
     Handshake(Handshake),
     /// It was a delivery. Some senders want to hear something of their own in reply.
-    Delivery(Accepted, Option<Handshake>),
+    Delivery(Acceptance, Option<Handshake>),
 }
 
 /// What became of a request that was taken in.
 #[derive(Debug)]
-pub enum Accepted {
+pub enum Acceptance {
     /// Inline: its jobs were driven as far as the time went.
-    DriveResult(Vec<Job>),
+    Driven(Vec<Job>),
     /// Durably: its jobs are stored, and will be driven.
     Queued(Vec<Job>),
 }
 
-impl Accepted {
+impl Acceptance {
     /// The jobs.
     pub fn jobs(&self) -> &[Job] {
         match self {
-            Self::DriveResult(jobs) | Self::Queued(jobs) => jobs,
+            Self::Driven(jobs) | Self::Queued(jobs) => jobs,
         }
     }
 
     /// Whether time ran out before the end of a job that nobody else takes up: the same delivery goes on from there.
     pub fn needs_redelivery(&self) -> bool {
         match self {
-            Self::DriveResult(jobs) => !jobs.iter().all(|job| job.status().is_final()),
+            Self::Driven(jobs) => !jobs.iter().all(|job| job.status().is_final()),
             Self::Queued(_) => false,
         }
     }
 }
 
 /// Jobs of one delivery, and the delivery itself if it is to be kept with them.
-struct Wanted {
+struct NewJobs {
     jobs: Vec<Job>,
     delivery: Option<StoredDelivery>,
     /// Why there are none, if so.
-    ignored: Option<Ignored>,
+    ignored: Option<IgnoreReason>,
 }
 
 /// Jobs of one delivery that are safe in the store.
 #[derive(Default)]
-struct Admitted {
+struct StoredJobs {
     jobs: Vec<Job>,
     /// Those that were not there before.
     new: Vec<JobId>,
@@ -118,7 +118,7 @@ pub struct App {
 
 /// What the rooms at the edges provide.
 #[derive(Debug)]
-pub struct Edges {
+pub struct Dependencies {
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Where jobs are kept.
@@ -135,8 +135,8 @@ pub struct Edges {
 
 impl App {
     /// Wires the rooms together. Nothing is opened, fetched or compiled yet.
-    pub fn new(config: Config, edges: Edges) -> Self {
-        let Edges {
+    pub fn new(config: Config, edges: Dependencies) -> Self {
+        let Dependencies {
             clock,
             store,
             secrets_manager,
@@ -270,7 +270,7 @@ impl App {
         request: &Value,
         key: Option<&str>,
         deadline: Option<Timestamp>,
-    ) -> Result<Accepted, Rejection> {
+    ) -> Result<Acceptance, Rejection> {
         let update = UpdateRequest::parse(request).map_err(Rejection::Invalid)?;
         let connection = self
             .config
@@ -285,7 +285,7 @@ impl App {
             .with_on_unknown_outcome(self.config.on_unknown_outcome)
             .with_callback_on(self.config.callback_on);
         self.check_callbacks(std::slice::from_ref(&job))?;
-        let wanted = Wanted {
+        let wanted = NewJobs {
             jobs: vec![job],
             delivery: None,
             ignored: None,
@@ -358,18 +358,18 @@ impl App {
     /// Stores jobs, all before the first of them is driven, and drives them.
     async fn accept(
         &self,
-        wanted: Wanted,
+        wanted: NewJobs,
         deadline: Option<Timestamp>,
-    ) -> Result<Accepted, Rejection> {
-        let mut admitted = Admitted::default();
+    ) -> Result<Acceptance, Rejection> {
+        let mut admitted = StoredJobs::default();
         self.admit(wanted, &mut admitted).await?;
         let mut accepted = self.go(vec![admitted], deadline).await;
-        accepted.pop().unwrap_or(Ok(Accepted::Queued(Vec::new())))
+        accepted.pop().unwrap_or(Ok(Acceptance::Queued(Vec::new())))
     }
 
     /// Stores jobs; one that is known already stays as it is.
-    async fn admit(&self, wanted: Wanted, admitted: &mut Admitted) -> Result<(), Rejection> {
-        let Wanted {
+    async fn admit(&self, wanted: NewJobs, admitted: &mut StoredJobs) -> Result<(), Rejection> {
+        let NewJobs {
             jobs, mut delivery, ..
         } = wanted;
         for mut job in jobs {
@@ -396,9 +396,9 @@ impl App {
     /// Sets jobs going, those of several deliveries together, so that they share calls. Each delivery is told of its own.
     async fn go(
         &self,
-        admitted: Vec<Admitted>,
+        admitted: Vec<StoredJobs>,
         deadline: Option<Timestamp>,
-    ) -> Vec<Result<Accepted, Rejection>> {
+    ) -> Vec<Result<Acceptance, Rejection>> {
         if let ExecutionMode::Durable(wakeups) = self.engine.mode() {
             let now = self.clock.now();
             // A redelivery is told how its job is, and wakes nobody.
@@ -422,9 +422,9 @@ impl App {
             }
             reach("accept.woken");
             // More comes in than the queue takes: whoever sends hears so, and finds the same jobs when they come again.
-            let queued = |delivery: Admitted| match &full {
+            let queued = |delivery: StoredJobs| match &full {
                 Some(error) if !delivery.new.is_empty() => Err(Rejection::Queue(error.clone())),
-                Some(_) | None => Ok(Accepted::Queued(delivery.jobs)),
+                Some(_) | None => Ok(Acceptance::Queued(delivery.jobs)),
             };
             return admitted.into_iter().map(queued).collect();
         }
@@ -443,11 +443,11 @@ impl App {
                 (id, job)
             })
             .collect();
-        let told = |delivery: Admitted| {
+        let told = |delivery: StoredJobs| {
             let jobs = delivery.jobs.iter();
             let jobs = jobs.filter_map(|job| driven.get(&job.id).cloned());
             let jobs: Result<Vec<Job>, String> = jobs.collect();
-            jobs.map(Accepted::DriveResult).map_err(Rejection::Drive)
+            jobs.map(Acceptance::Driven).map_err(Rejection::Drive)
         };
         admitted.into_iter().map(told).collect()
     }

@@ -4,7 +4,7 @@
 mod callbacks;
 mod connection;
 mod duration;
-mod learnt;
+mod enrollment;
 mod limits;
 mod route;
 mod scopes;
@@ -113,7 +113,7 @@ pub enum ConfigError {
     },
     /// Places that cannot take the secrets which senders hand over.
     #[error("a secret could not be kept where the config says:{}", lines(.0))]
-    Unkeepable(Vec<Problem>),
+    SecretNotWritable(Vec<Problem>),
 }
 
 fn paths(paths: &[PathBuf]) -> String {
@@ -264,7 +264,7 @@ impl Config {
             limits: limits?,
             routes,
         };
-        config.check_learnt(problems);
+        config.check_enrolled_secrets(problems);
         Some(config)
     }
 

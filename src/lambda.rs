@@ -21,7 +21,7 @@ use tower::ServiceExt;
 
 use crate::api::{InvocationDeadline, accepted_json, log_rejection, router, update_request};
 use crate::app::rejection::Rejection;
-use crate::app::{Accepted, Answered, App, Arrival};
+use crate::app::{Acceptance, App, HookResponse, InboundRequest};
 pub use error::InvokeError;
 pub use http::HttpEvent;
 pub use invocation::Invocation;
@@ -115,12 +115,12 @@ impl Function {
 
     async fn handle_delivery(
         &self,
-        arrival: Arrival,
+        arrival: InboundRequest,
         deadline: Option<Timestamp>,
     ) -> Result<Box<RawValue>, InvokeError> {
         match self.app.deliver(arrival, deadline).await {
-            Ok(Answered::Delivery(accepted, _)) => jobs_response(Ok(accepted)),
-            Ok(Answered::Handshake(handshake)) => handshake_response(&handshake),
+            Ok(HookResponse::Delivery(accepted, _)) => jobs_response(Ok(accepted)),
+            Ok(HookResponse::Handshake(handshake)) => handshake_response(&handshake),
             Err(rejection) => jobs_response(Err(rejection)),
         }
     }
@@ -136,7 +136,7 @@ impl Function {
     }
 }
 
-fn jobs_response(accepted: Result<Accepted, Rejection>) -> Result<Box<RawValue>, InvokeError> {
+fn jobs_response(accepted: Result<Acceptance, Rejection>) -> Result<Box<RawValue>, InvokeError> {
     match accepted {
         Ok(accepted) => Ok(to_raw_value(&accepted_json(&accepted))?),
         Err(rejection) => {

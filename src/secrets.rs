@@ -1,6 +1,6 @@
 //! Secrets by reference: the config names where a secret is, never what it is.
 
-mod learnt;
+mod enrollment;
 pub mod place;
 
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
-pub use learnt::Learnt;
+pub use enrollment::Enrollment;
 
 /// How long a fetched secret is used before it is fetched again: a rotated one is noticed within this time.
 const KEPT: Duration = Duration::from_secs(300);

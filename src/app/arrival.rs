@@ -17,7 +17,7 @@ const GATEWAY_KEYS: [&str; 2] = ["x-api-key", "x-amz-security-token"];
 
 /// Something that came in for a route, before anything of it is believed.
 #[derive(Clone)]
-pub struct Arrival {
+pub struct InboundRequest {
     /// The route that it was sent to.
     pub route: String,
     /// Its HTTP method.
@@ -34,7 +34,7 @@ pub struct Arrival {
     pub origin: Origin,
 }
 
-impl Arrival {
+impl InboundRequest {
     /// A POST of nothing but a route, headers and a body.
     pub fn post(route: String, headers: HeaderMap, body: Bytes) -> Self {
         Self {
@@ -137,10 +137,10 @@ impl Arrival {
 }
 
 /// Headers carry signatures and keys, bodies carry people's data: neither is printed.
-impl fmt::Debug for Arrival {
+impl fmt::Debug for InboundRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Arrival")
+            .debug_struct("InboundRequest")
             .field("route", &self.route)
             .field("origin", &self.origin)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())

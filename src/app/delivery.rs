@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::rejection::Rejection;
-use super::{Accepted, Answered, App, Arrival, Wanted};
+use super::{Acceptance, App, HookResponse, InboundRequest, NewJobs};
 use crate::config::Route;
 use crate::engine::ExecutionMode;
 use crate::failpoint::reach;
@@ -24,25 +24,25 @@ use webhook_verify::body::{self, Body, BodyError};
 
 /// A delivery that has been verified and mapped: the update requests that it asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mapped {
+pub struct MappingOutcome {
     /// The id that tells this delivery from every other of its route.
     pub delivery_id: String,
     /// The update requests; none if the route ignores the delivery.
     pub updates: Vec<UpdateRequest>,
     /// Why it does, if so.
-    pub ignored: Option<Ignored>,
+    pub ignored: Option<IgnoreReason>,
 }
 
 /// Why nothing comes of a delivery for a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ignored {
+pub enum IgnoreReason {
     /// Its `when` does not hold.
     When,
     /// Its `map` has no output.
     Map,
 }
 
-impl fmt::Display for Ignored {
+impl fmt::Display for IgnoreReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::When => "`when` is false",
@@ -81,19 +81,19 @@ impl App {
     /// [`Rejection`]; no job was made then.
     pub async fn deliver(
         &self,
-        mut arrival: Arrival,
+        mut arrival: InboundRequest,
         deadline: Option<Timestamp>,
-    ) -> Result<Answered, Rejection> {
+    ) -> Result<HookResponse, Rejection> {
         let route = self.listening(&arrival)?;
         if let Some(handshake) = self.greet(route, &arrival).await? {
-            return Ok(Answered::Handshake(handshake));
+            return Ok(HookResponse::Handshake(handshake));
         }
         if arrival.origin.trigger == Trigger::Http && !route.takes(&arrival.method) {
             return Err(Rejection::MethodNotAllowed);
         }
         let genuine = self.prove(route, &arrival).await?;
         if let Some(url) = &genuine.subscribe {
-            return Ok(Answered::Handshake(self.subscribe(url).await?));
+            return Ok(HookResponse::Handshake(self.subscribe(url).await?));
         }
         arrival.is_called(genuine.delivery_id);
         arrival.leave_out_secrets(&route.verify);
@@ -103,7 +103,7 @@ impl App {
                     tracing::info!(route = arrival.route, because = %why, "delivery ignored by its route");
                 }
                 let accepted = self.accept(wanted, deadline).await?;
-                Ok(Answered::Delivery(accepted, genuine.reply))
+                Ok(HookResponse::Delivery(accepted, genuine.reply))
             }
             Err(rejection) => {
                 self.keep(&arrival, &rejection).await?;
@@ -117,20 +117,20 @@ impl App {
     ///
     /// # Errors
     /// [`Rejection`]; it is still a dead letter then.
-    pub async fn replay(&self, kept: &StoredDelivery) -> Result<Accepted, Rejection> {
+    pub async fn replay(&self, kept: &StoredDelivery) -> Result<Acceptance, Rejection> {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&kept.query)
             .finish();
-        let mut arrival = Arrival {
+        let mut arrival = InboundRequest {
             query,
             origin: kept.origin.clone(),
-            ..Arrival::post(kept.route.clone(), kept.headers.clone(), kept.body.clone())
+            ..InboundRequest::post(kept.route.clone(), kept.headers.clone(), kept.body.clone())
         };
         let (_, route) = self.route(&arrival.route)?;
         arrival.leave_out_secrets(&route.verify);
         let mut wanted = self.jobs_of(&arrival).await?;
         if wanted.jobs.is_empty() {
-            return Ok(Accepted::Queued(Vec::new()));
+            return Ok(Acceptance::Queued(Vec::new()));
         }
         wanted.delivery = None;
         for job in &mut wanted.jobs {
@@ -187,7 +187,7 @@ impl App {
     }
 
     /// The jobs of a delivery that was verified; nothing of them is stored yet.
-    pub(super) async fn jobs_of(&self, arrival: &Arrival) -> Result<Wanted, Rejection> {
+    pub(super) async fn jobs_of(&self, arrival: &InboundRequest) -> Result<NewJobs, Rejection> {
         let (_, route) = self.route(&arrival.route)?;
         let mapped = self.map_verified(arrival).await?;
         let now = self.clock.now();
@@ -226,7 +226,7 @@ impl App {
             jobs.push(job);
         }
         self.check_callbacks(&jobs)?;
-        Ok(Wanted {
+        Ok(NewJobs {
             jobs,
             delivery,
             ignored: mapped.ignored,
@@ -236,7 +236,7 @@ impl App {
     /// A delivery as it is kept: without what proves who sent it.
     fn kept(
         &self,
-        arrival: &Arrival,
+        arrival: &InboundRequest,
         id: String,
         dead_letter: Option<DeadLetterReason>,
     ) -> StoredDelivery {
@@ -256,7 +256,7 @@ impl App {
     /// it did. Inline there is nowhere to keep it.
     pub(super) async fn keep(
         &self,
-        arrival: &Arrival,
+        arrival: &InboundRequest,
         rejection: &Rejection,
     ) -> Result<bool, Rejection> {
         let ExecutionMode::Durable(_) = self.engine.mode() else {
@@ -286,7 +286,7 @@ impl App {
     ///
     /// # Errors
     /// [`Rejection`].
-    pub async fn map(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
+    pub async fn map(&self, arrival: &InboundRequest) -> Result<MappingOutcome, Rejection> {
         let route = self.listening(arrival)?;
         let genuine = self.prove(route, arrival).await?;
         let mut arrival = arrival.clone();
@@ -299,24 +299,27 @@ impl App {
     ///
     /// # Errors
     /// [`Rejection`].
-    pub async fn map_unverified(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
+    pub async fn map_unverified(
+        &self,
+        arrival: &InboundRequest,
+    ) -> Result<MappingOutcome, Rejection> {
         let (_, route) = self.route(&arrival.route)?;
         let mut arrival = arrival.clone();
         arrival.leave_out_secrets(&route.verify);
         self.map_verified(&arrival).await
     }
 
-    async fn map_verified(&self, arrival: &Arrival) -> Result<Mapped, Rejection> {
+    async fn map_verified(&self, arrival: &InboundRequest) -> Result<MappingOutcome, Rejection> {
         let (name, route) = self.route(&arrival.route)?;
         let seen = self.see(arrival)?;
         let input = seen.input(name, self.clock.now());
         if let Some(when) = &route.when
             && !mapping::truthy(&self.run("when", when, &input).await?)
         {
-            return Ok(Mapped {
+            return Ok(MappingOutcome {
                 delivery_id: String::new(),
                 updates: Vec::new(),
-                ignored: Some(Ignored::When),
+                ignored: Some(IgnoreReason::When),
             });
         }
         self.mapped(route, arrival, &input).await
@@ -326,9 +329,9 @@ impl App {
     pub(super) async fn mapped(
         &self,
         route: &Route,
-        arrival: &Arrival,
+        arrival: &InboundRequest,
         input: &Input<'_>,
-    ) -> Result<Mapped, Rejection> {
+    ) -> Result<MappingOutcome, Rejection> {
         let asked = match &route.delivery_id {
             Some(program) => self
                 .run("delivery_id", program, input)
@@ -347,15 +350,15 @@ impl App {
             outputs,
         };
         let updates = mapping::updates(&outputs, route.update_by).map_err(unmappable)?;
-        Ok(Mapped {
+        Ok(MappingOutcome {
             delivery_id,
-            ignored: updates.is_empty().then_some(Ignored::Map),
+            ignored: updates.is_empty().then_some(IgnoreReason::Map),
             updates,
         })
     }
 
     /// A delivery as a route's programs see it.
-    pub(super) fn see<'a>(&self, arrival: &'a Arrival) -> Result<Seen<'a>, Rejection> {
+    pub(super) fn see<'a>(&self, arrival: &'a InboundRequest) -> Result<Seen<'a>, Rejection> {
         let (body, unpacked) = self.read(arrival)?;
         Ok(Seen {
             body,
@@ -367,7 +370,7 @@ impl App {
     }
 
     /// The route of a delivery, if it listens to what brought it.
-    fn listening(&self, arrival: &Arrival) -> Result<&Route, Rejection> {
+    fn listening(&self, arrival: &InboundRequest) -> Result<&Route, Rejection> {
         let (name, route) = self.route(&arrival.route)?;
         let trigger = arrival.origin.trigger;
         match route.hears(trigger) {
@@ -380,7 +383,10 @@ impl App {
     }
 
     /// What a delivery says, and its body without its content encoding.
-    fn read<'a>(&self, arrival: &'a Arrival) -> Result<(Document, Cow<'a, [u8]>), Rejection> {
+    fn read<'a>(
+        &self,
+        arrival: &'a InboundRequest,
+    ) -> Result<(Document, Cow<'a, [u8]>), Rejection> {
         let limit = self.max_body_bytes();
         if !arrival.origin.trigger.brings_proof() {
             if arrival.body.len() > limit {

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::rejection::Rejection;
-use super::{App, Arrival};
+use super::{App, InboundRequest};
 use crate::config::{Route, Verify};
 use crate::inbound::trigger::Trigger;
 use crate::mapping::{Input, Judgement};
@@ -103,7 +103,7 @@ impl Explanation {
 
 impl App {
     /// Asks each route of the config whether an event is for it. Nothing is stored, sent or confirmed.
-    pub async fn explain(&self, event: &Arrival) -> Vec<Explanation> {
+    pub async fn explain(&self, event: &InboundRequest) -> Vec<Explanation> {
         let mut explanations = Vec::with_capacity(self.config.routes.len());
         for (name, route) in &self.config.routes {
             let mut explanation = Explanation {
@@ -116,7 +116,7 @@ impl App {
         explanations
     }
 
-    async fn ask(&self, told: &mut Explanation, route: &Route, event: &Arrival) {
+    async fn ask(&self, told: &mut Explanation, route: &Route, event: &InboundRequest) {
         let trigger = event.origin.trigger;
         let hears = route.hears(trigger);
         let found = match hears {
@@ -135,7 +135,7 @@ impl App {
         if trigger.brings_proof() && !addressed(told, event) {
             return;
         }
-        let mut event = Arrival {
+        let mut event = InboundRequest {
             route: told.route.clone(),
             ..event.clone()
         };
@@ -234,7 +234,7 @@ impl App {
         &self,
         told: &mut Explanation,
         route: &Route,
-        event: &Arrival,
+        event: &InboundRequest,
         input: &Input<'_>,
     ) {
         match self.mapped(route, event, input).await {
@@ -252,7 +252,7 @@ impl App {
 }
 
 /// Asks whether an event is sent to this route by name.
-fn addressed(told: &mut Explanation, event: &Arrival) -> bool {
+fn addressed(told: &mut Explanation, event: &InboundRequest) -> bool {
     let to = told.route == event.route;
     let (condition, found) = match (event.origin.trigger, to) {
         (Trigger::Http, true) => (Condition::Path, format!("/hooks/{}", told.route)),
@@ -266,7 +266,7 @@ fn addressed(told: &mut Explanation, event: &Arrival) -> bool {
     told.note(condition, Some(to), found)
 }
 
-fn method(told: &mut Explanation, route: &Route, event: &Arrival) -> bool {
+fn method(told: &mut Explanation, route: &Route, event: &InboundRequest) -> bool {
     let delivers = route.takes(&event.method);
     let found = match delivers {
         true => event.method.to_string(),

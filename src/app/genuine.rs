@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::rejection::Rejection;
-use super::{App, Arrival};
+use super::{App, InboundRequest};
 use crate::config::{Proof, Route, Verify};
 use crate::http::{Cap, Http};
 use crate::secrets::{SecretError, SecretRef};
@@ -35,7 +35,7 @@ impl App {
     pub(super) async fn greet(
         &self,
         route: &Route,
-        arrival: &Arrival,
+        arrival: &InboundRequest,
     ) -> Result<Option<Handshake>, Rejection> {
         let Some((proof, handshake)) = self.handshake(route, arrival).await? else {
             return Ok(None);
@@ -43,8 +43,8 @@ impl App {
         if handshake.needs_verification {
             self.prove(route, arrival).await?;
         }
-        if let Some(secret) = &handshake.learnt {
-            self.learn(&arrival.route, route, proof, secret.clone())
+        if let Some(secret) = &handshake.enrolled_secret {
+            self.enroll_secret(&arrival.route, route, proof, secret.clone())
                 .await?;
         }
         Ok(Some(handshake))
@@ -54,7 +54,7 @@ impl App {
     pub(super) async fn handshake<'a>(
         &self,
         route: &'a Route,
-        arrival: &Arrival,
+        arrival: &InboundRequest,
     ) -> Result<Option<(&'a Proof, Handshake)>, Rejection> {
         let Verify::Schemes(proofs) = &route.verify else {
             return Ok(None);
@@ -83,7 +83,7 @@ impl App {
     pub(super) async fn prove(
         &self,
         route: &Route,
-        arrival: &Arrival,
+        arrival: &InboundRequest,
     ) -> Result<Genuine, Rejection> {
         let limit = self.max_body_bytes();
         if arrival.body.len() > limit {
@@ -111,10 +111,10 @@ impl App {
         let outcome =
             verify::verify_any_fetching(&schemes, &unverified, now, &self.certificates).await;
         let (scheme, verified) = outcome.map_err(|refusal| {
-            let learns = route.verify.learning().next().is_some();
+            let learns = route.verify.enrolled_secrets().next().is_some();
             let refusal = if learns && refusal == verify::VerifyError::MissingSecret {
                 // Whoever delivers before its handshake is not the sender.
-                verify::VerifyError::NotLearnt
+                verify::VerifyError::SecretNotEnrolled
             } else {
                 refusal
             };
@@ -152,7 +152,7 @@ impl App {
 }
 
 /// A delivery as the verifier takes it.
-fn unverified<'a>(arrival: &'a Arrival, url: Option<&'a str>) -> WebhookRequest<'a> {
+fn unverified<'a>(arrival: &'a InboundRequest, url: Option<&'a str>) -> WebhookRequest<'a> {
     let unverified = WebhookRequest::new(&arrival.headers, &arrival.body)
         .method(arrival.method.as_str())
         .query(&arrival.query)
@@ -164,7 +164,7 @@ fn unverified<'a>(arrival: &'a Arrival, url: Option<&'a str>) -> WebhookRequest<
 }
 
 /// The URL that the sender called: the route's public one, with what this delivery adds to it.
-fn public_url(route: &Route, arrival: &Arrival) -> Option<String> {
+fn public_url(route: &Route, arrival: &InboundRequest) -> Option<String> {
     let url = route.public_url.as_ref()?;
     Some(verify::called(url.as_str(), &arrival.rest, &arrival.query))
 }

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 
 use super::rejection::Rejection;
-use super::{Accepted, Admitted, App, Arrival};
+use super::{Acceptance, App, InboundRequest, StoredJobs};
 use crate::inbound::trigger::Origin;
 
 /// Events of one batch that are mapped and stored at once.
@@ -17,28 +17,28 @@ const AT_ONCE: usize = 16;
 
 /// An event of one of AWS's own triggers. AWS has decided that its sender may send it.
 #[derive(Clone)]
-pub struct Notice {
+pub struct AwsEvent {
     /// Where it came from, with the id under which AWS delivers it.
     pub origin: Origin,
     /// What it says, byte for byte.
     pub body: Bytes,
 }
 
-impl Notice {
+impl AwsEvent {
     /// The event as a route takes it.
-    pub fn arrival(&self, route: String) -> Arrival {
-        Arrival {
+    pub fn arrival(&self, route: String) -> InboundRequest {
+        InboundRequest {
             origin: self.origin.clone(),
-            ..Arrival::post(route, HeaderMap::new(), self.body.clone())
+            ..InboundRequest::post(route, HeaderMap::new(), self.body.clone())
         }
     }
 }
 
-impl fmt::Debug for Notice {
+impl fmt::Debug for AwsEvent {
     /// Without what it says: that is people's data.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Notice")
+            .debug_struct("AwsEvent")
             .field("origin", &self.origin)
             .field("body_bytes", &self.body.len())
             .finish()
@@ -47,14 +47,14 @@ impl fmt::Debug for Notice {
 
 /// What became of an event.
 #[derive(Debug)]
-pub struct Heard {
+pub struct EventOutcome {
     /// The jobs of all routes that make something of it.
-    pub accepted: Accepted,
+    pub accepted: Acceptance,
     /// The routes that could not map it, and why. It is kept for each of them.
     pub kept: BTreeMap<String, Rejection>,
 }
 
-impl Heard {
+impl EventOutcome {
     /// Whether no route made anything of it.
     pub fn is_ignored(&self) -> bool {
         self.accepted.jobs().is_empty() && self.kept.is_empty()
@@ -63,7 +63,7 @@ impl Heard {
 
 /// An event on its way: its jobs are stored, and wait to be set going.
 struct Prepared {
-    admitted: Admitted,
+    admitted: StoredJobs,
     kept: BTreeMap<String, Rejection>,
     /// The routes that ignore it, each with its reason.
     ignored: Vec<String>,
@@ -73,7 +73,7 @@ struct Prepared {
 
 impl App {
     /// The event as each route that listens to its trigger takes it.
-    pub fn arrivals(&self, notice: &Notice) -> Vec<Arrival> {
+    pub fn arrivals(&self, notice: &AwsEvent) -> Vec<InboundRequest> {
         let routes = self.config.routes.iter();
         let listening = routes.filter(|(_, route)| route.hears(notice.origin.trigger));
         listening
@@ -86,11 +86,11 @@ impl App {
     ///
     /// An event fails if it cannot be stored, or if it can neither be mapped nor kept: then it should come again. What did
     /// succeed of it is found again.
-    pub async fn hear(
+    pub async fn handle_events(
         &self,
-        notices: &[Notice],
+        notices: &[AwsEvent],
         deadline: Option<Timestamp>,
-    ) -> Vec<Result<Heard, Rejection>> {
+    ) -> Vec<Result<EventOutcome, Rejection>> {
         let prepared = stream::iter(notices.iter().map(|notice| self.prepare(notice)));
         let prepared: Vec<Prepared> = prepared.buffered(AT_ONCE).collect().await;
         let mut admitted = Vec::with_capacity(prepared.len());
@@ -105,11 +105,11 @@ impl App {
         let outcomes = accepted.into_iter().zip(rest);
         let outcomes = outcomes.map(|(accepted, (kept, failed))| match failed {
             Some(rejection) => Err(rejection),
-            None => accepted.map(|accepted| Heard { accepted, kept }),
+            None => accepted.map(|accepted| EventOutcome { accepted, kept }),
         });
-        let outcomes: Vec<Result<Heard, Rejection>> = outcomes.collect();
+        let outcomes: Vec<Result<EventOutcome, Rejection>> = outcomes.collect();
         for ((notice, outcome), routes) in notices.iter().zip(&outcomes).zip(ignored) {
-            if outcome.as_ref().is_ok_and(Heard::is_ignored) {
+            if outcome.as_ref().is_ok_and(EventOutcome::is_ignored) {
                 let (trigger, id) = (notice.origin.trigger, notice.origin.id());
                 let because = match routes.is_empty() {
                     true => "no route listens to it".to_owned(),
@@ -121,7 +121,7 @@ impl App {
         outcomes
     }
 
-    async fn prepare(&self, notice: &Notice) -> Prepared {
+    async fn prepare(&self, notice: &AwsEvent) -> Prepared {
         let (mut wanted, mut kept, mut failed) = (Vec::new(), BTreeMap::new(), None);
         let mut ignored = Vec::new();
         for arrival in self.arrivals(notice) {
@@ -139,7 +139,7 @@ impl App {
                 },
             }
         }
-        let mut admitted = Admitted::default();
+        let mut admitted = StoredJobs::default();
         for wanted in wanted {
             if let Err(rejection) = self.admit(wanted, &mut admitted).await {
                 failed = Some(rejection);

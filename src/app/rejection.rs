@@ -14,14 +14,14 @@ use strict_reader::Problem;
 use webhook_verify::body::BodyError;
 use webhook_verify::verify::{InvalidSecret, VerifyError};
 
-/// Why a secret that came in a handshake is not taken.
+/// Why a secret from a handshake is not enrolled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotLearnt {
-    /// There is another.
+pub enum NotEnrolled {
+    /// Another secret is enrolled.
     #[error(
-        "it has learnt a secret already, and keeps it; for a new one set `relearn: true` on the route until the sender has made its handshake, or empty the secret"
+        "it has enrolled a secret already, and keeps it; for a new one set `reenroll: true` on the route until the sender has made its handshake, or empty the secret"
     )]
-    Known,
+    AlreadyEnrolled,
     /// It cannot be a key of the scheme.
     #[error("the secret cannot be used: {0}")]
     Unusable(InvalidSecret),
@@ -84,7 +84,7 @@ pub enum Rejection {
         /// Which route.
         route: String,
         /// Why not.
-        why: NotLearnt,
+        why: NotEnrolled,
     },
     /// The secret that a handshake brought could not be kept.
     #[error("the secret that was handed over could not be kept; the log says why")]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use masshook::app::{App, Edges};
+use masshook::app::{App, Dependencies};
 use masshook::aws::jobs::DynamoStore;
 use masshook::aws::secrets::SecretsManager;
 use masshook::aws::wakeups::SqsWakeUps;
@@ -27,7 +27,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 
 /// Creates the function from the config and the environment.
 fn create_function() -> Result<Function, lambda_runtime::Error> {
-    let config = Config::find(Programs::Lazily).and_then(Config::keeping)?;
+    let config = Config::find(Programs::Lazily).and_then(Config::check_writable_secrets)?;
     let aws_mode = aws::mode();
     let (store, mode): (Arc<dyn JobStore>, ExecutionMode) = match &aws_mode {
         Mode::Inline => (Arc::new(SqliteStore::in_memory()), ExecutionMode::Inline),
@@ -44,7 +44,7 @@ fn create_function() -> Result<Function, lambda_runtime::Error> {
     };
     let app = Arc::new(App::new(
         config,
-        Edges {
+        Dependencies {
             clock: Arc::new(SystemClock),
             store,
             secrets_manager: Arc::new(SecretsManager::new()),

@@ -72,7 +72,7 @@ pub(super) async fn run(args: CheckArgs) -> ExitStatus {
 }
 
 fn load(file: &ConfigFile) -> Result<(Config, PathBuf), ConfigError> {
-    Ok((file.load()?.keeping()?, file.path()?))
+    Ok((file.load()?.check_writable_secrets()?, file.path()?))
 }
 
 /// The findings of all checks.

@@ -44,7 +44,9 @@ pub(super) fn report_config_error(error: &ConfigError, output: OutputFormat) -> 
 
 fn problem_list(error: &ConfigError) -> Vec<Value> {
     let problems = match error {
-        ConfigError::Invalid { problems, .. } | ConfigError::Unkeepable(problems) => &problems[..],
+        ConfigError::Invalid { problems, .. } | ConfigError::SecretNotWritable(problems) => {
+            &problems[..]
+        }
         ConfigError::NotFound(_) | ConfigError::Unreadable { .. } => &[],
     };
     let entry =

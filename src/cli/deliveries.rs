@@ -13,7 +13,7 @@ use super::terminal::ExitStatus;
 use super::text::count_of;
 use crate::api::accepted_json;
 use crate::app::rejection::Rejection;
-use crate::app::{App, Edges};
+use crate::app::{App, Dependencies};
 use crate::aws::secrets::SecretsManager;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -130,7 +130,7 @@ async fn replay(
     }
     let app = App::new(
         config,
-        Edges {
+        Dependencies {
             clock: Arc::new(SystemClock),
             store: open.store,
             secrets_manager: Arc::new(SecretsManager::new()),

@@ -27,7 +27,7 @@ use self::receiver::CallbackReceiver;
 use self::scenarios::{Scenario, SeededRecords};
 use super::terminal::{ExitStatus, print_error, print_line};
 use crate::api::router;
-use crate::app::{App, Edges};
+use crate::app::{App, Dependencies};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Programs};
 use crate::engine::ExecutionMode;
@@ -113,7 +113,7 @@ impl Demo {
         secrets.extend(scenarios::SECRETS.map(|(name, secret)| (name, secret.to_owned())));
         let app = App::new(
             config,
-            Edges {
+            Dependencies {
                 clock: Arc::new(SystemClock),
                 store: Arc::new(SqliteStore::in_memory()),
                 secrets_manager: Arc::new(DemoSecrets(secrets)),

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::api::update_request;
 use crate::app::rejection::Rejection;
-use crate::app::{App, Arrival, Notice};
+use crate::app::{App, AwsEvent, InboundRequest};
 use crate::inbound::trigger::{Origin, Trigger};
 use crate::lambda::{HttpEvent, Invocation, SqsMessage};
 use crate::update::UpdateRequest;
@@ -19,9 +19,9 @@ const WAKE_UP_NOTE: &str = "this event wakes existing jobs, so there is nothing 
 /// Content of an event file.
 pub(super) enum EventFile {
     /// A delivery for a route.
-    Delivery(Box<Arrival>),
+    Delivery(Box<InboundRequest>),
     /// AWS events, each for every route that listens to its trigger.
-    AwsEvents(Vec<Notice>),
+    AwsEvents(Vec<AwsEvent>),
     /// An update request.
     UpdateRequest(Value),
     /// An event that requests no update, with the reason.
@@ -70,9 +70,9 @@ impl EventFile {
             | Err(_) => match route {
                 Some(route) => {
                     let body = Bytes::copy_from_slice(text.as_bytes());
-                    Ok(Self::Delivery(Box::new(Arrival {
+                    Ok(Self::Delivery(Box::new(InboundRequest {
                         origin: Origin::of(body_trigger),
-                        ..Arrival::post(route.to_owned(), HeaderMap::new(), body)
+                        ..InboundRequest::post(route.to_owned(), HeaderMap::new(), body)
                     })))
                 }
                 None => Err("is a bare body; name its route with --route".to_owned()),
@@ -103,7 +103,7 @@ impl EventFile {
                 parts.method
             )));
         };
-        Ok(Self::Delivery(Box::new(Arrival {
+        Ok(Self::Delivery(Box::new(InboundRequest {
             route: route.to_owned(),
             rest: hook.map_or("", |(_, rest)| rest).to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -135,7 +135,7 @@ pub(super) async fn map_for_all_routes(
         (Err(_), Some(route)) => EventFile::parse(text, Some(route), http).await?,
         (event, _) => event?,
     };
-    let arrivals: Vec<Arrival> = match event {
+    let arrivals: Vec<InboundRequest> = match event {
         EventFile::NoUpdate(why) => return Err(why),
         EventFile::UpdateRequest(request) => {
             let updates = app.check(&request).map(|update| vec![update]);

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::terminal::{ExitStatus, print_line};
-use crate::app::{App, Arrival, Asked, Condition, Explanation};
+use crate::app::{App, Asked, Condition, Explanation, InboundRequest};
 
 /// Explains events to every route, or to one; whether each of them is for some route is the verdict.
 pub(super) async fn run(
     app: &App,
-    events: &[Arrival],
+    events: &[InboundRequest],
     only: Option<&str>,
     json: bool,
 ) -> ExitStatus {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use crate::app::{App, Edges};
+use crate::app::{App, Dependencies};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::ExecutionMode;
@@ -16,7 +16,7 @@ use crate::secrets::{Missing, SecretStore};
 pub(super) fn offline_app(config: Config) -> App {
     App::new(
         config,
-        Edges {
+        Dependencies {
             clock: Arc::new(SystemClock),
             store: Arc::new(SqliteStore::in_memory()),
             secrets_manager: Arc::new(NoSecrets),

@@ -15,7 +15,7 @@ use super::explain;
 use super::offline::offline_app;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
 use crate::app::rejection::Rejection;
-use crate::app::{App, Arrival, Notice};
+use crate::app::{App, AwsEvent, InboundRequest};
 use crate::config::{Config, Verify};
 use crate::inbound::trigger::Trigger;
 
@@ -109,7 +109,7 @@ async fn explain_event(
     route: Option<&str>,
     output: OutputFormat,
 ) -> ExitStatus {
-    let events: Vec<Arrival> = match event {
+    let events: Vec<InboundRequest> = match event {
         EventFile::Delivery(arrival) => vec![*arrival],
         EventFile::AwsEvents(events) => {
             let arrivals = events.iter().map(|event| event.arrival(String::new()));
@@ -150,7 +150,7 @@ fn print_rejection(rejection: &Rejection) {
 /// Previews each event of a batch for each route that listens to it.
 async fn preview_aws_events(
     app: &App,
-    events: &[Notice],
+    events: &[AwsEvent],
     route: Option<&str>,
     output: OutputFormat,
 ) -> ExitStatus {
@@ -188,7 +188,7 @@ async fn preview_aws_events(
     ExitStatus::from_success(previews.iter().all(is_accepted))
 }
 
-async fn preview_delivery(app: &App, arrival: Arrival) -> Result<RoutePreview, Rejection> {
+async fn preview_delivery(app: &App, arrival: InboundRequest) -> Result<RoutePreview, Rejection> {
     let (verification, mapped) = match app.map(&arrival).await {
         Ok(mapped) => {
             let verify = &app.config().routes[&arrival.route].verify;

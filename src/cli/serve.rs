@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::config_file::{ConfigFile, report_config_error};
 use super::store_location::DATABASE_FILE;
 use super::terminal::{ExitStatus, OutputFormat, print_error};
-use crate::app::{App, Edges};
+use crate::app::{App, Dependencies};
 use crate::aws;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
@@ -50,7 +50,7 @@ pub(super) async fn run(args: ServeArgs) -> ExitStatus {
         print_error(&why);
         return ExitStatus::UsageError;
     }
-    let config = match args.config.load().and_then(Config::keeping) {
+    let config = match args.config.load().and_then(Config::check_writable_secrets) {
         Ok(config) => config,
         Err(error) => return report_config_error(&error, OutputFormat { json: false }),
     };
@@ -81,7 +81,7 @@ async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), St
     }
     let app = App::new(
         config,
-        Edges {
+        Dependencies {
             clock: clock.clone(),
             // A jump of the clock must not end the leases of turns under way.
             store: Arc::new(SteadyStore::over(Arc::new(store), clock.clone())),

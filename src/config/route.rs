@@ -54,9 +54,9 @@ pub struct Route {
     #[schemars(default, with = "OneOrMany<SecretRef>")]
     pub handshake_secret: Vec<SecretRef>,
     /// Whether a secret that the sender hands over in its handshake (Asana, Notion) may take the place of one that was
-    /// learnt before. As long as this is on, anybody who knows the address can replace it: switch it off again.
+    /// enrolled before. As long as this is on, anybody who knows the address can replace it: switch it off again.
     #[schemars(default)]
-    pub relearn: bool,
+    pub reenroll: bool,
     /// How long this route's jobs may wait for others that make the same change.
     #[schemars(with = "Option<Span>")]
     pub batch_window: Option<Duration>,
@@ -167,18 +167,18 @@ impl Route {
             problems.add(&object.at, message);
         }
         let handshake_secret = read_secrets(&mut object, "handshake_secret", problems);
-        let relearn_node = object.optional("relearn");
-        let relearn = relearn_node
+        let reenroll_node = object.optional("reenroll");
+        let reenroll = reenroll_node
             .as_ref()
             .and_then(|node| node.boolean(problems))
             .unwrap_or_default();
-        let learns = |verify: &Verify| verify.learning().next().is_some();
-        if let (Some(node), true) = (relearn_node, relearn)
-            && !verify.as_ref().is_none_or(learns)
+        let enrolls = |verify: &Verify| verify.enrolled_secrets().next().is_some();
+        if let (Some(node), true) = (reenroll_node, reenroll)
+            && !verify.as_ref().is_none_or(enrolls)
         {
             node.problem(
                 problems,
-                "has nothing to replace: no scheme of this route learns its secret from a handshake",
+                "has nothing to replace: no scheme of this route enrolls a secret in a handshake",
             );
         }
         let batch_window = object
@@ -224,7 +224,7 @@ impl Route {
             connection: name?.to_owned(),
             public_url,
             handshake_secret,
-            relearn,
+            reenroll,
             batch_window,
             track_for,
             on_unknown_outcome,

@@ -31,8 +31,10 @@ pub struct Proof {
 
 impl Proof {
     /// Where the secret is kept that the sender hands over; none if it does not.
-    pub fn learnt(&self) -> Option<&SecretRef> {
-        self.secrets.first().filter(|_| self.scheme.learns())
+    pub fn enrolled_secret(&self) -> Option<&SecretRef> {
+        self.secrets
+            .first()
+            .filter(|_| self.scheme.enrolls_secret())
     }
 }
 
@@ -134,7 +136,7 @@ impl Verify {
             );
         }
         if let (Some(SchemeChoice::Scheme(scheme)), Some(given)) = (&choice, &given)
-            && scheme.learns()
+            && scheme.enrolls_secret()
         {
             check_place(given, &secrets, problems);
         }
@@ -156,8 +158,8 @@ impl Verify {
     }
 
     /// Where the secrets are to be kept that senders hand over.
-    pub fn learning(&self) -> impl Iterator<Item = &SecretRef> {
-        self.proofs().iter().filter_map(Proof::learnt)
+    pub fn enrolled_secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        self.proofs().iter().filter_map(Proof::enrolled_secret)
     }
 
     /// Where all its secrets are.

@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 
 use super::InvokeError;
 use crate::api::{accepted_json, log_rejection};
-use crate::app::{App, Heard, Notice};
+use crate::app::{App, AwsEvent, EventOutcome};
 
 /// Handles events and reports their jobs. An event that must be redelivered fails the invocation: Lambda retries it twice
 /// and then moves it to the function's dead-letter queue.
 pub(super) async fn handle(
     app: &App,
-    events: &[Notice],
+    events: &[AwsEvent],
     deadline: Option<Timestamp>,
 ) -> Result<Box<RawValue>, InvokeError> {
     let (mut jobs, mut ignored, mut kept, mut failed) = (Vec::new(), 0, 0, None);
-    for outcome in app.hear(events, deadline).await {
+    for outcome in app.handle_events(events, deadline).await {
         match outcome {
             Ok(outcome) => {
                 log_unmapped(&outcome);
@@ -44,6 +44,6 @@ pub(super) async fn handle(
 }
 
 /// Logs the routes that could not map an event; a dead letter is stored for each.
-pub(super) fn log_unmapped(outcome: &Heard) {
+pub(super) fn log_unmapped(outcome: &EventOutcome) {
     outcome.kept.values().for_each(log_rejection);
 }

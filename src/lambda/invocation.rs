@@ -15,7 +15,7 @@ use super::http::HttpEvent;
 use super::sns::SnsNotification;
 use super::sqs::SqsMessage;
 use crate::api::check_header_count;
-use crate::app::{Arrival, Notice};
+use crate::app::{AwsEvent, InboundRequest};
 use crate::inbound::trigger::{Origin, Trigger};
 
 /// Maximum keys or event sources that a message about an unknown event lists.
@@ -29,9 +29,9 @@ pub enum Invocation {
     /// A direct invocation with an update request, as received.
     UpdateRequest(Box<RawValue>),
     /// A direct invocation with a delivery for a route.
-    Delivery(Arrival),
+    Delivery(InboundRequest),
     /// Events of EventBridge (a rule, a partner bus, a schedule) or SNS.
-    AwsEvents(Vec<Notice>),
+    AwsEvents(Vec<AwsEvent>),
     /// A batch of SQS messages.
     SqsBatch(Vec<SqsMessage>),
     /// The schedule that drives due jobs without a wake-up.
@@ -160,7 +160,7 @@ fn parse_records(records: &RawValue) -> Result<Invocation, InvokeError> {
 
 /// Reads an event of EventBridge. Its body is the whole event, because a route may need its source and type as well as its
 /// detail.
-fn parse_event_bridge(event: &RawValue) -> Result<Notice, InvokeError> {
+fn parse_event_bridge(event: &RawValue) -> Result<AwsEvent, InvokeError> {
     #[derive(Deserialize)]
     struct EventBridgeEvent {
         id: Option<String>,
@@ -168,7 +168,7 @@ fn parse_event_bridge(event: &RawValue) -> Result<Notice, InvokeError> {
     let parsed: EventBridgeEvent = serde_json::from_str(event.get()).map_err(|error| {
         InvokeError::unknown_event(format!("the EventBridge event cannot be read: {error}"))
     })?;
-    Ok(Notice {
+    Ok(AwsEvent {
         origin: Origin::of(Trigger::EventBridge).with("id", parsed.id.as_deref()),
         body: Bytes::copy_from_slice(event.get().as_bytes()),
     })
@@ -176,7 +176,7 @@ fn parse_event_bridge(event: &RawValue) -> Result<Notice, InvokeError> {
 
 /// Reads a delivery by direct invocation: `{route, headers, query, body, isBase64Encoded}`. A body that is not a string
 /// becomes its JSON text.
-fn parse_delivery(event: &RawValue) -> Result<Arrival, InvokeError> {
+fn parse_delivery(event: &RawValue) -> Result<InboundRequest, InvokeError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct DirectDelivery<'a> {
@@ -217,9 +217,9 @@ fn parse_delivery(event: &RawValue) -> Result<Arrival, InvokeError> {
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(&parsed.query)
         .finish();
-    Ok(Arrival {
+    Ok(InboundRequest {
         query,
         origin: Origin::of(Trigger::Direct),
-        ..Arrival::post(parsed.route, headers, body)
+        ..InboundRequest::post(parsed.route, headers, body)
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::app::Notice;
+use crate::app::AwsEvent;
 use crate::inbound::trigger::Origin;
 
 /// An SNS notification. Its signature is not checked: AWS delivered it under the function's own permissions.
@@ -46,7 +46,7 @@ impl SnsNotification {
     }
 
     /// Converts it to an event. The event's id is the same for every redelivery and every subscription.
-    pub(super) fn into_event(self, origin: Origin) -> Notice {
+    pub(super) fn into_event(self, origin: Origin) -> AwsEvent {
         let mut origin = origin
             .with("id", Some(&self.id))
             .with("topic", Some(&self.topic))
@@ -54,7 +54,7 @@ impl SnsNotification {
         let attributes = self.attributes.into_iter();
         let attributes = attributes.map(|(name, attribute)| (name, attribute.value));
         origin.attributes.extend(attributes);
-        Notice {
+        AwsEvent {
             origin,
             body: Bytes::from(self.message),
         }

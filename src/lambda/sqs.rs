@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::events::log_unmapped;
 use super::sns::SnsNotification;
 use crate::api::log_rejection;
-use crate::app::{App, Notice};
+use crate::app::{App, AwsEvent};
 use crate::engine::{DriveError, DriveResult};
 use crate::inbound::trigger::{Origin, Trigger};
 use crate::job::{JobId, wakeup};
@@ -54,7 +54,7 @@ impl std::fmt::Debug for SqsMessage {
 
 impl SqsMessage {
     /// Converts the message to an event. An SNS notification is unwrapped.
-    pub fn to_event(&self) -> Notice {
+    pub fn to_event(&self) -> AwsEvent {
         let mut origin = Origin::of(Trigger::Sqs)
             .with("id", Some(&self.id))
             .with(
@@ -76,7 +76,7 @@ impl SqsMessage {
         origin.attributes.extend(attributes);
         match SnsNotification::from_sqs_body(&self.body) {
             Some(notification) => notification.into_event(origin),
-            None => Notice {
+            None => AwsEvent {
                 origin,
                 body: Bytes::copy_from_slice(self.body.as_bytes()),
             },
@@ -149,8 +149,8 @@ async fn handle_events<'a>(
     messages: &[&'a SqsMessage],
     deadline: Option<Timestamp>,
 ) -> Vec<&'a str> {
-    let events: Vec<Notice> = messages.iter().map(|message| message.to_event()).collect();
-    let outcomes = app.hear(&events, deadline).await;
+    let events: Vec<AwsEvent> = messages.iter().map(|message| message.to_event()).collect();
+    let outcomes = app.handle_events(&events, deadline).await;
     let mut failed = Vec::new();
     for (message, outcome) in messages.iter().zip(outcomes) {
         match outcome {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use masshook::app::{Accepted, App};
+use masshook::app::{Acceptance, App};
 use masshook::clock::{Clock, SystemClock};
 use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
@@ -26,7 +26,7 @@ async fn workers(world: &World) -> (Arc<dyn JobStore>, Vec<(App, JobId)>) {
         let mode = ExecutionMode::Durable(Arc::new(LocalWakeUps::new()));
         let app = world.masshook(store.clone(), mode);
         let request = json!({"module": "Leads", "fields": {"Company": number.to_string()}, "ids": [world.id("Leads", number)]});
-        let Accepted::Queued(jobs) = app.request(&request, None, None).await.expect("accepted")
+        let Acceptance::Queued(jobs) = app.request(&request, None, None).await.expect("accepted")
         else {
             panic!("durable jobs are queued");
         };
@@ -130,7 +130,7 @@ async fn strangers(world: &World, apps: &[App], city: &str) -> usize {
         let request = json!({"module": "Leads", "fields": {"City": city}, "ids": [id]});
         let deadline = SystemClock.now() + Duration::from_secs(20);
         let accepted = app.request(&request, None, Some(deadline)).await;
-        let Accepted::DriveResult(jobs) = accepted.expect("accepted") else {
+        let Acceptance::Driven(jobs) = accepted.expect("accepted") else {
             panic!("inline jobs are driven");
         };
         jobs[0].status() == JobStatus::Succeeded

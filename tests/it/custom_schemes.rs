@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent};
-use masshook::app::{App, Edges};
+use masshook::app::{App, Dependencies};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
@@ -89,7 +89,7 @@ impl Stage {
 
     fn app(&self, config: &str, mode: ExecutionMode) -> Arc<App> {
         let config = Config::parse(config, Programs::Compile);
-        let edges = Edges {
+        let edges = Dependencies {
             clock: Arc::new(self.clock.clone()),
             store: self.store.clone(),
             secrets_manager: Arc::new(SecretsManager::new()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use masshook::app::{Answered, App, Arrival};
+use masshook::app::{App, HookResponse, InboundRequest};
 use masshook::clock::Clock;
 use masshook::engine::ExecutionMode;
 use masshook::job::delivery::{DeadLetterSummary, StoredDelivery};
@@ -88,19 +88,19 @@ fn durable() -> ExecutionMode {
     ExecutionMode::Durable(Arc::new(LocalWakeUps::new()))
 }
 
-fn arrival(route: &str, body: &Value) -> Arrival {
+fn arrival(route: &str, body: &Value) -> InboundRequest {
     let json = [(
         HeaderName::from_static("content-type"),
         HeaderValue::from_static("application/json"),
     )];
     let headers: HeaderMap = json.into_iter().collect();
-    Arrival::post(route.to_owned(), headers, Bytes::from(body.to_string()))
+    InboundRequest::post(route.to_owned(), headers, Bytes::from(body.to_string()))
 }
 
-async fn accepted(app: &App, arrival: Arrival) -> Vec<Job> {
+async fn accepted(app: &App, arrival: InboundRequest) -> Vec<Job> {
     match app.deliver(arrival, None).await.expect("taken in") {
-        Answered::Delivery(accepted, _) => accepted.jobs().to_vec(),
-        Answered::Handshake(handshake) => panic!("{handshake:?}"),
+        HookResponse::Delivery(accepted, _) => accepted.jobs().to_vec(),
+        HookResponse::Handshake(handshake) => panic!("{handshake:?}"),
     }
 }
 

@@ -11,14 +11,14 @@ use axum::body::Body;
 use http::{Request, StatusCode};
 use jiff::Timestamp;
 use masshook::api::router;
-use masshook::app::{App, Edges};
+use masshook::app::{App, Dependencies};
 use masshook::clock::SystemClock;
 use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
 use masshook::job::wakeup::LocalWakeUps;
-use masshook::secrets::{Learnt, Missing, SecretStore, Secrets, Version, WritableSecrets};
+use masshook::secrets::{Enrollment, Missing, SecretStore, Secrets, Version, WritableSecrets};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -67,13 +67,13 @@ fn delivery(secret: &str) -> Ask {
 }
 
 /// A server with a route for Asana, whose secret is to be a file.
-struct Learner {
+struct Stage {
     served: Served,
     place: PathBuf,
     _folder: TempDir,
 }
 
-impl Learner {
+impl Stage {
     async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let place = folder.path().join("asana");
@@ -116,8 +116,8 @@ impl Learner {
 
 #[tokio::test]
 async fn asana_secret_is_enrolled_once_and_verifies() {
-    let mut learner = Learner::start().await;
-    let early = learner.ask(&delivery(FIRST)).await;
+    let mut stage = Stage::start().await;
+    let early = stage.ask(&delivery(FIRST)).await;
     assert_eq!(early.status, 401);
     assert_eq!(early.code(), "not_verified");
     let detail = early.json()["detail"].to_string();
@@ -125,24 +125,24 @@ async fn asana_secret_is_enrolled_once_and_verifies() {
         detail.contains("has not handed over its secret"),
         "{detail}"
     );
-    assert!(!learner.place.exists());
+    assert!(!stage.place.exists());
 
-    let told = learner.ask(&handshake(FIRST)).await;
+    let told = stage.ask(&handshake(FIRST)).await;
     assert_eq!((told.status, told.body.as_str()), (200, ""), "{told:?}");
     assert_eq!(told.headers["x-hook-secret"], FIRST);
-    assert_eq!(learner.kept(), format!("{FIRST}\n"));
-    let mode = std::fs::metadata(&learner.place).expect("a file");
+    assert_eq!(stage.kept(), format!("{FIRST}\n"));
+    let mode = std::fs::metadata(&stage.place).expect("a file");
     assert_eq!(mode.permissions().mode() & 0o777, 0o600);
 
-    assert_eq!(learner.ask(&delivery(FIRST)).await.status, 200);
+    assert_eq!(stage.ask(&delivery(FIRST)).await.status, 200);
     let forged = Ask {
         body: EVENTS.replace("changed", "deleted").into(),
         ..delivery(FIRST)
     };
-    assert_eq!(learner.ask(&forged).await.code(), "not_verified");
+    assert_eq!(stage.ask(&forged).await.code(), "not_verified");
 
     // A stranger's handshake changes nothing, and is told nothing.
-    let refused = learner.ask(&handshake(SECOND)).await;
+    let refused = stage.ask(&handshake(SECOND)).await;
     assert_eq!(
         (refused.status, refused.code()),
         (409, "handshake_refused".to_owned())
@@ -152,42 +152,38 @@ async fn asana_secret_is_enrolled_once_and_verifies() {
         "{refused:?}"
     );
     assert!(!refused.body.contains(FIRST) && !refused.body.contains(SECOND));
-    assert_eq!(learner.kept(), format!("{FIRST}\n"));
-    assert_eq!(learner.ask(&delivery(SECOND)).await.status, 401);
+    assert_eq!(stage.kept(), format!("{FIRST}\n"));
+    assert_eq!(stage.ask(&delivery(SECOND)).await.status, 401);
     // The sender's own, whose answer was lost, is answered again.
-    assert_eq!(learner.ask(&handshake(FIRST)).await.status, 200);
+    assert_eq!(stage.ask(&handshake(FIRST)).await.status, 200);
 
-    learner
-        .restart(|config| config.replace("    map: empty", "    relearn: true\n    map: empty"))
+    stage
+        .restart(|config| config.replace("    map: empty", "    reenroll: true\n    map: empty"))
         .await;
-    assert_eq!(
-        learner.ask(&delivery(FIRST)).await.status,
-        200,
-        "it is kept"
-    );
-    let told = learner.ask(&handshake(SECOND)).await;
+    assert_eq!(stage.ask(&delivery(FIRST)).await.status, 200, "it is kept");
+    let told = stage.ask(&handshake(SECOND)).await;
     assert_eq!(
         (told.status, &told.headers["x-hook-secret"]),
         (200, &json!(SECOND))
     );
-    assert_eq!(learner.kept(), format!("{SECOND}\n"));
-    assert_eq!(learner.ask(&delivery(FIRST)).await.status, 401);
-    assert_eq!(learner.ask(&delivery(SECOND)).await.status, 200);
+    assert_eq!(stage.kept(), format!("{SECOND}\n"));
+    assert_eq!(stage.ask(&delivery(FIRST)).await.status, 401);
+    assert_eq!(stage.ask(&delivery(SECOND)).await.status, 200);
 
-    let log = learner.served.log();
-    assert!(log.contains("learnt the sender's secret"), "{log}");
-    assert!(log.contains("take `relearn` away again"), "{log}");
+    let log = stage.served.log();
+    assert!(log.contains("enrolled the sender's secret"), "{log}");
+    assert!(log.contains("take `reenroll` away again"), "{log}");
     assert!(!log.contains(FIRST) && !log.contains(SECOND), "{log}");
 }
 
 #[tokio::test]
 async fn concurrent_handshakes_enroll_one_secret() {
-    let learner = Learner::start().await;
+    let stage = Stage::start().await;
     let secrets: Vec<String> = (0..16)
         .map(|number| format!("{number:02}{FIRST}"))
         .collect();
     let asks: Vec<Ask> = secrets.iter().map(|secret| handshake(secret)).collect();
-    let asked = asks.iter().map(|ask| learner.ask(ask));
+    let asked = asks.iter().map(|ask| stage.ask(ask));
     let told = futures_util::future::join_all(asked).await;
     let winners: Vec<&String> = secrets
         .iter()
@@ -196,7 +192,7 @@ async fn concurrent_handshakes_enroll_one_secret() {
         .map(|(secret, _)| secret)
         .collect();
     assert_eq!(winners.len(), 1, "{told:?}");
-    assert_eq!(learner.kept(), format!("{}\n", winners[0]));
+    assert_eq!(stage.kept(), format!("{}\n", winners[0]));
     for told in told.iter().filter(|told| told.status != 200) {
         assert_eq!(
             (told.status, told.code()),
@@ -207,15 +203,15 @@ async fn concurrent_handshakes_enroll_one_secret() {
 
 #[tokio::test]
 async fn invalid_secret_is_not_enrolled() {
-    let learner = Learner::start().await;
+    let stage = Stage::start().await;
     for secret in ["", "two words", &"x".repeat(1025)] {
-        let told = learner.ask(&handshake(secret)).await;
+        let told = stage.ask(&handshake(secret)).await;
         assert_eq!(told.code(), "not_verified", "{secret}");
-        assert!(!learner.place.exists(), "{secret}");
+        assert!(!stage.place.exists(), "{secret}");
     }
     let get = Ask::bare("GET", "/hooks/asana").with("X-Hook-Secret", FIRST);
-    assert_eq!(learner.ask(&get).await.status, 405);
-    assert!(!learner.place.exists());
+    assert_eq!(stage.ask(&get).await.status, 405);
+    assert!(!stage.place.exists());
 }
 
 const NOTION: &str = r#"{"id":"367cba44-b6f3-4c92-81e7-6a2e9659efd4","type":"page.content_updated","entity":{"id":"0ef104cd-477e-80e1-8571-cfd10e92339a","type":"page"}}"#;
@@ -252,7 +248,7 @@ async fn in_secrets_manager(name: &str) -> Option<String> {
 
 #[tokio::test]
 async fn notion_token_is_enrolled_in_secrets_manager() {
-    let name = "masshook/learnt-notion";
+    let name = "masshook/enrolled-notion";
     // As the stack wants it: made beforehand, with nothing in it.
     let client = Client::new(&Moto::shared().sdk_config());
     client
@@ -287,14 +283,14 @@ async fn notion_token_is_enrolled_in_secrets_manager() {
     assert_eq!(event.over_lambda(&inline).await.status, 200);
     let forged = signed("notion", "/hooks/notion", NOTION, SECOND);
     assert_eq!(forged.over_lambda(&inline).await.status, 401);
-    // Another process reads what this one has learnt.
+    // Another process reads what this one has enrolled.
     let other = function(name, &folder, None);
     assert_eq!(event.over_lambda(&other).await.status, 200);
     for logs in [inline.logs(), other.logs()] {
         assert!(!logs.contains(FIRST) && !logs.contains(SECOND), "{logs}");
     }
 
-    // Emptied by hand, it can be learnt anew.
+    // Emptied by hand, it can be enrolled again.
     let emptied = client
         .put_secret_value()
         .secret_id(name)
@@ -308,13 +304,13 @@ async fn notion_token_is_enrolled_in_secrets_manager() {
 /// With a table or without one, they agree through the id of the secret's next version.
 #[tokio::test]
 async fn two_functions_enroll_one_secret() {
-    let name = "learnt-race";
+    let name = "enroll-race";
     Moto::shared().create_table(name).await;
     let queue = Poller::start(Moto::shared(), name).await;
     let folder = tempfile::tempdir().expect("a folder");
     for (durable, secret) in [
         (Some(queue.url.as_str()), name),
-        (None, "learnt-race-inline"),
+        (None, "enroll-race-inline"),
     ] {
         let client = Client::new(&Moto::shared().sdk_config());
         client
@@ -356,7 +352,7 @@ struct Slow {
 #[async_trait]
 impl SecretStore for Slow {
     async fn get(&self, _: &str) -> Result<SecretString, Missing> {
-        unreachable!("a learnt secret is read by its version")
+        unreachable!("a enrolled secret is read by its version")
     }
 
     fn writable(&self) -> Option<&dyn WritableSecrets> {
@@ -398,7 +394,7 @@ async fn interrupted_handshake_does_not_block_the_next() {
     let process = || {
         let text = "connections: { default: { credentials: env:ZOHO } }\nroutes: { asana: { verify: { scheme: asana, secret: 'secretsmanager:asana' }, map: empty } }";
         let config = Config::parse(text, Programs::Compile).expect("a config");
-        let edges = Edges {
+        let edges = Dependencies {
             clock: Arc::new(SystemClock),
             store: store.clone(),
             secrets_manager: slow.clone(),
@@ -440,15 +436,15 @@ fn concurrent_writers_to_empty_file_enroll_one_secret() {
         std::fs::write(&place, "{}\n").expect("written");
         let reference = format!("file:{}", place.display());
         let reference = reference.parse().expect("a reference");
-        let learn = |secret: String| {
+        let enroll = |secret: String| {
             let secrets = Secrets::new(Arc::new(SystemClock), Arc::new(Slow::default()));
             let runtime = tokio::runtime::Builder::new_current_thread().build();
-            let learning = secrets.learn(&reference, secret.into(), false);
-            runtime.expect("a runtime").block_on(learning)
+            let enrolling = secrets.enroll_secret(&reference, secret.into(), false);
+            runtime.expect("a runtime").block_on(enrolling)
         };
-        let outcomes: Vec<Learnt> = std::thread::scope(|scope| {
+        let outcomes: Vec<Enrollment> = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..8)
-                .map(|writer| scope.spawn(move || learn(format!("{writer}{FIRST}"))))
+                .map(|writer| scope.spawn(move || enroll(format!("{writer}{FIRST}"))))
                 .collect();
             let ended = writers.into_iter().map(|writer| writer.join());
             ended
@@ -456,7 +452,7 @@ fn concurrent_writers_to_empty_file_enroll_one_secret() {
                 .collect()
         });
         let winners: Vec<usize> = (0..8)
-            .filter(|writer| outcomes[*writer] == Learnt::New)
+            .filter(|writer| outcomes[*writer] == Enrollment::Stored)
             .collect();
         let [winner] = winners[..] else {
             panic!("{outcomes:?}");
@@ -501,7 +497,7 @@ fn unwritable_secret_location_is_a_config_error() {
         problem(&asana("file:x"), "    handshake_secret: file:x\n"),
         problem(
             "{ scheme: stripe, secret: env:STRIPE }",
-            "    relearn: true\n",
+            "    reenroll: true\n",
         ),
     ];
     insta::assert_snapshot!(problems.join("\n"), @r#"
@@ -510,11 +506,11 @@ fn unwritable_secret_location_is_a_config_error() {
     routes.a.verify.secret: must be one secret: the sender hands it over, and it is kept there
     routes.a.verify.secret: file:/surely/absent/asana cannot be written: no file can be made in /surely/absent: entity not found; the sender's secret is to be kept there
     routes.a.verify: file:x is used elsewhere in this config too; what the sender hands over needs a place of its own
-    routes.a.relearn: has nothing to replace: no scheme of this route learns its secret from a handshake
+    routes.a.reenroll: has nothing to replace: no scheme of this route enrolls a secret in a handshake
     "#);
     let (code, document) = check(
         &asana("secretsmanager:masshook/asana"),
-        "    relearn: true\n",
+        "    reenroll: true\n",
     );
     assert_eq!((code, &document["ok"]), (0, &json!(true)), "{document}");
 }

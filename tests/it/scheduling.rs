@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_runtime::{Context, LambdaEvent};
-use masshook::app::{Accepted, App};
+use masshook::app::{Acceptance, App};
 use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::steady::SteadyStore;
@@ -33,7 +33,7 @@ fn process(world: &World) -> (Arc<App>, Arc<dyn JobStore>) {
 
 async fn queued(app: &App, request: &Value) -> JobId {
     let accepted = app.request(request, None, None).await.expect("accepted");
-    let Accepted::Queued(jobs) = accepted else {
+    let Acceptance::Queued(jobs) = accepted else {
         panic!("durable jobs are queued");
     };
     jobs[0].id.clone()

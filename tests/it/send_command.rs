@@ -29,7 +29,7 @@ fn config(folder: &Path) -> String {
             .into_iter()
             .map(|key| (key, json!("1")))
             .collect();
-        let secret = if scheme.learns() {
+        let secret = if scheme.enrolls_secret() {
             // As if its sender had handed it over.
             let place = folder.join(name);
             std::fs::write(&place, SECRET).expect("written");

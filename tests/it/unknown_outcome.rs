@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use masshook::app::{Accepted, App};
+use masshook::app::{Acceptance, App};
 use masshook::engine::ExecutionMode;
 use masshook::job::JobId;
 use masshook::job::sqlite::SqliteStore;
@@ -261,7 +261,7 @@ fn worker(world: &World, store: &Arc<dyn JobStore>) -> App {
 }
 
 async fn queued(app: &App, request: &Value) -> JobId {
-    let Ok(Accepted::Queued(jobs)) = app.request(request, None, None).await else {
+    let Ok(Acceptance::Queued(jobs)) = app.request(request, None, None).await else {
         panic!("durable jobs are queued");
     };
     jobs[0].id.clone()

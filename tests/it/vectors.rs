@@ -14,7 +14,7 @@ use axum::extract::State;
 use http::{StatusCode, Uri};
 use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent};
-use masshook::app::{App, Edges};
+use masshook::app::{App, Dependencies};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock, SystemClock};
 use masshook::config::{Config, Programs};
@@ -225,7 +225,7 @@ async fn vectors_verify_at_their_own_time() {
     let config = Config::parse(&stage.config(Time::Own), Programs::Lazily);
     let app = App::new(
         config.unwrap_or_else(|problems| panic!("{problems:#?}")),
-        Edges {
+        Dependencies {
             clock: Arc::new(clock.clone()),
             store: Arc::new(SqliteStore::in_memory()),
             secrets_manager: Arc::new(SecretsManager::new()),

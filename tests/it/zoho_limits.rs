@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use masshook::app::{Accepted, App};
+use masshook::app::{Acceptance, App};
 use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
@@ -51,7 +51,7 @@ async fn worker(world: &World, store: &Arc<dyn JobStore>, first: u64) -> (App, V
     let mut jobs = Vec::new();
     for number in first..first + 30 {
         let request = one(world, &number.to_string());
-        let Ok(Accepted::Queued(queued)) = app.request(&request, None, None).await else {
+        let Ok(Acceptance::Queued(queued)) = app.request(&request, None, None).await else {
             panic!("durable jobs are queued");
         };
         jobs.push(queued[0].id.clone());

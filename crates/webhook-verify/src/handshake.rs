@@ -19,7 +19,7 @@ use super::verify::{RequestParts, WebhookRequest};
 /// The longest answer; challenges have a few dozen characters, validation tokens a few hundred.
 const MAX_ANSWER: usize = 8 * 1024;
 
-/// The longest secret that is learnt. Asana's and Notion's have fewer than 100 characters.
+/// The longest secret that is enrolled_secret. Asana's and Notion's have fewer than 100 characters.
 const MAX_SECRET: usize = 1024;
 
 /// An answer that takes the place of a delivery's.
@@ -36,7 +36,7 @@ pub struct Handshake {
     /// Whether the request must be verified like a delivery before this is sent.
     pub needs_verification: bool,
     /// The secret that the sender hands over. It must be kept before this is sent.
-    pub learnt: Option<SecretString>,
+    pub enrolled_secret: Option<SecretString>,
 }
 
 impl Handshake {
@@ -48,7 +48,7 @@ impl Handshake {
             headers: Vec::new(),
             body: String::new(),
             needs_verification: false,
-            learnt: None,
+            enrolled_secret: None,
         }
     }
 }
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Handshake {
             .field("content_type", &self.content_type)
             .field("body_bytes", &self.body.len())
             .field("needs_verification", &self.needs_verification)
-            .field("learns", &self.learnt.is_some())
+            .field("enrolls_secret", &self.enrolled_secret.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -81,12 +81,15 @@ pub fn answer(
         if !matches(exchange, &parts, secrets) {
             return None;
         }
-        let learnt = match &exchange.learn {
+        let enrolled_secret = match &exchange.learn {
             Some(selector) => Some(handed_over(selector, &parts)?),
             None => None,
         };
         let answer = render(&exchange.answer, exchange.verified, &parts, secrets)?;
-        Some(Handshake { learnt, ..answer })
+        Some(Handshake {
+            enrolled_secret,
+            ..answer
+        })
     })
 }
 
@@ -176,7 +179,7 @@ fn render(
         headers,
         body,
         needs_verification,
-        learnt: None,
+        enrolled_secret: None,
     })
 }
 

@@ -184,7 +184,7 @@ impl Scheme {
     }
 
     /// Whether the sender hands its secret over in a handshake.
-    pub fn learns(&self) -> bool {
+    pub fn enrolls_secret(&self) -> bool {
         self.handshakes
             .iter()
             .any(|exchange| exchange.learn.is_some())

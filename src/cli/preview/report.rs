@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::app::{Ignored, Mapped};
+use crate::app::{IgnoreReason, MappingOutcome};
 use crate::cli::text::truncated;
 use crate::plan::{Limits, Outlook};
 use crate::update::UpdateRequest;
@@ -48,11 +48,11 @@ pub(super) struct RoutePreview {
     delivery_id: Option<String>,
     updates: Vec<UpdateRequest>,
     /// Why there are no update requests.
-    ignored: Option<Ignored>,
+    ignored: Option<IgnoreReason>,
 }
 
 impl RoutePreview {
-    pub(super) fn new(route: String, verification: Verification, mapped: Mapped) -> Self {
+    pub(super) fn new(route: String, verification: Verification, mapped: MappingOutcome) -> Self {
         Self {
             verification,
             route: Some(route),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
-use masshook::app::{Accepted, Answered, App, Arrival, Edges};
+use masshook::app::{Acceptance, App, Dependencies, HookResponse, InboundRequest};
 use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
@@ -110,7 +110,7 @@ routes:
             });
             App::new(
                 config.unwrap_or_else(|problems| panic!("{problems:#?}")),
-                Edges {
+                Dependencies {
                     clock: Arc::new(clock.clone()),
                     store: Arc::new(store),
                     secrets_manager: Arc::new(Credentials(
@@ -161,9 +161,11 @@ routes:
         let body = json!({"event": event, "update": self.update(kind, number)});
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
-        let arrival = Arrival::post("form".to_owned(), headers, Bytes::from(body.to_string()));
+        let arrival =
+            InboundRequest::post("form".to_owned(), headers, Bytes::from(body.to_string()));
         let answered = self.apps[driver].deliver(arrival, None).await;
-        let Answered::Delivery(Accepted::Queued(jobs), _) = answered.expect("accepted") else {
+        let HookResponse::Delivery(Acceptance::Queued(jobs), _) = answered.expect("accepted")
+        else {
             panic!("a durable app queues");
         };
         for job in jobs {

@@ -10,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use jiff::Timestamp;
 use masshook::api::{InvocationDeadline, router};
-use masshook::app::{App, Edges};
+use masshook::app::{App, Dependencies};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock, SystemClock};
 use masshook::config::{Config, Programs};
@@ -243,7 +243,7 @@ routes:
         let config = Config::parse(&self.config, Programs::Compile);
         App::new(
             config.unwrap_or_else(|problems| panic!("{problems:#?}")),
-            Edges {
+            Dependencies {
                 clock: Arc::new(self.clock.clone()),
                 store,
                 secrets_manager: Arc::new(Vault(self.secrets.clone())),
@@ -266,7 +266,7 @@ routes:
         };
         App::new(
             config.unwrap_or_else(|problems| panic!("{problems:#?}")),
-            Edges {
+            Dependencies {
                 clock: Arc::new(SystemClock),
                 store: Arc::new(SqliteStore::in_memory()),
                 secrets_manager: Arc::new(shared),

@@ -142,10 +142,14 @@ fn a_ping_is_answered_and_must_be_verified() {
 fn secrets_are_handed_over_and_not_shown() {
     for name in ["asana", "notion"] {
         let scheme = preset(name);
-        assert!(scheme.learns(), "{name}");
+        assert!(scheme.enrolls_secret(), "{name}");
         let request = file(&format!("{name}/handshake-request.txt"));
         let found = ask(&scheme, &request, &[]).expect(name);
-        let secret = found.learnt.as_ref().expect("a secret").expose_secret();
+        let secret = found
+            .enrolled_secret
+            .as_ref()
+            .expect("a secret")
+            .expose_secret();
         assert!(request.contains(secret), "{name}");
         assert_eq!((found.status, found.body.as_str()), (StatusCode::OK, ""));
         let expected = file(&format!("{name}/handshake-response.txt"));
@@ -157,7 +161,7 @@ fn secrets_are_handed_over_and_not_shown() {
         assert_eq!(headers.collect::<Vec<_>>(), wanted, "{name}");
         assert!(!format!("{found:?}").contains(secret), "{name}");
     }
-    assert!(!preset("stripe").learns());
+    assert!(!preset("stripe").enrolls_secret());
     let hook = |value: &str| format!("POST / HTTP/1.1\nX-Hook-Secret: {value}\n\n{{}}");
     for value in ["", "two words", &"x".repeat(MAX_SECRET + 1)] {
         let found = ask(&preset("asana"), &hook(value), &[]);

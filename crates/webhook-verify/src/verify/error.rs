@@ -121,7 +121,7 @@ pub enum VerifyError {
     #[error(
         "the sender has not handed over its secret yet, so nothing can be let in: let it make its handshake with this address"
     )]
-    NotLearnt,
+    SecretNotEnrolled,
     /// A parameter of the route that the scheme needs is not set.
     #[error("the scheme needs the route's parameter `{0}`, which is not set")]
     MissingParam(String),

@@ -1,4 +1,4 @@
-//! Secrets that a sender hands over: none at first, then one, which nobody else replaces.
+//! Enrolled secrets: a sender hands its secret over in a handshake, and the route stores it. The first one stays.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use subtle::ConstantTimeEq;
 use super::place::{Place, Unwritable, held};
 use super::{KEPT, SecretError, SecretRef, Secrets, fresh};
 
-/// What came of a secret that was handed over.
+/// Result of enrolling a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Learnt {
-    /// It is the first.
-    New,
-    /// It takes the place of another.
+pub enum Enrollment {
+    /// The first secret was stored.
+    Stored,
+    /// The secret replaced another one.
     Replaced,
-    /// It is the one that is there.
-    Known,
-    /// There is another, which stays.
+    /// The same secret is stored already.
+    Unchanged,
+    /// Another secret is stored, and stays.
     Refused,
 }
 
 impl Secrets {
-    /// A secret that may not have been learnt yet; none then. One that may be replaced at any time is read anew, as another
-    /// process may have done so.
+    /// The secret that the sender handed over; `None` if it has not done so yet. A `replaceable` one is not cached, because
+    /// another process may replace it at any time.
     ///
     /// # Errors
-    /// [`SecretError`].
-    pub async fn learnt(
+    /// [`SecretError`] if it cannot be read.
+    pub async fn enrolled_secret(
         &self,
         reference: &SecretRef,
         replaceable: bool,
@@ -45,39 +45,41 @@ impl Secrets {
         Ok(held)
     }
 
-    /// Keeps a secret that was handed over, unless there is another and it is not to be replaced.
+    /// Stores a secret that a sender handed over. One that is stored already stays, unless it is `replaceable`.
     ///
     /// # Errors
-    /// [`Unwritable`]; nothing was kept then.
-    pub async fn learn(
+    /// [`Unwritable`]; nothing was stored then.
+    pub async fn enroll_secret(
         &self,
         reference: &SecretRef,
         secret: SecretString,
         replaceable: bool,
-    ) -> Result<Learnt, Unwritable> {
+    ) -> Result<Enrollment, Unwritable> {
         let cell = self.cell(reference);
-        // Held to the end: what is read after this is what was kept.
+        // Locked until the end, so that no reader sees the secret from before.
         let mut fetched = cell.lock().await;
         let place = Place::of(reference, self.writable()).await?;
         let outcome = match place.held()? {
-            Some(held) if same(&held, &secret) => Learnt::Known,
-            Some(_) if !replaceable => Learnt::Refused,
+            Some(held) if same(&held, &secret) => Enrollment::Unchanged,
+            Some(_) if !replaceable => Enrollment::Refused,
             Some(_) => {
                 place.write(secret.clone()).await?;
-                Learnt::Replaced
+                Enrollment::Replaced
             }
             None => match place.write_first(secret.clone()).await? {
-                true => Learnt::New,
-                // The same handshake may have come to somebody else, too.
+                true => Enrollment::Stored,
+                // Another process may have stored the secret of the same handshake meanwhile.
                 false => match held(reference, self.writable()).await {
-                    Ok(Some(first)) if same(&first, &secret) => Learnt::Known,
-                    Ok(_) | Err(_) => Learnt::Refused,
+                    Ok(Some(first)) if same(&first, &secret) => Enrollment::Unchanged,
+                    Ok(_) | Err(_) => Enrollment::Refused,
                 },
             },
         };
         *fetched = match outcome {
-            Learnt::New | Learnt::Replaced | Learnt::Known => Some((self.clock.now(), secret)),
-            Learnt::Refused => None,
+            Enrollment::Stored | Enrollment::Replaced | Enrollment::Unchanged => {
+                Some((self.clock.now(), secret))
+            }
+            Enrollment::Refused => None,
         };
         Ok(outcome)
     }

@@ -3,9 +3,9 @@
 use secrecy::SecretString;
 
 use super::App;
-use super::rejection::{NotLearnt, Rejection};
+use super::rejection::{NotEnrolled, Rejection};
 use crate::config::{Proof, Route};
-use crate::secrets::Learnt;
+use crate::secrets::Enrollment;
 use webhook_verify::verify;
 
 impl App {
@@ -15,10 +15,13 @@ impl App {
         route: &Route,
         proof: &Proof,
     ) -> Result<Vec<SecretString>, Rejection> {
-        let secrets = match proof.learnt() {
+        let secrets = match proof.enrolled_secret() {
             Some(reference) => {
-                let learnt = self.secrets.learnt(reference, route.relearn).await;
-                learnt.map(Vec::from_iter)
+                let secret = self
+                    .secrets
+                    .enrolled_secret(reference, route.reenroll)
+                    .await;
+                secret.map(Vec::from_iter)
             }
             None => self.secrets.all(&proof.secrets).await,
         };
@@ -27,14 +30,14 @@ impl App {
 
     /// Keeps the secret that a handshake brought. A stranger can ask for a handshake too, so what is there stays, unless the
     /// route says otherwise.
-    pub(super) async fn learn(
+    pub(super) async fn enroll_secret(
         &self,
         name: &str,
         route: &Route,
         proof: &Proof,
         secret: SecretString,
     ) -> Result<(), Rejection> {
-        let Some(reference) = proof.learnt() else {
+        let Some(reference) = proof.enrolled_secret() else {
             return Ok(());
         };
         let refused = |why| Rejection::HandshakeRefused {
@@ -42,16 +45,23 @@ impl App {
             why,
         };
         verify::check_secret(&proof.scheme, &secret)
-            .map_err(|cause| refused(NotLearnt::Unusable(cause)))?;
-        let outcome = self.secrets.learn(reference, secret, route.relearn).await;
+            .map_err(|cause| refused(NotEnrolled::Unusable(cause)))?;
+        let outcome = self
+            .secrets
+            .enroll_secret(reference, secret, route.reenroll)
+            .await;
         match outcome.map_err(Rejection::Unkept)? {
-            Learnt::New => tracing::info!(route = name, "learnt the sender's secret: {reference}"),
-            Learnt::Replaced => tracing::warn!(
+            Enrollment::Stored => {
+                tracing::info!(route = name, "enrolled the sender's secret: {reference}")
+            }
+            Enrollment::Replaced => tracing::warn!(
                 route = name,
-                "learnt another secret in place of the one before: {reference}; take `relearn` away again"
+                "replaced the enrolled secret: {reference}; take `reenroll` away again"
             ),
-            Learnt::Known => tracing::info!(route = name, "the sender's secret is known already"),
-            Learnt::Refused => return Err(refused(NotLearnt::Known)),
+            Enrollment::Unchanged => {
+                tracing::info!(route = name, "the sender's secret is enrolled already")
+            }
+            Enrollment::Refused => return Err(refused(NotEnrolled::AlreadyEnrolled)),
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Where the secrets are kept that senders hand over: each in a place of its own, which takes it.
+//! Locations of enrolled secrets: each is used by one route only, and can be written.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use crate::secrets::place;
 use strict_reader::{Location, Problems};
 
 impl Config {
-    /// Whatever a sender hands over must not take the place of another secret.
-    pub(super) fn check_learnt(&self, problems: &mut Problems) {
+    /// Reports enrolled secrets whose location the config also uses for another secret, which a handshake would overwrite.
+    pub(super) fn check_enrolled_secrets(&self, problems: &mut Problems) {
         let mut uses: BTreeMap<String, usize> = BTreeMap::new();
         let connections = self.connections.values();
         let of_connections = connections.flat_map(|connection| {
@@ -28,9 +28,9 @@ impl Config {
             *uses.entry(reference.to_string()).or_default() += 1;
         }
         for (name, route) in &self.routes {
-            let mut learning = route.verify.learning();
+            let mut enrolled = route.verify.enrolled_secrets();
             if let Some(reference) =
-                learning.find(|reference| uses.get(&reference.to_string()) > Some(&1))
+                enrolled.find(|reference| uses.get(&reference.to_string()) > Some(&1))
             {
                 let message = format!(
                     "{reference} is used elsewhere in this config too; what the sender hands over needs a place of its own"
@@ -40,16 +40,16 @@ impl Config {
         }
     }
 
-    /// The same, if the secrets that senders hand over can be kept where it says, as far as this machine can tell without
-    /// asking another.
+    /// Returns the config if every enrolled secret can be written to its location, as far as that can be checked without a
+    /// network call.
     ///
     /// # Errors
-    /// [`ConfigError::Unkeepable`].
-    pub fn keeping(self) -> Result<Self, ConfigError> {
+    /// [`ConfigError::SecretNotWritable`].
+    pub fn check_writable_secrets(self) -> Result<Self, ConfigError> {
         let mut problems = Problems::default();
         for (name, route) in &self.routes {
-            for reference in route.verify.learning() {
-                if let Err(why) = place::ready(reference, route.relearn) {
+            for reference in route.verify.enrolled_secrets() {
+                if let Err(why) = place::ready(reference, route.reenroll) {
                     let at = Location::of(&["routes", name, "verify", "secret"]);
                     problems.add(
                         &at,
@@ -58,6 +58,8 @@ impl Config {
                 }
             }
         }
-        problems.finish(Some(self)).map_err(ConfigError::Unkeepable)
+        problems
+            .finish(Some(self))
+            .map_err(ConfigError::SecretNotWritable)
     }
 }
