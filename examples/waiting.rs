@@ -18,7 +18,7 @@ use bench::receiver::Receiver;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
-use masshook::app::{App, InboundRequest, Dependencies};
+use masshook::app::{App, Dependencies, InboundRequest};
 use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;

@@ -1,11 +1,11 @@
 //! The HTTP API: one router for Lambda's HTTP triggers and for the local server.
 
+mod response;
+
 use std::sync::Arc;
 
-use ::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
-};
-use ::http::{HeaderMap, HeaderValue, StatusCode};
+use ::http::header::AUTHORIZATION;
+use ::http::{HeaderMap, StatusCode};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, RawQuery, Request, State};
@@ -17,14 +17,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::app::rejection::Rejection;
-use crate::app::{Acceptance, App, HookResponse, InboundRequest};
+use crate::app::{App, HookResponse, InboundRequest};
 use crate::config::MAX_BODY_BYTES;
 use crate::inbound::trigger::{Origin, Trigger};
-use crate::job::Job;
 use crate::job::view::JobView;
 use crate::mapping::Document;
+pub use response::{accepted_json, log_rejection};
+use response::{accepted_response, handshake_response, json_response};
 use strict_reader::{Node, Problems};
-use webhook_verify::handshake::Handshake;
 
 /// Maximum number of request headers, equal to hyper's own limit. API Gateway adds about a dozen to the sender's.
 const MAX_HEADERS: usize = 100;
@@ -95,7 +95,7 @@ async fn deliver(
     rest: String,
     request: Request,
 ) -> Result<Response, Rejection> {
-    let deadline = deadline(&request);
+    let deadline = invocation_deadline(&request);
     let (parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let body = read_body(body, app.max_body_bytes()).await?;
@@ -122,32 +122,16 @@ async fn deliver(
     }
 }
 
-fn handshake_response(handshake: &Handshake) -> Response {
-    let mut response = (handshake.status, handshake.body.clone()).into_response();
-    let headers = response.headers_mut();
-    headers.remove(CONTENT_TYPE);
-    if let Some(content_type) = handshake
-        .content_type
-        .as_deref()
-        .and_then(|text| HeaderValue::from_str(text).ok())
-    {
-        headers.insert(CONTENT_TYPE, content_type);
-    }
-    headers.extend(handshake.headers.iter().cloned());
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
-
 async fn submit_update_request(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Rejection> {
-    app.authorize(bearer(request.headers())).await?;
-    let deadline = deadline(&request);
+    app.authorize(bearer_key(request.headers())).await?;
+    let deadline = invocation_deadline(&request);
     let (parts, body) = request.into_parts();
     let body = read_body(body, usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX)).await?;
-    let document = update_request(&body)?;
+    let document = parse_update_request(&body)?;
     let query = query.unwrap_or_default();
     if form_urlencoded::parse(query.as_bytes())
         .any(|(key, value)| key == "dry_run" && value == "true")
@@ -167,7 +151,7 @@ async fn submit_update_request(
 ///
 /// # Errors
 /// [`Rejection::Invalid`].
-pub fn update_request(text: &[u8]) -> Result<Value, Rejection> {
+pub fn parse_update_request(text: &[u8]) -> Result<Value, Rejection> {
     let invalid = |why: String| {
         let mut problems = Problems::default();
         Node::root(&Value::Null).problem(&mut problems, why);
@@ -182,7 +166,7 @@ async fn show_job(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    app.authorize(bearer(&headers)).await?;
+    app.authorize(bearer_key(&headers)).await?;
     let job = app.job(&id).await?;
     let view = serde_json::to_value(JobView::of(&job))
         .map_err(|error| Rejection::Drive(error.to_string()))?;
@@ -208,14 +192,14 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
     Ok(Some(key.to_owned()))
 }
 
-fn deadline(request: &Request) -> Option<Timestamp> {
+fn invocation_deadline(request: &Request) -> Option<Timestamp> {
     request
         .extensions()
         .get::<InvocationDeadline>()
         .map(|deadline| deadline.0)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn bearer_key(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
@@ -231,97 +215,4 @@ async fn read_body(body: Body, limit: usize) -> Result<Bytes, Rejection> {
             Rejection::Unreceived(error.to_string())
         }
     })
-}
-
-/// The response body of an accepted request: complete jobs in inline mode, ids and status of queued jobs otherwise.
-pub fn accepted_json(accepted: &Acceptance) -> Value {
-    let status_url = |job: &Job| json!(format!("/jobs/{}", job.id));
-    let jobs: Vec<Value> = match accepted {
-        Acceptance::Driven(jobs) => jobs
-            .iter()
-            .map(|job| {
-                let mut view = json!(JobView::of(job));
-                view["status_url"] = status_url(job);
-                view
-            })
-            .collect(),
-        Acceptance::Queued(jobs) => jobs
-            .iter()
-            .map(|job| json!({"id": job.id.as_str(), "status": job.status(), "status_url": status_url(job)}))
-            .collect(),
-    };
-    json!({ "jobs": jobs })
-}
-
-/// The response to an accepted request: 202 for queued jobs, 200 for finished ones. In inline mode an unfinished job gives 503
-/// with `Retry-After`; the repeated request finds the same job and continues it.
-fn accepted_response(accepted: &Acceptance) -> Response {
-    let jobs = match accepted {
-        Acceptance::Queued(jobs) if jobs.is_empty() => {
-            return json_response(StatusCode::OK, &accepted_json(accepted));
-        }
-        Acceptance::Queued(_) => {
-            return json_response(StatusCode::ACCEPTED, &accepted_json(accepted));
-        }
-        Acceptance::Driven(jobs) => jobs,
-    };
-    if jobs.iter().all(|job| job.status().is_final()) {
-        return json_response(StatusCode::OK, &accepted_json(accepted));
-    }
-    let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &accepted_json(accepted));
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("60"));
-    response
-}
-
-fn json_response(status: StatusCode, body: &Value) -> Response {
-    (
-        status,
-        [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        body.to_string(),
-    )
-        .into_response()
-}
-
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        log_rejection(&self);
-        if let Self::Unverified { bare: true, .. } = self {
-            return self.status().into_response();
-        }
-        let content_type = HeaderValue::from_static("application/problem+json");
-        let mut response = (
-            self.status(),
-            [(CONTENT_TYPE, content_type)],
-            self.problem().to_string(),
-        )
-            .into_response();
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("30"));
-        }
-        if matches!(self, Self::Unauthorized) {
-            response
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
-    }
-}
-
-/// Logs a refused request. Each entry point calls it once per rejection.
-pub fn log_rejection(rejection: &Rejection) {
-    let (status, code) = (rejection.status().as_u16(), rejection.code());
-    match rejection.internal() {
-        Some(internal) => tracing::error!(
-            http.status = status,
-            code,
-            "refused: {rejection}: {internal}"
-        ),
-        None => {
-            tracing::warn!(http.status = status, code, errors = ?rejection.errors(), "refused: {rejection}")
-        }
-    }
 }

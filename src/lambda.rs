@@ -19,7 +19,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tower::ServiceExt;
 
-use crate::api::{InvocationDeadline, accepted_json, log_rejection, router, update_request};
+use crate::api::{InvocationDeadline, accepted_json, log_rejection, parse_update_request, router};
 use crate::app::rejection::Rejection;
 use crate::app::{Acceptance, App, HookResponse, InboundRequest};
 pub use error::InvokeError;
@@ -106,7 +106,7 @@ impl Function {
         request_id: &str,
         deadline: Option<Timestamp>,
     ) -> Result<Box<RawValue>, InvokeError> {
-        let jobs = match update_request(request.get().as_bytes()) {
+        let jobs = match parse_update_request(request.get().as_bytes()) {
             Ok(request) => self.app.request(&request, Some(request_id), deadline).await,
             Err(rejection) => Err(rejection),
         };

@@ -26,6 +26,7 @@ use self::progress::show_progress;
 use self::receiver::CallbackReceiver;
 use self::scenarios::{Scenario, SeededRecords};
 use super::terminal::{ExitStatus, print_error, print_line};
+use super::text::count_of;
 use crate::api::router;
 use crate::app::{App, Dependencies};
 use crate::clock::{Clock, SystemClock};
@@ -320,7 +321,7 @@ impl Demo {
             format!("{updates} mass updates were sent, expected 5")
         });
         print_line(&format!(
-            "\nTotal: {updates} mass updates, {polls} status polls and {tokens} token request. One call per record would be {records} calls."
+            "\nTotal: {updates} mass updates, {polls} status polls and {tokens} token request, instead of {records} calls for single records."
         ));
         print_line(
             "Next: run `masshook preview --config events/masshook.yaml events/typeform-http-api-v2.json`, and read README.md.",
@@ -357,8 +358,8 @@ fn print_field(label: &str, text: &str) {
 fn counts_text(counts: &Value) -> String {
     let count = |key: &str| counts[key].as_u64().unwrap_or_default();
     format!(
-        "{} records: {} updated, {} failed, {} pending",
-        count("total"),
+        "{}: {} updated, {} failed, {} pending",
+        count_of(count("total"), "record"),
         count("updated"),
         count("failed"),
         count("pending")

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::api::update_request;
+use crate::api::parse_update_request;
 use crate::app::rejection::Rejection;
 use crate::app::{App, AwsEvent, InboundRequest};
 use crate::inbound::trigger::{Origin, Trigger};
@@ -43,7 +43,7 @@ impl EventFile {
             serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
         match Invocation::parse(event) {
             Ok(Invocation::UpdateRequest(request)) if route.is_none() => {
-                let request = update_request(request.get().as_bytes());
+                let request = parse_update_request(request.get().as_bytes());
                 request
                     .map(Self::UpdateRequest)
                     .map_err(|rejection| rejection.to_string())

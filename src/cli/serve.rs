@@ -83,7 +83,7 @@ async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), St
         config,
         Dependencies {
             clock: clock.clone(),
-            // A jump of the clock must not end the leases of turns under way.
+            // A clock jump must not expire the leases of running turns.
             store: Arc::new(SteadyStore::over(Arc::new(store), clock.clone())),
             secrets_manager: Arc::new(SecretsManager::new()),
             mode: ExecutionMode::Durable(Arc::new(wakeups.clone())),

@@ -1,7 +1,7 @@
 //! HTTP requests from API Gateway, Function URLs and load balancers, and responses in their formats.
 //!
 //! A malformed request gets status 400 and never fails the invocation, which AWS would report as 502. Requests are therefore
-//! read here and not by `lambda_http`, whose conversion panics if the path or the `Host` is no part of a URL. Responses use
+//! read here and not by `lambda_http`, whose conversion panics if the path or the `Host` header is not valid in a URL. Responses use
 //! the types of `lambda_http`.
 
 use std::borrow::Cow;
@@ -23,7 +23,7 @@ use super::error::InvokeError;
 use crate::api::check_header_count;
 use crate::app::rejection::Rejection;
 
-/// HttpFormat of a request and its response.
+/// Format of a request and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HttpFormat {
     /// HTTP API with payload format 2.0, and Function URL.

@@ -100,7 +100,7 @@ fn unsupported_keys(event: &RawValue) -> Result<InvokeError, serde_json::Error> 
         .map(|key| quoted(key))
         .collect();
     Ok(InvokeError::unknown_event(format!(
-        "the event has the keys [{}], which match no supported event: send an HTTP event (with `requestContext`), an event of EventBridge (with `detail-type`, `source` and `detail`), SNS or SQS (with `Records`), an update request (with `module`), a delivery (with `route`, also for the input of a schedule), or a sweep (with `sweep`: true)",
+        "the event has the keys [{}], which match no supported event: send an HTTP event (with `requestContext`), an event of EventBridge (with `detail-type`, `source` and `detail`), SNS or SQS (with `Records`), an update request (with `module`), a delivery (with `route`, which a schedule's own input also needs), or a sweep (with `sweep`: true)",
         keys.join(", ")
     )))
 }

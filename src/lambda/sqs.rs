@@ -106,8 +106,8 @@ impl WakeUpQueue {
         is_complete.then(|| Self(format!(":{account}:{name}")))
     }
 
-    /// Whether the message came through this queue, by the ARN `arn:aws:sqs:<region>:<account>:<name>`. The body alone is no
-    /// proof, because the sender of a message to any other queue chooses it freely.
+    /// Whether the message came through this queue, by the ARN `arn:aws:sqs:<region>:<account>:<name>`. The body does
+    /// not prove it, because any sender can write such a body to another queue.
     fn is_source_of(&self, message: &SqsMessage) -> bool {
         message.queue.starts_with("arn:") && message.queue.ends_with(&self.0)
     }

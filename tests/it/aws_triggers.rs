@@ -668,7 +668,7 @@ async fn unknown_event_error_names_the_shape() {
         (json!({"Records": [s3]}), "[aws:s3]"),
         (json!({"Records": [s3, sqs]}), "[aws:s3, aws:sqs]"),
         (json!({"Records": []}), "[]"),
-        (json!({"Records": [{}]}), "[nowhere]"),
+        (json!({"Records": [{}]}), "[no source]"),
         (json!({"Records": 7}), "cannot be read"),
         (
             json!({"Records": [{"EventSource": "aws:sns", "Sns": {}}]}),

@@ -1,0 +1,127 @@
+//! Responses of the HTTP API: jobs, handshakes and problem details.
+
+use ::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use ::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::app::Acceptance;
+use crate::app::rejection::Rejection;
+use crate::job::Job;
+use crate::job::view::JobView;
+use webhook_verify::handshake::Handshake;
+
+/// Seconds after which to repeat a request whose jobs are unfinished.
+const RETRY_UNFINISHED_AFTER: HeaderValue = HeaderValue::from_static("60");
+
+/// Seconds after which to repeat a request that the service could not handle.
+const RETRY_UNAVAILABLE_AFTER: HeaderValue = HeaderValue::from_static("30");
+
+pub(super) fn handshake_response(handshake: &Handshake) -> Response {
+    let mut response = (handshake.status, handshake.body.clone()).into_response();
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_TYPE);
+    if let Some(content_type) = handshake
+        .content_type
+        .as_deref()
+        .and_then(|text| HeaderValue::from_str(text).ok())
+    {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
+    headers.extend(handshake.headers.iter().cloned());
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The response body of an accepted request: complete jobs in inline mode, ids and status of queued jobs otherwise.
+pub fn accepted_json(accepted: &Acceptance) -> Value {
+    let status_url = |job: &Job| json!(format!("/jobs/{}", job.id));
+    let jobs: Vec<Value> = match accepted {
+        Acceptance::Driven(jobs) => jobs
+            .iter()
+            .map(|job| {
+                let mut view = json!(JobView::of(job));
+                view["status_url"] = status_url(job);
+                view
+            })
+            .collect(),
+        Acceptance::Queued(jobs) => jobs
+            .iter()
+            .map(|job| json!({"id": job.id.as_str(), "status": job.status(), "status_url": status_url(job)}))
+            .collect(),
+    };
+    json!({ "jobs": jobs })
+}
+
+/// The response to an accepted request: 202 for queued jobs, 200 for finished ones. In inline mode an unfinished job gives 503
+/// with `Retry-After`; the repeated request finds the same job and continues it.
+pub(super) fn accepted_response(accepted: &Acceptance) -> Response {
+    let jobs = match accepted {
+        Acceptance::Queued(jobs) if jobs.is_empty() => {
+            return json_response(StatusCode::OK, &accepted_json(accepted));
+        }
+        Acceptance::Queued(_) => {
+            return json_response(StatusCode::ACCEPTED, &accepted_json(accepted));
+        }
+        Acceptance::Driven(jobs) => jobs,
+    };
+    if jobs.iter().all(|job| job.status().is_final()) {
+        return json_response(StatusCode::OK, &accepted_json(accepted));
+    }
+    let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &accepted_json(accepted));
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, RETRY_UNFINISHED_AFTER);
+    response
+}
+
+pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
+    (
+        status,
+        [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        body.to_string(),
+    )
+        .into_response()
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        log_rejection(&self);
+        if let Self::Unverified { bare: true, .. } = self {
+            return self.status().into_response();
+        }
+        let content_type = HeaderValue::from_static("application/problem+json");
+        let mut response = (
+            self.status(),
+            [(CONTENT_TYPE, content_type)],
+            self.problem().to_string(),
+        )
+            .into_response();
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, RETRY_UNAVAILABLE_AFTER);
+        }
+        if matches!(self, Self::Unauthorized) {
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Logs a refused request. Each entry point calls it once per rejection.
+pub fn log_rejection(rejection: &Rejection) {
+    let (status, code) = (rejection.status().as_u16(), rejection.code());
+    match rejection.internal() {
+        Some(internal) => tracing::error!(
+            http.status = status,
+            code,
+            "refused: {rejection}: {internal}"
+        ),
+        None => {
+            tracing::warn!(http.status = status, code, errors = ?rejection.errors(), "refused: {rejection}")
+        }
+    }
+}
