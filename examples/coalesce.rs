@@ -12,10 +12,10 @@ mod bench;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use bench::serve::{Served, form, text};
+use bench::builder::Harness;
+use bench::served::{form, text};
 use futures_util::StreamExt;
 use serde_json::json;
-use zoho_simulator::Settings;
 
 const DELIVERIES: usize = 1_000;
 
@@ -24,9 +24,8 @@ async fn main() -> ExitCode {
     if let Some(code) = bench::run_as_masshook().await {
         return code;
     }
-    let program = bench::program();
-    let window = |config| format!("{config}batch_window: 2s\n");
-    let mut world = Served::new(&program, &[], Settings::default(), window).await;
+    let harness = Harness::new().config(|config| config + "batch_window: 2s\n");
+    let mut world = harness.served().prepare().await;
     let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
     let mut records: Vec<String> = (0..DELIVERIES as u64)
         .map(|place| world.id("Leads", place))
@@ -42,13 +41,13 @@ async fn main() -> ExitCode {
         .map(|(number, id)| {
             let delivery = form(&number.to_string(), std::slice::from_ref(id));
             let world = &world;
-            async move { world.accepted(&delivery).await }
+            async move { world.submit(&delivery).await }
         })
         .buffer_unordered(32)
         .collect::<Vec<_>>()
         .await;
     let accepted = begun.elapsed();
-    world.all_finished(DELIVERIES).await;
+    world.wait_for_jobs(DELIVERIES).await;
     let finished = begun.elapsed();
 
     let callbacks = world.callbacks();

@@ -11,8 +11,8 @@ mod bench;
 
 use std::process::ExitCode;
 
-use bench::serve::{Served, Storm};
-use zoho_simulator::Settings;
+use bench::builder::Harness;
+use bench::random_kills::RandomKills;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -23,30 +23,29 @@ async fn main() -> ExitCode {
         let given = std::env::args().nth(place);
         given.map_or(default, |given| given.parse().expect("a number"))
     };
-    let storm = Storm {
+    let plan = RandomKills {
         jobs: number(1, 2_000),
         kills: number(2, 20),
     };
-    let settings = Settings {
-        // The last few records of a module cannot be updated.
-        records: [("Leads".to_owned(), storm.jobs as u64 + 20)].into(),
-        ..Settings::default()
-    };
-    let mut world = Served::new(&bench::program(), &[], settings, |config| config).await;
+    // The last few records of a module cannot be updated.
+    let records = plan.jobs as u64 + 20;
+    let harness =
+        Harness::new().simulator(|zoho| zoho.records = [("Leads".to_owned(), records)].into());
+    let mut world = harness.served().prepare().await;
     // Panics if a job is lost or if two callbacks with one id differ.
-    let weathered = world.storm(&storm).await;
+    let kills = world.kill_at_random(&plan).await;
     let title = format!(
         "{} jobs, {} kills, rate_5xx 0.1, rate_429 0.05, reset_after_apply 0.05",
-        storm.jobs, storm.kills
+        plan.jobs, plan.kills
     );
     let mut report = bench::BenchmarkReport::new(&title);
-    println!("  {}", weathered.figures().replace('\n', "\n  "));
-    report.requirement("jobs finished with one callback", storm.jobs, "all", true);
+    println!("  {}", kills.figures().replace('\n', "\n  "));
+    report.requirement("jobs finished with one callback", plan.jobs, "all", true);
     report.requirement(
         "kills during running jobs",
-        weathered.unfinished_at_kills > 0,
+        kills.unfinished_at_kills > 0,
         "true",
-        weathered.unfinished_at_kills > 0,
+        kills.unfinished_at_kills > 0,
     );
     report.exit_code()
 }

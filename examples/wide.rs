@@ -11,9 +11,9 @@ mod bench;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench::serve::{Served, form, text};
+use bench::builder::Harness;
+use bench::served::{form, text};
 use jiff::Timestamp;
-use zoho_simulator::Settings;
 
 const RECORDS: u64 = 50_000;
 const LATENCY: Duration = Duration::from_millis(200);
@@ -24,24 +24,20 @@ async fn main() -> ExitCode {
     if let Some(code) = bench::run_as_masshook().await {
         return code;
     }
-    let settings = Settings {
-        latency: LATENCY,
+    let concurrency = format!("max_concurrency: {CONCURRENCY}");
+    let harness = Harness::new().connection(&concurrency).simulator(|zoho| {
+        zoho.latency = LATENCY;
         // The last few records of a module cannot be updated.
-        records: [("Leads".to_owned(), RECORDS + 10)].into(),
-        ..Settings::default()
-    };
-    let concurrency = |config: String| {
-        let wanted = format!("max_concurrency: {CONCURRENCY}\n    accounts_url:");
-        config.replace("accounts_url:", &wanted)
-    };
-    let mut world = Served::new(&bench::program(), &[], settings, concurrency).await;
+        zoho.records = [("Leads".to_owned(), RECORDS + 10)].into();
+    });
+    let mut world = harness.served().prepare().await;
     world.start(&[]).await;
     let idle = bench::memory_mib(world.pid(), "VmHWM");
     let ids: Vec<String> = (0..RECORDS).map(|place| world.id("Leads", place)).collect();
-    let job = world.accepted(&form("wide", &ids)).await;
+    let job = world.submit(&form("wide", &ids)).await;
     // Wait for the callback instead of polling: serializing 50,000 records for each poll would distort the result.
     world.receiver.wait_for(1).await;
-    let job = world.finished(&job[0]).await;
+    let job = world.wait_for_job(&job[0]).await;
     let peak = bench::memory_mib(world.pid(), "VmHWM");
 
     let moment = |name: &str| -> Timestamp { text(&job[name]).parse().expect("a moment") };

@@ -3,12 +3,21 @@
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
+#[path = "../../tests/it/harness/answer.rs"]
+pub(crate) mod answer;
+#[path = "../../tests/it/harness/builder.rs"]
+pub(crate) mod builder;
+#[path = "../../tests/it/harness/net.rs"]
+pub(crate) mod net;
+#[path = "../../tests/it/harness/random_kills.rs"]
+pub(crate) mod random_kills;
 #[path = "../../tests/it/harness/receiver.rs"]
 pub(crate) mod receiver;
-#[path = "../../tests/it/harness/serve.rs"]
-pub(crate) mod serve;
+#[path = "../../tests/it/harness/served.rs"]
+pub(crate) mod served;
+#[path = "../../tests/it/harness/zoho.rs"]
+pub(crate) mod zoho;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,11 +31,6 @@ pub(crate) async fn run_as_masshook() -> Option<ExitCode> {
         return None;
     }
     Some(run(Arguments::parse()).await.into())
-}
-
-/// The path of this program.
-pub(crate) fn program() -> PathBuf {
-    std::env::current_exe().expect("this program's path")
 }
 
 /// The build profile of this program.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::harness::tools::manifest;
+use crate::harness::repo_path;
 
 /// Which room may use which. Whoever adds a row also adds it to ARCHITECTURE.md.
 const MAY_USE: &[(&str, &str)] = &[
@@ -114,7 +114,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// Every source file's production code, by its path below `src`.
 fn production() -> BTreeMap<String, String> {
-    let root = manifest("src");
+    let root = repo_path("src");
     let mut paths = Vec::new();
     sources(&root, &mut paths);
     let code = |path: &PathBuf| {
@@ -197,7 +197,7 @@ fn rooms(cell: &str) -> BTreeSet<&str> {
 
 #[test]
 fn the_architecture_says_the_same() {
-    let document = std::fs::read_to_string(manifest("ARCHITECTURE.md")).expect("the page");
+    let document = std::fs::read_to_string(repo_path("ARCHITECTURE.md")).expect("the page");
     let mut compared = 0;
     for (own, others) in MAY_USE {
         let row = document
@@ -249,7 +249,7 @@ fn every_code_is_explained() {
         "<!-- codes: written by the table, see tests/it/architecture.rs -->\n",
         "<!-- /codes -->",
     ];
-    let path = manifest("docs/codes.md");
+    let path = repo_path("docs/codes.md");
     let page = std::fs::read_to_string(&path).expect("the page");
     let (before, rest) = page.split_once(MARKS[0]).expect("the first mark");
     let (stands, after) = rest.split_once(MARKS[1]).expect("the second mark");

@@ -10,8 +10,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::moto::Moto;
-use crate::harness::world::World;
+use crate::harness::{Harness, Moto, World};
 
 struct Bench {
     world: World,
@@ -22,7 +21,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         Self {
-            world: World::calm(&[]).await,
+            world: Harness::new().start().await,
             folder: tempfile::tempdir().expect("a folder"),
             env: Vec::new(),
         }
@@ -51,7 +50,7 @@ impl Bench {
         let asked = json!({"scope": scope});
         let (_, made) = self
             .world
-            .sim("POST", "/_sim/grant_code", Some(&asked))
+            .zoho_request("POST", "/_sim/grant_code", Some(&asked))
             .await;
         made["code"].as_str().expect("a code").to_owned()
     }

@@ -14,8 +14,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::harness::free_port;
-use crate::harness::moto::{Moto, REGION, sdk_config};
+use crate::harness::{Moto, REGION, free_port, sdk_config};
 
 const VALUE: &str = r#"{"client_id":"1000.ABC","client_secret":"top-secret-é"}"#;
 

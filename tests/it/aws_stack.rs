@@ -11,10 +11,10 @@ use masshook::clock::{Clock, SystemClock};
 use serde_json::json;
 
 use crate::aws_template::counted;
-use crate::harness::aws_stack::{MAP, PATIENCE, Stack, call, config_text, event, verified};
-use crate::harness::free_port;
-use crate::harness::moto::{Fate, Moto, line, packed};
-use crate::harness::poller::MAX_RECEIVE_COUNT;
+use crate::harness::{
+    MAP, MAX_RECEIVE_COUNT, Moto, PATIENCE, ProxyAction, Stack, config_text, faulty_proxy,
+    free_port, packed, sample_event,
+};
 
 #[tokio::test]
 async fn signed_form_is_queued_and_worker_completes_it() {
@@ -25,16 +25,17 @@ async fn signed_form_is_queued_and_worker_completes_it() {
 
     let answer = stack.form(&form).await;
     assert_eq!(answer.status, 202, "{answer:?}");
-    let (id, status) = answer.job();
-    assert_eq!(status, "queued");
+    let id = answer.job_id();
+    assert_eq!(answer.job()["status"], "queued");
     assert_eq!(answer.body["jobs"][0]["status_url"], format!("/jobs/{id}"));
     assert_eq!(stack.job(&id).await["status"], "queued");
     assert!(!stack.is_updated(&lead).await);
-    assert_eq!(stack.count("token").await, json!(0));
+    assert_eq!(stack.count("token").await, 0);
 
     // The same delivery again is the same job, and wakes nobody.
     let again = stack.form(&form).await;
-    assert_eq!((again.status, again.job()), (202, (id.clone(), "queued")));
+    assert_eq!((again.status, again.job_id()), (202, id.clone()));
+    assert_eq!(again.job()["status"], "queued");
 
     let job = stack.finish(&id).await;
     assert_eq!(job["status"], "succeeded", "{job:#}");
@@ -48,7 +49,7 @@ async fn signed_form_is_queued_and_worker_completes_it() {
     assert_eq!(records, [1], "one wake-up, one turn");
 
     let callback = stack.receiver.next().await;
-    let sent = verified(&callback);
+    let sent = callback.verified();
     assert_eq!(
         (
             &sent["type"],
@@ -65,34 +66,34 @@ async fn signed_form_is_queued_and_worker_completes_it() {
 
     // And after the end, too.
     let again = stack.form(&form).await;
-    assert_eq!((again.status, again.job()), (202, (id, "succeeded")));
+    assert_eq!((again.status, again.job_id()), (202, id));
+    assert_eq!(again.job()["status"], "succeeded");
     assert!(!stack.queue.poll(&stack.worker, 0).await, "nothing is left");
-    assert_eq!(stack.count("mass_update_post").await, json!(1));
+    assert_eq!(stack.count("mass_update_post").await, 1);
     assert_eq!(stack.receiver.all().len(), 1);
 }
 
 #[tokio::test]
 async fn custom_view_job_is_tracked_by_wake_ups() {
     let mut stack = Stack::start("aws-view").await;
-    let (id, _) = stack.view("some").await.job();
+    let id = stack.view("some").await.job_id();
     assert!(stack.queue.poll(&stack.worker, 5).await);
     // The first turn hands the view over and is gone: it does not wait for Zoho.
     let job = stack.job(&id).await;
     assert_eq!(job["status"], "running", "{job:#}");
     assert!(job["calls"][0]["zoho_job_id"].is_string(), "{job:#}");
-    assert_eq!(stack.count("mass_update_get").await, json!(0));
+    assert_eq!(stack.count("mass_update_get").await, 0);
 
     let job = stack.finish(&id).await;
     assert_eq!(job["status"], "succeeded", "{job:#}");
     let invocations = stack.queue.invocations.len();
     assert!((2..=6).contains(&invocations), "{invocations}");
-    // No turn asked twice: that would have meant waiting.
-    let asked = stack.count("mass_update_get").await;
-    let asked = asked.as_u64().and_then(|asked| usize::try_from(asked).ok());
-    assert!(asked.is_some_and(|asked| (1..invocations).contains(&asked)));
-    assert_eq!(stack.count("mass_update_post").await, json!(1));
-    assert_eq!(stack.count("token").await, json!(1));
-    let sent = verified(&stack.receiver.next().await);
+    // No turn polled twice: that would have required waiting.
+    let polls = usize::try_from(stack.count("mass_update_get").await).expect("a count");
+    assert!((1..invocations).contains(&polls), "{polls}");
+    assert_eq!(stack.count("mass_update_post").await, 1);
+    assert_eq!(stack.count("token").await, 1);
+    let sent = stack.receiver.next().await.verified();
     assert_eq!(sent["type"], "job.succeeded");
 }
 
@@ -100,10 +101,10 @@ async fn custom_view_job_is_tracked_by_wake_ups() {
 async fn malformed_wake_up_fails_alone_and_is_dead_lettered() {
     let mut stack = Stack::start("aws-poison").await;
     let poison = stack.queue.put("not a wake-up").await;
-    let (id, _) = stack
+    let id = stack
         .form(&json!({"event": "e1", "ids": [stack.lead(1)]}))
         .await
-        .job();
+        .job_id();
     assert!(stack.queue.poll(&stack.worker, 5).await);
     let first = &stack.queue.invocations[0];
     assert_eq!((first.records, &first.failed), (2, &vec![poison]));
@@ -122,14 +123,14 @@ async fn malformed_wake_up_fails_alone_and_is_dead_lettered() {
 #[tokio::test]
 async fn sweep_completes_jobs_whose_wake_ups_are_lost() {
     let stack = Stack::with("aws-sweep", &[], false).await;
-    let mut ids = vec![stack.view("some").await.job().0];
+    let mut ids = vec![stack.view("some").await.job_id()];
     for place in 0..5 {
         let form = json!({"event": format!("e{place}"), "ids": [stack.lead(place)]});
         let answer = stack.form(&form).await;
         assert_eq!(answer.status, 202, "{answer:?}");
-        ids.push(answer.job().0);
+        ids.push(answer.job_id());
     }
-    let sweep = event("sweep-schedule.json");
+    let sweep = sample_event("sweep-schedule.json");
     let first = stack.worker.invoke(&sweep).await;
     assert_eq!(first, json!({"driven": 6}));
     let mut sweeps = 1;
@@ -147,11 +148,11 @@ async fn sweep_completes_jobs_whose_wake_ups_are_lost() {
         assert!(stack.is_updated(&stack.lead(place)).await);
     }
     // The forms make the same change, so they shared a call.
-    assert_eq!(stack.count("mass_update_post").await, json!(2));
+    assert_eq!(stack.count("mass_update_post").await, 2);
     let callbacks = stack.receiver.wait_for(ids.len()).await;
     let mut told: Vec<String> = callbacks
         .iter()
-        .filter_map(|callback| Some(verified(callback)["data"]["id"].as_str()?.to_owned()))
+        .filter_map(|callback| Some(callback.verified()["data"]["id"].as_str()?.to_owned()))
         .collect();
     told.sort();
     ids.sort();
@@ -190,7 +191,7 @@ async fn unmappable_delivery_is_stored_and_replayed() {
     let job = stack.finish(&id).await;
     assert_eq!(job["status"], "succeeded", "{job:#}");
     assert!(stack.is_updated(&lead).await);
-    verified(&stack.receiver.next().await);
+    stack.receiver.next().await.verified();
     let left = stack.command(&["deliveries", "list"]);
     assert_eq!(left, json!({"deliveries": []}));
     let jobs = stack.command(&["jobs", "list"]);
@@ -277,7 +278,7 @@ async fn refused_callback_url_is_dead_lettered_and_replayed() {
     let replayed = stack.command(&["deliveries", "replay", kept, "--config", &mended]);
     let id = replayed["jobs"][0]["id"].as_str().expect("a job");
     assert_eq!(stack.finish(id).await["status"], "succeeded");
-    verified(&stack.receiver.next().await);
+    stack.receiver.next().await.verified();
     assert!(stack.is_updated(&lead).await);
 }
 
@@ -311,7 +312,7 @@ async fn ignored_events_are_counted_in_the_metric() {
         ("/hooks/fomr", "no_such_route"),
         ("/hooks/bus", "not_listening"),
     ] {
-        let form = self::event("typeform-http-api-v2.json");
+        let form = sample_event("typeform-http-api-v2.json");
         let answer = stack.http(form, path, None).await;
         assert_eq!((answer.status, &answer.body["code"]), (404, &json!(code)));
     }
@@ -322,7 +323,7 @@ async fn ignored_events_are_counted_in_the_metric() {
 async fn wake_ups_stay_queued_while_table_is_unreachable() {
     let mut stack = Stack::start("aws-outage").await;
     let form = json!({"event": "e1", "ids": [stack.lead(1)]});
-    let (id, _) = stack.form(&form).await.job();
+    let id = stack.form(&form).await.job_id();
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let cut_off = stack.another_worker(&[("AWS_ENDPOINT_URL_DYNAMODB", &nobody)]);
     assert!(stack.queue.poll(&cut_off, 5).await);
@@ -342,7 +343,7 @@ async fn wake_ups_stay_queued_while_table_is_unreachable() {
 async fn job_without_connection_is_parked_and_resumed() {
     let mut stack = Stack::start("aws-parked").await;
     let form = json!({"event": "e1", "ids": [stack.lead(1)]});
-    let (id, _) = stack.form(&form).await.job();
+    let id = stack.form(&form).await.job_id();
     let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
     let text = config_text("aws-parked", zoho, &callback, MAP);
     let renamed = stack.folder.path().join("renamed.yaml");
@@ -370,15 +371,9 @@ async fn job_without_connection_is_parked_and_resumed() {
 async fn log_lines_match_alarm_filters() {
     // The receiver is gone for good, and Zoho refuses the credentials.
     let mut stack = Stack::with("aws-alarms", &[410], true).await;
-    let faults = format!("{}/_sim/faults", stack.simulator.url());
-    call(
-        "POST",
-        &faults,
-        Some(&json!({"token_error": "invalid_code"})),
-    )
-    .await;
+    stack.faults(&json!({"token_error": "invalid_code"})).await;
     let form = json!({"event": "e1", "ids": [stack.lead(1)]});
-    let (id, _) = stack.form(&form).await.job();
+    let id = stack.form(&form).await.job_id();
     let job = stack.finish(&id).await;
     assert_eq!(job["status"], "failed", "{job:#}");
     for filter in ["UndeliverableCallbacks", "TokenFailures"] {
@@ -396,23 +391,23 @@ async fn log_lines_match_alarm_filters() {
     std::fs::write(&path, unguarded).expect("written");
     let worker = stack.another_worker(&[("MASSHOOK_CONFIG", &path.display().to_string())]);
     let body = json!({"email": "lead1@example.com"}).to_string();
-    let hook = event("typeform-http-api-v2.json");
-    let (id, _) = stack.http(hook, "/hooks/person", Some(body)).await.job();
+    let hook = sample_event("typeform-http-api-v2.json");
+    let id = stack.http(hook, "/hooks/person", Some(body)).await.job_id();
     assert!(stack.queue.poll(&worker, 5).await);
     assert_eq!(stack.job(&id).await["status"], "failed");
     let found = counted("TokenFailures", &worker.logs());
     assert_eq!(found, 1, "{}", worker.logs());
 }
 
-/// A line to moto on which AWS has no room for `service` until the switch is off.
+/// Starts a proxy that throttles the requests to a service until the returned switch is off.
 async fn throttled(service: &'static str, code: &'static str) -> (String, Arc<AtomicBool>) {
     let full = Arc::new(AtomicBool::new(true));
     let seen = full.clone();
-    let url = line(move |operation, _| {
+    let url = faulty_proxy(move |operation, _| {
         let meant = service == "DynamoDB" || operation.starts_with("SendMessage");
         match meant && seen.load(Ordering::SeqCst) {
-            true => Fate::Throttled(code),
-            false => Fate::Answered,
+            true => ProxyAction::Throttle(code),
+            false => ProxyAction::Forward,
         }
     });
     (url.await, full)
@@ -434,7 +429,7 @@ async fn throttled_table_returns_503_and_stores_nothing() {
     for answer in answers {
         assert_eq!(answer.status, 503, "{answer:?}");
         assert_eq!(answer.body["code"], "unavailable", "{answer:?}");
-        assert!(answer.retry_after > Some(0), "{answer:?}");
+        assert!(answer.retry_after() > Some(0), "{answer:?}");
     }
     let refused = stack.inbound.invoke(&update).await;
     assert_eq!(refused["errorType"], "unavailable", "{refused}");
@@ -449,7 +444,7 @@ async fn throttled_table_returns_503_and_stores_nothing() {
     full.store(false, Ordering::SeqCst);
     let answer = stack.form(&form).await;
     assert_eq!(answer.status, 202, "{answer:?}");
-    let (id, _) = answer.job();
+    let id = answer.job_id();
     assert_eq!(stack.finish(&id).await["status"], "succeeded");
 }
 
@@ -462,17 +457,20 @@ async fn throttled_queue_returns_503_and_sweep_finds_job() {
     let answer = stack.form(&form).await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.body["code"], "unavailable", "{answer:?}");
-    assert!(answer.retry_after > Some(0), "{answer:?}");
+    assert!(answer.retry_after() > Some(0), "{answer:?}");
     assert!(answer.body["jobs"].is_null(), "{answer:?}");
 
     full.store(false, Ordering::SeqCst);
     let answer = stack.form(&form).await;
     assert_eq!(answer.status, 202, "{answer:?}");
-    let (id, _) = answer.job();
-    let swept = stack.worker.invoke(&event("sweep-schedule.json")).await;
+    let id = answer.job_id();
+    let swept = stack
+        .worker
+        .invoke(&sample_event("sweep-schedule.json"))
+        .await;
     assert_eq!(swept, json!({"driven": 1}));
     assert_eq!(stack.job(&id).await["status"], "succeeded");
-    assert_eq!(stack.count("mass_update_post").await, json!(1));
+    assert_eq!(stack.count("mass_update_post").await, 1);
     assert_eq!(stack.receiver.wait_for(1).await.len(), 1);
 }
 
@@ -481,17 +479,20 @@ async fn newer_job_version_is_parked_once_and_resumed() {
     let (moto, table) = (Moto::shared(), "aws-later-version");
     let mut stack = Stack::start(table).await;
     let form = json!({"event": "e1", "ids": [stack.lead(1)]});
-    let (id, _) = stack.form(&form).await.job();
+    let id = stack.form(&form).await.job_id();
     let later = packed(r#"{"v":99,"data":{"anything":1}}"#);
     let state = moto.replace_state(table, &id, later).await;
     let good = json!({"event": "e2", "ids": [stack.lead(2)]});
-    let (other, _) = stack.form(&good).await.job();
+    let other = stack.form(&good).await.job_id();
 
     assert!(stack.queue.poll(&stack.worker, 5).await);
     assert!(stack.queue.invocations[0].failed.is_empty());
     assert_eq!(stack.finish(&other).await["status"], "succeeded");
     for _ in 0..3 {
-        let swept = stack.worker.invoke(&event("sweep-schedule.json")).await;
+        let swept = stack
+            .worker
+            .invoke(&sample_event("sweep-schedule.json"))
+            .await;
         assert_eq!(swept, json!({"driven": 0}), "nobody meets it again");
     }
     let logs = stack.worker.logs();
@@ -503,8 +504,8 @@ async fn newer_job_version_is_parked_once_and_resumed() {
     assert!(reason.contains("its version is 99"), "{parked:#}");
     // It is there, so its delivery need not come again.
     let again = stack.form(&form).await;
-    assert_eq!((again.status, again.job().0), (202, id.clone()));
-    let shown = stack.look(&id).await;
+    assert_eq!((again.status, again.job_id()), (202, id.clone()));
+    let shown = stack.get_job(&id).await;
     assert_eq!(
         (shown.status, &shown.body["code"]),
         (500, &json!("job_unreadable"))
@@ -520,7 +521,7 @@ async fn newer_job_version_is_parked_once_and_resumed() {
 async fn jobs_commands_list_redeliver_and_replay() {
     let mut stack = Stack::with("aws-commands", &[410], true).await;
     let form = json!({"event": "e1", "ids": [stack.lead(1)]});
-    let (id, _) = stack.form(&form).await.job();
+    let id = stack.form(&form).await.job_id();
     let job = stack.finish(&id).await;
     assert_eq!(job["callback"]["status"], "undeliverable", "{job:#}");
     let listed = stack.command(&["jobs", "list", "--only", "undeliverable"]);
@@ -543,10 +544,10 @@ async fn jobs_commands_list_redeliver_and_replay() {
 
     let leads = &stack.simulator.announcement()["world"]["modules"]["Leads"];
     let locked = leads["conditions"]["locked"].clone();
-    let (failed, _) = stack
+    let failed = stack
         .form(&json!({"event": "e2", "ids": [locked]}))
         .await
-        .job();
+        .job_id();
     assert_eq!(stack.finish(&failed).await["status"], "failed");
     let replayed = stack.command(&["jobs", "replay", &failed]);
     let new = replayed["job"].as_str().expect("a job").to_owned();

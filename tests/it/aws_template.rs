@@ -4,13 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::aws_stack::event;
-use crate::harness::moto::Moto;
-use crate::harness::poller::MAX_RECEIVE_COUNT;
-use crate::harness::tools::manifest;
+use crate::harness::{MAX_RECEIVE_COUNT, Moto, repo_path, sample_event};
 
 fn text() -> String {
-    std::fs::read_to_string(manifest("template.yaml")).expect("the template")
+    std::fs::read_to_string(repo_path("template.yaml")).expect("the template")
 }
 
 /// The template without its tags: `!Ref Table` is "Table", `!GetAtt Queue.Arn` is "Queue.Arn", `!If [A, b, c]` a list.
@@ -282,7 +279,7 @@ fn schedule_sends_the_sample_sweep_event() {
     let sweep = &template["Resources"]["WorkerFunction"]["Properties"]["Events"]["Sweep"];
     let input = sweep["Properties"]["Input"].as_str().expect("an input");
     let input: Value = serde_json::from_str(input).expect("JSON");
-    assert_eq!(input, event("sweep-schedule.json"));
+    assert_eq!(input, sample_event("sweep-schedule.json"));
     assert_eq!(sweep["Properties"]["Schedule"], "rate(1 minute)");
 }
 
@@ -396,7 +393,7 @@ fn both_architectures_are_supported() {
 fn environment_variables_are_read_by_the_program() {
     let sources: String = ["src/aws.rs", "src/config.rs"]
         .iter()
-        .map(|path| std::fs::read_to_string(manifest(path)).expect("a source file"))
+        .map(|path| std::fs::read_to_string(repo_path(path)).expect("a source file"))
         .collect();
     let durable = resources("durable");
     for function in ["InboundFunction", "WorkerFunction"] {

@@ -4,18 +4,17 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use lambda_runtime::Diagnostic;
 use masshook::app::App;
 use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::{JobFilter, JobStore};
-use masshook::job::wakeup::{self, LocalWakeUps};
+use masshook::job::wakeup;
 use masshook::job::{JobId, JobStatus};
 use masshook::lambda::Function;
-use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
-use crate::harness::world::World;
+use crate::harness::{Harness, SENDER_SECRET, World, durable, invoke};
 
 const QUEUE_URL: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/wake-ups";
 const WAKE_UPS: &str = "arn:aws:sqs:eu-west-1:123456789012:wake-ups";
@@ -63,15 +62,15 @@ impl Stage {
     }
 
     async fn durable() -> Self {
-        Self::with(ExecutionMode::Durable(Arc::new(LocalWakeUps::new()))).await
+        Self::with(durable()).await
     }
 
     async fn with(mode: ExecutionMode) -> Self {
-        let first = World::calm(&[]).await.id("Leads", 5);
+        let first = Harness::new().start().await.id("Leads", 5);
         let routes = ROUTES.replace("$ID", &format!("{first:?}"));
-        let world = World::calm_with(&[], |_| {}, |config| config + &routes).await;
+        let world = Harness::new().routes(&routes).start().await;
         let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
-        let app = Arc::new(world.masshook(store.clone(), mode));
+        let app = Arc::new(world.app(store.clone(), mode));
         let function = Function::new(app.clone(), Some(QUEUE_URL));
         Self {
             world,
@@ -82,12 +81,7 @@ impl Stage {
     }
 
     async fn try_invoke(&self, event: &Value) -> Result<Value, Diagnostic> {
-        let payload = to_raw_value(event).expect("JSON");
-        let answer = self
-            .function
-            .invoke(LambdaEvent::new(payload, Context::default()))
-            .await?;
-        Ok(serde_json::from_str(answer.get()).expect("JSON"))
+        invoke(&self.function, event).await
     }
 
     async fn invoke(&self, event: &Value) -> Value {
@@ -208,7 +202,7 @@ async fn http_envelopes_yield_the_same_request() {
     let stage = Stage::inline().await;
     let body = json!({"ids": [stage.lead(0)]}).to_string();
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &body);
-    let key = crate::harness::world::SENDER_SECRET;
+    let key = SENDER_SECRET;
     let head = |content_type: &str| json!({content_type: "application/json", "X-Token": key, "Cookie": "a=1; b=2", "X-Twice": "one, two"});
     let many = json!({"Content-Type": ["application/json"], "X-Token": [key], "Cookie": ["a=1; b=2"], "X-Twice": ["one", "two"]});
     let last = json!({"Content-Type": "application/json", "X-Token": key, "Cookie": "a=1; b=2", "X-Twice": "two"});
@@ -560,21 +554,16 @@ async fn durable_unmappable_event_is_stored_and_replayed() {
         .await
         .expect("read")
         .expect("kept");
-    let mended = World::calm_with(
-        &[],
-        |_| {},
-        |config| {
+    let mended = Harness::new()
+        .config(|config| {
             config
                 + &ROUTES
                     .replace("(.ids? // [$ID])", "[\"12\"]")
                     .replace("$ID", "\"12\"")
-        },
-    )
-    .await;
-    let mended = mended.masshook(
-        stage.store.clone(),
-        ExecutionMode::Durable(Arc::new(LocalWakeUps::new())),
-    );
+        })
+        .start()
+        .await;
+    let mended = mended.app(stage.store.clone(), durable());
     let accepted = mended.replay(&kept).await.expect("accepted");
     let reference = accepted.jobs()[0]
         .request
@@ -651,7 +640,7 @@ async fn route_rejects_triggers_it_does_not_listen_to() {
     let mut direct = json!({"route": "request", "body": {"ids": [stage.lead(0)]}});
     let error = stage.try_invoke(&direct).await.expect_err("refused");
     assert_eq!(error.error_type, "not_verified");
-    direct["headers"] = json!({"X-Token": crate::harness::world::SENDER_SECRET});
+    direct["headers"] = json!({"X-Token": SENDER_SECRET});
     let answer = stage.invoke(&direct).await;
     assert_eq!(
         answer["jobs"][0]["reference"]["trigger"],
@@ -702,11 +691,13 @@ async fn unknown_event_error_names_the_shape() {
 
 #[tokio::test]
 async fn unfinished_event_is_reported_for_redelivery() {
-    let slow =
-        |settings: &mut zoho_simulator::Settings| settings.job_duration = Duration::from_secs(3600);
     let routes = "  view-by-bus:\n    on: [eventbridge, sqs]\n    map: '{module: \"Leads\", fields: {Lead_Status: \"Contacted\"}, cvid: (.detail.view? // .view)}'\n";
-    let world = World::calm_with(&[], slow, |config| config + routes).await;
-    let app = Arc::new(world.masshook(Arc::new(SqliteStore::in_memory()), ExecutionMode::Inline));
+    let world = Harness::new()
+        .simulator(|zoho| zoho.job_duration = Duration::from_secs(3_600))
+        .routes(routes)
+        .start()
+        .await;
+    let app = Arc::new(world.app(Arc::new(SqliteStore::in_memory()), ExecutionMode::Inline));
     let function = Function::new(app, None);
     let views = world.zoho()["views"]["Leads"].clone();
     let view = &views
@@ -717,14 +708,8 @@ async fn unfinished_event_is_reported_for_redelivery() {
         .expect("a view")["id"];
     let event = json!({"id": "1", "detail-type": "t", "source": "s", "detail": {"view": view}});
     let queued = json!({"Records": [message("m1", ORDERS, &json!({"view": view}).to_string())]});
-    let invoke = async |event: &Value| {
-        let payload = to_raw_value(event).expect("JSON");
-        function
-            .invoke(LambdaEvent::new(payload, Context::default()))
-            .await
-    };
-    let error: Diagnostic = invoke(&event).await.expect_err("unfinished").into();
+    let error = invoke(&function, &event).await.expect_err("unfinished");
     assert_eq!(error.error_type, "unfinished");
-    let answer = invoke(&queued).await.expect("an answer");
-    assert_eq!(answer.get(), failures(&["m1"]).to_string());
+    let answer = invoke(&function, &queued).await.expect("an answer");
+    assert_eq!(answer, failures(&["m1"]));
 }

@@ -5,10 +5,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use zoho_simulator::TimeSource;
 
-use crate::harness::tools::manifest;
-use crate::harness::world::World;
+use crate::harness::{Harness, World, repo_path};
 
 /// A config in a folder, and a Zoho that goes by this machine's clock, as the command does.
 struct Bench {
@@ -18,11 +16,8 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let by_the_machine = |settings: &mut zoho_simulator::Settings| {
-            settings.time_source = TimeSource::system();
-        };
         let bench = Self {
-            world: World::calm_with(&[], by_the_machine, |config| config).await,
+            world: Harness::new().zoho_on_system_time().start().await,
             folder: tempfile::tempdir().expect("a folder"),
         };
         bench.write("zoho.json", &bench.credentials());
@@ -355,7 +350,10 @@ async fn wrong_clock_is_reported() {
         (480, "ahead of", Some(0), "note"),
     ] {
         let moved = json!({"advance_s": shift});
-        bench.world.sim("POST", "/_sim/clock", Some(&moved)).await;
+        bench
+            .world
+            .zoho_request("POST", "/_sim/clock", Some(&moved))
+            .await;
         let (code, document) = bench.live().await;
         assert_eq!(code, status, "{document:#}");
         let (found, said) = found(&document, "clock");
@@ -530,7 +528,7 @@ async fn examples_are_compared_with_expected_json() {
 
 #[test]
 fn every_example_route_passes_check() {
-    let folder = manifest("examples/routes");
+    let folder = repo_path("examples/routes");
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let config = entry.expect("an entry").path().join("masshook.yaml");

@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use masshook::app::{Acceptance, App};
 use masshook::clock::{Clock, SystemClock};
-use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
-use masshook::job::wakeup::LocalWakeUps;
 use masshook::job::{JobId, JobStatus};
 use serde_json::json;
 
-use crate::harness::moto::Moto;
-use crate::harness::world::World;
+use crate::harness::{Harness, Moto, World, enqueue};
 
 /// So many workers start at once.
 const WORKERS: u64 = 100;
@@ -23,14 +20,10 @@ async fn workers(world: &World) -> (Arc<dyn JobStore>, Vec<(App, JobId)>) {
     let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
     let mut workers = Vec::new();
     for number in 0..WORKERS {
-        let mode = ExecutionMode::Durable(Arc::new(LocalWakeUps::new()));
-        let app = world.masshook(store.clone(), mode);
+        let app = world.worker(&store);
         let request = json!({"module": "Leads", "fields": {"Company": number.to_string()}, "ids": [world.id("Leads", number)]});
-        let Acceptance::Queued(jobs) = app.request(&request, None, None).await.expect("accepted")
-        else {
-            panic!("durable jobs are queued");
-        };
-        workers.push((app, jobs[0].id.clone()));
+        let id = enqueue(&app, &request).await;
+        workers.push((app, id));
     }
     (store, workers)
 }
@@ -47,7 +40,7 @@ async fn until_done(world: &World, store: &dyn JobStore, workers: &[(App, JobId)
     for _ in 0..WORKERS {
         all_at_once(workers).await;
         world.clock.advance(Duration::from_secs(3));
-        let now = world.clock_now();
+        let now = world.now();
         if store
             .due(now, 1)
             .await
@@ -62,7 +55,7 @@ async fn until_done(world: &World, store: &dyn JobStore, workers: &[(App, JobId)
 
 #[tokio::test]
 async fn hundred_cold_workers_request_one_token() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let (store, workers) = workers(&world).await;
     until_done(&world, store.as_ref(), &workers).await;
     assert_eq!(world.count("token").await, 1);
@@ -87,7 +80,7 @@ async fn hundred_cold_workers_request_one_token() {
 
 #[tokio::test]
 async fn token_throttle_silences_all_workers() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     world.faults(&json!({"mints_per_window": 0})).await;
     let (store, workers) = workers(&world).await;
     all_at_once(&workers).await;
@@ -107,7 +100,7 @@ async fn token_throttle_silences_all_workers() {
 
 #[tokio::test]
 async fn revoked_token_is_refreshed_once_for_all() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let (store, first) = workers(&world).await;
     until_done(&world, store.as_ref(), &first).await;
     world.faults(&json!({"expire_tokens": true})).await;
@@ -141,18 +134,18 @@ async fn strangers(world: &World, apps: &[App], city: &str) -> usize {
 
 #[tokio::test]
 async fn separate_processes_share_token_through_secret() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let (moto, name) = (Moto::shared(), "cold/token");
     // It does not exist yet: the first of them makes it.
     let apps: Vec<App> = (0..STRANGERS)
-        .map(|_| world.with_token_cache(moto, name))
+        .map(|_| world.app_with_token_cache(moto, name))
         .collect();
     assert_eq!(strangers(&world, &apps, "Rome").await, STRANGERS);
     assert_eq!(world.count("token").await, 1);
     // Those who come later find it, and who is refused looks again before it asks.
     world.faults(&json!({"expire_tokens": true})).await;
     let late: Vec<App> = (0..STRANGERS)
-        .map(|_| world.with_token_cache(moto, name))
+        .map(|_| world.app_with_token_cache(moto, name))
         .collect();
     let all: Vec<App> = apps.into_iter().chain(late).collect();
     assert_eq!(strangers(&world, &all, "Oslo").await, 2 * STRANGERS);
@@ -161,10 +154,10 @@ async fn separate_processes_share_token_through_secret() {
 
 #[tokio::test]
 async fn separate_processes_share_the_throttle() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     world.faults(&json!({"mints_per_window": 0})).await;
     let apps: Vec<App> = (0..STRANGERS)
-        .map(|_| world.with_token_cache(Moto::shared(), "cold/throttled"))
+        .map(|_| world.app_with_token_cache(Moto::shared(), "cold/throttled"))
         .collect();
     assert_eq!(strangers(&world, &apps, "Rome").await, 0);
     assert_eq!(world.count("token").await, 1);
@@ -172,12 +165,12 @@ async fn separate_processes_share_the_throttle() {
 
 #[tokio::test]
 async fn foreign_secret_content_is_not_overwritten() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let moto = Moto::shared();
     moto.create_secret("cold/other", "hunter2").await;
     let apps = [
-        world.with_token_cache(moto, "cold/other"),
-        world.with_token_cache(moto, "cold/other"),
+        world.app_with_token_cache(moto, "cold/other"),
+        world.app_with_token_cache(moto, "cold/other"),
     ];
     assert_eq!(strangers(&world, &apps, "Rome").await, 2);
     assert_eq!(world.count("token").await, 2, "each goes alone");

@@ -6,15 +6,12 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use axum::body::Body;
-use http::Request;
 use masshook::lookup::{Column, Question, questions};
 use masshook::update::MatchValue;
 use masshook::zoho::metadata::Freshness;
 use serde_json::{Value, json};
 
-use crate::harness::tools::{manifest, zoho_sdk};
-use crate::harness::world::World;
+use crate::harness::{Harness, Request, World, repo_path, zoho_sdk};
 
 /// What the SDK made of each step of `tests/tools/zoho_sdk.py`.
 struct Steps(BTreeMap<String, Value>);
@@ -74,7 +71,9 @@ fn told_by(question: &Question) -> Value {
 async fn drive(world: &World) -> Steps {
     let zoho = world.zoho();
     let code = json!({"scope": "ZohoCRM.modules.ALL,ZohoCRM.users.READ,ZohoCRM.org.READ"});
-    let (_, code) = world.sim("POST", "/_sim/grant_code", Some(&code)).await;
+    let (_, code) = world
+        .zoho_request("POST", "/_sim/grant_code", Some(&code))
+        .await;
     let folder = tempfile::tempdir().expect("a folder");
     let mut told = world.simulator.announcement()["credentials"].clone();
     told["api_url"] = json!(world.simulator.url());
@@ -97,7 +96,7 @@ async fn drive(world: &World) -> Steps {
     });
     let run = move || {
         let mut sdk = Command::new(zoho_sdk())
-            .arg(manifest("tests/tools/zoho_sdk.py"))
+            .arg(repo_path("tests/tools/zoho_sdk.py"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("NO_PROXY", "*")
             .current_dir(folder.path())
@@ -129,7 +128,7 @@ async fn drive(world: &World) -> Steps {
 
 #[tokio::test]
 async fn zohos_own_sdk_understands_the_simulator() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let steps = drive(&world).await;
     // It knows who it is, which takes the user and the org, and where to go.
     assert_eq!(
@@ -347,16 +346,15 @@ fn typed() -> Difference {
 
 #[tokio::test]
 async fn masshook_sends_what_zohos_own_sdk_sends() {
-    let world = World::calm_with(
-        &[],
-        |settings| settings.job_duration = Duration::ZERO,
-        |config| {
+    let world = Harness::new()
+        .simulator(|settings| settings.job_duration = Duration::ZERO)
+        .config(|config| {
             let route =
                 "  records: { verify: { scheme: none }, update_by: records, map: '.updates[]' }\n";
             config + route
-        },
-    )
-    .await;
+        })
+        .start()
+        .await;
     drive(&world).await;
     let of_sdk = world.requests().await;
     let of_sdk = of_sdk.as_array().expect("requests");
@@ -393,7 +391,7 @@ async fn masshook_sends_what_zohos_own_sdk_sends() {
         assert_eq!(answer.job()["status"], "succeeded", "{answer:?}");
     }
     let client = world.client();
-    let give_up = world.clock_now() + Duration::from_secs(3600);
+    let give_up = world.now() + Duration::from_secs(3600);
     let leads = "Leads".parse().expect("a module");
     client
         .fields(&leads, Freshness::Fresh, give_up)
@@ -404,10 +402,8 @@ async fn masshook_sends_what_zohos_own_sdk_sends() {
         {"module": "Leads", "fields": {"Email": "new@example.com", "Description": "two\nlines"}, "ids": [ids[0]]},
         {"module": "Leads", "fields": {"Company": "Ours"}, "ids": ["1"]},
     ]});
-    let request = Request::post("/hooks/records")
-        .header("content-type", "application/json")
-        .body(Body::from(updates.to_string()));
-    let answer = world.send(request.expect("a request")).await;
+    let request = Request::json("/hooks/records", updates.to_string());
+    let answer = world.send(request).await;
     let statuses = [
         &answer.body["jobs"][0]["status"],
         &answer.body["jobs"][1]["status"],

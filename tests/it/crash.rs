@@ -1,26 +1,24 @@
-//! What a power cut costs: nothing but time. The server is killed between every two effects, and at random moments, and
-//! started again; Zoho's records and the receiver's callbacks say whether anything was lost or told twice differently.
+//! Crashes: the server is killed between every two effects, and at random moments, and restarted. Zoho's records and the
+//! received callbacks show whether a job was lost, or whether a callback was sent twice with different contents.
 
 #[cfg(feature = "failpoints")]
 mod matrix;
 mod schedules;
 
-use std::path::Path;
+use crate::harness::{Harness, RandomKills};
 
-use zoho_simulator::Settings;
-
-use crate::harness::serve::{Served, Storm};
-
-/// Twenty times and two thousand jobs: `cargo run --release --example kill`.
+/// With more jobs and kills: `cargo run --release --example kill`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_kills_lose_no_job() {
-    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
-    let mut world = Served::new(program, &[], Settings::default(), |config| config).await;
-    let storm = Storm {
+    let mut world = Harness::new().served().prepare().await;
+    let plan = RandomKills {
         jobs: 300,
         kills: 5,
     };
-    let outcome = world.storm(&storm).await;
+    let outcome = world.kill_at_random(&plan).await;
     eprintln!("{}", outcome.figures());
-    assert!(outcome.unfinished_at_kills > 0, "no kill hit anything");
+    assert!(
+        outcome.unfinished_at_kills > 0,
+        "no kill hit an unfinished job"
+    );
 }

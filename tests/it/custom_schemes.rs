@@ -7,8 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use lambda_runtime::{Context, LambdaEvent};
 use masshook::app::{App, Dependencies};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock};
@@ -16,16 +14,14 @@ use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
-use masshook::job::wakeup::LocalWakeUps;
 use masshook::lambda::Function;
-use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use zoho_simulator::{Settings, Simulator, TimeSource};
+use zoho_simulator::Settings;
 
-use crate::harness::gateway::Request;
-use crate::harness::plain;
-use crate::harness::tools::manifest;
+use crate::harness::{
+    Answer, Request, SimulatedZoho, durable, invoke, manual_clock, repo_path, time_source,
+};
 use vendors::{Proof, Vendor, body, header, post, sha256, vendors};
 
 /// The shapes of webhooks that need no code, and no fetched certificate: 15 is Amazon SNS, 16 no sender that we met.
@@ -36,28 +32,25 @@ const MAP: &str = r#"'{module: "Leads", fields: {City: $route}, ids: [.lead? // 
 /// A Lambda function with the routes of `crates/webhook-verify/tests/custom_schemes.yaml`, and Zoho's place.
 struct Stage {
     clock: ManualClock,
-    simulator: Simulator,
+    zoho: SimulatedZoho,
     folder: TempDir,
     store: Arc<dyn JobStore>,
 }
 
 impl Stage {
     async fn set() -> Self {
-        let clock = ManualClock::at(Timestamp::constant(1_800_000_000, 0));
-        let simulator = Simulator::start(Settings {
-            time_source: TimeSource::from_fn({
-                let clock = clock.clone();
-                move || clock.now()
-            }),
+        let clock = manual_clock();
+        let zoho = SimulatedZoho::start(Settings {
+            time_source: time_source(clock.clone()),
             ..Settings::default()
         });
         let stage = Self {
             clock,
-            simulator: simulator.await.expect("a simulator"),
+            zoho: zoho.await,
             folder: tempfile::tempdir().expect("a folder"),
             store: Arc::new(SqliteStore::in_memory()),
         };
-        let credentials = &stage.simulator.announcement()["credentials"];
+        let credentials = stage.zoho.credentials();
         stage.hold("zoho.json", &credentials.to_string());
         stage
     }
@@ -77,9 +70,9 @@ impl Stage {
     /// The whole `masshook.yaml`.
     fn config(&self, map: &str) -> String {
         let text =
-            std::fs::read_to_string(manifest("crates/webhook-verify/tests/custom_schemes.yaml"))
+            std::fs::read_to_string(repo_path("crates/webhook-verify/tests/custom_schemes.yaml"))
                 .expect("the vendors");
-        let (folder, zoho) = (self.folder.path().display(), self.simulator.url());
+        let (folder, zoho) = (self.folder.path().display(), self.zoho.simulator.url());
         let connections = format!(
             "connections:\n  default: {{ credentials: 'file:{folder}/zoho.json', accounts_url: '{zoho}', api_url: '{zoho}', guard: off }}\n"
         );
@@ -101,53 +94,33 @@ impl Stage {
         Arc::new(App::new(config, edges))
     }
 
-    fn lead(&self, place: u64) -> String {
-        let first = &self.simulator.announcement()["world"]["modules"]["Leads"]["first_record_id"];
-        let first: u64 = first
-            .as_str()
-            .and_then(|id| id.parse().ok())
-            .expect("an id");
-        (first + place).to_string()
+    fn lead(&self, index: u64) -> String {
+        self.zoho.lead(index)
     }
 
     async fn city(&self, lead: &str) -> Value {
-        let url = format!("{}/_sim/records/Leads/{lead}", self.simulator.url());
-        let answer = plain().get(url).send().await;
-        let text = answer.expect("an answer").text().await.expect("a body");
-        let record: Value = serde_json::from_str(&text).expect("JSON");
-        record["City"].clone()
+        self.zoho.record("Leads", lead).await["City"].take()
     }
 }
 
-/// The status, and the body as JSON.
-async fn invoke(function: &Function, request: &Request) -> (u64, Value) {
-    let payload = to_raw_value(&request.event()).expect("JSON");
-    let event = LambdaEvent::new(payload, Context::default());
-    let answer = function.invoke(event).await.expect("an answer");
-    let answer: Value = serde_json::from_str(answer.get()).expect("JSON");
-    let body = answer["body"].as_str().expect("a body");
-    let status = answer["statusCode"].as_u64().expect("a status");
-    (status, serde_json::from_str(body).expect("JSON"))
+async fn send(function: &Function, request: &Request) -> Answer {
+    let answer = invoke(function, &request.event()).await;
+    Answer::from_lambda(&answer.expect("an answer"))
 }
 
 /// Asserts that a request is refused as not verified; gives the reason.
 async fn refused(function: &Function, request: &Request, what: &str) -> String {
-    let (status, problem) = invoke(function, request).await;
-    assert_eq!(
-        (status, &problem["code"]),
-        (401, &json!("not_verified")),
-        "{what}: {problem:#}"
-    );
-    problem["detail"].as_str().expect("a reason").to_owned()
+    let answer = send(function, request).await;
+    answer.assert_problem(401, "not_verified");
+    let reason = answer.body["detail"].as_str().expect("a reason");
+    assert!(!reason.is_empty(), "{what}");
+    reason.to_owned()
 }
 
 async fn accepted(function: &Function, request: &Request, what: &str) {
-    let (status, answer) = invoke(function, request).await;
-    assert_eq!(
-        (status, &answer["jobs"][0]["status"]),
-        (200, &json!("succeeded")),
-        "{what}: {answer:#}"
-    );
+    let answer = send(function, request).await;
+    assert_eq!(answer.status, 200, "{what}: {answer:?}");
+    assert_eq!(answer.job()["status"], "succeeded", "{what}: {answer:?}");
 }
 
 #[tokio::test]
@@ -293,7 +266,6 @@ async fn age_is_checked_on_arrival_not_after_queueing() {
     let stage = Stage::set().await;
     let vendors = vendors("the right secret");
     stage.hold_all(&vendors);
-    let durable = || ExecutionMode::Durable(Arc::new(LocalWakeUps::new()));
     let app = stage.app(&stage.config(MAP), durable());
     let function = Function::new(app.clone(), None);
     let broken = Function::new(stage.app(&stage.config("error"), durable()), None);
@@ -303,10 +275,11 @@ async fn age_is_checked_on_arrival_not_after_queueing() {
     let signed = leads.each_ref().map(|lead| sign(stage.clock.now(), lead));
     // Its route allows 30 s.
     stage.clock.advance(Duration::from_secs(30));
-    let (status, answer) = invoke(&function, &signed[0]).await;
-    assert_eq!(status, 202, "{answer:#}");
-    let (status, answer) = invoke(&broken, &signed[1]).await;
-    assert_eq!((status, &answer["code"]), (422, &json!("mapping_failed")));
+    let answer = send(&function, &signed[0]).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    send(&broken, &signed[1])
+        .await
+        .assert_problem(422, "mapping_failed");
     stage.clock.advance(Duration::from_secs(1));
     let reason = refused(&function, &signed[2], "a second later").await;
     assert!(

@@ -7,15 +7,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use masshook::app::{App, HookResponse, InboundRequest};
 use masshook::clock::Clock;
-use masshook::engine::ExecutionMode;
 use masshook::job::delivery::{DeadLetterSummary, StoredDelivery};
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::{Claim, JobStore, Lease};
-use masshook::job::wakeup::LocalWakeUps;
 use masshook::job::{CallEvent, CallbackStatus, Job, JobId, PreparationOutcome};
 use serde_json::{Value, json};
 
-use crate::harness::world::{SENDER_SECRET, World};
+use crate::harness::{Harness, SENDER_SECRET, World};
 
 /// Routes whose senders prove themselves by the secret itself.
 const ROUTES: &str = r#"
@@ -41,16 +39,19 @@ struct Letters {
 
 impl Letters {
     async fn new() -> Self {
-        let world = World::calm_with(&[], |_| {}, |config| config + ROUTES).await;
+        let world = Harness::new().routes(ROUTES).start().await;
         let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
-        let app = world.masshook(store.clone(), durable());
+        let app = world.worker(&store);
         Self { world, store, app }
     }
 
     /// The same over a config of its own.
-    async fn configured(&self, config: impl FnOnce(String) -> String) -> App {
-        let world = World::calm_with(&[], |_| {}, |text| config(text + ROUTES)).await;
-        world.masshook(self.store.clone(), durable())
+    async fn configured(&self, config: impl FnOnce(String) -> String + Send) -> App {
+        let world = Harness::new()
+            .config(|text| config(text + ROUTES))
+            .start()
+            .await;
+        world.worker(&self.store)
     }
 
     async fn listed(&self) -> Vec<DeadLetterSummary> {
@@ -82,10 +83,6 @@ impl Letters {
         let released = self.store.release(&job, lease, due);
         released.await.expect("released");
     }
-}
-
-fn durable() -> ExecutionMode {
-    ExecutionMode::Durable(Arc::new(LocalWakeUps::new()))
 }
 
 fn arrival(route: &str, body: &Value) -> InboundRequest {
@@ -239,8 +236,8 @@ async fn replay_without_updates_keeps_the_dead_letter() {
     let picky = letters
         .configured(|text| {
             text.replace(
-                "delivery_id: .event\n    map: '.updates",
-                "when: .event == \"e2\"\n    map: '.updates",
+                "delivery_id: .event\n    map: '.updates[] |",
+                "when: .event == \"e2\"\n    map: '.updates[] |",
             )
         })
         .await;

@@ -2,35 +2,18 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use serde_json::{Value, json};
-use standardwebhooks::Webhook;
 
-use crate::harness::receiver::Received;
-use crate::harness::world::{CALLBACK_SECRET, World};
+use crate::harness::{Harness, Received, Request, World};
 
 /// A delivery of the route `form`.
 fn form(event: &str, ids: &[String]) -> Value {
     json!({"kind": "form", "event": event, "ids": ids})
 }
 
-/// The callback's JSON, once its signature is verified by the reference implementation.
-fn verified(callback: &Received) -> Value {
-    let reference = Webhook::new(CALLBACK_SECRET).expect("a secret");
-    let time = callback
-        .header("webhook-timestamp")
-        .parse()
-        .expect("a timestamp");
-    let signature = reference
-        .sign(callback.header("webhook-id"), time, &callback.body)
-        .expect("signed");
-    assert_eq!(callback.header("webhook-signature"), signature);
-    serde_json::from_slice(&callback.body).expect("JSON")
-}
-
 #[tokio::test]
 async fn webhook_updates_record_and_sends_callback() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let id = "5725767000003000064".to_owned();
     assert_ne!(world.record("Leads", &id).await["Lead_Source"], "Webinar");
 
@@ -38,7 +21,7 @@ async fn webhook_updates_record_and_sends_callback() {
     delivery["reference"] = json!({"order": 7});
     let answer = world.deliver(&delivery).await;
 
-    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.status, 200);
     let job = answer.job();
     assert_eq!(job["status"], "succeeded");
     assert_eq!(
@@ -53,7 +36,7 @@ async fn webhook_updates_record_and_sends_callback() {
     assert_eq!(world.record("Leads", &id).await["Lead_Source"], "Webinar");
     let callbacks = world.receiver.all();
     assert_eq!(callbacks.len(), 1);
-    let callback = verified(&callbacks[0]);
+    let callback = callbacks[0].verified_at_its_time();
     assert_eq!(
         (&callback["type"], &callback["data"]["reference"]),
         (&json!("job.succeeded"), &json!({"order": 7}))
@@ -80,7 +63,7 @@ async fn webhook_updates_record_and_sends_callback() {
 
 #[tokio::test]
 async fn duplicate_delivery_returns_the_same_job() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let delivery = form("again", &[world.id("Leads", 3)]);
     let first = world.deliver(&delivery).await;
     let second = world.deliver(&delivery).await;
@@ -93,12 +76,10 @@ async fn duplicate_delivery_returns_the_same_job() {
 
 #[tokio::test]
 async fn concurrent_duplicates_create_one_job() {
-    let world = World::calm_with(
-        &[],
-        |settings| settings.latency = Duration::from_millis(50),
-        |config| config,
-    )
-    .await;
+    let world = Harness::new()
+        .simulator(|settings| settings.latency = Duration::from_millis(50))
+        .start()
+        .await;
     let delivery = form("together", &[world.id("Leads", 3)]);
     let (left, right) = tokio::join!(world.deliver(&delivery), world.deliver(&delivery));
     assert_eq!(left.job()["id"], right.job()["id"]);
@@ -113,7 +94,7 @@ async fn concurrent_duplicates_create_one_job() {
 
 #[tokio::test]
 async fn large_list_is_chunked_and_failures_are_named() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let conditions = world.zoho()["modules"]["Deals"]["conditions"].clone();
     let mut bad: Vec<String> = conditions
         .as_object()
@@ -156,7 +137,7 @@ async fn large_list_is_chunked_and_failures_are_named() {
         (&json!("Call"), &json!(12.5))
     );
     assert_eq!(
-        verified(&world.receiver.all()[0])["type"],
+        world.receiver.all()[0].verified_at_its_time()["type"],
         "job.partially_succeeded"
     );
 }
@@ -164,8 +145,11 @@ async fn large_list_is_chunked_and_failures_are_named() {
 #[tokio::test]
 async fn injected_faults_do_not_change_the_outcome() {
     for seed in 0..8 {
-        let world =
-            World::start_with(&[], |settings| settings.rude = Some(seed), |config| config).await;
+        let world = Harness::new()
+            .rude()
+            .simulator(|settings| settings.rude = Some(seed))
+            .start()
+            .await;
         let locked = world.zoho()["modules"]["Deals"]["conditions"]["locked"].clone();
         let mut ids: Vec<String> = (0..600).map(|place| world.id("Deals", place)).collect();
         ids.push(locked.as_str().expect("an id").to_owned());
@@ -194,19 +178,19 @@ async fn injected_faults_do_not_change_the_outcome() {
             "{seed}"
         );
         let told = world.receiver.all();
-        let last = verified(told.last().expect("a callback"));
+        let last = told.last().expect("a callback").verified_at_its_time();
         assert_eq!(last["type"], "job.partially_succeeded", "{seed}");
     }
 }
 
 #[tokio::test]
 async fn concurrent_calls_stay_within_max_concurrency() {
-    let world = World::start_with(
-        &[],
-        |settings| settings.latency = Duration::from_millis(100),
-        |config| config.replace("accounts_url:", "max_concurrency: 3\n    accounts_url:"),
-    )
-    .await;
+    let world = Harness::new()
+        .rude()
+        .simulator(|settings| settings.latency = Duration::from_millis(100))
+        .config(|config| config.replace("accounts_url:", "max_concurrency: 3\n    accounts_url:"))
+        .start()
+        .await;
     let ids: Vec<String> = (0..1_990).map(|place| world.id("Leads", place)).collect();
     assert_eq!(
         world.deliver(&form("wide", &ids)).await.job()["counts"]["updated"],
@@ -217,18 +201,19 @@ async fn concurrent_calls_stay_within_max_concurrency() {
 
 #[tokio::test]
 async fn custom_view_job_is_tracked_to_its_end() {
-    let world = World::calm_with(
-        &[],
-        |settings| settings.job_duration = Duration::from_secs(600),
-        |config| config,
-    )
-    .await;
+    let world = Harness::new()
+        .simulator(|settings| settings.job_duration = Duration::from_secs(600))
+        .start()
+        .await;
     let view = &world.zoho()["views"]["Leads"]["some"];
     let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
     // Ten minutes of Zoho's time are more than an invocation has.
     let job = answer.job().clone();
     assert_eq!(job["status"], "running", "{job:#}");
-    assert_eq!(verified(&world.receiver.all()[0])["type"], "job.running");
+    assert_eq!(
+        world.receiver.all()[0].verified_at_its_time()["type"],
+        "job.running"
+    );
     // The sender tries again, which is all that inline mode has to go on with.
     world.clock.advance(Duration::from_secs(400));
     let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
@@ -242,24 +227,24 @@ async fn custom_view_job_is_tracked_to_its_end() {
         .receiver
         .all()
         .iter()
-        .map(|callback| verified(callback)["type"].clone())
+        .map(|callback| callback.verified_at_its_time()["type"].clone())
         .collect();
     assert_eq!(kinds, ["job.running", "job.succeeded"]);
 }
 
 #[tokio::test]
 async fn tracking_timeout_fails_job_with_last_counts() {
-    let world = World::start_with(
-        &[],
-        |settings| settings.job_duration = Duration::from_secs(180),
-        |config| {
+    let world = Harness::new()
+        .rude()
+        .simulator(|settings| settings.job_duration = Duration::from_secs(180))
+        .config(|config| {
             format!(
                 "track_for: 7d\n{}",
                 config.replace("  view:", "  view:\n    track_for: 2m")
             )
-        },
-    )
-    .await;
+        })
+        .start()
+        .await;
     let view = &world.zoho()["views"]["Leads"]["some"];
     let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
     let job = answer.job();
@@ -273,18 +258,21 @@ async fn tracking_timeout_fails_job_with_last_counts() {
         number("updated") + number("failed") + number("pending"),
         number("total")
     );
-    assert_eq!(verified(&world.receiver.all()[0])["type"], "job.failed");
+    assert_eq!(
+        world.receiver.all()[0].verified_at_its_time()["type"],
+        "job.failed"
+    );
 }
 
 /// A world with a route whose jobs' steps are told, and a view that takes Zoho a while.
 async fn told(script: &[u16], on: &str) -> World {
     let on = format!("  view:\n    callback_on: {on}\n");
-    World::calm_with(
-        script,
-        |settings| settings.job_duration = Duration::from_secs(200),
-        |config| config.replace("  view:\n", &on),
-    )
-    .await
+    Harness::new()
+        .callback_statuses(script)
+        .simulator(|settings| settings.job_duration = Duration::from_secs(200))
+        .config(|config| config.replace("  view:\n", &on))
+        .start()
+        .await
 }
 
 #[tokio::test]
@@ -293,7 +281,12 @@ async fn progress_callbacks_are_sent_on_change() {
     let view = &world.zoho()["views"]["Leads"]["some"];
     let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
     assert_eq!(answer.job()["status"], "succeeded");
-    let callbacks: Vec<Value> = world.receiver.all().iter().map(verified).collect();
+    let callbacks: Vec<Value> = world
+        .receiver
+        .all()
+        .iter()
+        .map(Received::verified_at_its_time)
+        .collect();
     let kinds: Vec<&str> = callbacks
         .iter()
         .filter_map(|callback| callback["type"].as_str())
@@ -343,7 +336,7 @@ async fn failed_progress_callbacks_do_not_delay_the_final() {
         let told: Vec<String> = callbacks
             .iter()
             .map(|callback| {
-                verified(callback)["type"]
+                callback.verified_at_its_time()["type"]
                     .as_str()
                     .expect("a type")
                     .to_owned()
@@ -366,26 +359,21 @@ async fn status_410_stops_progress_callbacks() {
         .receiver
         .all()
         .iter()
-        .map(|callback| verified(callback)["type"].clone())
+        .map(|callback| callback.verified_at_its_time()["type"].clone())
         .collect();
     assert_eq!(kinds, ["job.queued", "job.succeeded"]);
 }
 
-fn view_request(body: &Value) -> http::Request<axum::body::Body> {
-    http::Request::post("/hooks/view")
-        .header("content-type", "application/json")
-        .body(body.to_string().into())
-        .expect("a request")
+fn view_request(body: &Value) -> Request {
+    Request::json("/hooks/view", body.to_string())
 }
 
 #[tokio::test]
 async fn busy_view_is_retried_until_free() {
-    let world = World::calm_with(
-        &[],
-        |settings| settings.job_duration = Duration::from_secs(20),
-        |config| config,
-    )
-    .await;
+    let world = Harness::new()
+        .simulator(|settings| settings.job_duration = Duration::from_secs(20))
+        .start()
+        .await;
     let view = world.zoho()["views"]["Leads"]["some"]["id"].clone();
     let (first, second) = tokio::join!(
         world.send(view_request(&json!({"view": view, "n": 1}))),
@@ -400,12 +388,12 @@ async fn busy_view_is_retried_until_free() {
 
 #[tokio::test]
 async fn expired_deadline_reports_running_job() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     world.faults(&json!({"rate_5xx": 1.0})).await;
     let answer = world
-        .deliver_until(
+        .deliver_within(
             &form("late", &[world.id("Leads", 0)]),
-            Some(Duration::from_secs(8)),
+            Duration::from_secs(8),
         )
         .await;
     let job = answer.job();
@@ -415,7 +403,10 @@ async fn expired_deadline_reports_running_job() {
         json!({"total": 1, "updated": 0, "failed": 0, "pending": 1})
     );
     assert_eq!(job["finished_at"], Value::Null);
-    assert_eq!(verified(&world.receiver.all()[0])["type"], "job.running");
+    assert_eq!(
+        world.receiver.all()[0].verified_at_its_time()["type"],
+        "job.running"
+    );
     // Once Zoho is well, a redelivery brings the job to its end.
     world.faults(&json!({"rate_5xx": 0.0})).await;
     world.clock.advance(Duration::from_secs(60));
@@ -432,7 +423,11 @@ async fn expired_deadline_reports_running_job() {
 
 #[tokio::test]
 async fn callback_retry_keeps_id_and_renews_signature() {
-    let world = World::start(&[500, 503]).await;
+    let world = Harness::new()
+        .rude()
+        .callback_statuses(&[500, 503])
+        .start()
+        .await;
     let answer = world
         .deliver(&form("retried", &[world.id("Leads", 0)]))
         .await;
@@ -443,7 +438,7 @@ async fn callback_retry_keeps_id_and_renews_signature() {
     let callbacks = world.receiver.all();
     assert_eq!(callbacks.len(), 3);
     for callback in &callbacks {
-        verified(callback);
+        callback.verified_at_its_time();
         assert_eq!(
             callback.header("webhook-id"),
             callbacks[0].header("webhook-id")
@@ -469,7 +464,11 @@ async fn rejected_callback_is_marked_undeliverable() {
         (&[410], 1, "the receiver answered 410 Gone"),
         (&[302, 302, 302], 3, "the receiver answered 302 Found"),
     ] {
-        let world = World::start(script).await;
+        let world = Harness::new()
+            .rude()
+            .callback_statuses(script)
+            .start()
+            .await;
         let answer = world
             .deliver(&form("unwanted", &[world.id("Leads", 0)]))
             .await;

@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use zoho_simulator::{Settings, Simulator};
 
-use crate::harness::plain;
-use crate::harness::tools::manifest;
+use crate::harness::{http_client, repo_path};
 
 /// Where the README's simulator listens.
 const SHOWN_AT: &str = "http://127.0.0.1:19090";
@@ -21,7 +20,7 @@ const SHOWN_AT: &str = "http://127.0.0.1:19090";
 const SECRET: &str = "1de0ee27f09c7a02ea5a0ee0d1bbfd40c3d0f3d5";
 
 fn text(path: &str) -> String {
-    fs::read_to_string(manifest(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(repo_path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// The blocks of a language, without the indent of the list that they stand in.
@@ -144,7 +143,7 @@ impl Stage {
     async fn code(&self) -> String {
         let scopes = self.run("masshook auth --scopes").await;
         let scopes: Vec<&str> = scopes.split([',', '\n']).take(4).collect();
-        let ask = plain()
+        let ask = http_client()
             .post(format!("{}/_sim/grant_code", self.simulator.url()))
             .body(json!({ "scope": scopes.join(",") }).to_string());
         let answer = ask.send().await.expect("an answer");
@@ -311,7 +310,7 @@ fn files_in_readme_commands_exist() {
     let mut count = 0;
     for path in paths {
         let path = path.trim_end_matches([')', '"']);
-        assert!(manifest(path).exists(), "README.md: {path}");
+        assert!(repo_path(path).exists(), "README.md: {path}");
         count += 1;
     }
     assert!(count > 5, "{count}");
@@ -330,7 +329,7 @@ fn links_resolve() {
             if let Some(name) = link.strip_prefix('#') {
                 assert!(anchors.contains(name), "{document}: #{name}");
             } else if !link.starts_with("https://") {
-                assert!(manifest(link).exists(), "{document}: {link}");
+                assert!(repo_path(link).exists(), "{document}: {link}");
             }
         }
     }
@@ -502,14 +501,14 @@ fn architecture_names_every_module_and_existing_files() {
             !path.contains([' ', '{', '(']) && (path.contains(".rs") || path.contains('/'));
         let path = path.trim_end_matches("*.yaml");
         if is_path {
-            let there = [manifest(path), manifest("src").join(path)];
+            let there = [repo_path(path), repo_path("src").join(path)];
             assert!(
                 there.iter().any(|path| path.exists()),
                 "ARCHITECTURE.md: {path}"
             );
         }
     }
-    for entry in fs::read_dir(manifest("src")).expect("the sources") {
+    for entry in fs::read_dir(repo_path("src")).expect("the sources") {
         let path = entry.expect("an entry").path();
         let name = path.file_stem().and_then(|name| name.to_str());
         let name = name.expect("a name");

@@ -1,14 +1,13 @@
 //! Secrets that a sender hands over in its handshake: Asana's and Notion's, kept in a file and in Secrets Manager.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
-use axum::body::Body;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use jiff::Timestamp;
 use masshook::api::router;
 use masshook::app::{App, Dependencies};
@@ -24,45 +23,24 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tower::ServiceExt;
-use webhook_verify::scheme::Scheme;
-use webhook_verify::verify::{OutgoingWebhook, sign};
-use zoho_simulator::Settings;
 
-use crate::harness::ask::{Ask, Told};
-use crate::harness::moto::Moto;
-use crate::harness::poller::Poller;
-use crate::harness::rie::{Rie, RieOptions};
-use crate::harness::serve::Served;
+use crate::harness::{Answer, Harness, Moto, Poller, Request, Rie, RieOptions, Served};
 
 const FIRST: &str = "b537207f20cbfa02357cf448134da559e8bd39d61597dcd5631b8012eae53e81";
 const SECOND: &str = "0f00ba11c0ffee02357cf448134da559e8bd39d61597dcd5631b8012eae53e81";
 
 const EVENTS: &str = r#"{"events":[{"action":"changed","resource":{"gid":"1206994210487513"}}]}"#;
 
-fn handshake(secret: &str) -> Ask {
-    Ask::post("/hooks/asana", "{}")
-        .with("content-type", "application/json")
-        .with("X-Hook-Secret", secret)
+fn handshake(secret: &str) -> Request {
+    Request::json("/hooks/asana", "{}").with("X-Hook-Secret", secret)
 }
 
 /// A delivery as its sender signs it.
-fn signed(scheme: &str, target: &str, body: &str, secret: &str) -> Ask {
-    let scheme = Scheme::preset(scheme).expect("a preset");
-    let mut outgoing = OutgoingWebhook::new("", body.as_bytes());
-    sign(
-        &scheme,
-        &[secret.to_owned().into()],
-        Timestamp::UNIX_EPOCH,
-        &mut outgoing,
-    )
-    .expect("signed");
-    let ask = Ask::post(target, body).with("content-type", "application/json");
-    outgoing.headers.iter().fold(ask, |ask, (name, value)| {
-        ask.with(name.as_str(), value.to_str().expect("text"))
-    })
+fn signed(scheme: &str, target: &str, body: &str, secret: &str) -> Request {
+    Request::json(target, body).signed(scheme, secret, Timestamp::UNIX_EPOCH)
 }
 
-fn delivery(secret: &str) -> Ask {
+fn delivery(secret: &str) -> Request {
     signed("asana", "/hooks/asana", EVENTS, secret)
 }
 
@@ -81,14 +59,7 @@ impl Stage {
             "  asana:\n    verify: {{ scheme: asana, secret: \"file:{}\" }}\n    map: empty\n",
             place.display()
         );
-        let mut served = Served::new(
-            Path::new(env!("CARGO_BIN_EXE_masshook")),
-            &[],
-            Settings::default(),
-            |config| config + &route,
-        )
-        .await;
-        served.start(&[]).await;
+        let served = Harness::new().routes(&route).served().start().await;
         Self {
             served,
             place,
@@ -96,8 +67,8 @@ impl Stage {
         }
     }
 
-    async fn ask(&self, ask: &Ask) -> Told {
-        ask.over_http(|target| self.served.url(target)).await
+    async fn ask(&self, ask: &Request) -> Answer {
+        ask.send_to(&self.served.url("")).await
     }
 
     fn kept(&self) -> String {
@@ -107,7 +78,7 @@ impl Stage {
     /// The server again, with another config.
     async fn restart(&mut self, change: impl Fn(&str) -> String) {
         self.served.signal("TERM");
-        self.served.wait_for_end().await;
+        self.served.wait_for_exit().await;
         let config = std::fs::read_to_string(self.served.config()).expect("the config");
         std::fs::write(self.served.config(), change(&config)).expect("written");
         self.served.start(&[]).await;
@@ -119,8 +90,8 @@ async fn asana_secret_is_enrolled_once_and_verifies() {
     let mut stage = Stage::start().await;
     let early = stage.ask(&delivery(FIRST)).await;
     assert_eq!(early.status, 401);
-    assert_eq!(early.code(), "not_verified");
-    let detail = early.json()["detail"].to_string();
+    assert_eq!(early.problem_code(), "not_verified");
+    let detail = early.body["detail"].to_string();
     assert!(
         detail.contains("has not handed over its secret"),
         "{detail}"
@@ -128,30 +99,30 @@ async fn asana_secret_is_enrolled_once_and_verifies() {
     assert!(!stage.place.exists());
 
     let told = stage.ask(&handshake(FIRST)).await;
-    assert_eq!((told.status, told.body.as_str()), (200, ""), "{told:?}");
+    assert_eq!((told.status, told.text.as_str()), (200, ""), "{told:?}");
     assert_eq!(told.headers["x-hook-secret"], FIRST);
     assert_eq!(stage.kept(), format!("{FIRST}\n"));
     let mode = std::fs::metadata(&stage.place).expect("a file");
     assert_eq!(mode.permissions().mode() & 0o777, 0o600);
 
     assert_eq!(stage.ask(&delivery(FIRST)).await.status, 200);
-    let forged = Ask {
+    let forged = Request {
         body: EVENTS.replace("changed", "deleted").into(),
         ..delivery(FIRST)
     };
-    assert_eq!(stage.ask(&forged).await.code(), "not_verified");
+    assert_eq!(stage.ask(&forged).await.problem_code(), "not_verified");
 
     // A stranger's handshake changes nothing, and is told nothing.
     let refused = stage.ask(&handshake(SECOND)).await;
     assert_eq!(
-        (refused.status, refused.code()),
-        (409, "handshake_refused".to_owned())
+        (refused.status, refused.problem_code()),
+        (409, "handshake_refused")
     );
     assert!(
         refused.headers.get("x-hook-secret").is_none(),
         "{refused:?}"
     );
-    assert!(!refused.body.contains(FIRST) && !refused.body.contains(SECOND));
+    assert!(!refused.text.contains(FIRST) && !refused.text.contains(SECOND));
     assert_eq!(stage.kept(), format!("{FIRST}\n"));
     assert_eq!(stage.ask(&delivery(SECOND)).await.status, 401);
     // The sender's own, whose answer was lost, is answered again.
@@ -162,10 +133,7 @@ async fn asana_secret_is_enrolled_once_and_verifies() {
         .await;
     assert_eq!(stage.ask(&delivery(FIRST)).await.status, 200, "it is kept");
     let told = stage.ask(&handshake(SECOND)).await;
-    assert_eq!(
-        (told.status, &told.headers["x-hook-secret"]),
-        (200, &json!(SECOND))
-    );
+    assert_eq!((told.status, told.header("x-hook-secret")), (200, SECOND));
     assert_eq!(stage.kept(), format!("{SECOND}\n"));
     assert_eq!(stage.ask(&delivery(FIRST)).await.status, 401);
     assert_eq!(stage.ask(&delivery(SECOND)).await.status, 200);
@@ -182,7 +150,7 @@ async fn concurrent_handshakes_enroll_one_secret() {
     let secrets: Vec<String> = (0..16)
         .map(|number| format!("{number:02}{FIRST}"))
         .collect();
-    let asks: Vec<Ask> = secrets.iter().map(|secret| handshake(secret)).collect();
+    let asks: Vec<Request> = secrets.iter().map(|secret| handshake(secret)).collect();
     let asked = asks.iter().map(|ask| stage.ask(ask));
     let told = futures_util::future::join_all(asked).await;
     let winners: Vec<&String> = secrets
@@ -195,8 +163,8 @@ async fn concurrent_handshakes_enroll_one_secret() {
     assert_eq!(stage.kept(), format!("{}\n", winners[0]));
     for told in told.iter().filter(|told| told.status != 200) {
         assert_eq!(
-            (told.status, told.code()),
-            (409, "handshake_refused".to_owned())
+            (told.status, told.problem_code()),
+            (409, "handshake_refused")
         );
     }
 }
@@ -206,10 +174,10 @@ async fn invalid_secret_is_not_enrolled() {
     let stage = Stage::start().await;
     for secret in ["", "two words", &"x".repeat(1025)] {
         let told = stage.ask(&handshake(secret)).await;
-        assert_eq!(told.code(), "not_verified", "{secret}");
+        assert_eq!(told.problem_code(), "not_verified", "{secret}");
         assert!(!stage.place.exists(), "{secret}");
     }
-    let get = Ask::bare("GET", "/hooks/asana").with("X-Hook-Secret", FIRST);
+    let get = Request::get("/hooks/asana").with("X-Hook-Secret", FIRST);
     assert_eq!(stage.ask(&get).await.status, 405);
     assert!(!stage.place.exists());
 }
@@ -235,9 +203,9 @@ fn function(name: &str, folder: &TempDir, durable: Option<&str>) -> Rie {
     })
 }
 
-fn token(secret: &str) -> Ask {
+fn token(secret: &str) -> Request {
     let body = json!({"verification_token": secret}).to_string();
-    Ask::post("/hooks/notion", body).with("content-type", "application/json")
+    Request::json("/hooks/notion", body)
 }
 
 async fn in_secrets_manager(name: &str) -> Option<String> {
@@ -260,32 +228,29 @@ async fn notion_token_is_enrolled_in_secrets_manager() {
     let folder = tempfile::tempdir().expect("a folder");
     let inline = function(name, &folder, None);
     let event = signed("notion", "/hooks/notion", NOTION, FIRST);
-    let early = event.over_lambda(&inline).await;
-    assert_eq!(
-        (early.status, early.code()),
-        (401, "not_verified".to_owned())
-    );
+    let early = event.send_to_lambda(&inline).await;
+    assert_eq!((early.status, early.problem_code()), (401, "not_verified"));
 
-    let told = token(FIRST).over_lambda(&inline).await;
+    let told = token(FIRST).send_to_lambda(&inline).await;
     assert_eq!(
-        (told.status, told.body.as_str()),
+        (told.status, told.text.as_str()),
         (200, ""),
         "{}",
         inline.logs()
     );
     assert_eq!(in_secrets_manager(name).await.as_deref(), Some(FIRST));
-    let refused = token(SECOND).over_lambda(&inline).await;
+    let refused = token(SECOND).send_to_lambda(&inline).await;
     assert_eq!(
-        (refused.status, refused.code()),
-        (409, "handshake_refused".to_owned())
+        (refused.status, refused.problem_code()),
+        (409, "handshake_refused")
     );
     assert_eq!(in_secrets_manager(name).await.as_deref(), Some(FIRST));
-    assert_eq!(event.over_lambda(&inline).await.status, 200);
+    assert_eq!(event.send_to_lambda(&inline).await.status, 200);
     let forged = signed("notion", "/hooks/notion", NOTION, SECOND);
-    assert_eq!(forged.over_lambda(&inline).await.status, 401);
+    assert_eq!(forged.send_to_lambda(&inline).await.status, 401);
     // Another process reads what this one has enrolled.
     let other = function(name, &folder, None);
-    assert_eq!(event.over_lambda(&other).await.status, 200);
+    assert_eq!(event.send_to_lambda(&other).await.status, 200);
     for logs in [inline.logs(), other.logs()] {
         assert!(!logs.contains(FIRST) && !logs.contains(SECOND), "{logs}");
     }
@@ -297,7 +262,7 @@ async fn notion_token_is_enrolled_in_secrets_manager() {
         .secret_string("{}");
     emptied.send().await.expect("emptied");
     let third = function(name, &folder, None);
-    assert_eq!(token(SECOND).over_lambda(&third).await.status, 200);
+    assert_eq!(token(SECOND).send_to_lambda(&third).await.status, 200);
     assert_eq!(in_secrets_manager(name).await.as_deref(), Some(SECOND));
 }
 
@@ -332,7 +297,8 @@ async fn two_functions_enroll_one_secret() {
         };
         let (one, other) = (function(), function());
         let (first, second) = (token(FIRST), token(SECOND));
-        let (first, second) = tokio::join!(first.over_lambda(&one), second.over_lambda(&other));
+        let (first, second) =
+            tokio::join!(first.send_to_lambda(&one), second.send_to_lambda(&other));
         let mut statuses = [first.status, second.status];
         let kept = in_secrets_manager(secret).await.expect("a secret");
         assert_eq!(kept, if first.status == 200 { FIRST } else { SECOND });
@@ -352,7 +318,7 @@ struct Slow {
 #[async_trait]
 impl SecretStore for Slow {
     async fn get(&self, _: &str) -> Result<SecretString, Missing> {
-        unreachable!("a enrolled secret is read by its version")
+        unreachable!("an enrolled secret is read by its version")
     }
 
     fn writable(&self) -> Option<&dyn WritableSecrets> {
@@ -405,10 +371,7 @@ async fn interrupted_handshake_does_not_block_the_next() {
         router(Arc::new(App::new(config, edges)))
     };
     let greet = |process: &axum::Router, secret: &str| {
-        let request = Request::post("/hooks/asana").header("X-Hook-Secret", secret);
-        process
-            .clone()
-            .oneshot(request.body(Body::from("{}")).expect("a request"))
+        process.clone().oneshot(handshake(secret).into_http())
     };
     let (one, other) = (process(), process());
     tokio::select! {
@@ -520,8 +483,7 @@ async fn server_with_unwritable_secret_does_not_start() {
     // Nobody can make a file there, whoever runs the tests.
     let route =
         "  asana: { verify: { scheme: asana, secret: 'file:/proc/masshook' }, map: empty }\n";
-    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
-    let served = Served::new(program, &[], Settings::default(), |config| config + route).await;
+    let served = Harness::new().routes(route).served().prepare().await;
     let mut command = served.command(&[]);
     let status = tokio::task::spawn_blocking(move || command.status()).await;
     let status = status.expect("no panic").expect("started");

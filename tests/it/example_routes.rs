@@ -7,14 +7,14 @@ use std::process::Command;
 use masshook::config::{Config, Programs, Verify};
 use serde_json::{Value, json};
 
-use crate::harness::tools::manifest;
+use crate::harness::repo_path;
 
 const FILES: [&str; 3] = ["event.json", "expected.json", "masshook.yaml"];
 
 const SECRET: &str = "00112233445566778899aabbccddeeff";
 
 fn folders() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(manifest("examples/routes")).expect("examples/routes");
+    let entries = std::fs::read_dir(repo_path("examples/routes")).expect("examples/routes");
     let mut folders: Vec<PathBuf> = entries
         .map(|entry| entry.expect("an entry").path())
         .collect();
@@ -142,7 +142,7 @@ fn example_events_map_to_expected_requests() {
 /// Zoho notifies of our own update as of any other. That notification must lead to nothing.
 #[test]
 fn notification_of_own_update_is_ignored() {
-    let folder = manifest("examples/routes/zoho-crm-notifications");
+    let folder = repo_path("examples/routes/zoho-crm-notifications");
     let mut event = read(&folder.join("event.json"));
     let expected = read(&folder.join("expected.json"));
     let update = &expected[0];
@@ -169,12 +169,12 @@ fn notification_of_own_update_is_ignored() {
 /// `examples/sources`: a stack of sources, and the routes for it.
 #[test]
 fn source_stack_grants_only_needed_permissions() {
-    let folder = manifest("examples/sources");
+    let folder = repo_path("examples/sources");
     let text = std::fs::read_to_string(folder.join("template.yaml")).expect("a template");
     // Without its tags: `!GetAtt Orders.Arn` is "Orders.Arn".
     let template: Value = serde_saphyr::from_str(&text).expect("YAML");
     let resources = template["Resources"].as_object().expect("resources");
-    let main = std::fs::read_to_string(manifest("template.yaml")).expect("a template");
+    let main = std::fs::read_to_string(repo_path("template.yaml")).expect("a template");
     let main: Value = serde_saphyr::from_str(&main).expect("YAML");
     for parameter in ["InboundFunctionArn", "InboundRoleName"] {
         assert!(
@@ -296,7 +296,7 @@ fn source_stack_grants_only_needed_permissions() {
 
 #[test]
 fn readme_lists_every_example_route() {
-    let readme = std::fs::read_to_string(manifest("README.md")).expect("the README");
+    let readme = std::fs::read_to_string(repo_path("README.md")).expect("the README");
     let named = readme.split("(examples/routes/").skip(1);
     let mut named: Vec<&str> = named
         .filter_map(|rest| rest.split_once("/masshook.yaml)").map(|(name, _)| name))

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::tools::manifest;
+use crate::harness::repo_path;
 
 #[path = "../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "it is a crate of its own for cargo-fuzz")]
@@ -23,7 +23,7 @@ fn seeds_and_findings_pass() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let made = Command::new("python3")
-        .arg(manifest("fuzz/seeds.py"))
+        .arg(repo_path("fuzz/seeds.py"))
         .arg(folder.path())
         .status();
     assert!(made.expect("python3").success());

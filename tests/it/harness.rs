@@ -1,44 +1,42 @@
-//! What the tests stand on: tools fetched once, servers that end with the test, free ports.
+//! What integration tests start from.
+//!
+//! [`builder::Harness`] starts masshook between a simulated Zoho and a receiver of callbacks, in the test's process
+//! ([`world::World`]) or as `masshook serve` ([`served::Served`]). [`request::Request`] is one HTTP request for any of
+//! them, and [`answer::Answer`] its answer. The other modules run AWS's parts on this machine. Tools that are not Rust
+//! are fetched once into `target/test-tools` ([`tools`]).
 
-pub(crate) mod ask;
-pub(crate) mod aws_stack;
-pub(crate) mod doors;
-pub(crate) mod gateway;
-pub(crate) mod guard;
-pub(crate) mod moto;
-pub(crate) mod poller;
-pub(crate) mod receiver;
-pub(crate) mod rie;
-pub(crate) mod serve;
-pub(crate) mod tools;
-pub(crate) mod world;
-
+mod answer;
+mod aws_stack;
+mod builder;
+mod function;
+mod guarded_process;
+mod moto;
+mod net;
+mod poller;
+mod random_kills;
+mod receiver;
+mod request;
+mod rie;
 mod self_tests;
+mod served;
+mod server_and_lambda;
+mod tools;
+mod world;
+mod zoho;
 
-use std::collections::HashSet;
-use std::net::TcpListener;
-use std::sync::{Mutex, PoisonError};
-
-/// An HTTP client that looks at nothing.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a plain client; the guarded one is under test"
-)]
-pub(crate) fn plain() -> reqwest::Client {
-    let client = reqwest::Client::builder().no_proxy().build();
-    client.expect("a client")
-}
-
-/// A loopback port that nobody listens on, and that this process hands out once. It lies below the range from which
-/// Linux takes the ports of outgoing connections, so that none of those can take it before a server does.
-pub(crate) fn free_port() -> u16 {
-    static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = taken.get_or_insert_default();
-    loop {
-        let port = fastrand::u16(12_000..32_000);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() && taken.insert(port) {
-            return port;
-        }
-    }
-}
+pub(crate) use answer::Answer;
+pub(crate) use aws_stack::{MAP, PATIENCE, Stack, config_text};
+pub(crate) use builder::{API_KEY, Harness, SENDER_SECRET};
+pub(crate) use function::invoke;
+pub(crate) use moto::{Moto, ProxyAction, REGION, faulty_proxy, packed, sdk_config};
+pub(crate) use net::{free_port, http_client};
+pub(crate) use poller::{MAX_RECEIVE_COUNT, Poller};
+pub(crate) use random_kills::RandomKills;
+pub(crate) use receiver::{CALLBACK_SECRET, Received, Receiver};
+pub(crate) use request::{Request, gzipped, sign};
+pub(crate) use rie::{Rie, RieOptions};
+pub(crate) use served::{Served, form, ids, text};
+pub(crate) use server_and_lambda::ServerAndLambda;
+pub(crate) use tools::{repo_path, sample_event, zoho_sdk};
+pub(crate) use world::{World, durable, enqueue};
+pub(crate) use zoho::{SimulatedZoho, manual_clock, time_source};

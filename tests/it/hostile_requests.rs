@@ -1,14 +1,9 @@
 //! Bad input, by both doors: each is refused with its reason, costs what its limit says, and ends neither program.
 
-use std::io::Write;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use webhook_verify::scheme::Scheme;
-use webhook_verify::verify::{OutgoingWebhook, sign};
 
-use crate::harness::ask::Ask;
-use crate::harness::doors::Doors;
+use crate::harness::{Request, ServerAndLambda, gzipped, sign};
 
 /// The largest body that is taken in.
 const MAX_BODY: usize = 2_000_000;
@@ -27,22 +22,16 @@ const CHALLENGE: &str = r#"
     map: empty
 "#;
 
-async fn doors() -> Doors {
-    Doors::with(CHALLENGE.trim_start_matches('\n')).await
+async fn doors() -> ServerAndLambda {
+    ServerAndLambda::start(CHALLENGE.trim_start_matches('\n')).await
 }
 
-fn typed(content_type: &str, body: impl Into<Vec<u8>>) -> Ask {
-    Ask::post("/hooks/form", body).with("content-type", content_type)
+fn typed(content_type: &str, body: impl Into<Vec<u8>>) -> Request {
+    Request::post("/hooks/form", body).with("content-type", content_type)
 }
 
-fn json_body(body: impl Into<Vec<u8>>) -> Ask {
+fn json_body(body: impl Into<Vec<u8>>) -> Request {
     typed("application/json", body)
-}
-
-fn gzipped(body: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(body).expect("written");
-    encoder.finish().expect("compressed")
 }
 
 /// Fifteen hundred members of a megabyte each, in a body that may be taken in.
@@ -55,7 +44,7 @@ fn nested(open: &str, close: &str, levels: usize) -> String {
 }
 
 /// What is sent, the code of its refusal, and what the reason says.
-fn bodies() -> Vec<(&'static str, Ask, (u16, &'static str), &'static str)> {
+fn bodies() -> Vec<(&'static str, Request, (u16, &'static str), &'static str)> {
     let unreadable = (422, "body_not_readable");
     let too_large = (413, "body_too_large");
     let part = "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n";
@@ -284,19 +273,19 @@ fn bodies() -> Vec<(&'static str, Ask, (u16, &'static str), &'static str)> {
 async fn malformed_bodies_are_rejected_with_reason() {
     let doors = doors().await;
     for (name, ask, (status, code), reason) in bodies() {
-        for told in doors.both(&ask).await {
-            assert_eq!(
-                (told.status, told.code().as_str()),
-                (status, code),
-                "{name}"
-            );
-            let detail = told.json()["detail"].to_string();
+        for told in doors.send(&ask).await {
+            assert_eq!((told.status, told.problem_code()), (status, code), "{name}");
+            let detail = told.body["detail"].to_string();
             assert!(detail.contains(reason), "{name}: {detail}");
-            assert!(told.body.len() < 2_000, "{name}: nothing long is repeated");
+            assert!(told.text.len() < 2_000, "{name}: nothing long is repeated");
         }
-        doors.are_well(name).await;
+        doors.assert_healthy(name).await;
     }
-    assert!(doors.peak() < PEAK_KIB, "{} KiB", doors.peak());
+    assert!(
+        doors.peak_memory_kib() < PEAK_KIB,
+        "{} KiB",
+        doors.peak_memory_kib()
+    );
     let log = doors.served.log();
     assert!(!log.contains("panicked"), "{log}");
     assert!(!doors.function.logs().contains("panicked"));
@@ -307,13 +296,13 @@ async fn injection_attempts_are_rejected_or_stay_data() {
     let doors = doors().await;
     let good = json!({"event": "x", "ids": []}).to_string();
     let good =
-        |target: &str| Ask::post(target, good.clone()).with("content-type", "application/json");
+        |target: &str| Request::post(target, good.clone()).with("content-type", "application/json");
     let many = (0..10_000).map(|number| (format!("x-{number}"), "1".to_owned()));
 
     // Through the envelope anything can be said to be a header.
     let mut crowd = good("/hooks/form");
     crowd.headers.extend(many.clone());
-    let envelopes: [(&str, Ask, u16, &str, &str); 6] = [
+    let envelopes: [(&str, Request, u16, &str, &str); 6] = [
         (
             "10,000 headers",
             crowd,
@@ -358,15 +347,11 @@ async fn injection_attempts_are_rejected_or_stay_data() {
         ),
     ];
     for (name, ask, status, code, reason) in envelopes {
-        let told = ask.over_lambda(&doors.function).await;
-        assert_eq!(
-            (told.status, told.code().as_str()),
-            (status, code),
-            "{name}"
-        );
-        let detail = told.json()["detail"].to_string();
+        let told = ask.send_to_lambda(&doors.function).await;
+        assert_eq!((told.status, told.problem_code()), (status, code), "{name}");
+        let detail = told.body["detail"].to_string();
         assert!(detail.contains(reason), "{name}: {detail}");
-        doors.are_well(name).await;
+        doors.assert_healthy(name).await;
     }
 
     // The same on the wire.
@@ -444,13 +429,9 @@ async fn injection_attempts_are_rejected_or_stay_data() {
         ),
     ];
     for (name, request, status, code) in requests {
-        let told = doors.raw(request.as_bytes()).await;
-        assert_eq!(
-            (told.status, told.code().as_str()),
-            (status, code),
-            "{name}"
-        );
-        doors.are_well(name).await;
+        let told = doors.send_bytes(request.as_bytes()).await;
+        assert_eq!((told.status, told.problem_code()), (status, code), "{name}");
+        doors.assert_healthy(name).await;
     }
 
     // Escaped, they are data, and no answer repeats them where they could do harm.
@@ -458,26 +439,26 @@ async fn injection_attempts_are_rejected_or_stay_data() {
         "/hooks/challenge?q=a%0D%0Aset-cookie:%20b",
         "/hooks/challenge?q=%00",
     ] {
-        for told in doors.both(&Ask::bare("GET", target)).await {
+        for told in doors.send(&Request::get(target)).await {
             assert_eq!(
-                (told.status, told.code().as_str()),
+                (told.status, told.problem_code()),
                 (405, "method_not_allowed")
             );
             assert!(told.headers.get("set-cookie").is_none(), "{told:?}");
         }
     }
     for target in ["/hooks/fo%00rm", "/hooks/form%0D%0A"] {
-        for told in doors.both(&good(target)).await {
-            assert_eq!((told.status, told.code().as_str()), (404, "no_such_route"));
+        for told in doors.send(&good(target)).await {
+            assert_eq!((told.status, told.problem_code()), (404, "no_such_route"));
         }
     }
-    doors.are_well("data").await;
+    doors.assert_healthy("data").await;
 }
 
 #[tokio::test]
 async fn broken_envelope_is_answered_with_a_problem() {
     let doors = doors().await;
-    let event = || Ask::post("/hooks/form", "{\"ids\":[]}").event();
+    let event = || Request::post("/hooks/form", "{\"ids\":[]}").event();
     let with = |key: &str, value: Value| {
         let mut event = event();
         event[key] = value;
@@ -514,17 +495,14 @@ async fn broken_envelope_is_answered_with_a_problem() {
         assert_eq!(problem["code"], "body_not_received", "{name}");
         let detail = problem["detail"].to_string();
         assert!(detail.contains(reason), "{name}: {detail}");
-        doors.are_well(name).await;
+        doors.assert_healthy(name).await;
     }
 }
 
-/// A body's HMAC-SHA256 in hexadecimal.
-fn signed_by_github(key: &str, body: &[u8]) -> String {
-    let scheme = Scheme::preset("github").expect("a preset");
-    let mut outgoing = OutgoingWebhook::new("", body);
-    let keys = [key.to_owned().into()];
-    sign(&scheme, &keys, Timestamp::UNIX_EPOCH, &mut outgoing).expect("signed");
-    let header = outgoing.headers["x-hub-signature-256"].to_str();
+/// Returns a body's HMAC-SHA256 in hexadecimal.
+fn github_signature(key: &str, body: &[u8]) -> String {
+    let headers = sign("github", key, Timestamp::UNIX_EPOCH, body);
+    let header = headers["x-hub-signature-256"].to_str();
     let (_, hex) = header.expect("text").split_once('=').expect("a prefix");
     hex.to_owned()
 }
@@ -541,7 +519,7 @@ async fn auth_scheme_names_are_case_insensitive() {
             key.display()
         )
     };
-    let doors = Doors::with(&format!(
+    let doors = ServerAndLambda::start(&format!(
         "{}{}{}",
         route("bearer"),
         route("basic"),
@@ -549,7 +527,7 @@ async fn auth_scheme_names_are_case_insensitive() {
     ))
     .await;
     let ask = |route: &str, name: &str, value: &str| {
-        Ask::post(&format!("/hooks/{route}"), gzipped(b"{}"))
+        Request::post(&format!("/hooks/{route}"), gzipped(b"{}"))
             .with("content-type", "Application/JSON; Charset=UTF-8")
             .with("Content-Encoding", "GZip")
             .with(name, value)
@@ -558,15 +536,15 @@ async fn auth_scheme_names_are_case_insensitive() {
         ("bearer", "bEaReR ada:open-sesame"),
         ("basic", "BASIC YWRhOm9wZW4tc2VzYW1l"),
     ] {
-        for told in doors.both(&ask(route, "AUTHORIZATION", value)).await {
+        for told in doors.send(&ask(route, "AUTHORIZATION", value)).await {
             assert_eq!(told.status, 200, "{value}: {told:?}");
         }
     }
-    let hex = signed_by_github("ada:open-sesame", &gzipped(b"{}"));
+    let hex = github_signature("ada:open-sesame", &gzipped(b"{}"));
     for prefix in ["sha256=", "SHA256=", "Sha256="] {
         let value = format!("{prefix}{}", hex.to_uppercase());
         for told in doors
-            .both(&ask("github", "X-Hub-Signature-256", &value))
+            .send(&ask("github", "X-Hub-Signature-256", &value))
             .await
         {
             assert_eq!(told.status, 200, "{value}: {told:?}");
@@ -583,13 +561,13 @@ async fn auth_scheme_names_are_case_insensitive() {
             &format!("SHA256={}", hex.replace('a', "b")),
         ),
     ] {
-        for told in doors.both(&ask(route, name, value)).await {
+        for told in doors.send(&ask(route, name, value)).await {
             assert_eq!(
-                (told.status, told.code().as_str()),
+                (told.status, told.problem_code()),
                 (401, "not_verified"),
                 "{value}"
             );
         }
     }
-    doors.are_well("schemes").await;
+    doors.assert_healthy("schemes").await;
 }

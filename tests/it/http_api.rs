@@ -1,31 +1,12 @@
 //! What the HTTP API answers, good and bad.
 
-use axum::body::Body;
-use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::world::{API_KEY, Answer, World};
+use crate::harness::{API_KEY, Harness, Request, World};
 
-fn problem(answer: &Answer, status: StatusCode, code: &str) {
-    assert_eq!(
-        (answer.status, &answer.body["code"]),
-        (status, &json!(code)),
-        "{answer:#?}"
-    );
-    assert_eq!(answer.headers["content-type"], "application/problem+json");
-    assert_eq!(answer.body["status"], status.as_u16());
-    for member in ["type", "title", "detail"] {
-        assert!(answer.body[member].is_string(), "{member} in {answer:#?}");
-    }
-}
-
-fn request(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", "application/json")
-        .body(body.into())
-        .expect("a request")
+fn request(method: &str, path: &str, body: impl Into<Vec<u8>>) -> Request {
+    let request = Request::new(method, path).with_body(body);
+    request.with("content-type", "application/json")
 }
 
 fn update(world: &World) -> Value {
@@ -34,56 +15,38 @@ fn update(world: &World) -> Value {
 
 #[tokio::test]
 async fn health_needs_no_key() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     let answer = world.send(request("GET", "/health", "")).await;
-    assert_eq!(
-        (answer.status, answer.body),
-        (StatusCode::OK, json!({"status": "ok"}))
-    );
+    assert_eq!((answer.status, answer.body), (200, json!({"status": "ok"})));
 }
 
 #[tokio::test]
 async fn unverified_requests_are_rejected_without_calls() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     let body = json!({"kind": "form", "event": "x", "ids": [world.id("Leads", 0)]}).to_string();
-    problem(
-        &world
-            .send(request("POST", "/hooks/form", body.clone()))
-            .await,
-        StatusCode::UNAUTHORIZED,
-        "not_verified",
-    );
-    let mut forged = request("POST", "/hooks/form", body);
-    forged.headers_mut().insert(
-        "typeform-signature",
-        "sha256=aGVsbG8=".parse().expect("a value"),
-    );
-    problem(
-        &world.send(forged).await,
-        StatusCode::UNAUTHORIZED,
-        "not_verified",
-    );
-    problem(
-        &world.send(request("POST", "/hooks/other", "{}")).await,
-        StatusCode::NOT_FOUND,
-        "no_such_route",
-    );
-    problem(
-        &world.send(request("GET", "/hooks/form", "")).await,
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-    );
-    problem(
-        &world.send(request("GET", "/elsewhere", "")).await,
-        StatusCode::NOT_FOUND,
-        "no_such_path",
-    );
+    world
+        .send(request("POST", "/hooks/form", body.clone()))
+        .await
+        .assert_problem(401, "not_verified");
+    let forged = request("POST", "/hooks/form", body).with("typeform-signature", "sha256=aGVsbG8=");
+    world.send(forged).await.assert_problem(401, "not_verified");
+    world
+        .send(request("POST", "/hooks/other", "{}"))
+        .await
+        .assert_problem(404, "no_such_route");
+    world
+        .send(request("GET", "/hooks/form", ""))
+        .await
+        .assert_problem(405, "method_not_allowed");
+    world
+        .send(request("GET", "/elsewhere", ""))
+        .await
+        .assert_problem(404, "no_such_path");
     let large = "x".repeat(2_000_001);
-    problem(
-        &world.send(request("POST", "/hooks/form", large)).await,
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body_too_large",
-    );
+    world
+        .send(request("POST", "/hooks/form", large))
+        .await
+        .assert_problem(413, "body_too_large");
     assert_eq!(
         (
             world.count("token").await,
@@ -95,11 +58,11 @@ async fn unverified_requests_are_rejected_without_calls() {
 
 #[tokio::test]
 async fn unmappable_delivery_returns_422_with_pointer() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     let answer = world
         .deliver(&json!({"kind": "form", "event": "a", "ids": ["12", "x"], "module": "leads"}))
         .await;
-    problem(&answer, StatusCode::UNPROCESSABLE_ENTITY, "not_mappable");
+    answer.assert_problem(422, "not_mappable");
     let errors = answer.body["errors"].as_array().expect("errors").clone();
     let places: Vec<(&Value, &Value)> = errors
         .iter()
@@ -115,43 +78,35 @@ async fn unmappable_delivery_returns_422_with_pointer() {
     let answer = world
         .deliver(&json!({"kind": "form", "event": "b", "ids": [5.54023e17]}))
         .await;
-    problem(&answer, StatusCode::UNPROCESSABLE_ENTITY, "not_mappable");
+    answer.assert_problem(422, "not_mappable");
     let answer = world
         .deliver(&json!({"kind": "form", "event": "c", "ids": [], "fields": "none"}))
         .await;
-    problem(&answer, StatusCode::UNPROCESSABLE_ENTITY, "not_mappable");
+    answer.assert_problem(422, "not_mappable");
 
     let broken = world
         .send(request("POST", "/hooks/view", "{\"view\": "))
         .await;
-    problem(
-        &broken,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "body_not_readable",
-    );
-    let mut xml = request("POST", "/hooks/view", "<a>");
-    xml.headers_mut()
-        .insert("content-type", "application/xml".parse().expect("a value"));
-    problem(
-        &world.send(xml).await,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "body_not_readable",
-    );
+    broken.assert_problem(422, "body_not_readable");
+    let xml = request("POST", "/hooks/view", "<a>").with("content-type", "application/xml");
+    world
+        .send(xml)
+        .await
+        .assert_problem(422, "body_not_readable");
     assert_eq!(world.count("token").await, 0);
 }
 
 #[tokio::test]
 async fn failing_map_names_program_and_location() {
-    let world = World::start_with(
-        &[],
-        |_| {},
-        |config| config.replace(".view}", "(.view | error)}"),
-    )
-    .await;
+    let world = Harness::new()
+        .rude()
+        .config(|config| config.replace(".view}", "(.view | error)}"))
+        .start()
+        .await;
     let answer = world
         .send(request("POST", "/hooks/view", "{\"view\": \"no way\"}"))
         .await;
-    problem(&answer, StatusCode::UNPROCESSABLE_ENTITY, "mapping_failed");
+    answer.assert_problem(422, "mapping_failed");
     assert!(
         answer.body["detail"]
             .as_str()
@@ -171,63 +126,47 @@ async fn failing_map_names_program_and_location() {
 
 #[tokio::test]
 async fn ignored_delivery_returns_200_without_jobs() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     let answer = world.deliver(&json!({"kind": "something else"})).await;
-    assert_eq!(
-        (answer.status, answer.body),
-        (StatusCode::OK, json!({"jobs": []}))
-    );
+    assert_eq!((answer.status, answer.body), (200, json!({"jobs": []})));
 }
 
 #[tokio::test]
 async fn jobs_endpoint_requires_the_key() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     let body = update(&world);
-    problem(
-        &world.send(request("POST", "/jobs", body.to_string())).await,
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-    );
-    let mut wrong = request("GET", "/jobs/job_1", "");
-    wrong.headers_mut().insert(
-        "authorization",
-        format!("Bearer {API_KEY}x").parse().expect("a value"),
-    );
-    problem(
-        &world.send(wrong).await,
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-    );
+    world
+        .send(request("POST", "/jobs", body.to_string()))
+        .await
+        .assert_problem(401, "unauthorized");
+    let wrong =
+        request("GET", "/jobs/job_1", "").with("authorization", format!("Bearer {API_KEY}x"));
+    world.send(wrong).await.assert_problem(401, "unauthorized");
 
-    let closed = World::start_with(
-        &[],
-        |_| {},
-        |config| config.replace("api: { key: secretsmanager:api-key }", ""),
-    )
-    .await;
-    problem(
-        &closed.post_job("", &body, &[]).await,
-        StatusCode::FORBIDDEN,
-        "api_closed",
-    );
-    let lost = World::start_with(
-        &[],
-        |_| {},
-        |config| config.replace("secretsmanager:api-key", "secretsmanager:gone"),
-    )
-    .await;
-    problem(
-        &lost.post_job("", &body, &[]).await,
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "secret_unavailable",
-    );
+    let closed = Harness::new()
+        .rude()
+        .config(|config| config.replace("api: { key: secretsmanager:api-key }", ""))
+        .start()
+        .await;
+    closed
+        .post_job("", &body, &[])
+        .await
+        .assert_problem(403, "api_closed");
+    let lost = Harness::new()
+        .rude()
+        .config(|config| config.replace("secretsmanager:api-key", "secretsmanager:gone"))
+        .start()
+        .await;
+    lost.post_job("", &body, &[])
+        .await
+        .assert_problem(500, "secret_unavailable");
 }
 
 #[tokio::test]
 async fn dry_run_returns_the_plan_without_calls() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     let answer = world.post_job("?dry_run=true", &update(&world), &[]).await;
-    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.status, 200);
     let call = json!({
         "seq": 1, "kind": "immediate", "method": "POST", "path": "/crm/v7/Leads/actions/mass_update",
         "body": {"data": [{"Rating": "Active"}], "ids": [world.id("Leads", 1)]},
@@ -260,7 +199,7 @@ async fn dry_run_returns_the_plan_without_calls() {
 
 #[tokio::test]
 async fn idempotency_key_is_bound_to_one_request() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let body = update(&world);
     let key = [("idempotency-key", "\"order-7\"")];
     let first = world.post_job("", &body, &key).await;
@@ -270,43 +209,29 @@ async fn idempotency_key_is_bound_to_one_request() {
     let mut other = body.clone();
     other["fields"] = json!({"Rating": "Acquired"});
     let answer = world.post_job("", &other, &key).await;
-    problem(
-        &answer,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "idempotency_key_reused",
-    );
+    answer.assert_problem(422, "idempotency_key_reused");
     let without = world.post_job("", &body, &[]).await;
     assert_ne!(without.job()["id"], first.job()["id"]);
 
-    let mut show = request(
+    let show = request(
         "GET",
         first.job()["status_url"].as_str().expect("a URL"),
         "",
-    );
-    show.headers_mut().insert(
-        "authorization",
-        format!("bearer {API_KEY}").parse().expect("a value"),
-    );
+    )
+    .with("authorization", format!("bearer {API_KEY}"));
     let shown = world.send(show).await;
     assert_eq!(
         (&shown.body["id"], &shown.body["status"]),
         (&first.job()["id"], &json!("succeeded"))
     );
-    let mut absent = request("GET", "/jobs/job_absent", "");
-    absent.headers_mut().insert(
-        "authorization",
-        format!("Bearer {API_KEY}").parse().expect("a value"),
-    );
-    problem(
-        &world.send(absent).await,
-        StatusCode::NOT_FOUND,
-        "no_such_job",
-    );
+    let absent =
+        request("GET", "/jobs/job_absent", "").with("authorization", format!("Bearer {API_KEY}"));
+    world.send(absent).await.assert_problem(404, "no_such_job");
 }
 
 #[tokio::test]
 async fn invalid_update_request_returns_422_without_job() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     let answer = world
         .post_job(
             "",
@@ -314,11 +239,7 @@ async fn invalid_update_request_returns_422_without_job() {
             &[],
         )
         .await;
-    problem(
-        &answer,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "invalid_update_request",
-    );
+    answer.assert_problem(422, "invalid_update_request");
     let pointers: Vec<&Value> = answer.body["errors"]
         .as_array()
         .expect("errors")
@@ -329,10 +250,6 @@ async fn invalid_update_request_returns_422_without_job() {
     let mut to_metadata = update(&world);
     to_metadata["callback_url"] = json!("https://169.254.169.254/latest");
     let answer = world.post_job("", &to_metadata, &[]).await;
-    problem(
-        &answer,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "callback_refused",
-    );
+    answer.assert_problem(422, "callback_refused");
     assert_eq!(world.count("token").await, 0);
 }

@@ -5,17 +5,14 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use standardwebhooks::Webhook;
-use zoho_simulator::{Settings, Simulator};
+use zoho_simulator::Settings;
 
-use crate::harness::receiver::Receiver;
-use crate::harness::rie::{Rie, RieOptions};
-use crate::harness::tools::manifest;
+use crate::harness::{Receiver, Rie, RieOptions, SimulatedZoho, repo_path};
 
 /// The function as `sam local` runs it: the sample config and the sample secrets, with free ports in it.
 struct Function {
     rie: Rie,
-    simulator: Simulator,
+    zoho: SimulatedZoho,
     receiver: Receiver,
     secrets: BTreeMap<String, String>,
     _folder: tempfile::TempDir,
@@ -23,14 +20,14 @@ struct Function {
 
 fn sample_secrets() -> BTreeMap<String, String> {
     let text =
-        std::fs::read_to_string(manifest("events/local/env.json")).expect("the sample secrets");
+        std::fs::read_to_string(repo_path("events/local/env.json")).expect("the sample secrets");
     let file: BTreeMap<String, BTreeMap<String, String>> =
         serde_json::from_str(&text).expect("JSON");
     file.into_values().next().expect("a function")
 }
 
 fn events() -> Vec<(String, Value)> {
-    let files = std::fs::read_dir(manifest("events")).expect("events");
+    let files = std::fs::read_dir(repo_path("events")).expect("events");
     let files = files
         .map(|file| file.expect("a file").path())
         .filter(|path| path.extension().is_some_and(|end| end == "json"));
@@ -51,14 +48,12 @@ fn events() -> Vec<(String, Value)> {
 
 impl Function {
     async fn start() -> Self {
-        let simulator = Simulator::start(Settings::default())
-            .await
-            .expect("a simulator");
+        let zoho = SimulatedZoho::start(Settings::default()).await;
         let receiver = Receiver::start(&[]).await;
         let config =
-            std::fs::read_to_string(manifest("events/masshook.yaml")).expect("the sample config");
+            std::fs::read_to_string(repo_path("events/masshook.yaml")).expect("the sample config");
         let config = config
-            .replace("http://127.0.0.1:9090", simulator.url())
+            .replace("http://127.0.0.1:9090", zoho.simulator.url())
             .replace("http://127.0.0.1:9191/zoho", &receiver.url("/zoho"));
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("masshook.yaml");
@@ -73,7 +68,7 @@ impl Function {
         });
         Self {
             rie,
-            simulator,
+            zoho,
             receiver,
             secrets,
             _folder: folder,
@@ -149,8 +144,9 @@ async fn every_sample_event_is_answered() {
         ("Deals/5725767000006000012", "Stage", "Closed Won"),
         ("Deals/5725767000006000013", "Stage", "Closed Won"),
     ] {
-        let url = format!("{}/_sim/records/{record}", function.simulator.url());
-        assert_eq!(get(&url).await[field], value, "{record}");
+        let (module, id) = record.split_once('/').expect("a record");
+        let found = function.zoho.record(module, id).await;
+        assert_eq!(found[field], value, "{record}");
     }
 }
 
@@ -167,20 +163,11 @@ async fn signed_form_updates_zoho_and_sends_callback() {
         (&json!(200), &json!("succeeded"))
     );
 
-    let record = format!(
-        "{}/_sim/records/Leads/5725767000003000064",
-        function.simulator.url()
-    );
-    assert_eq!(get(&record).await["Lead_Source"], "Webinar");
+    let record = function.zoho.record("Leads", "5725767000003000064").await;
+    assert_eq!(record["Lead_Source"], "Webinar");
 
     let callback = function.receiver.next().await;
-    let headers: http::HeaderMap = callback.headers.clone();
-    let secret = &function.secrets["CALLBACK_SECRET"];
-    Webhook::new(secret)
-        .expect("a secret")
-        .verify(&callback.body, &headers)
-        .expect("the signature holds");
-    let sent: Value = serde_json::from_slice(&callback.body).expect("JSON");
+    let sent = callback.verified_with(&function.secrets["CALLBACK_SECRET"]);
     assert_eq!(
         (&sent["type"], &sent["data"]["counts"]["updated"]),
         (&json!("job.succeeded"), &json!(1))
@@ -205,26 +192,6 @@ async fn signed_form_updates_zoho_and_sends_callback() {
     {
         assert!(!logs.contains(secret.as_str()), "{logs}");
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a plain client; the guarded one is under test"
-)]
-async fn get(url: &str) -> Value {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client");
-    let text = client
-        .get(url)
-        .send()
-        .await
-        .expect("an answer")
-        .text()
-        .await
-        .expect("a body");
-    serde_json::from_str(&text).expect("JSON")
 }
 
 #[tokio::test]
@@ -312,13 +279,13 @@ async fn stage_name_is_removed_from_the_path() {
 #[test]
 fn preview_shows_the_plan_of_every_sample_event() {
     for (name, event) in events() {
-        let path = manifest("events").join(&name);
+        let path = repo_path("events").join(&name);
         let run = |json: bool| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
             command
                 .arg("preview")
                 .arg("--config")
-                .arg(manifest("events/masshook.yaml"));
+                .arg(repo_path("events/masshook.yaml"));
             command
                 .args(json.then_some("--json"))
                 .arg(&path)

@@ -8,15 +8,13 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use crate::harness::world::{Answer, World};
+use crate::harness::{Answer, Harness, World};
 
 async fn strict() -> World {
-    World::calm_with(
-        &[],
-        |_| {},
-        |config| config.replace("guard: off", "guard: strict"),
-    )
-    .await
+    Harness::new()
+        .config(|config| config.replace("guard: off", "guard: strict"))
+        .start()
+        .await
 }
 
 async fn set(world: &World, fields: Value) -> Answer {
@@ -86,7 +84,7 @@ async fn invalid_values_are_rejected_before_any_call() {
 /// The simulator's fields of Leads as they were before its field `Topics` had the option `CRM`.
 async fn without_an_option(world: &World) -> Value {
     let client = world.client();
-    let give_up = world.clock_now() + std::time::Duration::from_secs(86_400);
+    let give_up = world.now() + std::time::Duration::from_secs(86_400);
     let leads = "Leads".parse().expect("a module");
     let fields = client.fields(&leads, Freshness::Cached, give_up).await;
     let fields = fields.expect("fields");
@@ -208,9 +206,9 @@ fn values(options: Vec<String>) -> impl Strategy<Value = Value> {
 
 #[tokio::test]
 async fn guarded_values_are_accepted_by_the_simulator() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let client = world.client();
-    let give_up = world.clock_now() + std::time::Duration::from_secs(86_400);
+    let give_up = world.now() + std::time::Duration::from_secs(86_400);
     let leads = "Leads".parse().expect("a module");
     let fields = client
         .fields(&leads, Freshness::Cached, give_up)

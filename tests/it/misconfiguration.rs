@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use masshook::zoho::metadata::Freshness;
 use serde_json::{Value, json};
 
-use crate::harness::world::{Answer, World};
+use crate::harness::{Answer, Harness, World};
 
 /// An update of one lead.
 async fn update(world: &World) -> Answer {
@@ -18,7 +17,7 @@ async fn update(world: &World) -> Answer {
 
 /// A world whose connection has other addresses: what is known as `{zoho}` becomes something else.
 async fn at(center: &'static str, accounts: bool, api: bool) -> World {
-    let mut world = World::calm(&[]).await;
+    let mut world = Harness::new().start().await;
     let elsewhere = &world.simulator.announcement()["data_centers"][center]["accounts_url"];
     let elsewhere = elsewhere.as_str().expect("an address").to_owned();
     world.reconfigure(|config| {
@@ -100,7 +99,7 @@ async fn wrong_data_centre_differs_from_bad_credentials() {
         "{error}"
     );
     // Credentials that are plainly bad say nothing of data centres.
-    let mut world = World::calm(&[]).await;
+    let mut world = Harness::new().start().await;
     world.reconfigure(|config| config.replace("secretsmanager:zoho", "secretsmanager:revoked"));
     let error = assert_ends(&world, &update(&world).await, "invalid_code", [1, 0]).await;
     assert!(error.to_string().contains("revoked"), "{error}");
@@ -110,14 +109,14 @@ async fn wrong_data_centre_differs_from_bad_credentials() {
 
 #[tokio::test]
 async fn revoked_refresh_token_is_named_and_not_retried() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     assert_eq!(update(&world).await.job()["status"], "succeeded");
     let token = world.simulator.announcement()["credentials"]["refresh_token"].clone();
     let path = format!(
         "/oauth/v2/token/revoke?token={}",
         token.as_str().expect("a token")
     );
-    assert_eq!(world.sim("POST", &path, None).await.0, 200);
+    assert_eq!(world.zoho_request("POST", &path, None).await.0, 200);
     // The access token went with it: one refused call, one refused refresh.
     let answer = update(&world).await;
     let error = assert_ends(&world, &answer, "invalid_code", [2, 2]).await;
@@ -141,7 +140,7 @@ async fn foreign_api_domain_gets_no_token() {
             let lines = config.lines().filter(|line| !line.contains("api_url:"));
             lines.collect::<Vec<_>>().join("\n")
         };
-        let world = World::calm_with(&[], |_| {}, own).await;
+        let world = Harness::new().config(own).start().await;
         world.faults(&json!({"api_domain": poison})).await;
         let answer = update(&world).await;
         let error = assert_ends(&world, &answer, "FOREIGN_API_DOMAIN", [1, 0]).await;
@@ -155,7 +154,7 @@ async fn foreign_api_domain_gets_no_token() {
 
 #[tokio::test]
 async fn token_lifetime_in_ms_does_not_cause_refresh() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     world.faults(&json!({"expires_in_ms": true})).await;
     for _ in 0..3 {
         assert_eq!(update(&world).await.job()["status"], "succeeded");
@@ -170,7 +169,7 @@ async fn token_lifetime_in_ms_does_not_cause_refresh() {
 async fn clock_skew_costs_no_calls_or_tokens() {
     // Zoho's clock goes ahead of ours, and falls behind it; the token ends by Zoho's.
     for (shift, still_good, over) in [(600, 2_900, 3_000), (-600, 4_100, 4_200)] {
-        let world = World::calm(&[]).await;
+        let world = Harness::new().start().await;
         let once = async |after: u64, tokens: u64| {
             world.clock.advance(Duration::from_secs(after));
             let answer = update(&world).await;
@@ -185,7 +184,7 @@ async fn clock_skew_costs_no_calls_or_tokens() {
         };
         once(0, 1).await;
         let moved = world
-            .sim("POST", "/_sim/clock", Some(&json!({"advance_s": shift})))
+            .zoho_request("POST", "/_sim/clock", Some(&json!({"advance_s": shift})))
             .await;
         assert_eq!(moved.0, 200);
         // One answer tells when the token ends.
@@ -199,7 +198,7 @@ async fn clock_skew_costs_no_calls_or_tokens() {
 
 #[tokio::test]
 async fn unknown_names_of_the_org_are_reported() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let ask = async |module: &str, selector: Value| {
         let mut body = json!({"module": module, "fields": {"Lead_Status": "Contacted"}});
         let more = selector.as_object().cloned().expect("an object");
@@ -259,7 +258,7 @@ async fn unknown_names_of_the_org_are_reported() {
     }
     // The same from a client's side: one request, one answer.
     let module = "Leeds".parse().expect("a module");
-    let give_up = world.clock_now() + Duration::from_secs(60);
+    let give_up = world.now() + Duration::from_secs(60);
     assert!(
         world
             .client()
@@ -271,7 +270,7 @@ async fn unknown_names_of_the_org_are_reported() {
 
 #[tokio::test]
 async fn invalid_match_values_are_rejected_with_pointer() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let long = "x".repeat(10 << 10);
     for (value, says) in [
         (json!(long), "10240 characters"),
@@ -284,11 +283,7 @@ async fn invalid_match_values_are_rejected_with_pointer() {
         let body =
             json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "match": wanted});
         let answer = world.post_job("", &body, &[]).await;
-        assert_eq!(
-            answer.status,
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "{answer:?}"
-        );
+        assert_eq!(answer.status, 422, "{answer:?}");
         let errors = answer.body["errors"].to_string();
         assert!(
             errors.contains("/match/values/1") && errors.contains(says),

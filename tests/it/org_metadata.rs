@@ -8,16 +8,16 @@ use masshook::zoho::metadata::{FieldKind, Freshness};
 use masshook::zoho::{self, Client};
 use serde_json::json;
 
-use crate::harness::world::World;
+use crate::harness::{Harness, World};
 
 fn leads() -> ModuleName {
     "Leads".parse().expect("a module")
 }
 
 async fn world() -> (World, Client, Timestamp) {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let client = world.client();
-    let give_up = world.clock_now() + Duration::from_secs(86_400);
+    let give_up = world.now() + Duration::from_secs(86_400);
     (world, client, give_up)
 }
 

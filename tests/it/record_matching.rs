@@ -1,12 +1,8 @@
 //! `match`: records that are known by the value of a field, from the update request to the records themselves.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
-use zoho_simulator::Settings;
 
-use crate::harness::serve::{Served, text};
-use crate::harness::world::World;
+use crate::harness::{Harness, World, text};
 
 /// An update request about the leads with these e-mail addresses.
 fn by_mail(values: &[&str], modes: Value) -> Value {
@@ -34,7 +30,7 @@ async fn driven(world: &World, request: &Value) -> (Value, [u64; 3]) {
 
 #[tokio::test]
 async fn match_of_500_values_takes_ten_queries() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let values: Vec<String> = (1..=500).map(|n| format!("lead{n}@example.com")).collect();
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let (job, calls) = driven(&world, &by_mail(&values, json!({}))).await;
@@ -51,19 +47,17 @@ async fn match_of_500_values_takes_ten_queries() {
 
 #[tokio::test]
 async fn match_queries_are_shared_across_500_jobs() {
-    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
     let config = |config: String| {
         let matching = config.replace("ids: .ids,", "ids: .ids, match: .match,");
         format!("{matching}batch_window: 5s\n")
     };
-    let mut world = Served::new(program, &[], Settings::default(), config).await;
-    world.start(&[]).await;
+    let world = Harness::new().config(config).served().start().await;
     for number in 1..=500 {
         let wanted = json!({"field": "Email", "values": [format!("lead{number}@example.com")]});
         let delivery = json!({"event": format!("e{number}"), "match": wanted, "reference": number});
-        world.accepted(&delivery).await;
+        world.submit(&delivery).await;
     }
-    world.all_finished(500).await;
+    world.wait_for_jobs(500).await;
     let (queries, updates) = (
         world.count("coql").await,
         world.count("mass_update_post").await,
@@ -88,7 +82,7 @@ async fn match_queries_are_shared_across_500_jobs() {
 /// Without the guard, what a field is like shows only by what its records hold, if any is found.
 #[tokio::test]
 async fn unsuitable_match_field_is_noted_without_guard() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let by = |field: &str, value: &str| {
         json!({
             "module": "Leads", "fields": {"Rating": "Active"}, "match": {"field": field, "values": [value]},
@@ -117,7 +111,7 @@ async fn unsuitable_match_field_is_noted_without_guard() {
 
 #[tokio::test]
 async fn on_many_and_on_none_decide_the_outcome() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let shared = "team@example.com";
     let nobody = "nobody@example.com";
     for (values, modes, status, code, found, updates) in [
@@ -186,7 +180,7 @@ async fn on_many_and_on_none_decide_the_outcome() {
 
 #[tokio::test]
 async fn hostile_values_never_enter_a_query() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let mailboxes = world.zoho()["emails"].clone();
     let long = format!("{}'@example.com", "x".repeat(238));
     let hostile = [
@@ -243,7 +237,7 @@ async fn hostile_values_never_enter_a_query() {
 
 #[tokio::test]
 async fn paged_results_are_read_to_the_end() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let request = json!({
         "module": "Leads",
         "fields": {"Lead_Source": "Webinar"},
@@ -257,7 +251,7 @@ async fn paged_results_are_read_to_the_end() {
 
 #[tokio::test]
 async fn missing_lookup_scope_is_named_and_sends_nothing() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let scopes = json!({"scopes": "ZohoCRM.mass_update.UPDATE"});
     world.faults(&scopes).await;
     for (value, scope) in [
@@ -278,7 +272,7 @@ async fn missing_lookup_scope_is_named_and_sends_nothing() {
 
 #[tokio::test]
 async fn failed_lookup_is_retried() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     // More than the tries of one turn.
     let trouble = json!({"next": [{"kind": "coql", "status": 500, "times": 5}]});
     world.faults(&trouble).await;
@@ -289,7 +283,7 @@ async fn failed_lookup_is_retried() {
 
 #[tokio::test]
 async fn unknown_match_field_returns_zoho_error() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let mut request = by_mail(&["x"], json!({}));
     request["match"]["field"] = json!("Nothing");
     let (job, calls) = driven(&world, &request).await;

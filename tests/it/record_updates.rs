@@ -1,10 +1,8 @@
 //! Updates of the records themselves, from the delivery to the CRM: `update_by: records` and `auto`.
 
-use axum::body::Body;
-use http::Request;
 use serde_json::{Value, json};
 
-use crate::harness::world::{Answer, World};
+use crate::harness::{Answer, Harness, Request, World};
 
 /// Routes whose deliveries are lists of update requests, by each method.
 fn routes(config: String) -> String {
@@ -17,15 +15,15 @@ fn routes(config: String) -> String {
 }
 
 async fn calm() -> World {
-    World::calm_with(&[], |_| {}, routes).await
+    Harness::new().config(routes).start().await
 }
 
 /// Delivers update requests to the route of a method.
 async fn deliver(world: &World, method: &str, updates: &[Value]) -> Answer {
-    let request = Request::post(format!("/hooks/{method}"))
-        .header("content-type", "application/json")
-        .body(Body::from(json!({"updates": updates}).to_string()));
-    world.send(request.expect("a request")).await
+    let body = json!({"updates": updates}).to_string();
+    world
+        .send(Request::json(&format!("/hooks/{method}"), body))
+        .await
 }
 
 /// `PUT`s and mass updates that Zoho was sent.
@@ -135,7 +133,7 @@ async fn auto_picks_the_method_with_fewer_calls() {
 #[tokio::test]
 async fn org_metadata_influences_auto_method() {
     let strict = |config: String| routes(config.replace("guard: off", "guard: strict"));
-    let world = World::calm_with(&[], |_| {}, strict).await;
+    let world = Harness::new().config(strict).start().await;
     let update = |field: &str, value: Value| json!({"module": "Leads", "fields": {field: value}, "ids": [world.id("Leads", 7)]});
     // Nothing but the org's metadata says that no mass update sets it.
     let number = update("Partner_Number", json!("12"));
@@ -308,7 +306,7 @@ async fn missing_scope_fails_record_updates_only() {
 
 #[tokio::test]
 async fn injected_faults_leave_no_record_unaccounted() {
-    let world = World::start_with(&[], |_| {}, routes).await;
+    let world = Harness::new().rude().config(routes).start().await;
     let ids: Vec<String> = (0..310).map(|place| world.id("Leads", place)).collect();
     let fields = json!({"Email": "rude@example.com", "Last_Name": "Lovelace"});
     let answer = deliver(

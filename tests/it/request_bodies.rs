@@ -1,11 +1,9 @@
 //! What a mapping sees of each kind of body, by both doors.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
+use zoho_simulator::Settings;
 
-use crate::harness::ask::Ask;
-use crate::harness::doors::Doors;
+use crate::harness::{Request, ServerAndLambda, SimulatedZoho, gzipped};
 
 /// Routes that tell back what they saw, as the reference of their jobs.
 const ROUTES: &str = r#"
@@ -20,24 +18,18 @@ const ROUTES: &str = r#"
     map: '{module: "Leads", fields: {Rating: "Active"}, ids: [$LEAD], reference: {body: .id, header: $headers["x-kind"], query: $query, route: $route, raw: $raw, at: ($received_at | fromdate > 1700000000), trigger: $trigger.type}}'
 "#;
 
-async fn doors() -> Doors {
-    let probe = Doors::a_lead().await;
-    let routes = ROUTES.replace("$LEAD", &format!("{probe:?}"));
-    Doors::with(routes.trim_start_matches('\n')).await
+async fn doors() -> ServerAndLambda {
+    let lead = SimulatedZoho::start(Settings::default()).await.lead(0);
+    let routes = ROUTES.replace("$LEAD", &format!("{lead:?}"));
+    ServerAndLambda::start(routes.trim_start_matches('\n')).await
 }
 
-fn to(route: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Ask {
-    let ask = Ask::post(&format!("/hooks/{route}"), body);
+fn to(route: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Request {
+    let ask = Request::post(&format!("/hooks/{route}"), body);
     match content_type {
         "" => ask,
         _ => ask.with("content-type", content_type),
     }
-}
-
-fn gzipped(body: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(body).expect("written");
-    encoder.finish().expect("compressed")
 }
 
 fn nested(levels: usize) -> String {
@@ -45,7 +37,7 @@ fn nested(levels: usize) -> String {
 }
 
 /// What is sent, and what `.` is then.
-fn cases() -> Vec<(&'static str, Ask, Value)> {
+fn cases() -> Vec<(&'static str, Request, Value)> {
     let form = "application/x-www-form-urlencoded";
     let multipart = concat!(
         "--X\r\nContent-Disposition: form-data; name=\"a[b]\"\r\n\r\n1\r\n",
@@ -163,10 +155,7 @@ fn cases() -> Vec<(&'static str, Ask, Value)> {
         ),
         (
             "a query",
-            Ask {
-                target: "/hooks/around?a=1&b=%C3%A9+x&a=2".to_owned(),
-                ..to("around", "application/json", "{}")
-            },
+            Request::json("/hooks/around?a=1&b=%C3%A9+x&a=2", "{}"),
             json!({"body": null, "header": null, "query": {"a": "2", "b": "é x"}, "route": "around", "raw": "{}", "at": true, "trigger": "http"}),
         ),
     ]
@@ -196,14 +185,14 @@ async fn body_limit_counts_before_and_after_decoding() {
         to("around", "application/json", gzipped(&sized(bytes))).with("content-encoding", "gzip")
     };
     for ask in [plain(limit + 1), packed(limit + 1)] {
-        for told in doors.both(&ask).await {
-            assert_eq!((told.status, told.code().as_str()), (413, "body_too_large"));
+        for told in doors.send(&ask).await {
+            assert_eq!((told.status, told.problem_code()), (413, "body_too_large"));
         }
     }
     for ask in [plain(limit), packed(limit)] {
         // It is read, and then the mapping says that a list has no `.id`.
-        for told in doors.both(&ask).await {
-            assert_eq!((told.status, told.code().as_str()), (422, "mapping_failed"));
+        for told in doors.send(&ask).await {
+            assert_eq!((told.status, told.problem_code()), (422, "mapping_failed"));
         }
     }
 }

@@ -4,20 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambda_runtime::{Context, LambdaEvent};
-use masshook::app::{Acceptance, App};
-use masshook::engine::ExecutionMode;
+use masshook::app::App;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::steady::SteadyStore;
 use masshook::job::store::{Claim, JobStore};
-use masshook::job::wakeup::LocalWakeUps;
 use masshook::job::{CallbackStatus, Job, JobId, JobStatus};
 use masshook::lambda::Function;
-use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
-use zoho_simulator::{Settings, TimeSource};
 
-use crate::harness::world::World;
+use crate::harness::{Harness, World, enqueue, invoke};
 
 /// Longer than any lease, shorter than the time that a job has.
 const JUMP: Duration = Duration::from_secs(6 * 3600);
@@ -27,16 +22,7 @@ fn process(world: &World) -> (Arc<App>, Arc<dyn JobStore>) {
     let clock = Arc::new(world.clock.clone());
     let store = SteadyStore::over(Arc::new(SqliteStore::in_memory()), clock);
     let store: Arc<dyn JobStore> = Arc::new(store);
-    let mode = ExecutionMode::Durable(Arc::new(LocalWakeUps::new()));
-    (Arc::new(world.masshook(store.clone(), mode)), store)
-}
-
-async fn queued(app: &App, request: &Value) -> JobId {
-    let accepted = app.request(request, None, None).await.expect("accepted");
-    let Acceptance::Queued(jobs) = accepted else {
-        panic!("durable jobs are queued");
-    };
-    jobs[0].id.clone()
+    (Arc::new(world.worker(&store)), store)
 }
 
 async fn jobs(store: &dyn JobStore, ids: &[JobId]) -> Vec<Job> {
@@ -70,21 +56,20 @@ async fn finish(world: &World, app: &App, store: &dyn JobStore, ids: &[JobId]) -
 async fn clock_jump_does_not_interrupt_running_turn() {
     for forward in [true, false] {
         // Zoho has a clock of its own.
-        let apart = |settings: &mut Settings| settings.time_source = TimeSource::system();
-        let world = World::calm_with(&[], apart, |config| config).await;
+        let world = Harness::new().zoho_on_system_time().start().await;
         let (app, store) = process(&world);
         world.faults(&json!({"latency_ms": 1_500})).await;
         let request = json!({
             "module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", 0)],
             "callback_url": world.receiver.url("/zoho"),
         });
-        let id = queued(&app, &request).await;
+        let id = enqueue(&app, &request).await;
         let (driver, waked) = (app.clone(), id.clone());
         let turn = tokio::spawn(async move { driver.run_turn(&[waked], None).await });
         while world.count("token").await == 0 {
             tokio::task::yield_now().await;
         }
-        let now = world.clock_now();
+        let now = world.now();
         world
             .clock
             .set(if forward { now + JUMP } else { now - JUMP });
@@ -109,11 +94,11 @@ async fn clock_jump_does_not_interrupt_running_turn() {
 /// A frozen function drives nothing. That the time did not pass for it meanwhile holds up no job whose turn was lost.
 #[tokio::test]
 async fn lease_from_before_freeze_expires() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let (app, store) = process(&world);
     let request = json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", 0)]});
-    let id = queued(&app, &request).await;
-    let now = world.clock_now();
+    let id = enqueue(&app, &request).await;
+    let now = world.now();
     let lost = store.claim(&id, now, now + Duration::from_secs(60)).await;
     assert!(matches!(lost, Ok(Claim::Acquired(..))), "{lost:?}");
     world.clock.set(now + Duration::from_secs(120));
@@ -121,37 +106,35 @@ async fn lease_from_before_freeze_expires() {
     let held = jobs(store.as_ref(), std::slice::from_ref(&id)).await;
     assert_eq!(held[0].status(), JobStatus::Queued);
     let function = Function::new(app, None);
-    let sweep = to_raw_value(&json!({"sweep": true})).expect("JSON");
-    let answer = function.invoke(LambdaEvent::new(sweep, Context::default()));
-    let answer = answer.await.expect("an answer");
-    assert_eq!(answer.get(), r#"{"driven":1}"#);
+    let answer = invoke(&function, &json!({"sweep": true})).await;
+    assert_eq!(answer.expect("an answer"), json!({"driven": 1}));
     let done = jobs(store.as_ref(), &[id]).await;
     assert_eq!(done[0].status(), JobStatus::Succeeded, "{done:#?}");
 }
 
 /// A world whose custom views take 30 s.
 async fn slow_views() -> World {
-    let slow = |settings: &mut Settings| {
+    let slow = |settings: &mut zoho_simulator::Settings| {
         settings.job_duration = Duration::from_secs(30);
     };
-    World::calm_with(&[], slow, |config| config).await
+    Harness::new().simulator(slow).start().await
 }
 
 /// A jump of a day is not a day in which Zoho was at work.
 #[tokio::test]
 async fn clock_jump_does_not_consume_track_for() {
-    let apart = |settings: &mut Settings| {
-        settings.time_source = TimeSource::system();
-        settings.job_duration = Duration::from_secs(3600);
-    };
-    let world = World::calm_with(&[], apart, |config| config).await;
+    let world = Harness::new()
+        .zoho_on_system_time()
+        .simulator(|zoho| zoho.job_duration = Duration::from_secs(3_600))
+        .start()
+        .await;
     let (app, store) = process(&world);
-    let id = queued(&app, &view(&world, "Contacted")).await;
+    let id = enqueue(&app, &view(&world, "Contacted")).await;
     for _ in 0..2 {
         app.run_turn(&[], None).await.expect("the store answers");
         world.clock.advance(Duration::from_secs(10));
     }
-    world.clock.set(world.clock_now() + 5 * JUMP);
+    world.clock.set(world.now() + 5 * JUMP);
     let before = world.count("mass_update_get").await;
     app.run_turn(&[], None).await.expect("the store answers");
     assert_eq!(world.count("mass_update_get").await, before + 1);
@@ -171,7 +154,7 @@ async fn view_updates_run_serially_and_equal_ones_share() {
     let (app, store) = process(&world);
     let mut ids = Vec::new();
     for value in ["Contacted", "Attempted to Contact", "Contacted"] {
-        ids.push(queued(&app, &view(&world, value)).await);
+        ids.push(enqueue(&app, &view(&world, value)).await);
     }
     let ended = finish(&world, &app, store.as_ref(), &ids).await;
     let run = |job: &Job| job.calls[0].zoho_job_id.clone().expect("a run");
@@ -191,15 +174,15 @@ async fn view_busy_elsewhere_is_retried() {
     let world = slow_views().await;
     // Two programs that know nothing of each other.
     let ((ours, store), (theirs, other)) = (process(&world), process(&world));
-    let their = queued(&theirs, &view(&world, "Attempted to Contact")).await;
+    let their = enqueue(&theirs, &view(&world, "Attempted to Contact")).await;
     theirs.run_turn(&[], None).await.expect("the store answers");
-    let our = queued(&ours, &view(&world, "Contacted")).await;
+    let our = enqueue(&ours, &view(&world, "Contacted")).await;
     ours.run_turn(&[], None).await.expect("the store answers");
     let waiting = &jobs(store.as_ref(), std::slice::from_ref(&our)).await[0];
     assert!(!waiting.status().is_final(), "{waiting:#?}");
     let why = waiting.calls[0].error.as_ref().expect("why it waits");
     assert_eq!(why.code, "ALREADY_SCHEDULED");
-    assert!(waiting.calls[0].due_at > Some(world.clock_now()));
+    assert!(waiting.calls[0].due_at > Some(world.now()));
 
     finish(&world, &theirs, other.as_ref(), &[their]).await;
     let ended = finish(&world, &ours, store.as_ref(), &[our]).await;

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use webhook_verify::scheme::{PRESETS, Scheme};
 
-use crate::harness::rie::{Rie, RieOptions};
+use crate::harness::{Rie, RieOptions};
 
 /// Senders that keep their keys to themselves.
 const ONLY_THE_SENDER: [&str; 4] = [

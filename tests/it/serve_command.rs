@@ -2,43 +2,33 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use zoho_simulator::Settings;
 
-use crate::harness::ask::Ask;
-use crate::harness::moto::Moto;
-use crate::harness::serve::{Served, form, ids, text};
+use crate::harness::{Harness, Moto, Request, Served, form, ids, text};
 
-async fn served(script: &[u16], config: impl FnOnce(String) -> String) -> Served {
-    let settings = Settings {
-        job_duration: Duration::from_secs(1),
-        ..Settings::default()
-    };
-    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
-    let mut served = Served::new(program, script, settings, config).await;
-    served.start(&[]).await;
-    served
+/// A harness whose custom views take a second.
+fn harness<'a>() -> Harness<'a> {
+    Harness::new().simulator(|zoho| zoho.job_duration = Duration::from_secs(1))
 }
 
-async fn calm() -> Served {
-    served(&[], |config| config).await
+async fn served() -> Served {
+    harness().served().start().await
 }
 
 /// Of what a delivery says nothing is logged, but why nothing comes of it is.
 #[tokio::test]
 async fn ignored_delivery_is_logged_with_reason() {
     let routes = "  nothing: { verify: { scheme: none }, map: empty }\n  picky: { verify: { scheme: none }, when: .kind == \"other\", map: empty }\n";
-    let world = served(&[], |config| config + routes).await;
+    let world = harness().routes(routes).served().start().await;
     let said = json!({"kind": "a-kind-of-somebodys"}).to_string();
     for route in ["nothing", "picky"] {
-        let ask = Ask::post(&format!("/hooks/{route}"), said.clone());
+        let ask = Request::post(&format!("/hooks/{route}"), said.clone());
         let ask = ask.with("content-type", "application/json");
-        let told = ask.over_http(|target| world.url(target)).await;
-        assert_eq!(told.json(), json!({"jobs": []}), "{route}: {told:?}");
+        let told = ask.send_to(&world.url("")).await;
+        assert_eq!(told.body, json!({"jobs": []}), "{route}: {told:?}");
     }
     let log = world.log();
     for (route, why) in [
@@ -52,14 +42,9 @@ async fn ignored_delivery_is_logged_with_reason() {
     assert!(!log.contains("somebodys"), "{log}");
 }
 
-/// A config whose jobs wait for company.
-fn windowed(window: &'static str) -> impl FnOnce(String) -> String {
-    move |config| format!("{config}batch_window: {window}\n")
-}
-
 #[tokio::test]
 async fn delivery_is_queued_completed_and_reported() {
-    let world = calm().await;
+    let world = served().await;
     let id = world.id("Leads", 3);
     let answer = world.deliver(&form("e1", std::slice::from_ref(&id))).await;
     let answer = answer.expect("an answer");
@@ -68,7 +53,7 @@ async fn delivery_is_queued_completed_and_reported() {
     assert_eq!(job["status"], "queued");
     assert_eq!(job["status_url"], format!("/jobs/{}", text(&job["id"])));
 
-    let job = world.finished(&text(&job["id"])).await;
+    let job = world.wait_for_job(&text(&job["id"])).await;
 
     assert_eq!(job["status"], "succeeded", "{job:#}");
     assert_eq!(job["callback"]["status"], "delivered");
@@ -89,18 +74,14 @@ async fn delivery_is_queued_completed_and_reported() {
 
 #[tokio::test]
 async fn callback_on_progress_reports_each_step() {
-    let settings = Settings {
-        job_duration: Duration::from_secs(9),
-        ..Settings::default()
-    };
-    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
-    let steps = |config: String| format!("{config}callback_on: progress\n");
-    let mut world = Served::new(program, &[], settings, steps).await;
-    world.start(&[]).await;
+    let harness = Harness::new()
+        .simulator(|zoho| zoho.job_duration = Duration::from_secs(9))
+        .config(|config| config + "callback_on: progress\n");
+    let world = harness.served().start().await;
     let view = world.zoho()["views"]["Leads"]["some"]["id"].clone();
     let delivery = json!({"event": "steps", "view": view});
-    let job = world.accepted(&delivery).await.remove(0);
-    let job = world.finished(&job).await;
+    let job = world.submit(&delivery).await.remove(0);
+    let job = world.wait_for_job(&job).await;
     assert_eq!(job["callback"]["attempts"], 1, "of the end: {job:#}");
 
     // In the order in which they came; each one has been verified.
@@ -127,16 +108,24 @@ async fn callback_on_progress_reports_each_step() {
 
 #[tokio::test]
 async fn batch_window_shares_calls_and_keeps_outcomes() {
-    let world = served(&[], windowed("1s")).await;
+    let world = harness()
+        .config(|config| {
+            config
+                + "batch_window: 1s
+"
+        })
+        .served()
+        .start()
+        .await;
     let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
     let mut records: Vec<String> = (0..199).map(|place| world.id("Leads", place)).collect();
     records.insert(77, bad.clone());
 
     for (number, id) in records.iter().enumerate() {
         let delivery = form(&format!("e{number}"), std::slice::from_ref(id));
-        world.accepted(&delivery).await;
+        world.submit(&delivery).await;
     }
-    world.all_finished(200).await;
+    world.wait_for_jobs(200).await;
 
     let posts = world.count("mass_update_post").await;
     assert!(posts <= 8, "{posts} calls");
@@ -164,7 +153,15 @@ async fn batch_window_shares_calls_and_keeps_outcomes() {
 
 #[tokio::test]
 async fn view_updates_run_serially_and_equal_ones_share() {
-    let world = served(&[], windowed("1s")).await;
+    let world = harness()
+        .config(|config| {
+            config
+                + "batch_window: 1s
+"
+        })
+        .served()
+        .start()
+        .await;
     let view = world.zoho()["views"]["Leads"]["all"]["id"].clone();
     let delivery = |event: &str, value: &str| json!({"event": event, "view": view, "fields": {"Lead_Status": value}, "reference": event});
     let mut jobs = Vec::new();
@@ -173,11 +170,11 @@ async fn view_updates_run_serially_and_equal_ones_share() {
         ("b", "Contacted"),
         ("c", "Attempted to Contact"),
     ] {
-        jobs.extend(world.accepted(&delivery(event, value)).await);
+        jobs.extend(world.submit(&delivery(event, value)).await);
     }
     let mut runs = BTreeSet::new();
     for id in &jobs {
-        let job = world.finished(id).await;
+        let job = world.wait_for_job(id).await;
         // The view has records that Zoho does not update.
         assert_eq!(job["status"], "partially_succeeded", "{job:#}");
         runs.insert(text(&job["calls"][0]["zoho_job_id"]));
@@ -191,34 +188,36 @@ async fn view_updates_run_serially_and_equal_ones_share() {
 
 #[tokio::test]
 async fn sigterm_finishes_turn_and_restart_resumes() {
-    let mut world = calm().await;
+    let mut world = served().await;
     world.faults(&json!({"latency_ms": 1500})).await;
-    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
-    while world.simulated("GET", "requests", None).await.1["requests"]
+    let job = world.submit(&form("e1", &[world.id("Leads", 0)])).await;
+    while world
+        .requests()
+        .await
         .as_array()
         .is_none_or(|seen| seen.len() < 2)
     {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     world.signal("TERM");
-    let status = world.wait_for_end().await;
+    let status = world.wait_for_exit().await;
     assert_eq!(status.code(), Some(0), "{}", world.log());
-    assert_eq!(world.jobs()[&job[0]]["status"], "succeeded");
+    assert_eq!(world.list_jobs()[&job[0]]["status"], "succeeded");
 
     // What is not due yet goes on after a restart: a Zoho job, here.
     world.faults(&json!({"latency_ms": 0})).await;
     world.start(&[]).await;
     let view = world.zoho()["views"]["Leads"]["all"]["id"].clone();
     let view = json!({"event": "v", "view": view, "fields": {"Lead_Status": "Contacted"}});
-    let view = world.accepted(&view).await;
+    let view = world.submit(&view).await;
     world
-        .until(&view[0], |job| job["status"] == "running")
+        .wait_until(&view[0], |job| job["status"] == "running")
         .await;
     world.signal("TERM");
-    assert_eq!(world.wait_for_end().await.code(), Some(0));
-    assert_eq!(world.jobs()[&view[0]]["status"], "running");
+    assert_eq!(world.wait_for_exit().await.code(), Some(0));
+    assert_eq!(world.list_jobs()[&view[0]]["status"], "running");
     world.start(&[]).await;
-    let ended = world.finished(&view[0]).await;
+    let ended = world.wait_for_job(&view[0]).await;
     assert!(
         ended["counts"]["updated"].as_u64() > Some(1_000),
         "{ended:#}"
@@ -228,7 +227,7 @@ async fn sigterm_finishes_turn_and_restart_resumes() {
 
 #[tokio::test]
 async fn second_server_on_a_folder_is_refused() {
-    let world = calm().await;
+    let world = served().await;
     let mut other = world.command(&[]);
     let status = tokio::task::spawn_blocking(move || other.status()).await;
     let status = status.expect("no panic").expect("started");
@@ -238,19 +237,19 @@ async fn second_server_on_a_folder_is_refused() {
         "{}",
         world.log()
     );
-    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
-    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+    let job = world.submit(&form("e1", &[world.id("Leads", 0)])).await;
+    assert_eq!(world.wait_for_job(&job[0]).await["status"], "succeeded");
 }
 
 #[tokio::test]
 async fn unmappable_delivery_is_replayed_after_config_fix() {
-    let mut world = calm().await;
+    let mut world = served().await;
     let delivery = json!({"event": "e1", "ids": ["no id"], "reference": "kept"});
     let answer = world.deliver(&delivery).await.expect("an answer");
     assert_eq!(answer.status, 422, "{answer:?}");
     assert_eq!(answer.body["code"], "not_mappable");
 
-    let (code, kept) = world.command_line(&["deliveries", "list"]);
+    let (code, kept) = world.cli(&["deliveries", "list"]);
     assert_eq!(code, 0);
     let kept = &kept["deliveries"][0];
     assert_eq!(
@@ -258,12 +257,12 @@ async fn unmappable_delivery_is_replayed_after_config_fix() {
         (&json!("form"), &json!("not_mappable"))
     );
     let id = text(&kept["id"]);
-    let (_, listed) = world.command_line_text(&["deliveries", "list"]);
+    let (_, listed) = world.cli_text(&["deliveries", "list"]);
     assert!(listed.contains(&id), "{listed}");
     let config = world.config();
     let config = config.to_str().expect("a path");
     let replay = ["deliveries", "replay", &id, "--config", config];
-    let (code, refused) = world.command_line(&replay);
+    let (code, refused) = world.cli(&replay);
     assert_eq!(code, 1);
     assert!(
         text(&refused["error"]).contains("not an update request"),
@@ -272,104 +271,108 @@ async fn unmappable_delivery_is_replayed_after_config_fix() {
 
     // The route is mended; the server need not even run.
     world.signal("TERM");
-    world.wait_for_end().await;
+    world.wait_for_exit().await;
     let lead = world.id("Leads", 5);
     let mended = std::fs::read_to_string(config).expect("the config");
     let mended = mended.replace("ids: .ids", &format!("ids: [\"{lead}\"]"));
     std::fs::write(config, mended).expect("written");
-    let (code, replayed) = world.command_line(&replay);
+    let (code, replayed) = world.cli(&replay);
     assert_eq!(code, 0, "{replayed}");
     let job = ids(&replayed);
     assert_eq!(
-        world.command_line(&["deliveries", "list"]).1["deliveries"],
+        world.cli(&["deliveries", "list"]).1["deliveries"],
         json!([])
     );
-    assert_eq!(world.command_line(&replay).0, 1, "it is no longer kept");
+    assert_eq!(world.cli(&replay).0, 1, "it is no longer kept");
     world.start(&[]).await;
-    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+    assert_eq!(world.wait_for_job(&job[0]).await["status"], "succeeded");
     assert_eq!(world.record("Leads", &lead).await["Lead_Source"], "Webinar");
 }
 
 #[tokio::test]
 async fn undeliverable_callback_can_be_redelivered() {
-    let world = served(&[410], |config| config).await;
-    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
-    let ended = world.finished(&job[0]).await;
+    let world = harness().callback_statuses(&[410]).served().start().await;
+    let job = world.submit(&form("e1", &[world.id("Leads", 0)])).await;
+    let ended = world.wait_for_job(&job[0]).await;
     assert_eq!(
         ended["status"], "succeeded",
         "the records are updated all the same"
     );
     assert_eq!(ended["callback"]["status"], "undeliverable");
-    let (_, list) = world.command_line(&["jobs", "list", "--only", "undeliverable"]);
+    let (_, list) = world.cli(&["jobs", "list", "--only", "undeliverable"]);
     assert_eq!(ids(&list), job);
-    let (code, shown) = world.command_line(&["jobs", "show", &job[0]]);
+    let (code, shown) = world.cli(&["jobs", "show", &job[0]]);
     assert_eq!((code, &shown["id"]), (0, &ended["id"]));
     assert_eq!(shown["callback"], ended["callback"]);
-    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    let dead = world.cli(&["deliveries", "list"]).1["deliveries"].clone();
     assert_eq!(dead[0]["id"], shown["delivery"]);
     assert_eq!(dead[0]["job"], json!(job[0]));
     assert_eq!(dead[0]["code"], "CALLBACK_UNDELIVERABLE");
 
-    let (code, answer) = world.command_line(&["jobs", "redeliver", &job[0]]);
+    let (code, answer) = world.cli(&["jobs", "redeliver", &job[0]]);
     assert_eq!(code, 0, "{answer}");
     world
-        .until(&job[0], |job| job["callback"]["status"] == "delivered")
+        .wait_until(&job[0], |job| job["callback"]["status"] == "delivered")
         .await;
     assert_eq!(world.receiver.all().len(), 2);
     assert_eq!(world.callbacks().len(), 1, "one id, one body");
-    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    let dead = world.cli(&["deliveries", "list"]).1["deliveries"].clone();
     assert_eq!(dead, json!([]));
-    let (code, _) = world.command_line(&["jobs", "redeliver", "job_unheard_of"]);
+    let (code, _) = world.cli(&["jobs", "redeliver", "job_unheard_of"]);
     assert_eq!(code, 1);
-    assert_eq!(world.command_line(&["jobs", "show", "job_unheard_of"]).0, 1);
+    assert_eq!(world.cli(&["jobs", "show", "job_unheard_of"]).0, 1);
 }
 
 #[tokio::test]
 async fn dead_letter_stays_until_both_jobs_are_resolved() {
-    let world = served(&[410, 410], |config| config).await;
+    let world = harness()
+        .callback_statuses(&[410, 410])
+        .served()
+        .start()
+        .await;
     let lead = |place| json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)]});
     let pair = json!({"event": "pair", "updates": [lead(3), lead(4)]});
-    let jobs = world.accepted(&pair).await;
+    let jobs = world.submit(&pair).await;
     for id in &jobs {
-        let ended = world.finished(id).await;
+        let ended = world.wait_for_job(id).await;
         assert_eq!(ended["callback"]["status"], "undeliverable", "{ended:#}");
     }
-    let dead = || world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    let dead = || world.cli(&["deliveries", "list"]).1["deliveries"].clone();
     let letter = dead()[0].clone();
     let named = text(&letter["job"]);
-    assert_eq!(world.command_line(&["jobs", "redeliver", &named]).0, 0);
+    assert_eq!(world.cli(&["jobs", "redeliver", &named]).0, 0);
     world
-        .until(&named, |job| job["callback"]["status"] == "delivered")
+        .wait_until(&named, |job| job["callback"]["status"] == "delivered")
         .await;
     assert_eq!(dead()[0]["id"], letter["id"], "the other was not told");
 
     let config = world.config();
     let config = config.to_str().expect("a path");
     let id = text(&letter["id"]);
-    let (code, replayed) = world.command_line(&["deliveries", "replay", &id, "--config", config]);
+    let (code, replayed) = world.cli(&["deliveries", "replay", &id, "--config", config]);
     assert_eq!(code, 0, "{replayed}");
     let anew = ids(&replayed);
     let new: Vec<&String> = anew.iter().filter(|id| !jobs.contains(id)).collect();
     assert_eq!((anew.len(), new.len()), (2, 1), "{replayed}");
-    let ended = world.finished(new[0]).await;
+    let ended = world.wait_for_job(new[0]).await;
     assert_eq!(ended["callback"]["status"], "delivered", "{ended:#}");
     assert_eq!(dead(), json!([]));
 }
 
 #[tokio::test]
 async fn failed_job_delivery_is_replayed_after_config_fix() {
-    let world = calm().await;
+    let world = served().await;
     let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
     let delivery = form("e1", &[bad]);
-    let job = world.accepted(&delivery).await;
-    assert_eq!(world.finished(&job[0]).await["status"], "failed");
-    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"][0].clone();
+    let job = world.submit(&delivery).await;
+    assert_eq!(world.wait_for_job(&job[0]).await["status"], "failed");
+    let dead = world.cli(&["deliveries", "list"]).1["deliveries"][0].clone();
     assert_eq!(
         (&dead["route"], &dead["code"], &dead["job"]),
         (&json!("form"), &json!("JOB_FAILED"), &json!(job[0]))
     );
     let id = text(&dead["id"]);
-    let (code, shown) = world.command_line(&["deliveries", "show", &id]);
+    let (code, shown) = world.cli(&["deliveries", "show", &id]);
     assert_eq!(code, 0, "{shown}");
     assert_eq!(shown["body"], json!(delivery.to_string()), "byte for byte");
     let headers = shown["headers"].as_array().expect("headers");
@@ -383,69 +386,64 @@ async fn failed_job_delivery_is_replayed_after_config_fix() {
     std::fs::write(&config, mended).expect("written");
     let config = config.to_str().expect("a path");
     let replay = ["deliveries", "replay", &id, "--config", config];
-    let (code, replayed) = world.command_line(&replay);
+    let (code, replayed) = world.cli(&replay);
     assert_eq!(code, 0, "{replayed}");
     let anew = ids(&replayed);
     assert_eq!(anew.len(), 1);
     assert_ne!(anew, job);
-    assert_eq!(world.finished(&anew[0]).await["status"], "succeeded");
+    assert_eq!(world.wait_for_job(&anew[0]).await["status"], "succeeded");
     assert_eq!(world.record("Leads", &lead).await["Lead_Source"], "Webinar");
 
     // All is done now, and the sender finds the job that it knows.
-    let left = world.command_line(&["deliveries", "list"]).1;
+    let left = world.cli(&["deliveries", "list"]).1;
     assert_eq!(left["deliveries"], json!([]));
-    assert_eq!(world.command_line(&["deliveries", "show", &id]).0, 1);
-    assert_eq!(world.command_line(&replay).0, 1, "there is nothing to do");
-    assert_eq!(world.accepted(&delivery).await, job);
+    assert_eq!(world.cli(&["deliveries", "show", &id]).0, 1);
+    assert_eq!(world.cli(&replay).0, 1, "there is nothing to do");
+    assert_eq!(world.submit(&delivery).await, job);
     assert_eq!(world.callbacks().len(), 2);
 }
 
 #[tokio::test]
 async fn replayed_job_is_a_new_job() {
-    let world = calm().await;
+    let world = served().await;
     let bad = text(&world.zoho()["modules"]["Leads"]["conditions"]["locked"]);
-    let job = world.accepted(&form("e1", &[bad])).await;
-    assert_eq!(world.finished(&job[0]).await["status"], "failed");
-    let (code, answer) = world.command_line(&["jobs", "replay", &job[0]]);
+    let job = world.submit(&form("e1", &[bad])).await;
+    assert_eq!(world.wait_for_job(&job[0]).await["status"], "failed");
+    let (code, answer) = world.cli(&["jobs", "replay", &job[0]]);
     assert_eq!(code, 0, "{answer}");
     let new = text(&answer["job"]);
     assert_ne!(new, job[0]);
-    assert_eq!(world.finished(&new).await["status"], "failed");
-    let (_, twice) = world.command_line(&["jobs", "replay", &job[0]]);
+    assert_eq!(world.wait_for_job(&new).await["status"], "failed");
+    let (_, twice) = world.cli(&["jobs", "replay", &job[0]]);
     assert_eq!(text(&twice["job"]), new, "asking twice does it once");
     assert_eq!(world.callbacks().len(), 2);
-    let dead = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    let dead = world.cli(&["deliveries", "list"]).1["deliveries"].clone();
     assert_eq!(dead.as_array().map(Vec::len), Some(1), "{dead}");
     assert_eq!(dead[0]["job"], json!(new), "the latest end counts");
     // As if whoever replayed it had been cut off before the dead letter was revived.
     let database = Connection::open(world.data().join("masshook.db")).expect("opened");
     let former = "UPDATE deliveries SET job = ?1";
     assert_eq!(database.execute(former, [&job[0]]), Ok(1));
-    assert_eq!(world.command_line(&["jobs", "replay", &job[0]]).0, 0);
-    let still = world.command_line(&["deliveries", "list"]).1["deliveries"].clone();
+    assert_eq!(world.cli(&["jobs", "replay", &job[0]]).0, 0);
+    let still = world.cli(&["deliveries", "list"]).1["deliveries"].clone();
     assert_eq!(still[0]["job"], json!(job[0]), "nothing of it is under way");
-    let good = world.accepted(&form("e2", &[world.id("Leads", 0)])).await;
-    world.finished(&good[0]).await;
-    assert_eq!(world.command_line(&["jobs", "replay", &good[0]]).0, 1);
+    let good = world.submit(&form("e2", &[world.id("Leads", 0)])).await;
+    world.wait_for_job(&good[0]).await;
+    assert_eq!(world.cli(&["jobs", "replay", &good[0]]).0, 1);
 }
 
 /// Somebody else holds the database, as a backup might: nothing can be written, and nothing is acknowledged.
 #[tokio::test]
 async fn locked_store_returns_503_and_accepts_nothing() {
-    let world = calm().await;
-    world.accepted(&form("e0", &[world.id("Leads", 0)])).await;
+    let world = served().await;
+    world.submit(&form("e0", &[world.id("Leads", 0)])).await;
     let database = Connection::open(world.data().join("masshook.db")).expect("opened");
     database.execute_batch("BEGIN EXCLUSIVE").expect("locked");
     let delivery = form("e1", &[world.id("Leads", 1)]);
     let answer = world.deliver(&delivery).await.expect("an answer");
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.body["code"], "unavailable");
-    let wait: u32 = answer
-        .retry_after
-        .expect("Retry-After")
-        .parse()
-        .expect("seconds");
-    assert!(wait > 0);
+    assert!(answer.retry_after() > Some(0), "{answer:?}");
     let broken = json!({"event": "e2", "ids": ["no id"]});
     let answer = world.deliver(&broken).await.expect("an answer");
     assert_eq!(
@@ -454,8 +452,8 @@ async fn locked_store_returns_503_and_accepts_nothing() {
     );
     database.execute_batch("ROLLBACK").expect("unlocked");
     drop(database);
-    let job = world.accepted(&delivery).await;
-    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+    let job = world.submit(&delivery).await;
+    assert_eq!(world.wait_for_job(&job[0]).await["status"], "succeeded");
 }
 
 /// No file may grow any more, as on a full disk. What was acknowledged until then is safe.
@@ -472,8 +470,7 @@ async fn full_disk_returns_503_and_loses_no_job() {
     };
     // 512 bytes each.
     limited("ulimit -f 800\n");
-    let mut world = Served::new(&program, &[], Settings::default(), |config| config).await;
-    world.start(&[]).await;
+    let mut world = Harness::new().served().program(&program).start().await;
     let lead = |number: usize| world.id("Leads", number as u64);
     let mut taken = Vec::new();
     let refused = loop {
@@ -491,14 +488,14 @@ async fn full_disk_returns_503_and_loses_no_job() {
     for answer in [refused, posted.expect("an answer")] {
         assert_eq!(answer.status, 503, "{answer:?}\n{}", world.log());
         assert_eq!(answer.body["code"], "unavailable");
-        assert!(answer.retry_after.is_some(), "{answer:?}");
+        assert!(answer.retry_after().is_some(), "{answer:?}");
     }
     assert!(!taken.is_empty(), "{}", world.log());
     world.kill().await;
 
     limited("");
     world.start(&[]).await;
-    let jobs = world.all_finished(taken.len()).await;
+    let jobs = world.wait_for_jobs(taken.len()).await;
     assert_eq!(
         jobs.keys().cloned().collect::<BTreeSet<_>>(),
         taken.into_iter().collect()
@@ -513,14 +510,9 @@ async fn full_disk_returns_503_and_loses_no_job() {
 async fn token_cache_outage_is_logged_once() {
     let (moto, name) = (Moto::shared(), "serve/outage");
     moto.create_secret(name, "something else").await;
-    let cached = move |config: String| {
-        let cache = format!("    token_cache: secretsmanager:{name}\n    accounts_url:");
-        config.replacen("    accounts_url:", &cache, 1)
-    };
-    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
-    let mut world = Served::new(program, &[], Settings::default(), cached).await;
-    world.environment = moto.environment();
-    world.start(&[]).await;
+    let cache = format!("token_cache: secretsmanager:{name}");
+    let served = Harness::new().connection(&cache).served();
+    let world = served.environment(moto.environment()).start().await;
     for round in 0..4 {
         if round == 3 {
             let client = aws_sdk_secretsmanager::Client::new(&moto.sdk_config());
@@ -532,8 +524,8 @@ async fn token_cache_outage_is_logged_once() {
         }
         world.faults(&json!({"expire_tokens": true})).await;
         let delivery = form(&format!("e{round}"), &[world.id("Leads", round)]);
-        let job = world.accepted(&delivery).await;
-        assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+        let job = world.submit(&delivery).await;
+        assert_eq!(world.wait_for_job(&job[0]).await["status"], "succeeded");
         let back = world.log().matches("tokens are shared again").count();
         assert_eq!(back, usize::from(round == 3), "{}", world.log());
     }
@@ -544,11 +536,11 @@ async fn token_cache_outage_is_logged_once() {
 
 #[tokio::test]
 async fn newer_job_version_is_parked_once_and_resumed() {
-    let mut world = calm().await;
+    let mut world = served().await;
     world
         .faults(&json!({"next": [{"kind": "mass_update_post", "status": 503, "times": 100}]}))
         .await;
-    let job = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    let job = world.submit(&form("e1", &[world.id("Leads", 0)])).await;
     world.kill().await;
     let database = Connection::open(world.data().join("masshook.db")).expect("opened");
     let version = |from: &str, to: &str| {
@@ -562,9 +554,9 @@ async fn newer_job_version_is_parked_once_and_resumed() {
     version("1", "99");
     world.faults(&json!({"next": []})).await;
     world.start(&[]).await;
-    let other = world.accepted(&form("e2", &[world.id("Leads", 1)])).await;
-    assert_eq!(world.finished(&other[0]).await["status"], "succeeded");
-    let (_, parked) = world.command_line(&["jobs", "list", "--only", "parked"]);
+    let other = world.submit(&form("e2", &[world.id("Leads", 1)])).await;
+    assert_eq!(world.wait_for_job(&other[0]).await["status"], "succeeded");
+    let (_, parked) = world.cli(&["jobs", "list", "--only", "parked"]);
     assert_eq!(ids(&parked), job);
     let reason = text(&parked["jobs"][0]["parked"]);
     assert!(reason.contains("99"), "{reason}");
@@ -576,11 +568,11 @@ async fn newer_job_version_is_parked_once_and_resumed() {
         (shown.status, &shown.body["code"]),
         (500, &json!("job_unreadable"))
     );
-    let again = world.accepted(&form("e1", &[world.id("Leads", 0)])).await;
+    let again = world.submit(&form("e1", &[world.id("Leads", 0)])).await;
     assert_eq!(again, job, "it is there, and need not come again");
 
     version("99", "1");
-    let (code, resumed) = world.command_line(&["jobs", "replay", &job[0]]);
+    let (code, resumed) = world.cli(&["jobs", "replay", &job[0]]);
     assert_eq!((code, text(&resumed["resumed"])), (0, job[0].clone()));
-    assert_eq!(world.finished(&job[0]).await["status"], "succeeded");
+    assert_eq!(world.wait_for_job(&job[0]).await["status"], "succeeded");
 }

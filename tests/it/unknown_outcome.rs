@@ -3,27 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use masshook::app::{Acceptance, App};
-use masshook::engine::ExecutionMode;
-use masshook::job::JobId;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
-use masshook::job::wakeup::LocalWakeUps;
 use serde_json::{Value, json};
-use zoho_simulator::Settings;
 
-use crate::harness::world::World;
+use crate::harness::{Harness, World, enqueue};
 
 /// The option that is added; no record has it.
 const OPTION: &str = "Billing";
 
 async fn world(lines: &str) -> World {
-    World::calm_with(
-        &[],
-        |_: &mut Settings| {},
-        |config| format!("{config}{lines}"),
-    )
-    .await
+    Harness::new()
+        .config(|config| format!("{config}{lines}"))
+        .start()
+        .await
 }
 
 fn adding(world: &World, places: &[u64]) -> Value {
@@ -254,27 +247,14 @@ async fn unreadable_records_are_reported_as_unknown() {
     assert_eq!(world.count("mass_update_post").await, 3);
 }
 
-/// A worker over a store of many.
-fn worker(world: &World, store: &Arc<dyn JobStore>) -> App {
-    let wakeups = ExecutionMode::Durable(Arc::new(LocalWakeUps::new()));
-    world.masshook(store.clone(), wakeups)
-}
-
-async fn queued(app: &App, request: &Value) -> JobId {
-    let Ok(Acceptance::Queued(jobs)) = app.request(request, None, None).await else {
-        panic!("durable jobs are queued");
-    };
-    jobs[0].id.clone()
-}
-
 /// Lets a worker send two jobs' shared call, and ends it before it has the answer; then another one takes over.
 async fn lost_on_its_way(lines: &str) -> (World, Vec<Value>) {
     let world = world(lines).await;
     let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
-    let lost = worker(&world, &store);
+    let lost = world.worker(&store);
     let jobs = [
-        queued(&lost, &adding(&world, &[1])).await,
-        queued(&lost, &adding(&world, &[2])).await,
+        enqueue(&lost, &adding(&world, &[1])).await,
+        enqueue(&lost, &adding(&world, &[2])).await,
     ];
     let slow = json!({"kind": "mass_update_post", "delay_ms": 600_000});
     world.faults(&json!({"next": [slow]})).await;
@@ -286,7 +266,7 @@ async fn lost_on_its_way(lines: &str) -> (World, Vec<Value>) {
     turn.abort();
     assert!(turn.await.is_err_and(|end| end.is_cancelled()));
     world.clock.advance(Duration::from_secs(3_600));
-    let next = worker(&world, &store);
+    let next = world.worker(&store);
     let mut ended = Vec::new();
     for id in &jobs {
         for _ in 0..20 {
@@ -340,7 +320,7 @@ async fn route_overrides_on_unknown_outcome() {
         assert!(config.contains("on_unknown_outcome: reread"));
         config
     };
-    let world = World::calm_with(&[], |_| {}, config).await;
+    let world = Harness::new().config(config).start().await;
     let unclear = json!({"kind": "mass_update_post", "reset_after_apply": true, "times": 2});
     world.faults(&json!({"next": [unclear]})).await;
     let delivery = json!({"kind": "form", "event": "e1", "ids": [world.id("Leads", 1)], "fields": {"Topics": [OPTION]}});

@@ -13,82 +13,65 @@ use axum::Router;
 use axum::extract::State;
 use http::{StatusCode, Uri};
 use jiff::Timestamp;
-use lambda_runtime::{Context, LambdaEvent};
 use masshook::app::{App, Dependencies};
 use masshook::aws::secrets::SecretsManager;
-use masshook::clock::{Clock, ManualClock, SystemClock};
+use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
 use masshook::job::sqlite::SqliteStore;
 use masshook::lambda::Function;
 use serde_json::Value;
-use serde_json::value::to_raw_value;
 use tempfile::TempDir;
-use zoho_simulator::{Settings, Simulator, TimeSource};
+use zoho_simulator::{Settings, TimeSource};
 
-use crate::harness::plain;
-use crate::harness::rie::{Rie, RieOptions};
+use crate::harness::{Rie, RieOptions, SimulatedZoho, invoke, time_source};
 use cases::{Answer, Case, Time, Vectors, of_file, read, secrets_of};
 
 /// Zoho's place, the secrets in files, and Amazon SNS with its certificates.
 struct Stage {
     vectors: Vectors,
-    simulator: Simulator,
+    zoho: SimulatedZoho,
     secrets: TempDir,
     sns: Sns,
 }
 
 impl Stage {
-    async fn set(clock: Arc<dyn Clock>) -> Self {
+    async fn set(time_source: TimeSource) -> Self {
         let mut vectors = Vectors::read();
-        let simulator = Simulator::start(Settings {
-            time_source: TimeSource::from_fn(move || clock.now()),
+        let zoho = SimulatedZoho::start(Settings {
+            time_source,
             ..Settings::default()
-        });
-        let simulator = simulator.await.expect("a simulator");
-        let first = &simulator.announcement()["world"]["modules"]["Leads"]["first_record_id"];
-        let first: u64 = first
-            .as_str()
-            .and_then(|id| id.parse().ok())
-            .expect("an id");
+        })
+        .await;
         let secrets = tempfile::tempdir().expect("a folder");
         let hold = |name: &str, secret: &str| {
             std::fs::write(secrets.path().join(name), secret).expect("written");
         };
-        for (case, record) in vectors.cases.iter_mut().zip(first..) {
-            case.record = record.to_string();
+        for (case, index) in vectors.cases.iter_mut().zip(0..) {
+            case.record = zoho.lead(index);
             for (place, secret) in secrets_of(&case.vector).into_iter().enumerate() {
                 hold(&format!("{}-{place}", case.route), secret);
             }
         }
-        let credentials = &simulator.announcement()["credentials"];
-        hold("zoho.json", &credentials.to_string());
+        hold("zoho.json", &zoho.credentials().to_string());
         Self {
             sns: Sns::start(&vectors).await,
             vectors,
-            simulator,
+            zoho,
             secrets,
         }
     }
 
     fn config(&self, time: Time) -> String {
         self.vectors
-            .config(self.simulator.url(), &self.secrets, time)
+            .config(self.zoho.simulator.url(), &self.secrets, time)
     }
 
     /// Looks at the records: each was updated by the vector that was let in, and by no other.
     async fn effects(&self, time: Time) -> Vec<String> {
-        let client = plain();
         let mut differ = Vec::new();
         for case in &self.vectors.cases {
-            let url = format!(
-                "{}/_sim/records/Leads/{}",
-                self.simulator.url(),
-                case.record
-            );
-            let answer = client.get(url).send().await.expect("an answer");
-            let text = answer.text().await.expect("a body");
-            let record: Value = serde_json::from_str(&text).expect("JSON");
+            let record = self.zoho.record("Leads", &case.record).await;
             let updated = record["City"] == case.name.as_str();
             if updated != self.vectors.is_delivered(case, time) {
                 differ.push(format!("{}: the record was updated: {updated}", case.name));
@@ -169,7 +152,7 @@ const CONFIRMATION: &str = "/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:us
 
 #[tokio::test]
 async fn vectors_verify_through_the_lambda_program() {
-    let stage = Stage::set(Arc::new(SystemClock)).await;
+    let stage = Stage::set(TimeSource::system()).await;
     let config = stage.secrets.path().join("masshook.yaml");
     std::fs::write(&config, stage.config(Time::Real)).expect("written");
     let rie = Rie::start(&RieOptions {
@@ -221,7 +204,7 @@ async fn vectors_verify_through_the_lambda_program() {
 #[tokio::test]
 async fn vectors_verify_at_their_own_time() {
     let clock = ManualClock::at(Timestamp::UNIX_EPOCH);
-    let stage = Stage::set(Arc::new(clock.clone())).await;
+    let stage = Stage::set(time_source(clock.clone())).await;
     let config = Config::parse(&stage.config(Time::Own), Programs::Lazily);
     let app = App::new(
         config.unwrap_or_else(|problems| panic!("{problems:#?}")),
@@ -244,10 +227,8 @@ async fn vectors_verify_at_their_own_time() {
             let ahead = now - clock.now().as_second();
             clock.advance(Duration::from_secs(u64::try_from(ahead).expect("forwards")));
         }
-        let payload = to_raw_value(&case.request().event()).expect("JSON");
-        let event = LambdaEvent::new(payload, Context::default());
-        let answer = function.invoke(event).await.expect("an answer");
-        let answer: Value = serde_json::from_str(answer.get()).expect("JSON");
+        let answer = invoke(&function, &case.request().event()).await;
+        let answer = answer.expect("an answer");
         differ.extend(stage.vectors.differs(case, &answer, Time::Own));
     }
     differ.extend(stage.effects(Time::Own).await);

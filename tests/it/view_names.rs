@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::world::World;
+use crate::harness::{Harness, World};
 
 async fn update(world: &World, selector: Value) -> Value {
     let mut request = json!({"module": "Leads", "fields": {"Industry": "Education"}});
@@ -14,7 +14,7 @@ async fn update(world: &World, selector: Value) -> Value {
 
 #[tokio::test]
 async fn view_and_territory_names_resolve_once() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     for _ in 0..2 {
         let job = update(
             &world,
@@ -43,7 +43,7 @@ async fn view_and_territory_names_resolve_once() {
 
 #[tokio::test]
 async fn unknown_or_ambiguous_name_sends_no_call() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     for (selector, code, told) in [
         (
             json!({"view": "Stale Leads"}),
@@ -80,7 +80,7 @@ async fn unknown_or_ambiguous_name_sends_no_call() {
 
 #[tokio::test]
 async fn missing_scope_is_named_in_the_error() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     world
         .faults(&json!({"scopes": "ZohoCRM.mass_update.UPDATE"}))
         .await;

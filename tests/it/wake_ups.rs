@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
-use crate::harness::free_port;
-use crate::harness::moto::{Moto, sdk_config};
+use crate::harness::{Moto, free_port, sdk_config};
 
 fn jobs(count: usize) -> Vec<(JobId, Duration)> {
     let job = |number| JobId::derive("form", &format!("{number}"), 0);

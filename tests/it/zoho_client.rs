@@ -1,9 +1,8 @@
 //! The Zoho client against the simulator: tokens, retries, refusals.
 
-use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::world::{Answer, CALLBACK_SECRET, SENDER_SECRET, World};
+use crate::harness::{Answer, CALLBACK_SECRET, Harness, SENDER_SECRET, World};
 
 async fn update(world: &World) -> Answer {
     let body = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": [world.id("Leads", 1), world.id("Leads", 2)]});
@@ -32,7 +31,7 @@ fn assert_ends(answer: &Answer, status: &str, code: &str) {
 
 #[tokio::test]
 async fn token_is_cached_until_it_expires() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     for _ in 0..3 {
         assert_eq!(update(&world).await.job()["status"], "succeeded");
     }
@@ -56,7 +55,7 @@ async fn token_is_cached_until_it_expires() {
 
 #[tokio::test]
 async fn token_response_variants_are_understood() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     for faults in [
         json!({"invalid_token_code": "INVALID_OAUTHTOKEN", "expire_tokens": true}),
         json!({"expires_in_ms": true, "expire_tokens": true}),
@@ -73,7 +72,7 @@ async fn token_response_variants_are_understood() {
 
 #[tokio::test]
 async fn refused_fresh_token_names_data_centre() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     world.faults(&json!({"foreign_data_center": true})).await;
     let answer = update(&world).await;
     assert_ends(&answer, "failed", "INVALID_TOKEN");
@@ -99,12 +98,11 @@ async fn invalid_credentials_fail_job_with_advice() {
         ("gone", "SECRET_UNAVAILABLE"),
     ] {
         let reference = format!("secretsmanager:{secret}");
-        let world = World::start_with(
-            &[],
-            |_| {},
-            |config| config.replace("secretsmanager:zoho", &reference),
-        )
-        .await;
+        let world = Harness::new()
+            .rude()
+            .config(|config| config.replace("secretsmanager:zoho", &reference))
+            .start()
+            .await;
         let answer = update(&world).await;
         assert_ends(&answer, "failed", code);
         assert!(answer.job()["error"]["advice"].is_string());
@@ -121,7 +119,7 @@ async fn wrong_data_centre_is_detected_at_both_hosts() {
         ("invalid_client_secret", false),
         ("invalid_code", false),
     ] {
-        let world = World::calm(&[]).await;
+        let world = Harness::new().start().await;
         let refusal = json!({"kind": "token", "status": 200, "body": {"error": code}, "times": 9});
         world.faults(&json!({"next": [refusal]})).await;
         let answer = update(&world).await;
@@ -131,7 +129,7 @@ async fn wrong_data_centre_is_detected_at_both_hosts() {
         assert_eq!(names, is_told, "{message}");
         assert_eq!(world.count("token").await, 1, "{code} is no loop");
     }
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let faults = json!({"foreign_data_center": true, "api_domain": "https://www.zohoapis.eu"});
     world.faults(&faults).await;
     let answer = update(&world).await;
@@ -145,17 +143,17 @@ async fn wrong_data_centre_is_detected_at_both_hosts() {
 
 #[tokio::test]
 async fn clock_skew_does_not_disturb_token_or_waits() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let (status, _) = world
-        .sim("POST", "/_sim/clock", Some(&json!({"advance_s": 600})))
+        .zoho_request("POST", "/_sim/clock", Some(&json!({"advance_s": 600})))
         .await;
     assert_eq!(status, 200);
     let throttled =
         json!({"kind": "mass_update_post", "status": 429, "headers": {"Retry-After": "3"}});
     world.faults(&json!({"next": [throttled]})).await;
-    let before = world.clock_now();
+    let before = world.now();
     assert_eq!(update(&world).await.job()["status"], "succeeded");
-    let waited = world.clock_now().duration_since(before).as_secs();
+    let waited = world.now().duration_since(before).as_secs();
     assert!((3..60).contains(&waited), "{waited} s");
     world.clock.advance(std::time::Duration::from_secs(3_400));
     assert_eq!(update(&world).await.job()["calls"][0]["attempts"], 1);
@@ -168,7 +166,7 @@ async fn token_throttle_is_honoured_for_its_window() {
         json!({"mints_per_window": 0}),
         json!({"mints_per_window": 0, "localised_error": true, "throttle_status": 200}),
     ] {
-        let world = World::calm(&[]).await;
+        let world = Harness::new().start().await;
         world.faults(&faults).await;
         // Three calls of one job, and another job: all of them together ask once.
         let ids: Vec<String> = (0..1_200).map(|place| world.id("Leads", place)).collect();
@@ -176,7 +174,7 @@ async fn token_throttle_is_honoured_for_its_window() {
         let answer = world.post_job("", &wide, &[]).await;
         assert_eq!(
             (answer.status, &answer.job()["status"]),
-            (StatusCode::SERVICE_UNAVAILABLE, &json!("queued"))
+            (503, &json!("queued"))
         );
         assert!(answer.headers.contains_key("retry-after"));
         assert_eq!(
@@ -193,7 +191,7 @@ async fn token_throttle_is_honoured_for_its_window() {
 
 #[tokio::test]
 async fn transient_errors_are_retried_after_retry_after() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     for (next, attempts) in [
         (
             json!([{"kind": "mass_update_post", "status": 500}, {"kind": "mass_update_post", "status": 502, "html": "<h1>Bad Gateway</h1>"}]),
@@ -223,7 +221,7 @@ async fn transient_errors_are_retried_after_retry_after() {
         if next[0]["kind"] == "token" {
             world.clock.advance(std::time::Duration::from_secs(4000));
         }
-        let before = world.clock_now();
+        let before = world.now();
         let answer = update(&world).await;
         let job = answer.job();
         assert_eq!(
@@ -233,7 +231,7 @@ async fn transient_errors_are_retried_after_retry_after() {
         );
         if next[0]["status"] == 429 {
             assert!(
-                world.clock_now() >= before + std::time::Duration::from_secs(3),
+                world.now() >= before + std::time::Duration::from_secs(3),
                 "Retry-After is a lower bound"
             );
         }
@@ -251,12 +249,11 @@ async fn view_job_survives_ambiguous_answers() {
         json!({"job_unknown_for_s": 20, "unknown_job": 204}),
         json!({"next": [{"kind": "mass_update_get", "status": 503, "times": 6}]}),
     ] {
-        let world = World::start_with(
-            &[],
-            |settings| settings.job_duration = std::time::Duration::from_secs(30),
-            |config| config,
-        )
-        .await;
+        let world = Harness::new()
+            .rude()
+            .simulator(|settings| settings.job_duration = std::time::Duration::from_secs(30))
+            .start()
+            .await;
         world.faults(&faults).await;
         let answer = view(&world, "some").await;
         assert_eq!(
@@ -270,7 +267,7 @@ async fn view_job_survives_ambiguous_answers() {
 
 #[tokio::test]
 async fn scheduled_job_takes_status_from_zoho() {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     let answer = view(&world, "all").await;
     let counts = &answer.job()["counts"];
     assert_eq!(
@@ -295,7 +292,7 @@ async fn scheduled_job_takes_status_from_zoho() {
 
 #[tokio::test]
 async fn permanent_refusal_fails_job_at_once() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     world
         .faults(&json!({"scopes": "ZohoCRM.modules.READ"}))
         .await;
@@ -320,7 +317,7 @@ async fn permanent_refusal_fails_job_at_once() {
 
 #[tokio::test]
 async fn refused_field_does_not_stop_other_fields() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     let body = json!({"module": "Leads", "fields": {"Rating": "Nonsense", "Industry": "Education"}, "ids": [world.id("Leads", 5)]});
     let answer = world.post_job("", &body, &[]).await;
     let job = answer.job();
@@ -341,7 +338,7 @@ async fn refused_field_does_not_stop_other_fields() {
 
 #[tokio::test]
 async fn over_write_decides_append_or_replace() {
-    let world = World::start(&[]).await;
+    let world = Harness::new().rude().start().await;
     let id = world.id("Leads", 7);
     let set = |topics: Value, over_write: bool| json!({"module": "Leads", "fields": {"Topics": topics}, "ids": [id.clone()], "over_write": over_write});
     assert_eq!(
@@ -364,7 +361,7 @@ async fn over_write_decides_append_or_replace() {
 #[tokio::test]
 async fn mixed_answer_is_read_under_every_status() {
     for faults in [json!({"mixed_status": 200}), json!({"mixed_status": 207})] {
-        let world = World::start(&[]).await;
+        let world = Harness::new().rude().start().await;
         world.faults(&faults).await;
         let ids = json!([world.id("Leads", 1), "9999999999999999999"]);
         let answer = world
@@ -381,7 +378,7 @@ async fn mixed_answer_is_read_under_every_status() {
         assert_eq!(answer.job()["failures"][0]["id"], "9999999999999999999");
     }
     for status in [200, 400] {
-        let world = World::start(&[]).await;
+        let world = Harness::new().rude().start().await;
         world.faults(&json!({"all_failed_status": status})).await;
         let body = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": ["9999999999999999998", "9999999999999999999"]});
         let answer = world.post_job("", &body, &[]).await;
@@ -394,7 +391,7 @@ async fn mixed_answer_is_read_under_every_status() {
 
 #[tokio::test]
 async fn secrets_appear_in_no_output() {
-    let world = World::start_with(&[], |_| {}, |config| config).await;
+    let world = Harness::new().rude().start().await;
     let answer = update(&world).await;
     let delivered = world
         .deliver(&json!({"kind": "form", "event": "e", "ids": [world.id("Leads", 9)]}))

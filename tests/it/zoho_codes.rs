@@ -11,11 +11,11 @@ use masshook::zoho::answer::UpdateAnswer;
 use masshook::zoho::{self, CallResult, Client};
 use serde_json::{Value, json};
 
-use crate::harness::world::World;
+use crate::harness::{Harness, World};
 
 /// A calm Zoho that gives as many tokens as are asked for.
 async fn generous() -> World {
-    let world = World::calm(&[]).await;
+    let world = Harness::new().start().await;
     world
         .faults(&json!({"mints_per_window": 100_000, "live_tokens": 100_000}))
         .await;
@@ -31,7 +31,7 @@ fn ids(world: &World, count: u64) -> Vec<RecordId> {
 async fn update(world: &World, client: &Client, ids: &[RecordId]) -> CallResult<UpdateAnswer> {
     let named: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let body = json!({"data": [{"City": "Bonn"}], "ids": named});
-    let give_up = world.clock_now() + Duration::from_secs(86_400);
+    let give_up = world.now() + Duration::from_secs(86_400);
     let leads = "Leads".parse().expect("a module");
     client
         .update(&leads, Way::MassUpdate, &body, ids, false, give_up)
@@ -136,11 +136,11 @@ async fn assert_class(world: &World, client: &Client, row: &Row, way: &Served) {
     let what = &way.answer;
     let one = ids(world, 1);
     let tokens = world.count("token").await;
-    let before = world.clock_now();
+    let before = world.now();
     way.times(world, 1).await;
     let once = update(world, client, &one).await;
     let tokens = world.count("token").await - tokens;
-    let waited = world.clock_now().duration_since(before);
+    let waited = world.now().duration_since(before);
     let waited = Duration::try_from(waited).expect("forward");
     way.times(world, 99).await;
     let mut again = None;

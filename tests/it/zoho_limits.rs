@@ -3,25 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-use masshook::app::{Acceptance, App};
-use masshook::engine::ExecutionMode;
+use masshook::app::App;
 use masshook::job::sqlite::SqliteStore;
 use masshook::job::store::JobStore;
-use masshook::job::wakeup::LocalWakeUps;
 use masshook::job::{JobId, JobStatus};
 use serde_json::{Value, json};
 
-use crate::harness::world::{Answer, World};
+use crate::harness::{Answer, Harness, World, enqueue};
 
 /// A world whose connection has these further lines.
 async fn world(lines: &str) -> World {
-    let config =
-        |config: String| config.replace("accounts_url:", &format!("{lines}\n    accounts_url:"));
-    let slow = |settings: &mut zoho_simulator::Settings| {
-        settings.latency = Duration::from_millis(30);
-    };
-    World::calm_with(&[], slow, config).await
+    let harness = Harness::new().connection(lines);
+    let slow = harness.simulator(|zoho| zoho.latency = Duration::from_millis(30));
+    slow.start().await
 }
 
 fn one(world: &World, value: &str) -> Value {
@@ -44,17 +38,11 @@ async fn edition_limits_concurrent_calls() {
 
 /// A worker over the store, and jobs of its own: each makes another change, so that none share a call.
 async fn worker(world: &World, store: &Arc<dyn JobStore>, first: u64) -> (App, Vec<JobId>) {
-    let app = world.masshook(
-        store.clone(),
-        ExecutionMode::Durable(Arc::new(LocalWakeUps::new())),
-    );
+    let app = world.worker(store);
     let mut jobs = Vec::new();
     for number in first..first + 30 {
         let request = one(world, &number.to_string());
-        let Ok(Acceptance::Queued(queued)) = app.request(&request, None, None).await else {
-            panic!("durable jobs are queued");
-        };
-        jobs.push(queued[0].id.clone());
+        jobs.push(enqueue(&app, &request).await);
     }
     (app, jobs)
 }
@@ -67,12 +55,7 @@ async fn two_workers_share_the_concurrency_limit() {
     let (other, more) = worker(&world, &store, 100).await;
     jobs.extend(more);
     let mut rounds = 0;
-    while !store
-        .due(world.clock_now(), 1)
-        .await
-        .expect("read")
-        .is_empty()
-    {
+    while !store.due(world.now(), 1).await.expect("read").is_empty() {
         // Both begin at once, and each gets the jobs that it claims first.
         let (a, b) = tokio::join!(one.run_turn(&[], None), other.run_turn(&[], None));
         a.expect("a turn");
@@ -104,7 +87,7 @@ async fn credit_floor_delays_new_work() {
     };
     assert_eq!(paid, 8, "4 of 12 remain, which is below 5");
     let call = &waiting.job()["calls"][0];
-    assert_eq!(waiting.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(waiting.status, 503);
     assert_eq!(
         (&call["error"]["code"], &call["attempts"]),
         (&json!("CREDITS_LOW"), &json!(0)),
@@ -174,11 +157,11 @@ async fn retry_after_is_honoured_by_all_calls() {
     ] {
         let world = world("max_concurrency: 1").await;
         world.faults(&faults).await;
-        let before = world.clock_now();
+        let before = world.now();
         let answer = update(&world, "a").await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.status, 503);
         let sent = world.count("mass_update_post").await;
-        let passed = world.clock_now().duration_since(before).as_secs();
+        let passed = world.now().duration_since(before).as_secs();
         assert!(
             u64::try_from(passed).is_ok_and(|passed| sent <= passed / 4 + 1),
             "{sent} calls in {passed} s"

@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use masshook::failpoint::POINTS;
 use serde_json::{Value, json};
-use zoho_simulator::Settings;
 
-use crate::harness::moto::Moto;
-use crate::harness::serve::{Served, ids, text};
+use crate::harness::{Harness, Moto, Served, ids, text};
 
 /// Servers that are killed at once.
 const AT_ONCE: usize = 4;
@@ -112,31 +109,24 @@ async fn over(world: &Served, known: &BTreeSet<String>) -> bool {
 /// Runs into the point, starts again, and looks at what is left. Returns whether the point was reached.
 async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
     let at = format!("{point}:{times}");
-    let secret = format!("crash/{point}");
-    let settings = Settings {
-        job_duration: Duration::from_millis(300),
-        ..Settings::default()
+    let harness = Harness::new()
+        .simulator(|zoho| zoho.job_duration = Duration::from_millis(300))
+        .config(|config| config + "callback_on: progress\non_unknown_outcome: reread\n");
+    let cache = format!("token_cache: secretsmanager:crash/{point}");
+    let harness = match shelf {
+        Shelf::Store => harness.served(),
+        Shelf::Secret => harness
+            .connection(&cache)
+            .served()
+            .environment(Moto::shared().environment()),
     };
-    let program = Path::new(env!("CARGO_BIN_EXE_masshook"));
-    let config = |config: String| {
-        let everything_told =
-            format!("{config}callback_on: progress\non_unknown_outcome: reread\n");
-        let cache = format!("    token_cache: secretsmanager:{secret}\n    accounts_url:");
-        match shelf {
-            Shelf::Store => everything_told,
-            Shelf::Secret => everything_told.replacen("    accounts_url:", &cache, 1),
-        }
-    };
-    let mut world = Served::new(program, &[], settings, config).await;
-    if shelf == Shelf::Secret {
-        world.environment = Moto::shared().environment();
-    }
+    let mut world = harness.prepare().await;
     world.start(&["--crash-at", &at]).await;
     let (mut open, mut known) = (deliveries(&world), BTreeSet::new());
     send(&world, &mut open, &mut known).await;
     let mut reached = false;
     while !(reached || open.is_empty() && over(&world, &known).await) {
-        reached = world.try_end().is_some_and(|status| {
+        reached = world.try_exit().is_some_and(|status| {
             assert_eq!(status.signal(), Some(SIGABRT), "{at}: {}", world.log());
             true
         });
@@ -150,9 +140,9 @@ async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
     send(&world, &mut open, &mut known).await;
     assert_eq!(open, Vec::<Value>::new(), "{at}: {}", world.log());
     for id in &known {
-        world.finished(id).await;
+        world.wait_for_job(id).await;
     }
-    let jobs = world.all_finished(JOBS).await;
+    let jobs = world.wait_for_jobs(JOBS).await;
 
     for job in jobs.values() {
         // The view has records that Zoho does not update.
@@ -208,7 +198,7 @@ async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
     }
     let record = world.record("Leads", &world.id("Leads", 6)).await;
     assert_eq!(record["Lead_Source"], "Advertisement", "{at}");
-    let (_, kept) = world.command_line(&["deliveries", "list"]);
+    let (_, kept) = world.cli(&["deliveries", "list"]);
     assert_eq!(kept["deliveries"].as_array().map(Vec::len), Some(1), "{at}");
     let tokens = world.count("token").await;
     let most = if TOKEN_IS_SAFE.contains(&point) { 1 } else { 2 };

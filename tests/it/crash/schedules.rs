@@ -24,7 +24,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use zoho_simulator::{Settings, Simulator, TimeSource};
 
-use crate::harness::receiver::Receiver;
+use crate::harness::Receiver;
 
 /// Turns of two drivers, or what happens around them.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
-use crate::harness::gateway::Request;
+use crate::harness::Request;
 
 /// Where the proof stands.
 #[derive(Clone, Copy)]

@@ -21,13 +21,14 @@ use flate2::write::ZlibEncoder;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::guard::Guarded;
-use super::tools::{manifest, tools};
+use super::guarded_process::GuardedProcess;
+use super::net::{free_port, http_client};
+use super::tools::{repo_path, tools};
 
 /// The region all tests use.
 pub(crate) const REGION: &str = "eu-west-1";
 
-/// What the index of lists repeats of each item.
+/// The attributes that the index `listed` projects.
 const LISTED: [&str; 15] = [
     "at",
     "body_bytes",
@@ -50,7 +51,7 @@ const LISTED: [&str; 15] = [
 #[derive(Debug)]
 pub(crate) struct Moto {
     port: u16,
-    _server: Guarded,
+    _server: GuardedProcess,
 }
 
 impl Moto {
@@ -60,18 +61,18 @@ impl Moto {
         SHARED.get_or_init(Self::start)
     }
 
-    /// A moto of one's own, empty.
+    /// Starts another moto, which is empty.
     pub(crate) fn start() -> Self {
         let python = &tools().python;
         loop {
-            let port = super::free_port();
+            let port = free_port();
             let mut command = Command::new(python);
             command
-                .arg(manifest("tests/tools/moto_locked.py"))
+                .arg(repo_path("tests/tools/moto_locked.py"))
                 .arg(port.to_string())
                 .env("AWS_DEFAULT_REGION", REGION);
             let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("moto-{port}.log"));
-            if let Some(server) = Guarded::start(python, &command, port, &log) {
+            if let Some(server) = GuardedProcess::start(python, &command, port, &log) {
                 return Self {
                     port,
                     _server: server,
@@ -82,17 +83,17 @@ impl Moto {
         }
     }
 
-    /// Where it listens.
+    /// Returns the endpoint URL.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// An SDK configuration that leads here.
+    /// Returns an SDK configuration for this endpoint.
     pub(crate) fn sdk_config(&self) -> SdkConfig {
         sdk_config(&self.url())
     }
 
-    /// The environment that leads a program here.
+    /// Returns the environment variables that point a program to this endpoint.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         [
             ("AWS_ENDPOINT_URL", self.url().as_str()),
@@ -104,7 +105,7 @@ impl Moto {
         .to_vec()
     }
 
-    /// Makes a table as the stack has it.
+    /// Creates a table as in the template.
     pub(crate) async fn create_table(&self, name: &str) {
         let key = |attribute: &str, kind| {
             let key = KeySchemaElement::builder()
@@ -152,7 +153,7 @@ impl Moto {
         created.unwrap_or_else(|error| panic!("moto refused the table {name}: {error:?}"));
     }
 
-    /// Replaces what a table has of a job, but for its request; answers with what was there.
+    /// Replaces the stored state of a job; returns the former state.
     pub(crate) async fn replace_state(&self, table: &str, job: &str, state: Blob) -> Blob {
         let updated = aws_sdk_dynamodb::Client::new(&self.sdk_config())
             .update_item()
@@ -170,7 +171,7 @@ impl Moto {
         before["state"].as_b().expect("packed").clone()
     }
 
-    /// Makes a queue; answers with its URL.
+    /// Creates a queue; returns its URL.
     pub(crate) async fn create_queue(&self, name: &str) -> String {
         let client = aws_sdk_sqs::Client::new(&self.sdk_config());
         let created = client.create_queue().queue_name(name).send().await;
@@ -179,7 +180,7 @@ impl Moto {
         created.queue_url.expect("a new queue has a URL")
     }
 
-    /// Makes a parameter in Parameter Store.
+    /// Creates a parameter in Parameter Store.
     pub(crate) async fn create_parameter(&self, name: &str, kind: ParameterType, value: &str) {
         let client = aws_sdk_ssm::Client::new(&self.sdk_config());
         let put = client.put_parameter().name(name).r#type(kind).value(value);
@@ -187,7 +188,7 @@ impl Moto {
         put.unwrap_or_else(|error| panic!("moto refused the parameter {name}: {error:?}"));
     }
 
-    /// Makes a secret with a text value; answers with its ARN.
+    /// Creates a secret with a text value; returns its ARN.
     pub(crate) async fn create_secret(&self, name: &str, value: &str) -> String {
         let client = aws_sdk_secretsmanager::Client::new(&self.sdk_config());
         let secret = client
@@ -202,14 +203,14 @@ impl Moto {
     }
 }
 
-/// How a store packs a document.
+/// Compresses a document as the store does.
 pub(crate) fn packed(document: &str) -> Blob {
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(document.as_bytes()).expect("packed");
     Blob::new(packed.finish().expect("packed"))
 }
 
-/// An SDK configuration with test credentials that takes nothing from this machine.
+/// Returns an SDK configuration with test credentials that takes nothing from this machine.
 pub(crate) fn sdk_config(url: &str) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "tests");
     SdkConfig::builder()
@@ -220,46 +221,41 @@ pub(crate) fn sdk_config(url: &str) -> SdkConfig {
         .build()
 }
 
-/// What becomes of a request on its way to moto.
+/// What a faulty proxy does with a request to moto.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Fate {
-    /// It is answered.
-    Answered,
-    /// It is carried out, and its answer is lost.
-    Lost,
-    /// It never arrives.
-    Refused,
-    /// It arrives, and AWS has no room for it just now: this is the code of its answer.
-    Throttled(&'static str),
+pub(crate) enum ProxyAction {
+    /// Forward the request and its answer.
+    Forward,
+    /// Forward the request and drop its answer.
+    LoseAnswer,
+    /// Refuse the request.
+    Refuse,
+    /// Throttle the request with this error code.
+    Throttle(&'static str),
 }
 
-/// A line to moto at whose other end `fate` decides; it is asked with the operation and the request.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a plain client; the guarded one is for callbacks"
-)]
-pub(crate) async fn line(fate: impl FnMut(&str, &Value) -> Fate + Send + 'static) -> String {
-    let fate = Arc::new(std::sync::Mutex::new(fate));
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client");
+/// Starts a proxy in front of moto; `decide` is called with the operation and the request. Returns its URL.
+pub(crate) async fn faulty_proxy(
+    decide: impl FnMut(&str, &Value) -> ProxyAction + Send + 'static,
+) -> String {
+    let decide = Arc::new(std::sync::Mutex::new(decide));
+    let client = http_client();
     let app = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
-        let (fate, client) = (Arc::clone(&fate), client.clone());
+        let (decide, client) = (Arc::clone(&decide), client.clone());
         async move {
             let target = headers["x-amz-target"].to_str().unwrap_or_default();
             let operation = target.rsplit('.').next().unwrap_or_default();
             let request: Value = serde_json::from_slice(&body).expect("JSON");
-            let fate = (fate.lock().expect("no panic"))(operation, &request);
+            let action = (decide.lock().expect("no panic"))(operation, &request);
             let lost = (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 HeaderMap::new(),
                 Bytes::new(),
             );
-            if fate == Fate::Refused {
+            if action == ProxyAction::Refuse {
                 return lost;
             }
-            if let Fate::Throttled(code) = fate {
+            if let ProxyAction::Throttle(code) = action {
                 let body = json!({"__type": code, "message": "too much"}).to_string();
                 return (StatusCode::BAD_REQUEST, HeaderMap::new(), Bytes::from(body));
             }
@@ -269,7 +265,7 @@ pub(crate) async fn line(fate: impl FnMut(&str, &Value) -> Fate + Send + 'static
                 .body(body)
                 .send();
             let answer = answer.await.expect("moto answers");
-            if fate == Fate::Lost {
+            if action == ProxyAction::LoseAnswer {
                 return lost;
             }
             let status = StatusCode::from_u16(answer.status().as_u16()).expect("a status");

@@ -1,4 +1,5 @@
-//! Stands in for Lambda's event source mapping between SQS and a worker: receives, invokes, deletes what was done.
+//! Stands in for Lambda's event source mapping between SQS and a worker: receives messages, invokes the worker, deletes
+//! the messages that it handled.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
@@ -7,22 +8,22 @@ use serde_json::{Value, json};
 use super::moto::{Moto, REGION};
 use super::rie::Rie;
 
-/// How often a message is received before it is a dead letter; the template says the same.
+/// How often a message is received before SQS moves it to the dead-letter queue, as in the template.
 pub(crate) const MAX_RECEIVE_COUNT: usize = 5;
 
-/// What Lambda passes on in one batch unless it is told otherwise.
+/// Lambda's default batch size.
 const BATCH_SIZE: i32 = 10;
 
 /// One invocation of the worker.
 #[derive(Debug)]
 pub(crate) struct Invocation {
-    /// Messages of the batch.
+    /// The number of messages in the batch.
     pub(crate) records: usize,
     /// The ids of messages that stay in the queue.
     pub(crate) failed: Vec<String>,
 }
 
-/// A queue with its dead letters, and a mapping from it to whichever worker is given.
+/// A queue with its dead-letter queue, and a mapping from it to a worker.
 #[derive(Debug)]
 pub(crate) struct Poller {
     client: Client,
@@ -61,14 +62,14 @@ impl Poller {
         }
     }
 
-    /// Puts a message of one's own making into the queue; answers with its id.
+    /// Sends a message; returns its id.
     pub(crate) async fn put(&self, body: &str) -> String {
         let sent = self.client.send_message().queue_url(&self.url);
         let sent = sent.message_body(body).send().await.expect("sent");
         sent.message_id.expect("an id")
     }
 
-    /// Waits some seconds for messages, and invokes the worker with them. Says whether there were any.
+    /// Waits some seconds for messages and invokes the worker with them. Returns whether there were any.
     pub(crate) async fn poll(&mut self, worker: &Rie, wait_s: i32) -> bool {
         let batch = self.receive(&self.url, wait_s).await;
         if batch.is_empty() {
@@ -85,13 +86,13 @@ impl Poller {
         });
         let failed: Vec<&str> = match named {
             Some(named) if named.iter().all(|id| ids.contains(id)) => named,
-            // Lambda keeps the whole batch of a function that failed, or that named what was not in it.
+            // If a function fails, or names an id that is not in the batch, Lambda keeps the whole batch.
             Some(_) | None => ids.clone(),
         };
         for message in &batch {
             let handle = message.receipt_handle().expect("a handle");
             if message.message_id().is_some_and(|id| failed.contains(&id)) {
-                // As if its visibility timeout had passed.
+                // As if the visibility timeout had passed.
                 let change = self.client.change_message_visibility();
                 let change = change.queue_url(&self.url).receipt_handle(handle);
                 change.visibility_timeout(0).send().await.expect("changed");
@@ -108,7 +109,7 @@ impl Poller {
         true
     }
 
-    /// The bodies of the dead letters.
+    /// Returns the bodies of the messages in the dead-letter queue.
     pub(crate) async fn dead_letters(&self) -> Vec<String> {
         let dead = self.receive(&self.dead_letters, 0).await;
         dead.into_iter()
@@ -129,7 +130,7 @@ impl Poller {
         received.expect("moto answers").messages.unwrap_or_default()
     }
 
-    /// A message as Lambda passes it on.
+    /// Returns a message as Lambda passes it on.
     fn record(&self, message: &Message) -> Value {
         let attributes = message.attributes().into_iter().flatten();
         let attributes: serde_json::Map<String, Value> = attributes
@@ -150,9 +151,9 @@ impl Poller {
 }
 
 async fn arn(client: &Client, url: &str) -> String {
-    let asked = client.get_queue_attributes().queue_url(url);
-    let asked = asked.attribute_names(QueueAttributeName::QueueArn);
-    let answer = asked.send().await.expect("moto answers");
+    let request = client.get_queue_attributes().queue_url(url);
+    let request = request.attribute_names(QueueAttributeName::QueueArn);
+    let answer = request.send().await.expect("moto answers");
     let attributes = answer.attributes.expect("attributes");
     attributes[&QueueAttributeName::QueueArn].clone()
 }

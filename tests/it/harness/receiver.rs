@@ -1,4 +1,4 @@
-//! A real HTTP server that records what it is sent, as a callback's receiver.
+//! The receiver of callbacks: an HTTP server that records its requests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,33 +8,62 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use bytes::Bytes;
+use serde_json::Value;
+use standardwebhooks::Webhook;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// What masshook signs callbacks with.
+pub(crate) const CALLBACK_SECRET: &str = "whsec_dGhlIHRlc3QgaGFybmVzcycgb3duIGNhbGxiYWNrIGtleQ==";
+
 /// How long a test waits for a request before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One request as it came in.
+/// One recorded request.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
-    /// The method.
     pub(crate) method: Method,
     /// Path and query.
     pub(crate) uri: Uri,
-    /// All headers.
     pub(crate) headers: HeaderMap,
-    /// The exact bytes of the body.
     pub(crate) body: Bytes,
 }
 
 impl Received {
-    /// A header's value; empty if it is absent or not text.
+    /// Returns a header's value; empty if it is absent or not text.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
+    }
+
+    /// Returns the JSON body, once the reference implementation of Standard Webhooks has verified signature and time.
+    pub(crate) fn verified(&self) -> Value {
+        self.verified_with(CALLBACK_SECRET)
+    }
+
+    /// Like [`Self::verified`], with another secret.
+    pub(crate) fn verified_with(&self, secret: &str) -> Value {
+        let reference = Webhook::new(secret).expect("a secret");
+        let verified = reference.verify(&self.body, &self.headers);
+        verified.expect("a good signature");
+        self.json()
+    }
+
+    /// Like [`Self::verified`], but for a manual clock: the signature must hold for the time that the header names.
+    pub(crate) fn verified_at_its_time(&self) -> Value {
+        let reference = Webhook::new(CALLBACK_SECRET).expect("a secret");
+        let time = self.header("webhook-timestamp").parse();
+        let (id, time) = (self.header("webhook-id"), time.expect("a timestamp"));
+        let signature = reference.sign(id, time, &self.body).expect("signed");
+        assert_eq!(self.header("webhook-signature"), signature);
+        self.json()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
     }
 }
 
@@ -45,7 +74,7 @@ struct Record {
     count: watch::Sender<usize>,
 }
 
-/// A receiver on a free loopback port; it ends with this value.
+/// A receiver on a free loopback port. It ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     port: u16,
@@ -55,7 +84,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one that answers its first requests with `script`, in order, and all later ones with 200.
+    /// Starts a receiver that answers its first requests with the statuses of `script`, and all later ones with 200.
     pub(crate) async fn start(script: &[u16]) -> Self {
         let status = |status: &u16| StatusCode::from_u16(*status).expect("an HTTP status");
         let record = Arc::new(Record {
@@ -81,12 +110,12 @@ impl Receiver {
         }
     }
 
-    /// A URL of this receiver.
+    /// Returns the URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// All requests so far, in the order of their arrival.
+    /// Returns all requests so far, in the order of their arrival.
     pub(crate) fn all(&self) -> Vec<Received> {
         self.record
             .requests
@@ -95,7 +124,7 @@ impl Receiver {
             .clone()
     }
 
-    /// Waits until at least `count` requests are there, and returns all.
+    /// Waits for at least `count` requests; returns all.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Received> {
         let mut arrived = self.record.count.subscribe();
         let waited =
@@ -108,7 +137,7 @@ impl Receiver {
         self.all()
     }
 
-    /// The next request that this method has not returned yet; waits for it.
+    /// Waits for the next request that this method has not returned yet.
     pub(crate) async fn next(&mut self) -> Received {
         self.taken += 1;
         self.wait_for(self.taken).await.swap_remove(self.taken - 1)

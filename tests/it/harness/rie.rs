@@ -1,4 +1,4 @@
-//! A Lambda program under AWS's Runtime Interface Emulator: the same start-up code that runs on Lambda, without Docker.
+//! The Lambda program under AWS's Runtime Interface Emulator (RIE): the start-up code that runs on Lambda, without Docker.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,18 +7,19 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::guard::Guarded;
+use super::guarded_process::GuardedProcess;
 use super::moto::REGION;
+use super::net::free_port;
 use super::tools::tools;
 
-/// What runs under the emulator, and how.
+/// The function to run.
 #[derive(Debug)]
 pub(crate) struct RieOptions {
     /// The program; an absolute path.
     pub(crate) bootstrap: PathBuf,
-    /// Its environment, beside what Lambda itself sets. Nothing comes from the tests' own environment.
+    /// Its environment, beside what Lambda itself sets. Nothing comes from the environment of the tests.
     pub(crate) env: Vec<(String, String)>,
-    /// The function's timeout.
+    /// The timeout of an invocation.
     pub(crate) timeout_s: u32,
 }
 
@@ -32,15 +33,15 @@ impl Default for RieOptions {
     }
 }
 
-/// One function environment; it ends with this value, or with the test program.
+/// One execution environment of a function. It ends when this value is dropped, or with the test program.
 #[derive(Debug)]
 pub(crate) struct Rie {
     port: u16,
     client: reqwest::Client,
     log: PathBuf,
-    /// The emulator dies of a second request while one is under way.
-    turn: Mutex<()>,
-    _server: Guarded,
+    /// The emulator crashes on a second request during an invocation.
+    busy: Mutex<()>,
+    _server: GuardedProcess,
 }
 
 impl Rie {
@@ -48,7 +49,7 @@ impl Rie {
     pub(crate) fn start(options: &RieOptions) -> Self {
         let tools = tools();
         loop {
-            let port = super::free_port();
+            let port = free_port();
             let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rie-{port}.log"));
             let mut command = Command::new(&tools.emulator);
             command
@@ -59,9 +60,9 @@ impl Rie {
                 ])
                 .arg(format!("127.0.0.1:{port}"))
                 .arg("--runtime-api-address")
-                .arg(format!("127.0.0.1:{}", super::free_port()))
+                .arg(format!("127.0.0.1:{}", free_port()))
                 .arg(&options.bootstrap)
-                // The emulator hands its whole environment on.
+                // The emulator passes its whole environment on.
                 .env("PATH", "/usr/local/bin:/usr/bin:/bin")
                 .env("LANG", "en_US.UTF-8")
                 .env("TZ", ":UTC")
@@ -73,13 +74,13 @@ impl Rie {
                 .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
                 .env("AWS_LAMBDA_FUNCTION_TIMEOUT", options.timeout_s.to_string())
                 .envs(options.env.iter().map(|(key, value)| (key, value)));
-            if let Some(server) = Guarded::start(&tools.python, &command, port, &log) {
+            if let Some(server) = GuardedProcess::start(&tools.python, &command, port, &log) {
                 let timeout = Duration::from_secs(u64::from(options.timeout_s) + 30);
                 return Self {
                     port,
                     client: client(timeout),
                     log,
-                    turn: Mutex::new(()),
+                    busy: Mutex::new(()),
                     _server: server,
                 };
             }
@@ -88,8 +89,8 @@ impl Rie {
         }
     }
 
-    /// Invokes the function and returns its answer; the next one waits for its turn. An answer that is no JSON, such as
-    /// the emulator's word on a timeout, fails the test with the function's log.
+    /// Invokes the function and returns its answer; invocations queue. An answer that is not JSON, such as the
+    /// emulator's message on a timeout, fails the test with the function's log.
     pub(crate) async fn invoke(&self, event: &Value) -> Value {
         let (status, answer) = self.invoke_raw(event.to_string()).await;
         match serde_json::from_str(&answer) {
@@ -101,9 +102,9 @@ impl Rie {
         }
     }
 
-    /// Invokes the function and returns the emulator's own status and answer, whatever they are.
-    pub(crate) async fn invoke_raw(&self, event: String) -> (u16, String) {
-        let _turn = self.turn.lock().await;
+    /// Invokes the function; returns the emulator's status and answer.
+    async fn invoke_raw(&self, event: String) -> (u16, String) {
+        let _busy = self.busy.lock().await;
         let url = format!(
             "http://127.0.0.1:{}/2015-03-31/functions/function/invocations",
             self.port
@@ -120,14 +121,14 @@ impl Rie {
         })
     }
 
-    /// What the function and the emulator wrote so far, to either stream.
+    /// Returns what the function and the emulator have written so far, to either stream.
     pub(crate) fn logs(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
-/// A client that waits for longer than the function may take: the emulator also dies when its client hangs up.
+/// Makes a client that waits longer than the function may take: the emulator crashes when its client hangs up.
 #[expect(
     clippy::disallowed_methods,
     reason = "a plain client for the emulator's port; the guarded one is under test"

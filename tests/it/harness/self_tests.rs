@@ -1,18 +1,19 @@
-//! The harness itself: what the other tests rely on without looking.
+//! Tests of the harness itself.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::harness::http_client;
 use crate::harness::moto::Moto;
 use crate::harness::receiver::Receiver;
 use crate::harness::rie::{Rie, RieOptions};
-use crate::harness::tools::manifest;
+use crate::harness::tools::repo_path;
 
 fn echo() -> RieOptions {
     RieOptions {
-        bootstrap: manifest("tests/tools/echo_function.py"),
+        bootstrap: repo_path("tests/tools/echo_function.py"),
         ..RieOptions::default()
     }
 }
@@ -27,7 +28,7 @@ async fn emulator_runs_function_in_clean_environment() {
         timeout_s: 5,
         ..echo()
     });
-    // Together: the harness must let one in after the other.
+    // At once: the harness must queue them.
     let (first, second) = (json!({"number": 1}), json!({"number": 2}));
     let (first, second) = tokio::join!(rie.invoke(&first), rie.invoke(&second));
     assert_eq!(
@@ -68,16 +69,9 @@ async fn function_ends_with_its_emulator() {
 }
 
 #[tokio::test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a plain client; the guarded one is under test elsewhere"
-)]
 async fn receiver_follows_script_and_keeps_order() {
     let mut receiver = Receiver::start(&[503, 410]).await;
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client");
+    let client = http_client();
     let mut statuses = Vec::new();
     for number in 0..3 {
         let request = client

@@ -1,6 +1,6 @@
-//! Fetches the tools that are not Rust, once, in pinned versions, into `target/test-tools`: moto with all it needs, AWS's
-//! Runtime Interface Emulator, which the SAM command line brings along, and Zoho's own SDK for Python. Nothing is ever skipped: what cannot be
-//! fetched fails the test, with what to do.
+//! Fetches the tools that are not Rust, once, in pinned versions, into `target/test-tools`: moto, AWS's Runtime Interface
+//! Emulator (a part of the SAM command line), and Zoho's SDK for Python. No test is skipped: if a tool cannot be
+//! fetched, the test fails and says what to do.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 const MOTO: &str = include_str!("../../tools/moto.txt");
@@ -23,7 +24,7 @@ pub(crate) struct Tools {
     pub(crate) emulator: PathBuf,
 }
 
-/// The tools; the first caller fetches them.
+/// Returns the tools. The first caller fetches them.
 pub(crate) fn tools() -> &'static Tools {
     static TOOLS: OnceLock<Tools> = OnceLock::new();
     TOOLS.get_or_init(|| {
@@ -35,13 +36,13 @@ pub(crate) fn tools() -> &'static Tools {
     })
 }
 
-/// A Python that has Zoho's own SDK for CRM v7.
+/// Returns a Python with Zoho's SDK for CRM v7.
 pub(crate) fn zoho_sdk() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| locked(|home| python_with(home, ZOHO_SDK, "zoho-sdk.txt")))
 }
 
-/// Fetches something while nobody else does: several test programs may start at once.
+/// Fetches something under a file lock: several test programs may start at once.
 fn locked<T>(fetch: impl FnOnce(&Path) -> T) -> T {
     let home = folder();
     fs::create_dir_all(&home).expect("target/test-tools can be made");
@@ -50,19 +51,19 @@ fn locked<T>(fetch: impl FnOnce(&Path) -> T) -> T {
     fetch(&home)
 }
 
-/// `target/test-tools`, wherever the target directory is.
+/// Returns `target/test-tools`, wherever the target directory is.
 fn folder() -> PathBuf {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     scratch.parent().unwrap_or(scratch).join("test-tools")
 }
 
-/// A Python with what `tests/tools/{file}` pins; `pinned` is what stands in it.
+/// Returns a Python with the packages that `tests/tools/{file}` pins; `pinned` is the content of that file.
 fn python_with(home: &Path, pinned: &str, file: &str) -> PathBuf {
     let digest = hex::encode(Sha256::digest(pinned));
     let venv = home.join(format!("venv-{}", &digest[..12]));
     let python = venv.join("bin/python");
     let complete = venv.join("complete");
-    // A new Python on the machine may have broken the old one's environment.
+    // A Python upgrade on the machine may have broken the environment.
     let works = || {
         Command::new(&python)
             .arg("--version")
@@ -85,7 +86,7 @@ fn python_with(home: &Path, pinned: &str, file: &str) -> PathBuf {
     run(
         pip(&python)
             .args(["install", "--requirement"])
-            .arg(manifest("tests/tools").join(file)),
+            .arg(repo_path("tests/tools").join(file)),
         "What tests/tools pins could not be installed. The first run needs a Python package index; pip's own settings \
          (PIP_INDEX_URL, proxies, …) count.",
     );
@@ -146,7 +147,7 @@ fn emulator(home: &Path, python: &Path) -> PathBuf {
         .join(format!("samcli/local/rapid/aws-lambda-rie-{arch}"));
     fs::set_permissions(&unpacked, fs::Permissions::from_mode(0o755))
         .unwrap_or_else(|error| panic!("{pinned} has no emulator for {arch}: {error}"));
-    // Last, because its presence says that all went well.
+    // Last, because its presence means that everything is complete.
     fs::rename(&unpacked, &emulator).expect("the emulator can be moved into place");
     emulator
 }
@@ -163,18 +164,24 @@ fn pip(python: &Path) -> Command {
     command
 }
 
-/// A file of the repository.
-pub(crate) fn manifest(path: &str) -> PathBuf {
+/// Returns the path of a file of the repository.
+pub(crate) fn repo_path(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-fn run(command: &mut Command, what_to_do: &str) {
+/// Returns an event of `events/`.
+pub(crate) fn sample_event(name: &str) -> Value {
+    let text = fs::read_to_string(repo_path("events").join(name)).expect("an event");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn run(command: &mut Command, cure: &str) {
     let output = command
         .output()
-        .unwrap_or_else(|error| panic!("{what_to_do}\n{command:?}: {error}"));
+        .unwrap_or_else(|error| panic!("{cure}\n{command:?}: {error}"));
     assert!(
         output.status.success(),
-        "{what_to_do}\n{command:?}: {}\n{}{}",
+        "{cure}\n{command:?}: {}\n{}{}",
         output.status,
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)

@@ -14,7 +14,7 @@ use masshook::update::UpdateRequest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::moto::{Moto, packed};
+use crate::harness::{Moto, packed};
 
 /// How long the stores under test keep finished jobs.
 pub(crate) const RETENTION: Duration = Duration::from_secs(3_600);

@@ -16,8 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::bench::{Bench, clock, retention};
-use crate::harness::free_port;
-use crate::harness::moto::{Fate, Moto, line, sdk_config};
+use crate::harness::{Moto, ProxyAction, faulty_proxy, free_port, sdk_config};
 
 fn store_behind(url: &str, bench: &Bench) -> DynamoStore {
     DynamoStore::with_config(bench.table(), sdk_config(url)).with_retention(retention(&bench.clock))
@@ -137,12 +136,12 @@ async fn a_torn_write_is_never_seen() {
         let head = json!({"S": "head"});
         request["Item"]["sk"] == head || request["Key"]["sk"] == head
     };
-    let url = line(move |operation, request| {
+    let url = faulty_proxy(move |operation, request| {
         let writes = ["PutItem", "UpdateItem"].contains(&operation);
         if writes && is_head(request) {
-            Fate::Refused
+            ProxyAction::Refuse
         } else {
-            Fate::Answered
+            ProxyAction::Forward
         }
     });
     let torn = store_behind(&url.await, &bench);
@@ -270,7 +269,7 @@ async fn a_lost_answer_changes_nothing() {
     let bench = Bench::in_dynamodb().await;
     // The first answer to every kind of write is lost, and the SDK asks again.
     let mut seen = HashMap::new();
-    let url = line(move |operation, request| {
+    let url = faulty_proxy(move |operation, request| {
         let writes = ["PutItem", "UpdateItem", "DeleteItem"].contains(&operation);
         // Only the mark tells two writes of a job apart, and the SDK repeats it.
         let times = seen
@@ -278,9 +277,9 @@ async fn a_lost_answer_changes_nothing() {
             .and_modify(|times| *times += 1)
             .or_insert(1);
         if writes && *times == 1 {
-            Fate::Lost
+            ProxyAction::LoseAnswer
         } else {
-            Fate::Answered
+            ProxyAction::Forward
         }
     });
     let store = store_behind(&url.await, &bench);

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::gateway::Request;
-use crate::harness::tools::manifest;
+use crate::harness::{Request, repo_path};
 
 /// Whose clock the function has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +36,7 @@ pub(super) struct Vectors {
 }
 
 fn folder(source: &str) -> PathBuf {
-    manifest("crates/webhook-verify/tests/vectors").join(source)
+    repo_path("crates/webhook-verify/tests/vectors").join(source)
 }
 
 pub(super) fn read(source: &str, name: &str) -> Vec<u8> {
@@ -46,12 +45,13 @@ pub(super) fn read(source: &str, name: &str) -> Vec<u8> {
 
 impl Vectors {
     pub(super) fn read() -> Self {
-        let text =
-            std::fs::read_to_string(manifest("crates/webhook-verify/tests/vectors/presets.yaml"))
-                .expect("text");
+        let text = std::fs::read_to_string(repo_path(
+            "crates/webhook-verify/tests/vectors/presets.yaml",
+        ))
+        .expect("text");
         let known: Value = serde_saphyr::from_str(&text).expect("YAML");
         let folders =
-            std::fs::read_dir(manifest("crates/webhook-verify/tests/vectors")).expect("vectors");
+            std::fs::read_dir(repo_path("crates/webhook-verify/tests/vectors")).expect("vectors");
         let folders = folders.map(|folder| folder.expect("a folder").path());
         let mut sources: Vec<String> = folders
             .filter(|folder| folder.is_dir())

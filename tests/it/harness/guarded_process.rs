@@ -1,4 +1,4 @@
-//! A server process that ends with its owner: when the value is dropped, and also when the test program is killed.
+//! A server process that ends with its owner, also if the test program is killed.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A running server under `tests/tools/guard.py`, which ends it when the pipe that this value holds closes.
+/// A server under `tests/tools/guard.py`, which ends it when the pipe that this value holds closes.
 #[derive(Debug)]
-pub(crate) struct Guarded(Child);
+pub(crate) struct GuardedProcess(Child);
 
-impl Guarded {
-    /// Starts `command` with its program, arguments and environment as given, and both output streams in `log`.
-    /// `None`: it ended before it answered on `port`, as when somebody else took the port.
+impl GuardedProcess {
+    /// Starts `command`, whose environment is only what it names, and writes both output streams to `log`. Returns
+    /// nothing if the process exits before it answers on `port`, as when the port is taken.
     pub(crate) fn start(python: &Path, command: &Command, port: u16, log: &Path) -> Option<Self> {
         let output = File::create(log).expect("the log file can be made");
         let errors = output
@@ -53,7 +53,7 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
+impl Drop for GuardedProcess {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         // The guard gives its processes 3 s, then kills them and ends itself.
