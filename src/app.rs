@@ -38,7 +38,7 @@ use crate::zoho::concurrency::SharedPermits;
 use crate::zoho::token_cache::TokenCache;
 pub use arrival::InboundRequest;
 pub use delivery::{IgnoreReason, MappingOutcome};
-pub use explain::{Asked, Condition, Explanation};
+pub use explain::{Condition, ConditionResult, Explanation, ExpressionResult};
 use genuine::Fetcher;
 pub use notice::{AwsEvent, EventOutcome};
 use shelf::{SecretShelf, StoreShelf, StoreSlots};

@@ -423,7 +423,7 @@ routes:
         let text = "
 connections: { default: { credentials: env:ZOHO } }
 routes:
-  a: { verify: { scheme: none }, when: 'env.HOME', map: '{', extra: 1 }
+  a: { verify: { scheme: none }, when: ['true', 'env.HOME'], map: '{', extra: 1 }
   b: { verify: { scheme: none }, map: '.x | halt' }
 ";
         let found: Vec<String> = Config::parse(text, Programs::Compile)
@@ -434,7 +434,7 @@ routes:
         assert_eq!(
             found,
             [
-                "routes.a.when",
+                "routes.a.when.1",
                 "routes.a.map",
                 "routes.a.extra",
                 "routes.b.map"

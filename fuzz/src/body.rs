@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use masshook::mapping::{Document, EvalError, Input, Limits, Program};
+use masshook::mapping::{self, Document, EvalError, Limits, MappingInput, Program};
 use serde_json::Value;
 use webhook_verify::body::{Body, unpack};
 
@@ -15,7 +15,7 @@ const LIMIT: usize = 64 << 10;
 const GROWTH: usize = 6;
 
 /// Passes a body on as it is.
-static AS_IT_IS: LazyLock<Program> = LazyLock::new(|| Program::new("."));
+static AS_IT_IS: LazyLock<Program> = LazyLock::new(|| mapping::program("."));
 
 /// Decodes the body, and asserts that nothing is larger or deeper than it may be, and that a mapping can read it.
 pub fn run(data: &[u8]) {
@@ -57,7 +57,7 @@ pub fn run(data: &[u8]) {
 /// A document that was let in is one that a mapping can read, and passes on as it is.
 fn passes(document: &Document, tree: Option<&Value>) {
     let (headers, query) = Default::default();
-    let input = Input {
+    let input = MappingInput {
         body: document,
         headers: &headers,
         query: &query,
@@ -70,7 +70,7 @@ fn passes(document: &Document, tree: Option<&Value>) {
         time: std::time::Duration::from_secs(20),
         ..Limits::default()
     };
-    match AS_IT_IS.run_blocking(&input, &limits) {
+    match input.run_blocking(&AS_IT_IS, &limits) {
         Ok(outputs) => {
             assert_eq!(outputs.len(), 1);
             assert!(

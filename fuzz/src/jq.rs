@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use masshook::mapping::{self, CompileError, Document, EvalError, Input, Limits, Program};
+use masshook::mapping::{self, CompileError, Document, EvalError, Limits, MappingInput};
 use masshook::plan::{self, Plan, Way};
 use masshook::update::Method;
 use serde_json::Value;
@@ -27,12 +27,16 @@ pub fn run(data: &[u8]) {
     let Ok(body) = Document::from_json(body) else {
         return;
     };
-    let program = Program::new(source);
+    let program = mapping::program(source);
     if let Err(error) = program.check() {
         return stands_in(source, &error);
     }
+    for path in program.paths() {
+        let compiled = mapping::program(path.as_str()).check();
+        assert_eq!(compiled, Ok(()), "{path}");
+    }
     let (headers, query) = Default::default();
-    let input = Input {
+    let input = MappingInput {
         body: &body,
         headers: &headers,
         query: &query,
@@ -41,15 +45,15 @@ pub fn run(data: &[u8]) {
         raw: Some(body.text()),
         trigger: &query,
     };
-    let first = program.run_blocking(&input, &LIMITS);
-    assert_eq!(first, program.run_blocking(&input, &LIMITS));
+    let first = input.run_blocking(&program, &LIMITS);
+    assert_eq!(first, input.run_blocking(&program, &LIMITS));
     match first {
         Ok(outputs) => kept(&outputs),
         Err(EvalError::TimedOut { .. } | EvalError::Unavailable { .. } | EvalError::Compile(_)) => {
             panic!("{first:?}")
         }
         Err(EvalError::Failed(failure)) => {
-            let message = failure.told();
+            let message = failure.full_message();
             // What jaq says of a defect of its own, unless the event says it.
             let echoed = [source, body.text()]
                 .iter()
@@ -64,13 +68,13 @@ pub fn run(data: &[u8]) {
 /// A compile error names a place that is in the program.
 fn stands_in(source: &str, error: &CompileError) {
     let lines = source.matches('\n').count() + 1;
-    assert!((1..=lines).contains(&error.place.line), "{error}");
+    assert!((1..=lines).contains(&error.location.line), "{error}");
     let line = source
         .split('\n')
-        .nth(error.place.line - 1)
+        .nth(error.location.line - 1)
         .unwrap_or_default();
     assert!(
-        error.place.column >= 1 && error.place.column <= line.chars().count() + 1,
+        error.location.column >= 1 && error.location.column <= line.chars().count() + 1,
         "{error}"
     );
     assert!(
@@ -83,7 +87,7 @@ fn kept(outputs: &[Value]) {
     assert!(outputs.len() <= LIMITS.outputs);
     let bytes: usize = outputs.iter().map(|output| output.to_string().len()).sum();
     assert!(bytes <= 8 * LIMITS.output_bytes, "{bytes}");
-    let Ok(updates) = mapping::updates(outputs, Method::Auto) else {
+    let Ok(updates) = mapping::update_requests(outputs, Method::Auto) else {
         return;
     };
     for update in updates {

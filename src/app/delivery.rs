@@ -18,7 +18,7 @@ use crate::inbound::trigger::Trigger;
 use crate::job::delivery::{DeadLetterReason, StoredDelivery};
 use crate::job::store::StoreError;
 use crate::job::{Job, JobId, JobSource};
-use crate::mapping::{self, Document, Input, Program};
+use crate::mapping::{self, Document, MappingInput, Program, ProgramKey};
 use crate::update::UpdateRequest;
 use webhook_verify::body::{self, Body, BodyError};
 
@@ -36,18 +36,18 @@ pub struct MappingOutcome {
 /// Why nothing comes of a delivery for a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IgnoreReason {
-    /// Its `when` does not hold.
-    When,
+    /// An expression of its `when` is false.
+    When(ProgramKey),
     /// Its `map` has no output.
     Map,
 }
 
 impl fmt::Display for IgnoreReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::When => "`when` is false",
-            Self::Map => "`map` yields nothing",
-        })
+        match self {
+            Self::When(key) => write!(formatter, "`{key}` is false"),
+            Self::Map => formatter.write_str("`map` yields nothing"),
+        }
     }
 }
 
@@ -61,8 +61,8 @@ pub(super) struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    pub(super) fn input<'a>(&'a self, route: &'a str, received_at: Timestamp) -> Input<'a> {
-        Input {
+    pub(super) fn input<'a>(&'a self, route: &'a str, received_at: Timestamp) -> MappingInput<'a> {
+        MappingInput {
             body: &self.body,
             headers: &self.headers,
             query: &self.query,
@@ -313,14 +313,15 @@ impl App {
         let (name, route) = self.route(&arrival.route)?;
         let seen = self.see(arrival)?;
         let input = seen.input(name, self.clock.now());
-        if let Some(when) = &route.when
-            && !mapping::truthy(&self.run("when", when, &input).await?)
-        {
-            return Ok(MappingOutcome {
-                delivery_id: String::new(),
-                updates: Vec::new(),
-                ignored: Some(IgnoreReason::When),
-            });
+        for (index, expression) in route.when.iter().enumerate() {
+            let key = ProgramKey::of_when(index, route.when.len());
+            if !self.holds(key, expression, &input).await? {
+                return Ok(MappingOutcome {
+                    delivery_id: String::new(),
+                    updates: Vec::new(),
+                    ignored: Some(IgnoreReason::When(key)),
+                });
+            }
         }
         self.mapped(route, arrival, &input).await
     }
@@ -330,11 +331,11 @@ impl App {
         &self,
         route: &Route,
         arrival: &InboundRequest,
-        input: &Input<'_>,
+        input: &MappingInput<'_>,
     ) -> Result<MappingOutcome, Rejection> {
         let asked = match &route.delivery_id {
             Some(program) => self
-                .run("delivery_id", program, input)
+                .run(ProgramKey::DeliveryId, program, input)
                 .await?
                 .into_iter()
                 .next(),
@@ -344,12 +345,12 @@ impl App {
             .and_then(as_id)
             .or_else(|| arrival.origin.id().map(str::to_owned))
             .unwrap_or_else(|| arrival.fingerprint());
-        let outputs = self.run("map", &route.map, input).await?;
+        let outputs = self.run(ProgramKey::Map, &route.map, input).await?;
         let unmappable = |outputs| Rejection::Unmappable {
             route: input.route.to_owned(),
             outputs,
         };
-        let updates = mapping::updates(&outputs, route.update_by).map_err(unmappable)?;
+        let updates = mapping::update_requests(&outputs, route.update_by).map_err(unmappable)?;
         Ok(MappingOutcome {
             delivery_id,
             ignored: updates.is_empty().then_some(IgnoreReason::Map),
@@ -409,15 +410,30 @@ impl App {
         Ok((said, unpacked.bytes))
     }
 
+    /// Whether an expression of `when` is true.
+    pub(super) async fn holds(
+        &self,
+        key: ProgramKey,
+        expression: &Program,
+        input: &MappingInput<'_>,
+    ) -> Result<bool, Rejection> {
+        let outputs = self.run(key, expression, input).await?;
+        mapping::to_boolean(expression, &outputs).map_err(|error| Rejection::NotBoolean {
+            route: input.route.to_owned(),
+            key,
+            error,
+        })
+    }
+
     async fn run(
         &self,
-        key: &'static str,
+        key: ProgramKey,
         program: &Program,
-        input: &Input<'_>,
+        input: &MappingInput<'_>,
     ) -> Result<Vec<Value>, Rejection> {
         let limits = self.config.limits.mapping();
-        program
-            .run(input, &limits)
+        input
+            .run(program, &limits)
             .await
             .map_err(|error| Rejection::Mapping {
                 route: input.route.to_owned(),

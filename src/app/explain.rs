@@ -1,4 +1,4 @@
-//! Why an event is for a route, or is not: what the route asks of it, in the order in which it asks.
+//! Explains why a route accepts an event or not: the conditions of the route, in the order in which they are checked.
 
 use http::Method;
 
@@ -6,33 +6,33 @@ use super::rejection::Rejection;
 use super::{App, InboundRequest};
 use crate::config::{Route, Verify};
 use crate::inbound::trigger::Trigger;
-use crate::mapping::{Input, Judgement};
+use crate::mapping::{self, MappingInput, PathValue, ProgramKey};
 
-/// What a route asks of an event.
+/// A condition under which a route accepts an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// That it comes by a trigger that the route's `on` names.
+    /// The event comes by a trigger that the route's `on` names.
     Trigger,
-    /// That it is sent to the route's path.
+    /// The event is sent to the route's path.
     Path,
-    /// That it names the route.
+    /// The event names the route.
     Name,
-    /// That it is a delivery, and not its sender's handshake.
+    /// The event is a delivery, not a handshake of its sender.
     Delivery,
-    /// That its method is one of those that deliver.
+    /// The HTTP method is one of the route's `http_methods`.
     Method,
-    /// That it is genuine.
+    /// The signature is valid.
     Signature,
-    /// That its body can be read.
+    /// The body can be decoded.
     Body,
-    /// That the route's `when` holds.
+    /// Every expression of the route's `when` is true.
     When,
-    /// That the route's `map` makes something of it.
+    /// The route's `map` yields an update request.
     Map,
 }
 
 impl Condition {
-    /// Its word.
+    /// The name of the condition in output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Trigger => "trigger",
@@ -48,116 +48,138 @@ impl Condition {
     }
 }
 
-/// A condition, and whether an event meets it.
+/// Whether an event meets one condition of a route.
 #[derive(Debug)]
-pub struct Asked {
-    /// Which.
+pub struct ConditionResult {
+    /// The condition.
     pub condition: Condition,
-    /// Whether it does; `None` if that cannot be told here.
+    /// Whether the event meets it; `None` if that cannot be determined here.
     pub met: Option<bool>,
-    /// Why, in a sentence. No secret stands in it.
+    /// The reason, in one sentence without secrets.
     pub found: String,
-    /// More about it, over several lines: it may hold people's data, and is for the terminal.
-    pub at_length: Option<String>,
-    /// The terms of `when`.
-    pub judgement: Option<Judgement>,
+    /// Details, over several lines. They may contain personal data, so they are for the terminal.
+    pub details: Option<String>,
+    /// The expressions of `when`.
+    pub expressions: Vec<ExpressionResult>,
 }
 
-/// Why an event is for a route, or is not.
+impl ConditionResult {
+    fn new(condition: Condition, met: Option<bool>, found: impl Into<String>) -> Self {
+        Self {
+            condition,
+            met,
+            found: found.into(),
+            details: None,
+            expressions: Vec::new(),
+        }
+    }
+}
+
+/// The result of one expression of `when`.
+#[derive(Debug)]
+pub struct ExpressionResult {
+    /// The expression.
+    pub text: String,
+    /// What it yields; `None` if it was not evaluated, because an earlier one is false.
+    pub holds: Option<bool>,
+    /// The values at the paths that it reads, if it is false.
+    pub values: Vec<PathValue>,
+    /// The keys and types of the body, if a path that it reads is absent there.
+    pub body_shape: Option<String>,
+}
+
+impl ExpressionResult {
+    /// What made the expression false, over several lines.
+    fn details(&self) -> String {
+        let mut lines = vec![self.text.trim_end().to_owned()];
+        let values = self.values.iter();
+        lines.extend(values.map(|value| format!("{} is {}", value.path, value.value)));
+        let shape = self.body_shape.iter();
+        lines.extend(shape.map(|shape| format!("in the input {shape}")));
+        lines.join("\n")
+    }
+}
+
+/// Why a route accepts an event or not.
 #[derive(Debug)]
 pub struct Explanation {
     /// The route.
     pub route: String,
-    /// What was asked, in order.
-    pub asked: Vec<Asked>,
+    /// The conditions that were checked, in order.
+    pub conditions: Vec<ConditionResult>,
 }
 
 impl Explanation {
-    /// The first condition that the event does not meet. With none, the event is for the route.
-    pub fn first_false(&self) -> Option<&Asked> {
-        self.asked.iter().find(|asked| asked.met == Some(false))
+    /// The first condition that the event does not meet. If there is none, the route accepts the event.
+    pub fn first_false(&self) -> Option<&ConditionResult> {
+        let mut conditions = self.conditions.iter();
+        conditions.find(|result| result.met == Some(false))
     }
 
-    /// Notes an answer; says whether the event may still be for the route.
-    fn note(&mut self, condition: Condition, met: Option<bool>, found: impl Into<String>) -> bool {
-        self.asked.push(Asked {
-            condition,
-            met,
-            found: found.into(),
-            at_length: None,
-            judgement: None,
-        });
+    /// Adds a result. Returns whether the route may still accept the event.
+    fn add(&mut self, condition: Condition, met: Option<bool>, found: impl Into<String>) -> bool {
+        self.conditions
+            .push(ConditionResult::new(condition, met, found));
         met != Some(false)
     }
 
-    fn refused(&mut self, condition: Condition, rejection: &Rejection) {
-        self.asked.push(Asked {
-            condition,
-            met: Some(false),
-            found: rejection.to_string(),
-            at_length: rejection.at_length(),
-            judgement: None,
+    fn add_rejection(&mut self, condition: Condition, rejection: &Rejection) {
+        self.conditions.push(ConditionResult {
+            details: rejection.at_length(),
+            ..ConditionResult::new(condition, Some(false), rejection.to_string())
         });
     }
 }
 
 impl App {
-    /// Asks each route of the config whether an event is for it. Nothing is stored, sent or confirmed.
+    /// Checks an event against each route of the config. Stores, sends and confirms nothing.
     pub async fn explain(&self, event: &InboundRequest) -> Vec<Explanation> {
         let mut explanations = Vec::with_capacity(self.config.routes.len());
         for (name, route) in &self.config.routes {
             let mut explanation = Explanation {
                 route: name.clone(),
-                asked: Vec::new(),
+                conditions: Vec::new(),
             };
-            self.ask(&mut explanation, route, event).await;
+            self.explain_route(&mut explanation, route, event).await;
             explanations.push(explanation);
         }
         explanations
     }
 
-    async fn ask(&self, told: &mut Explanation, route: &Route, event: &InboundRequest) {
+    async fn explain_route(
+        &self,
+        explanation: &mut Explanation,
+        route: &Route,
+        event: &InboundRequest,
+    ) {
         let trigger = event.origin.trigger;
-        let hears = route.hears(trigger);
-        let found = match hears {
-            true => trigger.to_string(),
-            false => {
-                let named: Vec<&str> = route.on.iter().map(|trigger| trigger.as_str()).collect();
-                format!(
-                    "it comes by `{trigger}`, and `on` names {}",
-                    named.join(", ")
-                )
-            }
-        };
-        if !told.note(Condition::Trigger, Some(hears), found) {
-            return;
-        }
-        if trigger.brings_proof() && !addressed(told, event) {
+        if !check_trigger(explanation, route, trigger)
+            || (trigger.brings_proof() && !check_address(explanation, event))
+        {
             return;
         }
         let mut event = InboundRequest {
-            route: told.route.clone(),
+            route: explanation.route.clone(),
             ..event.clone()
         };
-        // A secret that cannot be had is told of with the signature.
+        // A secret that cannot be read is reported with the signature.
         if let Ok(Some((_, handshake))) = self.handshake(route, &event).await {
             let found = match handshake.needs_verification {
-                true => {
-                    "it is its sender's handshake: answered if its signature holds, and not mapped"
-                }
-                false => "it is its sender's handshake, which is answered; nothing is mapped",
+                true => "a handshake of the sender, answered if its signature is valid; not mapped",
+                false => "a handshake of the sender, which is answered; not mapped",
             };
-            told.note(Condition::Delivery, Some(false), found);
+            explanation.add(Condition::Delivery, Some(false), found);
             return;
         }
-        if trigger == Trigger::Http && !method(told, route, &event) {
+        if trigger == Trigger::Http && !check_method(explanation, route, &event) {
             return;
         }
-        // A wrong signature says nothing of what the route would make of a right one, so the rest is asked all the same.
+        // The conditions of a route are independent of the signature, so a wrong one does not end the explanation.
         match self.prove(route, &event).await {
             Ok(genuine) if genuine.subscribe.is_some() => {
-                let found = "Amazon SNS asks for a confirmation, which it gets; nothing is mapped";
-                told.note(Condition::Delivery, Some(false), found);
+                let found =
+                    "a subscription confirmation of Amazon SNS, which is answered; not mapped";
+                explanation.add(Condition::Delivery, Some(false), found);
                 return;
             }
             Ok(genuine) => {
@@ -166,76 +188,87 @@ impl App {
                     Verify::Schemes(_) => format!("verified: {}", route.verify),
                     Verify::Nothing | Verify::ByAws => route.verify.to_string(),
                 };
-                told.note(Condition::Signature, Some(true), found);
+                explanation.add(Condition::Signature, Some(true), found);
             }
             Err(Rejection::Secret(error)) => {
-                told.note(Condition::Signature, None, format!("not checked: {error}"));
+                let found = format!("not checked: {error}");
+                explanation.add(Condition::Signature, None, found);
             }
-            Err(rejection) => told.refused(Condition::Signature, &rejection),
+            Err(rejection) => explanation.add_rejection(Condition::Signature, &rejection),
         }
         event.leave_out_secrets(&route.verify);
         let seen = match self.see(&event) {
             Ok(seen) => seen,
-            Err(rejection) => return told.refused(Condition::Body, &rejection),
+            Err(rejection) => return explanation.add_rejection(Condition::Body, &rejection),
         };
         let input = seen.input(&event.route, self.clock.now());
-        if self.predicate(told, route, &input).await {
-            self.yields(told, route, &event, &input).await;
+        if self.explain_when(explanation, route, &input).await {
+            self.explain_map(explanation, route, &event, &input).await;
         }
     }
 
-    /// Asks for `when`; says whether it holds.
-    async fn predicate(&self, told: &mut Explanation, route: &Route, input: &Input<'_>) -> bool {
-        let Some(when) = &route.when else {
-            return told.note(Condition::When, Some(true), "the route has none");
-        };
-        let judged = when.judge(input, &self.config.limits.mapping()).await;
-        let judgement = match judged {
-            Ok(judgement) => judgement,
-            Err(error) => {
-                let (route, key) = (input.route.to_owned(), "when");
-                let failed = Rejection::Mapping { route, key, error };
-                told.refused(Condition::When, &failed);
-                return false;
-            }
-        };
-        let count = judgement.terms.len();
-        let (found, at_length) = match judgement.first_false() {
-            None if judgement.holds && count > 1 => (format!("holds, all {count} terms"), None),
-            None if judgement.holds => ("holds".to_owned(), None),
-            None => ("is false".to_owned(), None),
-            Some(term) => {
-                let place = judgement.terms.iter().position(|one| one == term);
-                let place = place.map_or(0, |place| place + 1);
-                let found = match count {
-                    1 => "is false".to_owned(),
-                    _ => format!("term {place} of {count} is the first to be false"),
+    /// Checks the expressions of `when`. Returns whether all are true.
+    async fn explain_when(
+        &self,
+        explanation: &mut Explanation,
+        route: &Route,
+        input: &MappingInput<'_>,
+    ) -> bool {
+        let count = route.when.len();
+        let mut expressions = Vec::with_capacity(count);
+        let mut first_false: Option<(ProgramKey, String)> = None;
+        for (index, expression) in route.when.iter().enumerate() {
+            let mut result = ExpressionResult {
+                text: expression.source().to_owned(),
+                holds: None,
+                values: Vec::new(),
+                body_shape: None,
+            };
+            if first_false.is_none() {
+                let key = ProgramKey::of_when(index, count);
+                let holds = match self.holds(key, expression, input).await {
+                    Ok(holds) => holds,
+                    Err(rejection) => {
+                        explanation.add_rejection(Condition::When, &rejection);
+                        return false;
+                    }
                 };
-                let mut lines = vec![term.place.excerpt()];
-                let looked_at = term.looked_at.iter();
-                lines.extend(looked_at.map(|(text, value)| format!("{text} is {value}")));
-                let shape = term.shape.as_ref();
-                lines.extend(shape.map(|shape| format!("in the input {shape}")));
-                (found, Some(lines.join("\n")))
+                result.holds = Some(holds);
+                if !holds {
+                    let limits = self.config.limits.mapping();
+                    result.values = mapping::path_values(expression, input, &limits).await;
+                    let is_absent = result.values.iter().any(|value| value.is_absent);
+                    result.body_shape = is_absent.then(|| input.body.shape());
+                    first_false = Some((key, result.details()));
+                }
+            }
+            expressions.push(result);
+        }
+        let (met, found, details) = match first_false {
+            Some((key, details)) => (false, format!("`{key}` is false"), Some(details)),
+            None => {
+                let found = match count {
+                    0 => "the route has none".to_owned(),
+                    1 => "is true".to_owned(),
+                    _ => format!("all {count} expressions are true"),
+                };
+                (true, found, None)
             }
         };
-        let holds = judgement.holds;
-        told.asked.push(Asked {
-            condition: Condition::When,
-            met: Some(holds),
-            found,
-            at_length,
-            judgement: Some(judgement),
+        explanation.conditions.push(ConditionResult {
+            details,
+            expressions,
+            ..ConditionResult::new(Condition::When, Some(met), found)
         });
-        holds
+        met
     }
 
-    async fn yields(
+    async fn explain_map(
         &self,
-        told: &mut Explanation,
+        explanation: &mut Explanation,
         route: &Route,
         event: &InboundRequest,
-        input: &Input<'_>,
+        input: &MappingInput<'_>,
     ) {
         match self.mapped(route, event, input).await {
             Ok(mapped) => {
@@ -244,37 +277,55 @@ impl App {
                     1 => "yields 1 update request".to_owned(),
                     several => format!("yields {several} update requests"),
                 };
-                told.note(Condition::Map, Some(!mapped.updates.is_empty()), found);
+                explanation.add(Condition::Map, Some(!mapped.updates.is_empty()), found);
             }
-            Err(rejection) => told.refused(Condition::Map, &rejection),
+            Err(rejection) => explanation.add_rejection(Condition::Map, &rejection),
         }
     }
 }
 
-/// Asks whether an event is sent to this route by name.
-fn addressed(told: &mut Explanation, event: &InboundRequest) -> bool {
-    let to = told.route == event.route;
-    let (condition, found) = match (event.origin.trigger, to) {
-        (Trigger::Http, true) => (Condition::Path, format!("/hooks/{}", told.route)),
-        (Trigger::Http, false) => (
-            Condition::Path,
-            format!("it was sent to /hooks/{}", event.route),
-        ),
-        (_, true) => (Condition::Name, told.route.clone()),
-        (_, false) => (Condition::Name, format!("it names `{}`", event.route)),
+fn check_trigger(explanation: &mut Explanation, route: &Route, trigger: Trigger) -> bool {
+    let listens = route.hears(trigger);
+    let found = match listens {
+        true => trigger.to_string(),
+        false => {
+            let names: Vec<&str> = route.on.iter().map(|trigger| trigger.as_str()).collect();
+            format!(
+                "the event comes by `{trigger}`, and `on` names {}",
+                names.join(", ")
+            )
+        }
     };
-    told.note(condition, Some(to), found)
+    explanation.add(Condition::Trigger, Some(listens), found)
 }
 
-fn method(told: &mut Explanation, route: &Route, event: &InboundRequest) -> bool {
-    let delivers = route.takes(&event.method);
-    let found = match delivers {
+/// Checks whether an event is sent to this route by name.
+fn check_address(explanation: &mut Explanation, event: &InboundRequest) -> bool {
+    let met = explanation.route == event.route;
+    let (condition, found) = match (event.origin.trigger, met) {
+        (Trigger::Http, true) => (Condition::Path, format!("/hooks/{}", explanation.route)),
+        (Trigger::Http, false) => (
+            Condition::Path,
+            format!("the event was sent to /hooks/{}", event.route),
+        ),
+        (_, true) => (Condition::Name, explanation.route.clone()),
+        (_, false) => (
+            Condition::Name,
+            format!("the event names `{}`", event.route),
+        ),
+    };
+    explanation.add(condition, Some(met), found)
+}
+
+fn check_method(explanation: &mut Explanation, route: &Route, event: &InboundRequest) -> bool {
+    let met = route.takes(&event.method);
+    let found = match met {
         true => event.method.to_string(),
         false => {
             let methods = route.http_methods.iter().map(Method::as_str);
-            let methods = methods.collect::<Vec<_>>().join(" and ");
-            format!("{} delivers nothing; {methods} do", event.method)
+            let methods = methods.collect::<Vec<_>>().join(", ");
+            format!("{} is not in `http_methods`: {methods}", event.method)
         }
     };
-    told.note(Condition::Method, Some(delivers), found)
+    explanation.add(Condition::Method, Some(met), found)
 }

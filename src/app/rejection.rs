@@ -7,7 +7,7 @@ use crate::inbound::trigger::Trigger;
 use crate::job::JobId;
 use crate::job::store::StoreError;
 use crate::job::wakeup::WakeUpFailed;
-use crate::mapping::{EvalError, NotJson, Unmappable};
+use crate::mapping::{self, EvalError, InvalidJson, NotBoolean, OutputError, ProgramKey};
 use crate::secrets::SecretError;
 use crate::secrets::place::Unwritable;
 use strict_reader::Problem;
@@ -103,16 +103,29 @@ pub enum Rejection {
     Body(BodyError),
     /// The body is said to be JSON, and is not.
     #[error("the body is not JSON: {0}")]
-    NotJson(NotJson),
+    NotJson(InvalidJson),
     /// A jq program of the route failed.
-    #[error("the `{key}` of route `{route}` failed: {error}")]
+    #[error(
+        "the `{key}` of route `{route}` failed: {error}{}",
+        mapping::advice(error)
+    )]
     Mapping {
         /// Which route.
         route: String,
         /// Which program.
-        key: &'static str,
+        key: ProgramKey,
         /// How.
         error: EvalError,
+    },
+    /// An expression of the route's `when` yields no boolean.
+    #[error("the `{key}` of route `{route}` {error}")]
+    NotBoolean {
+        /// The route.
+        route: String,
+        /// The expression.
+        key: ProgramKey,
+        /// What it yields.
+        error: NotBoolean,
     },
     /// An output of the route's mapping is no update request.
     #[error("what the `map` of route `{route}` yields is not an update request")]
@@ -120,7 +133,7 @@ pub enum Rejection {
         /// Which route.
         route: String,
         /// What is wrong with which output.
-        outputs: Vec<Unmappable>,
+        outputs: Vec<OutputError>,
     },
     /// The update request itself is wrong.
     #[error("this is not an update request")]
@@ -204,7 +217,9 @@ impl Rejection {
             }
             | Self::NoConnection => (StatusCode::INTERNAL_SERVER_ERROR, "config_broken"),
             Self::KeyInvalid => (StatusCode::BAD_REQUEST, "idempotency_key_invalid"),
-            Self::Mapping { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "mapping_failed"),
+            Self::Mapping { .. } | Self::NotBoolean { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "mapping_failed")
+            }
             Self::Unmappable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_mappable"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_update_request"),
             Self::Callback(_) => (StatusCode::UNPROCESSABLE_ENTITY, "callback_refused"),
@@ -249,6 +264,7 @@ impl Rejection {
             Self::Body(_)
                 | Self::NotJson(_)
                 | Self::Mapping { .. }
+                | Self::NotBoolean { .. }
                 | Self::Unmappable { .. }
                 | Self::Callback(_)
         )
@@ -276,7 +292,7 @@ impl Rejection {
     /// What only whoever tries the route on a terminal may see: it may hold people's data.
     pub fn on_terminal(&self) -> Option<String> {
         if let Self::Mapping { error, .. } = self {
-            Some(error.at_length())
+            Some(error.details())
         } else {
             None
         }
@@ -293,19 +309,19 @@ impl Rejection {
     /// Everything that is wrong, one by one, where there may be several things.
     pub fn errors(&self) -> Vec<Value> {
         if let Self::Unmappable { outputs, .. } = self {
-            let error = |output: &Unmappable| json!({"output": output.output, "pointer": output.pointer, "detail": output.message});
+            let error = |output: &OutputError| json!({"output": output.output, "pointer": output.pointer, "detail": output.message});
             outputs.iter().map(error).collect()
         } else if let Self::Invalid(problems) = self {
             let error = |problem: &Problem| json!({"pointer": problem.at.pointer(), "detail": problem.message});
             problems.iter().map(error).collect()
         } else if let Self::Mapping { key, error, .. } = self
-            && let Some(place) = error.place()
+            && let Some(location) = error.location()
         {
-            let mut found = json!({"program": key, "line": place.line, "column": place.column, "text": place.text});
+            let mut found = json!({"program": key.to_string(), "line": location.line, "column": location.column, "text": location.text});
             if let EvalError::Failed(failure) = error
-                && let Some(failing) = failure.failing()
+                && let Some(part) = failure.part()
             {
-                found["input"] = failing.shape.clone().into();
+                found["input"] = part.input_shape.clone().into();
             }
             vec![found]
         } else if let Self::Callback(detail) = self {

@@ -1,11 +1,14 @@
-//! `masshook preview --explain`: why an event is for a route, or is not.
+//! `masshook preview --explain`: prints why each route accepts an event or not.
 
 use serde_json::{Value, json};
 
 use super::terminal::{ExitStatus, print_line};
-use crate::app::{App, Asked, Condition, Explanation, InboundRequest};
+use crate::app::{App, Condition, ConditionResult, Explanation, ExpressionResult, InboundRequest};
 
-/// Explains events to every route, or to one; whether each of them is for some route is the verdict.
+/// Columns before the details of a condition.
+const INDENT: usize = 19;
+
+/// Explains events for every route, or for one. Negative if an event is accepted by no route.
 pub(super) async fn run(
     app: &App,
     events: &[InboundRequest],
@@ -35,100 +38,99 @@ pub(super) async fn run(
                     explained.len()
                 ));
             }
-            let widest = explanations.iter().map(|one| one.route.chars().count());
-            let widest = widest.max().unwrap_or_default();
+            let widths = explanations.iter().map(|one| one.route.chars().count());
+            let width = widths.max().unwrap_or_default();
             for explanation in explanations {
-                print_line(&route_text(explanation, widest));
+                print_line(&route_text(explanation, width));
             }
         }
     }
-    let taken = |explanations: &[Explanation]| {
+    let is_accepted = |explanations: &[Explanation]| {
         let mut explanations = explanations.iter();
         explanations.any(|explanation| explanation.first_false().is_none())
     };
     match explained
         .iter()
-        .all(|(_, explanations)| taken(explanations))
+        .all(|(_, explanations)| is_accepted(explanations))
     {
         true => ExitStatus::Success,
         false => ExitStatus::Negative,
     }
 }
 
-/// What is said of an event that is for no route by its nature.
-pub(super) fn nothing(why: &str, json: bool) {
+/// Prints the explanation of an event that is for no route by its nature.
+pub(super) fn print_note(note: &str, json: bool) {
     match json {
-        true => print_line(&json!({"explained": [], "note": why}).to_string()),
-        false => print_line(why),
+        true => print_line(&json!({"explained": [], "note": note}).to_string()),
+        false => print_line(note),
     }
 }
 
-fn route_text(explanation: &Explanation, widest: usize) -> String {
+fn route_text(explanation: &Explanation, width: usize) -> String {
     let first = explanation.first_false();
-    let name = format!("{:<widest$}", explanation.route);
-    // Most routes have nothing to do with an event, and that is said in a line.
-    if let Some(asked) = first
+    let name = format!("{:<width$}", explanation.route);
+    // Most routes have nothing to do with an event. One line is enough for them.
+    if let Some(result) = first
         && matches!(
-            asked.condition,
+            result.condition,
             Condition::Trigger | Condition::Path | Condition::Name
         )
     {
-        let condition = asked.condition.as_str();
-        return format!("{name}  not for it, by its {condition}: {}", asked.found);
+        let condition = result.condition.as_str();
+        return format!("{name}  not for it, by its {condition}: {}", result.found);
     }
     let verdict = first.map_or_else(
-        || "takes it".to_owned(),
-        |asked| format!("not for it, by its {}", asked.condition.as_str()),
+        || "accepts it".to_owned(),
+        |result| format!("not for it, by its {}", result.condition.as_str()),
     );
     let mut lines = vec![format!("{name}  {verdict}")];
-    for asked in &explanation.asked {
-        let word = match asked.met {
+    for result in &explanation.conditions {
+        let word = match result.met {
             Some(true) => "ok",
             Some(false) => "FALSE",
             None => "note",
         };
-        let condition = asked.condition.as_str();
-        lines.push(format!("  {word:<5} {condition:<9}  {}", asked.found));
-        let more = asked.at_length.iter().flat_map(|more| more.lines());
-        lines.extend(more.map(|line| format!("{:19}{line}", "")));
+        let condition = result.condition.as_str();
+        lines.push(format!("  {word:<5} {condition:<9}  {}", result.found));
+        let details = result.details.iter().flat_map(|details| details.lines());
+        lines.extend(details.map(|line| format!("{:INDENT$}{line}", "")));
     }
     lines.join("\n")
 }
 
 fn route_json(explanation: &Explanation) -> Value {
     let first = explanation.first_false();
-    let asked: Vec<Value> = explanation.asked.iter().map(asked_json).collect();
+    let conditions: Vec<Value> = explanation.conditions.iter().map(condition_json).collect();
     json!({
         "route": explanation.route,
         "takes": first.is_none(),
-        "first_false": first.map(|asked| asked.condition.as_str()),
-        "conditions": asked,
+        "first_false": first.map(|result| result.condition.as_str()),
+        "conditions": conditions,
     })
 }
 
-fn asked_json(asked: &Asked) -> Value {
-    let mut shown = json!({
-        "condition": asked.condition.as_str(),
-        "met": asked.met,
-        "found": asked.found,
+fn condition_json(result: &ConditionResult) -> Value {
+    let mut json = json!({
+        "condition": result.condition.as_str(),
+        "met": result.met,
+        "found": result.found,
     });
-    if let Some(more) = &asked.at_length {
-        shown["at_length"] = json!(more);
+    if let Some(details) = &result.details {
+        json["at_length"] = json!(details);
     }
-    if let Some(judgement) = &asked.judgement {
-        let term = judgement.terms.iter().map(|term| {
-            let looked_at = term.looked_at.iter();
-            let looked_at = looked_at.map(|(text, value)| json!({"text": text, "value": value}));
-            json!({
-                "text": term.text,
-                "line": term.place.line,
-                "column": term.place.column,
-                "holds": term.holds,
-                "looked_at": looked_at.collect::<Vec<_>>(),
-                "input": term.shape,
-            })
-        });
-        shown["terms"] = term.collect();
+    if !result.expressions.is_empty() {
+        json["expressions"] = result.expressions.iter().map(expression_json).collect();
     }
-    shown
+    json
+}
+
+fn expression_json(expression: &ExpressionResult) -> Value {
+    let values = expression.values.iter();
+    let values = values.map(|value| json!({"path": value.path, "value": value.value}));
+    json!({
+        "text": expression.text,
+        "holds": expression.holds,
+        "values": values.collect::<Vec<_>>(),
+        "body": expression.body_shape,
+    })
 }

@@ -117,11 +117,11 @@ async fn explain_event(
         }
         EventFile::UpdateRequest(_) => {
             let why = "an update request is for no route: it contains the update itself";
-            explain::nothing(why, output.json);
+            explain::print_note(why, output.json);
             return ExitStatus::Success;
         }
         EventFile::NoUpdate(why) => {
-            explain::nothing(&why, output.json);
+            explain::print_note(&why, output.json);
             return ExitStatus::Success;
         }
     };

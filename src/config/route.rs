@@ -11,7 +11,7 @@ use super::duration::{Span, TRACKING, WINDOW, read_duration};
 use super::{Callbacks, OneOrMany, Programs, Verify, read_secrets};
 use crate::inbound::trigger::Trigger;
 use crate::job::{CallbackOn, OnUnknownOutcome};
-use crate::mapping::Program;
+use crate::mapping::{self, Program};
 use crate::secrets::SecretRef;
 use crate::update;
 use strict_reader::{Node, Problems, nearest};
@@ -30,9 +30,9 @@ pub struct Route {
     /// its other triggers.
     #[schemars(with = "Option<Verify>")]
     pub verify: Verify,
-    /// A jq predicate; deliveries for which it is false are ignored.
-    #[schemars(with = "Option<String>")]
-    pub when: Option<Program>,
+    /// One jq expression or a list of them. Each must yield true or false; a delivery for which one is false is ignored.
+    #[schemars(with = "Option<OneOrMany<String>>")]
+    pub when: Vec<Program>,
     /// A jq expression for the delivery's id; else the scheme's id header, else a hash of body and query.
     #[schemars(with = "Option<String>")]
     pub delivery_id: Option<Program>,
@@ -121,9 +121,10 @@ impl Route {
                 None
             }
         };
-        let when = object
-            .optional("when")
-            .and_then(|node| read_program(&node, programs, problems));
+        let when = match object.optional("when") {
+            Some(node) => read_when(&node, programs, problems),
+            None => Vec::new(),
+        };
         let delivery_id = object
             .optional("delivery_id")
             .and_then(|node| read_program(&node, programs, problems));
@@ -272,12 +273,26 @@ fn read_triggers(node: &Node<'_>, problems: &mut Problems) -> Vec<Trigger> {
     named.into_iter().collect()
 }
 
+fn read_when(node: &Node<'_>, programs: Programs, problems: &mut Problems) -> Vec<Program> {
+    let nodes = node.one_or_many();
+    if nodes.is_empty() {
+        node.problem(
+            problems,
+            "is empty; name at least one expression, or leave `when` out to accept every delivery",
+        );
+    }
+    let expressions = nodes.iter();
+    expressions
+        .filter_map(|node| read_program(node, programs, problems))
+        .collect()
+}
+
 fn read_program(node: &Node<'_>, programs: Programs, problems: &mut Problems) -> Option<Program> {
-    let program = Program::new(node.string(problems)?);
+    let program = mapping::program(node.string(problems)?);
     if programs == Programs::Compile
         && let Err(error) = program.check()
     {
-        node.problem(problems, format!("{error}\n{}", error.place.excerpt()));
+        node.problem(problems, format!("{error}\n{}", error.location.excerpt()));
     }
     Some(program)
 }

@@ -81,11 +81,10 @@ const PURE: &[&str] = &[
     "inbound/trigger.rs",
     "callback/signature.rs",
     "http/target.rs",
-    "mapping/document.rs",
-    "mapping/failure.rs",
-    "mapping/keys.rs",
-    "mapping/terms/apart.rs",
-    "mapping/value.rs",
+    "mapping/advice.rs",
+    "mapping/input.rs",
+    "mapping/requests.rs",
+    "mapping/when.rs",
 ];
 
 /// What gives an effect away.

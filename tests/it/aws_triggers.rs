@@ -32,7 +32,7 @@ const ROUTES: &str = r#"
     map: '{module: "Leads", fields: {Rating: "Active"}, ids: .detail.ids, reference: {type: ."detail-type", trigger: $trigger}}'
   partner-too:
     on: [eventbridge]
-    when: .detail.both?
+    when: .detail.both? == true // false
     delivery_id: .detail.order
     map: '{module: "Contacts", fields: {Lead_Source: "Webinar"}, ids: .detail.contacts}'
   schedule:
@@ -44,7 +44,9 @@ const ROUTES: &str = r#"
     map: '{module: "Leads", fields: {Rating: "Active"}, ids: [$ID], reference: {said: ., attributes: $headers, trigger: $trigger}}'
   queue:
     on: sqs
-    when: ($trigger.queue | contains(":orders")) and (.kind? // "") != "foreign"
+    when:
+      - $trigger.queue | contains(":orders")
+      - (.kind? // "") != "foreign"
     map: '{module: "Leads", fields: {Rating: "Active"}, ids: (.ids? // [$ID]), reference: {said: ., attributes: $headers, trigger: $trigger}}'
 "#;
 

@@ -1,4 +1,4 @@
-//! `masshook preview --explain`: which condition of which route was the first to be false.
+//! `masshook preview --explain`: the first condition of each route that an event does not meet.
 
 use std::process::Command;
 
@@ -11,10 +11,11 @@ connections: { default: { credentials: env:ZOHO, accounts_url: 'http://127.0.0.1
 routes:
   github:
     verify: { scheme: github, secret: env:SENDER }
-    when: |
-      $headers["x-github-event"] == "issues"
-        and (.action == "opened" and (.issue.labels[] | .name) == "crm")
-        and .never.asked
+    when:
+      - $headers["x-github-event"] == "issues"
+      - .action == "opened"
+      - any(.issue.labels[]; .name == "crm")
+      - .never.evaluated == 1
     map: '{module: "Leads", fields: {Rating: "Active"}, ids: [.id]}'
   dropbox:
     verify: { scheme: dropbox, secret: env:SENDER }
@@ -28,7 +29,7 @@ routes:
     map: 'if .id then {module: "Leads", fields: {Rating: "Active"}, ids: [.id]} elif .broken then {module: 7} else empty end'
   queue:
     on: sqs
-    when: ($trigger.queue | endswith(":orders")) and .paid
+    when: ($trigger.queue | endswith(":orders")) and .paid == true
     map: '{module: "Deals", fields: {Stage: "Closed Won"}, ids: [.id]}'
   bus:
     on: [eventbridge, sqs]
@@ -58,23 +59,26 @@ impl Explained {
         &self.route(name)["first_false"]
     }
 
-    /// What was found of a condition of a route.
-    fn found(&self, name: &str, condition: &str) -> (Option<bool>, String) {
+    fn condition(&self, name: &str, condition: &str) -> &Value {
         let conditions = self.route(name)["conditions"].as_array();
         let mut conditions = conditions.expect("conditions").iter();
-        let asked = conditions.find(|asked| asked["condition"] == condition);
-        let asked = asked.unwrap_or_else(|| panic!("{condition}: {}", self.route(name)));
-        let found = asked["found"].as_str().expect("a sentence");
-        (asked["met"].as_bool(), found.to_owned())
+        let found = conditions.find(|result| result["condition"] == condition);
+        found.unwrap_or_else(|| panic!("{condition}: {}", self.route(name)))
+    }
+
+    /// Whether the event meets a condition of a route, and the reason.
+    fn found(&self, name: &str, condition: &str) -> (Option<bool>, String) {
+        let result = self.condition(name, condition);
+        let found = result["found"].as_str().expect("a sentence");
+        (result["met"].as_bool(), found.to_owned())
     }
 }
 
-/// What the command says, with `when` as the predicate of the route `open`: as text and as JSON, which must agree.
-fn explain_when(when: &str, event: &Value, arguments: &[&str]) -> Explained {
+/// Runs the command with this `when` of the route `open`, once for text and once for JSON. Both must end alike.
+fn explain_when(when: &Value, event: &Value, arguments: &[&str]) -> Explained {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("masshook.yaml");
-    let when = json!(when).to_string();
-    std::fs::write(&config, CONFIG.replace("WHEN", &when)).expect("written");
+    std::fs::write(&config, CONFIG.replace("WHEN", &when.to_string())).expect("written");
     let path = folder.path().join("event.json");
     std::fs::write(&path, event.to_string()).expect("written");
     let run = |json: bool| {
@@ -103,7 +107,7 @@ fn explain_when(when: &str, event: &Value, arguments: &[&str]) -> Explained {
 }
 
 fn explain(event: &Value) -> Explained {
-    explain_when("true", event, &[])
+    explain_when(&json!("true"), event, &[])
 }
 
 /// A delivery of HTTP API v2.
@@ -123,8 +127,8 @@ fn github(body: &Value) -> Value {
 }
 
 #[test]
-fn an_event_is_for_the_route_that_its_path_names_and_all_others_say_why_not() {
-    let body = json!({"id": "5725767000003000064", "action": "opened", "issue": {"labels": [{"name": "crm"}]}, "never": {"asked": 1}});
+fn event_is_accepted_by_route_of_its_path() {
+    let body = json!({"id": "5725767000003000064", "action": "opened", "issue": {"labels": [{"name": "crm"}]}, "never": {"evaluated": 1}});
     let taken = explain(&github(&body));
     assert_eq!(taken.code, 0, "{}", taken.text);
     assert_eq!(taken.first_false("github"), &Value::Null);
@@ -134,66 +138,63 @@ fn an_event_is_for_the_route_that_its_path_names_and_all_others_say_why_not() {
             .1
             .starts_with("verified: HMAC-SHA256")
     );
-    assert_eq!(taken.found("github", "when").1, "holds, all 4 terms");
+    assert_eq!(
+        taken.found("github", "when").1,
+        "all 4 expressions are true"
+    );
     assert_eq!(taken.found("github", "map").1, "yields 1 update request");
     assert_eq!(taken.first_false("open"), "path");
     assert_eq!(
         taken.found("open", "path").1,
-        "it was sent to /hooks/github"
+        "the event was sent to /hooks/github"
     );
     assert_eq!(taken.first_false("bus"), "trigger");
     assert_eq!(
         taken.found("bus", "trigger").1,
-        "it comes by `http`, and `on` names eventbridge, sqs"
+        "the event comes by `http`, and `on` names eventbridge, sqs"
     );
     for line in [
-        "github     takes it",
-        "open       not for it, by its path: it was sent to /hooks/github",
+        "github     accepts it",
+        "open       not for it, by its path: the event was sent to /hooks/github",
     ] {
         assert!(taken.text.contains(line), "{}", taken.text);
     }
 }
 
 #[test]
-fn the_first_false_term_is_shown_in_its_place_with_what_it_looked_at() {
+fn first_false_expression_is_shown_with_its_values() {
     let body = json!({"id": "1", "action": "opened", "issue": {"labels": [{"name": "bug"}, {"name": "ui"}]}});
     let said = explain(&github(&body));
     assert_eq!(said.code, 1, "{}", said.text);
     assert_eq!(said.first_false("github"), "when");
     for lines in [
-        "  FALSE when       term 3 of 4 is the first to be false\n",
-        "2 |   and (.action == \"opened\" and (.issue.labels[] | .name) == \"crm\")\n",
-        "  |                                ^\n",
-        ".issue.labels[] | .name is \"bug\", \"ui\"\n",
+        "  FALSE when       `when[2]` is false\n",
+        "any(.issue.labels[]; .name == \"crm\")\n",
+        ".issue.labels[].name is \"bug\", \"ui\"\n",
     ] {
         assert!(said.text.contains(lines), "{}", said.text);
     }
-    let conditions = said.route("github")["conditions"]
-        .as_array()
-        .expect("conditions");
-    let terms = &conditions
-        .iter()
-        .find(|asked| asked["condition"] == "when")
-        .expect("when")["terms"];
-    let holds: Vec<&Value> = terms
-        .as_array()
-        .expect("terms")
-        .iter()
-        .map(|term| &term["holds"])
-        .collect();
+    let expressions = &said.condition("github", "when")["expressions"];
+    let expressions = expressions.as_array().expect("expressions");
+    let holds: Vec<&Value> = expressions.iter().map(|one| &one["holds"]).collect();
+    // The fourth is not evaluated.
     assert_eq!(
         holds,
         [&json!(true), &json!(true), &json!(false), &Value::Null]
     );
     assert_eq!(
-        (&terms[2]["line"], &terms[2]["column"]),
-        (&json!(2), &json!(32))
+        expressions[2],
+        json!({
+            "text": "any(.issue.labels[]; .name == \"crm\")",
+            "holds": false,
+            "values": [{"path": ".issue.labels[].name", "value": "\"bug\", \"ui\""}],
+            "body": null,
+        })
     );
-    assert_eq!(terms[2]["looked_at"][0]["value"], "\"bug\", \"ui\"");
 }
 
 #[test]
-fn what_comes_before_when_is_told_by_name() {
+fn conditions_before_when_are_named() {
     let opened = json!({"action": "opened"});
     let mut forged = github(&opened);
     forged["body"] = json!(json!({"action": "closed"}).to_string());
@@ -204,7 +205,7 @@ fn what_comes_before_when_is_told_by_name() {
             .1
             .contains("no signature matches")
     );
-    // The route's own condition is told besides.
+    // `when` is reported besides.
     assert_eq!(said.found("github", "when").0, Some(false));
 
     let mut unsigned = github(&opened);
@@ -225,7 +226,7 @@ fn what_comes_before_when_is_told_by_name() {
     assert_eq!(said.first_false("dropbox"), "delivery");
     assert!(said.found("dropbox", "delivery").1.contains("handshake"));
 
-    // What cannot be known here is not claimed.
+    // A condition that cannot be checked here is not reported as met or as false.
     let said = explain(&http(
         "POST",
         "/hooks/elsewhere",
@@ -263,82 +264,86 @@ fn what_comes_before_when_is_told_by_name() {
     assert_eq!(said.first_false("github"), "route");
 }
 
+/// An event for the route `open`.
+fn open_event() -> Value {
+    let body =
+        json!({"id": "1", "a": {"b": false, "c": 1}, "t": true, "n": null, "list": [1, 2, 3, 4]});
+    http("POST", "/hooks/open", &json!({}), &body.to_string())
+}
+
 #[test]
-fn a_predicate_is_taken_apart_as_jq_binds_it() {
-    let event = http(
-        "POST",
-        "/hooks/open",
-        &json!({}),
-        &json!({"id": "1", "a": {"b": false, "c": 1}, "t": true, "n": null}).to_string(),
-    );
-    for (when, told) in [
-        // The pipe binds loosest: both terms look into `.a`.
+fn false_expression_shows_paths_that_it_reads() {
+    let event = open_event();
+    for (when, parts) in [
+        // The pipe binds loosest: both sides read from `.a`.
         (
-            ".a | .c and .b",
-            &[
-                "term 2 of 2",
-                "| .a | .c and .b",
-                "|             ^",
-                ".b is false",
-            ][..],
+            ".a | .c == 1 and .b",
+            &["when       `when` is false", ".a.c is 1", ".a.b is false"][..],
         ),
-        (".t or .n and .n", &["when       is false"]),
         (
             "(.n or .a.b) and .t",
-            &[
-                "term 1 of 2",
-                ".n is null",
-                ".a.b is false",
-                "in the input {id: string",
-            ],
+            &[".n is null", ".a.b is false", "in the input {id: string"],
         ),
-        (".t and (.a.c | not)", &["term 2 of 2", ".a.c is 1"]),
+        (".t and (.a.c | not)", &[".t is true", ".a.c is 1"]),
+        ("def on: . == true; .t and (.a.b | on)", &[".a.b is false"]),
+        (". as $all | .t and $all.a.b", &[".a.b is false"]),
+        (".t and .a.c + 1 > 5", &[".a.c is 1"]),
+        (".t and \"x and y\" == .n", &[".n is null"]),
+        ("any(.list[]; . > 5)", &[".list[] is 1, 2, 3, … 4 in all"]),
         (
-            "def on: . == true; .t and (.a.b | on)",
-            &["term 2 of 2", ".a.b is false"],
+            "$headers[\"x-kind\"] == \"deal\"",
+            &["$headers[\"x-kind\"] is null"],
         ),
-        (
-            ". as $all | .t and $all.a.b",
-            &["term 2 of 2", "$all.a.b is false"],
-        ),
-        (".t and .a.c + 1 > 5", &["term 2 of 2", ".a.c is 1"]),
-        (".t and \"x and y\" == .n", &["term 2 of 2", ".n is null"]),
-        (".t and empty", &["term 2 of 2"]),
+        ("false", &["`when` is false\n                   false\n"]),
     ] {
-        let said = explain_when(when, &event, &[]);
-        // `true or …` holds: nothing to tell.
-        if when.starts_with(".t or") {
-            assert_eq!(said.first_false("open"), &Value::Null, "{}", said.text);
-            continue;
-        }
+        let said = explain_when(&json!(when), &event, &[]);
         assert_eq!(said.first_false("open"), "when", "{when}");
-        for part in told {
+        for part in parts {
             assert!(said.text.contains(part), "{when}: {part}: {}", said.text);
         }
     }
+    let said = explain_when(&json!(".t or .n"), &event, &[]);
+    assert_eq!(said.first_false("open"), &Value::Null, "{}", said.text);
+    assert_eq!(said.found("open", "when").1, "is true");
+}
 
-    let failed = explain_when(".t and (.a.b | startswith(\"x\")) and .n", &event, &[]);
+#[test]
+fn failing_expression_is_shown_with_its_location() {
+    let event = open_event();
+    let failed = explain_when(
+        &json!([".t", ".a.b | startswith(\"x\")", ".n"]),
+        &event,
+        &[],
+    );
     assert_eq!(
         (failed.code, failed.first_false("open")),
         (1, &json!("when"))
     );
     for part in [
-        "the `when` of route `open` failed",
-        "1 | .t and (.a.b | startswith(\"x\")) and .n",
+        "the `when[1]` of route `open` failed",
+        "1 | .a.b | startswith(\"x\")",
         "on the input false",
     ] {
         assert!(failed.text.contains(part), "{part}: {}", failed.text);
     }
-    // jq never comes to a term behind one that is false.
-    let fine = explain_when(".n and error(\"not asked\")", &event, &[]);
-    assert!(fine.text.contains("term 1 of 2"), "{}", fine.text);
+    // An expression after a false one is not evaluated.
+    let fine = explain_when(&json!(["false", "error(\"evaluated\")"]), &event, &[]);
+    assert!(fine.text.contains("`when[0]` is false"), "{}", fine.text);
     let endless = explain_when(
-        ".t and ([limit(3; repeat(1))] | length > 5) and last(repeat(1))",
+        &json!([
+            ".t",
+            "[limit(3; repeat(1))] | length > 5",
+            "last(repeat(1))"
+        ]),
         &event,
         &[],
     );
-    assert!(endless.text.contains("term 2 of 3"), "{}", endless.text);
-    let endless = explain_when(".t and last(repeat(1))", &event, &[]);
+    assert!(
+        endless.text.contains("`when[1]` is false"),
+        "{}",
+        endless.text
+    );
+    let endless = explain_when(&json!(".t and last(repeat(1))"), &event, &[]);
     assert!(
         endless.text.contains("steps") || endless.text.contains("longer than"),
         "{}",
@@ -347,7 +352,39 @@ fn a_predicate_is_taken_apart_as_jq_binds_it() {
 }
 
 #[test]
-fn every_message_of_a_batch_is_explained_for_itself() {
+fn expression_without_boolean_is_an_error() {
+    let event = open_event();
+    for (when, parts) in [
+        (
+            json!(".id = \"1\""),
+            &[
+                "the `when` of route `open` yields an object instead of true or false",
+                "did you mean `==`?",
+            ][..],
+        ),
+        (
+            json!([".t", ".n"]),
+            &["the `when[1]` of route `open` yields null instead of true or false; compare"],
+        ),
+        (json!("empty"), &["yields nothing instead of true or false"]),
+        (
+            json!(".list[] > 1"),
+            &["yields 4 values instead of true or false"],
+        ),
+    ] {
+        let said = explain_when(&when, &event, &[]);
+        assert_eq!((said.code, said.first_false("open")), (1, &json!("when")));
+        for part in parts {
+            assert!(said.text.contains(part), "{when}: {part}: {}", said.text);
+        }
+        let (code, said) = preview(&when, &event);
+        assert_eq!(code, Some(1));
+        assert!(said.contains(parts[0]), "{when}: {said}");
+    }
+}
+
+#[test]
+fn each_message_of_a_batch_is_explained() {
     let message = |id: &str, body: &Value| {
         json!({"messageId": id, "body": body.to_string(), "eventSource": "aws:sqs",
             "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:orders"})
@@ -367,7 +404,7 @@ fn every_message_of_a_batch_is_explained_for_itself() {
     );
 
     let event = json!({"id": "e1", "detail-type": "t", "source": "store", "detail": {}});
-    let said = explain_when("true", &event, &["--route", "bus"]);
+    let said = explain_when(&json!("true"), &event, &["--route", "bus"]);
     assert_eq!(
         said.document["explained"][0]["routes"]
             .as_array()
@@ -376,9 +413,9 @@ fn every_message_of_a_batch_is_explained_for_itself() {
     );
     assert!(said.text.contains(".source? is \"store\""), "{}", said.text);
 
-    // A bare body is taken as one that the route listens to.
+    // A bare body counts as an event of a trigger that the route listens to.
     let bare = explain_when(
-        "true",
+        &json!("true"),
         &json!({"source": "shop", "detail": {"id": "1"}}),
         &["--route", "bus"],
     );
@@ -391,7 +428,7 @@ fn every_message_of_a_batch_is_explained_for_itself() {
 }
 
 #[test]
-fn what_is_for_no_route_by_its_nature_says_so() {
+fn update_request_is_for_no_route() {
     let update = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": ["1"]});
     let said = explain(&update);
     assert_eq!(said.code, 0);
@@ -401,14 +438,15 @@ fn what_is_for_no_route_by_its_nature_says_so() {
         said.text
     );
     assert_eq!(said.document["explained"], json!([]));
-    let said = explain_when("true", &update, &["--route", "oepn"]);
+    let said = explain_when(&json!("true"), &update, &["--route", "oepn"]);
     assert_eq!(said.code, 2);
     assert!(said.text.contains("no route `oepn`"), "{}", said.text);
 }
 
 #[test]
-fn preview_refuses_what_the_function_would_not_take() {
-    let (code, complained) = preview("true", "/hooks/queue");
+fn preview_refuses_event_of_other_trigger() {
+    let event = http("POST", "/hooks/queue", &json!({}), "{}");
+    let (code, complained) = preview(&json!("true"), &event);
     assert_eq!(code, Some(1));
     assert!(
         complained.contains("route `queue` does not listen to `http`"),
@@ -417,30 +455,32 @@ fn preview_refuses_what_the_function_would_not_take() {
 }
 
 #[test]
-fn preview_says_why_nothing_comes_of_an_event() {
-    for (when, why) in [
-        ("false", "`when` is false"),
-        ("true", "`map` yields nothing"),
+fn preview_names_reason_for_ignored_event() {
+    let event = http("POST", "/hooks/open", &json!({}), "{}");
+    for (when, reason) in [
+        (json!("false"), "`when` is false"),
+        (json!(["true", ".id == 1"]), "`when[1]` is false"),
+        (json!("true"), "`map` yields nothing"),
     ] {
-        let (code, said) = preview(when, "/hooks/open");
+        let (code, said) = preview(&when, &event);
         assert_eq!(code, Some(0));
-        let line = format!("ignored    {why}; see --explain");
+        let line = format!("ignored    {reason}; see --explain");
         assert!(said.contains(&line), "{said}");
     }
 }
 
-/// What the command says of an empty object that is sent to this path, with `when` as the predicate of the route `open`.
-fn preview(when: &str, path: &str) -> (Option<i32>, String) {
+/// Runs `masshook preview` with this `when` of the route `open`. Returns the exit status and the output.
+fn preview(when: &Value, event: &Value) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().expect("a folder");
-    let (config, event) = (
+    let (config, path) = (
         folder.path().join("masshook.yaml"),
         folder.path().join("event.json"),
     );
-    std::fs::write(&config, CONFIG.replace("WHEN", &format!("'{when}'"))).expect("written");
-    std::fs::write(&event, http("POST", path, &json!({}), "{}").to_string()).expect("written");
+    std::fs::write(&config, CONFIG.replace("WHEN", &when.to_string())).expect("written");
+    std::fs::write(&path, event.to_string()).expect("written");
     let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
         .args(["preview", "--config"])
-        .args([&config, &event])
+        .args([&config, &path])
         .output()
         .expect("masshook");
     let said = [output.stdout, output.stderr].concat();
@@ -450,7 +490,7 @@ fn preview(when: &str, path: &str) -> (Option<i32>, String) {
     )
 }
 
-/// A failing mapping on the terminal: the line, a caret, and the input with its values.
+/// The line, a caret, and the input with its values.
 #[test]
 fn a_failing_mapping_is_shown_on_the_terminal() {
     let folder = tempfile::tempdir().expect("a folder");

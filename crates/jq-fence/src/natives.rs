@@ -13,12 +13,12 @@ use jaq_core::{Cv, DataT, Error, Lut, Native, ValR, ValT as _};
 use jaq_json::{Num, Val};
 use jaq_std::ValT as _;
 
-use super::document::Document;
-use super::fence;
-use super::locate;
-use super::pattern;
-use super::value::V;
-use super::walk;
+use crate::document::Document;
+use crate::fence;
+use crate::locate;
+use crate::pattern;
+use crate::value::FencedValue;
+use crate::walk;
 
 /// Filters of jaq-core and jaq-std that are taken as they are. Anything that is not listed does not exist in a route:
 /// in particular nothing that reads the environment, the clock or the time zone, writes, or ends the process.
@@ -120,13 +120,13 @@ const LAST_SECOND: f64 = 253_402_300_799.0;
 /// The data of a running program: its compiled terms. The engine asks for them at every step, which is where the fence
 /// stands.
 #[derive(Clone, Copy)]
-pub(super) struct Terms<'a>(pub(super) &'a Lut<Engine>);
+pub(crate) struct Terms<'a>(pub(crate) &'a Lut<Engine>);
 
 /// jaq, over our values.
-pub(super) struct Engine;
+pub(crate) struct Engine;
 
 impl DataT for Engine {
-    type V<'a> = V;
+    type V<'a> = FencedValue;
     type Data<'a> = Terms<'a>;
 }
 
@@ -138,10 +138,10 @@ impl<'a> HasLut<'a, Engine> for Terms<'a> {
 }
 
 /// Name of the filter that counts recursive calls which hand a filter on. See `compile`.
-pub(super) const HAND_ON: &str = "hand_on__";
+pub(crate) const RECURSION_COUNTER: &str = "count_recursion__";
 
 /// All built-in filters.
-pub(super) fn all() -> impl Iterator<Item = Fun<Engine>> {
+pub(crate) fn all() -> impl Iterator<Item = Fun<Engine>> {
     let theirs = jaq_core::funs()
         .chain(jaq_std::base_funs())
         .chain(jaq_std::extra_funs())
@@ -159,29 +159,31 @@ pub(super) fn all() -> impl Iterator<Item = Fun<Engine>> {
 
 fn ours() -> Vec<Fun<Engine>> {
     let hand_on = Native::new(|cv: Cv<'_, Engine>| {
-        fence::hand_on();
+        fence::count_recursion();
         box_once(Ok(cv.1))
     })
     .with_paths(|cv| {
-        fence::hand_on();
+        fence::count_recursion();
         box_once(Ok(cv.1))
     })
     .with_update(|cv, f| {
-        fence::hand_on();
+        fence::count_recursion();
         f(cv.1)
     });
     vec![
-        (HAND_ON, v(0), hand_on),
+        (RECURSION_COUNTER, v(0), hand_on),
         run(("fromjson", v(0), |cv| bome(from_json(&cv.1)))),
         run(("tojson", v(0), |cv| {
-            bome(Ok(V::from(walk::json(&cv.1.val, usize::MAX).0)))
+            bome(Ok(FencedValue::from(
+                walk::to_text(&cv.1.val, usize::MAX).0,
+            )))
         })),
         run(("length", v(0), |cv| bome(length(cv.1)))),
         run(("implode", v(0), |cv| bome(implode(cv.1)))),
         run(("time__", v(0), |cv| bome(time(cv.1)))),
         run(("contains", v(1), |cv| {
             unary(cv, |value, part| {
-                Ok(V::from(contains(&value.val, &part.val)))
+                Ok(FencedValue::from(contains(&value.val, &part.val)))
             })
         })),
         run(("has", v(1), |cv| unary(cv, |value, key| has(&value, &key)))),
@@ -207,18 +209,18 @@ fn ours() -> Vec<Fun<Engine>> {
 }
 
 /// The value of a document.
-pub(super) fn read(document: &Document) -> V {
-    let shape = document.shape();
+pub(crate) fn read(document: &Document) -> FencedValue {
+    let size = document.size();
     let text = document.text();
     // Strings that are not copied in one piece, and entries of objects, weigh most.
-    fence::allocate(text.len() * 2 + shape.values * 64);
+    fence::allocate(text.len() * 2 + size.values * 64);
     match jaq_json::read::parse_single(text.as_bytes()) {
-        Ok(val) => V::nested(val, shape.depth),
-        Err(_) => V::leaf(Val::Null),
+        Ok(val) => FencedValue::nested(val, size.depth),
+        Err(_) => FencedValue::leaf(Val::Null),
     }
 }
 
-fn from_json(value: &V) -> ValR<V> {
+fn from_json(value: &FencedValue) -> ValR<FencedValue> {
     let Some(text) = value.as_str() else {
         return Err(Error::typ(value.clone(), "string"));
     };
@@ -230,28 +232,28 @@ fn from_json(value: &V) -> ValR<V> {
     }
 }
 
-fn length(value: V) -> ValR<V> {
+fn length(value: FencedValue) -> ValR<FencedValue> {
     Ok(match &value.val {
-        Val::Null => V::from(0_usize),
-        Val::Num(Num::Int(int)) => V::from(int.unsigned_abs()),
+        Val::Null => FencedValue::from(0_usize),
+        Val::Num(Num::Int(int)) => FencedValue::from(int.unsigned_abs()),
         Val::Num(number) if *number < Num::Int(0) => return -value,
         Val::Num(_) => value,
         Val::TStr(bytes) => {
             fence::spend(bytes.len() as u64 / 16);
-            V::from(String::from_utf8_lossy(bytes).chars().count())
+            FencedValue::from(String::from_utf8_lossy(bytes).chars().count())
         }
-        Val::Arr(items) => V::from(items.len()),
-        Val::Obj(entries) => V::from(entries.len()),
+        Val::Arr(items) => FencedValue::from(items.len()),
+        Val::Obj(entries) => FencedValue::from(entries.len()),
         Val::Bool(_) | Val::BStr(_) => return Err(Error::str(format!("{value} has no length"))),
     })
 }
 
-fn implode(value: V) -> ValR<V> {
-    let points: Vec<V> = value
+fn implode(value: FencedValue) -> ValR<FencedValue> {
+    let points: Vec<FencedValue> = value
         .into_seq()
         .map_err(|value| Error::typ(value, "array"))?;
     fence::allocate(points.len() * 4);
-    let character = |point: &V| {
+    let character = |point: &FencedValue| {
         let number = point
             .as_isize()
             .and_then(|number| u32::try_from(number).ok());
@@ -259,11 +261,11 @@ fn implode(value: V) -> ValR<V> {
         character.ok_or_else(|| Error::str(format!("cannot use {point} as a character")))
     };
     let text: Result<String, _> = points.iter().map(character).collect();
-    text.map(V::from)
+    text.map(FencedValue::from)
 }
 
 /// Passes on what a time may look like: seconds up to the year 9999, or a broken-down time.
-fn time(value: V) -> ValR<V> {
+fn time(value: FencedValue) -> ValR<FencedValue> {
     let plausible = match &value.val {
         Val::Num(_) => value
             .as_f64()
@@ -301,26 +303,28 @@ fn contains(whole: &Val, part: &Val) -> bool {
     }
 }
 
-fn has(value: &V, key: &V) -> ValR<V> {
+fn has(value: &FencedValue, key: &FencedValue) -> ValR<FencedValue> {
     match (&value.val, &key.val) {
-        (Val::Obj(entries), Val::TStr(_)) => Ok(V::from(entries.contains_key(&key.val))),
+        (Val::Obj(entries), Val::TStr(_)) => Ok(FencedValue::from(entries.contains_key(&key.val))),
         (Val::Arr(items), Val::Num(_)) => {
             let index = key.as_isize().and_then(|index| usize::try_from(index).ok());
-            Ok(V::from(index.is_some_and(|index| index < items.len())))
+            Ok(FencedValue::from(
+                index.is_some_and(|index| index < items.len()),
+            ))
         }
         _ => Err(Error::index(value.clone(), key.clone())),
     }
 }
 
 /// Where `part` occurs: in a string by characters, in an array by items.
-pub(super) fn indices(value: &V, part: &V) -> ValR<V> {
+pub(crate) fn indices(value: &FencedValue, part: &FencedValue) -> ValR<FencedValue> {
     match (&value.val, &part.val) {
         (Val::TStr(_), Val::TStr(_)) => {
             let (Some(text), Some(wanted)) = (value.as_str(), part.as_str()) else {
                 return Err(Error::index(value.clone(), part.clone()));
             };
             if wanted.is_empty() {
-                return Ok(V::from_iter([]));
+                return Ok(FencedValue::from_iter([]));
             }
             fence::spend(text.len() as u64 / 16);
             let starts = text.char_indices().enumerate().filter(|(_, (at, _))| {
@@ -329,30 +333,30 @@ pub(super) fn indices(value: &V, part: &V) -> ValR<V> {
                 fence::spend(u64::from(same));
                 same
             });
-            Ok(starts.map(|(index, _)| V::from(index)).collect())
+            Ok(starts.map(|(index, _)| FencedValue::from(index)).collect())
         }
         (Val::Arr(items), Val::Arr(wanted)) => {
             if wanted.is_empty() {
-                return Ok(V::from_iter([]));
+                return Ok(FencedValue::from_iter([]));
             }
             let windows = items.windows(wanted.len()).enumerate();
             let same = windows.filter(|(_, window)| {
                 let mut pairs = window.iter().zip(wanted.iter());
                 pairs.all(|(left, right)| walk::equal(left, right))
             });
-            Ok(same.map(|(index, _)| V::from(index)).collect())
+            Ok(same.map(|(index, _)| FencedValue::from(index)).collect())
         }
         (Val::Arr(items), wanted) => {
             let same = items.iter().enumerate();
             let same = same.filter(|(_, item)| walk::equal(item, wanted));
-            Ok(same.map(|(index, _)| V::from(index)).collect())
+            Ok(same.map(|(index, _)| FencedValue::from(index)).collect())
         }
-        (Val::Null, _) => Ok(V::leaf(Val::Null)),
+        (Val::Null, _) => Ok(FencedValue::leaf(Val::Null)),
         _ => Err(Error::index(value.clone(), part.clone())),
     }
 }
 
-fn join(value: V, separator: &V) -> ValR<V> {
+fn join(value: FencedValue, separator: &FencedValue) -> ValR<FencedValue> {
     let Some(separator) = separator.as_str() else {
         return Err(Error::typ(separator.clone(), "string"));
     };
@@ -366,23 +370,23 @@ fn join(value: V, separator: &V) -> ValR<V> {
         match &item.val {
             Val::Null => {}
             Val::TStr(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
-            Val::Bool(_) | Val::Num(_) => text.push_str(&walk::json(&item.val, usize::MAX).0),
+            Val::Bool(_) | Val::Num(_) => text.push_str(&walk::to_text(&item.val, usize::MAX).0),
             Val::Arr(_) | Val::Obj(_) | Val::BStr(_) => {
                 return Err(Error::str(format!("cannot join {item} to a string")));
             }
         }
         fence::allocate(2 * (text.len() - before));
     }
-    Ok(V::from(text))
+    Ok(FencedValue::from(text))
 }
 
-fn bsearch(value: V, wanted: &V) -> ValR<V> {
+fn bsearch(value: FencedValue, wanted: &FencedValue) -> ValR<FencedValue> {
     let Val::Arr(items) = &value.val else {
         return Err(Error::typ(value, "array"));
     };
     let found = items.binary_search_by(|item| walk::compare(item, &wanted.val));
     Ok(match found {
-        Ok(index) => V::from(index),
-        Err(index) => V::from(-1 - index.cast_signed()),
+        Ok(index) => FencedValue::from(index),
+        Err(index) => FencedValue::from(-1 - index.cast_signed()),
     })
 }

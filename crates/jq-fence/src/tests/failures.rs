@@ -1,7 +1,7 @@
-//! What a program that failed says, and to whom.
+//! Error messages, error locations, and what they reveal of the input.
 
-use super::super::*;
-use super::evaluate;
+use super::{HOST, evaluate};
+use crate::*;
 
 fn failure(program: &str, body: &str) -> Failure {
     match evaluate(program, body) {
@@ -11,10 +11,10 @@ fn failure(program: &str, body: &str) -> Failure {
 }
 
 #[test]
-fn a_failure_is_found_in_the_program_with_the_input_around_it() {
+fn failure_is_located_with_its_input() {
     let body = r#"{"who": "Jane", "n": "7", "items": [{"sku": "a"}, {"sku": 3}], "none": null}"#;
     let mut wrong = Vec::new();
-    // The program, with `»` before the place; the message; the shape of the input.
+    // The program, with `»` before the location; the message; the shape of the input.
     for (program, message, shape) in [
         (
             ".who.»name",
@@ -64,15 +64,15 @@ fn a_failure_is_found_in_the_program_with_the_input_around_it() {
         if !shown.contains(message) {
             wrong.push(format!("{program}: {shown}"));
         }
-        let failing = failure
-            .failing()
+        let part = failure
+            .part()
             .unwrap_or_else(|| panic!("{program}: {shown}"));
-        assert!(!failing.shape.contains("Jane"), "{program}");
-        if !shape.is_empty() && failing.shape != shape {
-            wrong.push(format!("{program}: on {}", failing.shape));
+        assert!(!part.input_shape.contains("Jane"), "{program}");
+        if !shape.is_empty() && part.input_shape != shape {
+            wrong.push(format!("{program}: on {}", part.input_shape));
         }
         if let Some(at) = program.find('»')
-            && failing.place != Place::at(&plain, at)
+            && part.location != ErrorLocation::at(&plain, at)
         {
             wrong.push(format!("{program}: {shown}"));
         }
@@ -81,7 +81,7 @@ fn a_failure_is_found_in_the_program_with_the_input_around_it() {
 }
 
 #[test]
-fn values_are_for_the_terminal_and_shapes_for_everybody() {
+fn values_appear_in_details_only() {
     let error = evaluate(
         "{module: \"Leads\",\n  ids: [.who.email]}",
         r#"{"who": "jane@example.com"}"#,
@@ -93,7 +93,7 @@ fn values_are_for_the_terminal_and_shapes_for_everybody() {
     );
     assert!(!format!("{error:?}").contains("jane@"));
     assert_eq!(
-        error.at_length(),
+        error.details(),
         concat!(
             "cannot index \"jane@example.com\" with \"email\"\n",
             "2 |   ids: [.who.email]}\n",
@@ -104,7 +104,7 @@ fn values_are_for_the_terminal_and_shapes_for_everybody() {
 }
 
 #[test]
-fn no_value_of_the_delivery_gets_into_the_message_by_itself() {
+fn message_contains_no_value_of_input() {
     let body = r#"{"secret": "J4ne Doe, 4711", "list": ["J4ne"], "at": "2026-13-45TJ4ne"}"#;
     for program in [
         ".secret.x",
@@ -129,30 +129,33 @@ fn no_value_of_the_delivery_gets_into_the_message_by_itself() {
         ".secret as [$a] | $a",
     ] {
         let failure = failure(program, body);
-        let shown = format!("{failure} {:?}", failure.failing());
+        let shown = format!("{failure} {:?}", failure.part());
         assert!(!shown.contains("J4ne"), "{program}: {shown}");
     }
-    // What the program says itself is its own choice.
+    // The author decides what the program's own errors contain.
     let own = failure("error(\"no mapping for \\(.secret)\")", body);
     assert!(own.to_string().ends_with("no mapping for J4ne Doe, 4711"));
 }
 
 #[test]
-fn a_failure_whose_place_was_not_found_says_where_to_look() {
-    let lost = Failure {
-        told: "cannot index \"Jane\" with \"x\"".to_owned(),
-        shape: None,
-        failing: None,
+fn message_that_may_contain_values_is_withheld() {
+    let failure = Failure {
+        message: "cannot index \"Jane\" with \"x\"".to_owned(),
+        safe_message: None,
+        part: None,
     };
-    let shown = format!("{lost} {lost:?}");
-    assert!(shown.contains("`masshook preview` shows it"), "{shown}");
+    let shown = format!("{failure} {failure:?}");
+    assert!(
+        failure.is_withheld() && shown.contains("is not shown"),
+        "{shown}"
+    );
     assert!(!shown.contains("Jane"), "{shown}");
 }
 
 #[test]
-fn a_compile_error_has_its_line_and_a_caret() {
-    let error = Program::new("{a: .b,\n  c: slect(.d)}")
+fn compile_error_has_line_and_caret() {
+    let error = Program::new("{a: .b,\n  c: slect(.d)}", &HOST)
         .check()
         .unwrap_err();
-    assert_eq!(error.place.excerpt(), "2 |   c: slect(.d)}\n  |      ^");
+    assert_eq!(error.location.excerpt(), "2 |   c: slect(.d)}\n  |      ^");
 }

@@ -1,25 +1,30 @@
-//! The keys of the objects that a program writes down. What a program puts out is not known before it runs; which keys it
-//! names tells what its outputs may ask for.
+//! The keys of the objects that a program constructs: a hint at its outputs, which are not known before it is run.
 
 use std::collections::BTreeSet;
 
 use jaq_core::load::lex::{Lexer, StrPart, Tok, Token};
 
-/// The literal keys of the objects in `source`, each behind those that it stands under: `match`, `match.field`. Of a text
-/// that is no program, none.
-pub(super) fn keys(source: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    if let Ok(tokens) = Lexer::new(source).lex() {
-        collect(&tokens, "", &mut found);
-    }
-    found
+use crate::compile::with_large_stack;
+
+/// The literal keys of the objects in `source`, each with the keys above it: `match`, `match.field`. Empty if `source`
+/// cannot be read.
+pub(crate) fn of_source(source: &str) -> BTreeSet<String> {
+    let text = source.to_owned();
+    let found = with_large_stack(source, move || {
+        let mut found = BTreeSet::new();
+        if let Ok(tokens) = Lexer::new(&text).lex() {
+            collect(&tokens, "", &mut found);
+        }
+        Ok(found)
+    });
+    found.unwrap_or_default()
 }
 
 fn collect(tokens: &[Token<&str>], above: &str, found: &mut BTreeSet<String>) {
     let mut before = "";
     for Token(text, kind) in tokens {
         match kind {
-            // What `as` takes apart is no object that is put out.
+            // A pattern after `as` constructs no object.
             Tok::Block(_) if matches!(before, "as" | "?//") => {}
             Tok::Block(inner) if text.starts_with('{') => entries(inner, above, found),
             Tok::Block(inner) => collect(inner, above, found),
@@ -36,7 +41,7 @@ fn collect(tokens: &[Token<&str>], above: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The entries between an object's braces.
+/// Collects from the tokens between an object's braces.
 fn entries(tokens: &[Token<&str>], above: &str, found: &mut BTreeSet<String>) {
     for entry in tokens.split(|token| matches!(token, Token(",", Tok::Sym))) {
         let key = entry.first().and_then(|Token(text, kind)| match kind {
@@ -61,11 +66,11 @@ fn entries(tokens: &[Token<&str>], above: &str, found: &mut BTreeSet<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::keys;
+    use super::of_source;
 
     #[test]
-    fn keys_are_found_wherever_objects_are_written() {
-        for (source, wanted) in [
+    fn keys_of_nested_objects_are_found() {
+        for (source, expected) in [
             ("{module: \"Leads\", ids: [.id]}", "ids module"),
             (
                 "{module} + if .mail then {match: {field: \"Email\", values: [.mail]}} else {\"cvid\": .v} end",
@@ -83,8 +88,8 @@ mod tests {
             (".match.view", ""),
             ("{", ""),
         ] {
-            let found: Vec<String> = keys(source).into_iter().collect();
-            assert_eq!(found.join(" "), wanted, "{source}");
+            let found: Vec<String> = of_source(source).into_iter().collect();
+            assert_eq!(found.join(" "), expected, "{source}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A JSON document that was checked before anything works with it.
+//! Strict JSON documents.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -7,63 +7,74 @@ use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// How deep a document may be nested.
+use crate::natives;
+use crate::shape;
+
+/// Levels of nesting that a document may have.
 const MAX_DEPTH: usize = 100;
 
-/// How many digits in a row a number may have.
+/// Digits in a row that a number may have.
 const MAX_DIGITS: usize = 400;
 
-/// A JSON document that is known to be well formed and at most 100 levels deep. It keeps the sender's exact text, so
-/// that numbers survive whatever their length. Clones are cheap.
+/// A JSON document that is well formed, at most 100 levels deep, and without duplicate keys. It keeps the exact text, so
+/// that numbers of any length survive. Clones are cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document(Arc<str>);
 
-/// Why a text is not an acceptable JSON document.
+/// Why a text is not a strict JSON document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a JSON document: {why} (line {line}, column {column})")]
-pub struct NotJson {
+#[error("not a JSON document: {reason} (line {line}, column {column})")]
+pub struct InvalidJson {
     /// The line, from 1.
     pub line: usize,
-    /// The column in bytes, from 1; 0 when the line as a whole is meant.
+    /// The column in bytes, from 1; 0 for the line as a whole.
     pub column: usize,
     /// What is wrong.
-    pub why: String,
+    pub reason: String,
 }
 
 impl Document {
-    /// Checks `bytes`, which must be UTF-8.
+    /// Parses `bytes`, which must be UTF-8.
     ///
     /// # Errors
-    /// When they are not one JSON value, when it is nested too deep, when a key stands twice in one object, or when a
-    /// number is absurdly long or too large.
-    pub fn from_json(bytes: &[u8]) -> Result<Self, NotJson> {
+    /// [`InvalidJson`] if `bytes` are not one JSON value, the value is nested too deeply, an object has a duplicate key, or a
+    /// number is too long or too large.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, InvalidJson> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let (line, column) = position(bytes, error.valid_up_to());
-            let why = "it is not UTF-8".to_owned();
-            NotJson { line, column, why }
+            let reason = "it is not UTF-8".to_owned();
+            InvalidJson {
+                line,
+                column,
+                reason,
+            }
         })?;
         let mut reader = serde_json::Deserializer::from_str(text);
-        Check(0)
+        Checker(0)
             .deserialize(&mut reader)
             .and_then(|()| reader.end())
             .map_err(|error| {
-                let why = error.to_string();
-                let place = format!(" at line {} column {}", error.line(), error.column());
-                NotJson {
+                let message = error.to_string();
+                let suffix = format!(" at line {} column {}", error.line(), error.column());
+                InvalidJson {
                     line: error.line(),
                     column: error.column(),
-                    why: why.strip_suffix(&place).unwrap_or(&why).to_owned(),
+                    reason: message.strip_suffix(&suffix).unwrap_or(&message).to_owned(),
                 }
             })?;
-        if let Some(at) = Shape::of(text).long_number {
+        if let Some(at) = Size::of(text).long_number {
             let (line, column) = position(bytes, at);
-            let why = format!("a number has more than {MAX_DIGITS} digits");
-            return Err(NotJson { line, column, why });
+            let reason = format!("a number has more than {MAX_DIGITS} digits");
+            return Err(InvalidJson {
+                line,
+                column,
+                reason,
+            });
         }
         Ok(Self(text.into()))
     }
 
-    /// The document of a value that is at hand already.
+    /// The document of a value.
     pub fn from_value(value: &serde_json::Value) -> Self {
         Self(value.to_string().into())
     }
@@ -73,12 +84,18 @@ impl Document {
         &self.0
     }
 
-    pub(super) fn shape(&self) -> Shape {
-        Shape::of(&self.0)
+    /// The document's keys and types, on one line of bounded length: `{id: number, tags: [string, … 3 in all]}`. It
+    /// contains no values, so it may appear where personal data may not.
+    pub fn shape(&self) -> String {
+        shape::of_val(&natives::read(self).val)
+    }
+
+    pub(crate) fn size(&self) -> Size {
+        Size::of(&self.0)
     }
 }
 
-/// Line and column of a byte, both from 1.
+/// The line and column of a byte, both from 1.
 fn position(bytes: &[u8], at: usize) -> (usize, usize) {
     let before = &bytes[..at];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -89,20 +106,20 @@ fn position(bytes: &[u8], at: usize) -> (usize, usize) {
     (line, at - start + 1)
 }
 
-/// What a document looks like from afar.
+/// Upper bounds of what a document contains, measured without parsing it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Shape {
+pub(crate) struct Size {
     /// The deepest nesting.
-    pub(super) depth: u32,
-    /// How many values there are, at most.
-    pub(super) values: usize,
-    /// Where a number with too many digits starts.
+    pub(crate) depth: u32,
+    /// The number of values, at most.
+    pub(crate) values: usize,
+    /// The offset of the first number with too many digits.
     long_number: Option<usize>,
 }
 
-impl Shape {
+impl Size {
     fn of(text: &str) -> Self {
-        let mut shape = Self {
+        let mut size = Self {
             values: 1,
             ..Self::default()
         };
@@ -119,43 +136,43 @@ impl Shape {
             }
             digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
             if digits > MAX_DIGITS {
-                shape.long_number.get_or_insert(at - MAX_DIGITS);
+                size.long_number.get_or_insert(at - MAX_DIGITS);
             }
             match byte {
                 b'"' => in_string = true,
                 b'[' | b'{' => {
                     depth += 1;
-                    shape.depth = shape.depth.max(depth);
-                    shape.values += 1;
+                    size.depth = size.depth.max(depth);
+                    size.values += 1;
                 }
                 b']' | b'}' => depth = depth.saturating_sub(1),
-                b',' | b':' => shape.values += 1,
+                b',' | b':' => size.values += 1,
                 _ => {}
             }
         }
-        shape
+        size
     }
 }
 
-/// A key of an object, without a copy where it has no escapes.
+/// A key of an object. It is copied only if it contains escapes.
 #[derive(PartialEq, Eq, Hash, serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Reads everything and keeps nothing, down to [`MAX_DEPTH`].
+/// A visitor that reads everything down to [`MAX_DEPTH`] and keeps nothing.
 #[derive(Clone, Copy)]
-struct Check(usize);
+struct Checker(usize);
 
-impl Check {
+impl Checker {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.0 == MAX_DEPTH {
-            let why = format!("it is nested more than {MAX_DEPTH} levels deep");
-            return Err(E::custom(why));
+            let reason = format!("it is nested more than {MAX_DEPTH} levels deep");
+            return Err(E::custom(reason));
         }
         Ok(Self(self.0 + 1))
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Check {
+impl<'de> DeserializeSeed<'de> for Checker {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -163,7 +180,7 @@ impl<'de> DeserializeSeed<'de> for Check {
     }
 }
 
-impl<'de> Visitor<'de> for Check {
+impl<'de> Visitor<'de> for Checker {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -202,13 +219,13 @@ impl<'de> Visitor<'de> for Check {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let deeper = self.deeper()?;
-        // Of two values under one key, one reader takes the first and the next one the last.
+        // Of two values under one key, some readers take the first and others the last.
         let mut keys: HashSet<Key<'de>> = HashSet::new();
         while let Some(key) = entries.next_key()? {
-            if let Some(Key(twice)) = keys.replace(key) {
-                let name: String = twice.chars().take(80).collect();
-                let why = format!("the key `{name}` stands twice in one object");
-                return Err(serde::de::Error::custom(why));
+            if let Some(Key(duplicate)) = keys.replace(key) {
+                let name: String = duplicate.chars().take(80).collect();
+                let reason = format!("the key `{name}` stands twice in one object");
+                return Err(serde::de::Error::custom(reason));
             }
             entries.next_value_seed(deeper)?;
         }
@@ -228,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_exact_text() {
+    fn document_keeps_exact_text() {
         for text in [
             "12345678901234567890123",
             r#"{"a": 1.10, "b":[true,null,"\u00e9"]}"#,
@@ -241,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_json() {
+    fn invalid_json_is_refused() {
         assert!(refused(b"{\n  \"a\": }").contains("line 2, column 8"));
         assert!(refused(b"").contains("EOF"));
         assert!(refused(b"1 2").contains("trailing"));
@@ -252,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_depth_without_recursion_to_the_bottom() {
+    fn deep_nesting_is_refused_without_recursion() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert!(Document::from_json(nested(100).as_bytes()).is_ok());
         assert!(refused(nested(101).as_bytes()).contains("100 levels"));
@@ -261,15 +278,15 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_key_that_stands_twice() {
+    fn duplicate_key_is_refused() {
         assert!(refused(br#"{"a":{"b":1,"c":2,"\u0062":3}}"#).contains("`b` stands twice"));
         assert!(Document::from_json(br#"[{"a":1,"A":2},{"a":1,"b":{"a":2}}]"#).is_ok());
     }
 
     #[test]
-    fn measures_its_shape() {
+    fn size_counts_depth_and_values() {
         let document = Document::from_json(br#"{"a":[1,"][{\"",[]],"b":{}}"#).unwrap();
-        assert_eq!(document.shape().depth, 3);
-        assert!(document.shape().values >= 7);
+        assert_eq!(document.size().depth, 3);
+        assert!(document.size().values >= 7);
     }
 }

@@ -17,78 +17,100 @@ use jaq_core::path::Opt;
 use jaq_core::val::Range;
 use jaq_core::{Error, Exn, ValR, ValX};
 use jaq_json::{Map, Num, Rc, Val};
+use serde_json::Value;
 
-use super::fence::{self, MAX_DEPTH, MAX_HOPS, Stop};
-use super::locate;
-use super::walk;
+use crate::fence::{self, FenceLimit, MAX_DEPTH, MAX_PATH_LEN};
+use crate::locate;
+use crate::walk;
 
 /// Characters of a value in an error message.
 const SHOWN: usize = 120;
 
 /// A value, an upper bound of its nesting, and its distance from where it was taken.
 #[derive(Clone, Debug)]
-pub(super) struct V {
-    pub(super) val: Val,
+pub(crate) struct FencedValue {
+    pub(crate) val: Val,
     depth: u32,
-    hops: u32,
+    path_len: u32,
 }
 
-impl V {
+impl FencedValue {
     /// A number, string, boolean or null.
-    pub(super) fn leaf(val: Val) -> Self {
+    pub(crate) fn leaf(val: Val) -> Self {
         Self {
             val,
             depth: 0,
-            hops: 0,
+            path_len: 0,
         }
     }
 
     /// A value that is nested at most `depth` deep.
-    pub(super) fn nested(val: Val, depth: u32) -> Self {
+    pub(crate) fn nested(val: Val, depth: u32) -> Self {
         if depth <= MAX_DEPTH {
             return Self {
                 val,
                 depth,
-                hops: 0,
+                path_len: 0,
             };
         }
         // The bound was too cautious, or the value is too deep.
         let depth = walk::depth(&val, MAX_DEPTH + 1);
         if depth > MAX_DEPTH {
-            fence::stop(Stop::Depth);
+            fence::abort(FenceLimit::Depth);
         }
         Self {
             val,
             depth,
-            hops: 0,
+            path_len: 0,
         }
     }
 
     /// A part of this value.
-    pub(super) fn part(&self, val: Val) -> Self {
+    pub(crate) fn part(&self, val: Val) -> Self {
         fence::spend(1);
-        let hops = self.hops + 1;
-        if hops > MAX_HOPS {
-            fence::stop(Stop::Depth);
+        let path_len = self.path_len + 1;
+        if path_len > MAX_PATH_LEN {
+            fence::abort(FenceLimit::Depth);
         }
         let depth = match val {
             Val::Arr(_) | Val::Obj(_) => self.depth.saturating_sub(1),
             Val::Null | Val::Bool(_) | Val::Num(_) | Val::BStr(_) | Val::TStr(_) => 0,
         };
-        Self { val, depth, hops }
+        Self {
+            val,
+            depth,
+            path_len,
+        }
     }
 
     /// A string.
-    pub(super) fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::from(text.into())
     }
 
-    pub(super) fn depth(&self) -> u32 {
+    /// The value of a JSON value.
+    pub(crate) fn import(value: &Value) -> ValR<Self> {
+        fence::step();
+        match value {
+            Value::Null => Ok(Self::leaf(Val::Null)),
+            Value::Bool(bool) => Ok(Self::from(*bool)),
+            Value::Number(number) => jaq_core::ValT::from_num(&number.to_string()),
+            Value::String(text) => Ok(Self::text(text)),
+            Value::Array(items) => items.iter().map(Self::import).collect(),
+            Value::Object(entries) => object(
+                entries
+                    .iter()
+                    .map(|(key, value)| Ok((Self::text(key), Self::import(value)?))),
+            ),
+        }
+    }
+
+    pub(crate) fn depth(&self) -> u32 {
         self.depth
     }
 
     /// The string, if this is one and it is UTF-8.
-    pub(super) fn as_str(&self) -> Option<&str> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
         match &self.val {
             Val::TStr(bytes) => std::str::from_utf8(bytes).ok(),
             _ => None,
@@ -139,8 +161,8 @@ fn slice_of(text: &str, skip: usize, take: usize) -> std::ops::Range<usize> {
 }
 
 /// A float that is whole becomes an integer, so that `10 / 2` is 5 and can be an index.
-pub(super) fn number(num: Num) -> V {
-    V::leaf(Val::Num(match num {
+pub(crate) fn number(num: Num) -> FencedValue {
+    FencedValue::leaf(Val::Num(match num {
         Num::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => Num::Int(float as isize),
         num @ (Num::Float(_) | Num::Int(_) | Num::BigInt(_) | Num::Dec(_)) => num,
     }))
@@ -150,13 +172,13 @@ fn object_of(entries: Map) -> Val {
     Val::Obj(Rc::new(entries))
 }
 
-impl fmt::Display for V {
+impl fmt::Display for FencedValue {
     /// For error messages only: cut after some characters.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(text) = locate::disguised(&self.val) {
+        if let Some(text) = locate::redacted(&self.val) {
             return formatter.write_str(&text);
         }
-        let (mut text, whole) = walk::json(&self.val, SHOWN);
+        let (mut text, whole) = walk::to_text(&self.val, SHOWN);
         if !whole {
             text.push('…');
         }
@@ -164,40 +186,41 @@ impl fmt::Display for V {
     }
 }
 
-impl From<bool> for V {
+impl From<bool> for FencedValue {
     fn from(value: bool) -> Self {
         Self::leaf(Val::Bool(value))
     }
 }
 
-impl From<isize> for V {
+impl From<isize> for FencedValue {
     fn from(value: isize) -> Self {
         Self::leaf(Val::from(value))
     }
 }
 
-impl From<usize> for V {
+impl From<usize> for FencedValue {
     fn from(value: usize) -> Self {
         Self::leaf(Val::from(value))
     }
 }
 
-impl From<f64> for V {
+impl From<f64> for FencedValue {
     fn from(value: f64) -> Self {
         number(Num::Float(value))
     }
 }
 
-impl From<String> for V {
+impl From<String> for FencedValue {
     fn from(value: String) -> Self {
         fence::allocate(value.len() + 64);
         Self::leaf(Val::from(value))
     }
 }
 
-impl From<Range<Self>> for V {
+impl From<Range<Self>> for FencedValue {
     fn from(range: Range<Self>) -> Self {
-        let bound = |name: &str, bound: Option<Self>| bound.map(|value| (V::text(name), value));
+        let bound =
+            |name: &str, bound: Option<Self>| bound.map(|value| (FencedValue::text(name), value));
         let entries = [bound("start", range.start), bound("end", range.end)];
         object(entries.into_iter().flatten().map(Ok))
             .unwrap_or_else(|_: Error<Self>| Self::leaf(Val::Null))
@@ -205,7 +228,9 @@ impl From<Range<Self>> for V {
 }
 
 /// An object; its keys must be strings, which also keeps hashing cheap.
-fn object<E: From<Error<V>>>(entries: impl Iterator<Item = Result<(V, V), E>>) -> Result<V, E> {
+fn object<E: From<Error<FencedValue>>>(
+    entries: impl Iterator<Item = Result<(FencedValue, FencedValue), E>>,
+) -> Result<FencedValue, E> {
     let mut map = Map::default();
     let mut depth = 0;
     for entry in entries {
@@ -219,10 +244,10 @@ fn object<E: From<Error<V>>>(entries: impl Iterator<Item = Result<(V, V), E>>) -
         depth = depth.max(value.depth);
         map.insert(key.val, value.val);
     }
-    Ok(V::nested(object_of(map), depth + 1))
+    Ok(FencedValue::nested(object_of(map), depth + 1))
 }
 
-impl FromIterator<Self> for V {
+impl FromIterator<Self> for FencedValue {
     fn from_iter<I: IntoIterator<Item = Self>>(values: I) -> Self {
         fence::allocate(40);
         let mut depth = 0;
@@ -239,19 +264,19 @@ impl FromIterator<Self> for V {
     }
 }
 
-impl PartialEq for V {
+impl PartialEq for FencedValue {
     fn eq(&self, other: &Self) -> bool {
         walk::equal(&self.val, &other.val)
     }
 }
 
-impl Eq for V {}
+impl Eq for FencedValue {}
 
 #[expect(
     clippy::non_canonical_partial_ord_impl,
     reason = "jq's `<` and the order of `sort` differ for nan"
 )]
-impl PartialOrd for V {
+impl PartialOrd for FencedValue {
     /// jq's `<`, for which nan is less than anything, even nan.
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         if let (Val::Num(left), Val::Num(right)) = (&self.val, &other.val) {
@@ -262,14 +287,14 @@ impl PartialOrd for V {
     }
 }
 
-impl Ord for V {
+impl Ord for FencedValue {
     /// The order of `sort`: total, as Rust's sorting demands it.
     fn cmp(&self, other: &Self) -> Ordering {
         walk::compare(&self.val, &other.val)
     }
 }
 
-impl jaq_core::ValT for V {
+impl jaq_core::ValT for FencedValue {
     fn from_num(text: &str) -> ValR<Self> {
         if text.len() > 400 {
             return Err(Error::str("a number has too many digits"));
@@ -486,9 +511,9 @@ impl jaq_core::ValT for V {
                 return opt.fail(self, |value| Exn::from(Error::index(value, index)));
             }
         }
-        let hops = self.hops;
+        let path_len = self.path_len;
         Ok(Self {
-            hops,
+            path_len,
             ..Self::nested(self.val, depth)
         })
     }
@@ -513,7 +538,7 @@ impl jaq_core::ValT for V {
         if let Val::Arr(items) = &self.val {
             let (new, depth) = match &replacement {
                 None => (Vec::new(), 0),
-                Some(V {
+                Some(FencedValue {
                     val: Val::Arr(new),
                     depth,
                     ..
@@ -548,12 +573,12 @@ impl jaq_core::ValT for V {
     fn into_string(self) -> Self {
         match self.val {
             Val::TStr(_) => self,
-            _ => Self::from(walk::json(&self.val, usize::MAX).0),
+            _ => Self::from(walk::to_text(&self.val, usize::MAX).0),
         }
     }
 }
 
-impl jaq_std::ValT for V {
+impl jaq_std::ValT for FencedValue {
     fn into_seq<S: FromIterator<Self>>(self) -> Result<S, Self> {
         if !matches!(self.val, Val::Arr(_)) {
             return Err(self);

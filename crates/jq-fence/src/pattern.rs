@@ -10,9 +10,9 @@ use jaq_core::{Cv, Error, ValR, ValT as _, ValXs};
 use jaq_json::Val;
 use regex_lite::{Captures, Regex, RegexBuilder};
 
-use super::fence;
-use super::natives::Engine;
-use super::value::V;
+use crate::fence;
+use crate::natives::Engine;
+use crate::value::FencedValue;
 
 /// Bytes of a pattern.
 const MAX_PATTERN: usize = 2_000;
@@ -22,7 +22,7 @@ const SIZES: [usize; 5] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18];
 
 /// Which parts of the text are wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     Matches,
     Between,
     Both,
@@ -35,19 +35,24 @@ struct Flags {
 }
 
 /// `.` matched against `$re` with `$flags`, which are the arguments.
-pub(super) fn run<'a>(mut cv: Cv<'a, Engine>, wanted: Wanted) -> ValXs<'a, V> {
+pub(crate) fn run<'a>(mut cv: Cv<'a, Engine>, wanted: Wanted) -> ValXs<'a, FencedValue> {
     let flags = cv.0.pop_var();
     let pattern = cv.0.pop_var();
     bome(matched(&cv.1, &pattern, &flags, wanted))
 }
 
-fn text(value: &V) -> Result<&str, Error<V>> {
+fn text(value: &FencedValue) -> Result<&str, Error<FencedValue>> {
     value
         .as_str()
         .ok_or_else(|| Error::typ(value.clone(), "string"))
 }
 
-fn matched(value: &V, pattern: &V, flags: &V, wanted: Wanted) -> ValR<V> {
+fn matched(
+    value: &FencedValue,
+    pattern: &FencedValue,
+    flags: &FencedValue,
+    wanted: Wanted,
+) -> ValR<FencedValue> {
     let haystack = text(value)?;
     let flags = match &flags.val {
         Val::Null => "",
@@ -67,9 +72,9 @@ fn matched(value: &V, pattern: &V, flags: &V, wanted: Wanted) -> ValR<V> {
         }
         // Every match is a new run over what is left of the text. Most end soon; for the others there is the clock.
         fence::spend(8 + size as u64 / 256);
-        fence::look_at_clock();
+        fence::check_deadline();
         if wanted != Wanted::Matches {
-            out.push(V::text(&haystack[after..whole.start()]));
+            out.push(FencedValue::text(&haystack[after..whole.start()]));
         }
         after = whole.end();
         if wanted != Wanted::Between {
@@ -82,7 +87,7 @@ fn matched(value: &V, pattern: &V, flags: &V, wanted: Wanted) -> ValR<V> {
         }
     }
     if wanted != Wanted::Matches {
-        out.push(V::text(&haystack[after..]));
+        out.push(FencedValue::text(&haystack[after..]));
     }
     Ok(out.into_iter().collect())
 }
@@ -94,15 +99,15 @@ fn groups(
     captures: &Captures<'_>,
     byte: usize,
     character: usize,
-) -> ValR<V> {
+) -> ValR<FencedValue> {
     let groups = captures
         .iter()
         .zip(regex.capture_names())
         .map(|(group, name)| {
             let mut entries = vec![
-                (V::text("offset"), V::from(-1_isize)),
-                (V::text("length"), V::from(0_usize)),
-                (V::text("string"), V::leaf(Val::Null)),
+                (FencedValue::text("offset"), FencedValue::from(-1_isize)),
+                (FencedValue::text("length"), FencedValue::from(0_usize)),
+                (FencedValue::text("string"), FencedValue::leaf(Val::Null)),
             ];
             if let Some(group) = group {
                 let offset = match group.start().checked_sub(byte) {
@@ -110,20 +115,20 @@ fn groups(
                     None => haystack[..group.start()].chars().count(),
                 };
                 fence::spend((group.end().saturating_sub(byte)) as u64 / 16);
-                entries[0].1 = V::from(offset);
-                entries[1].1 = V::from(group.as_str().chars().count());
-                entries[2].1 = V::text(group.as_str());
+                entries[0].1 = FencedValue::from(offset);
+                entries[1].1 = FencedValue::from(group.as_str().chars().count());
+                entries[2].1 = FencedValue::text(group.as_str());
             }
             if let Some(name) = name {
-                entries.push((V::text("name"), V::text(name)));
+                entries.push((FencedValue::text("name"), FencedValue::text(name)));
             }
-            V::from_map(entries)
+            FencedValue::from_map(entries)
         });
     groups.collect()
 }
 
 /// The compiled pattern and about how many bytes it takes.
-fn compile(pattern: &str, letters: &str) -> Result<(Regex, Flags, usize), Error<V>> {
+fn compile(pattern: &str, letters: &str) -> Result<(Regex, Flags, usize), Error<FencedValue>> {
     if pattern.len() > MAX_PATTERN {
         let message = format!("a regular expression may have {MAX_PATTERN} bytes at most");
         return Err(Error::str(message));

@@ -6,10 +6,10 @@ use std::cmp::Ordering;
 use jaq_json::{Num, Rc, Val};
 use serde_json::{Map, Number, Value};
 
-use super::fence;
+use crate::fence;
 
 /// How deep `val` is nested; not looking further than `limit`.
-pub(super) fn depth(val: &Val, limit: u32) -> u32 {
+pub(crate) fn depth(val: &Val, limit: u32) -> u32 {
     fence::spend(1);
     if limit == 0 {
         return 0;
@@ -23,7 +23,7 @@ pub(super) fn depth(val: &Val, limit: u32) -> u32 {
 }
 
 /// JSON text of a value and whether it is whole: the writing ends after about `limit` bytes.
-pub(super) fn json(val: &Val, limit: usize) -> (String, bool) {
+pub(crate) fn to_text(val: &Val, limit: usize) -> (String, bool) {
     let mut text = String::new();
     let whole = write(val, &mut text, limit);
     if !whole {
@@ -83,7 +83,7 @@ fn write(val: &Val, text: &mut String, limit: usize) -> bool {
 }
 
 /// jq's `==`.
-pub(super) fn equal(left: &Val, right: &Val) -> bool {
+pub(crate) fn equal(left: &Val, right: &Val) -> bool {
     fence::spend(1);
     match (left, right) {
         (Val::Null, Val::Null) => true,
@@ -106,7 +106,7 @@ pub(super) fn equal(left: &Val, right: &Val) -> bool {
 
 /// The order of `sort`: null, false, true, numbers, strings, arrays, objects. It is total: nan comes before all other
 /// numbers, and numbers that are the same as a float are told apart by their exact value.
-pub(super) fn compare(left: &Val, right: &Val) -> Ordering {
+pub(crate) fn compare(left: &Val, right: &Val) -> Ordering {
     fence::spend(1);
     match (left, right) {
         (Val::Bool(left), Val::Bool(right)) => left.cmp(right),
@@ -181,11 +181,11 @@ fn compare_numbers(left: &Num, right: &Num) -> Ordering {
 
 /// Why a value cannot leave as JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NotJsonValue {
+pub(crate) enum ExportError {
     /// nan or infinite.
     NotFinite,
     /// Would be rounded.
-    TooBig(String),
+    Inexact(String),
     /// More bytes than allowed.
     TooLarge,
     /// A string that is not UTF-8.
@@ -193,14 +193,14 @@ pub(super) enum NotJsonValue {
 }
 
 /// The JSON value of `val`; `budget` is how many bytes of text it may still have, and is reduced.
-pub(super) fn to_value(val: &Val, budget: &mut usize) -> Result<Value, NotJsonValue> {
+pub(crate) fn to_json(val: &Val, budget: &mut usize) -> Result<Value, ExportError> {
     fence::spend(1);
     let mut cost = |bytes: usize| match budget.checked_sub(bytes) {
         Some(left) => {
             *budget = left;
             Ok(())
         }
-        None => Err(NotJsonValue::TooLarge),
+        None => Err(ExportError::TooLarge),
     };
     Ok(match val {
         Val::Null => {
@@ -215,25 +215,25 @@ pub(super) fn to_value(val: &Val, budget: &mut usize) -> Result<Value, NotJsonVa
             cost(8)?;
             Value::Number(to_number(num)?)
         }
-        Val::BStr(_) => return Err(NotJsonValue::NotText),
+        Val::BStr(_) => return Err(ExportError::NotText),
         Val::TStr(bytes) => {
             cost(bytes.len() + 2)?;
-            let text = std::str::from_utf8(bytes).map_err(|_| NotJsonValue::NotText)?;
+            let text = std::str::from_utf8(bytes).map_err(|_| ExportError::NotText)?;
             Value::from(text)
         }
         Val::Arr(items) => {
             cost(2 + items.len())?;
-            let items = items.iter().map(|item| to_value(item, budget));
+            let items = items.iter().map(|item| to_json(item, budget));
             Value::Array(items.collect::<Result<_, _>>()?)
         }
         Val::Obj(entries) => {
             cost(2 + 2 * entries.len())?;
             let mut map = Map::new();
             for (key, value) in entries.iter() {
-                let Value::String(key) = to_value(key, budget)? else {
-                    return Err(NotJsonValue::NotText);
+                let Value::String(key) = to_json(key, budget)? else {
+                    return Err(ExportError::NotText);
                 };
-                map.insert(key, to_value(value, budget)?);
+                map.insert(key, to_json(value, budget)?);
             }
             Value::Object(map)
         }
@@ -243,20 +243,20 @@ pub(super) fn to_value(val: &Val, budget: &mut usize) -> Result<Value, NotJsonVa
 /// Above this, not every integer is a float.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-fn to_number(num: &Num) -> Result<Number, NotJsonValue> {
-    let too_big = || NotJsonValue::TooBig(num.to_string());
+fn to_number(num: &Num) -> Result<Number, ExportError> {
+    let inexact = || ExportError::Inexact(num.to_string());
     match num {
         Num::Int(int) => Ok(Number::from(*int)),
         Num::BigInt(big) => u64::try_from(&**big)
             .map(Number::from)
-            .map_err(|_| too_big()),
-        Num::Float(float) => Number::from_f64(*float).ok_or(NotJsonValue::NotFinite),
+            .map_err(|_| inexact()),
+        Num::Float(float) => Number::from_f64(*float).ok_or(ExportError::NotFinite),
         Num::Dec(text) => match text.parse::<f64>() {
             // An id that somebody wrote as 554023000000497007.0 must not be rounded; 6.02e23 is no id.
             Ok(float) if float.abs() < EXACT || text.contains(['e', 'E']) => {
-                Number::from_f64(float).ok_or(NotJsonValue::NotFinite)
+                Number::from_f64(float).ok_or(ExportError::NotFinite)
             }
-            Ok(_) | Err(_) => Err(too_big()),
+            Ok(_) | Err(_) => Err(inexact()),
         },
     }
 }

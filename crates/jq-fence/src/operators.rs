@@ -1,4 +1,4 @@
-//! The operators of [`V`].
+//! The operators of [`FencedValue`].
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -11,9 +11,9 @@ use jaq_core::ops::Math;
 use jaq_core::{Error, ValR};
 use jaq_json::{Map, Num, Rc, Val};
 
-use super::fence;
-use super::value::{V, number};
-use super::walk;
+use crate::fence;
+use crate::value::{FencedValue, number};
+use crate::walk;
 
 /// Digits of the integers that multiplication may yield, in bits.
 const MAX_BITS: u64 = 8_192;
@@ -27,14 +27,14 @@ fn bits(number: &Num) -> u64 {
     }
 }
 
-impl Add for V {
+impl Add for FencedValue {
     type Output = ValR<Self>;
 
     fn add(self, other: Self) -> ValR<Self> {
         fence::spend(1);
         let depth = self.depth().max(other.depth());
         match (self.val, other.val) {
-            (Val::Null, val) | (val, Val::Null) => Ok(V::nested(val, depth)),
+            (Val::Null, val) | (val, Val::Null) => Ok(FencedValue::nested(val, depth)),
             (Val::Num(left), Val::Num(right)) => Ok(number(left + right)),
             (Val::TStr(left), Val::TStr(right)) => {
                 // A string that nobody else holds grows in place, in steps that double.
@@ -50,7 +50,7 @@ impl Add for V {
                 fence::allocate((copied + 2 * right.len()) * 16 + 32);
                 fence::spend(right.len() as u64);
                 Rc::make_mut(&mut left).extend(right.iter().cloned());
-                Ok(V::nested(Val::Arr(left), depth))
+                Ok(FencedValue::nested(Val::Arr(left), depth))
             }
             (Val::Obj(mut left), Val::Obj(right)) => {
                 let copied = match Rc::get_mut(&mut left) {
@@ -61,14 +61,14 @@ impl Add for V {
                 fence::spend((copied + right.len()) as u64);
                 let entries = right.iter().map(|(k, v)| (k.clone(), v.clone()));
                 Rc::make_mut(&mut left).extend(entries);
-                Ok(V::nested(Val::Obj(left), depth))
+                Ok(FencedValue::nested(Val::Obj(left), depth))
             }
             (left, right) => wrong(left, Math::Add, right, depth),
         }
     }
 }
 
-impl Sub for V {
+impl Sub for FencedValue {
     type Output = ValR<Self>;
 
     fn sub(self, other: Self) -> ValR<Self> {
@@ -85,14 +85,14 @@ impl Sub for V {
                     found.is_err()
                 };
                 let left = left.iter().filter(wanted).cloned().collect();
-                Ok(V::nested(Val::Arr(Rc::new(left)), depth))
+                Ok(FencedValue::nested(Val::Arr(Rc::new(left)), depth))
             }
             (left, right) => wrong(left, Math::Sub, right, depth),
         }
     }
 }
 
-impl Mul for V {
+impl Mul for FencedValue {
     type Output = ValR<Self>;
 
     fn mul(self, other: Self) -> ValR<Self> {
@@ -108,15 +108,15 @@ impl Mul for V {
             (Val::TStr(text), Val::Num(times)) | (Val::Num(times), Val::TStr(text)) => {
                 let times = jaq_std::ValT::as_f64(&Val::Num(times)).unwrap_or_default();
                 if !times.is_finite() || times <= 0.0 {
-                    return Ok(V::leaf(Val::Null));
+                    return Ok(FencedValue::leaf(Val::Null));
                 }
                 let times = if times < 1.0 { 1 } else { times as usize };
                 fence::allocate(text.len().saturating_mul(times).saturating_add(64));
-                Ok(V::leaf(Val::utf8_str(text.repeat(times))))
+                Ok(FencedValue::leaf(Val::utf8_str(text.repeat(times))))
             }
             (Val::Obj(mut left), Val::Obj(right)) => {
                 merge(&mut left, &right);
-                Ok(V::nested(Val::Obj(left), depth))
+                Ok(FencedValue::nested(Val::Obj(left), depth))
             }
             (left, right) => wrong(left, Math::Mul, right, depth),
         }
@@ -143,7 +143,7 @@ fn merge(left: &mut Rc<Map>, right: &Map) {
     }
 }
 
-impl Div for V {
+impl Div for FencedValue {
     type Output = ValR<Self>;
 
     fn div(self, other: Self) -> ValR<Self> {
@@ -157,11 +157,11 @@ impl Div for V {
                 };
                 let part = |part: &str| {
                     fence::allocate(64);
-                    V::leaf(Val::utf8_str(bytes.slice_ref(part.as_bytes())))
+                    FencedValue::leaf(Val::utf8_str(bytes.slice_ref(part.as_bytes())))
                 };
                 fence::spend(text.len() as u64 / 16);
                 Ok(if text.is_empty() {
-                    V::from_iter([])
+                    FencedValue::from_iter([])
                 } else if separator.is_empty() {
                     let ends = text.char_indices().map(|(at, c)| at..at + c.len_utf8());
                     ends.map(|range| part(&text[range])).collect()
@@ -174,7 +174,7 @@ impl Div for V {
     }
 }
 
-impl Rem for V {
+impl Rem for FencedValue {
     type Output = ValR<Self>;
 
     fn rem(self, other: Self) -> ValR<Self> {
@@ -188,7 +188,7 @@ impl Rem for V {
     }
 }
 
-impl Neg for V {
+impl Neg for FencedValue {
     type Output = ValR<Self>;
 
     fn neg(self) -> ValR<Self> {
@@ -199,14 +199,17 @@ impl Neg for V {
     }
 }
 
-fn wrong(left: Val, operator: Math, right: Val, depth: u32) -> ValR<V> {
-    let (left, right) = (V::nested(left, depth), V::nested(right, depth));
+fn wrong(left: Val, operator: Math, right: Val, depth: u32) -> ValR<FencedValue> {
+    let (left, right) = (
+        FencedValue::nested(left, depth),
+        FencedValue::nested(right, depth),
+    );
     Err(Error::math(left, operator, right))
 }
 
 /// The result of an operation of jaq's that cannot fail for these operands.
-fn arithmetic(result: Result<Val, jaq_json::Error>) -> ValR<V> {
+fn arithmetic(result: Result<Val, jaq_json::Error>) -> ValR<FencedValue> {
     result
-        .map(V::leaf)
+        .map(FencedValue::leaf)
         .map_err(|_| Error::str("cannot calculate"))
 }

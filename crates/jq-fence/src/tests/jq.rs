@@ -1,7 +1,11 @@
-//! The jq that mappings are written in.
+//! The jq that programs are written in.
 
-use super::super::*;
-use super::evaluate;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{HOST, evaluate};
+use crate::*;
 
 #[test]
 fn ordinary_jq_works() {
@@ -204,7 +208,7 @@ fn ordinary_jq_works() {
         ("isvalid(1)?", "compile"),
     ] {
         if expected == "compile" {
-            assert!(Program::new(program).check().is_err());
+            assert!(Program::new(program, &HOST).check().is_err());
             continue;
         }
         let found = match evaluate(program, body) {
@@ -243,7 +247,7 @@ fn a_large_honest_mapping_fits() {
         ..Limits::default()
     };
     let outputs = super::evaluate_with(program, body.as_bytes(), &limits).unwrap();
-    assert_eq!(updates(&outputs, Method::MassUpdate).unwrap().len(), 2);
+    assert_eq!(outputs.len(), 2);
     for program in [
         "reduce .rows[] as $r ([]; . + [$r.crm_id]) | length",
         "reduce .rows[] as $r ({}; .[$r.crm_id] = $r.n) | length",

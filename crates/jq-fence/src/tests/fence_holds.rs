@@ -1,13 +1,17 @@
-//! Programs and bodies that would hang, exhaust or kill an engine without a fence.
+//! Programs and inputs that would hang, exhaust or kill an engine without limits.
 
-use super::super::*;
+use std::time::Duration;
+
+use serde_json::Value;
+
 use super::{evaluate, evaluate_with, limits};
+use crate::*;
 
 /// Which limit a program runs into.
 fn limit(program: &str, body: &str) -> String {
     match evaluate(program, body) {
         Ok(outputs) => format!("{} outputs", outputs.len()),
-        Err(EvalError::Failed(failure)) => failure.told().to_owned(),
+        Err(EvalError::Failed(failure)) => failure.full_message().to_owned(),
         Err(error) => format!("{error:?}")
             .split([' ', '{', '('])
             .next()
@@ -334,7 +338,7 @@ fn hostile_bodies_end_at_a_limit() {
             match evaluate_with(program, body.as_bytes(), &limits) {
                 Ok(_) => {}
                 Err(EvalError::Failed(failure)) => {
-                    assert!(failure.told().len() < 2_000, "{program}");
+                    assert!(failure.full_message().len() < 2_000, "{program}");
                     assert!(failure.to_string().len() < 2_200, "{program}");
                 }
                 Err(error) => {
@@ -443,7 +447,7 @@ fn numbers_that_json_lacks_are_refused() {
 #[test]
 fn errors_carry_the_programs_words() {
     let message = |program: &str| match evaluate(program, r#"{"a": {"b": [1]}}"#) {
-        Err(EvalError::Failed(failure)) => failure.told().to_owned(),
+        Err(EvalError::Failed(failure)) => failure.full_message().to_owned(),
         other => panic!("{program}: {other:?}"),
     };
     assert_eq!(message("error(\"no id\")"), "no id");

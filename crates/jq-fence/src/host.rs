@@ -1,0 +1,95 @@
+//! What the host of a program provides: its global variables, and advice for its error messages.
+
+/// What programs are given by the software that runs them.
+#[derive(Clone, Copy, Debug)]
+pub struct Host {
+    /// The global variables, each with its `$`, in the order in which [`Input`](crate::Input) lists their values.
+    pub variables: &'static [&'static str],
+    /// What to do instead of using a capability that the fence takes away. It ends the error message.
+    pub advice: fn(Capability) -> Option<&'static str>,
+}
+
+impl Host {
+    /// A host without global variables and without advice.
+    pub const PLAIN: Self = Self {
+        variables: &[],
+        advice: |_| None,
+    };
+}
+
+/// Something that jq can do and a fenced program cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Read the environment: `env`, `$ENV`.
+    Environment,
+    /// Read more than one input: `input`, `inputs`.
+    MoreInputs,
+    /// End the process: `halt`.
+    Exit,
+    /// Read the clock or the time zone: `now`, `localtime`.
+    Clock,
+    /// Write to standard error: `debug`, `stderr`.
+    Write,
+    /// Read modules: `import`, `include`.
+    Modules,
+}
+
+/// The names of jq that a fenced program cannot use.
+const UNAVAILABLE: &[(Capability, &[&str])] = &[
+    (
+        Capability::Environment,
+        &["env", "$ENV", "$__prog_args", "getenv"],
+    ),
+    (
+        Capability::MoreInputs,
+        &[
+            "input",
+            "inputs",
+            "input_filename",
+            "input_line_number",
+            "$__loc__",
+            "get_search_list",
+        ],
+    ),
+    (Capability::Exit, &["halt", "halt_error"]),
+    (
+        Capability::Clock,
+        &["now", "localtime", "strflocaltime", "mktime_local"],
+    ),
+    (Capability::Write, &["debug", "stderr"]),
+    (
+        Capability::Modules,
+        &["import", "include", "module", "modulemeta"],
+    ),
+];
+
+impl Capability {
+    fn of(name: &str) -> Option<Self> {
+        let mut rows = UNAVAILABLE.iter();
+        rows.find_map(|(capability, names)| names.contains(&name).then_some(*capability))
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Environment => "a program cannot read the environment, where credentials are",
+            Self::MoreInputs => "a program has one input, which is `.`",
+            Self::Exit => "a program cannot end the process",
+            Self::Clock => "a program must give the same answer when it is run again",
+            Self::Write => "a program cannot write",
+            Self::Modules => {
+                "a program cannot read files; write the definitions into the program itself"
+            }
+        }
+    }
+}
+
+/// Why `name` cannot be used, if the fence takes it away.
+pub(crate) fn unavailable(name: &str, host: &Host) -> Option<String> {
+    let capability = Capability::of(name)?;
+    let mut message = format!("`{name}` is not available: {}", capability.reason());
+    if let Some(advice) = (host.advice)(capability) {
+        message.push_str("; ");
+        message.push_str(advice);
+    }
+    Some(message)
+}

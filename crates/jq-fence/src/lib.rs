@@ -1,0 +1,37 @@
+#![doc = include_str!("../README.md")]
+
+mod assignment;
+mod compile;
+mod document;
+mod error;
+mod evaluation;
+mod failure;
+mod fence;
+mod host;
+mod instrument;
+mod keys;
+mod limits;
+mod locate;
+mod location;
+mod natives;
+mod operators;
+mod parse;
+mod paths;
+mod pattern;
+mod program;
+mod recursion;
+mod shape;
+mod value;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use compile::CompileError;
+pub use document::{Document, InvalidJson};
+pub use error::EvalError;
+pub use failure::{FailedPart, Failure};
+pub use host::{Capability, Host};
+pub use limits::Limits;
+pub use location::ErrorLocation;
+pub use program::{Input, Program};

@@ -1,0 +1,255 @@
+//! Locates the error of a program that failed.
+//!
+//! jaq's errors have no location. A program that failed therefore runs a second time, with each part that can fail wrapped
+//! in a filter ([`instrument`](crate::instrument)) that records the errors that pass it: the innermost one is the
+//! location. In that run, values in error messages appear as their shape, so that the message is safe where personal
+//! data is not.
+
+use std::cell::RefCell;
+
+use jaq_core::box_iter::box_once;
+use jaq_core::native::{Fun, bome, run, v};
+use jaq_core::{Bind, Cv, Error, Exn, Native};
+use jaq_json::Val;
+
+use crate::failure::FailedPart;
+use crate::location::ErrorLocation;
+use crate::natives::Engine;
+use crate::shape;
+use crate::value::FencedValue;
+use crate::walk;
+
+/// The filter that wraps an instrumented part. Its first argument is the part's offset.
+pub(crate) const LOCATE: &str = "locate__";
+
+/// The filter at the start of a `catch`: it clears the error that is now handled.
+pub(crate) const CLEAR: &str = "clear__";
+
+/// Bytes of the failed part's input that are kept.
+const MAX_INPUT: usize = 1_000;
+
+/// The state of a run that locates its error.
+struct Search {
+    source: String,
+    /// The error that was recorded last, with the offset of the part and the part's input.
+    recorded: Option<(FencedValue, usize, FencedValue)>,
+    /// What `error` was called with last.
+    raised: Option<FencedValue>,
+}
+
+thread_local! {
+    /// Every run has a thread of its own.
+    static SEARCH: RefCell<Option<Search>> = const { RefCell::new(None) };
+}
+
+/// Starts to record errors on this thread, for the instrumented program of this source.
+pub(crate) fn begin(source: String) {
+    let search = Search {
+        source,
+        recorded: None,
+        raised: None,
+    };
+    SEARCH.set(Some(search));
+}
+
+/// The safe message of the error that ended the program, and the part that raised it. `None` if this thread records no
+/// errors.
+pub(crate) fn finish(error: &FencedValue) -> Option<(String, Option<FailedPart>)> {
+    let Search {
+        source,
+        recorded,
+        raised,
+    } = SEARCH.take()?;
+    let is_own = raised.is_some_and(|raised| raised == *error);
+    let message = match error.as_str() {
+        // The program's author decides what the program's own errors contain.
+        Some(text) if is_own => text.to_owned(),
+        Some(text) => redact_quotes(text, &source),
+        None => shape::of_val(&error.val),
+    };
+    let part = recorded
+        .filter(|(recorded, ..)| recorded == error)
+        .map(|(_, offset, input)| {
+            let (mut text, complete) = walk::to_text(&input.val, MAX_INPUT);
+            if !complete {
+                text.push('…');
+            }
+            FailedPart {
+                location: ErrorLocation::at(&source, offset),
+                input_shape: shape::of_val(&input.val),
+                input: text,
+            }
+        });
+    Some((message, part))
+}
+
+/// A value as it appears in the messages of a run that locates its error: a word of the program as it is, anything else as
+/// its shape. `None` in any other run.
+pub(crate) fn redacted(val: &Val) -> Option<String> {
+    SEARCH.with_borrow(|search| {
+        let search = search.as_ref()?;
+        if let Val::TStr(bytes) = val
+            && let Ok(text) = std::str::from_utf8(bytes)
+            && contains_word(&search.source, text)
+        {
+            return Some(format!("\"{text}\""));
+        }
+        Some(shape::of_val(val))
+    })
+}
+
+/// Whether `text` occurs in the program, bounded by characters that are not part of a word.
+fn contains_word(source: &str, text: &str) -> bool {
+    let is_word = |character: Option<char>| {
+        character.is_some_and(|character| character.is_alphanumeric() || character == '_')
+    };
+    !text.is_empty()
+        && source.match_indices(text).any(|(at, _)| {
+            let (before, after) = (&source[..at], &source[at + text.len()..]);
+            !is_word(before.chars().next_back()) && !is_word(after.chars().next())
+        })
+}
+
+/// A message of the engine with its quoted parts replaced by `…`, unless they are words of the program.
+fn redact_quotes(message: &str, source: &str) -> String {
+    let mut pieces = message.split('"');
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    while let Some(quoted) = pieces.next() {
+        text.push('"');
+        text.push_str(if contains_word(source, quoted) {
+            quoted
+        } else {
+            "…"
+        });
+        if let Some(after) = pieces.next() {
+            text.push('"');
+            text.push_str(after);
+        }
+    }
+    text
+}
+
+/// Which of the wrappers that an error passes is its location.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ErrorSpanRule {
+    /// The first, which is the innermost.
+    First,
+    /// The one furthest on in the program: an update visits the steps of a path from the last to the first.
+    Furthest,
+}
+
+fn record(
+    exception: &Exn<'_, FencedValue>,
+    offset: &FencedValue,
+    input: &FencedValue,
+    rule: ErrorSpanRule,
+) {
+    let (Ok(error), Some(offset)) = (exception.clone().get_err(), jaq_std::ValT::as_isize(offset))
+    else {
+        return;
+    };
+    let (error, offset) = (error.into_val(), offset.unsigned_abs());
+    SEARCH.with_borrow_mut(|search| {
+        let Some(search) = search else {
+            return;
+        };
+        let keeps = search.recorded.as_ref().is_some_and(|(known, at, _)| {
+            *known == error && (rule == ErrorSpanRule::First || *at >= offset)
+        });
+        if !keeps {
+            search.recorded = Some((error, offset, input.clone()));
+        }
+    });
+}
+
+/// Records the errors among `results`.
+fn recording<'a, T: 'a>(
+    results: impl Iterator<Item = Result<T, Exn<'a, FencedValue>>> + 'a,
+    offset: FencedValue,
+    input: FencedValue,
+    rule: ErrorSpanRule,
+) -> Box<dyn Iterator<Item = Result<T, Exn<'a, FencedValue>>> + 'a> {
+    Box::new(results.inspect(move |result| {
+        if let Err(exception) = result {
+            record(exception, &offset, &input, rule);
+        }
+    }))
+}
+
+fn clear() {
+    SEARCH.with_borrow_mut(|search| {
+        if let Some(search) = search {
+            search.recorded = None;
+        }
+    });
+}
+
+fn raise(value: FencedValue) -> Error<FencedValue> {
+    SEARCH.with_borrow_mut(|search| {
+        if let Some(search) = search {
+            search.raised = Some(value.clone());
+        }
+    });
+    Error::new(value)
+}
+
+/// The filters that an instrumented program calls, and `error`.
+pub(crate) fn filters() -> Vec<Fun<Engine>> {
+    let locate = Native::new(|mut cv: Cv<'_, Engine>| {
+        let (part, context) = cv.0.pop_fun();
+        let (offset, input) = (cv.0.pop_var(), cv.1.clone());
+        let results = part.run((context, cv.1));
+        recording(results, offset, input, ErrorSpanRule::First)
+    })
+    .with_paths(|mut cv| {
+        let (part, context) = cv.0.pop_fun();
+        let (offset, input) = (cv.0.pop_var(), cv.1.0.clone());
+        let results = part.paths((context, cv.1));
+        recording(results, offset, input, ErrorSpanRule::First)
+    })
+    .with_update(|mut cv, f| {
+        let (part, context) = cv.0.pop_fun();
+        let (offset, input) = (cv.0.pop_var(), cv.1.clone());
+        let results = part.update((context, cv.1), f);
+        recording(results, offset, input, ErrorSpanRule::Furthest)
+    });
+    let clear = Native::new(|cv: Cv<'_, Engine>| {
+        clear();
+        box_once(Ok(cv.1))
+    })
+    .with_paths(|cv| {
+        clear();
+        box_once(Ok(cv.1))
+    })
+    .with_update(|cv, f| {
+        clear();
+        f(cv.1)
+    });
+    let locate_arguments = [Bind::Var(()), Bind::Fun(())].into();
+    vec![
+        (LOCATE, locate_arguments, locate),
+        (CLEAR, v(0), clear),
+        run(("error_empty", v(0), |cv| bome(Err(raise(cv.1))))),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_text_is_redacted_unless_in_program() {
+        let source = r#".kind | strptime("%Y")"#;
+        for (message, expected) in [
+            ("no quotes", "no quotes"),
+            (
+                "failed on \"Jane\" with \"kind\"",
+                "failed on \"…\" with \"kind\"",
+            ),
+            ("cut \"Ja", "cut \"…"),
+            ("\"kin\" is no word of it", "\"…\" is no word of it"),
+        ] {
+            assert_eq!(redact_quotes(message, source), expected);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a route's jq programs are given.
+
+use std::collections::BTreeMap;
+
+use jq_fence::{Document, EvalError, Host, Input, Limits, Program};
+use serde_json::{Value, json};
+
+use super::advice;
+
+static HOST: Host = Host {
+    variables: &[
+        "$headers",
+        "$query",
+        "$route",
+        "$received_at",
+        "$raw",
+        "$trigger",
+    ],
+    advice: advice::instead_of,
+};
+
+/// A jq program of a route.
+pub fn program(source: impl Into<String>) -> Program {
+    Program::new(source, &HOST)
+}
+
+/// What a route's jq programs are given.
+#[derive(Clone, Copy, Debug)]
+pub struct MappingInput<'a> {
+    /// The body: `.`
+    pub body: &'a Document,
+    /// The headers, with lower-case names: `$headers`
+    pub headers: &'a BTreeMap<String, String>,
+    /// The query parameters: `$query`
+    pub query: &'a BTreeMap<String, String>,
+    /// The route's name: `$route`
+    pub route: &'a str,
+    /// When the delivery was received: `$received_at`, a string in RFC 3339
+    pub received_at: jiff::Timestamp,
+    /// The body as text, byte for byte; `None` if it is not UTF-8: `$raw`
+    pub raw: Option<&'a str>,
+    /// The trigger of the delivery: `$trigger`
+    pub trigger: &'a BTreeMap<String, String>,
+}
+
+impl MappingInput<'_> {
+    /// Runs a program of the route. `limits.input_bytes` bounds the body, headers, query and trigger together.
+    ///
+    /// # Errors
+    /// [`EvalError`] if the program does not compile, fails, or reaches a limit.
+    pub async fn run(&self, program: &Program, limits: &Limits) -> Result<Vec<Value>, EvalError> {
+        self.check_size(limits)?;
+        let input = Input {
+            document: self.body,
+            variables: &self.variables(program),
+        };
+        program.run(&input, limits).await
+    }
+
+    /// Runs a program of the route and blocks until it ends.
+    ///
+    /// # Errors
+    /// As for [`MappingInput::run`].
+    pub fn run_blocking(
+        &self,
+        program: &Program,
+        limits: &Limits,
+    ) -> Result<Vec<Value>, EvalError> {
+        self.check_size(limits)?;
+        let input = Input {
+            document: self.body,
+            variables: &self.variables(program),
+        };
+        program.run_blocking(&input, limits)
+    }
+
+    fn check_size(&self, limits: &Limits) -> Result<(), EvalError> {
+        let pairs = self.headers.iter().chain(self.query).chain(self.trigger);
+        let bytes: usize = pairs.map(|(name, value)| name.len() + value.len()).sum();
+        match bytes.saturating_add(self.body.text().len()) > limits.input_bytes {
+            true => Err(EvalError::InputTooLarge {
+                limit: limits.input_bytes,
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// The values of [`HOST`]'s variables.
+    fn variables(&self, program: &Program) -> [Value; 6] {
+        // A copy of the body, which few programs use.
+        let raw = self.raw.filter(|_| program.source().contains("$raw"));
+        [
+            json!(self.headers),
+            json!(self.query),
+            json!(self.route),
+            json!(self.received_at.to_string()),
+            json!(raw),
+            json!(self.trigger),
+        ]
+    }
+}
