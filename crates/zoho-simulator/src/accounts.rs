@@ -1,185 +1,147 @@
-//! Zoho's accounts server of one data centre: its client, grant codes, refresh tokens, access tokens, and their quotas.
+//! The accounts server of one data centre: its client, grant codes, refresh tokens and access tokens.
+
+mod grant;
+mod responses;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
-use crate::data_center::{DataCenter, Place};
+use self::grant::{AccessToken, RateQuota, RefreshGrant};
+use crate::data_center::{DataCenter, DataCenterHost};
 use crate::faults::Faults;
+use crate::response::{ApiResponse, EndpointResult, reject};
 
-/// An access token lives one hour.
-const LIFE: SignedDuration = SignedDuration::from_secs(3600);
+/// The lifetime of a grant code, unless the API console selects another one.
+pub(crate) const GRANT_CODE_LIFETIME: SignedDuration = SignedDuration::from_secs(180);
 
-/// A grant code lives three minutes, unless the console says otherwise.
-pub(crate) const CODE_LIFE: SignedDuration = SignedDuration::from_secs(180);
+/// Refresh tokens that one client may get in a quota window.
+const REFRESH_TOKENS_PER_WINDOW: usize = 10;
 
-/// The window of every quota: 10 access tokens per refresh token, and 10 refresh tokens per client, in 10 minutes.
-const WINDOW: SignedDuration = SignedDuration::from_secs(600);
-
-/// Refresh tokens that one client may get in a window.
-const GRANTS_PER_WINDOW: usize = 10;
-
-/// A live access token.
-#[derive(Clone, Debug)]
-pub(crate) struct Access {
-    value: String,
-    /// When it dies.
-    pub(crate) ends: Timestamp,
-    /// The scopes asked for; none: all that are granted.
-    pub(crate) scopes: Option<Vec<String>>,
-}
-
-/// What was minted within the window.
-#[derive(Debug, Default)]
-struct Quota(VecDeque<Timestamp>);
-
-impl Quota {
-    /// Counts one more, unless there were `most` within the window.
-    fn take(&mut self, most: usize, now: Timestamp) -> bool {
-        self.0.retain(|at| now.duration_since(*at) < WINDOW);
-        let free = self.0.len() < most;
-        if free {
-            self.0.push_back(now);
-        }
-        free
-    }
-}
-
-/// What a user granted for good: a refresh token, or a client's own leave to ask for access.
-#[derive(Debug, Default)]
-struct Grant {
-    /// The refresh token; empty for the client's own.
-    refresh_token: String,
-    scopes: Option<Vec<String>>,
-    mints: Quota,
-    live: VecDeque<Access>,
-}
-
-/// A code of the API console, to be exchanged once.
+/// A code of the API console, which can be exchanged for a refresh token once.
 #[derive(Debug)]
-struct Code {
+struct GrantCode {
     value: String,
     scopes: Vec<String>,
     redirect_uri: Option<String>,
-    ends: Timestamp,
+    expires_at: Timestamp,
 }
 
-/// What the API console asks for, to make a code.
+/// The input of the API console's "Generate Code".
 #[derive(Debug)]
-pub(crate) struct CodeWish {
+pub(crate) struct GrantCodeRequest {
     pub(crate) scopes: Vec<String>,
     pub(crate) redirect_uri: Option<String>,
-    pub(crate) life: SignedDuration,
+    pub(crate) lifetime: SignedDuration,
 }
 
 /// The accounts server of one data centre.
 #[derive(Debug)]
 pub(crate) struct Accounts {
-    center: DataCenter,
-    grants: VecDeque<Grant>,
-    /// Tokens of the client-credentials grant.
-    own: Grant,
-    codes: Vec<Code>,
-    exchanges: Quota,
-    /// How many access tokens were ever minted.
-    pub(crate) minted: u64,
-    /// How many tokens and codes were ever made, so that each is another.
-    made: u64,
+    data_center: DataCenter,
+    grants: VecDeque<RefreshGrant>,
+    /// Holds the access tokens of the client-credentials grant.
+    client_grant: RefreshGrant,
+    codes: Vec<GrantCode>,
+    exchanges: RateQuota,
+    tokens_issued: u64,
+    /// The number of tokens and codes generated so far; makes each value unique.
+    sequence: u64,
 }
 
-/// Parameters, from the query and the body alike.
-pub(crate) type Parameters = BTreeMap<String, String>;
+/// The parameters of a token request, from the query and the body.
+type Parameters = BTreeMap<String, String>;
+
+/// A new access token, and the new refresh token of a code exchange.
+type TokenResult = EndpointResult<(AccessToken, Option<String>)>;
 
 impl Accounts {
-    /// The server of this data centre, with its one refresh token.
-    pub(crate) fn new(center: DataCenter) -> Self {
-        let first = Grant {
-            refresh_token: center.refresh_token().to_owned(),
-            ..Grant::default()
-        };
+    /// The accounts server of a data centre, with one refresh token.
+    pub(crate) fn new(data_center: DataCenter) -> Self {
+        let first = RefreshGrant::new(data_center.refresh_token().to_owned(), None);
         Self {
-            center,
+            data_center,
             grants: VecDeque::from([first]),
-            own: Grant::default(),
+            client_grant: RefreshGrant::default(),
             codes: Vec::new(),
-            exchanges: Quota::default(),
-            minted: 0,
-            made: 0,
+            exchanges: RateQuota::default(),
+            tokens_issued: 0,
+            sequence: 0,
         }
     }
 
-    /// `POST /oauth/v2/token`. Errors are HTTP 200 with an `error` and without an `access_token`.
+    /// `POST /oauth/v2/token`. Errors have HTTP status 200, an `error` and no `access_token`.
     pub(crate) fn token(
         &mut self,
         parameters: &Parameters,
         faults: &Faults,
-        place: &Place,
+        host: &DataCenterHost,
         now: Timestamp,
-    ) -> Answer {
-        let given = |name: &str| parameters.get(name).map_or("", String::as_str);
+    ) -> ApiResponse {
+        let parameter = |name: &str| parameters.get(name).map_or("", String::as_str);
         if let Some(error) = &faults.token_error {
-            return refused(error);
+            return responses::oauth_error(error);
         }
-        if given("client_id") != self.center.client_id() {
-            return refused("invalid_client");
+        if parameter("client_id") != self.data_center.client_id() {
+            return responses::oauth_error("invalid_client");
         }
-        if given("client_secret") != self.center.client_secret() {
-            return refused("invalid_client_secret");
+        if parameter("client_secret") != self.data_center.client_secret() {
+            return responses::oauth_error("invalid_client_secret");
         }
-        let minted = match given("grant_type") {
-            "refresh_token" => self.refresh(given("refresh_token"), faults, now),
+        let result = match parameter("grant_type") {
+            "refresh_token" => self.refresh(parameter("refresh_token"), faults, now),
             "authorization_code" => {
-                self.exchange(given("code"), given("redirect_uri"), faults, now)
+                self.exchange(parameter("code"), parameter("redirect_uri"), faults, now)
             }
-            "client_credentials" => self.for_the_client(given("soid"), given("scope"), faults, now),
-            _ => Err(Box::new(refused("unsupported_grant_type"))),
+            "client_credentials" => {
+                self.client_credentials(parameter("soid"), parameter("scope"), faults, now)
+            }
+            _ => reject(responses::oauth_error("unsupported_grant_type")),
         };
-        match minted {
-            Ok((access, refresh_token)) => success(&access, refresh_token, faults, place),
-            Err(refusal) => *refusal,
+        match result {
+            Ok((access, refresh_token)) => responses::token(&access, refresh_token, faults, host),
+            Err(rejection) => *rejection,
         }
     }
 
-    fn refresh(&mut self, given: &str, faults: &Faults, now: Timestamp) -> Minted {
-        let known = |grant: &Grant| grant.refresh_token == given;
-        let Some(at) = self.grants.iter().position(known) else {
-            return Err(Box::new(refused("invalid_code")));
+    fn refresh(&mut self, refresh_token: &str, faults: &Faults, now: Timestamp) -> TokenResult {
+        let position = |grant: &RefreshGrant| grant.refresh_token == refresh_token;
+        let Some(at) = self.grants.iter().position(position) else {
+            return reject(responses::oauth_error("invalid_code"));
         };
-        if !self.grants[at].mints.take(faults.mints_per_window, now) {
-            return Err(Box::new(throttled(faults)));
+        if !self.grants[at].quota.take(faults.mints_per_window, now) {
+            return reject(responses::throttled(faults));
         }
-        let value = self.mint();
-        let grant = &mut self.grants[at];
-        let scopes = grant.scopes.clone();
-        Ok((grant.give(value, scopes, faults, now), None))
+        let value = self.next_access_token();
+        Ok((self.grants[at].issue(value, faults, now), None))
     }
 
-    /// A code becomes a refresh token and an access token, once.
-    fn exchange(&mut self, code: &str, redirect: &str, faults: &Faults, now: Timestamp) -> Minted {
-        self.codes.retain(|code| code.ends > now);
+    /// Exchanges a grant code for a refresh token and an access token.
+    fn exchange(
+        &mut self,
+        code: &str,
+        redirect_uri: &str,
+        faults: &Faults,
+        now: Timestamp,
+    ) -> TokenResult {
+        self.codes.retain(|code| code.expires_at > now);
         let Some(at) = self.codes.iter().position(|known| known.value == code) else {
-            return Err(Box::new(refused("invalid_code")));
+            return reject(responses::oauth_error("invalid_code"));
         };
-        // A self client's code has no address to go back to.
+        // The code of a self client has no redirect URI.
         let expected = self.codes[at].redirect_uri.as_deref();
-        if expected.is_some_and(|expected| expected != redirect) {
-            return Err(Box::new(refused("invalid_redirect_uri")));
+        if expected.is_some_and(|expected| expected != redirect_uri) {
+            return reject(responses::oauth_error("invalid_redirect_uri"));
         }
-        if !self.exchanges.take(GRANTS_PER_WINDOW, now) {
-            return Err(Box::new(refused("access_denied")));
+        if !self.exchanges.take(REFRESH_TOKENS_PER_WINDOW, now) {
+            return reject(responses::oauth_error("access_denied"));
         }
         let code = self.codes.remove(at);
-        let mut grant = Grant {
-            refresh_token: self.make(),
-            scopes: Some(code.scopes),
-            ..Grant::default()
-        };
-        let value = self.mint();
-        let access = grant.give(value, grant.scopes.clone(), faults, now);
-        let refresh_token = grant.refresh_token.clone();
-        // One more than allowed ends the first, and the access tokens with it.
+        let refresh_token = self.next_value();
+        let mut grant = RefreshGrant::new(refresh_token.clone(), Some(code.scopes));
+        let access = grant.issue(self.next_access_token(), faults, now);
+        // Beyond the limit, a new refresh token revokes the oldest one with its access tokens.
         while self.grants.len() >= faults.live_refresh_tokens.max(1) {
             self.grants.pop_front();
         }
@@ -187,193 +149,121 @@ impl Accounts {
         Ok((access, Some(refresh_token)))
     }
 
-    fn for_the_client(
+    fn client_credentials(
         &mut self,
         soid: &str,
         scope: &str,
         faults: &Faults,
         now: Timestamp,
-    ) -> Minted {
+    ) -> TokenResult {
         let digits = soid.strip_prefix("ZohoCRM.").unwrap_or_default();
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Box::new(refused("missing_org_info")));
+            return reject(responses::oauth_error("missing_org_info"));
         }
-        let Some(scopes) = scopes(scope) else {
-            return Err(Box::new(refused("invalid_scope")));
+        let Some(scopes) = parse_scopes(scope) else {
+            return reject(responses::oauth_error("invalid_scope"));
         };
-        let value = self.mint();
-        Ok((self.own.give(value, Some(scopes), faults, now), None))
+        let value = self.next_access_token();
+        self.client_grant.scopes = Some(scopes);
+        Ok((self.client_grant.issue(value, faults, now), None))
     }
 
-    /// The API console makes a code for its client.
-    pub(crate) fn code(&mut self, wish: CodeWish, now: Timestamp) -> String {
-        let value = self.make();
-        self.codes.push(Code {
+    /// Generates a grant code, as the API console does.
+    pub(crate) fn create_code(&mut self, request: GrantCodeRequest, now: Timestamp) -> String {
+        let value = self.next_value();
+        self.codes.push(GrantCode {
             value: value.clone(),
-            scopes: wish.scopes,
-            redirect_uri: wish.redirect_uri,
-            ends: now.saturating_add(wish.life).unwrap_or(Timestamp::MAX),
+            scopes: request.scopes,
+            redirect_uri: request.redirect_uri,
+            expires_at: now
+                .saturating_add(request.lifetime)
+                .unwrap_or(Timestamp::MAX),
         });
         value
     }
 
-    fn mint(&mut self) -> String {
-        self.minted += 1;
-        self.make()
+    fn next_access_token(&mut self) -> String {
+        self.tokens_issued += 1;
+        self.next_value()
     }
 
-    /// A new token or code. Its halves only look random: it is guessable, and nothing is behind it.
-    fn make(&mut self) -> String {
-        self.made += 1;
-        let number = u128::from(self.made);
-        let center = self
-            .center
+    /// Generates the value of a token or code. It only looks random: it is predictable, and protects nothing.
+    fn next_value(&mut self) -> String {
+        self.sequence += 1;
+        let number = u128::from(self.sequence);
+        let data_center = self
+            .data_center
             .name()
             .bytes()
             .fold(0, |sum, byte| sum * 0x100 + u128::from(byte));
         format!(
-            "1000.{:032x}.{center:08x}{number:024x}",
-            number * 0x9e37_79b9_7f4a_7c15 + center
+            "1000.{:032x}.{data_center:08x}{number:024x}",
+            number * 0x9e37_79b9_7f4a_7c15 + data_center
         )
     }
 
-    /// `POST /oauth/v2/token/revoke`, and the newer `/oauth/v2/revoke/token`. A refresh token takes its access tokens
-    /// with it.
-    pub(crate) fn revoke(&mut self, parameters: &Parameters) -> Answer {
+    /// The number of access tokens issued so far.
+    pub(crate) fn tokens_issued(&self) -> u64 {
+        self.tokens_issued
+    }
+
+    /// `POST /oauth/v2/token/revoke`, and the newer `/oauth/v2/revoke/token`. Revoking a refresh token also revokes its
+    /// access tokens.
+    pub(crate) fn revoke(&mut self, parameters: &Parameters) -> ApiResponse {
         let token = parameters.get("token").map_or("", String::as_str);
-        let before = self.tokens();
+        let before = self.token_count();
         self.grants.retain(|grant| grant.refresh_token != token);
-        for grant in self.all() {
-            grant.live.retain(|access| access.value != token);
+        for grant in self.all_grants() {
+            grant.access_tokens.retain(|access| access.value != token);
         }
-        if self.tokens() == before {
-            return Answer::json(400, json!({"error": "invalid_token"}));
+        if self.token_count() == before {
+            return ApiResponse::json(400, json!({"error": "invalid_token"}));
         }
-        Answer::json(200, json!({"status": "success"}))
+        ApiResponse::json(200, json!({"status": "success"}))
     }
 
-    fn tokens(&self) -> usize {
-        let grants = self.grants.iter().chain([&self.own]);
-        grants.map(|grant| 1 + grant.live.len()).sum()
+    fn token_count(&self) -> usize {
+        let grants = self.grants.iter().chain([&self.client_grant]);
+        grants.map(|grant| 1 + grant.access_tokens.len()).sum()
     }
 
-    fn all(&mut self) -> impl Iterator<Item = &mut Grant> {
-        self.grants.iter_mut().chain([&mut self.own])
+    fn all_grants(&mut self) -> impl Iterator<Item = &mut RefreshGrant> {
+        self.grants.iter_mut().chain([&mut self.client_grant])
     }
 
-    /// The live access token with this value.
-    pub(crate) fn find(&mut self, value: &str, now: Timestamp) -> Option<&Access> {
-        self.all().for_each(|grant| grant.drop_dead(now));
-        let grants = self.grants.iter().chain([&self.own]);
+    /// The valid access token with this value.
+    pub(crate) fn find(&mut self, value: &str, now: Timestamp) -> Option<&AccessToken> {
+        self.all_grants()
+            .for_each(|grant| grant.remove_expired(now));
+        let grants = self.grants.iter().chain([&self.client_grant]);
         grants
-            .flat_map(|grant| &grant.live)
+            .flat_map(|grant| &grant.access_tokens)
             .find(|access| access.value == value)
     }
 
-    /// Ends every access token's life.
+    /// Expires every access token.
     pub(crate) fn expire_all(&mut self) {
-        self.all().for_each(|grant| grant.live.clear());
+        self.all_grants()
+            .for_each(|grant| grant.access_tokens.clear());
     }
 }
 
-/// An access token, and the refresh token if one came with it.
-type Minted = Result<(Access, Option<String>), Box<Answer>>;
-
-impl Grant {
-    /// One more access token; the oldest ones end if there are too many.
-    fn give(
-        &mut self,
-        value: String,
-        scopes: Option<Vec<String>>,
-        faults: &Faults,
-        now: Timestamp,
-    ) -> Access {
-        self.drop_dead(now);
-        while self.live.len() >= faults.live_tokens.max(1) {
-            self.live.pop_front();
-        }
-        let access = Access {
-            value,
-            ends: now.saturating_add(LIFE).unwrap_or(Timestamp::MAX),
-            scopes,
-        };
-        self.live.push_back(access.clone());
-        access
-    }
-
-    fn drop_dead(&mut self, now: Timestamp) {
-        self.live.retain(|access| access.ends > now);
-    }
-}
-
-/// The scopes of a list; none if there are none, or one of them is no scope of Zoho's.
-pub(crate) fn scopes(list: &str) -> Option<Vec<String>> {
+/// Parses a list of scopes. Returns `None` if it is empty or contains an entry that is not a Zoho scope.
+pub(crate) fn parse_scopes(list: &str) -> Option<Vec<String>> {
     let scopes: Vec<String> = list
         .split([',', ' '])
         .filter(|scope| !scope.is_empty())
         .map(str::to_owned)
         .collect();
-    let known = !scopes.is_empty() && scopes.iter().all(|scope| scope.starts_with("Zoho"));
-    known.then_some(scopes)
+    let valid = !scopes.is_empty() && scopes.iter().all(|scope| scope.starts_with("Zoho"));
+    valid.then_some(scopes)
 }
 
-fn refused(error: &str) -> Answer {
-    Answer::json(200, json!({"error": error}))
-}
-
-/// Recorded bodies of the mint throttle: even `error` follows the account's language.
-fn throttled(faults: &Faults) -> Answer {
-    let (description, error) = if faults.localised_error {
-        ("您已连续提出过多请求，请稍后再试。", "拒绝访问")
-    } else {
-        (
-            "You have made too many requests continuously. Please try again after some time.",
-            "Access Denied",
-        )
-    };
-    Answer::json(
-        faults.throttle_status,
-        json!({"error_description": description, "error": error, "status": "failure"}),
-    )
-}
-
-fn success(
-    access: &Access,
-    refresh_token: Option<String>,
-    faults: &Faults,
-    place: &Place,
-) -> Answer {
-    let mut body = json!({"access_token": access.value});
-    if let Some(refresh_token) = refresh_token.filter(|_| !faults.omit_refresh_token) {
-        body["refresh_token"] = json!(refresh_token);
-    }
-    if !faults.omit_scope {
-        // Asked for with commas, answered with spaces.
-        body["scope"] = match &access.scopes {
-            Some(scopes) => json!(scopes.join(" ")),
-            None => json!(faults.granted().join(" ")),
-        };
-    }
-    if !faults.omit_api_domain {
-        body["api_domain"] = json!(faults.api_domain.as_deref().unwrap_or(&place.url));
-    }
-    // The answer says `Bearer`, although the header must say `Zoho-oauthtoken`.
-    body["token_type"] = json!("Bearer");
-    let seconds = LIFE.as_secs();
-    if faults.expires_in_ms {
-        body["expires_in_sec"] = json!(seconds);
-        body["expires_in"] = json!(seconds * 1000);
-    } else {
-        body["expires_in"] = json!(seconds);
-    }
-    Answer::json(200, body)
-}
-
-/// `GET /oauth/serverinfo`: where the data centres' accounts servers are.
-pub(crate) fn server_info(places: &[Place]) -> Answer {
-    let locations: serde_json::Map<String, Value> = places
+/// `GET /oauth/serverinfo`: the URLs of the data centres' accounts servers.
+pub(crate) fn server_info(hosts: &[DataCenterHost]) -> ApiResponse {
+    let locations: serde_json::Map<String, Value> = hosts
         .iter()
-        .map(|place| (place.center.name().to_owned(), json!(place.url)))
+        .map(|host| (host.data_center.name().to_owned(), json!(host.url)))
         .collect();
-    Answer::json(200, json!({"result": "success", "locations": locations}))
+    ApiResponse::json(200, json!({"result": "success", "locations": locations}))
 }

@@ -1,5 +1,5 @@
-//! The data centres that are played. Each has an address, a client and tokens of its own, unknown to the others; behind
-//! each stands the same org, because one is enough to tell them apart.
+//! The simulated data centres. Each has its own address, OAuth client and tokens, which the others reject. All of them
+//! serve the same org.
 
 use serde_json::{Value, json};
 
@@ -8,24 +8,24 @@ use serde_json::{Value, json};
 pub(crate) enum DataCenter {
     /// The simulator's own address.
     Us,
-    /// Its client is registered nowhere else: the American one meets `invalid_client`.
+    /// Its client is registered nowhere else; the client of `Us` gets `invalid_client`.
     Eu,
-    /// The American client is registered here too, with another secret, as with Zoho's "Multi DC" switched on.
+    /// The client of `Us` is registered here too, with another secret, as with Zoho's "Multi DC" enabled.
     In,
 }
 
-/// A data centre and where it listens.
+/// A data centre and its base URL.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) center: DataCenter,
+pub(crate) struct DataCenterHost {
+    pub(crate) data_center: DataCenter,
     pub(crate) url: String,
 }
 
 impl DataCenter {
-    /// All of them, the simulator's own first.
+    /// All data centres, the simulator's own first.
     pub(crate) const ALL: [Self; 3] = [Self::Us, Self::Eu, Self::In];
 
-    /// Zoho's word for it, as in `GET /oauth/serverinfo`.
+    /// The name in `GET /oauth/serverinfo`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Us => "us",
@@ -43,21 +43,21 @@ impl DataCenter {
         }
     }
 
-    /// Whether a CRM request came for a host of Zoho's that is not this data centre's API: since v2.1 nothing else is
-    /// served. Any other name is one of the simulator's own.
-    pub(crate) fn refuses(self, headers: &http::HeaderMap) -> bool {
+    /// Returns true if the `Host` header names a Zoho host other than this data centre's API hosts, the only ones that
+    /// serve the API since v2.1. Any other name is an address of the simulator.
+    pub(crate) fn rejects_host(self, headers: &http::HeaderMap) -> bool {
         let host = headers.get(http::header::HOST);
         let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
         let name = host.split(':').next().unwrap_or_default();
-        let own = ["www", "sandbox", "developer"]
+        let api_hosts = ["www", "sandbox", "developer"]
             .map(|environment| format!("{environment}.zohoapis.{}", self.domain()));
-        let zohos = name
+        let is_zoho = name
             .split('.')
             .any(|label| matches!(label, "zoho" | "zohoapis" | "zohocloud"));
-        zohos && !own.iter().any(|own| own == name)
+        is_zoho && !api_hosts.iter().any(|host| host == name)
     }
 
-    /// The client that is registered.
+    /// The id of the registered OAuth client.
     pub(crate) fn client_id(self) -> &'static str {
         match self {
             Self::Us | Self::In => "1000.SIMULATEDCLIENT0123456789ABCDEF",
@@ -65,7 +65,7 @@ impl DataCenter {
         }
     }
 
-    /// Its secret. A secret that opens nothing but a simulator may be known.
+    /// The secret of the registered OAuth client. It is valid for the simulator only, so it may be public.
     pub(crate) fn client_secret(self) -> &'static str {
         match self {
             Self::Us => "5e1f0c0ffee5e1f0c0ffee5e1f0c0ffee5e1f0c0ff",
@@ -74,7 +74,7 @@ impl DataCenter {
         }
     }
 
-    /// The refresh token that exists from the start.
+    /// The refresh token that exists at start.
     pub(crate) fn refresh_token(self) -> &'static str {
         match self {
             Self::Us => "1000.0123456789abcdef0123456789abcdef.fedcba9876543210fedcba9876543210",
@@ -84,13 +84,13 @@ impl DataCenter {
     }
 }
 
-impl Place {
-    /// A connection's credentials here, as the announcement tells them.
+impl DataCenterHost {
+    /// The credentials that the announcement contains for this data centre.
     pub(crate) fn credentials(&self) -> Value {
         json!({
-            "client_id": self.center.client_id(),
-            "client_secret": self.center.client_secret(),
-            "refresh_token": self.center.refresh_token(),
+            "client_id": self.data_center.client_id(),
+            "client_secret": self.data_center.client_secret(),
+            "refresh_token": self.data_center.refresh_token(),
             "accounts_url": self.url,
         })
     }

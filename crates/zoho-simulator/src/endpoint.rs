@@ -1,6 +1,8 @@
-//! Which of Zoho's endpoints a request is for, and the scopes that it needs.
+//! The served endpoints: resolution from method and path, and the scopes that they require.
 
-/// An endpoint that is played. Module names are as they stand in the path.
+use crate::scope::RequiredScope;
+
+/// An endpoint. Module names and ids are as in the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// `POST /oauth/v2/token`.
@@ -41,47 +43,40 @@ pub(crate) enum Endpoint {
     Users,
     /// `GET {module}/actions/count`.
     Count(String),
-    /// A version of the API that is not played.
+    /// An API version that is not served.
     OtherVersion,
-    /// An endpoint that does not take this method.
+    /// A known path with a method that it does not support.
     WrongMethod,
     /// No such path.
     Unknown,
 }
 
-/// A scope that must be granted: for the whole service, or for one of its modules.
-pub(crate) struct Need {
-    service: &'static str,
-    module: Option<String>,
-    operation: &'static str,
-}
-
 impl Endpoint {
-    /// The endpoint of a method and path.
-    pub(crate) fn of(method: &str, path: &str) -> Self {
+    /// Resolves the endpoint of a method and path.
+    pub(crate) fn resolve(method: &str, path: &str) -> Self {
         let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-        let (wanted, endpoint) = match segments.as_slice() {
+        let (expected_method, endpoint) = match segments.as_slice() {
             ["oauth", "v2", "token"] => ("POST", Self::Token),
             ["oauth", "v2", "auth"] => ("POST", Self::TokenAlias),
             ["oauth", "v2", "token", "revoke"] | ["oauth", "v2", "revoke", "token"] => {
                 ("POST", Self::Revoke)
             }
             ["oauth", "serverinfo"] => ("GET", Self::ServerInfo),
-            ["crm", "v7", rest @ ..] => match Self::of_crm(method, rest) {
+            ["crm", "v7", rest @ ..] => match Self::resolve_crm(method, rest) {
                 Some(found) => found,
                 None => return Self::Unknown,
             },
             ["crm", version, ..] if is_version(version) => return Self::OtherVersion,
             _ => return Self::Unknown,
         };
-        if method == wanted {
+        if method == expected_method {
             endpoint
         } else {
             Self::WrongMethod
         }
     }
 
-    fn of_crm(method: &str, segments: &[&str]) -> Option<(&'static str, Self)> {
+    fn resolve_crm(method: &str, segments: &[&str]) -> Option<(&'static str, Self)> {
         let owned = |text: &&str| (*text).to_owned();
         Some(match segments {
             ["coql"] => ("POST", Self::Coql),
@@ -112,7 +107,7 @@ impl Endpoint {
         })
     }
 
-    /// The name under which the admin counts it.
+    /// The request kind in `GET /_sim/stats`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Token | Self::TokenAlias => "token",
@@ -138,46 +133,46 @@ impl Endpoint {
         }
     }
 
-    /// Whether it belongs to the accounts server.
-    pub(crate) fn accounts(&self) -> bool {
+    /// Whether the accounts server serves it.
+    pub(crate) fn is_accounts_server(&self) -> bool {
         matches!(
             self,
             Self::Token | Self::TokenAlias | Self::Revoke | Self::ServerInfo
         )
     }
 
-    /// The scopes that it needs, all of them.
-    pub(crate) fn needs(&self) -> Vec<Need> {
-        let need = |service, module: Option<&String>, operation| Need {
+    /// The scopes that it requires; all of them must be granted.
+    pub(crate) fn required_scopes(&self) -> Vec<RequiredScope> {
+        let scope = |service, module: Option<&String>, operation| RequiredScope {
             service,
             module: module.cloned(),
             operation,
         };
         match self {
-            Self::MassUpdate(module) => vec![need("ZohoCRM.mass_update", Some(module), "UPDATE")],
+            Self::MassUpdate(module) => vec![scope("ZohoCRM.mass_update", Some(module), "UPDATE")],
             Self::MassUpdateStatus(module) => {
-                vec![need("ZohoCRM.mass_update", Some(module), "READ")]
+                vec![scope("ZohoCRM.mass_update", Some(module), "READ")]
             }
-            Self::Fields(_) => vec![need("ZohoCRM.settings.fields", None, "READ")],
-            Self::Modules(_) => vec![need("ZohoCRM.settings.modules", None, "READ")],
-            Self::CustomViews(_) => vec![need("ZohoCRM.settings.custom_views", None, "READ")],
+            Self::Fields(_) => vec![scope("ZohoCRM.settings.fields", None, "READ")],
+            Self::Modules(_) => vec![scope("ZohoCRM.settings.modules", None, "READ")],
+            Self::CustomViews(_) => vec![scope("ZohoCRM.settings.custom_views", None, "READ")],
             Self::Territories(_) | Self::ChildTerritories(_) => {
-                vec![need("ZohoCRM.settings.territories", None, "READ")]
+                vec![scope("ZohoCRM.settings.territories", None, "READ")]
             }
             Self::Search(module) => vec![
-                need("ZohoCRM.modules", Some(module), "READ"),
-                need("ZohoSearch.securesearch", None, "READ"),
+                scope("ZohoCRM.modules", Some(module), "READ"),
+                scope("ZohoSearch.securesearch", None, "READ"),
             ],
-            Self::Coql => vec![need("ZohoCRM.coql", None, "READ")],
-            Self::Record(module, _) => vec![need("ZohoCRM.modules", Some(module), "READ")],
-            Self::PutRecords(module) => vec![need("ZohoCRM.modules", Some(module), "UPDATE")],
-            Self::Apis => vec![need("ZohoCRM.apis", None, "READ")],
-            Self::Org => vec![need("ZohoCRM.org", None, "READ")],
-            Self::Users => vec![need("ZohoCRM.users", None, "READ")],
+            Self::Coql => vec![scope("ZohoCRM.coql", None, "READ")],
+            Self::Record(module, _) => vec![scope("ZohoCRM.modules", Some(module), "READ")],
+            Self::PutRecords(module) => vec![scope("ZohoCRM.modules", Some(module), "UPDATE")],
+            Self::Apis => vec![scope("ZohoCRM.apis", None, "READ")],
+            Self::Org => vec![scope("ZohoCRM.org", None, "READ")],
+            Self::Users => vec![scope("ZohoCRM.users", None, "READ")],
             Self::Count(module) => vec![
-                need("ZohoCRM.modules", Some(module), "READ"),
-                need("ZohoSearch.securesearch", None, "READ"),
-                need("ZohoCRM.settings.layouts", None, "READ"),
+                scope("ZohoCRM.modules", Some(module), "READ"),
+                scope("ZohoSearch.securesearch", None, "READ"),
+                scope("ZohoCRM.settings.layouts", None, "READ"),
             ],
             Self::Token
             | Self::TokenAlias
@@ -190,60 +185,7 @@ impl Endpoint {
     }
 }
 
-impl Need {
-    /// The need of one module's records, for an endpoint whose module stands in its body.
-    pub(crate) fn to_read(module: &str) -> Self {
-        Self {
-            service: "ZohoCRM.modules",
-            module: Some(module.to_owned()),
-            operation: "READ",
-        }
-    }
-
-    /// The module whose records are needed.
-    pub(crate) fn module(&self) -> Option<&str> {
-        self.module.as_deref()
-    }
-
-    /// The narrowest scope that meets it.
-    pub(crate) fn scope(&self, custom: bool) -> String {
-        match self.spelt(custom) {
-            Some(module) => format!("{}.{module}.{}", self.service, self.operation),
-            None => format!("{}.{}", self.service, self.operation),
-        }
-    }
-
-    fn spelt(&self, custom: bool) -> Option<String> {
-        let module = self.module.as_ref()?;
-        Some(if custom {
-            "custom".to_owned()
-        } else {
-            module.replace('_', "").to_lowercase()
-        })
-    }
-
-    /// Whether the granted scopes cover this need. Scopes spell modules without underscores, in any case, and all
-    /// custom modules as `custom`.
-    pub(crate) fn met<'a>(&self, mut granted: impl Iterator<Item = &'a str>, custom: bool) -> bool {
-        let mut good = vec![
-            format!("{}.{}", self.service, self.operation),
-            self.scope(custom),
-        ];
-        // No `.ALL` is documented for mass updates.
-        if self.service != "ZohoCRM.mass_update" {
-            good.push(format!("{}.ALL", self.service));
-            if let Some(module) = self.spelt(custom) {
-                good.push(format!("{}.{module}.ALL", self.service));
-            }
-        }
-        if self.service.starts_with("ZohoCRM.settings.") {
-            good.push("ZohoCRM.settings.ALL".to_owned());
-        }
-        granted.any(|scope| good.iter().any(|good| good.eq_ignore_ascii_case(scope)))
-    }
-}
-
-/// `v2`, `v2.1`, `v8`: what stands in the place of a version.
+/// Returns true for an API version: `v2`, `v2.1`, `v8`.
 fn is_version(segment: &str) -> bool {
     segment.strip_prefix('v').is_some_and(|number| {
         number.starts_with(|first: char| first.is_ascii_digit()) && number.parse::<f32>().is_ok()
@@ -255,9 +197,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_lead_to_endpoints() {
+    fn method_and_path_resolve_to_endpoint() {
         let leads = || "Leads".to_owned();
-        for (method, path, wanted) in [
+        for (method, path, expected) in [
             ("POST", "/oauth/v2/token", Endpoint::Token),
             ("GET", "/oauth/v2/token", Endpoint::WrongMethod),
             (
@@ -296,23 +238,31 @@ mod tests {
             ("PUT", "/crm/v7/Leads", Endpoint::PutRecords(leads())),
             ("GET", "/", Endpoint::Unknown),
         ] {
-            assert_eq!(Endpoint::of(method, path), wanted, "{method} {path}");
+            assert_eq!(Endpoint::resolve(method, path), expected, "{method} {path}");
         }
     }
 
     #[test]
-    fn scopes_cover_needs() {
+    fn scopes_satisfy_requirements() {
         let post = Endpoint::MassUpdate("Leads".to_owned());
-        let met = |scope: &'static str, custom| post.needs()[0].met([scope].into_iter(), custom);
-        assert!(met("ZohoCRM.mass_update.UPDATE", false));
-        assert!(met("ZohoCRM.mass_update.leads.UPDATE", false));
-        assert!(met("ZohoCRM.mass_update.Leads.UPDATE", false));
-        assert!(met("ZohoCRM.mass_update.custom.UPDATE", true));
-        assert!(!met("ZohoCRM.mass_update.deals.UPDATE", false));
-        assert!(!met("ZohoCRM.mass_update.READ", false));
-        assert!(!met("ZohoCRM.mass_update.ALL", false));
-        assert!(!met("ZohoCRM.modules.ALL", false));
-        assert!(Need::to_read("Leads").met(["ZohoCRM.modules.ALL"].into_iter(), false));
-        assert!(Endpoint::Fields(None).needs()[0].met(["ZohoCRM.settings.ALL"].into_iter(), false));
+        let granted = |scope: &'static str, is_custom| {
+            post.required_scopes()[0].is_granted([scope].into_iter(), is_custom)
+        };
+        assert!(granted("ZohoCRM.mass_update.UPDATE", false));
+        assert!(granted("ZohoCRM.mass_update.leads.UPDATE", false));
+        assert!(granted("ZohoCRM.mass_update.Leads.UPDATE", false));
+        assert!(granted("ZohoCRM.mass_update.custom.UPDATE", true));
+        assert!(!granted("ZohoCRM.mass_update.deals.UPDATE", false));
+        assert!(!granted("ZohoCRM.mass_update.READ", false));
+        assert!(!granted("ZohoCRM.mass_update.ALL", false));
+        assert!(!granted("ZohoCRM.modules.ALL", false));
+        assert!(
+            RequiredScope::read_records("Leads")
+                .is_granted(["ZohoCRM.modules.ALL"].into_iter(), false)
+        );
+        assert!(
+            Endpoint::Fields(None).required_scopes()[0]
+                .is_granted(["ZohoCRM.settings.ALL"].into_iter(), false)
+        );
     }
 }

@@ -1,44 +1,46 @@
-//! Scheduled mass updates: from `SCHEDULED` to their end, as time passes.
+//! Scheduled mass updates, from `SCHEDULED` to their end.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::answer::Answer;
-use crate::faults::{Fate, Faults};
-use crate::seeds::Condition;
-use crate::world::World;
+use crate::faults::{Faults, JobEnding};
+use crate::org::CrmOrg;
+use crate::org::seed_data::RecordCondition;
+use crate::response::ApiResponse;
 
-/// The id before the first job's.
-const BEFORE_FIRST: u64 = 5_725_767_000_009_000_000;
+/// The id of the first job.
+const FIRST_JOB_ID: u64 = 5_725_767_000_009_000_001;
 
-/// Share of a job's duration, in percent, that it waits before it runs.
-const WAITING: u128 = 20;
+/// The share of its duration that a job waits before it runs, in percent.
+const WAIT_PERCENT: u128 = 20;
 
-/// A mass update over a view.
+/// A mass update of a view.
 #[derive(Debug)]
 pub(crate) struct Job {
     id: u64,
     module: &'static str,
     view: u64,
-    /// Places of the records, as the view held them when the job was scheduled.
+    /// The indexes of the records that the view contained when the job was scheduled.
     records: Vec<u64>,
     fields: Map<String, Value>,
     over_write: bool,
-    scheduled: Timestamp,
+    scheduled_at: Timestamp,
     duration: Duration,
-    unknown_for: u64,
-    queued: bool,
-    fate: Fate,
+    /// Seconds for which the status call does not find the job.
+    unknown_for_s: u64,
+    /// Whether it shows `QUEUED` before `RUNNING`.
+    shows_queued: bool,
+    ending: JobEnding,
     status: &'static str,
-    /// How many of `records` are dealt with.
-    done: usize,
+    /// The number of `records` processed so far.
+    processed: usize,
     updated: usize,
     failed: usize,
 }
 
-/// What a new job is made of.
+/// The input of [`Jobs::schedule`].
 pub(crate) struct NewJob {
     pub(crate) module: &'static str,
     pub(crate) view: u64,
@@ -49,58 +51,58 @@ pub(crate) struct NewJob {
 }
 
 impl Job {
-    /// Whether the job keeps its view busy.
-    fn runs(&self) -> bool {
+    /// Whether the job blocks other jobs of its view.
+    fn is_running(&self) -> bool {
         !matches!(self.status, "COMPLETED" | "FAILED")
     }
 
-    /// Lets the job come to where it stands at `now`.
-    fn advance(&mut self, world: &mut World, now: Timestamp) {
-        if !self.runs() {
+    /// Brings the job to its progress at `now`.
+    fn advance(&mut self, org: &mut CrmOrg, now: Timestamp) {
+        if !self.is_running() {
             return;
         }
-        let elapsed = now.duration_since(self.scheduled).as_millis().max(0) as u128;
+        let elapsed = now.duration_since(self.scheduled_at).as_millis().max(0) as u128;
         let whole = self.duration.as_millis();
         let percent = (elapsed * 100).checked_div(whole).unwrap_or(100).min(100);
-        if percent < WAITING {
-            let queued = self.queued && percent >= WAITING / 2;
+        if percent < WAIT_PERCENT {
+            let queued = self.shows_queued && percent >= WAIT_PERCENT / 2;
             self.status = if queued { "QUEUED" } else { "SCHEDULED" };
             return;
         }
         let total = self.records.len();
-        // Rising from none at the end of the waiting to all at the end of the job; a halting job gets half the way.
-        let run = whole * (100 - WAITING) / 100;
-        let ran = elapsed.saturating_sub(whole * WAITING / 100);
-        let done = (total as u128 * ran)
-            .checked_div(run)
+        // Progress is linear, from none at the end of the wait to all at the end of the job. A halting job stops half-way.
+        let run_time = whole * (100 - WAIT_PERCENT) / 100;
+        let elapsed_run_time = elapsed.saturating_sub(whole * WAIT_PERCENT / 100);
+        let done = (total as u128 * elapsed_run_time)
+            .checked_div(run_time)
             .unwrap_or(total as u128)
             .min(total as u128);
         let done = if percent == 100 { total } else { done as usize };
-        let halting = matches!(self.fate, Fate::Stuck | Fate::Suspend);
-        let reached = if halting { done.min(total / 2) } else { done };
-        self.apply_to(reached, world, now);
-        self.status = match self.fate {
-            Fate::Suspend if reached == total / 2 => "SUSPENDED",
-            Fate::Stuck | Fate::Suspend => "RUNNING",
-            Fate::Fail if percent == 100 => "FAILED",
-            Fate::Complete | Fate::Vanish if percent == 100 => "COMPLETED",
-            Fate::Fail | Fate::Complete | Fate::Vanish => "RUNNING",
+        let halts = matches!(self.ending, JobEnding::Stuck | JobEnding::Suspend);
+        let target = if halts { done.min(total / 2) } else { done };
+        self.process_up_to(target, org, now);
+        self.status = match self.ending {
+            JobEnding::Suspend if target == total / 2 => "SUSPENDED",
+            JobEnding::Stuck | JobEnding::Suspend => "RUNNING",
+            JobEnding::Fail if percent == 100 => "FAILED",
+            JobEnding::Complete | JobEnding::Vanish if percent == 100 => "COMPLETED",
+            JobEnding::Fail | JobEnding::Complete | JobEnding::Vanish => "RUNNING",
         };
     }
 
-    fn apply_to(&mut self, reached: usize, world: &mut World, now: Timestamp) {
-        let Some(module) = world.module_mut(self.module) else {
+    fn process_up_to(&mut self, target: usize, org: &mut CrmOrg, now: Timestamp) {
+        let Some(module) = org.module_mut(self.module) else {
             return;
         };
-        while self.done < reached {
-            let place = self.records[self.done];
-            if self.fate == Fate::Fail || module.condition(place) != Condition::Clean {
+        while self.processed < target {
+            let index = self.records[self.processed];
+            if self.ending == JobEnding::Fail || module.condition(index) != RecordCondition::Clean {
                 self.failed += 1;
             } else {
-                module.set(place, &self.fields, self.over_write, now);
+                module.update_record(index, &self.fields, self.over_write, now);
                 self.updated += 1;
             }
-            self.done += 1;
+            self.processed += 1;
         }
     }
 
@@ -116,26 +118,28 @@ impl Job {
     }
 }
 
-/// All jobs ever scheduled.
+/// All jobs scheduled so far.
 #[derive(Debug, Default)]
 pub(crate) struct Jobs(Vec<Job>);
 
 impl Jobs {
-    /// Lets every job come to where it stands at `now`.
-    pub(crate) fn advance(&mut self, world: &mut World, now: Timestamp) {
+    /// Brings every job to its progress at `now`.
+    pub(crate) fn advance(&mut self, org: &mut CrmOrg, now: Timestamp) {
         for job in &mut self.0 {
-            job.advance(world, now);
+            job.advance(org, now);
         }
     }
 
-    /// Whether a job is under way for this view: Zoho runs one per view.
-    pub(crate) fn busy(&self, view: u64) -> bool {
-        self.0.iter().any(|job| job.view == view && job.runs())
+    /// Whether a job of this view is running. Zoho runs one per view.
+    pub(crate) fn has_running_job(&self, view: u64) -> bool {
+        self.0
+            .iter()
+            .any(|job| job.view == view && job.is_running())
     }
 
-    /// Schedules a job; returns its id.
+    /// Schedules a job and returns its id.
     pub(crate) fn schedule(&mut self, new: NewJob, faults: &Faults, now: Timestamp) -> String {
-        let id = BEFORE_FIRST + self.0.len() as u64 + 1;
+        let id = FIRST_JOB_ID + self.0.len() as u64;
         self.0.push(Job {
             id,
             module: new.module,
@@ -143,53 +147,53 @@ impl Jobs {
             records: new.records,
             fields: new.fields,
             over_write: new.over_write,
-            scheduled: now,
+            scheduled_at: now,
             duration: faults
                 .job_duration_ms
                 .map_or(new.duration, Duration::from_millis),
-            unknown_for: faults.job_unknown_for_s,
-            queued: faults.job_queued,
-            fate: faults.job_fate,
+            unknown_for_s: faults.job_unknown_for_s,
+            shows_queued: faults.job_queued,
+            ending: faults.job_fate,
             status: "SCHEDULED",
-            done: 0,
+            processed: 0,
             updated: 0,
             failed: 0,
         });
         id.to_string()
     }
 
-    /// `GET actions/mass_update?job_id=…`; the module must be the one that the job was scheduled for.
+    /// `GET actions/mass_update?job_id=…`. The module must be the job's.
     pub(crate) fn status(
         &self,
         module: &str,
         id: Option<&str>,
         faults: &Faults,
         now: Timestamp,
-    ) -> Answer {
+    ) -> ApiResponse {
         let Some(id) = id.filter(|id| !id.is_empty()) else {
-            return Answer::error(
+            return ApiResponse::error(
                 400,
                 "MANDATORY_NOT_FOUND",
                 json!({"param_name": "job_id"}),
                 "mandatory param missing",
             );
         };
-        let known = self.0.iter().find(|job| {
-            let age = now.duration_since(job.scheduled).as_secs();
+        let job = self.0.iter().find(|job| {
+            let age = now.duration_since(job.scheduled_at).as_secs();
             job.id.to_string() == id
                 && job.module == module
-                && job.fate != Fate::Vanish
-                && age >= i64::try_from(job.unknown_for).unwrap_or(i64::MAX)
+                && job.ending != JobEnding::Vanish
+                && age >= i64::try_from(job.unknown_for_s).unwrap_or(i64::MAX)
         });
-        match known {
-            Some(job) => Answer::json(200, job.json()),
-            None if faults.unknown_job == 400 => Answer::error(
+        match job {
+            Some(job) => ApiResponse::json(200, job.json()),
+            None if faults.unknown_job == 400 => ApiResponse::error(
                 400,
                 "INVALID_DATA",
                 json!({"param_name": "job_id"}),
                 "The jobid given seems to be invalid",
             ),
-            None => Answer::empty(faults.unknown_job),
+            None => ApiResponse::empty(faults.unknown_job),
         }
     }
 }

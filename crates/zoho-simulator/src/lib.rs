@@ -1,104 +1,57 @@
 #![doc = include_str!("../README.md")]
-//!
-//! [`world`] holds modules, [`schema`] their fields, [`views`] custom views and territories; [`accounts`] mints tokens, for
-//! each [`data_center`]; [`mass_update`] and [`jobs`] do the work; [`faults`] lists every switch; [`server`] speaks HTTP, [`state`] is
-//! everything together. Only `server` and `connection` do I/O.
-#![expect(
-    rustdoc::private_intra_doc_links,
-    reason = "the code map is for contributors"
-)]
 
+// Code map, from the lowest layer up: `response`, `scope`, `endpoint` and `request` are the types of the HTTP API;
+// `org` is the CRM's data; `faults` lists every fault switch. `accounts`, `jobs`, `credits`, `concurrency` and
+// `request_log` hold state, and `state` owns all of it. `endpoints` answers CRM requests; `request_handler` is the path of
+// one request through authentication, limits and faults; `admin` serves `/_sim/*`. Only `server` does I/O.
 mod accounts;
 mod admin;
-mod answer;
-mod body;
-mod connection;
+mod authorization;
+mod concurrency;
 mod coql;
-mod criteria;
+mod credits;
 mod data_center;
 mod endpoint;
+mod endpoints;
+mod fault_injection;
 mod faults;
-mod fields;
-mod helpers;
 mod jobs;
-mod limits;
-mod log;
-mod mass_update;
-mod metadata;
-mod mischief;
 mod org;
-mod pages;
-mod put;
-mod records;
-mod schema;
-mod script;
-mod search;
-mod seeds;
+mod request;
+mod request_body;
+mod request_handler;
+mod request_log;
+mod response;
+mod scope;
 mod server;
+mod settings;
 mod state;
+mod throttling;
 mod time_source;
-mod values;
-mod views;
-mod world;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use accounts::Accounts;
-use connection::{Cut, Listener};
-use data_center::{DataCenter, Place};
-use faults::Faults;
-use state::State;
-pub use time_source::TimeSource;
-use world::World;
+use crate::data_center::{DataCenter, DataCenterHost};
+use crate::org::CrmOrg;
+pub use crate::settings::Settings;
+use crate::state::State;
+pub use crate::time_source::TimeSource;
 
-/// How long [`Simulator::stop`] waits for requests that are under way.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long [`Simulator::stop`] waits for running requests.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a simulator starts with. The default is calm: no latency, no trouble.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where to listen; port 0 takes a free one. The other data centres listen beside it, on free ports.
-    pub listen: SocketAddr,
-    /// Token expiry, throttle windows and job progress read this clock.
-    pub time_source: TimeSource,
-    /// Real delay of every CRM request.
-    pub latency: Duration,
-    /// How long a scheduled job takes from `SCHEDULED` to its end, on the clock.
-    pub job_duration: Duration,
-    /// How many records a module has, instead of its seeded count.
-    pub records: BTreeMap<String, u64>,
-    /// The seed of random mischief: latency, 429, 5xx, HTML pages, resets, and a throw of the dice for every point on
-    /// which Zoho's documents disagree.
-    pub rude: Option<u64>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            time_source: TimeSource::system(),
-            latency: Duration::ZERO,
-            job_duration: Duration::from_secs(3),
-            records: BTreeMap::new(),
-            rude: None,
-        }
-    }
-}
-
-/// A running simulator. Dropping it ends it, too.
+/// A running simulator. Dropping it stops it.
 #[derive(Debug)]
 pub struct Simulator {
     url: String,
@@ -108,66 +61,29 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts one.
+    /// Starts a simulator.
     ///
     /// # Errors
     /// The address cannot be listened on, or `records` names an unknown module or too many records.
     pub async fn start(settings: Settings) -> io::Result<Self> {
-        let world = World::seeded(&settings.records)
+        let org = CrmOrg::seeded(&settings.records)
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
-        let mut listeners = Vec::new();
-        let mut places = Vec::new();
-        for center in DataCenter::ALL {
-            let mut address = settings.listen;
-            if !places.is_empty() {
-                address.set_port(0);
-            }
-            let listener = TcpListener::bind(address).await?;
-            let url = format!("http://{}", listener.local_addr()?);
-            listeners.push(listener);
-            places.push(Place { center, url });
-        }
-        let url = places[0].url.clone();
-        let data_centers: Map<String, Value> = places
-            .iter()
-            .map(|place| (place.center.name().to_owned(), place.credentials()))
-            .collect();
-        let announcement = json!({
-            "url": url,
-            "credentials": places[0].credentials(),
-            "data_centers": data_centers,
-            "world": world.describe(),
-        });
-        let mut dice = fastrand::Rng::with_seed(settings.rude.unwrap_or_default());
-        let faults = match settings.rude {
-            Some(_) => Faults::rude(&mut dice),
-            None => Faults::default(),
-        };
-        let state = Arc::new(Mutex::new(State {
-            world,
-            places,
-            accounts: DataCenter::ALL.map(Accounts::new).into(),
-            jobs: jobs::Jobs::default(),
-            credits: limits::Credits::default(),
-            faults,
-            log: log::Log::default(),
-            dice,
-            time_source: settings.time_source,
-            ahead: SignedDuration::ZERO,
-            latency: settings.latency,
-            job_duration: settings.job_duration,
-        }));
+        let (listeners, hosts) = bind(settings.listen).await?;
+        let url = hosts[0].url.clone();
+        let announcement = announcement(&hosts, &org);
+        let state = Arc::new(Mutex::new(State::new(settings, org, hosts)));
         let (shutdown, _) = watch::channel(());
-        let serve = |(center, listener)| {
-            let mut asked = shutdown.subscribe();
-            let service = server::service((Arc::clone(&state), center))
-                .into_make_service_with_connect_info::<Cut>();
-            let serving =
-                axum::serve(Listener(listener), service).with_graceful_shutdown(async move {
-                    // Either asked to stop, or the handle is gone: the end in both cases.
-                    let _ = asked.changed().await;
-                });
-            tokio::spawn(serving.into_future())
+        let serve = |(data_center, listener)| {
+            let mut stop = shutdown.subscribe();
+            let service = server::ServiceState {
+                state: Arc::clone(&state),
+                data_center,
+            };
+            let serving = server::serve(listener, service, async move {
+                // An error means that the `Simulator` was dropped, which also ends the server.
+                let _ = stop.changed().await;
+            });
+            tokio::spawn(serving)
         };
         let tasks = listeners.into_iter().enumerate().map(serve).collect();
         Ok(Self {
@@ -178,32 +94,62 @@ impl Simulator {
         })
     }
 
-    /// Where it listens: `http://127.0.0.1:PORT`. Both `accounts_url` and `api_url` of a connection.
+    /// The base URL, `http://127.0.0.1:PORT`: both `accounts_url` and `api_url` of a connection.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The line that the command line prints: `url`, `credentials`, the same of every data centre, and `world`.
+    /// The JSON line that `masshook simulate` prints: `url`, `credentials`, `data_centers` and `world`.
     pub fn announcement(&self) -> Value {
         self.announcement.clone()
     }
 
-    /// Stops it, once the requests under way are answered.
+    /// Stops the simulator after the running requests are answered.
     pub async fn stop(self) {
         let _ = self.shutdown.send(());
         for task in self.tasks {
-            let ender = task.abort_handle();
-            if tokio::time::timeout(PATIENCE, task).await.is_err() {
-                ender.abort();
+            let abort = task.abort_handle();
+            if tokio::time::timeout(SHUTDOWN_TIMEOUT, task).await.is_err() {
+                abort.abort();
             }
         }
     }
 
-    /// Lets it run for as long as the process does.
+    /// Runs the simulator until the process ends.
     pub async fn wait(self) {
         for task in self.tasks {
             let _ = task.await;
         }
         drop(self.shutdown);
     }
+}
+
+/// Opens one listener for each data centre; the first one has the requested port.
+async fn bind(listen: SocketAddr) -> io::Result<(Vec<TcpListener>, Vec<DataCenterHost>)> {
+    let mut listeners = Vec::new();
+    let mut hosts = Vec::new();
+    for data_center in DataCenter::ALL {
+        let mut address = listen;
+        if !hosts.is_empty() {
+            address.set_port(0);
+        }
+        let listener = TcpListener::bind(address).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        listeners.push(listener);
+        hosts.push(DataCenterHost { data_center, url });
+    }
+    Ok((listeners, hosts))
+}
+
+fn announcement(hosts: &[DataCenterHost], org: &CrmOrg) -> Value {
+    let data_centers: Map<String, Value> = hosts
+        .iter()
+        .map(|host| (host.data_center.name().to_owned(), host.credentials()))
+        .collect();
+    json!({
+        "url": hosts[0].url,
+        "credentials": hosts[0].credentials(),
+        "data_centers": data_centers,
+        "world": org.describe(),
+    })
 }

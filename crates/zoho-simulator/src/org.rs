@@ -1,155 +1,140 @@
-//! What an org tells of itself: its edition, its user, and what its APIs need and cost.
+//! The simulated CRM org: modules with their records and views, and the territories.
 
-use serde_json::{Value, json};
+mod description;
+pub(crate) mod field;
+pub(crate) mod field_values;
+pub(crate) mod module;
+pub(crate) mod schema;
+pub(crate) mod seed_data;
+pub(crate) mod territories;
+pub(crate) mod views;
 
-use crate::answer::Answer;
-use crate::body::{Checked, refuse};
-use crate::endpoint::Endpoint;
-use crate::faults::{Edition, Faults};
-use crate::limits;
-use crate::schema::MODULES;
-use crate::seeds::{USER_ID, USER_NAME};
-use crate::state::Request;
+use std::collections::BTreeMap;
 
-/// The user's e-mail address.
-const EMAIL: &str = "patricia.boyle@example.com";
+use serde_json::json;
 
-/// `GET org`.
-pub(crate) fn org(faults: &Faults) -> Answer {
-    let edition = match faults.edition {
-        Edition::Free => "free",
-        Edition::Standard => "standard",
-        Edition::Professional => "professional",
-        Edition::Enterprise => "enterprise",
-        Edition::Ultimate => "ultimate",
-    };
-    Answer::json(
-        200,
-        json!({"org": [{
-            "company_name": "Simulated",
-            "id": "5725767000000020005",
-            "zgid": "60001234567",
-            "primary_email": EMAIL,
-            "time_zone": "Asia/Kolkata",
-            "country_code": "IN",
-            "iso_code": "INR",
-            "currency": "Indian Rupee",
-            "license_details": {
-                "paid": faults.edition != Edition::Free,
-                "paid_type": edition,
-                "paid_expiry": "2030-12-31T05:30:00+05:30",
-                "trial_type": null,
-                "trial_expiry": null,
-                "users_license_purchased": 10,
-            },
-        }]}),
-    )
+use crate::org::module::Module;
+use crate::org::schema::{MAX_RECORDS, MODULES};
+use crate::response::{ApiResponse, EndpointResult};
+
+/// The data of the org.
+#[derive(Debug)]
+pub(crate) struct CrmOrg {
+    pub(crate) modules: Vec<Module>,
 }
 
-/// `GET users`: the one user there is, for whom the tokens act.
-pub(crate) fn users() -> Answer {
-    let (first, last) = USER_NAME.split_once(' ').unwrap_or(("", USER_NAME));
-    Answer::json(
-        200,
-        json!({
-            "users": [{
-                "id": USER_ID,
-                "full_name": USER_NAME,
-                "first_name": first,
-                "last_name": last,
-                "email": EMAIL,
-                "zuid": "60001234000",
-                "status": "active",
-                "confirm": true,
-                "time_zone": "Asia/Kolkata",
-                "role": {"name": "CEO", "id": "5725767000000026005"},
-                "profile": {"name": "Administrator", "id": "5725767000000026011"},
-            }],
-            "info": {"per_page": 200, "count": 1, "page": 1, "more_records": false},
-        }),
-    )
-}
-
-/// `GET __apis`: what is served, with scopes and prices; a filter narrows it to one service's scope.
-pub(crate) fn apis(request: &Request, faults: &Faults) -> Checked<Answer> {
-    let service = match request.parameter("filters") {
-        None => None,
-        Some(text) => match filter(text) {
-            Some(service) => Some(service),
-            None => {
-                let details = json!({"param_name": "filters"});
-                return refuse(Answer::error(400, "INVALID_DATA", details, "invalid data"));
+impl CrmOrg {
+    /// The seeded org. `records` overrides the number of records by module.
+    ///
+    /// # Errors
+    /// An unknown module, or more records than its id range holds.
+    pub(crate) fn seeded(records: &BTreeMap<String, u64>) -> Result<Self, String> {
+        for (name, count) in records {
+            if !MODULES.iter().any(|schema| schema.name == name) {
+                let known: Vec<&str> = MODULES.iter().map(|schema| schema.name).collect();
+                return Err(format!(
+                    "no module `{name}`; there are {}",
+                    known.join(", ")
+                ));
             }
-        },
-    };
-    let found: Vec<Value> = served()
-        .into_iter()
-        .filter_map(|(path, methods, custom)| {
-            let operations: Vec<Value> = methods
-                .iter()
-                .filter_map(|method| {
-                    let endpoint = Endpoint::of(method, &path);
-                    let scope = endpoint.needs().first()?.scope(custom);
-                    let wanted = service.as_ref().is_none_or(|service| {
-                        scope == *service || scope.split('.').nth(1) == Some(service)
-                    });
-                    let (least, most) = limits::prices(&endpoint, faults);
-                    wanted.then(|| {
-                        json!({
-                            "method": method,
-                            "oauth_scope": scope,
-                            "max_credits": most,
-                            "min_credits": least,
-                        })
-                    })
-                })
-                .collect();
-            (!operations.is_empty()).then(|| json!({"path": path, "operation_types": operations}))
-        })
-        .collect();
-    if found.is_empty() {
-        return Ok(Answer::empty(204));
+            if *count > MAX_RECORDS {
+                return Err(format!("{name}={count}: at most {MAX_RECORDS} records"));
+            }
+        }
+        let modules = MODULES
+            .iter()
+            .map(|schema| {
+                let count = records.get(schema.name).copied().unwrap_or(schema.records);
+                Module::seeded(schema, count, views::of(schema.name))
+            })
+            .collect();
+        Ok(Self { modules })
     }
-    Ok(Answer::json(200, json!({"__apis": found})))
+
+    /// The module with this API name, or the rejection of an unknown module.
+    pub(crate) fn require_module(&self, name: &str) -> EndpointResult<&Module> {
+        self.module(name).ok_or_else(|| Box::new(invalid_module()))
+    }
+
+    pub(crate) fn require_module_mut(&mut self, name: &str) -> EndpointResult<&mut Module> {
+        self.module_mut(name)
+            .ok_or_else(|| Box::new(invalid_module()))
+    }
+
+    /// The module with this API name; names are case-sensitive.
+    pub(crate) fn module(&self, name: &str) -> Option<&Module> {
+        self.modules
+            .iter()
+            .find(|module| module.schema.name == name)
+    }
+
+    pub(crate) fn module_mut(&mut self, name: &str) -> Option<&mut Module> {
+        self.modules
+            .iter_mut()
+            .find(|module| module.schema.name == name)
+    }
 }
 
-/// The service of a filter: `{"field": {"api_name": "operation_types.oauth_scope"}, "comparator": "equals", "value": …}`.
-fn filter(text: &str) -> Option<String> {
-    let filter: Value = serde_json::from_str(text).ok()?;
-    let known = filter["field"]["api_name"] == "operation_types.oauth_scope"
-        && filter["comparator"] == "equals";
-    known
-        .then(|| filter["value"].as_str().map(str::to_owned))
-        .flatten()
+fn invalid_module() -> ApiResponse {
+    ApiResponse::error(
+        400,
+        "INVALID_MODULE",
+        json!({"resource_path_index": 0}),
+        "the module name given seems to be invalid",
+    )
 }
 
-/// Paths and methods that are served, and whether the scopes call their module `custom`.
-fn served() -> Vec<(String, &'static [&'static str], bool)> {
-    let of_org = [
-        ("__apis", &["GET"][..]),
-        ("org", &["GET"]),
-        ("users", &["GET"]),
-        ("coql", &["POST"]),
-        ("settings/fields", &["GET"]),
-        ("settings/modules", &["GET"]),
-        ("settings/custom_views", &["GET"]),
-        ("settings/territories", &["GET"]),
-    ];
-    let of_module = [
-        ("", &["PUT"][..]),
-        ("/search", &["GET"]),
-        ("/actions/count", &["GET"]),
-        ("/actions/mass_update", &["POST", "GET"]),
-    ];
-    let of_modules = MODULES.iter().flat_map(|schema| {
-        of_module.map(|(path, methods)| {
-            let path = format!("/crm/v7/{}{path}", schema.name);
-            (path, methods, schema.custom)
-        })
-    });
-    of_org
-        .map(|(path, methods)| (format!("/crm/v7/{path}"), methods, false))
-        .into_iter()
-        .chain(of_modules)
-        .collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::org::seed_data::{RecordCondition, SEEDED_CONDITIONS, format_zoho_time};
+
+    #[test]
+    fn sample_lead_is_clean() {
+        let world = CrmOrg::seeded(&BTreeMap::new()).unwrap();
+        let leads = world.module("Leads").unwrap();
+        let index = leads.index_of("5725767000003000064").unwrap();
+        assert_eq!(leads.condition(index), RecordCondition::Clean);
+    }
+
+    #[test]
+    fn world_lists_each_condition_once() {
+        let world = CrmOrg::seeded(&BTreeMap::new()).unwrap().describe();
+        let conditions = world["modules"]["Leads"]["conditions"].as_object().unwrap();
+        assert_eq!(conditions.len(), SEEDED_CONDITIONS.len());
+        assert_eq!(conditions["converted"], "5725767000003002063");
+        assert_eq!(
+            world["modules"]["Deals"]["conditions"]
+                .as_object()
+                .unwrap()
+                .len(),
+            SEEDED_CONDITIONS.len() - 1
+        );
+        assert_eq!(world["views"]["Leads"]["empty"]["records"], 0);
+        assert_eq!(world["views"]["Leads"]["all"]["records"], 2000);
+        let some = world["views"]["Leads"]["some"]["records"].as_u64().unwrap();
+        assert!((10..200).contains(&some), "{some}");
+    }
+
+    #[test]
+    fn invalid_record_counts_are_rejected() {
+        assert!(CrmOrg::seeded(&BTreeMap::from([("Lead".to_owned(), 1)])).is_err());
+        assert!(CrmOrg::seeded(&BTreeMap::from([("Leads".to_owned(), MAX_RECORDS + 1)])).is_err());
+        let world = CrmOrg::seeded(&BTreeMap::from([("Leads".to_owned(), 1)])).unwrap();
+        assert_eq!(
+            world
+                .module("Leads")
+                .unwrap()
+                .view_members(&views::of("Leads")[0], None),
+            [0]
+        );
+    }
+
+    #[test]
+    fn times_have_zohos_format() {
+        assert_eq!(
+            format_zoho_time("2024-02-01T13:22:56.7Z".parse().unwrap()),
+            "2024-02-01T18:52:56+05:30"
+        );
+    }
 }

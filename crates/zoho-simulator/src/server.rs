@@ -1,5 +1,8 @@
-//! The HTTP side: a request is taken apart, treated, and its answer written.
+//! The HTTP server: parses a request, applies its faults and writes its response.
 
+mod connection;
+
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Body, to_bytes};
@@ -7,71 +10,88 @@ use axum::extract::{ConnectInfo, State as Shared};
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
+use tokio::net::TcpListener;
 
+use self::connection::{ConnectionCutter, ResettableListener};
 use crate::admin;
-use crate::answer::{Answer, Content};
-use crate::connection::Cut;
+use crate::concurrency::is_complex;
 use crate::endpoint::Endpoint;
-use crate::limits;
-use crate::state::{Request, State};
+use crate::request::Request;
+use crate::request_handler;
+use crate::response::{ApiResponse, ResponseBody};
+use crate::state::State;
 
-/// Bytes that a body may have.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// The largest request body that is read.
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-/// The value of every cookie: nothing is behind it, and no client of an API sends it back.
+/// The value of every cookie. It has no meaning, and API clients do not send it back.
 const COOKIE: &str = "5150b4f1-0000-4000-8000-51a1a7ed0000";
 
-/// The build of the CRM that answers.
+/// The CRM build that responses report.
 const CLIENT_VERSION: &str = "14021";
 
-/// The state that all requests share. It is locked only while nothing is awaited.
-pub(crate) type SharedState = Arc<Mutex<State>>;
+/// The state that all requests share. The lock is never held across an `await`.
+type SharedState = Arc<Mutex<State>>;
 
-/// The state, even if a request panicked while it held it.
-pub(crate) fn lock(state: &SharedState) -> MutexGuard<'_, State> {
+/// Locks the state, even if another request panicked while it held the lock.
+fn lock(state: &SharedState) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where a request comes in: the state, and which of its data centres is asked.
-pub(crate) type Door = (SharedState, usize);
-
-/// One service for every path: Zoho has answers of its own for what a router would refuse.
-pub(crate) fn service(door: Door) -> axum::Router {
-    axum::Router::new().fallback(handle).with_state(door)
+/// What the handler of one listener needs.
+#[derive(Clone)]
+pub(crate) struct ServiceState {
+    pub(crate) state: SharedState,
+    /// Index of the data centre that listens there.
+    pub(crate) data_center: usize,
 }
 
-/// Counts a CRM request as in flight until it is answered, or its client goes away.
-struct Flight<'a> {
+/// Serves every path on one listener until `shutdown` completes.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    service: ServiceState,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    // One fallback instead of routes: Zoho has its own responses for what a router would reject.
+    let router = axum::Router::new()
+        .fallback(respond)
+        .with_state(service)
+        .into_make_service_with_connect_info::<ConnectionCutter>();
+    axum::serve(ResettableListener(listener), router)
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+/// Removes a CRM request from those in flight when it is answered or its client disconnects.
+struct InFlightGuard<'a> {
     state: &'a SharedState,
     complex: bool,
 }
 
-impl Drop for Flight<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
-        let log = &mut lock(self.state).log;
-        log.in_flight -= 1;
-        log.complex_in_flight -= usize::from(self.complex);
+        lock(self.state).in_flight.remove(self.complex);
     }
 }
 
-async fn handle(
-    Shared((state, center)): Shared<Door>,
-    ConnectInfo(cut): ConnectInfo<Cut>,
+async fn respond(
+    Shared(ServiceState { state, data_center }): Shared<ServiceState>,
+    ConnectInfo(connection): ConnectInfo<ConnectionCutter>,
     request: axum::extract::Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MOST_BYTES).await else {
-        return write(Answer::empty(413));
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
+        return into_http(ApiResponse::empty(413));
     };
     let method = head.method.as_str().to_owned();
     let path = head.uri.path().to_owned();
     if let Some(path) = path.strip_prefix("/_sim/") {
-        return write(admin::serve(&mut lock(&state), &method, path, &body));
+        return into_http(admin::handle(&mut lock(&state), &method, path, &body));
     }
     let query = head.uri.query().unwrap_or_default();
     let request = Request {
-        center,
-        endpoint: Endpoint::of(&method, &path),
+        data_center,
+        endpoint: Endpoint::resolve(&method, &path),
         query: form_urlencoded::parse(query.as_bytes())
             .into_owned()
             .collect(),
@@ -80,67 +100,67 @@ async fn handle(
         path,
         body,
     };
-    let treatment = lock(&state).arrive(&request);
-    let _flight = (!request.endpoint.accounts()).then(|| Flight {
+    let decision = request_handler::admit(&mut lock(&state), &request);
+    let _in_flight = (!request.endpoint.is_accounts_server()).then(|| InFlightGuard {
         state: &state,
-        complex: limits::complex(&request),
+        complex: is_complex(&request),
     });
-    if !treatment.before.is_zero() {
-        tokio::time::sleep(treatment.before).await;
+    if !decision.delay_before.is_zero() {
+        tokio::time::sleep(decision.delay_before).await;
     }
-    let worked = treatment.apply.then(|| lock(&state).serve(&request));
-    if !treatment.after.is_zero() {
-        tokio::time::sleep(treatment.after).await;
+    let handled = decision
+        .apply
+        .then(|| request_handler::handle(&mut lock(&state), &request));
+    if !decision.delay_after.is_zero() {
+        tokio::time::sleep(decision.delay_after).await;
     }
-    if treatment.cut {
-        cut.now();
+    if decision.reset_connection {
+        connection.reset();
     }
-    let answer = treatment
-        .instead
-        .or(worked)
-        .unwrap_or_else(|| Answer::plain(500));
+    let response = decision
+        .response
+        .or(handled)
+        .unwrap_or_else(|| ApiResponse::default_for(500));
     let now = lock(&state).now();
-    let mut response = write(dressed(answer, &request, now));
-    // What a script says stands in the place of what is usual.
-    set(response.headers_mut(), treatment.headers);
+    let mut response = into_http(with_standard_headers(response, &request, now));
+    // Scripted headers replace the standard ones.
+    set_headers(response.headers_mut(), decision.headers);
     response
 }
 
-/// What recorded answers carry beside their content. The date is that of the clock that everything here goes by.
-fn dressed(answer: Answer, request: &Request, now: Timestamp) -> Answer {
-    let json = matches!(answer.body, Content::Json(_));
-    let answer = answer.with("Date", now.strftime("%a, %d %b %Y %H:%M:%S GMT"));
-    let cookie = |name: &str| format!("{name}={COOKIE};path=/;Secure;priority=high");
-    if request.endpoint.accounts() {
-        let answer = answer.with("X-Frame-Options", "SAMEORIGIN");
-        return ["iamcsr", "_zcsr_tmp"]
-            .into_iter()
-            .fold(answer, |answer, name| {
-                answer.with("Set-Cookie", cookie(name))
-            });
+/// Adds the headers that recorded responses of Zoho carry. `Date` follows the simulator's clock.
+fn with_standard_headers(response: ApiResponse, request: &Request, now: Timestamp) -> ApiResponse {
+    let is_json = matches!(response.body, ResponseBody::Json(_));
+    let response = response.with_header("Date", now.strftime("%a, %d %b %Y %H:%M:%S GMT"));
+    if request.endpoint.is_accounts_server() {
+        let response = response.with_header("X-Frame-Options", "SAMEORIGIN");
+        return with_cookies(response, &["iamcsr", "_zcsr_tmp"]);
     }
-    let answer = answer.with("clientVersion", CLIENT_VERSION);
-    let answer = match json {
-        true => answer.with("Content-Disposition", "attachment; filename=response.json"),
-        false => answer,
+    let response = response.with_header("clientVersion", CLIENT_VERSION);
+    let response = match is_json {
+        true => response.with_header("Content-Disposition", "attachment; filename=response.json"),
+        false => response,
     };
-    ["crmcsr", "_zcsr_tmp", "JSESSIONID"]
-        .into_iter()
-        .fold(answer, |answer, name| {
-            answer.with("Set-Cookie", cookie(name))
-        })
+    with_cookies(response, &["crmcsr", "_zcsr_tmp", "JSESSIONID"])
 }
 
-fn write(answer: Answer) -> Response {
-    let (content_type, body) = match answer.body {
-        Content::Json(text) => ("application/json;charset=UTF-8", Body::from(text)),
-        Content::Html(page) => ("text/html;charset=UTF-8", Body::from(page)),
-        Content::Empty => ("", Body::empty()),
+fn with_cookies(response: ApiResponse, names: &[&str]) -> ApiResponse {
+    names.iter().fold(response, |response, name| {
+        let cookie = format!("{name}={COOKIE};path=/;Secure;priority=high");
+        response.with_header("Set-Cookie", cookie)
+    })
+}
+
+fn into_http(response: ApiResponse) -> Response {
+    let (content_type, body) = match response.body {
+        ResponseBody::Json(text) => ("application/json;charset=UTF-8", Body::from(text)),
+        ResponseBody::Html(page) => ("text/html;charset=UTF-8", Body::from(page)),
+        ResponseBody::Empty => ("", Body::empty()),
     };
-    let mut response = Response::new(body);
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
+    let mut http = Response::new(body);
+    *http.status_mut() =
+        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = http.headers_mut();
     headers.insert(header::SERVER, HeaderValue::from_static("ZGS"));
     headers.insert(
         header::CACHE_CONTROL,
@@ -149,17 +169,17 @@ fn write(answer: Answer) -> Response {
     if !content_type.is_empty() {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
-    for (name, value) in answer.headers {
+    for (name, value) in response.headers {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
             headers.append(name, value);
         }
     }
-    response
+    http
 }
 
-/// Sets headers; one that HTTP does not allow is left out.
-fn set(headers: &mut HeaderMap, given: Vec<(String, String)>) {
-    for (name, value) in given {
+/// Sets headers, and skips those that HTTP does not allow.
+fn set_headers(headers: &mut HeaderMap, new: Vec<(String, String)>) {
+    for (name, value) in new {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
             headers.insert(name, value);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-/// Returns the current time. Token expiry, quotas and job progress use it; clones share it.
+/// A source of the current time, for token expiry, quotas and job progress. Clones share it.
 ///
 /// A test passes a closure over its own clock, so that client and simulator agree on the time:
 ///

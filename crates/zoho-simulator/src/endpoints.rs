@@ -1,0 +1,91 @@
+//! The CRM endpoints. [`handle`] calls the one that a request names.
+
+mod coql;
+mod mass_update;
+mod metadata;
+mod organization;
+mod pagination;
+mod record_results;
+mod search;
+mod update_records;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::endpoint::Endpoint;
+use crate::org::schema::MODULES_WITHOUT_MASS_UPDATE;
+use crate::request::Request;
+use crate::response::{ApiResponse, EndpointResult, reject};
+use crate::state::State;
+
+/// Handles a CRM request that is authenticated, authorized and paid for.
+pub(crate) fn handle(
+    state: &mut State,
+    request: &Request,
+    scopes: &[String],
+    now: Timestamp,
+) -> EndpointResult<ApiResponse> {
+    let org = &state.org;
+    let faults = &state.faults;
+    match &request.endpoint {
+        Endpoint::MassUpdate(module) => {
+            check_mass_update_module(module)?;
+            let response = mass_update::post(state, module, &request.body, now)?;
+            // A job without duration ends at once.
+            state.advance_jobs();
+            Ok(response)
+        }
+        Endpoint::MassUpdateStatus(module) => {
+            check_mass_update_module(module)?;
+            org.require_module(module)?;
+            let job = request.parameter("job_id");
+            Ok(state.jobs.status(module, job, faults, now))
+        }
+        Endpoint::Fields(id) => metadata::fields(org, request, id.as_deref()),
+        Endpoint::Modules(name) => Ok(metadata::modules(name.as_deref())),
+        Endpoint::CustomViews(id) => metadata::custom_views(org, request, id.as_deref(), faults),
+        Endpoint::Territories(None) => metadata::territories(request, faults, |_| true),
+        Endpoint::Territories(Some(id)) => {
+            metadata::territories(request, faults, |territory| territory.id.to_string() == *id)
+        }
+        Endpoint::ChildTerritories(id) => metadata::territories(request, faults, |territory| {
+            territory
+                .reporting_to
+                .is_some_and(|parent| parent.to_string() == *id)
+        }),
+        Endpoint::Search(module) => search::search(state, request, module, now),
+        Endpoint::Count(module) => search::count(state, request, module, now),
+        Endpoint::Coql => coql::query(state, &request.body, scopes),
+        Endpoint::Record(module, id) => {
+            let module = org.require_module(module)?;
+            Ok(match module.index_of(id) {
+                Some(index) => ApiResponse::json(200, json!({"data": [module.record(index)]})),
+                None => ApiResponse::empty(204),
+            })
+        }
+        Endpoint::PutRecords(module) => update_records::put(state, module, &request.body, now),
+        Endpoint::Apis => organization::apis(request, faults),
+        Endpoint::Org => Ok(organization::org(faults)),
+        Endpoint::Users => Ok(organization::users()),
+        Endpoint::Token
+        | Endpoint::TokenAlias
+        | Endpoint::Revoke
+        | Endpoint::ServerInfo
+        | Endpoint::OtherVersion
+        | Endpoint::WrongMethod
+        | Endpoint::Unknown => Ok(ApiResponse::default_for(500)),
+    }
+}
+
+/// Rejects a module that exists but has no mass update.
+fn check_mass_update_module(module: &str) -> EndpointResult<()> {
+    if !MODULES_WITHOUT_MASS_UPDATE.contains(&module) {
+        return Ok(());
+    }
+    reject(ApiResponse::error(
+        400,
+        "NOT_SUPPORTED",
+        json!({"resource_path_index": 0}),
+        "the given module is not supported for this api",
+    ))
+}

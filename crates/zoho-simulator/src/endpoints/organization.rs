@@ -1,0 +1,154 @@
+//! `org`, `users` and `__apis`: the edition, the user, and the scopes and credits of each API.
+
+use serde_json::{Value, json};
+
+use crate::credits;
+use crate::endpoint::Endpoint;
+use crate::faults::{Edition, Faults};
+use crate::org::schema::MODULES;
+use crate::org::seed_data::{USER_ID, USER_NAME};
+use crate::request::Request;
+use crate::response::{ApiResponse, EndpointResult, reject};
+
+/// The user's e-mail address.
+const EMAIL: &str = "patricia.boyle@example.com";
+
+/// `GET org`.
+pub(crate) fn org(faults: &Faults) -> ApiResponse {
+    let edition = match faults.edition {
+        Edition::Free => "free",
+        Edition::Standard => "standard",
+        Edition::Professional => "professional",
+        Edition::Enterprise => "enterprise",
+        Edition::Ultimate => "ultimate",
+    };
+    ApiResponse::json(
+        200,
+        json!({"org": [{
+            "company_name": "Simulated",
+            "id": "5725767000000020005",
+            "zgid": "60001234567",
+            "primary_email": EMAIL,
+            "time_zone": "Asia/Kolkata",
+            "country_code": "IN",
+            "iso_code": "INR",
+            "currency": "Indian Rupee",
+            "license_details": {
+                "paid": faults.edition != Edition::Free,
+                "paid_type": edition,
+                "paid_expiry": "2030-12-31T05:30:00+05:30",
+                "trial_type": null,
+                "trial_expiry": null,
+                "users_license_purchased": 10,
+            },
+        }]}),
+    )
+}
+
+/// `GET users`: the only user, for whom all tokens act.
+pub(crate) fn users() -> ApiResponse {
+    let (first, last) = USER_NAME.split_once(' ').unwrap_or(("", USER_NAME));
+    ApiResponse::json(
+        200,
+        json!({
+            "users": [{
+                "id": USER_ID,
+                "full_name": USER_NAME,
+                "first_name": first,
+                "last_name": last,
+                "email": EMAIL,
+                "zuid": "60001234000",
+                "status": "active",
+                "confirm": true,
+                "time_zone": "Asia/Kolkata",
+                "role": {"name": "CEO", "id": "5725767000000026005"},
+                "profile": {"name": "Administrator", "id": "5725767000000026011"},
+            }],
+            "info": {"per_page": 200, "count": 1, "page": 1, "more_records": false},
+        }),
+    )
+}
+
+/// `GET __apis`: the served APIs with scopes and credits. A filter selects one service or scope.
+pub(crate) fn apis(request: &Request, faults: &Faults) -> EndpointResult<ApiResponse> {
+    let service = match request.parameter("filters") {
+        None => None,
+        Some(text) => match parse_filter(text) {
+            Some(service) => Some(service),
+            None => {
+                let details = json!({"param_name": "filters"});
+                return reject(ApiResponse::invalid_data(details));
+            }
+        },
+    };
+    let found: Vec<Value> = served_apis()
+        .into_iter()
+        .filter_map(|(path, methods, is_custom)| {
+            let operations: Vec<Value> = methods
+                .iter()
+                .filter_map(|method| {
+                    let endpoint = Endpoint::resolve(method, &path);
+                    let scope = endpoint.required_scopes().first()?.narrowest(is_custom);
+                    let is_selected = service.as_ref().is_none_or(|service| {
+                        scope == *service || scope.split('.').nth(1) == Some(service)
+                    });
+                    let (min, max) = credits::cost_range(&endpoint, faults);
+                    is_selected.then(|| {
+                        json!({
+                            "method": method,
+                            "oauth_scope": scope,
+                            "max_credits": max,
+                            "min_credits": min,
+                        })
+                    })
+                })
+                .collect();
+            (!operations.is_empty()).then(|| json!({"path": path, "operation_types": operations}))
+        })
+        .collect();
+    if found.is_empty() {
+        return Ok(ApiResponse::empty(204));
+    }
+    Ok(ApiResponse::json(200, json!({"__apis": found})))
+}
+
+/// Parses the service or scope of a filter: `{"field": {"api_name": "operation_types.oauth_scope"}, "comparator": "equals", "value": …}`.
+fn parse_filter(text: &str) -> Option<String> {
+    let filter: Value = serde_json::from_str(text).ok()?;
+    let is_supported = filter["field"]["api_name"] == "operation_types.oauth_scope"
+        && filter["comparator"] == "equals";
+    is_supported
+        .then(|| filter["value"].as_str().map(str::to_owned))
+        .flatten()
+}
+
+/// The served paths with their methods, and whether the module is a custom one.
+fn served_apis() -> Vec<(String, &'static [&'static str], bool)> {
+    let org_paths = [
+        ("__apis", &["GET"][..]),
+        ("org", &["GET"]),
+        ("users", &["GET"]),
+        ("coql", &["POST"]),
+        ("settings/fields", &["GET"]),
+        ("settings/modules", &["GET"]),
+        ("settings/custom_views", &["GET"]),
+        ("settings/territories", &["GET"]),
+    ];
+    let module_paths = [
+        ("", &["PUT"][..]),
+        ("/search", &["GET"]),
+        ("/actions/count", &["GET"]),
+        ("/actions/mass_update", &["POST", "GET"]),
+    ];
+    let all_module_paths = MODULES.iter().flat_map(|schema| {
+        module_paths.map(|(path, methods)| {
+            let path = format!("/crm/v7/{}{path}", schema.name);
+            (path, methods, schema.custom)
+        })
+    });
+    org_paths
+        .map(|(path, methods)| (format!("/crm/v7/{path}"), methods, false))
+        .into_iter()
+        .chain(all_module_paths)
+        .collect()
+}

@@ -1,0 +1,104 @@
+//! The results of single records in a response: updated, or rejected with an error.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::faults::Faults;
+use crate::org::module::Module;
+use crate::org::seed_data::{RecordCondition, User, format_zoho_time, seeded_at, user};
+use crate::response::{ApiResponse, error_object};
+
+/// The index of a record that can be updated, or the error object that rejects it.
+pub(super) fn updatable_index(module: &Module, id: &str) -> Result<u64, Value> {
+    let Some(index) = module.index_of(id) else {
+        let message = "the id given seems to be invalid";
+        return Err(error_object("INVALID_DATA", json!({"id": id}), message));
+    };
+    let (code, message) = match module.condition(index) {
+        RecordCondition::Clean => return Ok(index),
+        RecordCondition::Locked => {
+            return Err(error_object(
+                "RECORD_LOCKED",
+                json!({"action": "record_locking", "id": id}),
+                "Sorry, you cannot perform this operation as the record is locked.",
+            ));
+        }
+        RecordCondition::InBlueprint => ("RECORD_IN_BLUEPRINT", "The record is in blue print"),
+        RecordCondition::NotApproved => ("NOT_APPROVED", "record not approved"),
+        RecordCondition::StopProcessing => ("CANNOT_PROCESS", "The record is in stop processing"),
+        RecordCondition::NoPermission => (
+            "CANNOT_PERFORM_ACTION",
+            "no permission to perform an action on this record",
+        ),
+        // The code is documented, its message is not.
+        RecordCondition::Converted => ("CONVERTED_RECORD", "the record is converted"),
+    };
+    Err(error_object(code, json!({"id": id}), message))
+}
+
+/// The error object of a record that a request contains for the second time.
+pub(super) fn duplicate_error(id: &str) -> Value {
+    error_object("DUPLICATE_DATA", json!({"id": id}), "duplicate data")
+}
+
+/// The result of one record. Serialized without an intermediate [`Value`], as a response has up to 500 of them.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum RecordResult {
+    Updated {
+        code: &'static str,
+        details: UpdatedDetails,
+        message: &'static str,
+        status: &'static str,
+    },
+    /// The error object.
+    Rejected(Value),
+}
+
+/// The `details` of an updated record.
+#[derive(Serialize)]
+pub(super) struct UpdatedDetails {
+    #[serde(rename = "Modified_Time")]
+    modified_time: String,
+    #[serde(rename = "Modified_By")]
+    modified_by: User,
+    #[serde(rename = "Created_Time")]
+    created_time: String,
+    id: String,
+    #[serde(rename = "Created_By")]
+    created_by: User,
+}
+
+/// The result of an updated record.
+pub(super) fn updated(module: &Module, index: u64) -> RecordResult {
+    RecordResult::Updated {
+        code: "SUCCESS",
+        details: UpdatedDetails {
+            modified_time: format_zoho_time(module.modified_at(index)),
+            modified_by: user(),
+            created_time: format_zoho_time(seeded_at()),
+            id: module.record_id(index),
+            created_by: user(),
+        },
+        message: "record updated",
+        status: "success",
+    }
+}
+
+/// The response with the results of all records. Its status depends on how many were rejected.
+pub(super) fn respond(results: &[RecordResult], faults: &Faults) -> ApiResponse {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        data: &'a [RecordResult],
+    }
+    let is_rejected = |result: &&RecordResult| matches!(result, RecordResult::Rejected(_));
+    let status = match results.iter().filter(is_rejected).count() {
+        0 => 200,
+        rejected if rejected == results.len() => faults.all_failed_status,
+        _ => faults.mixed_status,
+    };
+    match serde_json::to_string(&Body { data: results }) {
+        Ok(json) => ApiResponse::from_json_text(status, json),
+        Err(error) => ApiResponse::html(500, error.to_string()),
+    }
+}

@@ -1,0 +1,161 @@
+//! `PUT {module}`: sets any fields of up to 100 records, each with its own values.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::endpoints::record_results::{self, RecordResult};
+use crate::faults::{Faults, InputPolicy};
+use crate::org::field::Field;
+use crate::org::field_values;
+use crate::org::module::Module;
+use crate::request_body;
+use crate::response::{ApiResponse, EndpointResult, error_object, reject};
+use crate::state::State;
+
+/// The largest number of records in one request.
+const MAX_RECORDS: usize = 100;
+
+/// The values of `trigger`.
+const TRIGGERS: [&str; 5] = [
+    "approval",
+    "workflow",
+    "blueprint",
+    "pathfinder",
+    "orchestration",
+];
+
+/// Handles `PUT {module}`. It replaces multi-select values, unless `$append_values` names the field.
+pub(super) fn put(
+    state: &mut State,
+    module: &str,
+    body: &[u8],
+    now: Timestamp,
+) -> EndpointResult<ApiResponse> {
+    let module = state.org.require_module_mut(module)?;
+    let body = request_body::parse_object(body)?;
+    let data = body
+        .get("data")
+        .and_then(Value::as_array)
+        .filter(|data| !data.is_empty());
+    let Some(data) = data else {
+        return reject(ApiResponse::missing_field(json!({"api_name": "data"})));
+    };
+    if data.len() > MAX_RECORDS {
+        let details = json!({"limit": MAX_RECORDS, "api_name": "data"});
+        return reject(ApiResponse::invalid_data(details));
+    }
+    let faults = &state.faults;
+    check_trigger(body.get("trigger"), faults)?;
+    let mut seen = BTreeSet::new();
+    let results: Vec<RecordResult> =
+        data.iter()
+            .enumerate()
+            .map(|(position, record)| {
+                let id = record.get("id").and_then(request_body::read_id);
+                let duplicate = id.filter(|id| !seen.insert(id.clone()));
+                match duplicate.filter(|_| faults.duplicate_ids == InputPolicy::Refuse) {
+                    Some(id) => RecordResult::Rejected(record_results::duplicate_error(&id)),
+                    None => update_one(module, position, record, now)
+                        .unwrap_or_else(RecordResult::Rejected),
+                }
+            })
+            .collect();
+    Ok(record_results::respond(&results, faults))
+}
+
+/// Checks `trigger`, the automation to run: an empty list runs none, no list runs all. Zoho does not document the
+/// response to an unknown value.
+fn check_trigger(trigger: Option<&Value>, faults: &Faults) -> EndpointResult<()> {
+    let names = match trigger {
+        None => return Ok(()),
+        Some(Value::Array(names)) if names.iter().all(Value::is_string) => names,
+        Some(_) => {
+            let details = json!({"api_name": "trigger", "expected_data_type": "jsonarray"});
+            return reject(ApiResponse::invalid_data(details));
+        }
+    };
+    let unknown = names
+        .iter()
+        .position(|name| !TRIGGERS.iter().any(|known| name == known));
+    match unknown.filter(|_| faults.unknown_keys == InputPolicy::Refuse) {
+        None => Ok(()),
+        Some(position) => {
+            let path = format!("$.trigger[{position}]");
+            reject(ApiResponse::invalid_data(
+                json!({"api_name": "trigger", "json_path": path, "supported_values": TRIGGERS}),
+            ))
+        }
+    }
+}
+
+/// Updates one record, or returns the error object that rejects it.
+fn update_one(
+    module: &mut Module,
+    position: usize,
+    record: &Value,
+    now: Timestamp,
+) -> Result<RecordResult, Value> {
+    let record = record.as_object();
+    let id = record.and_then(|record| request_body::read_id(record.get("id")?));
+    let (Some(record), Some(id)) = (record, id) else {
+        return Err(error_object(
+            "MANDATORY_NOT_FOUND",
+            json!({"api_name": "id", "json_path": format!("$.data[{position}].id")}),
+            "required field not found",
+        ));
+    };
+    let index = record_results::updatable_index(module, &id)?;
+    // Unknown fields are ignored, as by Zoho.
+    let mut fields = Map::new();
+    for (name, value) in record {
+        let Some(field) = module.schema.field(name) else {
+            continue;
+        };
+        check_value(module, field, position, index, value)?;
+        fields.insert(name.clone(), value.clone());
+    }
+    let is_appended = |name: &String| {
+        record
+            .get("$append_values")
+            .is_some_and(|append| append[name.as_str()] == json!(true))
+    };
+    let (append, replace): (Map<_, _>, Map<_, _>) =
+        fields.into_iter().partition(|(name, _)| is_appended(name));
+    module.update_record(index, &append, false, now);
+    module.update_record(index, &replace, true, now);
+    Ok(record_results::updated(module, index))
+}
+
+/// Checks that a field of the record at this index may be set to a value. `position` is the record's in `data`.
+fn check_value(
+    module: &Module,
+    field: &Field,
+    position: usize,
+    index: u64,
+    value: &Value,
+) -> Result<(), Value> {
+    let error = |code, message| {
+        let path = format!("$.data[{position}].{}", field.name);
+        let details = json!({"api_name": field.name, "json_path": path});
+        Err(error_object(code, details, message))
+    };
+    if field.hidden {
+        return error("INVALID_DATA", "Field is not visible");
+    }
+    if field.read_only || field.system {
+        return error("NO_PERMISSION", "Field Edit Permission not given");
+    }
+    if let Some(error) = field_values::value_error(field, value, position) {
+        return Err(error);
+    }
+    let is_duplicate = field.unique
+        && !value.is_null()
+        && (0..module.records)
+            .any(|other| other != index && module.value(other, field.name) == *value);
+    if is_duplicate {
+        return error("DUPLICATE_DATA", "duplicate data");
+    }
+    Ok(())
+}

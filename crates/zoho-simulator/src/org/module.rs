@@ -1,0 +1,177 @@
+//! One module of the org with its records.
+//!
+//! A record's seeded values are a function of its index, so a module of 50,000 records needs no memory until records
+//! are changed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::org::field::FieldType;
+use crate::org::schema::{CONVERTED, Schema};
+use crate::org::seed_data::{
+    MIN_RECORDS_FOR_CONDITIONS, RecordCondition, SEEDED_CONDITIONS, format_zoho_time, seeded_at,
+    seeded_value,
+};
+use crate::org::territories::territory_of;
+use crate::org::views::View;
+use crate::response::{ApiResponse, EndpointResult, reject};
+
+/// The changes of a record since it was seeded.
+#[derive(Clone, Debug, Default)]
+struct RecordChanges {
+    values: BTreeMap<&'static str, Value>,
+    modified: Option<Timestamp>,
+}
+
+/// A module of the org.
+#[derive(Debug)]
+pub(crate) struct Module {
+    /// The name and the fields.
+    pub(crate) schema: &'static Schema,
+    /// The number of records.
+    pub(crate) records: u64,
+    /// The custom views.
+    pub(crate) views: Vec<View>,
+    changes: BTreeMap<u64, RecordChanges>,
+}
+
+impl Module {
+    /// The index of the record with this id.
+    pub(crate) fn index_of(&self, id: &str) -> Option<u64> {
+        let id: u64 = if id.starts_with('+') {
+            None
+        } else {
+            id.parse().ok()
+        }?;
+        id.checked_sub(self.schema.first_id)
+            .filter(|index| *index < self.records)
+    }
+
+    /// The id of the record at an index.
+    pub(crate) fn record_id(&self, index: u64) -> String {
+        (self.schema.first_id + index).to_string()
+    }
+
+    /// The condition of the record at an index.
+    pub(crate) fn condition(&self, index: u64) -> RecordCondition {
+        let with_condition = SEEDED_CONDITIONS.len() as u64;
+        let first = self.records.saturating_sub(with_condition);
+        if self.records < MIN_RECORDS_FOR_CONDITIONS || index < first {
+            return RecordCondition::Clean;
+        }
+        let condition = SEEDED_CONDITIONS[(index - first) as usize];
+        if condition == RecordCondition::Converted && self.schema.name != "Leads" {
+            return RecordCondition::Clean;
+        }
+        condition
+    }
+
+    /// The value of a field; `null` for an unknown field.
+    pub(crate) fn value(&self, index: u64, field: &str) -> Value {
+        if field == CONVERTED && self.schema.field(field).is_some() {
+            return json!(self.condition(index) == RecordCondition::Converted);
+        }
+        if let Some(value) = self
+            .changes
+            .get(&index)
+            .and_then(|changes| changes.values.get(field))
+        {
+            return value.clone();
+        }
+        seeded_value(self.schema, index, field)
+    }
+
+    /// The time of the last change.
+    pub(crate) fn modified_at(&self, index: u64) -> Timestamp {
+        self.changes
+            .get(&index)
+            .and_then(|changes| changes.modified)
+            .unwrap_or_else(seeded_at)
+    }
+
+    /// Sets fields of one record. With `over_write` a multi-select value is replaced, otherwise the new options are
+    /// appended, which is the API's default and the opposite of the CRM's screens.
+    pub(crate) fn update_record(
+        &mut self,
+        index: u64,
+        fields: &Map<String, Value>,
+        over_write: bool,
+        now: Timestamp,
+    ) {
+        for (name, value) in fields {
+            let Some(field) = self.schema.field(name) else {
+                continue;
+            };
+            let value = match (field.field_type, value) {
+                (FieldType::Multiselect, Value::Array(new)) if !over_write => {
+                    let current = self.value(index, name);
+                    let mut options = current.as_array().cloned().unwrap_or_default();
+                    for option in new {
+                        if !options.contains(option) {
+                            options.push(option.clone());
+                        }
+                    }
+                    Value::Array(options)
+                }
+                _ => value.clone(),
+            };
+            let changes = self.changes.entry(index).or_default();
+            changes.values.insert(field.name, value);
+            changes.modified = Some(now);
+        }
+    }
+
+    /// The whole record, as the API returns it.
+    pub(crate) fn record(&self, index: u64) -> Value {
+        let mut record = Map::new();
+        record.insert("id".to_owned(), json!(self.record_id(index)));
+        for field in self.schema.fields {
+            record.insert(field.name.to_owned(), self.value(index, field.name));
+        }
+        record.insert(
+            "Modified_Time".to_owned(),
+            json!(format_zoho_time(self.modified_at(index))),
+        );
+        Value::Object(record)
+    }
+
+    /// The indexes of the view's current records, limited to some territories if given.
+    pub(crate) fn view_members(&self, view: &View, territories: Option<&[u64]>) -> Vec<u64> {
+        (0..self.records)
+            .filter(|index| territories.is_none_or(|ids| ids.contains(&territory_of(*index))))
+            .filter(|index| view.matches(|field| self.value(*index, field)))
+            .collect()
+    }
+
+    /// The module with its seeded records and views.
+    pub(crate) fn seeded(schema: &'static Schema, records: u64, views: Vec<View>) -> Self {
+        Self {
+            schema,
+            records,
+            views,
+            changes: BTreeMap::new(),
+        }
+    }
+
+    /// The view with this id, if the token's user may use it.
+    pub(crate) fn view(&self, cvid: &str) -> EndpointResult<&View> {
+        let view = self.views.iter().find(|view| view.id.to_string() == cvid);
+        match view {
+            Some(view) if view.accessible => Ok(view),
+            Some(_) => reject(ApiResponse::error(
+                403,
+                "NO_PERMISSION",
+                json!({}),
+                "Customview not accessible",
+            )),
+            None => reject(ApiResponse::error(
+                400,
+                "INVALID_DATA",
+                json!({"api_name": "cvid", "json_path": "$.cvid"}),
+                "the cvid given seems to be invalid",
+            )),
+        }
+    }
+}

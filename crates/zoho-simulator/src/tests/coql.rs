@@ -1,0 +1,208 @@
+//! `POST coql`.
+
+use serde_json::json;
+
+use super::harness::{LEAD, TestBench, TestResponse};
+
+async fn coql(bench: &TestBench, query: &str) -> TestResponse {
+    bench
+        .post("/crm/v7/coql", &json!({"select_query": query}))
+        .await
+}
+
+#[tokio::test]
+async fn coql_finds_exactly() {
+    let bench = TestBench::new().await;
+    let query = "select id, Email from Leads where Email in ('lead1@example.com','lead2@example.com') limit 200";
+    let answer = coql(&bench, query).await;
+    assert_eq!(
+        answer.json,
+        json!({
+            "data": [
+                {"id": LEAD, "Email": "lead1@example.com"},
+                {"id": bench.record_id("Leads", 1), "Email": "lead2@example.com"},
+            ],
+            "info": {"count": 2, "more_records": false},
+        })
+    );
+    let after = format!(
+        "SELECT Email FROM Leads WHERE ((Email in ('lead1@example.com','lead2@example.com')) and (id > '{LEAD}'))"
+    );
+    assert_eq!(coql(&bench, &after).await.json["info"]["count"], 1);
+    let answer = coql(
+        &bench,
+        "select id from Leads where Email = 'nobody@example.com'",
+    )
+    .await;
+    assert_eq!((answer.status, answer.text.as_str()), (204, ""));
+    let some = bench.view("Leads", "some");
+    let answer = coql(
+        &bench,
+        &format!("select COUNT(id) from Leads#{some} where id is not null"),
+    )
+    .await;
+    assert_eq!(
+        answer.json["data"][0]["COUNT(id)"],
+        bench.world()["views"]["Leads"]["some"]["records"]
+    );
+    let answer = coql(
+        &bench,
+        "select id from Leads where id is not null limit 10, 5",
+    )
+    .await;
+    assert_eq!(answer.json["data"][0]["id"], bench.record_id("Leads", 10));
+    assert_eq!(
+        answer.json["info"],
+        json!({"count": 5, "more_records": true})
+    );
+    let values: Vec<String> = (0..101).map(|n| format!("'{n}'")).collect();
+    bench.faults(json!({"coql_values": 50})).await;
+    let query = format!(
+        "select id from Leads where id in ({})",
+        values[..51].join(",")
+    );
+    assert_eq!(
+        coql(&bench, &query).await.json["details"],
+        json!({"by": "in", "limit": 50})
+    );
+    bench.faults(json!({"reset": true})).await;
+    assert_eq!(coql(&bench, &query).await.status, 204);
+    for (query, code) in [
+        (
+            "select id from Leads where id is not null limit 0".to_owned(),
+            "INVALID_DATA",
+        ),
+        (
+            "select id, id from Leads where id is not null".to_owned(),
+            "DUPLICATE_DATA",
+        ),
+        (
+            "select id from Leads where Description = 'x'".to_owned(),
+            "INVALID_QUERY",
+        ),
+        (
+            "select id from Leads where Email > 'x'".to_owned(),
+            "INVALID_QUERY",
+        ),
+        (
+            "select id from Leads where id is not null limit 1 offset 100001".to_owned(),
+            "LIMIT_EXCEEDED",
+        ),
+        (
+            "select id from Leads where Email = nobody".to_owned(),
+            "SYNTAX_ERROR",
+        ),
+        (
+            "select id from Leads#1 where id is not null".to_owned(),
+            "INVALID_DATA",
+        ),
+        ("select id from Leads".to_owned(), "SYNTAX_ERROR"),
+        (
+            "select id from Leads where Email = 'it's'".to_owned(),
+            "SYNTAX_ERROR",
+        ),
+        (
+            "select id from Leads where (id is not null".to_owned(),
+            "SYNTAX_ERROR",
+        ),
+        (
+            "select email from Leads where id is not null".to_owned(),
+            "INVALID_QUERY",
+        ),
+        (
+            "select id from Lead where id is not null".to_owned(),
+            "INVALID_MODULE",
+        ),
+        (
+            "select id from Leads where id is not null limit 2001".to_owned(),
+            "LIMIT_EXCEEDED",
+        ),
+        (
+            format!("select id from Leads where id in ({})", values.join(",")),
+            "LIMIT_EXCEEDED",
+        ),
+    ] {
+        assert_eq!(coql(&bench, &query).await.code(), (400, code), "{query}");
+    }
+    assert_eq!(
+        bench.post("/crm/v7/coql", &json!({})).await.code(),
+        (400, "MANDATORY_NOT_FOUND")
+    );
+    bench
+        .faults(json!({"scopes": "ZohoCRM.coql.READ,ZohoCRM.modules.deals.READ"}))
+        .await;
+    let answer = coql(&bench, "select id from Leads where id is not null").await;
+    assert_eq!(answer.code(), (401, "OAUTH_SCOPE_MISMATCH"));
+    let answer = coql(&bench, "select id from Deals where id is not null").await;
+    assert_eq!(
+        answer.json["info"],
+        json!({"count": 200, "more_records": true})
+    );
+}
+
+#[tokio::test]
+async fn a_query_takes_any_condition() {
+    let bench = TestBench::new().await;
+    let count = async |condition: &str| {
+        let query = format!("select COUNT(id) from Leads where {condition}");
+        let answer = coql(&bench, &query).await;
+        assert_eq!(answer.status, 200, "{condition}: {}", answer.text);
+        answer.json["data"][0]["COUNT(id)"].as_u64().unwrap()
+    };
+    let second = bench.record_id("Leads", 1);
+    for (condition, wanted) in [
+        ("Converted__s = 'true'".to_owned(), 1),
+        ("Converted__s = false".to_owned(), 1999),
+        ("Email = 'LEAD1@example.com'".to_owned(), 1),
+        ("Email = 'team@example.com'".to_owned(), 3),
+        ("Email like 'lead1%@example.com'".to_owned(), 0),
+        ("Email like 'lead199%'".to_owned(), 11),
+        ("Email not in ('lead1@example.com', 'lead2@example.com')".to_owned(), 1998),
+        ("Email != 'lead1@example.com'".to_owned(), 1999),
+        ("Secondary_Email is not null".to_owned(), 1),
+        (format!("id <= '{second}'"), 2),
+        (format!("id between '{LEAD}' and '{second}'"), 2),
+        ("Email = 'lead1@example.com' or Email = 'lead2@example.com'".to_owned(), 2),
+        (
+            "((Email = 'lead1@example.com') or (Email = 'lead2@example.com')) and (No_of_Employees > 0)".to_owned(),
+            1,
+        ),
+        ("Topics = 'CRM'".to_owned(), 2000),
+        ("Annual_Revenue < 100".to_owned(), 2),
+        // What an address with a quote does to a query that is glued together.
+        ("Email = 'x' or id is not null or Email = ''".to_owned(), 2000),
+    ] {
+        assert_eq!(count(&condition).await, wanted, "{condition}");
+    }
+    let answer = coql(
+        &bench,
+        "select id, Owner from Leads where id is not null order by id desc limit 2",
+    )
+    .await;
+    assert_eq!(answer.json["data"][0]["id"], bench.record_id("Leads", 1999));
+    assert_eq!(answer.json["data"][0]["Owner"]["name"], "Patricia Boyle");
+}
+
+#[tokio::test]
+async fn a_query_that_cannot_be_read_says_where() {
+    let bench = TestBench::new().await;
+    for (query, details) in [
+        ("select id from Leads", json!({"clause": "where"})),
+        (
+            "select id from Leads where Email = 'it's'",
+            json!({"line": 1, "column": 41, "near": "'"}),
+        ),
+        (
+            "select id from Leads where Email ~ 'x'",
+            json!({"operator": "~", "column_name": "Email"}),
+        ),
+        (
+            "select id from Leads where (id is null",
+            json!({"line": 1, "column": 39, "near": "end of query"}),
+        ),
+    ] {
+        let answer = coql(&bench, query).await;
+        assert_eq!(answer.code(), (400, "SYNTAX_ERROR"), "{query}");
+        assert_eq!(answer.json["details"], details, "{query}");
+    }
+}
