@@ -12,6 +12,7 @@ mod finding;
 mod jobs;
 mod offline;
 mod preview;
+mod sample_delivery;
 mod scopes;
 mod send;
 mod sender;

@@ -1,24 +1,24 @@
 //! `masshook auth`: obtains credentials for a connection, verifies them and saves them as the secret that the config names.
 
-use std::collections::BTreeSet;
+mod grant;
+
 use std::io::IsTerminal;
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use self::grant::{data_center_finding, exchange_code, scope_findings, verify_client_credentials};
 use super::config_file::{ConfigFile, report_config_error};
 use super::finding::{Finding, Severity, json_list, none_bad, text_lines};
-use super::scopes::{check_scopes, scope_string};
+use super::scopes::scope_string;
 use super::terminal::{ExitStatus, OutputFormat, print_error};
 use super::zoho_client::zoho_client;
 use crate::aws::secrets::SecretsManager;
 use crate::config::{Config, Connection, Scope};
 use crate::secrets::place::{Place, Unwritable};
 use crate::secrets::{Environment, Files, SecretStore};
-use crate::zoho::data_center::ApiBase;
-use crate::zoho::token::{ClientKey, Credentials, GrantCode, TokenGrant};
-use crate::zoho::{self, Client};
+use crate::zoho::token::{ClientKey, Credentials, GrantCode};
 
 /// The environment variable for the client secret. Unlike an argument, it does not appear in process lists.
 const CLIENT_SECRET_VARIABLE: &str = "MASSHOOK_CLIENT_SECRET";
@@ -56,9 +56,6 @@ struct GrantArgs {
     #[arg(long)]
     scopes: bool,
 }
-
-/// Credentials and the token response that verified them.
-type Obtained = (Credentials, TokenGrant);
 
 /// Runs the command.
 pub(super) async fn run(args: AuthArgs) -> ExitStatus {
@@ -184,98 +181,4 @@ fn read_secret_from_stdin() -> Result<SecretString, String> {
     let read = stdin.read_line(&mut line);
     read.map_err(|error| format!("the client secret cannot be read: {error}"))?;
     Ok(line.into())
-}
-
-/// Exchanges a grant code for a refresh token, and verifies that the refresh token works.
-async fn exchange_code(
-    client: &Client,
-    code: GrantCode,
-    findings: &mut Vec<Finding>,
-) -> Option<Obtained> {
-    let mut granted = match client.grant(code.form()).await {
-        Ok(granted) => granted,
-        Err(failed) => {
-            findings.push(Finding::from_call("grant code", Err(failed)));
-            return None;
-        }
-    };
-    let Some(refresh_token) = granted.refresh.take() else {
-        let message = "Zoho returned NO REFRESH TOKEN, so access would end within the hour; nothing was saved. Generate the code as a self client, or with access_type=offline and prompt=consent";
-        findings.push(Finding::new(
-            "grant code",
-            Severity::Bad,
-            message.to_owned(),
-        ));
-        return None;
-    };
-    let message = "exchanged for a refresh token".to_owned();
-    findings.push(Finding::new("grant code", Severity::Ok, message));
-    let credentials = code.into_credentials(refresh_token);
-    let refreshed = client.grant(credentials.form()).await;
-    // A temporary failure here does not invalidate the refresh token, so it is saved anyway.
-    let is_refused = matches!(
-        refreshed,
-        Err(zoho::Error::Refused(_) | zoho::Error::Denied(_))
-    );
-    let outcome = refreshed.map(|refreshed| (Severity::Ok, lifetime(&refreshed)));
-    findings.push(Finding::from_call("refresh", outcome));
-    (!is_refused).then_some((credentials, granted))
-}
-
-/// Verifies that client credentials obtain an access token.
-async fn verify_client_credentials(
-    client: &Client,
-    credentials: Credentials,
-    findings: &mut Vec<Finding>,
-) -> Option<Obtained> {
-    match client.grant(credentials.form()).await {
-        Ok(granted) => {
-            findings.push(Finding::new("token", Severity::Ok, lifetime(&granted)));
-            Some((credentials, granted))
-        }
-        Err(failed) => {
-            findings.push(Finding::from_call("token", Err(failed)));
-            None
-        }
-    }
-}
-
-fn lifetime(granted: &TokenGrant) -> String {
-    format!(
-        "obtained an access token for {} s",
-        granted.lifetime.as_secs()
-    )
-}
-
-fn scope_findings(scopes: &[Scope], granted: &TokenGrant) -> Vec<Finding> {
-    match &granted.scopes {
-        // The modules that routes update are unknown here.
-        Some(granted) => check_scopes(scopes, granted, &BTreeSet::new()),
-        None => {
-            let message =
-                "Zoho does not report the granted scopes; `masshook check --live` tests them";
-            vec![Finding::new("scopes", Severity::Note, message.to_owned())]
-        }
-    }
-}
-
-/// Compares the data centre that the token response names with the connection's.
-fn data_center_finding(connection: &Connection, granted: &TokenGrant) -> Option<Finding> {
-    let named = granted.api_domain.as_deref()?;
-    let (severity, message) = match ApiBase::named(named, connection.environment) {
-        Ok(api) => match api.data_center()? {
-            center if center == connection.data_center => (Severity::Ok, center.to_string()),
-            center => (
-                Severity::Note,
-                format!(
-                    "the token is for {center}, but the connection is for {}: set `data_center: {center}` there",
-                    connection.data_center
-                ),
-            ),
-        },
-        // The config overrides Zoho's URLs, so the named host is not used.
-        Err(_) if connection.accounts_url.is_some() || connection.api_url.is_some() => return None,
-        Err(foreign) => (Severity::Bad, foreign.to_string()),
-    };
-    Some(Finding::new("data centre", severity, message))
 }

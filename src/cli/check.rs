@@ -1,6 +1,7 @@
 //! `masshook check`: checks the config, runs its routes on example events, and with `--live` asks Zoho about connections and
 //! examples.
 
+mod difference;
 mod examples;
 mod live;
 

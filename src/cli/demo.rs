@@ -4,58 +4,38 @@ mod checks;
 mod progress;
 mod receiver;
 mod scenarios;
+mod servers;
 
-use std::collections::BTreeMap;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, Request};
+use http::{HeaderMap, HeaderName};
 use secrecy::SecretString;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use webhook_verify::scheme::Scheme;
 use webhook_verify::verify::{OutgoingWebhook, sign};
 
 use self::checks::Checks;
 use self::progress::show_progress;
-use self::receiver::CallbackReceiver;
-use self::scenarios::{Scenario, SeededRecords};
+use self::scenarios::Scenario;
+use self::servers::DemoServers;
 use super::terminal::{ExitStatus, print_error, print_line};
 use super::text::count_of;
-use crate::api::router;
-use crate::app::{App, Dependencies};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Programs};
-use crate::engine::ExecutionMode;
-use crate::http::{Cap, Http, HttpSettings};
 use crate::job::JobId;
-use crate::job::sqlite::SqliteStore;
 use crate::plan::{Limits, Outlook};
-use crate::secrets::{Missing, SecretStore};
 use crate::update::UpdateRequest;
-use zoho_simulator::{Settings, Simulator};
-
-/// The bearer key of `/jobs`.
-const API_KEY: &str = "demo-api-key";
-
-/// The secret that signs callbacks.
-const CALLBACK_SECRET: &str = "whsec_ZGVtbyBvbmx5OiBub3QgYSBzZWNyZXQgYXQgYWxs";
 
 /// How long to wait for a callback after the job has finished.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Maximum size of a response that the demo reads.
-const MAX_RESPONSE_BYTES: usize = 1 << 20;
-
 /// Runs the command.
 pub(super) async fn run() -> ExitStatus {
-    match Demo::start().await {
-        Ok(demo) => demo.run().await,
+    match DemoServers::start().await {
+        Ok(servers) => {
+            let checks = Checks::default();
+            Demo { servers, checks }.run().await
+        }
         Err(error) => {
             print_error(&format!("cannot start the demo: {error}"));
             ExitStatus::UsageError
@@ -63,89 +43,18 @@ pub(super) async fn run() -> ExitStatus {
     }
 }
 
-/// The servers of the demo and the checks made so far.
+/// A run of the demo.
 struct Demo {
-    simulator: Simulator,
-    receiver: CallbackReceiver,
-    /// Address of masshook's HTTP API.
-    api: SocketAddr,
-    http: Http,
-    seeded: SeededRecords,
+    servers: DemoServers,
     checks: Checks,
 }
 
-/// The demo's secrets, instead of Secrets Manager.
-#[derive(Debug)]
-struct DemoSecrets(BTreeMap<&'static str, String>);
-
-#[async_trait]
-impl SecretStore for DemoSecrets {
-    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
-        let found = self
-            .0
-            .get(name)
-            .map(|secret| SecretString::from(secret.clone()));
-        found.ok_or_else(|| Missing {
-            why: "the demo has no such secret".to_owned(),
-            transient: false,
-        })
-    }
-}
-
 impl Demo {
-    async fn start() -> io::Result<Self> {
-        let settings = Settings {
-            latency: Duration::from_millis(150),
-            job_duration: Duration::from_secs(4),
-            ..Settings::default()
-        };
-        let simulator = Simulator::start(settings).await?;
-        let receiver = CallbackReceiver::start(CALLBACK_SECRET).await?;
-        let announcement = simulator.announcement();
-        let seeded = SeededRecords::from_announcement(&announcement).map_err(io::Error::other)?;
-        let config = scenarios::config(simulator.url(), receiver.url());
-        let config = Config::parse(&config, Programs::Compile)
-            .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
-        let mut secrets = BTreeMap::from([
-            ("zoho", announcement["credentials"].to_string()),
-            ("api-key", API_KEY.to_owned()),
-            ("callback", CALLBACK_SECRET.to_owned()),
-        ]);
-        secrets.extend(scenarios::SECRETS.map(|(name, secret)| (name, secret.to_owned())));
-        let app = App::new(
-            config,
-            Dependencies {
-                clock: Arc::new(SystemClock),
-                store: Arc::new(SqliteStore::in_memory()),
-                secrets_manager: Arc::new(DemoSecrets(secrets)),
-                mode: ExecutionMode::Inline,
-                runtime_api: None,
-                sns_endpoint: None,
-            },
-        );
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let api = listener.local_addr()?;
-        tokio::spawn(axum::serve(listener, router(Arc::new(app))).into_future());
-        let http = Http::new(HttpSettings {
-            allow_loopback: true,
-            request_timeout: Duration::from_secs(120),
-            ..HttpSettings::default()
-        });
-        Ok(Self {
-            simulator,
-            receiver,
-            api,
-            http,
-            seeded,
-            checks: Checks::default(),
-        })
-    }
-
     async fn run(mut self) -> ExitStatus {
         print_line(
             "masshook demo: three webhooks, one simulated Zoho CRM. All traffic stays on this machine.",
         );
-        let scenarios = scenarios::all(&self.seeded);
+        let scenarios = scenarios::all(&self.servers.seeded);
         for (index, scenario) in scenarios.iter().enumerate() {
             print_line(&format!("\n{}. {}", index + 1, scenario.title));
             if let Err(error) = self.run_scenario(scenario).await {
@@ -157,7 +66,7 @@ impl Demo {
         for failure in self.checks.failures() {
             print_error(&format!("FAILED: {failure}"));
         }
-        self.simulator.stop().await;
+        self.servers.stop().await;
         ExitStatus::from_success(self.checks.failures().is_empty())
     }
 
@@ -185,7 +94,7 @@ impl Demo {
     async fn show_records_before(&mut self, scenario: &Scenario) -> Result<(), String> {
         let module = scenario.module;
         for (field, id) in scenario.sample_fields() {
-            let value = &self.record(module, id).await?[field];
+            let value = &self.servers.record(module, id).await?[field];
             let is_old = *value != scenario.update["fields"][field];
             self.checks.expect(is_old, || {
                 format!("{field} of {module} {id} has a new value before the update")
@@ -198,7 +107,7 @@ impl Demo {
     async fn show_records_after(&mut self, scenario: &Scenario) -> Result<(), String> {
         let module = scenario.module;
         for (field, id) in scenario.sample_fields() {
-            let value = &self.record(module, id).await?[field];
+            let value = &self.servers.record(module, id).await?[field];
             let expected = &scenario.update["fields"][field];
             self.checks.expect(value == expected, || {
                 format!("{field} of {module} {id} is {value}, expected {expected}")
@@ -216,19 +125,12 @@ impl Demo {
         signature: HeaderMap,
         job_id: &JobId,
     ) -> Result<(), String> {
-        let mut request = Request::post(format!("http://{}/hooks/{}", self.api, scenario.route))
-            .header(CONTENT_TYPE, "application/json")
-            .body(body)
-            .map_err(|error| error.to_string())?;
-        request.headers_mut().extend(signature);
+        let servers = &self.servers;
         let response = tokio::select! {
-            response = self.http.send(request, Cap::Refuse(MAX_RESPONSE_BYTES)) => response,
-            never = show_progress(|| self.job(job_id)) => match never {},
+            response = servers.deliver(scenario.route, body, signature) => response,
+            never = show_progress(|| servers.job(job_id)) => match never {},
         };
-        let response = response.map_err(|error| error.to_string())?;
-        let status = response.status();
-        let document: Value =
-            serde_json::from_slice(response.body()).map_err(|error| error.to_string())?;
+        let (status, document) = response?;
         let job = &document["jobs"][0];
         let checks = &mut self.checks;
         checks.expect(status == http::StatusCode::OK, || {
@@ -256,7 +158,7 @@ impl Demo {
         scenario: &Scenario,
         job_id: &JobId,
     ) -> Result<(), String> {
-        let received = self.receiver.next(CALLBACK_TIMEOUT).await;
+        let received = self.servers.receiver.next(CALLBACK_TIMEOUT).await;
         let callback = received.ok_or("no callback arrived")?;
         let event_type = format!("job.{}", scenario.status);
         let received_type = &callback.body["type"];
@@ -285,32 +187,8 @@ impl Demo {
         Ok(())
     }
 
-    async fn job(&self, id: &JobId) -> Result<Value, String> {
-        let request = Request::get(format!("http://{}/jobs/{id}", self.api))
-            .header(AUTHORIZATION, format!("Bearer {API_KEY}"));
-        self.fetch(request).await
-    }
-
-    async fn record(&self, module: &str, id: &str) -> Result<Value, String> {
-        let url = format!("{}/_sim/records/{module}/{id}", self.simulator.url());
-        self.fetch(Request::get(url)).await
-    }
-
-    async fn fetch(&self, request: http::request::Builder) -> Result<Value, String> {
-        let request = request
-            .body(Bytes::new())
-            .map_err(|error| error.to_string())?;
-        let response = self
-            .http
-            .send(request, Cap::Refuse(MAX_RESPONSE_BYTES))
-            .await
-            .map_err(|error| error.to_string())?;
-        serde_json::from_slice(response.body()).map_err(|error| error.to_string())
-    }
-
     async fn print_summary(&mut self, records: u64) {
-        let url = format!("{}/_sim/stats", self.simulator.url());
-        let stats = self.fetch(Request::get(url)).await.unwrap_or_default();
+        let stats = self.servers.stats().await.unwrap_or_default();
         let count = |kind: &str| stats[kind].as_u64().unwrap_or_default();
         let (updates, tokens) = (count("mass_update_post"), count("token"));
         let polls = count("mass_update_get");

@@ -65,8 +65,8 @@ pub(super) async fn run(args: EventArgs) -> ExitStatus {
     let event = match args.sender.source() {
         SCHEDULE => schedule_event(&args, &config, SystemClock.now()),
         source => args.sender.sign_sample(&config).await.map(|delivery| {
-            let builder = EnvelopeBuilder::new(&delivery, source, SystemClock.now());
-            builder.build(args.trigger.unwrap_or(LambdaTrigger::HttpApiV2))
+            let envelope = EnvelopeBuilder::new(&delivery, source, SystemClock.now());
+            build_event(&envelope, args.trigger.unwrap_or(LambdaTrigger::HttpApiV2))
         }),
     };
     match event {
@@ -78,6 +78,36 @@ pub(super) async fn run(args: EventArgs) -> ExitStatus {
             print_error(&why);
             ExitStatus::UsageError
         }
+    }
+}
+
+/// Builds the event of a trigger.
+fn build_event(envelope: &EnvelopeBuilder<'_>, trigger: LambdaTrigger) -> Value {
+    match trigger {
+        LambdaTrigger::HttpApiV2 => envelope.http_v2("POST /hooks/{route}", &envelope.host),
+        LambdaTrigger::FunctionUrl => envelope.http_v2(
+            "$default",
+            &format!("abcdefghij.lambda-url.{REGION}.on.aws"),
+        ),
+        LambdaTrigger::RestV1 => envelope.rest_v1(),
+        LambdaTrigger::Alb => envelope.alb(),
+        LambdaTrigger::AlbMultiValue => envelope.alb_multi_value(),
+        LambdaTrigger::Eventbridge => envelope.event_bridge(),
+        LambdaTrigger::Sns => envelope.sns(),
+        LambdaTrigger::Sqs => envelope.sqs(&envelope.body().0, ""),
+        LambdaTrigger::SqsFifo => {
+            let mut event = envelope.sqs(&envelope.body().0, ".fifo");
+            event["Records"][0]["attributes"]["MessageGroupId"] = envelope.source.into();
+            event
+        }
+        // The attributes of an SNS message are in its envelope, not at the SQS message.
+        LambdaTrigger::SnsInSqs => {
+            let notification = envelope.sns()["Records"][0]["Sns"].take();
+            let mut event = envelope.sqs(&notification.to_string(), "");
+            event["Records"][0]["messageAttributes"] = json!({});
+            event
+        }
+        LambdaTrigger::Direct => envelope.direct(),
     }
 }
 

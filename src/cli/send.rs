@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use serde_json::{Map, Value, json};
 
 use super::config_file::report_config_error;
-use super::sender::{SampleDelivery, SenderArgs};
+use super::sample_delivery::SampleDelivery;
+use super::sender::SenderArgs;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
 use crate::http::{Cap, Http, HttpSettings};
 

@@ -1,25 +1,23 @@
-//! Signed sample deliveries, for `masshook send` and `masshook event`.
+//! Options of `masshook send` and `masshook event`: select the sender and the route, and sign a sample delivery.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use http::HeaderName;
+use secrecy::SecretString;
 use serde_json::Value;
 
 use super::config_file::ConfigFile;
+use super::sample_delivery::{SampleDelivery, set_value};
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Proof, Verify};
 use crate::inbound::trigger::Trigger;
 use crate::secrets::Secrets;
 use webhook_verify::sample::sample;
-use webhook_verify::scheme::{PRESETS, Pointer, Scheme};
+use webhook_verify::scheme::{PRESETS, Scheme};
 use webhook_verify::verify::{OutgoingWebhook, sign};
 
 /// Options that select and change a sample delivery.
@@ -60,29 +58,6 @@ impl FromStr for KeyValue {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
         Ok(Self(key.to_owned(), value.to_owned()))
-    }
-}
-
-/// A signed sample delivery for a route.
-pub(super) struct SampleDelivery {
-    pub(super) route: String,
-    pub(super) delivery: OutgoingWebhook,
-    secrets: Vec<SecretString>,
-}
-
-impl SampleDelivery {
-    /// A text with its secrets replaced: as plain text, URL-encoded or in base64.
-    pub(super) fn masked(&self, text: &str) -> String {
-        let spellings = self.secrets.iter().flat_map(|secret| {
-            let plain = secret.expose_secret();
-            let escaped = form_urlencoded::byte_serialize(plain.as_bytes()).collect();
-            [plain.to_owned(), escaped, STANDARD.encode(plain)]
-        });
-        spellings
-            .filter(|spelling| !spelling.is_empty())
-            .fold(text.to_owned(), |text, spelling| {
-                text.replace(&spelling, "***")
-            })
     }
 }
 
@@ -256,36 +231,4 @@ impl SenderArgs {
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// Sets a value in the body: a form field, or a JSON value by its path.
-fn set_value(delivery: &mut OutgoingWebhook, key: &str, value: &str) -> Result<(), String> {
-    let content_type = delivery
-        .headers
-        .get(CONTENT_TYPE)
-        .map(HeaderValue::as_bytes);
-    let is_form = content_type.is_some_and(|text| {
-        text.starts_with(b"application/x-www-form-urlencoded") || text.starts_with(b"multipart/")
-    });
-    if is_form {
-        return delivery
-            .set_field(key, value)
-            .map_err(|error| error.to_string());
-    }
-    let pointer = if key.starts_with('/') {
-        key.to_owned()
-    } else {
-        let escaped = key
-            .trim_start_matches('.')
-            .replace('~', "~0")
-            .replace('/', "~1");
-        format!("/{}", escaped.replace('.', "/"))
-    };
-    let pointer: Pointer = pointer
-        .parse()
-        .map_err(|error| format!("`{key}` {error}"))?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-    delivery
-        .set_json(&pointer, &value)
-        .map_err(|error| error.to_string())
 }

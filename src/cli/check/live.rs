@@ -75,8 +75,9 @@ pub(super) async fn check_connection(
     findings.push(edition);
     findings.push(check_modules(&client, &modules, deadline).await);
     findings.push(check_territories(&client, deadline).await);
-    for example in &updates {
-        findings.push(rehearse_example(&client, example, views_available, deadline).await);
+    for ExampleUpdate { source, update } in &updates {
+        let finding = rehearse_example(&client, source, update, views_available, deadline).await;
+        findings.push(finding);
     }
     findings.extend(routes_without_example(config, name, &updates));
     findings

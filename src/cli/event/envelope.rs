@@ -6,10 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::CONTENT_LENGTH;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::LambdaTrigger;
-use crate::cli::sender::SampleDelivery;
+use crate::cli::sample_delivery::SampleDelivery;
 
 /// Host of HTTP events, unless the route has a public URL.
 const DEFAULT_HOST: &str = "hooks.example.com";
@@ -62,36 +61,6 @@ impl<'a> EnvelopeBuilder<'a> {
             host,
             headers,
             text: std::str::from_utf8(&delivery.body).ok(),
-        }
-    }
-
-    /// The event of a trigger.
-    pub(super) fn build(&self, trigger: LambdaTrigger) -> Value {
-        match trigger {
-            LambdaTrigger::HttpApiV2 => self.http_v2("POST /hooks/{route}", &self.host),
-            LambdaTrigger::FunctionUrl => self.http_v2(
-                "$default",
-                &format!("abcdefghij.lambda-url.{REGION}.on.aws"),
-            ),
-            LambdaTrigger::RestV1 => self.rest_v1(),
-            LambdaTrigger::Alb => self.alb(),
-            LambdaTrigger::AlbMultiValue => self.alb_multi_value(),
-            LambdaTrigger::Eventbridge => self.event_bridge(),
-            LambdaTrigger::Sns => self.sns(),
-            LambdaTrigger::Sqs => self.sqs(&self.body().0, ""),
-            LambdaTrigger::SqsFifo => {
-                let mut event = self.sqs(&self.body().0, ".fifo");
-                event["Records"][0]["attributes"]["MessageGroupId"] = self.source.into();
-                event
-            }
-            // The attributes of an SNS message are in its envelope, not at the SQS message.
-            LambdaTrigger::SnsInSqs => {
-                let envelope = self.sns()["Records"][0]["Sns"].take();
-                let mut event = self.sqs(&envelope.to_string(), "");
-                event["Records"][0]["messageAttributes"] = json!({});
-                event
-            }
-            LambdaTrigger::Direct => self.direct(),
         }
     }
 

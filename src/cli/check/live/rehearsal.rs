@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use super::ExampleUpdate;
 use super::org::credit_prices;
 use crate::cli::finding::{Finding, Severity};
 use crate::cli::text::count_of;
@@ -17,20 +16,21 @@ use crate::zoho::{self, Client};
 /// The result of a check that may end it.
 type Assessed<T> = Result<T, (Severity, String)>;
 
-/// Checks an example's update request: its view, territory, fields and records.
+/// Checks the update request of an example: its view, territory, fields and records. `source` is its route or file.
 pub(super) async fn rehearse_example(
     client: &Client,
-    example: &ExampleUpdate<'_>,
+    source: &str,
+    update: &UpdateRequest,
     views_available: Option<bool>,
     deadline: Timestamp,
 ) -> Finding {
-    let module = &example.update.module;
-    let assessed = assess(client, example.update, views_available, deadline).await;
+    let module = &update.module;
+    let assessed = assess(client, update, views_available, deadline).await;
     let (severity, message) = match assessed {
         Ok(message) => (Severity::Ok, message),
         Err(finding) => finding,
     };
-    let check = format!("route {}", example.source);
+    let check = format!("route {source}");
     Finding::new(check, severity, format!("{module}: {message}"))
 }
 
