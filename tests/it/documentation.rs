@@ -151,7 +151,12 @@ fn files_in_readme_commands_exist() {
 
 #[test]
 fn links_resolve() {
-    for document in ["README.md", "CHANGELOG.md", "ARCHITECTURE.md"] {
+    for document in [
+        "README.md",
+        "CHANGELOG.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+    ] {
         let text = text(document);
         let headings = text.lines().filter(|line| line.starts_with('#'));
         let anchors: BTreeSet<String> = headings
@@ -350,5 +355,30 @@ fn architecture_names_every_module_and_existing_files() {
             "ARCHITECTURE.md does not say what {} is",
             Path::new("src").join(name).display()
         );
+    }
+}
+
+/// The example is a test that runs, the table knows every test file, and the paths exist.
+#[test]
+fn contributing_matches_the_tests_and_files() {
+    let page = text("CONTRIBUTING.md");
+    let tests = text("tests/it/harness/self_tests.rs");
+    for example in blocks(&page, "rust") {
+        assert!(tests.contains(&example), "CONTRIBUTING.md: {example}");
+    }
+    for entry in fs::read_dir(repo_path("tests/it")).expect("the tests") {
+        let name = entry.expect("an entry").file_name();
+        let name = name.to_string_lossy();
+        let is_test = name.ends_with(".rs") && !["main.rs", "harness.rs"].contains(&&*name);
+        assert!(
+            !is_test || page.contains(&format!("`{name}`")),
+            "CONTRIBUTING.md: {name}"
+        );
+    }
+    for path in page.split('`').skip(1).step_by(2) {
+        let roots = ["src/", "crates/", "tests/it/", "fuzz/", "events/", "docs/"];
+        if roots.iter().any(|root| path.starts_with(root)) {
+            assert!(repo_path(path).exists(), "CONTRIBUTING.md: {path}");
+        }
     }
 }

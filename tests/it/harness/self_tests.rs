@@ -5,11 +5,25 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::http_client;
-use crate::harness::moto::Moto;
-use crate::harness::receiver::Receiver;
-use crate::harness::rie::{Rie, RieOptions};
-use crate::harness::tools::repo_path;
+use crate::harness::{Harness, Moto, Receiver, Rie, RieOptions, http_client, repo_path};
+
+// CONTRIBUTING.md shows this test.
+#[tokio::test]
+async fn delivery_updates_the_record_and_retries_callback() {
+    let world = Harness::new().callback_statuses(&[503]).start().await;
+    let lead = world.lead(3);
+
+    let delivery = json!({"kind": "form", "event": "e1", "ids": [lead]});
+    let answer = world.deliver(&delivery).await;
+
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.job()["status"], "succeeded");
+    assert_eq!(world.record("Leads", &lead).await["Lead_Source"], "Webinar");
+    assert_eq!(world.count("mass_update_post").await, 1);
+    let callbacks = world.receiver.all();
+    assert_eq!(callbacks.len(), 2, "the first one was answered with 503");
+    assert_eq!(callbacks[1].verified_at_its_time()["type"], "job.succeeded");
+}
 
 fn echo() -> RieOptions {
     RieOptions {
