@@ -19,8 +19,8 @@ use serde_json::Value;
 
 use crate::job::{CallbackOn, OnUnknownOutcome, TRACK_FOR};
 use crate::secrets::SecretRef;
+use crate::zoho::Connection;
 pub use callbacks::Callbacks;
-pub use connection::{Connection, Guarding};
 use duration::{Span, TRACKING, WINDOW, read_duration};
 pub use limits::{Limits, MAX_BODY_BYTES};
 pub use route::Route;
@@ -198,7 +198,7 @@ impl Config {
             .as_ref()
             .and_then(|node| node.value.as_object())
             .map(|map| map.keys().cloned().collect());
-        let connections = connections.map(|node| read_named(&node, problems, Connection::read));
+        let connections = connections.map(|node| read_named(&node, problems, connection::read));
         if names.as_ref().is_some_and(BTreeSet::is_empty) {
             problems.add(
                 &object.at,

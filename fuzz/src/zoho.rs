@@ -2,9 +2,11 @@
 
 use masshook::secrets::SecretRef;
 use masshook::update::RecordId;
-use masshook::zoho::answer::{self, RawAnswer, Trouble, UpdateAnswer, ZohoJobStatus};
+use masshook::zoho::Error;
+use masshook::zoho::answer::{self, RawAnswer, UpdateAnswer, ZohoJobStatus};
+use masshook::zoho::credentials::Credentials;
 use masshook::zoho::data_center::{ApiBase, Environment};
-use masshook::zoho::token::{self, TokenError};
+use masshook::zoho::token;
 
 /// Judges the body as every answer that it could be, and asserts that nothing is claimed that it does not say.
 pub fn run(data: &[u8]) {
@@ -20,13 +22,8 @@ pub fn run(data: &[u8]) {
     ids.sort_unstable();
     ids.dedup();
     let body = lines.next().unwrap_or_default();
-    let raw = RawAnswer {
-        status,
-        body,
-        retry_after: None,
-        credits: None,
-    };
-    match answer::update(&raw, &ids) {
+    let raw = RawAnswer::new(status, body);
+    match answer::mass_update(&raw, &ids) {
         Ok(UpdateAnswer::Settled(failures)) => {
             assert!(!ids.is_empty() && failures.len() <= ids.len());
             let failed: Vec<RecordId> = failures.iter().map(|failure| failure.id).collect();
@@ -37,13 +34,11 @@ pub fn run(data: &[u8]) {
             assert!(ids.is_empty());
             assert!(!zoho_job_id.is_empty());
         }
-        // That follows from no answer alone.
-        Ok(UpdateAnswer::Unclear(why)) => panic!("{why}"),
-        Err(trouble) => has_a_code(&trouble),
+        Err(error) => assert_code(&error),
     }
-    match answer::tracked(&raw) {
+    match answer::job_status(&raw) {
         Ok(ZohoJobStatus::Running(_) | ZohoJobStatus::Ended { .. } | ZohoJobStatus::Unknown) => {}
-        Err(trouble) => has_a_code(&trouble),
+        Err(error) => assert_code(&error),
     }
     match token::parse_grant(status, body) {
         Ok(granted) => {
@@ -55,14 +50,15 @@ pub fn run(data: &[u8]) {
                 assert!(base.join("/crm").starts_with("https://"));
             }
         }
-        Err(TokenError::Later(refusal, wait)) => {
-            assert!(!refusal.code.is_empty() && !wait.is_zero());
+        Err(error) => {
+            assert_code(&error);
+            assert!(matches!(error, Error::RetryLater(..) | Error::Denied(_)));
+            assert!(error.retry_after().is_none_or(|wait| !wait.is_zero()));
         }
-        Err(TokenError::Rejected(refusal)) => assert!(!refusal.code.is_empty()),
     }
     if let Ok(text) = std::str::from_utf8(body) {
         let secret = secrecy::SecretString::from(text);
-        let shown = format!("{:?}", token::Credentials::parse(&secret));
+        let shown = format!("{:?}", Credentials::parse(&secret));
         assert!(shown.len() < 1_000, "{} bytes", shown.len());
         if let Ok(reference) = text.parse::<SecretRef>() {
             assert_eq!(reference.to_string().parse().ok(), Some(reference));
@@ -70,13 +66,6 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn has_a_code(trouble: &Trouble) {
-    match trouble {
-        Trouble::InvalidToken(refusal)
-        | Trouble::Later(refusal, _)
-        | Trouble::Refused(refusal)
-        | Trouble::Denied(refusal) => {
-            assert!(!refusal.code.is_empty());
-        }
-    }
+fn assert_code(error: &Error) {
+    assert!(!error.refusal().code.is_empty());
 }

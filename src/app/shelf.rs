@@ -132,7 +132,7 @@ impl StoreSlots {
 
 #[async_trait]
 impl SharedPermits for StoreSlots {
-    async fn take(&self, slot: &str, now: Timestamp, until: Timestamp) -> Result<bool, String> {
+    async fn acquire(&self, slot: &str, now: Timestamp, until: Timestamp) -> Result<bool, String> {
         let lock = self.store.lock(slot, &self.holder, now, until).await;
         lock.map(|lock| lock.is_some())
             .map_err(|error| error.to_string())

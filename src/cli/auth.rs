@@ -15,10 +15,11 @@ use super::scopes::scope_string;
 use super::terminal::{ExitStatus, OutputFormat, print_error};
 use super::zoho_client::zoho_client;
 use crate::aws::secrets::SecretsManager;
-use crate::config::{Config, Connection, Scope};
+use crate::config::{Config, Scope};
 use crate::secrets::place::{Place, Unwritable};
 use crate::secrets::{Environment, Files, SecretStore};
-use crate::zoho::token::{ClientKey, Credentials, GrantCode};
+use crate::zoho::Connection;
+use crate::zoho::credentials::{ClientKey, Credentials, GrantCode};
 
 /// The environment variable for the client secret. Unlike an argument, it does not appear in process lists.
 const CLIENT_SECRET_VARIABLE: &str = "MASSHOOK_CLIENT_SECRET";

@@ -51,9 +51,7 @@ impl Finding {
                 true => Severity::Note,
                 false => Severity::Bad,
             };
-            let (zoho::Error::RetryLater(why, _)
-            | zoho::Error::Refused(why)
-            | zoho::Error::Denied(why)) = failed;
+            let why = failed.into_refusal();
             (severity, why.to_string())
         });
         Self::new(check, severity, message)

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::aws::secrets::SecretsManager;
 use crate::clock::SystemClock;
-use crate::config::Connection;
 use crate::http::{Http, HttpSettings};
 use crate::secrets::Secrets;
 use crate::zoho::Client;
+use crate::zoho::Connection;
 
 /// Creates the client of a connection.
 pub(super) fn zoho_client(name: &str, connection: &Connection) -> Client {

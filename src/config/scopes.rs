@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Config, Connection, Guarding, Route};
+use super::{Config, Route};
 use crate::job::OnUnknownOutcome;
 use crate::mapping::Program;
 use crate::update::{Method, ModuleName, Named, Selector, UpdateRequest};
+use crate::zoho::{Connection, MetadataGuard};
 
 /// What an update request may ask for that takes scopes of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -170,7 +171,7 @@ impl Connection {
                 "how a custom view's update goes on",
             ),
         ];
-        if self.guard == Guarding::Strict {
+        if self.guard == MetadataGuard::Strict {
             scopes.push(Scope::of(
                 "ZohoCRM.settings.fields.READ",
                 true,

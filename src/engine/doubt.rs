@@ -14,7 +14,7 @@ use crate::job::doubt::unknown;
 use crate::job::{CallEvent, Evidence, Job};
 use crate::outcome::Refusal;
 use crate::update::{ModuleName, RecordId};
-use crate::zoho::{self, CallResult};
+use crate::zoho::CallResult;
 
 /// Said of a call that was about to be sent when its driver was lost.
 const LOST: &str = "masshook was stopped between the call and its answer";
@@ -109,8 +109,13 @@ pub(super) fn clarified_event(clarified: Resolution) -> CallEvent {
     };
     match outcome {
         Ok(found) => CallEvent::FoundUpdated(found),
-        Err(zoho::Error::RetryLater(why, wait)) => CallEvent::NeedsReread { why, wait },
-        Err(zoho::Error::Refused(why) | zoho::Error::Denied(why)) => unreadable(&why),
+        Err(error) => match error.retry_after() {
+            Some(wait) => CallEvent::NeedsReread {
+                why: error.into_refusal(),
+                wait,
+            },
+            None => unreadable(error.refusal()),
+        },
     }
 }
 

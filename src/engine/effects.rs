@@ -18,7 +18,7 @@ use crate::job::store::LockHolder;
 use crate::job::{CallEvent, Job, Notification};
 use crate::outcome::Refusal;
 use crate::zoho::answer::{UpdateAnswer, ZohoJobStatus};
-use crate::zoho::{self, CallResult};
+use crate::zoho::{self, CallResult, Repeat};
 
 /// Effects under way at once in a turn. Zoho's own share is bounded by each connection.
 const AT_ONCE: usize = 64;
@@ -236,9 +236,12 @@ impl Engine {
             return Some(Done::Unsent(batch.parts));
         }
         let (module, body) = (&batch.module, batch.body());
-        let (ids, once) = (batch.ids(), batch.once);
+        let repeat = match batch.once {
+            true => Repeat::Never,
+            false => Repeat::Safe,
+        };
         let sent = client
-            .update(module, way, &body, ids, once, turn.give_up)
+            .update(module, way, &body, batch.ids(), repeat, turn.give_up)
             .await;
         if let Err(zoho::Error::Denied(_)) = sent.outcome {
             hopeless
@@ -247,7 +250,7 @@ impl Engine {
                 .insert(place);
         }
         if let (Some(view), Some(holder)) = (&view, &holder)
-            && sent.outcome.is_err()
+            && !matches!(sent.outcome, Ok(_) | Err(zoho::Error::OutcomeUnknown(_)))
         {
             self.unlock(view, holder).await;
         }
@@ -368,14 +371,12 @@ fn sent_event(outcome: &Result<UpdateAnswer, zoho::Error>, job: &Job, part: Call
         Ok(UpdateAnswer::Accepted { zoho_job_id }) => CallEvent::Accepted {
             zoho_job_id: zoho_job_id.clone(),
         },
-        Ok(UpdateAnswer::Unclear(why)) => job.unknown_outcome_event(part.seq, why.clone()),
+        Err(zoho::Error::OutcomeUnknown(why)) => job.unknown_outcome_event(part.seq, why.clone()),
         Err(zoho::Error::RetryLater(why, wait)) => CallEvent::Postponed {
             why: why.clone(),
             wait: *wait,
         },
-        Err(zoho::Error::Refused(refusal) | zoho::Error::Denied(refusal)) => {
-            CallEvent::Refused(refusal.clone())
-        }
+        Err(error) => CallEvent::Refused(error.refusal().clone()),
     }
 }
 
@@ -387,10 +388,10 @@ fn looked_event(outcome: Result<ZohoJobStatus, zoho::Error>) -> CallEvent {
         },
         Ok(ZohoJobStatus::Ended { counts, completed }) => CallEvent::Ended { counts, completed },
         Ok(ZohoJobStatus::Unknown) => CallEvent::JobNotFound,
-        Err(zoho::Error::RetryLater(_, wait)) => CallEvent::Progressed { counts: None, wait },
-        Err(zoho::Error::Refused(refusal) | zoho::Error::Denied(refusal)) => {
-            CallEvent::TrackingFailed(refusal)
-        }
+        Err(error) => match error.retry_after() {
+            Some(wait) => CallEvent::Progressed { counts: None, wait },
+            None => CallEvent::TrackingFailed(error.into_refusal()),
+        },
     }
 }
 

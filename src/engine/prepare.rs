@@ -62,15 +62,17 @@ pub(super) struct PrepareOutput {
 type Step<T> = Result<T, PreparationOutcome>;
 
 impl From<zoho::Error> for PreparationOutcome {
-    fn from(failed: zoho::Error) -> Self {
-        match failed {
-            zoho::Error::RetryLater(why, wait) => Self::Postponed { why, wait },
-            zoho::Error::Refused(refusal) => Self::Refused(refusal),
-            zoho::Error::Denied(refusal) => {
-                // Alarms look for this: it is about the connection, not about what was asked.
-                tracing::error!(zoho.code = refusal.code, "job cannot go on: {refusal}");
-                Self::Refused(refusal)
-            }
+    fn from(error: zoho::Error) -> Self {
+        if let zoho::Error::Denied(refusal) = &error {
+            // An alarm watches for this text: the connection is at fault, not the request.
+            tracing::error!(zoho.code = refusal.code, "job cannot go on: {refusal}");
+        }
+        match error.retry_after() {
+            Some(wait) => Self::Postponed {
+                why: error.into_refusal(),
+                wait,
+            },
+            None => Self::Refused(error.into_refusal()),
         }
     }
 }

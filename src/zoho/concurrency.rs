@@ -1,7 +1,7 @@
-//! How many calls of a connection are under way at once: here, and where slots are shared, in all processes together.
+//! Limits the calls of a connection that are under way at once: in this process, or in all processes that share permits.
 //!
-//! A slot is held for a call. Where slots are shared, each is a lock that processes agree on; it is kept for the calls that
-//! follow, and given back at the end of a turn. A process that is lost loses its slots after [`HOLD`].
+//! Each call holds a permit. A shared permit is a lock in a store; the process keeps it for later calls and releases it at
+//! the end of a turn. A crashed process loses its permits after [`LEASE`].
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,39 +14,40 @@ use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, after};
 
-/// How long a slot is taken for. No call is under way for so long.
-const HOLD: Duration = Duration::from_secs(120);
+/// How long a permit is leased. No call takes that long.
+const LEASE: Duration = Duration::from_secs(120);
 
-/// A slot that is to end sooner than this is prolonged before it is used.
+/// A permit that expires sooner than this is renewed before it is used.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// How long nobody tries to take one more slot after all were found taken.
+/// How long a process waits before it tries for another permit after it found all of them taken.
 const FULL_FOR: Duration = Duration::from_secs(2);
 
-/// A place where processes share slots. Its errors are texts: without it, each process goes on alone.
+/// A store in which processes share permits. Its errors are texts: if it fails, each process continues alone.
 #[async_trait]
 pub trait SharedPermits: fmt::Debug + Send + Sync {
-    /// Takes a slot until a moment, or prolongs it; false if another process has it.
+    /// Acquires or renews a permit until `until`; false if another process holds it.
     ///
     /// # Errors
-    /// The place does not answer.
-    async fn take(&self, slot: &str, now: Timestamp, until: Timestamp) -> Result<bool, String>;
+    /// The store does not answer.
+    async fn acquire(&self, permit: &str, now: Timestamp, until: Timestamp)
+    -> Result<bool, String>;
 
-    /// Gives a slot back.
-    async fn release(&self, slot: &str);
+    /// Releases a permit.
+    async fn release(&self, permit: &str);
 }
 
-/// The slots of a connection, or of one kind of its calls.
+/// The concurrency limit of a connection, or of one kind of its calls.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit {
     name: String,
-    most: usize,
+    limit: usize,
     clock: Arc<dyn Clock>,
-    shelf: Option<Arc<dyn SharedPermits>>,
-    /// One permit for each slot in `state.free`.
+    store: Option<Arc<dyn SharedPermits>>,
+    /// One semaphore permit for each permit in `state.free`.
     free: Semaphore,
     state: Mutex<State>,
-    /// One at a time tries to get one more slot.
+    /// Locked while a task tries for another shared permit.
     growing: tokio::sync::Mutex<()>,
 }
 
@@ -57,30 +58,30 @@ struct State {
     full_until: Option<Timestamp>,
 }
 
-/// The right to have one call under way.
+/// The permission for one call.
 #[derive(Debug)]
-pub(crate) struct Slot<'a> {
-    slots: &'a ConcurrencyLimit,
+pub(crate) struct Permit<'a> {
+    limit: &'a ConcurrencyLimit,
     number: usize,
     until: Timestamp,
 }
 
-/// Every slot is another process's.
+/// Other processes hold every permit.
 #[derive(Debug)]
 pub(crate) struct LimitReached;
 
 impl ConcurrencyLimit {
-    /// Slots of this process alone.
-    pub(super) fn new(name: String, most: usize, clock: Arc<dyn Clock>) -> Self {
-        let free = (0..most).map(|number| (number, Timestamp::MAX));
+    /// A limit for this process alone.
+    pub(super) fn new(name: String, limit: usize, clock: Arc<dyn Clock>) -> Self {
+        let free = (0..limit).map(|number| (number, Timestamp::MAX));
         Self {
             name,
-            most,
+            limit,
             clock,
-            shelf: None,
-            free: Semaphore::new(most),
+            store: None,
+            free: Semaphore::new(limit),
             state: Mutex::new(State {
-                ours: (0..most).collect(),
+                ours: (0..limit).collect(),
                 free: free.collect(),
                 full_until: None,
             }),
@@ -88,26 +89,26 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// The same number of slots, shared.
-    pub(super) fn shared(self, shelf: Arc<dyn SharedPermits>) -> Self {
+    /// The same limit, shared with other processes.
+    pub(super) fn shared(self, store: Arc<dyn SharedPermits>) -> Self {
         Self {
-            shelf: Some(shelf),
+            store: Some(store),
             free: Semaphore::new(0),
             state: Mutex::default(),
             ..self
         }
     }
 
-    /// Waits for a slot of this process, or takes one more.
-    pub(super) async fn acquire(&self) -> Result<Slot<'_>, LimitReached> {
+    /// Waits for a permit of this process, or acquires another shared one.
+    pub(super) async fn acquire(&self) -> Result<Permit<'_>, LimitReached> {
         loop {
             let permit = match self.free.try_acquire() {
                 Ok(permit) => permit,
                 Err(_) => tokio::select! {
                     biased;
                     permit = self.free.acquire() => permit.map_err(|_| LimitReached)?,
-                    more = self.one_more() => match more {
-                        Some(slot) => return Ok(slot),
+                    more = self.acquire_shared() => match more {
+                        Some(permit) => return Ok(permit),
                         None if self.state().ours.is_empty() => return Err(LimitReached),
                         None => self.free.acquire().await.map_err(|_| LimitReached)?,
                     },
@@ -117,44 +118,47 @@ impl ConcurrencyLimit {
             let Some((number, until)) = self.state().free.pop() else {
                 continue;
             };
-            let mut slot = Slot {
-                slots: self,
+            let mut permit = Permit {
+                limit: self,
                 number,
                 until,
             };
-            if slot.prolong().await {
-                return Ok(slot);
+            if permit.renew().await {
+                return Ok(permit);
             }
         }
     }
 
-    /// Takes a slot that nobody has.
-    async fn one_more(&self) -> Option<Slot<'_>> {
-        let shelf = self.shelf.as_ref()?;
+    /// Acquires a shared permit that no process holds.
+    async fn acquire_shared(&self) -> Option<Permit<'_>> {
+        let store = self.store.as_ref()?;
         let _alone = self.growing.lock().await;
         let now = self.clock.now();
-        let until = after(now, HOLD);
-        let untaken: Vec<usize> = {
+        let until = after(now, LEASE);
+        let available: Vec<usize> = {
             let state = self.state();
             if state.full_until.is_some_and(|full| now < full) {
                 return None;
             }
-            (0..self.most)
+            (0..self.limit)
                 .filter(|number| !state.ours.contains(number))
                 .collect()
         };
-        // Processes begin at different slots, so that they seldom try for the same.
-        let start = fastrand::usize(..untaken.len().max(1));
-        for number in untaken.iter().cycle().skip(start).take(untaken.len()) {
-            let taken = shelf.take(&self.slot(*number), now, until).await;
-            let taken = taken.unwrap_or_else(|why| {
-                tracing::warn!(slot = self.slot(*number), "slots are not shared: {why}");
+        // Processes start at different permits, so that they seldom try for the same one.
+        let start = fastrand::usize(..available.len().max(1));
+        for number in available.iter().cycle().skip(start).take(available.len()) {
+            let acquired = store.acquire(&self.permit_name(*number), now, until).await;
+            let acquired = acquired.unwrap_or_else(|why| {
+                tracing::warn!(
+                    permit = self.permit_name(*number),
+                    "permits are not shared: {why}"
+                );
                 true
             });
-            if taken {
+            if acquired {
                 self.state().ours.insert(*number);
-                return Some(Slot {
-                    slots: self,
+                return Some(Permit {
+                    limit: self,
                     number: *number,
                     until,
                 });
@@ -164,9 +168,9 @@ impl ConcurrencyLimit {
         None
     }
 
-    /// Gives back what is not in use.
-    pub(super) async fn release(&self) {
-        let Some(shelf) = &self.shelf else {
+    /// Releases the shared permits that no call uses.
+    pub(super) async fn release_idle(&self) {
+        let Some(store) = &self.store else {
             return;
         };
         let mut freed = Vec::new();
@@ -175,14 +179,14 @@ impl ConcurrencyLimit {
             let mut state = self.state();
             if let Some((number, _)) = state.free.pop() {
                 state.ours.remove(&number);
-                freed.push(self.slot(number));
+                freed.push(self.permit_name(number));
             }
         }
-        let giving = freed.iter().map(|slot| shelf.release(slot));
-        futures_util::future::join_all(giving).await;
+        let releasing = freed.iter().map(|permit| store.release(permit));
+        futures_util::future::join_all(releasing).await;
     }
 
-    fn slot(&self, number: usize) -> String {
+    fn permit_name(&self, number: usize) -> String {
         format!("slot/{}/{number}", self.name)
     }
 
@@ -191,32 +195,34 @@ impl ConcurrencyLimit {
     }
 }
 
-impl Slot<'_> {
-    /// Makes sure that it outlives a call; false if it is another process's by now.
-    async fn prolong(&mut self) -> bool {
-        let now = self.slots.clock.now();
+impl Permit<'_> {
+    /// Renews the permit if it may expire during a call; false if another process holds it by now.
+    async fn renew(&mut self) -> bool {
+        let now = self.limit.clock.now();
         let safe = after(now, MARGIN);
-        let Some(shelf) = self.slots.shelf.as_ref().filter(|_| self.until <= safe) else {
+        let Some(store) = self.limit.store.as_ref().filter(|_| self.until <= safe) else {
             return true;
         };
-        let until = after(now, HOLD);
-        let ours = shelf.take(&self.slots.slot(self.number), now, until).await;
+        let until = after(now, LEASE);
+        let ours = store
+            .acquire(&self.limit.permit_name(self.number), now, until)
+            .await;
         self.until = until;
         let ours = ours.unwrap_or(true);
         if !ours {
-            self.slots.state().ours.remove(&self.number);
+            self.limit.state().ours.remove(&self.number);
         }
         ours
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let mut state = self.slots.state();
+        let mut state = self.limit.state();
         if state.ours.contains(&self.number) {
             state.free.push((self.number, self.until));
             drop(state);
-            self.slots.free.add_permits(1);
+            self.limit.free.add_permits(1);
         }
     }
 }
@@ -227,7 +233,7 @@ mod tests {
     use crate::clock::ManualClock;
     use std::collections::HashMap;
 
-    /// Locks as a store has them.
+    /// Locks with holders and expiry, as in a store.
     #[derive(Debug, Default)]
     struct Locks(Mutex<HashMap<String, (usize, Timestamp)>>);
 
@@ -236,21 +242,26 @@ mod tests {
 
     #[async_trait]
     impl SharedPermits for Process {
-        async fn take(&self, slot: &str, now: Timestamp, until: Timestamp) -> Result<bool, String> {
+        async fn acquire(
+            &self,
+            permit: &str,
+            now: Timestamp,
+            until: Timestamp,
+        ) -> Result<bool, String> {
             let mut locks = self.0.0.lock().expect("locks");
             let free = locks
-                .get(slot)
+                .get(permit)
                 .is_none_or(|(by, ends)| *by == self.1 || *ends <= now);
             if free {
-                locks.insert(slot.to_owned(), (self.1, until));
+                locks.insert(permit.to_owned(), (self.1, until));
             }
             Ok(free)
         }
 
-        async fn release(&self, slot: &str) {
+        async fn release(&self, permit: &str) {
             let mut locks = self.0.0.lock().expect("locks");
-            if locks.get(slot).is_some_and(|(by, _)| *by == self.1) {
-                locks.remove(slot);
+            if locks.get(permit).is_some_and(|(by, _)| *by == self.1) {
+                locks.remove(permit);
             }
         }
     }
@@ -261,21 +272,21 @@ mod tests {
 
     fn process(
         number: usize,
-        most: usize,
+        limit: usize,
         locks: &Arc<Locks>,
         clock: &ManualClock,
     ) -> ConcurrencyLimit {
-        ConcurrencyLimit::new("c".to_owned(), most, Arc::new(clock.clone()))
+        ConcurrencyLimit::new("c".to_owned(), limit, Arc::new(clock.clone()))
             .shared(Arc::new(Process(locks.clone(), number)))
     }
 
     #[tokio::test]
-    async fn two_processes_never_have_more_than_all_slots() {
+    async fn two_processes_together_keep_to_the_limit() {
         let (clock, locks) = (clock(), Arc::default());
         let (a, b) = (process(1, 3, &locks, &clock), process(2, 3, &locks, &clock));
-        let first = a.acquire().await.expect("a slot");
-        let second = a.acquire().await.expect("a slot");
-        let third = b.acquire().await.expect("a slot");
+        let first = a.acquire().await.expect("a permit");
+        let second = a.acquire().await.expect("a permit");
+        let third = b.acquire().await.expect("a permit");
         assert!(
             futures_util::future::poll_immediate(b.acquire())
                 .await
@@ -284,7 +295,7 @@ mod tests {
         );
         drop(third);
         let third = b.acquire().await.expect("its own again");
-        // What a has pooled is not b's before a gives it back.
+        // b cannot acquire what a keeps idle before a releases it.
         drop((first, second, third));
         clock.advance(FULL_FOR);
         let _own = b.acquire().await.expect("its own again");
@@ -293,54 +304,54 @@ mod tests {
                 .await
                 .is_none()
         );
-        a.release().await;
+        a.release_idle().await;
         clock.advance(FULL_FOR);
         let _more = b.acquire().await.expect("one of a's");
         assert_eq!(b.state().ours.len(), 2);
     }
 
     #[tokio::test]
-    async fn without_any_slot_nobody_waits() {
+    async fn process_without_permit_fails_at_once() {
         let (clock, locks) = (clock(), Arc::default());
         let (a, b) = (process(1, 1, &locks, &clock), process(2, 1, &locks, &clock));
-        let held = a.acquire().await.expect("a slot");
+        let held = a.acquire().await.expect("a permit");
         assert!(b.acquire().await.is_err());
         drop(held);
-        a.release().await;
-        assert!(b.acquire().await.is_err(), "not asked for again at once");
+        a.release_idle().await;
+        assert!(b.acquire().await.is_err(), "no second try at once");
         clock.advance(FULL_FOR);
-        b.acquire().await.expect("a slot");
+        b.acquire().await.expect("a permit");
     }
 
     #[tokio::test]
-    async fn a_lost_process_loses_its_slots_and_a_late_one_notices() {
+    async fn expired_permit_goes_to_another_process() {
         let (clock, locks) = (clock(), Arc::default());
         let (a, b) = (process(1, 1, &locks, &clock), process(2, 1, &locks, &clock));
-        drop(a.acquire().await.expect("a slot"));
-        clock.advance(HOLD - MARGIN);
-        drop(a.acquire().await.expect("prolonged"));
-        clock.advance(HOLD - Duration::from_secs(1));
+        drop(a.acquire().await.expect("a permit"));
+        clock.advance(LEASE - MARGIN);
+        drop(a.acquire().await.expect("renewed"));
+        clock.advance(LEASE - Duration::from_secs(1));
         assert!(b.acquire().await.is_err());
         clock.advance(FULL_FOR);
-        let theirs = b.acquire().await.expect("the lost one's");
+        let theirs = b.acquire().await.expect("the expired permit");
         assert!(a.acquire().await.is_err());
         drop(theirs);
     }
 
     #[tokio::test]
-    async fn alone_all_slots_are_there_at_once() {
-        let slots = ConcurrencyLimit::new("c".to_owned(), 2, Arc::new(clock()));
+    async fn unshared_limit_has_all_permits_at_once() {
+        let limit = ConcurrencyLimit::new("c".to_owned(), 2, Arc::new(clock()));
         let held = (
-            slots.acquire().await.expect("one"),
-            slots.acquire().await.expect("two"),
+            limit.acquire().await.expect("one"),
+            limit.acquire().await.expect("two"),
         );
         assert!(
-            futures_util::future::poll_immediate(slots.acquire())
+            futures_util::future::poll_immediate(limit.acquire())
                 .await
                 .is_none()
         );
         drop(held);
-        slots.release().await;
-        slots.acquire().await.expect("still there");
+        limit.release_idle().await;
+        limit.acquire().await.expect("still there");
     }
 }

@@ -1,4 +1,4 @@
-//! Zoho's data centres, and which hosts a token may be sent to.
+//! Zoho's data centres, and the hosts that a token may be sent to. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,14 +34,14 @@ pub enum DataCenter {
     Ae,
 }
 
-/// Which of an org's environments a connection works on. A refresh token is bound to one.
+/// An environment of an org. A refresh token is bound to one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, schemars::JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 pub enum Environment {
-    /// The real records.
+    /// The org's real records.
     #[default]
     Production,
-    /// A copy for trying things out.
+    /// A copy of the org for tests.
     Sandbox,
     /// A developer edition.
     Developer,
@@ -100,7 +100,7 @@ impl DataCenter {
         format!("{}.zohoapis.{}", environment.host(), self.domain())
     }
 
-    /// The data centre and environment of an API host; none if it is no Zoho API host at all.
+    /// The data centre and environment of a Zoho API host; none for any other host.
     fn of_api_host(host: &str) -> Option<(Self, Environment)> {
         let environments = [
             Environment::Production,
@@ -136,7 +136,7 @@ impl fmt::Display for DataCenter {
     }
 }
 
-/// Not the name of a data centre or an environment.
+/// An unknown name of a data centre, an environment or an edition.
 #[derive(Debug, thiserror::Error)]
 #[error("`{found}` is none of {known}{}", hint.map(|hint| format!("; did you mean `{hint}`?")).unwrap_or_default())]
 pub struct UnknownName {
@@ -175,11 +175,11 @@ impl FromStr for Environment {
     }
 }
 
-/// The address that CRM calls, and with them the access token, may go to.
+/// The base URL of CRM calls, which carry the access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiBase(Url);
 
-/// The token answer named a host that no token must be sent to.
+/// A token answer named a host that is no Zoho API host.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the accounts server named `{0}` as API domain, which is not a Zoho API host; nothing was sent there"
@@ -187,18 +187,17 @@ pub struct ApiBase(Url);
 pub struct ForeignApiDomain(String);
 
 impl ApiBase {
-    /// The operator's own override.
+    /// The operator's override.
     pub fn configured(url: &Url) -> Self {
         Self(url.clone())
     }
 
-    /// The host of a data centre, for an answer that names none.
+    /// The API host of a data centre, for an answer that names none.
     pub fn of(center: DataCenter, environment: Environment) -> Self {
         Self::https(&center.api_host(environment))
     }
 
-    /// The `api_domain` of a token answer. Its data centre is believed, as it is the token's own; the environment is the
-    /// connection's.
+    /// The API host that the `api_domain` of a token answer names, in the connection's environment.
     ///
     /// # Errors
     /// [`ForeignApiDomain`] for anything but `https://` and one of Zoho's API hosts.
@@ -218,7 +217,7 @@ impl ApiBase {
         }
     }
 
-    /// The data centre of this address; none for an override.
+    /// The data centre of this host; none for an override.
     pub fn data_center(&self) -> Option<DataCenter> {
         self.0
             .host_str()
@@ -226,7 +225,7 @@ impl ApiBase {
             .map(|(center, _)| center)
     }
 
-    /// An address below this one. `path` starts with a slash.
+    /// The URL of a path, which starts with a slash.
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.0.as_str().trim_end_matches('/'))
     }
@@ -242,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_those_of_the_table() {
+    fn hosts_follow_the_table_of_data_centers() {
         let hosts: Vec<String> = DataCenter::ALL
             .iter()
             .map(|(center, _)| {
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn only_zohos_own_api_hosts_are_believed() {
+    fn api_domain_must_be_a_zoho_api_host() {
         let eu = ApiBase::named("https://www.zohoapis.eu", Environment::Production)
             .expect("a Zoho host");
         assert_eq!(

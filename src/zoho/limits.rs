@@ -1,4 +1,4 @@
-//! What Zoho allows an org: calls at once by its edition, and API credits. Pure.
+//! Zoho's limits for an org: concurrent calls by edition, and API credits. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,13 +11,13 @@ use super::data_center::UnknownName;
 use crate::clock::after;
 use strict_reader::nearest;
 
-/// Calls at once of the group that Zoho calls complex, in every edition.
+/// Concurrent calls of the group that Zoho calls complex, in every edition.
 pub const COMPLEX_AT_ONCE: usize = 10;
 
-/// How long new work waits for credits before it looks again.
-const LOOK_AGAIN: Duration = Duration::from_secs(300);
+/// How long new work waits for credits before one call checks them again.
+const CHECK_INTERVAL: Duration = Duration::from_secs(300);
 
-/// Zoho's editions, by what they allow. Trials are as their paid counterparts.
+/// Zoho's editions, by their limits. A trial has the limits of its paid edition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, schemars::JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 pub enum Edition {
@@ -43,13 +43,13 @@ impl Edition {
         (Self::Ultimate, "ultimate", 25),
     ];
 
-    /// Simultaneous calls that Zoho allows one program of the org.
-    pub fn at_once(self) -> usize {
+    /// The concurrent calls that Zoho allows one program.
+    pub fn max_concurrency(self) -> usize {
         let row = Self::ALL.iter().find(|(edition, ..)| *edition == self);
-        row.map_or(5, |(.., at_once)| *at_once)
+        row.map_or(5, |(.., limit)| *limit)
     }
 
-    /// The edition that Zoho's `/org` means by a name of its own, as in `EnterpriseTrial` or `CRMPlus`.
+    /// The edition by its name in Zoho's `/org`, such as `EnterpriseTrial` or `CRMPlus`.
     pub fn of_org(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
         let known = [
@@ -95,45 +95,45 @@ impl FromStr for Edition {
 }
 
 /// Whether a call belongs to the group that Zoho calls complex: COQL, search, and updates of more than ten records.
-/// Every `PUT` counts as such, as smaller ones do no harm there.
+/// Every `PUT` counts, as smaller ones do no harm in this group.
 pub fn is_complex(method: &Method, path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     *method == Method::PUT || path.ends_with("/coql") || path.ends_with("/search")
 }
 
-/// What is known of the org's credits. Zoho tells how many remain once half of the day's are used, with every answer.
+/// The org's remaining credits. Zoho reports them with every answer once half of the day's credits are used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Credits {
     remaining: Option<u64>,
-    look_again: Option<Timestamp>,
+    check_again: Option<Timestamp>,
 }
 
 impl Credits {
-    /// Takes in what an answer said; that it said nothing means that there are plenty.
+    /// Records the credits that an answer reports; `None` means that more than half remain.
     pub fn note(&mut self, remaining: Option<u64>) {
         self.remaining = remaining;
     }
 
-    /// How many remain, and how long new work has to wait, if they are fewer than `floor`. Whoever comes when the wait is
-    /// over may pass: its answer tells how things are now, and the others wait for that.
+    /// The remaining credits and the wait of new work, if fewer than `floor` remain. The first call after the wait may
+    /// pass: its answer reports the present credits, and the other calls wait for it.
     pub fn wait(&mut self, floor: u64, now: Timestamp) -> Option<(u64, Duration)> {
         let Some(remaining) = self.remaining.filter(|remaining| *remaining < floor) else {
-            self.look_again = None;
+            self.check_again = None;
             return None;
         };
-        let again = after(now, LOOK_AGAIN);
-        match self.look_again.filter(|at| now < *at) {
+        let again = after(now, CHECK_INTERVAL);
+        match self.check_again.filter(|at| now < *at) {
             Some(at) => {
                 let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                 Some((remaining, left))
             }
-            None if self.look_again.is_some() => {
-                self.look_again = Some(again);
+            None if self.check_again.is_some() => {
+                self.check_again = Some(again);
                 None
             }
             None => {
-                self.look_again = Some(again);
-                Some((remaining, LOOK_AGAIN))
+                self.check_again = Some(again);
+                Some((remaining, CHECK_INTERVAL))
             }
         }
     }
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn editions_are_known_by_their_names() {
+    fn edition_is_parsed_by_name() {
         for (edition, name, _) in Edition::ALL {
             assert_eq!(name.parse::<Edition>().expect("an edition"), edition);
             assert_eq!(edition.to_string(), name);
@@ -160,24 +160,28 @@ mod tests {
     }
 
     #[test]
-    fn work_waits_below_the_floor_and_one_looks_again() {
+    fn work_waits_below_floor_and_one_call_checks_again() {
         let mut credits = Credits::default();
         let start = Timestamp::UNIX_EPOCH;
-        assert_eq!(credits.wait(500, start), None, "nothing said means plenty");
+        assert_eq!(
+            credits.wait(500, start),
+            None,
+            "nothing reported means enough"
+        );
         credits.note(Some(500));
         assert_eq!(credits.wait(500, start), None);
         credits.note(Some(499));
-        assert_eq!(credits.wait(500, start), Some((499, LOOK_AGAIN)));
+        assert_eq!(credits.wait(500, start), Some((499, CHECK_INTERVAL)));
         let later = start + Duration::from_secs(100);
         assert_eq!(
             credits.wait(500, later),
-            Some((499, LOOK_AGAIN - Duration::from_secs(100)))
+            Some((499, CHECK_INTERVAL - Duration::from_secs(100)))
         );
-        let over = start + LOOK_AGAIN;
-        assert_eq!(credits.wait(500, over), None, "one goes and looks");
+        let over = start + CHECK_INTERVAL;
+        assert_eq!(credits.wait(500, over), None, "one call checks");
         assert_eq!(
             credits.wait(500, over),
-            Some((499, LOOK_AGAIN)),
+            Some((499, CHECK_INTERVAL)),
             "the others wait for it"
         );
         credits.note(None);
@@ -185,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn complex_calls_are_told_by_their_path() {
+    fn complex_call_is_recognized_by_method_and_path() {
         for (method, path, complex) in [
             (Method::POST, "/crm/v7/coql", true),
             (Method::GET, "/crm/v7/Leads/search?email=a%40b.c", true),

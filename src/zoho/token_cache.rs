@@ -1,4 +1,5 @@
-//! The access token that all processes share: one refresh for each connection and lifetime, however many start cold.
+//! The cache of access tokens that all processes share: one refresh per connection and token lifetime, however many
+//! processes start at once.
 
 use std::fmt;
 
@@ -7,28 +8,29 @@ use jiff::Timestamp;
 
 use super::token::Token;
 
-/// What is shared of a connection's token.
+/// The cached state of a connection's access token.
 #[derive(Clone, Debug, Default)]
 pub struct CachedToken {
     /// The token, if there is one.
     pub token: Option<Token>,
-    /// No token is to be asked for before this moment.
+    /// No process requests a token before this time.
     pub throttled_until: Option<Timestamp>,
 }
 
-/// A place where processes share tokens. Its errors are texts: without it, each process goes on alone.
+/// A cache in which processes share access tokens. Its errors are texts: if it fails, each process continues alone.
 #[async_trait]
 pub trait TokenCache: fmt::Debug + Send + Sync {
-    /// What is there.
+    /// Reads the entry of a connection.
     ///
     /// # Errors
-    /// The place does not answer.
+    /// The cache does not answer.
     async fn read(&self, connection: &str) -> Result<CachedToken, String>;
 
-    /// The right to ask for a token until a moment, unless somebody else has it. The text identifies the holder.
+    /// Locks the entry until `until`, for the process that requests a token. Returns the lock's holder, or `None` if
+    /// another process holds the lock.
     ///
     /// # Errors
-    /// The place does not answer.
+    /// The cache does not answer.
     async fn lock(
         &self,
         connection: &str,
@@ -36,18 +38,18 @@ pub trait TokenCache: fmt::Debug + Send + Sync {
         until: Timestamp,
     ) -> Result<Option<String>, String>;
 
-    /// Puts something there, under a right that still holds.
+    /// Writes the entry under a lock that is still held.
     ///
     /// # Errors
-    /// The place does not answer, or the right is somebody else's by now.
+    /// The cache does not answer, or another process holds the lock by now.
     async fn write(
         &self,
         connection: &str,
-        shelved: &CachedToken,
+        entry: &CachedToken,
         holder: &str,
         until: Timestamp,
     ) -> Result<(), String>;
 
-    /// Gives the right back.
+    /// Releases the lock.
     async fn unlock(&self, connection: &str, holder: &str);
 }

@@ -82,7 +82,7 @@ async fn wrong_data_centre_differs_from_bad_credentials() {
     let error = assert_ends(&world, &update(&world).await, "INVALID_TOKEN", [2, 2]).await;
     let said = error.to_string();
     assert!(
-        said.contains("has just given") && said.contains("check `data_center`"),
+        said.contains("has just granted") && said.contains("check `data_center`"),
         "{said}"
     );
     // The client is registered there too, with a secret of its own.
@@ -192,7 +192,7 @@ async fn clock_skew_costs_no_calls_or_tokens() {
         once(still_good, 1).await;
         once(over - still_good, 2).await;
         let token_status = world.client().token_status().await.expect("a token");
-        assert_eq!(token_status.ahead.as_secs(), -shift);
+        assert_eq!(token_status.clock_ahead.as_secs(), -shift);
     }
 }
 

@@ -8,7 +8,7 @@ use masshook::outcome::Refusal;
 use masshook::plan::Way;
 use masshook::update::RecordId;
 use masshook::zoho::answer::UpdateAnswer;
-use masshook::zoho::{self, CallResult, Client};
+use masshook::zoho::{self, CallResult, Client, Repeat};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, World};
@@ -34,7 +34,7 @@ async fn update(world: &World, client: &Client, ids: &[RecordId]) -> CallResult<
     let give_up = world.now() + Duration::from_secs(86_400);
     let leads = "Leads".parse().expect("a module");
     client
-        .update(&leads, Way::MassUpdate, &body, ids, false, give_up)
+        .update(&leads, Way::MassUpdate, &body, ids, Repeat::Safe, give_up)
         .await
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::cli::finding::{Finding, Severity};
 use crate::cli::scopes::check_scopes;
-use crate::config::{Connection, Scope};
+use crate::config::Scope;
+use crate::zoho::credentials::{Credentials, GrantCode};
 use crate::zoho::data_center::ApiBase;
-use crate::zoho::token::{Credentials, GrantCode, TokenGrant};
-use crate::zoho::{self, Client};
+use crate::zoho::token::TokenGrant;
+use crate::zoho::{Client, Connection};
 
 /// Credentials and the token response that verified them.
 pub(super) type Obtained = (Credentials, TokenGrant);
@@ -39,10 +40,7 @@ pub(super) async fn exchange_code(
     let credentials = code.into_credentials(refresh_token);
     let refreshed = client.grant(credentials.form()).await;
     // A temporary failure here does not invalidate the refresh token, so it is saved anyway.
-    let is_refused = matches!(
-        refreshed,
-        Err(zoho::Error::Refused(_) | zoho::Error::Denied(_))
-    );
+    let is_refused = matches!(&refreshed, Err(error) if error.retry_after().is_none());
     let outcome = refreshed.map(|refreshed| (Severity::Ok, lifetime(&refreshed)));
     findings.push(Finding::from_call("refresh", outcome));
     (!is_refused).then_some((credentials, granted))

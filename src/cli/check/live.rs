@@ -18,7 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Use};
 use crate::plan::RECORDS_PER_CREDIT;
 use crate::update::{Method, ModuleName, UpdateRequest};
-use crate::zoho::{self, CLOCK_OFF, Client, TokenStatus};
+use crate::zoho::{self, CLOCK_TOLERANCE, Client, TokenStatus};
 
 /// Time limit for the checks of one connection.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -113,11 +113,11 @@ fn updates_through<'a>(
 /// Compares this machine's clock with Zoho's. A wrong clock does not affect tokens, whose expiry comes from Zoho's responses,
 /// but it does affect signatures.
 fn check_clock(status: &TokenStatus) -> Option<Finding> {
-    let offset = status.ahead.abs();
-    if offset <= CLOCK_OFF {
+    let offset = status.clock_ahead.abs();
+    if offset <= CLOCK_TOLERANCE {
         return None;
     }
-    let direction = match status.ahead.is_positive() {
+    let direction = match status.clock_ahead.is_positive() {
         true => "ahead of",
         false => "behind",
     };
@@ -149,13 +149,11 @@ async fn probe_scopes(
                 "missing: ZohoCRM.mass_update.READ; Zoho does not report the granted scopes";
             Finding::new("scopes", Severity::Bad, message.to_owned())
         }
-        Err(failed @ (zoho::Error::Denied(_) | zoho::Error::RetryLater(..))) => {
-            Finding::from_call("scopes", Err(failed))
-        }
         Ok(_) | Err(zoho::Error::Refused(_)) => {
             let message = "Zoho does not report the granted scopes: ZohoCRM.mass_update.READ works, ZohoCRM.mass_update.UPDATE can only be tested by an update";
             Finding::new("scopes", Severity::Note, message.to_owned())
         }
+        Err(failed) => Finding::from_call("scopes", Err(failed)),
     }
 }
 

@@ -225,7 +225,7 @@ fn answer(wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
     // What can never be is said before what may be later.
     let failed = told()
         .filter_map(|told| told.failed.clone())
-        .min_by_key(|failed| matches!(failed, zoho::Error::RetryLater(..)));
+        .min_by_key(|failed| failed.retry_after().is_some());
     if let Some(failed) = failed {
         return MatchResult {
             attempts,

@@ -1,4 +1,4 @@
-//! What was read, for as long as it is good. Of many that ask at once, one reads and all take what it found.
+//! A cache of lists. Of concurrent readers of the same key one sends a request, and all share its outcome.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,33 +6,32 @@ use std::future::Future;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Freshness, KEPT_FOR};
-use crate::clock::Clock;
+use super::{CACHE_LIFETIME, Freshness};
+use crate::clock::{Clock, after};
 use crate::codes::Cause;
 use crate::outcome::Refusal;
-use crate::zoho::{Error, NEXT_TURN, after};
+use crate::zoho::{Error, NEXT_TURN, time_left};
 
-/// So many things are kept before those that are no longer good are dropped.
-const ROOM: usize = 64;
+/// Entries that the cache holds before it drops the expired ones.
+const CAPACITY: usize = 64;
 
-/// What is known by a key.
-pub(super) struct Cache<K, T: ?Sized>(Mutex<HashMap<K, Arc<Slot<T>>>>);
+/// A cache by key.
+pub(super) struct Cache<K, T: ?Sized>(Mutex<HashMap<K, Arc<Entry<T>>>>);
 
-struct Slot<T: ?Sized> {
-    /// Readings that have come to an end, well or not.
-    ended: AtomicU64,
-    last: tokio::sync::Mutex<Option<Last<T>>>,
+struct Entry<T: ?Sized> {
+    /// Completed reads, successful or not.
+    reads: AtomicU64,
+    last: tokio::sync::Mutex<Option<LatestRead<T>>>,
 }
 
-/// The last reading.
-struct Last<T: ?Sized> {
+/// The latest read.
+struct LatestRead<T: ?Sized> {
     number: u64,
     outcome: Result<Arc<T>, Error>,
-    good_until: Timestamp,
+    valid_until: Timestamp,
 }
 
 impl<K, T: ?Sized> Default for Cache<K, T> {
@@ -47,76 +46,80 @@ impl<K, T: ?Sized> fmt::Debug for Cache<K, T> {
     }
 }
 
-impl<T: ?Sized> Default for Slot<T> {
+impl<T: ?Sized> Default for Entry<T> {
     fn default() -> Self {
         Self {
-            ended: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
             last: tokio::sync::Mutex::default(),
         }
     }
 }
 
 impl<K: Clone + Eq + Hash, T: ?Sized> Cache<K, T> {
-    /// What is kept under `key`, or what `read` finds. An error is for those who waited for it and for nobody after
-    /// them, but for a missing scope: that stays missing for as long as anything else is good.
+    /// The cached outcome for `key`, or that of `read`. An error is shared with concurrent readers and not cached, except
+    /// for a missing scope, which is cached like a list.
     pub(super) async fn get(
         &self,
         key: &K,
-        reading: Freshness,
+        freshness: Freshness,
         give_up: Timestamp,
         clock: &dyn Clock,
         read: impl Future<Output = Result<Arc<T>, Error>>,
     ) -> Result<Arc<T>, Error> {
-        let slot = self.slot(key, clock.now());
-        let asked = slot.ended.load(Ordering::Acquire);
-        let left = Duration::try_from(give_up.duration_since(clock.now())).unwrap_or_default();
-        let Ok(mut last) = tokio::time::timeout(left, slot.last.lock()).await else {
-            let happened = "the turn was over before Zoho told what its org is like";
+        let entry = self.entry(key, clock.now());
+        let started = entry.reads.load(Ordering::Acquire);
+        let left = time_left(clock.now(), give_up);
+        let Ok(mut last) = tokio::time::timeout(left, entry.last.lock()).await else {
+            let happened = "the turn was over before Zoho answered with the org's metadata";
             let why = Refusal::with(Cause::TimedOut, happened);
             return Err(Error::RetryLater(why, NEXT_TURN));
         };
         let now = clock.now();
-        let will_do = |last: &&Last<T>| {
-            last.number > asked || (reading == Freshness::Cached && now < last.good_until)
+        let is_sufficient = |last: &&LatestRead<T>| {
+            last.number > started || (freshness == Freshness::Cached && now < last.valid_until)
         };
-        if let Some(last) = last.as_ref().filter(will_do) {
+        if let Some(last) = last.as_ref().filter(is_sufficient) {
             return last.outcome.clone();
         }
         let outcome = read.await;
-        let good = match &outcome {
+        let cacheable = match &outcome {
             Ok(_) => true,
             Err(failed) => failed.lacks_scope(),
         };
         let now = clock.now();
-        *last = Some(Last {
-            number: slot.ended.fetch_add(1, Ordering::AcqRel) + 1,
+        *last = Some(LatestRead {
+            number: entry.reads.fetch_add(1, Ordering::AcqRel) + 1,
             outcome: outcome.clone(),
-            good_until: if good { after(now, KEPT_FOR) } else { now },
+            valid_until: if cacheable {
+                after(now, CACHE_LIFETIME)
+            } else {
+                now
+            },
         });
         outcome
     }
 
-    /// Readings that have come to an end: if it was higher after a question than before, the answer was not kept from long ago.
-    pub(super) fn readings(&self, key: &K) -> u64 {
-        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = |slot: &Arc<Slot<T>>| slot.ended.load(Ordering::Acquire);
-        slots.get(key).map_or(0, ended)
+    /// The number of completed reads of a key.
+    pub(super) fn reads(&self, key: &K) -> u64 {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let reads = |entry: &Arc<Entry<T>>| entry.reads.load(Ordering::Acquire);
+        entries.get(key).map_or(0, reads)
     }
 
-    fn slot(&self, key: &K, now: Timestamp) -> Arc<Slot<T>> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= ROOM && !slots.contains_key(key) {
-            // Whoever waits for one has it in hand.
-            slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.is_good(now));
+    fn entry(&self, key: &K, now: Timestamp) -> Arc<Entry<T>> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= CAPACITY && !entries.contains_key(key) {
+            // A reader that waits for an entry holds a reference to it.
+            entries.retain(|_, entry| Arc::strong_count(entry) > 1 || entry.is_valid(now));
         }
-        slots.entry(key.clone()).or_default().clone()
+        entries.entry(key.clone()).or_default().clone()
     }
 }
 
-impl<T: ?Sized> Slot<T> {
-    fn is_good(&self, now: Timestamp) -> bool {
+impl<T: ?Sized> Entry<T> {
+    fn is_valid(&self, now: Timestamp) -> bool {
         let last = self.last.try_lock();
-        last.is_ok_and(|last| last.as_ref().is_some_and(|last| now < last.good_until))
+        last.is_ok_and(|last| last.as_ref().is_some_and(|last| now < last.valid_until))
     }
 }
 
@@ -125,6 +128,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use std::sync::atomic::AtomicU32;
+    use std::time::Duration;
 
     struct World {
         cache: Cache<u32, str>,
@@ -136,25 +140,25 @@ mod tests {
         fn new() -> Self {
             Self {
                 cache: Cache::default(),
-                clock: ManualClock::at(Timestamp::from_second(1_800_000_000).expect("a moment")),
+                clock: ManualClock::at(Timestamp::from_second(1_800_000_000).expect("a time")),
                 reads: AtomicU32::new(0),
             }
         }
 
         async fn get(
             &self,
-            reading: Freshness,
+            freshness: Freshness,
             outcome: Result<&str, Error>,
         ) -> Result<Arc<str>, Error> {
             let read = async {
                 self.reads.fetch_add(1, Ordering::Relaxed);
-                // Others ask while this is under way.
+                // Lets the other readers start.
                 tokio::task::yield_now().await;
                 outcome.map(Arc::from)
             };
             let give_up = self.clock.now() + Duration::from_secs(60);
             self.cache
-                .get(&1, reading, give_up, &self.clock, read)
+                .get(&1, freshness, give_up, &self.clock, read)
                 .await
         }
 
@@ -168,23 +172,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_thousand_who_ask_at_once_read_once_and_share_even_an_error() {
+    async fn concurrent_readers_share_one_read_and_its_error() {
         let world = World::new();
-        let asking = (0..1_000).map(|_| world.get(Freshness::Cached, Err(refused("X"))));
-        let outcomes = futures_util::future::join_all(asking).await;
+        let readers = (0..1_000).map(|_| world.get(Freshness::Cached, Err(refused("X"))));
+        let outcomes = futures_util::future::join_all(readers).await;
         assert!(outcomes.iter().all(|outcome| *outcome == Err(refused("X"))));
         assert_eq!(world.reads(), 1);
-        // An error is not kept.
-        let asking = (0..1_000).map(|_| world.get(Freshness::Cached, Ok("a")));
-        let outcomes = futures_util::future::join_all(asking).await;
+        // An error is not cached.
+        let readers = (0..1_000).map(|_| world.get(Freshness::Cached, Ok("a")));
+        let outcomes = futures_util::future::join_all(readers).await;
         assert!(outcomes.iter().all(|outcome| *outcome == Ok("a".into())));
         assert_eq!(world.reads(), 1);
     }
 
     #[tokio::test]
-    async fn what_was_read_is_good_for_ten_minutes_unless_somebody_wants_it_fresh() {
+    async fn entry_is_cached_ten_minutes_unless_fresh_is_wanted() {
         let world = World::new();
-        let read = |reading, value| world.get(reading, Ok(value));
+        let read = |freshness, value| world.get(freshness, Ok(value));
         assert_eq!(read(Freshness::Cached, "a").await, Ok("a".into()));
         world.clock.advance(Duration::from_secs(599));
         assert_eq!(read(Freshness::Cached, "b").await, Ok("a".into()));
@@ -197,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_scope_is_not_asked_for_again_until_it_may_be_there() {
+    async fn missing_scope_is_cached_like_a_list() {
         let world = World::new();
         let missing = || refused("OAUTH_SCOPE_MISMATCH");
         for _ in 0..3 {
@@ -205,12 +209,12 @@ mod tests {
             assert_eq!(outcome, Err(missing()));
         }
         assert_eq!(world.reads(), 1);
-        world.clock.advance(KEPT_FOR);
+        world.clock.advance(CACHE_LIFETIME);
         assert_eq!(world.get(Freshness::Cached, Ok("a")).await, Ok("a".into()));
     }
 
     #[tokio::test]
-    async fn names_that_nobody_asks_for_any_more_are_dropped() {
+    async fn expired_entries_are_dropped_beyond_capacity() {
         let world = World::new();
         let give_up = world.clock.now() + Duration::from_secs(60);
         for key in 0..200 {
@@ -222,7 +226,7 @@ mod tests {
             assert_eq!(outcome, Ok("a".into()));
             world.clock.advance(Duration::from_secs(20));
         }
-        let kept = world.cache.0.lock().expect("kept").len();
-        assert!(kept <= ROOM, "{kept}");
+        let cached = world.cache.0.lock().expect("the cache").len();
+        assert!(cached <= CAPACITY, "{cached}");
     }
 }

@@ -1,5 +1,5 @@
-//! Zoho's JSON of metadata, read with tolerance: a key that is missing, null or of another type than documented counts
-//! as absent; an entry without a name or an id is left out. Pure.
+//! Reads Zoho's JSON of metadata leniently: a key that is missing, null or of another type than documented counts as
+//! absent, and an entry without a name or an id is skipped. Pure.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Api, CustomView, Field, FieldKind, Module, Operation, Org, PicklistOption, Territory};
 
-/// A value, if it is what it should be.
+/// A value, if it has the documented type.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(from)?).ok())
 }
@@ -121,7 +121,7 @@ pub(super) fn field(value: &Value) -> Option<Field> {
     })
 }
 
-/// How a value travels. The data type says more than the JSON type, which tells for types that are not listed here.
+/// The type of a value. The data type says more than the JSON type, which decides for types that are not listed here.
 fn kind(data_type: &str, json_type: &str) -> FieldKind {
     match data_type {
         "text" | "textarea" | "email" | "phone" | "website" | "autonumber" => FieldKind::Text,
@@ -222,7 +222,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_field_is_read_as_zoho_shows_it() {
+    fn field_is_read_with_its_options() {
         let read = field(&json!({
             "id": "1", "api_name": "Lead_Source", "display_label": "Lead Source", "data_type": "picklist",
             "json_type": "string", "length": 120, "decimal_place": null, "mass_update": true, "visible": true,
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_odd_forbids_nothing() {
+    fn missing_or_mistyped_key_counts_as_absent() {
         let read = field(
             &json!({"api_name": "A", "length": "many", "mass_update": null, "pick_list_values": {}, "operation_type": []}),
         );
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn types_that_are_not_listed_are_told_by_how_they_travel() {
+    fn unlisted_data_type_is_judged_by_json_type() {
         for (data_type, json_type, wanted) in [
             ("bigint", "string", FieldKind::BigInteger),
             ("currency", "double", FieldKind::Decimal),
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_and_an_edition_are_read() {
+    fn api_org_territory_and_module_are_read() {
         let read = api(
             &json!({"path": "/crm/v7/Leads/actions/mass_update", "operation_types": [
                 {"method": "POST", "oauth_scope": "ZohoCRM.mass_update.leads.UPDATE", "max_credits": 3, "min_credits": 1},

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use crate::cli::finding::{Finding, Severity};
 use crate::cli::text::count_of;
-use crate::config::Connection;
 use crate::plan::{Tariff, mass_update_path};
 use crate::update::ModuleName;
 use crate::zoho::Client;
+use crate::zoho::Connection;
 use crate::zoho::limits::Edition;
 use crate::zoho::metadata::{Freshness, Operation};
 
@@ -106,7 +106,7 @@ pub(super) async fn check_edition(
             return (Severity::Note, format!("edition `{name}` is unknown"));
         };
         views_available = Some(edition.has_views());
-        let (limit, configured) = (edition.at_once(), connection.max_concurrency);
+        let (limit, configured) = (edition.max_concurrency(), connection.max_concurrency);
         let views = match edition.has_views() {
             true => "views",
             false => "no views",

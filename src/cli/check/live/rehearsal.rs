@@ -160,8 +160,6 @@ fn require_name(name: Result<Option<String>, zoho::Error>, what: &str) -> Assess
         Err(failed) if failed.lacks_scope() => Ok(format!(
             "{what} was not looked up because the scope is missing"
         )),
-        Err(
-            zoho::Error::RetryLater(why, _) | zoho::Error::Refused(why) | zoho::Error::Denied(why),
-        ) => Err((Severity::Bad, why.to_string())),
+        Err(error) => Err((Severity::Bad, error.to_string())),
     }
 }

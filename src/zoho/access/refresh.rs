@@ -1,0 +1,142 @@
+//! Requests to the accounts server, and the API host that a granted token belongs to.
+
+use bytes::Bytes;
+use http::Request;
+use http::header::CONTENT_TYPE;
+use secrecy::SecretString;
+use url::Url;
+
+use super::{AccessTokens, TokenState};
+use crate::clock::after;
+use crate::codes::Cause;
+use crate::http::target::is_this_machine;
+use crate::outcome::Refusal;
+use crate::secrets::SecretError;
+use crate::zoho::attempt::NEXT_TURN;
+use crate::zoho::credentials::Credentials;
+use crate::zoho::data_center::ApiBase;
+use crate::zoho::headers::sent_at;
+use crate::zoho::token::{Token, TokenGrant, parse_grant};
+use crate::zoho::{Connection, Error, MAX_ANSWER};
+
+impl AccessTokens {
+    /// Requests a token with the connection's credentials.
+    pub(super) async fn refresh(&self, state: &mut TokenState) -> Result<Token, Error> {
+        let reference = &self.connection.credentials;
+        let secret = self.secrets.get(reference).await.map_err(secret_error)?;
+        let credentials = Credentials::parse(&secret).map_err(|error| {
+            let message = format!("the secret {reference} {error}");
+            Error::Denied(Refusal::with(Cause::BadCredentials, message))
+        })?;
+        let requested_at = self.clock.now();
+        let grant = self.grant(credentials.form()).await?;
+        let lifetime = grant.lifetime;
+        self.compare_clocks(state, grant.granted_at, self.clock.now());
+        state.scopes.clone_from(&grant.scopes);
+        let (access, api) = self.resolve_api(grant, state)?;
+        tracing::info!(
+            connection = self.name,
+            lifetime_s = lifetime.as_secs(),
+            "access token refreshed"
+        );
+        Ok(Token {
+            access,
+            api,
+            expires_at: after(requested_at, lifetime),
+        })
+    }
+
+    /// Requests a token from the accounts server, and does not keep it.
+    ///
+    /// # Errors
+    /// The accounts server grants none.
+    pub(in crate::zoho) async fn grant(&self, form: Bytes) -> Result<TokenGrant, Error> {
+        let accounts = self.connection.accounts();
+        let request = Request::post(format!("{accounts}/oauth/v2/token"))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form)
+            .map_err(|error| Error::Denied(Refusal::with(Cause::BadUrl, error.to_string())))?;
+        let response = self
+            .http
+            .send(request, MAX_ANSWER)
+            .await
+            .map_err(|error| Error::from(error).wait_at_least(NEXT_TURN))?;
+        match parse_grant(response.status().as_u16(), response.body()) {
+            Ok(grant) => Ok(TokenGrant {
+                granted_at: sent_at(&response),
+                ..grant
+            }),
+            Err(Error::Denied(refusal)) if refusal.cause() == Some(Cause::ClientUnknown) => {
+                let center = self.connection.data_center;
+                let message = format!(
+                    "{accounts} (data centre {center}) does not know the client id: it is wrong, or was registered in another data centre"
+                );
+                Err(Error::Denied(Refusal::with(Cause::ClientUnknown, message)))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Decides to which API host calls with a granted token go.
+    fn resolve_api(
+        &self,
+        grant: TokenGrant,
+        state: &mut TokenState,
+    ) -> Result<(SecretString, ApiBase), Error> {
+        let Connection {
+            data_center,
+            environment,
+            accounts_url,
+            api_url,
+            ..
+        } = self.connection.as_ref();
+        // An accounts server on this machine is a simulator, and so is its API.
+        let simulator = accounts_url.as_ref().filter(|url| url.scheme() == "http");
+        let local = grant.api_domain.as_deref().is_none_or(is_local);
+        let named = grant
+            .api_domain
+            .map(|named| ApiBase::named(&named, *environment));
+        let simulator = simulator.filter(|_| local || matches!(named, Some(Ok(_))));
+        let configured = api_url.as_ref().or(simulator).map(ApiBase::configured);
+        state.center = named
+            .as_ref()
+            .and_then(|named| named.as_ref().ok()?.data_center());
+        let api = match (configured, named) {
+            (Some(configured), _) => configured,
+            (None, Some(named)) => named.map_err(|foreign| {
+                Error::Denied(Refusal::with(Cause::ForeignApiDomain, foreign.to_string()))
+            })?,
+            (None, None) => {
+                let previous = state.api.clone();
+                previous.unwrap_or_else(|| ApiBase::of(*data_center, *environment))
+            }
+        };
+        if let Some(found) = state.center.filter(|found| found != data_center) {
+            tracing::warn!(
+                connection = self.name,
+                "the token is for data centre {found}, the connection says {data_center}; calls go to {}",
+                api.join("")
+            );
+        }
+        Ok((grant.access, api))
+    }
+}
+
+/// Whether an `api_domain` is an address of this machine.
+fn is_local(api_domain: &str) -> bool {
+    let url: Option<Url> = api_domain.parse().ok();
+    url.and_then(|url| url.host().map(|host| is_this_machine(&host)))
+        .unwrap_or_default()
+}
+
+fn secret_error(error: SecretError) -> Error {
+    let message = error.to_string();
+    match error {
+        SecretError::Later { .. } => {
+            Error::RetryLater(Refusal::with(Cause::SecretLater, message), NEXT_TURN)
+        }
+        SecretError::Unavailable { .. } | SecretError::Malformed { .. } => {
+            Error::Denied(Refusal::with(Cause::SecretMissing, message))
+        }
+    }
+}

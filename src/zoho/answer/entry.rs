@@ -1,0 +1,141 @@
+//! The entries of an answer: `{code, details, message, status}`, in any of Zoho's three envelopes.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::RawAnswer;
+use crate::codes::{self, Cause, Class, FailureScope};
+use crate::outcome::{Failure, Refusal};
+use crate::update::RecordId;
+use crate::zoho::Error;
+
+/// One `{code, details, message, status}`.
+#[derive(Debug)]
+pub(super) struct Entry {
+    code: String,
+    message: String,
+    details: Value,
+    pub(super) success: bool,
+}
+
+impl Entry {
+    fn read(value: &Value) -> Option<Self> {
+        let text = |key| value.get(key).and_then(Value::as_str);
+        let code = text("code").filter(|code| !code.is_empty())?.to_owned();
+        let status = text("status").unwrap_or_default();
+        Some(Self {
+            success: status.eq_ignore_ascii_case("success")
+                || (status.is_empty() && code == "SUCCESS"),
+            message: text("message").unwrap_or_default().to_owned(),
+            details: value.get("details").cloned().unwrap_or_default(),
+            code,
+        })
+    }
+
+    /// A detail that is an id or a name: a string, or a whole number.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        match self.details.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) if number.is_u64() => Some(number.to_string()),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => None,
+        }
+    }
+
+    pub(super) fn failure(&self, id: RecordId) -> Failure {
+        Failure {
+            id,
+            code: self.code.clone(),
+            message: codes::wording(&self.message, &self.details),
+        }
+    }
+
+    pub(super) fn refusal(&self) -> Refusal {
+        Refusal::zoho(
+            self.code.clone(),
+            codes::wording(&self.message, &self.details),
+        )
+    }
+
+    pub(super) fn error(&self, raw: &RawAnswer<'_>) -> Error {
+        let asked = self.details.get("retry_after").and_then(Value::as_u64);
+        let asked = asked.map(Duration::from_secs).or(raw.retry_after);
+        classify(self.refusal(), asked, raw)
+    }
+
+    /// Whether another attempt may have another result.
+    pub(super) fn is_transient(&self, raw: &RawAnswer<'_>) -> bool {
+        !self.success
+            && matches!(
+                self.error(raw),
+                Error::RetryLater(..) | Error::Reauthenticate(_)
+            )
+    }
+}
+
+/// The entries of an answer.
+pub(super) struct Entries {
+    pub(super) list: Vec<Entry>,
+    /// Whether the answer is one entry about the whole call, outside `data`.
+    pub(super) top_level: bool,
+}
+
+/// Reads the entries of an answer.
+pub(super) fn entries(raw: &RawAnswer<'_>) -> Result<Entries, Error> {
+    let document = parse(raw)?;
+    let list = match &document["data"] {
+        Value::Array(items) => items.iter().map(Entry::read).collect(),
+        Value::Object(_) => Entry::read(&document["data"]).map(|entry| vec![entry]),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            Entry::read(&document).map(|entry| vec![entry])
+        }
+    };
+    let top_level = document.get("data").is_none();
+    list.map(|list| Entries { list, top_level })
+        .ok_or_else(|| unreadable(raw))
+}
+
+/// Reads the body as JSON.
+pub(super) fn parse(raw: &RawAnswer<'_>) -> Result<Value, Error> {
+    serde_json::from_slice(raw.body).map_err(|_| unreadable(raw))
+}
+
+/// The error of an answer that is not in Zoho's JSON: a gateway's page, an empty body. A 2xx without a readable result may
+/// or may not have updated records. To set the same values again is harmless, to report success is not.
+pub(super) fn unreadable(raw: &RawAnswer<'_>) -> Error {
+    let code = format!("HTTP_{}", raw.status);
+    let happened = codes::find(&code, "").map_or("Zoho sends no code", |row| row.happened);
+    let refusal = Refusal::zoho(code, happened.to_owned());
+    classify(refusal, raw.retry_after, raw)
+}
+
+/// Classifies a refusal by the table of codes. If the table does not have the code, the HTTP status decides between a
+/// retry and a final refusal.
+fn classify(refusal: Refusal, asked: Option<Duration>, raw: &RawAnswer<'_>) -> Error {
+    let later =
+        |refusal, wait: Option<Duration>| Error::RetryLater(refusal, wait.unwrap_or_default());
+    if raw.status == 429 && raw.credits == Some(0) {
+        // The status is the same as for too many calls at once; the credits tell the two apart.
+        let spent = Cause::CreditsSpent.row();
+        let message = format!("{} ({})", refusal.message, spent.says.join(", "));
+        let refusal = Refusal {
+            code: refusal.code,
+            ..Refusal::with(Cause::CreditsSpent, message)
+        };
+        return later(refusal, asked.or(spent.class.wait()));
+    }
+    match codes::find(&refusal.code, &refusal.message).map(|row| row.class) {
+        Some(Class::Reauthenticate) => Error::Reauthenticate(refusal),
+        Some(class @ Class::Wait(_)) => later(refusal, asked.or(class.wait())),
+        Some(Class::Retry) => later(refusal, asked),
+        None if raw.status == 429 || raw.status >= 500 => later(refusal, asked),
+        Some(Class::Permanent(FailureScope::Job)) => Error::Denied(refusal),
+        Some(Class::Permanent(FailureScope::Call) | Class::Partial) | None => {
+            Error::Refused(refusal)
+        }
+    }
+}

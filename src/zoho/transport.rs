@@ -1,0 +1,320 @@
+//! Sends calls to the CRM API, each as often as [`attempt`](super::attempt) decides.
+
+use std::future::Future;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+
+use super::answer::RawAnswer;
+use super::attempt::{Attempt, NEXT_TURN, Next, Repeat, next};
+use super::concurrency::{LimitReached, Permit};
+use super::headers::{AnswerTimes, raw_answer};
+use super::limits::{Credits, is_complex};
+use super::token::Token;
+use super::{CallResult, Client, Error, MAX_ANSWER, time_left};
+use crate::clock::after;
+use crate::codes::Cause;
+use crate::failpoint::reach;
+use crate::outcome::Refusal;
+
+/// The minimum wait of a call while other processes hold every permit of the connection.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+/// A call to the CRM API.
+#[derive(Debug)]
+pub(super) struct ApiRequest<'a> {
+    pub(super) method: Method,
+    /// The path with its query.
+    pub(super) path: &'a str,
+    pub(super) body: Bytes,
+    pub(super) repeat: Repeat,
+    /// Nothing is sent or awaited after this time.
+    pub(super) give_up: Timestamp,
+}
+
+impl<'a> ApiRequest<'a> {
+    /// A GET.
+    pub(super) fn get(path: &'a str, give_up: Timestamp) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            body: Bytes::new(),
+            repeat: Repeat::Safe,
+            give_up,
+        }
+    }
+
+    /// A COQL query, which is a POST that changes nothing.
+    pub(super) fn coql(query: &str, give_up: Timestamp) -> Self {
+        Self {
+            method: Method::POST,
+            path: "/crm/v7/coql",
+            body: Bytes::from(serde_json::json!({"select_query": query}).to_string()),
+            repeat: Repeat::Safe,
+            give_up,
+        }
+    }
+}
+
+/// The permits of one call: a complex call needs two.
+struct CallPermits<'a> {
+    _complex: Option<Permit<'a>>,
+    _any: Permit<'a>,
+}
+
+impl Client {
+    /// Sends a call until it succeeds, fails for good, or its turn ends.
+    pub(super) async fn call<T>(
+        &self,
+        request: &ApiRequest<'_>,
+        judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
+    ) -> CallResult<T> {
+        let mut attempts = 0;
+        let outcome = self.attempt_call(request, judge, &mut attempts).await;
+        CallResult { attempts, outcome }
+    }
+
+    async fn attempt_call<T>(
+        &self,
+        request: &ApiRequest<'_>,
+        judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
+        attempts: &mut u32,
+    ) -> Result<T, Error> {
+        self.check_credits(&request.method)?;
+        let mut reauthenticated = false;
+        loop {
+            self.wait_for_throttle(request.give_up).await?;
+            let token = self.token(request.give_up).await?;
+            let permits = self.permits(request).await?;
+            *attempts += 1;
+            reach("zoho.sending");
+            let response = self.send(&token, request).await;
+            reach("zoho.answered");
+            let answer = response.and_then(|response| self.judge(&token, &response, &judge));
+            drop(permits);
+            let pause = answer.as_ref().err().and_then(connection_pause);
+            let attempt = Attempt {
+                number: *attempts,
+                reauthenticated,
+                repeat: request.repeat,
+                left: time_left(self.clock.now(), request.give_up),
+                random: fastrand::f64(),
+            };
+            match next(&attempt, answer) {
+                Next::Return(Err(Error::Reauthenticate(refusal))) => {
+                    let refusal = self.tokens.explain_rejection(refusal, &token).await;
+                    return Err(Error::Denied(refusal));
+                }
+                Next::Return(outcome) => {
+                    if let Err(error) = &outcome {
+                        self.report(*attempts, error, pause);
+                    }
+                    return outcome;
+                }
+                Next::Retry(wait, refusal) => {
+                    self.throttle(pause);
+                    self.log_failure(*attempts, &refusal, true);
+                    self.clock.sleep(wait).await;
+                }
+                Next::Reauthenticate => {
+                    reauthenticated = true;
+                    self.tokens.invalidate(&token).await;
+                }
+            }
+        }
+    }
+
+    /// Logs the error that ends a call, and pauses the connection if Zoho asked for that.
+    fn report(&self, attempts: u32, error: &Error, pause: Option<Duration>) {
+        match error {
+            Error::OutcomeUnknown(refusal) => tracing::warn!(
+                connection = self.name,
+                zoho.code = refusal.code,
+                attempt = attempts,
+                "outcome of a Zoho call unknown: {}",
+                refusal.message
+            ),
+            Error::RetryLater(refusal, _) => {
+                self.throttle(pause);
+                self.log_failure(attempts, refusal, false);
+            }
+            // The engine logs these with their job.
+            Error::Reauthenticate(_) | Error::Refused(_) | Error::Denied(_) => {}
+        }
+    }
+
+    fn log_failure(&self, attempt: u32, refusal: &Refusal, retry: bool) {
+        tracing::warn!(
+            connection = self.name,
+            zoho.code = refusal.code,
+            attempt,
+            retry,
+            "Zoho call failed: {}",
+            refusal.message
+        );
+    }
+
+    /// The access token, unless the accounts server takes until `give_up`.
+    async fn token(&self, give_up: Timestamp) -> Result<Token, Error> {
+        let Some(token) = self.in_time(give_up, self.tokens.get()).await else {
+            let message = "the accounts server did not answer in time";
+            let refusal = Refusal::with(Cause::TimedOut, message);
+            return Err(Error::RetryLater(refusal, NEXT_TURN));
+        };
+        if let Err(Error::RetryLater(refusal, wait)) = &token {
+            tracing::warn!(
+                connection = self.name,
+                zoho.code = refusal.code,
+                wait_s = wait.as_secs(),
+                "no access token: {}",
+                refusal.message
+            );
+        }
+        token
+    }
+
+    /// Waits for the permits of one call until its turn ends.
+    async fn permits(&self, request: &ApiRequest<'_>) -> Result<CallPermits<'_>, Error> {
+        let acquire = async {
+            let complex = match is_complex(&request.method, request.path) {
+                true => Some(self.complex_concurrency.acquire().await?),
+                false => None,
+            };
+            Ok(CallPermits {
+                _complex: complex,
+                _any: self.concurrency.acquire().await?,
+            })
+        };
+        match self.in_time(request.give_up, acquire).await {
+            Some(Ok(permits)) => Ok(permits),
+            Some(Err(LimitReached)) | None => {
+                let wait = BUSY_WAIT.mul_f64(1.0 + fastrand::f64());
+                let refusal = Refusal::of(Cause::ConnectionBusy);
+                Err(Error::RetryLater(refusal, wait))
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        token: &Token,
+        request: &ApiRequest<'_>,
+    ) -> Result<Response<Bytes>, Error> {
+        let authorization = format!("Zoho-oauthtoken {}", token.access.expose_secret());
+        let mut authorization = HeaderValue::try_from(authorization)
+            .map_err(|_| Error::Reauthenticate(Refusal::of(Cause::TokenInvalid)))?;
+        authorization.set_sensitive(true);
+        let mut http_request = Request::builder()
+            .method(request.method.clone())
+            .uri(token.api.join(request.path))
+            .header(AUTHORIZATION, authorization);
+        if !request.body.is_empty() {
+            http_request = http_request.header(CONTENT_TYPE, "application/json");
+        }
+        let http_request = http_request
+            .body(request.body.clone())
+            .map_err(|error| Error::Denied(Refusal::with(Cause::BadUrl, error.to_string())))?;
+        let sending = self.http.send(http_request, MAX_ANSWER);
+        match self.in_time(request.give_up, sending).await {
+            Some(answer) => answer.map_err(Error::from),
+            None => {
+                let message = "the turn was over before Zoho answered";
+                let refusal = Refusal::with(Cause::TimedOut, message);
+                Err(Error::RetryLater(refusal, Duration::ZERO))
+            }
+        }
+    }
+
+    /// Judges an answer, and notes what its headers say about the token and the org's credits.
+    fn judge<T>(
+        &self,
+        token: &Token,
+        response: &Response<Bytes>,
+        judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.tokens.observe(token, AnswerTimes::of(response));
+        let raw = raw_answer(response, self.clock.now());
+        let judged = judge(&raw);
+        if judged.is_ok() || raw.credits.is_some() {
+            self.credits().note(raw.credits);
+        }
+        judged
+    }
+
+    /// The output of `work`, unless it takes until `give_up`.
+    async fn in_time<T>(&self, give_up: Timestamp, work: impl Future<Output = T>) -> Option<T> {
+        let left = time_left(self.clock.now(), give_up);
+        tokio::time::timeout(left, work).await.ok()
+    }
+
+    fn credits(&self) -> MutexGuard<'_, Credits> {
+        self.credits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Delays new work while the org's credits are below the connection's floor. Reads continue, so that updates that Zoho
+    /// has accepted are followed to their end.
+    fn check_credits(&self, method: &Method) -> Result<(), Error> {
+        let floor = self.connection.credit_floor;
+        let low = match *method == Method::GET {
+            true => None,
+            false => self.credits().wait(floor, self.clock.now()),
+        };
+        let Some((remaining, wait)) = low else {
+            return Ok(());
+        };
+        let message = format!(
+            "{remaining} API credits remain of the last 24 hours', and `credit_floor` of the connection `{}` is {floor}: new work waits",
+            self.name
+        );
+        tracing::warn!(
+            connection = self.name,
+            zoho.credits = remaining,
+            wait_s = wait.as_secs(),
+            "{message}"
+        );
+        let refusal = Refusal::with(Cause::CreditsLow, message);
+        Err(Error::RetryLater(refusal, wait))
+    }
+
+    /// Waits until the pause that Zoho asked for is over, if that is before `give_up`.
+    async fn wait_for_throttle(&self, give_up: Timestamp) -> Result<(), Error> {
+        let now = self.clock.now();
+        let wait = self.throttled_until().map(|until| time_left(now, until));
+        match wait.filter(|wait| !wait.is_zero()) {
+            None => Ok(()),
+            Some(wait) if after(now, wait) >= give_up => {
+                Err(Error::RetryLater(Refusal::of(Cause::Held), wait))
+            }
+            Some(wait) => {
+                self.clock.sleep(wait).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Pauses all calls of this connection.
+    fn throttle(&self, pause: Option<Duration>) {
+        if let Some(pause) = pause {
+            let until = after(self.clock.now(), pause);
+            let mut throttled_until = self.throttled_until();
+            *throttled_until = Some(throttled_until.map_or(until, |known| known.max(until)));
+        }
+    }
+
+    fn throttled_until(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.throttled_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pause of the whole connection that an answer asks for. A busy custom view concerns only that view.
+fn connection_pause(error: &Error) -> Option<Duration> {
+    let pause = error.retry_after()?;
+    (error.refusal().cause() != Some(Cause::ViewBusy)).then_some(pause)
+}
