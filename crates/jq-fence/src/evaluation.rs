@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::locate;
 use crate::natives::{self, Engine, Terms};
 use crate::value::FencedValue;
-use crate::walk::{self, ExportError};
+use crate::value::json::{self, ExportError};
 
 /// Characters of an error message that are kept.
 const MAX_MESSAGE: usize = 500;
@@ -109,7 +109,7 @@ impl Evaluation {
         number: usize,
         budget: &mut usize,
     ) -> Result<Value, EvalError> {
-        walk::to_json(&output.val, budget).map_err(|error| match error {
+        json::to_json(&output.val, budget).map_err(|error| match error {
             ExportError::NotFinite => EvalError::NotANumber { output: number },
             ExportError::Inexact(text) => EvalError::InexactNumber {
                 output: number,

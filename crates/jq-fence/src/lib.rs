@@ -14,15 +14,12 @@ mod limits;
 mod locate;
 mod location;
 mod natives;
-mod operators;
 mod parse;
 mod paths;
-mod pattern;
 mod program;
 mod recursion;
 mod shape;
 mod value;
-mod walk;
 
 #[cfg(test)]
 mod tests;

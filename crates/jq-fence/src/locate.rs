@@ -16,8 +16,7 @@ use crate::failure::FailedPart;
 use crate::location::ErrorLocation;
 use crate::natives::Engine;
 use crate::shape;
-use crate::value::FencedValue;
-use crate::walk;
+use crate::value::{FencedValue, json};
 
 /// The filter that wraps an instrumented part. Its first argument is the part's offset.
 pub(crate) const LOCATE: &str = "locate__";
@@ -70,7 +69,7 @@ pub(crate) fn finish(error: &FencedValue) -> Option<(String, Option<FailedPart>)
     let part = recorded
         .filter(|(recorded, ..)| recorded == error)
         .map(|(_, offset, input)| {
-            let (mut text, complete) = walk::to_text(&input.val, MAX_INPUT);
+            let (mut text, complete) = json::to_text(&input.val, MAX_INPUT);
             if !complete {
                 text.push('…');
             }

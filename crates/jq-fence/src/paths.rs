@@ -350,10 +350,12 @@ fn key(parts: &[StrPart<&str, Term<&str>>]) -> Option<String> {
 }
 
 fn number(term: &Term<&str>) -> Option<String> {
-    match term {
-        Term::Num(number) => Some((*number).to_owned()),
-        Term::Neg(inner) => Some(format!("-{}", number(inner)?)),
-        _ => None,
+    if let Term::Num(number) = term {
+        Some((*number).to_owned())
+    } else if let Term::Neg(inner) = term {
+        Some(format!("-{}", number(inner)?))
+    } else {
+        None
     }
 }
 

@@ -13,12 +13,12 @@ use crate::natives::RECURSION_COUNTER;
 type Scope<'s> = Vec<(&'s str, usize, bool)>;
 
 /// Inserts the counter into a program.
-pub(crate) fn count_in_program<'s>(term: &mut Term<&'s str>) {
+pub(crate) fn count_in_program(term: &mut Term<&str>) {
     visit(term, &mut Vec::new());
 }
 
 /// Inserts the counter into a definition of the prelude.
-pub(crate) fn count_in_definition<'s>(definition: &mut Def<&'s str>) {
+pub(crate) fn count_in_definition(definition: &mut Def<&str>) {
     visit_definition(definition, &mut Vec::new());
 }
 

@@ -1,8 +1,8 @@
-//! Regular expressions: matched in linear time, and paid for before the matching starts.
+//! Regular expressions, matched in linear time. Their steps are spent before the matching starts.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
-    reason = "a filter names the kinds of value it takes and refuses all others"
+    reason = "a filter names the kinds of value that it accepts and refuses all others"
 )]
 
 use jaq_core::native::bome;
@@ -10,19 +10,19 @@ use jaq_core::{Cv, Error, ValR, ValT as _, ValXs};
 use jaq_json::Val;
 use regex_lite::{Captures, Regex, RegexBuilder};
 
+use super::Engine;
 use crate::fence;
-use crate::natives::Engine;
 use crate::value::FencedValue;
 
 /// Bytes of a pattern.
 const MAX_PATTERN: usize = 2_000;
 
-/// Bytes of a compiled pattern, tried in turn. Matching costs up to this times the length of the text.
+/// Bytes that a compiled pattern may have, tried in turn. Matching costs up to this times the length of the text.
 const SIZES: [usize; 5] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18];
 
-/// Which parts of the text are wanted.
+/// The pieces of the text that are returned.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Pieces {
     Matches,
     Between,
     Both,
@@ -34,11 +34,11 @@ struct Flags {
     no_empty: bool,
 }
 
-/// `.` matched against `$re` with `$flags`, which are the arguments.
-pub(crate) fn run<'a>(mut cv: Cv<'a, Engine>, wanted: Wanted) -> ValXs<'a, FencedValue> {
+/// Matches the input against the pattern and the flags, which are the arguments.
+pub(crate) fn run<'a>(mut cv: Cv<'a, Engine>, pieces: Pieces) -> ValXs<'a, FencedValue> {
     let flags = cv.0.pop_var();
     let pattern = cv.0.pop_var();
-    bome(matched(&cv.1, &pattern, &flags, wanted))
+    bome(matched(&cv.1, &pattern, &flags, pieces))
 }
 
 fn text(value: &FencedValue) -> Result<&str, Error<FencedValue>> {
@@ -51,7 +51,7 @@ fn matched(
     value: &FencedValue,
     pattern: &FencedValue,
     flags: &FencedValue,
-    wanted: Wanted,
+    pieces: Pieces,
 ) -> ValR<FencedValue> {
     let haystack = text(value)?;
     let flags = match &flags.val {
@@ -59,7 +59,7 @@ fn matched(
         _ => text(flags)?,
     };
     let (regex, flags, size) = compile(text(pattern)?, flags)?;
-    // A compiled state takes some 30 bytes, so this is about 16 states for a step.
+    // A compiled state has about 30 bytes, so this is about 16 states for a step.
     fence::spend((haystack.len() as u64 + 1).saturating_mul(size as u64) / 512);
     let mut out = Vec::new();
     let (mut byte, mut character, mut after) = (0, 0, 0);
@@ -70,14 +70,14 @@ fn matched(
         if flags.no_empty && whole.is_empty() {
             continue;
         }
-        // Every match is a new run over what is left of the text. Most end soon; for the others there is the clock.
+        // Every match is a new run over the rest of the text. Most are short; the clock ends the others.
         fence::spend(8 + size as u64 / 256);
         fence::check_deadline();
-        if wanted != Wanted::Matches {
+        if pieces != Pieces::Matches {
             out.push(FencedValue::text(&haystack[after..whole.start()]));
         }
         after = whole.end();
-        if wanted != Wanted::Between {
+        if pieces != Pieces::Between {
             character += haystack[byte..whole.start()].chars().count();
             byte = whole.start();
             out.push(groups(haystack, &regex, &captures, byte, character)?);
@@ -86,7 +86,7 @@ fn matched(
             break;
         }
     }
-    if wanted != Wanted::Matches {
+    if pieces != Pieces::Matches {
         out.push(FencedValue::text(&haystack[after..]));
     }
     Ok(out.into_iter().collect())
@@ -127,7 +127,7 @@ fn groups(
     groups.collect()
 }
 
-/// The compiled pattern and about how many bytes it takes.
+/// The compiled pattern, its flags, and roughly its bytes.
 fn compile(pattern: &str, letters: &str) -> Result<(Regex, Flags, usize), Error<FencedValue>> {
     if pattern.len() > MAX_PATTERN {
         let message = format!("a regular expression may have {MAX_PATTERN} bytes at most");

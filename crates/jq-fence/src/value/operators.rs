@@ -1,24 +1,18 @@
 //! The operators of [`FencedValue`].
 
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a filter names the kinds of value it takes and refuses all others"
-)]
-
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 use jaq_core::ops::Math;
 use jaq_core::{Error, ValR};
 use jaq_json::{Map, Num, Rc, Val};
 
+use super::{FencedValue, compare, number};
 use crate::fence;
-use crate::value::{FencedValue, number};
-use crate::walk;
 
-/// Digits of the integers that multiplication may yield, in bits.
+/// Bits of an integer that multiplication may yield.
 const MAX_BITS: u64 = 8_192;
 
-/// How many bits an integer has; 0 for any other number.
+/// The number of bits of an integer; 0 for any other number.
 fn bits(number: &Num) -> u64 {
     match number {
         Num::BigInt(big) => big.bits(),
@@ -37,7 +31,7 @@ impl Add for FencedValue {
             (Val::Null, val) | (val, Val::Null) => Ok(FencedValue::nested(val, depth)),
             (Val::Num(left), Val::Num(right)) => Ok(number(left + right)),
             (Val::TStr(left), Val::TStr(right)) => {
-                // A string that nobody else holds grows in place, in steps that double.
+                // A string that is not shared grows in place, to twice its capacity at a time.
                 let copied = if left.is_unique() { 0 } else { left.len() };
                 fence::allocate(copied + 2 * right.len() + 32);
                 arithmetic(Val::TStr(left) + Val::TStr(right))
@@ -63,7 +57,7 @@ impl Add for FencedValue {
                 Rc::make_mut(&mut left).extend(entries);
                 Ok(FencedValue::nested(Val::Obj(left), depth))
             }
-            (left, right) => wrong(left, Math::Add, right, depth),
+            (left, right) => type_error(left, Math::Add, right, depth),
         }
     }
 }
@@ -79,15 +73,15 @@ impl Sub for FencedValue {
             (Val::Arr(left), Val::Arr(right)) => {
                 fence::allocate((left.len() + right.len()) * 16);
                 let mut unwanted: Vec<&Val> = right.iter().collect();
-                unwanted.sort_by(|a, b| walk::compare(a, b));
+                unwanted.sort_by(|a, b| compare(a, b));
                 let wanted = |item: &&Val| {
-                    let found = unwanted.binary_search_by(|probe| walk::compare(probe, item));
+                    let found = unwanted.binary_search_by(|probe| compare(probe, item));
                     found.is_err()
                 };
                 let left = left.iter().filter(wanted).cloned().collect();
                 Ok(FencedValue::nested(Val::Arr(Rc::new(left)), depth))
             }
-            (left, right) => wrong(left, Math::Sub, right, depth),
+            (left, right) => type_error(left, Math::Sub, right, depth),
         }
     }
 }
@@ -118,7 +112,7 @@ impl Mul for FencedValue {
                 merge(&mut left, &right);
                 Ok(FencedValue::nested(Val::Obj(left), depth))
             }
-            (left, right) => wrong(left, Math::Mul, right, depth),
+            (left, right) => type_error(left, Math::Mul, right, depth),
         }
     }
 }
@@ -169,7 +163,7 @@ impl Div for FencedValue {
                     text.split(separator).map(part).collect()
                 })
             }
-            _ => wrong(self.val, Math::Div, other.val, depth),
+            _ => type_error(self.val, Math::Div, other.val, depth),
         }
     }
 }
@@ -183,7 +177,7 @@ impl Rem for FencedValue {
         let zero = matches!(&other.val, Val::Num(right) if *right == Num::Int(0));
         match (self.val, other.val) {
             (Val::Num(left), Val::Num(right)) if !zero => Ok(number(left % right)),
-            (left, right) => wrong(left, Math::Rem, right, depth),
+            (left, right) => type_error(left, Math::Rem, right, depth),
         }
     }
 }
@@ -199,7 +193,7 @@ impl Neg for FencedValue {
     }
 }
 
-fn wrong(left: Val, operator: Math, right: Val, depth: u32) -> ValR<FencedValue> {
+fn type_error(left: Val, operator: Math, right: Val, depth: u32) -> ValR<FencedValue> {
     let (left, right) = (
         FencedValue::nested(left, depth),
         FencedValue::nested(right, depth),
