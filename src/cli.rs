@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::telemetry;
 pub use terminal::ExitStatus;
 
-/// Turn webhooks into Zoho CRM mass updates, and report the outcome of each job to a callback URL.
+/// Arguments of `masshook`.
 #[derive(Debug, Parser)]
 #[command(name = "masshook", version, about)]
 pub struct Arguments {
@@ -49,13 +49,15 @@ enum Command {
     /// Exit codes: 0 nothing is wrong (notes do not count), 1 something is wrong, 2 invalid usage or a config that cannot be
     /// read.
     Check(check::CheckArgs),
-    /// Obtain credentials for a connection from a grant code or client credentials, verify them, and save them where the
-    /// config expects them.
+    /// Obtain, verify and save the credentials of a connection.
+    ///
+    /// The credentials come from a grant code or are client credentials. They are saved as the secret that the config names.
     Auth(auth::AuthArgs),
-    /// Send a sample delivery to a server, signed like its sender signs it.
+    /// Send a sample delivery to a server, with a valid signature of its sender.
     Send(send::SendArgs),
-    /// Print a sample delivery as a Lambda event, for `sam local invoke` and `cargo lambda invoke`. The event contains its
-    /// signature and tokens.
+    /// Print a sample delivery as a Lambda event, for `sam local invoke` and `cargo lambda invoke`.
+    ///
+    /// The event contains its signature and tokens.
     Event(event::EventArgs),
     /// Run a simulated Zoho: the accounts server and the CRM API, on one port for each of three data centres.
     Simulate(simulate::SimulateArgs),

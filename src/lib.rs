@@ -1,39 +1,39 @@
-//! Any webhook in, one Zoho CRM mass update out, and the job's fate forwarded to whoever asked.
+//! Turns any webhook into a Zoho CRM mass update, and reports the job's outcome to a callback URL.
 //!
-//! The rooms stand in the order in which a delivery passes them.
+//! The modules are listed in the order in which a delivery passes through them.
 
-// The conductor: `app` knows the order of the steps; `api`, `lambda` and `cli` are how it is reached.
+// Entry points, and `app`, which performs the steps in order.
 pub mod api;
 pub mod app;
 pub mod cli;
 pub mod lambda;
 pub mod server;
 
-// The door: triggers, signatures, bodies, refusals.
+// Triggers, verification, bodies.
 pub mod inbound;
 
-// A delivery becomes update requests. Pure.
+// From a delivery to update requests. Pure.
 pub mod mapping;
 pub mod update;
 
-// An update request's records are found, it is held against the org's fields, and becomes Zoho calls. Pure.
+// From an update request to Zoho calls: look-ups, validation, plan. Pure.
 pub mod guard;
 pub mod lookup;
 pub mod plan;
 
-// What is known of an update request on its way, and what drives it.
+// Jobs and the engine that drives them.
 pub mod engine;
 pub mod job;
 pub mod outcome;
 
-// The far side, and what its codes mean.
+// The Zoho client and the meaning of Zoho's codes.
 pub mod codes;
 pub mod zoho;
 
-// The answer.
+// Callbacks.
 pub mod callback;
 
-// The edges: vendors, files, time, the network, the log.
+// Infrastructure: AWS, config, time, HTTP, secrets, logging.
 pub mod aws;
 pub mod clock;
 pub mod config;

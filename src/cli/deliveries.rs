@@ -31,7 +31,7 @@ pub(super) enum DeliveriesCommand {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Show a delivery in full, as received, but without its signature headers.
+    /// Show a delivery in full, as received, but without its sender's keys and signatures.
     Show {
         #[command(flatten)]
         location: StoreLocation,

@@ -27,8 +27,8 @@ pub(super) struct PreviewArgs {
     route: Option<String>,
     /// Event file: a bare JSON body or any Lambda event.
     event: PathBuf,
-    /// Explain instead, for every route or the given one, why the route accepts the event or not: show the first condition
-    /// that is false, and which part of `when`.
+    /// Explain instead, for every route or the given one, why the route accepts the event or not: show the first false
+    /// condition, and of `when` the first false expression.
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
