@@ -45,7 +45,7 @@ impl Bench {
         credentials[key].as_str().expect("a text").to_owned()
     }
 
-    /// What the API console makes.
+    /// Makes a grant code, as Zoho's API console does.
     async fn code(&self, scope: &str) -> String {
         let asked = json!({"scope": scope});
         let (_, made) = self
@@ -55,7 +55,7 @@ impl Bench {
         made["code"].as_str().expect("a code").to_owned()
     }
 
-    /// Runs the command; the client's secret comes over stdin. Whatever it does, it shows no secret.
+    /// Runs the command with the client secret on stdin. Checks that it prints no secret.
     async fn auth(&self, credentials: &str, arguments: &[&str]) -> (Option<i32>, Value) {
         let zoho = self.world.simulator.url();
         let text = format!(
@@ -73,7 +73,7 @@ impl Bench {
         let run = move || -> Output {
             let mut child = command.spawn().expect("it runs");
             let mut stdin = child.stdin.take().expect("stdin");
-            // A command that needs no secret may have ended already.
+            // A command that needs no secret may have exited already.
             let _ = writeln!(stdin, "{secret}");
             drop(stdin);
             child.wait_with_output().expect("it ends")
@@ -100,14 +100,14 @@ impl Bench {
         (output.status.code(), document)
     }
 
-    /// The scope string that the command itself says is needed.
+    /// Returns the scope string that the command prints.
     async fn scopes(&self) -> String {
         let (code, document) = self.auth(&self.in_file(), &["--scopes"]).await;
         assert_eq!(code, Some(0));
         document["scope"].as_str().expect("scopes").to_owned()
     }
 
-    /// Nothing is left over of what was not finished.
+    /// Lists the files in the folder, to find leftovers.
     fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).expect("a folder");
         let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
@@ -154,7 +154,7 @@ async fn grant_code_is_exchanged_and_saved_to_file() {
     assert_eq!(written["client_id"], bench.client("client_id"));
     assert_eq!(written["client_secret"], bench.client("client_secret"));
     assert_ne!(written["refresh_token"], bench.client("refresh_token"));
-    // The same code, and one that never was: named, and what is there stays.
+    // A used code and an unknown code are reported, and the saved credentials stay.
     for code in [code.as_str(), "1000.nothing.atall"] {
         let (status, document) = bench.auth(&target, &["--code", code]).await;
         assert_eq!(status, Some(1), "{document:#}");

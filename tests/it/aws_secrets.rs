@@ -144,7 +144,7 @@ async fn unreachable_secrets_manager_is_retryable() {
     assert!(error.to_string().contains("try again"), "{error}");
 }
 
-/// A server that answers everything with one of AWS's errors: its URL, and itself.
+/// Starts a server that answers every request with one AWS error; returns its URL and its task.
 async fn refusing(status: u16, code: &str) -> (String, JoinHandle<std::io::Result<()>>) {
     let status = StatusCode::from_u16(status).expect("an HTTP status");
     let body = json!({"__type": code, "message": "about top-secret"}).to_string();
@@ -210,7 +210,7 @@ async fn missing_region_or_credentials_are_named() {
     assert!(error.to_string().contains("AWS credentials"), "{error}");
 }
 
-/// What a reference leads to, at an AWS that listens at `url`.
+/// Resolves a secret reference at the AWS endpoint `url`.
 async fn resolved(url: &str, reference: &str) -> Result<String, masshook::secrets::SecretError> {
     let manager = SecretsManager::with_config(sdk_config(url));
     let secrets = Secrets::new(Arc::new(SystemClock), Arc::new(manager));

@@ -1,5 +1,5 @@
-//! The stack on AWS, end to end: both functions under AWS's Runtime Interface Emulator, DynamoDB, SQS and Secrets Manager
-//! on moto, and a poller in the place of the event source mapping (`harness/aws_stack.rs`).
+//! The stack on AWS, end to end: both functions under AWS's Runtime Interface Emulator, DynamoDB, SQS and Secrets
+//! Manager on moto, and a poller in the place of the event source mapping (`harness/aws_stack.rs`).
 
 mod dead_letters;
 
@@ -34,7 +34,7 @@ async fn signed_form_is_queued_and_worker_completes_it() {
     assert!(!stack.is_updated(&lead).await);
     assert_eq!(stack.count("token").await, 0);
 
-    // The same delivery again is the same job, and wakes nobody.
+    // A duplicate delivery returns the same job and sends no wake-up.
     let again = stack.form(&form).await;
     assert_eq!((again.status, again.job_id()), (202, id.clone()));
     assert_eq!(again.job()["status"], "queued");
@@ -66,7 +66,7 @@ async fn signed_form_is_queued_and_worker_completes_it() {
         .expect("a moment");
     assert!(sent_at >= began.as_second());
 
-    // And after the end, too.
+    // Also after the job has finished.
     let again = stack.form(&form).await;
     assert_eq!((again.status, again.job_id()), (202, id));
     assert_eq!(again.job()["status"], "succeeded");
@@ -80,7 +80,7 @@ async fn custom_view_job_is_tracked_by_wake_ups() {
     let mut stack = Stack::start("aws-view").await;
     let id = stack.view("some").await.job_id();
     assert!(stack.queue.poll(&stack.worker, 5).await);
-    // The first turn hands the view over and is gone: it does not wait for Zoho.
+    // The first turn starts the Zoho job and ends: it does not wait for Zoho.
     let job = stack.job(&id).await;
     assert_eq!(job["status"], "running", "{job:#}");
     assert!(job["calls"][0]["zoho_job_id"].is_string(), "{job:#}");
@@ -149,7 +149,7 @@ async fn sweep_completes_jobs_whose_wake_ups_are_lost() {
     for place in 0..5 {
         assert!(stack.is_updated(&stack.lead(place)).await);
     }
-    // The forms make the same change, so they shared a call.
+    // The forms make the same change, so they share a call.
     assert_eq!(stack.count("mass_update_post").await, 2);
     let callbacks = stack.receiver.wait_for(ids.len()).await;
     let mut told: Vec<String> = callbacks
@@ -234,7 +234,7 @@ async fn job_without_connection_is_parked_and_resumed() {
     let renamed = renamed.display().to_string();
     let other = stack.another_worker(&[("MASSHOOK_CONFIG", &renamed)]);
     assert!(stack.queue.poll(&other, 5).await);
-    // Nothing will change by itself, so the wake-up is done with.
+    // A retry would not help, so the wake-up is deleted.
     assert!(stack.queue.invocations[0].failed.is_empty());
     let logs = other.logs();
     assert_eq!(counted("ParkedJobs", &logs), 1, "{logs}");
@@ -249,7 +249,7 @@ async fn job_without_connection_is_parked_and_resumed() {
 
 #[tokio::test]
 async fn log_lines_match_alarm_filters() {
-    // The receiver is gone for good, and Zoho refuses the credentials.
+    // The receiver answers 410, and Zoho refuses the credentials.
     let mut stack = Stack::with("aws-alarms", &[410], true).await;
     stack.faults(&json!({"token_error": "invalid_code"})).await;
     let form = json!({"event": "e1", "ids": [stack.lead(1)]});
@@ -262,7 +262,7 @@ async fn log_lines_match_alarm_filters() {
         assert_eq!(counted(filter, &stack.inbound.logs()), 0);
     }
 
-    // A job whose first request is a look-up.
+    // The first request of this job is a look-up.
     let config = std::fs::read_to_string(stack.folder.path().join("masshook.yaml"));
     let unguarded = config
         .expect("the config")
@@ -382,7 +382,7 @@ async fn newer_job_version_is_parked_once_and_resumed() {
     let reason = parked["jobs"][0]["parked"].as_str().unwrap_or_default();
     assert_eq!(parked["jobs"][0]["id"], json!(id));
     assert!(reason.contains("its version is 99"), "{parked:#}");
-    // It is there, so its delivery need not come again.
+    // The job is stored, so a redelivery is accepted.
     let again = stack.form(&form).await;
     assert_eq!((again.status, again.job_id()), (202, id.clone()));
     let shown = stack.get_job(&id).await;

@@ -1,4 +1,4 @@
-//! What `sam validate` does not see in template.yaml.
+//! Properties of template.yaml that `sam validate` does not check.
 
 pub(crate) mod alarms;
 
@@ -12,12 +12,13 @@ fn text() -> String {
     std::fs::read_to_string(repo_path("template.yaml")).expect("the template")
 }
 
-/// The template without its tags: `!Ref Table` is "Table", `!GetAtt Queue.Arn` is "Queue.Arn", `!If [A, b, c]` a list.
+/// Reads the template without its tags: `!Ref Table` is "Table", `!GetAtt Queue.Arn` is "Queue.Arn", `!If [A, b, c]` a
+/// list.
 fn template() -> Value {
     serde_saphyr::from_str(&text()).expect("YAML")
 }
 
-/// What `!If` and `Condition` leave of a value.
+/// Resolves `!If` and `Condition` in a value.
 fn resolved(value: &Value, holds: &BTreeMap<&str, bool>) -> Option<Value> {
     match value {
         Value::String(text) if text == "AWS::NoValue" => None,
@@ -45,7 +46,7 @@ fn resolved(value: &Value, holds: &BTreeMap<&str, bool>) -> Option<Value> {
     }
 }
 
-/// The resources of a mode, with every optional parameter given.
+/// Returns the resources of a mode, with every optional parameter set.
 fn resources(mode: &str) -> Value {
     let holds = BTreeMap::from([
         ("IsDurable", mode == "durable"),
@@ -68,7 +69,7 @@ fn names(value: &Value) -> Vec<&str> {
     list.iter().filter_map(Value::as_str).collect()
 }
 
-/// Every text in a value.
+/// Collects every string in a value.
 fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => found.push(text),
@@ -78,7 +79,7 @@ fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     }
 }
 
-/// The statements of a function's role, by their names.
+/// Returns the policy statements of a function's role, by `Sid`.
 fn statements<'a>(resources: &'a Value, function: &str) -> BTreeMap<&'a str, &'a Value> {
     let policies = resources[function]["Properties"]["Policies"].as_array();
     let policies = policies.unwrap_or_else(|| panic!("{function} has policies"));
@@ -110,7 +111,7 @@ fn inline_mode_has_one_function_and_no_storage() {
         ),
         (&json!(""), &json!(""))
     );
-    // What is there refers to nothing that is not.
+    // No resource refers to an absent one.
     let durable = resources("durable");
     let durable = durable.as_object().expect("resources");
     let absent = durable.keys().filter(|name| inline[name].is_null());
@@ -143,7 +144,7 @@ fn inbound_function_cannot_read_worker_secrets() {
     };
     assert_eq!(read(&inbound), [json!("InboundSecretArns")]);
     assert_eq!(read(&worker), [json!("WorkerSecretArns")]);
-    // A key of one's own decrypts by way of these services only.
+    // A customer managed key decrypts only through these services.
     for statements in [&inbound, &worker] {
         let key = statements["DecryptSecrets"];
         assert_eq!(key["Action"], "kms:Decrypt");
@@ -177,7 +178,7 @@ fn inbound_function_cannot_read_worker_secrets() {
         ));
     }
 
-    // What senders hand over is for the function that hears them.
+    // Only the function that answers handshakes enrolls secrets.
     let learn = &inbound["LearnSecrets"];
     assert_eq!(
         (&learn["Action"], &learn["Resource"]),
@@ -214,7 +215,7 @@ fn inbound_function_cannot_read_worker_secrets() {
     }
 }
 
-/// Handshakes are GET, HEAD and POST, and tokens may stand in the path.
+/// Handshakes are GET, HEAD and POST, and a path may contain a token.
 #[test]
 fn hook_paths_accept_any_http_method() {
     let inline = resources("inline");
@@ -271,7 +272,7 @@ fn visibility_timeout_exceeds_worker_timeout() {
         source["ScalingConfig"]["MaximumConcurrency"],
         "WorkerMaximumConcurrency"
     );
-    // SQS starts no fewer.
+    // The minimum that SQS accepts.
     assert_eq!(parameters["WorkerMaximumConcurrency"]["MinValue"], 2);
 }
 
@@ -354,7 +355,7 @@ fn queues_and_logs_are_retained_and_encrypted() {
         let queue = &durable[queue]["Properties"];
         assert_eq!(queue["SqsManagedSseEnabled"], true);
     }
-    // What nobody could use stays as long as SQS keeps anything.
+    // The dead-letter queue has the longest retention of SQS.
     let kept = &durable["DeadLetterQueue"]["Properties"]["MessageRetentionPeriod"];
     assert_eq!(kept, 14 * 24 * 3600);
     for (function, group) in [
@@ -369,7 +370,7 @@ fn queues_and_logs_are_retained_and_encrypted() {
         let retention = &durable[group]["Properties"]["RetentionInDays"];
         assert_eq!(retention, "LogRetentionDays");
     }
-    // Jobs outlive the stack, and a table that is replaced.
+    // Jobs survive the deletion of the stack and the replacement of the table.
     for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
         let policy = durable["Table"][policy].as_str().expect("a policy");
         assert!(policy.starts_with("Retain"), "{policy}");
@@ -434,7 +435,7 @@ fn references_resolve_to_resources() {
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != ':');
             let name = &rest[..end.unwrap_or(rest.len())];
             assert!(
-                // SAM makes the role of a function.
+                // SAM generates the role of a function.
                 name.starts_with("AWS::") || known.contains(name) || name == "InboundFunctionRole",
                 "{mark}{name} leads nowhere"
             );

@@ -1,4 +1,4 @@
-//! Every trigger of AWS's, told apart by its shape: what its events become, and what becomes of those that fail.
+//! AWS triggers: how events are recognized by their shape, mapped to jobs, and reported when they fail.
 
 mod http;
 mod sqs;
@@ -24,7 +24,7 @@ const WAKE_UPS: &str = "arn:aws:sqs:eu-west-1:123456789012:wake-ups";
 const ORDERS: &str = "arn:aws:sqs:eu-west-1:123456789012:orders";
 const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:leads";
 
-/// Routes that tell back what they saw, as the reference of their jobs.
+/// Routes that copy their mapping input into the `reference` of their jobs.
 const ROUTES: &str = r#"
   request:
     verify: { scheme: custom, type: equals, token: { header: X-Token }, secret: secretsmanager:sender }
@@ -53,7 +53,7 @@ const ROUTES: &str = r#"
     map: '{module: "Leads", fields: {Rating: "Active"}, ids: (.ids? // [$ID]), reference: {said: ., attributes: $headers, trigger: $trigger}}'
 "#;
 
-/// A function in a world of its own.
+/// A function with its own harness.
 struct Stage {
     world: World,
     function: Function,
@@ -94,7 +94,7 @@ impl Stage {
         answer.unwrap_or_else(|error| panic!("{event:#}: {error:?}"))
     }
 
-    /// The references of all jobs that there are, sorted by their text.
+    /// Returns the references of all jobs, sorted by their text.
     async fn references(&self) -> Vec<Value> {
         let mut references = Vec::new();
         for summary in self
@@ -149,7 +149,7 @@ fn failures(ids: &[&str]) -> Value {
     json!({ "batchItemFailures": ids })
 }
 
-/// What `masshook event schedule` prints, for the route `schedule`.
+/// Returns the output of `masshook event schedule` for the route `schedule`.
 fn scheduled(arguments: &[&str]) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("masshook.yaml");
@@ -184,7 +184,7 @@ async fn schedule_event_from_cli_is_accepted() {
     let rule = scheduled(&["--override", "source=aws.events", "--override", "detail={}"]);
     let input = scheduled(&["--trigger", "direct", "--override", "at=today"]);
     assert_eq!(input["route"], "schedule");
-    // The second time it is the same event, and so the same job.
+    // The second time it is a duplicate event and returns the same job.
     for event in [&once, &once, &rule, &input] {
         let answer = stage.invoke(event).await;
         assert_eq!(
@@ -229,7 +229,7 @@ async fn bus_event_reaches_every_matching_route() {
     );
     assert_eq!(jobs[1]["id"], JobId::derive("partner-too", "7", 1).as_str());
 
-    // The bus delivers at least once.
+    // EventBridge delivers at least once.
     let calls = stage.world.count("mass_update_post").await;
     assert_eq!(stage.invoke(&event).await["jobs"], answer["jobs"]);
     assert_eq!(stage.world.count("mass_update_post").await, calls);
@@ -323,7 +323,7 @@ async fn route_rejects_triggers_it_does_not_listen_to() {
     let error = stage.try_invoke(&direct).await.expect_err("refused");
     assert_eq!(error.error_type, "not_listening");
 
-    // A delivery by direct invocation is what it would be by HTTP: its route's proof is asked for.
+    // A delivery by direct invocation must be verified, as over HTTP.
     let mut direct = json!({"route": "request", "body": {"ids": [stage.lead(0)]}});
     let error = stage.try_invoke(&direct).await.expect_err("refused");
     assert_eq!(error.error_type, "not_verified");

@@ -1,4 +1,4 @@
-//! `masshook check`: a config, the examples beside it, and the simulator in Zoho's place.
+//! `masshook check`: a config, the examples beside it, and a simulated Zoho.
 
 mod examples;
 
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Harness, World, repo_path};
 
-/// A config in a folder, and a Zoho that goes by this machine's clock, as the command does.
+/// A config in a folder, and a simulated Zoho on system time, as the command is.
 struct Bench {
     world: World,
     folder: TempDir,
@@ -23,7 +23,7 @@ impl Bench {
             folder: tempfile::tempdir().expect("a folder"),
         };
         bench.write("zoho.json", &bench.credentials());
-        // Each run of the command asks for a token.
+        // Each run of the command requests a token.
         bench.world.faults(&json!({"mints_per_window": 100})).await;
         bench
     }
@@ -38,7 +38,7 @@ impl Bench {
         std::fs::write(path, content.to_string()).expect("written");
     }
 
-    /// The config: further lines of the connection, and the `map` of a route `form`.
+    /// Writes the config: further lines of the connection, and the `map` of the route `form`.
     fn configure(&self, connection: &str, map: &str) {
         let zoho = self.world.simulator.url();
         let secret = self.folder.path().join("zoho.json");
@@ -50,7 +50,7 @@ impl Bench {
         std::fs::write(self.folder.path().join("masshook.yaml"), text).expect("written");
     }
 
-    /// Runs the command. Whatever it does, it shows no secret.
+    /// Runs the command. Checks that it prints no secret.
     async fn check(&self, arguments: &[&str]) -> (Option<i32>, Value) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
         command.args(["check", "--json", "--config"]);
@@ -73,7 +73,7 @@ impl Bench {
     }
 }
 
-/// What was found of one thing of the connection.
+/// Returns result and text of one check of the connection.
 fn found<'a>(document: &'a Value, what: &str) -> (&'a str, &'a str) {
     row(&document["connections"]["default"], what)
 }
@@ -91,7 +91,7 @@ fn row<'a>(list: &'a Value, what: &str) -> (&'a str, &'a str) {
 
 const MAP: &str = "{module: (.in // \"Leads\"), fields: .fields} + .selector";
 
-/// An event for that map.
+/// Makes an event for [`MAP`].
 fn event(fields: Value, selector: Value) -> Value {
     json!({"fields": fields, "selector": selector})
 }
@@ -150,7 +150,7 @@ async fn valid_connection_passes_all_checks() {
     );
 }
 
-/// The org's own price of a mass update, and Zoho's documented one of an update of records.
+/// A mass update has the price that the org reports, a record update the price that Zoho documents.
 #[tokio::test]
 async fn both_update_methods_are_priced() {
     let bench = Bench::new().await;
@@ -186,7 +186,7 @@ async fn both_update_methods_are_priced() {
         records,
         "PUT 1 credit for 10 records, according to Zoho's documentation"
     );
-    // That the org lets no mass update set its field is known from the org alone.
+    // Only the org's metadata shows that a mass update cannot set this field.
     let (only, _) = price(auto, json!({"Phone": "+1 555 0100"})).await;
     assert!(
         only.starts_with("mass_update not possible: it does not set all of the fields; by records 1 call, 3 credits; taken: no mass update sets all of the fields"),
@@ -230,7 +230,7 @@ async fn missing_scope_fails_only_if_routes_need_it() {
         bench.configure("", map);
         bench.world.faults(&scopes(&[missing])).await;
         let (status, document) = bench.live().await;
-        // `/__apis` answers all the while.
+        // `/__apis` keeps answering.
         assert_eq!(found(&document, "mass update").0, "ok");
         let (row, result, code) = match needed {
             true => ("needed", "bad", Some(1)),
@@ -244,14 +244,14 @@ async fn missing_scope_fails_only_if_routes_need_it() {
             "{missing}: {said:?}"
         );
     }
-    // With `guard: off` nobody needs the fields.
+    // With `guard: off` the scope for fields is not needed.
     bench.configure("guard: off", MAP);
     bench
         .world
         .faults(&scopes(&["ZohoCRM.settings.fields.READ"]))
         .await;
     assert_eq!(bench.live().await.0, Some(0));
-    // An example may need what the program does not tell.
+    // An example may need a scope that the program text does not show.
     bench.configure("", MAP);
     bench.world.faults(&scopes(&["ZohoCRM.coql.READ"])).await;
     let wanted = json!({"match": {"field": "Email", "values": ["lead1@example.com"]}});
@@ -317,7 +317,7 @@ async fn unreported_scopes_are_probed_by_reads() {
 #[tokio::test]
 async fn problems_are_named_without_secrets() {
     let bench = Bench::new().await;
-    // More calls at once than the edition has, and a scope that only a look needs.
+    // More concurrent calls than the edition allows, and a scope that only `check` needs.
     let scopes = "ZohoCRM.mass_update.UPDATE ZohoCRM.mass_update.READ ZohoCRM.org.READ";
     bench
         .world
@@ -328,7 +328,7 @@ async fn problems_are_named_without_secrets() {
     assert_eq!(status, Some(1), "{document:#}");
     assert_eq!(found(&document, "edition").0, "bad");
     assert_eq!(found(&document, "territories").0, "note");
-    // Credentials that were revoked.
+    // Revoked credentials.
     let mut credentials = bench.credentials();
     credentials["refresh_token"] = json!("hunter2");
     bench.write("zoho.json", &credentials);

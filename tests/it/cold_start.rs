@@ -1,4 +1,4 @@
-//! Many processes that start cold at once, over one store: one token, one driver for each job.
+//! Many processes that start at once: they request one token, and one process drives each job.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::harness::{Harness, Moto, World, enqueue};
 
-/// So many workers start at once.
+/// How many workers start at once.
 const WORKERS: u64 = 100;
 
-/// The workers of one durable masshook, each with a job of its own waiting.
+/// Makes workers over one store, each with a queued job.
 async fn workers(world: &World) -> (Arc<dyn JobStore>, Vec<(App, JobId)>) {
     let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
     let mut workers = Vec::new();
@@ -35,7 +35,7 @@ async fn all_at_once(workers: &[(App, JobId)]) {
     }
 }
 
-/// Turns of all workers, until no job waits for a slot of the connection any more.
+/// Runs turns of all workers until no job is due.
 async fn until_done(world: &World, store: &dyn JobStore, workers: &[(App, JobId)]) {
     for _ in 0..WORKERS {
         all_at_once(workers).await;
@@ -85,7 +85,7 @@ async fn token_throttle_silences_all_workers() {
     let (store, workers) = workers(&world).await;
     all_at_once(&workers).await;
     assert_eq!(world.count("token").await, 1);
-    // When the window is over, one asks again, for all.
+    // After the window, one worker requests a token for all.
     world.faults(&json!({"mints_per_window": 10})).await;
     world.clock.advance(Duration::from_secs(700));
     until_done(&world, store.as_ref(), &workers).await;
@@ -113,10 +113,10 @@ async fn revoked_token_is_refreshed_once_for_all() {
     assert_eq!(world.count("token").await, 2);
 }
 
-/// Processes that have nothing in common but a secret.
+/// Processes that share nothing but a secret.
 const STRANGERS: usize = 24;
 
-/// Lets every process update a record at once, and returns how many succeeded.
+/// Lets every process update a record at once; returns how many succeed.
 async fn strangers(world: &World, apps: &[App], city: &str) -> usize {
     let turns = apps.iter().enumerate().map(|(number, app)| async move {
         let id = world.id("Leads", number as u64);
@@ -136,13 +136,13 @@ async fn strangers(world: &World, apps: &[App], city: &str) -> usize {
 async fn separate_processes_share_token_through_secret() {
     let world = Harness::new().start().await;
     let (moto, name) = (Moto::shared(), "cold/token");
-    // It does not exist yet: the first of them makes it.
+    // The secret does not exist yet: the first process creates it.
     let apps: Vec<App> = (0..STRANGERS)
         .map(|_| world.app_with_token_cache(moto, name))
         .collect();
     assert_eq!(strangers(&world, &apps, "Rome").await, STRANGERS);
     assert_eq!(world.count("token").await, 1);
-    // Those who come later find it, and who is refused looks again before it asks.
+    // Later processes find the token, and a refused process reads the secret again before it requests one.
     world.faults(&json!({"expire_tokens": true})).await;
     let late: Vec<App> = (0..STRANGERS)
         .map(|_| world.app_with_token_cache(moto, name))

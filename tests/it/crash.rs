@@ -1,5 +1,5 @@
-//! Crashes: the server is killed between every two effects, and at random moments, and restarted. Zoho's records and the
-//! received callbacks show whether a job was lost, or whether a callback was sent twice with different contents.
+//! Crashes: the server is killed between every two effects, and at random moments, and restarted. Zoho's records and
+//! the received callbacks show whether a job was lost, or whether a callback was sent twice with different contents.
 
 #[cfg(feature = "failpoints")]
 mod matrix;

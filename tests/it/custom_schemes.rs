@@ -1,5 +1,6 @@
-//! Vendors that do not exist, one or more of every shape in which a webhook is proved (`crates/webhook-verify/tests/custom_schemes.yaml`): described in
-//! `masshook.yaml` alone, their deliveries signed by hand, in events of API Gateway.
+//! Custom schemes: fictitious vendors of every shape of signature, described in `masshook.yaml` alone
+//! (`crates/webhook-verify/tests/custom_schemes.yaml`). Their deliveries are signed by hand and sent in events of API
+//! Gateway.
 
 mod vendors;
 
@@ -24,12 +25,13 @@ use crate::harness::{
 };
 use vendors::{Proof, Vendor, body, header, post, sha256, vendors};
 
-/// The shapes of webhooks that need no code, and no fetched certificate: 15 is Amazon SNS, 16 no sender that we met.
+/// The shapes of webhooks that need neither code nor a fetched certificate: 15 is Amazon SNS; no known sender has shape
+/// 16.
 const SHAPES: [u8; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 17];
 
 const MAP: &str = r#"'{module: "Leads", fields: {City: $route}, ids: [.lead? // .items[0].lead]}'"#;
 
-/// A Lambda function with the routes of `crates/webhook-verify/tests/custom_schemes.yaml`, and Zoho's place.
+/// A function with the routes of `crates/webhook-verify/tests/custom_schemes.yaml`, and a simulated Zoho.
 struct Stage {
     clock: ManualClock,
     zoho: SimulatedZoho,
@@ -67,7 +69,7 @@ impl Stage {
         self.hold("secrets.json", &json!(secrets).to_string());
     }
 
-    /// The whole `masshook.yaml`.
+    /// Returns the whole `masshook.yaml`.
     fn config(&self, map: &str) -> String {
         let text =
             std::fs::read_to_string(repo_path("crates/webhook-verify/tests/custom_schemes.yaml"))
@@ -108,7 +110,7 @@ async fn send(function: &Function, request: &Request) -> Answer {
     Answer::from_lambda(&answer.expect("an answer"))
 }
 
-/// Asserts that a request is refused as not verified; gives the reason.
+/// Checks that a request is rejected as not verified; returns the reason.
 async fn refused(function: &Function, request: &Request, what: &str) -> String {
     let answer = send(function, request).await;
     answer.assert_problem(401, "not_verified");
@@ -200,7 +202,7 @@ async fn rotated_secrets_and_alternative_schemes_verify() {
     stage.hold("old", "an old secret");
     let old_one = format!("file:{}/old", stage.folder.path().display());
     let config = stage.config(MAP);
-    // Of one route both secrets count, and besides its own scheme that of another vendor.
+    // One route accepts both secrets; the other accepts its own scheme and that of another vendor.
     let config = config.replace(
         "#aspen\n",
         &format!("#aspen\n      secret: [SELF, '{old_one}']\n"),

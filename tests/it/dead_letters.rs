@@ -1,4 +1,4 @@
-//! Dead letters: what is kept of a delivery, and what a replay makes of it.
+//! Dead letters: what is stored of a delivery, and what a replay does with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, SENDER_SECRET, World};
 
-/// Routes whose senders prove themselves by the secret itself.
+/// Routes whose senders send the secret itself.
 const ROUTES: &str = r#"
   header:
     verify: { scheme: zoho-crm-workflow, secret: secretsmanager:sender }
@@ -30,7 +30,7 @@ const ROUTES: &str = r#"
     callback_url: https://example.com/zoho
 "#;
 
-/// A store, and the programs over it.
+/// A store, and a masshook over it.
 struct Letters {
     world: World,
     store: Arc<dyn JobStore>,
@@ -45,7 +45,7 @@ impl Letters {
         Self { world, store, app }
     }
 
-    /// The same over a config of its own.
+    /// Makes another masshook over the same store, with a changed config.
     async fn configured(&self, config: impl FnOnce(String) -> String + Send) -> App {
         let world = Harness::new()
             .config(|text| config(text + ROUTES))
@@ -71,7 +71,7 @@ impl Letters {
         }
     }
 
-    /// Ends a job well but for its callback, which is as said.
+    /// Finishes a job with success and this status of its callback.
     async fn end(&self, id: &JobId, told: CallbackStatus) {
         let (now, (mut job, lease)) = (self.world.clock.now(), self.claim(id).await);
         job.record_preparation(PreparationOutcome::UNCHANGED.into(), 0, now)
@@ -101,7 +101,7 @@ async fn accepted(app: &App, arrival: InboundRequest) -> Vec<Job> {
     }
 }
 
-/// A secret that a sender sends along is neither kept nor shown to a mapping, and tells no delivery from another.
+/// A secret in the request is neither stored nor shown to a mapping, and does not affect the delivery id.
 #[tokio::test]
 async fn secret_in_request_is_stripped_before_storing() {
     let letters = Letters::new().await;
@@ -156,7 +156,7 @@ async fn secret_in_request_is_stripped_before_storing() {
     }
 }
 
-/// However much is wrong with it: a store takes so much for each.
+/// Stores limit the size of an item, so the reason is cut.
 #[tokio::test]
 async fn dead_letter_reason_is_short() {
     let letters = Letters::new().await;
@@ -172,8 +172,8 @@ async fn dead_letter_reason_is_short() {
     assert!(reason.len() < 5_000, "{} bytes", reason.len());
 }
 
-/// A sender whose delivery was refused sends it again once the route is mended: its job is of that delivery, and the dead
-/// letter is done with when the job is.
+/// The sender of a rejected delivery sends it again after the route is fixed. The job belongs to the second delivery,
+/// and the dead letter stays until that job has finished.
 #[tokio::test]
 async fn dead_letter_stays_until_job_of_resend_finishes() {
     let letters = Letters::new().await;
@@ -203,7 +203,7 @@ async fn dead_letter_stays_until_job_of_resend_finishes() {
     assert!(letters.kept(&letter.id).await.is_none());
 }
 
-/// A job that had ended but for its callback when it was put aside.
+/// The job was parked after it had finished, with a pending callback.
 #[tokio::test]
 async fn replay_resumes_job_parked_after_its_end() {
     let letters = Letters::new().await;
@@ -224,7 +224,7 @@ async fn replay_resumes_job_parked_after_its_end() {
     letters.claim(&job.id).await;
 }
 
-/// A config that lets nothing through is no reason to throw away what came.
+/// A replay that a new config ignores must not delete the dead letter.
 #[tokio::test]
 async fn replay_without_updates_keeps_the_dead_letter() {
     let letters = Letters::new().await;

@@ -1,4 +1,4 @@
-//! The main job, end to end: a signed webhook becomes a mass update, and its status reaches the callback.
+//! The main flow, end to end: a signed webhook becomes a mass update, and its status is sent to the callback.
 
 mod callbacks;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, Received, Request, World};
 
-/// A delivery of the route `form`.
+/// Makes a delivery for the route `form`.
 fn form(event: &str, ids: &[String]) -> Value {
     json!({"kind": "form", "event": event, "ids": ids})
 }
@@ -159,7 +159,7 @@ async fn injected_faults_do_not_change_the_outcome() {
         delivery["module"] = json!("Deals");
         delivery["fields"] = json!({"Next_Step": "Call", "Type": "New Business", "Lead_Source": "Webinar", "Amount": 12.5});
         let mut job = world.deliver(&delivery).await.job().clone();
-        // Inline, the sender's own retries are what a job goes on with.
+        // In inline mode, a job continues with the sender's redeliveries.
         for _ in 0..5 {
             if job["finished_at"].is_null() {
                 world.clock.advance(Duration::from_secs(600));
@@ -209,14 +209,14 @@ async fn custom_view_job_is_tracked_to_its_end() {
         .await;
     let view = &world.zoho()["views"]["Leads"]["some"];
     let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
-    // Ten minutes of Zoho's time are more than an invocation has.
+    // Zoho takes ten minutes, which is more than an invocation has.
     let job = answer.job().clone();
     assert_eq!(job["status"], "running", "{job:#}");
     assert_eq!(
         world.receiver.all()[0].verified_at_its_time()["type"],
         "job.running"
     );
-    // The sender tries again, which is all that inline mode has to go on with.
+    // In inline mode, the job continues when the sender redelivers.
     world.clock.advance(Duration::from_secs(400));
     let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
     let job = answer.job();
@@ -309,7 +309,7 @@ async fn expired_deadline_reports_running_job() {
         world.receiver.all()[0].verified_at_its_time()["type"],
         "job.running"
     );
-    // Once Zoho is well, a redelivery brings the job to its end.
+    // When Zoho works again, a redelivery finishes the job.
     world.faults(&json!({"rate_5xx": 0.0})).await;
     world.clock.advance(Duration::from_secs(60));
     let answer = world.deliver(&form("late", &[world.id("Leads", 0)])).await;

@@ -1,4 +1,4 @@
-//! README.md and ARCHITECTURE.md, held against what there is: what they show is run, what they name is looked for.
+//! The documents, compared with the program: commands are run, names and paths must exist.
 
 mod readme_output;
 
@@ -22,7 +22,7 @@ fn text(path: &str) -> String {
     fs::read_to_string(repo_path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The blocks of a language, without the indent of the list that they stand in.
+/// Returns the code blocks of a language, without indentation.
 fn blocks(document: &str, language: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = document.lines();
@@ -39,7 +39,7 @@ fn blocks(document: &str, language: &str) -> Vec<String> {
     found
 }
 
-/// The help of a command such as `jobs list`.
+/// Returns the help of a command such as `jobs list`.
 fn help(command: &str) -> String {
     let mut asked = Command::new(env!("CARGO_BIN_EXE_masshook"));
     asked.args(command.split_whitespace()).arg("--help");
@@ -48,7 +48,7 @@ fn help(command: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// The commands of one use of `masshook`, as `jobs list|show`, and its flags.
+/// Returns the commands of one use of `masshook`, such as `jobs list|show`, and its flags.
 fn command_and_flags(line: &str) -> (Vec<String>, Vec<String>) {
     let line = line.replace("\\|", "|");
     let mut words = line.split_whitespace().peekable();
@@ -122,7 +122,7 @@ fn readme_commands_and_flags_exist() {
     assert_eq!(in_table, there, "the README's table of commands");
 }
 
-/// What GitHub makes of a heading.
+/// Returns the anchor that GitHub gives a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.to_lowercase();
     let kept = kept.chars().filter_map(|c| match c {
@@ -240,7 +240,7 @@ fn readme_update_requests_parse_and_cover_all_keys() {
     }
 }
 
-/// The job that the README shows is one.
+/// The job in the README parses, and its counts add up.
 #[test]
 fn readme_job_document_parses() {
     let blocks = blocks(&text("README.md"), "json");
@@ -264,7 +264,7 @@ fn readme_counts_are_correct() {
         let line = presets.lines().find_map(|line| line.strip_prefix(key));
         line.expect("a count").trim().to_owned()
     };
-    // tests/it/vectors.rs holds these two to the vectors themselves.
+    // `vectors.rs` compares these two with the vectors.
     let (vectors, sources) = (count("vectors:"), count("sources:"));
     let shapes = text("crates/webhook-verify/tests/custom_schemes.yaml");
     let names = |line: &&str| line.starts_with("  ") && !line[2..].starts_with([' ', '#']);
@@ -278,7 +278,7 @@ fn readme_counts_are_correct() {
     }
 }
 
-/// Every code of a refusal stands in the README, with its status.
+/// README.md lists every rejection code with its status.
 #[test]
 fn readme_lists_every_rejection_with_its_status() {
     let source = text("src/app/rejection.rs");

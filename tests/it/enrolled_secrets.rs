@@ -1,4 +1,4 @@
-//! Secrets that a sender hands over in its handshake: Asana's and Notion's, kept in a file and in Secrets Manager.
+//! Secrets that a sender enrolls in its handshake (Asana, Notion), stored in a file or in Secrets Manager.
 
 mod secrets_manager;
 
@@ -37,7 +37,7 @@ fn handshake(secret: &str) -> Request {
     Request::json("/hooks/asana", "{}").with("X-Hook-Secret", secret)
 }
 
-/// A delivery as its sender signs it.
+/// Makes a signed delivery.
 fn signed(scheme: &str, target: &str, body: &str, secret: &str) -> Request {
     Request::json(target, body).signed(scheme, secret, Timestamp::UNIX_EPOCH)
 }
@@ -46,7 +46,7 @@ fn delivery(secret: &str) -> Request {
     signed("asana", "/hooks/asana", EVENTS, secret)
 }
 
-/// A server with a route for Asana, whose secret is to be a file.
+/// A server with a route for Asana, whose secret is enrolled in a file.
 struct Stage {
     served: Served,
     place: PathBuf,
@@ -69,15 +69,15 @@ impl Stage {
         }
     }
 
-    async fn ask(&self, ask: &Request) -> Answer {
-        ask.send_to(&self.served.url("")).await
+    async fn send(&self, request: &Request) -> Answer {
+        request.send_to(&self.served.url("")).await
     }
 
     fn kept(&self) -> String {
         std::fs::read_to_string(&self.place).expect("the secret")
     }
 
-    /// The server again, with another config.
+    /// Restarts the server with another config.
     async fn restart(&mut self, change: impl Fn(&str) -> String) {
         self.served.signal("TERM");
         self.served.wait_for_exit().await;
@@ -90,7 +90,7 @@ impl Stage {
 #[tokio::test]
 async fn asana_secret_is_enrolled_once_and_verifies() {
     let mut stage = Stage::start().await;
-    let early = stage.ask(&delivery(FIRST)).await;
+    let early = stage.send(&delivery(FIRST)).await;
     assert_eq!(early.status, 401);
     assert_eq!(early.problem_code(), "not_verified");
     let detail = early.body["detail"].to_string();
@@ -100,22 +100,26 @@ async fn asana_secret_is_enrolled_once_and_verifies() {
     );
     assert!(!stage.place.exists());
 
-    let told = stage.ask(&handshake(FIRST)).await;
-    assert_eq!((told.status, told.text.as_str()), (200, ""), "{told:?}");
-    assert_eq!(told.headers["x-hook-secret"], FIRST);
+    let answer = stage.send(&handshake(FIRST)).await;
+    assert_eq!(
+        (answer.status, answer.text.as_str()),
+        (200, ""),
+        "{answer:?}"
+    );
+    assert_eq!(answer.headers["x-hook-secret"], FIRST);
     assert_eq!(stage.kept(), format!("{FIRST}\n"));
     let mode = std::fs::metadata(&stage.place).expect("a file");
     assert_eq!(mode.permissions().mode() & 0o777, 0o600);
 
-    assert_eq!(stage.ask(&delivery(FIRST)).await.status, 200);
+    assert_eq!(stage.send(&delivery(FIRST)).await.status, 200);
     let forged = Request {
         body: EVENTS.replace("changed", "deleted").into(),
         ..delivery(FIRST)
     };
-    assert_eq!(stage.ask(&forged).await.problem_code(), "not_verified");
+    assert_eq!(stage.send(&forged).await.problem_code(), "not_verified");
 
-    // A stranger's handshake changes nothing, and is told nothing.
-    let refused = stage.ask(&handshake(SECOND)).await;
+    // A handshake with another secret changes nothing and reveals nothing.
+    let refused = stage.send(&handshake(SECOND)).await;
     assert_eq!(
         (refused.status, refused.problem_code()),
         (409, "handshake_refused")
@@ -126,19 +130,22 @@ async fn asana_secret_is_enrolled_once_and_verifies() {
     );
     assert!(!refused.text.contains(FIRST) && !refused.text.contains(SECOND));
     assert_eq!(stage.kept(), format!("{FIRST}\n"));
-    assert_eq!(stage.ask(&delivery(SECOND)).await.status, 401);
-    // The sender's own, whose answer was lost, is answered again.
-    assert_eq!(stage.ask(&handshake(FIRST)).await.status, 200);
+    assert_eq!(stage.send(&delivery(SECOND)).await.status, 401);
+    // A repetition of the first handshake, whose answer was lost, is answered again.
+    assert_eq!(stage.send(&handshake(FIRST)).await.status, 200);
 
     stage
         .restart(|config| config.replace("    map: empty", "    reenroll: true\n    map: empty"))
         .await;
-    assert_eq!(stage.ask(&delivery(FIRST)).await.status, 200, "it is kept");
-    let told = stage.ask(&handshake(SECOND)).await;
-    assert_eq!((told.status, told.header("x-hook-secret")), (200, SECOND));
+    assert_eq!(stage.send(&delivery(FIRST)).await.status, 200, "it is kept");
+    let answer = stage.send(&handshake(SECOND)).await;
+    assert_eq!(
+        (answer.status, answer.header("x-hook-secret")),
+        (200, SECOND)
+    );
     assert_eq!(stage.kept(), format!("{SECOND}\n"));
-    assert_eq!(stage.ask(&delivery(FIRST)).await.status, 401);
-    assert_eq!(stage.ask(&delivery(SECOND)).await.status, 200);
+    assert_eq!(stage.send(&delivery(FIRST)).await.status, 401);
+    assert_eq!(stage.send(&delivery(SECOND)).await.status, 200);
 
     let log = stage.served.log();
     assert!(log.contains("enrolled the sender's secret"), "{log}");
@@ -153,19 +160,19 @@ async fn concurrent_handshakes_enroll_one_secret() {
         .map(|number| format!("{number:02}{FIRST}"))
         .collect();
     let asks: Vec<Request> = secrets.iter().map(|secret| handshake(secret)).collect();
-    let asked = asks.iter().map(|ask| stage.ask(ask));
-    let told = futures_util::future::join_all(asked).await;
+    let asked = asks.iter().map(|request| stage.send(request));
+    let answer = futures_util::future::join_all(asked).await;
     let winners: Vec<&String> = secrets
         .iter()
-        .zip(&told)
-        .filter(|(_, told)| told.status == 200)
+        .zip(&answer)
+        .filter(|(_, answer)| answer.status == 200)
         .map(|(secret, _)| secret)
         .collect();
-    assert_eq!(winners.len(), 1, "{told:?}");
+    assert_eq!(winners.len(), 1, "{answer:?}");
     assert_eq!(stage.kept(), format!("{}\n", winners[0]));
-    for told in told.iter().filter(|told| told.status != 200) {
+    for answer in answer.iter().filter(|answer| answer.status != 200) {
         assert_eq!(
-            (told.status, told.problem_code()),
+            (answer.status, answer.problem_code()),
             (409, "handshake_refused")
         );
     }
@@ -175,16 +182,16 @@ async fn concurrent_handshakes_enroll_one_secret() {
 async fn invalid_secret_is_not_enrolled() {
     let stage = Stage::start().await;
     for secret in ["", "two words", &"x".repeat(1025)] {
-        let told = stage.ask(&handshake(secret)).await;
-        assert_eq!(told.problem_code(), "not_verified", "{secret}");
+        let answer = stage.send(&handshake(secret)).await;
+        assert_eq!(answer.problem_code(), "not_verified", "{secret}");
         assert!(!stage.place.exists(), "{secret}");
     }
     let get = Request::get("/hooks/asana").with("X-Hook-Secret", FIRST);
-    assert_eq!(stage.ask(&get).await.status, 405);
+    assert_eq!(stage.send(&get).await.status, 405);
     assert!(!stage.place.exists());
 }
 
-/// A Secrets Manager in memory, of one secret, whose first write is never answered.
+/// A Secrets Manager in memory with one secret, whose first write never returns.
 #[derive(Debug, Default)]
 struct Slow {
     current: Mutex<Option<(String, SecretString)>>,
@@ -229,7 +236,7 @@ impl WritableSecrets for Slow {
     }
 }
 
-/// A sender that hangs up while its secret is being kept has not kept it, and holds nobody up.
+/// A sender that disconnects while its secret is stored does not block other handshakes.
 #[tokio::test]
 async fn interrupted_handshake_does_not_block_the_next() {
     let slow = Arc::new(Slow::default());
@@ -267,7 +274,7 @@ async fn interrupted_handshake_does_not_block_the_next() {
     assert_eq!(kept.expect("a secret").1.expose_secret(), SECOND);
 }
 
-/// Processes that know nothing of each other, and a file that is there already, with nothing in it.
+/// Independent writers, and an existing empty file.
 #[test]
 fn concurrent_writers_to_empty_file_enroll_one_secret() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -302,7 +309,7 @@ fn concurrent_writers_to_empty_file_enroll_one_secret() {
     }
 }
 
-/// Runs `masshook check --json` over a route for Asana.
+/// Runs `masshook check --json` for a route.
 fn check(verify: &str, further: &str) -> (i32, Value) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("masshook.yaml");
@@ -357,7 +364,7 @@ fn unwritable_secret_location_is_a_config_error() {
 
 #[tokio::test]
 async fn server_with_unwritable_secret_does_not_start() {
-    // Nobody can make a file there, whoever runs the tests.
+    // No user can create a file there.
     let route =
         "  asana: { verify: { scheme: asana, secret: 'file:/proc/masshook' }, map: empty }\n";
     let served = Harness::new().routes(route).served().prepare().await;
@@ -370,7 +377,7 @@ async fn server_with_unwritable_secret_does_not_start() {
         log.contains("routes.asana.verify.secret: file:/proc/masshook cannot be written"),
         "{log}"
     );
-    // The Lambda program ends as well, before it asks for an event.
+    // The Lambda program exits too, before it requests an event.
     let mut bootstrap = Command::new(env!("CARGO_BIN_EXE_bootstrap"));
     bootstrap
         .env_clear()

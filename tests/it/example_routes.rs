@@ -1,4 +1,4 @@
-//! `examples/routes`: each folder is a config to copy, an event, and the update requests that the one makes of the other.
+//! `examples/routes`: each folder contains a config, an event, and the expected update requests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The command line's JSON, with every secret that the config names set or not.
+/// Runs a command; returns its JSON. The secrets that the config names are set if `secrets` is true.
 fn masshook(config: &Path, secrets: bool, arguments: &[&str]) -> Value {
     let text = std::fs::read_to_string(config).expect("a config");
     let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
@@ -48,11 +48,11 @@ fn masshook(config: &Path, secrets: bool, arguments: &[&str]) -> Value {
     })
 }
 
-/// What `masshook preview` says of an event, for the one route that takes it.
+/// Returns the output of `masshook preview` for the one route that accepts the event.
 fn preview(config: &Path, secrets: bool, event: &Path) -> Value {
     let event = event.to_str().expect("a path");
     let said = masshook(config, secrets, &["preview", "--json", event]);
-    // An event of AWS's own triggers may be for several routes.
+    // An event of an AWS trigger may match several routes.
     let Some(previews) = said["previews"].as_array() else {
         return said;
     };
@@ -71,7 +71,7 @@ fn requests(preview: &Value) -> Value {
         .collect()
 }
 
-/// The example's delivery as its sender makes it now, with a proof that holds.
+/// Writes the example's delivery with a valid, current signature.
 fn signed(config: &Path, route: &str, scheme: &str, delivery: &Value, folder: &Path) -> PathBuf {
     let body = folder.join("body");
     let sent = &delivery["body"];
@@ -139,7 +139,7 @@ fn example_events_map_to_expected_requests() {
     }
 }
 
-/// Zoho notifies of our own update as of any other. That notification must lead to nothing.
+/// Zoho sends a notification for our own update too, which must not cause another update.
 #[test]
 fn notification_of_own_update_is_ignored() {
     let folder = repo_path("examples/routes/zoho-crm-notifications");
@@ -166,12 +166,12 @@ fn notification_of_own_update_is_ignored() {
     assert_eq!(requests(&found), json!([]));
 }
 
-/// `examples/sources`: a stack of sources, and the routes for it.
+/// `examples/sources`: a stack of event sources, and their routes.
 #[test]
 fn source_stack_grants_only_needed_permissions() {
     let folder = repo_path("examples/sources");
     let text = std::fs::read_to_string(folder.join("template.yaml")).expect("a template");
-    // Without its tags: `!GetAtt Orders.Arn` is "Orders.Arn".
+    // Read without tags: `!GetAtt Orders.Arn` is "Orders.Arn".
     let template: Value = serde_saphyr::from_str(&text).expect("YAML");
     let resources = template["Resources"].as_object().expect("resources");
     let main = std::fs::read_to_string(repo_path("template.yaml")).expect("a template");
@@ -182,7 +182,7 @@ fn source_stack_grants_only_needed_permissions() {
         );
     }
 
-    // Every permission is for one source and one thing.
+    // Every permission is for one source and one action.
     let mut allowed: Vec<(String, Value, Value)> = Vec::new();
     for (name, resource) in resources {
         let properties = &resource["Properties"];
@@ -253,7 +253,7 @@ fn source_stack_grants_only_needed_permissions() {
         .expect("seconds");
     assert!(hidden >= 6 * timeout, "{hidden}");
 
-    // What each of them sends is for its route, and for no other.
+    // Each source's events match its route and no other.
     let config = folder.join("masshook.yaml");
     Config::load(&config, Programs::Compile).expect("a config");
     let scheduled = of("Nightly")["Target"]["Input"].as_str().expect("an input");

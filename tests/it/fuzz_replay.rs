@@ -1,5 +1,5 @@
-//! The fuzz targets over their seeds and over past findings: what `fuzz/` runs for hours holds here in moments, in a
-//! process that may not take much memory.
+//! The fuzz targets, run over their seeds and over past findings, in a
+//! process with limited memory.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,10 +10,10 @@ use crate::harness::repo_path;
 #[expect(unreachable_pub, reason = "it is a crate of its own for cargo-fuzz")]
 mod targets;
 
-/// Set in the process that runs the targets: the folder of the seeds.
+/// The environment variable with the folder of the seeds; set in the process that runs the targets.
 const SEEDS: &str = "MASSHOOK_FUZZ_SEEDS";
 
-/// Kilobytes of address space for that process. A program's stack alone has 192 MiB.
+/// The address space of that process in KiB. The stack of a jq program alone has 192 MiB.
 const MEMORY_KIB: usize = 2 << 20;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Handshakes by both doors: what senders try an address out with, and the answers that they test for.
+//! Handshakes, in the server and in the Lambda program: the probes of senders, and the answers that they check.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::harness::{Answer, Request, ServerAndLambda, repo_path};
 
 const KEY: &str = "key-of-the-greetings";
 
-/// A route of each kind; `KEY` is where the key is.
+/// A route of each kind; `KEY` is the location of the key.
 const ROUTES: &str = r#"
   discord: { verify: { scheme: discord, secret: DISCORD, tolerance_s: 0 }, map: empty }
   xero: { verify: { scheme: xero, secret: KEY }, map: empty }
@@ -60,7 +60,7 @@ const ROUTES: &str = r#"
     map: empty
 "#;
 
-async fn doors() -> (ServerAndLambda, tempfile::TempDir) {
+async fn start_both() -> (ServerAndLambda, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let keep = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -74,8 +74,8 @@ async fn doors() -> (ServerAndLambda, tempfile::TempDir) {
             &keep("discord", vectors[0]["secret"].as_str().expect("a key")),
         )
         .replace("KEY", &keep("key", KEY));
-    let doors = ServerAndLambda::start(routes.trim_start_matches('\n')).await;
-    (doors, folder)
+    let both = ServerAndLambda::start(routes.trim_start_matches('\n')).await;
+    (both, folder)
 }
 
 fn vectors(source: &str) -> Value {
@@ -88,56 +88,60 @@ fn vectors(source: &str) -> Value {
     file["vectors"].take()
 }
 
-/// A POST of a body, signed with [`KEY`].
+/// Makes a POST that is signed with [`KEY`].
 fn signed(scheme: &str, route: &str, body: &str, now: i64) -> Request {
     let now = Timestamp::from_second(now).expect("a time");
     Request::json(&format!("/hooks/{route}"), body).signed(scheme, KEY, now)
 }
 
-/// 401 and nothing else: no content, and no type of one.
-fn is_bare(told: &Answer, name: &str) {
+/// Checks for a 401 without content and content type.
+fn is_bare(answer: &Answer, name: &str) {
     assert_eq!(
-        (told.status, told.text.as_str()),
+        (answer.status, answer.text.as_str()),
         (401, ""),
-        "{name}: {told:?}"
+        "{name}: {answer:?}"
     );
     assert!(
-        told.headers.get("content-type").is_none(),
-        "{name}: {told:?}"
+        answer.headers.get("content-type").is_none(),
+        "{name}: {answer:?}"
     );
 }
 
 #[tokio::test]
 async fn failed_verification_returns_bare_401_where_needed() {
-    let (doors, _folder) = doors().await;
-    // Discord's own ping is answered; the same with another body, as Discord sends on purpose, is not.
+    let (both, _folder) = start_both().await;
+    // Discord's ping is answered. A forged ping, which Discord sends as a test, is rejected.
     let vectors = vectors("discord");
     let body = std::fs::read(repo_path(
         "crates/webhook-verify/tests/vectors/discord/body.json",
     ))
     .expect("a body");
     let ping = |body: Vec<u8>| {
-        let ask = Request::post("/hooks/discord", body);
+        let request = Request::post("/hooks/discord", body);
         let headers = vectors[0]["headers"].as_object().expect("headers").iter();
         let own = headers.filter(|(name, _)| name.as_str() != "User-Agent");
-        own.fold(ask, |ask, (name, value)| {
-            ask.with(name, value.as_str().expect("text"))
+        own.fold(request, |request, (name, value)| {
+            request.with(name, value.as_str().expect("text"))
         })
     };
-    for told in doors.send(&ping(body.clone())).await {
-        assert_eq!((told.status, told.body), (200, json!({"type": 1})));
-        assert_eq!(told.headers["content-type"], "application/json");
+    for answer in both.send(&ping(body.clone())).await {
+        assert_eq!((answer.status, answer.body), (200, json!({"type": 1})));
+        assert_eq!(answer.headers["content-type"], "application/json");
     }
     let forged = [body, b" ".to_vec()].concat();
-    for told in doors.send(&ping(forged)).await {
-        is_bare(&told, "discord");
+    for answer in both.send(&ping(forged)).await {
+        is_bare(&answer, "discord");
     }
     // Xero's intent to receive: one good signature, several bad ones.
     let intent =
         r#"{"events":[],"lastEventSequence":0,"firstEventSequence":0,"entropy":"S0m3r4Nd0mt3xt"}"#;
-    for told in doors.send(&signed("xero", "xero", intent, 0)).await {
-        assert_eq!((told.status, told.text.as_str()), (200, ""), "{told:?}");
-        assert!(told.headers.get("content-type").is_none(), "{told:?}");
+    for answer in both.send(&signed("xero", "xero", intent, 0)).await {
+        assert_eq!(
+            (answer.status, answer.text.as_str()),
+            (200, ""),
+            "{answer:?}"
+        );
+        assert!(answer.headers.get("content-type").is_none(), "{answer:?}");
     }
     let unsigned = Request::post("/hooks/xero", intent);
     let garbled = Request::post("/hooks/xero", intent).with("x-xero-signature", "%%%");
@@ -145,41 +149,44 @@ async fn failed_verification_returns_bare_401_where_needed() {
         body: intent.replace("3xt", "4xt").into(),
         ..signed("xero", "xero", intent, 0)
     };
-    for (name, ask) in [
+    for (name, request) in [
         ("unsigned", unsigned),
         ("garbled", garbled),
         ("forged", forged),
     ] {
-        for told in doors.send(&ask).await {
-            is_bare(&told, name);
+        for answer in both.send(&request).await {
+            is_bare(&answer, name);
         }
     }
-    // Others are told why.
-    for told in doors.send(&Request::post("/hooks/stripe", "{}")).await {
-        assert_eq!((told.status, told.problem_code()), (401, "not_verified"));
+    // Other senders get a problem document with the reason.
+    for answer in both.send(&Request::post("/hooks/stripe", "{}")).await {
+        assert_eq!(
+            (answer.status, answer.problem_code()),
+            (401, "not_verified")
+        );
     }
 }
 
 #[tokio::test]
 async fn get_and_head_probes_are_answered() {
-    let (doors, _folder) = doors().await;
+    let (both, _folder) = start_both().await;
     for method in ["GET", "HEAD"] {
-        for told in doors.send(&Request::new(method, "/hooks/token")).await {
+        for answer in both.send(&Request::new(method, "/hooks/token")).await {
             assert_eq!(
-                (told.status, told.text.as_str()),
+                (answer.status, answer.text.as_str()),
                 (200, ""),
-                "{method}: {told:?}"
+                "{method}: {answer:?}"
             );
         }
-        for told in doors.send(&Request::new(method, "/hooks/stripe")).await {
-            assert_eq!(told.status, 405, "{method}");
+        for answer in both.send(&Request::new(method, "/hooks/stripe")).await {
+            assert_eq!(answer.status, 405, "{method}");
         }
     }
 }
 
 #[tokio::test]
 async fn challenges_are_echoed_in_each_senders_format() {
-    let (doors, _folder) = doors().await;
+    let (both, _folder) = start_both().await;
     let hmac = |text: &str| {
         use hmac::{Hmac, KeyInit, Mac};
         let mut mac = Hmac::<sha2::Sha256>::new_from_slice(KEY.as_bytes()).expect("a key");
@@ -206,30 +213,33 @@ async fn challenges_are_echoed_in_each_senders_format() {
         ("linkedin", Request::get("/hooks/linkedin?challengeCode=890e4665-4dfe"), 200, "application/json",
             json!({"challengeCode": "890e4665-4dfe", "challengeResponse": hmac("890e4665-4dfe")}).to_string()),
     ];
-    for (name, ask, status, content_type, body) in cases {
-        for told in doors.send(&ask).await {
+    for (name, request, status, content_type, body) in cases {
+        for answer in both.send(&request).await {
             assert_eq!(
-                (told.status, told.text.as_str()),
+                (answer.status, answer.text.as_str()),
                 (status, body.as_str()),
-                "{name}: {told:?}"
+                "{name}: {answer:?}"
             );
-            let said = told.header("content-type");
+            let said = answer.header("content-type");
             assert!(said.starts_with(content_type), "{name}: {said}");
-            assert_eq!(told.headers["x-content-type-options"], "nosniff", "{name}");
+            assert_eq!(
+                answer.headers["x-content-type-options"], "nosniff",
+                "{name}"
+            );
         }
     }
-    for told in doors
+    for answer in both
         .send(&Request::get("/hooks/header").with("X-Challenge", "abc"))
         .await
     {
         assert_eq!(
-            (told.status, told.header("x-challenge-reply")),
+            (answer.status, answer.header("x-challenge-reply")),
             (204, "abc")
         );
     }
-    // What is no handshake of the route, or not proven, is none.
+    // A request that is not one of the route's handshakes, or not verified, gets no challenge back.
     let slack = r#"{"type":"url_verification","challenge":"3eZbrw1a"}"#;
-    for (ask, status) in [
+    for (request, status) in [
         (meta("wrong"), 405),
         (Request::get("/hooks/dropbox"), 405),
         (
@@ -238,9 +248,9 @@ async fn challenges_are_echoed_in_each_senders_format() {
         ),
         (Request::get("/hooks/header"), 405),
     ] {
-        for told in doors.send(&ask).await {
-            assert_eq!(told.status, status, "{ask:?}: {told:?}");
-            assert!(!told.text.contains("3eZbrw1a") && !told.text.contains("1158201444"));
+        for answer in both.send(&request).await {
+            assert_eq!(answer.status, status, "{request:?}: {answer:?}");
+            assert!(!answer.text.contains("3eZbrw1a") && !answer.text.contains("1158201444"));
         }
     }
 }

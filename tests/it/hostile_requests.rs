@@ -1,4 +1,5 @@
-//! Bad input, by both doors: each is refused with its reason, costs what its limit says, and ends neither program.
+//! Hostile requests: the server and the Lambda program reject each with a reason, within their limits, and keep
+//! running.
 
 mod bodies;
 
@@ -7,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{Request, ServerAndLambda, gzipped, sign};
 
-/// The largest body that is taken in.
+/// The largest body that is accepted.
 const MAX_BODY: usize = 2_000_000;
 
-/// The most memory that all of this may ever take: a few bodies at once, never what a bomb would become.
+/// The memory limit for all of this: a few bodies at once, never an unpacked bomb.
 const PEAK_KIB: u64 = 160 << 10;
 
-/// A handshake that repeats what it is asked with.
+/// A handshake that echoes its query.
 const CHALLENGE: &str = r#"
   challenge:
     verify:
@@ -24,7 +25,7 @@ const CHALLENGE: &str = r#"
     map: empty
 "#;
 
-async fn doors() -> ServerAndLambda {
+async fn start_both() -> ServerAndLambda {
     ServerAndLambda::start(CHALLENGE.trim_start_matches('\n')).await
 }
 
@@ -38,13 +39,13 @@ fn json_body(body: impl Into<Vec<u8>>) -> Request {
 
 #[tokio::test]
 async fn injection_attempts_are_rejected_or_stay_data() {
-    let doors = doors().await;
+    let both = start_both().await;
     let good = json!({"event": "x", "ids": []}).to_string();
     let good =
         |target: &str| Request::post(target, good.clone()).with("content-type", "application/json");
     let many = (0..10_000).map(|number| (format!("x-{number}"), "1".to_owned()));
 
-    // Through the envelope anything can be said to be a header.
+    // The envelope of an event can contain any header.
     let mut crowd = good("/hooks/form");
     crowd.headers.extend(many.clone());
     let envelopes: [(&str, Request, u16, &str, &str); 6] = [
@@ -91,15 +92,19 @@ async fn injection_attempts_are_rejected_or_stay_data() {
             "control character",
         ),
     ];
-    for (name, ask, status, code, reason) in envelopes {
-        let told = ask.send_to_lambda(&doors.function).await;
-        assert_eq!((told.status, told.problem_code()), (status, code), "{name}");
-        let detail = told.body["detail"].to_string();
+    for (name, request, status, code, reason) in envelopes {
+        let answer = request.send_to_lambda(&both.function).await;
+        assert_eq!(
+            (answer.status, answer.problem_code()),
+            (status, code),
+            "{name}"
+        );
+        let detail = answer.body["detail"].to_string();
         assert!(detail.contains(reason), "{name}: {detail}");
-        doors.assert_healthy(name).await;
+        both.assert_healthy(name).await;
     }
 
-    // The same on the wire.
+    // The same on the socket.
     let wire = |head: &str| format!("{head}\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
     let crowd: String = many
         .map(|(name, value)| format!("{name}: {value}\r\n"))
@@ -174,35 +179,42 @@ async fn injection_attempts_are_rejected_or_stay_data() {
         ),
     ];
     for (name, request, status, code) in requests {
-        let told = doors.send_bytes(request.as_bytes()).await;
-        assert_eq!((told.status, told.problem_code()), (status, code), "{name}");
-        doors.assert_healthy(name).await;
+        let answer = both.send_bytes(request.as_bytes()).await;
+        assert_eq!(
+            (answer.status, answer.problem_code()),
+            (status, code),
+            "{name}"
+        );
+        both.assert_healthy(name).await;
     }
 
-    // Escaped, they are data, and no answer repeats them where they could do harm.
+    // Escaped, they are data, and no answer echoes them into a header.
     for target in [
         "/hooks/challenge?q=a%0D%0Aset-cookie:%20b",
         "/hooks/challenge?q=%00",
     ] {
-        for told in doors.send(&Request::get(target)).await {
+        for answer in both.send(&Request::get(target)).await {
             assert_eq!(
-                (told.status, told.problem_code()),
+                (answer.status, answer.problem_code()),
                 (405, "method_not_allowed")
             );
-            assert!(told.headers.get("set-cookie").is_none(), "{told:?}");
+            assert!(answer.headers.get("set-cookie").is_none(), "{answer:?}");
         }
     }
     for target in ["/hooks/fo%00rm", "/hooks/form%0D%0A"] {
-        for told in doors.send(&good(target)).await {
-            assert_eq!((told.status, told.problem_code()), (404, "no_such_route"));
+        for answer in both.send(&good(target)).await {
+            assert_eq!(
+                (answer.status, answer.problem_code()),
+                (404, "no_such_route")
+            );
         }
     }
-    doors.assert_healthy("data").await;
+    both.assert_healthy("data").await;
 }
 
 #[tokio::test]
 async fn broken_envelope_is_answered_with_a_problem() {
-    let doors = doors().await;
+    let both = start_both().await;
     let event = || Request::post("/hooks/form", "{\"ids\":[]}").event();
     let with = |key: &str, value: Value| {
         let mut event = event();
@@ -233,14 +245,14 @@ async fn broken_envelope_is_answered_with_a_problem() {
         ),
     ];
     for (name, event, reason) in broken {
-        let answer = doors.function.invoke(&event).await;
+        let answer = both.function.invoke(&event).await;
         assert_eq!(answer["statusCode"], 400, "{name}: {answer}");
         let problem: Value =
             serde_json::from_str(answer["body"].as_str().expect("text")).expect("JSON");
         assert_eq!(problem["code"], "body_not_received", "{name}");
         let detail = problem["detail"].to_string();
         assert!(detail.contains(reason), "{name}: {detail}");
-        doors.assert_healthy(name).await;
+        both.assert_healthy(name).await;
     }
 }
 
@@ -252,7 +264,7 @@ fn github_signature(key: &str, body: &[u8]) -> String {
     hex.to_owned()
 }
 
-/// RFC 9110 section 11.1 and 8.3.1: names of schemes, types and codings have no case. Another scheme is another scheme.
+/// RFC 9110, sections 11.1 and 8.3.1: names of schemes, types and codings are case-insensitive.
 #[tokio::test]
 async fn auth_scheme_names_are_case_insensitive() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -264,14 +276,14 @@ async fn auth_scheme_names_are_case_insensitive() {
             key.display()
         )
     };
-    let doors = ServerAndLambda::start(&format!(
+    let both = ServerAndLambda::start(&format!(
         "{}{}{}",
         route("bearer"),
         route("basic"),
         route("github")
     ))
     .await;
-    let ask = |route: &str, name: &str, value: &str| {
+    let request = |route: &str, name: &str, value: &str| {
         Request::post(&format!("/hooks/{route}"), gzipped(b"{}"))
             .with("content-type", "Application/JSON; Charset=UTF-8")
             .with("Content-Encoding", "GZip")
@@ -281,18 +293,18 @@ async fn auth_scheme_names_are_case_insensitive() {
         ("bearer", "bEaReR ada:open-sesame"),
         ("basic", "BASIC YWRhOm9wZW4tc2VzYW1l"),
     ] {
-        for told in doors.send(&ask(route, "AUTHORIZATION", value)).await {
-            assert_eq!(told.status, 200, "{value}: {told:?}");
+        for answer in both.send(&request(route, "AUTHORIZATION", value)).await {
+            assert_eq!(answer.status, 200, "{value}: {answer:?}");
         }
     }
     let hex = github_signature("ada:open-sesame", &gzipped(b"{}"));
     for prefix in ["sha256=", "SHA256=", "Sha256="] {
         let value = format!("{prefix}{}", hex.to_uppercase());
-        for told in doors
-            .send(&ask("github", "X-Hub-Signature-256", &value))
+        for answer in both
+            .send(&request("github", "X-Hub-Signature-256", &value))
             .await
         {
-            assert_eq!(told.status, 200, "{value}: {told:?}");
+            assert_eq!(answer.status, 200, "{value}: {answer:?}");
         }
     }
     for (route, name, value) in [
@@ -306,13 +318,13 @@ async fn auth_scheme_names_are_case_insensitive() {
             &format!("SHA256={}", hex.replace('a', "b")),
         ),
     ] {
-        for told in doors.send(&ask(route, name, value)).await {
+        for answer in both.send(&request(route, name, value)).await {
             assert_eq!(
-                (told.status, told.problem_code()),
+                (answer.status, answer.problem_code()),
                 (401, "not_verified"),
                 "{value}"
             );
         }
     }
-    doors.assert_healthy("schemes").await;
+    both.assert_healthy("schemes").await;
 }

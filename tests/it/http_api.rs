@@ -1,4 +1,4 @@
-//! What the HTTP API answers, good and bad.
+//! Answers of the HTTP API.
 
 use serde_json::{Value, json};
 

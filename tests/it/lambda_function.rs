@@ -9,7 +9,7 @@ use zoho_simulator::Settings;
 
 use crate::harness::{Receiver, Rie, RieOptions, SimulatedZoho, repo_path};
 
-/// The function as `sam local` runs it: the sample config and the sample secrets, with free ports in it.
+/// The function as `sam local` runs it: with the sample config and the sample secrets, on free ports.
 struct Function {
     rie: Rie,
     zoho: SimulatedZoho,
@@ -76,7 +76,7 @@ impl Function {
     }
 }
 
-/// The body of an HTTP answer.
+/// Returns the body of an HTTP answer.
 fn body(answer: &Value) -> Value {
     serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON")
 }
@@ -100,7 +100,7 @@ async fn every_sample_event_is_answered() {
                 );
                 continue;
             }
-            // Inline, nothing waits to be waked, and wake-ups of unknown jobs are done with.
+            // In inline mode no job waits for a wake-up, and wake-ups for unknown jobs are dropped.
             "sweep-schedule.json" => {
                 assert_eq!(answer, json!({"driven": 0}), "{name}");
                 continue;
@@ -135,7 +135,7 @@ async fn every_sample_event_is_answered() {
             assert_eq!(job["status"], "succeeded", "{name}: {job:#}");
         }
     }
-    // A queue is told nothing of jobs; what was done is seen at Zoho.
+    // The answer to SQS contains no jobs, so check the records.
     for (record, field, value) in [
         ("Leads/5725767000003000070", "Lead_Source", "Web Download"),
         ("Leads/5725767000003000071", "Lead_Source", "Web Download"),
@@ -173,7 +173,7 @@ async fn signed_form_updates_zoho_and_sends_callback() {
         (&json!("job.succeeded"), &json!(1))
     );
 
-    // What was logged is JSON, tells the story, and holds no secret.
+    // The log is JSON and contains no secret.
     let logs = function.rie.logs();
     let refreshed = logs
         .lines()
@@ -250,7 +250,7 @@ async fn invalid_events_are_distinguished() {
             "{event}: {answer}"
         );
     }
-    // The function is alive after all of it.
+    // The function still answers.
     let (_, health) = events()
         .into_iter()
         .find(|(name, _)| name == "health-http-api-v2.json")

@@ -1,5 +1,5 @@
-//! Tests over real parts: Secrets Manager on moto's server, the Lambda program under AWS's Runtime Interface Emulator, a
-//! real callback receiver, and Zoho's own SDK. `harness` fetches what they need into `target/test-tools`.
+//! Integration tests, one file per feature. They use real parts where possible: AWS on moto's server, the Lambda
+//! program under AWS's Runtime Interface Emulator, and Zoho's SDK. CONTRIBUTING.md says how to add one.
 
 mod architecture;
 mod auth_command;

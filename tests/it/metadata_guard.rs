@@ -1,4 +1,4 @@
-//! Updates held against the org's fields, over HTTP.
+//! Validation of updates against the org's fields.
 
 use masshook::guard::guard;
 use masshook::update::{Assignment, Method};
@@ -71,7 +71,7 @@ async fn invalid_values_are_rejected_before_any_call() {
     let several = set(&world, json!({"Ratng": "Active", "Lead_Source": "webinar"})).await;
     let told = several.job()["error"]["message"].to_string();
     assert!(told.contains("Ratng") && told.contains("webinar"), "{told}");
-    // They are read for the first of these ten, and once more before each of the others is refused.
+    // Read once, and again before each of the other nine is rejected.
     assert_eq!(
         (
             world.count("mass_update_post").await,
@@ -81,7 +81,7 @@ async fn invalid_values_are_rejected_before_any_call() {
     );
 }
 
-/// The simulator's fields of Leads as they were before its field `Topics` had the option `CRM`.
+/// Returns the fields of Leads without the option `CRM` of `Topics`.
 async fn without_an_option(world: &World) -> Value {
     let client = world.client();
     let give_up = world.now() + std::time::Duration::from_secs(86_400);
@@ -187,7 +187,7 @@ async fn metadata_outage_is_retried() {
     );
 }
 
-/// Values of all kinds, often right and often not.
+/// Values of all types, valid and invalid.
 fn values(options: Vec<String>) -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         3 => prop::sample::select(options).prop_map(Value::from),
@@ -216,7 +216,7 @@ async fn guarded_values_are_accepted_by_the_simulator() {
         .expect("fields");
     let mut runner = TestRunner::deterministic();
     let mut taken = 0;
-    // A layout is an id of the org's; and that a field is the primary of a rule is in no metadata.
+    // A layout is an id of the org, and metadata does not show which field is the primary of a rule.
     let in_rules = ["Salutation", "Fax"];
     let known = fields.iter().filter(|field| {
         field.kind != FieldKind::Object && !in_rules.contains(&field.name.as_str())

@@ -1,5 +1,5 @@
-//! What operators and senders get wrong, from the outside: each ends in a named error that says what to do, after as few
-//! requests as can be, and none shows a secret.
+//! Mistakes of operators and senders: each ends in an error with code and advice, after few requests, and shows no
+//! secret.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Harness, World};
 
-/// An update of one lead.
+/// Updates one lead.
 async fn update(world: &World) -> Answer {
     let body =
         json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": [world.id("Leads", 1)]});
     world.post_job("", &body, &[]).await
 }
 
-/// A world whose connection has other addresses: what is known as `{zoho}` becomes something else.
+/// Starts masshook whose connection points to another data centre, for the accounts server, the API, or both.
 async fn at(center: &'static str, accounts: bool, api: bool) -> World {
     let mut world = Harness::new().start().await;
     let elsewhere = &world.simulator.announcement()["data_centers"][center]["accounts_url"];
@@ -34,7 +34,7 @@ async fn at(center: &'static str, accounts: bool, api: bool) -> World {
     world
 }
 
-/// Holds that a job ended with a code and advice, after so many requests for tokens and updates.
+/// Checks that a job failed with a code and advice after this many token and update requests.
 async fn assert_ends(world: &World, answer: &Answer, code: &str, requests: [u64; 2]) -> Value {
     let job = answer.job();
     let error = &job["error"];
@@ -69,7 +69,7 @@ async fn assert_ends(world: &World, answer: &Answer, code: &str, requests: [u64;
 
 #[tokio::test]
 async fn wrong_data_centre_differs_from_bad_credentials() {
-    // Known here, and not there.
+    // The client is not registered in the other data centre.
     let world = at("eu", true, true).await;
     let error = assert_ends(&world, &update(&world).await, "invalid_client", [1, 0]).await;
     let said = error.to_string();
@@ -77,7 +77,7 @@ async fn wrong_data_centre_differs_from_bad_credentials() {
         said.contains("data centre us") && said.contains("registered in another"),
         "{said}"
     );
-    // A token of the one at the API of the other.
+    // A token of one data centre at the API of another.
     let world = at("eu", false, true).await;
     let error = assert_ends(&world, &update(&world).await, "INVALID_TOKEN", [2, 2]).await;
     let said = error.to_string();
@@ -98,12 +98,12 @@ async fn wrong_data_centre_differs_from_bad_credentials() {
         !error.to_string().contains("registered in another"),
         "{error}"
     );
-    // Credentials that are plainly bad say nothing of data centres.
+    // An error for invalid credentials does not mention data centres.
     let mut world = Harness::new().start().await;
     world.reconfigure(|config| config.replace("secretsmanager:zoho", "secretsmanager:revoked"));
     let error = assert_ends(&world, &update(&world).await, "invalid_code", [1, 0]).await;
     assert!(error.to_string().contains("revoked"), "{error}");
-    // Asked again at once, Zoho is left alone.
+    // A second update right away sends no request.
     assert_ends(&world, &update(&world).await, "invalid_code", [1, 0]).await;
 }
 
@@ -117,7 +117,7 @@ async fn revoked_refresh_token_is_named_and_not_retried() {
         token.as_str().expect("a token")
     );
     assert_eq!(world.zoho_request("POST", &path, None).await.0, 200);
-    // The access token went with it: one refused call, one refused refresh.
+    // The access token is revoked too: one refused call, one refused refresh.
     let answer = update(&world).await;
     let error = assert_ends(&world, &answer, "invalid_code", [2, 2]).await;
     assert!(
@@ -145,7 +145,7 @@ async fn foreign_api_domain_gets_no_token() {
         let answer = update(&world).await;
         let error = assert_ends(&world, &answer, "FOREIGN_API_DOMAIN", [1, 0]).await;
         assert!(error.to_string().contains(poison), "{error}");
-        // The answer's own address will do.
+        // Without `api_domain` in the answer, masshook uses the data centre's address.
         world.faults(&json!({"api_domain": null})).await;
         world.clock.advance(Duration::from_secs(61));
         assert_eq!(update(&world).await.job()["status"], "succeeded");
@@ -167,7 +167,7 @@ async fn token_lifetime_in_ms_does_not_cause_refresh() {
 
 #[tokio::test]
 async fn clock_skew_costs_no_calls_or_tokens() {
-    // Zoho's clock goes ahead of ours, and falls behind it; the token ends by Zoho's.
+    // Zoho's clock runs ahead or behind; the token expires by Zoho's clock.
     for (shift, still_good, over) in [(600, 2_900, 3_000), (-600, 4_100, 4_200)] {
         let world = Harness::new().start().await;
         let once = async |after: u64, tokens: u64| {
@@ -187,7 +187,7 @@ async fn clock_skew_costs_no_calls_or_tokens() {
             .zoho_request("POST", "/_sim/clock", Some(&json!({"advance_s": shift})))
             .await;
         assert_eq!(moved.0, 200);
-        // One answer tells when the token ends.
+        // One answer shows when the token expires.
         once(0, 1).await;
         once(still_good, 1).await;
         once(over - still_good, 2).await;
@@ -256,7 +256,7 @@ async fn unknown_names_of_the_org_are_reported() {
             "{selector}"
         );
     }
-    // The same from a client's side: one request, one answer.
+    // The same through the client.
     let module = "Leeds".parse().expect("a module");
     let give_up = world.now() + Duration::from_secs(60);
     assert!(

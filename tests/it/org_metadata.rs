@@ -1,4 +1,4 @@
-//! What the client learns of an org, from the simulator.
+//! The metadata that the client reads from an org.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ async fn concurrent_reads_share_one_request_per_module() {
     let fresh = client.fields(&leads, Freshness::Fresh, give_up).await;
     assert!(fresh.is_ok());
     assert_eq!(world.count("fields").await, 3);
-    // Trouble is retried for all of them together, and not kept.
+    // Failures are retried once for all readers, and not cached.
     world.clock.advance(Duration::from_secs(600));
     world
         .faults(&json!({"next": [{"kind": "fields", "status": 500, "times": 4}]}))

@@ -1,10 +1,10 @@
-//! `match`: records that are known by the value of a field, from the update request to the records themselves.
+//! `match`: records that are selected by the value of a field.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, World, text};
 
-/// An update request about the leads with these e-mail addresses.
+/// Makes an update request for the leads with these e-mail addresses.
 fn by_mail(values: &[&str], modes: Value) -> Value {
     let mut wanted = json!({"field": "Email", "values": values});
     let more = modes.as_object().cloned().unwrap_or_default();
@@ -12,7 +12,7 @@ fn by_mail(values: &[&str], modes: Value) -> Value {
     json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "match": wanted})
 }
 
-/// The job of an update request, and how many look-ups and updates it took.
+/// Sends an update request; returns its job and the number of queries, searches and updates.
 async fn driven(world: &World, request: &Value) -> (Value, [u64; 3]) {
     let count = async || {
         [
@@ -79,7 +79,7 @@ async fn match_queries_are_shared_across_500_jobs() {
     );
 }
 
-/// Without the guard, what a field is like shows only by what its records hold, if any is found.
+/// Without the guard, only the values of found records show that a field is unsuitable.
 #[tokio::test]
 async fn unsuitable_match_field_is_noted_without_guard() {
     let world = Harness::new().start().await;
@@ -141,7 +141,7 @@ async fn on_many_and_on_none_decide_the_outcome() {
             [2, 1, 1],
             0,
         ),
-        // Without regard to case, and never a longer address.
+        // Case-insensitive, and never a longer address.
         (
             vec!["ANNA.smith@example.com"],
             json!({"on_none": "fail", "on_many": "fail"}),
@@ -150,7 +150,7 @@ async fn on_many_and_on_none_decide_the_outcome() {
             [1, 1, 1],
             1,
         ),
-        // A converted lead is none any more.
+        // A converted lead no longer matches.
         (
             vec!["lead2000@example.com"],
             json!({}),
@@ -186,7 +186,7 @@ async fn hostile_values_never_enter_a_query() {
     let hostile = [
         "o'brien@example.com",
         r"back\slash@example.com",
-        // A part of the first one, with which Search's `equals` is content.
+        // A part of the first value, which `equals` of the search API accepts.
         "o'brien",
         "') or (id is not null",
         "a@x.com') or (Email like '%",
@@ -273,7 +273,7 @@ async fn missing_lookup_scope_is_named_and_sends_nothing() {
 #[tokio::test]
 async fn failed_lookup_is_retried() {
     let world = Harness::new().start().await;
-    // More than the tries of one turn.
+    // More failures than one turn retries.
     let trouble = json!({"next": [{"kind": "coql", "status": 500, "times": 5}]});
     world.faults(&trouble).await;
     let (job, calls) = driven(&world, &by_mail(&["lead1@example.com"], json!({}))).await;

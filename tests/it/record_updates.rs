@@ -1,10 +1,10 @@
-//! Updates of the records themselves, from the delivery to the CRM: `update_by: records` and `auto`.
+//! Record updates: `update_by: records` and `auto`.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Harness, Request, World};
 
-/// Routes whose deliveries are lists of update requests, by each method.
+/// Adds a route for each update method; its deliveries are lists of update requests.
 fn routes(config: String) -> String {
     let route = |method: &str| {
         format!(
@@ -26,7 +26,7 @@ async fn deliver(world: &World, method: &str, updates: &[Value]) -> Answer {
         .await
 }
 
-/// `PUT`s and mass updates that Zoho was sent.
+/// Returns the number of record updates and of mass updates.
 async fn calls(world: &World) -> (u64, u64) {
     (
         world.count("records_put").await,
@@ -63,7 +63,7 @@ async fn record_updates_set_fields_mass_update_cannot() {
     for field in ["Email", "Description", "City"] {
         assert_eq!(lead[field], fields[field], "{field}");
     }
-    // Added, as by a mass update; then replaced.
+    // Options are appended, as by a mass update; then replaced.
     let has = |topics: &Value, topic| {
         let topics = topics.as_array().cloned().unwrap_or_default();
         topics.contains(&json!(topic))
@@ -79,7 +79,7 @@ async fn record_updates_set_fields_mass_update_cannot() {
     assert_eq!(answer.job()["status"], "succeeded", "{answer:?}");
     let lead = world.record("Leads", &ids[100]).await;
     assert_eq!(lead["Topics"], json!(["Billing"]));
-    // The same by the route that knows mass updates only.
+    // The route for mass updates rejects it.
     let answer = deliver(&world, "mass_update", &[update]).await;
     assert_eq!(answer.status, 422);
     let told = answer.body.to_string();
@@ -114,7 +114,7 @@ async fn auto_picks_the_method_with_fewer_calls() {
         let after = calls(&world).await;
         assert_eq!((after.0 - before.0, after.1 - before.1), calls_wanted);
     }
-    // A custom view is mass-updated, and what that cannot set is refused before anything is sent.
+    // A custom view needs a mass update; a field that it cannot set is rejected before any call.
     let view = world.zoho()["views"]["Leads"]["some"]["id"].clone();
     let of_view = |fields: Value| json!({"module": "Leads", "fields": fields, "cvid": view});
     let refused = deliver(
@@ -135,7 +135,7 @@ async fn org_metadata_influences_auto_method() {
     let strict = |config: String| routes(config.replace("guard: off", "guard: strict"));
     let world = Harness::new().config(strict).start().await;
     let update = |field: &str, value: Value| json!({"module": "Leads", "fields": {field: value}, "ids": [world.id("Leads", 7)]});
-    // Nothing but the org's metadata says that no mass update sets it.
+    // Only the org's metadata shows that a mass update cannot set it.
     let number = update("Partner_Number", json!("12"));
     let answer = deliver(&world, "auto", std::slice::from_ref(&number)).await;
     let job = answer.job();
@@ -154,11 +154,11 @@ async fn org_metadata_influences_auto_method() {
             .is_some_and(|advice| advice.contains("update_by: records")),
         "{error}"
     );
-    // What nobody may change stays so.
+    // A read-only field stays read-only.
     let answer = deliver(&world, "records", &[update("Lead_Score", json!(7))]).await;
     assert_eq!(answer.job()["error"]["code"], "FIELD_READ_ONLY");
     assert_eq!(calls(&world).await, (1, 0));
-    // By a view's name it is known only then that nothing is left.
+    // For a custom view there is no other method.
     let view = world.zoho()["views"]["Leads"]["some"]["id"].clone();
     let of_view = json!({"module": "Leads", "fields": {"Partner_Number": "12"}, "cvid": view});
     let answer = deliver(&world, "auto", &[of_view]).await;
@@ -230,7 +230,7 @@ async fn each_record_has_its_own_outcome() {
         (&jobs[1]["status"], &jobs[2]["status"]),
         (&json!("failed"), &json!("failed"))
     );
-    // Alone it is the same verdict on the record, not one on the call.
+    // Alone in a call, it is still a failure of the record, not of the call.
     let alone = json!({"module": "Leads", "fields": {"City": 7}, "ids": [world.id("Leads", 8)]});
     let answer = deliver(&world, "records", &[alone]).await;
     assert_eq!(codes(answer.job()), codes(&jobs[1]));

@@ -1,11 +1,11 @@
-//! What a mapping sees of each kind of body, by both doors.
+//! The mapping input for each kind of body, in the server and in the Lambda program.
 
 use serde_json::{Value, json};
 use zoho_simulator::Settings;
 
 use crate::harness::{Request, ServerAndLambda, SimulatedZoho, gzipped};
 
-/// Routes that tell back what they saw, as the reference of their jobs.
+/// Routes that copy their mapping input into the `reference` of their jobs.
 const ROUTES: &str = r#"
   seen:
     verify: { scheme: none }
@@ -18,17 +18,17 @@ const ROUTES: &str = r#"
     map: '{module: "Leads", fields: {Rating: "Active"}, ids: [$LEAD], reference: {body: .id, header: $headers["x-kind"], query: $query, route: $route, raw: $raw, at: ($received_at | fromdate > 1700000000), trigger: $trigger.type}}'
 "#;
 
-async fn doors() -> ServerAndLambda {
+async fn start_both() -> ServerAndLambda {
     let lead = SimulatedZoho::start(Settings::default()).await.lead(0);
     let routes = ROUTES.replace("$LEAD", &format!("{lead:?}"));
     ServerAndLambda::start(routes.trim_start_matches('\n')).await
 }
 
 fn to(route: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Request {
-    let ask = Request::post(&format!("/hooks/{route}"), body);
+    let request = Request::post(&format!("/hooks/{route}"), body);
     match content_type {
-        "" => ask,
-        _ => ask.with("content-type", content_type),
+        "" => request,
+        _ => request.with("content-type", content_type),
     }
 }
 
@@ -36,7 +36,7 @@ fn nested(levels: usize) -> String {
     format!("{}{}", "[".repeat(levels), "]".repeat(levels))
 }
 
-/// What is sent, and what `.` is then.
+/// Each request, and the expected value of `.`.
 fn cases() -> Vec<(&'static str, Request, Value)> {
     let form = "application/x-www-form-urlencoded";
     let multipart = concat!(
@@ -163,36 +163,42 @@ fn cases() -> Vec<(&'static str, Request, Value)> {
 
 #[tokio::test]
 async fn bodies_decode_alike_in_server_and_lambda() {
-    let doors = doors().await;
-    for (name, ask, expected) in cases() {
+    let both = start_both().await;
+    for (name, request, expected) in cases() {
         for (door, seen) in ["server", "function"]
             .iter()
-            .zip(doors.references(&ask).await)
+            .zip(both.references(&request).await)
         {
             assert_eq!(seen, expected, "{name}, {door}");
         }
     }
 }
 
-/// Limits count before and after the decoding: exactly as much is taken in, one byte more is not.
+/// The limit applies before and after decoding. A body of exactly this size is accepted.
 #[tokio::test]
 async fn body_limit_counts_before_and_after_decoding() {
     let limit = 2_000_000;
-    let doors = doors().await;
+    let both = start_both().await;
     let sized = |bytes: usize| format!("[\"{}\"]", "x".repeat(bytes - 4)).into_bytes();
     let plain = |bytes| to("around", "application/json", sized(bytes));
     let packed = |bytes| {
         to("around", "application/json", gzipped(&sized(bytes))).with("content-encoding", "gzip")
     };
-    for ask in [plain(limit + 1), packed(limit + 1)] {
-        for told in doors.send(&ask).await {
-            assert_eq!((told.status, told.problem_code()), (413, "body_too_large"));
+    for request in [plain(limit + 1), packed(limit + 1)] {
+        for answer in both.send(&request).await {
+            assert_eq!(
+                (answer.status, answer.problem_code()),
+                (413, "body_too_large")
+            );
         }
     }
-    for ask in [plain(limit), packed(limit)] {
-        // It is read, and then the mapping says that a list has no `.id`.
-        for told in doors.send(&ask).await {
-            assert_eq!((told.status, told.problem_code()), (422, "mapping_failed"));
+    for request in [plain(limit), packed(limit)] {
+        // The body is read; then the mapping fails because a list has no `.id`.
+        for answer in both.send(&request).await {
+            assert_eq!(
+                (answer.status, answer.problem_code()),
+                (422, "mapping_failed")
+            );
         }
     }
 }

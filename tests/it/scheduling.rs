@@ -1,4 +1,4 @@
-//! Turns of durable processes that meet: under a clock that jumps, and on one custom view.
+//! Scheduling: overlapping turns, clock jumps, and updates of one custom view.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, World, enqueue, invoke};
 
-/// Longer than any lease, shorter than the time that a job has.
+/// Longer than any lease, shorter than `track_for`.
 const JUMP: Duration = Duration::from_secs(6 * 3600);
 
-/// A durable process with a store of its own. Nobody listens to its wake-ups: it does what is due.
+/// Makes a worker with its own store.
 fn process(world: &World) -> (Arc<App>, Arc<dyn JobStore>) {
     let clock = Arc::new(world.clock.clone());
     let store = SteadyStore::over(Arc::new(SqliteStore::in_memory()), clock);
@@ -33,13 +33,13 @@ async fn jobs(store: &dyn JobStore, ids: &[JobId]) -> Vec<Job> {
     jobs
 }
 
-/// Whether nothing is left to do for a job.
+/// Whether a job has finished and has no pending callback.
 fn is_over(job: &Job) -> bool {
     let callback = job.callback.as_ref().map(|callback| callback.status);
     job.status().is_final() && callback != Some(CallbackStatus::Pending)
 }
 
-/// Turns, with some time between them, until all jobs are over.
+/// Runs turns, with some time between them, until all jobs have finished.
 async fn finish(world: &World, app: &App, store: &dyn JobStore, ids: &[JobId]) -> Vec<Job> {
     for _ in 0..100 {
         app.run_turn(&[], None).await.expect("the store answers");
@@ -55,7 +55,7 @@ async fn finish(world: &World, app: &App, store: &dyn JobStore, ids: &[JobId]) -
 #[tokio::test]
 async fn clock_jump_does_not_interrupt_running_turn() {
     for forward in [true, false] {
-        // Zoho has a clock of its own.
+        // Zoho's clock does not jump.
         let world = Harness::new().zoho_on_system_time().start().await;
         let (app, store) = process(&world);
         world.faults(&json!({"latency_ms": 1_500})).await;
@@ -91,7 +91,7 @@ async fn clock_jump_does_not_interrupt_running_turn() {
     }
 }
 
-/// A frozen function drives nothing. That the time did not pass for it meanwhile holds up no job whose turn was lost.
+/// After a freeze, the sweep of a function finds a job whose lease expired in the meantime.
 #[tokio::test]
 async fn lease_from_before_freeze_expires() {
     let world = Harness::new().start().await;
@@ -112,7 +112,7 @@ async fn lease_from_before_freeze_expires() {
     assert_eq!(done[0].status(), JobStatus::Succeeded, "{done:#?}");
 }
 
-/// A world whose custom views take 30 s.
+/// Starts masshook with a Zoho whose custom view jobs take 30 s.
 async fn slow_views() -> World {
     let slow = |settings: &mut zoho_simulator::Settings| {
         settings.job_duration = Duration::from_secs(30);
@@ -120,7 +120,7 @@ async fn slow_views() -> World {
     Harness::new().simulator(slow).start().await
 }
 
-/// A jump of a day is not a day in which Zoho was at work.
+/// A jump of the clock does not count towards `track_for`.
 #[tokio::test]
 async fn clock_jump_does_not_consume_track_for() {
     let world = Harness::new()
@@ -142,7 +142,7 @@ async fn clock_jump_does_not_consume_track_for() {
     assert_eq!(jobs[0].status(), JobStatus::Running, "{jobs:#?}");
 }
 
-/// An update of a custom view.
+/// Makes an update request for a custom view.
 fn view(world: &World, value: &str) -> Value {
     let view = &world.zoho()["views"]["Leads"]["some"]["id"];
     json!({"module": "Leads", "fields": {"Lead_Status": value}, "cvid": view})
@@ -165,14 +165,14 @@ async fn view_updates_run_serially_and_equal_ones_share() {
         assert_eq!(job.status(), JobStatus::Succeeded);
         assert!(job.calls[0].error.is_none(), "{job:#?}");
     }
-    // A third one would be one that Zoho refused as too early.
+    // A third call would be one that Zoho refused as busy.
     assert_eq!(world.count("mass_update_post").await, 2);
 }
 
 #[tokio::test]
 async fn view_busy_elsewhere_is_retried() {
     let world = slow_views().await;
-    // Two programs that know nothing of each other.
+    // Two processes with separate stores.
     let ((ours, store), (theirs, other)) = (process(&world), process(&world));
     let their = enqueue(&theirs, &view(&world, "Attempted to Contact")).await;
     theirs.run_turn(&[], None).await.expect("the store answers");

@@ -9,7 +9,7 @@ use webhook_verify::scheme::{PRESETS, Scheme};
 
 use crate::harness::{Rie, RieOptions};
 
-/// Senders that keep their keys to themselves.
+/// Senders whose signing keys are private.
 const ONLY_THE_SENDER: [&str; 4] = [
     "standard-webhooks-ed25519",
     "discord",
@@ -19,7 +19,7 @@ const ONLY_THE_SENDER: [&str; 4] = [
 
 const SECRET: &str = "00112233445566778899aabbccddeeff";
 
-/// A config with a route for every sender whose deliveries can be signed here.
+/// Returns a config with a route for every sender whose deliveries can be signed here.
 fn config(folder: &Path) -> String {
     let mut text = "connections: { default: { credentials: env:ZOHO, accounts_url: 'http://127.0.0.1:1', api_url: 'http://127.0.0.1:1' } }\nroutes:\n".to_owned();
     for name in senders() {
@@ -30,7 +30,7 @@ fn config(folder: &Path) -> String {
             .map(|key| (key, json!("1")))
             .collect();
         let secret = if scheme.enrolls_secret() {
-            // As if its sender had handed it over.
+            // As if the sender had enrolled it.
             let place = folder.join(name);
             std::fs::write(&place, SECRET).expect("written");
             format!("file:{}", place.display())
@@ -44,7 +44,7 @@ fn config(folder: &Path) -> String {
         )
         .expect("written");
     }
-    // Hears typeform by AWS's own triggers: what it does not recognize is an error.
+    // Accepts typeform events from AWS triggers, and fails on any other event.
     text.push_str(
         "  listener: { on: [eventbridge, sns, sqs], map: 'if (.detail? // .).form_response.token == \"overridden\" then empty else error(\"not it\") end' }\n",
     );
@@ -78,7 +78,7 @@ fn in_a_file() -> (tempfile::TempDir, std::path::PathBuf) {
     (folder, path)
 }
 
-/// `masshook serve`, ended with the test.
+/// A `masshook serve` that ends with the test.
 struct Server {
     process: std::process::Child,
     url: String,
@@ -104,7 +104,7 @@ fn serve(config: &Path) -> Server {
         .expect("masshook");
     let log = std::io::BufReader::new(process.stderr.take().expect("a log"));
     let (sender, receiver) = std::sync::mpsc::channel();
-    // Read to its end, so that the server never waits for a reader.
+    // Read the log to its end, so that the server never blocks on a full pipe.
     std::thread::spawn(move || {
         for line in log.lines().map_while(Result::ok) {
             if let Some((_, address)) = line.split_once("listening on ") {
@@ -220,7 +220,7 @@ fn invalid_send_arguments_are_explained() {
         let said = refused(&["send", "stripe", "--to", to]);
         assert!(said.contains("expected a full URL"), "{to}: {said}");
     }
-    // An endpoint on this machine, and deployed ones: with a stage in the path, with a path of its own.
+    // A local endpoint, and deployed ones with a stage or a custom path.
     for (to, url) in [
         ("http://127.0.0.1:9", "http://127.0.0.1:9/hooks/stripe"),
         (
@@ -237,7 +237,7 @@ fn invalid_send_arguments_are_explained() {
         assert!(said.starts_with(&format!("> POST {url}\n")), "{said}");
         assert!(complained.contains("no connection"), "{complained}");
     }
-    // Of several routes for one sender, the one is named.
+    // With several routes for one sender, `--route` is needed.
     let text = std::fs::read_to_string(&config).expect("a config").replace(
         "routes:\n",
         "routes:\n  again: { verify: { scheme: stripe, secret: env:SENDER }, map: empty }\n",
@@ -306,7 +306,7 @@ async fn printed_events_verify_under_the_emulator() {
         assert_eq!(answer, expected, "{trigger}: {}", rie.logs());
         let because = "listener: `map` yields nothing";
         assert!(rie.logs().contains(because), "{trigger}: {}", rie.logs());
-        // The listener did see it: another token it does not take.
+        // Another token fails, which shows that the listener receives the event.
         let refused = event("another");
         let answer = rie.invoke(&refused).await;
         match trigger.contains("sqs") {

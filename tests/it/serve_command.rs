@@ -1,4 +1,4 @@
-//! `masshook serve` as its users run it: the real program, its folder, its signals, and the commands beside it.
+//! `masshook serve` as its users run it: the process, its data folder, its signals, and its failures.
 
 mod dead_letters;
 
@@ -20,7 +20,7 @@ async fn served() -> Served {
     harness().served().start().await
 }
 
-/// Of what a delivery says nothing is logged, but why nothing comes of it is.
+/// The log names the reason and contains nothing of the delivery.
 #[tokio::test]
 async fn ignored_delivery_is_logged_with_reason() {
     let routes = "  nothing: { verify: { scheme: none }, map: empty }\n  picky: { verify: { scheme: none }, when: .kind == \"other\", map: empty }\n";
@@ -66,7 +66,7 @@ async fn delivery_is_queued_completed_and_reported() {
     assert_eq!(callback["type"], "job.succeeded");
     assert_eq!(callback["data"]["reference"], "e1");
     assert_eq!(callback["data"]["counts"], job["counts"]);
-    // The same delivery is the same job, and is told how that is.
+    // A duplicate delivery returns the same job with its current status.
     let again = world.deliver(&form("e1", &[id])).await.expect("an answer");
     assert_eq!(again.status, 202);
     assert_eq!(again.body["jobs"][0]["status"], "succeeded");
@@ -86,7 +86,7 @@ async fn callback_on_progress_reports_each_step() {
     let job = world.wait_for_job(&job).await;
     assert_eq!(job["callback"]["attempts"], 1, "of the end: {job:#}");
 
-    // In the order in which they came; each one has been verified.
+    // In the order of arrival; each one is verified.
     let callbacks = world.callbacks();
     let told: Vec<&Value> = world
         .receiver
@@ -177,11 +177,11 @@ async fn view_updates_run_serially_and_equal_ones_share() {
     let mut runs = BTreeSet::new();
     for id in &jobs {
         let job = world.wait_for_job(id).await;
-        // The view has records that Zoho does not update.
+        // Zoho does not update all records of the view.
         assert_eq!(job["status"], "partially_succeeded", "{job:#}");
         runs.insert(text(&job["calls"][0]["zoho_job_id"]));
     }
-    // The three may straddle the end of a window; then the equal ones have a run each.
+    // If the three straddle the end of a window, the equal ones run separately.
     let posts = world.count("mass_update_post").await;
     assert!(runs.len() == 2 || runs.len() == 3, "{runs:?}");
     assert_eq!(posts, runs.len() as u64, "none was refused as busy");
@@ -206,7 +206,7 @@ async fn sigterm_finishes_turn_and_restart_resumes() {
     assert_eq!(status.code(), Some(0), "{}", world.log());
     assert_eq!(world.list_jobs()[&job[0]]["status"], "succeeded");
 
-    // What is not due yet goes on after a restart: a Zoho job, here.
+    // A job that waits for Zoho continues after a restart.
     world.faults(&json!({"latency_ms": 0})).await;
     world.start(&[]).await;
     let view = world.zoho()["views"]["Leads"]["all"]["id"].clone();
@@ -243,7 +243,7 @@ async fn second_server_on_a_folder_is_refused() {
     assert_eq!(world.wait_for_job(&job[0]).await["status"], "succeeded");
 }
 
-/// Somebody else holds the database, as a backup might: nothing can be written, and nothing is acknowledged.
+/// Another process locks the database, as a backup might.
 #[tokio::test]
 async fn locked_store_returns_503_and_accepts_nothing() {
     let world = served().await;
@@ -267,7 +267,7 @@ async fn locked_store_returns_503_and_accepts_nothing() {
     assert_eq!(world.wait_for_job(&job[0]).await["status"], "succeeded");
 }
 
-/// No file may grow any more, as on a full disk. What was acknowledged until then is safe.
+/// Files cannot grow, as on a full disk. Deliveries accepted before are not lost.
 #[tokio::test]
 async fn full_disk_returns_503_and_loses_no_job() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -316,7 +316,7 @@ async fn full_disk_returns_503_and_loses_no_job() {
     }
 }
 
-/// A secret that cannot be shared is complained of once, however many tokens are asked for in the meantime.
+/// An unusable token cache is logged once, not for every token request.
 #[tokio::test]
 async fn token_cache_outage_is_logged_once() {
     let (moto, name) = (Moto::shared(), "serve/outage");

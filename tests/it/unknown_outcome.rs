@@ -1,4 +1,4 @@
-//! Options that are added to multi-select picklists, and answers that leave open whether they were.
+//! Calls with an unknown outcome: options that are appended to multi-select picklists must not be appended twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, World, enqueue};
 
-/// The option that is added; no record has it.
+/// The option that is appended; no record has it.
 const OPTION: &str = "Billing";
 
 async fn world(lines: &str) -> World {
@@ -31,7 +31,7 @@ async fn topics(world: &World, place: u64) -> Value {
     world.record("Leads", &world.id("Leads", place)).await["Topics"].clone()
 }
 
-/// The ids of each mass update that the simulator saw, in order.
+/// Returns the ids of each mass update, in order.
 async fn sent(world: &World) -> Vec<Value> {
     let requests = world.requests().await;
     let requests = requests.as_array().expect("requests").iter();
@@ -41,7 +41,7 @@ async fn sent(world: &World) -> Vec<Value> {
         .collect()
 }
 
-/// Answers that leave open whether a call was carried out, and whether it was.
+/// Faults after which the outcome of a call is unknown, and whether Zoho applied the call.
 fn unclear() -> Vec<(Value, bool)> {
     let entry = |more: Value| {
         let mut entry = json!({"kind": "mass_update_post"});
@@ -131,7 +131,7 @@ async fn known_or_idempotent_calls_are_retried() {
             "{fault} {request}: {job:#}"
         );
     }
-    // No token, no call: nothing is unclear about that.
+    // Without a token no call is sent, so the outcome is known.
     world
         .faults(
             &json!({"expire_tokens": true, "next": [{"kind": "token", "status": 500, "times": 9}]}),
@@ -175,7 +175,7 @@ async fn reread_resends_only_records_without_options() {
         );
     }
 
-    // One of two records has the option from elsewhere: the other alone is sent again, and then has it.
+    // One of two records already has the option: only the other is sent again.
     world
         .faults(&json!({"next": [{"kind": "mass_update_post", "reset": true}]}))
         .await;
@@ -191,7 +191,7 @@ async fn reread_resends_only_records_without_options() {
         Some(&json!([world.id("Leads", 20)]))
     );
 
-    // What Zoho refuses of the rest is told of the rest alone.
+    // A refusal of the second call applies only to the records in it.
     world
         .faults(&json!({"next": [{"kind": "mass_update_post", "reset": true}]}))
         .await;
@@ -214,7 +214,7 @@ async fn reread_resends_only_records_without_options() {
 async fn unreadable_records_are_reported_as_unknown() {
     let world = world("on_unknown_outcome: reread\n").await;
     let unclear = json!({"kind": "mass_update_post", "reset_after_apply": true});
-    // A view's records are those of a moment that has passed.
+    // The records of a view may have changed since the call.
     world.faults(&json!({"next": [unclear]})).await;
     let view = json!({"module": "Leads", "fields": {"Topics": [OPTION]}, "cvid": world.zoho()["views"]["Leads"]["some"]["id"]});
     let answer = world.post_job("", &view, &[]).await;
@@ -226,7 +226,7 @@ async fn unreadable_records_are_reported_as_unknown() {
     );
     assert_eq!(world.count("mass_update_post").await, 1);
 
-    // No right to read: the way to get it is told.
+    // Without the scope to read, the error names it.
     let reading = json!({"kind": "coql", "status": 401, "body": {
         "code": "OAUTH_SCOPE_MISMATCH", "details": {}, "message": "invalid oauth scope to access this URL", "status": "error",
     }});
@@ -239,7 +239,7 @@ async fn unreadable_records_are_reported_as_unknown() {
         "{error:#}"
     );
 
-    // Zoho has no time for the reading: it is waited for.
+    // If Zoho is unavailable, the read is retried.
     let busy = json!({"kind": "coql", "status": 503, "times": 6});
     world.faults(&json!({"next": [unclear, busy]})).await;
     let answer = world.post_job("", &adding(&world, &[2]), &[]).await;
@@ -247,7 +247,7 @@ async fn unreadable_records_are_reported_as_unknown() {
     assert_eq!(world.count("mass_update_post").await, 3);
 }
 
-/// Lets a worker send two jobs' shared call, and ends it before it has the answer; then another one takes over.
+/// Ends a worker after it has sent the shared call of two jobs and before the answer; then another worker takes over.
 async fn lost_on_its_way(lines: &str) -> (World, Vec<Value>) {
     let world = world(lines).await;
     let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
@@ -311,7 +311,7 @@ async fn worker_lost_during_call_leaves_unknown_outcome() {
 
 #[tokio::test]
 async fn route_overrides_on_unknown_outcome() {
-    // The route says otherwise than the rest.
+    // The route overrides the global setting.
     let config = |config: String| {
         let config = config.replace(
             "    when: .kind",

@@ -1,7 +1,7 @@
-//! The vectors of every source, the whole way: as events of API Gateway into the Lambda program under AWS's Runtime
-//! Interface Emulator, and, for what depends on the time, into the same function with a clock that can be set.
+//! The published vectors of every sender, end to end: in events of API Gateway, into the Lambda program under AWS's
+//! Runtime Interface Emulator, and into the handler with a manual clock.
 //!
-//! `crates/webhook-verify/tests/vectors/*/vector.json` says what must come of each; `crates/webhook-verify/tests/vectors/presets.yaml` what it does not say.
+//! The vectors and their expected results are in `crates/webhook-verify/tests/vectors`.
 
 mod cases;
 
@@ -27,7 +27,7 @@ use zoho_simulator::{Settings, TimeSource};
 use crate::harness::{Rie, RieOptions, SimulatedZoho, invoke, time_source};
 use cases::{Answer, Case, Time, Vectors, of_file, read, secrets_of};
 
-/// Zoho's place, the secrets in files, and Amazon SNS with its certificates.
+/// A simulated Zoho, the secrets in files, and Amazon SNS with its certificates.
 struct Stage {
     vectors: Vectors,
     zoho: SimulatedZoho,
@@ -67,7 +67,7 @@ impl Stage {
             .config(self.zoho.simulator.url(), &self.secrets, time)
     }
 
-    /// Looks at the records: each was updated by the vector that was let in, and by no other.
+    /// Checks that each record was updated by its accepted vector, and no other record.
     async fn effects(&self, time: Time) -> Vec<String> {
         let mut differ = Vec::new();
         for case in &self.vectors.cases {
@@ -80,7 +80,7 @@ impl Stage {
         differ
     }
 
-    /// What the test came to.
+    /// Prints the figures and fails on differences.
     #[expect(clippy::print_stdout, reason = "the figures are what is asked for")]
     fn sum_up(&self, how: &str, time: Time, differ: &[String]) {
         let (vectors, sources) = (
@@ -140,7 +140,7 @@ impl Sns {
         Self { url, asked }
     }
 
-    /// What was asked for, sorted.
+    /// Returns the requested URLs, sorted.
     fn asked(&self) -> Vec<String> {
         let mut asked = self.asked.lock().expect("a lock").clone();
         asked.sort();
@@ -169,7 +169,7 @@ async fn vectors_verify_through_the_lambda_program() {
     }
     differ.extend(stage.effects(Time::Real).await);
     stage.sum_up("through the Lambda program", Time::Real, &differ);
-    // Each certificate was fetched once, one subscription was confirmed, and no stranger's certificate was asked for.
+    // Each certificate was fetched once, one subscription was confirmed, and no foreign certificate was requested.
     assert_eq!(
         stage.sns.asked(),
         [
@@ -219,7 +219,7 @@ async fn vectors_verify_at_their_own_time() {
     );
     let function = Function::new(Arc::new(app), None);
     let mut cases: Vec<&Case> = stage.vectors.cases.iter().collect();
-    // Clocks only go forwards.
+    // The manual clock only advances.
     cases.sort_by_key(|case| case.vector["now"].as_i64());
     let mut differ = Vec::new();
     for case in cases {

@@ -1,4 +1,4 @@
-//! Custom views and territories by their names, over HTTP.
+//! Custom views and territories by name.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Wake-ups through SQS over the wire.
+//! Wake-ups through SQS.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -73,7 +73,7 @@ async fn delays_are_rounded_up_and_capped() {
     assert_eq!(receive(&url).await, [[job("soon")]]);
 }
 
-/// A queue that refuses some messages of each request, by the script.
+/// Starts a queue that rejects the entries of `script`, one request after the other.
 async fn fussy(script: Vec<Value>) -> (String, Arc<Mutex<Vec<Value>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let requests = Arc::clone(&seen);

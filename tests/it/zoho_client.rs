@@ -36,7 +36,7 @@ async fn token_is_cached_until_it_expires() {
         assert_eq!(update(&world).await.job()["status"], "succeeded");
     }
     assert_eq!(world.count("token").await, 1);
-    // Zoho ends it before its time: one refresh, one replay.
+    // Zoho revokes it early: one refresh, one retry.
     world.faults(&json!({"expire_tokens": true})).await;
     let answer = update(&world).await;
     assert_eq!(
@@ -47,7 +47,7 @@ async fn token_is_cached_until_it_expires() {
         (&json!("succeeded"), &json!(2))
     );
     assert_eq!(world.count("token").await, 2);
-    // Its time is over by our own clock: no call is wasted on it.
+    // It has expired by our clock: no call is sent with it.
     world.clock.advance(std::time::Duration::from_secs(3541));
     assert_eq!(update(&world).await.job()["calls"][0]["attempts"], 1);
     assert_eq!(world.count("token").await, 3);
@@ -168,7 +168,7 @@ async fn token_throttle_is_honoured_for_its_window() {
     ] {
         let world = Harness::new().start().await;
         world.faults(&faults).await;
-        // Three calls of one job, and another job: all of them together ask once.
+        // Three calls of one job and another job send one token request together.
         let ids: Vec<String> = (0..1_200).map(|place| world.id("Leads", place)).collect();
         let wide = json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": ids});
         let answer = world.post_job("", &wide, &[]).await;

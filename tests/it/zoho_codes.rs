@@ -1,5 +1,5 @@
-//! Every code of the table, served by the simulator under every status and in every envelope that it is known with, ends
-//! in its class with its explanation.
+//! The table of Zoho's codes: the simulator returns every code with every known status and envelope, and the client
+//! must handle it according to its class and explain it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, World};
 
-/// A calm Zoho that gives as many tokens as are asked for.
+/// Starts masshook with a Zoho that does not throttle token requests.
 async fn generous() -> World {
     let world = Harness::new().start().await;
     world
@@ -38,14 +38,14 @@ async fn update(world: &World, client: &Client, ids: &[RecordId]) -> CallResult<
         .await
 }
 
-/// What the simulator is to answer with, instead of what it would.
+/// An answer that the simulator gives instead of its own.
 struct Served {
     kind: &'static str,
     answer: Value,
 }
 
 impl Served {
-    /// Serves it so many times.
+    /// Gives the answer this many times.
     async fn times(&self, world: &World, times: u32) {
         let mut entry = self.answer.clone();
         entry["kind"] = json!(self.kind);
@@ -55,7 +55,7 @@ impl Served {
     }
 }
 
-/// Every way in which a row's code is served, but those of single records.
+/// Returns every answer that carries a row's code, except codes of single records.
 fn ways(row: &Row) -> Vec<Served> {
     let details: Value = serde_json::from_str(row.details).expect("details");
     let served = |kind, status: u16, body: Value| Served {
@@ -109,14 +109,14 @@ fn ways(row: &Row) -> Vec<Served> {
                 .and_then(|code| code.parse().ok())
             {
                 Some(status) => vec![page("mass_update_post", status)],
-                // What happens on this side of the network is shown elsewhere: secrets, addresses, time-outs.
+                // Other tests cover local errors: secrets, addresses, timeouts.
                 None => Vec::new(),
             },
         },
     }
 }
 
-/// Holds that a refusal has the row's code and says what to do.
+/// Checks that a refusal has the row's code and advice.
 fn assert_explained(row: &Row, refusal: &Refusal, way: &Value) {
     let is_code = match row.code.strip_suffix("xx") {
         Some(start) => refusal.code.starts_with(start),
@@ -131,7 +131,7 @@ fn assert_explained(row: &Row, refusal: &Refusal, way: &Value) {
     );
 }
 
-/// Holds that a row served in one way ends in its class.
+/// Checks that an answer is handled according to the row's class.
 async fn assert_class(world: &World, client: &Client, row: &Row, way: &Served) {
     let what = &way.answer;
     let one = ids(world, 1);
@@ -145,7 +145,7 @@ async fn assert_class(world: &World, client: &Client, row: &Row, way: &Served) {
     way.times(world, 99).await;
     let mut again = None;
     if way.kind == "token" {
-        // A token that is kept is not asked for.
+        // A cached token is not requested.
         again = Some(world.client());
     }
     let always = update(world, again.as_ref().unwrap_or(client), &one).await;
@@ -154,7 +154,7 @@ async fn assert_class(world: &World, client: &Client, row: &Row, way: &Served) {
         | (Class::Permanent(FailureScope::Job), Err(zoho::Error::Denied(refusal)), _) => {
             assert_explained(row, &refusal, what);
         }
-        // Said of the call as a whole, a record's code is a refusal of the call.
+        // For the call as a whole, a record's code is a refusal of the call.
         (Class::Partial, Err(zoho::Error::Refused(refusal)), _) => {
             assert_explained(row, &refusal, what);
         }

@@ -1,4 +1,4 @@
-//! What Zoho allows an org, kept to: calls at once over all processes, API credits, waits that Zoho asks for.
+//! Zoho's limits: concurrent calls over all processes, API credits, `Retry-After`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Harness, World, enqueue};
 
-/// A world whose connection has these further lines.
+/// Starts masshook with further lines of its connection.
 async fn world(lines: &str) -> World {
     let harness = Harness::new().connection(lines);
     let slow = harness.simulator(|zoho| zoho.latency = Duration::from_millis(30));
@@ -36,7 +36,7 @@ async fn edition_limits_concurrent_calls() {
     assert_eq!(world.count("max_in_flight").await, 10);
 }
 
-/// A worker over the store, and jobs of its own: each makes another change, so that none share a call.
+/// Makes a worker with its own jobs. Each job makes another change, so that no two share a call.
 async fn worker(world: &World, store: &Arc<dyn JobStore>, first: u64) -> (App, Vec<JobId>) {
     let app = world.worker(store);
     let mut jobs = Vec::new();
@@ -56,7 +56,7 @@ async fn two_workers_share_the_concurrency_limit() {
     jobs.extend(more);
     let mut rounds = 0;
     while !store.due(world.now(), 1).await.expect("read").is_empty() {
-        // Both begin at once, and each gets the jobs that it claims first.
+        // Both start at once; each drives the jobs that it claims first.
         let (a, b) = tokio::join!(one.run_turn(&[], None), other.run_turn(&[], None));
         a.expect("a turn");
         b.expect("a turn");
@@ -98,7 +98,7 @@ async fn credit_floor_delays_new_work() {
         message.contains("4 API credits") && message.contains("`credit_floor`"),
         "{message}"
     );
-    // Every few minutes one call goes and looks: the credits of a day ago have come back.
+    // Every few minutes one call probes the credits, which return after a day.
     world.clock.advance(Duration::from_secs(24 * 3600 + 600));
     assert_eq!(update(&world, "later").await.job()["status"], "succeeded");
 }
@@ -134,7 +134,7 @@ async fn daily_limit_differs_from_concurrency_limit() {
     world.clock.advance(Duration::from_secs(24 * 3600 + 600));
     assert_eq!(update(&world, "e").await.job()["status"], "succeeded");
 
-    // Too many at once: a moment's matter.
+    // A concurrency limit is over in a moment.
     let busy = json!([{"kind": "mass_update_post", "status": 429}]);
     world
         .faults(&json!({"credits": 5_000_000, "next": busy}))

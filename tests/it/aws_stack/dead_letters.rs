@@ -96,7 +96,7 @@ async fn refused_callback_url_is_dead_lettered_and_replayed() {
             "{answer:?}"
         );
     }
-    // Nothing was done of any of them, and all are kept.
+    // None created a job, and all are stored.
     assert_eq!(stack.command(&["jobs", "list"])["jobs"], json!([]));
     let listed = stack.command(&["deliveries", "list"]);
     let listed = listed["deliveries"].as_array().expect("a list").clone();

@@ -72,7 +72,7 @@ fn critical_conditions_have_alarms() {
             }
         }
     }
-    // The log that a metric reads is that of the function which does the work.
+    // A metric reads the log of the function that does the work.
     for filter in ["UndeliverableCallbacks", "TokenFailures"] {
         for (mode, group) in [("durable", "WorkerLogGroup"), ("inline", "InboundLogGroup")] {
             let read = resources(mode)[filter]["Properties"]["LogGroupName"].clone();
@@ -81,8 +81,8 @@ fn critical_conditions_have_alarms() {
     }
 }
 
-/// How many lines of a log a metric filter of the template counts. Its patterns compare fields with texts that begin or
-/// end in an asterisk, or have none, and know only "or".
+/// Returns how many lines of a log a metric filter of the template counts. Supports patterns that compare fields with
+/// texts, with an asterisk at one end or none, joined by "or".
 pub(crate) fn counted(filter: &str, log: &str) -> usize {
     let template = template();
     let pattern = &template["Resources"][filter]["Properties"]["FilterPattern"];

@@ -70,7 +70,7 @@ async fn http_envelopes_yield_the_same_request() {
     ] {
         let answer = stage.invoke(&event).await;
         assert_eq!(answer["statusCode"], 200, "{name}: {answer:#}");
-        // REST v1 takes every header from the one map that can hold several values.
+        // REST v1 has a header map with one value and one with several.
         let types = [
             &answer["headers"]["content-type"],
             &answer["multiValueHeaders"]["content-type"][0],

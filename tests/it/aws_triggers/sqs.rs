@@ -24,7 +24,7 @@ async fn sqs_batch_reports_each_failed_message() {
     );
     // They make the same change, so they share a call.
     assert_eq!(stage.world.count("mass_update_post").await, 1);
-    // Of those that come again, nothing is done again.
+    // Redelivered messages cause no further calls.
     assert_eq!(stage.invoke(&batch).await, failures(&["m2"]));
     assert_eq!(stage.world.count("mass_update_post").await, 1);
 }
@@ -92,7 +92,7 @@ async fn sns_in_sqs_is_unwrapped_unless_raw() {
                 &json!("q4"),
                 &Value::Null
             ),
-            // The topic delivered it twice; it is one event.
+            // The topic delivered one event twice.
             (&json!({"a": 1}), &json!("n1"), &json!(TOPIC)),
             (&json!({"a": 2}), &json!("q2"), &Value::Null),
         ]
@@ -143,7 +143,7 @@ async fn durable_unmappable_event_is_stored_and_replayed() {
         ]
     );
 
-    // Once the route is mended, a replay sees what the route would have seen.
+    // After the route is fixed, a replay gives it the original input.
     let one = kept
         .iter()
         .find(|one| one.route == "queue" && one.dead_letter.code == "not_mappable");
@@ -201,7 +201,7 @@ async fn wake_ups_are_accepted_from_own_queue_only() {
             .status()
     };
 
-    // A stranger's message has the form of a wake-up, and is an event like any other.
+    // A wake-up from another queue is treated as an ordinary event.
     let foreign = json!({"Records": [message("m1", ORDERS, &wake_up)]});
     assert_eq!(stage.invoke(&foreign).await, failures(&[]));
     assert_eq!(status().await, JobStatus::Queued);
@@ -210,7 +210,7 @@ async fn wake_ups_are_accepted_from_own_queue_only() {
         json!({"v": 1, "jobs": [id.as_str()]})
     );
 
-    // One batch comes from one queue; if not, each message goes its own way.
+    // Messages in one batch are dispatched one by one.
     let own =
         json!({"Records": [message("m2", WAKE_UPS, &wake_up), message("m3", WAKE_UPS, "{}")]});
     assert_eq!(stage.invoke(&own).await, failures(&["m3"]));

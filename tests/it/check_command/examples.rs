@@ -82,7 +82,7 @@ async fn examples_are_checked_against_org_metadata() {
         );
         assert_eq!(status, Some(i32::from(result == "bad")), "{document:#}");
     }
-    // A module that is not there, and an edition that has no views.
+    // An unknown module, and an edition without custom views.
     let mut leeds = event(good.clone(), json!({"ids": [1]}));
     leeds["in"] = json!("Leeds");
     bench.write("event.json", &leeds);
@@ -118,7 +118,7 @@ async fn examples_are_compared_with_expected_json() {
         "other/event.json",
         &json!({"fields": {}, "selector": {"ids": [0.5]}}),
     );
-    // Beside the config, and by name; offline, and never a request.
+    // Examples are found beside the config and by name; offline, without requests.
     let (status, document) = bench.check(&[]).await;
     assert_eq!(status, Some(0), "{document:#}");
     let one = row(&document["examples"], "one/event.json");
@@ -141,7 +141,7 @@ async fn examples_are_compared_with_expected_json() {
         result == "bad" && said.contains("/0/fields/City is \"Bonn\", expected \"Köln\""),
         "{said}"
     );
-    // What does not map, and what is not there.
+    // An event that cannot be mapped, and files that do not exist.
     let (status, document) = bench
         .check(&["--event", "other/event.json", "--examples", "examples/form"])
         .await;
@@ -185,7 +185,7 @@ fn every_example_route_passes_check() {
     assert!(seen >= 10);
 }
 
-/// What the command prints for people.
+/// Returns the command's output without `--json`.
 fn text_of(config: &Path) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
     let output = command

@@ -1,4 +1,4 @@
-//! The crash matrix: every fail point, at its first and second time.
+//! The crash matrix: the process ends at the first and at the second pass of every fail point.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
@@ -10,20 +10,20 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, Moto, Served, ids, text};
 
-/// Servers that are killed at once.
+/// How many servers run at once.
 const AT_ONCE: usize = 4;
 
-/// What the process ends with when it aborts.
+/// The signal of an aborted process.
 const SIGABRT: i32 = 6;
 
-/// Servers that share their token through a secret and are killed at once. Most of them only wait: the lease of a process
-/// that is gone holds for three quarters of a minute.
+/// How many servers that share their token through a secret run at once. Most of them only wait: the lease of a dead
+/// process lasts 45 s.
 const SHARING_AT_ONCE: usize = 8;
 
-/// Jobs that the deliveries make.
+/// How many jobs the deliveries create.
 const JOBS: usize = 9;
 
-/// After these the token is safe, and nobody asks for another.
+/// After these points the token is stored, and no other is requested.
 const TOKEN_IS_SAFE: [&str; 3] = ["token.shelved", "token.unlocked", "shelf.written"];
 
 /// Where the token is shared.
@@ -34,7 +34,7 @@ enum Shelf {
 }
 
 impl Shelf {
-    /// Whether what is done with such a shelf comes by a point.
+    /// Whether sharing the token there passes a fail point.
     fn has(self, point: &str) -> bool {
         match self {
             Self::Store => !point.starts_with("shelf."),
@@ -43,9 +43,8 @@ impl Shelf {
     }
 }
 
-/// Deliveries of every kind: jobs that share a call, be it a mass update or one of records, jobs that share a Zoho job,
-/// calls that go one after the other, records that have to be looked up, one that must not be sent twice, and one that
-/// comes to nothing.
+/// Returns deliveries of every kind: jobs that share a mass update, a record update or a Zoho job, calls in sequence,
+/// records to look up, a call that must not be repeated, and a delivery that cannot be mapped.
 fn deliveries(world: &Served) -> Vec<Value> {
     let lead = |place| json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)]});
     let own = |place| {
@@ -72,8 +71,8 @@ fn deliveries(world: &Served) -> Vec<Value> {
     ]
 }
 
-/// Sends what has not been taken in yet, and learns the jobs of what is; stops when the server is gone. What was refused
-/// for good needs no second try.
+/// Sends the open deliveries and records the ids of their jobs; stops when the server is gone. The unmappable delivery
+/// is not sent again.
 async fn send(world: &Served, open: &mut Vec<Value>, known: &mut BTreeSet<String>) {
     while let Some(delivery) = open.first() {
         let Some(answer) = world.deliver(delivery).await else {
@@ -92,7 +91,7 @@ async fn send(world: &Served, open: &mut Vec<Value>, known: &mut BTreeSet<String
     }
 }
 
-/// Whether every job is over. The server is asked: a process for each look would slow down all the others.
+/// Whether every job has finished. Asks the server, because a process for each poll would slow down the others.
 async fn over(world: &Served, known: &BTreeSet<String>) -> bool {
     for id in known {
         let path = format!("/jobs/{id}");
@@ -106,7 +105,7 @@ async fn over(world: &Served, known: &BTreeSet<String>) -> bool {
     known.len() == JOBS
 }
 
-/// Runs into the point, starts again, and looks at what is left. Returns whether the point was reached.
+/// Crashes at a fail point, restarts, and checks the result. Returns whether the point was reached.
 async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
     let at = format!("{point}:{times}");
     let harness = Harness::new()
@@ -145,7 +144,7 @@ async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
     let jobs = world.wait_for_jobs(JOBS).await;
 
     for job in jobs.values() {
-        // The view has records that Zoho does not update.
+        // Zoho does not update all records of the view.
         let good = job["status"] == "succeeded" || job["status"] == "partially_succeeded";
         assert!(good, "{at}: {job:#}");
         assert_eq!(job["callback"], "delivered", "{at}: {job:#}");
@@ -166,7 +165,7 @@ async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
             .entry(callback.header("webhook-id").to_owned())
             .or_default() += 1;
     }
-    // Of each job only one effect was under way.
+    // Each job had at most one effect in progress.
     assert!(tries.values().all(|tries| *tries <= 2), "{at}: {tries:?}");
     for place in [3, 4] {
         let record = world.record("Leads", &world.id("Leads", place)).await;
@@ -206,7 +205,7 @@ async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
     reached
 }
 
-/// Crashes at every point, up to so many times; returns the points that were never reached.
+/// Crashes at every point, at its passes up to `most`; returns the points that were never reached.
 async fn missed(shelf: Shelf, most: u32, at_once: usize) -> Vec<&'static str> {
     let points = POINTS.iter().copied().filter(|point| shelf.has(point));
     let runs = points.flat_map(|point| (1..=most).map(move |times| (point, times)));

@@ -1,5 +1,5 @@
-//! Two drivers over one store, in random order: turns at the same time, wake-ups lost, doubled and for nobody, drivers
-//! that vanish in the middle of a turn, a clock that runs while they work.
+//! Two drivers over one store, in random schedules: overlapping turns, lost, duplicate and needless wake-ups, drivers
+//! that vanish during a turn, and a clock that advances.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,16 +26,16 @@ use zoho_simulator::{Settings, Simulator, TimeSource};
 
 use crate::harness::Receiver;
 
-/// Turns of two drivers, or what happens around them.
+/// One step of a schedule.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A delivery comes in at one of them; of the same kind and number, it is the same one again.
+    /// A delivery to one driver; with the same kind and number it is a duplicate.
     Deliver { driver: usize, kind: u8, number: u8 },
-    /// A turn for jobs of which every so-manieth was waked, needed or not; the sweep finds the others.
+    /// A turn with a wake-up for every `every`-th job; the sweep finds the others.
     Turn { driver: usize, every: usize },
-    /// Both take a turn at once, waked for the same jobs.
+    /// Both drivers run a turn at once, with wake-ups for the same jobs.
     Both,
-    /// A turn whose driver vanishes after a while.
+    /// A turn whose driver vanishes after `after`.
     Vanish { driver: usize, after: Duration },
     /// Time passes.
     Pass(Duration),
@@ -116,7 +116,7 @@ routes:
                     secrets_manager: Arc::new(Credentials(
                         simulator.announcement()["credentials"].to_string(),
                     )),
-                    // Nobody listens to these: every wake-up is lost, but for those that a step brings.
+                    // These lead nowhere: every wake-up is lost except those of a step.
                     mode: ExecutionMode::Durable(Arc::new(LocalWakeUps::new())),
                     runtime_api: None,
                     sns_endpoint: None,
@@ -141,13 +141,13 @@ routes:
             (first + u64::from(number)).to_string()
         };
         match kind {
-            // These travel together.
+            // These share calls.
             0 | 1 => {
                 json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [id("Leads")]})
             }
             2 => json!({"module": "Leads", "fields": {"Lead_Status": "Contacted"},
                         "cvid": world["views"]["Leads"]["all"]["id"]}),
-            // These travel together as well, each with a value of its own.
+            // These share calls too, each with its own value.
             3 => {
                 json!({"module": "Leads", "fields": {"Email": format!("new{number}@example.com")}, "ids": [id("Leads")], "update_by": "auto"})
             }
@@ -194,14 +194,14 @@ routes:
                 tokio::join!(self.turn(0, 1), self.turn(1, 1));
             }
             Step::Vanish { driver, after } => {
-                // What of the turn is under way then is dropped where it stands.
+                // The turn is dropped wherever it is.
                 let _ = tokio::time::timeout(*after, self.turn(*driver, 1)).await;
             }
             Step::Pass(time) => self.clock.advance(*time),
         }
     }
 
-    /// Sweeps alone must bring everything to its end.
+    /// Finishes all jobs by sweeps alone.
     async fn finish(&self) {
         for round in 0..600 {
             let open = self.open().await;
@@ -227,7 +227,8 @@ routes:
         open.map(|job| (job.id, job.status)).collect()
     }
 
-    /// No notification has two bodies; each job has one about its end, with the job as it is stored, and none after it.
+    /// Checks that no callback id has two bodies, and that each job has one final callback, which equals the stored
+    /// job.
     async fn check(&self) {
         let mut told: BTreeMap<String, Bytes> = BTreeMap::new();
         for callback in self.receiver.all() {
@@ -249,7 +250,7 @@ routes:
                 .await
                 .expect("read")
                 .expect("a job");
-            // The view has records that Zoho does not update.
+            // Zoho does not update all records of the view.
             let view = matches!(
                 job.request.selector,
                 Selector::Records(Records::View { .. })

@@ -1,4 +1,5 @@
-//! The vendors of `crates/webhook-verify/tests/custom_schemes.yaml`: each signs its deliveries by hand, without a scheme.
+//! The vendors of `crates/webhook-verify/tests/custom_schemes.yaml`: each signs its deliveries by hand, without a
+//! scheme.
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -16,11 +17,11 @@ use sha2::{Digest, Sha256, Sha512};
 
 use crate::harness::Request;
 
-/// Where the proof stands.
+/// The location of the proof.
 #[derive(Clone, Copy)]
 pub(super) enum Proof {
     Header(&'static str),
-    /// Under this word of the body.
+    /// Under this key of the body.
     Body(&'static str),
     Query,
     Path,
@@ -33,16 +34,16 @@ pub(super) type Deliver = Box<dyn Fn(Timestamp, &str) -> Request>;
 pub(super) struct Vendor {
     pub(super) shape: u8,
     pub(super) name: &'static str,
-    /// What the route holds.
+    /// The secret of the route.
     pub(super) secret: String,
     pub(super) proof: Proof,
-    /// Whether the body is what is proved; else it is only who sends.
+    /// Whether the proof covers the body; otherwise it only identifies the sender.
     covers_body: bool,
     /// Whether the time is signed.
     pub(super) is_timed: bool,
-    /// How a version that nobody knows would be written in place of the one that counts.
+    /// The known version prefix and an unknown one to replace it with.
     pub(super) versions: Option<[&'static str; 2]>,
-    /// The signed delivery about a lead.
+    /// Makes the signed delivery about a lead.
     pub(super) deliver: Deliver,
 }
 
@@ -81,7 +82,7 @@ impl Vendor {
         self
     }
 
-    /// With one byte that is another: of the body, or of the proof itself where that is all there is.
+    /// Changes one byte of the body, or of the proof if it does not cover the body.
     pub(super) fn changed(&self, mut request: Request) -> Request {
         if self.covers_body {
             request.body = replaced(&request.body, "ten", "tin");
@@ -105,7 +106,7 @@ impl Vendor {
         request
     }
 
-    /// Without its proof.
+    /// Removes the proof.
     pub(super) fn unsigned(&self, mut request: Request) -> Request {
         match self.proof {
             Proof::Header(name) => request.headers.retain(|(own, _)| own != name),
@@ -155,7 +156,7 @@ fn form(name: &str, body: String) -> Request {
     request
 }
 
-/// A JSON Web Token, signed by `sign`.
+/// Makes a JSON Web Token, signed by `sign`.
 fn token(algorithm: &str, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
     let header = json!({"alg": algorithm, "typ": "JWT"});
     let [header, claims] = [&header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
@@ -182,7 +183,7 @@ fn rsa_sign(pair: &RsaKeyPair, text: &[u8]) -> Vec<u8> {
     signature
 }
 
-/// All vendors, with secrets made from `key`.
+/// Returns all vendors, with secrets derived from `key`.
 pub(super) fn vendors(key: &'static str) -> Vec<Vendor> {
     use Proof::{Body, Header, Path, Query};
     let bytes = key.as_bytes();
@@ -339,7 +340,7 @@ pub(super) fn vendors(key: &'static str) -> Vec<Vendor> {
             key,
             Header("X-Maple-Signature"),
             move |_, lead| {
-                // Its proxy signs with the port; the fields are sorted by name.
+                // The sender's proxy signs with the port; the fields are sorted by name.
                 let text =
                     format!("https://hooks.example.com:443/hooks/mapleAda L.lead{lead}noteten");
                 let text = text.replace("Ada", "NameAda");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A world with a route whose jobs' steps are told, and a view that takes Zoho a while.
+/// Starts masshook with `callback_on` on the route `view`, whose Zoho jobs take a while.
 async fn told(script: &[u16], on: &str) -> World {
     let on = format!("  view:\n    callback_on: {on}\n");
     Harness::new()
@@ -56,7 +56,7 @@ async fn failed_progress_callbacks_do_not_delay_the_final() {
             "accepted",
             vec!["job.queued", "job.queued", "job.queued", "job.succeeded"],
         ),
-        // After the tries that an invocation has time for, only the end is told.
+        // After the retries that an invocation has time for, only the final callback is sent.
         (
             "progress",
             vec!["job.queued", "job.running", "job.running", "job.succeeded"],

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Whether a line of the README is this one; `…` at its end stands for the rest of it.
+/// Whether a line of the README matches; `…` at its end stands for the rest.
 fn is_shown(line: &str, said: &str) -> bool {
     match line.strip_suffix('…') {
         Some(beginning) => said.starts_with(beginning),
@@ -19,7 +19,7 @@ async fn readme_output_matches_the_program() {
             .strip_prefix("$ ")
             .and_then(|rest| rest.split_once('\n'))
         else {
-            // What is other with a field that is not there.
+            // The difference that an unknown field makes.
             stage.configure("Lead_Sauce");
             let said = stage.run("masshook check --live").await;
             for line in block.lines() {
@@ -55,10 +55,10 @@ async fn readme_output_matches_the_program() {
     }
 }
 
-/// Where the README's simulator listens.
+/// The address of the simulator in the README.
 const SHOWN_AT: &str = "http://127.0.0.1:19090";
 
-/// A folder with what the README's commands find in theirs, and a simulator.
+/// A folder with the files that the README's commands read, and a simulator.
 struct Stage {
     folder: TempDir,
     simulator: Simulator,
@@ -110,7 +110,7 @@ impl Stage {
         self.write("masshook.yaml", &config);
     }
 
-    /// The event that the command is about, where the README does not say how it came.
+    /// Writes the event that a command reads, if the README does not create it.
     async fn event(&self, command: &str) {
         match command {
             _ if command.contains("--route profile") => {
@@ -134,7 +134,7 @@ impl Stage {
         }
     }
 
-    /// What a command line of the README prints.
+    /// Returns the output of a command in the README.
     async fn run(&self, line: &str) -> String {
         let (line, input) = match line.split_once(" < ") {
             Some((line, input)) => (line, Some(self.folder.path().join(input))),
@@ -157,7 +157,7 @@ impl Stage {
         said.replace(self.simulator.url(), SHOWN_AT)
     }
 
-    /// A grant code for the first four scopes.
+    /// Makes a grant code for the first four scopes.
     async fn code(&self) -> String {
         let scopes = self.run("masshook auth --scopes").await;
         let scopes: Vec<&str> = scopes.split([',', '\n']).take(4).collect();

@@ -4,7 +4,7 @@ use super::*;
 
 const NOTION: &str = r#"{"id":"367cba44-b6f3-4c92-81e7-6a2e9659efd4","type":"page.content_updated","entity":{"id":"0ef104cd-477e-80e1-8571-cfd10e92339a","type":"page"}}"#;
 
-/// A function with a route for Notion, whose secret is to be one of Secrets Manager's.
+/// Starts a function with a route for Notion, whose secret is enrolled in Secrets Manager.
 fn function(name: &str, folder: &TempDir, durable: Option<&str>) -> Rie {
     let config = folder.path().join("masshook.yaml");
     let text = format!(
@@ -37,7 +37,7 @@ async fn in_secrets_manager(name: &str) -> Option<String> {
 #[tokio::test]
 async fn notion_token_is_enrolled_in_secrets_manager() {
     let name = "masshook/enrolled-notion";
-    // As the stack wants it: made beforehand, with nothing in it.
+    // As in the stack: created beforehand, without a value.
     let client = Client::new(&Moto::shared().sdk_config());
     client
         .create_secret()
@@ -51,9 +51,9 @@ async fn notion_token_is_enrolled_in_secrets_manager() {
     let early = event.send_to_lambda(&inline).await;
     assert_eq!((early.status, early.problem_code()), (401, "not_verified"));
 
-    let told = token(FIRST).send_to_lambda(&inline).await;
+    let answer = token(FIRST).send_to_lambda(&inline).await;
     assert_eq!(
-        (told.status, told.text.as_str()),
+        (answer.status, answer.text.as_str()),
         (200, ""),
         "{}",
         inline.logs()
@@ -75,7 +75,7 @@ async fn notion_token_is_enrolled_in_secrets_manager() {
         assert!(!logs.contains(FIRST) && !logs.contains(SECOND), "{logs}");
     }
 
-    // Emptied by hand, it can be enrolled again.
+    // After the secret is emptied, another can be enrolled.
     let emptied = client
         .put_secret_value()
         .secret_id(name)
@@ -86,7 +86,7 @@ async fn notion_token_is_enrolled_in_secrets_manager() {
     assert_eq!(in_secrets_manager(name).await.as_deref(), Some(SECOND));
 }
 
-/// With a table or without one, they agree through the id of the secret's next version.
+/// With or without a table, the id of the next secret version decides which function wins.
 #[tokio::test]
 async fn two_functions_enroll_one_secret() {
     let name = "enroll-race";

@@ -1,5 +1,5 @@
-//! The stack of template.yaml on this machine: both functions, the table, the queue and the secrets, with a simulated Zoho
-//! and a receiver of callbacks.
+//! The stack of template.yaml on this machine: both functions, the table, the queue and the secrets, with a simulated
+//! Zoho and a receiver of callbacks.
 
 use std::ops::Deref;
 use std::process::Command;

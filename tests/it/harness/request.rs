@@ -126,8 +126,8 @@ impl Request {
         request.body(self.body.into()).expect("a request")
     }
 
-    /// Returns the event of an HTTP API (payload format 2.0). Written after AWS's documents and recorded events, and not
-    /// after the program under test.
+    /// Returns the event of an HTTP API (payload format 2.0). Written after AWS's documents and recorded events, and
+    /// not after the program under test.
     ///
     /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
     pub(crate) fn event(&self) -> Value {

@@ -1,4 +1,5 @@
-//! The Lambda program under AWS's Runtime Interface Emulator (RIE): the start-up code that runs on Lambda, without Docker.
+//! The Lambda program under AWS's Runtime Interface Emulator (RIE): the start-up code that runs on Lambda, without
+//! Docker.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

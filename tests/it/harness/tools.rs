@@ -1,6 +1,6 @@
-//! Fetches the tools that are not Rust, once, in pinned versions, into `target/test-tools`: moto, AWS's Runtime Interface
-//! Emulator (a part of the SAM command line), and Zoho's SDK for Python. No test is skipped: if a tool cannot be
-//! fetched, the test fails and says what to do.
+//! Fetches the tools that are not Rust, once, in pinned versions, into `target/test-tools`: moto, AWS's Runtime
+//! Interface Emulator (a part of the SAM command line), and Zoho's SDK for Python. No test is skipped: if a tool cannot
+//! be fetched, the test fails and says what to do.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;

@@ -33,7 +33,8 @@ use super::receiver::{CALLBACK_SECRET, Receiver};
 use super::request::Request;
 use super::zoho::{SimulatedZoho, manual_clock, time_source};
 
-/// A running masshook. It dereferences to the simulated Zoho: `world.faults(..)`, `world.count(..)`, `world.record(..)`.
+/// A running masshook. It dereferences to the simulated Zoho: `world.faults(..)`, `world.count(..)`,
+/// `world.record(..)`.
 pub(crate) struct World {
     pub(crate) zoho: SimulatedZoho,
     pub(crate) receiver: Receiver,
@@ -113,7 +114,8 @@ impl World {
         self.app(store.clone(), durable())
     }
 
-    /// Makes a process in inline mode on the machine's clock that shares its token with others through a secret at moto.
+    /// Makes a process in inline mode on the machine's clock that shares its token with others through a secret at
+    /// moto.
     pub(crate) fn app_with_token_cache(&self, moto: &Moto, secret: &str) -> App {
         let cache = format!("    token_cache: secretsmanager:{secret}\n    accounts_url:");
         let config = self.config.replacen("    accounts_url:", &cache, 1);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Fifteen hundred members of a megabyte each, in a body that may be taken in.
+/// Compresses 1,500 MiB into a body that is small enough to be accepted.
 fn bomb() -> Vec<u8> {
     gzipped(&vec![b' '; 1 << 20]).repeat(1_500)
 }
@@ -11,7 +11,7 @@ fn nested(open: &str, close: &str, levels: usize) -> String {
     format!("{}{}", open.repeat(levels), close.repeat(levels))
 }
 
-/// What is sent, the code of its refusal, and what the reason says.
+/// Each malformed body, the status and code of its rejection, and a part of the reason.
 fn bodies() -> Vec<(&'static str, Request, (u16, &'static str), &'static str)> {
     let unreadable = (422, "body_not_readable");
     let too_large = (413, "body_too_large");
@@ -239,22 +239,29 @@ fn bodies() -> Vec<(&'static str, Request, (u16, &'static str), &'static str)> {
 
 #[tokio::test]
 async fn malformed_bodies_are_rejected_with_reason() {
-    let doors = doors().await;
-    for (name, ask, (status, code), reason) in bodies() {
-        for told in doors.send(&ask).await {
-            assert_eq!((told.status, told.problem_code()), (status, code), "{name}");
-            let detail = told.body["detail"].to_string();
+    let both = start_both().await;
+    for (name, request, (status, code), reason) in bodies() {
+        for answer in both.send(&request).await {
+            assert_eq!(
+                (answer.status, answer.problem_code()),
+                (status, code),
+                "{name}"
+            );
+            let detail = answer.body["detail"].to_string();
             assert!(detail.contains(reason), "{name}: {detail}");
-            assert!(told.text.len() < 2_000, "{name}: nothing long is repeated");
+            assert!(
+                answer.text.len() < 2_000,
+                "{name}: nothing long is repeated"
+            );
         }
-        doors.assert_healthy(name).await;
+        both.assert_healthy(name).await;
     }
     assert!(
-        doors.peak_memory_kib() < PEAK_KIB,
+        both.peak_memory_kib() < PEAK_KIB,
         "{} KiB",
-        doors.peak_memory_kib()
+        both.peak_memory_kib()
     );
-    let log = doors.served.log();
+    let log = both.served.log();
     assert!(!log.contains("panicked"), "{log}");
-    assert!(!doors.function.logs().contains("panicked"));
+    assert!(!both.function.logs().contains("panicked"));
 }

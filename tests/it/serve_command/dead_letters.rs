@@ -30,7 +30,7 @@ async fn unmappable_delivery_is_replayed_after_config_fix() {
         "{refused}"
     );
 
-    // The route is mended; the server need not even run.
+    // The route is fixed while the server is stopped.
     world.signal("TERM");
     world.wait_for_exit().await;
     let lead = world.id("Leads", 5);
@@ -155,7 +155,7 @@ async fn failed_job_delivery_is_replayed_after_config_fix() {
     assert_eq!(world.wait_for_job(&anew[0]).await["status"], "succeeded");
     assert_eq!(world.record("Leads", &lead).await["Lead_Source"], "Webinar");
 
-    // All is done now, and the sender finds the job that it knows.
+    // Nothing is left to replay, and a redelivery returns the first job.
     let left = world.cli(&["deliveries", "list"]).1;
     assert_eq!(left["deliveries"], json!([]));
     assert_eq!(world.cli(&["deliveries", "show", &id]).0, 1);
@@ -181,7 +181,7 @@ async fn replayed_job_is_a_new_job() {
     let dead = world.cli(&["deliveries", "list"]).1["deliveries"].clone();
     assert_eq!(dead.as_array().map(Vec::len), Some(1), "{dead}");
     assert_eq!(dead[0]["job"], json!(new), "the latest end counts");
-    // As if whoever replayed it had been cut off before the dead letter was revived.
+    // As if a replay had crashed before it restored the dead letter.
     let database = Connection::open(world.data().join("masshook.db")).expect("opened");
     let former = "UPDATE deliveries SET job = ?1";
     assert_eq!(database.execute(former, [&job[0]]), Ok(1));

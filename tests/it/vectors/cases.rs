@@ -1,4 +1,4 @@
-//! What the files say: each vector, the route that it goes to, and what must come of it.
+//! The vectors: each with its route and its expected result.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,16 +8,16 @@ use tempfile::TempDir;
 
 use crate::harness::{Request, repo_path};
 
-/// Whose clock the function has.
+/// The clock of the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Time {
-    /// The machine's: what is old is refused, so that the age of all that must be let in is not asked for.
+    /// The machine's clock. Vectors are old, so the age check is off for those that must be accepted.
     Real,
-    /// The vector's own.
+    /// The time of the vector.
     Own,
 }
 
-/// A vector, and the route that it goes to.
+/// A vector and its route.
 #[derive(Debug)]
 pub(super) struct Case {
     pub(super) source: String,
@@ -29,7 +29,7 @@ pub(super) struct Case {
     pub(super) record: String,
 }
 
-/// All vectors, and what is known of them.
+/// All vectors, and the expectations of `presets.yaml`.
 pub(super) struct Vectors {
     pub(super) known: Value,
     pub(super) cases: Vec<Case>,
@@ -89,26 +89,26 @@ impl Vectors {
             .contains(&Value::from(entry))
     }
 
-    /// Whether the vector's signature, and whatever else is not its age, is right.
+    /// Whether the vector must be accepted.
     pub(super) fn is_let_in(&self, case: &Case, time: Time) -> bool {
         let expired = time == Time::Real && self.lists("expiring", &case.name);
         case.vector["expected"] == "valid" && !expired
     }
 
-    /// Whether it is refused for nothing but its age.
+    /// Whether only its age is wrong.
     fn is_aged(&self, case: &Case, time: Time) -> bool {
         let expired = time == Time::Real && self.lists("expiring", &case.name);
         self.lists("aged", &case.name) || expired
     }
 
-    /// Whether a job comes of it.
+    /// Whether it must create a job.
     pub(super) fn is_delivered(&self, case: &Case, time: Time) -> bool {
         self.is_let_in(case, time)
             && self.known["greeted"][&case.name].is_null()
             && !self.lists("unreadable", &case.name)
     }
 
-    /// The config with a route for each vector: each sets another record's field to the vector's name.
+    /// Returns a config with a route for each vector, which sets the field of one record to the vector's name.
     pub(super) fn config(&self, zoho: &str, secrets: &TempDir, time: Time) -> String {
         let routes = self.cases.iter();
         let routes: BTreeMap<&str, Value> = routes
@@ -150,7 +150,7 @@ impl Vectors {
         let mut verify = json!({"scheme": preset.unwrap_or(&case.source), "secret": references});
         let switched_off = match time {
             Time::Real => !self.lists("aged", &case.name),
-            // The vectors of some senders that sign the time do not say what time it was.
+            // Some vectors of senders that sign the time do not contain the time.
             Time::Own => vector["now"].is_null(),
         };
         if switched_off {
@@ -176,7 +176,7 @@ impl Vectors {
         route
     }
 
-    /// What is wrong with the answer to a vector, if anything is.
+    /// Returns how the answer to a vector differs from the expected one.
     pub(super) fn differs(&self, case: &Case, answer: &Value, time: Time) -> Option<String> {
         let [accepted, greeted] = ["accepted", "greeted"].map(|kind| &self.known[kind][&case.name]);
         let own = if accepted.is_null() {
@@ -227,7 +227,7 @@ impl Case {
     }
 }
 
-/// An answer, to the byte.
+/// An expected answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     status: u16,
@@ -236,7 +236,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// A refusal without anything.
+    /// A 401 without content.
     fn bare() -> Self {
         Self {
             status: 401,
@@ -245,7 +245,7 @@ impl Answer {
         }
     }
 
-    /// What `presets.yaml` says of it.
+    /// The answer in `presets.yaml`.
     fn told(own: &Value, source: &str) -> Self {
         if let Some(file) = own["file"].as_str() {
             return Self::of_file(source, file);
@@ -258,7 +258,7 @@ impl Answer {
         }
     }
 
-    /// An HTTP response in a file.
+    /// Reads an HTTP response from a file.
     pub(super) fn of_file(source: &str, name: &str) -> Self {
         let text = String::from_utf8(read(source, name)).expect("text");
         let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
@@ -297,7 +297,7 @@ fn json_body(answer: &Value) -> Value {
     serde_json::from_str(body).unwrap_or_default()
 }
 
-/// A job that has updated its record.
+/// Checks for a job that has updated its record.
 fn is_our_word(answer: &Value, name: &str) -> Result<(), String> {
     let jobs = &json_body(answer)["jobs"];
     let job = &jobs[0];
@@ -310,14 +310,14 @@ fn is_our_word(answer: &Value, name: &str) -> Result<(), String> {
         .ok_or_else(|| "expected a job that succeeded".to_owned())
 }
 
-/// What was verified and then cannot be read.
+/// Checks for a verified body that cannot be read.
 fn is_unreadable(answer: &Value) -> Result<(), String> {
     let good = answer["statusCode"] == 422 && json_body(answer)["code"] == "body_not_readable";
     good.then_some(())
         .ok_or_else(|| "expected a body that cannot be read".to_owned())
 }
 
-/// A refusal, and whether it is for the age.
+/// Checks for a rejection, and whether it is for the age.
 fn is_a_refusal(answer: &Value, aged: bool) -> Result<(), String> {
     let problem = json_body(answer);
     let detail = problem["detail"].as_str().unwrap_or_default();
@@ -332,7 +332,7 @@ fn is_a_refusal(answer: &Value, aged: bool) -> Result<(), String> {
     }
 }
 
-/// A request as it stands in a file, to another route.
+/// Reads a request from a file and sends it to another route.
 pub(super) fn of_file(text: &str, route: &str) -> Request {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
     let mut lines = head.lines();
