@@ -86,9 +86,9 @@ async fn preview_event(
             output.print(&json!({"updates": [], "note": why}), &why);
             return ExitStatus::Success;
         }
-        EventFile::UpdateRequest(request) => app
-            .check(&request)
-            .map(|update| RoutePreview::of_update_request(update)),
+        EventFile::UpdateRequest(request) => {
+            app.check(&request).map(RoutePreview::of_update_request)
+        }
         EventFile::Delivery(arrival) => preview_delivery(app, *arrival).await,
         EventFile::AwsEvents(events) => {
             return preview_aws_events(app, &events, route, output).await;
