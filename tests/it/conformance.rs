@@ -1,5 +1,5 @@
-//! Zoho's own SDK for Python, unchanged, against the simulator: what it understands of the answers, and how its requests
-//! differ from those that masshook sends for the same work.
+//! Conformance with Zoho's Python SDK, which runs unchanged against the simulator: how it parses the responses, and how its
+//! requests differ from masshook's for the same work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -13,22 +13,22 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, Request, World, repo_path, zoho_sdk};
 
-/// What the SDK made of each step of `tests/tools/zoho_sdk.py`.
-struct Steps(BTreeMap<String, Value>);
+/// The output of `tests/tools/zoho_sdk.py` by step.
+struct SdkSteps(BTreeMap<String, Value>);
 
-impl Steps {
+impl SdkSteps {
     fn of(&self, step: &str) -> &Value {
         self.0.get(step).unwrap_or_else(|| panic!("no step {step}"))
     }
 
-    /// The HTTP status of a step, and what the SDK took the answer for.
-    fn came(&self, step: &str) -> (u64, &str) {
+    /// The HTTP status of a step, and the SDK class of its response.
+    fn response(&self, step: &str) -> (u64, &str) {
         let line = self.of(step);
         let class = line["class"].as_str().unwrap_or_default();
         (line["status"].as_u64().unwrap_or_default(), class)
     }
 
-    /// The codes of the entries of a step's answer.
+    /// The codes of the entries in a step's response.
     fn codes(&self, step: &str) -> Vec<&str> {
         let entries = self.of(step)["entries"].as_array().expect("entries");
         entries
@@ -38,11 +38,11 @@ impl Steps {
     }
 }
 
-/// Values that no query can hold.
+/// Values that a COQL query cannot contain.
 const COMPANY: &str = "Smith (Bonn), \"Sons\" & Söhne \\ Ltd";
 const MAIL: &str = "o'brien+1@example.com";
 
-/// What masshook asks about leads with one of these values.
+/// The request with which masshook looks up leads by one of these values.
 fn question(field: &str, values: &[&str]) -> Question {
     let column = Column {
         module: "Leads".parse().expect("a module"),
@@ -56,8 +56,8 @@ fn question(field: &str, values: &[&str]) -> Question {
     question
 }
 
-/// The same, for the SDK.
-fn told_by(question: &Question) -> Value {
+/// The input of the SDK for the same request.
+fn sdk_input(question: &Question) -> Value {
     match question {
         Question::Query(query) => json!(query.text()),
         Question::Search(search) => {
@@ -67,31 +67,31 @@ fn told_by(question: &Question) -> Value {
     }
 }
 
-/// Runs the SDK through all its steps.
-async fn drive(world: &World) -> Steps {
+/// Runs all steps of the SDK.
+async fn run_sdk(world: &World) -> SdkSteps {
     let zoho = world.zoho();
     let code = json!({"scope": "ZohoCRM.modules.ALL,ZohoCRM.users.READ,ZohoCRM.org.READ"});
     let (_, code) = world
         .zoho_request("POST", "/_sim/grant_code", Some(&code))
         .await;
     let folder = tempfile::tempdir().expect("a folder");
-    let mut told = world.simulator.announcement()["credentials"].clone();
-    told["api_url"] = json!(world.simulator.url());
-    told["folder"] = json!(folder.path());
-    told["ids"] = json!([world.id("Leads", 0), world.id("Leads", 1)]);
-    told["locked"] = zoho["modules"]["Leads"]["conditions"]["locked"].clone();
-    told["cvid"] = zoho["views"]["Leads"]["some"]["id"].clone();
-    told["territory"] = zoho["territories"]["EMEA"]["id"].clone();
-    told["grant_code"] = code["code"].clone();
-    told["queries"] = json!({
-        "coql": told_by(&question("Email", &["lead1@example.com", "lead2@example.com"])),
+    let mut input = world.simulator.announcement()["credentials"].clone();
+    input["api_url"] = json!(world.simulator.url());
+    input["folder"] = json!(folder.path());
+    input["ids"] = json!([world.id("Leads", 0), world.id("Leads", 1)]);
+    input["locked"] = zoho["modules"]["Leads"]["conditions"]["locked"].clone();
+    input["cvid"] = zoho["views"]["Leads"]["some"]["id"].clone();
+    input["territory"] = zoho["territories"]["EMEA"]["id"].clone();
+    input["grant_code"] = code["code"].clone();
+    input["queries"] = json!({
+        "coql": sdk_input(&question("Email", &["lead1@example.com", "lead2@example.com"])),
         "coql_none": "select id from Leads where Email = 'nobody@example.com'",
         "coql_wrong": "select id from Leads",
     });
-    told["searches"] = json!({
+    input["searches"] = json!({
         "search": {"email": "lead2@example.com"},
-        "search_company": told_by(&question("Company", &[COMPANY])),
-        "search_mail": told_by(&question("Email", &[MAIL])),
+        "search_company": sdk_input(&question("Company", &[COMPANY])),
+        "search_mail": sdk_input(&question("Email", &[MAIL])),
         "search_none": {"email": "nobody@example.com"},
     });
     let run = move || {
@@ -105,14 +105,14 @@ async fn drive(world: &World) -> Steps {
             .stderr(Stdio::piped())
             .spawn()
             .expect("Python runs");
-        let mut stdin = sdk.stdin.take().expect("its input");
+        let mut stdin = sdk.stdin.take().expect("a pipe");
         stdin
-            .write_all(told.to_string().as_bytes())
-            .expect("it reads");
+            .write_all(input.to_string().as_bytes())
+            .expect("written");
         drop(stdin);
-        sdk.wait_with_output().expect("it ends")
+        sdk.wait_with_output().expect("finished")
     };
-    let output = tokio::task::spawn_blocking(run).await.expect("it ran");
+    let output = tokio::task::spawn_blocking(run).await.expect("joined");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
@@ -123,14 +123,14 @@ async fn drive(world: &World) -> Steps {
         let line: Value = serde_json::from_str(line).expect("a line of JSON");
         (line["step"].as_str().expect("a step").to_owned(), line)
     });
-    Steps(lines.collect())
+    SdkSteps(lines.collect())
 }
 
 #[tokio::test]
-async fn zohos_own_sdk_understands_the_simulator() {
+async fn zoho_sdk_parses_simulator_responses() {
     let world = Harness::new().start().await;
-    let steps = drive(&world).await;
-    // It knows who it is, which takes the user and the org, and where to go.
+    let steps = run_sdk(&world).await;
+    // The SDK has read the user, the org and the API domain.
     assert_eq!(
         steps.of("token")["user"],
         "patricia.boyle@example.com:60001234567"
@@ -188,7 +188,7 @@ async fn zohos_own_sdk_understands_the_simulator() {
         ),
         ("no_such_view", 400, "APIException", &[]),
     ] {
-        assert_eq!(steps.came(step), (status, class), "{step}");
+        assert_eq!(steps.response(step), (status, class), "{step}");
         assert_eq!(steps.codes(step), codes, "{step}: {}", steps.of(step));
     }
     for (step, code) in [
@@ -199,10 +199,10 @@ async fn zohos_own_sdk_understands_the_simulator() {
         assert_eq!(steps.of(step)["error"]["code"], code);
     }
     let status = steps.of("status");
-    assert_eq!(steps.came("status"), (200, "MassUpdateResponseWrapper"));
+    assert_eq!(steps.response("status"), (200, "MassUpdateResponseWrapper"));
     assert_eq!(status["job"], "SCHEDULED");
     assert_eq!(status["total"], status["sum"]);
-    // Nothing found is 204 or an empty 404, and no error of the SDK's.
+    // An empty result is 204 or 404 without a body, which the SDK does not treat as an error.
     for (step, status) in [
         ("no_such_job", 404),
         ("coql_none", 204),
@@ -210,7 +210,7 @@ async fn zohos_own_sdk_understands_the_simulator() {
         ("search_mail", 204),
         ("search_none", 204),
     ] {
-        assert_eq!(steps.came(step), (status, ""), "{step}");
+        assert_eq!(steps.response(step), (status, ""), "{step}");
     }
     let found = steps.of("coql")["found"].as_array().expect("records");
     assert_eq!(found.len(), 2);
@@ -223,7 +223,7 @@ async fn zohos_own_sdk_understands_the_simulator() {
             .contains("invalid_code")
     );
     assert_eq!(steps.of("revoked")["done"], true);
-    // What it claims to have done is done.
+    // The records have the values that the SDK has sent.
     let lead = world.record("Leads", &world.id("Leads", 0)).await;
     assert_eq!(
         json!([
@@ -243,25 +243,30 @@ async fn zohos_own_sdk_understands_the_simulator() {
     );
 }
 
-/// Where a request of masshook's differs from the SDK's for the same work, and why that is meant to be so.
+/// An intended difference between the SDK's request and masshook's for the same work.
 struct Difference {
-    /// A place in the request: `/headers/content-type`.
-    at: &'static str,
+    /// The JSON pointer into the request: `/headers/content-type`.
+    path: &'static str,
     sdk: Value,
     masshook: Value,
-    why: &'static str,
+    reason: &'static str,
 }
 
-const fn differs(at: &'static str, sdk: Value, masshook: Value, why: &'static str) -> Difference {
+const fn differs(
+    path: &'static str,
+    sdk: Value,
+    masshook: Value,
+    reason: &'static str,
+) -> Difference {
     Difference {
-        at,
+        path,
         sdk,
         masshook,
-        why,
+        reason,
     }
 }
 
-/// What belongs to the connection rather than to the work.
+/// Headers of the connection, which are not compared.
 const TRANSPORT: [&str; 6] = [
     "host",
     "connection",
@@ -271,8 +276,8 @@ const TRANSPORT: [&str; 6] = [
     "user-agent",
 ];
 
-/// Every value of a request by its place, without what belongs to the transport.
-fn flat(request: &Value) -> BTreeMap<String, Value> {
+/// The values of a request by their JSON pointer, without the transport headers.
+fn flatten(request: &Value) -> BTreeMap<String, Value> {
     fn add(at: String, value: &Value, all: &mut BTreeMap<String, Value>) {
         let inner: Vec<(String, &Value)> = match value {
             Value::Object(map) => map
@@ -303,9 +308,9 @@ fn flat(request: &Value) -> BTreeMap<String, Value> {
     all
 }
 
-/// Holds that two requests differ as is said here, and nowhere else.
-fn assert_differ(what: &str, sdk: &Value, masshook: &Value, differences: Vec<Difference>) {
-    let (sdk, masshook) = (flat(sdk), flat(masshook));
+/// Asserts that two requests have exactly these differences.
+fn assert_differences(what: &str, sdk: &Value, masshook: &Value, differences: Vec<Difference>) {
+    let (sdk, masshook) = (flatten(sdk), flatten(masshook));
     let places: BTreeSet<&String> = sdk.keys().chain(masshook.keys()).collect();
     let at =
         |all: &BTreeMap<String, Value>, place: &str| all.get(place).cloned().unwrap_or_default();
@@ -314,38 +319,53 @@ fn assert_differ(what: &str, sdk: &Value, masshook: &Value, differences: Vec<Dif
         .map(|place| (place.clone(), (at(&sdk, place), at(&masshook, place))))
         .filter(|(_, (sdk, masshook))| sdk != masshook)
         .collect();
-    let whys: Vec<&str> = differences.iter().map(|one| one.why).collect();
-    let wanted: BTreeMap<String, (Value, Value)> = differences
-        .into_iter()
-        .map(|one| (one.at.to_owned(), (one.sdk, one.masshook)))
+    let reasons: Vec<&str> = differences
+        .iter()
+        .map(|difference| difference.reason)
         .collect();
-    assert_eq!(found, wanted, "{what}, which is to differ as: {whys:#?}");
+    let expected: BTreeMap<String, (Value, Value)> = differences
+        .into_iter()
+        .map(|difference| {
+            (
+                difference.path.to_owned(),
+                (difference.sdk, difference.masshook),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found, expected,
+        "{what}, expected differences: {reasons:#?}"
+    );
 }
 
-/// The header by which the SDK tells of itself.
+/// The telemetry header of the SDK.
 fn telemetry(request: &Value) -> Difference {
-    let told = request["headers"]["x-zoho-sdk"].clone();
-    assert!(told.as_str().is_some_and(|told| told.ends_with(":6.0.0")));
+    let header = request["headers"]["x-zoho-sdk"].clone();
+    assert!(
+        header
+            .as_str()
+            .is_some_and(|header| header.ends_with(":6.0.0"))
+    );
     differs(
         "/headers/x-zoho-sdk",
-        told,
+        header,
         Value::Null,
-        "the SDK's own telemetry; masshook is no SDK of Zoho's",
+        "the SDK's telemetry; masshook is not a Zoho SDK",
     )
 }
 
-/// The type of a JSON body.
-fn typed() -> Difference {
+/// The content type of a JSON body.
+fn content_type() -> Difference {
     differs(
         "/headers/content-type",
         Value::Null,
         json!("application/json"),
-        "the SDK names no type for JSON bodies; RFC 9110 wants one, and Zoho's documentation sends it",
+        "the SDK sends no content type for JSON bodies; RFC 9110 requires one, and Zoho's documentation sends it",
     )
 }
 
 #[tokio::test]
-async fn masshook_sends_what_zohos_own_sdk_sends() {
+async fn masshook_requests_match_zoho_sdk() {
     let world = Harness::new()
         .simulator(|settings| settings.job_duration = Duration::ZERO)
         .config(|config| {
@@ -355,10 +375,10 @@ async fn masshook_sends_what_zohos_own_sdk_sends() {
         })
         .start()
         .await;
-    drive(&world).await;
+    run_sdk(&world).await;
     let of_sdk = world.requests().await;
     let of_sdk = of_sdk.as_array().expect("requests");
-    // The same work, by masshook.
+    // masshook does the same work.
     let ids = [world.id("Leads", 0), world.id("Leads", 1)];
     let zoho = world.zoho();
     for body in [
@@ -397,7 +417,7 @@ async fn masshook_sends_what_zohos_own_sdk_sends() {
         .fields(&leads, Freshness::Fresh, give_up)
         .await
         .expect("fields");
-    // Two jobs that share one call, each with values of its own.
+    // Two jobs that share one call, each with its own values.
     let updates = json!({"updates": [
         {"module": "Leads", "fields": {"Email": "new@example.com", "Description": "two\nlines"}, "ids": [ids[0]]},
         {"module": "Leads", "fields": {"Company": "Ours"}, "ids": ["1"]},
@@ -418,65 +438,70 @@ async fn masshook_sends_what_zohos_own_sdk_sends() {
     let pair = |kind: &str, n: usize| (nth(of_sdk, kind, n), nth(of_masshook, kind, n));
 
     let (sdk, masshook) = pair("token", 0);
-    assert_differ("token refresh", &sdk, &masshook, Vec::new());
+    assert_differences("token refresh", &sdk, &masshook, Vec::new());
 
     let (sdk, masshook) = pair("mass_update_post", 0);
-    assert_differ("ids", &sdk, &masshook, vec![telemetry(&sdk), typed()]);
+    assert_differences(
+        "ids",
+        &sdk,
+        &masshook,
+        vec![telemetry(&sdk), content_type()],
+    );
 
     let (sdk, masshook) = pair("mass_update_post", 1);
-    let left_out = differs(
+    let over_write = differs(
         "/body/over_write",
         json!(false),
         Value::Null,
-        "Zoho's default, and a key that its specification does not list: it is left out unless it says something",
+        "Zoho's default, and a key that the specification does not list: masshook sends it only if it is true",
     );
-    assert_differ(
+    assert_differences(
         "append",
         &sdk,
         &masshook,
-        vec![telemetry(&sdk), typed(), left_out],
+        vec![telemetry(&sdk), content_type(), over_write],
     );
 
     let (sdk, masshook) = pair("mass_update_post", 2);
-    assert_differ(
+    assert_differences(
         "over_write",
         &sdk,
         &masshook,
-        vec![telemetry(&sdk), typed()],
+        vec![telemetry(&sdk), content_type()],
     );
 
-    // Between them the SDK has sent one mixed lot and one bad one.
+    // In between the SDK has sent one partially and one completely rejected update.
     let (sdk, masshook) = (
         nth(of_sdk, "mass_update_post", 5),
         nth(of_masshook, "mass_update_post", 3),
     );
     let id = zoho["territories"]["EMEA"]["id"].clone();
     let number: u64 = id.as_str().and_then(|id| id.parse().ok()).expect("an id");
-    let text = differs(
+    let territory_id = differs(
         "/body/territory/id",
         json!(number),
         id,
-        "the SDK sends a number; the documentation says a string, which no reader takes through a float",
+        "the SDK sends a number; the documentation requires a string, which no parser converts to a float",
     );
-    assert_differ(
+    assert_differences(
         "view and territory",
         &sdk,
         &masshook,
-        vec![telemetry(&sdk), typed(), text],
+        vec![telemetry(&sdk), content_type(), territory_id],
     );
 
     let (sdk, masshook) = pair("mass_update_get", 0);
     let job = |request: &Value| request["query"]["job_id"].clone();
-    let other = differs(
+    let job_id = differs(
         "/query/job_id",
         job(&sdk),
         job(&masshook),
-        "each asks for its own job",
+        "each requests its own job",
     );
-    assert_differ("status", &sdk, &masshook, vec![telemetry(&sdk), other]);
+    assert_differences("status", &sdk, &masshook, vec![telemetry(&sdk), job_id]);
 
     let (sdk, mut masshook) = pair("records_put", 0);
-    // Which job comes first in a shared call is a matter of their ids.
+    // The job ids determine the order of the jobs in a shared call.
     let rows = masshook["body"]["data"].as_array_mut().expect("rows");
     rows.sort_by_key(|row| row["Email"].is_null());
     let as_text = |at, id: &str| {
@@ -484,31 +509,36 @@ async fn masshook_sends_what_zohos_own_sdk_sends() {
             at,
             json!(id.parse::<u64>().expect("an id")),
             json!(id),
-            "the SDK sends a number; the documentation says a string, which no reader takes through a float",
+            "the SDK sends a number; the documentation requires a string, which no parser converts to a float",
         )
     };
-    assert_differ(
+    assert_differences(
         "records",
         &sdk,
         &masshook,
         vec![
             telemetry(&sdk),
-            typed(),
+            content_type(),
             as_text("/body/data/0/id", &ids[0]),
             as_text("/body/data/1/id", "1"),
         ],
     );
 
     let (sdk, masshook) = pair("fields", 0);
-    assert_differ("fields", &sdk, &masshook, vec![telemetry(&sdk)]);
+    assert_differences("fields", &sdk, &masshook, vec![telemetry(&sdk)]);
 
     let (sdk, masshook) = pair("coql", 0);
-    assert_differ("COQL", &sdk, &masshook, vec![telemetry(&sdk), typed()]);
+    assert_differences(
+        "COQL",
+        &sdk,
+        &masshook,
+        vec![telemetry(&sdk), content_type()],
+    );
 
-    // The SDK's first search is one that masshook has no use for.
+    // masshook has no counterpart of the SDK's first search.
     for (n, what) in ["criteria", "email"].into_iter().enumerate() {
         let (sdk, masshook) = (nth(of_sdk, "search", n + 1), nth(of_masshook, "search", n));
         assert!(sdk["query"][what].is_string(), "{sdk:#}");
-        assert_differ("search", &sdk, &masshook, vec![telemetry(&sdk)]);
+        assert_differences("search", &sdk, &masshook, vec![telemetry(&sdk)]);
     }
 }

@@ -10,7 +10,7 @@ use crate::faults::scripted::ScriptedResponse;
 use crate::response::ApiResponse;
 use crate::throttling::{too_many_requests, with_retry_after};
 
-/// A page that has been seen in the place of a token response.
+/// A page that was observed instead of a token response.
 const ACCOUNTS_HTML_PAGE: &str = "<!DOCTYPE html><html><head><title>Zoho Accounts</title></head><body><p>Sorry, please try again later.</p></body></html>";
 
 /// The faults of one request.

@@ -48,7 +48,7 @@
 //! | `errors_as_object` | false | `data` of a field error is an object (2025 specification) instead of a list |
 //! | `hidden_field_status` | 400 | status of "Field is not visible": 400, or 200 as on the v2 page |
 //! | `unknown_job` | 404 | status for an unknown job: 404 without body, 400 with JSON, or 204 |
-//! | `layout_updatable` | true | `Layout` can be updated, as its flag says; `false`: it cannot, as the documentation says |
+//! | `layout_updatable` | true | `Layout` can be updated, as its metadata flag states; `false`: it cannot, as the documentation states |
 //! | `over_write_known` | true | `false`: `over_write` is an unknown key, as in the specification |
 //! | `unknown_keys` | "refuse" | undocumented body keys and values of `trigger`: refuse or ignore |
 //! | `numeric_ids` | "refuse" | ids as JSON numbers: refuse or accept |

@@ -3,7 +3,7 @@
 mod criteria;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use self::criteria::Criteria;
 use crate::endpoints::pagination::Page;
@@ -66,19 +66,13 @@ pub(super) fn search(
 }
 
 /// The record with its id and the requested fields; without a request, with all fields.
-fn select_fields(record: Value, fields: &str) -> Value {
-    match record {
-        Value::Object(record) if !fields.is_empty() => {
-            let is_selected =
-                |name: &str| name == "id" || fields.split(',').any(|field| field == name);
-            let selected: Map<_, _> = record
-                .into_iter()
-                .filter(|(name, _)| is_selected(name))
-                .collect();
-            Value::Object(selected)
-        }
-        record => record,
+fn select_fields(mut record: Value, fields: &str) -> Value {
+    if let Value::Object(record) = &mut record
+        && !fields.is_empty()
+    {
+        record.retain(|name, _| name == "id" || fields.split(',').any(|field| field == name));
     }
+    record
 }
 
 /// Counts the records that match a search or are in a view; without either, all records.

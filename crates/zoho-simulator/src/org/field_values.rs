@@ -11,119 +11,110 @@ use crate::response::error_object;
 ///
 /// Keys such as `maximum_length` are in Zoho's specification of the error's details. The message is the API's general one.
 pub(crate) fn value_error(field: &Field, value: &Value, position: usize) -> Option<Value> {
-    let invalid = |details| invalid(field, details, position);
     if value.is_null() {
-        return field.required.then(|| invalid(json!({})));
+        return field.required.then(|| invalid(field, json!({}), position));
     }
-    let expected = || {
-        Some(invalid(
-            json!({"expected_data_type": field.field_type.json_type()}),
-        ))
-    };
-    match field.field_type {
+    let details = match field.field_type {
+        FieldType::Picklist => match value.as_str() {
+            Some(option) => return option_error(field, option, position),
+            None => Some(wrong_type(field)),
+        },
+        FieldType::Multiselect => return options_error(field, value, position),
+        FieldType::Layout => match value.get("id") {
+            Some(Value::String(id)) if id == LAYOUT_ID => None,
+            Some(Value::String(id)) => {
+                let message = "the id given seems to be invalid";
+                return Some(error_object("INVALID_DATA", json!({"id": id}), message));
+            }
+            _ => Some(wrong_type(field)),
+        },
         FieldType::Text
         | FieldType::Phone
         | FieldType::Email
         | FieldType::Website
-        | FieldType::Textarea => {
-            let Some(text) = value.as_str() else {
-                return expected();
-            };
-            if field.field_type == FieldType::Email && !is_email(text) {
-                return Some(invalid(json!({"expected_data_type": "email"})));
-            }
-            (text.chars().count() > field.length)
-                .then(|| invalid(json!({"maximum_length": field.length})))
-        }
-        FieldType::Picklist => match value.as_str() {
-            Some(option) => option_error(field, option, position),
-            None => expected(),
-        },
-        FieldType::Multiselect => {
-            let Some(options) = value.as_array() else {
-                return expected();
-            };
-            options.iter().find_map(|option| match option.as_str() {
-                Some(option) => option_error(field, option, position),
-                None => expected(),
-            })
-        }
-        FieldType::Integer => {
-            let Some(number) = value.as_i64() else {
-                return expected();
-            };
-            let max = 10_i64.pow(field.length as u32) - 1;
-            (!(-max..=max).contains(&number))
-                .then(|| invalid(json!({"range": {"from": -max, "to": max}})))
-        }
-        FieldType::Currency => {
-            let Some(number) = value.as_f64() else {
-                return expected();
-            };
-            if number.abs() >= 1e16 {
-                return Some(invalid(json!({"maximum_length": field.length})));
-            }
-            let scaled = number * 100.0;
-            ((scaled - scaled.round()).abs() > 1e-6 * scaled.abs().max(1.0))
-                .then(|| invalid(json!({"maximum_decimal_place": CURRENCY_DECIMALS})))
-        }
-        FieldType::Percent => {
-            let Some(number) = value.as_f64() else {
-                return expected();
-            };
-            (!(0.0..=100.0).contains(&number))
-                .then(|| invalid(json!({"range": {"from": 0, "to": 100}})))
-        }
-        // Too long for a JSON number, so it is a string.
-        FieldType::BigInt => {
-            let digits = value
-                .as_str()
-                .is_some_and(|text| text.len() <= field.length && text.parse::<i64>().is_ok());
-            if digits { None } else { expected() }
-        }
-        FieldType::Boolean => {
-            if value.is_boolean() {
-                None
-            } else {
-                expected()
-            }
+        | FieldType::Textarea => text_error(field, value),
+        FieldType::Integer | FieldType::Currency | FieldType::Percent | FieldType::BigInt => {
+            number_error(field, value)
         }
         FieldType::Date => {
             let date = value.as_str().filter(|text| text.len() == 10);
-            let valid = date.is_some_and(|text| text.parse::<jiff::civil::Date>().is_ok());
-            (!valid).then(|| invalid(json!({"expected_data_type": "date"})))
+            let is_valid = date.is_some_and(|text| text.parse::<jiff::civil::Date>().is_ok());
+            (!is_valid).then(|| json!({"expected_data_type": "date"}))
         }
         FieldType::DateTime => {
-            let time = value
-                .as_str()
-                .and_then(|text| text.parse::<jiff::Timestamp>().ok());
-            time.is_none()
-                .then(|| invalid(json!({"expected_data_type": "datetime"})))
+            let time = value.as_str().map(str::parse::<jiff::Timestamp>);
+            let is_valid = time.is_some_and(|time| time.is_ok());
+            (!is_valid).then(|| json!({"expected_data_type": "datetime"}))
         }
-        FieldType::Layout => match value.get("id") {
-            Some(Value::String(id)) if id == LAYOUT_ID => None,
-            Some(Value::String(id)) => Some(error_object(
-                "INVALID_DATA",
-                json!({"id": id}),
-                "the id given seems to be invalid",
-            )),
-            _ => expected(),
-        },
+        FieldType::Boolean => (!value.is_boolean()).then(|| wrong_type(field)),
         FieldType::Lookup | FieldType::Owner | FieldType::Formula => {
-            if value.is_object() {
-                None
-            } else {
-                expected()
-            }
+            (!value.is_object()).then(|| wrong_type(field))
         }
         FieldType::Subform | FieldType::FileUpload => {
-            if value.is_array() {
-                None
-            } else {
-                expected()
-            }
+            (!value.is_array()).then(|| wrong_type(field))
         }
+    };
+    details.map(|details| invalid(field, details, position))
+}
+
+/// The details for a value of the wrong JSON type.
+fn wrong_type(field: &Field) -> Value {
+    json!({"expected_data_type": field.field_type.json_type()})
+}
+
+/// The details for an invalid text.
+fn text_error(field: &Field, value: &Value) -> Option<Value> {
+    let Some(text) = value.as_str() else {
+        return Some(wrong_type(field));
+    };
+    if field.field_type == FieldType::Email && !is_email(text) {
+        return Some(json!({"expected_data_type": "email"}));
     }
+    (text.chars().count() > field.length).then(|| json!({"maximum_length": field.length}))
+}
+
+/// The details for an invalid number.
+fn number_error(field: &Field, value: &Value) -> Option<Value> {
+    if field.field_type == FieldType::BigInt {
+        // Too long for a JSON number, so it is a string.
+        let is_valid = value
+            .as_str()
+            .is_some_and(|text| text.len() <= field.length && text.parse::<i64>().is_ok());
+        return (!is_valid).then(|| wrong_type(field));
+    }
+    if field.field_type == FieldType::Integer {
+        let Some(number) = value.as_i64() else {
+            return Some(wrong_type(field));
+        };
+        let max = 10_i64.pow(field.length as u32) - 1;
+        return (!(-max..=max).contains(&number))
+            .then(|| json!({"range": {"from": -max, "to": max}}));
+    }
+    let Some(number) = value.as_f64() else {
+        return Some(wrong_type(field));
+    };
+    if field.field_type == FieldType::Percent {
+        return (!(0.0..=100.0).contains(&number))
+            .then(|| json!({"range": {"from": 0, "to": 100}}));
+    }
+    if number.abs() >= 1e16 {
+        return Some(json!({"maximum_length": field.length}));
+    }
+    let scaled = number * 100.0;
+    ((scaled - scaled.round()).abs() > 1e-6 * scaled.abs().max(1.0))
+        .then(|| json!({"maximum_decimal_place": CURRENCY_DECIMALS}))
+}
+
+/// The error object for the first invalid option of a multi-select.
+fn options_error(field: &Field, value: &Value, position: usize) -> Option<Value> {
+    let wrong_type = || Some(invalid(field, wrong_type(field), position));
+    let Some(options) = value.as_array() else {
+        return wrong_type();
+    };
+    options.iter().find_map(|option| match option.as_str() {
+        Some(option) => option_error(field, option, position),
+        None => wrong_type(),
+    })
 }
 
 /// The error object for a stage that is not in the pipeline of the same update.
@@ -186,109 +177,134 @@ mod tests {
     use super::*;
     use crate::org::schema::MODULES;
 
+    /// The details of the error for a value, without the location that all details have; `null` without an error.
+    fn error_details(module: &str, name: &str, value: &Value) -> Value {
+        let schema = MODULES.iter().find(|schema| schema.name == module).unwrap();
+        let error = value_error(schema.field(name).unwrap(), value, 0);
+        error.map_or(Value::Null, |error| {
+            let mut details = error["details"].clone();
+            let map = details.as_object_mut().unwrap();
+            assert_eq!(map.remove("api_name"), Some(json!(name)), "{name} {value}");
+            map.remove("json_path");
+            details
+        })
+    }
+
     #[test]
-    fn value_error_matches_field_type() {
-        let ok = Value::Null;
-        let cases = [
-            ("Leads", "Company", json!("A"), ok.clone()),
+    fn valid_values_have_no_error() {
+        for (module, name, value) in [
+            ("Leads", "Company", json!("A")),
+            ("Leads", "City", Value::Null),
+            ("Leads", "City", json!("é".repeat(200))),
+            ("Leads", "Lead_Source", json!("Webinar")),
+            ("Leads", "Lead_Source", json!("Houston Showroom")),
+            ("Leads", "Topics", json!(["CRM", "Billing"])),
+            ("Leads", "No_of_Employees", json!(999_999_999)),
+            ("Leads", "Annual_Revenue", json!(19.99)),
+            ("Leads", "Email_Opt_Out", json!(true)),
+            ("Leads", "Layout", json!({"id": LAYOUT_ID})),
+            ("Deals", "Closing_Date", json!("2026-02-28")),
+        ] {
+            let details = error_details(module, name, &value);
+            assert_eq!(details, Value::Null, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "one table of cases")]
+    fn invalid_values_have_error_details() {
+        let max_integer = 999_999_999;
+        for (module, name, value, key, expected) in [
             (
                 "Leads",
                 "Company",
                 json!(7),
-                json!({"expected_data_type": "string"}),
+                "expected_data_type",
+                json!("string"),
             ),
-            ("Leads", "Company", Value::Null, json!({})),
-            ("Leads", "City", Value::Null, ok.clone()),
-            ("Leads", "City", json!("é".repeat(200)), ok.clone()),
+            ("Leads", "Company", Value::Null, "", json!({})),
             (
                 "Leads",
                 "City",
                 json!("é".repeat(201)),
-                json!({"maximum_length": 200}),
+                "maximum_length",
+                json!(200),
             ),
-            ("Leads", "Lead_Source", json!("Webinar"), ok.clone()),
-            ("Leads", "Lead_Source", json!("webinar"), json!({})),
-            (
-                "Leads",
-                "Lead_Source",
-                json!("Houston Showroom"),
-                ok.clone(),
-            ),
-            ("Leads", "Lead_Source", json!("Houston"), json!({})),
-            ("Leads", "Lead_Source", json!("Fax Campaign"), json!({})),
+            ("Leads", "Lead_Source", json!("webinar"), "", json!({})),
+            ("Leads", "Lead_Source", json!("Houston"), "", json!({})),
+            ("Leads", "Lead_Source", json!("Fax Campaign"), "", json!({})),
             (
                 "Leads",
                 "Lead_Source",
                 json!(["Webinar"]),
-                json!({"expected_data_type": "string"}),
+                "expected_data_type",
+                json!("string"),
             ),
-            ("Leads", "Topics", json!(["CRM", "Billing"]), ok.clone()),
             (
                 "Leads",
                 "Topics",
                 json!("CRM"),
-                json!({"expected_data_type": "jsonarray"}),
+                "expected_data_type",
+                json!("jsonarray"),
             ),
-            ("Leads", "Topics", json!(["CRM", "Golf"]), json!({})),
-            ("Leads", "No_of_Employees", json!(999_999_999), ok.clone()),
+            ("Leads", "Topics", json!(["CRM", "Golf"]), "", json!({})),
             (
                 "Leads",
                 "No_of_Employees",
                 json!("12"),
-                json!({"expected_data_type": "integer"}),
+                "expected_data_type",
+                json!("integer"),
             ),
             (
                 "Leads",
                 "No_of_Employees",
                 json!(1_000_000_000),
-                json!({"range": {"from": -999_999_999, "to": 999_999_999}}),
+                "range",
+                json!({"from": -max_integer, "to": max_integer}),
             ),
-            ("Leads", "Annual_Revenue", json!(19.99), ok.clone()),
             (
                 "Leads",
                 "Annual_Revenue",
                 json!(0.123),
-                json!({"maximum_decimal_place": 2}),
+                "maximum_decimal_place",
+                json!(2),
             ),
-            ("Leads", "Email_Opt_Out", json!(true), ok.clone()),
             (
                 "Leads",
                 "Email_Opt_Out",
                 json!("true"),
-                json!({"expected_data_type": "boolean"}),
+                "expected_data_type",
+                json!("boolean"),
             ),
-            ("Leads", "Layout", json!({"id": LAYOUT_ID}), ok.clone()),
-            ("Deals", "Closing_Date", json!("2026-02-28"), ok.clone()),
             (
                 "Deals",
                 "Closing_Date",
                 json!("2026-02-30"),
-                json!({"expected_data_type": "date"}),
+                "expected_data_type",
+                json!("date"),
             ),
             (
                 "Deals",
                 "Closing_Date",
                 json!("28.02.2026"),
-                json!({"expected_data_type": "date"}),
+                "expected_data_type",
+                json!("date"),
             ),
             (
                 "Deals",
                 "Probability",
                 json!(101),
-                json!({"range": {"from": 0, "to": 100}}),
+                "range",
+                json!({"from": 0, "to": 100}),
             ),
-        ];
-        for (module, name, value, expected) in cases {
-            let schema = MODULES.iter().find(|schema| schema.name == module).unwrap();
-            let found = value_error(schema.field(name).unwrap(), &value, 0);
-            let found = found.map_or(Value::Null, |error| {
-                let mut details = error["details"].clone();
-                let map = details.as_object_mut().unwrap();
-                assert_eq!(map.remove("api_name"), Some(json!(name)), "{name} {value}");
-                map.remove("json_path");
-                details
-            });
-            assert_eq!(found, expected, "{name}: {value}");
+        ] {
+            let expected = if key.is_empty() {
+                expected
+            } else {
+                json!({key: expected})
+            };
+            let details = error_details(module, name, &value);
+            assert_eq!(details, expected, "{name}: {value}");
         }
     }
 

@@ -4,104 +4,116 @@ use serde_json::{Value, json};
 
 use super::harness::{LEAD, TestBench, TestResponse};
 
-fn replaced(mut form: Vec<(String, String)>, name: &str, value: &str) -> Vec<(String, String)> {
+/// The form with one parameter replaced.
+fn with_parameter(
+    mut form: Vec<(String, String)>,
+    name: &str,
+    value: &str,
+) -> Vec<(String, String)> {
     form.retain(|(key, _)| key != name);
     form.push((name.to_owned(), value.to_owned()));
     form
 }
 
-async fn works(bench: &TestBench, token: &str) -> bool {
+/// Whether the simulator accepts an access token.
+async fn is_accepted(bench: &TestBench, token: &str) -> bool {
     let request = bench
         .request("GET", "/crm/v7/Leads/actions/mass_update?job_id=1")
         .header("authorization", format!("Zoho-oauthtoken {token}"));
-    let answer = TestResponse::read(request.send().await.unwrap()).await;
-    if answer.status == 401 {
+    let response = TestResponse::read(request.send().await.unwrap()).await;
+    if response.status == 401 {
         assert_eq!(
-            answer.json,
+            response.json,
             json!({"code": "INVALID_TOKEN", "details": {}, "message": "invalid oauth token", "status": "error"})
         );
     }
-    answer.status != 401
+    response.status != 401
 }
 
-fn access(answer: &TestResponse) -> String {
-    answer.json["access_token"].as_str().unwrap().to_owned()
+fn access_token(response: &TestResponse) -> String {
+    response.json["access_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn a_token_is_minted_from_body_or_query() {
+async fn token_request_reads_body_and_query() {
     let bench = TestBench::new().await;
-    let answer = bench.request_token().await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.json["token_type"], "Bearer");
-    assert_eq!(answer.json["expires_in"], 3600);
-    assert_eq!(answer.json["api_domain"], bench.simulator.url());
+    let response = bench.request_token().await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json["token_type"], "Bearer");
+    assert_eq!(response.json["expires_in"], 3600);
+    assert_eq!(response.json["api_domain"], bench.simulator.url());
     assert!(
-        answer.json["scope"]
+        response.json["scope"]
             .as_str()
             .unwrap()
             .contains("ZohoCRM.mass_update.UPDATE ZohoCRM.")
     );
-    assert!(answer.json.get("refresh_token").is_none());
-    assert_eq!(answer.headers["server"], "ZGS");
+    assert!(response.json.get("refresh_token").is_none());
+    assert_eq!(response.headers["server"], "ZGS");
     assert_eq!(
-        answer.headers["content-type"],
+        response.headers["content-type"],
         "application/json;charset=UTF-8"
     );
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(bench.grant())
         .finish();
-    let answer = bench.form(&format!("/oauth/v2/token?{query}"), &[]).await;
-    assert!(works(&bench, &access(&answer)).await);
+    let response = bench.form(&format!("/oauth/v2/token?{query}"), &[]).await;
+    assert!(is_accepted(&bench, &access_token(&response)).await);
 }
 
 #[tokio::test]
-async fn errors_are_http_200() {
+async fn token_errors_have_status_200() {
     let bench = TestBench::new().await;
     for (name, value, error) in [
         ("client_id", "1000.OTHER", "invalid_client"),
         ("client_secret", "wrong", "invalid_client_secret"),
         ("refresh_token", "1000.wrong", "invalid_code"),
     ] {
-        let answer = bench
-            .form("/oauth/v2/token", &replaced(bench.grant(), name, value))
+        let response = bench
+            .form(
+                "/oauth/v2/token",
+                &with_parameter(bench.grant(), name, value),
+            )
             .await;
-        assert_eq!((answer.status, answer.json), (200, json!({"error": error})));
+        assert_eq!(
+            (response.status, response.json),
+            (200, json!({"error": error}))
+        );
     }
 }
 
 #[tokio::test]
-async fn client_credentials_need_the_organisation() {
+async fn client_credentials_require_soid_and_scope() {
     let bench = TestBench::new().await;
-    let form = replaced(bench.grant(), "grant_type", "client_credentials");
-    let answer = bench.form("/oauth/v2/token", &form).await;
-    assert_eq!(answer.json, json!({"error": "missing_org_info"}));
-    let form = replaced(form, "soid", "ZohoCRM.60001234567");
-    let answer = bench.form("/oauth/v2/token", &form).await;
-    assert_eq!(answer.json, json!({"error": "invalid_scope"}));
-    let form = replaced(form, "scope", "ZohoCRM.mass_update.READ,ZohoCRM.coql.READ");
+    let form = with_parameter(bench.grant(), "grant_type", "client_credentials");
+    let response = bench.form("/oauth/v2/token", &form).await;
+    assert_eq!(response.json, json!({"error": "missing_org_info"}));
+    let form = with_parameter(form, "soid", "ZohoCRM.60001234567");
+    let response = bench.form("/oauth/v2/token", &form).await;
+    assert_eq!(response.json, json!({"error": "invalid_scope"}));
+    let form = with_parameter(form, "scope", "ZohoCRM.mass_update.READ,ZohoCRM.coql.READ");
     for path in ["/oauth/v2/token", "/oauth/v2/auth"] {
-        let answer = bench.form(path, &form).await;
+        let response = bench.form(path, &form).await;
         assert_eq!(
-            answer.json["scope"],
+            response.json["scope"],
             "ZohoCRM.mass_update.READ ZohoCRM.coql.READ"
         );
-        assert!(works(&bench, &access(&answer)).await);
+        assert!(is_accepted(&bench, &access_token(&response)).await);
     }
-    let answer = bench.form("/oauth/v2/auth", &bench.grant()).await;
-    assert_eq!(answer.json, json!({"error": "unsupported_grant_type"}));
+    let response = bench.form("/oauth/v2/auth", &bench.grant()).await;
+    assert_eq!(response.json, json!({"error": "unsupported_grant_type"}));
 }
 
 #[tokio::test]
-async fn ten_tokens_in_ten_minutes() {
+async fn eleventh_token_in_ten_minutes_is_throttled() {
     let bench = TestBench::new().await;
     for _ in 1..10 {
         assert!(bench.request_token().await.json["access_token"].is_string());
     }
-    let answer = bench.request_token().await;
-    assert_eq!(answer.status, 400);
+    let response = bench.request_token().await;
+    assert_eq!(response.status, 400);
     assert_eq!(
-        answer.json,
+        response.json,
         json!({
             "error_description": "You have made too many requests continuously. Please try again after some time.",
             "error": "AccessToken Denied",
@@ -111,9 +123,9 @@ async fn ten_tokens_in_ten_minutes() {
     bench
         .faults(json!({"throttle_status": 200, "localised_error": true}))
         .await;
-    let answer = bench.request_token().await;
+    let response = bench.request_token().await;
     assert_eq!(
-        (answer.status, &answer.json["error"]),
+        (response.status, &response.json["error"]),
         (200, &json!("拒绝访问"))
     );
     bench.advance(599);
@@ -123,55 +135,55 @@ async fn ten_tokens_in_ten_minutes() {
 }
 
 #[tokio::test]
-async fn the_sixteenth_token_ends_the_oldest() {
+async fn sixteenth_token_revokes_oldest() {
     let bench = TestBench::new().await;
     let mut tokens = vec![bench.token.clone()];
     bench.advance(700);
     for round in 0..2 {
         for _ in 0..[10, 4][round] {
-            tokens.push(access(&bench.request_token().await));
+            tokens.push(access_token(&bench.request_token().await));
         }
         bench.advance(700);
     }
     assert_eq!(tokens.len(), 15);
-    assert!(works(&bench, &tokens[0]).await);
+    assert!(is_accepted(&bench, &tokens[0]).await);
     bench.request_token().await;
-    assert!(!works(&bench, &tokens[0]).await);
-    assert!(works(&bench, &tokens[1]).await);
+    assert!(!is_accepted(&bench, &tokens[0]).await);
+    assert!(is_accepted(&bench, &tokens[1]).await);
 }
 
 #[tokio::test]
-async fn a_token_lives_one_hour() {
+async fn access_token_expires_after_one_hour() {
     let bench = TestBench::new().await;
     bench.advance(3599);
-    let answer = bench
+    let response = bench
         .get("/crm/v7/Leads/actions/mass_update?job_id=1")
         .await;
     assert_eq!(
-        answer.headers["x-accesstoken-reset"],
+        response.headers["x-accesstoken-reset"],
         "2026-11-01T18:30:00+05:30"
     );
-    assert!(works(&bench, &bench.token).await);
+    assert!(is_accepted(&bench, &bench.token).await);
     bench.advance(1);
-    assert!(!works(&bench, &bench.token).await);
+    assert!(!is_accepted(&bench, &bench.token).await);
 }
 
 #[tokio::test]
-async fn revoking_ends_tokens() {
+async fn revoked_tokens_are_rejected() {
     let bench = TestBench::new().await;
     let token = |value: &str| vec![("token".to_owned(), value.to_owned())];
-    let answer = bench
+    let response = bench
         .form("/oauth/v2/token/revoke", &token(&bench.token))
         .await;
-    assert_eq!(answer.json, json!({"status": "success"}));
-    assert!(!works(&bench, &bench.token).await);
-    let second = access(&bench.request_token().await);
+    assert_eq!(response.json, json!({"status": "success"}));
+    assert!(!is_accepted(&bench, &bench.token).await);
+    let second = access_token(&bench.request_token().await);
     let refresh = bench.grant()[3].1.clone();
-    let answer = bench
+    let response = bench
         .form(&format!("/oauth/v2/revoke/token?token={refresh}"), &[])
         .await;
-    assert_eq!(answer.status, 200);
-    assert!(!works(&bench, &second).await);
+    assert_eq!(response.status, 200);
+    assert!(!is_accepted(&bench, &second).await);
     assert_eq!(
         bench.request_token().await.json,
         json!({"error": "invalid_code"})
@@ -185,8 +197,8 @@ async fn revoking_ends_tokens() {
     );
 }
 
-/// The form of a refresh at another data centre, with the credentials of its own.
-fn of_center(announcement: &Value, center: &str) -> (String, Vec<(String, String)>) {
+/// The accounts URL of a data centre, and the form that refreshes its token.
+fn data_center_form(announcement: &Value, center: &str) -> (String, Vec<(String, String)>) {
     let credentials = &announcement["data_centers"][center];
     let text = |key: &str| credentials[key].as_str().unwrap().to_owned();
     let form = ["client_id", "client_secret", "refresh_token"]
@@ -197,14 +209,14 @@ fn of_center(announcement: &Value, center: &str) -> (String, Vec<(String, String
 }
 
 #[tokio::test]
-async fn a_data_centre_knows_nothing_of_another_ones_clients_and_tokens() {
+async fn data_centers_reject_foreign_clients_and_tokens() {
     let bench = TestBench::new().await;
     let announcement = bench.simulator.announcement();
-    let answer = bench.get("/oauth/serverinfo").await;
-    assert_eq!(answer.json["result"], "success");
+    let response = bench.get("/oauth/serverinfo").await;
+    assert_eq!(response.json["result"], "success");
     for center in ["us", "eu", "in"] {
         assert_eq!(
-            answer.json["locations"][center],
+            response.json["locations"][center],
             announcement["data_centers"][center]["accounts_url"]
         );
     }
@@ -212,7 +224,7 @@ async fn a_data_centre_knows_nothing_of_another_ones_clients_and_tokens() {
         announcement["data_centers"]["us"],
         announcement["credentials"]
     );
-    let (eu, form) = of_center(&announcement, "eu");
+    let (eu, form) = data_center_form(&announcement, "eu");
     let posted = async |url: &str, form: &[(String, String)]| {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
@@ -220,60 +232,63 @@ async fn a_data_centre_knows_nothing_of_another_ones_clients_and_tokens() {
         let url = format!("{url}/oauth/v2/token");
         TestResponse::read(bench.http.post(url).body(body).send().await.unwrap()).await
     };
-    let answer = posted(&eu, &form).await;
-    assert_eq!(answer.json["api_domain"], eu);
-    let token = access(&answer);
-    // The token is good at its own data centre only.
-    assert!(!works(&bench, &token).await);
-    let answer = bench
+    let response = posted(&eu, &form).await;
+    assert_eq!(response.json["api_domain"], eu);
+    let token = access_token(&response);
+    // Only the token's own data centre accepts it.
+    assert!(!is_accepted(&bench, &token).await);
+    let response = bench
         .http
         .get(format!("{eu}/crm/v7/org"))
         .header("authorization", format!("Zoho-oauthtoken {token}"));
     assert_eq!(
-        TestResponse::read(answer.send().await.unwrap())
+        TestResponse::read(response.send().await.unwrap())
             .await
             .status,
         200
     );
-    // A client that is not registered there, and one that is, with another secret.
-    let (india, _) = of_center(&announcement, "in");
+    // The client is not registered in one data centre, and has another secret in the other.
+    let (india, _) = data_center_form(&announcement, "in");
     for (url, error) in [(eu, "invalid_client"), (india, "invalid_client_secret")] {
-        let answer = posted(&url, &bench.grant()).await;
-        assert_eq!((answer.status, answer.json), (200, json!({"error": error})));
+        let response = posted(&url, &bench.grant()).await;
+        assert_eq!(
+            (response.status, response.json),
+            (200, json!({"error": error}))
+        );
     }
 }
 
 #[tokio::test]
-async fn a_grant_code_is_exchanged_once_and_in_time() {
+async fn grant_code_is_exchanged_once_before_expiry() {
     let bench = TestBench::new().await;
     let asked = json!({"scope": "ZohoCRM.mass_update.UPDATE,ZohoCRM.mass_update.READ"});
     let code = async |asked: &Value| {
-        let answer = bench.post("/_sim/grant_code", asked).await;
-        answer.json["code"].as_str().unwrap().to_owned()
+        let response = bench.post("/_sim/grant_code", asked).await;
+        response.json["code"].as_str().unwrap().to_owned()
     };
     let exchange = async |code: &str, redirect: &str| {
-        let mut form = replaced(bench.grant(), "grant_type", "authorization_code");
+        let mut form = with_parameter(bench.grant(), "grant_type", "authorization_code");
         form.retain(|(key, _)| key != "refresh_token");
         form.push(("code".to_owned(), code.to_owned()));
         form.push(("redirect_uri".to_owned(), redirect.to_owned()));
         bench.form("/oauth/v2/token", &form).await
     };
     let first = code(&asked).await;
-    let answer = exchange(&first, "").await;
+    let response = exchange(&first, "").await;
     assert_eq!(
-        answer.json["scope"],
+        response.json["scope"],
         "ZohoCRM.mass_update.UPDATE ZohoCRM.mass_update.READ"
     );
-    assert!(works(&bench, &access(&answer)).await);
-    // The refresh token is good for more of the same, and carries no other scope.
-    let refresh = answer.json["refresh_token"].as_str().unwrap();
-    let form = replaced(bench.grant(), "refresh_token", refresh);
+    assert!(is_accepted(&bench, &access_token(&response)).await);
+    // The refresh token issues more access tokens, with the same scopes.
+    let refresh = response.json["refresh_token"].as_str().unwrap();
+    let form = with_parameter(bench.grant(), "refresh_token", refresh);
     let again = bench.form("/oauth/v2/token", &form).await;
-    assert_eq!(again.json["scope"], answer.json["scope"]);
+    assert_eq!(again.json["scope"], response.json["scope"]);
     assert!(again.json.get("refresh_token").is_none());
     let request = bench.request("GET", "/crm/v7/org").header(
         "authorization",
-        format!("Zoho-oauthtoken {}", access(&again)),
+        format!("Zoho-oauthtoken {}", access_token(&again)),
     );
     assert_eq!(
         TestResponse::read(request.send().await.unwrap())
@@ -320,23 +335,23 @@ async fn a_grant_code_is_exchanged_once_and_in_time() {
 }
 
 #[tokio::test]
-async fn refresh_tokens_are_few() {
+async fn refresh_token_limit_revokes_oldest() {
     let bench = TestBench::new().await;
     bench.faults(json!({"live_refresh_tokens": 2})).await;
     let exchange = async || {
         let asked = json!({"scope": "ZohoCRM.mass_update.READ"});
         let made = bench.post("/_sim/grant_code", &asked).await;
         let code = made.json["code"].as_str().unwrap().to_owned();
-        let mut form = replaced(bench.grant(), "grant_type", "authorization_code");
+        let mut form = with_parameter(bench.grant(), "grant_type", "authorization_code");
         form.push(("code".to_owned(), code));
         bench.form("/oauth/v2/token", &form).await
     };
     let second = exchange().await;
-    assert!(works(&bench, &bench.token).await);
-    // The third one ends the first, and the access tokens with it.
+    assert!(is_accepted(&bench, &bench.token).await);
+    // The third refresh token revokes the first, with its access tokens.
     exchange().await;
-    assert!(!works(&bench, &bench.token).await);
-    assert!(works(&bench, &access(&second)).await);
+    assert!(!is_accepted(&bench, &bench.token).await);
+    assert!(is_accepted(&bench, &access_token(&second)).await);
     assert_eq!(
         bench.request_token().await.json,
         json!({"error": "invalid_code"})
@@ -350,7 +365,7 @@ async fn refresh_tokens_are_few() {
 }
 
 #[tokio::test]
-async fn another_host_of_zohos_is_refused() {
+async fn foreign_zoho_host_is_rejected() {
     let bench = TestBench::new().await;
     for (host, status) in [
         ("crm.zoho.com", 400),
@@ -360,24 +375,24 @@ async fn another_host_of_zohos_is_refused() {
         ("zoho-stand-in.internal:9090", 200),
     ] {
         let request = bench.authorized("GET", "/crm/v7/org").header("host", host);
-        let answer = TestResponse::read(request.send().await.unwrap()).await;
-        assert_eq!(answer.status, status, "{host}: {}", answer.text);
+        let response = TestResponse::read(request.send().await.unwrap()).await;
+        assert_eq!(response.status, status, "{host}: {}", response.text);
     }
 }
 
 #[tokio::test]
-async fn the_token_switches() {
+async fn token_switches_change_responses() {
     let bench = TestBench::new().await;
     bench
         .faults(json!({"expires_in_ms": true, "omit_api_domain": true, "omit_scope": true}))
         .await;
-    let answer = bench.request_token().await.json;
+    let response = bench.request_token().await.json;
     assert_eq!(
-        (&answer["expires_in"], &answer["expires_in_sec"]),
+        (&response["expires_in"], &response["expires_in_sec"]),
         (&json!(3_600_000), &json!(3600))
     );
     assert_eq!(
-        (&answer["api_domain"], &answer["scope"]),
+        (&response["api_domain"], &response["scope"]),
         (&Value::Null, &Value::Null)
     );
     bench
@@ -395,15 +410,15 @@ async fn the_token_switches() {
     bench
         .faults(json!({"reset": true, "expire_tokens": true}))
         .await;
-    assert!(!works(&bench, &bench.token).await);
-    let token = access(&bench.request_token().await);
+    assert!(!is_accepted(&bench, &bench.token).await);
+    let token = access_token(&bench.request_token().await);
     bench.faults(json!({"foreign_data_center": true})).await;
-    assert!(!works(&bench, &token).await);
+    assert!(!is_accepted(&bench, &token).await);
     bench
         .faults(json!({"invalid_token_code": "INVALID_OAUTHTOKEN"}))
         .await;
-    let answer = bench.update("Leads", json!({"ids": [LEAD]})).await;
-    assert_eq!(answer.code(), (401, "INVALID_OAUTHTOKEN"));
+    let response = bench.update("Leads", json!({"ids": [LEAD]})).await;
+    assert_eq!(response.code(), (401, "INVALID_OAUTHTOKEN"));
     bench
         .faults(json!({"reset": true, "rate_token_error": 1.0}))
         .await;

@@ -6,7 +6,7 @@ use super::harness::{LEAD, TestBench, TestResponse};
 use crate::{Settings, Simulator};
 
 #[tokio::test]
-async fn it_announces_itself_and_stops() {
+async fn announcement_matches_url_and_stop_closes_port() {
     let bench = TestBench::new().await;
     let announcement = bench.simulator.announcement();
     assert_eq!(announcement["url"], bench.simulator.url());
@@ -25,7 +25,7 @@ async fn it_announces_itself_and_stops() {
 }
 
 #[tokio::test]
-async fn unknown_modules_in_the_settings_are_refused() {
+async fn unknown_module_in_settings_is_rejected() {
     let settings = Settings {
         records: std::collections::BTreeMap::from([("Nothing".to_owned(), 1)]),
         ..Settings::default()
@@ -35,7 +35,7 @@ async fn unknown_modules_in_the_settings_are_refused() {
 }
 
 #[tokio::test]
-async fn the_admin_shows_what_was_asked_without_its_secrets() {
+async fn admin_shows_requests_without_secrets() {
     let bench = TestBench::new().await;
     bench
         .update("Leads", json!({"data": [{"City": "Bonn"}], "ids": [LEAD]}))
@@ -70,7 +70,7 @@ async fn the_admin_shows_what_was_asked_without_its_secrets() {
 }
 
 #[tokio::test]
-async fn answers_carry_what_recorded_ones_carry() {
+async fn responses_carry_recorded_headers() {
     let bench = TestBench::new().await;
     bench.post("/_sim/clock", &json!({"advance_s": 60})).await;
     let cookies = |got: &TestResponse| -> Vec<String> {
@@ -84,15 +84,15 @@ async fn answers_carry_what_recorded_ones_carry() {
     let token = bench.request_token().await;
     let crm = bench.get("/crm/v7/org").await;
     let nothing = bench.get("/crm/v7/Leads/1").await;
-    for answer in [&token, &crm, &nothing] {
-        assert_eq!(answer.headers["server"], "ZGS");
-        assert_eq!(answer.headers["date"], "Sun, 01 Nov 2026 12:01:00 GMT");
+    for response in [&token, &crm, &nothing] {
+        assert_eq!(response.headers["server"], "ZGS");
+        assert_eq!(response.headers["date"], "Sun, 01 Nov 2026 12:01:00 GMT");
     }
     assert_eq!(token.headers["x-frame-options"], "SAMEORIGIN");
     assert_eq!(cookies(&token), ["iamcsr", "_zcsr_tmp"]);
     assert_eq!(cookies(&crm), ["crmcsr", "_zcsr_tmp", "JSESSIONID"]);
     assert!(crm.headers.contains_key("clientversion"));
-    // The token was minted before the clock went on.
+    // The token was issued before the clock advanced.
     let ends: jiff::Timestamp = crm.headers["x-accesstoken-reset"]
         .to_str()
         .unwrap()

@@ -11,12 +11,12 @@ async fn coql(bench: &TestBench, query: &str) -> TestResponse {
 }
 
 #[tokio::test]
-async fn coql_finds_exactly() {
+async fn query_matches_exactly() {
     let bench = TestBench::new().await;
     let query = "select id, Email from Leads where Email in ('lead1@example.com','lead2@example.com') limit 200";
-    let answer = coql(&bench, query).await;
+    let response = coql(&bench, query).await;
     assert_eq!(
-        answer.json,
+        response.json,
         json!({
             "data": [
                 {"id": LEAD, "Email": "lead1@example.com"},
@@ -29,32 +29,37 @@ async fn coql_finds_exactly() {
         "SELECT Email FROM Leads WHERE ((Email in ('lead1@example.com','lead2@example.com')) and (id > '{LEAD}'))"
     );
     assert_eq!(coql(&bench, &after).await.json["info"]["count"], 1);
-    let answer = coql(
+    let response = coql(
         &bench,
         "select id from Leads where Email = 'nobody@example.com'",
     )
     .await;
-    assert_eq!((answer.status, answer.text.as_str()), (204, ""));
+    assert_eq!((response.status, response.text.as_str()), (204, ""));
     let some = bench.view("Leads", "some");
-    let answer = coql(
+    let response = coql(
         &bench,
         &format!("select COUNT(id) from Leads#{some} where id is not null"),
     )
     .await;
     assert_eq!(
-        answer.json["data"][0]["COUNT(id)"],
+        response.json["data"][0]["COUNT(id)"],
         bench.world()["views"]["Leads"]["some"]["records"]
     );
-    let answer = coql(
+    let response = coql(
         &bench,
         "select id from Leads where id is not null limit 10, 5",
     )
     .await;
-    assert_eq!(answer.json["data"][0]["id"], bench.record_id("Leads", 10));
+    assert_eq!(response.json["data"][0]["id"], bench.record_id("Leads", 10));
     assert_eq!(
-        answer.json["info"],
+        response.json["info"],
         json!({"count": 5, "more_records": true})
     );
+}
+
+#[tokio::test]
+async fn invalid_queries_are_rejected() {
+    let bench = TestBench::new().await;
     let values: Vec<String> = (0..101).map(|n| format!("'{n}'")).collect();
     bench.faults(json!({"coql_values": 50})).await;
     let query = format!(
@@ -128,29 +133,34 @@ async fn coql_finds_exactly() {
         bench.post("/crm/v7/coql", &json!({})).await.code(),
         (400, "MANDATORY_NOT_FOUND")
     );
+}
+
+#[tokio::test]
+async fn query_requires_scope_of_its_module() {
+    let bench = TestBench::new().await;
     bench
         .faults(json!({"scopes": "ZohoCRM.coql.READ,ZohoCRM.modules.deals.READ"}))
         .await;
-    let answer = coql(&bench, "select id from Leads where id is not null").await;
-    assert_eq!(answer.code(), (401, "OAUTH_SCOPE_MISMATCH"));
-    let answer = coql(&bench, "select id from Deals where id is not null").await;
+    let response = coql(&bench, "select id from Leads where id is not null").await;
+    assert_eq!(response.code(), (401, "OAUTH_SCOPE_MISMATCH"));
+    let response = coql(&bench, "select id from Deals where id is not null").await;
     assert_eq!(
-        answer.json["info"],
+        response.json["info"],
         json!({"count": 200, "more_records": true})
     );
 }
 
 #[tokio::test]
-async fn a_query_takes_any_condition() {
+async fn query_supports_every_condition() {
     let bench = TestBench::new().await;
     let count = async |condition: &str| {
         let query = format!("select COUNT(id) from Leads where {condition}");
-        let answer = coql(&bench, &query).await;
-        assert_eq!(answer.status, 200, "{condition}: {}", answer.text);
-        answer.json["data"][0]["COUNT(id)"].as_u64().unwrap()
+        let response = coql(&bench, &query).await;
+        assert_eq!(response.status, 200, "{condition}: {}", response.text);
+        response.json["data"][0]["COUNT(id)"].as_u64().unwrap()
     };
     let second = bench.record_id("Leads", 1);
-    for (condition, wanted) in [
+    for (condition, expected) in [
         ("Converted__s = 'true'".to_owned(), 1),
         ("Converted__s = false".to_owned(), 1999),
         ("Email = 'LEAD1@example.com'".to_owned(), 1),
@@ -169,22 +179,25 @@ async fn a_query_takes_any_condition() {
         ),
         ("Topics = 'CRM'".to_owned(), 2000),
         ("Annual_Revenue < 100".to_owned(), 2),
-        // What an address with a quote does to a query that is glued together.
+        // The result of an address with a quote in a concatenated query.
         ("Email = 'x' or id is not null or Email = ''".to_owned(), 2000),
     ] {
-        assert_eq!(count(&condition).await, wanted, "{condition}");
+        assert_eq!(count(&condition).await, expected, "{condition}");
     }
-    let answer = coql(
+    let response = coql(
         &bench,
         "select id, Owner from Leads where id is not null order by id desc limit 2",
     )
     .await;
-    assert_eq!(answer.json["data"][0]["id"], bench.record_id("Leads", 1999));
-    assert_eq!(answer.json["data"][0]["Owner"]["name"], "Patricia Boyle");
+    assert_eq!(
+        response.json["data"][0]["id"],
+        bench.record_id("Leads", 1999)
+    );
+    assert_eq!(response.json["data"][0]["Owner"]["name"], "Patricia Boyle");
 }
 
 #[tokio::test]
-async fn a_query_that_cannot_be_read_says_where() {
+async fn query_syntax_error_names_location() {
     let bench = TestBench::new().await;
     for (query, details) in [
         ("select id from Leads", json!({"clause": "where"})),
@@ -201,8 +214,8 @@ async fn a_query_that_cannot_be_read_says_where() {
             json!({"line": 1, "column": 39, "near": "end of query"}),
         ),
     ] {
-        let answer = coql(&bench, query).await;
-        assert_eq!(answer.code(), (400, "SYNTAX_ERROR"), "{query}");
-        assert_eq!(answer.json["details"], details, "{query}");
+        let response = coql(&bench, query).await;
+        assert_eq!(response.code(), (400, "SYNTAX_ERROR"), "{query}");
+        assert_eq!(response.json["details"], details, "{query}");
     }
 }

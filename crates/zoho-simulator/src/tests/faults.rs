@@ -7,31 +7,31 @@ use serde_json::{Value, json};
 use super::harness::{LEAD, TestBench, TestResponse};
 use crate::Settings;
 
-fn body(city: &str) -> Value {
+fn update_body(city: &str) -> Value {
     json!({"data": [{"City": city}], "ids": [LEAD]})
 }
 
 #[tokio::test]
-async fn unknown_switches_are_refused_with_the_known_ones() {
+async fn unknown_switch_error_lists_known_switches() {
     let bench = TestBench::new().await;
-    let answer = bench.faults(json!({"latncy_ms": 1})).await;
-    assert_eq!(answer.status, 400);
+    let response = bench.faults(json!({"latncy_ms": 1})).await;
+    assert_eq!(response.status, 400);
     assert!(
-        answer.json["error"]
+        response.json["error"]
             .as_str()
             .unwrap()
             .contains("latency_ms")
     );
-    let answer = bench.faults(json!({"retry_after_s": 7})).await;
+    let response = bench.faults(json!({"retry_after_s": 7})).await;
     assert_eq!(
-        (answer.status, &answer.json["retry_after_s"]),
+        (response.status, &response.json["retry_after_s"]),
         (200, &json!(7))
     );
     assert_eq!(bench.get("/_sim/faults").await.json["retry_after_s"], 7);
 }
 
 #[tokio::test]
-async fn scripted_answers_come_in_order() {
+async fn scripted_responses_are_served_in_order() {
     let bench = TestBench::new().await;
     bench
         .faults(json!({"next": [
@@ -45,25 +45,31 @@ async fn scripted_answers_come_in_order() {
             {"kind": "mass_update_post", "status": 401},
         ]}))
         .await;
-    let answer = bench.update("Leads", body("A")).await;
-    assert_eq!(answer.code(), (429, "TOO_MANY_REQUESTS"));
-    assert_eq!(answer.headers["retry-after"], "3");
-    let answer = bench.update("Leads", body("A")).await;
-    assert_eq!((answer.status, answer.text.contains("<html>")), (502, true));
+    let response = bench.update("Leads", update_body("A")).await;
+    assert_eq!(response.code(), (429, "TOO_MANY_REQUESTS"));
+    assert_eq!(response.headers["retry-after"], "3");
+    let response = bench.update("Leads", update_body("A")).await;
+    assert_eq!(
+        (response.status, response.text.contains("<html>")),
+        (502, true)
+    );
     assert_ne!(bench.record("Leads", LEAD).await["City"], "A");
-    assert_eq!(bench.update("Leads", body("A")).await.status, 504);
+    assert_eq!(bench.update("Leads", update_body("A")).await.status, 504);
     assert_eq!(bench.record("Leads", LEAD).await["City"], "A");
     assert_eq!(
-        bench.update("Leads", body("B")).await.json,
+        bench.update("Leads", update_body("B")).await.json,
         json!({"short": true})
     );
-    assert_eq!(bench.update("Leads", body("B")).await.text, "<p>no</p>");
-    assert_eq!(bench.update("Leads", body("B")).await.status, 200);
     assert_eq!(
-        bench.update("Leads", body("C")).await.code(),
+        bench.update("Leads", update_body("B")).await.text,
+        "<p>no</p>"
+    );
+    assert_eq!(bench.update("Leads", update_body("B")).await.status, 200);
+    assert_eq!(
+        bench.update("Leads", update_body("C")).await.code(),
         (401, "INVALID_TOKEN")
     );
-    assert_eq!(bench.update("Leads", body("C")).await.status, 200);
+    assert_eq!(bench.update("Leads", update_body("C")).await.status, 200);
     assert_eq!(
         bench.request_token().await.code(),
         (503, "SERVICE_UNAVAILABLE")
@@ -72,12 +78,12 @@ async fn scripted_answers_come_in_order() {
 }
 
 #[tokio::test]
-async fn a_connection_is_reset_before_or_after_the_work() {
+async fn connection_resets_before_or_after_apply() {
     let bench = TestBench::new().await;
     let post = |city: &str| {
         bench
             .authorized("POST", "/crm/v7/Leads/actions/mass_update")
-            .body(body(city).to_string())
+            .body(update_body(city).to_string())
             .send()
     };
     bench
@@ -99,7 +105,7 @@ async fn a_connection_is_reset_before_or_after_the_work() {
 }
 
 #[tokio::test]
-async fn an_answer_can_be_late_although_the_work_is_done() {
+async fn delayed_response_follows_applied_request() {
     let bench = TestBench::new().await;
     bench
         .faults(json!({"next": [{"kind": "mass_update_post", "delay_ms": 10000}]}))
@@ -107,23 +113,23 @@ async fn an_answer_can_be_late_although_the_work_is_done() {
     let request = bench
         .authorized("POST", "/crm/v7/Leads/actions/mass_update")
         .timeout(Duration::from_millis(800))
-        .body(body("A").to_string());
+        .body(update_body("A").to_string());
     assert!(request.send().await.unwrap_err().is_timeout());
     assert_eq!(bench.record("Leads", LEAD).await["City"], "A");
 }
 
 #[tokio::test]
-async fn simultaneous_calls_are_counted_and_limited() {
+async fn simultaneous_requests_are_counted_and_limited() {
     let bench = TestBench::new().await;
     bench
         .faults(json!({"latency_ms": 800, "concurrency": 2, "retry_after_s": 1}))
         .await;
-    let ask = || async {
+    let send = || async {
         let request = bench.authorized("GET", "/crm/v7/Leads/actions/mass_update?job_id=1");
         TestResponse::read(request.send().await.unwrap()).await
     };
     let started = Instant::now();
-    let (one, two, three) = tokio::join!(ask(), ask(), ask());
+    let (one, two, three) = tokio::join!(send(), send(), send());
     assert!(started.elapsed() >= Duration::from_millis(800));
     let mut statuses = [one.status, two.status, three.status];
     statuses.sort_unstable();
@@ -137,37 +143,43 @@ async fn simultaneous_calls_are_counted_and_limited() {
         bench
             .faults(json!({"latency_ms": 0, "rate_429": 1.0, "too_many_body": variant}))
             .await;
-        let answer = ask().await;
-        assert_eq!(answer.code(), (429, code));
-        assert_eq!(answer.headers["retry-after"], "1");
+        let response = send().await;
+        assert_eq!(response.code(), (429, code));
+        assert_eq!(response.headers["retry-after"], "1");
     }
 }
 
 #[tokio::test]
-async fn credits_run_out_and_come_back() {
+async fn spent_credits_cause_429_until_reset() {
     let bench = TestBench::new().await;
     bench
         .faults(json!({"credits": 4, "mass_update_credits": 2}))
         .await;
-    let answer = bench.update("Leads", body("A")).await;
-    assert_eq!(answer.headers["x-api-credits-remaining"], "2");
-    let answer = bench.update("Leads", body("A")).await;
+    let response = bench.update("Leads", update_body("A")).await;
+    assert_eq!(response.headers["x-api-credits-remaining"], "2");
+    let response = bench.update("Leads", update_body("A")).await;
     assert_eq!(
-        (answer.status, &answer.headers["x-api-credits-remaining"]),
+        (
+            response.status,
+            &response.headers["x-api-credits-remaining"]
+        ),
         (200, &"0".parse().unwrap())
     );
-    let answer = bench.update("Leads", body("A")).await;
+    let response = bench.update("Leads", update_body("A")).await;
     assert_eq!(
-        (answer.status, &answer.headers["x-api-credits-remaining"]),
+        (
+            response.status,
+            &response.headers["x-api-credits-remaining"]
+        ),
         (429, &"0".parse().unwrap())
     );
     bench.faults(json!({"reset": true})).await;
-    let answer = bench.update("Leads", body("A")).await;
-    assert!(answer.headers.get("x-api-credits-remaining").is_none());
+    let response = bench.update("Leads", update_body("A")).await;
+    assert!(response.headers.get("x-api-credits-remaining").is_none());
 }
 
 #[tokio::test]
-async fn mischief_is_the_same_for_the_same_seed() {
+async fn same_seed_causes_same_faults() {
     let mut runs = Vec::new();
     for seed in [7, 7, 8] {
         let bench = TestBench::with(Settings {
@@ -187,12 +199,12 @@ async fn mischief_is_the_same_for_the_same_seed() {
             let request = bench
                 .request("POST", "/crm/v7/Leads/actions/mass_update")
                 .header("authorization", format!("Zoho-oauthtoken {token}"))
-                .body(body("A").to_string());
+                .body(update_body("A").to_string());
             statuses.push(
                 request
                     .send()
                     .await
-                    .map_or(0, |answer| answer.status().as_u16()),
+                    .map_or(0, |response| response.status().as_u16()),
             );
         }
         runs.push(statuses);

@@ -8,15 +8,15 @@ use super::harness::{LEAD, TestBench, TestResponse};
 async fn records_are_updated_in_request_order() {
     let bench = TestBench::new().await;
     let other = bench.record_id("Leads", 5);
-    let answer = bench
+    let response = bench
         .update(
             "Leads",
             json!({"data": [{"Lead_Source": "Webinar"}], "ids": [other, "7", LEAD]}),
         )
         .await;
-    assert_eq!(answer.status, 207);
+    assert_eq!(response.status, 207);
     assert_eq!(
-        answer.json,
+        response.json,
         json!({"data": [
             {
                 "code": "SUCCESS",
@@ -31,10 +31,10 @@ async fn records_are_updated_in_request_order() {
                 "status": "success",
             },
             {"code": "INVALID_DATA", "details": {"id": "7"}, "message": "the id given seems to be invalid", "status": "error"},
-            answer.json["data"][2],
+            response.json["data"][2],
         ]})
     );
-    assert_eq!(answer.json["data"][2]["details"]["id"], LEAD);
+    assert_eq!(response.json["data"][2]["details"]["id"], LEAD);
     assert_eq!(bench.record("Leads", LEAD).await["Lead_Source"], "Webinar");
     assert_eq!(
         bench.record("Leads", &bench.record_id("Leads", 6)).await["Lead_Source"],
@@ -43,7 +43,7 @@ async fn records_are_updated_in_request_order() {
 }
 
 #[tokio::test]
-async fn bad_conditions_have_codes() {
+async fn record_conditions_have_error_codes() {
     let bench = TestBench::new().await;
     let conditions = bench.world()["modules"]["Leads"]["conditions"].clone();
     for (condition, code) in [
@@ -55,11 +55,11 @@ async fn bad_conditions_have_codes() {
         ("converted", "CONVERTED_RECORD"),
     ] {
         let id = &conditions[condition];
-        let answer = bench
+        let response = bench
             .update("Leads", json!({"data": [{"City": "Bonn"}], "ids": [id]}))
             .await;
-        assert_eq!((answer.status, answer.first().1), (400, code));
-        assert_eq!(answer.json["data"][0]["details"]["id"], *id);
+        assert_eq!((response.status, response.first().1), (400, code));
+        assert_eq!(response.json["data"][0]["details"]["id"], *id);
         let record = bench.record("Leads", id.as_str().unwrap()).await;
         assert_eq!(record["$condition"], condition);
         assert_ne!(record["City"], "Bonn");
@@ -67,21 +67,21 @@ async fn bad_conditions_have_codes() {
 }
 
 #[tokio::test]
-async fn the_status_of_refused_records_is_a_switch() {
+async fn status_of_rejected_records_is_switchable() {
     let bench = TestBench::new().await;
     bench
         .faults(json!({"mixed_status": 200, "all_failed_status": 200}))
         .await;
     for ids in [json!([LEAD, "7"]), json!(["7"])] {
-        let answer = bench
+        let response = bench
             .update("Leads", json!({"data": [{"City": "Bonn"}], "ids": ids}))
             .await;
-        assert_eq!(answer.status, 200);
+        assert_eq!(response.status, 200);
     }
 }
 
 #[tokio::test]
-async fn multi_selects_are_appended_unless_over_written() {
+async fn multi_selects_append_without_over_write() {
     let bench = TestBench::new().await;
     let update = |over: Value, options: Value| {
         bench.update(
@@ -116,42 +116,42 @@ async fn multi_selects_are_appended_unless_over_written() {
 }
 
 #[tokio::test]
-async fn three_fields_in_deals_one_elsewhere() {
+async fn field_limit_is_three_in_deals_else_one() {
     let bench = TestBench::new().await;
     let deal = bench.record_id("Deals", 0);
     let three = json!({"Lead_Source": "Advertisement", "Type": "New Business", "Languages_Known": ["English"]});
-    let answer = bench
+    let response = bench
         .update(
             "Deals",
             json!({"data": [three], "over_write": true, "ids": [deal]}),
         )
         .await;
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
     let four =
         json!({"Stage": "Closed Won", "Type": "New Business", "Amount": 1, "Next_Step": "x"});
     for (module, data) in [
         ("Deals", four),
         ("Leads", json!({"City": "a", "Street": "b"})),
     ] {
-        let answer = bench
+        let response = bench
             .update(module, json!({"data": [data], "ids": [deal]}))
             .await;
         assert_eq!(
-            answer.first(),
+            response.first(),
             (400, "INVALID_DATA", "Max field limit exceeded")
         );
     }
-    let answer = bench
+    let response = bench
         .update(
             "Deals",
             json!({"data": [{"Pipeline": "Renewals", "Stage": "Qualification"}], "ids": [deal]}),
         )
         .await;
-    assert_eq!(answer.first().1, "MAPPING_MISMATCH");
+    assert_eq!(response.first().1, "MAPPING_MISMATCH");
 }
 
 #[tokio::test]
-async fn fields_are_checked() {
+async fn invalid_fields_are_rejected() {
     let bench = TestBench::new().await;
     let never = "This field cannot be updated in the Mass Update";
     for (data, status, message) in [
@@ -180,51 +180,55 @@ async fn fields_are_checked() {
         ),
         (json!([{"City": 7}]), 400, "invalid data"),
     ] {
-        let answer = bench
+        let response = bench
             .update("Leads", json!({"data": data, "ids": [LEAD]}))
             .await;
-        assert_eq!(answer.first(), (status, "INVALID_DATA", message), "{data}");
+        assert_eq!(
+            response.first(),
+            (status, "INVALID_DATA", message),
+            "{data}"
+        );
     }
-    let answer = bench
+    let response = bench
         .update("Leads", json!({"data": [{"Lead_Score": 7}], "ids": [LEAD]}))
         .await;
-    assert_eq!(answer.code(), (403, "NO_PERMISSION"));
-    assert_eq!(answer.json["message"], "Field Edit Permission not given");
+    assert_eq!(response.code(), (403, "NO_PERMISSION"));
+    assert_eq!(response.json["message"], "Field Edit Permission not given");
     let layout =
         json!({"data": [{"Layout": {"id": crate::org::seed_data::LAYOUT_ID}}], "ids": [LEAD]});
     assert_eq!(bench.update("Leads", layout.clone()).await.status, 200);
     bench
         .faults(json!({"layout_updatable": false, "hidden_field_status": 200, "errors_as_object": true, "null_values": "refuse"}))
         .await;
-    let answer = bench.update("Leads", layout).await;
+    let response = bench.update("Leads", layout).await;
     assert_eq!(
-        (answer.status, &answer.json["data"]["message"]),
+        (response.status, &response.json["data"]["message"]),
         (400, &json!(never))
     );
-    let answer = bench
+    let response = bench
         .update(
             "Leads",
             json!({"data": [{"Credit_Limit": 1}], "ids": [LEAD]}),
         )
         .await;
     assert_eq!(
-        (answer.status, &answer.json["data"]["code"]),
+        (response.status, &response.json["data"]["code"]),
         (200, &json!("INVALID_DATA"))
     );
-    let answer = bench
+    let response = bench
         .update("Leads", json!({"data": [{"City": null}], "ids": [LEAD]}))
         .await;
-    assert_eq!(answer.status, 400);
+    assert_eq!(response.status, 400);
 }
 
 #[tokio::test]
-async fn the_selector_is_checked() {
+async fn invalid_selectors_are_rejected() {
     let bench = TestBench::new().await;
-    let answer = bench
+    let response = bench
         .update("Leads", json!({"data": [{"City": "Bonn"}]}))
         .await;
     assert_eq!(
-        (answer.status, answer.json),
+        (response.status, response.json),
         (
             400,
             json!({"data": [{"code": "MANDATORY_NOT_FOUND", "details": {}, "message": "required field not found", "status": "error"}]})
@@ -278,40 +282,40 @@ async fn the_selector_is_checked() {
     ] {
         let mut whole = body.clone();
         whole["data"] = json!([{"City": "Bonn"}]);
-        let answer = bench.update("Leads", whole).await;
-        assert_eq!(answer.code(), (400, code), "{body}");
-        assert_eq!(answer.json["details"]["json_path"], place, "{body}");
+        let response = bench.update("Leads", whole).await;
+        assert_eq!(response.code(), (400, code), "{body}");
+        assert_eq!(response.json["details"]["json_path"], place, "{body}");
     }
     let two = json!({"data": [{"City": "a"}, {"City": "b"}], "ids": [LEAD]});
     assert_eq!(bench.update("Leads", two).await.json["details"]["limit"], 1);
     let request = bench
         .authorized("POST", "/crm/v7/Leads/actions/mass_update")
         .body("{\"data\":");
-    let answer = TestResponse::read(request.send().await.unwrap()).await;
-    assert_eq!(answer.json["details"]["expected_data_type"], "jsonobject");
+    let response = TestResponse::read(request.send().await.unwrap()).await;
+    assert_eq!(response.json["details"]["expected_data_type"], "jsonobject");
 }
 
 #[tokio::test]
-async fn five_hundred_ids_and_not_one_more() {
+async fn id_limit_is_500() {
     let bench = TestBench::new().await;
     let ids: Vec<String> = (0..501).map(|n| bench.record_id("Leads", n)).collect();
-    let answer = bench
+    let response = bench
         .update(
             "Leads",
             json!({"data": [{"City": "Bonn"}], "ids": ids[..500]}),
         )
         .await;
-    assert_eq!(answer.json["data"].as_array().unwrap().len(), 500);
-    assert_eq!(answer.status, 200);
-    let answer = bench
+    assert_eq!(response.json["data"].as_array().unwrap().len(), 500);
+    assert_eq!(response.status, 200);
+    let response = bench
         .update("Leads", json!({"data": [{"City": "Bonn"}], "ids": ids}))
         .await;
-    assert_eq!(answer.code(), (400, "INVALID_DATA"));
-    assert_eq!(answer.json["details"]["limit"], 500);
+    assert_eq!(response.code(), (400, "INVALID_DATA"));
+    assert_eq!(response.json["details"]["limit"], 500);
 }
 
 #[tokio::test]
-async fn open_questions_are_switches() {
+async fn undocumented_behaviour_is_switchable() {
     let bench = TestBench::new().await;
     let twice = json!({"data": [{"City": "Bonn"}], "ids": [LEAD, LEAD]});
     assert_eq!(bench.update("Leads", twice.clone()).await.status, 200);
@@ -320,9 +324,9 @@ async fn open_questions_are_switches() {
             json!({"duplicate_ids": "refuse", "numeric_ids": "accept", "unknown_keys": "ignore"}),
         )
         .await;
-    let answer = bench.update("Leads", twice).await;
+    let response = bench.update("Leads", twice).await;
     assert_eq!(
-        (answer.status, &answer.json["data"][1]["code"]),
+        (response.status, &response.json["data"][1]["code"]),
         (207, &json!("DUPLICATE_DATA"))
     );
     let body =
@@ -339,12 +343,12 @@ async fn open_questions_are_switches() {
 }
 
 #[tokio::test]
-async fn modules_paths_and_methods_are_checked() {
+async fn unknown_modules_paths_and_methods_are_rejected() {
     let bench = TestBench::new().await;
     let body = json!({"data": [{"City": "Bonn"}], "ids": [LEAD]});
-    let answer = bench.update("leads", body.clone()).await;
+    let response = bench.update("leads", body.clone()).await;
     assert_eq!(
-        (answer.status, answer.json),
+        (response.status, response.json),
         (
             400,
             json!({"code": "INVALID_MODULE", "details": {"resource_path_index": 0}, "message": "the module name given seems to be invalid", "status": "error"})
@@ -354,32 +358,32 @@ async fn modules_paths_and_methods_are_checked() {
         bench.update("Notes", body.clone()).await.code(),
         (400, "NOT_SUPPORTED")
     );
-    let answer = bench
+    let response = bench
         .post("/crm/v7/Leads/actions/mass_updates", &body)
         .await;
     assert_eq!(
-        (answer.status, answer.json),
+        (response.status, response.json),
         (
             404,
             json!({"code": "INVALID_URL_PATTERN", "details": {}, "message": "Please check if the URL trying to access is a correct one", "status": "error"})
         )
     );
-    let answer = bench.authorized("DELETE", "/crm/v7/Leads/actions/mass_update");
-    let answer = TestResponse::read(answer.send().await.unwrap()).await;
-    assert_eq!(answer.code(), (400, "INVALID_REQUEST_METHOD"));
+    let response = bench.authorized("DELETE", "/crm/v7/Leads/actions/mass_update");
+    let response = TestResponse::read(response.send().await.unwrap()).await;
+    assert_eq!(response.code(), (400, "INVALID_REQUEST_METHOD"));
 }
 
 #[tokio::test]
-async fn header_scopes_and_profile_are_checked() {
+async fn missing_header_scope_or_api_access_is_rejected() {
     let bench = TestBench::new().await;
     for header in [None, Some(format!("Bearer {}", bench.token))] {
         let mut request = bench.request("POST", "/crm/v7/Leads/actions/mass_update");
         if let Some(header) = header {
             request = request.header("authorization", header);
         }
-        let answer = TestResponse::read(request.body("{}").send().await.unwrap()).await;
+        let response = TestResponse::read(request.body("{}").send().await.unwrap()).await;
         assert_eq!(
-            (answer.status, answer.json),
+            (response.status, response.json),
             (
                 401,
                 json!({"code": "AUTHENTICATION_FAILURE", "details": {}, "message": "Authentication failed", "status": "error"})
@@ -391,8 +395,8 @@ async fn header_scopes_and_profile_are_checked() {
     bench
         .faults(json!({"scopes": "ZohoCRM.mass_update.leads.UPDATE"}))
         .await;
-    let answer = bench.update("Subscriptions", body.clone()).await;
-    assert_eq!(answer.code(), (401, "OAUTH_SCOPE_MISMATCH"));
+    let response = bench.update("Subscriptions", body.clone()).await;
+    assert_eq!(response.code(), (401, "OAUTH_SCOPE_MISMATCH"));
     bench
         .faults(json!({"scopes": "ZohoCRM.mass_update.custom.UPDATE"}))
         .await;
@@ -408,9 +412,9 @@ async fn header_scopes_and_profile_are_checked() {
         401
     );
     bench.faults(json!({"no_api_access": true})).await;
-    let answer = bench.update("Subscriptions", body).await;
+    let response = bench.update("Subscriptions", body).await;
     assert_eq!(
-        (answer.status, answer.json),
+        (response.status, response.json),
         (
             403,
             json!({"code": "NO_PERMISSION", "details": {"permissions": ["Crm_Implied_Api_Access"]}, "message": "permission denied", "status": "error"})

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::harness::TestBench;
 
 #[tokio::test]
-async fn fields_tell_what_may_be_updated() {
+async fn fields_list_flags_and_options() {
     let bench = TestBench::new().await;
-    let answer = bench.get("/crm/v7/settings/fields?module=Leads").await;
-    let fields = answer.json["fields"].as_array().unwrap();
+    let response = bench.get("/crm/v7/settings/fields?module=Leads").await;
+    let fields = response.json["fields"].as_array().unwrap();
     let field = |name: &str| {
         fields
             .iter()
@@ -48,40 +48,43 @@ async fn fields_tell_what_may_be_updated() {
 }
 
 #[tokio::test]
-async fn modules_views_territories_and_prices_are_listed() {
+async fn modules_views_and_territories_are_listed() {
     let bench = TestBench::new().await;
-    let answer = bench.get("/crm/v7/settings/modules").await;
-    assert_eq!(answer.json["modules"][4]["generated_type"], "custom");
-    let answer = bench
+    let response = bench.get("/crm/v7/settings/modules").await;
+    assert_eq!(response.json["modules"][4]["generated_type"], "custom");
+    let response = bench
         .get("/crm/v7/settings/custom_views?module=Leads")
         .await;
-    assert_eq!(answer.json["custom_views"][0]["system_name"], "ALLVIEWS");
-    assert_eq!(answer.json["info"]["count"], 7);
-    assert!(answer.json["custom_views"][0].get("criteria").is_none());
+    assert_eq!(response.json["custom_views"][0]["system_name"], "ALLVIEWS");
+    assert_eq!(response.json["info"]["count"], 7);
+    assert!(response.json["custom_views"][0].get("criteria").is_none());
     let some = bench.view("Leads", "some");
-    let answer = bench
+    let response = bench
         .get(&format!(
             "/crm/v7/settings/custom_views/{some}?module=Leads"
         ))
         .await;
-    assert_eq!(answer.json["custom_views"][0]["name"], "Hot Webinar Leads");
     assert_eq!(
-        answer.json["custom_views"][0]["criteria"]["group"][1]["value"],
+        response.json["custom_views"][0]["name"],
+        "Hot Webinar Leads"
+    );
+    assert_eq!(
+        response.json["custom_views"][0]["criteria"]["group"][1]["value"],
         "Active"
     );
-    let answer = bench.get("/crm/v7/settings/territories").await;
-    assert_eq!(answer.json["territories"][0]["reporting_to"], Value::Null);
+    let response = bench.get("/crm/v7/settings/territories").await;
+    assert_eq!(response.json["territories"][0]["reporting_to"], Value::Null);
     assert_eq!(
-        answer.json["territories"][2]["reporting_to"]["name"],
+        response.json["territories"][2]["reporting_to"]["name"],
         "EMEA"
     );
-    let root = answer.json["territories"][0]["id"].as_str().unwrap();
-    let answer = bench
+    let root = response.json["territories"][0]["id"].as_str().unwrap();
+    let response = bench
         .get(&format!(
             "/crm/v7/settings/territories/{root}/__child_territories"
         ))
         .await;
-    assert_eq!(answer.json["info"]["count"], 2);
+    assert_eq!(response.json["info"]["count"], 2);
     assert_eq!(
         bench.get("/crm/v7/settings/territories/1").await.status,
         204
@@ -89,17 +92,17 @@ async fn modules_views_territories_and_prices_are_listed() {
 }
 
 #[tokio::test]
-async fn lists_come_in_pages_and_names_are_not_unique() {
+async fn lists_are_paged_and_names_repeat() {
     let bench = TestBench::new().await;
     let mut names = Vec::new();
     for page in 1.. {
         let path = format!("/crm/v7/settings/custom_views?module=Leads&page={page}&per_page=3");
-        let answer = bench.get(&path).await.json;
-        let views = answer["custom_views"].as_array().unwrap();
-        assert_eq!(answer["info"]["count"], views.len());
+        let response = bench.get(&path).await.json;
+        let views = response["custom_views"].as_array().unwrap();
+        assert_eq!(response["info"]["count"], views.len());
         names.extend(views.iter().map(|view| view["name"].clone()));
-        if answer["info"]["more_records"] == false {
-            assert_eq!((page, &answer["info"]["page"]), (3, &json!(3)));
+        if response["info"]["more_records"] == false {
+            assert_eq!((page, &response["info"]["page"]), (3, &json!(3)));
             break;
         }
     }
@@ -119,19 +122,19 @@ async fn lists_come_in_pages_and_names_are_not_unique() {
         );
     }
     bench.faults(json!({"most_per_page": 2})).await;
-    let answer = bench.get("/crm/v7/settings/territories").await.json;
+    let response = bench.get("/crm/v7/settings/territories").await.json;
     assert_eq!(
-        answer["info"],
+        response["info"],
         json!({"per_page": 2, "count": 2, "page": 1, "more_records": true})
     );
-    let answer = bench.get("/crm/v7/settings/territories?page=3").await.json;
-    for territory in answer["territories"].as_array().unwrap() {
+    let response = bench.get("/crm/v7/settings/territories?page=3").await.json;
+    for territory in response["territories"].as_array().unwrap() {
         assert_eq!(territory["name"], "North");
     }
 }
 
 #[tokio::test]
-async fn an_org_tells_its_edition_its_user_and_its_prices() {
+async fn org_lists_edition_user_and_credits() {
     let bench = TestBench::new().await;
     let org = bench.get("/crm/v7/org").await.json["org"][0].clone();
     assert_eq!(org["zgid"], "60001234567");
@@ -154,10 +157,10 @@ async fn an_org_tells_its_edition_its_user_and_its_prices() {
             .finish();
         bench.get(&format!("/crm/v7/__apis?{query}")).await
     };
-    let answer = apis("mass_update").await.json;
-    assert_eq!(answer["__apis"].as_array().unwrap().len(), 5);
+    let response = apis("mass_update").await.json;
+    assert_eq!(response["__apis"].as_array().unwrap().len(), 5);
     assert_eq!(
-        answer["__apis"][0],
+        response["__apis"][0],
         json!({
             "path": "/crm/v7/Leads/actions/mass_update",
             "operation_types": [
@@ -166,8 +169,11 @@ async fn an_org_tells_its_edition_its_user_and_its_prices() {
             ],
         })
     );
-    let answer = apis("coql").await.json;
-    assert_eq!(answer["__apis"][0]["operation_types"][0]["max_credits"], 3);
+    let response = apis("coql").await.json;
+    assert_eq!(
+        response["__apis"][0]["operation_types"][0]["max_credits"],
+        3
+    );
     assert_eq!(apis("nothing").await.status, 204);
     assert_eq!(
         bench.get("/crm/v7/__apis?filters=x").await.code(),
@@ -182,19 +188,19 @@ async fn an_org_tells_its_edition_its_user_and_its_prices() {
 }
 
 #[tokio::test]
-async fn calls_have_prices_of_their_own() {
+async fn requests_cost_documented_credits() {
     let bench = TestBench::new().await;
-    let spent = async || {
+    let credits_used = async || {
         bench.get("/_sim/stats").await.json["credits_used"]
             .as_u64()
             .unwrap()
     };
-    let mut before = spent().await;
+    let mut before = credits_used().await;
     let query = |limit: u32| json!({"select_query": format!("select id from Leads where id is not null limit {limit}")});
     let many: Vec<Value> = (0..21)
         .map(|n| json!({"id": bench.record_id("Leads", n)}))
         .collect();
-    for (method, path, body, price) in [
+    for (method, path, body, cost) in [
         ("POST", "/crm/v7/coql", query(200), 1),
         ("POST", "/crm/v7/coql", query(201), 2),
         ("POST", "/crm/v7/coql", query(1001), 3),
@@ -211,19 +217,19 @@ async fn calls_have_prices_of_their_own() {
     ] {
         let request = bench.authorized(method, path).body(body.to_string());
         request.send().await.unwrap();
-        let now = spent().await;
-        assert_eq!(now - before, price, "{method} {path} {body}");
+        let now = credits_used().await;
+        assert_eq!(now - before, cost, "{method} {path} {body}");
         before = now;
     }
 }
 
 #[tokio::test]
-async fn another_version_is_not_played() {
+async fn other_api_versions_are_rejected() {
     let bench = TestBench::new().await;
     for version in ["v2.1", "v8"] {
-        let answer = bench.get(&format!("/crm/{version}/org")).await;
-        assert_eq!(answer.code(), (400, "API_NOT_SUPPORTED"));
-        assert_eq!(answer.json["details"]["supported_version"], 7);
+        let response = bench.get(&format!("/crm/{version}/org")).await;
+        assert_eq!(response.code(), (400, "API_NOT_SUPPORTED"));
+        assert_eq!(response.json["details"]["supported_version"], 7);
     }
     assert_eq!(
         bench.get("/crm/vault/org").await.code(),

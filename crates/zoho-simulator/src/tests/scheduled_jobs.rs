@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::harness::{LEAD, TestBench};
 use crate::Settings;
 
+/// A bench whose jobs take 100 seconds.
 async fn bench() -> TestBench {
     TestBench::with(Settings {
         job_duration: Duration::from_secs(100),
@@ -16,16 +17,17 @@ async fn bench() -> TestBench {
     .await
 }
 
+/// Schedules a mass update of a view of Leads and returns the job id.
 async fn schedule(bench: &TestBench, view: &str) -> String {
     let view = bench.view("Leads", view);
-    let answer = bench
+    let response = bench
         .update("Leads", json!({"data": [{"City": "Bonn"}], "cvid": view}))
         .await;
     assert_eq!(
-        answer.first(),
+        response.first(),
         (200, "SUCCESS", "mass update scheduled successfully")
     );
-    answer.json["data"][0]["details"]["job_id"]
+    response.json["data"][0]["details"]["job_id"]
         .as_str()
         .unwrap()
         .to_owned()
@@ -48,7 +50,7 @@ fn counts(status: &Value) -> (&str, u64, u64, u64, u64) {
 }
 
 #[tokio::test]
-async fn a_job_is_scheduled_runs_and_completes() {
+async fn job_is_scheduled_runs_and_completes() {
     let bench = bench().await;
     let job = schedule(&bench, "all").await;
     assert_eq!(
@@ -84,7 +86,7 @@ async fn a_job_is_scheduled_runs_and_completes() {
 }
 
 #[tokio::test]
-async fn the_counts_always_add_up() {
+async fn job_counts_always_add_up() {
     let bench = bench().await;
     bench.faults(json!({"job_queued": true})).await;
     let job = schedule(&bench, "some").await;
@@ -105,7 +107,7 @@ async fn the_counts_always_add_up() {
 }
 
 #[tokio::test]
-async fn one_job_per_view() {
+async fn second_job_of_view_is_rejected() {
     let bench = bench().await;
     schedule(&bench, "all").await;
     schedule(&bench, "some").await;
@@ -115,28 +117,28 @@ async fn one_job_per_view() {
             json!({"data": [{"City": "Kiel"}], "cvid": bench.view("Leads", "all")}),
         )
     };
-    let answer = again().await;
-    let wanted = json!({
+    let response = again().await;
+    let expected = json!({
         "code": "ALREADY_SCHEDULED",
         "details": {"api_name": "cvid"},
         "message": "Already a Mass Action scheduler is running for the given cvid",
         "status": "error",
     });
-    assert_eq!((answer.status, &answer.json), (202, &wanted));
+    assert_eq!((response.status, &response.json), (202, &expected));
     bench
         .faults(json!({"already_scheduled_status": 400, "already_scheduled_in_data": true}))
         .await;
-    let answer = again().await;
+    let response = again().await;
     assert_eq!(
-        (answer.status, answer.json),
-        (400, json!({"data": [wanted]}))
+        (response.status, response.json),
+        (400, json!({"data": [expected]}))
     );
     bench.advance(100);
     assert_eq!(again().await.first().1, "SUCCESS");
 }
 
 #[tokio::test]
-async fn territories_narrow_the_view() {
+async fn territories_limit_view_records() {
     let bench = bench().await;
     let territory = bench.world()["territories"]["EMEA"]["id"].clone();
     for (include_child, total) in [(Value::Null, 500), (json!(true), 1000)] {
@@ -145,8 +147,8 @@ async fn territories_narrow_the_view() {
             target["include_child"] = include_child;
         }
         let body = json!({"data": [{"City": "Bonn"}], "cvid": bench.view("Leads", "all"), "territory": target});
-        let answer = bench.update("Leads", body).await;
-        let job = answer.json["data"][0]["details"]["job_id"]
+        let response = bench.update("Leads", body).await;
+        let job = response.json["data"][0]["details"]["job_id"]
             .as_str()
             .unwrap();
         bench.advance(100);
@@ -155,10 +157,10 @@ async fn territories_narrow_the_view() {
 }
 
 #[tokio::test]
-async fn a_job_over_writes_or_appends() {
+async fn job_overwrites_or_appends() {
     let bench = bench().await;
     let lead = bench.record_id("Leads", 3);
-    for (over_write, wanted) in [
+    for (over_write, expected) in [
         (false, json!(["CRM", "Billing"])),
         (true, json!(["Billing"])),
     ] {
@@ -167,33 +169,33 @@ async fn a_job_over_writes_or_appends() {
             json!({"data": [{"Topics": ["Billing"]}], "cvid": view, "over_write": over_write});
         bench.update("Leads", body).await;
         bench.advance(100);
-        assert_eq!(bench.record("Leads", &lead).await["Topics"], wanted);
+        assert_eq!(bench.record("Leads", &lead).await["Topics"], expected);
     }
 }
 
 #[tokio::test]
-async fn views_are_checked() {
+async fn invalid_views_are_rejected() {
     let bench = bench().await;
     let update =
         |cvid: String| bench.update("Leads", json!({"data": [{"City": "Bonn"}], "cvid": cvid}));
-    let answer = update("554023000000091515".to_owned()).await;
+    let response = update("554023000000091515".to_owned()).await;
     assert_eq!(
-        (answer.status, answer.json),
+        (response.status, response.json),
         (
             400,
             json!({"code": "INVALID_DATA", "details": {"api_name": "cvid", "json_path": "$.cvid"}, "message": "the cvid given seems to be invalid", "status": "error"})
         )
     );
-    let answer = update(bench.view("Deals", "all")).await;
-    assert_eq!(answer.code(), (400, "INVALID_DATA"));
-    let answer = update(bench.view("Leads", "private")).await;
+    let response = update(bench.view("Deals", "all")).await;
+    assert_eq!(response.code(), (400, "INVALID_DATA"));
+    let response = update(bench.view("Leads", "private")).await;
     assert_eq!(
-        (answer.code(), &answer.json["message"]),
+        (response.code(), &response.json["message"]),
         ((403, "NO_PERMISSION"), &json!("Customview not accessible"))
     );
-    let answer = update(bench.view("Leads", "empty")).await;
+    let response = update(bench.view("Leads", "empty")).await;
     assert_eq!(
-        (answer.status, answer.json),
+        (response.status, response.json),
         (
             400,
             json!({"code": "NO_RECORDS_FOUND", "details": {}, "message": "no record found to update", "status": "error"})
@@ -214,8 +216,8 @@ async fn views_are_checked() {
 }
 
 #[tokio::test]
-async fn fifty_thousand_records_and_not_one_more() {
-    for (records, wanted) in [(50_000, 200), (50_001, 400)] {
+async fn job_record_limit_is_50000() {
+    for (records, expected) in [(50_000, 200), (50_001, 400)] {
         let bench = TestBench::with(Settings {
             records: BTreeMap::from([("Leads".to_owned(), records)]),
             job_duration: Duration::ZERO,
@@ -223,13 +225,13 @@ async fn fifty_thousand_records_and_not_one_more() {
         })
         .await;
         let body = json!({"data": [{"City": "Bonn"}], "cvid": bench.view("Leads", "all")});
-        let answer = bench.update("Leads", body).await;
-        assert_eq!(answer.status, wanted);
-        if wanted == 400 {
-            assert_eq!(answer.code(), (400, "LIMIT_EXCEEDED"));
-            assert_eq!(answer.json["message"], "Record count exceeded");
+        let response = bench.update("Leads", body).await;
+        assert_eq!(response.status, expected);
+        if expected == 400 {
+            assert_eq!(response.code(), (400, "LIMIT_EXCEEDED"));
+            assert_eq!(response.json["message"], "Record count exceeded");
         } else {
-            let job = answer.json["data"][0]["details"]["job_id"]
+            let job = response.json["data"][0]["details"]["job_id"]
                 .as_str()
                 .unwrap();
             assert_eq!(
@@ -241,17 +243,17 @@ async fn fifty_thousand_records_and_not_one_more() {
 }
 
 #[tokio::test]
-async fn jobs_may_end_otherwise() {
-    for (fate, wanted) in [
+async fn job_endings_are_switchable() {
+    for (ending, expected) in [
         ("fail", ("FAILED", 2000, 0, 0, 2000)),
         ("stuck", ("RUNNING", 0, 1000, 1000, 2000)),
         ("suspend", ("SUSPENDED", 0, 1000, 1000, 2000)),
     ] {
         let bench = bench().await;
-        bench.faults(json!({"job_fate": fate})).await;
+        bench.faults(json!({"job_fate": ending})).await;
         let job = schedule(&bench, "all").await;
         bench.advance(1000);
-        assert_eq!(counts(&status(&bench, &job).await), wanted);
+        assert_eq!(counts(&status(&bench, &job).await), expected);
     }
     let bench = bench().await;
     bench
@@ -264,24 +266,24 @@ async fn jobs_may_end_otherwise() {
 }
 
 #[tokio::test]
-async fn unknown_jobs() {
+async fn unknown_job_status_is_switchable() {
     let bench = bench().await;
-    let ask = || bench.get("/crm/v7/Leads/actions/mass_update?job_id=7");
-    let answer = ask().await;
-    assert_eq!((answer.status, answer.text.as_str()), (404, ""));
+    let get_status = || bench.get("/crm/v7/Leads/actions/mass_update?job_id=7");
+    let response = get_status().await;
+    assert_eq!((response.status, response.text.as_str()), (404, ""));
     bench.faults(json!({"unknown_job": 204})).await;
-    assert_eq!(ask().await.status, 204);
+    assert_eq!(get_status().await.status, 204);
     bench.faults(json!({"unknown_job": 400})).await;
-    let answer = ask().await;
+    let response = get_status().await;
     assert_eq!(
-        (answer.status, answer.json),
+        (response.status, response.json),
         (
             400,
             json!({"code": "INVALID_DATA", "details": {"param_name": "job_id"}, "message": "The jobid given seems to be invalid", "status": "error"})
         )
     );
-    let answer = bench.get("/crm/v7/Leads/actions/mass_update").await;
-    assert_eq!(answer.code(), (400, "MANDATORY_NOT_FOUND"));
+    let response = bench.get("/crm/v7/Leads/actions/mass_update").await;
+    assert_eq!(response.code(), (400, "MANDATORY_NOT_FOUND"));
     assert_eq!(
         bench
             .get("/crm/v7/Lead/actions/mass_update?job_id=7")

@@ -12,7 +12,7 @@ async fn put(bench: &TestBench, body: Value) -> TestResponse {
 }
 
 #[tokio::test]
-async fn a_put_names_its_automation_in_zohos_words() {
+async fn put_accepts_documented_triggers_only() {
     let bench = TestBench::new().await;
     let body = |trigger: Value| json!({"data": [{"id": LEAD, "City": "Bonn"}], "trigger": trigger});
     let all = json!([
@@ -26,16 +26,16 @@ async fn a_put_names_its_automation_in_zohos_words() {
         assert_eq!(put(&bench, body(good)).await.status, 200);
     }
     for bad in [json!("workflow"), json!([1]), json!(["workflow", "macro"])] {
-        let answer = put(&bench, body(bad)).await;
-        assert_eq!(answer.code(), (400, "INVALID_DATA"), "{answer:?}");
-        assert_eq!(answer.json["details"]["api_name"], "trigger");
+        let response = put(&bench, body(bad)).await;
+        assert_eq!(response.code(), (400, "INVALID_DATA"), "{response:?}");
+        assert_eq!(response.json["details"]["api_name"], "trigger");
     }
     bench.faults(json!({"unknown_keys": "ignore"})).await;
     assert_eq!(put(&bench, body(json!(["macro"]))).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_put_has_the_switches_of_a_mass_update_of_named_records() {
+async fn put_follows_switches_of_immediate_updates() {
     let bench = TestBench::new().await;
     let twice = json!({"data": [{"id": LEAD, "City": "Bonn"}, {"id": LEAD, "City": "Cologne"}]});
     assert_eq!(put(&bench, twice.clone()).await.status, 200);
@@ -43,10 +43,10 @@ async fn a_put_has_the_switches_of_a_mass_update_of_named_records() {
     bench
         .faults(json!({"duplicate_ids": "refuse", "mixed_status": 200, "all_failed_status": 200}))
         .await;
-    let answer = put(&bench, twice).await;
-    let codes = [0, 1].map(|at| &answer.json["data"][at]["code"]);
+    let response = put(&bench, twice).await;
+    let codes = [0, 1].map(|at| &response.json["data"][at]["code"]);
     assert_eq!(
-        (answer.status, codes),
+        (response.status, codes),
         (200, [&json!("SUCCESS"), &json!("DUPLICATE_DATA")])
     );
     assert_eq!(bench.record("Leads", LEAD).await["City"], "Bonn");
@@ -58,13 +58,13 @@ async fn a_put_has_the_switches_of_a_mass_update_of_named_records() {
 }
 
 #[tokio::test]
-async fn records_are_read_and_put() {
+async fn put_updates_valid_records_and_rejects_others() {
     let bench = TestBench::new().await;
-    let answer = bench.get(&format!("/crm/v7/Leads/{LEAD}")).await;
-    assert_eq!(answer.json["data"][0]["Email"], "lead1@example.com");
+    let response = bench.get(&format!("/crm/v7/Leads/{LEAD}")).await;
+    assert_eq!(response.json["data"][0]["Email"], "lead1@example.com");
     assert_eq!(bench.get("/crm/v7/Leads/7").await.status, 204);
-    let answer = put(&bench, json!({"data": [{"id": LEAD, "Email": "new@example.com", "City": "Bonn", "Topics": ["Billing"]}]})).await;
-    assert_eq!(answer.first(), (200, "SUCCESS", "record updated"));
+    let response = put(&bench, json!({"data": [{"id": LEAD, "Email": "new@example.com", "City": "Bonn", "Topics": ["Billing"]}]})).await;
+    assert_eq!(response.first(), (200, "SUCCESS", "record updated"));
     put(
         &bench,
         json!({"data": [{"id": LEAD, "Topics": ["CRM"], "$append_values": {"Topics": true}}]}),
@@ -109,17 +109,17 @@ async fn records_are_read_and_put() {
     ];
     for (mut record, code) in refused {
         record["id"] = json!(second);
-        let answer = put(&bench, json!({"data": [{"id": LEAD}, record]})).await;
-        let entry = &answer.json["data"][1];
+        let response = put(&bench, json!({"data": [{"id": LEAD}, record]})).await;
+        let entry = &response.json["data"][1];
         assert_eq!(
-            (answer.status, &entry["code"]),
+            (response.status, &entry["code"]),
             (207, &json!(code)),
             "{record}"
         );
         let path = entry["details"]["json_path"].as_str().unwrap();
         assert!(path.starts_with("$.data[1]."), "{path}");
     }
-    // What is no field is ignored, and each field may have its own value.
+    // Unknown fields are ignored.
     let body = json!({"data": [{"id": second, "Nothing": 1, "Partner_Number": "12", "Description": "a\nb"}], "trigger": []});
     assert_eq!(put(&bench, body).await.status, 200);
     let many = vec![json!({"id": LEAD}); 101];
