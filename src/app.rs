@@ -6,8 +6,9 @@ mod enrollment;
 mod explain;
 mod genuine;
 mod notice;
+mod permits;
 pub mod rejection;
-mod shelf;
+mod token_cache;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -27,11 +28,11 @@ use crate::engine::{DriveResult, Engine, ExecutionMode, TurnDeadlines};
 use crate::failpoint::reach;
 use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
-use crate::job::delivery::StoredDelivery;
-use crate::job::store::{AddResult, JobStore, StoreError};
 use crate::job::{Job, JobId};
 use crate::plan::{Limits, Outlook};
 use crate::secrets::{SecretError, SecretStore, Secrets};
+use crate::store::delivery::StoredDelivery;
+use crate::store::{AddResult, Store, StoreError};
 use crate::update::UpdateRequest;
 use crate::zoho::Client;
 use crate::zoho::concurrency::SharedPermits;
@@ -41,7 +42,8 @@ pub use delivery::{IgnoreReason, MappingOutcome};
 pub use explain::{Condition, ConditionResult, Explanation, ExpressionResult};
 use genuine::Fetcher;
 pub use notice::{AwsEvent, EventOutcome};
-use shelf::{SecretShelf, StoreShelf, StoreSlots};
+use permits::StorePermits;
+use token_cache::{SecretTokenCache, StoreTokenCache};
 use webhook_verify::handshake::Handshake;
 use webhook_verify::verify::KeyCache;
 
@@ -122,7 +124,7 @@ pub struct Dependencies {
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Where jobs are kept.
-    pub store: Arc<dyn JobStore>,
+    pub store: Arc<dyn Store>,
     /// What answers for `secretsmanager:`.
     pub secrets_manager: Arc<dyn SecretStore>,
     /// Whether jobs are seen through at once or left to wake-ups.
@@ -169,28 +171,33 @@ impl App {
                 ..config.callbacks.policy()
             },
         );
-        let shelf: Option<Arc<dyn TokenCache>> = match &mode {
-            ExecutionMode::Durable(_) => Some(Arc::new(StoreShelf(store.clone()))),
-            ExecutionMode::Inline => None,
+        let (store_cache, permits) = match &mode {
+            ExecutionMode::Durable(_) => {
+                let cache = StoreTokenCache::new(store.clone(), store.clone());
+                let permits = StorePermits::new(store.clone());
+                (
+                    Some(Arc::new(cache) as Arc<dyn TokenCache>),
+                    Some(Arc::new(permits) as Arc<dyn SharedPermits>),
+                )
+            }
+            ExecutionMode::Inline => (None, None),
         };
-        let of_shelves = secrets.clone();
-        let slots: Option<Arc<dyn SharedPermits>> = match &mode {
-            ExecutionMode::Durable(_) => Some(Arc::new(StoreSlots::over(store.clone()))),
-            ExecutionMode::Inline => None,
-        };
+        let cache_secrets = secrets.clone();
         let clients = config.connections.iter().map(|(name, connection)| {
             let (http, secrets, clock) = (http.clone(), secrets.clone(), clock.clone());
             let client = Client::new(name.clone(), connection.clone(), http, secrets, clock);
-            let cache = connection.token_cache.as_ref();
-            let cache = cache.and_then(|reference| reference.writable_name());
-            let own = cache.map(|cache| SecretShelf::new(of_shelves.clone(), cache.to_owned()));
-            let own = own.map(|shelf| Arc::new(shelf) as Arc<dyn TokenCache>);
-            let client = match own.or_else(|| shelf.clone()) {
-                Some(shelf) => client.with_token_cache(shelf),
+            let secret = connection.token_cache.as_ref();
+            let secret = secret.and_then(|reference| reference.writable_name());
+            let secret_cache = secret.map(|name| {
+                let cache = SecretTokenCache::new(cache_secrets.clone(), name.to_owned());
+                Arc::new(cache) as Arc<dyn TokenCache>
+            });
+            let client = match secret_cache.or_else(|| store_cache.clone()) {
+                Some(cache) => client.with_token_cache(cache),
                 None => client,
             };
-            let client = match &slots {
-                Some(slots) => client.with_shared_permits(slots.clone()),
+            let client = match &permits {
+                Some(permits) => client.with_shared_permits(permits.clone()),
                 None => client,
             };
             (name.clone(), client)
@@ -245,7 +252,7 @@ impl App {
     }
 
     /// Where jobs are kept.
-    pub fn store(&self) -> &dyn JobStore {
+    pub fn store(&self) -> &dyn Store {
         self.engine.store()
     }
 

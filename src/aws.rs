@@ -1,8 +1,8 @@
-//! The only room that names AWS SDK crates.
+//! Everything that uses the AWS SDK: the DynamoDB store, secrets and SQS wake-ups.
 
-pub mod jobs;
+pub mod dynamodb;
+mod failure;
 mod parameters;
-mod refusal;
 pub mod secrets;
 pub mod wakeups;
 
@@ -12,12 +12,12 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use url::Url;
 
-/// The SDK's configuration: the caller's own, or what the environment says, with a bound on each attempt and on all of
-/// them together.
+/// The SDK's configuration, from the caller or the environment, with time limits of one attempt and of all attempts
+/// together.
 async fn sdk_config(given: Option<&SdkConfig>, attempt: Duration, total: Duration) -> SdkConfig {
     let config = match given {
         Some(config) => config.clone(),
-        // A dated version: an update of the SDK must not change retries or timeouts behind our back.
+        // A dated version, so that an update of the SDK does not change retries or timeouts.
         None => aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await,
     };
     let timeouts = TimeoutConfig::builder()
@@ -29,10 +29,10 @@ async fn sdk_config(given: Option<&SdkConfig>, attempt: Duration, total: Duratio
         .build()
 }
 
-/// Where the Lambda program keeps its jobs, as the environment says.
+/// Where the Lambda program stores its jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Nowhere: each invocation sees its jobs through.
+    /// In memory: each invocation drives its jobs to completion.
     Inline,
     /// In DynamoDB, with wake-ups through SQS.
     Durable {
@@ -59,20 +59,21 @@ pub fn mode() -> Mode {
     }
 }
 
-/// Where Amazon SNS is reached, if not at the addresses that its messages name: the variables of AWS's own SDKs. An empty
-/// one counts as unset.
+/// The endpoint of Amazon SNS that replaces the addresses in its messages, from the AWS SDK's environment variables. An empty
+/// variable counts as unset.
 ///
 /// # Errors
-/// What is in it, if that is no URL.
+/// A message, if the variable is not a URL.
 #[expect(
     clippy::disallowed_methods,
-    reason = "these variables are the SDK's, for what we ask of SNS without it"
+    reason = "these variables are the AWS SDK's, and requests to SNS do not use the SDK"
 )]
 pub fn sns_endpoint() -> Result<Option<Url>, String> {
     for name in ["AWS_ENDPOINT_URL_SNS", "AWS_ENDPOINT_URL"] {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(value) = value {
-            let url = Url::parse(&value).map_err(|error| format!("{name} is no URL: {error}"))?;
+            let url =
+                Url::parse(&value).map_err(|error| format!("{name} is not a URL: {error}"))?;
             return Ok(Some(url));
         }
     }

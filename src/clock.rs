@@ -1,8 +1,8 @@
 //! Time as an argument: the only module that reads a clock or sleeps.
 
 use std::fmt::Debug;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{Timestamp, TimestampArithmetic};
@@ -12,9 +12,6 @@ use jiff::{Timestamp, TimestampArithmetic};
 pub trait Clock: Debug + Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
-
-    /// Time that only passes, however the clock is set, counted from some moment of this process.
-    fn passed(&self) -> Duration;
 
     /// Returns once `duration` has passed on this clock.
     async fn sleep(&self, duration: Duration);
@@ -39,60 +36,42 @@ impl Clock for SystemClock {
         Timestamp::now()
     }
 
-    fn passed(&self) -> Duration {
-        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        START.elapsed()
-    }
-
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
 }
 
-/// A clock that moves only when told to, or when somebody sleeps on it: a test that waits ten minutes takes none.
-/// Clones share their time.
+/// A clock that moves only when it is set, or when a caller sleeps on it: a test that waits ten minutes takes none. Clones
+/// share their time.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Mutex<Manual>>);
-
-#[derive(Debug)]
-struct Manual {
-    now: Timestamp,
-    passed: Duration,
-}
+pub struct ManualClock(Arc<Mutex<Timestamp>>);
 
 impl ManualClock {
     /// A clock that stands at `start`.
     pub fn at(start: Timestamp) -> Self {
-        let passed = Duration::ZERO;
-        Self(Arc::new(Mutex::new(Manual { now: start, passed })))
+        Self(Arc::new(Mutex::new(start)))
     }
 
-    fn hands(&self) -> MutexGuard<'_, Manual> {
+    fn moment(&self) -> MutexGuard<'_, Timestamp> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves the clock forward: so much time passes.
+    /// Moves the clock forward.
     pub fn advance(&self, duration: Duration) {
-        let mut hands = self.hands();
-        hands.now = after(hands.now, duration);
-        hands.passed = hands.passed.saturating_add(duration);
+        let mut moment = self.moment();
+        *moment = after(*moment, duration);
     }
 
-    /// Sets the clock to a moment, perhaps an earlier one, as a machine's clock may be set under a running program. No time
-    /// passes.
+    /// Sets the clock, perhaps to an earlier moment, as a machine's clock may be set under a running program.
     pub fn set(&self, moment: Timestamp) {
-        self.hands().now = moment;
+        *self.moment() = moment;
     }
 }
 
 #[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        self.hands().now
-    }
-
-    fn passed(&self) -> Duration {
-        self.hands().passed
+        *self.moment()
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -22,9 +22,9 @@ use jiff::Timestamp;
 use crate::callback::CallbackSender;
 use crate::clock::{Clock, after};
 use crate::failpoint::reach;
-use crate::job::store::{Claim, JobStore, Lease, StoreError};
-use crate::job::wakeup::WakeUps;
 use crate::job::{AlreadyPrepared, InvalidTransition, Job, JobId};
+use crate::store::{Claim, Lease, Store, StoreError};
+use crate::wakeup::WakeUps;
 use crate::zoho::Client;
 pub use prepare::preview_preparation;
 use work::TurnWork;
@@ -87,7 +87,7 @@ pub struct DriveResult {
 /// Drives jobs.
 #[derive(Debug)]
 pub struct Engine {
-    store: Arc<dyn JobStore>,
+    store: Arc<dyn Store>,
     connections: BTreeMap<String, Client>,
     callbacks: CallbackSender,
     clock: Arc<dyn Clock>,
@@ -105,7 +105,7 @@ struct LeasedJob {
 impl Engine {
     /// An engine over a store.
     pub fn new(
-        store: Arc<dyn JobStore>,
+        store: Arc<dyn Store>,
         connections: BTreeMap<String, Client>,
         callbacks: CallbackSender,
         clock: Arc<dyn Clock>,
@@ -121,7 +121,7 @@ impl Engine {
     }
 
     /// Where jobs are kept.
-    pub fn store(&self) -> &dyn JobStore {
+    pub fn store(&self) -> &dyn Store {
         self.store.as_ref()
     }
 
@@ -207,11 +207,11 @@ impl Engine {
                     })
                 }
             },
-            Err(StoreError::Unreadable { id, why }) => {
-                // Not dropped, and not met again by every sweep: it is put aside, with its reason.
-                tracing::error!(job.id = %id, "job put aside: {why}");
-                self.store.park(&id, &why).await?;
-                Err(StoreError::Unreadable { id, why }.into())
+            Err(StoreError::Unreadable { id, reason }) => {
+                // The job is parked with the reason, so that sweeps do not claim it again.
+                tracing::error!(job.id = %id, "job parked: {reason}");
+                self.store.park(&id, &reason).await?;
+                Err(StoreError::Unreadable { id, reason }.into())
             }
             Err(error) => Err(error.into()),
         }

@@ -2,16 +2,11 @@
 
 pub mod call;
 pub mod callback;
-pub mod delivery;
-pub mod doubt;
+mod dead_letter;
 pub mod preparation;
-pub mod sqlite;
 pub mod state;
-pub mod steady;
-pub mod store;
-pub(crate) mod stored;
+mod unknown_outcome;
 pub mod view;
-pub mod wakeup;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,12 +27,12 @@ pub use call::{CallEvent, CallState, TRACK_FOR};
 use call::{PATIENCE, poll_gap};
 use callback::ProgressCallbacks;
 pub use callback::{CallbackOn, CallbackState, CallbackStatus, Notification, NotificationResult};
-pub use delivery::JobSource;
-pub use doubt::{Evidence, OnUnknownOutcome};
+pub use dead_letter::{DeadLetterReason, JobSource};
 pub use preparation::{
     AlreadyPrepared, Preparation, PreparationOutcome, PreparationResult, PreparationStatus,
 };
 pub use state::{CallEventKind, CallStatus, InvalidTransition, JobStatus, RecordTally};
+pub use unknown_outcome::{Evidence, OnUnknownOutcome};
 
 /// Per-record refusals that a job keeps in full; the others are only counted.
 pub const FAILURES_KEPT: usize = 1_000;
@@ -282,7 +277,7 @@ impl Job {
             .map_or(NextStep::Done, NextStep::Wait)
     }
 
-    /// When the job wants to be driven next; never again if none. It is what [`store::JobStore::release`] is to be told.
+    /// When the job wants to be driven next; never again if none. It is what [`store::Store::release`] is to be told.
     pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
         let next = match self.next(now) {
             NextStep::Done => None,
@@ -416,7 +411,7 @@ impl Job {
         let ids = self.ids(&self.calls[index].call);
         let records = ids.len() as u64;
         let found = self.calls[index].updated_ids.len() as u64;
-        let complete = |more| doubt::complete(&self.calls[index].updated_ids, ids, more);
+        let complete = |more| unknown_outcome::complete(&self.calls[index].updated_ids, ids, more);
         let event = match matches!(&event, CallEvent::FoundUpdated(more) if complete(more)) {
             true => CallEvent::Settled(Vec::new()),
             false => event,
@@ -474,7 +469,7 @@ impl Job {
                 self.error.get_or_insert(refusal);
                 let left = self.remaining_ids(&self.calls[index]);
                 left.into_iter()
-                    .for_each(|id| self.fail(doubt::failure(id)));
+                    .for_each(|id| self.fail(unknown_outcome::failure(id)));
             }
             CallEvent::Progressed { counts, wait } => {
                 call.progress = counts.or(call.progress);
@@ -525,7 +520,7 @@ impl Job {
             .iter()
             .filter(|call| call.status == CallStatus::Pending)
             .map(|call| match call.outcome_unknown {
-                true => (call.call.seq, doubt::unknown(&refusal.message)),
+                true => (call.call.seq, CallEvent::outcome_unknown(&refusal.message)),
                 false => (call.call.seq, CallEvent::Refused(refusal.clone())),
             })
             .collect();

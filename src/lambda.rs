@@ -60,8 +60,6 @@ impl Function {
         let deadline = i64::try_from(context.deadline)
             .ok()
             .and_then(|at| Timestamp::from_millisecond(at).ok());
-        // Lambda freezes the process between invocations, and the monotonic clock may stop with it.
-        self.app.store().resumed();
         match Invocation::parse(&payload)? {
             Invocation::Http(event) => self.handle_http(event, deadline).await,
             Invocation::UpdateRequest(request) => {

@@ -25,6 +25,8 @@ pub mod plan;
 pub mod engine;
 pub mod job;
 pub mod outcome;
+pub mod store;
+pub mod wakeup;
 
 // The Zoho client and the meaning of Zoho's codes.
 pub mod codes;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::api::router;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::job::wakeup::LocalWakeUps;
+use crate::wakeup::LocalWakeUps;
 use http_errors::ProblemListener;
 
 /// Maximum concurrent turns. Each turn takes all due jobs, so more turns would only split jobs that could share calls.

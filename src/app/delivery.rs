@@ -15,10 +15,11 @@ use crate::config::Route;
 use crate::engine::ExecutionMode;
 use crate::failpoint::reach;
 use crate::inbound::trigger::Trigger;
-use crate::job::delivery::{DeadLetterReason, StoredDelivery};
-use crate::job::store::StoreError;
+use crate::job::DeadLetterReason;
 use crate::job::{Job, JobId, JobSource};
 use crate::mapping::{self, Document, MappingInput, Program, ProgramKey};
+use crate::store::StoreError;
+use crate::store::delivery::StoredDelivery;
 use crate::update::UpdateRequest;
 use webhook_verify::body::{self, Body, BodyError};
 

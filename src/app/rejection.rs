@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use crate::inbound::trigger::Trigger;
 use crate::job::JobId;
-use crate::job::store::StoreError;
-use crate::job::wakeup::WakeUpFailed;
 use crate::mapping::{self, EvalError, InvalidJson, NotBoolean, OutputError, ProgramKey};
 use crate::secrets::SecretError;
 use crate::secrets::place::Unwritable;
+use crate::store::StoreError;
+use crate::wakeup::WakeUpFailed;
 use strict_reader::Problem;
 use webhook_verify::body::BodyError;
 use webhook_verify::verify::{InvalidSecret, VerifyError};
@@ -238,7 +238,7 @@ impl Rejection {
     /// Why the store did not give a job.
     pub fn of_store(error: StoreError) -> Self {
         match error {
-            StoreError::Unreadable { id, why } => Self::Unreadable { id, why },
+            StoreError::Unreadable { id, reason: why } => Self::Unreadable { id, why },
             other @ (StoreError::LeaseLost(_)
             | StoreError::LockLost(_)
             | StoreError::Unavailable(_)

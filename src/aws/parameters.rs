@@ -1,4 +1,4 @@
-//! SSM Parameter Store: secrets as SecureString parameters. Nothing is built before the first fetch.
+//! Secrets in SSM Parameter Store, as SecureString parameters. The client is built on the first fetch.
 
 use std::time::Duration;
 
@@ -10,14 +10,15 @@ use aws_sdk_ssm::types::ParameterType;
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
+use super::failure::AwsFailure;
 use crate::secrets::{Missing, SecretStore};
 
-/// How long one attempt, and all attempts together, may take.
+/// Time limits of one attempt and of all attempts together.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// The door to Parameter Store. Making one costs nothing: the AWS configuration and the client come with the first
-/// parameter. The SDK's own environment variables count, as `AWS_ENDPOINT_URL_SSM`.
+/// A client of Parameter Store. The AWS configuration is loaded with the first parameter. The SDK's environment variables apply,
+/// such as `AWS_ENDPOINT_URL_SSM`.
 #[derive(Debug, Default)]
 pub(super) struct ParameterStore {
     config: Option<SdkConfig>,
@@ -25,7 +26,7 @@ pub(super) struct ParameterStore {
 }
 
 impl ParameterStore {
-    /// Takes its configuration from the caller.
+    /// A client with this AWS configuration.
     pub(super) fn with_config(config: SdkConfig) -> Self {
         Self {
             config: Some(config),
@@ -41,33 +42,33 @@ impl ParameterStore {
 
 #[async_trait]
 impl SecretStore for ParameterStore {
-    /// The parameter's value, decrypted; `name` is its name or its ARN, with `:VERSION` or `:LABEL` if need be. Only a
-    /// SecureString counts: whatever else stands in Parameter Store, everybody may read who may list it.
+    /// Returns the decrypted value of a parameter. `name` is its name or ARN, optionally with `:VERSION` or `:LABEL`. Only a
+    /// SecureString is accepted, because other types are stored unencrypted.
     async fn get(&self, name: &str) -> Result<SecretString, Missing> {
         let client = self.client.get_or_init(|| self.connect()).await;
         let region = client.config().region();
         let region = region.map_or("no region (set AWS_REGION)".to_owned(), ToString::to_string);
-        let lasting = |why: String| Missing {
+        let permanent = |why: String| Missing {
             why,
             transient: false,
         };
-        let asked = client.get_parameter().name(name).with_decryption(true);
-        let found = asked.send().await.map_err(|error| match error.code() {
-            Some("ParameterNotFound" | "ParameterVersionNotFound") => lasting(format!(
+        let request = client.get_parameter().name(name).with_decryption(true);
+        let found = request.send().await.map_err(|error| match error.code() {
+            Some("ParameterNotFound" | "ParameterVersionNotFound") => permanent(format!(
                 "there is no such parameter in {region}: create it as a SecureString, or correct the reference"
             )),
             Some("ValidationException") => {
-                lasting("AWS does not take the reference; write the parameter's name or its ARN".to_owned())
+                permanent("AWS does not accept the reference; write the parameter's name or its ARN".to_owned())
             }
             _ => {
-                let refusal = super::refusal::of(&error);
+                let failure = AwsFailure::of(&error);
                 let why = format!(
                     "{} in {region}: this program needs valid AWS credentials with ssm:GetParameter on it, and kms:Decrypt if a key of yours encrypts it",
-                    refusal.reason
+                    failure.reason
                 );
                 Missing {
                     why,
-                    transient: refusal.retryable,
+                    transient: failure.retryable,
                 }
             }
         })?;
@@ -78,13 +79,13 @@ impl SecretStore for ParameterStore {
             let kind = parameter
                 .r#type
                 .map_or("nothing".to_owned(), |kind| kind.as_str().to_owned());
-            return Err(lasting(format!(
+            return Err(permanent(format!(
                 "it is a {kind}, which is not encrypted: store it as a SecureString"
             )));
         }
         let value = parameter.value.filter(|value| !value.is_empty());
         value
             .map(SecretString::from)
-            .ok_or_else(|| lasting("it has no value; put one into it".to_owned()))
+            .ok_or_else(|| permanent("it has no value; put one into it".to_owned()))
     }
 }

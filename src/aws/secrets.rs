@@ -1,5 +1,4 @@
-//! Secrets Manager: a secret by its name or ARN. Nothing is built before the first fetch, because most events of a warm
-//! function, and all of a local one, need no secret from here.
+//! Secrets in AWS Secrets Manager. The client is built on the first fetch, because most events need no secret from here.
 
 use std::time::Duration;
 
@@ -12,15 +11,16 @@ use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
+use super::failure::AwsFailure;
 use super::parameters::ParameterStore;
 use crate::secrets::{Missing, SecretStore, Version, WritableSecrets};
 
-/// How long one attempt, and all attempts together, may take. The SDK alone would wait until the function's own timeout
-/// ends it, and then nobody learns why.
+/// Time limits of one attempt and of all attempts together. Without them the SDK would wait until the function times out, and
+/// the log would not contain the reason.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// Why a secret could not be had, by what the caller can do about it. No variant holds any of its content.
+/// Why a secret could not be fetched, by what the caller can do about it. No variant contains the secret's content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// There is no such secret.
@@ -28,9 +28,9 @@ pub enum SecretError {
         "secretsmanager:{id} was not found in {region}: create it, or correct the reference (a name, or a full ARN of this region)"
     )]
     NotFound {
-        /// The name or ARN that was asked for.
+        /// The requested name or ARN.
         id: String,
-        /// The region that was asked.
+        /// The region of the request.
         region: String,
     },
     /// The secret may exist, but not for these credentials.
@@ -38,43 +38,43 @@ pub enum SecretError {
         "secretsmanager:{id} may not be read in {region} ({reason}): give this program valid AWS credentials with secretsmanager:GetSecretValue on the secret, and kms:Decrypt if a key of yours encrypts it"
     )]
     AccessDenied {
-        /// The name or ARN that was asked for.
+        /// The requested name or ARN.
         id: String,
-        /// The region that was asked.
+        /// The region of the request.
         region: String,
-        /// What AWS calls the refusal.
+        /// AWS's error code.
         reason: String,
     },
-    /// Throttled, timed out, not reachable, or broken on AWS's side: worth another try later.
+    /// Throttled, timed out, not reachable, or failing on AWS's side. A later retry may succeed.
     #[error("secretsmanager:{id} could not be read in {region} for now ({reason}): try again")]
     Unavailable {
-        /// The name or ARN that was asked for.
+        /// The requested name or ARN.
         id: String,
-        /// The region that was asked.
+        /// The region of the request.
         region: String,
         /// What went wrong.
         reason: String,
     },
-    /// The reference, the secret's state or its kind is wrong; trying again does not help.
+    /// The reference, the secret's state or its type is wrong. A retry does not help.
     #[error("secretsmanager:{id} cannot be used: {reason}")]
     Invalid {
-        /// The name or ARN that was asked for.
+        /// The requested name or ARN.
         id: String,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and how to fix it.
         reason: String,
     },
 }
 
 impl SecretError {
-    /// Whether the same fetch may work a little later.
+    /// Whether the same fetch may succeed a little later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
 }
 
-/// The door to AWS Secrets Manager, and beside it to Parameter Store. Making one costs nothing: the AWS configuration and the client come with the first
-/// [`SecretsManager::get`]. The SDK's own environment variables (region, credentials, `AWS_ENDPOINT_URL`,
-/// `AWS_ENDPOINT_URL_SECRETS_MANAGER`) count.
+/// A client of AWS Secrets Manager and of Parameter Store. The AWS configuration is loaded with the first
+/// [`SecretsManager::get`]. The SDK's environment variables (region, credentials, `AWS_ENDPOINT_URL`,
+/// `AWS_ENDPOINT_URL_SECRETS_MANAGER`) apply.
 #[derive(Debug, Default)]
 pub struct SecretsManager {
     config: Option<SdkConfig>,
@@ -83,12 +83,12 @@ pub struct SecretsManager {
 }
 
 impl SecretsManager {
-    /// Takes its configuration from the environment, on first use.
+    /// A client with the AWS configuration from the environment.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes its configuration from the caller.
+    /// A client with this AWS configuration.
     pub fn with_config(config: SdkConfig) -> Self {
         Self {
             parameters: ParameterStore::with_config(config.clone()),
@@ -97,10 +97,10 @@ impl SecretsManager {
         }
     }
 
-    /// Fetches the current value of a secret. `id` is its name or its full ARN. A binary secret is taken if it is UTF-8.
+    /// Fetches the current value of a secret. `id` is its name or full ARN. A binary secret must be UTF-8.
     ///
     /// # Errors
-    /// See [`SecretError`]; its message names the reference and what to do, and never the content.
+    /// [`SecretError`]. Its message contains the reference and the fix, and never the content.
     pub async fn get(&self, id: &str) -> Result<SecretString, SecretError> {
         let client = self.client.get_or_init(|| self.connect()).await;
         let Some(region) = client.config().region() else {
@@ -146,8 +146,8 @@ impl SecretStore for SecretsManager {
     }
 }
 
-/// What AWS says when there is no such secret, and when there is one already.
-const ABSENT: &str = "ResourceNotFoundException";
+/// AWS's error codes for a missing secret and for an existing one.
+const NOT_FOUND: &str = "ResourceNotFoundException";
 const EXISTS: &str = "ResourceExistsException";
 
 #[async_trait]
@@ -159,13 +159,17 @@ impl WritableSecrets for SecretsManager {
                 id: secret.version_id.unwrap_or_default(),
                 value: secret.secret_string.unwrap_or_default().into(),
             })),
-            Err(error) if error.code() == Some(ABSENT) => Ok(None),
-            Err(error) => Err(unwritten(name, "secretsmanager:GetSecretValue", &error)),
+            Err(error) if error.code() == Some(NOT_FOUND) => Ok(None),
+            Err(error) => Err(request_failed(
+                name,
+                "secretsmanager:GetSecretValue",
+                &error,
+            )),
         }
     }
 
-    /// The id goes out as `ClientRequestToken`. AWS documents that a token which belongs to a version with other content
-    /// fails the request, so of several writers with one id one alone succeeds.
+    /// Writes a version with its id as `ClientRequestToken`. AWS documents that a request fails if its token belongs to a version
+    /// with other content. Of several writers with one id, exactly one succeeds.
     async fn put(&self, name: &str, version: &Version) -> Result<bool, Missing> {
         let client = self.client.get_or_init(|| self.connect()).await;
         let value = version.value.expose_secret();
@@ -177,8 +181,14 @@ impl WritableSecrets for SecretsManager {
         match put.send().await {
             Ok(_) => return Ok(true),
             Err(error) if error.code() == Some(EXISTS) => return Ok(false),
-            Err(error) if error.code() == Some(ABSENT) && !name.starts_with("arn:") => {}
-            Err(error) => return Err(unwritten(name, "secretsmanager:PutSecretValue", &error)),
+            Err(error) if error.code() == Some(NOT_FOUND) && !name.starts_with("arn:") => {}
+            Err(error) => {
+                return Err(request_failed(
+                    name,
+                    "secretsmanager:PutSecretValue",
+                    &error,
+                ));
+            }
         }
         let create = client
             .create_secret()
@@ -190,7 +200,7 @@ impl WritableSecrets for SecretsManager {
             Ok(_) => Ok(true),
             Err(error) if error.code() == Some(EXISTS) => Ok(false),
             Err(error) => {
-                let missing = unwritten(name, "secretsmanager:CreateSecret", &error);
+                let missing = request_failed(name, "secretsmanager:CreateSecret", &error);
                 let why = format!("it does not exist; create it. {}", missing.why);
                 Err(Missing { why, ..missing })
             }
@@ -198,18 +208,18 @@ impl WritableSecrets for SecretsManager {
     }
 }
 
-fn unwritten<E: ProvideErrorMetadata>(
+fn request_failed<E: ProvideErrorMetadata>(
     name: &str,
     action: &str,
     error: &SdkError<E, HttpResponse>,
 ) -> Missing {
-    let refusal = super::refusal::of(error);
+    let failure = AwsFailure::of(error);
     Missing {
         why: format!(
             "secretsmanager:{name} ({}): this program needs {action} on it",
-            refusal.reason
+            failure.reason
         ),
-        transient: refusal.retryable,
+        transient: failure.retryable,
     }
 }
 
@@ -220,8 +230,8 @@ fn invalid(id: &str, reason: &str) -> SecretError {
     }
 }
 
-/// AWS's answers carry their meaning in the error code; the HTTP status only helps where there is none. AWS's message is
-/// left out: it may repeat what was sent.
+/// Classifies a failed fetch by AWS's error code, or by the HTTP status if there is none. AWS's message is left out, because it
+/// may repeat the request.
 fn classify(
     id: &str,
     region: &str,
@@ -244,7 +254,7 @@ fn classify(
                 },
                 "InvalidParameterException" | "ValidationException" => SecretError::Invalid {
                     id,
-                    reason: "AWS does not take the reference; write the secret's name or its full ARN".to_owned(),
+                    reason: "AWS does not accept the reference; write the secret's name or its full ARN".to_owned(),
                 },
                 "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => {
                     SecretError::Unavailable { id, region, reason }
@@ -253,7 +263,7 @@ fn classify(
                 _ if status >= 500 || status == 429 => {
                     SecretError::Unavailable { id, region, reason }
                 }
-                // What is left is refused credentials, under many names: AccessDeniedException,
+                // The remaining codes mean refused credentials: AccessDeniedException,
                 // UnrecognizedClientException, ExpiredTokenException, InvalidSignatureException, and so on.
                 _ => SecretError::AccessDenied { id, region, reason },
             }
@@ -262,7 +272,7 @@ fn classify(
             id,
             reason: "the request could not be built; check the reference and AWS's environment variables".to_owned(),
         },
-        // Neither a connection nor a timeout: the request never left, as a rule for want of credentials.
+        // Neither a connection failure nor a timeout: the request was not sent, usually because credentials are missing.
         SdkError::DispatchFailure(failure) if !failure.is_io() && !failure.is_timeout() => {
             SecretError::AccessDenied {
                 id,

@@ -1,4 +1,4 @@
-//! Wake-ups through SQS: messages with a delay, each about several jobs.
+//! Wake-ups through SQS: delayed messages, each for several jobs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,30 +10,29 @@ use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use futures_util::StreamExt;
 use tokio::sync::OnceCell;
 
-use super::refusal::{self, Refusal};
+use super::failure::AwsFailure;
 use crate::job::JobId;
-use crate::job::wakeup::{self, WakeUpFailed, WakeUps};
+use crate::wakeup::{self, WakeUpFailed, WakeUps};
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// The longest delay that SQS takes, in seconds. A job that is due later is woken too early, found not to be due, and
-/// woken again.
+/// SQS's longest delay, in seconds. A job that is due later is woken early and gets another wake-up.
 const LONGEST_DELAY: u64 = 900;
 
-/// Jobs in one message. They are driven together, so that equal ones can share calls.
+/// Jobs in one message. They are driven together, so that equal jobs can share calls.
 const JOBS_PER_MESSAGE: usize = 100;
 
 /// Messages in one request; SQS's limit.
 const MESSAGES_PER_REQUEST: usize = 10;
 
-/// Requests that are under way at once.
-const REQUESTS_AT_ONCE: usize = 4;
+/// The number of concurrent requests.
+const MAX_CONCURRENT_REQUESTS: usize = 4;
 
-/// How often a message is sent that SQS refuses for the moment.
-const TRIES: u32 = 3;
+/// How often a message is sent that SQS refuses temporarily.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// Wake-ups in one SQS queue. Making one costs nothing: the AWS configuration and the client come with the first wake-up.
+/// Wake-ups through one SQS queue. The AWS configuration is loaded with the first wake-up.
 #[derive(Debug)]
 pub struct SqsWakeUps {
     queue_url: String,
@@ -41,14 +40,14 @@ pub struct SqsWakeUps {
     client: OnceCell<Client>,
 }
 
-/// A message that is to be sent.
-struct Outgoing {
+/// A message to send.
+struct OutgoingMessage {
     jobs: Vec<JobId>,
     delay: i32,
 }
 
 impl SqsWakeUps {
-    /// Wake-ups in this queue, with the configuration from the environment.
+    /// Wake-ups through this queue, with the AWS configuration from the environment.
     pub fn new(queue_url: &str) -> Self {
         Self {
             queue_url: queue_url.to_owned(),
@@ -57,7 +56,7 @@ impl SqsWakeUps {
         }
     }
 
-    /// Wake-ups in this queue, with the configuration from the caller.
+    /// Wake-ups through this queue, with this AWS configuration.
     pub fn with_config(queue_url: &str, config: SdkConfig) -> Self {
         Self {
             config: Some(config),
@@ -70,40 +69,41 @@ impl SqsWakeUps {
         Client::from_conf((&config).into())
     }
 
-    /// Sends messages in one request, and those that SQS refuses for the moment again.
-    async fn send(&self, messages: &[Outgoing]) -> Result<(), WakeUpFailed> {
+    /// Sends messages in one request, and sends again those that SQS refuses temporarily.
+    async fn send(&self, messages: &[OutgoingMessage]) -> Result<(), WakeUpFailed> {
         let client = self.client.get_or_init(|| self.connect()).await;
-        let mut left: Vec<&Outgoing> = messages.iter().collect();
+        let mut remaining: Vec<&OutgoingMessage> = messages.iter().collect();
         for attempt in 1.. {
             let mut request = client.send_message_batch().queue_url(&self.queue_url);
-            for (number, message) in left.iter().enumerate() {
+            for (number, message) in remaining.iter().enumerate() {
                 let entry = SendMessageBatchRequestEntry::builder()
                     .id(number.to_string())
                     .message_body(wakeup::message(&message.jobs))
                     .delay_seconds(message.delay)
                     .build();
-                let entry = entry.map_err(|error| not_woken(&left, error.to_string(), false))?;
+                let entry =
+                    entry.map_err(|error| wake_up_failed(&remaining, error.to_string(), false))?;
                 request = request.entries(entry);
             }
             let sent = match request.send().await {
                 Ok(sent) => sent,
-                // The SDK has tried several times already.
+                // The SDK has retried several times already.
                 Err(error) => {
-                    let Refusal { reason, retryable } = refusal::of(&error);
-                    return Err(not_woken(&left, reason, retryable));
+                    let AwsFailure { reason, retryable } = AwsFailure::of(&error);
+                    return Err(wake_up_failed(&remaining, reason, retryable));
                 }
             };
             let Some(first) = sent.failed().first() else {
                 return Ok(());
             };
             let reason = first.code().to_owned();
-            let hopeless = sent.failed().iter().all(|failed| failed.sender_fault());
+            let is_permanent = sent.failed().iter().all(|failed| failed.sender_fault());
             let failed = sent.failed().iter();
-            left = failed
-                .filter_map(|failed| left.get(failed.id().parse::<usize>().ok()?).copied())
+            remaining = failed
+                .filter_map(|failed| remaining.get(failed.id().parse::<usize>().ok()?).copied())
                 .collect();
-            if hopeless || attempt >= TRIES {
-                return Err(not_woken(&left, reason, !hopeless));
+            if is_permanent || attempt >= MAX_ATTEMPTS {
+                return Err(wake_up_failed(&remaining, reason, !is_permanent));
             }
             tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
         }
@@ -120,22 +120,22 @@ impl WakeUps for SqsWakeUps {
             sending.push(self.send(messages));
         }
         let failures: Vec<WakeUpFailed> = futures_util::stream::iter(sending)
-            .buffer_unordered(REQUESTS_AT_ONCE)
+            .buffer_unordered(MAX_CONCURRENT_REQUESTS)
             .filter_map(|sent| std::future::ready(sent.err()))
             .collect()
             .await;
-        let together = |one: WakeUpFailed, other: WakeUpFailed| WakeUpFailed {
+        let combine = |one: WakeUpFailed, other: WakeUpFailed| WakeUpFailed {
             jobs: one.jobs + other.jobs,
             retryable: one.retryable || other.retryable,
             ..one
         };
-        failures.into_iter().reduce(together).map_or(Ok(()), Err)
+        failures.into_iter().reduce(combine).map_or(Ok(()), Err)
     }
 }
 
-/// The messages: jobs with the same delay share them. Delays are rounded up, for a job that is woken too early has to be
-/// woken twice.
-fn messages(jobs: &[(JobId, Duration)]) -> Vec<Outgoing> {
+/// Groups jobs with the same delay into messages. Delays are rounded up, because a job that is woken early needs a second
+/// wake-up.
+fn messages(jobs: &[(JobId, Duration)]) -> Vec<OutgoingMessage> {
     let mut by_delay: BTreeMap<u64, Vec<JobId>> = BTreeMap::new();
     for (id, delay) in jobs {
         let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
@@ -145,7 +145,7 @@ fn messages(jobs: &[(JobId, Duration)]) -> Vec<Outgoing> {
     let mut messages = Vec::new();
     for (delay, jobs) in by_delay {
         for jobs in jobs.chunks(JOBS_PER_MESSAGE) {
-            messages.push(Outgoing {
+            messages.push(OutgoingMessage {
                 jobs: jobs.to_vec(),
                 delay: i32::try_from(delay).unwrap_or_default(),
             });
@@ -154,7 +154,7 @@ fn messages(jobs: &[(JobId, Duration)]) -> Vec<Outgoing> {
     messages
 }
 
-fn not_woken(messages: &[&Outgoing], reason: String, retryable: bool) -> WakeUpFailed {
+fn wake_up_failed(messages: &[&OutgoingMessage], reason: String, retryable: bool) -> WakeUpFailed {
     WakeUpFailed {
         jobs: messages.iter().map(|message| message.jobs.len()).sum(),
         reason: format!("SQS: {reason}"),

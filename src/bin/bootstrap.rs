@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use masshook::app::{App, Dependencies};
-use masshook::aws::jobs::DynamoStore;
+use masshook::aws::dynamodb::DynamoStore;
 use masshook::aws::secrets::SecretsManager;
 use masshook::aws::wakeups::SqsWakeUps;
 use masshook::aws::{self, Mode};
 use masshook::clock::SystemClock;
 use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
-use masshook::job::sqlite::SqliteStore;
-use masshook::job::steady::SteadyStore;
-use masshook::job::store::JobStore;
 use masshook::lambda::Function;
+use masshook::store::Store;
+use masshook::store::sqlite::SqliteStore;
 use masshook::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
@@ -29,15 +28,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 fn create_function() -> Result<Function, lambda_runtime::Error> {
     let config = Config::find(Programs::Lazily).and_then(Config::check_writable_secrets)?;
     let aws_mode = aws::mode();
-    let (store, mode): (Arc<dyn JobStore>, ExecutionMode) = match &aws_mode {
+    let (store, mode): (Arc<dyn Store>, ExecutionMode) = match &aws_mode {
         Mode::Inline => (Arc::new(SqliteStore::in_memory()), ExecutionMode::Inline),
-        Mode::Durable { table, queue_url } => {
-            let store = Arc::new(DynamoStore::new(table));
-            (
-                Arc::new(SteadyStore::over(store, Arc::new(SystemClock))),
-                ExecutionMode::Durable(Arc::new(SqsWakeUps::new(queue_url))),
-            )
-        }
+        Mode::Durable { table, queue_url } => (
+            Arc::new(DynamoStore::new(table)),
+            ExecutionMode::Durable(Arc::new(SqsWakeUps::new(queue_url))),
+        ),
         Mode::Incomplete => {
             return Err("only one of MASSHOOK_TABLE and MASSHOOK_QUEUE_URL is set; set both, or neither for inline mode".into());
         }

@@ -18,7 +18,7 @@ use crate::aws::secrets::SecretsManager;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::ExecutionMode;
-use crate::job::delivery::StoredDelivery;
+use crate::store::delivery::StoredDelivery;
 
 /// A subcommand of `masshook deliveries`.
 #[derive(Debug, Subcommand)]

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::store_location::{CommandOutput, StoreCommandError, StoreLocation, report};
 use super::terminal::ExitStatus;
 use crate::clock::{Clock, SystemClock};
-use crate::job::store::{AddResult, Claim, JobFilter, JobSummary};
 use crate::job::view::JobView;
 use crate::job::{CallbackStatus, Job, JobId, JobStatus};
+use crate::store::{AddResult, Claim, JobFilter, JobSummary};
 
 /// How long `redeliver` holds the lease of its job.
 const LEASE_DURATION: Duration = Duration::from_secs(30);

@@ -9,8 +9,8 @@ use crate::app::{App, Dependencies};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::ExecutionMode;
-use crate::job::sqlite::SqliteStore;
 use crate::secrets::{Missing, SecretStore};
+use crate::store::sqlite::SqliteStore;
 
 /// Creates an app that performs no network calls.
 pub(super) fn offline_app(config: Config) -> App {

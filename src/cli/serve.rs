@@ -18,10 +18,9 @@ use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::ExecutionMode;
-use crate::job::sqlite::SqliteStore;
-use crate::job::steady::SteadyStore;
-use crate::job::wakeup::LocalWakeUps;
 use crate::server;
+use crate::store::sqlite::SqliteStore;
+use crate::wakeup::LocalWakeUps;
 
 /// The file in the data folder that a running server locks.
 const LOCK_FILE: &str = "masshook.lock";
@@ -83,8 +82,7 @@ async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), St
         config,
         Dependencies {
             clock: clock.clone(),
-            // A clock jump must not expire the leases of running turns.
-            store: Arc::new(SteadyStore::over(Arc::new(store), clock.clone())),
+            store: Arc::new(store),
             secrets_manager: Arc::new(SecretsManager::new()),
             mode: ExecutionMode::Durable(Arc::new(wakeups.clone())),
             runtime_api: None,

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
-use crate::aws::jobs::DynamoStore;
+use crate::aws::dynamodb::DynamoStore;
 use crate::aws::wakeups::SqsWakeUps;
 use crate::aws::{self, Mode};
-use crate::job::sqlite::SqliteStore;
-use crate::job::store::{JobStore, StoreError};
-use crate::job::wakeup::{LocalWakeUps, WakeUps};
 use crate::job::{Job, JobId};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
+use crate::wakeup::{LocalWakeUps, WakeUps};
 
 /// The database file in the data folder of `masshook serve`.
 pub(super) const DATABASE_FILE: &str = "masshook.db";
@@ -52,7 +52,7 @@ impl StoreLocation {
 
 /// A store and the wake-ups of its jobs.
 pub(super) struct OpenStore {
-    pub(super) store: Arc<dyn JobStore>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) wakeups: Arc<dyn WakeUps>,
 }
 

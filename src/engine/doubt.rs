@@ -10,7 +10,6 @@ use super::effects::Done;
 use super::work::CallRef;
 use super::{CLAIMS_AT_ONCE, Engine, LeasedJob, TurnDeadlines};
 use crate::failpoint::reach;
-use crate::job::doubt::unknown;
 use crate::job::{CallEvent, Evidence, Job};
 use crate::outcome::Refusal;
 use crate::update::{ModuleName, RecordId};
@@ -104,7 +103,7 @@ impl Engine {
 /// What that means for the call.
 pub(super) fn clarified_event(clarified: Resolution) -> CallEvent {
     let outcome = match clarified {
-        None => return unknown(LOST),
+        None => return CallEvent::outcome_unknown(LOST),
         Some(CallResult { outcome, .. }) => outcome,
     };
     match outcome {
@@ -121,5 +120,5 @@ pub(super) fn clarified_event(clarified: Resolution) -> CallEvent {
 
 /// The records cannot be read, so nobody will know.
 fn unreadable(why: &Refusal) -> CallEvent {
-    unknown(&format!("its records cannot be read: {why}"))
+    CallEvent::outcome_unknown(&format!("its records cannot be read: {why}"))
 }

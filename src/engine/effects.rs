@@ -14,9 +14,9 @@ use super::{Engine, LeasedJob, TurnDeadlines};
 use crate::callback::CallbackResult;
 use crate::codes::Cause;
 use crate::failpoint::reach;
-use crate::job::store::LockHolder;
 use crate::job::{CallEvent, Job, Notification};
 use crate::outcome::Refusal;
+use crate::store::LockHolder;
 use crate::zoho::answer::{UpdateAnswer, ZohoJobStatus};
 use crate::zoho::{self, CallResult, Repeat};
 

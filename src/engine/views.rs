@@ -6,7 +6,7 @@ use super::Engine;
 use super::work::view_lock;
 use crate::clock::after;
 use crate::job::Job;
-use crate::job::store::{LockHolder, StoreError};
+use crate::store::{LockHolder, StoreError};
 use crate::update::{Records, Selector};
 
 /// How long a custom view stays locked for the job that updates it, unless its end is seen earlier. If Zoho takes longer

@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::doubt;
 use super::state::CallStatus;
 use crate::clock::after;
 use crate::codes::Cause;
@@ -119,6 +118,17 @@ pub enum CallEvent {
     Refused(Refusal),
 }
 
+impl CallEvent {
+    /// The event of a call whose outcome will never be known.
+    pub fn outcome_unknown(reason: &str) -> Self {
+        let row = Cause::AppendUnclear.row();
+        Self::OutcomeUnknown(Refusal::with(
+            Cause::AppendUnclear,
+            format!("{} ({reason})", row.happened),
+        ))
+    }
+}
+
 impl CallState {
     /// A call that was not sent yet.
     pub(super) fn new(call: Call) -> Self {
@@ -178,7 +188,7 @@ impl CallState {
             }
             CallEvent::NeedsReread { why, .. } if now >= after(accepted_at, patience) => {
                 let hours = patience.as_secs() / 3600;
-                doubt::unknown(&format!("given up after {hours} h: {}", why.message))
+                CallEvent::outcome_unknown(&format!("given up after {hours} h: {}", why.message))
             }
             CallEvent::JobNotFound if now > after(tracked_since, GRACE) => {
                 CallEvent::Refused(Refusal::of(Cause::JobLost))

@@ -1,8 +1,8 @@
 //! A job's life: its calls, and what Zoho's jobs come to.
 
 mod callback;
-mod doubt;
 mod preparation;
+mod unknown_outcome;
 
 use super::call::PATIENCE;
 use super::*;

@@ -13,7 +13,8 @@ use crate::api::log_rejection;
 use crate::app::{App, AwsEvent};
 use crate::engine::{DriveError, DriveResult};
 use crate::inbound::trigger::{Origin, Trigger};
-use crate::job::{JobId, wakeup};
+use crate::job::JobId;
+use crate::wakeup;
 
 /// One SQS message of a batch.
 #[derive(Clone, Deserialize)]

@@ -10,11 +10,11 @@ use std::time::Duration;
 use lambda_runtime::Diagnostic;
 use masshook::app::App;
 use masshook::engine::ExecutionMode;
-use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::{JobFilter, JobStore};
-use masshook::job::wakeup;
 use masshook::job::{JobId, JobStatus};
 use masshook::lambda::Function;
+use masshook::store::sqlite::SqliteStore;
+use masshook::store::{JobFilter, Store};
+use masshook::wakeup;
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, SENDER_SECRET, World, durable, invoke};
@@ -57,7 +57,7 @@ const ROUTES: &str = r#"
 struct Stage {
     world: World,
     function: Function,
-    store: Arc<dyn JobStore>,
+    store: Arc<dyn Store>,
     app: Arc<App>,
 }
 
@@ -74,7 +74,7 @@ impl Stage {
         let first = Harness::new().start().await.id("Leads", 5);
         let routes = ROUTES.replace("$ID", &format!("{first:?}"));
         let world = Harness::new().routes(&routes).start().await;
-        let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
         let app = Arc::new(world.app(store.clone(), mode));
         let function = Function::new(app.clone(), Some(QUEUE_URL));
         Self {

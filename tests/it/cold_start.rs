@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use masshook::app::{Acceptance, App};
 use masshook::clock::{Clock, SystemClock};
-use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::JobStore;
 use masshook::job::{JobId, JobStatus};
+use masshook::store::Store;
+use masshook::store::sqlite::SqliteStore;
 use serde_json::json;
 
 use crate::harness::{Harness, Moto, World, enqueue};
@@ -16,8 +16,8 @@ use crate::harness::{Harness, Moto, World, enqueue};
 const WORKERS: u64 = 100;
 
 /// Makes workers over one store, each with a queued job.
-async fn workers(world: &World) -> (Arc<dyn JobStore>, Vec<(App, JobId)>) {
-    let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
+async fn workers(world: &World) -> (Arc<dyn Store>, Vec<(App, JobId)>) {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
     let mut workers = Vec::new();
     for number in 0..WORKERS {
         let app = world.worker(&store);
@@ -36,7 +36,7 @@ async fn all_at_once(workers: &[(App, JobId)]) {
 }
 
 /// Runs turns of all workers until no job is due.
-async fn until_done(world: &World, store: &dyn JobStore, workers: &[(App, JobId)]) {
+async fn until_done(world: &World, store: &dyn Store, workers: &[(App, JobId)]) {
     for _ in 0..WORKERS {
         all_at_once(workers).await;
         world.clock.advance(Duration::from_secs(3));

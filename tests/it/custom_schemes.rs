@@ -13,9 +13,9 @@ use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock};
 use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
-use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::JobStore;
 use masshook::lambda::Function;
+use masshook::store::Store;
+use masshook::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use zoho_simulator::Settings;
@@ -36,7 +36,7 @@ struct Stage {
     clock: ManualClock,
     zoho: SimulatedZoho,
     folder: TempDir,
-    store: Arc<dyn JobStore>,
+    store: Arc<dyn Store>,
 }
 
 impl Stage {

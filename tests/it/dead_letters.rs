@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use masshook::app::{App, HookResponse, InboundRequest};
 use masshook::clock::Clock;
-use masshook::job::delivery::{DeadLetterSummary, StoredDelivery};
-use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::{Claim, JobStore, Lease};
 use masshook::job::{CallEvent, CallbackStatus, Job, JobId, PreparationOutcome};
+use masshook::store::delivery::{DeadLetterSummary, StoredDelivery};
+use masshook::store::sqlite::SqliteStore;
+use masshook::store::{Claim, Lease, Store};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, SENDER_SECRET, World};
@@ -33,14 +33,14 @@ const ROUTES: &str = r#"
 /// A store, and a masshook over it.
 struct Letters {
     world: World,
-    store: Arc<dyn JobStore>,
+    store: Arc<dyn Store>,
     app: App,
 }
 
 impl Letters {
     async fn new() -> Self {
         let world = Harness::new().routes(ROUTES).start().await;
-        let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
         let app = world.worker(&store);
         Self { world, store, app }
     }

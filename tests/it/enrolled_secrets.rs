@@ -16,10 +16,10 @@ use masshook::app::{App, Dependencies};
 use masshook::clock::SystemClock;
 use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
-use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::JobStore;
-use masshook::job::wakeup::LocalWakeUps;
 use masshook::secrets::{Enrollment, Missing, SecretStore, Secrets, Version, WritableSecrets};
+use masshook::store::Store;
+use masshook::store::sqlite::SqliteStore;
+use masshook::wakeup::LocalWakeUps;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -240,7 +240,7 @@ impl WritableSecrets for Slow {
 #[tokio::test]
 async fn interrupted_handshake_does_not_block_the_next() {
     let slow = Arc::new(Slow::default());
-    let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
     let process = || {
         let text = "connections: { default: { credentials: env:ZOHO } }\nroutes: { asana: { verify: { scheme: asana, secret: 'secretsmanager:asana' }, map: empty } }";
         let config = Config::parse(text, Programs::Compile).expect("a config");

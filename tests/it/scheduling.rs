@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use masshook::app::App;
-use masshook::job::sqlite::SqliteStore;
-use masshook::job::steady::SteadyStore;
-use masshook::job::store::{Claim, JobStore};
 use masshook::job::{CallbackStatus, Job, JobId, JobStatus};
 use masshook::lambda::Function;
+use masshook::store::sqlite::SqliteStore;
+use masshook::store::{Claim, Store};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, World, enqueue, invoke};
@@ -18,14 +17,12 @@ use crate::harness::{Harness, World, enqueue, invoke};
 const JUMP: Duration = Duration::from_secs(6 * 3600);
 
 /// Makes a worker with its own store.
-fn process(world: &World) -> (Arc<App>, Arc<dyn JobStore>) {
-    let clock = Arc::new(world.clock.clone());
-    let store = SteadyStore::over(Arc::new(SqliteStore::in_memory()), clock);
-    let store: Arc<dyn JobStore> = Arc::new(store);
+fn process(world: &World) -> (Arc<App>, Arc<dyn Store>) {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
     (Arc::new(world.worker(&store)), store)
 }
 
-async fn jobs(store: &dyn JobStore, ids: &[JobId]) -> Vec<Job> {
+async fn jobs(store: &dyn Store, ids: &[JobId]) -> Vec<Job> {
     let mut jobs = Vec::new();
     for id in ids {
         jobs.push(store.get(id).await.expect("read").expect("a job"));
@@ -40,7 +37,7 @@ fn is_over(job: &Job) -> bool {
 }
 
 /// Runs turns, with some time between them, until all jobs have finished.
-async fn finish(world: &World, app: &App, store: &dyn JobStore, ids: &[JobId]) -> Vec<Job> {
+async fn finish(world: &World, app: &App, store: &dyn Store, ids: &[JobId]) -> Vec<Job> {
     for _ in 0..100 {
         app.run_turn(&[], None).await.expect("the store answers");
         let jobs = jobs(store, ids).await;
@@ -52,8 +49,10 @@ async fn finish(world: &World, app: &App, store: &dyn JobStore, ids: &[JobId]) -
     panic!("{:#?}", jobs(store, ids).await);
 }
 
+/// A clock that is set back leaves the lease of a running turn in place. A jump ahead ends it: another turn drives the job too,
+/// and the one effect in progress may be repeated. The first turn can write nothing more, and the callback has one id.
 #[tokio::test]
-async fn clock_jump_does_not_interrupt_running_turn() {
+async fn clock_jump_at_worst_repeats_one_effect() {
     for forward in [true, false] {
         // Zoho's clock does not jump.
         let world = Harness::new().zoho_on_system_time().start().await;
@@ -76,18 +75,36 @@ async fn clock_jump_does_not_interrupt_running_turn() {
         for _ in 0..3 {
             let driven = app.run_turn(std::slice::from_ref(&id), None).await;
             let driven = driven.expect("the store answers");
-            let job = driven[0].outcome.as_ref().expect("left to the other");
+            let job = driven[0].outcome.as_ref().expect("driven, or leased");
             let job = job.as_ref().expect("a job");
-            assert!(!job.status().is_final(), "{job:#?}");
+            assert!(forward || !job.status().is_final(), "{job:#?}");
         }
-        assert!(!turn.is_finished(), "the first turn is still under way");
+        assert!(
+            forward || !turn.is_finished(),
+            "the first turn is in progress"
+        );
         turn.await.expect("no panic").expect("the store answers");
 
         world.faults(&json!({"latency_ms": 0})).await;
         let jobs = finish(&world, &app, store.as_ref(), &[id]).await;
         assert_eq!(jobs[0].status(), JobStatus::Succeeded, "{jobs:#?}");
-        assert_eq!(world.count("mass_update_post").await, 1);
-        assert_eq!(world.receiver.all().len(), 1);
+        let posts = world.count("mass_update_post").await;
+        let callbacks = world.receiver.all();
+        if forward {
+            assert!((1..=2).contains(&posts), "{posts}");
+            let contents: BTreeSet<_> = callbacks
+                .iter()
+                .map(|callback| {
+                    (
+                        callback.header("webhook-id").to_owned(),
+                        callback.body.clone(),
+                    )
+                })
+                .collect();
+            assert_eq!(contents.len(), 1, "one id and one body: {contents:?}");
+        } else {
+            assert_eq!((posts, callbacks.len()), (1, 1));
+        }
     }
 }
 
@@ -101,10 +118,10 @@ async fn lease_from_before_freeze_expires() {
     let now = world.now();
     let lost = store.claim(&id, now, now + Duration::from_secs(60)).await;
     assert!(matches!(lost, Ok(Claim::Acquired(..))), "{lost:?}");
-    world.clock.set(now + Duration::from_secs(120));
     app.run_turn(&[], None).await.expect("the store answers");
     let held = jobs(store.as_ref(), std::slice::from_ref(&id)).await;
     assert_eq!(held[0].status(), JobStatus::Queued);
+    world.clock.set(now + Duration::from_secs(120));
     let function = Function::new(app, None);
     let answer = invoke(&function, &json!({"sweep": true})).await;
     assert_eq!(answer.expect("an answer"), json!({"driven": 1}));

@@ -372,7 +372,7 @@ async fn newer_job_version_is_parked_once_and_resumed() {
     let reason = text(&parked["jobs"][0]["parked"]);
     assert!(reason.contains("99"), "{reason}");
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    let complaints = world.log().matches("job put aside").count();
+    let complaints = world.log().matches("job parked").count();
     assert_eq!(complaints, 1, "{}", world.log());
     let shown = world.job(&job[0]).await;
     assert_eq!(

@@ -37,7 +37,7 @@ macro_rules! conformance {
 
 conformance!(
     jobs::a_job_is_added_once_and_read_as_it_was,
-    jobs::a_jump_of_another_machines_clock_steals_nothing,
+    jobs::clock_jump_is_fenced_by_versions,
     jobs::one_driver_at_a_time,
     jobs::a_stale_lease_writes_nothing,
     jobs::a_lease_can_be_prolonged,
@@ -51,7 +51,7 @@ conformance!(
     jobs::a_request_that_changes_is_kept,
     shared::a_lock_has_one_holder,
     shared::of_many_holders_one_wins,
-    shared::a_token_is_shared_under_its_lock,
+    shared::value_is_written_under_its_lock,
     deliveries::a_delivery_is_kept_byte_for_byte,
     deliveries::a_delivery_with_large_attributes_is_kept,
     deliveries::deliveries_are_listed_and_forgotten,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::JobStore;
+use masshook::store::Store;
+use masshook::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, World, enqueue};
@@ -250,7 +250,7 @@ async fn unreadable_records_are_reported_as_unknown() {
 /// Ends a worker after it has sent the shared call of two jobs and before the answer; then another worker takes over.
 async fn lost_on_its_way(lines: &str) -> (World, Vec<Value>) {
     let world = world(lines).await;
-    let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
     let lost = world.worker(&store);
     let jobs = [
         enqueue(&lost, &adding(&world, &[1])).await,

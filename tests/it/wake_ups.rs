@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use masshook::aws::wakeups::SqsWakeUps;
 use masshook::job::JobId;
-use masshook::job::wakeup::{WakeUps, parse};
+use masshook::wakeup::{WakeUps, parse};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;

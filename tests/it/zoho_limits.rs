@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use masshook::app::App;
-use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::JobStore;
 use masshook::job::{JobId, JobStatus};
+use masshook::store::Store;
+use masshook::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Harness, World, enqueue};
@@ -37,7 +37,7 @@ async fn edition_limits_concurrent_calls() {
 }
 
 /// Makes a worker with its own jobs. Each job makes another change, so that no two share a call.
-async fn worker(world: &World, store: &Arc<dyn JobStore>, first: u64) -> (App, Vec<JobId>) {
+async fn worker(world: &World, store: &Arc<dyn Store>, first: u64) -> (App, Vec<JobId>) {
     let app = world.worker(store);
     let mut jobs = Vec::new();
     for number in first..first + 30 {
@@ -50,7 +50,7 @@ async fn worker(world: &World, store: &Arc<dyn JobStore>, first: u64) -> (App, V
 #[tokio::test]
 async fn two_workers_share_the_concurrency_limit() {
     let world = world("max_concurrency: 4").await;
-    let store: Arc<dyn JobStore> = Arc::new(SqliteStore::in_memory());
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
     let (one, mut jobs) = worker(&world, &store, 0).await;
     let (other, more) = worker(&world, &store, 100).await;
     jobs.extend(more);

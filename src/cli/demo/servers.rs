@@ -23,8 +23,8 @@ use crate::config::{Config, Programs};
 use crate::engine::ExecutionMode;
 use crate::http::{Cap, Http, HttpSettings};
 use crate::job::JobId;
-use crate::job::sqlite::SqliteStore;
 use crate::secrets::{Missing, SecretStore};
+use crate::store::sqlite::SqliteStore;
 use zoho_simulator::{Settings, Simulator};
 
 /// The bearer key of `/jobs`.

@@ -20,28 +20,6 @@ fn lookup(matched: u64) -> Option<Lookup> {
 }
 
 #[test]
-fn a_job_is_stored_for_programs_that_do_with_it_what_is_meant() {
-    let stored = |job: &Job| {
-        let (request, state) = (stored::request(job), stored::state(job));
-        (request.expect("a document"), state.expect("a document"))
-    };
-    for (method, version) in [("mass_update", 1), ("records", 2), ("auto", 2)] {
-        let request =
-            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "update_by": method});
-        let job = planned(UpdateRequest::parse(&request).expect("a request"), None);
-        let (request, state) = stored(&job);
-        let start = format!(r#"{{"v":{version},"#);
-        assert!(
-            request.starts_with(&start) && state.starts_with(&start),
-            "{request}"
-        );
-        assert_eq!(stored::job(&job.id, &request, &state).expect("a job"), job);
-        // Jobs of before say nothing of a method.
-        assert_eq!(request.contains("update_by"), version == 2, "{request}");
-    }
-}
-
-#[test]
 fn what_was_found_out_of_the_fields_decides_about_the_calls() {
     let request = json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "update_by": "auto"});
     let mut job = unprepared(UpdateRequest::parse(&request).expect("a request"), None);

@@ -17,10 +17,10 @@ use masshook::config::{Config, Programs};
 use masshook::engine::ExecutionMode;
 use masshook::http::{Http, HttpSettings};
 use masshook::job::JobId;
-use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::JobStore;
-use masshook::job::wakeup::LocalWakeUps;
 use masshook::secrets::{Missing, SecretStore, Secrets, WritableSecrets};
+use masshook::store::Store;
+use masshook::store::sqlite::SqliteStore;
+use masshook::wakeup::LocalWakeUps;
 use masshook::zoho::Client;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ impl World {
         self.restart();
     }
 
-    fn edges(&self, store: Arc<dyn JobStore>, mode: ExecutionMode) -> Dependencies {
+    fn edges(&self, store: Arc<dyn Store>, mode: ExecutionMode) -> Dependencies {
         Dependencies {
             clock: Arc::new(self.clock.clone()),
             store,
@@ -105,12 +105,12 @@ impl World {
     }
 
     /// Makes one more masshook with this config, as another process would run it.
-    pub(crate) fn app(&self, store: Arc<dyn JobStore>, mode: ExecutionMode) -> App {
+    pub(crate) fn app(&self, store: Arc<dyn Store>, mode: ExecutionMode) -> App {
         App::new(parsed(&self.config), self.edges(store, mode))
     }
 
     /// Makes a worker in durable mode. Its wake-ups lead nowhere: it performs what is due.
-    pub(crate) fn worker(&self, store: &Arc<dyn JobStore>) -> App {
+    pub(crate) fn worker(&self, store: &Arc<dyn Store>) -> App {
         self.app(store.clone(), durable())
     }
 

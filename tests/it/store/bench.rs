@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use masshook::aws::jobs::DynamoStore;
+use masshook::aws::dynamodb::DynamoStore;
 use masshook::clock::{Clock, ManualClock};
-use masshook::job::sqlite::SqliteStore;
-use masshook::job::store::{Claim, JobStore, Lease, Retention};
 use masshook::job::{Job, JobId, PreparationOutcome};
+use masshook::store::sqlite::SqliteStore;
+use masshook::store::{Claim, Lease, Retention, Store};
 use masshook::update::UpdateRequest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ pub(crate) const RETENTION: Duration = Duration::from_secs(3_600);
 /// A store, empty, and its clock.
 pub(crate) struct Bench {
     /// The store.
-    pub(crate) store: Arc<dyn JobStore>,
+    pub(crate) store: Arc<dyn Store>,
     /// Its clock.
     pub(crate) clock: ManualClock,
     place: Place,

@@ -6,9 +6,10 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use masshook::inbound::trigger::{Origin, Trigger};
-use masshook::job::delivery::{DeadLetterReason, DeadLetterSummary, StoredDelivery};
-use masshook::job::store::{AddResult, Lease, StoreError};
+use masshook::job::DeadLetterReason;
 use masshook::job::{CallEvent, CallbackStatus, Job, JobId, JobSource, Refusal};
+use masshook::store::delivery::{DeadLetterSummary, StoredDelivery};
+use masshook::store::{AddResult, Lease, StoreError};
 
 use super::bench::{Bench, RETENTION};
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::http::StatusCode;
-use masshook::aws::jobs::DynamoStore;
-use masshook::job::store::{AddResult, JobStore, StoreError};
+use masshook::aws::dynamodb::DynamoStore;
 use masshook::job::{Job, JobId};
 use masshook::outcome::Refusal;
+use masshook::store::{AddResult, Jobs, StoreError};
 use masshook::update::{Records, Selector};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -290,7 +290,7 @@ async fn a_lost_answer_changes_nothing() {
             AddResult::Existing
         );
         let claim = store.claim(&job.id, bench.now(), bench.within(60)).await;
-        let Ok(masshook::job::store::Claim::Acquired(_, mut lease)) = claim else {
+        let Ok(masshook::store::Claim::Acquired(_, mut lease)) = claim else {
             panic!("{claim:?}");
         };
         job.record_attempts(1, 1);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use masshook::job::store::{AddResult, Claim, JobStore, Lease, LockHolder, StoreError};
 use masshook::job::{Job, JobId};
+use masshook::store::{AddResult, Claim, Lease, LockHolder, Store, StoreError};
 use proptest::prelude::*;
 
 use super::bench::Bench;
@@ -238,7 +238,7 @@ fn check(written: &Result<(), StoreError>, expected: bool) {
     }
 }
 
-async fn agrees(store: &dyn JobStore, model: &Model, now: Timestamp) {
+async fn agrees(store: &dyn Store, model: &Model, now: Timestamp) {
     for (id, known) in &model.jobs {
         assert_eq!(
             store.get(id).await.expect("read").as_ref(),

@@ -1,10 +1,10 @@
-//! What every store promises about locks and tokens.
+//! What every store promises about locks and shared values.
 
 use std::sync::Arc;
 
 use masshook::job::JobId;
-use masshook::job::store::{LockHolder, SharedToken, StoreError};
-use secrecy::ExposeSecret;
+use masshook::store::{LockHolder, StoreError};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::bench::Bench;
 
@@ -75,8 +75,8 @@ pub(super) async fn of_many_holders_one_wins(bench: &Bench) {
     }
 }
 
-pub(super) async fn a_token_is_shared_under_its_lock(bench: &Bench) {
-    assert!(bench.store.token("default").await.expect("read").is_none());
+pub(super) async fn value_is_written_under_its_lock(bench: &Bench) {
+    assert!(bench.store.value("default").await.expect("read").is_none());
     let lock = |holder| async move {
         let lock = bench
             .store
@@ -84,72 +84,42 @@ pub(super) async fn a_token_is_shared_under_its_lock(bench: &Bench) {
             .await;
         lock.expect("an answer").expect("free")
     };
-    let first = lock(LockHolder::unique()).await;
-    let token = SharedToken {
-        value: Some("top-secret".to_owned().into()),
-        expires_at: bench.within(3600),
-        throttled_until: None,
+    let read = || async {
+        let value = bench.store.value("default").await.expect("read");
+        let value = value.expect("a value");
+        assert!(!format!("{value:?} {:?}", bench.store).contains("top-secret"));
+        value.expose_secret().to_owned()
     };
+    let first = lock(LockHolder::unique()).await;
+    let secret = SecretString::from("top-secret".to_owned());
     bench
         .store
-        .put_token("default", &token, &first)
+        .put_value("default", &secret, &first)
         .await
-        .expect("shared");
-    let read = bench
-        .store
-        .token("default")
-        .await
-        .expect("read")
-        .expect("a token");
-    assert_eq!(
-        read.value.as_ref().map(ExposeSecret::expose_secret),
-        Some("top-secret")
-    );
-    assert_eq!(
-        (read.expires_at, read.throttled_until),
-        (token.expires_at, None)
-    );
-    let shown = format!("{read:?} {:?}", bench.store);
-    assert!(!shown.contains("top-secret"), "{shown}");
+        .expect("written");
+    assert_eq!(read().await, "top-secret");
 
     bench.pass(30);
     let second = lock(LockHolder::unique()).await;
-    let throttled = SharedToken {
-        value: None,
-        expires_at: bench.now(),
-        throttled_until: Some(bench.within(600)),
-    };
-    let refused = bench.store.put_token("default", &throttled, &first).await;
+    let other = SecretString::from("other".to_owned());
+    let refused = bench.store.put_value("default", &other, &first).await;
     assert!(
         matches!(&refused, Err(StoreError::LockLost(name)) if name == "token/default"),
         "{refused:?}"
     );
-    let read = bench
-        .store
-        .token("default")
-        .await
-        .expect("read")
-        .expect("a token");
-    assert!(read.value.is_some(), "the old lock wrote nothing");
+    assert_eq!(read().await, "top-secret", "the old lock wrote nothing");
     bench
         .store
-        .put_token("default", &throttled, &second)
+        .put_value("default", &other, &second)
         .await
-        .expect("shared");
-    let read = bench
-        .store
-        .token("default")
-        .await
-        .expect("read")
-        .expect("a mark");
-    assert!(read.value.is_none());
-    assert_eq!(read.throttled_until, throttled.throttled_until);
+        .expect("written");
+    assert_eq!(read().await, "other");
     bench
         .store
         .unlock("token/default", &second.holder)
         .await
-        .expect("given back");
-    let refused = bench.store.put_token("default", &token, &second).await;
+        .expect("released");
+    let refused = bench.store.put_value("default", &secret, &second).await;
     assert!(
         matches!(refused, Err(StoreError::LockLost(_))),
         "{refused:?}"

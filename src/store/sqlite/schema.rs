@@ -1,4 +1,4 @@
-//! The tables, and how a database is opened. Moments are milliseconds since 1970.
+//! The tables, and opening a database.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,16 +6,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
 
-/// The version of the tables, which is noted in the file.
-const VERSION: i64 = 2;
+use super::columns::ms;
+
+/// The version of the tables. The file contains it.
+const VERSION: i64 = 3;
 
 /// How long a statement waits for another process, such as the command line beside the server.
-const PATIENCE: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How soon to try again what SQLite itself does not wait for.
-const WAL_GAP: Duration = Duration::from_millis(20);
+/// The wait between two attempts to switch to the write-ahead log.
+const WAL_RETRY_WAIT: Duration = Duration::from_millis(20);
 
-/// A request is in a table of its own, because a row is always rewritten whole and a request may be large.
+/// Requests have a separate table, because SQLite rewrites a whole row and a request may be large. `ended` is the moment at
+/// which a row expires.
 const TABLES: &str = "
     CREATE TABLE jobs (
         id TEXT PRIMARY KEY,
@@ -47,15 +50,17 @@ const TABLES: &str = "
         holder TEXT NOT NULL,
         until INTEGER NOT NULL
     ) STRICT;
-    CREATE TABLE tokens (
-        name TEXT PRIMARY KEY,
-        value TEXT,
-        expires_at INTEGER NOT NULL,
-        throttled_until INTEGER
+";
+
+/// Values that all processes share, such as access tokens.
+const SHARED_VALUES: &str = "
+    CREATE TABLE shared_values (
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL
     ) STRICT;
 ";
 
-/// Of a delivery that is not dead, code, reason, job and moment are missing.
+/// `code`, `reason`, `job` and `dead_since` are set only for dead letters.
 const DELIVERIES: &str = "
     CREATE TABLE deliveries (
         id TEXT PRIMARY KEY,
@@ -73,13 +78,16 @@ const DELIVERIES: &str = "
     CREATE INDEX deliveries_ended ON deliveries (ended) WHERE ended IS NOT NULL;
 ";
 
-/// From the first version, which kept only deliveries that came to no job.
-const FROM_FIRST: &str = "
+/// From version 1, which stored only deliveries without jobs.
+const FROM_VERSION_1: &str = "
     ALTER TABLE jobs ADD COLUMN delivery TEXT;
     INSERT INTO deliveries (id, route, at, code, reason, dead_since, envelope, body, ended)
         SELECT id, route, at, code, reason, at, envelope, body, ended FROM former;
     DROP TABLE former;
 ";
+
+/// From version 2, which had a table of its own for tokens. They are fetched again.
+const FROM_VERSION_2: &str = "DROP TABLE IF EXISTS tokens";
 
 /// Opens the database in a file, or a new one in memory.
 pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
@@ -88,9 +96,9 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
         Some(path) => {
             make_private(path)?;
             let connection = Connection::open(path)?;
-            connection.busy_timeout(PATIENCE)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
             use_wal(&connection)?;
-            // A job that was acknowledged must outlive a power cut, too.
+            // An acknowledged job must survive a power cut too.
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection
         }
@@ -103,13 +111,20 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
         0 => {
             setup.execute_batch(TABLES)?;
             setup.execute_batch(DELIVERIES)?;
+            setup.execute_batch(SHARED_VALUES)?;
         }
         1 => {
             setup.execute_batch(
                 "ALTER TABLE deliveries RENAME TO former; DROP INDEX deliveries_at",
             )?;
             setup.execute_batch(DELIVERIES)?;
-            setup.execute_batch(FROM_FIRST)?;
+            setup.execute_batch(FROM_VERSION_1)?;
+            setup.execute_batch(FROM_VERSION_2)?;
+            setup.execute_batch(SHARED_VALUES)?;
+        }
+        2 => {
+            setup.execute_batch(FROM_VERSION_2)?;
+            setup.execute_batch(SHARED_VALUES)?;
         }
         VERSION => {}
         _ => {
@@ -123,14 +138,14 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Switches to the write-ahead log, which a file needs once in its life. SQLite does not wait its turn for that: of two
-/// processes that open a new file at once, one is told at once that it is locked.
+/// Switches to the write-ahead log, which a file needs once. SQLite's busy timeout does not apply to this: of two processes
+/// that open a new file at the same time, one fails at once with `SQLITE_BUSY`.
 fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
-    let tries = PATIENCE.as_millis() / WAL_GAP.as_millis();
+    let tries = BUSY_TIMEOUT.as_millis() / WAL_RETRY_WAIT.as_millis();
     for _ in 0..tries {
         match connection.pragma_update(None, "journal_mode", "WAL") {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                std::thread::sleep(WAL_GAP);
+                std::thread::sleep(WAL_RETRY_WAIT);
             }
             done => return done,
         }
@@ -138,8 +153,8 @@ fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")
 }
 
-/// Makes the file for its owner alone, because deliveries and tokens are in it. SQLite gives the files beside it the
-/// same mode. A file that is there already keeps what its owner chose.
+/// Creates the file with access for its owner only, because it contains deliveries and tokens. SQLite gives the files beside
+/// it the same mode. An existing file keeps its mode.
 fn make_private(path: &Path) -> rusqlite::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -152,13 +167,13 @@ fn make_private(path: &Path) -> rusqlite::Result<()> {
     }
 }
 
-fn refused(why: String) -> rusqlite::Error {
+fn refused(reason: String) -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
-    rusqlite::Error::SqliteFailure(code, Some(why))
+    rusqlite::Error::SqliteFailure(code, Some(reason))
 }
 
-/// Deletes what nobody can look up any more.
-pub(super) fn forget_ended(connection: &Connection, horizon: Timestamp) -> rusqlite::Result<()> {
+/// Deletes expired rows.
+pub(super) fn delete_expired(connection: &Connection, horizon: Timestamp) -> rusqlite::Result<()> {
     for delete in [
         "DELETE FROM jobs WHERE ended <= ?1",
         "DELETE FROM deliveries WHERE ended <= ?1",
@@ -166,14 +181,4 @@ pub(super) fn forget_ended(connection: &Connection, horizon: Timestamp) -> rusql
         connection.prepare_cached(delete)?.execute([ms(horizon)])?;
     }
     Ok(())
-}
-
-/// A moment as it is stored.
-pub(super) fn ms(at: Timestamp) -> i64 {
-    at.as_millisecond()
-}
-
-/// A stored moment.
-pub(super) fn moment(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }

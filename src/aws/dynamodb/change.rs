@@ -1,11 +1,10 @@
-//! A conditional write, put together piece by piece. Every attribute is named by a placeholder, because half of the good
-//! names are reserved words of DynamoDB.
+//! A builder for conditional updates. Every attribute name is a placeholder, because many names are reserved words of DynamoDB.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-/// Attributes to set and to remove, and the condition.
+/// A conditional update: attributes to set and to remove, and the condition.
 #[derive(Debug, Default)]
 pub(super) struct Change {
     sets: Vec<String>,
@@ -16,8 +15,8 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// A change under a condition. In its text `#name` is the attribute of that name, listed in `names`, and `:name` a
-    /// value that [`Change::value`] gives.
+    /// An update under a condition, in which `#name` is an attribute in `names` and `:name` a value set with
+    /// [`Change::value`].
     pub(super) fn when(condition: &str, names: &[&str]) -> Self {
         let mut change = Self {
             condition: condition.to_owned(),
@@ -29,7 +28,7 @@ impl Change {
         change
     }
 
-    /// A value of the condition.
+    /// Sets a value of the condition.
     pub(super) fn value(mut self, name: &str, value: AttributeValue) -> Self {
         self.values.insert(format!(":{name}"), value);
         self
@@ -43,8 +42,8 @@ impl Change {
         self
     }
 
-    /// Sets an attribute, or removes it.
-    pub(super) fn put(self, name: &str, value: Option<AttributeValue>) -> Self {
+    /// Sets an attribute if there is a value, and removes it otherwise.
+    pub(super) fn set_or_remove(self, name: &str, value: Option<AttributeValue>) -> Self {
         match value {
             Some(value) => self.set(name, value),
             None => self.remove(name),
@@ -59,7 +58,7 @@ impl Change {
     }
 
     /// Adds one to a number.
-    pub(super) fn raise(mut self, name: &str) -> Self {
+    pub(super) fn increment(mut self, name: &str) -> Self {
         self.name(name);
         self.sets.push(format!("#{name} = #{name} + :one"));
         let one = AttributeValue::N("1".to_owned());
@@ -76,8 +75,8 @@ impl Change {
         parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
-    /// Condition, names and values.
-    pub(super) fn into_rest(
+    /// The condition, the names and the values.
+    pub(super) fn into_condition(
         self,
     ) -> (
         String,

@@ -1,62 +1,60 @@
-//! The statements about jobs.
+//! The statements on the table of jobs.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use super::columns::{count, from_name, moment, ms, name};
 use super::deliveries::{self, DeliveryRow};
-use super::schema::{moment, ms};
-use crate::job::delivery::DeadLetterReason;
-use crate::job::store::{AddResult, JobFilter, JobSummary, StoreError};
-use crate::job::stored::{self, ListKey};
-use crate::job::{Job, JobId, JobSource};
+use crate::job::{DeadLetterReason, Job, JobId, JobSource};
+use crate::store::document;
+use crate::store::error::StoreError;
+use crate::store::lease::AddResult;
+use crate::store::listing::{JobFilter, JobSummary, ListKey};
 
-/// A job as its row has it.
-pub(super) struct Row {
+/// The columns of a job.
+pub(super) struct JobRow {
     summary: JobSummary,
     source: Option<JobSource>,
     state: String,
 }
 
-impl Row {
-    /// The row of a job.
+impl JobRow {
+    /// Encodes a job.
     pub(super) fn of(job: &Job) -> Result<Self, StoreError> {
         Ok(Self {
             summary: JobSummary::of(job),
             source: job.source.clone(),
-            state: stored::state(job)?,
+            state: document::encode_state(job)?,
         })
     }
 }
 
-/// What is stored of a new job.
-pub(super) struct New {
-    pub(super) row: Row,
+/// A new job.
+pub(super) struct NewRow {
+    pub(super) row: JobRow,
     pub(super) request: String,
-    /// The delivery that it came of.
-    pub(super) kept: Option<DeliveryRow>,
+    /// The delivery that it came from.
+    pub(super) delivery: Option<DeliveryRow>,
     /// When the job is due.
     pub(super) due: Option<Timestamp>,
-    /// When it is forgotten.
-    pub(super) end: Option<Timestamp>,
+    /// When it is deleted.
+    pub(super) expires_at: Option<Timestamp>,
 }
 
-/// What a write with a lease sets beside the row.
-pub(super) struct Write {
+/// A write under a lease.
+pub(super) struct RowUpdate {
     /// The request, if it has changed.
     pub(super) request: Option<String>,
-    /// The version that must be there.
+    /// The version that the row must have.
     pub(super) version: u64,
     /// The end of the lease.
     pub(super) leased_until: Timestamp,
     /// When the job is due.
     pub(super) due: Option<Timestamp>,
-    /// What is wrong with a job that is never due again.
-    pub(super) death: Option<DeadLetterReason>,
-    /// When it is forgotten.
-    pub(super) end: Option<Timestamp>,
+    /// Why the job's delivery becomes a dead letter; only for a job that is never due again.
+    pub(super) dead_letter: Option<DeadLetterReason>,
+    /// When it is deleted.
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 /// The answer to a claim.
@@ -73,13 +71,13 @@ pub(super) enum ClaimedRow {
 
 pub(super) fn add(
     connection: &mut Connection,
-    new: &New,
+    new: &NewRow,
     horizon: Timestamp,
-    keep_only: Option<u32>,
+    keep_finished: Option<u32>,
 ) -> rusqlite::Result<AddResult> {
     let (row, job) = (&new.row, &new.row.summary);
     let adding = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if let Some(keep) = keep_only {
+    if let Some(keep) = keep_finished {
         adding.prepare_cached(
             "DELETE FROM jobs WHERE due IS NULL AND parked IS NULL AND rowid NOT IN
              (SELECT rowid FROM jobs WHERE due IS NULL AND parked IS NULL ORDER BY rowid DESC LIMIT ?1)",
@@ -99,7 +97,7 @@ pub(super) fn add(
     .execute(named_params! {
         ":id": job.id.as_str(),
         ":due": new.due.map(ms),
-        ":ended": new.end.map(ms),
+        ":ended": new.expires_at.map(ms),
         ":route": job.route,
         ":connection": job.connection,
         ":module": job.module,
@@ -117,8 +115,8 @@ pub(super) fn add(
     adding
         .prepare_cached("INSERT INTO requests (id, stored) VALUES (?1, ?2)")?
         .execute([job.id.as_str(), &new.request])?;
-    if let Some(kept) = &new.kept {
-        deliveries::keep_new(&adding, kept, horizon)?;
+    if let Some(delivery) = &new.delivery {
+        deliveries::insert_new(&adding, delivery, horizon)?;
     }
     adding.commit()?;
     Ok(AddResult::New)
@@ -146,7 +144,7 @@ pub(super) fn claim(
     until: Timestamp,
 ) -> rusqlite::Result<ClaimedRow> {
     let claiming = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // A lease that nobody ends makes the job due when it is over.
+    // If the driver crashes, the job is due when the lease ends.
     let taken: Option<(i64, String)> = claiming
         .prepare_cached(
             "UPDATE jobs SET version = version + 1, leased_until = ?1, due = ?1, ended = NULL
@@ -184,11 +182,11 @@ pub(super) fn claim(
     })
 }
 
-/// Writes a job; false if the version is not the one that was expected.
+/// Writes a job. Returns false if the row does not have the expected version.
 pub(super) fn write(
     connection: &mut Connection,
-    row: &Row,
-    write: &Write,
+    row: &JobRow,
+    write: &RowUpdate,
 ) -> rusqlite::Result<bool> {
     let job = &row.summary;
     let writing = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -201,7 +199,7 @@ pub(super) fn write(
     .execute(named_params! {
         ":leased_until": ms(write.leased_until),
         ":due": write.due.map(ms),
-        ":ended": write.end.map(ms),
+        ":ended": write.expires_at.map(ms),
         ":module": job.module,
         ":status": name(&job.status),
         ":callback": job.callback.as_ref().map(name),
@@ -221,9 +219,11 @@ pub(super) fn write(
         && write.due.is_none()
         && let Some(source) = &row.source
     {
-        match &write.death {
-            Some(death) => deliveries::dead_letter(&writing, &source.delivery, death, write.end)?,
-            None => deliveries::release(&writing, source, write.end)?,
+        match &write.dead_letter {
+            Some(reason) => {
+                deliveries::dead_letter(&writing, &source.delivery, reason, write.expires_at)?
+            }
+            None => deliveries::release(&writing, source, write.expires_at)?,
         }
     }
     writing.commit()?;
@@ -263,15 +263,17 @@ pub(super) fn list(
             route: row.get(1)?,
             connection: row.get(2)?,
             module: row.get(3)?,
-            status: named(4, row.get(4)?)?,
-            callback: callback.map(|callback| named(5, callback)).transpose()?,
+            status: from_name(4, row.get(4)?)?,
+            callback: callback
+                .map(|callback| from_name(5, callback))
+                .transpose()?,
             parked: row.get(6)?,
             created_at: moment(row.get(7)?),
             finished_at: finished_at.map(moment),
         })
     })?;
-    // Jobs that the filter leaves out are passed over without ever being collected.
-    rows.filter(|job| job.as_ref().map_or(true, |job| filter.takes(job)))
+    // Rows that do not match are skipped while reading, so that a large table is never collected.
+    rows.filter(|job| job.as_ref().map_or(true, |job| filter.matches(job)))
         .take(limit)
         .collect()
 }
@@ -311,37 +313,15 @@ pub(super) fn unpark(
         .prepare_cached(update)?
         .execute(params![ms(due), id.as_str()])?;
     if changed == 1 {
-        deliveries::revive_parked(&unparking, id)?;
+        deliveries::restore_parked(&unparking, id)?;
     }
     unparking.commit()?;
     Ok(changed == 1)
 }
 
-/// Ends every lease; the jobs are due at once. When they really are, whoever claims them sees.
-pub(super) fn free(connection: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
+/// Ends every lease. The jobs are due at once; the driver that claims one finds out when it is really due.
+pub(super) fn break_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
     let update = "UPDATE jobs SET version = version + 1, leased_until = 0, due = ?1
                   WHERE leased_until > 0 AND parked IS NULL";
     connection.prepare_cached(update)?.execute([ms(now)])
-}
-
-pub(super) fn count(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// The name of a status, as its JSON has it.
-fn name(status: &impl Serialize) -> Option<String> {
-    match serde_json::to_value(status) {
-        Ok(Value::String(name)) => Some(name),
-        _ => None,
-    }
-}
-
-fn named<T: DeserializeOwned>(column: usize, name: String) -> rusqlite::Result<T> {
-    serde_json::from_value(Value::String(name)).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(
-            column,
-            rusqlite::types::Type::Text,
-            Box::new(error),
-        )
-    })
 }

@@ -1,7 +1,8 @@
-//! Locks and the tokens that are shared under them.
+//! Locks and shared values in DynamoDB.
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
 use jiff::Timestamp;
@@ -9,23 +10,24 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::change::Change;
 use super::item;
-use super::{DynamoStore, Updated};
+use super::{DynamoStore, UpdateResult};
 use crate::clock::after;
-use crate::job::store::{Lock, LockHolder, SharedToken, StoreError};
+use crate::store::{KeyValue, Lock, LockHolder, Locks, StoreError};
 
-/// When a lock that nobody gave back is deleted.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+/// How long after its end an abandoned lock is deleted.
+const ABANDONED_LOCK_TTL: Duration = Duration::from_secs(24 * 3600);
 
 fn lock_pk(name: &str) -> String {
     format!("lock#{name}")
 }
 
-fn token_pk(name: &str) -> String {
-    format!("token#{name}")
+fn value_pk(key: &str) -> String {
+    format!("value#{key}")
 }
 
-impl DynamoStore {
-    pub(super) async fn take_lock(
+#[async_trait]
+impl Locks for DynamoStore {
+    async fn lock(
         &self,
         name: &str,
         holder: &LockHolder,
@@ -33,7 +35,7 @@ impl DynamoStore {
         until: Timestamp,
     ) -> Result<Option<Lock>, StoreError> {
         let free = "attribute_not_exists(#pk) OR #lease <= :now OR #holder = :holder";
-        let ends = after(until, ABANDONED);
+        let ends = after(until, ABANDONED_LOCK_TTL);
         let change = Change::when(free, &["pk", "lease", "holder"])
             .value("now", item::ms(now))
             .value("holder", item::text(holder.as_str()))
@@ -41,18 +43,14 @@ impl DynamoStore {
             .set("lease", item::ms(until))
             .set("ends", item::seconds(ends));
         let taken = self.update(item::key(&lock_pk(name)), change, None).await?;
-        Ok(matches!(taken, Updated::Done(_)).then(|| Lock {
+        Ok(matches!(taken, UpdateResult::Done(_)).then(|| Lock {
             name: name.to_owned(),
             holder: holder.clone(),
             until,
         }))
     }
 
-    pub(super) async fn give_lock(
-        &self,
-        name: &str,
-        holder: &LockHolder,
-    ) -> Result<(), StoreError> {
+    async fn unlock(&self, name: &str, holder: &LockHolder) -> Result<(), StoreError> {
         let deleted = self
             .client()
             .await
@@ -66,29 +64,25 @@ impl DynamoStore {
             .await;
         match deleted {
             Ok(_) => Ok(()),
-            // Somebody else's, or nobody's.
-            Err(error) => super::refused_for(&error)
+            // Another holder has the lock, or it does not exist.
+            Err(error) => super::refused_item(&error)
                 .map(|_| ())
                 .map_err(|()| self.failed(&error)),
         }
     }
+}
 
-    pub(super) async fn read_token(&self, name: &str) -> Result<Option<SharedToken>, StoreError> {
-        let Some(item) = self.head(&token_pk(name)).await? else {
-            return Ok(None);
-        };
-        let value = item::get(&item, "value").map(|value| SecretString::from(value.to_owned()));
-        Ok(Some(SharedToken {
-            value,
-            expires_at: item::get_ms(&item, "expires_at").unwrap_or(Timestamp::UNIX_EPOCH),
-            throttled_until: item::get_ms(&item, "throttled_until"),
-        }))
+#[async_trait]
+impl KeyValue for DynamoStore {
+    async fn value(&self, key: &str) -> Result<Option<SecretString>, StoreError> {
+        let item = self.head(&value_pk(key)).await?.unwrap_or_default();
+        Ok(item::get(&item, "value").map(|value| SecretString::from(value.to_owned())))
     }
 
-    pub(super) async fn share_token(
+    async fn put_value(
         &self,
-        name: &str,
-        token: &SharedToken,
+        key: &str,
+        value: &SecretString,
         lock: &Lock,
     ) -> Result<(), StoreError> {
         let built = |error| StoreError::Failed(format!("the request could not be built: {error}"));
@@ -100,17 +94,13 @@ impl DynamoStore {
             .expression_attribute_values(":holder", item::text(lock.holder.as_str()))
             .build()
             .map_err(built)?;
-        let mut item = item::key(&token_pk(name));
-        item.insert("expires_at".to_owned(), item::ms(token.expires_at));
-        if let Some(value) = &token.value {
-            item.insert("value".to_owned(), item::text(value.expose_secret()));
-        }
-        if let Some(until) = token.throttled_until {
-            item.insert("throttled_until".to_owned(), item::ms(until));
-        }
+        let value = item::text(value.expose_secret());
         let put = Put::builder()
             .table_name(&self.table)
-            .set_item(Some(item))
+            .set_item(Some(item::head_item(
+                &value_pk(key),
+                [("value", Some(value))],
+            )))
             .build()
             .map_err(built)?;
         let written = self

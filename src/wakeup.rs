@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::JobId;
+use crate::job::JobId;
 
 /// The version of the message.
 const VERSION: u32 = 1;

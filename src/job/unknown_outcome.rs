@@ -120,7 +120,7 @@ impl Job {
     /// What happened to a call that was sent and whose answer does not tell whether it was carried out.
     pub fn unknown_outcome_event(&self, seq: usize, why: Refusal) -> CallEvent {
         let Some(state) = self.call(seq) else {
-            return unknown(&why.message);
+            return CallEvent::outcome_unknown(&why.message);
         };
         let wait = SETTLES.max(poll_gap(state.attempts));
         if !state.call.adds_options(&self.request) {
@@ -129,7 +129,7 @@ impl Job {
         }
         match self.evidence(seq) {
             Some(_) => CallEvent::NeedsReread { why, wait },
-            None => unknown(&format!("{}: {}", why.code, why.message)),
+            None => CallEvent::outcome_unknown(&format!("{}: {}", why.code, why.message)),
         }
     }
 
@@ -147,15 +147,6 @@ impl Job {
             sets: sets.cloned().collect(),
         })
     }
-}
-
-/// The event of a call of which nothing more will be known.
-pub fn unknown(why: &str) -> CallEvent {
-    let row = Cause::AppendUnclear.row();
-    CallEvent::OutcomeUnknown(Refusal::with(
-        Cause::AppendUnclear,
-        format!("{} ({why})", row.happened),
-    ))
 }
 
 /// What is said of each record of such a call.

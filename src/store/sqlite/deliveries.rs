@@ -1,63 +1,89 @@
-//! The statements about kept deliveries.
+//! Deliveries in SQLite.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
-use super::jobs::count;
-use super::schema::{moment, ms};
-use crate::job::delivery::{self, DeadLetterReason, DeadLetterSummary, Parts, StoredDelivery};
-use crate::job::store::StoreError;
-use crate::job::{JobId, JobSource};
+use super::SqliteStore;
+use super::columns::{count, moment, ms};
+use crate::job::{DeadLetterReason, JobId, JobSource};
+use crate::store::Deliveries;
+use crate::store::delivery::{self, DeadLetterSummary, EncodedDelivery, StoredDelivery};
+use crate::store::error::StoreError;
 
-/// A delivery as its row has it.
+/// A delivery with its encoded envelope.
 pub(super) struct DeliveryRow {
-    pub(super) delivery: StoredDelivery,
-    pub(super) envelope: String,
+    delivery: StoredDelivery,
+    envelope: String,
 }
 
 impl DeliveryRow {
-    /// The row of a delivery.
+    /// Encodes a delivery.
     pub(super) fn of(delivery: &StoredDelivery) -> Result<Self, StoreError> {
         Ok(Self {
-            envelope: delivery::envelope(delivery)?,
+            envelope: delivery::encode_envelope(delivery)?,
             delivery: delivery.clone(),
         })
     }
 }
 
-/// Keeps a delivery, in place of one with the same id.
-pub(super) fn keep(
-    connection: &Connection,
-    kept: &DeliveryRow,
-    end: Option<Timestamp>,
-) -> rusqlite::Result<()> {
-    insert(connection, "REPLACE", kept, end)
+#[async_trait]
+impl Deliveries for SqliteStore {
+    async fn put_delivery(&self, delivery: &StoredDelivery) -> Result<(), StoreError> {
+        let (row, expires_at) = (DeliveryRow::of(delivery)?, self.expires_at());
+        self.with(move |connection| insert(connection, "REPLACE", &row, expires_at))
+            .await
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError> {
+        let horizon = self.horizon();
+        self.with(move |connection| list_dead_letters(connection, limit, horizon))
+            .await
+    }
+
+    async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
+        let (id, horizon) = (id.to_owned(), self.horizon());
+        let found = self.with(move |connection| get(connection, &id, horizon));
+        found.await?.map(EncodedDelivery::decode).transpose()
+    }
+
+    async fn restore(&self, id: &str, since: Timestamp) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.with(move |connection| restore(connection, &id, since))
+            .await
+    }
+
+    async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.with(move |connection| delete(connection, &id)).await
+    }
 }
 
-/// Keeps a delivery whose jobs are under way, unless it is kept already.
-pub(super) fn keep_new(
+/// Stores the delivery of a new job, unless it is stored already.
+pub(super) fn insert_new(
     connection: &Connection,
-    kept: &DeliveryRow,
+    row: &DeliveryRow,
     horizon: Timestamp,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM deliveries WHERE id = ?1 AND ended <= ?2")?
-        .execute(params![kept.delivery.id, ms(horizon)])?;
-    insert(connection, "IGNORE", kept, None)
+        .execute(params![row.delivery.id, ms(horizon)])?;
+    insert(connection, "IGNORE", row, None)
 }
 
+/// Inserts a row; `on_conflict` is SQLite's conflict clause.
 fn insert(
     connection: &Connection,
-    otherwise: &str,
-    kept: &DeliveryRow,
-    end: Option<Timestamp>,
+    on_conflict: &str,
+    row: &DeliveryRow,
+    expires_at: Option<Timestamp>,
 ) -> rusqlite::Result<()> {
     let insert = format!(
-        "INSERT OR {otherwise} INTO deliveries (id, route, at, code, reason, job, dead_since, envelope, body, ended)
+        "INSERT OR {on_conflict} INTO deliveries (id, route, at, code, reason, job, dead_since, envelope, body, ended)
          VALUES (:id, :route, :at, :code, :reason, :job, :dead_since, :envelope, :body, :ended)"
     );
-    let delivery = &kept.delivery;
+    let delivery = &row.delivery;
     let dead = delivery.dead_letter.as_ref();
     connection.prepare_cached(&insert)?.execute(named_params! {
         ":id": delivery.id,
@@ -67,64 +93,60 @@ fn insert(
         ":reason": dead.map(|dead| &dead.reason),
         ":job": dead.and_then(|dead| dead.job.as_ref()).map(JobId::as_str),
         ":dead_since": dead.map(|dead| ms(dead.since)),
-        ":envelope": kept.envelope,
+        ":envelope": row.envelope,
         ":body": delivery.body.as_ref(),
-        ":ended": end.map(ms),
+        ":ended": expires_at.map(ms),
     })?;
     Ok(())
 }
 
-/// Makes a delivery a dead letter, which is forgotten at `end`.
+/// Turns a delivery into a dead letter.
 pub(super) fn dead_letter(
     connection: &Connection,
     id: &str,
-    death: &DeadLetterReason,
-    end: Option<Timestamp>,
+    reason: &DeadLetterReason,
+    expires_at: Option<Timestamp>,
 ) -> rusqlite::Result<()> {
     let update = "UPDATE deliveries SET code = ?1, reason = ?2, job = ?3, dead_since = ?4, ended = ?5 WHERE id = ?6";
     connection.prepare_cached(update)?.execute(params![
-        death.code,
-        death.reason,
-        death.job.as_ref().map(JobId::as_str),
-        ms(death.since),
-        end.map(ms),
+        reason.code,
+        reason.reason,
+        reason.job.as_ref().map(JobId::as_str),
+        ms(reason.since),
+        expires_at.map(ms),
         id,
     ])?;
     Ok(())
 }
 
-/// Lets go of the delivery of a job that ended well.
+/// Releases the delivery of a job that needs no dead letter.
 pub(super) fn release(
     connection: &Connection,
     source: &JobSource,
-    end: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
 ) -> rusqlite::Result<()> {
     if !source.shared {
-        return delete_delivery(connection, &source.delivery).map(|_| ());
+        return delete(connection, &source.delivery).map(|_| ());
     }
     let update = "UPDATE deliveries SET ended = ?1 WHERE id = ?2 AND dead_since IS NULL";
     connection
         .prepare_cached(update)?
-        .execute(params![end.map(ms), source.delivery])?;
+        .execute(params![expires_at.map(ms), source.delivery])?;
     Ok(())
 }
 
-/// Makes a dead letter that died at this moment a delivery under way.
-pub(super) fn restore(
-    connection: &Connection,
-    id: &str,
-    dead_since: Timestamp,
-) -> rusqlite::Result<()> {
+/// Turns a dead letter back into a delivery in progress, if it has been a dead letter since this moment.
+fn restore(connection: &Connection, id: &str, since: Timestamp) -> rusqlite::Result<()> {
     let update = "UPDATE deliveries SET code = NULL, reason = NULL, job = NULL, dead_since = NULL, ended = NULL
                   WHERE id = ?1 AND dead_since = ?2";
     connection
         .prepare_cached(update)?
-        .execute(params![id, ms(dead_since)])?;
+        .execute(params![id, ms(since)])?;
     Ok(())
 }
 
-/// Makes the dead letter of a job that was put aside a delivery under way.
-pub(super) fn revive_parked(connection: &Connection, job: &JobId) -> rusqlite::Result<()> {
+/// Restores the dead letter of a parked job.
+pub(super) fn restore_parked(connection: &Connection, job: &JobId) -> rusqlite::Result<()> {
     let select = "SELECT id, dead_since FROM deliveries WHERE job = ?1 AND id = (SELECT delivery FROM jobs WHERE id = ?1)";
     let dead: Option<(String, i64)> = connection
         .prepare_cached(select)?
@@ -135,7 +157,7 @@ pub(super) fn revive_parked(connection: &Connection, job: &JobId) -> rusqlite::R
     })
 }
 
-pub(super) fn list(
+fn list_dead_letters(
     connection: &Connection,
     limit: usize,
     horizon: Timestamp,
@@ -150,29 +172,31 @@ pub(super) fn list(
             id: row.get(0)?,
             route: row.get(1)?,
             at: moment(row.get(2)?),
-            dead_letter: death(row)?,
+            dead_letter: dead_letter_reason(row)?,
             body_bytes: bytes.unsigned_abs(),
         })
     })?;
     rows.collect()
 }
 
-pub(super) fn get(
+fn get(
     connection: &Connection,
     id: &str,
     horizon: Timestamp,
-) -> rusqlite::Result<Option<Parts>> {
+) -> rusqlite::Result<Option<EncodedDelivery>> {
     let query =
         "SELECT id, route, at, code, reason, job, dead_since, envelope, body FROM deliveries
                  WHERE id = ?1 AND (ended IS NULL OR ended > ?2)";
     connection
         .prepare_cached(query)?
         .query_row(params![id, ms(horizon)], |row| {
-            Ok(Parts {
+            Ok(EncodedDelivery {
                 id: row.get(0)?,
                 route: row.get(1)?,
                 at: moment(row.get(2)?),
-                dead_letter: is_dead(row)?.then(|| death(row)).transpose()?,
+                dead_letter: is_dead_letter(row)?
+                    .then(|| dead_letter_reason(row))
+                    .transpose()?,
                 envelope: row.get(7)?,
                 body: row.get(8)?,
             })
@@ -180,19 +204,19 @@ pub(super) fn get(
         .optional()
 }
 
-pub(super) fn delete_delivery(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
+fn delete(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
     let deleted = connection
         .prepare_cached("DELETE FROM deliveries WHERE id = ?1")?
         .execute([id])?;
     Ok(deleted == 1)
 }
 
-fn is_dead(row: &Row<'_>) -> rusqlite::Result<bool> {
+fn is_dead_letter(row: &Row<'_>) -> rusqlite::Result<bool> {
     Ok(row.get_ref(6)? != ValueRef::Null)
 }
 
-/// The death of a row whose columns 3 to 6 are code, reason, job and moment.
-fn death(row: &Row<'_>) -> rusqlite::Result<DeadLetterReason> {
+/// Reads the reason from columns 3 to 6.
+fn dead_letter_reason(row: &Row<'_>) -> rusqlite::Result<DeadLetterReason> {
     let job: Option<String> = row.get(5)?;
     Ok(DeadLetterReason {
         code: row.get(3)?,

@@ -1,7 +1,8 @@
-//! What only this store promises. What both stores do is tested in `tests/it/store.rs`.
+//! Tests of SQLite alone. `tests/it/store.rs` tests what both stores promise.
 
 use super::*;
-use crate::job::PreparationOutcome;
+use crate::job::{Job, JobId, PreparationOutcome};
+use crate::store::{AddResult, Claim, Deliveries, JobFilter, Jobs, KeyValue, LockHolder, Locks};
 use crate::update::UpdateRequest;
 use serde_json::json;
 use std::time::Duration;
@@ -124,6 +125,30 @@ async fn a_file_of_the_first_version_is_taken_over_with_its_dead_letters() {
 }
 
 #[tokio::test]
+async fn version_2_file_is_migrated_without_its_tokens() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let job = job("d", start());
+    let store = SqliteStore::in_file(path.clone());
+    store.add(&job, None).await.expect("added");
+    drop(store);
+    let second = Connection::open(&path).expect("a file");
+    second
+        .execute_batch(
+            "DROP TABLE shared_values;
+             CREATE TABLE tokens (name TEXT PRIMARY KEY, value TEXT, expires_at INTEGER NOT NULL, throttled_until INTEGER) STRICT;
+             INSERT INTO tokens VALUES ('token/default', 'old', 0, NULL);
+             PRAGMA user_version = 2;",
+        )
+        .expect("written");
+    drop(second);
+    let store = SqliteStore::in_file(path);
+    assert_eq!(store.get(&job.id).await.expect("read"), Some(job));
+    let token = store.value("token/default").await.expect("read");
+    assert!(token.is_none(), "tokens are fetched again");
+}
+
+#[tokio::test]
 async fn who_stops_waiting_in_line_holds_up_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jobs.db");
@@ -138,7 +163,7 @@ async fn who_stops_waiting_in_line_holds_up_nobody() {
     let id = job("d", start()).id;
     let mut forsaken = std::pin::pin!(store.get(&id));
     // The one before it has the line to itself.
-    while store.database.line.available_permits() > 0 {
+    while store.database.queue.available_permits() > 0 {
         tokio::task::yield_now().await;
     }
     assert!(futures_util::poll!(&mut forsaken).is_pending());
@@ -157,7 +182,7 @@ async fn a_store_in_memory_forgets_only_finished_jobs() {
     let store = SqliteStore::in_memory();
     let open = job("open", start());
     store.add(&open, None).await.expect("added");
-    for number in 0..KEPT_IN_MEMORY + 20 {
+    for number in 0..FINISHED_IN_MEMORY + 20 {
         let mut done = job(&number.to_string(), start());
         done.record_attempts(1, 1);
         done.apply(1, crate::job::CallEvent::Settled(Vec::new()), start())
@@ -172,7 +197,7 @@ async fn a_store_in_memory_forgets_only_finished_jobs() {
             })
             .await
             .expect("a count");
-        assert_eq!(count, KEPT_IN_MEMORY + 2, "{table}");
+        assert_eq!(count, FINISHED_IN_MEMORY + 2, "{table}");
     }
     assert!(store.get(&open.id).await.expect("read").is_some());
 }

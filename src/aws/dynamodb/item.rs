@@ -1,5 +1,5 @@
-//! Keys, attributes and their values. Moments are milliseconds since 1970, but for `ends`, which DynamoDB reads itself
-//! and wants in seconds.
+//! Keys, attributes and their values. Moments are milliseconds since 1970, except `ends`: DynamoDB's TTL attribute is in
+//! seconds.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -14,30 +14,30 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::job::store::ItemLocation;
+use crate::store::ItemLocation;
 
 /// An item of the table.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The sort key of everything but parts.
+/// The sort key of every item that is not a part.
 pub(super) const HEAD: &str = "head";
 
-/// The indexes' partitions: one partition would take a thousand writes a second at most.
+/// The number of partitions of an index. One partition would limit it to a thousand writes a second.
 pub(super) const SHARDS: u32 = 8;
 
-/// The partition of an index that something belongs to.
+/// The index partition of an id.
 pub(super) fn shard(kind: &str, id: &str) -> String {
     let number = id.bytes().map(u32::from).sum::<u32>() % SHARDS;
     format!("{kind}#{number}")
 }
 
-/// The whole key of something that is not a part.
+/// The key of a head item.
 pub(super) fn key(pk: &str) -> Item {
     Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(HEAD))])
 }
 
-/// The whole item of something that is not a part, with the attributes that it has.
-pub(super) fn whole<'a>(
+/// A head item with those attributes that have a value.
+pub(super) fn head_item<'a>(
     pk: &str,
     attributes: impl IntoIterator<Item = (&'a str, Option<AttributeValue>)>,
 ) -> Item {
@@ -67,7 +67,7 @@ pub(super) fn bytes(value: Vec<u8>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }
 
-/// The name of a status, as its JSON has it.
+/// Encodes a status by its name in JSON.
 pub(super) fn name(status: &impl Serialize) -> Option<AttributeValue> {
     match serde_json::to_value(status) {
         Ok(Value::String(name)) => Some(text(name)),
@@ -75,44 +75,44 @@ pub(super) fn name(status: &impl Serialize) -> Option<AttributeValue> {
     }
 }
 
-/// A text attribute.
+/// Reads a text attribute.
 pub(super) fn get<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
 }
 
-/// A status by its name.
+/// Reads a status.
 pub(super) fn get_named<T: DeserializeOwned>(item: &Item, name: &str) -> Option<T> {
     serde_json::from_value(Value::String(get(item, name)?.to_owned())).ok()
 }
 
-/// A number attribute.
+/// Reads a number.
 pub(super) fn get_number<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
-/// A moment.
+/// Reads a moment.
 pub(super) fn get_ms(item: &Item, name: &str) -> Option<Timestamp> {
     Timestamp::from_millisecond(get_number(item, name)?).ok()
 }
 
-/// A binary attribute.
+/// Reads binary data.
 pub(super) fn get_bytes<'a>(item: &'a Item, name: &str) -> Option<&'a [u8]> {
     item.get(name)?.as_b().ok().map(AsRef::as_ref)
 }
 
-/// Whether the item is over, even if DynamoDB has not deleted it yet; that takes it days at times.
-pub(super) fn has_ended(item: &Item, now: Timestamp) -> bool {
+/// Whether the item has expired. DynamoDB may delete it days later.
+pub(super) fn has_expired(item: &Item, now: Timestamp) -> bool {
     get_number::<i64>(item, "ends").is_some_and(|ends| ends <= now.as_second())
 }
 
-/// The attribute that says which parts hold a piece.
-pub(super) fn parts_name(piece: &str) -> String {
-    format!("{piece}_parts")
+/// The attribute that names the parts of a document.
+fn parts_attribute(document: &str) -> String {
+    format!("{document}_parts")
 }
 
-/// Where a piece is, as its attribute says it. Whether its parts are has_ttl only they know.
-pub(super) fn place_text(place: &ItemLocation) -> Option<AttributeValue> {
-    match place {
+/// Encodes a document's location. `has_ttl` is not encoded, because only the parts know it.
+pub(super) fn location_text(location: &ItemLocation) -> Option<AttributeValue> {
+    match location {
         ItemLocation::Inline => None,
         ItemLocation::Parts {
             generation, count, ..
@@ -120,29 +120,29 @@ pub(super) fn place_text(place: &ItemLocation) -> Option<AttributeValue> {
     }
 }
 
-/// Where a piece is.
-pub(super) fn get_place(item: &Item, piece: &str) -> ItemLocation {
-    let parts = get(item, &parts_name(piece)).and_then(|text| text.split_once('/'));
+/// Reads a document's location.
+pub(super) fn get_location(item: &Item, document: &str) -> ItemLocation {
+    let parts = get(item, &parts_attribute(document)).and_then(|text| text.split_once('/'));
     match parts {
         None => ItemLocation::Inline,
         Some((generation, count)) => ItemLocation::Parts {
             generation: generation.to_owned(),
-            // An unreadable count finds no parts, and the job is then unreadable.
+            // An unreadable count matches no parts, and the job is then unreadable.
             count: count.parse().unwrap_or(u32::MAX),
             has_ttl: false,
         },
     }
 }
 
-/// A document, made small: ids and states repeat themselves, and every kilobyte written costs.
+/// Compresses a document. Ids and states are repetitive, and AWS charges for every kilobyte written.
 pub(super) fn pack(document: &[u8]) -> Vec<u8> {
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
-    // Writing to memory cannot fail; if it did, the reader would notice by the checksum.
+    // Writing to memory cannot fail; if it did, the checksum would fail on reading.
     let _ = packed.write_all(document);
     packed.finish().unwrap_or_default()
 }
 
-/// The document.
+/// Decompresses a document.
 pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
     let mut document = Vec::new();
     let read = ZlibDecoder::new(packed).read_to_end(&mut document);
@@ -150,7 +150,7 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("it is damaged: {error}"))
 }
 
-/// The document, which is text.
+/// Decompresses a text document.
 pub(super) fn unpack_text(packed: &[u8]) -> Result<String, String> {
     String::from_utf8(unpack(packed)?).map_err(|error| format!("it is damaged: {error}"))
 }

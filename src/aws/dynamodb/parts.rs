@@ -1,6 +1,6 @@
-//! Pieces that are too large for their item. Their parts are written first, under a generation of their own, and only
-//! then does the item name that generation: a torn write is never seen. Until they are known to be named, parts are
-//! has_ttl, so that those of a lost writer go away.
+//! Documents that are too large for their item. The parts are written first, under a new generation, and then the item that names
+//! the generation. A reader therefore never sees a torn write. Parts have a TTL until an unfinished item names them, so that
+//! the parts of a crashed writer expire.
 
 use std::time::Duration;
 
@@ -12,65 +12,68 @@ use super::DynamoStore;
 use super::change::Change;
 use super::item::{self, Item};
 use crate::clock::after;
-use crate::job::store::{ItemLocation, StoreError};
+use crate::store::{ItemLocation, StoreError};
 
-/// The size of a part; DynamoDB takes 400 KB with all names.
+/// The size of a part. DynamoDB's limit is 400 KB for an item, including the names of its attributes.
 const PART_BYTES: usize = 350 * 1024;
 
-/// When parts that no item names go away. It outlasts every turn by far.
-const ORPHANED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The TTL of parts that no item names yet. It is far longer than any turn.
+const ORPHAN_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Parts outlast the item that names them.
-const OUTLASTING: Duration = Duration::from_secs(24 * 3600);
+/// How much longer than their item parts are stored.
+const PARTS_EXTRA: Duration = Duration::from_secs(24 * 3600);
 
 impl DynamoStore {
-    /// Finds a place for a piece: with its item if it is at most `inline` bytes, else in parts, which are written now.
-    /// Returns what the item is to hold, too.
-    pub(super) async fn place(
+    /// Stores a document: in its item if it has at most `max_inline` bytes, else in parts, which are written now. Returns its
+    /// location, and the value for the item's attribute.
+    pub(super) async fn put_document(
         &self,
         pk: &str,
-        piece: Vec<u8>,
-        inline: usize,
+        document: Vec<u8>,
+        max_inline: usize,
     ) -> Result<(ItemLocation, Option<AttributeValue>), StoreError> {
-        if piece.len() <= inline {
-            return Ok((ItemLocation::Inline, Some(item::bytes(piece))));
+        if document.len() <= max_inline {
+            return Ok((ItemLocation::Inline, Some(item::bytes(document))));
         }
-        let generation = super::mark();
-        let ends = after(self.retention.clock.now(), ORPHANED);
-        let puts = piece.chunks(PART_BYTES).enumerate().map(|(number, part)| {
-            let mut item = part_key(pk, &generation, number);
-            item.insert("data".to_owned(), item::bytes(part.to_vec()));
-            item.insert("ends".to_owned(), item::seconds(ends));
-            async move {
-                let client = self.client().await;
-                let put = client
-                    .put_item()
-                    .table_name(&self.table)
-                    .set_item(Some(item));
-                put.send().await.map_err(|error| self.failed(&error))
-            }
-        });
+        let generation = super::write_id();
+        let ends = after(self.retention.clock.now(), ORPHAN_TTL);
+        let puts = document
+            .chunks(PART_BYTES)
+            .enumerate()
+            .map(|(number, part)| {
+                let mut item = part_key(pk, &generation, number);
+                item.insert("data".to_owned(), item::bytes(part.to_vec()));
+                item.insert("ends".to_owned(), item::seconds(ends));
+                async move {
+                    let client = self.client().await;
+                    let put = client
+                        .put_item()
+                        .table_name(&self.table)
+                        .set_item(Some(item));
+                    put.send().await.map_err(|error| self.failed(&error))
+                }
+            });
         let count = try_join_all(puts).await?.len();
-        let place = ItemLocation::Parts {
+        let location = ItemLocation::Parts {
             generation,
             count: u32::try_from(count).unwrap_or(u32::MAX),
             has_ttl: true,
         };
-        Ok((place, None))
+        Ok((location, None))
     }
 
-    /// A piece, wherever it is; none if it is not all there. Notes whether its parts are has_ttl.
-    pub(super) async fn gather(
+    /// Reads a document, and whether its parts have a TTL. The document is none if parts are missing.
+    pub(super) async fn get_document(
         &self,
         pk: &str,
         item: &Item,
-        piece: &str,
+        document: &str,
     ) -> Result<(ItemLocation, Option<Vec<u8>>), StoreError> {
         let ItemLocation::Parts {
             generation, count, ..
-        } = item::get_place(item, piece)
+        } = item::get_location(item, document)
         else {
-            let inline = item::get_bytes(item, piece).map(<[u8]>::to_vec);
+            let inline = item::get_bytes(item, document).map(<[u8]>::to_vec);
             return Ok((ItemLocation::Inline, inline));
         };
         let mut pages = self
@@ -92,35 +95,36 @@ impl DynamoStore {
                 found += 1;
             }
         }
-        let place = ItemLocation::Parts {
+        let location = ItemLocation::Parts {
             generation,
             count,
             has_ttl,
         };
-        Ok((place, (found == count).then_some(whole)))
+        Ok((location, (found == count).then_some(whole)))
     }
 
-    /// Makes parts immortal, or lets them go a while after `ends`.
-    pub(super) async fn date(
+    /// Sets the TTL of parts to a while after `ends`, or removes it.
+    pub(super) async fn set_ttl(
         &self,
         pk: &str,
-        place: &mut ItemLocation,
+        location: &mut ItemLocation,
         ends: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let ItemLocation::Parts {
             generation,
             count,
             has_ttl,
-        } = place
+        } = location
         else {
             return Ok(());
         };
         if ends.is_none() && !*has_ttl {
             return Ok(());
         }
-        let ends = ends.map(|ends| item::seconds(after(ends, OUTLASTING)));
+        let ends = ends.map(|ends| item::seconds(after(ends, PARTS_EXTRA)));
         let updates = (0..*count as usize).map(|number| {
-            let change = Change::when("attribute_exists(#pk)", &["pk"]).put("ends", ends.clone());
+            let change =
+                Change::when("attribute_exists(#pk)", &["pk"]).set_or_remove("ends", ends.clone());
             self.update(part_key(pk, generation, number), change, None)
         });
         try_join_all(updates).await?;
@@ -128,11 +132,11 @@ impl DynamoStore {
         Ok(())
     }
 
-    /// Deletes parts that no item names any more. What cannot be deleted does no harm.
-    pub(super) async fn discard(&self, pk: &str, place: &ItemLocation) {
+    /// Deletes parts that no item names any more. A failure is logged; the parts do no harm.
+    pub(super) async fn delete_parts(&self, pk: &str, location: &ItemLocation) {
         let ItemLocation::Parts {
             generation, count, ..
-        } = place
+        } = location
         else {
             return;
         };

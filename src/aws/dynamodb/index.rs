@@ -1,5 +1,5 @@
-//! What the two indexes answer: which jobs are due, and what there is, the latest first. Indexes follow the table within
-//! moments, so their answers are hints.
+//! Queries on the two indexes: due jobs, and lists with the latest entry first. An index follows the table with a short delay,
+//! so a result is a hint.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::DynamoStore;
 use super::item::{self, Item, SHARDS};
 use crate::job::JobId;
-use crate::job::store::{JobFilter, JobPage, JobSummary, StoreError};
+use crate::store::{JobFilter, JobPage, JobSummary, StoreError};
 
 /// The sparse index of due jobs: `due_shard`, `due`.
 const DUE: &str = "due";
@@ -16,8 +16,8 @@ const DUE: &str = "due";
 /// The index of lists: `list_shard`, `listed`.
 const LISTED: &str = "listed";
 
-/// The fewest entries that a list is read by: a filter may leave out most.
-const READ_AT_LEAST: usize = 50;
+/// The smallest page of a list query, because a filter may skip most entries.
+const MIN_PAGE: usize = 50;
 
 impl DynamoStore {
     pub(super) async fn due_jobs(
@@ -68,12 +68,12 @@ impl DynamoStore {
         limit: usize,
         after: Option<&str>,
     ) -> Result<JobPage, StoreError> {
-        let read = |item: &Item| summary(item).filter(|job| filter.takes(job));
+        let read = |item: &Item| summary(item).filter(|job| filter.matches(job));
         let (jobs, next) = self.latest("jobs", limit, after, read).await?;
         Ok(JobPage { jobs, next })
     }
 
-    /// The latest entries of a kind that `read` takes, and where the next ones begin.
+    /// The latest entries of a kind for which `read` returns a value, and the position of the next page.
     pub(super) async fn latest<T>(
         &self,
         kind: &str,
@@ -83,11 +83,11 @@ impl DynamoStore {
     ) -> Result<(Vec<T>, Option<String>), StoreError> {
         let now = self.retention.clock.now();
         let read = |item: &Item| {
-            let entry = read(item).filter(|_| !item::has_ended(item, now))?;
+            let entry = read(item).filter(|_| !item::has_expired(item, now))?;
             Some((item::get(item, "listed")?.to_owned(), entry))
         };
-        let shards =
-            (0..SHARDS).map(|shard| self.latest_of(format!("{kind}#{shard}"), limit, after, &read));
+        let shards = (0..SHARDS)
+            .map(|shard| self.latest_in_shard(format!("{kind}#{shard}"), limit, after, &read));
         let mut entries: Vec<_> = try_join_all(shards).await?.into_iter().flatten().collect();
         entries.sort_by(|(one, _), (other, _)| other.cmp(one));
         entries.truncate(limit);
@@ -96,7 +96,7 @@ impl DynamoStore {
         Ok((entries.into_iter().map(|(_, entry)| entry).collect(), next))
     }
 
-    async fn latest_of<T>(
+    async fn latest_in_shard<T>(
         &self,
         shard: String,
         limit: usize,
@@ -113,7 +113,7 @@ impl DynamoStore {
                 .scan_index_forward(false)
                 .expression_attribute_names("#shard", "list_shard")
                 .expression_attribute_values(":shard", AttributeValue::S(shard.clone()))
-                .limit(page_size(limit.max(READ_AT_LEAST)))
+                .limit(page_size(limit.max(MIN_PAGE)))
                 .set_exclusive_start_key(from);
             query = match after {
                 None => query.key_condition_expression("#shard = :shard"),

@@ -1,0 +1,264 @@
+//! Deliveries in DynamoDB. A large body is in part items. Only dead letters are in the index `listed`.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use jiff::Timestamp;
+
+use super::change::Change;
+use super::item::{self, Item};
+use super::{DynamoStore, UpdateResult};
+use crate::clock::after;
+use crate::job::{DeadLetterReason, JobId, JobSource};
+use crate::store::delivery::{self, DeadLetterSummary, EncodedDelivery, StoredDelivery};
+use crate::store::{Deliveries, ItemLocation, ListKey, StoreError};
+
+/// The largest envelope and body that share one item. The body of a larger delivery is in parts, which leaves the item to the
+/// envelope.
+const MAX_INLINE: usize = 200 * 1024;
+
+/// How much longer than a dead letter a delivery in progress is stored. No job takes that long.
+const IN_PROGRESS_EXTRA: Duration = Duration::from_secs(30 * 24 * 3600);
+
+fn pk(id: &str) -> String {
+    format!("delivery#{id}")
+}
+
+/// The attributes of a dead letter's reason and of its list entry.
+fn reason_attributes(
+    id: &str,
+    reason: Option<&DeadLetterReason>,
+) -> [(&'static str, Option<AttributeValue>); 6] {
+    let listed = reason.map(|reason| ListKey::new(reason.since, id));
+    let job = reason.and_then(|reason| reason.job.as_ref());
+    [
+        ("code", reason.map(|reason| item::text(&reason.code))),
+        ("reason", reason.map(|reason| item::text(&reason.reason))),
+        ("job", job.map(|job| item::text(job.as_str()))),
+        ("dead_since", reason.map(|reason| item::ms(reason.since))),
+        (
+            "list_shard",
+            reason.map(|_| item::text(item::shard("deliveries", id))),
+        ),
+        ("listed", listed.map(|key| item::text(key.as_str()))),
+    ]
+}
+
+#[async_trait]
+impl Deliveries for DynamoStore {
+    async fn put_delivery(&self, delivery: &StoredDelivery) -> Result<(), StoreError> {
+        let pk = pk(&delivery.id);
+        let (item, body_at) = self
+            .delivery_item(delivery, self.retention.expires_at())
+            .await?;
+        let put = self
+            .client()
+            .await
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .return_values(ReturnValue::AllOld)
+            .send()
+            .await
+            .map_err(|error| self.failed(&error))?;
+        if let Some(old) = put.attributes {
+            let old = item::get_location(&old, "body");
+            // The replaced item is ours if the SDK sent the write again after its answer was lost.
+            if item::location_text(&old) != item::location_text(&body_at) {
+                self.delete_parts(&pk, &old).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError> {
+        let (deliveries, _) = self.latest("deliveries", limit, None, summary).await?;
+        Ok(deliveries)
+    }
+
+    async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
+        let pk = pk(id);
+        let item = self.head(&pk).await?;
+        let now = self.retention.clock.now();
+        let Some(item) = item.filter(|item| !item::has_expired(item, now)) else {
+            return Ok(None);
+        };
+        let unreadable =
+            |reason: &str| StoreError::Failed(format!("delivery {id} cannot be read: {reason}"));
+        let (_, body) = self.get_document(&pk, &item, "body").await?;
+        let body = body.ok_or_else(|| unreadable("parts of it are missing"))?;
+        let envelope = item::get_bytes(&item, "envelope").unwrap_or_default();
+        let encoded = || {
+            let envelope = item::unpack_text(envelope)?;
+            Ok(EncodedDelivery {
+                id: id.to_owned(),
+                route: item::get(&item, "route")
+                    .ok_or("it has no route")?
+                    .to_owned(),
+                at: item::get_ms(&item, "at").ok_or("it has no arrival time")?,
+                dead_letter: dead_letter_reason(&item),
+                envelope,
+                body: item::unpack(&body)?,
+            })
+        };
+        let encoded: Result<EncodedDelivery, String> = encoded();
+        let encoded = encoded.map_err(|reason| unreadable(&reason))?;
+        encoded.decode().map(Some)
+    }
+
+    async fn restore(&self, id: &str, since: Timestamp) -> Result<(), StoreError> {
+        let change =
+            Change::when("#dead_since = :then", &["dead_since"]).value("then", item::ms(since));
+        self.set_reason(id, change, None, Some(self.in_progress_until()))
+            .await
+    }
+
+    async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError> {
+        let pk = pk(id);
+        let deleted = self
+            .client()
+            .await
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(item::key(&pk)))
+            .return_values(ReturnValue::AllOld)
+            .send()
+            .await
+            .map_err(|error| self.failed(&error))?;
+        let Some(old) = deleted.attributes else {
+            return Ok(false);
+        };
+        self.delete_parts(&pk, &item::get_location(&old, "body"))
+            .await;
+        Ok(true)
+    }
+}
+
+impl DynamoStore {
+    /// Stores the delivery of a new job, unless it is stored already.
+    pub(super) async fn put_new_delivery(
+        &self,
+        delivery: &StoredDelivery,
+    ) -> Result<(), StoreError> {
+        let pk = pk(&delivery.id);
+        let (item, body_at) = self
+            .delivery_item(delivery, self.in_progress_until())
+            .await?;
+        if let Some(existing) = self.put_new(item).await? {
+            let existing = item::get_location(&existing, "body");
+            // The existing item is ours if the SDK sent the write again after its answer was lost.
+            if item::location_text(&existing) != item::location_text(&body_at) {
+                self.delete_parts(&pk, &body_at).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the item of a delivery, and writes the parts of a large body. Returns where the body is, too.
+    async fn delivery_item(
+        &self,
+        delivery: &StoredDelivery,
+        ends: Timestamp,
+    ) -> Result<(Item, ItemLocation), StoreError> {
+        let pk = pk(&delivery.id);
+        let envelope = item::pack(delivery::encode_envelope(delivery)?.as_bytes());
+        let body = item::pack(&delivery.body);
+        let (mut body_at, body) = self
+            .put_document(&pk, body, MAX_INLINE.saturating_sub(envelope.len()))
+            .await?;
+        let attributes = [
+            ("route", Some(item::text(&delivery.route))),
+            ("at", Some(item::ms(delivery.at))),
+            ("envelope", Some(item::bytes(envelope))),
+            ("body", body),
+            ("body_parts", item::location_text(&body_at)),
+            ("body_bytes", Some(item::number(delivery.body.len()))),
+            ("ends", Some(item::seconds(ends))),
+        ];
+        let attributes = attributes.into_iter().chain(reason_attributes(
+            &delivery.id,
+            delivery.dead_letter.as_ref(),
+        ));
+        // The parts get a later TTL than the item before the item is written, so that a crash here loses nothing.
+        self.set_ttl(&pk, &mut body_at, Some(ends)).await?;
+        Ok((item::head_item(&pk, attributes), body_at))
+    }
+
+    /// Turns a delivery into a dead letter, which expires at `ends`.
+    pub(super) async fn dead_letter(
+        &self,
+        id: &str,
+        reason: &DeadLetterReason,
+        ends: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let change = Change::when("attribute_exists(#pk)", &["pk"]);
+        self.set_reason(id, change, Some(reason), ends).await
+    }
+
+    /// The reason of a dead letter, if this job caused it.
+    pub(super) async fn dead_letter_of(
+        &self,
+        id: &str,
+        job: &JobId,
+    ) -> Result<Option<DeadLetterReason>, StoreError> {
+        let item = self.head(&pk(id)).await?.unwrap_or_default();
+        Ok(dead_letter_reason(&item).filter(|reason| reason.job.as_ref() == Some(job)))
+    }
+
+    async fn set_reason(
+        &self,
+        id: &str,
+        mut change: Change,
+        reason: Option<&DeadLetterReason>,
+        ends: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let pk = pk(id);
+        for (name, value) in reason_attributes(id, reason) {
+            change = change.set_or_remove(name, value);
+        }
+        change = change.set_or_remove("ends", ends.map(item::seconds));
+        if let UpdateResult::Done(item) = self.update(item::key(&pk), change, None).await? {
+            let mut body_at = item::get_location(&item, "body");
+            if let ItemLocation::Parts { has_ttl, .. } = &mut body_at {
+                *has_ttl = true;
+            }
+            self.set_ttl(&pk, &mut body_at, ends).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the delivery of a job that needs no dead letter. If that fails, the delivery expires.
+    pub(super) async fn release_delivery(&self, source: &JobSource) {
+        if source.shared {
+            return;
+        }
+        if let Err(error) = self.delete_delivery(&source.delivery).await {
+            tracing::warn!("delivery {} could not be deleted: {error}", source.delivery);
+        }
+    }
+
+    fn in_progress_until(&self) -> Timestamp {
+        after(self.retention.expires_at(), IN_PROGRESS_EXTRA)
+    }
+}
+
+fn summary(item: &Item) -> Option<DeadLetterSummary> {
+    Some(DeadLetterSummary {
+        id: item::get(item, "pk")?.strip_prefix("delivery#")?.to_owned(),
+        route: item::get(item, "route")?.to_owned(),
+        at: item::get_ms(item, "at")?,
+        dead_letter: dead_letter_reason(item)?,
+        body_bytes: item::get_number(item, "body_bytes")?,
+    })
+}
+
+/// The reason of a dead letter.
+fn dead_letter_reason(item: &Item) -> Option<DeadLetterReason> {
+    Some(DeadLetterReason {
+        code: item::get(item, "code")?.to_owned(),
+        reason: item::get(item, "reason")?.to_owned(),
+        job: item::get(item, "job").map(JobId::from_outside),
+        since: item::get_ms(item, "dead_since")?,
+    })
+}

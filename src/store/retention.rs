@@ -1,0 +1,37 @@
+//! How long finished jobs and dead letters are stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clock::{Clock, SystemClock, after};
+
+/// The default retention.
+const DEFAULT_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long finished jobs and dead letters are stored, and by which clock.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The period.
+    pub period: Duration,
+}
+
+impl Retention {
+    /// When a job that finishes now is deleted.
+    pub fn expires_at(&self) -> Timestamp {
+        after(self.clock.now(), self.period)
+    }
+}
+
+impl Default for Retention {
+    /// 30 days by the machine's clock.
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            period: DEFAULT_PERIOD,
+        }
+    }
+}
