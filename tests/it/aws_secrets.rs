@@ -134,12 +134,12 @@ async fn deleted_secret_error_hides_the_value() {
 
 #[tokio::test]
 async fn unreachable_secrets_manager_is_retryable() {
-    let nobody =
+    let unreachable =
         SecretsManager::with_config(sdk_config(&format!("http://127.0.0.1:{}", free_port())));
-    let error = nobody
+    let error = unreachable
         .get("masshook/zoho")
         .await
-        .expect_err("nobody listens");
+        .expect_err("no listener");
     assert!(error.is_retryable(), "{error:?}");
     assert!(error.to_string().contains("try again"), "{error}");
 }
@@ -196,10 +196,10 @@ async fn missing_region_or_credentials_are_named() {
     let error = lost.get("masshook/zoho").await.expect_err("no region");
     assert!(error.to_string().contains("set AWS_REGION"), "{error}");
 
-    let mut nobody = full.to_builder();
-    nobody.set_credentials_provider(None);
-    let nobody = SecretsManager::with_config(nobody.build());
-    let error = nobody
+    let mut unreachable = full.to_builder();
+    unreachable.set_credentials_provider(None);
+    let unreachable = SecretsManager::with_config(unreachable.build());
+    let error = unreachable
         .get("masshook/zoho")
         .await
         .expect_err("no credentials");

@@ -152,13 +152,13 @@ async fn sweep_completes_jobs_whose_wake_ups_are_lost() {
     // The forms make the same change, so they share a call.
     assert_eq!(stack.count("mass_update_post").await, 2);
     let callbacks = stack.receiver.wait_for(ids.len()).await;
-    let mut told: Vec<String> = callbacks
+    let mut reported: Vec<String> = callbacks
         .iter()
         .filter_map(|callback| Some(callback.verified()["data"]["id"].as_str()?.to_owned()))
         .collect();
-    told.sort();
+    reported.sort();
     ids.sort();
-    assert_eq!(told, ids);
+    assert_eq!(reported, ids);
     assert!(stack.queue.invocations.is_empty());
 }
 
@@ -169,12 +169,15 @@ async fn ignored_events_are_counted_in_the_metric() {
     let taken = json!({"event": "e0", "ids": [stack.lead(5)]});
     assert_eq!(stack.form(&taken).await.status, 202);
     let event = |source: &str, id: &str| json!({"id": id, "detail-type": "t", "source": source, "detail": {"ids": [stack.lead(6)]}});
-    let heard = stack
+    let outcome = stack
         .inbound
         .invoke(&event("com.example.orders", "1"))
         .await;
     assert_eq!(
-        (heard["jobs"].as_array().map(Vec::len), &heard["ignored"]),
+        (
+            outcome["jobs"].as_array().map(Vec::len),
+            &outcome["ignored"]
+        ),
         (Some(1), &json!(0))
     );
     assert_eq!(ignored(), 0, "{}", stack.inbound.logs());
@@ -182,11 +185,11 @@ async fn ignored_events_are_counted_in_the_metric() {
     let test = stack.form(&json!({"event": "e1", "kind": "test"})).await;
     assert_eq!((test.status, &test.body["jobs"]), (200, &json!([])));
     assert_eq!(ignored(), 1, "{}", stack.inbound.logs());
-    let heard = stack
+    let outcome = stack
         .inbound
         .invoke(&event("com.example.returns", "2"))
         .await;
-    assert_eq!(heard["ignored"], 1);
+    assert_eq!(outcome["ignored"], 1);
     assert_eq!(ignored(), 2, "{}", stack.inbound.logs());
     for (path, code) in [
         ("/hooks/fomr", "no_such_route"),
@@ -204,8 +207,8 @@ async fn wake_ups_stay_queued_while_table_is_unreachable() {
     let mut stack = Stack::start("aws-outage").await;
     let form = json!({"event": "e1", "ids": [stack.lead(1)]});
     let id = stack.form(&form).await.job_id();
-    let nobody = format!("http://127.0.0.1:{}", free_port());
-    let cut_off = stack.another_worker(&[("AWS_ENDPOINT_URL_DYNAMODB", &nobody)]);
+    let unreachable = format!("http://127.0.0.1:{}", free_port());
+    let cut_off = stack.another_worker(&[("AWS_ENDPOINT_URL_DYNAMODB", &unreachable)]);
     assert!(stack.queue.poll(&cut_off, 5).await);
     let kept = &stack.queue.invocations[0];
     assert_eq!(
@@ -318,7 +321,7 @@ async fn throttled_table_returns_503_and_stores_nothing() {
     assert_eq!(kept, json!({"deliveries": []}));
     assert!(
         !stack.queue.poll(&stack.worker, 0).await,
-        "nobody was waked"
+        "no wake-up was sent"
     );
 
     full.store(false, Ordering::SeqCst);
@@ -373,7 +376,7 @@ async fn newer_job_version_is_parked_once_and_resumed() {
             .worker
             .invoke(&sample_event("sweep-schedule.json"))
             .await;
-        assert_eq!(swept, json!({"driven": 0}), "nobody meets it again");
+        assert_eq!(swept, json!({"driven": 0}), "it is driven no more");
     }
     let logs = stack.worker.logs();
     assert_eq!(counted("ParkedJobs", &logs), 1, "{logs}");

@@ -179,9 +179,9 @@ fn inbound_function_cannot_read_worker_secrets() {
     }
 
     // Only the function that answers handshakes enrolls secrets.
-    let learn = &inbound["LearnSecrets"];
+    let enroll = &inbound["LearnSecrets"];
     assert_eq!(
-        (&learn["Action"], &learn["Resource"]),
+        (&enroll["Action"], &enroll["Resource"]),
         (&shared, &json!("LearntSecretArns"))
     );
     assert!(!worker.contains_key("LearnSecrets"));

@@ -301,7 +301,7 @@ async fn sns_message_is_parsed_as_json_or_text() {
     let error = stage
         .try_invoke(&json!({"Records": [broken]}))
         .await
-        .expect_err("inline there is nowhere to keep it");
+        .expect_err("inline mode cannot store it");
     assert_eq!(error.error_type, "body_not_readable");
 }
 

@@ -114,10 +114,10 @@ async fn revoked_token_is_refreshed_once_for_all() {
 }
 
 /// Processes that share nothing but a secret.
-const STRANGERS: usize = 24;
+const PROCESSES: usize = 24;
 
 /// Lets every process update a record at once; returns how many succeed.
-async fn strangers(world: &World, apps: &[App], city: &str) -> usize {
+async fn update_all(world: &World, apps: &[App], city: &str) -> usize {
     let turns = apps.iter().enumerate().map(|(number, app)| async move {
         let id = world.id("Leads", number as u64);
         let request = json!({"module": "Leads", "fields": {"City": city}, "ids": [id]});
@@ -137,18 +137,18 @@ async fn separate_processes_share_token_through_secret() {
     let world = Harness::new().start().await;
     let (moto, name) = (Moto::shared(), "cold/token");
     // The secret does not exist yet: the first process creates it.
-    let apps: Vec<App> = (0..STRANGERS)
+    let apps: Vec<App> = (0..PROCESSES)
         .map(|_| world.app_with_token_cache(moto, name))
         .collect();
-    assert_eq!(strangers(&world, &apps, "Rome").await, STRANGERS);
+    assert_eq!(update_all(&world, &apps, "Rome").await, PROCESSES);
     assert_eq!(world.count("token").await, 1);
     // Later processes find the token, and a refused process reads the secret again before it requests one.
     world.faults(&json!({"expire_tokens": true})).await;
-    let late: Vec<App> = (0..STRANGERS)
+    let late: Vec<App> = (0..PROCESSES)
         .map(|_| world.app_with_token_cache(moto, name))
         .collect();
     let all: Vec<App> = apps.into_iter().chain(late).collect();
-    assert_eq!(strangers(&world, &all, "Oslo").await, 2 * STRANGERS);
+    assert_eq!(update_all(&world, &all, "Oslo").await, 2 * PROCESSES);
     assert_eq!(world.count("token").await, 2);
 }
 
@@ -156,10 +156,10 @@ async fn separate_processes_share_token_through_secret() {
 async fn separate_processes_share_the_throttle() {
     let world = Harness::new().start().await;
     world.faults(&json!({"mints_per_window": 0})).await;
-    let apps: Vec<App> = (0..STRANGERS)
+    let apps: Vec<App> = (0..PROCESSES)
         .map(|_| world.app_with_token_cache(Moto::shared(), "cold/throttled"))
         .collect();
-    assert_eq!(strangers(&world, &apps, "Rome").await, 0);
+    assert_eq!(update_all(&world, &apps, "Rome").await, 0);
     assert_eq!(world.count("token").await, 1);
 }
 
@@ -172,8 +172,12 @@ async fn foreign_secret_content_is_not_overwritten() {
         world.app_with_token_cache(moto, "cold/other"),
         world.app_with_token_cache(moto, "cold/other"),
     ];
-    assert_eq!(strangers(&world, &apps, "Rome").await, 2);
-    assert_eq!(world.count("token").await, 2, "each goes alone");
+    assert_eq!(update_all(&world, &apps, "Rome").await, 2);
+    assert_eq!(
+        world.count("token").await,
+        2,
+        "each process requests its own"
+    );
     let client = aws_sdk_secretsmanager::Client::new(&moto.sdk_config());
     let secret = client
         .get_secret_value()

@@ -180,7 +180,7 @@ async fn every_scheme_shape_verifies_and_rejects_forgeries() {
         assert_ne!(
             stage.city(&lead).await,
             name,
-            "nothing came of what was refused"
+            "rejected deliveries update nothing"
         );
         accepted(&function, &good, name).await;
         assert_eq!(stage.city(&lead).await, name);
@@ -291,7 +291,11 @@ async fn age_is_checked_on_arrival_not_after_queueing() {
 
     stage.clock.advance(Duration::from_secs(86_400));
     app.run_turn(&[], None).await.expect("a turn");
-    assert_eq!(stage.city(&leads[0]).await, "fir", "it waited for a day");
+    assert_eq!(
+        stage.city(&leads[0]).await,
+        "fir",
+        "it was queued for a day"
+    );
     let kept = stage.store.dead_letters(10).await.expect("a list");
     assert_eq!(kept.len(), 1);
     let kept = stage.store.delivery(&kept[0].id).await.expect("read");
@@ -299,7 +303,11 @@ async fn age_is_checked_on_arrival_not_after_queueing() {
         .await
         .expect("replayed");
     app.run_turn(&[], None).await.expect("a turn");
-    assert_eq!(stage.city(&leads[1]).await, "fir", "it was kept for a day");
+    assert_eq!(
+        stage.city(&leads[1]).await,
+        "fir",
+        "it was stored for a day"
+    );
     assert_ne!(stage.city(&leads[2]).await, "fir");
 }
 
@@ -317,8 +325,8 @@ async fn check_describes_each_custom_scheme() {
     assert!(output.status.success(), "{output:?}");
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let routes = document["routes"].as_object().expect("routes");
-    let said = routes.iter().map(|(name, told)| {
-        let sentence = told["verify"].as_str().expect("a sentence");
+    let said = routes.iter().map(|(name, reported)| {
+        let sentence = reported["verify"].as_str().expect("a sentence");
         format!("{name}: {sentence}")
     });
     let said = said.collect::<Vec<_>>().join("\n");

@@ -31,13 +31,13 @@ const ROUTES: &str = r#"
 "#;
 
 /// A store, and a masshook over it.
-struct Letters {
+struct Fixture {
     world: World,
     store: Arc<dyn Store>,
     app: App,
 }
 
-impl Letters {
+impl Fixture {
     async fn new() -> Self {
         let world = Harness::new().routes(ROUTES).start().await;
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
@@ -72,13 +72,13 @@ impl Letters {
     }
 
     /// Finishes a job with success and this status of its callback.
-    async fn end(&self, id: &JobId, told: CallbackStatus) {
+    async fn end(&self, id: &JobId, reported: CallbackStatus) {
         let (now, (mut job, lease)) = (self.world.clock.now(), self.claim(id).await);
         job.record_preparation(PreparationOutcome::UNCHANGED.into(), 0, now)
             .expect("allowed");
         job.apply(1, CallEvent::Settled(Vec::new()), now)
             .expect("allowed");
-        job.callback.as_mut().expect("a callback").status = told;
+        job.callback.as_mut().expect("a callback").status = reported;
         let due = job.due(now);
         let released = self.store.release(&job, lease, due);
         released.await.expect("released");
@@ -104,7 +104,7 @@ async fn accepted(app: &App, arrival: InboundRequest) -> Vec<Job> {
 /// A secret in the request is neither stored nor shown to a mapping, and does not affect the delivery id.
 #[tokio::test]
 async fn secret_in_request_is_stripped_before_storing() {
-    let letters = Letters::new().await;
+    let fixture = Fixture::new().await;
     let sent = |route: &str, ids: Value| {
         let mut sent = arrival(route, &json!({"ids": ids}));
         let secret = HeaderValue::from_static(SENDER_SECRET);
@@ -122,11 +122,11 @@ async fn secret_in_request_is_stripped_before_storing() {
         sent
     };
     for route in ["header", "query"] {
-        let refused = letters.app.deliver(sent(route, json!("none")), None).await;
+        let refused = fixture.app.deliver(sent(route, json!("none")), None).await;
         assert!(refused.is_err(), "{route}: {refused:?}");
-        let letter = letters.listed().await.remove(0);
-        assert_eq!(letter.route, route);
-        let kept = letters.kept(&letter.id).await.expect("kept");
+        let dead_letter = fixture.listed().await.remove(0);
+        assert_eq!(dead_letter.route, route);
+        let kept = fixture.kept(&dead_letter.id).await.expect("kept");
         let shown = format!("{:?} {:?}", kept.headers, kept.query);
         assert!(
             shown.contains("x-other") && shown.contains("seen&"),
@@ -136,8 +136,8 @@ async fn secret_in_request_is_stripped_before_storing() {
             assert!(!shown.contains(secret), "{route}: {shown}");
         }
 
-        let id = letters.world.id("Leads", 0);
-        let jobs = accepted(&letters.app, sent(route, json!([id]))).await;
+        let id = fixture.world.id("Leads", 0);
+        let jobs = accepted(&fixture.app, sent(route, json!([id]))).await;
         let reference = jobs[0].request.reference.as_ref().expect("a reference");
         assert!(reference["query"]["other"] == "seen&", "{reference}");
         assert!(
@@ -147,7 +147,7 @@ async fn secret_in_request_is_stripped_before_storing() {
         let mut bare = sent(route, json!([id]));
         bare.headers.remove("x-zwf-token");
         bare.query = bare.query.replace(&format!("token={SENDER_SECRET}&"), "");
-        let bare = letters.app.map_unverified(&bare).await.expect("mapped");
+        let bare = fixture.app.map_unverified(&bare).await.expect("mapped");
         let same = JobId::derive(route, &bare.delivery_id, 1);
         assert_eq!(
             jobs[0].id, same,
@@ -159,15 +159,15 @@ async fn secret_in_request_is_stripped_before_storing() {
 /// Stores limit the size of an item, so the reason is cut.
 #[tokio::test]
 async fn dead_letter_reason_is_short() {
-    let letters = Letters::new().await;
+    let fixture = Fixture::new().await;
     let updates = vec![json!({"ids": vec!["none"; 20]}); 99];
-    let refused = letters
+    let refused = fixture
         .app
         .deliver(arrival("open", &json!({"updates": updates})), None)
         .await;
     assert!(refused.is_err(), "{refused:?}");
-    let letter = letters.listed().await.remove(0);
-    let reason = letter.dead_letter.reason;
+    let dead_letter = fixture.listed().await.remove(0);
+    let reason = dead_letter.dead_letter.reason;
     assert!(reason.contains("/ids/0"), "{reason}");
     assert!(reason.len() < 5_000, "{} bytes", reason.len());
 }
@@ -176,10 +176,10 @@ async fn dead_letter_reason_is_short() {
 /// and the dead letter stays until that job has finished.
 #[tokio::test]
 async fn dead_letter_stays_until_job_of_resend_finishes() {
-    let letters = Letters::new().await;
-    let id = letters.world.id("Leads", 0);
+    let fixture = Fixture::new().await;
+    let id = fixture.world.id("Leads", 0);
     let body = json!({"event": "e1", "updates": [{"ids": [id]}]});
-    let broken = letters
+    let broken = fixture
         .configured(|text| {
             text.replace(
                 "{module: \"Leads\", fields: {Rating: \"Active\"}, ids: .ids}",
@@ -189,51 +189,51 @@ async fn dead_letter_stays_until_job_of_resend_finishes() {
         .await;
     let refused = broken.deliver(arrival("open", &body), None).await;
     assert!(refused.is_err(), "{refused:?}");
-    let letter = letters.listed().await.remove(0);
-    let jobs = accepted(&letters.app, arrival("open", &body)).await;
-    let kept = letters.kept(&letter.id).await.expect("kept");
+    let dead_letter = fixture.listed().await.remove(0);
+    let jobs = accepted(&fixture.app, arrival("open", &body)).await;
+    let kept = fixture.kept(&dead_letter.id).await.expect("kept");
 
-    let replayed = letters.app.replay(&kept).await.expect("replayed");
+    let replayed = fixture.app.replay(&kept).await.expect("replayed");
     assert_eq!(replayed.jobs(), jobs);
-    assert_eq!(letters.listed().await, std::slice::from_ref(&letter));
+    assert_eq!(fixture.listed().await, std::slice::from_ref(&dead_letter));
 
-    letters.end(&jobs[0].id, CallbackStatus::Delivered).await;
-    letters.app.replay(&kept).await.expect("replayed");
-    assert_eq!(letters.listed().await, []);
-    assert!(letters.kept(&letter.id).await.is_none());
+    fixture.end(&jobs[0].id, CallbackStatus::Delivered).await;
+    fixture.app.replay(&kept).await.expect("replayed");
+    assert_eq!(fixture.listed().await, []);
+    assert!(fixture.kept(&dead_letter.id).await.is_none());
 }
 
 /// The job was parked after it had finished, with a pending callback.
 #[tokio::test]
 async fn replay_resumes_job_parked_after_its_end() {
-    let letters = Letters::new().await;
-    let id = letters.world.id("Leads", 0);
+    let fixture = Fixture::new().await;
+    let id = fixture.world.id("Leads", 0);
     let body = json!({"event": "e1", "updates": [{"ids": [id]}]});
-    let job = accepted(&letters.app, arrival("open", &body))
+    let job = accepted(&fixture.app, arrival("open", &body))
         .await
         .remove(0);
-    letters.end(&job.id, CallbackStatus::Pending).await;
-    let parked = letters.store.park(&job.id, "no connection").await;
+    fixture.end(&job.id, CallbackStatus::Pending).await;
+    let parked = fixture.store.park(&job.id, "no connection").await;
     parked.expect("parked");
-    let letter = letters.listed().await.remove(0);
-    let kept = letters.kept(&letter.id).await.expect("kept");
+    let dead_letter = fixture.listed().await.remove(0);
+    let kept = fixture.kept(&dead_letter.id).await.expect("kept");
 
-    let replayed = letters.app.replay(&kept).await.expect("replayed");
+    let replayed = fixture.app.replay(&kept).await.expect("replayed");
     assert_eq!(replayed.jobs()[0].id, job.id);
-    assert_eq!(letters.listed().await, []);
-    letters.claim(&job.id).await;
+    assert_eq!(fixture.listed().await, []);
+    fixture.claim(&job.id).await;
 }
 
 /// A replay that a new config ignores must not delete the dead letter.
 #[tokio::test]
 async fn replay_without_updates_keeps_the_dead_letter() {
-    let letters = Letters::new().await;
+    let fixture = Fixture::new().await;
     let body = json!({"event": "e1", "updates": [{"ids": ["none"]}]});
-    let refused = letters.app.deliver(arrival("open", &body), None).await;
+    let refused = fixture.app.deliver(arrival("open", &body), None).await;
     assert!(refused.is_err(), "{refused:?}");
-    let letter = letters.listed().await.remove(0);
-    let kept = letters.kept(&letter.id).await.expect("kept");
-    let picky = letters
+    let dead_letter = fixture.listed().await.remove(0);
+    let kept = fixture.kept(&dead_letter.id).await.expect("kept");
+    let picky = fixture
         .configured(|text| {
             text.replace(
                 "delivery_id: .event\n    map: '.updates[] |",
@@ -243,5 +243,5 @@ async fn replay_without_updates_keeps_the_dead_letter() {
         .await;
     let replayed = picky.replay(&kept).await.expect("replayed");
     assert_eq!(replayed.jobs(), []);
-    assert_eq!(letters.listed().await, [letter]);
+    assert_eq!(fixture.listed().await, [dead_letter]);
 }

@@ -179,8 +179,8 @@ async fn injected_faults_do_not_change_the_outcome() {
             (&json!("Call"), &json!(12.5)),
             "{seed}"
         );
-        let told = world.receiver.all();
-        let last = told.last().expect("a callback").verified_at_its_time();
+        let reported = world.receiver.all();
+        let last = reported.last().expect("a callback").verified_at_its_time();
         assert_eq!(last["type"], "job.partially_succeeded", "{seed}");
     }
 }

@@ -137,7 +137,11 @@ async fn asana_secret_is_enrolled_once_and_verifies() {
     stage
         .restart(|config| config.replace("    map: empty", "    reenroll: true\n    map: empty"))
         .await;
-    assert_eq!(stage.send(&delivery(FIRST)).await.status, 200, "it is kept");
+    assert_eq!(
+        stage.send(&delivery(FIRST)).await.status,
+        200,
+        "it is stored"
+    );
     let answer = stage.send(&handshake(SECOND)).await;
     assert_eq!(
         (answer.status, answer.header("x-hook-secret")),
@@ -254,12 +258,12 @@ async fn interrupted_handshake_does_not_block_the_next() {
         };
         router(Arc::new(App::new(config, edges)))
     };
-    let greet = |process: &axum::Router, secret: &str| {
+    let send_handshake = |process: &axum::Router, secret: &str| {
         process.clone().oneshot(handshake(secret).into_http())
     };
     let (one, other) = (process(), process());
     tokio::select! {
-        _ = greet(&one, FIRST) => panic!("its secret is never kept"),
+        _ = send_handshake(&one, FIRST) => panic!("its secret is never kept"),
         () = slow.writing.notified() => {}
     }
     for (process, secret, status) in [
@@ -267,7 +271,7 @@ async fn interrupted_handshake_does_not_block_the_next() {
         (&one, SECOND, StatusCode::OK),
         (&one, FIRST, StatusCode::CONFLICT),
     ] {
-        let answer = greet(process, secret).await.expect("an answer");
+        let answer = send_handshake(process, secret).await.expect("an answer");
         assert_eq!(answer.status(), status, "{secret}");
     }
     let kept = slow.current.lock().expect("no panic").clone();

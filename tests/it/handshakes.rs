@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Request, ServerAndLambda, repo_path};
 
-const KEY: &str = "key-of-the-greetings";
+const KEY: &str = "key-of-the-handshakes";
 
 /// A route of each kind; `KEY` is the location of the key.
 const ROUTES: &str = r#"

@@ -25,7 +25,7 @@ async fn set(world: &World, fields: Value) -> Answer {
 #[tokio::test]
 async fn invalid_values_are_rejected_before_any_call() {
     let world = strict().await;
-    for (fields, code, told) in [
+    for (fields, code, reported) in [
         (json!({"Ratng": "Active"}), "FIELD_UNKNOWN", "`Rating`"),
         (
             json!({"Rating": "active"}),
@@ -62,15 +62,18 @@ async fn invalid_values_are_rejected_before_any_call() {
         assert!(
             job["error"]
                 .to_string()
-                .contains(&told.replace('"', "\\\"")),
+                .contains(&reported.replace('"', "\\\"")),
             "{fields}: {}",
             job["error"]
         );
         assert!(job["error"]["advice"].is_string());
     }
     let several = set(&world, json!({"Ratng": "Active", "Lead_Source": "webinar"})).await;
-    let told = several.job()["error"]["message"].to_string();
-    assert!(told.contains("Ratng") && told.contains("webinar"), "{told}");
+    let reported = several.job()["error"]["message"].to_string();
+    assert!(
+        reported.contains("Ratng") && reported.contains("webinar"),
+        "{reported}"
+    );
     // Read once, and again before each of the other nine is rejected.
     assert_eq!(
         (
@@ -112,7 +115,11 @@ async fn new_picklist_option_is_accepted_after_refresh() {
     assert_eq!(billing.job()["status"], "succeeded", "{:#}", billing.body);
     let crm = set(&world, json!({"Topics": ["CRM"]})).await;
     assert_eq!(crm.job()["status"], "succeeded", "{:#}", crm.body);
-    assert_eq!(world.count("fields").await - read, 2, "kept, then renewed");
+    assert_eq!(
+        world.count("fields").await - read,
+        2,
+        "cached, then refreshed"
+    );
 }
 
 #[tokio::test]
@@ -167,7 +174,7 @@ async fn missing_scope_disables_the_guard() {
     assert_eq!(
         world.count("fields").await,
         1,
-        "a missing scope is asked for once"
+        "a missing scope is requested once"
     );
     assert_eq!(
         set(&world, json!({"Rating": "active"})).await.job()["error"]["code"],

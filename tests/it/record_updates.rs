@@ -14,7 +14,7 @@ fn routes(config: String) -> String {
     config + &["records", "auto", "mass_update"].map(route).concat()
 }
 
-async fn calm() -> World {
+async fn start() -> World {
     Harness::new().config(routes).start().await
 }
 
@@ -44,7 +44,7 @@ fn kinds(job: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn record_updates_set_fields_mass_update_cannot() {
-    let world = calm().await;
+    let world = start().await;
     let ids: Vec<String> = (0..101).map(|place| world.id("Leads", place)).collect();
     let fields = json!({"Email": "new@example.com", "Description": "two\nlines", "Topics": ["CRM"], "City": "Bonn"});
     let update = json!({"module": "Leads", "fields": fields, "ids": ids});
@@ -82,16 +82,16 @@ async fn record_updates_set_fields_mass_update_cannot() {
     // The route for mass updates rejects it.
     let answer = deliver(&world, "mass_update", &[update]).await;
     assert_eq!(answer.status, 422);
-    let told = answer.body.to_string();
+    let reported = answer.body.to_string();
     assert!(
-        told.contains("/fields/Email") && told.contains("`update_by: records`"),
-        "{told}"
+        reported.contains("/fields/Email") && reported.contains("`update_by: records`"),
+        "{reported}"
     );
 }
 
 #[tokio::test]
 async fn auto_picks_the_method_with_fewer_calls() {
-    let world = calm().await;
+    let world = start().await;
     let ids: Vec<String> = (0..150).map(|place| world.id("Leads", place)).collect();
     let lead = |fields: Value, count: usize| json!({"module": "Leads", "fields": fields, "ids": ids[..count]});
     let city = json!({"City": "Bonn"});
@@ -167,7 +167,7 @@ async fn org_metadata_influences_auto_method() {
 
 #[tokio::test]
 async fn jobs_with_own_values_share_record_calls() {
-    let world = calm().await;
+    let world = start().await;
     let updates: Vec<Value> = (0..60)
         .map(|n| {
             let fields = json!({"Email": format!("own{n}@example.com")});
@@ -187,7 +187,7 @@ async fn jobs_with_own_values_share_record_calls() {
 
 #[tokio::test]
 async fn each_record_has_its_own_outcome() {
-    let world = calm().await;
+    let world = start().await;
     let conditions = world.zoho()["modules"]["Leads"]["conditions"].clone();
     let good = world.id("Leads", 7);
     let ids = json!([good, conditions["locked"], "1", conditions["converted"]]);
@@ -238,7 +238,7 @@ async fn each_record_has_its_own_outcome() {
 
 #[tokio::test]
 async fn failed_record_updates_are_retried_safely() {
-    let world = calm().await;
+    let world = start().await;
     let update = json!({"module": "Leads", "over_write": true, "ids": [world.id("Leads", 7)],
         "fields": {"Email": "a@example.com", "Topics": ["CRM"]}});
     for (n, trouble) in [
@@ -269,7 +269,7 @@ async fn failed_record_updates_are_retried_safely() {
 
 #[tokio::test]
 async fn unknown_outcome_does_not_affect_other_jobs() {
-    let world = calm().await;
+    let world = start().await;
     let adding =
         json!({"module": "Leads", "fields": {"Topics": ["CRM"]}, "ids": [world.id("Leads", 7)]});
     let plain =
@@ -292,7 +292,7 @@ async fn unknown_outcome_does_not_affect_other_jobs() {
 
 #[tokio::test]
 async fn missing_scope_fails_record_updates_only() {
-    let world = calm().await;
+    let world = start().await;
     world
         .faults(&json!({"scopes": "ZohoCRM.mass_update.UPDATE,ZohoCRM.mass_update.READ"}))
         .await;
@@ -338,7 +338,7 @@ async fn injected_faults_leave_no_record_unaccounted() {
 
 #[tokio::test]
 async fn dry_run_prices_both_update_methods() {
-    let world = calm().await;
+    let world = start().await;
     let ids: Vec<u64> = (1..=300).collect();
     let update = json!({"module": "Leads", "update_by": "auto", "ids": ids,
         "fields": {"City": "Bonn", "Rating": "Active", "Industry": "Education", "Mobile": "1"}});
@@ -352,9 +352,9 @@ async fn dry_run_prices_both_update_methods() {
     );
     assert_eq!(plan["calls"].as_array().map(Vec::len), Some(3));
     assert_eq!(plan["calls"][2]["body"]["data"][99]["id"], "300");
-    let sought = json!({"module": "Leads", "update_by": "auto", "fields": {"City": "Bonn"},
+    let matched = json!({"module": "Leads", "update_by": "auto", "fields": {"City": "Bonn"},
         "match": {"field": "Email", "values": ["a@example.com"]}});
-    let plan = world.post_job("?dry_run=true", &sought, &[]).await.body["plan"].clone();
+    let plan = world.post_job("?dry_run=true", &matched, &[]).await.body["plan"].clone();
     assert_eq!(
         json!([
             plan["update_by"],

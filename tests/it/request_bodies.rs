@@ -46,7 +46,7 @@ fn cases() -> Vec<(&'static str, Request, Value)> {
     let xml = "<?xml version='1.0' encoding='ISO-8859-1'?><lead id='7'><name>Jos\u{e9}</name><tag>a</tag><tag>b</tag> note <empty/></lead>";
     let latin: Vec<u8> = xml
         .chars()
-        .map(|letter| u8::try_from(u32::from(letter)).expect("latin"))
+        .map(|dead_letter| u8::try_from(u32::from(dead_letter)).expect("latin"))
         .collect();
     let deep: Value = serde_json::from_str(&nested(100)).expect("JSON");
     vec![

@@ -63,8 +63,8 @@ async fn clock_jump_at_worst_repeats_one_effect() {
             "callback_url": world.receiver.url("/zoho"),
         });
         let id = enqueue(&app, &request).await;
-        let (driver, waked) = (app.clone(), id.clone());
-        let turn = tokio::spawn(async move { driver.run_turn(&[waked], None).await });
+        let (driver, woken) = (app.clone(), id.clone());
+        let turn = tokio::spawn(async move { driver.run_turn(&[woken], None).await });
         while world.count("token").await == 0 {
             tokio::task::yield_now().await;
         }

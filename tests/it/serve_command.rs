@@ -25,12 +25,12 @@ async fn served() -> Served {
 async fn ignored_delivery_is_logged_with_reason() {
     let routes = "  nothing: { verify: { scheme: none }, map: empty }\n  picky: { verify: { scheme: none }, when: .kind == \"other\", map: empty }\n";
     let world = harness().routes(routes).served().start().await;
-    let said = json!({"kind": "a-kind-of-somebodys"}).to_string();
+    let said = json!({"kind": "a-private-kind"}).to_string();
     for route in ["nothing", "picky"] {
         let ask = Request::post(&format!("/hooks/{route}"), said.clone());
         let ask = ask.with("content-type", "application/json");
-        let told = ask.send_to(&world.url("")).await;
-        assert_eq!(told.body, json!({"jobs": []}), "{route}: {told:?}");
+        let reported = ask.send_to(&world.url("")).await;
+        assert_eq!(reported.body, json!({"jobs": []}), "{route}: {reported:?}");
     }
     let log = world.log();
     for (route, why) in [
@@ -38,10 +38,10 @@ async fn ignored_delivery_is_logged_with_reason() {
         ("picky", "`when` is false"),
     ] {
         let mut lines = log.lines();
-        let told = lines.any(|line| line.contains(route) && line.contains(why));
-        assert!(told, "{route}: {log}");
+        let reported = lines.any(|line| line.contains(route) && line.contains(why));
+        assert!(reported, "{route}: {log}");
     }
-    assert!(!log.contains("somebodys"), "{log}");
+    assert!(!log.contains("a-private-kind"), "{log}");
 }
 
 #[tokio::test]
@@ -88,23 +88,23 @@ async fn callback_on_progress_reports_each_step() {
 
     // In the order of arrival; each one is verified.
     let callbacks = world.callbacks();
-    let told: Vec<&Value> = world
+    let reported: Vec<&Value> = world
         .receiver
         .all()
         .iter()
         .map(|callback| &callbacks[callback.header("webhook-id")])
         .collect();
-    assert_eq!(told.len(), callbacks.len(), "each delivered once");
-    let kinds: Vec<&str> = told
+    assert_eq!(reported.len(), callbacks.len(), "each delivered once");
+    let kinds: Vec<&str> = reported
         .iter()
-        .filter_map(|told| told["type"].as_str())
+        .filter_map(|reported| reported["type"].as_str())
         .collect();
     assert_eq!((kinds[0], kinds[1]), ("job.queued", "job.running"));
     assert_eq!(kinds.last(), Some(&"job.succeeded"));
     assert!(kinds.len() <= 4, "{kinds:?}");
-    for told in told {
-        let status = text(&told["data"]["status"]);
-        assert_eq!(told["type"], format!("job.{status}"));
+    for reported in reported {
+        let status = text(&reported["data"]["status"]);
+        assert_eq!(reported["type"], format!("job.{status}"));
     }
 }
 
@@ -259,7 +259,7 @@ async fn locked_store_returns_503_and_accepts_nothing() {
     let answer = world.deliver(&broken).await.expect("an answer");
     assert_eq!(
         answer.status, 503,
-        "what cannot be kept is not waved through: {answer:?}"
+        "what cannot be stored is not accepted: {answer:?}"
     );
     database.execute_batch("ROLLBACK").expect("unlocked");
     drop(database);
@@ -341,8 +341,8 @@ async fn token_cache_outage_is_logged_once() {
         assert_eq!(back, usize::from(round == 3), "{}", world.log());
     }
     assert_eq!(world.count("token").await, 4);
-    let told = world.log().matches("tokens are not shared").count();
-    assert_eq!(told, 1, "{}", world.log());
+    let reported = world.log().matches("tokens are not shared").count();
+    assert_eq!(reported, 1, "{}", world.log());
 }
 
 #[tokio::test]
@@ -380,7 +380,7 @@ async fn newer_job_version_is_parked_once_and_resumed() {
         (500, &json!("job_unreadable"))
     );
     let again = world.submit(&form("e1", &[world.id("Leads", 0)])).await;
-    assert_eq!(again, job, "it is there, and need not come again");
+    assert_eq!(again, job, "a redelivery returns the parked job");
 
     version("99", "1");
     let (code, resumed) = world.cli(&["jobs", "replay", &job[0]]);

@@ -44,7 +44,7 @@ async fn view_and_territory_names_resolve_once() {
 #[tokio::test]
 async fn unknown_or_ambiguous_name_sends_no_call() {
     let world = Harness::new().start().await;
-    for (selector, code, told) in [
+    for (selector, code, reported) in [
         (
             json!({"view": "Stale Leads"}),
             "NAME_AMBIGUOUS",
@@ -73,7 +73,7 @@ async fn unknown_or_ambiguous_name_sends_no_call() {
             "{job:#}"
         );
         let message = job["error"]["message"].as_str().expect("a message");
-        assert!(message.contains(told), "{message}");
+        assert!(message.contains(reported), "{message}");
     }
     assert_eq!(world.count("mass_update_post").await, 0);
 }

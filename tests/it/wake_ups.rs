@@ -47,27 +47,27 @@ async fn receive(url: &str) -> Vec<Vec<JobId>> {
 #[tokio::test]
 async fn wake_ups_are_batched_into_messages() {
     let url = Moto::shared().create_queue("wake-many").await;
-    let alarms = SqsWakeUps::with_config(&url, Moto::shared().sdk_config());
+    let wake_ups = SqsWakeUps::with_config(&url, Moto::shared().sdk_config());
     let jobs = jobs(2_345);
-    alarms.wake(&jobs).await.expect("woken");
+    wake_ups.wake(&jobs).await.expect("woken");
     let messages = receive(&url).await;
     assert_eq!(messages.len(), 24);
     let woken: BTreeSet<JobId> = messages.into_iter().flatten().collect();
     assert_eq!(woken, jobs.into_iter().map(|(id, _)| id).collect());
-    alarms.wake(&[]).await.expect("nothing to do");
+    wake_ups.wake(&[]).await.expect("nothing to do");
 }
 
 #[tokio::test]
 async fn delays_are_rounded_up_and_capped() {
     let url = Moto::shared().create_queue("wake-later").await;
-    let alarms = SqsWakeUps::with_config(&url, Moto::shared().sdk_config());
+    let wake_ups = SqsWakeUps::with_config(&url, Moto::shared().sdk_config());
     let job = |name: &str| JobId::from_outside(name);
     let delays = [
         (job("now"), Duration::ZERO),
         (job("soon"), Duration::from_millis(1)),
         (job("late"), Duration::from_secs(86_400)),
     ];
-    alarms.wake(&delays).await.expect("woken");
+    wake_ups.wake(&delays).await.expect("woken");
     assert_eq!(receive(&url).await, [[job("now")]]);
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     assert_eq!(receive(&url).await, [[job("soon")]]);
@@ -102,8 +102,8 @@ async fn fussy(script: Vec<Value>) -> (String, Arc<Mutex<Vec<Value>>>) {
 async fn only_rejected_entries_are_resent() {
     let busy = json!([{"Id": "1", "Code": "InternalError", "SenderFault": false}]);
     let (url, seen) = fussy(vec![busy]).await;
-    let alarms = SqsWakeUps::with_config(&url, sdk_config(&url));
-    alarms.wake(&jobs(250)).await.expect("woken in the end");
+    let wake_ups = SqsWakeUps::with_config(&url, sdk_config(&url));
+    wake_ups.wake(&jobs(250)).await.expect("woken in the end");
     let seen = seen.lock().expect("no panic").clone();
     let bodies = |entries: &Value| -> Vec<Value> {
         let entries = entries.as_array().expect("entries").iter();
@@ -117,8 +117,8 @@ async fn only_rejected_entries_are_resent() {
 async fn permanent_rejection_is_returned() {
     let wrong = json!([{"Id": "0", "Code": "InvalidMessageContents", "SenderFault": true, "Message": "quoted"}]);
     let (url, seen) = fussy(vec![wrong]).await;
-    let alarms = SqsWakeUps::with_config(&url, sdk_config(&url));
-    let error = alarms.wake(&jobs(120)).await.expect_err("refused");
+    let wake_ups = SqsWakeUps::with_config(&url, sdk_config(&url));
+    let error = wake_ups.wake(&jobs(120)).await.expect_err("refused");
     assert!(!error.retryable);
     assert_eq!(
         error.to_string(),
@@ -126,14 +126,14 @@ async fn permanent_rejection_is_returned() {
     );
     assert_eq!(seen.lock().expect("no panic").len(), 1);
 
-    let nobody = format!("http://127.0.0.1:{}", free_port());
-    let alarms = SqsWakeUps::with_config(&nobody, sdk_config(&nobody));
-    let error = alarms.wake(&jobs(3)).await.expect_err("nobody listens");
+    let unreachable = format!("http://127.0.0.1:{}", free_port());
+    let wake_ups = SqsWakeUps::with_config(&unreachable, sdk_config(&unreachable));
+    let error = wake_ups.wake(&jobs(3)).await.expect_err("no listener");
     assert!(error.retryable, "{error:?}");
     assert_eq!(error.jobs, 3);
 
     let url = Moto::shared().create_queue("wake-none").await;
-    let alarms = SqsWakeUps::with_config(&format!("{url}-not"), Moto::shared().sdk_config());
-    let error = alarms.wake(&jobs(1)).await.expect_err("no such queue");
+    let wake_ups = SqsWakeUps::with_config(&format!("{url}-not"), Moto::shared().sdk_config());
+    let error = wake_ups.wake(&jobs(1)).await.expect_err("no such queue");
     assert!(!error.retryable, "{error:?}");
 }

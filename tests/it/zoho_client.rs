@@ -286,7 +286,7 @@ async fn scheduled_job_takes_status_from_zoho() {
     assert_eq!(
         view(&world, "some").await.job()["status"],
         "running",
-        "nothing is claimed of a job that does not end"
+        "a job that does not end stays running"
     );
 }
 

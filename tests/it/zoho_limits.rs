@@ -122,13 +122,13 @@ async fn daily_limit_differs_from_concurrency_limit() {
     assert_eq!(
         world.count("mass_update_post").await,
         3,
-        "it is not tried in vain"
+        "no further call is sent"
     );
     let next = update(&world, "d").await;
     assert_eq!(
         next.job()["calls"][0]["error"]["code"],
         "HELD",
-        "nor by the next job"
+        "the next job is held too"
     );
     assert_eq!(world.count("mass_update_post").await, 3);
     world.clock.advance(Duration::from_secs(24 * 3600 + 600));

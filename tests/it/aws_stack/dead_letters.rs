@@ -18,13 +18,13 @@ async fn unmappable_delivery_is_stored_and_replayed() {
         (&json!("form"), &answer.body["code"])
     );
 
-    let mended: PathBuf = stack.folder.path().join("mended.yaml");
+    let fixed: PathBuf = stack.folder.path().join("mended.yaml");
     let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
     let text = config_text("aws-kept", zoho, &callback, ".ids // [.lead]");
-    std::fs::write(&mended, text).expect("written");
+    std::fs::write(&fixed, text).expect("written");
     let kept = listed[0]["id"].as_str().expect("an id");
-    let mended = mended.display().to_string();
-    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &mended]);
+    let fixed = fixed.display().to_string();
+    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &fixed]);
     let id = replayed["jobs"][0]["id"]
         .as_str()
         .expect("a job")
@@ -64,12 +64,12 @@ async fn failed_job_delivery_is_dead_lettered_and_replayed() {
     assert_eq!(shown["body"], json!(form.to_string()));
 
     let lead = stack.lead(6);
-    let mended: PathBuf = stack.folder.path().join("mended.yaml");
+    let fixed: PathBuf = stack.folder.path().join("mended.yaml");
     let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
     let text = config_text("aws-dead", zoho, &callback, &format!("[\"{lead}\"]"));
-    std::fs::write(&mended, text).expect("written");
-    let mended = mended.display().to_string();
-    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &mended]);
+    std::fs::write(&fixed, text).expect("written");
+    let fixed = fixed.display().to_string();
+    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &fixed]);
     let id = replayed["jobs"][0]["id"].as_str().expect("a job");
     assert_ne!(id, failed);
     assert_eq!(stack.finish(id).await["status"], "succeeded");
@@ -110,14 +110,14 @@ async fn refused_callback_url_is_dead_lettered_and_replayed() {
     let counted = counted("UnmappableDeliveries", &logs);
     assert_eq!(counted, inside.len(), "{logs}");
 
-    let mended = stack.folder.path().join("mended.yaml");
+    let fixed = stack.folder.path().join("mended.yaml");
     let (zoho, callback) = (stack.simulator.url(), stack.receiver.url("/zoho"));
     let text = config_text("aws-callback", zoho, &callback, MAP);
     let text = text.replace("if .callback then", "if false then");
-    std::fs::write(&mended, text).expect("written");
+    std::fs::write(&fixed, text).expect("written");
     let kept = listed[0]["id"].as_str().expect("an id");
-    let mended = mended.display().to_string();
-    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &mended]);
+    let fixed = fixed.display().to_string();
+    let replayed = stack.command(&["deliveries", "replay", kept, "--config", &fixed]);
     let id = replayed["jobs"][0]["id"].as_str().expect("a job");
     assert_eq!(stack.finish(id).await["status"], "succeeded");
     stack.receiver.next().await.verified();
@@ -141,13 +141,13 @@ async fn jobs_commands_list_redeliver_and_replay() {
     stack.command(&["jobs", "redeliver", &id]);
     assert!(stack.queue.poll(&stack.worker, 5).await);
     assert_eq!(stack.job(&id).await["callback"]["status"], "delivered");
-    let told = stack.receiver.wait_for(2).await;
+    let reported = stack.receiver.wait_for(2).await;
     assert_eq!(
-        told[0].header("webhook-id"),
-        told[1].header("webhook-id"),
+        reported[0].header("webhook-id"),
+        reported[1].header("webhook-id"),
         "one id"
     );
-    assert_eq!(told[0].body, told[1].body);
+    assert_eq!(reported[0].body, reported[1].body);
 
     let leads = &stack.simulator.announcement()["world"]["modules"]["Leads"];
     let locked = leads["conditions"]["locked"].clone();

@@ -112,7 +112,7 @@ async fn durable_unmappable_event_is_stored_and_replayed() {
     assert_eq!(
         stage.invoke(&batch).await,
         failures(&[]),
-        "nothing has to come again"
+        "nothing must be redelivered"
     );
     assert_eq!(stage.references().await.len(), 1);
     let event = partner_event(&json!({"ids": [], "both": true, "order": 7, "contacts": ["x"]}));
@@ -123,7 +123,7 @@ async fn durable_unmappable_event_is_stored_and_replayed() {
     assert_eq!(
         stage.invoke(&event).await["kept"],
         2,
-        "the same event is kept once"
+        "a duplicate event is stored once"
     );
 
     let kept = stage.store.dead_letters(100).await.expect("a list");
@@ -153,7 +153,7 @@ async fn durable_unmappable_event_is_stored_and_replayed() {
         .await
         .expect("read")
         .expect("kept");
-    let mended = Harness::new()
+    let fixed = Harness::new()
         .config(|config| {
             config
                 + &ROUTES
@@ -162,8 +162,8 @@ async fn durable_unmappable_event_is_stored_and_replayed() {
         })
         .start()
         .await;
-    let mended = mended.app(stage.store.clone(), durable());
-    let accepted = mended.replay(&kept).await.expect("accepted");
+    let fixed = fixed.app(stage.store.clone(), durable());
+    let accepted = fixed.replay(&kept).await.expect("accepted");
     let reference = accepted.jobs()[0]
         .request
         .reference

@@ -56,13 +56,13 @@ fn deliveries(world: &Served) -> Vec<Value> {
         "event": "deal", "module": "Deals", "ids": [world.id("Deals", 0), world.id("Deals", 1)],
         "fields": {"Next_Step": "Call", "Type": "New Business", "Lead_Source": "Webinar", "Amount": 12.5},
     });
-    let sought = json!({
+    let matched = json!({
         "module": "Leads", "fields": {"Lead_Source": "Advertisement"},
         "match": {"field": "Email", "values": ["lead7@example.com"]},
     });
     vec![
         json!({"event": "broken", "ids": ["no id"]}),
-        json!({"event": "sought", "updates": [sought]}),
+        json!({"event": "sought", "updates": [matched]}),
         json!({"event": "pair", "updates": [lead(3), lead(4)]}),
         json!({"event": "own", "updates": [own(3), own(5)]}),
         json!({"event": "view", "updates": [view, view]}),
@@ -153,11 +153,15 @@ async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
     let ends = callbacks
         .values()
         .filter(|callback| !callback["data"]["finished_at"].is_null());
-    let told: Vec<String> = ends.map(|callback| text(&callback["data"]["id"])).collect();
-    assert_eq!(told.len(), JOBS, "{at}: one end for each job");
+    let reported: Vec<String> = ends.map(|callback| text(&callback["data"]["id"])).collect();
+    assert_eq!(
+        reported.len(),
+        JOBS,
+        "{at}: one final callback for each job"
+    );
     assert!(
-        told.iter().all(|id| jobs.contains_key(id)),
-        "{at}: {told:?}"
+        reported.iter().all(|id| jobs.contains_key(id)),
+        "{at}: {reported:?}"
     );
     let mut tries: BTreeMap<String, usize> = BTreeMap::new();
     for callback in world.receiver.all() {

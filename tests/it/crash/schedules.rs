@@ -176,9 +176,9 @@ routes:
     }
 
     async fn turn(&self, driver: usize, every: usize) {
-        let waked: Vec<JobId> = self.jobs.iter().step_by(every).cloned().collect();
+        let woken: Vec<JobId> = self.jobs.iter().step_by(every).cloned().collect();
         let deadline = self.clock.now() + Duration::from_secs(20);
-        let turn = self.apps[driver].run_turn(&waked, Some(deadline)).await;
+        let turn = self.apps[driver].run_turn(&woken, Some(deadline)).await;
         turn.expect("a turn");
     }
 
@@ -230,15 +230,15 @@ routes:
     /// Checks that no callback id has two bodies, and that each job has one final callback, which equals the stored
     /// job.
     async fn check(&self) {
-        let mut told: BTreeMap<String, Bytes> = BTreeMap::new();
+        let mut reported: BTreeMap<String, Bytes> = BTreeMap::new();
         for callback in self.receiver.all() {
             let id = callback.header("webhook-id").to_owned();
-            let known = told
+            let known = reported
                 .entry(id.clone())
                 .or_insert_with(|| callback.body.clone());
             assert_eq!(*known, callback.body, "{id} has two bodies");
         }
-        let ends = told.values().filter(|body| {
+        let ends = reported.values().filter(|body| {
             let body: Value = serde_json::from_slice(body).expect("JSON");
             !body["data"]["finished_at"].is_null()
         });
@@ -263,8 +263,12 @@ routes:
             assert_eq!(job.status(), wanted, "{job:#?}");
             let source = job.source.as_ref().expect("it came of a delivery");
             let kept = self.apps[0].store().delivery(&source.delivery).await;
-            assert_eq!(kept.expect("read"), None, "what ended well is not kept");
-            let body = &told[&format!("msg_{id}")];
+            assert_eq!(
+                kept.expect("read"),
+                None,
+                "a successful delivery is not stored"
+            );
+            let body = &reported[&format!("msg_{id}")];
             let body: Value = serde_json::from_slice(body).expect("JSON");
             assert_eq!(body["data"]["status"], json!(job.status()));
             assert_eq!(body["data"]["finished_at"], json!(job.finished_at));

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Starts masshook with `callback_on` on the route `view`, whose Zoho jobs take a while.
-async fn told(script: &[u16], on: &str) -> World {
+async fn reported(script: &[u16], on: &str) -> World {
     let on = format!("  view:\n    callback_on: {on}\n");
     Harness::new()
         .callback_statuses(script)
@@ -15,7 +15,7 @@ async fn told(script: &[u16], on: &str) -> World {
 
 #[tokio::test]
 async fn progress_callbacks_are_sent_on_change() {
-    let world = told(&[], "progress").await;
+    let world = reported(&[], "progress").await;
     let view = &world.zoho()["views"]["Leads"]["some"];
     let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
     assert_eq!(answer.job()["status"], "succeeded");
@@ -38,11 +38,7 @@ async fn progress_callbacks_are_sent_on_change() {
         .map(|callback| callback["data"]["counts"].to_string())
         .collect();
     counts.dedup();
-    assert_eq!(
-        counts.len(),
-        between,
-        "each tells something new: {callbacks:#?}"
-    );
+    assert_eq!(counts.len(), between, "each has new counts: {callbacks:#?}");
     assert!(
         between >= 3 && between < polls as usize,
         "{between} of {polls}"
@@ -62,7 +58,7 @@ async fn failed_progress_callbacks_do_not_delay_the_final() {
             vec!["job.queued", "job.running", "job.running", "job.succeeded"],
         ),
     ] {
-        let world = told(&[503, 503, 503], on).await;
+        let world = reported(&[503, 503, 503], on).await;
         let view = &world.zoho()["views"]["Leads"]["some"];
         let answer = world.send(view_request(&json!({"view": view["id"]}))).await;
         let job = answer.job();
@@ -71,7 +67,7 @@ async fn failed_progress_callbacks_do_not_delay_the_final() {
             json!({"status": "delivered", "attempts": 1, "error": null})
         );
         let callbacks = world.receiver.all();
-        let told: Vec<String> = callbacks
+        let reported: Vec<String> = callbacks
             .iter()
             .map(|callback| {
                 callback.verified_at_its_time()["type"]
@@ -80,7 +76,7 @@ async fn failed_progress_callbacks_do_not_delay_the_final() {
                     .to_owned()
             })
             .collect();
-        assert_eq!(told, kinds);
+        assert_eq!(reported, kinds);
         for pair in callbacks.windows(2) {
             let same = pair[0].header("webhook-id") == pair[1].header("webhook-id");
             assert_eq!(same, pair[0].body == pair[1].body, "one id, one body");
@@ -90,7 +86,7 @@ async fn failed_progress_callbacks_do_not_delay_the_final() {
 
 #[tokio::test]
 async fn status_410_stops_progress_callbacks() {
-    let world = told(&[410], "progress").await;
+    let world = reported(&[410], "progress").await;
     let view = &world.zoho()["views"]["Leads"]["some"];
     world.send(view_request(&json!({"view": view["id"]}))).await;
     let kinds: Vec<Value> = world
@@ -154,10 +150,7 @@ async fn rejected_callback_is_marked_undeliverable() {
             .deliver(&form("unwanted", &[world.id("Leads", 0)]))
             .await;
         let job = answer.job();
-        assert_eq!(
-            job["status"], "succeeded",
-            "the records are updated all the same"
-        );
+        assert_eq!(job["status"], "succeeded", "the records are updated anyway");
         assert_eq!(
             job["callback"],
             json!({"status": "undeliverable", "attempts": attempts, "error": error})

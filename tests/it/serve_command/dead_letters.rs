@@ -34,9 +34,9 @@ async fn unmappable_delivery_is_replayed_after_config_fix() {
     world.signal("TERM");
     world.wait_for_exit().await;
     let lead = world.id("Leads", 5);
-    let mended = std::fs::read_to_string(config).expect("the config");
-    let mended = mended.replace("ids: .ids", &format!("ids: [\"{lead}\"]"));
-    std::fs::write(config, mended).expect("written");
+    let fixed = std::fs::read_to_string(config).expect("the config");
+    let fixed = fixed.replace("ids: .ids", &format!("ids: [\"{lead}\"]"));
+    std::fs::write(config, fixed).expect("written");
     let (code, replayed) = world.cli(&replay);
     assert_eq!(code, 0, "{replayed}");
     let job = ids(&replayed);
@@ -44,7 +44,7 @@ async fn unmappable_delivery_is_replayed_after_config_fix() {
         world.cli(&["deliveries", "list"]).1["deliveries"],
         json!([])
     );
-    assert_eq!(world.cli(&replay).0, 1, "it is no longer kept");
+    assert_eq!(world.cli(&replay).0, 1, "it is no longer stored");
     world.start(&[]).await;
     assert_eq!(world.wait_for_job(&job[0]).await["status"], "succeeded");
     assert_eq!(world.record("Leads", &lead).await["Lead_Source"], "Webinar");
@@ -57,7 +57,7 @@ async fn undeliverable_callback_can_be_redelivered() {
     let ended = world.wait_for_job(&job[0]).await;
     assert_eq!(
         ended["status"], "succeeded",
-        "the records are updated all the same"
+        "the records are updated anyway"
     );
     assert_eq!(ended["callback"]["status"], "undeliverable");
     let (_, list) = world.cli(&["jobs", "list", "--only", "undeliverable"]);
@@ -99,17 +99,21 @@ async fn dead_letter_stays_until_both_jobs_are_resolved() {
         assert_eq!(ended["callback"]["status"], "undeliverable", "{ended:#}");
     }
     let dead = || world.cli(&["deliveries", "list"]).1["deliveries"].clone();
-    let letter = dead()[0].clone();
-    let named = text(&letter["job"]);
+    let dead_letter = dead()[0].clone();
+    let named = text(&dead_letter["job"]);
     assert_eq!(world.cli(&["jobs", "redeliver", &named]).0, 0);
     world
         .wait_until(&named, |job| job["callback"]["status"] == "delivered")
         .await;
-    assert_eq!(dead()[0]["id"], letter["id"], "the other was not told");
+    assert_eq!(
+        dead()[0]["id"],
+        dead_letter["id"],
+        "the other callback is undeliverable"
+    );
 
     let config = world.config();
     let config = config.to_str().expect("a path");
-    let id = text(&letter["id"]);
+    let id = text(&dead_letter["id"]);
     let (code, replayed) = world.cli(&["deliveries", "replay", &id, "--config", config]);
     assert_eq!(code, 0, "{replayed}");
     let anew = ids(&replayed);
@@ -142,9 +146,9 @@ async fn failed_job_delivery_is_replayed_after_config_fix() {
 
     let config = world.config();
     let lead = world.id("Leads", 5);
-    let mended = std::fs::read_to_string(&config).expect("the config");
-    let mended = mended.replace("ids: .ids", &format!("ids: [\"{lead}\"]"));
-    std::fs::write(&config, mended).expect("written");
+    let fixed = std::fs::read_to_string(&config).expect("the config");
+    let fixed = fixed.replace("ids: .ids", &format!("ids: [\"{lead}\"]"));
+    std::fs::write(&config, fixed).expect("written");
     let config = config.to_str().expect("a path");
     let replay = ["deliveries", "replay", &id, "--config", config];
     let (code, replayed) = world.cli(&replay);
@@ -159,7 +163,7 @@ async fn failed_job_delivery_is_replayed_after_config_fix() {
     let left = world.cli(&["deliveries", "list"]).1;
     assert_eq!(left["deliveries"], json!([]));
     assert_eq!(world.cli(&["deliveries", "show", &id]).0, 1);
-    assert_eq!(world.cli(&replay).0, 1, "there is nothing to do");
+    assert_eq!(world.cli(&replay).0, 1, "there is nothing to replay");
     assert_eq!(world.submit(&delivery).await, job);
     assert_eq!(world.callbacks().len(), 2);
 }
@@ -176,18 +180,26 @@ async fn replayed_job_is_a_new_job() {
     assert_ne!(new, job[0]);
     assert_eq!(world.wait_for_job(&new).await["status"], "failed");
     let (_, twice) = world.cli(&["jobs", "replay", &job[0]]);
-    assert_eq!(text(&twice["job"]), new, "asking twice does it once");
+    assert_eq!(
+        text(&twice["job"]),
+        new,
+        "a second replay returns the same job"
+    );
     assert_eq!(world.callbacks().len(), 2);
     let dead = world.cli(&["deliveries", "list"]).1["deliveries"].clone();
     assert_eq!(dead.as_array().map(Vec::len), Some(1), "{dead}");
-    assert_eq!(dead[0]["job"], json!(new), "the latest end counts");
+    assert_eq!(dead[0]["job"], json!(new), "the latest job counts");
     // As if a replay had crashed before it restored the dead letter.
     let database = Connection::open(world.data().join("masshook.db")).expect("opened");
     let former = "UPDATE deliveries SET job = ?1";
     assert_eq!(database.execute(former, [&job[0]]), Ok(1));
     assert_eq!(world.cli(&["jobs", "replay", &job[0]]).0, 0);
     let still = world.cli(&["deliveries", "list"]).1["deliveries"].clone();
-    assert_eq!(still[0]["job"], json!(job[0]), "nothing of it is under way");
+    assert_eq!(
+        still[0]["job"],
+        json!(job[0]),
+        "no other job of it is running"
+    );
     let good = world.submit(&form("e2", &[world.id("Leads", 0)])).await;
     world.wait_for_job(&good[0]).await;
     assert_eq!(world.cli(&["jobs", "replay", &good[0]]).0, 1);

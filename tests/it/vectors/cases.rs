@@ -188,7 +188,7 @@ impl Vectors {
         let verdict = match (self.is_let_in(case, time), own.is_null()) {
             (true, _) if self.lists("unreadable", &case.name) => is_unreadable(answer),
             (true, true) => is_our_word(answer, &case.name),
-            (true, false) => Answer::told(own, &case.source).is_given(answer),
+            (true, false) => Answer::from_presets(own, &case.source).is_given(answer),
             (false, _) if bare => Answer::bare().is_given(answer),
             (false, _) => is_a_refusal(answer, self.is_aged(case, time)),
         };
@@ -246,7 +246,7 @@ impl Answer {
     }
 
     /// The answer in `presets.yaml`.
-    fn told(own: &Value, source: &str) -> Self {
+    fn from_presets(own: &Value, source: &str) -> Self {
         if let Some(file) = own["file"].as_str() {
             return Self::of_file(source, file);
         }
