@@ -1,4 +1,4 @@
-//! Forwards a job's status: signs and delivers what the job has to tell (`job/callback.rs`).
+//! Signs and sends the callbacks of jobs (`job/callback.rs`).
 
 pub mod signature;
 
@@ -20,36 +20,36 @@ use signature::CannotSign;
 /// Bytes of a receiver's answer that are read; nothing depends on them.
 const MAX_ANSWER: Cap = Cap::Truncate(4 << 10);
 
-/// What became of one try.
+/// The result of sending a callback once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallbackResult {
     /// The receiver answered 2xx.
     Delivered,
-    /// It did not, and may do so later.
+    /// The receiver did not accept it; a retry may succeed.
     Failed {
         /// What happened.
         why: String,
-        /// How long the receiver asked to be left alone.
+        /// The wait that the receiver asked for.
         asked: Option<Duration>,
     },
-    /// It never will.
+    /// No retry will succeed.
     Undeliverable(String),
 }
 
-/// When a callback is tried again.
+/// The waits between attempts at one callback.
 #[derive(Clone, Copy, Debug)]
-pub struct Schedule {
-    /// The waits after the first try, the second, and so on; when they are used up, the callback is given up.
+pub struct RetrySchedule {
+    /// The waits after the first attempt, the second, and so on. When they are used up, the callback is abandoned.
     waits: &'static [Duration],
 }
 
-impl Schedule {
-    /// Three tries within one invocation.
+impl RetrySchedule {
+    /// Three attempts within one invocation.
     pub const INLINE: Self = Self {
         waits: &[Duration::from_secs(1), Duration::from_secs(3)],
     };
 
-    /// The example schedule of Standard Webhooks 1.0.0: ten tries over 75 hours and 35 minutes.
+    /// The example schedule of Standard Webhooks 1.0.0: ten attempts over 75 hours and 35 minutes.
     pub const STANDARD: Self = Self {
         waits: &[
             Duration::from_secs(5),
@@ -64,13 +64,13 @@ impl Schedule {
         ],
     };
 
-    /// The wait after so many tries, none when the callback is to be given up. Up to a fifth is added by `random` (0 to
-    /// 1), so that receivers that were down are not met by everybody at once. What the receiver asked for counts, but no
-    /// more than doubles the wait: a receiver must not keep a callback for ever.
-    pub fn wait(&self, tries: u32, asked: Option<Duration>, random: f64) -> Option<Duration> {
+    /// The wait after so many attempts; `None` if the callback is to be abandoned. `random` (0 to 1) adds up to a fifth, so
+    /// that a receiver that was down does not get all callbacks at once. The wait that the receiver asks for at most
+    /// doubles the wait, so that it cannot delay a callback forever.
+    pub fn wait(&self, attempts: u32, asked: Option<Duration>, random: f64) -> Option<Duration> {
         let base = *self
             .waits
-            .get(usize::try_from(tries).ok()?.checked_sub(1)?)?;
+            .get(usize::try_from(attempts).ok()?.checked_sub(1)?)?;
         let jittered = base.mul_f64(1.0 + random.clamp(0.0, 1.0) / 5.0);
         Some(asked.map_or(jittered, |asked| asked.clamp(base, base * 2).max(jittered)))
     }
@@ -86,7 +86,7 @@ pub struct CallbackSender {
 }
 
 impl CallbackSender {
-    /// A sender that signs with the secrets under `signing` and goes where `policy` lets it.
+    /// Creates a sender that signs with the secrets `signing`, and sends to addresses that `policy` allows.
     pub fn new(http: Http, secrets: Arc<Secrets>, signing: Vec<SecretRef>, policy: Policy) -> Self {
         Self {
             http,
@@ -96,10 +96,10 @@ impl CallbackSender {
         }
     }
 
-    /// Whether a callback may go to `url`, as far as that can be said without asking DNS.
+    /// Checks whether callbacks may be sent to `url`, without a DNS query.
     ///
     /// # Errors
-    /// Why it may not.
+    /// The reason why not.
     pub fn accepts(&self, url: &Url) -> Result<(), String> {
         if self.signing.is_empty() {
             return Err(
@@ -110,7 +110,7 @@ impl CallbackSender {
         self.policy.check(url).map_err(|denied| denied.to_string())
     }
 
-    /// Sends a notification once.
+    /// Sends a callback once.
     pub async fn send(&self, notification: &Notification, now: Timestamp) -> CallbackResult {
         if let Err(why) = self.accepts(&notification.url) {
             return CallbackResult::Undeliverable(why);
@@ -176,25 +176,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schedule_is_that_of_standard_webhooks() {
+    fn schedule_follows_standard_webhooks() {
         let waits: Vec<Duration> = (1..)
-            .map_while(|tries| Schedule::STANDARD.wait(tries, None, 0.0))
+            .map_while(|attempts| RetrySchedule::STANDARD.wait(attempts, None, 0.0))
             .collect();
         assert_eq!(waits.len() + 1, 10);
         assert_eq!(
             waits.iter().sum::<Duration>(),
             Duration::from_secs(75 * 3600 + 35 * 60 + 5)
         );
-        assert_eq!(Schedule::INLINE.wait(3, None, 0.0), None);
+        assert_eq!(RetrySchedule::INLINE.wait(3, None, 0.0), None);
     }
 
     #[test]
-    fn a_receiver_is_heard_but_not_for_ever() {
-        let wait = |asked| Schedule::STANDARD.wait(2, Some(Duration::from_secs(asked)), 0.0);
+    fn receiver_wait_is_respected_up_to_double() {
+        let wait = |asked| RetrySchedule::STANDARD.wait(2, Some(Duration::from_secs(asked)), 0.0);
         assert_eq!(wait(1), Some(Duration::from_secs(300)));
         assert_eq!(wait(400), Some(Duration::from_secs(400)));
         assert_eq!(wait(86_400), Some(Duration::from_secs(600)));
-        let jittered = Schedule::STANDARD.wait(2, None, 1.0);
+        let jittered = RetrySchedule::STANDARD.wait(2, None, 1.0);
         assert_eq!(jittered, Some(Duration::from_secs(360)));
     }
 }

@@ -1,15 +1,18 @@
-//! Drives jobs: the one room that holds leases, performs what jobs need next, and writes down what came of it before the
-//! next thing is done.
+//! Drives jobs under their leases: performs what they need next, and records each result before the next step.
 //!
-//! A turn takes a *batch* of jobs, so that jobs that make the same change share calls ([`work`]). Inline, a turn sees its
-//! jobs through, waiting where they wait. Durably, it does what is due and leaves the rest to wake-ups: no turn sleeps
-//! while Zoho works.
+//! A turn drives several jobs at once, so that equal changes share calls ([`batch`]). In inline mode a turn drives its jobs
+//! to completion and sleeps while they wait. In durable mode it performs what is due and leaves the rest to wake-ups: no
+//! turn sleeps while Zoho works.
 
+mod batch;
 mod callbacks;
-mod doubt;
-mod effects;
+mod effect;
+mod perform;
 mod prepare;
-mod views;
+mod record;
+mod send;
+mod unknown_outcome;
+mod view_locks;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,13 +32,13 @@ use crate::zoho::Client;
 pub use prepare::preview_preparation;
 use work::TurnWork;
 
-/// Jobs claimed, or given back, at once.
+/// Jobs claimed, stored or released concurrently.
 const CLAIMS_AT_ONCE: usize = 16;
 
-/// How long a lease outlives its turn: the last effect may still be under way.
+/// How long a lease outlives its turn, as the last effect may still be under way.
 const LEASE_SLACK: Duration = Duration::from_secs(40);
 
-/// Why a job could not be driven.
+/// Why a job could not be results.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
     /// The store failed.
@@ -49,7 +52,7 @@ pub enum DriveError {
         /// The connection.
         connection: String,
     },
-    /// A job was told something that cannot happen to it: a defect.
+    /// A job received an event that is impossible in its state: a defect.
     #[error(transparent)]
     InvalidTransition(#[from] InvalidTransition),
     /// A job was prepared twice: a defect.
@@ -57,30 +60,30 @@ pub enum DriveError {
     AlreadyPrepared(#[from] AlreadyPrepared),
 }
 
-/// How a turn deals with waiting.
+/// Whether a run drives jobs to completion or only performs what is due.
 #[derive(Clone, Debug)]
 pub enum ExecutionMode {
-    /// Sees jobs through in one go, and reports those that it cannot finish in time.
+    /// Drive each job to completion within the invocation; report jobs that run out of time.
     Inline,
-    /// Does what is due and asks to be woken for the rest.
+    /// Perform what is due, then schedule a wake-up for the rest.
     Durable(Arc<dyn WakeUps>),
 }
 
-/// Moments of one turn.
+/// The time limits of one turn.
 #[derive(Clone, Copy, Debug)]
 pub struct TurnDeadlines {
-    /// After this nothing new is sent to Zoho.
+    /// Nothing is sent to Zoho after this time.
     pub give_up: Timestamp,
-    /// After this nothing is done at all.
+    /// The turn ends at this time.
     pub end: Timestamp,
 }
 
-/// What a turn came to for one job.
+/// The result of a turn for one job.
 #[derive(Debug)]
 pub struct DriveResult {
     /// The job.
     pub id: JobId,
-    /// The job as it stands; none if there is no such job, or an error.
+    /// The job after the turn; `None` if there is no such job.
     pub outcome: Result<Option<Job>, DriveError>,
 }
 
@@ -94,16 +97,16 @@ pub struct Engine {
     mode: ExecutionMode,
 }
 
-/// A job that this turn drives.
+/// A job with the lease under which this turn drives it.
 struct LeasedJob {
     job: Box<Job>,
     lease: Lease,
-    /// Why it cannot be driven on in this turn.
-    failed: Option<DriveError>,
+    /// Why it cannot be results on in this turn.
+    error: Option<DriveError>,
 }
 
 impl Engine {
-    /// An engine over a store.
+    /// Creates an engine over a store.
     pub fn new(
         store: Arc<dyn Store>,
         connections: BTreeMap<String, Client>,
@@ -120,25 +123,25 @@ impl Engine {
         }
     }
 
-    /// Where jobs are kept.
+    /// The store of jobs.
     pub fn store(&self) -> &dyn Store {
         self.store.as_ref()
     }
 
-    /// Where callbacks go out.
+    /// The sender of callbacks.
     pub fn callbacks(&self) -> &CallbackSender {
         &self.callbacks
     }
 
-    /// How turns deal with waiting.
+    /// The execution mode.
     pub fn mode(&self) -> &ExecutionMode {
         &self.mode
     }
 
-    /// Drives jobs as far as they go in this turn. A job that somebody else drives is left to them.
+    /// Drives jobs as far as possible in this turn. A job that another driver holds is only read.
     pub async fn drive(&self, ids: &[JobId], turn: TurnDeadlines) -> Vec<DriveResult> {
-        let mut driven = Vec::with_capacity(ids.len());
-        let mut held = Vec::new();
+        let mut results = Vec::with_capacity(ids.len());
+        let mut leased = Vec::new();
         let mut claims = futures_util::stream::iter(ids.to_vec())
             .map(|id| async move {
                 let claim = self.claim(&id, turn).await;
@@ -149,41 +152,41 @@ impl Engine {
             match claim {
                 Ok(Ok((job, lease))) => {
                     reach("drive.claimed");
-                    held.push(LeasedJob {
+                    leased.push(LeasedJob {
                         job,
                         lease,
-                        failed: None,
+                        error: None,
                     });
                 }
-                Ok(Err(other)) => driven.push(DriveResult {
+                Ok(Err(other)) => results.push(DriveResult {
                     id,
                     outcome: Ok(other),
                 }),
-                Err(error) => driven.push(DriveResult {
+                Err(error) => results.push(DriveResult {
                     id,
                     outcome: Err(error),
                 }),
             }
         }
         drop(claims);
-        self.work(&mut held, turn).await;
-        let used: BTreeSet<&str> = held
+        self.work(&mut leased, turn).await;
+        let used: BTreeSet<&str> = leased
             .iter()
-            .map(|held| held.job.connection.as_str())
+            .map(|leased| leased.job.connection.as_str())
             .collect();
         for client in used.iter().filter_map(|name| self.connections.get(*name)) {
             client.release_idle().await;
         }
-        let mut releases = futures_util::stream::iter(held)
-            .map(|held| self.release(held))
+        let mut releases = futures_util::stream::iter(leased)
+            .map(|leased| self.release(leased))
             .buffered(CLAIMS_AT_ONCE);
         while let Some(released) = releases.next().await {
-            driven.push(released);
+            results.push(released);
         }
-        driven
+        results
     }
 
-    /// Claims a job; the inner error is the job of somebody else.
+    /// Claims a job. The inner error is a job that cannot be claimed: another driver holds it, it is parked, or it is absent.
     async fn claim(
         &self,
         id: &JobId,
@@ -217,11 +220,11 @@ impl Engine {
         }
     }
 
-    async fn release(&self, held: LeasedJob) -> DriveResult {
-        let LeasedJob { job, lease, failed } = held;
+    async fn release(&self, leased: LeasedJob) -> DriveResult {
+        let LeasedJob { job, lease, error } = leased;
         let id = job.id.clone();
-        if let Some(error) = failed {
-            // The lease runs out by itself; what is stored is newer than what we know, or cannot be written at all.
+        if let Some(error) = error {
+            // The lease expires. The stored job is newer than this one, or the store cannot be written.
             return DriveResult {
                 id,
                 outcome: Err(error),
@@ -229,7 +232,7 @@ impl Engine {
         }
         reach("release.before");
         if job.status().is_final() {
-            // A driver that was lost between the job's end and its unlocking has left that to us.
+            // A driver that crashed after the job's end may have left the view locked.
             self.unlock_view_of(&job).await;
             reach("release.unlocked");
         }
@@ -245,12 +248,12 @@ impl Engine {
         if let (ExecutionMode::Durable(wakeups), Some(due)) = (&self.mode, due) {
             let delay = Duration::try_from(due.duration_since(now)).unwrap_or_default();
             if let Err(error) = wakeups.wake(&[(id.clone(), delay)]).await {
-                tracing::warn!(job.id = %id, "{error}; a sweep will find it");
+                tracing::warn!(job.id = %id, "{error}; the next sweep drives the job");
             }
             reach("release.woken");
         }
         if due.is_none() {
-            tracing::info!(job.id = %id, route = job.route, status = job.status().as_str(), "job done");
+            tracing::info!(job.id = %id, route = job.route, status = job.status().as_str(), "job finished");
         }
         DriveResult {
             id,
@@ -258,28 +261,31 @@ impl Engine {
         }
     }
 
-    async fn work(&self, held: &mut [LeasedJob], turn: TurnDeadlines) {
+    async fn work(&self, leased: &mut [LeasedJob], turn: TurnDeadlines) {
         loop {
             let now = self.clock.now();
-            let going = held
+            let going = leased
                 .iter()
                 .enumerate()
-                .filter(|(_, held)| held.failed.is_none());
-            let mut work = TurnWork::of(going.map(|(place, held)| (place, held.job.as_ref())), now);
+                .filter(|(_, leased)| leased.error.is_none());
+            let mut work = TurnWork::of(
+                going.map(|(place, leased)| (place, leased.job.as_ref())),
+                now,
+            );
             if now >= turn.give_up {
                 work.preparing.clear();
-                work.in_doubt.clear();
+                work.unknown_outcomes.clear();
                 work.batches.clear();
-                work.looks.clear();
+                work.polls.clear();
             }
             if now >= turn.end {
                 break;
             }
             if !work.is_empty() {
-                self.perform(held, work, turn).await;
+                self.perform(leased, work, turn).await;
                 continue;
             }
-            match (&self.mode, work.later) {
+            match (&self.mode, work.next_at) {
                 (ExecutionMode::Inline, Some(at)) if at < turn.give_up => {
                     let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                     self.clock.sleep(wait).await;
@@ -288,8 +294,8 @@ impl Engine {
             }
         }
         if let ExecutionMode::Inline = self.mode {
-            for held in held.iter_mut().filter(|held| held.failed.is_none()) {
-                self.report_unfinished(held, turn).await;
+            for leased in leased.iter_mut().filter(|leased| leased.error.is_none()) {
+                self.report_unfinished(leased, turn).await;
             }
         }
     }

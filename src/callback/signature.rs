@@ -20,19 +20,19 @@ pub const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 /// The header with the signatures.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// How secrets begin.
+/// The prefix of signing secrets.
 const PREFIX: &str = "whsec_";
 
 /// Bytes that a key may have ("Signature scheme" in the specification).
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// What is wrong with a signing secret; never its content.
+/// Why a signing secret cannot be used. No message contains the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecret {
-    /// It does not begin as such secrets do.
+    /// It has another prefix.
     #[error("it must begin with `{PREFIX}`")]
     NoPrefix,
-    /// What follows is not base64.
+    /// The text after the prefix is not base64.
     #[error("what follows `{PREFIX}` is not base64")]
     NotBase64,
     /// The key is too short or too long.
@@ -55,7 +55,7 @@ pub enum CannotSign {
     Secret {
         /// Which of the secrets, from 1.
         position: usize,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         cause: BadSecret,
     },
     /// The id would make the signed text ambiguous, or cannot stand in a header.
@@ -106,10 +106,10 @@ pub fn sign(
     ]))
 }
 
-/// Whether callbacks can be signed with this secret.
+/// Checks whether callbacks can be signed with this secret.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The reason why not.
 pub fn check_secret(secret: &SecretString) -> Result<(), BadSecret> {
     key_of(secret).map(drop)
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn published_vectors_are_met() {
+    fn published_vectors_are_reproduced() {
         for (secret, id, time, body, expected) in [
             (
                 "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_secrets_are_named_without_their_content() {
+    fn malformed_secret_is_reported_without_its_content() {
         let error = |text: &str| {
             sign(&secrets(&[GOOD, text]), "msg_1", NOW, b"")
                 .expect_err("refused")
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_would_be_ambiguous_are_refused() {
+    fn ambiguous_id_is_refused() {
         for id in ["", "a.b", "a b", "a\n", "ä"] {
             assert_eq!(
                 sign(&secrets(&[GOOD]), id, NOW, b""),
@@ -205,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_independent_signer_agrees_and_our_own_verifier_accepts(
+        fn signature_matches_reference_and_is_verified(
             body in ".*",
             id in "[a-zA-Z0-9_-]{1,40}",
             keys in prop::collection::vec(prop::collection::vec(any::<u8>(), 24..=64), 1..3),

@@ -1,17 +1,17 @@
-//! What a turn does about callbacks: a try at each notification, and what becomes of it.
+//! Sends the callbacks of a turn's jobs, and records the results.
 
 use std::time::Duration;
 
 use super::{Engine, ExecutionMode, LeasedJob, TurnDeadlines};
-use crate::callback::{CallbackResult, Schedule};
+use crate::callback::{CallbackResult, RetrySchedule};
 use crate::job::{Notification, NotificationResult};
 
-/// How long a receiver may take to hear of an unfinished job.
-const NEWS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a receiver may take to answer a progress callback.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// Sends a notification. A receiver that is slow to hear of an unfinished job must not hold that job up for long.
-    pub(super) async fn tell(
+    /// Sends a callback once. A slow receiver of progress callbacks must not delay its job for long.
+    pub(super) async fn send_callback(
         &self,
         notification: &Notification,
         turn: TurnDeadlines,
@@ -20,31 +20,31 @@ impl Engine {
         let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
         let time = match notification.is_final() {
             true => left,
-            false => left.min(NEWS_TIMEOUT),
+            false => left.min(PROGRESS_TIMEOUT),
         };
         let sending = self.callbacks.send(notification, now);
         match tokio::time::timeout(time, sending).await {
-            Ok(delivery) => delivery,
+            Ok(result) => result,
             Err(_) => CallbackResult::Failed {
-                why: "there was no more time for the receiver to answer in".to_owned(),
+                why: "the receiver did not answer in time".to_owned(),
                 asked: None,
             },
         }
     }
 
-    /// Takes in what became of a try at a notification.
-    pub(super) async fn told(
+    /// Records the result of a callback, and schedules a retry if one is due.
+    pub(super) async fn record_callback(
         &self,
-        held: &mut LeasedJob,
+        leased: &mut LeasedJob,
         notification: &Notification,
-        delivery: CallbackResult,
+        result: CallbackResult,
     ) {
         let schedule = match self.mode {
-            ExecutionMode::Inline => &Schedule::INLINE,
-            ExecutionMode::Durable(_) => &Schedule::STANDARD,
+            ExecutionMode::Inline => &RetrySchedule::INLINE,
+            ExecutionMode::Durable(_) => &RetrySchedule::STANDARD,
         };
         let attempts = notification.tries + 1;
-        let notified = match delivery {
+        let notified = match result {
             CallbackResult::Delivered => NotificationResult::Delivered,
             CallbackResult::Undeliverable(why) => NotificationResult::Abandoned(why),
             CallbackResult::Failed { why, asked } => {
@@ -54,35 +54,36 @@ impl Engine {
                 }
             }
         };
-        let id = &held.job.id;
+        let id = &leased.job.id;
         match &notified {
             NotificationResult::Delivered => {}
             NotificationResult::Abandoned(why) if notification.is_final() => {
                 tracing::error!(job.id = %id, attempts, "callback undeliverable: {why}");
             }
             NotificationResult::Abandoned(why) => {
-                tracing::warn!(job.id = %id, attempts, "nothing more is told before the job's end: {why}");
+                tracing::warn!(job.id = %id, attempts, "progress callbacks stopped: {why}");
             }
             NotificationResult::Retry { why, .. } => {
                 tracing::info!(job.id = %id, attempts, "callback not delivered: {why}");
             }
         }
-        held.job
+        leased
+            .job
             .record_notification(notification, notified, self.clock.now());
-        self.checkpoint(held).await;
+        self.checkpoint(leased).await;
     }
 
-    /// Time is up: tells the receiver what is known so far, whichever steps it is told otherwise. Inline nobody goes on with
-    /// the job unless its delivery comes again.
-    pub(super) async fn report_unfinished(&self, held: &mut LeasedJob, turn: TurnDeadlines) {
-        let status = held.job.status();
+    /// Reports a job that did not finish in time to its receiver, whatever the route's `callback_on`. In inline mode the job
+    /// continues only when its delivery is sent again.
+    pub(super) async fn report_unfinished(&self, leased: &mut LeasedJob, turn: TurnDeadlines) {
+        let status = leased.job.status();
         if status.is_final() {
             return;
         }
-        tracing::warn!(job.id = %held.job.id, status = status.as_str(), "time is up before the job's end");
-        if let Some(notification) = held.job.interim_notification() {
-            let delivery = self.tell(&notification, turn).await;
-            self.told(held, &notification, delivery).await;
+        tracing::warn!(job.id = %leased.job.id, status = status.as_str(), "job not finished in time");
+        if let Some(notification) = leased.job.interim_notification() {
+            let result = self.send_callback(&notification, turn).await;
+            self.record_callback(leased, &notification, result).await;
         }
     }
 }

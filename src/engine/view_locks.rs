@@ -1,21 +1,21 @@
-//! Locks on custom views: Zoho takes one scheduled update of a view at a time.
+//! Locks on custom views: Zoho runs one scheduled update of a view at a time.
 
 use std::time::Duration;
 
 use super::Engine;
-use super::work::view_lock;
+use super::batch::view_lock;
 use crate::clock::after;
 use crate::job::Job;
 use crate::store::{LockHolder, StoreError};
 use crate::update::{Records, Selector};
 
-/// How long a custom view stays locked for the job that updates it, unless its end is seen earlier. If Zoho takes longer
-/// still, its own refusal makes the next one wait.
+/// How long a custom view stays locked for its job, unless the job ends earlier. If Zoho takes even longer, its refusal
+/// delays the next job.
 const VIEW_LOCK: Duration = Duration::from_secs(2 * 3600);
 
 impl Engine {
-    /// Locks a custom view for any of the jobs of a batch. If one of them has it already, as when a driver was lost on
-    /// its way to Zoho, it is theirs: the first of today need not be the first of then.
+    /// Locks a custom view for one of the jobs of a batch. Any of them may hold the lock already, from a driver that
+    /// crashed: the order of jobs may differ between turns.
     pub(super) async fn lock(
         &self,
         view: &str,
@@ -35,19 +35,20 @@ impl Engine {
         if let Err(error) = self.store.unlock(view, holder).await {
             tracing::warn!(
                 view,
-                "the lock on a custom view stays until it runs out: {error}"
+                "custom view stays locked until its lock expires: {error}"
             );
         }
     }
 
-    /// Frees the custom view of a call that has ended.
-    pub(super) async fn unlock_if_over(&self, job: &Job, seq: usize) {
-        let over = job.call(seq).is_some_and(|call| call.status.is_final());
-        if over {
+    /// Unlocks the custom view of a call that has ended.
+    pub(super) async fn unlock_if_ended(&self, job: &Job, seq: usize) {
+        let ended = job.call(seq).is_some_and(|call| call.status.is_final());
+        if ended {
             self.unlock_view_of(job).await;
         }
     }
 
+    /// Unlocks the custom view of a job, if it has one.
     pub(super) async fn unlock_view_of(&self, job: &Job) {
         if let Selector::Records(Records::View { cvid, .. }) = &job.request.selector {
             let view = view_lock(&job.connection, &job.request.module, &cvid.to_string());

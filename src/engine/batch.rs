@@ -1,0 +1,265 @@
+//! Batches: requests that perform calls of several jobs at once. Pure.
+//!
+//! Immediate calls that set the same fields to the same values through the same connection share batches of up to 500
+//! ids. Record updates have their own values, so they share batches of up to 100 records unless two rows for one record
+//! differ. A call is never split, so its answer comes in one piece. Equal calls on one custom view share one Zoho job.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use crate::job::{CallState, Job};
+use crate::outcome::Failure;
+use crate::plan::{Call, Limits, Target, Way, body, row, rows_body};
+use crate::update::{ModuleName, RecordId, Records, Resolved};
+use crate::zoho::Repeat;
+
+/// A call of one of the turn's jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct CallRef {
+    /// The job's place in the turn.
+    pub(super) job: usize,
+    /// The call's number in its job.
+    pub(super) seq: usize,
+}
+
+/// One request to Zoho, for one or more calls.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Batch {
+    pub(super) connection: String,
+    pub(super) module: ModuleName,
+    payload: BatchPayload,
+    /// Whether it may be sent again if its outcome is unknown.
+    pub(super) repeat: Repeat,
+    /// The calls that it performs.
+    pub(super) calls: Vec<CallRef>,
+}
+
+/// The values that a batch sets, and the records.
+#[derive(Clone, Debug, PartialEq)]
+enum BatchPayload {
+    /// The same values on all records.
+    Change {
+        data: Map<String, Value>,
+        over_write: bool,
+        records: Records,
+    },
+    /// One row of values per record, in the order of the ids.
+    Rows {
+        ids: Vec<RecordId>,
+        rows: Vec<Value>,
+    },
+}
+
+impl Batch {
+    /// The Zoho API that it uses.
+    pub(super) fn way(&self) -> Way {
+        match self.payload {
+            BatchPayload::Change { .. } => Way::MassUpdate,
+            BatchPayload::Rows { .. } => Way::Records,
+        }
+    }
+
+    /// The JSON of the request.
+    pub(super) fn body(&self) -> Value {
+        match &self.payload {
+            BatchPayload::Change {
+                data,
+                over_write,
+                records,
+            } => body(data.clone(), records, *over_write),
+            BatchPayload::Rows { rows, .. } => rows_body(rows.clone()),
+        }
+    }
+
+    /// The ids in the request; none for a custom view.
+    pub(super) fn ids(&self) -> &[RecordId] {
+        match &self.payload {
+            BatchPayload::Change {
+                records: Records::Ids(ids),
+                ..
+            }
+            | BatchPayload::Rows { ids, .. } => ids,
+            BatchPayload::Change {
+                records: Records::View { .. },
+                ..
+            } => &[],
+        }
+    }
+
+    /// The name of the lock on its custom view, if it has one: Zoho runs one mass update per view at a time.
+    pub(super) fn view(&self) -> Option<String> {
+        match &self.payload {
+            BatchPayload::Change {
+                records: Records::View { cvid, .. },
+                ..
+            } => Some(view_lock(&self.connection, &self.module, &cvid.to_string())),
+            BatchPayload::Change {
+                records: Records::Ids(_),
+                ..
+            }
+            | BatchPayload::Rows { .. } => None,
+        }
+    }
+}
+
+/// The name of the lock on a custom view.
+pub(super) fn view_lock(connection: &str, module: &ModuleName, cvid: &str) -> String {
+    format!("view/{connection}/{module}/{cvid}")
+}
+
+/// Those of `failures` that concern records of this call.
+pub(super) fn failures_of(failures: &[Failure], state: &CallState, job: &Job) -> Vec<Failure> {
+    let own: HashSet<RecordId> = job.remaining_ids(state).into_iter().collect();
+    failures
+        .iter()
+        .filter(|failure| own.contains(&failure.id))
+        .cloned()
+        .collect()
+}
+
+/// Puts calls into batches, first fit.
+#[derive(Default)]
+pub(super) struct Packer {
+    pub(super) batches: Vec<Batch>,
+    /// The batches of each key, and the row that each of them has for a record.
+    open: HashMap<String, Vec<(usize, RowsById)>>,
+}
+
+/// The row of each record of a batch; null if all records have the same values.
+type RowsById = HashMap<RecordId, Value>;
+
+impl Packer {
+    /// Puts a call into a batch. `ids` are the records that it has still to update.
+    pub(super) fn put(
+        &mut self,
+        call_ref: CallRef,
+        connection: &str,
+        request: Resolved<'_>,
+        call: &Call,
+        ids: Vec<RecordId>,
+    ) {
+        let about = request.request();
+        let data = call.data(about);
+        let repeat = match call.adds_options(about) {
+            true => Repeat::Never,
+            false => Repeat::Safe,
+        };
+        let open = self
+            .open
+            .entry(key(connection, request, call, &data))
+            .or_default();
+        let row_of = |id| match call.target.way() {
+            Way::MassUpdate => (id, Value::Null),
+            Way::Records => (id, row(id, &data, about.over_write)),
+        };
+        let rows: Vec<(RecordId, Value)> = ids.into_iter().map(row_of).collect();
+        let capacity = match call.target.way() {
+            Way::MassUpdate => Limits::ZOHO.ids_per_call,
+            Way::Records => Limits::ZOHO.records_per_call,
+        };
+        let fits = |known: &RowsById| {
+            let new = rows.iter().filter(|(id, _)| !known.contains_key(id));
+            let free = capacity.saturating_sub(known.len());
+            // In a full batch the first new record decides. There may be a hundred full batches before this one.
+            new.take(free + 1).count() <= free
+                && rows
+                    .iter()
+                    .all(|(id, row)| known.get(id).is_none_or(|known| known == row))
+        };
+        let place = match open.iter().position(|(_, known)| fits(known)) {
+            Some(place) => place,
+            None => {
+                open.push((self.batches.len(), RowsById::new()));
+                self.batches.push(Batch {
+                    connection: connection.to_owned(),
+                    module: about.module.clone(),
+                    payload: BatchPayload::of(request, call, data),
+                    repeat,
+                    calls: Vec::new(),
+                });
+                open.len() - 1
+            }
+        };
+        let (index, known) = &mut open[place];
+        let batch = &mut self.batches[*index];
+        batch.calls.push(call_ref);
+        if repeat == Repeat::Never {
+            batch.repeat = Repeat::Never;
+        }
+        for (id, row) in rows {
+            if let Entry::Vacant(vacant) = known.entry(id) {
+                batch.payload.put(id, &row);
+                vacant.insert(row);
+            }
+        }
+    }
+}
+
+impl BatchPayload {
+    /// The payload of such calls as this one, without the records that they name.
+    fn of(request: Resolved<'_>, call: &Call, data: Map<String, Value>) -> Self {
+        let over_write = request.request().over_write;
+        let records = match call.target {
+            Target::Records(_) => {
+                let (ids, rows) = (Vec::new(), Vec::new());
+                return Self::Rows { ids, rows };
+            }
+            Target::Immediate(_) => Records::Ids(Vec::new()),
+            Target::Scheduled => request.records().clone(),
+        };
+        Self::Change {
+            data,
+            over_write,
+            records,
+        }
+    }
+
+    fn put(&mut self, id: RecordId, row: &Value) {
+        match self {
+            Self::Change {
+                records: Records::Ids(ids),
+                ..
+            } => ids.push(id),
+            Self::Change {
+                records: Records::View { .. },
+                ..
+            } => {}
+            Self::Rows { ids, rows } => {
+                ids.push(id);
+                rows.push(row.clone());
+            }
+        }
+    }
+}
+
+/// The properties that calls must share to be in one batch. The order of the fields does not matter. Whether two rows for
+/// one record agree is checked when they meet.
+fn key(connection: &str, request: Resolved<'_>, call: &Call, data: &Map<String, Value>) -> String {
+    let sorted: BTreeMap<&String, &Value> = data.iter().collect();
+    let module = request.request().module.as_str();
+    let over_write = request.request().over_write;
+    let key = match (&call.target, request.records()) {
+        // A call that must not be sent twice does not delay others.
+        (Target::Records(_), _) => {
+            let once = call.adds_options(request.request());
+            serde_json::json!([connection, module, once])
+        }
+        (Target::Scheduled, Records::View { cvid, territory }) => {
+            let territory = territory.map(|territory| territory.to_json());
+            serde_json::json!([
+                connection,
+                module,
+                sorted,
+                over_write,
+                cvid.to_string(),
+                territory
+            ])
+        }
+        (Target::Scheduled, Records::Ids(_)) | (Target::Immediate(_), _) => {
+            serde_json::json!([connection, module, sorted, over_write])
+        }
+    };
+    key.to_string()
+}

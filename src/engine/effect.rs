@@ -1,0 +1,96 @@
+//! The effects of a turn and their results, as data.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use super::LeasedJob;
+use super::batch::{Batch, CallRef};
+use super::prepare::{PrepareInput, PrepareOutput};
+use super::unknown_outcome::{Resolution, UnresolvedCall};
+use super::work::{StatusPoll, TurnWork};
+use crate::callback::CallbackResult;
+use crate::job::Notification;
+use crate::store::LockHolder;
+use crate::zoho::answer::{UpdateAnswer, ZohoJobStatus};
+use crate::zoho::{self, CallResult};
+
+/// One action outside of the engine.
+pub(super) enum Effect {
+    Callback {
+        place: usize,
+        notification: Notification,
+    },
+    Prepare {
+        connection: String,
+        inputs: Vec<PrepareInput>,
+    },
+    Poll(StatusPoll),
+    Resolve(UnresolvedCall),
+    Send {
+        batch: Batch,
+        /// The jobs that may hold the lock on the batch's custom view.
+        holders: Vec<LockHolder>,
+    },
+}
+
+/// The result of an effect, to be recorded.
+pub(super) enum EffectResult {
+    Prepared(Vec<PrepareOutput>),
+    Sent(Batch, CallResult<UpdateAnswer>),
+    Polled(StatusPoll, Result<ZohoJobStatus, zoho::Error>),
+    CalledBack(usize, Notification, CallbackResult),
+    /// These calls are about to be sent. The sender waits for the reply, which says whether that is recorded.
+    Announced(Vec<CallRef>, oneshot::Sender<bool>),
+    /// These announced calls were not sent.
+    NotSent(Vec<CallRef>),
+    Resolved(CallRef, Resolution),
+}
+
+/// The effects of a turn's work, in the order in which they start.
+pub(super) fn effects(leased: &[LeasedJob], work: TurnWork, now: Timestamp) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for place in work.callbacks {
+        if let Some(job) = leased.get(place).map(|leased| &leased.job)
+            && let Some(notification) = job.notification(now)
+        {
+            effects.push(Effect::Callback {
+                place,
+                notification,
+            });
+        }
+    }
+    // One preparation per connection, so that its jobs share look-ups.
+    let mut inputs: BTreeMap<String, Vec<PrepareInput>> = BTreeMap::new();
+    for place in work.preparing {
+        if let Some(LeasedJob { job, .. }) = leased.get(place) {
+            let input = PrepareInput::of(place, &job.request);
+            inputs
+                .entry(job.connection.clone())
+                .or_default()
+                .push(input);
+        }
+    }
+    effects.extend(
+        inputs
+            .into_iter()
+            .map(|(connection, inputs)| Effect::Prepare { connection, inputs }),
+    );
+    effects.extend(work.polls.into_iter().map(Effect::Poll));
+    for call in work.unknown_outcomes {
+        if let Some(leased) = leased.get(call.job) {
+            effects.push(Effect::Resolve(UnresolvedCall::of(&leased.job, call)));
+        }
+    }
+    for batch in work.batches {
+        // One job of a batch holds the lock on its custom view, from turn to turn.
+        let jobs = batch.calls.iter().filter_map(|call| leased.get(call.job));
+        let holders = match batch.view() {
+            Some(_) => jobs.map(|leased| LockHolder::job(&leased.job.id)).collect(),
+            None => Vec::new(),
+        };
+        effects.push(Effect::Send { batch, holders });
+    }
+    effects
+}

@@ -1,0 +1,107 @@
+//! Performs the effects of a turn concurrently, and records each result before anything depends on it.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+
+use super::effect::{Effect, EffectResult, effects};
+use super::work::TurnWork;
+use super::{Engine, LeasedJob, TurnDeadlines, prepare};
+use crate::failpoint::reach;
+
+/// Effects under way at once in a turn. Each connection limits its own share.
+const CONCURRENT_EFFECTS: usize = 64;
+
+/// Results that may wait to be recorded before further ones have to wait.
+const UNRECORDED_RESULTS: usize = 16;
+
+/// Connections and paths for which every call of this round is denied.
+pub(super) type DeniedEndpoints = Mutex<HashSet<(String, String)>>;
+
+impl Engine {
+    /// Performs everything that can be done now, and records each result as it arrives.
+    pub(super) async fn perform(
+        &self,
+        leased: &mut [LeasedJob],
+        work: TurnWork,
+        turn: TurnDeadlines,
+    ) {
+        let effects = effects(leased, work, self.clock.now());
+        let denied_endpoints = DeniedEndpoints::default();
+        let denied_endpoints = &denied_endpoints;
+        let (results, mut received) = mpsc::channel(UNRECORDED_RESULTS);
+        let performing = async move {
+            let mut running = futures_util::stream::iter(effects)
+                .map(|effect| self.perform_effect(effect, denied_endpoints, turn, &results))
+                .buffer_unordered(CONCURRENT_EFFECTS);
+            while let Some(result) = running.next().await {
+                if let Some(result) = result {
+                    // The receiver lives as long as this sender.
+                    let _ = results.send(result).await;
+                }
+            }
+        };
+        let mut denied = Vec::new();
+        let recording = async {
+            while let Some(result) = received.recv().await {
+                self.record(leased, result, &mut denied).await;
+            }
+        };
+        // Concurrently: further calls go out while earlier answers are recorded.
+        tokio::join!(performing, recording);
+        // Only now, as calls that were under way when the denial arrived have their own answers by now.
+        for (place, refusal) in denied {
+            if let Some(leased) = leased.get_mut(place) {
+                tracing::error!(job.id = %leased.job.id, zoho.code = refusal.code, "job cannot go on: {refusal}");
+                leased.job.abandon(&refusal, self.clock.now());
+                self.checkpoint(leased).await;
+            }
+        }
+    }
+
+    async fn perform_effect(
+        &self,
+        effect: Effect,
+        denied_endpoints: &DeniedEndpoints,
+        turn: TurnDeadlines,
+        results: &mpsc::Sender<EffectResult>,
+    ) -> Option<EffectResult> {
+        match effect {
+            Effect::Prepare { connection, inputs } => {
+                let client = self.connections.get(&connection)?;
+                reach("prepare.before");
+                let prepared = prepare::prepare(client, inputs, turn.give_up).await;
+                reach("prepare.answered");
+                Some(EffectResult::Prepared(prepared))
+            }
+            Effect::Send { batch, holders } => {
+                self.send(batch, holders, denied_endpoints, turn, results)
+                    .await
+            }
+            Effect::Resolve(unresolved) => {
+                let call = unresolved.call;
+                let resolution = self.resolve(unresolved, turn).await?;
+                Some(EffectResult::Resolved(call, resolution))
+            }
+            Effect::Poll(poll) => {
+                let client = self.connections.get(&poll.connection)?;
+                let sent = client
+                    .job_status(&poll.module, &poll.zoho_job_id, turn.give_up)
+                    .await;
+                reach("look.answered");
+                Some(EffectResult::Polled(poll, sent.outcome))
+            }
+            Effect::Callback {
+                place,
+                notification,
+            } => {
+                reach("callback.before");
+                let result = self.send_callback(&notification, turn).await;
+                reach("callback.answered");
+                Some(EffectResult::CalledBack(place, notification, result))
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::*;
+use crate::job::{JobId, PreparationOutcome};
+use crate::plan::Way;
+use crate::update::UpdateRequest;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn start() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).expect("a time")
+}
+
+fn job(number: usize, connection: &str, request: &Value) -> Job {
+    let request = UpdateRequest::parse(request).expect("a request");
+    let id = JobId::derive("r", &number.to_string(), 1);
+    let mut job = Job::new(id, None, connection.to_owned(), request, None, start());
+    let prepared = job.record_preparation(PreparationOutcome::UNCHANGED.into(), 0, start());
+    prepared.expect("allowed");
+    job
+}
+
+fn work(jobs: &[Job]) -> TurnWork {
+    TurnWork::of(jobs.iter().enumerate(), start())
+}
+
+#[test]
+fn thousand_jobs_of_one_record_make_two_batches() {
+    let jobs: Vec<Job> = (0..1_000)
+        .map(|n| {
+            job(
+                n,
+                "default",
+                &json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": [n + 1]}),
+            )
+        })
+        .collect();
+    let batches = work(&jobs).batches;
+    assert_eq!(
+        batches
+            .iter()
+            .map(|batch| batch.ids().len())
+            .collect::<Vec<_>>(),
+        [500, 500]
+    );
+    assert_eq!(
+        batches.iter().map(|batch| batch.calls.len()).sum::<usize>(),
+        1_000
+    );
+}
+
+#[test]
+fn calls_share_a_batch_only_with_same_change() {
+    let jobs = [
+        job(
+            0,
+            "a",
+            &json!({"module": "Deals", "fields": {"Stage": "Won", "Type": "New"}, "ids": ["1"]}),
+        ),
+        job(
+            1,
+            "a",
+            &json!({"module": "Deals", "fields": {"Type": "New", "Stage": "Won"}, "ids": ["2", "1"]}),
+        ),
+        job(
+            2,
+            "b",
+            &json!({"module": "Deals", "fields": {"Stage": "Won", "Type": "New"}, "ids": ["3"]}),
+        ),
+        job(
+            3,
+            "a",
+            &json!({"module": "Leads", "fields": {"Type": "New"}, "ids": ["4"]}),
+        ),
+        job(
+            4,
+            "a",
+            &json!({"module": "Leads", "fields": {"Type": "Old"}, "ids": ["4"]}),
+        ),
+        job(
+            5,
+            "a",
+            &json!({"module": "Leads", "fields": {"Type": "Old"}, "ids": ["4"], "over_write": true}),
+        ),
+    ];
+    let batches = work(&jobs).batches;
+    assert_eq!(batches.len(), 5);
+    assert_eq!(
+        batches[0].calls,
+        [CallRef { job: 0, seq: 1 }, CallRef { job: 1, seq: 1 }]
+    );
+    assert_eq!(
+        batches[0].body()["ids"],
+        json!(["1", "2"]),
+        "an id that two jobs name is sent once"
+    );
+}
+
+#[test]
+fn record_updates_with_different_values_share_batches() {
+    let one = |n: usize, id: usize, fields: &Value| {
+        job(
+            n,
+            "a",
+            &json!({"module": "Leads", "fields": fields, "ids": [id], "update_by": "records"}),
+        )
+    };
+    let mut jobs: Vec<Job> = (0..250)
+        .map(|n| one(n, n + 1, &json!({"Email": format!("{n}@example.com")})))
+        .collect();
+    // The same row for a record, a different row for it, and another module.
+    jobs.push(one(250, 1, &json!({"Email": "0@example.com"})));
+    jobs.push(one(251, 1, &json!({"Email": "other@example.com"})));
+    let other = json!({"module": "Contacts", "fields": {"Title": "x"}, "ids": ["1"], "update_by": "records"});
+    jobs.push(job(252, "a", &other));
+    let batches = work(&jobs).batches;
+    let sizes: Vec<usize> = batches.iter().map(|batch| batch.ids().len()).collect();
+    assert_eq!(sizes, [100, 100, 51, 1]);
+    assert!(batches.iter().all(|batch| batch.way() == Way::Records));
+    assert!(batches[0].calls.contains(&CallRef { job: 250, seq: 1 }));
+    assert!(!batches[0].calls.contains(&CallRef { job: 251, seq: 1 }));
+    let body = batches[1].body();
+    assert_eq!(
+        body["data"][3],
+        json!({"id": "104", "Email": "103@example.com"})
+    );
+    assert_eq!(batches[3].module.as_str(), "Contacts");
+}
+
+#[test]
+fn equal_calls_on_a_view_share_one_job_and_its_polls() {
+    let request = json!({"module": "Leads", "fields": {"Rating": "Active"}, "cvid": "7"});
+    let mut jobs = [job(0, "a", &request), job(1, "a", &request)];
+    let batches = work(&jobs).batches;
+    assert_eq!((batches.len(), batches[0].calls.len()), (1, 2));
+    for job in &mut jobs {
+        job.apply(
+            1,
+            crate::job::CallEvent::Accepted {
+                zoho_job_id: "9".to_owned(),
+            },
+            start(),
+        )
+        .expect("allowed");
+    }
+    let soon = start() + std::time::Duration::from_secs(10);
+    let polls = TurnWork::of(jobs.iter().enumerate(), soon).polls;
+    assert_eq!((polls.len(), polls[0].calls.len()), (1, 2));
+}
+
+proptest! {
+    #[test]
+    fn every_call_is_in_one_batch_and_complete(
+        shapes in prop::collection::vec((0..3_u8, 1..1300_u64, 1..700_u64, 0..3_u8), 1..20),
+    ) {
+        let jobs: Vec<Job> = shapes.iter().enumerate().map(|(n, (value, first, count, kind))| {
+            let fields = json!({"Rating": value.to_string()});
+            let ids: Vec<u64> = (*first..first + count).collect();
+            job(n, "a", &match kind {
+                0 => json!({"module": "Leads", "fields": fields, "cvid": "7"}),
+                1 => json!({"module": "Leads", "fields": fields, "ids": ids}),
+                _ => json!({"module": "Leads", "fields": fields, "ids": ids, "update_by": "records"}),
+            })
+        }).collect();
+        let mut seen = HashSet::new();
+        for batch in work(&jobs).batches {
+            let most = match batch.way() { Way::MassUpdate => 500, Way::Records => 100 };
+            prop_assert!(batch.ids().len() <= most);
+            let ids: HashSet<_> = batch.ids().iter().collect();
+            prop_assert_eq!(ids.len(), batch.ids().len(), "no id twice");
+            let mut wanted = HashSet::new();
+            let sent = batch.body();
+            let list = sent["data"].as_array().expect("a list");
+            let rows: HashMap<&str, &Value> = list
+                .iter()
+                .filter_map(|row| Some((row["id"].as_str()?, row)))
+                .collect();
+            for call in &batch.calls {
+                prop_assert!(seen.insert(*call), "no call twice");
+                let job = &jobs[call.job];
+                let call = &job.call(call.seq).expect("a call").call;
+                let whole = call.body(job.request.resolved().expect("known records"));
+                match batch.way() {
+                    Way::MassUpdate => prop_assert_eq!(&sent["data"], &whole["data"]),
+                    Way::Records => for row in whole["data"].as_array().expect("rows") {
+                        prop_assert_eq!(rows[row["id"].as_str().expect("an id")], row);
+                    },
+                }
+                prop_assert_eq!(&sent["cvid"], &whole["cvid"]);
+                wanted.extend(job.ids(call));
+            }
+            prop_assert_eq!(wanted, ids.into_iter().copied().collect::<HashSet<_>>());
+        }
+        prop_assert_eq!(seen.len(), jobs.iter().map(|job| job.calls.len()).sum::<usize>());
+    }
+}
