@@ -1,8 +1,8 @@
-//! What Zoho's codes mean: one table (`codes/table.rs`) from a code, and where one code means several things what Zoho
-//! says beside it, to a typed cause, what follows from it, and a cure. Pure; everything that judges an answer judges by it.
+//! The meaning of Zoho's codes: one table (`codes/table.rs`) from a code to a typed cause, a class and a cure. If one code
+//! has several meanings, the message and its details decide. Pure; every judge of an answer uses it.
 //!
-//! A row is found by a code and a text. The text is Zoho's message with what its `details` add ([`wording`]), so what a
-//! job has stored is enough to find the row again: a record's advice is looked up when the job is shown.
+//! A row is found by a code and a text. The text is Zoho's message with its `details` ([`wording`]). A job stores both, so
+//! the advice for a record is looked up when the job is shown.
 
 mod table;
 
@@ -12,22 +12,22 @@ use serde_json::Value;
 
 pub use table::Cause;
 
-/// What follows from a code.
+/// How masshook reacts to a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Broken or busy for a moment: the same call is sent again.
+    /// Briefly broken or busy: the same call is sent again.
     Retry,
-    /// Not now, and not for so long, unless Zoho itself names a time.
+    /// Not before this wait, unless Zoho names a time.
     Wait(Duration),
-    /// The access token is no good: another one is fetched, once.
+    /// The access token is not accepted: another one is fetched, once.
     Reauthenticate,
-    /// Never, for as much as [`FailureScope`] says.
+    /// Never, for everything in the [`FailureScope`].
     Permanent(FailureScope),
-    /// One record was not updated; the others of the call are as good as their own entries.
+    /// One record was not updated. The other records of the call have entries of their own.
     Partial,
 }
 
-/// How much a permanent refusal ends.
+/// What a permanent refusal ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureScope {
     /// This call.
@@ -48,7 +48,7 @@ impl Class {
         }
     }
 
-    /// How long to wait, if Zoho names no time itself and something has to be waited for.
+    /// The wait if Zoho names no time.
     pub fn wait(self) -> Option<Duration> {
         match self {
             Self::Wait(wait) => Some(wait),
@@ -57,14 +57,14 @@ impl Class {
     }
 }
 
-/// Who says it, and how.
+/// The source of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The CRM API, as `{code, details, message, status}`.
     Crm,
     /// The accounts server, as `{"error": code}`.
     Accounts,
-    /// masshook itself, where there is no code of Zoho's.
+    /// masshook itself, where Zoho sends no code.
     Masshook,
 }
 
@@ -75,13 +75,13 @@ pub struct Row {
     pub cause: Cause,
     /// The code; `xx` at its end stands for any two digits.
     pub code: &'static str,
-    /// Texts of which one must occur, in any case, for the code to have this meaning; none: it has it otherwise.
+    /// Texts of which one must occur, in any case, for this meaning. An empty list is the meaning in all other cases.
     pub says: &'static [&'static str],
-    /// Who says it.
+    /// The source of the code.
     pub origin: Origin,
-    /// The HTTP statuses that it has been seen or documented with.
+    /// The HTTP statuses that were seen or are documented with it.
     pub statuses: &'static [u16],
-    /// What follows from it.
+    /// How masshook reacts.
     pub class: Class,
     /// What happened.
     pub happened: &'static str,
@@ -93,8 +93,9 @@ pub struct Row {
     pub details: &'static str,
 }
 
-/// Said of a code that is in no row.
-const UNKNOWN: &str = "masshook does not know this code: it is passed on as Zoho sent it, and nothing is tried again; look it up in Zoho's documentation";
+/// The cure of a code that is in no row.
+const UNKNOWN: &str =
+    "masshook does not know this code and does not retry; look it up in Zoho's documentation";
 
 /// The whole table, in the order in which it is searched.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
@@ -110,7 +111,7 @@ pub fn find(code: &str, text: &str) -> Option<&'static Row> {
     })
 }
 
-/// What to do about a code with a text. Something is always said: a code that nobody knows is named as such.
+/// What to do about a code with a text; for an unknown code, a text that says so.
 pub fn cure(code: &str, text: &str) -> &'static str {
     find(code, text).map_or(UNKNOWN, |row| row.cure)
 }
@@ -134,11 +135,11 @@ impl Cause {
     }
 }
 
-/// Longest piece of `details` that a message quotes, in characters.
+/// The maximum length of a quoted detail, in characters.
 const QUOTED: usize = 160;
 
-/// Names that `details` has for what it is about, with Zoho's spelling.
-const PLACES: [&str; 5] = [
+/// Zoho's keys of `details` that name the subject.
+const SUBJECTS: [&str; 5] = [
     "api_name",
     "param_name",
     "param_names",
@@ -146,7 +147,7 @@ const PLACES: [&str; 5] = [
     "mapped_field",
 ];
 
-/// What `details` say of what would be right, and how that is put.
+/// Zoho's keys of `details` that describe valid values, with their labels.
 const BOUNDS: [(&str, &str); 13] = [
     ("maximum_length", "maximum length"),
     ("maximum_decimal_place", "maximum decimal places"),
@@ -163,14 +164,14 @@ const BOUNDS: [(&str, &str); 13] = [
     ("reason", "reason"),
 ];
 
-/// A message with what `details` add to it: the field, and what Zoho would have taken.
+/// A message with its `details`: the field, and what Zoho would accept.
 pub fn wording(message: &str, details: &Value) -> String {
-    let mut added: Vec<String> = PLACES
+    let mut added: Vec<String> = SUBJECTS
         .iter()
         .filter_map(|key| details.get(*key).map(quoted))
         .map(|name| format!("`{name}`"))
         .collect();
-    // A path that only repeats the field's name says nothing new.
+    // A path that only repeats the field's name is left out.
     let path = details.get("json_path").map(quoted);
     let repeats = |path: &String| {
         let name = details.get("api_name").and_then(Value::as_str);
@@ -242,7 +243,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn every_row_is_what_its_own_example_means() {
+    fn every_row_is_found_by_its_own_example() {
         for row in rows() {
             let details: Value = serde_json::from_str(row.details).expect(row.details);
             let text = wording(row.message, &details);
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_code_has_a_meaning_whatever_is_said_with_it() {
+    fn known_code_has_a_meaning_for_any_text() {
         let mut last: BTreeMap<&str, &Row> = BTreeMap::new();
         for row in rows() {
             if let Some(before) = last.insert(row.code, row) {
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_code_is_not_taken_for_another() {
+    fn unknown_code_matches_no_row() {
         for code in [
             "INVALID",
             "invalid_data",
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn details_are_quoted() {
+    fn details_are_appended_to_the_message() {
         let of = |details: Value| wording("invalid data", &details);
         insta::assert_snapshot!(
             [

@@ -157,7 +157,7 @@ fn unknown(name: &FieldName, fields: &[Field]) -> Problem {
         }
     };
     let message = format!("the module has no field `{name}` that the token's user sees");
-    Problem::new(name, Cause::NoSuchField, message, cure)
+    Problem::new(name, Cause::FieldUnknown, message, cure)
 }
 
 /// The way in which a field can be set.
@@ -169,14 +169,14 @@ fn settable(field: &Field, method: Method) -> Result<Method, Problem> {
         |cause, message, cure: &str| Err(Problem::new(name, cause, message, cure.to_owned()));
     if !field.visible {
         return problem(
-            Cause::UnseenField,
+            Cause::FieldNotVisible,
             format!("`{name}` is not visible to the user who made the token"),
             "show the field to that user's profile, or leave it out",
         );
     }
     if field.read_only {
         return problem(
-            Cause::FixedField,
+            Cause::FieldReadOnly,
             format!("`{name}` cannot be changed by the user who made the token"),
             "give that user's profile the right to edit the field, or leave it out",
         );

@@ -1,4 +1,4 @@
-//! What Zoho said, in the words that a job keeps: a refusal, a record's failure, a Zoho job's counts.
+//! The parts of Zoho's answers that a job stores: refusals, failures of records, counts of Zoho jobs.
 
 use std::fmt;
 
@@ -7,26 +7,25 @@ use serde::{Deserialize, Serialize};
 use crate::codes::{self, Cause};
 use crate::update::RecordId;
 
-/// Why Zoho, or masshook on its behalf, said no: Zoho's own code and message, and what to do about it. A code of ours has
-/// a cause in the table of codes.
+/// Why Zoho or masshook refused something: a code, a message and advice. Every code of masshook is in the table of codes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// Zoho's code, verbatim, or one of ours.
+    /// Zoho's code, verbatim, or one of masshook's.
     pub code: String,
     /// What happened.
     pub message: String,
-    /// What to do, where that is known.
+    /// What to do, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
 
 impl Refusal {
-    /// What the table of codes says of a cause.
+    /// The refusal for a cause, with the table's text.
     pub fn of(cause: Cause) -> Self {
         Self::with(cause, cause.row().happened)
     }
 
-    /// The same, with a message that says more of this case.
+    /// The refusal for a cause, with a specific message.
     pub fn with(cause: Cause, message: impl Into<String>) -> Self {
         let row = cause.row();
         Self {
@@ -36,7 +35,7 @@ impl Refusal {
         }
     }
 
-    /// Zoho's own words, with what the table of codes says to do about them.
+    /// Zoho's code and message, with the table's advice.
     pub fn zoho(code: String, message: String) -> Self {
         let advice = Some(codes::cure(&code, &message).to_owned());
         Self {
@@ -46,7 +45,7 @@ impl Refusal {
         }
     }
 
-    /// What it comes from, if its code is in the table.
+    /// The cause, if the code is in the table.
     pub fn cause(&self) -> Option<Cause> {
         codes::find(&self.code, &self.message).map(|row| row.cause)
     }
@@ -68,18 +67,18 @@ pub struct Failure {
     pub id: RecordId,
     /// Zoho's code.
     pub code: String,
-    /// Zoho's message, with what its details add.
+    /// Zoho's message, with details.
     pub message: String,
 }
 
 impl Failure {
-    /// What to do about it. It is not stored, as the table of codes has it.
+    /// What to do. It is looked up in the table of codes, not stored.
     pub fn advice(&self) -> &'static str {
         codes::cure(&self.code, &self.message)
     }
 }
 
-/// The counts that Zoho gives of one of its jobs. `failed + updated + not_updated = total`.
+/// The counts of a Zoho job. `failed + updated + not_updated = total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Records in the job.

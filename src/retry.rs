@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-/// How often and how long.
+/// The limits of a retried operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// Tries in all.
+    /// Attempts in total.
     pub attempts: u32,
-    /// The longest first wait.
+    /// The maximum of the first wait.
     pub base: Duration,
-    /// The longest wait.
+    /// The maximum of any wait.
     pub cap: Duration,
 }
 
 impl Policy {
-    /// The wait after `failed` tries, or none when it is time to give up: full jitter below an exponential ceiling
-    /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>), and never less than what the far
-    /// side asked for, unless that is more than the cap. `random` is from 0 to 1.
+    /// The wait after `failed` attempts, or `None` to give up: full jitter below an exponential ceiling
+    /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>), and at least the wait that the
+    /// server asked for. A longer request than the cap gives up. `random` is from 0 to 1.
     pub fn wait(&self, failed: u32, asked: Option<Duration>, random: f64) -> Option<Duration> {
         if failed >= self.attempts || asked.is_some_and(|asked| asked > self.cap) {
             return None;
@@ -52,19 +52,15 @@ mod tests {
     };
 
     #[test]
-    fn a_hint_is_heard_unless_it_is_too_long() {
+    fn requested_wait_is_respected_up_to_the_cap() {
         let asked = |seconds| POLICY.wait(1, Some(Duration::from_secs(seconds)), 0.0);
         assert_eq!(asked(3), Some(Duration::from_secs(3)));
-        assert_eq!(
-            asked(9),
-            None,
-            "somebody with more time has to wait that long"
-        );
+        assert_eq!(asked(9), None, "the wait is left to a later turn");
     }
 
     #[test]
-    fn retry_after_is_read_in_both_forms() {
-        let now = "2026-01-02T03:04:05Z".parse().expect("a moment");
+    fn retry_after_is_read_as_seconds_and_date() {
+        let now = "2026-01-02T03:04:05Z".parse().expect("a time");
         assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
         assert_eq!(
             retry_after("Fri, 02 Jan 2026 03:05:05 GMT", now),
@@ -73,14 +69,14 @@ mod tests {
         assert_eq!(
             retry_after("Fri, 02 Jan 2026 03:00:05 GMT", now),
             None,
-            "a moment that has passed"
+            "a time in the past"
         );
         assert_eq!(retry_after("soon", now), None);
     }
 
     proptest! {
         #[test]
-        fn waits_stay_below_the_ceiling_and_end(failed in 1_u32..60, random in 0.0_f64..=1.0) {
+        fn waits_stay_below_ceiling_until_attempts_end(failed in 1_u32..60, random in 0.0_f64..=1.0) {
             match POLICY.wait(failed, None, random) {
                 Some(wait) => {
                     prop_assert!(failed < POLICY.attempts);

@@ -1,5 +1,5 @@
-//! The rows themselves. Their facts are Zoho's documentation, its OpenAPI files and answers that were recorded; where those
-//! disagree about a status, all statuses are listed.
+//! The rows of the table, from Zoho's documentation, its OpenAPI files and recorded answers. If these disagree about a
+//! status, all statuses are listed.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ const REFUSED: Class = Permanent(FailureScope::Call);
 /// No call of the job ever works.
 const DENIED: Class = Permanent(FailureScope::Job);
 
-/// How long to leave a custom view alone that another mass update is running on.
+/// The wait for a custom view on which another mass update is running.
 const VIEW_BUSY: Class = Wait(Duration::from_secs(30));
 
-/// Zoho's mint limit is ten tokens in ten minutes; looping extends it, silence ends it.
+/// Zoho grants ten tokens in ten minutes. Further requests extend the limit, a pause ends it.
 const MINT_WINDOW: Class = Wait(Duration::from_secs(600));
 
-/// Credits come back over a rolling day: some are there again after minutes, if anybody used any a day ago.
+/// Credits return 24 hours after their use, so some may return within minutes.
 const CREDITS: Class = Wait(Duration::from_secs(600));
 
-/// How soon to look again for what another job has in hand.
+/// The wait for what another job holds.
 const SHORTLY: Class = Wait(Duration::from_secs(15));
 
-/// A moment of trouble at a server that is asked seldom.
+/// The wait after a brief failure of a server that is called seldom.
 const SOON: Class = Wait(Duration::from_secs(5));
 
 macro_rules! table {
@@ -35,7 +35,7 @@ macro_rules! table {
         $cure:literal;
         $message:literal, $details:literal;
     )*) => {
-        /// What a refusal comes from.
+        /// The cause of a refusal.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Cause {
             $(#[doc = $happened] $cause,)*
@@ -75,11 +75,11 @@ table! {
         "check the API name and its case; if it is right, `update_by: records` (or `auto`) in the route sets this field on records that are named by `ids` or `match`";
         "This field cannot be updated in the Mass Update", "{}";
     LayoutRule = "INVALID_DATA" Crm [400] REFUSED, says ["layout rule"];
-        "a layout rule hangs on the field";
+        "a layout rule depends on the field";
         "take the field out of the layout rule's condition (Setup > Modules and Fields > Layout Rules), or set another field";
         "Field cannot be updated as it is associated with a layout rule", "{}";
     ValidationRule = "INVALID_DATA" Crm [400] REFUSED, says ["validation rule"];
-        "a validation rule hangs on the field";
+        "a validation rule depends on the field";
         "take the field out of the validation rule (Setup > Modules and Fields > Validation Rules), or set another field";
         "Field cannot be updated as it is associated with a validation rule", "{}";
     OptionUnknown = "INVALID_DATA" Crm [400, 207] REFUSED, says ["picklist not found"];
@@ -141,7 +141,7 @@ table! {
 
     // ---- Single records.
     StopProcessing = "CANNOT_PROCESS" Crm [400, 207] Partial, says [];
-        "the record is in stop processing: a process of the CRM holds it";
+        "a process of the CRM has stopped processing of the record";
         "resume or end the process on the record in the CRM, then replay";
         "The record is in stop processing", r#"{"id":"554023000000497021"}"#;
     RecordInBlueprint = "RECORD_IN_BLUEPRINT" Crm [400, 207] Partial, says [];
@@ -184,7 +184,7 @@ table! {
     // ---- The selection.
     ViewBusy = "ALREADY_SCHEDULED" Crm [202, 400] VIEW_BUSY, says [];
         "another mass update is running on this custom view; this one was not taken";
-        "nothing: it waits its turn; several views run side by side";
+        "nothing: it waits its turn; updates of different views run concurrently";
         "Already a Mass Action scheduler is running for the given cvid", r#"{"api_name":"cvid"}"#;
     ViewTooLarge = "LIMIT_EXCEEDED" Crm [400] REFUSED, says ["record count"];
         "the custom view holds more than 50,000 records";
@@ -199,7 +199,7 @@ table! {
         "check the view's criteria, and that its records are shared with that user";
         "no record found to update", "{}";
     MandatoryParameter = "MANDATORY_NOT_FOUND" Crm [400] REFUSED, says ["mandatory param missing"];
-        "Zoho misses a parameter of the call";
+        "Zoho reports a missing parameter of the call";
         "this is a defect of masshook: please report it with the message";
         "mandatory param missing", r#"{"param_name":"job_id"}"#;
     MandatoryMissing = "MANDATORY_NOT_FOUND" Crm [400, 207] REFUSED, says [];
@@ -259,20 +259,20 @@ table! {
 
     // ---- The access token.
     TokenInvalid = "INVALID_TOKEN" Crm [401] Reauthenticate, says [];
-        "the access token has ended, or was made in another data centre or environment";
-        "nothing: another one is fetched once. If that one is refused as well: check `data_center`, `environment` and `api_url` of the connection";
+        "the access token has expired, or was made in another data centre or environment";
+        "nothing: masshook fetches another token once. If Zoho refuses that one as well: check `data_center`, `environment` and `api_url` of the connection";
         "invalid oauth token", "{}";
     TokenEvicted = "INVALID_OAUTHTOKEN" Crm [401] Reauthenticate, says [];
-        "the access token was ended before its time: only 15 live for one refresh token";
-        "nothing: another one is fetched once. If it happens often, let fewer programs use this refresh token";
+        "the access token was revoked before its expiry: only 15 live for one refresh token";
+        "nothing: masshook fetches another token once. If it happens often, let fewer programs use this refresh token";
         "invalid oauth token", "{}";
     TokenNotSeen = "AUTHENTICATION_FAILURE" Crm [401] Reauthenticate, says [];
         "Zoho found no access token in the call";
-        "nothing: another one is fetched once. If it stays so, a proxy takes the Authorization header away";
+        "nothing: masshook fetches another token once. If it stays so, a proxy takes the Authorization header away";
         "Authentication failed", "{}";
     Unauthorized = "UNAUTHORIZED" Crm [401] Reauthenticate, says [];
-        "Zoho does not take the access token";
-        "nothing: another one is fetched once. If that one is refused as well: check `data_center` and `environment` of the connection";
+        "Zoho does not accept the access token";
+        "nothing: masshook fetches another token once. If Zoho refuses that one as well: check `data_center` and `environment` of the connection";
         "Unauthorized", "{}";
 
     // ---- Limits and trouble.
@@ -282,19 +282,19 @@ table! {
         "too many requests. please try again after some time (no API credits remain)", "{}";
     TooManyRequests = "TOO_MANY_REQUESTS" Crm [429] Retry, says [];
         "more calls at once than the org's edition allows";
-        "nothing: it is sent again. If it happens often, lower `max_concurrency` of the connection, as other programs use the org as well";
+        "nothing: masshook sends it again. If it happens often, lower `max_concurrency` of the connection, as other programs use the org as well";
         "too many requests. please try again after some time", "{}";
     RateLimited = "RATE_LIMIT_EXCEEDED" Crm [429] Retry, says [];
         "more calls at once than Zoho takes";
-        "nothing: it is sent again. If it happens often, lower `max_concurrency` of the connection";
+        "nothing: masshook sends it again. If it happens often, lower `max_concurrency` of the connection";
         "Too many requests. Please try again later.", "{}";
     InternalError = "INTERNAL_ERROR" Crm [500] Retry, says [];
-        "Zoho itself has failed";
-        "nothing: it is sent again; status.zoho.com tells of outages";
+        "Zoho has an internal error";
+        "nothing: masshook sends it again; status.zoho.com reports outages";
         "Internal Server Error", "{}";
     ServiceUnavailable = "SERVICE_UNAVAILABLE" Crm [503] Retry, says [];
         "Zoho is under maintenance or overloaded";
-        "nothing: it is sent again; status.zoho.com tells of outages";
+        "nothing: masshook sends it again; status.zoho.com reports outages";
         "Service temporarily unavailable", "{}";
 
     // ---- The address.
@@ -321,11 +321,11 @@ table! {
         "look at the records of the view: the update may have been made";
         "not found", "{}";
     ParameterMissing = "REQUIRED_PARAM_MISSING" Crm [400] REFUSED, says [];
-        "Zoho misses a parameter of a look-up";
+        "Zoho reports a missing parameter of a look-up";
         "this is a defect of masshook: please report it with the message";
         "One of the expected parameter is missing", r#"{"param_name":"module"}"#;
     ParameterExpected = "EXPECTED_PARAM_MISSING" Crm [400] REFUSED, says [];
-        "Zoho misses what to search for";
+        "Zoho reports a missing search term";
         "this is a defect of masshook: please report it with the message";
         "one of the expected parameters is missing", r#"{"param_names":["criteria","email","phone","word"]}"#;
     SearchTooDeep = "LIMIT_REACHED" Crm [400] REFUSED, says [];
@@ -380,65 +380,65 @@ table! {
         "access_denied", "{}";
     AccountsFailed = "general_error" Accounts [200, 400, 500] SOON, says [];
         "the accounts server itself has failed";
-        "nothing: it is asked again";
+        "nothing: masshook asks again";
         "general_error", "{}";
     TokenThrottled = "TOKEN_THROTTLED" Accounts [400, 200] MINT_WINDOW, says [];
-        "Zoho gives no more tokens for now: at most ten in ten minutes for one refresh token";
-        "stop whatever else uses this refresh token; masshook is silent until the ten minutes are over, as trying sooner makes it longer";
+        "Zoho grants no more tokens for now: at most ten in ten minutes for one refresh token";
+        "stop other programs that use this refresh token; masshook requests none until the ten minutes are over, as an earlier request extends them";
         "Access Denied", r#"{"error_description":"You have made too many requests continuously. Please try again after some time.","status":"failure"}"#;
 
     // ---- masshook's own, where Zoho gave no code.
     AccountsUnreadable = "ACCOUNTS_UNREADABLE" Masshook [] SOON, says [];
-        "what answers as the accounts server sends a page instead of JSON";
-        "it is asked again; if it stays so, check `accounts_url` of the connection, and what stands between here and Zoho";
+        "the accounts server, or a proxy in its place, sends a page instead of JSON";
+        "masshook asks again; if it stays so, check `accounts_url` of the connection, and any proxy between masshook and Zoho";
         "", "{}";
     AccountsUnavailable = "ACCOUNTS_UNAVAILABLE" Masshook [] SOON, says [];
-        "the accounts server gives neither a token nor a reason";
-        "it is asked again; status.zoho.com tells of outages";
+        "the accounts server returns neither a token nor a reason";
+        "masshook asks again; status.zoho.com reports outages";
         "", "{}";
     TokenPending = "TOKEN_PENDING" Masshook [] SOON, says [];
         "another process is asking for the access token";
-        "nothing: it is waited for";
+        "nothing: masshook waits for it";
         "", "{}";
     ForeignApiDomain = "FOREIGN_API_DOMAIN" Masshook [] DENIED, says [];
         "the accounts server named a host as API domain that is not Zoho's; the token was not sent there";
-        "check `accounts_url` of the connection, and what stands between here and Zoho";
+        "check `accounts_url` of the connection, and any proxy between masshook and Zoho";
         "", "{}";
     BadCredentials = "BAD_CREDENTIALS" Masshook [] DENIED, says [];
-        "the connection's secret is not what it should be";
+        "the connection's secret has no valid credentials";
         "let `masshook auth` write it, or store the JSON that the README shows";
         "", "{}";
     SecretMissing = "SECRET_UNAVAILABLE" Masshook [] DENIED, says [];
-        "the connection's secret cannot be had";
-        "mend the secret, its reference, or the right to read it";
+        "the connection's secret cannot be read";
+        "correct the secret, its reference, or the permission to read it";
         "", "{}";
     SecretLater = "SECRET_LATER" Masshook [] SOON, says [];
-        "the place of the connection's secret does not answer just now";
-        "nothing: it is tried again";
+        "the store of the connection's secret does not answer";
+        "nothing: masshook tries again";
         "", "{}";
     CreditsLow = "CREDITS_LOW" Masshook [] CREDITS, says [];
         "the org's API credits have fallen below `credit_floor` of the connection: new work waits, so that other programs are not stopped";
-        "nothing: it is looked at again every few minutes; lower `credit_floor` if this work may use the rest";
+        "nothing: masshook checks again every few minutes; lower `credit_floor` if this work may use the rest";
         "", "{}";
     ConnectionBusy = "CONNECTION_BUSY" Masshook [] SOON, says [];
         "as many calls as `max_concurrency` allows are under way, here or in other processes";
-        "nothing: it is sent shortly; raise `edition` or `max_concurrency` if the org allows more";
+        "nothing: masshook sends it shortly; raise `edition` or `max_concurrency` if the org allows more";
         "", "{}";
-    Held = "HELD" Masshook [] Retry, says [];
+    ConnectionThrottled = "HELD" Masshook [] Retry, says [];
         "Zoho has asked this connection to wait";
-        "nothing: it is sent later";
+        "nothing: masshook sends it later";
         "", "{}";
     TimedOut = "TIMEOUT" Masshook [] Retry, says [];
         "Zoho did not answer in time; whether the call was carried out is not known";
-        "nothing: it is sent again, which sets the same values again; a call that adds options is not, see OUTCOME_UNKNOWN";
+        "nothing: masshook sends it again, which sets the same values again; a call that adds options is not, see OUTCOME_UNKNOWN";
         "", "{}";
     Unreachable = "UNREACHABLE" Masshook [] Retry, says [];
-        "no connection to Zoho's host comes about";
-        "it is tried again; if it stays so, check the network, DNS, and the URLs of the connection";
+        "no connection to Zoho's host can be made";
+        "masshook tries again; if it stays so, check the network, DNS, and the URLs of the connection";
         "", "{}";
     BrokenAnswer = "BROKEN_ANSWER" Masshook [] Retry, says [];
-        "the answer broke off; whether the call was carried out is not known";
-        "nothing: it is sent again, which sets the same values again; a call that adds options is not, see OUTCOME_UNKNOWN";
+        "the answer was incomplete; whether the call was carried out is not known";
+        "nothing: masshook sends it again, which sets the same values again; a call that adds options is not, see OUTCOME_UNKNOWN";
         "", "{}";
     AddressRefused = "ADDRESS_REFUSED" Masshook [] DENIED, says [];
         "the address is one that masshook does not send credentials to";
@@ -448,23 +448,23 @@ table! {
         "the URL of a call is no URL";
         "check `accounts_url` and `api_url` of the connection";
         "", "{}";
-    AppendUnclear = "OUTCOME_UNKNOWN" Masshook [] REFUSED, says ["options"];
-        "options were to be added to a multi-select picklist, no answer tells whether they were, and the call was not sent again";
-        "look at the record: where the options are missing, `masshook jobs replay` adds them; with `on_unknown_outcome: reread` in the route masshook looks itself";
+    AppendOutcomeUnknown = "OUTCOME_UNKNOWN" Masshook [] REFUSED, says ["options"];
+        "options were to be added to a multi-select picklist, no answer shows whether they were, and the call was not sent again";
+        "look at the record: where the options are missing, `masshook jobs replay` adds them; with `on_unknown_outcome: reread` in the route masshook reads the record itself";
         "the options may have been added or not", "{}";
     OutcomeUnknown = "OUTCOME_UNKNOWN" Masshook [] REFUSED, says [];
-        "an attempt broke off without an answer, and now the custom view is empty: the update may have emptied it";
+        "an attempt ended without an answer, and now the custom view is empty: the update may have emptied it";
         "look at the records that were in the view";
         "", "{}";
-    NoSuchField = "FIELD_UNKNOWN" Masshook [] DENIED, says [];
-        "the module has no such field, as far as the token's user sees; nothing was sent";
+    FieldUnknown = "FIELD_UNKNOWN" Masshook [] DENIED, says [];
+        "the module has no such field that the token's user sees; nothing was sent";
         "write the field's API name as Setup > Developer Space > APIs shows it";
         "", "{}";
-    UnseenField = "FIELD_NOT_VISIBLE" Masshook [] DENIED, says [];
+    FieldNotVisible = "FIELD_NOT_VISIBLE" Masshook [] DENIED, says [];
         "the token's user does not see the field; nothing was sent";
         "show the field to that user's profile, or leave it out";
         "", "{}";
-    FixedField = "FIELD_READ_ONLY" Masshook [] DENIED, says [];
+    FieldReadOnly = "FIELD_READ_ONLY" Masshook [] DENIED, says [];
         "the token's user cannot change the field; nothing was sent";
         "give that user's profile the right to edit the field, or leave it out";
         "", "{}";
@@ -472,11 +472,11 @@ table! {
         "Zoho offers no mass update of this field (`mass_update` of its metadata is false); nothing was sent";
         "name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out";
         "", "{}";
-    ClearedMandatory = "VALUE_MISSING" Masshook [] DENIED, says [];
+    MandatoryValueMissing = "VALUE_MISSING" Masshook [] DENIED, says [];
         "the field must have a value, and was to be cleared; nothing was sent";
         "send a value, or leave the field out";
         "", "{}";
-    Mistyped = "VALUE_MISTYPED" Masshook [] DENIED, says [];
+    ValueMistyped = "VALUE_MISTYPED" Masshook [] DENIED, says [];
         "the value is not of the field's type; nothing was sent";
         "send what the message says: jq's `tostring`, `tonumber` and `todate` turn one into another";
         "", "{}";
@@ -484,12 +484,12 @@ table! {
         "the value has more characters, digits or decimal places than the field takes; nothing was sent";
         "shorten or round it in the mapping";
         "", "{}";
-    NoSuchOption = "PICKLIST_VALUE_UNKNOWN" Masshook [] DENIED, says [];
-        "the picklist has no such option, or it is not in use; nothing was sent";
+    PicklistValueUnknown = "PICKLIST_VALUE_UNKNOWN" Masshook [] DENIED, says [];
+        "the picklist has no such option, or it is unused; nothing was sent";
         "send the actual value of an option: the message names the nearest";
         "", "{}";
     MatchAmbiguous = "MATCH_AMBIGUOUS" Masshook [] DENIED, says [];
-        "several records have one value of `match`, and `on_many` is `fail`; nothing was updated";
+        "several records have the same value of `match`, and `on_many` is `fail`; nothing was updated";
         "merge the records in the CRM, match a field that tells them apart, or let `on_many` be `update_all`";
         "", "{}";
     MatchNotFound = "MATCH_NOT_FOUND" Masshook [] DENIED, says [];
@@ -501,7 +501,7 @@ table! {
         "split the values over several update requests, or update a custom view by its `cvid`";
         "", "{}";
     LookupStuck = "LOOKUP_STUCK" Masshook [] REFUSED, says [];
-        "Zoho says that a look-up has more hits, and does not give them; nothing was updated";
+        "Zoho reports more hits of a look-up, and does not return them; nothing was updated";
         "replay the job; if it stays so, please report it";
         "", "{}";
     NameUnknown = "NAME_UNKNOWN" Masshook [] DENIED, says [];
@@ -514,18 +514,18 @@ table! {
         "", "{}";
     ViewTaken = "VIEW_BUSY" Masshook [] SHORTLY, says [];
         "another job of masshook's updates this custom view, and Zoho runs one mass update at a time on each";
-        "nothing: it waits its turn; several views run side by side";
+        "nothing: it waits its turn; updates of different views run concurrently";
         "", "{}";
     StoreUnavailable = "STORE_UNAVAILABLE" Masshook [] SHORTLY, says [];
         "the store of jobs does not answer, so it is not known whether another job updates this custom view";
-        "nothing: it is tried again; if it stays so, check the table or the disk that jobs are kept in";
+        "nothing: masshook tries again; if it stays so, check the table or the disk that jobs are kept in";
         "", "{}";
     JobLost = "JOB_NOT_FOUND" Masshook [] REFUSED, says [];
-        "Zoho took the call and later did not know its job";
+        "Zoho accepted the call and later did not know its job";
         "look at the records of the view: the update may have been made";
         "", "{}";
     TrackingTimedOut = "TRACKING_TIMED_OUT" Masshook [] REFUSED, says [];
-        "Zoho took the call, and its job has not ended within `track_for`; the counts are the last that Zoho told";
+        "Zoho accepted the call, and its job has not ended within `track_for`; the counts are the last that Zoho reported";
         "look at the records of the view: the update may have been made; raise `track_for` if Zoho needs longer";
         "", "{}";
     NotResolved = "NOT_RESOLVED" Masshook [] DENIED, says [];
@@ -544,36 +544,36 @@ table! {
         "Zoho's answer does not mention this record";
         "look at the record; replaying sets the same value again";
         "", "{}";
-    NoSuchRedirect = "HTTP_3xx" Masshook [] DENIED, says [];
+    UnexpectedRedirect = "HTTP_3xx" Masshook [] DENIED, says [];
         "Zoho's API host answers with a redirect, and none is followed";
         "check `data_center` and `api_url` of the connection";
         "", "{}";
     ServerBusy = "HTTP_429" Masshook [] Retry, says [];
-        "Zoho has no time now, and says so without a code";
-        "nothing: it is sent again; if it happens often, lower `max_concurrency` of the connection";
+        "Zoho is busy, and sends no code";
+        "nothing: masshook sends it again; if it happens often, lower `max_concurrency` of the connection";
         "", "{}";
     RequestTimeout = "HTTP_408" Masshook [] Retry, says [];
         "the request did not reach Zoho in time";
-        "nothing: it is sent again";
+        "nothing: masshook sends it again";
         "", "{}";
     TooEarly = "HTTP_425" Masshook [] Retry, says [];
-        "what stands before Zoho asks for the request again";
-        "nothing: it is sent again";
+        "a proxy before Zoho asks for the request again";
+        "nothing: masshook sends it again";
         "", "{}";
     BareUnauthorized = "HTTP_401" Masshook [] Reauthenticate, says [];
-        "the access token is not taken, without a code";
-        "nothing: another one is fetched once. If that one is refused as well: check `data_center`, `environment` and `api_url` of the connection";
+        "the access token is not accepted, and no code is sent";
+        "nothing: masshook fetches another token once. If Zoho refuses that one as well: check `data_center`, `environment` and `api_url` of the connection";
         "", "{}";
     ServerFailed = "HTTP_5xx" Masshook [] Retry, says [];
-        "Zoho, or what stands before it, is out of order and sends no code";
-        "nothing: it is sent again; status.zoho.com tells of outages";
+        "Zoho, or a proxy before it, has failed and sends no code";
+        "nothing: masshook sends it again; status.zoho.com reports outages";
         "", "{}";
     AnswerUnreadable = "HTTP_2xx" Masshook [] Retry, says [];
-        "the answer claims success and cannot be read, so nothing is claimed of it";
-        "it is sent again; if it stays so, check `api_url` of the connection, and what stands between here and Zoho";
+        "the answer reports success and cannot be read, so its outcome is unknown";
+        "masshook sends it again; if it stays so, check `api_url` of the connection, and any proxy between masshook and Zoho";
         "", "{}";
     RefusedWithoutReason = "HTTP_4xx" Masshook [] REFUSED, says [];
-        "Zoho, or what stands before it, refuses without a code";
-        "check `api_url` of the connection, and what stands between here and Zoho; `masshook check --live` tries it out";
+        "Zoho, or a proxy before it, refuses without a code";
+        "check `api_url` of the connection, and any proxy between masshook and Zoho; `masshook check --live` tries it out";
         "", "{}";
 }

@@ -1,9 +1,7 @@
-//! What has to be found out before a job can be planned, for all of a turn's jobs of one connection together: what they
-//! have in common is looked up once.
+//! Prepares jobs for planning. All jobs of a connection are prepared together, so that they share requests.
 //!
-//! The steps: names of views and territories become ids, the fields are checked, records are looked up. A job that a step
-//! ends takes no further part. Nothing of it is written down in between; a driver that is lost is made up for by doing it
-//! again.
+//! The steps: resolve the names of views and territories, validate the fields, look up records. A job that fails in one
+//! step skips the others. Nothing is stored between the steps; after a crash the preparation starts again.
 
 mod matching;
 mod names;
@@ -21,7 +19,7 @@ use crate::zoho::metadata::{Field, Freshness};
 use crate::zoho::{self, Client};
 use matching::MatchQuery;
 
-/// What one job needs to know. Ids that are known already are no part of it: there may be many.
+/// What the preparation of one job needs. Known ids are left out, as there may be many.
 pub(super) struct PrepareInput {
     place: usize,
     module: ModuleName,
@@ -32,7 +30,7 @@ pub(super) struct PrepareInput {
 }
 
 impl PrepareInput {
-    /// The wish of the job at a place in the turn.
+    /// The input of the job at a place in the turn.
     pub(super) fn of(place: usize, request: &UpdateRequest) -> Self {
         Self {
             place,
@@ -48,17 +46,17 @@ impl PrepareInput {
     }
 }
 
-/// What was found out for one job.
+/// The result of the preparation of one job.
 pub(super) struct PrepareOutput {
     /// The job's place in the turn.
     pub(super) place: usize,
     /// Requests that were sent for it.
     pub(super) attempts: u32,
-    /// What it is to be told.
+    /// The result for the job.
     pub(super) prepared: PreparationResult,
 }
 
-/// What a step of the preparation came to for one job: what the next step goes on with, or the end.
+/// The result of one step for one job: the input of the next step, or the outcome that ends the preparation.
 type Step<T> = Result<T, PreparationOutcome>;
 
 impl From<zoho::Error> for PreparationOutcome {
@@ -77,27 +75,27 @@ impl From<zoho::Error> for PreparationOutcome {
     }
 }
 
-/// Prepares jobs as far as can be done before `give_up`.
+/// Prepares jobs as far as possible before `give_up`.
 pub(super) async fn prepare(
     client: &Client,
-    wishes: Vec<PrepareInput>,
+    inputs: Vec<PrepareInput>,
     give_up: Timestamp,
 ) -> Vec<PrepareOutput> {
-    let mut found = Vec::with_capacity(wishes.len());
-    let mut knowledge = Knowledge {
+    let mut found = Vec::with_capacity(inputs.len());
+    let mut field_cache = FieldCache {
         client,
         give_up,
         fresh: HashMap::new(),
     };
-    // Jobs that lack their records only, and what was found out for each of them before.
-    let (mut sought, mut begun) = (Vec::new(), Vec::new());
-    for wish in wishes {
-        let place = wish.place;
-        let prepared = match begin(&mut knowledge, wish).await {
+    // Jobs that still need their records, with the results of their earlier steps.
+    let (mut queries, mut waiting) = (Vec::new(), Vec::new());
+    for input in inputs {
+        let place = input.place;
+        let prepared = match prepare_fields(&mut field_cache, input).await {
             Ok(PrepareStage::Done(prepared)) => prepared,
-            Ok(PrepareStage::Lacking(wanted, checked)) => {
-                sought.push(wanted);
-                begun.push((place, checked));
+            Ok(PrepareStage::NeedsRecords(wanted, checked)) => {
+                queries.push(wanted);
+                waiting.push((place, checked));
                 continue;
             }
             Err(outcome) => outcome.into(),
@@ -108,14 +106,14 @@ pub(super) async fn prepare(
             prepared,
         });
     }
-    let answers = matching::look_up(client, &sought, give_up).await;
-    for ((place, checked), answered) in begun.into_iter().zip(answers) {
-        found.push(answered.into_found(place, checked));
+    let answers = matching::look_up(client, &queries, give_up).await;
+    for ((place, checked), result) in waiting.into_iter().zip(answers) {
+        found.push(result.into_output(place, checked));
     }
     found
 }
 
-/// What a job of this request would be told before it is planned. Zoho is only asked, and nothing is kept.
+/// Prepares a request without a job: reads from Zoho, and stores nothing.
 pub async fn preview_preparation(
     client: &Client,
     request: &UpdateRequest,
@@ -126,14 +124,17 @@ pub async fn preview_preparation(
     prepared.unwrap_or_else(|| PreparationOutcome::UNCHANGED.into())
 }
 
-/// How far a job is before records are looked up.
+/// The state of a job before records are looked up.
 enum PrepareStage {
     Done(PreparationResult),
-    Lacking(MatchQuery, Checked),
+    NeedsRecords(MatchQuery, CheckedFields),
 }
 
-async fn begin(knowledge: &mut Knowledge<'_>, wish: PrepareInput) -> Step<PrepareStage> {
-    let (client, give_up) = (knowledge.client, knowledge.give_up);
+async fn prepare_fields(
+    field_cache: &mut FieldCache<'_>,
+    input: PrepareInput,
+) -> Step<PrepareStage> {
+    let (client, give_up) = (field_cache.client, field_cache.give_up);
     let PrepareInput {
         module,
         fields,
@@ -141,7 +142,7 @@ async fn begin(knowledge: &mut Knowledge<'_>, wish: PrepareInput) -> Step<Prepar
         way,
         open,
         ..
-    } = wish;
+    } = input;
     let (records, wanted) = match open {
         None => (None, None),
         Some(Selector::Records(records)) => (Some(records), None),
@@ -151,22 +152,22 @@ async fn begin(knowledge: &mut Knowledge<'_>, wish: PrepareInput) -> Step<Prepar
         }
         Some(Selector::Match(wanted)) => (None, Some(wanted)),
     };
-    let asked = Asked {
+    let check = FieldCheck {
         module: &module,
         fields: &fields,
         over_write,
         way,
         by: wanted.as_ref().map(|wanted| &wanted.field),
     };
-    let checked = knowledge.check(&asked).await?;
+    let checked = field_cache.check(&check).await?;
     Ok(match wanted {
         Some(wanted) => {
             let field = wanted.field.clone();
             let column = Column { module, field };
-            PrepareStage::Lacking(MatchQuery { column, wanted }, checked)
+            PrepareStage::NeedsRecords(MatchQuery { column, wanted }, checked)
         }
         None => {
-            let Checked {
+            let CheckedFields {
                 fields,
                 method,
                 notes,
@@ -185,26 +186,26 @@ async fn begin(knowledge: &mut Knowledge<'_>, wish: PrepareInput) -> Step<Prepar
     })
 }
 
-/// The fields of a job as they are to be sent, and by what, where that is not as it was asked; and what was changed.
+/// The validated fields of a job, where they differ from the request, and notes on the changes.
 #[derive(Default)]
-struct Checked {
+struct CheckedFields {
     fields: Option<Vec<Assignment>>,
     method: Option<Method>,
     notes: Vec<String>,
-    /// Whether the org's fields are known at all.
+    /// Whether the org's fields could be read.
     known: bool,
 }
 
-/// What the CRM tells of the fields of some modules, as this turn knows it.
-struct Knowledge<'a> {
+/// The fields of modules, as read in this turn.
+struct FieldCache<'a> {
     client: &'a Client,
     give_up: Timestamp,
-    /// Modules of which it is not older than the turn.
+    /// Modules whose fields were read in this turn.
     fresh: HashMap<ModuleName, Arc<[Field]>>,
 }
 
-impl Knowledge<'_> {
-    /// The fields of a module: those of this turn, or else those that are kept.
+impl FieldCache<'_> {
+    /// The fields of a module: as read in this turn, or else cached.
     async fn fields(&mut self, module: &ModuleName) -> Result<Arc<[Field]>, zoho::Error> {
         if let Some(known) = self.fresh.get(module) {
             return Ok(known.clone());
@@ -220,8 +221,8 @@ impl Knowledge<'_> {
         Ok(known)
     }
 
-    /// The same, read anew; none if that was done in this turn already.
-    async fn renewed(&mut self, module: &ModuleName) -> Result<Option<Arc<[Field]>>, zoho::Error> {
+    /// Reads the fields of a module again; `None` if this turn has read them already.
+    async fn reread(&mut self, module: &ModuleName) -> Result<Option<Arc<[Field]>>, zoho::Error> {
         if self.fresh.contains_key(module) {
             return Ok(None);
         }
@@ -233,23 +234,22 @@ impl Knowledge<'_> {
         Ok(Some(known))
     }
 
-    /// Checks a job against what the CRM knows of its fields, which is read once for all jobs of a while. A field or an
-    /// option may be younger than that: before a job is refused, they are read once more. Where the org does not let its
-    /// fields be read, they are sent as they were asked; the client says so.
-    async fn check(&mut self, asked: &Asked<'_>) -> Step<Checked> {
+    /// Validates a job against the org's fields. A field or an option may be newer than the cached list, so before a job is
+    /// refused the fields are read again. If the token may not read them, the job is sent unchanged; the client logs that.
+    async fn check(&mut self, check: &FieldCheck<'_>) -> Step<CheckedFields> {
         if !self.client.is_guarded() {
-            return Ok(Checked::default());
+            return Ok(CheckedFields::default());
         }
-        let known = match self.fields(asked.module).await {
+        let known = match self.fields(check.module).await {
             Ok(known) => known,
-            Err(failed) if failed.lacks_scope() => return Ok(Checked::default()),
+            Err(failed) if failed.lacks_scope() => return Ok(CheckedFields::default()),
             Err(failed) => return Err(failed.into()),
         };
-        let mut checked = asked.held_against(&known);
+        let mut checked = check.run(&known);
         if checked.is_err()
-            && let Some(known) = self.renewed(asked.module).await?
+            && let Some(known) = self.reread(check.module).await?
         {
-            checked = asked.held_against(&known);
+            checked = check.run(&known);
         }
         checked.map_err(|problems| {
             guard::refusal(problems)
@@ -258,25 +258,25 @@ impl Knowledge<'_> {
     }
 }
 
-/// What of a job is checked.
-struct Asked<'a> {
+/// The parts of a job that are validated.
+struct FieldCheck<'a> {
     module: &'a ModuleName,
     fields: &'a [Assignment],
     over_write: bool,
-    /// By which calls.
+    /// The calls that will be used.
     way: Method,
-    /// The field that its records are looked up by, if they are.
+    /// The field of its `match`, if it has one.
     by: Option<&'a FieldName>,
 }
 
-impl Asked<'_> {
-    fn held_against(&self, known: &[Field]) -> Result<Checked, Vec<guard::Problem>> {
+impl FieldCheck<'_> {
+    fn run(&self, known: &[Field]) -> Result<CheckedFields, Vec<guard::Problem>> {
         let unmatchable = self.by.and_then(|by| guard::unmatchable(known, by));
         match (
             guard::guard(known, self.fields, self.over_write, self.way),
             unmatchable,
         ) {
-            (Ok(guarded), None) => Ok(Checked {
+            (Ok(guarded), None) => Ok(CheckedFields {
                 fields: (guarded.assignments != self.fields).then_some(guarded.assignments),
                 method: (guarded.method != self.way).then_some(guarded.method),
                 notes: guarded.notes,

@@ -109,7 +109,7 @@ pub(super) fn check(field: &Field, value: &Value, over_write: bool) -> Result<Ch
 fn cleared(field: &Field) -> Problem {
     Problem::new(
         &field.name,
-        Cause::ClearedMandatory,
+        Cause::MandatoryValueMissing,
         format!(
             "`{}` must have a value, so it cannot be cleared",
             field.name
@@ -123,7 +123,7 @@ fn mistyped(field: &Field, value: &Value) -> Problem {
     let (name, data_type) = (&field.name, &field.data_type);
     Problem::new(
         name,
-        Cause::Mistyped,
+        Cause::ValueMistyped,
         format!("`{name}` ({data_type}) is given {found}"),
         format!("send {}", example(field.kind)),
     )
@@ -191,7 +191,12 @@ fn option(field: &Field, text: &str) -> Result<String, Problem> {
         (true, _) => format!("the option \"{text}\" of `{name}` is not in use"),
         (false, _) => format!("`{name}` has no option \"{text}\""),
     };
-    Err(Problem::new(name, Cause::NoSuchOption, message, cure))
+    Err(Problem::new(
+        name,
+        Cause::PicklistValueUnknown,
+        message,
+        cure,
+    ))
 }
 
 fn listed<'a>(choices: impl Iterator<Item = &'a PicklistOption>) -> String {
@@ -294,7 +299,7 @@ fn day_or_moment(
         )),
         Err(_) if text.is_empty() => Err(Problem::new(
             &field.name,
-            Cause::Mistyped,
+            Cause::ValueMistyped,
             format!(
                 "`{}` ({}) is given an empty string",
                 field.name, field.data_type
@@ -303,7 +308,7 @@ fn day_or_moment(
         )),
         Err(Unclear { why, cure }) => Err(Problem::new(
             &field.name,
-            Cause::Mistyped,
+            Cause::ValueMistyped,
             format!(
                 "`{}` ({}) is given \"{text}\", which {why}",
                 field.name, field.data_type

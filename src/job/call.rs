@@ -121,9 +121,9 @@ pub enum CallEvent {
 impl CallEvent {
     /// The event of a call whose outcome will never be known.
     pub fn outcome_unknown(reason: &str) -> Self {
-        let row = Cause::AppendUnclear.row();
+        let row = Cause::AppendOutcomeUnknown.row();
         Self::OutcomeUnknown(Refusal::with(
-            Cause::AppendUnclear,
+            Cause::AppendOutcomeUnknown,
             format!("{} ({reason})", row.happened),
         ))
     }

@@ -151,7 +151,7 @@ impl Job {
 
 /// What is said of each record of such a call.
 pub(super) fn failure(id: RecordId) -> Failure {
-    let row = Cause::AppendUnclear.row();
+    let row = Cause::AppendOutcomeUnknown.row();
     Failure {
         id,
         code: row.code.to_owned(),

@@ -287,9 +287,10 @@ impl Client {
         let wait = self.throttled_until().map(|until| time_left(now, until));
         match wait.filter(|wait| !wait.is_zero()) {
             None => Ok(()),
-            Some(wait) if after(now, wait) >= give_up => {
-                Err(Error::RetryLater(Refusal::of(Cause::Held), wait))
-            }
+            Some(wait) if after(now, wait) >= give_up => Err(Error::RetryLater(
+                Refusal::of(Cause::ConnectionThrottled),
+                wait,
+            )),
             Some(wait) => {
                 self.clock.sleep(wait).await;
                 Ok(())

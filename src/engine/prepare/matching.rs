@@ -1,5 +1,4 @@
-//! The look-ups of records by the value of a field, for all jobs of a connection together: jobs that ask for values of the
-//! same field share its queries.
+//! Looks up records by the value of a field (`match`). Jobs of one connection that match the same field share queries.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
-use super::{Checked, PrepareOutput};
+use super::{CheckedFields, PrepareOutput};
 use crate::codes::Cause;
 use crate::failpoint::reach;
 use crate::job::preparation::Lookup;
@@ -18,7 +17,7 @@ use crate::update::{FieldName, MAX_IDS, Match, MatchValue, Records};
 use crate::zoho::{self, Client};
 
 /// StatusPoll-ups of one connection that are under way at once. Zoho allows ten of the kind.
-const AT_ONCE: usize = 10;
+const CONCURRENT_LOOKUPS: usize = 10;
 
 /// A job's `match`.
 pub(super) struct MatchQuery {
@@ -26,15 +25,15 @@ pub(super) struct MatchQuery {
     pub(super) wanted: Match,
 }
 
-/// What came of a job's `match`, and of how many requests.
+/// The result of a job's `match`.
 pub(super) struct MatchResult {
     pub(super) attempts: u32,
     pub(super) prepared: PreparationResult,
 }
 
 impl MatchResult {
-    /// The same with what was found out for the job before its look-up.
-    pub(super) fn into_found(self, place: usize, checked: Checked) -> PrepareOutput {
+    /// Combines the records with the validated fields.
+    pub(super) fn into_output(self, place: usize, checked: CheckedFields) -> PrepareOutput {
         let Self {
             attempts,
             mut prepared,
@@ -42,7 +41,7 @@ impl MatchResult {
         if let Some(lookup) = prepared.lookup.as_ref().filter(|found| found.matched == 0)
             && !checked.known
         {
-            prepared.notes.push(unsure(&lookup.field));
+            prepared.notes.push(unreadable_fields_note(&lookup.field));
         }
         let (outcome, notes) = match prepared.outcome {
             PreparationOutcome::Ready { records, .. } => {
@@ -53,7 +52,7 @@ impl MatchResult {
                 };
                 (outcome, checked.notes)
             }
-            // Nothing is sent, so nothing is to be said of how.
+            // Nothing is sent, so notes on the fields do not apply.
             other @ (PreparationOutcome::Nothing
             | PreparationOutcome::Postponed { .. }
             | PreparationOutcome::Refused(_)) => (other, prepared.notes),
@@ -70,40 +69,40 @@ impl MatchResult {
     }
 }
 
-/// What is said where nothing was found, and nobody knows whether anything ever will be.
-fn unsure(field: &FieldName) -> String {
+/// The note if no record was found, and the field may be of a type that never matches.
+fn unreadable_fields_note(field: &FieldName) -> String {
     format!(
         "no record was found by `{field}`, and the org's fields were not read (`guard: off`, or a token without ZohoCRM.settings.fields.READ): multi-select and multi-line fields never match; if it may be one, match another field, or let `guard` be `strict`, which refuses those"
     )
 }
 
-/// What came of one question.
-struct Told {
+/// The result of one query.
+struct QuestionResult {
     attempts: u32,
     failed: Option<zoho::Error>,
 }
 
-/// What came of one question, with its field and the values that it was about.
+/// The answer to one query, with its field and values.
 struct Reply<'a> {
     column: &'a Column,
     values: Vec<&'a MatchValue>,
-    told: Told,
+    result: QuestionResult,
     hits: Hits,
 }
 
-/// Fields of which no question will ever be answered: what is denied once is not asked again.
+/// Fields whose look-ups are denied. No further query is sent for them.
 type Denied<'a> = Mutex<HashMap<&'a Column, zoho::Error>>;
 
-/// What is known of one field.
+/// The results of all queries on one field.
 #[derive(Default)]
 struct FieldInfo<'a> {
     hits: Hits,
-    told: Vec<Told>,
-    /// Which of `told` is about the value.
+    results: Vec<QuestionResult>,
+    /// The index in `results` for each value.
     of: HashMap<&'a MatchValue, usize>,
 }
 
-/// Looks everything up, and says what it means for each job, in their order.
+/// Sends all look-ups, and returns the result for each job, in their order.
 pub(super) async fn look_up(
     client: &Client,
     all: &[MatchQuery],
@@ -122,18 +121,18 @@ pub(super) async fn look_up(
             asking.push(ask(client, &denied, column, question, values, give_up));
         }
     }
-    let mut answers = futures_util::stream::iter(asking).buffer_unordered(AT_ONCE);
+    let mut answers = futures_util::stream::iter(asking).buffer_unordered(CONCURRENT_LOOKUPS);
     let mut known: BTreeMap<&Column, FieldInfo<'_>> = BTreeMap::new();
     while let Some(Reply {
         column,
         values,
-        told,
+        result,
         hits,
     }) = answers.next().await
     {
         let known = known.entry(column).or_default();
-        let place = known.told.len();
-        known.told.push(told);
+        let place = known.results.len();
+        known.results.push(result);
         known.hits.merge(hits);
         known
             .of
@@ -145,7 +144,7 @@ pub(super) async fn look_up(
         .collect()
 }
 
-/// Asks one question, unless it is known to be hopeless.
+/// Sends one query, unless its field is denied.
 async fn ask<'a>(
     client: &Client,
     denied: &Denied<'a>,
@@ -155,9 +154,9 @@ async fn ask<'a>(
     give_up: Timestamp,
 ) -> Reply<'a> {
     let known = || denied.lock().unwrap_or_else(PoisonError::into_inner);
-    let hopeless = known().get(column).cloned();
+    let denied_before = known().get(column).cloned();
     let mut attempts = 0;
-    let outcome = match hopeless {
+    let outcome = match denied_before {
         Some(failed) => Err(failed),
         None => pages(client, question, column, give_up, &mut attempts).await,
     };
@@ -171,12 +170,12 @@ async fn ask<'a>(
     Reply {
         column,
         values,
-        told: Told { attempts, failed },
+        result: QuestionResult { attempts, failed },
         hits,
     }
 }
 
-/// All pages of an answer.
+/// Reads all pages of an answer.
 async fn pages(
     client: &Client,
     mut question: Question,
@@ -193,7 +192,7 @@ async fn pages(
         count += page.rows.len();
         let next = question.next(&page.rows);
         hits.add(page.rows);
-        // More than fit into a job are refused in the end, and there may be millions.
+        // A job with more than the limit is refused later, and there may be millions.
         if !page.more || count > MAX_IDS {
             return Ok(hits);
         }
@@ -207,7 +206,7 @@ async fn pages(
     }
 }
 
-/// What the answers mean for a job. A single one that is missing leaves open which records it is about.
+/// The result for one job. If a single answer is missing, its records are unknown.
 fn answer(wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
     if let Some(refusal) = lookup::refuse(wanted) {
         return MatchResult {
@@ -220,11 +219,11 @@ fn answer(wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
         .iter()
         .filter_map(|value| known.of.get(value).copied())
         .collect();
-    let told = || places.iter().filter_map(|place| known.told.get(*place));
-    let attempts = told().map(|told| told.attempts).sum();
-    // What can never be is said before what may be later.
-    let failed = told()
-        .filter_map(|told| told.failed.clone())
+    let results = || places.iter().filter_map(|place| known.results.get(*place));
+    let attempts = results().map(|result| result.attempts).sum();
+    // A permanent failure takes precedence over a temporary one.
+    let failed = results()
+        .filter_map(|result| result.failed.clone())
         .min_by_key(|failed| failed.retry_after().is_some());
     if let Some(failed) = failed {
         return MatchResult {

@@ -1,5 +1,5 @@
-//! Names of custom views and territories become ids. Zoho promises of neither that they are unique, so a name that means
-//! several things is refused rather than guessed at.
+//! Resolves the names of custom views and territories to ids. Zoho does not guarantee that names are unique, so an
+//! ambiguous name is refused.
 
 use std::fmt;
 use std::future::Future;
@@ -16,10 +16,10 @@ use crate::zoho::metadata::{self, CustomView, Freshness};
 use crate::zoho::{self, Client};
 use strict_reader::nearest;
 
-/// Ids that a refusal tells of; a name that means more is told to mean more.
+/// The number of ids that a refusal lists.
 const SHOWN: usize = 5;
 
-/// The records of a view and a territory of which at least one was given by its name.
+/// Resolves a view and a territory of which at least one is given by name.
 pub(super) async fn resolve(
     client: &Client,
     module: &ModuleName,
@@ -53,16 +53,16 @@ pub(super) async fn resolve(
     Ok(Records::View { cvid, territory })
 }
 
-/// Something that the CRM knows by an id and names.
+/// An entry of the CRM with an id and names.
 trait Entry {
     type Id: Copy + fmt::Display;
 
     fn id(&self) -> Self::Id;
 
-    /// Its own name.
+    /// The untranslated name.
     fn name(&self) -> &str;
 
-    /// What the CRM shows to the token's user in its place; it is translated.
+    /// The name in the language of the token's user.
     fn display(&self) -> &str;
 }
 
@@ -98,8 +98,8 @@ impl Entry for metadata::Territory {
     }
 }
 
-/// The id of the one entry with a name. A name that is not on the kept list may be younger than the list: it is read once
-/// more before the name counts as unknown.
+/// Finds the id of the only entry with a name. A name may be newer than the cached list, so the list is read again before
+/// the name counts as unknown.
 async fn find<E: Entry, F>(name: &str, what: &str, read: impl Fn(Freshness) -> F) -> Step<E::Id>
 where
     F: Future<Output = Result<Arc<[E]>, zoho::Error>>,
@@ -113,16 +113,16 @@ where
     pick(name, &known).or_refusal(name, what)
 }
 
-/// What a name means among some entries.
+/// The entries that have a name.
 #[derive(Debug, PartialEq)]
 enum Pick<'a, Id> {
     One(Id),
     Several(Vec<Id>),
-    /// And what was perhaps meant.
+    /// With the nearest name.
     Nothing(Option<&'a str>),
 }
 
-/// An entry's own name goes before what the CRM shows for it: only the one stays as it is in every language.
+/// The untranslated name takes precedence, as it is the same in every language.
 fn pick<'a, E: Entry>(name: &str, entries: &'a [E]) -> Pick<'a, E::Id> {
     let by = |shown: fn(&E) -> &str| -> Vec<E::Id> {
         let same = entries.iter().filter(|entry| shown(entry) == name);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_means_one_view_or_is_refused() {
+    fn name_resolves_to_one_view_or_is_refused() {
         let views = [
             view("1", "All Leads", "Alle Leads"),
             view("2", "Hot", "Hot"),

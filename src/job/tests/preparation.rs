@@ -114,7 +114,7 @@ fn what_cannot_be_prepared_fails_with_all_its_records() {
         pending,
     };
     assert_eq!(job.counts(), counts(2, 0));
-    let refusal = Refusal::of(Cause::NoSuchField);
+    let refusal = Refusal::of(Cause::FieldUnknown);
     job.record_preparation(
         PreparationOutcome::Refused(refusal.clone()).into(),
         0,
