@@ -48,7 +48,7 @@ impl Engine {
             }
             EffectResult::Announced(calls, recorded) => {
                 let all = self.mark(leased, &calls, true).await;
-                // The receiver sends nothing unless it is told that all are recorded.
+                // The sender of the batch sends nothing unless all are recorded.
                 let _ = recorded.send(all);
             }
             EffectResult::NotSent(calls) => {
