@@ -10,8 +10,8 @@ use super::perform::DeniedEndpoints;
 use super::{Engine, TurnDeadlines};
 use crate::codes::Cause;
 use crate::failpoint::reach;
-use crate::store::LockHolder;
 use crate::outcome::Refusal;
+use crate::store::LockHolder;
 use crate::zoho::answer::UpdateAnswer;
 use crate::zoho::{self, CallResult, Repeat};
 

@@ -63,7 +63,10 @@ pub(super) fn resolution_event(resolution: Resolution) -> CallEvent {
                 why: error.into_refusal(),
                 wait,
             },
-            None => CallEvent::outcome_unknown(&format!("its records cannot be read: {}", error.refusal())),
+            None => CallEvent::outcome_unknown(&format!(
+                "its records cannot be read: {}",
+                error.refusal()
+            )),
         },
     }
 }
