@@ -1,4 +1,4 @@
-//! One update request on its way: its calls, what is known of each, and what is to be done next. Pure: no I/O, no clock.
+//! A job: one update request, its calls and their states, and its next step. Pure: no I/O, no clock.
 
 pub mod call;
 pub mod callback;
@@ -71,45 +71,45 @@ impl fmt::Display for JobId {
     }
 }
 
-/// What a job needs next.
+/// A job's next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NextStep {
-    /// Find out what it needs to know before it can be planned.
+    /// Prepare the job, so that it can be planned.
     Prepare,
-    /// Send these calls; they may go at once.
+    /// Send these calls, concurrently if possible.
     Submit(Vec<usize>),
-    /// These calls were sent and never answered: find out whether they were carried out, or report them.
+    /// Resolve the unknown outcome of these calls: read their records, or report them.
     Resolve(Vec<usize>),
-    /// Ask Zoho how this call's job is.
+    /// Poll the status of this call's Zoho job.
     Poll(usize),
-    /// Nothing is due before this moment.
+    /// Wait until this moment.
     Wait(Timestamp),
-    /// Forward the status.
+    /// Send the final callback.
     Notify,
-    /// Nothing, ever.
+    /// Nothing: the job is done.
     Done,
 }
 
-/// One update request on its way.
+/// One update request and its progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Its id.
     pub id: JobId,
-    /// The route that it came by; none for `POST /jobs` and direct invokes.
+    /// The route of its delivery; none for `POST /jobs` and direct invokes.
     pub route: Option<String>,
-    /// The connection that it goes through.
+    /// Its connection.
     pub connection: String,
     /// What is to be done: as it was asked, until its preparation has put what it found in its place. It may be large
     /// and changes at most once, so stores keep it apart from the rest; see `stored`.
     #[serde(skip_serializing)]
     pub request: UpdateRequest,
-    /// A hash of what was asked.
+    /// A hash of the request as it was accepted.
     #[serde(default)]
     pub request_hash: String,
-    /// The delivery that it came of, if that is kept.
+    /// The delivery that it came from, if it is stored.
     #[serde(default)]
     pub source: Option<JobSource>,
-    /// How far it is on its way to its plan.
+    /// The state of its preparation.
     #[serde(default)]
     pub preparation: Preparation,
     /// Its calls, in the plan's order; none before it is prepared.
@@ -122,25 +122,25 @@ pub struct Job {
     pub failed_ids: BTreeSet<RecordId>,
     /// Why the job could not do more than it did.
     pub error: Option<Refusal>,
-    /// Where its status goes.
+    /// Its callback.
     pub callback: Option<CallbackState>,
     /// How long each of its Zoho jobs is tracked. It is part of the job, so that a change of the config does not confuse
     /// a job under way.
     #[serde(default = "track_for")]
     pub track_for: SignedDuration,
-    /// What becomes of calls whose outcome is unclear.
+    /// What to do about calls whose outcome is unknown.
     #[serde(default)]
     pub on_unknown_outcome: OnUnknownOutcome,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// When something was last learnt of its calls.
+    /// When its calls changed last.
     #[serde(default)]
     pub changed_at: Option<Timestamp>,
     /// When its last call became final.
     pub finished_at: Option<Timestamp>,
 }
 
-/// Records by their fate. `updated + failed + pending = total`.
+/// Counts of records. `updated + failed + pending = total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Records that the job is about; for a custom view, as Zoho last counted them.
@@ -202,7 +202,7 @@ impl Job {
         }
     }
 
-    /// The same job, come of a delivery that is kept.
+    /// Sets the stored delivery that the job came from.
     #[must_use]
     pub fn with_source(self, source: Option<JobSource>) -> Self {
         Self { source, ..self }
@@ -214,7 +214,7 @@ impl Job {
         JobId::derive(self.id.as_str(), &end, 1)
     }
 
-    /// How far the job is.
+    /// The job's status.
     pub fn status(&self) -> JobStatus {
         let touched =
             self.preparation.attempts > 0 || self.calls.iter().any(|call| call.attempts > 0);
@@ -229,7 +229,7 @@ impl Job {
         }
     }
 
-    /// What the job needs next.
+    /// The job's next step.
     pub fn next(&self, now: Timestamp) -> NextStep {
         if self.preparation.status == PreparationStatus::Pending {
             return match self.preparation.due_at {
@@ -277,7 +277,7 @@ impl Job {
             .map_or(NextStep::Done, NextStep::Wait)
     }
 
-    /// When the job wants to be driven next; never again if none. It is what [`store::Store::release`] is to be told.
+    /// When the job is to be driven next; none if never. Pass it to [`Jobs::release`](crate::store::Jobs::release).
     pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
         let next = match self.next(now) {
             NextStep::Done => None,
@@ -302,7 +302,7 @@ impl Job {
         request.map_or(&[], |request| call.ids(request))
     }
 
-    /// Takes in what became of a try at the preparation, for which `attempts` requests were sent. The plan is made here,
+    /// Records the result of one attempt at the preparation, for which `attempts` requests were sent. The plan is made here,
     /// once, so that a later version of the planner cannot confuse a job under way.
     ///
     /// # Errors
@@ -379,7 +379,7 @@ impl Job {
         }
     }
 
-    /// Notes that a call was sent, `attempts` times.
+    /// Records that a call was sent, `attempts` times.
     pub fn record_attempts(&mut self, seq: usize, attempts: u32) {
         if let Some(call) = seq
             .checked_sub(1)
@@ -389,7 +389,7 @@ impl Job {
         }
     }
 
-    /// Takes in what happened to a call.
+    /// Applies an event to a call.
     ///
     /// # Errors
     /// [`InvalidTransition`] if that cannot happen to a call in its state; nothing is changed then.
@@ -507,7 +507,7 @@ impl Job {
         Ok(())
     }
 
-    /// Lets the job wait for company: nothing is asked or sent for it before `at`.
+    /// Delays the job until `at`, so that it can share calls with other jobs.
     pub fn delay_until(&mut self, at: Timestamp) {
         self.preparation.due_at = Some(at);
         self.delay_progress_until(at);
@@ -539,7 +539,7 @@ impl Job {
         }
     }
 
-    /// The job's records by their fate.
+    /// The job's counts of records.
     ///
     /// Of named records every one is known. Of a custom view only Zoho's counts are, and with several field groups only
     /// one count for each: `updated` is then the smallest and `failed` the largest, so that nothing is claimed that is

@@ -37,7 +37,7 @@ pub trait WakeUps: std::fmt::Debug + Send + Sync {
     async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), WakeUpFailed>;
 }
 
-/// What a wake-up says.
+/// The message of a wake-up.
 #[derive(Serialize, Deserialize)]
 struct Message {
     v: u32,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_what_it_said() {
+    fn message_round_trips() {
         let jobs = [job("job_a"), job("job_b")];
         let text = message(&jobs);
         assert_eq!(text, r#"{"v":1,"jobs":["job_a","job_b"]}"#);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn jobs_wake_in_their_time_and_once() {
+    async fn jobs_wake_once_when_due() {
         let alarms = LocalWakeUps::new();
         let delays = [("c", 300), ("a", 50), ("b", 100), ("a", 500), ("c", 150)];
         let delays = delays.map(|(name, ms)| (job(name), Duration::from_millis(ms)));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_nearer_wake_up_ends_a_longer_wait() {
+    async fn earlier_wake_up_shortens_wait() {
         let alarms = LocalWakeUps::new();
         let far = (job("far"), Duration::from_secs(600));
         alarms.wake(&[far]).await.expect("woken");

@@ -1,4 +1,4 @@
-//! One call of a job: what is known of it, and what can happen to it.
+//! The state of one call of a job, and the events that change it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,19 +21,18 @@ const GRACE: Duration = Duration::from_secs(60);
 /// tracked longer. An outage of Zoho's must not cost a job for which tracking is short.
 pub(super) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// The longest gap between two looks at a Zoho job. One that comes later still tells that nobody was there to look, or that the
-/// clock has jumped.
+/// The longest gap between two polls of a Zoho job. A later poll means that masshook was down, or that the clock jumped.
 const GAP: Duration = Duration::from_secs(300);
 
 /// How long a Zoho job is tracked unless the config says otherwise.
 pub const TRACK_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// What is known of one call.
+/// The state of one call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallState {
     /// The call.
     pub call: Call,
-    /// How far it is.
+    /// Its status.
     pub status: CallStatus,
     /// How often it was sent.
     pub attempts: u32,
@@ -47,7 +46,7 @@ pub struct CallState {
     pub progress: Option<Progress>,
     /// Not before this moment is it to be sent or asked for again.
     pub due_at: Option<Timestamp>,
-    /// How much of the time since Zoho took it nobody looked at it: that is no part of the time for which it is tracked.
+    /// Time since the submission in which the Zoho job was not polled. It does not count towards `track_for`.
     #[serde(default, skip_serializing_if = "SignedDuration::is_zero")]
     pub tracking_downtime: SignedDuration,
     /// The last thing that went wrong with it.
@@ -56,12 +55,12 @@ pub struct CallState {
     /// not be sent twice; see [`super::doubt`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outcome_unknown: bool,
-    /// Records on which it was found to be carried out although nobody said so: they are not sent again.
+    /// Records that a reread found updated. They are not sent again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub updated_ids: BTreeSet<RecordId>,
 }
 
-/// What happened to a call, as [`super::Job::apply`] takes it.
+/// An event of a call, as [`super::Job::apply`] takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallEvent {
     /// Zoho answered record by record: these were refused, all others of the call updated.
@@ -78,7 +77,7 @@ pub enum CallEvent {
         /// The wait.
         wait: Duration,
     },
-    /// Sent, and no answer tells whether Zoho carried it out: not to be sent again before its records were read.
+    /// Sent, with an unknown outcome. Its records are read before it is sent again.
     NeedsReread {
         /// What came instead of an answer, or of what was read.
         why: Refusal,
@@ -87,7 +86,7 @@ pub enum CallEvent {
     },
     /// The records of a call in doubt were read: these are as it was to make them.
     FoundUpdated(BTreeSet<RecordId>),
-    /// Sent, and nobody will know whether Zoho carried it out.
+    /// Sent, and its outcome will never be known.
     OutcomeUnknown(Refusal),
     /// Zoho's job is not finished, or its status could not be had now.
     Progressed {
@@ -157,7 +156,7 @@ impl CallState {
         }
     }
 
-    /// Since when its Zoho job is tracked, without the time in which nobody looked; none if there is none.
+    /// When tracking of the Zoho job started, moved by the downtime; none if there is no Zoho job.
     pub(super) fn tracked_since(&self) -> Option<Timestamp> {
         let since = self.submitted_at?;
         Some(after(since, self.tracking_downtime.unsigned_abs()))

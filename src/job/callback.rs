@@ -1,4 +1,4 @@
-//! How far the forwarding of a job's status is, and what is to be told next.
+//! The state of a job's callback, and its next notification.
 //!
 //! There are two kinds of notifications. The one about the job's **end** has one id and one body, is tried on the whole
 //! schedule, and nothing ever takes its place. Those about an **unfinished** job are for information: the latest wins. One
@@ -83,15 +83,15 @@ pub struct CallbackState {
     pub due_at: Option<Timestamp>,
     /// The last thing that went wrong with it.
     pub error: Option<String>,
-    /// What is told of the job before its end.
+    /// Notifications before the job's end.
     #[serde(default)]
     pub progress: ProgressCallbacks,
 }
 
-/// What is told of a job before its end.
+/// Notifications before a job's end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressCallbacks {
-    /// Which steps are told.
+    /// Which steps are reported.
     on: CallbackOn,
     /// A notification that is to be sent, or sent again.
     waiting: Option<PendingNotification>,
@@ -173,7 +173,7 @@ impl ProgressSnapshot {
     }
 }
 
-/// What became of one try at a notification.
+/// The result of one attempt to deliver a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotificationResult {
     /// The receiver took it.
@@ -213,7 +213,7 @@ impl Job {
         callback.map_or(CallbackOn::Finished, |callback| callback.progress.on)
     }
 
-    /// When something is to be told of the unfinished job.
+    /// When the next notification of the unfinished job is due.
     pub fn progress_due_at(&self, now: Timestamp) -> Option<Timestamp> {
         let callback = self
             .callback
@@ -231,7 +231,7 @@ impl Job {
         }
     }
 
-    /// What is to be sent to the receiver now.
+    /// The notification to send now.
     pub fn notification(&self, now: Timestamp) -> Option<Notification> {
         let callback = self.callback.as_ref()?;
         if self.status().is_final() {
@@ -259,7 +259,8 @@ impl Job {
         })
     }
 
-    /// What the receiver does not know of the job yet, whichever steps it is told: for when nobody goes on with the job.
+    /// The notification of the unfinished job's current state, unless it was delivered already. For an inline run that ends
+    /// before the job does.
     pub fn interim_notification(&self) -> Option<Notification> {
         let callback = self
             .callback
@@ -270,7 +271,7 @@ impl Job {
         news.then(|| Notification::of(self, callback.url.clone(), 0))
     }
 
-    /// Takes in what became of a try at a notification.
+    /// Records the result of one attempt to deliver a notification.
     pub fn record_notification(
         &mut self,
         notification: &Notification,
@@ -309,7 +310,7 @@ impl Job {
         }
     }
 
-    /// Lets what is told of the acceptance wait as well.
+    /// Delays the notification of the acceptance, too.
     pub(super) fn delay_progress_until(&mut self, at: Timestamp) {
         let callback = self.callback.as_mut();
         if let Some(waiting) = callback.and_then(|callback| callback.progress.waiting.as_mut()) {

@@ -112,7 +112,7 @@ pub struct Lookup {
     pub ids: u64,
 }
 
-/// What a job is told of its preparation, as [`super::Job::prepared`] takes it.
+/// The result of one attempt at the preparation; see [`super::Job::record_preparation`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreparationResult {
     /// What its records were looked up by, if they were.
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_whole_table() {
+    fn transition_table() {
         let mut grid = String::new();
         for from in PreparationStatus::ALL {
             for signal in PreparationEvent::ALL {

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_whole_table() {
+    fn transition_table() {
         let mut grid = String::new();
         for from in CallStatus::ALL {
             for signal in CallEventKind::ALL {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_as_far_as_its_calls() {
+    fn job_status_follows_calls() {
         use CallStatus::{Failed, PartiallySucceeded, Pending, Submitted, Succeeded};
         let of = |calls: &[CallStatus], touched| JobStatus::of(calls.iter().copied(), touched);
         assert_eq!(of(&[Pending, Pending], false), JobStatus::Queued);

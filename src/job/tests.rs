@@ -1,4 +1,4 @@
-//! A job's life: its calls, and what Zoho's jobs come to.
+//! Calls, Zoho jobs and counts.
 
 mod callback;
 mod preparation;
@@ -54,7 +54,7 @@ fn failure(id: u64) -> Failure {
 }
 
 #[test]
-fn ids_are_derived_without_ambiguity() {
+fn derived_ids_are_unambiguous() {
     assert_eq!(
         JobId::derive("route", "delivery", 1),
         JobId::derive("route", "delivery", 1)
@@ -64,7 +64,7 @@ fn ids_are_derived_without_ambiguity() {
 }
 
 #[test]
-fn field_groups_run_one_after_the_other() {
+fn field_groups_run_sequentially() {
     let mut job = job("Contacts", 2, 1200);
     assert_eq!(job.next(start()), NextStep::Submit(vec![1, 2, 3]));
     for seq in 1..=3 {
@@ -102,7 +102,7 @@ fn field_groups_run_one_after_the_other() {
 }
 
 #[test]
-fn a_scheduled_call_is_polled_until_it_ends() {
+fn scheduled_call_is_polled_until_it_ends() {
     let mut job = view();
     job.record_attempts(1, 1);
     job.apply(
@@ -152,7 +152,7 @@ fn a_scheduled_call_is_polled_until_it_ends() {
 }
 
 #[test]
-fn a_zoho_job_that_is_gone_is_lost_after_a_grace() {
+fn missing_zoho_job_fails_after_grace_period() {
     let mut job = view();
     job.record_attempts(1, 1);
     job.apply(
@@ -177,7 +177,7 @@ fn a_zoho_job_that_is_gone_is_lost_after_a_grace() {
 }
 
 #[test]
-fn a_failed_zoho_job_without_counts_is_failed() {
+fn failed_zoho_job_without_counts_fails() {
     let mut job = view();
     job.record_attempts(1, 1);
     job.apply(
@@ -201,7 +201,7 @@ fn a_failed_zoho_job_without_counts_is_failed() {
 }
 
 #[test]
-fn what_zoho_never_takes_is_given_up_after_a_day() {
+fn postponed_call_fails_after_a_day() {
     let mut job = view();
     let why = Refusal::with(Cause::TooManyRequests, "later");
     let wait = Duration::from_secs(30);
@@ -214,7 +214,7 @@ fn what_zoho_never_takes_is_given_up_after_a_day() {
 }
 
 #[test]
-fn what_zoho_never_ends_is_given_up_in_time_with_its_last_counts() {
+fn tracking_times_out_with_last_counts() {
     let time = Duration::from_secs(600);
     let mut job = view().with_track_for(time);
     let submitted = after(start(), Duration::from_secs(3600));
@@ -285,7 +285,7 @@ fn tracked(time: Duration) -> Job {
 }
 
 #[test]
-fn time_in_which_nobody_looked_is_not_time_that_zoho_took() {
+fn downtime_does_not_count_as_tracking() {
     let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(24 * 3600));
     let running = Some(Progress::default());
     let mut job = tracked(day);
@@ -324,10 +324,10 @@ fn time_in_which_nobody_looked_is_not_time_that_zoho_took() {
 }
 
 #[test]
-fn a_zoho_job_is_not_given_up_before_zoho_was_asked_at_the_end() {
+fn tracking_ends_only_after_final_poll() {
     let hour = Duration::from_secs(3600);
     let mut job = tracked(hour);
-    // From shortly before its time is over nobody can ask Zoho.
+    // Zoho cannot be polled from shortly before the end of `track_for`.
     let before = look(
         &mut job,
         start(),
@@ -356,7 +356,7 @@ fn a_zoho_job_is_not_given_up_before_zoho_was_asked_at_the_end() {
 }
 
 #[test]
-fn a_view_never_counts_more_than_zoho_does() {
+fn view_counts_never_exceed_zoho_counts() {
     let mut job = view();
     job.apply(
         1,
@@ -418,7 +418,7 @@ fn a_view_never_counts_more_than_zoho_does() {
 }
 
 #[test]
-fn a_final_call_takes_nothing_more() {
+fn final_call_accepts_no_event() {
     let mut job = job("Leads", 1, 1);
     job.record_attempts(1, 1);
     job.apply(1, CallEvent::Settled(Vec::new()), start())
@@ -433,7 +433,7 @@ fn a_final_call_takes_nothing_more() {
 
 proptest! {
     #[test]
-    fn counts_always_add_up(
+    fn counts_add_up(
         fields in 1_usize..4, ids in 1_usize..1600,
         outcomes in prop::collection::vec((0..3_u8, prop::collection::vec(1_u64..1600, 0..5)), 1..14),
     ) {

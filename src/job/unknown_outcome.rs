@@ -1,4 +1,4 @@
-//! Calls of which no answer tells whether Zoho carried them out, and that are not sent again for that.
+//! Calls whose outcome is unknown, and that are therefore not just sent again.
 //!
 //! Setting the same values twice changes nothing. A call that *adds* options to multi-select picklists is different: Zoho
 //! does not document what becomes of an option that is there already, and its workflows run once more. That such a call is

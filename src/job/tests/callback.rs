@@ -1,4 +1,4 @@
-//! What a job has to tell, and when.
+//! Notifications and when they are due.
 
 use super::*;
 
@@ -67,7 +67,7 @@ fn end(job: &mut Job, at: Timestamp) {
 }
 
 #[test]
-fn by_default_the_end_alone_is_told() {
+fn default_callback_is_final_only() {
     let mut job = reporting(CallbackOn::Finished);
     assert_eq!(
         (job.progress_due_at(start()), job.notification(start())),
@@ -85,7 +85,7 @@ fn by_default_the_end_alone_is_told() {
 }
 
 #[test]
-fn the_acceptance_is_told_once_and_is_overtaken_by_the_end() {
+fn acceptance_is_sent_once_until_final_callback() {
     let mut job = reporting(CallbackOn::Accepted);
     let accepted = job.notification(start()).expect("the acceptance");
     assert_eq!(kind(&accepted), "job.queued");
@@ -114,7 +114,7 @@ fn the_acceptance_is_told_once_and_is_overtaken_by_the_end() {
 }
 
 #[test]
-fn progress_is_told_when_something_has_changed_and_not_too_often() {
+fn progress_is_sent_on_change_and_throttled() {
     let mut job = reporting(CallbackOn::Progress);
     let accepted = job.notification(start()).expect("the acceptance");
     job.record_notification(&accepted, NotificationResult::Delivered, start());
@@ -156,7 +156,7 @@ fn progress_is_told_when_something_has_changed_and_not_too_often() {
 }
 
 #[test]
-fn the_latest_takes_the_place_of_what_was_not_delivered() {
+fn latest_progress_replaces_undelivered() {
     let mut job = reporting(CallbackOn::Progress);
     let accepted = job.notification(start()).expect("the acceptance");
     job.record_notification(&accepted, again(), start());
@@ -198,9 +198,9 @@ fn the_latest_takes_the_place_of_what_was_not_delivered() {
 }
 
 proptest! {
-    /// Whatever is lost: of a job as it is stored, an id never stands over two bodies, and the end is told.
+    /// Whatever is lost in a crash, a notification id has one body, and the final callback is sent.
     #[test]
-    fn an_id_has_one_body(steps in prop::collection::vec((0..6_u8, 0..40_u64), 1..60)) {
+    fn notification_id_has_one_body(steps in prop::collection::vec((0..6_u8, 0..40_u64), 1..60)) {
         let mut job = reporting(CallbackOn::Progress);
         let mut bodies: BTreeMap<String, bytes::Bytes> = BTreeMap::new();
         let mut now = start();

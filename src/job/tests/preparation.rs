@@ -1,4 +1,4 @@
-//! What is found out before a job has its calls.
+//! The preparation of a job.
 
 use super::*;
 use crate::job::preparation::Lookup;
@@ -20,7 +20,7 @@ fn lookup(matched: u64) -> Option<Lookup> {
 }
 
 #[test]
-fn what_was_found_out_of_the_fields_decides_about_the_calls() {
+fn preparation_chooses_update_method() {
     let request = json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "update_by": "auto"});
     let mut job = unprepared(UpdateRequest::parse(&request).expect("a request"), None);
     let ready = PreparationOutcome::Ready {
@@ -41,7 +41,7 @@ fn what_was_found_out_of_the_fields_decides_about_the_calls() {
 }
 
 #[test]
-fn a_job_has_its_calls_once_its_records_are_known() {
+fn job_is_planned_once_records_are_known() {
     let mut job = matching();
     let window = after(start(), Duration::from_secs(2));
     job.delay_until(window);
@@ -87,7 +87,7 @@ fn a_job_has_its_calls_once_its_records_are_known() {
 }
 
 #[test]
-fn no_record_may_be_as_it_should_be() {
+fn empty_match_succeeds() {
     let mut job = matching();
     let nothing = PreparationResult {
         lookup: lookup(0),
@@ -104,7 +104,7 @@ fn no_record_may_be_as_it_should_be() {
 }
 
 #[test]
-fn what_cannot_be_prepared_fails_with_all_its_records() {
+fn refused_preparation_fails_all_records() {
     let request = json!({"module": "Leads", "fields": {"A": 1}, "ids": ["1", "2"]});
     let mut job = unprepared(UpdateRequest::parse(&request).expect("a request"), None);
     let counts = |pending, failed| Counts {
@@ -129,7 +129,7 @@ fn what_cannot_be_prepared_fails_with_all_its_records() {
 }
 
 #[test]
-fn a_preparation_is_given_up_after_a_day() {
+fn preparation_fails_after_a_day() {
     let mut job = matching();
     let postponed = || {
         let why = Refusal::with(Cause::TooManyRequests, "later");

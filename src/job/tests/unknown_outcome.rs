@@ -1,4 +1,4 @@
-//! Calls of which nobody knows whether they were carried out.
+//! Calls whose outcome is unknown.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn broken() -> Refusal {
 }
 
 #[test]
-fn only_a_call_that_adds_options_is_in_doubt_while_it_is_under_way() {
+fn only_adding_call_is_marked_before_sending() {
     let mut plain = job("Leads", 1, 2);
     assert!(!plain.begin_send(1));
     assert_eq!(plain.next(start()), NextStep::Submit(vec![1]));
@@ -36,7 +36,7 @@ fn only_a_call_that_adds_options_is_in_doubt_while_it_is_under_way() {
 }
 
 #[test]
-fn a_job_says_what_is_done_about_its_doubts() {
+fn unknown_outcome_is_reported_or_reread() {
     let mut reporting = adding(&[1, 2]);
     reporting.begin_send(1);
     let event = reporting.unknown_outcome_event(1, broken());
@@ -72,7 +72,7 @@ fn a_job_says_what_is_done_about_its_doubts() {
 }
 
 #[test]
-fn all_found_is_all_done_and_a_doubt_does_not_last_for_ever() {
+fn reread_completes_call_or_gives_up() {
     let doubtful = || {
         let mut job = adding(&[1, 2]).with_on_unknown_outcome(OnUnknownOutcome::Reread);
         job.begin_send(1);

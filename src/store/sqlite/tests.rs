@@ -29,7 +29,7 @@ fn start() -> Timestamp {
 }
 
 #[tokio::test]
-async fn a_job_survives_a_restart_with_its_lease() {
+async fn job_and_lease_survive_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jobs.db");
     let job = job("d", start());
@@ -56,7 +56,7 @@ async fn a_job_survives_a_restart_with_its_lease() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_file_is_for_its_owner_alone() {
+async fn file_is_private_to_owner() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::in_file(folder.path().join("jobs.db"));
@@ -71,7 +71,7 @@ async fn a_file_is_for_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn a_file_of_a_later_version_is_left_alone() {
+async fn newer_file_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jobs.db");
     let later = Connection::open(&path).expect("a file");
@@ -91,7 +91,7 @@ async fn a_file_of_a_later_version_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_of_the_first_version_is_taken_over_with_its_dead_letters() {
+async fn version_1_file_is_migrated_with_dead_letters() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jobs.db");
     let first = Connection::open(&path).expect("a file");
@@ -149,7 +149,7 @@ async fn version_2_file_is_migrated_without_its_tokens() {
 }
 
 #[tokio::test]
-async fn who_stops_waiting_in_line_holds_up_nobody() {
+async fn unpolled_waiter_does_not_block_queue() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jobs.db");
     let store = SqliteStore::in_file(path.clone());
@@ -178,7 +178,7 @@ async fn who_stops_waiting_in_line_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn a_store_in_memory_forgets_only_finished_jobs() {
+async fn memory_store_drops_only_finished_jobs() {
     let store = SqliteStore::in_memory();
     let open = job("open", start());
     store.add(&open, None).await.expect("added");
@@ -203,7 +203,7 @@ async fn a_store_in_memory_forgets_only_finished_jobs() {
 }
 
 #[tokio::test]
-async fn what_is_over_is_deleted_in_passing() {
+async fn due_deletes_expired_rows() {
     let clock = crate::clock::ManualClock::at(start());
     let store = SqliteStore::in_memory().with_retention(Retention {
         clock: Arc::new(clock.clone()),
@@ -231,7 +231,7 @@ async fn what_is_over_is_deleted_in_passing() {
 }
 
 #[tokio::test]
-async fn a_take_over_ends_the_leases_of_the_dead_and_keeps_what_jobs_hold() {
+async fn break_leases_keeps_locks_of_unfinished_jobs() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::in_file(folder.path().join("jobs.db"));
     let (driven, waiting, aside) = (
@@ -277,7 +277,7 @@ async fn a_take_over_ends_the_leases_of_the_dead_and_keeps_what_jobs_hold() {
 }
 
 #[test]
-fn a_new_file_may_be_opened_by_many_at_once() {
+fn new_file_is_opened_concurrently() {
     let folder = tempfile::tempdir().expect("a folder");
     for round in 0..20 {
         let path = folder.path().join(format!("{round}.db"));
@@ -293,7 +293,7 @@ fn a_new_file_may_be_opened_by_many_at_once() {
 }
 
 #[tokio::test]
-async fn a_full_disk_takes_nothing_half_and_goes_on_when_there_is_room() {
+async fn full_disk_refuses_writes_until_space_is_free() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::in_file(folder.path().join("jobs.db"));
     let limit = async |pages: u32| {

@@ -62,7 +62,7 @@ fn delivery(bench: &Bench, id: &str, body: Vec<u8>) -> StoredDelivery {
     }
 }
 
-pub(super) async fn a_delivery_is_kept_byte_for_byte(bench: &Bench) {
+pub(super) async fn delivery_is_stored_byte_for_byte(bench: &Bench) {
     for size in [0, 9, 1_000_000] {
         let kept = delivery(bench, &format!("of {size}"), noise(size));
         bench.store.put_delivery(&kept).await.expect("kept");
@@ -81,7 +81,7 @@ pub(super) async fn a_delivery_is_kept_byte_for_byte(bench: &Bench) {
 }
 
 /// A message of a queue has room for a large body beside large attributes.
-pub(super) async fn a_delivery_with_large_attributes_is_kept(bench: &Bench) {
+pub(super) async fn delivery_with_large_attributes_is_stored(bench: &Bench) {
     let mut kept = delivery(bench, "0", noise(190_000));
     let large: String = noise(280_000)
         .iter()
@@ -92,7 +92,7 @@ pub(super) async fn a_delivery_with_large_attributes_is_kept(bench: &Bench) {
     assert!(read(bench, "0").await == Some(kept));
 }
 
-pub(super) async fn deliveries_are_listed_and_forgotten(bench: &Bench) {
+pub(super) async fn dead_letters_are_listed_and_deleted(bench: &Bench) {
     let mut expected = Vec::new();
     for number in 0..12_u8 {
         let kept = delivery(bench, &number.to_string(), vec![number; 3]);
@@ -188,7 +188,7 @@ async fn read(bench: &Bench, id: &str) -> Option<StoredDelivery> {
     bench.store.delivery(id).await.expect("read")
 }
 
-pub(super) async fn a_delivery_is_kept_until_its_job_ends_well(bench: &Bench) {
+pub(super) async fn delivery_is_deleted_when_job_succeeds(bench: &Bench) {
     for size in [9, 1_000_000] {
         let (mut job, kept) = come(bench, &format!("of {size}"), false, noise(size)).await;
         assert_eq!(
@@ -217,7 +217,7 @@ pub(super) async fn a_delivery_is_kept_until_its_job_ends_well(bench: &Bench) {
     }
 }
 
-pub(super) async fn the_delivery_of_a_job_that_ends_badly_is_a_dead_letter(bench: &Bench) {
+pub(super) async fn failed_job_makes_delivery_a_dead_letter(bench: &Bench) {
     let refusal = || Refusal {
         code: "INVALID_DATA".to_owned(),
         message: "no such field".to_owned(),
@@ -275,7 +275,7 @@ pub(super) async fn the_delivery_of_a_job_that_ends_badly_is_a_dead_letter(bench
     assert_eq!(read(bench, "0").await, None);
 }
 
-pub(super) async fn the_delivery_of_a_parked_job_is_a_dead_letter_until_it_goes_on(bench: &Bench) {
+pub(super) async fn parked_job_makes_dead_letter_until_unparked(bench: &Bench) {
     let (mut job, kept) = come(bench, "0", false, noise(300_000)).await;
     bench
         .store
@@ -303,7 +303,7 @@ pub(super) async fn the_delivery_of_a_parked_job_is_a_dead_letter_until_it_goes_
     assert_eq!(read(bench, &kept.id).await, None);
 }
 
-pub(super) async fn a_delivery_of_several_jobs_outlives_the_first_end(bench: &Bench) {
+pub(super) async fn shared_delivery_outlives_first_job(bench: &Bench) {
     let (mut first, kept) = come(bench, "0", true, noise(9)).await;
     let mut second = bench.job("1").with_source(first.source.clone());
     bench.store.add(&second, None).await.expect("added");
@@ -321,7 +321,7 @@ pub(super) async fn a_delivery_of_several_jobs_outlives_the_first_end(bench: &Be
     assert_eq!(dead[0].dead_letter.job, Some(second.id));
 }
 
-pub(super) async fn a_dead_letter_is_revived_unless_it_died_anew(bench: &Bench) {
+pub(super) async fn restore_skips_newer_dead_letter(bench: &Bench) {
     let kept = delivery(bench, "0", noise(300_000));
     bench.store.put_delivery(&kept).await.expect("kept");
     let since = bench.now();
@@ -348,7 +348,7 @@ pub(super) async fn a_dead_letter_is_revived_unless_it_died_anew(bench: &Bench) 
     assert!(read(bench, &alive.id).await == Some(alive));
 }
 
-pub(super) async fn a_driver_that_was_overtaken_forgets_no_delivery(bench: &Bench) {
+pub(super) async fn stale_release_deletes_no_delivery(bench: &Bench) {
     let (mut job, kept) = come(bench, "0", false, noise(9)).await;
     let delivered = CallbackStatus::Delivered;
     let stale = end(bench, &mut job, CallEvent::Settled(Vec::new()), delivered).await;
@@ -363,7 +363,7 @@ pub(super) async fn a_driver_that_was_overtaken_forgets_no_delivery(bench: &Benc
 }
 
 /// What is over need not be deleted yet when the same delivery comes again.
-pub(super) async fn a_delivery_that_comes_again_after_its_time_is_kept_anew(bench: &Bench) {
+pub(super) async fn redelivery_after_expiry_is_stored_again(bench: &Bench) {
     let undeliverable = CallbackStatus::Undeliverable;
     for _ in 0..2 {
         let (mut job, kept) = come(bench, "0", false, noise(9)).await;
@@ -384,7 +384,7 @@ pub(super) async fn a_delivery_that_comes_again_after_its_time_is_kept_anew(benc
 }
 
 /// It thinks that the job ended badly, and another driver has seen it end well.
-pub(super) async fn a_driver_that_was_overtaken_buries_no_delivery(bench: &Bench) {
+pub(super) async fn stale_release_makes_no_dead_letter(bench: &Bench) {
     let (mut job, kept) = come(bench, "0", true, noise(9)).await;
     let mut late = job.clone();
     let undeliverable = CallbackStatus::Undeliverable;

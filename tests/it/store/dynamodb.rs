@@ -68,7 +68,7 @@ async fn stored(bench: &Bench, id: &JobId) -> Vec<(String, Option<AttributeValue
 }
 
 #[tokio::test]
-async fn large_jobs_leave_nothing_behind() {
+async fn large_job_leaves_no_orphaned_parts() {
     let bench = Bench::in_dynamodb().await;
     let mut job = large(&bench, "large");
     bench.store.add(&job, None).await.expect("added");
@@ -129,7 +129,7 @@ async fn large_jobs_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_torn_write_is_never_seen() {
+async fn torn_write_is_not_visible() {
     let bench = Bench::in_dynamodb().await;
     // Parts arrive; what would name them does not.
     let is_head = |request: &Value| {
@@ -185,7 +185,7 @@ async fn a_torn_write_is_never_seen() {
 }
 
 #[tokio::test]
-async fn a_reader_sees_one_state_or_the_next() {
+async fn reader_sees_complete_states() {
     let bench = Bench::in_dynamodb().await;
     let mut job = large(&bench, "large");
     bench.store.add(&job, None).await.expect("added");
@@ -227,7 +227,7 @@ async fn a_reader_sees_one_state_or_the_next() {
 }
 
 #[tokio::test]
-async fn missing_parts_make_a_job_unreadable() {
+async fn missing_parts_make_job_unreadable() {
     let bench = Bench::in_dynamodb().await;
     let job = large(&bench, "large");
     bench.store.add(&job, None).await.expect("added");
@@ -265,7 +265,7 @@ async fn missing_parts_make_a_job_unreadable() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_changes_nothing() {
+async fn lost_answer_is_retried_safely() {
     let bench = Bench::in_dynamodb().await;
     // The first answer to every kind of write is lost, and the SDK asks again.
     let mut seen = HashMap::new();
@@ -305,7 +305,7 @@ async fn a_lost_answer_changes_nothing() {
 }
 
 #[tokio::test]
-async fn failures_say_whether_to_try_again_and_quote_nothing() {
+async fn errors_are_classified_without_quotes() {
     let job = Bench::in_memory().job("d");
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let store = DynamoStore::with_config("jobs", sdk_config(&nobody));

@@ -20,7 +20,7 @@ fn finish(job: &mut Job, bench: &Bench) {
         .expect("allowed");
 }
 
-pub(super) async fn a_job_is_added_once_and_read_as_it_was(bench: &Bench) {
+pub(super) async fn job_is_added_once_and_read_back(bench: &Bench) {
     let mut job = bench.job("d");
     assert_eq!(bench.store.get(&job.id).await.expect("read"), None);
     assert_eq!(
@@ -91,7 +91,7 @@ pub(super) async fn clock_jump_is_fenced_by_versions(bench: &Bench) {
     assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(*ours));
 }
 
-pub(super) async fn one_driver_at_a_time(bench: &Bench) {
+pub(super) async fn job_has_one_driver_at_a_time(bench: &Bench) {
     let job = bench.added("d").await;
     let until = bench.within(60);
     let (mut ours, mut lease) = bench.claim(&job.id).await;
@@ -139,7 +139,7 @@ pub(super) async fn one_driver_at_a_time(bench: &Bench) {
     assert!(matches!(absent, Ok(Claim::NotFound)), "{absent:?}");
 }
 
-pub(super) async fn a_stale_lease_writes_nothing(bench: &Bench) {
+pub(super) async fn stale_lease_writes_nothing(bench: &Bench) {
     let job = bench.added("d").await;
     let (mut stale, mut lost) = bench.claim(&job.id).await;
     bench.pass(60);
@@ -175,7 +175,7 @@ pub(super) async fn a_stale_lease_writes_nothing(bench: &Bench) {
     assert_eq!(bench.due().await, [job.id]);
 }
 
-pub(super) async fn a_lease_can_be_prolonged(bench: &Bench) {
+pub(super) async fn checkpoint_extends_lease(bench: &Bench) {
     let job = bench.added("d").await;
     let (ours, mut lease) = bench.claim(&job.id).await;
     lease.until = bench.within(600);
@@ -195,7 +195,7 @@ pub(super) async fn a_lease_can_be_prolonged(bench: &Bench) {
     assert_eq!(bench.due().await, [job.id]);
 }
 
-pub(super) async fn of_many_adders_and_drivers_one_wins(bench: &Bench) {
+pub(super) async fn concurrent_adds_and_claims_have_one_winner(bench: &Bench) {
     let job = Arc::new(bench.job("d"));
     let (now, until) = (bench.now(), bench.within(60));
     let mut adders = tokio::task::JoinSet::new();
@@ -226,7 +226,7 @@ pub(super) async fn winners(tasks: tokio::task::JoinSet<bool>) -> usize {
     outcomes.into_iter().filter(|won| *won).count()
 }
 
-pub(super) async fn due_jobs_are_those_that_nobody_holds(bench: &Bench) {
+pub(super) async fn due_lists_unleased_jobs(bench: &Bench) {
     let mut ids = Vec::new();
     for number in 0..20 {
         ids.push(bench.added(&number.to_string()).await.id);
@@ -274,7 +274,7 @@ pub(super) async fn due_jobs_are_those_that_nobody_holds(bench: &Bench) {
     );
 }
 
-pub(super) async fn a_lost_driver_makes_its_job_due(bench: &Bench) {
+pub(super) async fn expired_lease_makes_job_due(bench: &Bench) {
     let mut job = bench.added("d").await;
     let (_, lease) = bench.claim(&job.id).await;
     finish(&mut job, bench);
@@ -294,7 +294,7 @@ pub(super) async fn a_lost_driver_makes_its_job_due(bench: &Bench) {
     assert!(bench.store.get(&job.id).await.expect("read").is_some());
 }
 
-pub(super) async fn jobs_are_listed_page_by_page(bench: &Bench) {
+pub(super) async fn jobs_are_listed_in_pages(bench: &Bench) {
     let mut expected = Vec::new();
     for number in 0..25 {
         let mut job = bench.added(&number.to_string()).await;
@@ -364,7 +364,7 @@ pub(super) async fn jobs_are_listed_page_by_page(bench: &Bench) {
     assert_eq!(rest.expect("a page").jobs.len(), 3);
 }
 
-pub(super) async fn finished_jobs_are_forgotten_in_time(bench: &Bench) {
+pub(super) async fn finished_job_expires_after_retention(bench: &Bench) {
     let mut job = bench.added("d").await;
     let waiting = bench.added("waiting").await;
     let (_, lease) = bench.claim(&job.id).await;
@@ -407,7 +407,7 @@ pub(super) async fn finished_jobs_are_forgotten_in_time(bench: &Bench) {
     assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(anew));
 }
 
-pub(super) async fn a_parked_job_waits_for_a_person(bench: &Bench) {
+pub(super) async fn parked_job_is_due_only_after_unpark(bench: &Bench) {
     let job = bench.added("d").await;
     let (_, mut lease) = bench.claim(&job.id).await;
     bench
@@ -466,7 +466,7 @@ pub(super) async fn a_parked_job_waits_for_a_person(bench: &Bench) {
     assert_eq!(bench.store.get(&absent).await.expect("read"), None);
 }
 
-pub(super) async fn a_job_of_fifty_thousand_records_comes_back_whole(bench: &Bench) {
+pub(super) async fn job_with_50000_records_is_stored(bench: &Bench) {
     let mut random = fastrand::Rng::with_seed(7);
     let ids: BTreeSet<u64> = (0..50_000)
         .map(|_| 554_023_000_000_000_000 + random.u64(0..1_000_000_000_000))
@@ -550,7 +550,7 @@ pub(super) async fn a_job_of_fifty_thousand_records_comes_back_whole(bench: &Ben
     );
 }
 
-pub(super) async fn a_request_that_changes_is_kept(bench: &Bench) {
+pub(super) async fn changed_request_is_stored(bench: &Bench) {
     let job = bench.added("d").await;
     let (mut ours, mut lease) = bench.claim(&job.id).await;
     let ids = (1..=40_000_u64).map(|id| id.to_string().parse().expect("an id"));
@@ -578,7 +578,7 @@ pub(super) async fn a_request_that_changes_is_kept(bench: &Bench) {
     assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(ours));
 }
 
-pub(super) async fn what_cannot_be_read_is_parked(bench: &Bench) {
+pub(super) async fn unreadable_job_is_parked(bench: &Bench) {
     let documents = [
         (
             "future",

@@ -260,7 +260,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn sqlite_does_what_the_model_does(steps in proptest::collection::vec(step(), 1..60)) {
+    fn sqlite_agrees_with_model(steps in proptest::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(run(steps));
     }

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::bench::Bench;
 
-pub(super) async fn a_lock_has_one_holder(bench: &Bench) {
+pub(super) async fn lock_has_one_holder(bench: &Bench) {
     let (one, other) = (
         LockHolder::unique(),
         LockHolder::job(&JobId::derive("r", "d", 0)),
@@ -59,7 +59,7 @@ pub(super) async fn a_lock_has_one_holder(bench: &Bench) {
         .expect("nothing happens");
 }
 
-pub(super) async fn of_many_holders_one_wins(bench: &Bench) {
+pub(super) async fn concurrent_locks_have_one_winner(bench: &Bench) {
     let (now, until) = (bench.now(), bench.within(60));
     for round in 0..3 {
         let mut tasks = tokio::task::JoinSet::new();
