@@ -88,7 +88,7 @@ impl View {
 
     /// A view without records.
     fn empty(id: u64, name: &'static str, field: &'static str) -> Self {
-        let criteria = vec![(field, json!("Nobody"))];
+        let criteria = vec![(field, json!("No such value"))];
         Self::new("empty", id, name, "created_by_me", criteria)
     }
 }
@@ -112,7 +112,7 @@ pub(crate) fn of(module: &str) -> Vec<View> {
                     ("Rating", json!("Active")),
                 ],
             ),
-            View::empty(5_725_767_000_000_087_513, "Leads of Nobody", "Company"),
+            View::empty(5_725_767_000_000_087_513, "Empty Leads View", "Company"),
             View {
                 accessible: false,
                 ..View::new(
@@ -152,7 +152,7 @@ pub(crate) fn of(module: &str) -> Vec<View> {
                     ("Lead_Source", json!("Webinar")),
                 ],
             ),
-            View::empty(5_725_767_000_000_087_535, "Deals of Nobody", "Deal_Name"),
+            View::empty(5_725_767_000_000_087_535, "Empty Deals View", "Deal_Name"),
         ],
         "Contacts" => vec![View::system(5_725_767_000_000_087_551, "All Contacts")],
         "Accounts" => vec![View::system(5_725_767_000_000_087_571, "All Accounts")],

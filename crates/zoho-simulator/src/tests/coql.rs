@@ -31,7 +31,7 @@ async fn query_matches_exactly() {
     assert_eq!(coql(&bench, &after).await.json["info"]["count"], 1);
     let response = coql(
         &bench,
-        "select id from Leads where Email = 'nobody@example.com'",
+        "select id from Leads where Email = 'missing@example.com'",
     )
     .await;
     assert_eq!((response.status, response.text.as_str()), (204, ""));
@@ -94,7 +94,7 @@ async fn invalid_queries_are_rejected() {
             "LIMIT_EXCEEDED",
         ),
         (
-            "select id from Leads where Email = nobody".to_owned(),
+            "select id from Leads where Email = missing".to_owned(),
             "SYNTAX_ERROR",
         ),
         (

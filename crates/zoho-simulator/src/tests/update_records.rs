@@ -96,7 +96,7 @@ async fn put_updates_valid_records_and_rejects_others() {
     let phone = bench.record("Leads", LEAD).await["Phone"].clone();
     let refused = [
         (json!({"City": 7}), "INVALID_DATA"),
-        (json!({"Email": "nobody"}), "INVALID_DATA"),
+        (json!({"Email": "missing"}), "INVALID_DATA"),
         (json!({"Credit_Limit": 1}), "INVALID_DATA"),
         (
             json!({"Partner_Number": 900_000_000_000_000_000_u64}),
