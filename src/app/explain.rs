@@ -6,7 +6,7 @@ use super::rejection::Rejection;
 use super::{App, InboundRequest};
 use crate::config::{Route, Verify};
 use crate::inbound::trigger::Trigger;
-use crate::mapping::{self, MappingInput, PathValue, ProgramKey};
+use crate::mapping::{self, MappingInput, PathValue, Program, ProgramKey};
 
 /// A condition under which a route accepts an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,15 @@ pub struct ExpressionResult {
 }
 
 impl ExpressionResult {
+    fn unevaluated(expression: &Program) -> Self {
+        Self {
+            text: expression.source().to_owned(),
+            holds: None,
+            values: Vec::new(),
+            body_shape: None,
+        }
+    }
+
     /// What made the expression false, over several lines.
     fn details(&self) -> String {
         let mut lines = vec![self.text.trim_end().to_owned()];
@@ -218,27 +227,14 @@ impl App {
         let mut expressions = Vec::with_capacity(count);
         let mut first_false: Option<(ProgramKey, String)> = None;
         for (index, expression) in route.when.iter().enumerate() {
-            let mut result = ExpressionResult {
-                text: expression.source().to_owned(),
-                holds: None,
-                values: Vec::new(),
-                body_shape: None,
-            };
+            let mut result = ExpressionResult::unevaluated(expression);
             if first_false.is_none() {
                 let key = ProgramKey::of_when(index, count);
-                let holds = match self.holds(key, expression, input).await {
-                    Ok(holds) => holds,
-                    Err(rejection) => {
-                        explanation.add_rejection(Condition::When, &rejection);
-                        return false;
-                    }
-                };
-                result.holds = Some(holds);
-                if !holds {
-                    let limits = self.config.limits.mapping();
-                    result.values = mapping::path_values(expression, input, &limits).await;
-                    let is_absent = result.values.iter().any(|value| value.is_absent);
-                    result.body_shape = is_absent.then(|| input.body.shape());
+                if let Err(rejection) = self.evaluate(&mut result, key, expression, input).await {
+                    explanation.add_rejection(Condition::When, &rejection);
+                    return false;
+                }
+                if result.holds == Some(false) {
                     first_false = Some((key, result.details()));
                 }
             }
@@ -261,6 +257,25 @@ impl App {
             ..ConditionResult::new(Condition::When, Some(met), found)
         });
         met
+    }
+
+    /// Evaluates an expression of `when`, and if it is false, the paths that it reads.
+    async fn evaluate(
+        &self,
+        result: &mut ExpressionResult,
+        key: ProgramKey,
+        expression: &Program,
+        input: &MappingInput<'_>,
+    ) -> Result<(), Rejection> {
+        let holds = self.holds(key, expression, input).await?;
+        result.holds = Some(holds);
+        if !holds {
+            let limits = self.config.limits.mapping();
+            result.values = mapping::path_values(expression, input, &limits).await;
+            let is_absent = result.values.iter().any(|value| value.is_absent);
+            result.body_shape = is_absent.then(|| input.body.shape());
+        }
+        Ok(())
     }
 
     async fn explain_map(

@@ -27,6 +27,7 @@ mod lambda_function;
 mod metadata_guard;
 mod misconfiguration;
 mod org_metadata;
+mod preview_command;
 mod record_matching;
 mod record_updates;
 mod request_bodies;

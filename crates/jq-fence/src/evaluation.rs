@@ -129,7 +129,7 @@ fn thread_lost() -> EvalError {
     }
 }
 
-/// What is known of the error that ended a program.
+/// The failure of a program that ended with this error.
 fn failure_of(error: &FencedValue) -> Failure {
     let message = error
         .as_str()

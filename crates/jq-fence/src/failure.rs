@@ -1,4 +1,4 @@
-//! How a program failed, told apart by who may read it.
+//! How a program failed: a safe message, and details that may contain personal data.
 
 use std::fmt;
 

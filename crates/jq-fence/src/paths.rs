@@ -216,7 +216,7 @@ impl<'s> Collector<'s> {
                 }
             }
             (name, arguments) => {
-                // The whole document says nothing that its reader does not know.
+                // The value of the whole document explains nothing.
                 self.found
                     .extend(base.filter(|base| *base != ".").map(str::to_owned));
                 let passes_input = !is_local && READ_INPUT.contains(&name);

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use crate::*;
 
 mod failures;
-mod fence_holds;
 mod jq;
+mod limits;
 mod properties;
+mod results;
+mod runaway_programs;
 
 /// Limits that do not depend on how fast the machine is.
 pub(crate) fn limits() -> Limits {
@@ -211,4 +213,17 @@ fn deeply_nested_program_compiles_or_is_refused() {
     }
     let message = compile_error(&"1+".repeat(40_000));
     assert!(message.contains("more than 65536 bytes"), "{message}");
+}
+
+/// Whether an error of this name is a limit.
+fn is_limit(name: &str) -> bool {
+    [
+        "TooManySteps",
+        "TooMuchMemory",
+        "TooMuchRecursion",
+        "TooDeep",
+        "TooManyOutputs",
+        "TooLarge",
+    ]
+    .contains(&name)
 }

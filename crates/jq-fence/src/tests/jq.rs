@@ -8,7 +8,7 @@ use super::{HOST, evaluate};
 use crate::*;
 
 #[test]
-fn ordinary_jq_works() {
+fn common_filters_have_results_of_jq() {
     let body = r#"{"id": 554023000000497007, "name": "Ann O'Neil", "tags": ["b", "a", "b"], "n": null,
         "rows": [{"k": "x", "v": 2}, {"k": "y", "v": 1}, {"k": "x", "v": 3}],
         "at": "2026-03-04T05:06:07Z", "price": 12.50, "deep": {"a": {"b": [1, {"c": true}]}}}"#;
@@ -229,7 +229,7 @@ fn ordinary_jq_works() {
 }
 
 #[test]
-fn a_large_honest_mapping_fits() {
+fn large_program_stays_within_default_limits() {
     let rows: Vec<String> = (0..5_000)
         .map(|n| {
             format!(

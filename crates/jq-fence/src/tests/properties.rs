@@ -178,6 +178,14 @@ proptest! {
     }
 
     #[test]
+    fn any_path_is_a_program(program in programs()) {
+        for path in Program::new(program.as_str(), &HOST).paths() {
+            let compiled = Program::new(path.as_str(), &HOST).check();
+            prop_assert!(compiled.is_ok(), "{path}: {program}");
+        }
+    }
+
+    #[test]
     fn any_text_compiles_or_is_refused(program in "[a-z.|\\[\\]{}()$\"\\\\0-9@?:;, ]{0,30}") {
         if let Err(error) = Program::new(program, &HOST).check() {
             prop_assert!(!error.message.contains("cannot compile"), "{error}");
@@ -199,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn longer_integers_survive_as_text_and_are_never_rounded(digits in "[1-9][0-9]{20,60}") {
+    fn longer_integers_survive_as_text(digits in "[1-9][0-9]{20,60}") {
         let text = evaluate("tostring", &digits).unwrap();
         prop_assert_eq!(text, [digits.as_str()]);
         let ended = evaluate(".", &digits);
@@ -215,7 +223,7 @@ proptest! {
     }
 
     #[test]
-    fn any_body_goes_through_a_mapping(body in bodies()) {
+    fn any_input_passes_unchanged(body in bodies()) {
         let program = r#".. | objects | select(has("a")) | {module: "Leads", fields: {Name: (.a | tostring)}, ids: [.b // empty]}"#;
         let outputs = evaluate(program, &body.to_string()).unwrap();
         prop_assert!(outputs.iter().all(Value::is_object));

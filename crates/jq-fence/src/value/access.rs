@@ -187,8 +187,8 @@ impl FencedValue {
             },
         };
         let from = bound(range.start, 0)?;
-        let upto = bound(range.end, length)?;
-        Ok((from, upto.saturating_sub(from)))
+        let until = bound(range.end, length)?;
+        Ok((from, until.saturating_sub(from)))
     }
 }
 /// The byte range of the characters `skip..skip + take`.
@@ -199,9 +199,9 @@ pub(super) fn slice_of(text: &str, skip: usize, take: usize) -> ops::Range<usize
         .chain(std::iter::once(text.len()))
         .skip(skip);
     let from = starts.next().unwrap_or(text.len());
-    let upto = match take.checked_sub(1) {
+    let until = match take.checked_sub(1) {
         None => from,
         Some(between) => starts.nth(between).unwrap_or(text.len()),
     };
-    from..upto
+    from..until
 }

@@ -72,13 +72,13 @@ impl Sub for FencedValue {
             (Val::Num(left), Val::Num(right)) => Ok(number(left - right)),
             (Val::Arr(left), Val::Arr(right)) => {
                 fence::allocate((left.len() + right.len()) * 16);
-                let mut unwanted: Vec<&Val> = right.iter().collect();
-                unwanted.sort_by(|a, b| compare(a, b));
-                let wanted = |item: &&Val| {
-                    let found = unwanted.binary_search_by(|probe| compare(probe, item));
+                let mut removed: Vec<&Val> = right.iter().collect();
+                removed.sort_by(|a, b| compare(a, b));
+                let is_kept = |item: &&Val| {
+                    let found = removed.binary_search_by(|probe| compare(probe, item));
                     found.is_err()
                 };
-                let left = left.iter().filter(wanted).cloned().collect();
+                let left = left.iter().filter(is_kept).cloned().collect();
                 Ok(FencedValue::nested(Val::Arr(Rc::new(left)), depth))
             }
             (left, right) => type_error(left, Math::Sub, right, depth),
