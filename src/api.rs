@@ -16,12 +16,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::app::rejection::Rejection;
-use crate::app::{App, HookResponse, InboundRequest};
+use crate::app::{App, HookResponse};
 use crate::config::MAX_BODY_BYTES;
-use crate::inbound::trigger::{Origin, Trigger};
+use crate::inbound::InboundRequest;
+use crate::inbound::rejection::Rejection;
 use crate::job::view::JobView;
 use crate::mapping::Document;
+use crate::trigger::{Origin, Trigger};
 pub use response::{accepted_json, log_rejection};
 use response::{accepted_response, handshake_response, json_response};
 use strict_reader::{Node, Problems};
@@ -212,7 +213,7 @@ async fn read_body(body: Body, limit: usize) -> Result<Bytes, Rejection> {
         if too_large {
             Rejection::TooLarge { limit }
         } else {
-            Rejection::Unreceived(error.to_string())
+            Rejection::BodyNotReceived(error.to_string())
         }
     })
 }

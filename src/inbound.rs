@@ -1,4 +1,19 @@
-//! How a delivery reaches the program: what triggers it, and where it comes from. Signatures, handshakes and bodies are in the crate
-//! `webhook_verify`.
+//! From a request to a verified delivery and its update requests. The types carry the order of the steps: only
+//! [`InboundRequest::verify`] makes a [`Delivery`] of a request, and only a [`Delivery`] can be mapped.
 
-pub mod trigger;
+mod aws_event;
+mod credentials;
+mod delivery;
+mod enrollment;
+mod key_fetcher;
+mod mapping;
+pub mod rejection;
+mod request;
+mod verifier;
+
+pub use aws_event::AwsEvent;
+pub use delivery::{Delivery, NamedRoute};
+pub(crate) use mapping::holds;
+pub use mapping::{DecodedDelivery, IgnoreReason, MappingOutcome};
+pub use request::InboundRequest;
+pub use verifier::{Subscription, Verified, Verifier};

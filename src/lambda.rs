@@ -20,8 +20,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use tower::ServiceExt;
 
 use crate::api::{InvocationDeadline, accepted_json, log_rejection, parse_update_request, router};
-use crate::app::rejection::Rejection;
-use crate::app::{Acceptance, App, HookResponse, InboundRequest};
+use crate::app::{Acceptance, App, HookResponse};
+use crate::inbound::InboundRequest;
+use crate::inbound::rejection::Rejection;
 pub use error::InvokeError;
 pub use http::HttpEvent;
 pub use invocation::Invocation;

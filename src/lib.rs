@@ -11,6 +11,7 @@ pub mod server;
 
 // Triggers, verification, bodies.
 pub mod inbound;
+pub mod trigger;
 
 // From a delivery to update requests. Pure.
 pub mod mapping;

@@ -49,7 +49,7 @@ pub fn run(data: &[u8]) {
         Ok(_) => {}
         Err(refusal) => assert!(refusal.to_string().len() < 2_000, "{refusal}"),
     }
-    if let Some(answer) = handshake::answer(&scheme, &unverified, &secrets) {
+    if let Some(answer) = handshake::respond(&scheme, &unverified, &secrets) {
         assert!(answer.body.len() <= 8 * 1024);
     }
     let mut outgoing = OutgoingWebhook::new("evt_1", request.body);

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::app::Acceptance;
-use crate::app::rejection::Rejection;
+use crate::inbound::rejection::Rejection;
 use crate::job::Job;
 use crate::job::view::JobView;
 use webhook_verify::handshake::Handshake;

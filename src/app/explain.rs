@@ -2,11 +2,12 @@
 
 use http::Method;
 
-use super::rejection::Rejection;
-use super::{App, InboundRequest};
+use super::App;
 use crate::config::{Route, Verify};
-use crate::inbound::trigger::Trigger;
+use crate::inbound::rejection::Rejection;
+use crate::inbound::{Delivery, InboundRequest, NamedRoute, holds};
 use crate::mapping::{self, MappingInput, PathValue, Program, ProgramKey};
+use crate::trigger::Trigger;
 
 /// A condition under which a route accepts an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,12 +168,12 @@ impl App {
         {
             return;
         }
-        let mut event = InboundRequest {
+        let event = InboundRequest {
             route: explanation.route.clone(),
             ..event.clone()
         };
         // A secret that cannot be read is reported with the signature.
-        if let Ok(Some((_, handshake))) = self.handshake(route, &event).await {
+        if let Ok(Some((_, handshake))) = self.verifier.find_handshake(route, &event).await {
             let found = match handshake.needs_verification {
                 true => "a handshake of the sender, answered if its signature is valid; not mapped",
                 false => "a handshake of the sender, which is answered; not mapped",
@@ -184,15 +185,17 @@ impl App {
             return;
         }
         // The conditions of a route are independent of the signature, so a wrong one does not end the explanation.
-        match self.prove(route, &event).await {
-            Ok(genuine) if genuine.subscribe.is_some() => {
+        let now = self.clock.now();
+        let mut delivery_id = None;
+        match self.verifier.check_signature(route, &event, now).await {
+            Ok(check) if check.subscription.is_some() => {
                 let found =
                     "a subscription confirmation of Amazon SNS, which is answered; not mapped";
                 explanation.add(Condition::Delivery, Some(false), found);
                 return;
             }
-            Ok(genuine) => {
-                event.is_called(genuine.delivery_id);
+            Ok(check) => {
+                delivery_id = check.delivery_id;
                 let found = match &route.verify {
                     Verify::Schemes(_) => format!("verified: {}", route.verify),
                     Verify::Nothing | Verify::ByAws => route.verify.to_string(),
@@ -205,14 +208,19 @@ impl App {
             }
             Err(rejection) => explanation.add_rejection(Condition::Signature, &rejection),
         }
-        event.leave_out_secrets(&route.verify);
-        let seen = match self.see(&event) {
-            Ok(seen) => seen,
+        let name = explanation.route.clone();
+        let named = NamedRoute {
+            name: &name,
+            settings: route,
+        };
+        let delivery = Delivery::for_preview(event, named, delivery_id, now);
+        let decoded = match delivery.decode(&self.config.limits) {
+            Ok(decoded) => decoded,
             Err(rejection) => return explanation.add_rejection(Condition::Body, &rejection),
         };
-        let input = seen.input(&event.route, self.clock.now());
+        let input = decoded.input();
         if self.explain_when(explanation, route, &input).await {
-            self.explain_map(explanation, route, &event, &input).await;
+            self.explain_map(explanation, &delivery, &input).await;
         }
     }
 
@@ -267,7 +275,7 @@ impl App {
         expression: &Program,
         input: &MappingInput<'_>,
     ) -> Result<(), Rejection> {
-        let holds = self.holds(key, expression, input).await?;
+        let holds = holds(key, expression, input, &self.config.limits).await?;
         result.holds = Some(holds);
         if !holds {
             let limits = self.config.limits.mapping();
@@ -281,11 +289,10 @@ impl App {
     async fn explain_map(
         &self,
         explanation: &mut Explanation,
-        route: &Route,
-        event: &InboundRequest,
+        delivery: &Delivery<'_>,
         input: &MappingInput<'_>,
     ) {
-        match self.mapped(route, event, input).await {
+        match delivery.map_decoded(input, &self.config.limits).await {
             Ok(mapped) => {
                 let found = match mapped.updates.len() {
                     0 => "yields nothing, so the event is ignored".to_owned(),

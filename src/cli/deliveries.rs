@@ -12,12 +12,12 @@ use super::store_location::{CommandOutput, OpenStore, StoreCommandError, StoreLo
 use super::terminal::ExitStatus;
 use super::text::count_of;
 use crate::api::accepted_json;
-use crate::app::rejection::Rejection;
 use crate::app::{App, Dependencies};
 use crate::aws::secrets::SecretsManager;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::ExecutionMode;
+use crate::inbound::rejection::Rejection;
 use crate::store::delivery::StoredDelivery;
 
 /// A subcommand of `masshook deliveries`.

@@ -14,7 +14,7 @@ use super::sender::SenderArgs;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::inbound::trigger::Trigger;
+use crate::trigger::Trigger;
 
 /// The source that stands for EventBridge Scheduler instead of a webhook sender.
 const SCHEDULE: &str = "schedule";

@@ -7,10 +7,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::api::parse_update_request;
-use crate::app::rejection::Rejection;
-use crate::app::{App, AwsEvent, InboundRequest};
-use crate::inbound::trigger::{Origin, Trigger};
+use crate::app::App;
+use crate::inbound::rejection::Rejection;
+use crate::inbound::{AwsEvent, InboundRequest};
 use crate::lambda::{HttpEvent, Invocation, SqsMessage};
+use crate::trigger::{Origin, Trigger};
 use crate::update::UpdateRequest;
 
 /// Reported for events that only wake jobs.
@@ -135,28 +136,32 @@ pub(super) async fn map_for_all_routes(
         (Err(_), Some(route)) => EventFile::parse(text, Some(route), http).await?,
         (event, _) => event?,
     };
-    let arrivals: Vec<InboundRequest> = match event {
+    let mut previews = Vec::new();
+    match event {
         EventFile::NoUpdate(why) => return Err(why),
         EventFile::UpdateRequest(request) => {
             let updates = app.check(&request).map(|update| vec![update]);
             let route = None;
             return Ok(vec![RouteOutput { route, updates }]);
         }
-        EventFile::Delivery(arrival) => vec![*arrival],
-        EventFile::AwsEvents(events) => events.iter().flat_map(|e| app.arrivals(e)).collect(),
-    };
-    if arrivals.is_empty() {
+        EventFile::Delivery(request) => {
+            let outcome = app.preview_unverified(&request).await;
+            previews.push((request.route, outcome));
+        }
+        EventFile::AwsEvents(events) => {
+            for event in &events {
+                previews.extend(app.preview_aws_event(event).await);
+            }
+        }
+    }
+    if previews.is_empty() {
         return Err(
             "no route listens to its trigger: add the trigger to a route's `on`".to_owned(),
         );
     }
-    let mut outputs = Vec::with_capacity(arrivals.len());
-    for arrival in arrivals {
-        let updates = app.map_unverified(&arrival).await;
-        outputs.push(RouteOutput {
-            route: Some(arrival.route),
-            updates: updates.map(|mapped| mapped.updates),
-        });
-    }
-    Ok(outputs)
+    let outputs = previews.into_iter().map(|(route, outcome)| RouteOutput {
+        route: Some(route),
+        updates: outcome.map(|outcome| outcome.updates),
+    });
+    Ok(outputs.collect())
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::terminal::{ExitStatus, print_line};
-use crate::app::{App, Condition, ConditionResult, Explanation, ExpressionResult, InboundRequest};
+use crate::app::{App, Condition, ConditionResult, Explanation, ExpressionResult};
+use crate::inbound::InboundRequest;
 
 /// Columns before the details of a condition.
 const INDENT: usize = 19;

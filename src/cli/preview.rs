@@ -14,10 +14,11 @@ use super::event_file::EventFile;
 use super::explain;
 use super::offline::offline_app;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
-use crate::app::rejection::Rejection;
-use crate::app::{App, AwsEvent, InboundRequest};
+use crate::app::App;
 use crate::config::{Config, Verify};
-use crate::inbound::trigger::Trigger;
+use crate::inbound::rejection::Rejection;
+use crate::inbound::{AwsEvent, InboundRequest};
+use crate::trigger::Trigger;
 
 /// Arguments of `masshook preview`.
 #[derive(Debug, Args)]
@@ -112,7 +113,7 @@ async fn explain_event(
     let events: Vec<InboundRequest> = match event {
         EventFile::Delivery(arrival) => vec![*arrival],
         EventFile::AwsEvents(events) => {
-            let arrivals = events.iter().map(|event| event.arrival(String::new()));
+            let arrivals = events.iter().map(|event| event.to_request(String::new()));
             arrivals.collect()
         }
         EventFile::UpdateRequest(_) => {
@@ -155,13 +156,14 @@ async fn preview_aws_events(
     output: OutputFormat,
 ) -> ExitStatus {
     let mut previews = Vec::new();
-    for arrival in events.iter().flat_map(|event| app.arrivals(event)) {
-        if route.is_some_and(|route| route != arrival.route) {
-            continue;
+    for event in events {
+        for (name, outcome) in app.preview_aws_event(event).await {
+            if route.is_none_or(|route| route == name) {
+                let verification = Verification::NotRequired(Verify::ByAws.to_string());
+                previews
+                    .push(outcome.map(|outcome| RoutePreview::new(name, verification, outcome)));
+            }
         }
-        let verification = Verification::NotRequired(Verify::ByAws.to_string());
-        let mapped = app.map_unverified(&arrival).await;
-        previews.push(mapped.map(|mapped| RoutePreview::new(arrival.route, verification, mapped)));
     }
     if output.json {
         let documents = previews.iter().map(|preview| match preview {
@@ -189,7 +191,7 @@ async fn preview_aws_events(
 }
 
 async fn preview_delivery(app: &App, arrival: InboundRequest) -> Result<RoutePreview, Rejection> {
-    let (verification, mapped) = match app.map(&arrival).await {
+    let (verification, mapped) = match app.preview_verified(&arrival).await {
         Ok(mapped) => {
             let verify = &app.config().routes[&arrival.route].verify;
             let verification = match verify {
@@ -200,11 +202,11 @@ async fn preview_delivery(app: &App, arrival: InboundRequest) -> Result<RoutePre
         }
         Err(Rejection::Unverified { refusal, .. }) => (
             Verification::Refused(refusal.to_string()),
-            app.map_unverified(&arrival).await?,
+            app.preview_unverified(&arrival).await?,
         ),
         Err(Rejection::Secret(error)) => (
             Verification::NotChecked(error.to_string()),
-            app.map_unverified(&arrival).await?,
+            app.preview_unverified(&arrival).await?,
         ),
         Err(other) => return Err(other),
     };

@@ -111,7 +111,7 @@ fn build_request(sample: &SampleDelivery, to: &Uri) -> Result<Request<Bytes>, St
     if !to.path().contains("/hooks/") {
         url = format!("{url}/hooks/{}", sample.route);
     }
-    let url = webhook_verify::verify::called(&url, &delivery.path, &delivery.query);
+    let url = webhook_verify::verify::request_url(&url, &delivery.path, &delivery.query);
     let mut request = Request::builder()
         .method(&delivery.method)
         .uri(url)

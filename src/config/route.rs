@@ -9,10 +9,10 @@ use url::Url;
 
 use super::duration::{Span, TRACKING, WINDOW, read_duration};
 use super::{Callbacks, OneOrMany, Programs, Verify, read_secrets};
-use crate::inbound::trigger::Trigger;
 use crate::job::{CallbackOn, OnUnknownOutcome};
 use crate::mapping::{self, Program};
 use crate::secrets::SecretRef;
+use crate::trigger::Trigger;
 use crate::update;
 use strict_reader::{Node, Problems, nearest};
 

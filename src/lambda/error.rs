@@ -3,7 +3,7 @@
 use lambda_runtime::Diagnostic;
 use serde_json::Value;
 
-use crate::app::rejection::Rejection;
+use crate::inbound::rejection::Rejection;
 
 /// Maximum characters of a message about an event, which may quote arbitrary text.
 const MAX_MESSAGE_CHARS: usize = 1_000;

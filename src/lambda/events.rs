@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::InvokeError;
 use crate::api::{accepted_json, log_rejection};
-use crate::app::{App, AwsEvent, EventOutcome};
+use crate::app::{App, EventOutcome};
+use crate::inbound::AwsEvent;
 
 /// Handles events and reports their jobs. An event that must be redelivered fails the invocation: Lambda retries it twice
 /// and then moves it to the function's dead-letter queue.

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 use super::error::InvokeError;
 use crate::api::check_header_count;
-use crate::app::rejection::Rejection;
+use crate::inbound::rejection::Rejection;
 
 /// Format of a request and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl HttpEvent {
 }
 
 fn malformed(what: &str) -> Rejection {
-    Rejection::Unreceived(what.to_owned())
+    Rejection::BodyNotReceived(what.to_owned())
 }
 
 impl ProxyEvent<'_> {

@@ -15,8 +15,8 @@ use super::http::HttpEvent;
 use super::sns::SnsNotification;
 use super::sqs::SqsMessage;
 use crate::api::check_header_count;
-use crate::app::{AwsEvent, InboundRequest};
-use crate::inbound::trigger::{Origin, Trigger};
+use crate::inbound::{AwsEvent, InboundRequest};
+use crate::trigger::{Origin, Trigger};
 
 /// Maximum keys or event sources that a message about an unknown event lists.
 const MAX_LISTED: usize = 12;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::app::AwsEvent;
-use crate::inbound::trigger::Origin;
+use crate::inbound::AwsEvent;
+use crate::trigger::Origin;
 
 /// An SNS notification. Its signature is not checked: AWS delivered it under the function's own permissions.
 #[derive(Deserialize)]

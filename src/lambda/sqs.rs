@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::events::log_unmapped;
 use super::sns::SnsNotification;
 use crate::api::log_rejection;
-use crate::app::{App, AwsEvent};
+use crate::app::App;
 use crate::engine::{DriveError, DriveResult};
-use crate::inbound::trigger::{Origin, Trigger};
+use crate::inbound::AwsEvent;
 use crate::job::JobId;
+use crate::trigger::{Origin, Trigger};
 use crate::wakeup;
 
 /// One SQS message of a batch.

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep};
 
 use crate::api::log_rejection;
-use crate::app::rejection::Rejection;
+use crate::inbound::rejection::Rejection;
 
 /// Upper bound for the size of hyper's own responses, which consist of a head only.
 const MAX_HYPER_RESPONSE_BYTES: usize = 512;
@@ -91,7 +91,7 @@ fn hyper_rejection(response: &[u8]) -> Option<Rejection> {
         return None;
     }
     match status {
-        "400" => Some(Rejection::Unreceived(
+        "400" => Some(Rejection::BodyNotReceived(
             "it is not valid HTTP: its request line or a header is malformed".to_owned(),
         )),
         "414" => Some(Rejection::UrlTooLong),

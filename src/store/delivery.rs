@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::document;
 use super::error::StoreError;
-use crate::inbound::trigger::Origin;
 use crate::job::{DeadLetterReason, JobId};
+use crate::trigger::Origin;
 
 /// One inbound event, and why it is a dead letter if it is one.
 #[derive(Clone, PartialEq, Eq)]

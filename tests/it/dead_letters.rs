@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use masshook::app::{App, HookResponse, InboundRequest};
+use masshook::app::{App, HookResponse};
 use masshook::clock::Clock;
+use masshook::inbound::InboundRequest;
 use masshook::job::{CallEvent, CallbackStatus, Job, JobId, PreparationOutcome};
 use masshook::store::delivery::{DeadLetterSummary, StoredDelivery};
 use masshook::store::sqlite::SqliteStore;
@@ -147,7 +148,7 @@ async fn secret_in_request_is_stripped_before_storing() {
         let mut bare = sent(route, json!([id]));
         bare.headers.remove("x-zwf-token");
         bare.query = bare.query.replace(&format!("token={SENDER_SECRET}&"), "");
-        let bare = fixture.app.map_unverified(&bare).await.expect("mapped");
+        let bare = fixture.app.preview_unverified(&bare).await.expect("mapped");
         let same = JobId::derive(route, &bare.delivery_id, 1);
         assert_eq!(
             jobs[0].id, same,

@@ -70,7 +70,7 @@ impl std::fmt::Debug for Handshake {
 /// The answer to a request that is a handshake of this scheme; `None` if it is none, so that it is a delivery or
 /// nothing. `secrets` are what a handshake is proved with: the sender's verify token, which is no key and travels in URLs,
 /// or else the route's secrets.
-pub fn answer(
+pub fn respond(
     scheme: &Scheme,
     request: &WebhookRequest<'_>,
     secrets: &[SecretString],
@@ -101,7 +101,7 @@ fn handed_over(selector: &ValueSelector, parts: &RequestParts<'_>) -> Option<Sec
 }
 
 /// What the sender of an accepted delivery wants to hear, if it is particular about it.
-pub fn acceptance(
+pub fn delivery_reply(
     scheme: &Scheme,
     request: &WebhookRequest<'_>,
     secrets: &[SecretString],

@@ -38,7 +38,7 @@ pub use outgoing::{OutgoingWebhook, PlacementError};
 pub use request::WebhookRequest;
 pub use sign::{SignError, sign};
 pub use sns::{sns_url, subscribe_url};
-pub use url::called;
+pub use url::request_url;
 
 pub(super) use request::RequestParts;
 

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::difference::first_difference;
 use crate::app::App;
-use crate::app::rejection::Rejection;
 use crate::cli::event_file::{RouteOutput, map_for_all_routes};
 use crate::cli::finding::{Finding, Severity};
 use crate::cli::text::count_of;
+use crate::inbound::rejection::Rejection;
 use crate::update::UpdateRequest;
 
 /// File names of an example.

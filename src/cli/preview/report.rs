@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::app::{IgnoreReason, MappingOutcome};
 use crate::cli::text::truncated;
+use crate::inbound::{IgnoreReason, MappingOutcome};
 use crate::plan::{Limits, Outlook};
 use crate::update::UpdateRequest;
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
-use masshook::inbound::trigger::{Origin, Trigger};
 use masshook::job::DeadLetterReason;
 use masshook::job::{CallEvent, CallbackStatus, Job, JobId, JobSource, Refusal};
 use masshook::store::delivery::{DeadLetterSummary, StoredDelivery};
 use masshook::store::{AddResult, Lease, StoreError};
+use masshook::trigger::{Origin, Trigger};
 
 use super::bench::{Bench, RETENTION};
 

@@ -35,7 +35,7 @@ fn ask(scheme: &Scheme, request: &str, secrets: &[SecretString]) -> Option<Hands
     let request = WebhookRequest::new(&headers, body.trim_end().as_bytes())
         .method(method)
         .query(query);
-    answer(scheme, &request, secrets)
+    respond(scheme, &request, secrets)
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn handshakes_that_could_harm_are_refused() {
 fn senders_that_read_the_answer_get_theirs() {
     let headers = HeaderMap::new();
     let request = WebhookRequest::new(&headers, b"");
-    let accepted = |name: &str| acceptance(&preset(name), &request, &[]);
+    let accepted = |name: &str| delivery_reply(&preset(name), &request, &[]);
     assert_eq!(accepted("adyen").expect("an answer").body, "[accepted]");
     assert_eq!(
         accepted("microsoft-graph").expect("an answer").status,
@@ -267,7 +267,7 @@ proptest! {
         let headers = HeaderMap::new();
         let secrets = [SecretString::from("s")];
         let request = WebhookRequest::new(&headers, &body).method(&method).query(&query);
-        let _ = answer(&preset(name), &request, &secrets);
-        let _ = acceptance(&preset(name), &request, &secrets);
+        let _ = respond(&preset(name), &request, &secrets);
+        let _ = delivery_reply(&preset(name), &request, &secrets);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use http::header::AUTHORIZATION;
 use schemars::JsonSchema;
 
 use super::keywords::{Algorithm, JwsAlgorithm, UrlVariant};
@@ -209,19 +210,18 @@ impl SchemeSpec {
         }
     }
 
-    /// Where stands what lets whoever reads it send anything: the secret itself, or a token that does not cover the body.
-    pub fn pass(&self) -> Option<&ValueSelector> {
+    /// The location of a value that authenticates any delivery: the secret itself, or a token that does not cover the body.
+    pub fn secret_location(&self) -> Option<ValueSelector> {
         match &self.proof {
-            ProofKind::Equals(equals) => Some(&equals.token.at),
-            ProofKind::Jws(jws) if jws.body_hash_claim.is_none() => Some(&jws.token.at),
+            ProofKind::Equals(equals) => Some(equals.token.at.clone()),
+            ProofKind::Jws(jws) if jws.body_hash_claim.is_none() => Some(jws.token.at.clone()),
+            ProofKind::Basic | ProofKind::Bearer => Some(ValueSelector::Header(AUTHORIZATION)),
             ProofKind::Jws(_)
             | ProofKind::Hmac(_)
             | ProofKind::Digest(_)
             | ProofKind::Ed25519(_)
             | ProofKind::Ecdsa(_)
             | ProofKind::Rsa(_)
-            | ProofKind::Basic
-            | ProofKind::Bearer
             | ProofKind::Sns => None,
         }
     }

@@ -31,7 +31,7 @@ pub trait KeyFetcher: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Why there is none, in a few words.
-    async fn get(&self, url: &str) -> Result<String, String>;
+    async fn fetch(&self, url: &str) -> Result<String, String>;
 }
 
 /// Remembers what was fetched.
@@ -69,7 +69,7 @@ impl KeyCache {
         {
             return Ok(known.clone());
         }
-        let fetched = match self.inner.get(url).await {
+        let fetched = match self.inner.fetch(url).await {
             Ok(text) if text.len() <= MAX_BYTES => text,
             Ok(_) => {
                 return Err(VerifyError::NoKeys(

@@ -76,7 +76,7 @@ impl OutgoingWebhook {
     /// The URL that is called: the public one, with path and query.
     pub fn url(&self) -> Option<String> {
         let url = self.public_url.as_deref()?;
-        Some(url::called(url, &self.path, &self.query))
+        Some(url::request_url(url, &self.path, &self.query))
     }
 
     /// Puts a text into a part, in place of what is there.

@@ -18,7 +18,7 @@ struct Published(Vec<Result<String, String>>, AtomicUsize);
 
 #[async_trait]
 impl KeyFetcher for Published {
-    async fn get(&self, _: &str) -> Result<String, String> {
+    async fn fetch(&self, _: &str) -> Result<String, String> {
         let at = self.1.fetch_add(1, Ordering::SeqCst);
         self.0[at.min(self.0.len() - 1)].clone()
     }

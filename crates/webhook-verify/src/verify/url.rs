@@ -42,7 +42,7 @@ fn with_port(url: &str, change: impl Fn(&str, Option<&str>) -> String) -> Option
 }
 
 /// The URL that a sender calls: the receiver's public one, with what this delivery adds to it.
-pub fn called(public_url: &str, path: &str, query: &str) -> String {
+pub fn request_url(public_url: &str, path: &str, query: &str) -> String {
     let mut url = public_url.trim_end_matches('/').to_owned();
     if !path.is_empty() {
         url = format!("{url}/{path}");

@@ -89,7 +89,7 @@ fn judge(known: &Value, source: &str, folder: &Path, vector: &Value) -> Result<(
         .method(text("method").unwrap_or("POST"))
         .url(text("url").unwrap_or_default());
     if kind == "handshake" {
-        let answer = crate::handshake::answer(&scheme, &request, &keys);
+        let answer = crate::handshake::respond(&scheme, &request, &keys);
         return answer.map(|_| ()).ok_or_else(|| "no answer".to_owned());
     }
     let mut params: BTreeMap<String, String> = BTreeMap::new();

@@ -3,12 +3,12 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::inbound::trigger::Trigger;
 use crate::job::JobId;
 use crate::mapping::{self, EvalError, InvalidJson, NotBoolean, OutputError, ProgramKey};
 use crate::secrets::SecretError;
 use crate::secrets::place::Unwritable;
 use crate::store::StoreError;
+use crate::trigger::Trigger;
 use crate::wakeup::WakeUpFailed;
 use strict_reader::Problem;
 use webhook_verify::body::BodyError;
@@ -69,7 +69,7 @@ pub enum Rejection {
     UrlTooLong,
     /// The request could not be received whole.
     #[error("the request could not be received: {0}")]
-    Unreceived(String),
+    BodyNotReceived(String),
     /// The signature does not prove where the delivery comes from.
     #[error("{refusal}")]
     Unverified {
@@ -88,7 +88,7 @@ pub enum Rejection {
     },
     /// The secret that a handshake brought could not be kept.
     #[error("the secret that was handed over could not be kept; the log says why")]
-    Unkept(Unwritable),
+    SecretNotStored(Unwritable),
     /// A subscription could not be confirmed; the sender tries again.
     #[error("the subscription could not be confirmed: {0}")]
     Subscription(String),
@@ -194,14 +194,16 @@ impl Rejection {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "too_many_headers",
             ),
-            Self::Unreceived(_) => (StatusCode::BAD_REQUEST, "body_not_received"),
+            Self::BodyNotReceived(_) => (StatusCode::BAD_REQUEST, "body_not_received"),
             Self::Unverified { refusal, .. } if refusal.is_passing() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
             Self::Unverified { .. } => (StatusCode::UNAUTHORIZED, "not_verified"),
             Self::HandshakeRefused { .. } => (StatusCode::CONFLICT, "handshake_refused"),
-            Self::Unkept(Unwritable::Later(..)) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Self::Unkept(_) => (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable"),
+            Self::SecretNotStored(Unwritable::Later(..)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            }
+            Self::SecretNotStored(_) => (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable"),
             Self::Subscription(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Body(BodyError::TooLarge { .. }) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
@@ -274,7 +276,7 @@ impl Rejection {
     pub fn internal(&self) -> Option<String> {
         if let Self::Secret(error) = self {
             Some(error.to_string())
-        } else if let Self::Unkept(error) = self {
+        } else if let Self::SecretNotStored(error) = self {
             Some(error.to_string())
         } else if let Self::Store(error) = self {
             Some(error.to_string())

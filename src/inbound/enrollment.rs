@@ -1,15 +1,15 @@
-//! Secrets that a sender hands over in its handshake: kept once, and by one handshake only.
+//! Enrollment: stores the secret that a sender hands over in its handshake, once.
 
 use secrecy::SecretString;
+use webhook_verify::verify::check_secret;
 
-use super::App;
 use super::rejection::{NotEnrolled, Rejection};
+use super::{NamedRoute, Verifier};
 use crate::config::{Proof, Route};
 use crate::secrets::Enrollment;
-use webhook_verify::verify;
 
-impl App {
-    /// The secrets that a scheme of a route verifies with; none as long as its sender has not handed one over.
+impl Verifier {
+    /// The secrets of one of the route's schemes; empty until the sender has handed one over.
     pub(super) async fn secrets_of(
         &self,
         route: &Route,
@@ -17,49 +17,50 @@ impl App {
     ) -> Result<Vec<SecretString>, Rejection> {
         let secrets = match proof.enrolled_secret() {
             Some(reference) => {
-                let secret = self
+                let enrolled = self
                     .secrets
                     .enrolled_secret(reference, route.reenroll)
                     .await;
-                secret.map(Vec::from_iter)
+                enrolled.map(Vec::from_iter)
             }
             None => self.secrets.all(&proof.secrets).await,
         };
         secrets.map_err(Rejection::Secret)
     }
 
-    /// Keeps the secret that a handshake brought. A stranger can ask for a handshake too, so what is there stays, unless the
-    /// route says otherwise.
+    /// Stores the secret from a handshake. Anybody can send a handshake, so a stored secret stays, unless the route says
+    /// `reenroll`.
     pub(super) async fn enroll_secret(
         &self,
-        name: &str,
-        route: &Route,
+        route: NamedRoute<'_>,
         proof: &Proof,
         secret: SecretString,
     ) -> Result<(), Rejection> {
         let Some(reference) = proof.enrolled_secret() else {
             return Ok(());
         };
+        let name = route.name;
         let refused = |why| Rejection::HandshakeRefused {
             route: name.to_owned(),
             why,
         };
-        verify::check_secret(&proof.scheme, &secret)
+        check_secret(&proof.scheme, &secret)
             .map_err(|cause| refused(NotEnrolled::Unusable(cause)))?;
-        let outcome = self
+        let reenroll = route.settings.reenroll;
+        let enrollment = self
             .secrets
-            .enroll_secret(reference, secret, route.reenroll)
+            .enroll_secret(reference, secret, reenroll)
             .await;
-        match outcome.map_err(Rejection::Unkept)? {
+        match enrollment.map_err(Rejection::SecretNotStored)? {
             Enrollment::Stored => {
-                tracing::info!(route = name, "enrolled the sender's secret: {reference}")
+                tracing::info!(route = name, "enrolled the sender's secret: {reference}");
             }
             Enrollment::Replaced => tracing::warn!(
                 route = name,
                 "replaced the enrolled secret: {reference}; take `reenroll` away again"
             ),
             Enrollment::Unchanged => {
-                tracing::info!(route = name, "the sender's secret is enrolled already")
+                tracing::info!(route = name, "the sender's secret is enrolled already");
             }
             Enrollment::Refused => return Err(refused(NotEnrolled::AlreadyEnrolled)),
         }

@@ -1,0 +1,105 @@
+//! The operations of `/jobs`.
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+
+use super::intake::NewJobs;
+use super::{Acceptance, App};
+use crate::inbound::rejection::Rejection;
+use crate::job::{Job, JobId};
+use crate::plan::{Limits, Outlook};
+use crate::secrets::SecretError;
+use crate::update::UpdateRequest;
+
+impl App {
+    /// Stores a job for an update request. Requests with the same `key` share one job; without a key each gets a new one.
+    ///
+    /// # Errors
+    /// [`Rejection`]; no job was stored then.
+    pub async fn request(
+        &self,
+        request: &Value,
+        key: Option<&str>,
+        deadline: Option<Timestamp>,
+    ) -> Result<Acceptance, Rejection> {
+        let update = UpdateRequest::parse(request).map_err(Rejection::Invalid)?;
+        let connection = self
+            .config
+            .default_connection()
+            .ok_or(Rejection::NoConnection)?
+            .to_owned();
+        let key = key.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned);
+        let id = JobId::derive("/jobs", &key, 1);
+        let callback_url = update.callback_url.clone();
+        let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
+            .with_track_for(self.config.track_for)
+            .with_on_unknown_outcome(self.config.on_unknown_outcome)
+            .with_callback_on(self.config.callback_on);
+        self.intake.check_callbacks(std::slice::from_ref(&job))?;
+        self.intake.accept(NewJobs::of_job(job), deadline).await
+    }
+
+    /// Parses an update request and checks its callback URL. Stores nothing.
+    ///
+    /// # Errors
+    /// [`Rejection::Invalid`], [`Rejection::Callback`].
+    pub fn check(&self, request: &Value) -> Result<UpdateRequest, Rejection> {
+        let update = UpdateRequest::parse(request).map_err(Rejection::Invalid)?;
+        if let Some(url) = &update.callback_url {
+            self.intake
+                .engine
+                .callbacks()
+                .accepts(url)
+                .map_err(Rejection::Callback)?;
+        }
+        Ok(update)
+    }
+
+    /// The plan of an update request. Stores nothing.
+    ///
+    /// # Errors
+    /// Those of [`App::check`].
+    pub fn plan(&self, request: &Value) -> Result<Value, Rejection> {
+        let update = self.check(request)?;
+        Ok(Outlook::of(&update, &Limits::ZOHO).to_json())
+    }
+
+    /// The stored job.
+    ///
+    /// # Errors
+    /// [`Rejection::NoSuchJob`], [`Rejection::Unreadable`], [`Rejection::Store`].
+    pub async fn job(&self, id: &str) -> Result<Job, Rejection> {
+        let job = self
+            .store()
+            .get(&JobId::from_outside(id))
+            .await
+            .map_err(Rejection::of_store)?;
+        job.ok_or_else(|| Rejection::NoSuchJob(id.chars().take(80).collect()))
+    }
+
+    /// Checks the bearer key of `/jobs`.
+    ///
+    /// # Errors
+    /// [`Rejection::Unauthorized`], [`Rejection::Closed`], [`Rejection::Secret`].
+    pub async fn authorize(&self, bearer: Option<&str>) -> Result<(), Rejection> {
+        let reference = self.config.api.key.as_ref().ok_or(Rejection::Closed)?;
+        let key = self
+            .secrets
+            .get(reference)
+            .await
+            .map_err(Rejection::Secret)?;
+        let key = key.expose_secret();
+        if key.is_empty() {
+            let (reference, why) = (reference.to_string(), "is empty".to_owned());
+            return Err(Rejection::Secret(SecretError::Malformed { reference, why }));
+        }
+        let given = bearer.unwrap_or_default();
+        if bool::from(given.as_bytes().ct_eq(key.as_bytes())) {
+            Ok(())
+        } else {
+            Err(Rejection::Unauthorized)
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Handles AWS events. An event names no route, and may be for several.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+
+use super::intake::StoredJobs;
+use super::jobs::new_jobs;
+use super::{Acceptance, App};
+use crate::inbound::AwsEvent;
+use crate::inbound::rejection::Rejection;
+
+/// Events of one batch that are mapped and stored concurrently.
+const CONCURRENT_EVENTS: usize = 16;
+
+/// Result of handling one AWS event.
+#[derive(Debug)]
+pub struct EventOutcome {
+    /// The jobs of all routes that accept the event.
+    pub accepted: Acceptance,
+    /// Why routes could not map the event, by route. It is a dead letter of each of them.
+    pub kept: BTreeMap<String, Rejection>,
+}
+
+impl EventOutcome {
+    /// Whether every route ignores the event.
+    pub fn is_ignored(&self) -> bool {
+        self.accepted.jobs().is_empty() && self.kept.is_empty()
+    }
+}
+
+/// An event whose jobs are stored, but not started.
+#[derive(Default)]
+struct StoredEvent {
+    jobs: StoredJobs,
+    dead_letters: BTreeMap<String, Rejection>,
+    /// The routes that ignore the event, each with its reason.
+    ignored: Vec<String>,
+    /// Why the event must be delivered again.
+    failed: Option<Rejection>,
+}
+
+impl App {
+    /// Handles a batch of events; jobs of all events are started together. An event is for each route that listens to its trigger
+    /// and whose `when` holds. The outcomes are in the order of the events.
+    ///
+    /// An event fails if it cannot be stored, or if it can neither be mapped nor become a dead letter. It should then be
+    /// delivered again, which finds the jobs that are stored already.
+    pub async fn handle_events(
+        &self,
+        events: &[AwsEvent],
+        deadline: Option<Timestamp>,
+    ) -> Vec<Result<EventOutcome, Rejection>> {
+        let stored = stream::iter(events.iter().map(|event| self.store_event(event)));
+        let stored: Vec<StoredEvent> = stored.buffered(CONCURRENT_EVENTS).collect().await;
+        let mut jobs = Vec::with_capacity(stored.len());
+        let mut rest = Vec::with_capacity(stored.len());
+        for event in stored {
+            jobs.push(event.jobs);
+            rest.push((event.dead_letters, event.ignored, event.failed));
+        }
+        let accepted = self.intake.start(jobs, deadline).await;
+        let mut outcomes = Vec::with_capacity(events.len());
+        for ((event, accepted), (kept, ignored, failed)) in events.iter().zip(accepted).zip(rest) {
+            let outcome = match failed {
+                Some(rejection) => Err(rejection),
+                None => accepted.map(|accepted| EventOutcome { accepted, kept }),
+            };
+            if outcome.as_ref().is_ok_and(EventOutcome::is_ignored) {
+                log_ignored(event, &ignored);
+            }
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    /// Maps an event for each of its routes, and stores the jobs.
+    async fn store_event(&self, event: &AwsEvent) -> StoredEvent {
+        let mut stored = StoredEvent::default();
+        let mut all = Vec::new();
+        for delivery in self.deliveries_from_aws(event) {
+            let route = delivery.route().name;
+            match new_jobs(self, &delivery).await {
+                Ok(new) => {
+                    let reason = new.ignored.map(|reason| format!("{route}: {reason}"));
+                    stored.ignored.extend(reason);
+                    all.push(new);
+                }
+                Err(rejection) => {
+                    match self.intake.store_dead_letter(&delivery, &rejection).await {
+                        Ok(true) => {
+                            stored.dead_letters.insert(route.to_owned(), rejection);
+                        }
+                        Ok(false) => stored.failed = Some(rejection),
+                        Err(not_stored) => stored.failed = Some(not_stored),
+                    }
+                }
+            }
+        }
+        for new in all {
+            if let Err(rejection) = self.intake.add(new, &mut stored.jobs).await {
+                stored.failed = Some(rejection);
+            }
+        }
+        stored
+    }
+}
+
+fn log_ignored(event: &AwsEvent, reasons: &[String]) {
+    let (trigger, id) = (event.origin.trigger, event.origin.id());
+    let because = match reasons.is_empty() {
+        true => "no route listens to it".to_owned(),
+        false => reasons.join("; "),
+    };
+    tracing::info!(%trigger, event.id = id, because, "event ignored: no route accepts it");
+}

@@ -1,0 +1,124 @@
+//! The way of a delivery: find its route, verify, map, store its jobs.
+
+use jiff::Timestamp;
+use webhook_verify::handshake::Handshake;
+
+use super::jobs::new_jobs;
+use super::{Acceptance, App};
+use crate::inbound::rejection::Rejection;
+use crate::inbound::{AwsEvent, Delivery, InboundRequest, MappingOutcome, NamedRoute, Verified};
+
+/// The response to a request for a route.
+#[derive(Debug)]
+pub enum HookResponse {
+    /// The response to a handshake.
+    Handshake(Handshake),
+    /// The jobs of a delivery, and the response that its sender expects, if it expects a particular one.
+    Delivery(Acceptance, Option<Handshake>),
+}
+
+impl App {
+    /// Handles a request for a route. `deadline` is when the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`Rejection`]; no job was stored then.
+    pub async fn deliver(
+        &self,
+        request: InboundRequest,
+        deadline: Option<Timestamp>,
+    ) -> Result<HookResponse, Rejection> {
+        let route = self.route(&request.route)?;
+        let verified = request
+            .verify(route, &self.verifier, self.clock.now())
+            .await?;
+        let delivery = match verified {
+            Verified::Handshake(handshake) => return Ok(HookResponse::Handshake(handshake)),
+            Verified::Subscription(subscription) => {
+                let confirmation = self.verifier.confirm(&subscription).await?;
+                return Ok(HookResponse::Handshake(confirmation));
+            }
+            Verified::Delivery(delivery) => *delivery,
+        };
+        match new_jobs(self, &delivery).await {
+            Ok(new) => {
+                if let Some(reason) = new.ignored {
+                    tracing::info!(route = route.name, because = %reason, "delivery ignored by its route");
+                }
+                let accepted = self.intake.accept(new, deadline).await?;
+                Ok(HookResponse::Delivery(accepted, delivery.into_reply()))
+            }
+            Err(rejection) => {
+                self.intake.store_dead_letter(&delivery, &rejection).await?;
+                Err(rejection)
+            }
+        }
+    }
+
+    /// Verifies and maps a request without storing anything.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub async fn preview_verified(
+        &self,
+        request: &InboundRequest,
+    ) -> Result<MappingOutcome, Rejection> {
+        let (route, trigger) = (self.route(&request.route)?, request.origin.trigger);
+        if !route.settings.hears(trigger) {
+            let route = route.name.to_owned();
+            return Err(Rejection::NotListening { route, trigger });
+        }
+        let now = self.clock.now();
+        let check = self
+            .verifier
+            .check_signature(route.settings, request, now)
+            .await?;
+        let delivery = Delivery::for_preview(request.clone(), route, check.delivery_id, now);
+        delivery.map(&self.config.limits).await
+    }
+
+    /// Maps a request without verifying it, to see what its route would do with it.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub async fn preview_unverified(
+        &self,
+        request: &InboundRequest,
+    ) -> Result<MappingOutcome, Rejection> {
+        let route = self.route(&request.route)?;
+        let delivery = Delivery::for_preview(request.clone(), route, None, self.clock.now());
+        delivery.map(&self.config.limits).await
+    }
+
+    /// Maps an AWS event for each route that listens to its trigger, by the name of the route.
+    pub async fn preview_aws_event(
+        &self,
+        event: &AwsEvent,
+    ) -> Vec<(String, Result<MappingOutcome, Rejection>)> {
+        let mut previews = Vec::new();
+        for delivery in self.deliveries_from_aws(event) {
+            let outcome = delivery.map(&self.config.limits).await;
+            previews.push((delivery.route().name.to_owned(), outcome));
+        }
+        previews
+    }
+
+    /// The event as a delivery for each route that listens to its trigger.
+    pub(super) fn deliveries_from_aws(&self, event: &AwsEvent) -> Vec<Delivery<'_>> {
+        let now = self.clock.now();
+        let deliveries = self.config.routes.iter().filter_map(|(name, settings)| {
+            let route = NamedRoute { name, settings };
+            Delivery::from_aws(event, route, now)
+        });
+        deliveries.collect()
+    }
+
+    /// The route with this name.
+    ///
+    /// # Errors
+    /// [`Rejection::NoSuchRoute`].
+    pub(super) fn route(&self, name: &str) -> Result<NamedRoute<'_>, Rejection> {
+        let route = self.config.routes.get_key_value(name);
+        let route = route.map(|(name, settings)| NamedRoute { name, settings });
+        route.ok_or_else(|| Rejection::NoSuchRoute(name.chars().take(80).collect()))
+    }
+}

@@ -1,0 +1,77 @@
+//! Replays dead letters.
+
+use super::jobs::new_jobs;
+use super::{Acceptance, App};
+use crate::inbound::Delivery;
+use crate::inbound::rejection::Rejection;
+use crate::job::DeadLetterReason;
+use crate::job::{Job, JobId};
+use crate::store::StoreError;
+use crate::store::delivery::StoredDelivery;
+
+impl App {
+    /// Replays a dead letter. Of its jobs only those are repeated that failed or whose callback was given up. If the route
+    /// ignores the delivery now, it stays a dead letter.
+    ///
+    /// # Errors
+    /// [`Rejection`]; the delivery stays a dead letter then.
+    pub async fn replay(&self, stored: &StoredDelivery) -> Result<Acceptance, Rejection> {
+        let route = self.route(&stored.route)?;
+        let delivery = Delivery::replayed(stored, route, self.clock.now());
+        let mut new = new_jobs(self, &delivery).await?;
+        if new.jobs.is_empty() {
+            return Ok(Acceptance::Queued(Vec::new()));
+        }
+        new.delivery = None;
+        for job in &mut new.jobs {
+            if let Some(source) = &mut job.source {
+                source.delivery.clone_from(&stored.id);
+            }
+            self.restart(job).await?;
+        }
+        let accepted = self.intake.accept(new, None).await?;
+        let now = self.clock.now();
+        let jobs = accepted.jobs().iter();
+        let mut open = jobs.filter(|job| job.due(now).is_some()).peekable();
+        let finished = open.peek().is_none();
+        // Jobs of another delivery (a redelivery by the sender) do not delete this one when they finish.
+        let own = open
+            .filter_map(|job| job.source.as_ref())
+            .any(|source| source.delivery == stored.id);
+        let store = self.store();
+        let settled = match &stored.dead_letter {
+            _ if finished => store.delete_delivery(&stored.id).await.map(|_| ()),
+            Some(reason) if own => store.restore(&stored.id, reason.since).await,
+            Some(_) | None => Ok(()),
+        };
+        settled.map_err(Rejection::Store)?;
+        Ok(accepted)
+    }
+
+    /// Gives a job a new id if the stored job with its id failed or cannot be read. A parked job is unparked and keeps its id.
+    async fn restart(&self, job: &mut Job) -> Result<(), Rejection> {
+        let store = self.store();
+        loop {
+            let known = match store.get(&job.id).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(known)) => known,
+                Err(StoreError::Unreadable { id, .. }) => {
+                    job.id = JobId::derive(id.as_str(), "unreadable", 1);
+                    continue;
+                }
+                Err(error) => return Err(Rejection::of_store(error)),
+            };
+            let unparked = store.unpark(&job.id, self.clock.now()).await;
+            if unparked.map_err(Rejection::Store)? {
+                self.wake(std::slice::from_ref(&job.id)).await;
+                return Ok(());
+            }
+            if !known.status().is_final()
+                || DeadLetterReason::for_job(&known, known.created_at).is_none()
+            {
+                return Ok(());
+            }
+            job.id = known.replay_id();
+        }
+    }
+}

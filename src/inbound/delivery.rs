@@ -1,0 +1,199 @@
+//! A verified delivery: the only type that can be mapped.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use webhook_verify::handshake::Handshake;
+
+use super::credentials::{storable_headers, without_sender_secrets};
+use super::{AwsEvent, InboundRequest};
+use crate::config::Route;
+use crate::job::DeadLetterReason;
+use crate::store::delivery::StoredDelivery;
+use crate::trigger::Origin;
+
+/// A route with its name in the config.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedRoute<'c> {
+    /// Key under `routes`.
+    pub name: &'c str,
+    /// Its settings.
+    pub settings: &'c Route,
+}
+
+/// A verified delivery for a route. The secrets with which its sender authenticates are removed, and nothing of it changes
+/// after construction.
+pub struct Delivery<'c> {
+    route: NamedRoute<'c>,
+    headers: HeaderMap,
+    query: String,
+    body: Bytes,
+    origin: Origin,
+    received_at: Timestamp,
+    reply: Option<Handshake>,
+}
+
+impl<'c> Delivery<'c> {
+    /// A request whose signature holds. `id` is the id from the scheme, `reply` the response that the sender expects.
+    pub(super) fn verified(
+        request: InboundRequest,
+        route: NamedRoute<'c>,
+        id: Option<String>,
+        reply: Option<Handshake>,
+        now: Timestamp,
+    ) -> Self {
+        let request = without_sender_secrets(request, &route.settings.verify);
+        let mut origin = request.origin;
+        origin.about.extend(id.map(|id| ("id".to_owned(), id)));
+        Self {
+            route,
+            headers: request.headers,
+            query: request.query,
+            body: request.body,
+            origin,
+            received_at: now,
+            reply,
+        }
+    }
+
+    /// An event whose sender AWS has authenticated; `None` if the route does not listen to its trigger, or if the trigger
+    /// brings requests that need a signature.
+    pub(crate) fn from_aws(
+        event: &AwsEvent,
+        route: NamedRoute<'c>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let trigger = event.origin.trigger;
+        let is_authenticated = !trigger.brings_proof() && route.settings.hears(trigger);
+        is_authenticated.then(|| {
+            Self::verified(
+                event.to_request(route.name.to_owned()),
+                route,
+                None,
+                None,
+                now,
+            )
+        })
+    }
+
+    /// A stored delivery, which was verified before it was stored.
+    pub(crate) fn replayed(stored: &StoredDelivery, route: NamedRoute<'c>, now: Timestamp) -> Self {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&stored.query)
+            .finish();
+        let (headers, body) = (stored.headers.clone(), stored.body.clone());
+        let request = InboundRequest {
+            query,
+            origin: stored.origin.clone(),
+            ..InboundRequest::post(stored.route.clone(), headers, body)
+        };
+        Self::verified(request, route, None, None, now)
+    }
+
+    /// A request that is only previewed: no job is made of it, so its signature does not matter.
+    pub(crate) fn for_preview(
+        request: InboundRequest,
+        route: NamedRoute<'c>,
+        id: Option<String>,
+        now: Timestamp,
+    ) -> Self {
+        Self::verified(request, route, id, None, now)
+    }
+
+    /// The route that the delivery is for.
+    pub fn route(&self) -> NamedRoute<'c> {
+        self.route
+    }
+
+    /// The id that the sender or AWS gave the delivery.
+    pub fn id(&self) -> Option<&str> {
+        self.origin.id()
+    }
+
+    /// When the delivery was received.
+    pub fn received_at(&self) -> Timestamp {
+        self.received_at
+    }
+
+    /// The response that the sender expects once the delivery is stored, if it expects a particular one.
+    pub(crate) fn into_reply(self) -> Option<Handshake> {
+        self.reply
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The query parameters; the last one of a repeated parameter.
+    pub(super) fn parameters(&self) -> BTreeMap<String, String> {
+        form_urlencoded::parse(self.query.as_bytes())
+            .into_owned()
+            .collect()
+    }
+
+    /// The id of a delivery without one: a hash of body and query.
+    pub(super) fn fingerprint(&self) -> String {
+        hex::encode(self.hash().finalize())
+    }
+
+    /// The delivery as it is stored with its jobs.
+    pub(crate) fn to_stored(&self, delivery_id: &str) -> StoredDelivery {
+        self.stored(StoredDelivery::id_of(self.route.name, delivery_id), None)
+    }
+
+    /// The delivery as it is stored when no job could be made of it. Its id is the same for every redelivery.
+    pub(crate) fn to_dead_letter(&self, reason: DeadLetterReason) -> StoredDelivery {
+        let mut hash = self.hash();
+        for part in [self.route.name, self.id().unwrap_or_default()] {
+            hash.update(format!("\n{}={part}", part.len()));
+        }
+        let id = format!("dlv_{}", &hex::encode(hash.finalize())[..32]);
+        self.stored(id, Some(reason))
+    }
+
+    fn stored(&self, id: String, dead_letter: Option<DeadLetterReason>) -> StoredDelivery {
+        StoredDelivery {
+            id,
+            route: self.route.name.to_owned(),
+            at: self.received_at,
+            dead_letter,
+            headers: storable_headers(&self.headers),
+            query: self.parameters(),
+            body: self.body.clone(),
+            origin: self.origin.clone(),
+        }
+    }
+
+    fn hash(&self) -> Sha256 {
+        let mut hash = Sha256::new();
+        hash.update(&self.body);
+        for (key, value) in &self.parameters() {
+            hash.update(format!("\n{}={key}{}={value}", key.len(), value.len()));
+        }
+        hash
+    }
+}
+
+/// Bodies and headers may be personal data: neither is printed.
+impl fmt::Debug for Delivery<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Delivery")
+            .field("route", &self.route.name)
+            .field("origin", &self.origin)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}

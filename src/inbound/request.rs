@@ -1,0 +1,100 @@
+//! A request for a route, before it is verified.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use webhook_verify::verify::{WebhookRequest, request_url};
+
+use crate::config::Route;
+use crate::trigger::Origin;
+
+/// A request for a route, before it is verified. It cannot be mapped:
+///
+/// ```compile_fail,E0599
+/// async fn map(request: masshook::inbound::InboundRequest, limits: &masshook::config::Limits) {
+///     let _ = request.map(limits).await;
+/// }
+/// ```
+///
+/// A verified delivery can:
+///
+/// ```
+/// async fn map(delivery: masshook::inbound::Delivery<'_>, limits: &masshook::config::Limits) {
+///     let _ = delivery.map(limits).await;
+/// }
+/// ```
+///
+/// Nor can a delivery be made of it without [`InboundRequest::verify`]:
+///
+/// ```compile_fail,E0624
+/// fn skip<'c>(
+///     request: masshook::inbound::InboundRequest,
+///     route: masshook::inbound::NamedRoute<'c>,
+/// ) -> masshook::inbound::Delivery<'c> {
+///     masshook::inbound::Delivery::verified(request, route, None, None, jiff::Timestamp::MIN)
+/// }
+/// ```
+#[derive(Clone)]
+pub struct InboundRequest {
+    /// Name of the route that it was sent to.
+    pub route: String,
+    /// HTTP method.
+    pub method: Method,
+    /// Path below the route, without the leading slash.
+    pub rest: String,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Query as sent, without the question mark.
+    pub query: String,
+    /// Body, byte for byte.
+    pub body: Bytes,
+    /// The trigger and what it reports about the request.
+    pub origin: Origin,
+}
+
+impl InboundRequest {
+    /// A POST request with a route, headers and a body.
+    pub fn post(route: String, headers: HeaderMap, body: Bytes) -> Self {
+        Self {
+            route,
+            method: Method::POST,
+            rest: String::new(),
+            headers,
+            query: String::new(),
+            body,
+            origin: Origin::default(),
+        }
+    }
+
+    /// The request as the verifier reads it. `url` is the public URL, if the route has one.
+    pub(super) fn as_webhook<'a>(&'a self, url: Option<&'a str>) -> WebhookRequest<'a> {
+        let request = WebhookRequest::new(&self.headers, &self.body)
+            .method(self.method.as_str())
+            .query(&self.query)
+            .path(&self.rest);
+        match url {
+            Some(url) => request.url(url),
+            None => request,
+        }
+    }
+
+    /// The URL that the sender called: the route's public URL with the path and query of this request.
+    pub(super) fn public_url(&self, route: &Route) -> Option<String> {
+        let url = route.public_url.as_ref()?;
+        Some(request_url(url.as_str(), &self.rest, &self.query))
+    }
+}
+
+/// Headers carry signatures and keys, bodies carry personal data: neither is printed.
+impl fmt::Debug for InboundRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("InboundRequest")
+            .field("route", &self.route)
+            .field("origin", &self.origin)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
