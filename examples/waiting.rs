@@ -20,11 +20,11 @@ use http::{HeaderMap, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use masshook::app::{App, Dependencies};
 use masshook::clock::{Clock, ManualClock};
-use masshook::config::{Config, Programs};
+use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::inbound::InboundRequest;
 use masshook::job::{Job, JobStatus};
-use masshook::secrets::{Missing, SecretStore};
+use masshook::secrets::{SecretStore, SecretStoreError};
 use masshook::store::sqlite::SqliteStore;
 use masshook::wakeup::LocalWakeUps;
 use secrecy::SecretString;
@@ -37,7 +37,7 @@ struct BenchmarkSecrets(String);
 
 #[async_trait]
 impl SecretStore for BenchmarkSecrets {
-    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+    async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
         let signing = "whsec_dGhlIHNlcnZlZCB3b3JsZCdzIG93biBjYWxsYmFjayBrZXk=".to_owned();
         Ok(if name == "zoho" {
             self.0.clone()
@@ -89,7 +89,7 @@ routes:
             zoho = simulator.url(),
             callback = receiver.url("/zoho"),
         );
-        let config = Config::parse(&text, Programs::Compile);
+        let config = Config::parse(&text, CompileMode::Eager);
         let folder = tempfile::tempdir().expect("a folder");
         let credentials = simulator.announcement()["credentials"].to_string();
         let app = App::new(

@@ -11,14 +11,14 @@ use jiff::Timestamp;
 use url::Url;
 
 use crate::http::target::Policy;
-use crate::http::{Cap, Http, SendError};
+use crate::http::{BodyLimit, Http, SendError};
 use crate::job::Notification;
 use crate::retry::retry_after;
 use crate::secrets::{SecretRef, Secrets};
 use signature::CannotSign;
 
 /// Bytes of a receiver's answer that are read; nothing depends on them.
-const MAX_ANSWER: Cap = Cap::Truncate(4 << 10);
+const MAX_ANSWER: BodyLimit = BodyLimit::Truncate(4 << 10);
 
 /// The result of sending a callback once.
 #[derive(Clone, Debug, PartialEq, Eq)]

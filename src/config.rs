@@ -21,12 +21,12 @@ use crate::job::{CallbackOn, OnUnknownOutcome, TRACK_FOR};
 use crate::secrets::SecretRef;
 use crate::zoho::Connection;
 pub use callbacks::Callbacks;
-use duration::{Span, TRACKING, WINDOW, read_duration};
+use duration::{BATCH_WINDOW_RANGE, DurationSchema, TRACK_FOR_RANGE, read_duration};
 pub use limits::{Limits, MAX_BODY_BYTES};
 pub use route::Route;
-pub use scopes::{Cover, Scope, Use};
+pub use scopes::{Scope, ScopeCoverage, ScopedFeature};
 use strict_reader::{Node, Object, Problem, Problems};
-pub use verify::{Proof, Verify};
+pub use verify::{SchemeConfig, VerifyConfig};
 
 /// The whole configuration.
 #[derive(Debug, JsonSchema)]
@@ -42,11 +42,11 @@ pub struct Config {
     pub callbacks: Callbacks,
     /// How long jobs of routes without a window of their own may wait for others that make the same change, so that they
     /// share calls: seconds, or a text such as `2s` or `5m`; at most 300 s. Only where jobs are durable.
-    #[schemars(default, with = "Span", extend("default" = "0s"))]
+    #[schemars(default, with = "DurationSchema", extend("default" = "0s"))]
     pub batch_window: Duration,
     /// How long a Zoho job (a custom view's) is tracked before its job ends `failed` with `TRACKING_TIMED_OUT`: seconds, or
     /// a text such as `90m`, `24h` or `7d`; from a minute to seven days. Time in which nobody could look does not count.
-    #[schemars(default, with = "Span", extend("default" = "24h"))]
+    #[schemars(default, with = "DurationSchema", extend("default" = "24h"))]
     pub track_for: Duration,
     /// What becomes of a call that adds options to multi-select picklists when no answer tells whether Zoho carried it out:
     /// its records are reported as `OUTCOME_UNKNOWN`, or read.
@@ -82,11 +82,11 @@ enum OneOrMany<T> {
 
 /// Whether the jq programs of a config are compiled while it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Programs {
+pub enum CompileMode {
     /// Each on its first use: for a function that should be up soon.
-    Lazily,
+    Lazy,
     /// All, so that one that does not compile is a problem like any other.
-    Compile,
+    Eager,
 }
 
 /// Why there is no configuration.
@@ -154,20 +154,20 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`].
-    pub fn find(programs: Programs) -> Result<Self, ConfigError> {
-        Self::load(&Self::locate()?, programs)
+    pub fn find(compile: CompileMode) -> Result<Self, ConfigError> {
+        Self::load(&Self::locate()?, compile)
     }
 
     /// Reads a file.
     ///
     /// # Errors
     /// [`ConfigError`].
-    pub fn load(path: &Path, programs: Programs) -> Result<Self, ConfigError> {
+    pub fn load(path: &Path, compile: CompileMode) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
             path: path.to_owned(),
             error,
         })?;
-        Self::parse(&text, programs).map_err(|problems| ConfigError::Invalid {
+        Self::parse(&text, compile).map_err(|problems| ConfigError::Invalid {
             path: path.to_owned(),
             problems,
         })
@@ -177,7 +177,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn parse(text: &str, programs: Programs) -> Result<Self, Vec<Problem>> {
+    pub fn parse(text: &str, compile: CompileMode) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
         let document: Value = match serde_saphyr::from_str(text) {
             Ok(document) => document,
@@ -186,11 +186,11 @@ impl Config {
                 return problems.finish(None);
             }
         };
-        let config = Self::read(&Node::root(&document), programs, &mut problems);
+        let config = Self::read(&Node::root(&document), compile, &mut problems);
         problems.finish(config)
     }
 
-    fn read(node: &Node<'_>, programs: Programs, problems: &mut Problems) -> Option<Self> {
+    fn read(node: &Node<'_>, compile: CompileMode, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let connections = object.required("connections", problems);
         // A connection that is wrong in itself still has its name: routes that use it are not wrong as well.
@@ -216,12 +216,12 @@ impl Config {
         let batch_window = object
             .optional("batch_window")
             .map_or(Some(Duration::ZERO), |node| {
-                read_duration(&node, &WINDOW, problems)
+                read_duration(&node, &BATCH_WINDOW_RANGE, problems)
             });
         let track_for = object
             .optional("track_for")
             .map_or(Some(TRACK_FOR), |node| {
-                read_duration(&node, &TRACKING, problems)
+                read_duration(&node, &TRACK_FOR_RANGE, problems)
             });
         let on_unknown_outcome = object
             .optional("on_unknown_outcome")
@@ -240,7 +240,7 @@ impl Config {
             .optional("routes")
             .map(|node| {
                 read_named(&node, problems, |node, problems| {
-                    Route::read(node, names.as_ref(), callbacks.as_ref(), programs, problems)
+                    Route::read(node, names.as_ref(), callbacks.as_ref(), compile, problems)
                 })
             })
             .unwrap_or_default();
@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<String> {
-        let problems = Config::parse(text, Programs::Compile).expect_err("problems");
+        let problems = Config::parse(text, CompileMode::Eager).expect_err("problems");
         problems.iter().map(ToString::to_string).collect()
     }
 
@@ -426,7 +426,7 @@ routes:
   a: { verify: { scheme: none }, when: ['true', 'env.HOME'], map: '{', extra: 1 }
   b: { verify: { scheme: none }, map: '.x | halt' }
 ";
-        let found: Vec<String> = Config::parse(text, Programs::Compile)
+        let found: Vec<String> = Config::parse(text, CompileMode::Eager)
             .expect_err("errors")
             .iter()
             .map(|problem| problem.at.to_string())
@@ -441,7 +441,7 @@ routes:
             ]
         );
         let lazily = text.replace(", extra: 1", "");
-        assert!(Config::parse(&lazily, Programs::Lazily).is_ok());
+        assert!(Config::parse(&lazily, CompileMode::Lazy).is_ok());
     }
 
     #[test]
@@ -451,7 +451,7 @@ routes:
         let contained = sample.replace("//127.0.0.1:", "//host.docker.internal:");
         assert_ne!(contained, sample);
         for text in [sample, &contained, include_str!("../layer/masshook.yaml")] {
-            Config::parse(text, Programs::Compile)
+            Config::parse(text, CompileMode::Eager)
                 .unwrap_or_else(|problems| panic!("{problems:#?}"));
         }
     }
@@ -498,6 +498,6 @@ routes:
             &format!("routes.a.verify.{x}"),
             &format!("routes: {{a: {{verify: {{scheme: slack, {x}: 1}}}}}}"),
         );
-        assert_eq!(keys(definition("Proof")), preset);
+        assert_eq!(keys(definition("SchemeConfig")), preset);
     }
 }

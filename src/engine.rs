@@ -24,7 +24,7 @@ use jiff::Timestamp;
 
 use crate::callback::CallbackSender;
 use crate::clock::{Clock, after};
-use crate::failpoint::reach;
+use crate::failpoint::fail_point;
 use crate::job::{AlreadyPrepared, InvalidTransition, Job, JobId};
 use crate::store::{Claim, Lease, Store, StoreError};
 use crate::wakeup::WakeUps;
@@ -151,7 +151,7 @@ impl Engine {
         while let Some((id, claim)) = claims.next().await {
             match claim {
                 Ok(Ok((job, lease))) => {
-                    reach("drive.claimed");
+                    fail_point("drive.claimed");
                     leased.push(LeasedJob {
                         job,
                         lease,
@@ -230,11 +230,11 @@ impl Engine {
                 outcome: Err(error),
             };
         }
-        reach("release.before");
+        fail_point("release.before");
         if job.status().is_final() {
             // A driver that crashed after the job's end may have left the view locked.
             self.unlock_view_of(&job).await;
-            reach("release.unlocked");
+            fail_point("release.unlocked");
         }
         let now = self.clock.now();
         let due = job.due(now);
@@ -244,13 +244,13 @@ impl Engine {
                 outcome: Err(error.into()),
             };
         }
-        reach("release.released");
+        fail_point("release.released");
         if let (ExecutionMode::Durable(wakeups), Some(due)) = (&self.mode, due) {
             let delay = Duration::try_from(due.duration_since(now)).unwrap_or_default();
             if let Err(error) = wakeups.wake(&[(id.clone(), delay)]).await {
                 tracing::warn!(job.id = %id, "{error}; the next sweep drives the job");
             }
-            reach("release.woken");
+            fail_point("release.woken");
         }
         if due.is_none() {
             tracing::info!(job.id = %id, route = job.route, status = job.status().as_str(), "job finished");

@@ -6,8 +6,8 @@ pub const POINTS: &[&str] = &[
     "accept.before_add",
     "accept.added",
     "accept.woken",
-    "keep.before",
-    "keep.kept",
+    "delivery.before",
+    "delivery.stored",
     "drive.claimed",
     "prepare.before",
     "lookup.answered",
@@ -19,17 +19,17 @@ pub const POINTS: &[&str] = &[
     "zoho.answered",
     "token.locked",
     "token.granted",
-    "token.shelved",
+    "token.cached",
     "token.unlocked",
-    "shelf.leasing",
-    "shelf.leased",
-    "shelf.writing",
-    "shelf.written",
+    "token_cache.leasing",
+    "token_cache.leased",
+    "token_cache.writing",
+    "token_cache.written",
     "record.before",
     "record.written",
-    "look.answered",
-    "look.recorded",
-    "look.unlocked",
+    "poll.answered",
+    "poll.recorded",
+    "poll.unlocked",
     "callback.before",
     "callback.answered",
     "release.before",
@@ -61,7 +61,7 @@ mod armed {
     }
 
     /// A point on the way.
-    pub(crate) fn reach(name: &str) {
+    pub(crate) fn fail_point(name: &str) {
         debug_assert!(super::POINTS.contains(&name), "{name}");
         if let Some((armed, left)) = ARMED.get()
             && armed == name
@@ -75,9 +75,9 @@ mod armed {
 #[cfg(feature = "failpoints")]
 pub use armed::arm;
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::reach;
+pub(crate) use armed::fail_point;
 
 /// A point on the way.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
-pub(crate) const fn reach(_: &str) {}
+pub(crate) const fn fail_point(_: &str) {}

@@ -2,38 +2,38 @@
 //! the assignments to the assignments as they will be sent, with notes on what was changed, or every problem at once.
 //!
 //! Only what leaves no doubt is changed: a display value becomes its actual value, a date or a moment is written as Zoho
-//! writes it. Guarding what was guarded changes nothing. What the metadata does not say is not forbidden.
+//! writes it. MetadataGuard what was guarded changes nothing. What the metadata does not say is not forbidden.
 
 mod moment;
 mod value;
 
 use crate::codes::Cause;
 use crate::outcome::Refusal;
-use crate::update::{Assignment, FieldName, Method};
+use crate::update::{Assignment, FieldName, UpdateMethod};
 use crate::zoho::metadata::{Field, FieldKind};
 use strict_reader::nearest;
 
 /// Assignments that the org's fields take.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Guarded {
+pub struct GuardedUpdate {
     /// The assignments as they are to be sent.
     pub assignments: Vec<Assignment>,
     /// What was changed, and why.
     pub notes: Vec<String>,
     /// The ways that are left: where a field cannot be set by a mass update, `auto` has become `records`.
-    pub method: Method,
+    pub method: UpdateMethod,
 }
 
 /// One thing that Zoho would refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct FieldProblem {
     /// The field.
     pub field: FieldName,
     /// What is wrong, and the cure.
     pub refusal: Refusal,
 }
 
-impl Problem {
+impl FieldProblem {
     fn new(field: &FieldName, cause: Cause, message: String, cure: String) -> Self {
         Self {
             field: field.clone(),
@@ -46,7 +46,7 @@ impl Problem {
 }
 
 /// Several problems in one refusal: the code of the first, and every message with its cure.
-pub fn refusal(problems: Vec<Problem>) -> Option<Refusal> {
+pub fn refusal(problems: Vec<FieldProblem>) -> Option<Refusal> {
     let several = problems.len() > 1;
     let mut problems = problems.into_iter().map(|problem| problem.refusal);
     let first = problems.next()?;
@@ -76,9 +76,9 @@ pub fn guard(
     fields: &[Field],
     assignments: &[Assignment],
     over_write: bool,
-    method: Method,
-) -> Result<Guarded, Vec<Problem>> {
-    let mut guarded = Guarded {
+    method: UpdateMethod,
+) -> Result<GuardedUpdate, Vec<FieldProblem>> {
+    let mut guarded = GuardedUpdate {
         assignments: Vec::with_capacity(assignments.len()),
         notes: Vec::new(),
         method,
@@ -94,15 +94,15 @@ pub fn guard(
             continue;
         };
         match settable(field, method) {
-            Ok(Method::Auto | Method::MassUpdate) => {}
-            Ok(Method::Records) => {
-                if guarded.method == Method::Auto {
+            Ok(UpdateMethod::Auto | UpdateMethod::MassUpdate) => {}
+            Ok(UpdateMethod::Records) => {
+                if guarded.method == UpdateMethod::Auto {
                     let note = format!(
                         "no mass update sets `{name}`, so the records themselves are updated"
                     );
                     guarded.notes.push(note);
                 }
-                guarded.method = Method::Records;
+                guarded.method = UpdateMethod::Records;
             }
             Err(problem) => {
                 problems.push(problem);
@@ -129,18 +129,18 @@ pub fn guard(
 
 /// Why records cannot be found by the values of a field, if that is known: a look-up by it would find nothing, and say
 /// nothing. Zoho compares a multi-select picklist with all of its options at once, and a multi-line text not at all.
-pub fn unmatchable(fields: &[Field], name: &FieldName) -> Option<Problem> {
+pub fn unmatchable(fields: &[Field], name: &FieldName) -> Option<FieldProblem> {
     let field = fields.iter().find(|field| field.name == *name)?;
     let unsuitable = matches!(field.kind, FieldKind::MultiSelect | FieldKind::List);
     (unsuitable || field.data_type == "textarea").then(|| {
         let data_type = &field.data_type;
         let message = format!("records cannot be found by `{name}` ({data_type})");
         let cure = Cause::MatchUnsuitable.row().cure.to_owned();
-        Problem::new(name, Cause::MatchUnsuitable, message, cure)
+        FieldProblem::new(name, Cause::MatchUnsuitable, message, cure)
     })
 }
 
-fn unknown(name: &FieldName, fields: &[Field]) -> Problem {
+fn unknown(name: &FieldName, fields: &[Field]) -> FieldProblem {
     let names = || fields.iter().map(|field| field.name.as_str());
     // Who reads the screens writes labels.
     let by_label = || {
@@ -157,16 +157,16 @@ fn unknown(name: &FieldName, fields: &[Field]) -> Problem {
         }
     };
     let message = format!("the module has no field `{name}` that the token's user sees");
-    Problem::new(name, Cause::FieldUnknown, message, cure)
+    FieldProblem::new(name, Cause::FieldUnknown, message, cure)
 }
 
 /// The way in which a field can be set.
-fn settable(field: &Field, method: Method) -> Result<Method, Problem> {
+fn settable(field: &Field, method: UpdateMethod) -> Result<UpdateMethod, FieldProblem> {
     let Field {
         name, data_type, ..
     } = field;
     let problem =
-        |cause, message, cure: &str| Err(Problem::new(name, cause, message, cure.to_owned()));
+        |cause, message, cure: &str| Err(FieldProblem::new(name, cause, message, cure.to_owned()));
     if !field.visible {
         return problem(
             Cause::FieldNotVisible,
@@ -188,7 +188,7 @@ fn settable(field: &Field, method: Method) -> Result<Method, Problem> {
             "leave it out: Zoho changes owners through its change-owner calls",
         );
     }
-    if method == Method::MassUpdate && !field.mass_update {
+    if method == UpdateMethod::MassUpdate && !field.mass_update {
         return problem(
             Cause::NotMassUpdatable,
             format!("`{name}` ({data_type}) cannot be changed by a Zoho mass update"),
@@ -198,7 +198,7 @@ fn settable(field: &Field, method: Method) -> Result<Method, Problem> {
     Ok(if field.mass_update {
         method
     } else {
-        Method::Records
+        UpdateMethod::Records
     })
 }
 

@@ -17,7 +17,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use url::Url;
 
-use crate::http::target::{AROUND_THE_CONTAINER, Denied, Policy};
+use crate::http::target::{AROUND_THE_CONTAINER, Policy, UrlDenied};
 
 /// What we call ourselves towards servers.
 const USER_AGENT: &str = concat!("masshook/", env!("CARGO_PKG_VERSION"));
@@ -70,14 +70,14 @@ impl HttpSettings {
 
 /// How much of an answer's body is wanted, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cap {
+pub enum BodyLimit {
     /// All of it, up to this many; more is [`SendError::TooLarge`].
     Refuse(usize),
     /// The first so many; the rest is not read. An answer that was cut carries [`Truncated`] among its extensions.
     Truncate(usize),
 }
 
-/// Marks an answer whose body was cut at [`Cap::Truncate`].
+/// Marks an answer whose body was cut at [`BodyLimit::Truncate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Truncated;
 
@@ -91,7 +91,7 @@ pub enum SendError {
         /// The host.
         host: String,
         /// Why not.
-        denied: Denied,
+        denied: UrlDenied,
     },
     /// There is no connection: nothing was sent.
     #[error("no connection to {host}: {cause}")]
@@ -117,7 +117,7 @@ pub enum SendError {
         /// What went wrong.
         cause: String,
     },
-    /// The answer is larger than [`Cap::Refuse`] allows. The request was carried out.
+    /// The answer is larger than [`BodyLimit::Refuse`] allows. The request was carried out.
     #[error("the answer of {host} is larger than {limit} bytes")]
     TooLarge {
         /// The host.
@@ -164,14 +164,14 @@ impl Http {
         }))
     }
 
-    /// Sends one request and reads the answer's body as far as `cap` allows. Redirects are answers like any other.
+    /// Sends one request and reads the answer's body as far as `limit` allows. Redirects are answers like any other.
     ///
     /// # Errors
     /// Only if there is no complete answer; an answer with an error status is an answer.
     pub async fn send(
         &self,
         request: http::Request<Bytes>,
-        cap: Cap,
+        limit: BodyLimit,
     ) -> Result<http::Response<Bytes>, SendError> {
         let settings = &self.0.settings;
         let refused = |host: &str, denied| SendError::Refused {
@@ -179,7 +179,7 @@ impl Http {
             denied,
         };
         let url = Url::parse(&request.uri().to_string());
-        let url = url.map_err(|_| refused("the URL", Denied::NotAUrl))?;
+        let url = url.map_err(|_| refused("the URL", UrlDenied::NotAUrl))?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let form = settings.policy(&host).check_form(&url);
         form.map_err(|denied| refused(&host, denied))?;
@@ -197,9 +197,9 @@ impl Http {
         let failed = |error| self.classify(&host, error);
         let mut answer = client.execute(outgoing).await.map_err(failed)?;
 
-        let (limit, truncate) = match cap {
-            Cap::Refuse(limit) => (limit, false),
-            Cap::Truncate(limit) => (limit, true),
+        let (limit, truncate) = match limit {
+            BodyLimit::Refuse(limit) => (limit, false),
+            BodyLimit::Truncate(limit) => (limit, true),
         };
         let mut body = Vec::new();
         let mut cut = false;
@@ -279,7 +279,7 @@ fn innermost(error: &dyn Error) -> String {
     innermost.to_string()
 }
 
-fn find_denied<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Denied> {
+fn find_denied<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a UrlDenied> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(denied) = error.downcast_ref() {

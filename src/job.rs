@@ -21,7 +21,7 @@ use url::Url;
 use crate::clock::after;
 use crate::codes::Cause;
 pub use crate::outcome::{Failure, Progress, Refusal};
-use crate::plan::{Call, Limits, Plan};
+use crate::plan::{Call, Plan, PlanLimits};
 use crate::update::{RecordId, Records, Selector, UpdateRequest};
 pub use call::{CallEvent, CallState, TRACK_FOR};
 use call::{PATIENCE, poll_gap};
@@ -350,7 +350,7 @@ impl Job {
                 }
                 match self.request.resolved() {
                     Some(request) => {
-                        let calls = Plan::new(request, &Limits::ZOHO).into_calls();
+                        let calls = Plan::new(request, &PlanLimits::ZOHO).into_calls();
                         self.calls = calls.into_iter().map(CallState::new).collect();
                         self.error = None;
                     }

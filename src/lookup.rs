@@ -7,13 +7,13 @@
 //! all e-mail fields, so whichever way a record came, its own value decides.
 
 pub mod evidence;
-mod hits;
+mod matches;
 
 use std::collections::HashSet;
 use std::fmt;
 
 use crate::update::{FieldName, MatchValue, ModuleName, RecordId};
-pub use hits::{Hits, Row, Settled, refuse, rows, settle};
+pub use matches::{LookupRow, MatchIndex, ResolvedMatch, refuse, rows, settle};
 
 /// Values of one query. Zoho's own tables say both 50 and 100.
 pub const VALUES_PER_QUERY: usize = 50;
@@ -58,7 +58,7 @@ impl fmt::Display for Literal {
 
 /// The field by whose values records are looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Column {
+pub struct LookupField {
     /// The module.
     pub module: ModuleName,
     /// Its field.
@@ -67,7 +67,7 @@ pub struct Column {
 
 /// One question to Zoho.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum LookupRequest {
     /// By COQL.
     Query(Query),
     /// By Search.
@@ -77,7 +77,7 @@ pub enum Question {
 /// A question by COQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    column: Column,
+    column: LookupField,
     literals: Vec<Literal>,
     after: Option<RecordId>,
 }
@@ -85,19 +85,19 @@ pub struct Query {
 /// A question by Search, about one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
-    column: Column,
+    column: LookupField,
     value: MatchValue,
     page: usize,
 }
 
-/// The questions about a field's values, and for each of them the values that it answers for. No value is asked twice.
-pub fn questions<'a>(
-    column: &Column,
+/// The lookup_requests about a field's values, and for each of them the values that it answers for. No value is asked twice.
+pub fn lookup_requests<'a>(
+    column: &LookupField,
     values: impl IntoIterator<Item = &'a MatchValue>,
-) -> Vec<(Question, Vec<&'a MatchValue>)> {
+) -> Vec<(LookupRequest, Vec<&'a MatchValue>)> {
     let mut seen = HashSet::new();
     let distinct = values.into_iter().filter(|value| seen.insert(*value));
-    let (mut plain, mut questions) = (Vec::new(), Vec::new());
+    let (mut plain, mut lookup_requests) = (Vec::new(), Vec::new());
     for value in distinct {
         match Literal::of(value) {
             Some(literal) => plain.push((value, literal)),
@@ -107,7 +107,7 @@ pub fn questions<'a>(
                     value: value.clone(),
                     page: 1,
                 };
-                questions.push((Question::Search(search), vec![value]));
+                lookup_requests.push((LookupRequest::Search(search), vec![value]));
             }
         }
     }
@@ -118,9 +118,9 @@ pub fn questions<'a>(
             after: None,
         };
         let values = batch.iter().map(|(value, _)| *value).collect();
-        (Question::Query(query), values)
+        (LookupRequest::Query(query), values)
     });
-    batches.chain(questions).collect()
+    batches.chain(lookup_requests).collect()
 }
 
 /// Whether a value looks like an e-mail address, in which case does not count.
@@ -131,13 +131,13 @@ fn is_mail(text: &str) -> bool {
 
 impl Query {
     /// The field.
-    pub fn column(&self) -> &Column {
+    pub fn column(&self) -> &LookupField {
         &self.column
     }
 
     /// The query's text. It goes on by the last record's id, as an offset would jump when records change meanwhile.
     pub fn text(&self) -> String {
-        let Column { module, field } = &self.column;
+        let LookupField { module, field } = &self.column;
         let columns = match field.as_str() {
             "id" => "id".to_owned(),
             field => format!("id, {field}"),
@@ -158,7 +158,7 @@ impl Query {
 
 impl Search {
     /// The field.
-    pub fn column(&self) -> &Column {
+    pub fn column(&self) -> &LookupField {
         &self.column
     }
 
@@ -190,9 +190,9 @@ impl Search {
     }
 }
 
-impl Question {
+impl LookupRequest {
     /// What to ask after an answer with these rows that is not the last one. None if it leads nowhere.
-    pub fn next(self, rows: &[Row]) -> Option<Self> {
+    pub fn next(self, rows: &[LookupRow]) -> Option<Self> {
         let last = rows.iter().map(|row| row.id).max()?;
         Some(match self {
             Self::Query(query) if query.after.is_some_and(|after| last <= after) => return None,

@@ -1,7 +1,7 @@
 //! Secrets by reference: the config names where a secret is, never what it is.
 
 mod enrollment;
-pub mod place;
+pub mod location;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,20 +20,20 @@ use crate::clock::Clock;
 pub use enrollment::Enrollment;
 
 /// How long a fetched secret is used before it is fetched again: a rotated one is noticed within this time.
-const KEPT: Duration = Duration::from_secs(300);
+const CACHE_TTL: Duration = Duration::from_secs(300);
 
 /// Where a secret is: `secretsmanager:NAME-or-ARN`, `ssm:NAME-or-ARN`, `env:VAR` or `file:PATH`, each with an optional
 /// `#key` into a JSON object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SecretRef {
-    kind: Kind,
+    kind: SecretSource,
     name: String,
     key: Option<String>,
 }
 
 /// The kinds of places that secrets are kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum SecretSource {
     /// AWS Secrets Manager.
     SecretsManager,
     /// A SecureString of AWS Systems Manager's Parameter Store.
@@ -44,7 +44,7 @@ pub enum Kind {
     File,
 }
 
-impl Kind {
+impl SecretSource {
     const ALL: [(Self, &'static str); 4] = [
         (Self::SecretsManager, "secretsmanager"),
         (Self::Parameter, "ssm"),
@@ -65,7 +65,7 @@ impl FromStr for SecretRef {
 
     fn from_str(text: &str) -> Result<Self, InvalidRef> {
         let (prefix, rest) = text.split_once(':').ok_or(InvalidRef)?;
-        let (kind, _) = Kind::ALL
+        let (kind, _) = SecretSource::ALL
             .into_iter()
             .find(|(_, name)| *name == prefix)
             .ok_or(InvalidRef)?;
@@ -87,14 +87,14 @@ impl FromStr for SecretRef {
 impl SecretRef {
     /// The name of a whole secret in Secrets Manager: there alone secrets are chains of versions, by which processes agree.
     pub fn writable_name(&self) -> Option<&str> {
-        let whole = self.kind == Kind::SecretsManager && self.key.is_none();
+        let whole = self.kind == SecretSource::SecretsManager && self.key.is_none();
         whole.then_some(self.name.as_str())
     }
 }
 
 impl fmt::Display for SecretRef {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = Kind::ALL
+        let prefix = SecretSource::ALL
             .iter()
             .find(|(kind, _)| *kind == self.kind)
             .map_or("", |(_, name)| name);
@@ -149,7 +149,7 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    fn of(reference: &SecretRef, missing: Missing) -> Self {
+    fn of(reference: &SecretRef, missing: SecretStoreError) -> Self {
         let (reference, why) = (reference.to_string(), missing.why);
         match missing.transient {
             true => Self::Later { reference, why },
@@ -164,8 +164,8 @@ pub trait SecretStore: fmt::Debug + Send + Sync {
     /// The secret under `name`.
     ///
     /// # Errors
-    /// [`Missing`].
-    async fn get(&self, name: &str) -> Result<SecretString, Missing>;
+    /// [`SecretStoreError`].
+    async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError>;
 
     /// The same place, if secrets can be written there.
     fn writable(&self) -> Option<&dyn WritableSecrets> {
@@ -180,14 +180,14 @@ pub trait SecretStore: fmt::Debug + Send + Sync {
 
 /// A version of a secret.
 #[derive(Debug)]
-pub struct Version {
+pub struct SecretVersion {
     /// Its id.
     pub id: String,
     /// What it holds.
     pub value: SecretString,
 }
 
-impl Version {
+impl SecretVersion {
     /// The id of the version of `what` after the one with the id `before`. Whoever finds the same version chooses the same
     /// id, and only one writer gets it.
     pub fn id_after(what: &str, before: &str) -> String {
@@ -202,20 +202,20 @@ pub trait WritableSecrets: fmt::Debug + Send + Sync {
     /// The current version; none if there is no such secret, or it has no value yet.
     ///
     /// # Errors
-    /// [`Missing`].
-    async fn current(&self, name: &str) -> Result<Option<Version>, Missing>;
+    /// [`SecretStoreError`].
+    async fn current(&self, name: &str) -> Result<Option<SecretVersion>, SecretStoreError>;
 
     /// Makes a version the current one; a secret that does not exist is created. Returns false if there is a version with
     /// this id that holds something else: somebody else was first.
     ///
     /// # Errors
-    /// [`Missing`].
-    async fn put(&self, name: &str, version: &Version) -> Result<bool, Missing>;
+    /// [`SecretStoreError`].
+    async fn put(&self, name: &str, version: &SecretVersion) -> Result<bool, SecretStoreError>;
 }
 
 /// Why a place did not give a secret.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct SecretStoreError {
     /// Why, and what to do.
     pub why: String,
     /// Whether asking again may help.
@@ -224,18 +224,18 @@ pub struct Missing {
 
 /// Secrets in environment variables.
 #[derive(Clone, Copy, Debug)]
-pub struct Environment;
+pub struct EnvironmentSecrets;
 
 #[async_trait]
-impl SecretStore for Environment {
+impl SecretStore for EnvironmentSecrets {
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the room that reads secrets from the environment"
     )]
-    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+    async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
         std::env::var(name)
             .map(SecretString::from)
-            .map_err(|error| Missing {
+            .map_err(|error| SecretStoreError {
                 why: match error {
                     std::env::VarError::NotPresent => {
                         "the environment variable is not set".to_owned()
@@ -251,14 +251,14 @@ impl SecretStore for Environment {
 
 /// Secrets in files; a line break at the end is not part of the secret.
 #[derive(Clone, Copy, Debug)]
-pub struct Files;
+pub struct FileSecrets;
 
 #[async_trait]
-impl SecretStore for Files {
-    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+impl SecretStore for FileSecrets {
+    async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
         match std::fs::read_to_string(PathBuf::from(name)) {
             Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned().into()),
-            Err(error) => Err(Missing {
+            Err(error) => Err(SecretStoreError {
                 why: error.to_string(),
                 transient: false,
             }),
@@ -267,17 +267,17 @@ impl SecretStore for Files {
 }
 
 /// A secret and when it was fetched; none before the first time.
-type Fetched = Option<(Timestamp, SecretString)>;
+type CachedSecret = Option<(Timestamp, SecretString)>;
 
 /// One secret, locked on its own.
-type Cell = Arc<Mutex<Fetched>>;
+type SecretCell = Arc<Mutex<CachedSecret>>;
 
-/// Resolves references. Nothing is fetched before it is needed, and nothing is fetched twice within [`KEPT`].
+/// Resolves references. Nothing is fetched before it is needed, and nothing is fetched twice within [`CACHE_TTL`].
 #[derive(Debug)]
 pub struct Secrets {
     clock: Arc<dyn Clock>,
     secrets_manager: Arc<dyn SecretStore>,
-    fetched: std::sync::Mutex<HashMap<(Kind, String), Cell>>,
+    fetched: std::sync::Mutex<HashMap<(SecretSource, String), SecretCell>>,
 }
 
 impl Secrets {
@@ -334,7 +334,7 @@ impl Secrets {
     }
 
     /// The place in memory of the secret that `reference` names.
-    fn cell(&self, reference: &SecretRef) -> Cell {
+    fn cell(&self, reference: &SecretRef) -> SecretCell {
         let place = (reference.kind, reference.name.clone());
         let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
         fetched.entry(place).or_default().clone()
@@ -345,21 +345,24 @@ impl Secrets {
         // Held while fetching: ten requests that need the same secret fetch it once, and hold up nobody else.
         let mut fetched = cell.lock().await;
         let now = self.clock.now();
-        if let Some(secret) = fresh(&fetched, now, KEPT) {
+        if let Some(secret) = fresh(&fetched, now, CACHE_TTL) {
             return Ok(secret.clone());
         }
         let store: &dyn SecretStore = match reference.kind {
-            Kind::SecretsManager => self.secrets_manager.as_ref(),
-            Kind::Parameter => match self.secrets_manager.parameters() {
+            SecretSource::SecretsManager => self.secrets_manager.as_ref(),
+            SecretSource::Parameter => match self.secrets_manager.parameters() {
                 Some(parameters) => parameters,
                 None => {
                     let why = "there is no Parameter Store here".to_owned();
                     let transient = false;
-                    return Err(SecretError::of(reference, Missing { why, transient }));
+                    return Err(SecretError::of(
+                        reference,
+                        SecretStoreError { why, transient },
+                    ));
                 }
             },
-            Kind::Env => &Environment,
-            Kind::File => &Files,
+            SecretSource::Env => &EnvironmentSecrets,
+            SecretSource::File => &FileSecrets,
         };
         match store.get(&reference.name).await {
             Ok(secret) => {
@@ -372,7 +375,7 @@ impl Secrets {
 }
 
 /// What was fetched, if that is less long ago than `kept`.
-fn fresh(fetched: &Fetched, now: Timestamp, kept: Duration) -> Option<&SecretString> {
+fn fresh(fetched: &CachedSecret, now: Timestamp, kept: Duration) -> Option<&SecretString> {
     let (at, secret) = fetched.as_ref()?;
     (now.duration_since(*at).unsigned_abs() < kept).then_some(secret)
 }
@@ -388,12 +391,12 @@ mod tests {
 
     #[async_trait]
     impl SecretStore for Counting {
-        async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+        async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
             self.0.fetch_add(1, Ordering::SeqCst);
             match name {
                 "json" => Ok(r#"{"key":"hunter2","number":7}"#.to_owned().into()),
                 "plain" => Ok("hunter2".to_owned().into()),
-                _ => Err(Missing {
+                _ => Err(SecretStoreError {
                     why: "throttled".to_owned(),
                     transient: true,
                 }),
@@ -440,7 +443,11 @@ mod tests {
             ("token", "", "ff822c33af92b0b7ab6424103d191110"),
             ("token", "00ff", "5bd8fdb717b444f069c6fe285dadffb1"),
         ] {
-            assert_eq!(Version::id_after(what, before), id, "{what} after {before}");
+            assert_eq!(
+                SecretVersion::id_after(what, before),
+                id,
+                "{what} after {before}"
+            );
         }
     }
 
@@ -457,7 +464,7 @@ mod tests {
             assert_eq!(secret.expose_secret(), "hunter2");
         }
         assert_eq!(store.0.load(Ordering::SeqCst), 1);
-        clock.advance(KEPT);
+        clock.advance(CACHE_TTL);
         secrets
             .get(&reference("secretsmanager:json#key"))
             .await

@@ -1,269 +1,66 @@
-//! What is to be changed in the CRM: the update request, and the words that it is made of. Parsed once and strictly,
-//! wherever it comes from: a route's mapping, `POST /jobs` or a direct invoke.
+//! The update request: which fields to set on which records of the CRM. Parsed once and strictly, whether it comes from a
+//! route's mapping, `POST /jobs` or a direct invoke.
 
+mod id;
+mod match_value;
+mod method;
+mod name;
 mod selector;
-mod way;
-
-use std::fmt;
-use std::num::NonZeroU64;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
+pub use id::{InvalidId, RecordId, TerritoryId, ViewId};
+pub use match_value::{InvalidValue, MAX_VALUE_CHARS, MatchValue};
+use method::FieldSupport;
+pub use method::UpdateMethod;
+pub use name::{FieldName, InvalidName, ModuleName};
 pub use selector::{
-    InvalidValue, MAX_VALUE_CHARS, MAX_VALUES, Match, MatchValue, Named, NamedTerritory, NamedView,
-    OnMany, OnNone, Records, Selector, Territory,
+    MAX_VALUES, Match, Named, NamedTerritory, NamedView, OnMany, OnNone, Records, Selector,
+    Territory,
 };
 use strict_reader::{Node, Problem, Problems};
-use way::Settable;
-pub use way::{Method, UnknownWord};
 
-/// Ids that one update request may name; Zoho's own ceiling for one mass update is the same.
+/// Most ids in one update request. Zoho has the same limit for one mass update of a view.
 pub const MAX_IDS: usize = 50_000;
 
-/// Fields that one update request may set. Outside Deals each of them is another pass over all records.
+/// Most fields in one update request. Outside Deals each field takes another pass over all records.
 const MAX_FIELDS: usize = 30;
 
-/// Bytes that `reference` may take as JSON: it travels in every callback, and receivers expect small bodies.
+/// Most bytes of `reference` as JSON. Every callback contains it, and receivers expect small bodies.
 const MAX_REFERENCE_BYTES: usize = 4096;
-
-macro_rules! zoho_id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        ///
-        /// Zoho's ids have up to 19 digits, more than a float can hold: they are read from strings or whole numbers,
-        /// and always written as strings.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(NonZeroU64);
-
-        impl FromStr for $name {
-            type Err = InvalidId;
-
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                let digits = (1..=19).contains(&text.len())
-                    && text.bytes().all(|byte| byte.is_ascii_digit())
-                    && !text.starts_with('0');
-                let number = if digits { text.parse().ok() } else { None };
-                number.map(Self).ok_or_else(|| InvalidId(text.chars().take(40).collect()))
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidId;
-
-            fn try_from(text: String) -> Result<Self, InvalidId> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.to_string()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, "{}", self.0)
-            }
-        }
-
-        impl $name {
-            fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-                let text = match node.value {
-                    Value::String(text) => text.clone(),
-                    Value::Number(number) if number.is_u64() => number.to_string(),
-                    Value::Number(_) => {
-                        node.problem(problems, "is not a whole positive number; send ids as strings, never through a float");
-                        return None;
-                    }
-                    _ => {
-                        node.problem(problems, "must be an id: a string of digits, or a whole number");
-                        return None;
-                    }
-                };
-                match text.parse() {
-                    Ok(id) => Some(id),
-                    Err(error) => {
-                        node.problem(problems, error.to_string());
-                        None
-                    }
-                }
-            }
-        }
-    };
-}
-
-zoho_id! {
-    /// The id of a CRM record.
-    RecordId
-}
-zoho_id! {
-    /// The id of a custom view (`cvid`).
-    ViewId
-}
-zoho_id! {
-    /// The id of a territory.
-    TerritoryId
-}
-
-/// Not an id.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an id: an id is 1 to 19 digits without a leading zero")]
-pub struct InvalidId(String);
-
-/// Modules that Zoho documents for mass update (v7 page, and the v8 specification's `Tasks`, `Calls`, `Events`, `Cases`).
-/// Custom modules have names of their own, so this list only helps against misspelt standard names.
-const STANDARD_MODULES: [&str; 18] = [
-    "Leads",
-    "Accounts",
-    "Contacts",
-    "Deals",
-    "Campaigns",
-    "Tasks",
-    "Calls",
-    "Events",
-    "Cases",
-    "Solutions",
-    "Products",
-    "Vendors",
-    "Price_Books",
-    "Quotes",
-    "Sales_Orders",
-    "Purchase_Orders",
-    "Invoices",
-    "Activities",
-];
-
-/// The API name of a module, as it stands in Zoho's URLs: case-sensitive, `Leads`, `Price_Books`, `CustomModule3`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ModuleName(String);
-
-/// The API name of a field.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct FieldName(String);
-
-/// Not an API name.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidName {
-    /// It has characters that no API name has, or is too long.
-    #[error(
-        "`{0}` is not an API name: a letter, then letters, digits and underscores, at most 100 in all"
-    )]
-    Form(String),
-    /// It is a standard module's name in the wrong case.
-    #[error("`{0}` is not a module: API names are case-sensitive, write `{1}`")]
-    Case(String, &'static str),
-}
-
-fn api_name(text: &str) -> Result<String, InvalidName> {
-    let mut bytes = text.bytes();
-    let starts = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic());
-    if starts && text.len() <= 100 && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    {
-        Ok(text.to_owned())
-    } else {
-        Err(InvalidName::Form(text.chars().take(40).collect()))
-    }
-}
-
-impl FromStr for ModuleName {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let name = api_name(text)?;
-        let alike = |standard: &&&str| standard.eq_ignore_ascii_case(&name) && **standard != name;
-        match STANDARD_MODULES.iter().find(alike) {
-            Some(standard) => Err(InvalidName::Case(name, standard)),
-            None => Ok(Self(name)),
-        }
-    }
-}
-
-impl ModuleName {
-    /// Whether it is a module of Zoho's own, rather than one that an org made.
-    pub fn is_standard(&self) -> bool {
-        STANDARD_MODULES.contains(&self.0.as_str())
-    }
-}
-
-impl FromStr for FieldName {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        api_name(text).map(Self)
-    }
-}
-
-macro_rules! name_conversions {
-    ($name:ident) => {
-        impl TryFrom<String> for $name {
-            type Error = InvalidName;
-
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(&self.0)
-            }
-        }
-
-        impl $name {
-            /// The name as Zoho spells it.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-    };
-}
-
-name_conversions!(ModuleName);
-name_conversions!(FieldName);
 
 /// One field and its new value, in Zoho's JSON form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     /// The field.
     pub field: FieldName,
-    /// What it is set to.
+    /// The value to set.
     pub value: Value,
 }
 
-/// "Set these fields on those records": the one thing that masshook does.
+/// A request to set fields on records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UpdateRequest {
-    /// The module that the records live in.
+    /// The module of the records.
     pub module: ModuleName,
-    /// At least one field, each once, in the order given.
+    /// At least one field, each once, in the order of the request.
     pub fields: Vec<Assignment>,
-    /// Which records.
+    /// The records to update.
     pub selector: Selector,
-    /// For multi-select picklists: replace the options (`true`) or add to them (`false`, Zoho's default).
+    /// For multi-select picklists: replace the options (`true`), or add to them (`false`, Zoho's default).
     pub over_write: bool,
-    /// By which calls, as it was asked; [`UpdateRequest::way`] is what the selector leaves of that.
-    #[serde(default, skip_serializing_if = "Method::is_default")]
-    pub update_by: Method,
-    /// Where the job's status goes, if not to the route's own callback URL.
+    /// The requested method; [`UpdateRequest::effective_method`] takes the selector into account.
+    #[serde(default, skip_serializing_if = "UpdateMethod::is_default")]
+    pub update_by: UpdateMethod,
+    /// Receives the job's status in place of the route's callback URL.
     pub callback_url: Option<Url>,
-    /// Whatever the caller wants back.
+    /// Returned with the job and in its callbacks.
     pub reference: Option<Value>,
 }
 
-/// An update request of which Zoho can be told the records as they are: the only thing that can be planned.
+/// An update request whose records need no look-up. Only such a request can be planned.
 #[derive(Clone, Copy, Debug)]
 pub struct Resolved<'a> {
     request: &'a UpdateRequest,
@@ -271,19 +68,19 @@ pub struct Resolved<'a> {
 }
 
 impl<'a> Resolved<'a> {
-    /// The request.
+    /// The whole request.
     pub fn request(self) -> &'a UpdateRequest {
         self.request
     }
 
-    /// Its records.
+    /// The records to update.
     pub fn records(self) -> &'a Records {
         self.records
     }
 }
 
 impl UpdateRequest {
-    /// The request as it can be planned; none if its records have to be looked up first.
+    /// The request for planning; none if its records have to be looked up first.
     pub fn resolved(&self) -> Option<Resolved<'_>> {
         match &self.selector {
             Selector::Records(records) => Some(Resolved {
@@ -294,49 +91,48 @@ impl UpdateRequest {
         }
     }
 
-    /// By which calls its records can be updated: a custom view is only mass-updated, whatever was asked.
-    pub fn way(&self) -> Method {
+    /// The method after taking the selector into account: a custom view can only be mass-updated.
+    pub fn effective_method(&self) -> UpdateMethod {
         match self.selector.is_view() {
-            true => Method::MassUpdate,
+            true => UpdateMethod::MassUpdate,
             false => self.update_by,
         }
     }
 
-    /// Whether it sets a field that no mass update sets, in any org.
+    /// Whether it sets a field that no mass update can set, in any org.
     pub fn needs_records(&self) -> bool {
         self.fields.iter().any(|Assignment { field, value }| {
-            matches!(Settable::of(field, value), Settable::RecordsOnly(_))
+            matches!(FieldSupport::of(field, value), FieldSupport::RecordsOnly(_))
         })
     }
 
-    /// The fields to whose options some are added, rather than set in their place: a list of texts is what a multi-select
-    /// picklist is set to.
-    pub fn added(&self) -> impl Iterator<Item = &FieldName> {
+    /// The multi-select picklists to which the request adds options. Any list of strings counts as such a value.
+    pub fn appended_fields(&self) -> impl Iterator<Item = &FieldName> {
         let fields = self.fields.iter().filter(|_| !self.over_write);
         let options = |list: &Vec<Value>| !list.is_empty() && list.iter().all(Value::is_string);
         let lists = fields.filter(move |set| set.value.as_array().is_some_and(options));
         lists.map(|set| &set.field)
     }
 
-    /// Reads an update request from its JSON form.
+    /// Reads an update request from JSON.
     ///
     /// # Errors
-    /// Everything that is wrong with it, each with its JSON pointer.
+    /// All problems, each with its JSON pointer.
     pub fn parse(value: &Value) -> Result<Self, Vec<Problem>> {
-        Self::parse_for(Method::default(), value)
+        Self::parse_for(UpdateMethod::default(), value)
     }
 
-    /// The same, for a route whose update requests are made by `method` unless they say otherwise.
+    /// Reads an update request from JSON; `default_method` applies if it has no `update_by`.
     ///
     /// # Errors
     /// Those of [`UpdateRequest::parse`].
-    pub fn parse_for(method: Method, value: &Value) -> Result<Self, Vec<Problem>> {
+    pub fn parse_for(default_method: UpdateMethod, value: &Value) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
-        let request = Self::read(method, &Node::root(value), &mut problems);
+        let request = Self::read(default_method, &Node::root(value), &mut problems);
         problems.finish(request)
     }
 
-    /// The request in its JSON form, as [`UpdateRequest::parse`] reads it.
+    /// The request as JSON that [`UpdateRequest::parse`] reads.
     pub fn to_json(&self) -> Value {
         let fields: Map<String, Value> = self
             .fields
@@ -363,23 +159,27 @@ impl UpdateRequest {
         Value::Object(json)
     }
 
-    fn read(method: Method, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(
+        default_method: UpdateMethod,
+        node: &Node<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let mut object = node.object(problems)?;
         let module = object
             .required("module", problems)
             .and_then(|node| node.parse(problems));
         let update_by = object
             .optional("update_by")
-            .map_or(Some(method), |node| node.parse(problems));
+            .map_or(Some(default_method), |node| node.parse(problems));
         let view = Selector::names_view(&object);
-        let way = match view {
-            true => Method::MassUpdate,
-            // What cannot be read is a problem already; of the fields only those are one, then, that nothing sets.
-            false => update_by.unwrap_or(Method::Auto),
+        let method = match view {
+            true => UpdateMethod::MassUpdate,
+            // An invalid `update_by` is a problem of its own. Then report only fields that no method can set.
+            false => update_by.unwrap_or(UpdateMethod::Auto),
         };
         let fields = object
             .required("fields", problems)
-            .and_then(|node| read_fields(&node, way, view, problems));
+            .and_then(|node| read_fields(&node, method, view, problems));
         let selector = Selector::read(node, &mut object, problems);
         let over_write = object
             .optional("over_write")
@@ -421,7 +221,7 @@ fn read_callback_url(node: &Node<'_>, problems: &mut Problems) -> Option<Url> {
 
 fn read_fields(
     node: &Node<'_>,
-    way: Method,
+    method: UpdateMethod,
     view: bool,
     problems: &mut Problems,
 ) -> Option<Vec<Assignment>> {
@@ -430,8 +230,8 @@ fn read_fields(
     for (name, value) in object.entries() {
         match name.parse::<FieldName>() {
             Ok(field) => {
-                let settable = Settable::of(&field, value.value);
-                if let Some(refusal) = settable.refusal(&field, way, view) {
+                let support = FieldSupport::of(&field, value.value);
+                if let Some(refusal) = support.refusal(&field, method, view) {
                     value.problem(problems, refusal);
                 }
                 fields.push(Assignment {

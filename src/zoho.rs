@@ -28,8 +28,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::http::{Cap, Http};
-use crate::plan::Way;
+use crate::http::{BodyLimit, Http};
+use crate::plan::CallKind;
 use crate::secrets::Secrets;
 use crate::update::{ModuleName, RecordId};
 use access::AccessTokens;
@@ -46,7 +46,7 @@ use token_cache::TokenCache;
 use transport::ApiRequest;
 
 /// Bytes of an answer that are read. An answer with 500 entries has about 200 kB.
-const MAX_ANSWER: Cap = Cap::Refuse(4 << 20);
+const MAX_ANSWER: BodyLimit = BodyLimit::Refuse(4 << 20);
 
 /// The client of one Zoho org.
 #[derive(Debug)]
@@ -164,16 +164,16 @@ impl Client {
     pub async fn update(
         &self,
         module: &ModuleName,
-        way: Way,
+        kind: CallKind,
         body: &Value,
         ids: &[RecordId],
         repeat: Repeat,
         give_up: Timestamp,
     ) -> CallResult<UpdateAnswer> {
-        let path = way.path(module);
-        let method = match way {
-            Way::MassUpdate => Method::POST,
-            Way::Records => Method::PUT,
+        let path = kind.path(module);
+        let method = match kind {
+            CallKind::Immediate | CallKind::Scheduled => Method::POST,
+            CallKind::Records => Method::PUT,
         };
         let request = ApiRequest {
             method,
@@ -182,9 +182,9 @@ impl Client {
             repeat,
             give_up,
         };
-        let judge = |raw: &RawAnswer<'_>| match way {
-            Way::MassUpdate => answer::mass_update(raw, ids),
-            Way::Records => answer::record_update(raw, ids),
+        let judge = |raw: &RawAnswer<'_>| match kind {
+            CallKind::Immediate | CallKind::Scheduled => answer::mass_update(raw, ids),
+            CallKind::Records => answer::record_update(raw, ids),
         };
         self.call(&request, judge).await
     }

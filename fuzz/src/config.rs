@@ -1,13 +1,13 @@
 //! `masshook.yaml`.
 
-use masshook::config::{Config, Programs};
+use masshook::config::{CompileMode, Config};
 
 /// Parses the config. What is wrong with it has a place and a reason; what is right can be spoken of.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    match Config::parse(text, Programs::Lazily) {
+    match Config::parse(text, CompileMode::Lazy) {
         Ok(config) => {
             assert!(!config.connections.is_empty());
             for (name, route) in &config.routes {

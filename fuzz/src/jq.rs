@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use masshook::mapping::{self, CompileError, Document, EvalError, Limits, MappingInput};
-use masshook::plan::{self, Plan, Way};
-use masshook::update::Method;
+use masshook::plan::{self, CallKind, Plan};
+use masshook::update::UpdateMethod;
 use serde_json::Value;
 
 /// Bounds that a program meets soon. The time is beyond what the steps take, so that a run says the same each time.
@@ -87,17 +87,17 @@ fn kept(outputs: &[Value]) {
     assert!(outputs.len() <= LIMITS.outputs);
     let bytes: usize = outputs.iter().map(|output| output.to_string().len()).sum();
     assert!(bytes <= 8 * LIMITS.output_bytes, "{bytes}");
-    let Ok(updates) = mapping::update_requests(outputs, Method::Auto) else {
+    let Ok(updates) = mapping::update_requests(outputs, UpdateMethod::Auto) else {
         return;
     };
     for update in updates {
         if let Some(resolved) = update.resolved() {
-            let plan = Plan::new(resolved, &plan::Limits::ZOHO);
+            let plan = Plan::new(resolved, &plan::PlanLimits::ZOHO);
             assert!(!plan.calls().is_empty());
             for call in plan.calls() {
-                let (ids, fields) = match call.target.way() {
-                    Way::MassUpdate => (500, 3),
-                    Way::Records => (100, 30),
+                let (ids, fields) = match call.target.kind() {
+                    CallKind::Immediate | CallKind::Scheduled => (500, 3),
+                    CallKind::Records => (100, 30),
                 };
                 assert!(call.ids(resolved).len() <= ids);
                 assert!((1..=fields).contains(&call.data(&update).len()));

@@ -9,7 +9,7 @@ use super::intake::NewJobs;
 use super::{Acceptance, App};
 use crate::inbound::rejection::Rejection;
 use crate::job::{Job, JobId};
-use crate::plan::{Limits, Outlook};
+use crate::plan::{PlanLimits, PlanPreview};
 use crate::secrets::SecretError;
 use crate::update::UpdateRequest;
 
@@ -63,7 +63,7 @@ impl App {
     /// Those of [`App::check`].
     pub fn plan(&self, request: &Value) -> Result<Value, Rejection> {
         let update = self.check(request)?;
-        Ok(Outlook::of(&update, &Limits::ZOHO).to_json())
+        Ok(PlanPreview::of(&update, &PlanLimits::ZOHO).to_json())
     }
 
     /// The stored job.

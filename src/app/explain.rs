@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::App;
-use crate::config::{Route, Verify};
+use crate::config::{Route, VerifyConfig};
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{Delivery, InboundRequest, NamedRoute, holds};
 use crate::mapping::{self, MappingInput, PathValue, Program, ProgramKey};
@@ -197,8 +197,8 @@ impl App {
             Ok(check) => {
                 delivery_id = check.delivery_id;
                 let found = match &route.verify {
-                    Verify::Schemes(_) => format!("verified: {}", route.verify),
-                    Verify::Nothing | Verify::ByAws => route.verify.to_string(),
+                    VerifyConfig::Schemes(_) => format!("verified: {}", route.verify),
+                    VerifyConfig::Disabled | VerifyConfig::ByAws => route.verify.to_string(),
                 };
                 explanation.add(Condition::Signature, Some(true), found);
             }
@@ -307,7 +307,7 @@ impl App {
 }
 
 fn check_trigger(explanation: &mut Explanation, route: &Route, trigger: Trigger) -> bool {
-    let listens = route.hears(trigger);
+    let listens = route.accepts_trigger(trigger);
     let found = match listens {
         true => trigger.to_string(),
         false => {
@@ -340,7 +340,7 @@ fn check_address(explanation: &mut Explanation, event: &InboundRequest) -> bool 
 }
 
 fn check_method(explanation: &mut Explanation, route: &Route, event: &InboundRequest) -> bool {
-    let met = route.takes(&event.method);
+    let met = route.accepts_method(&event.method);
     let found = match met {
         true => event.method.to_string(),
         false => {

@@ -63,7 +63,7 @@ impl App {
         request: &InboundRequest,
     ) -> Result<MappingOutcome, Rejection> {
         let (route, trigger) = (self.route(&request.route)?, request.origin.trigger);
-        if !route.settings.hears(trigger) {
+        if !route.settings.accepts_trigger(trigger) {
             let route = route.name.to_owned();
             return Err(Rejection::NotListening { route, trigger });
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::clock::{Clock, after};
 use crate::engine::{DriveResult, Engine, ExecutionMode, TurnDeadlines};
-use crate::failpoint::reach;
+use crate::failpoint::fail_point;
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{Delivery, IgnoreReason};
 use crate::job::DeadLetterReason;
@@ -118,10 +118,10 @@ impl JobIntake {
             jobs, mut delivery, ..
         } = new;
         for mut job in jobs {
-            reach("accept.before_add");
+            fail_point("accept.before_add");
             let adding = self.store().add(&job, delivery.as_ref());
             let added = adding.await.map_err(Rejection::Store)?;
-            reach("accept.added");
+            fail_point("accept.added");
             match added {
                 AddResult::Existing => {
                     if let Some(existing) = self.existing_job(&job).await? {
@@ -188,7 +188,7 @@ impl JobIntake {
             .collect();
         let full = self.request_wake_ups(&wakes).await;
         let full = full.err().filter(|error| error.retryable);
-        reach("accept.woken");
+        fail_point("accept.woken");
         let queued = |delivery: StoredJobs| match &full {
             Some(error) if !delivery.new.is_empty() => Err(Rejection::Queue(error.clone())),
             Some(_) | None => Ok(Acceptance::Queued(delivery.jobs)),
@@ -261,10 +261,10 @@ impl JobIntake {
         };
         let reason = DeadLetterReason::new(rejection.code(), &reason, None, self.clock.now());
         let stored = delivery.to_dead_letter(reason);
-        reach("keep.before");
+        fail_point("delivery.before");
         let put = self.store().put_delivery(&stored).await;
         put.map_err(Rejection::Store)?;
-        reach("keep.kept");
+        fail_point("delivery.stored");
         Ok(true)
     }
 

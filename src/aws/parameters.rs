@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
 use super::failure::AwsFailure;
-use crate::secrets::{Missing, SecretStore};
+use crate::secrets::{SecretStore, SecretStoreError};
 
 /// Time limits of one attempt and of all attempts together.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -44,11 +44,11 @@ impl ParameterStore {
 impl SecretStore for ParameterStore {
     /// Returns the decrypted value of a parameter. `name` is its name or ARN, optionally with `:VERSION` or `:LABEL`. Only a
     /// SecureString is accepted, because other types are stored unencrypted.
-    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+    async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
         let client = self.client.get_or_init(|| self.connect()).await;
         let region = client.config().region();
         let region = region.map_or("no region (set AWS_REGION)".to_owned(), ToString::to_string);
-        let permanent = |why: String| Missing {
+        let permanent = |why: String| SecretStoreError {
             why,
             transient: false,
         };
@@ -66,7 +66,7 @@ impl SecretStore for ParameterStore {
                     "{} in {region}: this program needs valid AWS credentials with ssm:GetParameter on it, and kms:Decrypt if a key of yours encrypts it",
                     failure.reason
                 );
-                Missing {
+                SecretStoreError {
                     why,
                     transient: failure.retryable,
                 }

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 
 use super::failure::AwsFailure;
 use super::parameters::ParameterStore;
-use crate::secrets::{Missing, SecretStore, Version, WritableSecrets};
+use crate::secrets::{SecretStore, SecretStoreError, SecretVersion, WritableSecrets};
 
 /// Time limits of one attempt and of all attempts together. Without them the SDK would wait until the function times out, and
 /// the log would not contain the reason.
@@ -130,11 +130,13 @@ impl SecretsManager {
 
 #[async_trait]
 impl SecretStore for SecretsManager {
-    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
-        Self::get(self, name).await.map_err(|error| Missing {
-            why: error.to_string(),
-            transient: error.is_retryable(),
-        })
+    async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
+        Self::get(self, name)
+            .await
+            .map_err(|error| SecretStoreError {
+                why: error.to_string(),
+                transient: error.is_retryable(),
+            })
     }
 
     fn writable(&self) -> Option<&dyn WritableSecrets> {
@@ -152,10 +154,10 @@ const EXISTS: &str = "ResourceExistsException";
 
 #[async_trait]
 impl WritableSecrets for SecretsManager {
-    async fn current(&self, name: &str) -> Result<Option<Version>, Missing> {
+    async fn current(&self, name: &str) -> Result<Option<SecretVersion>, SecretStoreError> {
         let client = self.client.get_or_init(|| self.connect()).await;
         match client.get_secret_value().secret_id(name).send().await {
-            Ok(secret) => Ok(Some(Version {
+            Ok(secret) => Ok(Some(SecretVersion {
                 id: secret.version_id.unwrap_or_default(),
                 value: secret.secret_string.unwrap_or_default().into(),
             })),
@@ -170,7 +172,7 @@ impl WritableSecrets for SecretsManager {
 
     /// Writes a version with its id as `ClientRequestToken`. AWS documents that a request fails if its token belongs to a version
     /// with other content. Of several writers with one id, exactly one succeeds.
-    async fn put(&self, name: &str, version: &Version) -> Result<bool, Missing> {
+    async fn put(&self, name: &str, version: &SecretVersion) -> Result<bool, SecretStoreError> {
         let client = self.client.get_or_init(|| self.connect()).await;
         let value = version.value.expose_secret();
         let put = client
@@ -202,7 +204,7 @@ impl WritableSecrets for SecretsManager {
             Err(error) => {
                 let missing = request_failed(name, "secretsmanager:CreateSecret", &error);
                 let why = format!("it does not exist; create it. {}", missing.why);
-                Err(Missing { why, ..missing })
+                Err(SecretStoreError { why, ..missing })
             }
         }
     }
@@ -212,9 +214,9 @@ fn request_failed<E: ProvideErrorMetadata>(
     name: &str,
     action: &str,
     error: &SdkError<E, HttpResponse>,
-) -> Missing {
+) -> SecretStoreError {
     let failure = AwsFailure::of(error);
-    Missing {
+    SecretStoreError {
         why: format!(
             "secretsmanager:{name} ({}): this program needs {action} on it",
             failure.reason

@@ -10,7 +10,7 @@ use masshook::aws::secrets::SecretsManager;
 use masshook::aws::wakeups::SqsWakeUps;
 use masshook::aws::{self, Mode};
 use masshook::clock::SystemClock;
-use masshook::config::{Config, Programs};
+use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::lambda::Function;
 use masshook::store::Store;
@@ -26,7 +26,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 
 /// Creates the function from the config and the environment.
 fn create_function() -> Result<Function, lambda_runtime::Error> {
-    let config = Config::find(Programs::Lazily).and_then(Config::check_writable_secrets)?;
+    let config = Config::find(CompileMode::Lazy).and_then(Config::check_writable_secrets)?;
     let aws_mode = aws::mode();
     let (store, mode): (Arc<dyn Store>, ExecutionMode) = match &aws_mode {
         Mode::Inline => (Arc::new(SqliteStore::in_memory()), ExecutionMode::Inline),

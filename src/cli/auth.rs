@@ -16,8 +16,8 @@ use super::terminal::{ExitStatus, OutputFormat, print_error};
 use super::zoho_client::zoho_client;
 use crate::aws::secrets::SecretsManager;
 use crate::config::{Config, Scope};
-use crate::secrets::place::{Place, Unwritable};
-use crate::secrets::{Environment, Files, SecretStore};
+use crate::secrets::location::{SecretLocation, SecretWriteError};
+use crate::secrets::{EnvironmentSecrets, FileSecrets, SecretStore};
 use crate::zoho::Connection;
 use crate::zoho::credentials::{ClientKey, Credentials, GrantCode};
 
@@ -83,8 +83,8 @@ async fn authorize(args: AuthArgs, config: &Config) -> Result<ExitStatus, String
         return Ok(ExitStatus::Success);
     }
     let secrets_manager = SecretsManager::new();
-    let place = Place::of(&connection.credentials, Some(&secrets_manager)).await;
-    let place = place.map_err(|why| match matches!(why, Unwritable::Environment(_)) {
+    let place = SecretLocation::of(&connection.credentials, Some(&secrets_manager)).await;
+    let place = place.map_err(|why| match matches!(why, SecretWriteError::Environment(_)) {
         true => format!(
             "{why} under `credentials`, or set the variable yourself to a JSON object with client_id, client_secret and refresh_token"
         ),
@@ -157,10 +157,10 @@ fn print_scopes(scopes: &[Scope], output: OutputFormat) {
 async fn read_client_secret(file: Option<&str>) -> Result<SecretString, String> {
     let secret = match file {
         Some(file) => {
-            let secret = Files.get(file).await;
+            let secret = FileSecrets.get(file).await;
             secret.map_err(|missing| format!("--client-secret-file {file}: {}", missing.why))?
         }
-        None => match Environment.get(CLIENT_SECRET_VARIABLE).await {
+        None => match EnvironmentSecrets.get(CLIENT_SECRET_VARIABLE).await {
             Ok(secret) => secret,
             Err(_) => read_secret_from_stdin()?,
         },

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use strict_reader::Problem;
 
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
-use crate::config::{Config, ConfigError, Programs};
+use crate::config::{CompileMode, Config, ConfigError};
 
 /// The config file of a command.
 #[derive(Clone, Debug, Args)]
@@ -20,7 +20,7 @@ pub(super) struct ConfigFile {
 impl ConfigFile {
     /// Loads the config and compiles its programs.
     pub(super) fn load(&self) -> Result<Config, ConfigError> {
-        Config::load(&self.path()?, Programs::Compile)
+        Config::load(&self.path()?, CompileMode::Eager)
     }
 
     /// The path of the file.

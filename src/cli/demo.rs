@@ -23,7 +23,7 @@ use super::terminal::{ExitStatus, print_error, print_line};
 use super::text::count_of;
 use crate::clock::{Clock, SystemClock};
 use crate::job::JobId;
-use crate::plan::{Limits, Outlook};
+use crate::plan::{PlanLimits, PlanPreview};
 use crate::update::UpdateRequest;
 
 /// How long to wait for a callback after the job has finished.
@@ -222,7 +222,7 @@ fn sign_delivery(scenario: &Scenario, body: &Bytes) -> Result<HeaderMap, String>
 fn print_plan(scenario: &Scenario) -> Result<(), String> {
     let update =
         UpdateRequest::parse(&scenario.update).map_err(|problems| format!("{problems:?}"))?;
-    let plan = Outlook::of(&update, &Limits::ZOHO).to_string();
+    let plan = PlanPreview::of(&update, &PlanLimits::ZOHO).to_string();
     let (summary, calls) = plan.split_once('\n').unwrap_or((&plan, ""));
     print_field("plan", summary);
     print_line(calls);

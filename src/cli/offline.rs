@@ -9,7 +9,7 @@ use crate::app::{App, Dependencies};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::ExecutionMode;
-use crate::secrets::{Missing, SecretStore};
+use crate::secrets::{SecretStore, SecretStoreError};
 use crate::store::sqlite::SqliteStore;
 
 /// Creates an app that performs no network calls.
@@ -33,8 +33,8 @@ struct NoSecrets;
 
 #[async_trait]
 impl SecretStore for NoSecrets {
-    async fn get(&self, _: &str) -> Result<SecretString, Missing> {
-        Err(Missing {
+    async fn get(&self, _: &str) -> Result<SecretString, SecretStoreError> {
+        Err(SecretStoreError {
             why: "this command works offline".to_owned(),
             transient: false,
         })

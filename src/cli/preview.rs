@@ -15,7 +15,7 @@ use super::explain;
 use super::offline::offline_app;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
 use crate::app::App;
-use crate::config::{Config, Verify};
+use crate::config::{Config, VerifyConfig};
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{AwsEvent, InboundRequest};
 use crate::trigger::Trigger;
@@ -159,7 +159,7 @@ async fn preview_aws_events(
     for event in events {
         for (name, outcome) in app.preview_aws_event(event).await {
             if route.is_none_or(|route| route == name) {
-                let verification = Verification::NotRequired(Verify::ByAws.to_string());
+                let verification = Verification::NotRequired(VerifyConfig::ByAws.to_string());
                 previews
                     .push(outcome.map(|outcome| RoutePreview::new(name, verification, outcome)));
             }
@@ -195,8 +195,10 @@ async fn preview_delivery(app: &App, arrival: InboundRequest) -> Result<RoutePre
         Ok(mapped) => {
             let verify = &app.config().routes[&arrival.route].verify;
             let verification = match verify {
-                Verify::Schemes(_) => Verification::Verified(verify.to_string()),
-                Verify::Nothing | Verify::ByAws => Verification::NotRequired(verify.to_string()),
+                VerifyConfig::Schemes(_) => Verification::Verified(verify.to_string()),
+                VerifyConfig::Disabled | VerifyConfig::ByAws => {
+                    Verification::NotRequired(verify.to_string())
+                }
             };
             (verification, mapped)
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::finding::{Finding, Severity};
-use crate::config::{Cover, Scope};
+use crate::config::{Scope, ScopeCoverage};
 use crate::update::ModuleName;
 
 /// Checks granted scopes. `modules` are the modules known to be updated: a scope limited to modules is sufficient if it
@@ -20,14 +20,14 @@ pub(super) fn check_scopes(
         let uncovered = modules.iter().filter(|module| !cover.reaches(module));
         let uncovered: Vec<&str> = uncovered.map(ModuleName::as_str).collect();
         let missing = match &cover {
-            Cover::Whole => None,
-            Cover::Modules(names) if uncovered.is_empty() => {
+            ScopeCoverage::Whole => None,
+            ScopeCoverage::Modules(names) if uncovered.is_empty() => {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 limited.push(format!("{} for {} only", scope.name, names.join(", ")));
                 None
             }
-            Cover::Modules(_) => Some(format!("{described} for {}", uncovered.join(", "))),
-            Cover::Nothing => Some(described),
+            ScopeCoverage::Modules(_) => Some(format!("{described} for {}", uncovered.join(", "))),
+            ScopeCoverage::Nothing => Some(described),
         };
         match scope.needed {
             true => needed.extend(missing),

@@ -11,7 +11,7 @@ use super::config_file::report_config_error;
 use super::sample_delivery::SampleDelivery;
 use super::sender::SenderArgs;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
-use crate::http::{Cap, Http, HttpSettings};
+use crate::http::{BodyLimit, Http, HttpSettings};
 
 /// Maximum bytes of the response to show.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
@@ -79,7 +79,10 @@ async fn send(
         request_timeout: REQUEST_TIMEOUT,
         ..HttpSettings::default()
     });
-    match http.send(request, Cap::Truncate(MAX_RESPONSE_BYTES)).await {
+    match http
+        .send(request, BodyLimit::Truncate(MAX_RESPONSE_BYTES))
+        .await
+    {
         Ok(response) => {
             match output.json {
                 true => {

@@ -13,7 +13,7 @@ use super::config_file::ConfigFile;
 use super::sample_delivery::{SampleDelivery, set_value};
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Proof, Verify};
+use crate::config::{Config, SchemeConfig, VerifyConfig};
 use crate::secrets::Secrets;
 use crate::trigger::Trigger;
 use webhook_verify::sample::sample;
@@ -101,7 +101,7 @@ impl SenderArgs {
         trigger: Trigger,
     ) -> Result<&'a str, String> {
         let routes = config.routes.iter();
-        let listening = routes.filter(|(_, route)| route.hears(trigger));
+        let listening = routes.filter(|(_, route)| route.accepts_trigger(trigger));
         let names: Vec<&str> = listening.map(|(name, _)| name.as_str()).collect();
         match (&self.route, &names[..]) {
             (Some(requested), _) => match names.iter().find(|name| *name == requested) {
@@ -171,7 +171,7 @@ impl SenderArgs {
         })
     }
 
-    async fn read_secrets(&self, proof: &Proof) -> Result<Vec<SecretString>, String> {
+    async fn read_secrets(&self, proof: &SchemeConfig) -> Result<Vec<SecretString>, String> {
         if self.unsigned {
             return Ok(Vec::new());
         }
@@ -181,7 +181,10 @@ impl SenderArgs {
     }
 
     /// The route, and how it verifies the sender.
-    fn find_route<'a>(&self, config: &'a Config) -> Result<(String, Option<&'a Proof>), String> {
+    fn find_route<'a>(
+        &self,
+        config: &'a Config,
+    ) -> Result<(String, Option<&'a SchemeConfig>), String> {
         let source = self.source.as_str();
         if !PRESETS.contains(&source) && source != "custom" {
             let hint = Scheme::nearest_preset(source).map_or_else(
@@ -190,9 +193,11 @@ impl SenderArgs {
             );
             return Err(format!("there is no sender `{source}`; {hint}"));
         }
-        let proof_of = |verify: &'a Verify| match verify {
-            Verify::Nothing | Verify::ByAws => None,
-            Verify::Schemes(proofs) => proofs.iter().find(|proof| proof.scheme.name() == source),
+        let proof_of = |verify: &'a VerifyConfig| match verify {
+            VerifyConfig::Disabled | VerifyConfig::ByAws => None,
+            VerifyConfig::Schemes(proofs) => {
+                proofs.iter().find(|proof| proof.scheme.name() == source)
+            }
         };
         if let Some(name) = &self.route {
             let route = config
@@ -200,7 +205,8 @@ impl SenderArgs {
                 .get(name)
                 .ok_or_else(|| format!("there is no route `{name}` in the config"))?;
             let proof = proof_of(&route.verify);
-            if proof.is_none() && !matches!(route.verify, Verify::Nothing) && !self.unsigned {
+            if proof.is_none() && !matches!(route.verify, VerifyConfig::Disabled) && !self.unsigned
+            {
                 return Err(format!(
                     "route `{name}` does not verify {source}: {}",
                     route.verify
@@ -208,7 +214,7 @@ impl SenderArgs {
             }
             return Ok((name.clone(), proof));
         }
-        let found: Vec<(&String, &Proof)> = config
+        let found: Vec<(&String, &SchemeConfig)> = config
             .routes
             .iter()
             .filter_map(|(name, route)| proof_of(&route.verify).map(|proof| (name, proof)))

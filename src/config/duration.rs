@@ -12,33 +12,33 @@ use strict_reader::{Node, Problems};
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "it only shapes the JSON Schema")]
-pub(super) enum Span {
+pub(super) enum DurationSchema {
     Seconds(u64),
     Text(#[schemars(regex(pattern = "^[0-9]+(ms|s|m|h|d)$"))] String),
 }
 
 /// Which durations a key takes.
-pub(super) struct Bounds {
+pub(super) struct DurationRange {
     range: RangeInclusive<Duration>,
     /// How it is said of one that is not among them.
     wish: &'static str,
 }
 
 /// How long jobs may wait for company.
-pub(super) const WINDOW: Bounds = Bounds {
+pub(super) const BATCH_WINDOW_RANGE: DurationRange = DurationRange {
     range: Duration::ZERO..=Duration::from_secs(300),
     wish: "must be a duration of at most 300 s, such as 2s, 500ms or 5m",
 };
 
 /// How long Zoho's jobs may be tracked.
-pub(super) const TRACKING: Bounds = Bounds {
+pub(super) const TRACK_FOR_RANGE: DurationRange = DurationRange {
     range: Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3600),
     wish: "must be a duration from one minute to seven days, such as 90m, 24h or 7d",
 };
 
 pub(super) fn read_duration(
     node: &Node<'_>,
-    bounds: &Bounds,
+    bounds: &DurationRange,
     problems: &mut Problems,
 ) -> Option<Duration> {
     let text = match node.value {
@@ -98,7 +98,7 @@ mod tests {
             (json!(null), None),
             (json!("99999999999999999999s"), None),
         ] {
-            assert_eq!(read(&value, &WINDOW), millis, "{value}");
+            assert_eq!(read(&value, &BATCH_WINDOW_RANGE), millis, "{value}");
         }
         for (value, hours) in [
             (json!("60m"), Some(1)),
@@ -110,7 +110,7 @@ mod tests {
         ] {
             let hour = 3_600_000;
             assert_eq!(
-                read(&value, &TRACKING),
+                read(&value, &TRACK_FOR_RANGE),
                 hours.map(|hours: u128| hours * hour),
                 "{value}"
             );

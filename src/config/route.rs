@@ -7,8 +7,8 @@ use http::Method;
 use schemars::JsonSchema;
 use url::Url;
 
-use super::duration::{Span, TRACKING, WINDOW, read_duration};
-use super::{Callbacks, OneOrMany, Programs, Verify, read_secrets};
+use super::duration::{BATCH_WINDOW_RANGE, DurationSchema, TRACK_FOR_RANGE, read_duration};
+use super::{Callbacks, CompileMode, OneOrMany, VerifyConfig, read_secrets};
 use crate::job::{CallbackOn, OnUnknownOutcome};
 use crate::mapping::{self, Program};
 use crate::secrets::SecretRef;
@@ -28,8 +28,8 @@ pub struct Route {
     pub http_methods: Vec<Method>,
     /// How a delivery proves where it comes from. Needed by whoever listens to `http`; AWS itself says who may send by
     /// its other triggers.
-    #[schemars(with = "Option<Verify>")]
-    pub verify: Verify,
+    #[schemars(with = "Option<VerifyConfig>")]
+    pub verify: VerifyConfig,
     /// One jq expression or a list of them. Each must yield true or false; a delivery for which one is false is ignored.
     #[schemars(with = "Option<OneOrMany<String>>")]
     pub when: Vec<Program>,
@@ -43,7 +43,7 @@ pub struct Route {
     pub callback_url: Option<Url>,
     /// By which calls this route's records are updated, unless an update request says so itself.
     #[schemars(default)]
-    pub update_by: update::Method,
+    pub update_by: update::UpdateMethod,
     /// The connection of this route's jobs.
     #[schemars(default)]
     pub connection: String,
@@ -58,10 +58,10 @@ pub struct Route {
     #[schemars(default)]
     pub reenroll: bool,
     /// How long this route's jobs may wait for others that make the same change.
-    #[schemars(with = "Option<Span>")]
+    #[schemars(with = "Option<DurationSchema>")]
     pub batch_window: Option<Duration>,
     /// How long Zoho's jobs of this route are tracked.
-    #[schemars(with = "Option<Span>")]
+    #[schemars(with = "Option<DurationSchema>")]
     pub track_for: Option<Duration>,
     /// What becomes of this route's calls that add options to multi-select picklists when no answer tells whether Zoho
     /// carried them out.
@@ -84,12 +84,12 @@ enum DeliveryMethod {
 
 impl Route {
     /// Whether it takes deliveries that come with this HTTP method.
-    pub fn takes(&self, method: &Method) -> bool {
+    pub fn accepts_method(&self, method: &Method) -> bool {
         self.http_methods.contains(method)
     }
 
     /// Whether it listens to this trigger.
-    pub fn hears(&self, trigger: Trigger) -> bool {
+    pub fn accepts_trigger(&self, trigger: Trigger) -> bool {
         self.on.contains(&trigger)
     }
 
@@ -97,7 +97,7 @@ impl Route {
         node: &Node<'_>,
         connections: Option<&BTreeSet<String>>,
         callbacks: Option<&Callbacks>,
-        programs: Programs,
+        compile: CompileMode,
         problems: &mut Problems,
     ) -> Option<Self> {
         let mut object = node.object(problems)?;
@@ -114,23 +114,23 @@ impl Route {
                 node.problem(problems, "has nothing to verify: `on` names neither `http` nor `direct`, and who may send by the others is for AWS to say");
                 None
             }
-            Some(node) => Verify::read(&node, problems),
-            None if !on.is_empty() && !on.contains(&Trigger::Http) => Some(Verify::ByAws),
+            Some(node) => VerifyConfig::read(&node, problems),
+            None if !on.is_empty() && !on.contains(&Trigger::Http) => Some(VerifyConfig::ByAws),
             None => {
                 problems.add(&object.at, "`verify` is missing; name a scheme, or write `verify: { scheme: none }` if anybody may deliver");
                 None
             }
         };
         let when = match object.optional("when") {
-            Some(node) => read_when(&node, programs, problems),
+            Some(node) => read_when(&node, compile, problems),
             None => Vec::new(),
         };
         let delivery_id = object
             .optional("delivery_id")
-            .and_then(|node| read_program(&node, programs, problems));
+            .and_then(|node| read_program(&node, compile, problems));
         let map = object
             .required("map", problems)
-            .and_then(|node| read_program(&node, programs, problems));
+            .and_then(|node| read_program(&node, compile, problems));
         let callback_url = object.optional("callback_url").and_then(|node| {
             let url: Url = node.string(problems)?.parse().ok().or_else(|| {
                 node.problem(problems, "is not a URL");
@@ -151,7 +151,9 @@ impl Route {
         });
         let update_by = object
             .optional("update_by")
-            .map_or(Some(update::Method::default()), |node| node.parse(problems));
+            .map_or(Some(update::UpdateMethod::default()), |node| {
+                node.parse(problems)
+            });
         let public_url = object.optional("public_url").and_then(|node| {
             let url = node
                 .string(problems)?
@@ -163,7 +165,7 @@ impl Route {
             }
             url
         });
-        if public_url.is_none() && verify.as_ref().is_some_and(Verify::needs_url) {
+        if public_url.is_none() && verify.as_ref().is_some_and(VerifyConfig::needs_url) {
             let message = "`public_url` is missing: this sender signs the URL that it calls, so it must be known here";
             problems.add(&object.at, message);
         }
@@ -173,7 +175,7 @@ impl Route {
             .as_ref()
             .and_then(|node| node.boolean(problems))
             .unwrap_or_default();
-        let enrolls = |verify: &Verify| verify.enrolled_secrets().next().is_some();
+        let enrolls = |verify: &VerifyConfig| verify.enrolled_secrets().next().is_some();
         if let (Some(node), true) = (reenroll_node, reenroll)
             && !verify.as_ref().is_none_or(enrolls)
         {
@@ -184,10 +186,10 @@ impl Route {
         }
         let batch_window = object
             .optional("batch_window")
-            .and_then(|node| read_duration(&node, &WINDOW, problems));
+            .and_then(|node| read_duration(&node, &BATCH_WINDOW_RANGE, problems));
         let track_for = object
             .optional("track_for")
-            .and_then(|node| read_duration(&node, &TRACKING, problems));
+            .and_then(|node| read_duration(&node, &TRACK_FOR_RANGE, problems));
         let on_unknown_outcome = object
             .optional("on_unknown_outcome")
             .and_then(|node| node.parse(problems));
@@ -273,7 +275,7 @@ fn read_triggers(node: &Node<'_>, problems: &mut Problems) -> Vec<Trigger> {
     named.into_iter().collect()
 }
 
-fn read_when(node: &Node<'_>, programs: Programs, problems: &mut Problems) -> Vec<Program> {
+fn read_when(node: &Node<'_>, compile: CompileMode, problems: &mut Problems) -> Vec<Program> {
     let nodes = node.one_or_many();
     if nodes.is_empty() {
         node.problem(
@@ -283,13 +285,13 @@ fn read_when(node: &Node<'_>, programs: Programs, problems: &mut Problems) -> Ve
     }
     let expressions = nodes.iter();
     expressions
-        .filter_map(|node| read_program(node, programs, problems))
+        .filter_map(|node| read_program(node, compile, problems))
         .collect()
 }
 
-fn read_program(node: &Node<'_>, programs: Programs, problems: &mut Problems) -> Option<Program> {
+fn read_program(node: &Node<'_>, compile: CompileMode, problems: &mut Problems) -> Option<Program> {
     let program = mapping::program(node.string(problems)?);
-    if programs == Programs::Compile
+    if compile == CompileMode::Eager
         && let Err(error) = program.check()
     {
         node.problem(problems, format!("{error}\n{}", error.location.excerpt()));

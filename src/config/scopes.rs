@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use super::{Config, Route};
 use crate::job::OnUnknownOutcome;
 use crate::mapping::Program;
-use crate::update::{Method, ModuleName, Named, Selector, UpdateRequest};
+use crate::update::{ModuleName, Named, Selector, UpdateMethod, UpdateRequest};
 use crate::zoho::{Connection, MetadataGuard};
 
 /// What an update request may ask for that takes scopes of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Use {
+pub enum ScopedFeature {
     /// Records by the value of a field.
     Match,
     /// A custom view by its name.
@@ -24,7 +24,7 @@ pub enum Use {
     Reread,
 }
 
-impl Use {
+impl ScopedFeature {
     /// What a route's program may ask for, by the keys that it writes down.
     fn of_program(program: &Program) -> BTreeSet<Self> {
         let keys = program.keys();
@@ -41,7 +41,7 @@ impl Use {
     /// What an update request asks for.
     pub fn of_request(request: &UpdateRequest) -> BTreeSet<Self> {
         let mut uses = BTreeSet::new();
-        if request.way() != Method::MassUpdate {
+        if request.effective_method() != UpdateMethod::MassUpdate {
             uses.insert(Self::Records);
         }
         match &request.selector {
@@ -77,7 +77,7 @@ pub struct Scope {
 
 /// How far granted scopes reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cover {
+pub enum ScopeCoverage {
     /// To everything.
     Whole,
     /// To these modules, in the words of scopes: `leads`, `salesorders`, `custom`.
@@ -86,7 +86,7 @@ pub enum Cover {
     Nothing,
 }
 
-impl Cover {
+impl ScopeCoverage {
     /// Whether it reaches to a module.
     pub fn reaches(&self, module: &ModuleName) -> bool {
         match self {
@@ -123,7 +123,7 @@ impl Scope {
 
     /// How far the granted scopes reach: it itself, in any case, or an `ALL` of what it is a part of, or either for
     /// some modules.
-    pub fn cover<'a>(&self, granted: impl Iterator<Item = &'a str>) -> Cover {
+    pub fn cover<'a>(&self, granted: impl Iterator<Item = &'a str>) -> ScopeCoverage {
         let name = self.name.to_ascii_lowercase();
         let service = BY_MODULE.iter().find(|service| name.starts_with(**service));
         let mut modules = BTreeSet::new();
@@ -134,7 +134,7 @@ impl Scope {
             if granted == name
                 || whole.is_some_and(|whole| whole.ends_with('.') && name.starts_with(whole))
             {
-                return Cover::Whole;
+                return ScopeCoverage::Whole;
             }
             let Some(service) = service else { continue };
             let rest = granted.strip_prefix(service);
@@ -148,18 +148,18 @@ impl Scope {
             }
         }
         match modules.is_empty() {
-            true => Cover::Nothing,
-            false => Cover::Modules(modules),
+            true => ScopeCoverage::Nothing,
+            false => ScopeCoverage::Modules(modules),
         }
     }
 }
 
 impl Connection {
     /// The scopes of its token: those that are needed for `uses`, then those that only some update requests need.
-    pub fn scopes(&self, uses: &BTreeSet<Use>) -> Vec<Scope> {
+    pub fn scopes(&self, uses: &BTreeSet<ScopedFeature>) -> Vec<Scope> {
         let has = |wanted| uses.contains(&wanted);
-        let reads = has(Use::Match) || has(Use::Reread);
-        let reading = match has(Use::Reread) {
+        let reads = has(ScopedFeature::Match) || has(ScopedFeature::Reread);
+        let reading = match has(ScopedFeature::Reread) {
             true => ["`match`; `on_unknown_outcome: reread`"; 2],
             false => ["`match`, by a query", "`match`, the records found"],
         };
@@ -188,17 +188,17 @@ impl Connection {
             ),
             Scope::of(
                 "ZohoCRM.settings.custom_views.READ",
-                has(Use::View),
+                has(ScopedFeature::View),
                 "`view`, by its name",
             ),
             Scope::of(
                 "ZohoCRM.settings.territories.READ",
-                has(Use::Territory),
+                has(ScopedFeature::Territory),
                 "`territory`, by its name",
             ),
             Scope::of(
                 "ZohoCRM.modules.UPDATE",
-                has(Use::Records),
+                has(ScopedFeature::Records),
                 "`update_by: records` and `auto`",
             ),
             Scope::of(
@@ -217,19 +217,19 @@ impl Connection {
 
 impl Config {
     /// What the jobs of a connection may ask for.
-    pub fn uses(&self, connection: &str) -> BTreeSet<Use> {
+    pub fn uses(&self, connection: &str) -> BTreeSet<ScopedFeature> {
         let routes = self.routes.values();
         let own = routes.filter(|route| route.connection == connection);
         let of_route = |route: &Route| {
-            let mut uses = Use::of_program(&route.map);
-            if route.update_by != Method::MassUpdate {
-                uses.insert(Use::Records);
+            let mut uses = ScopedFeature::of_program(&route.map);
+            if route.update_by != UpdateMethod::MassUpdate {
+                uses.insert(ScopedFeature::Records);
             }
             uses
         };
-        let mut uses: BTreeSet<Use> = own.flat_map(of_route).collect();
+        let mut uses: BTreeSet<ScopedFeature> = own.flat_map(of_route).collect();
         if self.rereads(connection) {
-            uses.insert(Use::Reread);
+            uses.insert(ScopedFeature::Reread);
         }
         uses
     }
@@ -251,7 +251,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Programs;
+    use crate::config::CompileMode;
     use serde_json::json;
 
     fn needed(guard: &str, map: &str) -> Vec<&'static str> {
@@ -260,7 +260,7 @@ mod tests {
              routes:\n  a:\n    verify: {{ scheme: none }}\n    map: '{map}'\n\
              \n  b:\n    connection: other\n    verify: {{ scheme: none }}\n    map: '{{match: 1, view: 1}}'\n"
         );
-        let config = Config::parse(&text, Programs::Lazily).expect("a config");
+        let config = Config::parse(&text, CompileMode::Lazy).expect("a config");
         let scopes = config.connections["default"].scopes(&config.uses("default"));
         let needed = scopes.iter().filter(|scope| scope.needed);
         needed.map(|scope| scope.name).collect()
@@ -298,7 +298,7 @@ mod tests {
                 "connections:\n  default: {{ credentials: env:X }}\n  other: {{ credentials: env:Y }}\n\
                  routes:\n  form: {{ verify: {{ scheme: none }}, map: '{map}', {keys} }}\n"
             );
-            let config = Config::parse(&text, Programs::Lazily).expect("a config");
+            let config = Config::parse(&text, CompileMode::Lazy).expect("a config");
             let scopes = config.connections["default"].scopes(&config.uses("default"));
             let found = scopes
                 .iter()
@@ -318,7 +318,7 @@ mod tests {
                 "connections:\n  default:\n    credentials: env:X\n  other:\n    credentials: env:Y\non_unknown_outcome: {global}\n\
                  routes:\n  r:\n    verify: {{ scheme: none }}\n    map: .\n    on_unknown_outcome: {route}\n    connection: other\n"
             );
-            Config::parse(&text, Programs::Lazily).expect("a config")
+            Config::parse(&text, CompileMode::Lazy).expect("a config")
         };
         for (global, route, default, other) in [
             ("report", "reread", false, true),
@@ -349,16 +349,16 @@ mod tests {
             let more = selector.as_object().cloned().expect("an object");
             request.as_object_mut().expect("an object").extend(more);
             let request = UpdateRequest::parse(&request).expect("a request");
-            Vec::from_iter(Use::of_request(&request))
+            Vec::from_iter(ScopedFeature::of_request(&request))
         };
         assert_eq!(of(json!({"ids": [1]})), []);
         let wanted = json!({"match": {"field": "Email", "values": ["a@b.de"]}});
-        assert_eq!(of(wanted), [Use::Match]);
-        assert_eq!(of(json!({"view": "Hot"})), [Use::View]);
+        assert_eq!(of(wanted), [ScopedFeature::Match]);
+        assert_eq!(of(json!({"view": "Hot"})), [ScopedFeature::View]);
         let named = json!({"view": "Hot", "territory": {"name": "EMEA"}});
-        assert_eq!(of(named), [Use::View, Use::Territory]);
+        assert_eq!(of(named), [ScopedFeature::View, ScopedFeature::Territory]);
         let half = json!({"cvid": "5", "territory": {"name": "EMEA"}});
-        assert_eq!(of(half), [Use::Territory]);
+        assert_eq!(of(half), [ScopedFeature::Territory]);
     }
 
     fn scope(name: &'static str) -> Scope {
@@ -382,13 +382,13 @@ mod tests {
         ] {
             let cover = fields.cover([granted].into_iter());
             let wanted = if covered {
-                Cover::Whole
+                ScopeCoverage::Whole
             } else {
-                Cover::Nothing
+                ScopeCoverage::Nothing
             };
             assert_eq!(cover, wanted, "{granted}");
         }
-        assert_eq!(fields.cover(std::iter::empty()), Cover::Nothing);
+        assert_eq!(fields.cover(std::iter::empty()), ScopeCoverage::Nothing);
     }
 
     #[test]
@@ -401,7 +401,7 @@ mod tests {
             "ZohoCRM.mass_update.leads.ALL",
             "ZohoCRM.mass_update.leads.READ",
         ] {
-            assert_eq!(update.cover([nothing].into_iter()), Cover::Nothing);
+            assert_eq!(update.cover([nothing].into_iter()), ScopeCoverage::Nothing);
         }
         let granted = [
             "ZohoCRM.mass_update.Leads.UPDATE",
@@ -421,10 +421,13 @@ mod tests {
             assert_eq!(cover.reaches(&module), reached, "{module}");
         }
         let leads = BTreeSet::from(["leads".to_owned()]);
-        assert_eq!(read.cover(granted.into_iter()), Cover::Modules(leads));
+        assert_eq!(
+            read.cover(granted.into_iter()),
+            ScopeCoverage::Modules(leads)
+        );
         assert_eq!(
             read.cover(["ZohoCRM.modules.ALL"].into_iter()),
-            Cover::Whole
+            ScopeCoverage::Whole
         );
     }
 }

@@ -11,25 +11,25 @@ use webhook_verify::scheme::{PRESETS, Scheme, SchemeChoice};
 
 /// How a delivery proves where it comes from.
 #[derive(Debug)]
-pub enum Verify {
+pub enum VerifyConfig {
     /// Not at all: anybody may deliver.
-    Nothing,
+    Disabled,
     /// By AWS: the route listens to nothing that anybody could reach who has no permission there.
     ByAws,
     /// By any of these.
-    Schemes(Vec<Proof>),
+    Schemes(Vec<SchemeConfig>),
 }
 
 /// A signature scheme and its secrets.
 #[derive(Debug)]
-pub struct Proof {
+pub struct SchemeConfig {
     /// How the proof is made.
     pub scheme: Scheme,
     /// Its secrets; several while rotating.
     pub secrets: Vec<SecretRef>,
 }
 
-impl Proof {
+impl SchemeConfig {
     /// Where the secret is kept that the sender hands over; none if it does not.
     pub fn enrolled_secret(&self) -> Option<&SecretRef> {
         self.secrets
@@ -38,19 +38,19 @@ impl Proof {
     }
 }
 
-impl JsonSchema for Verify {
+impl JsonSchema for VerifyConfig {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Verify".into()
+        "VerifyConfig".into()
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        OneOrMany::<Proof>::json_schema(generator)
+        OneOrMany::<SchemeConfig>::json_schema(generator)
     }
 }
 
-impl JsonSchema for Proof {
+impl JsonSchema for SchemeConfig {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Proof".into()
+        "SchemeConfig".into()
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -81,7 +81,7 @@ impl JsonSchema for Proof {
     }
 }
 
-impl Verify {
+impl VerifyConfig {
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let nodes = node.one_or_many();
         if nodes.is_empty() {
@@ -99,7 +99,7 @@ impl Verify {
         let mut proofs = Vec::new();
         for verify in read.into_iter().collect::<Option<Vec<Self>>>()? {
             match verify {
-                Self::Nothing | Self::ByAws => return Some(verify),
+                Self::Disabled | Self::ByAws => return Some(verify),
                 Self::Schemes(more) => proofs.extend(more),
             }
         }
@@ -117,7 +117,7 @@ impl Verify {
                 );
             }
             object.finish(problems);
-            return Some(Self::Nothing);
+            return Some(Self::Disabled);
         }
         let given = object.optional("secret");
         let secrets = read_secrets(&mut object, "secret", problems);
@@ -142,24 +142,26 @@ impl Verify {
         }
         object.finish(problems);
         match choice? {
-            SchemeChoice::Nothing => Some(Self::Nothing),
-            SchemeChoice::Scheme(scheme) => Some(Self::Schemes(vec![Proof {
+            SchemeChoice::Nothing => Some(Self::Disabled),
+            SchemeChoice::Scheme(scheme) => Some(Self::Schemes(vec![SchemeConfig {
                 scheme: *scheme,
                 secrets,
             }])),
         }
     }
 
-    fn proofs(&self) -> &[Proof] {
+    fn proofs(&self) -> &[SchemeConfig] {
         match self {
-            Self::Nothing | Self::ByAws => &[],
+            Self::Disabled | Self::ByAws => &[],
             Self::Schemes(proofs) => proofs,
         }
     }
 
     /// Where the secrets are to be kept that senders hand over.
     pub fn enrolled_secrets(&self) -> impl Iterator<Item = &SecretRef> {
-        self.proofs().iter().filter_map(Proof::enrolled_secret)
+        self.proofs()
+            .iter()
+            .filter_map(SchemeConfig::enrolled_secret)
     }
 
     /// Where all its secrets are.
@@ -173,10 +175,10 @@ impl Verify {
     }
 }
 
-impl fmt::Display for Verify {
+impl fmt::Display for VerifyConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => formatter.write_str("not verified: anybody may deliver"),
+            Self::Disabled => formatter.write_str("not verified: anybody may deliver"),
             Self::ByAws => formatter.write_str("AWS decides who may send"),
             Self::Schemes(proofs) => {
                 let sentences: Vec<String> =

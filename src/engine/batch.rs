@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::job::{CallState, Job};
 use crate::outcome::Failure;
-use crate::plan::{Call, Limits, Target, Way, body, row, rows_body};
+use crate::plan::{Call, CallKind, PlanLimits, Target, body, row, rows_body};
 use crate::update::{ModuleName, RecordId, Records, Resolved};
 use crate::zoho::Repeat;
 
@@ -53,11 +53,18 @@ enum BatchPayload {
 }
 
 impl Batch {
-    /// The Zoho API that it uses.
-    pub(super) fn way(&self) -> Way {
-        match self.payload {
-            BatchPayload::Change { .. } => Way::MassUpdate,
-            BatchPayload::Rows { .. } => Way::Records,
+    /// The kind of the call.
+    pub(super) fn kind(&self) -> CallKind {
+        match &self.payload {
+            BatchPayload::Change {
+                records: Records::Ids(_),
+                ..
+            } => CallKind::Immediate,
+            BatchPayload::Change {
+                records: Records::View { .. },
+                ..
+            } => CallKind::Scheduled,
+            BatchPayload::Rows { .. } => CallKind::Records,
         }
     }
 
@@ -150,14 +157,14 @@ impl Packer {
             .open
             .entry(key(connection, request, call, &data))
             .or_default();
-        let row_of = |id| match call.target.way() {
-            Way::MassUpdate => (id, Value::Null),
-            Way::Records => (id, row(id, &data, about.over_write)),
+        let row_of = |id| match call.target.kind() {
+            CallKind::Immediate | CallKind::Scheduled => (id, Value::Null),
+            CallKind::Records => (id, row(id, &data, about.over_write)),
         };
         let rows: Vec<(RecordId, Value)> = ids.into_iter().map(row_of).collect();
-        let capacity = match call.target.way() {
-            Way::MassUpdate => Limits::ZOHO.ids_per_call,
-            Way::Records => Limits::ZOHO.records_per_call,
+        let capacity = match call.target.kind() {
+            CallKind::Immediate | CallKind::Scheduled => PlanLimits::ZOHO.ids_per_call,
+            CallKind::Records => PlanLimits::ZOHO.records_per_call,
         };
         let fits = |known: &RowsById| {
             let new = rows.iter().filter(|(id, _)| !known.contains_key(id));

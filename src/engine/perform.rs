@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::effect::{Effect, EffectResult, effects};
 use super::work::TurnWork;
 use super::{Engine, LeasedJob, TurnDeadlines, prepare};
-use crate::failpoint::reach;
+use crate::failpoint::fail_point;
 
 /// Effects under way at once in a turn. Each connection limits its own share.
 const CONCURRENT_EFFECTS: usize = 64;
@@ -71,9 +71,9 @@ impl Engine {
         match effect {
             Effect::Prepare { connection, inputs } => {
                 let client = self.connections.get(&connection)?;
-                reach("prepare.before");
+                fail_point("prepare.before");
                 let prepared = prepare::prepare(client, inputs, turn.give_up).await;
-                reach("prepare.answered");
+                fail_point("prepare.answered");
                 Some(EffectResult::Prepared(prepared))
             }
             Effect::Send { batch, holders } => {
@@ -90,16 +90,16 @@ impl Engine {
                 let sent = client
                     .job_status(&poll.module, &poll.zoho_job_id, turn.give_up)
                     .await;
-                reach("look.answered");
+                fail_point("poll.answered");
                 Some(EffectResult::Polled(poll, sent.outcome))
             }
             Effect::Callback {
                 place,
                 notification,
             } => {
-                reach("callback.before");
+                fail_point("callback.before");
                 let result = self.send_callback(&notification, turn).await;
-                reach("callback.answered");
+                fail_point("callback.answered");
                 Some(EffectResult::CalledBack(place, notification, result))
             }
         }

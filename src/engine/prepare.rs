@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use crate::guard;
 use crate::job::{PreparationOutcome, PreparationResult};
-use crate::lookup::Column;
-use crate::update::{Assignment, FieldName, Method, ModuleName, Selector, UpdateRequest};
+use crate::lookup::LookupField;
+use crate::update::{Assignment, FieldName, ModuleName, Selector, UpdateMethod, UpdateRequest};
 use crate::zoho::metadata::{Field, Freshness};
 use crate::zoho::{self, Client};
 use matching::MatchQuery;
@@ -25,7 +25,7 @@ pub(super) struct PrepareInput {
     module: ModuleName,
     fields: Vec<Assignment>,
     over_write: bool,
-    way: Method,
+    way: UpdateMethod,
     open: Option<Selector>,
 }
 
@@ -37,7 +37,7 @@ impl PrepareInput {
             module: request.module.clone(),
             fields: request.fields.clone(),
             over_write: request.over_write,
-            way: request.way(),
+            way: request.effective_method(),
             open: match request.resolved() {
                 Some(_) => None,
                 None => Some(request.selector.clone()),
@@ -163,7 +163,7 @@ async fn prepare_fields(
     Ok(match wanted {
         Some(wanted) => {
             let field = wanted.field.clone();
-            let column = Column { module, field };
+            let column = LookupField { module, field };
             PrepareStage::NeedsRecords(MatchQuery { column, wanted }, checked)
         }
         None => {
@@ -190,7 +190,7 @@ async fn prepare_fields(
 #[derive(Default)]
 struct CheckedFields {
     fields: Option<Vec<Assignment>>,
-    method: Option<Method>,
+    method: Option<UpdateMethod>,
     notes: Vec<String>,
     /// Whether the org's fields could be read.
     known: bool,
@@ -264,13 +264,13 @@ struct FieldCheck<'a> {
     fields: &'a [Assignment],
     over_write: bool,
     /// The calls that will be used.
-    way: Method,
+    way: UpdateMethod,
     /// The field of its `match`, if it has one.
     by: Option<&'a FieldName>,
 }
 
 impl FieldCheck<'_> {
-    fn run(&self, known: &[Field]) -> Result<CheckedFields, Vec<guard::Problem>> {
+    fn run(&self, known: &[Field]) -> Result<CheckedFields, Vec<guard::FieldProblem>> {
         let unmatchable = self.by.and_then(|by| guard::unmatchable(known, by));
         match (
             guard::guard(known, self.fields, self.over_write, self.way),

@@ -10,7 +10,7 @@ use super::effect::EffectResult;
 use super::prepare::PrepareOutput;
 use super::unknown_outcome::resolution_event;
 use super::{CLAIMS_AT_ONCE, Engine, LeasedJob};
-use crate::failpoint::reach;
+use crate::failpoint::fail_point;
 use crate::job::{CallEvent, Job};
 use crate::outcome::Refusal;
 use crate::zoho::answer::{UpdateAnswer, ZohoJobStatus};
@@ -29,7 +29,7 @@ impl Engine {
                 for output in outputs {
                     if let Some(leased) = leased.get_mut(output.place) {
                         self.record_preparation(leased, output).await;
-                        reach("prepare.recorded");
+                        fail_point("prepare.recorded");
                     }
                 }
             }
@@ -67,9 +67,9 @@ impl Engine {
                         continue;
                     };
                     self.apply(leased, call.seq, event.clone()).await;
-                    reach("look.recorded");
+                    fail_point("poll.recorded");
                     self.unlock_if_ended(&leased.job, call.seq).await;
-                    reach("look.unlocked");
+                    fail_point("poll.unlocked");
                 }
             }
             EffectResult::CalledBack(place, notification, result) => {
@@ -124,7 +124,7 @@ impl Engine {
         futures_util::stream::iter(to_store)
             .for_each_concurrent(CLAIMS_AT_ONCE, |(_, leased)| self.checkpoint(leased))
             .await;
-        reach("send.announced");
+        fail_point("send.announced");
         let mut jobs = calls.iter().filter_map(|call| leased.get(call.job));
         jobs.all(|leased| leased.error.is_none())
     }
@@ -144,14 +144,14 @@ impl Engine {
 
     /// Stores a job under its lease.
     pub(super) async fn checkpoint(&self, leased: &mut LeasedJob) {
-        reach("record.before");
+        fail_point("record.before");
         if leased.error.is_none()
             && let Err(error) = self.store.checkpoint(&leased.job, &mut leased.lease).await
         {
             tracing::warn!(job.id = %leased.job.id, "{error}");
             leased.error = Some(error.into());
         }
-        reach("record.written");
+        fail_point("record.written");
     }
 }
 

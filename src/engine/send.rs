@@ -9,7 +9,7 @@ use super::effect::EffectResult;
 use super::perform::DeniedEndpoints;
 use super::{Engine, TurnDeadlines};
 use crate::codes::Cause;
-use crate::failpoint::reach;
+use crate::failpoint::fail_point;
 use crate::outcome::Refusal;
 use crate::store::LockHolder;
 use crate::zoho::answer::UpdateAnswer;
@@ -32,7 +32,7 @@ impl Engine {
         results: &mpsc::Sender<EffectResult>,
     ) -> Option<EffectResult> {
         let client = self.connections.get(&batch.connection)?;
-        let way = batch.way();
+        let way = batch.kind();
         let endpoint = (batch.connection.clone(), way.path(&batch.module));
         let denied = || {
             denied_endpoints
@@ -76,7 +76,7 @@ impl Engine {
         };
         match self.lock(&view, holders).await {
             Ok(Some(holder)) => {
-                reach("send.locked");
+                fail_point("send.locked");
                 Ok(Some(ViewLock { view, holder }))
             }
             Ok(None) => Err(Refusal::of(Cause::ViewTaken)),

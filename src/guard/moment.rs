@@ -8,23 +8,23 @@ use jiff::civil::Time;
 use jiff::fmt::temporal::Pieces;
 
 /// Why a text is no day or moment, and what to do.
-pub(super) struct Unclear {
+pub(super) struct InvalidMoment {
     pub(super) why: &'static str,
     pub(super) cure: &'static str,
 }
 
-const NOT_ISO: Unclear = Unclear {
+const NOT_ISO: InvalidMoment = InvalidMoment {
     why: "is not a date of the ISO 8601 form, or there is no such day",
     cure: "write the year first: `2026-02-28`; jq's `strptime` and `strftime` turn other forms into it",
 };
 
 /// A day.
-pub(super) fn date(text: &str) -> Result<String, Unclear> {
+pub(super) fn date(text: &str) -> Result<String, InvalidMoment> {
     let pieces = read(text)?;
     match pieces.time() {
         None => Ok(pieces.date().to_string()),
         Some(time) if time == Time::midnight() => Ok(pieces.date().to_string()),
-        Some(_) => Err(Unclear {
+        Some(_) => Err(InvalidMoment {
             why: "is a moment, and which day it is depends on the time zone",
             cure: "send the day that is meant: `.[:10]` in jq, if it is the one that is written there",
         }),
@@ -32,9 +32,9 @@ pub(super) fn date(text: &str) -> Result<String, Unclear> {
 }
 
 /// A moment.
-pub(super) fn date_time(text: &str) -> Result<String, Unclear> {
+pub(super) fn date_time(text: &str) -> Result<String, InvalidMoment> {
     let pieces = read(text)?;
-    let unclear = |why| Unclear {
+    let unclear = |why| InvalidMoment {
         why,
         cure: "write date, time and offset: `2026-02-28T09:30:00+01:00`, or `Z` for UTC",
     };
@@ -62,7 +62,7 @@ pub(super) fn date_time(text: &str) -> Result<String, Unclear> {
     ))
 }
 
-fn read(text: &str) -> Result<Pieces<'_>, Unclear> {
+fn read(text: &str) -> Result<Pieces<'_>, InvalidMoment> {
     match Pieces::parse(text) {
         // Zoho has years of four digits.
         Ok(pieces) if (1..=9999).contains(&pieces.date().year()) => Ok(pieces),

@@ -103,14 +103,18 @@ fn assign(name: &str, value: &Value) -> Assignment {
     }
 }
 
-fn one(name: &str, value: &Value, method: Method) -> Result<Guarded, Vec<Problem>> {
+fn one(
+    name: &str,
+    value: &Value,
+    method: UpdateMethod,
+) -> Result<GuardedUpdate, Vec<FieldProblem>> {
     guard(&fields(), &[assign(name, value)], true, method)
 }
 
 /// What becomes of a value, in a line.
-fn line(name: &str, value: &Value, asked: Method) -> String {
+fn line(name: &str, value: &Value, asked: UpdateMethod) -> String {
     match one(name, value, asked) {
-        Ok(Guarded {
+        Ok(GuardedUpdate {
             assignments,
             notes,
             method,
@@ -118,7 +122,7 @@ fn line(name: &str, value: &Value, asked: Method) -> String {
             assert_eq!(
                 notes.is_empty(),
                 assignments[0].value == *value
-                    && (asked, method) != (Method::Auto, Method::Records),
+                    && (asked, method) != (UpdateMethod::Auto, UpdateMethod::Records),
                 "a note for each change"
             );
             format!(
@@ -189,7 +193,7 @@ fn every_kind_of_value() {
     ];
     let grid: String = cases
         .iter()
-        .map(|(name, value)| line(name, value, Method::MassUpdate))
+        .map(|(name, value)| line(name, value, UpdateMethod::MassUpdate))
         .collect();
     insta::assert_snapshot!(grid, @r#"
     Company = "Acme" -> "Acme" (mass_update)
@@ -255,14 +259,18 @@ fn what_a_mass_update_cannot_set_is_left_to_records() {
         ("Manager", json!({"id": "1"})),
         ("Company", json!("Acme")),
     ];
-    let grid: String = [Method::MassUpdate, Method::Records, Method::Auto]
-        .into_iter()
-        .flat_map(|method| {
-            cases.iter().map(move |(name, value)| {
-                format!("{}: {}", method.as_str(), line(name, value, method))
-            })
-        })
-        .collect();
+    let grid: String = [
+        UpdateMethod::MassUpdate,
+        UpdateMethod::Records,
+        UpdateMethod::Auto,
+    ]
+    .into_iter()
+    .flat_map(|method| {
+        cases
+            .iter()
+            .map(move |(name, value)| format!("{}: {}", method.as_str(), line(name, value, method)))
+    })
+    .collect();
     insta::assert_snapshot!(grid, @r#"
     mass_update: Email = "a@example.com" -> FIELD_NOT_UPDATABLE: `Email` (email) cannot be changed by a Zoho mass update (name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out)
     mass_update: Items = [{"id":"1"}] -> FIELD_NOT_UPDATABLE: `Items` (subform) cannot be changed by a Zoho mass update (name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out)
@@ -289,7 +297,8 @@ fn every_problem_is_told_at_once() {
         assign("Email", &json!("a")),
         assign("Phone_Number", &json!("a")),
     ];
-    let problems = guard(&fields(), &assignments, false, Method::MassUpdate).expect_err("problems");
+    let problems =
+        guard(&fields(), &assignments, false, UpdateMethod::MassUpdate).expect_err("problems");
     let named: Vec<&str> = problems
         .iter()
         .map(|problem| problem.field.as_str())
@@ -315,12 +324,13 @@ fn a_label_leads_to_its_field_and_nothing_known_forbids_nothing() {
         ..field("No_of_Employees", "integer", FieldKind::Integer)
     }];
     let asked = [assign("Number_of_People", &json!(7))];
-    let problems = guard(&labelled, &asked, false, Method::MassUpdate).expect_err("a problem");
+    let problems =
+        guard(&labelled, &asked, false, UpdateMethod::MassUpdate).expect_err("a problem");
     assert!(problems[0].refusal.to_string().contains("No_of_Employees"));
-    let guarded = guard(&[], &asked, false, Method::Auto).expect("nothing is known");
+    let guarded = guard(&[], &asked, false, UpdateMethod::Auto).expect("nothing is known");
     assert_eq!(
         (guarded.assignments.as_slice(), guarded.method),
-        (&asked[..], Method::Auto)
+        (&asked[..], UpdateMethod::Auto)
     );
     assert_eq!(refusal(Vec::new()), None);
 }
@@ -332,7 +342,7 @@ fn a_pipeline_may_be_named_by_its_id() {
         ..field("Pipeline", "picklist", FieldKind::Picklist)
     }];
     let asked = [assign("Pipeline", &json!("5725767000000091023"))];
-    let guarded = guard(&pipeline, &asked, false, Method::MassUpdate).expect("passes");
+    let guarded = guard(&pipeline, &asked, false, UpdateMethod::MassUpdate).expect("passes");
     assert_eq!(guarded.assignments, asked);
 }
 
@@ -377,7 +387,7 @@ proptest! {
         chosen in prop::collection::vec((0..16_usize, values()), 1..6), over_write: bool, method in 0..3_usize,
     ) {
         let fields = fields();
-        let method = Method::ALL[method].0;
+        let method = UpdateMethod::ALL[method].0;
         let asked: Vec<Assignment> = chosen
             .iter()
             .map(|(place, value)| assign(fields[*place].name.as_str(), value))
@@ -385,7 +395,7 @@ proptest! {
         match guard(&fields, &asked, over_write, method) {
             Ok(guarded) => {
                 let again = guard(&fields, &guarded.assignments, over_write, guarded.method);
-                let unchanged = Guarded { notes: Vec::new(), ..guarded };
+                let unchanged = GuardedUpdate { notes: Vec::new(), ..guarded };
                 prop_assert_eq!(again, Ok(unchanged));
             }
             Err(problems) => {

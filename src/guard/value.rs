@@ -2,8 +2,8 @@
 
 use serde_json::{Number, Value};
 
-use super::moment::{self, Unclear};
-use super::{Problem, example};
+use super::moment::{self, InvalidMoment};
+use super::{FieldProblem, example};
 use crate::codes::Cause;
 use crate::zoho::metadata::{Field, FieldKind, PicklistOption};
 use strict_reader::{kind, nearest};
@@ -12,12 +12,12 @@ use strict_reader::{kind, nearest};
 const NONE: &str = "-None-";
 
 /// A value as it is to be sent.
-pub(super) struct Checked {
+pub(super) struct CheckedValue {
     pub(super) value: Value,
     pub(super) notes: Vec<String>,
 }
 
-impl Checked {
+impl CheckedValue {
     fn as_is(value: &Value) -> Self {
         Self {
             value: value.clone(),
@@ -43,11 +43,15 @@ impl Checked {
 }
 
 /// Checks a value.
-pub(super) fn check(field: &Field, value: &Value, over_write: bool) -> Result<Checked, Problem> {
+pub(super) fn check(
+    field: &Field,
+    value: &Value,
+    over_write: bool,
+) -> Result<CheckedValue, FieldProblem> {
     if value.is_null() {
         return match field.mandatory {
             true => Err(cleared(field)),
-            false => Ok(Checked::as_is(value)),
+            false => Ok(CheckedValue::as_is(value)),
         };
     }
     match (field.kind, value) {
@@ -56,12 +60,12 @@ pub(super) fn check(field: &Field, value: &Value, over_write: bool) -> Result<Ch
                 return Err(cleared(field));
             }
             fits(field, text.chars().count(), Unit::Characters)?;
-            Ok(Checked::as_is(value))
+            Ok(CheckedValue::as_is(value))
         }
         (FieldKind::Picklist, Value::String(text)) => {
             let actual = option(field, text)?;
             let why = "the actual value of the option that screens show so";
-            Ok(Checked::meant(field, value, actual.into(), why))
+            Ok(CheckedValue::meant(field, value, actual.into(), why))
         }
         (FieldKind::MultiSelect, Value::Array(items)) => options(field, value, items, over_write),
         (FieldKind::Integer, Value::Number(number)) => whole(field, value, number),
@@ -70,25 +74,25 @@ pub(super) fn check(field: &Field, value: &Value, over_write: bool) -> Result<Ch
             big(field, value, &number.to_string())
         }
         (FieldKind::Decimal, Value::Number(number)) => decimal(field, value, number),
-        (FieldKind::Boolean, Value::Bool(_)) => Ok(Checked::as_is(value)),
+        (FieldKind::Boolean, Value::Bool(_)) => Ok(CheckedValue::as_is(value)),
         (FieldKind::Date, Value::String(text)) => day_or_moment(field, value, text, moment::date),
         (FieldKind::DateTime, Value::String(text)) => {
             day_or_moment(field, value, text, moment::date_time)
         }
         (FieldKind::Object, Value::Object(object)) => match object.get("id") {
-            Some(Value::String(_)) => Ok(Checked::as_is(value)),
+            Some(Value::String(_)) => Ok(CheckedValue::as_is(value)),
             Some(Value::Number(id)) if !id.is_f64() => {
                 let mut meant = object.clone();
                 meant.insert("id".to_owned(), Value::String(id.to_string()));
                 let why = "as Zoho's ids are strings";
-                Ok(Checked::meant(field, value, Value::Object(meant), why))
+                Ok(CheckedValue::meant(field, value, Value::Object(meant), why))
             }
             Some(_) | None => Err(mistyped(field, value)),
         },
         (FieldKind::List, Value::Array(items)) if items.iter().all(Value::is_object) => {
-            Ok(Checked::as_is(value))
+            Ok(CheckedValue::as_is(value))
         }
-        (FieldKind::Other, _) => Ok(Checked::as_is(value)),
+        (FieldKind::Other, _) => Ok(CheckedValue::as_is(value)),
         (
             FieldKind::Text
             | FieldKind::Picklist
@@ -106,8 +110,8 @@ pub(super) fn check(field: &Field, value: &Value, over_write: bool) -> Result<Ch
     }
 }
 
-fn cleared(field: &Field) -> Problem {
-    Problem::new(
+fn cleared(field: &Field) -> FieldProblem {
+    FieldProblem::new(
         &field.name,
         Cause::MandatoryValueMissing,
         format!(
@@ -118,10 +122,10 @@ fn cleared(field: &Field) -> Problem {
     )
 }
 
-fn mistyped(field: &Field, value: &Value) -> Problem {
+fn mistyped(field: &Field, value: &Value) -> FieldProblem {
     let found = kind(value);
     let (name, data_type) = (&field.name, &field.data_type);
-    Problem::new(
+    FieldProblem::new(
         name,
         Cause::ValueMistyped,
         format!("`{name}` ({data_type}) is given {found}"),
@@ -136,7 +140,7 @@ enum Unit {
     Digits,
 }
 
-fn fits(field: &Field, size: usize, unit: Unit) -> Result<(), Problem> {
+fn fits(field: &Field, size: usize, unit: Unit) -> Result<(), FieldProblem> {
     let Some(most) = field.length.filter(|most| size as u64 > *most) else {
         return Ok(());
     };
@@ -152,11 +156,11 @@ fn fits(field: &Field, size: usize, unit: Unit) -> Result<(), Problem> {
     };
     let name = &field.name;
     let message = format!("the value of `{name}` has {size} {unit}, and the field takes {most}");
-    Err(Problem::new(name, Cause::TooLong, message, cure))
+    Err(FieldProblem::new(name, Cause::TooLong, message, cure))
 }
 
 /// The actual value that a text names: itself, or that of the option which screens show so.
-fn option(field: &Field, text: &str) -> Result<String, Problem> {
+fn option(field: &Field, text: &str) -> Result<String, FieldProblem> {
     let all = &field.options;
     let used = || all.iter().filter(|choice| choice.used);
     if all.is_empty() || used().any(|choice| choice.actual == text) {
@@ -191,7 +195,7 @@ fn option(field: &Field, text: &str) -> Result<String, Problem> {
         (true, _) => format!("the option \"{text}\" of `{name}` is not in use"),
         (false, _) => format!("`{name}` has no option \"{text}\""),
     };
-    Err(Problem::new(
+    Err(FieldProblem::new(
         name,
         Cause::PicklistValueUnknown,
         message,
@@ -214,7 +218,7 @@ fn options(
     value: &Value,
     items: &[Value],
     over_write: bool,
-) -> Result<Checked, Problem> {
+) -> Result<CheckedValue, FieldProblem> {
     let mut actual: Vec<Value> = Vec::with_capacity(items.len());
     for item in items {
         let Value::String(text) = item else {
@@ -235,10 +239,10 @@ fn options(
         .sum();
     fits(field, size, Unit::Characters)?;
     let why = "each option by its actual value, once";
-    Ok(Checked::meant(field, value, Value::Array(actual), why))
+    Ok(CheckedValue::meant(field, value, Value::Array(actual), why))
 }
 
-fn whole(field: &Field, value: &Value, number: &Number) -> Result<Checked, Problem> {
+fn whole(field: &Field, value: &Value, number: &Number) -> Result<CheckedValue, FieldProblem> {
     let digits = Digits::of(number);
     if digits.decimals > 0 {
         return Err(mistyped(field, value));
@@ -252,35 +256,35 @@ fn whole(field: &Field, value: &Value, number: &Number) -> Result<Checked, Probl
                 reason = "it has no decimals and fits"
             )]
             let meant = Value::from(float as i64);
-            Ok(Checked::meant(field, value, meant, "a whole number"))
+            Ok(CheckedValue::meant(field, value, meant, "a whole number"))
         }
         Some(_) => Err(mistyped(field, value)),
-        None => Ok(Checked::as_is(value)),
+        None => Ok(CheckedValue::as_is(value)),
     }
 }
 
-fn big(field: &Field, value: &Value, text: &str) -> Result<Checked, Problem> {
+fn big(field: &Field, value: &Value, text: &str) -> Result<CheckedValue, FieldProblem> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(mistyped(field, value));
     }
     fits(field, digits.len(), Unit::Digits)?;
     let why = "as Zoho takes long numbers as strings";
-    Ok(Checked::meant(field, value, text.into(), why))
+    Ok(CheckedValue::meant(field, value, text.into(), why))
 }
 
-fn decimal(field: &Field, value: &Value, number: &Number) -> Result<Checked, Problem> {
+fn decimal(field: &Field, value: &Value, number: &Number) -> Result<CheckedValue, FieldProblem> {
     let digits = Digits::of(number);
     fits(field, digits.whole, Unit::Digits)?;
     let (name, found) = (&field.name, digits.decimals);
     match field.decimal_place {
-        Some(most) if found as u64 > most => Err(Problem::new(
+        Some(most) if found as u64 > most => Err(FieldProblem::new(
             name,
             Cause::TooLong,
             format!("the value of `{name}` has {found} decimal places, and the field takes {most}"),
             "round it in the mapping: `. * 100 | round / 100` in jq".to_owned(),
         )),
-        Some(_) | None => Ok(Checked::as_is(value)),
+        Some(_) | None => Ok(CheckedValue::as_is(value)),
     }
 }
 
@@ -288,16 +292,16 @@ fn day_or_moment(
     field: &Field,
     value: &Value,
     text: &str,
-    read: fn(&str) -> Result<String, Unclear>,
-) -> Result<Checked, Problem> {
+    read: fn(&str) -> Result<String, InvalidMoment>,
+) -> Result<CheckedValue, FieldProblem> {
     match read(text) {
-        Ok(meant) => Ok(Checked::meant(
+        Ok(meant) => Ok(CheckedValue::meant(
             field,
             value,
             meant.into(),
             "as Zoho writes it",
         )),
-        Err(_) if text.is_empty() => Err(Problem::new(
+        Err(_) if text.is_empty() => Err(FieldProblem::new(
             &field.name,
             Cause::ValueMistyped,
             format!(
@@ -306,7 +310,7 @@ fn day_or_moment(
             ),
             "send null to clear the field".to_owned(),
         )),
-        Err(Unclear { why, cure }) => Err(Problem::new(
+        Err(InvalidMoment { why, cure }) => Err(FieldProblem::new(
             &field.name,
             Cause::ValueMistyped,
             format!(

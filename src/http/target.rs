@@ -26,7 +26,7 @@ pub struct Policy {
 
 /// Why a URL or an address may not be called. `Display` names hosts and addresses, and no other part of the URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
+pub enum UrlDenied {
     /// It is not a URL, or has no host.
     #[error("it is not an absolute URL with a host")]
     NotAUrl,
@@ -66,9 +66,9 @@ impl Policy {
     ///
     /// # Errors
     /// The first reason against it.
-    pub fn check(&self, url: &Url) -> Result<(), Denied> {
+    pub fn check(&self, url: &Url) -> Result<(), UrlDenied> {
         self.check_form(url)?;
-        let host = url.host().ok_or(Denied::NotAUrl)?;
+        let host = url.host().ok_or(UrlDenied::NotAUrl)?;
         if self.allow_loopback && is_this_machine(&host) {
             return Ok(());
         }
@@ -78,7 +78,7 @@ impl Policy {
             return if port == HTTPS_PORT {
                 Ok(())
             } else {
-                Err(Denied::Port(port))
+                Err(UrlDenied::Port(port))
             };
         }
         let mut matching = self
@@ -87,12 +87,12 @@ impl Policy {
             .filter(|pattern| pattern.matches_name(&name))
             .peekable();
         if matching.peek().is_none() {
-            return Err(Denied::Host(name));
+            return Err(UrlDenied::Host(name));
         }
         if matching.any(|pattern| pattern.port.unwrap_or(HTTPS_PORT) == port) {
             Ok(())
         } else {
-            Err(Denied::Port(port))
+            Err(UrlDenied::Port(port))
         }
     }
 
@@ -101,13 +101,13 @@ impl Policy {
     ///
     /// # Errors
     /// The first reason against it.
-    pub fn check_form(&self, url: &Url) -> Result<(), Denied> {
-        let host = url.host().ok_or(Denied::NotAUrl)?;
+    pub fn check_form(&self, url: &Url) -> Result<(), UrlDenied> {
+        let host = url.host().ok_or(UrlDenied::NotAUrl)?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Denied::UserInfo);
+            return Err(UrlDenied::UserInfo);
         }
         if url.fragment().is_some() {
-            return Err(Denied::Fragment);
+            return Err(UrlDenied::Fragment);
         }
         if let Some(address) = literal(&host) {
             self.admits(address)?;
@@ -116,7 +116,7 @@ impl Policy {
         match url.scheme() {
             "https" => Ok(()),
             "http" if self.allow_loopback && is_this_machine(&host) => Ok(()),
-            _ => Err(Denied::NotHttps),
+            _ => Err(UrlDenied::NotHttps),
         }
     }
 
@@ -124,12 +124,12 @@ impl Policy {
     ///
     /// # Errors
     /// If it must not be called.
-    pub fn admits(&self, address: IpAddr) -> Result<(), Denied> {
+    pub fn admits(&self, address: IpAddr) -> Result<(), UrlDenied> {
         let kind = classify(address);
         let runtime = self.runtime_api.map(|runtime| runtime.ip());
         // A loopback address is shared with whatever else runs here; there the port decides, in `check_runtime_api`.
         if runtime == Some(address) && kind != AddressKind::Loopback {
-            return Err(Denied::RuntimeApi);
+            return Err(UrlDenied::RuntimeApi);
         }
         let private = matches!(kind, AddressKind::Private | AddressKind::UniqueLocal);
         if kind.is_public()
@@ -138,12 +138,12 @@ impl Policy {
         {
             Ok(())
         } else {
-            Err(Denied::Address { address, kind })
+            Err(UrlDenied::Address { address, kind })
         }
     }
 
     /// A name may resolve to a loopback address only where loopback is allowed, so only there its port matters.
-    fn check_runtime_api(&self, host: &Host<&str>, port: Option<u16>) -> Result<(), Denied> {
+    fn check_runtime_api(&self, host: &Host<&str>, port: Option<u16>) -> Result<(), UrlDenied> {
         let at_its_port = self
             .runtime_api
             .is_some_and(|runtime| Some(runtime.port()) == port);
@@ -152,7 +152,7 @@ impl Policy {
             None => self.allow_loopback,
         };
         if at_its_port && could_be_here {
-            return Err(Denied::RuntimeApi);
+            return Err(UrlDenied::RuntimeApi);
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ async fn a_request_arrives_as_it_was_given() {
         .body(Bytes::from_static(b"body"))
         .expect("a request");
     let answer = local()
-        .send(request, Cap::Refuse(5))
+        .send(request, BodyLimit::Refuse(5))
         .await
         .expect("an answer");
     assert_eq!(answer.status(), 200);
@@ -81,7 +81,7 @@ async fn redirects_are_answers() {
     );
     let url = format!("http://127.0.0.1:{port}/");
     let answer = local()
-        .send(get(&url), Cap::Refuse(0))
+        .send(get(&url), BodyLimit::Refuse(0))
         .await
         .expect("an answer");
     assert_eq!(answer.status(), 302);
@@ -93,7 +93,7 @@ async fn bodies_are_capped() {
     let (port, _requests) = server(ok(&"x".repeat(100_000)), Duration::ZERO);
     let url = format!("http://127.0.0.1:{port}/");
     let error = local()
-        .send(get(&url), Cap::Refuse(99_999))
+        .send(get(&url), BodyLimit::Refuse(99_999))
         .await
         .expect_err("too large");
     assert!(
@@ -101,7 +101,7 @@ async fn bodies_are_capped() {
         "{error:?}"
     );
     let cut = local()
-        .send(get(&url), Cap::Truncate(10))
+        .send(get(&url), BodyLimit::Truncate(10))
         .await
         .expect("an answer");
     assert_eq!(
@@ -109,7 +109,7 @@ async fn bodies_are_capped() {
         (10, Some(&Truncated))
     );
     let whole = local()
-        .send(get(&url), Cap::Truncate(100_000))
+        .send(get(&url), BodyLimit::Truncate(100_000))
         .await
         .expect("an answer");
     assert_eq!(
@@ -124,7 +124,7 @@ async fn slow_answers_time_out() {
     let started = Instant::now();
     let url = format!("http://127.0.0.1:{port}/?secret=1");
     let error = local()
-        .send(get(&url), Cap::Refuse(9))
+        .send(get(&url), BodyLimit::Refuse(9))
         .await
         .expect_err("a timeout");
     assert!(matches!(error, SendError::Timeout { .. }), "{error:?}");
@@ -152,7 +152,7 @@ async fn this_machine_is_called_only_where_that_is_allowed() {
         "/relative".to_owned(),
     ] {
         let error = client(&[])
-            .send(get(&url), Cap::Refuse(9))
+            .send(get(&url), BodyLimit::Refuse(9))
             .await
             .expect_err("refused");
         assert!(
@@ -171,16 +171,19 @@ async fn this_machine_is_called_only_where_that_is_allowed() {
     ] {
         let trusting = client(&["localhost", "127.0.0.1"]);
         assert!(
-            trusting.send(get(&url), Cap::Refuse(9)).await.is_ok(),
+            trusting.send(get(&url), BodyLimit::Refuse(9)).await.is_ok(),
             "{url}"
         );
         assert!(
-            local().send(get(&url), Cap::Refuse(9)).await.is_ok(),
+            local().send(get(&url), BodyLimit::Refuse(9)).await.is_ok(),
             "{url}"
         );
     }
     let other = client(&["localhost"])
-        .send(get(&format!("http://127.0.0.1:{port}/")), Cap::Refuse(9))
+        .send(
+            get(&format!("http://127.0.0.1:{port}/")),
+            BodyLimit::Refuse(9),
+        )
         .await;
     assert!(matches!(other, Err(SendError::Refused { .. })), "{other:?}");
 }
@@ -225,14 +228,14 @@ async fn the_lambda_runtime_is_never_called() {
     for host in ["127.0.0.1", "localhost", "[::1]", "127.0.0.2"] {
         let url = format!("http://{host}:{port}/2018-06-01/runtime/invocation/next");
         let error = client
-            .send(get(&url), Cap::Refuse(9))
+            .send(get(&url), BodyLimit::Refuse(9))
             .await
             .expect_err("refused");
         assert!(
             matches!(
                 error,
                 SendError::Refused {
-                    denied: Denied::RuntimeApi,
+                    denied: UrlDenied::RuntimeApi,
                     ..
                 }
             ),
@@ -249,7 +252,7 @@ async fn failures_say_whether_anything_was_sent() {
     drop(closed);
     let url = format!("http://127.0.0.1:{port}/?secret=1");
     let error = local()
-        .send(get(&url), Cap::Refuse(9))
+        .send(get(&url), BodyLimit::Refuse(9))
         .await
         .expect_err("no connection");
     assert!(
@@ -265,7 +268,7 @@ async fn failures_say_whether_anything_was_sent() {
     let (port, _requests) = server(ok(""), Duration::ZERO);
     let url = format!("https://127.0.0.1:{port}/");
     let error = local()
-        .send(get(&url), Cap::Refuse(9))
+        .send(get(&url), BodyLimit::Refuse(9))
         .await
         .expect_err("no connection");
     assert!(matches!(error, SendError::Connect { .. }), "{error:?}");
@@ -278,7 +281,7 @@ async fn failures_say_whether_anything_was_sent() {
         let (port, _requests) = server(answer, Duration::ZERO);
         let url = format!("http://127.0.0.1:{port}/?secret=1");
         let error = local()
-            .send(get(&url), Cap::Refuse(999))
+            .send(get(&url), BodyLimit::Refuse(999))
             .await
             .expect_err("broken");
         assert!(
@@ -297,7 +300,7 @@ async fn names_that_lead_nowhere_are_no_connection() {
     // The default patience: a slow name server must not turn this into a timeout.
     let client = Http::new(HttpSettings::default());
     let error = client
-        .send(get("https://nowhere.invalid/"), Cap::Refuse(9))
+        .send(get("https://nowhere.invalid/"), BodyLimit::Refuse(9))
         .await
         .expect_err("no host");
     assert!(matches!(error, SendError::Connect { .. }), "{error:?}");

@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use webhook_verify::scheme::{SchemeSpec, ValueSelector};
 
 use super::InboundRequest;
-use crate::config::Verify;
+use crate::config::VerifyConfig;
 
 /// Headers with credentials for API Gateway and for AWS's own authorization.
 const GATEWAY_HEADERS: [&str; 2] = ["x-api-key", "x-amz-security-token"];
@@ -14,9 +14,9 @@ const GATEWAY_HEADERS: [&str; 2] = ["x-api-key", "x-amz-security-token"];
 /// the body stays, because the body is kept byte for byte.
 pub(super) fn without_sender_secrets(
     mut request: InboundRequest,
-    verify: &Verify,
+    verify: &VerifyConfig,
 ) -> InboundRequest {
-    let Verify::Schemes(proofs) = verify else {
+    let VerifyConfig::Schemes(proofs) = verify else {
         return request;
     };
     let specs = proofs.iter().flat_map(|proof| proof.scheme.specs());

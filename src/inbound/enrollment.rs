@@ -5,7 +5,7 @@ use webhook_verify::verify::check_secret;
 
 use super::rejection::{NotEnrolled, Rejection};
 use super::{NamedRoute, Verifier};
-use crate::config::{Proof, Route};
+use crate::config::{Route, SchemeConfig};
 use crate::secrets::Enrollment;
 
 impl Verifier {
@@ -13,7 +13,7 @@ impl Verifier {
     pub(super) async fn secrets_of(
         &self,
         route: &Route,
-        proof: &Proof,
+        proof: &SchemeConfig,
     ) -> Result<Vec<SecretString>, Rejection> {
         let secrets = match proof.enrolled_secret() {
             Some(reference) => {
@@ -33,7 +33,7 @@ impl Verifier {
     pub(super) async fn enroll_secret(
         &self,
         route: NamedRoute<'_>,
-        proof: &Proof,
+        proof: &SchemeConfig,
         secret: SecretString,
     ) -> Result<(), Rejection> {
         let Some(reference) = proof.enrolled_secret() else {

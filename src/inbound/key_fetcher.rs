@@ -5,7 +5,7 @@ use bytes::Bytes;
 use url::Url;
 use webhook_verify::verify::{KeyFetcher, sns_url};
 
-use crate::http::{Cap, Http};
+use crate::http::{BodyLimit, Http};
 
 /// Maximum bytes of a certificate or a key set.
 pub(super) const MAX_KEY_BYTES: usize = 64 << 10;
@@ -20,7 +20,11 @@ pub(super) struct HttpKeyFetcher {
 
 impl HttpKeyFetcher {
     /// Sends a GET request. A URL of Amazon SNS goes to `sns_endpoint`, if there is one.
-    pub(super) async fn get(&self, url: &Url, cap: Cap) -> Result<http::Response<Bytes>, String> {
+    pub(super) async fn get(
+        &self,
+        url: &Url,
+        limit: BodyLimit,
+    ) -> Result<http::Response<Bytes>, String> {
         let mut target = url.clone();
         if let Some(endpoint) = &self.sns_endpoint
             && sns_url(url.as_str()).is_some()
@@ -32,7 +36,7 @@ impl HttpKeyFetcher {
         let request = http::Request::get(target.as_str())
             .body(Bytes::new())
             .map_err(|error| error.to_string())?;
-        let response = self.http.send(request, cap).await;
+        let response = self.http.send(request, limit).await;
         response.map_err(|error| error.to_string())
     }
 }
@@ -44,7 +48,7 @@ impl KeyFetcher for HttpKeyFetcher {
         if url.scheme() != "https" {
             return Err("keys are fetched over https only".to_owned());
         }
-        let response = self.get(&url, Cap::Refuse(MAX_KEY_BYTES)).await?;
+        let response = self.get(&url, BodyLimit::Refuse(MAX_KEY_BYTES)).await?;
         if !response.status().is_success() {
             return Err(format!("the server answered {}", response.status()));
         }

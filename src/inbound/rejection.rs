@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::job::JobId;
 use crate::mapping::{self, EvalError, InvalidJson, NotBoolean, OutputError, ProgramKey};
 use crate::secrets::SecretError;
-use crate::secrets::place::Unwritable;
+use crate::secrets::location::SecretWriteError;
 use crate::store::StoreError;
 use crate::trigger::Trigger;
 use crate::wakeup::WakeUpFailed;
@@ -88,7 +88,7 @@ pub enum Rejection {
     },
     /// The secret that a handshake brought could not be kept.
     #[error("the secret that was handed over could not be kept; the log says why")]
-    SecretNotStored(Unwritable),
+    SecretNotStored(SecretWriteError),
     /// A subscription could not be confirmed; the sender tries again.
     #[error("the subscription could not be confirmed: {0}")]
     Subscription(String),
@@ -200,7 +200,7 @@ impl Rejection {
             }
             Self::Unverified { .. } => (StatusCode::UNAUTHORIZED, "not_verified"),
             Self::HandshakeRefused { .. } => (StatusCode::CONFLICT, "handshake_refused"),
-            Self::SecretNotStored(Unwritable::Later(..)) => {
+            Self::SecretNotStored(SecretWriteError::Later(..)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
             Self::SecretNotStored(_) => (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable"),

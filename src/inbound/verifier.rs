@@ -12,8 +12,8 @@ use webhook_verify::verify::{self, KeyCache, VerifyError};
 use super::key_fetcher::{HttpKeyFetcher, MAX_KEY_BYTES};
 use super::rejection::Rejection;
 use super::{Delivery, InboundRequest, NamedRoute};
-use crate::config::{Proof, Route, Verify};
-use crate::http::{Cap, Http};
+use crate::config::{Route, SchemeConfig, VerifyConfig};
+use crate::http::{BodyLimit, Http};
 use crate::secrets::{SecretError, SecretRef, Secrets};
 use crate::trigger::Trigger;
 
@@ -66,14 +66,14 @@ impl InboundRequest {
         now: Timestamp,
     ) -> Result<Verified<'c>, Rejection> {
         let trigger = self.origin.trigger;
-        if !route.settings.hears(trigger) {
+        if !route.settings.accepts_trigger(trigger) {
             let route = route.name.to_owned();
             return Err(Rejection::NotListening { route, trigger });
         }
         if let Some(handshake) = verifier.handle_handshake(route, &self, now).await? {
             return Ok(Verified::Handshake(handshake));
         }
-        if trigger == Trigger::Http && !route.settings.takes(&self.method) {
+        if trigger == Trigger::Http && !route.settings.accepts_method(&self.method) {
             return Err(Rejection::MethodNotAllowed);
         }
         let check = verifier.check_signature(route.settings, &self, now).await?;
@@ -126,8 +126,8 @@ impl Verifier {
         &self,
         route: &'c Route,
         request: &InboundRequest,
-    ) -> Result<Option<(&'c Proof, Handshake)>, Rejection> {
-        let Verify::Schemes(proofs) = &route.verify else {
+    ) -> Result<Option<(&'c SchemeConfig, Handshake)>, Rejection> {
+        let VerifyConfig::Schemes(proofs) = &route.verify else {
             return Ok(None);
         };
         let url = request.public_url(route);
@@ -162,7 +162,7 @@ impl Verifier {
         if request.body.len() > limit {
             return Err(Rejection::TooLarge { limit });
         }
-        let Verify::Schemes(proofs) = &route.verify else {
+        let VerifyConfig::Schemes(proofs) = &route.verify else {
             return Ok(SignatureCheck {
                 delivery_id: None,
                 reply: None,
@@ -204,7 +204,7 @@ impl Verifier {
     pub async fn confirm(&self, subscription: &Subscription) -> Result<Handshake, Rejection> {
         let response = self
             .fetcher
-            .get(&subscription.0, Cap::Truncate(MAX_KEY_BYTES))
+            .get(&subscription.0, BodyLimit::Truncate(MAX_KEY_BYTES))
             .await;
         match response {
             Ok(response) if response.status().is_success() => Ok(Handshake::confirmed()),
@@ -219,7 +219,7 @@ impl Verifier {
 
 /// The rejection for a signature that does not hold. The sender is told about its own mistakes; a secret that cannot be used is
 /// reported to the operator, by reference.
-fn rejection_for(error: VerifyError, route: &Route, proofs: &[Proof]) -> Rejection {
+fn rejection_for(error: VerifyError, route: &Route, proofs: &[SchemeConfig]) -> Rejection {
     let malformed = |reference: String, why: String| {
         Rejection::Secret(SecretError::Malformed { reference, why })
     };

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::Refusal;
-use crate::update::{Assignment, FieldName, Method, Records};
+use crate::update::{Assignment, FieldName, Records, UpdateMethod};
 
 /// How far the preparation of a job is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -133,7 +133,7 @@ pub enum PreparationOutcome {
         /// The records.
         records: Option<Records>,
         /// By which calls, if only some of those that were asked for can set every field.
-        update_by: Option<Method>,
+        update_by: Option<UpdateMethod>,
     },
     /// No record is meant, and that is as it should be.
     Nothing,

@@ -7,7 +7,7 @@ mod unknown_outcome;
 use super::call::PATIENCE;
 use super::*;
 use crate::plan::Target;
-use crate::update::Method;
+use crate::update::UpdateMethod;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

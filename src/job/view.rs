@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::preparation::Lookup;
 use super::{CallStatus, CallbackStatus, Counts, Failure, Job, JobStatus, Refusal};
-use crate::plan::Kind;
+use crate::plan::CallKind;
 
 /// Failures that a view shows; receivers of callbacks expect bodies of some 20 kB.
 const FAILURES_SHOWN: usize = 100;
@@ -56,7 +56,7 @@ pub struct CallView {
     /// Its number.
     pub seq: usize,
     /// `immediate`, `scheduled` or `records`.
-    pub kind: Kind,
+    pub kind: CallKind,
     /// The fields that it sets.
     pub fields: Vec<String>,
     /// Its records; for a custom view, as far as Zoho has counted them.

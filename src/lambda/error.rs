@@ -27,7 +27,7 @@ pub enum InvokeError {
     Unfinished,
     /// The response cannot be serialized.
     #[error("the response cannot be written as JSON: {0}")]
-    Unwritable(#[from] serde_json::Error),
+    SecretWriteError(#[from] serde_json::Error),
 }
 
 impl InvokeError {
@@ -57,7 +57,7 @@ impl From<InvokeError> for Diagnostic {
             InvokeError::UnknownEvent(_) => "unknown_event",
             InvokeError::Rejected(rejection) => rejection.code(),
             InvokeError::Unfinished => "unfinished",
-            InvokeError::Unwritable(_) => "unwritable",
+            InvokeError::SecretWriteError(_) => "unwritable",
         };
         Self {
             error_type: error_type.to_owned(),

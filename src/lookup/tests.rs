@@ -8,21 +8,21 @@ fn value(text: &str) -> MatchValue {
     MatchValue::try_from(text.to_owned()).expect(text)
 }
 
-fn column(module: &str, field: &str) -> Column {
-    Column {
+fn column(module: &str, field: &str) -> LookupField {
+    LookupField {
         module: module.parse().expect(module),
         field: field.parse().expect(field),
     }
 }
 
-fn texts(column: &Column, values: &[&str]) -> Vec<String> {
+fn texts(column: &LookupField, values: &[&str]) -> Vec<String> {
     let values: Vec<MatchValue> = values.iter().map(|text| value(text)).collect();
-    let asked = questions(column, &values);
+    let asked = lookup_requests(column, &values);
     asked
         .into_iter()
         .map(|(question, _)| match question {
-            Question::Query(query) => query.text(),
-            Question::Search(search) => format!("{:?}", search.parameters()),
+            LookupRequest::Query(query) => query.text(),
+            LookupRequest::Search(search) => format!("{:?}", search.parameters()),
         })
         .collect()
 }
@@ -62,13 +62,13 @@ fn queries_are_what_zoho_documents() {
 #[test]
 fn a_query_goes_on_after_its_last_record_and_never_in_a_circle() {
     let values = [value("a")];
-    let (question, _) = questions(&column("Deals", "Stage"), &values).remove(0);
+    let (question, _) = lookup_requests(&column("Deals", "Stage"), &values).remove(0);
     let rows = rows(
         &json!([{"id": "9", "Stage": "a"}, {"id": "12", "Stage": "a"}]),
         &"Stage".parse().expect("a field"),
     );
     let next = question.next(&rows).expect("more");
-    let Question::Query(query) = &next else {
+    let LookupRequest::Query(query) = &next else {
         panic!("{next:?}");
     };
     assert_eq!(
@@ -95,8 +95,8 @@ fn what_no_literal_holds_is_searched_for() {
         "{shown:?}"
     );
     let values = [value(r"A (B), C\D")];
-    let asked = questions(&column("Accounts", "Account_Name"), &values);
-    let Question::Search(search) = &asked[0].0 else {
+    let asked = lookup_requests(&column("Accounts", "Account_Name"), &values);
+    let LookupRequest::Search(search) = &asked[0].0 else {
         panic!("{asked:?}");
     };
     assert_eq!(
@@ -113,7 +113,7 @@ fn what_no_literal_holds_is_searched_for() {
 
 #[test]
 fn only_the_very_value_counts() {
-    let mut hits = Hits::default();
+    let mut hits = MatchIndex::default();
     let field = "Email".parse().expect("a field");
     hits.add(rows(
         &json!([
@@ -136,7 +136,7 @@ fn only_the_very_value_counts() {
         (vec!["2".to_owned(), "3".to_owned()], 2, None)
     );
     let field = "City".parse().expect("a field");
-    let mut hits = Hits::default();
+    let mut hits = MatchIndex::default();
     hits.add(rows(
         &json!([{"id": "1", "City": "Bonn"}, {"id": "2", "City": "bonn"}, {"id": "3", "City": 1200.0},
             {"id": "4", "City": 12}, {"id": "5", "City": {"name": "n", "id": "99"}}, {"id": "6", "City": true}]),
@@ -157,7 +157,7 @@ fn only_the_very_value_counts() {
 
 #[test]
 fn one_value_is_enough_to_fail_and_no_value_is_named() {
-    let mut hits = Hits::default();
+    let mut hits = MatchIndex::default();
     hits.add(rows(
         &json!([{"id": "1", "Email": "a@x.com"}, {"id": "2", "Email": "a@x.com"}, {"id": "3", "Email": "b@x.com"}]),
         &"Email".parse().expect("a field"),
@@ -192,13 +192,13 @@ fn one_value_is_enough_to_fail_and_no_value_is_named() {
 fn a_field_of_several_values_is_told_by_its_records() {
     let field = "Email".parse().expect("a field");
     let lists = || rows(&json!([{"id": "1", "Email": ["a"]}]), &field);
-    let code = |hits: &Hits, modes| {
+    let code = |hits: &MatchIndex, modes| {
         let settled = settle(&wanted(&["a"], OnMany::UpdateAll, modes), hits);
         settled.refusal.map(|refusal| refusal.code)
     };
-    let mut first = Hits::default();
+    let mut first = MatchIndex::default();
     first.add(lists());
-    let mut hits = Hits::default();
+    let mut hits = MatchIndex::default();
     assert_eq!(code(&hits, OnNone::Succeed), None);
     hits.merge(first);
     for on_none in [OnNone::Succeed, OnNone::Fail] {
@@ -218,8 +218,8 @@ fn too_many_searches_or_records_are_refused() {
     );
     let fewer = wanted(&odd[1..], OnMany::UpdateAll, OnNone::Succeed);
     assert_eq!(refuse(&fewer), None);
-    let mut hits = Hits::default();
-    let row = |id: u64| Row {
+    let mut hits = MatchIndex::default();
+    let row = |id: u64| LookupRow {
         id: id.to_string().parse().expect("an id"),
         text: Some("a".to_owned()),
         list: false,
@@ -254,12 +254,12 @@ proptest! {
             .filter_map(|text| MatchValue::try_from(text.clone()).ok())
             .collect();
         let mut answered = HashSet::new();
-        for (question, of) in questions(&column("Contacts", "Email"), &values) {
+        for (question, of) in lookup_requests(&column("Contacts", "Email"), &values) {
             for value in &of {
                 prop_assert!(answered.insert(*value), "asked twice");
             }
             match question {
-                Question::Query(query) => {
+                LookupRequest::Query(query) => {
                     prop_assert!(of.len() <= VALUES_PER_QUERY);
                     let (inside, outside) = quoted(&query.text());
                     let intended: Vec<&str> = of.iter().map(|value| value.as_str()).collect();
@@ -267,7 +267,7 @@ proptest! {
                     let commas = ",".repeat(of.len() - 1);
                     prop_assert_eq!(outside, format!("select id, Email from Contacts where Email in ({commas}) order by id asc limit 200"));
                 }
-                Question::Search(search) => {
+                LookupRequest::Search(search) => {
                     prop_assert_eq!(of.len(), 1);
                     prop_assert!(Literal::of(of[0]).is_none());
                     let (name, text) = search.parameters().remove(0);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::update::{Method, UpdateRequest};
+use crate::update::{UpdateMethod, UpdateRequest};
 
 /// What is wrong with one output of a route's `map`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +23,7 @@ pub struct OutputError {
 /// Every problem of every output.
 pub fn update_requests(
     outputs: &[Value],
-    method: Method,
+    method: UpdateMethod,
 ) -> Result<Vec<UpdateRequest>, Vec<OutputError>> {
     let mut requests = Vec::new();
     let mut errors = Vec::new();

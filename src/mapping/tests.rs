@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::update::Method;
+use crate::update::UpdateMethod;
 
 /// Calls `with` with the input of a delivery of this body.
 fn with_input<T>(body: &str, with: impl FnOnce(&MappingInput<'_>) -> T) -> T {
@@ -94,9 +94,9 @@ fn outputs_become_update_requests() {
         r#"{"a": 554023000000497007}"#,
     )
     .expect("outputs");
-    let requests = update_requests(&outputs[..1], Method::MassUpdate).expect("requests");
+    let requests = update_requests(&outputs[..1], UpdateMethod::MassUpdate).expect("requests");
     assert_eq!(requests.len(), 1);
-    let errors = update_requests(&outputs, Method::MassUpdate).expect_err("errors");
+    let errors = update_requests(&outputs, UpdateMethod::MassUpdate).expect_err("errors");
     assert!(errors.iter().any(|error| error.output == 2));
     let last = errors.last().expect("an error");
     assert_eq!(last.output, 3);
@@ -105,7 +105,7 @@ fn outputs_become_update_requests() {
         last.to_string()
             .contains("output 3: null is not an update request; use `empty`")
     );
-    let requests = update_requests(&[], Method::MassUpdate).expect("requests");
+    let requests = update_requests(&[], UpdateMethod::MassUpdate).expect("requests");
     assert_eq!(requests.len(), 0);
 }
 
@@ -121,7 +121,7 @@ fn large_mapping_yields_update_requests() {
         | .rows | group_by(.status)[]
         | {module: "Deals", fields: {Stage: $table[.[0].status]}, ids: map(.crm_id)}"#;
     let outputs = evaluate(source, &json!({ "rows": rows }).to_string()).expect("outputs");
-    let requests = update_requests(&outputs, Method::MassUpdate).expect("requests");
+    let requests = update_requests(&outputs, UpdateMethod::MassUpdate).expect("requests");
     assert_eq!(requests.len(), 2);
 }
 
@@ -235,6 +235,6 @@ proptest! {
         let body = json!({"a": text, "b": id}).to_string();
         let source = r#".., (.. | objects | {module: "Leads", fields: {Name: (.a | tostring)}, ids: [.b // empty]})"#;
         let outputs = evaluate(source, &body).expect("outputs");
-        drop(update_requests(&outputs, Method::Auto));
+        drop(update_requests(&outputs, UpdateMethod::Auto));
     }
 }

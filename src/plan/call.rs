@@ -1,4 +1,4 @@
-//! One request to Zoho: which records it updates, how that is answered, and the JSON that it carries.
+//! One call to Zoho: its target, its fields and its JSON.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,32 +6,24 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::Way;
-use crate::update::{Assignment, FieldName, RecordId, Records, Resolved, UpdateRequest};
+use crate::update::{
+    Assignment, FieldName, ModuleName, RecordId, Records, Resolved, UpdateMethod, UpdateRequest,
+};
 
-/// Which records a call updates, and how Zoho answers.
+/// The records that a call updates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// Named records, answered at once, record by record: a range of the request's ids.
+    /// A mass update of a range of the request's ids. Zoho reports the result of each record in its response.
     Immediate(Range<usize>),
-    /// A custom view, run by Zoho as a job of its own.
+    /// A mass update of a custom view, which Zoho runs as a job.
     Scheduled,
-    /// Named records, each a row of its own in an update of records, answered as [`Target::Immediate`] is: a range of the
-    /// request's ids.
+    /// A record update of a range of the request's ids, one row for each. Zoho reports the result of each record.
     Records(Range<usize>),
 }
 
 impl Target {
-    /// By what call they are updated.
-    pub fn way(&self) -> Way {
-        match self {
-            Self::Immediate(_) | Self::Scheduled => Way::MassUpdate,
-            Self::Records(_) => Way::Records,
-        }
-    }
-
-    /// The records that it names, as a range of the request's ids.
+    /// The range of the request's ids; none for a custom view.
     pub fn named(&self) -> Option<&Range<usize>> {
         match self {
             Self::Immediate(range) | Self::Records(range) => Some(range),
@@ -39,29 +31,60 @@ impl Target {
         }
     }
 
-    /// What the call is called in JSON.
-    pub fn kind(&self) -> Kind {
+    /// The kind of the call.
+    pub fn kind(&self) -> CallKind {
         match self {
-            Self::Immediate(_) => Kind::Immediate,
-            Self::Scheduled => Kind::Scheduled,
-            Self::Records(_) => Kind::Records,
+            Self::Immediate(_) => CallKind::Immediate,
+            Self::Scheduled => CallKind::Scheduled,
+            Self::Records(_) => CallKind::Records,
         }
     }
 }
 
-/// How Zoho takes and answers a call.
+/// Which Zoho endpoint a call uses, and whether Zoho answers it with results or with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A mass update of named records: at once, record by record.
+pub enum CallKind {
+    /// A mass update of ids, answered with the result of each record.
     Immediate,
-    /// A mass update of a custom view: with a job that has to be tracked.
+    /// A mass update of a custom view, answered with a job that has to be tracked.
     Scheduled,
-    /// An update of records: at once, record by record.
+    /// A record update, answered with the result of each record.
     Records,
 }
 
-impl fmt::Display for Kind {
+impl CallKind {
+    /// The update method that sends such calls.
+    pub fn method(self) -> UpdateMethod {
+        match self {
+            Self::Immediate | Self::Scheduled => UpdateMethod::MassUpdate,
+            Self::Records => UpdateMethod::Records,
+        }
+    }
+
+    /// The HTTP method.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Immediate | Self::Scheduled => "POST",
+            Self::Records => "PUT",
+        }
+    }
+
+    /// The path that such calls in `module` are sent to.
+    pub fn path(self, module: &ModuleName) -> String {
+        match self {
+            Self::Immediate | Self::Scheduled => mass_update_path(module),
+            Self::Records => format!("/crm/v7/{module}"),
+        }
+    }
+}
+
+/// The path of mass updates of `module`.
+pub fn mass_update_path(module: &ModuleName) -> String {
+    format!("/crm/v7/{module}/actions/mass_update")
+}
+
+impl fmt::Display for CallKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Immediate => "immediate",
@@ -71,21 +94,21 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One request to Zoho: a POST to `/crm/v7/{module}/actions/mass_update`, or a PUT to `/crm/v7/{module}`.
+/// One call to Zoho: a POST to `/crm/v7/{module}/actions/mass_update`, or a PUT to `/crm/v7/{module}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
-    /// Its number in the plan, from 1.
+    /// Number in the plan, from 1.
     pub seq: usize,
-    /// The number of its field group, from 1. Groups run one after the other; the calls of a group may run at once.
+    /// Number of the field group, from 1. Groups run one after the other; calls of one group may run in parallel.
     pub group: usize,
-    /// The fields that it sets.
+    /// The fields to set.
     pub fields: Vec<FieldName>,
-    /// The records that it sets them on.
+    /// The records to update.
     pub target: Target,
 }
 
 impl Call {
-    /// The ids of this call; empty when Zoho finds the records itself.
+    /// The ids that this call updates; empty for a custom view.
     pub fn ids<'a>(&self, request: Resolved<'a>) -> &'a [RecordId] {
         match (self.target.named(), request.records()) {
             (Some(range), Records::Ids(ids)) => ids.get(range.clone()).unwrap_or_default(),
@@ -93,7 +116,7 @@ impl Call {
         }
     }
 
-    /// The fields that this call sets, and their values.
+    /// The fields that this call sets, with their values.
     pub fn data(&self, request: &UpdateRequest) -> Map<String, Value> {
         let set = request
             .fields
@@ -103,30 +126,30 @@ impl Call {
             .collect()
     }
 
-    /// Whether it adds options to multi-select picklists, which is not known to be the same done once and done twice.
+    /// Whether the call adds options to multi-select picklists, which may not be idempotent.
     pub fn adds_options(&self, request: &UpdateRequest) -> bool {
-        let mut added = request.added();
+        let mut added = request.appended_fields();
         added.any(|field| self.fields.contains(field))
     }
 
-    /// The exact JSON that is sent.
+    /// The exact JSON body.
     pub fn body(&self, request: Resolved<'_>) -> Value {
         let ids = self.ids(request);
-        let about = request.request();
-        let data = self.data(about);
+        let update = request.request();
+        let data = self.data(update);
         match self.target {
-            Target::Immediate(_) => body(data, &Records::Ids(ids.to_vec()), about.over_write),
-            Target::Scheduled => body(data, request.records(), about.over_write),
+            Target::Immediate(_) => body(data, &Records::Ids(ids.to_vec()), update.over_write),
+            Target::Scheduled => body(data, request.records(), update.over_write),
             Target::Records(_) => {
-                let rows = ids.iter().map(|id| row(*id, &data, about.over_write));
+                let rows = ids.iter().map(|id| row(*id, &data, update.over_write));
                 rows_body(rows.collect())
             }
         }
     }
 }
 
-/// The JSON of a mass update. `over_write` is left out when false, as that is Zoho's default and the newer specification
-/// does not list the key.
+/// The body of a mass update. A false `over_write` is left out: that is Zoho's default, and the newer specification does not
+/// list the key.
 pub fn body(data: Map<String, Value>, records: &Records, over_write: bool) -> Value {
     let mut body = Map::from_iter([("data".to_owned(), json!([data]))]);
     records.insert_into(&mut body);
@@ -136,8 +159,8 @@ pub fn body(data: Map<String, Value>, records: &Records, over_write: bool) -> Va
     Value::Object(body)
 }
 
-/// One record of an update of records. Such an update replaces the options of a multi-select picklist unless it is told to
-/// add to them, which a mass update does by itself: `over_write` means the same for both.
+/// One row of a record update. A mass update adds options to a multi-select picklist by default; a record update replaces
+/// them unless `$append_values` names the field. The row sets it so that `over_write` has the same effect in both.
 pub fn row(id: RecordId, data: &Map<String, Value>, over_write: bool) -> Value {
     let added = data
         .iter()
@@ -153,14 +176,14 @@ pub fn row(id: RecordId, data: &Map<String, Value>, over_write: bool) -> Value {
     Value::Object(row)
 }
 
-/// Whether it is what a multi-select picklist is set to.
+/// Whether `value` can be the value of a multi-select picklist.
 fn are_options(value: &Value) -> bool {
     let items = value.as_array();
     items.is_some_and(|items| items.iter().all(Value::is_string))
 }
 
-/// The JSON of an update of records. `trigger` is left out: without it Zoho runs workflows, approvals and blueprints, as
-/// it does for a mass update of named records.
+/// The body of a record update. `trigger` is left out: without it Zoho runs workflows, approvals and blueprints, as it does
+/// for a mass update of ids.
 pub fn rows_body(rows: Vec<Value>) -> Value {
     json!({"data": rows})
 }

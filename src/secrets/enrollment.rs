@@ -5,8 +5,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-use super::place::{Place, Unwritable, held};
-use super::{KEPT, SecretError, SecretRef, Secrets, fresh};
+use super::location::{SecretLocation, SecretWriteError, held};
+use super::{CACHE_TTL, SecretError, SecretRef, Secrets, fresh};
 
 /// Result of enrolling a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,11 @@ impl Secrets {
         let cell = self.cell(reference);
         let mut fetched = cell.lock().await;
         let now = self.clock.now();
-        let kept = if replaceable { Duration::ZERO } else { KEPT };
+        let kept = if replaceable {
+            Duration::ZERO
+        } else {
+            CACHE_TTL
+        };
         if let Some(secret) = fresh(&fetched, now, kept) {
             return Ok(Some(secret.clone()));
         }
@@ -48,17 +52,17 @@ impl Secrets {
     /// Stores a secret that a sender handed over. One that is stored already stays, unless it is `replaceable`.
     ///
     /// # Errors
-    /// [`Unwritable`]; nothing was stored then.
+    /// [`SecretWriteError`]; nothing was stored then.
     pub async fn enroll_secret(
         &self,
         reference: &SecretRef,
         secret: SecretString,
         replaceable: bool,
-    ) -> Result<Enrollment, Unwritable> {
+    ) -> Result<Enrollment, SecretWriteError> {
         let cell = self.cell(reference);
         // Locked until the end, so that no reader sees the secret from before.
         let mut fetched = cell.lock().await;
-        let place = Place::of(reference, self.writable()).await?;
+        let place = SecretLocation::of(reference, self.writable()).await?;
         let outcome = match place.held()? {
             Some(held) if same(&held, &secret) => Enrollment::Unchanged,
             Some(_) if !replaceable => Enrollment::Refused,

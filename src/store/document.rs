@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::error::StoreError;
 use crate::job::{Job, JobId};
-use crate::update::Method;
+use crate::update::UpdateMethod;
 
 /// The first version, of every document that each version of masshook understands.
 const FIRST: u32 = 1;
@@ -51,8 +51,8 @@ pub(crate) fn encode_state(job: &Job) -> Result<String, StoreError> {
 /// The earliest version that understands the job.
 fn version(job: &Job) -> u32 {
     match job.request.update_by {
-        Method::MassUpdate => FIRST,
-        Method::Records | Method::Auto => RECORD_UPDATES,
+        UpdateMethod::MassUpdate => FIRST,
+        UpdateMethod::Records | UpdateMethod::Auto => RECORD_UPDATES,
     }
 }
 

@@ -1,212 +1,130 @@
-//! Which records an update request means: records that Zoho can be told as they are, or words that have to be looked up
-//! in the CRM first.
+//! Selectors: the records of an update request, given by id or to be looked up in the CRM.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{FieldName, MAX_IDS, RecordId, TerritoryId, ViewId};
+use super::{FieldName, MAX_IDS, MatchValue, RecordId, TerritoryId, ViewId};
 use strict_reader::{Node, Object, Problems};
 
-/// Values that one `match` may name: each fifty of them are a query of their own.
+/// Most values in one `match`. Each fifty values take one query.
 pub const MAX_VALUES: usize = 10_000;
 
-/// Characters that a value of a `match` may have. No field that can be looked up holds more.
-pub const MAX_VALUE_CHARS: usize = 255;
+/// Most invalid entries of one list that are reported one by one.
+const MAX_REPORTED: usize = 20;
 
-/// Bad entries of a list that are told one by one; a list of thousands helps nobody.
-const SHOWN: usize = 20;
-
-/// A territory whose records a custom view is narrowed to.
+/// A territory that narrows a custom view to its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Territory {
-    /// Its id.
+    /// The territory's id.
     pub id: TerritoryId,
-    /// Whether the territories below it count too; Zoho's default is no.
+    /// Whether to include the territories below it; Zoho's default is no.
     pub include_child: bool,
 }
 
 impl Territory {
-    /// The territory as Zoho and update requests write it.
+    /// The JSON in calls and update requests.
     pub fn to_json(self) -> Value {
         json!({"id": self.id.to_string(), "include_child": self.include_child})
     }
 }
 
-/// Records that Zoho can be told as they are: what a plan is made for.
+/// Records that need no look-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Records {
-    /// These records: at least one, none twice, at most [`MAX_IDS`].
+    /// Distinct ids: at least one, at most [`MAX_IDS`].
     Ids(Vec<RecordId>),
-    /// The records of a custom view, as it stands when Zoho runs the job.
+    /// The records in a custom view at the time when Zoho runs the job.
     View {
         /// The custom view.
         cvid: ViewId,
-        /// Narrows the view.
+        /// Narrows the view to a territory.
         territory: Option<Territory>,
     },
 }
 
-/// Which records are to be updated.
+/// The records of an update request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selector {
-    /// Nothing has to be looked up.
+    /// Records that need no look-up.
     Records(Records),
-    /// Records by the value of a field.
+    /// Records by the values of a field.
     Match(Match),
-    /// A custom view or a territory by its name.
+    /// A custom view of which the view or its territory is given by name.
     Named(NamedView),
 }
 
-/// Records whose field has one of some values.
+/// Records whose field has one of these values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Match {
     /// The field.
     pub field: FieldName,
-    /// The values: at least one, none twice, at most [`MAX_VALUES`].
+    /// Distinct values: at least one, at most [`MAX_VALUES`].
     pub values: Vec<MatchValue>,
-    /// What several records with one value mean.
+    /// What to do if several records have one value.
     pub on_many: OnMany,
-    /// What a value that no record has means.
+    /// What to do if no record has a value.
     pub on_none: OnNone,
 }
 
-/// What several records with one value of a [`Match`] mean.
+/// What to do if several records have one value of a [`Match`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnMany {
-    /// All of them are updated.
+    /// Update all of them.
     #[default]
     UpdateAll,
-    /// The job fails before anything is updated.
+    /// Fail the job before anything is updated.
     Fail,
 }
 
-/// What a value of a [`Match`] that no record has means.
+/// What to do if no record has a value of a [`Match`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnNone {
-    /// Nothing is updated for it.
+    /// Update nothing for the value.
     #[default]
     Succeed,
-    /// The job fails before anything is updated.
+    /// Fail the job before anything is updated.
     Fail,
 }
 
-macro_rules! words {
-    ($name:ident { $($word:literal => $variant:ident),+ }) => {
-        impl FromStr for $name {
-            type Err = String;
+strict_reader::keywords!(OnMany { UpdateAll = "update_all", Fail = "fail" });
+strict_reader::keywords!(OnNone { Succeed = "succeed", Fail = "fail" });
 
-            fn from_str(text: &str) -> Result<Self, String> {
-                match text {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(format!("must be one of {}", [$(concat!("`", $word, "`")),+].join(", "))),
-                }
-            }
-        }
-
-        impl $name {
-            /// The word in an update request.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)+
-                }
-            }
-        }
-    };
-}
-
-words!(OnMany { "update_all" => UpdateAll, "fail" => Fail });
-words!(OnNone { "succeed" => Succeed, "fail" => Fail });
-
-/// A value that records are looked up by: 1 to [`MAX_VALUE_CHARS`] characters, none of them a control character.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct MatchValue(String);
-
-/// Not a value to look records up by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidValue {
-    /// It is empty, which most records' fields are.
-    #[error("is empty; leave it out, or most of the CRM would be meant")]
-    Empty,
-    /// It is longer than any field that can be looked up.
-    #[error("has {0} characters; no field that can be looked up holds more than {MAX_VALUE_CHARS}")]
-    TooLong(usize),
-    /// It has a control character, which neither of Zoho's look-ups can carry.
-    #[error("has a control character (a line break, a tab or the like), which Zoho cannot look up")]
-    Control,
-}
-
-impl TryFrom<String> for MatchValue {
-    type Error = InvalidValue;
-
-    fn try_from(text: String) -> Result<Self, InvalidValue> {
-        let characters = text.chars().count();
-        match characters {
-            0 => Err(InvalidValue::Empty),
-            _ if characters > MAX_VALUE_CHARS => Err(InvalidValue::TooLong(characters)),
-            _ if text.chars().any(char::is_control) => Err(InvalidValue::Control),
-            _ => Ok(Self(text)),
-        }
-    }
-}
-
-impl From<MatchValue> for String {
-    fn from(value: MatchValue) -> Self {
-        value.0
-    }
-}
-
-impl fmt::Display for MatchValue {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl MatchValue {
-    /// The value's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A custom view, and perhaps a territory, at least one of them by its name.
+/// A custom view with an optional territory, at least one of them given by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedView {
     /// The custom view.
     pub view: Named<ViewId>,
-    /// Narrows the view.
+    /// Narrows the view to a territory.
     pub territory: Option<NamedTerritory>,
 }
 
-/// A territory, perhaps by its name.
+/// A territory by its id or name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedTerritory {
     /// The territory.
     pub territory: Named<TerritoryId>,
-    /// Whether the territories below it count too; Zoho's default is no.
+    /// Whether to include the territories below it; Zoho's default is no.
     pub include_child: bool,
 }
 
-/// Something of the CRM's, by its id or by its name.
+/// A reference to an item of the CRM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Named<Id> {
-    /// By its id.
+    /// Its id.
     Id(Id),
-    /// By its name, exactly as the CRM shows it.
+    /// Its name, exactly as the CRM shows it.
     Name(String),
 }
 
 impl Records {
-    /// The keys by which it stands in a mass update and in an update request.
+    /// Inserts the selector keys of a mass update or an update request into `json`.
     pub fn insert_into(&self, json: &mut Map<String, Value>) {
         match self {
             Self::Ids(ids) => {
@@ -236,7 +154,7 @@ impl Match {
 }
 
 impl Selector {
-    /// Whether it is a custom view, which Zoho only mass-updates.
+    /// Whether this is a custom view, which can only be mass-updated.
     pub(super) fn is_view(&self) -> bool {
         match self {
             Self::Records(Records::View { .. }) | Self::Named(_) => true,
@@ -244,18 +162,18 @@ impl Selector {
         }
     }
 
-    /// Whether the selector of an update request that is still to be read is a custom view.
+    /// Whether an update request that has not been read yet selects a custom view.
     pub(super) fn names_view(object: &Object<'_>) -> bool {
         let mut keys = object.entries();
         keys.any(|(key, node)| matches!(key, "cvid" | "view") && !node.value.is_null())
     }
 
-    /// The keys by which it stands in an update request.
+    /// Inserts the selector keys of an update request into `json`.
     pub(super) fn insert_into(&self, json: &mut Map<String, Value>) {
         match self {
             Self::Records(records) => records.insert_into(json),
-            Self::Match(wanted) => {
-                json.insert("match".to_owned(), wanted.to_json());
+            Self::Match(query) => {
+                json.insert("match".to_owned(), query.to_json());
             }
             Self::Named(NamedView { view, territory }) => {
                 match view {
@@ -274,7 +192,7 @@ impl Selector {
         }
     }
 
-    /// Reads the one selector of an update request.
+    /// Reads the only selector of an update request.
     pub(super) fn read(
         node: &Node<'_>,
         object: &mut Object<'_>,
@@ -331,7 +249,7 @@ impl Selector {
     }
 }
 
-/// A view and a territory of which both ids are known need no look-up.
+/// Becomes [`Selector::Records`] if both ids are known.
 impl From<NamedView> for Selector {
     fn from(named: NamedView) -> Self {
         let territory = match &named.territory {
@@ -410,28 +328,10 @@ impl Match {
     }
 }
 
-fn read_value(node: &Node<'_>, problems: &mut Problems) -> Option<MatchValue> {
-    let text = match node.value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) if number.is_u64() || number.is_i64() => number.to_string(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            node.problem(problems, "must be a string or a whole number");
-            return None;
-        }
-    };
-    match MatchValue::try_from(text) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            node.problem(problems, error.to_string());
-            None
-        }
-    }
-}
-
-/// A name as people give it to a custom view or a territory.
+/// Reads the name of a custom view or a territory.
 fn read_name(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
-    match read_value(node, problems) {
-        Some(MatchValue(name)) if node.value.is_string() => Some(name),
+    match MatchValue::read(node, problems) {
+        Some(name) if node.value.is_string() => Some(name.into()),
         Some(_) => {
             node.problem(
                 problems,
@@ -444,7 +344,7 @@ fn read_name(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
 }
 
 fn read_values(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<MatchValue>> {
-    let values = read_distinct(node, "value", read_value, problems)?;
+    let values = read_distinct(node, "value", MatchValue::read, problems)?;
     if values.len() > MAX_VALUES {
         let message = format!(
             "names {} values, and at most {MAX_VALUES} go into one job; split the list",
@@ -467,7 +367,7 @@ fn read_ids(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<RecordId>> {
     Some(ids)
 }
 
-/// A list with at least one entry, of which doubles are dropped.
+/// Reads a list with at least one entry and drops duplicates.
 fn read_distinct<T: Clone + Eq + std::hash::Hash>(
     node: &Node<'_>,
     what: &str,
@@ -492,8 +392,8 @@ fn read_distinct<T: Clone + Eq + std::hash::Hash>(
         }
     }
     if let Err(bad) = bad.finish(Some(())) {
-        let more = bad.len().saturating_sub(SHOWN);
-        for problem in bad.into_iter().take(SHOWN) {
+        let more = bad.len().saturating_sub(MAX_REPORTED);
+        for problem in bad.into_iter().take(MAX_REPORTED) {
             problems.add(&problem.at, problem.message);
         }
         if more > 0 {

@@ -145,12 +145,12 @@ fn each_refusal_says_where_and_what_to_do() {
 fn fields_are_refused_by_what_sets_them() {
     let ids = json!({"ids": ["1"]});
     let view = json!({"view": "Hot"});
-    let of = |selector: &Value, method: Method, field: &str, value: Value| {
+    let of = |selector: &Value, method: UpdateMethod, field: &str, value: Value| {
         let mut request = selector.clone();
         request["module"] = json!("Leads");
         request["fields"] = json!({field: value});
         match UpdateRequest::parse_for(method, &request) {
-            Ok(request) => request.way().as_str().to_owned(),
+            Ok(request) => request.effective_method().as_str().to_owned(),
             Err(problems) => problems[0].message.clone(),
         }
     };
@@ -165,12 +165,12 @@ fn fields_are_refused_by_what_sets_them() {
         ("Full_Name", json!("A B")),
         ("id", json!("1")),
     ] {
-        for (method, word) in Method::ALL {
+        for (method, word) in UpdateMethod::ALL {
             let found = of(&ids, *method, field, value.clone());
             grid.push_str(&format!("{field} {value} by {word}: {found}\n"));
         }
     }
-    for (method, word) in Method::ALL {
+    for (method, word) in UpdateMethod::ALL {
         for (field, value) in [("City", "Bonn"), ("Email", "a@example.com")] {
             let found = of(&view, *method, field, json!(value));
             grid.push_str(&format!("{field} of a view by {word}: {found}\n"));
@@ -214,16 +214,16 @@ fn fields_are_refused_by_what_sets_them() {
 fn a_selector_that_is_null_is_none() {
     let request = json!({"module": "Leads", "fields": {"Email": "a@b"}, "ids": ["1"], "view": null, "update_by": "records"});
     assert_eq!(
-        UpdateRequest::parse(&request).map(|request| request.way()),
-        Ok(Method::Records)
+        UpdateRequest::parse(&request).map(|request| request.effective_method()),
+        Ok(UpdateMethod::Records)
     );
 }
 
 #[test]
 fn a_request_says_itself_by_what_it_is_made() {
     let request = json!({"module": "Leads", "fields": {"City": "Bonn"}, "ids": ["1"], "update_by": "mass_update"});
-    let own = UpdateRequest::parse_for(Method::Records, &request).expect("a request");
-    assert_eq!(own.update_by, Method::MassUpdate);
+    let own = UpdateRequest::parse_for(UpdateMethod::Records, &request).expect("a request");
+    assert_eq!(own.update_by, UpdateMethod::MassUpdate);
     let wrong = refused(
         &json!({"module": "Leads", "fields": {"Email": "a@b"}, "ids": ["1"], "update_by": "record"}),
     );

@@ -7,24 +7,28 @@ use serde_json::Value;
 
 use super::transport::ApiRequest;
 use super::{CallResult, Client, Error, answer};
-use crate::lookup::{Column, Query, Question, Row, Search, evidence, rows};
+use crate::lookup::{LookupField, LookupRequest, LookupRow, Query, Search, evidence, rows};
 use crate::update::{Assignment, ModuleName, RecordId};
 
-/// One page of the answer to a [`Question`].
+/// One page of the answer to a [`LookupRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupPage {
     /// The records.
-    pub rows: Vec<Row>,
+    pub rows: Vec<LookupRow>,
     /// Whether there are more pages.
     pub more: bool,
 }
 
 impl Client {
     /// Sends one look-up. The answer may be one page of several.
-    pub async fn find(&self, question: &Question, give_up: Timestamp) -> CallResult<LookupPage> {
+    pub async fn find(
+        &self,
+        question: &LookupRequest,
+        give_up: Timestamp,
+    ) -> CallResult<LookupPage> {
         match question {
-            Question::Query(query) => self.coql(query, give_up).await,
-            Question::Search(search) => self.search(search, give_up).await,
+            LookupRequest::Query(query) => self.coql(query, give_up).await,
+            LookupRequest::Search(search) => self.search(search, give_up).await,
         }
     }
 
@@ -78,7 +82,7 @@ fn rows_document(raw: &answer::RawAnswer<'_>) -> Result<Value, Error> {
     answer::document(raw, "data")
 }
 
-fn page(sent: CallResult<Value>, column: &Column, scope: &str) -> CallResult<LookupPage> {
+fn page(sent: CallResult<Value>, column: &LookupField, scope: &str) -> CallResult<LookupPage> {
     let outcome = match sent.outcome {
         Ok(answer) => Ok(LookupPage {
             rows: rows(&answer["data"], &column.field),

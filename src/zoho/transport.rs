@@ -19,7 +19,7 @@ use super::token::Token;
 use super::{CallResult, Client, Error, MAX_ANSWER, time_left};
 use crate::clock::after;
 use crate::codes::Cause;
-use crate::failpoint::reach;
+use crate::failpoint::fail_point;
 use crate::outcome::Refusal;
 
 /// The minimum wait of a call while other processes hold every permit of the connection.
@@ -92,9 +92,9 @@ impl Client {
             let token = self.token(request.give_up).await?;
             let permits = self.permits(request).await?;
             *attempts += 1;
-            reach("zoho.sending");
+            fail_point("zoho.sending");
             let response = self.send(&token, request).await;
-            reach("zoho.answered");
+            fail_point("zoho.answered");
             let answer = response.and_then(|response| self.judge(&token, &response, &judge));
             drop(permits);
             let pause = answer.as_ref().err().and_then(connection_pause);

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use masshook::lookup::{Column, Question, questions};
+use masshook::lookup::{LookupField, LookupRequest, lookup_requests};
 use masshook::update::MatchValue;
 use masshook::zoho::metadata::Freshness;
 use serde_json::{Value, json};
@@ -43,24 +43,24 @@ const COMPANY: &str = "Smith (Bonn), \"Sons\" & Söhne \\ Ltd";
 const MAIL: &str = "o'brien+1@example.com";
 
 /// The request with which masshook looks up leads by one of these values.
-fn question(field: &str, values: &[&str]) -> Question {
-    let column = Column {
+fn question(field: &str, values: &[&str]) -> LookupRequest {
+    let column = LookupField {
         module: "Leads".parse().expect("a module"),
         field: field.parse().expect("a field"),
     };
     let value = |text: &&str| MatchValue::try_from((*text).to_owned()).expect("a value");
     let values: Vec<MatchValue> = values.iter().map(value).collect();
-    let mut questions = questions(&column, &values);
-    let (question, _) = questions.pop().expect("a question");
-    assert!(questions.is_empty());
+    let mut lookup_requests = lookup_requests(&column, &values);
+    let (question, _) = lookup_requests.pop().expect("a question");
+    assert!(lookup_requests.is_empty());
     question
 }
 
 /// The input of the SDK for the same request.
-fn sdk_input(question: &Question) -> Value {
+fn sdk_input(question: &LookupRequest) -> Value {
     match question {
-        Question::Query(query) => json!(query.text()),
-        Question::Search(search) => {
+        LookupRequest::Query(query) => json!(query.text()),
+        LookupRequest::Search(search) => {
             let parameters: BTreeMap<_, _> = search.parameters().into_iter().collect();
             json!(parameters)
         }

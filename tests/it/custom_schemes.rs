@@ -11,7 +11,7 @@ use std::time::Duration;
 use masshook::app::{App, Dependencies};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock};
-use masshook::config::{Config, Programs};
+use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::lambda::Function;
 use masshook::store::Store;
@@ -83,7 +83,7 @@ impl Stage {
     }
 
     fn app(&self, config: &str, mode: ExecutionMode) -> Arc<App> {
-        let config = Config::parse(config, Programs::Compile);
+        let config = Config::parse(config, CompileMode::Eager);
         let edges = Dependencies {
             clock: Arc::new(self.clock.clone()),
             store: self.store.clone(),

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use masshook::config::{Config, Programs};
+use masshook::config::{CompileMode, Config};
 use masshook::job::view::JobView;
 use masshook::update::UpdateRequest;
 use serde_json::{Value, json};
@@ -194,7 +194,7 @@ fn readme_configs_parse() {
             Some("connections") => block,
             _ => format!("{}{}{block}", wanted[0], wanted[1]),
         };
-        if let Err(problems) = Config::parse(&whole, Programs::Compile) {
+        if let Err(problems) = Config::parse(&whole, CompileMode::Eager) {
             panic!("{whole}\n{problems:#?}");
         }
     }
@@ -204,7 +204,14 @@ fn readme_configs_parse() {
 fn readme_names_every_config_key() {
     let readme = text("README.md");
     let schema = Config::schema();
-    let parts = ["Connection", "Api", "Callbacks", "Limits", "Route", "Proof"];
+    let parts = [
+        "Connection",
+        "Api",
+        "Callbacks",
+        "Limits",
+        "Route",
+        "SchemeConfig",
+    ];
     let parts = parts.map(|part| &schema["$defs"][part]["properties"]);
     for keys in parts.into_iter().chain([&schema["properties"]]) {
         for key in keys.as_object().expect("keys").keys() {

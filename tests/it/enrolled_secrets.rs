@@ -14,9 +14,11 @@ use jiff::Timestamp;
 use masshook::api::router;
 use masshook::app::{App, Dependencies};
 use masshook::clock::SystemClock;
-use masshook::config::{Config, Programs};
+use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
-use masshook::secrets::{Enrollment, Missing, SecretStore, Secrets, Version, WritableSecrets};
+use masshook::secrets::{
+    Enrollment, SecretStore, SecretStoreError, SecretVersion, Secrets, WritableSecrets,
+};
 use masshook::store::Store;
 use masshook::store::sqlite::SqliteStore;
 use masshook::wakeup::LocalWakeUps;
@@ -205,7 +207,7 @@ struct Slow {
 
 #[async_trait]
 impl SecretStore for Slow {
-    async fn get(&self, _: &str) -> Result<SecretString, Missing> {
+    async fn get(&self, _: &str) -> Result<SecretString, SecretStoreError> {
         unreachable!("an enrolled secret is read by its version")
     }
 
@@ -216,12 +218,12 @@ impl SecretStore for Slow {
 
 #[async_trait]
 impl WritableSecrets for Slow {
-    async fn current(&self, _: &str) -> Result<Option<Version>, Missing> {
+    async fn current(&self, _: &str) -> Result<Option<SecretVersion>, SecretStoreError> {
         let current = self.current.lock().expect("no panic").clone();
-        Ok(current.map(|(id, value)| Version { id, value }))
+        Ok(current.map(|(id, value)| SecretVersion { id, value }))
     }
 
-    async fn put(&self, _: &str, version: &Version) -> Result<bool, Missing> {
+    async fn put(&self, _: &str, version: &SecretVersion) -> Result<bool, SecretStoreError> {
         let first = {
             let mut writes = self.writes.lock().expect("no panic");
             *writes += 1;
@@ -247,7 +249,7 @@ async fn interrupted_handshake_does_not_block_the_next() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
     let process = || {
         let text = "connections: { default: { credentials: env:ZOHO } }\nroutes: { asana: { verify: { scheme: asana, secret: 'secretsmanager:asana' }, map: empty } }";
-        let config = Config::parse(text, Programs::Compile).expect("a config");
+        let config = Config::parse(text, CompileMode::Eager).expect("a config");
         let edges = Dependencies {
             clock: Arc::new(SystemClock),
             store: store.clone(),

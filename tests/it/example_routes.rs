@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use masshook::config::{Config, Programs, Verify};
+use masshook::config::{CompileMode, Config, VerifyConfig};
 use serde_json::{Value, json};
 
 use crate::harness::repo_path;
@@ -113,7 +113,7 @@ fn example_events_map_to_expected_requests() {
         assert_eq!(files, FILES, "{}", folder.display());
 
         let path = folder.join("masshook.yaml");
-        let config = Config::load(&path, Programs::Compile);
+        let config = Config::load(&path, CompileMode::Eager);
         let config = config.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let expected = read(&folder.join("expected.json"));
         let event = folder.join("event.json");
@@ -125,7 +125,7 @@ fn example_events_map_to_expected_requests() {
             Some(route),
             folder.file_name().and_then(|name| name.to_str())
         );
-        if let Verify::Schemes(proofs) = &config.routes[route].verify {
+        if let VerifyConfig::Schemes(proofs) = &config.routes[route].verify {
             for proof in proofs {
                 let scratch = tempfile::tempdir().expect("a folder");
                 let name = proof.scheme.name();
@@ -255,7 +255,7 @@ fn source_stack_grants_only_needed_permissions() {
 
     // Each source's events match its route and no other.
     let config = folder.join("masshook.yaml");
-    Config::load(&config, Programs::Compile).expect("a config");
+    Config::load(&config, CompileMode::Eager).expect("a config");
     let scheduled = of("Nightly")["Target"]["Input"].as_str().expect("an input");
     let scheduled: Value = serde_json::from_str(scheduled).expect("JSON");
     let source = &template["Parameters"]["EventSource"]["Default"];

@@ -1,7 +1,7 @@
 //! Validation of updates against the org's fields.
 
 use masshook::guard::guard;
-use masshook::update::{Assignment, Method};
+use masshook::update::{Assignment, UpdateMethod};
 use masshook::zoho::metadata::{FieldKind, Freshness};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -242,7 +242,7 @@ async fn guarded_values_are_accepted_by_the_simulator() {
                 field: field.name.clone(),
                 value,
             }];
-            let Ok(guarded) = guard(&fields, &asked, true, Method::MassUpdate) else {
+            let Ok(guarded) = guard(&fields, &asked, true, UpdateMethod::MassUpdate) else {
                 continue;
             };
             taken += 1;

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use masshook::app::{App, Dependencies};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock};
-use masshook::config::{Config, Programs};
+use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::lambda::Function;
 use masshook::store::sqlite::SqliteStore;
@@ -205,7 +205,7 @@ async fn vectors_verify_through_the_lambda_program() {
 async fn vectors_verify_at_their_own_time() {
     let clock = ManualClock::at(Timestamp::UNIX_EPOCH);
     let stage = Stage::set(time_source(clock.clone())).await;
-    let config = Config::parse(&stage.config(Time::Own), Programs::Lazily);
+    let config = Config::parse(&stage.config(Time::Own), CompileMode::Lazy);
     let app = App::new(
         config.unwrap_or_else(|problems| panic!("{problems:#?}")),
         Dependencies {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use masshook::codes::{Class, FailureScope, Origin, Row, cure, rows};
 use masshook::outcome::Refusal;
-use masshook::plan::Way;
+use masshook::plan::CallKind;
 use masshook::update::RecordId;
 use masshook::zoho::answer::UpdateAnswer;
 use masshook::zoho::{self, CallResult, Client, Repeat};
@@ -34,7 +34,14 @@ async fn update(world: &World, client: &Client, ids: &[RecordId]) -> CallResult<
     let give_up = world.now() + Duration::from_secs(86_400);
     let leads = "Leads".parse().expect("a module");
     client
-        .update(&leads, Way::MassUpdate, &body, ids, Repeat::Safe, give_up)
+        .update(
+            &leads,
+            CallKind::Immediate,
+            &body,
+            ids,
+            Repeat::Safe,
+            give_up,
+        )
         .await
 }
 

@@ -1,9 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod keywords;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
+
+pub use keywords::UnknownKeyword;
 
 /// A location in the tree. `Display` is the dotted form for people who edit YAML; [`Location::pointer`] is the JSON pointer
 /// (RFC 6901) for machines.

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 
 use super::{decode, decode_moment, encode};
 use crate::clock;
-use crate::failpoint::reach;
-use crate::secrets::{Secrets, Version, WritableSecrets};
+use crate::failpoint::fail_point;
+use crate::secrets::{SecretVersion, Secrets, WritableSecrets};
 use crate::zoho::token_cache::{CachedToken, TokenCache};
 
 /// A throttling is written only if it lasts this much longer than the lease.
@@ -66,7 +66,7 @@ impl SecretTokenCache {
 
     async fn current(&self) -> Result<CurrentVersion, String> {
         let current = self.writable()?.current(&self.name).await;
-        let Some(Version { id, value }) = current.map_err(|missing| missing.why)? else {
+        let Some(SecretVersion { id, value }) = current.map_err(|missing| missing.why)? else {
             return Ok(CurrentVersion {
                 id: String::new(),
                 cached: CachedToken::default(),
@@ -100,7 +100,7 @@ impl SecretTokenCache {
         stored["leased_until"] = leased_until.map(Timestamp::as_millisecond).into();
         // Makes two leases with the same end different, so that only one of their writers sees its own version.
         stored["writer"] = format!("{:032x}", fastrand::u128(..)).into();
-        let version = Version {
+        let version = SecretVersion {
             id: id_after(id),
             value: SecretString::from(stored.to_string()),
         };
@@ -111,7 +111,7 @@ impl SecretTokenCache {
 
 /// The id of the version after another.
 fn id_after(id: &str) -> String {
-    Version::id_after("token", id)
+    SecretVersion::id_after("token", id)
 }
 
 #[async_trait]
@@ -134,12 +134,12 @@ impl TokenCache for SecretTokenCache {
             return Ok(None);
         }
         // The lease contains the old token too: it is still valid for processes that Zoho accepts it from.
-        reach("shelf.leasing");
+        fail_point("token_cache.leasing");
         let won = self.append(&current.id, &current.cached, Some(until));
         if !won.await? {
             return Ok(None);
         }
-        reach("shelf.leased");
+        fail_point("token_cache.leased");
         let lease = id_after(&current.id);
         let mut leases = self.leases();
         leases.clear();
@@ -165,9 +165,9 @@ impl TokenCache for SecretTokenCache {
             token: cached.token.clone().or(previous.token),
             throttled_until: cached.throttled_until,
         };
-        reach("shelf.writing");
+        fail_point("token_cache.writing");
         let written = self.append(holder, &cached, None).await?;
-        reach("shelf.written");
+        fail_point("token_cache.written");
         match written {
             true => Ok(()),
             false => Err("another process has taken over the right to write it".to_owned()),

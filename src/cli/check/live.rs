@@ -15,9 +15,9 @@ use crate::cli::finding::{Finding, Severity};
 use crate::cli::scopes::check_scopes;
 use crate::cli::zoho_client::zoho_client;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Use};
+use crate::config::{Config, ScopedFeature};
 use crate::plan::RECORDS_PER_CREDIT;
-use crate::update::{Method, ModuleName, UpdateRequest};
+use crate::update::{ModuleName, UpdateMethod, UpdateRequest};
 use crate::zoho::{self, CLOCK_TOLERANCE, Client, TokenStatus};
 
 /// Time limit for the checks of one connection.
@@ -55,17 +55,18 @@ pub(super) async fn check_connection(
     let requests = || updates.iter().map(|example| example.update);
     let modules: BTreeSet<ModuleName> = requests().map(|update| update.module.clone()).collect();
     let mut uses = config.uses(name);
-    uses.extend(requests().flat_map(Use::of_request));
+    uses.extend(requests().flat_map(ScopedFeature::of_request));
     let scopes = connection.scopes(&uses);
     match &status.scopes {
         Some(granted) => findings.extend(check_scopes(&scopes, granted, &modules)),
         None => findings.push(probe_scopes(&client, &modules, deadline).await),
     }
 
-    let mass_updated = requests().filter(|update| update.way() != Method::Records);
+    let mass_updated =
+        requests().filter(|update| update.effective_method() != UpdateMethod::Records);
     let mass_updated = mass_updated.map(|update| update.module.clone()).collect();
     findings.push(check_prices(&client, &mass_updated, deadline).await);
-    if uses.contains(&Use::Records) {
+    if uses.contains(&ScopedFeature::Records) {
         let message = format!(
             "PUT 1 credit for {RECORDS_PER_CREDIT} records, according to Zoho's documentation"
         );

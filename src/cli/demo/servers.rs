@@ -19,11 +19,11 @@ use super::scenarios::{self, SeededRecords};
 use crate::api::router;
 use crate::app::{App, Dependencies};
 use crate::clock::SystemClock;
-use crate::config::{Config, Programs};
+use crate::config::{CompileMode, Config};
 use crate::engine::ExecutionMode;
-use crate::http::{Cap, Http, HttpSettings};
+use crate::http::{BodyLimit, Http, HttpSettings};
 use crate::job::JobId;
-use crate::secrets::{Missing, SecretStore};
+use crate::secrets::{SecretStore, SecretStoreError};
 use crate::store::sqlite::SqliteStore;
 use zoho_simulator::{Settings, Simulator};
 
@@ -52,12 +52,12 @@ struct DemoSecrets(BTreeMap<&'static str, String>);
 
 #[async_trait]
 impl SecretStore for DemoSecrets {
-    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+    async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
         let found = self
             .0
             .get(name)
             .map(|secret| SecretString::from(secret.clone()));
-        found.ok_or_else(|| Missing {
+        found.ok_or_else(|| SecretStoreError {
             why: "the demo has no such secret".to_owned(),
             transient: false,
         })
@@ -77,7 +77,7 @@ impl DemoServers {
         let announcement = simulator.announcement();
         let seeded = SeededRecords::from_announcement(&announcement).map_err(io::Error::other)?;
         let config = scenarios::config(simulator.url(), receiver.url());
-        let config = Config::parse(&config, Programs::Compile)
+        let config = Config::parse(&config, CompileMode::Eager)
             .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
         let mut secrets = BTreeMap::from([
             ("zoho", announcement["credentials"].to_string()),
@@ -154,7 +154,9 @@ impl DemoServers {
     }
 
     async fn send(&self, request: Request<Bytes>) -> Result<(StatusCode, Value), String> {
-        let response = self.http.send(request, Cap::Refuse(MAX_RESPONSE_BYTES));
+        let response = self
+            .http
+            .send(request, BodyLimit::Refuse(MAX_RESPONSE_BYTES));
         let response = response.await.map_err(|error| error.to_string())?;
         let document = serde_json::from_slice(response.body());
         let document = document.map_err(|error| error.to_string())?;

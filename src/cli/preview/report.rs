@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::text::truncated;
 use crate::inbound::{IgnoreReason, MappingOutcome};
-use crate::plan::{Limits, Outlook};
+use crate::plan::{PlanLimits, PlanPreview};
 use crate::update::UpdateRequest;
 
 /// Maximum characters of a call's JSON in the text output.
@@ -74,10 +74,10 @@ impl RoutePreview {
         }
     }
 
-    fn plans(&self) -> impl Iterator<Item = (&UpdateRequest, Outlook<'_>)> {
+    fn plans(&self) -> impl Iterator<Item = (&UpdateRequest, PlanPreview<'_>)> {
         self.updates
             .iter()
-            .map(|update| (update, Outlook::of(update, &Limits::ZOHO)))
+            .map(|update| (update, PlanPreview::of(update, &PlanLimits::ZOHO)))
     }
 
     pub(super) fn to_json(&self) -> Value {

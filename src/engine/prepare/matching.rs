@@ -8,10 +8,10 @@ use jiff::Timestamp;
 
 use super::{CheckedFields, PrepareOutput};
 use crate::codes::Cause;
-use crate::failpoint::reach;
+use crate::failpoint::fail_point;
 use crate::job::preparation::Lookup;
 use crate::job::{PreparationOutcome, PreparationResult};
-use crate::lookup::{self, Column, Hits, Question};
+use crate::lookup::{self, LookupField, LookupRequest, MatchIndex};
 use crate::outcome::Refusal;
 use crate::update::{FieldName, MAX_IDS, Match, MatchValue, Records};
 use crate::zoho::{self, Client};
@@ -21,7 +21,7 @@ const CONCURRENT_LOOKUPS: usize = 10;
 
 /// A job's `match`.
 pub(super) struct MatchQuery {
-    pub(super) column: Column,
+    pub(super) column: LookupField,
     pub(super) wanted: Match,
 }
 
@@ -84,19 +84,19 @@ struct QuestionResult {
 
 /// The answer to one query, with its field and values.
 struct Reply<'a> {
-    column: &'a Column,
+    column: &'a LookupField,
     values: Vec<&'a MatchValue>,
     result: QuestionResult,
-    hits: Hits,
+    hits: MatchIndex,
 }
 
 /// Fields whose look-ups are denied. No further query is sent for them.
-type Denied<'a> = Mutex<HashMap<&'a Column, zoho::Error>>;
+type Denied<'a> = Mutex<HashMap<&'a LookupField, zoho::Error>>;
 
 /// The results of all queries on one field.
 #[derive(Default)]
 struct FieldInfo<'a> {
-    hits: Hits,
+    hits: MatchIndex,
     results: Vec<QuestionResult>,
     /// The index in `results` for each value.
     of: HashMap<&'a MatchValue, usize>,
@@ -108,7 +108,7 @@ pub(super) async fn look_up(
     all: &[MatchQuery],
     give_up: Timestamp,
 ) -> Vec<MatchResult> {
-    let mut columns: BTreeMap<&Column, Vec<&MatchValue>> = BTreeMap::new();
+    let mut columns: BTreeMap<&LookupField, Vec<&MatchValue>> = BTreeMap::new();
     for MatchQuery { column, wanted } in all {
         if lookup::refuse(wanted).is_none() {
             columns.entry(column).or_default().extend(&wanted.values);
@@ -117,12 +117,12 @@ pub(super) async fn look_up(
     let denied = Denied::default();
     let mut asking = Vec::new();
     for (column, values) in columns {
-        for (question, values) in lookup::questions(column, values) {
+        for (question, values) in lookup::lookup_requests(column, values) {
             asking.push(ask(client, &denied, column, question, values, give_up));
         }
     }
     let mut answers = futures_util::stream::iter(asking).buffer_unordered(CONCURRENT_LOOKUPS);
-    let mut known: BTreeMap<&Column, FieldInfo<'_>> = BTreeMap::new();
+    let mut known: BTreeMap<&LookupField, FieldInfo<'_>> = BTreeMap::new();
     while let Some(Reply {
         column,
         values,
@@ -148,8 +148,8 @@ pub(super) async fn look_up(
 async fn ask<'a>(
     client: &Client,
     denied: &Denied<'a>,
-    column: &'a Column,
-    question: Question,
+    column: &'a LookupField,
+    question: LookupRequest,
     values: Vec<&'a MatchValue>,
     give_up: Timestamp,
 ) -> Reply<'a> {
@@ -162,7 +162,7 @@ async fn ask<'a>(
     };
     let (hits, failed) = match outcome {
         Ok(hits) => (hits, None),
-        Err(failed) => (Hits::default(), Some(failed)),
+        Err(failed) => (MatchIndex::default(), Some(failed)),
     };
     if let Some(failed @ zoho::Error::Denied(_)) = &failed {
         known().insert(column, failed.clone());
@@ -178,16 +178,16 @@ async fn ask<'a>(
 /// Reads all pages of an answer.
 async fn pages(
     client: &Client,
-    mut question: Question,
-    column: &Column,
+    mut question: LookupRequest,
+    column: &LookupField,
     give_up: Timestamp,
     attempts: &mut u32,
-) -> Result<Hits, zoho::Error> {
-    let (mut hits, mut count) = (Hits::default(), 0);
+) -> Result<MatchIndex, zoho::Error> {
+    let (mut hits, mut count) = (MatchIndex::default(), 0);
     loop {
         let sent = client.find(&question, give_up).await;
         *attempts += sent.attempts;
-        reach("lookup.answered");
+        fail_point("lookup.answered");
         let page = sent.outcome?;
         count += page.rows.len();
         let next = question.next(&page.rows);

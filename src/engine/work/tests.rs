@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::job::{JobId, PreparationOutcome};
-use crate::plan::Way;
+use crate::plan::CallKind;
 use crate::update::UpdateRequest;
 use proptest::prelude::*;
 use serde_json::json;
@@ -118,7 +118,11 @@ fn record_updates_with_different_values_share_batches() {
     let batches = work(&jobs).batches;
     let sizes: Vec<usize> = batches.iter().map(|batch| batch.ids().len()).collect();
     assert_eq!(sizes, [100, 100, 51, 1]);
-    assert!(batches.iter().all(|batch| batch.way() == Way::Records));
+    assert!(
+        batches
+            .iter()
+            .all(|batch| batch.kind() == CallKind::Records)
+    );
     assert!(batches[0].calls.contains(&CallRef { job: 250, seq: 1 }));
     assert!(!batches[0].calls.contains(&CallRef { job: 251, seq: 1 }));
     let body = batches[1].body();
@@ -166,7 +170,7 @@ proptest! {
         }).collect();
         let mut seen = HashSet::new();
         for batch in work(&jobs).batches {
-            let most = match batch.way() { Way::MassUpdate => 500, Way::Records => 100 };
+            let most = match batch.kind() { CallKind::Immediate | CallKind::Scheduled => 500, CallKind::Records => 100 };
             prop_assert!(batch.ids().len() <= most);
             let ids: HashSet<_> = batch.ids().iter().collect();
             prop_assert_eq!(ids.len(), batch.ids().len(), "no id twice");
@@ -182,9 +186,9 @@ proptest! {
                 let job = &jobs[call.job];
                 let call = &job.call(call.seq).expect("a call").call;
                 let whole = call.body(job.request.resolved().expect("known records"));
-                match batch.way() {
-                    Way::MassUpdate => prop_assert_eq!(&sent["data"], &whole["data"]),
-                    Way::Records => for row in whole["data"].as_array().expect("rows") {
+                match batch.kind() {
+                    CallKind::Immediate | CallKind::Scheduled => prop_assert_eq!(&sent["data"], &whole["data"]),
+                    CallKind::Records => for row in whole["data"].as_array().expect("rows") {
                         prop_assert_eq!(rows[row["id"].as_str().expect("an id")], row);
                     },
                 }

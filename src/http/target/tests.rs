@@ -270,12 +270,16 @@ fn the_runtime_api_is_never_called() {
         "http://[::1]:9001/",
         "https://rebound.example.com:9001/",
     ] {
-        assert_eq!(check(&local, url), Denied::RuntimeApi.to_string(), "{url}");
+        assert_eq!(
+            check(&local, url),
+            UrlDenied::RuntimeApi.to_string(),
+            "{url}"
+        );
     }
     assert_eq!(check(&local, "http://127.0.0.1:9002/"), "ok");
     assert_eq!(
         check(&at("169.254.100.1:9001", true), "http://169.254.100.1/"),
-        Denied::RuntimeApi.to_string()
+        UrlDenied::RuntimeApi.to_string()
     );
     assert_eq!(
         check(&at("127.0.0.1:9001", false), "https://hooks.example.com/"),

@@ -26,12 +26,12 @@ fn preparation_chooses_update_method() {
     let ready = PreparationOutcome::Ready {
         fields: None,
         records: None,
-        update_by: Some(Method::Records),
+        update_by: Some(UpdateMethod::Records),
     };
     job.record_preparation(ready.into(), 0, start())
         .expect("allowed");
     assert_eq!(job.calls[0].call.target, Target::Records(0..1));
-    assert_eq!(job.request.update_by, Method::Records);
+    assert_eq!(job.request.update_by, UpdateMethod::Records);
     let (asked, counts) = (job.request_hash.clone(), job.counts());
     assert_eq!((counts.total, counts.pending), (1, 1));
     job.apply(1, CallEvent::Settled(vec![failure(7)]), start())

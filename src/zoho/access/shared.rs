@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use super::{AccessTokens, TokenState};
 use crate::clock::after;
 use crate::codes::Cause;
-use crate::failpoint::reach;
+use crate::failpoint::fail_point;
 use crate::outcome::Refusal;
 use crate::zoho::attempt::NEXT_TURN;
 use crate::zoho::token::Token;
@@ -64,10 +64,10 @@ impl AccessTokens {
             let until = after(now, LOCK_TIMEOUT);
             match cache.lock(&self.name, now, until).await {
                 Ok(Some(holder)) => {
-                    reach("token.locked");
+                    fail_point("token.locked");
                     let outcome = self.refresh_cache(cache, state, &holder, until).await;
                     cache.unlock(&self.name, &holder).await;
-                    reach("token.unlocked");
+                    fail_point("token.unlocked");
                     return outcome;
                 }
                 // Another process is requesting the token.
@@ -97,7 +97,7 @@ impl AccessTokens {
             return outcome;
         }
         let outcome = self.refresh(state).await;
-        reach("token.granted");
+        fail_point("token.granted");
         let entry = match &outcome {
             Ok(token) => CachedToken {
                 token: Some(token.clone()),
@@ -117,7 +117,7 @@ impl AccessTokens {
             Ok(()) => self.record_recovery(),
             Err(error) => self.record_outage(&error),
         }
-        reach("token.shelved");
+        fail_point("token.cached");
         outcome
     }
 

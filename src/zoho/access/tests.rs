@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::codes::Cause;
 use crate::http::HttpSettings;
-use crate::secrets::Environment;
+use crate::secrets::EnvironmentSecrets;
 use crate::zoho::MetadataGuard;
 use crate::zoho::limits::Edition;
 use crate::zoho::token_cache::CachedToken;
@@ -55,7 +55,7 @@ async fn throttle_stored_before_the_lock_is_respected() {
         "crm".to_owned(),
         Arc::new(connection),
         Http::new(HttpSettings::default()),
-        Arc::new(Secrets::new(clock.clone(), Arc::new(Environment))),
+        Arc::new(Secrets::new(clock.clone(), Arc::new(EnvironmentSecrets))),
         clock,
     );
     let outcome = tokens

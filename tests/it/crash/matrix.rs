@@ -24,7 +24,7 @@ const SHARING_AT_ONCE: usize = 8;
 const JOBS: usize = 9;
 
 /// After these points the token is stored, and no other is requested.
-const TOKEN_IS_SAFE: [&str; 3] = ["token.shelved", "token.unlocked", "shelf.written"];
+const TOKEN_IS_SAFE: [&str; 3] = ["token.cached", "token.unlocked", "token_cache.written"];
 
 /// Where the token is shared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,8 +37,8 @@ impl Shelf {
     /// Whether sharing the token there passes a fail point.
     fn has(self, point: &str) -> bool {
         match self {
-            Self::Store => !point.starts_with("shelf."),
-            Self::Secret => point.starts_with("shelf.") || point.starts_with("token."),
+            Self::Store => !point.starts_with("token_cache."),
+            Self::Secret => point.starts_with("token_cache.") || point.starts_with("token."),
         }
     }
 }

@@ -10,12 +10,12 @@ use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use masshook::app::{Acceptance, App, Dependencies, HookResponse};
 use masshook::clock::{Clock, ManualClock};
-use masshook::config::{Config, Programs};
+use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::inbound::InboundRequest;
 use masshook::job::JobId;
 use masshook::job::{CallbackStatus, JobStatus};
-use masshook::secrets::{Missing, SecretStore};
+use masshook::secrets::{SecretStore, SecretStoreError};
 use masshook::store::sqlite::SqliteStore;
 use masshook::store::{JobFilter, Retention};
 use masshook::update::{Records, Selector};
@@ -57,7 +57,7 @@ struct Credentials(String);
 
 #[async_trait::async_trait]
 impl SecretStore for Credentials {
-    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+    async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
         Ok(match name {
             "zoho" => self.0.clone(),
             _ => "whsec_dGhlIHNlcnZlZCB3b3JsZCdzIG93biBjYWxsYmFjayBrZXk=".to_owned(),
@@ -104,7 +104,7 @@ routes:
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("jobs.db");
         let app = || {
-            let config = Config::parse(&text, Programs::Compile);
+            let config = Config::parse(&text, CompileMode::Eager);
             let store = SqliteStore::in_file(file.clone()).with_retention(Retention {
                 clock: Arc::new(clock.clone()),
                 ..Retention::default()

@@ -13,11 +13,11 @@ use masshook::api::{InvocationDeadline, router};
 use masshook::app::{Acceptance, App, Dependencies};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock, SystemClock};
-use masshook::config::{Config, Programs};
+use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::http::{Http, HttpSettings};
 use masshook::job::JobId;
-use masshook::secrets::{Missing, SecretStore, Secrets, WritableSecrets};
+use masshook::secrets::{SecretStore, SecretStoreError, Secrets, WritableSecrets};
 use masshook::store::Store;
 use masshook::store::sqlite::SqliteStore;
 use masshook::wakeup::LocalWakeUps;
@@ -204,7 +204,7 @@ impl Deref for World {
 }
 
 fn parsed(config: &str) -> Config {
-    let config = Config::parse(config, Programs::Compile);
+    let config = Config::parse(config, CompileMode::Eager);
     config.unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
@@ -247,9 +247,9 @@ impl SecretMap {
 
 #[async_trait]
 impl SecretStore for SecretMap {
-    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+    async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
         let found = self.0.get(name).cloned().map(SecretString::from);
-        found.ok_or_else(|| Missing {
+        found.ok_or_else(|| SecretStoreError {
             why: "no such secret".to_owned(),
             transient: false,
         })
@@ -265,7 +265,7 @@ struct WritableSecretMap {
 
 #[async_trait]
 impl SecretStore for WritableSecretMap {
-    async fn get(&self, name: &str) -> Result<SecretString, Missing> {
+    async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
         self.map.get(name).await
     }
 

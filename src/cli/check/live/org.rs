@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::cli::finding::{Finding, Severity};
 use crate::cli::text::count_of;
-use crate::plan::{Tariff, mass_update_path};
+use crate::plan::{CreditPrices, mass_update_path};
 use crate::update::ModuleName;
 use crate::zoho::Client;
 use crate::zoho::Connection;
@@ -72,7 +72,7 @@ pub(super) async fn credit_prices(
     client: &Client,
     module: &ModuleName,
     deadline: Timestamp,
-) -> Tariff {
+) -> CreditPrices {
     // `check_prices` has read the list, so this is answered from the cache.
     let apis = client
         .apis(MASS_UPDATE_API, Freshness::Cached, deadline)
@@ -87,7 +87,7 @@ pub(super) async fn credit_prices(
         (Some(min), Some(max)) if min != max => None,
         (min, max) => min.or(max),
     };
-    Tariff {
+    CreditPrices {
         mass_update: post.next().and_then(fixed_price),
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::text::count_of;
 use crate::codes::Cause;
 use crate::engine::preview_preparation;
 use crate::job::{PreparationOutcome, PreparationResult};
-use crate::plan::{Limits, Plan, Ways, Why};
+use crate::plan::{MethodComparison, MethodReason, Plan, PlanLimits};
 use crate::update::{Assignment, ModuleName, Records, Selector, Territory, UpdateRequest, ViewId};
 use crate::zoho::metadata::Freshness;
 use crate::zoho::{self, Client};
@@ -71,18 +71,18 @@ async fn assess(
         ));
     }
     if let Some(resolved) = resolved {
-        let ways = Plan::new(resolved, &Limits::ZOHO).ways();
-        let ways = match prepared.update_by == update.update_by {
-            true => ways,
+        let comparison = Plan::new(resolved, &PlanLimits::ZOHO).comparison();
+        let comparison = match prepared.update_by == update.update_by {
+            true => comparison,
             // The org's own fields have decided.
-            false => Ways {
+            false => MethodComparison {
                 mass_update: None,
-                why: Why::Fields,
-                ..ways
+                reason: MethodReason::Fields,
+                ..comparison
             },
         };
         let prices = credit_prices(client, module, deadline).await;
-        parts.push(ways.at(prices).in_a_line());
+        parts.push(comparison.at(prices).in_a_line());
     }
     parts.extend(notes);
     Ok(parts.join("; "))

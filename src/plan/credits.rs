@@ -1,4 +1,4 @@
-//! What the calls of a plan cost, and which of the two ways of updating records is taken for that reason. Pure.
+//! The cost of calls, in API credits.
 
 use std::fmt;
 
@@ -6,22 +6,22 @@ use serde_json::{Value, json};
 
 use super::{Call, Target};
 
-/// Records that an update of records changes for one API credit.
+/// Records that one API credit pays for in a record update.
 pub const RECORDS_PER_CREDIT: u64 = 10;
 
-/// What Zoho charges, as far as that is known.
+/// Credits that Zoho charges for a call, as far as they are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tariff {
-    /// API credits for one POST of a mass update. Zoho documents none; what an org pays is told by `GET /crm/v7/__apis`.
+pub struct CreditPrices {
+    /// API credits of one mass update. Zoho documents no value; `GET /crm/v7/__apis` returns what an org pays.
     pub mass_update: Option<u64>,
 }
 
-impl Tariff {
-    /// What Zoho's documentation says (<https://www.zoho.com/crm/developer/docs/api/v7/api-limits.html>): an update of
-    /// records is one credit for ten of them, begun tens counted whole; of mass updates it says nothing.
+impl CreditPrices {
+    /// The documented prices (<https://www.zoho.com/crm/developer/docs/api/v7/api-limits.html>): a record update costs one
+    /// credit for each ten records or part of ten. The price of a mass update is not documented.
     pub const DOCUMENTED: Self = Self { mass_update: None };
 
-    /// The API credits of a call that names `records` records.
+    /// The API credits of a call with this target.
     fn credits(self, target: &Target) -> Option<u64> {
         match target {
             Target::Immediate(_) | Target::Scheduled => self.mass_update,
@@ -30,38 +30,38 @@ impl Tariff {
     }
 }
 
-/// What sending calls costs, each of them once; asking how Zoho's jobs go on is not counted.
+/// The cost of sending calls once each. Status requests for Zoho's jobs are not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Price {
-    /// The calls.
+pub struct CreditCost {
+    /// Number of calls.
     pub calls: u64,
-    /// Their API credits; none if those of some call are not known.
+    /// API credits; none if the credits of some call are unknown.
     pub credits: Option<u64>,
 }
 
-impl Price {
-    /// The price of calls.
-    pub fn of(calls: &[Call], tariff: Tariff) -> Self {
-        let credits = calls.iter().map(|call| tariff.credits(&call.target));
+impl CreditCost {
+    /// The cost of `calls` at `prices`.
+    pub fn of(calls: &[Call], prices: CreditPrices) -> Self {
+        let credits = calls.iter().map(|call| prices.credits(&call.target));
         Self {
             calls: calls.len() as u64,
             credits: credits.sum(),
         }
     }
 
-    /// The same, if each of the calls costs so many credits.
+    /// The same calls at `credits` each.
     pub(super) fn at(self, credits: Option<u64>) -> Self {
         let credits = credits.map(|each| each.saturating_mul(self.calls));
         Self { credits, ..self }
     }
 
-    /// Its JSON.
+    /// The cost as JSON.
     pub fn to_json(self) -> Value {
         json!({"calls": self.calls, "credits": self.credits})
     }
 }
 
-impl fmt::Display for Price {
+impl fmt::Display for CreditCost {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = |count| if count == 1 { "" } else { "s" };
         write!(formatter, "{} call{}", self.calls, plural(self.calls))?;

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::NamedTempFile;
 
-use super::{Kind, Missing, SecretRef, Version, WritableSecrets};
+use super::{SecretRef, SecretSource, SecretStoreError, SecretVersion, WritableSecrets};
 
 /// Why nothing can be written where a reference points.
 #[derive(Debug, thiserror::Error)]
-pub enum Unwritable {
+pub enum SecretWriteError {
     /// It is one key of a secret.
     #[error("{0} is one key of a secret, and secrets are written whole: drop the # part")]
     Key(SecretRef),
@@ -30,8 +30,8 @@ pub enum Unwritable {
     Later(SecretRef, String),
 }
 
-impl Unwritable {
-    fn missing(reference: &SecretRef, missing: Missing) -> Self {
+impl SecretWriteError {
+    fn missing(reference: &SecretRef, missing: SecretStoreError) -> Self {
         match missing.transient {
             true => Self::Later(reference.clone(), missing.why),
             false => Self::Refused(reference.clone(), missing.why),
@@ -43,18 +43,18 @@ impl SecretRef {
     /// Whether this program can write there at all, as far as the reference itself tells.
     ///
     /// # Errors
-    /// [`Unwritable::Key`], [`Unwritable::Environment`], [`Unwritable::Parameter`].
-    pub fn can_be_written(&self) -> Result<(), Unwritable> {
+    /// [`SecretWriteError::Key`], [`SecretWriteError::Environment`], [`SecretWriteError::Parameter`].
+    pub fn can_be_written(&self) -> Result<(), SecretWriteError> {
         self.destination().map(drop)
     }
 
-    fn destination(&self) -> Result<Destination<'_>, Unwritable> {
+    fn destination(&self) -> Result<Destination<'_>, SecretWriteError> {
         match (self.kind, &self.key) {
-            (_, Some(_)) => Err(Unwritable::Key(self.clone())),
-            (Kind::Env, None) => Err(Unwritable::Environment(self.clone())),
-            (Kind::Parameter, None) => Err(Unwritable::Parameter(self.clone())),
-            (Kind::SecretsManager, None) => Ok(Destination::SecretsManager(&self.name)),
-            (Kind::File, None) => Ok(Destination::File(Path::new(&self.name))),
+            (_, Some(_)) => Err(SecretWriteError::Key(self.clone())),
+            (SecretSource::Env, None) => Err(SecretWriteError::Environment(self.clone())),
+            (SecretSource::Parameter, None) => Err(SecretWriteError::Parameter(self.clone())),
+            (SecretSource::SecretsManager, None) => Ok(Destination::SecretsManager(&self.name)),
+            (SecretSource::File, None) => Ok(Destination::File(Path::new(&self.name))),
         }
     }
 }
@@ -70,39 +70,40 @@ const READ_ONLY: &str = "secrets are only read there";
 
 /// A place that takes a secret.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct SecretLocation<'a> {
     reference: &'a SecretRef,
-    means: Means<'a>,
+    means: Backend<'a>,
 }
 
 #[derive(Debug)]
-enum Means<'a> {
+enum Backend<'a> {
     /// With the version that is the current one.
-    SecretsManager(&'a dyn WritableSecrets, Option<Version>),
+    SecretsManager(&'a dyn WritableSecrets, Option<SecretVersion>),
     /// The new file, which nobody but its owner may read, beside the one that it replaces.
     File(NamedTempFile, PathBuf),
 }
 
-impl<'a> Place<'a> {
+impl<'a> SecretLocation<'a> {
     /// The place that `reference` points to.
     ///
     /// # Errors
-    /// [`Unwritable`], as far as that can be told beforehand.
+    /// [`SecretWriteError`], as far as that can be told beforehand.
     pub async fn of(
         reference: &'a SecretRef,
         secrets_manager: Option<&'a dyn WritableSecrets>,
-    ) -> Result<Self, Unwritable> {
-        let refused = |why: String| Unwritable::Refused(reference.clone(), why);
+    ) -> Result<Self, SecretWriteError> {
+        let refused = |why: String| SecretWriteError::Refused(reference.clone(), why);
         let means = match reference.destination()? {
             Destination::SecretsManager(name) => {
                 let store = secrets_manager.ok_or_else(|| refused(READ_ONLY.to_owned()))?;
                 let current = store.current(name).await;
-                let current = current.map_err(|missing| Unwritable::missing(reference, missing))?;
-                Means::SecretsManager(store, current)
+                let current =
+                    current.map_err(|missing| SecretWriteError::missing(reference, missing))?;
+                Backend::SecretsManager(store, current)
             }
             Destination::File(path) => {
                 let draft = draft(path).map_err(|error| refused(error.to_string()))?;
-                Means::File(draft, path.to_owned())
+                Backend::File(draft, path.to_owned())
             }
         };
         Ok(Self { reference, means })
@@ -111,40 +112,41 @@ impl<'a> Place<'a> {
     /// The secret that is there now; none if there is none, or nothing in it, or the empty object that stands for nothing.
     ///
     /// # Errors
-    /// [`Unwritable::Refused`].
-    pub fn held(&self) -> Result<Option<SecretString>, Unwritable> {
+    /// [`SecretWriteError::Refused`].
+    pub fn held(&self) -> Result<Option<SecretString>, SecretWriteError> {
         match &self.means {
-            Means::SecretsManager(_, current) => {
+            Backend::SecretsManager(_, current) => {
                 let current = current.as_ref();
                 Ok(current.and_then(|version| something(version.value.expose_secret())))
             }
-            Means::File(_, path) => of_file(path)
-                .map_err(|error| Unwritable::Refused(self.reference.clone(), error.to_string())),
+            Backend::File(_, path) => of_file(path).map_err(|error| {
+                SecretWriteError::Refused(self.reference.clone(), error.to_string())
+            }),
         }
     }
 
     /// Writes the secret where there is none, and says whether it did: of several writers at once one alone succeeds.
     ///
     /// # Errors
-    /// [`Unwritable`].
-    pub async fn write_first(self, secret: SecretString) -> Result<bool, Unwritable> {
+    /// [`SecretWriteError`].
+    pub async fn write_first(self, secret: SecretString) -> Result<bool, SecretWriteError> {
         if self.held()?.is_some() {
             return Ok(false);
         }
         match self.means {
-            Means::SecretsManager(store, current) => {
+            Backend::SecretsManager(store, current) => {
                 // Whoever else found the same version chooses the same id, and only one writer gets it.
                 let before = current.map(|version| version.id).unwrap_or_default();
-                let version = Version {
-                    id: Version::id_after("secret", &before),
+                let version = SecretVersion {
+                    id: SecretVersion::id_after("secret", &before),
                     value: secret,
                 };
                 let put = store.put(&self.reference.name, &version).await;
-                put.map_err(|missing| Unwritable::missing(self.reference, missing))
+                put.map_err(|missing| SecretWriteError::missing(self.reference, missing))
             }
-            Means::File(mut draft, path) => {
+            Backend::File(mut draft, path) => {
                 let refused = |error: io::Error| {
-                    Unwritable::Refused(self.reference.clone(), error.to_string())
+                    SecretWriteError::Refused(self.reference.clone(), error.to_string())
                 };
                 fill(&mut draft, &secret).map_err(refused)?;
                 if let Ok(empty) = File::open(&path) {
@@ -168,24 +170,24 @@ impl<'a> Place<'a> {
     /// Writes the secret, all of it or nothing.
     ///
     /// # Errors
-    /// [`Unwritable`].
-    pub async fn write(self, secret: SecretString) -> Result<(), Unwritable> {
-        let refused = |why: String| Unwritable::Refused(self.reference.clone(), why);
+    /// [`SecretWriteError`].
+    pub async fn write(self, secret: SecretString) -> Result<(), SecretWriteError> {
+        let refused = |why: String| SecretWriteError::Refused(self.reference.clone(), why);
         match self.means {
-            Means::SecretsManager(store, _) => {
-                let version = Version {
+            Backend::SecretsManager(store, _) => {
+                let version = SecretVersion {
                     id: format!("{:032x}", fastrand::u128(..)),
                     value: secret,
                 };
                 let put = store.put(&self.reference.name, &version).await;
-                match put.map_err(|missing| Unwritable::missing(self.reference, missing))? {
+                match put.map_err(|missing| SecretWriteError::missing(self.reference, missing))? {
                     true => Ok(()),
                     false => Err(refused(
                         "somebody else wrote it at the same time".to_owned(),
                     )),
                 }
             }
-            Means::File(mut draft, path) => {
+            Backend::File(mut draft, path) => {
                 fill(&mut draft, &secret).map_err(|error| refused(error.to_string()))?;
                 let kept = draft.persist(path);
                 kept.map_err(|error| refused(error.error.to_string()))?;
@@ -200,12 +202,12 @@ fn fill(draft: &mut NamedTempFile, secret: &SecretString) -> io::Result<()> {
     draft.as_file().sync_all()
 }
 
-/// The secret that is at a place where one may not have been written yet, as [`Place::held`].
+/// The secret that is at a place where one may not have been written yet, as [`SecretLocation::held`].
 pub(super) async fn held(
     reference: &SecretRef,
     secrets_manager: Option<&dyn WritableSecrets>,
-) -> Result<Option<SecretString>, Missing> {
-    let missing = |why: String| Missing {
+) -> Result<Option<SecretString>, SecretStoreError> {
+    let missing = |why: String| SecretStoreError {
         why,
         transient: false,
     };
@@ -225,9 +227,10 @@ pub(super) async fn held(
 /// Whether a secret could be kept there, as far as this machine can tell without asking another.
 ///
 /// # Errors
-/// [`Unwritable`].
-pub fn ready(reference: &SecretRef, replaceable: bool) -> Result<(), Unwritable> {
-    let refused = |error: io::Error| Unwritable::Refused(reference.clone(), error.to_string());
+/// [`SecretWriteError`].
+pub fn ready(reference: &SecretRef, replaceable: bool) -> Result<(), SecretWriteError> {
+    let refused =
+        |error: io::Error| SecretWriteError::Refused(reference.clone(), error.to_string());
     match reference.destination()? {
         Destination::File(path) => {
             let held = of_file(path).map_err(refused)?;

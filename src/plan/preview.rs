@@ -1,55 +1,51 @@
-//! What an update request comes to, as far as that can be said without asking Zoho: its plan, or, if its records have to
-//! be looked up first, what is looked up and the bounds of the plan.
+//! The plan of an update request, as far as it is known without calling Zoho.
 
 use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::remarks::{Automation, Warning};
-use super::ways::Amount;
-use super::{Call, Limits, Plan, Way, Ways};
+use super::build::RecordCount;
+use super::warnings::{Automation, Warning};
+use super::{Call, CallKind, MethodComparison, Plan, PlanLimits};
 use crate::update::{
-    MAX_IDS, Method, Named, NamedTerritory, NamedView, Resolved, Selector, UpdateRequest,
+    MAX_IDS, Named, NamedTerritory, NamedView, Resolved, Selector, UpdateMethod, UpdateRequest,
 };
 
-/// What an update request comes to.
+/// The plan of an update request, or its bounds if the records have to be looked up first.
 #[derive(Clone, Debug)]
-pub enum Outlook<'a> {
-    /// These calls.
+pub enum PlanPreview<'a> {
+    /// The plan.
     Planned(Resolved<'a>, Plan),
-    /// Calls that depend on what is found.
-    Open(Bounds<'a>),
+    /// The bounds of a plan that depends on a look-up.
+    Pending(PendingPlan<'a>),
 }
 
-/// The bounds of a plan that cannot be made yet.
+/// The bounds of a plan whose records have to be looked up first.
 #[derive(Clone, Debug)]
-pub struct Bounds<'a> {
+pub struct PendingPlan<'a> {
     request: &'a UpdateRequest,
-    /// What is looked up.
-    selector: &'a Selector,
-    /// The most that it can come to.
-    ways: Ways,
-    /// Groups of fields, whose calls run one after the other.
+    /// The comparison for the largest possible number of records.
+    comparison: MethodComparison,
+    /// The number of field groups, whose calls run one after the other.
     groups: usize,
-    /// The calls of the way that is taken then.
+    /// The largest possible number of calls.
     calls: usize,
 }
 
-impl<'a> Outlook<'a> {
-    /// The outlook of `request` within `limits`.
-    pub fn of(request: &'a UpdateRequest, limits: &Limits) -> Self {
+impl<'a> PlanPreview<'a> {
+    /// Previews the plan of `request` within `limits`.
+    pub fn of(request: &'a UpdateRequest, limits: &PlanLimits) -> Self {
         if let Some(resolved) = request.resolved() {
             return Self::Planned(resolved, Plan::new(resolved, limits));
         }
-        let amount = match &request.selector {
-            Selector::Match(_) => Amount::Named(MAX_IDS),
-            Selector::Records(_) | Selector::Named(_) => Amount::View,
+        let count = match &request.selector {
+            Selector::Match(_) => RecordCount::Ids(MAX_IDS),
+            Selector::Records(_) | Selector::Named(_) => RecordCount::View,
         };
-        let (ways, calls) = Ways::weigh(request, amount, limits);
-        Self::Open(Bounds {
+        let (comparison, calls) = MethodComparison::choose(request, count, limits);
+        Self::Pending(PendingPlan {
             request,
-            selector: &request.selector,
-            ways,
+            comparison,
             groups: calls.last().map_or(0, |call| call.group),
             calls: calls.len(),
         })
@@ -58,48 +54,40 @@ impl<'a> Outlook<'a> {
     fn request(&self) -> &'a UpdateRequest {
         match self {
             Self::Planned(request, _) => request.request(),
-            Self::Open(bounds) => bounds.request,
+            Self::Pending(pending) => pending.request,
         }
     }
 
-    /// Whether the CRM's automation runs for what is changed.
+    /// Whether the CRM's automation runs for the updated records.
     pub fn automation(&self) -> Automation {
         Automation::of(self.request())
     }
 
-    /// What somebody may not expect of it.
+    /// Effects of the plan that a user may not expect.
     pub fn warnings(&self) -> Vec<Warning> {
         let groups = match self {
             Self::Planned(_, plan) => plan.groups(),
-            Self::Open(bounds) => bounds.groups,
+            Self::Pending(pending) => pending.groups,
         };
         Warning::all(self.request(), groups)
     }
 
-    /// The calls and the exact JSON of each, as far as they are known.
+    /// The calls and the exact JSON of each; empty while records have to be looked up.
     pub fn calls(&self) -> Vec<(&Call, Value)> {
         match self {
             Self::Planned(request, plan) => {
                 let calls = plan.calls().iter();
                 calls.map(|call| (call, call.body(*request))).collect()
             }
-            Self::Open(_) => Vec::new(),
+            Self::Pending(_) => Vec::new(),
         }
     }
 
-    /// The outlook, for machines.
+    /// The preview, for machines.
     pub fn to_json(&self) -> Value {
         let mut json = match self {
             Self::Planned(request, plan) => plan.to_json(*request),
-            Self::Open(bounds) => json!({
-                "module": bounds.request.module.as_str(),
-                "lookup": bounds.lookup(),
-                "update_by": bounds.way().map(Way::as_str),
-                "prices_at_most": bounds.ways.to_json(),
-                "calls": [],
-                "calls_at_most": bounds.calls,
-                "records_at_most": MAX_IDS,
-            }),
+            Self::Pending(pending) => pending.to_json(),
         };
         let warnings: Vec<Value> = self.warnings().iter().map(Warning::to_json).collect();
         json["automation"] = self.automation().to_json();
@@ -108,26 +96,38 @@ impl<'a> Outlook<'a> {
     }
 }
 
-impl Bounds<'_> {
-    /// The way that is taken; none if that depends on what is found.
-    fn way(&self) -> Option<Way> {
-        let open = self.request.way() == Method::Auto && !self.request.needs_records();
-        Some(self.ways.taken).filter(|_| !open)
+impl PendingPlan<'_> {
+    /// The kind of the calls; none if it depends on the number of records found.
+    fn kind(&self) -> Option<CallKind> {
+        let depends =
+            self.request.effective_method() == UpdateMethod::Auto && !self.request.needs_records();
+        Some(self.comparison.chosen).filter(|_| !depends)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "module": self.request.module.as_str(),
+            "lookup": self.lookup(),
+            "update_by": self.kind().map(|kind| kind.method().as_str()),
+            "prices_at_most": self.comparison.to_json(),
+            "calls": [],
+            "calls_at_most": self.calls,
+            "records_at_most": MAX_IDS,
+        })
     }
 
     fn lookup(&self) -> Value {
-        match self.selector {
-            Selector::Match(wanted) => json!({
+        match &self.request.selector {
+            Selector::Match(query) => json!({
                 "by": "match",
-                "field": wanted.field.as_str(),
-                "values": wanted.values.len(),
-                "on_many": wanted.on_many.as_str(),
-                "on_none": wanted.on_none.as_str(),
+                "field": query.field.as_str(),
+                "values": query.values.len(),
+                "on_many": query.on_many.as_str(),
+                "on_none": query.on_none.as_str(),
             }),
             Selector::Named(_) | Selector::Records(_) => {
-                let names: Vec<Value> = self
-                    .names()
-                    .into_iter()
+                let names = self.names().into_iter();
+                let names: Vec<Value> = names
                     .map(|(what, name)| json!({"of": what, "name": name}))
                     .collect();
                 json!({"by": "name", "names": names})
@@ -135,9 +135,9 @@ impl Bounds<'_> {
         }
     }
 
-    /// What is looked up by its name.
+    /// The names that have to be looked up, each with what it names.
     fn names(&self) -> Vec<(&'static str, &str)> {
-        let Selector::Named(NamedView { view, territory }) = self.selector else {
+        let Selector::Named(NamedView { view, territory }) = &self.request.selector else {
             return Vec::new();
         };
         let view = match view {
@@ -159,36 +159,36 @@ impl Bounds<'_> {
     }
 }
 
-impl fmt::Display for Outlook<'_> {
+impl fmt::Display for PlanPreview<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Planned(_, plan) => plan.fmt(formatter),
-            Self::Open(bounds) => bounds.fmt(formatter),
+            Self::Pending(pending) => pending.fmt(formatter),
         }
     }
 }
 
-impl fmt::Display for Bounds<'_> {
+impl fmt::Display for PendingPlan<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let module = &self.request.module;
-        let to = |way: Way| format!("{} {}", way.verb(), way.path(module));
-        let to = match self.way() {
-            Some(way) => to(way),
+        let to = |kind: CallKind| format!("{} {}", kind.verb(), kind.path(module));
+        let to = match self.kind() {
+            Some(kind) => to(kind),
             None => format!(
                 "{}, or to {}, whichever are fewer",
-                to(Way::MassUpdate),
-                to(Way::Records)
+                to(CallKind::Immediate),
+                to(CallKind::Records)
             ),
         };
         let plural = if self.calls == 1 { "" } else { "s" };
-        match self.selector {
-            Selector::Match(wanted) => write!(
+        match &self.request.selector {
+            Selector::Match(query) => write!(
                 formatter,
                 "at most {} call{plural} to {to}, for at most {MAX_IDS} records: those whose {} is one of {} values, \
                  which are looked up first",
                 self.calls,
-                wanted.field,
-                wanted.values.len()
+                query.field,
+                query.values.len()
             ),
             Selector::Named(_) | Selector::Records(_) => {
                 let names: Vec<String> = self

@@ -11,7 +11,7 @@ use crate::update::{FieldName, MAX_IDS, Match, OnMany, OnNone, RecordId};
 
 /// A record of an answer, and the text of its field where it has one that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct LookupRow {
     /// The record.
     pub id: RecordId,
     /// Its field's text.
@@ -21,7 +21,7 @@ pub struct Row {
 }
 
 /// The records of an answer's `data`. An entry without an id that is a string, or a whole number, is none.
-pub fn rows(data: &Value, field: &FieldName) -> Vec<Row> {
+pub fn rows(data: &Value, field: &FieldName) -> Vec<LookupRow> {
     let entries = data.as_array().map_or(&[][..], |entries| entries);
     let read = |entry: &Value| {
         let id = match &entry["id"] {
@@ -34,7 +34,7 @@ pub fn rows(data: &Value, field: &FieldName) -> Vec<Row> {
             | Value::Object(_) => return None,
         };
         let cell = &entry[field.as_str()];
-        Some(Row {
+        Some(LookupRow {
             id,
             text: text_of(cell),
             list: cell.is_array(),
@@ -67,16 +67,16 @@ fn key(text: &str) -> String {
 
 /// Records by the value of one field.
 #[derive(Debug, Default)]
-pub struct Hits {
+pub struct MatchIndex {
     by_value: HashMap<String, BTreeSet<RecordId>>,
     /// Whether some record's field holds a list.
     lists: bool,
 }
 
-impl Hits {
+impl MatchIndex {
     /// Adds what an answer has.
-    pub fn add(&mut self, rows: Vec<Row>) {
-        for Row { id, text, list } in rows {
+    pub fn add(&mut self, rows: Vec<LookupRow>) {
+        for LookupRow { id, text, list } in rows {
             self.lists |= list;
             if let Some(text) = text {
                 self.by_value.entry(key(&text)).or_default().insert(id);
@@ -103,7 +103,7 @@ impl Hits {
 
 /// What a look-up came to for one job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settled {
+pub struct ResolvedMatch {
     /// Values that some record has.
     pub matched: usize,
     /// The records, in the order of the values and then of their ids; none twice.
@@ -129,7 +129,7 @@ pub fn refuse(wanted: &Match) -> Option<Refusal> {
 }
 
 /// Says which records a `match` means. The values themselves are in no message: they are people's data.
-pub fn settle(wanted: &Match, hits: &Hits) -> Settled {
+pub fn settle(wanted: &Match, hits: &MatchIndex) -> ResolvedMatch {
     let (mut matched, mut several) = (0, 0);
     let mut seen = HashSet::new();
     let mut ids = Vec::new();
@@ -167,7 +167,7 @@ pub fn settle(wanted: &Match, hits: &Hits) -> Settled {
     } else {
         None
     };
-    Settled {
+    ResolvedMatch {
         matched,
         ids,
         refusal,

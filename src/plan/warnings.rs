@@ -1,5 +1,5 @@
-//! What Zoho does beside what was asked for, and does not say: whether the CRM's automation runs, and what a user may not
-//! expect (<https://www.zoho.com/crm/developer/docs/api/v7/mass-update-records.html>).
+//! Side effects of an update that Zoho does not report: whether the CRM's automation runs, and what a user may not expect
+//! (<https://www.zoho.com/crm/developer/docs/api/v7/mass-update-records.html>).
 
 use std::fmt;
 
@@ -7,20 +7,20 @@ use serde_json::{Value, json};
 
 use crate::update::{FieldName, Records, Selector, UpdateRequest};
 
-/// Records from which on Zoho runs no automation for a scheduled mass update. Of exactly so many nothing is documented.
+/// A scheduled mass update runs automation only for fewer records than this. For exactly this number nothing is documented.
 const AUTOMATED_BELOW: u64 = 1_000;
 
-/// Whether the CRM's workflows, approvals and blueprints run for what is changed.
+/// Whether the CRM's workflows, approvals and blueprints run for the updated records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Automation {
-    /// For every record: they are named, and answered at once.
+    /// They run for every record.
     Runs,
-    /// Only if the custom view holds fewer than 1,000 records; above that Zoho leaves it out, and never says so.
+    /// They run only if the custom view holds fewer than 1,000 records. Zoho does not report whether they ran.
     InSmallViews,
 }
 
 impl Automation {
-    /// What runs for an update request.
+    /// The automation that runs for an update request.
     pub fn of(request: &UpdateRequest) -> Self {
         if in_view(&request.selector) {
             Self::InSmallViews
@@ -29,7 +29,7 @@ impl Automation {
         }
     }
 
-    /// The same for machines; without a number it always runs.
+    /// The same for machines.
     pub fn to_json(self) -> Value {
         match self {
             Self::Runs => json!({"runs": "always"}),
@@ -51,32 +51,32 @@ impl fmt::Display for Automation {
     }
 }
 
-/// One thing that somebody may not expect.
+/// An effect that a user may not expect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// Options are added to those that the records have.
+    /// Options are added to the options that the records have.
     Appends(Vec<FieldName>),
-    /// Calls that add options are not safely sent twice: after an answer that leaves open whether one was carried out, its
-    /// records are reported or read, never just sent again.
+    /// A call that adds options is not idempotent: after an unknown outcome its records are reported or reread, and the
+    /// call is not repeated as it is.
     NotRepeatable,
-    /// Which records a custom view holds may change while it is updated, or by that.
+    /// The records of a custom view may change during the update, or because of it.
     ViewChanges {
-        /// The calls that each find the view's records anew.
+        /// Number of calls, each of which evaluates the view again.
         calls: usize,
     },
-    /// Of a custom view's records Zoho tells how many were refused, never which.
+    /// For a custom view, Zoho reports how many records were refused, but not which.
     CountsOnly,
-    /// Every record is edited several times.
+    /// Each record is edited several times.
     SeveralEdits {
-        /// How often.
+        /// Edits of each record.
         edits: usize,
     },
 }
 
 impl Warning {
-    /// All that there is to be said of an update request whose fields take so many calls one after the other.
+    /// All warnings about an update request whose fields take `groups` calls, one after the other.
     pub fn all(request: &UpdateRequest, groups: usize) -> Vec<Self> {
-        let appended: Vec<FieldName> = request.added().cloned().collect();
+        let appended: Vec<FieldName> = request.appended_fields().cloned().collect();
         let appends = match appended.is_empty() {
             true => Vec::new(),
             false => vec![Self::Appends(appended), Self::NotRepeatable],
@@ -89,7 +89,7 @@ impl Warning {
         appends.into_iter().chain(of_view).chain(several).collect()
     }
 
-    /// Its name in JSON.
+    /// The code in JSON.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Appends(_) => "appends",
@@ -118,7 +118,7 @@ impl fmt::Display for Warning {
                 )
             }
             Self::NotRepeatable => formatter.write_str(
-                "a call that adds options is not sent again after an answer that leaves open whether it was carried out; `on_unknown_outcome` says what is done instead",
+                "a call that adds options is not repeated if its outcome is unknown; `on_unknown_outcome` decides what happens instead",
             ),
             Self::ViewChanges { calls: 1 } => formatter.write_str(
                 "the view's records are those at the moment when Zoho runs it; a second run may find others",
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn automation_depends_on_how_records_are_named() {
+    fn automation_depends_on_selector() {
         let fields = json!({"Rating": "Active"});
         for (selector, expected) in [
             (json!({"ids": ["1"]}), Automation::Runs),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_holds_is_said() {
+    fn warnings_match_request() {
         let topics = json!({"Topics": ["CRM"]});
         let rating = json!({"Rating": "Active"});
         for (json, groups, expected) in [

@@ -1,0 +1,84 @@
+//! The calls that one update method takes for an update request.
+
+use std::ops::Range;
+
+use super::{Call, PlanLimits, Target};
+use crate::update::{FieldName, UpdateRequest};
+
+/// Fields of Deals that Zoho validates against each other: a stage must belong to the pipeline, and both to the layout.
+/// They travel in one call, as Zoho would refuse the first of two calls.
+const DEPENDENT_FIELDS: [&str; 3] = ["Layout", "Pipeline", "Stage"];
+
+/// The number of records that an update request selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecordCount {
+    /// This many records, by their ids.
+    Ids(usize),
+    /// The records of a custom view, whose number only Zoho knows.
+    View,
+}
+
+/// Builds mass updates: one group of fields after the other, each for all records.
+pub(super) fn mass_updates(
+    request: &UpdateRequest,
+    records: RecordCount,
+    limits: &PlanLimits,
+) -> Vec<Call> {
+    let targets: Vec<Target> = match records {
+        RecordCount::Ids(count) => chunks(count, limits.ids_per_call)
+            .map(Target::Immediate)
+            .collect(),
+        RecordCount::View => vec![Target::Scheduled],
+    };
+    let groups = field_groups(request, limits);
+    let groups = groups.into_iter().zip(1..);
+    let calls = groups.flat_map(|(fields, group)| {
+        let targets = targets.iter().cloned();
+        targets.map(move |target| (group, fields.clone(), target))
+    });
+    let calls = calls.zip(1..).map(|((group, fields, target), seq)| Call {
+        seq,
+        group,
+        fields,
+        target,
+    });
+    calls.collect()
+}
+
+/// Builds record updates: all fields at once, for one chunk of the records after the other.
+pub(super) fn record_updates(
+    request: &UpdateRequest,
+    count: usize,
+    limits: &PlanLimits,
+) -> Vec<Call> {
+    let fields = field_names(request);
+    let targets = chunks(count, limits.records_per_call).map(Target::Records);
+    let calls = targets.zip(1..).map(|(target, seq)| Call {
+        seq,
+        group: 1,
+        fields: fields.clone(),
+        target,
+    });
+    calls.collect()
+}
+
+fn field_names(request: &UpdateRequest) -> Vec<FieldName> {
+    let fields = request.fields.iter();
+    fields.map(|assignment| assignment.field.clone()).collect()
+}
+
+/// Groups the fields so that each group fits into one mass update.
+fn field_groups(request: &UpdateRequest, limits: &PlanLimits) -> Vec<Vec<FieldName>> {
+    let mut fields = field_names(request);
+    let size = limits.fields(&request.module);
+    if size >= DEPENDENT_FIELDS.len() && request.module.as_str() == "Deals" {
+        fields.sort_by_key(|field| !DEPENDENT_FIELDS.contains(&field.as_str()));
+    }
+    fields.chunks(size).map(<[FieldName]>::to_vec).collect()
+}
+
+fn chunks(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let size = size.max(1);
+    let starts = (0..count).step_by(size);
+    starts.map(move |start| start..count.min(start + size))
+}
