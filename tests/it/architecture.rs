@@ -1,12 +1,12 @@
-//! What ARCHITECTURE.md says is absent, looked for in the source. It reads text: production code only, up to a file's
-//! own `mod tests`.
+//! Holds the source to the rules of ARCHITECTURE.md: which module may use which, which are pure, where SDKs are named. It
+//! reads the text of production code, up to the `mod tests` of a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::harness::repo_path;
 
-/// Which room may use which. Whoever adds a row also adds it to ARCHITECTURE.md.
+/// The modules that each module may use. ARCHITECTURE.md has the same table.
 const MAY_USE: &[(&str, &str)] = &[
     ("clock", ""),
     ("failpoint", ""),
@@ -53,7 +53,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ),
 ];
 
-/// Rooms and files that do no I/O, read no clock and draw no random number.
+/// Files that do no I/O, read no clock and draw no random number.
 const PURE: &[&str] = &[
     "codes.rs",
     "codes/table.rs",
@@ -98,7 +98,7 @@ const PURE: &[&str] = &[
     "mapping/when.rs",
 ];
 
-/// What gives an effect away.
+/// Text that indicates an effect.
 const EFFECTS: &[&str] = &[
     "std::fs",
     "std::net::Tcp",
@@ -156,11 +156,11 @@ fn production() -> BTreeMap<String, String> {
         .collect()
 }
 
-fn room(file: &str) -> &str {
+fn module(file: &str) -> &str {
     file.split(['/', '.']).next().unwrap_or_default()
 }
 
-fn used(code: &str) -> BTreeSet<&str> {
+fn used_modules(code: &str) -> BTreeSet<&str> {
     let names = code.split("crate::").skip(1);
     names
         .map(|rest| {
@@ -172,48 +172,54 @@ fn used(code: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn rooms_use_only_the_rooms_that_they_may() {
+fn module_uses_only_allowed_modules() {
     let table: BTreeMap<&str, BTreeSet<&str>> = MAY_USE
         .iter()
-        .map(|(room, others)| (*room, others.split_whitespace().collect()))
+        .map(|(module, others)| (*module, others.split_whitespace().collect()))
         .collect();
-    let mut seen = BTreeSet::new();
+    let mut found = BTreeSet::new();
     for (file, code) in production() {
-        let own = room(&file).to_owned();
+        let own = module(&file).to_owned();
         if own == "lib" || own == "bin" {
             continue;
         }
         let allowed = table
             .get(own.as_str())
-            .unwrap_or_else(|| panic!("{file}: give the room `{own}` a row"));
-        for other in used(&code).into_iter().filter(|other| *other != own) {
+            .unwrap_or_else(|| panic!("{file}: add a row for the module `{own}`"));
+        for other in used_modules(&code)
+            .into_iter()
+            .filter(|other| *other != own)
+        {
             assert!(
                 allowed.contains(other),
-                "{file} uses `{other}`, which `{own}` may not"
+                "{file} uses `{other}`, but the table does not allow `{own}` to"
             );
         }
-        seen.insert(own);
+        found.insert(own);
     }
-    let without: Vec<&&str> = table.keys().filter(|room| !seen.contains(**room)).collect();
-    assert!(without.is_empty(), "rows without a room: {without:?}");
+    let stale: Vec<&&str> = table
+        .keys()
+        .filter(|module| !found.contains(**module))
+        .collect();
+    assert!(stale.is_empty(), "rows without a module: {stale:?}");
 }
 
-/// The rooms in the back-quotes of a cell: `zoho/metadata.rs` is in `zoho`.
-fn rooms(cell: &str) -> BTreeSet<&str> {
-    let everybodys = ["clock", "failpoint", "retry"];
-    let named = cell.split('`').skip(1).step_by(2).map(room);
-    named.filter(|name| !everybodys.contains(name)).collect()
+/// The modules in the back-quotes of a cell: `zoho/metadata.rs` is in `zoho`.
+fn quoted_modules(cell: &str) -> BTreeSet<&str> {
+    let common = ["clock", "failpoint", "retry"];
+    let named = cell.split('`').skip(1).step_by(2).map(module);
+    named.filter(|name| !common.contains(name)).collect()
 }
 
 #[test]
-fn the_architecture_says_the_same() {
+fn architecture_page_has_same_table() {
     let document = std::fs::read_to_string(repo_path("ARCHITECTURE.md")).expect("the page");
     let mut compared = 0;
     for (own, others) in MAY_USE {
         let row = document
             .lines()
             .find_map(|line| line.strip_prefix(&format!("| `{own}` | ")));
-        // Some rooms share a row, and the conductor may use all that stands above it.
+        // Some modules share a row, and `app` may use all modules above it.
         let Some(row) = row.filter(|_| *own != "app") else {
             continue;
         };
@@ -222,55 +228,62 @@ fn the_architecture_says_the_same() {
             .split_whitespace()
             .map(|other| format!("`{other}`"))
             .collect();
-        assert_eq!(rooms(cell.unwrap_or_default()), rooms(&quoted), "{own}");
+        assert_eq!(
+            quoted_modules(cell.unwrap_or_default()),
+            quoted_modules(&quoted),
+            "{own}"
+        );
         compared += 1;
     }
     assert!(compared > 12, "{compared}");
 }
 
 #[test]
-fn vendors_and_effects_stay_at_the_edges() {
+fn sdk_names_and_effects_stay_at_edges() {
     let production = production();
     for (file, code) in &production {
-        if room(file) != "aws" {
+        if module(file) != "aws" {
             assert!(
                 !code.contains("aws_sdk_") && !code.contains("aws_config"),
                 "{file} names an AWS SDK crate"
             );
         }
-        if room(file) != "http" {
+        if module(file) != "http" {
             assert!(!code.contains("reqwest"), "{file} names reqwest");
         }
         if PURE.contains(&file.as_str()) {
             for effect in EFFECTS {
-                assert!(!code.contains(effect), "{file} is pure, and has `{effect}`");
+                assert!(
+                    !code.contains(effect),
+                    "{file} must be pure, but contains `{effect}`"
+                );
             }
         }
     }
     for file in PURE {
-        assert!(production.contains_key(*file), "{file} is no longer there");
+        assert!(production.contains_key(*file), "{file} does not exist");
     }
 }
 
-/// The error reference stands in docs/codes.md between two marks, as the table of codes writes it.
+/// docs/codes.md contains the reference of codes between two markers, as the table of codes prints it.
 #[test]
-fn every_code_is_explained() {
-    const MARKS: [&str; 2] = [
+fn codes_page_matches_table() {
+    const MARKERS: [&str; 2] = [
         "<!-- codes: written by the table, see tests/it/architecture.rs -->\n",
         "<!-- /codes -->",
     ];
     let path = repo_path("docs/codes.md");
     let page = std::fs::read_to_string(&path).expect("the page");
-    let (before, rest) = page.split_once(MARKS[0]).expect("the first mark");
-    let (stands, after) = rest.split_once(MARKS[1]).expect("the second mark");
+    let (before, rest) = page.split_once(MARKERS[0]).expect("the first mark");
+    let (stands, after) = rest.split_once(MARKERS[1]).expect("the second mark");
     let reference = masshook::codes::reference();
     if std::env::var_os("UPDATE_CODES").is_some() {
-        let text = [before, MARKS[0], &reference, MARKS[1], after].concat();
+        let text = [before, MARKERS[0], &reference, MARKERS[1], after].concat();
         std::fs::write(&path, text).expect("the page is written");
     } else {
         assert!(
             stands == reference,
-            "docs/codes.md does not say what the table of codes says: run `UPDATE_CODES=1 cargo test --test it every_code_is_explained`"
+            "docs/codes.md differs from the table of codes: run `UPDATE_CODES=1 cargo test --test it codes_page_matches_table`"
         );
     }
 }
