@@ -217,7 +217,7 @@ fn quoted(value: &Value) -> String {
 /// The error reference: the table as Markdown.
 pub fn reference() -> String {
     let mut out = String::from(
-        "| code | said with it | class | what happened | what to do |\n| --- | --- | --- | --- | --- |\n",
+        "| code | message contains | class | cause | cure |\n| --- | --- | --- | --- | --- |\n",
     );
     let says = |row: &Row| match row.says {
         [] => String::new(),
