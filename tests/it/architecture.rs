@@ -46,7 +46,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("aws", "clock job secrets store wakeup"),
     ("api", "app config inbound job mapping trigger"),
     ("lambda", "api app engine inbound job trigger wakeup"),
-    ("server", "api app clock job wakeup"),
+    ("server", "api app clock inbound job wakeup"),
     (
         "cli",
         "api app aws clock codes config engine failpoint http inbound job lambda plan secrets server store telemetry trigger update wakeup zoho",

@@ -288,7 +288,7 @@ fn readme_counts_are_correct() {
 /// README.md lists every rejection code with its status.
 #[test]
 fn readme_lists_every_rejection_with_its_status() {
-    let source = text("src/app/rejection.rs");
+    let source = text("src/inbound/rejection.rs");
     let (_, table) = source.split_once("fn row(").expect("the table");
     let (table, _) = table.split_once("\n    }\n").expect("its end");
     let readme = text("README.md");
