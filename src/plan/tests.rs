@@ -118,7 +118,7 @@ fn auto_takes_fewer_calls_and_what_sets_the_fields() {
             plan.comparison().reason,
             plan.comparison().records
         ),
-        (CallKind::Immediate, MethodReason::View, None)
+        (CallKind::Scheduled, MethodReason::View, None)
     );
 }
 
