@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("wakeup", "job"),
     (
         "zoho",
-        "clock codes config failpoint http lookup outcome plan retry secrets update",
+        "clock codes failpoint http lookup outcome plan retry secrets update",
     ),
     ("callback", "http job retry secrets"),
     (
