@@ -291,7 +291,7 @@ impl Rejection {
         }
     }
 
-    /// What only whoever tries the route on a terminal may see: it may hold people's data.
+    /// Details for a terminal only, because they may contain personal data.
     pub fn on_terminal(&self) -> Option<String> {
         if let Self::Mapping { error, .. } = self {
             Some(error.details())

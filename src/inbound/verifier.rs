@@ -217,7 +217,7 @@ impl Verifier {
     }
 }
 
-/// The rejection for a signature that does not hold. The sender is told about its own mistakes; a secret that cannot be used is
+/// The rejection for a signature that does not hold. Mistakes of the sender are reported to it; a secret that cannot be used is
 /// reported to the operator, by reference.
 fn rejection_for(error: VerifyError, route: &Route, proofs: &[SchemeConfig]) -> Rejection {
     let malformed = |reference: String, why: String| {

@@ -40,7 +40,7 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// The answer to whoever wanted something confirmed that has been confirmed elsewhere.
+    /// The response to a request whose confirmation was sent separately.
     pub fn confirmed() -> Self {
         Self {
             status: StatusCode::OK,

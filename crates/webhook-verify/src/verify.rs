@@ -257,7 +257,7 @@ pub fn check_secret(scheme: &Scheme, secret: &SecretString) -> Result<(), Invali
     Ok(())
 }
 
-/// Whether one of the secrets is the one; what is wrong with the first that cannot be a key is told if none is.
+/// Checks that one of the secrets matches. If none does, the first secret that cannot be a key is reported.
 fn any_of(
     secrets: &[SecretString],
     matches: impl Fn(&SecretString) -> Result<bool, InvalidSecret>,

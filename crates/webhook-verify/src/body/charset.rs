@@ -18,7 +18,7 @@ impl Charset {
         let Some(name) = name.filter(|name| !name.is_empty()) else {
             return Ok(Self::Utf8);
         };
-        // Whoever says ASCII means it, and UTF-8 contains it.
+        // ASCII is a subset of UTF-8.
         if name.eq_ignore_ascii_case("us-ascii") || name.eq_ignore_ascii_case("ascii") {
             return Ok(Self::Utf8);
         }

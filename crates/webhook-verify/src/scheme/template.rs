@@ -70,7 +70,7 @@ impl fmt::Display for SignedTemplate {
 /// Not a template.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidTemplate {
-    /// A token that nobody knows.
+    /// An unknown token.
     #[error("`{{{found}}}` is not a known token; known: {known}")]
     UnknownToken {
         /// The token.

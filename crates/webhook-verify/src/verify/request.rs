@@ -1,4 +1,4 @@
-//! A delivery that nobody has vouched for yet, and its parts.
+//! A request before its verification, and its parts.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -12,7 +12,7 @@ use super::error::VerifyError;
 use crate::body;
 use crate::scheme::{Pointer, ValueSelector};
 
-/// A delivery that nobody has vouched for yet.
+/// A request before its verification.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct WebhookRequest<'a> {

@@ -337,7 +337,7 @@ fn of_several_schemes_any_may_match() {
 }
 
 #[test]
-fn records_of_the_other_shapes_that_could_not_protect_are_refused() {
+fn record_that_could_not_protect_is_refused() {
     let problem = |mut record: Value| {
         record["scheme"] = json!("custom");
         chosen(&record).expect_err("refused")

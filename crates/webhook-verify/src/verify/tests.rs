@@ -115,7 +115,7 @@ fn a_signature_under_two_different_times_is_refused() {
 }
 
 #[test]
-fn the_age_is_checked_both_ways_and_only_of_genuine_deliveries() {
+fn age_is_checked_both_ways_after_the_signature() {
     let scheme = preset("slack");
     let keys = secrets(&[SECRET]);
     let good = signed(&scheme, &keys, b"x");
@@ -131,7 +131,7 @@ fn the_age_is_checked_both_ways_and_only_of_genuine_deliveries() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_a_key_is_named_without_its_content() {
+fn unusable_secret_is_reported_without_its_content() {
     let scheme = preset("standard-webhooks");
     let good = signed(&scheme, &secrets(&[SECRET]), b"{}");
     let request = WebhookRequest::new(&good, b"{}");
