@@ -53,7 +53,7 @@ fn resources(mode: &str) -> Value {
         ("IsInline", mode == "inline"),
         ("ReservesConcurrency", true),
         ("HasOwnKey", true),
-        ("HasLearntSecrets", true),
+        ("HasEnrolledSecrets", true),
         ("HasTokenCache", true),
         ("HasAlarmTopic", true),
     ]);
@@ -179,12 +179,12 @@ fn inbound_function_cannot_read_worker_secrets() {
     }
 
     // Only the function that answers handshakes enrolls secrets.
-    let enroll = &inbound["LearnSecrets"];
+    let enroll = &inbound["EnrollSecrets"];
     assert_eq!(
         (&enroll["Action"], &enroll["Resource"]),
-        (&shared, &json!("LearntSecretArns"))
+        (&shared, &json!("EnrolledSecretArns"))
     );
-    assert!(!worker.contains_key("LearnSecrets"));
+    assert!(!worker.contains_key("EnrollSecrets"));
 
     for (statements, count) in [(inbound, 5), (worker, 5)] {
         let table = statements["KeepJobs"];

@@ -81,7 +81,7 @@ pub fn respond(
         if !matches(exchange, &parts, secrets) {
             return None;
         }
-        let enrolled_secret = match &exchange.learn {
+        let enrolled_secret = match &exchange.enroll {
             Some(selector) => Some(handed_over(selector, &parts)?),
             None => None,
         };

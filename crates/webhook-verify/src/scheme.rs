@@ -187,7 +187,7 @@ impl Scheme {
     pub fn enrolls_secret(&self) -> bool {
         self.handshakes
             .iter()
-            .any(|exchange| exchange.learn.is_some())
+            .any(|exchange| exchange.enroll.is_some())
     }
 
     /// What the sender wants to hear about an accepted delivery.

@@ -230,7 +230,7 @@ fn handshakes_that_could_harm_are_refused() {
     handshakes.0.answer.headers.X-Content-Type-Options: is not a header of a sender's own: X-Name
     handshakes.0.answer.headers.X-A: `{b}` is not a known token; known: {query:name}, {header:Name}, {form:name}, {json:/pointer}, {path:0}, and {hmac_hex:…} or {hmac_base64:…} around one, as in {hmac_hex:query:challengeCode}
     ");
-    insta::assert_snapshot!(problem(json!({"verified": true, "learn": {"header": "X-Secret"}, "answer": {}})), @"handshakes.0.learn: cannot be `verified` too: the secret to verify with is only being handed over");
+    insta::assert_snapshot!(problem(json!({"verified": true, "enroll": {"header": "X-Secret"}, "answer": {}})), @"handshakes.0.enroll: cannot be `verified` too: the secret to verify with is only being handed over");
     insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"status": 302, "text": "", "json": 1}})), @"
     handshakes.0.answer.status: must be a whole number from 200 to 299
     handshakes.0.answer: must have at most one of `text`, `json` and `raw`

@@ -27,7 +27,7 @@ pub struct HandshakeSpec {
     pub verified: bool,
     /// The part in which the sender hands over the secret that it is going to sign with; it must be there. The route keeps
     /// it where its `secret` points to, and only then is the answer given.
-    pub learn: Option<ValueSelector>,
+    pub enroll: Option<ValueSelector>,
     /// The answer.
     pub answer: ReplySpec,
 }
@@ -121,7 +121,7 @@ impl HandshakeSpec {
             .collect();
         let verified = object.optional("verified");
         let verified = verified.and_then(|node| node.boolean(problems));
-        let learn = object.optional("learn").and_then(|node| {
+        let enroll = object.optional("enroll").and_then(|node| {
             if verified == Some(true) {
                 node.problem(
                     problems,
@@ -138,7 +138,7 @@ impl HandshakeSpec {
             method,
             when,
             verified: verified.unwrap_or_default(),
-            learn,
+            enroll,
             answer: answer?,
         };
         if exchange.takes_deliveries() {
@@ -152,7 +152,7 @@ impl HandshakeSpec {
 
     fn takes_deliveries(&self) -> bool {
         let posts = self.method.is_empty() || self.method.iter().any(|method| method == "POST");
-        posts && self.when.is_empty() && self.learn.is_none()
+        posts && self.when.is_empty() && self.enroll.is_none()
     }
 
     fn ok() -> Self {
@@ -160,7 +160,7 @@ impl HandshakeSpec {
             method: vec!["GET".to_owned(), "HEAD".to_owned()],
             when: Vec::new(),
             verified: false,
-            learn: None,
+            enroll: None,
             answer: ReplySpec {
                 status: StatusCode::OK,
                 content_type: None,

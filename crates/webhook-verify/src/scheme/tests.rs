@@ -150,7 +150,7 @@ fn the_json_schema_knows_every_key_that_is_read() {
         "equals",
         "secret",
         "verified",
-        "learn",
+        "enroll",
         "answer",
         "headers",
         "status",
