@@ -30,7 +30,7 @@ mod tests {
     use super::is_in;
 
     #[test]
-    fn assignment_is_told_from_comparison() {
+    fn assignment_is_distinguished_from_comparison() {
         for source in [
             ".a = 1",
             "(.a = 1) | .b",

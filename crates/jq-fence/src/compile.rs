@@ -8,11 +8,12 @@ use jaq_core::load::parse::Def;
 use jaq_core::load::{self, Arena, File, Loader};
 use jaq_core::{Compiler, Filter};
 
+use crate::compile_error::CompileError;
+use crate::engine::Engine;
 use crate::fence::{self, Outcome, Quotas};
 use crate::host::{self, Host};
 use crate::instrument::{self, Instrumenter};
-use crate::location::ErrorLocation;
-use crate::natives::{self, Engine};
+use crate::natives;
 use crate::parse::parse;
 use crate::recursion;
 
@@ -21,28 +22,6 @@ const MAX_SOURCE: usize = 64 * 1024;
 
 /// The name of the definition that holds the program.
 const PROGRAM: &str = "program__";
-
-/// Why a program cannot be used. `Display` names the location and the problem and, where possible, suggests a correction.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {}, column {}: {message}", location.line, location.column)]
-pub struct CompileError {
-    /// Where in the program.
-    pub location: ErrorLocation,
-    /// What is wrong and what to do about it.
-    pub message: String,
-}
-
-impl CompileError {
-    /// An error at `part`, which is a slice of `source`.
-    pub(crate) fn at(source: &str, part: &str, message: impl Into<String>) -> Self {
-        let start = part.as_ptr().addr().checked_sub(source.as_ptr().addr());
-        let start = start.filter(|start| *start <= source.len()).unwrap_or(0);
-        Self {
-            location: ErrorLocation::at(source, start),
-            message: message.into(),
-        }
-    }
-}
 
 /// What is added to a program while it is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +119,7 @@ fn compile_on_this_thread(
 
 /// The definitions that every program can use.
 fn prelude() -> impl Iterator<Item = Def<&'static str>> {
-    // Definitions over filters that the fence takes away would not compile.
+    // Definitions that call filters which the fence removes would not compile.
     let excluded = ["stderr", "debug", "halt", "halt_error", "join"];
     let own = |text| load::parse(text, |parser| parser.defs()).unwrap_or_default();
     let jaq = jaq_core::defs()

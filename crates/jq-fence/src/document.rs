@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use jaq_json::Val;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::natives;
+use crate::fence;
 use crate::shape;
+use crate::value::FencedValue;
 
 /// Levels of nesting that a document may have.
 const MAX_DEPTH: usize = 100;
@@ -87,11 +89,18 @@ impl Document {
     /// The document's keys and types, on one line of bounded length: `{id: number, tags: [string, … 3 in all]}`. It
     /// contains no values, so it may appear where personal data may not.
     pub fn shape(&self) -> String {
-        shape::of_val(&natives::read(self).val)
+        shape::of_val(&self.to_value().val)
     }
 
-    pub(crate) fn size(&self) -> Size {
-        Size::of(&self.0)
+    /// The document as a value of the engine.
+    pub(crate) fn to_value(&self) -> FencedValue {
+        let size = Size::of(&self.0);
+        // Strings with escapes, which are copied, and entries of objects cost most.
+        fence::allocate(self.0.len() * 2 + size.values * 64);
+        match jaq_json::read::parse_single(self.0.as_bytes()) {
+            Ok(val) => FencedValue::nested(val, size.depth),
+            Err(_) => FencedValue::leaf(Val::Null),
+        }
     }
 }
 
@@ -106,13 +115,13 @@ fn position(bytes: &[u8], at: usize) -> (usize, usize) {
     (line, at - start + 1)
 }
 
-/// Upper bounds of what a document contains, measured without parsing it.
+/// Upper bounds of a document's depth and number of values, measured without parsing it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Size {
+struct Size {
     /// The deepest nesting.
-    pub(crate) depth: u32,
+    depth: u32,
     /// The number of values, at most.
-    pub(crate) values: usize,
+    values: usize,
     /// The offset of the first number with too many digits.
     long_number: Option<usize>,
 }
@@ -158,7 +167,7 @@ impl Size {
 #[derive(PartialEq, Eq, Hash, serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A visitor that reads everything down to [`MAX_DEPTH`] and keeps nothing.
+/// A visitor that reads a whole document, checks it, and keeps nothing.
 #[derive(Clone, Copy)]
 struct Checker(usize);
 
@@ -285,8 +294,8 @@ mod tests {
 
     #[test]
     fn size_counts_depth_and_values() {
-        let document = Document::from_json(br#"{"a":[1,"][{\"",[]],"b":{}}"#).unwrap();
-        assert_eq!(document.size().depth, 3);
-        assert!(document.size().values >= 7);
+        let size = Size::of(r#"{"a":[1,"][{\"",[]],"b":{}}"#);
+        assert_eq!(size.depth, 3);
+        assert!(size.values >= 7);
     }
 }

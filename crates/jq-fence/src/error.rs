@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::compile::CompileError;
+use crate::compile_error::CompileError;
 use crate::failure::Failure;
 use crate::fence::FenceLimit;
 use crate::limits::Limits;

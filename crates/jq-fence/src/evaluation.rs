@@ -6,12 +6,12 @@ use jaq_core::{Ctx, Filter, Vars};
 use serde_json::Value;
 
 use crate::document::Document;
+use crate::engine::{Engine, Terms};
 use crate::error::EvalError;
 use crate::failure::{Failure, truncated};
 use crate::fence::{self, Outcome, Quotas};
 use crate::limits::Limits;
 use crate::locate;
-use crate::natives::{self, Engine, Terms};
 use crate::value::FencedValue;
 use crate::value::json::{self, ExportError};
 
@@ -61,7 +61,7 @@ impl Evaluation {
                 Outcome::Finished(result) => result,
                 Outcome::LimitReached(limit) => Err(EvalError::at_limit(limit, &limits)),
                 Outcome::Panicked(message) => Err(EvalError::failed(Failure::internal(format!(
-                    "the jq engine gave up ({message}); please report the program"
+                    "the jq engine panicked ({message}); please report the program"
                 )))),
             });
         };
@@ -82,7 +82,7 @@ impl Evaluation {
             locate::begin(source.clone());
         }
         let context = Ctx::<Engine>::new(Terms(&self.filter.lut), Vars::new(variables));
-        let input = natives::read(&self.document);
+        let input = self.document.to_value();
         let mut outputs = Vec::new();
         let mut budget = self.limits.output_bytes;
         for output in self.filter.id.run((context, input)) {

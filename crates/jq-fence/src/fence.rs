@@ -38,7 +38,7 @@ pub(crate) enum FenceLimit {
     Depth,
 }
 
-/// What one evaluation may use.
+/// Limits of one evaluation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quotas {
     pub(crate) time: Duration,
@@ -47,7 +47,7 @@ pub(crate) struct Quotas {
     pub(crate) stack: usize,
 }
 
-/// What is left of the quotas of this thread's evaluation.
+/// The unused quotas of this thread's evaluation.
 struct Fence {
     steps: Cell<u64>,
     until_clock: Cell<u64>,

@@ -1,11 +1,11 @@
-//! What the host of a program provides: its global variables, and advice for its error messages.
+//! What a program's host provides: global variables, and advice for error messages.
 
-/// What programs are given by the software that runs them.
+/// The environment that the host application provides to its programs.
 #[derive(Clone, Copy, Debug)]
 pub struct Host {
     /// The global variables, each with its `$`, in the order in which [`Input`](crate::Input) lists their values.
     pub variables: &'static [&'static str],
-    /// What to do instead of using a capability that the fence takes away. It ends the error message.
+    /// Returns what to do instead of using a capability that the fence removes. The error message ends with it.
     pub advice: fn(Capability) -> Option<&'static str>,
 }
 
@@ -83,7 +83,7 @@ impl Capability {
     }
 }
 
-/// Why `name` cannot be used, if the fence takes it away.
+/// Why `name` cannot be used, if the fence removes it.
 pub(crate) fn unavailable(name: &str, host: &Host) -> Option<String> {
     let capability = Capability::of(name)?;
     let mut message = format!("`{name}` is not available: {}", capability.reason());

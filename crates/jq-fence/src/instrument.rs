@@ -38,17 +38,9 @@ impl<'s> Instrumenter<'s> {
             Term::Id | Term::Recurse | Term::Arr(None) => None,
             Term::Num(text) | Term::Var(text) | Term::Break(text) => self.locate(text),
             Term::Str(format, parts) => {
-                let begin = format.as_ref().and_then(|format| self.locate(format));
-                let formatted = begin.is_some();
-                let begin = parts.iter_mut().fold(begin, |begin, part| {
-                    let part = match part {
-                        StrPart::Str(text) => self.locate(text),
-                        StrPart::Term(term) => self.instrument(term),
-                        StrPart::Char(_) => None,
-                    };
-                    begin.or(part)
-                });
-                self.wrap(term, begin.filter(|_| formatted));
+                let format = format.as_ref().and_then(|format| self.locate(format));
+                let begin = format.or(self.instrument_string(parts));
+                self.wrap(term, format);
                 begin
             }
             Term::Arr(Some(inner)) | Term::Label(_, inner) => self.instrument(inner),
@@ -57,11 +49,9 @@ impl<'s> Instrumenter<'s> {
                 self.wrap(term, begin)
             }
             Term::Obj(entries) => {
-                let begin = entries.iter_mut().fold(None, |begin, (key, value)| {
-                    let key = self.instrument(key);
-                    let value = value.as_mut().and_then(|value| self.instrument(value));
-                    begin.or(key).or(value)
-                });
+                let entries = entries.iter_mut();
+                let terms = entries.flat_map(|(key, value)| [Some(key), value.as_mut()]);
+                let begin = self.instrument_all(terms.flatten());
                 self.wrap(term, begin)
             }
             Term::BinOp(left, operator, right) => {
@@ -70,40 +60,25 @@ impl<'s> Instrumenter<'s> {
                     self.visit_pattern(pattern);
                 }
                 let begin = begin.or(self.instrument(right));
-                match operator {
-                    BinaryOp::Pipe(None)
-                    | BinaryOp::Comma
-                    | BinaryOp::Alt
-                    | BinaryOp::Or
-                    | BinaryOp::And => begin,
-                    BinaryOp::Pipe(Some(_))
-                    | BinaryOp::Math(_)
-                    | BinaryOp::Cmp(_)
-                    | BinaryOp::Assign
-                    | BinaryOp::Update
-                    | BinaryOp::UpdateMath(_)
-                    | BinaryOp::UpdateAlt => self.wrap(term, begin),
+                match can_fail(operator) {
+                    true => self.wrap(term, begin),
+                    false => begin,
                 }
             }
             Term::Fold(name, source, pattern, arguments) => {
                 let begin = self.locate(name);
                 self.instrument(source);
                 self.visit_pattern(pattern);
-                for argument in arguments {
-                    self.instrument(argument);
-                }
+                self.instrument_all(arguments);
                 self.wrap(term, begin)
             }
             Term::TryCatch(inner, catch) => {
                 let begin = self.instrument(inner);
-                let otherwise = match catch.take() {
-                    Some(mut catch) => {
-                        self.instrument(&mut catch);
-                        *catch
-                    }
-                    None => Term::Call("empty", Vec::new()),
-                };
-                *catch = Some(Box::new(clear_before(otherwise)));
+                self.instrument_all(catch.as_deref_mut());
+                let handler = catch
+                    .take()
+                    .unwrap_or_else(|| Box::new(Term::Call("empty", Vec::new())));
+                *catch = Some(Box::new(clear_before(handler)));
                 begin
             }
             Term::IfThenElse(branches, otherwise) => {
@@ -112,9 +87,7 @@ impl<'s> Instrumenter<'s> {
                     begin = begin.or(self.instrument(condition));
                     self.instrument(branch);
                 }
-                if let Some(otherwise) = otherwise {
-                    self.instrument(otherwise);
-                }
+                self.instrument_all(otherwise.as_deref_mut());
                 begin
             }
             Term::Def(definitions, inner) => {
@@ -125,13 +98,38 @@ impl<'s> Instrumenter<'s> {
             }
             Term::Call(name, arguments) => {
                 let begin = self.locate(name);
-                for argument in arguments {
-                    self.instrument(argument);
-                }
+                self.instrument_all(arguments);
                 self.wrap(term, begin)
             }
             Term::Path(..) => self.instrument_path(term),
         }
+    }
+
+    /// Wraps the parts of several terms. Returns the first offset that is known.
+    fn instrument_all<'t>(
+        &mut self,
+        terms: impl IntoIterator<Item = &'t mut Term<&'s str>>,
+    ) -> Option<usize>
+    where
+        's: 't,
+    {
+        let terms = terms.into_iter();
+        terms.fold(None, |begin, term| begin.or(self.instrument(term)))
+    }
+
+    /// Wraps the parts of the terms in a string. Returns the first offset that is known.
+    fn instrument_string(
+        &mut self,
+        parts: &mut [StrPart<&'s str, Term<&'s str>>],
+    ) -> Option<usize> {
+        parts.iter_mut().fold(None, |begin, part| {
+            let part = match part {
+                StrPart::Str(text) => self.locate(text),
+                StrPart::Term(term) => self.instrument(term),
+                StrPart::Char(_) => None,
+            };
+            begin.or(part)
+        })
     }
 
     /// Splits a path, so that each of its steps is wrapped.
@@ -151,9 +149,7 @@ impl<'s> Instrumenter<'s> {
                         .and_then(|rest| rest.find('['));
                     let bracket = bracket.map(|ahead| self.visited + ahead);
                     self.visited = bracket.map_or(self.visited, |bracket| bracket + 1);
-                    for bound in [from, until].into_iter().flatten() {
-                        self.instrument(bound);
-                    }
+                    self.instrument_all([from, until].into_iter().flatten());
                     bracket
                 }
             };
@@ -199,7 +195,23 @@ impl<'s> Instrumenter<'s> {
     }
 }
 
-fn clear_before(then: Term<&str>) -> Term<&str> {
+/// Whether the operator itself can raise an error, and not only its operands.
+fn can_fail(operator: &BinaryOp<&str>) -> bool {
+    match operator {
+        BinaryOp::Pipe(None) | BinaryOp::Comma | BinaryOp::Alt | BinaryOp::Or | BinaryOp::And => {
+            false
+        }
+        BinaryOp::Pipe(Some(_))
+        | BinaryOp::Math(_)
+        | BinaryOp::Cmp(_)
+        | BinaryOp::Assign
+        | BinaryOp::Update
+        | BinaryOp::UpdateMath(_)
+        | BinaryOp::UpdateAlt => true,
+    }
+}
+
+fn clear_before(then: Box<Term<&str>>) -> Term<&str> {
     let clear = Box::new(Term::Call(CLEAR, Vec::new()));
-    Term::BinOp(clear, BinaryOp::Pipe(None), Box::new(then))
+    Term::BinOp(clear, BinaryOp::Pipe(None), then)
 }

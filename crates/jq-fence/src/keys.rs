@@ -1,4 +1,4 @@
-//! The keys of the objects that a program constructs: a hint at its outputs, which are not known before it is run.
+//! The keys of the objects that a program constructs: a hint at its outputs before it is run.
 
 use std::collections::BTreeSet;
 

@@ -2,7 +2,9 @@
 
 mod assignment;
 mod compile;
+mod compile_error;
 mod document;
+mod engine;
 mod error;
 mod evaluation;
 mod failure;
@@ -18,13 +20,14 @@ mod parse;
 mod paths;
 mod program;
 mod recursion;
+mod redaction;
 mod shape;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
-pub use compile::CompileError;
+pub use compile_error::CompileError;
 pub use document::{Document, InvalidJson};
 pub use error::EvalError;
 pub use failure::{FailedPart, Failure};

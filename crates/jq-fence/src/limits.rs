@@ -1,8 +1,8 @@
-//! What one run of a program may use.
+//! Limits of one run of a program.
 
 use std::time::Duration;
 
-/// What one run of a program may use and yield.
+/// Limits of one run of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the input document. Default: 1 MiB.

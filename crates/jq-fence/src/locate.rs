@@ -2,19 +2,18 @@
 //!
 //! jaq's errors have no location. A program that failed therefore runs a second time, with each part that can fail wrapped
 //! in a filter ([`instrument`](crate::instrument)) that records the errors that pass it: the innermost one is the
-//! location. In that run, values in error messages appear as their shape, so that the message is safe where personal
-//! data is not.
+//! location. In that run, values in error messages are [redacted](crate::redaction).
 
 use std::cell::RefCell;
 
 use jaq_core::box_iter::box_once;
 use jaq_core::native::{Fun, bome, run, v};
 use jaq_core::{Bind, Cv, Error, Exn, Native};
-use jaq_json::Val;
 
+use crate::engine::Engine;
 use crate::failure::FailedPart;
 use crate::location::ErrorLocation;
-use crate::natives::Engine;
+use crate::redaction;
 use crate::shape;
 use crate::value::{FencedValue, json};
 
@@ -28,8 +27,8 @@ pub(crate) const CLEAR: &str = "clear__";
 const MAX_INPUT: usize = 1_000;
 
 /// The state of a run that locates its error.
+#[derive(Default)]
 struct Search {
-    source: String,
     /// The error that was recorded last, with the offset of the part and the part's input.
     recorded: Option<(FencedValue, usize, FencedValue)>,
     /// What `error` was called with last.
@@ -41,29 +40,22 @@ thread_local! {
     static SEARCH: RefCell<Option<Search>> = const { RefCell::new(None) };
 }
 
-/// Starts to record errors on this thread, for the instrumented program of this source.
+/// Starts to record errors on this thread, and to redact them, for the instrumented program of this source.
 pub(crate) fn begin(source: String) {
-    let search = Search {
-        source,
-        recorded: None,
-        raised: None,
-    };
-    SEARCH.set(Some(search));
+    redaction::begin(source);
+    SEARCH.set(Some(Search::default()));
 }
 
 /// The safe message of the error that ended the program, and the part that raised it. `None` if this thread records no
 /// errors.
 pub(crate) fn finish(error: &FencedValue) -> Option<(String, Option<FailedPart>)> {
-    let Search {
-        source,
-        recorded,
-        raised,
-    } = SEARCH.take()?;
+    let source = redaction::end()?;
+    let Search { recorded, raised } = SEARCH.take()?;
     let is_own = raised.is_some_and(|raised| raised == *error);
     let message = match error.as_str() {
         // The program's author decides what the program's own errors contain.
         Some(text) if is_own => text.to_owned(),
-        Some(text) => redact_quotes(text, &source),
+        Some(text) => redaction::redact_quotes(text, &source),
         None => shape::of_val(&error.val),
     };
     let part = recorded
@@ -80,52 +72,6 @@ pub(crate) fn finish(error: &FencedValue) -> Option<(String, Option<FailedPart>)
             }
         });
     Some((message, part))
-}
-
-/// A value as it appears in the messages of a run that locates its error: a word of the program as it is, anything else as
-/// its shape. `None` in any other run.
-pub(crate) fn redacted(val: &Val) -> Option<String> {
-    SEARCH.with_borrow(|search| {
-        let search = search.as_ref()?;
-        if let Val::TStr(bytes) = val
-            && let Ok(text) = std::str::from_utf8(bytes)
-            && contains_word(&search.source, text)
-        {
-            return Some(format!("\"{text}\""));
-        }
-        Some(shape::of_val(val))
-    })
-}
-
-/// Whether `text` occurs in the program, bounded by characters that are not part of a word.
-fn contains_word(source: &str, text: &str) -> bool {
-    let is_word = |character: Option<char>| {
-        character.is_some_and(|character| character.is_alphanumeric() || character == '_')
-    };
-    !text.is_empty()
-        && source.match_indices(text).any(|(at, _)| {
-            let (before, after) = (&source[..at], &source[at + text.len()..]);
-            !is_word(before.chars().next_back()) && !is_word(after.chars().next())
-        })
-}
-
-/// A message of the engine with its quoted parts replaced by `…`, unless they are words of the program.
-fn redact_quotes(message: &str, source: &str) -> String {
-    let mut pieces = message.split('"');
-    let mut text = pieces.next().unwrap_or_default().to_owned();
-    while let Some(quoted) = pieces.next() {
-        text.push('"');
-        text.push_str(if contains_word(source, quoted) {
-            quoted
-        } else {
-            "…"
-        });
-        if let Some(after) = pieces.next() {
-            text.push('"');
-            text.push_str(after);
-        }
-    }
-    text
 }
 
 /// Which of the wrappers that an error passes is its location.
@@ -230,25 +176,4 @@ pub(crate) fn filters() -> Vec<Fun<Engine>> {
         (CLEAR, v(0), clear),
         run(("error_empty", v(0), |cv| bome(Err(raise(cv.1))))),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quoted_text_is_redacted_unless_in_program() {
-        let source = r#".kind | strptime("%Y")"#;
-        for (message, expected) in [
-            ("no quotes", "no quotes"),
-            (
-                "failed on \"Jane\" with \"kind\"",
-                "failed on \"…\" with \"kind\"",
-            ),
-            ("cut \"Ja", "cut \"…"),
-            ("\"kin\" is no word of it", "\"…\" is no word of it"),
-        ] {
-            assert_eq!(redact_quotes(message, source), expected);
-        }
-    }
 }

@@ -5,19 +5,15 @@ mod functions;
 mod regex;
 
 use jaq_core::box_iter::box_once;
-use jaq_core::data::HasLut;
 use jaq_core::native::{Fun, bome, run, unary, v};
-use jaq_core::{Cv, DataT, Lut, Native};
-use jaq_json::Val;
+use jaq_core::{Cv, Native};
 
-use crate::document::Document;
+use crate::engine::Engine;
 use crate::fence;
 use crate::locate;
-use crate::value::{FencedValue, json};
+use crate::value::{self, FencedValue, json};
 
 use regex::Pieces;
-
-pub(crate) use functions::indices;
 
 /// The filters of jaq-core and jaq-std that programs can use. No other exists for a program: in particular none that reads
 /// the environment, the clock or the time zone, writes, or ends the process.
@@ -119,26 +115,6 @@ const CHECKED_BY_DEFINITION: &[(&str, &str)] = &[
     ("mktime", "mktime__"),
 ];
 
-/// The data of a running program: its compiled terms. The engine reads them at every step, so this is where steps are
-/// counted.
-#[derive(Clone, Copy)]
-pub(crate) struct Terms<'a>(pub(crate) &'a Lut<Engine>);
-
-/// jaq, with [`FencedValue`] as its value.
-pub(crate) struct Engine;
-
-impl DataT for Engine {
-    type V<'a> = FencedValue;
-    type Data<'a> = Terms<'a>;
-}
-
-impl<'a> HasLut<'a, Engine> for Terms<'a> {
-    fn lut(&self) -> &'a Lut<Engine> {
-        fence::step();
-        self.0
-    }
-}
-
 /// The filter that counts recursive calls, see [`recursion`](crate::recursion).
 pub(crate) const RECURSION_COUNTER: &str = "count_recursion__";
 
@@ -192,7 +168,7 @@ fn own() -> Vec<Fun<Engine>> {
             unary(cv, |value, key| functions::has(&value, &key))
         })),
         run(("indices", v(1), |cv| {
-            unary(cv, |value, part| functions::indices(&value, &part))
+            unary(cv, |value, part| value::indices(&value, &part))
         })),
         run(("join", v(1), |cv| {
             unary(cv, |value, separator| functions::join(value, &separator))
@@ -204,16 +180,4 @@ fn own() -> Vec<Fun<Engine>> {
         run(("split_matches", v(2), |cv| regex::run(cv, Pieces::Both))),
         run(("split_", v(2), |cv| regex::run(cv, Pieces::Between))),
     ]
-}
-
-/// The value of a document.
-pub(crate) fn read(document: &Document) -> FencedValue {
-    let size = document.size();
-    let text = document.text();
-    // Strings with escapes, which are copied, and entries of objects cost most.
-    fence::allocate(text.len() * 2 + size.values * 64);
-    match jaq_json::read::parse_single(text.as_bytes()) {
-        Ok(val) => FencedValue::nested(val, size.depth),
-        Err(_) => FencedValue::leaf(Val::Null),
-    }
 }

@@ -3,7 +3,7 @@
 use jaq_core::load::lex::{Lexer, Token};
 use jaq_core::load::parse::{Parser, Term};
 
-use crate::compile::CompileError;
+use crate::compile_error::CompileError;
 use crate::host::{self, Host};
 
 /// Characters of the offending text in an error message.

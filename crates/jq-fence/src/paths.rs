@@ -1,8 +1,8 @@
-//! The paths that an expression reads, such as `.a.b[0]` and `$headers["x"]`: each is itself a program, which yields what
-//! the expression finds there.
+//! The paths that an expression reads, such as `.a.b[0]` and `$headers["x"]`. Each path is itself a program, which yields
+//! the values that the expression reads.
 //!
-//! A path is reported from the start of the document or from a global variable. What cannot be followed there, such as a
-//! path in the argument of a definition, is left out rather than guessed.
+//! A path starts at the document or at a global variable. A path whose start is unknown, such as one in the argument of a
+//! definition, is omitted rather than guessed.
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};
@@ -216,7 +216,7 @@ impl<'s> Collector<'s> {
                 }
             }
             (name, arguments) => {
-                // The value of the whole document explains nothing.
+                // The whole document is no useful explanation.
                 self.found
                     .extend(base.filter(|base| *base != ".").map(str::to_owned));
                 let passes_input = !is_local && READ_INPUT.contains(&name);

@@ -7,15 +7,16 @@ use jaq_core::Filter;
 use serde_json::Value;
 
 use crate::assignment;
-use crate::compile::{self, CompileError, Instrumentation};
+use crate::compile::{self, Instrumentation};
+use crate::compile_error::CompileError;
 use crate::document::Document;
+use crate::engine::Engine;
 use crate::error::EvalError;
 use crate::evaluation::Evaluation;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::keys;
 use crate::limits::Limits;
-use crate::natives::Engine;
 use crate::paths;
 
 /// What a program is run on.
@@ -84,7 +85,7 @@ impl Program {
     /// Compiles the program, unless it is compiled already.
     ///
     /// # Errors
-    /// [`CompileError`] if the program is not valid jq or uses what the fence takes away.
+    /// [`CompileError`] if the program is not valid jq or uses a filter that the fence removes.
     pub fn check(&self) -> Result<(), CompileError> {
         self.filter().map(drop)
     }
@@ -163,8 +164,8 @@ impl Program {
     }
 }
 
-/// A failure with the location that the instrumented run found. Instrumentation costs steps and stack, so that run may end
-/// otherwise; the failure then stays without a location.
+/// Adds the location that the instrumented run found to a failure. Instrumentation costs steps and stack, so that run may
+/// end differently; the failure then has no location.
 fn located(failure: Box<Failure>, instrumented: Result<Vec<Value>, EvalError>) -> Box<Failure> {
     match instrumented {
         Err(EvalError::Failed(found)) => Box::new(Failure {

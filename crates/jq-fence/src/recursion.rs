@@ -1,7 +1,7 @@
 //! Counts recursive calls that pass a filter on.
 //!
 //! In `def f(g): f(g | g); f(.)` every call keeps the filter of the call before, and the chain is dropped recursively.
-//! No other limit notices that, so a counter is put before every call of a definition by itself that takes a filter.
+//! No other limit detects that, so a counter is inserted before every recursive call of a definition that takes a filter.
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
@@ -48,9 +48,7 @@ fn visit<'s>(term: &mut Term<&'s str>, scope: &mut Scope<'s>) {
         Term::Obj(entries) => {
             for (key, value) in entries {
                 visit(key, scope);
-                if let Some(value) = value {
-                    visit(value, scope);
-                }
+                visit_all(value, scope);
             }
         }
         Term::BinOp(left, operator, right) => {
@@ -63,24 +61,18 @@ fn visit<'s>(term: &mut Term<&'s str>, scope: &mut Scope<'s>) {
         Term::Fold(_, source, pattern, arguments) => {
             visit(source, scope);
             visit_pattern(pattern, scope);
-            for argument in arguments {
-                visit(argument, scope);
-            }
+            visit_all(arguments, scope);
         }
         Term::TryCatch(term, catch) => {
             visit(term, scope);
-            if let Some(catch) = catch {
-                visit(catch, scope);
-            }
+            visit_all(catch.as_deref_mut(), scope);
         }
         Term::IfThenElse(branches, otherwise) => {
             for (condition, branch) in branches {
                 visit(condition, scope);
                 visit(branch, scope);
             }
-            if let Some(otherwise) = otherwise {
-                visit(otherwise, scope);
-            }
+            visit_all(otherwise.as_deref_mut(), scope);
         }
         Term::Def(definitions, term) => {
             for definition in definitions {
@@ -89,9 +81,7 @@ fn visit<'s>(term: &mut Term<&'s str>, scope: &mut Scope<'s>) {
             visit(term, scope);
         }
         Term::Call(name, arguments) => {
-            for argument in arguments.iter_mut() {
-                visit(argument, scope);
-            }
+            visit_all(arguments.iter_mut(), scope);
             if scope.contains(&(*name, arguments.len(), true)) {
                 let call = std::mem::take(term);
                 let counter = Term::Call(RECURSION_COUNTER, Vec::new());
@@ -104,13 +94,20 @@ fn visit<'s>(term: &mut Term<&'s str>, scope: &mut Scope<'s>) {
                 match part {
                     Part::Index(index) => visit(index, scope),
                     Part::Range(from, until) => {
-                        for bound in [from, until].into_iter().flatten() {
-                            visit(bound, scope);
-                        }
+                        visit_all([from, until].into_iter().flatten(), scope);
                     }
                 }
             }
         }
+    }
+}
+
+fn visit_all<'t, 's: 't>(
+    terms: impl IntoIterator<Item = &'t mut Term<&'s str>>,
+    scope: &mut Scope<'s>,
+) {
+    for term in terms {
+        visit(term, scope);
     }
 }
 

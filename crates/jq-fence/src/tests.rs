@@ -13,7 +13,7 @@ mod properties;
 mod results;
 mod runaway_programs;
 
-/// Limits that do not depend on how fast the machine is.
+/// Limits that do not depend on the speed of the machine.
 pub(crate) fn limits() -> Limits {
     Limits {
         time: Duration::from_secs(600),
@@ -24,13 +24,13 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-/// A host with variables like those that a webhook mapping has.
+/// A host with the variables of a webhook mapping.
 pub(crate) static HOST: Host = Host {
     variables: &["$headers", "$query", "$route"],
     advice: |capability| (capability == Capability::Clock).then_some("use $received_at"),
 };
 
-/// Calls `with` with an input of this body.
+/// Calls `with` with an input that has this document.
 pub(crate) fn with_input<T>(body: &str, with: impl FnOnce(&Input<'_>) -> T) -> T {
     let document = Document::from_json(body.as_bytes()).unwrap();
     let variables = [
@@ -108,7 +108,7 @@ async fn run_ends_at_limit_without_blocking_caller() {
     let endless = Program::new("def f: f; f", &Host::PLAIN);
     let result = endless.run(&input, &limits()).await;
     assert_eq!(result, Err(EvalError::TooManySteps { limit: 100_000 }));
-    // The clock ends it too.
+    // The time limit ends it too.
     let short = Limits {
         time: Duration::from_millis(20),
         steps: u64::MAX,

@@ -13,6 +13,7 @@ mod access;
 mod compare;
 pub(crate) mod json;
 mod operators;
+mod search;
 mod stdlib;
 mod update;
 
@@ -23,9 +24,10 @@ use jaq_core::val::Range;
 use jaq_json::{Map, Num, Rc, Val};
 
 use crate::fence::{self, FenceLimit, MAX_DEPTH, MAX_PATH_LEN};
-use crate::locate;
+use crate::redaction;
 
 pub(crate) use compare::{compare, equal};
+pub(crate) use search::indices;
 
 /// Characters of a value in an error message.
 const MAX_SHOWN: usize = 120;
@@ -146,7 +148,7 @@ fn object_of(entries: Map) -> Val {
 impl fmt::Display for FencedValue {
     /// For error messages only: cut after some characters.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(text) = locate::redacted(&self.val) {
+        if let Some(text) = redaction::redacted(&self.val) {
             return formatter.write_str(&text);
         }
         let (mut text, complete) = json::to_text(&self.val, MAX_SHOWN);

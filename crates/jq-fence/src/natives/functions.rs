@@ -9,7 +9,6 @@ use jaq_core::{Error, ValR, ValT as _};
 use jaq_json::{Num, Val};
 use jaq_std::ValT as _;
 
-use super::read;
 use crate::document::Document;
 use crate::fence;
 use crate::value::{FencedValue, compare, equal, json};
@@ -24,7 +23,7 @@ pub(super) fn from_json(value: &FencedValue) -> ValR<FencedValue> {
     fence::spend(text.len() as u64 / 8);
     fence::allocate(text.len());
     match Document::from_json(text.as_bytes()) {
-        Ok(document) => Ok(read(&document)),
+        Ok(document) => Ok(document.to_value()),
         Err(error) => Err(Error::str(format!("cannot parse {value}: {error}"))),
     }
 }
@@ -110,46 +109,6 @@ pub(super) fn has(value: &FencedValue, key: &FencedValue) -> ValR<FencedValue> {
             ))
         }
         _ => Err(Error::index(value.clone(), key.clone())),
-    }
-}
-
-/// The positions of `part`: in a string by characters, in an array by items.
-pub(crate) fn indices(value: &FencedValue, part: &FencedValue) -> ValR<FencedValue> {
-    match (&value.val, &part.val) {
-        (Val::TStr(_), Val::TStr(_)) => {
-            let (Some(text), Some(pattern)) = (value.as_str(), part.as_str()) else {
-                return Err(Error::index(value.clone(), part.clone()));
-            };
-            if pattern.is_empty() {
-                return Ok(FencedValue::from_iter([]));
-            }
-            fence::spend(text.len() as u64 / 16);
-            let starts = text.char_indices().enumerate().filter(|(_, (at, _))| {
-                fence::spend(pattern.len() as u64 / 64);
-                let same = text[*at..].starts_with(pattern);
-                fence::spend(u64::from(same));
-                same
-            });
-            Ok(starts.map(|(index, _)| FencedValue::from(index)).collect())
-        }
-        (Val::Arr(items), Val::Arr(pattern)) => {
-            if pattern.is_empty() {
-                return Ok(FencedValue::from_iter([]));
-            }
-            let windows = items.windows(pattern.len()).enumerate();
-            let same = windows.filter(|(_, window)| {
-                let mut pairs = window.iter().zip(pattern.iter());
-                pairs.all(|(left, right)| equal(left, right))
-            });
-            Ok(same.map(|(index, _)| FencedValue::from(index)).collect())
-        }
-        (Val::Arr(items), pattern) => {
-            let same = items.iter().enumerate();
-            let same = same.filter(|(_, item)| equal(item, pattern));
-            Ok(same.map(|(index, _)| FencedValue::from(index)).collect())
-        }
-        (Val::Null, _) => Ok(FencedValue::leaf(Val::Null)),
-        _ => Err(Error::index(value.clone(), part.clone())),
     }
 }
 

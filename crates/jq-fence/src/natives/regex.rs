@@ -10,7 +10,7 @@ use jaq_core::{Cv, Error, ValR, ValT as _, ValXs};
 use jaq_json::Val;
 use regex_lite::{Captures, Regex, RegexBuilder};
 
-use super::Engine;
+use crate::engine::Engine;
 use crate::fence;
 use crate::value::FencedValue;
 

@@ -1,4 +1,4 @@
-//! Error messages, error locations, and what they reveal of the input.
+//! Error messages, error locations, and the values of the input that they contain.
 
 use super::{HOST, evaluate};
 use crate::*;

@@ -1,4 +1,4 @@
-//! The jq that programs are written in.
+//! Results of common jq programs.
 
 use std::time::Duration;
 

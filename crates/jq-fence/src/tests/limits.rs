@@ -107,7 +107,7 @@ fn long_chains_are_dropped_safely() {
         "def f: (., f) | .; last(f)",
         "label $a | def f: label $b | f, break $a; f",
     ] {
-        // Only that it returns matters: a stack overflow would end the process.
+        // The test only checks that the call returns: a stack overflow would end the process.
         drop(evaluate_with(program, b"null", &limits));
     }
 }

@@ -1,4 +1,4 @@
-//! Programs that would hang, exhaust or kill an engine without limits.
+//! Programs that would hang, crash or exhaust the memory of an engine without limits.
 
 use super::{evaluate, is_limit};
 use crate::*;

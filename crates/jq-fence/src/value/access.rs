@@ -8,9 +8,9 @@ use jaq_core::val::Range;
 use jaq_core::{Error, ValR, ValX};
 use jaq_json::{Map, Rc, Val};
 
+use super::search::indices;
 use super::{FencedValue, json, object};
 use crate::fence;
-use crate::natives;
 
 /// Characters of a number.
 const MAX_NUMBER: usize = 400;
@@ -76,7 +76,7 @@ impl jaq_core::ValT for FencedValue {
                 let at = index.position_in(items.len());
                 at.map(|at| items[at].clone()).unwrap_or_default()
             }
-            (Val::Arr(_), Val::Arr(_)) => return natives::indices(&self, index),
+            (Val::Arr(_), Val::Arr(_)) => return indices(&self, index),
             (Val::Obj(entries), Val::TStr(key)) => {
                 fence::spend(1 + key.len() as u64 / 64);
                 entries.get(&index.val).cloned().unwrap_or_default()
@@ -191,6 +191,7 @@ impl FencedValue {
         Ok((from, until.saturating_sub(from)))
     }
 }
+
 /// The byte range of the characters `skip..skip + take`.
 pub(super) fn slice_of(text: &str, skip: usize, take: usize) -> ops::Range<usize> {
     let mut starts = text
