@@ -1,11 +1,13 @@
 //! Time as an argument: the only module that reads a clock or sleeps.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{Timestamp, TimestampArithmetic};
+
+use crate::sync;
 
 /// Where `now` comes from and how waiting is done.
 #[async_trait]
@@ -53,7 +55,7 @@ impl ManualClock {
     }
 
     fn moment(&self) -> MutexGuard<'_, Timestamp> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.0)
     }
 
     /// Moves the clock forward.

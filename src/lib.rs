@@ -44,4 +44,5 @@ pub mod failpoint;
 pub mod http;
 pub mod retry;
 pub mod secrets;
+mod sync;
 pub mod telemetry;

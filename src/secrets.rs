@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
+use crate::sync;
 pub use enrollment::Enrollment;
 
 /// How long a fetched secret is used before it is fetched again: a rotated one is noticed within this time.
@@ -336,7 +337,7 @@ impl Secrets {
     /// The place in memory of the secret that `reference` names.
     fn cell(&self, reference: &SecretRef) -> SecretCell {
         let place = (reference.kind, reference.name.clone());
-        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fetched = sync::lock(&self.fetched);
         fetched.entry(place).or_default().clone()
     }
 

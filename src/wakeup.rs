@@ -2,7 +2,7 @@
 //! is asked all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::job::JobId;
+use crate::sync;
 
 /// The version of the message.
 const VERSION: u32 = 1;
@@ -122,7 +123,7 @@ impl LocalWakeUps {
     }
 
     fn take(&self, now: Instant) -> (Vec<JobId>, Option<Instant>) {
-        let mut alarms = self.0.at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut alarms = sync::lock(&self.0.at);
         let mut ready = Vec::new();
         while let Some((at, id)) = alarms.moments.pop_first() {
             if at > now {
@@ -141,7 +142,7 @@ impl WakeUps for LocalWakeUps {
     async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), WakeUpFailed> {
         let now = Instant::now();
         {
-            let mut alarms = self.0.at.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut alarms = sync::lock(&self.0.at);
             for (id, delay) in jobs {
                 let at = now.checked_add(*delay).unwrap_or(now);
                 match alarms.jobs.insert(id.clone(), at) {

@@ -1,7 +1,5 @@
 //! Sends batches to Zoho: locks the custom view, announces calls that must not be sent twice, sends, unlocks after failures.
 
-use std::sync::PoisonError;
-
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, CallRef};
@@ -12,6 +10,7 @@ use crate::codes::Cause;
 use crate::failpoint::fail_point;
 use crate::outcome::Refusal;
 use crate::store::LockHolder;
+use crate::sync;
 use crate::zoho::answer::UpdateAnswer;
 use crate::zoho::{self, CallResult, Repeat};
 
@@ -34,11 +33,7 @@ impl Engine {
         let client = self.connections.get(&batch.connection)?;
         let way = batch.kind();
         let endpoint = (batch.connection.clone(), way.path(&batch.module));
-        let denied = || {
-            denied_endpoints
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
+        let denied = || sync::lock(denied_endpoints);
         if denied().contains(&endpoint) || self.clock.now() >= turn.give_up {
             return None;
         }

@@ -10,7 +10,7 @@ mod schema;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use super::error::StoreError;
 use super::retention::Retention;
 use crate::clock::{Clock, SystemClock};
+use crate::sync;
 
 /// The number of finished jobs that a store in memory keeps, so that a warm function does not grow without limit.
 const FINISHED_IN_MEMORY: u32 = 200;
@@ -146,10 +147,7 @@ impl Database {
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        let mut connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut connection = sync::lock(&self.connection);
         let open = match connection.take() {
             Some(open) => open,
             None => schema::open(self.file.as_deref())?,

@@ -6,7 +6,7 @@ mod types;
 mod wire;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use super::transport::ApiRequest;
 use super::{Client, Error, answer};
 use crate::codes::Cause;
 use crate::outcome::Refusal;
+use crate::sync;
 use crate::update::ModuleName;
 use cache::Cache;
 pub use types::{
@@ -285,11 +286,7 @@ impl Client {
             return error;
         }
         let ListEndpoint { scope, without, .. } = listing;
-        let mut reported = self
-            .metadata
-            .reported_scopes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut reported = sync::lock(&self.metadata.reported_scopes);
         if reported.insert(scope) {
             tracing::warn!(
                 connection = self.name,

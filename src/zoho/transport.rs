@@ -1,7 +1,7 @@
 //! Sends calls to the CRM API, each as often as [`attempt`](super::attempt) decides.
 
 use std::future::Future;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::clock::after;
 use crate::codes::Cause;
 use crate::failpoint::fail_point;
 use crate::outcome::Refusal;
+use crate::sync;
 
 /// The minimum wait of a call while other processes hold every permit of the connection.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
@@ -253,7 +254,7 @@ impl Client {
     }
 
     fn credits(&self) -> MutexGuard<'_, Credits> {
-        self.credits.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.credits)
     }
 
     /// Delays new work while the org's credits are below the connection's floor. Reads continue, so that updates that Zoho
@@ -308,9 +309,7 @@ impl Client {
     }
 
     fn throttled_until(&self) -> MutexGuard<'_, Option<Timestamp>> {
-        self.throttled_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.throttled_until)
     }
 }
 

@@ -8,12 +8,13 @@ use crate::harness::repo_path;
 
 /// The modules that each module may use. ARCHITECTURE.md has the same table.
 const MAY_USE: &[(&str, &str)] = &[
-    ("clock", ""),
+    ("clock", "sync"),
     ("failpoint", ""),
     ("retry", ""),
+    ("sync", ""),
     ("telemetry", ""),
     ("http", ""),
-    ("secrets", "clock"),
+    ("secrets", "clock sync"),
     ("update", ""),
     ("codes", ""),
     ("outcome", "codes update"),
@@ -23,16 +24,16 @@ const MAY_USE: &[(&str, &str)] = &[
     ("lookup", "codes outcome update"),
     ("plan", "update"),
     ("job", "clock codes outcome plan update"),
-    ("store", "clock job trigger update"),
-    ("wakeup", "job"),
+    ("store", "clock job sync trigger update"),
+    ("wakeup", "job sync"),
     (
         "zoho",
-        "clock codes failpoint http lookup outcome plan retry secrets update",
+        "clock codes failpoint http lookup outcome plan retry secrets sync update",
     ),
     ("callback", "http job retry secrets"),
     (
         "engine",
-        "callback clock codes failpoint guard job lookup outcome plan store update wakeup zoho",
+        "callback clock codes failpoint guard job lookup outcome plan store sync update wakeup zoho",
     ),
     ("config", "http job mapping secrets trigger update zoho"),
     (
@@ -41,7 +42,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ),
     (
         "app",
-        "callback clock config engine failpoint http inbound job mapping plan secrets store trigger update wakeup zoho",
+        "callback clock config engine failpoint http inbound job mapping plan secrets store sync trigger update wakeup zoho",
     ),
     ("aws", "clock job secrets store wakeup"),
     ("api", "app config inbound job mapping trigger"),
@@ -211,7 +212,7 @@ fn module_uses_only_allowed_modules() {
 
 /// The modules in the back-quotes of a cell: `zoho/metadata.rs` is in `zoho`.
 fn quoted_modules(cell: &str) -> BTreeSet<&str> {
-    let common = ["clock", "failpoint", "retry"];
+    let common = ["clock", "failpoint", "retry", "sync"];
     let named = cell.split('`').skip(1).step_by(2).map(module);
     named.filter(|name| !common.contains(name)).collect()
 }

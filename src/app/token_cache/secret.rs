@@ -9,7 +9,7 @@
 //! processes must know: not for a short throttling, and a lease that yielded no token is used again by its holder.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use super::{decode, decode_moment, encode};
 use crate::clock;
 use crate::failpoint::fail_point;
 use crate::secrets::{SecretVersion, Secrets, WritableSecrets};
+use crate::sync;
 use crate::zoho::token_cache::{CachedToken, TokenCache};
 
 /// A throttling is written only if it lasts this much longer than the lease.
@@ -61,7 +62,7 @@ impl SecretTokenCache {
     }
 
     fn leases(&self) -> MutexGuard<'_, HashMap<String, CachedToken>> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.leases)
     }
 
     async fn current(&self) -> Result<CurrentVersion, String> {

@@ -1,7 +1,7 @@
 //! Looks up records by the value of a field (`match`). Jobs of one connection that match the same field share queries.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use crate::job::preparation::Lookup;
 use crate::job::{PreparationOutcome, PreparationResult};
 use crate::lookup::{self, LookupField, LookupRequest, MatchIndex};
 use crate::outcome::Refusal;
+use crate::sync;
 use crate::update::{FieldName, MAX_IDS, Match, MatchValue, Records};
 use crate::zoho::{self, Client};
 
@@ -153,7 +154,7 @@ async fn ask<'a>(
     values: Vec<&'a MatchValue>,
     give_up: Timestamp,
 ) -> Reply<'a> {
-    let known = || denied.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = || sync::lock(denied);
     let denied_before = known().get(column).cloned();
     let mut attempts = 0;
     let outcome = match denied_before {

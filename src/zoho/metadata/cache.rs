@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
@@ -13,6 +13,7 @@ use super::{CACHE_LIFETIME, Freshness};
 use crate::clock::{Clock, after};
 use crate::codes::Cause;
 use crate::outcome::Refusal;
+use crate::sync;
 use crate::zoho::{Error, NEXT_TURN, time_left};
 
 /// Entries that the cache holds before it drops the expired ones.
@@ -101,13 +102,13 @@ impl<K: Clone + Eq + Hash, T: ?Sized> Cache<K, T> {
 
     /// The number of completed reads of a key.
     pub(super) fn reads(&self, key: &K) -> u64 {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = sync::lock(&self.0);
         let reads = |entry: &Arc<Entry<T>>| entry.reads.load(Ordering::Acquire);
         entries.get(key).map_or(0, reads)
     }
 
     fn entry(&self, key: &K, now: Timestamp) -> Arc<Entry<T>> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = sync::lock(&self.0);
         if entries.len() >= CAPACITY && !entries.contains_key(key) {
             // A reader that waits for an entry holds a reference to it.
             entries.retain(|_, entry| Arc::strong_count(entry) > 1 || entry.is_valid(now));
