@@ -28,12 +28,12 @@ const TOKEN_IS_SAFE: [&str; 3] = ["token.cached", "token.unlocked", "token_cache
 
 /// Where the token is shared.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Shelf {
+enum TokenLocation {
     Store,
     Secret,
 }
 
-impl Shelf {
+impl TokenLocation {
     /// Whether sharing the token there passes a fail point.
     fn has(self, point: &str) -> bool {
         match self {
@@ -106,15 +106,15 @@ async fn over(world: &Served, known: &BTreeSet<String>) -> bool {
 }
 
 /// Crashes at a fail point, restarts, and checks the result. Returns whether the point was reached.
-async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
+async fn crash(point: &str, times: u32, location: TokenLocation) -> bool {
     let at = format!("{point}:{times}");
     let harness = Harness::new()
         .simulator(|zoho| zoho.job_duration = Duration::from_millis(300))
         .config(|config| config + "callback_on: progress\non_unknown_outcome: reread\n");
     let cache = format!("token_cache: secretsmanager:crash/{point}");
-    let harness = match shelf {
-        Shelf::Store => harness.served(),
-        Shelf::Secret => harness
+    let harness = match location {
+        TokenLocation::Store => harness.served(),
+        TokenLocation::Secret => harness
             .connection(&cache)
             .served()
             .environment(Moto::shared().environment()),
@@ -210,16 +210,16 @@ async fn crash(point: &str, times: u32, shelf: Shelf) -> bool {
 }
 
 /// Crashes at every point, at its passes up to `most`; returns the points that were never reached.
-async fn missed(shelf: Shelf, most: u32, at_once: usize) -> Vec<&'static str> {
-    let points = POINTS.iter().copied().filter(|point| shelf.has(point));
+async fn missed(location: TokenLocation, most: u32, at_once: usize) -> Vec<&'static str> {
+    let points = POINTS.iter().copied().filter(|point| location.has(point));
     let runs = points.flat_map(|point| (1..=most).map(move |times| (point, times)));
     let outcomes: Vec<(&str, u32, bool)> = futures_util::stream::iter(runs)
         .map(|(point, times)| async move {
             let start = std::time::Instant::now();
-            let run = tokio::spawn(crash(point, times, shelf)).await;
+            let run = tokio::spawn(crash(point, times, location)).await;
             let reached = run.unwrap_or_else(|error| panic!("{point}:{times}: {error}"));
             eprintln!(
-                "{point}:{times} ({shelf:?}) reached: {reached}, {:.1?}",
+                "{point}:{times} ({location:?}) reached: {reached}, {:.1?}",
                 start.elapsed()
             );
             (point, times, reached)
@@ -236,8 +236,8 @@ async fn missed(shelf: Shelf, most: u32, at_once: usize) -> Vec<&'static str> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_between_effects_loses_no_job() {
     let (mut missed, others) = tokio::join!(
-        missed(Shelf::Store, 2, AT_ONCE),
-        missed(Shelf::Secret, 1, SHARING_AT_ONCE)
+        missed(TokenLocation::Store, 2, AT_ONCE),
+        missed(TokenLocation::Secret, 1, SHARING_AT_ONCE)
     );
     missed.extend(others);
     assert!(missed.is_empty(), "never reached: {missed:?}");
