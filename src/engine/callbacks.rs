@@ -43,13 +43,13 @@ impl Engine {
             ExecutionMode::Inline => &RetrySchedule::INLINE,
             ExecutionMode::Durable(_) => &RetrySchedule::STANDARD,
         };
-        let attempts = notification.tries + 1;
+        let attempts = notification.previous_attempts + 1;
         let notified = match result {
             CallbackResult::Delivered => NotificationResult::Delivered,
             CallbackResult::Undeliverable(why) => NotificationResult::Abandoned(why),
             CallbackResult::Failed { why, asked } => {
                 match schedule.wait(attempts, asked, fastrand::f64()) {
-                    Some(wait) => NotificationResult::Retry { why, wait },
+                    Some(wait) => NotificationResult::Retry { reason: why, wait },
                     None => NotificationResult::Abandoned(why),
                 }
             }
@@ -63,7 +63,7 @@ impl Engine {
             NotificationResult::Abandoned(why) => {
                 tracing::warn!(job.id = %id, attempts, "progress callbacks stopped: {why}");
             }
-            NotificationResult::Retry { why, .. } => {
+            NotificationResult::Retry { reason: why, .. } => {
                 tracing::info!(job.id = %id, attempts, "callback not delivered: {why}");
             }
         }

@@ -67,7 +67,7 @@ impl From<zoho::Error> for PreparationOutcome {
         }
         match error.retry_after() {
             Some(wait) => Self::Postponed {
-                why: error.into_refusal(),
+                reason: error.into_refusal(),
                 wait,
             },
             None => Self::Refused(error.into_refusal()),

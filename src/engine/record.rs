@@ -171,7 +171,7 @@ fn sent_event(outcome: &Result<UpdateAnswer, zoho::Error>, job: &Job, call: Call
         }
         Err(error) => match error.retry_after() {
             Some(wait) => CallEvent::Postponed {
-                why: error.refusal().clone(),
+                reason: error.refusal().clone(),
                 wait,
             },
             None => CallEvent::Refused(error.refusal().clone()),

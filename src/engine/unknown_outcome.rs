@@ -60,7 +60,7 @@ pub(super) fn resolution_event(resolution: Resolution) -> CallEvent {
         Ok(found) => CallEvent::FoundUpdated(found),
         Err(error) => match error.retry_after() {
             Some(wait) => CallEvent::NeedsReread {
-                why: error.into_refusal(),
+                reason: error.into_refusal(),
                 wait,
             },
             None => CallEvent::outcome_unknown(&format!(

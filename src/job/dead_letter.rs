@@ -1,19 +1,22 @@
 //! Why a delivery becomes a dead letter.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{CallbackStatus, Job, JobId, JobStatus};
+use super::callback::CallbackStatus;
+use super::id::JobId;
+use super::model::Job;
+use super::status::JobStatus;
 
-/// The longest reason that is stored.
+/// The longest reason that is stored. A longer one is truncated.
 const MAX_REASON_CHARS: usize = 2_000;
 
 /// Why a delivery is a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeadLetterReason {
-    /// A code for programs.
+    /// A code.
     pub code: String,
-    /// A text for people.
+    /// A description.
     pub reason: String,
     /// The job that failed; none if the delivery never had one.
     pub job: Option<JobId>,
@@ -22,7 +25,7 @@ pub struct DeadLetterReason {
 }
 
 impl DeadLetterReason {
-    /// A reason. A long text is cut.
+    /// A reason. A long text is truncated.
     pub fn new(code: &str, reason: &str, job: Option<&JobId>, since: Timestamp) -> Self {
         let mut chars = reason.chars();
         let mut reason: String = chars.by_ref().take(MAX_REASON_CHARS).collect();
@@ -37,8 +40,8 @@ impl DeadLetterReason {
         }
     }
 
-    /// The reason for a job that is never driven again: it failed, or its callback was given up. A job of which Zoho refused
-    /// single records succeeded partially, and its callback lists them: that is no reason.
+    /// The reason for a finished job, if it failed or its callback was given up. A job with single refused records is no dead
+    /// letter: it succeeded partially, and its callback lists the records.
     pub fn for_job(job: &Job, now: Timestamp) -> Option<Self> {
         let failed = (job.status() == JobStatus::Failed).then(|| match &job.error {
             Some(error) => format!("{}: {}", error.code, error.message),
@@ -64,13 +67,4 @@ impl DeadLetterReason {
     pub fn for_parked_job(id: &JobId, reason: &str, now: Timestamp) -> Self {
         Self::new("JOB_PARKED", reason, Some(id), now)
     }
-}
-
-/// The delivery that a job came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobSource {
-    /// The id of the stored delivery.
-    pub delivery: String,
-    /// Whether the delivery has other jobs too. If so, the end of this job is not the end of the delivery.
-    pub shared: bool,
 }

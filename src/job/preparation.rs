@@ -1,12 +1,11 @@
-//! The way from a request as it was asked to its plan: what has to be looked up in the CRM, and checked against it, before
-//! anything can be sent. Once a job is planned its calls say how far it is.
+//! The preparation of a job: reading from the CRM what must be looked up or validated before the job can be planned.
 //!
-//! | from \ signal | `Planned` | `Nothing` | `Postponed` | `Refused` |
+//! | from \ event | `Planned` | `Nothing` | `Postponed` | `Refused` |
 //! | --- | --- | --- | --- | --- |
 //! | pending | planned | nothing | pending | refused |
 //! | planned, nothing, refused | - | - | - | - |
 //!
-//! A dash is [`AlreadyPrepared`]: a job is prepared once.
+//! A dash is [`AlreadyPrepared`]: a job is prepared only once.
 
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::outcome::Refusal;
 use crate::update::{Assignment, FieldName, Records, UpdateMethod};
 
-/// How far the preparation of a job is.
+/// The status of a preparation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PreparationStatus {
@@ -25,54 +24,54 @@ pub enum PreparationStatus {
     Pending,
     /// The job has its calls.
     Planned,
-    /// No record is meant, and that is as it should be.
+    /// No record matches, and the job succeeds without calls.
     Nothing,
-    /// The job cannot be done.
+    /// The job failed before it had calls.
     Refused,
 }
 
 impl PreparationStatus {
-    /// Every status, for tests over the whole table.
+    /// Every status, for tests of the whole table.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Planned, Self::Nothing, Self::Refused];
 }
 
-/// What a try at the preparation came to.
+/// The kind of a [`PreparationOutcome`], for the transition table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PreparationEvent {
-    /// Everything is known.
+    /// The job can be planned.
     Planned,
-    /// No record is meant.
+    /// No record matches.
     Nothing,
-    /// It could not be done now.
+    /// The preparation is tried again later.
     Postponed,
-    /// It can never be done.
+    /// The preparation failed, and a retry does not help.
     Refused,
 }
 
 impl PreparationEvent {
-    /// Every signal, for tests over the whole table.
+    /// Every event, for tests of the whole table.
     pub const ALL: [Self; 4] = [Self::Planned, Self::Nothing, Self::Postponed, Self::Refused];
 }
 
-/// The job is prepared already.
+/// An event of a preparation that has already ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a preparation that is {from:?} cannot take {signal:?}")]
+#[error("event {event:?} cannot happen to a preparation that is {from:?}")]
 pub struct AlreadyPrepared {
-    /// How far it is.
+    /// The status of the preparation.
     pub from: PreparationStatus,
-    /// The signal.
-    pub signal: PreparationEvent,
+    /// The event.
+    pub event: PreparationEvent,
 }
 
-/// The table.
+/// Looks up the next status in the transition table.
 ///
 /// # Errors
 /// [`AlreadyPrepared`] where the table has a dash.
 pub fn advance(
     from: PreparationStatus,
-    signal: PreparationEvent,
+    event: PreparationEvent,
 ) -> Result<PreparationStatus, AlreadyPrepared> {
-    match (from, signal) {
+    match (from, event) {
         (PreparationStatus::Pending, PreparationEvent::Planned) => Ok(PreparationStatus::Planned),
         (PreparationStatus::Pending, PreparationEvent::Nothing) => Ok(PreparationStatus::Nothing),
         (PreparationStatus::Pending, PreparationEvent::Postponed) => Ok(PreparationStatus::Pending),
@@ -80,83 +79,84 @@ pub fn advance(
         (
             PreparationStatus::Planned | PreparationStatus::Nothing | PreparationStatus::Refused,
             _,
-        ) => Err(AlreadyPrepared { from, signal }),
+        ) => Err(AlreadyPrepared { from, event }),
     }
 }
 
-/// What is known of a job's preparation.
+/// The state of a job's preparation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preparation {
-    /// How far it is.
+    /// The status.
     pub status: PreparationStatus,
-    /// Requests that were sent for it.
+    /// The number of requests that were sent.
     pub attempts: u32,
-    /// Not before this moment is it to be tried (again).
+    /// When the preparation may start, or be tried again; none means at once.
     pub due_at: Option<Timestamp>,
-    /// What its records were looked up by, and how many were found.
+    /// How the records were looked up, and how many were found.
     pub lookup: Option<Lookup>,
-    /// What somebody should know who wonders about the outcome.
+    /// Remarks that explain the outcome.
     pub notes: Vec<String>,
 }
 
-/// What a look-up of records by the value of a field came to.
+/// The result of a look-up of records by the values of a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lookup {
     /// The field.
     pub field: FieldName,
-    /// Values that were asked for.
+    /// The number of values that were looked up.
     pub values: u64,
-    /// Values that some record has.
+    /// The number of values that at least one record has.
     pub matched: u64,
-    /// Records that have them.
+    /// The number of records that were found.
     pub ids: u64,
 }
 
-/// The result of one attempt at the preparation; see [`super::Job::record_preparation`].
+/// The result of one attempt at a preparation, for [`Job::record_preparation`](super::Job::record_preparation).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreparationResult {
-    /// What its records were looked up by, if they were.
+    /// How the records were looked up, if they were.
     pub lookup: Option<Lookup>,
-    /// What somebody should know who wonders about the outcome.
+    /// Remarks that explain the outcome.
     pub notes: Vec<String>,
-    /// What it came to.
+    /// The outcome.
     pub outcome: PreparationOutcome,
 }
 
-/// What a preparation came to.
+/// The outcome of one attempt at a preparation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PreparationOutcome {
-    /// The job can be planned, with these fields, records and method where they differ from what was asked.
+    /// The job can be planned. None means that this part of the request stays as it is.
     Ready {
         /// The fields.
         fields: Option<Vec<Assignment>>,
         /// The records.
         records: Option<Records>,
-        /// By which calls, if only some of those that were asked for can set every field.
+        /// The update method, if the requested one cannot set every field.
         update_by: Option<UpdateMethod>,
     },
-    /// No record is meant, and that is as it should be.
+    /// No record matches, and the job succeeds without calls.
     Nothing,
-    /// To be tried again later; why, and how long to wait at least.
+    /// The preparation is tried again later.
     Postponed {
-        /// The reason.
-        why: Refusal,
-        /// The wait.
+        /// Why.
+        reason: Refusal,
+        /// The shortest wait.
         wait: Duration,
     },
-    /// It can never be done.
+    /// The preparation failed, and a retry does not help.
     Refused(Refusal),
 }
 
 impl PreparationOutcome {
-    /// Everything is as it was asked.
+    /// The request can be planned as it is.
     pub const UNCHANGED: Self = Self::Ready {
         fields: None,
         records: None,
         update_by: None,
     };
 
-    pub(super) fn signal(&self) -> PreparationEvent {
+    /// The kind of this outcome.
+    pub(super) fn event(&self) -> PreparationEvent {
         match self {
             Self::Ready { .. } => PreparationEvent::Planned,
             Self::Nothing => PreparationEvent::Nothing,
@@ -184,10 +184,10 @@ mod tests {
     fn transition_table() {
         let mut grid = String::new();
         for from in PreparationStatus::ALL {
-            for signal in PreparationEvent::ALL {
-                match advance(from, signal) {
-                    Ok(next) => grid.push_str(&format!("{from:?} + {signal:?} -> {next:?}\n")),
-                    Err(refused) => assert_eq!(refused, AlreadyPrepared { from, signal }),
+            for event in PreparationEvent::ALL {
+                match advance(from, event) {
+                    Ok(next) => grid.push_str(&format!("{from:?} + {event:?} -> {next:?}\n")),
+                    Err(refused) => assert_eq!(refused, AlreadyPrepared { from, event }),
                 }
             }
         }

@@ -1,89 +1,33 @@
-//! Calls whose outcome is unknown, and that are therefore not just sent again.
+//! Calls whose outcome is unknown, and which must not simply be sent again.
 //!
-//! Setting the same values twice changes nothing. A call that *adds* options to multi-select picklists is different: Zoho
-//! does not document what becomes of an option that is there already, and its workflows run once more. That such a call is
-//! about to be sent is written down before it is, so that a crash between the call and its answer leaves the same doubt
-//! behind as an answer that never came.
+//! Setting the same values twice changes nothing. A call that *adds* options to multi-select picklists is different: Zoho does not
+//! document what happens to an option that is already there, and its workflows run again. Such a call is therefore marked in
+//! the store before it is sent. After a crash the mark shows that the outcome is unknown, as after an answer that was lost.
 
-use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use super::call::event::CallEvent;
 use super::call::poll_gap;
-use super::{CallEvent, CallState, Job};
+use super::model::Job;
+use super::on_unknown_outcome::OnUnknownOutcome;
 use crate::codes::Cause;
 use crate::outcome::{Failure, Refusal};
 use crate::update::{Assignment, RecordId};
 
-/// What becomes of a call that adds options to multi-select picklists when no answer tells whether Zoho carried it out: a
-/// time-out, a broken connection, a server error, or a crash of our own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnUnknownOutcome {
-    /// It is not sent again: its records are reported as `OUTCOME_UNKNOWN`. This takes no scope beyond that of updates, and
-    /// nothing is done twice behind anybody's back.
-    #[default]
-    Report,
-    /// Its records are read. Those that have the options count as updated, the others are sent again. The token needs the
-    /// scopes `ZohoCRM.coql.READ` and `ZohoCRM.modules.READ`. Of a custom view nobody knows which records it held, so its
-    /// calls are reported.
-    Reread,
-}
+/// How long to wait before records are read, because Zoho may still be carrying out the call.
+const SETTLING_TIME: Duration = Duration::from_secs(15);
 
-/// Not one of the two words.
-#[derive(Debug, thiserror::Error)]
-#[error("must be `report` or `reread`")]
-pub struct InvalidOnUnknownOutcome;
-
-impl FromStr for OnUnknownOutcome {
-    type Err = InvalidOnUnknownOutcome;
-
-    fn from_str(text: &str) -> Result<Self, InvalidOnUnknownOutcome> {
-        match text {
-            "report" => Ok(Self::Report),
-            "reread" => Ok(Self::Reread),
-            _ => Err(InvalidOnUnknownOutcome),
-        }
-    }
-}
-
-impl fmt::Display for OnUnknownOutcome {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Report => "report",
-            Self::Reread => "reread",
-        })
-    }
-}
-
-/// How long to let Zoho finish what it may be at before records are read.
-const SETTLES: Duration = Duration::from_secs(15);
-
-/// What is read to find out whether a call was carried out.
+/// What must be read to find out whether a call was carried out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
     /// The records.
     pub ids: Vec<RecordId>,
-    /// What the call was to set on each of them.
+    /// What the call sets on each of them.
     pub sets: Vec<Assignment>,
 }
 
 impl Job {
-    /// The same job, with this remedy for calls whose outcome is unclear. It is part of the job, so that a change of the
-    /// config does not confuse a job under way.
-    #[must_use]
-    pub fn with_on_unknown_outcome(self, on_unknown_outcome: OnUnknownOutcome) -> Self {
-        Self {
-            on_unknown_outcome,
-            ..self
-        }
-    }
-
-    /// Notes that a call is about to be sent, and says whether that has to be written down before it is.
+    /// Marks a call that is about to be sent. Returns whether the mark must be stored before that.
     pub fn begin_send(&mut self, seq: usize) -> bool {
         let adds = self
             .call(seq)
@@ -91,7 +35,7 @@ impl Job {
         self.mark(seq, adds)
     }
 
-    /// Notes that a call was not sent after all, and says whether that has to be written down.
+    /// Removes the mark of a call that was not sent after all. Returns whether the removal must be stored.
     pub fn cancel_send(&mut self, seq: usize) -> bool {
         let marked = self.call(seq).is_some_and(|state| state.outcome_unknown);
         self.mark(seq, false);
@@ -99,9 +43,7 @@ impl Job {
     }
 
     fn mark(&mut self, seq: usize, outcome_unknown: bool) -> bool {
-        let state = seq
-            .checked_sub(1)
-            .and_then(|index| self.calls.get_mut(index));
+        let state = self.call_mut(seq);
         let open = state.filter(|state| !state.status.is_final());
         open.is_some_and(|state| {
             state.outcome_unknown = outcome_unknown;
@@ -109,31 +51,23 @@ impl Job {
         })
     }
 
-    /// The records of a call that it has still to update.
-    pub fn remaining_ids(&self, state: &CallState) -> Vec<RecordId> {
-        let ids = self.ids(&state.call).iter();
-        ids.filter(|id| !state.updated_ids.contains(id))
-            .copied()
-            .collect()
-    }
-
-    /// What happened to a call that was sent and whose answer does not tell whether it was carried out.
-    pub fn unknown_outcome_event(&self, seq: usize, why: Refusal) -> CallEvent {
+    /// The event of a call that was sent and whose outcome is unknown.
+    pub fn unknown_outcome_event(&self, seq: usize, reason: Refusal) -> CallEvent {
         let Some(state) = self.call(seq) else {
-            return CallEvent::outcome_unknown(&why.message);
+            return CallEvent::outcome_unknown(&reason.message);
         };
-        let wait = SETTLES.max(poll_gap(state.attempts));
+        let wait = SETTLING_TIME.max(poll_gap(state.attempts));
         if !state.call.adds_options(&self.request) {
-            // It travelled with one that does.
-            return CallEvent::Postponed { why, wait };
+            // It shared a request with a call that adds options, and may itself be repeated.
+            return CallEvent::Postponed { reason, wait };
         }
         match self.evidence(seq) {
-            Some(_) => CallEvent::NeedsReread { why, wait },
-            None => CallEvent::outcome_unknown(&format!("{}: {}", why.code, why.message)),
+            Some(_) => CallEvent::NeedsReread { reason, wait },
+            None => CallEvent::outcome_unknown(&format!("{}: {}", reason.code, reason.message)),
         }
     }
 
-    /// What is to be read about a call in doubt; none if it is to be reported.
+    /// What to read about a call whose outcome is unknown; none if it is reported.
     pub fn evidence(&self, seq: usize) -> Option<Evidence> {
         let state = self.call(seq)?;
         let ids = self.remaining_ids(state);
@@ -149,7 +83,7 @@ impl Job {
     }
 }
 
-/// What is said of each record of such a call.
+/// The failure of one record of such a call.
 pub(super) fn failure(id: RecordId) -> Failure {
     let row = Cause::AppendOutcomeUnknown.row();
     Failure {
@@ -157,13 +91,4 @@ pub(super) fn failure(id: RecordId) -> Failure {
         code: row.code.to_owned(),
         message: row.message.to_owned(),
     }
-}
-
-/// Whether the records that were found updated, before and now, are all.
-pub(super) fn complete(
-    found: &BTreeSet<RecordId>,
-    ids: &[RecordId],
-    more: &BTreeSet<RecordId>,
-) -> bool {
-    ids.iter().all(|id| found.contains(id) || more.contains(id))
 }

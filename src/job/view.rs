@@ -1,15 +1,20 @@
-//! A job as others see it: in `GET /jobs/{id}`, in the answer to a webhook, and in callbacks. This is a contract; the
-//! stored shape is not.
+//! A job's public JSON: in `GET /jobs/{id}`, in the answer to a webhook, and in callbacks. It is a contract, unlike the stored
+//! form.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::call::CallState;
+use super::call::status::CallStatus;
+use super::callback::CallbackStatus;
+use super::model::Job;
 use super::preparation::Lookup;
-use super::{CallStatus, CallbackStatus, Counts, Failure, Job, JobStatus, Refusal};
+use super::status::{Counts, JobStatus};
+use crate::outcome::{Failure, Refusal};
 use crate::plan::CallKind;
 
-/// Failures that a view shows; receivers of callbacks expect bodies of some 20 kB.
+/// The number of failures in a view. Receivers of callbacks expect bodies of about 20 kB.
 const FAILURES_SHOWN: usize = 100;
 
 /// A job's JSON.
@@ -17,35 +22,35 @@ const FAILURES_SHOWN: usize = 100;
 pub struct JobView {
     /// The job's id.
     pub id: String,
-    /// The route that it came by.
+    /// The route of the delivery.
     pub route: Option<String>,
-    /// What the caller wanted back.
+    /// The caller's own reference.
     pub reference: Option<Value>,
     /// The module.
     pub module: String,
-    /// How far it is.
+    /// The status.
     pub status: JobStatus,
-    /// Its records by their fate.
+    /// The counts of its records.
     pub counts: Counts,
-    /// What its records were looked up by, and how many were found.
+    /// How the records were looked up, and how many were found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookup: Option<Lookup>,
-    /// What somebody should know who wonders about the outcome.
+    /// Remarks that explain the outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// Its calls; none before its records are known.
+    /// The calls; empty before the job is planned.
     pub calls: Vec<CallView>,
-    /// Records that were not updated, and why.
+    /// The records that were not updated, and why.
     pub failures: Vec<FailureView>,
-    /// Failures that are not listed.
+    /// The number of failures that are not listed.
     pub failures_omitted: u64,
-    /// Why it could not do more.
+    /// Why the job ended early, or waits.
     pub error: Option<Refusal>,
-    /// When it was accepted.
+    /// When the job was accepted.
     pub created_at: Timestamp,
-    /// When it ended.
+    /// When the job finished.
     pub finished_at: Option<Timestamp>,
-    /// How far the forwarding is; not part of the callback itself.
+    /// The state of the callback. It is not part of the callback itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<CallbackView>,
 }
@@ -53,26 +58,26 @@ pub struct JobView {
 /// A call's JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallView {
-    /// Its number.
+    /// The call's number.
     pub seq: usize,
     /// `immediate`, `scheduled` or `records`.
     pub kind: CallKind,
-    /// The fields that it sets.
+    /// The fields that the call sets.
     pub fields: Vec<String>,
-    /// Its records; for a custom view, as far as Zoho has counted them.
+    /// The number of its records; for a custom view, as Zoho last counted them.
     pub records: u64,
-    /// The id of its Zoho job.
+    /// The id of its Zoho job, if there is one.
     pub zoho_job_id: Option<String>,
-    /// How far it is.
+    /// The status.
     pub status: CallStatus,
-    /// How often it was sent.
+    /// How often the call was sent.
     pub attempts: u32,
-    /// The last thing that went wrong with it.
+    /// The last error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Refusal>,
 }
 
-/// A record's failure, and what to do about it.
+/// A record's failure, with advice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailureView {
     /// The failure.
@@ -95,16 +100,16 @@ impl FailureView {
 /// A callback's JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallbackView {
-    /// How far it is.
+    /// The status.
     pub status: CallbackStatus,
-    /// How often it was sent.
+    /// How often the callback was sent.
     pub attempts: u32,
-    /// The last thing that went wrong with it.
+    /// The last error.
     pub error: Option<String>,
 }
 
 impl JobView {
-    /// The job as `GET /jobs/{id}` shows it.
+    /// The JSON of `GET /jobs/{id}`.
     pub fn of(job: &Job) -> Self {
         let callback = job.callback.as_ref().map(|callback| CallbackView {
             status: callback.status,
@@ -117,7 +122,7 @@ impl JobView {
         }
     }
 
-    /// The job as a callback carries it.
+    /// The JSON in a callback.
     pub fn in_callback(job: &Job) -> Self {
         let shown = job.failures.len().min(FAILURES_SHOWN);
         Self {
@@ -141,7 +146,7 @@ impl JobView {
 }
 
 impl CallView {
-    fn of(state: &super::CallState) -> Self {
+    fn of(state: &CallState) -> Self {
         let target = &state.call.target;
         let records = match target.named() {
             Some(range) => range.len() as u64,

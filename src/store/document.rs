@@ -1,5 +1,6 @@
-//! The JSON documents in which jobs are stored: one for the request and one for everything else, each with its version. A new
-//! form gets a new version; the old versions stay readable.
+//! The JSON documents in which jobs are stored: one for the request and one for everything else, each with its version. A
+//! change that an older program would misread, or that this program would misread in older documents, raises the version. A
+//! program that does not know a job's version parks the job.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -7,17 +8,12 @@ use serde_json::value::RawValue;
 
 use super::error::StoreError;
 use crate::job::{Job, JobId};
-use crate::update::UpdateMethod;
 
-/// The first version, of every document that each version of masshook understands.
-const FIRST: u32 = 1;
+/// The version of the documents of a job. Versions 1 and 2 had other field names.
+const JOB_VERSION: u32 = 3;
 
-/// The version of jobs whose records may be updated other than by mass updates. A masshook that does not know this version
-/// parks such a job, instead of sending mass updates for it.
-const RECORD_UPDATES: u32 = 2;
-
-/// The versions that this program can read.
-const KNOWN: std::ops::RangeInclusive<u32> = FIRST..=RECORD_UPDATES;
+/// The version of all other documents.
+const VERSION: u32 = 1;
 
 /// A document with its version.
 #[derive(Serialize)]
@@ -40,30 +36,25 @@ struct Data<'a> {
 
 /// Encodes a job's request.
 pub(crate) fn encode_request(job: &Job) -> Result<String, StoreError> {
-    versioned(version(job), &job.request)
+    versioned(JOB_VERSION, &job.request)
 }
 
 /// Encodes a job without its request.
 pub(crate) fn encode_state(job: &Job) -> Result<String, StoreError> {
-    versioned(version(job), job)
-}
-
-/// The earliest version that understands the job.
-fn version(job: &Job) -> u32 {
-    match job.request.update_by {
-        UpdateMethod::MassUpdate => FIRST,
-        UpdateMethod::Records | UpdateMethod::Auto => RECORD_UPDATES,
-    }
+    versioned(JOB_VERSION, job)
 }
 
 /// Decodes a job from its two documents.
 pub(crate) fn decode_job(id: &JobId, request: &str, state: &str) -> Result<Job, StoreError> {
     let decode = || -> Result<Job, String> {
-        let state = unwrap(state)?.get().trim_start();
+        let state = unwrap(JOB_VERSION, state)?.get().trim_start();
         let rest = state
             .strip_prefix('{')
             .ok_or("its state is not an object")?;
-        let whole = format!("{{\"request\":{},{rest}", unwrap(request)?.get());
+        let whole = format!(
+            "{{\"request\":{},{rest}",
+            unwrap(JOB_VERSION, request)?.get()
+        );
         let job: Job = parse(&whole)?;
         if job.id == *id {
             Ok(job)
@@ -79,7 +70,7 @@ pub(crate) fn decode_job(id: &JobId, request: &str, state: &str) -> Result<Job, 
 
 /// Encodes any value.
 pub(crate) fn encode<T: Serialize>(data: &T) -> Result<String, StoreError> {
-    versioned(FIRST, data)
+    versioned(VERSION, data)
 }
 
 fn versioned<T: Serialize>(v: u32, data: &T) -> Result<String, StoreError> {
@@ -89,14 +80,15 @@ fn versioned<T: Serialize>(v: u32, data: &T) -> Result<String, StoreError> {
 
 /// Decodes a value.
 pub(crate) fn decode<T: DeserializeOwned>(document: &str) -> Result<T, String> {
-    parse(unwrap(document)?.get())
+    parse(unwrap(VERSION, document)?.get())
 }
 
-fn unwrap(document: &str) -> Result<&RawValue, String> {
+/// The data of a document, which must have this version.
+fn unwrap(version: u32, document: &str) -> Result<&RawValue, String> {
     let Version { v } = parse(document)?;
-    if !KNOWN.contains(&v) {
+    if v != version {
         return Err(format!(
-            "its version is {v}, and this program knows {FIRST} to {RECORD_UPDATES}"
+            "its version is {v}, and this program reads version {version}"
         ));
     }
     parse::<Data<'_>>(document).map(|document| document.data)
@@ -123,25 +115,71 @@ mod tests {
     use jiff::Timestamp;
     use serde_json::json;
 
-    /// Jobs that an older masshook would misread have a version that it does not know.
+    fn job(update_by: &str) -> Job {
+        let request =
+            json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "update_by": update_by});
+        let request = UpdateRequest::parse(&request).expect("a request");
+        let id = JobId::derive("r", "d", 1);
+        let connection = "default".to_owned();
+        Job::new(id, None, connection, request, None, Timestamp::UNIX_EPOCH)
+    }
+
     #[test]
-    fn job_has_earliest_version_that_understands_it() {
-        for (update_by, version) in [("mass_update", 1), ("records", 2), ("auto", 2)] {
-            let request = json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"], "update_by": update_by});
-            let request = UpdateRequest::parse(&request).expect("a request");
-            let id = JobId::derive("r", "d", 1);
-            let connection = "default".to_owned();
-            let job = Job::new(id, None, connection, request, None, Timestamp::UNIX_EPOCH);
+    fn job_round_trips_in_current_version() {
+        for update_by in ["mass_update", "records", "auto"] {
+            let job = job(update_by);
             let request = encode_request(&job).expect("a document");
             let state = encode_state(&job).expect("a document");
-            let start = format!(r#"{{"v":{version},"#);
             assert!(
-                request.starts_with(&start) && state.starts_with(&start),
+                request.starts_with(r#"{"v":3,"#) && state.starts_with(r#"{"v":3,"#),
                 "{request}"
             );
             assert_eq!(decode_job(&job.id, &request, &state).expect("a job"), job);
-            // A version 1 document has no `update_by`.
-            assert_eq!(request.contains("update_by"), version == 2, "{request}");
+            // The default is not stored.
+            let is_stored = request.contains("update_by");
+            assert_eq!(is_stored, update_by != "mass_update", "{request}");
+        }
+    }
+
+    /// Fields were renamed after versions 1 and 2. Their values must not be replaced by defaults.
+    #[test]
+    fn other_job_versions_are_unreadable() {
+        let job = job("records");
+        let request = encode_request(&job).expect("a document");
+        let state = encode_state(&job).expect("a document");
+        for version in [1, 2, 4] {
+            let other =
+                |document: &str| document.replacen("\"v\":3", &format!("\"v\":{version}"), 1);
+            for (request, state) in [
+                (other(&request), state.clone()),
+                (request.clone(), other(&state)),
+            ] {
+                let error = decode_job(&job.id, &request, &state).expect_err("another version");
+                let expected = format!("its version is {version}");
+                assert!(error.to_string().contains(&expected), "{error}");
+                assert!(
+                    matches!(error, StoreError::Unreadable { .. }),
+                    "the job is parked: {error:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn missing_field_makes_job_unreadable() {
+        let job = job("records");
+        let request = encode_request(&job).expect("a document");
+        let state = encode_state(&job).expect("a document");
+        for field in [
+            "preparation",
+            "on_unknown_outcome",
+            "track_for",
+            "request_hash",
+        ] {
+            let renamed = state.replace(&format!("\"{field}\":"), "\"former\":");
+            assert_ne!(renamed, state);
+            let error = decode_job(&job.id, &request, &renamed).expect_err("a missing field");
+            assert!(error.to_string().contains(field), "{error}");
         }
     }
 }

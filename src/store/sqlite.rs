@@ -6,8 +6,6 @@ mod job_rows;
 mod jobs;
 mod locks;
 mod schema;
-#[cfg(test)]
-mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -168,3 +166,6 @@ fn failed(error: rusqlite::Error) -> StoreError {
         _ => StoreError::Failed(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

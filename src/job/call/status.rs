@@ -1,23 +1,23 @@
-//! The life of one call, as a pure table. What happens to a job follows from its calls.
+//! The status of one call, and the table of its transitions. The status of a job follows from those of its calls.
 //!
-//! | from \ signal | `Settled` | `Accepted` | `Postponed` | `Progressed` | `Ended` | `Refused` |
+//! | from \ event | `Settled` | `Accepted` | `Postponed` | `Progressed` | `Ended` | `Refused` |
 //! | --- | --- | --- | --- | --- | --- | --- |
 //! | pending | by tally | submitted | pending | - | - | failed |
 //! | submitted | - | - | - | submitted | by tally | failed |
 //! | succeeded, partially succeeded, failed | - | - | - | - | - | - |
 //!
 //! "By tally": all records updated is succeeded, none is failed, some is partially succeeded. A dash is
-//! [`InvalidTransition`]: the signal has no meaning there, and nothing changes.
+//! [`InvalidTransition`].
 
 use serde::{Deserialize, Serialize};
 
-/// How far a call is. Its names are those of the job's JSON.
+/// The status of a call. The names are those of the job's JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallStatus {
-    /// Not sent, or sent without a certain answer; it is to be sent (again).
+    /// Not sent, or sent without a definite answer. It is sent (again).
     Pending,
-    /// Zoho runs it as a job of its own, which is being tracked.
+    /// Zoho runs the call as a job of its own, which is tracked.
     Submitted,
     /// Every record was updated.
     Succeeded,
@@ -28,7 +28,7 @@ pub enum CallStatus {
 }
 
 impl CallStatus {
-    /// Every status, for tests over the whole table.
+    /// Every status, for tests of the whole table.
     pub const ALL: [Self; 5] = [
         Self::Pending,
         Self::Submitted,
@@ -37,7 +37,7 @@ impl CallStatus {
         Self::Failed,
     ];
 
-    /// Whether nothing more happens to the call.
+    /// Whether the status cannot change any more.
     pub fn is_final(self) -> bool {
         match self {
             Self::Pending | Self::Submitted => false,
@@ -46,19 +46,19 @@ impl CallStatus {
     }
 }
 
-/// How many of the records a finished call updated.
+/// How many of its records a finished call updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecordTally {
     /// Every one.
     All,
-    /// At least one, and not every one.
+    /// At least one, but not every one.
     Some,
-    /// Not one.
+    /// No record.
     None,
 }
 
 impl RecordTally {
-    /// The tally of `updated` records beside `others` that were not updated.
+    /// The tally of `updated` records, with `others` that were not updated.
     pub fn of(updated: u64, others: u64) -> Self {
         match (updated, others) {
             (_, 0) => Self::All,
@@ -68,25 +68,25 @@ impl RecordTally {
     }
 }
 
-/// What was learnt about a call.
+/// The kind of a [`CallEvent`](super::event::CallEvent), for the transition table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallEventKind {
     /// Zoho answered at once, record by record.
     Settled(RecordTally),
-    /// Zoho made a job of it.
+    /// Zoho accepted the call as a job.
     Accepted,
-    /// It could not be sent now and is to be sent later.
+    /// The call is sent again later.
     Postponed,
-    /// Its Zoho job is still running.
+    /// The Zoho job is still running.
     Progressed,
-    /// Its Zoho job has ended.
+    /// The Zoho job has ended.
     Ended(RecordTally),
-    /// Zoho refused it for good, or its job was lost.
+    /// Zoho refused the call and a retry does not help, or its job was lost.
     Refused,
 }
 
 impl CallEventKind {
-    /// Every signal, for tests over the whole table.
+    /// Every kind, for tests of the whole table.
     pub const ALL: [Self; 10] = [
         Self::Settled(RecordTally::All),
         Self::Settled(RecordTally::Some),
@@ -101,23 +101,26 @@ impl CallEventKind {
     ];
 }
 
-/// The signal means nothing in this state.
+/// An event that cannot happen to a call with this status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a call that is {from:?} cannot take {signal:?}")]
+#[error("event {event:?} cannot happen to a call that is {from:?}")]
 pub struct InvalidTransition {
-    /// The state.
+    /// The status of the call.
     pub from: CallStatus,
-    /// The signal.
-    pub signal: CallEventKind,
+    /// The event.
+    pub event: CallEventKind,
 }
 
-/// The table.
+/// Looks up the next status in the transition table.
 ///
 /// # Errors
 /// [`InvalidTransition`] where the table has a dash.
-pub fn advance(from: CallStatus, signal: CallEventKind) -> Result<CallStatus, InvalidTransition> {
+pub(in crate::job) fn advance(
+    from: CallStatus,
+    event: CallEventKind,
+) -> Result<CallStatus, InvalidTransition> {
     use CallStatus::{Failed, PartiallySucceeded, Pending, Submitted, Succeeded};
-    match (from, signal) {
+    match (from, event) {
         (Pending, CallEventKind::Settled(tally)) | (Submitted, CallEventKind::Ended(tally)) => {
             Ok(match tally {
                 RecordTally::All => Succeeded,
@@ -135,62 +138,7 @@ pub fn advance(from: CallStatus, signal: CallEventKind) -> Result<CallStatus, In
             Submitted,
             CallEventKind::Settled(_) | CallEventKind::Accepted | CallEventKind::Postponed,
         )
-        | (Succeeded | PartiallySucceeded | Failed, _) => Err(InvalidTransition { from, signal }),
-    }
-}
-
-/// How far a job is. Its names are those of the job's JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobStatus {
-    /// Nothing was sent yet.
-    Queued,
-    /// Some calls are not final.
-    Running,
-    /// Every call succeeded.
-    Succeeded,
-    /// Some records were updated, some not.
-    PartiallySucceeded,
-    /// No record was updated.
-    Failed,
-}
-
-impl JobStatus {
-    /// Whether nothing more happens to the records of the job.
-    pub fn is_final(self) -> bool {
-        match self {
-            Self::Queued | Self::Running => false,
-            Self::Succeeded | Self::PartiallySucceeded | Self::Failed => true,
-        }
-    }
-
-    /// The name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::PartiallySucceeded => "partially_succeeded",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// The status of a job with these calls, `touched` if any of them was ever sent.
-    pub fn of(calls: impl Iterator<Item = CallStatus> + Clone, touched: bool) -> Self {
-        let mut statuses = calls.clone();
-        if statuses.any(|status| !status.is_final()) {
-            return if touched { Self::Running } else { Self::Queued };
-        }
-        let mut statuses = calls.clone();
-        if statuses.all(|status| status == CallStatus::Succeeded) {
-            return Self::Succeeded;
-        }
-        let mut statuses = calls;
-        if statuses.all(|status| status == CallStatus::Failed) {
-            Self::Failed
-        } else {
-            Self::PartiallySucceeded
-        }
+        | (Succeeded | PartiallySucceeded | Failed, _) => Err(InvalidTransition { from, event }),
     }
 }
 
@@ -202,10 +150,10 @@ mod tests {
     fn transition_table() {
         let mut grid = String::new();
         for from in CallStatus::ALL {
-            for signal in CallEventKind::ALL {
-                if let Ok(next) = advance(from, signal) {
+            for event in CallEventKind::ALL {
+                if let Ok(next) = advance(from, event) {
                     assert!(!from.is_final(), "a final call never moves");
-                    grid.push_str(&format!("{from:?} + {signal:?} -> {next:?}\n"));
+                    grid.push_str(&format!("{from:?} + {event:?} -> {next:?}\n"));
                 }
             }
         }
@@ -222,24 +170,5 @@ mod tests {
         Submitted + Ended(None) -> Failed
         Submitted + Refused -> Failed
         ");
-    }
-
-    #[test]
-    fn job_status_follows_calls() {
-        use CallStatus::{Failed, PartiallySucceeded, Pending, Submitted, Succeeded};
-        let of = |calls: &[CallStatus], touched| JobStatus::of(calls.iter().copied(), touched);
-        assert_eq!(of(&[Pending, Pending], false), JobStatus::Queued);
-        assert_eq!(of(&[Pending, Pending], true), JobStatus::Running);
-        assert_eq!(of(&[Succeeded, Submitted], true), JobStatus::Running);
-        assert_eq!(of(&[Succeeded, Succeeded], true), JobStatus::Succeeded);
-        assert_eq!(
-            of(&[Succeeded, Failed], true),
-            JobStatus::PartiallySucceeded
-        );
-        assert_eq!(
-            of(&[PartiallySucceeded], true),
-            JobStatus::PartiallySucceeded
-        );
-        assert_eq!(of(&[Failed, Failed], true), JobStatus::Failed);
     }
 }

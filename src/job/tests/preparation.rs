@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::job::preparation::Lookup;
+use crate::plan::Target;
+use crate::update::{Records, UpdateMethod};
 
 fn matching() -> Job {
-    let wanted = json!({"field": "Email", "values": ["a@example.com", "b@example.com"]});
-    let request = json!({"module": "Leads", "fields": {"A": 1}, "match": wanted});
+    let query = json!({"field": "Email", "values": ["a@example.com", "b@example.com"]});
+    let request = json!({"module": "Leads", "fields": {"A": 1}, "match": query});
     let callback = "https://ops.example.com/zoho".parse().ok();
     unprepared(UpdateRequest::parse(&request).expect("a request"), callback)
 }
@@ -32,12 +34,12 @@ fn preparation_chooses_update_method() {
         .expect("allowed");
     assert_eq!(job.calls[0].call.target, Target::Records(0..1));
     assert_eq!(job.request.update_by, UpdateMethod::Records);
-    let (asked, counts) = (job.request_hash.clone(), job.counts());
+    let (hash, counts) = (job.request_hash.clone(), job.counts());
     assert_eq!((counts.total, counts.pending), (1, 1));
     job.apply(1, CallEvent::Settled(vec![failure(7)]), start())
         .expect("allowed");
     assert_eq!((job.status(), job.counts().failed), (JobStatus::Failed, 1));
-    assert_eq!(job.request_hash, asked, "what was asked stays what it was");
+    assert_eq!(job.request_hash, hash, "of the request as accepted");
 }
 
 #[test]
@@ -50,9 +52,9 @@ fn job_is_planned_once_records_are_known() {
         (job.status(), job.next(window)),
         (JobStatus::Queued, NextStep::Prepare)
     );
-    let why = Refusal::with(Cause::TooManyRequests, "later");
+    let reason = Refusal::with(Cause::TooManyRequests, "later");
     let wait = Duration::from_secs(30);
-    let postponed = PreparationOutcome::Postponed { why, wait };
+    let postponed = PreparationOutcome::Postponed { reason, wait };
     job.record_preparation(postponed.into(), 1, window)
         .expect("allowed");
     assert_eq!(
@@ -70,17 +72,20 @@ fn job_is_planned_once_records_are_known() {
             update_by: None,
         },
     };
-    let asked = job.request_hash.clone();
+    let hash = job.request_hash.clone();
     job.record_preparation(ready.clone(), 1, window)
         .expect("allowed");
 
     assert_eq!(job.next(window), NextStep::Submit(vec![1]));
     assert_eq!((job.error.as_ref(), job.preparation.attempts), (None, 2));
-    assert_eq!(job.request_hash, asked, "what was asked is not forgotten");
-    assert_eq!(matching().request_hash, asked);
-    assert_ne!(view().request_hash, asked);
+    assert_eq!(job.request_hash, hash, "of the request as accepted");
+    assert_eq!(matching().request_hash, hash);
+    assert_ne!(view().request_hash, hash);
     assert_eq!(job.counts().total, 1);
-    assert!(job.record_preparation(ready, 1, window).is_err(), "once");
+    assert!(
+        job.record_preparation(ready, 1, window).is_err(),
+        "prepared once"
+    );
     job.apply(1, CallEvent::Settled(Vec::new()), window)
         .expect("allowed");
     assert_eq!(job.status(), JobStatus::Succeeded);
@@ -132,15 +137,15 @@ fn refused_preparation_fails_all_records() {
 fn preparation_fails_after_a_day() {
     let mut job = matching();
     let postponed = || {
-        let why = Refusal::with(Cause::TooManyRequests, "later");
+        let reason = Refusal::with(Cause::TooManyRequests, "later");
         let wait = Duration::ZERO;
-        PreparationOutcome::Postponed { why, wait }.into()
+        PreparationOutcome::Postponed { reason, wait }.into()
     };
-    let almost = after(start(), PATIENCE - Duration::from_secs(1));
+    let almost = after(start(), RETRY_PERIOD - Duration::from_secs(1));
     job.record_preparation(postponed(), 1, almost)
         .expect("allowed");
     assert_eq!(job.status(), JobStatus::Running);
-    job.record_preparation(postponed(), 1, after(start(), PATIENCE))
+    job.record_preparation(postponed(), 1, after(start(), RETRY_PERIOD))
         .expect("allowed");
     assert_eq!(job.status(), JobStatus::Failed);
     let error = job.error.expect("a reason");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn adding(ids: &[u64]) -> Job {
+fn adding_job(ids: &[u64]) -> Job {
     let request = json!({"module": "Leads", "fields": {"Topics": ["CRM"]}, "ids": ids});
     planned(UpdateRequest::parse(&request).expect("a request"), None)
 }
@@ -11,7 +11,7 @@ fn record(id: u64) -> RecordId {
     id.to_string().parse().expect("an id")
 }
 
-fn broken() -> Refusal {
+fn broken_answer() -> Refusal {
     Refusal::of(Cause::BrokenAnswer)
 }
 
@@ -20,26 +20,26 @@ fn only_adding_call_is_marked_before_sending() {
     let mut plain = job("Leads", 1, 2);
     assert!(!plain.begin_send(1));
     assert_eq!(plain.next(start()), NextStep::Submit(vec![1]));
-    let mut adding = adding(&[1, 2]);
+    let mut adding = adding_job(&[1, 2]);
     assert!(adding.begin_send(1));
     assert_eq!(adding.next(start()), NextStep::Resolve(vec![1]));
     assert!(adding.cancel_send(1));
     assert_eq!(adding.next(start()), NextStep::Submit(vec![1]));
     assert!(!adding.cancel_send(1));
-    // Any clear answer ends the doubt.
+    // A definite answer removes the mark.
     adding.begin_send(1);
-    let why = Refusal::of(Cause::TooManyRequests);
+    let reason = Refusal::of(Cause::TooManyRequests);
     let wait = Duration::ZERO;
-    let postponed = CallEvent::Postponed { why, wait };
+    let postponed = CallEvent::Postponed { reason, wait };
     adding.apply(1, postponed, start()).expect("allowed");
     assert_eq!(adding.next(start()), NextStep::Submit(vec![1]));
 }
 
 #[test]
 fn unknown_outcome_is_reported_or_reread() {
-    let mut reporting = adding(&[1, 2]);
+    let mut reporting = adding_job(&[1, 2]);
     reporting.begin_send(1);
-    let event = reporting.unknown_outcome_event(1, broken());
+    let event = reporting.unknown_outcome_event(1, broken_answer());
     reporting.apply(1, event, start()).expect("allowed");
     assert_eq!(reporting.status(), JobStatus::Failed);
     let codes: Vec<&str> = reporting
@@ -49,12 +49,12 @@ fn unknown_outcome_is_reported_or_reread() {
         .collect();
     assert_eq!(codes, ["OUTCOME_UNKNOWN", "OUTCOME_UNKNOWN"]);
 
-    let mut rereading = adding(&[1, 2]).with_on_unknown_outcome(OnUnknownOutcome::Reread);
+    let mut rereading = adding_job(&[1, 2]).with_on_unknown_outcome(OnUnknownOutcome::Reread);
     rereading.begin_send(1);
-    let event = rereading.unknown_outcome_event(1, broken());
+    let event = rereading.unknown_outcome_event(1, broken_answer());
     rereading.apply(1, event, start()).expect("allowed");
     let NextStep::Wait(at) = rereading.next(start()) else {
-        panic!("Zoho is given some time");
+        panic!("the job waits before it rereads");
     };
     assert_eq!(rereading.next(at), NextStep::Resolve(vec![1]));
     let stored = serde_json::to_string(&rereading.calls).expect("JSON");
@@ -63,7 +63,7 @@ fn unknown_outcome_is_reported_or_reread() {
     rereading.apply(1, found, at).expect("allowed");
     assert_eq!(rereading.next(at), NextStep::Submit(vec![1]));
     assert_eq!(rereading.remaining_ids(&rereading.calls[0]), [record(1)]);
-    // Refused for good, the rest alone has failed.
+    // If the call is then refused, only the remaining record has failed.
     let refusal = CallEvent::Refused(Refusal::of(Cause::FieldHidden));
     rereading.apply(1, refusal, at).expect("allowed");
     assert_eq!(rereading.status(), JobStatus::PartiallySucceeded);
@@ -73,12 +73,12 @@ fn unknown_outcome_is_reported_or_reread() {
 
 #[test]
 fn reread_completes_call_or_gives_up() {
-    let doubtful = || {
-        let mut job = adding(&[1, 2]).with_on_unknown_outcome(OnUnknownOutcome::Reread);
+    let marked = || {
+        let mut job = adding_job(&[1, 2]).with_on_unknown_outcome(OnUnknownOutcome::Reread);
         job.begin_send(1);
         job
     };
-    let mut done = doubtful();
+    let mut done = marked();
     let found = CallEvent::FoundUpdated([record(1), record(2)].into());
     done.apply(1, found, start()).expect("allowed");
     assert_eq!(
@@ -86,22 +86,22 @@ fn reread_completes_call_or_gives_up() {
         (JobStatus::Succeeded, 2)
     );
 
-    let mut never = doubtful();
+    let mut never = marked();
     let wait = Duration::ZERO;
-    let unread = CallEvent::NeedsReread {
-        why: broken(),
+    let needs_reread = CallEvent::NeedsReread {
+        reason: broken_answer(),
         wait,
     };
     never
-        .apply(1, unread, after(start(), PATIENCE))
+        .apply(1, needs_reread, after(start(), RETRY_PERIOD))
         .expect("allowed");
     assert_eq!(
         never.error.map(|error| error.code),
         Some("OUTCOME_UNKNOWN".to_owned())
     );
 
-    // What ends the job leaves the doubt what it is.
-    let mut denied = doubtful();
+    // When the job is abandoned, the outcome stays unknown.
+    let mut denied = marked();
     denied.abandon(&Refusal::of(Cause::ScopeMissing), start());
     assert_eq!(denied.failures.len(), 2);
     assert_eq!(denied.failures[0].code, "OUTCOME_UNKNOWN");

@@ -585,8 +585,13 @@ pub(super) async fn unreadable_job_is_parked(bench: &Bench) {
             r#"{"v":99,"data":{"anything":1}}"#,
             "its version is 99",
         ),
-        ("torn", r#"{"v":1,"data":{"id"#, "not JSON"),
-        ("poor", r#"{"v":1,"data":{"id":"x"}}"#, "missing field"),
+        ("older", r#"{"v":2,"data":{"id":"x"}}"#, "its version is 2"),
+        ("truncated", r#"{"v":3,"data":{"id"#, "not JSON"),
+        (
+            "incomplete",
+            r#"{"v":3,"data":{"id":"x"}}"#,
+            "missing field",
+        ),
         ("empty", "", "not JSON"),
     ];
     for (name, document, expected) in documents {

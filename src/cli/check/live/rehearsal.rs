@@ -116,7 +116,7 @@ fn apply_preparation(
         {
             Err((Severity::Note, why.to_string()))
         }
-        PreparationOutcome::Refused(why) | PreparationOutcome::Postponed { why, .. } => {
+        PreparationOutcome::Refused(why) | PreparationOutcome::Postponed { reason: why, .. } => {
             Err((Severity::Bad, why.to_string()))
         }
     }

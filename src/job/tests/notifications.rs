@@ -1,8 +1,10 @@
-//! Notifications and when they are due.
+//! Notifications, and when they are due.
+
+use std::collections::BTreeMap;
 
 use super::*;
 
-fn reporting(on: CallbackOn) -> Job {
+fn job_with_callbacks(on: CallbackOn) -> Job {
     let request = json!({"module": "Leads", "fields": {"A": 1}, "cvid": "7"});
     let request = UpdateRequest::parse(&request).expect("a request");
     let callback = "https://ops.example.com/zoho".parse().ok();
@@ -23,22 +25,11 @@ fn kind(notification: &Notification) -> String {
     body["type"].as_str().expect("a type").to_owned()
 }
 
-fn again() -> NotificationResult {
+fn retry() -> NotificationResult {
     NotificationResult::Retry {
-        why: "the receiver answered 503".to_owned(),
+        reason: "the receiver answered 503".to_owned(),
         wait: Duration::from_secs(60),
     }
-}
-
-fn seconds(count: u64) -> Timestamp {
-    after(start(), Duration::from_secs(count))
-}
-
-fn accept(job: &mut Job, at: Timestamp) {
-    let zoho_job_id = "9".to_owned();
-    job.record_attempts(1, 1);
-    job.apply(1, CallEvent::Accepted { zoho_job_id }, at)
-        .expect("allowed");
 }
 
 fn progress(job: &mut Job, updated: u64, at: Timestamp) {
@@ -68,7 +59,7 @@ fn end(job: &mut Job, at: Timestamp) {
 
 #[test]
 fn default_callback_is_final_only() {
-    let mut job = reporting(CallbackOn::Finished);
+    let mut job = job_with_callbacks(CallbackOn::Finished);
     assert_eq!(
         (job.progress_due_at(start()), job.notification(start())),
         (None, None)
@@ -76,46 +67,50 @@ fn default_callback_is_final_only() {
     accept(&mut job, start());
     assert_eq!(job.notification(start()), None);
     end(&mut job, seconds(9));
-    let told = job.notification(seconds(9)).expect("the end");
-    assert!(told.is_final());
+    let last = job.notification(seconds(9)).expect("the end");
+    assert!(last.is_final());
     assert_eq!(
-        (told.id.as_str(), kind(&told).as_str()),
+        (last.id.as_str(), kind(&last).as_str()),
         (&*format!("msg_{}", job.id), "job.succeeded")
     );
 }
 
 #[test]
 fn acceptance_is_sent_once_until_final_callback() {
-    let mut job = reporting(CallbackOn::Accepted);
+    let mut job = job_with_callbacks(CallbackOn::Accepted);
     let accepted = job.notification(start()).expect("the acceptance");
     assert_eq!(kind(&accepted), "job.queued");
-    job.record_notification(&accepted, again(), start());
+    job.record_notification(&accepted, retry(), start());
     accept(&mut job, start());
     progress(&mut job, 7, seconds(2));
     assert_eq!(job.notification(seconds(59)), None);
-    let tried_again = job.notification(seconds(60)).expect("the acceptance");
+    let second_attempt = job.notification(seconds(60)).expect("the acceptance");
     assert_eq!(
-        (&tried_again.id, &tried_again.body, tried_again.tries),
+        (
+            &second_attempt.id,
+            &second_attempt.body,
+            second_attempt.previous_attempts
+        ),
         (&accepted.id, &accepted.body, 1)
     );
     let mut other = job.clone();
-    other.record_notification(&tried_again, NotificationResult::Delivered, seconds(60));
+    other.record_notification(&second_attempt, NotificationResult::Delivered, seconds(60));
     assert_eq!(
         other.progress_due_at(seconds(600)),
         None,
-        "progress is not told"
+        "no progress callbacks"
     );
-    job.record_notification(&tried_again, again(), seconds(60));
+    job.record_notification(&second_attempt, retry(), seconds(60));
     end(&mut job, seconds(61));
     let last = job
         .notification(seconds(61))
-        .expect("the end waits for nothing");
-    assert!(last.is_final() && last.tries == 0);
+        .expect("the end is sent at once");
+    assert!(last.is_final() && last.previous_attempts == 0);
 }
 
 #[test]
 fn progress_is_sent_on_change_and_throttled() {
-    let mut job = reporting(CallbackOn::Progress);
+    let mut job = job_with_callbacks(CallbackOn::Progress);
     let accepted = job.notification(start()).expect("the acceptance");
     job.record_notification(&accepted, NotificationResult::Delivered, start());
     assert_eq!(job.progress_due_at(seconds(1)), None, "nothing has changed");
@@ -124,15 +119,15 @@ fn progress_is_sent_on_change_and_throttled() {
     assert_eq!(
         job.due(seconds(1)),
         Some(seconds(3)),
-        "the first poll comes sooner"
+        "the first poll is earlier"
     );
     assert_eq!(job.notification(seconds(4)), None);
-    let running = job.notification(seconds(5)).expect("news");
+    let running = job.notification(seconds(5)).expect("a change");
     assert_eq!(kind(&running), "job.running");
     assert_eq!(
         job.notification(seconds(6)).as_ref(),
         Some(&running),
-        "one state, one notification"
+        "one notification for one state"
     );
     job.record_notification(&running, NotificationResult::Delivered, seconds(6));
     let first = job.clone();
@@ -150,37 +145,40 @@ fn progress_is_sent_on_change_and_throttled() {
         "polls that changed nothing"
     );
     progress(&mut job, 30, seconds(60));
-    let more = job.notification(seconds(60)).expect("news");
+    let more = job.notification(seconds(60)).expect("a change");
     assert_ne!(more.id, running.id);
     assert_ne!(first, job);
 }
 
 #[test]
 fn latest_progress_replaces_undelivered() {
-    let mut job = reporting(CallbackOn::Progress);
+    let mut job = job_with_callbacks(CallbackOn::Progress);
     let accepted = job.notification(start()).expect("the acceptance");
-    job.record_notification(&accepted, again(), start());
+    job.record_notification(&accepted, retry(), start());
     accept(&mut job, seconds(1));
     assert_eq!(
         job.notification(seconds(59)),
         None,
-        "a receiver in trouble is left alone"
+        "the retry is not due yet"
     );
-    let latest = job.notification(seconds(60)).expect("news");
-    assert_eq!((kind(&latest).as_str(), latest.tries), ("job.running", 1));
-    assert_ne!(latest.id, accepted.id);
-    job.record_notification(&latest, again(), seconds(60));
-    let tried_again = job.notification(seconds(120)).expect("the same");
+    let latest = job.notification(seconds(60)).expect("a change");
     assert_eq!(
-        (&tried_again.id, &tried_again.body),
+        (kind(&latest).as_str(), latest.previous_attempts),
+        ("job.running", 1)
+    );
+    assert_ne!(latest.id, accepted.id);
+    job.record_notification(&latest, retry(), seconds(60));
+    let second_attempt = job.notification(seconds(120)).expect("the same");
+    assert_eq!(
+        (&second_attempt.id, &second_attempt.body),
         (&latest.id, &latest.body)
     );
-    // Attempts alone are no news, so what is sent again is what was sent.
+    // Attempts alone are no change, so the same notification is sent again.
     job.record_attempts(1, 1);
     let unchanged = job.notification(seconds(120)).expect("the same");
-    assert_eq!(unchanged, tried_again);
+    assert_eq!(unchanged, second_attempt);
     job.record_notification(
-        &tried_again,
+        &second_attempt,
         NotificationResult::Abandoned("410 Gone".to_owned()),
         seconds(120),
     );
@@ -193,26 +191,26 @@ fn latest_progress_replaces_undelivered() {
     end(&mut job, seconds(500));
     assert!(
         job.notification(seconds(500))
-            .is_some_and(|told| told.is_final())
+            .is_some_and(|last| last.is_final())
     );
 }
 
 proptest! {
-    /// Whatever is lost in a crash, a notification id has one body, and the final callback is sent.
+    /// A notification id has one body even after a crash, and the final callback is sent.
     #[test]
     fn notification_id_has_one_body(steps in prop::collection::vec((0..6_u8, 0..40_u64), 1..60)) {
-        let mut job = reporting(CallbackOn::Progress);
+        let mut job = job_with_callbacks(CallbackOn::Progress);
         let mut bodies: BTreeMap<String, bytes::Bytes> = BTreeMap::new();
         let mut now = start();
         for (step, number) in steps {
             now = after(now, Duration::from_secs(number / 4));
-            if let Some(told) = job.notification(now) {
-                let known = bodies.entry(told.id.clone()).or_insert_with(|| told.body.clone());
-                prop_assert_eq!(&*known, &told.body);
+            if let Some(sent) = job.notification(now) {
+                let body = bodies.entry(sent.id.clone()).or_insert_with(|| sent.body.clone());
+                prop_assert_eq!(&*body, &sent.body);
                 match step {
-                    0 => job.record_notification(&told, NotificationResult::Delivered, now),
-                    1 => job.record_notification(&told, again(), now),
-                    // It may have been delivered, and the process is gone before it is written down.
+                    0 => job.record_notification(&sent, NotificationResult::Delivered, now),
+                    1 => job.record_notification(&sent, retry(), now),
+                    // The process crashes before it records the result.
                     _ => {}
                 }
             }
@@ -229,7 +227,7 @@ proptest! {
             accept(&mut job, now);
         }
         end(&mut job, now);
-        let told = job.notification(now).expect("the end");
-        prop_assert!(told.is_final());
+        let last = job.notification(now).expect("the end");
+        prop_assert!(last.is_final());
     }
 }

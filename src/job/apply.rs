@@ -1,0 +1,155 @@
+//! How events change the calls of a job.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::call::event::CallEvent;
+use super::call::status::{CallEventKind, CallStatus, InvalidTransition, RecordTally, advance};
+use super::model::{FAILURES_KEPT, Job};
+use super::unknown_outcome;
+use crate::outcome::{Failure, Refusal};
+use crate::update::RecordId;
+
+impl Job {
+    /// Records that a call was sent, `attempts` times.
+    pub fn record_attempts(&mut self, seq: usize, attempts: u32) {
+        if let Some(call) = self.call_mut(seq) {
+            call.attempts += attempts;
+        }
+    }
+
+    /// Applies an event to a call.
+    ///
+    /// # Errors
+    /// [`InvalidTransition`] if the event cannot happen to a call in its state. The state stays unchanged then.
+    pub fn apply(
+        &mut self,
+        seq: usize,
+        event: CallEvent,
+        now: Timestamp,
+    ) -> Result<(), InvalidTransition> {
+        let Some(index) = seq.checked_sub(1).filter(|index| *index < self.calls.len()) else {
+            debug_assert!(false, "the job has no call {seq}");
+            return Ok(());
+        };
+        let track_for = self.track_for.unsigned_abs();
+        if let CallEvent::Progressed { .. } | CallEvent::JobNotFound = event {
+            self.calls[index].record_late_poll(now);
+        }
+        let event = self.calls[index].apply_deadlines(event, self.created_at, track_for, now);
+        let event = self.settle_if_complete(index, event);
+        let kind = self.event_kind(index, &event);
+        let call = &mut self.calls[index];
+        call.status = advance(call.status, kind)?;
+        self.changed_at = Some(now);
+        call.record(&event, track_for, now);
+        self.record_failures(index, event);
+        if self.finished_at.is_none() && self.status().is_final() {
+            self.finished_at = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Settles a call once rereads have found all of its records updated.
+    fn settle_if_complete(&self, index: usize, event: CallEvent) -> CallEvent {
+        let call = &self.calls[index];
+        let complete = |found: &BTreeSet<RecordId>| {
+            let mut ids = self.ids(&call.call).iter();
+            ids.all(|id| call.updated_ids.contains(id) || found.contains(id))
+        };
+        match event {
+            CallEvent::FoundUpdated(found) if complete(&found) => CallEvent::Settled(Vec::new()),
+            other => other,
+        }
+    }
+
+    fn event_kind(&self, index: usize, event: &CallEvent) -> CallEventKind {
+        let call = &self.calls[index];
+        let records = self.ids(&call.call).len() as u64;
+        let found = call.updated_ids.len() as u64;
+        match event {
+            CallEvent::Settled(failures) => {
+                let failed: BTreeSet<RecordId> =
+                    failures.iter().map(|failure| failure.id).collect();
+                let failed = failed.len() as u64;
+                CallEventKind::Settled(RecordTally::of(records.saturating_sub(failed), failed))
+            }
+            CallEvent::Accepted { .. } => CallEventKind::Accepted,
+            CallEvent::Postponed { .. }
+            | CallEvent::NeedsReread { .. }
+            | CallEvent::FoundUpdated(_) => CallEventKind::Postponed,
+            CallEvent::Refused(_) | CallEvent::OutcomeUnknown(_) if found > 0 => {
+                CallEventKind::Settled(RecordTally::of(found, records.saturating_sub(found)))
+            }
+            CallEvent::Progressed { .. } | CallEvent::JobNotFound => CallEventKind::Progressed,
+            CallEvent::Ended { counts, completed } => {
+                let others = counts
+                    .failed
+                    .saturating_add(counts.not_updated)
+                    .saturating_add(u64::from(!completed));
+                CallEventKind::Ended(RecordTally::of(counts.updated, others))
+            }
+            CallEvent::Refused(_)
+            | CallEvent::OutcomeUnknown(_)
+            | CallEvent::TrackingFailed(_)
+            | CallEvent::TimedOut { .. } => CallEventKind::Refused,
+        }
+    }
+
+    /// Records the failures and the error of an event in the job.
+    fn record_failures(&mut self, index: usize, event: CallEvent) {
+        match event {
+            CallEvent::Settled(failures) => {
+                failures.into_iter().for_each(|failure| self.fail(failure));
+            }
+            CallEvent::OutcomeUnknown(refusal) => {
+                self.error.get_or_insert(refusal);
+                let remaining = self.remaining_ids(&self.calls[index]);
+                let failures = remaining.into_iter().map(unknown_outcome::failure);
+                failures.for_each(|failure| self.fail(failure));
+            }
+            CallEvent::TimedOut { reason, .. } => {
+                self.error.get_or_insert(reason);
+            }
+            CallEvent::Refused(refusal) | CallEvent::TrackingFailed(refusal) => {
+                self.error.get_or_insert(refusal);
+                let remaining = self.remaining_ids(&self.calls[index]);
+                self.failed_ids.extend(remaining);
+            }
+            CallEvent::Accepted { .. }
+            | CallEvent::Postponed { .. }
+            | CallEvent::NeedsReread { .. }
+            | CallEvent::FoundUpdated(_)
+            | CallEvent::Progressed { .. }
+            | CallEvent::Ended { .. }
+            | CallEvent::JobNotFound => {}
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failed_ids.insert(failure.id);
+        if self.failures.len() < FAILURES_KEPT {
+            self.failures.push(failure);
+        } else {
+            self.failures_omitted += 1;
+        }
+    }
+
+    /// Ends every call that is not yet sent, because no call of this job can succeed now.
+    pub fn abandon(&mut self, refusal: &Refusal, now: Timestamp) {
+        let pending: Vec<(usize, CallEvent)> = self
+            .calls
+            .iter()
+            .filter(|call| call.status == CallStatus::Pending)
+            .map(|call| match call.outcome_unknown {
+                true => (call.call.seq, CallEvent::outcome_unknown(&refusal.message)),
+                false => (call.call.seq, CallEvent::Refused(refusal.clone())),
+            })
+            .collect();
+        for (seq, event) in pending {
+            let refused = self.apply(seq, event, now);
+            debug_assert!(refused.is_ok(), "a pending call can always be refused");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The notifications that a job sends to its callback URL.
+//!
+//! The **final** notification has one id and one body and is retried on the whole schedule. **Progress** notifications are about
+//! an unfinished job: only the latest is sent. One that was not delivered is sent again unchanged until a later one, or the
+//! final one, replaces it. The id of a progress notification contains a hash of its body, so that even after a crash no two
+//! bodies have the same id.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::callback::{
+    CallbackOn, CallbackState, CallbackStatus, PendingNotification, ProgressCallbacks,
+    ProgressSnapshot,
+};
+use super::model::Job;
+use super::view::JobView;
+use crate::clock::after;
+
+/// The shortest time between two progress notifications of one job.
+const PROGRESS_GAP: Duration = Duration::from_secs(5);
+
+/// One notification. Every attempt sends the same id and body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// The header `webhook-id`.
+    pub id: String,
+    /// The receiver.
+    pub url: Url,
+    /// The JSON body.
+    pub body: Bytes,
+    /// How often this notification, or one that it replaces, was sent before.
+    pub previous_attempts: u32,
+    /// What it reports of an unfinished job; none for the final notification.
+    snapshot: Option<ProgressSnapshot>,
+}
+
+impl Notification {
+    /// The notification of the job's current state.
+    fn of(job: &Job, url: Url, previous_attempts: u32) -> Self {
+        let status = job.status();
+        let timestamp = job.finished_at.or(job.changed_at).unwrap_or(job.created_at);
+        let kind = format!("job.{}", status.as_str());
+        let body = json!({"type": kind, "timestamp": timestamp.to_string(), "data": JobView::in_callback(job)});
+        let body = body.to_string();
+        let snapshot = (!status.is_final()).then(|| ProgressSnapshot::of(job));
+        let id = match snapshot {
+            None => format!("msg_{}", job.id),
+            Some(_) => {
+                let hash = hex::encode(Sha256::digest(&body));
+                format!("msg_{}_{}", job.id, &hash[..16])
+            }
+        };
+        Self {
+            id,
+            url,
+            body: body.into(),
+            previous_attempts,
+            snapshot,
+        }
+    }
+
+    /// Whether this is the final notification.
+    pub fn is_final(&self) -> bool {
+        self.snapshot.is_none()
+    }
+
+    fn to_pending(&self, attempts: u32, due_at: Option<Timestamp>) -> Option<PendingNotification> {
+        Some(PendingNotification {
+            id: self.id.clone(),
+            body: String::from_utf8_lossy(&self.body).into_owned(),
+            snapshot: self.snapshot?,
+            attempts,
+            due_at,
+        })
+    }
+}
+
+impl ProgressSnapshot {
+    fn of(job: &Job) -> Self {
+        Self {
+            status: job.status(),
+            counts: job.counts(),
+        }
+    }
+}
+
+/// The result of one attempt to deliver a notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotificationResult {
+    /// The receiver accepted it.
+    Delivered,
+    /// It was not delivered. It is sent again after the wait.
+    Retry {
+        /// The error.
+        reason: String,
+        /// The wait.
+        wait: Duration,
+    },
+    /// It was not delivered, and is given up. Contains the error.
+    Abandoned(String),
+}
+
+impl Job {
+    /// Sets which events are sent as callbacks. Call it for a new job: the notification of the acceptance is made now.
+    #[must_use]
+    pub fn with_callback_on(mut self, on: CallbackOn) -> Self {
+        let url = self.callback.as_ref().map(|callback| callback.url.clone());
+        let accepted = url.map(|url| Notification::of(&self, url, 0));
+        if let (Some(callback), Some(accepted)) = (&mut self.callback, accepted) {
+            let pending = (on > CallbackOn::Finished).then(|| accepted.to_pending(0, None));
+            callback.progress = ProgressCallbacks {
+                on,
+                pending: pending.flatten(),
+                delivered: None,
+            };
+        }
+        self
+    }
+
+    /// Which events are sent as callbacks.
+    pub fn callback_on(&self) -> CallbackOn {
+        let callback = self.callback.as_ref();
+        callback.map_or(CallbackOn::Finished, |callback| callback.progress.on)
+    }
+
+    /// When the next progress notification is due.
+    pub fn progress_due_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let ProgressCallbacks {
+            on,
+            pending,
+            delivered,
+        } = &self.unfinished_callback()?.progress;
+        let soonest = delivered.map_or(now, |(_, at)| after(at, PROGRESS_GAP).max(now));
+        match (on, pending) {
+            (_, Some(pending)) => Some(pending.due_at.map_or(soonest, |at| at.max(now))),
+            (CallbackOn::Progress, None) => self.has_news().then_some(soonest),
+            (CallbackOn::Finished | CallbackOn::Accepted, None) => None,
+        }
+    }
+
+    /// The notification to send now.
+    pub fn notification(&self, now: Timestamp) -> Option<Notification> {
+        let callback = self.callback.as_ref()?;
+        let current = |attempts| Notification::of(self, callback.url.clone(), attempts);
+        if self.status().is_final() {
+            let is_due = callback.status == CallbackStatus::Pending
+                && callback.due_at.is_none_or(|at| at <= now);
+            return is_due.then(|| current(callback.attempts));
+        }
+        self.progress_due_at(now).filter(|at| *at <= now)?;
+        let ProgressCallbacks { on, pending, .. } = &callback.progress;
+        let Some(pending) = pending else {
+            return Some(current(0));
+        };
+        // A notification that replaces another takes over its schedule, so that a failing receiver is not called more often.
+        Some(match on {
+            CallbackOn::Progress if pending.snapshot != ProgressSnapshot::of(self) => {
+                current(pending.attempts)
+            }
+            CallbackOn::Progress | CallbackOn::Finished | CallbackOn::Accepted => Notification {
+                id: pending.id.clone(),
+                url: callback.url.clone(),
+                body: pending.body.clone().into(),
+                previous_attempts: pending.attempts,
+                snapshot: Some(pending.snapshot),
+            },
+        })
+    }
+
+    /// The notification of the unfinished job's current state, unless it was delivered already. For an inline run that ends
+    /// before the job does.
+    pub fn interim_notification(&self) -> Option<Notification> {
+        let callback = self.unfinished_callback()?;
+        self.has_news()
+            .then(|| Notification::of(self, callback.url.clone(), 0))
+    }
+
+    /// Records the result of one attempt to deliver a notification.
+    pub fn record_notification(
+        &mut self,
+        notification: &Notification,
+        result: NotificationResult,
+        now: Timestamp,
+    ) {
+        let finished = self.status().is_final();
+        let Some(callback) = &mut self.callback else {
+            return;
+        };
+        let Some(snapshot) = notification.snapshot else {
+            callback.attempts += 1;
+            (callback.status, callback.due_at, callback.error) = match result {
+                NotificationResult::Delivered => (CallbackStatus::Delivered, None, None),
+                NotificationResult::Retry { reason, wait } => (
+                    CallbackStatus::Pending,
+                    Some(after(now, wait)),
+                    Some(reason),
+                ),
+                NotificationResult::Abandoned(reason) => {
+                    (CallbackStatus::Undeliverable, None, Some(reason))
+                }
+            };
+            return;
+        };
+        let progress = &mut callback.progress;
+        progress.pending = None;
+        match result {
+            NotificationResult::Delivered => progress.delivered = Some((snapshot, now)),
+            // The final notification replaces it, or it was an interim notification, which is sent once.
+            NotificationResult::Retry { .. } if finished || progress.on == CallbackOn::Finished => {
+            }
+            NotificationResult::Retry { wait, .. } => {
+                let attempts = notification.previous_attempts + 1;
+                progress.pending = notification.to_pending(attempts, Some(after(now, wait)));
+            }
+            NotificationResult::Abandoned(_) => progress.on = CallbackOn::Finished,
+        }
+    }
+
+    /// Delays the notification of the acceptance.
+    pub(super) fn delay_progress_until(&mut self, at: Timestamp) {
+        let callback = self.callback.as_mut();
+        if let Some(pending) = callback.and_then(|callback| callback.progress.pending.as_mut()) {
+            pending.due_at = Some(at);
+        }
+    }
+
+    /// The callback of an unfinished job.
+    fn unfinished_callback(&self) -> Option<&CallbackState> {
+        let callback = self.callback.as_ref();
+        callback.filter(|_| !self.status().is_final())
+    }
+
+    /// Whether the current state differs from what was delivered last.
+    fn has_news(&self) -> bool {
+        let callback = self.callback.as_ref();
+        let delivered = callback.and_then(|callback| callback.progress.delivered);
+        delivered.is_none_or(|(snapshot, _)| snapshot != ProgressSnapshot::of(self))
+    }
+}

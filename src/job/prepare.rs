@@ -1,0 +1,112 @@
+//! How the result of a preparation changes a job.
+
+use jiff::Timestamp;
+
+use super::call::{CallState, RETRY_PERIOD};
+use super::model::Job;
+use super::preparation::{
+    self, AlreadyPrepared, PreparationOutcome, PreparationResult, PreparationStatus,
+};
+use crate::clock::after;
+use crate::codes::Cause;
+use crate::outcome::Refusal;
+use crate::plan::{Plan, PlanLimits};
+use crate::update::{Records, Selector};
+
+impl Job {
+    /// Records the result of one attempt at the preparation, for which `attempts` requests were sent. The job is planned here
+    /// and never again, so that a later version of the planner does not affect a job in progress.
+    ///
+    /// # Errors
+    /// [`AlreadyPrepared`] if the job is already prepared. The job stays unchanged then.
+    pub fn record_preparation(
+        &mut self,
+        result: PreparationResult,
+        attempts: u32,
+        now: Timestamp,
+    ) -> Result<(), AlreadyPrepared> {
+        let PreparationResult {
+            lookup,
+            notes,
+            outcome,
+        } = result;
+        let outcome = self.end_retries(outcome, now);
+        let status = preparation::advance(self.preparation.status, outcome.event())?;
+        self.changed_at = Some(now);
+        self.preparation.status = status;
+        self.preparation.attempts += attempts;
+        self.preparation.due_at = None;
+        self.preparation.lookup = lookup;
+        self.preparation.notes = notes;
+        match outcome {
+            PreparationOutcome::Ready {
+                fields,
+                records,
+                update_by,
+            } => {
+                if let Some(fields) = fields {
+                    self.request.fields = fields;
+                }
+                if let Some(update_by) = update_by {
+                    self.request.update_by = update_by;
+                }
+                if let Some(records) = records {
+                    self.request.selector = Selector::Records(records);
+                }
+                self.plan();
+            }
+            PreparationOutcome::Nothing => self.error = None,
+            PreparationOutcome::Postponed { reason, wait } => {
+                self.preparation.due_at = Some(after(now, wait));
+                self.error = Some(reason);
+            }
+            PreparationOutcome::Refused(refusal) => self.refuse(refusal),
+        }
+        if self.status().is_final() {
+            self.finished_at = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Refuses a preparation that is postponed after the retry period.
+    fn end_retries(&self, outcome: PreparationOutcome, now: Timestamp) -> PreparationOutcome {
+        match outcome {
+            PreparationOutcome::Postponed { reason, .. }
+                if now >= after(self.created_at, RETRY_PERIOD) =>
+            {
+                PreparationOutcome::Refused(Refusal {
+                    message: format!("given up after a day: {}", reason.message),
+                    ..reason
+                })
+            }
+            other => other,
+        }
+    }
+
+    /// Makes the calls of a job whose records are known.
+    fn plan(&mut self) {
+        match self.request.resolved() {
+            Some(request) => {
+                let calls = Plan::new(request, &PlanLimits::ZOHO).into_calls();
+                self.calls = calls.into_iter().map(CallState::new).collect();
+                self.error = None;
+            }
+            None => self.refuse(Refusal::of(Cause::NotResolved)),
+        }
+    }
+
+    /// Ends the job before it has any calls.
+    fn refuse(&mut self, refusal: Refusal) {
+        self.preparation.status = PreparationStatus::Refused;
+        self.error = Some(refusal);
+        if let Selector::Records(Records::Ids(ids)) = &self.request.selector {
+            self.failed_ids.extend(ids);
+        }
+    }
+
+    /// Delays the job until `at`, so that it can share calls with other jobs.
+    pub fn delay_until(&mut self, at: Timestamp) {
+        self.preparation.due_at = Some(at);
+        self.delay_progress_until(at);
+    }
+}

@@ -1,0 +1,87 @@
+//! Counts of records.
+
+use super::*;
+
+#[test]
+fn view_counts_never_exceed_zoho_counts() {
+    let mut job = view();
+    accept(&mut job, start());
+    let inconsistent = Progress {
+        total: 10,
+        updated: 8,
+        not_updated: u64::MAX,
+        failed: 40,
+    };
+    job.apply(
+        1,
+        CallEvent::Progressed {
+            counts: Some(inconsistent),
+            wait: Duration::ZERO,
+        },
+        start(),
+    )
+    .expect("allowed");
+    assert_eq!(
+        job.counts(),
+        Counts {
+            total: 10,
+            updated: 8,
+            failed: 2,
+            pending: 0
+        }
+    );
+    let failed = Progress {
+        total: 50,
+        updated: 30,
+        not_updated: 20,
+        failed: 0,
+    };
+    job.apply(
+        1,
+        CallEvent::Ended {
+            counts: failed,
+            completed: false,
+        },
+        start(),
+    )
+    .expect("allowed");
+    assert_eq!(
+        job.counts(),
+        Counts {
+            total: 50,
+            updated: 30,
+            failed: 20,
+            pending: 0
+        }
+    );
+    assert_eq!(job.status(), JobStatus::PartiallySucceeded);
+}
+
+proptest! {
+    #[test]
+    fn counts_add_up(
+        fields in 1_usize..4, ids in 1_usize..1600,
+        outcomes in prop::collection::vec((0..3_u8, prop::collection::vec(1_u64..1600, 0..5)), 1..14),
+    ) {
+        let mut job = job("Leads", fields, ids);
+        for (index, (outcome, bad)) in outcomes.into_iter().enumerate() {
+            let seq = index % job.calls.len() + 1;
+            let own: Vec<u64> = job.ids(&job.calls[seq - 1].call).iter()
+                .filter_map(|id| id.to_string().parse().ok()).collect();
+            let bad = bad.into_iter().filter(|id| own.contains(id)).map(failure).collect();
+            let event = match outcome {
+                0 => CallEvent::Settled(bad),
+                1 => CallEvent::Refused(Refusal { code: "X".to_owned(), message: String::new(), advice: None }),
+                _ => continue,
+            };
+            job.record_attempts(seq, 1);
+            let _ = job.apply(seq, event, start());
+            let counts = job.counts();
+            prop_assert_eq!(counts.total, ids as u64);
+            prop_assert_eq!(counts.updated + counts.failed + counts.pending, counts.total);
+            if job.status().is_final() {
+                prop_assert_eq!(counts.pending, 0);
+            }
+        }
+    }
+}
