@@ -29,7 +29,7 @@ const AMERICAS: u64 = 5_725_767_000_000_430_413;
 
 /// All territories, parents before children. One name occurs in two branches.
 pub(crate) const TERRITORIES: [Territory; 6] = [
-    Territory::new("CrmOrg", WORLD, "CrmOrg", None),
+    Territory::new("World", WORLD, "World", None),
     Territory::new("EMEA", EMEA, "EMEA", Some(WORLD)),
     Territory::new("Germany", 5_725_767_000_000_430_411, "Germany", Some(EMEA)),
     Territory::new("Americas", AMERICAS, "Americas", Some(WORLD)),
