@@ -49,7 +49,7 @@ impl Config {
         let mut problems = Problems::default();
         for (name, route) in &self.routes {
             for reference in route.verify.enrolled_secrets() {
-                if let Err(why) = location::ready(reference, route.reenroll) {
+                if let Err(why) = location::check_ready(reference, route.reenroll) {
                     let at = Location::of(&["routes", name, "verify", "secret"]);
                     problems.add(
                         &at,

@@ -198,7 +198,7 @@ fn check_place(node: &Node<'_>, secrets: &[SecretRef], problems: &mut Problems) 
         );
     }
     let places = secrets.iter();
-    for unwritable in places.filter_map(|reference| reference.can_be_written().err()) {
+    for unwritable in places.filter_map(|reference| reference.check_writable().err()) {
         let message = format!("{unwritable}; the sender's secret is to be kept there");
         node.problem(problems, message);
     }

@@ -1,11 +1,11 @@
-//! Enrolled secrets: a sender hands its secret over in a handshake, and the route stores it. The first one stays.
+//! Enrolled secrets: a sender transfers its secret in a handshake, and the route stores the first one it receives.
 
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-use super::location::{SecretLocation, SecretWriteError, held};
+use super::location::{SecretLocation, SecretWriteError, stored_secret};
 use super::{CACHE_TTL, SecretError, SecretRef, Secrets, fresh};
 
 /// Result of enrolling a secret.
@@ -17,13 +17,13 @@ pub enum Enrollment {
     Replaced,
     /// The same secret is stored already.
     Unchanged,
-    /// Another secret is stored, and stays.
+    /// Another secret is stored already and was not replaced.
     Refused,
 }
 
 impl Secrets {
-    /// The secret that the sender handed over; `None` if it has not done so yet. A `replaceable` one is not cached, because
-    /// another process may replace it at any time.
+    /// Returns the enrolled secret, or `None` before the handshake. A `replaceable` secret is not cached, because another
+    /// process may replace it at any time.
     ///
     /// # Errors
     /// [`SecretError`] if it cannot be read.
@@ -33,26 +33,26 @@ impl Secrets {
         replaceable: bool,
     ) -> Result<Option<SecretString>, SecretError> {
         let cell = self.cell(reference);
-        let mut fetched = cell.lock().await;
+        let mut cached = cell.lock().await;
         let now = self.clock.now();
-        let kept = if replaceable {
+        let ttl = if replaceable {
             Duration::ZERO
         } else {
             CACHE_TTL
         };
-        if let Some(secret) = fresh(&fetched, now, kept) {
+        if let Some(secret) = fresh(&cached, now, ttl) {
             return Ok(Some(secret.clone()));
         }
-        let held = held(reference, self.writable()).await;
-        let held = held.map_err(|missing| SecretError::of(reference, missing))?;
-        *fetched = held.clone().map(|secret| (now, secret));
-        Ok(held)
+        let stored = stored_secret(reference, self.writable()).await;
+        let stored = stored.map_err(|error| SecretError::of(reference, error))?;
+        *cached = stored.clone().map(|secret| (now, secret));
+        Ok(stored)
     }
 
-    /// Stores a secret that a sender handed over. One that is stored already stays, unless it is `replaceable`.
+    /// Stores the secret of a handshake. A stored secret is replaced only if it is `replaceable`.
     ///
     /// # Errors
-    /// [`SecretWriteError`]; nothing was stored then.
+    /// [`SecretWriteError`] if nothing was stored.
     pub async fn enroll_secret(
         &self,
         reference: &SecretRef,
@@ -60,26 +60,26 @@ impl Secrets {
         replaceable: bool,
     ) -> Result<Enrollment, SecretWriteError> {
         let cell = self.cell(reference);
-        // Locked until the end, so that no reader sees the secret from before.
-        let mut fetched = cell.lock().await;
-        let place = SecretLocation::of(reference, self.writable()).await?;
-        let outcome = match place.held()? {
-            Some(held) if same(&held, &secret) => Enrollment::Unchanged,
+        // Locked until the end, so that no reader caches the previous secret.
+        let mut cached = cell.lock().await;
+        let location = SecretLocation::of(reference, self.writable()).await?;
+        let outcome = match location.stored_secret()? {
+            Some(stored) if same(&stored, &secret) => Enrollment::Unchanged,
             Some(_) if !replaceable => Enrollment::Refused,
             Some(_) => {
-                place.write(secret.clone()).await?;
+                location.write(secret.clone()).await?;
                 Enrollment::Replaced
             }
-            None => match place.write_first(secret.clone()).await? {
+            None => match location.write_if_absent(secret.clone()).await? {
                 true => Enrollment::Stored,
                 // Another process may have stored the secret of the same handshake meanwhile.
-                false => match held(reference, self.writable()).await {
+                false => match stored_secret(reference, self.writable()).await {
                     Ok(Some(first)) if same(&first, &secret) => Enrollment::Unchanged,
                     Ok(_) | Err(_) => Enrollment::Refused,
                 },
             },
         };
-        *fetched = match outcome {
+        *cached = match outcome {
             Enrollment::Stored | Enrollment::Replaced | Enrollment::Unchanged => {
                 Some((self.clock.now(), secret))
             }

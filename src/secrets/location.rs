@@ -1,5 +1,5 @@
-//! Where a whole secret can be written, found out before there is one: a grant code is good once, a sender hands its secret
-//! over once, and neither must be lost for want of a place.
+//! Locations to which a whole secret can be written. A location is checked before the secret is received: a grant code
+//! works once and a sender transfers its secret once, so neither may be lost because the location cannot be written.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -8,48 +8,49 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::NamedTempFile;
 
-use super::{SecretRef, SecretSource, SecretStoreError, SecretVersion, WritableSecrets};
+use super::reference::SecretSource;
+use super::{SecretRef, SecretStoreError, SecretVersion, WritableSecrets};
 
-/// Why nothing can be written where a reference points.
+/// Why a secret cannot be written to a reference.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretWriteError {
-    /// It is one key of a secret.
+    /// The reference is one key of a secret.
     #[error("{0} is one key of a secret, and secrets are written whole: drop the # part")]
     Key(SecretRef),
-    /// It is an environment variable.
+    /// The reference is an environment variable.
     #[error("{0} cannot be set from here: write file:PATH or secretsmanager:NAME")]
     Environment(SecretRef),
-    /// It is a parameter, which this program only reads.
+    /// The reference is a parameter, which this program only reads.
     #[error("{0} is a parameter, which is only read: write file:PATH or secretsmanager:NAME")]
     Parameter(SecretRef),
-    /// The place does not take it.
+    /// The store refused the secret.
     #[error("{0} cannot be written: {1}")]
     Refused(SecretRef, String),
-    /// The place cannot be used just now.
+    /// The store cannot be used at the moment; a retry may succeed.
     #[error("{0} cannot be written now: {1}")]
     Later(SecretRef, String),
 }
 
 impl SecretWriteError {
-    fn missing(reference: &SecretRef, missing: SecretStoreError) -> Self {
-        match missing.transient {
-            true => Self::Later(reference.clone(), missing.why),
-            false => Self::Refused(reference.clone(), missing.why),
+    fn from_store(reference: &SecretRef, error: SecretStoreError) -> Self {
+        match error.transient {
+            true => Self::Later(reference.clone(), error.why),
+            false => Self::Refused(reference.clone(), error.why),
         }
     }
 }
 
 impl SecretRef {
-    /// Whether this program can write there at all, as far as the reference itself tells.
+    /// Checks by the form of the reference alone that this program can write to it.
     ///
     /// # Errors
     /// [`SecretWriteError::Key`], [`SecretWriteError::Environment`], [`SecretWriteError::Parameter`].
-    pub fn can_be_written(&self) -> Result<(), SecretWriteError> {
+    pub fn check_writable(&self) -> Result<(), SecretWriteError> {
         self.destination().map(drop)
     }
 
     fn destination(&self) -> Result<Destination<'_>, SecretWriteError> {
-        match (self.kind, &self.key) {
+        match (self.source, &self.key) {
             (_, Some(_)) => Err(SecretWriteError::Key(self.clone())),
             (SecretSource::Env, None) => Err(SecretWriteError::Environment(self.clone())),
             (SecretSource::Parameter, None) => Err(SecretWriteError::Parameter(self.clone())),
@@ -59,184 +60,185 @@ impl SecretRef {
     }
 }
 
-/// What a reference names that this program can write.
+/// A writable target of a reference.
 enum Destination<'a> {
     SecretsManager(&'a str),
     File(&'a Path),
 }
 
-/// Why nothing is written to a Secrets Manager that this program only reads.
 const READ_ONLY: &str = "secrets are only read there";
 
-/// A place that takes a secret.
+/// A location that is ready to receive a secret.
 #[derive(Debug)]
 pub struct SecretLocation<'a> {
     reference: &'a SecretRef,
-    means: Backend<'a>,
+    backend: Backend<'a>,
 }
 
 #[derive(Debug)]
 enum Backend<'a> {
-    /// With the version that is the current one.
+    /// The store, and the current version.
     SecretsManager(&'a dyn WritableSecrets, Option<SecretVersion>),
-    /// The new file, which nobody but its owner may read, beside the one that it replaces.
+    /// The draft, which only its owner may read, and the file that it replaces.
     File(NamedTempFile, PathBuf),
 }
 
 impl<'a> SecretLocation<'a> {
-    /// The place that `reference` points to.
+    /// Opens the location of `reference`: reads the current version, or creates the draft of the file.
     ///
     /// # Errors
-    /// [`SecretWriteError`], as far as that can be told beforehand.
+    /// [`SecretWriteError`] for what can be detected before the write.
     pub async fn of(
         reference: &'a SecretRef,
         secrets_manager: Option<&'a dyn WritableSecrets>,
     ) -> Result<Self, SecretWriteError> {
         let refused = |why: String| SecretWriteError::Refused(reference.clone(), why);
-        let means = match reference.destination()? {
+        let backend = match reference.destination()? {
             Destination::SecretsManager(name) => {
                 let store = secrets_manager.ok_or_else(|| refused(READ_ONLY.to_owned()))?;
                 let current = store.current(name).await;
                 let current =
-                    current.map_err(|missing| SecretWriteError::missing(reference, missing))?;
+                    current.map_err(|error| SecretWriteError::from_store(reference, error))?;
                 Backend::SecretsManager(store, current)
             }
             Destination::File(path) => {
-                let draft = draft(path).map_err(|error| refused(error.to_string()))?;
+                let draft = new_draft(path).map_err(|error| refused(error.to_string()))?;
                 Backend::File(draft, path.to_owned())
             }
         };
-        Ok(Self { reference, means })
+        Ok(Self { reference, backend })
     }
 
-    /// The secret that is there now; none if there is none, or nothing in it, or the empty object that stands for nothing.
+    /// Returns the stored secret; `None` if there is none, or if it is empty or the empty object.
     ///
     /// # Errors
     /// [`SecretWriteError::Refused`].
-    pub fn held(&self) -> Result<Option<SecretString>, SecretWriteError> {
-        match &self.means {
+    pub fn stored_secret(&self) -> Result<Option<SecretString>, SecretWriteError> {
+        match &self.backend {
             Backend::SecretsManager(_, current) => {
                 let current = current.as_ref();
-                Ok(current.and_then(|version| something(version.value.expose_secret())))
+                Ok(current.and_then(|version| non_empty(version.value.expose_secret())))
             }
-            Backend::File(_, path) => of_file(path).map_err(|error| {
+            Backend::File(_, path) => read_file(path).map_err(|error| {
                 SecretWriteError::Refused(self.reference.clone(), error.to_string())
             }),
         }
     }
 
-    /// Writes the secret where there is none, and says whether it did: of several writers at once one alone succeeds.
+    /// Writes the secret if none is stored, and returns whether it did. Of several concurrent writers exactly one succeeds.
     ///
     /// # Errors
     /// [`SecretWriteError`].
-    pub async fn write_first(self, secret: SecretString) -> Result<bool, SecretWriteError> {
-        if self.held()?.is_some() {
+    pub async fn write_if_absent(self, secret: SecretString) -> Result<bool, SecretWriteError> {
+        if self.stored_secret()?.is_some() {
             return Ok(false);
         }
-        match self.means {
+        match self.backend {
             Backend::SecretsManager(store, current) => {
-                // Whoever else found the same version chooses the same id, and only one writer gets it.
+                // Every writer that read this version chooses the same id, and the store accepts it from one of them.
                 let before = current.map(|version| version.id).unwrap_or_default();
                 let version = SecretVersion {
                     id: SecretVersion::id_after("secret", &before),
                     value: secret,
                 };
                 let put = store.put(&self.reference.name, &version).await;
-                put.map_err(|missing| SecretWriteError::missing(self.reference, missing))
+                put.map_err(|error| SecretWriteError::from_store(self.reference, error))
             }
             Backend::File(mut draft, path) => {
                 let refused = |error: io::Error| {
                     SecretWriteError::Refused(self.reference.clone(), error.to_string())
                 };
-                fill(&mut draft, &secret).map_err(refused)?;
+                write_draft(&mut draft, &secret).map_err(refused)?;
                 if let Ok(empty) = File::open(&path) {
-                    // Several may have found nothing in it: they replace it one after the other, and look again.
+                    // Several writers may have found the file empty. The lock makes each check again before it writes.
                     empty.lock().map_err(refused)?;
-                    if of_file(&path).map_err(refused)?.is_some() {
+                    if read_file(&path).map_err(refused)?.is_some() {
                         return Ok(false);
                     }
-                    draft.persist(path).map_err(|kept| refused(kept.error))?;
+                    draft
+                        .persist(path)
+                        .map_err(|failed| refused(failed.error))?;
                     return Ok(true);
                 }
                 match draft.persist_noclobber(path) {
                     Ok(_) => Ok(true),
-                    Err(kept) if kept.error.kind() == ErrorKind::AlreadyExists => Ok(false),
-                    Err(kept) => Err(refused(kept.error)),
+                    Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+                    Err(failed) => Err(refused(failed.error)),
                 }
             }
         }
     }
 
-    /// Writes the secret, all of it or nothing.
+    /// Writes the secret atomically.
     ///
     /// # Errors
     /// [`SecretWriteError`].
     pub async fn write(self, secret: SecretString) -> Result<(), SecretWriteError> {
         let refused = |why: String| SecretWriteError::Refused(self.reference.clone(), why);
-        match self.means {
+        match self.backend {
             Backend::SecretsManager(store, _) => {
                 let version = SecretVersion {
                     id: format!("{:032x}", fastrand::u128(..)),
                     value: secret,
                 };
                 let put = store.put(&self.reference.name, &version).await;
-                match put.map_err(|missing| SecretWriteError::missing(self.reference, missing))? {
+                match put.map_err(|error| SecretWriteError::from_store(self.reference, error))? {
                     true => Ok(()),
                     false => Err(refused(
-                        "somebody else wrote it at the same time".to_owned(),
+                        "another process wrote it at the same time".to_owned(),
                     )),
                 }
             }
             Backend::File(mut draft, path) => {
-                fill(&mut draft, &secret).map_err(|error| refused(error.to_string()))?;
-                let kept = draft.persist(path);
-                kept.map_err(|error| refused(error.error.to_string()))?;
+                write_draft(&mut draft, &secret).map_err(|error| refused(error.to_string()))?;
+                let persisted = draft.persist(path);
+                persisted.map_err(|error| refused(error.error.to_string()))?;
                 Ok(())
             }
         }
     }
 }
 
-fn fill(draft: &mut NamedTempFile, secret: &SecretString) -> io::Result<()> {
+fn write_draft(draft: &mut NamedTempFile, secret: &SecretString) -> io::Result<()> {
     writeln!(draft, "{}", secret.expose_secret())?;
     draft.as_file().sync_all()
 }
 
-/// The secret that is at a place where one may not have been written yet, as [`SecretLocation::held`].
-pub(super) async fn held(
+/// Reads what [`SecretLocation::stored_secret`] returns, without preparing a write.
+pub(super) async fn stored_secret(
     reference: &SecretRef,
     secrets_manager: Option<&dyn WritableSecrets>,
 ) -> Result<Option<SecretString>, SecretStoreError> {
-    let missing = |why: String| SecretStoreError {
+    let permanent = |why: String| SecretStoreError {
         why,
         transient: false,
     };
     let destination = reference
         .destination()
-        .map_err(|unwritable| missing(unwritable.to_string()))?;
+        .map_err(|error| permanent(error.to_string()))?;
     match destination {
         Destination::SecretsManager(name) => {
-            let store = secrets_manager.ok_or_else(|| missing(READ_ONLY.to_owned()))?;
+            let store = secrets_manager.ok_or_else(|| permanent(READ_ONLY.to_owned()))?;
             let current = store.current(name).await?;
-            Ok(current.and_then(|version| something(version.value.expose_secret())))
+            Ok(current.and_then(|version| non_empty(version.value.expose_secret())))
         }
-        Destination::File(path) => of_file(path).map_err(|error| missing(error.to_string())),
+        Destination::File(path) => read_file(path).map_err(|error| permanent(error.to_string())),
     }
 }
 
-/// Whether a secret could be kept there, as far as this machine can tell without asking another.
+/// Checks that an enrolled secret can be stored, without a call to another machine.
 ///
 /// # Errors
 /// [`SecretWriteError`].
-pub fn ready(reference: &SecretRef, replaceable: bool) -> Result<(), SecretWriteError> {
+pub fn check_ready(reference: &SecretRef, replaceable: bool) -> Result<(), SecretWriteError> {
     let refused =
         |error: io::Error| SecretWriteError::Refused(reference.clone(), error.to_string());
     match reference.destination()? {
         Destination::File(path) => {
-            let held = of_file(path).map_err(refused)?;
-            // Once it is learnt, the folder may as well be read-only.
-            if held.is_none() || replaceable {
-                draft(path).map_err(refused)?;
+            let stored = read_file(path).map_err(refused)?;
+            // A folder may be read-only once the secret is enrolled.
+            if stored.is_none() || replaceable {
+                new_draft(path).map_err(refused)?;
             }
             Ok(())
         }
@@ -244,13 +246,13 @@ pub fn ready(reference: &SecretRef, replaceable: bool) -> Result<(), SecretWrite
     }
 }
 
-/// A new file beside the one that it is to replace.
-fn draft(path: &Path) -> io::Result<NamedTempFile> {
+/// Creates a temporary file in the folder of the file that it replaces.
+fn new_draft(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent();
     let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     NamedTempFile::new_in(folder).map_err(|error| {
-        // The system's own message names the draft.
+        // The error of `tempfile` contains the name of the draft.
         let why = format!(
             "no file can be made in {}: {}",
             folder.display(),
@@ -260,17 +262,17 @@ fn draft(path: &Path) -> io::Result<NamedTempFile> {
     })
 }
 
-fn of_file(path: &Path) -> io::Result<Option<SecretString>> {
+fn read_file(path: &Path) -> io::Result<Option<SecretString>> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Ok(something(&text)),
+        Ok(text) => Ok(non_empty(&text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// A secret, unless there is nothing in it.
-fn something(text: &str) -> Option<SecretString> {
+/// The secret, unless it is empty or the empty object.
+fn non_empty(text: &str) -> Option<SecretString> {
     let text = text.trim_end_matches(['\r', '\n']);
-    let held = !text.is_empty() && text != "{}";
-    held.then(|| text.to_owned().into())
+    let has_value = !text.is_empty() && text != "{}";
+    has_value.then(|| text.to_owned().into())
 }
