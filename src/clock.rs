@@ -1,4 +1,4 @@
-//! Time as an argument: the only module that reads a clock or sleeps.
+//! Time as an argument. Only this module reads the machine's clock or sleeps.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,17 +9,17 @@ use jiff::{Timestamp, TimestampArithmetic};
 
 use crate::sync;
 
-/// Where `now` comes from and how waiting is done.
+/// A source of the current time, and a way to wait.
 #[async_trait]
 pub trait Clock: Debug + Send + Sync {
-    /// The present moment.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Returns once `duration` has passed on this clock.
+    /// Waits until `duration` has passed on this clock.
     async fn sleep(&self, duration: Duration);
 }
 
-/// The moment `duration` after `at`, or the latest moment there is.
+/// Adds `duration` to `at`, up to the largest timestamp.
 pub fn after(at: Timestamp, duration: impl Into<TimestampArithmetic>) -> Timestamp {
     at.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
@@ -43,37 +43,37 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when it is set, or when a caller sleeps on it: a test that waits ten minutes takes none. Clones
-/// share their time.
+/// A clock for tests. It moves only when it is set or advanced, or when a caller sleeps on it, which returns at once.
+/// Clones share their time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Mutex<Timestamp>>);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// Creates a clock that shows `start`.
     pub fn at(start: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(start)))
     }
 
-    fn moment(&self) -> MutexGuard<'_, Timestamp> {
+    fn time(&self) -> MutexGuard<'_, Timestamp> {
         sync::lock(&self.0)
     }
 
     /// Moves the clock forward.
     pub fn advance(&self, duration: Duration) {
-        let mut moment = self.moment();
-        *moment = after(*moment, duration);
+        let mut time = self.time();
+        *time = after(*time, duration);
     }
 
-    /// Sets the clock, perhaps to an earlier moment, as a machine's clock may be set under a running program.
-    pub fn set(&self, moment: Timestamp) {
-        *self.moment() = moment;
+    /// Sets the clock. An earlier time is allowed, as a machine's clock may be set back while a program runs.
+    pub fn set(&self, time: Timestamp) {
+        *self.time() = time;
     }
 }
 
 #[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self.moment()
+        *self.time()
     }
 
     async fn sleep(&self, duration: Duration) {

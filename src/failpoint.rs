@@ -1,7 +1,7 @@
-//! Points between two effects at which a test may end the process, as a power cut would: nothing is flushed, given back
-//! or told to anybody. Only the feature `failpoints` compiles them in; without it a point is nothing at all.
+//! Points between two effects at which a test aborts the process: nothing is flushed, released or reported. Only the
+//! feature `failpoints` compiles them in; without it [`fail_point`] is empty.
 
-/// Every point. A test goes through all of them, so whoever adds one adds it here.
+/// The names of all points. The crash tests abort the process at each of them.
 pub const POINTS: &[&str] = &[
     "accept.before_add",
     "accept.added",
@@ -45,22 +45,24 @@ mod armed {
 
     static ARMED: OnceLock<(String, AtomicU32)> = OnceLock::new();
 
-    /// Lets the process end when a point is reached: `NAME`, or `NAME:N` for the N-th time.
+    /// Aborts the process when it reaches a point: `NAME` for the first time, `NAME:N` for the N-th time.
     ///
     /// # Errors
-    /// There is no such point.
-    pub fn arm(wish: &str) -> Result<(), String> {
-        let (name, times) = wish.split_once(':').unwrap_or((wish, "1"));
-        let times: u32 = times.parse().map_err(|_| format!("{wish}: write NAME:N"))?;
+    /// The argument is malformed, its point does not exist, or a point is already armed.
+    pub fn arm(point: &str) -> Result<(), String> {
+        let (name, times) = point.split_once(':').unwrap_or((point, "1"));
+        let times: u32 = times
+            .parse()
+            .map_err(|_| format!("{point}: write NAME:N"))?;
         if !super::POINTS.contains(&name) || times == 0 {
-            return Err(format!("there is no point `{wish}`"));
+            return Err(format!("there is no fail point `{point}`"));
         }
         ARMED
             .set((name.to_owned(), AtomicU32::new(times)))
-            .map_err(|_| "a point is armed already".to_owned())
+            .map_err(|_| "a fail point is already armed".to_owned())
     }
 
-    /// A point on the way.
+    /// Aborts the process if this point is armed and its count is reached.
     pub(crate) fn fail_point(name: &str) {
         debug_assert!(super::POINTS.contains(&name), "{name}");
         if let Some((armed, left)) = ARMED.get()
@@ -77,7 +79,7 @@ pub use armed::arm;
 #[cfg(feature = "failpoints")]
 pub(crate) use armed::fail_point;
 
-/// A point on the way.
+/// Does nothing without the feature `failpoints`.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
 pub(crate) const fn fail_point(_: &str) {}

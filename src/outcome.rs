@@ -7,25 +7,25 @@ use serde::{Deserialize, Serialize};
 use crate::codes::{self, Cause};
 use crate::update::RecordId;
 
-/// Why Zoho or masshook refused something: a code, a message and advice. Every code of masshook is in the table of codes.
+/// Why Zoho or masshook refused a request: a code, a message and advice. Every code of masshook is in the table of codes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Zoho's code, verbatim, or one of masshook's.
     pub code: String,
     /// What happened.
     pub message: String,
-    /// What to do, if known.
+    /// What to do about it, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
 
 impl Refusal {
-    /// The refusal for a cause, with the table's text.
+    /// Creates the refusal for a cause, with the message and advice of the table.
     pub fn of(cause: Cause) -> Self {
         Self::with(cause, cause.row().happened)
     }
 
-    /// The refusal for a cause, with a specific message.
+    /// Creates the refusal for a cause, with a message of its own and the advice of the table.
     pub fn with(cause: Cause, message: impl Into<String>) -> Self {
         let row = cause.row();
         Self {
@@ -35,7 +35,7 @@ impl Refusal {
         }
     }
 
-    /// Zoho's code and message, with the table's advice.
+    /// Creates a refusal by Zoho, with the advice of the table.
     pub fn zoho(code: String, message: String) -> Self {
         let advice = Some(codes::cure(&code, &message).to_owned());
         Self {
@@ -63,16 +63,16 @@ impl fmt::Display for Refusal {
 /// A record that was not updated, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The record.
+    /// The record's id.
     pub id: RecordId,
     /// Zoho's code.
     pub code: String,
-    /// Zoho's message, with details.
+    /// Zoho's message and its details.
     pub message: String,
 }
 
 impl Failure {
-    /// What to do. It is looked up in the table of codes, not stored.
+    /// Returns what to do about it. The advice comes from the table of codes and is not stored.
     pub fn advice(&self) -> &'static str {
         codes::cure(&self.code, &self.message)
     }

@@ -1,4 +1,4 @@
-//! When to try again. Policies are constants, the decision is pure, and the waiting is done by the caller.
+//! Retry policies. A policy is a constant, its decision is pure, and the caller waits.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The wait after `failed` attempts, or `None` to give up: full jitter below an exponential ceiling
-    /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>), and at least the wait that the
-    /// server asked for. A longer request than the cap gives up. `random` is from 0 to 1.
-    pub fn wait(&self, failed: u32, asked: Option<Duration>, random: f64) -> Option<Duration> {
-        if failed >= self.attempts || asked.is_some_and(|asked| asked > self.cap) {
+    /// Returns the wait after `failed` attempts, or `None` to give up. The wait has full jitter below an exponential ceiling
+    /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>), and is at least `requested`, the wait
+    /// in the server's response. A requested wait above the cap gives up. `random` is from 0 to 1.
+    pub fn wait(&self, failed: u32, requested: Option<Duration>, random: f64) -> Option<Duration> {
+        if failed >= self.attempts || requested.is_some_and(|requested| requested > self.cap) {
             return None;
         }
         let ceiling = self
@@ -26,11 +26,11 @@ impl Policy {
             .saturating_mul(1_u32 << failed.saturating_sub(1).min(20))
             .min(self.cap);
         let jittered = ceiling.mul_f64(random.clamp(0.0, 1.0));
-        Some(jittered.max(asked.unwrap_or_default()))
+        Some(jittered.max(requested.unwrap_or_default()))
     }
 }
 
-/// Reads a `Retry-After` header: seconds, or a date.
+/// Parses a `Retry-After` header: seconds, or a date. Returns `None` if it is neither, or a date in the past.
 pub fn retry_after(header: &str, now: jiff::Timestamp) -> Option<Duration> {
     let header = header.trim();
     if let Ok(seconds) = header.parse::<u32>() {
@@ -53,9 +53,9 @@ mod tests {
 
     #[test]
     fn requested_wait_is_respected_up_to_the_cap() {
-        let asked = |seconds| POLICY.wait(1, Some(Duration::from_secs(seconds)), 0.0);
-        assert_eq!(asked(3), Some(Duration::from_secs(3)));
-        assert_eq!(asked(9), None, "the wait is left to a later turn");
+        let wait = |seconds| POLICY.wait(1, Some(Duration::from_secs(seconds)), 0.0);
+        assert_eq!(wait(3), Some(Duration::from_secs(3)));
+        assert_eq!(wait(9), None, "the wait is left to a later turn");
     }
 
     #[test]
