@@ -1,4 +1,4 @@
-//! Wires the modules together, and knows the order of the steps.
+//! Connects the modules and defines the order of the processing steps.
 
 mod api;
 mod events;
@@ -40,7 +40,7 @@ use token_cache::{SecretTokenCache, StoreTokenCache};
 /// Maximum jobs of one turn: enough for a thousand deliveries of one batch window to share their calls.
 const TURN_JOBS: usize = 1_000;
 
-/// The whole of masshook, wired.
+/// The application: all modules, connected.
 #[derive(Debug)]
 pub struct App {
     config: Arc<Config>,
@@ -53,7 +53,7 @@ pub struct App {
 /// What [`App::new`] needs from outside.
 #[derive(Debug)]
 pub struct Dependencies {
-    /// Time.
+    /// Clock.
     pub clock: Arc<dyn Clock>,
     /// Job store.
     pub store: Arc<dyn Store>,
@@ -68,7 +68,7 @@ pub struct Dependencies {
 }
 
 impl App {
-    /// Wires the modules. Nothing is opened, fetched or compiled yet.
+    /// Connects the modules. Opens, fetches and compiles nothing.
     pub fn new(config: Config, dependencies: Dependencies) -> Self {
         let Dependencies {
             clock,

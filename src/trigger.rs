@@ -1,4 +1,4 @@
-//! What brought an event here. Pure.
+//! The triggers of routes, and the origin of an event. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,26 +9,26 @@ use serde::{Deserialize, Serialize};
 
 use strict_reader::nearest;
 
-/// What brings events to routes, by the words of a route's `on`.
+/// A source of events, as named in a route's `on`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Trigger {
-    /// An HTTP request, whichever way it came: HTTP API, REST API, Function URL, load balancer, the local server.
+    /// An HTTP request through an HTTP API, a REST API, a Function URL, a load balancer or the local server.
     Http,
     /// Amazon EventBridge: rules, partner buses, schedules.
     EventBridge,
-    /// Amazon SNS, subscribed to the function itself. (SNS that calls a URL is `http`.)
+    /// An Amazon SNS topic that invokes the function. (SNS that calls a URL is `http`.)
     Sns,
-    /// A queue of Amazon SQS, also one that is subscribed to SNS.
+    /// An Amazon SQS queue, which may be subscribed to SNS.
     Sqs,
     /// A direct invocation that names the route.
     Direct,
 }
 
 impl Trigger {
-    /// All of them.
+    /// All triggers with their config keywords.
     pub const ALL: [(Self, &'static str); 5] = [
         (Self::Http, "http"),
         (Self::EventBridge, "eventbridge"),
@@ -37,7 +37,7 @@ impl Trigger {
         (Self::Direct, "direct"),
     ];
 
-    /// Its word.
+    /// The config keyword.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -48,9 +48,9 @@ impl Trigger {
         }
     }
 
-    /// Whether what it brings is a delivery with headers that may carry a proof. For the others AWS itself decides who
-    /// may send, by the permissions of the bus, the topic and the queue.
-    pub fn brings_proof(self) -> bool {
+    /// Whether its events have headers that may contain a signature. Events of the other triggers are authenticated by AWS,
+    /// through the permissions of the bus, the topic or the queue.
+    pub fn has_signatures(self) -> bool {
         match self {
             Self::Http | Self::Direct => true,
             Self::EventBridge | Self::Sns | Self::Sqs => false,
@@ -64,9 +64,9 @@ impl fmt::Display for Trigger {
     }
 }
 
-/// Not the word of a trigger.
+/// An unknown trigger keyword.
 #[derive(Debug, thiserror::Error)]
-#[error("`{word}` is no trigger; {hint}")]
+#[error("`{word}` is not a trigger; {hint}")]
 pub struct UnknownTrigger {
     word: String,
     hint: String,
@@ -89,16 +89,16 @@ impl FromStr for Trigger {
     }
 }
 
-/// Where an event came from.
+/// The trigger of an event, with its metadata.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// What brought it.
+    /// The trigger.
     pub trigger: Trigger,
-    /// What AWS says of it, such as its id, its queue or its topic. With the trigger's word under `type` this is
-    /// `$trigger`.
+    /// Metadata from AWS, such as the id, the queue or the topic. Together with the trigger's keyword under `type` it is
+    /// the jq variable `$trigger`.
     #[serde(default)]
     pub about: BTreeMap<String, String>,
-    /// The attributes of a message; they stand where the headers of a request do.
+    /// The attributes of a message, which mappings read like the headers of a request.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
 }
@@ -110,7 +110,7 @@ impl Default for Origin {
 }
 
 impl fmt::Debug for Origin {
-    /// Without the values of the attributes: keys may travel in them.
+    /// Omits the values of the attributes, which may contain credentials.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Origin")
@@ -122,7 +122,7 @@ impl fmt::Debug for Origin {
 }
 
 impl Origin {
-    /// An origin of which no more is known.
+    /// An origin without metadata.
     pub fn of(trigger: Trigger) -> Self {
         Self {
             trigger,
@@ -131,7 +131,7 @@ impl Origin {
         }
     }
 
-    /// The same, with something that is known of it.
+    /// Adds an entry of metadata, if it has a value.
     #[must_use]
     pub fn with(mut self, name: &str, value: Option<&str>) -> Self {
         let pair = value.map(|value| (name.to_owned(), value.to_owned()));
@@ -139,12 +139,12 @@ impl Origin {
         self
     }
 
-    /// The id under which AWS delivers the event, again and again if need be.
+    /// The id of the event, the same for every redelivery.
     pub fn id(&self) -> Option<&str> {
         self.about.get("id").map(String::as_str)
     }
 
-    /// `$trigger`.
+    /// The value of the jq variable `$trigger`.
     pub fn variable(&self) -> BTreeMap<String, String> {
         let kind = ("type".to_owned(), self.trigger.to_string());
         self.about.clone().into_iter().chain([kind]).collect()
@@ -156,19 +156,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_read_and_written() {
+    fn trigger_keyword_round_trips() {
         for (trigger, word) in Trigger::ALL {
             assert_eq!(word.parse::<Trigger>().expect("a trigger"), trigger);
             assert_eq!(trigger.to_string(), word);
             assert_eq!(serde_json::json!(trigger), word);
         }
         let error = |word: &str| word.parse::<Trigger>().expect_err("none").to_string();
-        insta::assert_snapshot!(error("event-bridge"), @"`event-bridge` is no trigger; did you mean `eventbridge`?");
-        insta::assert_snapshot!(error("kinesis"), @"`kinesis` is no trigger; known: http, eventbridge, sns, sqs, direct");
+        insta::assert_snapshot!(error("event-bridge"), @"`event-bridge` is not a trigger; did you mean `eventbridge`?");
+        insta::assert_snapshot!(error("kinesis"), @"`kinesis` is not a trigger; known: http, eventbridge, sns, sqs, direct");
     }
 
     #[test]
-    fn attributes_are_not_printed() {
+    fn origin_debug_omits_attribute_values() {
         let mut origin = Origin::of(Trigger::Sqs).with("id", Some("m1"));
         origin.attributes = [("key".to_owned(), "hunter2".to_owned())].into();
         assert!(!format!("{origin:?}").contains("hunter2"));

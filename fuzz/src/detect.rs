@@ -46,7 +46,7 @@ pub fn run(data: &[u8]) {
             assert!(says("Records") || says("detail-type"));
             for notice in notices {
                 assert!(notice.body.len() <= data.len());
-                assert!(!notice.origin.trigger.brings_proof());
+                assert!(!notice.origin.trigger.has_signatures());
             }
         }
         Invocation::SqsBatch(messages) => {

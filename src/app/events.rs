@@ -19,14 +19,14 @@ const CONCURRENT_EVENTS: usize = 16;
 pub struct EventOutcome {
     /// The jobs of all routes that accept the event.
     pub accepted: Acceptance,
-    /// Why routes could not map the event, by route. It is a dead letter of each of them.
-    pub kept: BTreeMap<String, Rejection>,
+    /// Rejections by the routes that could not map the event, by route name. The event is a dead letter of each of them.
+    pub dead_letters: BTreeMap<String, Rejection>,
 }
 
 impl EventOutcome {
     /// Whether every route ignores the event.
     pub fn is_ignored(&self) -> bool {
-        self.accepted.jobs().is_empty() && self.kept.is_empty()
+        self.accepted.jobs().is_empty() && self.dead_letters.is_empty()
     }
 }
 
@@ -62,10 +62,15 @@ impl App {
         }
         let accepted = self.intake.start(jobs, deadline).await;
         let mut outcomes = Vec::with_capacity(events.len());
-        for ((event, accepted), (kept, ignored, failed)) in events.iter().zip(accepted).zip(rest) {
+        for ((event, accepted), (dead_letters, ignored, failed)) in
+            events.iter().zip(accepted).zip(rest)
+        {
             let outcome = match failed {
                 Some(rejection) => Err(rejection),
-                None => accepted.map(|accepted| EventOutcome { accepted, kept }),
+                None => accepted.map(|accepted| EventOutcome {
+                    accepted,
+                    dead_letters,
+                }),
             };
             if outcome.as_ref().is_ok_and(EventOutcome::is_ignored) {
                 log_ignored(event, &ignored);

@@ -1,11 +1,11 @@
 //! Explains why a route accepts an event or not: the conditions of the route, in the order in which they are checked.
 
 use http::Method;
+use jiff::Timestamp;
 
-use super::App;
-use crate::config::{Route, VerifyConfig};
+use crate::config::{Config, Route, VerifyConfig};
 use crate::inbound::rejection::Rejection;
-use crate::inbound::{Delivery, InboundRequest, NamedRoute, holds};
+use crate::inbound::{Delivery, InboundRequest, NamedRoute, Verifier, holds};
 use crate::mapping::{self, MappingInput, PathValue, Program, ProgramKey};
 use crate::trigger::Trigger;
 
@@ -135,15 +135,22 @@ impl Explanation {
 
     fn add_rejection(&mut self, condition: Condition, rejection: &Rejection) {
         self.conditions.push(ConditionResult {
-            details: rejection.at_length(),
+            details: rejection.long_details(),
             ..ConditionResult::new(condition, Some(false), rejection.to_string())
         });
     }
 }
 
-impl App {
-    /// Checks an event against each route of the config. Stores, sends and confirms nothing.
-    pub async fn explain(&self, event: &InboundRequest) -> Vec<Explanation> {
+/// Checks an event against the routes of a config. Stores, sends and confirms nothing.
+pub(super) struct Explainer<'a> {
+    pub(super) config: &'a Config,
+    pub(super) verifier: &'a Verifier,
+    pub(super) now: Timestamp,
+}
+
+impl Explainer<'_> {
+    /// Checks an event against each route.
+    pub(super) async fn explain(&self, event: &InboundRequest) -> Vec<Explanation> {
         let mut explanations = Vec::with_capacity(self.config.routes.len());
         for (name, route) in &self.config.routes {
             let mut explanation = Explanation {
@@ -164,7 +171,7 @@ impl App {
     ) {
         let trigger = event.origin.trigger;
         if !check_trigger(explanation, route, trigger)
-            || (trigger.brings_proof() && !check_address(explanation, event))
+            || (trigger.has_signatures() && !check_address(explanation, event))
         {
             return;
         }
@@ -185,7 +192,7 @@ impl App {
             return;
         }
         // The conditions of a route are independent of the signature, so a wrong one does not end the explanation.
-        let now = self.clock.now();
+        let now = self.now;
         let mut delivery_id = None;
         match self.verifier.check_signature(route, &event, now).await {
             Ok(check) if check.subscription.is_some() => {

@@ -1,12 +1,14 @@
-//! The way of a delivery: find its route, verify, map, store its jobs.
+//! Processes a delivery: finds its route, verifies it, maps it and stores its jobs.
 
 use jiff::Timestamp;
 use webhook_verify::handshake::Handshake;
 
+use super::explain::{Explainer, Explanation};
 use super::jobs::new_jobs;
 use super::{Acceptance, App};
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{AwsEvent, Delivery, InboundRequest, MappingOutcome, NamedRoute, Verified};
+use crate::store::delivery::StoredDelivery;
 
 /// The response to a request for a route.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ impl App {
         delivery.map(&self.config.limits).await
     }
 
-    /// Maps a request without verifying it, to see what its route would do with it.
+    /// Maps a request without verifying it.
     ///
     /// # Errors
     /// [`Rejection`].
@@ -100,6 +102,28 @@ impl App {
             previews.push((delivery.route().name.to_owned(), outcome));
         }
         previews
+    }
+
+    /// Checks an event against each route of the config. Stores, sends and confirms nothing.
+    pub async fn explain(&self, event: &InboundRequest) -> Vec<Explanation> {
+        let explainer = Explainer {
+            config: &self.config,
+            verifier: &self.verifier,
+            now: self.clock.now(),
+        };
+        explainer.explain(event).await
+    }
+
+    /// Replays a dead letter. Of its jobs only those are repeated that failed or whose callback was given up. If the route
+    /// ignores the delivery now, it stays a dead letter.
+    ///
+    /// # Errors
+    /// [`Rejection`]; the delivery stays a dead letter then.
+    pub async fn replay(&self, stored: &StoredDelivery) -> Result<Acceptance, Rejection> {
+        let route = self.route(&stored.route)?;
+        let delivery = Delivery::replayed(stored, route, self.clock.now());
+        let new = new_jobs(self, &delivery).await?;
+        self.intake.replay(new, stored).await
     }
 
     /// The event as a delivery for each route that listens to its trigger.

@@ -1,24 +1,23 @@
 //! Replays dead letters.
 
-use super::jobs::new_jobs;
-use super::{Acceptance, App};
-use crate::inbound::Delivery;
+use super::Acceptance;
+use super::intake::{JobIntake, NewJobs};
 use crate::inbound::rejection::Rejection;
 use crate::job::DeadLetterReason;
 use crate::job::{Job, JobId};
 use crate::store::StoreError;
 use crate::store::delivery::StoredDelivery;
 
-impl App {
-    /// Replays a dead letter. Of its jobs only those are repeated that failed or whose callback was given up. If the route
-    /// ignores the delivery now, it stays a dead letter.
+impl JobIntake {
+    /// Stores and starts the jobs of a dead letter, and settles the dead letter.
     ///
     /// # Errors
     /// [`Rejection`]; the delivery stays a dead letter then.
-    pub async fn replay(&self, stored: &StoredDelivery) -> Result<Acceptance, Rejection> {
-        let route = self.route(&stored.route)?;
-        let delivery = Delivery::replayed(stored, route, self.clock.now());
-        let mut new = new_jobs(self, &delivery).await?;
+    pub(super) async fn replay(
+        &self,
+        mut new: NewJobs,
+        stored: &StoredDelivery,
+    ) -> Result<Acceptance, Rejection> {
         if new.jobs.is_empty() {
             return Ok(Acceptance::Queued(Vec::new()));
         }
@@ -29,7 +28,7 @@ impl App {
             }
             self.restart(job).await?;
         }
-        let accepted = self.intake.accept(new, None).await?;
+        let accepted = self.accept(new, None).await?;
         let now = self.clock.now();
         let jobs = accepted.jobs().iter();
         let mut open = jobs.filter(|job| job.due(now).is_some()).peekable();

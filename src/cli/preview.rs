@@ -138,7 +138,7 @@ fn is_accepted(preview: &Result<RoutePreview, Rejection>) -> bool {
 
 fn print_rejection(rejection: &Rejection) {
     print_error(&format!("refused: {rejection}"));
-    match rejection.on_terminal() {
+    match rejection.terminal_details() {
         Some(details) => print_error(&details),
         None => {
             for error in rejection.errors() {
@@ -202,8 +202,8 @@ async fn preview_delivery(app: &App, arrival: InboundRequest) -> Result<RoutePre
             };
             (verification, mapped)
         }
-        Err(Rejection::Unverified { refusal, .. }) => (
-            Verification::Refused(refusal.to_string()),
+        Err(Rejection::Unverified { error, .. }) => (
+            Verification::Refused(error.to_string()),
             app.preview_unverified(&arrival).await?,
         ),
         Err(Rejection::Secret(error)) => (

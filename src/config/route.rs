@@ -110,7 +110,7 @@ impl Route {
             None => vec![Method::POST, Method::PUT],
         };
         let verify = match object.optional("verify") {
-            Some(node) if !on.is_empty() && !on.iter().any(|trigger| trigger.brings_proof()) => {
+            Some(node) if !on.is_empty() && !on.iter().any(|trigger| trigger.has_signatures()) => {
                 node.problem(problems, "has nothing to verify: `on` names neither `http` nor `direct`, and who may send by the others is for AWS to say");
                 None
             }

@@ -68,7 +68,7 @@ impl<'c> Delivery<'c> {
         now: Timestamp,
     ) -> Option<Self> {
         let trigger = event.origin.trigger;
-        let is_authenticated = !trigger.brings_proof() && route.settings.accepts_trigger(trigger);
+        let is_authenticated = !trigger.has_signatures() && route.settings.accepts_trigger(trigger);
         is_authenticated.then(|| {
             Self::verified(
                 event.to_request(route.name.to_owned()),

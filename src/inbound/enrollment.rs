@@ -28,8 +28,8 @@ impl Verifier {
         secrets.map_err(Rejection::Secret)
     }
 
-    /// Stores the secret from a handshake. Anybody can send a handshake, so a stored secret stays, unless the route says
-    /// `reenroll`.
+    /// Stores the secret from a handshake. A handshake has no signature, so it replaces a stored secret only if the route has
+    /// `reenroll: true`.
     pub(super) async fn enroll_secret(
         &self,
         route: NamedRoute<'_>,
@@ -40,9 +40,9 @@ impl Verifier {
             return Ok(());
         };
         let name = route.name;
-        let refused = |why| Rejection::HandshakeRefused {
+        let refused = |reason| Rejection::HandshakeRefused {
             route: name.to_owned(),
-            why,
+            reason,
         };
         check_secret(&proof.scheme, &secret)
             .map_err(|cause| refused(NotEnrolled::Unusable(cause)))?;

@@ -144,7 +144,7 @@ impl Delivery<'_> {
 
     /// The document in the body, and the body without its content encoding.
     fn decode_body(&self, limit: usize) -> Result<(Document, Cow<'_, [u8]>), Rejection> {
-        if !self.origin().trigger.brings_proof() {
+        if !self.origin().trigger.has_signatures() {
             if self.body().len() > limit {
                 return Err(Rejection::Body(BodyError::TooLarge { limit }));
             }

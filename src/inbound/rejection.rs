@@ -1,4 +1,4 @@
-//! Why something that came in is refused, and the one table from there to HTTP.
+//! Why a request is rejected, and the HTTP status and code of each reason.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use strict_reader::Problem;
 use webhook_verify::body::BodyError;
 use webhook_verify::verify::{InvalidSecret, VerifyError};
 
-/// Why a secret from a handshake is not enrolled.
+/// Reason why a secret from a handshake is not enrolled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotEnrolled {
     /// Another secret is enrolled.
@@ -22,86 +22,86 @@ pub enum NotEnrolled {
         "it has enrolled a secret already, and keeps it; for a new one set `reenroll: true` on the route until the sender has made its handshake, or empty the secret"
     )]
     AlreadyEnrolled,
-    /// It cannot be a key of the scheme.
+    /// The secret cannot be a key of the scheme.
     #[error("the secret cannot be used: {0}")]
     Unusable(InvalidSecret),
 }
 
-/// Why something that came in is refused. `Display` is what the sender may see.
+/// Reason why a request is rejected. Its `Display` text is safe to send to the sender.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
-    /// The path's route is not in the config.
+    /// The route in the path is not in the config.
     #[error("there is no route `{0}` in the config")]
     NoSuchRoute(String),
-    /// The route is there, but not for what came.
+    /// The route exists, but does not listen to the trigger of the request.
     #[error("route `{route}` does not listen to `{trigger}`; add it to the route's `on`")]
     NotListening {
-        /// Which route.
+        /// Name of the route.
         route: String,
-        /// What brought the delivery.
+        /// Trigger of the request.
         trigger: Trigger,
     },
-    /// No such path.
+    /// The path does not exist.
     #[error("there is nothing here; hooks are at /hooks/{{route}}, jobs at /jobs")]
     NoSuchPath,
-    /// The path is there, but not for this method.
+    /// The path exists, but does not accept this method.
     #[error("this path does not take that method")]
     MethodNotAllowed,
     /// The body is too large.
     #[error("the body is larger than {limit} bytes")]
     TooLarge {
-        /// What is allowed.
+        /// Maximum number of bytes.
         limit: usize,
     },
     /// The request has too many headers.
     #[error("the request has {count} headers; at most {limit} are read")]
     TooManyHeaders {
-        /// How many.
+        /// Number of headers.
         count: usize,
-        /// What is allowed.
+        /// Maximum number of headers.
         limit: usize,
     },
-    /// What stands before the body is more than the server reads.
+    /// The request line and headers are longer than the server reads.
     #[error("the request has too many headers, or too long ones")]
     HeadTooLarge,
     /// The URL is longer than the server reads.
     #[error("the URL is too long")]
     UrlTooLong,
-    /// The request could not be received whole.
+    /// The request was not received completely.
     #[error("the request could not be received: {0}")]
     BodyNotReceived(String),
-    /// The signature does not prove where the delivery comes from.
-    #[error("{refusal}")]
+    /// The signature or secret of the request is not valid.
+    #[error("{error}")]
     Unverified {
-        /// Why not.
-        refusal: VerifyError,
-        /// Whether the sender tests for a refusal without a body.
+        /// Reason from the verifier.
+        error: VerifyError,
+        /// Whether the response must have no body, because the sender tests for that.
         bare: bool,
     },
-    /// A handshake that hands over a secret is not answered.
-    #[error("route `{route}` does not take this handshake: {why}")]
+    /// A handshake that hands over a secret is rejected.
+    #[error("route `{route}` does not take this handshake: {reason}")]
     HandshakeRefused {
-        /// Which route.
+        /// Name of the route.
         route: String,
-        /// Why not.
-        why: NotEnrolled,
+        /// Reason why the secret is not enrolled.
+        reason: NotEnrolled,
     },
-    /// The secret that a handshake brought could not be kept.
-    #[error("the secret that was handed over could not be kept; the log says why")]
+    /// The secret from a handshake could not be stored.
+    #[error("the secret that was handed over could not be stored; see the log for the reason")]
     SecretNotStored(SecretWriteError),
-    /// A subscription could not be confirmed; the sender tries again.
+    /// A subscription could not be confirmed; the sender retries.
     #[error("the subscription could not be confirmed: {0}")]
     Subscription(String),
     /// The bearer key is missing or wrong.
     #[error("this needs the header `Authorization: Bearer` with the key of `api.key`")]
     Unauthorized,
-    /// `/jobs` is closed.
+    /// `/jobs` is disabled, because the config has no `api.key`.
     #[error("/jobs is closed: the config has no `api.key`")]
     Closed,
-    /// The body is not what its content type says, or of a type that is not read.
+    /// The body does not match its content type, or the type is not supported.
     #[error("{0}")]
     Body(BodyError),
-    /// The body is said to be JSON, and is not.
+    /// The content type is JSON, but the body is not.
     #[error("the body is not JSON: {0}")]
     NotJson(InvalidJson),
     /// A jq program of the route failed.
@@ -110,78 +110,78 @@ pub enum Rejection {
         mapping::advice(error)
     )]
     Mapping {
-        /// Which route.
+        /// Name of the route.
         route: String,
-        /// Which program.
+        /// The program that failed.
         key: ProgramKey,
-        /// How.
+        /// Error of the program.
         error: EvalError,
     },
     /// An expression of the route's `when` yields no boolean.
     #[error("the `{key}` of route `{route}` {error}")]
     NotBoolean {
-        /// The route.
+        /// Name of the route.
         route: String,
         /// The expression.
         key: ProgramKey,
         /// What it yields.
         error: NotBoolean,
     },
-    /// An output of the route's mapping is no update request.
+    /// An output of the route's `map` is not an update request.
     #[error("what the `map` of route `{route}` yields is not an update request")]
     Unmappable {
-        /// Which route.
+        /// Name of the route.
         route: String,
-        /// What is wrong with which output.
+        /// The errors of each output.
         outputs: Vec<OutputError>,
     },
-    /// The update request itself is wrong.
+    /// The update request is not valid.
     #[error("this is not an update request")]
     Invalid(Vec<Problem>),
-    /// The callback URL is not acceptable.
+    /// The callback URL is not allowed.
     #[error("the callback URL is refused: {0}")]
     Callback(String),
-    /// The same idempotency key came with another request.
+    /// The idempotency key was used for a different request.
     #[error("the idempotency key was used for another request, job {0}")]
     KeyReused(JobId),
-    /// An idempotency key that can tell nothing apart.
+    /// The idempotency key is empty, too long or has other characters.
     #[error("`Idempotency-Key` must be 1 to 255 visible ASCII characters")]
     KeyInvalid,
-    /// No route names a connection, and none is called `default`.
+    /// The config has several connections, and none is called `default`.
     #[error(
         "the config has several connections and none called `default`, so this request has nowhere to go"
     )]
     NoConnection,
-    /// No such job.
+    /// The job does not exist.
     #[error("there is no job `{0}`")]
     NoSuchJob(String),
-    /// A secret that is needed to judge the request cannot be had.
-    #[error("a secret that this needs cannot be read; the log says which")]
+    /// A secret that the request needs cannot be read.
+    #[error("a secret that this needs cannot be read; see the log for its name")]
     Secret(SecretError),
-    /// The store failed, so nothing was accepted.
+    /// The store failed; no job was accepted.
     #[error("the job store failed, so nothing was accepted; send it again")]
     Store(StoreError),
-    /// The queue of wake-ups is full, so nothing is acknowledged. What was stored is found by the sweep.
+    /// The wake-up queue is full, so the request is not acknowledged. A sweep finds the jobs that are stored.
     #[error("the queue takes nothing more for now, so nothing is acknowledged; send it again")]
     Queue(WakeUpFailed),
-    /// The job is there, and cannot be read.
+    /// The job is stored, but cannot be read.
     #[error(
         "job {id} is stored in a form that this version cannot read; it stays as it is, and `masshook jobs list --only parked` says why"
     )]
     Unreadable {
         /// The job.
         id: JobId,
-        /// What is wrong with it.
-        why: String,
+        /// Reason from the store.
+        reason: String,
     },
-    /// A defect, or a config that does not fit the stored jobs.
+    /// The jobs could not be driven: a defect, or a config that does not match the stored jobs.
     #[error("the job could not be driven; it is stored")]
     Drive(String),
 }
 
 impl Rejection {
-    /// The stable code of a refusal, and the HTTP status that goes with it.
-    fn row(&self) -> (StatusCode, &'static str) {
+    /// The HTTP status and the stable code.
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::NoSuchRoute(_) => (StatusCode::NOT_FOUND, "no_such_route"),
             Self::NotListening { .. } => (StatusCode::NOT_FOUND, "not_listening"),
@@ -195,7 +195,7 @@ impl Rejection {
                 "too_many_headers",
             ),
             Self::BodyNotReceived(_) => (StatusCode::BAD_REQUEST, "body_not_received"),
-            Self::Unverified { refusal, .. } if refusal.is_passing() => {
+            Self::Unverified { error, .. } if error.is_transient() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
             Self::Unverified { .. } => (StatusCode::UNAUTHORIZED, "not_verified"),
@@ -212,7 +212,7 @@ impl Rejection {
             Self::Closed => (StatusCode::FORBIDDEN, "api_closed"),
             Self::Body(_) => (StatusCode::UNPROCESSABLE_ENTITY, "body_not_readable"),
             Self::NotJson(_) => (StatusCode::UNPROCESSABLE_ENTITY, "body_not_readable"),
-            // A config that does not hold together is not the sender's fault: it should come again.
+            // The config is at fault and not the sender, so the sender should retry.
             Self::Mapping {
                 error: EvalError::Compile(_),
                 ..
@@ -237,10 +237,10 @@ impl Rejection {
         }
     }
 
-    /// Why the store did not give a job.
+    /// The rejection for a job that the store could not read.
     pub fn of_store(error: StoreError) -> Self {
         match error {
-            StoreError::Unreadable { id, reason: why } => Self::Unreadable { id, why },
+            StoreError::Unreadable { id, reason } => Self::Unreadable { id, reason },
             other @ (StoreError::LeaseLost(_)
             | StoreError::LockLost(_)
             | StoreError::Unavailable(_)
@@ -250,16 +250,16 @@ impl Rejection {
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        self.row().0
+        self.status_and_code().0
     }
 
     /// The stable code.
     pub fn code(&self) -> &'static str {
-        self.row().1
+        self.status_and_code().1
     }
 
-    /// Whether a genuine delivery came to nothing because of what it says or of what the route makes of it, so that it is
-    /// worth keeping.
+    /// Whether the body or the route's programs are the cause. Such a delivery can become a dead letter, because a replay
+    /// with a corrected config can succeed.
     pub fn is_about_mapping(&self) -> bool {
         matches!(
             self,
@@ -272,7 +272,7 @@ impl Rejection {
         )
     }
 
-    /// What the log should say beyond what the sender may see.
+    /// Details for the log that the sender must not see.
     pub fn internal(&self) -> Option<String> {
         if let Self::Secret(error) = self {
             Some(error.to_string())
@@ -282,8 +282,8 @@ impl Rejection {
             Some(error.to_string())
         } else if let Self::Queue(error) = self {
             Some(error.to_string())
-        } else if let Self::Unreadable { why, .. } = self {
-            Some(why.clone())
+        } else if let Self::Unreadable { reason, .. } = self {
+            Some(reason.clone())
         } else if let Self::Drive(error) = self {
             Some(error.clone())
         } else {
@@ -291,8 +291,8 @@ impl Rejection {
         }
     }
 
-    /// Details for a terminal only, because they may contain personal data.
-    pub fn on_terminal(&self) -> Option<String> {
+    /// Details for the terminal only, because they may contain personal data.
+    pub fn terminal_details(&self) -> Option<String> {
         if let Self::Mapping { error, .. } = self {
             Some(error.details())
         } else {
@@ -300,15 +300,15 @@ impl Rejection {
         }
     }
 
-    /// More about it, over several lines, for the terminal alone: [`Self::on_terminal`], or else all the errors.
-    pub fn at_length(&self) -> Option<String> {
-        self.on_terminal().or_else(|| {
+    /// [`Self::terminal_details`] or, without any, all errors; several lines, for the terminal only.
+    pub fn long_details(&self) -> Option<String> {
+        self.terminal_details().or_else(|| {
             let errors: Vec<String> = self.errors().iter().map(Value::to_string).collect();
             (!errors.is_empty()).then(|| errors.join("\n"))
         })
     }
 
-    /// Everything that is wrong, one by one, where there may be several things.
+    /// The individual errors, for rejections that may have several.
     pub fn errors(&self) -> Vec<Value> {
         if let Self::Unmappable { outputs, .. } = self {
             let error = |output: &OutputError| json!({"output": output.output, "pointer": output.pointer, "detail": output.message});
@@ -333,9 +333,9 @@ impl Rejection {
         }
     }
 
-    /// The refusal as RFC 9457 problem details.
+    /// The rejection as RFC 9457 problem details.
     pub fn problem(&self) -> Value {
-        let (status, code) = self.row();
+        let (status, code) = self.status_and_code();
         let mut problem = json!({
             "type": format!("urn:masshook:problem:{code}"),
             "title": status.canonical_reason(),

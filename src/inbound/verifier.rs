@@ -209,16 +209,16 @@ impl Verifier {
         match response {
             Ok(response) if response.status().is_success() => Ok(Handshake::confirmed()),
             Ok(response) => {
-                let why = format!("it answered {}", response.status());
-                Err(Rejection::Subscription(why))
+                let reason = format!("it answered {}", response.status());
+                Err(Rejection::Subscription(reason))
             }
-            Err(why) => Err(Rejection::Subscription(why)),
+            Err(reason) => Err(Rejection::Subscription(reason)),
         }
     }
 }
 
-/// The rejection for a signature that does not hold. Mistakes of the sender are reported to it; a secret that cannot be used is
-/// reported to the operator, by reference.
+/// The rejection for a signature that is not valid. Errors of the sender are reported to the sender; an unusable secret is
+/// reported to the operator, by its reference.
 fn rejection_for(error: VerifyError, route: &Route, proofs: &[SchemeConfig]) -> Rejection {
     let malformed = |reference: String, why: String| {
         Rejection::Secret(SecretError::Malformed { reference, why })
@@ -239,7 +239,7 @@ fn rejection_for(error: VerifyError, route: &Route, proofs: &[SchemeConfig]) -> 
         return malformed("of the route".to_owned(), "is missing".to_owned());
     }
     Rejection::Unverified {
-        refusal: error,
+        error,
         bare: proofs.iter().any(|proof| proof.scheme.bare_refusals()),
     }
 }

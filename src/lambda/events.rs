@@ -22,7 +22,7 @@ pub(super) async fn handle(
             Ok(outcome) => {
                 log_unmapped(&outcome);
                 ignored += usize::from(outcome.is_ignored());
-                kept += outcome.kept.len();
+                kept += outcome.dead_letters.len();
                 if outcome.accepted.needs_redelivery() {
                     failed = Some(InvokeError::Unfinished);
                 }
@@ -46,5 +46,5 @@ pub(super) async fn handle(
 
 /// Logs the routes that could not map an event; a dead letter is stored for each.
 pub(super) fn log_unmapped(outcome: &EventOutcome) {
-    outcome.kept.values().for_each(log_rejection);
+    outcome.dead_letters.values().for_each(log_rejection);
 }

@@ -176,7 +176,7 @@ fn compare(
 }
 
 fn rejection_line(rejection: &Rejection) -> String {
-    match rejection.at_length() {
+    match rejection.long_details() {
         Some(more) => format!("{rejection}: {}", more.replace('\n', "; ")),
         None => rejection.to_string(),
     }

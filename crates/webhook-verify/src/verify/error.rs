@@ -151,7 +151,7 @@ impl VerifyError {
     }
 
     /// Whether it may pass by itself: the same delivery may be let in later.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::NoKeys(_))
     }
 

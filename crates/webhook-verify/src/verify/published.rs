@@ -86,7 +86,7 @@ async fn published_keys_are_fetched_and_remembered() {
     let refusal = verify_fetching(&scheme, &request, &[], now, &fresh)
         .await
         .expect_err("refused");
-    assert!(refusal.is_passing());
+    assert!(refusal.is_transient());
 }
 
 #[tokio::test]
