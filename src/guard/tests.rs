@@ -136,6 +136,7 @@ fn line(name: &str, value: &Value, asked: UpdateMethod) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn every_kind_of_value() {
     let cases = [
         ("Company", json!("Acme")),

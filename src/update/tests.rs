@@ -41,6 +41,7 @@ fn reads_every_key() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn each_refusal_says_where_and_what_to_do() {
     let cases = [
         (json!([]), "", "must be an object"),

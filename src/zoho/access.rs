@@ -118,7 +118,10 @@ impl AccessTokens {
         if let Some((until, error)) = state.backoff.as_ref().filter(|(until, _)| now < *until) {
             return Err(match error.clone() {
                 Error::RetryLater(refusal, _) => Error::RetryLater(refusal, time_left(now, *until)),
-                never => never,
+                never @ (Error::Reauthenticate(_)
+                | Error::OutcomeUnknown(_)
+                | Error::Refused(_)
+                | Error::Denied(_)) => never,
             });
         }
         let outcome = match &self.cache {

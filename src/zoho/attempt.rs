@@ -173,7 +173,9 @@ mod tests {
         let wait = |attempt: Attempt, asked| match next(&attempt, later(Cause::TimedOut, asked)) {
             Next::Retry(wait, _) => (true, wait.as_secs()),
             Next::Return(Err(Error::RetryLater(_, wait))) => (false, wait.as_secs()),
-            other => panic!("{other:?}"),
+            other @ (Next::Return(_) | Next::Reauthenticate) => {
+                panic!("{other:?}")
+            }
         };
         assert_eq!(wait(FIRST, 3), (true, 3));
         assert_eq!(wait(FIRST, 9), (false, 15), "longer than a turn waits");
@@ -212,7 +214,9 @@ mod tests {
             };
             match next(&attempt, refused(Cause::NoRecords)) {
                 Next::Return(Err(Error::Refused(refusal))) => refusal.cause(),
-                other => panic!("{other:?}"),
+                other @ (Next::Return(_) | Next::Retry(..) | Next::Reauthenticate) => {
+                    panic!("{other:?}")
+                }
             }
         };
         assert_eq!(outcome(1, false), Some(Cause::NoRecords));

@@ -1,6 +1,11 @@
 //! Integration tests, one file per feature. They use real parts where possible: AWS on moto's server, the Lambda
 //! program under AWS's Runtime Interface Emulator, and Zoho's SDK. CONTRIBUTING.md says how to add one.
 
+#![expect(
+    clippy::too_many_lines,
+    reason = "a test tells one story, or holds one table of cases"
+)]
+
 mod architecture;
 mod auth_command;
 mod aws_secrets;

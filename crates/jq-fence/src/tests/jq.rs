@@ -8,6 +8,7 @@ use super::{HOST, evaluate};
 use crate::*;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn common_filters_have_results_of_jq() {
     let body = r#"{"id": 554023000000497007, "name": "Ann O'Neil", "tags": ["b", "a", "b"], "n": null,
         "rows": [{"k": "x", "v": 2}, {"k": "y", "v": 1}, {"k": "x", "v": 3}],

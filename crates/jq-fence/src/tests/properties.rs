@@ -8,6 +8,7 @@ use super::{HOST, evaluate, evaluate_with, limits};
 use crate::*;
 
 /// Small programs that combine arbitrary terms.
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn programs() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
         ".",
