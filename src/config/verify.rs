@@ -109,7 +109,7 @@ impl VerifyConfig {
     fn read_one(node: &Node<'_>, alone: bool, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let choice = SchemeChoice::read(&mut object, problems);
-        if let Some(SchemeChoice::Nothing) = choice {
+        if let Some(SchemeChoice::Disabled) = choice {
             if !alone {
                 node.problem(
                     problems,
@@ -123,7 +123,7 @@ impl VerifyConfig {
         let secrets = read_secrets(&mut object, "secret", problems);
         let needed = match &choice {
             Some(SchemeChoice::Scheme(scheme)) => scheme.needs_secret(),
-            Some(SchemeChoice::Nothing) | None => true,
+            Some(SchemeChoice::Disabled) | None => true,
         };
         if needed
             && given
@@ -142,7 +142,7 @@ impl VerifyConfig {
         }
         object.finish(problems);
         match choice? {
-            SchemeChoice::Nothing => Some(Self::Disabled),
+            SchemeChoice::Disabled => Some(Self::Disabled),
             SchemeChoice::Scheme(scheme) => Some(Self::Schemes(vec![SchemeConfig {
                 scheme: *scheme,
                 secrets,

@@ -1,8 +1,8 @@
-//! How a sender proves itself, as data: one declarative record per vendor, and the presets.
+//! Signature schemes as data: one declarative record per sender, and the presets.
 //!
-//! A record says where a signature stands, what it covers and how the secret becomes a key; the one interpreter in
-//! [`super::verify`] does the rest. Presets are such records too, read by the same code as a route's own record. A
-//! record also says how the sender tries out an address ([`super::handshake`]) and what it wants to hear.
+//! A record contains the location of the signature, the signed text and the format of the secret. [`super::verify`]
+//! interprets all records. Presets are records too, read by the same code as a custom record. A record also describes the
+//! sender's handshakes ([`super::handshake`]) and the response that it expects.
 
 mod choice;
 mod describe;
@@ -41,55 +41,55 @@ pub(super) use template::fill_params;
 use presets::preset_text;
 use strict_reader::{Node, Object, Problem, Problems, nearest};
 
-/// How a sender proves itself.
+/// A signature scheme.
 ///
-/// As a record: either the keys of one recipe, or `alternatives`, a list of recipes of which any may match; with `note`,
-/// `source` and `timeout` beside them for the reader, and `handshakes`, `accepted` and `bare_refusals` for the sender.
+/// A record has either the keys of one spec, or `alternatives`, a list of specs of which any may match. `note`, `source`
+/// and `timeout` are documentation; `handshakes`, `accepted` and `bare_refusals` describe responses to the sender.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 pub struct Scheme {
     #[schemars(skip)]
     name: String,
-    /// What a person should know about it.
+    /// Notes for operators.
     note: Option<String>,
-    /// Where the sender documents it.
+    /// URL of the sender's documentation.
     source: Option<String>,
-    /// How long the sender waits for an answer.
+    /// How long the sender waits for a response.
     timeout: Option<String>,
     #[schemars(flatten, with = "SpecsRecord")]
     specs: Vec<SchemeSpec>,
-    /// How the sender tries out an address.
+    /// Requests with which the sender verifies an endpoint.
     #[schemars(default)]
     handshakes: Vec<HandshakeSpec>,
-    /// What the sender wants to hear about an accepted delivery; absent: our own answer will do.
+    /// The response that the sender expects for an accepted delivery; absent: any successful response.
     accepted: Option<ReplySpec>,
-    /// Whether a refusal must be a 401 without content.
+    /// Whether a rejection must be a 401 response without a body.
     #[schemars(default)]
     bare_refusals: bool,
     #[schemars(skip)]
     params: BTreeMap<String, String>,
 }
 
-/// The two ways to write recipes down; only its JSON Schema is used.
+/// The two forms of a record's specs; only its JSON Schema is used.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "stands for the record's shape in the JSON Schema")]
 enum SpecsRecord {
     One(Box<SchemeSpec>),
     Several {
-        /// Recipes of which any may match.
+        /// Specs of which any may match.
         #[schemars(length(min = 1))]
         alternatives: Vec<SchemeSpec>,
     },
 }
 
 impl Scheme {
-    /// The preset with this name, if there is one. Its record is parsed only now, so that an unused preset costs nothing.
+    /// The preset with this name, if it exists. Its record is parsed on each call, so unused presets cost nothing.
     pub fn preset(name: &str) -> Option<Self> {
-        // The records are part of the program and a test reads them all, so their problems never show here.
+        // The records are compiled in and a test reads them all, so no problem occurs here.
         Self::from_yaml(name, preset_text(name)?).ok()
     }
 
-    /// The preset whose name is nearest to a misspelt one.
+    /// The preset whose name is most similar to a misspelt one.
     pub fn nearest_preset(name: &str) -> Option<&'static str> {
         nearest(name, PRESETS.iter().copied())
     }
@@ -115,8 +115,8 @@ impl Scheme {
         }))
     }
 
-    /// Reads a record whose keys stand in `object`, among keys of other readers; the caller finishes the object.
-    /// What is wrong is noted in `problems`.
+    /// Reads the keys of a record from `object`, which may contain other keys too; the caller finishes the object. Errors
+    /// are added to `problems`.
     pub fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
         let note = optional_text(object, "note", problems);
         let source = optional_text(object, "source", problems);
@@ -158,49 +158,49 @@ impl Scheme {
         &self.name
     }
 
-    /// What a person should know about this scheme.
+    /// Notes for operators.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    /// Where the sender documents it.
+    /// URL of the sender's documentation.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
     }
 
-    /// How long the sender waits for an answer, for a person.
+    /// How long the sender waits for a response, as text.
     pub fn timeout(&self) -> Option<&str> {
         self.timeout.as_deref()
     }
 
-    /// The recipes of which any may match; never empty.
+    /// The specs of which any may match; never empty.
     pub fn specs(&self) -> &[SchemeSpec] {
         &self.specs
     }
 
-    /// How the sender tries out an address.
+    /// Requests with which the sender verifies an endpoint.
     pub fn handshakes(&self) -> &[HandshakeSpec] {
         &self.handshakes
     }
 
-    /// Whether the sender hands its secret over in a handshake.
+    /// Whether the sender hands over its secret in a handshake.
     pub fn enrolls_secret(&self) -> bool {
         self.handshakes
             .iter()
             .any(|exchange| exchange.enroll.is_some())
     }
 
-    /// What the sender wants to hear about an accepted delivery.
+    /// The response that the sender expects for an accepted delivery.
     pub fn accepted(&self) -> Option<&ReplySpec> {
         self.accepted.as_ref()
     }
 
-    /// Whether a refusal must be a 401 without content, because the sender tests for it.
+    /// Whether a rejection must be a 401 response without a body, because the sender tests for that.
     pub fn bare_refusals(&self) -> bool {
         self.bare_refusals
     }
 
-    /// Changes how far a signed time may be off; 0 switches the check off. Recipes that sign no time are left as they are.
+    /// Sets the tolerance for signed times; 0 disables the check. Specs without a signed time do not change.
     pub fn set_tolerance(&mut self, seconds: u64) {
         for spec in &mut self.specs {
             if let Some(rule) = spec
@@ -212,7 +212,7 @@ impl Scheme {
         }
     }
 
-    /// The names of the parameters that `{param:…}` stands for.
+    /// The names of the parameters in `{param:…}` tokens.
     pub fn needed_params(&self) -> Vec<String> {
         let mut names: Vec<String> = self.specs.iter().flat_map(SchemeSpec::params).collect();
         names.sort();
@@ -223,11 +223,11 @@ impl Scheme {
     /// Sets the route's parameters.
     ///
     /// # Errors
-    /// The names of those that are needed and not there, or empty.
+    /// The names of the needed parameters that are missing or empty.
     pub fn set_params(&mut self, params: BTreeMap<String, String>) -> Result<(), Vec<String>> {
-        let given = |name: &String| params.get(name).is_some_and(|value| !value.is_empty());
+        let is_set = |name: &String| params.get(name).is_some_and(|value| !value.is_empty());
         let mut missing = self.needed_params();
-        missing.retain(|name| !given(name));
+        missing.retain(|name| !is_set(name));
         self.params = params;
         if missing.is_empty() {
             Ok(())
@@ -240,13 +240,13 @@ impl Scheme {
         &self.params
     }
 
-    /// Whether a route without a secret would let nothing in. If not, the sender's keys are fetched
+    /// Whether deliveries can only be verified with a secret. If not, the sender's keys are fetched
     /// ([`super::verify::KeyFetcher`]).
     pub fn needs_secret(&self) -> bool {
         !self.specs.iter().all(SchemeSpec::fetches_keys)
     }
 
-    /// Whether the public URL is part of what is signed, so that the route must know it.
+    /// Whether the public URL is part of the signed text, so that the route must know it.
     pub fn needs_url(&self) -> bool {
         let signs_url = |message: &SignedMessage| message.signed.has(&SignedSegment::Url);
         self.specs
@@ -255,7 +255,7 @@ impl Scheme {
             .any(signs_url)
     }
 
-    /// The scheme in one sentence.
+    /// Describes the scheme in one sentence.
     pub fn describe(&self) -> String {
         let specs: Vec<String> = self.specs.iter().map(SchemeSpec::describe).collect();
         format!("{}.", specs.join("; or "))
@@ -274,7 +274,7 @@ fn optional_text(
 fn read_alternatives(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<SchemeSpec>> {
     let items = node.list(problems)?;
     if items.is_empty() {
-        node.problem(problems, "must name at least one recipe");
+        node.problem(problems, "must contain at least one scheme");
         return None;
     }
     let mut specs = Vec::new();
@@ -288,7 +288,7 @@ fn read_alternatives(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<Sch
     (!specs.is_empty()).then_some(specs)
 }
 
-/// The start of what somebody wrote, short enough for a message.
+/// The start of a text, short enough for an error message.
 fn clip(text: &str) -> String {
     text.chars().take(40).collect()
 }

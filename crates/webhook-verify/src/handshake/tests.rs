@@ -223,11 +223,11 @@ fn own_handshakes_can_prove_the_secret() {
 fn handshakes_that_could_harm_are_refused() {
     let problem = |handshake: Value| custom(&handshake).expect_err("refused");
     insta::assert_snapshot!(problem(json!("hello")), @"handshakes.0: is not a common handshake; known: ok, challenge");
-    insta::assert_snapshot!(problem(json!({"answer": {"text": "hi"}})), @"handshakes.0: would take every delivery for a handshake; say what is in it under `when`");
-    insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"content_type": "text/html", "text": "{query:q}"}})), @"handshakes.0.answer.content_type: must be text/plain where a part of the request is repeated");
+    insta::assert_snapshot!(problem(json!({"answer": {"text": "hi"}})), @"handshakes.0: would match every delivery: add conditions under `when`");
+    insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"content_type": "text/html", "text": "{query:q}"}})), @"handshakes.0.answer.content_type: must be text/plain if the response echoes a part of the request");
     insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"headers": {"Set-Cookie": "{query:q}", "X-Content-Type-Options": "x", "X-A": "{b}"}}})), @"
-    handshakes.0.answer.headers.Set-Cookie: is not a header of a sender's own: X-Name
-    handshakes.0.answer.headers.X-Content-Type-Options: is not a header of a sender's own: X-Name
+    handshakes.0.answer.headers.Set-Cookie: is not a custom header; its name must start with `X-`
+    handshakes.0.answer.headers.X-Content-Type-Options: is not a custom header; its name must start with `X-`
     handshakes.0.answer.headers.X-A: `{b}` is not a known token; known: {query:name}, {header:Name}, {form:name}, {json:/pointer}, {path:0}, and {hmac_hex:…} or {hmac_base64:…} around one, as in {hmac_hex:query:challengeCode}
     ");
     insta::assert_snapshot!(problem(json!({"verified": true, "enroll": {"header": "X-Secret"}, "answer": {}})), @"handshakes.0.enroll: cannot be `verified` too: the secret to verify with is only being handed over");

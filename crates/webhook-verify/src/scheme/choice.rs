@@ -1,4 +1,4 @@
-//! A route's choice of a scheme.
+//! Reads the scheme of a `verify` entry.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use super::presets::PRESETS;
 use super::signature::MAX_TOLERANCE_S;
 use strict_reader::{Object, Problems};
 
-/// What a `verify` entry of a config says.
+/// The scheme of a `verify` entry of a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SchemeChoice {
-    /// `scheme: none`: anybody may deliver.
-    Nothing,
-    /// A scheme, with the entry's `tolerance_s` and `params` put in.
+    /// `scheme: none`: deliveries are not verified.
+    Disabled,
+    /// A scheme with the entry's `tolerance_s` and `params`.
     Scheme(Box<Scheme>),
 }
 
 impl SchemeChoice {
-    /// Reads `scheme`, `tolerance_s`, `params` and, for `scheme: custom`, the keys of a record; the caller reads the
+    /// Reads `scheme`, `tolerance_s`, `params` and, for `scheme: custom`, the keys of a record. The caller reads the
     /// secrets and finishes the object.
     pub fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
         let name_node = object.required("scheme", problems)?;
         let scheme = match name_node.string(problems)? {
-            "none" => return Some(Self::Nothing),
+            "none" => return Some(Self::Disabled),
             "custom" => Scheme::read(object, problems),
             name => Scheme::preset(name).or_else(|| {
                 let hint = match Scheme::nearest_preset(name) {
@@ -61,7 +61,7 @@ impl SchemeChoice {
 fn read_params(object: &Object<'_>, problems: &mut Problems) -> BTreeMap<String, String> {
     let mut params = BTreeMap::new();
     for (name, node) in object.entries() {
-        // Ids are often written without quotes.
+        // Ids are often numbers without quotes.
         let text = match node.value {
             Value::Number(number) if !number.is_f64() => Some(number.to_string()),
             Value::Null

@@ -1,4 +1,4 @@
-//! Recipes in plain words.
+//! Describes specs in one sentence.
 
 use super::keywords::SecretEncoding;
 use super::signature::SignatureLayout;

@@ -1,4 +1,4 @@
-//! The words of a record: what may stand where one of a few is to be chosen.
+//! Keywords: the values that a record's enumerated keys accept.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 
 use super::clip;
 
-/// Not one of the words that may stand here.
+/// An unknown keyword.
 #[derive(Debug, thiserror::Error)]
 #[error("`{found}` is not known here; known: {known}")]
 pub struct UnknownKeyword {
@@ -15,49 +15,49 @@ pub struct UnknownKeyword {
     known: String,
 }
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+macro_rules! keywords {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $keyword:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
         pub enum $name {
-            $($(#[$variant_doc])* #[schemars(rename = $word)] $variant,)+
+            $($(#[$variant_doc])* #[schemars(rename = $keyword)] $variant,)+
         }
 
         impl FromStr for $name {
             type Err = UnknownKeyword;
 
-            fn from_str(word: &str) -> Result<Self, UnknownKeyword> {
-                match word {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownKeyword { found: clip(word), known: [$($word),+].join(", ") }),
+            fn from_str(keyword: &str) -> Result<Self, UnknownKeyword> {
+                match keyword {
+                    $($keyword => Ok(Self::$variant),)+
+                    _ => Err(UnknownKeyword { found: clip(keyword), known: [$($keyword),+].join(", ") }),
                 }
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(match self { $(Self::$variant => $word,)+ })
+                formatter.write_str(match self { $(Self::$variant => $keyword,)+ })
             }
         }
     };
 }
 
-words! {
+keywords! {
     /// The hash function of a signature.
     Algorithm {
         /// SHA-256 (FIPS 180-4).
         Sha256 = "sha256",
-        /// SHA-1. As a keyed hash it still holds; only for senders that offer nothing better.
+        /// SHA-1. Still secure as a keyed hash; only for senders without a better one.
         Sha1 = "sha1",
         /// SHA-512 (FIPS 180-4).
         Sha512 = "sha512",
     }
 }
 
-words! {
-    /// How a signature's bytes are written.
+keywords! {
+    /// The encoding of a signature.
     Encoding {
-        /// Hexadecimal, in any case.
+        /// Hexadecimal, case-insensitive.
         Hex = "hex",
         /// Base64 with the standard alphabet (RFC 4648 section 4), padded or not.
         Base64 = "base64",
@@ -66,14 +66,14 @@ words! {
     }
 }
 
-words! {
-    /// How a key is written in its secret.
+keywords! {
+    /// The encoding of a key in its secret.
     SecretEncoding {
-        /// The text itself is the key. The default.
+        /// The text is the key. The default.
         Utf8 = "utf8",
         /// Base64 with the standard alphabet, padded or not.
         Base64 = "base64",
-        /// Hexadecimal, in any case.
+        /// Hexadecimal, case-insensitive.
         Hex = "hex",
     }
 }
@@ -85,8 +85,8 @@ impl Default for SecretEncoding {
     }
 }
 
-words! {
-    /// How a signed time is written.
+keywords! {
+    /// The format of a signed time.
     TimestampUnit {
         /// Whole seconds since 1970. The default.
         Seconds = "s",
@@ -104,20 +104,20 @@ impl Default for TimestampUnit {
     }
 }
 
-words! {
-    /// Another spelling of the public URL that a sender may have signed.
+keywords! {
+    /// A variant of the public URL that a sender may sign.
     UrlVariant {
-        /// Without its port.
+        /// Without the port.
         WithoutPort = "without_port",
-        /// With the port that its scheme implies.
+        /// With the default port of the URL's scheme.
         WithDefaultPort = "with_default_port",
-        /// With its percent escapes undone.
+        /// Percent-decoded.
         PercentDecoded = "percent_decoded",
     }
 }
 
-words! {
-    /// The one algorithm that a token may be signed with. What the token itself says is never believed.
+keywords! {
+    /// The only accepted signature algorithm of a token, independent of the token's own `alg`.
     JwsAlgorithm {
         /// HMAC with SHA-256 (RFC 7518 section 3.2).
         Hs256 = "HS256",

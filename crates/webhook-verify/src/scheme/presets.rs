@@ -1,8 +1,8 @@
-//! The presets: records like a user's own, part of the program as data files.
+//! The presets: records in the same format as custom ones, compiled in from data files.
 
 macro_rules! presets {
     ($($name:literal),+ $(,)?) => {
-        /// The names that [`Scheme::preset`](super::Scheme::preset) knows.
+        /// The names for [`Scheme::preset`](super::Scheme::preset).
         pub const PRESETS: &[&str] = &[$($name),+];
 
         pub(super) fn preset_text(name: &str) -> Option<&'static str> {

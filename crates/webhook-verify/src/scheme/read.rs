@@ -1,4 +1,4 @@
-//! Reads recipes out of records, and refuses those that could not protect.
+//! Reads specs from records, and rejects insecure ones.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,10 @@ use super::signature::{
     SecretFormat, Signature, SignatureLayout, TimestampLocation, TimestampRule,
 };
 use super::spec::{
-    HashedMessage, Jws, ProofKind, SchemeSpec, SharedSecret, SignedMessage, TokenLocation, types,
+    HashedMessage, Jws, ProofKind, SchemeSpec, SharedSecret, SignedMessage, TokenLocation,
+    type_list,
 };
-use super::template::{SignedSegment, SignedTemplate, params_of};
+use super::template::{SignedSegment, SignedTemplate, param_names};
 use strict_reader::{Node, Object, Problems};
 
 impl SchemeSpec {
@@ -26,7 +27,7 @@ impl SchemeSpec {
                 {
                     kind.problem(
                         problems,
-                        "needs {secret} in `signed`, or anybody could sign",
+                        "needs {secret} in `signed`: without it, deliveries can be forged",
                     );
                 }
                 hashed.map(ProofKind::Digest)
@@ -42,10 +43,10 @@ impl SchemeSpec {
             Some("sns") => Some(ProofKind::Sns),
             Some(_) | None => {
                 if let Some(kind) = kind.filter(|_| name.is_some()) {
-                    let message = format!("is not a known type of proof; known: {}", types());
+                    let message = format!("is not a known type of proof; known: {}", type_list());
                     kind.problem(problems, message);
                 }
-                // What else is wrong is said at once, for the type that is most common.
+                // Read on as the most common type, to report the other problems of the record too.
                 HashedMessage::read(object, problems).map(ProofKind::Hmac)
             }
         };
@@ -125,7 +126,7 @@ impl SignedMessage {
         let partial = flag(object, "partial", problems);
         if let (Some(node), Some(rule), Some(signature)) = (&timestamp_node, &timestamp, &signature)
         {
-            check_kv_time(node, rule, &signature.layout, problems);
+            check_kv_timestamp(node, rule, &signature.layout, problems);
         }
         let message = Self {
             signature: signature?,
@@ -143,11 +144,14 @@ impl SignedMessage {
 
     fn check(&self, signed: &Node<'_>, timestamp: Option<&Node<'_>>, problems: &mut Problems) {
         if !self.covers_body() && !self.partial {
-            signed.problem(problems, "must contain {body}, or anybody could change it");
+            signed.problem(
+                problems,
+                "must contain {body}: without it, the body can be changed unnoticed",
+            );
         }
         let signs_time = self.signed.has(&SignedSegment::Timestamp);
         if signs_time && timestamp.is_none() {
-            let message = "contains {timestamp}; say where it stands under `timestamp`";
+            let message = "contains {timestamp}, so `timestamp` must give its location";
             signed.problem(problems, message);
         }
         if let Some(rule) = timestamp.filter(|_| !signs_time) {
@@ -156,24 +160,23 @@ impl SignedMessage {
             rule.problem(problems, message);
         }
         if self.body_hash.is_some() && !self.signed.has(&SignedSegment::Url) {
-            let message =
-                "must contain {url} if there is a `body_hash`, or anybody could change both";
+            let message = "must contain {url} if there is a `body_hash`: without it, both can be changed unnoticed";
             signed.problem(problems, message);
         }
     }
 }
 
-fn check_kv_time(
+fn check_kv_timestamp(
     node: &Node<'_>,
     rule: &TimestampRule,
     layout: &SignatureLayout,
     problems: &mut Problems,
 ) {
-    let TimestampLocation::Kv(wanted) = &rule.at else {
+    let TimestampLocation::Kv(timestamp_key) = &rule.at else {
         return;
     };
     match layout {
-        SignatureLayout::Kv { key, .. } if key != wanted => {}
+        SignatureLayout::Kv { key, .. } if key != timestamp_key => {}
         SignatureLayout::Kv { .. } => node.problem(problems, "has the key of the signature itself"),
         SignatureLayout::Plain | SignatureLayout::List { .. } => {
             node.problem(problems, "`kv` needs a signature of `format: kv`");
@@ -182,7 +185,7 @@ fn check_kv_time(
 }
 
 impl TokenLocation {
-    /// Reads it as the value of `token`.
+    /// Reads the value of the key `token`.
     fn read(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
         let node = object.required("token", problems)?;
         let mut object = node.object(problems)?;
@@ -206,7 +209,7 @@ impl Jws {
             .optional("claims")
             .and_then(|node| node.object(problems));
         for (name, node) in entries.iter().flat_map(Object::entries) {
-            let text = with_params(&node, problems);
+            let text = read_param_text(&node, problems);
             claims.extend(text.map(|text| (name.to_owned(), text)));
         }
         let body_hash_claim = object
@@ -216,9 +219,9 @@ impl Jws {
         let jwks_node = object.optional("jwks_url");
         let jwks_url = jwks_node
             .as_ref()
-            .and_then(|node| with_params(node, problems));
+            .and_then(|node| read_param_text(node, problems));
         if let (Some(node), Some(url)) = (&jwks_node, &jwks_url)
-            && !fixed_host(url)
+            && !has_fixed_host(url)
         {
             let message = "must start with https:// and a host that no parameter can replace";
             node.problem(problems, message);
@@ -228,8 +231,7 @@ impl Jws {
             && body_hash_claim.is_none()
             && !partial
         {
-            let message =
-                "does not cover the body: name its `body_hash_claim`, or say `partial: true`";
+            let message = "does not cover the body: set `body_hash_claim` or `partial: true`";
             node.problem(problems, message);
         }
         Some(Self {
@@ -244,16 +246,16 @@ impl Jws {
     }
 }
 
-/// Whether keys can only come from the host that the record names, but for its top-level domain.
-fn fixed_host(url: &str) -> bool {
+/// Whether no parameter can replace the host of a URL, except its top-level domain.
+fn has_fixed_host(url: &str) -> bool {
     let host = url.strip_prefix("https://");
     let host = host.and_then(|rest| rest.split('/').next());
     host.is_some_and(|host| !host.is_empty() && !host.starts_with('{'))
 }
 
-fn with_params(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
+fn read_param_text(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
     let text = node.string(problems)?;
-    match params_of(text) {
+    match param_names(text) {
         Ok(_) => Some(text.to_owned()),
         Err(error) => {
             node.problem(problems, error.to_string());

@@ -1,4 +1,4 @@
-//! What is answered: to a handshake, and to an accepted delivery.
+//! Responses to handshakes and to accepted deliveries.
 
 use std::collections::BTreeMap;
 
@@ -11,54 +11,54 @@ use super::selector::ValueSelector;
 use super::template::ReplyTemplate;
 use strict_reader::{Node, Problems};
 
-/// A request with which a sender tries out an address, and what it wants to hear. Or the name of a common one: `ok`
-/// (GET and HEAD: an empty 200) or `challenge` (GET with `challenge` in the query: repeated as text).
+/// A request with which a sender verifies an endpoint, and the response to it. Or the name of a common one: `ok`
+/// (GET and HEAD: an empty 200 response) or `challenge` (GET with `challenge` in the query: echoed as text).
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct HandshakeSpec {
-    /// The methods of such a request; absent: any.
+    /// HTTP methods of the request; absent: any.
     #[schemars(default, with = "Option<super::spec::OneOrMany<String>>")]
     pub method: Vec<String>,
-    /// What must be in it.
+    /// Conditions that the request must meet.
     #[schemars(default)]
     pub when: Vec<HandshakeCondition>,
-    /// Whether it must be verified like a delivery before it is answered.
+    /// Whether the request must be verified like a delivery before the response is sent.
     #[schemars(default)]
     pub verified: bool,
-    /// The part in which the sender hands over the secret that it is going to sign with; it must be there. The route keeps
-    /// it where its `secret` points to, and only then is the answer given.
+    /// The location of the secret with which the sender will sign; required in the request. The route stores the secret
+    /// where its `secret` points to before the response is sent.
     pub enroll: Option<ValueSelector>,
-    /// The answer.
+    /// The response.
     pub answer: ReplySpec,
 }
 
-/// What must be in a request.
+/// A condition that a request must meet.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct HandshakeCondition {
-    /// The part that must be there.
+    /// The part of the request that must exist.
     #[schemars(flatten)]
     pub at: ValueSelector,
-    /// What it must be; absent: anything.
+    /// Its required value; absent: any.
     pub equals: Option<String>,
-    /// Whether it must be one of the secrets.
+    /// Whether its value must be one of the secrets.
     #[schemars(default)]
     pub secret: bool,
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ReplySpec {
-    /// Its status, 200 to 299.
+    /// Status, 200 to 299.
     #[schemars(default = "ok", with = "u16", range(min = 200, max = 299))]
     pub status: StatusCode,
-    /// Its content type; absent: text/plain, or application/json for `json`.
+    /// Content type; absent: text/plain, or application/json for `json`.
     pub content_type: Option<String>,
-    /// Headers of its own, with tokens such as `{header:X-Hook-Secret}`.
+    /// Headers, with tokens such as `{header:X-Hook-Secret}`.
     #[schemars(default, with = "BTreeMap<String, String>")]
     pub headers: Vec<(HeaderName, ReplyTemplate)>,
-    /// Its content.
+    /// Body.
     #[schemars(flatten)]
     pub content: ReplyContent,
 }
@@ -67,22 +67,22 @@ fn ok() -> u16 {
     200
 }
 
-/// The content of an answer.
+/// The body of a response.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 pub enum ReplyContent {
     /// Text with tokens such as `{query:challenge}`.
     Text(#[schemars(with = "String")] ReplyTemplate),
-    /// A JSON document; its strings may have tokens.
+    /// A JSON document; its strings may contain tokens.
     Json(#[schemars(with = "Value")] JsonTemplate),
-    /// Text as it stands, with braces and all.
+    /// Text without tokens; braces have no meaning.
     Raw(String),
 }
 
-/// A JSON document whose strings may have tokens.
+/// A JSON document whose strings may contain tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JsonTemplate {
-    /// Something without strings.
+    /// A null, a boolean or a number.
     Fixed(Value),
     /// A string.
     Text(ReplyTemplate),
@@ -141,16 +141,16 @@ impl HandshakeSpec {
             enroll,
             answer: answer?,
         };
-        if exchange.takes_deliveries() {
+        if exchange.matches_deliveries() {
             node.problem(
                 problems,
-                "would take every delivery for a handshake; say what is in it under `when`",
+                "would match every delivery: add conditions under `when`",
             );
         }
         Some(exchange)
     }
 
-    fn takes_deliveries(&self) -> bool {
+    fn matches_deliveries(&self) -> bool {
         let posts = self.method.is_empty() || self.method.iter().any(|method| method == "POST");
         posts && self.when.is_empty() && self.enroll.is_none()
     }
@@ -246,13 +246,13 @@ impl ReplySpec {
         object.finish(problems);
         if let (Some(node), Some(content_type)) = (type_node, &content_type)
             && (http::HeaderValue::from_str(content_type).is_err()
-                || matches!(&content, Some(ReplyContent::Text(echo)) if echo.repeats())
+                || matches!(&content, Some(ReplyContent::Text(template)) if template.echoes_request())
                     && !content_type.starts_with("text/plain"))
         {
-            // Anything else that repeats a stranger's text could run in a browser.
+            // An echo of unverified text with another content type could run as a script in a browser.
             node.problem(
                 problems,
-                "must be text/plain where a part of the request is repeated",
+                "must be text/plain if the response echoes a part of the request",
             );
         }
         Some(Self {
@@ -263,7 +263,7 @@ impl ReplySpec {
         })
     }
 
-    /// Its content type; empty content without one has none.
+    /// The content type; none for an empty body, unless it is set.
     pub fn content_type(&self) -> Option<&str> {
         let default = match &self.content {
             ReplyContent::Json(_) => Some("application/json"),
@@ -274,7 +274,8 @@ impl ReplySpec {
     }
 }
 
-/// Headers of an answer. A browser or a proxy may act on others, so only those of a sender's own repeat what it sent.
+/// Reads the headers of a response. Only custom headers (`X-…`) may echo the request, because browsers and proxies act on
+/// the standard ones.
 fn read_headers(
     node: &Node<'_>,
     problems: &mut Problems,
@@ -282,12 +283,15 @@ fn read_headers(
     let object = node.object(problems)?;
     let mut headers = Vec::new();
     for (name, node) in object.entries() {
-        let echo: Option<ReplyTemplate> = node.parse(problems);
+        let template: Option<ReplyTemplate> = node.parse(problems);
         let lower = name.to_ascii_lowercase();
-        let own = lower.starts_with("x-") && lower != X_CONTENT_TYPE_OPTIONS.as_str();
+        let is_custom = lower.starts_with("x-") && lower != X_CONTENT_TYPE_OPTIONS.as_str();
         match name.parse::<HeaderName>() {
-            Ok(name) if own => headers.extend(echo.map(|echo| (name, echo))),
-            Ok(_) | Err(_) => node.problem(problems, "is not a header of a sender's own: X-Name"),
+            Ok(name) if is_custom => headers.extend(template.map(|template| (name, template))),
+            Ok(_) | Err(_) => node.problem(
+                problems,
+                "is not a custom header; its name must start with `X-`",
+            ),
         }
     }
     Some(headers)

@@ -1,4 +1,4 @@
-//! Names a part of a delivery: a header, a query parameter, a form field, a place in a JSON body, a path segment.
+//! Selectors for a part of a delivery: a header, a query parameter, a form field, a value of a JSON body, a path segment.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use strict_reader::{Node, Object, Problems};
 
-/// A part of a delivery.
+/// Selects a part of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 pub enum ValueSelector {
@@ -17,18 +17,18 @@ pub enum ValueSelector {
     Header(#[schemars(with = "String")] HeaderName),
     /// The value of the query parameter with this name.
     Query(String),
-    /// The value of the form field with this name, as it is written: `data[id]`.
+    /// The value of the form field with this name as sent, such as `data[id]`.
     Form(String),
-    /// The value at this place of a JSON body.
+    /// The value of a JSON body at this pointer.
     Json(#[schemars(with = "String")] Pointer),
-    /// The path segment with this number behind the route's name, from 0.
+    /// The path segment with this index after the route's name.
     Path(usize),
 }
 
-/// The keys that a selector may have.
+/// The keys of a selector.
 pub(super) const KINDS: [&str; 5] = ["header", "query", "form", "json", "path"];
 
-/// The last path segment that can be named.
+/// Maximum index of a path segment.
 const MAX_SEGMENT: u64 = 9;
 
 impl fmt::Display for ValueSelector {
@@ -44,7 +44,7 @@ impl fmt::Display for ValueSelector {
 }
 
 impl ValueSelector {
-    /// Reads an object that is a selector and nothing else.
+    /// Reads an object that contains only a selector.
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let selector = Self::read_in(&mut object, problems);
@@ -52,7 +52,7 @@ impl ValueSelector {
         selector
     }
 
-    /// Reads the one selector key of an object that has other keys too.
+    /// Reads the selector key of an object that has other keys too.
     pub(super) fn read_in(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
         let mut found: Vec<(&str, Node<'_>)> = Vec::new();
         for kind in KINDS {
@@ -79,7 +79,7 @@ impl ValueSelector {
         }
     }
 
-    /// The selector that a template's token `kind:name` means; `None` if it means none.
+    /// The selector for a template's token `kind:name`; `None` if it is not valid.
     pub(super) fn of_token(kind: &str, name: &str) -> Option<Self> {
         let text = Value::from(name);
         let number = name.parse::<u64>().ok().map(Value::from);
@@ -97,9 +97,9 @@ impl ValueSelector {
     }
 }
 
-/// `a`, `b` and `c`, each in backquotes.
-pub(super) fn listed(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+/// Joins keys for an error message: `a`, `b` and `c`, each in backquotes.
+pub(super) fn listed(keys: &[&str]) -> String {
+    let quoted: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => quoted.concat(),
@@ -123,7 +123,7 @@ fn read_name(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// A JSON pointer (RFC 6901), in which `*` means every item of a list.
+/// A JSON pointer (RFC 6901) in which `*` matches every item of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pointer {
     text: String,
@@ -132,11 +132,11 @@ pub struct Pointer {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
-    Into(String),
-    Every,
+    Key(String),
+    EveryItem,
 }
 
-/// Not a JSON pointer.
+/// An invalid JSON pointer.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "is not a JSON pointer: it starts with `/`, as in /data/id; `*` stands for every item of a list"
@@ -149,8 +149,8 @@ impl FromStr for Pointer {
     fn from_str(text: &str) -> Result<Self, InvalidPointer> {
         let rest = text.strip_prefix('/').ok_or(InvalidPointer)?;
         let steps = rest.split('/').map(|step| match step {
-            "*" => Step::Every,
-            name => Step::Into(name.replace("~1", "/").replace("~0", "~")),
+            "*" => Step::EveryItem,
+            name => Step::Key(name.replace("~1", "/").replace("~0", "~")),
         });
         Ok(Self {
             text: text.to_owned(),
@@ -166,59 +166,59 @@ impl fmt::Display for Pointer {
 }
 
 impl Pointer {
-    /// The values at this place: one, or with `*` several. `None` if any of them is not there, or there are none.
+    /// The values at this pointer: one, or several with `*`. `None` if any of them is absent, or if there is none.
     pub fn find<'a>(&self, root: &'a Value) -> Option<Vec<&'a Value>> {
-        let mut here = vec![root];
+        let mut values = vec![root];
         for step in &self.steps {
-            let mut next = Vec::with_capacity(here.len());
-            for value in here {
+            let mut next = Vec::with_capacity(values.len());
+            for value in values {
                 match step {
-                    Step::Every => next.extend(value.as_array()?),
-                    Step::Into(name) => next.push(child(value, name)?),
+                    Step::EveryItem => next.extend(value.as_array()?),
+                    Step::Key(name) => next.push(child(value, name)?),
                 }
             }
-            here = next;
+            values = next;
         }
-        Some(here).filter(|found| !found.is_empty())
+        Some(values).filter(|found| !found.is_empty())
     }
 
-    /// Sets this place to `value`; with `*` in every item. What is missing on the way is made, as long as that needs no
-    /// item of a list. Whether there is such a place.
+    /// Sets the value at this pointer; with `*` in every item. Creates missing objects, but no list items. Returns whether
+    /// the value was set.
     pub fn set(&self, root: &mut Value, value: &Value) -> bool {
         set(root, &self.steps, value)
     }
 }
 
-fn set(here: &mut Value, steps: &[Step], value: &Value) -> bool {
+fn set(target: &mut Value, steps: &[Step], value: &Value) -> bool {
     let Some((step, rest)) = steps.split_first() else {
-        *here = value.clone();
+        *target = value.clone();
         return true;
     };
-    match (step, here) {
-        (Step::Every, Value::Array(items)) if !items.is_empty() => {
+    match (step, target) {
+        (Step::EveryItem, Value::Array(items)) if !items.is_empty() => {
             items.iter_mut().all(|item| set(item, rest, value))
         }
-        (Step::Into(name), Value::Array(items)) => {
-            let item = place(name).and_then(|index| items.get_mut(index));
+        (Step::Key(name), Value::Array(items)) => {
+            let item = list_index(name).and_then(|index| items.get_mut(index));
             item.is_some_and(|item| set(item, rest, value))
         }
-        (Step::Into(name), here @ (Value::Object(_) | Value::Null)) => {
-            set(&mut here[name.as_str()], rest, value)
+        (Step::Key(name), object @ (Value::Object(_) | Value::Null)) => {
+            set(&mut object[name.as_str()], rest, value)
         }
-        (Step::Every | Step::Into(_), _) => false,
+        (Step::EveryItem | Step::Key(_), _) => false,
     }
 }
 
-/// The item of a list that a step means. RFC 6901 section 4: no leading zeros, or one place would have several names.
-fn place(name: &str) -> Option<usize> {
-    let plain = name == "0" || !name.starts_with(['0', '+']);
-    name.parse().ok().filter(|_| plain)
+/// Parses the index of a list item. Leading zeros are invalid (RFC 6901 section 4).
+fn list_index(name: &str) -> Option<usize> {
+    let is_canonical = name == "0" || !name.starts_with(['0', '+']);
+    name.parse().ok().filter(|_| is_canonical)
 }
 
 fn child<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     match value {
         Value::Object(map) => map.get(name),
-        Value::Array(list) => list.get(place(name)?),
+        Value::Array(list) => list.get(list_index(name)?),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }

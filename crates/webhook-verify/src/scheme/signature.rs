@@ -1,4 +1,4 @@
-//! Where a signature stands and how it is written; the signed time; the secret's format.
+//! The location and format of signatures, signed times and secrets.
 
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
@@ -7,52 +7,52 @@ use super::keywords::{Encoding, SecretEncoding, TimestampUnit};
 use super::selector::{KINDS, ValueSelector, listed};
 use strict_reader::{Node, Object, Problems};
 
-/// Longest tolerance for a signed time, in seconds. A day covers every sender's clock; more is a slip of the pen.
+/// Maximum tolerance for a signed time, in seconds. A day covers every sender's clock; a longer one is likely a typo.
 pub(super) const MAX_TOLERANCE_S: u64 = 86_400;
 
-/// Tolerance where a record names none: what Standard Webhooks, Stripe and Slack all use.
+/// Default tolerance for a signed time, as in Standard Webhooks, Stripe and Slack.
 const DEFAULT_TOLERANCE_S: u64 = 300;
 
-/// Where the signature stands and how it is written.
+/// The location and format of a signature.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Signature {
-    /// Where it stands.
+    /// The location.
     #[schemars(flatten)]
     pub at: ValueSelector,
-    /// How signatures are laid out there.
+    /// The layout of the signatures at this location.
     #[schemars(flatten)]
     pub layout: SignatureLayout,
-    /// What stands before the signature, in any case. In a list, items without it are of another version and skipped.
+    /// Prefix of the signature, case-insensitive. Items of a list without it belong to another version and are skipped.
     pub prefix: Option<String>,
-    /// Whether a signature without the prefix counts too.
+    /// Whether a signature without the prefix is accepted too.
     #[schemars(default)]
     pub prefix_optional: bool,
-    /// How its bytes are written.
+    /// The encoding of its bytes.
     pub encoding: Encoding,
 }
 
-/// How signatures are laid out in their place, by `format`.
+/// The layout of signatures at their location, by `format`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(tag = "format", rename_all = "lowercase", transform = plain_is_the_default)]
 pub enum SignatureLayout {
     /// The value is the signature. The default.
     Plain,
-    /// Pairs such as `t=…,v1=…`; every value under `key` is a signature.
+    /// Pairs such as `t=…,v1=…`; every value with the key `key` is a signature.
     Kv {
-        /// Between pairs.
+        /// Separator between pairs.
         #[schemars(length(min = 1))]
         pair_sep: String,
-        /// Between a pair's key and its value.
+        /// Separator between a pair's key and value.
         #[schemars(length(min = 1))]
         kv_sep: String,
-        /// The key of signatures; pairs with other keys are of another version and skipped.
+        /// The key of signatures; pairs with other keys belong to another version and are skipped.
         #[schemars(length(min = 1))]
         key: String,
     },
     /// A list of signatures.
     List {
-        /// Between items.
+        /// Separator between items.
         #[schemars(length(min = 1))]
         item_sep: String,
     },
@@ -69,17 +69,17 @@ fn plain_is_the_default(schema: &mut Schema) {
     }
 }
 
-/// The time that the sender signed.
+/// The location, format and tolerance of a signed time.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct TimestampRule {
-    /// Where it stands.
+    /// The location.
     #[schemars(flatten)]
     pub at: TimestampLocation,
-    /// How it is written.
+    /// The format.
     #[schemars(default)]
     pub unit: TimestampUnit,
-    /// Seconds that it may lie in the past or in the future when the delivery arrives; 0 switches the check off.
+    /// Maximum difference in seconds, past or future, from the time of receipt; 0 disables the check.
     #[schemars(default = "default_tolerance", range(max = MAX_TOLERANCE_S))]
     pub tolerance_s: u64,
 }
@@ -88,30 +88,30 @@ fn default_tolerance() -> u64 {
     DEFAULT_TOLERANCE_S
 }
 
-/// Where the signed time stands.
+/// The location of a signed time.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 pub enum TimestampLocation {
-    /// Under this key, among the pairs of the signature's place.
+    /// The pair with this key, at the location of the signature.
     Kv(String),
-    /// In a part of the delivery.
+    /// A part of the delivery.
     #[schemars(untagged)]
     Part(ValueSelector),
 }
 
-/// How the secret's text becomes the key.
+/// The format of the key in a secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct SecretFormat {
-    /// How the key is written in the secret.
+    /// The encoding of the key.
     #[schemars(default)]
     pub encoding: SecretEncoding,
-    /// What may stand before the key and is no part of it. The first that is there is taken off.
+    /// Prefixes that are not part of the key. The first that matches is removed.
     #[schemars(default)]
     pub strip_prefix: Vec<String>,
 }
 
-/// Text that must be there and must not be empty.
+/// Reads a required text that must not be empty.
 pub(super) fn required_text(
     object: &mut Object<'_>,
     key: &'static str,
@@ -200,7 +200,7 @@ impl TimestampRule {
                 ValueSelector::read_in(&mut object, problems).map(TimestampLocation::Part)
             }
             Some(_) | None => {
-                // The keys are known all the same.
+                // Mark the selector keys as known, so that they are not reported again.
                 KINDS.into_iter().for_each(|kind| {
                     object.optional(kind);
                 });

@@ -1,4 +1,4 @@
-//! One way of proving where a delivery comes from.
+//! The spec of one way to verify a delivery.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use schemars::JsonSchema;
 use super::keywords::{Algorithm, JwsAlgorithm, UrlVariant};
 use super::selector::{Pointer, ValueSelector};
 use super::signature::{SecretFormat, Signature, TimestampRule};
-use super::template::{SignedSegment, SignedTemplate, params_of};
+use super::template::{SignedSegment, SignedTemplate, param_names};
 
-/// One way of proving where a delivery comes from, and what names the delivery.
+/// One way to verify a delivery, and the location of its id.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 pub struct SchemeSpec {
     /// The proof.
     #[schemars(flatten)]
     pub proof: ProofKind,
-    /// What names the delivery, the same for every retry: one part of it, or several that do so together. Empty: the
-    /// sender has none.
+    /// The location of the delivery id, which is the same for every retry. Several values form the id together. Empty: the
+    /// sender has no id.
     #[schemars(default, with = "OneOrMany<ValueSelector>")]
     pub delivery_id: Vec<ValueSelector>,
 }
@@ -25,7 +25,7 @@ pub struct SchemeSpec {
 /// One value or a list of them; only its JSON Schema is used.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[expect(dead_code, reason = "it only shapes the JSON Schema")]
+#[expect(dead_code, reason = "stands for the value's shape in the JSON Schema")]
 pub(super) enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),
@@ -37,7 +37,7 @@ pub(super) enum OneOrMany<T> {
 pub enum ProofKind {
     /// A keyed hash (RFC 2104) over parts of the delivery.
     Hmac(HashedMessage),
-    /// A plain hash with the secret inside. For senders that offer nothing better.
+    /// A hash over a text that contains the secret. For senders without a better method.
     Digest(HashedMessage),
     /// Ed25519 (RFC 8032); the secret is the sender's public key.
     Ed25519(SignedMessage),
@@ -47,24 +47,24 @@ pub enum ProofKind {
     Rsa(HashedMessage),
     /// A JSON Web Token (RFC 7519) beside the body.
     Jws(Jws),
-    /// The secret itself, sent along.
+    /// The secret itself, sent with the delivery.
     Equals(SharedSecret),
     /// HTTP Basic (RFC 7617); the secret is `user:password`.
     Basic,
     /// An HTTP bearer token (RFC 6750).
     Bearer,
-    /// Amazon SNS: certificate by URL over named fields. Needs the route's parameter `topic`, and no secret; one that is
-    /// there holds the certificate, which is not fetched then.
+    /// Amazon SNS: a signature over selected fields, verified with a certificate from a URL. Needs the route's parameter
+    /// `topic`, and no secret. If there is a secret, it contains the certificate, which is then not fetched.
     Sns,
 }
 
-/// The types, for messages.
+/// The types of proofs, for error messages.
 const TYPES: &[&str] = &[
     "hmac", "digest", "ed25519", "ecdsa", "rsa", "jws", "equals", "basic", "bearer", "sns",
 ];
 
-/// The types, as a message lists them.
-pub(super) fn types() -> String {
+/// The types of proofs, as an error message lists them.
+pub(super) fn type_list() -> String {
     TYPES.join(", ")
 }
 
@@ -73,7 +73,7 @@ pub(super) fn types() -> String {
 pub struct HashedMessage {
     /// The hash function.
     pub algorithm: Algorithm,
-    /// What is signed, and where the signature stands.
+    /// The signed text, and the location of the signature.
     #[schemars(flatten)]
     pub message: SignedMessage,
 }
@@ -81,31 +81,31 @@ pub struct HashedMessage {
 /// A signed text and its signature.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 pub struct SignedMessage {
-    /// Where the signature stands and how it is written.
+    /// The location and format of the signature.
     pub signature: Signature,
-    /// What is signed.
+    /// The signed text.
     #[schemars(with = "String")]
     pub signed: SignedTemplate,
-    /// The signed time; absent: the sender signs none.
+    /// The signed time; absent: the sender signs no time.
     pub timestamp: Option<TimestampRule>,
-    /// How the secret's text becomes the key.
+    /// The format of the key in the secret.
     #[schemars(default)]
     pub secret_format: SecretFormat,
-    /// Other spellings of the public URL that count too.
+    /// Variants of the public URL that are accepted too.
     #[schemars(default)]
     pub url_variants: Vec<UrlVariant>,
-    /// Where the body's SHA-256 stands in hexadecimal, for bodies that the signed text does not contain (Twilio).
+    /// The location of the body's SHA-256 in hexadecimal, for bodies that the signed text does not contain (Twilio).
     pub body_hash: Option<ValueSelector>,
-    /// The list in the body of which every item is signed on its own; JSON pointers then start at the item.
+    /// A list in the body whose items are each signed separately; JSON pointers are then relative to the item.
     #[schemars(with = "Option<String>")]
     pub each: Option<Pointer>,
-    /// Says that the signature covers only a part of the body, and that this is known.
+    /// Accepts that the signature covers only a part of the body.
     #[schemars(default)]
     pub partial: bool,
 }
 
 impl SignedMessage {
-    /// Whether a change of the body makes the signature wrong.
+    /// Whether a change of the body invalidates the signature.
     pub fn covers_body(&self) -> bool {
         let covering = [
             SignedSegment::Body,
@@ -119,46 +119,46 @@ impl SignedMessage {
 /// A JSON Web Token beside the body.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 pub struct Jws {
-    /// The one algorithm that counts.
+    /// The only accepted algorithm.
     #[schemars(rename = "algorithm")]
     pub algorithm: JwsAlgorithm,
-    /// Where the token stands.
+    /// The location of the token.
     pub token: TokenLocation,
-    /// Claims that must be there with this value; `{param:name}` stands for one of the route's parameters.
+    /// Required claims with their values; `{param:name}` is replaced by a parameter of the route.
     #[schemars(default)]
     pub claims: BTreeMap<String, String>,
-    /// The claim that holds the body's SHA-256 in hexadecimal.
+    /// The claim with the body's SHA-256 in hexadecimal.
     pub body_hash_claim: Option<String>,
-    /// Whether a token without an expiry is refused. An expiry that is there always counts.
+    /// Whether a token without an expiry is rejected. An existing expiry is always checked.
     #[schemars(default)]
     pub must_expire: bool,
-    /// Where the sender publishes its keys (RFC 7517), for routes without a secret. `{param:name}` as above.
+    /// URL of the sender's key set (RFC 7517), for routes without a secret. May contain `{param:name}`.
     pub jwks_url: Option<String>,
-    /// Says that the token does not cover the body, and that this is known.
+    /// Accepts that the token does not cover the body.
     #[schemars(default)]
     pub partial: bool,
 }
 
-/// Where a token stands.
+/// The location of a token.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct TokenLocation {
-    /// Where it stands.
+    /// The location.
     #[schemars(flatten)]
     pub at: ValueSelector,
-    /// What stands before it, in any case.
+    /// Prefix of the token, case-insensitive.
     pub prefix: Option<String>,
 }
 
-/// The secret itself, sent along.
+/// The secret itself, sent with the delivery.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 pub struct SharedSecret {
-    /// Where it stands. With `*` in a JSON pointer, every place must hold it.
+    /// The location of the secret. With `*` in a JSON pointer, every item must contain it.
     pub token: TokenLocation,
 }
 
 impl SchemeSpec {
-    /// The route's parameters that this recipe needs.
+    /// The parameters of the route that this spec needs.
     pub(super) fn params(&self) -> Vec<String> {
         match &self.proof {
             ProofKind::Hmac(HashedMessage { message, .. })
@@ -186,7 +186,7 @@ impl SchemeSpec {
             ProofKind::Jws(jws) => {
                 let texts = jws.claims.values().chain(&jws.jwks_url);
                 texts
-                    .flat_map(|text| params_of(text).unwrap_or_default())
+                    .flat_map(|text| param_names(text).unwrap_or_default())
                     .collect()
             }
             ProofKind::Sns => vec!["topic".to_owned()],
@@ -194,7 +194,7 @@ impl SchemeSpec {
         }
     }
 
-    /// Whether it can do without a secret, because the sender publishes its keys.
+    /// Whether it needs no secret, because the sender publishes its keys.
     pub fn fetches_keys(&self) -> bool {
         match &self.proof {
             ProofKind::Sns => true,
@@ -226,7 +226,7 @@ impl SchemeSpec {
         }
     }
 
-    /// The message that is signed, for recipes that sign one.
+    /// The signed message, for specs that have one.
     pub fn message(&self) -> Option<&SignedMessage> {
         match &self.proof {
             ProofKind::Hmac(hashed) | ProofKind::Digest(hashed) | ProofKind::Rsa(hashed) => {

@@ -8,25 +8,25 @@ use http::HeaderName;
 use super::clip;
 use super::selector::{Pointer, ValueSelector};
 
-/// The signed text.
+/// The template of a signed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedTemplate {
     text: String,
     segments: Vec<SignedSegment>,
 }
 
-/// A piece of the signed text.
+/// A segment of a signed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignedSegment {
-    /// Text that stands there as it is.
+    /// Literal text.
     Literal(String),
-    /// The body, byte for byte as it came in.
+    /// The body as received, byte for byte.
     Body,
-    /// The signed time, as it was written.
+    /// The signed time as received.
     Timestamp,
-    /// A part of the delivery, which must be there.
+    /// A required part of the delivery.
     Part(ValueSelector),
-    /// A place of a JSON body with a backslash before `\` and `:`, and nothing if it is absent (Adyen).
+    /// A value of a JSON body with a backslash before `\` and `:`; empty if it is absent (Adyen).
     Escaped(Pointer),
     /// The request's method, in upper case.
     Method,
@@ -34,30 +34,30 @@ pub enum SignedSegment {
     Url,
     /// One of the route's parameters.
     Param(String),
-    /// The secret itself; only for hashes without a key.
+    /// The secret; only for hashes without a key.
     Secret,
     /// The body's CRC-32 as a decimal number (PayPal).
     Crc32Body,
     /// The body's SHA-256 in lower-case hexadecimal.
     Sha256Body,
-    /// Every form field's name and value without anything between, sorted (Twilio, Mandrill); nothing if the body is
-    /// no form.
+    /// The names and values of all form fields, sorted and joined without separators (Twilio, Mandrill); empty if the body is
+    /// not a form.
     FormSorted,
 }
 
-/// The tokens, for messages.
+/// The tokens of signed texts, for error messages.
 const TOKENS: &str = "{body}, {timestamp}, {header:Name}, {query:name}, {form:name}, {json:/pointer}, {path:0}, {method}, \
      {url}, {param:name}, {secret}, {sha256_body}, {crc32_body}, {form_sorted}, {json_escaped:/pointer}";
 
 impl SignedTemplate {
-    /// The pieces in their order.
+    /// The segments in order.
     pub fn segments(&self) -> &[SignedSegment] {
         &self.segments
     }
 
-    /// Whether it contains this piece.
-    pub fn has(&self, wanted: &SignedSegment) -> bool {
-        self.segments.contains(wanted)
+    /// Whether it contains this segment.
+    pub fn has(&self, segment: &SignedSegment) -> bool {
+        self.segments.contains(segment)
     }
 }
 
@@ -67,7 +67,7 @@ impl fmt::Display for SignedTemplate {
     }
 }
 
-/// Not a template.
+/// An invalid template.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidTemplate {
     /// An unknown token.
@@ -75,14 +75,14 @@ pub enum InvalidTemplate {
     UnknownToken {
         /// The token.
         found: String,
-        /// Those that may stand here.
+        /// The tokens that are valid here.
         known: &'static str,
     },
-    /// A token with a header name that cannot be one.
+    /// A token with an invalid header name.
     #[error("`{0}` is not a header name")]
     HeaderName(String),
-    /// A brace without its partner.
-    #[error("`{0}` stands alone; a token is written {{body}}, {{timestamp}} or {{header:Name}}")]
+    /// An unmatched brace.
+    #[error("`{0}` is unmatched; a token is written {{body}}, {{timestamp}} or {{header:Name}}")]
     Brace(char),
 }
 
@@ -91,8 +91,8 @@ impl FromStr for SignedTemplate {
 
     fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
         let mut segments = Vec::new();
-        for piece in pieces(text)? {
-            segments.push(match piece {
+        for segment in split_segments(text)? {
+            segments.push(match segment {
                 TemplateSegment::Literal(text) => SignedSegment::Literal(text.to_owned()),
                 TemplateSegment::Token(token) => signed_token(token)?,
             });
@@ -143,38 +143,39 @@ fn part(
     ValueSelector::of_token(kind, name).ok_or_else(unknown)
 }
 
-/// The text of an answer to a handshake.
+/// The template of a response text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplyTemplate {
     segments: Vec<ReplySegment>,
 }
 
-/// A piece of an answer.
+/// A segment of a response text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplySegment {
-    /// Text that stands there as it is.
+    /// Literal text.
     Literal(String),
     /// A part of the request, decoded.
     Part(ValueSelector),
     /// The HMAC-SHA256 of a part of the request, keyed with the secret, in lower-case hexadecimal.
     HmacHex(ValueSelector),
-    /// The same in base64.
+    /// The same HMAC in base64.
     HmacBase64(ValueSelector),
 }
 
-const ECHO_TOKENS: &str = "{query:name}, {header:Name}, {form:name}, {json:/pointer}, {path:0}, and {hmac_hex:…} or \
+/// The tokens of response texts, for error messages.
+const REPLY_TOKENS: &str = "{query:name}, {header:Name}, {form:name}, {json:/pointer}, {path:0}, and {hmac_hex:…} or \
      {hmac_base64:…} around one, as in {hmac_hex:query:challengeCode}";
 
 impl ReplyTemplate {
-    /// The pieces in their order.
+    /// The segments in order.
     pub fn segments(&self) -> &[ReplySegment] {
         &self.segments
     }
 
-    /// Whether it repeats anything of the request.
-    pub(super) fn repeats(&self) -> bool {
-        let repeats = |segment: &ReplySegment| matches!(segment, ReplySegment::Part(_));
-        self.segments.iter().any(repeats)
+    /// Whether it contains a part of the request.
+    pub(super) fn echoes_request(&self) -> bool {
+        let is_part = |segment: &ReplySegment| matches!(segment, ReplySegment::Part(_));
+        self.segments.iter().any(is_part)
     }
 }
 
@@ -183,20 +184,20 @@ impl FromStr for ReplyTemplate {
 
     fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
         let mut segments = Vec::new();
-        for piece in pieces(text)? {
-            segments.push(match piece {
+        for segment in split_segments(text)? {
+            segments.push(match segment {
                 TemplateSegment::Literal(text) => ReplySegment::Literal(text.to_owned()),
-                TemplateSegment::Token(token) => echo_token(token)?,
+                TemplateSegment::Token(token) => reply_token(token)?,
             });
         }
         Ok(Self { segments })
     }
 }
 
-fn echo_token(token: &str) -> Result<ReplySegment, InvalidTemplate> {
+fn reply_token(token: &str) -> Result<ReplySegment, InvalidTemplate> {
     let unknown = || InvalidTemplate::UnknownToken {
         found: clip(token),
-        known: ECHO_TOKENS,
+        known: REPLY_TOKENS,
     };
     let selector = |token: &str| {
         let (kind, name) = token.split_once(':').ok_or_else(unknown)?;
@@ -214,8 +215,8 @@ enum TemplateSegment<'a> {
     Token(&'a str),
 }
 
-fn pieces(text: &str) -> Result<Vec<TemplateSegment<'_>>, InvalidTemplate> {
-    let mut pieces = Vec::new();
+fn split_segments(text: &str) -> Result<Vec<TemplateSegment<'_>>, InvalidTemplate> {
+    let mut segments = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
         let (literal, after) = rest
@@ -225,25 +226,28 @@ fn pieces(text: &str) -> Result<Vec<TemplateSegment<'_>>, InvalidTemplate> {
             return Err(InvalidTemplate::Brace('}'));
         }
         if !literal.is_empty() {
-            pieces.push(TemplateSegment::Literal(literal));
+            segments.push(TemplateSegment::Literal(literal));
         }
         let Some(after) = after else { break };
         let (token, after) = after.split_once('}').ok_or(InvalidTemplate::Brace('{'))?;
-        pieces.push(TemplateSegment::Token(token));
+        segments.push(TemplateSegment::Token(token));
         rest = after;
     }
-    Ok(pieces)
+    Ok(segments)
 }
 
-/// The `{param:name}` tokens of a text that a token's claim must equal, put in place; `Err` names one that is not set.
+/// Replaces the `{param:name}` tokens of a text.
+///
+/// # Errors
+/// The name of a parameter that is not set.
 pub(crate) fn fill_params(
     text: &str,
     params: &std::collections::BTreeMap<String, String>,
 ) -> Result<String, String> {
     let mut filled = String::new();
-    let pieces = pieces(text).map_err(|error| error.to_string())?;
-    for piece in pieces {
-        match piece {
+    let segments = split_segments(text).map_err(|error| error.to_string())?;
+    for segment in segments {
+        match segment {
             TemplateSegment::Literal(text) => filled.push_str(text),
             TemplateSegment::Token(token) => {
                 let name = token.strip_prefix("param:").unwrap_or(token);
@@ -257,11 +261,11 @@ pub(crate) fn fill_params(
 /// The names of the `{param:name}` tokens of a text.
 ///
 /// # Errors
-/// A token of another kind, or a brace alone.
-pub(super) fn params_of(text: &str) -> Result<Vec<String>, InvalidTemplate> {
+/// A token of another kind, or an unmatched brace.
+pub(super) fn param_names(text: &str) -> Result<Vec<String>, InvalidTemplate> {
     let mut names = Vec::new();
-    for piece in pieces(text)? {
-        if let TemplateSegment::Token(token) = piece {
+    for segment in split_segments(text)? {
+        if let TemplateSegment::Token(token) = segment {
             let name = token.strip_prefix("param:").filter(|name| !name.is_empty());
             let name = name.ok_or_else(|| InvalidTemplate::UnknownToken {
                 found: clip(token),

@@ -1,4 +1,4 @@
-//! Records that are read, described and refused.
+//! Tests of reading, describing and rejecting records.
 
 use super::presets::preset_text;
 use super::*;
@@ -14,7 +14,7 @@ fn problems_of(record: &Value) -> Vec<String> {
 }
 
 #[test]
-fn every_preset_can_be_read() {
+fn preset_records_are_valid() {
     for name in PRESETS {
         let text = preset_text(name).expect("a record");
         if let Err(problems) = Scheme::from_yaml(name, text) {
@@ -26,18 +26,21 @@ fn every_preset_can_be_read() {
         let (note, source) = (text(scheme.note()), text(scheme.source()));
         assert!(source.starts_with("https://"), "{name}: {source}");
         assert!(text(scheme.timeout()).ends_with('.'), "{name}: the timeout");
-        // What tells one delivery from another, or that nothing does.
+        // Each preset has a delivery id, or its note explains that a hash replaces it.
         let mut specs = scheme.specs().iter();
-        let named = specs.all(|spec| !spec.delivery_id.is_empty());
+        let has_ids = specs.all(|spec| !spec.delivery_id.is_empty());
         let note = note.replace('\n', " ");
-        assert!(named || note.contains("hash stands for"), "{name}: {note}");
+        assert!(
+            has_ids || note.contains("hash stands for"),
+            "{name}: {note}"
+        );
     }
-    assert_eq!(Scheme::preset("nobody"), None);
+    assert_eq!(Scheme::preset("unknown"), None);
     assert_eq!(Scheme::nearest_preset("stirpe"), Some("stripe"));
 }
 
 #[test]
-fn schemes_are_described_in_plain_words() {
+fn preset_description_is_one_sentence() {
     let describe = |name| Scheme::preset(name).expect("a preset").describe();
     insta::assert_snapshot!(describe("stripe"), @"HMAC-SHA256 of `{timestamp}.{body}`, hex under key v1 of header stripe-signature, at most 300 s old or ahead.");
     insta::assert_snapshot!(describe("typeform"), @"HMAC-SHA256 of `{body}`, base64 in header typeform-signature after `sha256=`, no time is signed.");
@@ -45,7 +48,7 @@ fn schemes_are_described_in_plain_words() {
 }
 
 #[test]
-fn all_problems_of_a_record_are_named_at_once() {
+fn invalid_record_reports_all_problems() {
     let record = json!({
         "type": "magic",
         "algorithm": "md5",
@@ -74,7 +77,7 @@ fn all_problems_of_a_record_are_named_at_once() {
 }
 
 #[test]
-fn records_that_could_not_protect_are_refused() {
+fn insecure_record_is_rejected() {
     let with = |changes: Value| {
         let mut record = json!({
             "type": "hmac", "algorithm": "sha256", "signed": "{body}",
@@ -86,14 +89,14 @@ fn records_that_could_not_protect_are_refused() {
         problems_of(&record).join("\n")
     };
     assert_eq!(with(json!({})), "");
-    insta::assert_snapshot!(with(json!({"signed": "{header:X-Id}"})), @"signed: must contain {body}, or anybody could change it");
-    insta::assert_snapshot!(with(json!({"signed": "{timestamp}{body}"})), @"signed: contains {timestamp}; say where it stands under `timestamp`");
+    insta::assert_snapshot!(with(json!({"signed": "{header:X-Id}"})), @"signed: must contain {body}: without it, the body can be changed unnoticed");
+    insta::assert_snapshot!(with(json!({"signed": "{timestamp}{body}"})), @"signed: contains {timestamp}, so `timestamp` must give its location");
     insta::assert_snapshot!(with(json!({"timestamp": {"header": "X-Time"}})), @"timestamp: is not signed: `signed` must contain {timestamp}, or a replay could renew it");
     insta::assert_snapshot!(with(json!({"signed": "{timestamp}{body}", "timestamp": {"kv": "t"}})), @"timestamp: `kv` needs a signature of `format: kv`");
-    insta::assert_snapshot!(with(json!({"signed": "{body"})), @"signed: `{` stands alone; a token is written {body}, {timestamp} or {header:Name}");
-    insta::assert_snapshot!(with(json!({"signed": "{body}}"})), @"signed: `}` stands alone; a token is written {body}, {timestamp} or {header:Name}");
+    insta::assert_snapshot!(with(json!({"signed": "{body"})), @"signed: `{` is unmatched; a token is written {body}, {timestamp} or {header:Name}");
+    insta::assert_snapshot!(with(json!({"signed": "{body}}"})), @"signed: `}` is unmatched; a token is written {body}, {timestamp} or {header:Name}");
     insta::assert_snapshot!(with(json!({"alternatives": []})), @r#"
-    alternatives: must name at least one recipe
+    alternatives: must contain at least one scheme
     type: unknown key; known here: note, source, timeout, handshakes, accepted, bare_refusals, alternatives
     algorithm: unknown key; known here: note, source, timeout, handshakes, accepted, bare_refusals, alternatives
     signed: unknown key; known here: note, source, timeout, handshakes, accepted, bare_refusals, alternatives
@@ -102,7 +105,7 @@ fn records_that_could_not_protect_are_refused() {
 }
 
 #[test]
-fn the_json_schema_knows_every_key_that_is_read() {
+fn json_schema_contains_every_record_key() {
     let schema = schemars::schema_for!(Scheme).to_value().to_string();
     for key in [
         "note",
@@ -167,17 +170,17 @@ fn the_json_schema_knows_every_key_that_is_read() {
 }
 
 #[test]
-fn every_preset_can_be_described() {
+fn preset_description_covers_all_proof_kinds() {
     let describe = |name| Scheme::preset(name).expect("a preset").describe();
     insta::assert_snapshot!(describe("gitlab"), @"the secret itself in header x-gitlab-token, nothing is signed.");
     insta::assert_snapshot!(describe("hubspot-v1"), @"plain SHA256 of `{secret}{body}`, hex in header x-hubspot-signature, no time is signed.");
     insta::assert_snapshot!(describe("zoho-desk"), @"JWT RS256 in header x-zdesk-jwt with fixed aud, iss, the body is not covered.");
     insta::assert_snapshot!(describe("discord"), @"Ed25519 with a key in hex of `{timestamp}{body}`, hex in header x-signature-ed25519, at most 300 s old or ahead.");
-    let own_url: Vec<&str> = PRESETS
+    let with_url: Vec<&str> = PRESETS
         .iter()
         .copied()
         .filter(|name| Scheme::preset(name).is_some_and(|scheme| scheme.needs_url()))
         .collect();
-    assert_eq!(own_url, ["twilio", "hubspot", "hubspot-v2"]);
+    assert_eq!(with_url, ["twilio", "hubspot", "hubspot-v2"]);
     assert_eq!(PRESETS.len(), 48);
 }

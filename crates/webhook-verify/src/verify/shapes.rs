@@ -23,7 +23,7 @@ pub(super) fn chosen(record: &Value) -> Result<Scheme, String> {
     object.finish(&mut problems);
     match problems.finish(choice) {
         Ok(SchemeChoice::Scheme(scheme)) => Ok(*scheme),
-        Ok(SchemeChoice::Nothing) => Err("none".to_owned()),
+        Ok(SchemeChoice::Disabled) => Err("none".to_owned()),
         Err(problems) => Err(problems
             .iter()
             .map(ToString::to_string)
@@ -343,11 +343,11 @@ fn record_that_could_not_protect_is_refused() {
         chosen(&record).expect_err("refused")
     };
     let signature = json!({"header": "X-Sig", "encoding": "hex"});
-    insta::assert_snapshot!(problem(json!({"type": "digest", "algorithm": "sha256", "signed": "{body}", "signature": signature})), @"type: needs {secret} in `signed`, or anybody could sign");
+    insta::assert_snapshot!(problem(json!({"type": "digest", "algorithm": "sha256", "signed": "{body}", "signature": signature})), @"type: needs {secret} in `signed`: without it, deliveries can be forged");
     insta::assert_snapshot!(problem(json!({"type": "hmac", "algorithm": "sha256", "signed": "{secret}{body}", "signature": signature})), @"(top level): `signed` contains {secret}, which only `type: digest` may");
     insta::assert_snapshot!(problem(json!({"type": "jws", "algorithm": "none", "token": {"header": "X"}})), @"
     algorithm: `none` is not known here; known: HS256, RS256
-    token: does not cover the body: name its `body_hash_claim`, or say `partial: true`
+    token: does not cover the body: set `body_hash_claim` or `partial: true`
     ");
     insta::assert_snapshot!(problem(json!({"type": "jws", "algorithm": "RS256", "token": {"header": "X"}, "partial": true, "jwks_url": "http://keys.example/"})), @"jwks_url: must start with https:// and a host that no parameter can replace");
     insta::assert_snapshot!(problem(json!({"type": "jws", "algorithm": "RS256", "token": {"header": "X"}, "partial": true, "lifetime": 1})), @"lifetime: unknown key; known here: scheme, note, source, timeout, handshakes, accepted, bare_refusals, alternatives, delivery_id, type, algorithm, token, claims, body_hash_claim, must_expire, jwks_url, partial, tolerance_s, params");
