@@ -66,25 +66,25 @@ impl fmt::Display for Trigger {
 
 /// An unknown trigger keyword.
 #[derive(Debug, thiserror::Error)]
-#[error("`{word}` is not a trigger; {hint}")]
+#[error("`{keyword}` is not a trigger; {hint}")]
 pub struct UnknownTrigger {
-    word: String,
+    keyword: String,
     hint: String,
 }
 
 impl FromStr for Trigger {
     type Err = UnknownTrigger;
 
-    fn from_str(word: &str) -> Result<Self, UnknownTrigger> {
-        let found = Self::ALL.iter().find(|(_, known)| *known == word);
+    fn from_str(keyword: &str) -> Result<Self, UnknownTrigger> {
+        let found = Self::ALL.iter().find(|(_, known)| *known == keyword);
         found.map(|(trigger, _)| *trigger).ok_or_else(|| {
-            let words = || Self::ALL.iter().map(|(_, known)| *known);
-            let hint = nearest(word, words()).map_or_else(
-                || format!("known: {}", words().collect::<Vec<_>>().join(", ")),
+            let keywords = || Self::ALL.iter().map(|(_, known)| *known);
+            let hint = nearest(keyword, keywords()).map_or_else(
+                || format!("known: {}", keywords().collect::<Vec<_>>().join(", ")),
                 |known| format!("did you mean `{known}`?"),
             );
-            let word = word.chars().take(80).collect();
-            UnknownTrigger { word, hint }
+            let keyword = keyword.chars().take(80).collect();
+            UnknownTrigger { keyword, hint }
         })
     }
 }
@@ -157,12 +157,12 @@ mod tests {
 
     #[test]
     fn trigger_keyword_round_trips() {
-        for (trigger, word) in Trigger::ALL {
-            assert_eq!(word.parse::<Trigger>().expect("a trigger"), trigger);
-            assert_eq!(trigger.to_string(), word);
-            assert_eq!(serde_json::json!(trigger), word);
+        for (trigger, keyword) in Trigger::ALL {
+            assert_eq!(keyword.parse::<Trigger>().expect("a trigger"), trigger);
+            assert_eq!(trigger.to_string(), keyword);
+            assert_eq!(serde_json::json!(trigger), keyword);
         }
-        let error = |word: &str| word.parse::<Trigger>().expect_err("none").to_string();
+        let error = |keyword: &str| keyword.parse::<Trigger>().expect_err("none").to_string();
         insta::assert_snapshot!(error("event-bridge"), @"`event-bridge` is not a trigger; did you mean `eventbridge`?");
         insta::assert_snapshot!(error("kinesis"), @"`kinesis` is not a trigger; known: http, eventbridge, sns, sqs, direct");
     }

@@ -114,7 +114,7 @@ fn chosen(record: &Value) -> Option<(Box<Scheme>, Vec<SecretString>)> {
     let secrets = texts.map(SecretString::from).collect();
     match problems.finish(choice) {
         Ok(SchemeChoice::Scheme(scheme)) => Some((scheme, secrets)),
-        Ok(SchemeChoice::Nothing) => None,
+        Ok(SchemeChoice::Disabled) => None,
         Err(problems) => {
             assert!(problems.iter().all(|problem| !problem.message.is_empty()));
             None

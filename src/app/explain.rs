@@ -182,8 +182,10 @@ impl Explainer<'_> {
         // A secret that cannot be read is reported with the signature.
         if let Ok(Some((_, handshake))) = self.verifier.find_handshake(route, &event).await {
             let found = match handshake.needs_verification {
-                true => "a handshake of the sender, answered if its signature is valid; not mapped",
-                false => "a handshake of the sender, which is answered; not mapped",
+                true => {
+                    "a handshake of the sender, which gets a response if its signature is valid; not mapped"
+                }
+                false => "a handshake of the sender, which gets a response; not mapped",
             };
             explanation.add(Condition::Delivery, Some(false), found);
             return;
@@ -197,7 +199,7 @@ impl Explainer<'_> {
         match self.verifier.check_signature(route, &event, now).await {
             Ok(check) if check.subscription.is_some() => {
                 let found =
-                    "a subscription confirmation of Amazon SNS, which is answered; not mapped";
+                    "a subscription confirmation of Amazon SNS, which gets a response; not mapped";
                 explanation.add(Condition::Delivery, Some(false), found);
                 return;
             }

@@ -151,7 +151,7 @@ impl SenderArgs {
         if let Some(proof) = proof {
             if self.body.is_none() || self.id.is_some() {
                 delivery
-                    .renew(&proof.scheme)
+                    .replace_delivery_id(&proof.scheme)
                     .map_err(|error| error.to_string())?;
             }
             secrets = self.read_secrets(proof).await?;

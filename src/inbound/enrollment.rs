@@ -40,12 +40,12 @@ impl Verifier {
             return Ok(());
         };
         let name = route.name;
-        let refused = |reason| Rejection::HandshakeRefused {
+        let rejection = |reason| Rejection::HandshakeRefused {
             route: name.to_owned(),
             reason,
         };
         check_secret(&proof.scheme, &secret)
-            .map_err(|cause| refused(NotEnrolled::Unusable(cause)))?;
+            .map_err(|cause| rejection(NotEnrolled::Unusable(cause)))?;
         let reenroll = route.settings.reenroll;
         let enrollment = self
             .secrets
@@ -62,7 +62,7 @@ impl Verifier {
             Enrollment::Unchanged => {
                 tracing::info!(route = name, "the sender's secret is enrolled already");
             }
-            Enrollment::Refused => return Err(refused(NotEnrolled::AlreadyEnrolled)),
+            Enrollment::Refused => return Err(rejection(NotEnrolled::AlreadyEnrolled)),
         }
         Ok(())
     }

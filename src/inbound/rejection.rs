@@ -166,7 +166,7 @@ pub enum Rejection {
     Queue(WakeUpFailed),
     /// The job is stored, but cannot be read.
     #[error(
-        "job {id} is stored in a form that this version cannot read; it stays as it is, and `masshook jobs list --only parked` says why"
+        "job {id} is stored in a form that this version cannot read; it is not changed; `masshook jobs list --only parked` shows the reason"
     )]
     Unreadable {
         /// The job.

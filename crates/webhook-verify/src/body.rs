@@ -1,7 +1,7 @@
-//! Decodes a delivery's body, by its content type, into a document for the mapping.
+//! Decodes the body of a delivery by its content type.
 
 mod charset;
-mod coding;
+mod content_encoding;
 mod form;
 mod multipart;
 mod xml;
@@ -15,27 +15,26 @@ use serde_json::{Map, Value};
 
 use charset::Charset;
 
-/// Pairs that a form may have. PHP's default is a tenth of it; no known sender comes near.
+/// Maximum pairs of a form. PHP's default is a tenth of it; no known sender has nearly as many.
 const MAX_PAIRS: usize = 10_000;
 
-/// Levels that bracket keys may nest.
+/// Maximum nesting of bracket keys.
 const MAX_DEPTH: usize = 16;
 
-/// A body, decoded as far as its content type goes.
+/// A decoded body.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body<'a> {
-    /// UTF-8 text that is said to be JSON, without a byte order mark. Not parsed yet, so that no number has gone
-    /// through a float.
+    /// JSON text in UTF-8, without a byte order mark. Not parsed yet, so that no number is rounded to a float.
     Json(&'a [u8]),
-    /// A tree made from a form or from XML, or the empty object for an empty body.
+    /// The tree of a form or of XML, or the empty object for an empty body.
     Tree(Value),
 }
 
-/// Why a body cannot be decoded.
+/// Reason why a body cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// The content type is none that we read.
+    /// The content type is not supported.
     #[error(
         "content type `{0}` is not supported; supported: application/json (and other types that end in +json), \
          application/x-www-form-urlencoded, multipart/form-data, application/xml (and other types that end in +xml)"
@@ -44,7 +43,7 @@ pub enum BodyError {
     /// There is no content type, and the body does not look like JSON.
     #[error("no content type is given, and the body does not look like JSON")]
     Untyped,
-    /// The text is in another charset.
+    /// The charset is not supported.
     #[error("charset `{0}` is not supported; send UTF-8")]
     Charset(String),
     /// The text is not UTF-8.
@@ -56,16 +55,16 @@ pub enum BodyError {
     /// The form's bracket keys nest too deeply.
     #[error("a form key nests deeper than {MAX_DEPTH} levels")]
     TooDeep,
-    /// One form key is used both for a value and for a group of values.
+    /// A form key is used both for a value and for a group of values.
     #[error("form key `{0}` is used both as a field and as a group of fields")]
     Conflict(String),
-    /// The multipart form is broken.
+    /// The multipart form is malformed.
     #[error("the body is not multipart/form-data: {0}")]
     Multipart(String),
-    /// The XML is broken.
+    /// The XML is malformed.
     #[error("the body is not XML: {0}")]
     Xml(String),
-    /// The XML has a document type, which is never read.
+    /// The XML has a document type declaration, which is not supported.
     #[error("the XML has a document type declaration; send it without")]
     DocumentType,
     /// The XML's elements nest too deeply.
@@ -74,47 +73,47 @@ pub enum BodyError {
     /// The XML has too many elements.
     #[error("the XML has too many elements and attributes")]
     TooManyNodes,
-    /// The content encoding is none that we undo.
+    /// The content encoding is not supported.
     #[error("content encoding `{0}` is not supported; supported: gzip, deflate")]
     ContentEncoding(String),
-    /// What should be compressed cannot be decompressed.
-    #[error("the body is not compressed as its content encoding says, or is cut off")]
+    /// The compressed body cannot be decompressed.
+    #[error("the body does not match its content encoding, or is incomplete")]
     Corrupt,
     /// The body without its content encoding is too large.
     #[error("the decoded body has more than {limit} bytes")]
     TooLarge {
-        /// Bytes allowed.
+        /// Maximum number of bytes.
         limit: usize,
     },
 }
 
-/// A body without its content encoding, its text in UTF-8 if it is JSON.
+/// A body without its content encoding; JSON is converted to UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpacked<'a> {
-    /// Its bytes.
+    /// The bytes.
     pub bytes: Cow<'a, [u8]>,
     content_type: Option<&'a str>,
     converted: bool,
 }
 
 impl Unpacked<'_> {
-    /// The rest of the way, as [`decode`].
+    /// Decodes the bytes like [`decode`].
     ///
     /// # Errors
     /// As [`decode`].
     pub fn decode(&self) -> Result<Body<'_>, BodyError> {
         if self.converted {
-            return Ok(Body::Json(without_mark(&self.bytes)));
+            return Ok(Body::Json(strip_bom(&self.bytes)));
         }
         decode(self.content_type, &self.bytes)
     }
 }
 
-/// Undoes the content encoding of `body` and converts JSON in another charset to UTF-8. Neither the body nor what
-/// becomes of it may be longer than `limit`. Signatures are over the body as it came, so this comes after [`super::verify`].
+/// Decodes the content encoding of `body` and converts JSON in another charset to UTF-8. `limit` is the maximum length of
+/// the body and of the result. Signatures cover the body as received, so verify it first.
 ///
 /// # Errors
-/// What is not supported, broken or too large.
+/// [`BodyError`] if the body is not supported, malformed or too large.
 pub fn unpack<'a>(
     content_type: Option<&'a str>,
     content_encoding: Option<&str>,
@@ -124,7 +123,7 @@ pub fn unpack<'a>(
     if body.len() > limit {
         return Err(BodyError::TooLarge { limit });
     }
-    let mut bytes = coding::undo(content_encoding, body, limit)?;
+    let mut bytes = content_encoding::decode(content_encoding, body, limit)?;
     let mut converted = false;
     if !bytes.is_empty()
         && let (BodyKind::Json, Some(charset)) = BodyKind::of(content_type, &bytes)?
@@ -144,7 +143,7 @@ pub fn unpack<'a>(
     })
 }
 
-/// What a body is.
+/// The format of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BodyKind {
     Json,
@@ -154,12 +153,12 @@ enum BodyKind {
 }
 
 impl BodyKind {
-    /// The kind by the content type, or by the look of the body, and the charset if one is named.
+    /// The format by the content type or, without one, by the first byte of the body; and the declared charset.
     fn of(content_type: Option<&str>, body: &[u8]) -> Result<(Self, Option<String>), BodyError> {
         let declared = content_type.map(str::trim).filter(|text| !text.is_empty());
         let (essence, charset) = declared.map_or((String::new(), None), split_type);
         let looks_like_json = || {
-            let text = without_mark(body).trim_ascii_start();
+            let text = strip_bom(body).trim_ascii_start();
             matches!(text.first(), Some(b'{' | b'['))
         };
         let kind = match essence.as_str() {
@@ -177,17 +176,17 @@ impl BodyKind {
     }
 }
 
-/// Decodes `body` as its `content_type` says. An empty body is the empty object, whatever its type.
+/// Decodes `body` by its `content_type`. An empty body of any type is the empty object.
 ///
 /// Form fields become strings under their keys; a repeated key, and a key that ends in `[]`, becomes a list; brackets
 /// make nested objects: `data[merges][FNAME]` (Mailchimp, PHP, Rails). A number in brackets is a key like any other.
-/// Files of a multipart form are ignored, but named in the list `$files`: `{"name", "filename", "content_type", "bytes"}`.
+/// The content of files in a multipart form is dropped; the list `$files` contains `{"name", "filename", "content_type", "bytes"}`.
 ///
 /// XML becomes an object with the root element: attributes under `@name`, text beside them under `#text`, repeated
-/// elements as a list, elements with nothing but text as a string. Names keep their prefixes.
+/// elements as a list, elements with only text as a string. Names keep their prefixes.
 ///
 /// # Errors
-/// What is not supported, or what is wrong with the body.
+/// [`BodyError`] if the body is not supported or malformed.
 pub fn decode<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Body<'a>, BodyError> {
     if body.is_empty() {
         return Ok(Body::Tree(Value::Object(Map::new())));
@@ -200,7 +199,7 @@ pub fn decode<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Body<'a>
         }
         BodyKind::Json => {
             std::str::from_utf8(body).map_err(|_| BodyError::NotUtf8)?;
-            Ok(Body::Json(without_mark(body)))
+            Ok(Body::Json(strip_bom(body)))
         }
         BodyKind::Form => {
             let tree = form::tree(form::pairs(body, charset)?)?;
@@ -215,7 +214,7 @@ pub fn decode<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Body<'a>
     }
 }
 
-/// The fields of a form of either kind, under their keys as they are written; `None` if the body is none.
+/// The fields of a URL-encoded or multipart form, with their keys as sent; `None` if the body is not a form.
 pub(super) fn fields(content_type: Option<&str>, body: &[u8]) -> Option<Vec<(String, String)>> {
     let (kind, name) = BodyKind::of(content_type, body).ok()?;
     let charset = Charset::of(name.as_deref()).ok()?;
@@ -229,15 +228,15 @@ pub(super) fn fields(content_type: Option<&str>, body: &[u8]) -> Option<Vec<(Str
     }
 }
 
-/// Some .NET senders put it before their JSON, where it does not belong (RFC 8259 section 8.1).
+/// Some .NET senders add it to JSON, against RFC 8259 section 8.1.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The text without a byte order mark.
-pub(super) fn without_mark(body: &[u8]) -> &[u8] {
+pub(super) fn strip_bom(body: &[u8]) -> &[u8] {
     body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
 }
 
-/// The lower-case type, and the charset if one is named.
+/// The media type in lower case, and the charset if there is one.
 fn split_type(text: &str) -> (String, Option<String>) {
     let mut parts = text.split(';');
     let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -248,7 +247,7 @@ fn split_type(text: &str) -> (String, Option<String>) {
     (essence, charset)
 }
 
-/// The start of what a stranger wrote, short enough for a message.
+/// The start of a text, short enough for an error message.
 fn clip(text: &str) -> String {
     text.chars().take(80).collect()
 }

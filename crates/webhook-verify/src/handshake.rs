@@ -1,4 +1,4 @@
-//! Answers requests with which senders try out an address, as the scheme's record says. Pure.
+//! Responds to handshakes: requests with which senders verify an endpoint. Pure.
 
 #[cfg(test)]
 mod tests;
@@ -13,29 +13,29 @@ use super::scheme::{
     Algorithm, HandshakeCondition, HandshakeSpec, JsonTemplate, ReplyContent, ReplySegment,
     ReplySpec, ReplyTemplate, Scheme, ValueSelector,
 };
-use super::verify::mac::{AnyMac, same};
+use super::verify::mac::{AnyMac, constant_time_eq};
 use super::verify::{RequestParts, WebhookRequest};
 
-/// The longest answer; challenges have a few dozen characters, validation tokens a few hundred.
-const MAX_ANSWER: usize = 8 * 1024;
+/// Maximum bytes of a response. Challenges have a few dozen characters, validation tokens a few hundred.
+const MAX_RESPONSE: usize = 8 * 1024;
 
-/// The longest secret that is enrolled_secret. Asana's and Notion's have fewer than 100 characters.
+/// Maximum bytes of an enrolled secret. Those of Asana and Notion have fewer than 100 characters.
 const MAX_SECRET: usize = 1024;
 
-/// An answer that takes the place of a delivery's.
+/// A response that replaces the default one for deliveries.
 #[derive(Clone)]
 pub struct Handshake {
-    /// Its status.
+    /// Status.
     pub status: StatusCode,
-    /// Its content type; to be sent with `X-ReplyContent-Type-Options: nosniff`.
+    /// Content type; send it with `X-Content-Type-Options: nosniff`.
     pub content_type: Option<String>,
-    /// Headers of its own.
+    /// Additional headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Its content.
+    /// Body.
     pub body: String,
-    /// Whether the request must be verified like a delivery before this is sent.
+    /// Whether the request must be verified like a delivery before the response is sent.
     pub needs_verification: bool,
-    /// The secret that the sender hands over. It must be kept before this is sent.
+    /// The secret that the sender hands over. It must be stored before the response is sent.
     pub enrolled_secret: Option<SecretString>,
 }
 
@@ -54,7 +54,7 @@ impl Handshake {
 }
 
 impl std::fmt::Debug for Handshake {
-    /// Without the content, which may be made with a secret.
+    /// Omits the body, which may be derived from a secret.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Handshake")
@@ -67,9 +67,8 @@ impl std::fmt::Debug for Handshake {
     }
 }
 
-/// The answer to a request that is a handshake of this scheme; `None` if it is none, so that it is a delivery or
-/// nothing. `secrets` are what a handshake is proved with: the sender's verify token, which is no key and travels in URLs,
-/// or else the route's secrets.
+/// The response to a handshake of this scheme; `None` if the request is not a handshake. `secrets` are the sender's verify
+/// token, which is not a key and is sent in URLs, or else the secrets of the route.
 pub fn respond(
     scheme: &Scheme,
     request: &WebhookRequest<'_>,
@@ -82,7 +81,7 @@ pub fn respond(
             return None;
         }
         let enrolled_secret = match &exchange.enroll {
-            Some(selector) => Some(handed_over(selector, &parts)?),
+            Some(selector) => Some(secret_in(selector, &parts)?),
             None => None,
         };
         let answer = render(&exchange.answer, exchange.verified, &parts, secrets)?;
@@ -93,14 +92,14 @@ pub fn respond(
     })
 }
 
-/// A secret that can be kept as it is: no blank or line end in it could get lost on the way.
-fn handed_over(selector: &ValueSelector, parts: &RequestParts<'_>) -> Option<SecretString> {
+/// The secret in a handshake. It must be visible ASCII, so that every store returns it unchanged.
+fn secret_in(selector: &ValueSelector, parts: &RequestParts<'_>) -> Option<SecretString> {
     let text = text(selector, parts)?;
-    let whole = text.len() <= MAX_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic());
-    whole.then(|| text.into())
+    let is_storable = text.len() <= MAX_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_storable.then(|| text.into())
 }
 
-/// What the sender of an accepted delivery wants to hear, if it is particular about it.
+/// The response that the sender expects for an accepted delivery, if it expects a particular one.
 pub fn delivery_reply(
     scheme: &Scheme,
     request: &WebhookRequest<'_>,
@@ -124,10 +123,10 @@ fn matches(exchange: &HandshakeSpec, parts: &RequestParts<'_>, secrets: &[Secret
         && exchange
             .when
             .iter()
-            .all(|condition| holds(condition, parts, secrets))
+            .all(|condition| is_met(condition, parts, secrets))
 }
 
-fn holds(
+fn is_met(
     condition: &HandshakeCondition,
     parts: &RequestParts<'_>,
     secrets: &[SecretString],
@@ -138,13 +137,13 @@ fn holds(
     let equals = condition.equals.as_ref();
     let is_secret = |secret: &SecretString| {
         let secret = secret.expose_secret();
-        !secret.is_empty() && same(secret.as_bytes(), found.as_bytes())
+        !secret.is_empty() && constant_time_eq(secret.as_bytes(), found.as_bytes())
     };
     equals.is_none_or(|expected| *expected == found)
         && (!condition.secret || secrets.iter().any(is_secret))
 }
 
-/// The one value of a part, if it is there and not empty.
+/// The single value of a part, if it is not empty.
 fn text(selector: &ValueSelector, parts: &RequestParts<'_>) -> Option<String> {
     let bytes = parts.one(selector).ok()??.into_owned();
     String::from_utf8(bytes)
@@ -160,11 +159,11 @@ fn render(
 ) -> Option<Handshake> {
     let body = match &reply.content {
         ReplyContent::Raw(text) => text.clone(),
-        ReplyContent::Text(echo) => fill(echo, parts, secrets)?,
+        ReplyContent::Text(template) => fill(template, parts, secrets)?,
         ReplyContent::Json(json) => fill_json(json, parts, secrets)?.to_string(),
     };
-    let headers = reply.headers.iter().map(|(name, echo)| {
-        let value = HeaderValue::from_str(&fill(echo, parts, secrets)?).ok()?;
+    let headers = reply.headers.iter().map(|(name, template)| {
+        let value = HeaderValue::from_str(&fill(template, parts, secrets)?).ok()?;
         Some((name.clone(), value))
     });
     let headers: Vec<(HeaderName, HeaderValue)> = headers.collect::<Option<_>>()?;
@@ -173,7 +172,7 @@ fn render(
         .map(|(_, value)| value.len())
         .sum::<usize>()
         .saturating_add(body.len());
-    (length <= MAX_ANSWER).then(|| Handshake {
+    (length <= MAX_RESPONSE).then(|| Handshake {
         status: reply.status,
         content_type: reply.content_type().map(str::to_owned),
         headers,
@@ -184,20 +183,20 @@ fn render(
 }
 
 fn fill(
-    echo: &ReplyTemplate,
+    template: &ReplyTemplate,
     parts: &RequestParts<'_>,
     secrets: &[SecretString],
 ) -> Option<String> {
     let mut filled = String::new();
-    for segment in echo.segments() {
+    for segment in template.segments() {
         match segment {
             ReplySegment::Literal(literal) => filled.push_str(literal),
             ReplySegment::Part(selector) => filled.push_str(&text(selector, parts)?),
             ReplySegment::HmacHex(selector) => {
-                filled.push_str(&hex::encode(keyed(selector, parts, secrets)?));
+                filled.push_str(&hex::encode(hmac_of(selector, parts, secrets)?));
             }
             ReplySegment::HmacBase64(selector) => {
-                filled.push_str(&STANDARD.encode(keyed(selector, parts, secrets)?));
+                filled.push_str(&STANDARD.encode(hmac_of(selector, parts, secrets)?));
             }
         }
     }
@@ -205,7 +204,7 @@ fn fill(
 }
 
 /// The HMAC-SHA256 of a part, keyed with the first secret, which is the current one.
-fn keyed(
+fn hmac_of(
     selector: &ValueSelector,
     parts: &RequestParts<'_>,
     secrets: &[SecretString],
@@ -226,7 +225,7 @@ fn fill_json(
 ) -> Option<Value> {
     Some(match json {
         JsonTemplate::Fixed(value) => value.clone(),
-        JsonTemplate::Text(echo) => Value::String(fill(echo, parts, secrets)?),
+        JsonTemplate::Text(template) => Value::String(fill(template, parts, secrets)?),
         JsonTemplate::List(items) => {
             let items = items.iter().map(|item| fill_json(item, parts, secrets));
             Value::Array(items.collect::<Option<_>>()?)

@@ -1,11 +1,11 @@
-//! A delivery of each sender, as its documents show it: what `masshook send` and `masshook event` begin with.
+//! Sample deliveries of each sender, from its documentation.
 
 use http::{HeaderName, HeaderValue};
 
 use super::verify::OutgoingWebhook;
 
-/// A delivery as the sender of a preset makes it, without its proof; of any other scheme, a form's answers in JSON.
-/// `id` names it, where the sender has a header for that.
+/// A sample delivery of a preset, without a signature; for other schemes, form answers in JSON. `id` is the delivery id for
+/// senders with a header for it.
 pub fn sample(scheme: &str, id: &str) -> OutgoingWebhook {
     let (head, body) = text(scheme).split_once("\n\n").unwrap_or_default();
     let mut delivery = OutgoingWebhook::new(id, body);
@@ -15,7 +15,7 @@ pub fn sample(scheme: &str, id: &str) -> OutgoingWebhook {
             let value: HeaderValue = value.parse().ok()?;
             Some((name, value))
         });
-        // They are part of the program, and a test reads them all.
+        // The samples are compiled in and a test reads them all, so each line is valid.
         delivery.headers.extend(pair);
     }
     delivery
@@ -83,8 +83,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 
-    /// Senders that keep the key to themselves.
-    const ONLY_THE_SENDER: [&str; 4] = [
+    /// Presets whose signing key only the sender has.
+    const PRIVATE_KEY_REQUIRED: [&str; 4] = [
         "standard-webhooks-ed25519",
         "discord",
         "aws-sns",
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn every_sample_can_be_read_signed_and_verified() {
+    fn sample_of_each_preset_signs_and_verifies() {
         let keys = [SecretString::from("00112233445566778899aabbccddeeff")];
         let other = [SecretString::from("ffeeddccbbaa99887766554433221100")];
         let mut unsigned = Vec::new();
@@ -124,28 +124,28 @@ mod tests {
                 Ok(Body::Tree(tree)) => {
                     assert!(tree.as_object().is_some_and(|map| !map.is_empty()))
                 }
-                // Amazon SNS says text/plain of its JSON.
+                // Amazon SNS sends JSON as text/plain.
                 Err(error) => panic!("{name}: {error}"),
             }
             delivery.public_url = Some("https://hooks.example.com/hooks/r".to_owned());
-            delivery.renew(&scheme).expect(name);
+            delivery.replace_delivery_id(&scheme).expect(name);
             match sign(&scheme, &keys, NOW, &mut delivery) {
                 Ok(()) => {}
-                Err(SignError::OnlyTheSender(_)) => {
+                Err(SignError::PrivateKeyRequired(_)) => {
                     unsigned.push(*name);
                     continue;
                 }
                 Err(error) => panic!("{name}: {error}"),
             }
             let verified = check(&scheme, &delivery, &keys);
-            let verified = verified.unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
+            let verified = verified.unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(check(&scheme, &delivery, &other).is_err(), "{name}");
-            // The ids of batches stay what they are.
+            // The ids of batches do not change.
             if let Some(id) = verified.delivery_id().filter(|id| !id.starts_with('[')) {
                 let numeric = id.bytes().all(|byte| byte.is_ascii_digit());
                 assert!(id == "id-17" || numeric, "{name}: {id}");
             }
         }
-        assert_eq!(unsigned, ONLY_THE_SENDER);
+        assert_eq!(unsigned, PRIVATE_KEY_REQUIRED);
     }
 }

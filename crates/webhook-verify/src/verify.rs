@@ -1,8 +1,8 @@
-//! The one interpreter of schemes. Pure: time, secrets and the sender's published keys are arguments.
+//! The interpreter of all schemes. Pure: time, secrets and the sender's published keys are arguments.
 //!
-//! The signature is checked over the bytes that came in, before anything is parsed, and the age after it: so "too old"
-//! is only ever said about a delivery that is genuine. (Where a scheme has its signature inside the body, the body has
-//! to be parsed first.)
+//! The signature is checked over the bytes as received, before the body is parsed, and the age after the signature. So only
+//! deliveries with a valid signature are reported as too old. (If the signature is inside the body, the body is parsed
+//! first.)
 
 mod age;
 mod encoding;
@@ -46,7 +46,7 @@ use super::scheme::{ProofKind, Scheme, SchemeSpec, SignedMessage, SignedSegment,
 use message::SignatureMethod;
 use public_key::{KeyKind, PublicKey};
 
-/// The proof that a delivery came from who holds the secret. Only [`verify`] makes it.
+/// Proof that the sender of a delivery holds the secret. Only [`verify`] creates it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
     delivery_id: Option<String>,
@@ -55,29 +55,27 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// The delivery's id, if the scheme says where it stands and the sender set it. Of an id in several parts, a JSON
-    /// list of them.
+    /// The delivery id, if the scheme has its location and the sender sets it. An id with several parts is a JSON list.
     pub fn delivery_id(&self) -> Option<&str> {
         self.delivery_id.as_deref()
     }
 
-    /// Whether the signature covers the delivery id. If not (GitHub, Shopify), who replays an intercepted delivery can
-    /// give it another id.
+    /// Whether the signature covers the delivery id. If not (GitHub, Shopify), a replayed delivery can have another id.
     pub fn delivery_id_is_signed(&self) -> bool {
         self.delivery_id_is_signed
     }
 
-    /// The time that the sender signed, if the scheme has one.
+    /// The signed time, if the scheme has one.
     pub fn signed_at(&self) -> Option<Timestamp> {
         self.signed_at
     }
 }
 
-/// Checks that a delivery is genuine and recent. Any of the scheme's recipes, with any of the secrets, may match any of
+/// Verifies the signature and the age of a delivery. Any spec of the scheme may match, with any of the secrets and any of
 /// the signatures.
 ///
 /// # Errors
-/// The cause, of the recipe that came furthest.
+/// The most specific error of all specs.
 pub fn verify(
     scheme: &Scheme,
     request: &WebhookRequest<'_>,
@@ -88,41 +86,41 @@ pub fn verify(
         return Err(VerifyError::MissingSecret);
     }
     let parts = RequestParts::new(request);
-    let mut refusals = Vec::new();
+    let mut errors = Vec::new();
     for spec in scheme.specs() {
         match verify_one(spec, scheme, &parts, secrets, now) {
             Ok(verified) => return Ok(verified),
-            Err(refusal) => refusals.push(refusal),
+            Err(error) => errors.push(error),
         }
     }
-    Err(VerifyError::most_telling(refusals))
+    Err(VerifyError::most_specific(errors))
 }
 
-/// The same for a route with several schemes, each with secrets of its own, of which any may match.
+/// Verifies a delivery with several schemes, each with its own secrets. Any scheme may match.
 ///
 /// # Errors
-/// The cause, of the scheme that came furthest.
+/// The most specific error of all schemes.
 pub fn verify_any<'a>(
     schemes: impl IntoIterator<Item = (&'a Scheme, &'a [SecretString])>,
     request: &WebhookRequest<'_>,
     now: Timestamp,
 ) -> Result<(&'a Scheme, Verification), VerifyError> {
-    let mut refusals = Vec::new();
+    let mut errors = Vec::new();
     for (scheme, secrets) in schemes {
         match verify(scheme, request, secrets, now) {
             Ok(verified) => return Ok((scheme, verified)),
-            Err(refusal) => refusals.push(refusal),
+            Err(error) => errors.push(error),
         }
     }
-    Err(worst(refusals))
+    Err(most_specific_error(errors))
 }
 
-/// Of the refusals of several schemes the most telling.
-fn worst(refusals: Vec<VerifyError>) -> VerifyError {
-    if refusals.is_empty() {
+/// The most specific error of several schemes.
+fn most_specific_error(errors: Vec<VerifyError>) -> VerifyError {
+    if errors.is_empty() {
         return VerifyError::MissingSecret;
     }
-    VerifyError::most_telling(refusals)
+    VerifyError::most_specific(errors)
 }
 
 fn verify_one(
@@ -180,7 +178,7 @@ fn method_of(proof: &ProofKind) -> Option<(SignatureMethod, &SignedMessage)> {
     }
 }
 
-/// The id, if all its parts are there. RequestParts do not run into each other: several are written as a JSON list.
+/// The delivery id, if all its parts exist. Several parts are a JSON list, so that different parts give different ids.
 fn delivery_id(spec: &SchemeSpec, parts: &RequestParts<'_>) -> Result<Option<String>, VerifyError> {
     let mut texts: Vec<String> = Vec::new();
     for selector in &spec.delivery_id {
@@ -204,7 +202,7 @@ fn delivery_id(spec: &SchemeSpec, parts: &RequestParts<'_>) -> Result<Option<Str
     })
 }
 
-/// Whether who changes this part of a delivery makes its proof wrong.
+/// Whether a change of this part of a delivery invalidates its signature.
 fn is_signed(spec: &SchemeSpec, part: &ValueSelector) -> bool {
     let in_body = matches!(part, ValueSelector::Json(_) | ValueSelector::Form(_));
     match &spec.proof {
@@ -218,16 +216,16 @@ fn is_signed(spec: &SchemeSpec, part: &ValueSelector) -> bool {
         | ProofKind::Rsa(_) => spec.message().is_some_and(|message| {
             let by_url =
                 matches!(part, ValueSelector::Query(_)) && message.signed.has(&SignedSegment::Url);
-            let itself = message.signed.has(&SignedSegment::Part(part.clone()));
-            itself || by_url || (in_body && message.covers_body())
+            let is_segment = message.signed.has(&SignedSegment::Part(part.clone()));
+            is_segment || by_url || (in_body && message.covers_body())
         }),
     }
 }
 
-/// Whether a secret can be a key under every recipe of the scheme.
+/// Checks that a secret can be a key of every spec of a scheme.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The reason why it cannot.
 pub fn check_secret(scheme: &Scheme, secret: &SecretString) -> Result<(), InvalidSecret> {
     for spec in scheme.specs() {
         match &spec.proof {
@@ -235,7 +233,7 @@ pub fn check_secret(scheme: &Scheme, secret: &SecretString) -> Result<(), Invali
                 encoding::key_bytes(secret, &hashed.message.secret_format)?;
             }
             ProofKind::Jws(jws) if jws.algorithm == super::scheme::JwsAlgorithm::Rs256 => {
-                PublicKey::rsa_of(secret)?;
+                PublicKey::read_rsa(secret)?;
             }
             ProofKind::Ed25519(_) | ProofKind::Ecdsa(_) | ProofKind::Rsa(_) => {
                 if let Some((SignatureMethod::PublicKey(kind), message)) = method_of(&spec.proof) {
@@ -250,7 +248,7 @@ pub fn check_secret(scheme: &Scheme, secret: &SecretString) -> Result<(), Invali
                 encoding::text_key(secret)?;
             }
             ProofKind::Sns => {
-                PublicKey::rsa_of(secret)?;
+                PublicKey::read_rsa(secret)?;
             }
         }
     }

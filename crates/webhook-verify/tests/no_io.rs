@@ -13,7 +13,7 @@ const EFFECTS: [&str; 8] = [
     "Timestamp::now",
 ];
 
-/// Test code may read the vectors.
+/// Test files, which may read the vectors.
 const TEST_FILES: [&str; 5] = [
     "tests.rs",
     "vectors.rs",

@@ -1,19 +1,19 @@
-//! From a sender's bytes to text.
+//! Converts bytes to text.
 
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 use super::{BodyError, clip};
 
-/// How text is written in bytes.
+/// A supported charset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Charset {
     Utf8,
-    /// Windows-1252, which is also what ISO-8859-1 means on the Web (Encoding Standard, section 4.2).
+    /// Windows-1252, which is also the meaning of ISO-8859-1 (Encoding Standard, section 4.2).
     Windows1252,
 }
 
 impl Charset {
-    /// The charset with this name; UTF-8 if there is none.
+    /// The charset with this name; UTF-8 without a name.
     pub(super) fn of(name: Option<&str>) -> Result<Self, BodyError> {
         let Some(name) = name.filter(|name| !name.is_empty()) else {
             return Ok(Self::Utf8);
@@ -29,7 +29,7 @@ impl Charset {
         }
     }
 
-    /// The text that these bytes are.
+    /// Decodes bytes to text.
     pub(super) fn text(self, bytes: Vec<u8>) -> Result<String, BodyError> {
         match self {
             Self::Utf8 => String::from_utf8(bytes).map_err(|_| BodyError::NotUtf8),

@@ -1,14 +1,14 @@
-//! URL-encoded forms, and the tree that bracket keys make.
+//! Decodes URL-encoded forms, and builds trees from bracket keys.
 
 use serde_json::{Map, Value};
 
 use super::charset::Charset;
 use super::{BodyError, MAX_DEPTH, MAX_PAIRS, clip};
 
-/// The fields as they stand there.
+/// The fields in order, with their keys as sent.
 pub(super) fn pairs(body: &[u8], charset: Charset) -> Result<Vec<(String, String)>, BodyError> {
     let mut pairs = Vec::new();
-    // A trailing line end is no part of the last field: hand-made requests often have one.
+    // A trailing line end is not part of the last field; manual requests often have one.
     let end = body.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
     let body = end.map_or(&body[..0], |end| &body[..=end]);
     for pair in body
@@ -25,7 +25,7 @@ pub(super) fn pairs(body: &[u8], charset: Charset) -> Result<Vec<(String, String
     Ok(pairs)
 }
 
-/// The tree that the keys of fields make.
+/// Builds a tree from the keys of fields.
 pub(super) fn tree(fields: Vec<(String, String)>) -> Result<Map<String, Value>, BodyError> {
     let mut root = Map::new();
     for (key, value) in fields {
@@ -36,8 +36,8 @@ pub(super) fn tree(fields: Vec<(String, String)>) -> Result<Map<String, Value>, 
     Ok(root)
 }
 
-/// Undoes the URL encoding of a form (URL Standard, section 5.1), except that bytes which are no text in the charset are an
-/// error and not a replacement character.
+/// Decodes the URL encoding of a form (URL Standard, section 5.1). Unlike there, bytes that are invalid in the charset are
+/// an error.
 fn unescape(text: &[u8], charset: Charset) -> Result<String, BodyError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -45,9 +45,9 @@ fn unescape(text: &[u8], charset: Charset) -> Result<String, BodyError> {
         rest = after;
         let byte = match (first, after) {
             (b'+', _) => b' ',
-            (b'%', [high, low, behind @ ..]) => match (hex_digit(*high), hex_digit(*low)) {
+            (b'%', [high, low, tail @ ..]) => match (hex_digit(*high), hex_digit(*low)) {
                 (Some(high), Some(low)) => {
-                    rest = behind;
+                    rest = tail;
                     high << 4 | low
                 }
                 _ => b'%',
@@ -65,7 +65,7 @@ fn hex_digit(byte: u8) -> Option<u8> {
         .and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// `a[b][]` is the name `a` and the brackets `b` and ``. A key whose brackets do not pair up is a plain name.
+/// Splits `a[b][]` into the name `a` and the brackets `b` and ``. A key with unmatched brackets is a plain name.
 fn split_key(key: &str) -> Result<(&str, Vec<&str>), BodyError> {
     let plain = Ok((key, Vec::new()));
     let Some((name, mut rest)) = key.split_once('[').filter(|(name, _)| !name.is_empty()) else {
@@ -91,7 +91,7 @@ fn split_key(key: &str) -> Result<(&str, Vec<&str>), BodyError> {
     }
 }
 
-/// `None` if a value and a group of values meet under one key.
+/// Inserts a value. `None` if a key is used both for a value and for a group of values.
 fn insert(
     object: &mut Map<String, Value>,
     name: &str,
@@ -131,7 +131,7 @@ fn insert(
     Some(())
 }
 
-/// What one `[]` adds to a list: the value, or a group of its own.
+/// The list item for a key that ends in `[]`: the value, or a group.
 fn list_item(brackets: &[&str], value: String) -> Option<Value> {
     match brackets {
         [] => Some(Value::String(value)),

@@ -1,4 +1,4 @@
-//! `multipart/form-data` (RFC 7578). The content of files is ignored; their names are kept.
+//! Decodes `multipart/form-data` (RFC 7578). The content of files is dropped; their names are kept.
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 use super::charset::Charset;
 use super::{BodyError, clip, form, split_type};
 
-/// Parts that a form may have.
+/// Maximum parts of a form.
 const MAX_PARTS: usize = 1_000;
 
-/// Where the names of files stand.
+/// Key of the list of files.
 const FILES: &str = "$files";
 
 /// The parts of a form.
@@ -31,13 +31,13 @@ impl MultipartForm {
         let malformed = |error: multer::Error| BodyError::Multipart(clip(&error.to_string()));
         let boundary = multer::parse_boundary(content_type).map_err(malformed)?;
         let body = Bytes::copy_from_slice(body);
-        let whole = stream::iter([Ok::<_, std::convert::Infallible>(body)]);
-        let mut multipart = Multipart::new(whole, boundary);
+        let content = stream::iter([Ok::<_, std::convert::Infallible>(body)]);
+        let mut multipart = Multipart::new(content, boundary);
         let mut parts = Self {
             fields: Vec::new(),
             files: Vec::new(),
         };
-        while let Some(part) = at_once(multipart.next_field())?.map_err(malformed)? {
+        while let Some(part) = resolve_now(multipart.next_field())?.map_err(malformed)? {
             if parts.fields.len() + parts.files.len() == MAX_PARTS {
                 return Err(BodyError::TooManyPairs);
             }
@@ -52,7 +52,7 @@ impl MultipartForm {
         let file = part.file_name().map(str::to_owned);
         let content_type = part.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok().map(str::to_owned));
-        let content = at_once(part.bytes())?;
+        let content = resolve_now(part.bytes())?;
         let content = content.map_err(|error| BodyError::Multipart(clip(&error.to_string())))?;
         if let Some(file) = file {
             self.files.push(json!({
@@ -81,8 +81,8 @@ impl MultipartForm {
     }
 }
 
-/// What a reader of a stream yields whose whole content is there, so that nothing has to be waited for.
-fn at_once<T>(future: impl Future<Output = T>) -> Result<T, BodyError> {
+/// The result of a future that reads from memory and therefore never waits.
+fn resolve_now<T>(future: impl Future<Output = T>) -> Result<T, BodyError> {
     let result = future.now_or_never();
     result.ok_or_else(|| BodyError::Multipart("it ends in the middle".to_owned()))
 }

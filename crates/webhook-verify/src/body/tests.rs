@@ -1,4 +1,4 @@
-//! Bodies of every kind.
+//! Tests of decoding bodies.
 
 use super::*;
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ fn form(text: &str) -> Result<Value, BodyError> {
 }
 
 #[test]
-fn json_comes_under_many_names() {
+fn json_is_decoded_under_every_content_type() {
     let body = b" {\"a\":1}";
     for content_type in [
         None,
@@ -37,7 +37,7 @@ fn json_comes_under_many_names() {
 }
 
 #[test]
-fn what_is_not_supported_is_said() {
+fn unsupported_body_is_reported() {
     let error =
         |content_type, body: &[u8]| decode(content_type, body).expect_err("refused").to_string();
     insta::assert_snapshot!(error(Some("image/png"), b"<a/>"), @"content type `image/png` is not supported; supported: application/json (and other types that end in +json), application/x-www-form-urlencoded, multipart/form-data, application/xml (and other types that end in +xml)");
@@ -51,7 +51,7 @@ fn what_is_not_supported_is_said() {
 }
 
 #[test]
-fn forms_become_trees() {
+fn form_becomes_a_tree() {
     assert_eq!(
         form(
             "type=subscribe&data[merges][FNAME]=Ann+Lee&data%5Bmerges%5D%5BLNAME%5D=%C3%84&data[id]=7&none&=x\r\n"
@@ -81,7 +81,7 @@ fn forms_become_trees() {
 }
 
 #[test]
-fn forms_are_bounded() {
+fn form_size_and_depth_are_limited() {
     let pairs = |count: usize| "a&".repeat(count);
     assert!(form(&pairs(MAX_PAIRS)).is_ok());
     assert_eq!(form(&pairs(MAX_PAIRS + 1)), Err(BodyError::TooManyPairs));
@@ -105,7 +105,7 @@ fn vector(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn multipart_forms_become_trees() {
+fn multipart_form_becomes_a_tree() {
     let content_type = "multipart/form-data; boundary=------------------------b6726c32637fdf4e";
     let body = vector("jotform/body.txt");
     let found = tree(content_type, &body).expect("a tree");
@@ -191,7 +191,7 @@ fn xml_becomes_a_tree() {
 }
 
 #[test]
-fn charsets_are_converted() {
+fn charset_is_converted_to_utf8() {
     let json = b"{\"n\":\"Jos\xE9\"}";
     for charset in ["iso-8859-1", "Windows-1252", "latin1"] {
         let content_type = format!("application/json; charset={charset}");
@@ -222,7 +222,7 @@ fn gzipped(body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn content_encodings_are_undone_within_bounds() {
+fn content_encoding_is_decoded_up_to_the_limit() {
     let body = b"{\"a\":1}";
     let packed = gzipped(body);
     for coding in ["gzip", "X-GZIP", "identity, gzip"] {
@@ -270,8 +270,8 @@ fn content_encodings_are_undone_within_bounds() {
     );
 }
 
-/// Content types of every kind.
-const KINDS: [&str; 6] = [
+/// A content type for each format.
+const CONTENT_TYPES: [&str; 6] = [
     "application/json; charset=latin1",
     "application/x-www-form-urlencoded",
     "application/x-www-form-urlencoded; charset=windows-1252",
@@ -282,19 +282,19 @@ const KINDS: [&str; 6] = [
 
 proptest! {
     #[test]
-    fn any_xml_is_answered(text in "(<a>|</a>|<b c='1'|/>|>|&lt;|&#x41;|&|<!\\[CDATA\\[|\\]\\]>|<!--|-->|<!DOCTYPE a>|<\\?xml encoding='latin1'\\?>|x| ){0,40}") {
+    fn arbitrary_xml_does_not_panic(text in "(<a>|</a>|<b c='1'|/>|>|&lt;|&#x41;|&|<!\\[CDATA\\[|\\]\\]>|<!--|-->|<!DOCTYPE a>|<\\?xml encoding='latin1'\\?>|x| ){0,40}") {
         let _ = tree("text/xml", text.as_bytes());
     }
 
     #[test]
-    fn any_multipart_form_is_answered(text in "(--X|--X--|\r\n|Content-Disposition: form-data; |name=\"a\"|name=\"b\\[\\]\"|filename=\"f\"|Content-Type: text/plain; charset=latin1|x|;){0,40}") {
+    fn arbitrary_multipart_form_does_not_panic(text in "(--X|--X--|\r\n|Content-Disposition: form-data; |name=\"a\"|name=\"b\\[\\]\"|filename=\"f\"|Content-Type: text/plain; charset=latin1|x|;){0,40}") {
         let _ = tree("multipart/form-data; boundary=X", text.as_bytes());
     }
 
     #[test]
-    fn any_bytes_are_answered(body: Vec<u8>, content_type: Option<String>) {
+    fn arbitrary_bytes_do_not_panic(body: Vec<u8>, content_type: Option<String>) {
         let _ = decode(content_type.as_deref(), &body);
-        for kind in KINDS {
+        for kind in CONTENT_TYPES {
             let _ = decode(Some(kind), &body);
             let _ = fields(Some(kind), &body);
             for coding in [None, Some("gzip"), Some("deflate")] {
@@ -304,12 +304,12 @@ proptest! {
     }
 
     #[test]
-    fn any_form_is_answered(text in "([ab]|\\[|\\]|=|&|%|\\+|4|1){0,60}") {
+    fn arbitrary_form_does_not_panic(text in "([ab]|\\[|\\]|=|&|%|\\+|4|1){0,60}") {
         let _ = form(&text);
     }
 
     #[test]
-    fn fields_come_back_as_they_were(fields in prop::collection::btree_map("[^\\[\\]]{1,20}", ".{0,40}", 1..10)) {
+    fn form_fields_round_trip(fields in prop::collection::btree_map("[^\\[\\]]{1,20}", ".{0,40}", 1..10)) {
         let text: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
         let expected: Map<String, Value> = fields.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
         prop_assert_eq!(form(&text), Ok(Value::Object(expected)));

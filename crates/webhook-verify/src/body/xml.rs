@@ -1,9 +1,9 @@
-//! XML, SOAP included, as JSON.
+//! Converts XML, including SOAP, to JSON.
 //!
-//! The document is an object with the root element. An element that holds only text is a string. Any other is an object:
-//! attributes under `@name`, elements under their names, text beside them under `#text`. Elements that repeat become a
-//! list, in their order. Names keep their prefixes, as in `soapenv:Body`. There are no document types and no entities
-//! but the five of XML itself, so nothing can be expanded or fetched.
+//! The document is an object with the root element. An element with only text is a string. Any other element is an object:
+//! attributes under `@name`, elements under their names, text beside them under `#text`. Repeated elements become a list
+//! in their order. Names keep their prefixes, as in `soapenv:Body`. Only the five predefined entities are supported, and no
+//! document types, so entities are neither expanded nor fetched.
 
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
@@ -14,24 +14,24 @@ use super::BodyError;
 use super::charset::Charset;
 use super::clip;
 
-/// Levels that elements may nest.
+/// Maximum nesting of elements.
 const MAX_DEPTH: usize = 64;
 
-/// Elements and attributes that a document may have.
+/// Maximum elements and attributes of a document.
 const MAX_NODES: usize = 50_000;
 
-/// Attributes that one element may have. Each is compared with all before it.
+/// Maximum attributes of an element. Each is compared with all previous ones.
 const MAX_ATTRIBUTES: usize = 256;
 
-/// Where an XML declaration must have ended.
+/// Maximum bytes of an XML declaration.
 const MAX_DECLARATION: usize = 200;
 
-/// The document's tree. `charset` is what its content type says, if it says anything.
+/// The tree of a document. `charset` is the charset of its content type.
 pub(super) fn tree(body: &[u8], charset: Option<Charset>) -> Result<Value, BodyError> {
-    let body = super::without_mark(body);
+    let body = super::strip_bom(body);
     let charset = match charset {
         Some(charset) => charset,
-        None => Charset::of(declared(body).as_deref())?,
+        None => Charset::of(declared_encoding(body).as_deref())?,
     };
     let text = charset.text(body.to_vec())?;
     let mut reader = Reader::from_str(&text);
@@ -69,8 +69,8 @@ fn malformed(error: impl std::fmt::Display) -> BodyError {
     BodyError::Xml(clip(&error.to_string()))
 }
 
-/// The encoding that the declaration names.
-fn declared(body: &[u8]) -> Option<String> {
+/// The encoding in the XML declaration.
+fn declared_encoding(body: &[u8]) -> Option<String> {
     let start = body.get(..body.len().min(MAX_DECLARATION))?;
     let text = String::from_utf8_lossy(start);
     let declaration = text.strip_prefix("<?xml")?.split("?>").next()?;
@@ -94,7 +94,7 @@ struct OpenElement {
 
 #[derive(Default)]
 struct XmlTree {
-    /// The outermost is the document itself, once anything was opened.
+    /// Elements from the root to the innermost.
     open: Vec<OpenElement>,
     root: Option<(String, Value)>,
     nodes: usize,
@@ -164,7 +164,7 @@ impl XmlTree {
         let value = if inner.is_empty() {
             Value::String(text)
         } else {
-            // Between elements, blanks only make the text pretty.
+            // White space between elements is only formatting.
             let text = if has_elements { text.trim() } else { &text };
             if !text.is_empty() {
                 inner.insert("#text".to_owned(), Value::String(text.to_owned()));
@@ -195,7 +195,7 @@ fn add(inner: &mut Map<String, Value>, name: String, value: Value) {
         None => {
             inner.insert(name, value);
         }
-        // No element is a list by itself, so a list is what repeated before.
+        // A list is always a repeated element.
         Some(Value::Array(list)) => list.push(value),
         Some(single) => {
             let first = single.take();

@@ -1,4 +1,4 @@
-//! The handshakes of the presets, on the requests and answers that the senders document.
+//! Tests of handshakes, with the requests and responses that senders document.
 
 use std::path::Path;
 
@@ -19,8 +19,8 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(root.join(name)).expect("a file")
 }
 
-/// Asks with a request as it stands in a file: a request line, headers, and a body.
-fn ask(scheme: &Scheme, request: &str, secrets: &[SecretString]) -> Option<Handshake> {
+/// Responds to a request in text form: a request line, headers, and a body.
+fn respond_to(scheme: &Scheme, request: &str, secrets: &[SecretString]) -> Option<Handshake> {
     let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
     let mut lines = head.lines();
     let mut line = lines.next().expect("a request line").split(' ');
@@ -39,7 +39,7 @@ fn ask(scheme: &Scheme, request: &str, secrets: &[SecretString]) -> Option<Hands
 }
 
 #[test]
-fn documented_handshakes_are_answered() {
+fn documented_handshake_gets_documented_response() {
     let slack = file("slack/handshake-request.json");
     let slack = format!("POST /hooks/slack HTTP/1.1\nContent-Type: application/json\n\n{slack}");
     let cases = [
@@ -75,7 +75,7 @@ fn documented_handshakes_are_answered() {
     ];
     for (name, folder, request, secret, verified) in cases {
         let secrets = [SecretString::from(secret)];
-        let found = ask(&preset(name), &request, &secrets).expect(name);
+        let found = respond_to(&preset(name), &request, &secrets).expect(name);
         let expected = file(&format!("{folder}/handshake-response.txt"));
         let (head, body) = expected.split_once("\n\n").unwrap_or((&expected, ""));
         assert_eq!(found.body, body.trim_end(), "{name}");
@@ -91,11 +91,11 @@ fn documented_handshakes_are_answered() {
 }
 
 #[test]
-fn what_is_no_handshake_is_left_alone() {
+fn other_request_gets_no_response() {
     let none = |name: &str, request: &str, secret: &str| {
         let secrets = [SecretString::from(secret)];
         assert!(
-            ask(&preset(name), request, &secrets).is_none(),
+            respond_to(&preset(name), request, &secrets).is_none(),
             "{name} {request}"
         );
     };
@@ -126,25 +126,26 @@ fn what_is_no_handshake_is_left_alone() {
 }
 
 #[test]
-fn a_ping_is_answered_and_must_be_verified() {
-    let found = ask(&preset("discord"), "POST / HTTP/1.1\n\n{\"type\":1}", &[]).expect("a PING");
+fn ping_response_needs_verification() {
+    let found =
+        respond_to(&preset("discord"), "POST / HTTP/1.1\n\n{\"type\":1}", &[]).expect("a PING");
     assert_eq!(found.body, "{\"type\":1}");
     assert_eq!(found.content_type.as_deref(), Some("application/json"));
     assert!(found.needs_verification);
     assert!(preset("discord").bare_refusals());
     for name in ["intercom", "zoho-desk", "token"] {
-        let found = ask(&preset(name), "HEAD / HTTP/1.1", &[]).expect(name);
+        let found = respond_to(&preset(name), "HEAD / HTTP/1.1", &[]).expect(name);
         assert_eq!((found.status, found.body.as_str()), (StatusCode::OK, ""));
     }
 }
 
 #[test]
-fn secrets_are_handed_over_and_not_shown() {
+fn enrolled_secret_is_read_and_not_printed() {
     for name in ["asana", "notion"] {
         let scheme = preset(name);
         assert!(scheme.enrolls_secret(), "{name}");
         let request = file(&format!("{name}/handshake-request.txt"));
-        let found = ask(&scheme, &request, &[]).expect(name);
+        let found = respond_to(&scheme, &request, &[]).expect(name);
         let secret = found
             .enrolled_secret
             .as_ref()
@@ -156,33 +157,33 @@ fn secrets_are_handed_over_and_not_shown() {
         let headers = found.headers.iter().map(|(name, value)| {
             format!("{name}: {}", value.to_str().expect("text")).to_lowercase()
         });
-        let wanted = expected.lines().skip(1).filter(|line| !line.is_empty());
-        let wanted: Vec<String> = wanted.map(str::to_lowercase).collect();
-        assert_eq!(headers.collect::<Vec<_>>(), wanted, "{name}");
+        let lines = expected.lines().skip(1).filter(|line| !line.is_empty());
+        let lines: Vec<String> = lines.map(str::to_lowercase).collect();
+        assert_eq!(headers.collect::<Vec<_>>(), lines, "{name}");
         assert!(!format!("{found:?}").contains(secret), "{name}");
     }
     assert!(!preset("stripe").enrolls_secret());
     let hook = |value: &str| format!("POST / HTTP/1.1\nX-Hook-Secret: {value}\n\n{{}}");
     for value in ["", "two words", &"x".repeat(MAX_SECRET + 1)] {
-        let found = ask(&preset("asana"), &hook(value), &[]);
+        let found = respond_to(&preset("asana"), &hook(value), &[]);
         assert!(found.is_none(), "{value:?}");
     }
     let broken = "POST / HTTP/1.1\n\n{\"verification_token\":\"a\\r\\nb\"}";
-    assert!(ask(&preset("notion"), broken, &[]).is_none());
+    assert!(respond_to(&preset("notion"), broken, &[]).is_none());
 }
 
 #[test]
-fn what_would_break_a_header_is_not_echoed() {
-    let echoing = custom(&json!({
+fn invalid_header_value_is_not_echoed() {
+    let echo = custom(&json!({
         "method": "GET",
         "answer": {"headers": {"X-Echo": "{query:q}"}, "text": "{query:q}"},
     }));
-    let echoing = echoing.expect("a scheme");
-    let found = ask(&echoing, "GET /?q=a%20b HTTP/1.1", &[]).expect("an answer");
+    let echo = echo.expect("a scheme");
+    let found = respond_to(&echo, "GET /?q=a%20b HTTP/1.1", &[]).expect("a response");
     assert_eq!(found.headers[0].1, "a b");
     for query in ["q=a%0D%0ASet-Cookie:x", "q=a%00b", "q=a%0Ab"] {
         let request = format!("GET /?{query} HTTP/1.1");
-        assert!(ask(&echoing, &request, &[]).is_none(), "{query}");
+        assert!(respond_to(&echo, &request, &[]).is_none(), "{query}");
     }
 }
 
@@ -201,7 +202,7 @@ fn custom(handshake: &Value) -> Result<Scheme, String> {
 }
 
 #[test]
-fn own_handshakes_can_prove_the_secret() {
+fn custom_handshake_can_sign_its_response() {
     let zoom = custom(&json!({
         "method": "POST",
         "when": [{"json": "/event", "equals": "endpoint.url_validation"}],
@@ -212,7 +213,7 @@ fn own_handshakes_can_prove_the_secret() {
     }));
     let request = "POST / HTTP/1.1\n\n{\"event\":\"endpoint.url_validation\",\"payload\":{\"plainToken\":\"a\\\"b\"}}";
     let secrets = [SecretString::from("key")];
-    let found = ask(&zoom.expect("a scheme"), request, &secrets).expect("an answer");
+    let found = respond_to(&zoom.expect("a scheme"), request, &secrets).expect("a response");
     let body: Value = serde_json::from_str(&found.body).expect("JSON");
     assert_eq!(body["plainToken"], "a\"b");
     assert_eq!(body["encryptedToken"].as_str().map(str::len), Some(64));
@@ -220,7 +221,7 @@ fn own_handshakes_can_prove_the_secret() {
 }
 
 #[test]
-fn handshakes_that_could_harm_are_refused() {
+fn insecure_handshake_is_rejected() {
     let problem = |handshake: Value| custom(&handshake).expect_err("refused");
     insta::assert_snapshot!(problem(json!("hello")), @"handshakes.0: is not a common handshake; known: ok, challenge");
     insta::assert_snapshot!(problem(json!({"answer": {"text": "hi"}})), @"handshakes.0: would match every delivery: add conditions under `when`");
@@ -230,7 +231,7 @@ fn handshakes_that_could_harm_are_refused() {
     handshakes.0.answer.headers.X-Content-Type-Options: is not a custom header; its name must start with `X-`
     handshakes.0.answer.headers.X-A: `{b}` is not a known token; known: {query:name}, {header:Name}, {form:name}, {json:/pointer}, {path:0}, and {hmac_hex:…} or {hmac_base64:…} around one, as in {hmac_hex:query:challengeCode}
     ");
-    insta::assert_snapshot!(problem(json!({"verified": true, "enroll": {"header": "X-Secret"}, "answer": {}})), @"handshakes.0.enroll: cannot be `verified` too: the secret to verify with is only being handed over");
+    insta::assert_snapshot!(problem(json!({"verified": true, "enroll": {"header": "X-Secret"}, "answer": {}})), @"handshakes.0.enroll: cannot be combined with `verified`: the secret is not known before this handshake");
     insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"status": 302, "text": "", "json": 1}})), @"
     handshakes.0.answer.status: must be a whole number from 200 to 299
     handshakes.0.answer: must have at most one of `text`, `json` and `raw`
@@ -238,16 +239,16 @@ fn handshakes_that_could_harm_are_refused() {
 }
 
 #[test]
-fn senders_that_read_the_answer_get_theirs() {
+fn delivery_reply_matches_the_documentation() {
     let headers = HeaderMap::new();
     let request = WebhookRequest::new(&headers, b"");
     let accepted = |name: &str| delivery_reply(&preset(name), &request, &[]);
-    assert_eq!(accepted("adyen").expect("an answer").body, "[accepted]");
+    assert_eq!(accepted("adyen").expect("a response").body, "[accepted]");
     assert_eq!(
-        accepted("microsoft-graph").expect("an answer").status,
+        accepted("microsoft-graph").expect("a response").status,
         StatusCode::ACCEPTED
     );
-    let ack = accepted("salesforce-outbound").expect("an answer");
+    let ack = accepted("salesforce-outbound").expect("a response");
     let expected = file("salesforce-outbound/response-ack.txt");
     assert!(
         expected.contains(&ack.body)
@@ -258,7 +259,7 @@ fn senders_that_read_the_answer_get_theirs() {
 
 proptest! {
     #[test]
-    fn whatever_is_asked_is_answered(
+    fn arbitrary_request_does_not_panic(
         name in prop::sample::select(PRESETS),
         method in "(GET|POST|HEAD|PUT)",
         query in "(challenge=|hub\\.mode=subscribe|hub\\.challenge=|validationToken=|&|%|%4|x|\\+){0,8}",

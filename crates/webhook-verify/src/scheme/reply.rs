@@ -125,7 +125,7 @@ impl HandshakeSpec {
             if verified == Some(true) {
                 node.problem(
                     problems,
-                    "cannot be `verified` too: the secret to verify with is only being handed over",
+                    "cannot be combined with `verified`: the secret is not known before this handshake",
                 );
             }
             ValueSelector::read(&node, problems)

@@ -1,4 +1,4 @@
-//! Signed times.
+//! Checks and writes signed times.
 
 use std::str::FromStr;
 
@@ -7,13 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::VerifyError;
 use crate::scheme::{TimestampRule, TimestampUnit};
 
-/// The signed time, if it is near enough to `now`.
+/// Parses the signed time and checks that it is within the tolerance.
 pub(super) fn check_age(
     rule: &TimestampRule,
     text: &[u8],
     now: Timestamp,
 ) -> Result<Timestamp, VerifyError> {
-    let signed_at = parse_time(rule.unit, text).ok_or(VerifyError::MalformedTimestamp {
+    let signed_at = parse_timestamp(rule.unit, text).ok_or(VerifyError::MalformedTimestamp {
         expected: match rule.unit {
             TimestampUnit::Seconds => "whole seconds since 1970",
             TimestampUnit::Milliseconds => "whole milliseconds since 1970",
@@ -35,7 +35,7 @@ pub(super) fn check_age(
     Ok(signed_at)
 }
 
-fn parse_time(unit: TimestampUnit, text: &[u8]) -> Option<Timestamp> {
+fn parse_timestamp(unit: TimestampUnit, text: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?;
     let number = || {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -52,7 +52,7 @@ fn parse_time(unit: TimestampUnit, text: &[u8]) -> Option<Timestamp> {
     }
 }
 
-pub(super) fn write_time(unit: TimestampUnit, time: Timestamp) -> String {
+pub(super) fn write_timestamp(unit: TimestampUnit, time: Timestamp) -> String {
     match unit {
         TimestampUnit::Seconds => time.as_second().to_string(),
         TimestampUnit::Milliseconds => time.as_millisecond().to_string(),

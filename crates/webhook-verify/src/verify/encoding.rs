@@ -1,4 +1,4 @@
-//! How signatures and keys are written.
+//! Encodings of signatures and keys.
 
 use base64::Engine;
 use base64::alphabet;
@@ -9,8 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::error::InvalidSecret;
 use crate::scheme::{Encoding, SecretEncoding, SecretFormat};
 
-/// Senders differ in whether they pad; trailing bits that carry nothing must still be zero, so that one signature has
-/// one spelling.
+/// Accepts base64 with and without padding. Unused trailing bits must be zero, so that each signature has one encoding.
 const LENIENT_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT_PADDING);
@@ -33,7 +32,7 @@ pub(super) fn encode(encoding: Encoding, bytes: &[u8]) -> String {
     }
 }
 
-/// The secret's text without what may stand before the key.
+/// The secret's text without its prefix.
 pub(super) fn stripped<'a>(secret: &'a SecretString, format: &SecretFormat) -> &'a str {
     let text = secret.expose_secret();
     format
@@ -53,7 +52,7 @@ pub(super) fn key_bytes(
         SecretEncoding::Base64 => BASE64.decode(text).map_err(|_| InvalidSecret::NotBase64)?,
         SecretEncoding::Hex => hex::decode(text).map_err(|_| InvalidSecret::NotHex)?,
     };
-    // Anybody can sign with an empty key.
+    // An empty key would make deliveries forgeable.
     if key.is_empty() {
         return Err(InvalidSecret::Empty);
     }

@@ -1,4 +1,4 @@
-//! Keys that a sender publishes: where they are, and a cache in front of whatever fetches them.
+//! Published keys of senders: their URLs, and a cache in front of the fetcher.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,36 +9,37 @@ use secrecy::SecretString;
 
 use super::error::VerifyError;
 use super::request::{RequestParts, WebhookRequest};
-use super::{Verification, sns, verify, worst};
+use super::{Verification, most_specific_error, sns, verify};
 use crate::scheme::{ProofKind, Scheme, fill_params};
 
-/// How long fetched keys count as fresh.
-const FRESH: SignedDuration = SignedDuration::from_hours(1);
+/// Time for which fetched keys are used without a new fetch.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long it is before keys that did not help are fetched again: senders rotate, strangers forge.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+/// Minimum time between fetches after a signature that does not match. Senders rotate keys; forged requests must not cause
+/// a fetch each.
+const MIN_REFETCH_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 
-/// The most addresses that are remembered.
-const MAX_ADDRESSES: usize = 64;
+/// Maximum URLs in the cache.
+const MAX_URLS: usize = 64;
 
-/// The most that keys may be long; a certificate has 2 KB, a key set 10.
+/// Maximum bytes of fetched keys. A certificate has about 2 KB, a key set 10 KB.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Fetches what senders publish. An implementation follows no redirects and gives up early.
+/// Fetches published keys. An implementation must not follow redirects, and needs a short timeout.
 #[async_trait]
 pub trait KeyFetcher: std::fmt::Debug + Send + Sync {
-    /// The text at an https address.
+    /// Fetches the text at an HTTPS URL.
     ///
     /// # Errors
-    /// Why there is none, in a few words.
+    /// The reason, in a few words.
     async fn fetch(&self, url: &str) -> Result<String, String>;
 }
 
-/// Remembers what was fetched.
+/// A cache of fetched keys.
 #[derive(Debug)]
 pub struct KeyCache {
     inner: Arc<dyn KeyFetcher>,
-    known: Mutex<HashMap<String, CachedKeys>>,
+    keys: Mutex<HashMap<String, CachedKeys>>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,22 +53,22 @@ impl KeyCache {
     pub fn new(inner: Arc<dyn KeyFetcher>) -> Self {
         Self {
             inner,
-            known: Mutex::default(),
+            keys: Mutex::default(),
         }
     }
 
-    /// What is remembered and not older than `age`; or else what is there now.
+    /// The cached keys, if they are not older than `max_age`; otherwise the fetched ones.
     async fn get(
         &self,
         url: &str,
-        age: SignedDuration,
+        max_age: SignedDuration,
         now: Timestamp,
     ) -> Result<CachedKeys, VerifyError> {
-        let known = self.lock().get(url).cloned();
-        if let Some(known) = &known
-            && known.at.duration_until(now) <= age
+        let cached = self.lock().get(url).cloned();
+        if let Some(cached) = &cached
+            && cached.at.duration_until(now) <= max_age
         {
-            return Ok(known.clone());
+            return Ok(cached.clone());
         }
         let fetched = match self.inner.fetch(url).await {
             Ok(text) if text.len() <= MAX_BYTES => text,
@@ -76,31 +77,31 @@ impl KeyCache {
                     "they are too long to be keys".to_owned(),
                 ));
             }
-            // Old keys are better than none: they were good when they were fetched.
-            Err(why) => return known.ok_or(VerifyError::NoKeys(why)),
+            // Expired keys are still valid keys of the sender, so they are used if the fetch fails.
+            Err(reason) => return cached.ok_or(VerifyError::NoKeys(reason)),
         };
         let fetched = CachedKeys {
             text: fetched.into(),
             at: now,
         };
-        let mut known = self.lock();
-        if known.len() >= MAX_ADDRESSES {
-            known.clear();
+        let mut keys = self.lock();
+        if keys.len() >= MAX_URLS {
+            keys.clear();
         }
-        known.insert(url.to_owned(), fetched.clone());
+        keys.insert(url.to_owned(), fetched.clone());
         Ok(fetched)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, CachedKeys>> {
-        // Every change is one insertion, so what a panicking thread left is whole.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        // Each change is one insertion, so the map is consistent after a panic.
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Where the keys are that this delivery has to be checked with; `None` if the secrets will do.
+/// The URL of the keys that this delivery needs; `None` if the secrets suffice.
 ///
 /// # Errors
-/// What is wrong with the delivery, or a parameter that is not set.
+/// [`VerifyError::ForeignCertificate`], [`VerifyError::MissingParam`].
 pub fn keys_url(
     scheme: &Scheme,
     request: &WebhookRequest<'_>,
@@ -132,7 +133,7 @@ pub fn keys_url(
     Ok(None)
 }
 
-/// [`verify`], with the sender's keys fetched if they are needed.
+/// Verifies a delivery like [`verify`], and fetches the sender's keys if needed.
 ///
 /// # Errors
 /// As [`verify`], and [`VerifyError::NoKeys`].
@@ -141,9 +142,9 @@ pub async fn verify_fetching(
     request: &WebhookRequest<'_>,
     secrets: &[SecretString],
     now: Timestamp,
-    certificates: &KeyCache,
+    cache: &KeyCache,
 ) -> Result<Verification, VerifyError> {
-    // A route with a secret names its keys itself.
+    // The secrets of a route take precedence over published keys.
     let url = if secrets.is_empty() {
         keys_url(scheme, request)?
     } else {
@@ -152,31 +153,33 @@ pub async fn verify_fetching(
     let Some(url) = url else {
         return verify(scheme, request, secrets, now);
     };
-    let known = certificates.get(&url, FRESH, now).await?;
-    let verdict = verify(scheme, &request.keys(&known.text), secrets, now);
-    if !matches!(verdict, Err(VerifyError::NoMatch)) || known.at.duration_until(now) < PATIENCE {
-        return verdict;
+    let keys = cache.get(&url, MAX_AGE, now).await?;
+    let result = verify(scheme, &request.keys(&keys.text), secrets, now);
+    if !matches!(result, Err(VerifyError::NoMatch))
+        || keys.at.duration_until(now) < MIN_REFETCH_INTERVAL
+    {
+        return result;
     }
-    let known = certificates.get(&url, PATIENCE, now).await?;
-    verify(scheme, &request.keys(&known.text), secrets, now)
+    let keys = cache.get(&url, MIN_REFETCH_INTERVAL, now).await?;
+    verify(scheme, &request.keys(&keys.text), secrets, now)
 }
 
-/// [`super::verify_any`], with the senders' keys fetched where they are needed.
+/// Verifies a delivery like [`super::verify_any`], and fetches the senders' keys if needed.
 ///
 /// # Errors
-/// The cause, of the scheme that came furthest.
+/// The most specific error of all schemes.
 pub async fn verify_any_fetching<'a>(
     schemes: &[(&'a Scheme, &'a [SecretString])],
     request: &WebhookRequest<'_>,
     now: Timestamp,
-    certificates: &KeyCache,
+    cache: &KeyCache,
 ) -> Result<(&'a Scheme, Verification), VerifyError> {
-    let mut refusals = Vec::new();
+    let mut errors = Vec::new();
     for (scheme, secrets) in schemes {
-        match verify_fetching(scheme, request, secrets, now, certificates).await {
+        match verify_fetching(scheme, request, secrets, now, cache).await {
             Ok(verified) => return Ok((scheme, verified)),
-            Err(refusal) => refusals.push(refusal),
+            Err(error) => errors.push(error),
         }
     }
-    Err(worst(refusals))
+    Err(most_specific_error(errors))
 }

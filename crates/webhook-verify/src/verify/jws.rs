@@ -1,4 +1,4 @@
-//! JSON Web Tokens beside a body. The algorithm is the record's; what the token says of it must only agree.
+//! Verifies JSON Web Tokens. The record determines the algorithm; the token's `alg` must equal it.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use super::encoding::{BASE64_URL, text_key};
 use super::error::VerifyError;
 use super::mac::{AnyMac, is_hash_of};
 use super::public_key::{KeyKind, PublicKey, rsa_keys};
-use super::received::cut_prefix;
+use super::received::strip_prefix_ignore_case;
 use super::request::{RequestParts, missing};
 use crate::scheme::{Algorithm, Jws, JwsAlgorithm, fill_params};
 
-/// How far ahead a token's `iat` and `nbf` may lie: clocks differ.
-const AHEAD: SignedDuration = SignedDuration::from_secs(300);
+/// Maximum time by which a token's `iat` and `nbf` may be in the future.
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(300);
 
-/// Numbers of seconds end here, in the year 5138; larger ones are milliseconds.
+/// Maximum number of seconds, in the year 5138; larger numbers are milliseconds.
 const MAX_SECONDS: f64 = 1e11;
 
-/// Checks the token. Gives the time at which it was issued, if it says so.
+/// Checks the token. Returns its `iat`, if it has one.
 pub(super) fn check(
     jws: &Jws,
     parts: &RequestParts<'_>,
@@ -38,10 +38,10 @@ pub(super) fn check(
     let value = value.ok_or_else(|| missing(&jws.token.at))?;
     let text = std::str::from_utf8(&value).map_err(|_| malformed())?.trim();
     let prefix = jws.token.prefix.as_deref().unwrap_or_default();
-    let text = cut_prefix(prefix, text).ok_or_else(malformed)?;
+    let text = strip_prefix_ignore_case(prefix, text).ok_or_else(malformed)?;
     let token = ParsedToken::read(text).ok_or_else(malformed)?;
     if token.header["alg"].as_str() != Some(jws.algorithm.to_string().as_str())
-        // Extensions that must be understood (RFC 7515 section 4.1.11); we understand none.
+        // Critical extensions (RFC 7515 section 4.1.11): none are supported.
         || token.header.get("crit").is_some()
     {
         return Err(malformed());
@@ -97,14 +97,14 @@ impl<'a> ParsedToken<'a> {
                 mac.update(self.signed.as_bytes());
                 Ok(mac.matches(&self.signature))
             }
-            JwsAlgorithm::Rs256 => Ok(self.is_signed_with(&PublicKey::rsa_of(secret)?)),
+            JwsAlgorithm::Rs256 => Ok(self.is_signed_with(&PublicKey::read_rsa(secret)?)),
         });
-        by_secret.or_else(|refusal| {
+        by_secret.or_else(|error| {
             let fetched = fetched.filter(|_| algorithm == JwsAlgorithm::Rs256);
             let keys = rsa_keys(fetched.unwrap_or_default(), self.header["kid"].as_str());
             match keys.iter().any(|key| self.is_signed_with(key)) {
                 true => Ok(()),
-                false => Err(refusal),
+                false => Err(error),
             }
         })
     }
@@ -144,7 +144,9 @@ impl<'a> ParsedToken<'a> {
         };
         let time = |claim: &str| match self.claims.get(claim) {
             None => Ok(None),
-            Some(value) => moment(value).map(Some).ok_or_else(|| wrong(claim)),
+            Some(value) => parse_numeric_date(value)
+                .map(Some)
+                .ok_or_else(|| wrong(claim)),
         };
         match time("exp")? {
             None if must_expire => return Err(wrong("exp")),
@@ -154,8 +156,8 @@ impl<'a> ParsedToken<'a> {
         let issued = time("iat")?;
         for start in [issued, time("nbf")?].into_iter().flatten() {
             let ahead = now.duration_until(start);
-            if ahead > AHEAD {
-                let tolerance = AHEAD;
+            if ahead > MAX_CLOCK_SKEW {
+                let tolerance = MAX_CLOCK_SKEW;
                 return Err(VerifyError::FromTheFuture { ahead, tolerance });
             }
         }
@@ -163,8 +165,8 @@ impl<'a> ParsedToken<'a> {
     }
 }
 
-/// Seconds since 1970, whole or not; from some senders milliseconds.
-fn moment(value: &Value) -> Option<Timestamp> {
+/// Parses seconds since 1970, with or without a fraction; some senders use milliseconds.
+fn parse_numeric_date(value: &Value) -> Option<Timestamp> {
     let number = value.as_f64()?;
     let seconds = if number > MAX_SECONDS {
         number / 1_000.0

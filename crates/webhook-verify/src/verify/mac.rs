@@ -1,4 +1,4 @@
-//! Hashes, with a key and without.
+//! Hashes with and without a key.
 
 use hmac::{KeyInit, Mac};
 use sha1::Sha1;
@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 
 use crate::scheme::Algorithm;
 
-/// A keyed hash under way, whichever its hash function.
+/// An HMAC in progress, with any hash function.
 #[derive(Clone)]
 pub(crate) enum AnyMac {
     Sha1(hmac::Hmac<Sha1>),
@@ -32,7 +32,7 @@ impl AnyMac {
         }
     }
 
-    /// Compares in constant time; a signature of another length never matches.
+    /// Compares in constant time. A signature with another length never matches.
     pub(super) fn matches(&self, signature: &[u8]) -> bool {
         match self.clone() {
             Self::Sha1(mac) => mac.verify_slice(signature).is_ok(),
@@ -55,7 +55,7 @@ fn keyed<M: KeyInit>(key: &[u8]) -> M {
     M::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
-/// The hash of the pieces in a row.
+/// The hash of the concatenated pieces.
 pub(super) fn digest<P: AsRef<[u8]>>(algorithm: Algorithm, pieces: &[P]) -> Vec<u8> {
     fn of<D: Digest, P: AsRef<[u8]>>(pieces: &[P]) -> Vec<u8> {
         let mut hash = D::new();
@@ -69,12 +69,12 @@ pub(super) fn digest<P: AsRef<[u8]>>(algorithm: Algorithm, pieces: &[P]) -> Vec<
     }
 }
 
-/// Compares in constant time, but for the length.
-pub(crate) fn same(left: &[u8], right: &[u8]) -> bool {
+/// Compares in constant time, except for the length.
+pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()
 }
 
-/// Whether a text is the body's SHA-256 in hexadecimal, in any case.
+/// Whether a text is the body's SHA-256 in hexadecimal, case-insensitive.
 pub(super) fn is_hash_of(text: &[u8], body: &[u8]) -> bool {
-    hex::decode(text).is_ok_and(|hash| same(&hash, &Sha256::digest(body)))
+    hex::decode(text).is_ok_and(|hash| constant_time_eq(&hash, &Sha256::digest(body)))
 }

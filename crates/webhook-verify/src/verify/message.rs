@@ -1,4 +1,4 @@
-//! Signatures over a text that is put together from the delivery.
+//! Verifies signatures over a text that is assembled from the delivery.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,20 +10,20 @@ use sha2::{Digest, Sha256};
 
 use super::encoding::{key_bytes, text_key};
 use super::error::{InvalidSecret, VerifyError};
-use super::mac::{AnyMac, digest, is_hash_of, same};
+use super::mac::{AnyMac, constant_time_eq, digest, is_hash_of};
 use super::public_key::{KeyKind, PublicKey};
 use super::received::{ReceivedSignatures, malformed};
 use super::request::{RequestParts, missing};
 use super::url;
 use crate::scheme::{Algorithm, Pointer, SignedMessage, SignedSegment, ValueSelector};
 
-/// The most form fields that are sorted, all before anybody has vouched for them.
+/// Maximum form fields to sort. They are sorted before they are verified.
 const MAX_FIELDS: usize = 10_000;
 
-/// The most items that are verified on their own.
+/// Maximum items with a signature each.
 const MAX_ITEMS: usize = 1_000;
 
-/// How the signature of a message is made.
+/// The signature method of a message.
 #[derive(Clone, Copy)]
 pub(super) enum SignatureMethod {
     Hmac(Algorithm),
@@ -31,7 +31,7 @@ pub(super) enum SignatureMethod {
     PublicKey(KeyKind),
 }
 
-/// Checks the signatures of a message, or of every item of it. Gives the signed time as it was written.
+/// Checks the signatures of a message, or of each of its items. Returns the signed time as received.
 pub(super) fn check(
     method: SignatureMethod,
     message: &SignedMessage,
@@ -43,8 +43,8 @@ pub(super) fn check(
     let Some(each) = &message.each else {
         return check_one(method, message, parts, params, secrets, None);
     };
-    let place = || missing(&ValueSelector::Json(each.clone()));
-    let items = list_at(each, parts).ok_or_else(place)?;
+    let absent = || missing(&ValueSelector::Json(each.clone()));
+    let items = list_at(each, parts).ok_or_else(absent)?;
     let mut time = None;
     for item in items {
         time = check_one(method, message, parts, params, secrets, Some(item))?;
@@ -52,16 +52,16 @@ pub(super) fn check(
     Ok(time)
 }
 
-/// The items that are signed on their own.
+/// The items with a signature each.
 pub(super) fn list_at<'a>(each: &Pointer, parts: &'a RequestParts<'_>) -> Option<&'a [Value]> {
     let [Value::Array(items)] = each.find(parts.json()?)?[..] else {
         return None;
     };
-    // No item means nothing signed.
+    // An empty list contains no signature.
     Some(items.as_slice()).filter(|items| (1..=MAX_ITEMS).contains(&items.len()))
 }
 
-/// For bodies that the signed text does not contain: their hash must be in the signed URL.
+/// Checks bodies that the signed text does not contain: their hash must be in the signed URL.
 fn check_body_hash(message: &SignedMessage, parts: &RequestParts<'_>) -> Result<(), VerifyError> {
     let request = parts.request;
     let named = match &message.body_hash {
@@ -133,7 +133,7 @@ fn check_one(
     }))
 }
 
-/// What a message is put together from.
+/// The sources of a signed text.
 #[derive(Clone, Copy)]
 pub(super) struct SignedText<'a> {
     pub(super) message: &'a SignedMessage,
@@ -144,7 +144,7 @@ pub(super) struct SignedText<'a> {
 }
 
 impl SignedText<'_> {
-    /// Whether one of the signatures is right; the inner error is about the secret.
+    /// Whether one of the signatures is valid. The inner error is about the secret.
     fn matches(
         &self,
         method: SignatureMethod,
@@ -159,7 +159,7 @@ impl SignedText<'_> {
                     Ok(key) => key,
                     Err(cause) => return Ok(Err(cause)),
                 };
-                // One pass over the body per secret, however many signatures a stranger puts into the header.
+                // One pass over the body per secret, for any number of signatures in the header.
                 let mut mac = AnyMac::new(algorithm, &key);
                 let pieces = self.pieces(url, secret)?;
                 pieces.iter().for_each(|piece| mac.update(piece));
@@ -174,7 +174,7 @@ impl SignedText<'_> {
                 let hash = digest(algorithm, &self.pieces(url, secret)?);
                 Ok(Ok(signatures
                     .iter()
-                    .any(|signature| same(&hash, signature))))
+                    .any(|signature| constant_time_eq(&hash, signature))))
             }
             SignatureMethod::PublicKey(kind) => {
                 let key = match PublicKey::read(kind, secret, format) {
@@ -188,7 +188,7 @@ impl SignedText<'_> {
         }
     }
 
-    /// The signed text, in pieces.
+    /// The signed text, as pieces to concatenate.
     pub(super) fn pieces<'b>(
         &'b self,
         url: &'b str,

@@ -1,4 +1,4 @@
-//! A delivery that we send ourselves, whose parts can be set: the other direction of [`super::request`].
+//! A delivery to send, whose parts can be set: the counterpart of [`super::request`].
 
 use std::fmt;
 
@@ -11,44 +11,44 @@ use super::url;
 use crate::body;
 use crate::scheme::{Pointer, Scheme, ValueSelector};
 
-/// A delivery that we send ourselves.
+/// A delivery to send.
 #[derive(Clone)]
 pub struct OutgoingWebhook {
-    /// Its id, for senders that have a header for it.
+    /// Delivery id, for senders with a header for it.
     pub id: String,
-    /// Its method.
+    /// HTTP method.
     pub method: Method,
-    /// The URL that its receiver is known by, for senders that sign it.
+    /// Public URL of the receiver, for senders that sign it.
     pub public_url: Option<String>,
-    /// What follows the receiver's address in the path, without the slash.
+    /// Path below the receiver's URL, without the leading slash.
     pub path: String,
-    /// Its query, without the question mark.
+    /// Query, without the question mark.
     pub query: String,
-    /// Its headers.
+    /// Headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Body.
     pub body: Vec<u8>,
 }
 
 impl fmt::Debug for OutgoingWebhook {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_delivery("Outgoing", &self.headers, &self.body, formatter)
+        debug_delivery("OutgoingWebhook", &self.headers, &self.body, formatter)
     }
 }
 
-/// A part cannot be set in this delivery.
+/// Reason why a part of a delivery cannot be set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlacementError {
-    /// The text cannot stand in a header.
-    #[error("what header {0} would hold cannot stand in a header")]
+    /// The text is not a valid header value.
+    #[error("the value for header {0} is not a valid header value")]
     NotAHeaderValue(String),
-    /// The body has no such place, or is of another kind.
+    /// The body has no such field, or is of another kind.
     #[error("the body has no place for {0}")]
     NoPlace(String),
 }
 
 impl OutgoingWebhook {
-    /// A POST of a body.
+    /// A POST request with a body.
     pub fn new(id: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         Self {
             id: id.into(),
@@ -61,7 +61,7 @@ impl OutgoingWebhook {
         }
     }
 
-    /// The same delivery as it comes in at the other end. `url` is [`Self::url`].
+    /// The delivery as the receiver sees it. `url` is [`Self::url`].
     pub(super) fn received<'a>(&'a self, url: Option<&'a str>) -> WebhookRequest<'a> {
         let request = WebhookRequest::new(&self.headers, &self.body)
             .method(self.method.as_str())
@@ -73,13 +73,13 @@ impl OutgoingWebhook {
         }
     }
 
-    /// The URL that is called: the public one, with path and query.
+    /// The URL to call: the public URL with path and query.
     pub fn url(&self) -> Option<String> {
         let url = self.public_url.as_deref()?;
         Some(url::request_url(url, &self.path, &self.query))
     }
 
-    /// Puts a text into a part, in place of what is there.
+    /// Sets a part, and replaces its previous value.
     ///
     /// # Errors
     /// [`PlacementError`].
@@ -119,7 +119,7 @@ impl OutgoingWebhook {
         Ok(())
     }
 
-    /// Sets a place of a JSON body.
+    /// Sets a value of a JSON body.
     ///
     /// # Errors
     /// [`PlacementError::NoPlace`].
@@ -133,7 +133,7 @@ impl OutgoingWebhook {
         Ok(())
     }
 
-    /// Sets a field of a form, of either kind.
+    /// Sets a field of a URL-encoded or multipart form.
     ///
     /// # Errors
     /// [`PlacementError::NoPlace`].
@@ -171,7 +171,7 @@ impl OutgoingWebhook {
             None => parts.insert(parts.len().saturating_sub(1).max(1), &part),
         }
         let body = parts.join(&rule).into_bytes();
-        // A form that is broken elsewhere cannot be read back.
+        // A form with another error cannot be read back.
         body::fields(Some(content_type), &body)
             .unwrap_or_default()
             .iter()
@@ -181,15 +181,14 @@ impl OutgoingWebhook {
         Ok(())
     }
 
-    /// Gives the delivery another id wherever the scheme reads it from the body or the query, if it has an id there
-    /// already, so that it is not taken for one that came before.
+    /// Replaces an existing delivery id in the body or the query, so that the delivery is not a duplicate of an earlier one.
     ///
     /// # Errors
     /// [`PlacementError`].
-    pub fn renew(&mut self, scheme: &Scheme) -> Result<(), PlacementError> {
+    pub fn replace_delivery_id(&mut self, scheme: &Scheme) -> Result<(), PlacementError> {
         let specs = scheme.specs().iter();
         for part in specs.flat_map(|spec| &spec.delivery_id) {
-            let has_one = {
+            let has_id = {
                 let request = self.received(None);
                 let parts = super::RequestParts::new(&request);
                 parts.all(part).is_some_and(|found| found.len() == 1)
@@ -199,7 +198,7 @@ impl OutgoingWebhook {
                 let found = pointer.find(&root).unwrap_or_default();
                 found.iter().all(|value| value.is_number())
             };
-            if !has_one {
+            if !has_id {
                 continue;
             }
             match part {
@@ -207,7 +206,7 @@ impl OutgoingWebhook {
                     let number = self.id.bytes().fold(1_u64, |number, byte| {
                         number.wrapping_mul(31).wrapping_add(byte.into())
                     });
-                    // Few enough digits for any reader of numbers.
+                    // 12 digits are exact in every JSON parser.
                     self.set_json(pointer, &Value::from(number % 1_000_000_000_000))?;
                 }
                 ValueSelector::Header(_)
@@ -221,16 +220,16 @@ impl OutgoingWebhook {
     }
 }
 
-/// The pairs with this one, in its old place or at the end.
+/// Sets a pair of a URL-encoded text, at its old position or at the end.
 fn with_pair(pairs: &[u8], name: &str, text: &str) -> String {
     let mut found = false;
     let mut pairs: Vec<(String, String)> = form_urlencoded::parse(pairs)
         .into_owned()
         .filter_map(|(key, value)| {
-            let own = key == name;
-            let again = own && std::mem::replace(&mut found, true);
-            (!again).then(|| {
-                if own {
+            let matches = key == name;
+            let is_repeated = matches && std::mem::replace(&mut found, true);
+            (!is_repeated).then(|| {
+                if matches {
                     (key, text.to_owned())
                 } else {
                     (key, value)

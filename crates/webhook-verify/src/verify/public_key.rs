@@ -1,4 +1,4 @@
-//! Signatures that need only the sender's public key.
+//! Public keys of senders, and the signatures that they verify.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
@@ -16,10 +16,10 @@ use super::encoding::{BASE64, BASE64_URL, key_bytes, stripped};
 use super::error::InvalidSecret;
 use crate::scheme::{Algorithm, SecretEncoding, SecretFormat};
 
-/// The most keys of a published set that are looked at.
+/// Maximum keys of a published key set to read.
 const MAX_KEYS: usize = 100;
 
-/// What a signature is made with.
+/// The algorithm of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyKind {
     Ed25519,
@@ -42,14 +42,15 @@ impl KeyKind {
 /// A public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PublicKey {
-    /// As X.509's SubjectPublicKeyInfo in DER, or the bare key.
+    /// The key as SubjectPublicKeyInfo (X.509) in DER, or the bare key.
     Der(Vec<u8>),
-    /// An RSA key's numbers, big-endian.
+    /// The numbers of an RSA key, big-endian.
     Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
 }
 
 impl PublicKey {
-    /// Reads a secret: PEM of a public key or a certificate, or the key in the format's encoding, base64 if it is `utf8`.
+    /// Reads a key from a secret: PEM of a public key or a certificate, or the key in the encoding of the format, with base64
+    /// for `utf8`.
     pub(super) fn read(
         kind: KeyKind,
         secret: &SecretString,
@@ -69,15 +70,15 @@ impl PublicKey {
         } else {
             Self::Der(key_bytes(secret, format)?.to_vec())
         };
-        if key.suits(kind) {
+        if key.is_usable_for(kind) {
             Ok(key)
         } else {
             Err(InvalidSecret::NotAPublicKey)
         }
     }
 
-    /// Reads a secret that says itself what it is: an RSA key, or a certificate of one.
-    pub(super) fn rsa_of(secret: &SecretString) -> Result<Self, InvalidSecret> {
+    /// Reads an RSA key from a secret: PEM of a key or a certificate, or base64.
+    pub(super) fn read_rsa(secret: &SecretString) -> Result<Self, InvalidSecret> {
         let kind = KeyKind::Rsa(Algorithm::Sha256);
         Self::read(kind, secret, &SecretFormat::default())
     }
@@ -94,7 +95,7 @@ impl PublicKey {
         Some(Self::Der(key.as_ref().to_vec()))
     }
 
-    fn suits(&self, kind: KeyKind) -> bool {
+    fn is_usable_for(&self, kind: KeyKind) -> bool {
         match self {
             Self::Der(key) => {
                 aws_lc_rs::signature::ParsedPublicKey::new(kind.algorithm(), key).is_ok()
@@ -125,14 +126,14 @@ impl PublicKey {
     }
 }
 
-/// The RSA keys for signatures of a JSON Web Key Set (RFC 7517); with a key id, only the one that it names.
+/// The RSA signature keys of a JSON Web Key Set (RFC 7517); with a key id, only the key with this id.
 pub(super) fn rsa_keys(set: &str, key_id: Option<&str>) -> Vec<PublicKey> {
     let set: Value = serde_json::from_str(set).unwrap_or_default();
     let keys = set["keys"]
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
-    let wanted = |key: &&Value| {
+    let is_candidate = |key: &&Value| {
         let text = |name: &str| key[name].as_str();
         text("kty") == Some("RSA")
             && text("use").is_none_or(|usage| usage == "sig")
@@ -140,7 +141,7 @@ pub(super) fn rsa_keys(set: &str, key_id: Option<&str>) -> Vec<PublicKey> {
             && (key_id.is_none() || text("kid") == key_id)
     };
     let number = |key: &Value, name: &str| BASE64_URL.decode(key[name].as_str()?).ok();
-    let keys = keys.iter().take(MAX_KEYS).filter(wanted);
+    let keys = keys.iter().take(MAX_KEYS).filter(is_candidate);
     keys.filter_map(|key| {
         Some(PublicKey::Rsa {
             modulus: number(key, "n")?,

@@ -1,4 +1,4 @@
-//! Keys that senders publish: fetched, remembered, and only from where they belong.
+//! Tests of published keys: fetches, the cache, and the allowed URLs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ use super::encoding::{BASE64, BASE64_URL};
 use super::shapes::{NOW, chosen, headers};
 use super::*;
 
-/// Answers from a list, and counts.
+/// Returns responses from a list, and counts the fetches.
 #[derive(Debug)]
 struct Published(Vec<Result<String, String>>, AtomicUsize);
 
@@ -31,7 +31,7 @@ fn vectors_of(source: &str) -> Value {
 }
 
 #[tokio::test]
-async fn published_keys_are_fetched_and_remembered() {
+async fn published_keys_are_fetched_and_cached() {
     let record = json!({"scheme": "zoho-desk", "params": {"org": 2_389_290, "webhook": "231057000000999001", "dc": "eu"}});
     let scheme = chosen(&record).expect("a scheme");
     assert!(!scheme.needs_secret());
@@ -39,7 +39,7 @@ async fn published_keys_are_fetched_and_remembered() {
     let pem = vector["secret"].as_str().expect("a key");
     let der: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let der = BASE64.decode(der).expect("base64");
-    // A 2048-bit key: the modulus stands at the same place in each.
+    // The modulus of a 2048-bit key is always at the same offset.
     let (n, e) = (
         BASE64_URL.encode(&der[33..289]),
         BASE64_URL.encode(&der[291..]),
@@ -57,40 +57,40 @@ async fn published_keys_are_fetched_and_remembered() {
     );
 
     let now = Timestamp::from_second(1_719_921_610).expect("a time");
-    // Keys that are too old to help, then the right ones, then an outage.
+    // An empty key set, then the right one, then an outage.
     let answers = vec![Ok("{}".to_owned()), Ok(set), Err("503".to_owned())];
     let published = std::sync::Arc::new(Published(answers, AtomicUsize::new(0)));
     let cached = KeyCache::new(published.clone());
-    let judge = |at: Timestamp| verify_fetching(&scheme, &request, &[], at, &cached);
-    assert_eq!(judge(now).await, Err(VerifyError::NoMatch));
-    assert_eq!(judge(now).await, Err(VerifyError::NoMatch));
+    let check = |at: Timestamp| verify_fetching(&scheme, &request, &[], at, &cached);
+    assert_eq!(check(now).await, Err(VerifyError::NoMatch));
+    assert_eq!(check(now).await, Err(VerifyError::NoMatch));
     assert_eq!(
         published.1.load(Ordering::SeqCst),
         1,
-        "strangers cannot make us fetch"
+        "a forged request causes no fetch"
     );
     let later = now + std::time::Duration::from_secs(100);
-    assert!(judge(later).await.is_ok());
-    assert!(judge(later).await.is_ok());
+    assert!(check(later).await.is_ok());
+    assert!(check(later).await.is_ok());
     assert_eq!(published.1.load(Ordering::SeqCst), 2);
     let expired = now + std::time::Duration::from_secs(7_200);
     assert_eq!(
-        judge(expired).await,
+        check(expired).await,
         Err(VerifyError::Expired),
-        "and not that there are no keys"
+        "the cached keys are used during an outage"
     );
     let fresh = KeyCache::new(std::sync::Arc::new(Published(
         vec![Err("503".to_owned())],
         AtomicUsize::new(0),
     )));
-    let refusal = verify_fetching(&scheme, &request, &[], now, &fresh)
+    let error = verify_fetching(&scheme, &request, &[], now, &fresh)
         .await
         .expect_err("refused");
-    assert!(refusal.is_transient());
+    assert!(error.is_transient());
 }
 
 #[tokio::test]
-async fn sns_needs_its_own_certificate_and_topic() {
+async fn sns_message_needs_amazon_url_and_known_topic() {
     let vectors = vectors_of("aws-sns");
     let vector = &vectors["vectors"][1];
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/aws-sns");
@@ -114,18 +114,18 @@ async fn sns_needs_its_own_certificate_and_topic() {
         .expect("verified");
     assert_eq!(verified.delivery_id(), message["MessageId"].as_str());
     assert!(verified.delivery_id_is_signed());
-    // A route that holds the certificate fetches none; one that was rotated out stands beside it and does no harm.
-    let nowhere = KeyCache::new(std::sync::Arc::new(Published(
+    // A route with the certificate as a secret fetches none. A second, outdated certificate is ignored.
+    let unreachable = KeyCache::new(std::sync::Arc::new(Published(
         vec![Err("no way out".to_owned())],
         AtomicUsize::new(0),
     )));
     let other = vectors["vectors"][5]["secret"].as_str().expect("another");
-    let held = [other, &certificate].map(SecretString::from);
-    let judge = |held| verify_fetching(&good, &request, held, NOW, &nowhere);
-    assert!(judge(&held).await.is_ok());
-    assert_eq!(judge(&held[..1]).await, Err(VerifyError::NoMatch));
-    assert!(matches!(judge(&[]).await, Err(VerifyError::NoKeys(_))));
-    assert_eq!(check_secret(&good, &held[0]), Ok(()));
+    let certificates = [other, &certificate].map(SecretString::from);
+    let check = |secrets| verify_fetching(&good, &request, secrets, NOW, &unreachable);
+    assert!(check(&certificates).await.is_ok());
+    assert_eq!(check(&certificates[..1]).await, Err(VerifyError::NoMatch));
+    assert!(matches!(check(&[]).await, Err(VerifyError::NoKeys(_))));
+    assert_eq!(check_secret(&good, &certificates[0]), Ok(()));
     let cut = SecretString::from("-----BEGIN CERTIFICATE-----");
     assert_eq!(check_secret(&good, &cut), Err(InvalidSecret::NotAPublicKey));
     let foreign = scheme("arn:aws:sns:us-east-2:1:other");

@@ -1,4 +1,4 @@
-//! What a delivery says about its signature.
+//! Reads the signatures and the signed time of a delivery.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use crate::scheme::{
     SignatureLayout, SignedMessage, TimestampLocation, TimestampRule, ValueSelector,
 };
 
-/// The most signatures that are looked at. A stranger may put thousands into a header; each costs a comparison.
+/// Maximum signatures to check, which bounds the cost of a header with thousands of them.
 const MAX_SIGNATURES: usize = 16;
 
-/// What a delivery says about its signature.
+/// The signatures and the signed time of a delivery.
 pub(super) struct ReceivedSignatures {
     pub(super) signatures: Vec<Vec<u8>>,
     pub(super) time: Option<Vec<u8>>,
@@ -30,7 +30,7 @@ impl ReceivedSignatures {
         let lines = lines(&signature.at, message, parts, item)?;
         let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
         let texts: Vec<&str> = match &signature.layout {
-            // A second line is a second signature: an intruder who adds one still needs the key to make it match.
+            // Each line is a signature. An added line is harmless, because it does not match without the key.
             SignatureLayout::Plain => lines.iter().map(|line| line.trim()).collect(),
             SignatureLayout::List { item_sep } => lines
                 .iter()
@@ -73,7 +73,7 @@ impl ReceivedSignatures {
     }
 }
 
-/// The texts in the signature's place.
+/// The texts at the location of the signature.
 fn lines<'a>(
     at: &ValueSelector,
     message: &SignedMessage,
@@ -119,14 +119,14 @@ fn without_prefix<'a>(message: &SignedMessage, text: &'a str) -> Option<&'a str>
     let Some(prefix) = &message.signature.prefix else {
         return Some(text);
     };
-    match cut_prefix(prefix, text) {
+    match strip_prefix_ignore_case(prefix, text) {
         None if message.signature.prefix_optional => Some(text),
         rest => rest,
     }
 }
 
-/// What follows a prefix, in whatever case it is written.
-pub(super) fn cut_prefix<'a>(prefix: &str, text: &'a str) -> Option<&'a str> {
+/// Removes a prefix, case-insensitive.
+pub(super) fn strip_prefix_ignore_case<'a>(prefix: &str, text: &'a str) -> Option<&'a str> {
     match text.split_at_checked(prefix.len()) {
         Some((start, rest)) if start.eq_ignore_ascii_case(prefix) => Some(rest),
         _ => None,

@@ -1,4 +1,4 @@
-//! A request before its verification, and its parts.
+//! An unverified request and its parts.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -12,13 +12,13 @@ use super::error::VerifyError;
 use crate::body;
 use crate::scheme::{Pointer, ValueSelector};
 
-/// A request before its verification.
+/// An unverified request.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct WebhookRequest<'a> {
-    /// Its headers.
+    /// Headers.
     pub headers: &'a HeaderMap,
-    /// Its body, byte for byte as it came in.
+    /// Body as received, byte for byte.
     pub body: &'a [u8],
     method: &'a str,
     query: Option<&'a str>,
@@ -29,11 +29,11 @@ pub struct WebhookRequest<'a> {
 
 impl fmt::Debug for WebhookRequest<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_delivery("Unverified", self.headers, self.body, formatter)
+        debug_delivery("WebhookRequest", self.headers, self.body, formatter)
     }
 }
 
-/// Names and lengths only: values may be signatures, bodies are other people's data.
+/// Prints names and lengths only: values may be signatures, and bodies may be personal data.
 pub(super) fn debug_delivery(
     name: &str,
     headers: &HeaderMap,
@@ -49,7 +49,7 @@ pub(super) fn debug_delivery(
 }
 
 impl<'a> WebhookRequest<'a> {
-    /// A POST as it came in.
+    /// A POST request.
     pub fn new(headers: &'a HeaderMap, body: &'a [u8]) -> Self {
         Self {
             headers,
@@ -62,34 +62,34 @@ impl<'a> WebhookRequest<'a> {
         }
     }
 
-    /// With another method.
+    /// Sets the method.
     #[must_use]
     pub fn method(self, method: &'a str) -> Self {
         Self { method, ..self }
     }
 
-    /// With the query, as it was sent, without its `?`. Without it, that of the URL.
+    /// Sets the query as sent, without its `?`. The default is the query of the URL.
     #[must_use]
     pub fn query(self, query: &'a str) -> Self {
         let query = Some(query);
         Self { query, ..self }
     }
 
-    /// With what follows the route's name in the path, as it was sent.
+    /// Sets the path below the route, as sent.
     #[must_use]
     pub fn path(self, path: &'a str) -> Self {
         Self { path, ..self }
     }
 
-    /// With the public URL that the sender called, query included.
+    /// Sets the public URL that the sender called, with its query.
     #[must_use]
     pub fn url(self, url: &'a str) -> Self {
         let url = Some(url);
         Self { url, ..self }
     }
 
-    /// With the keys that its sender publishes: a certificate in PEM, or a JSON Web Key Set. Who calls this vouches
-    /// that they are from the address that [`super::keys_url`] names.
+    /// Sets the keys that the sender publishes: a certificate in PEM, or a JSON Web Key Set. They must come from the URL that
+    /// [`super::keys_url`] returns.
     #[must_use]
     pub fn keys(self, keys: &'a str) -> Self {
         let keys = Some(keys);
@@ -123,7 +123,7 @@ impl<'a> WebhookRequest<'a> {
     }
 }
 
-/// The parts of a delivery, each decoded at most once.
+/// The parts of a request, each decoded at most once.
 pub(crate) struct RequestParts<'a> {
     pub(crate) request: &'a WebhookRequest<'a>,
     json: OnceCell<Option<Value>>,
@@ -139,19 +139,19 @@ impl<'a> RequestParts<'a> {
         }
     }
 
-    /// The body, if it is JSON whatever its content type says.
+    /// The body, if it is JSON, independent of its content type.
     pub(crate) fn json(&self) -> Option<&Value> {
-        let parse = || serde_json::from_slice(body::without_mark(self.request.body)).ok();
+        let parse = || serde_json::from_slice(body::strip_bom(self.request.body)).ok();
         self.json.get_or_init(parse).as_ref()
     }
 
-    /// The body's fields, if it is a form of either kind.
+    /// The fields of the body, if it is a URL-encoded or multipart form.
     pub(super) fn fields(&self) -> &[(String, String)] {
         let decode = || body::fields(self.request.content_type(), self.request.body);
         self.fields.get_or_init(|| decode().unwrap_or_default())
     }
 
-    /// The one value of a part; `None` if it is not there. Several that say the same are one.
+    /// The single value of a part; `None` if it is absent. Equal values count as one.
     pub(crate) fn one(
         &self,
         selector: &ValueSelector,
@@ -159,7 +159,7 @@ impl<'a> RequestParts<'a> {
         self.one_below(selector, None)
     }
 
-    /// The same, with JSON pointers starting at `root`.
+    /// The single value of a part, with JSON pointers relative to `root`.
     pub(super) fn one_below<'b>(
         &'b self,
         selector: &ValueSelector,
@@ -184,7 +184,7 @@ impl<'a> RequestParts<'a> {
         }))
     }
 
-    /// All values of a part; `None` if it is not there, or is no text.
+    /// All values of a part; `None` if it is absent or not text.
     pub(super) fn all(&self, selector: &ValueSelector) -> Option<Vec<Cow<'_, str>>> {
         self.all_below(selector, None)
     }
@@ -228,7 +228,7 @@ impl<'a> RequestParts<'a> {
         Some(found).filter(|found| !found.is_empty())
     }
 
-    /// The place of a JSON body that is optional: empty if it is not there.
+    /// An optional value of a JSON body; empty if it is absent.
     pub(super) fn optional_text<'b>(
         &'b self,
         pointer: &Pointer,
@@ -243,7 +243,7 @@ impl<'a> RequestParts<'a> {
     }
 }
 
-/// A value as text. Numbers that went through a float have no sure text, and groups have none.
+/// A value as text. Floats have no exact text; objects and lists have none.
 fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
@@ -253,7 +253,7 @@ fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The header's value; several lines that say the same are one, several that differ are refused.
+/// The value of a header. Equal lines count as one; different ones are an error.
 pub(super) fn single_header<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -268,7 +268,7 @@ pub(super) fn single_header<'a>(
     Ok(first)
 }
 
-/// The refusal for a part that is not there.
+/// The error for a missing part.
 pub(super) fn missing(selector: &ValueSelector) -> VerifyError {
     if let ValueSelector::Header(name) = selector {
         let header = name.to_string();
@@ -278,7 +278,7 @@ pub(super) fn missing(selector: &ValueSelector) -> VerifyError {
     VerifyError::MissingPart { part }
 }
 
-/// Undoes percent escapes; a plus sign stays one, and what would not be UTF-8 stays as it is.
+/// Percent-decodes a text. Plus signs do not change, nor does a text whose decoded bytes are not UTF-8.
 pub(super) fn percent_decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -288,9 +288,9 @@ pub(super) fn percent_decoded(text: &str) -> Cow<'_, str> {
     while let [first, after @ ..] = rest {
         rest = after;
         let escaped = after.split_at_checked(2).filter(|_| *first == b'%');
-        let byte = escaped.and_then(|(digits, behind)| {
+        let byte = escaped.and_then(|(digits, tail)| {
             let byte = hex::decode(digits).ok()?.first().copied()?;
-            rest = behind;
+            rest = tail;
             Some(byte)
         });
         bytes.push(byte.unwrap_or(*first));

@@ -1,4 +1,4 @@
-//! One sender of every shape, by its record alone; and what somebody would try against each.
+//! Tests of each kind of scheme with custom records, and of attacks against them.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
@@ -15,7 +15,7 @@ use strict_reader::{Node, Problems};
 
 pub(super) const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 
-/// A scheme as a route's `verify` entry says it.
+/// Reads the scheme of a `verify` entry.
 pub(super) fn chosen(record: &Value) -> Result<Scheme, String> {
     let mut problems = Problems::default();
     let mut object = Node::root(record).object(&mut problems).expect("an object");
@@ -32,7 +32,7 @@ pub(super) fn chosen(record: &Value) -> Result<Scheme, String> {
     }
 }
 
-/// One of the vendors that do not exist, whose deliveries `tests/it/custom_schemes.rs` takes the whole way.
+/// A scheme of a fictional vendor in `tests/custom_schemes.yaml`, which the integration tests use too.
 fn vendor(name: &str) -> Scheme {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/custom_schemes.yaml");
     let text = std::fs::read_to_string(path).expect("the vendors");
@@ -66,7 +66,7 @@ fn hmac_hex(key: &str, text: &[u8]) -> String {
 }
 
 #[test]
-fn a_secret_may_stand_in_many_places() {
+fn secret_is_read_from_every_location() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let multipart = [("content-type", "multipart/form-data; boundary=X")];
     let part =
@@ -112,10 +112,10 @@ fn a_secret_may_stand_in_many_places() {
 }
 
 #[test]
-fn every_item_must_hold_the_token() {
+fn item_without_token_is_rejected() {
     let scheme = Scheme::preset("microsoft-graph").expect("a preset");
     let none = HeaderMap::new();
-    let judge = |body: &str| {
+    let check = |body: &str| {
         verify(
             &scheme,
             &WebhookRequest::new(&none, body.as_bytes()),
@@ -123,7 +123,7 @@ fn every_item_must_hold_the_token() {
             NOW,
         )
     };
-    assert!(judge(r#"{"value":[{"clientState":"s"},{"clientState":"s"}]}"#).is_ok());
+    assert!(check(r#"{"value":[{"clientState":"s"},{"clientState":"s"}]}"#).is_ok());
     for body in [
         r#"{"value":[{"clientState":"s"},{"clientState":"x"}]}"#,
         r#"{"value":[{"clientState":"s"},{}]}"#,
@@ -131,19 +131,19 @@ fn every_item_must_hold_the_token() {
         r#"{"value":{"clientState":"s"}}"#,
         "[",
     ] {
-        assert!(judge(body).is_err(), "{body}");
+        assert!(check(body).is_err(), "{body}");
     }
 }
 
 #[test]
-fn an_item_cannot_be_smuggled_in_beside_a_signed_one() {
+fn unsigned_item_beside_signed_one_is_rejected() {
     let scheme = Scheme::preset("adyen").expect("a preset");
     let path =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/adyen/body.json");
     let body = std::fs::read(path).expect("a body");
     let secrets = key("DFB1EB5485895CFA84146406857104ABB4CBCABDC8AAF103A624C8F6A3EAAB00");
     let none = HeaderMap::new();
-    let judge = |body: &Value| {
+    let check = |body: &Value| {
         verify(
             &scheme,
             &WebhookRequest::new(&none, body.to_string().as_bytes()),
@@ -152,7 +152,7 @@ fn an_item_cannot_be_smuggled_in_beside_a_signed_one() {
         )
     };
     let good: Value = serde_json::from_slice(&body).expect("JSON");
-    let verified = judge(&good).expect("verified");
+    let verified = check(&good).expect("verified");
     insta::assert_snapshot!(verified.delivery_id().expect("an id"), @r#"["pspReference","REPORT_AVAILABLE","true"]"#);
     let mut more = good.clone();
     let mut forged = good["notificationItems"][0].clone();
@@ -161,12 +161,12 @@ fn an_item_cannot_be_smuggled_in_beside_a_signed_one() {
         .as_array_mut()
         .expect("a list")
         .push(forged);
-    assert_eq!(judge(&more), Err(VerifyError::NoMatch));
-    assert!(judge(&json!({"notificationItems": []})).is_err());
+    assert_eq!(check(&more), Err(VerifyError::NoMatch));
+    assert!(check(&json!({"notificationItems": []})).is_err());
 }
 
 #[test]
-fn a_signed_address_does_not_vouch_for_another_body() {
+fn url_signature_with_another_body_is_rejected() {
     let scheme = Scheme::preset("twilio").expect("a preset");
     let url = "https://mycompany.com/myapp.php?foo=1";
     let mut mac = mac::AnyMac::new(Algorithm::Sha1, b"12345");
@@ -184,8 +184,8 @@ fn a_signed_address_does_not_vouch_for_another_body() {
         Err(VerifyError::UncoveredBody)
     );
     let nowhere = WebhookRequest::new(&json, b"");
-    let refusal = verify(&scheme, &nowhere, &key("12345"), NOW).expect_err("refused");
-    assert!(refusal.is_misconfiguration());
+    let error = verify(&scheme, &nowhere, &key("12345"), NOW).expect_err("refused");
+    assert!(error.is_misconfiguration());
     let elsewhere = WebhookRequest::new(&json, b"").url("https://mycompany.com/other");
     assert_eq!(
         verify(&scheme, &elsewhere, &key("12345"), NOW),
@@ -194,7 +194,7 @@ fn a_signed_address_does_not_vouch_for_another_body() {
 }
 
 #[test]
-fn own_records_sign_many_texts() {
+fn custom_record_signs_every_token() {
     let text = b"linkedin=k1:POST:https://h/x?q=7:7:9:{\"n\":9}:dc65:X";
     let text =
         String::from_utf8_lossy(text).replace("dc65", &hex::encode(Sha256::digest(b"{\"n\":9}")));
@@ -217,7 +217,7 @@ fn own_records_sign_many_texts() {
         .query(&query);
     assert!(verify(&scheme, &other, &key("s"), NOW).is_err());
 
-    // A list without a time; signature, time and token inside the body.
+    // A list without a time, then a signature, a time and a token inside the body.
     let listed = vendor("hazel");
     let value = format!("v1=00,v2=11, v1={}", hmac_hex("s", b"x"));
     let head = headers(&[("x-hazel-signature", &value)]);
@@ -238,7 +238,7 @@ fn own_records_sign_many_texts() {
 }
 
 #[test]
-fn public_keys_come_in_many_forms() {
+fn public_key_is_read_in_every_format() {
     let random = SystemRandom::new();
     let curve = &ECDSA_P256_SHA256_ASN1_SIGNING;
     let pair = EcdsaKeyPair::generate(curve).expect("a key");
@@ -319,7 +319,7 @@ fn public_keys_come_in_many_forms() {
 }
 
 #[test]
-fn of_several_schemes_any_may_match() {
+fn any_of_several_schemes_may_match() {
     let (stripe, bearer) = (Scheme::preset("stripe"), Scheme::preset("bearer"));
     let (stripe, bearer) = (stripe.expect("a preset"), bearer.expect("a preset"));
     let (one, two) = (key("1"), key("2"));
@@ -328,8 +328,8 @@ fn of_several_schemes_any_may_match() {
     let (scheme, _) = verify_any(schemes, &WebhookRequest::new(&head, b""), NOW).expect("verified");
     assert_eq!(scheme.name(), "bearer");
     let none = HeaderMap::new();
-    let refusal = verify_any(schemes, &WebhookRequest::new(&none, b""), NOW).expect_err("refused");
-    insta::assert_snapshot!(refusal, @"header stripe-signature or authorization is missing: is this the right scheme, and does the sender have signing switched on?");
+    let error = verify_any(schemes, &WebhookRequest::new(&none, b""), NOW).expect_err("refused");
+    insta::assert_snapshot!(error, @"header stripe-signature or authorization is missing: is this the right scheme, and does the sender have signing switched on?");
     assert_eq!(
         verify_any([], &WebhookRequest::new(&none, b""), NOW),
         Err(VerifyError::MissingSecret)
@@ -337,7 +337,7 @@ fn of_several_schemes_any_may_match() {
 }
 
 #[test]
-fn record_that_could_not_protect_is_refused() {
+fn insecure_record_is_rejected() {
     let problem = |mut record: Value| {
         record["scheme"] = json!("custom");
         chosen(&record).expect_err("refused")
@@ -355,7 +355,7 @@ fn record_that_could_not_protect_is_refused() {
 }
 
 #[test]
-fn tokens_are_bound_to_their_claims() {
+fn token_with_wrong_claim_is_rejected() {
     let scheme = custom(json!({
         "type": "jws", "algorithm": "HS256", "token": {"header": "Authorization", "prefix": "Bearer "},
         "claims": {"aud": "us"}, "must_expire": true, "partial": true,
@@ -367,23 +367,23 @@ fn tokens_are_bound_to_their_claims() {
         mac.update(signed.as_bytes());
         format!("Bearer {signed}.{}", BASE64_URL.encode(mac.finish()))
     };
-    let judge = |token: &str| {
+    let check = |token: &str| {
         let head = headers(&[("authorization", token)]);
         verify(&scheme, &WebhookRequest::new(&head, b""), &key("s"), NOW).map(|_| ())
     };
     let plain = json!({"alg": "HS256"});
     let seconds = NOW.as_second();
     let good = json!({"aud": ["x", "us"], "exp": seconds + 10, "iat": seconds});
-    assert_eq!(judge(&token(plain.clone(), good.clone())), Ok(()));
+    assert_eq!(check(&token(plain.clone(), good.clone())), Ok(()));
     assert_eq!(
-        judge(&token(
+        check(&token(
             plain.clone(),
             json!({"aud": "us", "exp": (seconds + 10) * 1_000})
         )),
         Ok(())
     );
     assert_eq!(
-        judge(&token(plain.clone(), json!({"aud": "us", "exp": seconds}))),
+        check(&token(plain.clone(), json!({"aud": "us", "exp": seconds}))),
         Err(VerifyError::Expired)
     );
     for claims in [
@@ -392,13 +392,13 @@ fn tokens_are_bound_to_their_claims() {
         json!({"aud": ["x"], "exp": seconds + 1}),
     ] {
         assert!(matches!(
-            judge(&token(plain.clone(), claims)),
+            check(&token(plain.clone(), claims)),
             Err(VerifyError::WrongClaim { .. })
         ));
     }
     let early = json!({"aud": "us", "exp": seconds + 9_000, "nbf": seconds + 400});
     assert!(matches!(
-        judge(&token(plain, early)),
+        check(&token(plain, early)),
         Err(VerifyError::FromTheFuture { .. })
     ));
     for header in [
@@ -408,7 +408,7 @@ fn tokens_are_bound_to_their_claims() {
         json!([]),
     ] {
         assert!(matches!(
-            judge(&token(header, good.clone())),
+            check(&token(header, good.clone())),
             Err(VerifyError::MalformedSignature { .. })
         ));
     }
@@ -416,7 +416,7 @@ fn tokens_are_bound_to_their_claims() {
 
 proptest! {
     #[test]
-    fn whatever_comes_in_is_answered(
+    fn arbitrary_request_is_rejected(
         name in prop::sample::select(PRESETS),
         values in prop::collection::vec("[ -~]{0,60}", 8),
         content_type in "(application/json|application/x-www-form-urlencoded|multipart/form-data; boundary=X|text/plain)",

@@ -1,4 +1,4 @@
-//! Secrets that are sent along as they are.
+//! Checks secrets that are sent with the delivery.
 
 use base64::Engine;
 use http::header::AUTHORIZATION;
@@ -6,12 +6,12 @@ use secrecy::SecretString;
 
 use super::encoding::{BASE64, text_key};
 use super::error::VerifyError;
-use super::mac::same;
-use super::received::cut_prefix;
+use super::mac::constant_time_eq;
+use super::received::strip_prefix_ignore_case;
 use super::request::{RequestParts, missing};
 use crate::scheme::{SharedSecret, ValueSelector};
 
-/// Whether the secret stands in its place, and if that has several, in every one.
+/// Checks the secret at its location; with several values, each must be the secret.
 pub(super) fn equals(
     equals: &SharedSecret,
     parts: &RequestParts<'_>,
@@ -20,32 +20,38 @@ pub(super) fn equals(
     let token = &equals.token;
     let found = parts.all(&token.at).ok_or_else(|| missing(&token.at))?;
     let prefix = token.prefix.as_deref().unwrap_or_default();
-    let given = found.iter().map(|text| cut_prefix(prefix, text));
+    let given = found
+        .iter()
+        .map(|text| strip_prefix_ignore_case(prefix, text));
     let given: Option<Vec<&str>> = given.collect();
-    let given = given.ok_or_else(|| wrong(&token.at))?;
+    let given = given.ok_or_else(|| wrong_token(&token.at))?;
     any_secret(secrets, &token.at, |secret| {
-        // Every one is compared, so that the time does not tell how many were right.
-        let right = given.iter().map(|text| same(text.as_bytes(), secret));
-        right.fold(true, |all, one| all & one)
+        // All values are compared, so that the duration does not depend on the number of matches.
+        let matches = given
+            .iter()
+            .map(|text| constant_time_eq(text.as_bytes(), secret));
+        matches.fold(true, |all, one| all & one)
     })
 }
 
-/// HTTP Basic.
+/// Checks HTTP Basic credentials.
 pub(super) fn basic(parts: &RequestParts<'_>, secrets: &[SecretString]) -> Result<(), VerifyError> {
     let at = ValueSelector::Header(AUTHORIZATION);
     let given = credentials("Basic ", &at, parts)?;
-    let given = BASE64.decode(given.trim()).map_err(|_| wrong(&at))?;
-    any_secret(secrets, &at, |secret| same(&given, secret))
+    let given = BASE64.decode(given.trim()).map_err(|_| wrong_token(&at))?;
+    any_secret(secrets, &at, |secret| constant_time_eq(&given, secret))
 }
 
-/// A bearer token.
+/// Checks a bearer token.
 pub(super) fn bearer(
     parts: &RequestParts<'_>,
     secrets: &[SecretString],
 ) -> Result<(), VerifyError> {
     let at = ValueSelector::Header(AUTHORIZATION);
     let given = credentials("Bearer ", &at, parts)?;
-    any_secret(secrets, &at, |secret| same(given.trim().as_bytes(), secret))
+    any_secret(secrets, &at, |secret| {
+        constant_time_eq(given.trim().as_bytes(), secret)
+    })
 }
 
 fn credentials(
@@ -54,12 +60,12 @@ fn credentials(
     parts: &RequestParts<'_>,
 ) -> Result<String, VerifyError> {
     let value = parts.one(at)?.ok_or_else(|| missing(at))?;
-    let text = std::str::from_utf8(&value).map_err(|_| wrong(at))?;
-    let given = cut_prefix(prefix, text.trim()).ok_or_else(|| wrong(at))?;
+    let text = std::str::from_utf8(&value).map_err(|_| wrong_token(at))?;
+    let given = strip_prefix_ignore_case(prefix, text.trim()).ok_or_else(|| wrong_token(at))?;
     Ok(given.to_owned())
 }
 
-fn wrong(at: &ValueSelector) -> VerifyError {
+fn wrong_token(at: &ValueSelector) -> VerifyError {
     VerifyError::WrongToken {
         part: at.to_string(),
     }
@@ -70,16 +76,16 @@ fn any_secret(
     at: &ValueSelector,
     matches: impl Fn(&[u8]) -> bool,
 ) -> Result<(), VerifyError> {
-    let mut refusal = wrong(at);
+    let mut error = wrong_token(at);
     let mut matched = false;
     for (index, secret) in secrets.iter().enumerate() {
         match text_key(secret) {
             Ok(secret) => matched |= matches(secret.as_bytes()),
             Err(cause) => {
                 let position = index + 1;
-                refusal = VerifyError::InvalidSecret { position, cause };
+                error = VerifyError::InvalidSecret { position, cause };
             }
         }
     }
-    if matched { Ok(()) } else { Err(refusal) }
+    if matched { Ok(()) } else { Err(error) }
 }

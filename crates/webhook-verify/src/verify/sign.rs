@@ -1,5 +1,5 @@
-//! Signs deliveries of our own, so that a scheme can be tried out without its sender. The signed text is put together by
-//! the code that verifies it; only what stands where is said here.
+//! Signs deliveries, so that a scheme can be tested without its sender. The verifier's code assembles the signed text; this
+//! module only places the signature, the time and the id.
 
 use base64::Engine;
 use http::header::AUTHORIZATION;
@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::age::write_time;
+use super::age::write_timestamp;
 use super::encoding::{BASE64, BASE64_URL, encode, key_bytes, text_key};
 use super::error::{InvalidSecret, VerifyError};
 use super::mac::{AnyMac, digest};
@@ -21,22 +21,22 @@ use crate::scheme::{
     SignedSegment, TimestampLocation, TimestampRule, ValueSelector, fill_params,
 };
 
-/// Seconds that a JSON Web Token of ours is good for, where the scheme wants it to expire.
-const TOKEN_LIFE: i64 = 300;
+/// Lifetime in seconds of a JSON Web Token, if the scheme requires an expiry.
+const TOKEN_LIFETIME_S: i64 = 300;
 
-/// Why a delivery cannot be signed.
+/// Reason why a delivery cannot be signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
-    /// A part of the delivery that is signed is not there.
+    /// A signed part of the delivery is missing.
     #[error("the delivery lacks something that the scheme signs: {0}")]
     Incomplete(VerifyError),
-    /// The proof has no place in this delivery.
+    /// The signature cannot be placed in this delivery.
     #[error("the delivery has no place for the proof: {0}")]
-    PlacementError(#[from] PlacementError),
-    /// Only the sender can sign like this.
+    Placement(#[from] PlacementError),
+    /// The scheme needs a private key that only the sender has.
     #[error("only the sender can make this proof, because its key stays with it: {0}")]
-    OnlyTheSender(String),
-    /// There is no secret to sign with.
+    PrivateKeyRequired(String),
+    /// There is no secret.
     #[error("no secret is configured")]
     MissingSecret,
     /// A secret cannot be a key.
@@ -44,17 +44,16 @@ pub enum SignError {
     InvalidSecret {
         /// Which of the secrets, from 1.
         position: usize,
-        /// What is wrong with it.
+        /// The reason.
         cause: InvalidSecret,
     },
 }
 
-/// Puts into a delivery what makes it verify under `scheme` at the time `now`: signature, time and id. Of several recipes
-/// the first is used that has its place in such a delivery; of several secrets all, where the scheme's format has room
-/// for more than one signature.
+/// Signs a delivery: sets the signature, time and id with which it verifies under `scheme` at the time `now`. Uses the
+/// first spec that fits the delivery, and all secrets if the format has several signatures.
 ///
 /// # Errors
-/// The cause, of the first recipe. The delivery is as it was then.
+/// The error of the first spec. The delivery is unchanged then.
 pub fn sign(
     scheme: &Scheme,
     secrets: &[SecretString],
@@ -112,7 +111,7 @@ fn sign_one(
             sign_message(method, message, scheme, secrets, now, delivery)
         }
         (_, Some((SignatureMethod::PublicKey(_), _)) | None) => {
-            Err(SignError::OnlyTheSender(scheme.describe()))
+            Err(SignError::PrivateKeyRequired(scheme.describe()))
         }
     }
 }
@@ -122,7 +121,7 @@ fn first_text(secrets: &[SecretString]) -> Result<&str, SignError> {
     text_key(secret).map_err(|cause| SignError::InvalidSecret { position: 1, cause })
 }
 
-/// A JSON Web Token over what the scheme wants to be claimed.
+/// A JSON Web Token with the claims of the scheme.
 fn token(
     jws: &Jws,
     scheme: &Scheme,
@@ -136,7 +135,7 @@ fn token(
         claims[claim] = Value::from(filled.map_err(SignError::Incomplete)?);
     }
     if jws.must_expire {
-        claims["exp"] = Value::from(now.as_second().saturating_add(TOKEN_LIFE));
+        claims["exp"] = Value::from(now.as_second().saturating_add(TOKEN_LIFETIME_S));
     }
     if let Some(claim) = &jws.body_hash_claim {
         claims[claim] = Value::from(hex::encode(Sha256::digest(&delivery.body)));
@@ -162,12 +161,12 @@ fn sign_message(
     delivery: &mut OutgoingWebhook,
 ) -> Result<(), SignError> {
     let rule = message.timestamp.as_ref();
-    let time = rule.map(|rule| write_time(rule.unit, now));
+    let time = rule.map(|rule| write_timestamp(rule.unit, now));
     let time = time.as_deref();
     if let Some(TimestampLocation::Part(part)) = rule.map(|rule| &rule.at) {
         delivery.set(part, time.unwrap_or_default())?;
     }
-    // Forms are sorted into the signed text; of other bodies the hash is. One that is there already must be right.
+    // The signed text contains sorted form fields, or else the URL with the body's hash. An existing hash is corrected.
     let request = delivery.received(None);
     let sorted = message.signed.has(&SignedSegment::FormSorted)
         && (url::is_plain_form(&request) || request.body.is_empty());
@@ -177,7 +176,7 @@ fn sign_message(
         let hash = hex::encode(Sha256::digest(&delivery.body));
         delivery.set(part, &hash)?;
     }
-    let signing = Signer {
+    let signer = Signer {
         method,
         message,
         scheme,
@@ -191,7 +190,7 @@ fn sign_message(
     let request = delivery.received(url.as_deref());
     let parts = RequestParts::new(&request);
     let Some(each) = &message.each else {
-        let text = signing.signature(&parts, None)?;
+        let text = signer.signature(&parts, None)?;
         return Ok(delivery.set(&message.signature.at, &text)?);
     };
     let no_place = |part: &ValueSelector| PlacementError::NoPlace(part.to_string());
@@ -202,7 +201,7 @@ fn sign_message(
     };
     let mut signed = Vec::with_capacity(items.len());
     for item in items {
-        let text = signing.signature(&parts, Some(item))?;
+        let text = signer.signature(&parts, Some(item))?;
         let mut item = item.clone();
         if !place.set(&mut item, &Value::from(text)) {
             return Err(no_place(&message.signature.at).into());
@@ -212,7 +211,7 @@ fn sign_message(
     Ok(delivery.set_json(each, &Value::from(signed))?)
 }
 
-/// What the signatures of a delivery are made with.
+/// Signs the messages of a delivery.
 struct Signer<'a> {
     method: SignatureMethod,
     message: &'a SignedMessage,
@@ -222,7 +221,7 @@ struct Signer<'a> {
 }
 
 impl Signer<'_> {
-    /// What stands in the signature's place.
+    /// The text with all signatures, for the location of the signature.
     fn signature(
         &self,
         parts: &RequestParts<'_>,
@@ -253,7 +252,7 @@ impl Signer<'_> {
                     text_key(secret).map(|_| digest(algorithm, &pieces))
                 }
                 SignatureMethod::PublicKey(_) => {
-                    return Err(SignError::OnlyTheSender(self.scheme.describe()));
+                    return Err(SignError::PrivateKeyRequired(self.scheme.describe()));
                 }
             };
             let position = index + 1;
@@ -261,11 +260,15 @@ impl Signer<'_> {
             let encoded = encode(message.signature.encoding, &bytes);
             signatures.push(format!("{prefix}{encoded}"));
         }
-        Ok(lay_out(message, signatures, self.time))
+        Ok(format_signatures(message, signatures, self.time))
     }
 }
 
-fn lay_out(message: &SignedMessage, signatures: Vec<String>, time: Option<&str>) -> String {
+fn format_signatures(
+    message: &SignedMessage,
+    signatures: Vec<String>,
+    time: Option<&str>,
+) -> String {
     match &message.signature.layout {
         SignatureLayout::Plain => signatures.into_iter().next().unwrap_or_default(),
         SignatureLayout::List { item_sep } => signatures.join(item_sep),

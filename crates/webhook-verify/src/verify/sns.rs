@@ -1,4 +1,4 @@
-//! Amazon SNS: a canonical text of named fields, and a certificate whose address the message names.
+//! Verifies messages of Amazon SNS: a canonical text of selected fields, and a certificate from a URL in the message.
 //!
 //! <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>
 
@@ -34,8 +34,8 @@ const CONFIRMATION: [&str; 7] = [
     "Type",
 ];
 
-/// Checks a message: with the certificates that the route holds in its secrets, or else with the one that was fetched for
-/// it. Either way the message must name one of Amazon's.
+/// Checks a message with the certificates in the secrets or, without any, with the fetched one. In both cases the
+/// certificate URL in the message must be one of Amazon SNS.
 pub(super) fn check(
     parts: &RequestParts<'_>,
     params: &BTreeMap<String, String>,
@@ -56,14 +56,16 @@ pub(super) fn check(
     let kind = KeyKind::Rsa(algorithm);
     let verifies = |key: &PublicKey| key.verifies(kind, text.as_bytes(), &signature);
     if secrets.is_empty() {
-        let key = fetched(parts)?;
+        let key = fetched_key(parts)?;
         if !verifies(&key) {
             return Err(VerifyError::NoMatch);
         }
     } else {
-        any_of(secrets, |secret| Ok(verifies(&PublicKey::rsa_of(secret)?)))?;
+        any_of(secrets, |secret| {
+            Ok(verifies(&PublicKey::read_rsa(secret)?))
+        })?;
     }
-    // Anybody can have SNS sign a message, from a topic of their own.
+    // SNS also signs messages of foreign topics, so the topic is checked too.
     let topic = field(message, "TopicArn").unwrap_or_default();
     let mut allowed = topics.split([',', ' ']).filter(|topic| !topic.is_empty());
     if allowed.any(|allowed| allowed == topic) {
@@ -73,8 +75,8 @@ pub(super) fn check(
     }
 }
 
-/// The key of the certificate that was fetched.
-fn fetched(parts: &RequestParts<'_>) -> Result<PublicKey, VerifyError> {
+/// The key of the fetched certificate.
+fn fetched_key(parts: &RequestParts<'_>) -> Result<PublicKey, VerifyError> {
     let certificate = parts.request.fetched_keys();
     let certificate =
         certificate.ok_or_else(|| VerifyError::NoKeys("no certificate was fetched".to_owned()))?;
@@ -94,7 +96,7 @@ fn field<'a>(message: &'a Value, name: &str) -> Option<&'a str> {
     message.get(name)?.as_str()
 }
 
-/// The fields that are signed, in their order: name, line end, value, line end.
+/// The signed fields in order: name, line feed, value, line feed.
 fn canonical_text(message: &Value) -> Option<String> {
     let names = match field(message, "Type")? {
         "Notification" => &NOTIFICATION[..],
@@ -117,15 +119,15 @@ fn canonical_text(message: &Value) -> Option<String> {
     Some(text)
 }
 
-/// The address of the certificate, if it is one of Amazon SNS.
+/// The URL of the certificate, if it is one of Amazon SNS.
 pub(super) fn certificate_url(message: &Value) -> Option<String> {
     let url = sns_url(field(message, "SigningCertURL")?)?;
     let is_certificate = url.path().ends_with(".pem") && url.query().is_none();
     is_certificate.then(|| url.to_string())
 }
 
-/// Where a subscription is confirmed with a GET: for a verified message of the type `SubscriptionConfirmation`, and
-/// only if the address is one of Amazon SNS.
+/// The URL that confirms a subscription with a GET request: for a verified message of the type
+/// `SubscriptionConfirmation`, and only if the URL is one of Amazon SNS.
 pub fn subscribe_url(body: &[u8]) -> Option<Url> {
     let message: Value = serde_json::from_slice(body).ok()?;
     if field(&message, "Type")? != "SubscriptionConfirmation" {
@@ -134,7 +136,7 @@ pub fn subscribe_url(body: &[u8]) -> Option<Url> {
     sns_url(field(&message, "SubscribeURL")?)
 }
 
-/// An address of Amazon SNS: at `sns.<region>.amazonaws.com`, or `.com.cn`, on the port of https.
+/// Parses a URL of Amazon SNS: `https://sns.<region>.amazonaws.com`, or `.com.cn`, with the default port.
 pub fn sns_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let host = url.host_str()?.strip_prefix("sns.")?;
@@ -142,10 +144,10 @@ pub fn sns_url(text: &str) -> Option<Url> {
         .strip_suffix(".amazonaws.com")
         .or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let plain = url.scheme() == "https"
+    let is_canonical = url.scheme() == "https"
         && url.port().is_none()
         && url.username().is_empty()
         && url.password().is_none()
         && url.fragment().is_none();
-    (plain && region.len() >= 3 && region.bytes().all(letter)).then_some(url)
+    (is_canonical && region.len() >= 3 && region.bytes().all(letter)).then_some(url)
 }

@@ -1,4 +1,4 @@
-//! The interpreter on schemes of its own.
+//! Tests of signing and verifying.
 
 use std::str::FromStr;
 
@@ -47,18 +47,18 @@ fn custom(record: &Value) -> Scheme {
 }
 
 #[test]
-fn what_is_missing_or_ambiguous_fails_closed() {
+fn missing_or_ambiguous_header_is_rejected() {
     let scheme = preset("standard-webhooks");
     let keys = secrets(&[SECRET]);
     let good = signed(&scheme, &keys, b"{}");
-    let refusal = |headers: &HeaderMap| {
+    let error = |headers: &HeaderMap| {
         verify(&scheme, &WebhookRequest::new(headers, b"{}"), &keys, NOW).expect_err("refused")
     };
     for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
         let mut headers = good.clone();
         headers.remove(name);
         assert_eq!(
-            refusal(&headers),
+            error(&headers),
             VerifyError::MissingHeader {
                 header: name.to_owned()
             }
@@ -68,7 +68,7 @@ fn what_is_missing_or_ambiguous_fails_closed() {
         let mut headers = good.clone();
         headers.append(name, HeaderValue::from_static("1700000001"));
         assert_eq!(
-            refusal(&headers),
+            error(&headers),
             VerifyError::RepeatedHeader {
                 header: name.to_owned()
             }
@@ -81,9 +81,9 @@ fn what_is_missing_or_ambiguous_fails_closed() {
     headers.append("webhook-signature", HeaderValue::from_static("v1,AAAA"));
     assert!(verify(&scheme, &WebhookRequest::new(&headers, b"{}"), &keys, NOW).is_ok());
     headers.insert("webhook-signature", HeaderValue::from_static("v2,AAAA"));
-    insta::assert_snapshot!(refusal(&headers), @"header webhook-signature holds no signature of this form: `v1,` and base64, with ` ` between several; is this the right scheme?");
+    insta::assert_snapshot!(error(&headers), @"header webhook-signature holds no signature of this form: `v1,` and base64, with ` ` between several; is this the right scheme?");
     headers.insert("webhook-signature", HeaderValue::from_static("v1,AAAA"));
-    assert_eq!(refusal(&headers), VerifyError::NoMatch);
+    assert_eq!(error(&headers), VerifyError::NoMatch);
     assert_eq!(
         verify(&scheme, &WebhookRequest::new(&good, b"{}"), &[], NOW),
         Err(VerifyError::MissingSecret)
@@ -96,7 +96,7 @@ fn what_is_missing_or_ambiguous_fails_closed() {
 }
 
 #[test]
-fn a_signature_under_two_different_times_is_refused() {
+fn signature_with_two_timestamps_is_rejected() {
     let scheme = preset("stripe");
     let keys = secrets(&[SECRET]);
     let mut headers = signed(&scheme, &keys, b"{}");
@@ -115,7 +115,7 @@ fn a_signature_under_two_different_times_is_refused() {
 }
 
 #[test]
-fn age_is_checked_both_ways_after_the_signature() {
+fn age_is_checked_after_the_signature() {
     let scheme = preset("slack");
     let keys = secrets(&[SECRET]);
     let good = signed(&scheme, &keys, b"x");
@@ -135,11 +135,11 @@ fn unusable_secret_is_reported_without_its_content() {
     let scheme = preset("standard-webhooks");
     let good = signed(&scheme, &secrets(&[SECRET]), b"{}");
     let request = WebhookRequest::new(&good, b"{}");
-    let refusal =
+    let error =
         verify(&scheme, &request, &secrets(&["whsec_not base64!"]), NOW).expect_err("refused");
-    assert!(refusal.is_misconfiguration());
-    insta::assert_snapshot!(refusal, @"secret 1 of the route cannot be used: it is not base64; was it cut, or is it another webhook's?");
-    // A good secret beside it still lets deliveries in while the operator mends the other.
+    assert!(error.is_misconfiguration());
+    insta::assert_snapshot!(error, @"secret 1 of the route cannot be used: it is not base64; was it cut, or is it another webhook's?");
+    // A valid second secret still verifies deliveries.
     assert!(
         verify(
             &scheme,
@@ -158,14 +158,14 @@ fn unusable_secret_is_reported_without_its_content() {
 }
 
 #[test]
-fn debug_prints_show_no_signature() {
+fn debug_output_contains_no_signature() {
     let (scheme, keys) = (preset("stripe"), secrets(&[SECRET]));
     let headers = signed(&scheme, &keys, b"{}");
-    insta::assert_snapshot!(format!("{:?}", WebhookRequest::new(&headers, b"{}")), @r#"Unverified { headers: ["stripe-signature"], body_bytes: 2, .. }"#);
+    insta::assert_snapshot!(format!("{:?}", WebhookRequest::new(&headers, b"{}")), @r#"WebhookRequest { headers: ["stripe-signature"], body_bytes: 2, .. }"#);
 }
 
 #[test]
-fn the_scheme_names_the_delivery() {
+fn delivery_id_comes_from_the_scheme() {
     let id_of = |name: &str| {
         let (scheme, keys) = (preset(name), secrets(&[SECRET]));
         let headers = signed(&scheme, &keys, b"{}");
@@ -179,7 +179,7 @@ fn the_scheme_names_the_delivery() {
 }
 
 #[test]
-fn while_secrets_rotate_both_sign_and_either_verifies() {
+fn rotated_secrets_sign_together_and_verify_alone() {
     let (old, new) = ("b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xk", SECRET);
     for name in ["standard-webhooks", "stripe"] {
         let scheme = preset(name);
@@ -199,7 +199,7 @@ fn while_secrets_rotate_both_sign_and_either_verifies() {
 }
 
 #[test]
-fn own_records_cover_the_other_shapes() {
+fn custom_record_round_trips_every_format() {
     let shapes = [
         json!({"type": "hmac", "algorithm": "sha512", "signed": "{body}{header:X-Topic}",
             "signature": {"header": "X-Sig", "encoding": "base64url", "prefix": "a=", "prefix_optional": true},
@@ -224,8 +224,8 @@ fn own_records_cover_the_other_shapes() {
     }
 }
 
-/// The same header text but for what carries no meaning: the case of a prefix and of hexadecimal digits.
-fn means_the_same(scheme: &Scheme, left: &str, right: &str) -> bool {
+/// Whether two header values differ at most in the case of a prefix or of hexadecimal digits.
+fn are_equivalent(scheme: &Scheme, left: &str, right: &str) -> bool {
     let Some(message) = scheme.specs().first().and_then(SchemeSpec::message) else {
         return false;
     };
@@ -246,8 +246,8 @@ fn means_the_same(scheme: &Scheme, left: &str, right: &str) -> bool {
     }
 }
 
-/// The presets that sign the whole body with this very secret, so that they can be tried out here.
-fn signing() -> Vec<&'static str> {
+/// The presets that sign the body and accept the test secret.
+fn signing_presets() -> Vec<&'static str> {
     let signs = |name: &&&str| {
         let scheme = preset(name);
         scheme.specs()[0].message().is_some()
@@ -264,7 +264,7 @@ fn signing() -> Vec<&'static str> {
 
 proptest! {
     #[test]
-    fn what_is_signed_verifies(name in prop::sample::select(signing()), body: Vec<u8>, id in "[a-zA-Z0-9_-]{1,40}") {
+    fn signed_delivery_verifies(name in prop::sample::select(signing_presets()), body: Vec<u8>, id in "[a-zA-Z0-9_-]{1,40}") {
         let (scheme, keys) = (preset(name), secrets(&[SECRET]));
         let mut delivery = OutgoingWebhook::new(id.clone(), body.clone());
         sign(&scheme, &keys, NOW, &mut delivery).expect("signed");
@@ -278,7 +278,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bit_of_the_body_can_be_changed(name in prop::sample::select(signing()), mut body in prop::collection::vec(any::<u8>(), 1..200), at: prop::sample::Index, bit in 0..8_u8) {
+    fn changed_bit_of_body_is_rejected(name in prop::sample::select(signing_presets()), mut body in prop::collection::vec(any::<u8>(), 1..200), at: prop::sample::Index, bit in 0..8_u8) {
         let (scheme, keys) = (preset(name), secrets(&[SECRET]));
         let headers = signed(&scheme, &keys, &body);
         let at = at.index(body.len());
@@ -287,7 +287,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bit_of_a_signed_header_can_be_changed(name in prop::sample::select(signing()), which: prop::sample::Index, at: prop::sample::Index, bit in 0..8_u8) {
+    fn changed_bit_of_signed_header_is_rejected(name in prop::sample::select(signing_presets()), which: prop::sample::Index, at: prop::sample::Index, bit in 0..8_u8) {
         let (scheme, keys) = (preset(name), secrets(&[SECRET]));
         let mut headers = signed(&scheme, &keys, b"{\"a\":1}");
         if name.starts_with("github") || name == "shopify" {
@@ -302,15 +302,15 @@ proptest! {
         bytes[at] ^= 1 << bit;
         let Ok(after) = HeaderValue::from_bytes(&bytes) else { return Ok(()) };
         headers.insert(header, after.clone());
-        let verdict = verify(&scheme, &WebhookRequest::new(&headers, b"{\"a\":1}"), &keys, NOW);
-        if verdict.is_ok() {
+        let result = verify(&scheme, &WebhookRequest::new(&headers, b"{\"a\":1}"), &keys, NOW);
+        if result.is_ok() {
             let (before, after) = (before.to_str().expect("text"), after.to_str().expect("text"));
-            prop_assert!(header.as_str().contains("signature") && means_the_same(&scheme, before, after), "{} {} {}", header, before, after);
+            prop_assert!(header.as_str().contains("signature") && are_equivalent(&scheme, before, after), "{} {} {}", header, before, after);
         }
     }
 
     #[test]
-    fn whatever_stands_in_the_headers_is_answered(value: Vec<u8>, time: Vec<u8>, name in prop::sample::select(signing())) {
+    fn arbitrary_headers_are_rejected(value: Vec<u8>, time: Vec<u8>, name in prop::sample::select(signing_presets())) {
         let (Ok(value), Ok(time)) = (HeaderValue::from_bytes(&value), HeaderValue::from_bytes(&time)) else { return Ok(()) };
         let (scheme, keys) = (preset(name), secrets(&[SECRET]));
         let mut headers = signed(&scheme, &keys, b"{}");
@@ -318,7 +318,7 @@ proptest! {
         for header in names {
             headers.insert(&header, if header.as_str().contains("time") { time.clone() } else { value.clone() });
         }
-        let verdict = verify(&scheme, &WebhookRequest::new(&headers, b"{}"), &keys, NOW);
-        prop_assert!(verdict.is_err());
+        let result = verify(&scheme, &WebhookRequest::new(&headers, b"{}"), &keys, NOW);
+        prop_assert!(result.is_err());
     }
 }

@@ -1,14 +1,14 @@
-//! What senders make of an address and a form before they sign them.
+//! URLs and forms in the form in which senders sign them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::request::{WebhookRequest, percent_decoded};
 use crate::scheme::UrlVariant;
 
-/// The URL and its other spellings, each once.
-pub(super) fn variants(url: &str, wanted: &[UrlVariant]) -> Vec<String> {
+/// The URL and its variants, without duplicates.
+pub(super) fn variants(url: &str, kinds: &[UrlVariant]) -> Vec<String> {
     let mut found = vec![url.to_owned()];
-    for variant in wanted {
+    for variant in kinds {
         let other = match variant {
             UrlVariant::WithoutPort => with_port(url, |host, _| host.to_owned()),
             UrlVariant::WithDefaultPort => with_port(url, |host, port| match port {
@@ -23,7 +23,7 @@ pub(super) fn variants(url: &str, wanted: &[UrlVariant]) -> Vec<String> {
     found
 }
 
-/// The URL with another authority. By hand, because a URL parser would tidy up what must stay as it was signed.
+/// Replaces host and port of a URL. Uses no URL parser, because that would normalize the signed text.
 fn with_port(url: &str, change: impl Fn(&str, Option<&str>) -> String) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -41,7 +41,7 @@ fn with_port(url: &str, change: impl Fn(&str, Option<&str>) -> String) -> Option
     Some(format!("{scheme}://{user}{host}{tail}"))
 }
 
-/// The URL that a sender calls: the receiver's public one, with what this delivery adds to it.
+/// The URL that a sender calls: the public URL of the receiver with the path and query of the delivery.
 pub fn request_url(public_url: &str, path: &str, query: &str) -> String {
     let mut url = public_url.trim_end_matches('/').to_owned();
     if !path.is_empty() {
@@ -54,14 +54,14 @@ pub fn request_url(public_url: &str, path: &str, query: &str) -> String {
     url
 }
 
-/// Whether the body is a URL-encoded form by its content type.
+/// Whether the content type is that of a URL-encoded form.
 pub(super) fn is_plain_form(request: &WebhookRequest<'_>) -> bool {
     let essence = request.content_type().unwrap_or_default().split(';').next();
     let essence = essence.unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-/// Every field's name and value in a row: names sorted, the values of one name sorted and each once.
+/// Concatenates the names and values of all fields: sorted by name, then by value, without duplicates.
 pub(super) fn form_sorted(request: &WebhookRequest<'_>) -> Vec<u8> {
     if !is_plain_form(request) {
         return Vec::new();

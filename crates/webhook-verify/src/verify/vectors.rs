@@ -1,6 +1,6 @@
-//! The vectors of every source: what senders and their SDKs publish, deliveries as captured, and our own computations
-//! after the documents. `tests/vectors/*/vector.json` says of each what must come of it, `tests/vectors/presets.yaml`
-//! what it does not say. Here they meet the interpreter alone; `tests/it/vectors.rs` takes them the whole way.
+//! Test vectors: examples that senders and their SDKs publish, captured deliveries, and values computed from documentation.
+//! `tests/vectors/*/vector.json` has the expected result of each, `tests/vectors/presets.yaml` the presets and exceptions.
+//! These tests use the verifier only; the integration tests use the same vectors end to end.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
 }
 
-/// What must be known beyond the vectors themselves.
-fn known() -> Value {
+/// The presets and exceptions of the vectors.
+fn metadata() -> Value {
     let text = std::fs::read_to_string(root().join("presets.yaml")).expect("presets.yaml");
     serde_saphyr::from_str(&text).expect("YAML")
 }
 
-/// Which preset speaks for a scheme of a source's vectors.
-fn preset_for(known: &Value, source: &str, scheme: &str) -> Scheme {
-    let name = known["presets"][source][scheme].as_str();
+/// The preset for a scheme of a source's vectors.
+fn preset_for(metadata: &Value, source: &str, scheme: &str) -> Scheme {
+    let name = metadata["presets"][source][scheme].as_str();
     let name = name.unwrap_or(source);
     Scheme::preset(name).unwrap_or_else(|| panic!("no preset {name}"))
 }
@@ -51,7 +51,7 @@ fn secrets(vector: &Value) -> Vec<SecretString> {
     texts.into_iter().map(SecretString::from).collect()
 }
 
-/// Each source's folder with its vectors.
+/// The sources with their folders and vectors.
 fn sources() -> Vec<(String, PathBuf, Vec<Value>)> {
     let folders = std::fs::read_dir(root()).expect("vectors");
     let mut sources: Vec<_> = folders
@@ -75,11 +75,16 @@ fn sources() -> Vec<(String, PathBuf, Vec<Value>)> {
     sources
 }
 
-/// What a vector's request is judged by.
-fn judge(known: &Value, source: &str, folder: &Path, vector: &Value) -> Result<(), String> {
+/// Verifies the request of a vector.
+fn verify_vector(
+    metadata: &Value,
+    source: &str,
+    folder: &Path,
+    vector: &Value,
+) -> Result<(), String> {
     let text = |key: &str| vector[key].as_str();
     let kind = text("scheme").expect("a scheme");
-    let mut scheme = preset_for(known, source, kind);
+    let mut scheme = preset_for(metadata, source, kind);
     let (headers, keys) = (headers(vector), secrets(vector));
     let body = match text("body_file") {
         Some(name) => std::fs::read(folder.join(name)).expect("a body"),
@@ -114,14 +119,14 @@ fn judge(known: &Value, source: &str, folder: &Path, vector: &Value) -> Result<(
     let now = Timestamp::from_second(now).expect("a time");
     match verify(&scheme, &request, &keys, now) {
         Ok(_) => Ok(()),
-        Err(refusal) => Err(refusal.to_string()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
 #[test]
-fn every_vector_behaves_as_its_publisher_says() {
-    let known = known();
-    let unsigned = known["unsigned"].as_array().expect("a list");
+fn vector_results_match_their_publishers() {
+    let metadata = metadata();
+    let unsigned = metadata["unsigned"].as_array().expect("a list");
     let mut mismatches = Vec::new();
     let (mut count, mut without) = (0, 0);
     let sources = sources();
@@ -135,16 +140,16 @@ fn every_vector_behaves_as_its_publisher_says() {
                 without += 1;
                 continue;
             }
-            let verdict = judge(&known, source, folder, vector);
-            if verdict.is_ok() != (expected == "valid") {
-                mismatches.push(format!("{case}: expected {expected}, got {verdict:?}"));
+            let result = verify_vector(&metadata, source, folder, vector);
+            if result.is_ok() != (expected == "valid") {
+                mismatches.push(format!("{case}: expected {expected}, got {result:?}"));
             }
         }
     }
     assert!(mismatches.is_empty(), "{mismatches:#?}");
     assert_eq!(without, unsigned.len());
     assert_eq!(
-        (&known["vectors"], &known["sources"]),
+        (&metadata["vectors"], &metadata["sources"]),
         (&Value::from(count), &Value::from(sources.len()))
     );
 }

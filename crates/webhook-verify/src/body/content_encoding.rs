@@ -1,4 +1,4 @@
-//! Undoes a content encoding (RFC 9110 section 8.4), within bounds.
+//! Decodes content encodings (RFC 9110 section 8.4), up to a maximum length.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -7,8 +7,8 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use super::{BodyError, clip};
 
-/// The body without its content encoding, at most `limit` bytes long.
-pub(super) fn undo<'a>(
+/// Decodes the content encoding of a body, up to `limit` bytes.
+pub(super) fn decode<'a>(
     content_encoding: Option<&str>,
     body: &'a [u8],
     limit: usize,
@@ -24,7 +24,7 @@ pub(super) fn undo<'a>(
         // API Gateway and some senders leave the header on an empty body.
         [_] if body.is_empty() => return Ok(Cow::Borrowed(body)),
         [name] if name == "gzip" || name == "x-gzip" => read(MultiGzDecoder::new(body), limit),
-        // Meant is zlib's format; some senders leave its frame out.
+        // The format is zlib; some senders omit its frame.
         [name] if name == "deflate" => match read(ZlibDecoder::new(body), limit) {
             Err(BodyError::Corrupt) => read(DeflateDecoder::new(body), limit),
             other => other,
@@ -36,7 +36,7 @@ pub(super) fn undo<'a>(
 
 fn read(decoder: impl Read, limit: usize) -> Result<Vec<u8>, BodyError> {
     let mut decoded = Vec::new();
-    // One byte more than allowed tells "just enough" from "too much", and nothing behind it is ever decoded.
+    // Reads one byte more than allowed, to detect a body that is too long without decoding the rest.
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     decoder
         .take(bound)
