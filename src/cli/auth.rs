@@ -77,7 +77,7 @@ pub(super) async fn run(args: AuthArgs) -> ExitStatus {
 /// Invalid arguments. They are detected before the grant code is used, because it is valid only once.
 async fn authorize(args: AuthArgs, config: &Config) -> Result<ExitStatus, String> {
     let (name, connection) = find_connection(config, args.connection.as_deref())?;
-    let scopes = connection.scopes(&config.uses(name));
+    let scopes = connection.scopes(&config.scoped_features(name));
     if args.grant.scopes {
         print_scopes(&scopes, args.output);
         return Ok(ExitStatus::Success);

@@ -16,10 +16,10 @@ pub(super) fn check_scopes(
     let (mut needed, mut optional, mut limited) = (Vec::new(), Vec::new(), Vec::new());
     for scope in scopes {
         let described = format!("{} ({})", scope.name, scope.what_for);
-        let cover = scope.cover(granted.iter().map(String::as_str));
-        let uncovered = modules.iter().filter(|module| !cover.reaches(module));
+        let coverage = scope.coverage(granted.iter().map(String::as_str));
+        let uncovered = modules.iter().filter(|module| !coverage.includes(module));
         let uncovered: Vec<&str> = uncovered.map(ModuleName::as_str).collect();
-        let missing = match &cover {
+        let missing = match &coverage {
             ScopeCoverage::Whole => None,
             ScopeCoverage::Modules(names) if uncovered.is_empty() => {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();

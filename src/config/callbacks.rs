@@ -1,30 +1,32 @@
-//! How job statuses are forwarded.
+//! Status callbacks: who signs them and where they may go.
 
 use schemars::JsonSchema;
 
-use super::{OneOrMany, read_secrets};
+use super::OneOrMany;
+use super::read::{read_or, read_secrets};
 use crate::http::target::{HostPattern, Policy};
 use crate::secrets::SecretRef;
 use strict_reader::{Node, Problems};
 
-/// How job statuses are forwarded.
+/// Signing of status callbacks, and the hosts that may receive them.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Callbacks {
-    /// `whsec_` secrets that sign callbacks (Standard Webhooks); several while rotating.
+    /// `whsec_` secrets that sign callbacks (Standard Webhooks); several during a rotation.
     #[schemars(default, with = "OneOrMany<SecretRef>")]
     pub signing_secret: Vec<SecretRef>,
-    /// Hosts that callbacks may go to: `ops.example.com`, `*.example.com`, with `:port` for another than 443. Without
-    /// this list, any public host.
+    /// Hosts that may receive callbacks: `ops.example.com` or `*.example.com`, with `:port` for a port other than 443.
+    /// Without this list, any public host may.
     #[schemars(default, with = "Vec<String>")]
     pub allowed_hosts: Vec<HostPattern>,
-    /// Whether callbacks may go to this machine over http (in a container: to `host.docker.internal`). Only for local work.
+    /// Whether callbacks may go to this machine over http (in a container, to `host.docker.internal`). For local
+    /// development only.
     #[schemars(default)]
     pub allow_loopback: bool,
 }
 
 impl Callbacks {
-    /// Which URLs callbacks may go to.
+    /// Returns the policy that decides which URLs may receive callbacks.
     pub fn policy(&self) -> Policy {
         Policy {
             allowed_hosts: self.allowed_hosts.clone(),
@@ -53,9 +55,13 @@ impl Callbacks {
             .iter()
             .filter_map(|node| node.parse(problems))
             .collect();
-        let allow_loopback = object
-            .optional("allow_loopback")
-            .map_or(Some(false), |node| node.boolean(problems));
+        let allow_loopback = read_or(
+            &mut object,
+            "allow_loopback",
+            false,
+            problems,
+            Node::boolean,
+        );
         object.finish(problems);
         Some(Self {
             signing_secret,

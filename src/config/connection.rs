@@ -1,8 +1,9 @@
-//! Reads `connections` of the config.
+//! Reads the entries of `connections`.
 
 use serde_json::Value;
 use url::Url;
 
+use super::read::{read_or, read_url};
 use crate::http::target::is_this_machine;
 use crate::secrets::SecretRef;
 use crate::zoho::data_center::{DataCenter, Environment};
@@ -12,9 +13,9 @@ use strict_reader::{Node, Object, Problems};
 
 fn read_guard(node: &Node<'_>, problems: &mut Problems) -> Option<MetadataGuard> {
     match node.value {
-        Value::String(word) if word == "strict" => Some(MetadataGuard::Strict),
-        Value::String(word) if word == "off" => Some(MetadataGuard::Off),
-        // What older YAML makes of a bare `off`.
+        Value::String(text) if text == "strict" => Some(MetadataGuard::Strict),
+        Value::String(text) if text == "off" => Some(MetadataGuard::Off),
+        // YAML 1.1 reads a bare `off` as false.
         Value::Bool(false) => Some(MetadataGuard::Off),
         Value::Null
         | Value::Bool(_)
@@ -34,12 +35,10 @@ pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Connectio
     let credentials = object
         .required("credentials", problems)
         .and_then(|node| node.parse(problems));
-    let data_center = object
-        .optional("data_center")
-        .map_or(Some(DataCenter::default()), |node| node.parse(problems));
-    let environment = object
-        .optional("environment")
-        .map_or(Some(Environment::default()), |node| node.parse(problems));
+    let default = DataCenter::default();
+    let data_center = read_or(&mut object, "data_center", default, problems, Node::parse);
+    let default = Environment::default();
+    let environment = read_or(&mut object, "environment", default, problems, Node::parse);
     let accounts_url = read_override(&mut object, "accounts_url", problems);
     let api_url = read_override(&mut object, "api_url", problems);
     let token_cache = object.optional("token_cache").and_then(|node| {
@@ -49,25 +48,25 @@ pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Connectio
             node.problem(problems, message);
         }
         if credentials.as_ref() == Some(&reference) {
-            let message = "is the secret of the credentials; the token needs one of its own";
+            let message = "is the secret of the credentials; the token needs a secret of its own";
             node.problem(problems, message);
         }
         Some(reference)
     });
-    let edition = object
-        .optional("edition")
-        .map_or(Some(Edition::default()), |node| node.parse(problems));
+    let edition = Edition::default();
+    let edition = read_or(&mut object, "edition", edition, problems, Node::parse);
     let max_concurrency = object
         .optional("max_concurrency")
         .map(|node| node.whole(1..=25, problems));
-    let credit_floor = object
-        .optional("credit_floor")
-        .map_or(Some(0), |node| node.whole(0..=u64::MAX, problems));
-    let guard = object
-        .optional("guard")
-        .map_or(Some(MetadataGuard::default()), |node| {
-            read_guard(&node, problems)
-        });
+    let credit_floor = read_or(
+        &mut object,
+        "credit_floor",
+        0,
+        problems,
+        |node, problems| node.whole(0..=u64::MAX, problems),
+    );
+    let guard = MetadataGuard::default();
+    let guard = read_or(&mut object, "guard", guard, problems, read_guard);
     object.finish(problems);
     Some(Connection {
         credentials: credentials?,
@@ -86,34 +85,27 @@ pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Connectio
     })
 }
 
-/// An override of Zoho's addresses: https, or http on this machine.
+/// Reads the override of a Zoho address: an https origin, or an http origin on this machine.
 fn read_override(
     object: &mut Object<'_>,
     key: &'static str,
     problems: &mut Problems,
 ) -> Option<Url> {
     let node = object.optional(key)?;
-    let url: Url = node
-        .string(problems)?
-        .parse()
-        .ok()
-        .filter(Url::has_host)
-        .or_else(|| {
-            node.problem(problems, "is not a URL");
-            None
-        })?;
-    let here = url.host().is_some_and(|host| is_this_machine(&host));
-    let origin = url.username().is_empty()
+    let url = read_url(&node, problems)?;
+    let is_local = url.host().is_some_and(|host| is_this_machine(&host));
+    let is_origin = matches!(url.path(), "" | "/")
+        && url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
-    if !origin || !matches!(url.path(), "" | "/") {
+    if !is_origin {
         node.problem(
             problems,
-            "must be an origin, such as https://host:port, and nothing after it",
+            "must be an origin such as https://host:port, without user, path, query and fragment",
         );
     }
-    if url.scheme() != "https" && !(url.scheme() == "http" && here) {
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_local) {
         node.problem(
             problems,
             "must be https://; http:// is for this machine only",

@@ -1,4 +1,4 @@
-//! Durations as the config writes them.
+//! Durations in the config, such as `90m`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use strict_reader::{Node, Problems};
 
-/// A duration in the JSON Schema: whole seconds, or a text.
+/// JSON Schema of a duration: whole seconds, or a text.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "it only shapes the JSON Schema")]
@@ -17,25 +17,26 @@ pub(super) enum DurationSchema {
     Text(#[schemars(regex(pattern = "^[0-9]+(ms|s|m|h|d)$"))] String),
 }
 
-/// Which durations a key takes.
+/// The durations that a key accepts.
 pub(super) struct DurationRange {
     range: RangeInclusive<Duration>,
-    /// How it is said of one that is not among them.
-    wish: &'static str,
+    /// Message for a value outside the range.
+    message: &'static str,
 }
 
-/// How long jobs may wait for company.
+/// Range of `batch_window`.
 pub(super) const BATCH_WINDOW_RANGE: DurationRange = DurationRange {
     range: Duration::ZERO..=Duration::from_secs(300),
-    wish: "must be a duration of at most 300 s, such as 2s, 500ms or 5m",
+    message: "must be a duration of at most 300 s, such as 2s, 500ms or 5m",
 };
 
-/// How long Zoho's jobs may be tracked.
+/// Range of `track_for`.
 pub(super) const TRACK_FOR_RANGE: DurationRange = DurationRange {
     range: Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3600),
-    wish: "must be a duration from one minute to seven days, such as 90m, 24h or 7d",
+    message: "must be a duration from one minute to seven days, such as 90m, 24h or 7d",
 };
 
+/// Reads a duration: whole seconds, or a text of a number and a unit.
 pub(super) fn read_duration(
     node: &Node<'_>,
     bounds: &DurationRange,
@@ -63,7 +64,7 @@ pub(super) fn read_duration(
     let duration = unit.and_then(|unit| unit.checked_mul(number.parse().ok()?));
     let duration = duration.filter(|duration| bounds.range.contains(duration));
     if duration.is_none() {
-        node.problem(problems, bounds.wish);
+        node.problem(problems, bounds.message);
     }
     duration
 }
@@ -74,7 +75,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn durations_have_units_and_bounds() {
+    fn durations_are_read_with_unit_and_range() {
         let read = |value: &Value, bounds| {
             let mut problems = Problems::default();
             let read = read_duration(&Node::root(value), bounds, &mut problems);

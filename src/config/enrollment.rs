@@ -1,4 +1,4 @@
-//! Locations of enrolled secrets: each is used by one route only, and can be written.
+//! Checks of enrolled secrets: the location of each is used by one route only, and can be written.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ impl Config {
                 .chain(&connection.token_cache)
         });
         let of_routes = self.routes.values().flat_map(|route| {
-            let proofs = route.verify.secrets();
-            proofs.chain(&route.handshake_secret)
+            let signing = route.verify.secrets();
+            signing.chain(&route.handshake_secret)
         });
         let all = of_connections
             .chain(&self.api.key)
@@ -33,7 +33,7 @@ impl Config {
                 enrolled.find(|reference| uses.get(&reference.to_string()) > Some(&1))
             {
                 let message = format!(
-                    "{reference} is used elsewhere in this config too; what the sender hands over needs a place of its own"
+                    "{reference} is also used elsewhere in this config; an enrolled secret needs a location of its own"
                 );
                 problems.add(&Location::of(&["routes", name, "verify"]), message);
             }
@@ -49,12 +49,9 @@ impl Config {
         let mut problems = Problems::default();
         for (name, route) in &self.routes {
             for reference in route.verify.enrolled_secrets() {
-                if let Err(why) = location::check_ready(reference, route.reenroll) {
+                if let Err(error) = location::check_ready(reference, route.reenroll) {
                     let at = Location::of(&["routes", name, "verify", "secret"]);
-                    problems.add(
-                        &at,
-                        format!("{why}; the sender's secret is to be kept there"),
-                    );
+                    problems.add(&at, format!("{error}; the enrolled secret is stored there"));
                 }
             }
         }

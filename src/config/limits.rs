@@ -1,25 +1,26 @@
-//! Bounds on what one delivery may cost.
+//! Limits on the size and processing time of one delivery.
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 
+use super::read::read_or;
 use crate::mapping;
 use strict_reader::{Node, Problems};
 
-/// Bounds on what one delivery may cost.
+/// Limits on the size and processing time of one delivery.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Limits {
-    /// The largest body of a delivery, in bytes.
+    /// The maximum body size of a delivery, in bytes.
     #[schemars(default, range(min = 1, max = MAX_BODY_BYTES))]
     pub max_body_bytes: usize,
-    /// The longest that a route's jq program may run, in milliseconds.
+    /// The maximum run time of a route's jq program, in milliseconds.
     #[schemars(default, range(min = 1, max = 60_000))]
     pub mapping_timeout_ms: u64,
 }
 
-/// The most that a Lambda function can be sent in one request, less what base64 adds.
+/// The maximum of `max_body_bytes`: Lambda's limit for one request, less the overhead of base64.
 pub const MAX_BODY_BYTES: u64 = 4_500_000;
 
 impl Default for Limits {
@@ -32,7 +33,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same, as the mapping takes it.
+    /// Returns these limits as the mapping's type.
     pub fn mapping(&self) -> mapping::Limits {
         mapping::Limits {
             input_bytes: self.max_body_bytes,
@@ -44,16 +45,20 @@ impl Limits {
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let default = Self::default();
-        let max_body_bytes = object
-            .optional("max_body_bytes")
-            .map_or(Some(default.max_body_bytes as u64), |node| {
-                node.whole(1..=MAX_BODY_BYTES, problems)
-            });
-        let mapping_timeout_ms = object
-            .optional("mapping_timeout_ms")
-            .map_or(Some(default.mapping_timeout_ms), |node| {
-                node.whole(1..=60_000, problems)
-            });
+        let max_body_bytes = read_or(
+            &mut object,
+            "max_body_bytes",
+            default.max_body_bytes as u64,
+            problems,
+            |node, problems| node.whole(1..=MAX_BODY_BYTES, problems),
+        );
+        let mapping_timeout_ms = read_or(
+            &mut object,
+            "mapping_timeout_ms",
+            default.mapping_timeout_ms,
+            problems,
+            |node, problems| node.whole(1..=60_000, problems),
+        );
         object.finish(problems);
         Some(Self {
             max_body_bytes: usize::try_from(max_body_bytes?).ok()?,

@@ -1,36 +1,37 @@
-//! How a route's deliveries prove where they come from.
+//! How the sender of a route's deliveries is verified.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 
-use super::{OneOrMany, read_secrets};
+use super::OneOrMany;
+use super::read::read_secrets;
 use crate::secrets::SecretRef;
 use strict_reader::{Node, Problems};
 use webhook_verify::scheme::{PRESETS, Scheme, SchemeChoice};
 
-/// How a delivery proves where it comes from.
+/// How the sender of a delivery is verified.
 #[derive(Debug)]
 pub enum VerifyConfig {
-    /// Not at all: anybody may deliver.
+    /// No verification: anybody may deliver.
     Disabled,
-    /// By AWS: the route listens to nothing that anybody could reach who has no permission there.
+    /// AWS authorizes the sender: the route accepts only triggers that require an AWS permission.
     ByAws,
-    /// By any of these.
+    /// At least one of these schemes must verify the delivery.
     Schemes(Vec<SchemeConfig>),
 }
 
 /// A signature scheme and its secrets.
 #[derive(Debug)]
 pub struct SchemeConfig {
-    /// How the proof is made.
+    /// The signature scheme.
     pub scheme: Scheme,
-    /// Its secrets; several while rotating.
+    /// The signing secrets; several during a rotation.
     pub secrets: Vec<SecretRef>,
 }
 
 impl SchemeConfig {
-    /// Where the secret is kept that the sender hands over; none if it does not.
+    /// Returns the location of the secret that the sender hands over in its handshake, if the scheme enrolls one.
     pub fn enrolled_secret(&self) -> Option<&SecretRef> {
         self.secrets
             .first()
@@ -57,20 +58,20 @@ impl JsonSchema for SchemeConfig {
         let schemes: Vec<&str> = PRESETS.iter().copied().chain(["custom", "none"]).collect();
         schemars::json_schema!({
             "type": "object",
-            "description": "How a delivery proves where it comes from.",
+            "description": "How the sender of a delivery is verified.",
             "properties": {
                 "scheme": {
                     "enum": schemes,
-                    "description": "A preset; `custom`, with a record of its own beside it; or `none`: anybody may deliver.",
+                    "description": "A preset; `custom`, described by the other keys; or `none`: anybody may deliver.",
                 },
                 "secret": OneOrMany::<SecretRef>::json_schema(generator),
                 "tolerance_s": {
                     "type": "integer", "minimum": 0, "maximum": 86_400,
-                    "description": "Seconds that a signed timestamp may be off; 0 switches the check off.",
+                    "description": "Maximum difference in seconds between a signed timestamp and the current time; 0 disables the check.",
                 },
                 "params": {
                     "type": "object", "additionalProperties": { "type": "string" },
-                    "description": "What the scheme must know of you, such as the topic of Amazon SNS.",
+                    "description": "Parameters of the scheme, such as the `topic` of Amazon SNS.",
                 },
             },
             "required": ["scheme"],
@@ -96,14 +97,14 @@ impl VerifyConfig {
             .iter()
             .map(|node| Self::read_one(node, alone, problems))
             .collect();
-        let mut proofs = Vec::new();
+        let mut schemes = Vec::new();
         for verify in read.into_iter().collect::<Option<Vec<Self>>>()? {
             match verify {
                 Self::Disabled | Self::ByAws => return Some(verify),
-                Self::Schemes(more) => proofs.extend(more),
+                Self::Schemes(more) => schemes.extend(more),
             }
         }
-        Some(Self::Schemes(proofs))
+        Some(Self::Schemes(schemes))
     }
 
     fn read_one(node: &Node<'_>, alone: bool, problems: &mut Problems) -> Option<Self> {
@@ -113,7 +114,7 @@ impl VerifyConfig {
             if !alone {
                 node.problem(
                     problems,
-                    "`scheme: none` among others would let anybody in; leave it out",
+                    "`scheme: none` beside other schemes would accept every delivery; leave it out",
                 );
             }
             object.finish(problems);
@@ -132,13 +133,13 @@ impl VerifyConfig {
         {
             problems.add(
                 &object.at,
-                "`secret` is missing: where is the key of the signature?",
+                "`secret` is missing; name the location of the signing key, such as secretsmanager:NAME",
             );
         }
         if let (Some(SchemeChoice::Scheme(scheme)), Some(given)) = (&choice, &given)
             && scheme.enrolls_secret()
         {
-            check_place(given, &secrets, problems);
+            check_enrolled_location(given, &secrets, problems);
         }
         object.finish(problems);
         match choice? {
@@ -150,28 +151,30 @@ impl VerifyConfig {
         }
     }
 
-    fn proofs(&self) -> &[SchemeConfig] {
+    fn schemes(&self) -> &[SchemeConfig] {
         match self {
             Self::Disabled | Self::ByAws => &[],
-            Self::Schemes(proofs) => proofs,
+            Self::Schemes(schemes) => schemes,
         }
     }
 
-    /// Where the secrets are to be kept that senders hand over.
+    /// Returns the locations of all enrolled secrets.
     pub fn enrolled_secrets(&self) -> impl Iterator<Item = &SecretRef> {
-        self.proofs()
+        self.schemes()
             .iter()
             .filter_map(SchemeConfig::enrolled_secret)
     }
 
-    /// Where all its secrets are.
+    /// Returns the locations of all signing secrets.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
-        self.proofs().iter().flat_map(|proof| &proof.secrets)
+        self.schemes().iter().flat_map(|config| &config.secrets)
     }
 
-    /// Whether the sender signs the URL that it calls.
+    /// Whether a scheme signs the URL that the sender calls.
     pub(super) fn needs_url(&self) -> bool {
-        self.proofs().iter().any(|proof| proof.scheme.needs_url())
+        self.schemes()
+            .iter()
+            .any(|config| config.scheme.needs_url())
     }
 }
 
@@ -180,26 +183,30 @@ impl fmt::Display for VerifyConfig {
         match self {
             Self::Disabled => formatter.write_str("not verified: anybody may deliver"),
             Self::ByAws => formatter.write_str("AWS decides who may send"),
-            Self::Schemes(proofs) => {
-                let sentences: Vec<String> =
-                    proofs.iter().map(|proof| proof.scheme.describe()).collect();
+            Self::Schemes(schemes) => {
+                let sentences: Vec<String> = schemes
+                    .iter()
+                    .map(|config| config.scheme.describe())
+                    .collect();
                 formatter.write_str(&sentences.join(" Or: "))
             }
         }
     }
 }
 
-/// What a sender hands over is kept in one place, which this program can write to.
-fn check_place(node: &Node<'_>, secrets: &[SecretRef], problems: &mut Problems) {
+/// Checks that an enrolled secret has exactly one location, which masshook can write.
+fn check_enrolled_location(node: &Node<'_>, secrets: &[SecretRef], problems: &mut Problems) {
     if secrets.len() > 1 {
         node.problem(
             problems,
-            "must be one secret: the sender hands it over, and it is kept there",
+            "must be one secret: the location where the enrolled secret is stored",
         );
     }
-    let places = secrets.iter();
-    for unwritable in places.filter_map(|reference| reference.check_writable().err()) {
-        let message = format!("{unwritable}; the sender's secret is to be kept there");
+    for reference in secrets {
+        let Err(error) = reference.check_writable() else {
+            continue;
+        };
+        let message = format!("{error}; the enrolled secret is stored there");
         node.problem(problems, message);
     }
 }

@@ -59,6 +59,7 @@ const PURE: &[&str] = &[
     "codes.rs",
     "codes/table.rs",
     "config/scopes.rs",
+    "config/scopes/coverage.rs",
     "guard.rs",
     "guard/moment.rs",
     "guard/value.rs",

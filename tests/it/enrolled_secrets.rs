@@ -354,11 +354,11 @@ fn unwritable_secret_location_is_a_config_error() {
         ),
     ];
     insta::assert_snapshot!(problems.join("\n"), @r#"
-    routes.a.verify.secret: env:ASANA cannot be set from here: write file:PATH or secretsmanager:NAME; the sender's secret is to be kept there
-    routes.a.verify.secret: file:asana#key is one key of a secret, and secrets are written whole: drop the # part; the sender's secret is to be kept there
-    routes.a.verify.secret: must be one secret: the sender hands it over, and it is kept there
-    routes.a.verify.secret: file:/surely/absent/asana cannot be written: no file can be made in /surely/absent: entity not found; the sender's secret is to be kept there
-    routes.a.verify: file:x is used elsewhere in this config too; what the sender hands over needs a place of its own
+    routes.a.verify.secret: env:ASANA cannot be set from here: write file:PATH or secretsmanager:NAME; the enrolled secret is stored there
+    routes.a.verify.secret: file:asana#key is one key of a secret, and secrets are written whole: drop the # part; the enrolled secret is stored there
+    routes.a.verify.secret: must be one secret: the location where the enrolled secret is stored
+    routes.a.verify.secret: file:/surely/absent/asana cannot be written: no file can be made in /surely/absent: entity not found; the enrolled secret is stored there
+    routes.a.verify: file:x is also used elsewhere in this config; an enrolled secret needs a location of its own
     routes.a.reenroll: has nothing to replace: no scheme of this route enrolls a secret in a handshake
     "#);
     let (code, document) = check(

@@ -54,9 +54,9 @@ pub(super) async fn check_connection(
     let updates = updates_through(config, name, examples);
     let requests = || updates.iter().map(|example| example.update);
     let modules: BTreeSet<ModuleName> = requests().map(|update| update.module.clone()).collect();
-    let mut uses = config.uses(name);
-    uses.extend(requests().flat_map(ScopedFeature::of_request));
-    let scopes = connection.scopes(&uses);
+    let mut features = config.scoped_features(name);
+    features.extend(requests().flat_map(ScopedFeature::of_request));
+    let scopes = connection.scopes(&features);
     match &status.scopes {
         Some(granted) => findings.extend(check_scopes(&scopes, granted, &modules)),
         None => findings.push(probe_scopes(&client, &modules, deadline).await),
@@ -66,7 +66,7 @@ pub(super) async fn check_connection(
         requests().filter(|update| update.effective_method() != UpdateMethod::Records);
     let mass_updated = mass_updated.map(|update| update.module.clone()).collect();
     findings.push(check_prices(&client, &mass_updated, deadline).await);
-    if uses.contains(&ScopedFeature::Records) {
+    if features.contains(&ScopedFeature::Records) {
         let message = format!(
             "PUT 1 credit for {RECORDS_PER_CREDIT} records, according to Zoho's documentation"
         );

@@ -1,0 +1,187 @@
+//! Reads the top level of the config, and values that occur in several of its parts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use url::Url;
+
+use super::duration::{BATCH_WINDOW_RANGE, TRACK_FOR_RANGE, read_duration};
+use super::{Api, Callbacks, CompileMode, Config, Limits, Route, connection};
+use crate::job::{CallbackOn, OnUnknownOutcome, TRACK_FOR};
+use crate::secrets::SecretRef;
+use crate::zoho::Connection;
+use strict_reader::{Node, Object, Problems};
+
+impl Config {
+    pub(super) fn read(
+        node: &Node<'_>,
+        compile: CompileMode,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let mut object = node.object(problems)?;
+        let (connections, names) = read_connections(&mut object, problems);
+        let api = read_or(&mut object, "api", Api::default(), problems, Api::read);
+        let callbacks = Callbacks::default();
+        let callbacks = read_or(
+            &mut object,
+            "callbacks",
+            callbacks,
+            problems,
+            Callbacks::read,
+        );
+        let batch_window = read_or(
+            &mut object,
+            "batch_window",
+            Duration::ZERO,
+            problems,
+            |node, problems| read_duration(node, &BATCH_WINDOW_RANGE, problems),
+        );
+        let track_for = read_or(
+            &mut object,
+            "track_for",
+            TRACK_FOR,
+            problems,
+            |node, problems| read_duration(node, &TRACK_FOR_RANGE, problems),
+        );
+        let default = OnUnknownOutcome::default();
+        let on_unknown_outcome = read_or(
+            &mut object,
+            "on_unknown_outcome",
+            default,
+            problems,
+            Node::parse,
+        );
+        let default = CallbackOn::default();
+        let callback_on = read_or(&mut object, "callback_on", default, problems, Node::parse);
+        let limits = read_or(
+            &mut object,
+            "limits",
+            Limits::default(),
+            problems,
+            Limits::read,
+        );
+        let routes = object.optional("routes").map(|node| {
+            read_named(&node, problems, |node, problems| {
+                Route::read(node, names.as_ref(), callbacks.as_ref(), compile, problems)
+            })
+        });
+        if api.as_ref().is_some_and(|api| api.key.is_some())
+            && names.is_some_and(|names| names.len() > 1 && !names.contains("default"))
+        {
+            let message =
+                "requests to /jobs use the connection `default`; give one connection this name";
+            problems.add(&object.at, message);
+        }
+        object.finish(problems);
+        let config = Self {
+            connections: connections?,
+            api: api?,
+            callbacks: callbacks?,
+            batch_window: batch_window?,
+            track_for: track_for?,
+            on_unknown_outcome: on_unknown_outcome?,
+            callback_on: callback_on?,
+            limits: limits?,
+            routes: routes.unwrap_or_default(),
+        };
+        config.check_enrolled_secrets(problems);
+        Some(config)
+    }
+}
+
+impl Api {
+    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut object = node.object(problems)?;
+        let key = object.optional("key").map(|node| node.parse(problems));
+        object.finish(problems);
+        Some(Self { key: key.flatten() })
+    }
+}
+
+/// Reads the connections, and returns their names too. An invalid connection keeps its name, so that the routes which use
+/// it are not reported as well.
+fn read_connections(
+    object: &mut Object<'_>,
+    problems: &mut Problems,
+) -> (
+    Option<BTreeMap<String, Connection>>,
+    Option<BTreeSet<String>>,
+) {
+    let connections = object.required("connections", problems);
+    let names: Option<BTreeSet<String>> = connections
+        .as_ref()
+        .and_then(|node| node.value.as_object())
+        .map(|map| map.keys().cloned().collect());
+    let connections = connections.map(|node| read_named(&node, problems, connection::read));
+    if names.as_ref().is_some_and(BTreeSet::is_empty) {
+        problems.add(
+            &object.at,
+            "`connections` is empty; add at least one Zoho org, preferably under the name `default`",
+        );
+    }
+    (connections, names)
+}
+
+/// Reads an object whose keys are names that the user chose.
+fn read_named<T>(
+    node: &Node<'_>,
+    problems: &mut Problems,
+    mut read: impl FnMut(&Node<'_>, &mut Problems) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let Some(object) = node.object(problems) else {
+        return BTreeMap::new();
+    };
+    let mut named = BTreeMap::new();
+    for (name, node) in object.entries() {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
+            node.problem(
+                problems,
+                "is not a name: 1 to 64 letters, digits, hyphens and underscores",
+            );
+        }
+        if let Some(value) = read(&node, problems) {
+            named.insert(name.to_owned(), value);
+        }
+    }
+    named
+}
+
+/// Reads a key that has a default. Returns `None` if its value is invalid.
+pub(super) fn read_or<'a, T>(
+    object: &mut Object<'a>,
+    key: &'static str,
+    default: T,
+    problems: &mut Problems,
+    read: impl FnOnce(&Node<'a>, &mut Problems) -> Option<T>,
+) -> Option<T> {
+    match object.optional(key) {
+        Some(node) => read(&node, problems),
+        None => Some(default),
+    }
+}
+
+/// Reads a URL that has a host.
+pub(super) fn read_url(node: &Node<'_>, problems: &mut Problems) -> Option<Url> {
+    let url = node.string(problems)?.parse().ok().filter(Url::has_host);
+    if url.is_none() {
+        node.problem(problems, "is not a URL");
+    }
+    url
+}
+
+/// Reads a key that takes one secret reference or a list of them.
+pub(super) fn read_secrets(
+    object: &mut Object<'_>,
+    key: &'static str,
+    problems: &mut Problems,
+) -> Vec<SecretRef> {
+    let nodes = object
+        .optional(key)
+        .map(|node| node.one_or_many())
+        .unwrap_or_default();
+    nodes
+        .iter()
+        .filter_map(|node| node.parse(problems))
+        .collect()
+}
