@@ -1,4 +1,4 @@
-# SAM calls this under `BuildMethod: makefile`, the way to build without cargo-lambda; see template.yaml.
+# SAM runs these targets if template.yaml sets `BuildMethod: makefile`, to build without cargo-lambda.
 .PHONY: build-InboundFunction build-WorkerFunction
 build-InboundFunction build-WorkerFunction:
 	cargo build --release --locked --bin bootstrap
