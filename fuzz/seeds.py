@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the fuzz targets below a folder, one folder for each target: what stands in fuzz/seeds and
-fuzz/findings as it is, and deliveries made of events/ and crates/webhook-verify/tests/vectors. Usage: fuzz/seeds.py FOLDER [TARGET...]"""
+"""Write the seeds of the fuzz targets to a folder, with one subfolder for each target.
+
+The seeds are copies of fuzz/seeds and fuzz/findings, and inputs generated from events/, the sample configs and
+crates/webhook-verify/tests/vectors.
+
+Usage: fuzz/seeds.py FOLDER [TARGET...]"""
 
 import gzip
 import json
@@ -12,16 +16,16 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def vectors():
-    """Every vector: its source, its folder, itself, its body."""
+    """Yield the folder name, the vector and the body of each test vector."""
     for path in sorted(ROOT.glob("crates/webhook-verify/tests/vectors/*/vector.json")):
         for vector in json.loads(path.read_text())["vectors"]:
-            named = vector.get("body_file")
-            body = (path.parent / named).read_bytes() if named else vector.get("body", "").encode()
+            body_file = vector.get("body_file")
+            body = (path.parent / body_file).read_bytes() if body_file else vector.get("body", "").encode()
             yield path.parent.name, vector, body
 
 
 def body():
-    """Content type, content encoding, body."""
+    """Yield inputs of a content type, a content encoding and a body."""
     for source, vector, content in vectors():
         headers = {name.lower(): value for name, value in vector["headers"].items()}
         kind = headers.get("content-type", "").encode()
@@ -32,7 +36,8 @@ def body():
 
 
 def scheme():
-    """A `verify` entry, and the request. Of a preset its record, so that its words are at hand."""
+    """Yield inputs of a `verify` entry and a request. Each preset also occurs written out as a custom scheme, so that the
+    fuzzer finds the keywords of schemes."""
     presets = {path.stem for path in ROOT.glob("crates/webhook-verify/schemes/*.yaml")}
     for source, vector, content in vectors():
         preset = source if source in presets else source.split("-")[0]
@@ -40,7 +45,7 @@ def scheme():
         if not record.exists():
             continue
         params = dict(vector.get("config") or {}, dc="com")
-        # Time stands still in the target, and the vectors are of all times.
+        # The clock of the target is fixed, and the timestamps of the vectors differ from it.
         end = [("secret", vector["secret"]), ("params", params), ("tolerance_s", 0)]
         end = "".join("%s: %s\n" % (key, json.dumps(value)) for key, value in end)
         url = vector.get("url") or "https://hooks.example.com/"
@@ -53,26 +58,28 @@ def scheme():
 
 
 def detect():
+    """Yield Lambda events."""
     for path in sorted(ROOT.glob("events/*.json")):
         yield path.stem, path.read_bytes()
 
 
 def config():
+    """Yield config files."""
     for path in sorted([*ROOT.glob("events/*.yaml"), *ROOT.glob("layer/*.yaml"), *ROOT.glob("examples/routes/*/*.yaml")]):
         yield "-".join(path.relative_to(ROOT).with_suffix("").parts), path.read_bytes()
 
 
-MADE = {"body": body, "scheme": scheme, "detect": detect, "config": config}
+GENERATORS = {"body": body, "scheme": scheme, "detect": detect, "config": config}
 
 
 def main(folder, targets):
     for target in targets:
-        into = pathlib.Path(folder) / target
-        into.mkdir(parents=True, exist_ok=True)
-        for name, content in MADE.get(target, lambda: ())():
-            (into / name).write_bytes(content)
-        for kept in [*ROOT.glob("fuzz/seeds/%s/*" % target), *ROOT.glob("fuzz/findings/%s/*" % target)]:
-            shutil.copyfile(kept, into / kept.name)
+        subfolder = pathlib.Path(folder) / target
+        subfolder.mkdir(parents=True, exist_ok=True)
+        for name, content in GENERATORS.get(target, lambda: ())():
+            (subfolder / name).write_bytes(content)
+        for path in [*ROOT.glob("fuzz/seeds/%s/*" % target), *ROOT.glob("fuzz/findings/%s/*" % target)]:
+            shutil.copyfile(path, subfolder / path.name)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-//! Body decoders: JSON, form, multipart, XML, content encodings, charsets. Content type, content encoding and the body,
-//! the first two a line each.
+//! Target of the body decoders: JSON, form, multipart, XML, content encodings and charsets.
+//!
+//! The input is a line with the content type, a line with the content encoding, and the body.
 
 use std::sync::LazyLock;
 
@@ -7,17 +8,17 @@ use masshook::mapping::{self, Document, EvalError, Limits, MappingInput, Program
 use serde_json::Value;
 use webhook_verify::body::{Body, unpack};
 
-/// Bytes that a body may have here: few, so that what grows shows.
+/// Maximum body size in bytes; small, so that excessive growth is detected.
 const LIMIT: usize = 64 << 10;
 
-/// How much longer a tree's text may be than the body: a control character of one byte is written with six, and
-/// windows-1252 has letters that take three bytes.
+/// How much longer the JSON text of a decoded tree may be than the body: JSON escapes a control character of one byte with
+/// six, and some characters of windows-1252 take three bytes in UTF-8.
 const GROWTH: usize = 6;
 
-/// Passes a body on as it is.
-static AS_IT_IS: LazyLock<Program> = LazyLock::new(|| mapping::program("."));
+/// The jq program that returns the body unchanged.
+static IDENTITY: LazyLock<Program> = LazyLock::new(|| mapping::program("."));
 
-/// Decodes the body, and asserts that nothing is larger or deeper than it may be, and that a mapping can read it.
+/// Decodes the body, and asserts that the result is within the limits of size and depth and that a mapping can read it.
 pub fn run(data: &[u8]) {
     let mut lines = data.splitn(3, |byte| *byte == b'\n');
     let mut line = || lines.next().and_then(|line| std::str::from_utf8(line).ok());
@@ -37,7 +38,7 @@ pub fn run(data: &[u8]) {
         Ok(Body::Json(text)) => {
             assert!(!text.starts_with(b"\xEF\xBB\xBF") && std::str::from_utf8(text).is_ok());
             if let Ok(document) = Document::from_json(text) {
-                passes(&document, None);
+                assert_mappable(&document, None);
             }
         }
         Ok(Body::Tree(tree)) => {
@@ -49,13 +50,13 @@ pub fn run(data: &[u8]) {
                 "{}",
                 document.text().len()
             );
-            passes(&document, Some(&tree));
+            assert_mappable(&document, Some(&tree));
         }
     }
 }
 
-/// A document that was let in is one that a mapping can read, and passes on as it is.
-fn passes(document: &Document, tree: Option<&Value>) {
+/// Asserts that a mapping can read an accepted document and return it unchanged.
+fn assert_mappable(document: &Document, tree: Option<&Value>) {
     let (headers, query) = Default::default();
     let input = MappingInput {
         body: document,
@@ -70,7 +71,7 @@ fn passes(document: &Document, tree: Option<&Value>) {
         time: std::time::Duration::from_secs(20),
         ..Limits::default()
     };
-    match input.run_blocking(&AS_IT_IS, &limits) {
+    match input.run_blocking(&IDENTITY, &limits) {
         Ok(outputs) => {
             assert_eq!(outputs.len(), 1);
             assert!(
@@ -79,7 +80,7 @@ fn passes(document: &Document, tree: Option<&Value>) {
                 outputs[0]
             );
         }
-        // Numbers of a sender's own choice may be beyond what can be passed on exactly.
+        // Some numbers cannot be represented exactly.
         Err(EvalError::InexactNumber { .. }) => assert!(tree.is_none()),
         Err(EvalError::InputTooLarge { .. }) => assert!(document.text().len() > limits.input_bytes),
         Err(error) => panic!("{error}: {}", document.text()),

@@ -1,8 +1,8 @@
-//! `masshook.yaml`.
+//! Target of the config parser. The input is a `masshook.yaml`.
 
 use masshook::config::{CompileMode, Config};
 
-/// Parses the config. What is wrong with it has a place and a reason; what is right can be spoken of.
+/// Parses the config, and asserts that each problem has a location and a message and that a valid config is consistent.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -19,14 +19,14 @@ pub fn run(data: &[u8]) {
                     route.connection
                 );
             }
-            let named = config.default_connection();
-            assert!(named.is_none_or(|name| config.connections.contains_key(name)));
+            let default = config.default_connection();
+            assert!(default.is_none_or(|name| config.connections.contains_key(name)));
         }
         Err(problems) => {
             assert!(!problems.is_empty());
             for problem in problems {
-                let (place, pointer) = (problem.at.to_string(), problem.at.pointer());
-                assert!(!place.is_empty() && !problem.message.is_empty());
+                let (location, pointer) = (problem.at.to_string(), problem.at.pointer());
+                assert!(!location.is_empty() && !problem.message.is_empty());
                 assert!(pointer.is_empty() || pointer.starts_with('/'), "{pointer}");
             }
         }

@@ -1,10 +1,10 @@
-//! Lambda events.
+//! Target of the Lambda event parser. The input is a Lambda event.
 
 use masshook::lambda::Invocation;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Tells what the event is, and asserts that it says so itself.
+/// Detects the kind of the event, and asserts that the event has the keys of that kind.
 pub fn run(data: &[u8]) {
     let Ok(event) = serde_json::from_slice::<&RawValue>(data) else {
         return;
@@ -12,20 +12,20 @@ pub fn run(data: &[u8]) {
     let detected = match Invocation::parse(event) {
         Ok(detected) => detected,
         Err(error) => {
-            let said = error.to_string();
+            let message = error.to_string();
             assert!(
-                !said.is_empty() && said.len() < 4_096,
+                !message.is_empty() && message.len() < 4_096,
                 "{} bytes",
-                said.len()
+                message.len()
             );
             return;
         }
     };
     let event: Option<Value> = serde_json::from_str(event.get()).ok();
-    let says = |key: &str| event.as_ref().is_none_or(|event| event.get(key).is_some());
+    let has = |key: &str| event.as_ref().is_none_or(|event| event.get(key).is_some());
     match detected {
         Invocation::Http(request) => {
-            assert!(says("requestContext"));
+            assert!(has("requestContext"));
             match request.into_request() {
                 Ok(request) => {
                     assert!(request.uri().path().starts_with('/'), "{}", request.uri());
@@ -34,19 +34,19 @@ pub fn run(data: &[u8]) {
             }
         }
         Invocation::UpdateRequest(request) => {
-            assert!(says("module") && request.get().len() <= data.len());
+            assert!(has("module") && request.get().len() <= data.len());
         }
-        Invocation::Delivery(arrival) => {
-            assert!(says("route"));
-            assert!(arrival.body.len() <= data.len());
+        Invocation::Delivery(delivery) => {
+            assert!(has("route"));
+            assert!(delivery.body.len() <= data.len());
             let named = event.as_ref().and_then(|event| event["route"].as_str());
-            assert!(named.is_none_or(|named| named == arrival.route));
+            assert!(named.is_none_or(|named| named == delivery.route));
         }
-        Invocation::AwsEvents(notices) => {
-            assert!(says("Records") || says("detail-type"));
-            for notice in notices {
-                assert!(notice.body.len() <= data.len());
-                assert!(!notice.origin.trigger.has_signatures());
+        Invocation::AwsEvents(events) => {
+            assert!(has("Records") || has("detail-type"));
+            for event in events {
+                assert!(event.body.len() <= data.len());
+                assert!(!event.origin.trigger.has_signatures());
             }
         }
         Invocation::SqsBatch(messages) => {
@@ -56,6 +56,6 @@ pub fn run(data: &[u8]) {
                 assert!(message.to_event().body.len() <= data.len());
             }
         }
-        Invocation::Sweep => assert!(says("sweep")),
+        Invocation::Sweep => assert!(has("sweep")),
     }
 }

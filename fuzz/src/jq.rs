@@ -1,4 +1,4 @@
-//! Routes' programs behind the fence: the program, a line `---`, the body.
+//! Target of the jq evaluation within limits. The input is a jq program, a line `---`, and a body.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use masshook::plan::{self, CallKind, Plan};
 use masshook::update::UpdateMethod;
 use serde_json::Value;
 
-/// Bounds that a program meets soon. The time is beyond what the steps take, so that a run says the same each time.
+/// Low limits, so that programs reach them. The time limit is longer than the permitted steps take, so that results are
+/// deterministic.
 const LIMITS: Limits = Limits {
     input_bytes: 64 << 10,
     outputs: 10,
@@ -18,8 +19,8 @@ const LIMITS: Limits = Limits {
     stack_bytes: 16 << 20,
 };
 
-/// Runs the program twice, and asserts that it keeps its bounds, says the same both times, and that what it yields is
-/// planned within Zoho's limits.
+/// Runs the program twice, and asserts that it stays within its limits, that both results are equal, and that its outputs
+/// are planned within Zoho's limits.
 pub fn run(data: &[u8]) {
     let Some((source, body)) = super::two_parts(data) else {
         return;
@@ -29,7 +30,7 @@ pub fn run(data: &[u8]) {
     };
     let program = mapping::program(source);
     if let Err(error) = program.check() {
-        return stands_in(source, &error);
+        return assert_located(source, &error);
     }
     for path in program.paths() {
         let compiled = mapping::program(path.as_str()).check();
@@ -48,13 +49,13 @@ pub fn run(data: &[u8]) {
     let first = input.run_blocking(&program, &LIMITS);
     assert_eq!(first, input.run_blocking(&program, &LIMITS));
     match first {
-        Ok(outputs) => kept(&outputs),
+        Ok(outputs) => assert_within_limits(&outputs),
         Err(EvalError::TimedOut { .. } | EvalError::Unavailable { .. } | EvalError::Compile(_)) => {
             panic!("{first:?}")
         }
         Err(EvalError::Failed(failure)) => {
             let message = failure.full_message();
-            // What jaq says of a defect of its own, unless the event says it.
+            // jaq reports its own defects with this text, unless the text comes from the input.
             let echoed = [source, body.text()]
                 .iter()
                 .any(|text| text.contains("please report"));
@@ -65,8 +66,8 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A compile error names a place that is in the program.
-fn stands_in(source: &str, error: &CompileError) {
+/// Asserts that a compile error names a location within the program.
+fn assert_located(source: &str, error: &CompileError) {
     let lines = source.matches('\n').count() + 1;
     assert!((1..=lines).contains(&error.location.line), "{error}");
     let line = source
@@ -83,7 +84,8 @@ fn stands_in(source: &str, error: &CompileError) {
     );
 }
 
-fn kept(outputs: &[Value]) {
+/// Asserts that outputs are within the limits and that their plans are within Zoho's limits.
+fn assert_within_limits(outputs: &[Value]) {
     assert!(outputs.len() <= LIMITS.outputs);
     let bytes: usize = outputs.iter().map(|output| output.to_string().len()).sum();
     assert!(bytes <= 8 * LIMITS.output_bytes, "{bytes}");

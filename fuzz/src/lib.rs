@@ -1,5 +1,7 @@
-//! What is fuzzed: everything that reads what a stranger, a sender or Zoho wrote. Each target takes bytes and asserts what
-//! must hold of them whatever they are; `cargo test` runs the same functions over the seeds and over past findings.
+//! Fuzz targets for all parsers of untrusted input: config files, requests, Lambda events, jq programs and answers of Zoho.
+//!
+//! Each target takes bytes and asserts properties that hold for any input. `cargo test` runs the same functions on the seeds
+//! and on past findings.
 
 pub mod body;
 pub mod config;
@@ -8,10 +10,10 @@ pub mod jq;
 pub mod scheme;
 pub mod zoho;
 
-/// A target.
+/// Function that runs one fuzz target on an input.
 pub type Target = fn(&[u8]);
 
-/// All targets, by their names.
+/// All targets with their names.
 pub const TARGETS: [(&str, Target); 6] = [
     ("body", body::run),
     ("config", config::run),
@@ -21,7 +23,7 @@ pub const TARGETS: [(&str, Target); 6] = [
     ("zoho", zoho::run),
 ];
 
-/// What stands before and after the first line that is `---`.
+/// Splits an input at its first line `---`.
 fn two_parts(data: &[u8]) -> Option<(&str, &[u8])> {
     const RULE: &[u8] = b"\n---\n";
     let at = data.windows(RULE.len()).position(|window| window == RULE)?;

@@ -1,5 +1,7 @@
-//! The scheme interpreter: a route's `verify` entry as YAML (with its secret itself under `secret`), a line `---`, an HTTP
-//! request.
+//! Target of the scheme interpreter.
+//!
+//! The input is the `verify` entry of a route as YAML (with the value of the secret under `secret`), a line `---`, and an
+//! HTTP request.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
@@ -14,8 +16,9 @@ use webhook_verify::verify::{
 
 const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
 
-/// Verifies the request under the scheme, greets it, and signs its body anew. What verifies with a secret does not
-/// verify with another; what we signed verifies, and not with another body if the scheme covers that.
+/// Verifies the request under the scheme, answers it as a handshake, and signs its body. Asserts that a request which
+/// verifies with one secret does not verify with another, and that a signed request verifies, but not with another body if
+/// the scheme covers the body.
 pub fn run(data: &[u8]) {
     let Some((record, request)) = super::two_parts(data) else {
         return;
@@ -23,7 +26,7 @@ pub fn run(data: &[u8]) {
     let Ok(record) = serde_saphyr::from_str::<Value>(record) else {
         return;
     };
-    let Some((scheme, secrets)) = chosen(&record) else {
+    let Some((scheme, secrets)) = read_scheme(&record) else {
         return;
     };
     assert!(scheme.describe().ends_with('.'));
@@ -41,9 +44,9 @@ pub fn run(data: &[u8]) {
         .url(&url);
     let other = [SecretString::from("c29tZXRoaW5nIGVsc2U=")];
     let is_other = |secret: &SecretString| secret.expose_secret() == other[0].expose_secret();
-    let wrong = scheme.needs_secret() && !secrets.iter().any(is_other);
+    let can_mismatch = scheme.needs_secret() && !secrets.iter().any(is_other);
     match verify(&scheme, &unverified, &secrets, NOW) {
-        Ok(_) if wrong => {
+        Ok(_) if can_mismatch => {
             assert!(verify(&scheme, &unverified, &other, NOW).is_err());
         }
         Ok(_) => {}
@@ -63,13 +66,16 @@ pub fn run(data: &[u8]) {
     if sign(&scheme, &secrets, NOW, &mut outgoing).is_err() {
         return;
     }
-    let verdict = verify_outgoing(&scheme, &outgoing, &secrets);
-    if matches!(verdict, Err(VerifyError::RepeatedPart { .. })) {
-        // Whoever signed it: a delivery whose id stands there twice has none.
+    let verification = verify_outgoing(&scheme, &outgoing, &secrets);
+    if matches!(verification, Err(VerifyError::RepeatedPart { .. })) {
+        // A request with a repeated part is refused, even if the signature is valid.
         return;
     }
-    assert!(verdict.is_ok(), "we signed it: {verdict:?}");
-    if wrong {
+    assert!(
+        verification.is_ok(),
+        "signed by this target: {verification:?}"
+    );
+    if can_mismatch {
         assert!(verify_outgoing(&scheme, &outgoing, &other).is_err());
     }
     let covers = |proof: &ProofKind| match proof {
@@ -103,7 +109,7 @@ fn verify_outgoing(
     verify(scheme, &request, secrets, NOW)
 }
 
-fn chosen(record: &Value) -> Option<(Box<Scheme>, Vec<SecretString>)> {
+fn read_scheme(record: &Value) -> Option<(Box<Scheme>, Vec<SecretString>)> {
     let mut problems = Problems::default();
     let mut object = Node::root(record).object(&mut problems)?;
     let choice = SchemeChoice::read(&mut object, &mut problems);
@@ -122,7 +128,7 @@ fn chosen(record: &Value) -> Option<(Box<Scheme>, Vec<SecretString>)> {
     }
 }
 
-/// A request as it stands in HTTP, with lines that end as one likes.
+/// A request in the text format of HTTP/1.1, with CRLF or LF line endings.
 struct Request<'a> {
     method: &'a str,
     rest: &'a str,

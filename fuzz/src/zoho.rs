@@ -1,4 +1,4 @@
-//! What Zoho's hosts answer: a line with the status, a line with record ids, the body.
+//! Target of the parsers of Zoho's answers. The input is a line with the status, a line with record ids, and the body.
 
 use masshook::secrets::SecretRef;
 use masshook::update::RecordId;
@@ -8,7 +8,7 @@ use masshook::zoho::credentials::Credentials;
 use masshook::zoho::data_center::{ApiBase, Environment};
 use masshook::zoho::token;
 
-/// Judges the body as every answer that it could be, and asserts that nothing is claimed that it does not say.
+/// Parses the body as each kind of answer, and asserts that the result contains only what the body contains.
 pub fn run(data: &[u8]) {
     let mut lines = data.splitn(3, |byte| *byte == b'\n');
     let mut line = || lines.next().and_then(|line| std::str::from_utf8(line).ok());
@@ -42,8 +42,8 @@ pub fn run(data: &[u8]) {
     }
     match token::parse_grant(status, body) {
         Ok(granted) => {
-            let lives = jiff::SignedDuration::try_from(granted.lifetime).expect("a time span");
-            assert!(lives.as_secs() >= 60);
+            let lifetime = jiff::SignedDuration::try_from(granted.lifetime).expect("a time span");
+            assert!(lifetime.as_secs() >= 60);
             if let Some(domain) = &granted.api_domain
                 && let Ok(base) = ApiBase::named(domain, Environment::Production)
             {
