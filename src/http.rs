@@ -1,7 +1,7 @@
-//! The one HTTP client for Zoho and callbacks: guarded, without redirects, with capped answers.
+//! The HTTP client for Zoho and callbacks: guarded, without redirects, with bounded responses.
 //!
-//! A host is resolved once, every address found is judged by [`Policy`], and exactly the judged addresses are dialled: a
-//! name that changes its mind between check and connect gains nothing.
+//! A host is resolved once, [`Policy`] checks every resolved address, and the client connects only to those addresses. A
+//! name that resolves to another address after the check (DNS rebinding) has no effect.
 
 pub mod target;
 
@@ -17,28 +17,28 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use url::Url;
 
-use crate::http::target::{AROUND_THE_CONTAINER, Policy, UrlDenied};
+use crate::http::target::{CONTAINER_HOST, Policy, UrlDenied};
 
-/// What we call ourselves towards servers.
+/// The `User-Agent` of every request.
 const USER_AGENT: &str = concat!("masshook/", env!("CARGO_PKG_VERSION"));
 
-/// How long an unused connection is kept. A frozen Lambda function wakes up with connections that the other side has
-/// closed long ago, and a request on such a one fails ambiguously; fresh ones cost little against that.
+/// How long an idle connection is kept. A Lambda function that was frozen resumes with connections that the server has
+/// closed, and the outcome of a request on such a connection is unknown.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// How the client behaves.
+/// Settings of the client.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// Whether this machine itself may be called, over plain http too. Only for local work.
+    /// Whether this machine may be called, also over plain http. For local development only.
     pub allow_loopback: bool,
-    /// Hosts that the operator named in the configuration (such as a simulator in Zoho's place) and that may be this
-    /// machine; lower-case, without port, as [`Url::host_str`] writes them.
+    /// Hosts of the configuration that may be this machine, such as a simulator of Zoho: in lower case and without port, as
+    /// [`Url::host_str`] returns them.
     pub trusted_hosts: BTreeSet<String>,
-    /// Where the Lambda runtime API listens; it is never called.
+    /// The address of the Lambda runtime API, which is never called.
     pub runtime_api: Option<SocketAddr>,
-    /// Until a connection must stand, TLS and name resolution included.
+    /// Time limit for establishing a connection, with name resolution and TLS.
     pub connect_timeout: Duration,
-    /// Until an answer must be complete, from the beginning.
+    /// Time limit for the whole request, until the response is complete.
     pub request_timeout: Duration,
 }
 
@@ -55,80 +55,80 @@ impl Default for HttpSettings {
 }
 
 impl HttpSettings {
-    /// What holds for this host.
+    /// Returns the policy for a host.
     fn policy(&self, host: &str) -> Policy {
         let host = host.strip_suffix('.').unwrap_or(host);
         let allow_loopback = self.allow_loopback || self.trusted_hosts.contains(host);
         Policy {
             allowed_hosts: Vec::new(),
             allow_loopback,
-            allow_private: allow_loopback && host == AROUND_THE_CONTAINER,
+            allow_private: allow_loopback && host == CONTAINER_HOST,
             runtime_api: self.runtime_api,
         }
     }
 }
 
-/// How much of an answer's body is wanted, in bytes.
+/// The limit of a response body, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLimit {
-    /// All of it, up to this many; more is [`SendError::TooLarge`].
+    /// A longer body is [`SendError::TooLarge`].
     Refuse(usize),
-    /// The first so many; the rest is not read. An answer that was cut carries [`Truncated`] among its extensions.
+    /// The rest of a longer body is not read, and the response has [`Truncated`] among its extensions.
     Truncate(usize),
 }
 
-/// Marks an answer whose body was cut at [`BodyLimit::Truncate`].
+/// Marks a response whose body was cut at [`BodyLimit::Truncate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Truncated;
 
-/// Why there is no answer. `Display` names the host and never a query, a body, a header or who logs in.
+/// Why there is no response. `Display` contains the host, but no query, body, header or user name.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// The URL, or an address that its host resolves to, must not be called. Nothing was sent, and a retry would end
-    /// the same way until somebody changes the URL.
+    /// The URL, or an address to which its host resolves, must not be called. Nothing was sent, and a retry fails until the
+    /// URL is changed.
     #[error("{host} was not called: {denied}")]
     Refused {
         /// The host.
         host: String,
-        /// Why not.
+        /// The reason.
         denied: UrlDenied,
     },
-    /// There is no connection: nothing was sent.
+    /// No connection could be established. Nothing was sent.
     #[error("no connection to {host}: {cause}")]
     Connect {
         /// The host.
         host: String,
-        /// What went wrong.
+        /// The cause.
         cause: String,
     },
-    /// The answer did not come in time. The request may have been carried out.
+    /// The response did not arrive in time. The server may have performed the request.
     #[error("{host} did not answer within {} s", limit.as_secs_f32())]
     Timeout {
         /// The host.
         host: String,
-        /// How long it had.
+        /// The time limit.
         limit: Duration,
     },
-    /// The connection broke after sending had begun. The request may have been carried out.
+    /// The connection broke after sending had begun. The server may have performed the request.
     #[error("the connection to {host} broke before the answer was complete: {cause}")]
     Broken {
         /// The host.
         host: String,
-        /// What went wrong.
+        /// The cause.
         cause: String,
     },
-    /// The answer is larger than [`BodyLimit::Refuse`] allows. The request was carried out.
+    /// The response is larger than [`BodyLimit::Refuse`] allows. The server has performed the request.
     #[error("the answer of {host} is larger than {limit} bytes")]
     TooLarge {
         /// The host.
         host: String,
-        /// The cap.
+        /// The limit, in bytes.
         limit: usize,
     },
 }
 
 impl SendError {
-    /// Whether it is certain that the server never saw the request, so that sending it again cannot do a thing twice.
+    /// Whether the server certainly did not receive the request, so that a retry cannot perform it twice.
     pub fn nothing_was_sent(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::Connect { .. } => true,
@@ -137,7 +137,7 @@ impl SendError {
     }
 }
 
-/// The guarded client. Making one costs nothing; TLS is set up at the first request. Clones share their connections.
+/// The guarded client. TLS is set up at the first request. Clones share their connections.
 #[derive(Clone)]
 pub struct Http(Arc<Inner>);
 
@@ -156,7 +156,7 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// A client that behaves as the settings say.
+    /// Creates a client with these settings.
     pub fn new(settings: HttpSettings) -> Self {
         Self(Arc::new(Inner {
             settings: Arc::new(settings),
@@ -164,10 +164,10 @@ impl Http {
         }))
     }
 
-    /// Sends one request and reads the answer's body as far as `limit` allows. Redirects are answers like any other.
+    /// Sends one request and reads the response body up to `limit`. A redirect is returned, not followed.
     ///
     /// # Errors
-    /// Only if there is no complete answer; an answer with an error status is an answer.
+    /// [`SendError`] if there is no complete response. A response with an error status is not an error.
     pub async fn send(
         &self,
         request: http::Request<Bytes>,
@@ -189,38 +189,50 @@ impl Http {
             cause: cause.to_string(),
         };
         let client = self.client().map_err(|cause| no_client(&cause))?;
-        // What was judged is what is called: no second parser reads the URL.
+        // The checked URL itself is called; a second parser could read another host from the same text.
         let mut outgoing = reqwest::Request::new(request.method().clone(), url);
         let (parts, body) = request.into_parts();
         *outgoing.headers_mut() = parts.headers;
         *outgoing.body_mut() = Some(body.into());
         let failed = |error| self.classify(&host, error);
-        let mut answer = client.execute(outgoing).await.map_err(failed)?;
+        let mut incoming = client.execute(outgoing).await.map_err(failed)?;
+        let (body, truncated) = self.read_body(&host, &mut incoming, limit).await?;
+        let mut response = http::Response::new(body);
+        *response.status_mut() = incoming.status();
+        *response.headers_mut() = std::mem::take(incoming.headers_mut());
+        if truncated {
+            response.extensions_mut().insert(Truncated);
+        }
+        Ok(response)
+    }
 
+    /// Reads a response body up to `limit`, and returns whether it was truncated.
+    async fn read_body(
+        &self,
+        host: &str,
+        incoming: &mut reqwest::Response,
+        limit: BodyLimit,
+    ) -> Result<(Bytes, bool), SendError> {
         let (limit, truncate) = match limit {
             BodyLimit::Refuse(limit) => (limit, false),
             BodyLimit::Truncate(limit) => (limit, true),
         };
         let mut body = Vec::new();
-        let mut cut = false;
-        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-            let room = limit - body.len();
-            if chunk.len() > room && !truncate {
+        let failed = |error| self.classify(host, error);
+        while let Some(chunk) = incoming.chunk().await.map_err(failed)? {
+            let remaining = limit - body.len();
+            if chunk.len() <= remaining {
+                body.extend_from_slice(&chunk);
+                continue;
+            }
+            if !truncate {
+                let host = host.to_owned();
                 return Err(SendError::TooLarge { host, limit });
             }
-            cut = chunk.len() > room;
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if cut {
-                break;
-            }
+            body.extend_from_slice(&chunk[..remaining]);
+            return Ok((body.into(), true));
         }
-        let mut response = http::Response::new(Bytes::from(body));
-        *response.status_mut() = answer.status();
-        *response.headers_mut() = std::mem::take(answer.headers_mut());
-        if cut {
-            response.extensions_mut().insert(Truncated);
-        }
-        Ok(response)
+        Ok((body.into(), false))
     }
 
     fn client(&self) -> Result<&reqwest::Client, &str> {
@@ -233,14 +245,14 @@ impl Http {
 
     fn classify(&self, host: &str, error: reqwest::Error) -> SendError {
         let host = host.to_owned();
-        // The URL may hold a secret in its query.
+        // The query of the URL may contain a secret.
         let error = error.without_url();
         if let Some(denied) = find_denied(&error) {
             let denied = denied.clone();
             return SendError::Refused { host, denied };
         }
         let cause = innermost(&error);
-        // A connection that takes too long is also a timeout; nothing was sent then.
+        // A timeout during connecting is checked first, because nothing was sent.
         if error.is_connect() || error.is_builder() {
             return SendError::Connect { host, cause };
         }
@@ -254,23 +266,23 @@ impl Http {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one place that makes an HTTP client"
+    reason = "only this function creates an HTTP client"
 )]
 fn build(settings: &Arc<HttpSettings>) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
-        // A proxy would resolve names itself, out of the guard's sight.
+        // A proxy would resolve names itself, which bypasses the guard.
         .no_proxy()
         .referer(false)
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.request_timeout)
         .pool_idle_timeout(IDLE)
-        .dns_resolver(Arc::new(Guard(Arc::clone(settings))))
+        .dns_resolver(Arc::new(GuardedResolver(Arc::clone(settings))))
         .build()
 }
 
-/// The root of an error: what stands around it only says that a request failed.
+/// Returns the root cause of an error. The errors around it only state that a request failed.
 fn innermost(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -290,20 +302,20 @@ fn find_denied<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a UrlDenied> {
     None
 }
 
-/// Resolves names, and hands on only what the policy admits.
+/// A DNS resolver that returns only addresses that the policy admits.
 #[derive(Debug)]
-struct Guard(Arc<HttpSettings>);
+struct GuardedResolver(Arc<HttpSettings>);
 
-impl Resolve for Guard {
+impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = self.0.policy(name.as_str());
         Box::pin(async move {
-            // The port stands in the URL; the connector puts it in.
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let addresses: Vec<SocketAddr> = found.collect();
-            // One bad address among good ones is no accident of a public host: refuse them all.
+            // The connector replaces the port by that of the URL.
+            let resolved = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let addresses: Vec<SocketAddr> = resolved.collect();
+            // A public host has no private address among its addresses, so one denied address denies all.
             for address in &addresses {
-                policy.admits(address.ip())?;
+                policy.check_address(address.ip())?;
             }
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })

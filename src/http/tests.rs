@@ -4,23 +4,23 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::Instant;
 
-/// A server on this machine that answers every connection with `answer` and closes it; its port, and the requests
-/// that it saw.
-fn server(answer: impl Into<Vec<u8>>, hold: Duration) -> (u16, mpsc::Receiver<String>) {
+/// Starts a local server that answers every connection with `answer` after `delay` and closes it. Returns its port and the
+/// requests that it receives.
+fn server(answer: impl Into<Vec<u8>>, delay: Duration) -> (u16, mpsc::Receiver<String>) {
     let answer = answer.into();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let port = listener.local_addr().expect("an address").port();
-    let (seen, requests) = mpsc::channel();
+    let (sender, requests) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let mut buffer = [0; 4096];
             let length = stream.read(&mut buffer).unwrap_or_default();
             let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            if seen.send(request).is_err() {
+            if sender.send(request).is_err() {
                 return;
             }
-            std::thread::sleep(hold);
+            std::thread::sleep(delay);
             let _ = stream.write_all(&answer);
         }
     });
@@ -48,7 +48,7 @@ fn ok(body: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_request_arrives_as_it_was_given() {
+async fn request_is_sent_unchanged() {
     let (port, requests) = server(ok("hello"), Duration::ZERO);
     let request = http::Request::post(format!("http://127.0.0.1:{port}/a%20b?c=d"))
         .header("x-test", "1")
@@ -61,20 +61,23 @@ async fn a_request_arrives_as_it_was_given() {
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-length"], "5");
     assert_eq!(&answer.body()[..], b"hello");
-    let seen = requests.recv().expect("a request");
-    assert!(seen.starts_with("POST /a%20b?c=d HTTP/1.1\r\n"), "{seen}");
+    let received = requests.recv().expect("a request");
     assert!(
-        seen.contains("x-test: 1\r\n") && seen.ends_with("\r\n\r\nbody"),
-        "{seen}"
+        received.starts_with("POST /a%20b?c=d HTTP/1.1\r\n"),
+        "{received}"
     );
     assert!(
-        seen.contains(&format!("user-agent: {USER_AGENT}\r\n")),
-        "{seen}"
+        received.contains("x-test: 1\r\n") && received.ends_with("\r\n\r\nbody"),
+        "{received}"
+    );
+    assert!(
+        received.contains(&format!("user-agent: {USER_AGENT}\r\n")),
+        "{received}"
     );
 }
 
 #[tokio::test]
-async fn redirects_are_answers() {
+async fn redirect_is_returned_not_followed() {
     let (port, requests) = server(
         "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
         Duration::ZERO,
@@ -89,7 +92,7 @@ async fn redirects_are_answers() {
 }
 
 #[tokio::test]
-async fn bodies_are_capped() {
+async fn body_over_limit_is_refused_or_truncated() {
     let (port, _requests) = server(ok(&"x".repeat(100_000)), Duration::ZERO);
     let url = format!("http://127.0.0.1:{port}/");
     let error = local()
@@ -119,7 +122,7 @@ async fn bodies_are_capped() {
 }
 
 #[tokio::test]
-async fn slow_answers_time_out() {
+async fn slow_response_times_out() {
     let (port, _requests) = server(ok(""), Duration::from_secs(5));
     let started = Instant::now();
     let url = format!("http://127.0.0.1:{port}/?secret=1");
@@ -134,7 +137,7 @@ async fn slow_answers_time_out() {
 }
 
 #[tokio::test]
-async fn this_machine_is_called_only_where_that_is_allowed() {
+async fn this_machine_is_refused_unless_allowed() {
     let (port, requests) = server(ok(""), Duration::ZERO);
     let client = |trusted: &[&str]| {
         Http::new(HttpSettings {
@@ -189,36 +192,39 @@ async fn this_machine_is_called_only_where_that_is_allowed() {
 }
 
 #[test]
-fn a_private_address_is_called_only_as_the_machine_around_the_container() {
+fn private_address_is_admitted_for_container_host_only() {
     let settings = |allow_loopback, trusted: &[&str]| HttpSettings {
         allow_loopback,
         trusted_hosts: trusted.iter().map(ToString::to_string).collect(),
         ..HttpSettings::default()
     };
-    let admits = |settings: &HttpSettings, host: &str, address: &str| {
+    let is_admitted = |settings: &HttpSettings, host: &str, address: &str| {
         let address = address.parse().expect("an address");
-        settings.policy(host).admits(address).is_ok()
+        settings.policy(host).check_address(address).is_ok()
     };
-    for around in [
+    for container in [
         settings(true, &[]),
         settings(false, &["host.docker.internal"]),
     ] {
         for address in ["172.17.0.1", "fdc4:f303:9324::254"] {
-            assert!(admits(&around, "host.docker.internal", address));
-            assert!(!admits(&around, "crm.example.com", address), "{address}");
+            assert!(is_admitted(&container, "host.docker.internal", address));
+            assert!(
+                !is_admitted(&container, "crm.example.com", address),
+                "{address}"
+            );
         }
         for address in ["169.254.169.254", "169.254.1.2", "fd00:ec2::254"] {
-            assert!(!admits(&around, "host.docker.internal", address));
+            assert!(!is_admitted(&container, "host.docker.internal", address));
         }
     }
     let elsewhere = settings(false, &["crm.example.com"]);
     for host in ["host.docker.internal", "crm.example.com"] {
-        assert!(!admits(&elsewhere, host, "172.17.0.1"), "{host}");
+        assert!(!is_admitted(&elsewhere, host, "172.17.0.1"), "{host}");
     }
 }
 
 #[tokio::test]
-async fn the_lambda_runtime_is_never_called() {
+async fn runtime_api_is_refused() {
     let (port, requests) = server(ok(""), Duration::ZERO);
     let client = Http::new(HttpSettings {
         allow_loopback: true,
@@ -246,7 +252,7 @@ async fn the_lambda_runtime_is_never_called() {
 }
 
 #[tokio::test]
-async fn failures_say_whether_anything_was_sent() {
+async fn error_reports_whether_request_was_sent() {
     let closed = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let port = closed.local_addr().expect("an address").port();
     drop(closed);
@@ -264,7 +270,7 @@ async fn failures_say_whether_anything_was_sent() {
         "{error:?}"
     );
 
-    // No TLS on the other side: the connection never stood.
+    // The server does not speak TLS, so no connection is established.
     let (port, _requests) = server(ok(""), Duration::ZERO);
     let url = format!("https://127.0.0.1:{port}/");
     let error = local()
@@ -296,8 +302,8 @@ async fn failures_say_whether_anything_was_sent() {
 }
 
 #[tokio::test]
-async fn names_that_lead_nowhere_are_no_connection() {
-    // The default patience: a slow name server must not turn this into a timeout.
+async fn unresolvable_host_is_connect_error() {
+    // With the default time limits, so that a slow name server does not cause a timeout.
     let client = Http::new(HttpSettings::default());
     let error = client
         .send(get("https://nowhere.invalid/"), BodyLimit::Refuse(9))

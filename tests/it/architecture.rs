@@ -110,6 +110,8 @@ const PURE: &[&str] = &[
     "trigger.rs",
     "callback/signature.rs",
     "http/target.rs",
+    "http/target/address.rs",
+    "http/target/host_pattern.rs",
     "mapping/advice.rs",
     "mapping/input.rs",
     "mapping/requests.rs",

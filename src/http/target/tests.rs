@@ -1,5 +1,9 @@
-use super::*;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::Ipv4Net;
 use proptest::prelude::*;
+
+use super::*;
 
 fn kind(address: &str) -> AddressKind {
     classify(address.parse().expect("an address"))
@@ -7,7 +11,7 @@ fn kind(address: &str) -> AddressKind {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table of cases")]
-fn every_family_of_addresses_has_its_name() {
+fn address_in_special_network_has_its_kind() {
     use AddressKind::*;
     for (expected, addresses) in [
         (
@@ -121,10 +125,11 @@ fn every_family_of_addresses_has_its_name() {
 }
 
 #[test]
-fn embedded_addresses_are_what_they_stand_for() {
-    let verdict = |address: &str| Policy::default().admits(address.parse().expect("an address"));
+fn embedded_ipv4_address_decides_whether_admitted() {
+    let check =
+        |address: &str| Policy::default().check_address(address.parse().expect("an address"));
     for admitted in ["::ffff:8.8.8.8", "64:ff9b::8.8.8.8"] {
-        assert_eq!(verdict(admitted), Ok(()), "{admitted}");
+        assert_eq!(check(admitted), Ok(()), "{admitted}");
     }
     for refused in [
         "::ffff:127.0.0.1",
@@ -136,19 +141,19 @@ fn embedded_addresses_are_what_they_stand_for() {
         "2002:7f00:1::",
         "2001:0:4136:e378:8000:63bf:3fff:fdd2",
     ] {
-        assert!(verdict(refused).is_err(), "{refused}");
+        assert!(check(refused).is_err(), "{refused}");
     }
-    insta::assert_snapshot!(verdict("::ffff:169.254.169.254").expect_err("denied"), @"address ::ffff:169.254.169.254 must not be called: it stands for 169.254.169.254 (mapped), and it is a cloud's metadata service");
-    insta::assert_snapshot!(verdict("2002:7f00:1::").expect_err("denied"), @"address 2002:7f00:1:: must not be called: it stands for 127.0.0.1 (6to4), and it is this machine (loopback)");
-    insta::assert_snapshot!(verdict("2001:0:4136:e378:8000:63bf:3f57:fed5").expect_err("denied"), @"address 2001:0:4136:e378:8000:63bf:3f57:fed5 must not be called: it stands for 192.168.1.42 (Teredo), and it is in a private network");
-    // Loopback in disguise is not what an operator allowed.
+    insta::assert_snapshot!(check("::ffff:169.254.169.254").expect_err("denied"), @"address ::ffff:169.254.169.254 must not be called: it stands for 169.254.169.254 (mapped), and it is a cloud's metadata service");
+    insta::assert_snapshot!(check("2002:7f00:1::").expect_err("denied"), @"address 2002:7f00:1:: must not be called: it stands for 127.0.0.1 (6to4), and it is this machine (loopback)");
+    insta::assert_snapshot!(check("2001:0:4136:e378:8000:63bf:3f57:fed5").expect_err("denied"), @"address 2001:0:4136:e378:8000:63bf:3f57:fed5 must not be called: it stands for 192.168.1.42 (Teredo), and it is in a private network");
+    // `allow_loopback` does not extend to embedded loopback addresses.
     let local = Policy {
         allow_loopback: true,
         ..Policy::default()
     };
     assert!(
         local
-            .admits("::ffff:127.0.0.1".parse().expect("an address"))
+            .check_address("::ffff:127.0.0.1".parse().expect("an address"))
             .is_err()
     );
 }
@@ -161,7 +166,7 @@ fn check(policy: &Policy, url: &str) -> String {
 }
 
 #[test]
-fn without_a_list_any_public_https_host_will_do() {
+fn empty_allowed_hosts_accept_any_public_https_host() {
     let policy = Policy::default();
     for (url, expected) in [
         ("https://hooks.example.com/a?b=c", "ok"),
@@ -195,7 +200,7 @@ fn without_a_list_any_public_https_host_will_do() {
 }
 
 #[test]
-fn addresses_are_seen_through_in_any_spelling() {
+fn address_in_any_notation_is_denied() {
     for url in [
         "https://127.0.0.1/",
         "https://127.1/",
@@ -223,7 +228,7 @@ fn addresses_are_seen_through_in_any_spelling() {
 }
 
 #[test]
-fn loopback_is_for_local_work_only() {
+fn loopback_is_denied_unless_allowed() {
     let policy = Policy {
         allow_loopback: true,
         ..Policy::default()
@@ -257,7 +262,7 @@ fn loopback_is_for_local_work_only() {
 }
 
 #[test]
-fn the_runtime_api_is_never_called() {
+fn runtime_api_is_always_denied() {
     let at = |runtime: &str, allow_loopback| Policy {
         allow_loopback,
         runtime_api: Some(runtime.parse().expect("an address")),
@@ -289,7 +294,7 @@ fn the_runtime_api_is_never_called() {
 }
 
 #[test]
-fn allowed_hosts_are_the_only_ones() {
+fn host_outside_allowed_hosts_is_denied() {
     let patterns = [
         "hooks.example.com",
         "*.example.org",
@@ -329,7 +334,7 @@ fn allowed_hosts_are_the_only_ones() {
 }
 
 #[test]
-fn patterns_are_hosts_and_nothing_else() {
+fn pattern_other_than_host_is_invalid() {
     for text in [
         "",
         "*",
@@ -352,7 +357,7 @@ fn patterns_are_hosts_and_nothing_else() {
     assert!("[2606:4700::1]".parse::<HostPattern>().is_ok());
 }
 
-fn private() -> impl Strategy<Value = Ipv4Addr> {
+fn non_public_ipv4() -> impl Strategy<Value = Ipv4Addr> {
     let nets = [
         "10.0.0.0/8",
         "172.16.0.0/12",
@@ -370,7 +375,7 @@ fn private() -> impl Strategy<Value = Ipv4Addr> {
 
 proptest! {
     #[test]
-    fn no_ipv6_form_smuggles_a_private_address(address in private(), allow_loopback: bool, tail: u64) {
+    fn ipv6_form_of_non_public_ipv4_is_denied(address in non_public_ipv4(), allow_loopback: bool, tail: u64) {
         let policy = Policy { allow_loopback, ..Policy::default() };
         let bits = u128::from(u32::from(address));
         let forms = [
@@ -382,19 +387,19 @@ proptest! {
         ];
         for form in forms {
             let form = Ipv6Addr::from(form);
-            // The one address that is written like a compatible one and means this machine.
+            // `::1` has the form of a compatible address, but is the loopback address.
             prop_assume!(!form.is_loopback());
-            prop_assert!(policy.admits(IpAddr::V6(form)).is_err(), "{}", form);
+            prop_assert!(policy.check_address(IpAddr::V6(form)).is_err(), "{}", form);
             let url = Url::parse(&format!("https://[{form}]/")).expect("a URL");
             prop_assert!(policy.check(&url).is_err(), "{}", url);
         }
         if !address.is_loopback() {
-            prop_assert!(policy.admits(IpAddr::V4(address)).is_err());
+            prop_assert!(policy.check_address(IpAddr::V4(address)).is_err());
         }
     }
 
     #[test]
-    fn the_standard_library_agrees_on_what_is_not_public(bits: u32) {
+    fn ipv4_not_public_by_std_is_not_public(bits: u32) {
         let address = Ipv4Addr::from(bits);
         if address.is_private() || address.is_loopback() || address.is_link_local() || address.is_broadcast()
             || address.is_documentation() || address.is_unspecified() || address.is_multicast() {
