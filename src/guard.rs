@@ -1,8 +1,8 @@
-//! An update request held against what the org says of its fields, before anything is sent. Pure: from the metadata and
-//! the assignments to the assignments as they will be sent, with notes on what was changed, or every problem at once.
+//! Validates assignments against the org's field metadata before anything is sent. Pure. The result is the assignments to
+//! send, with a note for each change, or all problems at once.
 //!
-//! Only what leaves no doubt is changed: a display value becomes its actual value, a date or a moment is written as Zoho
-//! writes it. MetadataGuard what was guarded changes nothing. What the metadata does not say is not forbidden.
+//! Only unambiguous values are changed: a display value becomes its actual value, and dates and times get Zoho's format.
+//! Validation is idempotent. It permits what the metadata does not cover.
 
 mod moment;
 mod value;
@@ -13,23 +13,23 @@ use crate::update::{Assignment, FieldName, UpdateMethod};
 use crate::zoho::metadata::{Field, FieldKind};
 use strict_reader::nearest;
 
-/// Assignments that the org's fields take.
+/// Assignments that passed the validation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GuardedUpdate {
-    /// The assignments as they are to be sent.
+    /// The assignments to send.
     pub assignments: Vec<Assignment>,
-    /// What was changed, and why.
+    /// The changes and their reasons.
     pub notes: Vec<String>,
-    /// The ways that are left: where a field cannot be set by a mass update, `auto` has become `records`.
+    /// The update method. `auto` has become `records` if a mass update cannot set one of the fields.
     pub method: UpdateMethod,
 }
 
-/// One thing that Zoho would refuse.
+/// One assignment that Zoho would refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldProblem {
     /// The field.
     pub field: FieldName,
-    /// What is wrong, and the cure.
+    /// The problem, and what to do.
     pub refusal: Refusal,
 }
 
@@ -45,7 +45,7 @@ impl FieldProblem {
     }
 }
 
-/// Several problems in one refusal: the code of the first, and every message with its cure.
+/// Combines problems into one refusal, with the code of the first and all messages. `None` without problems.
 pub fn refusal(problems: Vec<FieldProblem>) -> Option<Refusal> {
     let several = problems.len() > 1;
     let mut problems = problems.into_iter().map(|problem| problem.refusal);
@@ -53,25 +53,25 @@ pub fn refusal(problems: Vec<FieldProblem>) -> Option<Refusal> {
     if !several {
         return Some(first);
     }
-    let told = |refusal: &Refusal| {
+    let message = |refusal: &Refusal| {
         let cure = refusal.advice.as_deref().unwrap_or_default();
         format!("{}: {cure}", refusal.message)
     };
-    let all: Vec<String> = [told(&first)]
+    let all: Vec<String> = [message(&first)]
         .into_iter()
-        .chain(problems.map(|next| told(&next)))
+        .chain(problems.map(|next| message(&next)))
         .collect();
     Some(Refusal {
         message: all.join("; "),
-        advice: Some("mend all of these: nothing was sent".to_owned()),
+        advice: Some("correct all of these: nothing was sent".to_owned()),
         ..first
     })
 }
 
-/// Holds `assignments` against `fields`. Without fields nothing is known, and everything passes as it is.
+/// Validates `assignments` against `fields`. Without fields there is no metadata, and every assignment passes unchanged.
 ///
 /// # Errors
-/// Every problem, in the order of the assignments.
+/// All problems, in the order of the assignments.
 pub fn guard(
     fields: &[Field],
     assignments: &[Assignment],
@@ -90,10 +90,10 @@ pub fn guard(
     let mut problems = Vec::new();
     for Assignment { field: name, value } in assignments {
         let Some(field) = fields.iter().find(|field| field.name == *name) else {
-            problems.push(unknown(name, fields));
+            problems.push(unknown_field(name, fields));
             continue;
         };
-        match settable(field, method) {
+        match method_for(field, method) {
             Ok(UpdateMethod::Auto | UpdateMethod::MassUpdate) => {}
             Ok(UpdateMethod::Records) => {
                 if guarded.method == UpdateMethod::Auto {
@@ -127,9 +127,9 @@ pub fn guard(
     }
 }
 
-/// Why records cannot be found by the values of a field, if that is known: a look-up by it would find nothing, and say
-/// nothing. Zoho compares a multi-select picklist with all of its options at once, and a multi-line text not at all.
-pub fn unmatchable(fields: &[Field], name: &FieldName) -> Option<FieldProblem> {
+/// Returns the problem with a look-up by a field, if records cannot be found by its values. Zoho would return no records and
+/// no error: it compares all options of a multi-select picklist at once, and does not compare multi-line texts.
+pub fn match_problem(fields: &[Field], name: &FieldName) -> Option<FieldProblem> {
     let field = fields.iter().find(|field| field.name == *name)?;
     let unsuitable = matches!(field.kind, FieldKind::MultiSelect | FieldKind::List);
     (unsuitable || field.data_type == "textarea").then(|| {
@@ -140,12 +140,12 @@ pub fn unmatchable(fields: &[Field], name: &FieldName) -> Option<FieldProblem> {
     })
 }
 
-fn unknown(name: &FieldName, fields: &[Field]) -> FieldProblem {
+fn unknown_field(name: &FieldName, fields: &[Field]) -> FieldProblem {
     let names = || fields.iter().map(|field| field.name.as_str());
-    // Who reads the screens writes labels.
+    // The mapping may use the label that Zoho's screens show.
     let by_label = || {
-        let label = fields.iter().map(|field| field.label.as_str());
-        let near = nearest(&name.as_str().replace('_', " "), label)?;
+        let labels = fields.iter().map(|field| field.label.as_str());
+        let near = nearest(&name.as_str().replace('_', " "), labels)?;
         let field = fields.iter().find(|field| field.label == near)?;
         Some(field.name.as_str())
     };
@@ -160,8 +160,8 @@ fn unknown(name: &FieldName, fields: &[Field]) -> FieldProblem {
     FieldProblem::new(name, Cause::FieldUnknown, message, cure)
 }
 
-/// The way in which a field can be set.
-fn settable(field: &Field, method: UpdateMethod) -> Result<UpdateMethod, FieldProblem> {
+/// Returns the update method that can set a field.
+fn method_for(field: &Field, method: UpdateMethod) -> Result<UpdateMethod, FieldProblem> {
     let Field {
         name, data_type, ..
     } = field;
@@ -202,7 +202,7 @@ fn settable(field: &Field, method: UpdateMethod) -> Result<UpdateMethod, FieldPr
     })
 }
 
-/// What a value of this kind looks like, for cures.
+/// An example of a value of this kind, for error messages.
 fn example(kind: FieldKind) -> &'static str {
     match kind {
         FieldKind::Text | FieldKind::Picklist => "a string: `\"…\"`; jq's `tostring` makes one",
@@ -217,7 +217,7 @@ fn example(kind: FieldKind) -> &'static str {
         }
         FieldKind::Object => "an object with an id: `{\"id\": \"…\"}`",
         FieldKind::List => "a list of objects",
-        FieldKind::Other => "what Zoho's documentation says",
+        FieldKind::Other => "a value of the form in Zoho's documentation",
     }
 }
 

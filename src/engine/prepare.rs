@@ -271,7 +271,7 @@ struct FieldCheck<'a> {
 
 impl FieldCheck<'_> {
     fn run(&self, known: &[Field]) -> Result<CheckedFields, Vec<guard::FieldProblem>> {
-        let unmatchable = self.by.and_then(|by| guard::unmatchable(known, by));
+        let unmatchable = self.by.and_then(|by| guard::match_problem(known, by));
         match (
             guard::guard(known, self.fields, self.over_write, self.way),
             unmatchable,

@@ -1,13 +1,12 @@
-//! Days and moments, as Zoho writes them: `YYYY-MM-DD`, and ISO 8601 with an offset and without a fraction. Pure.
+//! Dates and times in Zoho's format: `YYYY-MM-DD`, and ISO 8601 with an offset and without a fraction. Pure.
 //!
-//! A day is read from a day, and from a moment only if that is midnight where it was written: whoever writes
-//! `2026-02-28T00:00:00` means the day, with or without an offset. Any other moment may be another day where it is read.
-//! A moment is only read with its offset: without one Zoho would not know which moment is meant.
+//! A time is accepted as a date only if it is midnight in its own offset: `2026-02-28T00:00:00` means the date. Any other
+//! time may fall on another date in another time zone. A time without an offset is not accepted, because it is ambiguous.
 
 use jiff::civil::Time;
 use jiff::fmt::temporal::Pieces;
 
-/// Why a text is no day or moment, and what to do.
+/// Why a text is not a date or time, and what to do.
 pub(super) struct InvalidMoment {
     pub(super) why: &'static str,
     pub(super) cure: &'static str,
@@ -18,9 +17,9 @@ const NOT_ISO: InvalidMoment = InvalidMoment {
     cure: "write the year first: `2026-02-28`; jq's `strptime` and `strftime` turn other forms into it",
 };
 
-/// A day.
+/// Formats a date for Zoho.
 pub(super) fn date(text: &str) -> Result<String, InvalidMoment> {
-    let pieces = read(text)?;
+    let pieces = parse(text)?;
     match pieces.time() {
         None => Ok(pieces.date().to_string()),
         Some(time) if time == Time::midnight() => Ok(pieces.date().to_string()),
@@ -31,22 +30,22 @@ pub(super) fn date(text: &str) -> Result<String, InvalidMoment> {
     }
 }
 
-/// A moment.
+/// Formats a time for Zoho.
 pub(super) fn date_time(text: &str) -> Result<String, InvalidMoment> {
-    let pieces = read(text)?;
-    let unclear = |why| InvalidMoment {
+    let pieces = parse(text)?;
+    let invalid = |why| InvalidMoment {
         why,
         cure: "write date, time and offset: `2026-02-28T09:30:00+01:00`, or `Z` for UTC",
     };
     let time = pieces
         .time()
-        .ok_or_else(|| unclear("is a day without a time"))?;
+        .ok_or_else(|| invalid("is a day without a time"))?;
     let offset = pieces
         .to_numeric_offset()
-        .ok_or_else(|| unclear("has no offset, so it is not known which moment it is"))?;
+        .ok_or_else(|| invalid("has no offset, so it is not known which moment it is"))?;
     let seconds = offset.seconds();
     if seconds % 60 != 0 {
-        return Err(unclear(
+        return Err(invalid(
             "has an offset with seconds, which Zoho does not take",
         ));
     }
@@ -62,9 +61,9 @@ pub(super) fn date_time(text: &str) -> Result<String, InvalidMoment> {
     ))
 }
 
-fn read(text: &str) -> Result<Pieces<'_>, InvalidMoment> {
+fn parse(text: &str) -> Result<Pieces<'_>, InvalidMoment> {
     match Pieces::parse(text) {
-        // Zoho has years of four digits.
+        // Zoho's years have four digits.
         Ok(pieces) if (1..=9999).contains(&pieces.date().year()) => Ok(pieces),
         Ok(_) | Err(_) => Err(NOT_ISO),
     }
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_written_as_zoho_writes_them() {
+    fn date_is_formatted_for_zoho() {
         let grid: String = [
             "2026-02-28",
             "20260228",
@@ -97,7 +96,7 @@ mod tests {
         .map(|text| {
             format!(
                 "{text} -> {}\n",
-                date(text).unwrap_or_else(|unclear| unclear.why.to_owned())
+                date(text).unwrap_or_else(|invalid| invalid.why.to_owned())
             )
         })
         .collect();
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_have_an_offset_and_no_fraction() {
+    fn time_is_formatted_with_offset_without_fraction() {
         let grid: String = [
             "2026-02-28T09:30:00+05:30",
             "2026-02-28T09:30:00.123456Z",
@@ -143,7 +142,7 @@ mod tests {
         .map(|text| {
             format!(
                 "{text} -> {}\n",
-                date_time(text).unwrap_or_else(|unclear| unclear.why.to_owned())
+                date_time(text).unwrap_or_else(|invalid| invalid.why.to_owned())
             )
         })
         .collect();

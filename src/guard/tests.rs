@@ -103,7 +103,7 @@ fn assign(name: &str, value: &Value) -> Assignment {
     }
 }
 
-fn one(
+fn guard_one(
     name: &str,
     value: &Value,
     method: UpdateMethod,
@@ -111,9 +111,9 @@ fn one(
     guard(&fields(), &[assign(name, value)], true, method)
 }
 
-/// What becomes of a value, in a line.
-fn line(name: &str, value: &Value, asked: UpdateMethod) -> String {
-    match one(name, value, asked) {
+/// The result of one assignment, as a line.
+fn line(name: &str, value: &Value, requested: UpdateMethod) -> String {
+    match guard_one(name, value, requested) {
         Ok(GuardedUpdate {
             assignments,
             notes,
@@ -122,7 +122,7 @@ fn line(name: &str, value: &Value, asked: UpdateMethod) -> String {
             assert_eq!(
                 notes.is_empty(),
                 assignments[0].value == *value
-                    && (asked, method) != (UpdateMethod::Auto, UpdateMethod::Records),
+                    && (requested, method) != (UpdateMethod::Auto, UpdateMethod::Records),
                 "a note for each change"
             );
             format!(
@@ -137,7 +137,7 @@ fn line(name: &str, value: &Value, asked: UpdateMethod) -> String {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table of cases")]
-fn every_kind_of_value() {
+fn value_of_each_kind_is_checked() {
     let cases = [
         ("Company", json!("Acme")),
         ("Company", json!("Ärzte ohne Grenzen")),
@@ -253,7 +253,7 @@ fn every_kind_of_value() {
 }
 
 #[test]
-fn what_a_mass_update_cannot_set_is_left_to_records() {
+fn field_outside_mass_update_requires_records() {
     let cases = [
         ("Email", json!("a@example.com")),
         ("Items", json!([{"id": "1"}])),
@@ -289,7 +289,7 @@ fn what_a_mass_update_cannot_set_is_left_to_records() {
 }
 
 #[test]
-fn every_problem_is_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let assignments = [
         assign("Compny", &json!("Acme")),
         assign("Lead_Source", &json!("webinar")),
@@ -315,36 +315,41 @@ fn every_problem_is_told_at_once() {
         ]
     );
     let all = refusal(problems).expect("a refusal");
-    insta::assert_snapshot!(all, @r#"FIELD_UNKNOWN: the module has no field `Compny` that the token's user sees: write `Company`, if that is what is meant; `Lead_Source` has no option "webinar": send "Webinar", if that is what is meant; the module has no field `Lead_Srce` that the token's user sees: write `Lead_Source`, if that is what is meant; `Email` (email) cannot be changed by a Zoho mass update: name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out; the module has no field `Phone_Number` that the token's user sees: take the field's API name from Setup > Developer Space > APIs in the CRM (mend all of these: nothing was sent)"#);
+    insta::assert_snapshot!(all, @r#"FIELD_UNKNOWN: the module has no field `Compny` that the token's user sees: write `Company`, if that is what is meant; `Lead_Source` has no option "webinar": send "Webinar", if that is what is meant; the module has no field `Lead_Srce` that the token's user sees: write `Lead_Source`, if that is what is meant; `Email` (email) cannot be changed by a Zoho mass update: name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out; the module has no field `Phone_Number` that the token's user sees: take the field's API name from Setup > Developer Space > APIs in the CRM (correct all of these: nothing was sent)"#);
 }
 
 #[test]
-fn a_label_leads_to_its_field_and_nothing_known_forbids_nothing() {
+fn field_label_yields_hint_of_its_name() {
     let labelled = [Field {
         label: "Number of People".to_owned(),
         ..field("No_of_Employees", "integer", FieldKind::Integer)
     }];
-    let asked = [assign("Number_of_People", &json!(7))];
+    let assignments = [assign("Number_of_People", &json!(7))];
     let problems =
-        guard(&labelled, &asked, false, UpdateMethod::MassUpdate).expect_err("a problem");
+        guard(&labelled, &assignments, false, UpdateMethod::MassUpdate).expect_err("a problem");
     assert!(problems[0].refusal.to_string().contains("No_of_Employees"));
-    let guarded = guard(&[], &asked, false, UpdateMethod::Auto).expect("nothing is known");
+}
+
+#[test]
+fn assignments_without_metadata_pass_unchanged() {
+    let assignments = [assign("Number_of_People", &json!(7))];
+    let guarded = guard(&[], &assignments, false, UpdateMethod::Auto).expect("no metadata");
     assert_eq!(
         (guarded.assignments.as_slice(), guarded.method),
-        (&asked[..], UpdateMethod::Auto)
+        (&assignments[..], UpdateMethod::Auto)
     );
     assert_eq!(refusal(Vec::new()), None);
 }
 
 #[test]
-fn a_pipeline_may_be_named_by_its_id() {
+fn pipeline_id_passes_as_option() {
     let pipeline = [Field {
         options: choices(&[("Standard", "Standard (Standard)", true)]),
         ..field("Pipeline", "picklist", FieldKind::Picklist)
     }];
-    let asked = [assign("Pipeline", &json!("5725767000000091023"))];
-    let guarded = guard(&pipeline, &asked, false, UpdateMethod::MassUpdate).expect("passes");
-    assert_eq!(guarded.assignments, asked);
+    let assignments = [assign("Pipeline", &json!("5725767000000091023"))];
+    let guarded = guard(&pipeline, &assignments, false, UpdateMethod::MassUpdate).expect("passes");
+    assert_eq!(guarded.assignments, assignments);
 }
 
 fn values() -> impl Strategy<Value = Value> {
@@ -384,16 +389,16 @@ fn values() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn guarding_what_was_guarded_changes_nothing(
+    fn validation_is_idempotent(
         chosen in prop::collection::vec((0..16_usize, values()), 1..6), over_write: bool, method in 0..3_usize,
     ) {
         let fields = fields();
         let method = UpdateMethod::ALL[method].0;
-        let asked: Vec<Assignment> = chosen
+        let assignments: Vec<Assignment> = chosen
             .iter()
-            .map(|(place, value)| assign(fields[*place].name.as_str(), value))
+            .map(|(index, value)| assign(fields[*index].name.as_str(), value))
             .collect();
-        match guard(&fields, &asked, over_write, method) {
+        match guard(&fields, &assignments, over_write, method) {
             Ok(guarded) => {
                 let again = guard(&fields, &guarded.assignments, over_write, guarded.method);
                 let unchanged = GuardedUpdate { notes: Vec::new(), ..guarded };

@@ -1,6 +1,6 @@
-//! One value held against its field: its JSON type, its size, its options. Pure.
+//! Validates one value against its field: its JSON type, its size, its options. Pure.
 
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use super::moment::{self, InvalidMoment};
 use super::{FieldProblem, example};
@@ -8,41 +8,41 @@ use crate::codes::Cause;
 use crate::zoho::metadata::{Field, FieldKind, PicklistOption};
 use strict_reader::{kind, nearest};
 
-/// The empty option of a picklist, as Zoho's screens show it.
+/// The empty option of a picklist, as shown on Zoho's screens.
 const NONE: &str = "-None-";
 
-/// A value as it is to be sent.
+/// A value to send, with a note if it was changed.
 pub(super) struct CheckedValue {
     pub(super) value: Value,
     pub(super) notes: Vec<String>,
 }
 
 impl CheckedValue {
-    fn as_is(value: &Value) -> Self {
+    fn unchanged(value: &Value) -> Self {
         Self {
             value: value.clone(),
             notes: Vec::new(),
         }
     }
 
-    /// The value that was meant, with a note if it was written otherwise.
-    fn meant(field: &Field, written: &Value, meant: Value, why: &str) -> Self {
-        let notes = if meant == *written {
+    /// The value to send in place of the mapped one, with a note if they differ.
+    fn replaced(field: &Field, mapped: &Value, replacement: Value, why: &str) -> Self {
+        let notes = if replacement == *mapped {
             Vec::new()
         } else {
             vec![format!(
-                "`{}`: {written} is sent as {meant}, {why}",
+                "`{}`: {mapped} is sent as {replacement}, {why}",
                 field.name
             )]
         };
         Self {
-            value: meant,
+            value: replacement,
             notes,
         }
     }
 }
 
-/// Checks a value.
+/// Validates a value against its field.
 pub(super) fn check(
     field: &Field,
     value: &Value,
@@ -50,49 +50,40 @@ pub(super) fn check(
 ) -> Result<CheckedValue, FieldProblem> {
     if value.is_null() {
         return match field.mandatory {
-            true => Err(cleared(field)),
-            false => Ok(CheckedValue::as_is(value)),
+            true => Err(mandatory_missing(field)),
+            false => Ok(CheckedValue::unchanged(value)),
         };
     }
     match (field.kind, value) {
         (FieldKind::Text, Value::String(text)) => {
             if field.mandatory && text.is_empty() {
-                return Err(cleared(field));
+                return Err(mandatory_missing(field));
             }
-            fits(field, text.chars().count(), Unit::Characters)?;
-            Ok(CheckedValue::as_is(value))
+            check_length(field, text.chars().count(), Unit::Characters)?;
+            Ok(CheckedValue::unchanged(value))
         }
         (FieldKind::Picklist, Value::String(text)) => {
-            let actual = option(field, text)?;
+            let actual = actual_option(field, text)?;
             let why = "the actual value of the option that screens show so";
-            Ok(CheckedValue::meant(field, value, actual.into(), why))
+            Ok(CheckedValue::replaced(field, value, actual.into(), why))
         }
         (FieldKind::MultiSelect, Value::Array(items)) => options(field, value, items, over_write),
-        (FieldKind::Integer, Value::Number(number)) => whole(field, value, number),
-        (FieldKind::BigInteger, Value::String(text)) => big(field, value, text),
+        (FieldKind::Integer, Value::Number(number)) => integer(field, value, number),
+        (FieldKind::BigInteger, Value::String(text)) => big_integer(field, value, text),
         (FieldKind::BigInteger, Value::Number(number)) if !number.is_f64() => {
-            big(field, value, &number.to_string())
+            big_integer(field, value, &number.to_string())
         }
         (FieldKind::Decimal, Value::Number(number)) => decimal(field, value, number),
-        (FieldKind::Boolean, Value::Bool(_)) => Ok(CheckedValue::as_is(value)),
-        (FieldKind::Date, Value::String(text)) => day_or_moment(field, value, text, moment::date),
+        (FieldKind::Boolean, Value::Bool(_)) => Ok(CheckedValue::unchanged(value)),
+        (FieldKind::Date, Value::String(text)) => date_or_time(field, value, text, moment::date),
         (FieldKind::DateTime, Value::String(text)) => {
-            day_or_moment(field, value, text, moment::date_time)
+            date_or_time(field, value, text, moment::date_time)
         }
-        (FieldKind::Object, Value::Object(object)) => match object.get("id") {
-            Some(Value::String(_)) => Ok(CheckedValue::as_is(value)),
-            Some(Value::Number(id)) if !id.is_f64() => {
-                let mut meant = object.clone();
-                meant.insert("id".to_owned(), Value::String(id.to_string()));
-                let why = "as Zoho's ids are strings";
-                Ok(CheckedValue::meant(field, value, Value::Object(meant), why))
-            }
-            Some(_) | None => Err(mistyped(field, value)),
-        },
+        (FieldKind::Object, Value::Object(object)) => object_with_id(field, value, object),
         (FieldKind::List, Value::Array(items)) if items.iter().all(Value::is_object) => {
-            Ok(CheckedValue::as_is(value))
+            Ok(CheckedValue::unchanged(value))
         }
-        (FieldKind::Other, _) => Ok(CheckedValue::as_is(value)),
+        (FieldKind::Other, _) => Ok(CheckedValue::unchanged(value)),
         (
             FieldKind::Text
             | FieldKind::Picklist
@@ -110,7 +101,26 @@ pub(super) fn check(
     }
 }
 
-fn cleared(field: &Field) -> FieldProblem {
+/// Checks that an object has an id, which Zoho expects as a string.
+fn object_with_id(
+    field: &Field,
+    value: &Value,
+    object: &Map<String, Value>,
+) -> Result<CheckedValue, FieldProblem> {
+    match object.get("id") {
+        Some(Value::String(_)) => Ok(CheckedValue::unchanged(value)),
+        Some(Value::Number(id)) if !id.is_f64() => {
+            let mut with_id = object.clone();
+            with_id.insert("id".to_owned(), Value::String(id.to_string()));
+            let why = "as Zoho's ids are strings";
+            let replacement = Value::Object(with_id);
+            Ok(CheckedValue::replaced(field, value, replacement, why))
+        }
+        Some(_) | None => Err(mistyped(field, value)),
+    }
+}
+
+fn mandatory_missing(field: &Field) -> FieldProblem {
     FieldProblem::new(
         &field.name,
         Cause::MandatoryValueMissing,
@@ -133,14 +143,14 @@ fn mistyped(field: &Field, value: &Value) -> FieldProblem {
     )
 }
 
-/// What the length of a field counts.
+/// The unit of a field's length.
 #[derive(Clone, Copy)]
 enum Unit {
     Characters,
     Digits,
 }
 
-fn fits(field: &Field, size: usize, unit: Unit) -> Result<(), FieldProblem> {
+fn check_length(field: &Field, size: usize, unit: Unit) -> Result<(), FieldProblem> {
     let Some(most) = field.length.filter(|most| size as u64 > *most) else {
         return Ok(());
     };
@@ -159,14 +169,14 @@ fn fits(field: &Field, size: usize, unit: Unit) -> Result<(), FieldProblem> {
     Err(FieldProblem::new(name, Cause::TooLong, message, cure))
 }
 
-/// The actual value that a text names: itself, or that of the option which screens show so.
-fn option(field: &Field, text: &str) -> Result<String, FieldProblem> {
+/// Returns the actual value of an option, given its actual value or its display value.
+fn actual_option(field: &Field, text: &str) -> Result<String, FieldProblem> {
     let all = &field.options;
     let used = || all.iter().filter(|choice| choice.used);
     if all.is_empty() || used().any(|choice| choice.actual == text) {
         return Ok(text.to_owned());
     }
-    // A pipeline may be named by its id.
+    // Zoho also accepts the id of a pipeline.
     if field.name.as_str() == "Pipeline" && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(text.to_owned());
     }
@@ -187,10 +197,10 @@ fn option(field: &Field, text: &str) -> Result<String, FieldProblem> {
             listed(several.iter().copied())
         ),
     };
-    let put_aside = all
+    let unused = all
         .iter()
         .any(|choice| !choice.used && (choice.actual == text || choice.display == text));
-    let message = match (put_aside, shown.len()) {
+    let message = match (unused, shown.len()) {
         (_, 2..) => format!("several options of `{name}` are shown as \"{text}\""),
         (true, _) => format!("the option \"{text}\" of `{name}` is not in use"),
         (false, _) => format!("`{name}` has no option \"{text}\""),
@@ -204,7 +214,7 @@ fn option(field: &Field, text: &str) -> Result<String, FieldProblem> {
 }
 
 fn listed<'a>(choices: impl Iterator<Item = &'a PicklistOption>) -> String {
-    /// More than this nobody reads in an error.
+    /// The maximum number of options in an error message.
     const SHOWN: usize = 12;
     let all: Vec<String> = choices
         .map(|choice| format!("\"{}\"", choice.actual))
@@ -224,58 +234,68 @@ fn options(
         let Value::String(text) = item else {
             return Err(mistyped(field, value));
         };
-        let item = Value::String(option(field, text)?);
+        let item = Value::String(actual_option(field, text)?);
         if !actual.contains(&item) {
             actual.push(item);
         }
     }
     if field.mandatory && over_write && actual.is_empty() {
-        return Err(cleared(field));
+        return Err(mandatory_missing(field));
     }
     let size: usize = actual
         .iter()
         .filter_map(Value::as_str)
         .map(|text| text.chars().count())
         .sum();
-    fits(field, size, Unit::Characters)?;
+    check_length(field, size, Unit::Characters)?;
     let why = "each option by its actual value, once";
-    Ok(CheckedValue::meant(field, value, Value::Array(actual), why))
+    Ok(CheckedValue::replaced(
+        field,
+        value,
+        Value::Array(actual),
+        why,
+    ))
 }
 
-fn whole(field: &Field, value: &Value, number: &Number) -> Result<CheckedValue, FieldProblem> {
+fn integer(field: &Field, value: &Value, number: &Number) -> Result<CheckedValue, FieldProblem> {
     let digits = Digits::of(number);
     if digits.decimals > 0 {
         return Err(mistyped(field, value));
     }
-    fits(field, digits.whole, Unit::Digits)?;
-    // `12.0` is a whole number to whoever wrote it, and none to Zoho.
+    check_length(field, digits.whole, Unit::Digits)?;
+    // Zoho does not accept `12.0` as a whole number.
     match number.as_f64().filter(|_| number.is_f64()) {
         Some(float) if float.abs() < 9e15 => {
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "it has no decimals and fits"
             )]
-            let meant = Value::from(float as i64);
-            Ok(CheckedValue::meant(field, value, meant, "a whole number"))
+            let integer = Value::from(float as i64);
+            Ok(CheckedValue::replaced(
+                field,
+                value,
+                integer,
+                "a whole number",
+            ))
         }
         Some(_) => Err(mistyped(field, value)),
-        None => Ok(CheckedValue::as_is(value)),
+        None => Ok(CheckedValue::unchanged(value)),
     }
 }
 
-fn big(field: &Field, value: &Value, text: &str) -> Result<CheckedValue, FieldProblem> {
+fn big_integer(field: &Field, value: &Value, text: &str) -> Result<CheckedValue, FieldProblem> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(mistyped(field, value));
     }
-    fits(field, digits.len(), Unit::Digits)?;
+    check_length(field, digits.len(), Unit::Digits)?;
     let why = "as Zoho takes long numbers as strings";
-    Ok(CheckedValue::meant(field, value, text.into(), why))
+    Ok(CheckedValue::replaced(field, value, text.into(), why))
 }
 
 fn decimal(field: &Field, value: &Value, number: &Number) -> Result<CheckedValue, FieldProblem> {
     let digits = Digits::of(number);
-    fits(field, digits.whole, Unit::Digits)?;
+    check_length(field, digits.whole, Unit::Digits)?;
     let (name, found) = (&field.name, digits.decimals);
     match field.decimal_place {
         Some(most) if found as u64 > most => Err(FieldProblem::new(
@@ -284,21 +304,21 @@ fn decimal(field: &Field, value: &Value, number: &Number) -> Result<CheckedValue
             format!("the value of `{name}` has {found} decimal places, and the field takes {most}"),
             "round it in the mapping: `. * 100 | round / 100` in jq".to_owned(),
         )),
-        Some(_) | None => Ok(CheckedValue::as_is(value)),
+        Some(_) | None => Ok(CheckedValue::unchanged(value)),
     }
 }
 
-fn day_or_moment(
+fn date_or_time(
     field: &Field,
     value: &Value,
     text: &str,
     read: fn(&str) -> Result<String, InvalidMoment>,
 ) -> Result<CheckedValue, FieldProblem> {
     match read(text) {
-        Ok(meant) => Ok(CheckedValue::meant(
+        Ok(formatted) => Ok(CheckedValue::replaced(
             field,
             value,
-            meant.into(),
+            formatted.into(),
             "as Zoho writes it",
         )),
         Err(_) if text.is_empty() => Err(FieldProblem::new(
@@ -322,7 +342,7 @@ fn day_or_moment(
     }
 }
 
-/// How many digits a number has before and after its point, written out in full.
+/// The number of digits before and after a number's decimal point, without an exponent.
 #[derive(Debug, PartialEq, Eq)]
 struct Digits {
     whole: usize,
@@ -337,7 +357,7 @@ impl Digits {
         let exponent: i32 = exponent.parse().unwrap_or_default();
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let fraction = fraction.trim_end_matches('0');
-        // Significant digits, and where the point stands among them.
+        // Significant digits, and the position of the decimal point among them.
         let all = format!("{whole}{fraction}");
         let point = whole.len() as i32 + exponent;
         let zeros = all.len() - all.trim_start_matches('0').len();
@@ -361,7 +381,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_are_counted_as_they_are_written_out() {
+    fn number_with_exponent_has_digits_counted_in_full() {
         for (text, whole, decimals) in [
             ("0", 1, 0),
             ("-7", 1, 0),
