@@ -1,5 +1,5 @@
-//! Wake-ups: hints that jobs may be due. One may be lost, doubled, late or out of order without harm, because the store
-//! is asked all the same.
+//! Wake-ups: hints that jobs may be due. They may be lost, duplicated, late or out of order, because the store decides which
+//! jobs are due.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -16,25 +16,25 @@ use crate::sync;
 /// The version of the message.
 const VERSION: u32 = 1;
 
-/// A wake-up could not be sent. The jobs are found by the next sweep.
+/// A wake-up could not be sent. The next sweep finds the jobs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{jobs} jobs could not be woken ({reason})")]
 pub struct WakeUpFailed {
-    /// How many of the jobs were not woken.
+    /// The number of jobs that were not woken.
     pub jobs: usize,
-    /// What went wrong.
+    /// The error.
     pub reason: String,
-    /// Whether it may work a little later.
+    /// Whether a retry may succeed.
     pub retryable: bool,
 }
 
 /// Sends wake-ups.
 #[async_trait]
 pub trait WakeUps: std::fmt::Debug + Send + Sync {
-    /// Asks for each job to be driven after its delay.
+    /// Schedules a wake-up of each job after its delay.
     ///
     /// # Errors
-    /// [`WakeUpFailed`], if not all of them could be woken.
+    /// [`WakeUpFailed`] if at least one job could not be woken.
     async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), WakeUpFailed>;
 }
 
@@ -45,24 +45,24 @@ struct Message {
     jobs: Vec<JobId>,
 }
 
-/// The text is not a wake-up.
+/// A text that is not a wake-up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWakeUp {
-    /// Not the JSON of one.
+    /// The JSON is not that of a wake-up.
     #[error("is not a wake-up: {0}")]
     Malformed(String),
-    /// Of another version.
+    /// The version is unknown.
     #[error("is a wake-up of version {0}, and this program knows 1")]
     Version(u64),
 }
 
-/// The text of a wake-up.
+/// Encodes a wake-up.
 pub fn message(jobs: &[JobId]) -> String {
     let jobs: Vec<&str> = jobs.iter().map(JobId::as_str).collect();
     serde_json::json!({"v": VERSION, "jobs": jobs}).to_string()
 }
 
-/// The jobs that a wake-up is about.
+/// Decodes a wake-up.
 ///
 /// # Errors
 /// [`InvalidWakeUp`].
@@ -72,7 +72,7 @@ pub fn parse(text: &str) -> Result<Vec<JobId>, InvalidWakeUp> {
         v: u64,
     }
     let malformed = |error: serde_json::Error| InvalidWakeUp::Malformed(error.to_string());
-    // The version first: a message of another one may have any form.
+    // The version is read first, because a message of another version may have any form.
     let Version { v } = serde_json::from_str(text).map_err(malformed)?;
     if v != u64::from(VERSION) {
         return Err(InvalidWakeUp::Version(v));
@@ -83,31 +83,33 @@ pub fn parse(text: &str) -> Result<Vec<JobId>, InvalidWakeUp> {
 
 /// Wake-ups within one process. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct LocalWakeUps(Arc<Alarms>);
+pub struct LocalWakeUps(Arc<Timers>);
 
 #[derive(Debug, Default)]
-struct Alarms {
-    /// Each job once, at its earliest moment.
-    at: Mutex<Moments>,
+struct Timers {
+    schedule: Mutex<Schedule>,
+    /// Notified when the schedule changes.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Moments {
+struct Schedule {
+    /// The earliest wake-up of each job.
     jobs: BTreeMap<JobId, Instant>,
-    moments: BTreeSet<(Instant, JobId)>,
+    /// The same wake-ups in order.
+    queue: BTreeSet<(Instant, JobId)>,
 }
 
 impl LocalWakeUps {
-    /// None yet.
+    /// No wake-ups.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Waits until some jobs are to be driven, and returns them. Dropping the future loses nothing.
+    /// Waits until jobs are due for a wake-up, and returns them. Dropping the future loses no wake-up.
     pub async fn next(&self) -> Vec<JobId> {
         loop {
-            // Before the look: what comes between the look and the wait must end the wait.
+            // Registered before the schedule is read, so that a change in between ends the wait.
             let changed = self.0.changed.notified();
             let (ready, next) = self.take(Instant::now());
             if !ready.is_empty() {
@@ -123,14 +125,14 @@ impl LocalWakeUps {
     }
 
     fn take(&self, now: Instant) -> (Vec<JobId>, Option<Instant>) {
-        let mut alarms = sync::lock(&self.0.at);
+        let mut schedule = sync::lock(&self.0.schedule);
         let mut ready = Vec::new();
-        while let Some((at, id)) = alarms.moments.pop_first() {
+        while let Some((at, id)) = schedule.queue.pop_first() {
             if at > now {
-                alarms.moments.insert((at, id));
+                schedule.queue.insert((at, id));
                 return (ready, Some(at));
             }
-            alarms.jobs.remove(&id);
+            schedule.jobs.remove(&id);
             ready.push(id);
         }
         (ready, None)
@@ -142,20 +144,20 @@ impl WakeUps for LocalWakeUps {
     async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), WakeUpFailed> {
         let now = Instant::now();
         {
-            let mut alarms = sync::lock(&self.0.at);
+            let mut schedule = sync::lock(&self.0.schedule);
             for (id, delay) in jobs {
                 let at = now.checked_add(*delay).unwrap_or(now);
-                match alarms.jobs.insert(id.clone(), at) {
+                match schedule.jobs.insert(id.clone(), at) {
                     Some(earlier) if earlier <= at => {
-                        alarms.jobs.insert(id.clone(), earlier);
+                        schedule.jobs.insert(id.clone(), earlier);
                         continue;
                     }
                     Some(later) => {
-                        alarms.moments.remove(&(later, id.clone()));
+                        schedule.queue.remove(&(later, id.clone()));
                     }
                     None => {}
                 }
-                alarms.moments.insert((at, id.clone()));
+                schedule.queue.insert((at, id.clone()));
             }
         }
         self.0.changed.notify_one();
@@ -191,36 +193,36 @@ mod tests {
 
     #[tokio::test]
     async fn jobs_wake_once_when_due() {
-        let alarms = LocalWakeUps::new();
+        let wake_ups = LocalWakeUps::new();
         let delays = [("c", 300), ("a", 50), ("b", 100), ("a", 500), ("c", 150)];
         let delays = delays.map(|(name, ms)| (job(name), Duration::from_millis(ms)));
         let start = Instant::now();
-        alarms.wake(&delays).await.expect("woken");
+        wake_ups.wake(&delays).await.expect("woken");
         let mut woken = Vec::new();
         for (name, ms) in [("a", 50), ("b", 100), ("c", 150)] {
             while !woken.contains(&job(name)) {
-                woken.extend(alarms.next().await);
+                woken.extend(wake_ups.next().await);
             }
             assert!(start.elapsed() >= Duration::from_millis(ms), "{name}");
         }
         assert_eq!(woken, [job("a"), job("b"), job("c")]);
-        let patience = Duration::from_millis(500);
-        let nothing = tokio::time::timeout(patience, alarms.next()).await;
-        assert!(nothing.is_err(), "{nothing:?}");
+        let timeout = Duration::from_millis(500);
+        let next = tokio::time::timeout(timeout, wake_ups.next()).await;
+        assert!(next.is_err(), "{next:?}");
     }
 
     #[tokio::test]
     async fn earlier_wake_up_shortens_wait() {
-        let alarms = LocalWakeUps::new();
+        let wake_ups = LocalWakeUps::new();
         let far = (job("far"), Duration::from_secs(600));
-        alarms.wake(&[far]).await.expect("woken");
+        wake_ups.wake(&[far]).await.expect("woken");
         let waiter = tokio::spawn({
-            let alarms = alarms.clone();
-            async move { alarms.next().await }
+            let wake_ups = wake_ups.clone();
+            async move { wake_ups.next().await }
         });
         tokio::time::sleep(Duration::from_millis(20)).await;
         let near = (job("near"), Duration::ZERO);
-        alarms.wake(&[near]).await.expect("woken");
+        wake_ups.wake(&[near]).await.expect("woken");
         assert_eq!(waiter.await.expect("no panic"), [job("near")]);
     }
 }

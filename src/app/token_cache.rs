@@ -119,3 +119,6 @@ impl TokenCache for StoreTokenCache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,18 @@
 //! The conformance suite of the stores: SQLite in memory and in a file, and DynamoDB over HTTP.
 
-mod bench;
+mod dead_letters;
 mod deliveries;
+mod delivery_fixture;
+mod due_jobs;
 mod dynamodb;
+mod fixture;
 mod jobs;
+mod leases;
+mod listing;
 mod model;
 mod shared;
 
-use bench::Bench;
+use fixture::Fixture;
 
 /// Runs each test for each store.
 macro_rules! conformance {
@@ -15,21 +20,21 @@ macro_rules! conformance {
         mod in_memory {
             $(#[tokio::test]
             async fn $name() {
-                super::$module::$name(&super::Bench::in_memory()).await;
+                super::$module::$name(&super::Fixture::in_memory()).await;
             })*
         }
 
         mod in_file {
             $(#[tokio::test]
             async fn $name() {
-                super::$module::$name(&super::Bench::in_file()).await;
+                super::$module::$name(&super::Fixture::in_file()).await;
             })*
         }
 
         mod in_dynamodb {
             $(#[tokio::test]
             async fn $name() {
-                super::$module::$name(&super::Bench::in_dynamodb().await).await;
+                super::$module::$name(&super::Fixture::in_dynamodb().await).await;
             })*
         }
     };
@@ -37,16 +42,16 @@ macro_rules! conformance {
 
 conformance!(
     jobs::job_is_added_once_and_read_back,
-    jobs::clock_jump_is_fenced_by_versions,
-    jobs::job_has_one_driver_at_a_time,
-    jobs::stale_lease_writes_nothing,
-    jobs::checkpoint_extends_lease,
-    jobs::concurrent_adds_and_claims_have_one_winner,
-    jobs::due_lists_unleased_jobs,
-    jobs::expired_lease_makes_job_due,
-    jobs::jobs_are_listed_in_pages,
-    jobs::finished_job_expires_after_retention,
-    jobs::parked_job_is_due_only_after_unpark,
+    leases::clock_jump_is_fenced_by_versions,
+    leases::job_has_one_driver_at_a_time,
+    leases::stale_lease_writes_nothing,
+    leases::checkpoint_extends_lease,
+    leases::concurrent_adds_and_claims_have_one_winner,
+    due_jobs::due_lists_unleased_jobs,
+    due_jobs::expired_lease_makes_job_due,
+    listing::jobs_are_listed_in_pages,
+    listing::finished_job_expires_after_retention,
+    due_jobs::parked_job_is_due_only_after_unpark,
     jobs::job_with_50000_records_is_stored,
     jobs::changed_request_is_stored,
     shared::lock_has_one_holder,
@@ -54,26 +59,26 @@ conformance!(
     shared::value_is_written_under_its_lock,
     deliveries::delivery_is_stored_byte_for_byte,
     deliveries::delivery_with_large_attributes_is_stored,
-    deliveries::dead_letters_are_listed_and_deleted,
+    dead_letters::dead_letters_are_listed_and_deleted,
     deliveries::delivery_is_deleted_when_job_succeeds,
-    deliveries::failed_job_makes_delivery_a_dead_letter,
-    deliveries::parked_job_makes_dead_letter_until_unparked,
+    dead_letters::failed_job_makes_delivery_a_dead_letter,
+    dead_letters::parked_job_makes_dead_letter_until_unparked,
     deliveries::shared_delivery_outlives_first_job,
-    deliveries::restore_skips_newer_dead_letter,
+    dead_letters::restore_skips_newer_dead_letter,
     deliveries::stale_release_deletes_no_delivery,
-    deliveries::stale_release_makes_no_dead_letter,
+    dead_letters::stale_release_makes_no_dead_letter,
     deliveries::redelivery_after_expiry_is_stored_again,
 );
 
-/// These change the stored data directly.
+/// Tests that change the stored data directly, which is impossible in memory.
 mod unreadable {
     #[tokio::test]
     async fn in_file() {
-        super::jobs::unreadable_job_is_parked(&super::Bench::in_file()).await;
+        super::due_jobs::unreadable_job_is_parked(&super::Fixture::in_file()).await;
     }
 
     #[tokio::test]
     async fn in_dynamodb() {
-        super::jobs::unreadable_job_is_parked(&super::Bench::in_dynamodb().await).await;
+        super::due_jobs::unreadable_job_is_parked(&super::Fixture::in_dynamodb().await).await;
     }
 }

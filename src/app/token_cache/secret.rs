@@ -79,7 +79,7 @@ impl SecretTokenCache {
         if !empty && stored[TOKEN_KEY].is_null() {
             // Never overwrite a secret that is not masshook's.
             return Err(format!(
-                "secretsmanager:{} holds something that is not a token of masshook's; give `token_cache` a secret of its own",
+                "secretsmanager:{} contains something other than masshook's token; give `token_cache` a secret of its own",
                 self.name
             ));
         }

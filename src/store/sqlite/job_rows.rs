@@ -319,7 +319,7 @@ pub(super) fn unpark(
     Ok(changed == 1)
 }
 
-/// Ends every lease. The jobs are due at once; the driver that claims one finds out when it is really due.
+/// Ends every lease. The jobs are due at once; the driver that claims a job releases it with its real due time.
 pub(super) fn break_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
     let update = "UPDATE jobs SET version = version + 1, leased_until = 0, due = ?1
                   WHERE leased_until > 0 AND parked IS NULL";

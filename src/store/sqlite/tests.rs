@@ -1,4 +1,4 @@
-//! Tests of SQLite alone. `tests/it/store.rs` tests what both stores promise.
+//! Tests of SQLite alone. `tests/it/store.rs` tests what all stores guarantee.
 
 use super::*;
 use crate::job::{Job, JobId, PreparationOutcome};
@@ -66,7 +66,7 @@ async fn file_is_private_to_owner() {
         .map(|file| file.and_then(|file| file.metadata()).expect("a file"))
         .map(|file| file.permissions().mode() & 0o777)
         .collect();
-    assert!(modes.len() > 1, "the log lies beside the database");
+    assert!(modes.len() > 1, "the write-ahead log is a file of its own");
     assert!(modes.iter().all(|mode| *mode == 0o600), "{modes:?}");
 }
 
@@ -74,11 +74,11 @@ async fn file_is_private_to_owner() {
 async fn newer_file_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jobs.db");
-    let later = Connection::open(&path).expect("a file");
-    later
+    let newer = Connection::open(&path).expect("a file");
+    newer
         .pragma_update(None, "user_version", 99)
         .expect("written");
-    drop(later);
+    drop(newer);
     let store = SqliteStore::in_file(path);
     let error = store
         .add(&job("d", start()), None)
@@ -86,8 +86,8 @@ async fn newer_file_is_refused() {
         .expect_err("too new");
     assert!(!error.is_retryable(), "{error:?}");
     assert!(error.to_string().contains("version 99"), "{error}");
-    let nowhere = SqliteStore::in_file(folder.path().join("none/jobs.db"));
-    assert!(nowhere.add(&job("d", start()), None).await.is_err());
+    let missing_folder = SqliteStore::in_file(folder.path().join("none/jobs.db"));
+    assert!(missing_folder.add(&job("d", start()), None).await.is_err());
 }
 
 #[tokio::test]
@@ -119,8 +119,8 @@ async fn version_1_file_is_migrated_with_dead_letters() {
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].dead_letter.reason, "no module");
     assert_eq!(dead[0].dead_letter.since, start());
-    let kept = reopened.delivery("dlv_1").await.expect("read");
-    assert_eq!(kept.expect("kept").body.as_ref(), b"{}");
+    let delivery = reopened.delivery("dlv_1").await.expect("read");
+    assert_eq!(delivery.expect("a delivery").body.as_ref(), b"{}");
     assert_eq!(reopened.get(&job.id).await.expect("read"), Some(job));
 }
 
@@ -161,12 +161,12 @@ async fn unpolled_waiter_does_not_block_queue() {
         async move { store.add(&job("e", start()), None).await }
     });
     let id = job("d", start()).id;
-    let mut forsaken = std::pin::pin!(store.get(&id));
-    // The one before it has the line to itself.
+    let mut unpolled = std::pin::pin!(store.get(&id));
+    // The request of `adding` holds the only permit.
     while store.database.queue.available_permits() > 0 {
         tokio::task::yield_now().await;
     }
-    assert!(futures_util::poll!(&mut forsaken).is_pending());
+    assert!(futures_util::poll!(&mut unpolled).is_pending());
     let next = store.get(&id);
     other.execute_batch("ROLLBACK").expect("unlocked");
     assert_eq!(
@@ -174,7 +174,7 @@ async fn unpolled_waiter_does_not_block_queue() {
         AddResult::New
     );
     assert!(next.await.expect("read").is_some());
-    assert!(forsaken.await.expect("read").is_some());
+    assert!(unpolled.await.expect("read").is_some());
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn due_deletes_expired_rows() {
     store.add(&job, None).await.expect("added");
     let until = start() + Duration::from_secs(60);
     let Ok(Claim::Acquired(_, lease)) = store.claim(&job.id, start(), until).await else {
-        panic!("the job is free");
+        panic!("the job is not leased");
     };
     store.release(&job, lease, None).await.expect("released");
     let count = || {
@@ -234,36 +234,33 @@ async fn due_deletes_expired_rows() {
 async fn break_leases_keeps_locks_of_unfinished_jobs() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::in_file(folder.path().join("jobs.db"));
-    let (driven, waiting, aside) = (
+    let (driven, waiting, parked) = (
         job("driven", start()),
         job("waiting", start()),
-        job("aside", start()),
+        job("parked", start()),
     );
     let far = start() + Duration::from_secs(3_600);
     let mut stale = Vec::new();
-    for job in [&driven, &waiting, &aside] {
+    for job in [&driven, &waiting, &parked] {
         store.add(job, None).await.expect("added");
         let Ok(Claim::Acquired(_, lease)) = store.claim(&job.id, start(), far).await else {
-            panic!("the job is free");
+            panic!("the job is not leased");
         };
         stale.push(lease);
     }
-    store
-        .park(&aside.id, "to be looked at")
-        .await
-        .expect("parked");
+    store.park(&parked.id, "a reason").await.expect("parked");
     let lease = stale.remove(1);
     store
         .release(&waiting, lease, Some(far))
         .await
         .expect("released");
-    let (gone, lasting) = (LockHolder::unique(), LockHolder::job(&driven.id));
-    for (name, holder) in [("token", &gone), ("view", &lasting)] {
+    let (process, unfinished_job) = (LockHolder::unique(), LockHolder::job(&driven.id));
+    for (name, holder) in [("token", &process), ("view", &unfinished_job)] {
         let lock = store.lock(name, holder, start(), far).await;
         assert!(lock.expect("an answer").is_some());
     }
 
-    assert_eq!(store.break_leases(start()).await.expect("taken over"), 1);
+    assert_eq!(store.break_leases(start()).await.expect("an answer"), 1);
 
     let due = store.due(start(), 10).await.expect("an answer");
     assert_eq!(due, std::slice::from_ref(&driven.id));
@@ -310,11 +307,11 @@ async fn full_disk_refuses_writes_until_space_is_free() {
             Ok(_) => added.push(job.id),
             Err(error) => break (job, error),
         }
-        assert!(added.len() < 10_000, "it never fills up");
+        assert!(added.len() < 10_000, "the database is never full");
     };
     let (job, error) = refused;
     assert!(
-        matches!(&error, StoreError::Unavailable(why) if why.contains("full")),
+        matches!(&error, StoreError::Unavailable(reason) if reason.contains("full")),
         "{error:?}"
     );
     assert_eq!(store.get(&job.id).await.expect("read"), None);

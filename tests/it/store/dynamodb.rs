@@ -1,5 +1,5 @@
-//! What only DynamoDB has to promise: torn writes are never seen, lost answers change nothing, and AWS's words stay out
-//! of errors.
+//! What DynamoDB guarantees beyond the other stores: torn writes are not visible, lost answers are retried safely, and errors do
+//! not contain AWS's messages.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,41 +15,42 @@ use masshook::update::{Records, Selector};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::bench::{Bench, clock, retention};
+use super::fixture::{Fixture, clock, retention};
 use crate::harness::{Moto, ProxyAction, faulty_proxy, free_port, sdk_config};
 
-fn store_behind(url: &str, bench: &Bench) -> DynamoStore {
-    DynamoStore::with_config(bench.table(), sdk_config(url)).with_retention(retention(&bench.clock))
+fn store_behind(url: &str, fixture: &Fixture) -> DynamoStore {
+    DynamoStore::with_config(fixture.table(), sdk_config(url))
+        .with_retention(retention(&fixture.clock))
 }
 
-/// A job whose request needs parts.
-fn large(bench: &Bench, delivery: &str) -> Job {
+/// A job whose request is so large that it is stored in parts.
+fn large(fixture: &Fixture, delivery: &str) -> Job {
     let mut random = fastrand::Rng::with_seed(7);
     let ids: std::collections::BTreeSet<u64> =
         (0..40_000).map(|_| random.u64(1..1 << 62)).collect();
     let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
-    bench.job_of(
+    fixture.job_for(
         delivery,
         &json!({"module": "Leads", "fields": {"Score": 1}, "ids": ids}),
     )
 }
 
-/// Makes the job's state so large that it needs parts, too.
-fn refuse_all(job: &mut Job, bench: &Bench, why: &str) {
+/// Makes the job's state so large that it is stored in parts, too.
+fn refuse_all(job: &mut Job, fixture: &Fixture, why: &str) {
     let refusal = Refusal::zoho("REFUSED".to_owned(), why.to_owned());
-    job.abandon(&refusal, bench.now());
+    job.abandon(&refusal, fixture.now());
     let Selector::Records(Records::Ids(ids)) = job.request.selector.clone() else {
         panic!("ids");
     };
     job.failed_ids.extend(ids);
 }
 
-/// The sort keys of everything that is stored about a job, each with its end.
-async fn stored(bench: &Bench, id: &JobId) -> Vec<(String, Option<AttributeValue>)> {
+/// The sort keys of all items of a job, each with its TTL.
+async fn stored(fixture: &Fixture, id: &JobId) -> Vec<(String, Option<AttributeValue>)> {
     let client = aws_sdk_dynamodb::Client::new(&Moto::shared().sdk_config());
     let pages = client
         .query()
-        .table_name(bench.table())
+        .table_name(fixture.table())
         .key_condition_expression("pk = :pk")
         .expression_attribute_values(":pk", AttributeValue::S(format!("job#{id}")))
         .into_paginator()
@@ -69,69 +70,72 @@ async fn stored(bench: &Bench, id: &JobId) -> Vec<(String, Option<AttributeValue
 
 #[tokio::test]
 async fn large_job_leaves_no_orphaned_parts() {
-    let bench = Bench::in_dynamodb().await;
-    let mut job = large(&bench, "large");
-    bench.store.add(&job, None).await.expect("added");
-    bench.store.add(&job, None).await.expect("known");
-    let request_parts = stored(&bench, &job.id).await.len() - 1;
+    let fixture = Fixture::in_dynamodb().await;
+    let mut job = large(&fixture, "large");
+    fixture.store.add(&job, None).await.expect("added");
+    fixture.store.add(&job, None).await.expect("an answer");
+    let request_parts = stored(&fixture, &job.id).await.len() - 1;
     assert!(request_parts > 0, "the request needs parts");
-    let (_, mut lost) = bench.claim(&job.id).await;
-    bench.pass(60);
-    let (_, mut lease) = bench.claim(&job.id).await;
-    refuse_all(&mut job, &bench, "one");
+    let (_, mut lost) = fixture.claim(&job.id).await;
+    fixture.advance(60);
+    let (_, mut lease) = fixture.claim(&job.id).await;
+    refuse_all(&mut job, &fixture, "one");
     let mut counts = Vec::new();
     for _ in 0..3 {
-        let written = bench.store.checkpoint(&job, &mut lease).await;
+        let written = fixture.store.checkpoint(&job, &mut lease).await;
         written.expect("written");
-        let refused = bench.store.checkpoint(&job, &mut lost).await;
+        let refused = fixture.store.checkpoint(&job, &mut lost).await;
         assert!(
             matches!(refused, Err(StoreError::LeaseLost(_))),
             "{refused:?}"
         );
-        counts.push(stored(&bench, &job.id).await.len());
+        counts.push(stored(&fixture, &job.id).await.len());
     }
     assert!(counts[0] > 1 + request_parts, "the state needs parts");
     assert!(
         counts.iter().all(|count| *count == counts[0]),
-        "old ones go: {counts:?}"
+        "old parts are deleted: {counts:?}"
     );
-    let released = bench.store.release(&job, lease, Some(bench.now())).await;
+    let released = fixture
+        .store
+        .release(&job, lease, Some(fixture.now()))
+        .await;
     released.expect("released");
-    let items = stored(&bench, &job.id).await;
+    let items = stored(&fixture, &job.id).await;
     assert_eq!(items.len(), counts[0]);
     assert!(
         items.iter().all(|(_, ends)| ends.is_none()),
-        "a live job is immortal: {items:?}"
+        "no item of an unfinished job has a TTL: {items:?}"
     );
 
-    let (_, lease) = bench.claim(&job.id).await;
-    bench
+    let (_, lease) = fixture.claim(&job.id).await;
+    fixture
         .store
         .release(&job, lease, None)
         .await
         .expect("released");
-    let items = stored(&bench, &job.id).await;
+    let items = stored(&fixture, &job.id).await;
     assert!(
         items.iter().all(|(_, ends)| ends.is_some()),
-        "a finished job goes as a whole: {items:?}"
+        "every item of a finished job has a TTL: {items:?}"
     );
-    let (_, lease) = bench.claim(&job.id).await;
-    bench
+    let (_, lease) = fixture.claim(&job.id).await;
+    fixture
         .store
-        .release(&job, lease, Some(bench.now()))
+        .release(&job, lease, Some(fixture.now()))
         .await
         .expect("released");
-    let items = stored(&bench, &job.id).await;
+    let items = stored(&fixture, &job.id).await;
     assert!(
         items.iter().all(|(_, ends)| ends.is_none()),
-        "and comes back as a whole: {items:?}"
+        "no item has a TTL again: {items:?}"
     );
 }
 
 #[tokio::test]
 async fn torn_write_is_not_visible() {
-    let bench = Bench::in_dynamodb().await;
-    // Parts arrive; what would name them does not.
+    let fixture = Fixture::in_dynamodb().await;
+    // Parts are written, but the head item that refers to them is not.
     let is_head = |request: &Value| {
         let head = json!({"S": "head"});
         request["Item"]["sk"] == head || request["Key"]["sk"] == head
@@ -144,71 +148,74 @@ async fn torn_write_is_not_visible() {
             ProxyAction::Forward
         }
     });
-    let torn = store_behind(&url.await, &bench);
-    let mut job = large(&bench, "large");
+    let torn = store_behind(&url.await, &fixture);
+    let mut job = large(&fixture, "large");
     let added = torn.add(&job, None).await;
     assert!(
         matches!(added, Err(StoreError::Unavailable(_))),
         "{added:?}"
     );
-    let left = stored(&bench, &job.id).await;
+    let left = stored(&fixture, &job.id).await;
     assert!(
         !left.is_empty() && left.iter().all(|(_, ends)| ends.is_some()),
-        "what is left is mortal: {left:?}"
+        "every remaining part has a TTL: {left:?}"
     );
-    assert_eq!(bench.store.get(&job.id).await.expect("read"), None);
+    assert_eq!(fixture.store.get(&job.id).await.expect("read"), None);
     assert_eq!(
-        bench.store.add(&job, None).await.expect("added"),
+        fixture.store.add(&job, None).await.expect("added"),
         AddResult::New
     );
 
-    let (_, mut lease) = bench.claim(&job.id).await;
-    bench
+    let (_, mut lease) = fixture.claim(&job.id).await;
+    fixture
         .store
         .checkpoint(&job, &mut lease)
         .await
         .expect("written");
     let before = job.clone();
-    refuse_all(&mut job, &bench, "one");
+    refuse_all(&mut job, &fixture, "one");
     let written = torn.checkpoint(&job, &mut lease).await;
     assert!(
         matches!(written, Err(StoreError::Unavailable(_))),
         "{written:?}"
     );
-    assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(before));
-    bench
+    assert_eq!(
+        fixture.store.get(&job.id).await.expect("read"),
+        Some(before)
+    );
+    fixture
         .store
         .checkpoint(&job, &mut lease)
         .await
         .expect("written");
-    assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(job));
+    assert_eq!(fixture.store.get(&job.id).await.expect("read"), Some(job));
 }
 
 #[tokio::test]
 async fn reader_sees_complete_states() {
-    let bench = Bench::in_dynamodb().await;
-    let mut job = large(&bench, "large");
-    bench.store.add(&job, None).await.expect("added");
-    let (_, mut lease) = bench.claim(&job.id).await;
-    refuse_all(&mut job, &bench, "state 0");
-    bench
+    let fixture = Fixture::in_dynamodb().await;
+    let mut job = large(&fixture, "large");
+    fixture.store.add(&job, None).await.expect("added");
+    let (_, mut lease) = fixture.claim(&job.id).await;
+    refuse_all(&mut job, &fixture, "state 0");
+    fixture
         .store
         .checkpoint(&job, &mut lease)
         .await
         .expect("written");
-    let (store, id) = (Arc::clone(&bench.store), job.id.clone());
+    let (store, id) = (Arc::clone(&fixture.store), job.id.clone());
     let reader = tokio::spawn(async move {
-        let mut seen = std::collections::BTreeSet::new();
-        while !seen.contains("state 8") {
-            let read = store.get(&id).await.expect("readable").expect("there");
+        let mut states_seen = std::collections::BTreeSet::new();
+        while !states_seen.contains("state 8") {
+            let read = store.get(&id).await.expect("read").expect("a job");
             let message =
                 |error: &Option<Refusal>| error.as_ref().map(|error| error.message.clone());
             let states: std::collections::BTreeSet<_> =
                 read.calls.iter().map(|call| message(&call.error)).collect();
-            assert_eq!(states.len(), 1, "one state, not two: {states:?}");
-            seen.extend(states.into_iter().flatten());
+            assert_eq!(states.len(), 1, "states are mixed: {states:?}");
+            states_seen.extend(states.into_iter().flatten());
         }
-        seen.len()
+        states_seen.len()
     });
     for number in 1..=8 {
         for call in &mut job.calls {
@@ -217,7 +224,7 @@ async fn reader_sees_complete_states() {
                 format!("state {number}"),
             ));
         }
-        bench
+        fixture
             .store
             .checkpoint(&job, &mut lease)
             .await
@@ -228,10 +235,10 @@ async fn reader_sees_complete_states() {
 
 #[tokio::test]
 async fn missing_parts_make_job_unreadable() {
-    let bench = Bench::in_dynamodb().await;
-    let job = large(&bench, "large");
-    bench.store.add(&job, None).await.expect("added");
-    let parts = stored(&bench, &job.id).await;
+    let fixture = Fixture::in_dynamodb().await;
+    let job = large(&fixture, "large");
+    fixture.store.add(&job, None).await.expect("added");
+    let parts = stored(&fixture, &job.id).await;
     let (part, _) = parts
         .iter()
         .find(|(sk, _)| sk.starts_with("part#"))
@@ -239,25 +246,25 @@ async fn missing_parts_make_job_unreadable() {
     let client = aws_sdk_dynamodb::Client::new(&Moto::shared().sdk_config());
     let deleted = client
         .delete_item()
-        .table_name(bench.table())
+        .table_name(fixture.table())
         .key("pk", AttributeValue::S(format!("job#{}", job.id)))
         .key("sk", AttributeValue::S(part.clone()))
         .send();
-    deleted.await.expect("moto deletes it");
-    let read = bench.store.get(&job.id).await;
+    deleted.await.expect("deleted");
+    let read = fixture.store.get(&job.id).await;
     assert!(
         matches!(read, Err(StoreError::Unreadable { .. })),
         "{read:?}"
     );
-    let claim = bench
+    let claim = fixture
         .store
-        .claim(&job.id, bench.now(), bench.within(60))
+        .claim(&job.id, fixture.now(), fixture.after(60))
         .await;
     assert!(
         matches!(claim, Err(StoreError::Unreadable { .. })),
         "{claim:?}"
     );
-    bench
+    fixture
         .store
         .park(&job.id, "parts of it are missing")
         .await
@@ -266,13 +273,13 @@ async fn missing_parts_make_job_unreadable() {
 
 #[tokio::test]
 async fn lost_answer_is_retried_safely() {
-    let bench = Bench::in_dynamodb().await;
-    // The first answer to every kind of write is lost, and the SDK asks again.
-    let mut seen = HashMap::new();
+    let fixture = Fixture::in_dynamodb().await;
+    // The first answer to every write is lost, and the SDK sends the request again.
+    let mut requests = HashMap::new();
     let url = faulty_proxy(move |operation, request| {
         let writes = ["PutItem", "UpdateItem", "DeleteItem"].contains(&operation);
-        // Only the mark tells two writes of a job apart, and the SDK repeats it.
-        let times = seen
+        // Requests differ by their `write_id`, which the SDK repeats.
+        let times = requests
             .entry(request.to_string())
             .and_modify(|times| *times += 1)
             .or_insert(1);
@@ -282,14 +289,14 @@ async fn lost_answer_is_retried_safely() {
             ProxyAction::Forward
         }
     });
-    let store = store_behind(&url.await, &bench);
-    for mut job in [bench.job("small"), large(&bench, "large")] {
+    let store = store_behind(&url.await, &fixture);
+    for mut job in [fixture.job("small"), large(&fixture, "large")] {
         assert_eq!(store.add(&job, None).await.expect("added"), AddResult::New);
         assert_eq!(
             store.add(&job, None).await.expect("added"),
             AddResult::Existing
         );
-        let claim = store.claim(&job.id, bench.now(), bench.within(60)).await;
+        let claim = store.claim(&job.id, fixture.now(), fixture.after(60)).await;
         let Ok(masshook::store::Claim::Acquired(_, mut lease)) = claim else {
             panic!("{claim:?}");
         };
@@ -297,19 +304,19 @@ async fn lost_answer_is_retried_safely() {
         store.checkpoint(&job, &mut lease).await.expect("written");
         job.record_attempts(1, 1);
         store
-            .release(&job, lease, Some(bench.now()))
+            .release(&job, lease, Some(fixture.now()))
             .await
             .expect("released");
-        assert_eq!(bench.store.get(&job.id).await.expect("read"), Some(job));
+        assert_eq!(fixture.store.get(&job.id).await.expect("read"), Some(job));
     }
 }
 
 #[tokio::test]
-async fn errors_are_classified_without_quotes() {
-    let job = Bench::in_memory().job("d");
-    let nobody = format!("http://127.0.0.1:{}", free_port());
-    let store = DynamoStore::with_config("jobs", sdk_config(&nobody));
-    let error = store.add(&job, None).await.expect_err("nobody listens");
+async fn errors_are_classified_without_aws_messages() {
+    let job = Fixture::in_memory().job("d");
+    let unused = format!("http://127.0.0.1:{}", free_port());
+    let store = DynamoStore::with_config("jobs", sdk_config(&unused));
+    let error = store.add(&job, None).await.expect_err("not reachable");
     assert!(error.is_retryable(), "{error:?}");
     let store = DynamoStore::with_config("no-such-table", Moto::shared().sdk_config());
     let error = store.get(&job.id).await.expect_err("no such table");

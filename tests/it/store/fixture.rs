@@ -1,4 +1,4 @@
-//! A store to test, with a clock of its own.
+//! A store under test, with its own clock.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use masshook::aws::dynamodb::DynamoStore;
 use masshook::clock::{Clock, ManualClock};
-use masshook::job::{Job, JobId, PreparationOutcome};
+use masshook::job::{CallEvent, Job, JobId, PreparationOutcome};
 use masshook::store::sqlite::SqliteStore;
 use masshook::store::{Claim, Lease, Retention, Store};
 use masshook::update::UpdateRequest;
@@ -16,32 +16,32 @@ use tempfile::TempDir;
 
 use crate::harness::{Moto, packed};
 
-/// How long the stores under test keep finished jobs.
+/// The retention of the stores under test.
 pub(crate) const RETENTION: Duration = Duration::from_secs(3_600);
 
-/// A store, empty, and its clock.
-pub(crate) struct Bench {
+/// An empty store and its clock.
+pub(crate) struct Fixture {
     /// The store.
     pub(crate) store: Arc<dyn Store>,
     /// Its clock.
     pub(crate) clock: ManualClock,
-    place: Place,
+    location: StoreLocation,
 }
 
-enum Place {
+enum StoreLocation {
     Memory,
     File(TempDir),
     DynamoDb(String),
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) fn in_memory() -> Self {
         let clock = clock();
         let store = SqliteStore::in_memory().with_retention(retention(&clock));
         Self {
             store: Arc::new(store),
             clock,
-            place: Place::Memory,
+            location: StoreLocation::Memory,
         }
     }
 
@@ -52,7 +52,7 @@ impl Bench {
         Self {
             store: Arc::new(store),
             clock,
-            place: Place::File(folder),
+            location: StoreLocation::File(folder),
         }
     }
 
@@ -66,7 +66,7 @@ impl Bench {
         Self {
             store: Arc::new(store),
             clock,
-            place: Place::DynamoDb(table),
+            location: StoreLocation::DynamoDb(table),
         }
     }
 
@@ -74,24 +74,24 @@ impl Bench {
         self.clock.now()
     }
 
-    /// So many seconds from now.
-    pub(crate) fn within(&self, seconds: u64) -> Timestamp {
+    /// The moment `seconds` from now.
+    pub(crate) fn after(&self, seconds: u64) -> Timestamp {
         self.now() + Duration::from_secs(seconds)
     }
 
-    pub(crate) fn pass(&self, seconds: u64) {
+    pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// A job about one record.
+    /// A planned job for one record.
     pub(crate) fn job(&self, delivery: &str) -> Job {
         let request =
             json!({"module": "Leads", "fields": {"Score": 1.25}, "ids": ["9007199254740993"]});
-        self.job_of(delivery, &request)
+        self.job_for(delivery, &request)
     }
 
-    /// A job of a request.
-    pub(crate) fn job_of(&self, delivery: &str, request: &Value) -> Job {
+    /// A planned job for a request.
+    pub(crate) fn job_for(&self, delivery: &str, request: &Value) -> Job {
         let id = JobId::derive("form", delivery, 0);
         let request = UpdateRequest::parse(request).expect("a request");
         let callback = "https://example.com/zoho".parse().expect("a URL");
@@ -103,18 +103,18 @@ impl Bench {
         job
     }
 
-    /// A job that is in the store.
-    pub(crate) async fn added(&self, delivery: &str) -> Job {
+    /// Adds a job for one record.
+    pub(crate) async fn add_job(&self, delivery: &str) -> Job {
         let job = self.job(delivery);
         self.store.add(&job, None).await.expect("added");
         job
     }
 
-    /// Takes a job that is free, for a minute.
+    /// Claims an unleased job for a minute.
     pub(crate) async fn claim(&self, id: &JobId) -> (Job, Lease) {
-        match self.store.claim(id, self.now(), self.within(60)).await {
+        match self.store.claim(id, self.now(), self.after(60)).await {
             Ok(Claim::Acquired(job, lease)) => (*job, lease),
-            other => panic!("job {id} is free, but: {other:?}"),
+            other => panic!("job {id} is not leased, but: {other:?}"),
         }
     }
 
@@ -122,17 +122,17 @@ impl Bench {
         self.store.due(self.now(), 100).await.expect("an answer")
     }
 
-    /// Replaces what is stored of a job, but for its request.
-    pub(crate) async fn spoil(&self, id: &JobId, document: &str) {
-        match &self.place {
-            Place::Memory => panic!("nobody reaches behind a store in memory"),
-            Place::File(folder) => {
-                let connection = rusqlite::Connection::open(file(folder)).expect("the file opens");
+    /// Replaces the stored state document of a job.
+    pub(crate) async fn replace_state(&self, id: &JobId, document: &str) {
+        match &self.location {
+            StoreLocation::Memory => panic!("a store in memory has no outside access"),
+            StoreLocation::File(folder) => {
+                let connection = rusqlite::Connection::open(file(folder)).expect("a database");
                 let update = "UPDATE jobs SET state = ?1 WHERE id = ?2";
                 let updated = connection.execute(update, [document, id.as_str()]);
                 assert_eq!(updated, Ok(1));
             }
-            Place::DynamoDb(table) => {
+            StoreLocation::DynamoDb(table) => {
                 let moto = Moto::shared();
                 moto.replace_state(table, id.as_str(), packed(document))
                     .await;
@@ -140,13 +140,26 @@ impl Bench {
         }
     }
 
-    /// The table, if it is one.
+    /// The DynamoDB table.
     pub(crate) fn table(&self) -> &str {
-        match &self.place {
-            Place::DynamoDb(table) => table,
-            Place::Memory | Place::File(_) => panic!("this is no table"),
+        match &self.location {
+            StoreLocation::DynamoDb(table) => table,
+            StoreLocation::Memory | StoreLocation::File(_) => panic!("not in DynamoDB"),
         }
     }
+}
+
+/// Completes the only call of a job.
+pub(crate) fn finish(job: &mut Job, fixture: &Fixture) {
+    job.record_attempts(1, 1);
+    job.apply(1, CallEvent::Settled(Vec::new()), fixture.now())
+        .expect("allowed");
+}
+
+/// The number of tasks that returned true.
+pub(crate) async fn winners(tasks: tokio::task::JoinSet<bool>) -> usize {
+    let outcomes = tasks.join_all().await;
+    outcomes.into_iter().filter(|won| *won).count()
 }
 
 pub(crate) fn clock() -> ManualClock {
