@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use masshook::job::{CallEvent, Failure};
+use masshook::job::{CallEvent, Failure, Job};
 use masshook::store::AddResult;
 use masshook::update::{RecordId, Records, Selector};
 use serde_json::json;
@@ -28,18 +28,44 @@ pub(super) async fn job_is_added_once_and_read_back(fixture: &Fixture) {
     );
 }
 
-pub(super) async fn job_with_50000_records_is_stored(fixture: &Fixture) {
+/// The number of records of a large job.
+const LARGE: usize = 50_000;
+
+/// A job for many records and three field groups.
+fn large_job(fixture: &Fixture) -> Job {
     let mut random = fastrand::Rng::with_seed(7);
-    let ids: BTreeSet<u64> = (0..50_000)
-        .map(|_| 554_023_000_000_000_000 + random.u64(0..1_000_000_000_000))
-        .collect();
+    let mut ids = BTreeSet::new();
+    while ids.len() < LARGE {
+        ids.insert(554_023_000_000_000_000 + random.u64(0..1_000_000_000_000));
+    }
     let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
     let fields = json!({"Score": 1, "Lead_Source": "Web", "Industry": "Steel"});
-    let mut job = fixture.job_for(
-        "large",
-        &json!({"module": "Leads", "fields": fields, "ids": ids}),
-    );
-    assert_eq!(job.calls.len(), ids.len().div_ceil(500) * 3);
+    let request = json!({"module": "Leads", "fields": fields, "ids": ids});
+    fixture.job_for("large", &request)
+}
+
+/// Applies the worst case to a job whose first call has succeeded: every other record is refused, and each has a failure.
+fn fail_other_records(job: &mut Job, fixture: &Fixture) {
+    let Selector::Records(Records::Ids(ids)) = &job.request.selector else {
+        panic!("ids");
+    };
+    let failure = |id: &RecordId| Failure {
+        id: *id,
+        code: "INVALID_DATA".to_owned(),
+        message: format!("the id {id} given seems to be invalid"),
+    };
+    let failures: Vec<Failure> = ids.iter().skip(500).map(failure).collect();
+    for (index, chunk) in failures.chunks(500).enumerate() {
+        let seq = index + 2;
+        job.record_attempts(seq, 1);
+        job.apply(seq, CallEvent::Settled(chunk.to_vec()), fixture.now())
+            .expect("allowed");
+    }
+}
+
+pub(super) async fn job_with_50000_records_is_stored(fixture: &Fixture) {
+    let mut job = large_job(fixture);
+    assert_eq!(job.calls.len(), LARGE.div_ceil(500) * 3);
     assert_eq!(
         fixture.store.add(&job, None).await.expect("added"),
         AddResult::New
@@ -62,22 +88,7 @@ pub(super) async fn job_with_50000_records_is_stored(fixture: &Fixture) {
         .checkpoint(&job, &mut lease)
         .await
         .expect("written");
-    // In the worst case every record is refused, and each has a failure.
-    let Selector::Records(Records::Ids(ids)) = &job.request.selector else {
-        panic!("ids");
-    };
-    let failure = |id: &RecordId| Failure {
-        id: *id,
-        code: "INVALID_DATA".to_owned(),
-        message: format!("the id {id} given seems to be invalid"),
-    };
-    let failures: Vec<Failure> = ids.iter().skip(500).map(failure).collect();
-    for (index, chunk) in failures.chunks(500).enumerate() {
-        let seq = index + 2;
-        job.record_attempts(seq, 1);
-        job.apply(seq, CallEvent::Settled(chunk.to_vec()), fixture.now())
-            .expect("allowed");
-    }
+    fail_other_records(&mut job, fixture);
     fixture
         .store
         .checkpoint(&job, &mut lease)
