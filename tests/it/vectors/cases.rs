@@ -104,7 +104,7 @@ impl Vectors {
     /// Whether it must create a job.
     pub(super) fn is_delivered(&self, case: &Case, time: Time) -> bool {
         self.is_let_in(case, time)
-            && self.known["greeted"][&case.name].is_null()
+            && self.known["handshake_vectors"][&case.name].is_null()
             && !self.lists("unreadable", &case.name)
     }
 
@@ -178,9 +178,10 @@ impl Vectors {
 
     /// Returns how the answer to a vector differs from the expected one.
     pub(super) fn differs(&self, case: &Case, answer: &Value, time: Time) -> Option<String> {
-        let [accepted, greeted] = ["accepted", "greeted"].map(|kind| &self.known[kind][&case.name]);
+        let [accepted, handshake] =
+            ["accepted", "handshake_vectors"].map(|kind| &self.known[kind][&case.name]);
         let own = if accepted.is_null() {
-            greeted
+            handshake
         } else {
             accepted
         };

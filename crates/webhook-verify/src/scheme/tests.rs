@@ -31,7 +31,7 @@ fn preset_records_are_valid() {
         let has_ids = specs.all(|spec| !spec.delivery_id.is_empty());
         let note = note.replace('\n', " ");
         assert!(
-            has_ids || note.contains("hash stands for"),
+            has_ids || note.contains("hash is used instead"),
             "{name}: {note}"
         );
     }
