@@ -289,7 +289,7 @@ fn readme_counts_are_correct() {
 #[test]
 fn readme_lists_every_rejection_with_its_status() {
     let source = text("src/inbound/rejection.rs");
-    let (_, table) = source.split_once("fn row(").expect("the table");
+    let (_, table) = source.split_once("fn status_and_code(").expect("the table");
     let (table, _) = table.split_once("\n    }\n").expect("its end");
     let readme = text("README.md");
     let rows = readme.lines().filter_map(|line| {
