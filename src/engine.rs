@@ -38,7 +38,7 @@ const CLAIMS_AT_ONCE: usize = 16;
 /// How long a lease outlives its turn, as the last effect may still be under way.
 const LEASE_SLACK: Duration = Duration::from_secs(40);
 
-/// Why a job could not be results.
+/// Why a job could not be driven.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
     /// The store failed.
@@ -101,7 +101,7 @@ pub struct Engine {
 struct LeasedJob {
     job: Box<Job>,
     lease: Lease,
-    /// Why it cannot be results on in this turn.
+    /// Why this turn stopped driving it.
     error: Option<DriveError>,
 }
 

@@ -322,7 +322,7 @@ fn check_trigger(explanation: &mut Explanation, route: &Route, trigger: Trigger)
         false => {
             let names: Vec<&str> = route.on.iter().map(|trigger| trigger.as_str()).collect();
             format!(
-                "the event comes by `{trigger}`, and `on` names {}",
+                "the event was received by `{trigger}`, but `on` lists {}",
                 names.join(", ")
             )
         }

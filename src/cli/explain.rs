@@ -78,11 +78,11 @@ fn route_text(explanation: &Explanation, width: usize) -> String {
         )
     {
         let condition = result.condition.as_str();
-        return format!("{name}  not for it, by its {condition}: {}", result.found);
+        return format!("{name}  ignored ({condition}): {}", result.found);
     }
     let verdict = first.map_or_else(
         || "accepts it".to_owned(),
-        |result| format!("not for it, by its {}", result.condition.as_str()),
+        |result| format!("ignored ({})", result.condition.as_str()),
     );
     let mut lines = vec![format!("{name}  {verdict}")];
     for result in &explanation.conditions {

@@ -28,8 +28,7 @@ pub(super) struct PreviewArgs {
     route: Option<String>,
     /// Event file: a bare JSON body or any Lambda event.
     event: PathBuf,
-    /// Explain instead, for every route or the given one, why the route accepts the event or not: show the first false
-    /// condition, and of `when` the first false expression.
+    /// Explain why each route (or the given one) accepts or ignores the event.
     #[arg(long)]
     explain: bool,
     #[command(flatten)]

@@ -40,7 +40,7 @@ impl MethodReason {
 impl fmt::Display for MethodReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Requested => "`update_by` says so",
+            Self::Requested => "selected by `update_by` (default: mass_update)",
             Self::FewerCalls => "fewer calls",
             Self::SameCalls => "the other method takes as many calls",
             Self::Fields => "no mass update sets all of the fields",
@@ -123,7 +123,7 @@ impl MethodComparison {
         let row = |method, cost: Option<CreditCost>, impossible: &str| {
             let cost = cost.map_or_else(|| impossible.to_owned(), |cost| cost.to_string());
             let text = match method == self.chosen.method() {
-                true => format!("{cost}; taken: {}", self.reason),
+                true => format!("{cost}; chosen: {}", self.reason),
                 false => cost,
             };
             (method, text)

@@ -33,7 +33,7 @@ fn a_plan_prints_what_it_does() {
         2. Field_0, Field_1, Field_2    immediate   records 501-501 (1)
         3. Field_3                      immediate   records 1-500 (500)
         4. Field_3                      immediate   records 501-501 (1)
-      by mass_update  4 calls, credits not documented; taken: `update_by` says so
+      by mass_update  4 calls, credits not documented; chosen: selected by `update_by` (default: mass_update)
       by records      6 calls, 51 credits
     ");
 }
@@ -51,7 +51,7 @@ fn updates_of_records_set_every_field_at_once() {
         1. Email, Topics, City          records     records 1-100 (100)
         2. Email, Topics, City          records     records 101-101 (1)
       by mass_update  not possible: it does not set all of the fields
-      by records      2 calls, 11 credits; taken: `update_by` says so
+      by records      2 calls, 11 credits; chosen: selected by `update_by` (default: mass_update)
     ");
     let shown = plan.to_json(resolved(&request));
     assert_eq!(

@@ -169,7 +169,7 @@ async fn both_update_methods_are_priced() {
     let (mass_update, document) = price(json!({"ids": ids}), set.clone()).await;
     assert_eq!(
         mass_update,
-        "mass_update 2 calls, 8 credits; taken: `update_by` says so; by records 1 call, 3 credits"
+        "mass_update 2 calls, 8 credits; chosen: selected by `update_by` (default: mass_update); by records 1 call, 3 credits"
     );
     let rows = document["connections"]["default"].as_array();
     let rows = rows.expect("a list").iter();
@@ -179,7 +179,7 @@ async fn both_update_methods_are_priced() {
     let (fewer, document) = price(auto.clone(), set).await;
     assert_eq!(
         fewer,
-        "mass_update 2 calls, 8 credits; by records 1 call, 3 credits; taken: fewer calls"
+        "mass_update 2 calls, 8 credits; by records 1 call, 3 credits; chosen: fewer calls"
     );
     let records = found(&document, "record updates").1;
     assert_eq!(
@@ -189,14 +189,14 @@ async fn both_update_methods_are_priced() {
     // Only the org's metadata shows that a mass update cannot set this field.
     let (only, _) = price(auto, json!({"Phone": "+1 555 0100"})).await;
     assert!(
-        only.starts_with("mass_update not possible: it does not set all of the fields; by records 1 call, 3 credits; taken: no mass update sets all of the fields"),
+        only.starts_with("mass_update not possible: it does not set all of the fields; by records 1 call, 3 credits; chosen: no mass update sets all of the fields"),
         "{only}"
     );
     let view = bench.world.zoho()["views"]["Leads"]["some"]["id"].clone();
     let (view, _) = price(json!({"cvid": view}), json!({"City": "Bonn"})).await;
     assert_eq!(
         view,
-        "mass_update 1 call, 4 credits; taken: nothing else updates a custom view; by records not possible: a custom view is only mass-updated"
+        "mass_update 1 call, 4 credits; chosen: nothing else updates a custom view; by records not possible: a custom view is only mass-updated"
     );
     assert_eq!(bench.world.count("records_put").await, 0);
 }

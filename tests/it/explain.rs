@@ -151,11 +151,11 @@ fn event_is_accepted_by_route_of_its_path() {
     assert_eq!(taken.first_false("bus"), "trigger");
     assert_eq!(
         taken.found("bus", "trigger").1,
-        "the event comes by `http`, and `on` names eventbridge, sqs"
+        "the event was received by `http`, but `on` lists eventbridge, sqs"
     );
     for line in [
         "github     accepts it",
-        "open       not for it, by its path: the event was sent to /hooks/github",
+        "open       ignored (path): the event was sent to /hooks/github",
     ] {
         assert!(taken.text.contains(line), "{}", taken.text);
     }

@@ -17,7 +17,7 @@ use crate::sync;
 use crate::update::{FieldName, MAX_IDS, Match, MatchValue, Records};
 use crate::zoho::{self, Client};
 
-/// StatusPoll-ups of one connection that are under way at once. Zoho allows ten of the kind.
+/// Concurrent look-ups per connection; Zoho allows ten.
 const CONCURRENT_LOOKUPS: usize = 10;
 
 /// A job's `match`.

@@ -20,7 +20,7 @@ pub(crate) fn throttled(faults: &Faults) -> ApiResponse {
     } else {
         (
             "You have made too many requests continuously. Please try again after some time.",
-            "AccessToken Denied",
+            "Access Denied",
         )
     };
     ApiResponse::json(

@@ -116,7 +116,7 @@ async fn eleventh_token_in_ten_minutes_is_throttled() {
         response.json,
         json!({
             "error_description": "You have made too many requests continuously. Please try again after some time.",
-            "error": "AccessToken Denied",
+            "error": "Access Denied",
             "status": "failure",
         })
     );
