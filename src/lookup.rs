@@ -1,10 +1,10 @@
-//! Finding records by the value of a field: what Zoho is asked, and which record of its answers belongs to which value.
+//! Finds records by the value of a field: the requests to Zoho, and the assignment of the returned records to the values.
 //! Pure.
 //!
-//! Zoho is asked by COQL, which is exact and does not lag. Values are put into its queries by [`Literal`] alone, and that
-//! type has only characters that mean nothing there: Zoho documents no way to write a quote inside a text. All other
-//! values go through Search, where a value is a parameter. Its `equals` is rather a `contains`, and its `email` looks into
-//! all e-mail fields, so whichever way a record came, its own value decides.
+//! Most values are looked up by COQL, which is exact and has no index lag. Only a [`Literal`] is put into a query, and it
+//! contains no character with a meaning in COQL: Zoho documents no way to escape a quote. All other values go through
+//! Search, which takes a value as a parameter. Its `equals` matches like `contains`, and its `email` searches all e-mail
+//! fields, so the field of each returned record is compared again.
 
 pub mod evidence;
 mod matches;
@@ -15,38 +15,38 @@ use std::fmt;
 use crate::update::{FieldName, MatchValue, ModuleName, RecordId};
 pub use matches::{LookupRow, MatchIndex, ResolvedMatch, refuse, rows, settle};
 
-/// Values of one query. Zoho's own tables say both 50 and 100.
+/// Values of one query. Zoho's documentation has both 50 and 100.
 pub const VALUES_PER_QUERY: usize = 50;
 
-/// Rows of a query's first answer, for one credit; nearly always it is the only one.
+/// Rows of the first page of a query, for one credit. It is nearly always the only page.
 pub const FIRST_ROWS: usize = 200;
 
-/// Rows of its further answers, for three credits each: the most that Zoho gives.
+/// Rows of each further page, for three credits: Zoho's maximum.
 pub const MORE_ROWS: usize = 2_000;
 
-/// Rows of one page of a search, the most that Zoho gives.
+/// Rows of one page of a search: Zoho's maximum.
 pub const SEARCH_ROWS: usize = 200;
 
-/// Values of one `match` that may go through Search, as each of them is a call of its own.
+/// Values of one `match` that may go through Search. Each of them is a separate call.
 pub const MAX_SEARCHES: usize = 500;
 
-/// Characters of a [`Literal`]: Zoho's e-mail fields hold no more.
+/// The maximum length of a [`Literal`]: that of Zoho's e-mail fields.
 const LITERAL_CHARS: usize = 100;
 
-/// The module whose converted records are still there for COQL, and can never be updated.
+/// The module whose converted records COQL still returns, although they cannot be updated.
 const LEADS: &str = "Leads";
 
-/// A text inside a query. It has letters, digits, spaces and `@ . _ + - / :` only.
+/// A text inside a query. It contains only letters, digits, spaces and `@ . _ + - / :`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Literal(String);
 
 impl Literal {
-    /// The value as a literal, if it is free of all that might mean something in a query.
+    /// Returns the value as a literal, if it has no other characters and is not too long.
     pub fn of(value: &MatchValue) -> Option<Self> {
         let text = value.as_str();
-        let harmless = |sign: char| sign.is_alphanumeric() || "@._+-/: ".contains(sign);
+        let is_allowed = |char: char| char.is_alphanumeric() || "@._+-/: ".contains(char);
         let short = text.chars().count() <= LITERAL_CHARS;
-        (short && text.chars().all(harmless)).then(|| Self(text.to_owned()))
+        (short && text.chars().all(is_allowed)).then(|| Self(text.to_owned()))
     }
 }
 
@@ -65,7 +65,7 @@ pub struct LookupField {
     pub field: FieldName,
 }
 
-/// One question to Zoho.
+/// One look-up request to Zoho.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookupRequest {
     /// By COQL.
@@ -74,7 +74,7 @@ pub enum LookupRequest {
     Search(Search),
 }
 
-/// A question by COQL.
+/// A look-up of several values by COQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     column: LookupField,
@@ -82,7 +82,7 @@ pub struct Query {
     after: Option<RecordId>,
 }
 
-/// A question by Search, about one value.
+/// A look-up of one value by Search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
     column: LookupField,
@@ -90,28 +90,28 @@ pub struct Search {
     page: usize,
 }
 
-/// The lookup_requests about a field's values, and for each of them the values that it answers for. No value is asked twice.
+/// Builds the requests for a field's values. Each is returned with its values, and each value is in one request.
 pub fn lookup_requests<'a>(
     column: &LookupField,
     values: impl IntoIterator<Item = &'a MatchValue>,
 ) -> Vec<(LookupRequest, Vec<&'a MatchValue>)> {
     let mut seen = HashSet::new();
     let distinct = values.into_iter().filter(|value| seen.insert(*value));
-    let (mut plain, mut lookup_requests) = (Vec::new(), Vec::new());
+    let (mut literals, mut searches) = (Vec::new(), Vec::new());
     for value in distinct {
         match Literal::of(value) {
-            Some(literal) => plain.push((value, literal)),
+            Some(literal) => literals.push((value, literal)),
             None => {
                 let search = Search {
                     column: column.clone(),
                     value: value.clone(),
                     page: 1,
                 };
-                lookup_requests.push((LookupRequest::Search(search), vec![value]));
+                searches.push((LookupRequest::Search(search), vec![value]));
             }
         }
     }
-    let batches = plain.chunks(VALUES_PER_QUERY).map(|batch| {
+    let queries = literals.chunks(VALUES_PER_QUERY).map(|batch| {
         let query = Query {
             column: column.clone(),
             literals: batch.iter().map(|(_, literal)| literal.clone()).collect(),
@@ -120,22 +120,23 @@ pub fn lookup_requests<'a>(
         let values = batch.iter().map(|(value, _)| *value).collect();
         (LookupRequest::Query(query), values)
     });
-    batches.chain(lookup_requests).collect()
+    queries.chain(searches).collect()
 }
 
-/// Whether a value looks like an e-mail address, in which case does not count.
-fn is_mail(text: &str) -> bool {
+/// Whether a value has the form of an e-mail address. Such values are compared without regard to case.
+fn is_email(text: &str) -> bool {
     let sides = text.split_once('@');
     sides.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
 }
 
 impl Query {
-    /// The field.
+    /// Returns the field of the look-up.
     pub fn column(&self) -> &LookupField {
         &self.column
     }
 
-    /// The query's text. It goes on by the last record's id, as an offset would jump when records change meanwhile.
+    /// Returns the text of the query. Pages continue after the last record's id, because an offset would skip records when
+    /// others change between two pages.
     pub fn text(&self) -> String {
         let LookupField { module, field } = &self.column;
         let columns = match field.as_str() {
@@ -157,32 +158,32 @@ impl Query {
 }
 
 impl Search {
-    /// The field.
+    /// Returns the field of the look-up.
     pub fn column(&self) -> &LookupField {
         &self.column
     }
 
-    /// The parameters, not yet encoded.
+    /// Returns the URL parameters, not yet encoded.
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         let field = self.column.field.as_str();
         let value = self.value.as_str();
-        let wanted = match field {
-            "Email" | "Secondary_Email" if is_mail(value) => ("email", value.to_owned()),
+        let condition = match field {
+            "Email" | "Secondary_Email" if is_email(value) => ("email", value.to_owned()),
             _ => {
                 let mut escaped = String::with_capacity(value.len());
-                for sign in value.chars() {
-                    if matches!(sign, '(' | ')' | ',' | '\\') {
+                for char in value.chars() {
+                    if matches!(char, '(' | ')' | ',' | '\\') {
                         escaped.push('\\');
                     }
-                    escaped.push(sign);
+                    escaped.push(char);
                 }
                 ("criteria", format!("({field}:equals:{escaped})"))
             }
         };
         vec![
-            wanted,
+            condition,
             ("fields", format!("id,{field}")),
-            // As COQL does: that a record is not approved is told of it when it is updated.
+            // COQL returns records that await approval too. Their update then fails with Zoho's reason.
             ("approved", "both".to_owned()),
             ("page", self.page.to_string()),
             ("per_page", SEARCH_ROWS.to_string()),
@@ -191,7 +192,7 @@ impl Search {
 }
 
 impl LookupRequest {
-    /// What to ask after an answer with these rows that is not the last one. None if it leads nowhere.
+    /// Returns the request for the page after these rows, or `None` if the rows make no progress.
     pub fn next(self, rows: &[LookupRow]) -> Option<Self> {
         let last = rows.iter().map(|row| row.id).max()?;
         Some(match self {

@@ -1,5 +1,4 @@
-//! Records as they stand, to find out whether a call was carried out that nobody answered. COQL answers exactly, and does
-//! not lag.
+//! Reads records by COQL to find out whether a call without a response was performed. COQL is exact and has no index lag.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +7,8 @@ use serde_json::Value;
 use super::VALUES_PER_QUERY;
 use crate::update::{Assignment, ModuleName, RecordId};
 
-/// The queries that read these fields of these records. Ids are digits and names are API names, so nothing in a query
-/// means anything else than it says.
+/// Builds the queries that read the assigned fields of these records. Ids are digits and names are API names, so a query
+/// needs no escaping.
 pub fn queries(module: &ModuleName, sets: &[Assignment], ids: &[RecordId]) -> Vec<String> {
     let fields: Vec<&str> = sets.iter().map(|set| set.field.as_str()).collect();
     let columns = fields.join(", ");
@@ -23,23 +22,24 @@ pub fn queries(module: &ModuleName, sets: &[Assignment], ids: &[RecordId]) -> Ve
     ids.chunks(VALUES_PER_QUERY).map(query).collect()
 }
 
-/// The records of an answer's `data` on which everything is set. A list that was added to has at least what was added.
-pub fn carried_out(data: &Value, sets: &[Assignment]) -> BTreeSet<RecordId> {
+/// Returns the records in the `data` of a response on which every assignment holds. A list field may contain more options
+/// than the assigned ones.
+pub fn updated_records(data: &Value, sets: &[Assignment]) -> BTreeSet<RecordId> {
     let rows = data.as_array().map_or(&[][..], |rows| rows);
     let done = rows
         .iter()
-        .filter(|row| sets.iter().all(|set| has(row, set)));
+        .filter(|row| sets.iter().all(|set| holds(row, set)));
     done.filter_map(|row| row["id"].as_str()?.parse().ok())
         .collect()
 }
 
-fn has(row: &Value, set: &Assignment) -> bool {
+fn holds(row: &Value, set: &Assignment) -> bool {
     let cell = &row[set.field.as_str()];
     match (&set.value, cell) {
-        (Value::Array(wanted), Value::Array(there)) => {
-            wanted.iter().all(|option| there.contains(option))
+        (Value::Array(assigned), Value::Array(current)) => {
+            assigned.iter().all(|option| current.contains(option))
         }
-        (wanted, there) => wanted == there,
+        (assigned, current) => assigned == current,
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn fifty_records_are_read_at_a_time() {
+    fn queries_read_fifty_records_each() {
         let ids: Vec<RecordId> = (1..=101)
             .map(|id| id.to_string().parse().expect("an id"))
             .collect();
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_counts_only_if_everything_is_set() {
+    fn record_with_partial_assignments_is_not_updated() {
         let data = json!([
             {"id": "1", "Topics": ["Billing", "Other", "CRM"], "Rating": "Active"},
             {"id": "2", "Topics": ["CRM"], "Rating": "Active"},
@@ -84,11 +84,11 @@ mod tests {
             {"id": "4", "Topics": null, "Rating": "Active"},
             {"id": "5", "Rating": "Active"},
         ]);
-        let done: Vec<String> = carried_out(&data, &sets())
+        let done: Vec<String> = updated_records(&data, &sets())
             .iter()
             .map(ToString::to_string)
             .collect();
         assert_eq!(done, ["1"]);
-        assert!(carried_out(&Value::Null, &sets()).is_empty());
+        assert!(updated_records(&Value::Null, &sets()).is_empty());
     }
 }

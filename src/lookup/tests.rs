@@ -17,10 +17,10 @@ fn column(module: &str, field: &str) -> LookupField {
 
 fn texts(column: &LookupField, values: &[&str]) -> Vec<String> {
     let values: Vec<MatchValue> = values.iter().map(|text| value(text)).collect();
-    let asked = lookup_requests(column, &values);
-    asked
+    let requests = lookup_requests(column, &values);
+    requests
         .into_iter()
-        .map(|(question, _)| match question {
+        .map(|(request, _)| match request {
             LookupRequest::Query(query) => query.text(),
             LookupRequest::Search(search) => format!("{:?}", search.parameters()),
         })
@@ -37,7 +37,7 @@ fn wanted(values: &[&str], on_many: OnMany, on_none: OnNone) -> Match {
 }
 
 #[test]
-fn queries_are_what_zoho_documents() {
+fn query_has_documented_coql_form() {
     assert_eq!(
         texts(
             &column("Contacts", "Email"),
@@ -60,14 +60,14 @@ fn queries_are_what_zoho_documents() {
 }
 
 #[test]
-fn a_query_goes_on_after_its_last_record_and_never_in_a_circle() {
+fn next_query_starts_after_last_record_or_ends() {
     let values = [value("a")];
-    let (question, _) = lookup_requests(&column("Deals", "Stage"), &values).remove(0);
+    let (request, _) = lookup_requests(&column("Deals", "Stage"), &values).remove(0);
     let rows = rows(
         &json!([{"id": "9", "Stage": "a"}, {"id": "12", "Stage": "a"}]),
         &"Stage".parse().expect("a field"),
     );
-    let next = question.next(&rows).expect("more");
+    let next = request.next(&rows).expect("more");
     let LookupRequest::Query(query) = &next else {
         panic!("{next:?}");
     };
@@ -80,7 +80,7 @@ fn a_query_goes_on_after_its_last_record_and_never_in_a_circle() {
 }
 
 #[test]
-fn what_no_literal_holds_is_searched_for() {
+fn value_that_is_no_literal_is_searched() {
     let shown = texts(
         &column("Leads", "Email"),
         &["o'brien@x.com", r"a\b@x.com", "'; drop"],
@@ -95,9 +95,9 @@ fn what_no_literal_holds_is_searched_for() {
         "{shown:?}"
     );
     let values = [value(r"A (B), C\D")];
-    let asked = lookup_requests(&column("Accounts", "Account_Name"), &values);
-    let LookupRequest::Search(search) = &asked[0].0 else {
-        panic!("{asked:?}");
+    let requests = lookup_requests(&column("Accounts", "Account_Name"), &values);
+    let LookupRequest::Search(search) = &requests[0].0 else {
+        panic!("{requests:?}");
     };
     assert_eq!(
         search.parameters()[0],
@@ -112,7 +112,7 @@ fn what_no_literal_holds_is_searched_for() {
 }
 
 #[test]
-fn only_the_very_value_counts() {
+fn records_match_by_exact_value_only() {
     let mut hits = MatchIndex::default();
     let field = "Email".parse().expect("a field");
     hits.add(rows(
@@ -156,7 +156,7 @@ fn only_the_very_value_counts() {
 }
 
 #[test]
-fn one_value_is_enough_to_fail_and_no_value_is_named() {
+fn refusal_for_one_value_contains_no_value() {
     let mut hits = MatchIndex::default();
     hits.add(rows(
         &json!([{"id": "1", "Email": "a@x.com"}, {"id": "2", "Email": "a@x.com"}, {"id": "3", "Email": "b@x.com"}]),
@@ -182,14 +182,14 @@ fn one_value_is_enough_to_fail_and_no_value_is_named() {
             assert_eq!(
                 refusal.cause().map(|cause| cause.row().code),
                 code,
-                "its advice is in the table"
+                "its advice comes from the table"
             );
         }
     }
 }
 
 #[test]
-fn a_field_of_several_values_is_told_by_its_records() {
+fn list_in_record_makes_field_unsuitable() {
     let field = "Email".parse().expect("a field");
     let lists = || rows(&json!([{"id": "1", "Email": ["a"]}]), &field);
     let code = |hits: &MatchIndex, modes| {
@@ -202,8 +202,8 @@ fn a_field_of_several_values_is_told_by_its_records() {
     assert_eq!(code(&hits, OnNone::Succeed), None);
     hits.merge(first);
     for on_none in [OnNone::Succeed, OnNone::Fail] {
-        let told = code(&hits, on_none);
-        assert_eq!(told.as_deref(), Some("MATCH_FIELD_UNSUITABLE"));
+        let refused = code(&hits, on_none);
+        assert_eq!(refused.as_deref(), Some("MATCH_FIELD_UNSUITABLE"));
     }
 }
 
@@ -232,7 +232,7 @@ fn too_many_searches_or_records_are_refused() {
     assert_eq!(refusal.code, "MATCH_TOO_WIDE");
 }
 
-/// The texts between a query's quotes, read as the simplest of readers would, and what stands outside them.
+/// Splits a query into the texts between its quotes and the rest, without regard to escapes.
 fn quoted(query: &str) -> (Vec<String>, String) {
     let parts: Vec<&str> = query.split('\'').collect();
     assert!(parts.len() % 2 == 1, "{query}");
@@ -246,7 +246,7 @@ fn quoted(query: &str) -> (Vec<String>, String) {
 
 proptest! {
     #[test]
-    fn whatever_the_values_a_query_has_exactly_its_literals(
+    fn query_with_any_values_contains_only_its_literals(
         texts in prop::collection::vec("\\PC{1,120}|[a-z0-9@'\"\\\\(),;= ]{1,20}|[a-z0-9@. ]{1,20}", 1..130)
     ) {
         let values: Vec<MatchValue> = texts
@@ -254,11 +254,11 @@ proptest! {
             .filter_map(|text| MatchValue::try_from(text.clone()).ok())
             .collect();
         let mut answered = HashSet::new();
-        for (question, of) in lookup_requests(&column("Contacts", "Email"), &values) {
+        for (request, of) in lookup_requests(&column("Contacts", "Email"), &values) {
             for value in &of {
-                prop_assert!(answered.insert(*value), "asked twice");
+                prop_assert!(answered.insert(*value), "requested twice");
             }
-            match question {
+            match request {
                 LookupRequest::Query(query) => {
                     prop_assert!(of.len() <= VALUES_PER_QUERY);
                     let (inside, outside) = quoted(&query.text());
@@ -275,11 +275,11 @@ proptest! {
                         "email" => text,
                         _ => {
                             let inner = text.strip_prefix("(Email:equals:").and_then(|text| text.strip_suffix(')'));
-                            let mut signs = inner.expect("criteria").chars();
+                            let mut chars = inner.expect("criteria").chars();
                             let mut plain = String::new();
-                            while let Some(sign) = signs.next() {
-                                prop_assert!(!matches!(sign, '(' | ')' | ','), "{}", text);
-                                plain.extend(if sign == '\\' { signs.next() } else { Some(sign) });
+                            while let Some(char) = chars.next() {
+                                prop_assert!(!matches!(char, '(' | ')' | ','), "{}", text);
+                                plain.extend(if char == '\\' { chars.next() } else { Some(char) });
                             }
                             plain
                         }

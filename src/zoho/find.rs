@@ -46,7 +46,7 @@ impl Client {
             let sent = self.call(&request, rows_document).await;
             attempts += sent.attempts;
             match sent.outcome {
-                Ok(answer) => done.extend(evidence::carried_out(&answer["data"], sets)),
+                Ok(answer) => done.extend(evidence::updated_records(&answer["data"], sets)),
                 Err(error) => {
                     let error = match error.lacks_scope() {
                         true => error.with_advice("make a new refresh token that has the scopes ZohoCRM.coql.READ and ZohoCRM.modules.READ too: `on_unknown_outcome: reread` needs them"),
