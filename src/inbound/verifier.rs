@@ -224,10 +224,10 @@ fn rejection_for(error: VerifyError, route: &Route, proofs: &[SchemeConfig]) -> 
         Rejection::Secret(SecretError::Malformed { reference, why })
     };
     let enrolls = route.verify.enrolled_secrets().next().is_some();
-    let error = match error {
-        // A delivery before the handshake does not come from the sender.
-        VerifyError::MissingSecret if enrolls => VerifyError::SecretNotEnrolled,
-        other => other,
+    // A delivery before the handshake does not come from the sender.
+    let error = match enrolls && error == VerifyError::MissingSecret {
+        true => VerifyError::SecretNotEnrolled,
+        false => error,
     };
     if let VerifyError::InvalidSecret { position, cause } = &error {
         let secrets: &[SecretRef] = proofs.first().map_or(&[], |proof| &proof.secrets);

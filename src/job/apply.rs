@@ -58,10 +58,12 @@ impl Job {
             let mut ids = self.ids(&call.call).iter();
             ids.all(|id| call.updated_ids.contains(id) || found.contains(id))
         };
-        match event {
-            CallEvent::FoundUpdated(found) if complete(&found) => CallEvent::Settled(Vec::new()),
-            other => other,
+        if let CallEvent::FoundUpdated(found) = &event
+            && complete(found)
+        {
+            return CallEvent::Settled(Vec::new());
         }
+        event
     }
 
     fn event_kind(&self, index: usize, event: &CallEvent) -> CallEventKind {

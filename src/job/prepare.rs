@@ -70,17 +70,15 @@ impl Job {
 
     /// Refuses a preparation that is postponed after the retry period.
     fn end_retries(&self, outcome: PreparationOutcome, now: Timestamp) -> PreparationOutcome {
-        match outcome {
-            PreparationOutcome::Postponed { reason, .. }
-                if now >= after(self.created_at, RETRY_PERIOD) =>
-            {
-                PreparationOutcome::Refused(Refusal {
-                    message: format!("given up after a day: {}", reason.message),
-                    ..reason
-                })
-            }
-            other => other,
+        if let PreparationOutcome::Postponed { reason, .. } = &outcome
+            && now >= after(self.created_at, RETRY_PERIOD)
+        {
+            return PreparationOutcome::Refused(Refusal {
+                message: format!("given up after a day: {}", reason.message),
+                ..reason.clone()
+            });
         }
+        outcome
     }
 
     /// Makes the calls of a job whose records are known.
