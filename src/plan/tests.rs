@@ -169,7 +169,7 @@ fn a_stage_travels_with_its_pipeline_and_layout() {
 
 proptest! {
     #[test]
-    fn by_each_method_every_id_is_updated_once_within_the_limits(
+    fn each_method_updates_each_id_once_within_limits(
         which in 0..UpdateMethod::ALL.len(), deals: bool, fields in 1_usize..8, ids in 1_usize..2100,
     ) {
         let method = UpdateMethod::ALL[which].0;
@@ -207,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn every_id_and_field_is_covered_exactly_once_and_no_call_breaks_a_limit(
+    fn plan_covers_each_id_and_field_once_within_limits(
         deals: bool, fields in 1_usize..8, ids in 1_usize..2100,
     ) {
         let module = if deals { "Deals" } else { "Contacts" };

@@ -1,0 +1,97 @@
+//! The part of a store that holds jobs.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::delivery::StoredDelivery;
+use super::{AddResult, Claim, JobFilter, JobPage, Lease, StoreError};
+use crate::job::{Job, JobId};
+
+/// Stores jobs, and hands out leases on them.
+///
+/// Every method of every part fails with [`StoreError::Unavailable`] or [`StoreError::Failed`] if the store itself fails.
+/// Each method documents its other errors.
+#[async_trait]
+pub trait Jobs: fmt::Debug + Send + Sync {
+    /// Stores a new job and the delivery that it came from. A job or a delivery that is already stored stays unchanged. The
+    /// job is due when [`Job::due`] says so.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn add(
+        &self,
+        job: &Job,
+        delivery: Option<&StoredDelivery>,
+    ) -> Result<AddResult, StoreError>;
+
+    /// Reads a job.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
+
+    /// Leases a job until `until`, unless another lease lasts beyond `now`. The job need not be due.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`]. The job is leased until `until` in this case too, so that it is not claimed again at once.
+    async fn claim(
+        &self,
+        id: &JobId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Claim, StoreError>;
+
+    /// Writes a job and keeps its lease. The job's request is written only if it has changed.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`].
+    async fn checkpoint(&self, job: &Job, lease: &mut Lease) -> Result<(), StoreError>;
+
+    /// Writes a job and ends its lease. `due` is when the job is to be driven next.
+    ///
+    /// Without `due` the job is finished, and is deleted after the store's retention. Its delivery becomes a dead letter if
+    /// [`DeadLetterReason::for_job`](crate::job::DeadLetterReason::for_job) returns a reason. Otherwise the delivery is
+    /// deleted: at once if it has no other jobs, after the retention if it has.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`].
+    async fn release(
+        &self,
+        job: &Job,
+        lease: Lease,
+        due: Option<Timestamp>,
+    ) -> Result<(), StoreError>;
+
+    /// Lists jobs that are due and not leased, the longest due first. A job whose driver crashed is due when its lease ends.
+    /// The list is a hint: [`Jobs::claim`] decides.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
+
+    /// Lists jobs, the latest first. `after` is [`JobPage::next`] of the previous page.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn list(
+        &self,
+        filter: JobFilter,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Result<JobPage, StoreError>;
+
+    /// Parks a job: ends its lease, and makes it due never again until it is unparked. Its delivery is a dead letter until
+    /// then. Does nothing if there is no such job.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn park(&self, id: &JobId, reason: &str) -> Result<(), StoreError>;
+
+    /// Makes a parked job due at `due`. Returns whether it was parked.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn unpark(&self, id: &JobId, due: Timestamp) -> Result<bool, StoreError>;
+}
