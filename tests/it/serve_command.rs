@@ -362,7 +362,7 @@ async fn newer_job_version_is_parked_once_and_resumed() {
         );
         assert_eq!(changed.expect("changed"), 1);
     };
-    version("1", "99");
+    version("3", "99");
     world.faults(&json!({"next": []})).await;
     world.start(&[]).await;
     let other = world.submit(&form("e2", &[world.id("Leads", 1)])).await;
@@ -382,7 +382,7 @@ async fn newer_job_version_is_parked_once_and_resumed() {
     let again = world.submit(&form("e1", &[world.id("Leads", 0)])).await;
     assert_eq!(again, job, "a redelivery returns the parked job");
 
-    version("99", "1");
+    version("99", "3");
     let (code, resumed) = world.cli(&["jobs", "replay", &job[0]]);
     assert_eq!((code, text(&resumed["resumed"])), (0, job[0].clone()));
     assert_eq!(world.wait_for_job(&job[0]).await["status"], "succeeded");

@@ -49,7 +49,7 @@ fn bodies() -> Vec<(&'static str, Request, (u16, &'static str), &'static str)> {
             "a cut off gzip",
             json_body(&gzipped(b"{\"a\":1}")[..12]).with("content-encoding", "gzip"),
             unreadable,
-            "cut off",
+            "incomplete",
         ),
         (
             "gzip in gzip",
