@@ -12,6 +12,7 @@ mod route;
 mod scopes;
 #[cfg(test)]
 mod tests;
+mod values;
 mod verify;
 
 use std::collections::BTreeMap;

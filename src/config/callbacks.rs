@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 
 use super::OneOrMany;
-use super::read::{read_or, read_secrets};
+use super::values::{read_or, read_secrets};
 use crate::http::target::{HostPattern, Policy};
 use crate::secrets::SecretRef;
 use strict_reader::{Node, Problems};

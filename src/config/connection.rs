@@ -3,7 +3,7 @@
 use serde_json::Value;
 use url::Url;
 
-use super::read::{read_or, read_url};
+use super::values::{read_or, read_url};
 use crate::http::target::is_this_machine;
 use crate::secrets::SecretRef;
 use crate::zoho::data_center::{DataCenter, Environment};

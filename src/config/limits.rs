@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 
-use super::read::read_or;
+use super::values::read_or;
 use crate::mapping;
 use strict_reader::{Node, Problems};
 

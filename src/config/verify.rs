@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 
 use super::OneOrMany;
-use super::read::read_secrets;
+use super::values::read_secrets;
 use crate::secrets::SecretRef;
 use strict_reader::{Node, Problems};
 use webhook_verify::scheme::{PRESETS, Scheme, SchemeChoice};

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::Route;
 use crate::config::duration::{BATCH_WINDOW_RANGE, TRACK_FOR_RANGE, read_duration};
-use crate::config::read::{read_or, read_secrets, read_url};
+use crate::config::values::{read_or, read_secrets, read_url};
 use crate::config::{Callbacks, CompileMode, VerifyConfig};
 use crate::mapping::{self, Program};
 use crate::trigger::Trigger;
