@@ -225,12 +225,7 @@ async fn custom_view_job_is_tracked_to_its_end() {
     assert_eq!(job["calls"][0]["kind"], "scheduled");
     assert!(job["calls"][0]["zoho_job_id"].is_string());
     assert_eq!(world.count("mass_update_post").await, 1);
-    let kinds: Vec<Value> = world
-        .receiver
-        .all()
-        .iter()
-        .map(|callback| callback.verified_at_its_time()["type"].clone())
-        .collect();
+    let kinds = world.receiver.verified_types();
     assert_eq!(kinds, ["job.running", "job.succeeded"]);
 }
 

@@ -124,6 +124,15 @@ impl Receiver {
             .clone()
     }
 
+    /// Verifies all requests so far, and returns the types of their events.
+    pub(crate) fn verified_types(&self) -> Vec<Value> {
+        let received = self.all();
+        let types = received.iter();
+        types
+            .map(|callback| callback.verified_at_its_time()["type"].clone())
+            .collect()
+    }
+
     /// Waits for at least `count` requests; returns all.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Received> {
         let mut arrived = self.record.count.subscribe();
