@@ -7,6 +7,7 @@ mod flow;
 mod intake;
 mod jobs;
 mod permits;
+mod preview;
 mod replay;
 mod token_cache;
 
@@ -35,6 +36,7 @@ pub use flow::HookResponse;
 pub use intake::Acceptance;
 use intake::JobIntake;
 use permits::StorePermits;
+pub use preview::{PreviewOutcome, RequestContent, Verification};
 use token_cache::{SecretTokenCache, StoreTokenCache};
 
 /// Maximum jobs of one turn: enough for a thousand deliveries of one batch window to share their calls.

@@ -3,7 +3,8 @@
 use http::Method;
 use jiff::Timestamp;
 
-use crate::config::{Config, Route, VerifyConfig};
+use super::preview::{RequestContent, Verification};
+use crate::config::{Config, Route};
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{Delivery, InboundRequest, NamedRoute, Verifier, holds};
 use crate::mapping::{self, MappingInput, PathValue, Program, ProgramKey};
@@ -146,6 +147,7 @@ pub(super) struct Explainer<'a> {
     pub(super) config: &'a Config,
     pub(super) verifier: &'a Verifier,
     pub(super) now: Timestamp,
+    pub(super) content: RequestContent,
 }
 
 impl Explainer<'_> {
@@ -205,17 +207,18 @@ impl Explainer<'_> {
             }
             Ok(check) => {
                 delivery_id = check.delivery_id;
-                let found = match &route.verify {
-                    VerifyConfig::Schemes(_) => format!("verified: {}", route.verify),
-                    VerifyConfig::Disabled | VerifyConfig::ByAws => route.verify.to_string(),
-                };
-                explanation.add(Condition::Signature, Some(true), found);
+                let verification = Verification::passed(&route.verify).to_string();
+                explanation.add(Condition::Signature, Some(true), verification);
             }
-            Err(Rejection::Secret(error)) => {
-                let found = format!("not checked: {error}");
-                explanation.add(Condition::Signature, None, found);
-            }
-            Err(rejection) => explanation.add_rejection(Condition::Signature, &rejection),
+            Err(rejection) => match Verification::failed(rejection, self.content) {
+                Ok(Verification::Refused(why)) => {
+                    explanation.add(Condition::Signature, Some(false), why);
+                }
+                Ok(verification) => {
+                    explanation.add(Condition::Signature, None, verification.to_string());
+                }
+                Err(rejection) => explanation.add_rejection(Condition::Signature, &rejection),
+            },
         }
         let name = explanation.route.clone();
         let named = NamedRoute {

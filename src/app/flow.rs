@@ -5,9 +5,10 @@ use webhook_verify::handshake::Handshake;
 
 use super::explain::{Explainer, Explanation};
 use super::jobs::new_jobs;
+use super::preview::RequestContent;
 use super::{Acceptance, App};
 use crate::inbound::rejection::Rejection;
-use crate::inbound::{AwsEvent, Delivery, InboundRequest, MappingOutcome, NamedRoute, Verified};
+use crate::inbound::{AwsEvent, Delivery, InboundRequest, NamedRoute, Verified};
 use crate::store::delivery::StoredDelivery;
 
 /// The response to a request for a route.
@@ -56,60 +57,17 @@ impl App {
         }
     }
 
-    /// Verifies and maps a request without storing anything.
-    ///
-    /// # Errors
-    /// [`Rejection`].
-    pub async fn preview_verified(
-        &self,
-        request: &InboundRequest,
-    ) -> Result<MappingOutcome, Rejection> {
-        let (route, trigger) = (self.route(&request.route)?, request.origin.trigger);
-        if !route.settings.accepts_trigger(trigger) {
-            let route = route.name.to_owned();
-            return Err(Rejection::NotListening { route, trigger });
-        }
-        let now = self.clock.now();
-        let check = self
-            .verifier
-            .check_signature(route.settings, request, now)
-            .await?;
-        let delivery = Delivery::for_preview(request.clone(), route, check.delivery_id, now);
-        delivery.map(&self.config.limits).await
-    }
-
-    /// Maps a request without verifying it.
-    ///
-    /// # Errors
-    /// [`Rejection`].
-    pub async fn preview_unverified(
-        &self,
-        request: &InboundRequest,
-    ) -> Result<MappingOutcome, Rejection> {
-        let route = self.route(&request.route)?;
-        let delivery = Delivery::for_preview(request.clone(), route, None, self.clock.now());
-        delivery.map(&self.config.limits).await
-    }
-
-    /// Maps an AWS event for each route that listens to its trigger, by the name of the route.
-    pub async fn preview_aws_event(
-        &self,
-        event: &AwsEvent,
-    ) -> Vec<(String, Result<MappingOutcome, Rejection>)> {
-        let mut previews = Vec::new();
-        for delivery in self.deliveries_from_aws(event) {
-            let outcome = delivery.map(&self.config.limits).await;
-            previews.push((delivery.route().name.to_owned(), outcome));
-        }
-        previews
-    }
-
     /// Checks an event against each route of the config. Stores, sends and confirms nothing.
-    pub async fn explain(&self, event: &InboundRequest) -> Vec<Explanation> {
+    pub async fn explain(
+        &self,
+        event: &InboundRequest,
+        content: RequestContent,
+    ) -> Vec<Explanation> {
         let explainer = Explainer {
             config: &self.config,
             verifier: &self.verifier,
             now: self.clock.now(),
+            content,
         };
         explainer.explain(event).await
     }

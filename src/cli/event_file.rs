@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::api::parse_update_request;
-use crate::app::App;
+use crate::app::{App, RequestContent};
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{AwsEvent, InboundRequest};
 use crate::lambda::{HttpEvent, Invocation, SqsMessage};
@@ -19,14 +19,16 @@ const WAKE_UP_NOTE: &str = "this event wakes existing jobs, so there is nothing 
 
 /// Content of an event file.
 pub(super) enum EventFile {
-    /// A delivery for a route.
-    Delivery(Box<InboundRequest>),
+    /// A request for a route.
+    Request(Box<InboundRequest>, RequestContent),
     /// AWS events, each for every route that listens to its trigger.
     AwsEvents(Vec<AwsEvent>),
     /// An update request.
     UpdateRequest(Value),
     /// An event that requests no update, with the reason.
     NoUpdate(String),
+    /// A request that every route refuses.
+    Refused(Rejection),
 }
 
 impl EventFile {
@@ -52,7 +54,8 @@ impl EventFile {
             Ok(Invocation::Delivery(arrival))
                 if route.is_none_or(|route| route == arrival.route) =>
             {
-                Ok(Self::Delivery(Box::new(arrival)))
+                let request = Box::new(arrival);
+                Ok(Self::Request(request, RequestContent::Complete))
             }
             Ok(Invocation::Http(event)) => Self::from_http(event, route).await,
             Ok(Invocation::AwsEvents(events)) => Ok(Self::AwsEvents(events)),
@@ -71,10 +74,11 @@ impl EventFile {
             | Err(_) => match route {
                 Some(route) => {
                     let body = Bytes::copy_from_slice(text.as_bytes());
-                    Ok(Self::Delivery(Box::new(InboundRequest {
+                    let request = Box::new(InboundRequest {
                         origin: Origin::of(body_trigger),
                         ..InboundRequest::post(route.to_owned(), HeaderMap::new(), body)
-                    })))
+                    });
+                    Ok(Self::Request(request, RequestContent::BodyOnly))
                 }
                 None => Err("is a bare body; name its route with --route".to_owned()),
             },
@@ -82,37 +86,48 @@ impl EventFile {
     }
 
     async fn from_http(event: HttpEvent, route: Option<&str>) -> Result<Self, String> {
-        let request = event
-            .into_request()
-            .map_err(|rejection| rejection.to_string())?;
+        let request = match event.into_request() {
+            Ok(request) => request,
+            Err(rejection) => return Ok(Self::Refused(rejection)),
+        };
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, usize::MAX)
             .await
             .map_err(|error| error.to_string())?;
-        let path = parts.uri.path();
-        if path == "/jobs" && parts.method == Method::POST {
-            let request = serde_json::from_slice(&body)
-                .map_err(|error| format!("its body is not JSON: {error}"))?;
-            return Ok(Self::UpdateRequest(request));
-        }
-        let hook = path
-            .strip_prefix("/hooks/")
-            .map(|below| below.split_once('/').unwrap_or((below, "")));
-        let Some(route) = route.or(hook.map(|(route, _)| route)) else {
-            return Ok(Self::NoUpdate(format!(
-                "{} {path} requests no update, so there is nothing to plan",
-                parts.method
-            )));
+        let path = parts.uri.path().trim_start_matches('/');
+        let (first, below) = path.split_once('/').unwrap_or((path, ""));
+        let (named, rest) = match first {
+            "hooks" => below.split_once('/').unwrap_or((below, "")),
+            _ => ("", ""),
         };
-        Ok(Self::Delivery(Box::new(InboundRequest {
+        let route = match (route, first, &parts.method) {
+            (Some(route), _, _) => route,
+            (None, "hooks", _) if !named.is_empty() => named,
+            (None, "jobs", &Method::POST) if below.is_empty() => {
+                let request = parse_update_request(&body);
+                return Ok(request.map_or_else(Self::Refused, Self::UpdateRequest));
+            }
+            (None, "jobs", &Method::GET) if !below.is_empty() => {
+                let note = format!("GET /{path} reads a job, so there is nothing to plan");
+                return Ok(Self::NoUpdate(note));
+            }
+            (None, "health", &Method::GET) if below.is_empty() => {
+                let note = "GET /health reads the server's state, so there is nothing to plan";
+                return Ok(Self::NoUpdate(note.to_owned()));
+            }
+            (None, "jobs" | "health", _) => return Ok(Self::Refused(Rejection::MethodNotAllowed)),
+            (None, _, _) => return Ok(Self::Refused(Rejection::NoSuchPath)),
+        };
+        let request = Box::new(InboundRequest {
             route: route.to_owned(),
-            rest: hook.map_or("", |(_, rest)| rest).to_owned(),
+            rest: rest.to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
             origin: Origin::of(Trigger::Http).with("method", Some(parts.method.as_str())),
             method: parts.method,
             headers: parts.headers,
             body,
-        })))
+        });
+        Ok(Self::Request(request, RequestContent::Complete))
     }
 }
 
@@ -139,12 +154,13 @@ pub(super) async fn map_for_all_routes(
     let mut previews = Vec::new();
     match event {
         EventFile::NoUpdate(why) => return Err(why),
+        EventFile::Refused(rejection) => return Err(rejection.to_string()),
         EventFile::UpdateRequest(request) => {
             let updates = app.check(&request).map(|update| vec![update]);
             let route = None;
             return Ok(vec![RouteOutput { route, updates }]);
         }
-        EventFile::Delivery(request) => {
+        EventFile::Request(request, _) => {
             let outcome = app.preview_unverified(&request).await;
             previews.push((request.route, outcome));
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::terminal::{ExitStatus, print_line};
-use crate::app::{App, Condition, ConditionResult, Explanation, ExpressionResult};
+use crate::app::{App, Condition, ConditionResult, Explanation, ExpressionResult, RequestContent};
 use crate::inbound::InboundRequest;
 
 /// Columns before the details of a condition.
@@ -13,12 +13,13 @@ const INDENT: usize = 19;
 pub(super) async fn run(
     app: &App,
     events: &[InboundRequest],
+    content: RequestContent,
     only: Option<&str>,
     json: bool,
 ) -> ExitStatus {
     let mut explained = Vec::with_capacity(events.len());
     for event in events {
-        let mut explanations = app.explain(event).await;
+        let mut explanations = app.explain(event, content).await;
         explanations.retain(|explanation| only.is_none_or(|only| only == explanation.route));
         explained.push((event, explanations));
     }

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use self::report::{RoutePreview, Verification};
+use self::report::RoutePreview;
 use super::config_file::{ConfigFile, report_config_error};
 use super::event_file::EventFile;
 use super::explain;
 use super::offline::offline_app;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
-use crate::app::App;
-use crate::config::{Config, VerifyConfig};
+use crate::app::{App, PreviewOutcome, RequestContent, Verification};
+use crate::config::Config;
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{AwsEvent, InboundRequest};
 use crate::trigger::Trigger;
@@ -89,15 +89,15 @@ async fn preview_event(
         EventFile::UpdateRequest(request) => {
             app.check(&request).map(RoutePreview::of_update_request)
         }
-        EventFile::Delivery(arrival) => preview_delivery(app, *arrival).await,
+        EventFile::Request(request, content) => preview_request(app, &request, content).await,
+        EventFile::Refused(rejection) => Err(rejection),
         EventFile::AwsEvents(events) => {
             return preview_aws_events(app, &events, route, output).await;
         }
     };
     match &preview {
         Ok(preview) => output.print(&preview.to_json(), &preview.to_text()),
-        Err(rejection) if output.json => print_line(&rejection.problem().to_string()),
-        Err(rejection) => print_rejection(rejection),
+        Err(rejection) => print_refusal(rejection, output),
     }
     ExitStatus::from_success(is_accepted(&preview))
 }
@@ -109,11 +109,15 @@ async fn explain_event(
     route: Option<&str>,
     output: OutputFormat,
 ) -> ExitStatus {
-    let events: Vec<InboundRequest> = match event {
-        EventFile::Delivery(arrival) => vec![*arrival],
+    let (events, content): (Vec<InboundRequest>, _) = match event {
+        EventFile::Request(request, content) => (vec![*request], content),
         EventFile::AwsEvents(events) => {
-            let arrivals = events.iter().map(|event| event.to_request(String::new()));
-            arrivals.collect()
+            let requests = events.iter().map(|event| event.to_request(String::new()));
+            (requests.collect(), RequestContent::Complete)
+        }
+        EventFile::Refused(rejection) => {
+            print_refusal(&rejection, output);
+            return ExitStatus::Negative;
         }
         EventFile::UpdateRequest(_) => {
             let why = "an update request is for no route: it contains the update itself";
@@ -125,7 +129,7 @@ async fn explain_event(
             return ExitStatus::Success;
         }
     };
-    explain::run(app, &events, route, output.json).await
+    explain::run(app, &events, content, route, output.json).await
 }
 
 /// Whether the route would accept the event.
@@ -133,6 +137,14 @@ fn is_accepted(preview: &Result<RoutePreview, Rejection>) -> bool {
     preview
         .as_ref()
         .is_ok_and(|preview| !preview.verification.is_refused())
+}
+
+/// Prints the rejection of the whole event.
+fn print_refusal(rejection: &Rejection, output: OutputFormat) {
+    match output.json {
+        true => print_line(&rejection.problem().to_string()),
+        false => print_rejection(rejection),
+    }
 }
 
 fn print_rejection(rejection: &Rejection) {
@@ -158,9 +170,10 @@ async fn preview_aws_events(
     for event in events {
         for (name, outcome) in app.preview_aws_event(event).await {
             if route.is_none_or(|route| route == name) {
-                let verification = Verification::NotRequired(VerifyConfig::ByAws.to_string());
-                previews
-                    .push(outcome.map(|outcome| RoutePreview::new(name, verification, outcome)));
+                previews.push(outcome.map(|mapped| {
+                    let outcome = PreviewOutcome::Delivery(mapped);
+                    RoutePreview::new(name, Verification::by_aws(), outcome)
+                }));
             }
         }
     }
@@ -189,27 +202,15 @@ async fn preview_aws_events(
     ExitStatus::from_success(previews.iter().all(is_accepted))
 }
 
-async fn preview_delivery(app: &App, arrival: InboundRequest) -> Result<RoutePreview, Rejection> {
-    let (verification, mapped) = match app.preview_verified(&arrival).await {
-        Ok(mapped) => {
-            let verify = &app.config().routes[&arrival.route].verify;
-            let verification = match verify {
-                VerifyConfig::Schemes(_) => Verification::Verified(verify.to_string()),
-                VerifyConfig::Disabled | VerifyConfig::ByAws => {
-                    Verification::NotRequired(verify.to_string())
-                }
-            };
-            (verification, mapped)
-        }
-        Err(Rejection::Unverified { error, .. }) => (
-            Verification::Refused(error.to_string()),
-            app.preview_unverified(&arrival).await?,
-        ),
-        Err(Rejection::Secret(error)) => (
-            Verification::NotChecked(error.to_string()),
-            app.preview_unverified(&arrival).await?,
-        ),
-        Err(other) => return Err(other),
-    };
-    Ok(RoutePreview::new(arrival.route, verification, mapped))
+async fn preview_request(
+    app: &App,
+    request: &InboundRequest,
+    content: RequestContent,
+) -> Result<RoutePreview, Rejection> {
+    let (verification, outcome) = app.preview(request, content).await?;
+    Ok(RoutePreview::new(
+        request.route.clone(),
+        verification,
+        outcome,
+    ))
 }

@@ -182,14 +182,15 @@ impl fmt::Display for PendingPlan<'_> {
         };
         let plural = if self.calls == 1 { "" } else { "s" };
         match &self.request.selector {
-            Selector::Match(query) => write!(
-                formatter,
-                "at most {} call{plural} to {to}, for at most {MAX_IDS} records: those whose {} is one of {} values, \
-                 which are looked up first",
-                self.calls,
-                query.field,
-                query.values.len()
-            ),
+            Selector::Match(query) => {
+                let count = query.values.len();
+                let values = if count == 1 { "value" } else { "values" };
+                write!(
+                    formatter,
+                    "at most {} call{plural} to {to}, for at most {MAX_IDS} records; {count} {values} of {} to look up first",
+                    self.calls, query.field,
+                )
+            }
             Selector::Named(_) | Selector::Records(_) => {
                 let names: Vec<String> = self
                     .names()

@@ -1,45 +1,15 @@
 //! The preview of one route, as text and as JSON.
 
-use std::fmt;
-
 use serde_json::{Value, json};
 
+use crate::app::{PreviewOutcome, Verification};
 use crate::cli::text::truncated;
-use crate::inbound::{IgnoreReason, MappingOutcome};
+use crate::inbound::IgnoreReason;
 use crate::plan::{PlanLimits, PlanPreview};
 use crate::update::UpdateRequest;
 
-/// Maximum characters of a call's JSON in the text output.
+/// Maximum characters of the JSON of a call, or of a part of the request, in the text output.
 const MAX_CALL_CHARS: usize = 1_500;
-
-/// Result of verifying a delivery.
-pub(super) enum Verification {
-    /// The signature is valid.
-    Verified(String),
-    /// The route verifies no signature.
-    NotRequired(String),
-    /// The server would refuse the delivery.
-    Refused(String),
-    /// The secrets cannot be read here.
-    NotChecked(String),
-}
-
-impl Verification {
-    pub(super) fn is_refused(&self) -> bool {
-        matches!(self, Self::Refused(_))
-    }
-}
-
-impl fmt::Display for Verification {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Verified(how) => write!(formatter, "verified: {how}"),
-            Self::NotRequired(why) => formatter.write_str(why),
-            Self::Refused(why) => write!(formatter, "REFUSED, the response would be 401: {why}"),
-            Self::NotChecked(why) => write!(formatter, "not checked: {why}"),
-        }
-    }
-}
 
 /// What a route would do with an event.
 pub(super) struct RoutePreview {
@@ -49,16 +19,39 @@ pub(super) struct RoutePreview {
     updates: Vec<UpdateRequest>,
     /// Why there are no update requests.
     ignored: Option<IgnoreReason>,
+    /// What the route does instead of mapping the request.
+    response: Option<String>,
 }
 
 impl RoutePreview {
-    pub(super) fn new(route: String, verification: Verification, mapped: MappingOutcome) -> Self {
-        Self {
+    pub(super) fn new(route: String, verification: Verification, outcome: PreviewOutcome) -> Self {
+        let preview = Self {
             verification,
             route: Some(route),
-            delivery_id: Some(mapped.delivery_id),
-            updates: mapped.updates,
-            ignored: mapped.ignored,
+            delivery_id: None,
+            updates: Vec::new(),
+            ignored: None,
+            response: None,
+        };
+        let response = match outcome {
+            PreviewOutcome::Delivery(mapped) => {
+                return Self {
+                    delivery_id: Some(mapped.delivery_id),
+                    updates: mapped.updates,
+                    ignored: mapped.ignored,
+                    ..preview
+                };
+            }
+            PreviewOutcome::Handshake(status) => {
+                format!("a handshake of the sender, which gets the response {status}; not mapped")
+            }
+            PreviewOutcome::Subscription => {
+                "a subscription of Amazon SNS, which masshook confirms; not mapped".to_owned()
+            }
+        };
+        Self {
+            response: Some(response),
+            ..preview
         }
     }
 
@@ -71,6 +64,7 @@ impl RoutePreview {
             delivery_id: None,
             updates: vec![update],
             ignored: None,
+            response: None,
         }
     }
 
@@ -91,6 +85,7 @@ impl RoutePreview {
             "verification": self.verification.to_string(),
             "updates": updates,
             "ignored": self.ignored.map(|why| why.to_string()),
+            "handshake": self.response,
         })
     }
 
@@ -100,6 +95,10 @@ impl RoutePreview {
             lines.push(format!("route      {route}"));
             lines.push(format!("signature  {}", self.verification));
         }
+        if let Some(response) = &self.response {
+            lines.push(format!("handshake  {response}"));
+            return lines.join("\n");
+        }
         if let Some(why) = self.ignored {
             lines.push(format!("ignored    {why}; see --explain"));
             return lines.join("\n");
@@ -107,16 +106,17 @@ impl RoutePreview {
         if let Some(id) = &self.delivery_id {
             lines.push(format!("delivery   {id}"));
         }
-        for (_, plan) in self.plans() {
+        for (update, plan) in self.plans() {
             lines.push(format!("plan       {plan}"));
+            if let PlanPreview::Pending(_) = plan {
+                // Its calls, which would show this, are not known yet.
+                let request = update.to_json();
+                for key in ["fields", "match"] {
+                    lines.extend(request.get(key).map(|value| request_line(key, value)));
+                }
+            }
             for (call, body) in plan.calls() {
-                let body = body.to_string();
-                let shown = truncated(&body, MAX_CALL_CHARS);
-                let hint = match shown == body {
-                    true => "",
-                    false => " (complete with --json)",
-                };
-                lines.push(format!("{:>5}. {shown}{hint}", call.seq));
+                lines.push(format!("{:>5}. {}", call.seq, shown(&body)));
             }
             lines.push(format!("automation {}", plan.automation()));
             for warning in plan.warnings() {
@@ -124,5 +124,20 @@ impl RoutePreview {
             }
         }
         lines.join("\n")
+    }
+}
+
+/// A part of an update request, as a line.
+fn request_line(key: &str, value: &Value) -> String {
+    format!("{key:<10} {}", shown(value))
+}
+
+/// A value as JSON, cut if it is long.
+fn shown(value: &Value) -> String {
+    let json = value.to_string();
+    let shown = truncated(&json, MAX_CALL_CHARS);
+    match shown == json {
+        true => shown,
+        false => format!("{shown} (complete with --json)"),
     }
 }
