@@ -25,6 +25,10 @@ pub use store::{
 /// How long a fetched secret is cached. A rotated secret is in use after this time at the latest.
 const CACHE_TTL: Duration = Duration::from_secs(300);
 
+/// How long the absence of a secret or a failed read is cached. Requests that are not verified need secrets, so a read for
+/// each of them would let strangers use up the quota of the secret store.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Why a secret could not be resolved. No variant contains the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -64,8 +68,46 @@ impl SecretError {
     }
 }
 
-/// A secret and when it was fetched; `None` before the first fetch.
-type CachedSecret = Option<(Timestamp, SecretString)>;
+/// The result of the last read of one secret.
+#[derive(Debug, Default)]
+struct CachedSecret {
+    /// The secret, and when it was read.
+    secret: Option<(Timestamp, SecretString)>,
+    /// When a read found no secret or failed, and why it failed.
+    miss: Option<(Timestamp, Option<SecretStoreError>)>,
+}
+
+impl CachedSecret {
+    fn of(secret: Option<SecretString>, now: Timestamp) -> Self {
+        Self {
+            miss: secret.is_none().then_some((now, None)),
+            secret: secret.map(|secret| (now, secret)),
+        }
+    }
+
+    fn failed(error: SecretStoreError, now: Timestamp) -> Self {
+        Self {
+            secret: None,
+            miss: Some((now, Some(error))),
+        }
+    }
+
+    /// The secret, if it was read less than `ttl` ago.
+    fn fresh(&self, now: Timestamp, ttl: Duration) -> Option<&SecretString> {
+        let (at, secret) = self.secret.as_ref()?;
+        is_recent(*at, now, ttl).then_some(secret)
+    }
+
+    /// The result of a recent read that found nothing: `None` for an absent secret, or the error.
+    fn recent_miss(&self, now: Timestamp) -> Option<Option<SecretStoreError>> {
+        let (at, error) = self.miss.as_ref()?;
+        is_recent(*at, now, RECHECK_INTERVAL).then(|| error.clone())
+    }
+}
+
+fn is_recent(at: Timestamp, now: Timestamp, ttl: Duration) -> bool {
+    now.duration_since(at).unsigned_abs() < ttl
+}
 
 /// The cache entry of one secret, with a lock of its own.
 type SecretCell = Arc<Mutex<CachedSecret>>;
@@ -142,14 +184,26 @@ impl Secrets {
         // Locked during the fetch: concurrent requests for one secret fetch it once, and do not delay other secrets.
         let mut cached = cell.lock().await;
         let now = self.clock.now();
-        if let Some(secret) = fresh(&cached, now, CACHE_TTL) {
+        if let Some(secret) = cached.fresh(now, CACHE_TTL) {
             return Ok(secret.clone());
         }
+        if let Some(Some(error)) = cached.recent_miss(now) {
+            return Err(SecretError::of(reference, error));
+        }
         let store = self.store_for(reference)?;
-        let secret = store.get(&reference.name).await;
-        let secret = secret.map_err(|error| SecretError::of(reference, error))?;
-        *cached = Some((now, secret.clone()));
-        Ok(secret)
+        match store.get(&reference.name).await {
+            Ok(secret) => {
+                *cached = CachedSecret::of(Some(secret.clone()), now);
+                Ok(secret)
+            }
+            Err(error) => {
+                // Local secrets are cheap to read, and whoever corrects one expects an effect at once.
+                if reference.source.is_remote() {
+                    *cached = CachedSecret::failed(error.clone(), now);
+                }
+                Err(SecretError::of(reference, error))
+            }
+        }
     }
 
     fn store_for(&self, reference: &SecretRef) -> Result<&dyn SecretStore, SecretError> {
@@ -166,12 +220,6 @@ impl Secrets {
             SecretSource::File => Ok(&FileSecrets),
         }
     }
-}
-
-/// The cached secret, if it was fetched less than `ttl` ago.
-fn fresh(cached: &CachedSecret, now: Timestamp, ttl: Duration) -> Option<&SecretString> {
-    let (at, secret) = cached.as_ref()?;
-    (now.duration_since(*at).unsigned_abs() < ttl).then_some(secret)
 }
 
 #[cfg(test)]
@@ -223,6 +271,22 @@ mod tests {
             .get(&reference("secretsmanager:json#key"))
             .await
             .expect("a secret");
+        assert_eq!(store.0.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn failed_read_is_not_repeated_at_once() {
+        let clock = ManualClock::at(Timestamp::from_second(1_700_000_000).expect("a moment"));
+        let store = Arc::new(CountingStore::default());
+        let secrets = Secrets::new(Arc::new(clock.clone()), store.clone());
+        let absent = reference("secretsmanager:absent");
+        for _ in 0..100 {
+            let error = secrets.get(&absent).await.expect_err("an error");
+            assert!(matches!(error, SecretError::Later { .. }), "{error}");
+        }
+        assert_eq!(store.0.load(Ordering::SeqCst), 1);
+        clock.advance(RECHECK_INTERVAL);
+        secrets.get(&absent).await.expect_err("an error");
         assert_eq!(store.0.load(Ordering::SeqCst), 2);
     }
 

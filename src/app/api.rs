@@ -85,6 +85,7 @@ impl App {
     /// [`Rejection::Unauthorized`], [`Rejection::Closed`], [`Rejection::Secret`].
     pub async fn authorize(&self, bearer: Option<&str>) -> Result<(), Rejection> {
         let reference = self.config.api.key.as_ref().ok_or(Rejection::Closed)?;
+        let given = bearer.ok_or(Rejection::Unauthorized)?;
         let key = self
             .secrets
             .get(reference)
@@ -95,7 +96,6 @@ impl App {
             let (reference, why) = (reference.to_string(), "is empty".to_owned());
             return Err(Rejection::Secret(SecretError::Malformed { reference, why }));
         }
-        let given = bearer.unwrap_or_default();
         if bool::from(given.as_bytes().ct_eq(key.as_bytes())) {
             Ok(())
         } else {

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use url::Url;
-use webhook_verify::verify::{KeyFetcher, sns_url};
+use webhook_verify::verify::{FetchError, KeyFetcher, sns_url};
 
 use crate::http::{BodyLimit, Http};
 
@@ -43,16 +44,27 @@ impl HttpKeyFetcher {
 
 #[async_trait]
 impl KeyFetcher for HttpKeyFetcher {
-    async fn fetch(&self, url: &str) -> Result<String, String> {
-        let url = Url::parse(url).map_err(|error| error.to_string())?;
+    async fn fetch(&self, url: &str) -> Result<String, FetchError> {
+        let url = Url::parse(url).map_err(|error| FetchError::Absent(error.to_string()))?;
         if url.scheme() != "https" {
-            return Err("keys are fetched over https only".to_owned());
+            let reason = "keys are fetched over https only";
+            return Err(FetchError::Absent(reason.to_owned()));
         }
-        let response = self.get(&url, BodyLimit::Refuse(MAX_KEY_BYTES)).await?;
-        if !response.status().is_success() {
-            return Err(format!("the server answered {}", response.status()));
+        let response = self.get(&url, BodyLimit::Refuse(MAX_KEY_BYTES)).await;
+        let response = response.map_err(FetchError::Unavailable)?;
+        let status = response.status();
+        if !status.is_success() {
+            let reason = format!("the server answered {status}");
+            // Amazon answers 403 for a file that does not exist.
+            return Err(match status {
+                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                    FetchError::Unavailable(reason)
+                }
+                status if status.is_client_error() => FetchError::Absent(reason),
+                _ => FetchError::Unavailable(reason),
+            });
         }
         String::from_utf8(response.into_body().into())
-            .map_err(|_| "the keys are not text".to_owned())
+            .map_err(|_| FetchError::Absent("it is not text".to_owned()))
     }
 }

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::location::{SecretLocation, SecretWriteError, stored_secret};
-use super::{CACHE_TTL, SecretError, SecretRef, Secrets, fresh};
+use super::{CACHE_TTL, CachedSecret, RECHECK_INTERVAL, SecretError, SecretRef, Secrets};
 
 /// Result of enrolling a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub enum Enrollment {
 }
 
 impl Secrets {
-    /// Returns the enrolled secret, or `None` before the handshake. A `replaceable` secret is not cached, because another
-    /// process may replace it at any time.
+    /// Returns the enrolled secret, or `None` before the handshake. A `replaceable` secret is cached for a short time only,
+    /// because another process may replace it at any time.
     ///
     /// # Errors
     /// [`SecretError`] if it cannot be read.
@@ -35,18 +35,28 @@ impl Secrets {
         let cell = self.cell(reference);
         let mut cached = cell.lock().await;
         let now = self.clock.now();
-        let ttl = if replaceable {
-            Duration::ZERO
-        } else {
-            CACHE_TTL
+        let is_remote = reference.source.is_remote();
+        let ttl = match (replaceable, is_remote) {
+            (false, _) => CACHE_TTL,
+            (true, true) => RECHECK_INTERVAL,
+            (true, false) => Duration::ZERO,
         };
-        if let Some(secret) = fresh(&cached, now, ttl) {
+        if let Some(secret) = cached.fresh(now, ttl) {
             return Ok(Some(secret.clone()));
         }
-        let stored = stored_secret(reference, self.writable()).await;
-        let stored = stored.map_err(|error| SecretError::of(reference, error))?;
-        *cached = stored.clone().map(|secret| (now, secret));
-        Ok(stored)
+        if let Some(miss) = cached.recent_miss(now).filter(|_| is_remote) {
+            return miss.map_or(Ok(None), |error| Err(SecretError::of(reference, error)));
+        }
+        match stored_secret(reference, self.writable()).await {
+            Ok(stored) => {
+                *cached = CachedSecret::of(stored.clone(), now);
+                Ok(stored)
+            }
+            Err(error) => {
+                *cached = CachedSecret::failed(error.clone(), now);
+                Err(SecretError::of(reference, error))
+            }
+        }
     }
 
     /// Stores the secret of a handshake. A stored secret is replaced only if it is `replaceable`.
@@ -62,10 +72,24 @@ impl Secrets {
         let cell = self.cell(reference);
         // Locked until the end, so that no reader caches the previous secret.
         let mut cached = cell.lock().await;
+        let now = self.clock.now();
+        // Anybody can repeat a handshake, so each repetition must not cause a read.
+        if let Some(stored) = cached.fresh(now, RECHECK_INTERVAL)
+            && reference.source.is_remote()
+            && !replaceable
+        {
+            return Ok(match same(stored, &secret) {
+                true => Enrollment::Unchanged,
+                false => Enrollment::Refused,
+            });
+        }
         let location = SecretLocation::of(reference, self.writable()).await?;
         let outcome = match location.stored_secret()? {
             Some(stored) if same(&stored, &secret) => Enrollment::Unchanged,
-            Some(_) if !replaceable => Enrollment::Refused,
+            Some(stored) if !replaceable => {
+                *cached = CachedSecret::of(Some(stored), now);
+                return Ok(Enrollment::Refused);
+            }
             Some(_) => {
                 location.write(secret.clone()).await?;
                 Enrollment::Replaced
@@ -81,9 +105,9 @@ impl Secrets {
         };
         *cached = match outcome {
             Enrollment::Stored | Enrollment::Replaced | Enrollment::Unchanged => {
-                Some((self.clock.now(), secret))
+                CachedSecret::of(Some(secret), self.clock.now())
             }
-            Enrollment::Refused => None,
+            Enrollment::Refused => CachedSecret::default(),
         };
         Ok(outcome)
     }

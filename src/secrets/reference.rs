@@ -32,6 +32,14 @@ impl SecretSource {
         (Self::Env, "env"),
         (Self::File, "file"),
     ];
+
+    /// Whether a read is a call to another machine.
+    pub(super) fn is_remote(self) -> bool {
+        match self {
+            Self::SecretsManager | Self::Parameter => true,
+            Self::Env | Self::File => false,
+        }
+    }
 }
 
 /// The text is not a secret reference.

@@ -63,7 +63,7 @@ pub trait WritableSecrets: fmt::Debug + Send + Sync {
 }
 
 /// Why a store did not return or write a secret.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretStoreError {
     /// The cause, and what to do.
     pub why: String,

@@ -33,6 +33,7 @@ mod metadata_guard;
 mod misconfiguration;
 mod org_metadata;
 mod preview_command;
+mod published_keys;
 mod record_matching;
 mod record_updates;
 mod request_bodies;

@@ -33,7 +33,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 pub use error::{InvalidSecret, VerifyError};
-pub use fetch::{KeyCache, KeyFetcher, keys_url, verify_any_fetching, verify_fetching};
+pub use fetch::{FetchError, KeyCache, KeyFetcher, keys_url, verify_any_fetching, verify_fetching};
 pub use outgoing::{OutgoingWebhook, PlacementError};
 pub use request::WebhookRequest;
 pub use sign::{SignError, sign};

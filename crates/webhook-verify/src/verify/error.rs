@@ -83,9 +83,14 @@ pub enum VerifyError {
     /// The signature is valid, but the message is from a topic that the route does not name.
     #[error("the message is from another topic than those in the route's parameter `topic`")]
     WrongTopic,
-    /// The URL of the certificate is not one of Amazon SNS.
-    #[error("SigningCertURL is not an address of Amazon SNS")]
+    /// The URL of the certificate is not one of Amazon SNS in the region of the topic.
+    #[error(
+        "SigningCertURL is not the address of a certificate of Amazon SNS in the topic's region"
+    )]
     ForeignCertificate,
+    /// Amazon SNS has no certificate at the URL in the message.
+    #[error("SigningCertURL names no certificate of Amazon SNS: {0}")]
+    UnknownCertificate(String),
     /// The sender's keys could not be fetched.
     #[error("the sender's keys could not be fetched: {0}")]
     NoKeys(String),
@@ -155,8 +160,12 @@ impl VerifyError {
         matches!(self, Self::NoKeys(_))
     }
 
-    /// The most specific of several errors: the first that is not about a missing part.
-    pub(super) fn most_specific(errors: Vec<Self>) -> Self {
+    /// The most specific of several errors: the first that is not about a missing part. A transient error takes precedence,
+    /// because the delivery may be genuine.
+    pub(super) fn most_specific(mut errors: Vec<Self>) -> Self {
+        if let Some(at) = errors.iter().position(Self::is_transient) {
+            return errors.swap_remove(at);
+        }
         let mut headers = Vec::new();
         let mut parts = Vec::new();
         for error in errors {

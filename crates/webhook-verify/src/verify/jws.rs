@@ -22,6 +22,20 @@ const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(300);
 /// Maximum number of seconds, in the year 5138; larger numbers are milliseconds.
 const MAX_SECONDS: f64 = 1e11;
 
+/// Judges everything in a token but its signature and the body. Anybody can send a token, so no key is fetched for one that
+/// fails here.
+pub(super) fn judge(
+    jws: &Jws,
+    parts: &RequestParts<'_>,
+    params: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Result<(), VerifyError> {
+    let text = token_text(jws, parts)?;
+    let token = ParsedToken::read_for(jws, &text)?;
+    token.check_claims(jws, params)?;
+    token.check_times(jws.must_expire, now).map(drop)
+}
+
 /// Checks the token. Returns its `iat`, if it has one.
 pub(super) fn check(
     jws: &Jws,
@@ -30,22 +44,8 @@ pub(super) fn check(
     secrets: &[SecretString],
     now: Timestamp,
 ) -> Result<Option<Timestamp>, VerifyError> {
-    let malformed = || VerifyError::MalformedSignature {
-        part: jws.token.at.to_string(),
-        expected: format!("a JSON Web Token with {}", jws.algorithm),
-    };
-    let value = parts.one(&jws.token.at)?;
-    let value = value.ok_or_else(|| missing(&jws.token.at))?;
-    let text = std::str::from_utf8(&value).map_err(|_| malformed())?.trim();
-    let prefix = jws.token.prefix.as_deref().unwrap_or_default();
-    let text = strip_prefix_ignore_case(prefix, text).ok_or_else(malformed)?;
-    let token = ParsedToken::read(text).ok_or_else(malformed)?;
-    if token.header["alg"].as_str() != Some(jws.algorithm.to_string().as_str())
-        // Critical extensions (RFC 7515 section 4.1.11): none are supported.
-        || token.header.get("crit").is_some()
-    {
-        return Err(malformed());
-    }
+    let text = token_text(jws, parts)?;
+    let token = ParsedToken::read_for(jws, &text)?;
     let fetched = parts.request.fetched_keys();
     if secrets.is_empty() && fetched.is_none() {
         return Err(VerifyError::MissingSecret);
@@ -61,6 +61,23 @@ pub(super) fn check(
     token.check_times(jws.must_expire, now)
 }
 
+/// The token's text, without its prefix.
+fn token_text(jws: &Jws, parts: &RequestParts<'_>) -> Result<String, VerifyError> {
+    let value = parts.one(&jws.token.at)?;
+    let value = value.ok_or_else(|| missing(&jws.token.at))?;
+    let text = std::str::from_utf8(&value).map_err(|_| malformed(jws))?;
+    let prefix = jws.token.prefix.as_deref().unwrap_or_default();
+    let text = strip_prefix_ignore_case(prefix, text.trim()).ok_or_else(|| malformed(jws))?;
+    Ok(text.to_owned())
+}
+
+fn malformed(jws: &Jws) -> VerifyError {
+    VerifyError::MalformedSignature {
+        part: jws.token.at.to_string(),
+        expected: format!("a JSON Web Token with {}", jws.algorithm),
+    }
+}
+
 struct ParsedToken<'a> {
     signed: &'a str,
     header: Value,
@@ -69,6 +86,17 @@ struct ParsedToken<'a> {
 }
 
 impl<'a> ParsedToken<'a> {
+    /// Reads a token with the record's algorithm.
+    fn read_for(jws: &Jws, text: &'a str) -> Result<Self, VerifyError> {
+        let token = Self::read(text).ok_or_else(|| malformed(jws))?;
+        let has_algorithm = token.header["alg"].as_str() == Some(&jws.algorithm.to_string());
+        // Critical extensions (RFC 7515 section 4.1.11): none are supported.
+        match has_algorithm && token.header.get("crit").is_none() {
+            true => Ok(token),
+            false => Err(malformed(jws)),
+        }
+    }
+
     fn read(text: &'a str) -> Option<Self> {
         let (signed, signature) = text.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;

@@ -435,6 +435,6 @@ proptest! {
         let request = WebhookRequest::new(&head, &body).url(&url).query(&url).path(&url).keys(&url);
         let now = Timestamp::from_second(seconds).unwrap_or(NOW);
         prop_assert!(verify(&scheme, &request, &key("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), now).is_err());
-        let _ = keys_url(&scheme, &request);
+        let _ = keys_url(&scheme, &request, NOW);
     }
 }

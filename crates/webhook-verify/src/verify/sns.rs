@@ -16,6 +16,9 @@ use super::public_key::{KeyKind, PublicKey};
 use super::request::RequestParts;
 use crate::scheme::Algorithm;
 
+/// Maximum characters of the id in a certificate's path. Amazon uses 32.
+const MAX_CERTIFICATE_ID: usize = 64;
+
 const NOTIFICATION: [&str; 6] = [
     "Message",
     "MessageId",
@@ -34,17 +37,24 @@ const CONFIRMATION: [&str; 7] = [
     "Type",
 ];
 
-/// Checks a message with the certificates in the secrets or, without any, with the fetched one. In both cases the
-/// certificate URL in the message must be one of Amazon SNS.
-pub(super) fn check(
+/// A message whose content is that of an allowed topic. Its signature is not checked yet.
+pub(super) struct JudgedMessage {
+    text: String,
+    signature: Vec<u8>,
+    kind: KeyKind,
+    /// The URL of the certificate.
+    pub(super) certificate_url: Url,
+}
+
+/// Judges everything in a message but its signature. Anybody can send a message, so nothing is fetched for one that fails
+/// here.
+pub(super) fn judge(
     parts: &RequestParts<'_>,
     params: &BTreeMap<String, String>,
-    secrets: &[SecretString],
-) -> Result<(), VerifyError> {
-    let message = parts.json().ok_or_else(malformed)?;
+) -> Result<JudgedMessage, VerifyError> {
     let topics = params.get("topic");
     let topics = topics.ok_or_else(|| VerifyError::MissingParam("topic".to_owned()))?;
-    certificate_url(message).ok_or(VerifyError::ForeignCertificate)?;
+    let message = parts.json().ok_or_else(malformed)?;
     let text = canonical_text(message).ok_or_else(malformed)?;
     let algorithm = match field(message, "SignatureVersion") {
         Some("1") => Algorithm::Sha1,
@@ -53,25 +63,43 @@ pub(super) fn check(
     };
     let signature = field(message, "Signature").and_then(|text| BASE64.decode(text).ok());
     let signature = signature.ok_or_else(malformed)?;
-    let kind = KeyKind::Rsa(algorithm);
-    let verifies = |key: &PublicKey| key.verifies(kind, text.as_bytes(), &signature);
-    if secrets.is_empty() {
-        let key = fetched_key(parts)?;
-        if !verifies(&key) {
-            return Err(VerifyError::NoMatch);
-        }
-    } else {
-        any_of(secrets, |secret| {
-            Ok(verifies(&PublicKey::read_rsa(secret)?))
-        })?;
-    }
-    // SNS also signs messages of foreign topics, so the topic is checked too.
+    // SNS also signs messages of foreign topics.
     let topic = field(message, "TopicArn").unwrap_or_default();
     let mut allowed = topics.split([',', ' ']).filter(|topic| !topic.is_empty());
-    if allowed.any(|allowed| allowed == topic) {
-        Ok(())
-    } else {
-        Err(VerifyError::WrongTopic)
+    if !allowed.any(|allowed| allowed == topic) {
+        return Err(VerifyError::WrongTopic);
+    }
+    let url = field(message, "SigningCertURL").and_then(certificate_url);
+    let certificate_url = url.ok_or(VerifyError::ForeignCertificate)?;
+    if !is_in_region_of(&certificate_url, topic) {
+        return Err(VerifyError::ForeignCertificate);
+    }
+    Ok(JudgedMessage {
+        text,
+        signature,
+        kind: KeyKind::Rsa(algorithm),
+        certificate_url,
+    })
+}
+
+/// Checks a message with the certificates in the secrets or, without any, with the fetched one. In both cases the
+/// certificate URL in the message must be one of Amazon SNS.
+pub(super) fn check(
+    parts: &RequestParts<'_>,
+    params: &BTreeMap<String, String>,
+    secrets: &[SecretString],
+) -> Result<(), VerifyError> {
+    let message = judge(parts, params)?;
+    let verifies =
+        |key: &PublicKey| key.verifies(message.kind, message.text.as_bytes(), &message.signature);
+    if !secrets.is_empty() {
+        return any_of(secrets, |secret| {
+            Ok(verifies(&PublicKey::read_rsa(secret)?))
+        });
+    }
+    match verifies(&fetched_key(parts)?) {
+        true => Ok(()),
+        false => Err(VerifyError::NoMatch),
     }
 }
 
@@ -81,7 +109,7 @@ fn fetched_key(parts: &RequestParts<'_>) -> Result<PublicKey, VerifyError> {
     let certificate =
         certificate.ok_or_else(|| VerifyError::NoKeys("no certificate was fetched".to_owned()))?;
     PublicKey::from_pem(certificate)
-        .ok_or_else(|| VerifyError::NoKeys("the certificate cannot be read".to_owned()))
+        .ok_or_else(|| VerifyError::UnknownCertificate("it cannot be read".to_owned()))
 }
 
 fn malformed() -> VerifyError {
@@ -119,21 +147,40 @@ fn canonical_text(message: &Value) -> Option<String> {
     Some(text)
 }
 
-/// The URL of the certificate, if it is one of Amazon SNS.
-pub(super) fn certificate_url(message: &Value) -> Option<String> {
-    let url = sns_url(field(message, "SigningCertURL")?)?;
-    let is_certificate = url.path().ends_with(".pem") && url.query().is_none();
-    is_certificate.then(|| url.to_string())
+/// The URL of a certificate, if it has the form that Amazon SNS uses:
+/// `https://sns.<region>.amazonaws.com/SimpleNotificationService-<id>.pem`.
+fn certificate_url(text: &str) -> Option<Url> {
+    let url = sns_url(text)?;
+    let id = url.path().strip_prefix("/SimpleNotificationService-")?;
+    let id = id.strip_suffix(".pem")?;
+    let is_id = (1..=MAX_CERTIFICATE_ID).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_id && url.query().is_none()).then_some(url)
+}
+
+/// Whether a URL of Amazon SNS belongs to the region and the partition of a topic.
+fn is_in_region_of(url: &Url, topic: &str) -> bool {
+    let mut arn = topic.split(':');
+    let (partition, region) = (arn.nth(1), arn.nth(1));
+    let (Some(partition), Some(region)) = (partition, region) else {
+        return false;
+    };
+    let domain = match partition {
+        "aws-cn" => "amazonaws.com.cn",
+        _ => "amazonaws.com",
+    };
+    url.host_str() == Some(&format!("sns.{region}.{domain}"))
 }
 
 /// The URL that confirms a subscription with a GET request: for a verified message of the type
-/// `SubscriptionConfirmation`, and only if the URL is one of Amazon SNS.
+/// `SubscriptionConfirmation`, and only if the URL is one of Amazon SNS in the topic's region.
 pub fn subscribe_url(body: &[u8]) -> Option<Url> {
     let message: Value = serde_json::from_slice(body).ok()?;
     if field(&message, "Type")? != "SubscriptionConfirmation" {
         return None;
     }
-    sns_url(field(&message, "SubscribeURL")?)
+    let url = sns_url(field(&message, "SubscribeURL")?)?;
+    is_in_region_of(&url, field(&message, "TopicArn")?).then_some(url)
 }
 
 /// Parses a URL of Amazon SNS: `https://sns.<region>.amazonaws.com`, or `.com.cn`, with the default port.
