@@ -9,6 +9,7 @@ mod jobs;
 mod permits;
 mod preview;
 mod replay;
+mod secret_check;
 mod token_cache;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -37,6 +38,7 @@ pub use intake::Acceptance;
 use intake::JobIntake;
 use permits::StorePermits;
 pub use preview::{PreviewOutcome, RequestContent, Verification};
+pub use secret_check::{SecretCheck, SecretScope, SecretState};
 use token_cache::{SecretTokenCache, StoreTokenCache};
 
 /// Maximum jobs of one turn: enough for a thousand deliveries of one batch window to share their calls.

@@ -10,6 +10,7 @@ mod limits;
 mod read;
 mod route;
 mod scopes;
+mod secret_uses;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -31,6 +32,7 @@ pub use error::ConfigError;
 pub use limits::{Limits, MAX_BODY_BYTES};
 pub use route::Route;
 pub use scopes::{Scope, ScopeCoverage, ScopedFeature};
+pub use secret_uses::{SecretPurpose, SecretUse};
 use strict_reader::{Node, Problem, Problems};
 pub use verify::{SchemeConfig, VerifyConfig};
 

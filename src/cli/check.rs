@@ -1,5 +1,5 @@
-//! `masshook check`: checks the config, runs its routes on example events, and with `--live` asks Zoho about connections and
-//! examples.
+//! `masshook check`: checks the config, reads its secrets, runs its routes on example events, and with `--live` asks Zoho
+//! about connections and examples.
 
 mod difference;
 mod examples;
@@ -7,6 +7,7 @@ mod live;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -14,18 +15,23 @@ use serde_json::{Map, Value, json};
 use self::examples::{ExampleResult, examples_beside, requested_examples};
 use super::config_file::{ConfigFile, report_config_error};
 use super::finding::{Finding, Severity, json_list, none_bad, text_lines};
-use super::offline::offline_app;
+use super::offline::{app_without_jobs, offline_app};
 use super::terminal::{ExitStatus, OutputFormat};
 use super::text::count_of;
+use crate::app::{SecretCheck, SecretScope, SecretState};
+use crate::aws::secrets::SecretsManager;
 use crate::config::{Config, ConfigError};
 
 /// Arguments of `masshook check`.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Also ask Zoho, read-only: for each connection the token, scopes, prices and edition; for each example the modules,
-    /// fields, views and territories.
+    /// Also read the secrets in AWS and ask Zoho, read-only: for each connection the token, scopes, prices and edition; for
+    /// each example the modules, fields, views and territories.
     #[arg(long)]
     live: bool,
+    /// Do not read secrets, on a machine that has none.
+    #[arg(long, conflicts_with = "live")]
+    skip_secrets: bool,
     /// Event that a route must accept: a bare body or any Lambda event. May be repeated.
     #[arg(long, value_name = "FILE")]
     event: Vec<PathBuf>,
@@ -51,7 +57,21 @@ pub(super) async fn run(args: CheckArgs) -> ExitStatus {
         Ok(files) => files,
         Err(why) => return output.usage_error(&why),
     };
-    let app = offline_app(config);
+    let app = match args.live {
+        true => app_without_jobs(config, Arc::new(SecretsManager::new())),
+        false => offline_app(config),
+    };
+    let secrets = match (args.skip_secrets, args.live) {
+        (true, _) => Vec::new(),
+        (false, live) => {
+            let scope = match live {
+                true => SecretScope::All,
+                false => SecretScope::Local,
+            };
+            let checks = app.check_secrets(scope).await;
+            checks.iter().map(secret_finding).collect()
+        }
+    };
     let mut examples = Vec::with_capacity(files.len());
     for file in &files {
         examples.push(ExampleResult::of_file(&app, file).await);
@@ -65,6 +85,7 @@ pub(super) async fn run(args: CheckArgs) -> ExitStatus {
     }
     let report = CheckReport {
         config: app.config(),
+        secrets,
         examples: examples.iter().map(ExampleResult::finding).collect(),
         connections: args.live.then_some(connections),
     };
@@ -76,9 +97,19 @@ fn load(file: &ConfigFile) -> Result<(Config, PathBuf), ConfigError> {
     Ok((file.load()?.check_writable_secrets()?, file.path()?))
 }
 
+fn secret_finding(check: &SecretCheck) -> Finding {
+    let severity = match &check.state {
+        SecretState::Usable => Severity::Ok,
+        SecretState::NotEnrolled | SecretState::Remote => Severity::Note,
+        SecretState::Unavailable(_) | SecretState::Unusable(_) => Severity::Bad,
+    };
+    Finding::new(&check.at, severity, check.to_string())
+}
+
 /// The findings of all checks.
 struct CheckReport<'a> {
     config: &'a Config,
+    secrets: Vec<Finding>,
     examples: Vec<Finding>,
     /// Findings by connection; only with `--live`.
     connections: Option<BTreeMap<&'a str, Vec<Finding>>>,
@@ -87,7 +118,7 @@ struct CheckReport<'a> {
 impl CheckReport<'_> {
     fn is_ok(&self) -> bool {
         let live = self.connections.iter().flat_map(BTreeMap::values).flatten();
-        none_bad(self.examples.iter().chain(live))
+        none_bad(self.secrets.iter().chain(&self.examples).chain(live))
     }
 
     fn to_json(&self) -> Value {
@@ -95,9 +126,14 @@ impl CheckReport<'_> {
         let routes: Map<String, Value> = routes
             .map(|(name, route)| (name.clone(), json!({"verify": route.verify.to_string()})))
             .collect();
-        let examples = json_list(&self.examples);
-        let mut document =
-            json!({"ok": self.is_ok(), "routes": routes, "examples": examples, "problems": []});
+        let (secrets, examples) = (json_list(&self.secrets), json_list(&self.examples));
+        let mut document = json!({
+            "ok": self.is_ok(),
+            "routes": routes,
+            "secrets": secrets,
+            "examples": examples,
+            "problems": [],
+        });
         if let Some(connections) = &self.connections {
             let entries = connections.iter();
             document["connections"] = entries
@@ -120,6 +156,7 @@ impl CheckReport<'_> {
             }
         };
         section("routes".to_owned(), &routes);
+        section("secrets".to_owned(), &self.secrets);
         section("examples".to_owned(), &self.examples);
         for (name, findings) in self.connections.iter().flatten() {
             let accounts = self.config.connections[*name].accounts();

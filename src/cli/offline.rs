@@ -1,4 +1,4 @@
-//! An app without secrets and without a durable store, for commands that only evaluate the config.
+//! An app without a durable store, for commands that only evaluate the config.
 
 use std::sync::Arc;
 
@@ -14,12 +14,17 @@ use crate::store::sqlite::SqliteStore;
 
 /// Creates an app that performs no network calls.
 pub(super) fn offline_app(config: Config) -> App {
+    app_without_jobs(config, Arc::new(NoSecrets))
+}
+
+/// Creates an app that reads secrets from `secrets_manager`, and has no durable store.
+pub(super) fn app_without_jobs(config: Config, secrets_manager: Arc<dyn SecretStore>) -> App {
     App::new(
         config,
         Dependencies {
             clock: Arc::new(SystemClock),
             store: Arc::new(SqliteStore::in_memory()),
-            secrets_manager: Arc::new(NoSecrets),
+            secrets_manager,
             mode: ExecutionMode::Inline,
             runtime_api: None,
             sns_endpoint: None,

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::config_file::{ConfigFile, report_config_error};
 use super::store_location::DATABASE_FILE;
 use super::terminal::{ExitStatus, OutputFormat, print_error};
-use crate::app::{App, Dependencies};
+use crate::app::{App, Dependencies, SecretScope, SecretState};
 use crate::aws;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
@@ -89,11 +89,29 @@ async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), St
             sns_endpoint: aws::sns_endpoint()?,
         },
     );
+    check_secrets(&app).await?;
     let stop = stop_signal().map_err(|error| error.to_string())?;
     tracing::info!("listening on http://{address}");
     let served = server::serve(Arc::new(app), clock, wakeups, listener, stop).await;
     drop(lock);
     served.map_err(|error| error.to_string())
+}
+
+/// Reads every secret once, so that one that cannot be used is reported now and not by the first delivery or callback.
+async fn check_secrets(app: &App) -> Result<(), String> {
+    let mut problems = Vec::new();
+    for check in app.check_secrets(SecretScope::All).await {
+        let (at, state) = (&check.at, &check.state);
+        match state {
+            SecretState::Usable | SecretState::NotEnrolled | SecretState::Remote => {}
+            SecretState::Unavailable(why) => tracing::warn!("{at}: {why}"),
+            SecretState::Unusable(why) => problems.push(format!("{at}: {why}")),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems.join("\n")),
+    }
 }
 
 /// Completes on SIGTERM or SIGINT. Both are caught from now on.

@@ -10,22 +10,8 @@ impl Config {
     /// Reports enrolled secrets whose location the config also uses for another secret, which a handshake would overwrite.
     pub(super) fn check_enrolled_secrets(&self, problems: &mut Problems) {
         let mut uses: BTreeMap<String, usize> = BTreeMap::new();
-        let connections = self.connections.values();
-        let of_connections = connections.flat_map(|connection| {
-            Some(&connection.credentials)
-                .into_iter()
-                .chain(&connection.token_cache)
-        });
-        let of_routes = self.routes.values().flat_map(|route| {
-            let signing = route.verify.secrets();
-            signing.chain(&route.handshake_secret)
-        });
-        let all = of_connections
-            .chain(&self.api.key)
-            .chain(&self.callbacks.signing_secret)
-            .chain(of_routes);
-        for reference in all {
-            *uses.entry(reference.to_string()).or_default() += 1;
+        for used in self.secret_uses() {
+            *uses.entry(used.reference.to_string()).or_default() += 1;
         }
         for (name, route) in &self.routes {
             let mut enrolled = route.verify.enrolled_secrets();

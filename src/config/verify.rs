@@ -151,7 +151,8 @@ impl VerifyConfig {
         }
     }
 
-    fn schemes(&self) -> &[SchemeConfig] {
+    /// Returns the schemes, of which at least one must verify a delivery.
+    pub(super) fn schemes(&self) -> &[SchemeConfig] {
         match self {
             Self::Disabled | Self::ByAws => &[],
             Self::Schemes(schemes) => schemes,
@@ -163,11 +164,6 @@ impl VerifyConfig {
         self.schemes()
             .iter()
             .filter_map(SchemeConfig::enrolled_secret)
-    }
-
-    /// Returns the locations of all signing secrets.
-    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
-        self.schemes().iter().flat_map(|config| &config.secrets)
     }
 
     /// Whether a scheme signs the URL that the sender calls.

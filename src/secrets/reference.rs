@@ -74,6 +74,11 @@ impl FromStr for SecretRef {
 }
 
 impl SecretRef {
+    /// Whether the secret is on this machine, so that it is read without a network call.
+    pub fn is_local(&self) -> bool {
+        matches!(self.source, SecretSource::Env | SecretSource::File)
+    }
+
     /// The name of a whole secret in Secrets Manager, the only store that keeps versions by which processes can agree.
     pub fn writable_name(&self) -> Option<&str> {
         let whole = self.source == SecretSource::SecretsManager && self.key.is_none();

@@ -1,6 +1,7 @@
 //! `masshook check`: a config, the examples beside it, and a simulated Zoho.
 
 mod examples;
+mod secrets;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -20,7 +20,7 @@ const CHALLENGE: &str = r#"
     verify:
       scheme: custom
       type: bearer
-      secret: file:/dev/null
+      secret: file:Cargo.toml
       handshakes: [{ method: GET, when: [{ query: q }], answer: { headers: { X-Echo: "{query:q}" }, text: "{query:q}" } }]
     map: empty
 "#;

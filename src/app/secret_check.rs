@@ -1,0 +1,123 @@
+//! Resolves every secret of the config, and checks that each can serve its purpose.
+
+use std::fmt;
+
+use secrecy::SecretString;
+
+use super::App;
+use crate::callback::signature;
+use crate::config::{SecretPurpose, SecretUse};
+use crate::secrets::{SecretError, SecretRef, Secrets};
+use crate::zoho::credentials::Credentials;
+
+/// Whether a secret can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretState {
+    /// It can be read and serves its purpose.
+    Usable,
+    /// The sender's handshake has not stored it yet.
+    NotEnrolled,
+    /// It is in AWS, and this command makes no network calls.
+    Remote,
+    /// It cannot be read at the moment; a retry may succeed.
+    Unavailable(String),
+    /// It cannot be read, or cannot serve its purpose.
+    Unusable(String),
+}
+
+/// The result of checking one use of a secret.
+#[derive(Clone, Debug)]
+pub struct SecretCheck {
+    /// The key of the config, such as `routes.orders.verify.secret`.
+    pub at: String,
+    /// Where the secret is.
+    pub reference: String,
+    /// Whether it can be used.
+    pub state: SecretState,
+}
+
+impl fmt::Display for SecretCheck {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reference = &self.reference;
+        match &self.state {
+            SecretState::Usable => formatter.write_str(reference),
+            SecretState::NotEnrolled => write!(
+                formatter,
+                "{reference} is stored by the sender's handshake, which has not arrived yet"
+            ),
+            SecretState::Remote => write!(formatter, "{reference} is not read offline; use --live"),
+            SecretState::Unavailable(why) | SecretState::Unusable(why) => formatter.write_str(why),
+        }
+    }
+}
+
+/// Which secrets are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretScope {
+    /// Those of this machine: environment variables and files.
+    Local,
+    /// All.
+    All,
+}
+
+impl App {
+    /// Reads the secrets of the config side by side, and checks that each can serve its purpose.
+    pub async fn check_secrets(&self, scope: SecretScope) -> Vec<SecretCheck> {
+        let uses = self.config.secret_uses();
+        let checks = uses.iter().map(async |used| SecretCheck {
+            at: used.at.to_string(),
+            reference: used.reference.to_string(),
+            state: match scope == SecretScope::Local && !used.reference.is_local() {
+                true => SecretState::Remote,
+                false => check(&self.secrets, used).await,
+            },
+        });
+        futures_util::future::join_all(checks).await
+    }
+}
+
+async fn check(secrets: &Secrets, used: &SecretUse<'_>) -> SecretState {
+    let reference = used.reference;
+    let read = match used.purpose {
+        SecretPurpose::TokenCache => return SecretState::Usable,
+        SecretPurpose::Enrolled(_) => match secrets.enrolled_secret(reference, false).await {
+            Ok(None) => return SecretState::NotEnrolled,
+            Ok(Some(secret)) => Ok(secret),
+            Err(error) => Err(error),
+        },
+        SecretPurpose::Credentials
+        | SecretPurpose::ApiKey
+        | SecretPurpose::CallbackSigning
+        | SecretPurpose::Verification(_)
+        | SecretPurpose::HandshakeToken => secrets.get(reference).await,
+    };
+    match read {
+        Ok(secret) => check_purpose(reference, &used.purpose, &secret),
+        Err(error @ SecretError::Later { .. }) => SecretState::Unavailable(error.to_string()),
+        Err(error @ (SecretError::Unavailable { .. } | SecretError::Malformed { .. })) => {
+            SecretState::Unusable(error.to_string())
+        }
+    }
+}
+
+fn check_purpose(
+    reference: &SecretRef,
+    purpose: &SecretPurpose<'_>,
+    secret: &SecretString,
+) -> SecretState {
+    let problem = match purpose {
+        SecretPurpose::Credentials => Credentials::parse(secret)
+            .err()
+            .map(|error| format!("the secret {reference} {error}")),
+        SecretPurpose::CallbackSigning => signature::check_secret(secret)
+            .err()
+            .map(|cause| format!("the secret {reference} cannot sign callbacks: {cause}")),
+        SecretPurpose::Verification(scheme) | SecretPurpose::Enrolled(scheme) => {
+            webhook_verify::verify::check_secret(scheme, secret)
+                .err()
+                .map(|cause| format!("the secret {reference} cannot verify deliveries: {cause}"))
+        }
+        SecretPurpose::TokenCache | SecretPurpose::ApiKey | SecretPurpose::HandshakeToken => None,
+    };
+    problem.map_or(SecretState::Usable, SecretState::Unusable)
+}
