@@ -1,8 +1,8 @@
 //! Time as an argument. Only this module reads the machine's clock or sleeps.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::{Timestamp, TimestampArithmetic};
@@ -15,6 +15,9 @@ pub trait Clock: Debug + Send + Sync {
     /// Returns the current time.
     fn now(&self) -> Timestamp;
 
+    /// Returns the time that this process has seen pass since some moment. Setting the machine's clock does not change it.
+    fn elapsed(&self) -> Duration;
+
     /// Waits until `duration` has passed on this clock.
     async fn sleep(&self, duration: Duration);
 }
@@ -23,6 +26,9 @@ pub trait Clock: Debug + Send + Sync {
 pub fn after(at: Timestamp, duration: impl Into<TimestampArithmetic>) -> Timestamp {
     at.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
+
+/// A moment early in the life of this process.
+static FIRST_USE: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +44,10 @@ impl Clock for SystemClock {
         Timestamp::now()
     }
 
+    fn elapsed(&self) -> Duration {
+        FIRST_USE.elapsed()
+    }
+
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
@@ -46,34 +56,49 @@ impl Clock for SystemClock {
 /// A clock for tests. It moves only when it is set or advanced, or when a caller sleeps on it, which returns at once.
 /// Clones share their time.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Mutex<Timestamp>>);
+pub struct ManualClock(Arc<Mutex<ManualTime>>);
+
+#[derive(Debug)]
+struct ManualTime {
+    now: Timestamp,
+    elapsed: Duration,
+}
 
 impl ManualClock {
     /// Creates a clock that shows `start`.
     pub fn at(start: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(start)))
+        let elapsed = Duration::ZERO;
+        Self(Arc::new(Mutex::new(ManualTime {
+            now: start,
+            elapsed,
+        })))
     }
 
-    fn time(&self) -> MutexGuard<'_, Timestamp> {
+    fn time(&self) -> MutexGuard<'_, ManualTime> {
         sync::lock(&self.0)
     }
 
-    /// Moves the clock forward.
+    /// Lets time pass.
     pub fn advance(&self, duration: Duration) {
         let mut time = self.time();
-        *time = after(*time, duration);
+        time.now = after(time.now, duration);
+        time.elapsed = time.elapsed.saturating_add(duration);
     }
 
-    /// Sets the clock. An earlier time is allowed, as a machine's clock may be set back while a program runs.
-    pub fn set(&self, time: Timestamp) {
-        *self.time() = time;
+    /// Sets the clock, as an administrator or a time server does: no time passes. An earlier time is allowed.
+    pub fn set(&self, now: Timestamp) {
+        self.time().now = now;
     }
 }
 
 #[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self.time()
+        self.time().now
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.time().elapsed
     }
 
     async fn sleep(&self, duration: Duration) {

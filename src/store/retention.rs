@@ -11,6 +11,9 @@ use crate::clock::{Clock, SystemClock, after};
 const DEFAULT_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long finished jobs and dead letters are stored, and by which clock.
+///
+/// DynamoDB deletes rows at a time of day, by AWS's clock. The clock that computes it cannot be far off, because AWS refuses
+/// requests that are signed more than five minutes early or late. SQLite counts the time that the server has run.
 #[derive(Clone, Debug)]
 pub struct Retention {
     /// The clock.

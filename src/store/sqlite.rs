@@ -5,42 +5,44 @@ mod deliveries;
 mod job_rows;
 mod jobs;
 mod locks;
+mod maintenance;
 mod schema;
+mod session;
+mod worker;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode};
-use tokio::sync::Semaphore;
+use rusqlite::ErrorCode;
 
 use super::error::StoreError;
 use super::retention::Retention;
 use crate::clock::{Clock, SystemClock};
 use crate::sync;
+use session::{RetentionTime, Session};
+use worker::{Access, Worker};
 
 /// The number of finished jobs that a store in memory keeps, so that a warm function does not grow without limit.
 const FINISHED_IN_MEMORY: u32 = 200;
-
-/// How long a request waits in the queue for the database. A webhook's sender waits 10 to 30 s for the answer.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A store in one SQLite database, which is opened on first use.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     database: Arc<Database>,
-    /// None: the latest finished jobs are kept, by number.
-    retention: Option<Retention>,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
-struct Database {
-    /// None: in memory.
-    file: Option<PathBuf>,
-    /// Requests for a file wait here instead of each blocking a thread.
-    queue: Arc<Semaphore>,
-    connection: Mutex<Option<Connection>>,
+enum Database {
+    Memory {
+        time: Option<RetentionTime>,
+        session: Mutex<Option<Session>>,
+    },
+    File {
+        writer: Worker,
+        reader: Worker,
+    },
 }
 
 impl SqliteStore {
@@ -57,21 +59,29 @@ impl SqliteStore {
     /// Replaces the retention and its clock.
     #[must_use]
     pub fn with_retention(self, retention: Retention) -> Self {
-        Self {
-            retention: Some(retention),
-            ..self
-        }
+        let path = match &*self.database {
+            Database::Memory { .. } => None,
+            Database::File { writer, .. } => Some(writer.path().to_owned()),
+        };
+        Self::at(path, Some(retention))
     }
 
-    fn at(file: Option<PathBuf>, retention: Option<Retention>) -> Self {
-        let connection = Mutex::new(None);
+    fn at(path: Option<PathBuf>, retention: Option<Retention>) -> Self {
+        let clock = retention.as_ref().map(|retention| retention.clock.clone());
+        let time = retention.map(RetentionTime::new);
+        let database = match path {
+            None => Database::Memory {
+                time,
+                session: Mutex::new(None),
+            },
+            Some(path) => Database::File {
+                writer: Worker::new(Access::Write, path.clone(), time.clone()),
+                reader: Worker::new(Access::Read, path, time),
+            },
+        };
         Self {
-            database: Arc::new(Database {
-                file,
-                queue: Arc::new(Semaphore::new(1)),
-                connection,
-            }),
-            retention,
+            database: Arc::new(database),
+            clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
         }
     }
 
@@ -81,84 +91,79 @@ impl SqliteStore {
     /// # Errors
     /// Those of the store.
     pub async fn break_leases(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.with(move |connection| {
-            let breaking =
-                connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            let ended = job_rows::break_leases(&breaking, now)?;
-            locks::break_locks(&breaking)?;
-            breaking.commit()?;
+        self.write(move |session| {
+            let ended = job_rows::break_leases(&session.connection, now)?;
+            locks::break_locks(&session.connection)?;
             Ok(ended)
         })
         .await
     }
 
-    /// Runs `work` on the database, which is opened first if necessary. Work on a file runs on a blocking thread.
-    async fn with<T: Send + 'static>(
+    /// Runs `work` in a transaction. Work on a file may run several times; only the last run takes effect.
+    async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        mut work: impl FnMut(&Session) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let database = Arc::clone(&self.database);
-        if database.file.is_none() {
-            return database.run(work).map_err(failed);
+        match &*self.database {
+            Database::Memory { time, session } => in_memory(time, session, |session| {
+                worker::begin(session)?;
+                let done = work(session);
+                match &done {
+                    Ok(_) => worker::end_transaction(session)?,
+                    Err(_) => worker::roll_back(session)?,
+                }
+                done
+            }),
+            Database::File { writer, .. } => writer.run(work).await,
         }
-        // The queue is awaited on a separate task. The caller's future may not be polled for a while, and would then block the
-        // queue when its turn comes.
-        let working = tokio::spawn(async move {
-            let turn = Arc::clone(&database.queue).acquire_owned();
-            // While another process locks the file, each request in the queue would wait for the full busy timeout.
-            let Ok(Ok(turn)) = tokio::time::timeout(QUEUE_TIMEOUT, turn).await else {
-                let reason = "too many requests wait for the database";
-                return Err(StoreError::Unavailable(reason.to_owned()));
-            };
-            let working = tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                database.run(work)
-            });
-            working.await.map_err(task_failed)?.map_err(failed)
-        });
-        working.await.map_err(task_failed)?
+    }
+
+    /// Runs `work`, which only reads.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Session) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &*self.database {
+            Database::Memory { time, session } => in_memory(time, session, work),
+            Database::File { reader, .. } => reader.run(work).await,
+        }
+    }
+
+    /// Deletes expired rows: in a file little by little, between requests.
+    fn maintain(&self) -> Result<(), StoreError> {
+        match &*self.database {
+            Database::Memory { time, session } => in_memory(time, session, |session| {
+                maintenance::delete_rows(session, || true)
+            }),
+            Database::File { writer, .. } => {
+                writer.maintain();
+                Ok(())
+            }
+        }
     }
 
     fn now(&self) -> Timestamp {
-        let clock = self
-            .retention
-            .as_ref()
-            .map(|retention| retention.clock.now());
-        clock.unwrap_or_else(|| SystemClock.now())
-    }
-
-    /// Rows that expired before this moment count as deleted.
-    fn horizon(&self) -> Timestamp {
-        match &self.retention {
-            Some(retention) => retention.clock.now(),
-            None => Timestamp::MIN,
-        }
-    }
-
-    fn expires_at(&self) -> Option<Timestamp> {
-        self.retention.as_ref().map(Retention::expires_at)
+        self.clock.now()
     }
 }
 
-impl Database {
-    fn run<T>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<T> {
-        let mut connection = sync::lock(&self.connection);
-        let open = match connection.take() {
+fn in_memory<T>(
+    time: &Option<RetentionTime>,
+    session: &Mutex<Option<Session>>,
+    mut work: impl FnMut(&Session) -> rusqlite::Result<T>,
+) -> Result<T, StoreError> {
+    let mut session = sync::lock(session);
+    let mut run = || {
+        let open = match session.take() {
             Some(open) => open,
-            None => schema::open(self.file.as_deref())?,
+            None => Session::open(None, time.clone())?,
         };
-        work(connection.insert(open))
-    }
+        work(session.insert(open))
+    };
+    run().map_err(|error| store_error(&error))
 }
 
-fn task_failed(_: tokio::task::JoinError) -> StoreError {
-    StoreError::Failed("the database's thread has ended".to_owned())
-}
-
-fn failed(error: rusqlite::Error) -> StoreError {
+fn store_error(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => {
             StoreError::Unavailable(error.to_string())

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::SqliteStore;
 use super::columns::{count, moment, ms};
+use super::session::Session;
 use crate::job::{DeadLetterReason, JobId, JobSource};
 use crate::store::Deliveries;
 use crate::store::delivery::{self, DeadLetterSummary, EncodedDelivery, StoredDelivery};
@@ -31,32 +32,34 @@ impl DeliveryRow {
 #[async_trait]
 impl Deliveries for SqliteStore {
     async fn put_delivery(&self, delivery: &StoredDelivery) -> Result<(), StoreError> {
-        let (row, expires_at) = (DeliveryRow::of(delivery)?, self.expires_at());
-        self.with(move |connection| insert(connection, "REPLACE", &row, expires_at))
-            .await
+        let row = DeliveryRow::of(delivery)?;
+        self.write(move |session| {
+            insert(&session.connection, "REPLACE", &row, session.expires_at())
+        })
+        .await
     }
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError> {
-        let horizon = self.horizon();
-        self.with(move |connection| list_dead_letters(connection, limit, horizon))
+        self.read(move |session| list_dead_letters(session, limit))
             .await
     }
 
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
-        let (id, horizon) = (id.to_owned(), self.horizon());
-        let found = self.with(move |connection| get(connection, &id, horizon));
+        let id = id.to_owned();
+        let found = self.read(move |session| get(session, &id));
         found.await?.map(EncodedDelivery::decode).transpose()
     }
 
     async fn restore(&self, id: &str, since: Timestamp) -> Result<(), StoreError> {
         let id = id.to_owned();
-        self.with(move |connection| restore(connection, &id, since))
+        self.write(move |session| restore(&session.connection, &id, since))
             .await
     }
 
     async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError> {
         let id = id.to_owned();
-        self.with(move |connection| delete(connection, &id)).await
+        self.write(move |session| delete(&session.connection, &id))
+            .await
     }
 }
 
@@ -157,15 +160,15 @@ pub(super) fn restore_parked(connection: &Connection, job: &JobId) -> rusqlite::
     })
 }
 
-fn list_dead_letters(
-    connection: &Connection,
-    limit: usize,
-    horizon: Timestamp,
-) -> rusqlite::Result<Vec<DeadLetterSummary>> {
-    let query = "SELECT id, route, at, code, reason, job, dead_since, length(body) FROM deliveries
-                 WHERE dead_since IS NOT NULL AND (ended IS NULL OR ended > ?1)
-                 ORDER BY dead_since DESC, id DESC LIMIT ?2";
-    let mut query = connection.prepare_cached(query)?;
+/// The latest dead letters. Expired ones are about to be deleted; a list skips only some of them.
+pub(super) const DEAD_LETTERS: &str = "SELECT id, route, at, code, reason, job, dead_since, bytes FROM
+     (SELECT id, route, at, code, reason, job, dead_since, length(body) AS bytes, ended FROM deliveries
+      WHERE dead_since IS NOT NULL ORDER BY dead_since DESC, id DESC LIMIT ?2 + 2000)
+     WHERE ended IS NULL OR ended > ?1 LIMIT ?2";
+
+fn list_dead_letters(session: &Session, limit: usize) -> rusqlite::Result<Vec<DeadLetterSummary>> {
+    let horizon = session.horizon();
+    let mut query = session.connection.prepare_cached(DEAD_LETTERS)?;
     let rows = query.query_map(params![ms(horizon), count(limit)], |row| {
         let bytes: i64 = row.get(7)?;
         Ok(DeadLetterSummary {
@@ -179,17 +182,14 @@ fn list_dead_letters(
     rows.collect()
 }
 
-fn get(
-    connection: &Connection,
-    id: &str,
-    horizon: Timestamp,
-) -> rusqlite::Result<Option<EncodedDelivery>> {
+fn get(session: &Session, id: &str) -> rusqlite::Result<Option<EncodedDelivery>> {
     let query =
         "SELECT id, route, at, code, reason, job, dead_since, envelope, body FROM deliveries
                  WHERE id = ?1 AND (ended IS NULL OR ended > ?2)";
-    connection
+    session
+        .connection
         .prepare_cached(query)?
-        .query_row(params![id, ms(horizon)], |row| {
+        .query_row(params![id, ms(session.horizon())], |row| {
             Ok(EncodedDelivery {
                 id: row.get(0)?,
                 route: row.get(1)?,

@@ -1,10 +1,12 @@
 //! The statements on the table of jobs.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
+use super::FINISHED_IN_MEMORY;
 use super::columns::{count, from_name, moment, ms, name};
 use super::deliveries::{self, DeliveryRow};
+use super::session::Session;
 use crate::job::{DeadLetterReason, Job, JobId, JobSource};
 use crate::store::document;
 use crate::store::error::StoreError;
@@ -37,8 +39,6 @@ pub(super) struct NewRow {
     pub(super) delivery: Option<DeliveryRow>,
     /// When the job is due.
     pub(super) due: Option<Timestamp>,
-    /// When it is deleted.
-    pub(super) expires_at: Option<Timestamp>,
 }
 
 /// A write under a lease.
@@ -53,8 +53,6 @@ pub(super) struct RowUpdate {
     pub(super) due: Option<Timestamp>,
     /// Why the job's delivery becomes a dead letter; only for a job that is never due again.
     pub(super) dead_letter: Option<DeadLetterReason>,
-    /// When it is deleted.
-    pub(super) expires_at: Option<Timestamp>,
 }
 
 /// The answer to a claim.
@@ -69,21 +67,17 @@ pub(super) enum ClaimedRow {
     NotFound,
 }
 
-pub(super) fn add(
-    connection: &mut Connection,
-    new: &NewRow,
-    horizon: Timestamp,
-    keep_finished: Option<u32>,
-) -> rusqlite::Result<AddResult> {
+pub(super) fn add(session: &Session, new: &NewRow) -> rusqlite::Result<AddResult> {
     let (row, job) = (&new.row, &new.row.summary);
-    let adding = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if let Some(keep) = keep_finished {
+    let (adding, horizon) = (&session.connection, session.horizon());
+    if session.keeps_by_number() {
         adding.prepare_cached(
             "DELETE FROM jobs WHERE due IS NULL AND parked IS NULL AND rowid NOT IN
              (SELECT rowid FROM jobs WHERE due IS NULL AND parked IS NULL ORDER BY rowid DESC LIMIT ?1)",
         )?
-        .execute([keep])?;
+        .execute([FINISHED_IN_MEMORY])?;
     }
+    let expires_at = new.due.is_none().then(|| session.expires_at()).flatten();
     adding
         .prepare_cached("DELETE FROM jobs WHERE id = ?1 AND ended <= ?2")?
         .execute(params![job.id.as_str(), ms(horizon)])?;
@@ -97,7 +91,7 @@ pub(super) fn add(
     .execute(named_params! {
         ":id": job.id.as_str(),
         ":due": new.due.map(ms),
-        ":ended": new.expires_at.map(ms),
+        ":ended": expires_at.map(ms),
         ":route": job.route,
         ":connection": job.connection,
         ":module": job.module,
@@ -116,42 +110,38 @@ pub(super) fn add(
         .prepare_cached("INSERT INTO requests (id, stored) VALUES (?1, ?2)")?
         .execute([job.id.as_str(), &new.request])?;
     if let Some(delivery) = &new.delivery {
-        deliveries::insert_new(&adding, delivery, horizon)?;
+        deliveries::insert_new(adding, delivery, horizon)?;
     }
-    adding.commit()?;
     Ok(AddResult::New)
 }
 
-pub(super) fn get(
-    connection: &Connection,
-    id: &JobId,
-    horizon: Timestamp,
-) -> rusqlite::Result<Option<(String, String)>> {
+pub(super) fn get(session: &Session, id: &JobId) -> rusqlite::Result<Option<(String, String)>> {
     let query = "SELECT stored, state FROM jobs JOIN requests USING (id)
                  WHERE id = ?1 AND (ended IS NULL OR ended > ?2)";
-    connection
+    session
+        .connection
         .prepare_cached(query)?
-        .query_row(params![id.as_str(), ms(horizon)], |row| {
+        .query_row(params![id.as_str(), ms(session.horizon())], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()
 }
 
 pub(super) fn claim(
-    connection: &mut Connection,
+    session: &Session,
     id: &JobId,
     now: Timestamp,
     until: Timestamp,
 ) -> rusqlite::Result<ClaimedRow> {
-    let claiming = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (claiming, horizon) = (&session.connection, ms(session.horizon()));
     // If the driver crashes, the job is due when the lease ends.
     let taken: Option<(i64, String)> = claiming
         .prepare_cached(
             "UPDATE jobs SET version = version + 1, leased_until = ?1, due = ?1, ended = NULL
-             WHERE id = ?2 AND leased_until <= ?3 AND parked IS NULL AND (ended IS NULL OR ended > ?3)
+             WHERE id = ?2 AND leased_until <= ?3 AND parked IS NULL AND (ended IS NULL OR ended > ?4)
              RETURNING version, state",
         )?
-        .query_row(params![ms(until), id.as_str(), ms(now)], |row| {
+        .query_row(params![ms(until), id.as_str(), ms(now), horizon], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
@@ -160,7 +150,6 @@ pub(super) fn claim(
             .prepare_cached("SELECT stored FROM requests WHERE id = ?1")?
             .query_row([id.as_str()], |row| row.get(0))
             .optional()?;
-        claiming.commit()?;
         return Ok(ClaimedRow::Acquired {
             version: version.cast_unsigned(),
             request: request.unwrap_or_default(),
@@ -171,7 +160,7 @@ pub(super) fn claim(
         .prepare_cached(
             "SELECT leased_until, parked FROM jobs WHERE id = ?1 AND (ended IS NULL OR ended > ?2)",
         )?
-        .query_row(params![id.as_str(), ms(now)], |row| {
+        .query_row(params![id.as_str(), horizon], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
@@ -183,13 +172,9 @@ pub(super) fn claim(
 }
 
 /// Writes a job. Returns false if the row does not have the expected version.
-pub(super) fn write(
-    connection: &mut Connection,
-    row: &JobRow,
-    write: &RowUpdate,
-) -> rusqlite::Result<bool> {
-    let job = &row.summary;
-    let writing = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusqlite::Result<bool> {
+    let (job, writing) = (&row.summary, &session.connection);
+    let expires_at = write.due.is_none().then(|| session.expires_at()).flatten();
     let written = writing.prepare_cached(
         "UPDATE jobs SET version = version + 1, leased_until = :leased_until, due = :due, ended = :ended,
                          module = :module, status = :status, callback = :callback, finished_at = :finished_at,
@@ -199,7 +184,7 @@ pub(super) fn write(
     .execute(named_params! {
         ":leased_until": ms(write.leased_until),
         ":due": write.due.map(ms),
-        ":ended": write.expires_at.map(ms),
+        ":ended": expires_at.map(ms),
         ":module": job.module,
         ":status": name(&job.status),
         ":callback": job.callback.as_ref().map(name),
@@ -220,71 +205,105 @@ pub(super) fn write(
         && let Some(source) = &row.source
     {
         match &write.dead_letter {
-            Some(reason) => {
-                deliveries::dead_letter(&writing, &source.delivery, reason, write.expires_at)?
-            }
-            None => deliveries::release(&writing, source, write.expires_at)?,
+            Some(reason) => deliveries::dead_letter(writing, &source.delivery, reason, expires_at)?,
+            None => deliveries::release(writing, source, expires_at)?,
         }
     }
-    writing.commit()?;
     Ok(written == 1)
 }
+
+/// The jobs that are due and not leased.
+pub(super) const DUE: &str =
+    "SELECT id FROM jobs WHERE due <= ?1 AND leased_until <= ?1 ORDER BY due, id LIMIT ?2";
 
 pub(super) fn due(
     connection: &Connection,
     now: Timestamp,
     limit: usize,
 ) -> rusqlite::Result<Vec<JobId>> {
-    let query =
-        "SELECT id FROM jobs WHERE due <= ?1 AND leased_until <= ?1 ORDER BY due, id LIMIT ?2";
-    let mut query = connection.prepare_cached(query)?;
+    let mut query = connection.prepare_cached(DUE)?;
     let rows = query.query_map(params![ms(now), count(limit)], |row| {
         Ok(JobId::from_outside(row.get_ref(0)?.as_str()?))
     })?;
     rows.collect()
 }
 
+/// The query of a list, the latest job first. Its parameters are the position of the previous page and, of a status, the
+/// name.
+pub(super) fn list_query(filter: JobFilter) -> String {
+    let condition = match filter {
+        JobFilter::All => "?2 IS NULL",
+        JobFilter::Status(_) => "status = ?2",
+        JobFilter::Undeliverable => "callback = 'undeliverable' AND ?2 IS NULL",
+        JobFilter::Parked => "parked IS NOT NULL AND ?2 IS NULL",
+    };
+    format!(
+        "SELECT id, route, connection, module, status, callback, parked, created_at, finished_at, ended FROM jobs
+         WHERE listed < ?1 AND {condition} ORDER BY listed DESC"
+    )
+}
+
+/// Expired rows that one page of a list skips. They are about to be deleted.
+const SKIPPED_ROWS: usize = 2_000;
+
+/// A list, and the position at which it was broken off, if it was.
 pub(super) fn list(
-    connection: &Connection,
+    session: &Session,
     filter: JobFilter,
     limit: usize,
     after: Option<&ListKey>,
-    horizon: Timestamp,
-) -> rusqlite::Result<Vec<JobSummary>> {
-    let query = "SELECT id, route, connection, module, status, callback, parked, created_at, finished_at FROM jobs
-                 WHERE (?1 IS NULL OR listed < ?1) AND (ended IS NULL OR ended > ?2) ORDER BY listed DESC";
-    let mut query = connection.prepare_cached(query)?;
-    let after = after.map(ListKey::as_str);
-    let rows = query.query_map(params![after, ms(horizon)], |row| {
-        let callback: Option<String> = row.get(5)?;
-        let finished_at: Option<i64> = row.get(8)?;
-        Ok(JobSummary {
-            id: JobId::from_outside(row.get_ref(0)?.as_str()?),
-            route: row.get(1)?,
-            connection: row.get(2)?,
-            module: row.get(3)?,
-            status: from_name(4, row.get(4)?)?,
-            callback: callback
-                .map(|callback| from_name(5, callback))
-                .transpose()?,
-            parked: row.get(6)?,
-            created_at: moment(row.get(7)?),
-            finished_at: finished_at.map(moment),
-        })
-    })?;
-    // Rows that do not match are skipped while reading, so that a large table is never collected.
-    rows.filter(|job| job.as_ref().map_or(true, |job| filter.matches(job)))
-        .take(limit)
-        .collect()
+) -> rusqlite::Result<(Vec<JobSummary>, Option<ListKey>)> {
+    let horizon = ms(session.horizon());
+    let status = match filter {
+        JobFilter::Status(status) => name(&status),
+        JobFilter::All | JobFilter::Undeliverable | JobFilter::Parked => None,
+    };
+    let mut query = session.connection.prepare_cached(&list_query(filter))?;
+    // The positions of all jobs are digits.
+    let mut rows = query.query(params![after.map_or("~", ListKey::as_str), status])?;
+    let (mut jobs, mut skipped) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let job = summary(row)?;
+        let is_expired = row
+            .get::<_, Option<i64>>(9)?
+            .is_some_and(|ended| ended <= horizon);
+        skipped += usize::from(is_expired);
+        let is_full = jobs.len() + usize::from(!is_expired) >= limit || skipped >= SKIPPED_ROWS;
+        let key = is_full.then(|| ListKey::new(job.created_at, job.id.as_str()));
+        if !is_expired {
+            jobs.push(job);
+        }
+        if key.is_some() {
+            return Ok((jobs, key));
+        }
+    }
+    Ok((jobs, None))
+}
+
+fn summary(row: &Row<'_>) -> rusqlite::Result<JobSummary> {
+    let callback: Option<String> = row.get(5)?;
+    let finished_at: Option<i64> = row.get(8)?;
+    Ok(JobSummary {
+        id: JobId::from_outside(row.get_ref(0)?.as_str()?),
+        route: row.get(1)?,
+        connection: row.get(2)?,
+        module: row.get(3)?,
+        status: from_name(4, row.get(4)?)?,
+        callback: callback
+            .map(|callback| from_name(5, callback))
+            .transpose()?,
+        parked: row.get(6)?,
+        created_at: moment(row.get(7)?),
+        finished_at: finished_at.map(moment),
+    })
 }
 
 pub(super) fn park(
-    connection: &mut Connection,
+    parking: &Connection,
     id: &JobId,
     reason: &str,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let parking = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let update = "UPDATE jobs SET version = version + 1, leased_until = 0, due = NULL, ended = NULL, parked = ?1
                   WHERE id = ?2 RETURNING delivery";
     let delivery: Option<Option<String>> = parking
@@ -293,35 +312,32 @@ pub(super) fn park(
         .optional()?;
     if let Some(delivery) = delivery.flatten() {
         deliveries::dead_letter(
-            &parking,
+            parking,
             &delivery,
             &DeadLetterReason::for_parked_job(id, reason, now),
             None,
         )?;
     }
-    parking.commit()
+    Ok(())
 }
 
-pub(super) fn unpark(
-    connection: &mut Connection,
-    id: &JobId,
-    due: Timestamp,
-) -> rusqlite::Result<bool> {
-    let unparking = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+pub(super) fn unpark(unparking: &Connection, id: &JobId, due: Timestamp) -> rusqlite::Result<bool> {
     let update = "UPDATE jobs SET version = version + 1, due = ?1, parked = NULL WHERE id = ?2 AND parked IS NOT NULL";
     let changed = unparking
         .prepare_cached(update)?
         .execute(params![ms(due), id.as_str()])?;
     if changed == 1 {
-        deliveries::restore_parked(&unparking, id)?;
+        deliveries::restore_parked(unparking, id)?;
     }
-    unparking.commit()?;
     Ok(changed == 1)
 }
 
+/// Ends every lease. A leased job is always due, at the end of its lease.
+pub(super) const BREAK_LEASES: &str =
+    "UPDATE jobs SET version = version + 1, leased_until = 0, due = ?1
+     WHERE due IS NOT NULL AND leased_until > 0 AND parked IS NULL";
+
 /// Ends every lease. The jobs are due at once; the driver that claims a job releases it with its real due time.
 pub(super) fn break_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
-    let update = "UPDATE jobs SET version = version + 1, leased_until = 0, due = ?1
-                  WHERE leased_until > 0 AND parked IS NULL";
-    connection.prepare_cached(update)?.execute([ms(now)])
+    connection.prepare_cached(BREAK_LEASES)?.execute([ms(now)])
 }

@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{FINISHED_IN_MEMORY, SqliteStore, deliveries, job_rows, schema};
+use super::{SqliteStore, deliveries, job_rows};
 use crate::job::{DeadLetterReason, Job, JobId};
 use crate::store::Jobs;
 use crate::store::delivery::StoredDelivery;
 use crate::store::document;
 use crate::store::error::StoreError;
 use crate::store::lease::{AddResult, Claim, ItemLocation, Lease, StoredJob};
-use crate::store::listing::{JobFilter, JobPage, JobSummary, ListKey};
+use crate::store::listing::{JobFilter, JobPage, ListKey};
 
 #[async_trait]
 impl Jobs for SqliteStore {
@@ -25,17 +25,14 @@ impl Jobs for SqliteStore {
             request: document::encode_request(job)?,
             delivery: delivery.map(deliveries::DeliveryRow::of).transpose()?,
             due,
-            expires_at: due.is_none().then(|| self.expires_at()).flatten(),
         };
-        let keep_finished = self.retention.is_none().then_some(FINISHED_IN_MEMORY);
-        let horizon = self.horizon();
-        self.with(move |connection| job_rows::add(connection, &new, horizon, keep_finished))
+        self.write(move |session| job_rows::add(session, &new))
             .await
     }
 
     async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
-        let (key, horizon) = (id.clone(), self.horizon());
-        let found = self.with(move |connection| job_rows::get(connection, &key, horizon));
+        let key = id.clone();
+        let found = self.read(move |session| job_rows::get(session, &key));
         found
             .await?
             .map(|(request, state)| document::decode_job(id, &request, &state))
@@ -49,7 +46,7 @@ impl Jobs for SqliteStore {
         until: Timestamp,
     ) -> Result<Claim, StoreError> {
         let key = id.clone();
-        let claimed = self.with(move |connection| job_rows::claim(connection, &key, now, until));
+        let claimed = self.write(move |session| job_rows::claim(session, &key, now, until));
         Ok(match claimed.await? {
             job_rows::ClaimedRow::Acquired {
                 version,
@@ -77,7 +74,7 @@ impl Jobs for SqliteStore {
 
     async fn checkpoint(&self, job: &Job, lease: &mut Lease) -> Result<(), StoreError> {
         let until = lease.until;
-        self.write(job, lease, until, Some(until)).await?;
+        self.update(job, lease, until, Some(until)).await?;
         lease.version += 1;
         if lease.stored.request != job.request {
             lease.stored.request = job.request.clone();
@@ -91,16 +88,13 @@ impl Jobs for SqliteStore {
         lease: Lease,
         due: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        self.write(job, &lease, Timestamp::UNIX_EPOCH, due).await
+        self.update(job, &lease, Timestamp::UNIX_EPOCH, due).await
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        let horizon = self.horizon();
-        self.with(move |connection| {
-            schema::delete_expired(connection, horizon)?;
-            job_rows::due(connection, now, limit)
-        })
-        .await
+        self.maintain()?;
+        self.read(move |session| job_rows::due(&session.connection, now, limit))
+            .await
     }
 
     async fn list(
@@ -110,13 +104,8 @@ impl Jobs for SqliteStore {
         after: Option<&str>,
     ) -> Result<JobPage, StoreError> {
         let after = after.map(ListKey::from_outside);
-        let horizon = self.horizon();
-        let read = self.with(move |connection| {
-            job_rows::list(connection, filter, limit, after.as_ref(), horizon)
-        });
-        let jobs = read.await?;
-        let last = jobs.last().filter(|_| jobs.len() == limit);
-        let next = last.map(|job: &JobSummary| ListKey::new(job.created_at, job.id.as_str()));
+        let read = self.read(move |session| job_rows::list(session, filter, limit, after.as_ref()));
+        let (jobs, next) = read.await?;
         Ok(JobPage {
             next: next.map(|key| key.as_str().to_owned()),
             jobs,
@@ -125,19 +114,19 @@ impl Jobs for SqliteStore {
 
     async fn park(&self, id: &JobId, reason: &str) -> Result<(), StoreError> {
         let (id, reason, now) = (id.clone(), reason.to_owned(), self.now());
-        self.with(move |connection| job_rows::park(connection, &id, &reason, now))
+        self.write(move |session| job_rows::park(&session.connection, &id, &reason, now))
             .await
     }
 
     async fn unpark(&self, id: &JobId, due: Timestamp) -> Result<bool, StoreError> {
         let id = id.clone();
-        self.with(move |connection| job_rows::unpark(connection, &id, due))
+        self.write(move |session| job_rows::unpark(&session.connection, &id, due))
             .await
     }
 }
 
 impl SqliteStore {
-    async fn write(
+    async fn update(
         &self,
         job: &Job,
         lease: &Lease,
@@ -156,9 +145,8 @@ impl SqliteStore {
                 .is_none()
                 .then(|| DeadLetterReason::for_job(job, self.now()))
                 .flatten(),
-            expires_at: due.is_none().then(|| self.expires_at()).flatten(),
         };
-        let written = self.with(move |connection| job_rows::write(connection, &row, &write));
+        let written = self.write(move |session| job_rows::write(session, &row, &write));
         if written.await? {
             Ok(())
         } else {

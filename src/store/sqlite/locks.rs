@@ -25,17 +25,18 @@ impl Locks for SqliteStore {
             holder: holder.clone(),
             until,
         };
-        self.with(move |connection| {
-            let taken = take_lock(connection, &lock, now)?;
-            Ok(taken.then_some(lock))
+        self.write(move |session| {
+            let taken = take_lock(&session.connection, &lock, now)?;
+            Ok(taken.then(|| lock.clone()))
         })
         .await
     }
 
     async fn unlock(&self, name: &str, holder: &LockHolder) -> Result<(), StoreError> {
         let (name, holder) = (name.to_owned(), holder.clone());
-        self.with(move |connection| {
-            connection
+        self.write(move |session| {
+            session
+                .connection
                 .prepare_cached("DELETE FROM locks WHERE name = ?1 AND holder = ?2")?
                 .execute([&name, holder.as_str()])?;
             Ok(())
@@ -48,10 +49,11 @@ impl Locks for SqliteStore {
 impl KeyValue for SqliteStore {
     async fn value(&self, key: &str) -> Result<Option<SecretString>, StoreError> {
         let key = key.to_owned();
-        let value = self.with(move |connection| {
-            connection
+        let value = self.read(move |session| {
+            session
+                .connection
                 .prepare_cached("SELECT value FROM shared_values WHERE key = ?1")?
-                .query_row([key], |row| row.get::<_, String>(0))
+                .query_row([&key], |row| row.get::<_, String>(0))
                 .optional()
         });
         Ok(value.await?.map(SecretString::from))
@@ -64,7 +66,7 @@ impl KeyValue for SqliteStore {
         lock: &Lock,
     ) -> Result<(), StoreError> {
         let (key, value, held) = (key.to_owned(), value.clone(), lock.clone());
-        let put = self.with(move |connection| put_value(connection, &key, &value, &held));
+        let put = self.write(move |session| put_value(&session.connection, &key, &value, &held));
         if put.await? {
             Ok(())
         } else {
@@ -89,11 +91,13 @@ fn take_lock(connection: &Connection, lock: &Lock, now: Timestamp) -> rusqlite::
     Ok(taken == 1)
 }
 
+/// A lookup of one job for each lock: there are few locks and there may be many jobs.
+pub(super) const BREAK_LOCKS: &str = "DELETE FROM locks WHERE NOT EXISTS
+     (SELECT 1 FROM jobs WHERE jobs.id = locks.holder AND finished_at IS NULL)";
+
 /// Deletes every lock except those of unfinished jobs, for which Zoho may still be working.
 pub(super) fn break_locks(connection: &Connection) -> rusqlite::Result<()> {
-    let delete =
-        "DELETE FROM locks WHERE holder NOT IN (SELECT id FROM jobs WHERE finished_at IS NULL)";
-    connection.prepare_cached(delete)?.execute([])?;
+    connection.prepare_cached(BREAK_LOCKS)?.execute([])?;
     Ok(())
 }
 

@@ -3,16 +3,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
 
-use super::columns::ms;
+use super::maintenance::LOG_BYTES;
 
 /// The version of the tables. The file contains it.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// How long a statement waits for another process, such as the command line beside the server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The number of pages in the write-ahead log at which a commit copies them into the database.
+const CHECKPOINT_PAGES: u32 = 2_000;
 
 /// The wait between two attempts to switch to the write-ahead log.
 const WAL_RETRY_WAIT: Duration = Duration::from_millis(20);
@@ -38,7 +40,6 @@ const TABLES: &str = "
         state TEXT NOT NULL,
         delivery TEXT
     ) STRICT;
-    CREATE INDEX jobs_due ON jobs (due) WHERE due IS NOT NULL;
     CREATE INDEX jobs_ended ON jobs (ended) WHERE ended IS NOT NULL;
     CREATE UNIQUE INDEX jobs_listed ON jobs (listed);
     CREATE TABLE requests (
@@ -51,6 +52,29 @@ const TABLES: &str = "
         until INTEGER NOT NULL
     ) STRICT;
 ";
+
+/// How far the time of retention has advanced, in one row.
+const RETENTION: &str = "
+    CREATE TABLE retention (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        reached INTEGER NOT NULL
+    ) STRICT;
+";
+
+/// Indices of the queries on due jobs and of lists. `jobs_due_leased` contains all that its query reads.
+const INDICES: &str = "
+    DROP INDEX IF EXISTS jobs_due;
+    CREATE INDEX IF NOT EXISTS jobs_due_leased ON jobs (due, id, leased_until) WHERE due IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS jobs_status ON jobs (status, listed);
+    CREATE INDEX IF NOT EXISTS jobs_undeliverable ON jobs (listed) WHERE callback = 'undeliverable';
+    CREATE INDEX IF NOT EXISTS jobs_parked ON jobs (listed) WHERE parked IS NOT NULL;
+    DROP INDEX IF EXISTS deliveries_dead;
+    CREATE INDEX IF NOT EXISTS deliveries_listed ON deliveries (dead_since, id) WHERE dead_since IS NOT NULL;
+";
+
+/// A file of an earlier version with more rows keeps its former indices, because a start must not wait for new ones. Its
+/// lists are slower.
+const INDEXED_ROWS: i64 = 50_000;
 
 /// Values that all processes share, such as access tokens.
 const SHARED_VALUES: &str = "
@@ -74,7 +98,6 @@ const DELIVERIES: &str = "
         body BLOB NOT NULL,
         ended INTEGER
     ) STRICT;
-    CREATE INDEX deliveries_dead ON deliveries (dead_since) WHERE dead_since IS NOT NULL;
     CREATE INDEX deliveries_ended ON deliveries (ended) WHERE ended IS NOT NULL;
 ";
 
@@ -97,16 +120,33 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
             make_private(path)?;
             let connection = Connection::open(path)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
+            // This has an effect on new files only.
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             use_wal(&connection)?;
             // An acknowledged job must survive a power cut too.
             connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            connection.pragma_update(None, "journal_size_limit", LOG_BYTES.cast_signed())?;
             connection
         }
     };
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    if version(&connection)? != VERSION {
+        migrate(&mut connection)?;
+    }
+    Ok(connection)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Creates the tables, or changes those of an earlier version.
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     // Two processes may open a new file at once.
     let setup = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let version: i64 = setup.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = version(&setup)?;
     match version {
         0 => {
             setup.execute_batch(TABLES)?;
@@ -126,16 +166,23 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
             setup.execute_batch(FROM_VERSION_2)?;
             setup.execute_batch(SHARED_VALUES)?;
         }
-        VERSION => {}
+        3 | VERSION => {}
         _ => {
             return Err(refused(format!(
                 "the file's tables have version {version}, and this program knows {VERSION}"
             )));
         }
     }
-    setup.pragma_update(None, "user_version", VERSION)?;
-    setup.commit()?;
-    Ok(connection)
+    if version != VERSION {
+        setup.execute_batch(RETENTION)?;
+        let rows: Option<i64> =
+            setup.query_row("SELECT max(rowid) FROM jobs", [], |row| row.get(0))?;
+        if rows.is_none_or(|rows| rows <= INDEXED_ROWS) {
+            setup.execute_batch(INDICES)?;
+        }
+        setup.pragma_update(None, "user_version", VERSION)?;
+    }
+    setup.commit()
 }
 
 /// Switches to the write-ahead log, which a file needs once. SQLite's busy timeout does not apply to this: of two processes
@@ -167,18 +214,7 @@ fn make_private(path: &Path) -> rusqlite::Result<()> {
     }
 }
 
-fn refused(reason: String) -> rusqlite::Error {
+pub(super) fn refused(reason: String) -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
     rusqlite::Error::SqliteFailure(code, Some(reason))
-}
-
-/// Deletes expired rows.
-pub(super) fn delete_expired(connection: &Connection, horizon: Timestamp) -> rusqlite::Result<()> {
-    for delete in [
-        "DELETE FROM jobs WHERE ended <= ?1",
-        "DELETE FROM deliveries WHERE ended <= ?1",
-    ] {
-        connection.prepare_cached(delete)?.execute([ms(horizon)])?;
-    }
-    Ok(())
 }

@@ -1,9 +1,14 @@
 //! Tests of SQLite alone. `tests/it/store.rs` tests what all stores guarantee.
 
+mod files;
+mod group_commit;
+mod retention;
+
 use super::*;
 use crate::job::{Job, JobId, PreparationOutcome};
 use crate::store::{AddResult, Claim, Deliveries, JobFilter, Jobs, KeyValue, LockHolder, Locks};
 use crate::update::UpdateRequest;
+use rusqlite::Connection;
 use serde_json::json;
 use std::time::Duration;
 
@@ -135,7 +140,7 @@ async fn version_2_file_is_migrated_without_its_tokens() {
     let second = Connection::open(&path).expect("a file");
     second
         .execute_batch(
-            "DROP TABLE shared_values;
+            "DROP TABLE shared_values; DROP TABLE retention;
              CREATE TABLE tokens (name TEXT PRIMARY KEY, value TEXT, expires_at INTEGER NOT NULL, throttled_until INTEGER) STRICT;
              INSERT INTO tokens VALUES ('token/default', 'old', 0, NULL);
              PRAGMA user_version = 2;",
@@ -156,25 +161,18 @@ async fn unpolled_waiter_does_not_block_queue() {
     store.add(&job("d", start()), None).await.expect("added");
     let other = Connection::open(&path).expect("opened");
     other.execute_batch("BEGIN EXCLUSIVE").expect("locked");
+    let (first, second, third) = (job("e", start()), job("f", start()), job("g", start()));
     let adding = tokio::spawn({
         let store = store.clone();
-        async move { store.add(&job("e", start()), None).await }
+        async move { store.add(&first, None).await }
     });
-    let id = job("d", start()).id;
-    let mut unpolled = std::pin::pin!(store.get(&id));
-    // The request of `adding` holds the only permit.
-    while store.database.queue.available_permits() > 0 {
-        tokio::task::yield_now().await;
-    }
+    let mut unpolled = std::pin::pin!(store.add(&second, None));
     assert!(futures_util::poll!(&mut unpolled).is_pending());
-    let next = store.get(&id);
+    let next = store.add(&third, None);
     other.execute_batch("ROLLBACK").expect("unlocked");
-    assert_eq!(
-        adding.await.expect("no panic").expect("added"),
-        AddResult::New
-    );
-    assert!(next.await.expect("read").is_some());
-    assert!(unpolled.await.expect("read").is_some());
+    for added in [next.await, adding.await.expect("no panic"), unpolled.await] {
+        assert_eq!(added.expect("added"), AddResult::New);
+    }
 }
 
 #[tokio::test]
@@ -191,9 +189,9 @@ async fn memory_store_drops_only_finished_jobs() {
     }
     for table in ["jobs", "requests"] {
         let count: u32 = store
-            .with(move |connection| {
+            .read(move |session| {
                 let query = format!("SELECT count(*) FROM {table}");
-                connection.query_row(&query, [], |row| row.get(0))
+                session.connection.query_row(&query, [], |row| row.get(0))
             })
             .await
             .expect("a count");
@@ -217,10 +215,12 @@ async fn due_deletes_expired_rows() {
     };
     store.release(&job, lease, None).await.expect("released");
     let count = || {
-        store.with(|connection| {
-            connection.query_row("SELECT count(*) FROM requests", [], |row| {
-                row.get::<_, u32>(0)
-            })
+        store.read(|session| {
+            session
+                .connection
+                .query_row("SELECT count(*) FROM requests", [], |row| {
+                    row.get::<_, u32>(0)
+                })
         })
     };
     store.due(start(), 10).await.expect("an answer");
@@ -294,8 +294,12 @@ async fn full_disk_refuses_writes_until_space_is_free() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::in_file(folder.path().join("jobs.db"));
     let limit = async |pages: u32| {
-        let limited = store.with(move |connection| {
-            connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+        let limited = store.write(move |session| {
+            session.connection.query_row(
+                &format!("PRAGMA max_page_count = {pages}"),
+                [],
+                |_| Ok(()),
+            )
         });
         limited.await.expect("limited");
     };

@@ -1,0 +1,164 @@
+//! Maintenance of a database file in short steps between requests: deletes expired rows, shortens the write-ahead log, and
+//! gives free space back.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::columns::ms;
+use super::session::Session;
+use super::worker::{begin, end_transaction};
+
+/// Expired rows of one statement. A row may have a megabyte.
+const ROWS: u32 = 16;
+
+/// A transaction that deletes ends once it has taken this long. Requests wait behind it.
+const STEP_TIME: Duration = Duration::from_millis(20);
+
+/// After a step, requests have the thread for this many times as long as the step took.
+const PAUSE_FACTOR: u32 = 4;
+
+/// The wait between two steps if there is nothing to delete.
+const IDLE_WAIT: Duration = Duration::from_secs(1);
+
+/// How often the time of retention is stored.
+const STORE_TIME: Duration = Duration::from_secs(10);
+
+/// The size of the write-ahead log that is left in place, because the next commits use it again.
+pub(super) const LOG_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Free pages that are left in the file, because the next jobs use them again.
+const FREE_PAGES: i64 = 4_096;
+
+/// Free pages that one step gives back.
+const VACUUM_PAGES: u32 = 256;
+
+/// The oldest expired rows of a table.
+pub(super) const DELETE_EXPIRED: [&str; 2] = [
+    "DELETE FROM jobs WHERE rowid IN (SELECT rowid FROM jobs WHERE ended <= ?1 ORDER BY ended LIMIT ?2)",
+    "DELETE FROM deliveries WHERE rowid IN (SELECT rowid FROM deliveries WHERE ended <= ?1 ORDER BY ended LIMIT ?2)",
+];
+
+/// Whether there are expired rows.
+pub(super) const HAS_EXPIRED: &str = "SELECT EXISTS (SELECT 1 FROM jobs WHERE ended <= ?1)
+     OR EXISTS (SELECT 1 FROM deliveries WHERE ended <= ?1)";
+
+/// When the next step is due.
+#[derive(Debug, Default)]
+pub(super) struct Maintenance {
+    /// None until this process drives jobs. The command line beside a server deletes nothing.
+    next: Option<Instant>,
+    time_stored: Option<Instant>,
+}
+
+impl Maintenance {
+    /// Allows steps from now on.
+    pub(super) fn allow(&mut self) {
+        self.next.get_or_insert_with(Instant::now);
+    }
+
+    /// The wait until the next step.
+    pub(super) fn next_step(&self) -> Option<Duration> {
+        let next = self.next?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the next step is due.
+    pub(super) fn is_due(&self) -> bool {
+        self.next.is_some_and(|next| next <= Instant::now())
+    }
+
+    /// Does the next step. If it fails, or if the file cannot be opened, the next one tries again.
+    pub(super) fn step(&mut self, session: Option<&Session>) {
+        let start = Instant::now();
+        let done = session.map_or(Ok(false), |session| self.maintain(session, start));
+        let is_unfinished = done.unwrap_or_else(|error| {
+            tracing::debug!("maintenance of the database failed: {error}");
+            false
+        });
+        let wait = match is_unfinished {
+            true => start.elapsed() * PAUSE_FACTOR,
+            false => IDLE_WAIT,
+        };
+        self.next = Some(Instant::now() + wait);
+    }
+
+    /// Stores the time of retention at the end of the process.
+    pub(super) fn end(&self, session: &Session) {
+        if self.next.is_some()
+            && let Err(error) = session.store_time()
+        {
+            tracing::debug!("the time of retention could not be stored: {error}");
+        }
+    }
+
+    /// Returns whether there is more to do.
+    fn maintain(&mut self, session: &Session, start: Instant) -> rusqlite::Result<bool> {
+        session.check_file()?;
+        if self
+            .time_stored
+            .is_none_or(|stored| stored.elapsed() >= STORE_TIME)
+        {
+            session.store_time()?;
+            self.time_stored = Some(start);
+        }
+        let is_unfinished = delete_expired(session, start)?;
+        if session.log_bytes() > LOG_BYTES {
+            shorten_log(&session.connection)?;
+        }
+        Ok(is_unfinished || give_space_back(&session.connection)?)
+    }
+}
+
+/// Deletes expired rows for a short time. Returns whether some are left.
+fn delete_expired(session: &Session, start: Instant) -> rusqlite::Result<bool> {
+    let horizon = session.horizon();
+    let exist = |connection: &Connection| -> rusqlite::Result<bool> {
+        let mut select = connection.prepare_cached(HAS_EXPIRED)?;
+        select.query_row([ms(horizon)], |row| row.get(0))
+    };
+    if !exist(&session.connection)? {
+        return Ok(false);
+    }
+    begin(session)?;
+    let deleted = delete_rows(session, || start.elapsed() < STEP_TIME);
+    let ended = end_transaction(session);
+    deleted.and(ended)?;
+    exist(&session.connection)
+}
+
+/// Deletes expired rows while `goes_on`, within the transaction that is open.
+pub(super) fn delete_rows(session: &Session, goes_on: impl Fn() -> bool) -> rusqlite::Result<()> {
+    let horizon = ms(session.horizon());
+    for delete in DELETE_EXPIRED {
+        let mut delete = session.connection.prepare_cached(delete)?;
+        while delete.execute((horizon, ROWS))? > 0 && goes_on() {}
+    }
+    Ok(())
+}
+
+/// Copies the write-ahead log into the database and empties it, unless another process still reads it.
+fn shorten_log(connection: &Connection) -> rusqlite::Result<()> {
+    let timeout: u64 = connection.pragma_query_value(None, "busy_timeout", |row| {
+        row.get::<_, i64>(0).map(i64::unsigned_abs)
+    })?;
+    connection.busy_timeout(Duration::ZERO)?;
+    let shortened = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    connection.busy_timeout(Duration::from_millis(timeout))?;
+    shortened
+}
+
+/// Gives free pages back to the file system. Returns whether there are more. Files of earlier versions keep theirs.
+fn give_space_back(connection: &Connection) -> rusqlite::Result<bool> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let is_incremental = number("auto_vacuum")? == 2;
+    let spare = FREE_PAGES.max(number("page_count")? / 4);
+    if !is_incremental || number("freelist_count")? <= spare {
+        return Ok(false);
+    }
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+    let mut freed = vacuum.query([])?;
+    // Each step gives one page back.
+    while freed.next()?.is_some() {}
+    Ok(number("freelist_count")? > spare)
+}

@@ -1,0 +1,143 @@
+//! The database's files: deleted, replaced, read for long, or of an earlier version.
+
+use super::*;
+
+#[tokio::test]
+async fn deleted_file_refuses_writes_until_restored() {
+    for name in ["jobs.db", "jobs.db-wal"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::in_file(folder.path().join("jobs.db"));
+        store.add(&job("a", start()), None).await.expect("added");
+        let (path, aside) = (folder.path().join(name), folder.path().join("aside"));
+        std::fs::rename(&path, &aside).expect("moved");
+        let refused = store.add(&job("b", start()), None).await;
+        let refused = refused.expect_err("nobody would find the job again");
+        assert!(
+            refused.to_string().contains("was deleted or replaced"),
+            "{refused}"
+        );
+        std::fs::write(&path, b"").expect("another file");
+        assert!(store.add(&job("c", start()), None).await.is_err(), "{name}");
+        std::fs::rename(&aside, &path).expect("restored");
+        let added = store.add(&job("d", start()), None).await;
+        assert_eq!(added.expect("added"), AddResult::New, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn log_shrinks_after_long_reader() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let store = SqliteStore::in_file(path.clone());
+    store.add(&job("a", start()), None).await.expect("added");
+    let reader = Connection::open(&path).expect("opened");
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM jobs;")
+        .expect("read");
+    let large = "x".repeat(1024 * 1024);
+    for number in 0..20 {
+        let (large, name) = (large.clone(), number.to_string());
+        let insert = "INSERT INTO shared_values (key, value) VALUES (?1, ?2)";
+        let inserting =
+            store.write(move |session| session.connection.execute(insert, [&name, &large]));
+        inserting.await.expect("written");
+    }
+    let bytes = || {
+        std::fs::metadata(folder.path().join("jobs.db-wal"))
+            .expect("a log")
+            .len()
+    };
+    assert!(bytes() > maintenance::LOG_BYTES, "{}", bytes());
+    store.due(start(), 1).await.expect("an answer");
+    reader.execute_batch("COMMIT").expect("ended");
+    // Maintenance runs on the writer's thread, once a second at the least.
+    let shrunk = async {
+        while bytes() > maintenance::LOG_BYTES {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let shrunk = tokio::time::timeout(Duration::from_secs(30), shrunk).await;
+    assert!(shrunk.is_ok(), "{}", bytes());
+}
+
+#[tokio::test]
+async fn free_space_is_given_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let store = SqliteStore::in_file(path.clone());
+    for statement in [
+        "INSERT INTO shared_values (key, value) VALUES ('a', printf('%.*c', 50000000, 'x'))",
+        "DELETE FROM shared_values",
+    ] {
+        let writing = store.write(move |session| session.connection.execute(statement, []));
+        writing.await.expect("written");
+    }
+    let freed = async {
+        loop {
+            store.due(start(), 1).await.expect("an answer");
+            let pages = store.read(|session| {
+                let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+                session
+                    .connection
+                    .pragma_query_value(None, "page_count", count)
+            });
+            if pages.await.expect("a number") < 6_000 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let freed = tokio::time::timeout(Duration::from_secs(60), freed).await;
+    assert!(
+        freed.is_ok(),
+        "{}",
+        std::fs::metadata(path).expect("a file").len()
+    );
+}
+
+/// A file of version 3 as it was: without the time of retention, and with other indices.
+fn to_version_3(path: &std::path::Path) {
+    let former = Connection::open(path).expect("a file");
+    former
+        .execute_batch(
+            "DROP TABLE retention;
+             DROP INDEX jobs_due_leased; DROP INDEX jobs_status; DROP INDEX jobs_undeliverable; DROP INDEX jobs_parked;
+             CREATE INDEX jobs_due ON jobs (due) WHERE due IS NOT NULL;
+             DROP INDEX deliveries_listed;
+             CREATE INDEX deliveries_dead ON deliveries (dead_since) WHERE dead_since IS NOT NULL;
+             PRAGMA user_version = 3;",
+        )
+        .expect("written");
+}
+
+#[tokio::test]
+async fn version_3_file_is_migrated() {
+    for rows in [1, 60_000] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("jobs.db");
+        let store = SqliteStore::in_file(path.clone());
+        let job = job("d", start());
+        store.add(&job, None).await.expect("added");
+        drop(store);
+        to_version_3(&path);
+        let former = Connection::open(&path).expect("a file");
+        former
+            .execute("UPDATE jobs SET rowid = ?1", [rows])
+            .expect("moved");
+        drop(former);
+        let store = SqliteStore::in_file(path);
+        assert_eq!(store.get(&job.id).await.expect("read"), Some(job.clone()));
+        assert_eq!(store.due(start(), 10).await.expect("a list"), [job.id]);
+        let page = store
+            .list(JobFilter::Status(crate::job::JobStatus::Queued), 10, None)
+            .await;
+        assert!(page.is_ok(), "{page:?}");
+        let index = store.read(|session| {
+            let query = "SELECT count(*) FROM sqlite_schema WHERE name = 'jobs_status'";
+            session
+                .connection
+                .query_row(query, [], |row| row.get::<_, u32>(0))
+        });
+        assert_eq!(index.await.expect("a number"), u32::from(rows == 1));
+    }
+}
