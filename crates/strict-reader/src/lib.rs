@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod keywords;
+mod surrogates;
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +9,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 pub use keywords::UnknownKeyword;
+pub use surrogates::{Repaired, replace_lone_surrogates};
 
 /// A location in the tree. `Display` is the dotted form for people who edit YAML; [`Location::pointer`] is the JSON pointer
 /// (RFC 6901) for machines.
