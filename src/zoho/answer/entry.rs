@@ -101,7 +101,9 @@ pub(super) fn entries(raw: &RawAnswer<'_>) -> Result<Entries, Error> {
 
 /// Reads the body as JSON.
 pub(super) fn parse(raw: &RawAnswer<'_>) -> Result<Value, Error> {
-    serde_json::from_slice(raw.body).map_err(|_| unreadable(raw))
+    // Zoho's records contain what other programs wrote into them, such as texts cut within a character.
+    let repaired = strict_reader::replace_lone_surrogates(raw.body);
+    serde_json::from_slice(&repaired.text).map_err(|_| unreadable(raw))
 }
 
 /// The error of an answer that is not in Zoho's JSON: a gateway's page, an empty body. A 2xx without a readable result may

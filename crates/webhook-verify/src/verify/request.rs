@@ -141,7 +141,11 @@ impl<'a> RequestParts<'a> {
 
     /// The body, if it is JSON, independent of its content type.
     pub(crate) fn json(&self) -> Option<&Value> {
-        let parse = || serde_json::from_slice(body::strip_bom(self.request.body)).ok();
+        let parse = || {
+            let body = body::strip_bom(self.request.body);
+            let repaired = strict_reader::replace_lone_surrogates(body);
+            serde_json::from_slice(&repaired.text).ok()
+        };
         self.json.get_or_init(parse).as_ref()
     }
 

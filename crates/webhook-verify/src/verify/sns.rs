@@ -175,7 +175,8 @@ fn is_in_region_of(url: &Url, topic: &str) -> bool {
 /// The URL that confirms a subscription with a GET request: for a verified message of the type
 /// `SubscriptionConfirmation`, and only if the URL is one of Amazon SNS in the topic's region.
 pub fn subscribe_url(body: &[u8]) -> Option<Url> {
-    let message: Value = serde_json::from_slice(body).ok()?;
+    let repaired = strict_reader::replace_lone_surrogates(body);
+    let message: Value = serde_json::from_slice(&repaired.text).ok()?;
     if field(&message, "Type")? != "SubscriptionConfirmation" {
         return None;
     }
