@@ -26,6 +26,7 @@ use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
 use crate::inbound::Verifier;
 use crate::job::JobId;
+use crate::mapping::{Pool, PoolSettings};
 use crate::secrets::{SecretStore, Secrets};
 use crate::store::{Store, StoreError};
 use crate::zoho::Client;
@@ -51,6 +52,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     secrets: Arc<Secrets>,
     verifier: Verifier,
+    mapping_threads: Pool,
     intake: JobIntake,
 }
 
@@ -112,6 +114,17 @@ impl App {
             clock,
             secrets,
             verifier,
+            mapping_threads: Pool::new(PoolSettings::default()),
+        }
+    }
+
+    /// Limits the threads that map deliveries, and their memory, to half of `bytes`, the memory of the process.
+    #[must_use]
+    pub fn with_memory_limit(self, bytes: Option<usize>) -> Self {
+        let settings = bytes.map(PoolSettings::for_memory);
+        Self {
+            mapping_threads: Pool::new(settings.unwrap_or_default()),
+            ..self
         }
     }
 

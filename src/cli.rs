@@ -10,6 +10,7 @@ mod event_file;
 mod explain;
 mod finding;
 mod jobs;
+mod memory_limit;
 mod offline;
 mod preview;
 mod sample_delivery;

@@ -13,7 +13,7 @@ mod verifier;
 
 pub use aws_event::AwsEvent;
 pub use delivery::{Delivery, NamedRoute};
-pub(crate) use mapping::holds;
-pub use mapping::{DecodedDelivery, IgnoreReason, MappingOutcome};
+pub(crate) use mapping::Mapper;
+pub use mapping::{IgnoreReason, MappingOutcome};
 pub use request::InboundRequest;
 pub use verifier::{Subscription, Verified, Verifier};

@@ -10,7 +10,10 @@ mod when;
 #[cfg(test)]
 mod tests;
 
-pub use jq_fence::{CompileError, Document, EvalError, InvalidJson, Limits, Program};
+pub use jq_fence::{
+    CompileError, Document, EvalError, InvalidJson, Limits, Overload, Pool, PoolSettings, Program,
+    Session, Worker,
+};
 
 pub use advice::advice;
 pub use input::{MappingInput, program};

@@ -17,6 +17,9 @@ const RETRY_UNFINISHED_AFTER: HeaderValue = HeaderValue::from_static("60");
 /// Seconds after which to repeat a request that the service could not handle.
 const RETRY_UNAVAILABLE_AFTER: HeaderValue = HeaderValue::from_static("30");
 
+/// Seconds after which to repeat a request for which resources were short.
+const RETRY_OVERLOADED_AFTER: HeaderValue = HeaderValue::from_static("5");
+
 pub(super) fn handshake_response(handshake: &Handshake) -> Response {
     let mut response = (handshake.status, handshake.body.clone()).into_response();
     let headers = response.headers_mut();
@@ -98,9 +101,11 @@ impl IntoResponse for Rejection {
         )
             .into_response();
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, RETRY_UNAVAILABLE_AFTER);
+            let after = match self {
+                Self::Overloaded(_) => RETRY_OVERLOADED_AFTER,
+                _ => RETRY_UNAVAILABLE_AFTER,
+            };
+            response.headers_mut().insert(RETRY_AFTER, after);
         }
         if matches!(self, Self::Unauthorized) {
             response

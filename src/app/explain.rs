@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use super::preview::{RequestContent, Verification};
 use crate::config::{Config, Route};
 use crate::inbound::rejection::Rejection;
-use crate::inbound::{Delivery, InboundRequest, NamedRoute, Verifier, holds};
-use crate::mapping::{self, MappingInput, PathValue, Program, ProgramKey};
+use crate::inbound::{Delivery, InboundRequest, Mapper, NamedRoute, Verifier};
+use crate::mapping::{self, PathValue, Pool, Program, ProgramKey};
 use crate::trigger::Trigger;
 
 /// A condition under which a route accepts an event.
@@ -75,6 +75,13 @@ impl ConditionResult {
             expressions: Vec::new(),
         }
     }
+
+    fn refused(condition: Condition, rejection: &Rejection) -> Self {
+        Self {
+            details: rejection.long_details(),
+            ..Self::new(condition, Some(false), rejection.to_string())
+        }
+    }
 }
 
 /// The result of one expression of `when`.
@@ -135,16 +142,15 @@ impl Explanation {
     }
 
     fn add_rejection(&mut self, condition: Condition, rejection: &Rejection) {
-        self.conditions.push(ConditionResult {
-            details: rejection.long_details(),
-            ..ConditionResult::new(condition, Some(false), rejection.to_string())
-        });
+        self.conditions
+            .push(ConditionResult::refused(condition, rejection));
     }
 }
 
 /// Checks an event against the routes of a config. Stores, sends and confirms nothing.
 pub(super) struct Explainer<'a> {
     pub(super) config: &'a Config,
+    pub(super) mapping_threads: &'a Pool,
     pub(super) verifier: &'a Verifier,
     pub(super) now: Timestamp,
     pub(super) content: RequestContent,
@@ -226,95 +232,92 @@ impl Explainer<'_> {
             settings: route,
         };
         let delivery = Delivery::for_preview(event, named, delivery_id, now);
-        let decoded = match delivery.decode(&self.config.limits) {
-            Ok(decoded) => decoded,
-            Err(rejection) => return explanation.add_rejection(Condition::Body, &rejection),
-        };
-        let input = decoded.input();
-        if self.explain_when(explanation, route, &input).await {
-            self.explain_map(explanation, &delivery, &input).await;
+        let explaining =
+            delivery.with_mapper(&self.config.limits, self.mapping_threads, explain_programs);
+        match explaining.await {
+            Ok(conditions) => explanation.conditions.extend(conditions),
+            Err(rejection) => explanation.add_rejection(Condition::Body, &rejection),
         }
     }
+}
 
-    /// Checks the expressions of `when`. Returns whether all are true.
-    async fn explain_when(
-        &self,
-        explanation: &mut Explanation,
-        route: &Route,
-        input: &MappingInput<'_>,
-    ) -> bool {
-        let count = route.when.len();
-        let mut expressions = Vec::with_capacity(count);
-        let mut first_false: Option<(ProgramKey, String)> = None;
-        for (index, expression) in route.when.iter().enumerate() {
-            let mut result = ExpressionResult::unevaluated(expression);
-            if first_false.is_none() {
-                let key = ProgramKey::of_when(index, count);
-                if let Err(rejection) = self.evaluate(&mut result, key, expression, input).await {
-                    explanation.add_rejection(Condition::When, &rejection);
-                    return false;
-                }
-                if result.holds == Some(false) {
-                    first_false = Some((key, result.details()));
-                }
-            }
-            expressions.push(result);
-        }
-        let (met, found, details) = match first_false {
-            Some((key, details)) => (false, format!("`{key}` is false"), Some(details)),
-            None => {
-                let found = match count {
-                    0 => "the route has none".to_owned(),
-                    1 => "is true".to_owned(),
-                    _ => format!("all {count} expressions are true"),
-                };
-                (true, found, None)
-            }
-        };
-        explanation.conditions.push(ConditionResult {
-            details,
-            expressions,
-            ..ConditionResult::new(Condition::When, Some(met), found)
-        });
-        met
+/// Explains what the programs of a route yield.
+fn explain_programs(mapper: &Mapper<'_>) -> Vec<ConditionResult> {
+    let mut conditions = Vec::new();
+    if let Some(note) = mapper.body_note() {
+        conditions.push(ConditionResult::new(Condition::Body, Some(true), note));
     }
-
-    /// Evaluates an expression of `when`, and if it is false, the paths that it reads.
-    async fn evaluate(
-        &self,
-        result: &mut ExpressionResult,
-        key: ProgramKey,
-        expression: &Program,
-        input: &MappingInput<'_>,
-    ) -> Result<(), Rejection> {
-        let holds = holds(key, expression, input, &self.config.limits).await?;
-        result.holds = Some(holds);
-        if !holds {
-            let limits = self.config.limits.mapping();
-            result.values = mapping::path_values(expression, input, &limits).await;
-            let is_absent = result.values.iter().any(|value| value.is_absent);
-            result.body_shape = is_absent.then(|| input.body.shape());
-        }
-        Ok(())
+    let when = explain_when(mapper);
+    let is_met = when.met == Some(true);
+    conditions.push(when);
+    if is_met {
+        conditions.push(explain_map(mapper));
     }
+    conditions
+}
 
-    async fn explain_map(
-        &self,
-        explanation: &mut Explanation,
-        delivery: &Delivery<'_>,
-        input: &MappingInput<'_>,
-    ) {
-        match delivery.map_decoded(input, &self.config.limits).await {
-            Ok(mapped) => {
-                let found = match mapped.updates.len() {
-                    0 => "yields nothing, so the event is ignored".to_owned(),
-                    1 => "yields 1 update request".to_owned(),
-                    several => format!("yields {several} update requests"),
-                };
-                explanation.add(Condition::Map, Some(!mapped.updates.is_empty()), found);
+/// Checks the expressions of `when`.
+fn explain_when(mapper: &Mapper<'_>) -> ConditionResult {
+    let count = mapper.when().len();
+    let mut expressions = Vec::with_capacity(count);
+    let mut first_false: Option<(ProgramKey, String)> = None;
+    for (index, expression) in mapper.when().iter().enumerate() {
+        let mut result = ExpressionResult::unevaluated(expression);
+        if first_false.is_none() {
+            if let Err(rejection) = evaluate(&mut result, mapper, index) {
+                return ConditionResult::refused(Condition::When, &rejection);
             }
-            Err(rejection) => explanation.add_rejection(Condition::Map, &rejection),
+            if result.holds == Some(false) {
+                first_false = Some((mapper.key(index), result.details()));
+            }
         }
+        expressions.push(result);
+    }
+    let (met, found, details) = match first_false {
+        Some((key, details)) => (false, format!("`{key}` is false"), Some(details)),
+        None => {
+            let found = match count {
+                0 => "the route has none".to_owned(),
+                1 => "is true".to_owned(),
+                _ => format!("all {count} expressions are true"),
+            };
+            (true, found, None)
+        }
+    };
+    ConditionResult {
+        details,
+        expressions,
+        ..ConditionResult::new(Condition::When, Some(met), found)
+    }
+}
+
+/// Evaluates an expression of `when`, and if it is false, the paths that it reads.
+fn evaluate(
+    result: &mut ExpressionResult,
+    mapper: &Mapper<'_>,
+    index: usize,
+) -> Result<(), Rejection> {
+    let holds = mapper.holds(index)?;
+    result.holds = Some(holds);
+    if !holds {
+        result.values = mapping::path_values(&mapper.when()[index], mapper.session());
+        let is_absent = result.values.iter().any(|value| value.is_absent);
+        result.body_shape = is_absent.then(|| mapper.session().shape());
+    }
+    Ok(())
+}
+
+fn explain_map(mapper: &Mapper<'_>) -> ConditionResult {
+    match mapper.map() {
+        Ok(mapped) => {
+            let found = match mapped.updates.len() {
+                0 => "yields nothing, so the event is ignored".to_owned(),
+                1 => "yields 1 update request".to_owned(),
+                several => format!("yields {several} update requests"),
+            };
+            ConditionResult::new(Condition::Map, Some(!mapped.updates.is_empty()), found)
+        }
+        Err(rejection) => ConditionResult::refused(Condition::Map, &rejection),
     }
 }
 

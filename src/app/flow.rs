@@ -8,7 +8,7 @@ use super::jobs::new_jobs;
 use super::preview::RequestContent;
 use super::{Acceptance, App};
 use crate::inbound::rejection::Rejection;
-use crate::inbound::{AwsEvent, Delivery, InboundRequest, NamedRoute, Verified};
+use crate::inbound::{AwsEvent, Delivery, InboundRequest, MappingOutcome, NamedRoute, Verified};
 use crate::store::delivery::StoredDelivery;
 
 /// The response to a request for a route.
@@ -65,6 +65,7 @@ impl App {
     ) -> Vec<Explanation> {
         let explainer = Explainer {
             config: &self.config,
+            mapping_threads: &self.mapping_threads,
             verifier: &self.verifier,
             now: self.clock.now(),
             content,
@@ -82,6 +83,19 @@ impl App {
         let delivery = Delivery::replayed(stored, route, self.clock.now());
         let new = new_jobs(self, &delivery).await?;
         self.intake.replay(new, stored).await
+    }
+
+    /// Maps a delivery.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub(super) async fn map(&self, delivery: &Delivery<'_>) -> Result<MappingOutcome, Rejection> {
+        let (limits, threads) = (&self.config.limits, &self.mapping_threads);
+        let outcome = delivery.map(limits, threads).await?;
+        if let Some(note) = &outcome.body_note {
+            tracing::info!(route = delivery.route().name, "{note}");
+        }
+        Ok(outcome)
     }
 
     /// The event as a delivery for each route that listens to its trigger.

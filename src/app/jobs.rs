@@ -15,7 +15,7 @@ use crate::job::{Job, JobId, JobSource};
 /// # Errors
 /// [`Rejection`] if the delivery cannot be mapped, or a callback URL is not allowed.
 pub(super) async fn new_jobs(app: &App, delivery: &Delivery<'_>) -> Result<NewJobs, Rejection> {
-    let outcome = delivery.map(&app.config.limits).await?;
+    let outcome = app.map(delivery).await?;
     let (route, config, now) = (delivery.route(), &app.config, app.clock.now());
     let durable = app.intake.is_durable();
     // An inline run has no durable store.

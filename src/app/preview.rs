@@ -134,7 +134,7 @@ impl App {
                 Err(rejection) => (Verification::failed(rejection, content)?, None),
             };
         let delivery = Delivery::for_preview(request.clone(), route, delivery_id, now);
-        let mapped = delivery.map(&self.config.limits).await?;
+        let mapped = self.map(&delivery).await?;
         Ok((verification, PreviewOutcome::Delivery(mapped)))
     }
 
@@ -148,7 +148,7 @@ impl App {
     ) -> Result<MappingOutcome, Rejection> {
         let route = self.route(&request.route)?;
         let delivery = Delivery::for_preview(request.clone(), route, None, self.clock.now());
-        delivery.map(&self.config.limits).await
+        self.map(&delivery).await
     }
 
     /// Maps an AWS event for each route that listens to its trigger, by the name of the route.
@@ -158,7 +158,7 @@ impl App {
     ) -> Vec<(String, Result<MappingOutcome, Rejection>)> {
         let mut previews = Vec::new();
         for delivery in self.deliveries_from_aws(event) {
-            let outcome = delivery.map(&self.config.limits).await;
+            let outcome = self.map(&delivery).await;
             previews.push((delivery.route().name.to_owned(), outcome));
         }
         previews

@@ -38,7 +38,7 @@ fn create_function() -> Result<Function, lambda_runtime::Error> {
             return Err("only one of MASSHOOK_TABLE and MASSHOOK_QUEUE_URL is set; set both, or neither for inline mode".into());
         }
     };
-    let app = Arc::new(App::new(
+    let app = App::new(
         config,
         Dependencies {
             clock: Arc::new(SystemClock),
@@ -48,12 +48,23 @@ fn create_function() -> Result<Function, lambda_runtime::Error> {
             runtime_api: runtime_api(),
             sns_endpoint: aws::sns_endpoint()?,
         },
-    ));
+    );
+    let app = Arc::new(app.with_memory_limit(memory_limit()));
     let queue_url = match &aws_mode {
         Mode::Durable { queue_url, .. } => Some(queue_url.as_str()),
         Mode::Inline | Mode::Incomplete => None,
     };
     Ok(Function::new(app, queue_url))
+}
+
+/// The memory of the function in bytes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Lambda sets this variable, not the user"
+)]
+fn memory_limit() -> Option<usize> {
+    let megabytes = std::env::var("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").ok()?;
+    Some(megabytes.parse::<usize>().ok()?.saturating_mul(1 << 20))
 }
 
 /// The address of the Lambda runtime API. Callbacks must not reach it, because a request there can answer invocations.

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::config_file::{ConfigFile, report_config_error};
+use super::memory_limit::memory_limit;
 use super::store_location::DATABASE_FILE;
 use super::terminal::{ExitStatus, OutputFormat, print_error};
 use crate::app::{App, Dependencies, SecretScope, SecretState};
@@ -88,7 +89,8 @@ async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), St
             runtime_api: None,
             sns_endpoint: aws::sns_endpoint()?,
         },
-    );
+    )
+    .with_memory_limit(memory_limit());
     check_secrets(&app).await?;
     let stop = stop_signal().map_err(|error| error.to_string())?;
     tracing::info!("listening on http://{address}");

@@ -9,13 +9,14 @@ use crate::mapping;
 use strict_reader::{Node, Problems};
 
 /// Limits on the size and processing time of one delivery.
-#[derive(Debug, JsonSchema)]
+#[derive(Clone, Copy, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Limits {
     /// The maximum body size of a delivery, in bytes.
     #[schemars(default, range(min = 1, max = MAX_BODY_BYTES))]
     pub max_body_bytes: usize,
-    /// The maximum run time of a route's jq program, in milliseconds.
+    /// The maximum processor time of the jq programs of one delivery together, in milliseconds. Time in which they wait for
+    /// a processor does not count.
     #[schemars(default, range(min = 1, max = 60_000))]
     pub mapping_timeout_ms: u64,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -29,12 +30,40 @@ pub struct NamedRoute<'c> {
 /// after construction.
 pub struct Delivery<'c> {
     route: NamedRoute<'c>,
-    headers: HeaderMap,
-    query: String,
-    body: Bytes,
-    origin: Origin,
-    received_at: Timestamp,
+    content: Arc<DeliveryContent>,
     reply: Option<Handshake>,
+}
+
+/// What a delivery contains. The thread that maps the delivery shares it.
+pub(super) struct DeliveryContent {
+    pub(super) headers: HeaderMap,
+    query: String,
+    pub(super) body: Bytes,
+    pub(super) origin: Origin,
+    pub(super) received_at: Timestamp,
+}
+
+impl DeliveryContent {
+    /// The query parameters; the last one of a repeated parameter.
+    pub(super) fn parameters(&self) -> BTreeMap<String, String> {
+        form_urlencoded::parse(self.query.as_bytes())
+            .into_owned()
+            .collect()
+    }
+
+    /// The id of a delivery without one: a hash of body and query.
+    pub(super) fn fingerprint(&self) -> String {
+        hex::encode(self.hash().finalize())
+    }
+
+    fn hash(&self) -> Sha256 {
+        let mut hash = Sha256::new();
+        hash.update(&self.body);
+        for (key, value) in &self.parameters() {
+            hash.update(format!("\n{}={key}{}={value}", key.len(), value.len()));
+        }
+        hash
+    }
 }
 
 impl<'c> Delivery<'c> {
@@ -51,11 +80,13 @@ impl<'c> Delivery<'c> {
         origin.about.extend(id.map(|id| ("id".to_owned(), id)));
         Self {
             route,
-            headers: request.headers,
-            query: request.query,
-            body: request.body,
-            origin,
-            received_at: now,
+            content: Arc::new(DeliveryContent {
+                headers: request.headers,
+                query: request.query,
+                body: request.body,
+                origin,
+                received_at: now,
+            }),
             reply,
         }
     }
@@ -111,12 +142,12 @@ impl<'c> Delivery<'c> {
 
     /// The id that the sender or AWS gave the delivery.
     pub fn id(&self) -> Option<&str> {
-        self.origin.id()
+        self.content.origin.id()
     }
 
     /// When the delivery was received.
     pub fn received_at(&self) -> Timestamp {
-        self.received_at
+        self.content.received_at
     }
 
     /// The response that the sender expects once the delivery is stored, if it expects a particular one.
@@ -124,28 +155,8 @@ impl<'c> Delivery<'c> {
         self.reply
     }
 
-    pub(super) fn headers(&self) -> &HeaderMap {
-        &self.headers
-    }
-
-    pub(super) fn body(&self) -> &[u8] {
-        &self.body
-    }
-
-    pub(super) fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
-    /// The query parameters; the last one of a repeated parameter.
-    pub(super) fn parameters(&self) -> BTreeMap<String, String> {
-        form_urlencoded::parse(self.query.as_bytes())
-            .into_owned()
-            .collect()
-    }
-
-    /// The id of a delivery without one: a hash of body and query.
-    pub(super) fn fingerprint(&self) -> String {
-        hex::encode(self.hash().finalize())
+    pub(super) fn content(&self) -> &Arc<DeliveryContent> {
+        &self.content
     }
 
     /// The delivery as it is stored with its jobs.
@@ -155,7 +166,7 @@ impl<'c> Delivery<'c> {
 
     /// The delivery as it is stored when no job could be made of it. Its id is the same for every redelivery.
     pub(crate) fn to_dead_letter(&self, reason: DeadLetterReason) -> StoredDelivery {
-        let mut hash = self.hash();
+        let mut hash = self.content.hash();
         for part in [self.route.name, self.id().unwrap_or_default()] {
             hash.update(format!("\n{}={part}", part.len()));
         }
@@ -164,25 +175,17 @@ impl<'c> Delivery<'c> {
     }
 
     fn stored(&self, id: String, dead_letter: Option<DeadLetterReason>) -> StoredDelivery {
+        let content = &self.content;
         StoredDelivery {
             id,
             route: self.route.name.to_owned(),
-            at: self.received_at,
+            at: content.received_at,
             dead_letter,
-            headers: storable_headers(&self.headers),
-            query: self.parameters(),
-            body: self.body.clone(),
-            origin: self.origin.clone(),
+            headers: storable_headers(&content.headers),
+            query: content.parameters(),
+            body: content.body.clone(),
+            origin: content.origin.clone(),
         }
-    }
-
-    fn hash(&self) -> Sha256 {
-        let mut hash = Sha256::new();
-        hash.update(&self.body);
-        for (key, value) in &self.parameters() {
-            hash.update(format!("\n{}={key}{}={value}", key.len(), value.len()));
-        }
-        hash
     }
 }
 
@@ -192,8 +195,8 @@ impl fmt::Debug for Delivery<'_> {
         formatter
             .debug_struct("Delivery")
             .field("route", &self.route.name)
-            .field("origin", &self.origin)
-            .field("body_bytes", &self.body.len())
+            .field("origin", &self.content.origin)
+            .field("body_bytes", &self.content.body.len())
             .finish_non_exhaustive()
     }
 }

@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use jiff::Timestamp;
 use serde_json::Value;
 use webhook_verify::body::{self, Body, BodyError};
 
-use super::Delivery;
+use super::delivery::DeliveryContent;
 use super::rejection::Rejection;
+use super::{Delivery, NamedRoute};
 use crate::config::Limits;
-use crate::mapping::{self, Document, MappingInput, Program, ProgramKey};
-use crate::update::UpdateRequest;
+use crate::mapping::{
+    self, Document, EvalError, MappingInput, Pool, Program, ProgramKey, Session, Worker,
+};
+use crate::update::{UpdateMethod, UpdateRequest};
 
 /// Result of mapping a delivery.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +26,8 @@ pub struct MappingOutcome {
     pub updates: Vec<UpdateRequest>,
     /// Why the route ignores the delivery.
     pub ignored: Option<IgnoreReason>,
+    /// What was repaired in the body.
+    pub body_note: Option<String>,
 }
 
 /// Why a route ignores a delivery.
@@ -44,120 +48,232 @@ impl fmt::Display for IgnoreReason {
     }
 }
 
-/// The values that a route's programs are given.
-pub struct DecodedDelivery<'a> {
-    body: Document,
-    unpacked: Cow<'a, [u8]>,
-    headers: BTreeMap<String, String>,
-    query: BTreeMap<String, String>,
-    trigger: BTreeMap<String, String>,
-    route: &'a str,
-    received_at: Timestamp,
+/// The programs of a route.
+#[derive(Clone)]
+struct RoutePrograms {
+    route: String,
+    when: Vec<Program>,
+    delivery_id: Option<Program>,
+    map: Program,
+    update_by: UpdateMethod,
 }
 
-impl DecodedDelivery<'_> {
-    /// The input of the route's programs.
-    pub fn input(&self) -> MappingInput<'_> {
-        MappingInput {
-            body: &self.body,
-            headers: &self.headers,
-            query: &self.query,
-            route: self.route,
-            received_at: self.received_at,
-            raw: std::str::from_utf8(&self.unpacked).ok(),
-            trigger: &self.trigger,
+impl RoutePrograms {
+    fn of(route: NamedRoute<'_>) -> Self {
+        Self {
+            route: route.name.to_owned(),
+            when: route.settings.when.clone(),
+            delivery_id: route.settings.delivery_id.clone(),
+            map: route.settings.map.clone(),
+            update_by: route.settings.update_by,
         }
+    }
+
+    fn contain(&self, word: &str) -> bool {
+        let programs = self.when.iter().chain(&self.delivery_id).chain([&self.map]);
+        programs
+            .into_iter()
+            .any(|program| program.source().contains(word))
     }
 }
 
 impl Delivery<'_> {
-    /// Maps the delivery to update requests.
+    /// Maps the delivery to update requests, on one of `threads`.
     ///
     /// # Errors
-    /// [`Rejection`] if the body cannot be read or a program fails.
-    pub async fn map(&self, limits: &Limits) -> Result<MappingOutcome, Rejection> {
-        let decoded = self.decode(limits)?;
-        let input = decoded.input();
-        let when = &self.route().settings.when;
-        for (index, expression) in when.iter().enumerate() {
-            let key = ProgramKey::of_when(index, when.len());
-            if !holds(key, expression, &input, limits).await? {
-                return Ok(MappingOutcome {
-                    delivery_id: String::new(),
-                    updates: Vec::new(),
-                    ignored: Some(IgnoreReason::When(key)),
-                });
+    /// [`Rejection`] if the body cannot be read, a program fails, or resources are short.
+    pub async fn map(&self, limits: &Limits, threads: &Pool) -> Result<MappingOutcome, Rejection> {
+        self.with_mapper(limits, threads, |mapper| {
+            for index in 0..mapper.when().len() {
+                if !mapper.holds(index)? {
+                    return Ok(mapper.ignored(IgnoreReason::When(mapper.key(index))));
+                }
             }
-        }
-        self.map_decoded(&input, limits).await
+            mapper.map()
+        })
+        .await?
+    }
+
+    /// Decodes the body on one of `threads`, and calls `work` there. All programs of the delivery run in this one visit.
+    ///
+    /// # Errors
+    /// [`Rejection::Body`], [`Rejection::NotJson`], [`Rejection::Mapping`] if the input is too large, and
+    /// [`Rejection::Overloaded`].
+    pub(crate) async fn with_mapper<T: Send + 'static>(
+        &self,
+        limits: &Limits,
+        threads: &Pool,
+        work: impl FnOnce(&Mapper<'_>) -> T + Send + 'static,
+    ) -> Result<T, Rejection> {
+        let (content, limits) = (self.content().clone(), *limits);
+        let programs = RoutePrograms::of(self.route());
+        let bytes = content.body.len();
+        let visit = move |worker: &Worker| {
+            let mapper = Mapper::open(worker, programs, &content, &limits)?;
+            Ok(work(&mapper))
+        };
+        threads
+            .run(bytes, visit)
+            .await
+            .map_err(Rejection::Overloaded)?
+    }
+}
+
+/// Runs the programs of a route over a delivery whose body is decoded.
+pub(crate) struct Mapper<'a> {
+    session: Session<'a>,
+    programs: RoutePrograms,
+    content: &'a DeliveryContent,
+    lone_surrogates: usize,
+}
+
+impl<'a> Mapper<'a> {
+    fn open(
+        worker: &'a Worker,
+        programs: RoutePrograms,
+        content: &'a DeliveryContent,
+        limits: &Limits,
+    ) -> Result<Self, Rejection> {
+        let (body, unpacked) = content.decode(limits.max_body_bytes)?;
+        // A copy of the body, which few programs use.
+        let raw = std::str::from_utf8(&unpacked).ok();
+        let input = MappingInput {
+            body: &body,
+            headers: &content.header_values(),
+            query: &content.parameters(),
+            route: &programs.route,
+            received_at: content.received_at,
+            raw: raw.filter(|_| programs.contain("$raw")),
+            trigger: &content.origin.variable(),
+        };
+        let key = match programs.when.len() {
+            0 => ProgramKey::Map,
+            count => ProgramKey::of_when(0, count),
+        };
+        let session = input.open(worker, &limits.mapping());
+        Ok(Self {
+            session: session.map_err(|error| failed(&programs.route, key, error))?,
+            lone_surrogates: body.lone_surrogates(),
+            programs,
+            content,
+        })
+    }
+
+    /// The expressions of the route's `when`.
+    pub(crate) fn when(&self) -> &[Program] {
+        &self.programs.when
+    }
+
+    /// The key of an expression of `when`.
+    pub(crate) fn key(&self, index: usize) -> ProgramKey {
+        ProgramKey::of_when(index, self.programs.when.len())
+    }
+
+    /// The input of the programs, on which others can be run.
+    pub(crate) fn session(&self) -> &Session<'a> {
+        &self.session
+    }
+
+    /// What was repaired in the body.
+    pub(crate) fn body_note(&self) -> Option<String> {
+        let count = self.lone_surrogates;
+        let escapes = match count {
+            0 => return None,
+            1 => "1 escape of the body is a lone surrogate".to_owned(),
+            _ => format!("{count} escapes of the body are lone surrogates"),
+        };
+        let why = "half of a character, as of a text cut in the middle; taken as U+FFFD";
+        Some(format!("{escapes}: {why}"))
+    }
+
+    /// Whether an expression of `when` is true.
+    ///
+    /// # Errors
+    /// [`Rejection::Mapping`], [`Rejection::NotBoolean`], [`Rejection::Overloaded`].
+    pub(crate) fn holds(&self, index: usize) -> Result<bool, Rejection> {
+        let (expression, key) = (&self.programs.when[index], self.key(index));
+        let outputs = self.run(key, expression)?;
+        mapping::to_boolean(expression, &outputs).map_err(|error| Rejection::NotBoolean {
+            route: self.programs.route.clone(),
+            key,
+            error,
+        })
     }
 
     /// Maps a delivery for which `when` holds.
     ///
     /// # Errors
     /// [`Rejection`] if a program fails or an output is not an update request.
-    pub(crate) async fn map_decoded(
-        &self,
-        input: &MappingInput<'_>,
-        limits: &Limits,
-    ) -> Result<MappingOutcome, Rejection> {
-        let route = self.route().settings;
-        let own_id = match &route.delivery_id {
+    pub(crate) fn map(&self) -> Result<MappingOutcome, Rejection> {
+        let programs = &self.programs;
+        let own_id = match &programs.delivery_id {
             Some(program) => {
-                let outputs = run(ProgramKey::DeliveryId, program, input, limits).await?;
+                let outputs = self.run(ProgramKey::DeliveryId, program)?;
                 outputs.into_iter().next().and_then(as_id)
             }
             None => None,
         };
         let delivery_id = own_id
-            .or_else(|| self.id().map(str::to_owned))
-            .unwrap_or_else(|| self.fingerprint());
-        let outputs = run(ProgramKey::Map, &route.map, input, limits).await?;
+            .or_else(|| self.content.origin.id().map(str::to_owned))
+            .unwrap_or_else(|| self.content.fingerprint());
+        let outputs = self.run(ProgramKey::Map, &programs.map)?;
         let unmappable = |outputs| Rejection::Unmappable {
-            route: input.route.to_owned(),
+            route: programs.route.clone(),
             outputs,
         };
-        let updates = mapping::update_requests(&outputs, route.update_by).map_err(unmappable)?;
+        let updates = mapping::update_requests(&outputs, programs.update_by).map_err(unmappable)?;
         Ok(MappingOutcome {
             delivery_id,
             ignored: updates.is_empty().then_some(IgnoreReason::Map),
             updates,
+            body_note: self.body_note(),
         })
     }
 
-    /// Decodes the body.
-    ///
-    /// # Errors
-    /// [`Rejection::Body`], [`Rejection::NotJson`].
-    pub(crate) fn decode(&self, limits: &Limits) -> Result<DecodedDelivery<'_>, Rejection> {
-        let (body, unpacked) = self.decode_body(limits.max_body_bytes)?;
-        Ok(DecodedDelivery {
-            body,
-            unpacked,
-            headers: self.header_values(),
-            query: self.parameters(),
-            trigger: self.origin().variable(),
-            route: self.route().name,
-            received_at: self.received_at(),
-        })
+    fn ignored(&self, reason: IgnoreReason) -> MappingOutcome {
+        MappingOutcome {
+            delivery_id: String::new(),
+            updates: Vec::new(),
+            ignored: Some(reason),
+            body_note: self.body_note(),
+        }
     }
 
+    fn run(&self, key: ProgramKey, program: &Program) -> Result<Vec<Value>, Rejection> {
+        let result = self.session.run(program);
+        result.map_err(|error| failed(&self.programs.route, key, error))
+    }
+}
+
+/// The rejection for a program without a result. A lack of resources is no fault of the program or of the body.
+fn failed(route: &str, key: ProgramKey, error: EvalError) -> Rejection {
+    match error {
+        EvalError::Unavailable(overload) => Rejection::Overloaded(overload),
+        error => Rejection::Mapping {
+            route: route.to_owned(),
+            key,
+            error,
+        },
+    }
+}
+
+impl DeliveryContent {
     /// The document in the body, and the body without its content encoding.
-    fn decode_body(&self, limit: usize) -> Result<(Document, Cow<'_, [u8]>), Rejection> {
-        if !self.origin().trigger.has_signatures() {
-            if self.body().len() > limit {
+    fn decode(&self, limit: usize) -> Result<(Document, Cow<'_, [u8]>), Rejection> {
+        if !self.origin.trigger.has_signatures() {
+            if self.body.len() > limit {
                 return Err(Rejection::Body(BodyError::TooLarge { limit }));
             }
-            let document = message_document(self.body())?;
-            return Ok((document, Cow::Borrowed(self.body())));
+            let document = message_document(&self.body)?;
+            return Ok((document, Cow::Borrowed(&self.body)));
         }
         let header = |name| {
-            let value = self.headers().get(name)?;
+            let value = self.headers.get(name)?;
             value.to_str().ok()
         };
         let (content_type, encoding) = (header(CONTENT_TYPE), header(CONTENT_ENCODING));
         let unpacked =
-            body::unpack(content_type, encoding, self.body(), limit).map_err(Rejection::Body)?;
+            body::unpack(content_type, encoding, &self.body, limit).map_err(Rejection::Body)?;
         let document = match unpacked.decode().map_err(Rejection::Body)? {
             Body::Json(text) => Document::from_json(text).map_err(Rejection::NotJson)?,
             Body::Tree(tree) => Document::from_value(&tree),
@@ -168,8 +284,8 @@ impl Delivery<'_> {
     /// Headers with lower-case names; repeated ones are joined by commas (RFC 9110 section 5.3). A message has attributes
     /// instead, under their own names.
     fn header_values(&self) -> BTreeMap<String, String> {
-        let mut values = self.origin().attributes.clone();
-        for (name, value) in self.headers() {
+        let mut values = self.origin.attributes.clone();
+        for (name, value) in &self.headers {
             let value = String::from_utf8_lossy(value.as_bytes());
             values
                 .entry(name.as_str().to_owned())
@@ -181,38 +297,6 @@ impl Delivery<'_> {
         }
         values
     }
-}
-
-/// Whether an expression of `when` is true.
-///
-/// # Errors
-/// [`Rejection::Mapping`], [`Rejection::NotBoolean`].
-pub(crate) async fn holds(
-    key: ProgramKey,
-    expression: &Program,
-    input: &MappingInput<'_>,
-    limits: &Limits,
-) -> Result<bool, Rejection> {
-    let outputs = run(key, expression, input, limits).await?;
-    mapping::to_boolean(expression, &outputs).map_err(|error| Rejection::NotBoolean {
-        route: input.route.to_owned(),
-        key,
-        error,
-    })
-}
-
-async fn run(
-    key: ProgramKey,
-    program: &Program,
-    input: &MappingInput<'_>,
-    limits: &Limits,
-) -> Result<Vec<Value>, Rejection> {
-    let result = input.run(program, &limits.mapping()).await;
-    result.map_err(|error| Rejection::Mapping {
-        route: input.route.to_owned(),
-        key,
-        error,
-    })
 }
 
 /// The document in a message of a queue or a topic: JSON if it is JSON or looks like an object or a list, else the text

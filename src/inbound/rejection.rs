@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::job::JobId;
-use crate::mapping::{self, EvalError, InvalidJson, NotBoolean, OutputError, ProgramKey};
+use crate::mapping::{self, EvalError, InvalidJson, NotBoolean, OutputError, Overload, ProgramKey};
 use crate::secrets::SecretError;
 use crate::secrets::location::SecretWriteError;
 use crate::store::StoreError;
@@ -161,6 +161,9 @@ pub enum Rejection {
     /// The store failed; no job was accepted.
     #[error("the job store failed, so nothing was accepted; send it again")]
     Store(StoreError),
+    /// The threads, the processor or the memory that the mapping needs are not available now.
+    #[error("the server is overloaded, so nothing was accepted; send it again: {0}")]
+    Overloaded(Overload),
     /// The wake-up queue is full, so the request is not acknowledged. A sweep finds the jobs that are stored.
     #[error("the queue takes nothing more for now, so nothing is acknowledged; send it again")]
     Queue(WakeUpFailed),
@@ -229,6 +232,7 @@ impl Rejection {
             Self::Secret(SecretError::Later { .. }) | Self::Store(_) | Self::Queue(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
+            Self::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Unreadable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "job_unreadable"),
             Self::Secret(SecretError::Unavailable { .. } | SecretError::Malformed { .. }) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable")

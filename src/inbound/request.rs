@@ -12,16 +12,18 @@ use crate::trigger::Origin;
 /// A request for a route, before it is verified. It cannot be mapped:
 ///
 /// ```compile_fail,E0599
-/// async fn map(request: masshook::inbound::InboundRequest, limits: &masshook::config::Limits) {
-///     let _ = request.map(limits).await;
+/// use masshook::mapping::Pool;
+/// async fn map(request: masshook::inbound::InboundRequest, limits: &masshook::config::Limits, threads: &Pool) {
+///     let _ = request.map(limits, threads).await;
 /// }
 /// ```
 ///
 /// A verified delivery can:
 ///
 /// ```
-/// async fn map(delivery: masshook::inbound::Delivery<'_>, limits: &masshook::config::Limits) {
-///     let _ = delivery.map(limits).await;
+/// use masshook::mapping::Pool;
+/// async fn map(delivery: masshook::inbound::Delivery<'_>, limits: &masshook::config::Limits, threads: &Pool) {
+///     let _ = delivery.map(limits, threads).await;
 /// }
 /// ```
 ///

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jq_fence::{Document, EvalError, Host, Input, Limits, Program};
+use jq_fence::{Document, EvalError, Host, Input, Limits, Program, Session, Worker};
 use serde_json::{Value, json};
 
 use super::advice;
@@ -44,23 +44,24 @@ pub struct MappingInput<'a> {
 }
 
 impl MappingInput<'_> {
-    /// Runs a program of the route. `limits.input_bytes` bounds the body, headers, query and trigger together.
+    /// Reads the input on a thread that runs programs. `limits.input_bytes` bounds the body, headers, query and trigger
+    /// together.
     ///
     /// # Errors
-    /// [`EvalError`] if the program does not compile, fails, or reaches a limit.
-    pub async fn run(&self, program: &Program, limits: &Limits) -> Result<Vec<Value>, EvalError> {
+    /// [`EvalError`] if the input is too large.
+    pub fn open<'w>(&self, worker: &'w Worker, limits: &Limits) -> Result<Session<'w>, EvalError> {
         self.check_size(limits)?;
         let input = Input {
             document: self.body,
-            variables: &self.variables(program),
+            variables: &self.variables(),
         };
-        program.run(&input, limits).await
+        worker.open(&input, limits)
     }
 
-    /// Runs a program of the route and blocks until it ends.
+    /// Runs a program of the route on a thread of its own and blocks until it ends.
     ///
     /// # Errors
-    /// As for [`MappingInput::run`].
+    /// [`EvalError`] if the program does not compile, fails, or reaches a limit.
     pub fn run_blocking(
         &self,
         program: &Program,
@@ -69,7 +70,7 @@ impl MappingInput<'_> {
         self.check_size(limits)?;
         let input = Input {
             document: self.body,
-            variables: &self.variables(program),
+            variables: &self.variables(),
         };
         program.run_blocking(&input, limits)
     }
@@ -86,15 +87,13 @@ impl MappingInput<'_> {
     }
 
     /// The values of [`HOST`]'s variables.
-    fn variables(&self, program: &Program) -> [Value; 6] {
-        // A copy of the body, which few programs use.
-        let raw = self.raw.filter(|_| program.source().contains("$raw"));
+    fn variables(&self) -> [Value; 6] {
         [
             json!(self.headers),
             json!(self.query),
             json!(self.route),
             json!(self.received_at.to_string()),
-            json!(raw),
+            json!(self.raw),
             json!(self.trigger),
         ]
     }

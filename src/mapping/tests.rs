@@ -186,13 +186,19 @@ fn program_keys_name_single_expression_without_index() {
 }
 
 fn values(source: &str) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.expect("a runtime");
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().build().expect("a runtime");
+    let threads = Pool::new(PoolSettings::default());
     let long = "y".repeat(300);
     let body = json!({"a": {"b": 1, "c": "x"}, "list": [1, 2], "many": [1, 2, 3, 4], "long": long});
-    let found = with_input(&body.to_string(), |input| {
-        runtime.block_on(path_values(&program(source), input, &limits()))
+    let expression = program(source);
+    let finding = threads.run(0, move |worker| {
+        with_input(&body.to_string(), |input| {
+            let session = input.open(worker, &limits()).expect("a session");
+            path_values(&expression, &session)
+        })
     });
+    let found = runtime.block_on(finding).expect("a thread");
     let shown = found.iter().map(|value| {
         let absent = if value.is_absent { " (absent)" } else { "" };
         format!("{} is {}{absent}", value.path, value.value)

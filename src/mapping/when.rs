@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use jq_fence::{EvalError, Limits, Program};
+use jq_fence::{EvalError, Program, Session};
 use serde_json::Value;
 
-use super::{MappingInput, program};
+use super::program;
 
 /// Paths whose values are shown for one expression.
 const MAX_PATHS: usize = 6;
@@ -125,14 +125,10 @@ impl fmt::Debug for PathValue {
 }
 
 /// The values at the paths that an expression reads.
-pub async fn path_values(
-    expression: &Program,
-    input: &MappingInput<'_>,
-    limits: &Limits,
-) -> Vec<PathValue> {
+pub fn path_values(expression: &Program, session: &Session<'_>) -> Vec<PathValue> {
     let mut values = Vec::new();
     for path in expression.paths().into_iter().take(MAX_PATHS) {
-        let result = input.run(&program(path.as_str()), limits).await;
+        let result = session.run(&program(path.as_str()));
         let is_empty = |outputs: &Vec<Value>| outputs.iter().all(Value::is_null);
         let is_absent = !path.starts_with('$') && result.as_ref().is_ok_and(is_empty);
         let value = match result {

@@ -60,6 +60,24 @@ fn cases() -> Vec<(&'static str, Request, Value)> {
             json!({"id": "1", "n": [1, null, true]}),
         ),
         (
+            "JSON with halves of characters",
+            to(
+                "seen",
+                "application/json",
+                r#"{"cut":"Example \ud83d","\udc00":[{"x":"\ude00\ud83d"}],"whole":"\ud83d\ude00","text":"\\ud83d"}"#,
+            ),
+            json!({"cut": "Example \u{fffd}", "\u{fffd}": [{"x": "\u{fffd}\u{fffd}"}], "whole": "\u{1f600}", "text": "\\ud83d"}),
+        ),
+        (
+            "half a character in JSON in a form",
+            to(
+                "inner",
+                form,
+                "rawRequest=%7B%22q3_email%22%3A%22a%5Cud83d%22%7D",
+            ),
+            json!("a\u{fffd}"),
+        ),
+        (
             "JSON of a vendor",
             to(
                 "seen",

@@ -6,9 +6,8 @@ use crate::compile::with_large_stack;
 
 /// Whether `source` contains the operator `=`.
 pub(crate) fn is_in(source: &str) -> bool {
-    let text = source.to_owned();
-    let found = with_large_stack(source, move || {
-        Ok(contains(&Lexer::new(&text).lex().unwrap_or_default()))
+    let found = with_large_stack(source, || {
+        Ok(contains(&Lexer::new(source).lex().unwrap_or_default()))
     });
     found.unwrap_or(false)
 }

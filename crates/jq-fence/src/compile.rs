@@ -10,12 +10,15 @@ use jaq_core::{Compiler, Filter};
 
 use crate::compile_error::CompileError;
 use crate::engine::Engine;
-use crate::fence::{self, Outcome, Quotas};
+use crate::error::EvalError;
+use crate::fence::{self, Deadlines, Outcome, Quotas};
 use crate::host::{self, Host};
 use crate::instrument::{self, Instrumenter};
 use crate::natives;
 use crate::parse::parse;
+use crate::pool::Overload;
 use crate::recursion;
+use crate::session::Worker;
 
 /// Bytes of a program's text.
 const MAX_SOURCE: usize = 64 * 1024;
@@ -32,44 +35,66 @@ pub(crate) enum Instrumentation {
     ErrorLocations,
 }
 
+/// Why a program is not compiled.
+#[derive(Debug)]
+pub(crate) enum CompileFailure {
+    /// The program is not valid.
+    Invalid(CompileError),
+    /// Resources are short; the program can be compiled later.
+    Unavailable(Overload),
+}
+
+impl From<CompileFailure> for EvalError {
+    fn from(failure: CompileFailure) -> Self {
+        match failure {
+            CompileFailure::Invalid(error) => Self::Compile(error),
+            CompileFailure::Unavailable(overload) => Self::Unavailable(overload),
+        }
+    }
+}
+
 /// Compiles `source` on a thread with enough stack for any nesting.
 pub(crate) fn compile(
     source: &str,
     host: &'static Host,
     instrumentation: Instrumentation,
-) -> Result<Filter<Engine>, CompileError> {
-    if source.len() > MAX_SOURCE {
-        let message = format!("the program has more than {MAX_SOURCE} bytes");
-        return Err(CompileError::at(source, source, message));
-    }
-    let text = source.to_owned();
-    with_large_stack(source, move || {
-        compile_on_this_thread(&text, host, instrumentation)
+) -> Result<Filter<Engine>, CompileFailure> {
+    with_large_stack(source, || {
+        compile_on_this_thread(source, host, instrumentation)
     })
 }
 
-/// Calls `work` on a thread with enough stack for any nesting of `source`.
-pub(crate) fn with_large_stack<T: Send + 'static>(
+/// Bytes of stack for each byte of a program, which can nest one level.
+const STACK_OF_BYTE: usize = 3 << 10;
+
+/// Calls `work` on a thread with enough stack for any nesting of `source`. A short program needs little, which matters where
+/// the machine has little memory.
+pub(crate) fn with_large_stack<T: Send>(
     source: &str,
-    work: impl FnOnce() -> Result<T, CompileError> + Send + 'static,
-) -> Result<T, CompileError> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let quotas = Quotas {
-        time: std::time::Duration::from_secs(10),
-        steps: u64::MAX,
-        memory: usize::MAX,
-        stack: 192 << 20,
-    };
-    let spawned = fence::spawn(quotas, work, move |outcome| drop(sender.send(outcome)));
-    let failed = |why: String| CompileError::at(source, source, format!("cannot compile: {why}"));
-    let thread = spawned.map_err(|error| failed(error.to_string()))?;
-    let outcome = receiver.recv();
-    drop(thread.join());
-    match outcome {
-        Ok(Outcome::Finished(result)) => result,
-        Ok(Outcome::Panicked(message)) => Err(failed(message)),
-        Ok(Outcome::LimitReached(_)) | Err(_) => Err(failed("the program is too large".to_owned())),
+    work: impl FnOnce() -> Result<T, CompileError> + Send,
+) -> Result<T, CompileFailure> {
+    if source.len() > MAX_SOURCE {
+        let message = format!("the program has more than {MAX_SOURCE} bytes");
+        let error = CompileError::at(source, source, message);
+        return Err(CompileFailure::Invalid(error));
     }
+    let stack = (8 << 20) + source.len() * STACK_OF_BYTE;
+    let compiled = Worker::on_own_thread(stack, move |_| {
+        let quotas = Quotas {
+            deadlines: Deadlines::after(std::time::Duration::from_secs(10), None),
+            steps: u64::MAX,
+            memory: usize::MAX,
+            stack,
+        };
+        fence::run(quotas, work).0
+    });
+    let failed = |why: String| CompileError::at(source, source, format!("cannot compile: {why}"));
+    let result = match compiled.map_err(CompileFailure::Unavailable)? {
+        Outcome::Finished(result) => result,
+        Outcome::Panicked(message) => Err(failed(message)),
+        Outcome::LimitReached(_) => Err(failed("the program is too large".to_owned())),
+    };
+    result.map_err(CompileFailure::Invalid)
 }
 
 fn compile_on_this_thread(

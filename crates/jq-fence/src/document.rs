@@ -5,11 +5,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use jaq_json::Val;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::fence;
-use crate::shape;
 use crate::value::FencedValue;
 
 /// Levels of nesting that a document may have.
@@ -19,9 +17,13 @@ const MAX_DEPTH: usize = 100;
 const MAX_DIGITS: usize = 400;
 
 /// A JSON document that is well formed, at most 100 levels deep, and without duplicate keys. It keeps the exact text, so
-/// that numbers of any length survive. Clones are cheap.
+/// that numbers of any length survive; only escapes of lone surrogates are replaced. Clones are cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document(Arc<str>);
+pub struct Document {
+    text: Arc<str>,
+    size: Size,
+    lone_surrogates: usize,
+}
 
 /// Why a text is not a strict JSON document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,21 +38,23 @@ pub struct InvalidJson {
 }
 
 impl Document {
-    /// Parses `bytes`, which must be UTF-8.
+    /// Parses `bytes`, which must be UTF-8. The escape of a lone surrogate is taken as U+FFFD.
     ///
     /// # Errors
     /// [`InvalidJson`] if `bytes` are not one JSON value, the value is nested too deeply, an object has a duplicate key, or a
     /// number is too long or too large.
     pub fn from_json(bytes: &[u8]) -> Result<Self, InvalidJson> {
-        let text = std::str::from_utf8(bytes).map_err(|error| {
-            let (line, column) = position(bytes, error.valid_up_to());
-            let reason = "it is not UTF-8".to_owned();
+        let invalid = |at: usize, reason: String| {
+            let (line, column) = position(bytes, at);
             InvalidJson {
                 line,
                 column,
                 reason,
             }
-        })?;
+        };
+        let repaired = strict_reader::replace_lone_surrogates(bytes);
+        let text = std::str::from_utf8(&repaired.text)
+            .map_err(|error| invalid(error.valid_up_to(), "it is not UTF-8".to_owned()))?;
         let mut reader = serde_json::Deserializer::from_str(text);
         Checker(0)
             .deserialize(&mut reader)
@@ -64,43 +68,49 @@ impl Document {
                     reason: message.strip_suffix(&suffix).unwrap_or(&message).to_owned(),
                 }
             })?;
-        if let Some(at) = Size::of(text).long_number {
-            let (line, column) = position(bytes, at);
+        let size = Size::of(text);
+        if let Some(at) = size.long_number {
             let reason = format!("a number has more than {MAX_DIGITS} digits");
-            return Err(InvalidJson {
-                line,
-                column,
-                reason,
-            });
+            return Err(invalid(at, reason));
         }
-        Ok(Self(text.into()))
+        Ok(Self {
+            text: text.into(),
+            size,
+            lone_surrogates: repaired.replaced,
+        })
     }
 
     /// The document of a value.
     pub fn from_value(value: &serde_json::Value) -> Self {
-        Self(value.to_string().into())
+        let text = value.to_string();
+        Self {
+            size: Size::of(&text),
+            text: text.into(),
+            lone_surrogates: 0,
+        }
     }
 
-    /// The exact text.
+    /// The text, exact except for lone surrogates.
     pub fn text(&self) -> &str {
-        &self.0
+        &self.text
     }
 
-    /// The document's keys and types, on one line of bounded length: `{id: number, tags: [string, … 3 in all]}`. It
-    /// contains no values, so it may appear where personal data may not.
-    pub fn shape(&self) -> String {
-        shape::of_val(&self.to_value().val)
+    /// The number of escapes of lone surrogates, which senders produce by cutting a text within a character. U+FFFD stands
+    /// in their place.
+    pub fn lone_surrogates(&self) -> usize {
+        self.lone_surrogates
     }
 
     /// The document as a value of the engine.
-    pub(crate) fn to_value(&self) -> FencedValue {
-        let size = Size::of(&self.0);
+    ///
+    /// # Errors
+    /// If the engine's reader and the one that checked the document disagree about JSON.
+    pub(crate) fn to_value(&self) -> Result<FencedValue, String> {
         // Strings with escapes, which are copied, and entries of objects cost most.
-        fence::allocate(self.0.len() * 2 + size.values * 64);
-        match jaq_json::read::parse_single(self.0.as_bytes()) {
-            Ok(val) => FencedValue::nested(val, size.depth),
-            Err(_) => FencedValue::leaf(Val::Null),
-        }
+        fence::allocate(self.text.len() * 2 + self.size.values * 64);
+        let val = jaq_json::read::parse_single(self.text.as_bytes())
+            .map_err(|error| format!("the engine cannot read the document: {error}"))?;
+        Ok(FencedValue::nested(val, self.size.depth))
     }
 }
 
@@ -116,7 +126,7 @@ fn position(bytes: &[u8], at: usize) -> (usize, usize) {
 }
 
 /// Upper bounds of a document's depth and number of values, measured without parsing it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Size {
     /// The deepest nesting.
     depth: u32,
@@ -272,7 +282,6 @@ mod tests {
         assert!(refused(b"").contains("EOF"));
         assert!(refused(b"1 2").contains("trailing"));
         assert!(refused(b"[1,\n\xff]").contains("not UTF-8 (line 2, column 1)"));
-        assert!(refused(br#""\ud800""#).contains("line 1"));
         assert!(refused(b"1e999").contains("out of range"));
         assert!(refused(&[b"0.".as_slice(), &b"7".repeat(401)].concat()).contains("400 digits"));
     }

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::fence::FenceLimit;
 use crate::limits::Limits;
 use crate::location::ErrorLocation;
+use crate::pool::Overload;
 
 /// Why a run of a program has no result. `Display` contains no value of the input, unless the program's own `error(…)`
 /// puts one into its message.
@@ -24,8 +25,8 @@ pub enum EvalError {
         /// Bytes allowed.
         limit: usize,
     },
-    /// The program ran too long.
-    #[error("the program took longer than {} ms; look for a loop without an end, or raise the time limit", limit.as_millis())]
+    /// The programs of a session used too much processor time.
+    #[error("the program took longer than {} ms of processor time; look for a loop without an end, or raise the time limit", limit.as_millis())]
     TimedOut {
         /// Time allowed.
         limit: Duration,
@@ -92,12 +93,9 @@ pub enum EvalError {
         /// Which output, from 1.
         output: usize,
     },
-    /// The system provides no thread for the evaluation.
-    #[error("the program cannot be started: {message}")]
-    Unavailable {
-        /// The system's message.
-        message: String,
-    },
+    /// The program is not at fault: resources are short, and it can be run again later.
+    #[error("the program cannot be run now: {0}")]
+    Unavailable(#[from] Overload),
 }
 
 impl EvalError {
@@ -109,6 +107,7 @@ impl EvalError {
     pub(crate) fn at_limit(limit: FenceLimit, limits: &Limits) -> Self {
         match limit {
             FenceLimit::Time => Self::TimedOut { limit: limits.time },
+            FenceLimit::WallClock => Self::Unavailable(Overload::TookTooLong),
             FenceLimit::Steps => Self::TooManySteps {
                 limit: limits.steps,
             },

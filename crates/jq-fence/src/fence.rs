@@ -4,12 +4,14 @@
 //! reached, the whole evaluation is unwound from there. jq's `try`, `//` and `?` cannot catch that, because it is not a jq
 //! error.
 //!
-//! The state is thread-local: every evaluation has a thread of its own, with a stack of known size.
+//! The state is thread-local, and set for each evaluation: a thread carries out one at a time, on a stack of known size.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
+
+use crate::processor_time;
 
 /// How deep values may be nested. A function that walks a value may therefore recurse.
 pub(crate) const MAX_DEPTH: u32 = 200;
@@ -23,25 +25,81 @@ pub(crate) const MAX_PATH_LEN: u32 = 50_000;
 const MAX_FILTER_RECURSION: u32 = 20_000;
 
 /// Stack kept free beyond the limit, for dropping values.
-const STACK_RESERVE: usize = 64 << 20;
+pub(crate) const STACK_RESERVE: usize = 64 << 20;
 
 /// Steps between two reads of the clock.
 const CLOCK_INTERVAL: u64 = 512;
 
+/// The shortest time between two reads of the processor time, which needs a system call.
+const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(1);
+
 /// The limit that ended an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FenceLimit {
+    /// Processor time.
     Time,
+    /// Wall-clock time.
+    WallClock,
     Steps,
     Memory,
     Stack,
     Depth,
 }
 
+/// When evaluations on this thread end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    /// The thread's processor time.
+    processor: Duration,
+    /// The wall-clock time.
+    wall_clock: Option<Instant>,
+    /// Before this time no deadline can have passed: a thread uses no more processor time than time passes.
+    next_check: Instant,
+}
+
+impl Deadlines {
+    /// Deadlines after `time` of processor time from now, and at `wall_clock`.
+    pub(crate) fn after(time: Duration, wall_clock: Option<Instant>) -> Self {
+        let processor = processor_time::of_this_thread().saturating_add(time);
+        let mut deadlines = Self {
+            processor,
+            wall_clock,
+            next_check: Instant::now(),
+        };
+        deadlines.set_next_check(Instant::now(), time);
+        deadlines
+    }
+
+    fn set_next_check(&mut self, now: Instant, left: Duration) {
+        let next = now.checked_add(left.max(MIN_CHECK_INTERVAL));
+        let next = [next, self.wall_clock].into_iter().flatten().min();
+        self.next_check = next.unwrap_or(now);
+    }
+
+    /// The deadline that has passed.
+    fn check(&mut self) -> Option<FenceLimit> {
+        let now = Instant::now();
+        if now < self.next_check {
+            return None;
+        }
+        if self.wall_clock.is_some_and(|deadline| now >= deadline) {
+            return Some(FenceLimit::WallClock);
+        }
+        let used = processor_time::of_this_thread();
+        match self.processor.checked_sub(used) {
+            Some(left) if !left.is_zero() => {
+                self.set_next_check(now, left);
+                None
+            }
+            Some(_) | None => Some(FenceLimit::Time),
+        }
+    }
+}
+
 /// Limits of one evaluation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quotas {
-    pub(crate) time: Duration,
+    pub(crate) deadlines: Deadlines,
     pub(crate) steps: u64,
     pub(crate) memory: usize,
     pub(crate) stack: usize,
@@ -51,26 +109,47 @@ pub(crate) struct Quotas {
 struct Fence {
     steps: Cell<u64>,
     until_clock: Cell<u64>,
-    deadline: Cell<Option<Instant>>,
+    deadlines: Cell<Option<Deadlines>>,
     memory: Cell<usize>,
     recursions: Cell<u32>,
     stack: Cell<usize>,
     stack_base: Cell<usize>,
 }
 
-thread_local! {
-    // Without an evaluation nothing is limited.
-    static FENCE: Fence = const {
-        Fence {
-            steps: Cell::new(u64::MAX),
-            until_clock: Cell::new(u64::MAX),
-            deadline: Cell::new(None),
-            memory: Cell::new(usize::MAX),
-            recursions: Cell::new(u32::MAX),
-            stack: Cell::new(usize::MAX),
-            stack_base: Cell::new(0),
-        }
+impl Fence {
+    /// Without an evaluation nothing is limited.
+    const OPEN: Self = Self {
+        steps: Cell::new(u64::MAX),
+        until_clock: Cell::new(u64::MAX),
+        deadlines: Cell::new(None),
+        memory: Cell::new(usize::MAX),
+        recursions: Cell::new(u32::MAX),
+        stack: Cell::new(usize::MAX),
+        stack_base: Cell::new(0),
     };
+
+    fn close(&self, quotas: Quotas) {
+        self.steps.set(quotas.steps);
+        self.until_clock.set(CLOCK_INTERVAL);
+        self.deadlines.set(Some(quotas.deadlines));
+        self.memory.set(quotas.memory);
+        self.recursions.set(MAX_FILTER_RECURSION);
+        self.stack.set(quotas.stack);
+        self.stack_base.set(stack_address());
+    }
+
+    fn open(&self) {
+        self.steps.set(u64::MAX);
+        self.until_clock.set(u64::MAX);
+        self.deadlines.set(None);
+        self.memory.set(usize::MAX);
+        self.recursions.set(u32::MAX);
+        self.stack.set(usize::MAX);
+    }
+}
+
+thread_local! {
+    static FENCE: Fence = const { Fence::OPEN };
 }
 
 /// How an evaluation ended.
@@ -83,35 +162,24 @@ pub(crate) enum Outcome<T> {
     Panicked(String),
 }
 
-/// Runs `work` within `quotas` on a thread of its own and passes the outcome to `done`. The thread ends soon after the
-/// deadline at the latest.
-///
-/// # Errors
-/// If the system provides no thread.
-pub(crate) fn spawn<T: 'static>(
-    quotas: Quotas,
-    work: impl FnOnce() -> T + Send + 'static,
-    done: impl FnOnce(Outcome<T>) + Send + 'static,
-) -> std::io::Result<std::thread::JoinHandle<()>> {
-    let deadline = Instant::now().checked_add(quotas.time);
-    std::thread::Builder::new()
-        .name("jq".to_owned())
-        .stack_size(quotas.stack.saturating_add(STACK_RESERVE))
-        .spawn(move || {
-            FENCE.with(|fence| {
-                fence.steps.set(quotas.steps);
-                fence.until_clock.set(CLOCK_INTERVAL);
-                fence.deadline.set(deadline);
-                fence.memory.set(quotas.memory);
-                fence.recursions.set(MAX_FILTER_RECURSION);
-                fence.stack.set(quotas.stack);
-                fence.stack_base.set(stack_address());
-            });
-            done(match catch_unwind(AssertUnwindSafe(work)) {
-                Ok(value) => Outcome::Finished(value),
-                Err(payload) => outcome_of_panic(payload),
-            });
-        })
+/// Runs `work` within `quotas`. Returns its outcome, and the bytes of memory that it left. Whatever the outcome, the thread
+/// can run further work: its fence is open again.
+pub(crate) fn run<T>(quotas: Quotas, work: impl FnOnce() -> T) -> (Outcome<T>, usize) {
+    FENCE.with(|fence| fence.close(quotas));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        check_deadlines();
+        work()
+    }));
+    let memory = FENCE.with(|fence| {
+        let left = fence.memory.get();
+        fence.open();
+        left
+    });
+    let outcome = match result {
+        Ok(value) => Outcome::Finished(value),
+        Err(payload) => outcome_of_panic(payload),
+    };
+    (outcome, memory)
 }
 
 fn outcome_of_panic<T>(payload: Box<dyn Any + Send>) -> Outcome<T> {
@@ -159,17 +227,22 @@ pub(crate) fn spend(steps: u64) {
             Some(left) => fence.until_clock.set(left),
             None => {
                 fence.until_clock.set(CLOCK_INTERVAL);
-                check_deadline();
+                check_deadlines();
             }
         }
     });
 }
 
 /// Ends the evaluation if its time is over. For work that takes longer than its number of steps suggests.
-pub(crate) fn check_deadline() {
-    let deadline = FENCE.with(|fence| fence.deadline.get());
-    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-        abort(FenceLimit::Time);
+pub(crate) fn check_deadlines() {
+    let passed = FENCE.with(|fence| {
+        let mut deadlines = fence.deadlines.get()?;
+        let passed = deadlines.check();
+        fence.deadlines.set(Some(deadlines));
+        passed
+    });
+    if let Some(limit) = passed {
+        abort(limit);
     }
 }
 

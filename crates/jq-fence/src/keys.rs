@@ -9,10 +9,9 @@ use crate::compile::with_large_stack;
 /// The literal keys of the objects in `source`, each with the keys above it: `match`, `match.field`. Empty if `source`
 /// cannot be read.
 pub(crate) fn of_source(source: &str) -> BTreeSet<String> {
-    let text = source.to_owned();
-    let found = with_large_stack(source, move || {
+    let found = with_large_stack(source, || {
         let mut found = BTreeSet::new();
-        if let Ok(tokens) = Lexer::new(&text).lex() {
+        if let Ok(tokens) = Lexer::new(source).lex() {
             collect(&tokens, "", &mut found);
         }
         Ok(found)

@@ -1,22 +1,24 @@
-//! Limits of one run of a program.
+//! Limits of programs.
 
 use std::time::Duration;
 
-/// Limits of one run of a program.
+/// Limits of the programs that run over one input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the input document. Default: 1 MiB.
     pub input_bytes: usize,
-    /// Number of outputs. Default: 100.
+    /// Number of outputs of one program. Default: 100.
     pub outputs: usize,
-    /// Bytes of all outputs together, as JSON text, roughly. Default: 4 MiB.
+    /// Bytes of all outputs of one program together, as JSON text, roughly. Default: 4 MiB.
     pub output_bytes: usize,
-    /// Wall-clock time. Default: 250 ms; a machine with a fraction of a processor may need more.
+    /// Processor time of all programs of a session together. It does not pass while the thread waits for a processor.
+    /// Default: 250 ms.
     pub time: Duration,
-    /// Steps of the interpreter. Default: 5 million, more than the default time allows on most machines. Unlike time,
+    /// Steps of the interpreter in one program. Default: 5 million, more than the default time allows on most machines. Unlike time,
     /// this limit is deterministic, so tests use it.
     pub steps: u64,
-    /// Bytes allocated for values, without credit for what is freed meanwhile. Default: 128 MiB.
+    /// Bytes allocated for the input and for the values of one program, without credit for what is freed meanwhile.
+    /// Default: 128 MiB.
     pub memory_bytes: usize,
     /// Bytes of stack. Default: 16 MiB.
     pub stack_bytes: usize,

@@ -36,7 +36,7 @@ struct Search {
 }
 
 thread_local! {
-    /// Every run has a thread of its own.
+    /// The search of the run that this thread carries out.
     static SEARCH: RefCell<Option<Search>> = const { RefCell::new(None) };
 }
 
@@ -72,6 +72,12 @@ pub(crate) fn finish(error: &FencedValue) -> Option<(String, Option<FailedPart>)
             }
         });
     Some((message, part))
+}
+
+/// Ends the recording of errors on this thread, however the run has ended.
+pub(crate) fn end() {
+    redaction::end();
+    SEARCH.take();
 }
 
 /// Which of the wrappers that an error passes is its location.

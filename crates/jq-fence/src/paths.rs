@@ -42,15 +42,14 @@ const READ_INPUT: &[&str] = &[
 
 /// The longest paths that `source` reads, in their order, each once.
 pub(crate) fn of_source(source: &str, host: &'static Host) -> Vec<String> {
-    let text = source.to_owned();
-    let found = with_large_stack(source, move || {
+    let found = with_large_stack(source, || {
         let mut collector = Collector {
             globals: host.variables,
             bindings: Vec::new(),
             definitions: Vec::new(),
             found: Vec::new(),
         };
-        collector.visit(&parse(&text, host)?, Some("."));
+        collector.visit(&parse(source, host)?, Some("."));
         Ok(collector.found)
     });
     let mut paths: Vec<String> = Vec::new();

@@ -7,7 +7,7 @@ use jaq_json::Val;
 use crate::shape;
 
 thread_local! {
-    /// The program whose messages are redacted. Every run has a thread of its own.
+    /// The program whose messages are redacted, in the run that this thread carries out.
     static PROGRAM: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 

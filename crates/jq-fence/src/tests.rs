@@ -9,6 +9,7 @@ use crate::*;
 mod failures;
 mod jq;
 mod limits;
+mod pool;
 mod properties;
 mod results;
 mod runaway_programs;
@@ -94,28 +95,6 @@ fn variables_are_values_of_any_type() {
         program.run_blocking(&input, &limits()).unwrap(),
         [value.clone(), Value::Null]
     );
-}
-
-#[tokio::test]
-async fn run_ends_at_limit_without_blocking_caller() {
-    let document = Document::from_value(&json!({"a": [1, 2]}));
-    let input = Input {
-        document: &document,
-        variables: &[],
-    };
-    let program = Program::new(".a[]", &Host::PLAIN);
-    assert_eq!(program.run(&input, &limits()).await.unwrap(), [1, 2]);
-    let endless = Program::new("def f: f; f", &Host::PLAIN);
-    let result = endless.run(&input, &limits()).await;
-    assert_eq!(result, Err(EvalError::TooManySteps { limit: 100_000 }));
-    // The time limit ends it too.
-    let short = Limits {
-        time: Duration::from_millis(20),
-        steps: u64::MAX,
-        ..limits()
-    };
-    let result = endless.run(&input, &short).await;
-    assert_eq!(result, Err(EvalError::TimedOut { limit: short.time }));
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(super) struct RoutePreview {
     ignored: Option<IgnoreReason>,
     /// What the route does instead of mapping the request.
     response: Option<String>,
+    /// What was repaired in the body.
+    body_note: Option<String>,
 }
 
 impl RoutePreview {
@@ -32,6 +34,7 @@ impl RoutePreview {
             updates: Vec::new(),
             ignored: None,
             response: None,
+            body_note: None,
         };
         let response = match outcome {
             PreviewOutcome::Delivery(mapped) => {
@@ -39,6 +42,7 @@ impl RoutePreview {
                     delivery_id: Some(mapped.delivery_id),
                     updates: mapped.updates,
                     ignored: mapped.ignored,
+                    body_note: mapped.body_note,
                     ..preview
                 };
             }
@@ -65,6 +69,7 @@ impl RoutePreview {
             updates: vec![update],
             ignored: None,
             response: None,
+            body_note: None,
         }
     }
 
@@ -79,14 +84,18 @@ impl RoutePreview {
             .plans()
             .map(|(update, plan)| json!({"request": update.to_json(), "plan": plan.to_json()}))
             .collect();
-        json!({
+        let mut preview = json!({
             "route": self.route,
             "delivery_id": self.delivery_id,
             "verification": self.verification.to_string(),
             "updates": updates,
             "ignored": self.ignored.map(|why| why.to_string()),
             "handshake": self.response,
-        })
+        });
+        if let Some(note) = &self.body_note {
+            preview["note"] = note.as_str().into();
+        }
+        preview
     }
 
     pub(super) fn to_text(&self) -> String {
@@ -99,6 +108,8 @@ impl RoutePreview {
             lines.push(format!("handshake  {response}"));
             return lines.join("\n");
         }
+        let note = self.body_note.iter();
+        lines.extend(note.map(|note| format!("note       {note}")));
         if let Some(why) = self.ignored {
             lines.push(format!("ignored    {why}; see --explain"));
             return lines.join("\n");

@@ -217,8 +217,14 @@ fn bodies() -> Vec<(&'static str, Request, (u16, &'static str), &'static str)> {
             "not a JSON document",
         ),
         (
-            "half a character",
-            json_body(r#"{"a":"\ud800"}"#),
+            "half characters that make two keys equal",
+            json_body(r#"{"\ud800":1,"\udbff":2}"#),
+            unreadable,
+            "stands twice",
+        ),
+        (
+            "half a character outside a string",
+            json_body(r#"{"a":\ud800}"#),
             unreadable,
             "not a JSON document",
         ),

@@ -23,7 +23,7 @@ pub(super) fn from_json(value: &FencedValue) -> ValR<FencedValue> {
     fence::spend(text.len() as u64 / 8);
     fence::allocate(text.len());
     match Document::from_json(text.as_bytes()) {
-        Ok(document) => Ok(document.to_value()),
+        Ok(document) => document.to_value().map_err(Error::str),
         Err(error) => Err(Error::str(format!("cannot parse {value}: {error}"))),
     }
 }

@@ -72,7 +72,7 @@ fn matched(
         }
         // Every match is a new run over the rest of the text. Most are short; the clock ends the others.
         fence::spend(8 + size as u64 / 256);
-        fence::check_deadline();
+        fence::check_deadlines();
         if pieces != Pieces::Matches {
             out.push(FencedValue::text(&haystack[after..whole.start()]));
         }
