@@ -122,8 +122,10 @@ impl App {
     #[must_use]
     pub fn with_memory_limit(self, bytes: Option<usize>) -> Self {
         let settings = bytes.map(PoolSettings::for_memory);
+        let mapping_threads = Pool::new(settings.unwrap_or_default());
+        mapping_threads.start_first_thread();
         Self {
-            mapping_threads: Pool::new(settings.unwrap_or_default()),
+            mapping_threads,
             ..self
         }
     }

@@ -204,7 +204,8 @@ fn parse_delivery(event: &RawValue) -> Result<InboundRequest, InvokeError> {
         headers.append(name, value);
     }
     let text = parsed.body.map_or("", RawValue::get);
-    let body = match serde_json::from_str::<String>(text) {
+    let repaired = strict_reader::replace_lone_surrogates(text.as_bytes());
+    let body = match serde_json::from_slice::<String>(&repaired.text) {
         Ok(body) if parsed.is_base64_encoded => {
             let decoded = STANDARD.decode(body);
             decoded

@@ -1,6 +1,7 @@
 //! Stores of secrets: the traits, and the two stores that need no AWS.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -108,16 +109,41 @@ impl SecretStore for FileSecrets {
         match std::fs::read_to_string(PathBuf::from(name)) {
             Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned().into()),
             Err(error) => Err(SecretStoreError {
+                transient: !is_permanent(error.kind()),
                 why: error.to_string(),
-                transient: false,
             }),
         }
     }
 }
 
+/// Whether a file stays unreadable until somebody corrects it. Anything else is a lack of resources, such as of file
+/// descriptors.
+fn is_permanent(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::InvalidData
+            | ErrorKind::InvalidInput
+            | ErrorKind::IsADirectory
+            | ErrorKind::NotADirectory
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unreadable_file_is_permanent_lack_of_descriptors_is_not() {
+        let missing = std::fs::read_to_string("/nowhere/secret").expect_err("missing");
+        assert!(is_permanent(missing.kind()));
+        // ENFILE, EMFILE, ENOMEM, EIO
+        for code in [23, 24, 12, 5] {
+            let lack = std::io::Error::from_raw_os_error(code);
+            assert!(!is_permanent(lack.kind()), "{lack}");
+        }
+    }
 
     /// Two releases of the program write to the same chain of versions: if the id changed, both could write the next one.
     #[test]

@@ -194,6 +194,53 @@ fn first_false_expression_is_shown_with_its_values() {
 }
 
 #[test]
+fn half_characters_of_body_are_noted() {
+    let headers = json!({"content-type": "application/json"});
+    let body = r#"{"id": "1", "text": "Example \ud83d"}"#;
+    let explained = explain(&http("POST", "/hooks/open", &headers, body));
+    assert_eq!(explained.code, 0, "{}", explained.text);
+    let (met, note) = explained.found("open", "body");
+    assert_eq!(met, Some(true));
+    assert!(
+        note.starts_with("1 escape of the body is a lone surrogate"),
+        "{note}"
+    );
+    assert!(note.ends_with("taken as U+FFFD"), "{note}");
+    assert!(explained.text.contains(&note), "{}", explained.text);
+
+    let whole = body.replace(r"\ud83d", r"\ud83d\ude00");
+    let explained = explain(&http("POST", "/hooks/open", &headers, &whole));
+    let conditions = explained.route("open")["conditions"].to_string();
+    assert!(!conditions.contains("surrogate"), "{conditions}");
+}
+
+#[test]
+fn half_characters_of_event_are_noted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("masshook.yaml");
+    std::fs::write(&config, CONFIG.replace("WHEN", "\"true\"")).expect("written");
+    let event = folder.path().join("event.json");
+    let text = r#"{"id": "e", "detail-type": "\udc00", "source": "shop", "detail": {"id": "1"}}"#;
+    std::fs::write(&event, text).expect("written");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
+            .args(arguments)
+            .arg("--config")
+            .args([&config, &event])
+            .env("SENDER", SECRET)
+            .output();
+        String::from_utf8(output.expect("masshook").stdout).expect("text")
+    };
+    for arguments in [&["preview"][..], &["preview", "--explain"]] {
+        let text = run(arguments);
+        assert!(
+            text.contains("1 escape of the body is a lone surrogate"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn conditions_before_when_are_named() {
     let opened = json!({"action": "opened"});
     let mut forged = github(&opened);

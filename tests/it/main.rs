@@ -32,6 +32,7 @@ mod lambda_function;
 mod metadata_guard;
 mod misconfiguration;
 mod org_metadata;
+mod overload;
 mod preview_command;
 mod published_keys;
 mod record_matching;

@@ -33,7 +33,7 @@ pub struct PoolSettings {
     /// Bytes of the inputs that wait for a thread. Default: 64 MiB.
     pub waiting_bytes: usize,
     /// Wall-clock time of a piece of work, with its time in the queue. It is far longer than the processor time of its
-    /// programs, and ends what a machine without processor time to spare does not get done. Default: 25 s.
+    /// programs, and ends what a machine without processor time to spare does not get done. Default: 60 s.
     pub time: Duration,
 }
 
@@ -62,7 +62,7 @@ impl Default for PoolSettings {
             threads: parallelism.clamp(2, 8),
             memory_bytes: Limits::default().memory_bytes,
             waiting_bytes: 64 << 20,
-            time: Duration::from_secs(25),
+            time: Duration::from_secs(60),
         }
     }
 }
@@ -110,8 +110,9 @@ impl State {
     }
 
     fn remove_task(&mut self, id: u64) -> Option<Task> {
-        let index = self.waiting.iter().position(|task| task.id == id)?;
-        let task = self.waiting.remove(index)?;
+        // Ids grow with the queue.
+        let index = self.waiting.binary_search_by_key(&id, |task| task.id);
+        let task = self.waiting.remove(index.ok()?)?;
         self.waiting_bytes -= task.bytes;
         Some(task)
     }
@@ -181,6 +182,15 @@ impl Pool {
             state: Mutex::default(),
             has_work: Condvar::new(),
         }))
+    }
+
+    /// Starts a thread if there is none, so that one exists when the system's threads run short. Without success, the first
+    /// work tries again.
+    pub fn start_first_thread(&self) {
+        let mut state = self.0.state();
+        if state.threads.is_empty() {
+            drop(self.0.start_thread(&mut state));
+        }
     }
 
     /// Calls `work` on a thread of the pool; the calling thread is not blocked. `bytes` is the size of the input that waits.

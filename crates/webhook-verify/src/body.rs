@@ -47,7 +47,9 @@ pub enum BodyError {
     #[error("charset `{0}` is not supported; send UTF-8")]
     Charset(String),
     /// The text is not UTF-8.
-    #[error("the body is not UTF-8 text")]
+    #[error(
+        "the body is not UTF-8 text; text in Windows-1252 needs that charset in its content type"
+    )]
     NotUtf8,
     /// The form has too many pairs.
     #[error("the form has more than {MAX_PAIRS} fields")]

@@ -44,8 +44,8 @@ fn unsupported_body_is_reported() {
     insta::assert_snapshot!(error(Some("text/plain"), b"hello"), @"content type `text/plain` is not supported; supported: application/json (and other types that end in +json), application/x-www-form-urlencoded, multipart/form-data, application/xml (and other types that end in +xml)");
     insta::assert_snapshot!(error(None, b"a=b"), @"no content type is given, and the body does not look like JSON");
     insta::assert_snapshot!(error(Some("application/json; charset=iso-8859-1"), b"{}"), @"charset `iso-8859-1` is not supported; send UTF-8");
-    insta::assert_snapshot!(error(Some("application/json"), b"{\"\xFF\"}"), @"the body is not UTF-8 text");
-    insta::assert_snapshot!(error(Some("application/x-www-form-urlencoded"), b"a=%FF"), @"the body is not UTF-8 text");
+    insta::assert_snapshot!(error(Some("application/json"), b"{\"\xFF\"}"), @"the body is not UTF-8 text; text in Windows-1252 needs that charset in its content type");
+    insta::assert_snapshot!(error(Some("application/x-www-form-urlencoded"), b"a=%FF"), @"the body is not UTF-8 text; text in Windows-1252 needs that charset in its content type");
     insta::assert_snapshot!(error(Some("application/x-www-form-urlencoded"), b"a=1&a[b]=2"), @"form key `a[b]` is used both as a field and as a group of fields");
     assert_eq!(form("a[b]=2&a=1"), Err(BodyError::Conflict("a".to_owned())));
 }
