@@ -16,12 +16,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 use url::Url;
 
 use crate::callback::CallbackSender;
-use crate::clock::Clock;
+use crate::clock::{Clock, after};
 use crate::config::Config;
-use crate::engine::{DriveResult, Engine, ExecutionMode};
+use crate::engine::{CallbackQueue, DriveResult, Engine, ExecutionMode, Patience, TurnDeadlines};
 use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings};
 use crate::inbound::Verifier;
@@ -54,6 +55,8 @@ pub struct App {
     verifier: Verifier,
     mapping_threads: Pool,
     intake: JobIntake,
+    /// The callbacks of a server, which sends them beside its turns.
+    callbacks: CallbackQueue,
 }
 
 /// What [`App::new`] needs from outside.
@@ -85,14 +88,16 @@ impl App {
             sns_endpoint,
         } = dependencies;
         let secrets = Arc::new(Secrets::new(clock.clone(), secrets_manager));
-        let http = Http::new(HttpSettings {
+        let settings = HttpSettings {
             allow_loopback: config.callbacks.allow_loopback,
             trusted_hosts: trusted_hosts(&config, sns_endpoint.as_ref()),
             runtime_api,
             ..HttpSettings::default()
-        });
+        };
+        let http = Http::new(settings.clone());
         let callbacks = CallbackSender::new(
-            http.clone(),
+            // A client of their own: receivers that hang take no connection and no name resolution from Zoho.
+            Http::new(settings),
             secrets.clone(),
             config.callbacks.signing_secret.clone(),
             Policy {
@@ -115,6 +120,7 @@ impl App {
             secrets,
             verifier,
             mapping_threads: Pool::new(PoolSettings::default()),
+            callbacks: CallbackQueue::new(Patience::Full),
         }
     }
 
@@ -150,7 +156,8 @@ impl App {
         self.intake.wake(jobs).await;
     }
 
-    /// Drives the woken jobs together with all due jobs, so that they share calls.
+    /// Drives the woken jobs together with all due jobs, so that they share calls, and sends their callbacks. Callbacks to
+    /// receivers that are slow to answer are left to [`App::sweep`].
     ///
     /// # Errors
     /// [`StoreError`] if the due jobs cannot be listed; the woken jobs are driven nevertheless.
@@ -160,6 +167,92 @@ impl App {
         deadline: Option<Timestamp>,
     ) -> Result<Vec<DriveResult>, StoreError> {
         let due = self.store().due(self.clock.now(), TURN_JOBS).await;
+        self.run_whole_turn(woken, due, deadline, Patience::Brief)
+            .await
+    }
+
+    /// Drives all due jobs, and sends callbacks to slow receivers too. All of them share one wait.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the due jobs cannot be listed.
+    pub async fn sweep(&self, deadline: Option<Timestamp>) -> Result<Vec<DriveResult>, StoreError> {
+        let now = self.clock.now();
+        let due = match self.store().due(now, TURN_JOBS).await {
+            Ok(mut due) => {
+                let slow = self.store().due_slow_callbacks(now, TURN_JOBS).await;
+                slow.map(|slow| {
+                    due.extend(slow);
+                    due
+                })
+            }
+            Err(error) => Err(error),
+        };
+        self.run_whole_turn(&[], due, deadline, Patience::Full)
+            .await
+    }
+
+    /// Drives jobs and sends their callbacks, for an invocation that ends then.
+    async fn run_whole_turn(
+        &self,
+        woken: &[JobId],
+        due: Result<Vec<JobId>, StoreError>,
+        deadline: Option<Timestamp>,
+        patience: Patience,
+    ) -> Result<Vec<DriveResult>, StoreError> {
+        let callbacks = CallbackQueue::new(patience);
+        let deadlines = self.intake.turn_deadlines(deadline);
+        let (drive_ended, driving) = oneshot::channel::<()>();
+        let drive = async {
+            let driven = self.drive_due(woken, due, deadlines, &callbacks).await;
+            drop(drive_ended);
+            driven
+        };
+        let closed = async {
+            let _ = driving.await;
+            after(self.clock.now(), patience.wait_at_end()).min(deadlines.end)
+        };
+        let mut called_back = Vec::new();
+        let send = self
+            .intake
+            .engine
+            .send_callbacks(&callbacks, closed, |result| called_back.push(result));
+        let (driven, ()) = tokio::join!(drive, send);
+        log_errors(&called_back);
+        let mut driven = driven?;
+        driven.append(&mut called_back);
+        Ok(driven)
+    }
+
+    /// Drives the woken and all due jobs. Their callbacks go to the queue of [`App::send_callbacks`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the due jobs cannot be listed; the woken jobs are driven nevertheless.
+    pub async fn run_turn_without_callbacks(
+        &self,
+        woken: &[JobId],
+        deadline: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let due = self.store().due(self.clock.now(), TURN_JOBS).await;
+        let deadlines = self.intake.turn_deadlines(deadline);
+        let driven = self.drive_due(woken, due, deadlines, &self.callbacks);
+        driven.await.map(|_| ())
+    }
+
+    /// Sends the callbacks of all turns until `stop` completes, with the time by which the attempts in progress must end.
+    pub async fn send_callbacks(&self, stop: impl Future<Output = Timestamp>) {
+        self.intake
+            .engine
+            .send_callbacks(&self.callbacks, stop, |result| log_errors(&[result]))
+            .await;
+    }
+
+    async fn drive_due(
+        &self,
+        woken: &[JobId],
+        due: Result<Vec<JobId>, StoreError>,
+        deadlines: TurnDeadlines,
+        callbacks: &CallbackQueue,
+    ) -> Result<Vec<DriveResult>, StoreError> {
         let mut ids = woken.to_vec();
         let mut failed = None;
         match due {
@@ -168,14 +261,17 @@ impl App {
         }
         let mut seen = HashSet::new();
         ids.retain(|id| seen.insert(id.clone()));
-        let deadlines = self.intake.turn_deadlines(deadline);
-        let driven = self.intake.engine.drive(&ids, deadlines).await;
-        for DriveResult { id, outcome } in &driven {
-            if let Err(error) = outcome {
-                tracing::error!(job.id = %id, "{error}");
-            }
-        }
+        let driven = self.intake.engine.drive(&ids, deadlines, callbacks).await;
+        log_errors(&driven);
         failed.map_or(Ok(driven), Err)
+    }
+}
+
+fn log_errors(driven: &[DriveResult]) {
+    for DriveResult { id, outcome } in driven {
+        if let Err(error) = outcome {
+            tracing::error!(job.id = %id, "{error}");
+        }
     }
 }
 

@@ -8,17 +8,22 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, StatusCode};
 use jiff::Timestamp;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::http::target::Policy;
-use crate::http::{BodyLimit, Http, SendError};
+use crate::http::{Http, SendError};
 use crate::job::Notification;
 use crate::retry::retry_after;
 use crate::secrets::{SecretRef, Secrets};
 use signature::CannotSign;
 
-/// Bytes of a receiver's answer that are read; nothing depends on them.
-const MAX_ANSWER: BodyLimit = BodyLimit::Truncate(4 << 10);
+/// How long one attempt may take: name resolution, connection, TLS, and the head of the answer.
+pub const ATTEMPT_TIME: Duration = Duration::from_secs(10);
+
+/// How long an attempt may take that must not wait for a slow receiver. An attempt that fails after that time counts as
+/// timed out.
+pub const BRIEF_TIME: Duration = Duration::from_secs(3);
 
 /// The result of sending a callback once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +36,22 @@ pub enum CallbackResult {
         why: String,
         /// The wait that the receiver asked for.
         asked: Option<Duration>,
+        /// Whether the receiver let the attempt wait.
+        timed_out: bool,
     },
     /// No retry will succeed.
     Undeliverable(String),
+}
+
+impl CallbackResult {
+    /// A failure that is not the receiver's.
+    fn failed(why: String) -> Self {
+        Self::Failed {
+            why,
+            asked: None,
+            timed_out: false,
+        }
+    }
 }
 
 /// The waits between attempts at one callback.
@@ -110,18 +128,20 @@ impl CallbackSender {
         self.policy.check(url).map_err(|denied| denied.to_string())
     }
 
-    /// Sends a callback once.
-    pub async fn send(&self, notification: &Notification, now: Timestamp) -> CallbackResult {
+    /// Sends a callback once, and waits up to `time` for the status of the answer, which alone decides.
+    pub async fn send(
+        &self,
+        notification: &Notification,
+        now: Timestamp,
+        time: Duration,
+    ) -> CallbackResult {
         if let Err(why) = self.accepts(&notification.url) {
             return CallbackResult::Undeliverable(why);
         }
         let secrets = match self.secrets.all(&self.signing).await {
             Ok(secrets) => secrets,
             Err(error) => {
-                return CallbackResult::Failed {
-                    why: error.to_string(),
-                    asked: None,
-                };
+                return CallbackResult::failed(error.to_string());
             }
         };
         let headers = match signature::sign(&secrets, &notification.id, now, &notification.body) {
@@ -130,7 +150,7 @@ impl CallbackSender {
                 let reference = self.signing.get(position.saturating_sub(1));
                 let reference = reference.map(ToString::to_string).unwrap_or_default();
                 let why = format!("the secret {reference} cannot sign callbacks: {cause}");
-                return CallbackResult::Failed { why, asked: None };
+                return CallbackResult::failed(why);
             }
             Err(error @ (CannotSign::NoSecret | CannotSign::Id)) => {
                 return CallbackResult::Undeliverable(error.to_string());
@@ -144,7 +164,10 @@ impl CallbackSender {
             Err(error) => return CallbackResult::Undeliverable(error.to_string()),
         };
         request.headers_mut().extend(headers);
-        match self.http.send(request, MAX_ANSWER).await {
+        let start = Instant::now();
+        let answer = self.http.send_for_head(request, time).await;
+        let timed_out = start.elapsed() >= BRIEF_TIME;
+        match answer {
             Ok(response) if response.status().is_success() => CallbackResult::Delivered,
             Ok(response) if response.status() == StatusCode::GONE => {
                 CallbackResult::Undeliverable("the receiver answered 410 Gone".to_owned())
@@ -158,6 +181,7 @@ impl CallbackSender {
                 CallbackResult::Failed {
                     why: format!("the receiver answered {}", response.status()),
                     asked,
+                    timed_out,
                 }
             }
             Err(error @ SendError::Refused { .. }) => {
@@ -166,6 +190,7 @@ impl CallbackSender {
             Err(error) => CallbackResult::Failed {
                 why: error.to_string(),
                 asked: None,
+                timed_out,
             },
         }
     }

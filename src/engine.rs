@@ -2,11 +2,14 @@
 //!
 //! A turn drives several jobs at once, so that equal changes share calls ([`batch`]). In inline mode a turn drives its jobs
 //! to completion and sleeps while they wait. In durable mode it performs what is due and leaves the rest to wake-ups: no
-//! turn sleeps while Zoho works.
+//! turn sleeps while Zoho works, and callbacks are sent beside the turns ([`callbacks`]).
 
 mod batch;
 mod callbacks;
 mod effect;
+mod fair_queue;
+mod host_health;
+mod inline;
 mod perform;
 mod prepare;
 mod record;
@@ -16,11 +19,12 @@ mod view_locks;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
 use crate::callback::CallbackSender;
 use crate::clock::{Clock, after};
@@ -29,6 +33,8 @@ use crate::job::{AlreadyPrepared, InvalidTransition, Job, JobId};
 use crate::store::{Claim, Lease, Store, StoreError};
 use crate::wakeup::WakeUps;
 use crate::zoho::Client;
+pub use callbacks::{CallbackQueue, Patience};
+use host_health::HostHealth;
 pub use prepare::preview_preparation;
 use work::TurnWork;
 
@@ -95,6 +101,8 @@ pub struct Engine {
     callbacks: CallbackSender,
     clock: Arc<dyn Clock>,
     mode: ExecutionMode,
+    /// The receivers that do not answer.
+    hosts: Mutex<HostHealth>,
 }
 
 /// A job with the lease under which this turn drives it.
@@ -103,6 +111,19 @@ struct LeasedJob {
     lease: Lease,
     /// Why this turn stopped driving it.
     error: Option<DriveError>,
+    /// Dropped with the job: the recorder of its progress callback waits for that.
+    progress: Option<oneshot::Sender<()>>,
+}
+
+impl LeasedJob {
+    fn new(job: Box<Job>, lease: Lease) -> Self {
+        Self {
+            job,
+            lease,
+            error: None,
+            progress: None,
+        }
+    }
 }
 
 impl Engine {
@@ -120,6 +141,7 @@ impl Engine {
             callbacks,
             clock,
             mode,
+            hosts: Mutex::default(),
         }
     }
 
@@ -138,8 +160,15 @@ impl Engine {
         &self.mode
     }
 
-    /// Drives jobs as far as possible in this turn. A job that another driver holds is only read.
-    pub async fn drive(&self, ids: &[JobId], turn: TurnDeadlines) -> Vec<DriveResult> {
+    /// Drives jobs as far as possible in this turn. A job that another driver holds is only read. In durable mode the turn
+    /// hands due callbacks over to `callbacks`, and finished jobs with them; [`Engine::send_callbacks`] returns their
+    /// results. In inline mode it sends them itself.
+    pub async fn drive(
+        &self,
+        ids: &[JobId],
+        turn: TurnDeadlines,
+        callbacks: &CallbackQueue,
+    ) -> Vec<DriveResult> {
         let mut results = Vec::with_capacity(ids.len());
         let mut leased = Vec::new();
         let mut claims = futures_util::stream::iter(ids.to_vec())
@@ -152,11 +181,7 @@ impl Engine {
             match claim {
                 Ok(Ok((job, lease))) => {
                     fail_point("drive.claimed");
-                    leased.push(LeasedJob {
-                        job,
-                        lease,
-                        error: None,
-                    });
+                    leased.push(LeasedJob::new(job, lease));
                 }
                 Ok(Err(other)) => results.push(DriveResult {
                     id,
@@ -169,12 +194,13 @@ impl Engine {
             }
         }
         drop(claims);
-        self.work(&mut leased, turn).await;
-        let used: BTreeSet<&str> = leased
-            .iter()
-            .map(|leased| leased.job.connection.as_str())
-            .collect();
-        for client in used.iter().filter_map(|name| self.connections.get(*name)) {
+        let used = leased.iter().map(|leased| leased.job.connection.clone());
+        let used: BTreeSet<String> = used.collect();
+        match self.mode {
+            ExecutionMode::Inline => self.work_inline(&mut leased, turn).await,
+            ExecutionMode::Durable(_) => self.work(&mut leased, turn, callbacks).await,
+        }
+        for client in used.iter().filter_map(|name| self.connections.get(name)) {
             client.release_idle().await;
         }
         let mut releases = futures_util::stream::iter(leased)
@@ -221,7 +247,12 @@ impl Engine {
     }
 
     async fn release(&self, leased: LeasedJob) -> DriveResult {
-        let LeasedJob { job, lease, error } = leased;
+        let LeasedJob {
+            job,
+            lease,
+            error,
+            progress: _released,
+        } = leased;
         let id = job.id.clone();
         if let Some(error) = error {
             // The lease expires. The stored job is newer than this one, or the store cannot be written.
@@ -245,7 +276,10 @@ impl Engine {
             };
         }
         fail_point("release.released");
-        if let (ExecutionMode::Durable(wakeups), Some(due)) = (&self.mode, due) {
+        // A wake-up starts a driver that cannot wait for a slow receiver.
+        if let (ExecutionMode::Durable(wakeups), Some(due), false) =
+            (&self.mode, due, job.needs_patience())
+        {
             let delay = Duration::try_from(due.duration_since(now)).unwrap_or_default();
             if let Err(error) = wakeups.wake(&[(id.clone(), delay)]).await {
                 tracing::warn!(job.id = %id, "{error}; the next sweep drives the job");
@@ -261,42 +295,38 @@ impl Engine {
         }
     }
 
-    async fn work(&self, leased: &mut [LeasedJob], turn: TurnDeadlines) {
+    /// Performs what is due in durable mode.
+    async fn work(
+        &self,
+        leased: &mut Vec<LeasedJob>,
+        turn: TurnDeadlines,
+        callbacks: &CallbackQueue,
+    ) {
         loop {
             let now = self.clock.now();
-            let going = leased
-                .iter()
-                .enumerate()
-                .filter(|(_, leased)| leased.error.is_none());
-            let mut work = TurnWork::of(
-                going.map(|(place, leased)| (place, leased.job.as_ref())),
-                now,
-            );
-            if now >= turn.give_up {
-                work.preparing.clear();
-                work.unknown_outcomes.clear();
-                work.batches.clear();
-                work.polls.clear();
+            callbacks.take_over(leased, turn, now);
+            let work = Self::due_work(leased, turn, now);
+            if now >= turn.end || work.is_empty() {
+                return;
             }
-            if now >= turn.end {
-                break;
-            }
-            if !work.is_empty() {
-                self.perform(leased, work, turn).await;
-                continue;
-            }
-            match (&self.mode, work.next_at) {
-                (ExecutionMode::Inline, Some(at)) if at < turn.give_up => {
-                    let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-                    self.clock.sleep(wait).await;
-                }
-                (ExecutionMode::Inline | ExecutionMode::Durable(_), _) => break,
-            }
+            self.perform(leased, work, turn).await;
         }
-        if let ExecutionMode::Inline = self.mode {
-            for leased in leased.iter_mut().filter(|leased| leased.error.is_none()) {
-                self.report_unfinished(leased, turn).await;
-            }
+    }
+
+    /// The work that is due now; nothing for Zoho after the turn's time.
+    fn due_work(leased: &[LeasedJob], turn: TurnDeadlines, now: Timestamp) -> TurnWork {
+        let going = leased
+            .iter()
+            .enumerate()
+            .filter(|(_, leased)| leased.error.is_none());
+        let going = going.map(|(place, leased)| (place, leased.job.as_ref()));
+        let mut work = TurnWork::of(going, now);
+        if now >= turn.give_up {
+            work.preparing.clear();
+            work.unknown_outcomes.clear();
+            work.batches.clear();
+            work.polls.clear();
         }
+        work
     }
 }

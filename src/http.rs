@@ -8,13 +8,14 @@ pub mod target;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::http::target::{CONTAINER_HOST, Policy, UrlDenied};
@@ -25,6 +26,16 @@ const USER_AGENT: &str = concat!("masshook/", env!("CARGO_PKG_VERSION"));
 /// How long an idle connection is kept. A Lambda function that was frozen resumes with connections that the server has
 /// closed, and the outcome of a request on such a connection is unknown.
 const IDLE: Duration = Duration::from_secs(15);
+
+/// Host names of one client that are resolved at once. The system's resolver blocks a thread until it gives up, even if
+/// nobody waits for its answer any more, and those threads also serve the store.
+const LOOKUPS: usize = 128;
+
+/// Bytes of a body that are read to reuse the connection, if nothing but the status is needed.
+const DRAINED: usize = 4 << 10;
+
+/// How long reading them may take.
+const DRAIN_TIME: Duration = Duration::from_millis(200);
 
 /// Settings of the client.
 #[derive(Clone, Debug)]
@@ -173,6 +184,52 @@ impl Http {
         request: http::Request<Bytes>,
         limit: BodyLimit,
     ) -> Result<http::Response<Bytes>, SendError> {
+        let time = self.0.settings.request_timeout;
+        let (host, mut incoming) = self.execute(request, time).await?;
+        let (body, truncated) = self.read_body(&host, &mut incoming, limit).await?;
+        let mut response = http::Response::new(body);
+        *response.status_mut() = incoming.status();
+        *response.headers_mut() = std::mem::take(incoming.headers_mut());
+        if truncated {
+            response.extensions_mut().insert(Truncated);
+        }
+        Ok(response)
+    }
+
+    /// Sends one request and waits up to `time` for the head of the response. The body is not needed: what arrives of it is
+    /// read for a moment, so that the connection can be used again, and its errors are ignored.
+    ///
+    /// # Errors
+    /// [`SendError`] if there is no head.
+    pub async fn send_for_head(
+        &self,
+        request: http::Request<Bytes>,
+        time: Duration,
+    ) -> Result<http::Response<()>, SendError> {
+        let (_, mut incoming) = self.execute(request, time).await?;
+        let mut response = http::Response::new(());
+        *response.status_mut() = incoming.status();
+        *response.headers_mut() = std::mem::take(incoming.headers_mut());
+        let drain = async {
+            let mut read = 0;
+            while let Ok(Some(chunk)) = incoming.chunk().await {
+                read += chunk.len();
+                if read > DRAINED {
+                    break;
+                }
+            }
+        };
+        // The connection is closed if the body takes longer.
+        let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
+        Ok(response)
+    }
+
+    /// Sends one request. Returns the host and the response, whose body is to be read within `time` of the start.
+    async fn execute(
+        &self,
+        request: http::Request<Bytes>,
+        time: Duration,
+    ) -> Result<(String, reqwest::Response), SendError> {
         let settings = &self.0.settings;
         let refused = |host: &str, denied| SendError::Refused {
             host: host.to_owned(),
@@ -194,16 +251,11 @@ impl Http {
         let (parts, body) = request.into_parts();
         *outgoing.headers_mut() = parts.headers;
         *outgoing.body_mut() = Some(body.into());
-        let failed = |error| self.classify(&host, error);
-        let mut incoming = client.execute(outgoing).await.map_err(failed)?;
-        let (body, truncated) = self.read_body(&host, &mut incoming, limit).await?;
-        let mut response = http::Response::new(body);
-        *response.status_mut() = incoming.status();
-        *response.headers_mut() = std::mem::take(incoming.headers_mut());
-        if truncated {
-            response.extensions_mut().insert(Truncated);
+        *outgoing.timeout_mut() = Some(time);
+        match client.execute(outgoing).await {
+            Ok(incoming) => Ok((host, incoming)),
+            Err(error) => Err(classify(&host, error, time)),
         }
-        Ok(response)
     }
 
     /// Reads a response body up to `limit`, and returns whether it was truncated.
@@ -218,7 +270,7 @@ impl Http {
             BodyLimit::Truncate(limit) => (limit, true),
         };
         let mut body = Vec::new();
-        let failed = |error| self.classify(host, error);
+        let failed = |error| classify(host, error, self.0.settings.request_timeout);
         while let Some(chunk) = incoming.chunk().await.map_err(failed)? {
             let remaining = limit - body.len();
             if chunk.len() <= remaining {
@@ -242,26 +294,26 @@ impl Http {
             .get_or_init(|| build(&self.0.settings).map_err(|error| innermost(&error)));
         client.as_ref().map_err(String::as_str)
     }
+}
 
-    fn classify(&self, host: &str, error: reqwest::Error) -> SendError {
-        let host = host.to_owned();
-        // The query of the URL may contain a secret.
-        let error = error.without_url();
-        if let Some(denied) = find_denied(&error) {
-            let denied = denied.clone();
-            return SendError::Refused { host, denied };
-        }
-        let cause = innermost(&error);
-        // A timeout during connecting is checked first, because nothing was sent.
-        if error.is_connect() || error.is_builder() {
-            return SendError::Connect { host, cause };
-        }
-        if error.is_timeout() {
-            let limit = self.0.settings.request_timeout;
-            return SendError::Timeout { host, limit };
-        }
-        SendError::Broken { host, cause }
+/// Why a request that took up to `limit` has no response.
+fn classify(host: &str, error: reqwest::Error, limit: Duration) -> SendError {
+    let host = host.to_owned();
+    // The query of the URL may contain a secret.
+    let error = error.without_url();
+    if let Some(denied) = find_denied(&error) {
+        let denied = denied.clone();
+        return SendError::Refused { host, denied };
     }
+    let cause = innermost(&error);
+    // A timeout during connecting is checked first, because nothing was sent.
+    if error.is_connect() || error.is_builder() {
+        return SendError::Connect { host, cause };
+    }
+    if error.is_timeout() {
+        return SendError::Timeout { host, limit };
+    }
+    SendError::Broken { host, cause }
 }
 
 #[expect(
@@ -276,9 +328,11 @@ fn build(settings: &Arc<HttpSettings>) -> Result<reqwest::Client, reqwest::Error
         .no_proxy()
         .referer(false)
         .connect_timeout(settings.connect_timeout)
-        .timeout(settings.request_timeout)
         .pool_idle_timeout(IDLE)
-        .dns_resolver(Arc::new(GuardedResolver(Arc::clone(settings))))
+        .dns_resolver(Arc::new(GuardedResolver {
+            settings: Arc::clone(settings),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+        }))
         .build()
 }
 
@@ -304,15 +358,26 @@ fn find_denied<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a UrlDenied> {
 
 /// A DNS resolver that returns only addresses that the policy admits.
 #[derive(Debug)]
-struct GuardedResolver(Arc<HttpSettings>);
+struct GuardedResolver {
+    settings: Arc<HttpSettings>,
+    /// Limits the threads that wait for the system's resolver.
+    lookups: Arc<Semaphore>,
+}
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let policy = self.0.policy(name.as_str());
+        let policy = self.settings.policy(name.as_str());
+        let lookups = Arc::clone(&self.lookups);
         Box::pin(async move {
-            // The connector replaces the port by that of the URL.
-            let resolved = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let addresses: Vec<SocketAddr> = resolved.collect();
+            let permit = lookups.acquire_owned().await?;
+            let lookup = move || {
+                // Until the resolver has answered, whether or not its caller still waits.
+                let _permit = permit;
+                // The connector replaces the port by that of the URL.
+                let resolved = (name.as_str(), 0).to_socket_addrs()?;
+                Ok::<_, std::io::Error>(resolved.collect::<Vec<SocketAddr>>())
+            };
+            let addresses = tokio::task::spawn_blocking(lookup).await??;
             // A public host has no private address among its addresses, so one denied address denies all.
             for address in &addresses {
                 policy.check_address(address.ip())?;

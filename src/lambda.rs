@@ -128,7 +128,7 @@ impl Function {
     async fn sweep(&self, deadline: Option<Timestamp>) -> Result<Box<RawValue>, InvokeError> {
         let driven = self
             .app
-            .run_turn(&[], deadline)
+            .sweep(deadline)
             .await
             .map_err(|error| InvokeError::Rejected(Rejection::Store(error)))?;
         Ok(to_raw_value(&json!({"driven": driven.len()}))?)

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::api::router;
 use crate::app::App;
-use crate::clock::Clock;
+use crate::clock::{Clock, after};
 use crate::wakeup::LocalWakeUps;
 use http_errors::ProblemListener;
 
@@ -22,6 +22,9 @@ const MAX_CONCURRENT_TURNS: usize = 4;
 
 /// Interval at which due jobs are driven without a wake-up.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long callbacks are still sent after the last turn. The next start sends the others.
+const CALLBACK_GRACE: Duration = Duration::from_secs(3);
 
 /// Time limit of one turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -39,7 +42,24 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (stopping, stopped) = watch::channel(false);
-    let engine = tokio::spawn(drive_jobs(app.clone(), clock, wakeups, stopped));
+    let (turns_ended, ending) = oneshot::channel::<()>();
+    let engine = tokio::spawn({
+        let turns = drive_jobs(app.clone(), clock.clone(), wakeups, stopped);
+        async move {
+            turns.await;
+            drop(turns_ended);
+        }
+    });
+    let callbacks = tokio::spawn({
+        let app = app.clone();
+        async move {
+            let stop = async {
+                let _ = ending.await;
+                after(clock.now(), CALLBACK_GRACE)
+            };
+            app.send_callbacks(stop).await;
+        }
+    });
     let shutdown = async move {
         stop.await;
         tracing::info!("stopping: no new requests are accepted, running turns complete");
@@ -48,7 +68,8 @@ pub async fn serve(
     axum::serve(ProblemListener(listener), router(app))
         .with_graceful_shutdown(shutdown)
         .await?;
-    engine.await.map_err(io::Error::other)
+    engine.await.map_err(io::Error::other)?;
+    callbacks.await.map_err(io::Error::other)
 }
 
 /// Runs a turn for every wake-up and every sweep interval until `stopped` is set.
@@ -78,7 +99,7 @@ async fn drive_jobs(
         let app = app.clone();
         let deadline = clock.now().saturating_add(TURN_TIMEOUT).ok();
         turns.spawn(async move {
-            if let Err(error) = app.run_turn(&woken, deadline).await {
+            if let Err(error) = app.run_turn_without_callbacks(&woken, deadline).await {
                 tracing::error!("cannot read due jobs: {error}");
             }
             drop(permit);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::clock::{Clock, after};
-use crate::engine::{DriveResult, Engine, ExecutionMode, TurnDeadlines};
+use crate::engine::{CallbackQueue, DriveResult, Engine, ExecutionMode, Patience, TurnDeadlines};
 use crate::failpoint::fail_point;
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{Delivery, IgnoreReason};
@@ -205,7 +205,10 @@ impl JobIntake {
         let ids = stored.iter().flat_map(|delivery| &delivery.jobs);
         let ids: BTreeSet<JobId> = ids.map(|job| job.id.clone()).collect();
         let ids: Vec<JobId> = ids.into_iter().collect();
-        let driven = self.engine.drive(&ids, self.turn_deadlines(deadline)).await;
+        // Unused: in inline mode the turn sends its callbacks itself.
+        let callbacks = CallbackQueue::new(Patience::Full);
+        let turn = self.turn_deadlines(deadline);
+        let driven = self.engine.drive(&ids, turn, &callbacks).await;
         let driven: BTreeMap<JobId, Result<Job, String>> = driven
             .into_iter()
             .map(|DriveResult { id, outcome }| {

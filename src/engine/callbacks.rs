@@ -1,16 +1,307 @@
-//! Sends the callbacks of a turn's jobs, and records the results.
+//! Sends callbacks beside the turns, and records their results.
+//!
+//! A receiver is a stranger: it may hang. So a turn in durable mode sends no callback. It hands due callbacks over to a
+//! [`CallbackQueue`], and [`Engine::send_callbacks`] sends them, with limits of its own, while turns go on. A finished job
+//! is handed over with its lease. An unfinished job stays with the turn: its progress callback is reserved, which delays
+//! the next one, and the result is recorded under a lease of its own.
 
+use std::fmt;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use super::{Engine, ExecutionMode, LeasedJob, TurnDeadlines};
-use crate::callback::{CallbackResult, RetrySchedule};
-use crate::job::{Notification, NotificationResult};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio::sync::{Notify, oneshot};
 
-/// How long a receiver may take to answer a progress callback.
-const PROGRESS_TIMEOUT: Duration = Duration::from_secs(5);
+use super::fair_queue::FairQueue;
+use super::{DriveResult, Engine, ExecutionMode, LEASE_SLACK, LeasedJob, TurnDeadlines};
+use crate::callback::{ATTEMPT_TIME, BRIEF_TIME, CallbackResult, RetrySchedule};
+use crate::clock::after;
+use crate::failpoint::fail_point;
+use crate::job::{JobId, Notification, NotificationResult};
+use crate::store::Claim;
+use crate::sync;
+
+/// Attempts in progress at once. Each needs a socket.
+const CONCURRENT_ATTEMPTS: usize = 512;
+
+/// How long the recording of an attempt may take.
+const RECORDING_TIME: Duration = Duration::from_secs(5);
+
+/// How long attempts wait for their receivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// The whole time limit; a brief time for all but one attempt at a host that hangs.
+    Full,
+    /// A brief time. Final callbacks that take longer are left to a queue with full patience.
+    Brief,
+}
+
+impl Patience {
+    /// How long an invocation may go on sending callbacks after its other work. Attempts run side by side, so this is also
+    /// about the most that it waits for receivers, however many of them hang.
+    pub fn wait_at_end(self) -> Duration {
+        match self {
+            Self::Full => ATTEMPT_TIME + Duration::from_secs(1),
+            Self::Brief => BRIEF_TIME + Duration::from_secs(1),
+        }
+    }
+}
+
+/// Callbacks that are due. Hosts take turns, and each has a limited number of attempts in progress.
+pub struct CallbackQueue {
+    queue: Mutex<FairQueue<DueCallback>>,
+    /// Notified when an attempt may be started.
+    changed: Notify,
+    patience: Patience,
+}
+
+/// A callback to send.
+struct DueCallback {
+    id: JobId,
+    notification: Notification,
+    job: CallbackJob,
+}
+
+/// The job of a callback.
+enum CallbackJob {
+    /// A finished job, with its lease.
+    Held(LeasedJob),
+    /// An unfinished job that a turn drives. The channel closes when the turn has released the job.
+    Driven(oneshot::Receiver<()>),
+}
+
+impl fmt::Debug for CallbackQueue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CallbackQueue")
+            .field("patience", &self.patience)
+            .field("waiting", &sync::lock(&self.queue).waiting())
+            .finish_non_exhaustive()
+    }
+}
+
+impl CallbackQueue {
+    /// An empty queue.
+    pub fn new(patience: Patience) -> Self {
+        Self {
+            queue: Mutex::default(),
+            changed: Notify::new(),
+            patience,
+        }
+    }
+
+    /// Takes over the due callbacks of jobs: finished jobs with their leases, progress callbacks without.
+    pub(super) fn take_over(
+        &self,
+        leased: &mut Vec<LeasedJob>,
+        turn: TurnDeadlines,
+        now: Timestamp,
+    ) {
+        for job in leased.iter_mut() {
+            self.take_progress(job, turn, now);
+        }
+        let is_due = |leased: &mut LeasedJob| {
+            leased.error.is_none()
+                && leased.job.status().is_final()
+                && !(self.patience == Patience::Brief && leased.job.needs_patience())
+                && leased.job.notification(now).is_some()
+        };
+        let finished: Vec<LeasedJob> = leased.extract_if(.., is_due).collect();
+        for leased in finished {
+            if let Some(notification) = leased.job.notification(now) {
+                let host = host_of(&notification);
+                let id = leased.job.id.clone();
+                // The final callback replaces a progress callback that waits.
+                sync::lock(&self.queue).remove(&host, |other| other.id == id);
+                self.push(&host, notification, id, CallbackJob::Held(leased));
+            }
+        }
+    }
+
+    /// Takes over the progress callback of an unfinished job, if it is due and the turn has sent none for the job.
+    fn take_progress(&self, leased: &mut LeasedJob, turn: TurnDeadlines, now: Timestamp) {
+        let is_free = leased.error.is_none() && leased.progress.is_none();
+        let unfinished = is_free && !leased.job.status().is_final();
+        let Some(notification) = unfinished.then(|| leased.job.notification(now)).flatten() else {
+            return;
+        };
+        let until = after(turn.end.max(now), ATTEMPT_TIME + RECORDING_TIME);
+        leased.job.reserve_progress(&notification, until);
+        let (sender, released) = oneshot::channel();
+        leased.progress = Some(sender);
+        let (host, id) = (host_of(&notification), leased.job.id.clone());
+        self.push(&host, notification, id, CallbackJob::Driven(released));
+    }
+
+    fn push(&self, host: &str, notification: Notification, id: JobId, job: CallbackJob) {
+        let due = DueCallback {
+            id,
+            notification,
+            job,
+        };
+        sync::lock(&self.queue).push(host, due);
+        self.changed.notify_one();
+    }
+
+    fn start(&self) -> Option<(String, DueCallback)> {
+        sync::lock(&self.queue).start()
+    }
+
+    fn end(&self, host: &str) {
+        sync::lock(&self.queue).end(host);
+        self.changed.notify_one();
+    }
+}
+
+/// Host and port of a receiver.
+fn host_of(notification: &Notification) -> String {
+    let url = &notification.url;
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
 
 impl Engine {
-    /// Sends a callback once. A slow receiver of progress callbacks must not delay its job for long.
+    /// Sends the callbacks of a queue until it is closed and empty. `closed` returns when no turn adds to the queue any more,
+    /// with the time by which the attempts must end; what cannot be sent until then is left to another queue.
+    pub async fn send_callbacks(
+        &self,
+        queue: &CallbackQueue,
+        closed: impl Future<Output = Timestamp>,
+        mut on_result: impl FnMut(DriveResult),
+    ) {
+        let mut closed = std::pin::pin!(closed);
+        let mut deadline = None;
+        let mut attempts = FuturesUnordered::new();
+        loop {
+            while attempts.len() < CONCURRENT_ATTEMPTS
+                && let Some((host, due)) = queue.start()
+            {
+                attempts.push(self.attempt_callback(queue, host, due, deadline));
+            }
+            if deadline.is_some() && attempts.is_empty() {
+                return;
+            }
+            tokio::select! {
+                Some(result) = attempts.next(), if !attempts.is_empty() => {
+                    result.into_iter().for_each(&mut on_result);
+                }
+                () = queue.changed.notified() => {}
+                at = &mut closed, if deadline.is_none() => deadline = Some(at),
+            }
+        }
+    }
+
+    /// Makes one attempt at a callback, and records its result. Returns no result if the job is another driver's.
+    async fn attempt_callback(
+        &self,
+        queue: &CallbackQueue,
+        host: String,
+        due: DueCallback,
+        deadline: Option<Timestamp>,
+    ) -> Option<DriveResult> {
+        let DueCallback {
+            id,
+            notification,
+            mut job,
+        } = due;
+        let is_held = self.keep_lease(&mut job).await;
+        let now = self.clock.now();
+        let time = is_held
+            .then(|| self.attempt_time(queue.patience, &host, now, deadline))
+            .flatten();
+        let mut result = None;
+        if let Some(time) = time {
+            fail_point("callback.before");
+            result = Some(self.callbacks.send(&notification, now, time).await);
+            fail_point("callback.answered");
+        }
+        let timed_out =
+            matches!(&result, Some(CallbackResult::Failed { timed_out, .. }) if *timed_out);
+        let needs_patience = queue.patience == Patience::Brief && {
+            let hosts = sync::lock(&self.hosts);
+            timed_out || hosts.is_hanging(&host, now)
+        };
+        if let Some(time) = time {
+            let was_patient = time == ATTEMPT_TIME;
+            sync::lock(&self.hosts).record(&host, timed_out, was_patient, self.clock.now());
+        }
+        // Before the recording, which may wait for a turn or for the store.
+        queue.end(&host);
+        let mut leased = match job {
+            CallbackJob::Held(mut leased) => {
+                if needs_patience {
+                    leased.job.leave_callback_to_patience();
+                }
+                leased
+            }
+            CallbackJob::Driven(released) => {
+                // An error means that the turn has dropped the job, which frees it as well.
+                let _ = released.await;
+                result.as_ref()?;
+                self.claim_to_record(&id).await?
+            }
+        };
+        if let Some(result) = result {
+            self.record_callback(&mut leased, &notification, result);
+        }
+        Some(self.release(leased).await)
+    }
+
+    /// Extends the lease of a finished job whose callback waited for long. Returns whether the job is still this driver's.
+    async fn keep_lease(&self, job: &mut CallbackJob) -> bool {
+        let CallbackJob::Held(leased) = job else {
+            return true;
+        };
+        let end = after(self.clock.now(), ATTEMPT_TIME + RECORDING_TIME);
+        if leased.lease.until < end {
+            leased.lease.until = after(end, LEASE_SLACK);
+            self.checkpoint(leased).await;
+        }
+        leased.error.is_none()
+    }
+
+    /// How long an attempt may take; none if it must be left to another queue.
+    fn attempt_time(
+        &self,
+        patience: Patience,
+        host: &str,
+        now: Timestamp,
+        deadline: Option<Timestamp>,
+    ) -> Option<Duration> {
+        let left = deadline.map_or(Duration::MAX, |deadline| {
+            Duration::try_from(deadline.duration_since(now)).unwrap_or_default()
+        });
+        let mut hosts = sync::lock(&self.hosts);
+        match patience {
+            Patience::Brief if hosts.is_hanging(host, now) => None,
+            Patience::Full if left >= ATTEMPT_TIME && hosts.allows_patience(host, now) => {
+                Some(ATTEMPT_TIME)
+            }
+            Patience::Brief | Patience::Full => (left >= BRIEF_TIME).then_some(BRIEF_TIME),
+        }
+    }
+
+    /// Leases an unfinished job to record a progress callback. Without a lease nothing is recorded, and the callback is sent
+    /// once more.
+    async fn claim_to_record(&self, id: &JobId) -> Option<LeasedJob> {
+        let job = self.store.get(id).await.ok()??;
+        if job.status().is_final() {
+            return None;
+        }
+        let now = self.clock.now();
+        match self.store.claim(id, now, after(now, LEASE_SLACK)).await {
+            Ok(Claim::Acquired(job, lease)) => Some(LeasedJob::new(job, lease)),
+            Ok(Claim::Busy { .. } | Claim::Parked { .. } | Claim::NotFound) => None,
+            Err(error) => {
+                tracing::warn!(job.id = %id, "progress callback not recorded: {error}");
+                None
+            }
+        }
+    }
+
+    /// Sends a callback once within a turn.
     pub(super) async fn send_callback(
         &self,
         notification: &Notification,
@@ -18,22 +309,15 @@ impl Engine {
     ) -> CallbackResult {
         let now = self.clock.now();
         let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
-        let time = match notification.is_final() {
-            true => left,
-            false => left.min(PROGRESS_TIMEOUT),
-        };
-        let sending = self.callbacks.send(notification, now);
-        match tokio::time::timeout(time, sending).await {
-            Ok(result) => result,
-            Err(_) => CallbackResult::Failed {
-                why: "the receiver did not answer in time".to_owned(),
-                asked: None,
-            },
-        }
+        fail_point("callback.before");
+        let time = left.min(ATTEMPT_TIME);
+        let result = self.callbacks.send(notification, now, time).await;
+        fail_point("callback.answered");
+        result
     }
 
-    /// Records the result of a callback, and schedules a retry if one is due.
-    pub(super) async fn record_callback(
+    /// Records the result of a callback in its job, and schedules a retry if one is due.
+    pub(super) fn record_callback(
         &self,
         leased: &mut LeasedJob,
         notification: &Notification,
@@ -47,7 +331,7 @@ impl Engine {
         let notified = match result {
             CallbackResult::Delivered => NotificationResult::Delivered,
             CallbackResult::Undeliverable(why) => NotificationResult::Abandoned(why),
-            CallbackResult::Failed { why, asked } => {
+            CallbackResult::Failed { why, asked, .. } => {
                 match schedule.wait(attempts, asked, fastrand::f64()) {
                     Some(wait) => NotificationResult::Retry { reason: why, wait },
                     None => NotificationResult::Abandoned(why),
@@ -70,7 +354,6 @@ impl Engine {
         leased
             .job
             .record_notification(notification, notified, self.clock.now());
-        self.checkpoint(leased).await;
     }
 
     /// Reports a job that did not finish in time to its receiver, whatever the route's `callback_on`. In inline mode the job
@@ -83,7 +366,8 @@ impl Engine {
         tracing::warn!(job.id = %leased.job.id, status = status.as_str(), "job not finished in time");
         if let Some(notification) = leased.job.interim_notification() {
             let result = self.send_callback(&notification, turn).await;
-            self.record_callback(leased, &notification, result).await;
+            self.record_callback(leased, &notification, result);
+            self.checkpoint(leased).await;
         }
     }
 }

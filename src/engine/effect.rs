@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::LeasedJob;
@@ -10,18 +9,12 @@ use super::batch::{Batch, CallRef};
 use super::prepare::{PrepareInput, PrepareOutput};
 use super::unknown_outcome::{Resolution, UnresolvedCall};
 use super::work::{StatusPoll, TurnWork};
-use crate::callback::CallbackResult;
-use crate::job::Notification;
 use crate::store::LockHolder;
 use crate::zoho::answer::{UpdateAnswer, ZohoJobStatus};
 use crate::zoho::{self, CallResult};
 
 /// One action outside of the engine.
 pub(super) enum Effect {
-    Callback {
-        place: usize,
-        notification: Notification,
-    },
     Prepare {
         connection: String,
         inputs: Vec<PrepareInput>,
@@ -40,7 +33,6 @@ pub(super) enum EffectResult {
     Prepared(Vec<PrepareOutput>),
     Sent(Batch, CallResult<UpdateAnswer>),
     Polled(StatusPoll, Result<ZohoJobStatus, zoho::Error>),
-    CalledBack(usize, Notification, CallbackResult),
     /// These calls are about to be sent. The sender waits for the reply, which says whether that is recorded.
     Announced(Vec<CallRef>, oneshot::Sender<bool>),
     /// These announced calls were not sent.
@@ -49,18 +41,8 @@ pub(super) enum EffectResult {
 }
 
 /// The effects of a turn's work, in the order in which they start.
-pub(super) fn effects(leased: &[LeasedJob], work: TurnWork, now: Timestamp) -> Vec<Effect> {
+pub(super) fn effects(leased: &[LeasedJob], work: TurnWork) -> Vec<Effect> {
     let mut effects = Vec::new();
-    for place in work.callbacks {
-        if let Some(job) = leased.get(place).map(|leased| &leased.job)
-            && let Some(notification) = job.notification(now)
-        {
-            effects.push(Effect::Callback {
-                place,
-                notification,
-            });
-        }
-    }
     // One preparation per connection, so that its jobs share look-ups.
     let mut inputs: BTreeMap<String, Vec<PrepareInput>> = BTreeMap::new();
     for place in work.preparing {

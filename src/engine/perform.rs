@@ -28,7 +28,7 @@ impl Engine {
         work: TurnWork,
         turn: TurnDeadlines,
     ) {
-        let effects = effects(leased, work, self.clock.now());
+        let effects = effects(leased, work);
         let denied_endpoints = DeniedEndpoints::default();
         let denied_endpoints = &denied_endpoints;
         let (results, mut received) = mpsc::channel(UNRECORDED_RESULTS);
@@ -92,15 +92,6 @@ impl Engine {
                     .await;
                 fail_point("poll.answered");
                 Some(EffectResult::Polled(poll, sent.outcome))
-            }
-            Effect::Callback {
-                place,
-                notification,
-            } => {
-                fail_point("callback.before");
-                let result = self.send_callback(&notification, turn).await;
-                fail_point("callback.answered");
-                Some(EffectResult::CalledBack(place, notification, result))
             }
         }
     }

@@ -72,11 +72,6 @@ impl Engine {
                     fail_point("poll.unlocked");
                 }
             }
-            EffectResult::CalledBack(place, notification, result) => {
-                if let Some(leased) = leased.get_mut(place) {
-                    self.record_callback(leased, &notification, result).await;
-                }
-            }
         }
     }
 

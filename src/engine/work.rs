@@ -100,12 +100,11 @@ impl TurnWork {
         work
     }
 
-    /// Whether there is nothing to do now.
+    /// Whether there is nothing to do at Zoho now.
     pub(super) fn is_empty(&self) -> bool {
         self.preparing.is_empty()
             && self.unknown_outcomes.is_empty()
             && self.batches.is_empty()
             && self.polls.is_empty()
-            && self.callbacks.is_empty()
     }
 }

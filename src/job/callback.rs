@@ -67,6 +67,9 @@ pub struct CallbackState {
     pub due_at: Option<Timestamp>,
     /// The last error.
     pub error: Option<String>,
+    /// Whether the receiver needs longer than a brief attempt. The callback is then left to drivers that can wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) needs_patience: bool,
     /// The callbacks before the end of the job.
     pub progress: ProgressCallbacks,
 }
@@ -80,6 +83,7 @@ impl CallbackState {
             attempts: 0,
             due_at: None,
             error: None,
+            needs_patience: false,
             progress: ProgressCallbacks::default(),
         }
     }

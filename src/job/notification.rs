@@ -221,6 +221,28 @@ impl Job {
         }
     }
 
+    /// Reserves a progress notification that is about to be sent: no other is due before `until`, unless its result is
+    /// recorded earlier.
+    pub fn reserve_progress(&mut self, notification: &Notification, until: Timestamp) {
+        let pending = notification.to_pending(notification.previous_attempts, Some(until));
+        if let (Some(callback), Some(pending)) = (&mut self.callback, pending) {
+            callback.progress.pending = Some(pending);
+        }
+    }
+
+    /// Leaves the final callback to drivers that can wait for the receiver.
+    pub fn leave_callback_to_patience(&mut self) {
+        if let Some(callback) = &mut self.callback {
+            callback.needs_patience = true;
+        }
+    }
+
+    /// Whether what is left to do is a callback to a receiver that needs longer than a brief attempt.
+    pub fn needs_patience(&self) -> bool {
+        let callback = self.callback.as_ref();
+        self.status().is_final() && callback.is_some_and(|callback| callback.needs_patience)
+    }
+
     /// Delays the notification of the acceptance.
     pub(super) fn delay_progress_until(&mut self, at: Timestamp) {
         let callback = self.callback.as_mut();

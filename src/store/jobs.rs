@@ -71,6 +71,19 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// Those of the store.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
 
+    /// Lists jobs that are due and not leased, and of which only a callback to a slow receiver is left to do
+    /// ([`Job::needs_patience`]). A store may include them in [`Jobs::due`] instead.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn due_slow_callbacks(
+        &self,
+        _now: Timestamp,
+        _limit: usize,
+    ) -> Result<Vec<JobId>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Lists jobs, the latest first. `after` is [`JobPage::next`] of the previous page.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ mod request_bodies;
 mod scheduling;
 mod send_command;
 mod serve_command;
+mod slow_receivers;
 mod store;
 mod unknown_outcome;
 mod vectors;

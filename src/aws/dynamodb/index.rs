@@ -13,6 +13,25 @@ use crate::store::{JobFilter, JobPage, JobSummary, StoreError};
 /// The sparse index of due jobs: `due_shard`, `due`.
 const DUE: &str = "due";
 
+/// Which part of the index of due jobs a job is in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum DueKind {
+    /// Every driver may take it.
+    Any,
+    /// Only a callback to a slow receiver is left to do. Drivers that cannot wait do not even read these jobs.
+    SlowCallback,
+}
+
+impl DueKind {
+    /// The prefix of its shards.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Any => "due",
+            Self::SlowCallback => "slow_callback",
+        }
+    }
+}
+
 /// The index of lists: `list_shard`, `listed`.
 const LISTED: &str = "listed";
 
@@ -22,6 +41,7 @@ const MIN_PAGE: usize = 50;
 impl DynamoStore {
     pub(super) async fn due_jobs(
         &self,
+        kind: DueKind,
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<JobId>, StoreError> {
@@ -36,7 +56,10 @@ impl DynamoStore {
                     .key_condition_expression("#shard = :shard AND #due <= :now")
                     .expression_attribute_names("#shard", "due_shard")
                     .expression_attribute_names("#due", "due")
-                    .expression_attribute_values(":shard", item::text(format!("due#{shard}")))
+                    .expression_attribute_values(
+                        ":shard",
+                        item::text(format!("{}#{shard}", kind.name())),
+                    )
                     .expression_attribute_values(":now", item::ms(now))
                     .limit(page_size(limit))
                     .set_exclusive_start_key(from)

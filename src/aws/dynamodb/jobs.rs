@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use super::change::Change;
+use super::index::DueKind;
 use super::item::{self, Item};
 use super::{DynamoStore, UpdateResult};
 use crate::job::{DeadLetterReason, Job, JobId, JobSource};
@@ -35,8 +36,9 @@ fn pk(id: &JobId) -> String {
 fn due_attributes(
     id: &JobId,
     due: Option<Timestamp>,
+    kind: DueKind,
 ) -> [(&'static str, Option<AttributeValue>); 2] {
-    let shard = due.map(|_| item::text(item::shard("due", id.as_str())));
+    let shard = due.map(|_| item::text(item::shard(kind.name(), id.as_str())));
     [("due_shard", shard), ("due", due.map(item::ms))]
 }
 
@@ -105,7 +107,7 @@ impl Jobs for DynamoStore {
         ];
         let attributes = attributes
             .into_iter()
-            .chain(due_attributes(&job.id, due))
+            .chain(due_attributes(&job.id, due, DueKind::Any))
             .chain(listed_attributes(&summary));
         if let Some(existing) = self.put_new(item::head_item(&pk, attributes)).await? {
             // The existing job is ours if the SDK sent the write again after its answer was lost.
@@ -157,7 +159,7 @@ impl Jobs for DynamoStore {
             .set("lease", item::ms(until))
             .remove("ends");
         // If the driver crashes, the job is due when the lease ends.
-        for (name, value) in due_attributes(id, Some(until)) {
+        for (name, value) in due_attributes(id, Some(until), DueKind::Any) {
             change = change.set_or_remove(name, value);
         }
         let item = match self
@@ -210,7 +212,15 @@ impl Jobs for DynamoStore {
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        self.due_jobs(now, limit).await
+        self.due_jobs(DueKind::Any, now, limit).await
+    }
+
+    async fn due_slow_callbacks(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<JobId>, StoreError> {
+        self.due_jobs(DueKind::SlowCallback, now, limit).await
     }
 
     async fn list(
@@ -251,7 +261,7 @@ impl Jobs for DynamoStore {
         let mut change = Change::when("attribute_exists(#parked)", &["parked"])
             .increment("version")
             .remove("parked");
-        for (name, value) in due_attributes(id, Some(due)) {
+        for (name, value) in due_attributes(id, Some(due), DueKind::Any) {
             change = change.set_or_remove(name, value);
         }
         let unparked = self.update(item::key(&pk(id)), change, Some(super::write_id()));
@@ -282,7 +292,11 @@ impl DynamoStore {
             .increment("version")
             .set("lease", leased_until)
             .set_or_remove("ends", ends.map(item::seconds));
-        let attributes = due_attributes(&job.id, due).into_iter();
+        let kind = match leased.is_none() && job.needs_patience() {
+            true => DueKind::SlowCallback,
+            false => DueKind::Any,
+        };
+        let attributes = due_attributes(&job.id, due, kind).into_iter();
         for (name, value) in attributes.chain(listed_attributes(&summary)) {
             change = change.set_or_remove(name, value);
         }
