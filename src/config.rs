@@ -9,6 +9,7 @@ mod error;
 mod limits;
 mod read;
 mod route;
+mod schema;
 mod scopes;
 mod secret_uses;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use verify::{SchemeConfig, VerifyConfig};
 #[schemars(deny_unknown_fields)]
 pub struct Config {
     /// Zoho orgs, each under a name of your choice. A route that names no connection uses `default`.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = schema::name()))]
     pub connections: BTreeMap<String, Connection>,
     /// Access to the HTTP API under `/jobs`.
     #[schemars(default)]
@@ -68,7 +70,7 @@ pub struct Config {
     #[schemars(default)]
     pub limits: Limits,
     /// How deliveries are verified and mapped, each route under the name that occurs in `/hooks/{route}`.
-    #[schemars(default)]
+    #[schemars(default, extend("propertyNames" = schema::name()))]
     pub routes: BTreeMap<String, Route>,
 }
 
@@ -78,15 +80,6 @@ pub struct Config {
 pub struct Api {
     /// The bearer key of `/jobs`; without it, `/jobs` is closed.
     pub key: Option<SecretRef>,
-}
-
-/// JSON Schema of a key that takes one value or a list.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "it only shapes the JSON Schema")]
-enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
 }
 
 /// When the jq programs of a config are compiled.
@@ -173,6 +166,8 @@ impl Config {
 
     /// Returns the JSON Schema of the config file, for editors.
     pub fn schema() -> Value {
-        schemars::schema_for!(Self).to_value()
+        let mut schema = schemars::schema_for!(Self);
+        schema::allow_null_for_absent(&mut schema);
+        schema.to_value()
     }
 }

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 
-use super::OneOrMany;
+use super::schema::OneOrMany;
 use super::values::{read_or, read_secrets};
 use crate::http::target::{HostPattern, Policy};
 use crate::secrets::SecretRef;
@@ -17,7 +17,12 @@ pub struct Callbacks {
     pub signing_secret: Vec<SecretRef>,
     /// Hosts that may receive callbacks: `ops.example.com` or `*.example.com`, with `:port` for a port other than 443.
     /// Without this list, any public host may.
-    #[schemars(default, with = "Vec<String>")]
+    #[schemars(
+        default,
+        with = "Vec<String>",
+        length(min = 1),
+        inner(regex(pattern = "^[^\\s/?#@]+$"))
+    )]
     pub allowed_hosts: Vec<HostPattern>,
     /// Whether callbacks may go to this machine over http (in a container, to `host.docker.internal`). For local
     /// development only.

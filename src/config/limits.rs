@@ -13,11 +13,11 @@ use strict_reader::{Node, Problems};
 #[schemars(deny_unknown_fields)]
 pub struct Limits {
     /// The maximum body size of a delivery, in bytes.
-    #[schemars(default, range(min = 1, max = MAX_BODY_BYTES))]
+    #[schemars(default = "default_body_bytes", range(min = 1, max = MAX_BODY_BYTES))]
     pub max_body_bytes: usize,
     /// The maximum processor time of the jq programs of one delivery together, in milliseconds. Time in which they wait for
     /// a processor does not count.
-    #[schemars(default, range(min = 1, max = 60_000))]
+    #[schemars(default = "default_mapping_timeout", range(min = 1, max = 60_000))]
     pub mapping_timeout_ms: u64,
 }
 
@@ -27,10 +27,18 @@ pub const MAX_BODY_BYTES: u64 = 4_500_000;
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_body_bytes: 1 << 20,
-            mapping_timeout_ms: 1_000,
+            max_body_bytes: default_body_bytes(),
+            mapping_timeout_ms: default_mapping_timeout(),
         }
     }
+}
+
+const fn default_body_bytes() -> usize {
+    1 << 20
+}
+
+const fn default_mapping_timeout() -> u64 {
+    1_000
 }
 
 impl Limits {

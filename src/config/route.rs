@@ -8,8 +8,9 @@ use http::Method;
 use schemars::JsonSchema;
 use url::Url;
 
+use super::VerifyConfig;
 use super::duration::DurationSchema;
-use super::{OneOrMany, VerifyConfig};
+use super::schema::{OneOrMany, OneOrMore};
 use crate::job::{CallbackOn, OnUnknownOutcome};
 use crate::mapping::Program;
 use crate::secrets::SecretRef;
@@ -21,17 +22,17 @@ use crate::update;
 #[schemars(deny_unknown_fields)]
 pub struct Route {
     /// The triggers whose deliveries the route accepts. Default: `http` and `direct`.
-    #[schemars(with = "Option<OneOrMany<Trigger>>")]
+    #[schemars(with = "Option<OneOrMore<Trigger>>")]
     pub on: Vec<Trigger>,
     /// The HTTP methods that the route accepts. Default: `POST` and `PUT`.
-    #[schemars(with = "Option<OneOrMany<DeliveryMethod>>")]
+    #[schemars(with = "Option<OneOrMore<DeliveryMethod>>")]
     pub http_methods: Vec<Method>,
     /// How the sender of a delivery is verified. Required if `on` contains `http`. AWS decides who may send through its
     /// other triggers.
     #[schemars(with = "Option<VerifyConfig>")]
     pub verify: VerifyConfig,
     /// One jq expression or a list of them. Each must yield true or false; if one is false, the delivery is ignored.
-    #[schemars(with = "Option<OneOrMany<String>>")]
+    #[schemars(with = "Option<OneOrMore<String>>")]
     pub when: Vec<Program>,
     /// A jq expression that yields the delivery id. Default: the id header of the scheme, else a hash of body and query.
     #[schemars(with = "Option<String>")]
@@ -40,15 +41,17 @@ pub struct Route {
     #[schemars(with = "String")]
     pub map: Program,
     /// The URL that receives the status of this route's jobs, unless an update request sets its own.
+    #[schemars(extend("pattern" = "^https?://."))]
     pub callback_url: Option<Url>,
     /// Which calls update the records of this route, unless an update request sets its own.
     #[schemars(default)]
     pub update_by: update::UpdateMethod,
     /// The connection of this route's jobs, by its name in `connections`.
-    #[schemars(default)]
+    #[schemars(with = "Option<String>")]
     pub connection: String,
     /// The URL that the sender calls, for senders that sign it (Twilio, HubSpot). Behind proxies and API stages it cannot
     /// be derived from the request.
+    #[schemars(extend("pattern" = "^https?://."))]
     pub public_url: Option<Url>,
     /// The secret of the sender's handshake, if it differs from the signing key (Meta's verify token).
     #[schemars(default, with = "OneOrMany<SecretRef>")]

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use schemars::JsonSchema;
+use serde_json::json;
 
-use super::OneOrMany;
+use super::schema::{OneOrMany, OneOrMore};
 use super::values::read_secrets;
 use crate::secrets::SecretRef;
 use strict_reader::{Node, Problems};
@@ -45,7 +46,7 @@ impl JsonSchema for VerifyConfig {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        OneOrMany::<SchemeConfig>::json_schema(generator)
+        OneOrMore::<SchemeConfig>::json_schema(generator)
     }
 }
 
@@ -56,6 +57,17 @@ impl JsonSchema for SchemeConfig {
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let schemes: Vec<&str> = PRESETS.iter().copied().chain(["custom", "none"]).collect();
+        let needs_secret =
+            |name: &&str| Scheme::preset(name).is_none_or(|scheme| scheme.needs_secret());
+        let with_secret: Vec<&str> = PRESETS.iter().copied().filter(needs_secret).collect();
+        let secret_required = json!({
+            "required": ["secret"],
+            "properties": { "secret": { "minItems": 1, "not": { "type": "null" } } },
+        });
+        let publishes_keys = json!({ "anyOf": [
+            { "required": ["jwks_url"], "properties": { "jwks_url": { "type": "string" } } },
+            { "required": ["type"], "properties": { "type": { "const": "sns" } } },
+        ] });
         schemars::json_schema!({
             "type": "object",
             "description": "How the sender of a delivery is verified.",
@@ -70,13 +82,30 @@ impl JsonSchema for SchemeConfig {
                     "description": "Maximum difference in seconds between a signed timestamp and the current time; 0 disables the check.",
                 },
                 "params": {
-                    "type": "object", "additionalProperties": { "type": "string" },
+                    "type": "object", "additionalProperties": { "type": ["string", "integer"] },
                     "description": "Parameters of the scheme, such as the `topic` of Amazon SNS.",
                 },
             },
             "required": ["scheme"],
             "if": { "properties": { "scheme": { "const": "custom" } } },
             "then": generator.subschema_for::<Scheme>(),
+            "allOf": [
+                {
+                    "if": { "properties": { "scheme": { "enum": with_secret } } },
+                    "then": secret_required,
+                },
+                {
+                    "if": {
+                        "properties": { "scheme": { "const": "custom" }, "alternatives": { "contains": { "not": publishes_keys } } },
+                        "anyOf": [{ "required": ["alternatives"] }, { "not": publishes_keys }],
+                    },
+                    "then": secret_required,
+                },
+                {
+                    "if": { "properties": { "scheme": { "const": "none" } } },
+                    "then": { "propertyNames": { "const": "scheme" } },
+                },
+            ],
             "unevaluatedProperties": false,
         })
     }

@@ -21,8 +21,10 @@ pub struct Connection {
     #[schemars(default)]
     pub environment: Environment,
     /// Overrides the data centre's accounts server.
+    #[schemars(extend("pattern" = "^https?://."))]
     pub accounts_url: Option<Url>,
     /// Overrides the API host that the token names.
+    #[schemars(extend("pattern" = "^https?://."))]
     pub api_url: Option<Url>,
     /// A writable secret, secretsmanager:NAME, through which processes share their access token.
     pub token_cache: Option<SecretRef>,
@@ -31,7 +33,7 @@ pub struct Connection {
     pub edition: Edition,
     /// Calls to Zoho under way at once, in all processes together. Zoho allows 5 to 25, by edition, which is the default.
     /// Calls of other programs are not counted.
-    #[schemars(default, range(min = 1, max = 25))]
+    #[schemars(with = "Option<usize>", range(min = 1, max = 25))]
     pub max_concurrency: usize,
     /// New work waits while fewer API credits than this remain of the last 24 hours'. Zoho reports the remaining credits
     /// once half of the day's are used.

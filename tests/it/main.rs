@@ -14,6 +14,7 @@ mod aws_template;
 mod aws_triggers;
 mod check_command;
 mod cold_start;
+mod config_schema;
 mod conformance;
 mod crash;
 mod custom_schemes;

@@ -20,7 +20,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 pub use choice::SchemeChoice;
@@ -39,6 +39,7 @@ pub use template::{InvalidTemplate, ReplySegment, ReplyTemplate, SignedSegment, 
 pub(super) use template::fill_params;
 
 use presets::preset_text;
+use reply::CommonHandshake;
 use strict_reader::{Node, Object, Problem, Problems, nearest};
 
 /// A signature scheme.
@@ -58,7 +59,7 @@ pub struct Scheme {
     #[schemars(flatten, with = "SpecsRecord")]
     specs: Vec<SchemeSpec>,
     /// Requests with which the sender verifies an endpoint.
-    #[schemars(default)]
+    #[schemars(default, with = "Vec<HandshakeEntry>")]
     handshakes: Vec<HandshakeSpec>,
     /// The response that the sender expects for an accepted delivery; absent: any successful response.
     accepted: Option<ReplySpec>,
@@ -77,9 +78,24 @@ enum SpecsRecord {
     One(Box<SchemeSpec>),
     Several {
         /// Specs of which any may match.
-        #[schemars(length(min = 1))]
+        #[schemars(length(min = 1), transform = refuse_unknown_keys)]
         alternatives: Vec<SchemeSpec>,
     },
+}
+
+fn refuse_unknown_keys(list: &mut Schema) {
+    if let Some(Value::Object(items)) = list.get_mut("items") {
+        items.insert("unevaluatedProperties".to_owned(), false.into());
+    }
+}
+
+/// An entry of `handshakes`; only its JSON Schema is used.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "stands for the entry's shape in the JSON Schema")]
+enum HandshakeEntry {
+    Common(CommonHandshake),
+    Spec(HandshakeSpec),
 }
 
 impl Scheme {

@@ -1,5 +1,5 @@
 //! Fetches the tools that are not Rust, once, in pinned versions, into `target/test-tools`: moto, AWS's Runtime
-//! Interface Emulator (a part of the SAM command line), and Zoho's SDK for Python. No test is skipped: if a tool cannot
+//! Interface Emulator (a part of the SAM command line), Zoho's SDK for Python, and a validator of JSON Schema. No test is skipped: if a tool cannot
 //! be fetched, the test fails and says what to do.
 
 use std::fs::{self, File};
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 const MOTO: &str = include_str!("../../tools/moto.txt");
 const ZOHO_SDK: &str = include_str!("../../tools/zoho-sdk.txt");
+const JSON_SCHEMA: &str = include_str!("../../tools/json-schema.txt");
 const SAM: &str = include_str!("../../tools/sam.txt");
 
 /// The tools, ready to run.
@@ -40,6 +41,12 @@ pub(crate) fn tools() -> &'static Tools {
 pub(crate) fn zoho_sdk() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| locked(|home| python_with(home, ZOHO_SDK, "zoho-sdk.txt")))
+}
+
+/// Returns a Python with a validator of JSON Schema.
+pub(crate) fn json_schema_validator() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| locked(|home| python_with(home, JSON_SCHEMA, "json-schema.txt")))
 }
 
 /// Fetches something under a file lock: several test programs may start at once.

@@ -4,15 +4,25 @@ use std::collections::BTreeMap;
 
 use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderName, StatusCode};
-use schemars::JsonSchema;
-use serde_json::Value;
+use schemars::{JsonSchema, Schema};
+use serde_json::{Value, json};
 
 use super::selector::ValueSelector;
 use super::template::ReplyTemplate;
 use strict_reader::{Node, Problems};
 
-/// A request with which a sender verifies an endpoint, and the response to it. Or the name of a common one: `ok`
-/// (GET and HEAD: an empty 200 response) or `challenge` (GET with `challenge` in the query: echoed as text).
+/// The name of a common handshake; only its JSON Schema is used.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "stands for the name's shape in the JSON Schema")]
+pub(super) enum CommonHandshake {
+    /// GET and HEAD: an empty 200 response.
+    Ok,
+    /// GET with `challenge` in the query: echoed as text.
+    Challenge,
+}
+
+/// A request with which a sender verifies an endpoint, and the response to it.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct HandshakeSpec {
@@ -40,15 +50,25 @@ pub struct HandshakeCondition {
     #[schemars(flatten)]
     pub at: ValueSelector,
     /// Its required value; absent: any.
+    #[schemars(with = "Option<TextOrNumber>")]
     pub equals: Option<String>,
     /// Whether its value must be one of the secrets.
     #[schemars(default)]
     pub secret: bool,
 }
 
+/// A text, or a number that stands for its text; only its JSON Schema is used.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "stands for the value's shape in the JSON Schema")]
+enum TextOrNumber {
+    Text(String),
+    Number(f64),
+}
+
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, transform = body_is_optional)]
 pub struct ReplySpec {
     /// Status, 200 to 299.
     #[schemars(default = "ok", with = "u16", range(min = 200, max = 299))]
@@ -56,11 +76,20 @@ pub struct ReplySpec {
     /// Content type; absent: text/plain, or application/json for `json`.
     pub content_type: Option<String>,
     /// Headers, with tokens such as `{header:X-Hook-Secret}`.
-    #[schemars(default, with = "BTreeMap<String, String>")]
+    #[schemars(default, with = "BTreeMap<String, String>", extend("propertyNames" = {"pattern": "^[Xx]-"}))]
     pub headers: Vec<(HeaderName, ReplyTemplate)>,
     /// Body.
-    #[schemars(flatten)]
+    #[schemars(flatten, with = "Option<ReplyContent>")]
     pub content: ReplyContent,
+}
+
+/// A key without a value counts as absent.
+fn body_is_optional(schema: &mut Schema) {
+    if let Some(Value::Array(variants)) = schema.get_mut("anyOf") {
+        variants.retain(|variant| variant.get("oneOf").is_some());
+        let absent = json!({ "type": "null" });
+        variants.push(json!({ "properties": { "text": absent, "json": absent, "raw": absent } }));
+    }
 }
 
 fn ok() -> u16 {

@@ -14,16 +14,19 @@ use strict_reader::{Node, Object, Problems};
 #[schemars(rename_all = "lowercase")]
 pub enum ValueSelector {
     /// The value of the header with this name.
-    Header(#[schemars(with = "String")] HeaderName),
+    Header(#[schemars(with = "String", regex(pattern = HEADER_PATTERN))] HeaderName),
     /// The value of the query parameter with this name.
-    Query(String),
+    Query(#[schemars(length(min = 1))] String),
     /// The value of the form field with this name as sent, such as `data[id]`.
-    Form(String),
+    Form(#[schemars(length(min = 1))] String),
     /// The value of a JSON body at this pointer.
-    Json(#[schemars(with = "String")] Pointer),
+    Json(#[schemars(with = "String", regex(pattern = "^/"))] Pointer),
     /// The path segment with this index after the route's name.
-    Path(usize),
+    Path(#[schemars(range(max = MAX_SEGMENT))] usize),
 }
+
+/// A header name (RFC 9110, section 5.1), for the JSON Schema.
+const HEADER_PATTERN: &str = "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$";
 
 /// The keys of a selector.
 pub(super) const KINDS: [&str; 5] = ["header", "query", "form", "json", "path"];

@@ -1,7 +1,9 @@
 //! The location and format of signatures, signed times and secrets.
 
-use schemars::{JsonSchema, Schema};
-use serde_json::Value;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
 
 use super::keywords::{Encoding, SecretEncoding, TimestampUnit};
 use super::selector::{KINDS, ValueSelector, listed};
@@ -89,14 +91,32 @@ fn default_tolerance() -> u64 {
 }
 
 /// The location of a signed time.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimestampLocation {
     /// The pair with this key, at the location of the signature.
     Kv(String),
     /// A part of the delivery.
-    #[schemars(untagged)]
     Part(ValueSelector),
+}
+
+impl JsonSchema for TimestampLocation {
+    fn schema_name() -> Cow<'static, str> {
+        "TimestampLocation".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = ValueSelector::json_schema(generator);
+        if let Some(Value::Array(variants)) = schema.get_mut("oneOf") {
+            variants.push(json!({
+                "type": "object",
+                "properties": { "kv": { "type": "string" } },
+                "required": ["kv"],
+                "additionalProperties": false,
+                "description": "The pair with this key, at the location of the signature.",
+            }));
+        }
+        schema
+    }
 }
 
 /// The format of the key in a secret.
@@ -107,7 +127,7 @@ pub struct SecretFormat {
     #[schemars(default)]
     pub encoding: SecretEncoding,
     /// Prefixes that are not part of the key. The first that matches is removed.
-    #[schemars(default)]
+    #[schemars(default, inner(length(min = 1)))]
     pub strip_prefix: Vec<String>,
 }
 

@@ -97,7 +97,7 @@ pub struct SignedMessage {
     /// The location of the body's SHA-256 in hexadecimal, for bodies that the signed text does not contain (Twilio).
     pub body_hash: Option<ValueSelector>,
     /// A list in the body whose items are each signed separately; JSON pointers are then relative to the item.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", regex(pattern = "^/"))]
     pub each: Option<Pointer>,
     /// Accepts that the signature covers only a part of the body.
     #[schemars(default)]
@@ -133,6 +133,7 @@ pub struct Jws {
     #[schemars(default)]
     pub must_expire: bool,
     /// URL of the sender's key set (RFC 7517), for routes without a secret. May contain `{param:name}`.
+    #[schemars(regex(pattern = "^https://."))]
     pub jwks_url: Option<String>,
     /// Accepts that the token does not cover the body.
     #[schemars(default)]
