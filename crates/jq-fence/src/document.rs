@@ -107,7 +107,8 @@ impl Document {
     /// If the engine's reader and the one that checked the document disagree about JSON.
     pub(crate) fn to_value(&self) -> Result<FencedValue, String> {
         // Strings with escapes, which are copied, and entries of objects cost most.
-        fence::allocate(self.text.len() * 2 + self.size.values * 64);
+        let objects = self.size.objects * fence::OBJECT;
+        fence::allocate(self.text.len() * 2 + self.size.values * 64 + objects);
         let val = jaq_json::read::parse_single(self.text.as_bytes())
             .map_err(|error| format!("the engine cannot read the document: {error}"))?;
         Ok(FencedValue::nested(val, self.size.depth))
@@ -132,6 +133,8 @@ struct Size {
     depth: u32,
     /// The number of values, at most.
     values: usize,
+    /// The number of objects.
+    objects: usize,
     /// The offset of the first number with too many digits.
     long_number: Option<usize>,
 }
@@ -163,6 +166,7 @@ impl Size {
                     depth += 1;
                     size.depth = size.depth.max(depth);
                     size.values += 1;
+                    size.objects += usize::from(byte == b'{');
                 }
                 b']' | b'}' => depth = depth.saturating_sub(1),
                 b',' | b':' => size.values += 1,
@@ -306,5 +310,6 @@ mod tests {
         let size = Size::of(r#"{"a":[1,"][{\"",[]],"b":{}}"#);
         assert_eq!(size.depth, 3);
         assert!(size.values >= 7);
+        assert_eq!(size.objects, 2);
     }
 }

@@ -39,7 +39,7 @@ pub enum EvalError {
     },
     /// The program allocated too much.
     #[error(
-        "the program needs more than {limit} bytes of memory; look for something that grows in a loop"
+        "the program needs more than {limit} bytes of memory; look for something that grows in a loop, or raise the memory limit"
     )]
     TooMuchMemory {
         /// Bytes allowed.

@@ -24,6 +24,9 @@ pub(crate) const MAX_PATH_LEN: u32 = 50_000;
 /// recursively.
 const MAX_FILTER_RECURSION: u32 = 20_000;
 
+/// Bytes of an object, whose table has room for a few entries.
+pub(crate) const OBJECT: usize = 320;
+
 /// Stack kept free beyond the limit, for dropping values.
 pub(crate) const STACK_RESERVE: usize = 64 << 20;
 

@@ -206,6 +206,7 @@ fn object<E: From<Error<FencedValue>>>(
 ) -> Result<FencedValue, E> {
     let mut map = Map::default();
     let mut depth = 0;
+    fence::allocate(fence::OBJECT);
     for entry in entries {
         let (key, value) = entry?;
         let Val::TStr(bytes) = &key.val else {

@@ -125,16 +125,19 @@ pub(crate) fn to_json(val: &Val, budget: &mut usize) -> Result<Value, ExportErro
         Val::BStr(_) => return Err(ExportError::NotText),
         Val::TStr(bytes) => {
             cost(bytes.len() + 2)?;
+            fence::allocate(bytes.len());
             let text = std::str::from_utf8(bytes).map_err(|_| ExportError::NotText)?;
             Value::from(text)
         }
         Val::Arr(items) => {
             cost(2 + items.len())?;
+            fence::allocate(items.len() * 40);
             let items = items.iter().map(|item| to_json(item, budget));
             Value::Array(items.collect::<Result<_, _>>()?)
         }
         Val::Obj(entries) => {
             cost(2 + 2 * entries.len())?;
+            fence::allocate(fence::OBJECT + entries.len() * 112);
             let mut map = Map::new();
             for (key, value) in entries.iter() {
                 let Value::String(key) = to_json(key, budget)? else {

@@ -10,9 +10,10 @@ impl jaq_std::ValT for FencedValue {
         if !matches!(self.val, Val::Arr(_)) {
             return Err(self);
         }
-        // Arrays yield no errors.
+        // Arrays yield no errors. Filters keep a key beside each item to sort and group them.
         Ok(jaq_core::ValT::values(self)
             .filter_map(Result::ok)
+            .inspect(|_| fence::allocate(128))
             .collect())
     }
 
