@@ -27,9 +27,7 @@ pub fn replace_lone_surrogates(json: &[u8]) -> Repaired<'_> {
             continue;
         };
         at += match unit {
-            0xD800..=0xDBFF
-                if escaped_unit(json, at + ESCAPE).is_some_and(|low| is_low_surrogate(low)) =>
-            {
+            0xD800..=0xDBFF if escaped_unit(json, at + ESCAPE).is_some_and(is_low_surrogate) => {
                 2 * ESCAPE
             }
             0xD800..=0xDFFF => {
