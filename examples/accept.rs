@@ -2,8 +2,10 @@
 //! jobs, beside plain commits of rows of the same size on the same disk.
 //!
 //! ```text
-//! cargo run --release --example accept [SECONDS] [CONNECTIONS] [PER_SECOND]
+//! cargo run --release --example accept [SECONDS] [CONNECTIONS] [PER_SECOND] [PROGRAM]
 //! ```
+//!
+//! `PER_SECOND` limits the load, 0 does not. `PROGRAM` is the `masshook` to measure, instead of this build.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[path = "support/bench.rs"]
@@ -37,11 +39,13 @@ async fn main() -> ExitCode {
     let (seconds, connections) = (number(1).unwrap_or(10), number(2).unwrap_or(64));
     let harness =
         Harness::new().simulator(|zoho| zoho.records = [("Leads".to_owned(), RECORDS)].into());
-    let world = harness
+    let mut served = harness
         .served()
-        .environment(vec![("RUST_LOG".to_owned(), "warn".to_owned())])
-        .start()
-        .await;
+        .environment(vec![("RUST_LOG".to_owned(), "warn".to_owned())]);
+    if let Some(program) = std::env::args().nth(4) {
+        served = served.program(Path::new(&program));
+    }
+    let world = served.start().await;
     let title = format!("{connections} connections, {seconds} s, unique deliveries");
     let mut report = bench::BenchmarkReport::new(&title);
 
@@ -54,7 +58,7 @@ async fn main() -> ExitCode {
         &address,
         usize::try_from(connections).expect("a number"),
         Duration::from_secs(seconds),
-        number(3).map(|rate| rate as f64),
+        number(3).filter(|rate| *rate > 0).map(|rate| rate as f64),
         move |number| {
             let id = &records[usize::try_from(number).expect("a number") % records.len()];
             form(&number.to_string(), std::slice::from_ref(id)).to_string()

@@ -38,9 +38,6 @@ use host_health::HostHealth;
 pub use prepare::preview_preparation;
 use work::TurnWork;
 
-/// Jobs claimed, stored or released concurrently.
-const CLAIMS_AT_ONCE: usize = 16;
-
 /// How long a lease outlives its turn, as the last effect may still be under way.
 const LEASE_SLACK: Duration = Duration::from_secs(40);
 
@@ -176,7 +173,7 @@ impl Engine {
                 let claim = self.claim(&id, turn).await;
                 (id, claim)
             })
-            .buffered(CLAIMS_AT_ONCE);
+            .buffered(self.store.concurrency());
         while let Some((id, claim)) = claims.next().await {
             match claim {
                 Ok(Ok((job, lease))) => {
@@ -205,7 +202,7 @@ impl Engine {
         }
         let mut releases = futures_util::stream::iter(leased)
             .map(|leased| self.release(leased))
-            .buffered(CLAIMS_AT_ONCE);
+            .buffered(self.store.concurrency());
         while let Some(released) = releases.next().await {
             results.push(released);
         }

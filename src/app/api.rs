@@ -37,6 +37,7 @@ impl App {
             .with_track_for(self.config.track_for)
             .with_on_unknown_outcome(self.config.on_unknown_outcome)
             .with_callback_on(self.config.callback_on);
+        self.intake.check_backlog()?;
         self.intake.check_callbacks(std::slice::from_ref(&job))?;
         self.intake.accept(NewJobs::of_job(job), deadline).await
     }

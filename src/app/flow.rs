@@ -42,6 +42,8 @@ impl App {
             }
             Verified::Delivery(delivery) => *delivery,
         };
+        // Before the mapping, which costs more than this answer.
+        self.intake.check_backlog()?;
         match new_jobs(self, &delivery).await {
             Ok(new) => {
                 if let Some(reason) = new.ignored {

@@ -94,6 +94,14 @@ impl JobIntake {
         matches!(self.engine.mode(), ExecutionMode::Durable(_))
     }
 
+    /// Refuses new jobs while too many are due, so that the sender repeats them later.
+    ///
+    /// # Errors
+    /// [`Rejection::Store`].
+    pub(super) fn check_backlog(&self) -> Result<(), Rejection> {
+        self.store().check_backlog().map_err(Rejection::Store)
+    }
+
     /// Stores the jobs of one delivery, and starts them once all are stored.
     ///
     /// # Errors

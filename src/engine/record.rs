@@ -9,7 +9,7 @@ use super::batch::{CallRef, failures_of};
 use super::effect::EffectResult;
 use super::prepare::PrepareOutput;
 use super::unknown_outcome::resolution_event;
-use super::{CLAIMS_AT_ONCE, Engine, LeasedJob};
+use super::{Engine, LeasedJob};
 use crate::failpoint::fail_point;
 use crate::job::{CallEvent, Job};
 use crate::outcome::Refusal;
@@ -26,25 +26,34 @@ impl Engine {
     ) {
         match result {
             EffectResult::Prepared(outputs) => {
+                let mut changed = BTreeSet::new();
                 for output in outputs {
-                    if let Some(leased) = leased.get_mut(output.place) {
-                        self.record_preparation(leased, output).await;
-                        fail_point("prepare.recorded");
+                    let place = output.place;
+                    if let Some(leased) = leased.get_mut(place)
+                        && self.apply_preparation(leased, output)
+                    {
+                        changed.insert(place);
                     }
                 }
+                self.checkpoint_all(leased, &changed).await;
+                fail_point("prepare.recorded");
             }
             EffectResult::Sent(batch, CallResult { attempts, outcome }) => {
+                let mut changed = BTreeSet::new();
                 for call in &batch.calls {
                     let Some(leased) = leased.get_mut(call.job) else {
                         continue;
                     };
                     leased.job.record_attempts(call.seq, attempts);
                     let event = sent_event(&outcome, &leased.job, *call);
-                    self.apply(leased, call.seq, event).await;
+                    if self.apply(leased, call.seq, event) {
+                        changed.insert(call.job);
+                    }
                     if let Err(zoho::Error::Denied(refusal)) = &outcome {
                         denied.push((call.job, refusal.clone()));
                     }
                 }
+                self.checkpoint_all(leased, &changed).await;
             }
             EffectResult::Announced(calls, recorded) => {
                 let all = self.mark(leased, &calls, true).await;
@@ -57,17 +66,27 @@ impl Engine {
             EffectResult::Resolved(call, resolution) => {
                 if let Some(leased) = leased.get_mut(call.job) {
                     let event = resolution_event(resolution);
-                    self.apply(leased, call.seq, event).await;
+                    if self.apply(leased, call.seq, event) {
+                        self.checkpoint(leased).await;
+                    }
                 }
             }
             EffectResult::Polled(poll, outcome) => {
                 let event = polled_event(outcome);
+                let mut changed = BTreeSet::new();
                 for call in &poll.calls {
-                    let Some(leased) = leased.get_mut(call.job) else {
+                    if let Some(leased) = leased.get_mut(call.job)
+                        && self.apply(leased, call.seq, event.clone())
+                    {
+                        changed.insert(call.job);
+                    }
+                }
+                self.checkpoint_all(leased, &changed).await;
+                fail_point("poll.recorded");
+                for call in &poll.calls {
+                    let Some(leased) = leased.get(call.job) else {
                         continue;
                     };
-                    self.apply(leased, call.seq, event.clone()).await;
-                    fail_point("poll.recorded");
                     self.unlock_if_ended(&leased.job, call.seq).await;
                     fail_point("poll.unlocked");
                 }
@@ -75,9 +94,10 @@ impl Engine {
         }
     }
 
-    async fn record_preparation(&self, leased: &mut LeasedJob, output: PrepareOutput) {
+    /// Records a preparation in its job. Returns whether the job is to be stored.
+    fn apply_preparation(&self, leased: &mut LeasedJob, output: PrepareOutput) -> bool {
         if leased.error.is_some() {
-            return;
+            return false;
         }
         let PrepareOutput {
             attempts, prepared, ..
@@ -88,12 +108,10 @@ impl Engine {
         {
             tracing::error!(job.id = %leased.job.id, "{error}");
             leased.error = Some(error.into());
-            return;
+            return false;
         }
         // Without a request to Zoho the next driver would make the same plan: that is not worth a write.
-        if attempts > 0 || leased.job.calls.is_empty() {
-            self.checkpoint(leased).await;
-        }
+        attempts > 0 || leased.job.calls.is_empty()
     }
 
     /// Records in the jobs of these calls that the calls are about to be sent, or that they were not sent. Returns whether
@@ -112,29 +130,36 @@ impl Engine {
                 changed.insert(call.job);
             }
         }
-        let to_store = leased
-            .iter_mut()
-            .enumerate()
-            .filter(|(place, _)| changed.contains(place));
-        futures_util::stream::iter(to_store)
-            .for_each_concurrent(CLAIMS_AT_ONCE, |(_, leased)| self.checkpoint(leased))
-            .await;
+        self.checkpoint_all(leased, &changed).await;
         fail_point("send.announced");
         let mut jobs = calls.iter().filter_map(|call| leased.get(call.job));
         jobs.all(|leased| leased.error.is_none())
     }
 
-    async fn apply(&self, leased: &mut LeasedJob, seq: usize, event: CallEvent) {
+    /// Records an event in its job. Returns whether the job is to be stored.
+    fn apply(&self, leased: &mut LeasedJob, seq: usize, event: CallEvent) -> bool {
         if leased.error.is_some() {
-            return;
+            return false;
         }
-        match leased.job.apply(seq, event, self.clock.now()) {
-            Ok(()) => self.checkpoint(leased).await,
-            Err(error) => {
-                tracing::error!(job.id = %leased.job.id, "{error}");
-                leased.error = Some(error.into());
-            }
+        let applied = leased.job.apply(seq, event, self.clock.now());
+        if let Err(error) = applied {
+            tracing::error!(job.id = %leased.job.id, "{error}");
+            leased.error = Some(error.into());
         }
+        leased.error.is_none()
+    }
+
+    /// Stores these jobs side by side, so that they can share a commit.
+    async fn checkpoint_all(&self, leased: &mut [LeasedJob], changed: &BTreeSet<usize>) {
+        let to_store = leased
+            .iter_mut()
+            .enumerate()
+            .filter(|(place, _)| changed.contains(place));
+        futures_util::stream::iter(to_store)
+            .for_each_concurrent(self.store.concurrency(), |(_, leased)| {
+                self.checkpoint(leased)
+            })
+            .await;
     }
 
     /// Stores a job under its lease.

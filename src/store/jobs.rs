@@ -15,6 +15,19 @@ use crate::job::{Job, JobId};
 /// Each method documents its other errors.
 #[async_trait]
 pub trait Jobs: fmt::Debug + Send + Sync {
+    /// Checks whether the store takes new jobs: not while so many are due that their driver lags seconds behind.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    fn check_backlog(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Requests that one driver should have under way at once.
+    fn concurrency(&self) -> usize {
+        16
+    }
+
     /// Stores a new job and the delivery that it came from. A job or a delivery that is already stored stays unchanged. The
     /// job is due when [`Job::due`] says so.
     ///

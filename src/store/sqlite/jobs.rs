@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{SqliteStore, deliveries, job_rows};
+use super::{Database, SqliteStore, deliveries, job_rows};
 use crate::job::{DeadLetterReason, Job, JobId};
 use crate::store::Jobs;
 use crate::store::delivery::StoredDelivery;
@@ -14,6 +14,21 @@ use crate::store::listing::{JobFilter, JobPage, ListKey};
 
 #[async_trait]
 impl Jobs for SqliteStore {
+    fn check_backlog(&self) -> Result<(), StoreError> {
+        match &*self.database {
+            Database::File { writer, .. } if writer.has_backlog() => {
+                let reason = "it has more jobs than the server drives".to_owned();
+                Err(StoreError::Unavailable(reason))
+            }
+            Database::File { .. } | Database::Memory { .. } => Ok(()),
+        }
+    }
+
+    /// Requests that are under way at once share a transaction.
+    fn concurrency(&self) -> usize {
+        256
+    }
+
     async fn add(
         &self,
         job: &Job,

@@ -1,11 +1,14 @@
 //! Maintenance of a database file in short steps between requests: deletes expired rows, shortens the write-ahead log, and
 //! gives free space back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::columns::ms;
+use super::columns::{count, ms};
 use super::session::Session;
 use super::worker::{begin, end_transaction};
 
@@ -19,7 +22,7 @@ const STEP_TIME: Duration = Duration::from_millis(20);
 const PAUSE_FACTOR: u32 = 4;
 
 /// The wait between two steps if there is nothing to delete.
-const IDLE_WAIT: Duration = Duration::from_secs(1);
+const IDLE_WAIT: Duration = Duration::from_millis(250);
 
 /// How often the time of retention is stored.
 const STORE_TIME: Duration = Duration::from_secs(10);
@@ -43,15 +46,36 @@ pub(super) const DELETE_EXPIRED: [&str; 2] = [
 pub(super) const HAS_EXPIRED: &str = "SELECT EXISTS (SELECT 1 FROM jobs WHERE ended <= ?1)
      OR EXISTS (SELECT 1 FROM deliveries WHERE ended <= ?1)";
 
+/// The store takes no new jobs while more jobs than one turn takes have waited for this long. Until then it takes what comes,
+/// because some senders repeat nothing.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// The number of jobs that one turn takes.
+pub(super) const TURN_JOBS: usize = 1_000;
+
+/// Whether more than a number of jobs are due since before a moment. Leased jobs are not due.
+pub(super) const HAS_BACKLOG: &str =
+    "SELECT EXISTS (SELECT 1 FROM jobs WHERE due <= ?1 ORDER BY due, id LIMIT 1 OFFSET ?2)";
+
 /// When the next step is due.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Maintenance {
     /// None until this process drives jobs. The command line beside a server deletes nothing.
     next: Option<Instant>,
     time_stored: Option<Instant>,
+    has_backlog: Arc<AtomicBool>,
 }
 
 impl Maintenance {
+    /// No steps are allowed yet. Each sets `has_backlog`.
+    pub(super) fn new(has_backlog: Arc<AtomicBool>) -> Self {
+        Self {
+            next: None,
+            time_stored: None,
+            has_backlog,
+        }
+    }
+
     /// Allows steps from now on.
     pub(super) fn allow(&mut self) {
         self.next.get_or_insert_with(Instant::now);
@@ -95,6 +119,8 @@ impl Maintenance {
     /// Returns whether there is more to do.
     fn maintain(&mut self, session: &Session, start: Instant) -> rusqlite::Result<bool> {
         session.check_file()?;
+        let has_backlog = has_backlog(session)?;
+        self.has_backlog.store(has_backlog, Ordering::Relaxed);
         if self
             .time_stored
             .is_none_or(|stored| stored.elapsed() >= STORE_TIME)
@@ -108,6 +134,15 @@ impl Maintenance {
         }
         Ok(is_unfinished || give_space_back(&session.connection)?)
     }
+}
+
+fn has_backlog(session: &Session) -> rusqlite::Result<bool> {
+    let Some(now) = session.now() else {
+        return Ok(false);
+    };
+    let since = now.saturating_sub(MAX_WAIT).unwrap_or(Timestamp::MIN);
+    let mut select = session.connection.prepare_cached(HAS_BACKLOG)?;
+    select.query_row((ms(since), count(TURN_JOBS)), |row| row.get(0))
 }
 
 /// Deletes expired rows for a short time. Returns whether some are left.

@@ -115,6 +115,11 @@ impl Session {
         Some(after(time.now(), time.period))
     }
 
+    /// The clock's time.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        self.time.as_ref().map(|time| time.clock.now())
+    }
+
     /// Whether finished jobs are kept by number.
     pub(super) fn keeps_by_number(&self) -> bool {
         self.time.is_none()

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -46,6 +46,7 @@ pub(super) struct Worker {
     path: PathBuf,
     time: Option<RetentionTime>,
     waiting: Arc<AtomicUsize>,
+    has_backlog: Arc<AtomicBool>,
     running: Mutex<Option<Running>>,
 }
 
@@ -109,6 +110,7 @@ impl Worker {
             path,
             time,
             waiting: Arc::default(),
+            has_backlog: Arc::default(),
             running: Mutex::default(),
         }
     }
@@ -116,6 +118,11 @@ impl Worker {
     /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether more jobs are due than this process drives in a few seconds.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.has_backlog.load(Ordering::Relaxed)
     }
 
     /// Runs `work` on the thread. It may run several times; only the last run takes effect.
@@ -164,7 +171,7 @@ impl Worker {
             waiting: self.waiting.clone(),
             incoming,
             session: None,
-            maintenance: Maintenance::default(),
+            maintenance: Maintenance::new(self.has_backlog.clone()),
         };
         let thread = std::thread::Builder::new()
             .name(format!("store-{:?}", self.access).to_lowercase())

@@ -95,6 +95,38 @@ async fn free_space_is_given_back() {
     );
 }
 
+#[tokio::test]
+async fn backlog_refuses_new_jobs_until_driven() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::in_file(folder.path().join("jobs.db"));
+    let fill = store.write(|session| {
+        session.connection.execute(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n <= ?1)
+             INSERT INTO jobs (id, version, leased_until, due, connection, module, status, created_at, listed, state)
+             SELECT 'job_' || n, 1, 0, n, 'default', 'Leads', 'queued', n, printf('%015d', n), '{}' FROM numbers",
+            [columns::count(maintenance::TURN_JOBS)],
+        )
+    });
+    fill.await.expect("filled");
+    assert!(store.check_backlog().is_ok(), "no driver runs yet");
+    let until = async |has_backlog: bool| {
+        let changed = async {
+            while store.check_backlog().is_err() != has_backlog {
+                store.due(start(), 1).await.expect("an answer");
+            }
+        };
+        let changed = tokio::time::timeout(Duration::from_secs(30), changed).await;
+        assert!(changed.is_ok(), "{has_backlog}");
+    };
+    until(true).await;
+    let refused = store.check_backlog().expect_err("a backlog");
+    assert!(refused.is_retryable(), "{refused:?}");
+    let driven = "UPDATE jobs SET due = NULL WHERE id = 'job_1'";
+    let driving = store.write(move |session| session.connection.execute(driven, []));
+    driving.await.expect("driven");
+    until(false).await;
+}
+
 /// A file of version 3 as it was: without the time of retention, and with other indices.
 fn to_version_3(path: &std::path::Path) {
     let former = Connection::open(path).expect("a file");

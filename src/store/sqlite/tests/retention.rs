@@ -182,6 +182,7 @@ async fn queries_use_indices() {
     ];
     statements.extend(maintenance::DELETE_EXPIRED.map(str::to_owned));
     statements.push(maintenance::HAS_EXPIRED.to_owned());
+    statements.push(maintenance::HAS_BACKLOG.to_owned());
     let status = crate::job::JobStatus::Failed;
     let filters = [
         JobFilter::All,
