@@ -1,7 +1,8 @@
 //! Where jobs, locks, shared values and deliveries are stored. The store is the source of truth: a job is stored before its
 //! delivery is acknowledged, and only the holder of its lease can change it.
 //!
-//! There are two stores: [`sqlite`] and [`crate::aws::dynamodb`]. One conformance suite (`tests/it/store.rs`) tests both.
+//! There are three stores: [`sqlite`], [`crate::aws::dynamodb`], and [`memory`] for inline mode. One conformance suite
+//! (`tests/it/store.rs`) tests them all.
 
 pub mod delivery;
 pub(crate) mod document;
@@ -10,6 +11,7 @@ mod jobs;
 mod lease;
 mod listing;
 mod lock;
+pub mod memory;
 mod retention;
 pub mod sqlite;
 

@@ -14,7 +14,7 @@ use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::lambda::Function;
 use masshook::store::Store;
-use masshook::store::sqlite::SqliteStore;
+use masshook::store::memory::MemoryStore;
 use masshook::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
@@ -29,7 +29,7 @@ fn create_function() -> Result<Function, lambda_runtime::Error> {
     let config = Config::find(CompileMode::Lazy).and_then(Config::check_writable_secrets)?;
     let aws_mode = aws::mode();
     let (store, mode): (Arc<dyn Store>, ExecutionMode) = match &aws_mode {
-        Mode::Inline => (Arc::new(SqliteStore::in_memory()), ExecutionMode::Inline),
+        Mode::Inline => (Arc::new(MemoryStore::new()), ExecutionMode::Inline),
         Mode::Durable { table, queue_url } => (
             Arc::new(DynamoStore::new(table)),
             ExecutionMode::Durable(Arc::new(SqsWakeUps::new(queue_url))),

@@ -10,7 +10,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::ExecutionMode;
 use crate::secrets::{SecretStore, SecretStoreError};
-use crate::store::sqlite::SqliteStore;
+use crate::store::memory::MemoryStore;
 
 /// Creates an app that performs no network calls.
 pub(super) fn offline_app(config: Config) -> App {
@@ -23,7 +23,7 @@ pub(super) fn app_without_jobs(config: Config, secrets_manager: Arc<dyn SecretSt
         config,
         Dependencies {
             clock: Arc::new(SystemClock),
-            store: Arc::new(SqliteStore::in_memory()),
+            store: Arc::new(MemoryStore::new()),
             secrets_manager,
             mode: ExecutionMode::Inline,
             runtime_api: None,

@@ -1,4 +1,4 @@
-//! The conformance suite of the stores: SQLite in memory and in a file, and DynamoDB over HTTP.
+//! The conformance suite of the stores: in memory, SQLite in memory and in a file, and DynamoDB over HTTP.
 
 mod dead_letters;
 mod deliveries;
@@ -21,6 +21,13 @@ macro_rules! conformance {
             $(#[tokio::test]
             async fn $name() {
                 super::$module::$name(&super::Fixture::in_memory()).await;
+            })*
+        }
+
+        mod in_sqlite_memory {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$module::$name(&super::Fixture::in_sqlite_memory()).await;
             })*
         }
 

@@ -24,7 +24,7 @@ use crate::engine::ExecutionMode;
 use crate::http::{BodyLimit, Http, HttpSettings};
 use crate::job::JobId;
 use crate::secrets::{SecretStore, SecretStoreError};
-use crate::store::sqlite::SqliteStore;
+use crate::store::memory::MemoryStore;
 use zoho_simulator::{Settings, Simulator};
 
 /// The bearer key of `/jobs`.
@@ -89,7 +89,7 @@ impl DemoServers {
             config,
             Dependencies {
                 clock: Arc::new(SystemClock),
-                store: Arc::new(SqliteStore::in_memory()),
+                store: Arc::new(MemoryStore::new()),
                 secrets_manager: Arc::new(DemoSecrets(secrets)),
                 mode: ExecutionMode::Inline,
                 runtime_api: None,

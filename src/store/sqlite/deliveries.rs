@@ -34,7 +34,7 @@ impl Deliveries for SqliteStore {
     async fn put_delivery(&self, delivery: &StoredDelivery) -> Result<(), StoreError> {
         let row = DeliveryRow::of(delivery)?;
         self.write(move |session| {
-            insert(&session.connection, "REPLACE", &row, session.expires_at())
+            insert(&session.connection, "REPLACE", &row, session.expires_at()).map(drop)
         })
         .await
     }
@@ -69,26 +69,32 @@ pub(super) fn insert_new(
     row: &DeliveryRow,
     horizon: Timestamp,
 ) -> rusqlite::Result<()> {
-    connection
+    if insert(connection, "IGNORE", row, None)? {
+        return Ok(());
+    }
+    let expired = connection
         .prepare_cached("DELETE FROM deliveries WHERE id = ?1 AND ended <= ?2")?
         .execute(params![row.delivery.id, ms(horizon)])?;
-    insert(connection, "IGNORE", row, None)
+    if expired == 1 {
+        insert(connection, "IGNORE", row, None)?;
+    }
+    Ok(())
 }
 
-/// Inserts a row; `on_conflict` is SQLite's conflict clause.
+/// Inserts a row; `on_conflict` is SQLite's conflict clause. Returns whether a row was inserted.
 fn insert(
     connection: &Connection,
     on_conflict: &str,
     row: &DeliveryRow,
     expires_at: Option<Timestamp>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let insert = format!(
         "INSERT OR {on_conflict} INTO deliveries (id, route, at, code, reason, job, dead_since, envelope, body, ended)
          VALUES (:id, :route, :at, :code, :reason, :job, :dead_since, :envelope, :body, :ended)"
     );
     let delivery = &row.delivery;
     let dead = delivery.dead_letter.as_ref();
-    connection.prepare_cached(&insert)?.execute(named_params! {
+    let inserted = connection.prepare_cached(&insert)?.execute(named_params! {
         ":id": delivery.id,
         ":route": delivery.route,
         ":at": ms(delivery.at),
@@ -100,7 +106,7 @@ fn insert(
         ":body": delivery.body.as_ref(),
         ":ended": expires_at.map(ms),
     })?;
-    Ok(())
+    Ok(inserted == 1)
 }
 
 /// Turns a delivery into a dead letter.

@@ -68,7 +68,7 @@ pub(super) enum ClaimedRow {
 }
 
 pub(super) fn add(session: &Session, new: &NewRow) -> rusqlite::Result<AddResult> {
-    let (row, job) = (&new.row, &new.row.summary);
+    let job = &new.row.summary;
     let (adding, horizon) = (&session.connection, session.horizon());
     if session.keeps_by_number() {
         adding.prepare_cached(
@@ -77,11 +77,29 @@ pub(super) fn add(session: &Session, new: &NewRow) -> rusqlite::Result<AddResult
         )?
         .execute([FINISHED_IN_MEMORY])?;
     }
-    let expires_at = new.due.is_none().then(|| session.expires_at()).flatten();
+    if !insert(session, new)? {
+        // Looked for last, because a new job is the rule.
+        let expired = adding
+            .prepare_cached("DELETE FROM jobs WHERE id = ?1 AND ended <= ?2")?
+            .execute(params![job.id.as_str(), ms(horizon)])?;
+        if expired == 0 || !insert(session, new)? {
+            return Ok(AddResult::Existing);
+        }
+    }
     adding
-        .prepare_cached("DELETE FROM jobs WHERE id = ?1 AND ended <= ?2")?
-        .execute(params![job.id.as_str(), ms(horizon)])?;
-    let added = adding.prepare_cached(
+        .prepare_cached("INSERT INTO requests (id, stored) VALUES (?1, ?2)")?
+        .execute([job.id.as_str(), &new.request])?;
+    if let Some(delivery) = &new.delivery {
+        deliveries::insert_new(adding, delivery, horizon)?;
+    }
+    Ok(AddResult::New)
+}
+
+/// Inserts the row of a job. Returns false if there is one.
+fn insert(session: &Session, new: &NewRow) -> rusqlite::Result<bool> {
+    let (row, job) = (&new.row, &new.row.summary);
+    let expires_at = new.due.is_none().then(|| session.expires_at()).flatten();
+    let added = session.connection.prepare_cached(
         "INSERT INTO jobs (id, version, leased_until, due, ended, route, connection, module, status, callback,
                            created_at, finished_at, listed, state, delivery)
          VALUES (:id, 1, 0, :due, :ended, :route, :connection, :module, :status, :callback, :created_at, :finished_at,
@@ -103,16 +121,7 @@ pub(super) fn add(session: &Session, new: &NewRow) -> rusqlite::Result<AddResult
         ":state": row.state,
         ":delivery": row.source.as_ref().map(|source| &source.delivery),
     })?;
-    if added == 0 {
-        return Ok(AddResult::Existing);
-    }
-    adding
-        .prepare_cached("INSERT INTO requests (id, stored) VALUES (?1, ?2)")?
-        .execute([job.id.as_str(), &new.request])?;
-    if let Some(delivery) = &new.delivery {
-        deliveries::insert_new(adding, delivery, horizon)?;
-    }
-    Ok(AddResult::New)
+    Ok(added == 1)
 }
 
 pub(super) fn get(session: &Session, id: &JobId) -> rusqlite::Result<Option<(String, String)>> {

@@ -19,8 +19,8 @@ const CHECKPOINT_PAGES: u32 = 2_000;
 /// The wait between two attempts to switch to the write-ahead log.
 const WAL_RETRY_WAIT: Duration = Duration::from_millis(20);
 
-/// Requests have a separate table, because SQLite rewrites a whole row and a request may be large. `ended` is the moment at
-/// which a row expires.
+/// Requests have a separate table, because SQLite rewrites a whole row and a request may be large. They have no
+/// row ids, so that a request is one entry of one tree. `ended` is the moment at which a row expires.
 const TABLES: &str = "
     CREATE TABLE jobs (
         id TEXT PRIMARY KEY,
@@ -45,7 +45,7 @@ const TABLES: &str = "
     CREATE TABLE requests (
         id TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
         stored TEXT NOT NULL
-    ) STRICT;
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE locks (
         name TEXT PRIMARY KEY,
         holder TEXT NOT NULL,

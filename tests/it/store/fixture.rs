@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use masshook::aws::dynamodb::DynamoStore;
 use masshook::clock::{Clock, ManualClock};
 use masshook::job::{CallEvent, Job, JobId, PreparationOutcome};
+use masshook::store::memory::MemoryStore;
 use masshook::store::sqlite::SqliteStore;
 use masshook::store::{Claim, Lease, Retention, Store};
 use masshook::update::UpdateRequest;
@@ -36,6 +37,16 @@ enum StoreLocation {
 
 impl Fixture {
     pub(crate) fn in_memory() -> Self {
+        let clock = clock();
+        let store = MemoryStore::new().with_retention(retention(&clock));
+        Self {
+            store: Arc::new(store),
+            clock,
+            location: StoreLocation::Memory,
+        }
+    }
+
+    pub(crate) fn in_sqlite_memory() -> Self {
         let clock = clock();
         let store = SqliteStore::in_memory().with_retention(retention(&clock));
         Self {
