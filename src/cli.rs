@@ -26,7 +26,7 @@ mod zoho_client;
 
 use clap::{Parser, Subcommand};
 
-use self::terminal::print_line;
+use self::terminal::{pretty_json, print_line};
 use crate::config::Config;
 use crate::telemetry;
 pub use terminal::ExitStatus;
@@ -95,7 +95,14 @@ impl Command {
 
 /// Runs the command line.
 pub async fn run(arguments: Arguments) -> ExitStatus {
-    telemetry::init_terminal(arguments.command.log_filter());
+    let filter = arguments.command.log_filter();
+    let _log = match arguments.command {
+        Command::Serve(_) | Command::Simulate(_) => Some(telemetry::init_server(filter)),
+        _ => {
+            telemetry::init_command(filter);
+            None
+        }
+    };
     match arguments.command {
         Command::Demo => demo::run().await,
         Command::Preview(args) => preview::run(args).await,
@@ -108,7 +115,7 @@ pub async fn run(arguments: Arguments) -> ExitStatus {
         Command::Jobs(command) => jobs::run(command).await,
         Command::Deliveries(command) => deliveries::run(command).await,
         Command::Schema => {
-            print_line(&format!("{:#}", Config::schema()));
+            print_line(&pretty_json(&Config::schema()));
             ExitStatus::Success
         }
     }

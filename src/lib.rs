@@ -42,6 +42,7 @@ pub mod clock;
 pub mod config;
 pub mod failpoint;
 pub mod http;
+mod printable;
 pub mod retry;
 pub mod secrets;
 mod sync;

@@ -1,11 +1,32 @@
 //! Logging: JSON lines on Lambda, readable lines on a terminal. `RUST_LOG` overrides the default filter.
+//!
+//! A log that cannot be written never fails or delays its caller: writers count lost lines instead of reporting errors, and a
+//! server's lines are written by a thread of their own.
+
+mod fields;
+mod queue;
+mod writer;
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-/// Initializes logging for the Lambda program.
+use fields::SingleLineFields;
+pub use queue::LogQueue;
+use writer::DirectWriter;
+
+/// How long [`ServerLog`] waits for its last lines to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Initializes logging for the Lambda program. Lines are written at once, because the function may be frozen after each
+/// response.
 pub fn init_lambda() {
     tracing_subscriber::fmt()
         .json()
+        .with_writer(|| DirectWriter::json(std::io::stdout()))
+        .log_internal_errors(false)
         .with_env_filter(filter("masshook=info,warn"))
         .with_current_span(true)
         .with_span_list(false)
@@ -13,13 +34,56 @@ pub fn init_lambda() {
         .init();
 }
 
-/// Initializes logging to stderr. `default` is the filter if `RUST_LOG` is not set.
-pub fn init_terminal(default: &str) {
+/// Initializes logging to stderr for a command that prints its result and ends. `default` is the filter if `RUST_LOG` is not
+/// set.
+pub fn init_command(default: &str) {
     tracing_subscriber::fmt()
         .with_env_filter(filter(default))
-        .with_writer(std::io::stderr)
+        .fmt_fields(SingleLineFields::default())
+        .with_writer(|| DirectWriter::text(std::io::stderr()))
+        .with_ansi(has_colors())
+        .log_internal_errors(false)
         .with_target(false)
         .init();
+}
+
+/// Initializes logging to stderr for a server: lines pass through a bounded queue, so that a reader that stops reading
+/// cannot stop the server. Panics are logged in the same way.
+pub fn init_server(default: &str) -> ServerLog {
+    let queue = LogQueue::start(writer::stderr());
+    let lines = queue.clone();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter(default))
+        .fmt_fields(SingleLineFields::default())
+        .with_writer(move || lines.clone())
+        .with_ansi(has_colors())
+        .log_internal_errors(false)
+        .with_target(false)
+        .init();
+    // The default hook writes to stderr itself, and waits for its reader.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    ServerLog(queue)
+}
+
+/// The log of a server. Dropping it waits a moment until the last lines are written.
+pub struct ServerLog(LogQueue);
+
+impl fmt::Debug for ServerLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerLog").finish_non_exhaustive()
+    }
+}
+
+impl Drop for ServerLog {
+    fn drop(&mut self) {
+        self.0.flush(FLUSH_TIMEOUT);
+    }
+}
+
+/// Whether stderr shows colours: it is a terminal, and `NO_COLOR` is not set.
+fn has_colors() -> bool {
+    std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn filter(default: &str) -> EnvFilter {

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use strict_reader::Problem;
 
-use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
+use super::terminal::{ExitStatus, OutputFormat, print_error, print_json};
 use crate::config::{CompileMode, Config, ConfigError};
 
 /// The config file of a command.
@@ -35,7 +35,7 @@ pub(super) fn report_config_error(error: &ConfigError, output: OutputFormat) -> 
         true => {
             let problems = problem_list(error);
             let document = json!({"ok": false, "error": error.to_string(), "problems": problems});
-            print_line(&document.to_string());
+            print_json(&document);
         }
         false => print_error(&error.to_string()),
     }

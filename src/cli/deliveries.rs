@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::config_file::{ConfigFile, report_config_error};
 use super::store_location::{CommandOutput, OpenStore, StoreCommandError, StoreLocation, report};
-use super::terminal::ExitStatus;
+use super::terminal::{ExitStatus, pretty_json};
 use super::text::count_of;
 use crate::api::accepted_json;
 use crate::app::{App, Dependencies};
@@ -18,6 +18,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::ExecutionMode;
 use crate::inbound::rejection::Rejection;
+use crate::printable::single_line;
 use crate::store::delivery::StoredDelivery;
 
 /// A subcommand of `masshook deliveries`.
@@ -75,14 +76,15 @@ async fn list(location: &StoreLocation, limit: usize) -> Result<CommandOutput, S
         .map(|delivery| {
             let dead = &delivery.dead_letter;
             let job = dead.job.as_ref().map(|job| format!("{job}: "));
-            format!(
+            let line = format!(
                 "{}  {:<24} {}  {}{}",
                 delivery.at,
                 delivery.route,
                 delivery.id,
                 job.unwrap_or_default(),
                 dead.reason
-            )
+            );
+            single_line(&line).into_owned()
         })
         .collect();
     Ok(CommandOutput {
@@ -112,7 +114,7 @@ async fn show(location: &StoreLocation, id: &str) -> Result<CommandOutput, Store
         Err(_) => document["body_base64"] = json!(STANDARD.encode(&delivery.body)),
     }
     Ok(CommandOutput {
-        text: format!("{document:#}"),
+        text: pretty_json(&document),
         document,
     })
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use self::envelope::{ACCOUNT, EnvelopeBuilder, REGION, event_bridge_time, random_uuid};
 use super::config_file::report_config_error;
 use super::sender::SenderArgs;
-use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
+use super::terminal::{ExitStatus, OutputFormat, pretty_json, print_error, print_line};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::trigger::Trigger;
@@ -71,7 +71,7 @@ pub(super) async fn run(args: EventArgs) -> ExitStatus {
     };
     match event {
         Ok(event) => {
-            print_line(&format!("{event:#}"));
+            print_line(&pretty_json(&event));
             ExitStatus::Success
         }
         Err(why) => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::terminal::{ExitStatus, print_line};
+use super::terminal::{ExitStatus, print_json, print_line};
 use crate::app::{App, Condition, ConditionResult, Explanation, ExpressionResult, RequestContent};
 use crate::inbound::InboundRequest;
 
@@ -28,7 +28,7 @@ pub(super) async fn run(
             let routes: Vec<Value> = explanations.iter().map(route_json).collect();
             json!({"trigger": event.origin.trigger, "id": event.origin.id(), "routes": routes})
         });
-        print_line(&json!({"explained": events.collect::<Vec<_>>()}).to_string());
+        print_json(&json!({"explained": events.collect::<Vec<_>>()}));
     } else {
         let several = explained.len() > 1;
         for (number, (event, explanations)) in explained.iter().enumerate() {
@@ -63,7 +63,7 @@ pub(super) async fn run(
 /// Prints the explanation of an event that is for no route by its nature.
 pub(super) fn print_note(note: &str, json: bool) {
     match json {
-        true => print_line(&json!({"explained": [], "note": note}).to_string()),
+        true => print_json(&json!({"explained": [], "note": note})),
         false => print_line(note),
     }
 }

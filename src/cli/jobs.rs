@@ -6,10 +6,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::store_location::{CommandOutput, StoreCommandError, StoreLocation, report};
-use super::terminal::ExitStatus;
+use super::terminal::{ExitStatus, pretty_json};
 use crate::clock::{Clock, SystemClock};
 use crate::job::view::JobView;
 use crate::job::{CallbackStatus, Job, JobId, JobStatus};
+use crate::printable::single_line;
 use crate::store::{AddResult, Claim, JobFilter, JobSummary};
 
 /// How long `redeliver` holds the lease of its job.
@@ -111,7 +112,12 @@ async fn list(
     let open = location.open()?;
     let page = open.store.list(filter.into(), limit, None).await?;
     let entries: Vec<Value> = page.jobs.iter().map(summary_json).collect();
-    let lines: Vec<String> = page.jobs.iter().map(summary_line).collect();
+    let lines: Vec<String> = page
+        .jobs
+        .iter()
+        .map(summary_line)
+        .map(|line| single_line(&line).into_owned())
+        .collect();
     Ok(CommandOutput {
         document: json!({"jobs": entries, "more": page.next.is_some()}),
         text: lines.join("\n"),
@@ -147,7 +153,7 @@ async fn show(args: &JobArgs) -> Result<CommandOutput, StoreCommandError> {
         view["delivery"] = json!(source.delivery);
     }
     Ok(CommandOutput {
-        text: format!("{view:#}"),
+        text: pretty_json(&view),
         document: view,
     })
 }

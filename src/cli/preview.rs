@@ -13,7 +13,7 @@ use super::config_file::{ConfigFile, report_config_error};
 use super::event_file::EventFile;
 use super::explain;
 use super::offline::offline_app;
-use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
+use super::terminal::{ExitStatus, OutputFormat, print_error, print_json, print_line};
 use crate::app::{App, PreviewOutcome, RequestContent, Verification};
 use crate::config::Config;
 use crate::inbound::rejection::Rejection;
@@ -142,7 +142,7 @@ fn is_accepted(preview: &Result<RoutePreview, Rejection>) -> bool {
 /// Prints the rejection of the whole event.
 fn print_refusal(rejection: &Rejection, output: OutputFormat) {
     match output.json {
-        true => print_line(&rejection.problem().to_string()),
+        true => print_json(&rejection.problem()),
         false => print_rejection(rejection),
     }
 }
@@ -182,7 +182,7 @@ async fn preview_aws_events(
             Ok(preview) => preview.to_json(),
             Err(rejection) => rejection.problem(),
         });
-        print_line(&json!({"previews": documents.collect::<Vec<_>>()}).to_string());
+        print_json(&json!({"previews": documents.collect::<Vec<_>>()}));
     } else if previews.is_empty() {
         let triggers = events.iter().map(|event| event.origin.trigger.as_str());
         let triggers: BTreeSet<&str> = triggers.collect();

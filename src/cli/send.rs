@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::config_file::report_config_error;
 use super::sample_delivery::SampleDelivery;
 use super::sender::SenderArgs;
-use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
+use super::terminal::{ExitStatus, OutputFormat, print_error, print_json, print_line};
 use crate::http::{BodyLimit, Http, HttpSettings};
 
 /// Maximum bytes of the response to show.
@@ -87,7 +87,7 @@ async fn send(
             match output.json {
                 true => {
                     let answer = response_json(&response);
-                    print_line(&json!({"sent": sent.to_json(), "answer": answer}).to_string());
+                    print_json(&json!({"sent": sent.to_json(), "answer": answer}));
                 }
                 false => print_line(&response_text(&response)),
             }
@@ -98,7 +98,7 @@ async fn send(
             match output.json {
                 true => {
                     let document = json!({"sent": sent.to_json(), "answer": null, "error": error});
-                    print_line(&document.to_string());
+                    print_json(&document);
                 }
                 false => print_error(&error),
             }

@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
+use super::terminal::{ExitStatus, OutputFormat, print_error, print_json};
 use crate::aws::dynamodb::DynamoStore;
 use crate::aws::wakeups::SqsWakeUps;
 use crate::aws::{self, Mode};
@@ -144,7 +144,7 @@ pub(super) fn report(
         }
         Err(StoreCommandError::Failed(why)) => {
             match output.json {
-                true => print_line(&json!({"error": why}).to_string()),
+                true => print_json(&json!({"error": why})),
                 false => print_error(&why),
             }
             ExitStatus::Negative

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::printable::{json as json_text, multi_line};
+
 /// Exit status of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
@@ -49,7 +51,7 @@ impl OutputFormat {
     /// Prints the document or the text, as requested.
     pub(super) fn print(self, document: &Value, text: &str) {
         match self.json {
-            true => print_line(&document.to_string()),
+            true => print_json(document),
             false => print_line(text),
         }
     }
@@ -57,15 +59,31 @@ impl OutputFormat {
     /// Reports invalid arguments.
     pub(super) fn usage_error(self, message: &str) -> ExitStatus {
         match self.json {
-            true => print_line(&json!({"ok": false, "error": message}).to_string()),
+            true => print_json(&json!({"ok": false, "error": message})),
             false => print_error(message),
         }
         ExitStatus::UsageError
     }
 }
 
-/// Prints a line to stdout. A closed pipe is no error, because its reader may stop early.
+/// Prints lines to stdout. Control characters other than line ends are escaped, because much of what is printed comes from
+/// senders and from Zoho.
 pub(super) fn print_line(text: &str) {
+    write_stdout(&multi_line(text));
+}
+
+/// Prints a JSON document on one line.
+pub(super) fn print_json(document: &Value) {
+    write_stdout(&json_text(&document.to_string()));
+}
+
+/// A JSON document on several lines, without control characters in its strings.
+pub(super) fn pretty_json(document: &Value) -> String {
+    json_text(&format!("{document:#}")).into_owned()
+}
+
+/// A closed pipe is no error, because its reader may stop early.
+fn write_stdout(text: &str) {
     let printed = writeln!(std::io::stdout(), "{text}");
     if let Err(error) = printed
         && error.kind() != std::io::ErrorKind::BrokenPipe
@@ -74,8 +92,7 @@ pub(super) fn print_line(text: &str) {
     }
 }
 
-/// Prints a line to stderr.
-#[expect(clippy::print_stderr, reason = "the command line reports errors here")]
+/// Prints lines to stderr, escaped as by [`print_line`]. If nobody reads it, nobody can be told.
 pub(super) fn print_error(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{}", multi_line(text));
 }

@@ -12,7 +12,8 @@ const MAY_USE: &[(&str, &str)] = &[
     ("failpoint", ""),
     ("retry", ""),
     ("sync", ""),
-    ("telemetry", ""),
+    ("printable", ""),
+    ("telemetry", "printable"),
     ("http", ""),
     ("secrets", "clock sync"),
     ("update", ""),
@@ -47,10 +48,13 @@ const MAY_USE: &[(&str, &str)] = &[
     ("aws", "clock job secrets store wakeup"),
     ("api", "app config inbound job mapping trigger"),
     ("lambda", "api app engine inbound job trigger wakeup"),
-    ("server", "api app clock inbound job wakeup"),
+    (
+        "server",
+        "api app clock engine inbound job store sync wakeup",
+    ),
     (
         "cli",
-        "api app aws clock codes config engine failpoint http inbound job lambda plan secrets server store telemetry trigger update wakeup zoho",
+        "api app aws clock codes config engine failpoint http inbound job lambda plan printable secrets server store telemetry trigger update wakeup zoho",
     ),
 ];
 
@@ -104,6 +108,8 @@ const PURE: &[&str] = &[
     "zoho/answer.rs",
     "zoho/data_center.rs",
     "zoho/metadata/wire.rs",
+    "printable.rs",
+    "server/diagnosis.rs",
     "inbound/credentials.rs",
     "inbound/delivery.rs",
     "inbound/request.rs",

@@ -1,0 +1,74 @@
+//! The fields of a log line, message included, each on the line that it belongs to.
+
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+
+use crate::printable::single_line;
+
+/// The default format of fields, with control characters escaped. Senders choose much of what is logged: paths, headers,
+/// bodies, URLs and Zoho's messages.
+#[derive(Debug, Default)]
+pub(super) struct SingleLineFields(DefaultFields);
+
+impl<'writer> FormatFields<'writer> for SingleLineFields {
+    fn format_fields<R: RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> std::fmt::Result {
+        let mut text = String::new();
+        self.0.format_fields(Writer::new(&mut text), fields)?;
+        writer.write_str(&single_line(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Whatever a message, a field or a span contains, an event is one line without an escape sequence.
+    #[test]
+    fn hostile_text_stays_on_its_line() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .fmt_fields(SingleLineFields::default())
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let hostile = "a\n2026-01-01T00:00:00Z  INFO forged\r\u{1b}[2J\u{9b}31m\u{85}\u{2028}\u{2029}\u{202e}";
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("span", path = %hostile, late = tracing::field::Empty);
+            span.record("late", hostile);
+            let _entered = span.enter();
+            tracing::error!(text = hostile, shown = %hostile, debug = ?hostile, "message {hostile}");
+        });
+        let bytes = lines.0.lock().expect("no panic").clone();
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        assert!(
+            text.contains("message a\\n2026-01-01T00:00:00Z  INFO forged"),
+            "{text}"
+        );
+        let line = text.strip_suffix('\n').expect("a line");
+        assert_eq!(single_line(line), line, "{line:?}");
+        assert_eq!(line.matches("INFO forged").count(), 6, "{line}");
+    }
+}
