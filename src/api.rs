@@ -1,18 +1,19 @@
 //! The HTTP API: one router for Lambda's HTTP triggers and for the local server.
 
+mod body;
+mod path;
 mod response;
 
+use std::fmt;
 use std::sync::Arc;
 
 use ::http::header::AUTHORIZATION;
-use ::http::{HeaderMap, StatusCode};
+use ::http::{HeaderMap, Method, StatusCode};
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -23,32 +24,68 @@ use crate::inbound::rejection::Rejection;
 use crate::job::view::JobView;
 use crate::mapping::Document;
 use crate::trigger::{Origin, Trigger};
-pub use response::{accepted_json, log_rejection};
+use body::read_body;
+pub use body::{BodyBudget, BodyLimits};
+use path::PathText;
+pub use response::{StoreOutage, accepted_json, log_rejection, problem_headers};
 use response::{accepted_response, handshake_response, json_response};
 use strict_reader::{Node, Problems};
 
 /// Maximum number of request headers, equal to hyper's own limit. API Gateway adds about a dozen to the sender's.
-const MAX_HEADERS: usize = 100;
+pub const MAX_HEADERS: usize = 100;
 
 /// When Lambda ends the invocation. An extension of requests that arrive through Lambda.
 #[derive(Clone, Copy, Debug)]
 pub struct InvocationDeadline(pub Timestamp);
 
+/// Whether the process completes what it accepts.
+pub trait HealthCheck: fmt::Debug + Send + Sync {
+    /// Checks the process.
+    ///
+    /// # Errors
+    /// [`Rejection::Unhealthy`] with the reason.
+    fn check(&self) -> Result<(), Rejection>;
+}
+
+/// The health of a process that does nothing between requests.
+#[derive(Debug)]
+struct AlwaysHealthy;
+
+impl HealthCheck for AlwaysHealthy {
+    fn check(&self) -> Result<(), Rejection> {
+        Ok(())
+    }
+}
+
 /// Creates the router of the API.
 pub fn router(app: Arc<App>) -> Router {
+    router_with_health(app, Arc::new(AlwaysHealthy))
+}
+
+/// Creates the router of the API of a process whose health can change.
+pub fn router_with_health(app: Arc<App>, health: Arc<dyn HealthCheck>) -> Router {
+    let show_health = move || {
+        let checked = health.check();
+        async move { checked.map(|()| json_response(StatusCode::OK, &json!({"status": "ok"}))) }
+    };
+    let readable = || not_allowed(&[Method::GET, Method::HEAD]);
     Router::new()
         .route("/hooks/{route}", any(hook))
         .route("/hooks/{route}/{*rest}", any(hook_below))
-        .route("/jobs", post(submit_update_request))
-        .route("/jobs/{id}", get(show_job))
         .route(
-            "/health",
-            get(|| async { json_response(StatusCode::OK, &json!({"status": "ok"})) }),
+            "/jobs",
+            post(submit_update_request).fallback(|| not_allowed(&[Method::POST])),
         )
+        .route("/jobs/{id}", get(show_job).fallback(readable))
+        .route("/health", get(show_health).fallback(readable))
         .fallback(|| async { Rejection::NoSuchPath })
-        .method_not_allowed_fallback(|| async { Rejection::MethodNotAllowed })
         .layer(from_fn(limit_headers))
         .with_state(app)
+}
+
+async fn not_allowed(allowed: &'static [Method]) -> Rejection {
+    let allowed = allowed.to_vec();
+    Rejection::MethodNotAllowed { allowed }
 }
 
 /// Refuses requests with too many headers before any code scans them.
@@ -75,7 +112,7 @@ pub fn check_header_count(count: usize) -> Result<(), Rejection> {
 
 async fn hook(
     State(app): State<Arc<App>>,
-    Path(route): Path<String>,
+    PathText(route): PathText<String>,
     request: Request,
 ) -> Result<Response, Rejection> {
     deliver(app, route, String::new(), request).await
@@ -84,7 +121,7 @@ async fn hook(
 /// Some senders authenticate with a token in the path below the route.
 async fn hook_below(
     State(app): State<Arc<App>>,
-    Path((route, rest)): Path<(String, String)>,
+    PathText((route, rest)): PathText<(String, String)>,
     request: Request,
 ) -> Result<Response, Rejection> {
     deliver(app, route, rest, request).await
@@ -99,7 +136,8 @@ async fn deliver(
     let deadline = invocation_deadline(&request);
     let (parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let body = read_body(body, app.max_body_bytes()).await?;
+    let body = read_body(body, app.max_body_bytes(), parts.extensions.get()).await?;
+    let (body, _reserved) = body.into_parts();
     let origin = Origin::of(Trigger::Http).with("method", Some(parts.method.as_str()));
     let arrival = InboundRequest {
         route,
@@ -131,7 +169,9 @@ async fn submit_update_request(
     app.authorize(bearer_key(request.headers())).await?;
     let deadline = invocation_deadline(&request);
     let (parts, body) = request.into_parts();
-    let body = read_body(body, usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX)).await?;
+    let limit = usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX);
+    let body = read_body(body, limit, parts.extensions.get()).await?;
+    let (body, _reserved) = body.into_parts();
     let document = parse_update_request(&body)?;
     let query = query.unwrap_or_default();
     if form_urlencoded::parse(query.as_bytes())
@@ -164,7 +204,7 @@ pub fn parse_update_request(text: &[u8]) -> Result<Value, Rejection> {
 
 async fn show_job(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    PathText(id): PathText<String>,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
     app.authorize(bearer_key(&headers)).await?;
@@ -204,16 +244,4 @@ fn bearer_key(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-}
-
-async fn read_body(body: Body, limit: usize) -> Result<Bytes, Rejection> {
-    to_bytes(body, limit).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error)
-            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-        if too_large {
-            Rejection::TooLarge { limit }
-        } else {
-            Rejection::BodyNotReceived(error.to_string())
-        }
-    })
 }

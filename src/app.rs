@@ -231,11 +231,10 @@ impl App {
         &self,
         woken: &[JobId],
         deadline: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<DriveResult>, StoreError> {
         let due = self.store().due(self.clock.now(), TURN_JOBS).await;
         let deadlines = self.intake.turn_deadlines(deadline);
-        let driven = self.drive_due(woken, due, deadlines, &self.callbacks);
-        driven.await.map(|_| ())
+        self.drive_due(woken, due, deadlines, &self.callbacks).await
     }
 
     /// Sends the callbacks of all turns until `stop` completes, with the time by which the attempts in progress must end.

@@ -18,6 +18,7 @@ mod scopes;
 mod send;
 mod sender;
 mod serve;
+mod signals;
 mod simulate;
 mod store_location;
 mod terminal;

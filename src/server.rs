@@ -1,118 +1,190 @@
 //! The durable server for one machine: the HTTP API and the engine in one process, with a SQLite file as the store.
 
-mod http_errors;
+mod connection_io;
+mod connections;
+mod current;
+mod diagnosis;
+mod engine_loop;
+mod heartbeat;
+mod limits;
+mod timing;
 
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
 
-use crate::api::router;
-use crate::app::App;
-use crate::clock::{Clock, after};
+use crate::clock::Clock;
 use crate::wakeup::LocalWakeUps;
-use http_errors::ProblemListener;
+use connections::Connections;
+pub use current::CurrentApp;
+use engine_loop::EngineLoop;
+use heartbeat::Heartbeat;
+pub use limits::ServerLimits;
 
-/// Maximum concurrent turns. Each turn takes all due jobs, so more turns would only split jobs that could share calls.
-const MAX_CONCURRENT_TURNS: usize = 4;
+/// Why a server ended before it was asked to, or before its work was complete.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A part without which the server must not accept anything has ended.
+    #[error(
+        "{part} ended ({reason}), so the server stops; the next start continues unfinished jobs"
+    )]
+    PartEnded {
+        /// The part.
+        part: &'static str,
+        /// Its panic.
+        reason: String,
+    },
+    /// The server was asked to stop at once.
+    #[error("stopped at once; the next start continues unfinished jobs")]
+    Forced,
+}
 
-/// Interval at which due jobs are driven without a wake-up.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// What a server needs.
+#[derive(Debug)]
+pub struct Server {
+    /// The app in use.
+    pub app: CurrentApp,
+    /// The clock of the turns' deadlines.
+    pub clock: Arc<dyn Clock>,
+    /// The wake-ups of the app's jobs.
+    pub wakeups: LocalWakeUps,
+    /// Where to listen.
+    pub listener: TcpListener,
+    /// The limits.
+    pub limits: ServerLimits,
+}
 
-/// How long callbacks are still sent after the last turn. The next start sends the others.
-const CALLBACK_GRACE: Duration = Duration::from_secs(3);
+impl Server {
+    /// Serves until `stop` completes, then accepts no more requests, completes the running requests and turns, and returns.
+    /// What is unfinished after [`ServerLimits::shutdown`], or when `force` completes, is broken off: the next start continues
+    /// it.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub async fn run(
+        self,
+        stop: impl Future<Output = ()>,
+        force: impl Future<Output = ()>,
+    ) -> Result<(), ServerError> {
+        let heartbeat = Arc::new(Heartbeat::new(Instant::now()));
+        let (stopping, stopped) = watch::channel(false);
+        let routes = self.app.routes(Arc::clone(&heartbeat));
+        let connections = Connections::new(routes, self.limits, stopped.clone());
+        let engine = EngineLoop {
+            current: self.app,
+            clock: self.clock,
+            wakeups: self.wakeups,
+            heartbeat,
+        };
+        let parts = Parts {
+            door: tokio::spawn(connections.accept_all(self.listener)),
+            engine: tokio::spawn(engine.run(stopped)),
+        };
+        parts.run(stop, force, stopping, self.limits).await
+    }
+}
 
-/// Time limit of one turn.
-const TURN_TIMEOUT: Duration = Duration::from_secs(20);
+/// The tasks of a server. Each of them ends only if the server stops, or by a defect.
+struct Parts {
+    door: JoinHandle<()>,
+    engine: JoinHandle<()>,
+}
 
-/// Serves until `stop` completes, then accepts no more requests, completes the running turns and returns. The next start
-/// continues unfinished jobs.
-///
-/// # Errors
-/// I/O errors of the listener.
-pub async fn serve(
-    app: Arc<App>,
-    clock: Arc<dyn Clock>,
-    wakeups: LocalWakeUps,
-    listener: TcpListener,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let (stopping, stopped) = watch::channel(false);
-    let (turns_ended, ending) = oneshot::channel::<()>();
-    let engine = tokio::spawn({
-        let turns = drive_jobs(app.clone(), clock.clone(), wakeups, stopped);
-        async move {
-            turns.await;
-            drop(turns_ended);
+impl Parts {
+    async fn run(
+        mut self,
+        stop: impl Future<Output = ()>,
+        force: impl Future<Output = ()>,
+        stopping: watch::Sender<bool>,
+        limits: ServerLimits,
+    ) -> Result<(), ServerError> {
+        tokio::select! {
+            ended = &mut self.engine => return Err(part_ended("the engine", ended)),
+            ended = &mut self.door => return Err(part_ended("the listener", ended)),
+            () = stop => {}
         }
-    });
-    let callbacks = tokio::spawn({
-        let app = app.clone();
-        async move {
-            let stop = async {
-                let _ = ending.await;
-                after(clock.now(), CALLBACK_GRACE)
-            };
-            app.send_callbacks(stop).await;
-        }
-    });
-    let shutdown = async move {
-        stop.await;
-        tracing::info!("stopping: no new requests are accepted, running turns complete");
+        tracing::info!(
+            "stopping: no new requests are accepted, running ones and running turns complete"
+        );
         stopping.send_replace(true);
-    };
-    axum::serve(ProblemListener(listener), router(app))
-        .with_graceful_shutdown(shutdown)
-        .await?;
-    engine.await.map_err(io::Error::other)?;
-    callbacks.await.map_err(io::Error::other)
-}
-
-/// Runs a turn for every wake-up and every sweep interval until `stopped` is set.
-async fn drive_jobs(
-    app: Arc<App>,
-    clock: Arc<dyn Clock>,
-    wakeups: LocalWakeUps,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_TURNS));
-    let mut turns = JoinSet::new();
-    loop {
-        // The permit comes first: jobs that become due while the loop waits for it join the same turn.
-        let Ok(permit) = permits.clone().acquire_owned().await else {
-            break;
+        let ending = async {
+            let door = (&mut self.door).await;
+            let engine = (&mut self.engine).await;
+            door.map_err(|error| part_ended("the listener", Err(error)))?;
+            engine.map_err(|error| part_ended("the engine", Err(error)))
         };
-        let woken = tokio::select! {
-            // Stopping has priority: a steady stream of wake-ups must not delay it.
-            biased;
-            _ = stopped.wait_for(|stopped| *stopped) => break,
-            woken = wakeups.next() => woken,
-            () = tokio::time::sleep(SWEEP_INTERVAL) => Vec::new(),
-        };
-        while let Some(ended) = turns.try_join_next() {
-            log_panic(ended);
+        tokio::select! {
+            ended = timeout(limits.shutdown, ending) => ended.unwrap_or_else(|_| {
+                tracing::warn!("a turn had not ended and is broken off; the next start continues its jobs");
+                Ok(())
+            }),
+            () = force => Err(ServerError::Forced),
         }
-        let app = app.clone();
-        let deadline = clock.now().saturating_add(TURN_TIMEOUT).ok();
-        turns.spawn(async move {
-            if let Err(error) = app.run_turn_without_callbacks(&woken, deadline).await {
-                tracing::error!("cannot read due jobs: {error}");
-            }
-            drop(permit);
-        });
-    }
-    while let Some(ended) = turns.join_next().await {
-        log_panic(ended);
     }
 }
 
-/// Logs the panic of a turn. Its jobs continue when its leases expire.
-fn log_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!("a turn ended abnormally: {error}");
+impl Drop for Parts {
+    /// Nothing is accepted without an engine.
+    fn drop(&mut self) {
+        self.door.abort();
+        self.engine.abort();
+    }
+}
+
+fn part_ended(part: &'static str, ended: Result<(), JoinError>) -> ServerError {
+    let reason = match ended {
+        Ok(()) => "without a reason".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    ServerError::PartEnded { part, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    async fn run(
+        engine: impl Future<Output = ()> + Send + 'static,
+        stop: impl Future<Output = ()>,
+        force: impl Future<Output = ()>,
+    ) -> Result<(), ServerError> {
+        let (stopping, mut stopped) = watch::channel(false);
+        let door = tokio::spawn(async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        });
+        let engine = tokio::spawn(engine);
+        let parts = Parts { door, engine };
+        let limits = ServerLimits {
+            shutdown: std::time::Duration::from_millis(50),
+            ..ServerLimits::default()
+        };
+        parts.run(stop, force, stopping, limits).await
+    }
+
+    #[tokio::test]
+    async fn server_ends_with_its_engine() {
+        let ended = run(async { panic!("a defect") }, pending(), pending()).await;
+        let error = ended.expect_err("an error").to_string();
+        assert!(
+            error.starts_with("the engine ended (") && error.contains("a defect"),
+            "{error}"
+        );
+        let ended = run(ready(()), pending(), pending()).await;
+        assert!(matches!(ended, Err(ServerError::PartEnded { .. })));
+    }
+
+    #[tokio::test]
+    async fn engine_that_does_not_end_is_broken_off() {
+        let ended = run(pending(), ready(()), pending()).await;
+        assert!(ended.is_ok(), "{ended:?}");
+        let forced = run(pending(), ready(()), ready(())).await;
+        assert!(matches!(forced, Err(ServerError::Forced)));
     }
 }

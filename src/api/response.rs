@@ -1,12 +1,14 @@
 //! Responses of the HTTP API: jobs, handshakes and problem details.
 
-use ::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
-use ::http::{HeaderValue, StatusCode};
+use ::http::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use ::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::app::Acceptance;
-use crate::inbound::rejection::Rejection;
+use crate::inbound::rejection::{Rejection, method_list};
 use crate::job::Job;
 use crate::job::view::JobView;
 use webhook_verify::handshake::Handshake;
@@ -17,7 +19,7 @@ const RETRY_UNFINISHED_AFTER: HeaderValue = HeaderValue::from_static("60");
 /// Seconds after which to repeat a request that the service could not handle.
 const RETRY_UNAVAILABLE_AFTER: HeaderValue = HeaderValue::from_static("30");
 
-/// Seconds after which to repeat a request for which resources were short.
+/// Seconds after which to repeat a request that found the server overloaded.
 const RETRY_OVERLOADED_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 pub(super) fn handshake_response(handshake: &Handshake) -> Response {
@@ -87,33 +89,55 @@ pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
         .into_response()
 }
 
+/// Marks a response that reports a failure of the store. An extension of responses.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreOutage;
+
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         log_rejection(&self);
         if let Self::Unverified { bare: true, .. } = self {
             return self.status().into_response();
         }
-        let content_type = HeaderValue::from_static("application/problem+json");
-        let mut response = (
-            self.status(),
-            [(CONTENT_TYPE, content_type)],
-            self.problem().to_string(),
-        )
-            .into_response();
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
-            let after = match self {
-                Self::Overloaded(_) => RETRY_OVERLOADED_AFTER,
-                _ => RETRY_UNAVAILABLE_AFTER,
-            };
-            response.headers_mut().insert(RETRY_AFTER, after);
+        let mut response = (self.status(), self.problem().to_string()).into_response();
+        for (name, value) in problem_headers(&self) {
+            response.headers_mut().insert(name, value);
         }
-        if matches!(self, Self::Unauthorized) {
-            response
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if matches!(self, Self::Store(_)) {
+            response.extensions_mut().insert(StoreOutage);
         }
         response
     }
+}
+
+/// The headers of the response to a rejection.
+pub fn problem_headers(rejection: &Rejection) -> Vec<(HeaderName, HeaderValue)> {
+    let content_type = HeaderValue::from_static("application/problem+json");
+    let mut headers = vec![(CONTENT_TYPE, content_type)];
+    if matches!(
+        rejection,
+        Rejection::Overloaded(_) | Rejection::ServerFull(_)
+    ) {
+        headers.push((RETRY_AFTER, RETRY_OVERLOADED_AFTER));
+    } else if rejection.status() == StatusCode::SERVICE_UNAVAILABLE {
+        headers.push((RETRY_AFTER, RETRY_UNAVAILABLE_AFTER));
+    }
+    match rejection {
+        Rejection::Unauthorized => {
+            headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        }
+        // An endpoint that takes no method has an empty header.
+        Rejection::MethodNotAllowed { allowed } => {
+            let methods = HeaderValue::from_str(&method_list(allowed));
+            headers.extend(methods.ok().map(|methods| (ALLOW, methods)));
+        }
+        // The client has not sent its request in time, or will not be understood.
+        Rejection::RequestTimeout | Rejection::HttpVersion => {
+            headers.push((CONNECTION, HeaderValue::from_static("close")));
+        }
+        _ => {}
+    }
+    headers
 }
 
 /// Logs a refused request. Each entry point calls it once per rejection.

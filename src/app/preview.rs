@@ -120,7 +120,8 @@ impl App {
             return Ok((verification, PreviewOutcome::Handshake(handshake.status)));
         }
         if trigger == Trigger::Http && !settings.accepts_method(&request.method) {
-            return Err(Rejection::MethodNotAllowed);
+            let allowed = settings.http_methods.clone();
+            return Err(Rejection::MethodNotAllowed { allowed });
         }
         let (verification, delivery_id) =
             match self.verifier.check_signature(settings, request, now).await {

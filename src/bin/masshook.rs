@@ -1,11 +1,17 @@
 //! The command line and the local server.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
 use masshook::cli::{Arguments, run};
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    run(Arguments::parse()).await.into()
+fn main() -> io::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let runtime = Runtime::new()?;
+    let status = runtime.block_on(run(arguments));
+    // Dropping the runtime would wait for blocking calls, such as one on a locked database.
+    runtime.shutdown_background();
+    Ok(status.into())
 }

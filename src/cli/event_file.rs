@@ -115,7 +115,13 @@ impl EventFile {
                 let note = "GET /health reads the server's state, so there is nothing to plan";
                 return Ok(Self::NoUpdate(note.to_owned()));
             }
-            (None, "jobs" | "health", _) => return Ok(Self::Refused(Rejection::MethodNotAllowed)),
+            (None, "jobs" | "health", _) => {
+                let allowed = match (first, below.is_empty()) {
+                    ("jobs", true) => vec![Method::POST],
+                    _ => vec![Method::GET, Method::HEAD],
+                };
+                return Ok(Self::Refused(Rejection::MethodNotAllowed { allowed }));
+            }
             (None, _, _) => return Ok(Self::Refused(Rejection::NoSuchPath)),
         };
         let request = Box::new(InboundRequest {

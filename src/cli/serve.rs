@@ -1,16 +1,20 @@
 //! `masshook serve`: runs the durable server on this machine.
 
+use std::convert::Infallible;
 use std::fs::{File, TryLockError};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
+use url::Url;
 
 use super::config_file::{ConfigFile, report_config_error};
 use super::memory_limit::memory_limit;
+use super::signals::{StopSignals, catch_hangup};
 use super::store_location::DATABASE_FILE;
 use super::terminal::{ExitStatus, OutputFormat, print_error};
 use crate::app::{App, Dependencies, SecretScope, SecretState};
@@ -19,7 +23,8 @@ use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::ExecutionMode;
-use crate::server;
+use crate::server::{CurrentApp, Server, ServerError, ServerLimits};
+use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 use crate::wakeup::LocalWakeUps;
 
@@ -37,10 +42,21 @@ pub(super) struct ServeArgs {
     /// Folder for the jobs; created if it does not exist.
     #[arg(long, value_name = "DIR", default_value = "masshook-data")]
     data: PathBuf,
+    /// Maximum connections at the same time; default: 512, or fewer if the process may open only few files.
+    #[arg(long, value_name = "N", value_parser = parse_connections)]
+    max_connections: Option<usize>,
     /// Exit at a fail point; for tests.
     #[cfg(feature = "failpoints")]
     #[arg(long, hide = true, value_name = "NAME:N")]
     crash_at: Option<String>,
+}
+
+/// Why the command ended.
+enum ServeError {
+    /// The server could not start.
+    Start(String),
+    /// The server ended before it was asked to, or before its work was complete.
+    Run(ServerError),
 }
 
 /// Runs the command until the process is asked to stop.
@@ -54,49 +70,76 @@ pub(super) async fn run(args: ServeArgs) -> ExitStatus {
         Ok(config) => config,
         Err(error) => return report_config_error(&error, OutputFormat { json: false }),
     };
-    match start(config, args.listen, &args.data).await {
+    match start(config, args).await {
         Ok(()) => ExitStatus::Success,
-        Err(why) => {
+        Err(ServeError::Start(why)) => {
             print_error(&why);
             ExitStatus::UsageError
+        }
+        // The log, as nobody may read stderr any more.
+        Err(ServeError::Run(error)) => {
+            tracing::error!("{error}");
+            ExitStatus::Negative
         }
     }
 }
 
-async fn start(config: Config, listen: SocketAddr, data: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
-    let lock = lock_folder(data)?;
+async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
+    let (data, listen) = (&args.data, args.listen);
+    let failed = |what: String, error: io::Error| ServeError::Start(format!("{what}: {error}"));
+    std::fs::create_dir_all(data).map_err(|error| failed(data.display().to_string(), error))?;
+    let lock = lock_folder(data).map_err(ServeError::Start)?;
     let listener = TcpListener::bind(listen)
         .await
-        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let wakeups = LocalWakeUps::new();
-    let clock = Arc::new(SystemClock);
+        .map_err(|error| failed(format!("cannot listen on {listen}"), error))?;
+    let signals = catch_signals().map_err(|error| failed("cannot catch signals".to_owned(), error));
+    let (stop_signals, hangup) = signals?;
+    let address = listener.local_addr().unwrap_or(listen);
     let store = SqliteStore::in_file(data.join(DATABASE_FILE));
     // The lock proves that the previous driver is gone, so its leases need not expire first.
-    match store.break_leases(clock.now()).await {
+    match store.break_leases(SystemClock.now()).await {
         Ok(0) => {}
         Ok(jobs) => tracing::info!("resuming {jobs} jobs of the previous process"),
         Err(error) => tracing::warn!("{error}; jobs resume when their leases expire"),
     }
-    let app = App::new(
-        config,
-        Dependencies {
-            clock: clock.clone(),
-            store: Arc::new(store),
-            secrets_manager: Arc::new(SecretsManager::new()),
-            mode: ExecutionMode::Durable(Arc::new(wakeups.clone())),
-            runtime_api: None,
-            sns_endpoint: aws::sns_endpoint()?,
+    let parts = AppParts {
+        clock: Arc::new(SystemClock),
+        store: Arc::new(store),
+        wakeups: LocalWakeUps::new(),
+        sns_endpoint: aws::sns_endpoint().map_err(ServeError::Start)?,
+    };
+    let app = CurrentApp::new(parts.app(config));
+    let limits = ServerLimits::default();
+    let server = Server {
+        app: app.clone(),
+        clock: parts.clock.clone(),
+        wakeups: parts.wakeups.clone(),
+        listener,
+        limits: ServerLimits {
+            connections: args.max_connections.unwrap_or(limits.connections),
+            ..limits
         },
-    )
-    .with_memory_limit(memory_limit());
-    check_secrets(&app).await?;
-    let stop = stop_signal().map_err(|error| error.to_string())?;
-    tracing::info!("listening on http://{address}");
-    let served = server::serve(Arc::new(app), clock, wakeups, listener, stop).await;
+    };
+    let (stop, force) = (stop_signals.received(1), stop_signals.received(2));
+    let early_stop = stop_signals.received(1);
+    let serving = async {
+        let first = app.app();
+        tokio::select! {
+            checked = check_secrets(&first) => checked.map_err(ServeError::Start)?,
+            () = early_stop => return Ok(()),
+        }
+        // After a reload nothing must keep it.
+        drop(first);
+        tracing::info!("listening on http://{address}");
+        server.run(stop, force).await.map_err(ServeError::Run)
+    };
+    let served = tokio::select! {
+        served = serving => served,
+        never = stop_signals.watch() => match never {},
+        never = reload_on(hangup, &args.config, &parts, &app) => match never {},
+    };
     drop(lock);
-    served.map_err(|error| error.to_string())
+    served
 }
 
 /// Reads every secret once, so that one that cannot be used is reported now and not by the first delivery or callback.
@@ -116,16 +159,62 @@ async fn check_secrets(app: &App) -> Result<(), String> {
     }
 }
 
-/// Completes on SIGTERM or SIGINT. Both are caught from now on.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+/// What an app needs besides its config. It stays when the config is reloaded.
+struct AppParts {
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    wakeups: LocalWakeUps,
+    sns_endpoint: Option<Url>,
+}
+
+impl AppParts {
+    fn app(&self, config: Config) -> App {
+        App::new(
+            config,
+            Dependencies {
+                clock: self.clock.clone(),
+                store: self.store.clone(),
+                secrets_manager: Arc::new(SecretsManager::new()),
+                mode: ExecutionMode::Durable(Arc::new(self.wakeups.clone())),
+                runtime_api: None,
+                sns_endpoint: self.sns_endpoint.clone(),
+            },
+        )
+        .with_memory_limit(memory_limit())
+    }
+}
+
+/// Reloads the config on each SIGHUP. One that cannot be used is reported, and the app in use stays.
+async fn reload_on(
+    mut hangup: Signal,
+    file: &ConfigFile,
+    parts: &AppParts,
+    app: &CurrentApp,
+) -> Infallible {
+    loop {
+        hangup.recv().await;
+        let file = file.clone();
+        let load = move || file.load().and_then(Config::check_writable_secrets);
+        let reloaded = async {
+            let loaded = tokio::task::spawn_blocking(load).await;
+            let config = loaded.map_err(|error| error.to_string())?;
+            let new = parts.app(config.map_err(|error| error.to_string())?);
+            check_secrets(&new).await?;
+            Ok::<_, String>(new)
+        };
+        match reloaded.await {
+            Ok(new) => {
+                let routes = new.config().routes.len();
+                app.replace(new);
+                tracing::info!(routes, "config reloaded");
+            }
+            Err(why) => tracing::error!("config not reloaded, the old one stays in use: {why}"),
         }
-    })
+    }
+}
+
+fn catch_signals() -> io::Result<(StopSignals, Signal)> {
+    Ok((StopSignals::catch()?, catch_hangup()?))
 }
 
 /// Locks the data folder for this server. The operating system releases the lock when the process ends, even by a crash.
@@ -140,4 +229,9 @@ fn lock_folder(data: &Path) -> Result<File, String> {
         )),
         Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
     }
+}
+
+fn parse_connections(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "N must be a whole number above 0".to_owned())
 }

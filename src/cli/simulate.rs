@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::terminal::{ExitStatus, print_error, print_line};
+use super::signals::{StopSignals, catch_hangup};
+use super::terminal::{ExitStatus, print_error, print_json};
 use zoho_simulator::Simulator;
 
 /// Arguments of `masshook simulate`.
@@ -39,16 +40,33 @@ pub(super) async fn run(args: SimulateArgs) -> ExitStatus {
         records: args.records.into_iter().collect(),
         ..zoho_simulator::Settings::default()
     };
-    match Simulator::start(settings).await {
-        Ok(simulator) => {
-            print_line(&simulator.announcement().to_string());
-            simulator.wait().await;
-            ExitStatus::Success
+    let signals = StopSignals::catch().and_then(|signals| Ok((signals, catch_hangup()?)));
+    let (stop_signals, mut hangup) = match signals {
+        Ok(signals) => signals,
+        Err(error) => {
+            print_error(&format!("cannot catch signals: {error}"));
+            return ExitStatus::UsageError;
         }
+    };
+    let simulator = match Simulator::start(settings).await {
+        Ok(simulator) => simulator,
         Err(error) => {
             print_error(&format!("cannot listen on {listen}: {error}"));
-            ExitStatus::UsageError
+            return ExitStatus::UsageError;
         }
+    };
+    print_json(&simulator.announcement());
+    let stop = stop_signals.received(1);
+    // There is no config to reload. A closed terminal ends the simulator as SIGTERM does.
+    let stop = async {
+        tokio::select! {
+            () = stop => {}
+            _ = hangup.recv() => {}
+        }
+    };
+    tokio::select! {
+        stopped = simulator.run_until(stop) => ExitStatus::from_success(stopped.is_ok()),
+        never = stop_signals.watch() => match never {},
     }
 }
 

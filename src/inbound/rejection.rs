@@ -1,6 +1,6 @@
 //! Why a request is rejected, and the HTTP status and code of each reason.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::job::JobId;
@@ -44,9 +44,18 @@ pub enum Rejection {
     /// The path does not exist.
     #[error("there is nothing here; hooks are at /hooks/{{route}}, jobs at /jobs")]
     NoSuchPath,
+    /// The path is not valid UTF-8.
+    #[error("the path is not valid UTF-8 once its percent-encoding is decoded")]
+    PathInvalid,
     /// The path exists, but does not accept this method.
-    #[error("this path does not take that method")]
-    MethodNotAllowed,
+    #[error(
+        "this path does not take that method; it takes {}",
+        method_list(allowed)
+    )]
+    MethodNotAllowed {
+        /// The methods that it accepts.
+        allowed: Vec<Method>,
+    },
     /// The body is too large.
     #[error("the body is larger than {limit} bytes")]
     TooLarge {
@@ -70,6 +79,18 @@ pub enum Rejection {
     /// The request was not received completely.
     #[error("the request could not be received: {0}")]
     BodyNotReceived(String),
+    /// The request has a version of HTTP that the server does not speak.
+    #[error("the server speaks HTTP/1.1 only")]
+    HttpVersion,
+    /// The request was not complete in time.
+    #[error("the request was not complete in time; send it again")]
+    RequestTimeout,
+    /// The server has no connection or no memory left for the request.
+    #[error("the server is overloaded: {0}; send the request again later")]
+    ServerFull(&'static str),
+    /// The process answers, but does not complete what it has accepted.
+    #[error("{0}")]
+    Unhealthy(String),
     /// The signature or secret of the request is not valid.
     #[error("{error}")]
     Unverified {
@@ -182,6 +203,12 @@ pub enum Rejection {
     Drive(String),
 }
 
+/// The value of the header `Allow`.
+pub fn method_list(methods: &[Method]) -> String {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    names.join(", ")
+}
+
 impl Rejection {
     /// The HTTP status and the stable code.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
@@ -189,7 +216,14 @@ impl Rejection {
             Self::NoSuchRoute(_) => (StatusCode::NOT_FOUND, "no_such_route"),
             Self::NotListening { .. } => (StatusCode::NOT_FOUND, "not_listening"),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path"),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::PathInvalid => (StatusCode::BAD_REQUEST, "path_invalid"),
+            Self::HttpVersion => (
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                "http_version_not_supported",
+            ),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+            Self::Unhealthy(_) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+            Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::NoSuchJob(_) => (StatusCode::NOT_FOUND, "no_such_job"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::UrlTooLong => (StatusCode::URI_TOO_LONG, "url_too_long"),
@@ -232,7 +266,9 @@ impl Rejection {
             Self::Secret(SecretError::Later { .. }) | Self::Store(_) | Self::Queue(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
-            Self::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::ServerFull(_) | Self::Overloaded(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+            }
             Self::Unreadable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "job_unreadable"),
             Self::Secret(SecretError::Unavailable { .. } | SecretError::Malformed { .. }) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable")

@@ -74,7 +74,8 @@ impl InboundRequest {
             return Ok(Verified::Handshake(handshake));
         }
         if trigger == Trigger::Http && !route.settings.accepts_method(&self.method) {
-            return Err(Rejection::MethodNotAllowed);
+            let allowed = route.settings.http_methods.clone();
+            return Err(Rejection::MethodNotAllowed { allowed });
         }
         let check = verifier.check_signature(route.settings, &self, now).await?;
         if let Some(subscription) = check.subscription {

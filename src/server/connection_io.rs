@@ -146,8 +146,9 @@ impl<Io> ConnectionIo<Io> {
             self.head = Vec::new();
             return;
         }
-        let room = MAX_HEAD_BYTES.saturating_sub(self.head.len());
-        self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let space = MAX_HEAD_BYTES.saturating_sub(self.head.len());
+        self.head
+            .extend_from_slice(&bytes[..bytes.len().min(space)]);
         if is_http2(&self.head) {
             self.refusal = Some(Refusal::new(&Rejection::HttpVersion));
         }
@@ -297,7 +298,7 @@ mod tests {
 
     #[test]
     fn refusal_is_a_whole_response() {
-        let response = problem_response(&Rejection::Overloaded("it has too many connections"));
+        let response = problem_response(&Rejection::ServerFull("it has too many connections"));
         let text = String::from_utf8(response).expect("text");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         assert!(

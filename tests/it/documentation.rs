@@ -319,6 +319,7 @@ fn readme_lists_every_rejection_with_its_status() {
             "FORBIDDEN" => "403",
             "NOT_FOUND" => "404",
             "METHOD_NOT_ALLOWED" => "405",
+            "REQUEST_TIMEOUT" => "408",
             "CONFLICT" => "409",
             "PAYLOAD_TOO_LARGE" => "413",
             "URI_TOO_LONG" => "414",
@@ -326,6 +327,7 @@ fn readme_lists_every_rejection_with_its_status() {
             "REQUEST_HEADER_FIELDS_TOO_LARGE" => "431",
             "INTERNAL_SERVER_ERROR" => "500",
             "SERVICE_UNAVAILABLE" => "503",
+            "HTTP_VERSION_NOT_SUPPORTED" => "505",
             other => panic!("{other}: give it its number"),
         };
         assert_eq!(

@@ -32,9 +32,12 @@ mod time_source;
 #[cfg(test)]
 mod tests;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -115,12 +118,30 @@ impl Simulator {
         }
     }
 
-    /// Runs the simulator until the process ends.
-    pub async fn wait(self) {
-        for task in self.tasks {
-            let _ = task.await;
+    /// Runs the simulator until `stop` completes, then stops it.
+    ///
+    /// # Errors
+    /// A listener has ended before that.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let tasks = &mut self.tasks;
+        let ended = poll_fn(|context| {
+            let mut tasks = tasks.iter_mut();
+            let ended = tasks.find_map(|task| match Pin::new(task).poll(context) {
+                Poll::Ready(ended) => Some(ended),
+                Poll::Pending => None,
+            });
+            ended.map_or(Poll::Pending, Poll::Ready)
+        });
+        tokio::select! {
+            ended = ended => {
+                ended??;
+                Err(io::Error::other("a listener has ended"))
+            }
+            () = stop => {
+                self.stop().await;
+                Ok(())
+            }
         }
-        drop(self.shutdown);
     }
 }
 
