@@ -26,7 +26,7 @@ pub struct MappingOutcome {
     pub updates: Vec<UpdateRequest>,
     /// Why the route ignores the delivery.
     pub ignored: Option<IgnoreReason>,
-    /// What was repaired in the body.
+    /// What was repaired in the body, or left out.
     pub body_note: Option<String>,
 }
 
@@ -125,6 +125,7 @@ pub(crate) struct Mapper<'a> {
     programs: RoutePrograms,
     content: &'a DeliveryContent,
     lone_surrogates: usize,
+    part_problems: Vec<String>,
 }
 
 impl<'a> Mapper<'a> {
@@ -134,7 +135,11 @@ impl<'a> Mapper<'a> {
         content: &'a DeliveryContent,
         limits: &Limits,
     ) -> Result<Self, Rejection> {
-        let (body, unpacked) = content.decode(limits.max_body_bytes)?;
+        let DecodedBody {
+            document: body,
+            unpacked,
+            part_problems,
+        } = content.decode(limits.max_body_bytes)?;
         // A copy of the body, which few programs use.
         let raw = std::str::from_utf8(&unpacked).ok();
         let input = MappingInput {
@@ -154,6 +159,7 @@ impl<'a> Mapper<'a> {
         Ok(Self {
             session: session.map_err(|error| failed(&programs.route, key, error))?,
             lone_surrogates: body.lone_surrogates(),
+            part_problems,
             programs,
             content,
         })
@@ -174,11 +180,12 @@ impl<'a> Mapper<'a> {
         &self.session
     }
 
-    /// What was repaired in the body.
+    /// What was repaired in the body, or left out.
     pub(crate) fn body_note(&self) -> Option<String> {
         let count = self.lone_surrogates;
         let escapes = match count {
-            0 => return None,
+            0 if self.part_problems.is_empty() => return None,
+            0 => return Some(self.part_problems.join("; ")),
             1 => "1 escape of the body is a lone surrogate".to_owned(),
             _ => format!("{count} escapes of the body are lone surrogates"),
         };
@@ -257,15 +264,28 @@ fn failed(route: &str, key: ProgramKey, error: EvalError) -> Rejection {
     }
 }
 
+/// A decoded body.
+struct DecodedBody<'a> {
+    document: Document,
+    /// The body without its content encoding.
+    unpacked: Cow<'a, [u8]>,
+    /// The parts of a multipart form that are not fields, each with the reason.
+    part_problems: Vec<String>,
+}
+
 impl DeliveryContent {
-    /// The document in the body, and the body without its content encoding.
-    fn decode(&self, limit: usize) -> Result<(Document, Cow<'_, [u8]>), Rejection> {
+    /// Decodes the body.
+    fn decode(&self, limit: usize) -> Result<DecodedBody<'_>, Rejection> {
         if !self.origin.trigger.has_signatures() {
             if self.body.len() > limit {
                 return Err(Rejection::Body(BodyError::TooLarge { limit }));
             }
             let document = message_document(&self.body)?;
-            return Ok((document, Cow::Borrowed(&self.body)));
+            return Ok(DecodedBody {
+                document,
+                unpacked: Cow::Borrowed(&self.body),
+                part_problems: Vec::new(),
+            });
         }
         let header = |name| {
             let value = self.headers.get(name)?;
@@ -274,11 +294,19 @@ impl DeliveryContent {
         let (content_type, encoding) = (header(CONTENT_TYPE), header(CONTENT_ENCODING));
         let unpacked =
             body::unpack(content_type, encoding, &self.body, limit).map_err(Rejection::Body)?;
+        let mut part_problems = Vec::new();
         let document = match unpacked.decode().map_err(Rejection::Body)? {
             Body::Json(text) => Document::from_json(text).map_err(Rejection::NotJson)?,
-            Body::Tree(tree) => Document::from_value(&tree),
+            Body::Tree(tree) => {
+                part_problems = body::part_problems(&tree);
+                Document::from_value(&tree)
+            }
         };
-        Ok((document, unpacked.bytes))
+        Ok(DecodedBody {
+            document,
+            unpacked: unpacked.bytes,
+            part_problems,
+        })
     }
 
     /// Headers with lower-case names; repeated ones are joined by commas (RFC 9110 section 5.3). A message has attributes

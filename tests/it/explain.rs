@@ -162,6 +162,21 @@ fn event_is_accepted_by_route_of_its_path() {
 }
 
 #[test]
+fn part_that_is_no_field_is_mentioned() {
+    let part = |name: &str, text: &str| {
+        format!("--X\r\nContent-Disposition: form-data{name}\r\n\r\n{text}\r\n")
+    };
+    let body = part("; name=id", "5725767000003000064") + &part("", "7") + "--X--\r\n";
+    let headers = json!({"content-type": "multipart/form-data; boundary=X"});
+    let taken = explain(&http("POST", "/hooks/open", &headers, &body));
+    assert_eq!(taken.code, 0, "{}", taken.text);
+    let (met, found) = taken.found("open", "body");
+    assert_eq!(met, Some(true));
+    assert_eq!(found, "part without a name is not a field: it has no name");
+    assert_eq!(taken.first_false("open"), &Value::Null);
+}
+
+#[test]
 fn first_false_expression_is_shown_with_its_values() {
     let body = json!({"id": "1", "action": "opened", "issue": {"labels": [{"name": "bug"}, {"name": "ui"}]}});
     let said = explain(&github(&body));

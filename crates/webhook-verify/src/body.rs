@@ -4,6 +4,7 @@ mod charset;
 mod content_encoding;
 mod form;
 mod multipart;
+mod parameters;
 mod xml;
 
 #[cfg(test)]
@@ -14,6 +15,9 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use charset::Charset;
+pub use multipart::part_problems;
+use parameters::HeaderParameters;
+pub use parameters::percent_decoded;
 
 /// Maximum pairs of a form. PHP's default is a tenth of it; no known sender has nearly as many.
 const MAX_PAIRS: usize = 10_000;
@@ -51,6 +55,12 @@ pub enum BodyError {
         "the body is not UTF-8 text; text in Windows-1252 needs that charset in its content type"
     )]
     NotUtf8,
+    /// The text is not in its charset.
+    #[error("the body is not text in {0}")]
+    NotInCharset(String),
+    /// The multipart form has too many parts.
+    #[error("the multipart form has more than {} parts", multipart::MAX_PARTS)]
+    TooManyParts,
     /// The form has too many pairs.
     #[error("the form has more than {MAX_PAIRS} fields")]
     TooManyPairs,
@@ -129,9 +139,10 @@ pub fn unpack<'a>(
     let mut converted = false;
     if !bytes.is_empty()
         && let (BodyKind::Json, Some(charset)) = BodyKind::of(content_type, &bytes)?
-        && Charset::of(Some(&charset))? == Charset::Windows1252
+        && let charset = Charset::of(Some(&charset))?
+        && charset != Charset::UTF_8
     {
-        let text = Charset::Windows1252.text(bytes.into_owned())?;
+        let text = charset.text(bytes.into_owned())?;
         if text.len() > limit {
             return Err(BodyError::TooLarge { limit });
         }
@@ -182,7 +193,8 @@ impl BodyKind {
 ///
 /// Form fields become strings under their keys; a repeated key, and a key that ends in `[]`, becomes a list; brackets
 /// make nested objects: `data[merges][FNAME]` (Mailchimp, PHP, Rails). A number in brackets is a key like any other.
-/// The content of files in a multipart form is dropped; the list `$files` contains `{"name", "filename", "content_type", "bytes"}`.
+/// The content of files in a multipart form is dropped; the list `$files` contains `{"name", "filename", "content_type", "bytes"}`
+/// for each, and for each other part that is not a field, with the reason under `problem`.
 ///
 /// XML becomes an object with the root element: attributes under `@name`, text beside them under `#text`, repeated
 /// elements as a list, elements with only text as a string. Names keep their prefixes.
@@ -196,7 +208,7 @@ pub fn decode<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Body<'a>
     let (kind, name) = BodyKind::of(content_type, body)?;
     let charset = Charset::of(name.as_deref())?;
     match kind {
-        BodyKind::Json if charset != Charset::Utf8 => {
+        BodyKind::Json if charset != Charset::UTF_8 => {
             Err(BodyError::Charset(clip(&name.unwrap_or_default())))
         }
         BodyKind::Json => {
@@ -230,6 +242,13 @@ pub(super) fn fields(content_type: Option<&str>, body: &[u8]) -> Option<Vec<(Str
     }
 }
 
+/// The boundary of a multipart form.
+pub(super) fn multipart_boundary(content_type: &str, body: &[u8]) -> Option<String> {
+    let is_multipart = HeaderParameters::read(content_type).essence == "multipart/form-data";
+    let boundary = multipart::boundary(content_type, body).ok();
+    boundary.filter(|_| is_multipart)
+}
+
 /// Some .NET senders add it to JSON, against RFC 8259 section 8.1.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -240,13 +259,10 @@ pub(super) fn strip_bom(body: &[u8]) -> &[u8] {
 
 /// The media type in lower case, and the charset if there is one.
 fn split_type(text: &str) -> (String, Option<String>) {
-    let mut parts = text.split(';');
-    let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-    let charset = parts
-        .filter_map(|parameter| parameter.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-        .map(|(_, value)| value.trim().trim_matches('"').to_ascii_lowercase());
-    (essence, charset)
+    let parameters = HeaderParameters::read(text);
+    let charset = parameters.get("charset");
+    let charset = charset.map(|text| text.trim().trim_matches('\'').to_ascii_lowercase());
+    (parameters.essence, charset)
 }
 
 /// The start of a text, short enough for an error message.

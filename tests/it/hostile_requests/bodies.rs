@@ -136,7 +136,7 @@ fn bodies() -> Vec<(&'static str, Request, (u16, &'static str), &'static str)> {
             "1,001 parts",
             typed(multipart, format!("{}--X--\r\n", part.repeat(1_001))),
             unreadable,
-            "fields",
+            "more than 1000 parts",
         ),
         (
             "a part without an end",

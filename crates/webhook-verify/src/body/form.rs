@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::charset::Charset;
+use super::parameters::percent_decoded;
 use super::{BodyError, MAX_DEPTH, MAX_PAIRS, clip};
 
 /// The fields in order, with their keys as sent.
@@ -39,30 +40,11 @@ pub(super) fn tree(fields: Vec<(String, String)>) -> Result<Map<String, Value>, 
 /// Decodes the URL encoding of a form (URL Standard, section 5.1). Unlike there, bytes that are invalid in the charset are
 /// an error.
 fn unescape(text: &[u8], charset: Charset) -> Result<String, BodyError> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, after @ ..] = rest {
-        rest = after;
-        let byte = match (first, after) {
-            (b'+', _) => b' ',
-            (b'%', [high, low, tail @ ..]) => match (hex_digit(*high), hex_digit(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = tail;
-                    high << 4 | low
-                }
-                _ => b'%',
-            },
-            _ => *first,
-        };
-        bytes.push(byte);
-    }
-    charset.text(bytes)
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+    charset.text(percent_decoded(&spaced))
 }
 
 /// Splits `a[b][]` into the name `a` and the brackets `b` and ``. A key with unmatched brackets is a plain name.

@@ -4,6 +4,9 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::json;
 
+/// Maximum elements and attributes of an XML document.
+const MAX_XML_NODES: usize = 50_000;
+
 fn form(text: &str) -> Result<Value, BodyError> {
     match decode(Some("application/x-www-form-urlencoded"), text.as_bytes())? {
         Body::Tree(tree) => Ok(tree),
@@ -138,7 +141,190 @@ fn multipart_form_becomes_a_tree() {
     let many = format!("{}--X--\r\n", part.repeat(1_001));
     assert_eq!(
         tree(content_type, many.as_bytes()),
-        Err(BodyError::TooManyPairs)
+        Err(BodyError::TooManyParts)
+    );
+}
+
+/// Decodes a multipart form of these parts, with CR LF line ends.
+fn multipart(content_type: &str, boundary: &str, parts: &[&str]) -> Result<Value, BodyError> {
+    let mut body = String::new();
+    for part in parts {
+        body.push_str(&format!("--{boundary}\r\n{part}\r\n"));
+    }
+    body.push_str(&format!("--{boundary}--\r\n"));
+    tree(content_type, body.as_bytes())
+}
+
+#[test]
+fn boundary_is_read_as_senders_write_it() {
+    let part = "Content-Disposition: form-data; name=\"a\"\r\n\r\n1";
+    for (content_type, boundary) in [
+        // React Native on iOS.
+        (
+            "multipart/form-data; boundary=Qs/3=a:b?c'd(e)f+g,h.i_j-k",
+            "Qs/3=a:b?c'd(e)f+g,h.i_j-k",
+        ),
+        // .NET quotes, and may send a charset.
+        (
+            "multipart/form-data; boundary=\"7d1f:a b\"; charset=utf-8",
+            "7d1f:a b",
+        ),
+        ("multipart/form-data;charset=utf-8;boundary=X", "X"),
+        ("Multipart/Form-Data; BOUNDARY = X ; x=y", "X"),
+        (
+            "multipart/form-data; boundary=----WebKitFormBoundary7MA4YWxk",
+            "----WebKitFormBoundary7MA4YWxk",
+        ),
+        // A sender that sets the header itself forgets it.
+        ("multipart/form-data", "----x"),
+        ("multipart/form-data; boundary=", "X"),
+    ] {
+        let found = multipart(content_type, boundary, &[part]);
+        assert_eq!(found, Ok(json!({"a": "1"})), "{content_type}");
+    }
+    for (content_type, body) in [
+        ("multipart/form-data; boundary=Y", "--X\r\n\r\n--X--"),
+        ("multipart/form-data", "a=1"),
+    ] {
+        let found = tree(content_type, body.as_bytes());
+        assert!(matches!(found, Err(BodyError::Multipart(_))), "{body}");
+    }
+}
+
+#[test]
+fn lines_around_parts_may_vary() {
+    let content_type = "multipart/form-data; boundary=X";
+    let expected = Ok(json!({"a": "1\n2", "b": ""}));
+    let head = |name: &str| format!("content-disposition:form-data;name={name}");
+    let (a, b) = (head("a"), head("b"));
+    for body in [
+        format!("--X\n{a}\n\n1\n2\n--X\n{b}\n\n\n--X--"),
+        format!(
+            "preamble\r\n--X \r\n{a}\r\n\r\n1\n2\r\n--X\t\r\n{b}\r\n\r\n\r\n--X--\r\nepilogue\r\n--X\r\n"
+        ),
+        // The last boundary lacks its hyphens.
+        format!("--X\r\n{a}\r\n\r\n1\n2\r\n--X\r\n{b}\r\n\r\n\r\n--X\r\n"),
+    ] {
+        assert_eq!(tree(content_type, body.as_bytes()), expected, "{body:?}");
+    }
+    assert_eq!(tree(content_type, b"--X--\r\n"), Ok(json!({})));
+    // A longer line that begins with the boundary is content.
+    let inside = format!("--X\r\n{a}\r\n\r\n--XY\r\n --X\r\n--X--\r\n");
+    assert_eq!(
+        tree(content_type, inside.as_bytes()),
+        Ok(json!({"a": "--XY\r\n --X"}))
+    );
+}
+
+#[test]
+fn unreadable_part_does_not_affect_others() {
+    let content_type = "multipart/form-data; boundary=X";
+    let good = "Content-Disposition: form-data; name=\"good\"\r\n\r\nyes";
+    let files = |part: &str| {
+        let found = multipart(content_type, "X", &[part, good]).expect(part);
+        assert_eq!(found["good"], "yes", "{part}");
+        found["$files"].clone()
+    };
+    assert_eq!(
+        files(
+            "Content-Disposition: form-data; name=\"f\"; filename*=UTF-8''%C3%A4.png\r\nContent-Type: image/png\r\n\r\nPNG"
+        ),
+        json!([{"name": "f", "filename": "ä.png", "content_type": "image/png", "bytes": 3}])
+    );
+    assert_eq!(
+        files(
+            "Content-Disposition: form-data; name=\"f\"; filename=\"a.png\"; filename*=UTF-8''%FF\r\n\r\nPNG"
+        ),
+        json!([{"name": "f", "filename": "a.png", "content_type": null, "bytes": 3}])
+    );
+    assert_eq!(
+        files("Content-Disposition: form-data\r\n\r\nx"),
+        json!([{"name": null, "filename": null, "content_type": null, "bytes": 1, "problem": "it has no name"}])
+    );
+    assert_eq!(
+        files(
+            "Content-Disposition: form-data; name=\"c\"\r\nContent-Type: text/plain; charset=utf-7\r\n\r\nx"
+        ),
+        json!([{"name": "c", "filename": null, "content_type": "text/plain; charset=utf-7", "bytes": 1, "problem": "charset `utf-7` is not supported; send UTF-8"}])
+    );
+    assert_eq!(
+        files(
+            "Content-Disposition: form-data; name=\"e\"\r\nContent-Transfer-Encoding: base64\r\n\r\n!"
+        ),
+        json!([{"name": "e", "filename": null, "content_type": null, "bytes": 1, "problem": "it is not base64"}])
+    );
+    assert_eq!(
+        files("no headers"),
+        json!([{"name": null, "filename": null, "content_type": null, "bytes": 10, "problem": "it has no empty line after its headers, or too long headers"}])
+    );
+    // A binary part without a file name.
+    let mut body = b"--X\r\nContent-Disposition: form-data; name=\"blob\"\r\nContent-Type: application/octet-stream\r\n\r\n\xFF\xFE\x00\r\n".to_vec();
+    body.extend_from_slice(format!("--X\r\n{good}\r\n--X--").as_bytes());
+    let found = tree(content_type, &body).expect("a tree");
+    assert_eq!(found["good"], "yes");
+    assert_eq!(
+        part_problems(&found),
+        [
+            "part `blob` is not a field: it is not UTF-8 text; text in Windows-1252 needs that charset in its content type"
+        ]
+    );
+}
+
+#[test]
+fn part_text_is_decoded_by_its_own_headers() {
+    let content_type = "multipart/form-data; boundary=X";
+    let part = |head: &str, text: &[u8]| {
+        let mut part =
+            format!("--X\r\nContent-Disposition: form-data; {head}\r\n\r\n").into_bytes();
+        part.extend_from_slice(text);
+        part.extend_from_slice(b"\r\n");
+        part
+    };
+    let body = |parts: &[Vec<u8>]| [parts.concat(), b"--X--\r\n".to_vec()].concat();
+    // SendGrid's inbound parse names the charsets in a field.
+    let sendgrid = body(&[
+        part("name=\"text\"", b"Jos\xE9"),
+        part("name=\"subject\"", "Ä".as_bytes()),
+        part("name=\"html\"", b"\x1b$B$\"\x1b(B"),
+        part(
+            "name=\"charsets\"",
+            br#"{"text":"iso-8859-1","subject":"UTF-8","html":"iso-2022-jp"}"#,
+        ),
+    ]);
+    let found = tree(content_type, &sendgrid).expect("a tree");
+    assert_eq!(
+        (&found["text"], &found["subject"], &found["html"]),
+        (&json!("José"), &json!("Ä"), &json!("あ"))
+    );
+    let named = body(&[
+        part("name=_charset_", b"windows-1252"),
+        part("name=a", b"\x80"),
+    ]);
+    assert_eq!(tree(content_type, &named).expect("a tree")["a"], "€");
+    let encoded = body(&[
+        part(
+            "name=a\r\nContent-Transfer-Encoding: BASE64",
+            b"SGVs\r\nbG8",
+        ),
+        part(
+            "name=b\r\nContent-Transfer-Encoding: quoted-printable\r\nContent-Type: text/plain; charset=latin1",
+            b"Jos=E9=\r\n =3D=zz",
+        ),
+        part(
+            "name=c\r\nContent-Transfer-Encoding: 8bit\r\nContent-Type: application/json",
+            b"{}",
+        ),
+        part("name*=UTF-8''d%20e", b"1"),
+        part("name=f;\r\n filename=\"\"", b""),
+        part("name=\"g\"", b"1"),
+        part("name=\"g\"", b"2"),
+    ]);
+    assert_eq!(
+        tree(content_type, &encoded),
+        Ok(json!({
+            "a": "Hello", "b": "José ==zz", "c": "{}", "d e": "1", "g": ["1", "2"],
+            "$files": [{"name": "f", "filename": "", "content_type": null, "bytes": 0}],
+        }))
     );
 }
 
@@ -178,10 +364,23 @@ fn xml_becomes_a_tree() {
         tree("text/xml", "<a>".repeat(100_000).as_bytes()),
         Err(BodyError::ElementsTooDeep)
     );
-    let names: String = (0..50_000).map(|index| format!(" a{index}=''")).collect();
+    let wide_element = |attributes: usize| {
+        let names: String = (0..attributes)
+            .map(|index| format!(" a{index}=''"))
+            .collect();
+        tree("text/xml", format!("<a{names}/>").as_bytes())
+    };
+    assert!(wide_element(MAX_XML_NODES - 1).is_ok());
+    assert_eq!(wide_element(MAX_XML_NODES), Err(BodyError::TooManyNodes));
     assert_eq!(
-        tree("text/xml", format!("<a{names}/>").as_bytes()),
-        Err(BodyError::TooManyNodes)
+        tree("text/xml", b"<a b='1' c='2' b='3'/>"),
+        Err(BodyError::Xml("attribute `b` is repeated".to_owned()))
+    );
+    // Some .NET programs declare UTF-16 and send UTF-8.
+    let declared = "<?xml version=\"1.0\" encoding=\"utf-16\"?><n>José</n>";
+    assert_eq!(
+        tree("text/xml", declared.as_bytes()),
+        Ok(json!({"n": "José"}))
     );
     let wide = format!("<a>{}</a>", "<b/>".repeat(50_000));
     assert_eq!(
@@ -287,7 +486,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_multipart_form_does_not_panic(text in "(--X|--X--|\r\n|Content-Disposition: form-data; |name=\"a\"|name=\"b\\[\\]\"|filename=\"f\"|Content-Type: text/plain; charset=latin1|x|;){0,40}") {
+    fn arbitrary_multipart_form_does_not_panic(text in "(--X|--X--|\r\n|Content-Disposition: form-data; |name=\"a\"|name=\"b\\[\\]\"|filename=\"f\"|filename\\*=UTF-8''%41|Content-Type: text/plain; charset=latin1|Content-Transfer-Encoding: base64|charsets|x|;|\n){0,40}") {
         let _ = tree("multipart/form-data; boundary=X", text.as_bytes());
     }
 

@@ -20,9 +20,6 @@ const MAX_DEPTH: usize = 64;
 /// Maximum elements and attributes of a document.
 const MAX_NODES: usize = 50_000;
 
-/// Maximum attributes of an element. Each is compared with all previous ones.
-const MAX_ATTRIBUTES: usize = 256;
-
 /// Maximum bytes of an XML declaration.
 const MAX_DECLARATION: usize = 200;
 
@@ -31,7 +28,7 @@ pub(super) fn tree(body: &[u8], charset: Option<Charset>) -> Result<Value, BodyE
     let body = super::strip_bom(body);
     let charset = match charset {
         Some(charset) => charset,
-        None => Charset::of(declared_encoding(body).as_deref())?,
+        None => Charset::of_ascii_declaration(declared_encoding(body).as_deref())?,
     };
     let text = charset.text(body.to_vec())?;
     let mut reader = Reader::from_str(&text);
@@ -123,16 +120,19 @@ impl XmlTree {
             name: start.name().as_ref().to_owned(),
             ..OpenElement::default()
         };
-        for (count, attribute) in start.attributes().enumerate() {
+        // The reader's own check for duplicates compares each attribute with all previous ones.
+        let mut attributes = start.attributes();
+        for attribute in attributes.with_checks(false) {
             self.count()?;
-            if count == MAX_ATTRIBUTES {
-                return Err(BodyError::TooManyNodes);
-            }
             let attribute = attribute.map_err(malformed)?;
             let value = attribute
                 .normalized_value(XmlVersion::Implicit1_0)
                 .map_err(malformed)?;
             let key = format!("@{}", attribute.key.as_ref());
+            if open.inner.contains_key(&key) {
+                let message = format!("attribute `{}` is repeated", clip(&key[1..]));
+                return Err(BodyError::Xml(message));
+            }
             open.inner.insert(key, Value::String(value.into_owned()));
         }
         self.open.push(open);
