@@ -4,6 +4,7 @@ mod enrollment;
 pub mod location;
 mod reference;
 mod store;
+mod text;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use reference::{InvalidRef, SecretRef};
 pub use store::{
     EnvironmentSecrets, FileSecrets, SecretStore, SecretStoreError, SecretVersion, WritableSecrets,
 };
+pub use text::{InvalidText, warning as text_warning};
 
 /// How long a fetched secret is cached. A rotated secret is in use after this time at the latest.
 const CACHE_TTL: Duration = Duration::from_secs(300);
@@ -135,28 +137,30 @@ impl Secrets {
         self.secrets_manager.writable()
     }
 
-    /// Returns the secret to which `reference` points.
+    /// Returns the secret to which `reference` points. In every location, a byte order mark and line ends at the end are not
+    /// part of it, and a secret of white space alone is none.
     ///
     /// # Errors
     /// [`SecretError`].
     pub async fn get(&self, reference: &SecretRef) -> Result<SecretString, SecretError> {
         let whole = self.whole(reference).await?;
-        let Some(key) = &reference.key else {
-            return Ok(whole);
-        };
         let malformed = |why: String| SecretError::Malformed {
             reference: reference.to_string(),
             why,
         };
+        let read = |text: &str| text::read(text).map_err(|error| malformed(error.to_string()));
+        let Some(key) = &reference.key else {
+            return read(whole.expose_secret());
+        };
         let document: serde_json::Value =
-            serde_json::from_str(whole.expose_secret()).map_err(|_| {
+            serde_json::from_str(text::trimmed(whole.expose_secret())).map_err(|_| {
                 malformed(
                     "is not JSON, so it has no keys; drop the # part or store a JSON object"
                         .to_owned(),
                 )
             })?;
         match document.get(key).and_then(serde_json::Value::as_str) {
-            Some(text) => Ok(text.to_owned().into()),
+            Some(text) => read(text),
             None => Err(malformed(format!("has no key `{key}` with a string"))),
         }
     }
@@ -241,6 +245,10 @@ mod tests {
             match name {
                 "json" => Ok(r#"{"key":"hunter2","number":7}"#.to_owned().into()),
                 "plain" => Ok("hunter2".to_owned().into()),
+                "lines" => Ok("\u{feff}hunter2\r\n".to_owned().into()),
+                "lines-json" => Ok("\u{feff}{\"key\":\"hunter2\\n\"}\n".to_owned().into()),
+                "blank" => Ok(" \t\n".to_owned().into()),
+                "blank-json" => Ok(r#"{"key":"  "}"#.to_owned().into()),
                 _ => Err(SecretStoreError {
                     why: "throttled".to_owned(),
                     transient: true,
@@ -288,6 +296,38 @@ mod tests {
         clock.advance(RECHECK_INTERVAL);
         secrets.get(&absent).await.expect_err("an error");
         assert_eq!(store.0.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn every_location_has_the_same_rule() {
+        let clock = ManualClock::at(Timestamp::UNIX_EPOCH);
+        let secrets = Secrets::new(Arc::new(clock), Arc::new(CountingStore::default()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, text: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            format!("file:{}", path.display())
+        };
+        for text in [
+            "secretsmanager:lines",
+            "secretsmanager:lines-json#key",
+            &file("lines", b"\xEF\xBB\xBFhunter2\n"),
+        ] {
+            let secret = secrets.get(&reference(text)).await.expect(text);
+            assert_eq!(secret.expose_secret(), "hunter2", "{text}");
+        }
+        for text in [
+            "secretsmanager:blank",
+            "secretsmanager:blank-json#key",
+            &file("blank", b"  \n"),
+            &file("empty", b""),
+            &file("nul", b"hun\0ter2"),
+            &file("utf-16", b"\xFF\xFEh\0u\0"),
+        ] {
+            let error = secrets.get(&reference(text)).await.expect_err(text);
+            assert!(error.to_string().contains(text), "{error}");
+            assert!(!error.to_string().contains("hun"), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use super::{Acceptance, App};
 use crate::inbound::rejection::Rejection;
 use crate::job::{Job, JobId};
 use crate::plan::{PlanLimits, PlanPreview};
-use crate::secrets::SecretError;
+
 use crate::update::UpdateRequest;
 
 impl App {
@@ -93,10 +93,6 @@ impl App {
             .await
             .map_err(Rejection::Secret)?;
         let key = key.expose_secret();
-        if key.is_empty() {
-            let (reference, why) = (reference.to_string(), "is empty".to_owned());
-            return Err(Rejection::Secret(SecretError::Malformed { reference, why }));
-        }
         if bool::from(given.as_bytes().ct_eq(key.as_bytes())) {
             Ok(())
         } else {

@@ -115,10 +115,10 @@ pub fn check_secret(secret: &SecretString) -> Result<(), BadSecret> {
 }
 
 fn key_of(secret: &SecretString) -> Result<Zeroizing<Vec<u8>>, BadSecret> {
-    let text = secret
-        .expose_secret()
-        .strip_prefix(PREFIX)
-        .ok_or(BadSecret::NoPrefix)?;
+    // White space has no meaning in base64; it comes from copying.
+    let text: Zeroizing<String> =
+        Zeroizing::new(secret.expose_secret().split_ascii_whitespace().collect());
+    let text = text.strip_prefix(PREFIX).ok_or(BadSecret::NoPrefix)?;
     let key = STANDARD.decode(text).map_err(|_| BadSecret::NotBase64)?;
     let key = Zeroizing::new(key);
     if !KEY_BYTES.contains(&key.len()) {

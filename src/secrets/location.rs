@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tempfile::NamedTempFile;
 
 use super::reference::SecretSource;
+use super::text::trimmed;
 use super::{SecretRef, SecretStoreError, SecretVersion, WritableSecrets};
 
 /// Why a secret cannot be written to a reference.
@@ -270,9 +271,9 @@ fn read_file(path: &Path) -> io::Result<Option<SecretString>> {
     }
 }
 
-/// The secret, unless it is empty or the empty object.
+/// The secret, unless it is blank or the empty object.
 fn non_empty(text: &str) -> Option<SecretString> {
-    let text = text.trim_end_matches(['\r', '\n']);
-    let has_value = !text.is_empty() && text != "{}";
+    let text = trimmed(text);
+    let has_value = !text.trim().is_empty() && text != "{}";
     has_value.then(|| text.to_owned().into())
 }

@@ -99,7 +99,7 @@ impl SecretStore for EnvironmentSecrets {
     }
 }
 
-/// Secrets in files. A line break at the end of a file is not part of the secret.
+/// Secrets in files.
 #[derive(Clone, Copy, Debug)]
 pub struct FileSecrets;
 
@@ -107,10 +107,13 @@ pub struct FileSecrets;
 impl SecretStore for FileSecrets {
     async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
         match std::fs::read_to_string(PathBuf::from(name)) {
-            Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned().into()),
+            Ok(text) => Ok(text.into()),
             Err(error) => Err(SecretStoreError {
                 transient: !is_permanent(error.kind()),
-                why: error.to_string(),
+                why: match error.kind() == ErrorKind::InvalidData {
+                    true => "the file is not UTF-8 text (`>` of PowerShell 5 writes UTF-16)".into(),
+                    false => error.to_string(),
+                },
             }),
         }
     }

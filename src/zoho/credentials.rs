@@ -42,8 +42,10 @@ impl Credentials {
     /// # Errors
     /// [`BadCredentials`].
     pub fn parse(secret: &SecretString) -> Result<Self, BadCredentials> {
-        let document: Value = serde_json::from_str(secret.expose_secret())
-            .map_err(|_| BadCredentials::NotAnObject)?;
+        // A byte order mark comes from an editor.
+        let text = secret.expose_secret().trim_start_matches('\u{feff}');
+        let document: Value =
+            serde_json::from_str(text).map_err(|_| BadCredentials::NotAnObject)?;
         let text = |key| {
             document
                 .get(key)
