@@ -1,6 +1,7 @@
 //! The HTTP API: one router for Lambda's HTTP triggers and for the local server.
 
 mod body;
+mod hook_path;
 mod path;
 mod response;
 
@@ -8,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ::http::header::AUTHORIZATION;
-use ::http::{HeaderMap, Method, StatusCode};
+use ::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::Router;
 use axum::extract::{RawQuery, Request, State};
 use axum::middleware::{Next, from_fn};
@@ -20,12 +21,13 @@ use serde_json::{Value, json};
 use crate::app::{App, HookResponse};
 use crate::config::MAX_BODY_BYTES;
 use crate::inbound::InboundRequest;
-use crate::inbound::rejection::Rejection;
+use crate::inbound::rejection::{PathHint, Rejection};
 use crate::job::view::JobView;
 use crate::mapping::Document;
 use crate::trigger::{Origin, Trigger};
 use body::read_body;
 pub use body::{BodyBudget, BodyLimits};
+pub(crate) use hook_path::HookPath;
 use path::PathText;
 pub use response::{StoreOutage, accepted_json, log_rejection, problem_headers};
 use response::{accepted_response, handshake_response, json_response};
@@ -70,15 +72,14 @@ pub fn router_with_health(app: Arc<App>, health: Arc<dyn HealthCheck>) -> Router
     };
     let readable = || not_allowed(&[Method::GET, Method::HEAD]);
     Router::new()
-        .route("/hooks/{route}", any(hook))
-        .route("/hooks/{route}/{*rest}", any(hook_below))
+        .route("/hooks/{*path}", any(hook))
         .route(
             "/jobs",
             post(submit_update_request).fallback(|| not_allowed(&[Method::POST])),
         )
         .route("/jobs/{id}", get(show_job).fallback(readable))
         .route("/health", get(show_health).fallback(readable))
-        .fallback(|| async { Rejection::NoSuchPath })
+        .fallback(|uri: Uri| async move { Rejection::NoSuchPath(PathHint::of(uri.path())) })
         .layer(from_fn(limit_headers))
         .with_state(app)
 }
@@ -110,21 +111,11 @@ pub fn check_header_count(count: usize) -> Result<(), Rejection> {
     }
 }
 
-async fn hook(
-    State(app): State<Arc<App>>,
-    PathText(route): PathText<String>,
-    request: Request,
-) -> Result<Response, Rejection> {
-    deliver(app, route, String::new(), request).await
-}
-
-/// Some senders authenticate with a token in the path below the route.
-async fn hook_below(
-    State(app): State<Arc<App>>,
-    PathText((route, rest)): PathText<(String, String)>,
-    request: Request,
-) -> Result<Response, Rejection> {
-    deliver(app, route, rest, request).await
+/// Handles `/hooks/{route}` with anything below it: some senders authenticate with a token there. Senders sign the path as
+/// they send it, so it is not decoded.
+async fn hook(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
+    let path = HookPath::of(request.uri().path())?;
+    deliver(app, path.route, path.rest, request).await
 }
 
 async fn deliver(

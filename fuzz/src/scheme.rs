@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use strict_reader::{Node, Problems};
-use webhook_verify::handshake;
+use webhook_verify::handshake::{self, HandshakeSecrets};
 use webhook_verify::scheme::{ProofKind, Scheme, SchemeChoice};
 use webhook_verify::verify::{
-    OutgoingWebhook, Verification, VerifyError, WebhookRequest, sign, verify,
+    OutgoingWebhook, Verification, VerifyError, WebhookRequest, sign, signed_urls, verify,
 };
 
 const NOW: Timestamp = Timestamp::constant(1_700_000_000, 0);
@@ -33,15 +33,12 @@ pub fn run(data: &[u8]) {
     let Some(request) = Request::read(request) else {
         return;
     };
-    let url = format!(
-        "https://hooks.example.com/{}?{}",
-        request.rest, request.query
-    );
+    let urls = signed_urls("https://hooks.example.com?a=1", request.rest, request.query);
     let unverified = WebhookRequest::new(&request.headers, request.body)
         .method(request.method)
         .path(request.rest)
         .query(request.query)
-        .url(&url);
+        .urls(&urls);
     let other = [SecretString::from("c29tZXRoaW5nIGVsc2U=")];
     let is_other = |secret: &SecretString| secret.expose_secret() == other[0].expose_secret();
     let can_mismatch = scheme.needs_secret() && !secrets.iter().any(is_other);
@@ -52,7 +49,11 @@ pub fn run(data: &[u8]) {
         Ok(_) => {}
         Err(refusal) => assert!(refusal.to_string().len() < 2_000, "{refusal}"),
     }
-    if let Some(answer) = handshake::respond(&scheme, &unverified, &secrets) {
+    if let Some(answer) = handshake::respond(
+        &scheme,
+        &unverified,
+        HandshakeSecrets::OfDeliveries(&secrets),
+    ) {
         assert!(answer.body.len() <= 8 * 1024);
     }
     let mut outgoing = OutgoingWebhook::new("evt_1", request.body);
@@ -67,8 +68,12 @@ pub fn run(data: &[u8]) {
         return;
     }
     let verification = verify_outgoing(&scheme, &outgoing, &secrets);
-    if matches!(verification, Err(VerifyError::RepeatedPart { .. })) {
-        // A request with a repeated part is refused, even if the signature is valid.
+    if matches!(
+        verification,
+        Err(VerifyError::RepeatedPart { .. } | VerifyError::SignedToken)
+    ) {
+        // A request with a repeated part is refused, even if the signature is valid. So is a token that a handshake signs
+        // for anybody.
         return;
     }
     assert!(
@@ -100,12 +105,12 @@ fn verify_outgoing(
     sent: &OutgoingWebhook,
     secrets: &[SecretString],
 ) -> Result<Verification, VerifyError> {
-    let url = sent.url().unwrap_or_default();
+    let urls = Vec::from_iter(sent.url());
     let request = WebhookRequest::new(&sent.headers, &sent.body)
         .method(sent.method.as_str())
         .path(&sent.path)
         .query(&sent.query)
-        .url(&url);
+        .urls(&urls);
     verify(scheme, &request, secrets, NOW)
 }
 
@@ -120,7 +125,7 @@ fn read_scheme(record: &Value) -> Option<(Box<Scheme>, Vec<SecretString>)> {
     let secrets = texts.map(SecretString::from).collect();
     match problems.finish(choice) {
         Ok(SchemeChoice::Scheme(scheme)) => Some((scheme, secrets)),
-        Ok(SchemeChoice::Disabled) => None,
+        Ok(SchemeChoice::Disabled(_)) => None,
         Err(problems) => {
             assert!(problems.iter().all(|problem| !problem.message.is_empty()));
             None

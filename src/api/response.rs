@@ -150,7 +150,9 @@ pub fn log_rejection(rejection: &Rejection) {
             "refused: {rejection}: {internal}"
         ),
         None => {
-            tracing::warn!(http.status = status, code, errors = ?rejection.errors(), "refused: {rejection}")
+            let hint = rejection.log_hint();
+            let hint = hint.map_or(String::new(), |hint| format!("; {hint}"));
+            tracing::warn!(http.status = status, code, errors = ?rejection.errors(), "refused: {rejection}{hint}");
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{Acceptance, App};
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{AwsEvent, Delivery, InboundRequest, MappingOutcome, NamedRoute, Verified};
 use crate::store::delivery::StoredDelivery;
+use strict_reader::nearest;
 
 /// The response to a request for a route.
 #[derive(Debug)]
@@ -117,6 +118,11 @@ impl App {
     pub(super) fn route(&self, name: &str) -> Result<NamedRoute<'_>, Rejection> {
         let route = self.config.routes.get_key_value(name);
         let route = route.map(|(name, settings)| NamedRoute { name, settings });
-        route.ok_or_else(|| Rejection::NoSuchRoute(name.chars().take(80).collect()))
+        route.ok_or_else(|| {
+            let name: String = name.chars().take(80).collect();
+            let names = self.config.routes.keys().map(String::as_str);
+            let nearest = nearest(&name, names).map(str::to_owned);
+            Rejection::NoSuchRoute { name, nearest }
+        })
     }
 }

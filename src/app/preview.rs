@@ -36,7 +36,9 @@ impl Verification {
     pub(super) fn passed(verify: &VerifyConfig) -> Self {
         match verify {
             VerifyConfig::Schemes(_) => Self::Verified(verify.to_string()),
-            VerifyConfig::Disabled | VerifyConfig::ByAws => Self::NotRequired(verify.to_string()),
+            VerifyConfig::Disabled(_) | VerifyConfig::ByAws => {
+                Self::NotRequired(verify.to_string())
+            }
         }
     }
 

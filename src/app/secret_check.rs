@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::App;
 use crate::callback::signature;
 use crate::config::{SecretPurpose, SecretUse};
-use crate::secrets::{SecretError, SecretRef, Secrets};
+use crate::secrets::{SecretError, SecretRef, Secrets, text_warning};
 use crate::zoho::credentials::Credentials;
 
 /// Whether a secret can be used.
@@ -15,6 +15,8 @@ use crate::zoho::credentials::Credentials;
 pub enum SecretState {
     /// It can be read and serves its purpose.
     Usable,
+    /// It can be used, but something about it is suspicious.
+    Doubtful(String),
     /// The sender's handshake has not stored it yet.
     NotEnrolled,
     /// It is in AWS, and this command makes no network calls.
@@ -46,7 +48,9 @@ impl fmt::Display for SecretCheck {
                 "{reference} is stored by the sender's handshake, which has not arrived yet"
             ),
             SecretState::Remote => write!(formatter, "{reference} is not read offline; use --live"),
-            SecretState::Unavailable(why) | SecretState::Unusable(why) => formatter.write_str(why),
+            SecretState::Doubtful(why)
+            | SecretState::Unavailable(why)
+            | SecretState::Unusable(why) => formatter.write_str(why),
         }
     }
 }
@@ -119,5 +123,30 @@ fn check_purpose(
         }
         SecretPurpose::TokenCache | SecretPurpose::ApiKey | SecretPurpose::HandshakeToken => None,
     };
-    problem.map_or(SecretState::Usable, SecretState::Unusable)
+    match (problem, doubt(purpose, secret)) {
+        (Some(problem), _) => SecretState::Unusable(problem),
+        (None, Some(doubt)) => SecretState::Doubtful(format!("the secret {reference} {doubt}")),
+        (None, None) => SecretState::Usable,
+    }
+}
+
+/// What is suspicious about a secret that can be used.
+fn doubt(purpose: &SecretPurpose<'_>, secret: &SecretString) -> Option<String> {
+    let short_key = match purpose {
+        SecretPurpose::Verification(scheme) | SecretPurpose::Enrolled(scheme) => {
+            webhook_verify::verify::short_key(scheme, secret)
+        }
+        // The document of credentials may be surrounded by white space.
+        SecretPurpose::Credentials => return None,
+        SecretPurpose::TokenCache
+        | SecretPurpose::ApiKey
+        | SecretPurpose::CallbackSigning
+        | SecretPurpose::HandshakeToken => None,
+    };
+    let short_key = short_key.map(|bytes| {
+        format!(
+            "is a key of {bytes} bytes, which can be guessed; ask the sender for one of 16 or more"
+        )
+    });
+    short_key.or_else(|| text_warning(secret.expose_secret()).map(str::to_owned))
 }

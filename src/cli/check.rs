@@ -100,7 +100,7 @@ fn load(file: &ConfigFile) -> Result<(Config, PathBuf), ConfigError> {
 fn secret_finding(check: &SecretCheck) -> Finding {
     let severity = match &check.state {
         SecretState::Usable => Severity::Ok,
-        SecretState::NotEnrolled | SecretState::Remote => Severity::Note,
+        SecretState::Doubtful(_) | SecretState::NotEnrolled | SecretState::Remote => Severity::Note,
         SecretState::Unavailable(_) | SecretState::Unusable(_) => Severity::Bad,
     };
     Finding::new(&check.at, severity, check.to_string())

@@ -6,9 +6,9 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::api::parse_update_request;
+use crate::api::{HookPath, parse_update_request};
 use crate::app::{App, RequestContent};
-use crate::inbound::rejection::Rejection;
+use crate::inbound::rejection::{PathHint, Rejection};
 use crate::inbound::{AwsEvent, InboundRequest};
 use crate::lambda::{HttpEvent, Invocation, SqsMessage};
 use crate::trigger::{Origin, Trigger};
@@ -96,13 +96,13 @@ impl EventFile {
             .map_err(|error| error.to_string())?;
         let path = parts.uri.path().trim_start_matches('/');
         let (first, below) = path.split_once('/').unwrap_or((path, ""));
-        let (named, rest) = match first {
-            "hooks" => below.split_once('/').unwrap_or((below, "")),
-            _ => ("", ""),
-        };
-        let route = match (route, first, &parts.method) {
-            (Some(route), _, _) => route,
-            (None, "hooks", _) if !named.is_empty() => named,
+        let hook = HookPath::of(parts.uri.path()).ok();
+        let route = match (
+            route.or(hook.as_ref().map(|hook| hook.route.as_str())),
+            first,
+            &parts.method,
+        ) {
+            (Some(route), _, _) => route.to_owned(),
             (None, "jobs", &Method::POST) if below.is_empty() => {
                 let request = parse_update_request(&body);
                 return Ok(request.map_or_else(Self::Refused, Self::UpdateRequest));
@@ -122,11 +122,15 @@ impl EventFile {
                 };
                 return Ok(Self::Refused(Rejection::MethodNotAllowed { allowed }));
             }
-            (None, _, _) => return Ok(Self::Refused(Rejection::NoSuchPath)),
+            (None, _, _) => {
+                return Ok(Self::Refused(Rejection::NoSuchPath(PathHint::of(
+                    parts.uri.path(),
+                ))));
+            }
         };
         let request = Box::new(InboundRequest {
-            route: route.to_owned(),
-            rest: rest.to_owned(),
+            route,
+            rest: hook.map(|hook| hook.rest).unwrap_or_default(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
             origin: Origin::of(Trigger::Http).with("method", Some(parts.method.as_str())),
             method: parts.method,

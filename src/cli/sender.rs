@@ -194,7 +194,7 @@ impl SenderArgs {
             return Err(format!("there is no sender `{source}`; {hint}"));
         }
         let proof_of = |verify: &'a VerifyConfig| match verify {
-            VerifyConfig::Disabled | VerifyConfig::ByAws => None,
+            VerifyConfig::Disabled(_) | VerifyConfig::ByAws => None,
             VerifyConfig::Schemes(proofs) => {
                 proofs.iter().find(|proof| proof.scheme.name() == source)
             }
@@ -205,7 +205,9 @@ impl SenderArgs {
                 .get(name)
                 .ok_or_else(|| format!("there is no route `{name}` in the config"))?;
             let proof = proof_of(&route.verify);
-            if proof.is_none() && !matches!(route.verify, VerifyConfig::Disabled) && !self.unsigned
+            if proof.is_none()
+                && !matches!(route.verify, VerifyConfig::Disabled(_))
+                && !self.unsigned
             {
                 return Err(format!(
                     "route `{name}` does not verify {source}: {}",

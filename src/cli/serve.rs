@@ -149,7 +149,9 @@ async fn check_secrets(app: &App) -> Result<(), String> {
         let (at, state) = (&check.at, &check.state);
         match state {
             SecretState::Usable | SecretState::NotEnrolled | SecretState::Remote => {}
-            SecretState::Unavailable(why) => tracing::warn!("{at}: {why}"),
+            SecretState::Doubtful(why) | SecretState::Unavailable(why) => {
+                tracing::warn!("{at}: {why}")
+            }
             SecretState::Unusable(why) => problems.push(format!("{at}: {why}")),
         }
     }

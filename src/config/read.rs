@@ -83,6 +83,7 @@ impl Config {
             routes: routes.unwrap_or_default(),
         };
         config.check_enrolled_secrets(problems);
+        config.check_key_use(problems);
         Some(config)
     }
 }

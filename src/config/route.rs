@@ -8,6 +8,7 @@ use http::Method;
 use schemars::JsonSchema;
 use url::Url;
 
+use super::PublicUrl;
 use super::VerifyConfig;
 use super::duration::DurationSchema;
 use super::schema::{OneOrMany, OneOrMore};
@@ -49,10 +50,9 @@ pub struct Route {
     /// The connection of this route's jobs, by its name in `connections`.
     #[schemars(with = "Option<String>")]
     pub connection: String,
-    /// The URL that the sender calls, for senders that sign it (Twilio, HubSpot). Behind proxies and API stages it cannot
-    /// be derived from the request.
-    #[schemars(extend("pattern" = "^https?://."))]
-    pub public_url: Option<Url>,
+    /// The URL that the sender calls, for senders that sign it (Twilio, HubSpot), to the letter as it is registered there.
+    /// Behind proxies and API stages it cannot be derived from the request.
+    pub public_url: Option<PublicUrl>,
     /// The secret of the sender's handshake, if it differs from the signing key (Meta's verify token).
     #[schemars(default, with = "OneOrMany<SecretRef>")]
     pub handshake_secret: Vec<SecretRef>,

@@ -57,7 +57,7 @@ routes:
     routes.other: `verify` is missing; name a scheme, or write `verify: { scheme: none }` if anybody may deliver
     routes.other.map: must be a string, but is a whole number
     routes.other.connection: there is no connection `defalt`; did you mean `default`?
-    routes.open.verify.secret: unknown key; known here: scheme
+    routes.open.verify.secret: unknown key; known here: scheme, handshakes
     conections: unknown key; did you mean `connections`?
     "#);
     assert!(
@@ -166,6 +166,77 @@ fn schema_and_reader_know_the_same_keys() {
         &format!("routes: {{a: {{verify: {{scheme: slack, {x}: 1}}}}}}"),
     );
     assert_eq!(keys(definition("SchemeConfig")), preset);
+}
+
+/// The problems of a config with these routes.
+fn problems_of_routes(routes: &str) -> String {
+    let text = format!(
+        "connections: {{ default: {{ credentials: env:ZOHO }} }}\ncallbacks: {{ signing_secret: env:CALLBACK }}\nroutes:\n{routes}"
+    );
+    match Config::parse(&text, CompileMode::Eager) {
+        Ok(_) => String::new(),
+        Err(problems) => {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        }
+    }
+}
+
+#[test]
+fn key_that_signs_for_strangers_is_refused() {
+    let route = |verify: &str| problems_of_routes(&format!("  a: {{ map: empty, {verify} }}\n"));
+    let hmac = "scheme: custom, secret: env:KEY, type: hmac, algorithm: sha256, signature: { header: X-S, encoding: hex }";
+    let get = "method: GET, when: [{ query: x }], answer: { text: '{hmac_hex:query:x}' }";
+    insta::assert_snapshot!(route(&format!("verify: {{ {hmac}, signed: '{{body}}', handshakes: [{{ {get} }}] }}")), @"routes.a.verify: the answer signs query parameter x of anybody's request with env:KEY, and that can be the signature of a delivery: a stranger could have a delivery signed; give the handshake a secret of its own (`handshake_secret`), or `verified: true`, or, if the sender's challenges are tokens (1 to 128 letters, digits, `-`, `_`, `+` and `/`), add `token: true` to the condition for query parameter x under `when`: then no delivery may be a token");
+    // The same handshake beside a preset.
+    let beside = |preset: &str| {
+        route(&format!(
+            "verify: {{ scheme: {preset}, secret: env:KEY, handshakes: [{{ {get} }}] }}"
+        ))
+    };
+    assert!(beside("github").contains("have a delivery signed"));
+    for preset in ["stripe", "slack", "intercom", "standard-webhooks", "gitlab"] {
+        assert_eq!(beside(preset), "", "{preset}");
+    }
+    let valid = [
+        format!("verify: {{ {hmac}, signed: 'v0:{{body}}', handshakes: [{{ {get} }}] }}"),
+        format!(
+            "verify: {{ {hmac}, signed: '{{body}}', handshakes: [{{ {} }}] }}",
+            get.replace("query: x }", "query: x, token: true }")
+        ),
+        format!(
+            "handshake_secret: env:OWN, verify: {{ {hmac}, signed: '{{body}}', handshakes: [{{ {get} }}] }}"
+        ),
+        format!(
+            "verify: {{ {hmac}, signed: '{{body}}', handshakes: [{{ verified: true, method: POST, when: [{{ json: /x }}], answer: {{ text: '{{hmac_hex:json:/x}}' }} }}] }}"
+        ),
+        format!("handshake_secret: env:OWN, verify: {{ scheme: none, handshakes: [{{ {get} }}] }}"),
+        "verify: { scheme: none, handshakes: [ok, challenge] }".to_owned(),
+    ];
+    for route_with in valid {
+        assert_eq!(route(&route_with), "", "{route_with}");
+    }
+    // A verified request does not prove a part that its signature does not cover.
+    let uncovered = format!(
+        "verify: {{ {hmac}, signed: '{{body}}', handshakes: [{{ verified: true, {get} }}] }}"
+    );
+    assert!(route(&uncovered).contains("have a delivery signed"));
+    let reply = format!(
+        "verify: {{ {hmac}, signed: '{{body}}', accepted: {{ text: '{{hmac_hex:query:x}}' }} }}"
+    );
+    assert!(route(&reply).contains("have a delivery signed"));
+    insta::assert_snapshot!(route(&format!("verify: {{ scheme: none, handshakes: [{{ {get} }}] }}")), @"routes.a: `handshake_secret` is missing: a handshake beside `scheme: none` compares or signs with it");
+    insta::assert_snapshot!(route("verify: { scheme: none, handshakes: [{ verified: true, method: GET, answer: {} }] }"), @"routes.a.verify: `verified` and `enroll` in `handshakes` need a scheme that verifies; `scheme: none` verifies nothing");
+    // The secret of another route, and that of callbacks.
+    let two = format!(
+        "  a: {{ map: empty, handshake_secret: env:SHARED, verify: {{ scheme: none, handshakes: [{{ {get} }}] }} }}\n  b: {{ map: empty, verify: {{ scheme: netlify-forms, secret: env:SHARED }} }}\n"
+    );
+    insta::assert_snapshot!(problems_of_routes(&two), @"routes.a.verify: the answer signs query parameter x of anybody's request with env:SHARED, and that can be the signature of a delivery of route `b`, which has the same secret: a stranger could have a delivery signed; give the handshake a secret that verifies no deliveries");
+    insta::assert_snapshot!(route("verify: { scheme: svix, secret: [env:KEY, env:CALLBACK] }"), @"routes.a.verify: env:CALLBACK also signs callbacks (`callbacks.signing_secret`): a receiver of a callback could send it back as a delivery; use two secrets");
+    assert_eq!(
+        route("verify: { scheme: stripe, secret: env:CALLBACK }"),
+        ""
+    );
 }
 
 #[test]

@@ -9,13 +9,13 @@ use super::schema::{OneOrMany, OneOrMore};
 use super::values::read_secrets;
 use crate::secrets::SecretRef;
 use strict_reader::{Node, Problems};
-use webhook_verify::scheme::{PRESETS, Scheme, SchemeChoice};
+use webhook_verify::scheme::{HandshakeSpec, PRESETS, Scheme, SchemeChoice};
 
 /// How the sender of a delivery is verified.
 #[derive(Debug)]
 pub enum VerifyConfig {
-    /// No verification: anybody may deliver.
-    Disabled,
+    /// No verification: anybody may deliver. With the handshakes of the sender.
+    Disabled(Vec<HandshakeSpec>),
     /// AWS authorizes the sender: the route accepts only triggers that require an AWS permission.
     ByAws,
     /// At least one of these schemes must verify the delivery.
@@ -77,6 +77,7 @@ impl JsonSchema for SchemeConfig {
                     "description": "A preset; `custom`, described by the other keys; or `none`: anybody may deliver.",
                 },
                 "secret": OneOrMany::<SecretRef>::json_schema(generator),
+                "handshakes": Scheme::handshakes_schema(generator),
                 "tolerance_s": {
                     "type": "integer", "minimum": 0, "maximum": 86_400,
                     "description": "Maximum difference in seconds between a signed timestamp and the current time; 0 disables the check.",
@@ -103,7 +104,7 @@ impl JsonSchema for SchemeConfig {
                 },
                 {
                     "if": { "properties": { "scheme": { "const": "none" } } },
-                    "then": { "propertyNames": { "const": "scheme" } },
+                    "then": { "propertyNames": { "enum": ["scheme", "handshakes"] } },
                 },
             ],
             "unevaluatedProperties": false,
@@ -129,7 +130,7 @@ impl VerifyConfig {
         let mut schemes = Vec::new();
         for verify in read.into_iter().collect::<Option<Vec<Self>>>()? {
             match verify {
-                Self::Disabled | Self::ByAws => return Some(verify),
+                Self::Disabled(_) | Self::ByAws => return Some(verify),
                 Self::Schemes(more) => schemes.extend(more),
             }
         }
@@ -139,7 +140,7 @@ impl VerifyConfig {
     fn read_one(node: &Node<'_>, alone: bool, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let choice = SchemeChoice::read(&mut object, problems);
-        if let Some(SchemeChoice::Disabled) = choice {
+        if let Some(SchemeChoice::Disabled(handshakes)) = choice {
             if !alone {
                 node.problem(
                     problems,
@@ -147,13 +148,13 @@ impl VerifyConfig {
                 );
             }
             object.finish(problems);
-            return Some(Self::Disabled);
+            return Some(Self::Disabled(handshakes));
         }
         let given = object.optional("secret");
         let secrets = read_secrets(&mut object, "secret", problems);
         let needed = match &choice {
             Some(SchemeChoice::Scheme(scheme)) => scheme.needs_secret(),
-            Some(SchemeChoice::Disabled) | None => true,
+            Some(SchemeChoice::Disabled(_)) | None => true,
         };
         if needed
             && given
@@ -172,7 +173,7 @@ impl VerifyConfig {
         }
         object.finish(problems);
         match choice? {
-            SchemeChoice::Disabled => Some(Self::Disabled),
+            SchemeChoice::Disabled(handshakes) => Some(Self::Disabled(handshakes)),
             SchemeChoice::Scheme(scheme) => Some(Self::Schemes(vec![SchemeConfig {
                 scheme: *scheme,
                 secrets,
@@ -183,7 +184,7 @@ impl VerifyConfig {
     /// Returns the schemes, of which at least one must verify a delivery.
     pub(super) fn schemes(&self) -> &[SchemeConfig] {
         match self {
-            Self::Disabled | Self::ByAws => &[],
+            Self::Disabled(_) | Self::ByAws => &[],
             Self::Schemes(schemes) => schemes,
         }
     }
@@ -206,7 +207,7 @@ impl VerifyConfig {
 impl fmt::Display for VerifyConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Disabled => formatter.write_str("not verified: anybody may deliver"),
+            Self::Disabled(_) => formatter.write_str("not verified: anybody may deliver"),
             Self::ByAws => formatter.write_str("AWS decides who may send"),
             Self::Schemes(schemes) => {
                 let sentences: Vec<String> = schemes

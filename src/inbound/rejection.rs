@@ -27,12 +27,58 @@ pub enum NotEnrolled {
     Unusable(InvalidSecret),
 }
 
+/// What is wrong with a path that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathHint {
+    /// A segment is empty.
+    EmptySegment,
+    /// `hooks` or `jobs` is not in lower case.
+    Case,
+}
+
+impl PathHint {
+    /// The hint for a path, if it is almost right.
+    pub fn of(path: &str) -> Option<Self> {
+        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let first = segments.first()?;
+        let is_known = |name: &&str| first.eq_ignore_ascii_case(name);
+        let known = ["hooks", "jobs"].into_iter().find(is_known)?;
+        if known != *first {
+            return Some(Self::Case);
+        }
+        path.contains("//").then_some(Self::EmptySegment)
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::EmptySegment => "; this path has two slashes in a row",
+            Self::Case => "; paths are case-sensitive",
+        }
+    }
+}
+
+/// A hint for a name that no route can have.
+fn name_hint(name: &str) -> &'static str {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    match name.bytes().all(is_valid) {
+        true => "",
+        false => {
+            "; names have letters, digits, hyphens and underscores only: does the URL end in a space or another character?"
+        }
+    }
+}
+
 /// Reason why a request is rejected. Its `Display` text is safe to send to the sender.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
     /// The route in the path is not in the config.
-    #[error("there is no route `{0}` in the config")]
-    NoSuchRoute(String),
+    #[error("there is no route `{name}` in the config{}", name_hint(name))]
+    NoSuchRoute {
+        /// The name in the path.
+        name: String,
+        /// The most similar name in the config, for the log only.
+        nearest: Option<String>,
+    },
     /// The route exists, but does not listen to the trigger of the request.
     #[error("route `{route}` does not listen to `{trigger}`; add it to the route's `on`")]
     NotListening {
@@ -42,8 +88,8 @@ pub enum Rejection {
         trigger: Trigger,
     },
     /// The path does not exist.
-    #[error("there is nothing here; hooks are at /hooks/{{route}}, jobs at /jobs")]
-    NoSuchPath,
+    #[error("there is nothing here; hooks are at /hooks/{{route}}, jobs at /jobs{}", .0.map_or("", PathHint::text))]
+    NoSuchPath(Option<PathHint>),
     /// The path is not valid UTF-8.
     #[error("the path is not valid UTF-8 once its percent-encoding is decoded")]
     PathInvalid,
@@ -213,9 +259,9 @@ impl Rejection {
     /// The HTTP status and the stable code.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::NoSuchRoute(_) => (StatusCode::NOT_FOUND, "no_such_route"),
+            Self::NoSuchRoute { .. } => (StatusCode::NOT_FOUND, "no_such_route"),
             Self::NotListening { .. } => (StatusCode::NOT_FOUND, "not_listening"),
-            Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path"),
+            Self::NoSuchPath(_) => (StatusCode::NOT_FOUND, "no_such_path"),
             Self::PathInvalid => (StatusCode::BAD_REQUEST, "path_invalid"),
             Self::HttpVersion => (
                 StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -326,6 +372,16 @@ impl Rejection {
             Some(reason.clone())
         } else if let Self::Drive(error) = self {
             Some(error.clone())
+        } else {
+            None
+        }
+    }
+
+    /// A hint for the log that the sender must not see.
+    pub fn log_hint(&self) -> Option<String> {
+        if let Self::NoSuchRoute { nearest, .. } = self {
+            let nearest = nearest.as_ref()?;
+            Some(format!("the most similar route is `{nearest}`"))
         } else {
             None
         }

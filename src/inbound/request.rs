@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use webhook_verify::verify::{WebhookRequest, request_url};
+use webhook_verify::verify::{WebhookRequest, signed_urls};
 
 use crate::config::Route;
 use crate::trigger::Origin;
@@ -43,7 +43,7 @@ pub struct InboundRequest {
     pub route: String,
     /// HTTP method.
     pub method: Method,
-    /// Path below the route, without the leading slash.
+    /// Path below the route as sent, without the leading slash.
     pub rest: String,
     /// Headers.
     pub headers: HeaderMap,
@@ -69,22 +69,21 @@ impl InboundRequest {
         }
     }
 
-    /// The request as the verifier reads it. `url` is the public URL, if the route has one.
-    pub(super) fn as_webhook<'a>(&'a self, url: Option<&'a str>) -> WebhookRequest<'a> {
-        let request = WebhookRequest::new(&self.headers, &self.body)
+    /// The request as the verifier reads it. `urls` is [`Self::signed_urls`].
+    pub(super) fn as_webhook<'a>(&'a self, urls: &'a [String]) -> WebhookRequest<'a> {
+        WebhookRequest::new(&self.headers, &self.body)
             .method(self.method.as_str())
             .query(&self.query)
-            .path(&self.rest);
-        match url {
-            Some(url) => request.url(url),
-            None => request,
-        }
+            .path(&self.rest)
+            .urls(urls)
     }
 
-    /// The URL that the sender called: the route's public URL with the path and query of this request.
-    pub(super) fn public_url(&self, route: &Route) -> Option<String> {
-        let url = route.public_url.as_ref()?;
-        Some(request_url(url.as_str(), &self.rest, &self.query))
+    /// The URLs that the sender may have signed: the route's public URL with the path and query of this request. Empty if
+    /// the route has no public URL.
+    pub(super) fn signed_urls(&self, route: &Route) -> Vec<String> {
+        let url = route.public_url.as_ref();
+        url.map(|url| signed_urls(url.as_str(), &self.rest, &self.query))
+            .unwrap_or_default()
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
 use url::Url;
-use webhook_verify::handshake::{self, Handshake};
+use webhook_verify::handshake::{self, Handshake, HandshakeSecrets};
 use webhook_verify::scheme::Scheme;
 use webhook_verify::verify::{self, KeyCache, VerifyError};
 
@@ -116,37 +117,83 @@ impl Verifier {
         if handshake.needs_verification {
             self.check_signature(route.settings, request, now).await?;
         }
-        if let Some(secret) = &handshake.enrolled_secret {
+        if let (Some(secret), Some(proof)) = (&handshake.enrolled_secret, proof) {
             self.enroll_secret(route, proof, secret.clone()).await?;
         }
         Ok(Some(handshake))
     }
 
-    /// The response to a handshake, and its scheme. Enrolls nothing.
+    /// The response to a handshake, and its scheme, if the route has one. Enrolls nothing.
     pub(crate) async fn find_handshake<'c>(
         &self,
         route: &'c Route,
         request: &InboundRequest,
-    ) -> Result<Option<(&'c SchemeConfig, Handshake)>, Rejection> {
-        let VerifyConfig::Schemes(proofs) = &route.verify else {
-            return Ok(None);
+    ) -> Result<Option<(Option<&'c SchemeConfig>, Handshake)>, Rejection> {
+        let proofs = match &route.verify {
+            VerifyConfig::Schemes(proofs) => proofs,
+            VerifyConfig::Disabled(handshakes) if !handshakes.is_empty() => {
+                let secrets = self.handshake_secrets(route).await?;
+                let urls = request.signed_urls(route);
+                let webhook = request.as_webhook(&urls);
+                let handshake = handshake::respond_unverified(handshakes, &webhook, &secrets);
+                return Ok(handshake.map(|handshake| (None, handshake)));
+            }
+            VerifyConfig::Disabled(_) | VerifyConfig::ByAws => return Ok(None),
         };
-        let url = request.public_url(route);
+        let urls = request.signed_urls(route);
         let with_handshakes = proofs.iter();
         let with_handshakes = with_handshakes.filter(|proof| !proof.scheme.handshakes().is_empty());
         for proof in with_handshakes {
             let secrets = if route.handshake_secret.is_empty() {
                 self.secrets_of(route, proof).await?
             } else {
-                let secrets = self.secrets.all(&route.handshake_secret).await;
-                secrets.map_err(Rejection::Secret)?
+                self.handshake_secrets(route).await?
             };
-            let webhook = request.as_webhook(url.as_deref());
-            if let Some(handshake) = handshake::respond(&proof.scheme, &webhook, &secrets) {
-                return Ok(Some((proof, handshake)));
+            let secrets = match route.handshake_secret.is_empty() {
+                true => HandshakeSecrets::OfDeliveries(&secrets),
+                false => HandshakeSecrets::OfHandshakes(&secrets),
+            };
+            let webhook = request.as_webhook(&urls);
+            if let Some(handshake) = handshake::respond(&proof.scheme, &webhook, secrets) {
+                if let HandshakeSecrets::OfHandshakes(own) = secrets {
+                    self.check_own_secret(route, proof, own).await?;
+                }
+                return Ok(Some((Some(proof), handshake)));
             }
         }
         Ok(None)
+    }
+
+    /// Refuses to sign for anybody with a secret that has a location of its own, but the text of a secret of deliveries.
+    async fn check_own_secret(
+        &self,
+        route: &Route,
+        proof: &SchemeConfig,
+        own: &[SecretString],
+    ) -> Result<(), Rejection> {
+        if proof.scheme.part_signed_for_anybody().is_none() {
+            return Ok(());
+        }
+        let others = self.secrets_of(route, proof).await?;
+        let is_shared = |(_, own): &(&SecretRef, &SecretString)| {
+            let own = own.expose_secret().as_bytes();
+            let mut others = others.iter();
+            others.any(|other| bool::from(own.ct_eq(other.expose_secret().as_bytes())))
+        };
+        let mut pairs = route.handshake_secret.iter().zip(own);
+        match pairs.find(is_shared) {
+            None => Ok(()),
+            Some((reference, _)) => Err(Rejection::Secret(SecretError::Malformed {
+                reference: reference.to_string(),
+                why: "is the secret of deliveries too, so it must not sign what a stranger sends; store another one"
+                    .to_owned(),
+            })),
+        }
+    }
+
+    async fn handshake_secrets(&self, route: &Route) -> Result<Vec<SecretString>, Rejection> {
+        let secrets = self.secrets.all(&route.handshake_secret).await;
+        secrets.map_err(Rejection::Secret)
     }
 
     /// Checks the signature of a request. Changes nothing.
@@ -179,8 +226,8 @@ impl Verifier {
             .map(|proof| &proof.scheme)
             .zip(secrets.iter().map(Vec::as_slice))
             .collect();
-        let url = request.public_url(route);
-        let webhook = request.as_webhook(url.as_deref());
+        let urls = request.signed_urls(route);
+        let webhook = request.as_webhook(&urls);
         let result = verify::verify_any_fetching(&schemes, &webhook, now, &self.keys).await;
         let (scheme, verification) = result.map_err(|error| rejection_for(error, route, proofs))?;
         let subscribe_url = match scheme.name() {

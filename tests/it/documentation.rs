@@ -1,5 +1,6 @@
 //! The documents, compared with the program: commands are run, names and paths must exist.
 
+mod limits;
 mod readme_output;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use masshook::job::view::JobView;
 use masshook::update::UpdateRequest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use webhook_verify::scheme::{REPLY_TOKENS, SIGNED_TOKENS};
 use zoho_simulator::{Settings, Simulator};
 
 use crate::harness::{http_client, repo_path};
@@ -63,6 +65,37 @@ fn command_and_flags(line: &str) -> (Vec<String>, Vec<String>) {
     let flags = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     let flags = flags.filter(|word| word.starts_with("--") && word.len() > 2);
     (commands, flags.map(str::to_owned).collect())
+}
+
+/// The tables of docs/verify.md, compared with the tables of the program.
+#[test]
+fn verify_page_lists_every_token() {
+    let page = text("docs/verify.md");
+    let rows = |heading: &str| -> Vec<(String, String)> {
+        let (_, section) = page.split_once(heading).expect("a heading");
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `{"));
+        rows.map(|row| {
+            let (token, meaning) = row.split_once("` | ").expect("two cells");
+            let meaning = meaning.strip_suffix(" |").expect("an end");
+            (format!("{{{token}"), meaning.to_owned())
+        })
+        .collect()
+    };
+    for (heading, tokens) in [
+        ("\n## Tokens of `signed`\n", SIGNED_TOKENS),
+        ("\n## Tokens of answers\n", REPLY_TOKENS),
+    ] {
+        let tokens = tokens.iter();
+        let expected: Vec<(String, String)> = tokens
+            .map(|token| (token.text.to_owned(), token.meaning.to_owned()))
+            .collect();
+        assert_eq!(rows(heading), expected, "{heading}");
+    }
+    for block in blocks(&page, "yaml") {
+        let config = Config::parse(&block, CompileMode::Eager);
+        config.unwrap_or_else(|problems| panic!("{problems:#?}\n{block}"));
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::harness::{Answer, Request, ServerAndLambda, repo_path};
 
 const KEY: &str = "key-of-the-handshakes";
 
-/// A route of each kind; `KEY` is the location of the key.
+/// A route of each kind; `KEY` is the location of the key. A handshake that signs for anybody needs a location of its own.
 const ROUTES: &str = r#"
   discord: { verify: { scheme: discord, secret: DISCORD, tolerance_s: 0 }, map: empty }
   xero: { verify: { scheme: xero, secret: KEY }, map: empty }
@@ -20,7 +20,7 @@ const ROUTES: &str = r#"
   zoom:
     verify:
       scheme: custom
-      secret: KEY
+      secret: OWN-ZOOM
       type: hmac
       algorithm: sha256
       signature: { header: x-zm-signature, prefix: "v0=", encoding: hex }
@@ -34,7 +34,7 @@ const ROUTES: &str = r#"
   linkedin:
     verify:
       scheme: custom
-      secret: KEY
+      secret: OWN-LINKEDIN
       type: hmac
       algorithm: sha256
       signature: { header: X-LI-Signature, encoding: hex }
@@ -60,6 +60,41 @@ const ROUTES: &str = r#"
     map: empty
 "#;
 
+/// Routes whose handshakes stand beside a preset, `scheme: none`, and a scheme that signs the body alone.
+const MORE_ROUTES: &str = r#"
+  crc:
+    verify:
+      scheme: custom
+      secret: OWN-CRC
+      type: hmac
+      algorithm: sha256
+      signature: { header: X-Sig, encoding: hex }
+      signed: "{body}"
+      handshakes: [{ method: GET, when: [{ query: crc_token, token: true }], answer: { text: "{hmac_hex:query:crc_token}" } }]
+    map: empty
+  copied:
+    verify:
+      scheme: custom
+      secret: KEY
+      type: hmac
+      algorithm: sha256
+      signature: { header: X-Sig, encoding: hex }
+      signed: "{body}"
+      handshakes: [{ method: GET, when: [{ query: x }], answer: { text: "{hmac_hex:query:x}" } }]
+    handshake_secret: OWN-COPY
+    map: empty
+  typed: { verify: { scheme: typeform, secret: KEY, handshakes: [challenge] }, map: empty }
+  fit:
+    verify:
+      scheme: none
+      handshakes:
+        - { method: GET, when: [{ query: verify, secret: true }], answer: { status: 204 } }
+        - { method: GET, when: [{ query: verify }], answer: { status: 404 } }
+        - { method: POST, when: [{ header: X-Event, absent: true }], answer: { status: 410, text: gone } }
+    handshake_secret: KEY
+    map: empty
+"#;
+
 async fn start_both() -> (ServerAndLambda, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let keep = |name: &str, text: &str| {
@@ -68,12 +103,17 @@ async fn start_both() -> (ServerAndLambda, tempfile::TempDir) {
         format!("'file:{}'", path.display())
     };
     let vectors = vectors("discord");
-    let routes = ROUTES
+    let routes = format!("{ROUTES}{}", MORE_ROUTES.trim_start_matches('\n'));
+    let routes = routes
         .replace(
             "DISCORD",
             &keep("discord", vectors[0]["secret"].as_str().expect("a key")),
         )
-        .replace("KEY", &keep("key", KEY));
+        .replace("KEY", &keep("key", KEY))
+        .replace("OWN-ZOOM", &keep("zoom", KEY))
+        .replace("OWN-LINKEDIN", &keep("linkedin", KEY))
+        .replace("OWN-CRC", &keep("crc", KEY))
+        .replace("OWN-COPY", &keep("copy", KEY));
     let both = ServerAndLambda::start(routes.trim_start_matches('\n')).await;
     (both, folder)
 }
@@ -164,6 +204,65 @@ async fn failed_verification_returns_bare_401_where_needed() {
             (answer.status, answer.problem_code()),
             (401, "not_verified")
         );
+    }
+}
+
+/// A stranger asks for the signature of a body, then sends the body with it.
+#[tokio::test]
+async fn challenge_signature_proves_no_delivery() {
+    let (both, _folder) = start_both().await;
+    let body = r#"{"id":1}"#;
+    let asked = Request::get(&format!(
+        "/hooks/crc?crc_token={}",
+        body.replace('"', "%22")
+    ));
+    for answer in both.send(&asked).await {
+        assert_eq!(answer.status, 405, "{answer:?}");
+    }
+    for answer in both.send(&Request::get("/hooks/crc?crc_token=abc")).await {
+        assert_eq!((answer.status, answer.text.len()), (200, 64), "{answer:?}");
+        let forged = Request::post("/hooks/crc", "abc")
+            .with("content-type", "application/x-www-form-urlencoded")
+            .with("x-sig", &answer.text);
+        for answer in both.send(&forged).await {
+            assert_eq!(answer.status, 401, "{answer:?}");
+            assert!(answer.text.contains("a single token"), "{answer:?}");
+        }
+    }
+    // The secret of the handshake is in another place, but is the same.
+    for answer in both.send(&Request::get("/hooks/copied?x=abc")).await {
+        assert_eq!(
+            (answer.status, answer.problem_code()),
+            (500, "secret_unavailable")
+        );
+    }
+    let zoom = json!({"event": "endpoint.url_validation", "payload": {"plainToken": format!("v0:1:{body}")}});
+    for answer in both
+        .send(&Request::json("/hooks/zoom", zoom.to_string()))
+        .await
+    {
+        assert_eq!(answer.status, 401, "{answer:?}");
+        assert!(!answer.text.contains("encryptedToken"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn handshakes_stand_beside_presets_and_none() {
+    let (both, _folder) = start_both().await;
+    let event = |name: &str| Request::json("/hooks/fit", "{}").with(name, "x");
+    for (request, status, text) in [
+        (Request::get("/hooks/typed?challenge=abc"), 200, "abc"),
+        (Request::get("/hooks/typed"), 405, "method_not_allowed"),
+        (Request::post("/hooks/typed", "{}"), 401, "not_verified"),
+        (Request::get(&format!("/hooks/fit?verify={KEY}")), 204, ""),
+        (Request::get("/hooks/fit?verify=wrong"), 404, ""),
+        (event("X-Other"), 410, "gone"),
+        (event("X-Event"), 200, "jobs"),
+    ] {
+        for answer in both.send(&request).await {
+            assert_eq!(answer.status, status, "{request:?}: {answer:?}");
+            assert!(answer.text.contains(text), "{request:?}: {answer:?}");
+        }
     }
 }
 

@@ -35,6 +35,7 @@ mod misconfiguration;
 mod org_metadata;
 mod overload;
 mod preview_command;
+mod public_urls;
 mod published_keys;
 mod record_matching;
 mod record_updates;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::scheme::{
     Algorithm, HandshakeCondition, HandshakeSpec, JsonTemplate, ReplyContent, ReplySegment,
-    ReplySpec, ReplyTemplate, Scheme, ValueSelector,
+    ReplySpec, ReplyTemplate, Scheme, SignedChallenge, ValueSelector, is_token,
 };
 use super::verify::mac::{AnyMac, constant_time_eq};
 use super::verify::{RequestParts, WebhookRequest};
@@ -67,24 +67,69 @@ impl std::fmt::Debug for Handshake {
     }
 }
 
-/// The response to a handshake of this scheme; `None` if the request is not a handshake. `secrets` are the sender's verify
-/// token, which is not a key and is sent in URLs, or else the secrets of the route.
+/// The secrets of a handshake.
+#[derive(Clone, Copy)]
+pub enum HandshakeSecrets<'a> {
+    /// Those that verify the deliveries of the scheme.
+    OfDeliveries(&'a [SecretString]),
+    /// Secrets of the handshake's own, such as Meta's verify token, which is no key and is sent in URLs.
+    OfHandshakes(&'a [SecretString]),
+}
+
+impl<'a> HandshakeSecrets<'a> {
+    fn all(self) -> &'a [SecretString] {
+        match self {
+            Self::OfDeliveries(secrets) | Self::OfHandshakes(secrets) => secrets,
+        }
+    }
+}
+
+/// The response to a handshake of this scheme; `None` if the request is not a handshake. With a secret that verifies
+/// deliveries, tokens are all that a handshake signs for anybody who asks.
 pub fn respond(
     scheme: &Scheme,
     request: &WebhookRequest<'_>,
+    secrets: HandshakeSecrets<'_>,
+) -> Option<Handshake> {
+    let is_shared = matches!(secrets, HandshakeSecrets::OfDeliveries(_));
+    let signable = |exchange: &HandshakeSpec| match is_shared && scheme.signs_for_anybody(exchange)
+    {
+        true => SignedChallenge::Token,
+        false => SignedChallenge::AnyText,
+    };
+    find_response(scheme.handshakes(), request, secrets.all(), signable)
+}
+
+/// The response to a handshake of a route whose deliveries are not verified; `None` if the request is not a handshake.
+pub fn respond_unverified(
+    handshakes: &[HandshakeSpec],
+    request: &WebhookRequest<'_>,
     secrets: &[SecretString],
 ) -> Option<Handshake> {
+    find_response(handshakes, request, secrets, |_| SignedChallenge::AnyText)
+}
+
+fn find_response(
+    handshakes: &[HandshakeSpec],
+    request: &WebhookRequest<'_>,
+    secrets: &[SecretString],
+    signable: impl Fn(&HandshakeSpec) -> SignedChallenge,
+) -> Option<Handshake> {
     let parts = RequestParts::new(request);
-    let mut exchanges = scheme.handshakes().iter();
-    exchanges.find_map(|exchange| {
+    handshakes.iter().find_map(|exchange| {
         if !matches(exchange, &parts, secrets) {
             return None;
         }
+        let source = ReplySource {
+            parts: &parts,
+            secrets,
+            signable: signable(exchange),
+        };
         let enrolled_secret = match &exchange.enroll {
             Some(selector) => Some(secret_in(selector, &parts)?),
             None => None,
         };
-        let answer = render(&exchange.answer, exchange.verified, &parts, secrets)?;
+        let answer = render(&exchange.answer, exchange.verified, &source)?;
         Some(Handshake {
             enrolled_secret,
             ..answer
@@ -105,12 +150,17 @@ pub fn delivery_reply(
     request: &WebhookRequest<'_>,
     secrets: &[SecretString],
 ) -> Option<Handshake> {
-    render(
-        scheme.accepted()?,
-        true,
-        &RequestParts::new(request),
+    let reply = scheme.accepted()?;
+    let signable = match scheme.covers_all(&reply.signed_parts()) {
+        true => SignedChallenge::AnyText,
+        false => SignedChallenge::Token,
+    };
+    let source = ReplySource {
+        parts: &RequestParts::new(request),
         secrets,
-    )
+        signable,
+    };
+    render(reply, true, &source)
 }
 
 fn matches(exchange: &HandshakeSpec, parts: &RequestParts<'_>, secrets: &[SecretString]) -> bool {
@@ -131,6 +181,10 @@ fn is_met(
     parts: &RequestParts<'_>,
     secrets: &[SecretString],
 ) -> bool {
+    if condition.absent {
+        let found = parts.one(&condition.at);
+        return found.is_ok_and(|found| found.is_none_or(|value| value.is_empty()));
+    }
     let Some(found) = text(&condition.at, parts) else {
         return false;
     };
@@ -140,6 +194,7 @@ fn is_met(
         !secret.is_empty() && constant_time_eq(secret.as_bytes(), found.as_bytes())
     };
     equals.is_none_or(|expected| *expected == found)
+        && (!condition.token || is_token(found.as_bytes()))
         && (!condition.secret || secrets.iter().any(is_secret))
 }
 
@@ -151,19 +206,26 @@ fn text(selector: &ValueSelector, parts: &RequestParts<'_>) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
+/// The sources of a response.
+#[derive(Clone, Copy)]
+struct ReplySource<'a> {
+    parts: &'a RequestParts<'a>,
+    secrets: &'a [SecretString],
+    signable: SignedChallenge,
+}
+
 fn render(
     reply: &ReplySpec,
     needs_verification: bool,
-    parts: &RequestParts<'_>,
-    secrets: &[SecretString],
+    source: &ReplySource<'_>,
 ) -> Option<Handshake> {
     let body = match &reply.content {
         ReplyContent::Raw(text) => text.clone(),
-        ReplyContent::Text(template) => fill(template, parts, secrets)?,
-        ReplyContent::Json(json) => fill_json(json, parts, secrets)?.to_string(),
+        ReplyContent::Text(template) => fill(template, source)?,
+        ReplyContent::Json(json) => fill_json(json, source)?.to_string(),
     };
     let headers = reply.headers.iter().map(|(name, template)| {
-        let value = HeaderValue::from_str(&fill(template, parts, secrets)?).ok()?;
+        let value = HeaderValue::from_str(&fill(template, source)?).ok()?;
         Some((name.clone(), value))
     });
     let headers: Vec<(HeaderName, HeaderValue)> = headers.collect::<Option<_>>()?;
@@ -182,21 +244,17 @@ fn render(
     })
 }
 
-fn fill(
-    template: &ReplyTemplate,
-    parts: &RequestParts<'_>,
-    secrets: &[SecretString],
-) -> Option<String> {
+fn fill(template: &ReplyTemplate, source: &ReplySource<'_>) -> Option<String> {
     let mut filled = String::new();
     for segment in template.segments() {
         match segment {
             ReplySegment::Literal(literal) => filled.push_str(literal),
-            ReplySegment::Part(selector) => filled.push_str(&text(selector, parts)?),
+            ReplySegment::Part(selector) => filled.push_str(&text(selector, source.parts)?),
             ReplySegment::HmacHex(selector) => {
-                filled.push_str(&hex::encode(hmac_of(selector, parts, secrets)?));
+                filled.push_str(&hex::encode(hmac_of(selector, source)?));
             }
             ReplySegment::HmacBase64(selector) => {
-                filled.push_str(&STANDARD.encode(hmac_of(selector, parts, secrets)?));
+                filled.push_str(&STANDARD.encode(hmac_of(selector, source)?));
             }
         }
     }
@@ -204,36 +262,33 @@ fn fill(
 }
 
 /// The HMAC-SHA256 of a part, keyed with the first secret, which is the current one.
-fn hmac_of(
-    selector: &ValueSelector,
-    parts: &RequestParts<'_>,
-    secrets: &[SecretString],
-) -> Option<Vec<u8>> {
-    let secret = secrets.first()?.expose_secret();
-    if secret.is_empty() {
+fn hmac_of(selector: &ValueSelector, source: &ReplySource<'_>) -> Option<Vec<u8>> {
+    let secret = source.secrets.first()?.expose_secret();
+    let challenge = text(selector, source.parts)?;
+    let is_signable = match source.signable {
+        SignedChallenge::Token => is_token(challenge.as_bytes()),
+        SignedChallenge::AnyText => true,
+    };
+    if secret.is_empty() || !is_signable {
         return None;
     }
     let mut mac = AnyMac::new(Algorithm::Sha256, secret.as_bytes());
-    mac.update(text(selector, parts)?.as_bytes());
+    mac.update(challenge.as_bytes());
     Some(mac.finish())
 }
 
-fn fill_json(
-    json: &JsonTemplate,
-    parts: &RequestParts<'_>,
-    secrets: &[SecretString],
-) -> Option<Value> {
+fn fill_json(json: &JsonTemplate, source: &ReplySource<'_>) -> Option<Value> {
     Some(match json {
         JsonTemplate::Fixed(value) => value.clone(),
-        JsonTemplate::Text(template) => Value::String(fill(template, parts, secrets)?),
+        JsonTemplate::Text(template) => Value::String(fill(template, source)?),
         JsonTemplate::List(items) => {
-            let items = items.iter().map(|item| fill_json(item, parts, secrets));
+            let items = items.iter().map(|item| fill_json(item, source));
             Value::Array(items.collect::<Option<_>>()?)
         }
         JsonTemplate::Object(entries) => {
             let entries = entries
                 .iter()
-                .map(|(key, value)| Some((key.clone(), fill_json(value, parts, secrets)?)));
+                .map(|(key, value)| Some((key.clone(), fill_json(value, source)?)));
             Value::Object(entries.collect::<Option<Map<_, _>>>()?)
         }
     })

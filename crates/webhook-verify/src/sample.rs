@@ -101,7 +101,7 @@ mod tests {
             .method(sent.method.as_str())
             .path(&sent.path)
             .query(&sent.query)
-            .url(&url);
+            .urls(std::slice::from_ref(&url));
         verify(scheme, &request, keys, NOW)
     }
 

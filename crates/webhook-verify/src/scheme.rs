@@ -4,8 +4,10 @@
 //! interprets all records. Presets are records too, read by the same code as a custom record. A record also describes the
 //! sender's handshakes ([`super::handshake`]) and the response that it expects.
 
+mod challenge;
 mod choice;
 mod describe;
+mod handshake_spec;
 mod keywords;
 mod presets;
 mod read;
@@ -14,32 +16,36 @@ mod selector;
 mod signature;
 mod spec;
 mod template;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
+pub use challenge::{SignedChallenge, is_token};
 pub use choice::SchemeChoice;
+pub use handshake_spec::{HandshakeCondition, HandshakeSpec};
 pub use keywords::{
     Algorithm, Encoding, JwsAlgorithm, SecretEncoding, TimestampUnit, UnknownKeyword, UrlVariant,
 };
 pub use presets::PRESETS;
-pub use reply::{HandshakeCondition, HandshakeSpec, JsonTemplate, ReplyContent, ReplySpec};
+pub use reply::{JsonTemplate, ReplyContent, ReplySpec};
 pub use selector::{InvalidPointer, Pointer, ValueSelector};
 pub use signature::{SecretFormat, Signature, SignatureLayout, TimestampLocation, TimestampRule};
 pub use spec::{
     HashedMessage, Jws, ProofKind, SchemeSpec, SharedSecret, SignedMessage, TokenLocation,
 };
 pub use template::{InvalidTemplate, ReplySegment, ReplyTemplate, SignedSegment, SignedTemplate};
+pub use tokens::{REPLY_TOKENS, SIGNED_TOKENS, TemplateToken};
 
 pub(super) use template::fill_params;
 
+use handshake_spec::CommonHandshake;
 use presets::preset_text;
-use reply::CommonHandshake;
 use strict_reader::{Node, Object, Problem, Problems, nearest};
 
 /// A signature scheme.
@@ -62,6 +68,7 @@ pub struct Scheme {
     #[schemars(default, with = "Vec<HandshakeEntry>")]
     handshakes: Vec<HandshakeSpec>,
     /// The response that the sender expects for an accepted delivery; absent: any successful response.
+    #[schemars(extend("properties" = {"status": {"maximum": 299}}))]
     accepted: Option<ReplySpec>,
     /// Whether a rejection must be a 401 response without a body.
     #[schemars(default)]
@@ -99,6 +106,11 @@ enum HandshakeEntry {
 }
 
 impl Scheme {
+    /// The JSON Schema of a list of handshakes.
+    pub fn handshakes_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Option<Vec<HandshakeEntry>>>()
+    }
+
     /// The preset with this name, if it exists. Its record is parsed on each call, so unused presets cost nothing.
     pub fn preset(name: &str) -> Option<Self> {
         // The records are compiled in and a test reads them all, so no problem occurs here.
@@ -137,17 +149,10 @@ impl Scheme {
         let note = optional_text(object, "note", problems);
         let source = optional_text(object, "source", problems);
         let timeout = optional_text(object, "timeout", problems);
-        let handshakes = object
-            .optional("handshakes")
-            .and_then(|node| node.list(problems))
-            .unwrap_or_default();
-        let handshakes = handshakes
-            .iter()
-            .filter_map(|node| HandshakeSpec::read(node, problems))
-            .collect();
+        let handshakes = HandshakeSpec::read_list(object, problems);
         let accepted = object
             .optional("accepted")
-            .and_then(|node| ReplySpec::read(&node, problems));
+            .and_then(|node| ReplySpec::read_accepted(&node, problems));
         let bare_refusals = object
             .optional("bare_refusals")
             .and_then(|node| node.boolean(problems))
@@ -197,6 +202,12 @@ impl Scheme {
     /// Requests with which the sender verifies an endpoint.
     pub fn handshakes(&self) -> &[HandshakeSpec] {
         &self.handshakes
+    }
+
+    /// Adds handshakes, which take precedence over those of the record.
+    pub fn add_handshakes(&mut self, mut handshakes: Vec<HandshakeSpec>) {
+        handshakes.append(&mut self.handshakes);
+        self.handshakes = handshakes;
     }
 
     /// Whether the sender hands over its secret in a handshake.

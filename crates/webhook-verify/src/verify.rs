@@ -38,13 +38,16 @@ pub use outgoing::{OutgoingWebhook, PlacementError};
 pub use request::WebhookRequest;
 pub use sign::{SignError, sign};
 pub use sns::{sns_url, subscribe_url};
-pub use url::request_url;
+pub use url::{request_url, signed_urls};
 
 pub(super) use request::RequestParts;
 
-use super::scheme::{ProofKind, Scheme, SchemeSpec, SignedMessage, SignedSegment, ValueSelector};
+use super::scheme::{ProofKind, Scheme, SchemeSpec, SignedMessage, ValueSelector};
 use message::SignatureMethod;
 use public_key::{KeyKind, PublicKey};
+
+/// Minimum bytes of an HMAC key that cannot be guessed.
+const MIN_KEY_BYTES: usize = 16;
 
 /// Proof that the sender of a delivery holds the secret. Only [`verify`] creates it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +141,7 @@ fn verify_one(
         (ProofKind::Basic, _) => shared::basic(parts, secrets).map(|()| None)?,
         (ProofKind::Bearer, _) => shared::bearer(parts, secrets).map(|()| None)?,
         (_, Some((method, message))) => {
-            let time = message::check(method, message, parts, params, secrets)?;
+            let time = message::check(method, message, parts, scheme, secrets)?;
             match (&message.timestamp, time) {
                 (Some(rule), Some(text)) => Some(age::check_age(rule, &text, now)?),
                 _ => None,
@@ -149,7 +152,7 @@ fn verify_one(
     Ok(Verification {
         delivery_id: delivery_id(spec, parts)?,
         delivery_id_is_signed: !spec.delivery_id.is_empty()
-            && spec.delivery_id.iter().all(|part| is_signed(spec, part)),
+            && spec.delivery_id.iter().all(|part| spec.covers(part)),
         signed_at,
     })
 }
@@ -202,26 +205,6 @@ fn delivery_id(spec: &SchemeSpec, parts: &RequestParts<'_>) -> Result<Option<Str
     })
 }
 
-/// Whether a change of this part of a delivery invalidates its signature.
-fn is_signed(spec: &SchemeSpec, part: &ValueSelector) -> bool {
-    let in_body = matches!(part, ValueSelector::Json(_) | ValueSelector::Form(_));
-    match &spec.proof {
-        ProofKind::Jws(jws) => in_body && jws.body_hash_claim.is_some(),
-        ProofKind::Sns => in_body,
-        ProofKind::Equals(_) | ProofKind::Basic | ProofKind::Bearer => false,
-        ProofKind::Hmac(_)
-        | ProofKind::Digest(_)
-        | ProofKind::Ed25519(_)
-        | ProofKind::Ecdsa(_)
-        | ProofKind::Rsa(_) => spec.message().is_some_and(|message| {
-            let by_url =
-                matches!(part, ValueSelector::Query(_)) && message.signed.has(&SignedSegment::Url);
-            let is_segment = message.signed.has(&SignedSegment::Part(part.clone()));
-            is_segment || by_url || (in_body && message.covers_body())
-        }),
-    }
-}
-
 /// Checks that a secret can be a key of every spec of a scheme.
 ///
 /// # Errors
@@ -253,6 +236,18 @@ pub fn check_secret(scheme: &Scheme, secret: &SecretString) -> Result<(), Invali
         }
     }
     Ok(())
+}
+
+/// The number of bytes of a key that is too short to withstand guessing: an HMAC key needs 16.
+pub fn short_key(scheme: &Scheme, secret: &SecretString) -> Option<usize> {
+    let mut specs = scheme.specs().iter();
+    specs.find_map(|spec| {
+        let ProofKind::Hmac(hashed) = &spec.proof else {
+            return None;
+        };
+        let key = encoding::key_bytes(secret, &hashed.message.secret_format).ok()?;
+        (key.len() < MIN_KEY_BYTES).then_some(key.len())
+    })
 }
 
 /// Checks that one of the secrets matches. If none does, the first secret that cannot be a key is reported.

@@ -7,12 +7,13 @@ use url::Url;
 
 use super::Route;
 use crate::config::duration::{BATCH_WINDOW_RANGE, TRACK_FOR_RANGE, read_duration};
-use crate::config::values::{read_or, read_secrets, read_url};
-use crate::config::{Callbacks, CompileMode, VerifyConfig};
+use crate::config::values::{read_or, read_secrets};
+use crate::config::{Callbacks, CompileMode, PublicUrl, VerifyConfig};
 use crate::mapping::{self, Program};
 use crate::trigger::Trigger;
 use crate::update::UpdateMethod;
 use strict_reader::{Node, Object, Problems, nearest};
+use webhook_verify::scheme::HandshakeSpec;
 
 impl Route {
     /// Reads a route. `connections` and `callbacks` are `None` if these parts of the config are invalid.
@@ -46,6 +47,14 @@ impl Route {
         let update_by = read_or(&mut object, "update_by", default, problems, Node::parse);
         let public_url = read_public_url(&mut object, verify.as_ref(), problems);
         let handshake_secret = read_secrets(&mut object, "handshake_secret", problems);
+        if let (Some(VerifyConfig::Disabled(handshakes)), []) = (&verify, &handshake_secret[..])
+            && handshakes.iter().any(HandshakeSpec::needs_secret)
+        {
+            problems.add(
+                &object.at,
+                "`handshake_secret` is missing: a handshake beside `scheme: none` compares or signs with it",
+            );
+        }
         let reenroll = read_reenroll(&mut object, verify.as_ref(), problems);
         let batch_window = object.optional("batch_window");
         let batch_window =
@@ -133,10 +142,11 @@ fn read_public_url(
     object: &mut Object<'_>,
     verify: Option<&VerifyConfig>,
     problems: &mut Problems,
-) -> Option<Url> {
+) -> Option<PublicUrl> {
     let node = object.optional("public_url");
-    let url = node.and_then(|node| read_url(&node, problems));
-    if url.is_none() && verify.is_some_and(VerifyConfig::needs_url) {
+    let is_set = node.is_some();
+    let url = node.and_then(|node| PublicUrl::read(&node, problems));
+    if !is_set && verify.is_some_and(VerifyConfig::needs_url) {
         problems.add(
             &object.at,
             "`public_url` is missing: this sender signs the URL that it calls; write that URL here",

@@ -21,7 +21,7 @@ const GOOD: [(&str, &str); 6] = [
     ),
     ("API_KEY", "a-key-for-jobs"),
     ("SIGNING", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-    ("SENDER", "whsec_of_stripe"),
+    ("SENDER", "whsec_of_stripe_endpoint"),
     (
         "PUBLIC_KEY",
         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
@@ -118,6 +118,24 @@ fn unusable_secret_is_reported_before_its_first_use() {
             "the environment variable is not set",
         ),
         (
+            "SENDER",
+            Some(" \t\n"),
+            "routes.orders.verify.secret",
+            "contains nothing but white space",
+        ),
+        (
+            "API_KEY",
+            Some("  "),
+            "api.key",
+            "contains nothing but white space",
+        ),
+        (
+            "SENDER",
+            Some(""),
+            "routes.orders.verify.secret",
+            "is empty",
+        ),
+        (
             "PUBLIC_KEY",
             Some("hunter2"),
             "routes.keys.verify.secret",
@@ -141,6 +159,37 @@ fn unusable_secret_is_reported_before_its_first_use() {
 
         let skipped = run(&["check", "--skip-secrets"], name, by);
         assert_eq!(skipped.status.code(), Some(0), "{name}");
+    }
+}
+
+#[test]
+fn suspicious_secret_is_a_note() {
+    for (name, by, why) in [
+        ("SENDER", "whsec_hunter2", "is a key of 13 bytes"),
+        (
+            "SENDER",
+            " whsec_of_stripe_endpoint",
+            "begins or ends with white space",
+        ),
+        (
+            "API_KEY",
+            "a-key-for-jobs ",
+            "begins or ends with white space",
+        ),
+        ("SENDER", "whsec_of_stripe_endpoint\n", ""),
+        ("SIGNING", "whsec_MfKQ9r8GKYqrTwjU\n  PD8ILPZIo2LaLaSw", ""),
+    ] {
+        let checked = run(&["check"], name, Some(by));
+        let said = String::from_utf8(checked.stdout).expect("text");
+        assert_eq!(checked.status.code(), Some(0), "{name}: {said}");
+        let is_noted = said
+            .lines()
+            .any(|line| line.contains("  note  ") && line.contains("white space"))
+            || said
+                .lines()
+                .any(|line| line.contains("  note  ") && line.contains("bytes"));
+        assert_eq!(is_noted, !why.is_empty(), "{by:?}: {said}");
+        assert!(said.contains(why) && !said.contains("hunter2"), "{said}");
     }
 }
 

@@ -35,7 +35,7 @@ fn respond_to(scheme: &Scheme, request: &str, secrets: &[SecretString]) -> Optio
     let request = WebhookRequest::new(&headers, body.trim_end().as_bytes())
         .method(method)
         .query(query);
-    respond(scheme, &request, secrets)
+    respond(scheme, &request, HandshakeSecrets::OfDeliveries(secrets))
 }
 
 #[test]
@@ -211,11 +211,30 @@ fn custom_handshake_can_sign_its_response() {
             "encryptedToken": "{hmac_hex:json:/payload/plainToken}",
         }},
     }));
-    let request = "POST / HTTP/1.1\n\n{\"event\":\"endpoint.url_validation\",\"payload\":{\"plainToken\":\"a\\\"b\"}}";
+    let zoom = zoom.expect("a scheme");
+    let request = |token: &str| {
+        let body = json!({"event": "endpoint.url_validation", "payload": {"plainToken": token}});
+        format!("POST / HTTP/1.1\n\n{body}")
+    };
     let secrets = [SecretString::from("key")];
-    let found = respond_to(&zoom.expect("a scheme"), request, &secrets).expect("a response");
+    // With the secret of deliveries, only tokens are signed.
+    for text in [
+        "v0:1700000000:{}",
+        "{}",
+        "a.b",
+        "a b",
+        "a=b",
+        "ä",
+        &"a".repeat(129),
+    ] {
+        assert!(
+            respond_to(&zoom, &request(text), &secrets).is_none(),
+            "{text}"
+        );
+    }
+    let found = respond_to(&zoom, &request("a_b-C/d+1"), &secrets).expect("a response");
     let body: Value = serde_json::from_str(&found.body).expect("JSON");
-    assert_eq!(body["plainToken"], "a\"b");
+    assert_eq!(body["plainToken"], "a_b-C/d+1");
     assert_eq!(body["encryptedToken"].as_str().map(str::len), Some(64));
     assert!(!format!("{found:?}").contains("plainToken"));
 }
@@ -229,13 +248,38 @@ fn insecure_handshake_is_rejected() {
     insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"headers": {"Set-Cookie": "{query:q}", "X-Content-Type-Options": "x", "X-A": "{b}"}}})), @"
     handshakes.0.answer.headers.Set-Cookie: is not a custom header; its name must start with `X-`
     handshakes.0.answer.headers.X-Content-Type-Options: is not a custom header; its name must start with `X-`
-    handshakes.0.answer.headers.X-A: `{b}` is not a known token; known: {query:name}, {header:Name}, {form:name}, {json:/pointer}, {path:0}, and {hmac_hex:…} or {hmac_base64:…} around one, as in {hmac_hex:query:challengeCode}
+    handshakes.0.answer.headers.X-A: `{b}` is not a known token; known: {query:name}, {header:Name}, {form:name}, {json:/pointer}, {path:0}, {hmac_hex:query:name}, {hmac_base64:query:name}
     ");
     insta::assert_snapshot!(problem(json!({"verified": true, "enroll": {"header": "X-Secret"}, "answer": {}})), @"handshakes.0.enroll: cannot be combined with `verified`: the secret is not known before this handshake");
-    insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"status": 302, "text": "", "json": 1}})), @"
-    handshakes.0.answer.status: must be a whole number from 200 to 299
+    insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"status": 199, "text": "", "json": 1}})), @"
+    handshakes.0.answer.status: must be a whole number from 200 to 599
     handshakes.0.answer: must have at most one of `text`, `json` and `raw`
     ");
+}
+
+#[test]
+fn handshake_can_require_an_absent_part() {
+    let probe = custom(&json!({
+        "method": "POST",
+        "when": [{"header": "X-Sig", "absent": true}, {"query": "check"}],
+        "answer": {"status": 404},
+    }));
+    let probe = probe.expect("a scheme");
+    let found = respond_to(&probe, "POST /?check=1 HTTP/1.1", &[]).expect("a response");
+    assert_eq!(
+        (found.status, found.body.as_str()),
+        (StatusCode::NOT_FOUND, "")
+    );
+    for request in [
+        "POST /?check=1 HTTP/1.1\nX-Sig: 1\n\n{}",
+        "POST / HTTP/1.1\n\n{}",
+    ] {
+        assert!(respond_to(&probe, request, &[]).is_none(), "{request}");
+    }
+    let problem = |handshake: Value| custom(&handshake).expect_err("refused");
+    insta::assert_snapshot!(problem(json!({"method": "GET", "when": [{"query": "a", "absent": true, "equals": "1"}], "answer": {}})), @"handshakes.0.when.0: requires the part to be absent, so it cannot require a value too");
+    insta::assert_snapshot!(problem(json!({"method": "GET", "answer": {"status": 204, "text": "x"}})), @"handshakes.0.answer: cannot have a body: status 204 has none");
+    insta::assert_snapshot!(problem(json!({"method": "GET", "when": [{"header": "X-*"}], "answer": {}})), @"handshakes.0.when.0: `header` is one header here; only that of a `signature` may end in `-*`");
 }
 
 #[test]
@@ -268,7 +312,7 @@ proptest! {
         let headers = HeaderMap::new();
         let secrets = [SecretString::from("s")];
         let request = WebhookRequest::new(&headers, &body).method(&method).query(&query);
-        let _ = respond(&preset(name), &request, &secrets);
+        let _ = respond(&preset(name), &request, HandshakeSecrets::OfDeliveries(&secrets));
         let _ = delivery_reply(&preset(name), &request, &secrets);
     }
 }

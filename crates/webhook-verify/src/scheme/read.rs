@@ -146,7 +146,7 @@ impl SignedMessage {
         if !self.covers_body() && !self.partial {
             signed.problem(
                 problems,
-                "must contain {body}: without it, the body can be changed unnoticed",
+                "must contain {body}, {sha256_body} or {form_sorted}: without it, the body can be changed unnoticed; if the sender signs only a part of it, write `partial: true`",
             );
         }
         let signs_time = self.signed.has(&SignedSegment::Timestamp);

@@ -8,75 +8,20 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use super::selector::ValueSelector;
-use super::template::ReplyTemplate;
+use super::template::{ReplySegment, ReplyTemplate};
 use strict_reader::{Node, Problems};
-
-/// The name of a common handshake; only its JSON Schema is used.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-#[expect(dead_code, reason = "stands for the name's shape in the JSON Schema")]
-pub(super) enum CommonHandshake {
-    /// GET and HEAD: an empty 200 response.
-    Ok,
-    /// GET with `challenge` in the query: echoed as text.
-    Challenge,
-}
-
-/// A request with which a sender verifies an endpoint, and the response to it.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct HandshakeSpec {
-    /// HTTP methods of the request; absent: any.
-    #[schemars(default, with = "Option<super::spec::OneOrMany<String>>")]
-    pub method: Vec<String>,
-    /// Conditions that the request must meet.
-    #[schemars(default)]
-    pub when: Vec<HandshakeCondition>,
-    /// Whether the request must be verified like a delivery before the response is sent.
-    #[schemars(default)]
-    pub verified: bool,
-    /// The location of the secret with which the sender will sign; required in the request. The route stores the secret
-    /// where its `secret` points to before the response is sent.
-    pub enroll: Option<ValueSelector>,
-    /// The response.
-    pub answer: ReplySpec,
-}
-
-/// A condition that a request must meet.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct HandshakeCondition {
-    /// The part of the request that must exist.
-    #[schemars(flatten)]
-    pub at: ValueSelector,
-    /// Its required value; absent: any.
-    #[schemars(with = "Option<TextOrNumber>")]
-    pub equals: Option<String>,
-    /// Whether its value must be one of the secrets.
-    #[schemars(default)]
-    pub secret: bool,
-}
-
-/// A text, or a number that stands for its text; only its JSON Schema is used.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "stands for the value's shape in the JSON Schema")]
-enum TextOrNumber {
-    Text(String),
-    Number(f64),
-}
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = body_is_optional)]
 pub struct ReplySpec {
-    /// Status, 200 to 299.
-    #[schemars(default = "ok", with = "u16", range(min = 200, max = 299))]
+    /// Status, 200 to 599; for an accepted delivery 200 to 299.
+    #[schemars(default = "ok", with = "u16", range(min = 200, max = 599))]
     pub status: StatusCode,
     /// Content type; absent: text/plain, or application/json for `json`.
     pub content_type: Option<String>,
     /// Headers, with tokens such as `{header:X-Hook-Secret}`.
-    #[schemars(default, with = "BTreeMap<String, String>", extend("propertyNames" = {"pattern": "^[Xx]-"}))]
+    #[schemars(default, with = "BTreeMap<String, ReplyTemplate>", extend("propertyNames" = {"pattern": "^[Xx]-"}))]
     pub headers: Vec<(HeaderName, ReplyTemplate)>,
     /// Body.
     #[schemars(flatten, with = "Option<ReplyContent>")]
@@ -92,6 +37,13 @@ fn body_is_optional(schema: &mut Schema) {
     }
 }
 
+/// Statuses whose responses have no body (RFC 9110).
+const BODILESS: [StatusCode; 3] = [
+    StatusCode::NO_CONTENT,
+    StatusCode::RESET_CONTENT,
+    StatusCode::NOT_MODIFIED,
+];
+
 fn ok() -> u16 {
     200
 }
@@ -101,11 +53,17 @@ fn ok() -> u16 {
 #[schemars(rename_all = "lowercase")]
 pub enum ReplyContent {
     /// Text with tokens such as `{query:challenge}`.
-    Text(#[schemars(with = "String")] ReplyTemplate),
-    /// A JSON document; its strings may contain tokens.
+    Text(ReplyTemplate),
+    /// A JSON document; its strings may contain the tokens of `text`.
     Json(#[schemars(with = "Value")] JsonTemplate),
     /// Text without tokens; braces have no meaning.
     Raw(String),
+}
+
+impl ReplyContent {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Raw(text) if text.is_empty())
+    }
 }
 
 /// A JSON document whose strings may contain tokens.
@@ -121,131 +79,22 @@ pub enum JsonTemplate {
     Object(Vec<(String, JsonTemplate)>),
 }
 
-impl HandshakeSpec {
-    pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        if node.value.is_string() {
-            return match node.string(problems)? {
-                "ok" => Some(Self::ok()),
-                "challenge" => Self::challenge(),
-                _ => {
-                    node.problem(problems, "is not a common handshake; known: ok, challenge");
-                    None
-                }
-            };
-        }
-        let mut object = node.object(problems)?;
-        let methods = object.optional("method");
-        let methods = methods.map(|node| node.one_or_many()).unwrap_or_default();
-        let method = methods
-            .iter()
-            .filter_map(|node| node.string(problems))
-            .map(str::to_ascii_uppercase)
-            .collect();
-        let conditions = object.optional("when");
-        let conditions = conditions.and_then(|node| node.list(problems));
-        let when: Vec<HandshakeCondition> = conditions
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|node| HandshakeCondition::read(node, problems))
-            .collect();
-        let verified = object.optional("verified");
-        let verified = verified.and_then(|node| node.boolean(problems));
-        let enroll = object.optional("enroll").and_then(|node| {
-            if verified == Some(true) {
-                node.problem(
-                    problems,
-                    "cannot be combined with `verified`: the secret is not known before this handshake",
-                );
-            }
-            ValueSelector::read(&node, problems)
-        });
-        let answer = object
-            .required("answer", problems)
-            .and_then(|node| ReplySpec::read(&node, problems));
-        object.finish(problems);
-        let exchange = Self {
-            method,
-            when,
-            verified: verified.unwrap_or_default(),
-            enroll,
-            answer: answer?,
-        };
-        if exchange.matches_deliveries() {
-            node.problem(
-                problems,
-                "would match every delivery: add conditions under `when`",
-            );
-        }
-        Some(exchange)
-    }
-
-    fn matches_deliveries(&self) -> bool {
-        let posts = self.method.is_empty() || self.method.iter().any(|method| method == "POST");
-        posts && self.when.is_empty() && self.enroll.is_none()
-    }
-
-    fn ok() -> Self {
-        Self {
-            method: vec!["GET".to_owned(), "HEAD".to_owned()],
-            when: Vec::new(),
-            verified: false,
-            enroll: None,
-            answer: ReplySpec {
-                status: StatusCode::OK,
-                content_type: None,
-                headers: Vec::new(),
-                content: ReplyContent::Raw(String::new()),
-            },
-        }
-    }
-
-    fn challenge() -> Option<Self> {
-        let content = ReplyContent::Text("{query:challenge}".parse().ok()?);
-        Some(Self {
-            method: vec!["GET".to_owned()],
-            when: vec![HandshakeCondition {
-                at: ValueSelector::Query("challenge".to_owned()),
-                equals: None,
-                secret: false,
-            }],
-            answer: ReplySpec {
-                content,
-                ..Self::ok().answer
-            },
-            ..Self::ok()
-        })
-    }
-}
-
-impl HandshakeCondition {
-    fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        let mut object = node.object(problems)?;
-        let at = ValueSelector::read_in(&mut object, problems);
-        let equals = object.optional("equals").and_then(|node| match node.value {
-            Value::Number(number) => Some(number.to_string()),
-            Value::Null
-            | Value::Bool(_)
-            | Value::String(_)
-            | Value::Array(_)
-            | Value::Object(_) => node.string(problems).map(str::to_owned),
-        });
-        let secret = object.optional("secret");
-        let secret = secret.and_then(|node| node.boolean(problems));
-        object.finish(problems);
-        Some(Self {
-            at: at?,
-            equals,
-            secret: secret.unwrap_or_default(),
-        })
-    }
-}
-
 impl ReplySpec {
+    /// Reads the response to an accepted delivery, whose status must be successful.
+    pub(super) fn read_accepted(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        let reply = Self::read(node, problems)?;
+        if !reply.status.is_success() {
+            let message = "must have a status from 200 to 299, or the sender would repeat deliveries that are stored";
+            node.problem(problems, message);
+        }
+        Some(reply)
+    }
+
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let status = object
             .optional("status")
-            .and_then(|node| node.whole(200..=299, problems))
+            .and_then(|node| node.whole(200..=599, problems))
             .and_then(|status| u16::try_from(status).ok())
             .and_then(|status| StatusCode::from_u16(status).ok());
         let type_node = object.optional("content_type");
@@ -284,12 +133,33 @@ impl ReplySpec {
                 "must be text/plain if the response echoes a part of the request",
             );
         }
+        let status = status.unwrap_or(StatusCode::OK);
+        if let Some(content) = &content
+            && !content.is_empty()
+            && BODILESS.contains(&status)
+        {
+            let message = format!("cannot have a body: status {} has none", status.as_u16());
+            node.problem(problems, message);
+        }
         Some(Self {
-            status: status.unwrap_or(StatusCode::OK),
+            status,
             content_type,
             headers: headers.unwrap_or_default(),
             content: content?,
         })
+    }
+
+    /// The parts of the request whose HMAC the response contains.
+    pub(crate) fn signed_parts(&self) -> Vec<&ValueSelector> {
+        let mut parts = Vec::new();
+        let headers = self.headers.iter().map(|(_, template)| template);
+        headers.for_each(|template| add_signed_parts(template, &mut parts));
+        match &self.content {
+            ReplyContent::Text(template) => add_signed_parts(template, &mut parts),
+            ReplyContent::Json(json) => add_parts_signed_in_json(json, &mut parts),
+            ReplyContent::Raw(_) => {}
+        }
+        parts
     }
 
     /// The content type; none for an empty body, unless it is set.
@@ -346,5 +216,27 @@ impl JsonTemplate {
                 Some(Self::Fixed(node.value.clone()))
             }
         }
+    }
+}
+
+fn add_signed_parts<'a>(template: &'a ReplyTemplate, parts: &mut Vec<&'a ValueSelector>) {
+    for segment in template.segments() {
+        match segment {
+            ReplySegment::HmacHex(part) | ReplySegment::HmacBase64(part) => parts.push(part),
+            ReplySegment::Literal(_) | ReplySegment::Part(_) => {}
+        }
+    }
+}
+
+fn add_parts_signed_in_json<'a>(json: &'a JsonTemplate, parts: &mut Vec<&'a ValueSelector>) {
+    match json {
+        JsonTemplate::Fixed(_) => {}
+        JsonTemplate::Text(template) => add_signed_parts(template, parts),
+        JsonTemplate::List(items) => items
+            .iter()
+            .for_each(|item| add_parts_signed_in_json(item, parts)),
+        JsonTemplate::Object(entries) => entries
+            .iter()
+            .for_each(|(_, value)| add_parts_signed_in_json(value, parts)),
     }
 }

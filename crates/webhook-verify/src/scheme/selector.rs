@@ -57,6 +57,19 @@ impl ValueSelector {
 
     /// Reads the selector key of an object that has other keys too.
     pub(super) fn read_in(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
+        let selector = Self::read_numbered(object, problems)?;
+        if let Self::Header(name) = &selector
+            && name.as_str().contains('*')
+        {
+            let message = "`header` is one header here; only that of a `signature` may end in `-*`";
+            problems.add(&object.at, message);
+            return None;
+        }
+        Some(selector)
+    }
+
+    /// Reads the selector key like [`Self::read_in`]. The name of a header may end in `-*`.
+    pub(super) fn read_numbered(object: &mut Object<'_>, problems: &mut Problems) -> Option<Self> {
         let mut found: Vec<(&str, Node<'_>)> = Vec::new();
         for kind in KINDS {
             found.extend(object.optional(kind).map(|node| (kind, node)));
@@ -79,6 +92,14 @@ impl ValueSelector {
                 let index = node.whole(0..=MAX_SEGMENT, problems)?;
                 usize::try_from(index).ok().map(Self::Path)
             }
+        }
+    }
+
+    /// The start of the names of numbered headers, if it selects those.
+    pub(crate) fn numbered_stem(&self) -> Option<&str> {
+        match self {
+            Self::Header(name) => name.as_str().strip_suffix('*'),
+            Self::Query(_) | Self::Form(_) | Self::Json(_) | Self::Path(_) => None,
         }
     }
 
@@ -110,7 +131,10 @@ pub(super) fn listed(keys: &[&str]) -> String {
 }
 
 pub(super) fn read_header(node: &Node<'_>, problems: &mut Problems) -> Option<HeaderName> {
-    let name = HeaderName::from_str(node.string(problems)?).ok();
+    let text = node.string(problems)?;
+    let stem = text.strip_suffix("-*").unwrap_or(text);
+    let name = HeaderName::from_str(text).ok();
+    let name = name.filter(|_| !stem.is_empty() && !stem.contains('*'));
     if name.is_none() {
         node.problem(problems, "is not a header name");
     }

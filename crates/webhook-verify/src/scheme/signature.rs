@@ -19,7 +19,8 @@ const DEFAULT_TOLERANCE_S: u64 = 300;
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Signature {
-    /// The location.
+    /// The location. A header whose name ends in `-*` stands for all headers with a number there, such as
+    /// `X-Sig-*` for `X-Sig-1` and `X-Sig-2`; each contains a signature, and one of them must be valid.
     #[schemars(flatten)]
     pub at: ValueSelector,
     /// The layout of the signatures at this location.
@@ -149,7 +150,7 @@ pub(super) fn required_text(
 impl Signature {
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
-        let at = ValueSelector::read_in(&mut object, problems);
+        let at = ValueSelector::read_numbered(&mut object, problems);
         let layout = SignatureLayout::read(&mut object, problems);
         let prefix_node = object.optional("prefix");
         let prefix = prefix_node.as_ref().and_then(|node| node.string(problems));

@@ -84,7 +84,6 @@ pub struct SignedMessage {
     /// The location and format of the signature.
     pub signature: Signature,
     /// The signed text.
-    #[schemars(with = "String")]
     pub signed: SignedTemplate,
     /// The signed time; absent: the sender signs no time.
     pub timestamp: Option<TimestampRule>,
@@ -224,6 +223,26 @@ impl SchemeSpec {
             | ProofKind::Ecdsa(_)
             | ProofKind::Rsa(_)
             | ProofKind::Sns => None,
+        }
+    }
+
+    /// Whether a change of this part of a delivery invalidates its signature.
+    pub(crate) fn covers(&self, part: &ValueSelector) -> bool {
+        let in_body = matches!(part, ValueSelector::Json(_) | ValueSelector::Form(_));
+        match &self.proof {
+            ProofKind::Jws(jws) => in_body && jws.body_hash_claim.is_some(),
+            ProofKind::Sns => in_body,
+            ProofKind::Equals(_) | ProofKind::Basic | ProofKind::Bearer => false,
+            ProofKind::Hmac(_)
+            | ProofKind::Digest(_)
+            | ProofKind::Ed25519(_)
+            | ProofKind::Ecdsa(_)
+            | ProofKind::Rsa(_) => self.message().is_some_and(|message| {
+                let by_url = matches!(part, ValueSelector::Query(_))
+                    && message.signed.has(&SignedSegment::Url);
+                let is_segment = message.signed.has(&SignedSegment::Part(part.clone()));
+                is_segment || by_url || (in_body && message.covers_body())
+            }),
         }
     }
 

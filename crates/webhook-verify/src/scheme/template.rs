@@ -4,9 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::HeaderName;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::clip;
 use super::selector::{Pointer, ValueSelector};
+use super::tokens::{REPLY_TOKENS, SIGNED_TOKENS, template_schema, token_list};
 
 /// The template of a signed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,10 +47,6 @@ pub enum SignedSegment {
     FormSorted,
 }
 
-/// The tokens of signed texts, for error messages.
-const TOKENS: &str = "{body}, {timestamp}, {header:Name}, {query:name}, {form:name}, {json:/pointer}, {path:0}, {method}, \
-     {url}, {param:name}, {secret}, {sha256_body}, {crc32_body}, {form_sorted}, {json_escaped:/pointer}";
-
 impl SignedTemplate {
     /// The segments in order.
     pub fn segments(&self) -> &[SignedSegment] {
@@ -58,6 +56,16 @@ impl SignedTemplate {
     /// Whether it contains this segment.
     pub fn has(&self, segment: &SignedSegment) -> bool {
         self.segments.contains(segment)
+    }
+}
+
+impl JsonSchema for SignedTemplate {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SignedTemplate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        template_schema("The signed text.", SIGNED_TOKENS)
     }
 }
 
@@ -76,7 +84,7 @@ pub enum InvalidTemplate {
         /// The token.
         found: String,
         /// The tokens that are valid here.
-        known: &'static str,
+        known: String,
     },
     /// A token with an invalid header name.
     #[error("`{0}` is not a header name")]
@@ -107,7 +115,7 @@ impl FromStr for SignedTemplate {
 fn signed_token(token: &str) -> Result<SignedSegment, InvalidTemplate> {
     let unknown = || InvalidTemplate::UnknownToken {
         found: clip(token),
-        known: TOKENS,
+        known: token_list(SIGNED_TOKENS),
     };
     let Some((kind, name)) = token.split_once(':') else {
         return Ok(match token {
@@ -140,7 +148,11 @@ fn part(
     if kind == "header" && HeaderName::from_str(name).is_err() {
         return Err(InvalidTemplate::HeaderName(clip(name)));
     }
-    ValueSelector::of_token(kind, name).ok_or_else(unknown)
+    let selector = ValueSelector::of_token(kind, name).ok_or_else(&unknown)?;
+    match selector.numbered_stem() {
+        Some(_) => Err(InvalidTemplate::HeaderName(clip(name))),
+        None => Ok(selector),
+    }
 }
 
 /// The template of a response text.
@@ -162,10 +174,6 @@ pub enum ReplySegment {
     HmacBase64(ValueSelector),
 }
 
-/// The tokens of response texts, for error messages.
-const REPLY_TOKENS: &str = "{query:name}, {header:Name}, {form:name}, {json:/pointer}, {path:0}, and {hmac_hex:…} or \
-     {hmac_base64:…} around one, as in {hmac_hex:query:challengeCode}";
-
 impl ReplyTemplate {
     /// The segments in order.
     pub fn segments(&self) -> &[ReplySegment] {
@@ -176,6 +184,19 @@ impl ReplyTemplate {
     pub(super) fn echoes_request(&self) -> bool {
         let is_part = |segment: &ReplySegment| matches!(segment, ReplySegment::Part(_));
         self.segments.iter().any(is_part)
+    }
+}
+
+impl JsonSchema for ReplyTemplate {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ReplyTemplate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        template_schema(
+            "A text that may contain parts of the request.",
+            REPLY_TOKENS,
+        )
     }
 }
 
@@ -197,7 +218,7 @@ impl FromStr for ReplyTemplate {
 fn reply_token(token: &str) -> Result<ReplySegment, InvalidTemplate> {
     let unknown = || InvalidTemplate::UnknownToken {
         found: clip(token),
-        known: REPLY_TOKENS,
+        known: token_list(REPLY_TOKENS),
     };
     let selector = |token: &str| {
         let (kind, name) = token.split_once(':').ok_or_else(unknown)?;
@@ -269,7 +290,7 @@ pub(super) fn param_names(text: &str) -> Result<Vec<String>, InvalidTemplate> {
             let name = token.strip_prefix("param:").filter(|name| !name.is_empty());
             let name = name.ok_or_else(|| InvalidTemplate::UnknownToken {
                 found: clip(token),
-                known: "{param:name}",
+                known: "{param:name}".to_owned(),
             })?;
             names.push(name.to_owned());
         }

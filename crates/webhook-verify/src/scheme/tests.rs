@@ -89,7 +89,7 @@ fn insecure_record_is_rejected() {
         problems_of(&record).join("\n")
     };
     assert_eq!(with(json!({})), "");
-    insta::assert_snapshot!(with(json!({"signed": "{header:X-Id}"})), @"signed: must contain {body}: without it, the body can be changed unnoticed");
+    insta::assert_snapshot!(with(json!({"signed": "{header:X-Id}"})), @"signed: must contain {body}, {sha256_body} or {form_sorted}: without it, the body can be changed unnoticed; if the sender signs only a part of it, write `partial: true`");
     insta::assert_snapshot!(with(json!({"signed": "{timestamp}{body}"})), @"signed: contains {timestamp}, so `timestamp` must give its location");
     insta::assert_snapshot!(with(json!({"timestamp": {"header": "X-Time"}})), @"timestamp: is not signed: `signed` must contain {timestamp}, or a replay could renew it");
     insta::assert_snapshot!(with(json!({"signed": "{timestamp}{body}", "timestamp": {"kv": "t"}})), @"timestamp: `kv` needs a signature of `format: kv`");
@@ -167,6 +167,55 @@ fn json_schema_contains_every_record_key() {
         !schema.contains("\"name\":"),
         "the name is not part of a record"
     );
+}
+
+/// Every token of the tables is known, and every kind of segment has a token in its table.
+#[test]
+fn token_tables_are_complete() {
+    let mut signed = std::collections::BTreeSet::new();
+    for token in SIGNED_TOKENS {
+        let template: SignedTemplate = token.text.parse().expect(token.text);
+        signed.insert(match &template.segments()[0] {
+            SignedSegment::Literal(text) => panic!("{text} is no token"),
+            SignedSegment::Body => 1,
+            SignedSegment::Timestamp => 2,
+            SignedSegment::Part(part) => 100 + kind_of(part),
+            SignedSegment::Escaped(_) => 3,
+            SignedSegment::Method => 4,
+            SignedSegment::Url => 5,
+            SignedSegment::Param(_) => 6,
+            SignedSegment::Secret => 7,
+            SignedSegment::Crc32Body => 8,
+            SignedSegment::Sha256Body => 9,
+            SignedSegment::FormSorted => 10,
+        });
+    }
+    assert_eq!((signed.len(), SIGNED_TOKENS.len()), (15, 15));
+    let mut replies = std::collections::BTreeSet::new();
+    for token in REPLY_TOKENS {
+        let template: ReplyTemplate = token.text.parse().expect(token.text);
+        replies.insert(match &template.segments()[0] {
+            ReplySegment::Literal(text) => panic!("{text} is no token"),
+            ReplySegment::Part(part) => 100 + kind_of(part),
+            ReplySegment::HmacHex(_) => 1,
+            ReplySegment::HmacBase64(_) => 2,
+        });
+    }
+    assert_eq!((replies.len(), REPLY_TOKENS.len()), (7, 7));
+    let schema = schemars::schema_for!(Scheme).to_value().to_string();
+    for token in SIGNED_TOKENS.iter().chain(REPLY_TOKENS) {
+        assert!(schema.contains(token.text), "{}", token.text);
+    }
+}
+
+fn kind_of(part: &ValueSelector) -> usize {
+    match part {
+        ValueSelector::Header(_) => 0,
+        ValueSelector::Query(_) => 1,
+        ValueSelector::Form(_) => 2,
+        ValueSelector::Json(_) => 3,
+        ValueSelector::Path(_) => 4,
+    }
 }
 
 #[test]

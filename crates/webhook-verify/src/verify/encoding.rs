@@ -32,14 +32,22 @@ pub(super) fn encode(encoding: Encoding, bytes: &[u8]) -> String {
     }
 }
 
-/// The secret's text without its prefix.
-pub(super) fn stripped<'a>(secret: &'a SecretString, format: &SecretFormat) -> &'a str {
+/// The secret's text without its prefix. White space has no meaning in base64 and hexadecimal; it comes from copying.
+pub(super) fn stripped(secret: &SecretString, format: &SecretFormat) -> Zeroizing<String> {
     let text = secret.expose_secret();
-    format
+    let text = match format.encoding {
+        SecretEncoding::Utf8 => text.to_owned(),
+        // PEM has words.
+        SecretEncoding::Base64 | SecretEncoding::Hex if text.contains("-----") => text.to_owned(),
+        SecretEncoding::Base64 | SecretEncoding::Hex => text.split_ascii_whitespace().collect(),
+    };
+    let text = Zeroizing::new(text);
+    let stripped = format
         .strip_prefix
         .iter()
         .find_map(|prefix| text.strip_prefix(prefix.as_str()))
-        .unwrap_or(text)
+        .map(str::to_owned);
+    stripped.map_or(text, Zeroizing::new)
 }
 
 pub(super) fn key_bytes(
@@ -47,22 +55,23 @@ pub(super) fn key_bytes(
     format: &SecretFormat,
 ) -> Result<Zeroizing<Vec<u8>>, InvalidSecret> {
     let text = stripped(secret, format);
+    let text = text.as_str();
     let key = match format.encoding {
         SecretEncoding::Utf8 => text.as_bytes().to_vec(),
         SecretEncoding::Base64 => BASE64.decode(text).map_err(|_| InvalidSecret::NotBase64)?,
         SecretEncoding::Hex => hex::decode(text).map_err(|_| InvalidSecret::NotHex)?,
     };
-    // An empty key would make deliveries forgeable.
-    if key.is_empty() {
+    // A key that can be guessed would make deliveries forgeable.
+    if key.trim_ascii().is_empty() {
         return Err(InvalidSecret::Empty);
     }
     Ok(Zeroizing::new(key))
 }
 
-/// The secret's text itself, which must not be empty.
+/// The secret's text itself, which must not be blank.
 pub(super) fn text_key(secret: &SecretString) -> Result<&str, InvalidSecret> {
     let text = secret.expose_secret();
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return Err(InvalidSecret::Empty);
     }
     Ok(text)

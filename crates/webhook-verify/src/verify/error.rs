@@ -75,6 +75,11 @@ pub enum VerifyError {
     /// The signature is valid, but for another body.
     #[error("the signature is valid, but for another body: does a proxy rewrite it?")]
     OtherBody,
+    /// The signed text is a token, which a handshake of the route signs for anybody who asks.
+    #[error(
+        "the signed text is a single token, which the handshake of this route signs for anybody; send the body as JSON or a form"
+    )]
+    SignedToken,
     /// The signature does not cover a body of this kind.
     #[error(
         "the signature does not cover this body: it is not a form, or has too many fields, and no hash of it is signed"
@@ -190,7 +195,7 @@ impl VerifyError {
 /// Reason why a secret cannot be used. Never contains the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
-    /// The secret is empty.
+    /// The secret is empty, or only white space.
     #[error("it is empty")]
     Empty,
     /// The secret is not base64, as the scheme requires.

@@ -15,7 +15,9 @@ use super::public_key::{KeyKind, PublicKey};
 use super::received::{ReceivedSignatures, malformed};
 use super::request::{RequestParts, missing};
 use super::url;
-use crate::scheme::{Algorithm, Pointer, SignedMessage, SignedSegment, ValueSelector};
+use crate::scheme::{
+    Algorithm, Pointer, Scheme, SignedMessage, SignedSegment, ValueSelector, is_token,
+};
 
 /// Maximum form fields to sort. They are sorted before they are verified.
 const MAX_FIELDS: usize = 10_000;
@@ -36,18 +38,18 @@ pub(super) fn check(
     method: SignatureMethod,
     message: &SignedMessage,
     parts: &RequestParts<'_>,
-    params: &BTreeMap<String, String>,
+    scheme: &Scheme,
     secrets: &[SecretString],
 ) -> Result<Option<Vec<u8>>, VerifyError> {
     check_body_hash(message, parts)?;
     let Some(each) = &message.each else {
-        return check_one(method, message, parts, params, secrets, None);
+        return check_one(method, message, parts, scheme, secrets, None);
     };
     let absent = || missing(&ValueSelector::Json(each.clone()));
     let items = list_at(each, parts).ok_or_else(absent)?;
     let mut time = None;
     for item in items {
-        time = check_one(method, message, parts, params, secrets, Some(item))?;
+        time = check_one(method, message, parts, scheme, secrets, Some(item))?;
     }
     Ok(time)
 }
@@ -93,25 +95,32 @@ fn check_one(
     method: SignatureMethod,
     message: &SignedMessage,
     parts: &RequestParts<'_>,
-    params: &BTreeMap<String, String>,
+    scheme: &Scheme,
     secrets: &[SecretString],
     item: Option<&Value>,
 ) -> Result<Option<Vec<u8>>, VerifyError> {
     let found = ReceivedSignatures::read(message, parts, item)?;
     let signs_url = message.signed.has(&SignedSegment::Url);
     let urls = if signs_url {
-        let url = parts.request.public_url().ok_or(VerifyError::MissingUrl)?;
-        url::variants(url, &message.url_variants)
+        let urls = parts.request.public_urls();
+        if urls.is_empty() {
+            return Err(VerifyError::MissingUrl);
+        }
+        url::variants(urls, &message.url_variants)
     } else {
         vec![String::new()]
     };
     let context = SignedText {
         message,
         parts,
-        params,
+        params: scheme.params(),
         item,
         time: found.time.as_deref(),
     };
+    let is_hmac = matches!(method, SignatureMethod::Hmac(_));
+    if is_hmac && scheme.reserves_tokens() {
+        context.check_not_token(&urls)?;
+    }
     let mut bad_secret = None;
     for (index, secret) in secrets.iter().enumerate() {
         for url in &urls {
@@ -186,6 +195,18 @@ impl SignedText<'_> {
                 Ok(Ok(signatures.iter().any(verifies)))
             }
         }
+    }
+
+    /// Refuses a token, which a handshake of the scheme signs for anybody who asks.
+    fn check_not_token(&self, urls: &[String]) -> Result<(), VerifyError> {
+        // Only a digest contains the secret.
+        let none = SecretString::from("");
+        for url in urls {
+            if is_token(&self.pieces(url, &none)?.concat()) {
+                return Err(VerifyError::SignedToken);
+            }
+        }
+        Ok(())
     }
 
     /// The signed text, as pieces to concatenate.

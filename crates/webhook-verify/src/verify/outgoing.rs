@@ -61,16 +61,13 @@ impl OutgoingWebhook {
         }
     }
 
-    /// The delivery as the receiver sees it. `url` is [`Self::url`].
-    pub(super) fn received<'a>(&'a self, url: Option<&'a str>) -> WebhookRequest<'a> {
-        let request = WebhookRequest::new(&self.headers, &self.body)
+    /// The delivery as the receiver sees it. `urls` is [`Self::url`].
+    pub(super) fn received<'a>(&'a self, urls: &'a [String]) -> WebhookRequest<'a> {
+        WebhookRequest::new(&self.headers, &self.body)
             .method(self.method.as_str())
             .path(&self.path)
-            .query(&self.query);
-        match url {
-            Some(url) => request.url(url),
-            None => request,
-        }
+            .query(&self.query)
+            .urls(urls)
     }
 
     /// The URL to call: the public URL with path and query.
@@ -85,7 +82,10 @@ impl OutgoingWebhook {
     /// [`PlacementError`].
     pub fn set(&mut self, part: &ValueSelector, text: &str) -> Result<(), PlacementError> {
         match part {
-            ValueSelector::Header(name) => self.set_header(name, text),
+            ValueSelector::Header(name) => match part.numbered_stem() {
+                Some(stem) => self.set_numbered_header(stem, text),
+                None => self.set_header(name, text),
+            },
             ValueSelector::Query(name) => {
                 self.query = with_pair(self.query.as_bytes(), name, text);
                 Ok(())
@@ -119,6 +119,18 @@ impl OutgoingWebhook {
         Ok(())
     }
 
+    /// Sets the first of the numbered headers, and removes the others.
+    fn set_numbered_header(&mut self, stem: &str, text: &str) -> Result<(), PlacementError> {
+        let names: Vec<HeaderName> = self.headers.keys().cloned().collect();
+        for name in names.iter().filter(|name| name.as_str().starts_with(stem)) {
+            self.headers.remove(name);
+        }
+        let first: HeaderName = format!("{stem}1")
+            .parse()
+            .map_err(|_| PlacementError::NotAHeaderValue(stem.to_owned()))?;
+        self.set_header(&first, text)
+    }
+
     /// Sets a value of a JSON body.
     ///
     /// # Errors
@@ -139,7 +151,7 @@ impl OutgoingWebhook {
     /// [`PlacementError::NoPlace`].
     pub fn set_field(&mut self, name: &str, text: &str) -> Result<(), PlacementError> {
         let no_place = || PlacementError::NoPlace(ValueSelector::Form(name.to_owned()).to_string());
-        if url::is_plain_form(&self.received(None)) {
+        if url::is_plain_form(&self.received(&[])) {
             self.body = with_pair(&self.body, name, text).into_bytes();
             return Ok(());
         }
@@ -147,16 +159,7 @@ impl OutgoingWebhook {
         let content_type = content_type
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        let boundary = content_type
-            .split_once("boundary=")
-            .filter(|_| content_type.starts_with("multipart/form-data"))
-            .map(|(_, boundary)| {
-                boundary
-                    .split(';')
-                    .next()
-                    .unwrap_or_default()
-                    .trim_matches('"')
-            })
+        let boundary = body::multipart_boundary(content_type, &self.body)
             .filter(|_| !name.contains(['"', '\r', '\n']))
             .ok_or_else(no_place)?;
         let (rule, head) = (
@@ -189,7 +192,7 @@ impl OutgoingWebhook {
         let specs = scheme.specs().iter();
         for part in specs.flat_map(|spec| &spec.delivery_id) {
             let has_id = {
-                let request = self.received(None);
+                let request = self.received(&[]);
                 let parts = super::RequestParts::new(&request);
                 parts.all(part).is_some_and(|found| found.len() == 1)
             };

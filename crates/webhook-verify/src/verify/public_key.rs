@@ -61,7 +61,7 @@ impl PublicKey {
             return Err(InvalidSecret::Empty);
         }
         let key = if text.contains("-----BEGIN") {
-            Self::from_pem(text).ok_or(InvalidSecret::NotAPublicKey)?
+            Self::from_pem(&text).ok_or(InvalidSecret::NotAPublicKey)?
         } else if format.encoding == SecretEncoding::Utf8 {
             let der = BASE64
                 .decode(text.trim())

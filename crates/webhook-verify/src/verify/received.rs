@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::encoding::decode;
@@ -13,6 +14,9 @@ use crate::scheme::{
 
 /// Maximum signatures to check, which bounds the cost of a header with thousands of them.
 const MAX_SIGNATURES: usize = 16;
+
+/// Maximum digits in the name of a numbered header.
+const MAX_DIGITS: usize = 3;
 
 /// The signatures and the signed time of a delivery.
 pub(super) struct ReceivedSignatures {
@@ -81,7 +85,12 @@ fn lines<'a>(
     item: Option<&'a Value>,
 ) -> Result<Vec<Cow<'a, str>>, VerifyError> {
     if let ValueSelector::Header(name) = at {
-        let values = parts.request.headers.get_all(name).iter();
+        let headers = parts.request.headers;
+        let values: Vec<&HeaderValue> = match at.numbered_stem() {
+            Some(stem) => numbered(headers, stem).collect(),
+            None => headers.get_all(name).iter().collect(),
+        };
+        let values = values.into_iter();
         let texts = values.map(|value| value.to_str().map(Cow::Borrowed));
         let texts: Vec<Cow<'_, str>> = texts
             .collect::<Result<_, _>>()
@@ -95,6 +104,16 @@ fn lines<'a>(
     let value = parts.one_below(at, item)?.ok_or_else(|| missing(at))?;
     let text = String::from_utf8(value.into_owned()).map_err(|_| malformed(message))?;
     Ok(vec![Cow::Owned(text)])
+}
+
+/// The values of the headers whose names are the stem and a number.
+fn numbered<'a>(headers: &'a HeaderMap, stem: &str) -> impl Iterator<Item = &'a HeaderValue> {
+    let is_numbered = move |name: &HeaderName| {
+        let number = name.as_str().strip_prefix(stem).unwrap_or_default();
+        (1..=MAX_DIGITS).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let entries = headers.iter();
+    entries.filter_map(move |(name, value)| is_numbered(name).then_some(value))
 }
 
 /// The key-value pairs of all lines; none for other layouts.

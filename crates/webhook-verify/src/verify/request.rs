@@ -23,7 +23,7 @@ pub struct WebhookRequest<'a> {
     method: &'a str,
     query: Option<&'a str>,
     path: &'a str,
-    url: Option<&'a str>,
+    urls: &'a [String],
     keys: Option<&'a str>,
 }
 
@@ -57,7 +57,7 @@ impl<'a> WebhookRequest<'a> {
             method: "POST",
             query: None,
             path: "",
-            url: None,
+            urls: &[],
             keys: None,
         }
     }
@@ -68,7 +68,7 @@ impl<'a> WebhookRequest<'a> {
         Self { method, ..self }
     }
 
-    /// Sets the query as sent, without its `?`. The default is the query of the URL.
+    /// Sets the query as sent, without its `?`. The default is the query of the first URL.
     #[must_use]
     pub fn query(self, query: &'a str) -> Self {
         let query = Some(query);
@@ -81,11 +81,11 @@ impl<'a> WebhookRequest<'a> {
         Self { path, ..self }
     }
 
-    /// Sets the public URL that the sender called, with its query.
+    /// Sets the public URL that the sender called, with its query, in each form in which the sender may have signed it
+    /// ([`super::signed_urls`]).
     #[must_use]
-    pub fn url(self, url: &'a str) -> Self {
-        let url = Some(url);
-        Self { url, ..self }
+    pub fn urls(self, urls: &'a [String]) -> Self {
+        Self { urls, ..self }
     }
 
     /// Sets the keys that the sender publishes: a certificate in PEM, or a JSON Web Key Set. They must come from the URL that
@@ -100,8 +100,8 @@ impl<'a> WebhookRequest<'a> {
         self.keys
     }
 
-    pub(super) fn public_url(&self) -> Option<&'a str> {
-        self.url
+    pub(super) fn public_urls(&self) -> &'a [String] {
+        self.urls
     }
 
     pub(crate) fn method_name(&self) -> &'a str {
@@ -115,7 +115,7 @@ impl<'a> WebhookRequest<'a> {
 
     fn query_text(&self) -> &'a str {
         let of_url = || {
-            let url = self.url.unwrap_or_default();
+            let url = self.urls.first().map_or("", String::as_str);
             let url = url.split('#').next().unwrap_or_default();
             url.split_once('?').map_or("", |(_, query)| query)
         };
@@ -287,17 +287,6 @@ pub(super) fn percent_decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        let escaped = after.split_at_checked(2).filter(|_| *first == b'%');
-        let byte = escaped.and_then(|(digits, tail)| {
-            let byte = hex::decode(digits).ok()?.first().copied()?;
-            rest = tail;
-            Some(byte)
-        });
-        bytes.push(byte.unwrap_or(*first));
-    }
+    let bytes = body::percent_decoded(text.as_bytes());
     String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
 }

@@ -23,7 +23,7 @@ pub(super) fn chosen(record: &Value) -> Result<Scheme, String> {
     object.finish(&mut problems);
     match problems.finish(choice) {
         Ok(SchemeChoice::Scheme(scheme)) => Ok(*scheme),
-        Ok(SchemeChoice::Disabled) => Err("none".to_owned()),
+        Ok(SchemeChoice::Disabled(_)) => Err("none".to_owned()),
         Err(problems) => Err(problems
             .iter()
             .map(ToString::to_string)
@@ -172,13 +172,15 @@ fn url_signature_with_another_body_is_rejected() {
     let mut mac = mac::AnyMac::new(Algorithm::Sha1, b"12345");
     mac.update(url.as_bytes());
     let signature = BASE64.encode(mac.finish());
+    let urls = [url.to_owned()];
+    let other_urls = ["https://mycompany.com/other".to_owned()];
     let json = headers(&[
         ("x-twilio-signature", &signature),
         ("content-type", "application/json"),
     ]);
-    let empty = WebhookRequest::new(&json, b"").url(url);
+    let empty = WebhookRequest::new(&json, b"").urls(&urls);
     assert!(verify(&scheme, &empty, &key("12345"), NOW).is_ok());
-    let replayed = WebhookRequest::new(&json, b"{\"forged\":true}").url(url);
+    let replayed = WebhookRequest::new(&json, b"{\"forged\":true}").urls(&urls);
     assert_eq!(
         verify(&scheme, &replayed, &key("12345"), NOW),
         Err(VerifyError::UncoveredBody)
@@ -186,7 +188,7 @@ fn url_signature_with_another_body_is_rejected() {
     let nowhere = WebhookRequest::new(&json, b"");
     let error = verify(&scheme, &nowhere, &key("12345"), NOW).expect_err("refused");
     assert!(error.is_misconfiguration());
-    let elsewhere = WebhookRequest::new(&json, b"").url("https://mycompany.com/other");
+    let elsewhere = WebhookRequest::new(&json, b"").urls(&other_urls);
     assert_eq!(
         verify(&scheme, &elsewhere, &key("12345"), NOW),
         Err(VerifyError::NoMatchWithUrl)
@@ -206,14 +208,15 @@ fn custom_record_signs_every_token() {
     }));
     let query = format!("q=7&sig={}", hmac_hex("s", text.as_bytes()));
     let head = headers(&[("x-h", "X")]);
+    let urls = ["https://h/x?q=7".to_owned()];
     let request = WebhookRequest::new(&head, b"{\"n\":9}")
-        .url("https://h/x?q=7")
+        .urls(&urls)
         .query(&query);
     let verified = verify(&scheme, &request, &key("s"), NOW).expect("verified");
     assert_eq!(verified.delivery_id(), Some("[\"9\",\"7\"]"));
     assert!(verified.delivery_id_is_signed());
     let other = WebhookRequest::new(&head, b"{\"n\":8}")
-        .url("https://h/x?q=7")
+        .urls(&urls)
         .query(&query);
     assert!(verify(&scheme, &other, &key("s"), NOW).is_err());
 
@@ -432,7 +435,7 @@ proptest! {
         let pairs: Vec<(&str, &str)> = names.into_iter().zip(values.iter().map(String::as_str)).collect();
         let mut head = headers(&pairs);
         head.insert("content-type", HeaderValue::from_str(&content_type).expect("a value"));
-        let request = WebhookRequest::new(&head, &body).url(&url).query(&url).path(&url).keys(&url);
+        let request = WebhookRequest::new(&head, &body).urls(std::slice::from_ref(&url)).query(&url).path(&url).keys(&url);
         let now = Timestamp::from_second(seconds).unwrap_or(NOW);
         prop_assert!(verify(&scheme, &request, &key("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), now).is_err());
         let _ = keys_url(&scheme, &request, NOW);

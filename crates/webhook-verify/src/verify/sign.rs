@@ -167,7 +167,7 @@ fn sign_message(
         delivery.set(part, time.unwrap_or_default())?;
     }
     // The signed text contains sorted form fields, or else the URL with the body's hash. An existing hash is corrected.
-    let request = delivery.received(None);
+    let request = delivery.received(&[]);
     let sorted = message.signed.has(&SignedSegment::FormSorted)
         && (url::is_plain_form(&request) || request.body.is_empty());
     if let Some(part) = &message.body_hash
@@ -183,11 +183,11 @@ fn sign_message(
         secrets,
         time,
     };
-    let url = delivery.url();
-    if message.signed.has(&SignedSegment::Url) && url.is_none() {
+    let urls = Vec::from_iter(delivery.url());
+    if message.signed.has(&SignedSegment::Url) && urls.is_empty() {
         return Err(SignError::Incomplete(VerifyError::MissingUrl));
     }
-    let request = delivery.received(url.as_deref());
+    let request = delivery.received(&urls);
     let parts = RequestParts::new(&request);
     let Some(each) = &message.each else {
         let text = signer.signature(&parts, None)?;
@@ -235,7 +235,8 @@ impl Signer<'_> {
             item,
             time: self.time.map(str::as_bytes),
         };
-        let url = parts.request.public_url().unwrap_or_default();
+        let url = parts.request.public_urls().first();
+        let url = url.map_or("", String::as_str);
         let prefix = message.signature.prefix.as_deref().unwrap_or_default();
         let mut signatures = Vec::with_capacity(self.secrets.len());
         for (index, secret) in self.secrets.iter().enumerate() {

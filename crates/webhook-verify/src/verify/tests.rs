@@ -322,3 +322,36 @@ proptest! {
         prop_assert!(result.is_err());
     }
 }
+
+#[test]
+fn numbered_signature_headers_are_all_checked() {
+    let record = json!({
+        "type": "hmac", "algorithm": "sha256", "signed": "{body}",
+        "signature": {"header": "X-Docs-Signature-*", "encoding": "base64"},
+    });
+    let scheme = custom(&record);
+    let keys = [SecretString::from("first"), SecretString::from("second")];
+    let sign_with = |key: &SecretString| {
+        let mut sent = OutgoingWebhook::new("id", "{}");
+        sign(&scheme, std::slice::from_ref(key), NOW, &mut sent).expect("signed");
+        sent.headers["x-docs-signature-1"].clone()
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert("x-docs-signature-1", sign_with(&keys[0]));
+    headers.insert("x-docs-signature-12", sign_with(&keys[1]));
+    let request = WebhookRequest::new(&headers, b"{}");
+    for key in &keys {
+        let key = std::slice::from_ref(key);
+        assert!(verify(&scheme, &request, key, NOW).is_ok());
+    }
+    let mut other = HeaderMap::new();
+    for name in [
+        "x-docs-signature-",
+        "x-docs-signature-a",
+        "x-docs-signature-1234",
+    ] {
+        other.insert(name, sign_with(&keys[0]));
+    }
+    let request = WebhookRequest::new(&other, b"{}");
+    insta::assert_snapshot!(verify(&scheme, &request, &keys, NOW).expect_err("no header"), @"header x-docs-signature-* is missing: is this the right scheme, and does the sender have signing switched on?");
+}

@@ -1,14 +1,18 @@
 //! URLs and forms in the form in which senders sign them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::request::{WebhookRequest, percent_decoded};
 use crate::scheme::UrlVariant;
 
-/// The URL and its variants, without duplicates.
-pub(super) fn variants(url: &str, kinds: &[UrlVariant]) -> Vec<String> {
-    let mut found = vec![url.to_owned()];
-    for variant in kinds {
+/// The URLs and their variants, without duplicates.
+pub(super) fn variants(urls: &[String], kinds: &[UrlVariant]) -> Vec<String> {
+    let mut found = urls.to_vec();
+    let pairs = urls
+        .iter()
+        .flat_map(|url| kinds.iter().map(move |kind| (url, kind)));
+    for (url, variant) in pairs {
         let other = match variant {
             UrlVariant::WithoutPort => with_port(url, |host, _| host.to_owned()),
             UrlVariant::WithDefaultPort => with_port(url, |host, port| match port {
@@ -41,17 +45,63 @@ fn with_port(url: &str, change: impl Fn(&str, Option<&str>) -> String) -> Option
     Some(format!("{scheme}://{user}{host}{tail}"))
 }
 
-/// The URL that a sender calls: the public URL of the receiver with the path and query of the delivery.
+/// The URL that a sender calls: the public URL of the receiver, to the letter, with the path and query of the delivery. A
+/// query of the public URL comes first, and is not repeated.
 pub fn request_url(public_url: &str, path: &str, query: &str) -> String {
-    let mut url = public_url.trim_end_matches('/').to_owned();
-    if !path.is_empty() {
-        url = format!("{url}/{path}");
+    let (address, own_query) = public_url.split_once('?').unwrap_or((public_url, ""));
+    let rest = without_pairs(query, own_query);
+    with_query(&with_path(address, path), &[own_query, &rest])
+}
+
+/// The URLs that a sender may have signed for a delivery with this path and query, without duplicates. Each contains every
+/// parameter of the delivery.
+///
+/// If the public URL has a query of its own, the sender calls it with that query, so the delivery usually contains it. A
+/// gateway may have removed it, or may have changed its encoding or order.
+pub fn signed_urls(public_url: &str, path: &str, query: &str) -> Vec<String> {
+    let as_registered = request_url(public_url, path, query);
+    let (address, own_query) = public_url.split_once('?').unwrap_or((public_url, ""));
+    let as_sent = with_query(&with_path(address, path), &[query]);
+    let contains_own = without_pairs(own_query, query).is_empty();
+    match contains_own && as_sent != as_registered {
+        true => vec![as_sent, as_registered],
+        false => vec![as_registered],
     }
-    if !query.is_empty() {
-        let separator = if url.contains('?') { '&' } else { '?' };
-        url = format!("{url}{separator}{query}");
+}
+
+fn with_path<'a>(address: &'a str, path: &str) -> Cow<'a, str> {
+    match (path.is_empty(), address.ends_with('/')) {
+        (true, _) => Cow::Borrowed(address),
+        (false, true) => Cow::Owned(format!("{address}{path}")),
+        (false, false) => Cow::Owned(format!("{address}/{path}")),
     }
-    url
+}
+
+fn with_query(url: &str, parts: &[&str]) -> String {
+    let parts: Vec<&str> = parts
+        .iter()
+        .copied()
+        .filter(|part| !part.is_empty())
+        .collect();
+    match parts.is_empty() {
+        true => url.to_owned(),
+        false => format!("{url}?{}", parts.join("&")),
+    }
+}
+
+/// The pairs of a query as sent, without those that `other` contains. Each pair of `other` removes one.
+fn without_pairs(query: &str, other: &str) -> String {
+    let mut removed: Vec<(Cow<'_, str>, Cow<'_, str>)> =
+        form_urlencoded::parse(other.as_bytes()).collect();
+    let is_kept = |raw: &&str| {
+        let Some(pair) = form_urlencoded::parse(raw.as_bytes()).next() else {
+            return false;
+        };
+        let found = removed.iter().position(|own| *own == pair);
+        found.map(|index| removed.swap_remove(index)).is_none()
+    };
+    let kept: Vec<&str> = query.split('&').filter(is_kept).collect();
+    kept.join("&")
 }
 
 /// Whether the content type is that of a URL-encoded form.
@@ -78,4 +128,94 @@ pub(super) fn form_sorted(request: &WebhookRequest<'_>) -> Vec<u8> {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn public_url_is_signed_to_the_letter() {
+        for (public_url, path, query, expected) in [
+            ("https://a/hooks/x", "", "", &["https://a/hooks/x"][..]),
+            ("https://a/hooks/x/", "", "", &["https://a/hooks/x/"]),
+            (
+                "HTTPS://Example.COM:443/a%2fb",
+                "",
+                "",
+                &["HTTPS://Example.COM:443/a%2fb"],
+            ),
+            (
+                "https://a/hooks/x",
+                "b%20c",
+                "",
+                &["https://a/hooks/x/b%20c"],
+            ),
+            (
+                "https://a/hooks/x/",
+                "b/",
+                "q=1",
+                &["https://a/hooks/x/b/?q=1"],
+            ),
+            ("https://a/x", "", "q=1&q=2", &["https://a/x?q=1&q=2"]),
+            // The query of the public URL arrives with the delivery.
+            ("https://a/x?k=1", "", "k=1", &["https://a/x?k=1"]),
+            (
+                "https://a/x?k=1",
+                "",
+                "k=1&sha=2",
+                &["https://a/x?k=1&sha=2"],
+            ),
+            ("https://a/x?k=1", "b", "k=1", &["https://a/x/b?k=1"]),
+            // A gateway has removed it, or encodes it differently.
+            ("https://a/x?k=1", "", "", &["https://a/x?k=1"]),
+            ("https://a/x?k=1", "", "sha=2", &["https://a/x?k=1&sha=2"]),
+            (
+                "https://a/x?k=a%20b",
+                "",
+                "k=a+b",
+                &["https://a/x?k=a+b", "https://a/x?k=a%20b"],
+            ),
+            (
+                "https://a/x?k=1&l=2",
+                "",
+                "l=2&k=1&m=3",
+                &["https://a/x?l=2&k=1&m=3", "https://a/x?k=1&l=2&m=3"],
+            ),
+            // Another value of the same parameter is kept.
+            ("https://a/x?k=1", "", "k=2", &["https://a/x?k=1&k=2"]),
+            ("https://a/x?k=1", "", "k=1&k=1", &["https://a/x?k=1&k=1"]),
+        ] {
+            assert_eq!(
+                signed_urls(public_url, path, query),
+                expected,
+                "{public_url} {path} {query}"
+            );
+        }
+    }
+
+    proptest! {
+        /// No parameter of a delivery is left out of a URL, so none is left unsigned.
+        #[test]
+        fn every_parameter_is_in_every_signed_url(
+            own in "([ab]=[12%+ ]{0,2}&?){0,3}",
+            query in "([ab]=[12%+ ]{0,2}&?){0,4}",
+        ) {
+            let pairs = |text: &str| {
+                let mut pairs: Vec<(String, String)> = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+                pairs.sort();
+                pairs
+            };
+            for url in signed_urls(&format!("https://a/x?{own}"), "", &query) {
+                let mut signed = pairs(url.split_once('?').map_or("", |(_, query)| query));
+                for pair in pairs(&query) {
+                    let index = signed.iter().position(|other| *other == pair);
+                    prop_assert!(index.is_some(), "{pair:?} in {url}");
+                    signed.remove(index.unwrap_or_default());
+                }
+            }
+        }
+    }
 }

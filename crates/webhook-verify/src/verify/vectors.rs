@@ -90,11 +90,15 @@ fn verify_vector(
         Some(name) => std::fs::read(folder.join(name)).expect("a body"),
         None => text("body").unwrap_or_default().as_bytes().to_vec(),
     };
+    let urls = [text("url").unwrap_or_default().to_owned()];
     let request = WebhookRequest::new(&headers, &body)
         .method(text("method").unwrap_or("POST"))
-        .url(text("url").unwrap_or_default());
+        .urls(&urls);
     if kind == "handshake" {
-        let answer = crate::handshake::respond(&scheme, &request, &keys);
+        let answer = {
+            let keys = crate::handshake::HandshakeSecrets::OfDeliveries(&keys);
+            crate::handshake::respond(&scheme, &request, keys)
+        };
         return answer.map(|_| ()).ok_or_else(|| "no answer".to_owned());
     }
     let mut params: BTreeMap<String, String> = BTreeMap::new();
