@@ -110,6 +110,25 @@ routes:
 }
 
 #[test]
+fn assignment_in_when_is_refused() {
+    for when in [
+        ".a = \"x\"",
+        ".on and .a = \"x\"",
+        "[.a == 1, .b = 2] | all",
+    ] {
+        let text = format!(
+            "
+connections: {{ default: {{ credentials: env:ZOHO }} }}
+routes:
+  a: {{ verify: {{ scheme: none }}, when: '{when}', map: . }}
+"
+        );
+        let found = problems(&text).join("");
+        assert!(found.contains("did you mean `==`?"), "{when}: {found}");
+    }
+}
+
+#[test]
 fn sample_configs_parse_and_compile() {
     let sample = include_str!("../../events/masshook.yaml");
     // The variant that events/Makefile makes for a container.

@@ -248,10 +248,18 @@ fn read_when(node: &Node<'_>, compile: CompileMode, problems: &mut Problems) -> 
             "is empty; name at least one expression, or leave `when` out to accept every delivery",
         );
     }
-    nodes
-        .iter()
-        .filter_map(|node| read_program(node, compile, problems))
-        .collect()
+    let mut expressions = Vec::new();
+    for node in &nodes {
+        let Some(expression) = read_program(node, compile, problems) else {
+            continue;
+        };
+        // An expression that assigns yields no boolean, or fails before `==` could be asked about.
+        if compile == CompileMode::Eager && expression.has_assignment() {
+            node.problem(problems, "`=` assigns a value; did you mean `==`?");
+        }
+        expressions.push(expression);
+    }
+    expressions
 }
 
 /// Reads a jq program, and compiles it in [`CompileMode::Eager`].
