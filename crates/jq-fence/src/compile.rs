@@ -2,22 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use jaq_core::compile::Undefined;
 use jaq_core::load::parse::Def;
-use jaq_core::load::{self, Arena, File, Loader};
+use jaq_core::load::{Arena, File, Loader};
 use jaq_core::{Compiler, Filter};
 
 use crate::compile_error::CompileError;
 use crate::engine::Engine;
 use crate::error::EvalError;
 use crate::fence::{self, Deadlines, Outcome, Quotas};
+use crate::grammar;
 use crate::host::{self, Host};
 use crate::instrument::{self, Instrumenter};
 use crate::natives;
 use crate::parse::parse;
 use crate::pool::Overload;
 use crate::recursion;
+use crate::rewrite;
 use crate::session::Worker;
 
 /// Bytes of a program's text.
@@ -91,7 +94,7 @@ pub(crate) fn with_large_stack<T: Send>(
     let failed = |why: String| CompileError::at(source, source, format!("cannot compile: {why}"));
     let result = match compiled.map_err(CompileFailure::Unavailable)? {
         Outcome::Finished(result) => result,
-        Outcome::Panicked(message) => Err(failed(message)),
+        Outcome::Panicked(message) | Outcome::Refused(message) => Err(failed(message)),
         Outcome::LimitReached(_) => Err(failed("the program is too large".to_owned())),
     };
     result.map_err(CompileFailure::Invalid)
@@ -110,11 +113,9 @@ fn compile_on_this_thread(
     if instrumentation == Instrumentation::ErrorLocations {
         Instrumenter::new(source, &offsets).instrument(&mut term);
     }
+    rewrite::program(&mut term);
     recursion::count_in_program(&mut term);
-    let mut definitions: Vec<Def<&str>> = prelude().collect();
-    for definition in &mut definitions {
-        recursion::count_in_definition(definition);
-    }
+    let mut definitions: Vec<Def<&str>> = prelude().to_vec();
     let known = names(&definitions);
     definitions.push(Def {
         name: PROGRAM,
@@ -142,20 +143,17 @@ fn compile_on_this_thread(
     })
 }
 
-/// The definitions that every program can use.
-fn prelude() -> impl Iterator<Item = Def<&'static str>> {
-    // Definitions that call filters which the fence removes would not compile.
-    let excluded = ["stderr", "debug", "halt", "halt_error", "join"];
-    let own = |text| load::parse(text, |parser| parser.defs()).unwrap_or_default();
-    let jaq = jaq_core::defs()
-        .chain(jaq_std::defs())
-        .chain(jaq_json::defs())
-        .filter(move |definition| !excluded.contains(&definition.name));
-    // A definition can use only those before it.
-    own(include_str!("times.jq"))
-        .into_iter()
-        .chain(jaq)
-        .chain(own(include_str!("prelude.jq")))
+/// The definitions that every program can use. A definition can use only those before it.
+fn prelude() -> &'static [Def<&'static str>] {
+    static PRELUDE: OnceLock<Vec<Def<&'static str>>> = OnceLock::new();
+    PRELUDE.get_or_init(|| {
+        let mut definitions = grammar::definitions(include_str!("prelude.jq")).unwrap_or_default();
+        for definition in &mut definitions {
+            rewrite::definition(definition);
+            recursion::count_in_definition(definition);
+        }
+        definitions
+    })
 }
 
 /// The names that programs can call. Names that end in `_` are internal.

@@ -161,6 +161,8 @@ pub(crate) enum Outcome<T> {
     Finished(T),
     /// It reached a limit.
     LimitReached(FenceLimit),
+    /// It needs something that cannot be done as jq does it.
+    Refused(String),
     /// The engine panicked, with this message.
     Panicked(String),
 }
@@ -190,6 +192,10 @@ fn outcome_of_panic<T>(payload: Box<dyn Any + Send>) -> Outcome<T> {
         Ok(limit) => return Outcome::LimitReached(*limit),
         Err(payload) => payload,
     };
+    let payload = match payload.downcast::<Refusal>() {
+        Ok(refusal) => return Outcome::Refused(refusal.0),
+        Err(payload) => payload,
+    };
     let message = match payload.downcast::<String>() {
         Ok(message) => *message,
         Err(payload) => payload
@@ -204,6 +210,15 @@ pub(crate) fn abort(limit: FenceLimit) {
     if !std::thread::panicking() {
         resume_unwind(Box::new(limit));
     }
+}
+
+/// The reason of a refusal.
+struct Refusal(String);
+
+/// Ends the evaluation because it needs something that cannot be done as jq does it. An error of jq could be caught, and the
+/// program would go on with another result than in jq. The message must contain no value of the input.
+pub(crate) fn refuse(message: impl Into<String>) -> ! {
+    resume_unwind(Box::new(Refusal(message.into())))
 }
 
 /// Spends one step of the interpreter and checks the stack.

@@ -47,7 +47,6 @@ const UNAVAILABLE: &[(Capability, &[&str])] = &[
             "inputs",
             "input_filename",
             "input_line_number",
-            "$__loc__",
             "get_search_list",
         ],
     ),
@@ -83,8 +82,54 @@ impl Capability {
     }
 }
 
+/// Names of jq that are not supported, each with the reason.
+const UNSUPPORTED: &[(&[&str], &str)] = &[
+    (&["$__loc__"], "write a text of your own into the message"),
+    (
+        &[
+            "acosh",
+            "asinh",
+            "atanh",
+            "drem",
+            "erf",
+            "erfc",
+            "exp10",
+            "gamma",
+            "j0",
+            "j1",
+            "jn",
+            "lgamma",
+            "lgamma_r",
+            "nextafter",
+            "nexttoward",
+            "pow10",
+            "remainder",
+            "tgamma",
+            "y0",
+            "y1",
+            "yn",
+        ],
+        "its last digit could differ from jq's",
+    ),
+    (
+        &[
+            "builtins",
+            "format",
+            "get_jq_origin",
+            "get_prog_origin",
+            "@base32",
+            "@base32d",
+        ],
+        "write what it would yield",
+    ),
+];
+
 /// Why `name` cannot be used, if the fence removes it.
 pub(crate) fn unavailable(name: &str, host: &Host) -> Option<String> {
+    let mut unsupported = UNSUPPORTED.iter();
+    if let Some((_, reason)) = unsupported.find(|(names, _)| names.contains(&name)) {
+        return Some(format!("`{name}` is not available: {reason}"));
+    }
     let capability = Capability::of(name)?;
     let mut message = format!("`{name}` is not available: {}", capability.reason());
     if let Some(advice) = (host.advice)(capability) {

@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod failure;
 mod fence;
+mod grammar;
 mod host;
 mod instrument;
 mod keys;
@@ -22,9 +23,11 @@ mod processor_time;
 mod program;
 mod recursion;
 mod redaction;
+mod rewrite;
 mod session;
 mod shape;
 mod value;
+mod visit;
 
 #[cfg(test)]
 mod tests;

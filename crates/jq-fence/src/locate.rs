@@ -80,21 +80,7 @@ pub(crate) fn end() {
     SEARCH.take();
 }
 
-/// Which of the wrappers that an error passes is its location.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ErrorSpanRule {
-    /// The first, which is the innermost.
-    First,
-    /// The one furthest on in the program: an update visits the steps of a path from the last to the first.
-    Furthest,
-}
-
-fn record(
-    exception: &Exn<'_, FencedValue>,
-    offset: &FencedValue,
-    input: &FencedValue,
-    rule: ErrorSpanRule,
-) {
+fn record(exception: &Exn<'_, FencedValue>, offset: &FencedValue, input: &FencedValue) {
     let (Ok(error), Some(offset)) = (exception.clone().get_err(), jaq_std::ValT::as_isize(offset))
     else {
         return;
@@ -104,9 +90,11 @@ fn record(
         let Some(search) = search else {
             return;
         };
-        let keeps = search.recorded.as_ref().is_some_and(|(known, at, _)| {
-            *known == error && (rule == ErrorSpanRule::First || *at >= offset)
-        });
+        // The first wrapper that an error passes is the innermost.
+        let keeps = search
+            .recorded
+            .as_ref()
+            .is_some_and(|(known, ..)| *known == error);
         if !keeps {
             search.recorded = Some((error, offset, input.clone()));
         }
@@ -118,11 +106,10 @@ fn recording<'a, T: 'a>(
     results: impl Iterator<Item = Result<T, Exn<'a, FencedValue>>> + 'a,
     offset: FencedValue,
     input: FencedValue,
-    rule: ErrorSpanRule,
 ) -> Box<dyn Iterator<Item = Result<T, Exn<'a, FencedValue>>> + 'a> {
     Box::new(results.inspect(move |result| {
         if let Err(exception) = result {
-            record(exception, &offset, &input, rule);
+            record(exception, &offset, &input);
         }
     }))
 }
@@ -150,19 +137,13 @@ pub(crate) fn filters() -> Vec<Fun<Engine>> {
         let (part, context) = cv.0.pop_fun();
         let (offset, input) = (cv.0.pop_var(), cv.1.clone());
         let results = part.run((context, cv.1));
-        recording(results, offset, input, ErrorSpanRule::First)
+        recording(results, offset, input)
     })
     .with_paths(|mut cv| {
         let (part, context) = cv.0.pop_fun();
         let (offset, input) = (cv.0.pop_var(), cv.1.0.clone());
         let results = part.paths((context, cv.1));
-        recording(results, offset, input, ErrorSpanRule::First)
-    })
-    .with_update(|mut cv, f| {
-        let (part, context) = cv.0.pop_fun();
-        let (offset, input) = (cv.0.pop_var(), cv.1.clone());
-        let results = part.update((context, cv.1), f);
-        recording(results, offset, input, ErrorSpanRule::Furthest)
+        recording(results, offset, input)
     });
     let clear = Native::new(|cv: Cv<'_, Engine>| {
         clear();
@@ -171,10 +152,6 @@ pub(crate) fn filters() -> Vec<Fun<Engine>> {
     .with_paths(|cv| {
         clear();
         box_once(Ok(cv.1))
-    })
-    .with_update(|cv, f| {
-        clear();
-        f(cv.1)
     });
     let locate_arguments = [Bind::Var(()), Bind::Fun(())].into();
     vec![

@@ -1,45 +1,37 @@
 //! Parses a program's text into jaq's syntax tree.
 
-use jaq_core::load::lex::{Lexer, Token};
-use jaq_core::load::parse::{Parser, Term};
+use jaq_core::load::lex::Lexer;
+use jaq_core::load::parse::Term;
 
 use crate::compile_error::CompileError;
+use crate::grammar::{self, Unexpected};
 use crate::host::{self, Host};
 
 /// Characters of the offending text in an error message.
 const MAX_EXCERPT: usize = 40;
 
 pub(crate) fn parse<'s>(source: &'s str, host: &Host) -> Result<Term<&'s str>, CompileError> {
-    let error = |expected: &str, found: &str| {
-        let message = format!("expected {expected}, found {}", excerpt(found));
-        CompileError::at(source, found, message)
-    };
-    let unreadable = || CompileError::at(source, source, "the program cannot be read");
-    let tokens = Lexer::new(source).lex().map_err(|errors| {
-        let first = errors.into_iter().next();
-        first.map_or_else(unreadable, |(expected, found)| {
-            error(expected.as_str(), found)
-        })
-    })?;
-    if tokens.is_empty() {
+    if is_empty(source) {
         return Err(CompileError::at(
             source,
             source,
             "the program is empty; `.` passes the input on as it is",
         ));
     }
-    if let Some(Token(word @ ("import" | "include" | "module"), _)) = tokens.first() {
-        let message = host::unavailable(word, host).unwrap_or_default();
-        return Err(CompileError::at(source, word, message));
-    }
-    Parser::new(&tokens)
-        .parse(|parser| parser.term())
-        .map_err(|errors| {
-            let first = errors.into_iter().next();
-            first.map_or_else(unreadable, |(expected, found)| {
-                error(expected.as_str(), Token::opt_as_str(found, source))
-            })
-        })
+    grammar::program(source).map_err(|Unexpected { expected, found }| {
+        let message = match host::unavailable(found, host) {
+            Some(message) => message,
+            None => format!("expected {expected}, found {}", excerpt(found)),
+        };
+        CompileError::at(source, found, message)
+    })
+}
+
+/// Whether the program has only white space and comments.
+fn is_empty(source: &str) -> bool {
+    Lexer::new(source)
+        .lex()
+        .is_ok_and(|tokens| tokens.is_empty())
 }
 
 /// The beginning of the offending text.

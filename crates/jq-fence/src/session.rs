@@ -187,6 +187,7 @@ impl<'w> Session<'w> {
         let result = match outcome {
             Outcome::Finished(result) => result,
             Outcome::LimitReached(limit) => Err(EvalError::at_limit(limit, &self.limits)),
+            Outcome::Refused(message) => Err(EvalError::failed(Failure::internal(message))),
             Outcome::Panicked(message) => Err(EvalError::failed(Failure::internal(format!(
                 "the jq engine panicked ({message}); please report the program"
             )))),

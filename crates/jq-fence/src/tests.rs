@@ -130,7 +130,7 @@ fn compile_error_names_location_cause_and_cure() {
         ("\"\\q\"", "expected string escape sequence"),
         ("break $x", "there is no label `$x`"),
         ("nothing::at_all", "there is no module `nothing`"),
-        ("reduce . as $x (0)", "there is no filter `reduce`"),
+        ("reduce . as $x (0)", "expected ;"),
     ] {
         let message = compile_error(program);
         assert!(message.contains(expected), "{program}: {message}");
@@ -152,7 +152,7 @@ fn unavailable_names_are_refused_with_reason() {
         ("[inputs]", "one input"),
         ("input_line_number", "one input"),
         ("input_filename", "one input"),
-        ("$__loc__", "one input"),
+        ("$__loc__", "write a text"),
         ("debug", "cannot write"),
         ("stderr", "cannot write"),
         ("import \"x\" as $h; $h", "cannot read files"),

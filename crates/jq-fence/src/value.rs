@@ -12,16 +12,17 @@
 mod access;
 mod compare;
 pub(crate) mod json;
+pub(crate) mod numeral;
 mod operators;
+pub(crate) mod path;
 mod search;
 mod stdlib;
-mod update;
 
 use std::fmt;
 
 use jaq_core::Error;
 use jaq_core::val::Range;
-use jaq_json::{Map, Num, Rc, Val};
+use jaq_json::{Map, Rc, Val};
 
 use crate::fence::{self, FenceLimit, MAX_DEPTH, MAX_PATH_LEN};
 use crate::redaction;
@@ -105,18 +106,6 @@ impl FencedValue {
             _ => None,
         }
     }
-
-    /// The number, rounded down.
-    fn as_int(&self) -> Option<isize> {
-        match &self.val {
-            Val::Num(Num::Float(float)) => float.is_finite().then(|| float.floor() as isize),
-            Val::Num(Num::Dec(text)) => {
-                text.parse::<f64>().ok().map(|float| float.floor() as isize)
-            }
-            Val::Num(number) => number.as_isize(),
-            _ => None,
-        }
-    }
 }
 
 /// The depth of `val`, or `limit` if it is deeper. Values are at most [`MAX_DEPTH`] deep, so recursion is safe.
@@ -131,14 +120,6 @@ fn depth_of(val: &Val, limit: u32) -> u32 {
         Val::Obj(entries) => deepest(&mut entries.values().map(|value| depth_of(value, limit - 1))),
         Val::Null | Val::Bool(_) | Val::Num(_) | Val::BStr(_) | Val::TStr(_) => 0,
     }
-}
-
-/// A float that is whole becomes an integer, so that `10 / 2` is 5 and can be an index.
-pub(crate) fn number(num: Num) -> FencedValue {
-    FencedValue::leaf(Val::Num(match num {
-        Num::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => Num::Int(float as isize),
-        num @ (Num::Float(_) | Num::Int(_) | Num::BigInt(_) | Num::Dec(_)) => num,
-    }))
 }
 
 fn object_of(entries: Map) -> Val {
@@ -179,7 +160,7 @@ impl From<usize> for FencedValue {
 
 impl From<f64> for FencedValue {
     fn from(value: f64) -> Self {
-        number(Num::Float(value))
+        numeral::result(value)
     }
 }
 
@@ -192,11 +173,12 @@ impl From<String> for FencedValue {
 
 impl From<Range<Self>> for FencedValue {
     fn from(range: Range<Self>) -> Self {
-        let bound =
-            |name: &str, bound: Option<Self>| bound.map(|value| (FencedValue::text(name), value));
+        let null = || Self::leaf(Val::Null);
+        let bound = |name: &str, bound: Option<Self>| {
+            Ok((FencedValue::text(name), bound.unwrap_or_else(null)))
+        };
         let entries = [bound("start", range.start), bound("end", range.end)];
-        object(entries.into_iter().flatten().map(Ok))
-            .unwrap_or_else(|_: Error<Self>| Self::leaf(Val::Null))
+        object(entries.into_iter()).unwrap_or_else(|_: Error<Self>| Self::leaf(Val::Null))
     }
 }
 

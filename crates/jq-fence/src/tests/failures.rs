@@ -116,7 +116,7 @@ fn message_contains_no_value_of_input() {
         ".at | todate",
         ".secret | implode",
         "[.secret] | implode",
-        ".list | join(1)",
+        ".list + [2] | join(1)",
         "[[.secret]] | @csv",
         "[{a: .secret}] | @tsv",
         "{(.list): 1}",

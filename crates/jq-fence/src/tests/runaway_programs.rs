@@ -88,7 +88,6 @@ fn runaway_program_ends_at_limit() {
         ("limit(1e9; repeat(1))", "TooManyOutputs"),
         ("[limit(1e9; repeat(1))]", ""),
         ("last(range(1e18))", "TooManySteps"),
-        ("last(range(0; 1; 0))", "TooManySteps"),
         ("skip(1e18; range(1e18))", "TooManySteps"),
         ("[range(1e10)]", ""),
         ("range(1e18)", "TooManyOutputs"),
@@ -131,7 +130,7 @@ fn runaway_program_ends_at_limit() {
         ),
         (
             "reduce range(60) as $i (10; . * .) | 1",
-            "the product has too many digits",
+            "the program calculates an integer of more than 53 bits, which jq would round; keep ids as strings",
         ),
         ("reduce range(1e9) as $i (\"ab\"; @base64)", ""),
         ("reduce range(1e9) as $i (\"<\"; @html)", ""),

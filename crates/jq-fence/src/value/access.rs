@@ -6,7 +6,7 @@ use jaq_core::box_iter::box_once;
 use jaq_core::path::Opt;
 use jaq_core::val::Range;
 use jaq_core::{Error, ValR, ValX};
-use jaq_json::{Map, Rc, Val};
+use jaq_json::{Map, Num, Rc, Val};
 
 use super::search::indices;
 use super::{FencedValue, json, object};
@@ -71,19 +71,21 @@ impl jaq_core::ValT for FencedValue {
 
     fn index(self, index: &Self) -> ValR<Self> {
         let found = match (&self.val, &index.val) {
-            (Val::Null, Val::Null | Val::Num(_) | Val::TStr(_) | Val::Obj(_)) => Val::Null,
-            (Val::Arr(items), Val::Num(_)) => {
-                let at = index.position_in(items.len());
-                at.map(|at| items[at].clone()).unwrap_or_default()
+            (Val::Null, Val::Num(_) | Val::TStr(_) | Val::Obj(_)) => Val::Null,
+            (Val::Arr(items), Val::Num(number)) => {
+                let at = clamped(number).and_then(|at| match at {
+                    0.. => Some(at.unsigned_abs()),
+                    _ => items.len().checked_sub(at.unsigned_abs()),
+                });
+                at.and_then(|at| items.get(at).cloned()).unwrap_or_default()
             }
             (Val::Arr(_), Val::Arr(_)) => return indices(&self, index),
             (Val::Obj(entries), Val::TStr(key)) => {
                 fence::spend(1 + key.len() as u64 / 64);
                 entries.get(&index.val).cloned().unwrap_or_default()
             }
-            (Val::TStr(_) | Val::Arr(_), Val::Obj(range)) => {
-                let (start, end) = index.range_bounds(range);
-                return self.range(start.as_ref()..end.as_ref());
+            (Val::TStr(_) | Val::Arr(_), Val::Obj(slice)) => {
+                return self.slice(|length| slice_bounds(slice, length));
             }
             _ => return Err(Error::index(self, index.clone())),
         };
@@ -91,54 +93,40 @@ impl jaq_core::ValT for FencedValue {
     }
 
     fn range(self, range: Range<&Self>) -> ValR<Self> {
-        let found = match &self.val {
-            Val::Null => Val::Null,
-            Val::Arr(items) => {
-                let (skip, take) = Self::bounds(&range, items.len())?;
-                fence::allocate(40 + take * 16);
-                Val::Arr(Rc::new(items[skip..skip + take].to_vec()))
-            }
-            Val::TStr(bytes) => {
-                fence::spend(bytes.len() as u64 / 16);
-                let Some(text) = self.as_str() else {
-                    return Err(Error::typ(self, "UTF-8 string"));
-                };
-                let (skip, take) = Self::bounds(&range, text.chars().count())?;
-                Val::utf8_str(bytes.slice(slice_of(text, skip, take)))
-            }
-            _ => return Err(Error::typ(self, "rangeable (array or string)")),
-        };
-        let depth = self.depth;
-        Ok(Self {
-            depth,
-            ..self.part(found)
+        self.slice(|length| {
+            bounds(
+                range.start.map(|b| &b.val),
+                range.end.map(|b| &b.val),
+                length,
+            )
         })
     }
 
+    // The engine updates nothing: programs are rewritten to `modify__` and `assign__`.
     fn map_values<'a, I: Iterator<Item = ValX<'a, Self>>>(
         self,
-        opt: Opt,
-        f: impl Fn(Self) -> I,
+        _: Opt,
+        _: impl Fn(Self) -> I,
     ) -> ValX<'a, Self> {
-        self.update_values(opt, f)
+        Err(Error::str("cannot update").into())
     }
 
     fn map_index<'a, I: Iterator<Item = ValX<'a, Self>>>(
         self,
-        index: &Self,
-        opt: Opt,
-        f: impl Fn(Self) -> I,
+        _: &Self,
+        _: Opt,
+        _: impl Fn(Self) -> I,
     ) -> ValX<'a, Self> {
-        self.update_index(index, opt, f)
+        Err(Error::str("cannot update").into())
     }
 
     fn map_range<'a, I: Iterator<Item = ValX<'a, Self>>>(
         self,
-        range: Range<&Self>,
-        opt: Opt,
-        f: impl Fn(Self) -> I,
+        _: Range<&Self>,
+        _: Opt,
+        _: impl Fn(Self) -> I,
     ) -> ValX<'a, Self> {
-        self.update_range(range, opt, f)
+        Err(Error::str("cannot update").into())
     }
 
     fn as_bool(&self) -> bool {
@@ -154,42 +142,79 @@ impl jaq_core::ValT for FencedValue {
 }
 
 impl FencedValue {
-    /// The position that this index means in an array of this length, which it may count from the end.
-    pub(super) fn position_in(&self, length: usize) -> Option<usize> {
-        let at = match self.as_int()? {
-            at @ 0.. => at.unsigned_abs(),
-            at => length.checked_sub(at.unsigned_abs())?,
+    /// The part of an array or a string that `bounds` selects, given the length.
+    fn slice(
+        self,
+        bounds: impl FnOnce(usize) -> Result<ops::Range<usize>, Error<Self>>,
+    ) -> ValR<Self> {
+        let found = match &self.val {
+            Val::Null => Val::Null,
+            Val::Arr(items) => {
+                let range = bounds(items.len())?;
+                fence::allocate(40 + range.len() * 16);
+                Val::Arr(Rc::new(items[range].to_vec()))
+            }
+            Val::TStr(bytes) => {
+                fence::spend(bytes.len() as u64 / 16);
+                let Some(text) = self.as_str() else {
+                    return Err(Error::typ(self, "UTF-8 string"));
+                };
+                let range = bounds(text.chars().count())?;
+                Val::utf8_str(bytes.slice(slice_of(text, range.start, range.len())))
+            }
+            _ => return Err(Error::typ(self, "rangeable (array or string)")),
         };
-        (at < length).then_some(at)
+        let depth = self.depth;
+        Ok(Self {
+            depth,
+            ..self.part(found)
+        })
     }
+}
 
-    /// The bounds in an index such as `{"start": 1, "end": 2}`, which is this value.
-    pub(super) fn range_bounds(&self, range: &Map) -> (Option<Self>, Option<Self>) {
-        let bound = |name: &str| {
-            let bound = range.get(&Val::from(name.to_owned()));
-            bound.map(|bound| self.part(bound.clone()))
-        };
-        (bound("start"), bound("end"))
-    }
+/// An index, rounded toward zero and to what an array can have. `None` for nan.
+pub(super) fn clamped(number: &Num) -> Option<isize> {
+    let float = jaq_std::ValT::as_f64(&Val::Num(number.clone()))?;
+    let limit = f64::from(i32::MAX);
+    (!float.is_nan()).then(|| float.clamp(-limit - 1.0, limit) as isize)
+}
 
-    /// How many items or characters `range` skips and takes, in a value of this length.
-    pub(super) fn bounds(
-        range: &Range<&Self>,
-        length: usize,
-    ) -> Result<(usize, usize), Error<Self>> {
-        let bound = |bound: Option<&Self>, default: usize| match bound {
-            None => Ok(default),
-            Some(value) if matches!(value.val, Val::Null) => Ok(default),
-            Some(value) => match value.as_int() {
-                Some(index) if index < 0 => Ok(length.saturating_sub(index.unsigned_abs())),
-                Some(index) => Ok(index.unsigned_abs().min(length)),
-                None => Err(Error::typ((*value).clone(), "integer")),
-            },
-        };
-        let from = bound(range.start, 0)?;
-        let until = bound(range.end, length)?;
-        Ok((from, until.saturating_sub(from)))
-    }
+/// The bounds in an index such as `{"start": 1, "end": 2}`, in a value of this length.
+pub(super) fn slice_bounds(
+    slice: &Map,
+    length: usize,
+) -> Result<ops::Range<usize>, Error<FencedValue>> {
+    let bound = |name: &str| {
+        let bound = slice.get(&Val::from(name.to_owned()));
+        bound.ok_or_else(|| Error::str("a slice needs a start and an end"))
+    };
+    bounds(Some(bound("start")?), Some(bound("end")?), length)
+}
+
+/// The items or characters of a slice, in a value of this length: the start is rounded down, the end up.
+fn bounds(
+    start: Option<&Val>,
+    end: Option<&Val>,
+    length: usize,
+) -> Result<ops::Range<usize>, Error<FencedValue>> {
+    let length = length as f64;
+    let bound = |bound: Option<&Val>, default: f64| match bound {
+        None | Some(Val::Null) => Ok(default),
+        Some(number @ Val::Num(_)) => {
+            let float = jaq_std::ValT::as_f64(number).unwrap_or(f64::NAN);
+            Ok(if float.is_nan() { default } else { float })
+        }
+        Some(_) => Err(Error::str("the bounds of a slice must be numbers")),
+    };
+    let from_end = |bound: f64| if bound < 0.0 { bound + length } else { bound };
+    let start = from_end(bound(start, 0.0)?).clamp(0.0, length).floor();
+    let end = from_end(bound(end, length)?);
+    let end = if end < 0.0 {
+        start
+    } else {
+        end.ceil().min(length)
+    };
+    Ok(start as usize..end.max(start) as usize)
 }
 
 /// The byte range of the characters `skip..skip + take`.

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use jaq_json::{Map, Num, Rc, Val};
 
-use super::FencedValue;
+use super::{FencedValue, numeral};
 use crate::fence;
 
 impl PartialEq for FencedValue {
@@ -24,7 +24,12 @@ impl PartialOrd for FencedValue {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         if let (Val::Num(left), Val::Num(right)) = (&self.val, &other.val) {
             fence::spend(1);
-            return left.partial_cmp(right);
+            // nan is less than anything, even nan; nothing is less than another number and nan at once.
+            return Some(match numeral::compare(left, right) {
+                Some(order) => order,
+                None if numeral::as_float(left).is_nan() => Ordering::Less,
+                None => Ordering::Greater,
+            });
         }
         Some(compare(&self.val, &other.val))
     }
@@ -43,7 +48,7 @@ pub(crate) fn equal(left: &Val, right: &Val) -> bool {
     match (left, right) {
         (Val::Null, Val::Null) => true,
         (Val::Bool(left), Val::Bool(right)) => left == right,
-        (Val::Num(left), Val::Num(right)) => left == right,
+        (Val::Num(left), Val::Num(right)) => numeral::compare(left, right) == Some(Ordering::Equal),
         (Val::TStr(left), Val::TStr(right)) => {
             fence::spend(left.len() as u64 / 64);
             left == right
@@ -60,7 +65,7 @@ pub(crate) fn equal(left: &Val, right: &Val) -> bool {
 }
 
 /// The order of `sort`: null, false, true, numbers, strings, arrays, objects. It is total: nan is less than every other
-/// number, and numbers that are equal as floats are ordered by their exact value.
+/// number, and long literals that are equal as floats are ordered by their exact value.
 pub(crate) fn compare(left: &Val, right: &Val) -> Ordering {
     fence::spend(1);
     match (left, right) {
@@ -114,21 +119,16 @@ fn rank(val: &Val) -> u8 {
 
 fn compare_numbers(left: &Num, right: &Num) -> Ordering {
     let float = |num: &Num| {
-        let float = jaq_std::ValT::as_f64(&Val::Num(num.clone())).unwrap_or(f64::NAN);
+        let float = numeral::as_float(num);
         // One nan, one zero.
-        if float.is_nan() {
-            f64::NEG_INFINITY
-        } else {
-            float + 0.0
+        match float.is_nan() {
+            true => f64::NEG_INFINITY,
+            false => float.clamp(f64::MIN, f64::MAX) + 0.0,
         }
     };
-    let kind = |num: &Num| match num {
-        Num::Float(float) if float.is_nan() => 0,
-        Num::Int(_) | Num::BigInt(_) => 1,
-        Num::Float(_) | Num::Dec(_) => 2,
-    };
-    let exact = || match (kind(left), kind(right)) {
-        (1, 1) => left.cmp(right),
+    // Only long literals can differ and be the same float.
+    let exact = || match (numeral::is_long(left), numeral::is_long(right)) {
+        (true, true) => numeral::compare(left, right).unwrap_or(Ordering::Equal),
         (left, right) => left.cmp(&right),
     };
     float(left).total_cmp(&float(right)).then_with(exact)

@@ -4,7 +4,7 @@ use jaq_core::ValR;
 use jaq_json::{Num, Val};
 use serde_json::{Map, Number, Value};
 
-use super::{FencedValue, object};
+use super::{FencedValue, numeral, object};
 use crate::fence;
 
 impl FencedValue {
@@ -44,7 +44,7 @@ fn write(val: &Val, text: &mut String, limit: usize) -> bool {
         Val::Null => text.push_str("null"),
         Val::Bool(true) => text.push_str("true"),
         Val::Bool(false) => text.push_str("false"),
-        Val::Num(num) => text.push_str(&num.to_string()),
+        Val::Num(num) => text.push_str(&numeral::text(num)),
         Val::BStr(bytes) | Val::TStr(bytes) => {
             // A byte takes at most six bytes of text.
             let bytes = &bytes[..bytes.len().min(limit)];

@@ -6,19 +6,28 @@ use jaq_core::ops::Math;
 use jaq_core::{Error, ValR};
 use jaq_json::{Map, Num, Rc, Val};
 
-use super::{FencedValue, compare, number};
+use super::{FencedValue, compare, equal, numeral};
 use crate::fence;
 
-/// Bits of an integer that multiplication may yield.
-const MAX_BITS: u64 = 8_192;
-
-/// The number of bits of an integer; 0 for any other number.
-fn bits(number: &Num) -> u64 {
-    match number {
-        Num::BigInt(big) => big.bits(),
-        Num::Int(_) => 64,
-        Num::Float(_) | Num::Dec(_) => 0,
+/// The result of adding, subtracting or multiplying two numbers. The evaluation ends if jq would round an integer.
+fn whole_or_float(
+    left: &Num,
+    right: &Num,
+    floats: fn(f64, f64) -> f64,
+    integers: fn(i128, i128) -> Option<i128>,
+) -> FencedValue {
+    let (left, right) = (numeral::operand(left), numeral::operand(right));
+    let float = floats(left, right);
+    let is_whole = |float: f64| float.fract() == 0.0 && float.abs() < 1e18;
+    if float.abs() > 9e15 && is_whole(left) && is_whole(right) {
+        let exact = integers(left as i128, right as i128);
+        if exact.is_some_and(|exact| float as i128 != exact) {
+            fence::refuse(
+                "the program calculates an integer of more than 53 bits, which jq would round; keep ids as strings",
+            );
+        }
     }
+    numeral::result(float)
 }
 
 impl Add for FencedValue {
@@ -29,7 +38,12 @@ impl Add for FencedValue {
         let depth = self.depth().max(other.depth());
         match (self.val, other.val) {
             (Val::Null, val) | (val, Val::Null) => Ok(FencedValue::nested(val, depth)),
-            (Val::Num(left), Val::Num(right)) => Ok(number(left + right)),
+            (Val::Num(left), Val::Num(right)) => Ok(whole_or_float(
+                &left,
+                &right,
+                |l, r| l + r,
+                i128::checked_add,
+            )),
             (Val::TStr(left), Val::TStr(right)) => {
                 // A string that is not shared grows in place, to twice its capacity at a time.
                 let copied = if left.is_unique() { 0 } else { left.len() };
@@ -69,14 +83,20 @@ impl Sub for FencedValue {
         fence::spend(1);
         let depth = self.depth().max(other.depth());
         match (self.val, other.val) {
-            (Val::Num(left), Val::Num(right)) => Ok(number(left - right)),
+            (Val::Num(left), Val::Num(right)) => Ok(whole_or_float(
+                &left,
+                &right,
+                |l, r| l - r,
+                i128::checked_sub,
+            )),
             (Val::Arr(left), Val::Arr(right)) => {
                 fence::allocate((left.len() + right.len()) * 16);
                 let mut removed: Vec<&Val> = right.iter().collect();
                 removed.sort_by(|a, b| compare(a, b));
                 let is_kept = |item: &&Val| {
                     let found = removed.binary_search_by(|probe| compare(probe, item));
-                    found.is_err()
+                    // nan differs from itself.
+                    found.is_err() || !equal(item, item)
                 };
                 let left = left.iter().filter(is_kept).cloned().collect();
                 Ok(FencedValue::nested(Val::Arr(Rc::new(left)), depth))
@@ -93,18 +113,18 @@ impl Mul for FencedValue {
         fence::spend(1);
         let depth = self.depth().max(other.depth());
         match (self.val, other.val) {
-            (Val::Num(left), Val::Num(right)) => {
-                if bits(&left).saturating_add(bits(&right)) > MAX_BITS {
-                    return Err(Error::str("the product has too many digits"));
-                }
-                Ok(number(left * right))
-            }
+            (Val::Num(left), Val::Num(right)) => Ok(whole_or_float(
+                &left,
+                &right,
+                |l, r| l * r,
+                i128::checked_mul,
+            )),
             (Val::TStr(text), Val::Num(times)) | (Val::Num(times), Val::TStr(text)) => {
-                let times = jaq_std::ValT::as_f64(&Val::Num(times)).unwrap_or_default();
-                if !times.is_finite() || times <= 0.0 {
+                let times = numeral::as_float(&times);
+                if times.is_nan() || times < 0.0 {
                     return Ok(FencedValue::leaf(Val::Null));
                 }
-                let times = if times < 1.0 { 1 } else { times as usize };
+                let times = times.min(f64::from(i32::MAX)) as usize;
                 fence::allocate(text.len().saturating_mul(times).saturating_add(64));
                 Ok(FencedValue::leaf(Val::utf8_str(text.repeat(times))))
             }
@@ -144,7 +164,12 @@ impl Div for FencedValue {
         fence::spend(1);
         let depth = self.depth().max(other.depth());
         match (&self.val, &other.val) {
-            (Val::Num(left), Val::Num(right)) => Ok(number(left.clone() / right.clone())),
+            (Val::Num(_), Val::Num(right)) if numeral::as_float(right) == 0.0 => {
+                type_error(self.val, Math::Div, other.val, depth)
+            }
+            (Val::Num(left), Val::Num(right)) => Ok(numeral::result(
+                numeral::as_float(left) / numeral::as_float(right),
+            )),
             (Val::TStr(bytes), Val::TStr(_)) => {
                 let (Some(text), Some(separator)) = (self.as_str(), other.as_str()) else {
                     return Err(Error::str("cannot split: not UTF-8"));
@@ -174,9 +199,19 @@ impl Rem for FencedValue {
     fn rem(self, other: Self) -> ValR<Self> {
         fence::spend(1);
         let depth = self.depth().max(other.depth());
-        let zero = matches!(&other.val, Val::Num(right) if *right == Num::Int(0));
         match (self.val, other.val) {
-            (Val::Num(left), Val::Num(right)) if !zero => Ok(number(left % right)),
+            (Val::Num(left), Val::Num(right)) => {
+                let (number, divisor) = (numeral::operand(&left), numeral::operand(&right));
+                // As in C, a float becomes an integer by rounding toward zero and to what fits.
+                match divisor as i64 {
+                    _ if number.is_nan() || divisor.is_nan() => Ok(numeral::result(f64::NAN)),
+                    0 => type_error(Val::Num(left), Math::Rem, Val::Num(right), depth),
+                    divisor => {
+                        let rest = (number as i64).checked_rem(divisor).unwrap_or(0);
+                        Ok(numeral::result(rest as f64))
+                    }
+                }
+            }
             (left, right) => type_error(left, Math::Rem, right, depth),
         }
     }
@@ -187,7 +222,7 @@ impl Neg for FencedValue {
 
     fn neg(self) -> ValR<Self> {
         match self.val {
-            Val::Num(num) => Ok(number(-num)),
+            Val::Num(num) => Ok(FencedValue::leaf(Val::Num(numeral::negated(num)))),
             _ => Err(Error::typ(self, "number")),
         }
     }

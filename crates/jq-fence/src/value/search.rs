@@ -42,7 +42,7 @@ pub(crate) fn indices(value: &FencedValue, part: &FencedValue) -> ValR<FencedVal
             let same = same.filter(|(_, item)| equal(item, pattern));
             Ok(same.map(|(index, _)| FencedValue::from(index)).collect())
         }
-        (Val::Null, _) => Ok(FencedValue::leaf(Val::Null)),
+        (Val::Null, Val::TStr(_) | Val::Num(_) | Val::Obj(_)) => Ok(FencedValue::leaf(Val::Null)),
         _ => Err(Error::index(value.clone(), part.clone())),
     }
 }
