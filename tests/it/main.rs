@@ -29,6 +29,7 @@ mod handshakes;
 mod harness;
 mod hostile_requests;
 mod http_api;
+mod jq;
 mod lambda_function;
 mod metadata_guard;
 mod misconfiguration;

@@ -1,6 +1,6 @@
 //! Fetches the tools that are not Rust, once, in pinned versions, into `target/test-tools`: moto, AWS's Runtime
-//! Interface Emulator (a part of the SAM command line), Zoho's SDK for Python, and a validator of JSON Schema. No test is skipped: if a tool cannot
-//! be fetched, the test fails and says what to do.
+//! Interface Emulator (a part of the SAM command line), Zoho's SDK for Python, a validator of JSON Schema, and jq with
+//! its own tests. No test is skipped: if a tool cannot be fetched, the test fails and says what to do.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 const MOTO: &str = include_str!("../../tools/moto.txt");
 const ZOHO_SDK: &str = include_str!("../../tools/zoho-sdk.txt");
 const JSON_SCHEMA: &str = include_str!("../../tools/json-schema.txt");
+const JQ: &str = include_str!("../../tools/jq.txt");
 const SAM: &str = include_str!("../../tools/sam.txt");
 
 /// The tools, ready to run.
@@ -47,6 +48,69 @@ pub(crate) fn zoho_sdk() -> &'static Path {
 pub(crate) fn json_schema_validator() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| locked(|home| python_with(home, JSON_SCHEMA, "json-schema.txt")))
+}
+
+/// jq itself.
+#[derive(Debug)]
+pub(crate) struct JqTools {
+    /// A Python that has jq.
+    pub(crate) python: PathBuf,
+    /// The folder of jq's own tests.
+    pub(crate) tests: PathBuf,
+}
+
+/// Returns jq. The first caller fetches it.
+pub(crate) fn jq_tools() -> &'static JqTools {
+    static TOOLS: OnceLock<JqTools> = OnceLock::new();
+    TOOLS.get_or_init(|| {
+        locked(|home| {
+            let python = python_with(home, JQ, "jq.txt");
+            let tests = jq_tests(home, &python);
+            JqTools { python, tests }
+        })
+    })
+}
+
+/// Fetches the tests of jq, which the source distribution of the package carries in an archive within the archive.
+fn jq_tests(home: &Path, python: &Path) -> PathBuf {
+    let pinned = JQ
+        .lines()
+        .find(|line| line.starts_with("jq=="))
+        .expect("tests/tools/jq.txt pins jq");
+    let tests = home.join(format!("{}-tests", pinned.replace("==", "-")));
+    if tests.exists() {
+        return tests;
+    }
+    let scratch = tempfile::tempdir_in(home).expect("a scratch folder can be made");
+    run(
+        pip(python)
+            .args([
+                "download",
+                "--no-deps",
+                "--no-binary",
+                "jq",
+                pinned,
+                "--dest",
+            ])
+            .arg(scratch.path()),
+        "The source distribution of the package jq, which carries jq's own tests, could not be downloaded. The first run \
+         needs a Python package index; pip's own settings (PIP_INDEX_URL, proxies, …) count.",
+    );
+    let unpack = "import pathlib, sys, tarfile
+folder = pathlib.Path(sys.argv[1])
+safe = {'filter': 'data'} if hasattr(tarfile, 'data_filter') else {}
+tarfile.open(next(folder.glob('jq-*.tar.gz'))).extractall(folder / 'package', **safe)
+tarfile.open(next(folder.glob('package/jq-*/deps/jq-*.tar.gz'))).extractall(folder / 'jq', **safe)
+next(folder.glob('jq/jq-*/tests')).rename(folder / 'tests')";
+    run(
+        Command::new(python)
+            .args(["-c", unpack])
+            .arg(scratch.path()),
+        "The source distribution of the package jq could not be unpacked.",
+    );
+    // Last, because its presence means that everything is complete.
+    fs::rename(scratch.path().join("tests"), &tests).expect("the tests can be moved into place");
+    tests
 }
 
 /// Fetches something under a file lock: several test programs may start at once.
