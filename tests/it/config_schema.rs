@@ -128,7 +128,9 @@ fn every_config_is_valid_for_parser_and_schema() {
 }
 
 /// Problems that no schema can express, because they concern the meaning of a text or several keys together.
-const MEANING: [&str; 16] = [
+const MEANING: [&str; 18] = [
+    "`handshake_secret` is missing",
+    "a stranger could have a delivery signed",
     "there is no connection `",
     "is not a URL",
     "`public_url` is missing: this sender signs",
