@@ -1,8 +1,9 @@
-//! The HTTP client for Zoho and callbacks: guarded, without redirects, with bounded responses.
+//! The HTTP client for Zoho and callbacks: guarded, without redirects, with bounded responses, which may be gzip.
 //!
 //! A host is resolved once, [`Policy`] checks every resolved address, and the client connects only to those addresses. A
 //! name that resolves to another address after the check (DNS rebinding) has no effect.
 
+mod content_encoding;
 pub mod target;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,8 @@ use reqwest::redirect;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use crate::http::content_encoding::DecodeError;
+pub(crate) use crate::http::content_encoding::accept_gzip;
 use crate::http::target::{CONTAINER_HOST, Policy, UrlDenied};
 
 /// The `User-Agent` of every request.
@@ -86,6 +89,15 @@ pub enum BodyLimit {
     Refuse(usize),
     /// The rest of a longer body is not read, and the response has [`Truncated`] among its extensions.
     Truncate(usize),
+}
+
+impl BodyLimit {
+    /// The largest body that a response has, in bytes.
+    fn bytes(self) -> usize {
+        match self {
+            Self::Refuse(limit) | Self::Truncate(limit) => limit,
+        }
+    }
 }
 
 /// Marks a response whose body was cut at [`BodyLimit::Truncate`].
@@ -175,7 +187,8 @@ impl Http {
         }))
     }
 
-    /// Sends one request and reads the response body up to `limit`. A redirect is returned, not followed.
+    /// Sends one request and reads the response body up to `limit`. A redirect is returned, not followed. The response to
+    /// a request of [`accept_gzip`] is decoded, and `limit` applies to the decoded body as well.
     ///
     /// # Errors
     /// [`SendError`] if there is no complete response. A response with an error status is not an error.
@@ -184,6 +197,7 @@ impl Http {
         request: http::Request<Bytes>,
         limit: BodyLimit,
     ) -> Result<http::Response<Bytes>, SendError> {
+        let is_encoding_requested = content_encoding::is_requested(&request);
         let time = self.0.settings.request_timeout;
         let (host, mut incoming) = self.execute(request, time).await?;
         let (body, truncated) = self.read_body(&host, &mut incoming, limit).await?;
@@ -193,7 +207,13 @@ impl Http {
         if truncated {
             response.extensions_mut().insert(Truncated);
         }
-        Ok(response)
+        if !is_encoding_requested {
+            return Ok(response);
+        }
+        content_encoding::decode(response, limit).map_err(|error| match error {
+            DecodeError::TooLarge(limit) => SendError::TooLarge { host, limit },
+            DecodeError::Corrupt(cause) => SendError::Broken { host, cause },
+        })
     }
 
     /// Sends one request and waits up to `time` for the head of the response. The body is not needed: what arrives of it is

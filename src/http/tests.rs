@@ -77,6 +77,32 @@ async fn request_is_sent_unchanged() {
 }
 
 #[tokio::test]
+async fn gzip_is_decoded_only_if_requested() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&[b'x'; 5000]).expect("encoded");
+    let body = encoder.finish().expect("encoded");
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    let (port, requests) = server([head.into_bytes(), body.clone()].concat(), Duration::ZERO);
+    let url = format!("http://127.0.0.1:{port}/");
+    let gzip = || {
+        let request = accept_gzip(http::Request::get(&url));
+        request.body(Bytes::new()).expect("a request")
+    };
+    let decoded = local().send(gzip(), BodyLimit::Refuse(5000)).await;
+    assert_eq!(decoded.expect("an answer").body().len(), 5000);
+    let too_large = local().send(gzip(), BodyLimit::Refuse(4999)).await;
+    assert!(matches!(too_large, Err(SendError::TooLarge { .. })));
+    let plain = local().send(get(&url), BodyLimit::Refuse(5000)).await;
+    assert_eq!(plain.expect("an answer").body(), &body);
+    let received: Vec<String> = requests.try_iter().collect();
+    let asks = |request: &&String| request.contains("accept-encoding: gzip");
+    assert_eq!(received.iter().filter(asks).count(), 2, "{received:?}");
+}
+
+#[tokio::test]
 async fn redirect_is_returned_not_followed() {
     let (port, requests) = server(
         "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",

@@ -20,6 +20,7 @@ use super::{CallResult, Client, Error, MAX_ANSWER, time_left};
 use crate::clock::after;
 use crate::codes::Cause;
 use crate::failpoint::fail_point;
+use crate::http::accept_gzip;
 use crate::outcome::Refusal;
 use crate::sync;
 
@@ -210,7 +211,7 @@ impl Client {
         let mut authorization = HeaderValue::try_from(authorization)
             .map_err(|_| Error::Reauthenticate(Refusal::of(Cause::TokenInvalid)))?;
         authorization.set_sensitive(true);
-        let mut http_request = Request::builder()
+        let mut http_request = accept_gzip(Request::builder())
             .method(request.method.clone())
             .uri(token.api.join(request.path))
             .header(AUTHORIZATION, authorization);

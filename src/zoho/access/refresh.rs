@@ -9,6 +9,7 @@ use url::Url;
 use super::{AccessTokens, TokenState};
 use crate::clock::after;
 use crate::codes::Cause;
+use crate::http::accept_gzip;
 use crate::http::target::is_this_machine;
 use crate::outcome::Refusal;
 use crate::secrets::SecretError;
@@ -52,7 +53,7 @@ impl AccessTokens {
     /// The accounts server grants none.
     pub(in crate::zoho) async fn grant(&self, form: Bytes) -> Result<TokenGrant, Error> {
         let accounts = self.connection.accounts();
-        let request = Request::post(format!("{accounts}/oauth/v2/token"))
+        let request = accept_gzip(Request::post(format!("{accounts}/oauth/v2/token")))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form)
             .map_err(|error| Error::Denied(Refusal::with(Cause::BadUrl, error.to_string())))?;
