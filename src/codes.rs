@@ -166,8 +166,17 @@ const BOUNDS: [(&str, &str); 13] = [
 
 /// A message with its `details`: the field, and what Zoho would accept.
 pub fn wording(message: &str, details: &Value) -> String {
+    let text_of = |key: &str| details.get(key).and_then(Value::as_str);
+    let path_text = text_of("json_path").unwrap_or_default();
+    // The record itself is no field of the call.
+    let is_record = match text_of("api_name") {
+        Some("id") => path_text.starts_with("$.data") && path_text.matches('.').count() == 2,
+        Some("ids") => path_text.starts_with("$.ids["),
+        Some(_) | None => false,
+    };
     let mut added: Vec<String> = SUBJECTS
         .iter()
+        .filter(|key| **key != "api_name" || !is_record)
         .filter_map(|key| details.get(*key).map(quoted))
         .map(|name| format!("`{name}`"))
         .collect();
@@ -290,6 +299,171 @@ mod tests {
         }
     }
 
+    /// Texts of one code from Zoho's pages that need different cures.
+    #[test]
+    fn texts_of_one_code_have_their_own_causes() {
+        use Cause::*;
+        let invalid_id = "the id given seems to be invalid";
+        for (code, message, details, expected) in [
+            (
+                "INVALID_DATA",
+                invalid_id,
+                json!({"id": "1"}),
+                RecordUnknown,
+            ),
+            ("INVALID_DATA", invalid_id, json!({}), RecordUnknown),
+            (
+                "INVALID_DATA",
+                invalid_id,
+                json!({"api_name": "id", "json_path": "$.data[0].id"}),
+                RecordUnknown,
+            ),
+            (
+                "INVALID_DATA",
+                invalid_id,
+                json!({"api_name": "ids", "json_path": "$.ids[2]"}),
+                RecordUnknown,
+            ),
+            (
+                "INVALID_DATA",
+                invalid_id,
+                json!({"api_name": "id", "json_path": "$.data[0].Account_Name.id"}),
+                RelatedRecordUnknown,
+            ),
+            (
+                "INVALID_DATA",
+                invalid_id,
+                json!({"api_name": "Account_Name"}),
+                RelatedRecordUnknown,
+            ),
+            (
+                "INVALID_DATA",
+                invalid_id,
+                json!({"api_name": "cvid", "json_path": "$.cvid"}),
+                ViewUnknown,
+            ),
+            (
+                "INVALID_DATA",
+                invalid_id,
+                json!({"api_name": "id", "json_path": "$.territory.id"}),
+                TerritoryUnknown,
+            ),
+            (
+                "NOT_APPROVED",
+                "record not approved",
+                json!({"id": "1"}),
+                RecordNotApproved,
+            ),
+            (
+                "NOT_APPROVED",
+                "Cannot update record that is not approved yet",
+                json!({}),
+                ImageNotApproved,
+            ),
+            (
+                "RECORD_LOCKED",
+                "Cannot update record that is not approved yet",
+                json!({}),
+                RecordInReview,
+            ),
+            (
+                "RECORD_LOCKED",
+                "You cannot perform this operation as the record is locked.",
+                json!({}),
+                RecordLocked,
+            ),
+            (
+                "NO_PERMISSION",
+                "permission denied",
+                json!({}),
+                PermissionDenied,
+            ),
+            (
+                "NO_PERMISSION",
+                "Permission denied to update",
+                json!({}),
+                UpdateForbidden,
+            ),
+            (
+                "NO_PERMISSION",
+                "Permission denied to read records",
+                json!({}),
+                ReadForbidden,
+            ),
+            (
+                "NO_PERMISSION",
+                "Field Edit Permission not given",
+                json!({"api_name": "City"}),
+                FieldEditForbidden,
+            ),
+            (
+                "NO_PERMISSION",
+                "Customview not accessible",
+                json!({}),
+                ViewForbidden,
+            ),
+            (
+                "NO_PERMISSION",
+                "permission denied",
+                json!({"permissions": ["Crm_Implied_Api_Access"]}),
+                ApiAccessOff,
+            ),
+            (
+                "AUTHORIZATION_FAILED",
+                "User does not have sufficient privilege to update records",
+                json!({}),
+                UpdateNotAuthorized,
+            ),
+            (
+                "INVALID_MODULE",
+                "The given module is not supported in API",
+                json!({}),
+                ModuleNotServed,
+            ),
+            (
+                "INVALID_MODULE",
+                "The module name given is invalid.",
+                json!({}),
+                ModuleUnknown,
+            ),
+            (
+                "INVALID_QUERY",
+                "column given seems to be invalid",
+                json!({"column_name": "Converted__s"}),
+                ConvertedUnknown,
+            ),
+            (
+                "INVALID_QUERY",
+                "invalid query formed",
+                json!({"column_name": "Emial"}),
+                QueryInvalid,
+            ),
+            (
+                "DUPLICATE_DATA",
+                "duplicate data",
+                json!({"api_name": "Email", "json_path": "$.data[0].Email"}),
+                ValueNotUnique,
+            ),
+            (
+                "DUPLICATE_DATA",
+                "duplicate data",
+                json!({"id": "1"}),
+                DuplicateData,
+            ),
+        ] {
+            let text = wording(message, &details);
+            let found = find(code, &text).map(|row| row.cause);
+            assert_eq!(found, Some(expected), "{code}: {text}");
+        }
+        for cause in [PermissionDenied, UpdateForbidden, ReadForbidden] {
+            assert_eq!(
+                cause.row().class,
+                Class::Permanent(FailureScope::Job),
+                "{cause:?}"
+            );
+        }
+    }
+
     #[test]
     fn unknown_code_matches_no_row() {
         for code in [
@@ -318,6 +492,8 @@ mod tests {
                 of(json!({"api_name": "ids", "limit": 500})),
                 of(json!({"api_name": "Phone", "regex": "^[0-9]+$"})),
                 of(json!({"api_name": "id", "json_path": "$.data[0].User_lookup.id"})),
+                of(json!({"api_name": "id", "json_path": "$.data[7].id"})),
+                of(json!({"api_name": "ids", "json_path": "$.ids[3]"})),
                 of(json!({"permissions": ["Crm_Implied_Api_Access"]})),
                 of(json!({"param_names": ["criteria", "email"]})),
                 wording("", &json!({"param_name": "job_id"})),
@@ -332,6 +508,8 @@ mod tests {
         invalid data (`ids`, allowed limit 500)
         invalid data (`Phone`, required pattern ^[0-9]+$)
         invalid data (`id`, at $.data[0].User_lookup.id)
+        invalid data
+        invalid data (at $.ids[3])
         invalid data (missing permissions Crm_Implied_Api_Access)
         invalid data (`criteria, email`)
         `job_id`

@@ -80,6 +80,7 @@ pub struct Query {
     column: LookupField,
     literals: Vec<Literal>,
     after: Option<RecordId>,
+    excludes_converted: bool,
 }
 
 /// A look-up of one value by Search.
@@ -116,6 +117,7 @@ pub fn lookup_requests<'a>(
             column: column.clone(),
             literals: batch.iter().map(|(_, literal)| literal.clone()).collect(),
             after: None,
+            excludes_converted: column.module.as_str() == LEADS,
         };
         let values = batch.iter().map(|(value, _)| *value).collect();
         (LookupRequest::Query(query), values)
@@ -145,7 +147,7 @@ impl Query {
         };
         let literals: Vec<String> = self.literals.iter().map(ToString::to_string).collect();
         let mut condition = format!("{field} in ({})", literals.join(","));
-        if module.as_str() == LEADS {
+        if self.excludes_converted {
             condition = format!("(({condition}) and (Converted__s = 'false'))");
         }
         let mut rows = FIRST_ROWS;
@@ -192,6 +194,17 @@ impl Search {
 }
 
 impl LookupRequest {
+    /// Returns the same request without the condition that excludes converted leads, if it has that condition.
+    pub fn with_converted(&self) -> Option<Self> {
+        match self {
+            Self::Query(query) if query.excludes_converted => Some(Self::Query(Query {
+                excludes_converted: false,
+                ..query.clone()
+            })),
+            Self::Query(_) | Self::Search(_) => None,
+        }
+    }
+
     /// Returns the request for the page after these rows, or `None` if the rows make no progress.
     pub fn next(self, rows: &[LookupRow]) -> Option<Self> {
         let last = rows.iter().map(|row| row.id).max()?;

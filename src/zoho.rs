@@ -15,6 +15,7 @@ pub mod find;
 mod headers;
 pub mod limits;
 pub mod metadata;
+pub mod scope;
 pub mod token;
 pub mod token_cache;
 mod transport;
@@ -34,7 +35,7 @@ use crate::secrets::Secrets;
 use crate::update::{ModuleName, RecordId};
 use access::AccessTokens;
 pub use access::{CLOCK_TOLERANCE, TokenStatus};
-use answer::{RawAnswer, UpdateAnswer, ZohoJobStatus};
+use answer::{RawAnswer, UpdateAnswer, ViewSelection, ZohoJobStatus};
 use attempt::NEXT_TURN;
 pub use attempt::Repeat;
 use concurrency::{ConcurrencyLimit, SharedPermits};
@@ -183,7 +184,12 @@ impl Client {
             give_up,
         };
         let judge = |raw: &RawAnswer<'_>| match kind {
-            CallKind::Immediate | CallKind::Scheduled => answer::mass_update(raw, ids),
+            CallKind::Immediate => answer::mass_update(raw, ids),
+            CallKind::Scheduled => {
+                let cvid = body["cvid"].as_str().unwrap_or_default();
+                let territory = body["territory"]["id"].as_str();
+                answer::view_update(raw, ViewSelection { cvid, territory })
+            }
             CallKind::Records => answer::record_update(raw, ids),
         };
         self.call(&request, judge).await
@@ -201,7 +207,8 @@ impl Client {
             .finish();
         let path = format!("{}?{query}", crate::plan::mass_update_path(module));
         let request = ApiRequest::get(&path, give_up);
-        self.call(&request, answer::job_status).await
+        let judge = |raw: &RawAnswer<'_>| answer::job_status(raw, zoho_job_id);
+        self.call(&request, judge).await
     }
 }
 

@@ -36,7 +36,7 @@ pub fn run(data: &[u8]) {
         }
         Err(error) => assert_code(&error),
     }
-    match answer::job_status(&raw) {
+    match answer::job_status(&raw, "554023000000506003") {
         Ok(ZohoJobStatus::Running(_) | ZohoJobStatus::Ended { .. } | ZohoJobStatus::Unknown) => {}
         Err(error) => assert_code(&error),
     }

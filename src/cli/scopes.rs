@@ -21,12 +21,14 @@ pub(super) fn check_scopes(
         let uncovered: Vec<&str> = uncovered.map(ModuleName::as_str).collect();
         let missing = match &coverage {
             ScopeCoverage::Whole => None,
-            ScopeCoverage::Modules(names) if uncovered.is_empty() => {
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            ScopeCoverage::Modules { words, .. } if uncovered.is_empty() => {
+                let names: Vec<&str> = words.iter().map(String::as_str).collect();
                 limited.push(format!("{} for {} only", scope.name, names.join(", ")));
                 None
             }
-            ScopeCoverage::Modules(_) => Some(format!("{described} for {}", uncovered.join(", "))),
+            ScopeCoverage::Modules { .. } => {
+                Some(format!("{described} for {}", uncovered.join(", ")))
+            }
             ScopeCoverage::Nothing => Some(described),
         };
         match scope.needed {

@@ -22,14 +22,16 @@ pub fn queries(module: &ModuleName, sets: &[Assignment], ids: &[RecordId]) -> Ve
     ids.chunks(VALUES_PER_QUERY).map(query).collect()
 }
 
-/// Returns the records in the `data` of a response on which every assignment holds. A list field may contain more options
-/// than the assigned ones.
-pub fn updated_records(data: &Value, sets: &[Assignment]) -> BTreeSet<RecordId> {
+/// Returns those of `ids` in the `data` of a response on which every assignment holds. A list field may contain more options
+/// than the assigned ones. A row of any other record proves nothing.
+pub fn updated_records(data: &Value, sets: &[Assignment], ids: &[RecordId]) -> BTreeSet<RecordId> {
+    let asked: BTreeSet<RecordId> = ids.iter().copied().collect();
     let rows = data.as_array().map_or(&[][..], |rows| rows);
     let done = rows
         .iter()
         .filter(|row| sets.iter().all(|set| holds(row, set)));
     done.filter_map(|row| row["id"].as_str()?.parse().ok())
+        .filter(|id| asked.contains(id))
         .collect()
 }
 
@@ -84,11 +86,16 @@ mod tests {
             {"id": "4", "Topics": null, "Rating": "Active"},
             {"id": "5", "Rating": "Active"},
         ]);
-        let done: Vec<String> = updated_records(&data, &sets())
+        let ids: Vec<RecordId> = (1..=5)
+            .map(|id| id.to_string().parse().expect("an id"))
+            .collect();
+        let done: Vec<String> = updated_records(&data, &sets(), &ids)
             .iter()
             .map(ToString::to_string)
             .collect();
         assert_eq!(done, ["1"]);
-        assert!(updated_records(&Value::Null, &sets()).is_empty());
+        assert!(updated_records(&Value::Null, &sets(), &ids).is_empty());
+        // Rows that were not asked for.
+        assert!(updated_records(&data, &sets(), &ids[1..]).is_empty());
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::update::{FieldName, Records, Selector, UpdateRequest};
+use crate::update::{FieldName, ModuleName, Records, Selector, UpdateRequest};
 
 /// A scheduled mass update runs automation only for fewer records than this. For exactly this number nothing is documented.
 const AUTOMATED_BELOW: u64 = 1_000;
@@ -66,6 +66,8 @@ pub enum Warning {
     },
     /// For a custom view, Zoho reports how many records were refused, but not which.
     CountsOnly,
+    /// Zoho's API has replaced the module.
+    ModuleRetired,
     /// Each record is edited several times.
     SeveralEdits {
         /// Edits of each record.
@@ -86,7 +88,14 @@ impl Warning {
             false => Vec::new(),
         };
         let several = (groups > 1).then_some(Self::SeveralEdits { edits: groups });
-        appends.into_iter().chain(of_view).chain(several).collect()
+        let of_module = Self::of_module(&request.module);
+        let all = of_module.into_iter().chain(appends).chain(of_view);
+        all.chain(several).collect()
+    }
+
+    /// The warning about a module, if there is one.
+    pub fn of_module(module: &ModuleName) -> Option<Self> {
+        module.is_retired().then_some(Self::ModuleRetired)
     }
 
     /// The code in JSON.
@@ -96,6 +105,7 @@ impl Warning {
             Self::NotRepeatable => "not_repeatable",
             Self::ViewChanges { .. } => "view_changes",
             Self::CountsOnly => "counts_only",
+            Self::ModuleRetired => "module_retired",
             Self::SeveralEdits { .. } => "several_edits",
         }
     }
@@ -130,6 +140,9 @@ impl fmt::Display for Warning {
             Self::CountsOnly => {
                 formatter.write_str("Zoho tells how many records of a view it refused, not which")
             }
+            Self::ModuleRetired => formatter.write_str(
+                "Zoho's API has no module `Activities` since its version 3: name `Tasks`, `Calls` or `Events`",
+            ),
             Self::SeveralEdits { edits } => write!(
                 formatter,
                 "every record is edited {edits} times, and what automation runs on an edit runs as often",
@@ -207,6 +220,11 @@ mod tests {
                 json!({"module": "Leads", "fields": rating, "cvid": "7"}),
                 1,
                 vec!["view_changes", "counts_only"],
+            ),
+            (
+                json!({"module": "Activities", "fields": rating, "ids": ["1"]}),
+                1,
+                vec!["module_retired"],
             ),
             (
                 json!({"module": "Leads", "fields": topics, "view": "Hot"}),

@@ -82,6 +82,13 @@ impl ModuleName {
     }
 }
 
+impl ModuleName {
+    /// Whether this is `Activities`, which Zoho's API replaced by `Tasks`, `Calls` and `Events` in version 3.
+    pub fn is_retired(&self) -> bool {
+        self.0 == "Activities"
+    }
+}
+
 impl FromStr for FieldName {
     type Err = InvalidName;
 

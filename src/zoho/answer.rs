@@ -1,6 +1,8 @@
 //! Judges Zoho's answers by their entries and codes, never by the HTTP status alone: a 202 may be a refusal, a 200 or a 207
 //! may contain refusals, a 400 may contain refusals of single records only. Pure.
 
+#[cfg(test)]
+mod attribution_tests;
 mod entry;
 #[cfg(test)]
 mod tests;
@@ -12,9 +14,9 @@ use serde_json::Value;
 
 use super::Error;
 use crate::codes::Cause;
-use crate::outcome::{Failure, Progress};
+use crate::outcome::{Failure, Progress, Refusal};
 use crate::update::RecordId;
-use entry::{Entries, Entry, entries, parse, unreadable};
+use entry::{Entries, Entry, Subject, entries, mismatched, parse, unreadable};
 
 /// An answer as it came over the wire.
 #[derive(Clone, Copy, Debug)]
@@ -77,10 +79,48 @@ pub fn mass_update(raw: &RawAnswer<'_>, ids: &[RecordId]) -> Result<UpdateAnswer
     let Entries { list, top_level } = entries(raw)?;
     match list.first() {
         Some(entry) if top_level => Err(entry.error(raw)),
-        Some(entry) if ids.is_empty() => scheduled(raw, entry),
+        Some(_) if ids.is_empty() => scheduled(raw, &list),
         Some(_) => by_record(raw, &list, ids, ids.len() > 1),
         None => Err(unreadable(raw)),
     }
+}
+
+/// The ids by which a mass update names a custom view.
+#[derive(Clone, Copy, Debug)]
+pub struct ViewSelection<'a> {
+    /// The view's id.
+    pub cvid: &'a str,
+    /// The territory's id, if there is one.
+    pub territory: Option<&'a str>,
+}
+
+/// Judges the answer to a mass-update POST for a custom view.
+///
+/// # Errors
+/// Zoho scheduled nothing, or nothing for certain.
+pub fn view_update(
+    raw: &RawAnswer<'_>,
+    selection: ViewSelection<'_>,
+) -> Result<UpdateAnswer, Error> {
+    mass_update(raw, &[]).map_err(|error| {
+        if error.refusal().cause() != Some(Cause::RecordUnknown) {
+            return error;
+        }
+        // The call names no record, so the invalid id is that of the view or of the territory.
+        let named = entries(raw)
+            .ok()
+            .and_then(|found| found.list.first()?.text("id"));
+        let subject = match (named.as_deref(), selection.territory) {
+            (_, None) => "`cvid`",
+            (Some(id), _) if id == selection.cvid => "`cvid`",
+            (Some(id), Some(territory)) if id == territory => "`territory`",
+            (Some(_) | None, Some(_)) => "`cvid` or `territory`",
+        };
+        error.with_refusal(|refusal| {
+            let message = format!("{} ({subject})", refusal.message);
+            Refusal::zoho(refusal.code, message)
+        })
+    })
 }
 
 /// Judges the answer to an update of records, those of `ids` in this order. Each entry concerns the record in its place,
@@ -97,48 +137,80 @@ pub fn record_update(raw: &RawAnswer<'_>, ids: &[RecordId]) -> Result<UpdateAnsw
     }
 }
 
-fn scheduled(raw: &RawAnswer<'_>, entry: &Entry) -> Result<UpdateAnswer, Error> {
-    if !entry.success {
-        return Err(entry.error(raw));
+/// Judges the answer about a custom view: one entry with the id of Zoho's job.
+fn scheduled(raw: &RawAnswer<'_>, list: &[Entry]) -> Result<UpdateAnswer, Error> {
+    match list {
+        [entry] if entry.success => {
+            let zoho_job_id = entry.text("job_id").ok_or_else(|| unreadable(raw))?;
+            Ok(UpdateAnswer::Accepted { zoho_job_id })
+        }
+        [entry, ..] if list.iter().all(|entry| !entry.success) => Err(entry.error(raw)),
+        _ => Err(mismatched(raw)),
     }
-    let zoho_job_id = entry.text("job_id").ok_or_else(|| unreadable(raw))?;
-    Ok(UpdateAnswer::Accepted { zoho_job_id })
 }
 
-/// Judges entries about records. If `positional`, an entry that names no record concerns the record in its place.
+/// What the entries say about one record.
+enum Verdict {
+    Updated,
+    Failed(Failure),
+    /// One entry confirms the update, another refuses it.
+    Contradicted,
+}
+
+impl Verdict {
+    fn of(entry: &Entry, id: RecordId) -> Self {
+        match entry.success {
+            true => Self::Updated,
+            false => Self::Failed(entry.failure(id)),
+        }
+    }
+
+    fn merge(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Updated, Self::Updated) => Self::Updated,
+            (Self::Failed(first), Self::Failed(_)) => Self::Failed(first),
+            _ => Self::Contradicted,
+        }
+    }
+
+    fn into_failure(self, id: RecordId) -> Option<Failure> {
+        match self {
+            Self::Updated => None,
+            Self::Failed(failure) => Some(failure),
+            Self::Contradicted => Some(not_answered(
+                id,
+                "Zoho's answer both confirms and refuses the update of this record",
+            )),
+        }
+    }
+}
+
+/// Judges entries about records. If `positional`, a refusal that names no record concerns the record in its place.
 fn by_record(
     raw: &RawAnswer<'_>,
     entries: &[Entry],
     ids: &[RecordId],
     positional: bool,
 ) -> Result<UpdateAnswer, Error> {
-    let by_id: HashMap<String, RecordId> = ids.iter().map(|id| (id.to_string(), *id)).collect();
-    let in_order = entries.len() == ids.len();
-    let mut failures: HashMap<RecordId, Failure> = HashMap::new();
-    let mut answered: HashSet<RecordId> = HashSet::with_capacity(ids.len());
-    for (index, entry) in entries.iter().enumerate() {
-        let named = entry.text("id").and_then(|id| by_id.get(&id).copied());
-        // The refusal of a whole mass update is one entry that names none of the records. With a single id its position
-        // says nothing; only a named record does.
-        let placed = if in_order && positional {
-            ids.get(index).copied()
-        } else {
-            None
-        };
-        match named.or(placed) {
+    let has_success = entries.iter().any(|entry| entry.success);
+    let mut verdicts: HashMap<RecordId, Verdict> = HashMap::with_capacity(ids.len());
+    for (entry, record) in entries.iter().zip(assign(entries, ids, positional)) {
+        match record {
             Some(id) => {
-                answered.insert(id);
-                if !entry.success {
-                    failures.insert(id, entry.failure(id));
-                }
+                let verdict = Verdict::of(entry, id);
+                let verdict = match verdicts.remove(&id) {
+                    Some(earlier) => earlier.merge(verdict),
+                    None => verdict,
+                };
+                verdicts.insert(id, verdict);
             }
-            None if entry.success && in_order => answered.extend(ids.get(index)),
-            None if entry.success => {}
-            None => return Err(entry.error(raw)),
+            // Nothing was updated, and this entry is the reason.
+            None if !has_success => return Err(entry.error(raw)),
+            None => {}
         }
     }
-    if answered.is_empty() {
-        return Err(unreadable(raw));
+    if verdicts.is_empty() {
+        return Err(mismatched(raw));
     }
     // If every entry is transient, none of them is final for its record.
     if let Some(first) = entries.first()
@@ -146,29 +218,47 @@ fn by_record(
     {
         return Err(first.error(raw));
     }
-    let in_request_order = ids.iter().filter_map(|id| {
-        failures
-            .remove(id)
-            .or_else(|| (!answered.contains(id)).then(|| not_answered(*id)))
+    let in_request_order = ids.iter().filter_map(|id| match verdicts.remove(id) {
+        Some(verdict) => verdict.into_failure(*id),
+        None => Some(not_answered(*id, Cause::NotAnswered.row().happened)),
     });
     Ok(UpdateAnswer::Settled(in_request_order.collect()))
 }
 
-/// The failure of a record that the answer does not mention.
-fn not_answered(id: RecordId) -> Failure {
-    let row = Cause::NotAnswered.row();
+/// Assigns each entry to a record of the call, if it concerns one. An entry that names a record concerns that record and
+/// no other. An entry without a name concerns the record in its place, provided that the order of the entries is known.
+fn assign(entries: &[Entry], ids: &[RecordId], positional: bool) -> Vec<Option<RecordId>> {
+    let asked: HashSet<RecordId> = ids.iter().copied().collect();
+    let subjects: Vec<Subject> = entries.iter().map(|entry| entry.subject(&asked)).collect();
+    let is_in_order = entries.len() == ids.len()
+        && subjects.iter().zip(ids).all(|(subject, id)| match subject {
+            Subject::Unnamed => true,
+            Subject::Record(named) => named == id,
+            Subject::Other => false,
+        });
+    let place = |(index, entry): (usize, &Entry)| match subjects[index] {
+        Subject::Record(id) => Some(id),
+        // The refusal of a whole mass update is one entry that names no record. With a single id its position says nothing.
+        Subject::Unnamed if is_in_order && (positional || entry.success) => ids.get(index).copied(),
+        Subject::Unnamed | Subject::Other => None,
+    };
+    entries.iter().enumerate().map(place).collect()
+}
+
+/// The failure of a record whose outcome the answer leaves open.
+fn not_answered(id: RecordId, message: &str) -> Failure {
     Failure {
         id,
-        code: row.code.to_owned(),
-        message: row.happened.to_owned(),
+        code: Cause::NotAnswered.row().code.to_owned(),
+        message: message.to_owned(),
     }
 }
 
-/// Judges the answer to a status GET.
+/// Judges the answer to a status GET for a job.
 ///
 /// # Errors
-/// The answer contains no status.
-pub fn job_status(raw: &RawAnswer<'_>) -> Result<ZohoJobStatus, Error> {
+/// The answer contains no status, or that of another job.
+pub fn job_status(raw: &RawAnswer<'_>, zoho_job_id: &str) -> Result<ZohoJobStatus, Error> {
     // Unknown jobs: 404 with an empty body (v3 to v7 pages), 400 naming `job_id` (2026 specification), and Zoho's general
     // "no content", 204.
     if raw.status == 204 {
@@ -180,8 +270,21 @@ pub fn job_status(raw: &RawAnswer<'_>) -> Result<ZohoJobStatus, Error> {
         Err(error) => return Err(error),
     };
     let data = &document["data"];
-    if let Some(status) = counted_status(data.get(0).unwrap_or(data)) {
-        return Ok(status);
+    let items = data
+        .as_array()
+        .map_or(std::slice::from_ref(data), Vec::as_slice);
+    let statuses: Vec<ZohoJobStatus> = items
+        .iter()
+        .filter(|item| names_job(item, zoho_job_id))
+        .filter_map(counted_status)
+        .collect();
+    match <[ZohoJobStatus; 1]>::try_from(statuses) {
+        Ok([status]) => return Ok(status),
+        // The statuses of several jobs, or of another one.
+        Err(_) if items.iter().any(|item| counted_status(item).is_some()) => {
+            return Err(mismatched(raw));
+        }
+        Err(_) => {}
     }
     let Some(entry) = entries(raw)?.list.into_iter().next() else {
         return Err(unreadable(raw));
@@ -190,6 +293,15 @@ pub fn job_status(raw: &RawAnswer<'_>) -> Result<ZohoJobStatus, Error> {
         Some(Cause::NotFound | Cause::ZohoJobUnknown) => Ok(ZohoJobStatus::Unknown),
         Some(_) | None => Err(entry.error(raw)),
     }
+}
+
+/// Whether an item may be the status of this job. Zoho's own status names no job.
+fn names_job(item: &Value, zoho_job_id: &str) -> bool {
+    ["job_id", "id"].iter().all(|name| match key(item, name) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(id)) => id == zoho_job_id,
+        Some(other) => other.to_string() == zoho_job_id,
+    })
 }
 
 /// The status with its counts; `None` if the item has none.

@@ -96,6 +96,7 @@ fn is_outcome_open(refusal: &Refusal) -> bool {
                 | Cause::ServiceUnavailable
                 | Cause::ServerFailed
                 | Cause::AnswerUnreadable
+                | Cause::AnswerMismatch
         )
     )
 }

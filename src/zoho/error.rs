@@ -77,7 +77,15 @@ impl Error {
     }
 
     /// The same error with other advice.
-    pub(super) fn with_advice(mut self, advice: &str) -> Self {
+    pub(super) fn with_advice(self, advice: &str) -> Self {
+        self.with_refusal(|refusal| Refusal {
+            advice: Some(advice.to_owned()),
+            ..refusal
+        })
+    }
+
+    /// The same error with another refusal.
+    pub(super) fn with_refusal(mut self, change: impl FnOnce(Refusal) -> Refusal) -> Self {
         let refusal = match &mut self {
             Self::Reauthenticate(refusal)
             | Self::RetryLater(refusal, _)
@@ -85,7 +93,7 @@ impl Error {
             | Self::Refused(refusal)
             | Self::Denied(refusal) => refusal,
         };
-        refusal.advice = Some(advice.to_owned());
+        *refusal = change(refusal.clone());
         self
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::scope::records_scope;
 use super::transport::ApiRequest;
 use super::{CallResult, Client, Error, answer};
 use crate::lookup::{LookupField, LookupRequest, LookupRow, Query, Search, evidence, rows};
@@ -46,7 +47,7 @@ impl Client {
             let sent = self.call(&request, rows_document).await;
             attempts += sent.attempts;
             match sent.outcome {
-                Ok(answer) => done.extend(evidence::updated_records(&answer["data"], sets)),
+                Ok(answer) => done.extend(evidence::updated_records(&answer["data"], sets, ids)),
                 Err(error) => {
                     let error = match error.lacks_scope() {
                         true => error.with_advice("make a new refresh token that has the scopes ZohoCRM.coql.READ and ZohoCRM.modules.READ too: `on_unknown_outcome: reread` needs them"),
@@ -89,8 +90,8 @@ fn page(sent: CallResult<Value>, column: &LookupField, scope: &str) -> CallResul
             more: answer["info"]["more_records"] == true,
         }),
         Err(error) if error.lacks_scope() => Err(error.with_advice(&format!(
-            "make a new refresh token that has the scopes {scope} and ZohoCRM.modules.{}.READ too: without them records cannot be found by `match`",
-            column.module
+            "make a new refresh token that has the scopes {scope} and {} too: without them records cannot be found by `match`",
+            records_scope(&column.module, "READ")
         ))),
         Err(error) => Err(error),
     };

@@ -270,7 +270,7 @@ async fn missing_lookup_scope_is_named_and_sends_nothing() {
         assert_eq!(job["error"]["code"], "OAUTH_SCOPE_MISMATCH");
         let advice = text(&job["error"]["advice"]);
         assert!(
-            advice.contains(scope) && advice.contains("ZohoCRM.modules.Leads.READ"),
+            advice.contains(scope) && advice.contains("ZohoCRM.modules.leads.READ"),
             "{advice}"
         );
         assert_eq!((calls[0] + calls[1], calls[2]), (1, 0));

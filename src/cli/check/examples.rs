@@ -10,6 +10,7 @@ use crate::cli::event_file::{RouteOutput, map_for_all_routes};
 use crate::cli::finding::{Finding, Severity};
 use crate::cli::text::count_of;
 use crate::inbound::rejection::Rejection;
+use crate::plan::Warning;
 use crate::update::UpdateRequest;
 
 /// File names of an example.
@@ -132,6 +133,16 @@ impl ExampleResult {
             None if all.is_empty() => (Severity::Note, summary),
             None => (Severity::Ok, summary),
             Some(expected) => compare(expected, &all, summary),
+        };
+        let warning = all
+            .iter()
+            .find_map(|(_, update)| Warning::of_module(&update.module));
+        let (severity, message) = match warning {
+            Some(warning) if severity == Severity::Bad => {
+                (severity, format!("{message}; {warning}"))
+            }
+            Some(warning) => (Severity::Note, format!("{message}; {warning}")),
+            None => (severity, message),
         };
         Self {
             name,

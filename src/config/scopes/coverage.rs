@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::update::ModuleName;
+use crate::zoho::scope::{ModuleService, contains_operation, normalize_word};
 
 /// An OAuth scope of Zoho and the feature that uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,13 @@ pub struct Scope {
 pub enum ScopeCoverage {
     /// All modules.
     Whole,
-    /// Only these modules, in the spelling of scopes: `leads`, `salesorders`, `custom`.
-    Modules(BTreeSet<String>),
+    /// Only some modules.
+    Modules {
+        /// The service, which has its own words for modules.
+        service: ModuleService,
+        /// The modules in the spelling of scopes: `leads`, `salesorders`, `custom`.
+        words: BTreeSet<String>,
+    },
     /// No module.
     Nothing,
 }
@@ -31,26 +37,11 @@ impl ScopeCoverage {
     pub fn includes(&self, module: &ModuleName) -> bool {
         match self {
             Self::Whole => true,
-            Self::Modules(names) => names.contains(&scope_module(module)),
+            Self::Modules { service, words } => words.contains(&service.word(module)),
             Self::Nothing => false,
         }
     }
 }
-
-/// Spells a module as scopes do: lower case without underscores, and `custom` for every module that an org created.
-fn scope_module(module: &ModuleName) -> String {
-    match module.as_str() {
-        "Tasks" | "Calls" | "Events" => "activities".to_owned(),
-        name if module.is_standard() => name.replace('_', "").to_lowercase(),
-        _ => "custom".to_owned(),
-    }
-}
-
-/// The only service for which Zoho documents no `ALL`.
-const MASS_UPDATE: &str = "zohocrm.mass_update.";
-
-/// Services whose scopes can be limited to a module.
-const BY_MODULE: [&str; 2] = [MASS_UPDATE, "zohocrm.modules."];
 
 impl Scope {
     pub(super) const fn of(name: &'static str, needed: bool, what_for: &'static str) -> Self {
@@ -62,34 +53,37 @@ impl Scope {
     }
 
     /// Returns how much of this scope the granted scopes cover. A granted scope covers it if it is the same scope in any
-    /// case, or the `ALL` of a service that contains it; either may be limited to a module.
+    /// case, or one of the same or a wider service whose operation contains this one; either may be limited to a module.
     pub fn coverage<'a>(&self, granted: impl Iterator<Item = &'a str>) -> ScopeCoverage {
         let name = self.name.to_ascii_lowercase();
-        let service = BY_MODULE.iter().find(|service| name.starts_with(**service));
-        let mut modules = BTreeSet::new();
+        let (service, operation) = name.rsplit_once('.').unwrap_or(("", &name));
+        let by_module = ModuleService::of(service);
+        let mut words = BTreeSet::new();
         for granted in granted {
             let granted = granted.to_ascii_lowercase();
-            let whole = granted.strip_suffix("all");
-            let whole = whole.filter(|whole| *whole != MASS_UPDATE);
-            if granted == name
-                || whole.is_some_and(|whole| whole.ends_with('.') && name.starts_with(whole))
-            {
-                return ScopeCoverage::Whole;
-            }
-            let Some(service) = service else { continue };
-            let rest = granted.strip_prefix(service);
-            let limited = rest.and_then(|rest| rest.split_once('.'));
-            let Some((module, operation)) = limited else {
+            let Some((granted_service, granted_operation)) = granted.rsplit_once('.') else {
                 continue;
             };
-            let all = operation == "all" && *service != MASS_UPDATE;
-            if all || name.strip_prefix(service) == Some(operation) {
-                modules.insert(module.to_owned());
+            if !contains_operation(granted_service, granted_operation, operation) {
+                continue;
+            }
+            let rest_of = |wide: &str, narrow: &str| -> Option<String> {
+                Some(narrow.strip_prefix(wide)?.strip_prefix('.')?.to_owned())
+            };
+            // `ZohoCRM.settings.ALL` contains every settings scope.
+            let is_wider = granted_operation == "all"
+                && granted_service.contains('.')
+                && rest_of(granted_service, service).is_some();
+            if granted_service == service || is_wider {
+                return ScopeCoverage::Whole;
+            }
+            if by_module.is_some() {
+                words.extend(rest_of(service, granted_service).map(|word| normalize_word(&word)));
             }
         }
-        match modules.is_empty() {
-            true => ScopeCoverage::Nothing,
-            false => ScopeCoverage::Modules(modules),
+        match by_module {
+            Some(service) if !words.is_empty() => ScopeCoverage::Modules { service, words },
+            _ => ScopeCoverage::Nothing,
         }
     }
 }
@@ -129,6 +123,66 @@ mod tests {
     }
 
     #[test]
+    fn write_covers_record_updates() {
+        let update = scope("ZohoCRM.modules.UPDATE");
+        let read = scope("ZohoCRM.modules.READ");
+        let of = |scope: Scope, granted| scope.coverage([granted].into_iter());
+        for granted in ["ZohoCRM.modules.WRITE", "ZohoCRM.modules.ALL"] {
+            assert_eq!(of(update, granted), ScopeCoverage::Whole, "{granted}");
+        }
+        for granted in ["ZohoCRM.modules.READ", "ZohoCRM.modules.CREATE"] {
+            assert_eq!(of(update, granted), ScopeCoverage::Nothing, "{granted}");
+        }
+        assert_eq!(of(read, "ZohoCRM.modules.WRITE"), ScopeCoverage::Nothing);
+        let events = "Events".parse().expect("a module");
+        assert!(of(update, "ZohoCRM.modules.events.WRITE").includes(&events));
+        assert!(!of(update, "ZohoCRM.modules.events.READ").includes(&events));
+    }
+
+    #[test]
+    fn tasks_calls_and_events_have_own_words_for_records() {
+        let mass_update = scope("ZohoCRM.mass_update.UPDATE");
+        let records = scope("ZohoCRM.modules.READ");
+        for (module, word) in [("Tasks", "tasks"), ("Calls", "calls"), ("Events", "events")] {
+            let module = module.parse().expect("a module");
+            let own = format!("ZohoCRM.modules.{word}.READ");
+            let includes = |scope: Scope, granted: &str| {
+                scope.coverage([granted].into_iter()).includes(&module)
+            };
+            assert!(includes(records, &own), "{own}");
+            // Zoho refuses this scope since version 3.
+            assert!(
+                !includes(records, "ZohoCRM.modules.activities.READ"),
+                "{own}"
+            );
+            assert!(includes(
+                mass_update,
+                "ZohoCRM.mass_update.activities.UPDATE"
+            ));
+            let other = format!("ZohoCRM.mass_update.{word}.UPDATE");
+            assert!(!includes(mass_update, &other), "{other}");
+        }
+    }
+
+    #[test]
+    fn module_word_is_read_in_any_spelling() {
+        let read = scope("ZohoCRM.modules.READ");
+        for (module, granted) in [
+            ("Price_Books", "ZohoCRM.modules.pricebooks.READ"),
+            ("Price_Books", "ZohoCRM.modules.Price_Books.ALL"),
+            ("Sales_Orders", "zohocrm.modules.SalesOrders.read"),
+            ("Products", "ZohoCRM.modules.products.READ"),
+            ("Subscriptions", "ZohoCRM.modules.custom.READ"),
+        ] {
+            let module = module.parse().expect("a module");
+            assert!(
+                read.coverage([granted].into_iter()).includes(&module),
+                "{granted}"
+            );
+        }
+    }
+
+    #[test]
     fn granted_scope_may_cover_some_modules_only() {
         let update = scope("ZohoCRM.mass_update.UPDATE");
         let read = scope("ZohoCRM.modules.READ");
@@ -163,7 +217,10 @@ mod tests {
         let leads = BTreeSet::from(["leads".to_owned()]);
         assert_eq!(
             read.coverage(granted.into_iter()),
-            ScopeCoverage::Modules(leads)
+            ScopeCoverage::Modules {
+                service: ModuleService::Records,
+                words: leads,
+            }
         );
         assert_eq!(
             read.coverage(["ZohoCRM.modules.ALL"].into_iter()),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -91,8 +92,14 @@ struct Reply<'a> {
     hits: MatchIndex,
 }
 
-/// Fields whose look-ups are denied. No further query is sent for them.
-type Denied<'a> = Mutex<HashMap<&'a LookupField, zoho::Error>>;
+/// What the first answers show about all further look-ups of the turn.
+#[derive(Default)]
+struct Learned<'a> {
+    /// Fields whose look-ups are denied. No further query is sent for them.
+    denied: Mutex<HashMap<&'a LookupField, zoho::Error>>,
+    /// Whether queries of the org do not know the field `Converted__s`.
+    no_converted_field: AtomicBool,
+}
 
 /// The results of all queries on one field.
 #[derive(Default)]
@@ -115,11 +122,11 @@ pub(super) async fn look_up(
             columns.entry(column).or_default().extend(&wanted.values);
         }
     }
-    let denied = Denied::default();
+    let learned = Learned::default();
     let mut asking = Vec::new();
     for (column, values) in columns {
         for (question, values) in lookup::lookup_requests(column, values) {
-            asking.push(ask(client, &denied, column, question, values, give_up));
+            asking.push(ask(client, &learned, column, question, values, give_up));
         }
     }
     let mut answers = futures_util::stream::iter(asking).buffer_unordered(CONCURRENT_LOOKUPS);
@@ -148,18 +155,18 @@ pub(super) async fn look_up(
 /// Sends one query, unless its field is denied.
 async fn ask<'a>(
     client: &Client,
-    denied: &Denied<'a>,
+    learned: &Learned<'a>,
     column: &'a LookupField,
     question: LookupRequest,
     values: Vec<&'a MatchValue>,
     give_up: Timestamp,
 ) -> Reply<'a> {
-    let known = || sync::lock(denied);
+    let known = || sync::lock(&learned.denied);
     let denied_before = known().get(column).cloned();
     let mut attempts = 0;
     let outcome = match denied_before {
         Some(failed) => Err(failed),
-        None => pages(client, question, column, give_up, &mut attempts).await,
+        None => pages(client, learned, question, column, give_up, &mut attempts).await,
     };
     let (hits, failed) = match outcome {
         Ok(hits) => (hits, None),
@@ -179,6 +186,7 @@ async fn ask<'a>(
 /// Reads all pages of an answer.
 async fn pages(
     client: &Client,
+    learned: &Learned<'_>,
     mut question: LookupRequest,
     column: &LookupField,
     give_up: Timestamp,
@@ -186,10 +194,20 @@ async fn pages(
 ) -> Result<MatchIndex, zoho::Error> {
     let (mut hits, mut count) = (MatchIndex::default(), 0);
     loop {
+        if learned.no_converted_field.load(Ordering::Relaxed) {
+            question = question.with_converted().unwrap_or(question);
+        }
         let sent = client.find(&question, give_up).await;
         *attempts += sent.attempts;
         fail_point("lookup.answered");
-        let page = sent.outcome?;
+        let page = match sent.outcome {
+            // Zoho then refuses the update of each converted lead.
+            Err(error) if lacks_converted_field(&error) && question.with_converted().is_some() => {
+                learned.no_converted_field.store(true, Ordering::Relaxed);
+                continue;
+            }
+            outcome => outcome?,
+        };
         count += page.rows.len();
         let next = question.next(&page.rows);
         hits.add(page.rows);
@@ -205,6 +223,10 @@ async fn pages(
             zoho::Error::Refused(Refusal::with(Cause::LookupStuck, message))
         })?;
     }
+}
+
+fn lacks_converted_field(error: &zoho::Error) -> bool {
+    error.refusal().cause() == Some(Cause::ConvertedUnknown)
 }
 
 /// The result for one job. If a single answer is missing, its records are unknown.

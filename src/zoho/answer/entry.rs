@@ -1,5 +1,6 @@
 //! The entries of an answer: `{code, details, message, status}`, in any of Zoho's three envelopes.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,7 +20,31 @@ pub(super) struct Entry {
     pub(super) success: bool,
 }
 
+/// What an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The entry names this record of the call.
+    Record(RecordId),
+    /// The entry names something else: a job, or a record that the call does not have.
+    Other,
+    /// The entry names nothing.
+    Unnamed,
+}
+
+/// Keys of `details` with which `id` names the value of a field or of a parameter instead of a record.
+const FIELD_KEYS: [&str; 3] = ["api_name", "json_path", "param_name"];
+
 impl Entry {
+    /// An entry that cannot be read.
+    fn unreadable() -> Self {
+        Self {
+            code: String::new(),
+            message: String::new(),
+            details: Value::Null,
+            success: false,
+        }
+    }
+
     fn read(value: &Value) -> Option<Self> {
         let text = |key| value.get(key).and_then(Value::as_str);
         let code = text("code").filter(|code| !code.is_empty())?.to_owned();
@@ -43,6 +68,20 @@ impl Entry {
             | Value::Number(_)
             | Value::Array(_)
             | Value::Object(_) => None,
+        }
+    }
+
+    /// What the entry is about, given the records of the call.
+    pub(super) fn subject(&self, asked: &HashSet<RecordId>) -> Subject {
+        let has = |key: &str| self.details.get(key).is_some_and(|value| !value.is_null());
+        let id = self.text("id").and_then(|id| id.parse().ok());
+        match id.filter(|id| asked.contains(id)) {
+            Some(id) => Subject::Record(id),
+            None if self.code.is_empty() || self.success && has("job_id") => Subject::Other,
+            None if !has("id") => Subject::Unnamed,
+            // The id of a field's value, not of a record.
+            None if !self.success && FIELD_KEYS.iter().any(|key| has(key)) => Subject::Unnamed,
+            None => Subject::Other,
         }
     }
 
@@ -88,7 +127,13 @@ pub(super) struct Entries {
 pub(super) fn entries(raw: &RawAnswer<'_>) -> Result<Entries, Error> {
     let document = parse(raw)?;
     let list = match &document["data"] {
-        Value::Array(items) => items.iter().map(Entry::read).collect(),
+        // One entry that cannot be read does not hide the others.
+        Value::Array(items) => {
+            let read: Vec<Option<Entry>> = items.iter().map(Entry::read).collect();
+            let is_readable = read.is_empty() || read.iter().any(Option::is_some);
+            let placed = |entry: Option<Entry>| entry.unwrap_or_else(Entry::unreadable);
+            is_readable.then(|| read.into_iter().map(placed).collect())
+        }
         Value::Object(_) => Entry::read(&document["data"]).map(|entry| vec![entry]),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             Entry::read(&document).map(|entry| vec![entry])
@@ -113,6 +158,11 @@ pub(super) fn unreadable(raw: &RawAnswer<'_>) -> Error {
     let happened = codes::find(&code, "").map_or("Zoho sends no code", |row| row.happened);
     let refusal = Refusal::zoho(code, happened.to_owned());
     classify(refusal, raw.retry_after, raw)
+}
+
+/// The error of an answer that is not about the records or the job of the call. Its outcome is unknown.
+pub(super) fn mismatched(raw: &RawAnswer<'_>) -> Error {
+    classify(Refusal::of(Cause::AnswerMismatch), raw.retry_after, raw)
 }
 
 /// Classifies a refusal by the table of codes. If the table does not have the code, the HTTP status decides between a

@@ -117,6 +117,49 @@ fn refusal_with_202_is_read_in_every_envelope() {
 }
 
 #[test]
+fn invalid_id_of_view_call_is_view_or_territory() {
+    let (cvid, territory) = ("554023000000091515", "554023000000430409");
+    let cause = |details: Value, territory| {
+        let body = serde_json::json!({"data": [{"code": "INVALID_DATA", "details": details,
+            "message": "The id given seems to be invalid", "status": "error"}]});
+        let body = body.to_string();
+        let selection = ViewSelection { cvid, territory };
+        let error = view_update(&raw(400, &body), selection).expect_err("refused");
+        error.refusal().cause()
+    };
+    for (details, territory, expected) in [
+        (serde_json::json!({}), None, Cause::ViewUnknown),
+        (serde_json::json!({"id": cvid}), None, Cause::ViewUnknown),
+        (
+            serde_json::json!({"id": cvid}),
+            Some(territory),
+            Cause::ViewUnknown,
+        ),
+        (
+            serde_json::json!({"id": territory}),
+            Some(territory),
+            Cause::TerritoryUnknown,
+        ),
+        (
+            serde_json::json!({}),
+            Some(territory),
+            Cause::SelectionUnknown,
+        ),
+        (
+            serde_json::json!({"api_name": "id", "json_path": "$.territory.id"}),
+            Some(territory),
+            Cause::TerritoryUnknown,
+        ),
+    ] {
+        assert_eq!(
+            cause(details.clone(), territory),
+            Some(expected),
+            "{details}"
+        );
+    }
+}
+
+#[test]
 fn zoho_job_id_is_read_in_both_envelopes() {
     let entry = r#"{"code":"SUCCESS","details":{"job_id":"554023000000506003"},"message":"ok","status":"success"}"#;
     for body in [
@@ -207,20 +250,20 @@ fn zoho_job_ends_only_with_a_known_end_status() {
     };
     for running in ["SCHEDULED", "QUEUED", "RUNNING", "SUSPENDED", "in progress"] {
         assert_eq!(
-            job_status(&raw(200, &body(running))),
+            job_status(&raw(200, &body(running)), "9"),
             Ok(ZohoJobStatus::Running(counts)),
             "{running}"
         );
     }
     assert_eq!(
-        job_status(&raw(200, &body("completed"))),
+        job_status(&raw(200, &body("completed")), "9"),
         Ok(ZohoJobStatus::Ended {
             counts,
             completed: true
         })
     );
     assert_eq!(
-        job_status(&raw(200, &body("FAILED"))),
+        job_status(&raw(200, &body("FAILED")), "9"),
         Ok(ZohoJobStatus::Ended {
             counts,
             completed: false
@@ -234,13 +277,13 @@ fn unknown_zoho_job_is_recognized_in_every_form() {
     let old = r#"{"code":"NOT_FOUND","details":{},"message":"","status":"error"}"#;
     for (status, body) in [(204, ""), (404, ""), (404, old)] {
         assert_eq!(
-            job_status(&raw(status, body)),
+            job_status(&raw(status, body), "9"),
             Ok(ZohoJobStatus::Unknown),
             "{status} {body}"
         );
     }
     // A top-level error.
-    assert_eq!(job_status(&raw(400, new)), Ok(ZohoJobStatus::Unknown));
+    assert_eq!(job_status(&raw(400, new), "9"), Ok(ZohoJobStatus::Unknown));
 }
 
 proptest! {
@@ -273,11 +316,11 @@ proptest! {
             for id in ["11", "12"] {
                 let updated = entries.iter().any(|(code, status, named)| {
                     let success = status == "success" || (status.is_empty() && code == "SUCCESS");
-                    success && (named == id || entries.len() == 2)
+                    success && (named == id || named.is_empty() && entries.len() == 2)
                 });
                 prop_assert!(updated || failed.iter().any(|failed| failed == id), "{} in {}", id, body);
             }
         }
-        let _ = job_status(&raw(status, &body));
+        let _ = job_status(&raw(status, &body), "9");
     }
 }
