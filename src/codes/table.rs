@@ -350,6 +350,10 @@ table! {
         "this path does not take the method";
         "check `api_url` of the connection: a proxy may have changed the request; else please report it";
         "The http request method type is not a valid one", "{}";
+    NotSimulated = "NOT_SIMULATED" Crm [501] DENIED, says [];
+        "the simulator does not have this module or request, although Zoho has it";
+        "try it with Zoho, or use a module that the simulator has (Leads, Contacts, Accounts, Deals and others)";
+        "not simulated", r#"{"module":"Notes"}"#;
     HostWrong = "INVALID_HOST" Crm [400] DENIED, says [];
         "this is a host of Zoho's, but not of its API";
         "take `api_url` out of the connection, or name https://www.zohoapis and the data centre's ending";

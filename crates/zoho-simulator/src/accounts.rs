@@ -210,7 +210,16 @@ impl Accounts {
     /// `POST /oauth/v2/token/revoke`, and the newer `/oauth/v2/revoke/token`. Revoking a refresh token also revokes its
     /// access tokens.
     pub(crate) fn revoke(&mut self, parameters: &Parameters) -> ApiResponse {
-        let token = parameters.get("token").map_or("", String::as_str);
+        let parameter = |name: &str| parameters.get(name).map(String::as_str);
+        let token = parameter("token").unwrap_or_default();
+        // The newer page authenticates the client, the older one does not.
+        if parameter("client_id").is_some_and(|id| id != self.data_center.client_id()) {
+            return ApiResponse::json(400, json!({"error": "invalid_client"}));
+        }
+        let secret = parameter("client_secret");
+        if secret.is_some_and(|secret| secret != self.data_center.client_secret()) {
+            return ApiResponse::json(400, json!({"error": "invalid_client_secret"}));
+        }
         let before = self.token_count();
         self.grants.retain(|grant| grant.refresh_token != token);
         for grant in self.all_grants() {

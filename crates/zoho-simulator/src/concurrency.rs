@@ -38,7 +38,10 @@ impl InFlightRequests {
 
 /// Whether a request also counts against the lower limit for complex requests.
 pub(crate) fn is_complex(request: &Request) -> bool {
+    let is_complex_list = matches!(request.endpoint, Endpoint::Records(_))
+        && (request.parameter("cvid").is_some() || request.parameter("sort_by").is_some());
     matches!(request.endpoint, Endpoint::Coql | Endpoint::Search(_))
+        || is_complex_list
         || matches!(request.endpoint, Endpoint::PutRecords(_))
             && request_body::record_count(&request.body) > 10
 }

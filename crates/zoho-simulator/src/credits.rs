@@ -57,11 +57,13 @@ pub(crate) fn cost_range(endpoint: &Endpoint, faults: &Faults) -> (u64, u64) {
         }
         Endpoint::Coql => (1, 3),
         Endpoint::PutRecords(_) => (1, 10),
+        Endpoint::Records(_) => (1, 3),
         Endpoint::Count(_) => (50, 50),
         Endpoint::Token
         | Endpoint::TokenAlias
         | Endpoint::Revoke
         | Endpoint::ServerInfo
+        | Endpoint::NotSimulated
         | Endpoint::OtherVersion
         | Endpoint::WrongMethod
         | Endpoint::Unknown => (0, 0),
@@ -72,6 +74,7 @@ pub(crate) fn cost_range(endpoint: &Endpoint, faults: &Faults) -> (u64, u64) {
         | Endpoint::ChildTerritories(_)
         | Endpoint::Search(_)
         | Endpoint::Record(..)
+        | Endpoint::PutRecord(..)
         | Endpoint::Apis
         | Endpoint::Org
         | Endpoint::Users => (1, 1),
@@ -94,10 +97,12 @@ pub(crate) fn cost(request: &Request, faults: &Faults) -> u64 {
     if min == max {
         return min;
     }
-    let cost = if request.endpoint == Endpoint::Coql {
-        query_cost(&request.body)
-    } else {
-        request_body::record_count(&request.body).div_ceil(10)
+    let cost = match &request.endpoint {
+        Endpoint::Coql => query_cost(&request.body),
+        // A custom view costs more.
+        Endpoint::Records(_) if request.parameter("cvid").is_some() => 3,
+        Endpoint::Records(_) => 1,
+        _ => request_body::record_count(&request.body).div_ceil(10),
     };
     cost.clamp(min, max)
 }

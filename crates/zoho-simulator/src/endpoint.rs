@@ -1,5 +1,7 @@
 //! The served endpoints: resolution from method and path, and the scopes that they require.
 
+pub(crate) mod known;
+
 use crate::scope::RequiredScope;
 
 /// An endpoint. Module names and ids are as in the path.
@@ -31,10 +33,14 @@ pub(crate) enum Endpoint {
     Search(String),
     /// `POST coql`.
     Coql,
+    /// `GET {module}`.
+    Records(String),
     /// `GET {module}/{id}`.
     Record(String, String),
     /// `PUT {module}`.
     PutRecords(String),
+    /// `PUT {module}/{id}`.
+    PutRecord(String, String),
     /// `GET __apis`.
     Apis,
     /// `GET org`.
@@ -43,7 +49,9 @@ pub(crate) enum Endpoint {
     Users,
     /// `GET {module}/actions/count`.
     Count(String),
-    /// An API version that is not served.
+    /// A request that Zoho serves and the simulator does not, in v7 or in another version of its API.
+    NotSimulated,
+    /// An API version that Zoho does not have.
     OtherVersion,
     /// A known path with a method that it does not support.
     WrongMethod,
@@ -63,9 +71,13 @@ impl Endpoint {
             }
             ["oauth", "serverinfo"] => ("GET", Self::ServerInfo),
             ["crm", "v7", rest @ ..] => match Self::resolve_crm(method, rest) {
+                Some((expected, found)) if method == expected => return found,
+                _ if known::is_request(method, rest) => return Self::NotSimulated,
                 Some(found) => found,
                 None => return Self::Unknown,
             },
+            ["crm", version, ..] if known::is_version(version) => return Self::NotSimulated,
+            ["crm", "bulk", ..] => return Self::NotSimulated,
             ["crm", version, ..] if is_version(version) => return Self::OtherVersion,
             _ => return Self::Unknown,
         };
@@ -95,13 +107,18 @@ impl Endpoint {
                 ("GET", Self::ChildTerritories(owned(id)))
             }
             ["settings", ..] | [] | [""] => return None,
+            // Not a module.
+            [root, ..] if known::is_root(root) => return None,
             [module, "actions", "mass_update"] if method == "GET" => {
                 ("GET", Self::MassUpdateStatus(owned(module)))
             }
             [module, "actions", "mass_update"] => ("POST", Self::MassUpdate(owned(module))),
             [module, "actions", "count"] => ("GET", Self::Count(owned(module))),
             [module, "search"] => ("GET", Self::Search(owned(module))),
+            [module] if method == "GET" => ("GET", Self::Records(owned(module))),
             [module] => ("PUT", Self::PutRecords(owned(module))),
+            [_, "actions" | "deleted" | "upsert" | "timeline"] => return None,
+            [module, id] if method == "PUT" => ("PUT", Self::PutRecord(owned(module), owned(id))),
             [module, id] => ("GET", Self::Record(owned(module), owned(id))),
             _ => return None,
         })
@@ -121,12 +138,14 @@ impl Endpoint {
             Self::Territories(_) | Self::ChildTerritories(_) => "territories",
             Self::Search(_) => "search",
             Self::Coql => "coql",
+            Self::Records(_) => "records_list",
             Self::Record(..) => "records_get",
-            Self::PutRecords(_) => "records_put",
+            Self::PutRecords(_) | Self::PutRecord(..) => "records_put",
             Self::Apis => "apis",
             Self::Org => "org",
             Self::Users => "users",
             Self::Count(_) => "count",
+            Self::NotSimulated => "not_simulated",
             Self::OtherVersion => "other_version",
             Self::WrongMethod => "wrong_method",
             Self::Unknown => "unknown",
@@ -164,8 +183,12 @@ impl Endpoint {
                 scope("ZohoSearch.securesearch", None, "READ"),
             ],
             Self::Coql => vec![scope("ZohoCRM.coql", None, "READ")],
-            Self::Record(module, _) => vec![scope("ZohoCRM.modules", Some(module), "READ")],
-            Self::PutRecords(module) => vec![scope("ZohoCRM.modules", Some(module), "UPDATE")],
+            Self::Records(module) | Self::Record(module, _) => {
+                vec![scope("ZohoCRM.modules", Some(module), "READ")]
+            }
+            Self::PutRecords(module) | Self::PutRecord(module, _) => {
+                vec![scope("ZohoCRM.modules", Some(module), "UPDATE")]
+            }
             Self::Apis => vec![scope("ZohoCRM.apis", None, "READ")],
             Self::Org => vec![scope("ZohoCRM.org", None, "READ")],
             Self::Users => vec![scope("ZohoCRM.users", None, "READ")],
@@ -178,6 +201,7 @@ impl Endpoint {
             | Self::TokenAlias
             | Self::Revoke
             | Self::ServerInfo
+            | Self::NotSimulated
             | Self::OtherVersion
             | Self::WrongMethod
             | Self::Unknown => Vec::new(),
@@ -235,10 +259,48 @@ mod tests {
                 "/crm/v7/Leads/7",
                 Endpoint::Record(leads(), "7".to_owned()),
             ),
+            ("GET", "/crm/v7/Leads", Endpoint::Records(leads())),
             ("PUT", "/crm/v7/Leads", Endpoint::PutRecords(leads())),
+            (
+                "PUT",
+                "/crm/v7/Leads/7",
+                Endpoint::PutRecord(leads(), "7".to_owned()),
+            ),
             ("GET", "/", Endpoint::Unknown),
         ] {
             assert_eq!(Endpoint::resolve(method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn unserved_requests_of_zoho_are_not_simulated() {
+        for (method, path) in [
+            ("POST", "/crm/v7/Leads"),
+            ("DELETE", "/crm/v7/Leads"),
+            ("DELETE", "/crm/v7/Leads/7"),
+            ("POST", "/crm/v7/Leads/upsert"),
+            ("GET", "/crm/v7/Leads/deleted"),
+            ("GET", "/crm/v7/Leads/7/Notes"),
+            ("GET", "/crm/v7/Leads/7/photo"),
+            ("POST", "/crm/v7/Leads/7/actions/convert"),
+            ("POST", "/crm/v7/Leads/actions/add_tags"),
+            ("POST", "/crm/v7/Leads/actions/mass_delete"),
+            ("POST", "/crm/v7/Leads/actions/change_owner"),
+            ("GET", "/crm/v7/settings/layouts"),
+            ("GET", "/crm/v7/settings/related_lists"),
+            ("POST", "/crm/v7/settings/fields"),
+            ("GET", "/crm/v7/users/7"),
+            ("GET", "/crm/v7/files"),
+            ("PUT", "/crm/v7/users"),
+            ("POST", "/crm/v7/actions/watch"),
+            ("POST", "/crm/v7/__composite_requests"),
+            ("POST", "/crm/v7/files"),
+            ("POST", "/crm/bulk/v7/read"),
+            ("GET", "/crm/v8/Leads"),
+            ("GET", "/crm/v2.1/org"),
+        ] {
+            let endpoint = Endpoint::resolve(method, path);
+            assert_eq!(endpoint, Endpoint::NotSimulated, "{method} {path}");
         }
     }
 
@@ -260,6 +322,33 @@ mod tests {
             RequiredScope::read_records("Leads")
                 .is_granted(["ZohoCRM.modules.ALL"].into_iter(), false)
         );
+        let read = |module| RequiredScope::read_records(module);
+        let put = Endpoint::PutRecords("Leads".to_owned());
+        let update = &put.required_scopes()[0];
+        for (required, scope, expected) in [
+            (&read("Tasks"), "ZohoCRM.modules.tasks.READ", true),
+            (&read("Tasks"), "ZohoCRM.modules.activities.READ", false),
+            (
+                &read("Price_Books"),
+                "ZohoCRM.modules.pricebooks.READ",
+                true,
+            ),
+            (&read("Leads"), "ZohoCRM.modules.WRITE", false),
+            (update, "ZohoCRM.modules.WRITE", true),
+            (update, "ZohoCRM.modules.leads.WRITE", true),
+            (update, "ZohoCRM.modules.leads.READ", false),
+        ] {
+            let is_granted = required.is_granted([scope].into_iter(), false);
+            assert_eq!(is_granted, expected, "{scope}");
+        }
+        let calls = Endpoint::MassUpdate("Calls".to_owned());
+        for (scope, expected) in [
+            ("ZohoCRM.mass_update.activities.UPDATE", true),
+            ("ZohoCRM.mass_update.calls.UPDATE", false),
+        ] {
+            let is_granted = calls.required_scopes()[0].is_granted([scope].into_iter(), false);
+            assert_eq!(is_granted, expected, "{scope}");
+        }
         assert!(
             Endpoint::Fields(None).required_scopes()[0]
                 .is_granted(["ZohoCRM.settings.ALL"].into_iter(), false)

@@ -6,6 +6,8 @@ mod metadata;
 mod organization;
 mod pagination;
 mod record_results;
+mod records;
+mod records_list;
 mod search;
 mod update_records;
 
@@ -13,7 +15,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::endpoint::Endpoint;
-use crate::org::schema::MODULES_WITHOUT_MASS_UPDATE;
+use crate::faults::Faults;
+use crate::org::schema::{CASES, MODULES_WITHOUT_MASS_UPDATE};
 use crate::request::Request;
 use crate::response::{ApiResponse, EndpointResult, reject};
 use crate::state::State;
@@ -29,14 +32,14 @@ pub(crate) fn handle(
     let faults = &state.faults;
     match &request.endpoint {
         Endpoint::MassUpdate(module) => {
-            check_mass_update_module(module)?;
+            check_mass_update_module(module, faults)?;
             let response = mass_update::post(state, module, &request.body, now)?;
             // A job without duration ends at once.
             state.advance_jobs();
             Ok(response)
         }
         Endpoint::MassUpdateStatus(module) => {
-            check_mass_update_module(module)?;
+            check_mass_update_module(module, faults)?;
             org.require_module(module)?;
             let job = request.parameter("job_id");
             Ok(state.jobs.status(module, job, faults, now))
@@ -56,14 +59,14 @@ pub(crate) fn handle(
         Endpoint::Search(module) => search::search(state, request, module, now),
         Endpoint::Count(module) => search::count(state, request, module, now),
         Endpoint::Coql => coql::query(state, &request.body, scopes),
-        Endpoint::Record(module, id) => {
-            let module = org.require_module(module)?;
-            Ok(match module.index_of(id) {
-                Some(index) => ApiResponse::json(200, json!({"data": [module.record(index)]})),
-                None => ApiResponse::empty(204),
-            })
+        Endpoint::Records(module) => records_list::list(state, request, module, now),
+        Endpoint::Record(module, id) => records::get(state, request, module, id),
+        Endpoint::PutRecords(module) => {
+            update_records::put(state, module, None, &request.body, now)
         }
-        Endpoint::PutRecords(module) => update_records::put(state, module, &request.body, now),
+        Endpoint::PutRecord(module, id) => {
+            update_records::put(state, module, Some(id), &request.body, now)
+        }
         Endpoint::Apis => organization::apis(request, faults),
         Endpoint::Org => Ok(organization::org(faults)),
         Endpoint::Users => Ok(organization::users()),
@@ -71,15 +74,22 @@ pub(crate) fn handle(
         | Endpoint::TokenAlias
         | Endpoint::Revoke
         | Endpoint::ServerInfo
+        | Endpoint::NotSimulated
         | Endpoint::OtherVersion
         | Endpoint::WrongMethod
         | Endpoint::Unknown => Ok(ApiResponse::default_for(500)),
     }
 }
 
+/// Whether a module has a mass update.
+pub(crate) fn has_mass_update(module: &str, faults: &Faults) -> bool {
+    let is_unsupported_case = module == CASES && !faults.cases_mass_update;
+    !MODULES_WITHOUT_MASS_UPDATE.contains(&module) && !is_unsupported_case
+}
+
 /// Rejects a module that exists but has no mass update.
-fn check_mass_update_module(module: &str) -> EndpointResult<()> {
-    if !MODULES_WITHOUT_MASS_UPDATE.contains(&module) {
+fn check_mass_update_module(module: &str, faults: &Faults) -> EndpointResult<()> {
+    if has_mass_update(module, faults) {
         return Ok(());
     }
     reject(ApiResponse::error(

@@ -32,6 +32,8 @@
 //! | `scopes` | all served | granted scopes, separated by spaces or commas |
 //! | `scope_message` | "invalid oauth scope to access this URL" | message of `OAUTH_SCOPE_MISMATCH`; "Unauthorized" on the v7 page |
 //! | `no_api_access` | false | the user's profile lacks API access: every CRM request is answered 403 |
+//! | `may_mass_update` | true | `false`: a mass update is answered 403 `NO_PERMISSION` "permission denied" |
+//! | `may_update` | true | `false`: a record update is answered 403 `NO_PERMISSION` "Permission denied to update" |
 //! | `may_schedule` | true | `false`: scheduling is answered 400 `AUTHORIZATION_FAILED` |
 //! | `edition` | "enterprise" | free, standard, professional, enterprise or ultimate; sets the concurrency, and allows views from enterprise on |
 //! | `concurrency` | null | simultaneous CRM requests, instead of the edition's 5, 10, 15, 20 or 25 |
@@ -40,7 +42,8 @@
 //! | `mass_update_credits` | 1 | cost of one mass update request; Zoho documents none |
 //! | `too_many_body` | "crm" | body of 429: crm, short, retry_after or rate_limit |
 //! | `retry_after_s` | null | adds `Retry-After` to 429 and 503 |
-//! | `mixed_status` | 207 | status of an immediate update with some records rejected: 200 or 207 |
+//! | `gzip` | true | responses are compressed for clients that accept gzip |
+//! | `mixed_status` | 207 | status of an immediate update with some records rejected: 200, 207 or 400 |
 //! | `all_failed_status` | 400 | status of an immediate update with all records rejected: 200 or 400 |
 //! | `already_scheduled_status` | 202 | status of `ALREADY_SCHEDULED`: 202 or 400 |
 //! | `already_scheduled_in_data` | false | `ALREADY_SCHEDULED` is in `data[]` instead of at the top level |
@@ -48,6 +51,9 @@
 //! | `errors_as_object` | false | `data` of a field error is an object (2025 specification) instead of a list |
 //! | `hidden_field_status` | 400 | status of "Field is not visible": 400, or 200 as on the v2 page |
 //! | `unknown_job` | 404 | status for an unknown job: 404 without body, 400 with JSON, or 204 |
+//! | `record_locked_message` | "Sorry, you cannot perform this operation as the record is locked." | message of `RECORD_LOCKED`; "Cannot update record that is not approved yet" during a merge or an image validation |
+//! | `not_approved_message` | "record not approved" | message of `NOT_APPROVED`; "Cannot update record that is not approved yet" after a rejected image |
+//! | `cases_mass_update` | false | Cases can be mass-updated, as the v8 specification states; the v7 page does not list them |
 //! | `layout_updatable` | true | `Layout` can be updated, as its metadata flag states; `false`: it cannot, as the documentation states |
 //! | `over_write_known` | true | `false`: `over_write` is an unknown key, as in the specification |
 //! | `unknown_keys` | "refuse" | undocumented body keys and values of `trigger`: refuse or ignore |
@@ -59,6 +65,7 @@
 //! | `job_unknown_for_s` | 0 | seconds for which the status call does not find a new job |
 //! | `job_duration_ms` | null | duration of new jobs, instead of the setting |
 //! | `most_per_page` | null | maximum entries per page, so that small lists have several pages |
+//! | `coql_converted` | true | `false`: queries do not know `Converted__s`, as one org's do not |
 //! | `coql_values` | 100 | maximum values of `in` in a query: 100, or 50 as before v7 |
 //! | `search_lag_s` | 0 | seconds for which `search` does not find a changed record |
 
@@ -77,6 +84,12 @@ const ALL_SCOPES: &str = "ZohoCRM.mass_update.UPDATE ZohoCRM.mass_update.READ Zo
      ZohoCRM.settings.modules.READ ZohoCRM.settings.custom_views.READ ZohoCRM.settings.territories.READ \
      ZohoCRM.settings.layouts.READ ZohoCRM.modules.ALL ZohoCRM.coql.READ ZohoCRM.apis.READ ZohoCRM.org.READ \
      ZohoCRM.users.READ ZohoSearch.securesearch.READ";
+
+/// The text of a record that a person has locked.
+const RECORD_LOCKED: &str = "Sorry, you cannot perform this operation as the record is locked.";
+
+/// The second text of `RECORD_LOCKED` and of `NOT_APPROVED`.
+const NOT_APPROVED_YET: &str = "Cannot update record that is not approved yet";
 
 /// The handling of input on which Zoho's documents say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +166,8 @@ pub(crate) struct Faults {
     pub(crate) scopes: String,
     pub(crate) scope_message: String,
     pub(crate) no_api_access: bool,
+    pub(crate) may_mass_update: bool,
+    pub(crate) may_update: bool,
     pub(crate) may_schedule: bool,
     pub(crate) edition: Edition,
     pub(crate) concurrency: Option<usize>,
@@ -161,6 +176,7 @@ pub(crate) struct Faults {
     pub(crate) mass_update_credits: u64,
     pub(crate) too_many_body: TooManyRequestsBody,
     pub(crate) retry_after_s: Option<u64>,
+    pub(crate) gzip: bool,
     pub(crate) mixed_status: u16,
     pub(crate) all_failed_status: u16,
     pub(crate) already_scheduled_status: u16,
@@ -169,6 +185,9 @@ pub(crate) struct Faults {
     pub(crate) errors_as_object: bool,
     pub(crate) hidden_field_status: u16,
     pub(crate) unknown_job: u16,
+    pub(crate) record_locked_message: String,
+    pub(crate) not_approved_message: String,
+    pub(crate) cases_mass_update: bool,
     pub(crate) layout_updatable: bool,
     pub(crate) over_write_known: bool,
     pub(crate) unknown_keys: InputPolicy,
@@ -180,6 +199,7 @@ pub(crate) struct Faults {
     pub(crate) job_unknown_for_s: u64,
     pub(crate) job_duration_ms: Option<u64>,
     pub(crate) most_per_page: Option<usize>,
+    pub(crate) coql_converted: bool,
     pub(crate) coql_values: usize,
     pub(crate) search_lag_s: u64,
 }
@@ -212,6 +232,8 @@ impl Default for Faults {
             scopes: ALL_SCOPES.to_owned(),
             scope_message: "invalid oauth scope to access this URL".to_owned(),
             no_api_access: false,
+            may_mass_update: true,
+            may_update: true,
             may_schedule: true,
             edition: Edition::Enterprise,
             concurrency: None,
@@ -220,6 +242,7 @@ impl Default for Faults {
             mass_update_credits: 1,
             too_many_body: TooManyRequestsBody::Crm,
             retry_after_s: None,
+            gzip: true,
             mixed_status: 207,
             all_failed_status: 400,
             already_scheduled_status: 202,
@@ -228,6 +251,9 @@ impl Default for Faults {
             errors_as_object: false,
             hidden_field_status: 400,
             unknown_job: 404,
+            record_locked_message: RECORD_LOCKED.to_owned(),
+            not_approved_message: "record not approved".to_owned(),
+            cases_mass_update: false,
             layout_updatable: true,
             over_write_known: true,
             unknown_keys: InputPolicy::Refuse,
@@ -239,6 +265,7 @@ impl Default for Faults {
             job_unknown_for_s: 0,
             job_duration_ms: None,
             most_per_page: None,
+            coql_converted: true,
             coql_values: 100,
             search_lag_s: 0,
         }
@@ -294,7 +321,7 @@ mod tests {
         let mut faults = Faults::default();
         for (posted, expected) in [
             (json!({"latency_ms": 9, "latncy": 1}), "rate_5xx"),
-            (json!({"mixed_status": 201}), "200, 207"),
+            (json!({"mixed_status": 201}), "200, 207, 400"),
             (json!({"rate_5xx": 2}), "share"),
             (
                 json!({"next": [{"kind": "mass_updates"}]}),

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use crate::faults::{Faults, JobEnding};
 use crate::org::CrmOrg;
-use crate::org::seed_data::RecordCondition;
 use crate::response::ApiResponse;
 
 /// The id of the first job.
@@ -96,7 +95,8 @@ impl Job {
         };
         while self.processed < target {
             let index = self.records[self.processed];
-            if self.ending == JobEnding::Fail || module.condition(index) != RecordCondition::Clean {
+            let is_accepted = module.accepts_update(index, self.fields.keys());
+            if self.ending == JobEnding::Fail || !is_accepted {
                 self.failed += 1;
             } else {
                 module.update_record(index, &self.fields, self.over_write, now);

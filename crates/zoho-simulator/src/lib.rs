@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 // Code map, from the lowest layer up: `response`, `scope`, `endpoint` and `request` are the types of the HTTP API;
-// `org` is the CRM's data; `faults` lists every fault switch. `accounts`, `jobs`, `credits`, `concurrency` and
+// `form` reads the parameters of the accounts server; `org` is the CRM's data; `faults` lists every fault switch. `accounts`, `jobs`, `credits`, `concurrency` and
 // `request_log` hold state, and `state` owns all of it. `endpoints` answers CRM requests; `request_handler` is the path of
 // one request through authentication, limits and faults; `admin` serves `/_sim/*`. Only `server` does I/O.
 mod accounts;
@@ -15,6 +15,7 @@ mod endpoint;
 mod endpoints;
 mod fault_injection;
 mod faults;
+mod form;
 mod jobs;
 mod org;
 mod request;

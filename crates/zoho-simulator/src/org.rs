@@ -11,8 +11,9 @@ pub(crate) mod views;
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::endpoint::known;
 use crate::org::module::Module;
 use crate::org::schema::{MAX_RECORDS, MODULES};
 use crate::response::{ApiResponse, EndpointResult};
@@ -53,12 +54,19 @@ impl CrmOrg {
 
     /// The module with this API name, or the rejection of an unknown module.
     pub(crate) fn require_module(&self, name: &str) -> EndpointResult<&Module> {
-        self.module(name).ok_or_else(|| Box::new(invalid_module()))
+        self.module(name)
+            .ok_or_else(|| Box::new(missing_module(name)))
     }
 
     pub(crate) fn require_module_mut(&mut self, name: &str) -> EndpointResult<&mut Module> {
         self.module_mut(name)
-            .ok_or_else(|| Box::new(invalid_module()))
+            .ok_or_else(|| Box::new(missing_module(name)))
+    }
+
+    /// The reference to a record, as lookup fields contain it.
+    pub(crate) fn reference(&self, module: &str, id: &str) -> Option<Value> {
+        let module = self.module(module)?;
+        Some(module.reference(module.index_of(id)?))
     }
 
     /// The module with this API name; names are case-sensitive.
@@ -75,12 +83,22 @@ impl CrmOrg {
     }
 }
 
-fn invalid_module() -> ApiResponse {
+/// Modules that Zoho names as not supported by its API.
+const MODULES_WITHOUT_API: [&str; 2] = ["Documents", "Projects"];
+
+fn missing_module(name: &str) -> ApiResponse {
+    if known::is_module(name) {
+        return ApiResponse::not_simulated(json!({"module": name}));
+    }
+    let message = match MODULES_WITHOUT_API.contains(&name) {
+        true => "The given module is not supported in API",
+        false => "the module name given seems to be invalid",
+    };
     ApiResponse::error(
         400,
         "INVALID_MODULE",
         json!({"resource_path_index": 0}),
-        "the module name given seems to be invalid",
+        message,
     )
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::endpoint::Endpoint;
+use crate::form;
 
 /// A parsed HTTP request.
 #[derive(Debug)]
@@ -28,10 +29,16 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The parameters of the query and of a form body. The body takes precedence.
+    /// The parameters of the query, of a form body and of a Basic header. The body takes precedence over the query, both
+    /// over the header.
     pub(crate) fn form_parameters(&self) -> BTreeMap<String, String> {
-        let mut all: BTreeMap<String, String> = self.query.iter().cloned().collect();
-        all.extend(form_urlencoded::parse(&self.body).into_owned());
+        let mut all = BTreeMap::new();
+        if let Some((id, secret)) = form::basic_credentials(&self.headers) {
+            all.insert("client_id".to_owned(), id);
+            all.insert("client_secret".to_owned(), secret);
+        }
+        all.extend(self.query.iter().cloned());
+        all.extend(form::body_parameters(&self.headers, &self.body));
         all
     }
 }

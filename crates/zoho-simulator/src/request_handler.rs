@@ -51,6 +51,9 @@ pub(crate) fn handle(state: &mut State, request: &Request) -> ApiResponse {
             json!({}),
             "Please check if the URL trying to access is a correct one",
         ),
+        Endpoint::NotSimulated => {
+            ApiResponse::not_simulated(json!({"method": request.method, "path": request.path}))
+        }
         // The status is not documented.
         Endpoint::OtherVersion => ApiResponse::error(
             400,
@@ -73,8 +76,10 @@ pub(crate) fn handle(state: &mut State, request: &Request) -> ApiResponse {
         | Endpoint::ChildTerritories(_)
         | Endpoint::Search(_)
         | Endpoint::Coql
+        | Endpoint::Records(_)
         | Endpoint::Record(..)
         | Endpoint::PutRecords(_)
+        | Endpoint::PutRecord(..)
         | Endpoint::Apis
         | Endpoint::Org
         | Endpoint::Users

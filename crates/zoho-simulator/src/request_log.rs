@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::form;
 use crate::request::Request;
 
 /// Every request kind, in the order of `GET /_sim/stats`.
-pub(crate) const REQUEST_KINDS: [&str; 20] = [
+pub(crate) const REQUEST_KINDS: [&str; 22] = [
     "token",
     "revoke",
     "serverinfo",
@@ -20,12 +21,14 @@ pub(crate) const REQUEST_KINDS: [&str; 20] = [
     "territories",
     "search",
     "coql",
+    "records_list",
     "records_get",
     "records_put",
     "apis",
     "org",
     "users",
     "count",
+    "not_simulated",
     "other_version",
     "wrong_method",
     "unknown",
@@ -77,7 +80,7 @@ impl RequestLog {
             "path": request.path,
             "query": query,
             "headers": headers,
-            "body": body(kind, &request.body),
+            "body": body(kind, request),
         }));
     }
 
@@ -126,12 +129,14 @@ fn header(name: &str, value: &http::HeaderValue) -> String {
     }
 }
 
-fn body(kind: &str, body: &[u8]) -> Value {
+fn body(kind: &str, request: &Request) -> Value {
+    let body = &request.body;
     if body.is_empty() {
         return Value::Null;
     }
     if matches!(kind, "token" | "revoke") {
-        return Value::Object(masked(form_urlencoded::parse(body).into_owned()));
+        let parameters = form::body_parameters(&request.headers, body);
+        return Value::Object(masked(parameters.into_iter()));
     }
     serde_json::from_slice(body)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
@@ -178,7 +183,21 @@ mod tests {
         );
         assert_eq!(logged["requests"][0]["query"]["job_id"], "7");
         assert_eq!(logged["requests"][0]["body"]["grant_type"], "refresh_token");
-        assert_eq!(log.counts()["token"], 1);
+        let mut multipart = request;
+        multipart.headers.insert(
+            "content-type",
+            "multipart/form-data; boundary=B".parse().unwrap(),
+        );
+        multipart.body = Bytes::from_static(
+            b"--B\r\nContent-Disposition: form-data; name=\"client_secret\"\r\n\r\nsecret\r\n--B--\r\n",
+        );
+        log.record(&multipart, Timestamp::UNIX_EPOCH);
+        let logged = log.requests();
+        assert_eq!(
+            logged["requests"][1]["body"],
+            json!({"client_secret": "***"})
+        );
+        assert_eq!(log.counts()["token"], 2);
         assert_eq!(log.counts()["coql"], 0);
     }
 }

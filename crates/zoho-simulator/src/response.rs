@@ -77,6 +77,11 @@ impl ApiResponse {
         )
     }
 
+    /// The response to a request that Zoho serves and the simulator does not. It is not one of Zoho's.
+    pub(crate) fn not_simulated(details: Value) -> Self {
+        Self::error(501, "NOT_SIMULATED", details, "not simulated")
+    }
+
     /// `INVALID_DATA` for a value of the wrong JSON type.
     pub(crate) fn wrong_type(name: &str, path: &str, expected: &str) -> Self {
         let details = json!({"expected_data_type": expected, "api_name": name, "json_path": path});

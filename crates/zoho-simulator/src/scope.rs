@@ -30,14 +30,19 @@ impl RequiredScope {
         }
     }
 
-    /// The module as scopes spell it: without underscores, and `custom` for every custom module.
+    /// The module as scopes spell it: without underscores, and `custom` for every custom module. Mass updates have one word
+    /// for tasks, calls and meetings.
     fn scope_module(&self, is_custom: bool) -> Option<String> {
         let module = self.module.as_ref()?;
-        Some(if is_custom {
-            "custom".to_owned()
-        } else {
-            module.replace('_', "").to_lowercase()
+        Some(match module.as_str() {
+            _ if is_custom => "custom".to_owned(),
+            "Tasks" | "Calls" | "Events" if self.is_mass_update() => "activities".to_owned(),
+            name => name.replace('_', "").to_lowercase(),
         })
+    }
+
+    fn is_mass_update(&self) -> bool {
+        self.service == "ZohoCRM.mass_update"
     }
 
     /// Returns true if one of the granted scopes satisfies the requirement. Scopes are case-insensitive.
@@ -50,11 +55,17 @@ impl RequiredScope {
             format!("{}.{}", self.service, self.operation),
             self.narrowest(is_custom),
         ];
-        // No `.ALL` is documented for mass updates.
-        if self.service != "ZohoCRM.mass_update" {
-            sufficient.push(format!("{}.ALL", self.service));
+        // Only `UPDATE` and `READ` are documented for mass updates.
+        let is_write = matches!(self.operation, "CREATE" | "UPDATE" | "DELETE");
+        let containing = match (self.is_mass_update(), is_write) {
+            (true, _) => &[][..],
+            (false, true) => &["ALL", "WRITE"],
+            (false, false) => &["ALL"],
+        };
+        for operation in containing {
+            sufficient.push(format!("{}.{operation}", self.service));
             if let Some(module) = self.scope_module(is_custom) {
-                sufficient.push(format!("{}.{module}.ALL", self.service));
+                sufficient.push(format!("{}.{module}.{operation}", self.service));
             }
         }
         if self.service.starts_with("ZohoCRM.settings.") {

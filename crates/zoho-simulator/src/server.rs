@@ -2,12 +2,14 @@
 
 mod connection;
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, State as Shared};
 use axum::response::Response;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -121,8 +123,15 @@ async fn respond(
         .response
         .or(handled)
         .unwrap_or_else(|| ApiResponse::default_for(500));
-    let now = lock(&state).now();
-    let mut response = into_http(with_standard_headers(response, &request, now));
+    let (now, compresses) = {
+        let state = lock(&state);
+        (state.now(), state.faults.gzip && accepts_gzip(&request))
+    };
+    let response = with_standard_headers(response, &request, now);
+    let mut response = match compresses {
+        true => compressed(response),
+        false => into_http(response),
+    };
     // Scripted headers replace the standard ones.
     set_headers(response.headers_mut(), decision.headers);
     response
@@ -173,6 +182,35 @@ fn into_http(response: ApiResponse) -> Response {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
             headers.append(name, value);
         }
+    }
+    http
+}
+
+/// Whether a client accepts a compressed response.
+fn accepts_gzip(request: &Request) -> bool {
+    let accepted = request.headers.get(header::ACCEPT_ENCODING);
+    let accepted = accepted.and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.split(',').any(|one| one.trim() == "gzip"))
+}
+
+/// The response with its body compressed. A response without a body is unchanged.
+fn compressed(mut response: ApiResponse) -> Response {
+    let text = match &mut response.body {
+        ResponseBody::Json(text) | ResponseBody::Html(text) => std::mem::take(text),
+        ResponseBody::Empty => return into_http(response),
+    };
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let encoded = encoder
+        .write_all(text.as_bytes())
+        .and_then(|()| encoder.finish());
+    let mut http = into_http(response);
+    match encoded {
+        Ok(encoded) => {
+            *http.body_mut() = Body::from(encoded);
+            http.headers_mut()
+                .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        Err(_) => *http.body_mut() = Body::from(text),
     }
     http
 }

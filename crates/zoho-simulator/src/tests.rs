@@ -2,11 +2,15 @@
 
 mod accounts;
 mod admin;
+mod client_authentication;
 mod coql;
 mod faults;
 mod harness;
 mod mass_update_ids;
 mod metadata;
+mod modules;
+mod record_rejections;
+mod records;
 mod scheduled_jobs;
 mod search;
 mod update_records;

@@ -3,12 +3,15 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::authorization::check_scopes;
 use crate::coql::{CoqlCondition, CoqlOperator, CoqlQuery};
+use crate::faults::Faults;
 use crate::org::field::FieldType;
 use crate::org::module::Module;
+use crate::org::schema::CONVERTED;
 use crate::request_body;
 use crate::response::{ApiResponse, EndpointResult, reject};
 use crate::scope::RequiredScope;
@@ -26,7 +29,7 @@ pub(super) fn query(state: &State, body: &[u8], scopes: &[String]) -> EndpointRe
     let query = CoqlQuery::parse(&request_body::query_text(body)?)?;
     let module = state.org.require_module(&query.module)?;
     check_scopes(state, &[RequiredScope::read_records(&query.module)], scopes)?;
-    check(&query, module, state.faults.coql_values)?;
+    check(&query, module, &state.faults)?;
     let view = match &query.view {
         None => None,
         Some(id) => Some(module.view(id)?),
@@ -45,7 +48,8 @@ pub(super) fn query(state: &State, body: &[u8], scopes: &[String]) -> EndpointRe
 }
 
 /// Checks the columns, operators and limits of a query.
-fn check(query: &CoqlQuery, module: &Module, max_values: usize) -> EndpointResult<()> {
+fn check(query: &CoqlQuery, module: &Module, faults: &Faults) -> EndpointResult<()> {
+    let max_values = faults.coql_values;
     let mut seen = BTreeSet::new();
     for column in &query.columns {
         if !seen.insert(column) {
@@ -60,7 +64,11 @@ fn check(query: &CoqlQuery, module: &Module, max_values: usize) -> EndpointResul
     }
     let field_type = |column: &str| match column {
         "id" => Some(FieldType::BigInt),
-        _ => module.schema.field(column).map(|field| field.field_type),
+        CONVERTED if !faults.coql_converted => None,
+        _ => {
+            let field = module.schema.visible_field(column);
+            field.map(|field| field.field_type)
+        }
     };
     let ordered = query.order.as_ref().map(|(field, _)| field);
     for column in query.columns.iter().chain(ordered) {
@@ -157,7 +165,9 @@ fn matches(condition: &CoqlCondition, module: &Module, index: u64) -> bool {
             match operator {
                 CoqlOperator::Null(null) => value.is_null() == *null,
                 CoqlOperator::In(values, negated) => {
-                    values.contains(&query_text(&value)) != *negated
+                    let is_contained = values.contains(&query_text(&value))
+                        || values.iter().any(|operand| compared_to(operand).is_eq());
+                    is_contained != *negated
                 }
                 CoqlOperator::Less(operand) => compared_to(operand).is_lt(),
                 CoqlOperator::LessOrEqual(operand) => compared_to(operand).is_le(),
@@ -184,6 +194,11 @@ fn query_text(value: &Value) -> String {
 
 fn compare(one: &Value, other: &Value) -> Ordering {
     let (one, other) = (query_text(one), query_text(other));
+    // The same instant may be written with several offsets. The texts are in lower case.
+    let instant = |text: &str| text.to_uppercase().parse::<Timestamp>().ok();
+    if let (Some(one), Some(other)) = (instant(&one), instant(&other)) {
+        return one.cmp(&other);
+    }
     // An id has more digits than a float can hold, so integers are compared first.
     match (one.parse::<i128>(), other.parse::<i128>()) {
         (Ok(one), Ok(other)) => one.cmp(&other),

@@ -33,6 +33,14 @@ pub(super) fn post(
 ) -> EndpointResult<ApiResponse> {
     let faults = &state.faults;
     let module = state.org.require_module_mut(module)?;
+    if !faults.may_mass_update {
+        return reject(ApiResponse::error(
+            403,
+            "NO_PERMISSION",
+            json!({}),
+            "permission denied",
+        ));
+    }
     let body = request_body::parse_object(body)?;
     check_keys(&body, faults)?;
     let over_write = read_over_write(&body)?;
@@ -113,13 +121,15 @@ fn update_immediately(
             results.push(RecordResult::Rejected(record_results::duplicate_error(id)));
             continue;
         }
-        results.push(match record_results::updatable_index(module, id) {
-            Ok(index) => {
-                module.update_record(index, fields, over_write, now);
-                record_results::updated(module, index)
-            }
-            Err(error) => RecordResult::Rejected(error),
-        });
+        results.push(
+            match record_results::updatable_index(module, id, fields.keys(), faults) {
+                Ok(index) => {
+                    module.update_record(index, fields, over_write, now);
+                    record_results::updated(module, index)
+                }
+                Err(error) => RecordResult::Rejected(error),
+            },
+        );
     }
     record_results::respond(&results, faults)
 }

@@ -6,7 +6,7 @@ use crate::endpoints::pagination::Page;
 use crate::faults::Faults;
 use crate::org::CrmOrg;
 use crate::org::module::Module;
-use crate::org::schema::MODULES;
+use crate::org::schema::{MODULES, Schema};
 use crate::org::seed_data::user;
 use crate::org::territories::{TERRITORIES, Territory};
 use crate::request::Request;
@@ -50,27 +50,37 @@ pub(crate) fn fields(
     let found: Vec<Value> = (first..)
         .zip(module.schema.fields)
         .filter(|(field_id, _)| used && id.is_none_or(|id| field_id.to_string() == id))
-        .map(|(field_id, field)| field.json(field_id))
+        .map(|(field_id, field)| field.json(field_id, module_id))
         .collect();
     Ok(list_or_empty("fields", found))
 }
 
-/// `GET settings/modules`, or one module.
+fn module_id(name: &str) -> Option<String> {
+    Schema::named(name).map(Schema::module_id)
+}
+
+/// `GET settings/modules`, or one module by its API name or its id.
 pub(crate) fn modules(name: Option<&str>) -> ApiResponse {
     let found: Vec<Value> = MODULES
         .iter()
-        .filter(|schema| name.is_none_or(|name| schema.name == name))
+        .filter(|schema| name.is_none_or(|name| schema.name == name || schema.module_id() == name))
         .map(|schema| {
             json!({
                 "api_name": schema.name,
                 "module_name": schema.name,
                 "plural_label": schema.name,
                 "singular_label": schema.name.trim_end_matches('s'),
-                "id": (schema.first_id - 999_000).to_string(),
+                "id": schema.module_id(),
                 "api_supported": true,
                 "generated_type": if schema.custom { "custom" } else { "default" },
+                "creatable": true,
                 "editable": true,
+                "deletable": true,
                 "viewable": true,
+                "visible": true,
+                "visibility": 1,
+                "status": "visible",
+                "isBlueprintSupported": true,
             })
         })
         .collect();

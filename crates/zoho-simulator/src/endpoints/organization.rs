@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::credits;
 use crate::endpoint::Endpoint;
+use crate::endpoints::has_mass_update;
 use crate::faults::{Edition, Faults};
 use crate::org::schema::MODULES;
 use crate::org::seed_data::{USER_ID, USER_NAME};
@@ -81,7 +82,7 @@ pub(crate) fn apis(request: &Request, faults: &Faults) -> EndpointResult<ApiResp
             }
         },
     };
-    let found: Vec<Value> = served_apis()
+    let found: Vec<Value> = served_apis(faults)
         .into_iter()
         .filter_map(|(path, methods, is_custom)| {
             let operations: Vec<Value> = methods
@@ -123,7 +124,7 @@ fn parse_filter(text: &str) -> Option<String> {
 }
 
 /// The served paths with their methods, and whether the module is a custom one.
-fn served_apis() -> Vec<(String, &'static [&'static str], bool)> {
+fn served_apis(faults: &Faults) -> Vec<(String, &'static [&'static str], bool)> {
     let org_paths = [
         ("__apis", &["GET"][..]),
         ("org", &["GET"]),
@@ -135,13 +136,16 @@ fn served_apis() -> Vec<(String, &'static [&'static str], bool)> {
         ("settings/territories", &["GET"]),
     ];
     let module_paths = [
-        ("", &["PUT"][..]),
+        ("", &["GET", "PUT"][..]),
         ("/search", &["GET"]),
         ("/actions/count", &["GET"]),
         ("/actions/mass_update", &["POST", "GET"]),
     ];
     let all_module_paths = MODULES.iter().flat_map(|schema| {
-        module_paths.map(|(path, methods)| {
+        let offered = module_paths.into_iter().filter(|(path, _)| {
+            !path.ends_with("/mass_update") || has_mass_update(schema.name, faults)
+        });
+        offered.map(|(path, methods)| {
             let path = format!("/crm/v7/{}{path}", schema.name);
             (path, methods, schema.custom)
         })

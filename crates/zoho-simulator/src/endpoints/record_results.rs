@@ -8,23 +8,31 @@ use crate::org::module::Module;
 use crate::org::seed_data::{RecordCondition, User, format_zoho_time, seeded_at, user};
 use crate::response::{ApiResponse, error_object};
 
-/// The index of a record that can be updated, or the error object that rejects it.
-pub(super) fn updatable_index(module: &Module, id: &str) -> Result<u64, Value> {
+/// The index of a record whose fields can be updated, or the error object that rejects it.
+pub(super) fn updatable_index<'a>(
+    module: &Module,
+    id: &str,
+    fields: impl Iterator<Item = &'a String>,
+    faults: &Faults,
+) -> Result<u64, Value> {
     let Some(index) = module.index_of(id) else {
         let message = "the id given seems to be invalid";
         return Err(error_object("INVALID_DATA", json!({"id": id}), message));
     };
+    if module.accepts_update(index, fields) {
+        return Ok(index);
+    }
     let (code, message) = match module.condition(index) {
         RecordCondition::Clean => return Ok(index),
         RecordCondition::Locked => {
             return Err(error_object(
                 "RECORD_LOCKED",
                 json!({"action": "record_locking", "id": id}),
-                "Sorry, you cannot perform this operation as the record is locked.",
+                &faults.record_locked_message,
             ));
         }
         RecordCondition::InBlueprint => ("RECORD_IN_BLUEPRINT", "The record is in blue print"),
-        RecordCondition::NotApproved => ("NOT_APPROVED", "record not approved"),
+        RecordCondition::NotApproved => ("NOT_APPROVED", faults.not_approved_message.as_str()),
         RecordCondition::StopProcessing => ("CANNOT_PROCESS", "The record is in stop processing"),
         RecordCondition::NoPermission => (
             "CANNOT_PERFORM_ACTION",

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use self::criteria::Criteria;
 use crate::endpoints::pagination::Page;
+use crate::endpoints::records::FieldSelection;
 use crate::org::field::FieldType;
 use crate::org::module::Module;
 use crate::org::seed_data::RecordCondition;
@@ -43,6 +44,7 @@ pub(super) fn search(
             "One of the expected parameter is missing",
         ));
     };
+    let selection = FieldSelection::of(request)?;
     let page = Page::from_request(request, MAX_PAGE_SIZE, &state.faults)?;
     if page.offset() >= MAX_RESULTS {
         return reject(ApiResponse::error(
@@ -57,22 +59,11 @@ pub(super) fn search(
     if records.is_empty() {
         return Ok(ApiResponse::empty(204));
     }
-    let fields = request.parameter("fields").unwrap_or_default();
     let data: Vec<Value> = records
         .iter()
-        .map(|index| select_fields(module.record(*index), fields))
+        .map(|index| selection.of_list(module, *index))
         .collect();
     Ok(ApiResponse::json(200, json!({"data": data, "info": info})))
-}
-
-/// The record with its id and the requested fields; without a request, with all fields.
-fn select_fields(mut record: Value, fields: &str) -> Value {
-    if let Value::Object(record) = &mut record
-        && !fields.is_empty()
-    {
-        record.retain(|name, _| name == "id" || fields.split(',').any(|field| field == name));
-    }
-    record
 }
 
 /// Counts the records that match a search or are in a view; without either, all records.
@@ -146,7 +137,7 @@ impl SearchFilter {
             let value = module.value(index, name);
             value.as_str().unwrap_or_default().to_lowercase()
         };
-        let mut fields = module.schema.fields.iter();
+        let mut fields = module.schema.visible_fields();
         match self {
             Self::Criteria(criteria) => criteria.matches(&|name| module.value(index, name)),
             Self::FieldType(field_type, value) => {

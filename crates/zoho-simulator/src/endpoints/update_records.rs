@@ -1,4 +1,4 @@
-//! `PUT {module}`: sets any fields of up to 100 records, each with its own values.
+//! `PUT {module}` sets any fields of up to 100 records, each with its own values; `PUT {module}/{id}` those of one record.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,11 @@ use serde_json::{Map, Value, json};
 
 use crate::endpoints::record_results::{self, RecordResult};
 use crate::faults::{Faults, InputPolicy};
+use crate::org::CrmOrg;
 use crate::org::field::Field;
 use crate::org::field_values;
 use crate::org::module::Module;
+use crate::org::schema::Schema;
 use crate::request_body;
 use crate::response::{ApiResponse, EndpointResult, error_object, reject};
 use crate::state::State;
@@ -26,43 +28,85 @@ const TRIGGERS: [&str; 5] = [
     "orchestration",
 ];
 
-/// Handles `PUT {module}`. It replaces multi-select values, unless `$append_values` names the field.
+/// Handles `PUT {module}`, or `PUT {module}/{id}` with an id. It replaces multi-select values, unless `$append_values`
+/// names the field.
 pub(super) fn put(
     state: &mut State,
     module: &str,
+    id: Option<&str>,
     body: &[u8],
     now: Timestamp,
 ) -> EndpointResult<ApiResponse> {
-    let module = state.org.require_module_mut(module)?;
-    let body = request_body::parse_object(body)?;
-    let data = body
-        .get("data")
-        .and_then(Value::as_array)
-        .filter(|data| !data.is_empty());
-    let Some(data) = data else {
-        return reject(ApiResponse::missing_field(json!({"api_name": "data"})));
-    };
-    if data.len() > MAX_RECORDS {
-        let details = json!({"limit": MAX_RECORDS, "api_name": "data"});
-        return reject(ApiResponse::invalid_data(details));
-    }
+    let schema = state.org.require_module(module)?.schema;
     let faults = &state.faults;
+    if !faults.may_update {
+        let message = "Permission denied to update";
+        return reject(ApiResponse::error(403, "NO_PERMISSION", json!({}), message));
+    }
+    let body = request_body::parse_object(body)?;
+    let mut data = read_data(&body, if id.is_some() { 1 } else { MAX_RECORDS })?;
+    let references = resolve_references(&state.org, schema, &mut data);
+    if let (Some(id), [Value::Object(record)]) = (id, data.as_mut_slice()) {
+        record.insert("id".to_owned(), json!(id));
+    }
+    let module = state.org.require_module_mut(module)?;
     check_trigger(body.get("trigger"), faults)?;
     let mut seen = BTreeSet::new();
-    let results: Vec<RecordResult> =
-        data.iter()
-            .enumerate()
-            .map(|(position, record)| {
-                let id = record.get("id").and_then(request_body::read_id);
-                let duplicate = id.filter(|id| !seen.insert(id.clone()));
-                match duplicate.filter(|_| faults.duplicate_ids == InputPolicy::Refuse) {
-                    Some(id) => RecordResult::Rejected(record_results::duplicate_error(&id)),
-                    None => update_one(module, position, record, now)
+    let results: Vec<RecordResult> = data
+        .iter()
+        .enumerate()
+        .map(|(position, record)| {
+            let id = record.get("id").and_then(request_body::read_id);
+            let duplicate = id.filter(|id| !seen.insert(id.clone()));
+            match duplicate.filter(|_| faults.duplicate_ids == InputPolicy::Refuse) {
+                Some(id) => RecordResult::Rejected(record_results::duplicate_error(&id)),
+                None => match &references[position] {
+                    Some(error) => RecordResult::Rejected(error.clone()),
+                    None => update_one(module, position, record, faults, now)
                         .unwrap_or_else(RecordResult::Rejected),
-                }
-            })
-            .collect();
+                },
+            }
+        })
+        .collect();
     Ok(record_results::respond(&results, faults))
+}
+
+/// The records of a request, at most `max`.
+fn read_data(body: &Map<String, Value>, max: usize) -> EndpointResult<Vec<Value>> {
+    let data = body.get("data").and_then(Value::as_array);
+    let Some(data) = data.filter(|data| !data.is_empty()) else {
+        return reject(ApiResponse::missing_field(json!({"api_name": "data"})));
+    };
+    if data.len() > max {
+        let details = json!({"limit": max, "api_name": "data"});
+        return reject(ApiResponse::invalid_data(details));
+    }
+    Ok(data.clone())
+}
+
+/// Replaces the values of lookup fields by references to the records that they name. Returns the error object of each
+/// record that names one that does not exist.
+fn resolve_references(org: &CrmOrg, schema: &Schema, data: &mut [Value]) -> Vec<Option<Value>> {
+    let resolve = |(position, record): (usize, &mut Value)| {
+        let values = record.as_object_mut()?;
+        values.iter_mut().find_map(|(name, value)| {
+            let module = schema.visible_field(name)?.lookup?;
+            let id = request_body::read_id(value.get("id")?)?;
+            match org.reference(module, &id) {
+                Some(reference) => {
+                    *value = reference;
+                    None
+                }
+                None => {
+                    let path = format!("$.data[{position}].{name}.id");
+                    let details = json!({"api_name": "id", "json_path": path});
+                    let message = "the id given seems to be invalid";
+                    Some(error_object("INVALID_DATA", details, message))
+                }
+            }
+        })
+    };
+    data.iter_mut().enumerate().map(resolve).collect()
 }
 
 /// Checks `trigger`, the automation to run: an empty list runs none, no list runs all. Zoho does not document the
@@ -95,6 +139,7 @@ fn update_one(
     module: &mut Module,
     position: usize,
     record: &Value,
+    faults: &Faults,
     now: Timestamp,
 ) -> Result<RecordResult, Value> {
     let record = record.as_object();
@@ -106,7 +151,7 @@ fn update_one(
             "required field not found",
         ));
     };
-    let index = record_results::updatable_index(module, &id)?;
+    let index = record_results::updatable_index(module, &id, record.keys(), faults)?;
     // Unknown fields are ignored, as by Zoho.
     let mut fields = Map::new();
     for (name, value) in record {

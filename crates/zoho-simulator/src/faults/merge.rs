@@ -52,7 +52,7 @@ impl Faults {
     fn validate(&self) -> Result<(), String> {
         let choices = [
             ("throttle_status", self.throttle_status, &[200, 400][..]),
-            ("mixed_status", self.mixed_status, &[200, 207]),
+            ("mixed_status", self.mixed_status, &[200, 207, 400]),
             ("all_failed_status", self.all_failed_status, &[200, 400]),
             (
                 "already_scheduled_status",

@@ -1,6 +1,6 @@
 //! Random faults for `rude` simulators.
 
-use crate::faults::{Faults, InputPolicy, TooManyRequestsBody};
+use crate::faults::{Faults, InputPolicy, NOT_APPROVED_YET, RECORD_LOCKED, TooManyRequestsBody};
 
 impl Faults {
     /// Moderate fault rates, and a random choice on every point on which the documents disagree or say nothing. Only
@@ -35,7 +35,7 @@ impl Faults {
             scope_message: one_of(rng, messages).to_owned(),
             too_many_body: one_of(rng, bodies),
             retry_after_s: one_of(rng, [None, Some(1)]),
-            mixed_status: one_of(rng, [200, 207]),
+            mixed_status: one_of(rng, [200, 207, 400]),
             all_failed_status: one_of(rng, [200, 400]),
             already_scheduled_status: one_of(rng, [202, 400]),
             already_scheduled_in_data: rng.bool(),
@@ -43,12 +43,17 @@ impl Faults {
             errors_as_object: rng.bool(),
             hidden_field_status: one_of(rng, [200, 400]),
             unknown_job: one_of(rng, [204, 400, 404]),
+            gzip: rng.bool(),
+            record_locked_message: one_of(rng, [RECORD_LOCKED, NOT_APPROVED_YET]).to_owned(),
+            not_approved_message: one_of(rng, ["record not approved", NOT_APPROVED_YET]).to_owned(),
+            cases_mass_update: rng.bool(),
             layout_updatable: rng.bool(),
             duplicate_ids: one_of(rng, [InputPolicy::Accept, InputPolicy::Refuse]),
             null_values: one_of(rng, [InputPolicy::Accept, InputPolicy::Refuse]),
             job_queued: rng.bool(),
             job_unknown_for_s: one_of(rng, [0, 20]),
             most_per_page: one_of(rng, [None, Some(7)]),
+            coql_converted: rng.bool(),
             coql_values: one_of(rng, [50, 100]),
             search_lag_s: one_of(rng, [0, 30]),
             ..Self::default()

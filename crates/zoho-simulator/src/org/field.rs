@@ -1,6 +1,6 @@
-//! Field definitions and their metadata in `GET settings/fields`.
+//! Field definitions.
 
-use serde_json::{Value, json};
+mod metadata;
 
 /// The Zoho data types that the seeded modules use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(crate) enum FieldType {
     Subform,
     FileUpload,
     Formula,
+    AutoNumber,
+    RollupSummary,
 }
 
 impl FieldType {
@@ -51,6 +53,8 @@ impl FieldType {
             Self::Subform => "subform",
             Self::FileUpload => "fileupload",
             Self::Formula => "formula",
+            Self::AutoNumber => "autonumber",
+            Self::RollupSummary => "rollup_summary",
         }
     }
 
@@ -65,10 +69,11 @@ impl FieldType {
             | Self::Picklist
             | Self::BigInt
             | Self::Date
-            | Self::DateTime => "string",
+            | Self::DateTime
+            | Self::AutoNumber => "string",
             Self::Multiselect | Self::Subform | Self::FileUpload => "jsonarray",
             Self::Integer => "integer",
-            Self::Currency | Self::Percent | Self::Formula => "double",
+            Self::Currency | Self::Percent | Self::Formula | Self::RollupSummary => "double",
             Self::Boolean => "boolean",
             Self::Lookup | Self::Owner | Self::Layout => "jsonobject",
         }
@@ -87,11 +92,12 @@ impl FieldType {
             | Self::Owner
             | Self::Layout
             | Self::Subform
-            | Self::FileUpload => 120,
+            | Self::FileUpload
+            | Self::AutoNumber => 120,
             Self::Multiselect => 1000,
             Self::Integer => 9,
             Self::BigInt => 18,
-            Self::Currency | Self::Formula => 16,
+            Self::Currency | Self::Formula | Self::RollupSummary => 16,
             Self::Percent | Self::Boolean => 5,
             Self::Date | Self::DateTime => 20,
         }
@@ -109,6 +115,8 @@ impl FieldType {
                 | Self::Subform
                 | Self::FileUpload
                 | Self::Formula
+                | Self::AutoNumber
+                | Self::RollupSummary
                 | Self::BigInt
                 | Self::DateTime
         )
@@ -123,6 +131,17 @@ pub(crate) enum FieldRule {
     Layout,
     /// A validation rule.
     Validation,
+}
+
+/// The formula of a field.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Formula {
+    /// The Zoho data type of its values.
+    pub(crate) return_type: &'static str,
+    /// The formula as Zoho writes it.
+    pub(crate) expression: &'static str,
+    /// The fields whose quotient it is; the values of any other formula are seeded.
+    pub(crate) quotient: Option<(&'static str, &'static str)>,
 }
 
 /// One field of a module.
@@ -147,6 +166,12 @@ pub(crate) struct Field {
     pub(crate) unique: bool,
     /// The rule whose primary field it is.
     pub(crate) rule: FieldRule,
+    /// Whether it is the picklist of a blueprint.
+    pub(crate) blueprint: bool,
+    /// The module of the records that a lookup field references.
+    pub(crate) lookup: Option<&'static str>,
+    /// The formula of a formula field.
+    pub(crate) formula: Option<Formula>,
     /// Options of a picklist: `actual`, or `display|actual` if they differ. A leading `!` marks an option that is not in
     /// the layout (`type: unused`).
     options: &'static [&'static str],
@@ -173,10 +198,19 @@ impl Field {
             mass_update: field_type.mass_update(),
             hidden: false,
             read_only: false,
-            system: matches!(field_type, FieldType::DateTime | FieldType::Formula),
+            system: matches!(
+                field_type,
+                FieldType::DateTime
+                    | FieldType::Formula
+                    | FieldType::AutoNumber
+                    | FieldType::RollupSummary
+            ),
             required: false,
             unique: false,
             rule: FieldRule::None,
+            blueprint: false,
+            lookup: None,
+            formula: None,
             options: &[],
         }
     }
@@ -209,6 +243,53 @@ impl Field {
     pub(crate) const fn system(mut self) -> Self {
         self.system = true;
         self.not_mass_updatable()
+    }
+
+    /// Lets users edit a field of a type that Zoho usually maintains.
+    pub(crate) const fn editable(mut self) -> Self {
+        self.system = false;
+        self
+    }
+
+    /// Makes the field the picklist of a blueprint.
+    pub(crate) const fn blueprint(mut self) -> Self {
+        self.blueprint = true;
+        self
+    }
+
+    /// Sets the module that a lookup field references.
+    pub(crate) const fn lookup(mut self, module: &'static str) -> Self {
+        self.lookup = Some(module);
+        self
+    }
+
+    /// Sets the formula of a formula field.
+    pub(crate) const fn formula(
+        mut self,
+        return_type: &'static str,
+        expression: &'static str,
+    ) -> Self {
+        self.formula = Some(Formula {
+            return_type,
+            expression,
+            quotient: None,
+        });
+        self
+    }
+
+    /// Makes a formula field the quotient of two other fields.
+    pub(crate) const fn quotient(
+        mut self,
+        expression: &'static str,
+        dividend: &'static str,
+        divisor: &'static str,
+    ) -> Self {
+        self.formula = Some(Formula {
+            return_type: "double",
+            expression,
+            quotient: Some((dividend, divisor)),
+        });
+        self
     }
 
     /// Makes the field system mandatory.
@@ -244,59 +325,10 @@ impl Field {
             }
         })
     }
-
-    /// The field in `GET settings/fields`.
-    pub(crate) fn json(&self, id: u64) -> Value {
-        let options: Vec<Value> = self
-            .picklist_options()
-            .enumerate()
-            .map(|(index, option)| {
-                json!({
-                    "display_value": option.display,
-                    "actual_value": option.actual,
-                    "reference_value": option.actual,
-                    "sequence_number": index + 1,
-                    "colour_code": null,
-                    "id": (id + 1_000 * (index as u64 + 1)).to_string(),
-                    "type": if option.used { "used" } else { "unused" },
-                })
-            })
-            .collect();
-        let decimals = (self.field_type == FieldType::Currency).then_some(CURRENCY_DECIMALS);
-        let label = self.name.replace('_', " ");
-        let editable = !self.read_only && !self.system;
-        let permission = match (self.hidden, self.read_only) {
-            (true, _) => "hidden",
-            (false, true) => "read_only",
-            (false, false) => "read_write",
-        };
-        json!({
-            "id": id.to_string(),
-            "api_name": self.name,
-            "display_label": label,
-            "field_label": label,
-            "data_type": self.field_type.data_type(),
-            "json_type": self.field_type.json_type(),
-            "length": self.length,
-            "decimal_place": decimals,
-            "mass_update": self.mass_update,
-            "read_only": self.read_only,
-            "field_read_only": self.system,
-            "visible": !self.hidden,
-            "operation_type": {
-                "web_update": editable, "api_create": !self.system, "web_create": !self.system, "api_update": editable,
-            },
-            "system_mandatory": self.required,
-            "custom_field": false,
-            "virtual_field": false,
-            "unique": if self.unique { json!({"case_sensitive": false}) } else { json!({}) },
-            "pick_list_values": options,
-            "lookup": {},
-            "profiles": [{"permission_type": permission, "name": "Administrator", "id": "5725767000000026011"}],
-            "type": "used",
-        })
-    }
 }
 
 /// Decimal places of a currency field.
 pub(crate) const CURRENCY_DECIMALS: usize = 2;
+
+/// The prefix of every auto-number.
+pub(crate) const AUTO_NUMBER_PREFIX: &str = "NO-";

@@ -47,8 +47,10 @@ pub(crate) fn value_error(field: &Field, value: &Value, position: usize) -> Opti
             (!is_valid).then(|| json!({"expected_data_type": "datetime"}))
         }
         FieldType::Boolean => (!value.is_boolean()).then(|| wrong_type(field)),
-        FieldType::Lookup | FieldType::Owner | FieldType::Formula => {
-            (!value.is_object()).then(|| wrong_type(field))
+        FieldType::Lookup | FieldType::Owner => (!value.is_object()).then(|| wrong_type(field)),
+        // Zoho computes these values.
+        FieldType::Formula | FieldType::RollupSummary | FieldType::AutoNumber => {
+            Some(wrong_type(field))
         }
         FieldType::Subform | FieldType::FileUpload => {
             (!value.is_array()).then(|| wrong_type(field))

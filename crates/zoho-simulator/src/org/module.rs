@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::org::field::FieldType;
-use crate::org::schema::{CONVERTED, Schema};
+use crate::org::schema::{CONVERTED, MODIFIED_TIME, Schema};
 use crate::org::seed_data::{
-    MIN_RECORDS_FOR_CONDITIONS, RecordCondition, SEEDED_CONDITIONS, format_zoho_time, seeded_at,
-    seeded_value,
+    MIN_RECORDS_FOR_CONDITIONS, RecordCondition, SEEDED_CONDITIONS, format_zoho_time, layout,
+    seeded_at, seeded_value, user,
 };
 use crate::org::territories::territory_of;
 use crate::org::views::View;
@@ -68,10 +68,39 @@ impl Module {
         condition
     }
 
+    /// Whether the record at an index accepts an update of these fields. A blueprint controls its picklist only.
+    pub(crate) fn accepts_update<'a>(
+        &self,
+        index: u64,
+        mut fields: impl Iterator<Item = &'a String>,
+    ) -> bool {
+        match self.condition(index) {
+            RecordCondition::Clean => true,
+            RecordCondition::InBlueprint => !fields.any(|name| {
+                let field = self.schema.field(name);
+                field.is_some_and(|field| field.blueprint)
+            }),
+            RecordCondition::Locked
+            | RecordCondition::NotApproved
+            | RecordCondition::StopProcessing
+            | RecordCondition::NoPermission
+            | RecordCondition::Converted => false,
+        }
+    }
+
     /// The value of a field; `null` for an unknown field.
     pub(crate) fn value(&self, index: u64, field: &str) -> Value {
-        if field == CONVERTED && self.schema.field(field).is_some() {
+        let known = self.schema.field(field);
+        if field == CONVERTED && known.is_some() {
             return json!(self.condition(index) == RecordCondition::Converted);
+        }
+        if field == MODIFIED_TIME {
+            return json!(format_zoho_time(self.modified_at(index)));
+        }
+        if let Some(formula) = known.and_then(|field| field.formula)
+            && let Some((dividend, divisor)) = formula.quotient
+        {
+            return quotient(&self.value(index, dividend), &self.value(index, divisor));
         }
         if let Some(value) = self
             .changes
@@ -81,6 +110,14 @@ impl Module {
             return value.clone();
         }
         seeded_value(self.schema, index, field)
+    }
+
+    /// The reference to the record at an index, as lookup fields contain it. The name is the first mandatory text.
+    pub(crate) fn reference(&self, index: u64) -> Value {
+        let mut names = self.schema.fields.iter();
+        let name = names.find(|field| field.required && field.field_type == FieldType::Text);
+        let name = name.map(|field| self.value(index, field.name));
+        json!({"name": name, "id": self.record_id(index)})
     }
 
     /// The time of the last change.
@@ -115,6 +152,9 @@ impl Module {
                     }
                     Value::Array(options)
                 }
+                // A request names these by their id, and may add anything else.
+                (FieldType::Layout, Value::Object(_)) => layout(),
+                (FieldType::Owner, Value::Object(_)) => json!(user()),
                 _ => value.clone(),
             };
             let changes = self.changes.entry(index).or_default();
@@ -123,17 +163,13 @@ impl Module {
         }
     }
 
-    /// The whole record, as the API returns it.
+    /// The whole record, with the fields that the user's profile hides.
     pub(crate) fn record(&self, index: u64) -> Value {
         let mut record = Map::new();
         record.insert("id".to_owned(), json!(self.record_id(index)));
         for field in self.schema.fields {
             record.insert(field.name.to_owned(), self.value(index, field.name));
         }
-        record.insert(
-            "Modified_Time".to_owned(),
-            json!(format_zoho_time(self.modified_at(index))),
-        );
         Value::Object(record)
     }
 
@@ -173,5 +209,13 @@ impl Module {
                 "the cvid given seems to be invalid",
             )),
         }
+    }
+}
+
+/// The quotient of two numbers; null if one of them is missing or the divisor is zero.
+fn quotient(dividend: &Value, divisor: &Value) -> Value {
+    match (dividend.as_f64(), divisor.as_f64()) {
+        (Some(dividend), Some(divisor)) if divisor != 0.0 => json!(dividend / divisor),
+        _ => Value::Null,
     }
 }

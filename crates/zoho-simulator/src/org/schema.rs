@@ -1,4 +1,6 @@
-//! The seeded modules and their fields: four standard modules of Zoho and one custom module.
+//! The seeded modules and their fields: Zoho's standard modules and one custom module.
+
+mod standard;
 
 use crate::org::field::{Field, FieldRule, FieldType};
 
@@ -23,6 +25,26 @@ impl Schema {
     pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
+
+    /// The fields that the user's profile shows.
+    pub(crate) fn visible_fields(&self) -> impl Iterator<Item = &'static Field> + use<> {
+        self.fields.iter().filter(|field| !field.hidden)
+    }
+
+    /// The visible field with this API name.
+    pub(crate) fn visible_field(&self, name: &str) -> Option<&'static Field> {
+        self.field(name).filter(|field| !field.hidden)
+    }
+
+    /// The id of the module.
+    pub(crate) fn module_id(&self) -> String {
+        (self.first_id - 999_000).to_string()
+    }
+
+    /// The module with this API name.
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+        MODULES.iter().find(|schema| schema.name == name)
+    }
 }
 
 /// The number of record ids reserved for a module.
@@ -31,6 +53,9 @@ pub(crate) const MAX_RECORDS: u64 = 900_000;
 /// Modules that exist in every org but have no mass update.
 pub(crate) const MODULES_WITHOUT_MASS_UPDATE: [&str; 5] =
     ["Users", "Notes", "Attachments", "Services", "Appointments"];
+
+/// The module on whose mass update Zoho's documents disagree: only the v8 specification lists it.
+pub(crate) const CASES: &str = "Cases";
 
 /// The pipelines of Deals with their stages.
 pub(crate) const PIPELINES: [(&str, &[&str]); 2] = [
@@ -109,23 +134,37 @@ const TOPICS: &[&str] = &[
     "Events|Events and Webinars",
 ];
 
+/// The time of a record's last change. Derived, not stored.
+pub(crate) const MODIFIED_TIME: &str = "Modified_Time";
+
 /// Whether a lead is converted. Derived from the record's condition, not stored.
 pub(crate) const CONVERTED: &str = "Converted__s";
+
+/// A text field.
+const fn text_field(name: &'static str) -> Field {
+    Field::new(name, FieldType::Text)
+}
+
+/// A picklist with its options.
+const fn options_field(name: &'static str, options: &'static [&'static str]) -> Field {
+    Field::new(name, FieldType::Picklist).options(options)
+}
 
 const OWNER: Field = Field::new("Owner", FieldType::Owner);
 const LAYOUT: Field = Field::new("Layout", FieldType::Layout);
 const EMAIL: Field = Field::new("Email", FieldType::Email);
+const ACCOUNT: Field = Field::new("Account_Name", FieldType::Lookup).lookup("Accounts");
 const DESCRIPTION: Field = Field::new("Description", FieldType::Textarea);
 const SOURCE: Field = Field::new("Lead_Source", FieldType::Picklist).options(LEAD_SOURCES);
 const INDUSTRY: Field = Field::new("Industry", FieldType::Picklist).options(INDUSTRIES);
 const RATING: Field = Field::new("Rating", FieldType::Picklist).options(RATINGS);
 const CREATED: Field = Field::new("Created_Time", FieldType::DateTime);
-const MODIFIED: Field = Field::new("Modified_Time", FieldType::DateTime);
+const MODIFIED: Field = Field::new(MODIFIED_TIME, FieldType::DateTime);
 const TOPIC: Field = Field::new("Topics", FieldType::Multiselect).options(TOPICS);
 const LANGUAGE: Field = Field::new("Languages_Known", FieldType::Multiselect).options(LANGUAGES);
 
 /// All modules of the org.
-pub(crate) const MODULES: [Schema; 5] = [
+pub(crate) const MODULES: [Schema; 18] = [
     Schema {
         name: "Leads",
         // The id in the sample body of Zoho's notifications page.
@@ -148,17 +187,19 @@ pub(crate) const MODULES: [Schema; 5] = [
             Field::new("Mobile", FieldType::Phone),
             Field::new("Website", FieldType::Website),
             SOURCE,
-            Field::new("Lead_Status", FieldType::Picklist).options(&[
-                "-None-",
-                "Attempted to Contact",
-                "Contact in Future",
-                "Contacted",
-                "Junk Lead",
-                "Lost Lead",
-                "Not Contacted",
-                "Pre-Qualified",
-                "Not Qualified",
-            ]),
+            Field::new("Lead_Status", FieldType::Picklist)
+                .options(&[
+                    "-None-",
+                    "Attempted to Contact",
+                    "Contact in Future",
+                    "Contacted",
+                    "Junk Lead",
+                    "Lost Lead",
+                    "Not Contacted",
+                    "Pre-Qualified",
+                    "Not Qualified",
+                ])
+                .blueprint(),
             INDUSTRY,
             RATING,
             Field::new("No_of_Employees", FieldType::Integer),
@@ -171,7 +212,11 @@ pub(crate) const MODULES: [Schema; 5] = [
             TOPIC,
             Field::new("Last_Webinar", FieldType::Date),
             Field::new("Partner_Number", FieldType::BigInt),
-            Field::new("Revenue_per_Head", FieldType::Formula),
+            Field::new("Revenue_per_Head", FieldType::Formula).quotient(
+                "${Leads.Annual Revenue} / ${Leads.No of Employees}",
+                "Annual_Revenue",
+                "No_of_Employees",
+            ),
             Field::new("Contract", FieldType::FileUpload),
             Field::new(CONVERTED, FieldType::Boolean).system(),
             Field::new("Credit_Limit", FieldType::Currency).hidden(),
@@ -194,7 +239,7 @@ pub(crate) const MODULES: [Schema; 5] = [
         fields: &[
             OWNER,
             LAYOUT,
-            Field::new("Account_Name", FieldType::Lookup),
+            ACCOUNT,
             Field::new("First_Name", FieldType::Text).not_mass_updatable(),
             Field::new("Last_Name", FieldType::Text)
                 .not_mass_updatable()
@@ -245,6 +290,7 @@ pub(crate) const MODULES: [Schema; 5] = [
             RATING,
             Field::new("Website", FieldType::Website),
             Field::new("Employees", FieldType::Integer),
+            Field::new("Deals_Amount", FieldType::RollupSummary),
             Field::new("Annual_Revenue", FieldType::Currency),
             DESCRIPTION,
             CREATED,
@@ -261,12 +307,13 @@ pub(crate) const MODULES: [Schema; 5] = [
             OWNER,
             LAYOUT,
             Field::new("Deal_Name", FieldType::Text).required(),
-            Field::new("Account_Name", FieldType::Lookup),
+            ACCOUNT,
             Field::new("Pipeline", FieldType::Picklist)
                 .options(&["Standard (Standard)", "Renewals"]),
             Field::new("Stage", FieldType::Picklist)
                 .options(STAGES)
-                .required(),
+                .required()
+                .blueprint(),
             Field::new("Amount", FieldType::Currency),
             Field::new("Closing_Date", FieldType::Date).required(),
             Field::new("Probability", FieldType::Percent),
@@ -294,11 +341,10 @@ pub(crate) const MODULES: [Schema; 5] = [
             LAYOUT,
             Field::new("Name", FieldType::Text).required(),
             EMAIL,
-            Field::new("Plan", FieldType::Picklist).options(&[
-                "Free",
-                "Team|Team 2024",
-                "Business",
-            ]),
+            Field::new("Subscription_Number", FieldType::AutoNumber),
+            Field::new("Plan", FieldType::Picklist)
+                .options(&["Free", "Team|Team 2024", "Business"])
+                .blueprint(),
             Field::new("Renewal_Date", FieldType::Date),
             Field::new("Seats", FieldType::Integer),
             Field::new("Add_ons", FieldType::Multiselect).options(&[
@@ -312,4 +358,17 @@ pub(crate) const MODULES: [Schema; 5] = [
             MODIFIED,
         ],
     },
+    standard::CAMPAIGNS,
+    standard::TASKS,
+    standard::CALLS,
+    standard::EVENTS,
+    standard::CASES,
+    standard::SOLUTIONS,
+    standard::PRODUCTS,
+    standard::VENDORS,
+    standard::PRICE_BOOKS,
+    standard::QUOTES,
+    standard::SALES_ORDERS,
+    standard::PURCHASE_ORDERS,
+    standard::INVOICES,
 ];

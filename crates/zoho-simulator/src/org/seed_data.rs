@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::org::field::FieldType;
+use crate::org::field::{AUTO_NUMBER_PREFIX, FieldType};
 use crate::org::schema::Schema;
 
 /// The user for whom all tokens act.
@@ -28,6 +28,11 @@ pub(crate) fn user() -> User {
 
 /// The layout of every module.
 pub(crate) const LAYOUT_ID: &str = "5725767000000091055";
+
+/// The layout of every module, as records contain it.
+pub(crate) fn layout() -> Value {
+    json!({"id": LAYOUT_ID, "name": "Standard", "display_label": "Standard"})
+}
 
 /// The creation time of every seeded record.
 const SEED_TIME: &str = "2024-02-01T13:22:56Z";
@@ -148,7 +153,9 @@ pub(crate) fn seeded_value(schema: &Schema, index: u64, name: &str) -> Value {
         FieldType::Date => json!("2026-12-31"),
         FieldType::DateTime => json!(format_zoho_time(seeded_at())),
         FieldType::Owner => json!(user()),
-        FieldType::Layout => json!({"id": LAYOUT_ID, "display_label": "Standard"}),
+        FieldType::Layout => layout(),
+        FieldType::AutoNumber => json!(format!("{AUTO_NUMBER_PREFIX}{number}")),
+        FieldType::RollupSummary => json!(0.0),
         FieldType::Lookup => Value::Null,
         FieldType::Subform | FieldType::FileUpload => json!([]),
     }

@@ -93,6 +93,23 @@ impl View {
     }
 }
 
+/// The modules that have only the view of all records, with its name.
+const ALL_VIEWS: [(&str, &str); 13] = [
+    ("Campaigns", "All Campaigns"),
+    ("Tasks", "All Tasks"),
+    ("Calls", "All Calls"),
+    ("Events", "All Meetings"),
+    ("Cases", "All Cases"),
+    ("Solutions", "All Solutions"),
+    ("Products", "All Products"),
+    ("Vendors", "All Vendors"),
+    ("Price_Books", "All Price Books"),
+    ("Quotes", "All Quotes"),
+    ("Sales_Orders", "All Sales Orders"),
+    ("Purchase_Orders", "All Purchase Orders"),
+    ("Invoices", "All Invoices"),
+];
+
 /// The views of a module. Names and system names are not unique.
 pub(crate) fn of(module: &str) -> Vec<View> {
     let twin = |key, id, category, rating: &str| {
@@ -156,6 +173,12 @@ pub(crate) fn of(module: &str) -> Vec<View> {
         ],
         "Contacts" => vec![View::system(5_725_767_000_000_087_551, "All Contacts")],
         "Accounts" => vec![View::system(5_725_767_000_000_087_571, "All Accounts")],
-        _ => vec![View::system(5_725_767_000_000_087_591, "All Subscriptions")],
+        "Subscriptions" => vec![View::system(5_725_767_000_000_087_591, "All Subscriptions")],
+        _ => ALL_VIEWS
+            .iter()
+            .zip((5_725_767_000_000_087_601..).step_by(20))
+            .filter(|((name, _), _)| *name == module)
+            .map(|((_, view), id)| View::system(id, view))
+            .collect(),
     }
 }

@@ -219,3 +219,47 @@ async fn query_syntax_error_names_location() {
         assert_eq!(response.json["details"], details, "{query}");
     }
 }
+
+#[tokio::test]
+async fn query_reads_the_time_of_the_last_change() {
+    let bench = TestBench::new().await;
+    let modified = async || {
+        let query =
+            format!("select Modified_Time, Revenue_per_Head from Leads where id = '{LEAD}'");
+        coql(&bench, &query).await.json["data"][0].clone()
+    };
+    let before = modified().await;
+    bench.advance(60);
+    let body = json!({"data": [{"No_of_Employees": 7}], "ids": [LEAD]});
+    let answer = bench.update("Leads", body).await;
+    let after = modified().await;
+    assert_ne!(before["Modified_Time"], after["Modified_Time"]);
+    assert_eq!(
+        after["Modified_Time"],
+        answer.json["data"][0]["details"]["Modified_Time"]
+    );
+    let lead = bench.record("Leads", LEAD).await;
+    let revenue = lead["Annual_Revenue"].as_f64().unwrap();
+    assert_eq!(after["Revenue_per_Head"], json!(revenue / 7.0));
+    // An instant compares by time, whatever the offset of its text.
+    let changed = "select id from Leads where Modified_Time >= '2026-11-01T12:01:00Z' limit 5";
+    let found = coql(&bench, changed).await;
+    assert_eq!(found.json["info"]["count"], 1, "{found:?}");
+    assert_eq!(found.json["data"][0]["id"], LEAD);
+}
+
+#[tokio::test]
+async fn hidden_field_is_unknown_to_queries() {
+    let bench = TestBench::new().await;
+    for query in [
+        "select Credit_Limit from Leads where id is not null",
+        "select id from Leads where Credit_Limit > 5",
+        "select id from Leads where id is not null order by Credit_Limit asc",
+    ] {
+        assert_eq!(
+            coql(&bench, query).await.code(),
+            (400, "INVALID_QUERY"),
+            "{query}"
+        );
+    }
+}

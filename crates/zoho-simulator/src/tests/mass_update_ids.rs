@@ -55,14 +55,27 @@ async fn record_conditions_have_error_codes() {
         ("converted", "CONVERTED_RECORD"),
     ] {
         let id = &conditions[condition];
+        let before = bench.record("Leads", id.as_str().unwrap()).await;
+        // A blueprint controls its picklist only.
         let response = bench
-            .update("Leads", json!({"data": [{"City": "Bonn"}], "ids": [id]}))
+            .update(
+                "Leads",
+                json!({"data": [{"Lead_Status": "Junk Lead"}], "ids": [id]}),
+            )
             .await;
         assert_eq!((response.status, response.first().1), (400, code));
         assert_eq!(response.json["data"][0]["details"]["id"], *id);
         let record = bench.record("Leads", id.as_str().unwrap()).await;
         assert_eq!(record["$condition"], condition);
-        assert_ne!(record["City"], "Bonn");
+        assert_eq!(record, before);
+        let response = bench
+            .update("Leads", json!({"data": [{"City": "Bonn"}], "ids": [id]}))
+            .await;
+        let expected = match condition {
+            "in_blueprint" => (200, "SUCCESS"),
+            _ => (400, code),
+        };
+        assert_eq!((response.status, response.first().1), expected);
     }
 }
 
@@ -78,6 +91,10 @@ async fn status_of_rejected_records_is_switchable() {
             .await;
         assert_eq!(response.status, 200);
     }
+    bench.faults(json!({"mixed_status": 400})).await;
+    let mixed = json!({"data": [{"City": "Bonn"}], "ids": [LEAD, "7"]});
+    let response = bench.update("Leads", mixed).await;
+    assert_eq!((response.status, response.first().1), (400, "SUCCESS"));
 }
 
 #[tokio::test]

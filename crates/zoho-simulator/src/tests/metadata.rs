@@ -158,7 +158,8 @@ async fn org_lists_edition_user_and_credits() {
         bench.get(&format!("/crm/v7/__apis?{query}")).await
     };
     let response = apis("mass_update").await.json;
-    assert_eq!(response["__apis"].as_array().unwrap().len(), 5);
+    // All modules but Cases.
+    assert_eq!(response["__apis"].as_array().unwrap().len(), 17);
     assert_eq!(
         response["__apis"][0],
         json!({
@@ -180,7 +181,10 @@ async fn org_lists_edition_user_and_credits() {
         (400, "INVALID_DATA")
     );
     let all = bench.get("/crm/v7/__apis").await.json;
-    let custom = all["__apis"].as_array().unwrap().last().unwrap();
+    let mut apis = all["__apis"].as_array().unwrap().iter();
+    let custom = apis
+        .find(|api| api["path"] == "/crm/v7/Subscriptions/actions/mass_update")
+        .unwrap();
     assert_eq!(
         custom["operation_types"][0]["oauth_scope"],
         "ZohoCRM.mass_update.custom.UPDATE"
@@ -214,6 +218,8 @@ async fn requests_cost_documented_credits() {
         ("PUT", "/crm/v7/Leads", json!({"data": many}), 3),
         ("GET", "/crm/v7/Leads/actions/count", Value::Null, 50),
         ("GET", "/crm/v7/org", Value::Null, 1),
+        ("GET", "/crm/v7/Leads?fields=id", Value::Null, 1),
+        ("GET", "/crm/v7/Leads?fields=id&cvid=1", Value::Null, 3),
     ] {
         let request = bench.authorized(method, path).body(body.to_string());
         request.send().await.unwrap();
@@ -226,13 +232,62 @@ async fn requests_cost_documented_credits() {
 #[tokio::test]
 async fn other_api_versions_are_rejected() {
     let bench = TestBench::new().await;
+    // Zoho serves these, the simulator does not.
     for version in ["v2.1", "v8"] {
         let response = bench.get(&format!("/crm/{version}/org")).await;
-        assert_eq!(response.code(), (400, "API_NOT_SUPPORTED"));
-        assert_eq!(response.json["details"]["supported_version"], 7);
+        assert_eq!(response.code(), (501, "NOT_SIMULATED"));
     }
+    let response = bench.get("/crm/v9/org").await;
+    assert_eq!(response.code(), (400, "API_NOT_SUPPORTED"));
+    assert_eq!(response.json["details"]["supported_version"], 7);
     assert_eq!(
         bench.get("/crm/vault/org").await.code(),
         (404, "INVALID_URL_PATTERN")
     );
+}
+
+#[tokio::test]
+async fn computed_fields_name_their_type_and_source() {
+    let bench = TestBench::new().await;
+    let field = async |module: &str, name: &str| {
+        let path = format!("/crm/v7/settings/fields?module={module}");
+        let fields = bench.get(&path).await.json["fields"].clone();
+        let fields = fields.as_array().unwrap().clone();
+        fields
+            .into_iter()
+            .find(|field| field["api_name"] == name)
+            .unwrap()
+    };
+    let formula = field("Leads", "Revenue_per_Head").await;
+    assert_eq!(formula["formula"]["return_type"], "double");
+    let total = field("Quotes", "Grand_Total").await;
+    assert_eq!(total["formula"]["return_type"], "currency");
+    let amount = field("Deals", "Amount").await;
+    assert_eq!(
+        amount["currency"],
+        json!({"rounding_option": "normal", "precision": 2})
+    );
+    let number = field("Invoices", "Invoice_Number").await;
+    assert_eq!(number["data_type"], "autonumber");
+    assert_eq!(number["auto_number"]["prefix"], "NO-");
+    let rollup = field("Accounts", "Deals_Amount").await;
+    assert_eq!(rollup["rollup_summary"]["return_type"], "currency");
+    let lookup = field("Contacts", "Account_Name").await["lookup"]["module"].clone();
+    assert_eq!(lookup["api_name"], "Accounts");
+    let id = lookup["id"].as_str().unwrap();
+    let module = bench.get(&format!("/crm/v7/settings/modules/{id}")).await;
+    assert_eq!(module.json["modules"][0]["api_name"], "Accounts");
+    let by_name = bench.get("/crm/v7/settings/modules/Accounts").await;
+    assert_eq!(by_name.json, module.json);
+    // Each of these is an empty object for any other field.
+    let city = field("Leads", "City").await;
+    for name in [
+        "formula",
+        "currency",
+        "auto_number",
+        "rollup_summary",
+        "lookup",
+    ] {
+        assert_eq!(city[name], json!({}), "{name}");
+    }
 }

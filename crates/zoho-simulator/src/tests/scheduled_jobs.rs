@@ -81,7 +81,7 @@ async fn job_is_scheduled_runs_and_completes() {
     bench.advance(1);
     assert_eq!(
         counts(&status(&bench, &job).await),
-        ("COMPLETED", 6, 1994, 0, 2000)
+        ("COMPLETED", 5, 1995, 0, 2000)
     );
 }
 
@@ -236,7 +236,7 @@ async fn job_record_limit_is_50000() {
                 .unwrap();
             assert_eq!(
                 counts(&status(&bench, job).await),
-                ("COMPLETED", 6, 49_994, 0, 50_000)
+                ("COMPLETED", 5, 49_995, 0, 50_000)
             );
         }
     }

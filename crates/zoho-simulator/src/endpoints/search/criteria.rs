@@ -161,7 +161,7 @@ impl CriteriaParser<'_> {
             }
         };
         values.push(value);
-        let Some(field) = self.schema.field(name) else {
+        let Some(field) = self.schema.visible_field(name) else {
             return invalid("column given seems to be invalid");
         };
         let (operator, is_list) = match operator {

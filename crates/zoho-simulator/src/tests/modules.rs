@@ -1,0 +1,116 @@
+//! The modules of the org, and what Zoho has and the simulator does not.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::harness::TestBench;
+
+#[tokio::test]
+async fn modules_of_zohos_list_can_be_mass_updated() {
+    let bench = TestBench::new().await;
+    let world = bench.world();
+    for (module, data) in [
+        ("Campaigns", json!({"Status": "Active"})),
+        ("Tasks", json!({"Priority": "Low"})),
+        ("Calls", json!({"Call_Type": "Inbound"})),
+        ("Events", json!({"Venue": "Bonn"})),
+        ("Solutions", json!({"Status": "Draft"})),
+        ("Products", json!({"Product_Active": true})),
+        ("Vendors", json!({"City": "Bonn"})),
+        ("Price_Books", json!({"Active": true})),
+        ("Quotes", json!({"Carrier": "DHL"})),
+        ("Sales_Orders", json!({"Carrier": "DHL"})),
+        ("Purchase_Orders", json!({"Carrier": "DHL"})),
+        ("Invoices", json!({"Status": "Approved"})),
+    ] {
+        let id = world["modules"][module]["first_record_id"].clone();
+        let body = json!({"data": [data], "ids": [id]});
+        let response = bench.update(module, body).await;
+        assert_eq!(
+            response.first(),
+            (200, "SUCCESS", "record updated"),
+            "{module}"
+        );
+        let body = json!({"data": [data], "cvid": bench.view(module, "all")});
+        assert_eq!(
+            bench.update(module, body).await.first().1,
+            "SUCCESS",
+            "{module}"
+        );
+    }
+    let id = bench.record_id("Cases", 0);
+    let body = json!({"data": [{"Priority": "Low"}], "ids": [id]});
+    let response = bench.update("Cases", body.clone()).await;
+    assert_eq!(response.code(), (400, "NOT_SUPPORTED"));
+    bench.faults(json!({"cases_mass_update": true})).await;
+    assert_eq!(bench.update("Cases", body).await.status, 200);
+    let body = json!({"data": [{"Status": "Completed"}], "ids": ["1"]});
+    let response = bench.update("Activities", body).await;
+    assert_eq!(response.code(), (501, "NOT_SIMULATED"));
+}
+
+#[tokio::test]
+async fn every_module_lists_fields_and_a_view() {
+    let bench = TestBench::new().await;
+    let modules = bench.get("/crm/v7/settings/modules").await.json;
+    let modules = modules["modules"].as_array().unwrap();
+    assert_eq!(modules.len(), 18);
+    let mut ids = BTreeSet::new();
+    for module in modules {
+        let name = module["api_name"].as_str().unwrap();
+        for (list, key) in [("fields", "fields"), ("custom_views", "custom_views")] {
+            let response = bench
+                .get(&format!("/crm/v7/settings/{list}?module={name}"))
+                .await;
+            let entries = response.json[key].as_array().unwrap();
+            assert!(!entries.is_empty(), "{name} {list}");
+            for entry in entries {
+                let id = format!("{list} {}", entry["id"]);
+                assert!(ids.insert(id), "{name} {list}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn parts_of_zoho_without_simulation_are_named() {
+    let bench = TestBench::new().await;
+    for path in [
+        "/crm/v7/Notes?fields=id",
+        "/crm/v7/Notes/search?word=a",
+        "/crm/v7/settings/fields?module=Notes",
+        "/crm/v7/settings/layouts?module=Leads",
+        "/crm/v7/Leads/5725767000003000064/Notes?fields=id",
+        "/crm/v7/Leads/deleted",
+        "/crm/v8/Leads?fields=id",
+        "/crm/bulk/v7/read/1",
+    ] {
+        let response = bench.get(path).await;
+        assert_eq!(response.code(), (501, "NOT_SIMULATED"), "{path}");
+        assert_eq!(response.json["message"], "not simulated");
+    }
+    for path in [
+        "/crm/v7/Leads",
+        "/crm/v7/Leads/upsert",
+        "/crm/v7/Leads/actions/add_tags",
+    ] {
+        let response = bench.post(path, &json!({"data": []})).await;
+        assert_eq!(response.code(), (501, "NOT_SIMULATED"), "{path}");
+    }
+    let query = json!({"select_query": "select id from Notes where id is not null"});
+    let response = bench.post("/crm/v7/coql", &query).await;
+    assert_eq!(response.code(), (501, "NOT_SIMULATED"));
+    // Zoho does not have these either.
+    for (path, code) in [
+        ("/crm/v7/Leeds?fields=id", (400, "INVALID_MODULE")),
+        ("/crm/v7/settings/nothing", (404, "INVALID_URL_PATTERN")),
+        (
+            "/crm/v7/Leads/actions/nothing",
+            (404, "INVALID_URL_PATTERN"),
+        ),
+        ("/crm/v7/Documents?fields=id", (400, "INVALID_MODULE")),
+    ] {
+        assert_eq!(bench.get(path).await.code(), code, "{path}");
+    }
+}
