@@ -254,13 +254,13 @@ impl<'a> Mapper<'a> {
 
 /// The rejection for a program without a result. A lack of resources is no fault of the program or of the body.
 fn failed(route: &str, key: ProgramKey, error: EvalError) -> Rejection {
-    match error {
-        EvalError::Unavailable(overload) => Rejection::Overloaded(overload),
-        error => Rejection::Mapping {
-            route: route.to_owned(),
-            key,
-            error,
-        },
+    if let EvalError::Unavailable(overload) = error {
+        return Rejection::Overloaded(overload);
+    }
+    Rejection::Mapping {
+        route: route.to_owned(),
+        key,
+        error,
     }
 }
 

@@ -121,15 +121,17 @@ struct Fence {
 
 impl Fence {
     /// Without an evaluation nothing is limited.
-    const OPEN: Self = Self {
-        steps: Cell::new(u64::MAX),
-        until_clock: Cell::new(u64::MAX),
-        deadlines: Cell::new(None),
-        memory: Cell::new(usize::MAX),
-        recursions: Cell::new(u32::MAX),
-        stack: Cell::new(usize::MAX),
-        stack_base: Cell::new(0),
-    };
+    const fn unlimited() -> Self {
+        Self {
+            steps: Cell::new(u64::MAX),
+            until_clock: Cell::new(u64::MAX),
+            deadlines: Cell::new(None),
+            memory: Cell::new(usize::MAX),
+            recursions: Cell::new(u32::MAX),
+            stack: Cell::new(usize::MAX),
+            stack_base: Cell::new(0),
+        }
+    }
 
     fn close(&self, quotas: Quotas) {
         self.steps.set(quotas.steps);
@@ -152,7 +154,7 @@ impl Fence {
 }
 
 thread_local! {
-    static FENCE: Fence = const { Fence::OPEN };
+    static FENCE: Fence = const { Fence::unlimited() };
 }
 
 /// How an evaluation ended.
