@@ -34,7 +34,7 @@ use crate::sync;
 /// Pause after an error of `accept`, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Connections beyond the limit that receive an answer at the same time. Others are closed without one.
+/// Connections beyond the limit whose clients are waited for after the answer. Others are closed at once.
 const MAX_REFUSALS: usize = 16;
 
 /// Time for such an answer.
@@ -148,11 +148,16 @@ impl Connections {
         // A response is one write, which must not wait for the acknowledgement of another.
         let _ = stream.set_nodelay(true);
         if !self.open.admit_one(self.limits.connections) {
-            if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
-                tasks.spawn(async move {
-                    let _ = timeout(REFUSAL_TIMEOUT, refuse(stream)).await;
-                    drop(permit);
-                });
+            match Arc::clone(&self.refusals).try_acquire_owned() {
+                Ok(permit) => {
+                    tasks.spawn(async move {
+                        let _ = timeout(REFUSAL_TIMEOUT, refuse(stream)).await;
+                        drop(permit);
+                    });
+                }
+                Err(_) => {
+                    let _ = refuse_at_once(stream);
+                }
             }
             return;
         }
@@ -209,6 +214,17 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     let mut scratch = [0; 4 << 10];
     while stream.read(&mut scratch).await? > 0 {}
     Ok(())
+}
+
+/// Answers such a connection without waiting for its client, because too many others are waited for.
+fn refuse_at_once(stream: TcpStream) -> io::Result<()> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = stream.into_std()?;
+    // What has arrived is read, as far as it goes: closing with unread bytes would lose the answer.
+    let _ = stream.read(&mut [0; 16 << 10]);
+    let rejection = Rejection::ServerFull("it has too many connections");
+    stream.write_all(&problem_response(&rejection))?;
+    stream.shutdown(std::net::Shutdown::Write)
 }
 
 /// One connection.

@@ -1,6 +1,7 @@
 //! `masshook serve` as its users run it: the process, its data folder, its signals, and its failures.
 
 mod dead_letters;
+mod limits;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;

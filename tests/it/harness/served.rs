@@ -164,6 +164,11 @@ impl Served {
     pub(crate) async fn start(&mut self, arguments: &[&str]) {
         assert!(self.process.is_none(), "the server is running");
         let child = self.command(arguments).spawn().expect("started");
+        self.attach(child).await;
+    }
+
+    /// Takes over a started server, and waits until it answers or exits.
+    pub(crate) async fn attach(&mut self, child: Child) {
         self.process = Some(child);
         let over = Instant::now() + PATIENCE;
         while self.client.get(self.url("/health")).send().await.is_err() {
