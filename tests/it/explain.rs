@@ -418,8 +418,8 @@ fn expression_without_boolean_is_an_error() {
     let event = open_event();
     for (when, parts) in [
         (
-            json!(".id = \"1\""),
-            &["`=` assigns a value; did you mean `==`?"][..],
+            json!("."),
+            &["the `when` of route `open` yields an object instead of true or false"][..],
         ),
         (
             json!([".t", ".n"]),
