@@ -1,6 +1,6 @@
 //! Fetches the tools that are not Rust, once, in pinned versions, into `target/test-tools`: moto, AWS's Runtime
-//! Interface Emulator (a part of the SAM command line), Zoho's SDK for Python, a validator of JSON Schema, and jq with
-//! its own tests. No test is skipped: if a tool cannot be fetched, the test fails and says what to do.
+//! Interface Emulator (a part of the SAM command line), Zoho's SDKs for Python and Node, a validator of JSON Schema, and
+//! jq with its own tests. No test is skipped: if a tool cannot be fetched, the test fails and says what to do.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +15,8 @@ const MOTO: &str = include_str!("../../tools/moto.txt");
 const ZOHO_SDK: &str = include_str!("../../tools/zoho-sdk.txt");
 const JSON_SCHEMA: &str = include_str!("../../tools/json-schema.txt");
 const JQ: &str = include_str!("../../tools/jq.txt");
+const NODE_PACKAGE: &str = include_str!("../../tools/zoho-sdk-node/package.json");
+const NODE_LOCK: &str = include_str!("../../tools/zoho-sdk-node/package-lock.json");
 const SAM: &str = include_str!("../../tools/sam.txt");
 
 /// The tools, ready to run.
@@ -111,6 +113,47 @@ next(folder.glob('jq/jq-*/tests')).rename(folder / 'tests')";
     // Last, because its presence means that everything is complete.
     fs::rename(scratch.path().join("tests"), &tests).expect("the tests can be moved into place");
     tests
+}
+
+/// Returns the main file of Zoho's SDK for CRM v7 on Node.
+pub(crate) fn zoho_node_sdk() -> &'static Path {
+    static MAIN: OnceLock<PathBuf> = OnceLock::new();
+    MAIN.get_or_init(|| locked(node_sdk))
+}
+
+/// Returns the main file of the Node package that `tests/tools/zoho-sdk-node` pins, with all that it needs.
+fn node_sdk(home: &Path) -> PathBuf {
+    let digest = hex::encode(Sha256::digest(NODE_LOCK));
+    let folder = home.join(format!("node-{}", &digest[..12]));
+    let main = folder.join("node_modules/@zohocrm/nodejs-sdk-7.0/lib/index.js");
+    let complete = folder.join("complete");
+    if complete.exists() {
+        return main;
+    }
+    let _ = fs::remove_dir_all(&folder);
+    run(
+        Command::new("node").args(["-e", "process.exit(parseInt(process.versions.node) < 18)"]),
+        "The tests need Node 18 or newer as `node` on the PATH: they run Zoho's own SDK on it. On Debian and Ubuntu: \
+         apt-get install nodejs npm",
+    );
+    fs::create_dir_all(&folder).expect("the folder of the Node SDK can be made");
+    fs::write(folder.join("package.json"), NODE_PACKAGE).expect("package.json can be written");
+    fs::write(folder.join("package-lock.json"), NODE_LOCK).expect("the lock can be written");
+    run(
+        Command::new("npm")
+            .args([
+                "ci",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--loglevel=error",
+            ])
+            .current_dir(&folder),
+        "What tests/tools/zoho-sdk-node pins could not be installed. The first run needs npm and a package registry; \
+         npm's own settings (.npmrc, proxies, …) count.",
+    );
+    File::create(complete).expect("the marker can be made");
+    main
 }
 
 /// Fetches something under a file lock: several test programs may start at once.
