@@ -289,6 +289,26 @@ async fn failed_lookup_is_retried() {
 }
 
 #[tokio::test]
+async fn match_works_without_converted_field() {
+    let world = Harness::new().start().await;
+    world.faults(&json!({"coql_converted": false})).await;
+    let (job, calls) = driven(&world, &by_mail(&["lead1@example.com"], json!({}))).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert_eq!(calls, [2, 0, 1]);
+    let requests = world.requests().await;
+    let requests = requests.as_array().expect("requests").iter();
+    let queries: Vec<bool> = requests
+        .filter(|request| request["kind"] == "coql")
+        .map(|request| request["body"].to_string().contains("Converted__s"))
+        .collect();
+    assert_eq!(queries, [true, false]);
+    // The converted lead is found now, and Zoho refuses its update.
+    let converted = by_mail(&["lead2000@example.com"], json!({}));
+    let (job, _) = driven(&world, &converted).await;
+    assert_eq!(job["failures"][0]["code"], "CONVERTED_RECORD", "{job:#}");
+}
+
+#[tokio::test]
 async fn unknown_match_field_returns_zoho_error() {
     let world = Harness::new().start().await;
     let mut request = by_mail(&["x"], json!({}));

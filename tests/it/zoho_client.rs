@@ -316,6 +316,47 @@ async fn permanent_refusal_fails_job_at_once() {
 }
 
 #[tokio::test]
+async fn denied_permission_stops_further_calls() {
+    let world = Harness::new().start().await;
+    world.faults(&json!({"may_mass_update": false})).await;
+    let ids: Vec<String> = (0..1_900).map(|place| world.id("Leads", place)).collect();
+    let body = json!({"module": "Leads", "fields": {"City": "Bonn"}, "ids": ids});
+    let answer = world.post_job("", &body, &[]).await;
+    assert_ends(&answer, "failed", "NO_PERMISSION");
+    let advice = answer.job()["error"]["advice"].to_string();
+    assert!(advice.contains("Mass Update"), "{advice}");
+    let sent = world.count("mass_update_post").await;
+    assert!((1..=3).contains(&sent), "{sent} of 4 calls");
+}
+
+#[tokio::test]
+async fn answer_about_other_records_is_no_success() {
+    let world = Harness::new().start().await;
+    let other = json!({"code": "SUCCESS", "details": {"id": world.id("Leads", 99)}, "message": "record updated", "status": "success"});
+    let next = json!({"kind": "mass_update_post", "status": 200, "body": {"data": [other]}});
+    world.faults(&json!({"next": [next]})).await;
+    let answer = update(&world).await;
+    let job = answer.job();
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert_eq!(job["calls"][0]["attempts"], 2, "{job:#}");
+    assert_eq!(world.count("mass_update_post").await, 2);
+}
+
+#[tokio::test]
+async fn answers_are_requested_and_read_with_gzip() {
+    for gzip in [true, false] {
+        let world = Harness::new().start().await;
+        world.faults(&json!({"gzip": gzip})).await;
+        assert_eq!(update(&world).await.job()["status"], "succeeded");
+        let requests = world.requests().await;
+        for request in requests.as_array().expect("requests") {
+            let accepted = &request["headers"]["accept-encoding"];
+            assert_eq!(accepted, "gzip", "{request:#}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn refused_field_does_not_stop_other_fields() {
     let world = Harness::new().rude().start().await;
     let body = json!({"module": "Leads", "fields": {"Rating": "Nonsense", "Industry": "Education"}, "ids": [world.id("Leads", 5)]});

@@ -197,3 +197,20 @@ fn text_of(config: &Path) -> String {
     assert!(output.status.success(), "{said}");
     said
 }
+
+#[tokio::test]
+async fn retired_module_is_noted() {
+    let bench = Bench::new().await;
+    bench.configure("guard: off", MAP);
+    let mut event = event(json!({"Status": "Completed"}), json!({"ids": [1]}));
+    event["in"] = json!("Activities");
+    bench.write("event.json", &event);
+    let (status, document) = bench.check(&[]).await;
+    assert_eq!(status, Some(0), "{document:#}");
+    assert!(
+        document
+            .to_string()
+            .contains("name `Tasks`, `Calls` or `Events`"),
+        "{document:#}"
+    );
+}
