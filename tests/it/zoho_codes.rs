@@ -286,7 +286,9 @@ async fn refused_records_are_explained_in_the_job() {
     let conditions = conditions.as_object().expect("conditions");
     let mut ids: Vec<Value> = conditions.values().cloned().collect();
     ids.push(json!("1"));
-    let body = json!({"module": "Leads", "fields": {"City": "Bonn"}, "ids": ids});
+    // A blueprint controls its picklist only.
+    let fields = json!({"Lead_Status": "Contacted"});
+    let body = json!({"module": "Leads", "fields": fields, "ids": ids});
     let answer = world.post_job("", &body, &[]).await;
     let failures = answer.job()["failures"].as_array().expect("failures");
     assert_eq!(failures.len(), ids.len());

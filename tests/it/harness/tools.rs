@@ -132,7 +132,10 @@ fn node_sdk(home: &Path) -> PathBuf {
     }
     let _ = fs::remove_dir_all(&folder);
     run(
-        Command::new("node").args(["-e", "process.exit(parseInt(process.versions.node) < 18)"]),
+        Command::new("node").args([
+            "-e",
+            "process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)",
+        ]),
         "The tests need Node 18 or newer as `node` on the PATH: they run Zoho's own SDK on it. On Debian and Ubuntu: \
          apt-get install nodejs npm",
     );
