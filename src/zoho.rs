@@ -49,6 +49,23 @@ use transport::ApiRequest;
 /// Bytes of an answer that are read. An answer with 500 entries has about 200 kB.
 const MAX_ANSWER: BodyLimit = BodyLimit::Refuse(4 << 20);
 
+/// While an update may be sent.
+#[derive(Clone, Copy)]
+pub struct SendWindow<'a> {
+    /// Nothing is sent or awaited after this time.
+    pub give_up: Timestamp,
+    /// Evaluated right before each attempt: an update may wait long for its turn, and be pointless by then.
+    pub is_open: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl SendWindow<'_> {
+    /// A window that only time closes.
+    pub fn until(give_up: Timestamp) -> Self {
+        let is_open = &|| true;
+        Self { give_up, is_open }
+    }
+}
+
 /// The client of one Zoho org.
 #[derive(Debug)]
 pub struct Client {
@@ -162,6 +179,7 @@ impl Client {
     /// Sends a call that updates `ids`, or a custom view if there are none.
     ///
     /// If `repeat` is [`Repeat::Never`] and the outcome of an attempt is unknown, the result is [`Error::OutcomeUnknown`].
+    /// A result without attempts means that the window was closed before the first one.
     pub async fn update(
         &self,
         module: &ModuleName,
@@ -169,7 +187,7 @@ impl Client {
         body: &Value,
         ids: &[RecordId],
         repeat: Repeat,
-        give_up: Timestamp,
+        window: SendWindow<'_>,
     ) -> CallResult<UpdateAnswer> {
         let path = kind.path(module);
         let method = match kind {
@@ -181,7 +199,7 @@ impl Client {
             path: &path,
             body: Bytes::from(body.to_string()),
             repeat,
-            give_up,
+            give_up: window.give_up,
         };
         let judge = |raw: &RawAnswer<'_>| match kind {
             CallKind::Immediate => answer::mass_update(raw, ids),
@@ -192,7 +210,7 @@ impl Client {
             }
             CallKind::Records => answer::record_update(raw, ids),
         };
-        self.call(&request, judge).await
+        self.call_while(&request, window.is_open, judge).await
     }
 
     /// Reads the status of a Zoho job.

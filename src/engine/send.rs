@@ -12,7 +12,7 @@ use crate::outcome::Refusal;
 use crate::store::LockHolder;
 use crate::sync;
 use crate::zoho::answer::UpdateAnswer;
-use crate::zoho::{self, CallResult, Repeat};
+use crate::zoho::{self, CallResult, Repeat, SendWindow};
 
 /// The lock on a custom view.
 struct ViewLock {
@@ -47,9 +47,22 @@ impl Engine {
             return Some(EffectResult::NotSent(batch.calls));
         }
         let (module, body, ids) = (&batch.module, batch.body(), batch.ids());
+        let is_open = || !denied().contains(&endpoint);
+        let window = SendWindow {
+            give_up: turn.give_up,
+            is_open: &is_open,
+        };
         let sent = client
-            .update(module, way, &body, ids, batch.repeat, turn.give_up)
+            .update(module, way, &body, ids, batch.repeat, window)
             .await;
+        // Another call was denied while this one waited for its turn.
+        if sent.attempts == 0 && !is_open() {
+            self.unlock_view(lock.as_ref()).await;
+            return match batch.repeat {
+                Repeat::Never => Some(EffectResult::NotSent(batch.calls)),
+                Repeat::Safe => None,
+            };
+        }
         if let Err(zoho::Error::Denied(_)) = sent.outcome {
             denied().insert(endpoint);
         }

@@ -76,14 +76,27 @@ impl Client {
         request: &ApiRequest<'_>,
         judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
     ) -> CallResult<T> {
+        self.call_while(request, &|| true, judge).await
+    }
+
+    /// The same as [`Self::call`], but starts no attempt once `is_open` is false.
+    pub(super) async fn call_while<T>(
+        &self,
+        request: &ApiRequest<'_>,
+        is_open: &(dyn Fn() -> bool + Sync),
+        judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
+    ) -> CallResult<T> {
         let mut attempts = 0;
-        let outcome = self.attempt_call(request, judge, &mut attempts).await;
+        let outcome = self
+            .attempt_call(request, is_open, judge, &mut attempts)
+            .await;
         CallResult { attempts, outcome }
     }
 
     async fn attempt_call<T>(
         &self,
         request: &ApiRequest<'_>,
+        is_open: &(dyn Fn() -> bool + Sync),
         judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
         attempts: &mut u32,
     ) -> Result<T, Error> {
@@ -93,6 +106,10 @@ impl Client {
             self.wait_for_throttle(request.give_up).await?;
             let token = self.token(request.give_up).await?;
             let permits = self.permits(request).await?;
+            if !is_open() {
+                let refusal = Refusal::of(Cause::ConnectionBusy);
+                return Err(Error::RetryLater(refusal, NEXT_TURN));
+            }
             *attempts += 1;
             fail_point("zoho.sending");
             let response = self.send(&token, request).await;

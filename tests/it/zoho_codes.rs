@@ -8,7 +8,7 @@ use masshook::outcome::Refusal;
 use masshook::plan::CallKind;
 use masshook::update::RecordId;
 use masshook::zoho::answer::UpdateAnswer;
-use masshook::zoho::{self, CallResult, Client, Repeat};
+use masshook::zoho::{self, CallResult, Client, Repeat, SendWindow};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, World};
@@ -40,7 +40,7 @@ async fn update(world: &World, client: &Client, ids: &[RecordId]) -> CallResult<
             &body,
             ids,
             Repeat::Safe,
-            give_up,
+            SendWindow::until(give_up),
         )
         .await
 }
