@@ -169,7 +169,7 @@ impl Verdict {
         match (self, other) {
             (Self::Updated, Self::Updated) => Self::Updated,
             (Self::Failed(first), Self::Failed(_)) => Self::Failed(first),
-            _ => Self::Contradicted,
+            (Self::Updated | Self::Failed(_) | Self::Contradicted, _) => Self::Contradicted,
         }
     }
 
@@ -300,7 +300,10 @@ fn names_job(item: &Value, zoho_job_id: &str) -> bool {
     ["job_id", "id"].iter().all(|name| match key(item, name) {
         None | Some(Value::Null) => true,
         Some(Value::String(id)) => id == zoho_job_id,
-        Some(other) => other.to_string() == zoho_job_id,
+        Some(other) => {
+            let text = other.to_string();
+            text == zoho_job_id
+        }
     })
 }
 

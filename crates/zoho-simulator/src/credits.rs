@@ -97,12 +97,17 @@ pub(crate) fn cost(request: &Request, faults: &Faults) -> u64 {
     if min == max {
         return min;
     }
-    let cost = match &request.endpoint {
-        Endpoint::Coql => query_cost(&request.body),
+    let cost = if request.endpoint == Endpoint::Coql {
+        query_cost(&request.body)
+    } else if let Endpoint::Records(_) = request.endpoint {
         // A custom view costs more.
-        Endpoint::Records(_) if request.parameter("cvid").is_some() => 3,
-        Endpoint::Records(_) => 1,
-        _ => request_body::record_count(&request.body).div_ceil(10),
+        if request.parameter("cvid").is_some() {
+            max
+        } else {
+            min
+        }
+    } else {
+        request_body::record_count(&request.body).div_ceil(10)
     };
     cost.clamp(min, max)
 }

@@ -75,7 +75,7 @@ async fn list_is_sorted_filtered_and_selected() {
         lowest.1,
         [bench.record_id("Leads", 2), bench.record_id("Leads", 3)]
     );
-    assert_eq!(ids(&format!("ids={second},7")).await.1, [second.clone()]);
+    assert_eq!(ids(&format!("ids={second},7")).await.1[..], [&*second]);
     assert_eq!(
         ids("converted=true").await.1,
         [bench.record_id("Leads", 1999)]
