@@ -294,9 +294,6 @@ fn zoho_clients(
     clock: &Arc<dyn Clock>,
     store: Option<&Arc<dyn Store>>,
 ) -> BTreeMap<String, Client> {
-    let store_cache = store.map(|store| {
-        Arc::new(StoreTokenCache::new(store.clone(), store.clone())) as Arc<dyn TokenCache>
-    });
     let permits =
         store.map(|store| Arc::new(StorePermits::new(store.clone())) as Arc<dyn SharedPermits>);
     let clients = config.connections.iter().map(|(name, connection)| {
@@ -309,11 +306,21 @@ fn zoho_clients(
         );
         let secret = connection.token_cache.as_ref();
         let secret = secret.and_then(|reference| reference.writable_name());
-        let secret_cache = secret.map(|secret| {
-            let cache = SecretTokenCache::new(secrets.clone(), secret.to_owned());
-            Arc::new(cache) as Arc<dyn TokenCache>
-        });
-        let client = match secret_cache.or_else(|| store_cache.clone()) {
+        let shared = Arc::new(connection.clone());
+        let cache = match (secret, store) {
+            (Some(secret), _) => {
+                let name = secret.to_owned();
+                let cache = SecretTokenCache::new(secrets.clone(), name, shared);
+                Some(Arc::new(cache) as Arc<dyn TokenCache>)
+            }
+            (None, Some(store)) => {
+                let (values, locks) = (store.clone(), store.clone());
+                let cache = StoreTokenCache::new(values, locks, shared, secrets.clone());
+                Some(Arc::new(cache) as Arc<dyn TokenCache>)
+            }
+            (None, None) => None,
+        };
+        let client = match cache {
             Some(cache) => client.with_token_cache(cache),
             None => client,
         };

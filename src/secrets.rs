@@ -201,7 +201,7 @@ impl Secrets {
                 Ok(secret)
             }
             Err(error) => {
-                // Local secrets are cheap to read, and whoever corrects one expects an effect at once.
+                // Local secrets are cheap to read, and a correction should take effect at once.
                 if reference.source.is_remote() {
                     *cached = CachedSecret::failed(error.clone(), now);
                 }

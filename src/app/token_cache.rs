@@ -1,31 +1,47 @@
 //! Access tokens that processes share: through the store, or through a secret.
 
+mod seal;
 mod secret;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+use crate::secrets::Secrets;
 use crate::store::{KeyValue, Lock, LockHolder, Locks};
-use crate::zoho::data_center::ApiBase;
+use crate::zoho::Connection;
 use crate::zoho::token::Token;
 use crate::zoho::token_cache::{CachedToken, TokenCache};
+use seal::TokenSeal;
 pub(super) use secret::SecretTokenCache;
 
-/// Tokens in the store: one value and one lock for each connection.
+/// A connection's token in the store, encrypted: one value and one lock.
 #[derive(Debug)]
 pub(super) struct StoreTokenCache {
     values: Arc<dyn KeyValue>,
     locks: Arc<dyn Locks>,
+    connection: Arc<Connection>,
+    seal: TokenSeal,
 }
 
 impl StoreTokenCache {
-    /// A cache in these values, with these locks.
-    pub(super) fn new(values: Arc<dyn KeyValue>, locks: Arc<dyn Locks>) -> Self {
-        Self { values, locks }
+    /// The cache of a connection in these values, with these locks.
+    pub(super) fn new(
+        values: Arc<dyn KeyValue>,
+        locks: Arc<dyn Locks>,
+        connection: Arc<Connection>,
+        secrets: Arc<Secrets>,
+    ) -> Self {
+        let seal = TokenSeal::new(secrets, connection.credentials.clone());
+        Self {
+            values,
+            locks,
+            connection,
+            seal,
+        }
     }
 }
 
@@ -38,11 +54,11 @@ fn encode_token(token: &Token) -> Value {
     json!({"access": token.access.expose_secret(), "api": token.api.join("")})
 }
 
-fn decode_token(stored: &Value, expires_at: Timestamp) -> Option<Token> {
-    let api = stored["api"].as_str()?.parse().ok()?;
+/// Decodes a token, unless it is for a host to which the connection sends no token.
+fn decode_token(stored: &Value, expires_at: Timestamp, connection: &Connection) -> Option<Token> {
     Some(Token {
         access: stored["access"].as_str()?.to_owned().into(),
-        api: ApiBase::configured(&api),
+        api: connection.stored_api(stored["api"].as_str()?)?,
         expires_at,
     })
 }
@@ -61,10 +77,10 @@ fn encode(cached: &CachedToken, token_key: &str) -> Value {
     })
 }
 
-fn decode(stored: &Value, token_key: &str) -> CachedToken {
+fn decode(stored: &Value, token_key: &str, connection: &Connection) -> CachedToken {
     let expires_at = decode_moment(stored, "expires_at").unwrap_or(Timestamp::UNIX_EPOCH);
     CachedToken {
-        token: decode_token(&stored[token_key], expires_at),
+        token: decode_token(&stored[token_key], expires_at, connection),
         throttled_until: decode_moment(stored, "throttled_until"),
     }
 }
@@ -72,10 +88,16 @@ fn decode(stored: &Value, token_key: &str) -> CachedToken {
 #[async_trait]
 impl TokenCache for StoreTokenCache {
     async fn read(&self, connection: &str) -> Result<CachedToken, String> {
-        let value = self.values.value(&key(connection)).await;
-        let value = value.map_err(|error| error.to_string())?;
-        let stored = value.and_then(|value| serde_json::from_str(value.expose_secret()).ok());
-        Ok(stored.map_or_else(CachedToken::default, |stored| decode(&stored, "token")))
+        let key = key(connection);
+        let value = self.values.value(&key).await;
+        let Some(value) = value.map_err(|error| error.to_string())? else {
+            return Ok(CachedToken::default());
+        };
+        let document = self.seal.open(&key, value.expose_secret()).await?;
+        let stored = document.and_then(|document| serde_json::from_str(&document).ok());
+        Ok(stored.map_or_else(CachedToken::default, |stored| {
+            decode(&stored, "token", &self.connection)
+        }))
     }
 
     async fn lock(
@@ -97,14 +119,16 @@ impl TokenCache for StoreTokenCache {
         holder: &str,
         until: Timestamp,
     ) -> Result<(), String> {
-        let value = SecretString::from(encode(cached, "token").to_string());
+        let key = key(connection);
+        let document = encode(cached, "token").to_string();
+        let value = self.seal.seal(&key, &document).await?;
         let lock = Lock {
-            name: key(connection),
+            name: key.clone(),
             holder: LockHolder::from_name(holder),
             until,
         };
         self.values
-            .put_value(&key(connection), &value, &lock)
+            .put_value(&key, &value, &lock)
             .await
             .map_err(|error| error.to_string())
     }

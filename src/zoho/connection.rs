@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use url::Url;
 
-use super::data_center::{DataCenter, Environment};
+use super::data_center::{ApiBase, DataCenter, Environment};
 use super::limits::Edition;
 use crate::secrets::SecretRef;
 
@@ -57,11 +57,92 @@ pub enum MetadataGuard {
 }
 
 impl Connection {
+    /// The base of all API calls, if it does not depend on the token: the override, or a simulator. An accounts server on
+    /// this machine is a simulator, and so is its API.
+    pub(super) fn fixed_api(&self) -> Option<&Url> {
+        let simulator = self.accounts_url.as_ref();
+        let simulator = simulator.filter(|url| url.scheme() == "http");
+        self.api_url.as_ref().or(simulator)
+    }
+
+    /// The API base of a token that another process has stored, if this connection may send the token there.
+    pub fn stored_api(&self, stored: &str) -> Option<ApiBase> {
+        match self.fixed_api() {
+            Some(fixed) => {
+                let fixed = ApiBase::configured(fixed);
+                (fixed.join("") == stored).then_some(fixed)
+            }
+            None => ApiBase::named(stored, self.environment).ok(),
+        }
+    }
+
     /// The URL of the accounts server, without a trailing slash.
     pub fn accounts(&self) -> String {
         self.accounts_url.as_ref().map_or_else(
             || format!("https://{}", self.data_center.accounts_host()),
             |url| url.as_str().trim_end_matches('/').to_owned(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(accounts_url: Option<&str>, api_url: Option<&str>) -> Connection {
+        let url = |text: &str| text.parse().expect("a URL");
+        Connection {
+            credentials: "env:ZOHO".parse().expect("a reference"),
+            data_center: DataCenter::Eu,
+            environment: Environment::Production,
+            accounts_url: accounts_url.map(url),
+            api_url: api_url.map(url),
+            token_cache: None,
+            edition: Edition::Free,
+            max_concurrency: 5,
+            credit_floor: 0,
+            guard: MetadataGuard::Strict,
+        }
+    }
+
+    #[test]
+    fn stored_api_must_be_zohos_or_configured() {
+        const SIMULATOR: &str = "http://127.0.0.1:8099";
+        const PROXY: &str = "https://zoho-proxy.example/eu";
+        let zoho = connection(None, None);
+        let simulated = connection(Some(SIMULATOR), None);
+        let proxied = connection(None, Some(PROXY));
+        let accepts = |connection: &Connection, stored| connection.stored_api(stored).is_some();
+        assert!(accepts(&zoho, "https://www.zohoapis.eu"));
+        assert!(accepts(&simulated, SIMULATOR));
+        assert!(accepts(&proxied, PROXY));
+        for foreign in [
+            "https://evil.example",
+            "http://www.zohoapis.eu",
+            "https://www.zohoapis.eu.evil.example",
+            "https://www.zohoapis.eu@evil.example",
+            "https://www.zohoapis.eu:444",
+            "https://www.zohoapis.eu/evil",
+            "http://169.254.169.254",
+            "http://127.0.0.1:1",
+            "",
+            "no URL",
+        ] {
+            for connection in [&zoho, &simulated, &proxied] {
+                assert!(!accepts(connection, foreign), "{foreign}");
+            }
+        }
+        // Every stored base is one that the connection would use now.
+        assert!(!accepts(&zoho, SIMULATOR) && !accepts(&zoho, PROXY));
+        assert!(!accepts(&simulated, "https://www.zohoapis.eu"));
+        assert!(!accepts(&proxied, "https://www.zohoapis.eu"));
+        let sandbox = Connection {
+            environment: Environment::Sandbox,
+            ..zoho
+        };
+        let api = sandbox
+            .stored_api("https://www.zohoapis.eu")
+            .expect("Zoho's");
+        assert_eq!(api.join(""), "https://sandbox.zohoapis.eu");
     }
 }

@@ -2,6 +2,7 @@
 //! Manager on moto, and a poller in the place of the event source mapping (`harness/aws_stack.rs`).
 
 mod dead_letters;
+mod permissions;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -289,7 +290,7 @@ async fn throttled(service: &'static str, code: &'static str) -> (String, Arc<At
     let url = faulty_proxy(move |operation, _| {
         let meant = service == "DynamoDB" || operation.starts_with("SendMessage");
         match meant && seen.load(Ordering::SeqCst) {
-            true => ProxyAction::Throttle(code),
+            true => ProxyAction::Fail(code),
             false => ProxyAction::Forward,
         }
     });

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::{MAX_RECEIVE_COUNT, Moto, repo_path, sample_event};
+use crate::harness::{ApiCall, MAX_RECEIVE_COUNT, Moto, repo_path, role_allows, sample_event};
 
 fn text() -> String {
     std::fs::read_to_string(repo_path("template.yaml")).expect("the template")
@@ -47,7 +47,7 @@ fn resolved(value: &Value, holds: &BTreeMap<&str, bool>) -> Option<Value> {
 }
 
 /// Returns the resources of a mode, with every optional parameter set.
-fn resources(mode: &str) -> Value {
+pub(crate) fn resources(mode: &str) -> Value {
     let holds = BTreeMap::from([
         ("IsDurable", mode == "durable"),
         ("IsInline", mode == "inline"),
@@ -80,7 +80,7 @@ fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 }
 
 /// Returns the policy statements of a function's role, by `Sid`.
-fn statements<'a>(resources: &'a Value, function: &str) -> BTreeMap<&'a str, &'a Value> {
+pub(crate) fn statements<'a>(resources: &'a Value, function: &str) -> BTreeMap<&'a str, &'a Value> {
     let policies = resources[function]["Properties"]["Policies"].as_array();
     let policies = policies.unwrap_or_else(|| panic!("{function} has policies"));
     let statements = policies
@@ -186,23 +186,7 @@ fn inbound_function_cannot_read_worker_secrets() {
     );
     assert!(!worker.contains_key("EnrollSecrets"));
 
-    for (statements, count) in [(inbound, 5), (worker, 5)] {
-        let table = statements["KeepJobs"];
-        assert_eq!(
-            names(&table["Action"]),
-            [
-                "dynamodb:GetItem",
-                "dynamodb:PutItem",
-                "dynamodb:UpdateItem",
-                "dynamodb:DeleteItem",
-                "dynamodb:ConditionCheckItem",
-                "dynamodb:Query",
-            ]
-        );
-        assert_eq!(
-            names(&table["Resource"]),
-            ["Table.Arn", "${Table.Arn}/index/*"]
-        );
+    for (statements, count) in [(inbound, 5), (worker, 6)] {
         let queue = statements["WakeTheWorker"];
         assert_eq!(
             (&queue["Action"], &queue["Resource"]),
@@ -211,6 +195,68 @@ fn inbound_function_cannot_read_worker_secrets() {
         assert_eq!(statements.len(), count);
         for (name, statement) in statements {
             assert_ne!(statement["Resource"], "*", "{name}");
+        }
+    }
+}
+
+/// A function that faces the Internet must not use, replace or lock access tokens, nor list jobs.
+#[test]
+fn inbound_function_reaches_only_jobs_and_deliveries() {
+    const ACTIONS: [&str; 6] = [
+        "GetItem",
+        "PutItem",
+        "UpdateItem",
+        "DeleteItem",
+        "ConditionCheckItem",
+        "Query",
+    ];
+    let allows = |function: &str, action: &str, resource: &str, key: Option<&str>| {
+        let call = ApiCall::new(&format!("dynamodb:{action}"), resource, key);
+        role_allows(function, &call)
+    };
+    let inbound = |action, key| allows("InboundFunction", action, "Table.Arn", key);
+    for action in ACTIONS {
+        let is_needed = action != "ConditionCheckItem";
+        for key in ["job#job_1", "delivery#d1"] {
+            assert_eq!(inbound(action, Some(key)), is_needed, "{action} {key}");
+        }
+        for key in [
+            "value#token/default",
+            "lock#token/default",
+            "lock#permit/default/1",
+            "due#0",
+            "jobs#0",
+            "",
+            "xjob#1",
+        ] {
+            assert!(!inbound(action, Some(key)), "{action} {key}");
+        }
+        assert!(!inbound(action, None), "{action} without a key");
+        for key in ["value#token/default", "lock#x", "job#1", "delivery#1"] {
+            assert!(allows("WorkerFunction", action, "Table.Arn", Some(key)));
+        }
+    }
+    for (index, key) in [("due", "due#0"), ("listed", "jobs#0"), ("listed", "job#0")] {
+        let index_arn = format!("${{Table.Arn}}/index/{index}");
+        assert!(!allows("InboundFunction", "Query", &index_arn, Some(key)));
+        let is_needed = index == "due";
+        assert_eq!(
+            allows("WorkerFunction", "Query", &index_arn, Some(key)),
+            is_needed
+        );
+    }
+    for action in [
+        "Scan",
+        "BatchGetItem",
+        "BatchWriteItem",
+        "PartiQLSelect",
+        "DeleteTable",
+    ] {
+        for function in ["InboundFunction", "WorkerFunction"] {
+            assert!(
+                !allows(function, action, "Table.Arn", Some("job#1")),
+                "{action}"
+            );
         }
     }
 }

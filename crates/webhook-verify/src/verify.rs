@@ -21,6 +21,8 @@ mod sns;
 mod url;
 
 #[cfg(test)]
+mod forged_requests;
+#[cfg(test)]
 mod published;
 #[cfg(test)]
 mod shapes;

@@ -22,6 +22,7 @@ use crate::clock;
 use crate::failpoint::fail_point;
 use crate::secrets::{SecretVersion, Secrets, WritableSecrets};
 use crate::sync;
+use crate::zoho::Connection;
 use crate::zoho::token_cache::{CachedToken, TokenCache};
 
 /// A throttling is written only if it lasts this much longer than the lease.
@@ -35,6 +36,7 @@ const TOKEN_KEY: &str = "masshook_token";
 pub(in crate::app) struct SecretTokenCache {
     secrets: Arc<Secrets>,
     name: String,
+    connection: Arc<Connection>,
     /// Leases of this process that have not become a token yet, each with the token before it.
     leases: Mutex<HashMap<String, CachedToken>>,
 }
@@ -47,11 +49,16 @@ struct CurrentVersion {
 }
 
 impl SecretTokenCache {
-    /// A cache in the secret with this name.
-    pub(in crate::app) fn new(secrets: Arc<Secrets>, name: String) -> Self {
+    /// The cache of a connection in the secret with this name.
+    pub(in crate::app) fn new(
+        secrets: Arc<Secrets>,
+        name: String,
+        connection: Arc<Connection>,
+    ) -> Self {
         Self {
             secrets,
             name,
+            connection,
             leases: Mutex::default(),
         }
     }
@@ -85,7 +92,7 @@ impl SecretTokenCache {
         }
         Ok(CurrentVersion {
             id,
-            cached: decode(&stored, TOKEN_KEY),
+            cached: decode(&stored, TOKEN_KEY, &self.connection),
             leased_until: decode_moment(&stored, "leased_until"),
         })
     }

@@ -87,18 +87,17 @@ impl AccessTokens {
         let Connection {
             data_center,
             environment,
-            accounts_url,
             api_url,
             ..
         } = self.connection.as_ref();
-        // An accounts server on this machine is a simulator, and so is its API.
-        let simulator = accounts_url.as_ref().filter(|url| url.scheme() == "http");
+        let fixed = self.connection.fixed_api();
         let local = grant.api_domain.as_deref().is_none_or(is_local);
         let named = grant
             .api_domain
             .map(|named| ApiBase::named(&named, *environment));
-        let simulator = simulator.filter(|_| local || matches!(named, Some(Ok(_))));
-        let configured = api_url.as_ref().or(simulator).map(ApiBase::configured);
+        // A simulator that names a foreign host is none.
+        let trusted = api_url.is_some() || local || matches!(named, Some(Ok(_)));
+        let configured = fixed.filter(|_| trusted).map(ApiBase::configured);
         state.center = named
             .as_ref()
             .and_then(|named| named.as_ref().ok()?.data_center());

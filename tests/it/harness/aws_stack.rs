@@ -13,6 +13,7 @@ use zoho_simulator::Settings;
 use super::answer::Answer;
 use super::builder::{API_KEY, SENDER_SECRET};
 use super::moto::Moto;
+use super::policy::PolicyProxy;
 use super::poller::Poller;
 use super::receiver::{CALLBACK_SECRET, Receiver};
 use super::request::sign;
@@ -33,8 +34,11 @@ pub(crate) struct Stack {
     pub(crate) worker: Rie,
     pub(crate) queue: Poller,
     pub(crate) receiver: Receiver,
-    /// The environment of both functions.
+    /// The environment of the command line, and of both functions except for the endpoints.
     env: Vec<(String, String)>,
+    /// The endpoints of the functions, which refuse what template.yaml does not permit.
+    pub(crate) inbound_policy: PolicyProxy,
+    pub(crate) worker_policy: PolicyProxy,
     pub(crate) folder: tempfile::TempDir,
 }
 
@@ -75,27 +79,31 @@ impl Stack {
         ];
         let mut env = moto.environment();
         env.extend(own.map(|(key, value)| (key.to_owned(), value)));
+        let inbound_policy = PolicyProxy::start("InboundFunction").await;
+        let worker_policy = PolicyProxy::start("WorkerFunction").await;
         Self {
-            inbound: function(env.clone()),
-            worker: function(worker_env(&env, &zoho)),
+            inbound: function(with_endpoint(&env, &inbound_policy)),
+            worker: function(worker_env(&with_endpoint(&env, &worker_policy), &zoho)),
             queue,
             zoho,
             receiver,
             env,
+            inbound_policy,
+            worker_policy,
             folder,
         }
     }
 
     /// Starts another inbound function with changes to its environment.
     pub(crate) fn another_inbound(&self, changes: &[(&str, &str)]) -> Rie {
-        let mut env = self.env.clone();
+        let mut env = with_endpoint(&self.env, &self.inbound_policy);
         env.extend(changes.iter().map(|(key, value)| owned(key, value)));
         function(env)
     }
 
     /// Starts another worker with changes to its environment.
     pub(crate) fn another_worker(&self, changes: &[(&str, &str)]) -> Rie {
-        let mut env = worker_env(&self.env, &self.zoho);
+        let mut env = worker_env(&with_endpoint(&self.env, &self.worker_policy), &self.zoho);
         env.extend(changes.iter().map(|(key, value)| owned(key, value)));
         function(env)
     }
@@ -216,7 +224,15 @@ fn owned(key: &str, value: &str) -> (String, String) {
     (key.to_owned(), value.to_owned())
 }
 
-/// moto checks no permissions, so the secrets that only the worker may read are in the worker's environment.
+/// The environment with the endpoint of a function.
+fn with_endpoint(env: &[(String, String)], policy: &PolicyProxy) -> Vec<(String, String)> {
+    let mut env = env.to_vec();
+    env.retain(|(key, _)| key != "AWS_ENDPOINT_URL");
+    env.push(owned("AWS_ENDPOINT_URL", &policy.url));
+    env
+}
+
+/// moto knows no permissions for secrets, so the secrets that only the worker may read are in the worker's environment.
 fn worker_env(env: &[(String, String)], zoho: &SimulatedZoho) -> Vec<(String, String)> {
     let credentials = zoho.credentials().to_string();
     let mut env = env.to_vec();

@@ -230,8 +230,8 @@ pub(crate) enum ProxyAction {
     LoseAnswer,
     /// Refuse the request.
     Refuse,
-    /// Throttle the request with this error code.
-    Throttle(&'static str),
+    /// Answer the request with this error code.
+    Fail(&'static str),
 }
 
 /// Starts a proxy in front of moto; `decide` is called with the operation and the request. Returns its URL.
@@ -255,8 +255,8 @@ pub(crate) async fn faulty_proxy(
             if action == ProxyAction::Refuse {
                 return lost;
             }
-            if let ProxyAction::Throttle(code) = action {
-                let body = json!({"__type": code, "message": "too much"}).to_string();
+            if let ProxyAction::Fail(code) = action {
+                let body = json!({"__type": code, "message": "refused"}).to_string();
                 return (StatusCode::BAD_REQUEST, HeaderMap::new(), Bytes::from(body));
             }
             let answer = client

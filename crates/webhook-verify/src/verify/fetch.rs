@@ -177,7 +177,7 @@ impl KeyCache {
         // Expired keys are still valid keys of the sender, so they are used if the fetch fails.
         let keys = cached.keys.clone();
         keys.ok_or(match failure {
-            // Nobody but the request vouches for its URL.
+            // Only the request vouches for its URL.
             FetchError::Absent(reason) if source.from_request => {
                 VerifyError::UnknownCertificate(reason)
             }
