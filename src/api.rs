@@ -17,9 +17,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tower::Layer;
+use tower::util::MapRequestLayer;
 
 use crate::app::{App, HookResponse};
-use crate::config::MAX_BODY_BYTES;
+pub use crate::config::is_api_path;
+use crate::config::{BasePath, MAX_BODY_BYTES};
 use crate::inbound::InboundRequest;
 use crate::inbound::rejection::{PathHint, Rejection};
 use crate::job::view::JobView;
@@ -39,6 +42,14 @@ pub const MAX_HEADERS: usize = 100;
 /// When Lambda ends the invocation. An extension of requests that arrive through Lambda.
 #[derive(Clone, Copy, Debug)]
 pub struct InvocationDeadline(pub Timestamp);
+
+/// The base path that an event of API Gateway has before the path of the API. An extension of requests.
+#[derive(Clone, Debug)]
+pub struct PublishedUnder(pub String);
+
+/// Other queries that the sender may have sent, if the query was decoded on the way. An extension of requests.
+#[derive(Clone, Debug)]
+pub struct OtherQueries(pub Vec<String>);
 
 /// Whether the process completes what it accepts.
 pub trait HealthCheck: fmt::Debug + Send + Sync {
@@ -71,7 +82,8 @@ pub fn router_with_health(app: Arc<App>, health: Arc<dyn HealthCheck>) -> Router
         async move { checked.map(|()| json_response(StatusCode::OK, &json!({"status": "ok"}))) }
     };
     let readable = || not_allowed(&[Method::GET, Method::HEAD]);
-    Router::new()
+    let base = app.config().base_path.clone();
+    let api = Router::new()
         .route("/hooks/{*path}", any(hook))
         .route(
             "/jobs",
@@ -81,7 +93,33 @@ pub fn router_with_health(app: Arc<App>, health: Arc<dyn HealthCheck>) -> Router
         .route("/health", get(show_health).fallback(readable))
         .fallback(|uri: Uri| async move { Rejection::NoSuchPath(PathHint::of(uri.path())) })
         .layer(from_fn(limit_headers))
-        .with_state(app)
+        .with_state(app);
+    match base {
+        // A layer of the router itself would run after its routing.
+        Some(base) => Router::new().fallback_service(
+            MapRequestLayer::new(move |request| strip_base(&base, request)).layer(api),
+        ),
+        None => api,
+    }
+}
+
+/// The request without the base path.
+fn strip_base(base: &BasePath, mut request: Request) -> Request {
+    let uri = request.uri();
+    let Some(rest) = base.strip(uri.path()) else {
+        return request;
+    };
+    let target = match uri.query() {
+        Some(query) => format!("{rest}?{query}"),
+        None => rest.to_owned(),
+    };
+    // The end of a valid target is valid.
+    if let Ok(stripped) = target.parse() {
+        *request.uri_mut() = stripped;
+        let base = PublishedUnder(base.as_str().to_owned());
+        request.extensions_mut().insert(base);
+    }
+    request
 }
 
 async fn not_allowed(allowed: &'static [Method]) -> Rejection {
@@ -125,7 +163,9 @@ async fn deliver(
     request: Request,
 ) -> Result<Response, Rejection> {
     let deadline = invocation_deadline(&request);
-    let (parts, body) = request.into_parts();
+    let base = base_path(&request);
+    let (mut parts, body) = request.into_parts();
+    let other_queries: Option<OtherQueries> = parts.extensions.remove();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let body = read_body(body, app.max_body_bytes(), parts.extensions.get()).await?;
     let (body, _reserved) = body.into_parts();
@@ -136,13 +176,14 @@ async fn deliver(
         rest,
         headers: parts.headers,
         query,
+        other_queries: other_queries.map(|other| other.0).unwrap_or_default(),
         body,
         origin,
     };
     match app.deliver(arrival, deadline).await? {
         HookResponse::Handshake(handshake) => Ok(handshake_response(&handshake)),
         HookResponse::Delivery(accepted, reply) => {
-            let response = accepted_response(&accepted);
+            let response = accepted_response(&accepted, &base);
             // A scheme with its own response format gets it only after the delivery is stored.
             Ok(match reply.filter(|_| response.status().is_success()) {
                 Some(reply) => handshake_response(&reply),
@@ -159,6 +200,7 @@ async fn submit_update_request(
 ) -> Result<Response, Rejection> {
     app.authorize(bearer_key(request.headers())).await?;
     let deadline = invocation_deadline(&request);
+    let base = base_path(&request);
     let (parts, body) = request.into_parts();
     let limit = usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX);
     let body = read_body(body, limit, parts.extensions.get()).await?;
@@ -176,6 +218,7 @@ async fn submit_update_request(
     let key = idempotency_key(&parts.headers)?;
     Ok(accepted_response(
         &app.request(&document, key.as_deref(), deadline).await?,
+        &base,
     ))
 }
 
@@ -222,6 +265,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
         return Err(Rejection::KeyInvalid);
     }
     Ok(Some(key.to_owned()))
+}
+
+/// The base path under which the client reaches the API; empty if there is none.
+fn base_path(request: &Request) -> String {
+    let base = request.extensions().get::<PublishedUnder>();
+    base.map(|base| base.0.clone()).unwrap_or_default()
 }
 
 fn invocation_deadline(request: &Request) -> Option<Timestamp> {

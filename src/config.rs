@@ -1,6 +1,7 @@
 //! The configuration `masshook.yaml`, parsed into types in one pass. Unknown keys are refused. All problems are reported at
 //! once, each with its location in the file.
 
+mod base_path;
 mod callbacks;
 mod connection;
 mod duration;
@@ -29,6 +30,7 @@ use serde_json::Value;
 use crate::job::{CallbackOn, OnUnknownOutcome};
 use crate::secrets::SecretRef;
 use crate::zoho::Connection;
+pub use base_path::{BasePath, is_api_path};
 pub use callbacks::Callbacks;
 use duration::DurationSchema;
 pub use error::ConfigError;
@@ -47,6 +49,9 @@ pub struct Config {
     /// Zoho orgs, each under a name of your choice. A route that names no connection uses `default`.
     #[schemars(extend("minProperties" = 1, "propertyNames" = schema::name()))]
     pub connections: BTreeMap<String, Connection>,
+    /// The path under which a proxy, a custom domain or a CDN publishes the HTTP API, such as `/crm`. Paths with and without
+    /// it are accepted.
+    pub base_path: Option<BasePath>,
     /// Access to the HTTP API under `/jobs`.
     #[schemars(default)]
     pub api: Api,

@@ -1,9 +1,12 @@
 //! The Lambda function: reads the trigger from the shape of an event, and handles the event.
 
+mod base_path;
 mod error;
+mod event_bridge;
 mod events;
 mod http;
 mod invocation;
+mod query;
 mod sns;
 mod sqs;
 
@@ -137,7 +140,7 @@ impl Function {
 
 fn jobs_response(accepted: Result<Acceptance, Rejection>) -> Result<Box<RawValue>, InvokeError> {
     match accepted {
-        Ok(accepted) => Ok(to_raw_value(&accepted_json(&accepted))?),
+        Ok(accepted) => Ok(to_raw_value(&accepted_json(&accepted, ""))?),
         Err(rejection) => {
             log_rejection(&rejection);
             Err(InvokeError::Rejected(rejection))

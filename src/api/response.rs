@@ -38,9 +38,9 @@ pub(super) fn handshake_response(handshake: &Handshake) -> Response {
     response
 }
 
-/// The response body of an accepted request: complete jobs in inline mode, ids and status of queued jobs otherwise.
-pub fn accepted_json(accepted: &Acceptance) -> Value {
-    let status_url = |job: &Job| json!(format!("/jobs/{}", job.id));
+/// The response body of an accepted request under the base path `base`: complete jobs in inline mode, ids and status of queued jobs otherwise.
+pub fn accepted_json(accepted: &Acceptance, base: &str) -> Value {
+    let status_url = |job: &Job| json!(format!("{base}/jobs/{}", job.id));
     let jobs: Vec<Value> = match accepted {
         Acceptance::Driven(jobs) => jobs
             .iter()
@@ -60,20 +60,23 @@ pub fn accepted_json(accepted: &Acceptance) -> Value {
 
 /// The response to an accepted request: 202 for queued jobs, 200 for finished ones. In inline mode an unfinished job gives 503
 /// with `Retry-After`; the repeated request finds the same job and continues it.
-pub(super) fn accepted_response(accepted: &Acceptance) -> Response {
+pub(super) fn accepted_response(accepted: &Acceptance, base: &str) -> Response {
     let jobs = match accepted {
         Acceptance::Queued(jobs) if jobs.is_empty() => {
-            return json_response(StatusCode::OK, &accepted_json(accepted));
+            return json_response(StatusCode::OK, &accepted_json(accepted, base));
         }
         Acceptance::Queued(_) => {
-            return json_response(StatusCode::ACCEPTED, &accepted_json(accepted));
+            return json_response(StatusCode::ACCEPTED, &accepted_json(accepted, base));
         }
         Acceptance::Driven(jobs) => jobs,
     };
     if jobs.iter().all(|job| job.status().is_final()) {
-        return json_response(StatusCode::OK, &accepted_json(accepted));
+        return json_response(StatusCode::OK, &accepted_json(accepted, base));
     }
-    let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &accepted_json(accepted));
+    let mut response = json_response(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &accepted_json(accepted, base),
+    );
     response
         .headers_mut()
         .insert(RETRY_AFTER, RETRY_UNFINISHED_AFTER);

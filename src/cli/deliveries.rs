@@ -152,7 +152,7 @@ async fn replay(
         return Err(StoreCommandError::Failed(why));
     }
     Ok(CommandOutput {
-        document: accepted_json(&accepted),
+        document: accepted_json(&accepted, ""),
         text: format!("created {} from delivery {id}", count_of(jobs, "job")),
     })
 }

@@ -6,8 +6,9 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::api::{HookPath, parse_update_request};
+use crate::api::{HookPath, OtherQueries, parse_update_request};
 use crate::app::{App, RequestContent};
+use crate::config::BasePath;
 use crate::inbound::rejection::{PathHint, Rejection};
 use crate::inbound::{AwsEvent, InboundRequest};
 use crate::lambda::{HttpEvent, Invocation, SqsMessage};
@@ -33,7 +34,7 @@ pub(super) enum EventFile {
 
 impl EventFile {
     /// Reads an event. `route` is the requested route, which a bare body needs; `body_trigger` is the trigger that a bare
-    /// body is assumed to come from.
+    /// body is assumed to come from; `base` is the config's base path.
     ///
     /// # Errors
     /// Why the file is no event for the route.
@@ -41,6 +42,7 @@ impl EventFile {
         text: &str,
         route: Option<&str>,
         body_trigger: Trigger,
+        base: Option<&BasePath>,
     ) -> Result<Self, String> {
         let event: &RawValue =
             serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
@@ -57,7 +59,7 @@ impl EventFile {
                 let request = Box::new(arrival);
                 Ok(Self::Request(request, RequestContent::Complete))
             }
-            Ok(Invocation::Http(event)) => Self::from_http(event, route).await,
+            Ok(Invocation::Http(event)) => Self::from_http(event, route, base).await,
             Ok(Invocation::AwsEvents(events)) => Ok(Self::AwsEvents(events)),
             Ok(Invocation::SqsBatch(messages))
                 if messages.iter().all(SqsMessage::is_wake_up_shaped) && route.is_none() =>
@@ -85,18 +87,25 @@ impl EventFile {
         }
     }
 
-    async fn from_http(event: HttpEvent, route: Option<&str>) -> Result<Self, String> {
+    async fn from_http(
+        event: HttpEvent,
+        route: Option<&str>,
+        base: Option<&BasePath>,
+    ) -> Result<Self, String> {
         let request = match event.into_request() {
             Ok(request) => request,
             Err(rejection) => return Ok(Self::Refused(rejection)),
         };
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let body = to_bytes(body, usize::MAX)
             .await
             .map_err(|error| error.to_string())?;
-        let path = parts.uri.path().trim_start_matches('/');
+        let other_queries: Option<OtherQueries> = parts.extensions.remove();
+        let path = parts.uri.path();
+        let full_path = base.and_then(|base| base.strip(path)).unwrap_or(path);
+        let path = full_path.trim_start_matches('/');
         let (first, below) = path.split_once('/').unwrap_or((path, ""));
-        let hook = HookPath::of(parts.uri.path()).ok();
+        let hook = HookPath::of(full_path).ok();
         let route = match (
             route.or(hook.as_ref().map(|hook| hook.route.as_str())),
             first,
@@ -132,6 +141,7 @@ impl EventFile {
             route,
             rest: hook.map(|hook| hook.rest).unwrap_or_default(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
+            other_queries: other_queries.map(|other| other.0).unwrap_or_default(),
             origin: Origin::of(Trigger::Http).with("method", Some(parts.method.as_str())),
             method: parts.method,
             headers: parts.headers,
@@ -157,8 +167,9 @@ pub(super) async fn map_for_all_routes(
     body_route: Option<&str>,
 ) -> Result<Vec<RouteOutput>, String> {
     let http = Trigger::Http;
-    let event = match (EventFile::parse(text, None, http).await, body_route) {
-        (Err(_), Some(route)) => EventFile::parse(text, Some(route), http).await?,
+    let base = app.config().base_path.as_ref();
+    let event = match (EventFile::parse(text, None, http, base).await, body_route) {
+        (Err(_), Some(route)) => EventFile::parse(text, Some(route), http, base).await?,
         (event, _) => event?,
     };
     let mut previews = Vec::new();

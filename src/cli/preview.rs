@@ -71,7 +71,8 @@ async fn read_event(args: &PreviewArgs, config: &Config) -> Result<EventFile, St
     }
     // A bare body is assumed to come from the first trigger that its route listens to.
     let trigger = known.and_then(|route| route.on.first().copied());
-    let event = EventFile::parse(&text, route, trigger.unwrap_or(Trigger::Http)).await;
+    let trigger = trigger.unwrap_or(Trigger::Http);
+    let event = EventFile::parse(&text, route, trigger, config.base_path.as_ref()).await;
     event.map_err(|why| format!("{file}: {why}"))
 }
 

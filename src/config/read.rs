@@ -18,6 +18,8 @@ impl Config {
     ) -> Option<Self> {
         let mut object = node.object(problems)?;
         let (connections, names) = read_connections(&mut object, problems);
+        let base_path = object.optional("base_path");
+        let base_path = base_path.and_then(|node| node.parse(problems));
         let api = read_or(&mut object, "api", Api::default(), problems, Api::read);
         let callbacks = Callbacks::default();
         let callbacks = read_or(
@@ -73,6 +75,7 @@ impl Config {
         object.finish(problems);
         let config = Self {
             connections: connections?,
+            base_path,
             api: api?,
             callbacks: callbacks?,
             batch_window: batch_window?,

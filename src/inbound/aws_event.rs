@@ -14,6 +14,8 @@ use crate::trigger::Origin;
 pub struct AwsEvent {
     /// The trigger, with the id under which AWS delivers the event.
     pub origin: Origin,
+    /// The id with which the sender retries this event of a list alone.
+    pub retry_id: Option<String>,
     /// Body, byte for byte.
     pub body: Bytes,
 }

@@ -9,6 +9,11 @@ use webhook_verify::verify::{WebhookRequest, signed_urls};
 use crate::config::Route;
 use crate::trigger::Origin;
 
+/// The bytes that the checks of a signature over a decoded query may hash together, and the number of URLs that are checked
+/// in any case.
+const MAX_HASHED_BYTES: usize = 4 << 20;
+const MIN_URLS: usize = 7;
+
 /// A request for a route, before it is verified. It cannot be mapped:
 ///
 /// ```compile_fail,E0599
@@ -49,6 +54,8 @@ pub struct InboundRequest {
     pub headers: HeaderMap,
     /// Query as sent, without the question mark.
     pub query: String,
+    /// Other queries that may have been sent, if the query was decoded on the way.
+    pub other_queries: Vec<String>,
     /// Body, byte for byte.
     pub body: Bytes,
     /// The trigger and what it reports about the request.
@@ -64,6 +71,7 @@ impl InboundRequest {
             rest: String::new(),
             headers,
             query: String::new(),
+            other_queries: Vec::new(),
             body,
             origin: Origin::default(),
         }
@@ -79,11 +87,17 @@ impl InboundRequest {
     }
 
     /// The URLs that the sender may have signed: the route's public URL with the path and query of this request. Empty if
-    /// the route has no public URL.
+    /// the route has no public URL. A query that was decoded on the way adds URLs; fewer for a large body, because each
+    /// costs a hash of it.
     pub(super) fn signed_urls(&self, route: &Route) -> Vec<String> {
-        let url = route.public_url.as_ref();
-        url.map(|url| signed_urls(url.as_str(), &self.rest, &self.query))
-            .unwrap_or_default()
+        let Some(public_url) = &route.public_url else {
+            return Vec::new();
+        };
+        let affordable = MAX_HASHED_BYTES / self.body.len().max(1);
+        let others = self.other_queries.iter().take(affordable.max(MIN_URLS));
+        let queries = std::iter::once(&self.query).chain(others);
+        let urls = queries.flat_map(|query| signed_urls(public_url.as_str(), &self.rest, query));
+        urls.collect()
     }
 }
 

@@ -229,6 +229,13 @@ impl Verifier {
         let urls = request.signed_urls(route);
         let webhook = request.as_webhook(&urls);
         let result = verify::verify_any_fetching(&schemes, &webhook, now, &self.keys).await;
+        if matches!(result, Err(VerifyError::NoMatchWithUrl)) && !request.other_queries.is_empty() {
+            tracing::warn!(
+                route = request.route,
+                tried = urls.len(),
+                "the REST API has decoded the query that the sender signed; none of its usual encodings matches. An HTTP API passes it as sent"
+            );
+        }
         let (scheme, verification) = result.map_err(|error| rejection_for(error, route, proofs))?;
         let subscribe_url = match scheme.name() {
             SNS => verify::subscribe_url(&request.body),

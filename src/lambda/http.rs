@@ -19,8 +19,10 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
+use super::base_path::base_of;
 use super::error::InvokeError;
-use crate::api::check_header_count;
+use super::query::possible_queries;
+use crate::api::{OtherQueries, PublishedUnder, check_header_count};
 use crate::inbound::rejection::Rejection;
 
 /// Format of a request and its response.
@@ -51,6 +53,9 @@ struct ProxyEvent<'a> {
     cookies: Option<Vec<String>>,
     http_method: Option<String>,
     path: Option<String>,
+    resource: Option<String>,
+    route_key: Option<String>,
+    path_parameters: Option<Map<String, Value>>,
     headers: Option<Map<String, Value>>,
     multi_value_headers: Option<Map<String, Value>>,
     query_string_parameters: Option<Map<String, Value>>,
@@ -134,7 +139,18 @@ impl ProxyEvent<'_> {
         let mut request = Request::new(Bytes::new());
         *request.method_mut() =
             Method::try_from(method).map_err(|_| malformed("its method is not an HTTP method"))?;
-        *request.uri_mut() = self.uri(format)?;
+        let (path, base) = self.path(format);
+        let mut queries = self.queries(format)?.into_iter();
+        *request.uri_mut() = self.uri(path, &queries.next().unwrap_or_default())?;
+        if !base.is_empty() {
+            let base = PublishedUnder(base.to_owned());
+            request.extensions_mut().insert(base);
+        }
+        let other_queries: Vec<String> = queries.collect();
+        if !other_queries.is_empty() {
+            let other_queries = OtherQueries(other_queries);
+            request.extensions_mut().insert(other_queries);
+        }
         *request.headers_mut() = self.headers()?;
         let body = self.body.unwrap_or_default();
         *request.body_mut() = match self.is_base64_encoded {
@@ -149,9 +165,40 @@ impl ProxyEvent<'_> {
         Ok(request)
     }
 
-    fn uri(&self, format: HttpFormat) -> Result<Uri, Rejection> {
+    /// The path below the base path, and the base path.
+    fn path(&self, format: HttpFormat) -> (&str, &str) {
         let path = self.raw_path.as_ref().or(self.path.as_ref());
         let path = self.without_stage(format, path.map_or("/", String::as_str));
+        let route = self.route_key.as_deref();
+        let template = match format {
+            HttpFormat::V2 => route.and_then(|key| Some(key.split_once(' ')?.1)),
+            HttpFormat::V1 => self.resource.as_deref(),
+            HttpFormat::Alb => None,
+        };
+        let base = base_of(path, template, self.path_parameters.as_ref());
+        (path.strip_prefix(base).unwrap_or(path), base)
+    }
+
+    /// The query as it was sent; several if it is known only without its encoding, the most likely one first.
+    fn queries(&self, format: HttpFormat) -> Result<Vec<String>, Rejection> {
+        if let Some(raw) = &self.raw_query_string {
+            return Ok(vec![raw.clone()]);
+        }
+        let pairs = self.query_pairs()?;
+        Ok(match format {
+            // Load balancers pass the query as it was sent, REST APIs decode it.
+            HttpFormat::Alb => {
+                let pairs = pairs.into_iter();
+                let pairs: Vec<String> = pairs
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect();
+                vec![pairs.join("&")]
+            }
+            HttpFormat::V1 | HttpFormat::V2 => possible_queries(&pairs),
+        })
+    }
+
+    fn uri(&self, path: &str, query: &str) -> Result<Uri, Rejection> {
         let written = self.raw_query_string.iter().chain(&self.raw_path);
         if written
             .into_iter()
@@ -159,27 +206,11 @@ impl ProxyEvent<'_> {
         {
             return Err(malformed("its path or query contains a control character"));
         }
-        let query = match (&self.raw_query_string, format) {
-            (Some(raw), _) => raw.clone(),
-            // Load balancers pass the query as it was sent, REST APIs decode it.
-            (None, HttpFormat::Alb) => {
-                let pairs = self.query_pairs()?.into_iter();
-                let pairs: Vec<String> = pairs
-                    .map(|(name, value)| format!("{name}={value}"))
-                    .collect();
-                pairs.join("&")
-            }
-            (None, HttpFormat::V1 | HttpFormat::V2) => {
-                form_urlencoded::Serializer::new(String::new())
-                    .extend_pairs(self.query_pairs()?)
-                    .finish()
-            }
-        };
         let mut text = String::from("/");
         text.push_str(&escaped(path.trim_start_matches('/')).replace('?', "%3F"));
         if !query.is_empty() {
             text.push('?');
-            text.push_str(&escaped(&query));
+            text.push_str(&escaped(query));
         }
         Uri::try_from(text).map_err(|_| malformed("its path and query are not a URL, or too long"))
     }

@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::error::{InvokeError, quoted};
+use super::event_bridge::{EventList, event_of_bus};
 use super::http::HttpEvent;
 use super::sns::SnsNotification;
 use super::sqs::SqsMessage;
@@ -30,7 +31,7 @@ pub enum Invocation {
     UpdateRequest(Box<RawValue>),
     /// A direct invocation with a delivery for a route.
     Delivery(InboundRequest),
-    /// Events of EventBridge (a rule, a partner bus, a schedule) or SNS.
+    /// Events of EventBridge (a rule, a partner bus, a schedule, a custom bus, a pipe) or SNS.
     AwsEvents(Vec<AwsEvent>),
     /// A batch of SQS messages.
     SqsBatch(Vec<SqsMessage>),
@@ -45,10 +46,6 @@ struct EventKeys<'a> {
     request_context: Option<IgnoredAny>,
     #[serde(rename = "Records", borrow)]
     records: Option<&'a RawValue>,
-    #[serde(rename = "detail-type")]
-    detail_type: Option<IgnoredAny>,
-    source: Option<IgnoredAny>,
-    detail: Option<IgnoredAny>,
     route: Option<IgnoredAny>,
     module: Option<IgnoredAny>,
     #[serde(borrow)]
@@ -61,13 +58,19 @@ impl Invocation {
     /// # Errors
     /// [`InvokeError::UnknownEvent`], which names what was found and what is supported.
     pub fn parse(event: &RawValue) -> Result<Self, InvokeError> {
+        if event.get().starts_with('[') {
+            return Ok(match EventList::parse(event)? {
+                EventList::Sqs(messages) => Self::SqsBatch(messages),
+                EventList::Events(events) => Self::AwsEvents(events),
+            });
+        }
         let keys: EventKeys<'_> = serde_json::from_str(event.get()).map_err(|error| {
             let why = match event.get().starts_with('{') {
                 true => error.to_string(),
                 false => format!("it is {}", json_kind(event.get())),
             };
             InvokeError::unknown_event(format!(
-                "the event is not a JSON object ({why}); send an HTTP event, an update request or a delivery"
+                "the event is not a JSON object or list ({why}); send an HTTP event, an update request or a delivery"
             ))
         })?;
         if keys.request_context.is_some() {
@@ -76,8 +79,8 @@ impl Invocation {
         if let Some(records) = keys.records {
             return parse_records(records);
         }
-        if keys.detail_type.is_some() && keys.source.is_some() && keys.detail.is_some() {
-            return parse_event_bridge(event).map(|event| Self::AwsEvents(vec![event]));
+        if let Some(event) = event_of_bus(event) {
+            return Ok(Self::AwsEvents(vec![event]));
         }
         if keys.sweep.is_some_and(|sweep| sweep.get() == "true") {
             return Ok(Self::Sweep);
@@ -100,14 +103,13 @@ fn unsupported_keys(event: &RawValue) -> Result<InvokeError, serde_json::Error> 
         .map(|key| quoted(key))
         .collect();
     Ok(InvokeError::unknown_event(format!(
-        "the event has the keys [{}], which match no supported event: send an HTTP event (with `requestContext`), an event of EventBridge (with `detail-type`, `source` and `detail`), SNS or SQS (with `Records`), an update request (with `module`), a delivery (with `route`, which a schedule's own input also needs), or a sweep (with `sweep`: true)",
+        "the event has the keys [{}], which match no supported event: send an HTTP event (with `requestContext`), an event of EventBridge (with `detail-type`, `source` and `detail`, with `Data` and `SystemMetadata`, or in a list), SNS or SQS (with `Records`), an update request (with `module`), a delivery (with `route`, which a schedule's own input also needs), or a sweep (with `sweep`: true)",
         keys.join(", ")
     )))
 }
 
 fn json_kind(text: &str) -> &'static str {
     match text.bytes().next() {
-        Some(b'[') => "a list",
         Some(b'"') => "a string",
         Some(b't' | b'f') => "true or false",
         Some(b'n') => "null",
@@ -156,22 +158,6 @@ fn parse_records(records: &RawValue) -> Result<Invocation, InvokeError> {
         "the event has `Records` from [{}]; supported are aws:sqs and aws:sns, one source per event. Send events of other services through EventBridge",
         distinct.join(", ")
     )))
-}
-
-/// Reads an event of EventBridge. Its body is the whole event, because a route may need its source and type as well as its
-/// detail.
-fn parse_event_bridge(event: &RawValue) -> Result<AwsEvent, InvokeError> {
-    #[derive(Deserialize)]
-    struct EventBridgeEvent {
-        id: Option<String>,
-    }
-    let parsed: EventBridgeEvent = serde_json::from_str(event.get()).map_err(|error| {
-        InvokeError::unknown_event(format!("the EventBridge event cannot be read: {error}"))
-    })?;
-    Ok(AwsEvent {
-        origin: Origin::of(Trigger::EventBridge).with("id", parsed.id.as_deref()),
-        body: Bytes::copy_from_slice(event.get().as_bytes()),
-    })
 }
 
 /// Reads a delivery by direct invocation: `{route, headers, query, body, isBase64Encoded}`. A body that is not a string

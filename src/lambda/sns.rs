@@ -56,6 +56,7 @@ impl SnsNotification {
         origin.attributes.extend(attributes);
         AwsEvent {
             origin,
+            retry_id: None,
             body: Bytes::from(self.message),
         }
     }

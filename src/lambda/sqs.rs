@@ -80,6 +80,7 @@ impl SqsMessage {
             Some(notification) => notification.into_event(origin),
             None => AwsEvent {
                 origin,
+                retry_id: None,
                 body: Bytes::copy_from_slice(self.body.as_bytes()),
             },
         }

@@ -104,3 +104,183 @@ async fn http_envelopes_yield_the_same_request() {
         );
     }
 }
+
+fn status_url(answer: &Value) -> String {
+    let body: Value = serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON");
+    body["jobs"][0]["status_url"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// API Gateway puts the mapping of a custom domain before the path.
+#[tokio::test]
+async fn custom_domain_mapping_precedes_the_path() {
+    let stage = Stage::inline().await;
+    let body = json!({"ids": [stage.lead(0)]}).to_string();
+    let event = |path: &str, resource: &str, parameters: Value| {
+        json!({
+            "resource": resource, "path": path, "pathParameters": parameters, "httpMethod": "POST",
+            "headers": {"X-Token": SENDER_SECRET, "Content-Type": "application/json"},
+            "requestContext": {"stage": "prod", "path": path, "httpMethod": "POST"}, "body": body, "isBase64Encoded": false,
+        })
+    };
+    let v2 = json!({
+        "version": "2.0", "routeKey": "ANY /hooks/{route}", "rawPath": "/crm/hooks/request", "rawQueryString": "",
+        "pathParameters": {"route": "request"}, "headers": {"x-token": SENDER_SECRET, "content-type": "application/json"},
+        "requestContext": {"stage": "$default", "http": {"method": "POST", "path": "/crm/hooks/request"}}, "body": body,
+    });
+    let mut http_api_v1 = event(
+        "/crm/hooks/request",
+        "/hooks/{route}",
+        json!({"route": "request"}),
+    );
+    http_api_v1["version"] = json!("1.0");
+    for (name, event, base) in [
+        (
+            "REST, its routes",
+            event(
+                "/crm/hooks/request",
+                "/hooks/{route}",
+                json!({"route": "request"}),
+            ),
+            "/crm",
+        ),
+        (
+            "REST, greedy",
+            event(
+                "/crm/v1/hooks/request",
+                "/{proxy+}",
+                json!({"proxy": "hooks/request"}),
+            ),
+            "/crm/v1",
+        ),
+        (
+            "REST, below",
+            event(
+                "/crm/hooks/request/a/b",
+                "/hooks/{route}/{proxy+}",
+                json!({"route": "request", "proxy": "a/b"}),
+            ),
+            "/crm",
+        ),
+        (
+            "REST, a resource",
+            event(
+                "/crm/hooks/request",
+                "/crm/{proxy+}",
+                json!({"proxy": "hooks/request"}),
+            ),
+            "/crm",
+        ),
+        (
+            "REST, no mapping",
+            event(
+                "/hooks/request",
+                "/hooks/{route}",
+                json!({"route": "request"}),
+            ),
+            "",
+        ),
+        ("HTTP API v1", http_api_v1, "/crm"),
+        ("HTTP API v2", v2, "/crm"),
+    ] {
+        let answer = stage.invoke(&event).await;
+        assert_eq!(answer["statusCode"], 200, "{name}: {answer:#}");
+        assert!(
+            status_url(&answer).starts_with(&format!("{base}/jobs/")),
+            "{name}: {answer:#}"
+        );
+    }
+    let unknown = event("/crm/other", "/{proxy+}", json!({"proxy": "other"}));
+    assert_eq!(stage.invoke(&unknown).await["statusCode"], 404);
+}
+
+/// A load balancer, a CDN or another proxy says nothing about the prefix of a path.
+#[tokio::test]
+async fn configured_base_path_is_optional_in_paths() {
+    let route = ROUTES.split("  partner:").next().expect("the first route");
+    let harness = Harness::new().routes(route);
+    let harness = harness.config(|config| format!("base_path: /crm/v1\n{config}"));
+    let stage = Stage::of(harness, ExecutionMode::Inline).await;
+    let body = json!({"ids": [stage.lead(0)]}).to_string();
+    let event = |path: &str| {
+        json!({
+            "requestContext": {"elb": {"targetGroupArn": "arn:x"}}, "httpMethod": "POST", "path": path,
+            "queryStringParameters": {"a": "b%20c"}, "body": body, "isBase64Encoded": false,
+            "headers": {"x-token": SENDER_SECRET, "content-type": "application/json"},
+        })
+    };
+    for (path, base) in [("/crm/v1/hooks/request", "/crm/v1"), ("/hooks/request", "")] {
+        let answer = stage.invoke(&event(path)).await;
+        assert_eq!(answer["statusCode"], 200, "{path}: {answer:#}");
+        assert!(
+            status_url(&answer).starts_with(&format!("{base}/jobs/")),
+            "{path}: {answer:#}"
+        );
+    }
+    for path in [
+        "/crm/hooks/request",
+        "/crm/v1",
+        "/crm/v1x/hooks/request",
+        "/v1/hooks/request",
+    ] {
+        assert_eq!(
+            stage.invoke(&event(path)).await["statusCode"],
+            404,
+            "{path}"
+        );
+    }
+}
+
+/// A REST API passes the query decoded, but the sender has signed it as sent.
+#[tokio::test]
+async fn signed_query_is_verified_behind_rest_api() {
+    let route = r#"
+  signed:
+    verify:
+      scheme: custom
+      type: hmac
+      algorithm: sha256
+      secret: secretsmanager:sender
+      signature: { header: X-Signature, encoding: hex }
+      signed: "{url}{body}"
+    public_url: https://hooks.example.com/crm/hooks/signed
+    map: empty
+"#;
+    let stage = Stage::of(Harness::new().routes(route), ExecutionMode::Inline).await;
+    let signature = |query: &str| {
+        let url = format!("https://hooks.example.com/crm/hooks/signed?{query}");
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, SENDER_SECRET.as_bytes());
+        hex::encode(aws_lc_rs::hmac::sign(&key, format!("{url}{{}}").as_bytes()))
+    };
+    let event = |parameters: Value, signature: &str| {
+        json!({
+            "resource": "/hooks/{route}", "path": "/crm/hooks/signed", "pathParameters": {"route": "signed"}, "httpMethod": "POST",
+            "headers": {"X-Signature": signature, "Content-Type": "application/json"},
+            "multiValueQueryStringParameters": parameters,
+            "requestContext": {"stage": "prod", "httpMethod": "POST"}, "body": "{}", "isBase64Encoded": false,
+        })
+    };
+    let parameters = json!({"name": ["Zoé & co"], "at": ["1:2"], "~t": ["a/b"]});
+    for sent in [
+        "name=Zo%C3%A9+%26+co&at=1%3A2&%7Et=a%2Fb",
+        "name=Zo%C3%A9%20%26%20co&at=1%3A2&~t=a%2Fb",
+        "name=Zo%C3%A9%20%26%20co&at=1:2&~t=a/b",
+        "name=Zo%c3%a9+%26+co&at=1%3a2&%7et=a%2fb",
+        "at=1%3A2&name=Zo%C3%A9%20%26%20co&~t=a%2Fb",
+    ] {
+        let answer = stage
+            .invoke(&event(parameters.clone(), &signature(sent)))
+            .await;
+        assert_eq!(answer["statusCode"], 200, "{sent}: {answer:#}");
+    }
+    let other = json!({"name": ["Zoé & co"], "at": ["1:3"], "~t": ["a/b"]});
+    let forged = event(
+        other,
+        &signature("name=Zo%C3%A9+%26+co&at=1%3A2&%7Et=a%2Fb"),
+    );
+    assert_eq!(stage.invoke(&forged).await["statusCode"], 401);
+    let bare = event(Value::Null, &signature("a=1"));
+    assert_eq!(stage.invoke(&bare).await["statusCode"], 401);
+}
