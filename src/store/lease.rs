@@ -51,8 +51,8 @@ pub(crate) enum ItemLocation {
         generation: String,
         /// The number of parts.
         count: u32,
-        /// Whether the parts have a TTL. The parts of an unfinished job must not have one.
-        has_ttl: bool,
+        /// The TTL of the parts, if they have one.
+        ends: Option<Timestamp>,
     },
 }
 

@@ -164,9 +164,9 @@ impl DynamoStore {
         let pk = pk(&delivery.id);
         let envelope = item::pack(delivery::encode_envelope(delivery)?.as_bytes());
         let body = item::pack(&delivery.body);
-        let (mut body_at, body) = self
-            .put_document(&pk, body, MAX_INLINE.saturating_sub(envelope.len()))
-            .await?;
+        // The parts get a later TTL than the item, so that a crash between the two writes loses nothing.
+        let max_inline = MAX_INLINE.saturating_sub(envelope.len());
+        let (body_at, body) = self.put_document(&pk, body, max_inline, ends).await?;
         let attributes = [
             ("route", Some(item::text(&delivery.route))),
             ("at", Some(item::ms(delivery.at))),
@@ -180,8 +180,6 @@ impl DynamoStore {
             &delivery.id,
             delivery.dead_letter.as_ref(),
         ));
-        // The parts get a later TTL than the item before the item is written, so that a crash here loses nothing.
-        self.set_ttl(&pk, &mut body_at, Some(ends)).await?;
         Ok((item::head_item(&pk, attributes), body_at))
     }
 
@@ -220,8 +218,9 @@ impl DynamoStore {
         change = change.set_or_remove("ends", ends.map(item::seconds));
         if let UpdateResult::Done(item) = self.update(item::key(&pk), change, None).await? {
             let mut body_at = item::get_location(&item, "body");
-            if let ItemLocation::Parts { has_ttl, .. } = &mut body_at {
-                *has_ttl = true;
+            if let ItemLocation::Parts { ends, .. } = &mut body_at {
+                // Not known here, and not what it has to be.
+                *ends = Some(Timestamp::UNIX_EPOCH);
             }
             self.set_ttl(&pk, &mut body_at, ends).await?;
         }

@@ -95,6 +95,11 @@ pub(super) fn get_ms(item: &Item, name: &str) -> Option<Timestamp> {
     Timestamp::from_millisecond(get_number(item, name)?).ok()
 }
 
+/// Reads a moment in seconds.
+pub(super) fn get_seconds(item: &Item, name: &str) -> Option<Timestamp> {
+    Timestamp::from_second(get_number(item, name)?).ok()
+}
+
 /// Reads binary data.
 pub(super) fn get_bytes<'a>(item: &'a Item, name: &str) -> Option<&'a [u8]> {
     item.get(name)?.as_b().ok().map(AsRef::as_ref)
@@ -110,7 +115,7 @@ fn parts_attribute(document: &str) -> String {
     format!("{document}_parts")
 }
 
-/// Encodes a document's location. `has_ttl` is not encoded, because only the parts know it.
+/// Encodes a document's location. The TTL is not encoded, because only the parts know it.
 pub(super) fn location_text(location: &ItemLocation) -> Option<AttributeValue> {
     match location {
         ItemLocation::Inline => None,
@@ -129,7 +134,7 @@ pub(super) fn get_location(item: &Item, document: &str) -> ItemLocation {
             generation: generation.to_owned(),
             // An unreadable count matches no parts, and the job is then unreadable.
             count: count.parse().unwrap_or(u32::MAX),
-            has_ttl: false,
+            ends: None,
         },
     }
 }

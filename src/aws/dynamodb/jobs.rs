@@ -75,8 +75,11 @@ impl Jobs for DynamoStore {
         if let Some(delivery) = delivery {
             self.put_new_delivery(delivery).await?;
         }
-        let (mut request_at, request) = self.put_document(&pk, request, MAX_INLINE_REQUEST).await?;
-        let (mut state_at, state) = self.put_document(&pk, state, MAX_INLINE_STATE).await?;
+        let until = self.unfinished_until();
+        let request = self.put_document(&pk, request, MAX_INLINE_REQUEST, until);
+        let (request_at, request) = request.await?;
+        let state = self.put_document(&pk, state, MAX_INLINE_STATE, until);
+        let (state_at, state) = state.await?;
         let due = job.due(job.created_at);
         let ends = due.is_none().then(|| self.retention.expires_at());
         let write_id = super::write_id();
@@ -117,8 +120,6 @@ impl Jobs for DynamoStore {
                 return Ok(AddResult::Existing);
             }
         }
-        self.set_ttl(&pk, &mut request_at, ends).await?;
-        self.set_ttl(&pk, &mut state_at, ends).await?;
         Ok(AddResult::New)
     }
 
@@ -182,8 +183,8 @@ impl Jobs for DynamoStore {
         let Some(mut loaded) = self.load(id, &item).await? else {
             return Err(incomplete(id));
         };
-        self.set_ttl(&pk, &mut loaded.request_at, None).await?;
-        self.set_ttl(&pk, &mut loaded.state_at, None).await?;
+        self.keep_parts(&pk, &mut loaded.request_at).await?;
+        self.keep_parts(&pk, &mut loaded.state_at).await?;
         let job = loaded.job?;
         let lease = Lease {
             version: item::get_number(&item, "version").unwrap_or_default(),
@@ -247,6 +248,11 @@ impl Jobs for DynamoStore {
             .remove("due")
             .remove("due_shard")
             .remove("ends");
+        // A parked job waits for an operator for as long as it takes.
+        for document in ["request", "state"] {
+            let (mut parts_at, _) = self.get_document(&pk, &item, document).await?;
+            self.set_ttl(&pk, &mut parts_at, None).await?;
+        }
         let parked = self.update(item::key(&pk), change, Some(super::write_id()));
         parked.await.map(|_| ())
     }
@@ -301,7 +307,9 @@ impl DynamoStore {
             change = change.set_or_remove(name, value);
         }
         let state = item::pack(document::encode_state(job)?.as_bytes());
-        let (mut state_at, state) = self.put_document(&pk, state, MAX_INLINE_STATE).await?;
+        let until = self.unfinished_until();
+        let state = self.put_document(&pk, state, MAX_INLINE_STATE, until);
+        let (mut state_at, state) = state.await?;
         change = change
             .set_or_remove("state", state)
             .set_or_remove("state_parts", item::location_text(&state_at));
@@ -309,16 +317,17 @@ impl DynamoStore {
         let changed = lease.stored.request != job.request;
         if changed {
             let request = item::pack(document::encode_request(job)?.as_bytes());
-            let (location, request) = self.put_document(&pk, request, MAX_INLINE_REQUEST).await?;
+            let request = self.put_document(&pk, request, MAX_INLINE_REQUEST, until);
+            let (location, request) = request.await?;
             change = change
                 .set_or_remove("request", request)
                 .set_or_remove("request_parts", item::location_text(&location));
             request_at = location;
         }
-        if leased.is_none() {
-            // Before the head: after the release nothing maintains the parts until the next claim.
-            self.set_ttl(&pk, &mut request_at, ends).await?;
-            self.set_ttl(&pk, &mut state_at, ends).await?;
+        if let Some(ends) = ends {
+            // Before the head: after the last release nothing maintains the parts.
+            self.end_parts(&pk, &mut request_at, ends).await?;
+            self.end_parts(&pk, &mut state_at, ends).await?;
         }
         let finished_source = job.source.as_ref().filter(|_| due.is_none());
         let dead_letter = finished_source

@@ -1,6 +1,8 @@
 //! Documents that are too large for their item. The parts are written first, under a new generation, and then the item that names
-//! the generation. A reader therefore never sees a torn write. Parts have a TTL until an unfinished item names them, so that
-//! the parts of a crashed writer expire.
+//! the generation. A reader therefore never sees a torn write.
+//!
+//! Parts are written with a TTL, so that those of a crashed writer expire. It is long enough that an item is usually deleted
+//! before its parts, because a later change of the TTL writes every part anew.
 
 use std::time::Duration;
 
@@ -17,26 +19,27 @@ use crate::store::{ItemLocation, StoreError};
 /// The size of a part. DynamoDB's limit is 400 KB for an item, including the names of its attributes.
 const PART_BYTES: usize = 350 * 1024;
 
-/// The TTL of parts that no item names yet. It is far longer than any turn.
-const ORPHAN_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How much longer than a job that finishes now new parts of a job are stored. Few jobs take that long.
+const UNFINISHED_EXTRA: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How much longer than their item parts are stored.
 const PARTS_EXTRA: Duration = Duration::from_secs(24 * 3600);
 
 impl DynamoStore {
     /// Stores a document: in its item if it has at most `max_inline` bytes, else in parts, which are written now. Returns its
-    /// location, and the value for the item's attribute.
+    /// location, and the value for the item's attribute. The parts outlive an item that ends at `item_ends`.
     pub(super) async fn put_document(
         &self,
         pk: &str,
         document: Vec<u8>,
         max_inline: usize,
+        item_ends: Timestamp,
     ) -> Result<(ItemLocation, Option<AttributeValue>), StoreError> {
         if document.len() <= max_inline {
             return Ok((ItemLocation::Inline, Some(item::bytes(document))));
         }
         let generation = super::write_id();
-        let ends = after(self.retention.clock.now(), ORPHAN_TTL);
+        let ends = after(item_ends, PARTS_EXTRA);
         let puts = document
             .chunks(PART_BYTES)
             .enumerate()
@@ -57,12 +60,12 @@ impl DynamoStore {
         let location = ItemLocation::Parts {
             generation,
             count: u32::try_from(count).unwrap_or(u32::MAX),
-            has_ttl: true,
+            ends: Some(ends),
         };
         Ok((location, None))
     }
 
-    /// Reads a document, and whether its parts have a TTL. The document is none if parts are missing.
+    /// Reads a document, and the earliest TTL of its parts. The document is none if parts are missing.
     pub(super) async fn get_document(
         &self,
         pk: &str,
@@ -87,48 +90,99 @@ impl DynamoStore {
             .expression_attribute_values(":sk", item::text(format!("part#{generation}#")))
             .into_paginator()
             .send();
-        let (mut whole, mut found, mut has_ttl) = (Vec::new(), 0, false);
+        let (mut whole, mut found, mut ends) = (Vec::new(), 0, None);
         while let Some(page) = pages.next().await {
             for part in page.map_err(|error| self.failed(&error))?.items() {
                 whole.extend_from_slice(item::get_bytes(part, "data").unwrap_or_default());
-                has_ttl |= part.contains_key("ends");
+                let part_ends = item::get_seconds(part, "ends");
+                ends = [ends, part_ends].into_iter().flatten().min();
                 found += 1;
             }
         }
         let location = ItemLocation::Parts {
             generation,
             count,
-            has_ttl,
+            ends,
         };
         Ok((location, (found == count).then_some(whole)))
     }
 
-    /// Sets the TTL of parts to a while after `ends`, or removes it.
+    /// Until when the parts of an unfinished job are stored, unless a claim prolongs it.
+    pub(super) fn unfinished_until(&self) -> Timestamp {
+        after(self.retention.expires_at(), UNFINISHED_EXTRA)
+    }
+
+    /// Prolongs the TTL of an unfinished job's parts, if the job would outlive them if it finished now.
+    pub(super) async fn keep_parts(
+        &self,
+        pk: &str,
+        location: &mut ItemLocation,
+    ) -> Result<(), StoreError> {
+        self.cover(
+            pk,
+            location,
+            self.retention.expires_at(),
+            self.unfinished_until(),
+        )
+        .await
+    }
+
+    /// Makes sure that the parts have a TTL and outlive an item that ends at `item_ends`.
+    pub(super) async fn end_parts(
+        &self,
+        pk: &str,
+        location: &mut ItemLocation,
+        item_ends: Timestamp,
+    ) -> Result<(), StoreError> {
+        if matches!(location, ItemLocation::Parts { ends: None, .. }) {
+            return self.set_ttl(pk, location, Some(item_ends)).await;
+        }
+        self.cover(pk, location, item_ends, item_ends).await
+    }
+
+    /// Sets the TTL of parts to a while after `until`, if it is before `needed`.
+    async fn cover(
+        &self,
+        pk: &str,
+        location: &mut ItemLocation,
+        needed: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        match location {
+            ItemLocation::Parts {
+                ends: Some(ends), ..
+            } if *ends < needed => self.set_ttl(pk, location, Some(until)).await,
+            ItemLocation::Parts { .. } | ItemLocation::Inline => Ok(()),
+        }
+    }
+
+    /// Sets the TTL of parts to a while after `item_ends`, or removes it.
     pub(super) async fn set_ttl(
         &self,
         pk: &str,
         location: &mut ItemLocation,
-        ends: Option<Timestamp>,
+        item_ends: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let ItemLocation::Parts {
             generation,
             count,
-            has_ttl,
+            ends,
         } = location
         else {
             return Ok(());
         };
-        if ends.is_none() && !*has_ttl {
+        let new = item_ends.map(|item_ends| after(item_ends, PARTS_EXTRA));
+        if *ends == new {
             return Ok(());
         }
-        let ends = ends.map(|ends| item::seconds(after(ends, PARTS_EXTRA)));
         let updates = (0..*count as usize).map(|number| {
+            let value = new.map(item::seconds);
             let change =
-                Change::when("attribute_exists(#pk)", &["pk"]).set_or_remove("ends", ends.clone());
+                Change::when("attribute_exists(#pk)", &["pk"]).set_or_remove("ends", value);
             self.update(part_key(pk, generation, number), change, None)
         });
         try_join_all(updates).await?;
-        *has_ttl = ends.is_some();
+        *ends = new;
         Ok(())
     }
 

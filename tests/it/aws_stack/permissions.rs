@@ -43,8 +43,6 @@ async fn functions_need_no_more_than_their_policies() {
     dynamodb:PutItem Table.Arn delivery
     dynamodb:PutItem Table.Arn job
     dynamodb:Query Table.Arn job
-    dynamodb:UpdateItem Table.Arn delivery
-    dynamodb:UpdateItem Table.Arn job
     secretsmanager:GetSecretValue InboundSecretArns
     sqs:SendMessage Queue.Arn
     ssm:GetParameter InboundSecretArns

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use masshook::aws::dynamodb::DynamoStore;
 use masshook::job::{Job, JobId};
 use masshook::outcome::Refusal;
-use masshook::store::{AddResult, Jobs, StoreError};
+use masshook::store::{AddResult, Claim, Jobs, Lease, StoreError};
 use masshook::update::{Records, Selector};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -68,6 +68,66 @@ async fn stored(fixture: &Fixture, id: &JobId) -> Vec<(String, Option<AttributeV
     items.collect()
 }
 
+/// Checks that an unfinished job does not expire: its head has no TTL, and its parts have one that is later than that of a job
+/// which finishes now.
+fn assert_kept(items: &[(String, Option<AttributeValue>)], fixture: &Fixture) {
+    let finished = retention(&fixture.clock).expires_at().as_second();
+    for (key, ends) in items {
+        let ends = ends.as_ref().map(|ends| {
+            let seconds = ends.as_n().expect("a number");
+            seconds.parse::<i64>().expect("seconds")
+        });
+        assert_eq!(ends.is_none(), key == "head", "{key}");
+        assert!(ends.is_none_or(|ends| ends > finished), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn parts_of_a_job_are_written_once() {
+    let fixture = Fixture::in_dynamodb().await;
+    let writes = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&writes);
+    let url = faulty_proxy(move |operation, request| {
+        let key = ["Key", "Item"]
+            .iter()
+            .find_map(|part| request[*part]["sk"]["S"].as_str());
+        if key.is_some_and(|key| key.starts_with("part#")) {
+            seen.lock().expect("no panic").push(operation.to_owned());
+        }
+        ProxyAction::Forward
+    });
+    let store = store_behind(&url.await, &fixture);
+    let job = large(&fixture, "large");
+    store.add(&job, None).await.expect("added");
+    let parts = stored(&fixture, &job.id).await.len() - 1;
+    for _ in 0..3 {
+        let (_, mut lease) = acquired(&store, &fixture, &job.id).await;
+        store.checkpoint(&job, &mut lease).await.expect("written");
+        let due = Some(fixture.now());
+        store.release(&job, lease, due).await.expect("released");
+    }
+    assert_kept(&stored(&fixture, &job.id).await, &fixture);
+    let finished = acquired(&store, &fixture, &job.id).await.1;
+    store.release(&job, finished, None).await.expect("released");
+    assert_eq!(*writes.lock().expect("no panic"), vec!["PutItem"; parts]);
+
+    // A job that takes long gets more time.
+    let slow = large(&fixture, "slow");
+    store.add(&slow, None).await.expect("added");
+    fixture.advance(40 * 24 * 3600);
+    let (_, lease) = acquired(&store, &fixture, &slow.id).await;
+    let due = Some(fixture.now());
+    store.release(&slow, lease, due).await.expect("released");
+    assert_kept(&stored(&fixture, &slow.id).await, &fixture);
+}
+
+async fn acquired(store: &DynamoStore, fixture: &Fixture, id: &JobId) -> (Box<Job>, Lease) {
+    match store.claim(id, fixture.now(), fixture.after(60)).await {
+        Ok(Claim::Acquired(job, lease)) => (job, lease),
+        other => panic!("not acquired: {other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn large_job_leaves_no_orphaned_parts() {
     let fixture = Fixture::in_dynamodb().await;
@@ -103,10 +163,7 @@ async fn large_job_leaves_no_orphaned_parts() {
     released.expect("released");
     let items = stored(&fixture, &job.id).await;
     assert_eq!(items.len(), counts[0]);
-    assert!(
-        items.iter().all(|(_, ends)| ends.is_none()),
-        "no item of an unfinished job has a TTL: {items:?}"
-    );
+    assert_kept(&items, &fixture);
 
     let (_, lease) = fixture.claim(&job.id).await;
     fixture
@@ -126,10 +183,7 @@ async fn large_job_leaves_no_orphaned_parts() {
         .await
         .expect("released");
     let items = stored(&fixture, &job.id).await;
-    assert!(
-        items.iter().all(|(_, ends)| ends.is_none()),
-        "no item has a TTL again: {items:?}"
-    );
+    assert_kept(&items, &fixture);
 }
 
 #[tokio::test]
