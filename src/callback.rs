@@ -5,7 +5,7 @@ pub mod signature;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{Request, StatusCode};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use url::Url;
 use crate::http::target::Policy;
 use crate::http::{Http, SendError};
 use crate::job::Notification;
-use crate::retry::retry_after;
+use crate::retry::{http_date, retry_after};
 use crate::secrets::{SecretRef, Secrets};
 use signature::CannotSign;
 
@@ -173,11 +173,10 @@ impl CallbackSender {
                 CallbackResult::Undeliverable("the receiver answered 410 Gone".to_owned())
             }
             Ok(response) => {
-                let hint = response
-                    .headers()
-                    .get(RETRY_AFTER)
-                    .and_then(|value| value.to_str().ok());
-                let asked = hint.and_then(|hint| retry_after(hint, now));
+                let header = |name| response.headers().get(name)?.to_str().ok();
+                // A date is by the receiver's clock.
+                let now = header(DATE).and_then(http_date).unwrap_or(now);
+                let asked = header(RETRY_AFTER).and_then(|hint| retry_after(hint, now));
                 CallbackResult::Failed {
                     why: format!("the receiver answered {}", response.status()),
                     asked,

@@ -30,14 +30,43 @@ impl Policy {
     }
 }
 
-/// Parses a `Retry-After` header: seconds, or a date. Returns `None` if it is neither, or a date in the past.
+/// The longest wait that a `Retry-After` header can ask for; a longer one is shortened. What Zoho limits by the day is free
+/// again after this time, and it is the longest wait between two attempts at a callback.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Parses a `Retry-After` header (RFC 9110, section 10.2.3): seconds, or a date in any of the three forms. A fraction of a
+/// second, which some servers send, is rounded up. Returns `None` for any other text, and for a date in the past.
 pub fn retry_after(header: &str, now: jiff::Timestamp) -> Option<Duration> {
     let header = header.trim();
-    if let Ok(seconds) = header.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
+    seconds(header).or_else(|| {
+        let wait = http_date(header)?.duration_since(now);
+        Some(Duration::try_from(wait).ok()?.min(MAX_RETRY_AFTER))
+    })
+}
+
+/// Parses an HTTP date (RFC 9110, section 5.6.7): IMF-fixdate, RFC 850 or asctime. Other dates of RFC 5322, such as those
+/// with a numeric zone, are taken too.
+pub fn http_date(text: &str) -> Option<jiff::Timestamp> {
+    let text = text.trim();
+    match httpdate::parse_http_date(text) {
+        // A date may be later than the latest timestamp.
+        Ok(date) => Some(date.try_into().unwrap_or(jiff::Timestamp::MAX)),
+        Err(_) => Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()),
     }
-    let at = jiff::fmt::rfc2822::parse(header).ok()?.timestamp();
-    Duration::try_from(at.duration_since(now)).ok()
+}
+
+/// Parses a number of seconds of any length, with an optional fraction, as a wait.
+pub(crate) fn seconds(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    // More digits than fit are a very long wait.
+    let whole: u64 = whole.parse().unwrap_or(u64::MAX);
+    let rounded_up = u64::from(fraction.bytes().any(|digit| digit != b'0'));
+    let wait = Duration::from_secs(whole.saturating_add(rounded_up));
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -71,10 +100,54 @@ mod tests {
             None,
             "a time in the past"
         );
-        assert_eq!(retry_after("soon", now), None);
+        for no_wait in [
+            "soon", "", "-1", "+1", "1e3", "1.", ".5", "1.5.2", "0x10", "Fri",
+        ] {
+            assert_eq!(retry_after(no_wait, now), None, "{no_wait}");
+        }
+    }
+
+    #[test]
+    fn every_form_of_retry_after_has_one_meaning() {
+        let now = "1994-11-06T08:49:07Z".parse().expect("a time");
+        for (header, seconds) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 30),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", 30),
+            ("Sun Nov  6 08:49:37 1994", 30),
+            ("Sun, 06 Nov 1994 09:49:37 +0100", 30),
+            (" 30 ", 30),
+            ("0", 0),
+            ("0030", 30),
+            ("29.001", 30),
+            ("30.000", 30),
+            ("86401", 86_400),
+            ("4294967296", 86_400),
+            ("99999999999999999999999999", 86_400),
+            ("99999999999999999999999999.5", 86_400),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
+        ] {
+            let wait = Some(Duration::from_secs(seconds));
+            assert_eq!(retry_after(header, now), wait, "{header}");
+        }
     }
 
     proptest! {
+        #[test]
+        fn any_header_asks_for_a_day_at_most(header in ".{0,40}|[0-9]{1,40}(\\.[0-9]{0,9})?") {
+            let wait = retry_after(&header, jiff::Timestamp::UNIX_EPOCH);
+            prop_assert!(wait.is_none_or(|wait| wait <= MAX_RETRY_AFTER));
+        }
+
+        #[test]
+        fn dates_in_all_forms_are_equal(second in 0_i64..2_000_000_000) {
+            let at = jiff::Timestamp::from_second(second).expect("a time");
+            let at = at.to_zoned(jiff::tz::TimeZone::UTC);
+            for form in ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"] {
+                let text = at.strftime(form).to_string();
+                prop_assert_eq!(http_date(&text), Some(at.timestamp()), "{}", text);
+            }
+        }
+
         #[test]
         fn waits_stay_below_ceiling_until_attempts_end(failed in 1_u32..60, random in 0.0_f64..=1.0) {
             match POLICY.wait(failed, None, random) {

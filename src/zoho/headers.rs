@@ -6,7 +6,7 @@ use http::header::{DATE, RETRY_AFTER};
 use jiff::Timestamp;
 
 use super::answer::RawAnswer;
-use crate::retry::retry_after;
+use crate::retry::{http_date, retry_after};
 
 /// The remaining API credits. Zoho sends it once half of the day's credits are used.
 const CREDITS_REMAINING: &str = "x-api-credits-remaining";
@@ -36,9 +36,7 @@ impl AnswerTimes {
 
 /// When an answer was sent, by its sender's clock.
 pub(super) fn sent_at(response: &Response<Bytes>) -> Option<Timestamp> {
-    let date = response.headers().get(DATE)?.to_str().ok()?;
-    let date = jiff::fmt::rfc2822::parse(date).ok()?;
-    Some(date.timestamp())
+    http_date(response.headers().get(DATE)?.to_str().ok()?)
 }
 
 /// The parts of an answer that its judges need.

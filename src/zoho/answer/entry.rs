@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::RawAnswer;
 use crate::codes::{self, Cause, Class, FailureScope};
 use crate::outcome::{Failure, Refusal};
+use crate::retry;
 use crate::update::RecordId;
 use crate::zoho::Error;
 
@@ -101,8 +102,12 @@ impl Entry {
     }
 
     pub(super) fn error(&self, raw: &RawAnswer<'_>) -> Error {
-        let asked = self.details.get("retry_after").and_then(Value::as_u64);
-        let asked = asked.map(Duration::from_secs).or(raw.retry_after);
+        let asked = self.details.get("retry_after").and_then(|wait| match wait {
+            Value::Number(seconds) => retry::seconds(&seconds.to_string()),
+            Value::String(seconds) => retry::seconds(seconds),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        });
+        let asked = asked.or(raw.retry_after);
         classify(self.refusal(), asked, raw)
     }
 
