@@ -4,6 +4,7 @@
 //! private network, or the Lambda runtime.
 
 mod address;
+mod host_name;
 mod host_pattern;
 
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use url::{Host, Url};
 
 pub use address::{AddressKind, EmbeddedForm, classify};
+pub use host_name::HostNameProblem;
 pub use host_pattern::{HostPattern, InvalidHostPattern};
 
 /// The rules that a URL must satisfy.
@@ -47,6 +49,14 @@ pub enum UrlDenied {
     /// The URL has a fragment, which is never sent.
     #[error("it must not have a fragment (#…)")]
     Fragment,
+    /// No public host can have the name.
+    #[error("host {host} cannot be called: {problem}")]
+    HostName {
+        /// The host.
+        host: String,
+        /// What is wrong with the name.
+        problem: HostNameProblem,
+    },
     /// The host matches no pattern of the allowed hosts.
     #[error("host {0} is not in allowed_hosts")]
     Host(String),
@@ -76,6 +86,18 @@ impl Policy {
             return Ok(());
         }
         let name = normal_name(&host);
+        if let Host::Domain(_) = host {
+            let is_listed = self
+                .allowed_hosts
+                .iter()
+                .any(|pattern| pattern.matches_name(&name));
+            if let Some(problem) = HostNameProblem::of(&name, is_listed) {
+                return Err(UrlDenied::HostName {
+                    host: name,
+                    problem,
+                });
+            }
+        }
         let port = url.port_or_known_default().unwrap_or(HTTPS_PORT);
         if self.allowed_hosts.is_empty() {
             return if port == HTTPS_PORT {
