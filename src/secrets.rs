@@ -177,6 +177,11 @@ impl Secrets {
         Ok(secrets)
     }
 
+    /// Forgets what is known of a secret that proved wrong: the next read fetches it.
+    pub async fn forget(&self, reference: &SecretRef) {
+        *self.cell(reference).lock().await = CachedSecret::default();
+    }
+
     fn cell(&self, reference: &SecretRef) -> SecretCell {
         let key = (reference.source, reference.name.clone());
         sync::lock(&self.cells).entry(key).or_default().clone()

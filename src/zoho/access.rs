@@ -6,7 +6,7 @@ mod shared;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -43,6 +43,8 @@ pub(super) struct AccessTokens {
     clock: Arc<dyn Clock>,
     /// Locked during a refresh: a task that waits for the lock finds the fresh token.
     state: Mutex<TokenState>,
+    /// Attempts to get a token that have ended.
+    attempts: AtomicU64,
     /// The cache that other processes share, if any.
     cache: Option<Arc<dyn TokenCache>>,
     /// Whether the cache has failed, and that is logged.
@@ -95,6 +97,7 @@ impl AccessTokens {
             secrets,
             clock,
             state: Mutex::default(),
+            attempts: AtomicU64::new(0),
             cache: None,
             cache_failed: AtomicBool::new(false),
         }
@@ -108,26 +111,28 @@ impl AccessTokens {
         }
     }
 
-    /// The access token: the current one, or a new one.
+    /// The access token: the current one, or a new one. After a failure the next attempt is made after a pause. A caller
+    /// within the pause waits for that attempt: what is remembered of a failure ends no job, as the cause may be mended.
     pub(super) async fn get(&self) -> Result<Token, Error> {
+        let attempts = self.attempts.load(Ordering::Acquire);
         let mut state = self.state.lock().await;
         let now = self.clock.now();
         if let Some(token) = state.token.as_ref().filter(|token| token.is_fresh(now)) {
             return Ok(token.clone());
         }
         if let Some((until, error)) = state.backoff.as_ref().filter(|(until, _)| now < *until) {
+            // This caller was waiting while the attempt was made, so the attempt was its own too.
+            let is_own = self.attempts.load(Ordering::Acquire) > attempts;
             return Err(match error.clone() {
-                Error::RetryLater(refusal, _) => Error::RetryLater(refusal, time_left(now, *until)),
-                never @ (Error::Reauthenticate(_)
-                | Error::OutcomeUnknown(_)
-                | Error::Refused(_)
-                | Error::Denied(_)) => never,
+                denied @ Error::Denied(_) if is_own => denied,
+                other => Error::RetryLater(other.into_refusal(), time_left(now, *until)),
             });
         }
         let outcome = match &self.cache {
             Some(cache) => self.get_shared(cache.as_ref(), &mut state).await,
             None => self.refresh(&mut state).await,
         };
+        self.attempts.fetch_add(1, Ordering::AcqRel);
         match &outcome {
             Ok(token) => {
                 state.api = Some(token.api.clone());

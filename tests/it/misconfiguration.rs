@@ -1,12 +1,16 @@
 //! Mistakes of operators and senders: each ends in an error with code and advice, after few requests, and shows no
 //! secret.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use masshook::job::{JobId, JobStatus};
+use masshook::store::Store;
+use masshook::store::sqlite::SqliteStore;
 use masshook::zoho::metadata::Freshness;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Harness, World};
+use crate::harness::{Answer, Harness, World, enqueue};
 
 /// Updates one lead.
 async fn update(world: &World) -> Answer {
@@ -67,6 +71,28 @@ async fn assert_ends(world: &World, answer: &Answer, code: &str, requests: [u64;
     error.clone()
 }
 
+/// A job that meets the remembered refusal waits, and succeeds once the credentials are accepted again.
+#[tokio::test]
+async fn job_after_refused_credentials_waits() {
+    let world = Harness::new().start().await;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
+    let app = world.worker(&store);
+    let refusal = json!({"kind": "token", "status": 200, "body": {"error": "invalid_client"}});
+    world.faults(&json!({"next": [refusal]})).await;
+    let request =
+        json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": [world.id("Leads", 1)]});
+    let status = async |id: &JobId| store.get(id).await.expect("read").expect("a job").status();
+    let first = enqueue(&app, &request).await;
+    app.run_turn(&[], None).await.expect("a turn");
+    assert_eq!(status(&first).await, JobStatus::Failed);
+    let second = enqueue(&app, &request).await;
+    app.run_turn(&[], None).await.expect("a turn");
+    assert!(!status(&second).await.is_final(), "it waits");
+    world.clock.advance(Duration::from_secs(61));
+    app.run_turn(&[], None).await.expect("a turn");
+    assert_eq!(status(&second).await, JobStatus::Succeeded);
+}
+
 #[tokio::test]
 async fn wrong_data_centre_differs_from_bad_credentials() {
     // The client is not registered in the other data centre.
@@ -103,8 +129,8 @@ async fn wrong_data_centre_differs_from_bad_credentials() {
     world.reconfigure(|config| config.replace("secretsmanager:zoho", "secretsmanager:revoked"));
     let error = assert_ends(&world, &update(&world).await, "invalid_code", [1, 0]).await;
     assert!(error.to_string().contains("revoked"), "{error}");
-    // A second update right away sends no request.
-    assert_ends(&world, &update(&world).await, "invalid_code", [1, 0]).await;
+    // A second update right away waits for the next attempt, and ends with that.
+    assert_ends(&world, &update(&world).await, "invalid_code", [2, 0]).await;
 }
 
 #[tokio::test]

@@ -104,7 +104,11 @@ async fn find<E: Entry, F>(name: &str, what: &str, read: impl Fn(Freshness) -> F
 where
     F: Future<Output = Result<Arc<[E]>, zoho::Error>>,
 {
-    let known = read(Freshness::Cached).await?;
+    let known = match read(Freshness::Cached).await {
+        // A remembered refusal ends no job: the token may have the scope by now.
+        Err(refused) if refused.lacks_scope() => read(Freshness::Fresh).await?,
+        other => other?,
+    };
     match pick(name, &known) {
         Pick::Nothing(_) => {}
         found @ (Pick::One(_) | Pick::Several(_)) => return found.or_refusal(name, what),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Request;
 use http::header::CONTENT_TYPE;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{AccessTokens, TokenState};
@@ -21,11 +21,35 @@ use crate::zoho::token::{Token, TokenGrant, parse_grant};
 use crate::zoho::{Connection, Error, MAX_ANSWER};
 
 impl AccessTokens {
-    /// Requests a token with the connection's credentials.
+    /// Requests a token with the connection's credentials. If they are refused, they may have been replaced since they were
+    /// cached: they are read again.
     pub(super) async fn refresh(&self, state: &mut TokenState) -> Result<Token, Error> {
         let reference = &self.connection.credentials;
-        let secret = self.secrets.get(reference).await.map_err(secret_error)?;
-        let credentials = Credentials::parse(&secret).map_err(|error| {
+        let cached = self.secrets.get(reference).await;
+        let outcome = match &cached {
+            Ok(secret) => self.refresh_with(secret, state).await,
+            Err(error) => Err(secret_error(error)),
+        };
+        let Err(Error::Denied(_)) = &outcome else {
+            return outcome;
+        };
+        self.secrets.forget(reference).await;
+        match (self.secrets.get(reference).await, cached) {
+            (Ok(current), Ok(cached)) if current.expose_secret() == cached.expose_secret() => {
+                outcome
+            }
+            (Ok(current), _) => self.refresh_with(&current, state).await,
+            (Err(_), _) => outcome,
+        }
+    }
+
+    async fn refresh_with(
+        &self,
+        secret: &SecretString,
+        state: &mut TokenState,
+    ) -> Result<Token, Error> {
+        let reference = &self.connection.credentials;
+        let credentials = Credentials::parse(secret).map_err(|error| {
             let message = format!("the secret {reference} {error}");
             Error::Denied(Refusal::with(Cause::BadCredentials, message))
         })?;
@@ -129,7 +153,7 @@ fn is_local(api_domain: &str) -> bool {
         .unwrap_or_default()
 }
 
-fn secret_error(error: SecretError) -> Error {
+fn secret_error(error: &SecretError) -> Error {
     let message = error.to_string();
     match error {
         SecretError::Later { .. } => {

@@ -36,8 +36,7 @@ impl TokenCache for LateThrottle {
     async fn unlock(&self, _: &str, _: &str) {}
 }
 
-#[tokio::test]
-async fn throttle_stored_before_the_lock_is_respected() {
+fn tokens(clock: Arc<ManualClock>) -> AccessTokens {
     let connection = Connection {
         credentials: "file:/nowhere/zoho.json".parse().expect("a reference"),
         data_center: DataCenter::Us,
@@ -50,15 +49,19 @@ async fn throttle_stored_before_the_lock_is_respected() {
         credit_floor: 0,
         guard: MetadataGuard::Strict,
     };
-    let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
-    let tokens = AccessTokens::new(
+    AccessTokens::new(
         "crm".to_owned(),
         Arc::new(connection),
         Http::new(HttpSettings::default()),
         Arc::new(Secrets::new(clock.clone(), Arc::new(EnvironmentSecrets))),
         clock,
-    );
-    let outcome = tokens
+    )
+}
+
+#[tokio::test]
+async fn throttle_stored_before_the_lock_is_respected() {
+    let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+    let outcome = tokens(clock)
         .with_cache(Arc::new(LateThrottle::default()))
         .get()
         .await;
@@ -69,4 +72,28 @@ async fn throttle_stored_before_the_lock_is_respected() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// What is remembered of a failure makes later jobs wait; the next attempt is made after the pause.
+#[tokio::test]
+async fn remembered_refusal_makes_later_callers_wait() {
+    let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+    let tokens = tokens(clock.clone());
+    let is_denied = |outcome: &Result<Token, Error>| matches!(outcome, Err(Error::Denied(_)));
+    let refreshing = tokens.state.lock().await;
+    // Both wait before either makes the attempt.
+    let (first, second, ()) = tokio::join!(tokens.get(), tokens.get(), async { drop(refreshing) });
+    assert!(is_denied(&first), "{first:?}");
+    assert!(is_denied(&second), "one attempt for both: {second:?}");
+    clock.advance(Duration::from_secs(20));
+    match tokens.get().await {
+        Err(Error::RetryLater(refusal, wait)) => {
+            assert_eq!(refusal.cause(), Some(Cause::SecretMissing));
+            assert_eq!(wait, REFUSED_FOR - Duration::from_secs(20));
+        }
+        other => panic!("{other:?}"),
+    }
+    clock.advance(REFUSED_FOR);
+    let later = tokens.get().await;
+    assert!(is_denied(&later), "another attempt: {later:?}");
 }
