@@ -2,7 +2,8 @@
 //!
 //! Immediate calls that set the same fields to the same values through the same connection share batches of up to 500
 //! ids. Record updates have their own values, so they share batches of up to 100 records unless two rows for one record
-//! differ. A call is never split, so its answer comes in one piece. Equal calls on one custom view share one Zoho job.
+//! differ, and only up to [`MAX_BYTES`]. A call is never split, so its answer comes in one piece. Equal calls on one custom
+//! view share one Zoho job.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,6 +15,13 @@ use crate::outcome::Failure;
 use crate::plan::{Call, CallKind, PlanLimits, Target, body, row, rows_body};
 use crate::update::{ModuleName, RecordId, Records, Resolved};
 use crate::zoho::Repeat;
+
+/// Bytes of a request body that calls may share, so that a large call does not make those that share its batch fail. A call
+/// that is larger has a batch of its own.
+pub(super) const MAX_BYTES: usize = 1 << 20;
+
+/// Bytes of an id in a request body: 20 digits, quotes and a comma.
+const ID_BYTES: usize = 23;
 
 /// A call of one of the turn's jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +42,8 @@ pub(super) struct Batch {
     pub(super) repeat: Repeat,
     /// The calls that it performs.
     pub(super) calls: Vec<CallRef>,
+    /// At least the bytes of its body.
+    bytes: usize,
 }
 
 /// The values that a batch sets, and the records.
@@ -92,6 +102,40 @@ impl Batch {
                 records: Records::View { .. },
                 ..
             } => &[],
+        }
+    }
+
+    /// Whether its calls may be sent apart if Zoho refuses the batch as a whole. Equal calls on a custom view are one call.
+    pub(super) fn can_be_split(&self) -> bool {
+        self.calls.len() > 1 && self.kind() != CallKind::Scheduled
+    }
+
+    /// Whether its calls set the same values, so that a refusal of the values concerns all of them.
+    pub(super) fn sets_same_values(&self) -> bool {
+        matches!(self.payload, BatchPayload::Change { .. })
+    }
+
+    /// The part of this batch for one of its calls, with the call's records.
+    pub(super) fn part(&self, call: CallRef, ids: &[RecordId]) -> Self {
+        let own: HashSet<&RecordId> = ids.iter().collect();
+        let payload = match &self.payload {
+            BatchPayload::Change {
+                data, over_write, ..
+            } => BatchPayload::Change {
+                data: data.clone(),
+                over_write: *over_write,
+                records: Records::Ids(ids.to_vec()),
+            },
+            BatchPayload::Rows { ids, rows } => {
+                let rows = ids.iter().zip(rows).filter(|(id, _)| own.contains(id));
+                let (ids, rows) = rows.map(|(id, row)| (*id, row.clone())).unzip();
+                BatchPayload::Rows { ids, rows }
+            }
+        };
+        Self {
+            payload,
+            calls: vec![call],
+            ..self.clone()
         }
     }
 
@@ -166,7 +210,19 @@ impl Packer {
             CallKind::Immediate | CallKind::Scheduled => PlanLimits::ZOHO.ids_per_call,
             CallKind::Records => PlanLimits::ZOHO.records_per_call,
         };
-        let fits = |known: &RowsById| {
+        let bytes_of = |row: &Value| match row {
+            Value::Null => ID_BYTES,
+            row => row.to_string().len() + 1,
+        };
+        let sizes: Vec<usize> = rows.iter().map(|(_, row)| bytes_of(row)).collect();
+        let batches = &self.batches;
+        let fits = |index: usize, known: &RowsById| {
+            let more = rows.iter().zip(&sizes);
+            let more = more.filter(|((id, _), _)| !known.contains_key(id));
+            let bytes: usize = more.map(|(_, size)| size).sum();
+            if batches[index].bytes + bytes > MAX_BYTES {
+                return false;
+            }
             let new = rows.iter().filter(|(id, _)| !known.contains_key(id));
             let free = capacity.saturating_sub(known.len());
             // In a full batch the first new record decides. There may be a hundred full batches before this one.
@@ -175,17 +231,20 @@ impl Packer {
                     .iter()
                     .all(|(id, row)| known.get(id).is_none_or(|known| known == row))
         };
-        let place = match open.iter().position(|(_, known)| fits(known)) {
+        let place = match open.iter().position(|(index, known)| fits(*index, known)) {
             Some(place) => place,
             None => {
                 open.push((self.batches.len(), RowsById::new()));
-                self.batches.push(Batch {
+                let mut batch = Batch {
                     connection: connection.to_owned(),
                     module: about.module.clone(),
                     payload: BatchPayload::of(request, call, data),
                     repeat,
                     calls: Vec::new(),
-                });
+                    bytes: 0,
+                };
+                batch.bytes = batch.body().to_string().len();
+                self.batches.push(batch);
                 open.len() - 1
             }
         };
@@ -195,8 +254,9 @@ impl Packer {
         if repeat == Repeat::Never {
             batch.repeat = Repeat::Never;
         }
-        for (id, row) in rows {
+        for ((id, row), size) in rows.into_iter().zip(sizes) {
             if let Entry::Vacant(vacant) = known.entry(id) {
+                batch.bytes += size;
                 batch.payload.put(id, &row);
                 vacant.insert(row);
             }

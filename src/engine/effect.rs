@@ -25,6 +25,8 @@ pub(super) enum Effect {
         batch: Batch,
         /// The jobs that may hold the lock on the batch's custom view.
         holders: Vec<LockHolder>,
+        /// The batch's parts, one for each call, if they may be sent apart.
+        parts: Vec<Batch>,
     },
 }
 
@@ -72,7 +74,25 @@ pub(super) fn effects(leased: &[LeasedJob], work: TurnWork) -> Vec<Effect> {
             Some(_) => jobs.map(|leased| LockHolder::job(&leased.job.id)).collect(),
             None => Vec::new(),
         };
-        effects.push(Effect::Send { batch, holders });
+        let parts = match batch.can_be_split() {
+            true => parts(&batch, leased),
+            false => Vec::new(),
+        };
+        effects.push(Effect::Send {
+            batch,
+            holders,
+            parts,
+        });
     }
     effects
+}
+
+/// The parts of a batch, one for each of its calls.
+fn parts(batch: &Batch, leased: &[LeasedJob]) -> Vec<Batch> {
+    let part = |call: &CallRef| {
+        let job = &leased.get(call.job)?.job;
+        let ids = job.remaining_ids(job.call(call.seq)?);
+        Some(batch.part(*call, &ids))
+    };
+    batch.calls.iter().filter_map(part).collect()
 }

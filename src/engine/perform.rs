@@ -76,9 +76,15 @@ impl Engine {
                 fail_point("prepare.answered");
                 Some(EffectResult::Prepared(prepared))
             }
-            Effect::Send { batch, holders } => {
-                self.send(batch, holders, denied_endpoints, turn, results)
-                    .await
+            Effect::Send {
+                batch,
+                holders,
+                parts,
+            } => {
+                let sent = self
+                    .send(batch, holders, denied_endpoints, turn, results)
+                    .await?;
+                self.send_apart(sent, parts, turn, results).await
             }
             Effect::Resolve(unresolved) => {
                 let call = unresolved.call;

@@ -1,5 +1,8 @@
 //! Sends batches to Zoho: locks the custom view, announces calls that must not be sent twice, sends, unlocks after failures.
 
+use std::collections::VecDeque;
+
+use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, CallRef};
@@ -13,6 +16,9 @@ use crate::store::LockHolder;
 use crate::sync;
 use crate::zoho::answer::UpdateAnswer;
 use crate::zoho::{self, CallResult, Repeat, SendWindow};
+
+/// Parts of a refused batch that are sent at once.
+const PARTS_AT_ONCE: usize = 4;
 
 /// The lock on a custom view.
 struct ViewLock {
@@ -71,6 +77,75 @@ impl Engine {
             self.unlock_view(lock.as_ref()).await;
         }
         Some(EffectResult::Sent(batch, sent))
+    }
+
+    /// Sends the parts of a batch apart, once, if Zoho has refused the batch as a whole, for example as too large or
+    /// malformed: then the fault of one job fails only that job. Returns the result that is still to be recorded.
+    pub(super) async fn send_apart(
+        &self,
+        sent: EffectResult,
+        parts: Vec<Batch>,
+        turn: TurnDeadlines,
+        results: &mpsc::Sender<EffectResult>,
+    ) -> Option<EffectResult> {
+        let EffectResult::Sent(batch, CallResult { attempts, outcome }) = sent else {
+            return Some(sent);
+        };
+        let refusal = match outcome {
+            Err(zoho::Error::Refused(refusal)) if parts.len() > 1 => refusal,
+            outcome => return Some(EffectResult::Sent(batch, CallResult { attempts, outcome })),
+        };
+        tracing::warn!(
+            connection = batch.connection,
+            zoho.code = refusal.code,
+            calls = parts.len(),
+            "Zoho refused a batch as a whole, its calls are sent apart: {}",
+            refusal.message
+        );
+        let send = |part: Batch| async move {
+            let client = self.connections.get(&part.connection)?;
+            let (way, body) = (part.kind(), part.body());
+            let mut sent = client
+                .update(
+                    &part.module,
+                    way,
+                    &body,
+                    part.ids(),
+                    part.repeat,
+                    SendWindow::until(turn.give_up),
+                )
+                .await;
+            sent.attempts += attempts;
+            Some((part, sent))
+        };
+        let mut parts = VecDeque::from(parts);
+        let mut sent = Vec::new();
+        if batch.sets_same_values() {
+            // If Zoho refuses two of them likewise, the values are at fault, and the refusal concerns the others too.
+            for part in [parts.pop_front(), parts.pop_back()].into_iter().flatten() {
+                sent.extend(send(part).await);
+            }
+            let is_same = |outcome: &Result<UpdateAnswer, zoho::Error>| matches!(outcome, Err(zoho::Error::Refused(other)) if *other == refusal);
+            if sent.iter().all(|(_, sent)| is_same(&sent.outcome)) {
+                let refused = |part| {
+                    let outcome = Err(zoho::Error::Refused(refusal.clone()));
+                    (part, CallResult { attempts, outcome })
+                };
+                sent.extend(std::mem::take(&mut parts).into_iter().map(refused));
+            }
+        }
+        let sending = futures_util::stream::iter(parts)
+            .map(send)
+            .buffer_unordered(PARTS_AT_ONCE);
+        let mut sending =
+            std::pin::pin!(futures_util::stream::iter(sent.into_iter().map(Some)).chain(sending));
+        while let Some(sent) = sending.next().await {
+            if let Some((part, sent)) = sent {
+                // The receiver lives as long as this sender.
+                let _ = results.send(EffectResult::Sent(part, sent)).await;
+            }
+        }
+        None
     }
 
     /// Locks the custom view of a batch; `None` if it has none.

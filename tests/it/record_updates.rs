@@ -365,3 +365,45 @@ async fn dry_run_prices_both_update_methods() {
     );
     assert_eq!(calls(&world).await, (0, 0));
 }
+
+/// Zoho refuses the shared call as a whole, and then one of its parts: only that part's job fails.
+#[tokio::test]
+async fn batch_refused_as_a_whole_is_sent_apart_once() {
+    for (method, kind) in [
+        ("records", "records_put"),
+        ("mass_update", "mass_update_post"),
+    ] {
+        let world = start().await;
+        let form =
+            json!({"code": "INVALID_DATA", "details": {}, "message": "body", "status": "error"});
+        let too_large = json!({"kind": kind, "status": 413, "body": "too large"});
+        let malformed = json!({"kind": kind, "status": 400, "body": form});
+        world.faults(&json!({"next": [too_large, malformed]})).await;
+        let updates: Vec<Value> = (0..4)
+            .map(|place| {
+                json!({"module": "Leads", "fields": {"City": "Bonn"}, "ids": [world.id("Leads", place)]})
+            })
+            .collect();
+        let answer = deliver(&world, method, &updates).await;
+        let jobs = answer.body["jobs"].as_array().expect("jobs").iter();
+        let failed = jobs.filter(|job| job["status"] == "failed").count();
+        assert_eq!(failed, 1, "{method}: {answer:?}");
+        assert_eq!(world.count(kind).await, 5, "one call, and four parts");
+    }
+}
+
+/// The values of a mass update concern all of its records, so a refusal of the values is not repeated for each job.
+#[tokio::test]
+async fn refused_values_are_not_tried_by_every_job() {
+    let world = start().await;
+    let form = json!({"code": "INVALID_DATA", "details": {}, "message": "body", "status": "error"});
+    let fault = json!({"kind": "mass_update_post", "status": 400, "body": form, "times": 100});
+    world.faults(&json!({"next": [fault]})).await;
+    let updates: Vec<Value> = (0..40)
+        .map(|place| json!({"module": "Leads", "fields": {"City": "Bonn"}, "ids": [world.id("Leads", place)]}))
+        .collect();
+    let answer = deliver(&world, "mass_update", &updates).await;
+    let jobs = answer.body["jobs"].as_array().expect("jobs").iter();
+    assert_eq!(jobs.filter(|job| job["status"] == "failed").count(), 40);
+    assert_eq!(world.count("mass_update_post").await, 3);
+}

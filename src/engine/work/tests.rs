@@ -200,3 +200,33 @@ proptest! {
         prop_assert_eq!(seen.len(), jobs.iter().map(|job| job.calls.len()).sum::<usize>());
     }
 }
+
+proptest! {
+    // The bodies are large.
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Every batch of several calls stays below the limit, and no call is lost.
+    #[test]
+    fn shared_batch_stays_below_byte_limit(
+        sizes in prop::collection::vec(prop_oneof![4 => 1_usize..2_000, 1 => 100_000_usize..400_000, 1 => Just(1_100_000)], 1..40),
+        by_records in any::<bool>(),
+        escaped in any::<bool>(),
+    ) {
+        let way = if by_records { "records" } else { "mass_update" };
+        let jobs: Vec<Job> = sizes.iter().enumerate().map(|(n, size)| {
+            // A quote takes two bytes in JSON.
+            let text = if escaped { "\"".repeat(size / 2) } else { "x".repeat(*size) };
+            let request = json!({"module": "Leads", "fields": {"City": text}, "ids": [n + 1], "update_by": way});
+            job(n, "default", &request)
+        }).collect();
+        let batches = work(&jobs).batches;
+        for batch in &batches {
+            let bytes = batch.body().to_string().len();
+            prop_assert!(batch.calls.len() == 1 || bytes <= super::super::batch::MAX_BYTES, "{bytes}");
+        }
+        prop_assert_eq!(batches.iter().map(|batch| batch.calls.len()).sum::<usize>(), jobs.len());
+        if by_records && sizes.iter().sum::<usize>() < 500_000 {
+            prop_assert_eq!(batches.len(), 1, "small calls share a batch");
+        }
+    }
+}
