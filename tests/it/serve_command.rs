@@ -1,5 +1,6 @@
 //! `masshook serve` as its users run it: the process, its data folder, its signals, and its failures.
 
+mod database;
 mod dead_letters;
 mod limits;
 
