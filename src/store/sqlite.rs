@@ -74,10 +74,13 @@ impl SqliteStore {
                 time,
                 session: Mutex::new(None),
             },
-            Some(path) => Database::File {
-                writer: Worker::new(Access::Write, path.clone(), time.clone()),
-                reader: Worker::new(Access::Read, path, time),
-            },
+            Some(path) => {
+                let writer = Worker::new(Access::Write, path, time);
+                Database::File {
+                    reader: writer.reader(),
+                    writer,
+                }
+            }
         };
         Self {
             database: Arc::new(database),
@@ -156,7 +159,7 @@ fn in_memory<T>(
     let mut run = || {
         let open = match session.take() {
             Some(open) => open,
-            None => Session::open(None, time.clone())?,
+            None => Session::in_memory(time.clone())?,
         };
         work(session.insert(open))
     };

@@ -73,12 +73,12 @@ pub(super) struct Session {
     pub(super) connection: Connection,
     /// None: the latest finished jobs are kept, by number.
     time: Option<RetentionTime>,
-    file: Option<OpenFile>,
+    file: Option<Arc<OnceLock<OpenFile>>>,
 }
 
 /// The file of an open database, and the one beside it with its latest commits.
 #[derive(Debug)]
-struct OpenFile {
+pub(super) struct OpenFile {
     path: PathBuf,
     files: Vec<(PathBuf, FileId)>,
 }
@@ -87,9 +87,31 @@ struct OpenFile {
 type FileId = (u64, u64);
 
 impl Session {
-    /// Opens the database in a file, or a new one in memory.
-    pub(super) fn open(file: Option<&Path>, time: Option<RetentionTime>) -> rusqlite::Result<Self> {
-        let connection = schema::open(file)?;
+    /// Opens a new database in memory.
+    pub(super) fn in_memory(time: Option<RetentionTime>) -> rusqlite::Result<Self> {
+        Self::start(schema::open(None)?, time, None)
+    }
+
+    /// Opens the database in a file. `opened` is the file that the first session of this process has opened: a later one
+    /// must not create another, which would end the log of the first.
+    pub(super) fn in_file(
+        path: &Path,
+        time: Option<RetentionTime>,
+        opened: Arc<OnceLock<OpenFile>>,
+    ) -> rusqlite::Result<Self> {
+        if let Some(first) = opened.get() {
+            first.check()?;
+        }
+        let session = Self::start(schema::open(Some(path))?, time, Some(opened.clone()))?;
+        opened.get_or_init(|| OpenFile::of(path));
+        Ok(session)
+    }
+
+    fn start(
+        connection: Connection,
+        time: Option<RetentionTime>,
+        file: Option<Arc<OnceLock<OpenFile>>>,
+    ) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         if let Some(time) = &time {
             time.start(&connection)?;
@@ -97,7 +119,7 @@ impl Session {
         Ok(Self {
             connection,
             time,
-            file: file.map(OpenFile::of),
+            file,
         })
     }
 
@@ -137,15 +159,19 @@ impl Session {
 
     /// Fails if the file has been deleted or replaced: SQLite would go on writing to a file that nobody finds again.
     pub(super) fn check_file(&self) -> rusqlite::Result<()> {
-        match &self.file {
+        match self.open_file() {
             Some(file) => file.check(),
             None => Ok(()),
         }
     }
 
+    fn open_file(&self) -> Option<&OpenFile> {
+        self.file.as_ref()?.get()
+    }
+
     /// The size of the write-ahead log.
     pub(super) fn log_bytes(&self) -> u64 {
-        let log = self.file.as_ref().map(|file| beside(&file.path, "-wal"));
+        let log = self.open_file().map(|file| beside(&file.path, "-wal"));
         let log = log.and_then(|log| std::fs::metadata(log).ok());
         log.map_or(0, |log| log.len())
     }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::maintenance::Maintenance;
 use super::schema::refused;
-use super::session::{RetentionTime, Session};
+use super::session::{OpenFile, RetentionTime, Session};
 use super::store_error;
 use crate::store::error::StoreError;
 use crate::sync;
@@ -45,6 +45,7 @@ pub(super) struct Worker {
     access: Access,
     path: PathBuf,
     time: Option<RetentionTime>,
+    opened: Arc<OnceLock<OpenFile>>,
     waiting: Arc<AtomicUsize>,
     has_backlog: Arc<AtomicBool>,
     running: Mutex<Option<Running>>,
@@ -109,10 +110,18 @@ impl Worker {
             access,
             path,
             time,
+            opened: Arc::default(),
             waiting: Arc::default(),
             has_backlog: Arc::default(),
             running: Mutex::default(),
         }
+    }
+
+    /// A thread that reads the same file. It is not started yet.
+    pub(super) fn reader(&self) -> Self {
+        let mut reader = Self::new(Access::Read, self.path.clone(), self.time.clone());
+        reader.opened = self.opened.clone();
+        reader
     }
 
     /// The file.
@@ -168,6 +177,7 @@ impl Worker {
             access: self.access,
             path: self.path.clone(),
             time: self.time.clone(),
+            opened: self.opened.clone(),
             waiting: self.waiting.clone(),
             incoming,
             session: None,
@@ -196,6 +206,7 @@ struct Loop {
     access: Access,
     path: PathBuf,
     time: Option<RetentionTime>,
+    opened: Arc<OnceLock<OpenFile>>,
     waiting: Arc<AtomicUsize>,
     incoming: Receiver<Message>,
     session: Option<Session>,
@@ -250,7 +261,7 @@ impl Loop {
         if let Some(session) = self.session.take() {
             return Ok(session);
         }
-        let session = Session::open(Some(&self.path), self.time.clone())?;
+        let session = Session::in_file(&self.path, self.time.clone(), self.opened.clone())?;
         if self.access == Access::Read {
             session.connection.pragma_update(None, "query_only", true)?;
         }

@@ -10,6 +10,8 @@ async fn deleted_file_refuses_writes_until_restored() {
         store.add(&job("a", start()), None).await.expect("added");
         let (path, aside) = (folder.path().join(name), folder.path().join("aside"));
         std::fs::rename(&path, &aside).expect("moved");
+        // The first read opens a connection, which must not create another file.
+        assert!(store.get(&job("a", start()).id).await.is_err(), "{name}");
         let refused = store.add(&job("b", start()), None).await;
         let refused = refused.expect_err("nobody would find the job again");
         assert!(
@@ -21,6 +23,8 @@ async fn deleted_file_refuses_writes_until_restored() {
         std::fs::rename(&aside, &path).expect("restored");
         let added = store.add(&job("d", start()), None).await;
         assert_eq!(added.expect("added"), AddResult::New, "{name}");
+        let kept = store.get(&job("a", start()).id).await;
+        assert!(kept.expect("read").is_some(), "{name}");
     }
 }
 
