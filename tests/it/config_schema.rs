@@ -96,20 +96,31 @@ fn configs() -> Vec<(String, Value)> {
     found
 }
 
-/// A block of a document as a whole config; `None` if it is something else.
+/// A block of a document as a whole config: it is one, or routes, or keys of one route. `None` if it is something else.
 fn as_config(block: &str) -> Option<Value> {
-    let mut document: Value = serde_saphyr::from_str(block).ok()?;
-    let object = document.as_object_mut()?;
-    let is_part = ["connections", "routes", "callbacks", "api", "limits"]
-        .iter()
-        .any(|key| object.contains_key(*key));
-    if !is_part {
+    let document: Value = serde_saphyr::from_str(&block.replace("map: …", "map: empty")).ok()?;
+    let object = document.as_object()?;
+    let has = |keys: &[&str]| keys.iter().any(|key| object.contains_key(*key));
+    let is_route = |route: &Value| route.get("map").is_some() || route.get("verify").is_some();
+    let mut config = if has(&["connections", "routes", "callbacks", "api", "limits"]) {
+        document
+    } else if has(&["verify", "map"]) {
+        json!({"routes": {"a": document}})
+    } else if object.values().all(is_route) {
+        json!({"routes": document})
+    } else {
         return None;
+    };
+    if config.get("connections").is_none() {
+        config["connections"] = json!({"default": {"credentials": "env:ZOHO"}});
     }
-    object
-        .entry("connections")
-        .or_insert_with(|| json!({"default": {"credentials": "env:ZOHO"}}));
-    Some(document)
+    let routes = config.get_mut("routes").and_then(Value::as_object_mut);
+    for route in routes.into_iter().flat_map(Map::values_mut) {
+        if route.get("map").is_none() {
+            route["map"] = json!("empty");
+        }
+    }
+    Some(config)
 }
 
 #[test]

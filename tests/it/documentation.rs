@@ -221,8 +221,7 @@ fn readme_configs_parse() {
                 format!("{}{}  acme:\n{block}    map: .\n", wanted[0], wanted[1])
             }
             Some("connections") if !block.contains("routes:") => {
-                block.replace("default:\n", "default:\n    credentials: env:ZOHO\n")
-                    + "routes: { a: { verify: { scheme: none }, map: . } }\n"
+                block + "routes: { a: { verify: { scheme: none }, map: . } }\n"
             }
             Some("connections") => block,
             _ => format!("{}{}{block}", wanted[0], wanted[1]),
