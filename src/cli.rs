@@ -97,13 +97,11 @@ impl Command {
 /// Runs the command line.
 pub async fn run(arguments: Arguments) -> ExitStatus {
     let filter = arguments.command.log_filter();
-    let _log = match arguments.command {
-        Command::Serve(_) | Command::Simulate(_) => Some(telemetry::init_server(filter)),
-        _ => {
-            telemetry::init_command(filter);
-            None
-        }
-    };
+    let is_server = matches!(arguments.command, Command::Serve(_) | Command::Simulate(_));
+    let _log = is_server.then(|| telemetry::init_server(filter));
+    if !is_server {
+        telemetry::init_command(filter);
+    }
     match arguments.command {
         Command::Demo => demo::run().await,
         Command::Preview(args) => preview::run(args).await,

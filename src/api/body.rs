@@ -237,7 +237,10 @@ mod tests {
         let limits = limits(LIMIT);
         for _ in 0..4 {
             let read = read_body(frames(LIMIT, 1 << 10, true), LIMIT, Some(&limits)).await;
-            let (bytes, reservation) = read.ok().expect("read").into_parts();
+            let Ok(body) = read else {
+                panic!("the body was refused");
+            };
+            let (bytes, reservation) = body.into_parts();
             assert_eq!(bytes.len(), LIMIT);
             let left = limits.budget.bytes.available_permits();
             assert!(left <= FREE_BYTES, "{left}");

@@ -125,20 +125,20 @@ pub fn problem_headers(rejection: &Rejection) -> Vec<(HeaderName, HeaderValue)> 
     } else if rejection.status() == StatusCode::SERVICE_UNAVAILABLE {
         headers.push((RETRY_AFTER, RETRY_UNAVAILABLE_AFTER));
     }
-    match rejection {
-        Rejection::Unauthorized => {
-            headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
-        }
+    if matches!(rejection, Rejection::Unauthorized) {
+        headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+    }
+    if let Rejection::MethodNotAllowed { allowed } = rejection {
         // An endpoint that takes no method has an empty header.
-        Rejection::MethodNotAllowed { allowed } => {
-            let methods = HeaderValue::from_str(&method_list(allowed));
-            headers.extend(methods.ok().map(|methods| (ALLOW, methods)));
-        }
-        // The client has not sent its request in time, or will not be understood.
-        Rejection::RequestTimeout | Rejection::HttpVersion => {
-            headers.push((CONNECTION, HeaderValue::from_static("close")));
-        }
-        _ => {}
+        let methods = HeaderValue::from_str(&method_list(allowed));
+        headers.extend(methods.ok().map(|methods| (ALLOW, methods)));
+    }
+    // The client has not sent its request in time, or will not be understood.
+    if matches!(
+        rejection,
+        Rejection::RequestTimeout | Rejection::HttpVersion
+    ) {
+        headers.push((CONNECTION, HeaderValue::from_static("close")));
     }
     headers
 }

@@ -163,10 +163,7 @@ fn with_metadata(
     }
     let attributes = metadata
         .into_iter()
-        .filter_map(|(name, value)| match value {
-            Value::String(text) => Some((name, text)),
-            _ => None,
-        });
+        .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
     origin.attributes.extend(attributes);
     origin
 }

@@ -142,6 +142,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn refused_head_is_named_for_what_it_is() {
         let post = "POST /hooks/x HTTP/1.1\nhost: x";
         let many = "\na: b".repeat(101);

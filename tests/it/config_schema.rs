@@ -209,7 +209,7 @@ fn pointers(node: &Value, at: &str) -> Vec<String> {
             .enumerate()
             .map(|(index, child)| (index.to_string(), child))
             .collect(),
-        _ => Vec::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     };
     for (key, child) in children {
         found.extend(pointers(child, &format!("{at}/{key}")));

@@ -102,7 +102,7 @@ fn refuse_unknown_keys(list: &mut Schema) {
 #[expect(dead_code, reason = "stands for the entry's shape in the JSON Schema")]
 enum HandshakeEntry {
     Common(CommonHandshake),
-    Spec(HandshakeSpec),
+    Spec(Box<HandshakeSpec>),
 }
 
 impl Scheme {
