@@ -127,7 +127,8 @@ pub(super) fn event_of_bus(event: &RawValue) -> Option<AwsEvent> {
         #[serde(rename = "SystemMetadata")]
         system_metadata: Option<Map<String, Value>>,
     }
-    let parsed: BusEvent<'_> = serde_json::from_str(event.get()).ok()?;
+    let repaired = strict_reader::replace_lone_surrogates(event.get().as_bytes());
+    let parsed: BusEvent<'_> = serde_json::from_slice(&repaired.text).ok()?;
     if let (Some(data), Some(system)) = (parsed.data, parsed.system_metadata) {
         let inner = event_of_bus(data);
         let inner = inner.map_or_else(|| Origin::of(Trigger::EventBridge), |inner| inner.origin);

@@ -92,7 +92,8 @@ impl MappingInput<'_> {
             json!(self.headers),
             json!(self.query),
             json!(self.route),
-            json!(self.received_at.to_string()),
+            // jq's `fromdate` takes whole seconds only.
+            json!(format!("{:.0}", self.received_at)),
             json!(self.raw),
             json!(self.trigger),
         ]

@@ -14,11 +14,12 @@ const EFFECTS: [&str; 8] = [
 ];
 
 /// Test files, which may read the vectors.
-const TEST_FILES: [&str; 5] = [
+const TEST_FILES: [&str; 6] = [
     "tests.rs",
     "vectors.rs",
     "published.rs",
     "shapes.rs",
+    "forged_requests.rs",
     "lib.rs",
 ];
 

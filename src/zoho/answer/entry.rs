@@ -102,6 +102,9 @@ impl Entry {
     }
 
     pub(super) fn error(&self, raw: &RawAnswer<'_>) -> Error {
+        if self.code.is_empty() {
+            return unreadable(raw);
+        }
         let asked = self.details.get("retry_after").and_then(|wait| match wait {
             Value::Number(seconds) => retry::seconds(&seconds.to_string()),
             Value::String(seconds) => retry::seconds(seconds),
