@@ -27,6 +27,9 @@ const MAX_FILTER_RECURSION: u32 = 20_000;
 /// Bytes of an object, whose table has room for a few entries.
 pub(crate) const OBJECT: usize = 320;
 
+/// Bytes of the iterators that the engine keeps for each context, measured over many shapes of programs.
+const CONTEXT: usize = 256;
+
 /// Stack kept free beyond the limit, for dropping values.
 pub(crate) const STACK_RESERVE: usize = 64 << 20;
 
@@ -277,6 +280,28 @@ pub(crate) fn allocate(bytes: usize) {
         }
     });
     spend(bytes as u64 / 256);
+}
+
+/// Accounts for a context of the engine. Contexts are many and short-lived, so unlike values they are credited when they are
+/// dropped.
+#[inline]
+pub(crate) fn hold_context() {
+    FENCE.with(|fence| match fence.memory.get().checked_sub(CONTEXT) {
+        Some(left) => fence.memory.set(left),
+        None => {
+            // The context is dropped by the caller's unwinding only if it exists, so nothing is taken for this one.
+            abort(FenceLimit::Memory);
+        }
+    });
+}
+
+/// Credits a context that was dropped.
+#[inline]
+pub(crate) fn release_context() {
+    FENCE.with(|fence| {
+        let left = fence.memory.get();
+        fence.memory.set(left.saturating_add(CONTEXT));
+    });
 }
 
 /// Counts a recursive call that passes a filter on.

@@ -224,7 +224,7 @@ impl<'w> Session<'w> {
         filter: &Filter<Engine>,
         variables: Vec<FencedValue>,
     ) -> Result<Vec<Value>, EvalError> {
-        let context = Ctx::<Engine>::new(Terms(&filter.lut), Vars::new(variables));
+        let context = Ctx::<Engine>::new(Terms::new(&filter.lut), Vars::new(variables));
         let mut outputs = Vec::new();
         let mut budget = self.limits.output_bytes;
         for output in filter.id.run((context, self.document.clone())) {

@@ -9,6 +9,7 @@ use crate::*;
 mod failures;
 mod jq;
 mod limits;
+mod memory;
 mod pool;
 mod properties;
 mod results;
