@@ -6,6 +6,7 @@ mod path;
 mod response;
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use ::http::header::AUTHORIZATION;
@@ -15,6 +16,7 @@ use axum::extract::{RawQuery, Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::Layer;
@@ -93,6 +95,7 @@ pub fn router_with_health(app: Arc<App>, health: Arc<dyn HealthCheck>) -> Router
         .route("/health", get(show_health).fallback(readable))
         .fallback(|uri: Uri| async move { Rejection::NoSuchPath(PathHint::of(uri.path())) })
         .layer(from_fn(limit_headers))
+        .layer(from_fn(catch_panic))
         .with_state(app);
     match base {
         // A layer of the router itself would run after its routing.
@@ -125,6 +128,14 @@ fn strip_base(base: &BasePath, mut request: Request) -> Request {
 async fn not_allowed(allowed: &'static [Method]) -> Rejection {
     let allowed = allowed.to_vec();
     Rejection::MethodNotAllowed { allowed }
+}
+
+/// Answers a request whose handler panics. Without an answer the sender would see a broken connection.
+async fn catch_panic(request: Request, next: Next) -> Response {
+    let running = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let response = running.await;
+    // The panic hook has logged its message.
+    response.unwrap_or_else(|_| Rejection::Defect.into_response())
 }
 
 /// Refuses requests with too many headers before any code scans them.

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use url::Url;
 
 use crate::callback::CallbackSender;
@@ -132,6 +132,15 @@ impl App {
         mapping_threads.start_first_thread();
         Self {
             mapping_threads,
+            ..self
+        }
+    }
+
+    /// Shares the sockets for callbacks with other apps of the process: one permit for each attempt in progress.
+    #[must_use]
+    pub fn with_callback_sockets(self, sockets: Arc<Semaphore>) -> Self {
+        Self {
+            callbacks: self.callbacks.with_sockets(sockets),
             ..self
         }
     }

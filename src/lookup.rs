@@ -12,6 +12,8 @@ mod matches;
 use std::collections::HashSet;
 use std::fmt;
 
+use crate::codes::Cause;
+use crate::outcome::Refusal;
 use crate::update::{FieldName, MatchValue, ModuleName, RecordId};
 pub use matches::{LookupRow, MatchIndex, ResolvedMatch, refuse, rows, settle};
 
@@ -123,6 +125,13 @@ pub fn lookup_requests<'a>(
         (LookupRequest::Query(query), values)
     });
     queries.chain(searches).collect()
+}
+
+/// Whether Zoho refused a query because of its field or module, so that it refuses every other query on that field too.
+pub fn concerns_field(refusal: &Refusal) -> bool {
+    let message = refusal.message.to_lowercase();
+    refusal.cause() == Some(Cause::QueryOperator)
+        || message.contains("column given seems to be invalid")
 }
 
 /// Whether a value has the form of an e-mail address. Such values are compared without regard to case.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::config_file::{ConfigFile, report_config_error};
@@ -102,23 +103,21 @@ async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
         Ok(jobs) => tracing::info!("resuming {jobs} jobs of the previous process"),
         Err(error) => tracing::warn!("{error}; jobs resume when their leases expire"),
     }
+    let limits = ServerLimits::for_process(args.max_connections);
     let parts = AppParts {
+        callback_sockets: Arc::new(Semaphore::new(limits.callbacks)),
         clock: Arc::new(SystemClock),
         store: Arc::new(store),
         wakeups: LocalWakeUps::new(),
         sns_endpoint: aws::sns_endpoint().map_err(ServeError::Start)?,
     };
     let app = CurrentApp::new(parts.app(config));
-    let limits = ServerLimits::default();
     let server = Server {
         app: app.clone(),
         clock: parts.clock.clone(),
         wakeups: parts.wakeups.clone(),
         listener,
-        limits: ServerLimits {
-            connections: args.max_connections.unwrap_or(limits.connections),
-            ..limits
-        },
+        limits,
     };
     let (stop, force) = (stop_signals.received(1), stop_signals.received(2));
     let early_stop = stop_signals.received(1);
@@ -167,6 +166,7 @@ struct AppParts {
     store: Arc<dyn Store>,
     wakeups: LocalWakeUps,
     sns_endpoint: Option<Url>,
+    callback_sockets: Arc<Semaphore>,
 }
 
 impl AppParts {
@@ -183,6 +183,7 @@ impl AppParts {
             },
         )
         .with_memory_limit(memory_limit())
+        .with_callback_sockets(self.callback_sockets.clone())
     }
 }
 

@@ -6,13 +6,14 @@
 //! the next one, and the result is recorded under a lease of its own.
 
 use std::fmt;
-use std::sync::Mutex;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::fair_queue::FairQueue;
 use super::{DriveResult, Engine, ExecutionMode, LEASE_SLACK, LeasedJob, TurnDeadlines};
@@ -23,7 +24,7 @@ use crate::job::{JobId, Notification, NotificationResult};
 use crate::store::Claim;
 use crate::sync;
 
-/// Attempts in progress at once. Each needs a socket.
+/// Attempts in progress at once, their recording included.
 const CONCURRENT_ATTEMPTS: usize = 512;
 
 /// How long the recording of an attempt may take.
@@ -54,7 +55,23 @@ pub struct CallbackQueue {
     queue: Mutex<FairQueue<DueCallback>>,
     /// Notified when an attempt may be started.
     changed: Notify,
+    /// One permit for each attempt that waits for its receiver.
+    sockets: Arc<Semaphore>,
     patience: Patience,
+}
+
+/// An attempt that waits for its receiver: its share of the host, and its socket. Both are free once it is dropped.
+struct StartedAttempt<'a> {
+    queue: &'a CallbackQueue,
+    host: String,
+    _socket: OwnedSemaphorePermit,
+}
+
+impl Drop for StartedAttempt<'_> {
+    fn drop(&mut self) {
+        sync::lock(&self.queue.queue).end(&self.host);
+        self.queue.changed.notify_one();
+    }
 }
 
 /// A callback to send.
@@ -88,8 +105,15 @@ impl CallbackQueue {
         Self {
             queue: Mutex::default(),
             changed: Notify::new(),
+            sockets: Arc::new(Semaphore::new(CONCURRENT_ATTEMPTS)),
             patience,
         }
+    }
+
+    /// Shares the sockets of other queues: all their attempts together have one permit each.
+    #[must_use]
+    pub fn with_sockets(self, sockets: Arc<Semaphore>) -> Self {
+        Self { sockets, ..self }
     }
 
     /// Takes over the due callbacks of jobs: finished jobs with their leases, progress callbacks without.
@@ -145,13 +169,20 @@ impl CallbackQueue {
         self.changed.notify_one();
     }
 
-    fn start(&self) -> Option<(String, DueCallback)> {
-        sync::lock(&self.queue).start()
+    /// Starts the next attempt, if there is a socket for it.
+    fn start(&self) -> Option<(StartedAttempt<'_>, DueCallback)> {
+        let socket = Arc::clone(&self.sockets).try_acquire_owned().ok()?;
+        let (host, due) = sync::lock(&self.queue).start()?;
+        let attempt = StartedAttempt {
+            queue: self,
+            host,
+            _socket: socket,
+        };
+        Some((attempt, due))
     }
 
-    fn end(&self, host: &str) {
-        sync::lock(&self.queue).end(host);
-        self.changed.notify_one();
+    fn can_start(&self) -> bool {
+        sync::lock(&self.queue).can_start()
     }
 }
 
@@ -176,11 +207,12 @@ impl Engine {
         let mut attempts = FuturesUnordered::new();
         loop {
             while attempts.len() < CONCURRENT_ATTEMPTS
-                && let Some((host, due)) = queue.start()
+                && let Some((attempt, due)) = queue.start()
             {
-                attempts.push(self.attempt_callback(queue, host, due, deadline));
+                attempts.push(self.attempt_callback(attempt, due, deadline));
             }
-            if deadline.is_some() && attempts.is_empty() {
+            let lacks_socket = attempts.len() < CONCURRENT_ATTEMPTS && queue.can_start();
+            if deadline.is_some() && attempts.is_empty() && !lacks_socket {
                 return;
             }
             tokio::select! {
@@ -188,19 +220,37 @@ impl Engine {
                     result.into_iter().for_each(&mut on_result);
                 }
                 () = queue.changed.notified() => {}
+                // Attempts of other queues have the sockets.
+                _ = queue.sockets.acquire(), if lacks_socket => {}
                 at = &mut closed, if deadline.is_none() => deadline = Some(at),
             }
         }
     }
 
-    /// Makes one attempt at a callback, and records its result. Returns no result if the job is another driver's.
+    /// Makes one attempt at a callback, and records its result. Returns no result if the job is another driver's, or if the
+    /// attempt panics: then the job goes on once its lease has expired, and other callbacks are not concerned.
     async fn attempt_callback(
         &self,
-        queue: &CallbackQueue,
-        host: String,
+        attempt: StartedAttempt<'_>,
         due: DueCallback,
         deadline: Option<Timestamp>,
     ) -> Option<DriveResult> {
+        let id = due.id.clone();
+        let attempt = AssertUnwindSafe(self.send_and_record(attempt, due, deadline));
+        attempt.catch_unwind().await.unwrap_or_else(|_| {
+            // The panic hook has logged its message.
+            tracing::error!(job.id = %id, "the attempt to send a callback panicked; it is sent again when the job's lease expires");
+            None
+        })
+    }
+
+    async fn send_and_record(
+        &self,
+        attempt: StartedAttempt<'_>,
+        due: DueCallback,
+        deadline: Option<Timestamp>,
+    ) -> Option<DriveResult> {
+        let StartedAttempt { queue, host, .. } = &attempt;
         let DueCallback {
             id,
             notification,
@@ -209,7 +259,7 @@ impl Engine {
         let is_held = self.keep_lease(&mut job).await;
         let now = self.clock.now();
         let time = is_held
-            .then(|| self.attempt_time(queue.patience, &host, now, deadline))
+            .then(|| self.attempt_time(queue.patience, host, now, deadline))
             .flatten();
         let mut result = None;
         if let Some(time) = time {
@@ -221,14 +271,14 @@ impl Engine {
             matches!(&result, Some(CallbackResult::Failed { timed_out, .. }) if *timed_out);
         let needs_patience = queue.patience == Patience::Brief && {
             let hosts = sync::lock(&self.hosts);
-            timed_out || hosts.is_hanging(&host, now)
+            timed_out || hosts.is_hanging(host, now)
         };
         if let Some(time) = time {
             let was_patient = time == ATTEMPT_TIME;
-            sync::lock(&self.hosts).record(&host, timed_out, was_patient, self.clock.now());
+            sync::lock(&self.hosts).record(host, timed_out, was_patient, self.clock.now());
         }
         // Before the recording, which may wait for a turn or for the store.
-        queue.end(&host);
+        drop(attempt);
         let mut leased = match job {
             CallbackJob::Held(mut leased) => {
                 if needs_patience {

@@ -88,6 +88,11 @@ impl<T> FairQueue<T> {
         Vec::from(removed)
     }
 
+    /// Whether [`FairQueue::start`] returns an entry.
+    pub(super) fn can_start(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
     /// The number of entries that wait.
     pub(super) fn waiting(&self) -> usize {
         self.hosts.values().map(|queue| queue.waiting.len()).sum()
@@ -133,13 +138,15 @@ mod tests {
                         queue.push(&host.to_string(), number);
                         waiting.entry(host.to_string()).or_default().push_back(number);
                     }
-                    Step::Start => match queue.start() {
-                        Some((host, entry)) => {
+                    Step::Start => match (queue.can_start(), queue.start()) {
+                        (can_start, Some((host, entry))) => {
+                            prop_assert!(can_start);
                             prop_assert_eq!(waiting.get_mut(&host).and_then(VecDeque::pop_front), Some(entry));
                             prop_assert!(share(&started, &host) < SHARE);
                             started.push(host);
                         }
-                        None => {
+                        (can_start, None) => {
+                            prop_assert!(!can_start);
                             let is_full = |host: &str| share(&started, host) == SHARE;
                             let stuck = waiting.iter().all(|(host, entries)| entries.is_empty() || is_full(host));
                             prop_assert!(stuck, "an entry was not started");

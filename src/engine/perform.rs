@@ -84,7 +84,8 @@ impl Engine {
                 let sent = self
                     .send(batch, holders, denied_endpoints, turn, results)
                     .await?;
-                self.send_apart(sent, parts, turn, results).await
+                self.send_apart(sent, parts, denied_endpoints, turn, results)
+                    .await
             }
             Effect::Resolve(unresolved) => {
                 let call = unresolved.call;

@@ -36,11 +36,9 @@ impl Engine {
         turn: TurnDeadlines,
         results: &mpsc::Sender<EffectResult>,
     ) -> Option<EffectResult> {
-        let client = self.connections.get(&batch.connection)?;
-        let way = batch.kind();
-        let endpoint = (batch.connection.clone(), way.path(&batch.module));
-        let denied = || sync::lock(denied_endpoints);
-        if denied().contains(&endpoint) || self.clock.now() >= turn.give_up {
+        self.connections.get(&batch.connection)?;
+        let is_denied = sync::lock(denied_endpoints).contains(&endpoint(&batch));
+        if is_denied || self.clock.now() >= turn.give_up {
             return None;
         }
         let lock = match self.lock_view_of(&batch, holders).await {
@@ -52,31 +50,49 @@ impl Engine {
             self.unlock_view(lock.as_ref()).await;
             return Some(EffectResult::NotSent(batch.calls));
         }
-        let (module, body, ids) = (&batch.module, batch.body(), batch.ids());
-        let is_open = || !denied().contains(&endpoint);
-        let window = SendWindow {
-            give_up: turn.give_up,
-            is_open: &is_open,
-        };
-        let sent = client
-            .update(module, way, &body, ids, batch.repeat, window)
-            .await;
-        // Another call was denied while this one waited for its turn.
-        if sent.attempts == 0 && !is_open() {
+        let Some(sent) = self
+            .send_unless_denied(&batch, denied_endpoints, turn)
+            .await
+        else {
             self.unlock_view(lock.as_ref()).await;
-            return match batch.repeat {
-                Repeat::Never => Some(EffectResult::NotSent(batch.calls)),
-                Repeat::Safe => None,
-            };
-        }
-        if let Err(zoho::Error::Denied(_)) = sent.outcome {
-            denied().insert(endpoint);
-        }
+            return not_sent(batch);
+        };
         // Zoho may be working on the view as long as the outcome is unknown.
         if !matches!(sent.outcome, Ok(_) | Err(zoho::Error::OutcomeUnknown(_))) {
             self.unlock_view(lock.as_ref()).await;
         }
         Some(EffectResult::Sent(batch, sent))
+    }
+
+    /// Sends a batch, unless every call of its endpoint is denied by the time of its turn. Returns `None` if it was not sent.
+    async fn send_unless_denied(
+        &self,
+        batch: &Batch,
+        denied_endpoints: &DeniedEndpoints,
+        turn: TurnDeadlines,
+    ) -> Option<CallResult<UpdateAnswer>> {
+        let client = self.connections.get(&batch.connection)?;
+        let endpoint = endpoint(batch);
+        let is_open = || !sync::lock(denied_endpoints).contains(&endpoint);
+        if !is_open() {
+            return None;
+        }
+        let window = SendWindow {
+            give_up: turn.give_up,
+            is_open: &is_open,
+        };
+        let (module, body, ids) = (&batch.module, batch.body(), batch.ids());
+        let sent = client
+            .update(module, batch.kind(), &body, ids, batch.repeat, window)
+            .await;
+        // Another call was denied while this one waited for its turn.
+        if sent.attempts == 0 && !is_open() {
+            return None;
+        }
+        if let Err(zoho::Error::Denied(_)) = sent.outcome {
+            sync::lock(denied_endpoints).insert(endpoint);
+        }
+        Some(sent)
     }
 
     /// Sends the parts of a batch apart, once, if Zoho has refused the batch as a whole, for example as too large or
@@ -85,6 +101,7 @@ impl Engine {
         &self,
         sent: EffectResult,
         parts: Vec<Batch>,
+        denied_endpoints: &DeniedEndpoints,
         turn: TurnDeadlines,
         results: &mpsc::Sender<EffectResult>,
     ) -> Option<EffectResult> {
@@ -103,20 +120,13 @@ impl Engine {
             refusal.message
         );
         let send = |part: Batch| async move {
-            let client = self.connections.get(&part.connection)?;
-            let (way, body) = (part.kind(), part.body());
-            let mut sent = client
-                .update(
-                    &part.module,
-                    way,
-                    &body,
-                    part.ids(),
-                    part.repeat,
-                    SendWindow::until(turn.give_up),
-                )
-                .await;
-            sent.attempts += attempts;
-            Some((part, sent))
+            match self.send_unless_denied(&part, denied_endpoints, turn).await {
+                Some(mut sent) => {
+                    sent.attempts += attempts;
+                    Some(EffectResult::Sent(part, sent))
+                }
+                None => not_sent(part),
+            }
         };
         let mut parts = VecDeque::from(parts);
         let mut sent = Vec::new();
@@ -125,11 +135,11 @@ impl Engine {
             for part in [parts.pop_front(), parts.pop_back()].into_iter().flatten() {
                 sent.extend(send(part).await);
             }
-            let is_same = |outcome: &Result<UpdateAnswer, zoho::Error>| matches!(outcome, Err(zoho::Error::Refused(other)) if *other == refusal);
-            if sent.iter().all(|(_, sent)| is_same(&sent.outcome)) {
+            let is_same = |result: &EffectResult| matches!(result, EffectResult::Sent(_, sent) if matches!(&sent.outcome, Err(zoho::Error::Refused(other)) if *other == refusal));
+            if sent.len() == 2 && sent.iter().all(is_same) {
                 let refused = |part| {
                     let outcome = Err(zoho::Error::Refused(refusal.clone()));
-                    (part, CallResult { attempts, outcome })
+                    EffectResult::Sent(part, CallResult { attempts, outcome })
                 };
                 sent.extend(std::mem::take(&mut parts).into_iter().map(refused));
             }
@@ -140,9 +150,9 @@ impl Engine {
         let mut sending =
             std::pin::pin!(futures_util::stream::iter(sent.into_iter().map(Some)).chain(sending));
         while let Some(sent) = sending.next().await {
-            if let Some((part, sent)) = sent {
+            if let Some(sent) = sent {
                 // The receiver lives as long as this sender.
-                let _ = results.send(EffectResult::Sent(part, sent)).await;
+                let _ = results.send(sent).await;
             }
         }
         None
@@ -171,6 +181,19 @@ impl Engine {
         if let Some(ViewLock { view, holder }) = lock {
             self.unlock(view, holder).await;
         }
+    }
+}
+
+/// The connection and path of a batch.
+fn endpoint(batch: &Batch) -> (String, String) {
+    (batch.connection.clone(), batch.kind().path(&batch.module))
+}
+
+/// The result of a batch that stays for a later turn, if something is to be recorded.
+fn not_sent(batch: Batch) -> Option<EffectResult> {
+    match batch.repeat {
+        Repeat::Never => Some(EffectResult::NotSent(batch.calls)),
+        Repeat::Safe => None,
     }
 }
 

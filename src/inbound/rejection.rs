@@ -247,6 +247,9 @@ pub enum Rejection {
     /// The jobs could not be driven: a defect, or a config that does not match the stored jobs.
     #[error("the job could not be driven; it is stored")]
     Drive(String),
+    /// The handler of the request panicked: a defect.
+    #[error("the request could not be handled because of a defect; the log has the details")]
+    Defect,
 }
 
 /// The value of the header `Allow`.
@@ -320,6 +323,7 @@ impl Rejection {
                 (StatusCode::INTERNAL_SERVER_ERROR, "secret_unavailable")
             }
             Self::Drive(_) => (StatusCode::INTERNAL_SERVER_ERROR, "not_driven"),
+            Self::Defect => (StatusCode::INTERNAL_SERVER_ERROR, "defect"),
         }
     }
 

@@ -146,3 +146,22 @@ async fn run_turn(
         Err(format!("cannot store the progress of jobs: {error}"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use super::*;
+
+    /// A server that sends no callbacks must not look healthy.
+    #[tokio::test]
+    async fn panic_of_the_callback_task_ends_the_loop() {
+        let mut senders = JoinSet::new();
+        senders.spawn(async {});
+        propagate_panic(senders.join_next().await.expect("a task"));
+        senders.spawn(async { panic!("a defect") });
+        let ended = senders.join_next().await.expect("a task");
+        let propagated = std::panic::catch_unwind(AssertUnwindSafe(|| propagate_panic(ended)));
+        assert!(propagated.is_err());
+    }
+}

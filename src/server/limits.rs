@@ -7,7 +7,10 @@ use rustix::process::{Resource, getrlimit};
 /// Connections, unless the process may open too few files.
 const DEFAULT_CONNECTIONS: usize = 512;
 
-/// Files that connections leave to the store, the log and calls to other servers.
+/// Callbacks that wait for their receivers, unless the process may open too few files.
+const MAX_CALLBACKS: usize = 512;
+
+/// Files that connections and callbacks leave to the store, the log and calls to Zoho.
 const RESERVED_FILES: usize = 64;
 
 /// The limits of a server.
@@ -15,6 +18,8 @@ const RESERVED_FILES: usize = 64;
 pub struct ServerLimits {
     /// Connections at the same time.
     pub connections: usize,
+    /// Callbacks that wait for their receivers at the same time. Each has a connection.
+    pub callbacks: usize,
     /// Time for the head of a request, from its first byte; of a new connection, from its start.
     pub head: Duration,
     /// Time for the body of a request, from the end of its head.
@@ -35,8 +40,21 @@ pub struct ServerLimits {
 
 impl Default for ServerLimits {
     fn default() -> Self {
+        Self::for_process(None)
+    }
+}
+
+impl ServerLimits {
+    /// The limits for the files that this process may open. `connections` replaces the default.
+    pub fn for_process(connections: Option<usize>) -> Self {
+        let files = getrlimit(Resource::Nofile).current;
+        let files = files.map_or(usize::MAX, |files| {
+            usize::try_from(files).unwrap_or(usize::MAX)
+        });
+        let (connections, callbacks) = shares(files, connections);
         Self {
-            connections: default_connections(),
+            connections,
+            callbacks,
             head: Duration::from_secs(10),
             body: Duration::from_secs(30),
             idle: Duration::from_secs(60),
@@ -49,18 +67,14 @@ impl Default for ServerLimits {
     }
 }
 
-/// The number of connections that the open files of the process allow, up to [`DEFAULT_CONNECTIONS`].
-fn default_connections() -> usize {
-    let files = getrlimit(Resource::Nofile).current;
-    files.map_or(DEFAULT_CONNECTIONS, |files| {
-        connections_for(usize::try_from(files).unwrap_or(usize::MAX))
-    })
-}
-
-/// The number of connections for a process that may open so many files.
-fn connections_for(files: usize) -> usize {
+/// The number of connections and of callbacks for a process that may open so many files.
+fn shares(files: usize, connections: Option<usize>) -> (usize, usize) {
     let reserved = RESERVED_FILES.max(files / 4).min(files / 2);
-    (files - reserved).clamp(1, DEFAULT_CONNECTIONS)
+    let free = files - reserved;
+    let least = free / 4;
+    let connections = connections.unwrap_or_else(|| (free - least).clamp(1, DEFAULT_CONNECTIONS));
+    let callbacks = free.saturating_sub(connections).max(least);
+    (connections, callbacks.clamp(1, MAX_CALLBACKS))
 }
 
 #[cfg(test)]
@@ -68,9 +82,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_files_for_the_engine() {
-        for (files, connections) in [(0, 1), (16, 8), (256, 192), (1_024, 512), (usize::MAX, 512)] {
-            assert_eq!(connections_for(files), connections, "{files}");
+    fn connections_and_callbacks_leave_files_for_the_engine() {
+        for (files, connections, callbacks) in [
+            (0, 1, 1),
+            (16, 6, 2),
+            (256, 144, 48),
+            (1_024, 512, 256),
+            (4_096, 512, 512),
+            (usize::MAX, 512, 512),
+        ] {
+            assert_eq!(shares(files, None), (connections, callbacks), "{files}");
         }
+        assert_eq!(shares(1_024, Some(100)), (100, 512));
+        assert_eq!(shares(256, Some(180)), (180, 48), "callbacks keep a share");
     }
 }

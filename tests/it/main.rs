@@ -35,6 +35,7 @@ mod metadata_guard;
 mod misconfiguration;
 mod org_metadata;
 mod overload;
+mod panics;
 mod preview_command;
 mod public_urls;
 mod published_keys;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, World, text};
+use crate::harness::{Harness, Request, World, text};
 
 /// Makes an update request for the leads with these e-mail addresses.
 fn by_mail(values: &[&str], modes: Value) -> Value {
@@ -77,6 +77,86 @@ async fn match_queries_are_shared_across_500_jobs() {
         world.record("Leads", &world.id("Leads", 250)).await["Lead_Source"],
         "Webinar"
     );
+}
+
+/// Delivers a job for each list of values of a field.
+async fn deliver_matches(world: &World, field: &str, values: &[&[&str]]) -> Vec<Value> {
+    let updates: Vec<Value> = values
+        .iter()
+        .map(|values| {
+            let wanted = json!({"field": field, "values": values});
+            json!({"module": "Leads", "fields": {"City": "Bonn"}, "match": wanted})
+        })
+        .collect();
+    let request = Request::json("/hooks/matches", json!({"updates": updates}).to_string());
+    let answer = world.send(request).await;
+    answer.body["jobs"].as_array().expect("jobs").clone()
+}
+
+const MATCHES: &str =
+    "  matches: { verify: { scheme: none }, delivery_id: tojson, map: '.updates[]' }\n";
+
+/// Zoho refuses the query that jobs share, and then the query of one of them: only that job fails.
+#[tokio::test]
+async fn refused_shared_query_fails_one_job_only() {
+    let world = Harness::new().routes(MATCHES).start().await;
+    let body = json!({
+        "code": "INVALID_QUERY", "details": {"column_name": "Email", "reason": "invalid value"},
+        "message": "invalid query formed", "status": "error",
+    });
+    let fault = json!({"kind": "coql", "status": 400, "body": body});
+    world.faults(&json!({"next": [fault, fault]})).await;
+    let lists: [&[&str]; 5] = [
+        &["lead1@example.com"],
+        &["lead2@example.com", "lead3@example.com"],
+        // It shares a value with the previous one, and with the next one all of them.
+        &["lead3@example.com", "lead4@example.com"],
+        &["lead3@example.com", "lead4@example.com"],
+        &["o'brien@example.com"],
+    ];
+    let jobs = deliver_matches(&world, "Email", &lists).await;
+    let failed = jobs.iter().filter(|job| job["status"] == "failed");
+    let failed: Vec<&Value> = failed.map(|job| &job["error"]["code"]).collect();
+    assert!(
+        (1..=2).contains(&failed.len()) && failed.iter().all(|code| **code == "INVALID_QUERY"),
+        "{jobs:#?}"
+    );
+    assert_eq!(jobs[4]["status"], "succeeded", "{jobs:#?}");
+    assert_eq!(world.count("coql").await, 4, "one query, and three parts");
+}
+
+/// The field is at fault, so no job asks on its own.
+#[tokio::test]
+async fn query_on_an_unknown_field_is_not_repeated() {
+    let world = Harness::new().routes(MATCHES).start().await;
+    let lists: [&[&str]; 3] = [&["a"], &["b"], &["c"]];
+    let jobs = deliver_matches(&world, "Nothing", &lists).await;
+    assert!(
+        jobs.iter()
+            .all(|job| job["error"]["code"] == "INVALID_QUERY"),
+        "{jobs:#?}"
+    );
+    assert_eq!(world.count("coql").await, 1);
+}
+
+/// The records of one job's value fill the pages of the shared query, so that those of the other job are missing.
+#[tokio::test]
+async fn value_with_too_many_records_fails_one_job_only() {
+    let world = Harness::new()
+        .routes(MATCHES)
+        .simulator(|zoho| {
+            zoho.records.insert("Leads".to_owned(), 56_000);
+        })
+        .start()
+        .await;
+    let last = world.id("Leads", 54_999);
+    let lists: [&[&str]; 2] = [&["false"], &["true"]];
+    let jobs = deliver_matches(&world, "Email_Opt_Out", &lists).await;
+    assert_eq!(
+        jobs[0]["error"]["code"], "MATCH_TOO_WIDE",
+        "{last} {jobs:#?}"
+    );
+    assert_eq!(jobs[1]["status"], "succeeded", "{jobs:#?}");
 }
 
 /// Without the guard, only the values of found records show that a field is unsuitable.

@@ -392,6 +392,28 @@ async fn batch_refused_as_a_whole_is_sent_apart_once() {
     }
 }
 
+/// Once a part of a refused batch is denied, the parts that have not been sent wait for a later turn.
+#[tokio::test]
+async fn denied_part_stops_the_parts_behind_it() {
+    let world = start().await;
+    let form = json!({"code": "INVALID_DATA", "details": {}, "message": "body", "status": "error"});
+    let scope = json!({"code": "OAUTH_SCOPE_MISMATCH", "details": {}, "message": "invalid oauth scope to access this URL", "status": "error"});
+    let malformed = json!({"kind": "records_put", "status": 400, "body": form});
+    let denied = json!({"kind": "records_put", "status": 401, "body": scope, "times": 100});
+    world.faults(&json!({"next": [malformed, denied]})).await;
+    let updates: Vec<Value> = (0..40)
+        .map(|place| {
+            json!({"module": "Leads", "fields": {"City": format!("Bonn {place}")}, "ids": [world.id("Leads", place)]})
+        })
+        .collect();
+    let answer = deliver(&world, "records", &updates).await;
+    let jobs = answer.body["jobs"].as_array().expect("jobs").iter();
+    let codes = jobs.filter(|job| job["error"]["code"] == "OAUTH_SCOPE_MISMATCH");
+    assert_eq!(codes.count(), 40, "{answer:?}");
+    let calls = world.count("records_put").await;
+    assert!(calls <= 10, "{calls} calls");
+}
+
 /// The values of a mass update concern all of its records, so a refusal of the values is not repeated for each job.
 #[tokio::test]
 async fn refused_values_are_not_tried_by_every_job() {

@@ -1,5 +1,6 @@
 //! Receivers of callbacks that hang, stall or break: they delay no call to Zoho and no other receiver.
 
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -24,8 +25,8 @@ enum Manner {
     Break(&'static str),
     /// Sends one byte of a head a second.
     Drip,
-    /// Hangs on the first connection, and answers 200 to all later ones.
-    HangOnce,
+    /// Hangs on the first connections, and answers 200 to all later ones.
+    HangAtFirst(usize),
 }
 
 /// A receiver of callbacks that is slow, on a free loopback port.
@@ -44,11 +45,11 @@ impl SlowReceiver {
         let counts = (accepted.clone(), open.clone());
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let first = counts.0.fetch_add(1, Ordering::SeqCst) == 0;
+                let number = counts.0.fetch_add(1, Ordering::SeqCst);
                 counts.1.fetch_add(1, Ordering::SeqCst);
                 let open = counts.1.clone();
                 tokio::spawn(async move {
-                    answer(stream, manner, first).await;
+                    answer(stream, manner, number).await;
                     open.fetch_sub(1, Ordering::SeqCst);
                 });
             }
@@ -81,14 +82,14 @@ impl Drop for SlowReceiver {
 }
 
 /// Serves one connection, until the client closes it unless the manner says otherwise.
-async fn answer(mut stream: TcpStream, manner: Manner, first: bool) {
-    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+async fn answer(mut stream: TcpStream, manner: Manner, number: usize) {
+    const OK: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
     let mut buffer = [0; 16 << 10];
     let _ = stream.read(&mut buffer).await;
     let text = match manner {
         Manner::Hang => "",
-        Manner::HangOnce if first => "",
-        Manner::HangOnce => OK,
+        Manner::HangAtFirst(hanging) if number < hanging => "",
+        Manner::HangAtFirst(_) => OK,
         Manner::Stall(text) | Manner::Break(text) => text,
         Manner::Drip => {
             for byte in OK.bytes() {
@@ -177,7 +178,7 @@ async fn dripping_receivers_delay_no_other() {
 /// A progress callback that hangs delays neither the calls of its own job nor the final callback.
 #[tokio::test]
 async fn hanging_progress_callback_delays_nothing() {
-    let slow = SlowReceiver::start(Manner::HangOnce).await;
+    let slow = SlowReceiver::start(Manner::HangAtFirst(1)).await;
     let world = Harness::new()
         .config(|config| config + "callback_on: accepted\n")
         .served()
@@ -189,6 +190,69 @@ async fn hanging_progress_callback_delays_nothing() {
     assert_eq!(job["callback"]["status"], "delivered", "{job:#}");
     assert_eq!(job["callback"]["attempts"], 1, "{job:#}");
     assert!(slow.open() >= 1, "the progress callback still hangs");
+}
+
+/// The callbacks that wait when the config is reloaded are sent, and those in progress are sent again.
+#[tokio::test]
+async fn reload_loses_no_waiting_callback() {
+    let world = Harness::new().served().start().await;
+    let slow = SlowReceiver::start(Manner::HangAtFirst(16)).await;
+    let mut ids = Vec::new();
+    for number in 0..24 {
+        ids.push(submit(&world, number, &slow.url()).await);
+    }
+    wait_for("the share of the receiver is in use", || slow.open() == 16).await;
+    world.signal("HUP");
+    wait_for("the config is reloaded", || {
+        world.log().contains("config reloaded")
+    })
+    .await;
+    let plain = submit(&world, 100, &world.receiver.url("/plain")).await;
+    ids.push(plain);
+    for id in &ids {
+        let job = world.wait_for_job(id).await;
+        assert_eq!(job["status"], "succeeded", "{job:#}");
+        assert_eq!(job["callback"]["status"], "delivered", "{job:#}");
+    }
+    assert_eq!(slow.accepted(), 16 + 24);
+}
+
+/// Hanging receivers leave descriptors to the store, to Zoho and to clients.
+#[tokio::test]
+async fn hanging_receivers_leave_descriptors_free() {
+    let mut world = Harness::new().served().prepare().await;
+    let command = world.command(&[]);
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 128; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(world.log_file());
+    for (name, value) in command.get_envs() {
+        limited.env(name, value.expect("a value"));
+    }
+    world.attach(limited.spawn().expect("started")).await;
+    let mut slow = Vec::new();
+    for _ in 0..20 {
+        slow.push(SlowReceiver::start(Manner::Hang).await);
+    }
+    let open = || slow.iter().map(SlowReceiver::open).sum::<usize>();
+    for number in 0..200 {
+        let receiver = &slow[number % slow.len()];
+        submit(&world, number as u64 % 100, &receiver.url()).await;
+    }
+    wait_for("all sockets for callbacks are in use", || open() >= 16).await;
+
+    let plain = submit(&world, 100, &world.receiver.url("/plain")).await;
+    let callbacks = world.receiver.wait_for(1).await;
+
+    assert_eq!(callbacks[0].verified()["data"]["id"], json!(plain));
+    assert!(open() <= 16, "{} are open", open());
+    let log = world.log();
+    assert!(!log.contains("Too many open files"), "{log}");
 }
 
 #[tokio::test]
@@ -223,7 +287,7 @@ async fn worker_leaves_slow_receiver_to_sweep() {
     let world = Harness::new().start().await;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
     let app = world.worker(&store);
-    let slow = SlowReceiver::start(Manner::HangOnce).await;
+    let slow = SlowReceiver::start(Manner::HangAtFirst(1)).await;
     let id = enqueue(
         &app,
         &json!({

@@ -56,6 +56,7 @@ conformance!(
     leases::concurrent_adds_and_claims_have_one_winner,
     due_jobs::due_lists_unleased_jobs,
     due_jobs::expired_lease_makes_job_due,
+    due_jobs::slow_callback_is_due_until_delivered,
     listing::jobs_are_listed_in_pages,
     listing::finished_job_expires_after_retention,
     due_jobs::parked_job_is_due_only_after_unpark,

@@ -78,18 +78,43 @@ fn unreadable_fields_note(field: &FieldName) -> String {
     )
 }
 
+/// A query for values of a field.
+struct Question<'a> {
+    column: &'a LookupField,
+    request: LookupRequest,
+    values: Vec<&'a MatchValue>,
+    /// The jobs that it is sent for, by their index; `None` for all jobs that have these values.
+    jobs: Option<Vec<usize>>,
+    /// Requests that were sent for its values before.
+    attempts: u32,
+}
+
 /// The result of one query.
 struct QuestionResult {
     attempts: u32,
     failed: Option<zoho::Error>,
+    /// Whether there were more records than a job can have, so that further pages were not read.
+    is_cut: bool,
 }
 
 /// The answer to one query, with its field and values.
 struct Reply<'a> {
     column: &'a LookupField,
     values: Vec<&'a MatchValue>,
+    jobs: Option<Vec<usize>>,
     result: QuestionResult,
     hits: MatchIndex,
+}
+
+impl Reply<'_> {
+    /// Whether one job can be the reason why the others have no complete answer.
+    fn may_fail_one_job_only(&self) -> bool {
+        match &self.result.failed {
+            Some(zoho::Error::Refused(refusal)) => !lookup::concerns_field(refusal),
+            Some(_) => false,
+            None => self.result.is_cut,
+        }
+    }
 }
 
 /// What the first answers show about all further look-ups of the turn.
@@ -108,69 +133,158 @@ struct FieldInfo<'a> {
     results: Vec<QuestionResult>,
     /// The index in `results` for each value.
     of: HashMap<&'a MatchValue, usize>,
+    /// The index in `results` for the values of jobs whose queries were sent apart.
+    apart: HashMap<(usize, &'a MatchValue), usize>,
 }
 
-/// Sends all look-ups, and returns the result for each job, in their order.
+impl<'a> FieldInfo<'a> {
+    fn add(&mut self, reply: Reply<'a>) {
+        let place = self.results.len();
+        self.results.push(reply.result);
+        self.hits.merge(reply.hits);
+        match reply.jobs {
+            None => self
+                .of
+                .extend(reply.values.into_iter().map(|value| (value, place))),
+            Some(jobs) => {
+                for job in jobs {
+                    let own = reply.values.iter().map(|value| ((job, *value), place));
+                    self.apart.extend(own);
+                }
+            }
+        }
+    }
+
+    /// The results for the values of a job.
+    fn results_of(&self, job: usize, wanted: &Match) -> impl Iterator<Item = &QuestionResult> {
+        let places: HashSet<usize> = wanted
+            .values
+            .iter()
+            .filter_map(|value| self.apart.get(&(job, value)).or_else(|| self.of.get(value)))
+            .copied()
+            .collect();
+        places
+            .into_iter()
+            .filter_map(|place| self.results.get(place))
+    }
+}
+
+/// Sends all look-ups, and returns the result for each job, in their order. Jobs share queries; if Zoho refuses a shared
+/// query, each job asks once more on its own, so that the value of one job fails only that job.
 pub(super) async fn look_up(
     client: &Client,
     all: &[MatchQuery],
     give_up: Timestamp,
 ) -> Vec<MatchResult> {
+    let learned = Learned::default();
+    let mut known: BTreeMap<&LookupField, FieldInfo<'_>> = BTreeMap::new();
+    let mut questions = shared_questions(all);
+    while !questions.is_empty() {
+        let mut asking = Vec::with_capacity(questions.len());
+        for question in questions.drain(..) {
+            asking.push(ask(client, &learned, question, give_up));
+        }
+        let mut replies = futures_util::stream::iter(asking).buffer_unordered(CONCURRENT_LOOKUPS);
+        while let Some(reply) = replies.next().await {
+            questions.extend(questions_apart(all, &reply));
+            known.entry(reply.column).or_default().add(reply);
+        }
+    }
+    let nothing = FieldInfo::default();
+    all.iter()
+        .enumerate()
+        .map(|(job, MatchQuery { column, wanted })| {
+            answer(job, wanted, known.get(column).unwrap_or(&nothing))
+        })
+        .collect()
+}
+
+/// The queries that all jobs share.
+fn shared_questions(all: &[MatchQuery]) -> Vec<Question<'_>> {
     let mut columns: BTreeMap<&LookupField, Vec<&MatchValue>> = BTreeMap::new();
     for MatchQuery { column, wanted } in all {
         if lookup::refuse(wanted).is_none() {
             columns.entry(column).or_default().extend(&wanted.values);
         }
     }
-    let learned = Learned::default();
-    let mut asking = Vec::new();
+    let mut questions = Vec::new();
     for (column, values) in columns {
-        for (question, values) in lookup::lookup_requests(column, values) {
-            asking.push(ask(client, &learned, column, question, values, give_up));
+        let requests = lookup::lookup_requests(column, values).into_iter();
+        questions.extend(requests.map(|(request, values)| Question {
+            column,
+            request,
+            values,
+            jobs: None,
+            attempts: 0,
+        }));
+    }
+    questions
+}
+
+/// The queries of single jobs that replace a shared one. There are none unless jobs with different values shared it.
+fn questions_apart<'a>(all: &'a [MatchQuery], reply: &Reply<'a>) -> Vec<Question<'a>> {
+    if reply.jobs.is_some() || !reply.may_fail_one_job_only() {
+        return Vec::new();
+    }
+    let mut groups: HashMap<Vec<&MatchValue>, Vec<usize>> = HashMap::new();
+    for (job, MatchQuery { column, wanted }) in all.iter().enumerate() {
+        if column != reply.column || lookup::refuse(wanted).is_some() {
+            continue;
+        }
+        let own: HashSet<&MatchValue> = wanted.values.iter().collect();
+        let values = reply.values.iter().copied();
+        let values: Vec<&MatchValue> = values.filter(|value| own.contains(value)).collect();
+        if !values.is_empty() {
+            groups.entry(values).or_default().push(job);
         }
     }
-    let mut answers = futures_util::stream::iter(asking).buffer_unordered(CONCURRENT_LOOKUPS);
-    let mut known: BTreeMap<&LookupField, FieldInfo<'_>> = BTreeMap::new();
-    while let Some(Reply {
-        column,
-        values,
-        result,
-        hits,
-    }) = answers.next().await
-    {
-        let known = known.entry(column).or_default();
-        let place = known.results.len();
-        known.results.push(result);
-        known.hits.merge(hits);
-        known
-            .of
-            .extend(values.into_iter().map(|value| (value, place)));
+    if groups.len() < 2 {
+        return Vec::new();
     }
-    let nothing = FieldInfo::default();
-    all.iter()
-        .map(|MatchQuery { column, wanted }| answer(wanted, known.get(column).unwrap_or(&nothing)))
-        .collect()
+    tracing::warn!(
+        module = %reply.column.module,
+        field = %reply.column.field,
+        queries = groups.len(),
+        "a query that jobs share has no complete answer, each of them asks on its own: {}",
+        reply.result.failed.as_ref().map_or("it has too many records", |failed| failed.refusal().message.as_str())
+    );
+    let mut questions = Vec::new();
+    for (values, jobs) in groups {
+        let requests = lookup::lookup_requests(reply.column, values).into_iter();
+        questions.extend(requests.map(|(request, values)| Question {
+            column: reply.column,
+            request,
+            values,
+            jobs: Some(jobs.clone()),
+            attempts: reply.result.attempts,
+        }));
+    }
+    questions
 }
 
 /// Sends one query, unless its field is denied.
 async fn ask<'a>(
     client: &Client,
     learned: &Learned<'a>,
-    column: &'a LookupField,
-    question: LookupRequest,
-    values: Vec<&'a MatchValue>,
+    question: Question<'a>,
     give_up: Timestamp,
 ) -> Reply<'a> {
+    let Question {
+        column,
+        request,
+        values,
+        jobs,
+        mut attempts,
+    } = question;
     let known = || sync::lock(&learned.denied);
     let denied_before = known().get(column).cloned();
-    let mut attempts = 0;
     let outcome = match denied_before {
         Some(failed) => Err(failed),
-        None => pages(client, learned, question, column, give_up, &mut attempts).await,
+        None => pages(client, learned, request, column, give_up, &mut attempts).await,
     };
-    let (hits, failed) = match outcome {
-        Ok(hits) => (hits, None),
-        Err(failed) => (MatchIndex::default(), Some(failed)),
+    let ((hits, is_cut), failed) = match outcome {
+        Ok(found) => (found, None),
+        Err(failed) => ((MatchIndex::default(), false), Some(failed)),
     };
     if let Some(failed @ zoho::Error::Denied(_)) = &failed {
         known().insert(column, failed.clone());
@@ -178,12 +292,17 @@ async fn ask<'a>(
     Reply {
         column,
         values,
-        result: QuestionResult { attempts, failed },
+        jobs,
+        result: QuestionResult {
+            attempts,
+            failed,
+            is_cut,
+        },
         hits,
     }
 }
 
-/// Reads all pages of an answer.
+/// Reads the pages of an answer. Returns the records, and whether pages were left out.
 async fn pages(
     client: &Client,
     learned: &Learned<'_>,
@@ -191,7 +310,7 @@ async fn pages(
     column: &LookupField,
     give_up: Timestamp,
     attempts: &mut u32,
-) -> Result<MatchIndex, zoho::Error> {
+) -> Result<(MatchIndex, bool), zoho::Error> {
     let (mut hits, mut count) = (MatchIndex::default(), 0);
     loop {
         if learned.no_converted_field.load(Ordering::Relaxed) {
@@ -213,7 +332,7 @@ async fn pages(
         hits.add(page.rows);
         // A job with more than the limit is refused later, and there may be millions.
         if !page.more || count > MAX_IDS {
-            return Ok(hits);
+            return Ok((hits, page.more));
         }
         question = next.ok_or_else(|| {
             let message = format!(
@@ -230,19 +349,14 @@ fn lacks_converted_field(error: &zoho::Error) -> bool {
 }
 
 /// The result for one job. If a single answer is missing, its records are unknown.
-fn answer(wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
+fn answer(job: usize, wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
     if let Some(refusal) = lookup::refuse(wanted) {
         return MatchResult {
             attempts: 0,
             prepared: PreparationOutcome::Refused(refusal).into(),
         };
     }
-    let places: HashSet<usize> = wanted
-        .values
-        .iter()
-        .filter_map(|value| known.of.get(value).copied())
-        .collect();
-    let results = || places.iter().filter_map(|place| known.results.get(*place));
+    let results = || known.results_of(job, wanted);
     let attempts = results().map(|result| result.attempts).sum();
     // A permanent failure takes precedence over a temporary one.
     let failed = results()

@@ -135,7 +135,7 @@ impl Served {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    fn log_file(&self) -> File {
+    pub(crate) fn log_file(&self) -> File {
         let path = self.folder.path().join("log");
         let file = OpenOptions::new().append(true).create(true).open(path);
         file.expect("the log")

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -112,6 +113,25 @@ impl World {
     /// Makes a worker in durable mode. Its wake-ups lead nowhere: it performs what is due.
     pub(crate) fn worker(&self, store: &Arc<dyn Store>) -> App {
         self.app(store.clone(), durable())
+    }
+
+    /// Makes one more masshook with a defect: its first read of the secret `name` panics.
+    pub(crate) fn app_with_panic(
+        &self,
+        store: Arc<dyn Store>,
+        mode: ExecutionMode,
+        name: &'static str,
+    ) -> App {
+        let secrets_manager = PanickingSecretMap {
+            map: self.secrets.clone(),
+            name,
+            has_panicked: AtomicBool::new(false),
+        };
+        let edges = Dependencies {
+            secrets_manager: Arc::new(secrets_manager),
+            ..self.edges(store, mode)
+        };
+        App::new(parsed(&self.config), edges)
     }
 
     /// Makes a process in inline mode on the machine's clock that shares its token with others through a secret at
@@ -253,6 +273,25 @@ impl SecretStore for SecretMap {
             why: "no such secret".to_owned(),
             transient: false,
         })
+    }
+}
+
+/// Panics at the first read of one secret.
+#[derive(Debug)]
+struct PanickingSecretMap {
+    map: SecretMap,
+    name: &'static str,
+    has_panicked: AtomicBool,
+}
+
+#[async_trait]
+impl SecretStore for PanickingSecretMap {
+    async fn get(&self, name: &str) -> Result<SecretString, SecretStoreError> {
+        assert!(
+            name != self.name || self.has_panicked.swap(true, Ordering::SeqCst),
+            "a defect"
+        );
+        self.map.get(name).await
     }
 }
 

@@ -83,6 +83,59 @@ pub(super) async fn expired_lease_makes_job_due(fixture: &Fixture) {
     assert!(fixture.store.get(&job.id).await.expect("read").is_some());
 }
 
+/// What is left to do of such a job is due in one of both lists, at the same time as in the other list without patience.
+pub(super) async fn slow_callback_is_due_until_delivered(fixture: &Fixture) {
+    let lists = async || {
+        let slow = fixture.store.due_slow_callbacks(fixture.now(), 100).await;
+        (fixture.due().await, slow.expect("an answer"))
+    };
+    let mut ids = Vec::new();
+    for (number, is_slow) in [true, false, true, true].into_iter().enumerate() {
+        let mut job = fixture.add_job(&number.to_string()).await;
+        let (_, lease) = fixture.claim(&job.id).await;
+        finish(&mut job, fixture);
+        if is_slow {
+            job.leave_callback_to_patience();
+            ids.push(job.id.clone());
+        }
+        let due = fixture.after(30 + number as u64);
+        let released = fixture.store.release(&job, lease, Some(due)).await;
+        released.expect("released");
+    }
+    assert_eq!(lists().await, (Vec::new(), Vec::new()), "not yet");
+    fixture.advance(100);
+    let (due, slow) = lists().await;
+    let all: Vec<JobId> = due.iter().chain(&slow).cloned().collect();
+    assert_eq!(all.len(), 4, "each is in one list: {due:?} {slow:?}");
+    if fixture.lists_slow_callbacks_apart() {
+        assert_eq!(slow, ids, "the earliest due time first");
+        let two = fixture.store.due_slow_callbacks(fixture.now(), 2).await;
+        assert_eq!(two.expect("an answer"), ids[..2]);
+    } else {
+        assert_eq!(slow, []);
+    }
+
+    let (job, lease) = fixture.claim(&ids[0]).await;
+    assert!(job.needs_patience());
+    let (due, slow) = lists().await;
+    assert!(!due.contains(&ids[0]) && !slow.contains(&ids[0]), "leased");
+    fixture
+        .store
+        .release(&job, lease, None)
+        .await
+        .expect("released");
+    // The driver of another one vanishes.
+    fixture.claim(&ids[1]).await;
+    fixture.advance(61);
+    let (due, slow) = lists().await;
+    assert!(!due.contains(&ids[0]) && !slow.contains(&ids[0]), "done");
+    assert!(
+        due.contains(&ids[1]) || slow.contains(&ids[1]),
+        "its lease has expired"
+    );
+    assert_eq!(due.len() + slow.len(), 3, "{due:?} {slow:?}");
+}
+
 pub(super) async fn parked_job_is_due_only_after_unpark(fixture: &Fixture) {
     let job = fixture.add_job("d").await;
     let (_, mut lease) = fixture.claim(&job.id).await;

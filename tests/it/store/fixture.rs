@@ -151,6 +151,11 @@ impl Fixture {
         }
     }
 
+    /// Whether callbacks to slow receivers are due in a list of their own only.
+    pub(crate) fn lists_slow_callbacks_apart(&self) -> bool {
+        matches!(self.location, StoreLocation::DynamoDb(_))
+    }
+
     /// The DynamoDB table.
     pub(crate) fn table(&self) -> &str {
         match &self.location {
