@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::Layer;
 use tower::util::MapRequestLayer;
+use tracing::Instrument;
 
 use crate::app::{App, HookResponse};
 pub use crate::config::is_api_path;
@@ -164,7 +165,11 @@ pub fn check_header_count(count: usize) -> Result<(), Rejection> {
 /// they send it, so it is not decoded.
 async fn hook(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     let path = HookPath::of(request.uri().path())?;
-    deliver(app, path.route, path.rest, request).await
+    // The log names the route of a refusal, too.
+    let span = tracing::info_span!("hook", route = path.route);
+    let delivered = deliver(app, path.route, path.rest, request);
+    let delivered = delivered.instrument(span.clone()).await;
+    Ok(span.in_scope(|| delivered.into_response()))
 }
 
 async fn deliver(

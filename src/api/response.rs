@@ -155,7 +155,14 @@ pub fn log_rejection(rejection: &Rejection) {
         None => {
             let hint = rejection.log_hint();
             let hint = hint.map_or(String::new(), |hint| format!("; {hint}"));
-            tracing::warn!(http.status = status, code, errors = ?rejection.errors(), "refused: {rejection}{hint}");
+            let errors = rejection.errors();
+            let errors = (!errors.is_empty()).then(|| Value::Array(errors).to_string());
+            tracing::warn!(
+                http.status = status,
+                code,
+                errors,
+                "refused: {rejection}{hint}"
+            );
         }
     }
 }

@@ -189,12 +189,13 @@ impl Explainer<'_> {
         };
         // A secret that cannot be read is reported with the signature.
         if let Ok(Some((_, handshake))) = self.verifier.find_handshake(route, &event).await {
-            let found = match handshake.needs_verification {
-                true => {
-                    "a handshake of the sender, which gets a response if its signature is valid; not mapped"
-                }
-                false => "a handshake of the sender, which gets a response; not mapped",
-            };
+            if handshake.needs_verification
+                && let Err(rejection) = self.verifier.check_signature(route, &event, self.now).await
+                && !explain_failed_signature(explanation, rejection, self.content)
+            {
+                return;
+            }
+            let found = "a handshake of the sender, which gets a response; not mapped";
             explanation.add(Condition::Delivery, Some(false), found);
             return;
         }
@@ -216,15 +217,9 @@ impl Explainer<'_> {
                 let verification = Verification::passed(&route.verify).to_string();
                 explanation.add(Condition::Signature, Some(true), verification);
             }
-            Err(rejection) => match Verification::failed(rejection, self.content) {
-                Ok(Verification::Refused(why)) => {
-                    explanation.add(Condition::Signature, Some(false), why);
-                }
-                Ok(verification) => {
-                    explanation.add(Condition::Signature, None, verification.to_string());
-                }
-                Err(rejection) => explanation.add_rejection(Condition::Signature, &rejection),
-            },
+            Err(rejection) => {
+                explain_failed_signature(explanation, rejection, self.content);
+            }
         }
         let name = explanation.route.clone();
         let named = NamedRoute {
@@ -254,6 +249,22 @@ fn explain_programs(mapper: &Mapper<'_>) -> Vec<ConditionResult> {
         conditions.push(explain_map(mapper));
     }
     conditions
+}
+
+/// Adds the result of a signature that is not valid or not checked. Returns whether the route may still accept the event.
+fn explain_failed_signature(
+    explanation: &mut Explanation,
+    rejection: Rejection,
+    content: RequestContent,
+) -> bool {
+    match Verification::failed(rejection, content) {
+        Ok(Verification::Refused(why)) => explanation.add(Condition::Signature, Some(false), why),
+        Ok(verification) => explanation.add(Condition::Signature, None, verification.to_string()),
+        Err(rejection) => {
+            explanation.add_rejection(Condition::Signature, &rejection);
+            false
+        }
+    }
 }
 
 /// Checks the expressions of `when`.

@@ -36,7 +36,10 @@ impl App {
             .verify(route, &self.verifier, self.clock.now())
             .await?;
         let delivery = match verified {
-            Verified::Handshake(handshake) => return Ok(HookResponse::Handshake(handshake)),
+            Verified::Handshake(handshake) => {
+                self.check_signing(route).await?;
+                return Ok(HookResponse::Handshake(handshake));
+            }
             Verified::Subscription(subscription) => {
                 let confirmation = self.verifier.confirm(&subscription).await?;
                 return Ok(HookResponse::Handshake(confirmation));

@@ -6,9 +6,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::App;
 use crate::callback::signature;
-use crate::config::{SecretPurpose, SecretUse};
+use crate::config::{Route, SecretPurpose, SecretUse};
+use crate::inbound::NamedRoute;
+use crate::inbound::rejection::Rejection;
 use crate::secrets::{SecretError, SecretRef, Secrets, text_warning};
 use crate::zoho::credentials::Credentials;
+use strict_reader::{Location, Problem};
+use subtle::ConstantTimeEq;
 
 /// Whether a secret can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +80,85 @@ impl App {
                 false => check(&self.secrets, used).await,
             },
         });
-        futures_util::future::join_all(checks).await
+        let mut checks = futures_util::future::join_all(checks).await;
+        let shared = self.shared_key_problems(scope).await;
+        checks.extend(shared.into_iter().map(|problem| SecretCheck {
+            at: problem.at.to_string(),
+            reference: String::new(),
+            state: SecretState::Unusable(problem.message),
+        }));
+        checks
+    }
+
+    /// Checks before a response to a handshake is sent that the route signs nothing for strangers with a secret that verifies
+    /// deliveries, wherever that secret is stored.
+    ///
+    /// # Errors
+    /// [`Rejection::Secret`].
+    pub(super) async fn check_signing(&self, route: NamedRoute<'_>) -> Result<(), Rejection> {
+        if !self.config.signs_for_anybody(route.settings) {
+            return Ok(());
+        }
+        let at = Location::of(&["routes", route.name, "verify"]);
+        let mut problems = self.shared_key_problems(SecretScope::All).await.into_iter();
+        match problems.find(|problem| problem.at == at) {
+            None => Ok(()),
+            Some(problem) => Err(Rejection::Secret(SecretError::Malformed {
+                reference: format!("of the handshakes of route `{}`", route.name),
+                why: format!("cannot be used: {}", problem.message),
+            })),
+        }
+    }
+
+    /// Secrets that sign for strangers and also verify deliveries, compared by their values. A secret that cannot be read
+    /// proves nothing, so it is left out.
+    async fn shared_key_problems(&self, scope: SecretScope) -> Vec<Problem> {
+        let is_relevant = |route: &Route| self.config.signs_for_anybody(route);
+        let has_callbacks = !self.config.callbacks.signing_secret.is_empty();
+        if !has_callbacks && !self.config.routes.values().any(is_relevant) {
+            return Vec::new();
+        }
+        let mut values: Vec<(String, SecretString)> = Vec::new();
+        for used in self.config.secret_uses() {
+            let reference = used.reference;
+            let is_key = matches!(
+                used.purpose,
+                SecretPurpose::CallbackSigning
+                    | SecretPurpose::Verification(_)
+                    | SecretPurpose::Enrolled(_)
+                    | SecretPurpose::HandshakeToken
+            );
+            if !is_key || (scope == SecretScope::Local && !reference.is_local()) {
+                continue;
+            }
+            let read = match used.purpose {
+                SecretPurpose::Enrolled(_) => self.secrets.enrolled_secret(reference, false).await,
+                SecretPurpose::Credentials
+                | SecretPurpose::TokenCache
+                | SecretPurpose::ApiKey
+                | SecretPurpose::CallbackSigning
+                | SecretPurpose::Verification(_)
+                | SecretPurpose::HandshakeToken => self.secrets.get(reference).await.map(Some),
+            };
+            values.extend(
+                read.ok()
+                    .flatten()
+                    .map(|secret| (reference.to_string(), secret)),
+            );
+        }
+        // Each reference is known by the first one with the same value.
+        let identity = |reference: &SecretRef| {
+            let name = reference.to_string();
+            let Some((_, own)) = values.iter().find(|(other, _)| *other == name) else {
+                return name;
+            };
+            let own = own.expose_secret().as_bytes();
+            let is_same =
+                |secret: &SecretString| bool::from(own.ct_eq(secret.expose_secret().as_bytes()));
+            let first = values.iter().find(|(_, secret)| is_same(secret));
+            first.map_or(name, |(first, _)| first.clone())
+        };
+        self.config.shared_key_problems(&identity)
     }
 }
 

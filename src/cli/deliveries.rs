@@ -32,7 +32,7 @@ pub(super) enum DeliveriesCommand {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Show a delivery in full, as received, but without its sender's keys and signatures.
+    /// Show a delivery in full, as received. Shared secrets of its sender are left out, signatures are not.
     Show {
         #[command(flatten)]
         location: StoreLocation,

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::api::{HookPath, OtherQueries, parse_update_request};
 use crate::app::{App, RequestContent};
-use crate::config::BasePath;
+use crate::config::{BasePath, Config};
 use crate::inbound::rejection::{PathHint, Rejection};
 use crate::inbound::{AwsEvent, InboundRequest};
 use crate::lambda::{HttpEvent, Invocation, SqsMessage};
@@ -60,7 +60,14 @@ impl EventFile {
                 Ok(Self::Request(request, RequestContent::Complete))
             }
             Ok(Invocation::Http(event)) => Self::from_http(event, route, base).await,
-            Ok(Invocation::AwsEvents(events)) => Ok(Self::AwsEvents(events)),
+            // A list is the body of a route over HTTP, or else a list of events.
+            Ok(Invocation::AwsEvents(events))
+                if route.is_none()
+                    || body_trigger != Trigger::Http
+                    || !text.trim_start().starts_with('[') =>
+            {
+                Ok(Self::AwsEvents(events))
+            }
             Ok(Invocation::SqsBatch(messages))
                 if messages.iter().all(SqsMessage::is_wake_up_shaped) && route.is_none() =>
             {
@@ -72,7 +79,12 @@ impl EventFile {
             }
             Ok(Invocation::Sweep) if route.is_none() => Ok(Self::NoUpdate(WAKE_UP_NOTE.to_owned())),
             // Anything else is a bare body if its route is given.
-            Ok(Invocation::UpdateRequest(_) | Invocation::Delivery(_) | Invocation::Sweep)
+            Ok(
+                Invocation::UpdateRequest(_)
+                | Invocation::Delivery(_)
+                | Invocation::Sweep
+                | Invocation::AwsEvents(_),
+            )
             | Err(_) => match route {
                 Some(route) => {
                     let body = Bytes::copy_from_slice(text.as_bytes());
@@ -151,6 +163,13 @@ impl EventFile {
     }
 }
 
+/// The trigger that a bare body of a route is assumed to come from.
+pub(super) fn first_trigger(config: &Config, route: &str) -> Trigger {
+    let route = config.routes.get(route);
+    let trigger = route.and_then(|route| route.on.first().copied());
+    trigger.unwrap_or(Trigger::Http)
+}
+
 /// The update requests that a route makes of an event. An update request that was sent directly has no route.
 pub(super) struct RouteOutput {
     pub(super) route: Option<String>,
@@ -170,6 +189,10 @@ pub(super) async fn map_for_all_routes(
     let base = app.config().base_path.as_ref();
     let event = match (EventFile::parse(text, None, http, base).await, body_route) {
         (Err(_), Some(route)) => EventFile::parse(text, Some(route), http, base).await?,
+        (Ok(EventFile::AwsEvents(_)), Some(route)) => {
+            let trigger = first_trigger(app.config(), route);
+            EventFile::parse(text, Some(route), trigger, base).await?
+        }
         (event, _) => event?,
     };
     let mut previews = Vec::new();

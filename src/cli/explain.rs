@@ -49,7 +49,10 @@ pub(super) async fn run(
     }
     let is_accepted = |explanations: &[Explanation]| {
         let mut explanations = explanations.iter();
-        explanations.any(|explanation| explanation.first_false().is_none())
+        explanations.any(|explanation| {
+            let first = explanation.first_false();
+            first.is_none_or(|result| result.condition == Condition::Delivery)
+        })
     };
     match explained
         .iter()
@@ -83,7 +86,10 @@ fn route_text(explanation: &Explanation, width: usize) -> String {
     }
     let verdict = first.map_or_else(
         || "accepts it".to_owned(),
-        |result| format!("ignored ({})", result.condition.as_str()),
+        |result| match result.condition {
+            Condition::Delivery => "answers it without mapping it".to_owned(),
+            other => format!("ignored ({})", other.as_str()),
+        },
     );
     let mut lines = vec![format!("{name}  {verdict}")];
     for result in &explanation.conditions {

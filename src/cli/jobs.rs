@@ -55,6 +55,7 @@ impl JobArgs {
 
 /// Which jobs to list.
 #[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub(super) enum StatusFilter {
     /// All jobs.
     All,
@@ -65,6 +66,7 @@ pub(super) enum StatusFilter {
     /// All records updated.
     Succeeded,
     /// Some records updated.
+    #[value(alias = "partially-succeeded")]
     PartiallySucceeded,
     /// No record updated.
     Failed,
@@ -169,18 +171,25 @@ async fn replay(args: &JobArgs) -> Result<CommandOutput, StoreCommandError> {
             text: format!("resumed {id}"),
         });
     }
-    let job = open.job(&id).await?;
-    match job.status() {
-        JobStatus::Failed | JobStatus::PartiallySucceeded => {}
-        status @ (JobStatus::Queued | JobStatus::Running | JobStatus::Succeeded) => {
-            let status = status.as_str();
+    let mut job = open.job(&id).await?;
+    if !can_be_replayed(&job) {
+        let status = job.status().as_str();
+        return Err(StoreCommandError::Failed(format!(
+            "job {id} is {status}; only a job of which records failed can be replayed"
+        )));
+    }
+    // A replay that failed too is replayed in its turn.
+    while let Some(replay) = open.store.get(&job.replay_id()).await? {
+        if !can_be_replayed(&replay) {
+            let (other, status) = (&replay.id, replay.status().as_str());
             return Err(StoreCommandError::Failed(format!(
-                "job {id} is {status}; only failed jobs can be replayed"
+                "job {id} was replayed already: the replay, job {other}, is {status}"
             )));
         }
+        job = replay;
     }
     let dead_letter = open.dead_letter_of(&job).await?;
-    let new_id = job.replay_id();
+    let (replayed, new_id) = (job.id.clone(), job.replay_id());
     let reports = job.callback_on();
     let callback = job.callback.map(|callback| callback.url);
     let new = Job::new(
@@ -201,8 +210,8 @@ async fn replay(args: &JobArgs) -> Result<CommandOutput, StoreCommandError> {
         .await?;
     open.wake(&new.id).await?;
     Ok(CommandOutput {
-        document: json!({"job": new.id.as_str(), "replays": id.as_str()}),
-        text: format!("created {}, a replay of {id}", new.id),
+        document: json!({"job": new.id.as_str(), "replays": replayed.as_str()}),
+        text: format!("created {}, a replay of {replayed}", new.id),
     })
 }
 
@@ -233,6 +242,13 @@ async fn redeliver(args: &JobArgs) -> Result<CommandOutput, StoreCommandError> {
         document: json!({"redelivers": id.as_str()}),
         text: format!("redelivering the callback of {id}"),
     })
+}
+
+fn can_be_replayed(job: &Job) -> bool {
+    matches!(
+        job.status(),
+        JobStatus::Failed | JobStatus::PartiallySucceeded
+    )
 }
 
 /// Makes the callback of a finished job pending again. Returns whether there is one.

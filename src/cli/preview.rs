@@ -10,7 +10,7 @@ use serde_json::json;
 
 use self::report::RoutePreview;
 use super::config_file::{ConfigFile, report_config_error};
-use super::event_file::EventFile;
+use super::event_file::{EventFile, first_trigger};
 use super::explain;
 use super::offline::offline_app;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_json, print_line};
@@ -70,8 +70,7 @@ async fn read_event(args: &PreviewArgs, config: &Config) -> Result<EventFile, St
         return Err(format!("there is no route `{name}` in the config"));
     }
     // A bare body is assumed to come from the first trigger that its route listens to.
-    let trigger = known.and_then(|route| route.on.first().copied());
-    let trigger = trigger.unwrap_or(Trigger::Http);
+    let trigger = route.map_or(Trigger::Http, |route| first_trigger(config, route));
     let event = EventFile::parse(&text, route, trigger, config.base_path.as_ref()).await;
     event.map_err(|why| format!("{file}: {why}"))
 }
@@ -149,7 +148,9 @@ fn print_refusal(rejection: &Rejection, output: OutputFormat) {
 }
 
 fn print_rejection(rejection: &Rejection) {
-    print_error(&format!("refused: {rejection}"));
+    let hint = rejection.log_hint();
+    let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+    print_error(&format!("refused: {rejection}{hint}"));
     match rejection.terminal_details() {
         Some(details) => print_error(&details),
         None => {
@@ -200,7 +201,7 @@ async fn preview_aws_events(
             }
         }
     }
-    ExitStatus::from_success(previews.iter().all(is_accepted))
+    ExitStatus::from_success(!previews.is_empty() && previews.iter().all(is_accepted))
 }
 
 async fn preview_request(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Config, Route, SchemeConfig, VerifyConfig};
 use crate::secrets::SecretRef;
-use strict_reader::{Location, Problems};
+use strict_reader::{Location, Problem, Problems};
 use webhook_verify::scheme::{SchemeSpec, SignedChallenge, ValueSelector};
 
 /// A part of anybody's request that a response of a route signs, and the secrets that may sign it.
@@ -16,12 +16,28 @@ struct OpenSignature<'c> {
 }
 
 impl Config {
-    /// Reports secrets that sign what strangers choose and also verify deliveries.
+    /// Reports references that sign what strangers choose and also verify deliveries.
     pub(super) fn check_key_use(&self, problems: &mut Problems) {
+        self.check_key_use_by(&ToString::to_string, problems);
+    }
+
+    /// Returns the problems of [`Config::check_key_use`], if references with the same `identity` have the same secret.
+    pub fn shared_key_problems(&self, identity: &dyn Fn(&SecretRef) -> String) -> Vec<Problem> {
+        let mut problems = Problems::default();
+        self.check_key_use_by(identity, &mut problems);
+        problems.finish::<()>(None).err().unwrap_or_default()
+    }
+
+    /// Whether a response of the route signs a part of anybody's request.
+    pub fn signs_for_anybody(&self, route: &Route) -> bool {
+        !open_signatures(route).is_empty()
+    }
+
+    fn check_key_use_by(&self, identity: &dyn Fn(&SecretRef) -> String, problems: &mut Problems) {
         for (name, route) in &self.routes {
             let at = Location::of(&["routes", name, "verify"]);
             for signature in open_signatures(route) {
-                if let Some(message) = self.problem_with(name, &signature) {
+                if let Some(message) = self.problem_with(name, &signature, identity) {
                     problems.add(&at, message);
                 }
             }
@@ -31,7 +47,9 @@ impl Config {
                 let mut specs = config.scheme.specs().iter();
                 specs.any(SchemeSpec::is_signed_by_callbacks)
             });
-            if let Some(secret) = schemes.find_map(|config| common(&config.secrets, callbacks)) {
+            if let Some(secret) =
+                schemes.find_map(|config| common(&config.secrets, callbacks, identity))
+            {
                 let message = format!(
                     "{secret} also signs callbacks (`callbacks.signing_secret`): a receiver of a callback could send it back as a delivery; use two secrets"
                 );
@@ -41,9 +59,14 @@ impl Config {
     }
 
     /// The problem if an open signature of the route `name` could prove a delivery of any route.
-    fn problem_with(&self, name: &str, signature: &OpenSignature<'_>) -> Option<String> {
+    fn problem_with(
+        &self,
+        name: &str,
+        signature: &OpenSignature<'_>,
+        identity: &dyn Fn(&SecretRef) -> String,
+    ) -> Option<String> {
         let is_at_risk = |config: &&SchemeConfig| {
-            common(&config.secrets, signature.secrets).is_some()
+            common(&config.secrets, signature.secrets, identity).is_some()
                 && config.scheme.spec_signed_by(signature.challenge).is_some()
         };
         let mut routes = self.routes.iter();
@@ -51,7 +74,7 @@ impl Config {
             let mut schemes = route.verify.schemes().iter();
             Some((other, schemes.find(is_at_risk)?))
         })?;
-        let secret = common(&config.secrets, signature.secrets)?;
+        let secret = common(&config.secrets, signature.secrets, identity)?;
         let part = signature.part;
         let deliveries = match other == name {
             true => "a delivery".to_owned(),
@@ -119,8 +142,11 @@ fn open_signatures<'c>(route: &'c Route) -> Vec<OpenSignature<'c>> {
 }
 
 /// The first secret that two lists name.
-fn common<'a>(one: &'a [SecretRef], other: &[SecretRef]) -> Option<&'a SecretRef> {
-    let other: BTreeSet<String> = other.iter().map(ToString::to_string).collect();
-    one.iter()
-        .find(|secret| other.contains(&secret.to_string()))
+fn common<'a>(
+    one: &'a [SecretRef],
+    other: &[SecretRef],
+    identity: &dyn Fn(&SecretRef) -> String,
+) -> Option<&'a SecretRef> {
+    let other: BTreeSet<String> = other.iter().map(identity).collect();
+    one.iter().find(|secret| other.contains(&identity(secret)))
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
+use secrecy::SecretString;
 use url::Url;
 use webhook_verify::handshake::{self, Handshake, HandshakeSecrets};
 use webhook_verify::scheme::Scheme;
@@ -155,40 +154,10 @@ impl Verifier {
             };
             let webhook = request.as_webhook(&urls);
             if let Some(handshake) = handshake::respond(&proof.scheme, &webhook, secrets) {
-                if let HandshakeSecrets::OfHandshakes(own) = secrets {
-                    self.check_own_secret(route, proof, own).await?;
-                }
                 return Ok(Some((Some(proof), handshake)));
             }
         }
         Ok(None)
-    }
-
-    /// Refuses to sign for anybody with a secret that has a location of its own, but the text of a secret of deliveries.
-    async fn check_own_secret(
-        &self,
-        route: &Route,
-        proof: &SchemeConfig,
-        own: &[SecretString],
-    ) -> Result<(), Rejection> {
-        if proof.scheme.part_signed_for_anybody().is_none() {
-            return Ok(());
-        }
-        let others = self.secrets_of(route, proof).await?;
-        let is_shared = |(_, own): &(&SecretRef, &SecretString)| {
-            let own = own.expose_secret().as_bytes();
-            let mut others = others.iter();
-            others.any(|other| bool::from(own.ct_eq(other.expose_secret().as_bytes())))
-        };
-        let mut pairs = route.handshake_secret.iter().zip(own);
-        match pairs.find(is_shared) {
-            None => Ok(()),
-            Some((reference, _)) => Err(Rejection::Secret(SecretError::Malformed {
-                reference: reference.to_string(),
-                why: "is the secret of deliveries too, so it must not sign what a stranger sends; store another one"
-                    .to_owned(),
-            })),
-        }
     }
 
     async fn handshake_secrets(&self, route: &Route) -> Result<Vec<SecretString>, Rejection> {

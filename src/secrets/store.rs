@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -112,11 +112,23 @@ impl SecretStore for FileSecrets {
                 transient: !is_permanent(error.kind()),
                 why: match error.kind() == ErrorKind::InvalidData {
                     true => "the file is not UTF-8 text (`>` of PowerShell 5 writes UTF-16)".into(),
-                    false => error.to_string(),
+                    false => format!("{error}{}", absolute_hint(Path::new(name))),
                 },
             }),
         }
     }
+}
+
+/// Where a relative path was looked for.
+fn absolute_hint(path: &Path) -> String {
+    let absolute = std::path::absolute(path).ok();
+    let absolute = absolute.filter(|_| path.is_relative());
+    absolute.map_or_else(String::new, |absolute| {
+        format!(
+            "; the path is relative to the working directory: {}",
+            absolute.display()
+        )
+    })
 }
 
 /// Whether a file stays unreadable until somebody corrects it. Anything else is a lack of resources, such as of file

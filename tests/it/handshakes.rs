@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Request, ServerAndLambda, repo_path};
+use crate::harness::{Answer, Harness, Request, SENDER_SECRET, ServerAndLambda, repo_path};
 
 const KEY: &str = "key-of-the-handshakes";
 
@@ -72,17 +72,6 @@ const MORE_ROUTES: &str = r#"
       signed: "{body}"
       handshakes: [{ method: GET, when: [{ query: crc_token, token: true }], answer: { text: "{hmac_hex:query:crc_token}" } }]
     map: empty
-  copied:
-    verify:
-      scheme: custom
-      secret: KEY
-      type: hmac
-      algorithm: sha256
-      signature: { header: X-Sig, encoding: hex }
-      signed: "{body}"
-      handshakes: [{ method: GET, when: [{ query: x }], answer: { text: "{hmac_hex:query:x}" } }]
-    handshake_secret: OWN-COPY
-    map: empty
   typed: { verify: { scheme: typeform, secret: KEY, handshakes: [challenge] }, map: empty }
   fit:
     verify:
@@ -94,6 +83,11 @@ const MORE_ROUTES: &str = r#"
     handshake_secret: KEY
     map: empty
 "#;
+
+/// The key of a route whose handshake signs for anybody.
+fn own_key(route: &str) -> String {
+    format!("{KEY}-{route}")
+}
 
 async fn start_both() -> (ServerAndLambda, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -110,10 +104,9 @@ async fn start_both() -> (ServerAndLambda, tempfile::TempDir) {
             &keep("discord", vectors[0]["secret"].as_str().expect("a key")),
         )
         .replace("KEY", &keep("key", KEY))
-        .replace("OWN-ZOOM", &keep("zoom", KEY))
-        .replace("OWN-LINKEDIN", &keep("linkedin", KEY))
-        .replace("OWN-CRC", &keep("crc", KEY))
-        .replace("OWN-COPY", &keep("copy", KEY));
+        .replace("OWN-ZOOM", &keep("zoom", &own_key("zoom")))
+        .replace("OWN-LINKEDIN", &keep("linkedin", &own_key("linkedin")))
+        .replace("OWN-CRC", &keep("crc", &own_key("crc")));
     let both = ServerAndLambda::start(routes.trim_start_matches('\n')).await;
     (both, folder)
 }
@@ -229,13 +222,6 @@ async fn challenge_signature_proves_no_delivery() {
             assert!(answer.text.contains("a single token"), "{answer:?}");
         }
     }
-    // The secret of the handshake is in another place, but is the same.
-    for answer in both.send(&Request::get("/hooks/copied?x=abc")).await {
-        assert_eq!(
-            (answer.status, answer.problem_code()),
-            (500, "secret_unavailable")
-        );
-    }
     let zoom = json!({"event": "endpoint.url_validation", "payload": {"plainToken": format!("v0:1:{body}")}});
     for answer in both
         .send(&Request::json("/hooks/zoom", zoom.to_string()))
@@ -244,6 +230,27 @@ async fn challenge_signature_proves_no_delivery() {
         assert_eq!(answer.status, 401, "{answer:?}");
         assert!(!answer.text.contains("encryptedToken"), "{answer:?}");
     }
+}
+
+/// `serve` refuses such a config at its start. Lambda reads its secrets when they are first used.
+#[tokio::test]
+async fn handshake_with_secret_of_deliveries_is_not_signed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("copy");
+    std::fs::write(&copy, SENDER_SECRET).expect("written");
+    let copy = format!("file:{}", copy.display());
+    let handshake = r#"handshakes: [{ method: GET, when: [{ query: x }], answer: { text: "{hmac_hex:query:x}" } }]"#;
+    // Deliveries of the harness's own route are signed with the same secret.
+    let routes = format!(
+        "  signs:\n    verify: {{ scheme: none, {handshake} }}\n    handshake_secret: {copy}\n    map: empty\n"
+    );
+    let world = Harness::new().routes(&routes).start().await;
+    let answer = world.send(Request::get("/hooks/signs?x=abc")).await;
+    assert_eq!(
+        (answer.status, answer.problem_code()),
+        (500, "secret_unavailable")
+    );
+    assert!(!answer.text.contains(SENDER_SECRET), "{answer:?}");
 }
 
 #[tokio::test]
@@ -286,9 +293,10 @@ async fn get_and_head_probes_are_answered() {
 #[tokio::test]
 async fn challenges_are_echoed_in_each_senders_format() {
     let (both, _folder) = start_both().await;
-    let hmac = |text: &str| {
+    let hmac = |route: &str, text: &str| {
         use hmac::{Hmac, KeyInit, Mac};
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(KEY.as_bytes()).expect("a key");
+        let key = own_key(route);
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).expect("a key");
         mac.update(text.as_bytes());
         hex::encode(mac.finalize().into_bytes())
     };
@@ -308,9 +316,9 @@ async fn challenges_are_echoed_in_each_senders_format() {
         ("slack", signed("slack", "slack", r#"{"type":"url_verification","challenge":"3eZbrw1a"}"#, 1_700_000_000), 200, text, "3eZbrw1a".to_owned()),
         ("monday", Request::post("/hooks/monday", r#"{"challenge":"c\"h"}"#), 200, "application/json", json!({"challenge": "c\"h"}).to_string()),
         ("zoom", Request::post("/hooks/zoom", r#"{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}"#), 200, "application/json",
-            json!({"plainToken": "qgg8vlvZRS6UYooatFL8Aw", "encryptedToken": hmac("qgg8vlvZRS6UYooatFL8Aw")}).to_string()),
+            json!({"plainToken": "qgg8vlvZRS6UYooatFL8Aw", "encryptedToken": hmac("zoom", "qgg8vlvZRS6UYooatFL8Aw")}).to_string()),
         ("linkedin", Request::get("/hooks/linkedin?challengeCode=890e4665-4dfe"), 200, "application/json",
-            json!({"challengeCode": "890e4665-4dfe", "challengeResponse": hmac("890e4665-4dfe")}).to_string()),
+            json!({"challengeCode": "890e4665-4dfe", "challengeResponse": hmac("linkedin", "890e4665-4dfe")}).to_string()),
     ];
     for (name, request, status, content_type, body) in cases {
         for answer in both.send(&request).await {

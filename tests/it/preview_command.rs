@@ -249,3 +249,15 @@ fn bare_body_is_previewed_without_signature() {
     assert_eq!(exit, Some(0), "{said}");
     assert!(said.contains("note  signature  not checked"), "{said}");
 }
+
+/// Senders such as HubSpot send lists, and EventBridge sends lists of events.
+#[test]
+fn list_is_the_body_of_the_named_route() {
+    let list = json!([{"email": "a@example.com"}]);
+    let (exit, said) = preview_sender(&list, &["--route", "slack"]);
+    assert_eq!(exit, Some(0), "{said}");
+    assert!(said.contains("1 call to POST"), "{said}");
+    let (exit, said) = preview_sender(&list, &[]);
+    assert_eq!(exit, Some(1), "{said}");
+    assert!(said.contains("no route listens to eventbridge"), "{said}");
+}

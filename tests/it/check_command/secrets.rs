@@ -216,3 +216,99 @@ fn usable_secrets_are_listed_with_their_use() {
         assert_eq!(results, expected, "{document}");
     }
 }
+
+/// A handshake that signs what a stranger sends, and a route that trusts the same key.
+const SIGNING: &str = r#"
+connections: { default: { credentials: env:ZOHO } }
+callbacks: { signing_secret: CALLBACKS }
+routes:
+  signs:
+    verify: { scheme: none, handshakes: [{ method: GET, when: [{ query: x }], answer: { text: "{hmac_hex:query:x}" } }] }
+    handshake_secret: HANDSHAKE
+    map: empty
+  trusts: { verify: { scheme: github, secret: DELIVERIES }, map: empty }
+  standard: { verify: { scheme: standard-webhooks, secret: STANDARD }, map: empty }
+"#;
+
+#[test]
+fn one_secret_under_two_references_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    for name in ["one", "two"] {
+        std::fs::write(folder.path().join(name), key).expect("written");
+    }
+    std::fs::write(folder.path().join("zoho"), GOOD[0].1).expect("written");
+    let at = |path: &str| format!("file:{}/{path}", folder.path().display());
+    let other = |name: &str| format!("env:OTHER_{name}");
+    for (handshake, deliveries, callbacks, standard, at_fault) in [
+        (
+            at("one"),
+            at("./one"),
+            other("A"),
+            other("B"),
+            "routes.signs.verify",
+        ),
+        (
+            at("one"),
+            at("two"),
+            other("A"),
+            other("B"),
+            "routes.signs.verify",
+        ),
+        (
+            at("one"),
+            "env:SAME".to_owned(),
+            other("A"),
+            other("B"),
+            "routes.signs.verify",
+        ),
+        (
+            other("A"),
+            other("B"),
+            at("one"),
+            at("./one"),
+            "routes.standard.verify",
+        ),
+        (
+            other("A"),
+            other("B"),
+            at("one"),
+            at("two"),
+            "routes.standard.verify",
+        ),
+        (other("A"), other("B"), other("A"), at("two"), ""),
+    ] {
+        let config = SIGNING
+            .replace("env:ZOHO", &at("zoho"))
+            .replace("HANDSHAKE", &handshake)
+            .replace("DELIVERIES", &deliveries)
+            .replace("CALLBACKS", &callbacks)
+            .replace("STANDARD", &standard);
+        let path = folder.path().join("masshook.yaml");
+        std::fs::write(&path, config).expect("written");
+        let run = |arguments: &[&str]| {
+            let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
+                .args(arguments)
+                .arg("--config")
+                .arg(&path)
+                .env("SAME", key)
+                .env("OTHER_A", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")
+                .env("OTHER_B", "whsec_plJ3nmyCDGBKInavdOK15jsl9uqBNhGL")
+                .current_dir(folder.path())
+                .stdin(Stdio::null())
+                .output()
+                .expect("masshook");
+            let said = [output.stdout, output.stderr].concat();
+            (output.status.code(), String::from_utf8(said).expect("text"))
+        };
+        let (code, said) = run(&["check"]);
+        let is_refused = !at_fault.is_empty();
+        assert_eq!(code, Some(i32::from(is_refused)), "{said}");
+        assert!(said.contains(at_fault), "{said}");
+        if is_refused {
+            let (code, said) = run(&["serve", "--listen", "127.0.0.1:0"]);
+            assert_eq!(code, Some(2), "{said}");
+            assert!(said.contains(at_fault), "{said}");
+        }
+    }
+}
