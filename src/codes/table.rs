@@ -108,11 +108,11 @@ table! {
         "the id given seems to be invalid", r#"{"api_name":"id","json_path":"$.territory.id"}"#;
     RelatedRecordUnknown = "INVALID_DATA" Crm [200, 207, 400] Partial, says ["the id given seems to be invalid (`"];
         "the value names a record or a user that does not exist, or not for the token's user";
-        "check the id in the value of the field that the message names";
+        "check the id in the value of the field that the message names; if it is right, give the token's user access to that record";
         "the id given seems to be invalid", r#"{"api_name":"Account_Name","json_path":"$.data[0].Account_Name"}"#;
     RecordUnknown = "INVALID_DATA" Crm [200, 207, 400] Partial, says ["the id given seems to be invalid"];
         "there is no record with this id in the module, or not for the token's user";
-        "check the id and the module; a record that was deleted, merged or is of another org or environment has no such id";
+        "check the id and the module; a record that was deleted, merged or is of another org or environment has no such id; if the record is there, share it with that user";
         "the id given seems to be invalid", r#"{"id":"554023000000497021"}"#;
     ValueTooLong = "INVALID_DATA" Crm [400, 207] REFUSED, says ["maximum length"];
         "the value is longer than the field";
@@ -286,11 +286,11 @@ table! {
         "The given module is not supported in API", "{}";
     ModuleUnknown = "INVALID_MODULE" Crm [400] DENIED, says [];
         "Zoho knows no module of this name, or not for the token's user";
-        "write the module's API name in its own case, as in `Price_Books` (Setup > Developer Space > APIs)";
+        "write the module's API name in its own case, not the name that the screens show: `Price_Books` for Price Books, `Events` for Meetings (Setup > Developer Space > APIs lists them); if it is right, give the profile of that user the module";
         "the module name given seems to be invalid", r#"{"resource_path_index":0}"#;
     ModuleNotSupported = "NOT_SUPPORTED" Crm [400] DENIED, says [];
         "Zoho offers no mass update for this module";
-        "use another module: Zoho mass-updates only some";
+        "`update_by: records` in the route sets records that are named by `ids` or `match` by record updates, which Zoho takes for more modules, such as Cases; else use another module";
         "the given module is not supported for this api", r#"{"resource_path_index":0}"#;
     EditionTooSmall = "FEATURE_NOT_SUPPORTED" Crm [403] DENIED, says [];
         "the org's edition does not have this: custom views are for Enterprise, Ultimate, CRM Plus and Zoho One";
@@ -344,15 +344,15 @@ table! {
     // ---- The address.
     UrlUnknown = "INVALID_URL_PATTERN" Crm [404] DENIED, says [];
         "this host has no such path: a module that does not exist, or another host than Zoho's API";
-        "check the module's API name, and `data_center` and `api_url` of the connection";
+        "check the module's API name (`Events` for Meetings), and `data_center` and `api_url` of the connection";
         "Please check if the URL trying to access is a correct one", "{}";
     MethodUnknown = "INVALID_REQUEST_METHOD" Crm [400, 405] DENIED, says [];
         "this path does not take the method";
         "check `api_url` of the connection: a proxy may have changed the request; else please report it";
         "The http request method type is not a valid one", "{}";
     NotSimulated = "NOT_SIMULATED" Crm [501] DENIED, says [];
-        "the simulator does not have this module or request, although Zoho has it";
-        "try it with Zoho, or use a module that the simulator has (Leads, Contacts, Accounts, Deals and others)";
+        "the simulator does not have this module, field, request, parameter or form of query, although Zoho may have it";
+        "try it with Zoho, or use what the simulator has (Leads, Contacts, Accounts, Deals and other modules)";
         "not simulated", r#"{"module":"Notes"}"#;
     HostWrong = "INVALID_HOST" Crm [400] DENIED, says [];
         "this is a host of Zoho's, but not of its API";
@@ -393,8 +393,8 @@ table! {
         "match another field, one that holds one text or number, such as an e-mail address";
         "invalid query formed", r#"{"column_name":"Description","operator":"in","reason":"invalid operator found"}"#;
     QueryInvalid = "INVALID_QUERY" Crm [400] REFUSED, says [];
-        "the field of a look-up does not exist, or cannot be searched in this way (multi-line, encrypted)";
-        "check `match.field` against the API names of the module";
+        "the field of a look-up does not exist, is hidden from the profile of the token's user, or cannot be searched in this way (multi-line, encrypted)";
+        "check `match.field` against the API names of the module; if it is right, give that profile read access in the field's permissions (Setup > Modules and Fields)";
         "invalid query formed", r#"{"column_name":"Emial","reason":"column given seems to be invalid"}"#;
 
     // ---- The accounts server: judged by the presence of `access_token` only, whatever the HTTP status.
@@ -514,7 +514,7 @@ table! {
         "", "{}";
     FieldUnknown = "FIELD_UNKNOWN" Masshook [] DENIED, says [];
         "the module has no such field that the token's user sees; nothing was sent";
-        "write the field's API name as Setup > Developer Space > APIs shows it";
+        "write the field's API name as Setup > Developer Space > APIs shows it; if it is right, show the field to that user's profile";
         "", "{}";
     FieldNotVisible = "FIELD_NOT_VISIBLE" Masshook [] DENIED, says [];
         "the token's user does not see the field; nothing was sent";
@@ -560,9 +560,13 @@ table! {
         "Zoho reports more hits of a look-up, and does not return them; nothing was updated";
         "replay the job; if it stays so, please report it";
         "", "{}";
-    NameUnknown = "NAME_UNKNOWN" Masshook [] DENIED, says [];
-        "no custom view of the module, or no territory, has the name that was asked for; nothing was sent";
-        "write the name as the CRM shows it to the token's user, and share the view with that user; or name it by its id";
+    TerritoryNameUnknown = "NAME_UNKNOWN" Masshook [] DENIED, says ["no territory has the name"];
+        "no territory has the name that was asked for; nothing was sent";
+        "write the name as Setup > Territory Management shows it, in its own case; or name the territory by its id (`territory.id`)";
+        "no territory has the name `Nowhere`", "{}";
+    ViewNameUnknown = "NAME_UNKNOWN" Masshook [] DENIED, says [];
+        "no custom view of the module that the token's user sees has the name that was asked for; nothing was sent";
+        "write the name as the CRM shows it to the token's user, and share the view with that user; or name it by its id (`cvid`)";
         "", "{}";
     NameAmbiguous = "NAME_AMBIGUOUS" Masshook [] DENIED, says [];
         "several custom views, or territories, have the name that was asked for; nothing was sent";

@@ -52,6 +52,69 @@ fn known_code_has_a_meaning_for_any_text() {
     }
 }
 
+/// What the token's user does not see looks as if it did not exist, so the cure names both.
+#[test]
+fn cure_names_visibility_where_the_cause_does() {
+    let has = |text: &str, words: &[&str]| words.iter().any(|word| text.contains(word));
+    let hidden = [
+        "not for the token's user",
+        "that the token's user sees",
+        "does not see the field",
+        "hidden from the profile",
+    ];
+    let mut checked = 0;
+    for row in rows().filter(|row| has(row.happened, &hidden)) {
+        assert!(
+            has(row.cure, &["user", "profile"]),
+            "{:?}: {}",
+            row.cause,
+            row.cure
+        );
+        checked += 1;
+    }
+    assert!(checked >= 9, "{checked} rows");
+    let by_query = find(
+        "INVALID_QUERY",
+        "column given seems to be invalid (`Credit_Limit`)",
+    );
+    assert_eq!(by_query.map(|row| row.cause), Some(Cause::QueryInvalid));
+}
+
+/// Only custom views are shared with users; territories are not.
+#[test]
+fn cure_of_a_territory_shares_no_view() {
+    let mut checked = 0;
+    for row in rows().filter(|row| row.happened.contains("territor")) {
+        let is_both = row.happened.contains("view");
+        assert!(
+            is_both || !row.cure.contains("share"),
+            "{:?}: {}",
+            row.cause,
+            row.cure
+        );
+        checked += 1;
+    }
+    assert!(checked >= 3, "{checked} rows");
+    let cause = |text: &str| find("NAME_UNKNOWN", text).map(|row| row.cause);
+    assert_eq!(
+        cause("no territory has the name `Nowhere`; did you mean `North`?"),
+        Some(Cause::TerritoryNameUnknown)
+    );
+    assert_eq!(
+        cause("no custom view of Leads has the name `territory`"),
+        Some(Cause::ViewNameUnknown)
+    );
+}
+
+#[test]
+fn cure_of_a_module_names_the_way_to_it() {
+    let cure = |cause: Cause| cause.row().cure;
+    assert!(cure(Cause::ModuleNotSupported).contains("`update_by: records`"));
+    for cause in [Cause::ModuleUnknown, Cause::UrlUnknown] {
+        assert!(cure(cause).contains("`Events` for Meetings"), "{cause:?}");
+    }
+}
+
 /// Texts of one code from Zoho's pages that need different cures.
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table of cases")]

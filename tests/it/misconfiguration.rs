@@ -265,6 +265,24 @@ async fn unknown_names_of_the_org_are_reported() {
             "INVALID_QUERY",
             "E_Mail",
         ),
+        (
+            "Leads",
+            json!({"match": {"field": "Credit_Limit", "values": ["7"]}}),
+            "INVALID_QUERY",
+            "give that profile read access",
+        ),
+        (
+            "Meetings",
+            json!({"ids": [1]}),
+            "INVALID_MODULE",
+            "`Events` for Meetings",
+        ),
+        (
+            "Cases",
+            json!({"ids": [1]}),
+            "NOT_SUPPORTED",
+            "`update_by: records`",
+        ),
     ] {
         let before = world.count("mass_update_post").await;
         let answer = ask(module, selector.clone()).await;

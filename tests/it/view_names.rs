@@ -74,6 +74,14 @@ async fn unknown_or_ambiguous_name_sends_no_call() {
         );
         let message = job["error"]["message"].as_str().expect("a message");
         assert!(message.contains(reported), "{message}");
+        let advice = job["error"]["advice"].as_str().expect("advice");
+        let is_about_territory = message.contains("no territory");
+        assert_eq!(
+            advice.contains("Territory Management"),
+            is_about_territory,
+            "{advice}"
+        );
+        assert!(!is_about_territory || !advice.contains("share"), "{advice}");
     }
     assert_eq!(world.count("mass_update_post").await, 0);
 }

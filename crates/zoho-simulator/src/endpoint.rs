@@ -152,6 +152,67 @@ impl Endpoint {
         }
     }
 
+    /// The query parameters that it honours. The accounts server reads its own.
+    pub(crate) fn parameters(&self) -> &'static [&'static str] {
+        match self {
+            Self::MassUpdateStatus(_) => &["job_id"],
+            Self::Fields(_) => &["module", "type"],
+            Self::CustomViews(_) => &["module", "page", "per_page"],
+            Self::Territories(_) | Self::ChildTerritories(_) => &["page", "per_page"],
+            Self::Search(_) => &[
+                "criteria",
+                "email",
+                "phone",
+                "word",
+                "fields",
+                "page",
+                "per_page",
+                "converted",
+                "approved",
+            ],
+            Self::Count(_) => &[
+                "criteria",
+                "email",
+                "phone",
+                "word",
+                "cvid",
+                "converted",
+                "approved",
+            ],
+            Self::Records(_) => &[
+                "fields",
+                "page",
+                "per_page",
+                "page_token",
+                "sort_by",
+                "sort_order",
+                "ids",
+                "cvid",
+                "converted",
+                "territory_id",
+                "include_child",
+            ],
+            Self::Record(..) => &["fields"],
+            Self::Apis => &["filters"],
+            // There is one user, so every type of users is that one.
+            Self::Users => &["type"],
+            Self::MassUpdate(_)
+            | Self::Modules(_)
+            | Self::Coql
+            | Self::PutRecords(_)
+            | Self::PutRecord(..)
+            | Self::Org
+            | Self::Token
+            | Self::TokenAlias
+            | Self::Revoke
+            | Self::ServerInfo
+            | Self::NotSimulated
+            | Self::OtherVersion
+            | Self::WrongMethod
+            | Self::Unknown => &[],
+        }
+    }
+
     /// Whether the accounts server serves it.
     pub(crate) fn is_accounts_server(&self) -> bool {
         matches!(

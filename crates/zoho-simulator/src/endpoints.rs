@@ -45,7 +45,7 @@ pub(crate) fn handle(
             Ok(state.jobs.status(module, job, faults, now))
         }
         Endpoint::Fields(id) => metadata::fields(org, request, id.as_deref()),
-        Endpoint::Modules(name) => Ok(metadata::modules(name.as_deref())),
+        Endpoint::Modules(name) => metadata::modules(name.as_deref()),
         Endpoint::CustomViews(id) => metadata::custom_views(org, request, id.as_deref(), faults),
         Endpoint::Territories(None) => metadata::territories(request, faults, |_| true),
         Endpoint::Territories(Some(id)) => {

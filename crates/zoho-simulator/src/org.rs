@@ -84,7 +84,7 @@ impl CrmOrg {
 }
 
 /// Modules that Zoho names as not supported by its API.
-const MODULES_WITHOUT_API: [&str; 2] = ["Documents", "Projects"];
+pub(crate) const MODULES_WITHOUT_API: [&str; 2] = ["Documents", "Projects"];
 
 fn missing_module(name: &str) -> ApiResponse {
     if known::is_module(name) {

@@ -35,7 +35,13 @@ pub(crate) fn record_count(body: &[u8]) -> u64 {
 
 /// Reads the query of `POST coql`.
 pub(crate) fn query_text(body: &[u8]) -> EndpointResult<String> {
-    match parse_object(body)?.get("select_query") {
+    let body = parse_object(body)?;
+    if body.contains_key("include_meta") {
+        return reject(ApiResponse::not_simulated(
+            json!({"api_name": "include_meta"}),
+        ));
+    }
+    match body.get("select_query") {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(_) | None => reject(ApiResponse::error(
             400,

@@ -51,9 +51,6 @@ pub(crate) fn handle(state: &mut State, request: &Request) -> ApiResponse {
             json!({}),
             "Please check if the URL trying to access is a correct one",
         ),
-        Endpoint::NotSimulated => {
-            ApiResponse::not_simulated(json!({"method": request.method, "path": request.path}))
-        }
         // The status is not documented.
         Endpoint::OtherVersion => ApiResponse::error(
             400,
@@ -67,7 +64,8 @@ pub(crate) fn handle(state: &mut State, request: &Request) -> ApiResponse {
             json!({}),
             "The http request method type is not a valid one",
         ),
-        Endpoint::MassUpdate(_)
+        Endpoint::NotSimulated
+        | Endpoint::MassUpdate(_)
         | Endpoint::MassUpdateStatus(_)
         | Endpoint::Fields(_)
         | Endpoint::Modules(_)
@@ -130,9 +128,35 @@ fn handle_authenticated(
         ));
     }
     check_scopes(state, &request.endpoint.required_scopes(), scopes)?;
+    if request.endpoint == Endpoint::NotSimulated {
+        let details = json!({"method": request.method, "path": request.path});
+        return reject(ApiResponse::not_simulated(details));
+    }
+    // Zoho's own rejection goes before, but nothing may have changed.
+    let is_read = request.method == "GET";
+    if !is_read {
+        check_parameters(request)?;
+    }
     let cost = credits::cost(request, &state.faults);
     if !state.credits.spend(cost, state.faults.credits, now) {
         return reject(throttling::too_many_requests(&state.faults));
     }
-    endpoints::handle(state, request, scopes, now)
+    let response = endpoints::handle(state, request, scopes, now)?;
+    if is_read {
+        check_parameters(request)?;
+    }
+    Ok(response)
+}
+
+/// Rejects a parameter that the simulator does not honour.
+fn check_parameters(request: &Request) -> EndpointResult<()> {
+    let known = request.endpoint.parameters();
+    let unknown = request
+        .query
+        .iter()
+        .find(|(name, _)| !known.contains(&name.as_str()));
+    match unknown {
+        None => Ok(()),
+        Some((name, _)) => reject(ApiResponse::not_simulated(json!({"param_name": name}))),
+    }
 }

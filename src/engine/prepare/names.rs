@@ -57,6 +57,9 @@ pub(super) async fn resolve(
 trait Entry {
     type Id: Copy + fmt::Display;
 
+    /// The cause of a refusal of a name that no entry has.
+    const UNKNOWN: Cause;
+
     fn id(&self) -> Self::Id;
 
     /// The untranslated name.
@@ -68,6 +71,8 @@ trait Entry {
 
 impl Entry for CustomView {
     type Id = ViewId;
+
+    const UNKNOWN: Cause = Cause::ViewNameUnknown;
 
     fn id(&self) -> ViewId {
         self.id
@@ -84,6 +89,8 @@ impl Entry for CustomView {
 
 impl Entry for metadata::Territory {
     type Id = TerritoryId;
+
+    const UNKNOWN: Cause = Cause::TerritoryNameUnknown;
 
     fn id(&self) -> TerritoryId {
         self.id
@@ -111,10 +118,12 @@ where
     };
     match pick(name, &known) {
         Pick::Nothing(_) => {}
-        found @ (Pick::One(_) | Pick::Several(_)) => return found.or_refusal(name, what),
+        found @ (Pick::One(_) | Pick::Several(_)) => {
+            return found.or_refusal(name, what, E::UNKNOWN);
+        }
     }
     let known = read(Freshness::Fresh).await?;
-    pick(name, &known).or_refusal(name, what)
+    pick(name, &known).or_refusal(name, what, E::UNKNOWN)
 }
 
 /// The entries that have a name.
@@ -144,7 +153,7 @@ fn pick<'a, E: Entry>(name: &str, entries: &'a [E]) -> Pick<'a, E::Id> {
 }
 
 impl<Id: Copy + fmt::Display> Pick<'_, Id> {
-    fn or_refusal(self, name: &str, what: &str) -> Step<Id> {
+    fn or_refusal(self, name: &str, what: &str, unknown: Cause) -> Step<Id> {
         let (cause, message) = match self {
             Self::One(id) => return Ok(id),
             Self::Several(ids) => {
@@ -161,10 +170,7 @@ impl<Id: Copy + fmt::Display> Pick<'_, Id> {
             Self::Nothing(near) => {
                 let hint = near.map(|near| format!("; did you mean `{near}`?"));
                 let hint = hint.unwrap_or_default();
-                (
-                    Cause::NameUnknown,
-                    format!("no {what} has the name `{name}`{hint}"),
-                )
+                (unknown, format!("no {what} has the name `{name}`{hint}"))
             }
         };
         Err(PreparationOutcome::Refused(Refusal::with(cause, message)))
@@ -209,9 +215,11 @@ mod tests {
         );
         assert_eq!(pick("Twice", &views), Pick::Several(vec![id("3"), id("4")]));
         assert_eq!(pick("Quite another one", &views), Pick::Nothing(None));
-        let Err(PreparationOutcome::Refused(refusal)) =
-            pick("Twice", &views).or_refusal("Twice", "custom view of Leads")
-        else {
+        let Err(PreparationOutcome::Refused(refusal)) = pick("Twice", &views).or_refusal(
+            "Twice",
+            "custom view of Leads",
+            Cause::ViewNameUnknown,
+        ) else {
             panic!("refused")
         };
         assert_eq!(refusal.code, "NAME_AMBIGUOUS");

@@ -3,7 +3,8 @@
 //! `select FIELDS | COUNT(id) from MODULE[#VIEW] where CONDITION [order by FIELD [asc|desc]] [limit N [offset M]]`, where
 //! a condition combines comparisons with `and`, `or` and parentheses: `=`, `!=`, `<`, `<=`, `>`, `>=`, `[not] in (…)`,
 //! `between … and …`, `like '…'` and `is [not] null`. Strings cannot contain a quote, because Zoho
-//! documents no escape for it.
+//! documents no escape for it. What Zoho has besides (other aggregates, `group by`, aliases, joins, `not like`, `not between`,
+//! an order of several fields) is not simulated.
 
 use std::collections::BTreeSet;
 use std::iter::Peekable;
@@ -13,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::coql::{CoqlCondition, CoqlOperator, CoqlQuery};
 use crate::response::{ApiResponse, EndpointResult, reject};
+
+/// Zoho's functions of several rows, of which the simulator has `COUNT(id)`.
+const AGGREGATES: [&str; 5] = ["avg", "count", "max", "min", "sum"];
 
 /// The rows of a query without `limit`.
 const DEFAULT_LIMIT: usize = 200;
@@ -50,6 +54,12 @@ fn syntax_error<T>(details: Value) -> EndpointResult<T> {
         details,
         "error occurred while parsing the query",
     ))
+}
+
+/// Rejects the query at a word that Zoho knows and the simulator does not.
+fn not_simulated<T>(token: &Token) -> EndpointResult<T> {
+    let details = json!({"line": 1, "column": token.column, "near": token.text});
+    reject(ApiResponse::not_simulated(details))
 }
 
 /// Rejects the query at this token.
@@ -133,12 +143,29 @@ impl Parser {
 
     /// Parses the name of a field, a module or a view.
     fn name(&mut self) -> EndpointResult<String> {
+        Ok(self.next_name()?.text)
+    }
+
+    fn next_name(&mut self) -> EndpointResult<Token> {
         let token = self.next()?;
         let is_name_char = |char: char| char.is_alphanumeric() || "_.*$".contains(char);
         if token.text.chars().all(is_name_char) {
-            return Ok(token.text);
+            return Ok(token);
         }
         unexpected(&token)
+    }
+
+    /// Rejects the query if one of these words is the next token.
+    fn refuse_unsimulated(&mut self, words: &[&str]) -> EndpointResult<()> {
+        let is_word = |token: &&Token| {
+            words
+                .iter()
+                .any(|word| token.text.eq_ignore_ascii_case(word))
+        };
+        match self.tokens.peek().filter(is_word) {
+            Some(token) => not_simulated(token),
+            None => Ok(()),
+        }
     }
 
     fn number(&mut self) -> EndpointResult<usize> {
@@ -175,6 +202,7 @@ impl Parser {
         // Mandatory: `where id is not null` selects all records.
         self.clause("where")?;
         let condition = self.or_condition()?;
+        self.refuse_unsimulated(&["group", "having"])?;
         let order = self.order()?;
         let (limit, offset) = self.limit_and_offset()?;
         match self.tokens.next() {
@@ -196,17 +224,25 @@ impl Parser {
     fn columns(&mut self) -> EndpointResult<(Vec<String>, bool)> {
         let (mut columns, mut count) = (Vec::new(), false);
         loop {
-            if self.consume("count") {
-                self.expect("(")?;
-                self.expect("id")?;
+            let token = self.next_name()?;
+            let is_aggregate = AGGREGATES.contains(&token.text.to_lowercase().as_str());
+            if !(is_aggregate && self.consume("(")) {
+                columns.push(token.text);
+            } else if token.text.eq_ignore_ascii_case("count") && self.consume("id") {
                 self.expect(")")?;
                 count = true;
             } else {
-                columns.push(self.name()?);
+                return not_simulated(&token);
             }
-            if !self.consume(",") {
-                return Ok((columns, count));
+            self.refuse_unsimulated(&["as"])?;
+            if self.consume(",") {
+                continue;
             }
+            // A count beside columns needs groups.
+            return match self.tokens.peek() {
+                Some(token) if count && !columns.is_empty() => not_simulated(token),
+                Some(_) | None => Ok((columns, count)),
+            };
         }
     }
 
@@ -220,6 +256,7 @@ impl Parser {
         if !descending {
             self.consume("asc");
         }
+        self.refuse_unsimulated(&[","])?;
         Ok(Some((field, descending)))
     }
 
@@ -273,6 +310,9 @@ impl Parser {
 
     fn operator(&mut self, field: &str) -> EndpointResult<ParsedOperator> {
         let negated = self.consume("not");
+        if negated {
+            self.refuse_unsimulated(&["like", "between"])?;
+        }
         let token = self.next()?;
         let word = token.text.to_lowercase();
         let operator = match (word.as_str(), negated) {

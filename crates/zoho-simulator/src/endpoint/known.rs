@@ -20,6 +20,9 @@ const MODULES: &[&str] = &[
     "Visits",
 ];
 
+/// Zoho's standard fields that no module of the simulator has.
+const FIELDS: &[&str] = &["Full_Name", "Tag", "Twitter"];
+
 /// The first segments of paths outside of modules.
 const ROOTS: &[&str] = &[
     "__features",
@@ -142,6 +145,11 @@ pub(super) fn is_version(segment: &str) -> bool {
 /// Whether Zoho has this module, and the simulator does not.
 pub(crate) fn is_module(name: &str) -> bool {
     MODULES.contains(&name)
+}
+
+/// Whether Zoho has this standard field, and the simulator does not.
+pub(crate) fn is_field(name: &str) -> bool {
+    FIELDS.contains(&name)
 }
 
 /// Whether paths that begin with this segment are outside of modules.

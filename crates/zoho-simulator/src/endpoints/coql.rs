@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::authorization::check_scopes;
 use crate::coql::{CoqlCondition, CoqlOperator, CoqlQuery};
+use crate::endpoint::known;
 use crate::faults::Faults;
 use crate::org::field::FieldType;
 use crate::org::module::Module;
@@ -62,7 +63,7 @@ fn check(query: &CoqlQuery, module: &Module, faults: &Faults) -> EndpointResult<
             ));
         }
     }
-    let field_type = |column: &str| match column {
+    let simulated_type = |column: &str| match column {
         "id" => Some(FieldType::BigInt),
         CONVERTED if !faults.coql_converted => None,
         _ => {
@@ -70,23 +71,23 @@ fn check(query: &CoqlQuery, module: &Module, faults: &Faults) -> EndpointResult<
             field.map(|field| field.field_type)
         }
     };
+    let field_type = |column: &str| match simulated_type(column) {
+        Some(field_type) => Ok(field_type),
+        None if is_unsimulated(column, module) => {
+            reject(ApiResponse::not_simulated(json!({"column_name": column})))
+        }
+        None => invalid_query(
+            json!({"column_name": column}),
+            "column given seems to be invalid",
+        ),
+    };
     let ordered = query.order.as_ref().map(|(field, _)| field);
     for column in query.columns.iter().chain(ordered) {
-        if field_type(column).is_none() {
-            return invalid_query(
-                json!({"column_name": column}),
-                "column given seems to be invalid",
-            );
-        }
+        field_type(column)?;
     }
     let comparisons = query.condition.comparisons();
     for (column, operator) in &comparisons {
-        let Some(field_type) = field_type(column) else {
-            return invalid_query(
-                json!({"column_name": column}),
-                "column given seems to be invalid",
-            );
-        };
+        let field_type = field_type(column)?;
         if !operator.supports(field_type) {
             return invalid_query(
                 json!({"column_name": column, "operator": operator.name(), "reason": "invalid operator found"}),
@@ -118,6 +119,19 @@ fn check(query: &CoqlQuery, module: &Module, faults: &Faults) -> EndpointResult<
         ));
     }
     Ok(())
+}
+
+/// Whether Zoho has this column and the simulator does not: a standard field, or a field of a record that a lookup names.
+fn is_unsimulated(column: &str, module: &Module) -> bool {
+    match column.split_once('.') {
+        None => known::is_field(column),
+        Some((lookup, _)) => {
+            known::is_field(lookup)
+                || module.schema.visible_field(lookup).is_some_and(|field| {
+                    matches!(field.field_type, FieldType::Lookup | FieldType::Owner)
+                })
+        }
+    }
 }
 
 fn respond(query: &CoqlQuery, module: &Module, indexes: &[u64]) -> ApiResponse {

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use crate::endpoint::known;
 use crate::endpoints::pagination::Page;
 use crate::faults::Faults;
-use crate::org::CrmOrg;
 use crate::org::module::Module;
 use crate::org::schema::{MODULES, Schema};
 use crate::org::seed_data::user;
 use crate::org::territories::{TERRITORIES, Territory};
+use crate::org::{CrmOrg, MODULES_WITHOUT_API};
 use crate::request::Request;
 use crate::response::{ApiResponse, EndpointResult, reject};
 
@@ -60,7 +61,12 @@ fn module_id(name: &str) -> Option<String> {
 }
 
 /// `GET settings/modules`, or one module by its API name or its id.
-pub(crate) fn modules(name: Option<&str>) -> ApiResponse {
+pub(crate) fn modules(name: Option<&str>) -> EndpointResult<ApiResponse> {
+    if let Some(name) = name
+        && (known::is_module(name) || MODULES_WITHOUT_API.contains(&name))
+    {
+        return reject(ApiResponse::not_simulated(json!({"module": name})));
+    }
     let found: Vec<Value> = MODULES
         .iter()
         .filter(|schema| name.is_none_or(|name| schema.name == name || schema.module_id() == name))
@@ -84,7 +90,7 @@ pub(crate) fn modules(name: Option<&str>) -> ApiResponse {
             })
         })
         .collect();
-    list_or_empty("modules", found)
+    Ok(list_or_empty("modules", found))
 }
 
 /// `GET settings/custom_views`, or one view. Only the latter has criteria.

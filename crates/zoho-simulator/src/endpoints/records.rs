@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde_json::{Map, Value, json};
 
+use crate::endpoint::known;
 use crate::org::field::FieldType;
 use crate::org::module::Module;
 use crate::request::Request;
@@ -67,6 +68,10 @@ impl<'a> FieldSelection<'a> {
                 json!({"param_name": "fields", "limit": MAX_FIELDS}),
                 "Fields limit exceeded",
             ));
+        }
+        let unsimulated = fields.iter().flatten().find(|name| known::is_field(name));
+        if let Some(name) = unsimulated {
+            return reject(ApiResponse::not_simulated(json!({"api_name": name})));
         }
         Ok(Self(fields))
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::endpoint::known;
 use crate::endpoints::record_results::{self, RecordResult};
 use crate::faults::{Faults, InputPolicy};
 use crate::org::CrmOrg;
@@ -81,7 +82,12 @@ fn read_data(body: &Map<String, Value>, max: usize) -> EndpointResult<Vec<Value>
         let details = json!({"limit": max, "api_name": "data"});
         return reject(ApiResponse::invalid_data(details));
     }
-    Ok(data.clone())
+    let keys = data.iter().filter_map(Value::as_object);
+    let unsimulated = keys.flat_map(Map::keys).find(|name| known::is_field(name));
+    match unsimulated {
+        None => Ok(data.clone()),
+        Some(name) => reject(ApiResponse::not_simulated(json!({"api_name": name}))),
+    }
 }
 
 /// Replaces the values of lookup fields by references to the records that they name. Returns the error object of each

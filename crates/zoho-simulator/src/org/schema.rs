@@ -160,6 +160,8 @@ const INDUSTRY: Field = Field::new("Industry", FieldType::Picklist).options(INDU
 const RATING: Field = Field::new("Rating", FieldType::Picklist).options(RATINGS);
 const CREATED: Field = Field::new("Created_Time", FieldType::DateTime);
 const MODIFIED: Field = Field::new(MODIFIED_TIME, FieldType::DateTime);
+const CREATED_BY: Field = Field::new("Created_By", FieldType::Owner).system();
+const MODIFIED_BY: Field = Field::new("Modified_By", FieldType::Owner).system();
 const TOPIC: Field = Field::new("Topics", FieldType::Multiselect).options(TOPICS);
 const LANGUAGE: Field = Field::new("Languages_Known", FieldType::Multiselect).options(LANGUAGES);
 
@@ -228,6 +230,8 @@ pub(crate) const MODULES: [Schema; 18] = [
             DESCRIPTION,
             CREATED,
             MODIFIED,
+            CREATED_BY,
+            MODIFIED_BY,
         ],
     },
     Schema {
@@ -256,6 +260,8 @@ pub(crate) const MODULES: [Schema; 18] = [
             DESCRIPTION,
             CREATED,
             MODIFIED,
+            CREATED_BY,
+            MODIFIED_BY,
         ],
     },
     Schema {
@@ -295,6 +301,8 @@ pub(crate) const MODULES: [Schema; 18] = [
             DESCRIPTION,
             CREATED,
             MODIFIED,
+            CREATED_BY,
+            MODIFIED_BY,
         ],
     },
     Schema {
@@ -328,6 +336,8 @@ pub(crate) const MODULES: [Schema; 18] = [
             DESCRIPTION,
             CREATED,
             MODIFIED,
+            CREATED_BY,
+            MODIFIED_BY,
         ],
     },
     Schema {
@@ -356,6 +366,8 @@ pub(crate) const MODULES: [Schema; 18] = [
             Field::new("Invoices", FieldType::Subform),
             CREATED,
             MODIFIED,
+            CREATED_BY,
+            MODIFIED_BY,
         ],
     },
     standard::CAMPAIGNS,

@@ -249,6 +249,57 @@ async fn query_reads_the_time_of_the_last_change() {
 }
 
 #[tokio::test]
+async fn query_form_without_simulation_is_named() {
+    let bench = TestBench::new().await;
+    for query in [
+        "select SUM(Annual_Revenue) from Leads where id is not null",
+        "select max(Annual_Revenue) from Leads where id is not null",
+        "select COUNT(Email) from Leads where id is not null",
+        "select COUNT(id), City from Leads where id is not null group by City",
+        "select COUNT(id), City from Leads where id is not null",
+        "select City from Leads where id is not null group by City",
+        "select Last_Name as n from Leads where id is not null",
+        "select COUNT(id) as n from Leads where id is not null",
+        "select Account_Name.Account_Name from Contacts where id is not null",
+        "select id from Contacts where Owner.last_name = 'Boyle'",
+        "select id from Leads where Modified_By.id = '1'",
+        "select id from Contacts where id is not null order by Account_Name.Phone",
+        "select id from Leads where id is not null order by City, Email",
+        "select Full_Name from Leads where id is not null",
+        "select id from Leads where Full_Name = 'Last Name 1'",
+        "select id from Leads where Last_Name not like 'L%'",
+        "select id from Leads where No_of_Employees not between 1 and 2",
+    ] {
+        let code = coql(&bench, query).await;
+        assert_eq!(code.code(), (501, "NOT_SIMULATED"), "{query}");
+    }
+    let with_meta = json!({"select_query": "select id from Leads where id is not null", "include_meta": ["fields"]});
+    let response = bench.post("/crm/v7/coql", &with_meta).await;
+    assert_eq!(response.code(), (501, "NOT_SIMULATED"));
+    // Zoho does not have these either.
+    for (query, code) in [
+        (
+            "select total(id) from Leads where id is not null",
+            "SYNTAX_ERROR",
+        ),
+        (
+            "select Foo.Bar from Leads where id is not null",
+            "INVALID_QUERY",
+        ),
+        (
+            "select City.Name from Leads where id is not null",
+            "INVALID_QUERY",
+        ),
+        (
+            "select id from Leads where id is not null gruop by City",
+            "SYNTAX_ERROR",
+        ),
+    ] {
+        assert_eq!(coql(&bench, query).await.code(), (400, code), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn hidden_field_is_unknown_to_queries() {
     let bench = TestBench::new().await;
     for query in [

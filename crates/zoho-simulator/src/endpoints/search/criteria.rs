@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::endpoint::known;
 use crate::org::field::FieldType;
 use crate::org::schema::Schema;
 use crate::response::{ApiResponse, EndpointResult, reject};
@@ -161,6 +162,14 @@ impl CriteriaParser<'_> {
             }
         };
         values.push(value);
+        let is_unsimulated = known::is_field(name)
+            || operator == "between"
+            || operator.starts_with("greater_")
+            || operator.starts_with("less_");
+        if is_unsimulated {
+            let details = json!({"api_name": name, "operator": operator});
+            return reject(ApiResponse::not_simulated(details));
+        }
         let Some(field) = self.schema.visible_field(name) else {
             return invalid("column given seems to be invalid");
         };

@@ -1,7 +1,7 @@
 //! The other standard modules of Zoho, each with a few of its fields.
 
 use super::{
-    ACCOUNT, CREATED, DESCRIPTION, EMAIL, LAYOUT, MODIFIED, OWNER, Schema,
+    ACCOUNT, CREATED, CREATED_BY, DESCRIPTION, EMAIL, LAYOUT, MODIFIED, MODIFIED_BY, OWNER, Schema,
     options_field as picklist, text_field as text,
 };
 use crate::org::field::{Field, FieldType};
@@ -48,6 +48,8 @@ pub(super) const CAMPAIGNS: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -75,6 +77,8 @@ pub(super) const TASKS: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -100,6 +104,8 @@ pub(super) const CALLS: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -119,6 +125,8 @@ pub(super) const EVENTS: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -137,6 +145,8 @@ pub(super) const CASES: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -154,6 +164,8 @@ pub(super) const SOLUTIONS: Schema = module(
         Field::new("Answer", FieldType::Textarea),
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -177,6 +189,8 @@ pub(super) const PRODUCTS: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -204,6 +218,8 @@ pub(super) const VENDORS: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -219,6 +235,8 @@ pub(super) const PRICE_BOOKS: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -243,6 +261,8 @@ pub(super) const QUOTES: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -265,6 +285,8 @@ pub(super) const SALES_ORDERS: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -287,6 +309,8 @@ pub(super) const PURCHASE_ORDERS: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
 
@@ -307,5 +331,7 @@ pub(super) const INVOICES: Schema = module(
         DESCRIPTION,
         CREATED,
         MODIFIED,
+        CREATED_BY,
+        MODIFIED_BY,
     ],
 );
