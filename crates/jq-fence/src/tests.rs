@@ -12,6 +12,7 @@ mod limits;
 mod memory;
 mod pool;
 mod properties;
+mod regex;
 mod results;
 mod runaway_programs;
 

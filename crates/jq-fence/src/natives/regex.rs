@@ -8,8 +8,9 @@
 )]
 
 mod pattern;
+mod work;
 
-use fancy_regex::{Captures, Regex, RegexBuilder};
+use fancy_regex::{Captures, Error as RegexError, Expr, Regex, RegexBuilder, RuntimeError};
 use jaq_core::native::Fun;
 use jaq_core::native::{bome, run, v};
 use jaq_core::{Cv, Error, ValR, ValT as _};
@@ -29,8 +30,15 @@ const SIZES: [usize; 4] = [1 << 14, 1 << 16, 1 << 18, 1 << 20];
 /// Bytes of a text that a pattern with look-around or back references is matched against.
 const MAX_BACKTRACKING_TEXT: usize = 16 * 1024;
 
-/// How often such a pattern may backtrack.
-const BACKTRACK_LIMIT: usize = 100_000;
+/// How often such a pattern may backtrack at most.
+const MAX_BACKTRACKS: u64 = 100_000;
+
+/// The work of one match of such a pattern, in states of an automaton times bytes. The matcher counts only how often it
+/// backtracks, so each pattern may backtrack as often as this allows if all work between two backtracks is done.
+const MAX_WORK: u64 = 40_000_000;
+
+/// A pattern that may backtrack less often than this is refused.
+const MIN_BACKTRACKS: u64 = 32;
 
 /// The filters for regular expressions. The flags may be null.
 pub(super) fn filters() -> Vec<Fun<Engine>> {
@@ -109,6 +117,8 @@ struct Search<'h> {
     /// Roughly the bytes of the compiled pattern.
     size: usize,
     backtracks: bool,
+    /// How often one match may backtrack.
+    backtrack_limit: usize,
     /// Where to look for the next match, unless that was the last.
     from: Option<usize>,
     /// A position and the number of characters before it.
@@ -143,7 +153,6 @@ impl<'h> Search<'h> {
         })?;
         let mut builder = RegexBuilder::new(&translated.text);
         builder
-            .backtrack_limit(BACKTRACK_LIMIT)
             .max_prog_size(20_000)
             .case_insensitive(translated.ignore_case)
             .dot_matches_new_line(translated.dot_all);
@@ -172,6 +181,11 @@ impl<'h> Search<'h> {
                 "a text of more than {MAX_BACKTRACKING_TEXT} bytes cannot be matched with look-around, back references or the flag \"n\""
             ));
         }
+        let mut backtrack_limit = 0;
+        if backtracks {
+            backtrack_limit = limit_backtracks(&translated.text, haystack);
+            builder.backtrack_limit(backtrack_limit);
+        }
         let (regex, size) = compile(&mut builder);
         Ok(Self {
             regex,
@@ -179,6 +193,7 @@ impl<'h> Search<'h> {
             global,
             size,
             backtracks,
+            backtrack_limit,
             from: Some(0),
             counted: (0, 0),
         })
@@ -212,9 +227,7 @@ impl<'h> Search<'h> {
         let captures = self
             .regex
             .captures_from_pos(self.haystack, from)
-            .unwrap_or_else(|error| {
-                fence::refuse(format!("a regular expression cannot be matched: {error}"))
-            });
+            .unwrap_or_else(|error| self.refuse(&error));
         let whole = captures.as_ref().and_then(|captures| captures.get(0));
         let (Some(captures), Some(whole)) = (captures, whole) else {
             self.from = None;
@@ -240,6 +253,21 @@ impl<'h> Search<'h> {
         }))
     }
 
+    fn refuse(&self, error: &RegexError) -> ! {
+        if matches!(
+            error,
+            RegexError::RuntimeError(RuntimeError::BacktrackLimitExceeded)
+        ) {
+            fence::refuse(format!(
+                "a regular expression with look-around, back references, possessive quantifiers or the flag \"n\" backtracks \
+                 more than {} times, its limit for a text of {} bytes; match a shorter text, or write it without these",
+                self.backtrack_limit,
+                self.haystack.len()
+            ));
+        }
+        fence::refuse(format!("a regular expression cannot be matched: {error}"))
+    }
+
     /// Where the search continues after an empty match. jq continues at the next byte, even within a character.
     fn after_empty_match(&self, end: usize) -> Option<usize> {
         let rest = self.haystack.get(end..).unwrap_or_default();
@@ -254,8 +282,7 @@ impl<'h> Search<'h> {
             let found = self
                 .regex
                 .captures_from_pos(broken.as_str(), within)
-                .ok()
-                .flatten();
+                .unwrap_or_else(|error| self.refuse(&error));
             if found
                 .and_then(|found| found.get(0))
                 .is_some_and(|whole| whole.start() == within)
@@ -353,6 +380,23 @@ impl Found<'_, '_> {
         });
         FencedValue::from_map(entries)
     }
+}
+
+/// How often a pattern may backtrack in one match, so that its work stays within the limit.
+fn limit_backtracks(pattern: &str, haystack: &str) -> usize {
+    let tree = Expr::parse_tree(pattern).unwrap_or_else(|error| {
+        fence::refuse(format!("a regular expression cannot be used: {error}"))
+    });
+    let limit = MAX_WORK / work::between_backtracks(&tree.expr, haystack.len());
+    if limit < MIN_BACKTRACKS {
+        fence::refuse(format!(
+            "a regular expression with look-around, back references, possessive quantifiers or the flag \"n\" could need too \
+             much work for a text of {} bytes: it could backtrack only {limit} times within the limit, less than \
+             {MIN_BACKTRACKS}; match a shorter text, or write it without look-ahead or counts within repetitions",
+            haystack.len()
+        ));
+    }
+    usize::try_from(limit.min(MAX_BACKTRACKS)).unwrap_or(usize::MAX)
 }
 
 /// The compiled pattern, and roughly its bytes.
