@@ -56,6 +56,10 @@ pub(crate) const DEFINED_OR: &str = "defined_or__";
 /// The outputs of a filter up to an error, and then those of another: jq's `?//`.
 pub(crate) const ALTERNATIVES: &str = "alternatives__";
 
+/// The outputs of what `try` and `?` guard. An output without a path, where one is needed, ends the program: jq notices it
+/// after the `?`, which therefore does not catch it.
+pub(crate) const GUARDED: &str = "guarded__";
+
 /// The last output of a filter, or null: what `reduce` goes on with.
 pub(crate) const LAST_OR_NULL: &str = "last_or_null__";
 

@@ -11,7 +11,7 @@ use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::path::{Part, Path};
 
 use crate::fence;
-use crate::natives::{ASSIGN, DEFINED_OR, LAST_OR_NULL, MODIFY};
+use crate::natives::{ASSIGN, DEFINED_OR, GUARDED, LAST_OR_NULL, MODIFY};
 use outputs::Outputs;
 
 /// Variables that hold the outputs of operands.
@@ -107,6 +107,12 @@ impl<'s> Rewriter<'s> {
             Term::TryCatch(inner, catch) => {
                 self.term(inner);
                 catch.iter_mut().for_each(|catch| self.term(catch));
+                // Plain steps from the input always yield paths.
+                let is_path = |term: &Term<&str>| matches!(term, Term::Path(from, _) if matches!(**from, Term::Id));
+                if !is_path(inner) {
+                    let guarded = std::mem::take(&mut **inner);
+                    **inner = Term::Call(GUARDED, vec![guarded]);
+                }
             }
             Term::IfThenElse(branches, otherwise) => {
                 for (condition, branch) in branches {

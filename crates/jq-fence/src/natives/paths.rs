@@ -2,9 +2,9 @@
 
 use jaq_core::box_iter::{BoxIter, box_once};
 use jaq_core::native::{Fun, bome, run, v};
-use jaq_core::{Bind, Cv, Exn, Native, ValT as _, ValX};
+use jaq_core::{Bind, Cv, Error, Exn, Native, ValT as _, ValX};
 
-use super::{ALTERNATIVES, ASSIGN, DEFINED_OR, LAST_OR_NULL, MODIFY};
+use super::{ALTERNATIVES, ASSIGN, DEFINED_OR, GUARDED, LAST_OR_NULL, MODIFY};
 use crate::engine::Engine;
 use crate::fence;
 use crate::value::{FencedValue, path};
@@ -54,8 +54,19 @@ pub(super) fn filters() -> Vec<Fun<Engine>> {
     .with_paths(|mut cv| {
         let ((right, right_context), (left, left_context)) = (cv.0.pop_fun(), cv.0.pop_fun());
         let outputs = left.paths((left_context, cv.1.clone()));
+        let outputs =
+            outputs.inspect(|output| output.as_ref().map_or_else(refuse_path_error, drop));
         let otherwise = move || right.paths((right_context.clone(), cv.1.clone()));
-        Box::new(until_error(outputs, otherwise))
+        Box::new(until_error(Box::new(outputs), otherwise))
+    });
+    let guarded = Native::new(|mut cv: Cv<'_, Engine>| {
+        let (filter, context) = cv.0.pop_fun();
+        filter.run((context, cv.1))
+    })
+    .with_paths(|mut cv| {
+        let (filter, context) = cv.0.pop_fun();
+        let outputs = filter.paths((context, cv.1));
+        Box::new(outputs.inspect(|output| output.as_ref().map_or_else(refuse_path_error, drop)))
     });
     let last_or_null = Native::new(|mut cv: Cv<'_, Engine>| {
         let (update, context) = cv.0.pop_fun();
@@ -82,6 +93,7 @@ pub(super) fn filters() -> Vec<Fun<Engine>> {
         run((ASSIGN, filters_as_arguments(2), |cv| box_once(assign(cv)))),
         run((MODIFY, filters_as_arguments(2), |cv| box_once(modify(cv)))),
         (DEFINED_OR, filters_as_arguments(2), defined_or),
+        (GUARDED, filters_as_arguments(1), guarded),
         (ALTERNATIVES, filters_as_arguments(2), alternatives),
         (LAST_OR_NULL, filters_as_arguments(1), last_or_null),
     ]
@@ -115,6 +127,22 @@ fn first_defined<'a, T: 'a>(
     })
 }
 
+/// Ends the program if `exception` is the error of an output without a path, which something would catch.
+fn refuse_path_error(exception: &Exn<'_, FencedValue>) {
+    let Ok(error) = exception.clone().get_err() else {
+        return;
+    };
+    let value = error.clone().into_val();
+    // An error that the program raised itself is its value.
+    let is_raised = Error::new(value.clone()) == error;
+    let text = value.as_str().unwrap_or_default();
+    if !is_raised && text.starts_with("invalid path expression") {
+        fence::refuse(
+            "a filter within `?` or `try` yields no path, where one is needed; leave the `?` out, or name the path",
+        );
+    }
+}
+
 /// The outputs up to an error, and then the others.
 fn until_error<'a, T: 'a>(
     mut outputs: BoxIter<'a, ValX<'a, T, FencedValue>>,
@@ -145,7 +173,8 @@ macro_rules! paths_of {
             let (_, keys) = output?;
             let mut keys: Vec<FencedValue> = keys.iter().cloned().collect();
             keys.reverse();
-            fence::allocate(24 + keys.len() * 64);
+            // Vectors grow by doubling, and hold four items at least.
+            fence::allocate(72 + keys.len().max(4) * 32);
             paths.push(keys);
         }
         paths

@@ -262,3 +262,50 @@ fn large_program_stays_within_default_limits() {
         assert_eq!(outputs, Ok(vec![Value::from(5_000)]), "{program}");
     }
 }
+
+#[test]
+fn output_without_path_within_try_ends_program() {
+    let body = r#"[{"a": 1}, {"a": 2}]"#;
+    for program in [
+        "(map(.a))? |= 1",
+        "(map(.a))? = 1",
+        "(map(.a))? += 1",
+        "(map(.a))? //= 1",
+        "(try map(.a) catch .) |= 1",
+        "[path((map(.a))?)]",
+        "del((map(.a))?)",
+        "(.[0].a | tostring)? |= \"x\"",
+        "((map(.a))?)? |= 1",
+        "(.[] | (1, .a)?) |= 2",
+        "(.[0] | (.b // 1)?) |= 2",
+        "def f: map(.a); (f?) |= 1",
+        "(map(.a)? // .[0]) |= 1",
+        "to_entries | ((map(.key))?) |= 1",
+        "first((map(.a))?) |= 1",
+        "try ((map(.a))? |= 1) catch 0",
+    ] {
+        let error = evaluate(program, body).expect_err(program).to_string();
+        assert!(error.contains("yields no path"), "{program}: {error}");
+    }
+    for (program, expected) in [
+        ("(.[0].a)? |= 5", r#"[{"a":5},{"a":2}]"#),
+        ("(.[] | .a.b)? |= 5", body),
+        ("(.[] | select(.a == 1) | .a)? |= 5", r#"[{"a":5},{"a":2}]"#),
+        ("(.. | numbers)? |= . + 1", r#"[{"a":2},{"a":3}]"#),
+        (
+            "(.[] | if .a > 1 then .a else error(\"no\") end)? |= 5",
+            body,
+        ),
+        ("[(map(.a))?]", "[[1,2]]"),
+        (
+            "try error(\"invalid path expression\") catch .",
+            r#""invalid path expression""#,
+        ),
+        ("(error(\"invalid path expression\"))? |= 1", body),
+        ("[paths?] | length", "4"),
+    ] {
+        let outputs = evaluate(program, body).expect(program);
+        let expected: Value = serde_json::from_str(expected).unwrap();
+        assert_eq!(outputs, [expected], "{program}");
+    }
+}
