@@ -1,7 +1,7 @@
 # What jq defines in jq, with the definitions of jq 1.8 (https://github.com/jqlang/jq, MIT) where they fit this engine.
 def empty: {}[] as $x | .;
 def error: error_empty as $x | .;
-def error(message): message | error;
+def error(message): (message | error_empty) as $x | .;
 def map(f): [.[] | f];
 def select(f): if f then . else empty end;
 def range($from; $to; $by): if $by > 0 or $by < 0 then range__($from; $to; $by) else empty end;
