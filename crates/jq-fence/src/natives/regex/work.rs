@@ -59,7 +59,13 @@ fn outermost(expression: &Expr, before_hard: bool, length: u64) -> Work {
         }
         Expr::Repeat { child, lo, hi, .. } => {
             let work = outermost(child, true, length).repeat(*lo as u64, *hi, length);
-            let reach = if work.reach < length { work.reach } else { 0 };
+            // An atomic group matches at one go, and forgets the steps within.
+            let is_atomic =
+                child.has_descendant_or_self(|part| matches!(part, Expr::AtomicGroup(_)));
+            let reach = match work.reach < length || is_atomic {
+                true => work.reach,
+                false => 0,
+            };
             Work { reach, ..work }
         }
         _ => Work::of(expression, length),
@@ -101,8 +107,9 @@ impl Work {
             }
             Expr::LookAround(body, kind) => Self::of(body, length).as_look_around(*kind, length),
             Expr::Backref { .. } => Self {
-                once: length,
-                ..leaf(1, length)
+                // Comparing bytes is cheaper than a step.
+                once: length / 4,
+                ..leaf(1, 0)
             },
             _ => {
                 let parts = expression.children_iter();
