@@ -54,8 +54,7 @@ pub(super) fn filters() -> Vec<Fun<Engine>> {
     .with_paths(|mut cv| {
         let ((right, right_context), (left, left_context)) = (cv.0.pop_fun(), cv.0.pop_fun());
         let outputs = left.paths((left_context, cv.1.clone()));
-        let outputs =
-            outputs.inspect(|output| output.as_ref().map_or_else(refuse_path_error, drop));
+        let outputs = outputs.inspect(refuse_path_error);
         let otherwise = move || right.paths((right_context.clone(), cv.1.clone()));
         Box::new(until_error(Box::new(outputs), otherwise))
     });
@@ -65,8 +64,7 @@ pub(super) fn filters() -> Vec<Fun<Engine>> {
     })
     .with_paths(|mut cv| {
         let (filter, context) = cv.0.pop_fun();
-        let outputs = filter.paths((context, cv.1));
-        Box::new(outputs.inspect(|output| output.as_ref().map_or_else(refuse_path_error, drop)))
+        Box::new(filter.paths((context, cv.1)).inspect(refuse_path_error))
     });
     let last_or_null = Native::new(|mut cv: Cv<'_, Engine>| {
         let (update, context) = cv.0.pop_fun();
@@ -127,9 +125,13 @@ fn first_defined<'a, T: 'a>(
     })
 }
 
-/// Ends the program if `exception` is the error of an output without a path, which something would catch.
-fn refuse_path_error(exception: &Exn<'_, FencedValue>) {
-    let Ok(error) = exception.clone().get_err() else {
+/// Ends the program if the output is the error of an output without a path, which something would catch.
+fn refuse_path_error<T>(output: &ValX<'_, T, FencedValue>) {
+    let Some(Ok(error)) = output
+        .as_ref()
+        .err()
+        .map(|exception| exception.clone().get_err())
+    else {
         return;
     };
     let value = error.clone().into_val();
