@@ -8,7 +8,7 @@ mod pattern;
 mod term;
 
 use jaq_core::load::lex::Lexer;
-use jaq_core::load::parse::{BinaryOp, Def, Term};
+use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::ops::{Cmp, Math};
 
 use crate::fence;
@@ -203,6 +203,52 @@ impl<'s> Cursor<'_, 's> {
         self.expect(":")?;
         let body = self.query()?;
         self.expect(";")?;
-        Ok(Def { name, args, body })
+        let mut definition = Def { name, args, body };
+        match bind_parameters(&mut definition) {
+            true => Ok(definition),
+            false => Err(self.unexpected("parameters of different names")),
+        }
     }
+}
+
+/// jq binds `$name` and the filter `name` to a parameter `$name`. If the body calls such a filter, all parameters become
+/// filters, and the body binds the variables. False if another parameter hides a filter that must be called for that.
+fn bind_parameters(definition: &mut Def<&str>) -> bool {
+    let Def { args, body, .. } = definition;
+    let values: Vec<&str> = args
+        .iter()
+        .filter_map(|arg| arg.strip_prefix('$'))
+        .collect();
+    if !values.iter().any(|name| calls(body, name)) {
+        return true;
+    }
+    let plain: Vec<&str> = args
+        .iter()
+        .map(|arg| arg.strip_prefix('$').unwrap_or(arg))
+        .collect();
+    let hides = |index: usize| plain[index + 1..].contains(&plain[index]);
+    if (0..args.len()).any(|index| args[index].starts_with('$') && hides(index)) {
+        return false;
+    }
+    let variables = args.iter().rev().filter(|arg| arg.starts_with('$'));
+    *body = variables.fold(std::mem::take(body), |body, variable| {
+        let value = Term::Call(&variable[1..], Vec::new());
+        binary(value, BinaryOp::Pipe(Some(Pattern::Var(variable))), body)
+    });
+    *args = plain;
+    true
+}
+
+/// Whether a term calls the filter `name` without arguments.
+fn calls(term: &Term<&str>, name: &str) -> bool {
+    fence::step();
+    if let Term::Call(called, arguments) = term
+        && *called == name
+        && arguments.is_empty()
+    {
+        return true;
+    }
+    let mut found = false;
+    crate::visit::children(term, &mut |child| found = found || calls(child, name));
+    found
 }

@@ -32,8 +32,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("ascii_upcase", "ascii_upcase"),
     ("reverse", "reverse__"),
     ("sort", "sort"),
-    ("sort_by", "sort_by"),
-    ("group_by", "group_by"),
     ("startswith", "startswith"),
     ("endswith", "endswith"),
     ("trim", "trim"),

@@ -10,6 +10,9 @@ use crate::natives::ALTERNATIVES;
 /// The variable that holds what alternative patterns are tried on.
 const VALUE: &str = "$value__";
 
+/// The variable of a place in a pattern that another place of the same variable overrides.
+const UNUSED: &str = "$unused__";
+
 /// Binds the outputs of `value` in `body`. jq tries alternative patterns in turn, as long as there is an error in the
 /// pattern or in the body, and every variable of any of them is null where its pattern does not set it.
 pub(super) fn bind<'s>(
@@ -18,12 +21,14 @@ pub(super) fn bind<'s>(
     body: Term<&'s str>,
 ) -> Term<&'s str> {
     if patterns.len() == 1
-        && let Some(pattern) = patterns.pop()
+        && let Some(mut pattern) = patterns.pop()
     {
+        bind_once(&mut pattern);
         return binary(value, BinaryOp::Pipe(Some(pattern)), body);
     }
     let mut variables = Vec::new();
-    for pattern in &patterns {
+    for pattern in &mut patterns {
+        discard_repeated(pattern, Winner::LastStored, &mut Vec::new());
         collect(pattern, &mut variables);
     }
     let mut attempts = patterns.into_iter().rev().map(|pattern| {
@@ -42,6 +47,40 @@ pub(super) fn bind<'s>(
         Term::Call(ALTERNATIVES, vec![attempt, otherwise])
     });
     binary(value, BinaryOp::Pipe(Some(Pattern::Var(VALUE))), all)
+}
+
+/// Which of several places of a variable in a pattern binds it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Winner {
+    FirstStored,
+    LastStored,
+}
+
+/// Leaves one place of every variable in a pattern. jq stores the items of an array from the last to the first and those of
+/// an object in their order, and the body sees the variable that is stored first.
+pub(super) fn bind_once(pattern: &mut Pattern<&str>) {
+    discard_repeated(pattern, Winner::FirstStored, &mut Vec::new());
+}
+
+/// With alternative patterns, all places store the same variable, so the last stored wins.
+fn discard_repeated<'s>(pattern: &mut Pattern<&'s str>, winner: Winner, bound: &mut Vec<&'s str>) {
+    let first_to_last = match pattern {
+        Pattern::Var(name) if bound.contains(name) => return *name = UNUSED,
+        Pattern::Var(name) => return bound.push(name),
+        Pattern::Arr(_) => winner == Winner::LastStored,
+        Pattern::Obj(_) => winner == Winner::FirstStored,
+    };
+    let mut items: Vec<_> = match pattern {
+        Pattern::Var(_) => Vec::new(),
+        Pattern::Arr(items) => items.iter_mut().collect(),
+        Pattern::Obj(entries) => entries.iter_mut().map(|(_, item)| item).collect(),
+    };
+    if !first_to_last {
+        items.reverse();
+    }
+    for item in items {
+        discard_repeated(item, winner, bound);
+    }
 }
 
 fn collect<'s>(pattern: &Pattern<&'s str>, variables: &mut Vec<&'s str>) {

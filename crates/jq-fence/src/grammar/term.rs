@@ -5,7 +5,7 @@ use jaq_core::load::parse::{BinaryOp, Term};
 use jaq_core::path::{Opt, Part, Path};
 
 use super::cursor::Cursor;
-use super::pattern::text;
+use super::pattern::{bind_once, text};
 use super::{Parsed, binary};
 
 impl<'t, 's> Cursor<'t, 's> {
@@ -166,7 +166,8 @@ impl<'t, 's> Cursor<'t, 's> {
             (_, 1) => return Err(inner.unexpected(";")),
             _ => return Err(inner.unexpected(")")),
         }
-        let pattern = patterns.remove(0);
+        let mut pattern = patterns.remove(0);
+        bind_once(&mut pattern);
         Ok(Term::Fold(name, Box::new(source), pattern, arguments))
     }
 

@@ -122,7 +122,32 @@ fn from_base64(text: &str) -> Option<String> {
             length => out.extend_from_slice(&bytes[1..length]),
         }
     }
-    Some(String::from_utf8_lossy(&out).into_owned())
+    Some(lossy(&out))
+}
+
+/// Text of bytes, of which jq replaces other parts by U+FFFD than Rust: a sequence that the end cuts off with all that follows
+/// its first byte, and one that is complete, but means no character, as a whole.
+fn lossy(mut bytes: &[u8]) -> String {
+    let mut out = String::new();
+    while let Some(first) = bytes.first() {
+        let length = match first {
+            0xC2..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF4 => 4,
+            _ => 1,
+        };
+        let taken = match bytes.get(1..length) {
+            None => bytes.len(),
+            Some(more) => 1 + more.iter().take_while(|byte| **byte & 0xC0 == 0x80).count(),
+        };
+        let (sequence, rest) = bytes.split_at(taken);
+        match std::str::from_utf8(sequence) {
+            Ok(text) => out.push_str(text),
+            Err(_) => out.push(char::REPLACEMENT_CHARACTER),
+        }
+        bytes = rest;
+    }
+    out
 }
 
 fn tsv(text: &str) -> String {

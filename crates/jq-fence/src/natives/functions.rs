@@ -41,10 +41,10 @@ pub(super) fn filters() -> Vec<Fun<Engine>> {
             bome(Ok(FencedValue::from(f64::INFINITY)))
         })),
         run(("isnan", v(0), |cv| {
-            bome(float(&cv.1).map(|f| f.is_nan().into()))
+            bome(Ok(float(&cv.1).is_ok_and(f64::is_nan).into()))
         })),
         run(("isinfinite", v(0), |cv| {
-            bome(float(&cv.1).map(|f| f.is_infinite().into()))
+            bome(Ok(float(&cv.1).is_ok_and(f64::is_infinite).into()))
         })),
         run(("isnormal", v(0), |cv| {
             bome(Ok(float(&cv.1).is_ok_and(f64::is_normal).into()))
@@ -75,6 +75,12 @@ pub(super) fn filters() -> Vec<Fun<Engine>> {
         })),
         run(("max_by__", v(1), |cv| {
             unary(cv, |values, keys| extreme(values, &keys, Ordering::is_ge))
+        })),
+        run(("sort_by__", v(1), |cv| {
+            unary(cv, |values, keys| sorted(values, &keys))
+        })),
+        run(("group_by__", v(1), |cv| {
+            unary(cv, |values, keys| grouped(values, &keys))
         })),
     ]
 }
@@ -330,4 +336,46 @@ fn extreme(
         .cloned()
         .unwrap_or_default();
     Ok(values.part(found))
+}
+
+/// The positions of the values in the order of their keys.
+fn order<'k>(
+    values: &FencedValue,
+    keys: &'k FencedValue,
+) -> Result<Vec<(&'k Val, usize)>, Error<FencedValue>> {
+    let (Val::Arr(_), Val::Arr(keys)) = (&values.val, &keys.val) else {
+        return Err(Error::typ(values.clone(), "array"));
+    };
+    fence::allocate(keys.len() * 16);
+    let mut order: Vec<(&Val, usize)> = keys.iter().zip(0..).collect();
+    order.sort_by(|(left, _), (right, _)| compare(left, right));
+    Ok(order)
+}
+
+fn item(values: &FencedValue, index: usize) -> FencedValue {
+    let found = match &values.val {
+        Val::Arr(items) => items.get(index).cloned(),
+        _ => None,
+    };
+    values.part(found.unwrap_or_default())
+}
+
+fn sorted(values: FencedValue, keys: &FencedValue) -> ValR<FencedValue> {
+    let order = order(&values, keys)?;
+    Ok(order
+        .into_iter()
+        .map(|(_, index)| item(&values, index))
+        .collect())
+}
+
+/// The values of equal keys in an array each.
+fn grouped(values: FencedValue, keys: &FencedValue) -> ValR<FencedValue> {
+    let order = order(&values, keys)?;
+    let groups = order.chunk_by(|(left, _), (right, _)| compare(left, right).is_eq());
+    Ok(groups
+        .map(|group| {
+            let items = group.iter().map(|(_, index)| item(&values, *index));
+            items.collect::<FencedValue>()
+        })
+        .collect())
 }

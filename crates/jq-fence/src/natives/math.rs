@@ -25,7 +25,6 @@ pub(super) fn filters() -> Vec<Fun<Engine>> {
         "rint__": f64::round_ties_even,
         "fabs__": f64::abs,
         "sqrt": f64::sqrt,
-        "cbrt": f64::cbrt,
         "exp": f64::exp,
         "exp2": f64::exp2,
         "expm1": f64::exp_m1,

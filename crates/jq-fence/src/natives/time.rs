@@ -140,7 +140,8 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
 
 /// The date that is `days` after 1970-01-01. Its month counts from 0.
 fn civil(days: i64) -> (i64, i64, i64) {
-    let mut year = 1970 + days.div_euclid(366);
+    // Not after the year of the date: years before 1970 are counted with 365 days each.
+    let mut year = 1970 + days.div_euclid(if days < 0 { 365 } else { 366 });
     while days_before(year + 1, 0, 1) <= days {
         year += 1;
     }
@@ -257,6 +258,9 @@ mod tests {
         for seconds in (-30_610_224_000..253_402_300_799).step_by(7_654_321_987) {
             let time = Time::at(seconds);
             assert_eq!(time.seconds(), seconds, "{time:?}");
+            assert!((0..12).contains(&time.month), "{time:?}");
+            assert!((1..=31).contains(&time.day), "{time:?}");
+            assert!((0..366).contains(&time.yearday), "{time:?}");
         }
         let leap = Time::at(1_709_164_800);
         assert_eq!(

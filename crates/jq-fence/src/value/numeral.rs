@@ -93,6 +93,17 @@ fn float_text(float: f64) -> String {
         return if float.is_sign_negative() { "-0" } else { "0" }.to_owned();
     }
     let scientific = format!("{:e}", float.abs());
+    // Of two shortest texts that are equally near, jq takes the one whose last digit is even.
+    let count = scientific
+        .bytes()
+        .take_while(|byte| *byte != b'e')
+        .filter(u8::is_ascii_digit)
+        .count();
+    let nearest = format!("{:.*e}", count - 1, float.abs());
+    let scientific = match nearest.parse() == Ok(float.abs()) {
+        true => nearest,
+        false => scientific,
+    };
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let digits = mantissa.replace('.', "");
     let point = exponent.parse::<i64>().unwrap_or(0) + 1;
@@ -321,6 +332,8 @@ mod tests {
             (-1.5e-10, "-1.5e-10"),
             (f64::INFINITY, "1.7976931348623157e+308"),
             (0.1 + 0.2, "0.30000000000000004"),
+            (1e15 + 0.3, "1000000000000000.2"),
+            (2_f64.powi(-1017), "7.120236347223045e-307"),
         ] {
             assert_eq!(float_text(float), expected);
         }

@@ -43,6 +43,7 @@ pub(crate) fn indices(value: &FencedValue, part: &FencedValue) -> ValR<FencedVal
             Ok(same.map(|(index, _)| FencedValue::from(index)).collect())
         }
         (Val::Null, Val::TStr(_) | Val::Num(_) | Val::Obj(_)) => Ok(FencedValue::leaf(Val::Null)),
-        _ => Err(Error::index(value.clone(), part.clone())),
+        // jq takes the part as the key of an object, or as the range of a slice.
+        _ => jaq_core::ValT::index(value.clone(), part),
     }
 }

@@ -222,6 +222,13 @@ impl Translator<'_> {
                     "a `{` that is no quantifier such as {2,5}; write \\{ for the character",
                 ));
             }
+            // Both have at most four digits.
+            let below = least.parse::<u16>().ok() > most.parse::<u16>().ok();
+            if text.contains(',') && !most.is_empty() && below {
+                return Err(invalid(
+                    "the upper bound of a repetition is below the lower",
+                ));
+            }
             text.push('}');
         }
         if self.rest.peek() == Some(&'?') {
