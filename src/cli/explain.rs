@@ -86,9 +86,9 @@ fn route_text(explanation: &Explanation, width: usize) -> String {
     }
     let verdict = first.map_or_else(
         || "accepts it".to_owned(),
-        |result| match result.condition {
-            Condition::Delivery => "answers it without mapping it".to_owned(),
-            other => format!("ignored ({})", other.as_str()),
+        |result| match result.condition == Condition::Delivery {
+            true => "answers it without mapping it".to_owned(),
+            false => format!("ignored ({})", result.condition.as_str()),
         },
     );
     let mut lines = vec![format!("{name}  {verdict}")];

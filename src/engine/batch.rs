@@ -210,9 +210,9 @@ impl Packer {
             CallKind::Immediate | CallKind::Scheduled => PlanLimits::ZOHO.ids_per_call,
             CallKind::Records => PlanLimits::ZOHO.records_per_call,
         };
-        let bytes_of = |row: &Value| match row {
-            Value::Null => ID_BYTES,
-            row => row.to_string().len() + 1,
+        let bytes_of = |row: &Value| match row.is_null() {
+            true => ID_BYTES,
+            false => row.to_string().len() + 1,
         };
         let sizes: Vec<usize> = rows.iter().map(|(_, row)| bytes_of(row)).collect();
         let batches = &self.batches;

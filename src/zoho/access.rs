@@ -123,9 +123,10 @@ impl AccessTokens {
         if let Some((until, error)) = state.backoff.as_ref().filter(|(until, _)| now < *until) {
             // This caller was waiting while the attempt was made, so the attempt was its own too.
             let is_own = self.attempts.load(Ordering::Acquire) > attempts;
-            return Err(match error.clone() {
-                denied @ Error::Denied(_) if is_own => denied,
-                other => Error::RetryLater(other.into_refusal(), time_left(now, *until)),
+            let error = error.clone();
+            return Err(match is_own && matches!(error, Error::Denied(_)) {
+                true => error,
+                false => Error::RetryLater(error.into_refusal(), time_left(now, *until)),
             });
         }
         let outcome = match &self.cache {

@@ -66,18 +66,6 @@ pub(super) fn filters() -> Vec<Fun<Engine>> {
         let (filter, context) = cv.0.pop_fun();
         Box::new(filter.paths((context, cv.1)).inspect(refuse_path_error))
     });
-    let last_or_null = Native::new(|mut cv: Cv<'_, Engine>| {
-        let (update, context) = cv.0.pop_fun();
-        let mut outputs = update.run((context, cv.1));
-        let null = FencedValue::leaf(jaq_json::Val::Null);
-        box_once(outputs.try_fold(null, |_, output| output))
-    })
-    .with_paths(|mut cv| {
-        let (update, context) = cv.0.pop_fun();
-        let mut outputs = update.paths((context, cv.1));
-        let null = (FencedValue::leaf(jaq_json::Val::Null), Default::default());
-        box_once(outputs.try_fold(null, |_, output| output))
-    });
     vec![
         ("getpath", v(1), get),
         run(("setpath", v(2), |mut cv| {
@@ -93,8 +81,24 @@ pub(super) fn filters() -> Vec<Fun<Engine>> {
         (DEFINED_OR, filters_as_arguments(2), defined_or),
         (GUARDED, filters_as_arguments(1), guarded),
         (ALTERNATIVES, filters_as_arguments(2), alternatives),
-        (LAST_OR_NULL, filters_as_arguments(1), last_or_null),
+        (LAST_OR_NULL, filters_as_arguments(1), last_or_null()),
     ]
+}
+
+/// The last output of a filter, or null.
+fn last_or_null() -> Native<Engine> {
+    Native::new(|mut cv: Cv<'_, Engine>| {
+        let (update, context) = cv.0.pop_fun();
+        let mut outputs = update.run((context, cv.1));
+        let null = FencedValue::leaf(jaq_json::Val::Null);
+        box_once(outputs.try_fold(null, |_, output| output))
+    })
+    .with_paths(|mut cv| {
+        let (update, context) = cv.0.pop_fun();
+        let mut outputs = update.paths((context, cv.1));
+        let null = (FencedValue::leaf(jaq_json::Val::Null), Default::default());
+        box_once(outputs.try_fold(null, |_, output| output))
+    })
 }
 
 /// jq's `//`: the outputs that are neither false nor null, or if there are none, the others.

@@ -21,6 +21,11 @@ fn peak_bytes() -> usize {
 
 /// Runs the program of the environment, if there is one, in a process of its own.
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "the parent process passes the program and reads the measurement"
+)]
 fn measured_process_reports_its_peak() {
     let Ok(program) = std::env::var(PROGRAM) else {
         return;
