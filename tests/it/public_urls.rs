@@ -94,9 +94,9 @@ async fn almost_right_path_is_accepted_or_explained() {
         ("/hooks/open%20", 404, "does the URL end in a space"),
         ("/hooks/", 404, "hooks are at /hooks/{route}"),
         (
-            "/hooks/opne",
+            "/hooks/open1",
             404,
-            "there is no route `opne` in the config\"",
+            "there is no route `open1` in the config\"",
         ),
         ("/hooks/%FF", 400, "path_invalid"),
     ] {

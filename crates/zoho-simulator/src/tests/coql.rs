@@ -291,7 +291,7 @@ async fn query_form_without_simulation_is_named() {
             "INVALID_QUERY",
         ),
         (
-            "select id from Leads where id is not null gruop by City",
+            "select id from Leads where id is not null sorted by City",
             "SYNTAX_ERROR",
         ),
     ] {
