@@ -131,15 +131,7 @@ impl App {
             if !is_key || (scope == SecretScope::Local && !reference.is_local()) {
                 continue;
             }
-            let read = match used.purpose {
-                SecretPurpose::Enrolled(_) => self.secrets.enrolled_secret(reference, false).await,
-                SecretPurpose::Credentials
-                | SecretPurpose::TokenCache
-                | SecretPurpose::ApiKey
-                | SecretPurpose::CallbackSigning
-                | SecretPurpose::Verification(_)
-                | SecretPurpose::HandshakeToken => self.secrets.get(reference).await.map(Some),
-            };
+            let read = read(&self.secrets, &used).await;
             values.extend(
                 read.ok()
                     .flatten()
@@ -164,25 +156,32 @@ impl App {
 
 async fn check(secrets: &Secrets, used: &SecretUse<'_>) -> SecretState {
     let reference = used.reference;
-    let read = match used.purpose {
-        SecretPurpose::TokenCache => return SecretState::Usable,
-        SecretPurpose::Enrolled(_) => match secrets.enrolled_secret(reference, false).await {
-            Ok(None) => return SecretState::NotEnrolled,
-            Ok(Some(secret)) => Ok(secret),
-            Err(error) => Err(error),
-        },
-        SecretPurpose::Credentials
-        | SecretPurpose::ApiKey
-        | SecretPurpose::CallbackSigning
-        | SecretPurpose::Verification(_)
-        | SecretPurpose::HandshakeToken => secrets.get(reference).await,
-    };
-    match read {
-        Ok(secret) => check_purpose(reference, &used.purpose, &secret),
+    if matches!(used.purpose, SecretPurpose::TokenCache) {
+        return SecretState::Usable;
+    }
+    match read(secrets, used).await {
+        Ok(None) => SecretState::NotEnrolled,
+        Ok(Some(secret)) => check_purpose(reference, &used.purpose, &secret),
         Err(error @ SecretError::Later { .. }) => SecretState::Unavailable(error.to_string()),
         Err(error @ (SecretError::Unavailable { .. } | SecretError::Malformed { .. })) => {
             SecretState::Unusable(error.to_string())
         }
+    }
+}
+
+/// Reads a secret. `None` if the sender's handshake has not stored it yet.
+async fn read(
+    secrets: &Secrets,
+    used: &SecretUse<'_>,
+) -> Result<Option<SecretString>, SecretError> {
+    match used.purpose {
+        SecretPurpose::Enrolled(_) => secrets.enrolled_secret(used.reference, false).await,
+        SecretPurpose::Credentials
+        | SecretPurpose::TokenCache
+        | SecretPurpose::ApiKey
+        | SecretPurpose::CallbackSigning
+        | SecretPurpose::Verification(_)
+        | SecretPurpose::HandshakeToken => secrets.get(used.reference).await.map(Some),
     }
 }
 

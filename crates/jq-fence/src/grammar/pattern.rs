@@ -157,15 +157,7 @@ impl<'s> Cursor<'_, 's> {
                 self.advance();
                 text(name)
             }
-            Some(Token(_, Tok::Block(_))) => {
-                let Some(tokens) = self.block('(') else {
-                    return Err(self.unexpected("a key"));
-                };
-                let mut inner = self.inside(tokens);
-                let key = inner.query()?;
-                inner.close(")")?;
-                key
-            }
+            Some(Token(_, Tok::Block(_))) => self.computed_key()?,
             _ => self.string()?,
         };
         self.expect(":")?;

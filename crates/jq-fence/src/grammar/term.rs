@@ -173,10 +173,7 @@ impl<'t, 's> Cursor<'t, 's> {
 
     /// `(query)`, `[query]` or `{entries}`.
     fn bracket(&mut self) -> Parsed<'s> {
-        if let Some(tokens) = self.block('(') {
-            let mut inner = self.inside(tokens);
-            let query = inner.query()?;
-            inner.close(")")?;
+        if let Some(query) = self.parenthesized()? {
             return Ok(query);
         }
         if let Some(tokens) = self.block('[') {
@@ -203,6 +200,23 @@ impl<'t, 's> Cursor<'t, 's> {
         Ok(Term::Obj(entries))
     }
 
+    /// A query in parentheses, if one follows.
+    fn parenthesized(&mut self) -> Parsed<'s, Option<Term<&'s str>>> {
+        let Some(tokens) = self.block('(') else {
+            return Ok(None);
+        };
+        let mut inner = self.inside(tokens);
+        let query = inner.query()?;
+        inner.close(")")?;
+        Ok(Some(query))
+    }
+
+    /// A key in parentheses.
+    pub(super) fn computed_key(&mut self) -> Parsed<'s, Term<&'s str>> {
+        let key = self.parenthesized()?;
+        key.ok_or_else(|| self.unexpected("a key"))
+    }
+
     /// One entry of an object.
     fn entry(&mut self) -> Parsed<'s, (Term<&'s str>, Option<Term<&'s str>>)> {
         let key = match self.peek() {
@@ -212,12 +226,7 @@ impl<'t, 's> Cursor<'t, 's> {
                 text(name)
             }
             Some(Token(_, Tok::Block(_))) => {
-                let Some(tokens) = self.block('(') else {
-                    return Err(self.unexpected("a key"));
-                };
-                let mut inner = self.inside(tokens);
-                let key = inner.query()?;
-                inner.close(")")?;
+                let key = self.computed_key()?;
                 self.expect(":")?;
                 return Ok((key, Some(self.entry_value()?)));
             }
