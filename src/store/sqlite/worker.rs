@@ -315,13 +315,14 @@ impl Loop {
         }
     }
 
-    /// Refuses a request and all that wait behind it, so that none of them waits for the same timeout again.
+    /// Refuses a request and all that wait behind it, so that none of them waits for the same timeout again. Nobody is
+    /// answered before all are known: a request that follows an answer may find the cause mended.
     fn refuse_all(&self, first: Request, error: &rusqlite::Error) {
-        let mut next = Some(first);
-        while let Some(request) = next {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let behind = std::iter::from_fn(|| self.next_request());
+        let refused: Vec<_> = std::iter::once(first).chain(behind).collect();
+        self.waiting.fetch_sub(refused.len(), Ordering::Relaxed);
+        for request in refused {
             request.task.answer(Err(store_error(error)));
-            next = self.next_request();
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The database's files: deleted, replaced, read for long, or of an earlier version.
 
+use std::sync::Mutex;
+use std::task::{Context, Wake, Waker};
+
 use super::*;
 
 #[tokio::test]
@@ -26,6 +29,53 @@ async fn deleted_file_refuses_writes_until_restored() {
         let kept = store.get(&job("a", start()).id).await;
         assert!(kept.expect("read").is_some(), "{name}");
     }
+}
+
+/// Calls a function when it is woken, on the thread that wakes it.
+struct OnWake<F>(Mutex<Option<F>>);
+
+impl<F: FnOnce() + Send + 'static> Wake for OnWake<F> {
+    fn wake(self: Arc<Self>) {
+        if let Some(call) = crate::sync::lock(&self.0).take() {
+            call();
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusal_affects_no_later_request() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, aside) = (folder.path().join("jobs.db"), folder.path().join("aside"));
+    let store = Arc::new(SqliteStore::in_file(path.clone()));
+    store.add(&job("a", start()), None).await.expect("added");
+    std::fs::rename(&path, &aside).expect("moved");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let other = store.clone();
+    // Runs on the store's thread, between two of its answers.
+    let restore = move || {
+        std::fs::rename(&aside, &path).expect("restored");
+        let mut later =
+            Box::pin(async move { other.add(&job("c", start()), None).await.map(|_| ()) });
+        let polled = later.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        sender.send(later).expect("a test");
+    };
+    let waker = Arc::new(OnWake(Mutex::new(Some(restore)))).into();
+    let refused = job("b", start());
+    // An answer that is ready at the first poll wakes nobody.
+    let refused = loop {
+        let mut refused = Box::pin(store.add(&refused, None));
+        if refused
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+        {
+            break refused;
+        }
+    };
+    let later = receiver.recv_timeout(Duration::from_secs(60));
+    later.expect("an answer").await.expect("added");
+    refused.await.expect_err("nobody would find the job again");
 }
 
 #[tokio::test]
