@@ -109,13 +109,13 @@ impl Job {
     /// Sets which events are sent as callbacks. Call it for a new job: the notification of the acceptance is made now.
     #[must_use]
     pub fn with_callback_on(mut self, on: CallbackOn) -> Self {
-        let url = self.callback.as_ref().map(|callback| callback.url.clone());
-        let accepted = url.map(|url| Notification::of(&self, url, 0));
-        if let (Some(callback), Some(accepted)) = (&mut self.callback, accepted) {
-            let pending = (on > CallbackOn::Finished).then(|| accepted.to_pending(0, None));
+        let receiver = self.callback.as_ref().map(|callback| callback.url.clone());
+        let receiver = receiver.filter(|_| on > CallbackOn::Finished);
+        let accepted = receiver.map(|url| Notification::of(&self, url, 0));
+        if let Some(callback) = &mut self.callback {
             callback.progress = ProgressCallbacks {
                 on,
-                pending: pending.flatten(),
+                pending: accepted.and_then(|accepted| accepted.to_pending(0, None)),
                 delivered: None,
             };
         }
