@@ -175,7 +175,10 @@ impl App {
         woken: &[JobId],
         deadline: Option<Timestamp>,
     ) -> Result<Vec<DriveResult>, StoreError> {
-        let due = self.store().due(self.clock.now(), TURN_JOBS).await;
+        let due = self
+            .store()
+            .due_with(woken, self.clock.now(), TURN_JOBS)
+            .await;
         self.run_whole_turn(woken, due, deadline, Patience::Brief)
             .await
     }
@@ -200,7 +203,7 @@ impl App {
             .await
     }
 
-    /// Drives jobs and sends their callbacks, for an invocation that ends then.
+    /// Drives `due`, or the woken jobs if it is an error, and sends their callbacks, for an invocation that ends then.
     async fn run_whole_turn(
         &self,
         woken: &[JobId],
@@ -241,7 +244,10 @@ impl App {
         woken: &[JobId],
         deadline: Option<Timestamp>,
     ) -> Result<Vec<DriveResult>, StoreError> {
-        let due = self.store().due(self.clock.now(), TURN_JOBS).await;
+        let due = self
+            .store()
+            .due_with(woken, self.clock.now(), TURN_JOBS)
+            .await;
         let deadlines = self.intake.turn_deadlines(deadline);
         self.drive_due(woken, due, deadlines, &self.callbacks).await
     }
@@ -261,12 +267,10 @@ impl App {
         deadlines: TurnDeadlines,
         callbacks: &CallbackQueue,
     ) -> Result<Vec<DriveResult>, StoreError> {
-        let mut ids = woken.to_vec();
-        let mut failed = None;
-        match due {
-            Ok(due) => ids.extend(due),
-            Err(error) => failed = Some(error),
-        }
+        let (mut ids, failed) = match due {
+            Ok(due) => (due, None),
+            Err(error) => (woken.to_vec(), Some(error)),
+        };
         let mut seen = HashSet::new();
         ids.retain(|id| seen.insert(id.clone()));
         let driven = self.intake.engine.drive(&ids, deadlines, callbacks).await;

@@ -86,7 +86,7 @@ pub struct TurnDeadlines {
 pub struct DriveResult {
     /// The job.
     pub id: JobId,
-    /// The job after the turn; `None` if there is no such job.
+    /// The job after the turn; `None` if there is no such job, or if a turn in durable mode could not lease it.
     pub outcome: Result<Option<Job>, DriveError>,
 }
 
@@ -108,9 +108,16 @@ struct LeasedJob {
     lease: Lease,
     /// Why this turn stopped driving it.
     error: Option<DriveError>,
-    /// Dropped with the job: the recorder of its progress callback waits for that.
+    /// Dropped with the lease: the recorder of its progress callback waits for that.
     progress: Option<oneshot::Sender<()>>,
+    /// Whether this driver has ended the lease.
+    is_released: bool,
+    /// Whether this driver has unlocked the custom view since the job's end.
+    is_view_unlocked: bool,
 }
+
+/// A job to wake, and the delay.
+type WakeUp = (JobId, Duration);
 
 impl LeasedJob {
     fn new(job: Box<Job>, lease: Lease) -> Self {
@@ -119,7 +126,14 @@ impl LeasedJob {
             lease,
             error: None,
             progress: None,
+            is_released: false,
+            is_view_unlocked: false,
         }
+    }
+
+    /// Whether this turn still drives the job.
+    fn is_driven(&self) -> bool {
+        self.error.is_none() && !self.is_released
     }
 }
 
@@ -157,7 +171,7 @@ impl Engine {
         &self.mode
     }
 
-    /// Drives jobs as far as possible in this turn. A job that another driver holds is only read. In durable mode the turn
+    /// Drives jobs as far as possible in this turn. A job that another driver holds is left to it. In durable mode the turn
     /// hands due callbacks over to `callbacks`, and finished jobs with them; [`Engine::send_callbacks`] returns their
     /// results. In inline mode it sends them itself.
     pub async fn drive(
@@ -203,9 +217,13 @@ impl Engine {
         let mut releases = futures_util::stream::iter(leased)
             .map(|leased| self.release(leased))
             .buffered(self.store.concurrency());
-        while let Some(released) = releases.next().await {
-            results.push(released);
+        let mut wake_ups = Vec::new();
+        while let Some((result, wake_up)) = releases.next().await {
+            results.push(result);
+            wake_ups.extend(wake_up);
         }
+        drop(releases);
+        self.wake(&wake_ups).await;
         results
     }
 
@@ -216,9 +234,17 @@ impl Engine {
         turn: TurnDeadlines,
     ) -> Result<Result<(Box<Job>, Lease), Option<Job>>, DriveError> {
         let until = after(turn.end, LEASE_SLACK);
-        match self.store.claim(id, self.clock.now(), until).await {
+        let claim = match self.mode {
+            ExecutionMode::Inline => self.store.claim(id, self.clock.now(), until).await,
+            ExecutionMode::Durable(_) => self.store.claim_due(id, self.clock.now(), until).await,
+        };
+        match claim {
             Ok(Claim::NotFound) => Ok(Err(None)),
-            Ok(Claim::Busy { .. } | Claim::Parked { .. }) => Ok(Err(self.store.get(id).await?)),
+            Ok(Claim::Busy { .. } | Claim::Parked { .. } | Claim::NotDue) => match self.mode {
+                // The response of the invocation contains the job.
+                ExecutionMode::Inline => Ok(Err(self.store.get(id).await?)),
+                ExecutionMode::Durable(_) => Ok(Err(None)),
+            },
             Ok(Claim::Acquired(job, lease)) => match self.connections.contains_key(&job.connection)
             {
                 true => Ok(Ok((job, lease))),
@@ -243,53 +269,61 @@ impl Engine {
         }
     }
 
-    async fn release(&self, leased: LeasedJob) -> DriveResult {
-        let LeasedJob {
-            job,
-            lease,
-            error,
-            progress: _released,
-        } = leased;
-        let id = job.id.clone();
-        if let Some(error) = error {
-            // The lease expires. The stored job is newer than this one, or the store cannot be written.
-            return DriveResult {
-                id,
-                outcome: Err(error),
-            };
-        }
+    /// Ends the lease of a job, unless this turn has ended it or stopped driving the job. Returns the wake-up that the job needs.
+    async fn release(&self, mut leased: LeasedJob) -> (DriveResult, Option<WakeUp>) {
+        let wake_up = match leased.is_driven() {
+            true => self.end_lease(&mut leased).await,
+            false => None,
+        };
+        let id = leased.job.id.clone();
+        // After an error the lease expires. The stored job is newer than this one, or the store cannot be written.
+        let outcome = leased.error.map_or(Ok(Some(*leased.job)), Err);
+        (DriveResult { id, outcome }, wake_up)
+    }
+
+    /// Writes a job and ends its lease. Returns the wake-up that the job needs.
+    async fn end_lease(&self, leased: &mut LeasedJob) -> Option<WakeUp> {
+        let job = &leased.job;
         fail_point("release.before");
         if job.status().is_final() {
             // A driver that crashed after the job's end may have left the view locked.
-            self.unlock_view_of(&job).await;
+            if !leased.is_view_unlocked {
+                self.unlock_view_of(job).await;
+            }
             fail_point("release.unlocked");
         }
         let now = self.clock.now();
         let due = job.due(now);
-        if let Err(error) = self.store.release(&job, lease, due).await {
-            return DriveResult {
-                id,
-                outcome: Err(error.into()),
-            };
+        let lease = leased.lease.clone();
+        if let Err(error) = self.store.release(job, lease, due).await {
+            leased.error = Some(error.into());
+            return None;
         }
         fail_point("release.released");
+        leased.is_released = true;
+        leased.progress = None;
+        let job = &leased.job;
+        let Some(due) = due else {
+            tracing::info!(job.id = %job.id, route = job.route, status = job.status().as_str(), "job finished");
+            return None;
+        };
         // A wake-up starts a driver that cannot wait for a slow receiver.
-        if let (ExecutionMode::Durable(wakeups), Some(due), false) =
-            (&self.mode, due, job.needs_patience())
-        {
-            let delay = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-            if let Err(error) = wakeups.wake(&[(id.clone(), delay)]).await {
-                tracing::warn!(job.id = %id, "{error}; the next sweep drives the job");
-            }
-            fail_point("release.woken");
+        let delay = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+        (!job.needs_patience()).then(|| (job.id.clone(), delay))
+    }
+
+    /// Schedules wake-ups in durable mode.
+    async fn wake(&self, wake_ups: &[WakeUp]) {
+        let ExecutionMode::Durable(scheduler) = &self.mode else {
+            return;
+        };
+        if wake_ups.is_empty() {
+            return;
         }
-        if due.is_none() {
-            tracing::info!(job.id = %id, route = job.route, status = job.status().as_str(), "job finished");
+        if let Err(error) = scheduler.wake(wake_ups).await {
+            tracing::warn!("{error}; the next sweep drives them");
         }
-        DriveResult {
-            id,
-            outcome: Ok(Some(*job)),
-        }
+        fail_point("release.woken");
     }
 
     /// Performs what is due in durable mode.
@@ -315,7 +349,7 @@ impl Engine {
         let going = leased
             .iter()
             .enumerate()
-            .filter(|(_, leased)| leased.error.is_none());
+            .filter(|(_, leased)| leased.is_driven());
         let going = going.map(|(place, leased)| (place, leased.job.as_ref()));
         let mut work = TurnWork::of(going, now);
         if now >= turn.give_up {

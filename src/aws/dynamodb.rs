@@ -7,10 +7,11 @@
 //! | a lock, a shared value | `lock#NAME`, `value#KEY` | `head` |
 //! | a delivery, a part of its body | `delivery#ID` | as above |
 //!
-//! Index `due` (`due_shard`, `due`) contains only unfinished jobs: a free job under the moment when it is due, a leased job
-//! under the end of its lease. Index `listed` (`list_shard`, `listed`) contains jobs in the order of acceptance, and dead letters
-//! in the order in which they became dead letters. `ends` is the table's TTL attribute. Readers check it too, because DynamoDB
-//! deletes expired items late.
+//! Index `due` (`due_shard`, `due`) contains only unfinished jobs, under the moment when they are due. A lease does not change
+//! the entry, so the reader of the index reads the leases from the head items. Index `listed` (`list_shard`, `listed`) contains
+//! jobs in the order of acceptance, and dead letters in the order in which they became dead letters. Both contain keys only:
+//! AWS charges for each change of an entry as for a write. `ends` is the table's TTL attribute. Readers check it too, because
+//! DynamoDB deletes expired items late.
 
 mod change;
 mod deliveries;

@@ -17,7 +17,7 @@ use crate::wakeup::{self, WakeUpFailed, WakeUps};
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// SQS's longest delay, in seconds. A job that is due later is woken early and gets another wake-up.
+/// SQS's longest delay, in seconds. A job that is due later is left to the sweep, which finds it within a minute.
 const LONGEST_DELAY: u64 = 900;
 
 /// Jobs in one message. They are driven together, so that equal jobs can share calls.
@@ -133,14 +133,14 @@ impl WakeUps for SqsWakeUps {
     }
 }
 
-/// Groups jobs with the same delay into messages. Delays are rounded up, because a job that is woken early needs a second
-/// wake-up.
+/// Groups jobs with the same delay into messages. Delays are rounded up, because a job that is woken early is not driven.
 fn messages(jobs: &[(JobId, Duration)]) -> Vec<OutgoingMessage> {
     let mut by_delay: BTreeMap<u64, Vec<JobId>> = BTreeMap::new();
     for (id, delay) in jobs {
         let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
-        let jobs = by_delay.entry(seconds.min(LONGEST_DELAY)).or_default();
-        jobs.push(id.clone());
+        if seconds <= LONGEST_DELAY {
+            by_delay.entry(seconds).or_default().push(id.clone());
+        }
     }
     let mut messages = Vec::new();
     for (delay, jobs) in by_delay {

@@ -224,7 +224,7 @@ async fn redeliver(args: &JobArgs) -> Result<CommandOutput, StoreCommandError> {
     let (mut job, lease) = match open.store.claim(&id, now, lease_end).await? {
         Claim::Acquired(job, lease) => (job, lease),
         Claim::NotFound => return failed(format!("there is no job {id}")),
-        Claim::Busy { .. } => {
+        Claim::Busy { .. } | Claim::NotDue => {
             return failed(format!("job {id} is being driven; try again in a minute"));
         }
         Claim::Parked { reason } => return failed(format!("job {id} is parked: {reason}")),

@@ -127,7 +127,7 @@ impl CallbackQueue {
             self.take_progress(job, turn, now);
         }
         let is_due = |leased: &mut LeasedJob| {
-            leased.error.is_none()
+            leased.is_driven()
                 && leased.job.status().is_final()
                 && !(self.patience == Patience::Brief && leased.job.needs_patience())
                 && leased.job.notification(now).is_some()
@@ -146,7 +146,7 @@ impl CallbackQueue {
 
     /// Takes over the progress callback of an unfinished job, if it is due and the turn has sent none for the job.
     fn take_progress(&self, leased: &mut LeasedJob, turn: TurnDeadlines, now: Timestamp) {
-        let is_free = leased.error.is_none() && leased.progress.is_none();
+        let is_free = leased.is_driven() && leased.progress.is_none();
         let unfinished = is_free && !leased.job.status().is_final();
         let Some(notification) = unfinished.then(|| leased.job.notification(now)).flatten() else {
             return;
@@ -296,7 +296,9 @@ impl Engine {
         if let Some(result) = result {
             self.record_callback(&mut leased, &notification, result);
         }
-        Some(self.release(leased).await)
+        let (result, wake_up) = self.release(leased).await;
+        self.wake(wake_up.as_slice()).await;
+        Some(result)
     }
 
     /// Extends the lease of a finished job whose callback waited for long. Returns whether the job is still this driver's.
@@ -343,7 +345,7 @@ impl Engine {
         let now = self.clock.now();
         match self.store.claim(id, now, after(now, LEASE_SLACK)).await {
             Ok(Claim::Acquired(job, lease)) => Some(LeasedJob::new(job, lease)),
-            Ok(Claim::Busy { .. } | Claim::Parked { .. } | Claim::NotFound) => None,
+            Ok(Claim::Busy { .. } | Claim::Parked { .. } | Claim::NotDue | Claim::NotFound) => None,
             Err(error) => {
                 tracing::warn!(job.id = %id, "progress callback not recorded: {error}");
                 None

@@ -99,7 +99,7 @@ impl Engine {
                 }
             }
         }
-        for leased in leased.iter_mut().filter(|leased| leased.error.is_none()) {
+        for leased in leased.iter_mut().filter(|leased| leased.is_driven()) {
             self.report_unfinished(leased, turn).await;
         }
     }

@@ -45,15 +45,17 @@ impl Engine {
         };
         let mut denied = Vec::new();
         let recording = async {
-            while let Some(result) = received.recv().await {
-                self.record(leased, result, &mut denied).await;
+            let mut results = Vec::new();
+            while received.recv_many(&mut results, UNRECORDED_RESULTS).await > 0 {
+                self.record(leased, std::mem::take(&mut results), &mut denied)
+                    .await;
             }
         };
         // Concurrently: further calls go out while earlier answers are recorded.
         tokio::join!(performing, recording);
         // Only now, as calls that were under way when the denial arrived have their own answers by now.
         for (place, refusal) in denied {
-            if let Some(leased) = leased.get_mut(place) {
+            if let Some(leased) = leased.get_mut(place).filter(|leased| leased.is_driven()) {
                 tracing::error!(job.id = %leased.job.id, zoho.code = refusal.code, "job cannot go on: {refusal}");
                 leased.job.abandon(&refusal, self.clock.now());
                 self.checkpoint(leased).await;

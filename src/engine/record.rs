@@ -4,42 +4,102 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::sync::oneshot;
 
 use super::batch::{CallRef, failures_of};
 use super::effect::EffectResult;
 use super::prepare::PrepareOutput;
 use super::unknown_outcome::resolution_event;
-use super::{Engine, LeasedJob};
+use super::{Engine, ExecutionMode, LeasedJob, WakeUp};
 use crate::failpoint::fail_point;
 use crate::job::{CallEvent, Job};
 use crate::outcome::Refusal;
 use crate::zoho::answer::{UpdateAnswer, ZohoJobStatus};
 use crate::zoho::{self, CallResult};
 
+/// What follows once results are stored.
+enum NextAction {
+    /// Reply to the sender of these calls.
+    Reply(Vec<CallRef>, Option<oneshot::Sender<bool>>),
+    /// Unlock the custom views of those of these calls that have ended.
+    Unlock(Vec<CallRef>),
+    /// Nothing. The results were preparations.
+    Prepared,
+}
+
+/// Jobs to store.
+#[derive(Default)]
+struct Changes {
+    /// The places of jobs.
+    changed: BTreeSet<usize>,
+    /// Jobs of which the turn may have to record more, although nothing is due.
+    kept: BTreeSet<usize>,
+    next: Vec<NextAction>,
+}
+
 impl Engine {
-    /// Records a result in every job that it concerns. Jobs whose connection denies every call are added to `denied`.
+    /// Records results that arrived together in the jobs that they concern, with one write for each job. Jobs whose connection
+    /// denies every call are added to `denied`.
     pub(super) async fn record(
         &self,
         leased: &mut [LeasedJob],
+        results: Vec<EffectResult>,
+        denied: &mut Vec<(usize, Refusal)>,
+    ) {
+        let mut changes = Changes::default();
+        for result in results {
+            self.apply_result(leased, result, &mut changes, denied);
+        }
+        let Changes {
+            changed,
+            kept,
+            next,
+        } = changes;
+        self.store_all(leased, &changed, &kept).await;
+        for action in next {
+            match action {
+                NextAction::Prepared => fail_point("prepare.recorded"),
+                NextAction::Reply(calls, recorded) => {
+                    fail_point("send.announced");
+                    let mut jobs = calls.iter().filter_map(|call| leased.get(call.job));
+                    let all = jobs.all(|leased| leased.error.is_none());
+                    // The sender of the batch sends nothing unless all are recorded.
+                    let _ = recorded.map(|recorded| recorded.send(all));
+                }
+                NextAction::Unlock(calls) => {
+                    fail_point("poll.recorded");
+                    for call in calls {
+                        if let Some(leased) = leased.get_mut(call.job) {
+                            self.unlock_if_ended(leased, call.seq).await;
+                            fail_point("poll.unlocked");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Applies a result to its jobs.
+    fn apply_result(
+        &self,
+        leased: &mut [LeasedJob],
         result: EffectResult,
+        changes: &mut Changes,
         denied: &mut Vec<(usize, Refusal)>,
     ) {
         match result {
             EffectResult::Prepared(outputs) => {
-                let mut changed = BTreeSet::new();
                 for output in outputs {
                     let place = output.place;
                     if let Some(leased) = leased.get_mut(place)
                         && self.apply_preparation(leased, output)
                     {
-                        changed.insert(place);
+                        changes.changed.insert(place);
                     }
                 }
-                self.checkpoint_all(leased, &changed).await;
-                fail_point("prepare.recorded");
+                changes.next.push(NextAction::Prepared);
             }
             EffectResult::Sent(batch, CallResult { attempts, outcome }) => {
-                let mut changed = BTreeSet::new();
                 for call in &batch.calls {
                     let Some(leased) = leased.get_mut(call.job) else {
                         continue;
@@ -47,56 +107,47 @@ impl Engine {
                     leased.job.record_attempts(call.seq, attempts);
                     let event = sent_event(&outcome, &leased.job, *call);
                     if self.apply(leased, call.seq, event) {
-                        changed.insert(call.job);
+                        changes.changed.insert(call.job);
                     }
                     if let Err(zoho::Error::Denied(refusal)) = &outcome {
                         denied.push((call.job, refusal.clone()));
+                        changes.kept.insert(call.job);
                     }
                 }
-                self.checkpoint_all(leased, &changed).await;
             }
             EffectResult::Announced(calls, recorded) => {
-                let all = self.mark(leased, &calls, true).await;
-                // The sender of the batch sends nothing unless all are recorded.
-                let _ = recorded.send(all);
+                mark(leased, &calls, true, changes);
+                changes.next.push(NextAction::Reply(calls, Some(recorded)));
             }
             EffectResult::NotSent(calls) => {
-                self.mark(leased, &calls, false).await;
+                mark(leased, &calls, false, changes);
+                changes.next.push(NextAction::Reply(calls, None));
             }
             EffectResult::Resolved(call, resolution) => {
                 if let Some(leased) = leased.get_mut(call.job) {
                     let event = resolution_event(resolution);
                     if self.apply(leased, call.seq, event) {
-                        self.checkpoint(leased).await;
+                        changes.changed.insert(call.job);
                     }
                 }
             }
             EffectResult::Polled(poll, outcome) => {
                 let event = polled_event(outcome);
-                let mut changed = BTreeSet::new();
                 for call in &poll.calls {
                     if let Some(leased) = leased.get_mut(call.job)
                         && self.apply(leased, call.seq, event.clone())
                     {
-                        changed.insert(call.job);
+                        changes.changed.insert(call.job);
                     }
                 }
-                self.checkpoint_all(leased, &changed).await;
-                fail_point("poll.recorded");
-                for call in &poll.calls {
-                    let Some(leased) = leased.get(call.job) else {
-                        continue;
-                    };
-                    self.unlock_if_ended(&leased.job, call.seq).await;
-                    fail_point("poll.unlocked");
-                }
+                changes.next.push(NextAction::Unlock(poll.calls));
             }
         }
     }
 
     /// Records a preparation in its job. Returns whether the job is to be stored.
     fn apply_preparation(&self, leased: &mut LeasedJob, output: PrepareOutput) -> bool {
-        if leased.error.is_some() {
+        if !leased.is_driven() {
             return false;
         }
         let PrepareOutput {
@@ -114,31 +165,9 @@ impl Engine {
         attempts > 0 || leased.job.calls.is_empty()
     }
 
-    /// Records in the jobs of these calls that the calls are about to be sent, or that they were not sent. Returns whether
-    /// all of it is stored.
-    async fn mark(&self, leased: &mut [LeasedJob], calls: &[CallRef], sending: bool) -> bool {
-        let mut changed = BTreeSet::new();
-        for call in calls {
-            let Some(leased) = leased.get_mut(call.job) else {
-                continue;
-            };
-            let marked = match sending {
-                true => leased.job.begin_send(call.seq),
-                false => leased.job.cancel_send(call.seq),
-            };
-            if marked {
-                changed.insert(call.job);
-            }
-        }
-        self.checkpoint_all(leased, &changed).await;
-        fail_point("send.announced");
-        let mut jobs = calls.iter().filter_map(|call| leased.get(call.job));
-        jobs.all(|leased| leased.error.is_none())
-    }
-
     /// Records an event in its job. Returns whether the job is to be stored.
     fn apply(&self, leased: &mut LeasedJob, seq: usize, event: CallEvent) -> bool {
-        if leased.error.is_some() {
+        if !leased.is_driven() {
             return false;
         }
         let applied = leased.job.apply(seq, event, self.clock.now());
@@ -149,17 +178,41 @@ impl Engine {
         leased.error.is_none()
     }
 
-    /// Stores these jobs side by side, so that they can share a commit.
-    async fn checkpoint_all(&self, leased: &mut [LeasedJob], changed: &BTreeSet<usize>) {
-        let to_store = leased
-            .iter_mut()
-            .enumerate()
-            .filter(|(place, _)| changed.contains(place));
-        futures_util::stream::iter(to_store)
-            .for_each_concurrent(self.store.concurrency(), |(_, leased)| {
-                self.checkpoint(leased)
-            })
+    /// Stores these jobs side by side, so that they can share a commit. In durable mode the write also releases a job of
+    /// which nothing is due, unless it is in `kept`.
+    async fn store_all(
+        &self,
+        leased: &mut [LeasedJob],
+        changed: &BTreeSet<usize>,
+        kept: &BTreeSet<usize>,
+    ) {
+        let mut writes = Vec::new();
+        for (place, leased) in leased.iter_mut().enumerate() {
+            if changed.contains(&place) {
+                writes.push(self.store_or_release(leased, kept.contains(&place)));
+            }
+        }
+        let wake_ups: Vec<Option<WakeUp>> = futures_util::stream::iter(writes)
+            .buffer_unordered(self.store.concurrency())
+            .collect()
             .await;
+        let wake_ups: Vec<WakeUp> = wake_ups.into_iter().flatten().collect();
+        self.wake(&wake_ups).await;
+    }
+
+    /// Stores a job, and ends its lease if nothing of it is due and it need not be kept. Returns the wake-up that it needs.
+    async fn store_or_release(&self, leased: &mut LeasedJob, is_kept: bool) -> Option<WakeUp> {
+        let now = self.clock.now();
+        let is_idle = leased.job.due(now).is_none_or(|due| due > now);
+        let is_durable = matches!(self.mode, ExecutionMode::Durable(_));
+        if is_kept || !is_idle || !is_durable || !leased.is_driven() {
+            self.checkpoint(leased).await;
+            return None;
+        }
+        fail_point("record.before");
+        let wake_up = self.end_lease(leased).await;
+        fail_point("record.written");
+        wake_up
     }
 
     /// Stores a job under its lease.
@@ -172,6 +225,23 @@ impl Engine {
             leased.error = Some(error.into());
         }
         fail_point("record.written");
+    }
+}
+
+/// Records in the jobs of these calls that the calls are about to be sent, or that they were not sent.
+fn mark(leased: &mut [LeasedJob], calls: &[CallRef], sending: bool, changes: &mut Changes) {
+    for call in calls {
+        let Some(leased) = leased.get_mut(call.job) else {
+            continue;
+        };
+        let marked = match sending {
+            true => leased.job.begin_send(call.seq),
+            false => leased.job.cancel_send(call.seq),
+        };
+        if marked {
+            changes.changed.insert(call.job);
+            changes.kept.insert(call.job);
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Engine;
 use super::batch::view_lock;
+use super::{Engine, LeasedJob};
 use crate::clock::after;
 use crate::job::Job;
 use crate::store::{LockHolder, StoreError};
@@ -40,11 +40,14 @@ impl Engine {
         }
     }
 
-    /// Unlocks the custom view of a call that has ended.
-    pub(super) async fn unlock_if_ended(&self, job: &Job, seq: usize) {
-        let ended = job.call(seq).is_some_and(|call| call.status.is_final());
-        if ended {
+    /// Unlocks the custom view of a call that has ended, unless the release of its job has done so.
+    pub(super) async fn unlock_if_ended(&self, leased: &mut LeasedJob, seq: usize) {
+        let job = &leased.job;
+        let is_final = job.status().is_final();
+        let has_ended = job.call(seq).is_some_and(|call| call.status.is_final());
+        if has_ended && !(is_final && leased.is_released) {
             self.unlock_view_of(job).await;
+            leased.is_view_unlocked = is_final;
         }
     }
 

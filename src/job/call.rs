@@ -2,6 +2,7 @@
 
 mod deadlines;
 pub(super) mod event;
+mod polls;
 pub(super) mod status;
 
 use std::collections::BTreeSet;
@@ -15,15 +16,14 @@ use crate::outcome::{Progress, Refusal};
 use crate::plan::Call;
 use crate::update::RecordId;
 use event::CallEvent;
+use polls::MAX_POLL_GAP;
+pub(super) use polls::poll_gap;
 use status::CallStatus;
 
 /// How long a job is retried after its acceptance: its preparation, and calls that Zoho has not accepted. A call is retried for
 /// longer if the job's Zoho jobs are tracked for longer. The period does not depend on a short `track_for`, so that a job
 /// survives an outage of Zoho.
 pub(super) const RETRY_PERIOD: Duration = Duration::from_secs(24 * 3600);
-
-/// The longest gap between two polls of a Zoho job. A longer gap means that masshook was down, or that the clock jumped.
-const MAX_POLL_GAP: Duration = Duration::from_secs(300);
 
 /// How long a Zoho job is tracked by default.
 pub const TRACK_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -40,17 +40,22 @@ pub struct CallState {
     /// How often the status of its Zoho job was polled.
     pub polls: u32,
     /// The id of its Zoho job, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zoho_job_id: Option<String>,
     /// When Zoho accepted the call as a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_at: Option<Timestamp>,
     /// The last counts of its Zoho job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// When the call may be sent, reread or polled next; none means at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
     /// Time since the submission in which the Zoho job was not polled. It does not count towards `track_for`.
     #[serde(default, skip_serializing_if = "SignedDuration::is_zero")]
     pub tracking_downtime: SignedDuration,
     /// The last error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Refusal>,
     /// Whether the call may have been sent without a recorded answer. Set only for calls that must not be repeated blindly; see
     /// [`Job::begin_send`](super::Job::begin_send).
@@ -102,7 +107,10 @@ impl CallState {
                 self.polls += 1;
                 // The last poll is at the end of `track_for`, not after it.
                 let end = after(self.tracked_since().unwrap_or(now), track_for);
-                let next = after(now, poll_gap(self.polls).max(*wait));
+                let since = self.tracked_since().unwrap_or(now);
+                let elapsed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+                let gap = polls::next_gap(self.polls, elapsed, *counts);
+                let next = after(now, gap.max(*wait));
                 self.due_at = Some(if end > now { next.min(end) } else { next });
             }
             CallEvent::JobNotFound => {
@@ -144,10 +152,4 @@ impl CallState {
     pub(super) fn has_lost_tracking(&self) -> bool {
         self.status.is_final() && self.submitted_at.is_some() && self.error.is_some()
     }
-}
-
-/// The gap before the next poll after `polls` polls: from two seconds to five minutes, growing by half each time.
-pub(super) fn poll_gap(polls: u32) -> Duration {
-    let steps = polls.min(15);
-    Duration::from_secs_f64(2.0 * 1.5_f64.powi(steps.cast_signed())).min(MAX_POLL_GAP)
 }

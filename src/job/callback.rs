@@ -64,8 +64,10 @@ pub struct CallbackState {
     /// How often the callback was sent.
     pub attempts: u32,
     /// When the callback may be sent again; none means at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
     /// The last error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Whether the receiver needs longer than a brief attempt. The callback is then left to drivers that can wait.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -95,8 +97,10 @@ pub struct ProgressCallbacks {
     /// Which events are sent.
     pub(super) on: CallbackOn,
     /// A notification that is still to be delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pending: Option<PendingNotification>,
     /// What was delivered last, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) delivered: Option<(ProgressSnapshot, Timestamp)>,
 }
 

@@ -27,6 +27,7 @@ pub struct Job {
     /// The id.
     pub id: JobId,
     /// The route of the delivery; none for `POST /jobs` and direct invokes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
     /// The connection.
     pub connection: String,
@@ -37,20 +38,25 @@ pub struct Job {
     /// A hash of the request as it was accepted, before preparation.
     pub request_hash: String,
     /// The delivery that the job came from, if it is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<JobSource>,
     /// The state of the preparation.
     pub preparation: Preparation,
     /// The calls, in the plan's order; none before the job is prepared.
     pub calls: Vec<CallState>,
     /// The first [`FAILURES_KEPT`] failures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
     /// The number of failures beyond those.
     pub failures_omitted: u64,
     /// Every record that some call did not update.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub failed_ids: BTreeSet<RecordId>,
     /// Why the job ended early, or waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Refusal>,
     /// The callback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<CallbackState>,
     /// How long each of the job's Zoho jobs is tracked. It is part of the job, so that a change of the config does not affect
     /// a job in progress.
@@ -60,8 +66,10 @@ pub struct Job {
     /// When the job was accepted.
     pub created_at: Timestamp,
     /// When its calls or its preparation changed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_at: Option<Timestamp>,
     /// When its last call became final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
 }
 

@@ -91,10 +91,13 @@ pub struct Preparation {
     /// The number of requests that were sent.
     pub attempts: u32,
     /// When the preparation may start, or be tried again; none means at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
     /// How the records were looked up, and how many were found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookup: Option<Lookup>,
     /// Remarks that explain the outcome.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 

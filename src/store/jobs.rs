@@ -1,5 +1,6 @@
 //! The part of a store that holds jobs.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -56,6 +57,19 @@ pub trait Jobs: fmt::Debug + Send + Sync {
         until: Timestamp,
     ) -> Result<Claim, StoreError>;
 
+    /// Leases a job like [`Jobs::claim`], but only if it is due within a second. A store may lease other jobs too.
+    ///
+    /// # Errors
+    /// Those of [`Jobs::claim`].
+    async fn claim_due(
+        &self,
+        id: &JobId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        self.claim(id, now, until).await
+    }
+
     /// Writes a job and keeps its lease. The job's request is written only if it has changed.
     ///
     /// # Errors
@@ -83,6 +97,24 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// # Errors
     /// Those of the store.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
+
+    /// Lists what a turn for the woken jobs drives: those of them that [`Jobs::claim_due`] may lease, and other due jobs with
+    /// which they may share calls. A store may leave out due jobs if few are due.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn due_with(
+        &self,
+        woken: &[JobId],
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let mut ids = woken.to_vec();
+        ids.extend(self.due(now, limit).await?);
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
+        Ok(ids)
+    }
 
     /// Lists jobs that are due and not leased, and of which only a callback to a slow receiver is left to do
     /// ([`Job::needs_patience`]). A store may include them in [`Jobs::due`] instead.

@@ -66,6 +66,8 @@ pub enum Claim {
         /// The end of that lease.
         until: Timestamp,
     },
+    /// The job is due later, or has finished.
+    NotDue,
     /// The job is parked until an operator unparks it.
     Parked {
         /// Why it was parked.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::{Clock, after};
 use crate::sync;
@@ -40,7 +40,10 @@ pub trait SharedPermits: fmt::Debug + Send + Sync {
 
 /// The concurrency limit of a connection, or of one kind of its calls.
 #[derive(Debug)]
-pub(crate) struct ConcurrencyLimit {
+pub(crate) struct ConcurrencyLimit(Arc<Permits>);
+
+#[derive(Debug)]
+struct Permits {
     name: String,
     limit: usize,
     clock: Arc<dyn Clock>,
@@ -48,8 +51,8 @@ pub(crate) struct ConcurrencyLimit {
     /// One semaphore permit for each permit in `state.free`.
     free: Semaphore,
     state: Mutex<State>,
-    /// Locked while a task tries for another shared permit.
-    growing: tokio::sync::Mutex<()>,
+    /// Notified when an attempt to acquire another shared permit has ended.
+    attempted: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -57,12 +60,14 @@ struct State {
     ours: HashSet<usize>,
     free: Vec<(usize, Timestamp)>,
     full_until: Option<Timestamp>,
+    /// Whether a task tries to acquire another shared permit.
+    is_growing: bool,
 }
 
 /// The permission for one call.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
-    limit: &'a ConcurrencyLimit,
+    limit: &'a Permits,
     number: usize,
     until: Timestamp,
 }
@@ -75,52 +80,60 @@ impl ConcurrencyLimit {
     /// A limit for this process alone.
     pub(super) fn new(name: String, limit: usize, clock: Arc<dyn Clock>) -> Self {
         let free = (0..limit).map(|number| (number, Timestamp::MAX));
-        Self {
-            name,
-            limit,
-            clock,
-            store: None,
-            free: Semaphore::new(limit),
-            state: Mutex::new(State {
-                ours: (0..limit).collect(),
-                free: free.collect(),
-                full_until: None,
-            }),
-            growing: tokio::sync::Mutex::default(),
-        }
+        let state = State {
+            ours: (0..limit).collect(),
+            free: free.collect(),
+            ..State::default()
+        };
+        Self::with(name, limit, clock, None, state)
     }
 
     /// The same limit, shared with other processes.
     pub(super) fn shared(self, store: Arc<dyn SharedPermits>) -> Self {
-        Self {
-            store: Some(store),
-            free: Semaphore::new(0),
-            state: Mutex::default(),
-            ..self
-        }
+        let (name, clock) = (self.0.name.clone(), self.0.clock.clone());
+        Self::with(name, self.0.limit, clock, Some(store), State::default())
     }
 
-    /// Waits for a permit of this process, or acquires another shared one.
+    fn with(
+        name: String,
+        limit: usize,
+        clock: Arc<dyn Clock>,
+        store: Option<Arc<dyn SharedPermits>>,
+        state: State,
+    ) -> Self {
+        Self(Arc::new(Permits {
+            name,
+            limit,
+            clock,
+            store,
+            free: Semaphore::new(state.free.len()),
+            state: Mutex::new(state),
+            attempted: Notify::new(),
+        }))
+    }
+
+    /// Waits for a permit of this process, or for another shared one.
     pub(super) async fn acquire(&self) -> Result<Permit<'_>, LimitReached> {
+        let permits = &self.0;
         loop {
-            let permit = match self.free.try_acquire() {
+            // Registered before the attempt starts, so that its end is not missed.
+            let attempted = permits.attempted.notified();
+            let permit = match permits.free.try_acquire() {
                 Ok(permit) => permit,
-                Err(_) => tokio::select! {
+                Err(_) if permits.try_to_grow() => tokio::select! {
                     biased;
-                    permit = self.free.acquire() => permit.map_err(|_| LimitReached)?,
-                    more = self.acquire_shared() => match more {
-                        Some(permit) => return Ok(permit),
-                        None if self.state().ours.is_empty() => return Err(LimitReached),
-                        None => self.free.acquire().await.map_err(|_| LimitReached)?,
-                    },
+                    permit = permits.free.acquire() => permit.map_err(|_| LimitReached)?,
+                    () = attempted => continue,
                 },
+                Err(_) if permits.state().ours.is_empty() => return Err(LimitReached),
+                Err(_) => permits.free.acquire().await.map_err(|_| LimitReached)?,
             };
             permit.forget();
-            let Some((number, until)) = self.state().free.pop() else {
+            let Some((number, until)) = permits.state().free.pop() else {
                 continue;
             };
             let mut permit = Permit {
-                limit: self,
+                limit: permits,
                 number,
                 until,
             };
@@ -130,17 +143,68 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Acquires a shared permit that no process holds.
-    async fn acquire_shared(&self) -> Option<Permit<'_>> {
-        let store = self.store.as_ref()?;
-        let _alone = self.growing.lock().await;
+    /// Releases the shared permits that no call uses.
+    pub(super) async fn release_idle(&self) {
+        let permits = &self.0;
+        let Some(store) = &permits.store else {
+            return;
+        };
+        loop {
+            let attempted = permits.attempted.notified();
+            if !permits.state().is_growing {
+                break;
+            }
+            attempted.await;
+        }
+        let mut freed = Vec::new();
+        while let Ok(permit) = permits.free.try_acquire() {
+            permit.forget();
+            let mut state = permits.state();
+            if let Some((number, _)) = state.free.pop() {
+                state.ours.remove(&number);
+                freed.push(permits.permit_name(number));
+            }
+        }
+        let releasing = freed.iter().map(|permit| store.release(permit));
+        futures_util::future::join_all(releasing).await;
+    }
+}
+
+impl Permits {
+    /// Starts to acquire another shared permit, unless a task does so already. Returns false if it is known that there is none.
+    ///
+    /// The attempt is a task of its own: if the call that needs the permit goes away, or gets another one sooner, the store may
+    /// have granted this one, and it is used by a later call or released.
+    fn try_to_grow(self: &Arc<Self>) -> bool {
+        let Some(store) = &self.store else {
+            return false;
+        };
         let now = self.clock.now();
+        {
+            let mut state = self.state();
+            if state.is_growing {
+                return true;
+            }
+            let is_full = state.full_until.is_some_and(|full| now < full);
+            if is_full || state.ours.len() >= self.limit {
+                return false;
+            }
+            state.is_growing = true;
+        }
+        let (permits, store) = (Arc::clone(self), Arc::clone(store));
+        tokio::spawn(async move {
+            // Also if the store panics, so that nobody waits for this attempt forever.
+            let _ended = Attempt(&permits);
+            permits.grow(store.as_ref(), now).await;
+        });
+        true
+    }
+
+    /// Acquires a shared permit that no process holds, for the next call.
+    async fn grow(&self, store: &dyn SharedPermits, now: Timestamp) {
         let until = after(now, LEASE);
         let available: Vec<usize> = {
             let state = self.state();
-            if state.full_until.is_some_and(|full| now < full) {
-                return None;
-            }
             (0..self.limit)
                 .filter(|number| !state.ours.contains(number))
                 .collect()
@@ -157,34 +221,14 @@ impl ConcurrencyLimit {
                 true
             });
             if acquired {
-                self.state().ours.insert(*number);
-                return Some(Permit {
-                    limit: self,
-                    number: *number,
-                    until,
-                });
+                let mut state = self.state();
+                state.ours.insert(*number);
+                state.free.push((*number, until));
+                self.free.add_permits(1);
+                return;
             }
         }
         self.state().full_until = now.saturating_add(FULL_FOR).ok();
-        None
-    }
-
-    /// Releases the shared permits that no call uses.
-    pub(super) async fn release_idle(&self) {
-        let Some(store) = &self.store else {
-            return;
-        };
-        let mut freed = Vec::new();
-        while let Ok(permit) = self.free.try_acquire() {
-            permit.forget();
-            let mut state = self.state();
-            if let Some((number, _)) = state.free.pop() {
-                state.ours.remove(&number);
-                freed.push(self.permit_name(number));
-            }
-        }
-        let releasing = freed.iter().map(|permit| store.release(permit));
-        futures_util::future::join_all(releasing).await;
     }
 
     fn permit_name(&self, number: usize) -> String {
@@ -193,6 +237,16 @@ impl ConcurrencyLimit {
 
     fn state(&self) -> MutexGuard<'_, State> {
         sync::lock(&self.state)
+    }
+}
+
+/// An attempt to acquire another shared permit. It ends when this value is dropped.
+struct Attempt<'a>(&'a Permits);
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.0.state().is_growing = false;
+        self.0.attempted.notify_waiters();
     }
 }
 
@@ -308,7 +362,7 @@ mod tests {
         a.release_idle().await;
         clock.advance(FULL_FOR);
         let _more = b.acquire().await.expect("one of a's");
-        assert_eq!(b.state().ours.len(), 2);
+        assert_eq!(b.0.state().ours.len(), 2);
     }
 
     #[tokio::test]
@@ -354,5 +408,62 @@ mod tests {
         drop(held);
         limit.release_idle().await;
         limit.acquire().await.expect("still there");
+    }
+
+    /// A store that answers only when it is told to.
+    #[derive(Debug, Default)]
+    struct SlowStore {
+        acquired: Mutex<Vec<String>>,
+        answers: Notify,
+    }
+
+    #[async_trait]
+    impl SharedPermits for SlowStore {
+        async fn acquire(
+            &self,
+            permit: &str,
+            _now: Timestamp,
+            _until: Timestamp,
+        ) -> Result<bool, String> {
+            sync::lock(&self.acquired).push(permit.to_owned());
+            self.answers.notified().await;
+            Ok(true)
+        }
+
+        async fn release(&self, permit: &str) {
+            sync::lock(&self.acquired).retain(|acquired| acquired != permit);
+        }
+    }
+
+    #[tokio::test]
+    async fn permit_of_cancelled_waiter_is_used_or_released() {
+        let store = Arc::new(SlowStore::default());
+        let limit = ConcurrencyLimit::new("c".to_owned(), 3, Arc::new(clock()));
+        let limit = Arc::new(limit.shared(store.clone()));
+        let waiter = tokio::spawn({
+            let limit = limit.clone();
+            async move { limit.acquire().await.map(drop) }
+        });
+        while sync::lock(&store.acquired).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        waiter.abort();
+        store.answers.notify_one();
+        let first = limit.acquire().await.expect("the waiter's permit");
+        assert_eq!(sync::lock(&store.acquired).len(), 1);
+        // An answer of Zoho overtakes the store.
+        let mut second = std::pin::pin!(limit.acquire());
+        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        while sync::lock(&store.acquired).len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        let second = second.await.expect("the first one's permit");
+        store.answers.notify_one();
+        let third = limit.acquire().await.expect("the late permit");
+        assert_eq!(sync::lock(&store.acquired).len(), 2);
+        drop((second, third));
+        limit.release_idle().await;
+        assert!(sync::lock(&store.acquired).is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! The stack on AWS, end to end: both functions under AWS's Runtime Interface Emulator, DynamoDB, SQS and Secrets
 //! Manager on moto, and a poller in the place of the event source mapping (`harness/aws_stack.rs`).
 
+mod cost;
 mod dead_letters;
 mod permissions;
 

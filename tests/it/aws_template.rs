@@ -245,13 +245,10 @@ fn inbound_function_reaches_only_jobs_and_deliveries() {
             is_needed
         );
     }
-    for action in [
-        "Scan",
-        "BatchGetItem",
-        "BatchWriteItem",
-        "PartiQLSelect",
-        "DeleteTable",
-    ] {
+    let key = Some("job#1");
+    assert!(allows("WorkerFunction", "BatchGetItem", "Table.Arn", key));
+    assert!(!allows("InboundFunction", "BatchGetItem", "Table.Arn", key));
+    for action in ["Scan", "BatchWriteItem", "PartiQLSelect", "DeleteTable"] {
         for function in ["InboundFunction", "WorkerFunction"] {
             assert!(
                 !allows(function, action, "Table.Arn", Some("job#1")),

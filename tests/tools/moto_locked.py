@@ -1,5 +1,5 @@
 """moto's server with one global lock, because moto itself is not atomic: two concurrent conditional puts may both win,
-and a message may be delivered twice. Long polling waits outside the lock. Usage: moto_locked.py PORT"""
+and a message may be delivered twice. Long polling waits outside the lock. Usage: moto_locked.py PORT [METER_LOG]"""
 import io
 import json
 import sys
@@ -9,11 +9,26 @@ import time
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import run_simple
 
+sys.dont_write_bytecode = True  # beside the sources
+from aws_meter import Meter  # noqa: E402
+
 backends = DomainDispatcherApplication(create_backend_app)
 lock = threading.RLock()
+meter = Meter(sys.argv[2]) if len(sys.argv) > 2 else None
 
 
 def answer(environ, body):
+    if meter is None:
+        return answer_unmetered(environ, body)
+    # Credential=KEY/DATE/REGION/...
+    scope = environ.get("HTTP_AUTHORIZATION", "").split("/")
+    region = scope[2] if len(scope) > 2 else "us-east-1"
+    headers = {"target": environ.get("HTTP_X_AMZ_TARGET", ""), "region": region}
+    with lock:
+        return meter.measure(headers, body, lambda: answer_unmetered(environ, body))
+
+
+def answer_unmetered(environ, body):
     environ = dict(environ)
     environ["wsgi.input"] = io.BytesIO(body)
     environ["CONTENT_LENGTH"] = str(len(body))

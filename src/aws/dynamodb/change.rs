@@ -23,7 +23,7 @@ impl Change {
             ..Self::default()
         };
         for name in names {
-            change.name(name);
+            change = change.name(name);
         }
         change
     }
@@ -35,11 +35,11 @@ impl Change {
     }
 
     /// Sets an attribute.
-    pub(super) fn set(mut self, name: &str, value: AttributeValue) -> Self {
-        self.name(name);
-        self.sets.push(format!("#{name} = :set_{name}"));
-        self.values.insert(format!(":set_{name}"), value);
-        self
+    pub(super) fn set(self, name: &str, value: AttributeValue) -> Self {
+        let mut change = self.name(name);
+        change.sets.push(format!("#{name} = :set_{name}"));
+        change.values.insert(format!(":set_{name}"), value);
+        change
     }
 
     /// Sets an attribute if there is a value, and removes it otherwise.
@@ -50,20 +50,29 @@ impl Change {
         }
     }
 
+    /// Sets an attribute that the item does not have.
+    pub(super) fn set_if_absent(self, name: &str, value: AttributeValue) -> Self {
+        let mut change = self.name(name).value(&format!("set_{name}"), value);
+        change
+            .sets
+            .push(format!("#{name} = if_not_exists(#{name}, :set_{name})"));
+        change
+    }
+
     /// Removes an attribute.
-    pub(super) fn remove(mut self, name: &str) -> Self {
-        self.name(name);
-        self.removes.push(format!("#{name}"));
-        self
+    pub(super) fn remove(self, name: &str) -> Self {
+        let mut change = self.name(name);
+        change.removes.push(format!("#{name}"));
+        change
     }
 
     /// Adds one to a number.
-    pub(super) fn increment(mut self, name: &str) -> Self {
-        self.name(name);
-        self.sets.push(format!("#{name} = #{name} + :one"));
+    pub(super) fn increment(self, name: &str) -> Self {
+        let mut change = self.name(name);
+        change.sets.push(format!("#{name} = #{name} + :one"));
         let one = AttributeValue::N("1".to_owned());
-        self.values.insert(":one".to_owned(), one);
-        self
+        change.values.insert(":one".to_owned(), one);
+        change
     }
 
     /// The update expression.
@@ -86,7 +95,9 @@ impl Change {
         (self.condition, self.names, self.values)
     }
 
-    fn name(&mut self, name: &str) {
+    /// Names an attribute of the condition.
+    pub(super) fn name(mut self, name: &str) -> Self {
         self.names.insert(format!("#{name}"), name.to_owned());
+        self
     }
 }

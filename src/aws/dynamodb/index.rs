@@ -1,13 +1,17 @@
 //! Queries on the two indexes: due jobs, and lists with the latest entry first. An index follows the table with a short delay,
 //! so a result is a hint.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use super::DynamoStore;
 use super::item::{self, Item, SHARDS};
-use crate::job::JobId;
+use crate::clock::after;
+use crate::job::{CallbackStatus, JobId, JobStatus};
 use crate::store::{JobFilter, JobPage, JobSummary, StoreError};
 
 /// The sparse index of due jobs: `due_shard`, `due`.
@@ -35,6 +39,35 @@ impl DueKind {
 /// The index of lists: `list_shard`, `listed`.
 const LISTED: &str = "listed";
 
+/// The attributes of a head item that lists show. An index contains keys only: each change of an entry would cost a write.
+const SUMMARY: [&str; 13] = [
+    "at",
+    "body_bytes",
+    "code",
+    "connection",
+    "created_at",
+    "dead_since",
+    "ends",
+    "job",
+    "module",
+    "parked",
+    "progress",
+    "reason",
+    "route",
+];
+
+/// Keys in one request; DynamoDB's limit.
+const BATCH_KEYS: usize = 100;
+
+/// How often items are requested that DynamoDB leaves out.
+const BATCH_ATTEMPTS: u32 = 6;
+
+/// A shard is read up to this part of a list: twice the average.
+const SHARE_OF_SHARDS: usize = 4;
+
+/// The part of a list up to which every shard is read.
+const MIN_SHARE: usize = 100;
+
 /// The smallest page of a list query, because a filter may skip most entries.
 const MIN_PAGE: usize = 50;
 
@@ -45,8 +78,65 @@ impl DynamoStore {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<JobId>, StoreError> {
+        let mut jobs = self
+            .due_in(kind, (0..SHARDS).collect(), now, limit, 0)
+            .await?;
+        jobs.sort();
+        jobs.truncate(limit);
+        Ok(jobs.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// The woken jobs that can be leased, and other due jobs. One query is enough for an isolated job: the other shards are
+    /// read only if a woken job's shard has another due job.
+    pub(super) async fn due_with_woken(
+        &self,
+        woken: &[JobId],
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let woken: BTreeSet<&JobId> = woken.iter().collect();
+        let near: BTreeSet<u32> = woken
+            .iter()
+            .map(|id| item::shard_number(id.as_str()))
+            .collect();
+        // A claim costs no more than a look at the head, so the only job of a turn is claimed at once.
+        let unread = usize::from(woken.len() == 1);
+        let mut jobs = self
+            .due_in(
+                DueKind::Any,
+                near.iter().copied().collect(),
+                now,
+                limit,
+                unread,
+            )
+            .await?;
+        if woken.is_empty() || jobs.iter().any(|(_, id)| !woken.contains(id)) {
+            let others = (0..SHARDS).filter(|shard| !near.contains(shard)).collect();
+            jobs.extend(self.due_in(DueKind::Any, others, now, limit, 0).await?);
+        }
+        jobs.sort();
+        jobs.truncate(limit);
+        let mut ids: Vec<JobId> = jobs.into_iter().map(|(_, id)| id).collect();
+        let found: BTreeSet<&JobId> = ids.iter().collect();
+        // An index may lag behind, and a job may be due in a moment.
+        let missing = woken.into_iter().filter(|id| !found.contains(id)).cloned();
+        ids.extend(self.free(missing.collect(), now).await?);
+        Ok(ids)
+    }
+
+    /// The due jobs in these shards that are not leased. If there are at most `unread`, their leases are not read.
+    async fn due_in(
+        &self,
+        kind: DueKind,
+        shards: Vec<u32>,
+        now: Timestamp,
+        limit: usize,
+        unread: usize,
+    ) -> Result<Vec<(i64, JobId)>, StoreError> {
         let client = self.client().await;
-        let shards = (0..SHARDS).map(|shard| async move {
+        // Ids are spread evenly over the shards, so no shard has much more than its share of a long list.
+        let share = limit.div_ceil(SHARE_OF_SHARDS).max(limit.min(MIN_SHARE));
+        let shards = shards.into_iter().map(|shard| async move {
             let (mut jobs, mut from) = (Vec::new(), None);
             loop {
                 let page = client
@@ -61,28 +151,110 @@ impl DynamoStore {
                         item::text(format!("{}#{shard}", kind.name())),
                     )
                     .expression_attribute_values(":now", item::ms(now))
-                    .limit(page_size(limit))
+                    .limit(page_size(share))
                     .set_exclusive_start_key(from)
                     .send()
                     .await
                     .map_err(|error| self.failed(&error))?;
                 let entries = page.items.unwrap_or_default();
-                jobs.extend(entries.iter().filter_map(|item| {
-                    let id = item::get(item, "pk")?.strip_prefix("job#")?;
-                    let due: i64 = item::get_number(item, "due")?;
-                    Some((due, id.to_owned()))
-                }));
+                let due: BTreeMap<JobId, i64> = entries
+                    .iter()
+                    .filter_map(|item| {
+                        let id = item::get(item, "pk")?.strip_prefix("job#")?;
+                        Some((JobId::from_outside(id), item::get_number(item, "due")?))
+                    })
+                    .collect();
+                let mut free: Vec<JobId> = due.keys().cloned().collect();
+                if free.len() > unread {
+                    free = self.free(free, now).await?;
+                }
+                jobs.extend(free.into_iter().filter_map(|id| Some((*due.get(&id)?, id))));
                 from = page.last_evaluated_key;
-                if from.is_none() || jobs.len() >= limit {
+                if from.is_none() || jobs.len() >= share {
                     return Ok::<_, StoreError>(jobs);
                 }
             }
         });
-        let mut jobs: Vec<(i64, String)> = try_join_all(shards).await?.concat();
-        jobs.sort();
-        jobs.truncate(limit);
-        let ids = jobs.iter().map(|(_, id)| JobId::from_outside(id));
-        Ok(ids.collect())
+        Ok(try_join_all(shards).await?.concat())
+    }
+
+    /// Those of the jobs that can be leased, and those that are not stored yet.
+    async fn free(&self, ids: Vec<JobId>, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+        let pks = ids.iter().map(super::jobs::pk).collect();
+        let heads = self.heads(pks, &["lease", "due"]).await?;
+        let latest = after(now, super::jobs::NEAR);
+        let is_free = |id: &JobId| {
+            heads.get(&super::jobs::pk(id)).is_none_or(|head| {
+                item::get_ms(head, "lease").is_none_or(|lease| lease <= now)
+                    && item::get_ms(head, "due").is_some_and(|due| due <= latest)
+            })
+        };
+        Ok(ids.into_iter().filter(is_free).collect())
+    }
+
+    /// Reads some attributes of head items by partition key, consistently. Items that do not exist are left out.
+    async fn heads(
+        &self,
+        pks: Vec<String>,
+        attributes: &[&str],
+    ) -> Result<HashMap<String, Item>, StoreError> {
+        let names: Vec<String> = (0..=attributes.len())
+            .map(|number| format!("#a{number}"))
+            .collect();
+        let projected = names.iter().zip(["pk"].iter().chain(attributes));
+        let requested = KeysAndAttributes::builder()
+            .consistent_read(true)
+            .projection_expression(names.join(", "))
+            .set_expression_attribute_names(Some(
+                projected
+                    .map(|(name, attribute)| (name.clone(), (*attribute).to_owned()))
+                    .collect(),
+            ));
+        let mut chunks = Vec::new();
+        for pks in pks.chunks(BATCH_KEYS) {
+            let keys = pks.iter().map(|pk| item::key(pk)).collect();
+            let requested = requested.clone().set_keys(Some(keys)).build();
+            let requested = requested.map_err(|error| StoreError::Failed(error.to_string()))?;
+            chunks.push(self.batch(requested));
+        }
+        let items = try_join_all(chunks).await?.concat();
+        let by_pk = items
+            .into_iter()
+            .filter_map(|item| Some((item::get(&item, "pk")?.to_owned(), item)));
+        Ok(by_pk.collect())
+    }
+
+    /// Reads items until all of them are read.
+    async fn batch(&self, requested: KeysAndAttributes) -> Result<Vec<Item>, StoreError> {
+        let (mut items, mut remaining) = (Vec::new(), requested);
+        for attempt in 0..BATCH_ATTEMPTS {
+            let client = self.client().await;
+            let read = client
+                .batch_get_item()
+                .request_items(&self.table, remaining)
+                .send()
+                .await
+                .map_err(|error| self.failed(&error))?;
+            items.extend(
+                read.responses
+                    .into_iter()
+                    .flat_map(HashMap::into_values)
+                    .flatten(),
+            );
+            let unread = read
+                .unprocessed_keys
+                .into_iter()
+                .flat_map(HashMap::into_values)
+                .next();
+            let Some(unread) = unread else {
+                return Ok(items);
+            };
+            remaining = unread;
+            // DynamoDB throttles, or the items of one answer are too large together.
+            tokio::time::sleep(Duration::from_millis(20 << attempt)).await;
+        }
+        let message = format!("DynamoDB table {}: items stay unprocessed", self.table);
+        Err(StoreError::Unavailable(message))
     }
 
     pub(super) async fn list_jobs(
@@ -147,7 +319,16 @@ impl DynamoStore {
             };
             let page = query.send().await.map_err(|error| self.failed(&error))?;
             let items = page.items.unwrap_or_default();
-            entries.extend(items.iter().filter_map(&read));
+            let pks = items.iter().filter_map(|item| item::get(item, "pk"));
+            let mut heads = self
+                .heads(pks.map(str::to_owned).collect(), &SUMMARY)
+                .await?;
+            entries.extend(items.iter().filter_map(|entry| {
+                let mut head = heads.remove(item::get(entry, "pk")?)?;
+                let listed = entry.get("listed")?.clone();
+                head.insert("listed".to_owned(), listed);
+                read(&head)
+            }));
             from = page.last_evaluated_key;
             if from.is_none() || entries.len() >= limit {
                 return Ok(entries);
@@ -156,17 +337,29 @@ impl DynamoStore {
     }
 }
 
+/// The part of a job's summary that changes while the job runs: status, callback, end.
+type Progress = (JobStatus, Option<CallbackStatus>, Option<i64>);
+
+/// Encodes the part of a job's summary that changes while the job runs.
+pub(super) fn progress_attribute(job: &JobSummary) -> Option<AttributeValue> {
+    let ended = job.finished_at.map(Timestamp::as_millisecond);
+    let progress: Progress = (job.status, job.callback, ended);
+    serde_json::to_string(&progress).ok().map(item::text)
+}
+
 fn summary(item: &Item) -> Option<JobSummary> {
+    let progress: Progress = serde_json::from_str(item::get(item, "progress")?).ok()?;
+    let (status, callback, finished_at) = progress;
     Some(JobSummary {
         id: JobId::from_outside(item::get(item, "pk")?.strip_prefix("job#")?),
         route: item::get(item, "route").map(str::to_owned),
         connection: item::get(item, "connection")?.to_owned(),
         module: item::get(item, "module")?.to_owned(),
-        status: item::get_named(item, "status")?,
-        callback: item::get_named(item, "callback"),
+        status,
+        callback,
         parked: item::get(item, "parked").map(str::to_owned),
         created_at: item::get_ms(item, "created_at")?,
-        finished_at: item::get_ms(item, "finished_at"),
+        finished_at: finished_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
     })
 }
 

@@ -10,9 +10,6 @@ use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use jiff::Timestamp;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::store::ItemLocation;
 
@@ -27,9 +24,16 @@ pub(super) const SHARDS: u32 = 8;
 
 /// The index partition of an id.
 pub(super) fn shard(kind: &str, id: &str) -> String {
-    let number = id.bytes().map(u32::from).sum::<u32>() % SHARDS;
-    format!("{kind}#{number}")
+    format!("{kind}#{}", shard_number(id))
 }
+
+/// The number of an id's index partition.
+pub(super) fn shard_number(id: &str) -> u32 {
+    id.bytes().map(u32::from).sum::<u32>() % SHARDS
+}
+
+/// The size up to which the best compression takes no time worth mentioning.
+const SMALL_DOCUMENT: usize = 64 * 1024;
 
 /// The key of a head item.
 pub(super) fn key(pk: &str) -> Item {
@@ -67,22 +71,9 @@ pub(super) fn bytes(value: Vec<u8>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }
 
-/// Encodes a status by its name in JSON.
-pub(super) fn name(status: &impl Serialize) -> Option<AttributeValue> {
-    match serde_json::to_value(status) {
-        Ok(Value::String(name)) => Some(text(name)),
-        _ => None,
-    }
-}
-
 /// Reads a text attribute.
 pub(super) fn get<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
-}
-
-/// Reads a status.
-pub(super) fn get_named<T: DeserializeOwned>(item: &Item, name: &str) -> Option<T> {
-    serde_json::from_value(Value::String(get(item, name)?.to_owned())).ok()
 }
 
 /// Reads a number.
@@ -141,7 +132,11 @@ pub(super) fn get_location(item: &Item, document: &str) -> ItemLocation {
 
 /// Compresses a document. Ids and states are repetitive, and AWS charges for every kilobyte written.
 pub(super) fn pack(document: &[u8]) -> Vec<u8> {
-    let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
+    let level = match document.len() <= SMALL_DOCUMENT {
+        true => Compression::best(),
+        false => Compression::fast(),
+    };
+    let mut packed = ZlibEncoder::new(Vec::new(), level);
     // Writing to memory cannot fail; if it did, the checksum would fail on reading.
     let _ = packed.write_all(document);
     packed.finish().unwrap_or_default()

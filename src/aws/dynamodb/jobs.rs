@@ -1,13 +1,16 @@
 //! Jobs in DynamoDB. A job is a head item; a large request or state is in part items beside it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use super::change::Change;
-use super::index::DueKind;
+use super::index::{DueKind, progress_attribute};
 use super::item::{self, Item};
 use super::{DynamoStore, UpdateResult};
+use crate::clock::after;
 use crate::job::{DeadLetterReason, Job, JobId, JobSource};
 use crate::store::delivery::StoredDelivery;
 use crate::store::{
@@ -21,6 +24,22 @@ const MAX_INLINE_REQUEST: usize = 8 * 1024;
 /// The largest state that stays in the head item. DynamoDB's limit is 400 KB for an item.
 const MAX_INLINE_STATE: usize = 300 * 1024;
 
+/// How early a job may be claimed. Delays of messages are whole seconds.
+pub(super) const NEAR: Duration = Duration::from_secs(1);
+
+/// The condition under which a job can be leased.
+const FREE: &str = "attribute_exists(#pk) AND #lease <= :now AND attribute_not_exists(#parked) \
+                    AND (attribute_not_exists(#ends) OR #ends > :now_s)";
+
+/// What a write means for the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JobWrite {
+    /// The job stays leased.
+    Checkpoint,
+    /// The lease ends, and the job is due next at this moment, or never.
+    Release(Option<Timestamp>),
+}
+
 /// A job that was read, and where its documents are.
 struct LoadedJob {
     job: Result<Job, StoreError>,
@@ -28,8 +47,18 @@ struct LoadedJob {
     state_at: ItemLocation,
 }
 
-fn pk(id: &JobId) -> String {
+pub(super) fn pk(id: &JobId) -> String {
     format!("job#{id}")
+}
+
+/// Sets the lease of a job that meets a condition based on [`FREE`].
+fn claim_change(condition: &str, now: Timestamp, until: Timestamp) -> Change {
+    Change::when(condition, &["pk", "lease", "parked", "ends"])
+        .value("now", item::ms(now))
+        .value("now_s", item::seconds(now))
+        .increment("version")
+        .set("lease", item::ms(until))
+        .remove("ends")
 }
 
 /// The attributes of the index `due`. A job without them is not in the index.
@@ -40,16 +69,6 @@ fn due_attributes(
 ) -> [(&'static str, Option<AttributeValue>); 2] {
     let shard = due.map(|_| item::text(item::shard(kind.name(), id.as_str())));
     [("due_shard", shard), ("due", due.map(item::ms))]
-}
-
-/// The attributes of a list entry that change while the job runs.
-fn listed_attributes(job: &JobSummary) -> [(&'static str, Option<AttributeValue>); 4] {
-    [
-        ("module", Some(item::text(&job.module))),
-        ("status", item::name(&job.status)),
-        ("callback", job.callback.as_ref().and_then(item::name)),
-        ("finished_at", job.finished_at.map(item::ms)),
-    ]
 }
 
 #[async_trait]
@@ -90,6 +109,8 @@ impl Jobs for DynamoStore {
             ("write_id", Some(item::text(&write_id))),
             ("route", job.route.as_ref().map(item::text)),
             ("connection", Some(item::text(&job.connection))),
+            ("module", Some(item::text(&summary.module))),
+            ("progress", progress_attribute(&summary)),
             ("created_at", Some(item::ms(job.created_at))),
             (
                 "delivery",
@@ -110,8 +131,7 @@ impl Jobs for DynamoStore {
         ];
         let attributes = attributes
             .into_iter()
-            .chain(due_attributes(&job.id, due, DueKind::Any))
-            .chain(listed_attributes(&summary));
+            .chain(due_attributes(&job.id, due, DueKind::Any));
         if let Some(existing) = self.put_new(item::head_item(&pk, attributes)).await? {
             // The existing job is ours if the SDK sent the write again after its answer was lost.
             if item::get(&existing, "write_id") != Some(write_id.as_str()) {
@@ -150,57 +170,31 @@ impl Jobs for DynamoStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Claim, StoreError> {
-        let pk = pk(id);
-        let free = "attribute_exists(#pk) AND #lease <= :now AND attribute_not_exists(#parked) \
-                    AND (attribute_not_exists(#ends) OR #ends > :now_s)";
-        let mut change = Change::when(free, &["pk", "lease", "parked", "ends"])
-            .value("now", item::ms(now))
-            .value("now_s", item::seconds(now))
-            .increment("version")
-            .set("lease", item::ms(until))
-            .remove("ends");
-        // If the driver crashes, the job is due when the lease ends.
+        // The entry of a job in the index stays. If there is none and the driver crashes, the job is due when the lease ends.
+        let mut change = claim_change(FREE, now, until);
         for (name, value) in due_attributes(id, Some(until), DueKind::Any) {
-            change = change.set_or_remove(name, value);
+            change = value
+                .into_iter()
+                .fold(change, |change, value| change.set_if_absent(name, value));
         }
-        let item = match self
-            .update(item::key(&pk), change, Some(super::write_id()))
-            .await?
-        {
-            UpdateResult::Done(item) => item,
-            UpdateResult::Refused(item) if item.is_empty() || item::has_expired(&item, now) => {
-                return Ok(Claim::NotFound);
-            }
-            UpdateResult::Refused(item) => {
-                if let Some(reason) = item::get(&item, "parked") {
-                    let reason = reason.to_owned();
-                    return Ok(Claim::Parked { reason });
-                }
-                let until = item::get_ms(&item, "lease").unwrap_or(Timestamp::MAX);
-                return Ok(Claim::Busy { until });
-            }
-        };
-        let Some(mut loaded) = self.load(id, &item).await? else {
-            return Err(incomplete(id));
-        };
-        self.keep_parts(&pk, &mut loaded.request_at).await?;
-        self.keep_parts(&pk, &mut loaded.state_at).await?;
-        let job = loaded.job?;
-        let lease = Lease {
-            version: item::get_number(&item, "version").unwrap_or_default(),
-            until,
-            stored: Box::new(StoredJob {
-                request: job.request.clone(),
-                request_at: loaded.request_at,
-                state_at: loaded.state_at,
-            }),
-        };
-        Ok(Claim::Acquired(Box::new(job), lease))
+        self.claim_with(id, change, now, until).await
+    }
+
+    async fn claim_due(
+        &self,
+        id: &JobId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        let condition = format!("{FREE} AND #due <= :near");
+        let change = claim_change(&condition, now, until)
+            .name("due")
+            .value("near", item::ms(after(now, NEAR)));
+        self.claim_with(id, change, now, until).await
     }
 
     async fn checkpoint(&self, job: &Job, lease: &mut Lease) -> Result<(), StoreError> {
-        let until = lease.until;
-        self.write_job(job, lease, Some(until), Some(until)).await
+        self.write_job(job, lease, JobWrite::Checkpoint).await
     }
 
     async fn release(
@@ -209,11 +203,21 @@ impl Jobs for DynamoStore {
         mut lease: Lease,
         due: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        self.write_job(job, &mut lease, None, due).await
+        self.write_job(job, &mut lease, JobWrite::Release(due))
+            .await
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
         self.due_jobs(DueKind::Any, now, limit).await
+    }
+
+    async fn due_with(
+        &self,
+        woken: &[JobId],
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<JobId>, StoreError> {
+        self.due_with_woken(woken, now, limit).await
     }
 
     async fn due_slow_callbacks(
@@ -282,30 +286,63 @@ impl Jobs for DynamoStore {
 }
 
 impl DynamoStore {
-    /// Writes a job and its lease, which ends if `leased` is none.
+    /// Takes a lease with a change that was made for it.
+    async fn claim_with(
+        &self,
+        id: &JobId,
+        change: Change,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        let pk = pk(id);
+        let item = match self
+            .update(item::key(&pk), change, Some(super::write_id()))
+            .await?
+        {
+            UpdateResult::Done(item) => item,
+            UpdateResult::Refused(item) if item.is_empty() || item::has_expired(&item, now) => {
+                return Ok(Claim::NotFound);
+            }
+            UpdateResult::Refused(item) => {
+                if let Some(reason) = item::get(&item, "parked") {
+                    let reason = reason.to_owned();
+                    return Ok(Claim::Parked { reason });
+                }
+                let until = item::get_ms(&item, "lease").unwrap_or(Timestamp::MAX);
+                return Ok(match until > now {
+                    true => Claim::Busy { until },
+                    false => Claim::NotDue,
+                });
+            }
+        };
+        let Some(mut loaded) = self.load(id, &item).await? else {
+            return Err(incomplete(id));
+        };
+        self.keep_parts(&pk, &mut loaded.request_at).await?;
+        self.keep_parts(&pk, &mut loaded.state_at).await?;
+        let job = loaded.job?;
+        let lease = Lease {
+            version: item::get_number(&item, "version").unwrap_or_default(),
+            until,
+            stored: Box::new(StoredJob {
+                request: job.request.clone(),
+                request_at: loaded.request_at,
+                state_at: loaded.state_at,
+            }),
+        };
+        Ok(Claim::Acquired(Box::new(job), lease))
+    }
+
+    /// Writes a job and its lease.
     async fn write_job(
         &self,
         job: &Job,
         lease: &mut Lease,
-        leased: Option<Timestamp>,
-        due: Option<Timestamp>,
+        write: JobWrite,
     ) -> Result<(), StoreError> {
-        let (pk, summary) = (pk(&job.id), JobSummary::of(job));
-        let ends = due.is_none().then(|| self.retention.expires_at());
-        let leased_until = leased.map_or(item::number(0), item::ms);
-        let mut change = Change::when("#version = :version", &["version"])
-            .value("version", item::number(lease.version))
-            .increment("version")
-            .set("lease", leased_until)
-            .set_or_remove("ends", ends.map(item::seconds));
-        let kind = match leased.is_none() && job.needs_patience() {
-            true => DueKind::SlowCallback,
-            false => DueKind::Any,
-        };
-        let attributes = due_attributes(&job.id, due, kind).into_iter();
-        for (name, value) in attributes.chain(listed_attributes(&summary)) {
-            change = change.set_or_remove(name, value);
-        }
+        let pk = pk(&job.id);
+        let (mut change, ends) = self.head_change(job, lease, write);
+        let is_finished = write == JobWrite::Release(None);
         let state = item::pack(document::encode_state(job)?.as_bytes());
         let until = self.unfinished_until();
         let state = self.put_document(&pk, state, MAX_INLINE_STATE, until);
@@ -329,7 +366,7 @@ impl DynamoStore {
             self.end_parts(&pk, &mut request_at, ends).await?;
             self.end_parts(&pk, &mut state_at, ends).await?;
         }
-        let finished_source = job.source.as_ref().filter(|_| due.is_none());
+        let finished_source = job.source.as_ref().filter(|_| is_finished);
         let dead_letter = finished_source
             .and_then(|_| DeadLetterReason::for_job(job, self.retention.clock.now()));
         if let (Some(source), Some(reason)) = (finished_source, &dead_letter) {
@@ -359,6 +396,35 @@ impl DynamoStore {
             self.release_delivery(source).await;
         }
         Ok(())
+    }
+
+    /// The change of everything in a job's head item but its documents, and when the item expires.
+    fn head_change(
+        &self,
+        job: &Job,
+        lease: &Lease,
+        write: JobWrite,
+    ) -> (Change, Option<Timestamp>) {
+        let summary = JobSummary::of(job);
+        let change = Change::when("#version = :version", &["version"])
+            .value("version", item::number(lease.version))
+            .increment("version")
+            .set_or_remove("progress", progress_attribute(&summary));
+        // An index entry is a write of its own, so a checkpoint changes none.
+        let due = match write {
+            JobWrite::Checkpoint => return (change.set("lease", item::ms(lease.until)), None),
+            JobWrite::Release(due) => due,
+        };
+        let ends = due.is_none().then(|| self.retention.expires_at());
+        let kind = match job.needs_patience() {
+            true => DueKind::SlowCallback,
+            false => DueKind::Any,
+        };
+        let change = due_attributes(&job.id, due, kind).into_iter().fold(
+            change.set("lease", item::number(0)),
+            |change, (name, value)| change.set_or_remove(name, value),
+        );
+        (change.set_or_remove("ends", ends.map(item::seconds)), ends)
     }
 
     /// Turns the delivery of a finished job into a dead letter, unless another driver has taken the job over. This happens

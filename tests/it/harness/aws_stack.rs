@@ -50,6 +50,16 @@ impl Stack {
     /// Starts a stack whose first callbacks are answered with `callback_statuses`. Without wake-ups, its functions are
     /// configured with a queue that does not exist.
     pub(crate) async fn with(name: &str, callback_statuses: &[u16], has_wake_ups: bool) -> Self {
+        Self::with_org(name, callback_statuses, has_wake_ups, Settings::default()).await
+    }
+
+    /// Starts a stack before an org with these settings.
+    pub(crate) async fn with_org(
+        name: &str,
+        callback_statuses: &[u16],
+        has_wake_ups: bool,
+        org: Settings,
+    ) -> Self {
         let moto = Moto::shared();
         moto.create_table(name).await;
         let queue = Poller::start(moto, name).await;
@@ -60,7 +70,7 @@ impl Stack {
             .await;
         let zoho = SimulatedZoho::start(Settings {
             job_duration: Duration::from_secs(2),
-            ..Settings::default()
+            ..org
         });
         let zoho = zoho.await;
         let receiver = Receiver::start(callback_statuses).await;

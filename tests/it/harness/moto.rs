@@ -1,7 +1,7 @@
 //! moto's server: AWS's wire protocols on a loopback port.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
@@ -28,29 +28,12 @@ use super::tools::{repo_path, tools};
 /// The region all tests use.
 pub(crate) const REGION: &str = "eu-west-1";
 
-/// The attributes that the index `listed` projects.
-const LISTED: [&str; 15] = [
-    "at",
-    "body_bytes",
-    "callback",
-    "code",
-    "connection",
-    "created_at",
-    "dead_since",
-    "ends",
-    "finished_at",
-    "job",
-    "module",
-    "parked",
-    "reason",
-    "route",
-    "status",
-];
-
 /// A running moto; it ends with this value, or with the test program.
 #[derive(Debug)]
 pub(crate) struct Moto {
     port: u16,
+    /// The lines of `tests/tools/aws_meter.py`.
+    meter: PathBuf,
     _server: GuardedProcess,
 }
 
@@ -66,15 +49,20 @@ impl Moto {
         let python = &tools().python;
         loop {
             let port = free_port();
+            let files = Path::new(env!("CARGO_TARGET_TMPDIR"));
+            let meter = files.join(format!("moto-{port}.jsonl"));
+            let _ = std::fs::remove_file(&meter);
             let mut command = Command::new(python);
             command
                 .arg(repo_path("tests/tools/moto_locked.py"))
                 .arg(port.to_string())
+                .arg(&meter)
                 .env("AWS_DEFAULT_REGION", REGION);
-            let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("moto-{port}.log"));
+            let log = files.join(format!("moto-{port}.log"));
             if let Some(server) = GuardedProcess::start(python, &command, port, &log) {
                 return Self {
                     port,
+                    meter,
                     _server: server,
                 };
             }
@@ -86,6 +74,19 @@ impl Moto {
     /// Returns the endpoint URL.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns what AWS would bill for requests to a table or a queue so far, one value for each request.
+    pub(crate) fn billed(&self, name: &str) -> Vec<Value> {
+        let log = std::fs::read_to_string(&self.meter).expect("the meter's log");
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let is_of = |line: &Value| {
+            let resource = line["table"].as_str().unwrap_or_default();
+            resource == name || resource.ends_with(&format!("/{name}"))
+        };
+        lines.filter(is_of).collect()
     }
 
     /// Returns an SDK configuration for this endpoint.
@@ -119,21 +120,17 @@ impl Moto {
                 .attribute_type(kind);
             attribute.build().expect("an attribute")
         };
-        let index = |name: &str, hash: &str, range: &str, projection| {
+        let keys_only = Projection::builder()
+            .projection_type(ProjectionType::KeysOnly)
+            .build();
+        let index = |name: &str, hash: &str, range: &str| {
             let index = GlobalSecondaryIndex::builder()
                 .index_name(name)
                 .key_schema(key(hash, KeyType::Hash))
                 .key_schema(key(range, KeyType::Range))
-                .projection(projection);
+                .projection(keys_only.clone());
             index.build().expect("an index")
         };
-        let keys_only = Projection::builder()
-            .projection_type(ProjectionType::KeysOnly)
-            .build();
-        let listed = Projection::builder()
-            .projection_type(ProjectionType::Include)
-            .set_non_key_attributes(Some(LISTED.map(str::to_owned).to_vec()))
-            .build();
         let created = aws_sdk_dynamodb::Client::new(&self.sdk_config())
             .create_table()
             .table_name(name)
@@ -146,8 +143,8 @@ impl Moto {
             .attribute_definitions(attribute("due", ScalarAttributeType::N))
             .attribute_definitions(attribute("list_shard", ScalarAttributeType::S))
             .attribute_definitions(attribute("listed", ScalarAttributeType::S))
-            .global_secondary_indexes(index("due", "due_shard", "due", keys_only))
-            .global_secondary_indexes(index("listed", "list_shard", "listed", listed))
+            .global_secondary_indexes(index("due", "due_shard", "due"))
+            .global_secondary_indexes(index("listed", "list_shard", "listed"))
             .send()
             .await;
         created.unwrap_or_else(|error| panic!("moto refused the table {name}: {error:?}"));

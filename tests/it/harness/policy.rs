@@ -39,6 +39,17 @@ impl ApiCall {
                 vec![on_table(operation, request)]
             }
             "Query" => vec![Self::query(request)],
+            "BatchGetItem" => {
+                let tables = request["RequestItems"].as_object().expect("tables");
+                let keys = tables
+                    .values()
+                    .flat_map(|table| table["Keys"].as_array().expect("keys"));
+                let key = |key: &Value| key["pk"]["S"].as_str().map(str::to_owned);
+                keys.map(|part| {
+                    Self::new("dynamodb:BatchGetItem", "Table.Arn", key(part).as_deref())
+                })
+                .collect()
+            }
             "TransactWriteItems" => {
                 let items = request["TransactItems"].as_array().expect("items").iter();
                 let parts = items.flat_map(|item| item.as_object().expect("an item"));

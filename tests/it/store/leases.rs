@@ -187,7 +187,9 @@ pub(super) async fn concurrent_adds_and_claims_have_one_winner(fixture: &Fixture
             match store.claim(&job.id, now, until).await.expect("an answer") {
                 Claim::Acquired(..) => true,
                 Claim::Busy { .. } => false,
-                other @ (Claim::Parked { .. } | Claim::NotFound) => panic!("{other:?}"),
+                other @ (Claim::Parked { .. } | Claim::NotDue | Claim::NotFound) => {
+                    panic!("{other:?}")
+                }
             }
         });
     }

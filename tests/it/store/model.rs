@@ -172,7 +172,7 @@ impl Run {
                     .insert(driver, DriverLease { job, lease, claim });
             }
             (claim, None) => panic!("no such job, but {claim:?}"),
-            (Claim::NotFound, Some(_)) => panic!("job {id} is missing"),
+            (Claim::NotFound | Claim::NotDue, Some(_)) => panic!("job {id} is missing"),
         }
     }
 
