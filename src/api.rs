@@ -35,8 +35,9 @@ use body::read_body;
 pub use body::{BodyBudget, BodyLimits};
 pub(crate) use hook_path::HookPath;
 use path::PathText;
+pub(crate) use response::json_response;
 pub use response::{StoreOutage, accepted_json, log_rejection, problem_headers};
-use response::{accepted_response, handshake_response, json_response};
+use response::{accepted_response, handshake_response};
 use strict_reader::{Node, Problems};
 
 /// Maximum number of request headers, equal to hyper's own limit. API Gateway adds about a dozen to the sender's.
@@ -95,9 +96,8 @@ pub fn router_with_health(app: Arc<App>, health: Arc<dyn HealthCheck>) -> Router
         .route("/jobs/{id}", get(show_job).fallback(readable))
         .route("/health", get(show_health).fallback(readable))
         .fallback(|uri: Uri| async move { Rejection::NoSuchPath(PathHint::of(uri.path())) })
-        .layer(from_fn(limit_headers))
-        .layer(from_fn(catch_panic))
         .with_state(app);
+    let api = with_common_layers(api);
     match base {
         // A layer of the router itself would run after its routing.
         Some(base) => Router::new().fallback_service(
@@ -105,6 +105,13 @@ pub fn router_with_health(app: Arc<App>, health: Arc<dyn HealthCheck>) -> Router
         ),
         None => api,
     }
+}
+
+/// Adds what every router of the program has: a limit on headers, and an answer if a handler panics.
+pub fn with_common_layers(router: Router) -> Router {
+    router
+        .layer(from_fn(limit_headers))
+        .layer(from_fn(catch_panic))
 }
 
 /// The request without the base path.

@@ -3,6 +3,7 @@
 mod auth;
 mod check;
 mod config_file;
+mod console;
 mod deliveries;
 mod demo;
 mod event;

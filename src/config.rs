@@ -4,6 +4,7 @@
 mod base_path;
 mod callbacks;
 mod connection;
+mod console;
 mod duration;
 mod enrollment;
 mod error;
@@ -32,6 +33,7 @@ use crate::secrets::SecretRef;
 use crate::zoho::Connection;
 pub use base_path::{BasePath, is_api_path};
 pub use callbacks::Callbacks;
+pub use console::{Console, HostAndPort};
 use duration::DurationSchema;
 pub use error::ConfigError;
 pub use limits::{Limits, MAX_BODY_BYTES};
@@ -55,6 +57,9 @@ pub struct Config {
     /// Access to the HTTP API under `/jobs`.
     #[schemars(default)]
     pub api: Api,
+    /// Access to the console from other machines.
+    #[schemars(default)]
+    pub console: Console,
     /// Signing of status callbacks, and the hosts that may receive them.
     #[schemars(default)]
     pub callbacks: Callbacks,

@@ -13,11 +13,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
+use crate::app::App;
 use crate::clock::Clock;
 use crate::wakeup::LocalWakeUps;
 use connections::Connections;
@@ -87,6 +89,20 @@ impl Server {
         };
         parts.run(stop, force, stopping, self.limits).await
     }
+}
+
+/// Serves another router over the app in use, on a listener of its own, until the future is dropped.
+pub async fn serve_router(
+    app: &CurrentApp,
+    build: impl Fn(Arc<App>) -> Router + Send + Sync + 'static,
+    listener: TcpListener,
+    limits: ServerLimits,
+) {
+    let routes = app.routes_of(Arc::new(build), None);
+    let (_stopping, stopped) = watch::channel(false);
+    Connections::new(routes, limits, stopped)
+        .accept_all(listener)
+        .await;
 }
 
 /// The tasks of a server. Each of them ends only if the server stops, or by a defect.

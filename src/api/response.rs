@@ -83,7 +83,8 @@ pub(super) fn accepted_response(accepted: &Acceptance, base: &str) -> Response {
     response
 }
 
-pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
+/// A response with a JSON document.
+pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response {
     (
         status,
         [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],

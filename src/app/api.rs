@@ -99,4 +99,25 @@ impl App {
             Err(Rejection::Unauthorized)
         }
     }
+
+    /// Whether a text is the key of the console.
+    ///
+    /// # Errors
+    /// [`Rejection::Secret`].
+    pub async fn is_console_key(&self, given: &str) -> Result<bool, Rejection> {
+        let Some(reference) = &self.config.console.key else {
+            return Ok(false);
+        };
+        let key = self.secrets.get(reference).await;
+        let key = key.map_err(Rejection::Secret)?;
+        Ok(given
+            .as_bytes()
+            .ct_eq(key.expose_secret().as_bytes())
+            .into())
+    }
+
+    /// The current time of the app's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
 }

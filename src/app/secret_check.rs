@@ -14,6 +14,9 @@ use crate::zoho::credentials::Credentials;
 use strict_reader::{Location, Problem};
 use subtle::ConstantTimeEq;
 
+/// Minimum length of the console's key, which puts guessing out of reach at the rate that the console allows.
+const MIN_CONSOLE_KEY: usize = 16;
+
 /// Whether a secret can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretState {
@@ -179,6 +182,7 @@ async fn read(
         SecretPurpose::Credentials
         | SecretPurpose::TokenCache
         | SecretPurpose::ApiKey
+        | SecretPurpose::ConsoleKey
         | SecretPurpose::CallbackSigning
         | SecretPurpose::Verification(_)
         | SecretPurpose::HandshakeToken => secrets.get(used.reference).await.map(Some),
@@ -202,6 +206,12 @@ fn check_purpose(
                 .err()
                 .map(|cause| format!("the secret {reference} cannot verify deliveries: {cause}"))
         }
+        SecretPurpose::ConsoleKey => {
+            let characters = secret.expose_secret().chars().count();
+            (characters < MIN_CONSOLE_KEY).then(|| {
+                format!("the secret {reference} is too short for a key of the console: {characters} characters, at least {MIN_CONSOLE_KEY} are needed")
+            })
+        }
         SecretPurpose::TokenCache | SecretPurpose::ApiKey | SecretPurpose::HandshakeToken => None,
     };
     match (problem, doubt(purpose, secret)) {
@@ -221,6 +231,7 @@ fn doubt(purpose: &SecretPurpose<'_>, secret: &SecretString) -> Option<String> {
         SecretPurpose::Credentials => return None,
         SecretPurpose::TokenCache
         | SecretPurpose::ApiKey
+        | SecretPurpose::ConsoleKey
         | SecretPurpose::CallbackSigning
         | SecretPurpose::HandshakeToken => None,
     };

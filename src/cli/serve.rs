@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::config_file::{ConfigFile, report_config_error};
+use super::console::ConsoleArgs;
 use super::memory_limit::memory_limit;
 use super::signals::{StopSignals, catch_hangup};
 use super::store_location::DATABASE_FILE;
@@ -23,6 +24,7 @@ use crate::aws;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::console::ConfigStatus;
 use crate::engine::ExecutionMode;
 use crate::server::{CurrentApp, Server, ServerError, ServerLimits};
 use crate::store::Store;
@@ -46,6 +48,8 @@ pub(super) struct ServeArgs {
     /// Maximum connections at the same time; default: 512, or fewer if the process may open only few files.
     #[arg(long, value_name = "N", value_parser = parse_connections)]
     max_connections: Option<usize>,
+    #[command(flatten)]
+    console: ConsoleArgs,
     /// Exit at a fail point; for tests.
     #[cfg(feature = "failpoints")]
     #[arg(long, hide = true, value_name = "NAME:N")]
@@ -93,6 +97,9 @@ async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| failed(format!("cannot listen on {listen}"), error))?;
+    let status = ConfigStatus::new(args.config.path().ok().as_deref(), SystemClock.now());
+    let console = args.console.bind(&config).await;
+    let console = console.map_err(ServeError::Start)?;
     let signals = catch_signals().map_err(|error| failed("cannot catch signals".to_owned(), error));
     let (stop_signals, hangup) = signals?;
     let address = listener.local_addr().unwrap_or(listen);
@@ -130,12 +137,21 @@ async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
         // After a reload nothing must keep it.
         drop(first);
         tracing::info!("listening on http://{address}");
-        server.run(stop, force).await.map_err(ServeError::Run)
+        let page = async {
+            match console {
+                Some(console) => console.run(app.clone(), status.clone(), address).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            served = server.run(stop, force) => served.map_err(ServeError::Run),
+            () = page => Err(ServeError::Start("the console's listener ended".to_owned())),
+        }
     };
     let served = tokio::select! {
         served = serving => served,
         never = stop_signals.watch() => match never {},
-        never = reload_on(hangup, &args.config, &parts, &app) => match never {},
+        never = reload_on(hangup, &args.config, &parts, &app, &status) => match never {},
     };
     drop(lock);
     served
@@ -193,6 +209,7 @@ async fn reload_on(
     file: &ConfigFile,
     parts: &AppParts,
     app: &CurrentApp,
+    status: &ConfigStatus,
 ) -> Infallible {
     loop {
         hangup.recv().await;
@@ -209,9 +226,13 @@ async fn reload_on(
             Ok(new) => {
                 let routes = new.config().routes.len();
                 app.replace(new);
+                status.record_load(SystemClock.now());
                 tracing::info!(routes, "config reloaded");
             }
-            Err(why) => tracing::error!("config not reloaded, the old one stays in use: {why}"),
+            Err(why) => {
+                tracing::error!("config not reloaded, the old one stays in use: {why}");
+                status.record_problems(why.lines().map(str::to_owned).collect());
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::duration::{BATCH_WINDOW_RANGE, TRACK_FOR_RANGE, read_duration};
 use super::values::read_or;
-use super::{Api, Callbacks, CompileMode, Config, Limits, Route, connection};
+use super::{Api, Callbacks, CompileMode, Config, Console, Limits, Route, connection};
 use crate::job::{CallbackOn, OnUnknownOutcome, TRACK_FOR};
 use crate::zoho::Connection;
 use strict_reader::{Node, Object, Problems};
@@ -21,6 +21,8 @@ impl Config {
         let base_path = object.optional("base_path");
         let base_path = base_path.and_then(|node| node.parse(problems));
         let api = read_or(&mut object, "api", Api::default(), problems, Api::read);
+        let console = Console::default();
+        let console = read_or(&mut object, "console", console, problems, Console::read);
         let callbacks = Callbacks::default();
         let callbacks = read_or(
             &mut object,
@@ -77,6 +79,7 @@ impl Config {
             connections: connections?,
             base_path,
             api: api?,
+            console: console?,
             callbacks: callbacks?,
             batch_window: batch_window?,
             track_for: track_for?,

@@ -14,6 +14,8 @@ pub enum SecretPurpose<'c> {
     TokenCache,
     /// The bearer key of `/jobs`.
     ApiKey,
+    /// The key of the console.
+    ConsoleKey,
     /// Signs callbacks.
     CallbackSigning,
     /// Verifies the deliveries of a route.
@@ -56,6 +58,9 @@ impl Config {
         }
         if let Some(key) = &self.api.key {
             add(&["api", "key"], key, SecretPurpose::ApiKey);
+        }
+        if let Some(key) = &self.console.key {
+            add(&["console", "key"], key, SecretPurpose::ConsoleKey);
         }
         for secret in &self.callbacks.signing_secret {
             let keys = ["callbacks", "signing_secret"];

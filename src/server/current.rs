@@ -36,25 +36,42 @@ impl CurrentApp {
 
     /// The router of the app in use, rebuilt whenever the app is replaced.
     pub(super) fn routes(&self, heartbeat: Arc<Heartbeat>) -> Routes {
+        let health = heartbeat.clone();
+        let build = move |app| router_with_health(app, health.clone());
+        self.routes_of(Arc::new(build), Some(heartbeat))
+    }
+
+    /// Another router over the app in use, rebuilt whenever the app is replaced.
+    pub(super) fn routes_of(
+        &self,
+        build: BuildRouter,
+        heartbeat: Option<Arc<Heartbeat>>,
+    ) -> Routes {
         let mut changes = self.0.subscribe();
         let app = changes.borrow_and_update().clone();
-        let router = router_with_health(app.clone(), heartbeat.clone());
+        let router = build(app.clone());
         Routes {
             changes,
             app,
             router,
+            build,
             heartbeat,
         }
     }
 }
 
+/// Builds the router of an app.
+pub(super) type BuildRouter = Arc<dyn Fn(Arc<App>) -> Router + Send + Sync>;
+
 /// The router of the app in use.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Routes {
     changes: watch::Receiver<Arc<App>>,
     app: Arc<App>,
     router: Router,
-    heartbeat: Arc<Heartbeat>,
+    build: BuildRouter,
+    /// What the health of the process is judged by; a listener beside it has none.
+    heartbeat: Option<Arc<Heartbeat>>,
 }
 
 impl Routes {
@@ -68,7 +85,7 @@ impl Routes {
     pub(super) fn refresh(&mut self) {
         if self.changes.has_changed().unwrap_or_default() {
             self.app = self.changes.borrow_and_update().clone();
-            self.router = router_with_health(self.app.clone(), self.heartbeat.clone());
+            self.router = (self.build)(self.app.clone());
         }
     }
 
@@ -79,6 +96,8 @@ impl Routes {
 
     /// Records a failure of the store.
     pub(super) fn store_refused(&self, now: std::time::Instant) {
-        self.heartbeat.store_refused(now);
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.store_refused(now);
+        }
     }
 }

@@ -52,9 +52,10 @@ const MAY_USE: &[(&str, &str)] = &[
         "server",
         "api app clock engine inbound job store sync wakeup",
     ),
+    ("console", "api app config inbound server sync"),
     (
         "cli",
-        "api app aws clock codes config engine failpoint http inbound job lambda plan printable secrets server store telemetry trigger update wakeup zoho",
+        "api app aws clock codes config console engine failpoint http inbound job lambda plan printable secrets server store telemetry trigger update wakeup zoho",
     ),
 ];
 

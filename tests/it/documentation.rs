@@ -240,6 +240,7 @@ fn readme_names_every_config_key() {
         "Connection",
         "Api",
         "Callbacks",
+        "Console",
         "Limits",
         "Route",
         "SchemeConfig",

@@ -1,0 +1,16 @@
+//! The console: a page that shows deliveries and jobs, with its API, on a listener of its own.
+//!
+//! The guard ([`guard`]) judges every request before routing. The page ([`assets`]) has no data and needs no token; every
+//! other path needs one.
+
+mod assets;
+mod config_status;
+mod endpoints;
+mod guard;
+mod hosts;
+mod listener;
+mod token;
+
+pub use config_status::ConfigStatus;
+pub use listener::{ConsoleListener, ConsoleSettings, ConsoleStore};
+pub use token::{Credential, Token};

@@ -1,0 +1,28 @@
+//! `GET /api/status`: what the console shows, and the counts in its navigation.
+
+use std::sync::Arc;
+
+use ::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::super::listener::{ConsoleSettings, ConsoleStore};
+use crate::api::json_response;
+use crate::app::App;
+
+pub(super) async fn show(app: Arc<App>, settings: Arc<ConsoleSettings>) -> Response {
+    let store = match settings.store {
+        ConsoleStore::Sqlite => "sqlite",
+        ConsoleStore::DynamoDb => "dynamodb",
+    };
+    let status = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "store": store,
+        "config": settings.config.to_json(),
+        "read_only": settings.read_only,
+        "public_url": settings.server_url,
+        "counts": Value::Null,
+        "now": format!("{:.3}", app.now()),
+    });
+    json_response(StatusCode::OK, &status)
+}

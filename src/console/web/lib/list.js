@@ -1,0 +1,144 @@
+// A table of entries, newest first: selection by keys, older entries on demand, new ones on top. It never has more than a
+// few hundred rows.
+
+import { el, fill, button } from './element.js';
+
+const MAX_ROWS = 400;
+const KEPT_ROWS = 200;
+
+/**
+ * Makes a list.
+ *
+ * `columns`: `{name, class, cell(entry)}`; `id(entry)`; `path(entry)` is the route that opens it; `label` names the table;
+ * `loadOlder(cursor)` returns a page `{entries, next}`.
+ */
+export function createList({ columns, id, path, label, loadOlder, navigate }) {
+  const body = el('tbody');
+  const older = button('Load older', () => more(), { class: 'older' });
+  const end = el('p', { class: 'end faint' });
+  const table = el('table', { class: 'list' },
+    el('caption', { class: 'sr' }, label),
+    el('thead', el('tr', columns.map((column) => el('th', { class: column.class, scope: 'col' }, column.name)))),
+    body);
+  const node = el('div', { class: 'list-box' }, table, el('div', { class: 'list-foot' }, older, end));
+  // Each row, its entry, and the cursor for what is older than it, if it is known.
+  let rows = [];
+  let next = null;
+  let current = null;
+
+  function row(entry) {
+    const cells = columns.map((column, at) => {
+      const content = column.cell(entry);
+      return el('td', { class: column.class }, at === 0 ? el('a', { href: `#${path(entry)}`, class: 'open' }, content) : content);
+    });
+    const tr = el('tr', { data: { id: id(entry) }, on: { click: (event) => { if (!event.target.closest('a,button') && !String(getSelection())) navigate(path(entry)); } } }, cells);
+    mark(tr, id(entry) === current);
+    return tr;
+  }
+
+  function mark(tr, isCurrent) {
+    tr.classList.toggle('sel', isCurrent);
+    if (isCurrent) tr.setAttribute('aria-current', 'true'); else tr.removeAttribute('aria-current');
+  }
+
+  function showFoot() {
+    older.hidden = !next;
+    end.textContent = !next && rows.length > 20 ? 'That is all.' : '';
+  }
+
+  async function more() {
+    older.disabled = true;
+    try {
+      const page = await loadOlder(next);
+      append(page.entries, page.next);
+    } finally {
+      older.disabled = false;
+    }
+  }
+
+  function append(entries, cursor) {
+    const known = new Set(rows.map((one) => one.id));
+    const added = entries.filter((entry) => !known.has(id(entry))).map((entry) => ({ id: id(entry), entry, tr: row(entry), cursor: null }));
+    if (added.length) added.at(-1).cursor = cursor;
+    rows.push(...added);
+    body.append(...added.map((one) => one.tr));
+    next = cursor;
+    showFoot();
+  }
+
+  /** Puts entries on top, or replaces those that are shown already. Returns how many are new. */
+  function prepend(entries, cursor) {
+    const focused = document.activeElement?.closest?.('tr')?.dataset.id;
+    const known = new Map(rows.map((one) => [one.id, one]));
+    const added = [];
+    for (const entry of entries) {
+      const old = known.get(id(entry));
+      if (old) {
+        const tr = row(entry);
+        old.tr.replaceWith(tr);
+        Object.assign(old, { entry, tr });
+      } else {
+        const tr = row(entry);
+        tr.classList.add('new');
+        added.push({ id: id(entry), entry, tr, cursor: null });
+      }
+    }
+    if (added.length) added[0].cursor = cursor;
+    rows.unshift(...added);
+    body.prepend(...added.map((one) => one.tr));
+    trim();
+    if (focused) focusRow(rows.findIndex((one) => one.id === focused));
+    showFoot();
+    return added.length;
+  }
+
+  /** Removes the oldest rows, down to one from which older ones can be loaded again. */
+  function trim() {
+    if (rows.length <= MAX_ROWS) return;
+    const at = rows.findIndex((one, index) => index >= KEPT_ROWS && one.cursor);
+    if (at < 0 || at === rows.length - 1) return;
+    for (const one of rows.slice(at + 1)) one.tr.remove();
+    rows = rows.slice(0, at + 1);
+    next = rows[at].cursor;
+  }
+
+  function focusRow(at) {
+    const link = rows[at]?.tr.querySelector('a.open');
+    link?.focus({ preventScroll: true });
+    rows[at]?.tr.scrollIntoView({ block: 'nearest' });
+  }
+
+  /** The position of the row with the focus, or of the open one. */
+  function position() {
+    const focused = document.activeElement?.closest?.('tr')?.dataset.id;
+    const at = rows.findIndex((one) => one.id === focused);
+    return at >= 0 ? at : rows.findIndex((one) => one.id === current);
+  }
+
+  return {
+    node,
+    append,
+    prepend,
+    /** Replaces everything. */
+    reset(entries, cursor) {
+      rows = [];
+      fill(body);
+      append(entries, cursor);
+    },
+    isEmpty: () => rows.length === 0,
+    entries: () => rows.map((one) => one.entry),
+    /** Marks the open entry. */
+    select(entryId) {
+      current = entryId;
+      for (const one of rows) mark(one.tr, one.id === current);
+    },
+    /** Puts the focus back on an entry. */
+    focus(entryId) { focusRow(rows.findIndex((one) => one.id === entryId)); },
+    /** The keys of a list. */
+    keys: {
+      j: { text: 'next row', run: () => { focusRow(Math.min(rows.length - 1, position() + 1)); } },
+      k: { text: 'previous row', run: () => { focusRow(Math.max(0, position() - 1)); } },
+      Enter: { text: 'open the row', run: () => { const at = position(); if (at < 0) return false; navigate(path(rows[at].entry)); return true; } },
+    },
+  };
+}

@@ -1,0 +1,145 @@
+// Jobs: the list, live.
+
+import { el, fill, button, link } from '../lib/element.js';
+import { query as queryText } from '../lib/api.js';
+import { createList } from '../lib/list.js';
+import { callbackState, jobState } from '../lib/state.js';
+import { number, time } from '../lib/time.js';
+
+export const title = 'Jobs';
+
+const STATUSES = [['', 'All'], ['queued', 'Queued'], ['running', 'Running'], ['succeeded', 'Succeeded'], ['partially_succeeded', 'Partially succeeded'], ['failed', 'Failed'], ['undeliverable', 'Callback undeliverable'], ['parked', 'Parked']];
+const PERIODS = [['', 'Any time'], ['1', 'Last hour'], ['24', 'Last 24 hours'], ['168', 'Last 7 days']];
+const FILTERS = ['status', 'route', 'connection', 'reference', 'code', 'q'];
+
+const COLUMNS = [
+  { name: 'Accepted', class: 'faint', cell: (job) => time(job.created_at) },
+  { name: 'Route', cell: (job) => job.route || el('span', { class: 'faint' }, '/jobs') },
+  { name: 'Module', class: 'muted hide-s', cell: (job) => job.module },
+  { name: 'Reference', class: 'hide-s hide-m', cell: (job) => referenceText(job.reference) },
+  { name: 'State', cell: (job) => [jobState(job), job.code && el('span', { class: 'mono faint hide-m' }, ` ${job.code}`)] },
+  { name: 'Records', class: 'num', cell: (job) => recordsText(job.counts) },
+  { name: 'Callback', class: 'hide-s', cell: (job) => callbackState(job.callback) },
+  { name: 'Job', class: 'mono faint hide-s', cell: (job) => shortId(job.id) },
+];
+
+/** `1,198/1,200`; nothing while the records are not known. */
+export const recordsText = (counts) => (counts && counts.total ? `${number(counts.updated)}/${number(counts.total)}` : '');
+
+export const referenceText = (reference) => (reference === null || reference === undefined ? '' : typeof reference === 'string' ? reference : JSON.stringify(reference));
+
+/** An id as far as it is needed to tell it apart. */
+const shortId = (id) => (id.length > 16 ? `${id.slice(0, 16)}…` : id);
+
+export function mount(root, context) {
+  let { query } = context;
+  let feed = null;
+  const filters = el('div', { class: 'chips', role: 'group', 'aria-label': 'Filters' });
+  const place = el('div', { class: 'grow' });
+  fill(root, filters, place);
+
+  const path = (change) => `/jobs${queryText({ ...query, ...change })}`;
+  const parameters = () => {
+    const chosen = Object.fromEntries(FILTERS.map((name) => [name, query[name]]));
+    if (query.hours) chosen.since = new Date(Date.now() - Number(query.hours) * 3600000).toISOString();
+    return chosen;
+  };
+
+  const list = createList({
+    label: 'Jobs, newest first',
+    columns: COLUMNS,
+    id: (job) => job.id,
+    path: (job) => `/jobs/${encodeURIComponent(job.id)}`,
+    navigate: context.navigate,
+    loadOlder: async (cursor) => {
+      const page = await context.api.get('jobs', { ...parameters(), cursor }, context.signal);
+      return { entries: page.jobs, next: page.next };
+    },
+  });
+
+  function showFilters() {
+    const options = (name, all) => {
+      const values = new Set(list.entries().map((job) => job[name]).filter(Boolean));
+      if (query[name]) values.add(query[name]);
+      return [['', all], ...[...values].sort().map((value) => [value, value])];
+    };
+    const removable = ['q', 'code', 'reference'].filter((name) => query[name]);
+    fill(filters,
+      STATUSES.map(([key, text]) => context.actions.chip(text, (query.status || '') === key, () => context.navigate(path({ status: key })))),
+      removable.map((name) => context.actions.chip(`${name === 'q' ? '' : `${name} `}“${query[name]}” ✕`, true, () => context.navigate(path({ [name]: '' })))),
+      el('span', { class: 'push row' },
+        context.actions.choice('Period', PERIODS, query.hours || '', (hours) => context.navigate(path({ hours }))),
+        context.actions.choice('Route', options('route', 'All routes'), query.route || '', (route) => context.navigate(path({ route }))),
+        options('connection', '').length > 2 || query.connection
+          ? context.actions.choice('Connection', options('connection', 'All connections'), query.connection || '', (connection) => context.navigate(path({ connection }))) : null));
+  }
+
+  function empty() {
+    if (FILTERS.some((name) => query[name]) || query.hours) {
+      return context.actions.emptyState('No job matches the filters.', el('p', link('/jobs', 'Show all jobs')));
+    }
+    const base = context.status()?.public_url || 'http://127.0.0.1:8080';
+    return context.actions.emptyState('There is no job yet.',
+      el('p', 'A job is one update request: the records to change, the calls to Zoho, and the callback about its outcome. A delivery that a route maps makes jobs; so does a request to the API:'),
+      context.actions.commandLine(`curl ${base}/jobs -H "authorization: Bearer $KEY" -H 'content-type: application/json' -d '{"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": ["5725767000000100003"]}'`),
+      el('p', 'Or ', link('/routes', 'send a sample of a sender'), ', and see ', link('/deliveries', 'its delivery'), '.'));
+  }
+
+  async function load() {
+    feed?.abort();
+    feed = new AbortController();
+    const { signal } = feed;
+    context.setLive(false);
+    try {
+      const page = await context.api.get('jobs', parameters(), signal);
+      if (signal.aborted) return;
+      list.reset(page.jobs, page.next);
+      showFilters();
+      fill(place, list.isEmpty() ? empty() : list.node);
+      follow(page.latest, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      showFilters();
+      fill(place, el('div', { class: 'pad' }, context.actions.failureBox(error), button('Try again', load)));
+    }
+  }
+
+  async function follow(latest, signal) {
+    let after = latest;
+    context.setLive(true);
+    context.api.repeat(() => refreshOpen(signal), 3000, signal);
+    await context.api.follow('jobs', () => ({ ...parameters(), after: after || '', since: undefined }), (page) => {
+      if (signal.aborted) return;
+      after = page.latest || after;
+      if (!page.jobs.length) return;
+      const added = list.prepend(page.jobs, page.latest);
+      if (added && !list.node.isConnected) fill(place, list.node);
+      if (added) context.announce(added === 1 ? 'New job' : `${added} new jobs`);
+      showFilters();
+    }, signal);
+    if (!signal.aborted) context.setLive(false);
+  }
+
+  /** Reads the newest jobs again while some of the shown ones are unfinished, because their state changes. */
+  async function refreshOpen(signal) {
+    const isOpen = (job) => !job.finished_at || job.callback === 'pending';
+    if (!list.entries().slice(0, 50).some(isOpen)) return;
+    const page = await context.api.get('jobs', parameters(), signal);
+    const shown = new Map(list.entries().map((job) => [job.id, JSON.stringify(job)]));
+    const changed = page.jobs.filter((job) => shown.has(job.id) && shown.get(job.id) !== JSON.stringify(job));
+    if (changed.length && !signal.aborted) list.prepend(changed, null);
+  }
+
+  const unbind = context.keys.bind(list.keys);
+  load();
+  return {
+    unmount() {
+      unbind();
+      feed?.abort();
+    },
+    update(next) {
+      ({ query } = next);
+      load();
+    },
+  };
+}
