@@ -47,13 +47,13 @@ async fn main() -> ExitCode {
     }
     let world = served.start().await;
     let title = format!("{connections} connections, {seconds} s, unique deliveries");
-    let mut report = bench::BenchmarkReport::new(&title);
+    let mut report = bench::report::BenchmarkReport::new(&title);
 
     let records: Vec<String> = (0..RECORDS - 20)
         .map(|place| world.id("Leads", place))
         .collect();
     let address = world.url("").replace("http://", "");
-    let idle = bench::memory_mib(world.pid(), "VmRSS");
+    let idle = bench::report::memory_mib(world.pid(), "VmRSS");
     let load = load::run(
         &address,
         usize::try_from(connections).expect("a number"),
@@ -66,7 +66,7 @@ async fn main() -> ExitCode {
     )
     .await;
     let finished = count(&world, "finished_at IS NOT NULL");
-    let memory = bench::memory_mib(world.pid(), "VmHWM");
+    let memory = bench::report::memory_mib(world.pid(), "VmHWM");
     let accepted = load.accepted.len();
     let drained = drain(&world).await;
     let commits = commits_per_second(&world.data().join("commits.db"), &world.data());
@@ -95,7 +95,7 @@ async fn main() -> ExitCode {
         "memory idle / after the drain",
         format!(
             "{idle:.0} / {:.0} MiB",
-            bench::memory_mib(world.pid(), "VmRSS")
+            bench::report::memory_mib(world.pid(), "VmRSS")
         ),
     );
     report.requirement(

@@ -63,7 +63,8 @@ async fn main() -> ExitCode {
                 == json!({"total": 1, "updated": 1 - failed, "failed": failed, "pending": 0})
     });
     let matching = matching.count();
-    let mut report = bench::BenchmarkReport::new("1,000 deliveries of one record, batch_window 2s");
+    let mut report =
+        bench::report::BenchmarkReport::new("1,000 deliveries of one record, batch_window 2s");
     report.result("all accepted after", format!("{accepted:.2?}"));
     report.result("all callbacks after", format!("{finished:.2?}"));
     let posts = world.count("mass_update_post").await;

@@ -43,7 +43,8 @@ async fn main() -> ExitCode {
     world.wait_for_exit().await;
     let path = world.data().join("masshook.db");
     fill(&path, jobs);
-    let mut report = bench::BenchmarkReport::new(&format!("start over {jobs} expired jobs"));
+    let mut report =
+        bench::report::BenchmarkReport::new(&format!("start over {jobs} expired jobs"));
 
     let id = world.id("Leads", 0);
     let start = Instant::now();

@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
         "{} jobs, {} kills, rate_5xx 0.1, rate_429 0.05, reset_after_apply 0.05",
         plan.jobs, plan.kills
     );
-    let mut report = bench::BenchmarkReport::new(&title);
+    let mut report = bench::report::BenchmarkReport::new(&title);
     println!("  {}", kills.figures().replace('\n', "\n  "));
     report.requirement("jobs finished with one callback", plan.jobs, "all", true);
     report.requirement(

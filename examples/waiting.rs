@@ -164,7 +164,7 @@ async fn main() -> ExitCode {
         function_time,
         simulated_time,
     } = world.run_job().await;
-    let mut report = bench::BenchmarkReport::new("a custom-view job of ten minutes");
+    let mut report = bench::report::BenchmarkReport::new("a custom-view job of ten minutes");
     report.requirement(
         "status",
         job.status().as_str(),

@@ -32,19 +32,20 @@ async fn main() -> ExitCode {
     });
     let mut world = harness.served().prepare().await;
     world.start(&[]).await;
-    let idle = bench::memory_mib(world.pid(), "VmHWM");
+    let idle = bench::report::memory_mib(world.pid(), "VmHWM");
     let ids: Vec<String> = (0..RECORDS).map(|place| world.id("Leads", place)).collect();
     let job = world.submit(&form("wide", &ids)).await;
     // Wait for the callback instead of polling: serializing 50,000 records for each poll would distort the result.
     world.receiver.wait_for(1).await;
     let job = world.wait_for_job(&job[0]).await;
-    let peak = bench::memory_mib(world.pid(), "VmHWM");
+    let peak = bench::report::memory_mib(world.pid(), "VmHWM");
 
     let moment = |name: &str| -> Timestamp { text(&job[name]).parse().expect("a moment") };
     let taken = moment("finished_at").duration_since(moment("created_at"));
     let ideal = (RECORDS / 500).div_ceil(CONCURRENCY) as f64 * LATENCY.as_secs_f64();
     let ratio = taken.as_secs_f64() / ideal;
-    let mut report = bench::BenchmarkReport::new("50,000 records, one field, 200 ms a call");
+    let mut report =
+        bench::report::BenchmarkReport::new("50,000 records, one field, 200 ms a call");
     let updated = job["counts"]["updated"].as_u64().unwrap_or_default();
     report.requirement("records updated", updated, "50000", updated == RECORDS);
     let posts = world.count("mass_update_post").await;

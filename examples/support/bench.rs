@@ -19,14 +19,12 @@ pub(crate) mod served;
 pub(crate) mod zoho;
 
 #[path = "report.rs"]
-mod report;
+pub(crate) mod report;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use masshook::cli::{Arguments, run};
-
-pub(crate) use report::{BenchmarkReport, memory_mib};
 
 /// Runs masshook if the arguments are masshook's.
 pub(crate) async fn run_as_masshook() -> Option<ExitCode> {
