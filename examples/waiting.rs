@@ -24,6 +24,7 @@ use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::inbound::InboundRequest;
 use masshook::job::{Job, JobStatus};
+use masshook::metrics::Metrics;
 use masshook::secrets::{SecretStore, SecretStoreError};
 use masshook::store::sqlite::SqliteStore;
 use masshook::wakeup::LocalWakeUps;
@@ -101,6 +102,7 @@ routes:
                 mode: ExecutionMode::Durable(Arc::new(LocalWakeUps::new())),
                 runtime_api: None,
                 sns_endpoint: None,
+                metrics: Metrics::default(),
             },
         );
         Self {

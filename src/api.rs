@@ -3,13 +3,15 @@
 mod body;
 mod hook_path;
 mod path;
+mod request_log;
 mod response;
+mod trace_id;
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use ::http::header::AUTHORIZATION;
+use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use ::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::Router;
 use axum::extract::{RawQuery, Request, State};
@@ -21,7 +23,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::Layer;
 use tower::util::MapRequestLayer;
-use tracing::Instrument;
 
 use crate::app::{App, HookResponse};
 pub use crate::config::is_api_path;
@@ -30,15 +31,19 @@ use crate::inbound::InboundRequest;
 use crate::inbound::rejection::{PathHint, Rejection};
 use crate::job::view::JobView;
 use crate::mapping::Document;
+use crate::metrics::openmetrics;
 use crate::trigger::{Origin, Trigger};
 use body::read_body;
 pub use body::{BodyBudget, BodyLimits};
 pub(crate) use hook_path::HookPath;
 use path::PathText;
+pub use request_log::ClientAddress;
+use request_log::{log_accepted, log_request};
 pub(crate) use response::json_response;
 pub use response::{StoreOutage, accepted_json, log_rejection, problem_headers};
 use response::{accepted_response, handshake_response};
 use strict_reader::{Node, Problems};
+pub use trace_id::xray_trace_id;
 
 /// Maximum number of request headers, equal to hyper's own limit. API Gateway adds about a dozen to the sender's.
 pub const MAX_HEADERS: usize = 100;
@@ -107,11 +112,13 @@ pub fn router_with_health(app: Arc<App>, health: Arc<dyn HealthCheck>) -> Router
     }
 }
 
-/// Adds what every router of the program has: a limit on headers, and an answer if a handler panics.
+/// Adds what every router of the program has: a limit on headers, an answer if a handler panics, and what the log says about a
+/// request.
 pub fn with_common_layers(router: Router) -> Router {
     router
         .layer(from_fn(limit_headers))
         .layer(from_fn(catch_panic))
+        .layer(from_fn(log_request))
 }
 
 /// The request without the base path.
@@ -172,11 +179,7 @@ pub fn check_header_count(count: usize) -> Result<(), Rejection> {
 /// they send it, so it is not decoded.
 async fn hook(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     let path = HookPath::of(request.uri().path())?;
-    // The log names the route of a refusal, too.
-    let span = tracing::info_span!("hook", route = path.route);
-    let delivered = deliver(app, path.route, path.rest, request);
-    let delivered = delivered.instrument(span.clone()).await;
-    Ok(span.in_scope(|| delivered.into_response()))
+    deliver(app, path.route, path.rest, request).await
 }
 
 async fn deliver(
@@ -190,11 +193,12 @@ async fn deliver(
     let (mut parts, body) = request.into_parts();
     let other_queries: Option<OtherQueries> = parts.extensions.remove();
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let body = read_body(body, app.max_body_bytes(), parts.extensions.get()).await?;
+    let read = read_body(body, app.max_body_bytes(), parts.extensions.get()).await;
+    let body = read.inspect_err(|rejection| app.count_refusal(&route, Trigger::Http, rejection))?;
     let (body, _reserved) = body.into_parts();
     let origin = Origin::of(Trigger::Http).with("method", Some(parts.method.as_str()));
     let arrival = InboundRequest {
-        route,
+        route: route.clone(),
         method: parts.method,
         rest,
         headers: parts.headers,
@@ -207,6 +211,7 @@ async fn deliver(
         HookResponse::Handshake(handshake) => Ok(handshake_response(&handshake)),
         HookResponse::Delivery(accepted, reply) => {
             let response = accepted_response(&accepted, &base);
+            log_accepted(Some(route.as_str()), response.status(), &accepted);
             // A scheme with its own response format gets it only after the delivery is stored.
             Ok(match reply.filter(|_| response.status().is_success()) {
                 Some(reply) => handshake_response(&reply),
@@ -239,10 +244,10 @@ async fn submit_update_request(
         ));
     }
     let key = idempotency_key(&parts.headers)?;
-    Ok(accepted_response(
-        &app.request(&document, key.as_deref(), deadline).await?,
-        &base,
-    ))
+    let accepted = app.request(&document, key.as_deref(), deadline).await?;
+    let response = accepted_response(&accepted, &base);
+    log_accepted(None, response.status(), &accepted);
+    Ok(response)
 }
 
 /// Parses the JSON of an update request. Duplicate keys are errors, because parsers disagree about which of them counts.
@@ -257,6 +262,12 @@ pub fn parse_update_request(text: &[u8]) -> Result<Value, Rejection> {
     };
     let document = Document::from_json(text).map_err(|error| invalid(format!("is {error}")))?;
     serde_json::from_str(document.text()).map_err(|error| invalid(format!("is not JSON: {error}")))
+}
+
+/// Shows the numbers of the process as OpenMetrics text, for the listener of the console.
+pub async fn show_metrics(State(app): State<Arc<App>>) -> Response {
+    let text = app.openmetrics().await;
+    ([(CONTENT_TYPE, openmetrics::CONTENT_TYPE)], text).into_response()
 }
 
 async fn show_job(

@@ -28,6 +28,7 @@ use crate::http::{Http, HttpSettings};
 use crate::inbound::Verifier;
 use crate::job::JobId;
 use crate::mapping::{Pool, PoolSettings};
+use crate::metrics::{Gauges, Metrics};
 use crate::secrets::{SecretStore, Secrets};
 use crate::store::{Store, StoreError};
 use crate::zoho::Client;
@@ -55,6 +56,7 @@ pub struct App {
     verifier: Verifier,
     mapping_threads: Pool,
     intake: JobIntake,
+    metrics: Metrics,
     /// The callbacks of a server, which sends them beside its turns.
     callbacks: CallbackQueue,
 }
@@ -74,6 +76,8 @@ pub struct Dependencies {
     pub runtime_api: Option<std::net::SocketAddr>,
     /// Replaces the host of Amazon SNS in the URLs of its messages.
     pub sns_endpoint: Option<Url>,
+    /// The numbers of the process.
+    pub metrics: Metrics,
 }
 
 impl App {
@@ -86,7 +90,15 @@ impl App {
             mode,
             runtime_api,
             sns_endpoint,
+            metrics,
         } = dependencies;
+        let metrics = metrics.with_names(
+            config
+                .routes
+                .iter()
+                .map(|(name, route)| (name.as_str(), route.connection.as_str())),
+            config.connections.keys().map(String::as_str),
+        );
         let secrets = Arc::new(Secrets::new(clock.clone(), secrets_manager));
         let settings = HttpSettings {
             allow_loopback: config.callbacks.allow_loopback,
@@ -106,10 +118,11 @@ impl App {
             },
         );
         let shared = matches!(mode, ExecutionMode::Durable(_)).then(|| &store);
-        let clients = zoho_clients(&config, &http, &secrets, &clock, shared);
+        let clients = zoho_clients(&config, &http, &secrets, &clock, &metrics, shared);
         let max_body_bytes = config.limits.max_body_bytes;
         let verifier = Verifier::new(secrets.clone(), http, sns_endpoint, max_body_bytes);
-        let engine = Engine::new(store, clients, callbacks, clock.clone(), mode);
+        let engine = Engine::new(store, clients, callbacks, clock.clone(), mode)
+            .with_metrics(metrics.clone());
         Self {
             config: Arc::new(config),
             intake: JobIntake {
@@ -117,6 +130,7 @@ impl App {
                 clock: clock.clone(),
             },
             clock,
+            metrics,
             secrets,
             verifier,
             mapping_threads: Pool::new(PoolSettings::default()),
@@ -158,6 +172,40 @@ impl App {
     /// The job store.
     pub fn store(&self) -> &dyn Store {
         self.intake.store()
+    }
+
+    /// The numbers of the process, under the names of this app's config.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The state of the connections, as far as this process knows it.
+    pub fn connection_gauges(&self) -> Gauges {
+        Gauges {
+            connections: self.intake.engine.connection_gauges(),
+            ..Gauges::default()
+        }
+    }
+
+    /// The state of the store and of the connections. What the store cannot tell is left out.
+    pub async fn gauges(&self) -> Gauges {
+        let now = self.clock.now();
+        let (dead_letters, oldest_due) = tokio::join!(
+            self.store().count_dead_letters(),
+            self.store().oldest_due(now)
+        );
+        Gauges {
+            dead_letters: dead_letters.ok(),
+            due_is_known: oldest_due.is_ok(),
+            oldest_due: oldest_due.ok().flatten(),
+            connections: self.intake.engine.connection_gauges(),
+        }
+    }
+
+    /// The numbers and gauges of the process as OpenMetrics text.
+    pub async fn openmetrics(&self) -> String {
+        let gauges = self.gauges().await;
+        self.metrics.render(gauges)
     }
 
     /// Requests that jobs are driven now.
@@ -305,6 +353,7 @@ fn zoho_clients(
     http: &Http,
     secrets: &Arc<Secrets>,
     clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
     store: Option<&Arc<dyn Store>>,
 ) -> BTreeMap<String, Client> {
     let permits =
@@ -316,7 +365,8 @@ fn zoho_clients(
             http.clone(),
             secrets.clone(),
             clock.clone(),
-        );
+        )
+        .with_metrics(metrics.connection(name));
         let secret = connection.token_cache.as_ref();
         let secret = secret.and_then(|reference| reference.writable_name());
         let shared = Arc::new(connection.clone());

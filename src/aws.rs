@@ -12,6 +12,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use url::Url;
 
+use crate::metrics::emf::EmfSettings;
+
 /// The SDK's configuration, from the caller or the environment, with time limits of one attempt and of all attempts
 /// together.
 async fn sdk_config(given: Option<&SdkConfig>, attempt: Duration, total: Duration) -> SdkConfig {
@@ -78,4 +80,18 @@ pub fn sns_endpoint() -> Result<Option<Url>, String> {
         }
     }
     Ok(None)
+}
+
+/// Which metrics the Lambda program publishes: those of the namespace in `MASSHOOK_METRICS_NAMESPACE`, none if the variable
+/// is unset or empty. `MASSHOOK_METRICS_BY_NAME` is `false` to leave out those of single routes and connections.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the template sets these variables"
+)]
+pub fn emf_settings() -> Option<EmfSettings> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Some(EmfSettings {
+        namespace: set("MASSHOOK_METRICS_NAMESPACE")?,
+        by_name: set("MASSHOOK_METRICS_BY_NAME").is_none_or(|value| value != "false"),
+    })
 }

@@ -30,7 +30,7 @@ use clap::{Parser, Subcommand};
 
 use self::terminal::{pretty_json, print_line};
 use crate::config::Config;
-use crate::telemetry;
+use crate::telemetry::{self, LogFormat};
 pub use terminal::ExitStatus;
 
 /// Arguments of `masshook`.
@@ -77,6 +77,14 @@ enum Command {
 }
 
 impl Command {
+    /// The form of the log lines.
+    fn log_format(&self) -> LogFormat {
+        if let Self::Serve(args) = self {
+            return args.log_format();
+        }
+        LogFormat::Text
+    }
+
     /// The log filter unless `RUST_LOG` is set. Only servers log by default; other commands print their results.
     fn log_filter(&self) -> &'static str {
         match self {
@@ -99,7 +107,8 @@ impl Command {
 pub async fn run(arguments: Arguments) -> ExitStatus {
     let filter = arguments.command.log_filter();
     let is_server = matches!(arguments.command, Command::Serve(_) | Command::Simulate(_));
-    let _log = is_server.then(|| telemetry::init_server(filter));
+    let format = arguments.command.log_format();
+    let _log = is_server.then(|| telemetry::init_server(filter, format));
     if !is_server {
         telemetry::init_command(filter);
     }

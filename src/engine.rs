@@ -7,6 +7,7 @@
 mod batch;
 mod callbacks;
 mod effect;
+mod end;
 mod fair_queue;
 mod host_health;
 mod inline;
@@ -30,6 +31,7 @@ use crate::callback::CallbackSender;
 use crate::clock::{Clock, after};
 use crate::failpoint::fail_point;
 use crate::job::{AlreadyPrepared, InvalidTransition, Job, JobId};
+use crate::metrics::{ConnectionGauges, FinishedJob, Metrics};
 use crate::store::{Claim, Lease, Store, StoreError};
 use crate::wakeup::WakeUps;
 use crate::zoho::Client;
@@ -100,6 +102,7 @@ pub struct Engine {
     mode: ExecutionMode,
     /// The receivers that do not answer.
     hosts: Mutex<HostHealth>,
+    metrics: Metrics,
 }
 
 /// A job with the lease under which this turn drives it.
@@ -114,6 +117,8 @@ struct LeasedJob {
     is_released: bool,
     /// Whether this driver has unlocked the custom view since the job's end.
     is_view_unlocked: bool,
+    /// Whether its end is counted.
+    was_final: bool,
 }
 
 /// A job to wake, and the delay.
@@ -122,6 +127,7 @@ type WakeUp = (JobId, Duration);
 impl LeasedJob {
     fn new(job: Box<Job>, lease: Lease) -> Self {
         Self {
+            was_final: job.status().is_final(),
             job,
             lease,
             error: None,
@@ -153,7 +159,19 @@ impl Engine {
             clock,
             mode,
             hosts: Mutex::default(),
+            metrics: Metrics::default(),
         }
+    }
+
+    /// Counts what the engine does.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// What this process knows about the connections' credits and tokens.
+    pub fn connection_gauges(&self) -> Vec<ConnectionGauges> {
+        self.connections.values().map(Client::gauges).collect()
     }
 
     /// The store of jobs.
@@ -253,6 +271,7 @@ impl Engine {
                     self.store
                         .park(id, &format!("the config has no connection `{connection}`"))
                         .await?;
+                    self.metrics.count_parked_job();
                     Err(DriveError::NoConnection {
                         job: id.clone(),
                         connection,
@@ -263,10 +282,37 @@ impl Engine {
                 // The job is parked with the reason, so that sweeps do not claim it again.
                 tracing::error!(job.id = %id, "job parked: {reason}");
                 self.store.park(&id, &reason).await?;
+                self.metrics.count_parked_job();
                 Err(StoreError::Unreadable { id, reason }.into())
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Counts a refusal of everything that a job needs of its connection.
+    fn count_denial(&self, job: &Job) {
+        let connection = self.metrics.connection(&job.connection);
+        connection.count_token_failure();
+    }
+
+    /// Counts and logs the end of a job once, after it is stored.
+    fn note_end(&self, leased: &mut LeasedJob) {
+        if leased.error.is_some() || leased.was_final || !leased.job.status().is_final() {
+            return;
+        }
+        leased.was_final = true;
+        let job = &leased.job;
+        end::log_end(job);
+        let finished_at = job.finished_at.unwrap_or(job.created_at);
+        let duration = finished_at.duration_since(job.created_at);
+        self.metrics.count_finished_job(FinishedJob {
+            route: job.route.as_deref(),
+            connection: &job.connection,
+            module: job.request.module.as_str(),
+            status: job.status(),
+            counts: job.counts(),
+            duration: Duration::try_from(duration).unwrap_or_default(),
+        });
     }
 
     /// Ends the lease of a job, unless this turn has ended it or stopped driving the job. Returns the wake-up that the job needs.
@@ -299,14 +345,12 @@ impl Engine {
             leased.error = Some(error.into());
             return None;
         }
+        self.note_end(leased);
         fail_point("release.released");
         leased.is_released = true;
         leased.progress = None;
         let job = &leased.job;
-        let Some(due) = due else {
-            tracing::info!(job.id = %job.id, route = job.route, status = job.status().as_str(), "job finished");
-            return None;
-        };
+        let due = due?;
         // A wake-up starts a driver that cannot wait for a slow receiver.
         let delay = Duration::try_from(due.duration_since(now)).unwrap_or_default();
         (!job.needs_patience()).then(|| (job.id.clone(), delay))

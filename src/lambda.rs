@@ -6,6 +6,7 @@ mod event_bridge;
 mod events;
 mod http;
 mod invocation;
+mod publish;
 mod query;
 mod sns;
 mod sqs;
@@ -17,18 +18,23 @@ use ::http::Request;
 use axum::Router;
 use axum::body::Body;
 use jiff::Timestamp;
-use lambda_runtime::LambdaEvent;
+use lambda_runtime::{Context, LambdaEvent};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tower::ServiceExt;
+use tracing::Instrument;
 
-use crate::api::{InvocationDeadline, accepted_json, log_rejection, parse_update_request, router};
+use crate::api::{
+    InvocationDeadline, accepted_json, log_rejection, parse_update_request, router, xray_trace_id,
+};
 use crate::app::{Acceptance, App, HookResponse};
 use crate::inbound::InboundRequest;
 use crate::inbound::rejection::Rejection;
+use crate::metrics::emf::EmfSettings;
 pub use error::InvokeError;
 pub use http::HttpEvent;
 pub use invocation::Invocation;
+use publish::Publisher;
 pub use sqs::SqsMessage;
 use sqs::WakeUpQueue;
 use webhook_verify::handshake::Handshake;
@@ -39,6 +45,7 @@ pub struct Function {
     app: Arc<App>,
     http: Router,
     wake_up_queue: Option<WakeUpQueue>,
+    publisher: Option<Publisher>,
 }
 
 impl Function {
@@ -49,7 +56,20 @@ impl Function {
             http: router(app.clone()),
             app,
             wake_up_queue: queue_url.and_then(WakeUpQueue::from_url),
+            publisher: None,
         }
+    }
+
+    /// Publishes the facts of each invocation as log lines, which go to `write`. The app's
+    /// [`Metrics`](crate::metrics::Metrics) must collect them.
+    #[must_use]
+    pub fn with_metrics(
+        self,
+        settings: EmfSettings,
+        write: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
+        let publisher = Some(Publisher::new(settings, write));
+        Self { publisher, ..self }
     }
 
     /// Handles one invocation.
@@ -61,10 +81,29 @@ impl Function {
         event: LambdaEvent<Box<RawValue>>,
     ) -> Result<Box<RawValue>, InvokeError> {
         let LambdaEvent { payload, context } = event;
+        let invocation = Invocation::parse(&payload)?;
+        let kind = invocation.kind();
+        let span = tracing::info_span!(
+            "invocation",
+            kind,
+            xray.trace_id = context.xray_trace_id.as_deref().and_then(xray_trace_id)
+        );
+        let answer = self.handle(invocation, &context).instrument(span).await;
+        if let Some(publisher) = &self.publisher {
+            publisher.publish(&self.app, kind, &context);
+        }
+        answer
+    }
+
+    async fn handle(
+        &self,
+        invocation: Invocation,
+        context: &Context,
+    ) -> Result<Box<RawValue>, InvokeError> {
         let deadline = i64::try_from(context.deadline)
             .ok()
             .and_then(|at| Timestamp::from_millisecond(at).ok());
-        match Invocation::parse(&payload)? {
+        match invocation {
             Invocation::Http(event) => self.handle_http(event, deadline).await,
             Invocation::UpdateRequest(request) => {
                 let request_id = context.request_id.as_str();
@@ -134,6 +173,9 @@ impl Function {
             .sweep(deadline)
             .await
             .map_err(|error| InvokeError::Rejected(Rejection::Store(error)))?;
+        if let Some(publisher) = &self.publisher {
+            publisher.observe_store(&self.app).await;
+        }
         Ok(to_raw_value(&json!({"driven": driven.len()}))?)
     }
 }

@@ -43,6 +43,7 @@ pub mod clock;
 pub mod config;
 pub mod failpoint;
 pub mod http;
+pub mod metrics;
 mod printable;
 pub mod retry;
 pub mod secrets;

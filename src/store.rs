@@ -94,6 +94,12 @@ pub trait Deliveries: fmt::Debug + Send + Sync {
     /// Those of the store.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError>;
 
+    /// Counts the dead letters. A store may stop at about a thousand.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn count_dead_letters(&self) -> Result<u64, StoreError>;
+
     /// Reads a delivery, whether or not it is a dead letter.
     ///
     /// # Errors

@@ -1,24 +1,36 @@
-//! Logging: JSON lines on Lambda, readable lines on a terminal. `RUST_LOG` overrides the default filter.
+//! Logging: JSON lines on Lambda, readable or JSON lines of a server. `RUST_LOG` overrides the default filter.
 //!
 //! A log that cannot be written never fails or delays its caller: writers count lost lines instead of reporting errors, and a
 //! server's lines are written by a thread of their own.
 
 mod fields;
+mod lines;
 mod queue;
 mod writer;
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
 use fields::SingleLineFields;
+use lines::TextLines;
 pub use queue::LogQueue;
-use writer::DirectWriter;
+use writer::{DirectWriter, JsonWriter};
 
 /// How long [`ServerLog`] waits for its last lines to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The form of a server's log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Readable lines.
+    #[default]
+    Text,
+    /// JSON, one object in each line.
+    Json,
+}
 
 /// Initializes logging for the Lambda program. Lines are written at once, because the function may be frozen after each
 /// response.
@@ -34,32 +46,49 @@ pub fn init_lambda() {
         .init();
 }
 
+/// Writes a line of metrics to stdout, as the log of the Lambda program does. It is JSON.
+pub fn write_metrics(line: &str) {
+    let line = format!("{line}\n");
+    // The writer reports no error.
+    let _ = DirectWriter::json(std::io::stdout()).write_all(line.as_bytes());
+}
+
 /// Initializes logging to stderr for a command that prints its result and ends. `default` is the filter if `RUST_LOG` is not
 /// set.
 pub fn init_command(default: &str) {
     tracing_subscriber::fmt()
+        .with_ansi(has_colors())
+        .log_internal_errors(false)
+        .event_format(TextLines)
         .with_env_filter(filter(default))
         .fmt_fields(SingleLineFields::default())
         .with_writer(|| DirectWriter::text(std::io::stderr()))
-        .with_ansi(has_colors())
-        .log_internal_errors(false)
-        .with_target(false)
         .init();
 }
 
 /// Initializes logging to stderr for a server: lines pass through a bounded queue, so that a reader that stops reading
 /// cannot stop the server. Panics are logged in the same way.
-pub fn init_server(default: &str) -> ServerLog {
+pub fn init_server(default: &str, format: LogFormat) -> ServerLog {
     let queue = LogQueue::start(writer::stderr());
     let lines = queue.clone();
-    tracing_subscriber::fmt()
+    let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(default))
-        .fmt_fields(SingleLineFields::default())
-        .with_writer(move || lines.clone())
-        .with_ansi(has_colors())
-        .log_internal_errors(false)
-        .with_target(false)
-        .init();
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => builder
+            .with_ansi(has_colors())
+            .event_format(TextLines)
+            .fmt_fields(SingleLineFields::default())
+            .with_writer(move || lines.clone())
+            .init(),
+        LogFormat::Json => builder
+            .json()
+            .with_writer(move || JsonWriter(lines.clone()))
+            .with_current_span(true)
+            .with_span_list(false)
+            .with_target(false)
+            .init(),
+    }
     // The default hook writes to stderr itself, and waits for its reader.
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     ServerLog(queue)

@@ -30,8 +30,10 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::http::{BodyLimit, Http};
+use crate::metrics::{ConnectionGauges, ConnectionMetrics, RequestKind};
 use crate::plan::CallKind;
 use crate::secrets::Secrets;
+use crate::sync;
 use crate::update::{ModuleName, RecordId};
 use access::AccessTokens;
 pub use access::{CLOCK_TOLERANCE, TokenStatus};
@@ -81,6 +83,7 @@ pub struct Client {
     /// A second limit, for the calls that Zoho calls complex.
     complex_concurrency: ConcurrencyLimit,
     metadata: metadata::MetadataCache,
+    metrics: ConnectionMetrics,
 }
 
 /// The outcome of a call, with the number of requests that were sent for it.
@@ -124,6 +127,31 @@ impl Client {
             concurrency,
             complex_concurrency,
             metadata: metadata::MetadataCache::default(),
+            metrics: ConnectionMetrics::default(),
+        }
+    }
+
+    /// Counts what the client does.
+    #[must_use]
+    pub fn with_metrics(self, metrics: ConnectionMetrics) -> Self {
+        Self {
+            tokens: self.tokens.with_metrics(metrics.clone()),
+            metrics,
+            ..self
+        }
+    }
+
+    /// Counts one answered call that `job_calls` calls of jobs shared.
+    pub fn count_shared_call(&self, job_calls: usize) {
+        self.metrics.count_shared_call(job_calls);
+    }
+
+    /// What this process knows about the connection's credits and token.
+    pub fn gauges(&self) -> ConnectionGauges {
+        ConnectionGauges {
+            name: self.name.clone(),
+            credits_remaining: sync::lock(&self.credits).remaining(),
+            token_expires_at: self.tokens.expires_at(),
         }
     }
 
@@ -195,6 +223,11 @@ impl Client {
             CallKind::Records => Method::PUT,
         };
         let request = ApiRequest {
+            kind: match kind {
+                CallKind::Immediate => RequestKind::Immediate,
+                CallKind::Scheduled => RequestKind::Scheduled,
+                CallKind::Records => RequestKind::Records,
+            },
             method,
             path: &path,
             body: Bytes::from(body.to_string()),
@@ -224,7 +257,7 @@ impl Client {
             .append_pair("job_id", zoho_job_id)
             .finish();
         let path = format!("{}?{query}", crate::plan::mass_update_path(module));
-        let request = ApiRequest::get(&path, give_up);
+        let request = ApiRequest::get(RequestKind::Poll, &path, give_up);
         let judge = |raw: &RawAnswer<'_>| answer::job_status(raw, zoho_job_id);
         self.call(&request, judge).await
     }

@@ -151,7 +151,7 @@ pub fn log_rejection(rejection: &Rejection) {
         Some(internal) => tracing::error!(
             http.status = status,
             code,
-            "refused: {rejection}: {internal}"
+            "{status} refused: {rejection}: {internal}"
         ),
         None => {
             let hint = rejection.log_hint();
@@ -162,7 +162,7 @@ pub fn log_rejection(rejection: &Rejection) {
                 http.status = status,
                 code,
                 errors,
-                "refused: {rejection}{hint}"
+                "{status} refused: {rejection}{hint}"
             );
         }
     }

@@ -11,6 +11,7 @@ use crate::inbound::rejection::Rejection;
 use crate::job::{Job, JobId};
 use crate::plan::{PlanLimits, PlanPreview};
 
+use crate::secrets::SecretRef;
 use crate::update::UpdateRequest;
 
 impl App {
@@ -39,7 +40,8 @@ impl App {
             .with_callback_on(self.config.callback_on);
         self.intake.check_backlog()?;
         self.intake.check_callbacks(std::slice::from_ref(&job))?;
-        self.intake.accept(NewJobs::of_job(job), deadline).await
+        let accepted = self.intake.accept(NewJobs::of_job(job), deadline).await?;
+        Ok(accepted.0)
     }
 
     /// Parses an update request and checks its callback URL. Stores nothing.
@@ -105,7 +107,20 @@ impl App {
     /// # Errors
     /// [`Rejection::Secret`].
     pub async fn is_console_key(&self, given: &str) -> Result<bool, Rejection> {
-        let Some(reference) = &self.config.console.key else {
+        self.is_key(self.config.console.key.as_ref(), given).await
+    }
+
+    /// Whether `given` is the key that may read the metrics. Without a configured key nothing is.
+    ///
+    /// # Errors
+    /// [`Rejection::Secret`].
+    pub async fn is_metrics_key(&self, given: &str) -> Result<bool, Rejection> {
+        let key = self.config.console.metrics_key.as_ref();
+        self.is_key(key, given).await
+    }
+
+    async fn is_key(&self, key: Option<&SecretRef>, given: &str) -> Result<bool, Rejection> {
+        let Some(reference) = key else {
             return Ok(false);
         };
         let key = self.secrets.get(reference).await;

@@ -10,6 +10,7 @@ use super::jobs::new_jobs;
 use super::{Acceptance, App};
 use crate::inbound::AwsEvent;
 use crate::inbound::rejection::Rejection;
+use crate::metrics::{self, DeliveryOutcome};
 
 /// Events of one batch that are mapped and stored concurrently.
 const CONCURRENT_EVENTS: usize = 16;
@@ -84,15 +85,19 @@ impl App {
     async fn store_event(&self, event: &AwsEvent) -> StoredEvent {
         let mut stored = StoredEvent::default();
         let mut all = Vec::new();
+        let mut has_listener = false;
+        let trigger = event.origin.trigger;
         for delivery in self.deliveries_from_aws(event) {
+            has_listener = true;
             let route = delivery.route().name;
             match new_jobs(self, &delivery).await {
                 Ok(new) => {
                     let reason = new.ignored.map(|reason| format!("{route}: {reason}"));
                     stored.ignored.extend(reason);
-                    all.push(new);
+                    all.push((route, new));
                 }
                 Err(rejection) => {
+                    self.count_refusal(route, trigger, &rejection);
                     match self.intake.store_dead_letter(&delivery, &rejection).await {
                         Ok(true) => {
                             stored.dead_letters.insert(route.to_owned(), rejection);
@@ -103,9 +108,18 @@ impl App {
                 }
             }
         }
-        for new in all {
-            if let Err(rejection) = self.intake.add(new, &mut stored.jobs).await {
-                stored.failed = Some(rejection);
+        if !has_listener {
+            let outcome = DeliveryOutcome::Ignored;
+            self.metrics
+                .count_delivery(metrics::OTHER, trigger, outcome);
+        }
+        for (route, new) in all {
+            match self.intake.add(new, &mut stored.jobs).await {
+                Ok(outcome) => self.metrics.count_delivery(route, trigger, outcome),
+                Err(rejection) => {
+                    self.count_refusal(route, trigger, &rejection);
+                    stored.failed = Some(rejection);
+                }
             }
         }
         stored

@@ -9,7 +9,9 @@ use super::preview::RequestContent;
 use super::{Acceptance, App};
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{AwsEvent, Delivery, InboundRequest, MappingOutcome, NamedRoute, Verified};
+use crate::metrics::DeliveryOutcome;
 use crate::store::delivery::StoredDelivery;
+use crate::trigger::Trigger;
 use strict_reader::nearest;
 
 /// The response to a request for a route.
@@ -31,6 +33,36 @@ impl App {
         request: InboundRequest,
         deadline: Option<Timestamp>,
     ) -> Result<HookResponse, Rejection> {
+        let (route, trigger) = (request.route.clone(), request.origin.trigger);
+        match self.handle_request(request, deadline).await {
+            Ok((response, outcome)) => {
+                if let Some(outcome) = outcome {
+                    self.metrics.count_delivery(&route, trigger, outcome);
+                }
+                Ok(response)
+            }
+            Err(rejection) => {
+                self.count_refusal(&route, trigger, &rejection);
+                Err(rejection)
+            }
+        }
+    }
+
+    /// Counts a delivery that is answered with an error.
+    pub fn count_refusal(&self, route: &str, trigger: Trigger, rejection: &Rejection) {
+        let outcome = DeliveryOutcome::Refused;
+        self.metrics.count_delivery(route, trigger, outcome);
+        if rejection.is_about_mapping() {
+            self.metrics.count_unmappable(route);
+        }
+    }
+
+    /// Handles a request. Returns the outcome of the delivery, if it is one.
+    async fn handle_request(
+        &self,
+        request: InboundRequest,
+        deadline: Option<Timestamp>,
+    ) -> Result<(HookResponse, Option<DeliveryOutcome>), Rejection> {
         let route = self.route(&request.route)?;
         let verified = request
             .verify(route, &self.verifier, self.clock.now())
@@ -38,11 +70,11 @@ impl App {
         let delivery = match verified {
             Verified::Handshake(handshake) => {
                 self.check_signing(route).await?;
-                return Ok(HookResponse::Handshake(handshake));
+                return Ok((HookResponse::Handshake(handshake), None));
             }
             Verified::Subscription(subscription) => {
                 let confirmation = self.verifier.confirm(&subscription).await?;
-                return Ok(HookResponse::Handshake(confirmation));
+                return Ok((HookResponse::Handshake(confirmation), None));
             }
             Verified::Delivery(delivery) => *delivery,
         };
@@ -51,10 +83,11 @@ impl App {
         match new_jobs(self, &delivery).await {
             Ok(new) => {
                 if let Some(reason) = new.ignored {
-                    tracing::info!(route = route.name, because = %reason, "delivery ignored by its route");
+                    tracing::info!(route = route.name, because = %reason, "delivery ignored by its route: {reason}");
                 }
-                let accepted = self.intake.accept(new, deadline).await?;
-                Ok(HookResponse::Delivery(accepted, delivery.into_reply()))
+                let (accepted, outcome) = self.intake.accept(new, deadline).await?;
+                let response = HookResponse::Delivery(accepted, delivery.into_reply());
+                Ok((response, Some(outcome)))
             }
             Err(rejection) => {
                 self.intake.store_dead_letter(&delivery, &rejection).await?;

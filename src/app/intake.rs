@@ -14,6 +14,7 @@ use crate::inbound::rejection::Rejection;
 use crate::inbound::{Delivery, IgnoreReason};
 use crate::job::DeadLetterReason;
 use crate::job::{Job, JobId};
+use crate::metrics::DeliveryOutcome;
 use crate::store::delivery::StoredDelivery;
 use crate::store::{AddResult, Store, StoreError};
 use crate::wakeup::WakeUpFailed;
@@ -102,7 +103,7 @@ impl JobIntake {
         self.store().check_backlog().map_err(Rejection::Store)
     }
 
-    /// Stores the jobs of one delivery, and starts them once all are stored.
+    /// Stores the jobs of one delivery, and starts them once all are stored. Returns the outcome of the delivery, too.
     ///
     /// # Errors
     /// [`Rejection::Store`], [`Rejection::KeyReused`], and those of [`JobIntake::start`].
@@ -110,21 +111,30 @@ impl JobIntake {
         &self,
         new: NewJobs,
         deadline: Option<Timestamp>,
-    ) -> Result<Acceptance, Rejection> {
+    ) -> Result<(Acceptance, DeliveryOutcome), Rejection> {
         let mut stored = StoredJobs::default();
-        self.add(new, &mut stored).await?;
+        let outcome = self.add(new, &mut stored).await?;
         let mut accepted = self.start(vec![stored], deadline).await;
-        accepted.pop().unwrap_or(Ok(Acceptance::Queued(Vec::new())))
+        let accepted = accepted.pop().unwrap_or(Ok(Acceptance::Queued(Vec::new())));
+        Ok((accepted?, outcome))
     }
 
-    /// Stores jobs. One that is stored already is not changed.
+    /// Stores the jobs of one delivery. One that is stored already is not changed. Returns the outcome of the delivery.
     ///
     /// # Errors
     /// [`Rejection::Store`], [`Rejection::KeyReused`], [`Rejection::Unreadable`].
-    pub(super) async fn add(&self, new: NewJobs, stored: &mut StoredJobs) -> Result<(), Rejection> {
+    pub(super) async fn add(
+        &self,
+        new: NewJobs,
+        stored: &mut StoredJobs,
+    ) -> Result<DeliveryOutcome, Rejection> {
         let NewJobs {
             jobs, mut delivery, ..
         } = new;
+        let mut outcome = match jobs.is_empty() {
+            true => DeliveryOutcome::Ignored,
+            false => DeliveryOutcome::Duplicate,
+        };
         for mut job in jobs {
             fail_point("accept.before_add");
             let adding = self.store().add(&job, delivery.as_ref());
@@ -138,12 +148,13 @@ impl JobIntake {
                 }
                 AddResult::New => {
                     delivery = None;
+                    outcome = DeliveryOutcome::Accepted;
                     stored.new.push(job.id.clone());
                 }
             }
             stored.jobs.push(job);
         }
-        Ok(())
+        Ok(outcome)
     }
 
     /// The stored job with the id of `job`. A redelivery may differ from it, an update request with the same idempotency key

@@ -28,7 +28,7 @@ impl JobIntake {
             }
             self.restart(job).await?;
         }
-        let accepted = self.accept(new, None).await?;
+        let (accepted, _) = self.accept(new, None).await?;
         let now = self.clock.now();
         let jobs = accepted.jobs().iter();
         let mut open = jobs.filter(|job| job.due(now).is_some()).peekable();

@@ -13,6 +13,7 @@ use masshook::clock::SystemClock;
 use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::lambda::Function;
+use masshook::metrics::Metrics;
 use masshook::store::Store;
 use masshook::store::memory::MemoryStore;
 use masshook::telemetry;
@@ -38,6 +39,7 @@ fn create_function() -> Result<Function, lambda_runtime::Error> {
             return Err("only one of MASSHOOK_TABLE and MASSHOOK_QUEUE_URL is set; set both, or neither for inline mode".into());
         }
     };
+    let emf = aws::emf_settings();
     let app = App::new(
         config,
         Dependencies {
@@ -47,6 +49,10 @@ fn create_function() -> Result<Function, lambda_runtime::Error> {
             mode,
             runtime_api: runtime_api(),
             sns_endpoint: aws::sns_endpoint()?,
+            metrics: match &emf {
+                Some(_) => Metrics::of_invocations(),
+                None => Metrics::default(),
+            },
         },
     );
     let app = Arc::new(app.with_memory_limit(memory_limit()));
@@ -54,7 +60,11 @@ fn create_function() -> Result<Function, lambda_runtime::Error> {
         Mode::Durable { queue_url, .. } => Some(queue_url.as_str()),
         Mode::Inline | Mode::Incomplete => None,
     };
-    Ok(Function::new(app, queue_url))
+    let function = Function::new(app, queue_url);
+    Ok(match emf {
+        Some(settings) => function.with_metrics(settings, telemetry::write_metrics),
+        None => function,
+    })
 }
 
 /// The memory of the function in bytes.

@@ -18,6 +18,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::ExecutionMode;
 use crate::inbound::rejection::Rejection;
+use crate::metrics::Metrics;
 use crate::printable::single_line;
 use crate::store::delivery::StoredDelivery;
 
@@ -139,6 +140,7 @@ async fn replay(
             mode: ExecutionMode::Durable(open.wakeups),
             runtime_api: None,
             sns_endpoint: None,
+            metrics: Metrics::default(),
         },
     );
     let accepted = app.replay(&delivery).await;

@@ -9,6 +9,7 @@ use crate::app::{App, Dependencies};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::ExecutionMode;
+use crate::metrics::Metrics;
 use crate::secrets::{SecretStore, SecretStoreError};
 use crate::store::memory::MemoryStore;
 
@@ -28,6 +29,7 @@ pub(super) fn app_without_jobs(config: Config, secrets_manager: Arc<dyn SecretSt
             mode: ExecutionMode::Inline,
             runtime_api: None,
             sns_endpoint: None,
+            metrics: Metrics::default(),
         },
     )
 }

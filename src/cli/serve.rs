@@ -26,9 +26,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::console::ConfigStatus;
 use crate::engine::ExecutionMode;
+use crate::metrics::Metrics;
 use crate::server::{CurrentApp, Server, ServerError, ServerLimits};
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
+use crate::telemetry::LogFormat;
 use crate::wakeup::LocalWakeUps;
 
 /// The file in the data folder that a running server locks.
@@ -50,10 +52,20 @@ pub(super) struct ServeArgs {
     max_connections: Option<usize>,
     #[command(flatten)]
     console: ConsoleArgs,
+    /// Form of the log lines on stderr.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
     /// Exit at a fail point; for tests.
     #[cfg(feature = "failpoints")]
     #[arg(long, hide = true, value_name = "NAME:N")]
     crash_at: Option<String>,
+}
+
+impl ServeArgs {
+    /// The form of the log lines.
+    pub(super) fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
 }
 
 /// Why the command ended.
@@ -117,6 +129,7 @@ async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
         store: Arc::new(store),
         wakeups: LocalWakeUps::new(),
         sns_endpoint: aws::sns_endpoint().map_err(ServeError::Start)?,
+        metrics: Metrics::default(),
     };
     let app = CurrentApp::new(parts.app(config));
     let server = Server {
@@ -183,6 +196,7 @@ struct AppParts {
     wakeups: LocalWakeUps,
     sns_endpoint: Option<Url>,
     callback_sockets: Arc<Semaphore>,
+    metrics: Metrics,
 }
 
 impl AppParts {
@@ -196,6 +210,7 @@ impl AppParts {
                 mode: ExecutionMode::Durable(Arc::new(self.wakeups.clone())),
                 runtime_api: None,
                 sns_endpoint: self.sns_endpoint.clone(),
+                metrics: self.metrics.clone(),
             },
         )
         .with_memory_limit(memory_limit())

@@ -16,6 +16,8 @@ pub struct Console {
     /// The key of the console, at least 16 characters, in place of a random token for each start. An address other than
     /// loopback requires it.
     pub key: Option<SecretRef>,
+    /// A key that may read `/metrics` of the console and nothing else, at least 16 characters. It is for Prometheus.
+    pub metrics_key: Option<SecretRef>,
     /// Names under which a proxy or a DNS entry publishes the console: `console.example.com`, with `:port` if only that port
     /// is meant.
     #[schemars(
@@ -30,6 +32,8 @@ impl Console {
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = node.object(problems)?;
         let key = object.optional("key").map(|node| node.parse(problems));
+        let metrics_key = object.optional("metrics_key");
+        let metrics_key = metrics_key.map(|node| node.parse(problems));
         let hosts = object
             .optional("hosts")
             .and_then(|node| node.list(problems));
@@ -39,6 +43,7 @@ impl Console {
         object.finish(problems);
         Some(Self {
             key: key.flatten(),
+            metrics_key: metrics_key.flatten(),
             hosts,
         })
     }

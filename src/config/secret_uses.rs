@@ -14,7 +14,7 @@ pub enum SecretPurpose<'c> {
     TokenCache,
     /// The bearer key of `/jobs`.
     ApiKey,
-    /// The key of the console.
+    /// A key of the console.
     ConsoleKey,
     /// Signs callbacks.
     CallbackSigning,
@@ -61,6 +61,9 @@ impl Config {
         }
         if let Some(key) = &self.console.key {
             add(&["console", "key"], key, SecretPurpose::ConsoleKey);
+        }
+        if let Some(key) = &self.console.metrics_key {
+            add(&["console", "metrics_key"], key, SecretPurpose::ConsoleKey);
         }
         for secret in &self.callbacks.signing_secret {
             let keys = ["callbacks", "signing_secret"];

@@ -52,6 +52,9 @@ const HEADERS: [(HeaderName, &str); 8] = [
 /// Paths whose POST changes nothing, so that a read-only console answers it.
 const READING_POSTS: &[&str] = &["/api/playground"];
 
+/// The path that the key for metrics opens, too.
+pub(super) const METRICS_PATH: &str = "/metrics";
+
 /// The guard of a console.
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -164,7 +167,7 @@ pub(super) async fn guard(
     let mut response = match guard.judge(&parts) {
         Err(refusal) => refusal.into_response(),
         Ok(Passed::Asset(asset)) => asset.respond(&parts.method),
-        Ok(Passed::WithToken) => match guard.check_token(&app, &parts.headers).await {
+        Ok(Passed::WithToken) => match guard.check_token(&app, &parts).await {
             Err(response) => response,
             Ok(()) => next.run(Request::from_parts(parts, body)).await,
         },
@@ -202,7 +205,8 @@ impl Guard {
             .ok_or(Refusal::Host)
     }
 
-    async fn check_token(&self, app: &App, headers: &HeaderMap) -> Result<(), Response> {
+    async fn check_token(&self, app: &App, parts: &Parts) -> Result<(), Response> {
+        let headers = &parts.headers;
         if headers.get(AUTHORIZATION).is_none() {
             return Err(Refusal::TokenMissing.into_response());
         }
@@ -215,7 +219,14 @@ impl Guard {
                 .await
                 .map_err(Rejection::into_response)?,
         };
-        match is_right {
+        let may_scrape = match (is_right, given) {
+            (false, Some(given)) if parts.uri.path() == METRICS_PATH => app
+                .is_metrics_key(given)
+                .await
+                .map_err(Rejection::into_response)?,
+            (_, _) => false,
+        };
+        match is_right || may_scrape {
             true => Ok(()),
             false => Err(self.refuse_token(Instant::now()).into_response()),
         }

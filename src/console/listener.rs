@@ -8,14 +8,15 @@ use std::time::Instant;
 use ::http::StatusCode;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::routing::get;
 use tokio::net::TcpListener;
 
 use super::config_status::ConfigStatus;
 use super::endpoints;
-use super::guard::{Guard, guard};
+use super::guard::{Guard, METRICS_PATH, guard};
 use super::hosts::AllowedHosts;
 use super::token::{Credential, WrongTokens};
-use crate::api::with_common_layers;
+use crate::api::{show_metrics, with_common_layers};
 use crate::app::App;
 use crate::server::{CurrentApp, ServerLimits, serve_router};
 
@@ -100,6 +101,7 @@ impl ConsoleListener {
 fn router(app: Arc<App>, judge: Arc<Guard>, settings: &ConsoleSettings) -> Router {
     let routes = Router::new()
         .nest("/api", endpoints::router(settings))
+        .route(METRICS_PATH, get(show_metrics))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .with_state(app.clone());
     let guarded = from_fn_with_state((judge, app), guard);

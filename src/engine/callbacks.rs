@@ -21,6 +21,7 @@ use crate::callback::{ATTEMPT_TIME, BRIEF_TIME, CallbackResult, RetrySchedule};
 use crate::clock::after;
 use crate::failpoint::fail_point;
 use crate::job::{JobId, Notification, NotificationResult};
+use crate::metrics::CallbackOutcome;
 use crate::store::Claim;
 use crate::sync;
 
@@ -390,17 +391,33 @@ impl Engine {
                 }
             }
         };
-        let id = &leased.job.id;
+        let outcome = match &notified {
+            NotificationResult::Delivered => CallbackOutcome::Delivered,
+            NotificationResult::Abandoned(_) if notification.is_final() => {
+                CallbackOutcome::Undeliverable
+            }
+            NotificationResult::Abandoned(_) | NotificationResult::Retry { .. } => {
+                CallbackOutcome::Failed
+            }
+        };
+        let job = &leased.job;
+        self.metrics
+            .count_callback(job.route.as_deref(), &job.connection, outcome);
+        let id = &job.id;
         match &notified {
-            NotificationResult::Delivered => {}
+            NotificationResult::Delivered => {
+                tracing::info!(job.id = %id, attempts, "callback of {id} delivered");
+            }
             NotificationResult::Abandoned(why) if notification.is_final() => {
-                tracing::error!(job.id = %id, attempts, "callback undeliverable: {why}");
+                tracing::error!(job.id = %id, attempts, "callback of {id} undeliverable: {why}");
             }
             NotificationResult::Abandoned(why) => {
                 tracing::warn!(job.id = %id, attempts, "progress callbacks stopped: {why}");
             }
-            NotificationResult::Retry { reason: why, .. } => {
-                tracing::info!(job.id = %id, attempts, "callback not delivered: {why}");
+            NotificationResult::Retry { reason: why, wait } => {
+                let next = after(self.clock.now(), *wait);
+                let next = next.round(jiff::Unit::Second).unwrap_or(next);
+                tracing::warn!(job.id = %id, attempts, next_try = %next, "callback of {id} not delivered: {why}; next try at {next}");
             }
         }
         leased

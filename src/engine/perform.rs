@@ -57,6 +57,7 @@ impl Engine {
         for (place, refusal) in denied {
             if let Some(leased) = leased.get_mut(place).filter(|leased| leased.is_driven()) {
                 tracing::error!(job.id = %leased.job.id, zoho.code = refusal.code, "job cannot go on: {refusal}");
+                self.count_denial(&leased.job);
                 leased.job.abandon(&refusal, self.clock.now());
                 self.checkpoint(leased).await;
             }

@@ -114,6 +114,11 @@ impl Engine {
                         changes.kept.insert(call.job);
                     }
                 }
+                if outcome.is_ok()
+                    && let Some(client) = self.connections.get(&batch.connection)
+                {
+                    client.count_shared_call(batch.calls.len());
+                }
             }
             EffectResult::Announced(calls, recorded) => {
                 mark(leased, &calls, true, changes);
@@ -132,6 +137,11 @@ impl Engine {
                 }
             }
             EffectResult::Polled(poll, outcome) => {
+                if outcome.is_ok()
+                    && let Some(client) = self.connections.get(&poll.connection)
+                {
+                    client.count_shared_call(poll.calls.len());
+                }
                 let event = polled_event(outcome);
                 for call in &poll.calls {
                     if let Some(leased) = leased.get_mut(call.job)
@@ -153,6 +163,9 @@ impl Engine {
         let PrepareOutput {
             attempts, prepared, ..
         } = output;
+        if prepared.outcome.is_denial() {
+            self.count_denial(&leased.job);
+        }
         if let Err(error) = leased
             .job
             .record_preparation(prepared, attempts, self.clock.now())
@@ -224,6 +237,7 @@ impl Engine {
             tracing::warn!(job.id = %leased.job.id, "{error}");
             leased.error = Some(error.into());
         }
+        self.note_end(leased);
         fail_point("record.written");
     }
 }

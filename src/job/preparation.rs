@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::codes::{Class, FailureScope};
 use crate::outcome::Refusal;
 use crate::update::{Assignment, FieldName, Records, UpdateMethod};
 
@@ -157,6 +158,15 @@ impl PreparationOutcome {
         records: None,
         update_by: None,
     };
+
+    /// Whether no call of the job will ever succeed through its connection: the fault is not the request's.
+    pub fn is_denial(&self) -> bool {
+        let Self::Refused(refusal) = self else {
+            return false;
+        };
+        let class = refusal.cause().map(|cause| cause.row().class);
+        class == Some(Class::Permanent(FailureScope::Job))
+    }
 
     /// The kind of this outcome.
     pub(super) fn event(&self) -> PreparationEvent {

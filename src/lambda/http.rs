@@ -5,6 +5,7 @@
 //! the types of `lambda_http`.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +23,7 @@ use serde_json::{Map, Value};
 use super::base_path::base_of;
 use super::error::InvokeError;
 use super::query::possible_queries;
-use crate::api::{OtherQueries, PublishedUnder, check_header_count};
+use crate::api::{ClientAddress, OtherQueries, PublishedUnder, check_header_count};
 use crate::inbound::rejection::Rejection;
 
 /// Format of a request and its response.
@@ -68,6 +69,7 @@ struct ProxyEvent<'a> {
 #[derive(Deserialize)]
 struct RequestContext {
     http: Option<HttpContext>,
+    identity: Option<Identity>,
     elb: Option<serde::de::IgnoredAny>,
     stage: Option<String>,
 }
@@ -75,6 +77,15 @@ struct RequestContext {
 #[derive(Deserialize)]
 struct HttpContext {
     method: String,
+    #[serde(rename = "sourceIp")]
+    source_ip: Option<String>,
+}
+
+/// Who sent a request with payload format 1.0.
+#[derive(Deserialize)]
+struct Identity {
+    #[serde(rename = "sourceIp")]
+    source_ip: Option<String>,
 }
 
 impl HttpEvent {
@@ -152,6 +163,9 @@ impl ProxyEvent<'_> {
             request.extensions_mut().insert(other_queries);
         }
         *request.headers_mut() = self.headers()?;
+        if let Some(address) = self.client_address(format, request.headers()) {
+            request.extensions_mut().insert(ClientAddress(address));
+        }
         let body = self.body.unwrap_or_default();
         *request.body_mut() = match self.is_base64_encoded {
             Some(true) => STANDARD
@@ -235,6 +249,22 @@ impl ProxyEvent<'_> {
             self.query_string_parameters.as_ref(),
         )
         .ok_or_else(|| malformed("its query parameters are not strings"))
+    }
+
+    /// The sender's address, as AWS saw it. A load balancer appends it to a header that anybody can begin.
+    fn client_address(&self, format: HttpFormat, headers: &HeaderMap) -> Option<String> {
+        let context = &self.request_context;
+        let address = match format {
+            HttpFormat::V2 => context.http.as_ref()?.source_ip.clone()?,
+            HttpFormat::V1 => context.identity.as_ref()?.source_ip.clone()?,
+            HttpFormat::Alb => {
+                let forwarded = headers.get_all("x-forwarded-for").iter().next_back()?;
+                let last = forwarded.to_str().ok()?.rsplit(',').next()?;
+                last.trim().to_owned()
+            }
+        };
+        let address: IpAddr = address.parse().ok()?;
+        Some(address.to_string())
     }
 
     fn headers(&self) -> Result<HeaderMap, Rejection> {

@@ -53,6 +53,18 @@ struct EventKeys<'a> {
 }
 
 impl Invocation {
+    /// Its kind, for logs and metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "http",
+            Self::UpdateRequest(_) => "update_request",
+            Self::Delivery(_) => "delivery",
+            Self::AwsEvents(_) => "events",
+            Self::SqsBatch(_) => "sqs",
+            Self::Sweep => "sweep",
+        }
+    }
+
     /// Reads an event.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -27,7 +28,7 @@ use super::connection_io::{ConnectionIo, MAX_HEAD_BYTES, problem_response};
 use super::current::Routes;
 use super::limits::ServerLimits;
 use super::timing::{Phase, Timing};
-use crate::api::{BodyBudget, BodyLimits, StoreOutage, log_rejection};
+use crate::api::{BodyBudget, BodyLimits, ClientAddress, StoreOutage, log_rejection};
 use crate::inbound::rejection::Rejection;
 use crate::sync;
 
@@ -178,6 +179,7 @@ impl Connections {
             routes: Mutex::new(self.routes.clone()),
             budget: self.budget.clone(),
             timing,
+            client: stream.peer_addr().ok().map(|address| address.ip()),
         };
         let mut stopping = self.stopping.clone();
         tasks.spawn(async move {
@@ -208,7 +210,12 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 /// bytes would lose the answer.
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     let rejection = Rejection::ServerFull("it has too many connections");
-    log_rejection(&rejection);
+    let client = stream
+        .peer_addr()
+        .ok()
+        .map(|address| address.ip().to_string());
+    let span = tracing::info_span!("connection", client.address = client);
+    span.in_scope(|| log_rejection(&rejection));
     stream.write_all(&problem_response(&rejection)).await?;
     stream.shutdown().await?;
     let mut scratch = [0; 4 << 10];
@@ -233,6 +240,7 @@ struct Connection {
     max_body_bytes: usize,
     budget: BodyBudget,
     timing: Arc<Timing>,
+    client: Option<IpAddr>,
 }
 
 impl Connection {
@@ -267,6 +275,10 @@ impl Connection {
             deadline,
             budget: self.budget.clone(),
         });
+        if let Some(client) = self.client {
+            let client = ClientAddress(client.to_string());
+            request.extensions_mut().insert(client);
+        }
         let router = sync::lock(&self.routes).router();
         let response = match router.oneshot(request).await {
             Ok(response) => response,

@@ -116,6 +116,12 @@ pub trait Jobs: fmt::Debug + Send + Sync {
         Ok(ids)
     }
 
+    /// When the job was due that waits longest; none if no job is due.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn oldest_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+
     /// Lists jobs that are due and not leased, and of which only a callback to a slow receiver is left to do
     /// ([`Job::needs_patience`]). A store may include them in [`Jobs::due`] instead.
     ///

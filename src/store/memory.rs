@@ -282,6 +282,13 @@ impl Jobs for MemoryStore {
         Ok(ids.map(|(_, id)| id.clone()).collect())
     }
 
+    async fn oldest_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let state = self.state();
+        let due = state.jobs.values().filter(|job| job.leased_until <= now);
+        let due = due.filter_map(|job| job.due.filter(|due| *due <= now));
+        Ok(due.min())
+    }
+
     async fn list(
         &self,
         filter: JobFilter,
@@ -420,6 +427,13 @@ impl Deliveries for MemoryStore {
         };
         self.state().deliveries.insert(delivery.id.clone(), entry);
         Ok(())
+    }
+
+    async fn count_dead_letters(&self) -> Result<u64, StoreError> {
+        let state = self.state();
+        let entries = state.deliveries.values();
+        let dead = entries.filter(|entry| entry.delivery.dead_letter.is_some());
+        Ok(dead.count() as u64)
     }
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError> {

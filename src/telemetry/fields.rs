@@ -29,6 +29,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::telemetry::lines::TextLines;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -50,8 +51,9 @@ mod tests {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
-            .fmt_fields(SingleLineFields::default())
             .with_ansi(false)
+            .event_format(TextLines)
+            .fmt_fields(SingleLineFields::default())
             .with_writer(move || writer.clone())
             .finish();
         let hostile = "a\n2026-01-01T00:00:00Z  INFO forged\r\u{1b}[2J\u{9b}31m\u{85}\u{2028}\u{2029}\u{202e}";

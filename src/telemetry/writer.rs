@@ -37,6 +37,21 @@ impl<W> DirectWriter<W> {
     }
 }
 
+/// Passes JSON lines on, whose strings show no control characters.
+pub(super) struct JsonWriter<W>(pub(super) W);
+
+impl<W: Write> Write for JsonWriter<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        self.0.write_all(json(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 impl<W: Write> Write for DirectWriter<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);

@@ -20,6 +20,7 @@ use super::token_cache::TokenCache;
 use super::{Connection, Error, time_left};
 use crate::clock::{Clock, after};
 use crate::http::Http;
+use crate::metrics::ConnectionMetrics;
 use crate::outcome::Refusal;
 use crate::secrets::Secrets;
 
@@ -49,6 +50,7 @@ pub(super) struct AccessTokens {
     cache: Option<Arc<dyn TokenCache>>,
     /// Whether the cache has failed, and that is logged.
     cache_failed: AtomicBool,
+    metrics: ConnectionMetrics,
 }
 
 /// The state of a connection's access token in this process.
@@ -100,7 +102,19 @@ impl AccessTokens {
             attempts: AtomicU64::new(0),
             cache: None,
             cache_failed: AtomicBool::new(false),
+            metrics: ConnectionMetrics::default(),
         }
+    }
+
+    /// Counts the requests for tokens.
+    pub(super) fn with_metrics(self, metrics: ConnectionMetrics) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// When the token expires; none if there is none, or while another task replaces it.
+    pub(super) fn expires_at(&self) -> Option<Timestamp> {
+        let state = self.state.try_lock().ok()?;
+        state.token.as_ref().map(|token| token.expires_at)
     }
 
     /// Shares tokens with other processes.

@@ -9,6 +9,7 @@ use super::scope::records_scope;
 use super::transport::ApiRequest;
 use super::{CallResult, Client, Error, answer};
 use crate::lookup::{LookupField, LookupRequest, LookupRow, Query, Search, evidence, rows};
+use crate::metrics::RequestKind;
 use crate::update::{Assignment, ModuleName, RecordId};
 
 /// One page of the answer to a [`LookupRequest`].
@@ -73,7 +74,7 @@ impl Client {
             .extend_pairs(search.parameters())
             .finish();
         let path = format!("/crm/v7/{}/search?{query}", search.column().module);
-        let request = ApiRequest::get(&path, give_up);
+        let request = ApiRequest::get(RequestKind::Search, &path, give_up);
         let sent = self.call(&request, rows_document).await;
         page(sent, search.column(), "ZohoSearch.securesearch.READ")
     }

@@ -114,6 +114,11 @@ impl Credits {
         self.remaining = remaining;
     }
 
+    /// The remaining credits, if Zoho reports them.
+    pub fn remaining(&self) -> Option<u64> {
+        self.remaining
+    }
+
     /// The remaining credits and the wait of new work, if fewer than `floor` remain. The first call after the wait may
     /// pass: its answer reports the present credits, and the other calls wait for it.
     pub fn wait(&mut self, floor: u64, now: Timestamp) -> Option<(u64, Duration)> {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::transport::ApiRequest;
 use super::{Client, Error, answer};
 use crate::codes::Cause;
+use crate::metrics::RequestKind;
 use crate::outcome::Refusal;
 use crate::sync;
 use crate::update::ModuleName;
@@ -276,7 +277,7 @@ impl Client {
     ) -> Result<Value, Error> {
         let path = listing.page_path(query, page);
         let judge = |raw: &answer::RawAnswer<'_>| answer::document(raw, listing.key);
-        let request = ApiRequest::get(&path, give_up);
+        let request = ApiRequest::get(RequestKind::Metadata, &path, give_up);
         self.call(&request, judge).await.outcome
     }
 

@@ -21,6 +21,7 @@ use crate::clock::after;
 use crate::codes::Cause;
 use crate::failpoint::fail_point;
 use crate::http::accept_gzip;
+use crate::metrics::{RequestKind, SUCCESS};
 use crate::outcome::Refusal;
 use crate::sync;
 
@@ -30,6 +31,7 @@ const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// A call to the CRM API.
 #[derive(Debug)]
 pub(super) struct ApiRequest<'a> {
+    pub(super) kind: RequestKind,
     pub(super) method: Method,
     /// The path with its query.
     pub(super) path: &'a str,
@@ -41,8 +43,9 @@ pub(super) struct ApiRequest<'a> {
 
 impl<'a> ApiRequest<'a> {
     /// A GET.
-    pub(super) fn get(path: &'a str, give_up: Timestamp) -> Self {
+    pub(super) fn get(kind: RequestKind, path: &'a str, give_up: Timestamp) -> Self {
         Self {
+            kind,
             method: Method::GET,
             path,
             body: Bytes::new(),
@@ -54,6 +57,7 @@ impl<'a> ApiRequest<'a> {
     /// A COQL query, which is a POST that changes nothing.
     pub(super) fn coql(query: &str, give_up: Timestamp) -> Self {
         Self {
+            kind: RequestKind::Query,
             method: Method::POST,
             path: "/crm/v7/coql",
             body: Bytes::from(serde_json::json!({"select_query": query}).to_string()),
@@ -112,10 +116,18 @@ impl Client {
             }
             *attempts += 1;
             fail_point("zoho.sending");
+            let sent_at = self.clock.elapsed();
             let response = self.send(&token, request).await;
+            let took = self.clock.elapsed().saturating_sub(sent_at);
             fail_point("zoho.answered");
             let answer = response.and_then(|response| self.judge(&token, &response, &judge));
             drop(permits);
+            let code = answer
+                .as_ref()
+                .err()
+                .map(|error| error.refusal().code.as_str());
+            let code = code.unwrap_or(SUCCESS);
+            self.metrics.count_request(request.kind, code, took);
             let pause = answer.as_ref().err().and_then(connection_pause);
             let attempt = Attempt {
                 number: *attempts,
@@ -186,6 +198,7 @@ impl Client {
             return Err(Error::RetryLater(refusal, NEXT_TURN));
         };
         if let Err(Error::RetryLater(refusal, wait)) = &token {
+            self.metrics.count_token_failure();
             tracing::warn!(
                 connection = self.name,
                 zoho.code = refusal.code,
@@ -320,6 +333,9 @@ impl Client {
     /// Pauses all calls of this connection.
     fn throttle(&self, pause: Option<Duration>) {
         if let Some(pause) = pause {
+            if !pause.is_zero() {
+                self.metrics.count_throttle();
+            }
             let until = after(self.clock.now(), pause);
             let mut throttled_until = self.throttled_until();
             *throttled_until = Some(throttled_until.map_or(until, |known| known.max(until)));

@@ -25,16 +25,17 @@ const MAY_USE: &[(&str, &str)] = &[
     ("lookup", "codes outcome update"),
     ("plan", "update"),
     ("job", "clock codes outcome plan update"),
+    ("metrics", "codes job sync trigger"),
     ("store", "clock job sync trigger update"),
     ("wakeup", "job sync"),
     (
         "zoho",
-        "clock codes failpoint http lookup outcome plan retry secrets sync update",
+        "clock codes failpoint http lookup metrics outcome plan retry secrets sync update",
     ),
     ("callback", "http job retry secrets"),
     (
         "engine",
-        "callback clock codes failpoint guard job lookup outcome plan store sync update wakeup zoho",
+        "callback clock codes failpoint guard job lookup metrics outcome plan store sync update wakeup zoho",
     ),
     ("config", "http job mapping secrets trigger update zoho"),
     (
@@ -43,11 +44,14 @@ const MAY_USE: &[(&str, &str)] = &[
     ),
     (
         "app",
-        "callback clock config engine failpoint http inbound job mapping plan secrets store sync trigger update wakeup zoho",
+        "callback clock config engine failpoint http inbound job mapping metrics plan secrets store sync trigger update wakeup zoho",
     ),
-    ("aws", "clock job secrets store wakeup"),
-    ("api", "app config inbound job mapping trigger"),
-    ("lambda", "api app engine inbound job trigger wakeup"),
+    ("aws", "clock job metrics secrets store wakeup"),
+    ("api", "app config inbound job mapping metrics trigger"),
+    (
+        "lambda",
+        "api app engine inbound job metrics trigger wakeup",
+    ),
     (
         "server",
         "api app clock engine inbound job store sync wakeup",
@@ -55,7 +59,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("console", "api app config inbound server sync"),
     (
         "cli",
-        "api app aws clock codes config console engine failpoint http inbound job lambda plan printable secrets server store telemetry trigger update wakeup zoho",
+        "api app aws clock codes config console engine failpoint http inbound job lambda metrics plan printable secrets server store telemetry trigger update wakeup zoho",
     ),
 ];
 

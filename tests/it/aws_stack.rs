@@ -167,7 +167,7 @@ async fn sweep_completes_jobs_whose_wake_ups_are_lost() {
 #[tokio::test]
 async fn ignored_events_are_counted_in_the_metric() {
     let stack = Stack::start("aws-ignored").await;
-    let ignored = || counted("IgnoredEvents", &stack.inbound.logs());
+    let ignored = || counted("IgnoredDeliveries", &stack.inbound.logs());
     let taken = json!({"event": "e0", "ids": [stack.lead(5)]});
     assert_eq!(stack.form(&taken).await.status, 202);
     let event = |source: &str, id: &str| json!({"id": id, "detail-type": "t", "source": source, "detail": {"ids": [stack.lead(6)]}});
@@ -201,7 +201,9 @@ async fn ignored_events_are_counted_in_the_metric() {
         let answer = stack.http(form, path, None).await;
         assert_eq!((answer.status, &answer.body["code"]), (404, &json!(code)));
     }
-    assert_eq!(ignored(), 4, "{}", stack.inbound.logs());
+    assert_eq!(ignored(), 2, "{}", stack.inbound.logs());
+    let refused = counted("RefusedDeliveries", &stack.inbound.logs());
+    assert_eq!(refused, 2, "{}", stack.inbound.logs());
 }
 
 #[tokio::test]
@@ -253,7 +255,7 @@ async fn job_without_connection_is_parked_and_resumed() {
 }
 
 #[tokio::test]
-async fn log_lines_match_alarm_filters() {
+async fn failures_are_counted_in_alarm_metrics() {
     // The receiver answers 410, and Zoho refuses the credentials.
     let mut stack = Stack::with("aws-alarms", &[410], true).await;
     stack.faults(&json!({"token_error": "invalid_code"})).await;

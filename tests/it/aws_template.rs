@@ -56,6 +56,8 @@ pub(crate) fn resources(mode: &str) -> Value {
         ("HasEnrolledSecrets", true),
         ("HasTokenCache", true),
         ("HasAlarmTopic", true),
+        ("HasDashboard", true),
+        ("HasNamedMetrics", true),
     ]);
     let template = template();
     let conditions = template["Conditions"].as_object().expect("conditions");
@@ -452,13 +454,21 @@ fn environment_variables_are_read_by_the_program() {
             .collect();
         let all = [
             "MASSHOOK_CONFIG",
+            "MASSHOOK_METRICS_BY_NAME",
+            "MASSHOOK_METRICS_NAMESPACE",
             "MASSHOOK_QUEUE_URL",
             "MASSHOOK_TABLE",
             "RUST_LOG",
         ];
         assert_eq!(variables, BTreeSet::from(all), "{function}");
     }
-    for name in ["MASSHOOK_CONFIG", "MASSHOOK_QUEUE_URL", "MASSHOOK_TABLE"] {
+    for name in [
+        "MASSHOOK_CONFIG",
+        "MASSHOOK_METRICS_BY_NAME",
+        "MASSHOOK_METRICS_NAMESPACE",
+        "MASSHOOK_QUEUE_URL",
+        "MASSHOOK_TABLE",
+    ] {
         assert!(sources.contains(&format!("\"{name}\"")), "{name}");
     }
 }

@@ -14,6 +14,7 @@ use masshook::clock::{Clock, ManualClock};
 use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::lambda::Function;
+use masshook::metrics::Metrics;
 use masshook::store::Store;
 use masshook::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
@@ -91,6 +92,7 @@ impl Stage {
             mode,
             runtime_api: None,
             sns_endpoint: None,
+            metrics: Metrics::default(),
         };
         let config = config.unwrap_or_else(|problems| panic!("{problems:#?}"));
         Arc::new(App::new(config, edges))

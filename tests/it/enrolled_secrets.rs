@@ -16,6 +16,7 @@ use masshook::app::{App, Dependencies};
 use masshook::clock::SystemClock;
 use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
+use masshook::metrics::Metrics;
 use masshook::secrets::{
     Enrollment, SecretStore, SecretStoreError, SecretVersion, Secrets, WritableSecrets,
 };
@@ -257,6 +258,7 @@ async fn interrupted_handshake_does_not_block_the_next() {
             mode: ExecutionMode::Durable(Arc::new(LocalWakeUps::new())),
             runtime_api: None,
             sns_endpoint: None,
+            metrics: Metrics::default(),
         };
         router(Arc::new(App::new(config, edges)))
     };

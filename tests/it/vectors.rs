@@ -19,6 +19,7 @@ use masshook::clock::{Clock, ManualClock};
 use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::lambda::Function;
+use masshook::metrics::Metrics;
 use masshook::store::sqlite::SqliteStore;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -215,6 +216,7 @@ async fn vectors_verify_at_their_own_time() {
             mode: ExecutionMode::Inline,
             runtime_api: None,
             sns_endpoint: Some(stage.sns.url.parse().expect("a URL")),
+            metrics: Metrics::default(),
         },
     );
     let function = Function::new(Arc::new(app), None);

@@ -77,6 +77,10 @@ impl Deliveries for DynamoStore {
         Ok(deliveries)
     }
 
+    async fn count_dead_letters(&self) -> Result<u64, StoreError> {
+        self.count_listed("deliveries").await
+    }
+
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
         let pk = pk(id);
         let item = self.head(&pk).await?;

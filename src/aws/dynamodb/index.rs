@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
@@ -67,6 +67,8 @@ const SHARE_OF_SHARDS: usize = 4;
 
 /// The part of a list up to which every shard is read.
 const MIN_SHARE: usize = 100;
+/// Entries of one shard that are counted. Counting costs as much as reading.
+const MAX_COUNTED: i32 = 128;
 
 /// The smallest page of a list query, because a filter may skip most entries.
 const MIN_PAGE: usize = 50;
@@ -255,6 +257,57 @@ impl DynamoStore {
         }
         let message = format!("DynamoDB table {}: items stay unprocessed", self.table);
         Err(StoreError::Unavailable(message))
+    }
+
+    /// When the job was due that waits longest. Reads one entry of each shard.
+    pub(super) async fn oldest_due_job(
+        &self,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let client = self.client().await;
+        let shards = (0..SHARDS).map(|shard| async move {
+            let shard = format!("{}#{shard}", DueKind::Any.name());
+            let page = client
+                .query()
+                .table_name(&self.table)
+                .index_name(DUE)
+                .key_condition_expression("#shard = :shard AND #due <= :now")
+                .expression_attribute_names("#shard", "due_shard")
+                .expression_attribute_names("#due", "due")
+                .expression_attribute_values(":shard", item::text(shard))
+                .expression_attribute_values(":now", item::ms(now))
+                .limit(1)
+                .send()
+                .await
+                .map_err(|error| self.failed(&error))?;
+            let items = page.items.unwrap_or_default();
+            let due = items.iter().filter_map(|item| item::get_ms(item, "due"));
+            Ok::<_, StoreError>(due.min())
+        });
+        let oldest = try_join_all(shards).await?;
+        Ok(oldest.into_iter().flatten().min())
+    }
+
+    /// The number of entries of a kind, up to [`MAX_COUNTED`] in each shard.
+    pub(super) async fn count_listed(&self, kind: &str) -> Result<u64, StoreError> {
+        let client = self.client().await;
+        let shards = (0..SHARDS).map(|shard| async move {
+            let page = client
+                .query()
+                .table_name(&self.table)
+                .index_name(LISTED)
+                .select(Select::Count)
+                .key_condition_expression("#shard = :shard")
+                .expression_attribute_names("#shard", "list_shard")
+                .expression_attribute_values(":shard", item::text(format!("{kind}#{shard}")))
+                .limit(MAX_COUNTED)
+                .send()
+                .await
+                .map_err(|error| self.failed(&error))?;
+            Ok::<_, StoreError>(page.count.unsigned_abs())
+        });
+        let counts = try_join_all(shards).await?;
+        Ok(counts.into_iter().map(u64::from).sum())
     }
 
     pub(super) async fn list_jobs(

@@ -220,6 +220,10 @@ impl Jobs for DynamoStore {
         self.due_with_woken(woken, now, limit).await
     }
 
+    async fn oldest_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.oldest_due_job(now).await
+    }
+
     async fn due_slow_callbacks(
         &self,
         now: Timestamp,

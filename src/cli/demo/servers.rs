@@ -23,6 +23,7 @@ use crate::config::{CompileMode, Config};
 use crate::engine::ExecutionMode;
 use crate::http::{BodyLimit, Http, HttpSettings};
 use crate::job::JobId;
+use crate::metrics::Metrics;
 use crate::secrets::{SecretStore, SecretStoreError};
 use crate::store::memory::MemoryStore;
 use zoho_simulator::{Settings, Simulator};
@@ -94,6 +95,7 @@ impl DemoServers {
                 mode: ExecutionMode::Inline,
                 runtime_api: None,
                 sns_endpoint: None,
+                metrics: Metrics::default(),
             },
         );
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;

@@ -44,6 +44,17 @@ impl Deliveries for SqliteStore {
             .await
     }
 
+    async fn count_dead_letters(&self) -> Result<u64, StoreError> {
+        self.read(|session| {
+            let query = "SELECT count(*) FROM deliveries
+                         WHERE dead_since IS NOT NULL AND (ended IS NULL OR ended > ?1)";
+            let mut query = session.connection.prepare_cached(query)?;
+            let horizon = ms(session.horizon());
+            query.query_row([horizon], |row| row.get(0).map(i64::unsigned_abs))
+        })
+        .await
+    }
+
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
         let id = id.to_owned();
         let found = self.read(move |session| get(session, &id));

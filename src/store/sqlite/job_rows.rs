@@ -237,6 +237,17 @@ pub(super) fn due(
     rows.collect()
 }
 
+/// When the job was due that waits longest.
+pub(super) fn oldest_due(
+    connection: &Connection,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Timestamp>> {
+    let query = "SELECT due FROM jobs WHERE due <= ?1 AND leased_until <= ?1 ORDER BY due LIMIT 1";
+    let mut query = connection.prepare_cached(query)?;
+    let due = query.query_row(params![ms(now)], |row| Ok(moment(row.get(0)?)));
+    due.optional()
+}
+
 /// The query of a list, the latest job first. Its parameters are the position of the previous page and, of a status, the
 /// name.
 pub(super) fn list_query(filter: JobFilter) -> String {

@@ -112,6 +112,11 @@ impl Jobs for SqliteStore {
             .await
     }
 
+    async fn oldest_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.read(move |session| job_rows::oldest_due(&session.connection, now))
+            .await
+    }
+
     async fn list(
         &self,
         filter: JobFilter,

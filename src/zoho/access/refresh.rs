@@ -11,6 +11,7 @@ use crate::clock::after;
 use crate::codes::Cause;
 use crate::http::accept_gzip;
 use crate::http::target::is_this_machine;
+use crate::metrics::{RequestKind, SUCCESS};
 use crate::outcome::Refusal;
 use crate::secrets::SecretError;
 use crate::zoho::attempt::NEXT_TURN;
@@ -76,6 +77,19 @@ impl AccessTokens {
     /// # Errors
     /// The accounts server grants none.
     pub(in crate::zoho) async fn grant(&self, form: Bytes) -> Result<TokenGrant, Error> {
+        let sent_at = self.clock.elapsed();
+        let granted = self.request_grant(form).await;
+        let took = self.clock.elapsed().saturating_sub(sent_at);
+        let code = granted
+            .as_ref()
+            .err()
+            .map(|error| error.refusal().code.as_str());
+        let code = code.unwrap_or(SUCCESS);
+        self.metrics.count_request(RequestKind::Token, code, took);
+        granted
+    }
+
+    async fn request_grant(&self, form: Bytes) -> Result<TokenGrant, Error> {
         let accounts = self.connection.accounts();
         let request = accept_gzip(Request::post(format!("{accounts}/oauth/v2/token")))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")

@@ -124,6 +124,7 @@ impl AccessTokens {
     /// Logs that the cache has failed, once per outage rather than with every token. An alarm watches for this text.
     fn record_outage(&self, error: &str) {
         if !self.cache_failed.swap(true, Ordering::Relaxed) {
+            self.metrics.count_token_failure();
             tracing::warn!(connection = self.name, "tokens are not shared: {error}");
         }
     }

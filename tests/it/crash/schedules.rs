@@ -15,6 +15,7 @@ use masshook::engine::ExecutionMode;
 use masshook::inbound::InboundRequest;
 use masshook::job::JobId;
 use masshook::job::{CallbackStatus, JobStatus};
+use masshook::metrics::Metrics;
 use masshook::secrets::{SecretStore, SecretStoreError};
 use masshook::store::sqlite::SqliteStore;
 use masshook::store::{JobFilter, Retention};
@@ -121,6 +122,7 @@ routes:
                     mode: ExecutionMode::Durable(Arc::new(LocalWakeUps::new())),
                     runtime_api: None,
                     sns_endpoint: None,
+                    metrics: Metrics::default(),
                 },
             )
         };

@@ -86,6 +86,7 @@ impl Stack {
             ("MASSHOOK_CONFIG", config.display().to_string()),
             ("MASSHOOK_TABLE", name.to_owned()),
             ("MASSHOOK_QUEUE_URL", queue_url),
+            ("MASSHOOK_METRICS_NAMESPACE", format!("masshook/{name}")),
         ];
         let mut env = moto.environment();
         env.extend(own.map(|(key, value)| (key.to_owned(), value)));

@@ -120,6 +120,11 @@ impl Served {
         self.folder.path().join("data")
     }
 
+    /// Returns the folder of the config and its secrets.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Returns the path of the config file.
     pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("masshook.yaml")

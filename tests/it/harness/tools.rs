@@ -1,6 +1,6 @@
 //! Fetches the tools that are not Rust, once, in pinned versions, into `target/test-tools`: moto, AWS's Runtime
-//! Interface Emulator (a part of the SAM command line), Zoho's SDKs for Python and Node, a validator of JSON Schema, and
-//! jq with its own tests. No test is skipped: if a tool cannot be fetched, the test fails and says what to do.
+//! Interface Emulator (a part of the SAM command line), Zoho's SDKs for Python and Node, a validator of JSON Schema, a
+//! parser of OpenMetrics, and jq with its own tests. No test is skipped: if a tool cannot be fetched, the test fails and says what to do.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 const MOTO: &str = include_str!("../../tools/moto.txt");
 const ZOHO_SDK: &str = include_str!("../../tools/zoho-sdk.txt");
 const JSON_SCHEMA: &str = include_str!("../../tools/json-schema.txt");
+const OPENMETRICS: &str = include_str!("../../tools/openmetrics.txt");
 const JQ: &str = include_str!("../../tools/jq.txt");
 const NODE_PACKAGE: &str = include_str!("../../tools/zoho-sdk-node/package.json");
 const NODE_LOCK: &str = include_str!("../../tools/zoho-sdk-node/package-lock.json");
@@ -50,6 +51,12 @@ pub(crate) fn zoho_sdk() -> &'static Path {
 pub(crate) fn json_schema_validator() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| locked(|home| python_with(home, JSON_SCHEMA, "json-schema.txt")))
+}
+
+/// Returns a Python with a parser of OpenMetrics.
+pub(crate) fn openmetrics_parser() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| locked(|home| python_with(home, OPENMETRICS, "openmetrics.txt")))
 }
 
 /// jq itself.

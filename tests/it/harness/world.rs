@@ -18,6 +18,7 @@ use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::http::{Http, HttpSettings};
 use masshook::job::JobId;
+use masshook::metrics::Metrics;
 use masshook::secrets::{SecretStore, SecretStoreError, Secrets, WritableSecrets};
 use masshook::store::Store;
 use masshook::store::sqlite::SqliteStore;
@@ -102,12 +103,27 @@ impl World {
             mode,
             runtime_api: None,
             sns_endpoint: None,
+            metrics: Metrics::default(),
         }
     }
 
     /// Makes one more masshook with this config, as another process would run it.
     pub(crate) fn app(&self, store: Arc<dyn Store>, mode: ExecutionMode) -> App {
         App::new(parsed(&self.config), self.edges(store, mode))
+    }
+
+    /// Makes one more masshook with this config and these numbers.
+    pub(crate) fn app_with_metrics(
+        &self,
+        store: Arc<dyn Store>,
+        mode: ExecutionMode,
+        metrics: Metrics,
+    ) -> App {
+        let edges = Dependencies {
+            metrics,
+            ..self.edges(store, mode)
+        };
+        App::new(parsed(&self.config), edges)
     }
 
     /// Makes a worker in durable mode. Its wake-ups lead nowhere: it performs what is due.

@@ -28,6 +28,9 @@ pub(super) async fn dead_letters_are_listed_and_deleted(fixture: &Fixture) {
         expected[..5]
     );
 
+    let count = fixture.store.count_dead_letters().await;
+    assert_eq!(count.expect("a count"), 12);
+
     // The same delivery fails again, for another reason.
     let large = StoredDelivery {
         dead_letter: dead_letter_reason(fixture, "DRIVE", None),

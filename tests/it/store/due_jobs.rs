@@ -3,18 +3,21 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use masshook::job::JobId;
 use masshook::store::{AddResult, Claim, JobFilter, StoreError};
 
 use super::fixture::{Fixture, finish};
 
 pub(super) async fn due_lists_unleased_jobs(fixture: &Fixture) {
-    let mut ids = Vec::new();
+    let (start, mut ids) = (fixture.now(), Vec::new());
+    assert_eq!(oldest_due(fixture).await, None);
     for number in 0..20 {
         ids.push(fixture.add_job(&number.to_string()).await.id);
         fixture.advance(1);
     }
     assert_eq!(fixture.due().await, ids, "the earliest due time first");
+    assert_eq!(oldest_due(fixture).await, Some(start));
     let three = fixture
         .store
         .due(fixture.now(), 3)
@@ -61,6 +64,11 @@ pub(super) async fn due_lists_unleased_jobs(fixture: &Fixture) {
         finished.iter().all(|id| !later.contains(id)),
         "a finished job is never due"
     );
+}
+
+async fn oldest_due(fixture: &Fixture) -> Option<Timestamp> {
+    let oldest = fixture.store.oldest_due(fixture.now()).await;
+    oldest.expect("an answer")
 }
 
 pub(super) async fn expired_lease_makes_job_due(fixture: &Fixture) {

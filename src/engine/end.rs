@@ -1,0 +1,67 @@
+//! The log line about the end of a job.
+
+use crate::job::{Counts, Job, JobStatus};
+
+/// Logs the end of a job: a warning unless all of its records were updated.
+pub(super) fn log_end(job: &Job) {
+    let (status, route, counts) = (job.status(), job.route.as_deref(), job.counts());
+    let code = code_of(job);
+    let text = text_of(job, counts);
+    let Counts {
+        updated,
+        failed,
+        pending,
+        ..
+    } = counts;
+    match status {
+        JobStatus::Succeeded => tracing::info!(
+            job.id = %job.id,
+            route,
+            connection = job.connection,
+            status = status.as_str(),
+            records.updated = updated,
+            "{text}"
+        ),
+        JobStatus::PartiallySucceeded
+        | JobStatus::Failed
+        | JobStatus::Queued
+        | JobStatus::Running => tracing::warn!(
+            job.id = %job.id,
+            route,
+            connection = job.connection,
+            status = status.as_str(),
+            records.updated = updated,
+            records.failed = failed,
+            records.unknown = (pending > 0).then_some(pending),
+            code,
+            "{text}"
+        ),
+    }
+}
+
+/// The code of the error that ended the job, or of its first failed record.
+fn code_of(job: &Job) -> Option<&str> {
+    let error = job.error.as_ref().map(|error| error.code.as_str());
+    error.or_else(|| job.failures.first().map(|failure| failure.code.as_str()))
+}
+
+fn text_of(job: &Job, counts: Counts) -> String {
+    let Job { id, route, .. } = job;
+    let of_route = route.iter().map(|route| format!(" of {route}"));
+    let of_route: String = of_route.collect();
+    let status = job.status().as_str().replace('_', " ");
+    let lookup = job.preparation.lookup.as_ref();
+    let matched = lookup
+        .filter(|lookup| lookup.matched < lookup.values)
+        .map(|lookup| format!("{} of {} matched", lookup.matched, lookup.values));
+    let updated = (counts.total > 0 || matched.is_none())
+        .then(|| format!("{} of {} updated", counts.updated, counts.total));
+    let results = [matched, updated].into_iter().flatten();
+    let results = results.collect::<Vec<_>>().join(", ");
+    let why = match (&job.error, job.failures.first()) {
+        (Some(error), _) => format!(": {}: {}", error.code, error.message),
+        (None, Some(failure)) => format!(": {}: {}", failure.code, failure.message),
+        (None, None) => String::new(),
+    };
+    format!("{id}{of_route} {status}, {results}{why}")
+}
