@@ -2,6 +2,7 @@
 
 mod body;
 mod hook_path;
+pub mod operator;
 mod path;
 mod request_log;
 mod response;
@@ -15,9 +16,9 @@ use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use ::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::Router;
 use axum::extract::{RawQuery, Request, State};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -29,14 +30,12 @@ pub use crate::config::is_api_path;
 use crate::config::{BasePath, MAX_BODY_BYTES};
 use crate::inbound::InboundRequest;
 use crate::inbound::rejection::{PathHint, Rejection};
-use crate::job::view::JobView;
 use crate::mapping::Document;
 use crate::metrics::openmetrics;
 use crate::trigger::{Origin, Trigger};
 use body::read_body;
 pub use body::{BodyBudget, BodyLimits};
 pub(crate) use hook_path::HookPath;
-use path::PathText;
 pub use request_log::ClientAddress;
 use request_log::{log_accepted, log_request};
 pub(crate) use response::json_response;
@@ -90,15 +89,19 @@ pub fn router_with_health(app: Arc<App>, health: Arc<dyn HealthCheck>) -> Router
         let checked = health.check();
         async move { checked.map(|()| json_response(StatusCode::OK, &json!({"status": "ok"}))) }
     };
-    let readable = || not_allowed(&[Method::GET, Method::HEAD]);
+    let operator =
+        operator::routes_beside_jobs().route_layer(from_fn_with_state(app.clone(), require_key));
     let base = app.config().base_path.clone();
     let api = Router::new()
         .route("/hooks/{*path}", any(hook))
         .route(
             "/jobs",
-            post(submit_update_request).fallback(|| not_allowed(&[Method::POST])),
+            get(operator::list_jobs)
+                .post(submit_update_request)
+                .fallback(|| not_allowed(&[Method::GET, Method::HEAD, Method::POST]))
+                .layer(from_fn_with_state(app.clone(), require_key)),
         )
-        .route("/jobs/{id}", get(show_job).fallback(readable))
+        .merge(operator)
         .route("/health", get(show_health).fallback(readable))
         .fallback(|uri: Uri| async move { Rejection::NoSuchPath(PathHint::of(uri.path())) })
         .with_state(app);
@@ -138,6 +141,20 @@ fn strip_base(base: &BasePath, mut request: Request) -> Request {
         request.extensions_mut().insert(base);
     }
     request
+}
+
+async fn readable() -> Rejection {
+    not_allowed(&[Method::GET, Method::HEAD]).await
+}
+
+/// Passes on requests that have the key of the API.
+async fn require_key(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Rejection> {
+    app.authorize(bearer_key(request.headers())).await?;
+    Ok(next.run(request).await)
 }
 
 async fn not_allowed(allowed: &'static [Method]) -> Rejection {
@@ -226,7 +243,6 @@ async fn submit_update_request(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Rejection> {
-    app.authorize(bearer_key(request.headers())).await?;
     let deadline = invocation_deadline(&request);
     let base = base_path(&request);
     let (parts, body) = request.into_parts();
@@ -268,18 +284,6 @@ pub fn parse_update_request(text: &[u8]) -> Result<Value, Rejection> {
 pub async fn show_metrics(State(app): State<Arc<App>>) -> Response {
     let text = app.openmetrics().await;
     ([(CONTENT_TYPE, openmetrics::CONTENT_TYPE)], text).into_response()
-}
-
-async fn show_job(
-    State(app): State<Arc<App>>,
-    PathText(id): PathText<String>,
-    headers: HeaderMap,
-) -> Result<Response, Rejection> {
-    app.authorize(bearer_key(&headers)).await?;
-    let job = app.job(&id).await?;
-    let view = serde_json::to_value(JobView::of(&job))
-        .map_err(|error| Rejection::Drive(error.to_string()))?;
-    Ok(json_response(StatusCode::OK, &view))
 }
 
 /// Reads the idempotency key: a structured-field string (draft-ietf-httpapi-idempotency-key-header), without its quotes.

@@ -6,6 +6,7 @@ mod explain;
 mod flow;
 mod intake;
 mod jobs;
+pub mod operations;
 mod permits;
 mod preview;
 mod replay;
@@ -59,6 +60,8 @@ pub struct App {
     metrics: Metrics,
     /// The callbacks of a server, which sends them beside its turns.
     callbacks: CallbackQueue,
+    /// The requests that wait for new entries of lists.
+    waits: operations::Waits,
 }
 
 /// What [`App::new`] needs from outside.
@@ -135,6 +138,7 @@ impl App {
             verifier,
             mapping_threads: Pool::new(PoolSettings::default()),
             callbacks: CallbackQueue::new(Patience::Full),
+            waits: operations::Waits::default(),
         }
     }
 

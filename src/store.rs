@@ -5,6 +5,7 @@
 //! (`tests/it/store.rs`) tests them all.
 
 pub mod delivery;
+pub mod delivery_log;
 pub(crate) mod document;
 mod error;
 mod jobs;
@@ -20,14 +21,19 @@ use std::fmt;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use delivery::{DeadLetterSummary, StoredDelivery};
+use delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary, LogEntry};
 pub use error::StoreError;
 pub use jobs::Jobs;
 pub use lease::{AddResult, Claim, Lease};
 pub(crate) use lease::{ItemLocation, StoredJob};
 pub(crate) use listing::ListKey;
-pub use listing::{JobFilter, JobPage, JobSummary};
+pub use listing::{
+    JobFilter, JobPage, JobSummary, ListPosition, NO_ROUTE, Page, PageRequest, StatusFilter,
+    time_text,
+};
 pub use lock::{Lock, LockHolder};
 pub use retention::Retention;
 
@@ -99,6 +105,50 @@ pub trait Deliveries: fmt::Debug + Send + Sync {
     /// # Errors
     /// Those of the store.
     async fn count_dead_letters(&self) -> Result<u64, StoreError>;
+
+    /// Whether this store keeps a log of deliveries, and an entry costs no more than the log's share of a transaction.
+    fn has_delivery_log(&self) -> bool {
+        false
+    }
+
+    /// Whether each read costs money.
+    fn has_billed_reads(&self) -> bool {
+        false
+    }
+
+    /// Appends entries to the log of deliveries, which keeps about `keep` entries. An entry whose id is taken gets another.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn log_deliveries(&self, _entries: &[LogEntry], _keep: usize) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Lists deliveries, the latest first: entries of the log, or dead letters. A page need not be full: it ends early after it
+    /// has read much.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn list_deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        page: &PageRequest,
+    ) -> Result<DeliveryPage, StoreError>;
+
+    /// The entry of the log with this id, with its dead letter.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn logged_delivery(&self, id: &str) -> Result<Option<DeliverySummary>, StoreError>;
+
+    /// The ids of at most `limit` deliveries that begin with `prefix`. A store may look among its latest deliveries only.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn delivery_ids(&self, prefix: &str, limit: usize) -> Result<Vec<String>, StoreError>;
+
+    /// Changes whenever this process stores a job or logs a delivery.
+    fn changes(&self) -> watch::Receiver<u64>;
 
     /// Reads a delivery, whether or not it is a dead letter.
     ///

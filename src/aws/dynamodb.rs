@@ -18,6 +18,7 @@ mod deliveries;
 mod index;
 mod item;
 mod jobs;
+mod lists;
 mod locks;
 mod parts;
 
@@ -28,7 +29,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 use self::change::Change;
 use self::item::Item;
@@ -48,6 +49,8 @@ pub struct DynamoStore {
     retention: Retention,
     config: Option<SdkConfig>,
     client: OnceCell<Client>,
+    /// Counts what lists show as new.
+    changes: watch::Sender<u64>,
 }
 
 /// The result of a conditional update.
@@ -66,6 +69,7 @@ impl DynamoStore {
             retention: Retention::default(),
             config: None,
             client: OnceCell::new(),
+            changes: watch::Sender::new(0),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::job::view::JobView;
 use crate::job::{CallbackStatus, Job, JobId, JobStatus};
 use crate::printable::single_line;
-use crate::store::{AddResult, Claim, JobFilter, JobSummary};
+use crate::store::{AddResult, Claim, JobFilter, JobSummary, PageRequest, StatusFilter};
 
 /// How long `redeliver` holds the lease of its job.
 const LEASE_DURATION: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ pub(super) enum JobsCommand {
         location: StoreLocation,
         /// Only list jobs with this status.
         #[arg(long, value_enum, default_value = "all")]
-        only: StatusFilter,
+        only: ListedStatus,
         /// Maximum number of jobs.
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -56,7 +56,7 @@ impl JobArgs {
 /// Which jobs to list.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
-pub(super) enum StatusFilter {
+pub(super) enum ListedStatus {
     /// All jobs.
     All,
     /// Not started.
@@ -76,18 +76,19 @@ pub(super) enum StatusFilter {
     Parked,
 }
 
-impl From<StatusFilter> for JobFilter {
-    fn from(filter: StatusFilter) -> Self {
-        match filter {
-            StatusFilter::All => Self::All,
-            StatusFilter::Queued => Self::Status(JobStatus::Queued),
-            StatusFilter::Running => Self::Status(JobStatus::Running),
-            StatusFilter::Succeeded => Self::Status(JobStatus::Succeeded),
-            StatusFilter::PartiallySucceeded => Self::Status(JobStatus::PartiallySucceeded),
-            StatusFilter::Failed => Self::Status(JobStatus::Failed),
-            StatusFilter::Undeliverable => Self::Undeliverable,
-            StatusFilter::Parked => Self::Parked,
-        }
+impl From<ListedStatus> for JobFilter {
+    fn from(status: ListedStatus) -> Self {
+        let status = match status {
+            ListedStatus::All => return Self::default(),
+            ListedStatus::Queued => StatusFilter::Status(JobStatus::Queued),
+            ListedStatus::Running => StatusFilter::Status(JobStatus::Running),
+            ListedStatus::Succeeded => StatusFilter::Status(JobStatus::Succeeded),
+            ListedStatus::PartiallySucceeded => StatusFilter::Status(JobStatus::PartiallySucceeded),
+            ListedStatus::Failed => StatusFilter::Status(JobStatus::Failed),
+            ListedStatus::Undeliverable => StatusFilter::Undeliverable,
+            ListedStatus::Parked => StatusFilter::Parked,
+        };
+        Self::of_status(status)
     }
 }
 
@@ -108,14 +109,17 @@ pub(super) async fn run(command: JobsCommand) -> ExitStatus {
 
 async fn list(
     location: &StoreLocation,
-    filter: StatusFilter,
+    filter: ListedStatus,
     limit: usize,
 ) -> Result<CommandOutput, StoreCommandError> {
     let open = location.open()?;
-    let page = open.store.list(filter.into(), limit, None).await?;
-    let entries: Vec<Value> = page.jobs.iter().map(summary_json).collect();
+    let page = open
+        .store
+        .list(&filter.into(), &PageRequest::first(limit))
+        .await?;
+    let entries: Vec<Value> = page.entries.iter().map(JobSummary::to_json).collect();
     let lines: Vec<String> = page
-        .jobs
+        .entries
         .iter()
         .map(summary_line)
         .map(|line| single_line(&line).into_owned())
@@ -123,14 +127,6 @@ async fn list(
     Ok(CommandOutput {
         document: json!({"jobs": entries, "more": page.next.is_some()}),
         text: lines.join("\n"),
-    })
-}
-
-fn summary_json(job: &JobSummary) -> Value {
-    json!({
-        "id": job.id.as_str(), "route": job.route, "module": job.module, "status": job.status,
-        "callback": job.callback, "parked": job.parked, "created_at": job.created_at.to_string(),
-        "finished_at": job.finished_at.map(|at| at.to_string()),
     })
 }
 

@@ -219,6 +219,16 @@ pub enum Rejection {
         "the config has several connections and none called `default`, so this request has nowhere to go"
     )]
     NoConnection,
+    /// A parameter of the query, or a key of the body, cannot be used.
+    #[error("the parameter `{parameter}` {detail}")]
+    InvalidParameter {
+        /// The parameter.
+        parameter: String,
+        /// What is wrong with it.
+        detail: String,
+        /// The values or names that are allowed, if there are few.
+        allowed: Vec<&'static str>,
+    },
     /// The job does not exist.
     #[error("there is no job `{0}`")]
     NoSuchJob(String),
@@ -273,6 +283,7 @@ impl Rejection {
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::Unhealthy(_) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::InvalidParameter { .. } => (StatusCode::BAD_REQUEST, "invalid_parameter"),
             Self::NoSuchJob(_) => (StatusCode::NOT_FOUND, "no_such_job"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::UrlTooLong => (StatusCode::URI_TOO_LONG, "url_too_long"),
@@ -426,6 +437,17 @@ impl Rejection {
                 found["input"] = part.input_shape.clone().into();
             }
             vec![found]
+        } else if let Self::InvalidParameter {
+            parameter,
+            detail,
+            allowed,
+        } = self
+        {
+            let mut error = json!({"parameter": parameter, "detail": detail});
+            if !allowed.is_empty() {
+                error["allowed"] = json!(allowed);
+            }
+            vec![error]
         } else if let Self::Callback(detail) = self {
             vec![json!({"pointer": "/callback_url", "detail": detail})]
         } else {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::document;
 use super::error::StoreError;
 use crate::job::{DeadLetterReason, JobId};
-use crate::trigger::Origin;
+use crate::trigger::{Origin, Trigger};
 
 /// One inbound event, and why it is a dead letter if it is one.
 #[derive(Clone, PartialEq, Eq)]
@@ -101,6 +101,12 @@ pub(crate) fn encode_envelope(delivery: &StoredDelivery) -> Result<String, Store
         query: delivery.query.clone(),
         origin: delivery.origin.clone(),
     })
+}
+
+/// The trigger in an encoded envelope.
+pub(crate) fn envelope_trigger(envelope: &str) -> Option<Trigger> {
+    let envelope: Envelope = document::decode(envelope).ok()?;
+    Some(envelope.origin.trigger)
 }
 
 /// A delivery as a store reads it.

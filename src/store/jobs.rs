@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::delivery::StoredDelivery;
-use super::{AddResult, Claim, JobFilter, JobPage, Lease, StoreError};
+use super::{AddResult, Claim, JobFilter, JobPage, Lease, PageRequest, StoreError};
 use crate::job::{Job, JobId};
 
 /// Stores jobs, and hands out leases on them.
@@ -135,16 +135,17 @@ pub trait Jobs: fmt::Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Lists jobs, the latest first. `after` is [`JobPage::next`] of the previous page.
+    /// Lists jobs, the latest first. A page need not be full: it ends early after it has read much.
     ///
     /// # Errors
     /// Those of the store.
-    async fn list(
-        &self,
-        filter: JobFilter,
-        limit: usize,
-        after: Option<&str>,
-    ) -> Result<JobPage, StoreError>;
+    async fn list(&self, filter: &JobFilter, page: &PageRequest) -> Result<JobPage, StoreError>;
+
+    /// The ids of at most `limit` jobs that begin with `prefix`. A store may look among its latest jobs only.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn job_ids(&self, prefix: &str, limit: usize) -> Result<Vec<JobId>, StoreError>;
 
     /// Parks a job: ends its lease, and makes it due never again until it is unparked. Its delivery is a dead letter until
     /// then. Does nothing if there is no such job.

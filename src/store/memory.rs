@@ -1,6 +1,8 @@
 //! The store in memory, for one process. It is lost when the process ends.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod delivery_log;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -8,11 +10,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use super::delivery::{DeadLetterSummary, StoredDelivery};
+use super::delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary, LogEntry};
 use super::{
     AddResult, Claim, Deliveries, ItemLocation, JobFilter, JobPage, JobSummary, Jobs, KeyValue,
-    Lease, ListKey, Lock, LockHolder, Locks, Retention, StoreError, StoredJob,
+    Lease, ListKey, Lock, LockHolder, Locks, PageRequest, Retention, StoreError, StoredJob,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::job::{DeadLetterReason, Job, JobId};
@@ -25,6 +29,8 @@ const FINISHED_KEPT: usize = 200;
 #[derive(Clone)]
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
+    /// Counts what lists show as new.
+    changes: Arc<watch::Sender<u64>>,
     clock: Arc<dyn Clock>,
     /// None: the latest finished jobs are kept, by number.
     period: Option<Duration>,
@@ -32,15 +38,23 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct State {
+    /// The number of jobs that were added.
+    next_number: u64,
     jobs: HashMap<JobId, StoredEntry>,
     /// Finished jobs, the first one first, each with the version in which it finished.
     finished: VecDeque<(JobId, u64)>,
     deliveries: BTreeMap<String, DeliveryEntry>,
+    /// The log of deliveries, the first one first, each with its number.
+    log: VecDeque<(u64, LogEntry)>,
+    /// The number of entries that were logged.
+    logged: u64,
     locks: HashMap<String, Lock>,
     values: HashMap<String, SecretString>,
 }
 
 struct StoredEntry {
+    /// The jobs that were added, counted up to this one.
+    number: u64,
     job: Job,
     version: u64,
     leased_until: Timestamp,
@@ -76,6 +90,7 @@ impl MemoryStore {
     pub fn new() -> Self {
         Self {
             state: Arc::default(),
+            changes: Arc::new(watch::Sender::new(0)),
             clock: Arc::new(SystemClock),
             period: None,
         }
@@ -101,6 +116,12 @@ impl MemoryStore {
             state.deliveries.retain(|_, entry| is_live(entry.expires));
         }
         state
+    }
+
+    /// Wakes those who wait for new entries of lists.
+    fn report_change(&self) {
+        self.changes
+            .send_modify(|changes| *changes = changes.wrapping_add(1));
     }
 
     fn expires(&self) -> Option<Duration> {
@@ -195,7 +216,9 @@ impl Jobs for MemoryStore {
             return Ok(AddResult::Existing);
         }
         let due = job.due(job.created_at);
+        state.next_number += 1;
         let entry = StoredEntry {
+            number: state.next_number,
             job: job.clone(),
             version: 1,
             leased_until: Timestamp::UNIX_EPOCH,
@@ -214,6 +237,8 @@ impl Jobs for MemoryStore {
                 expires: None,
             });
         }
+        drop(state);
+        self.report_change();
         Ok(AddResult::New)
     }
 
@@ -289,30 +314,47 @@ impl Jobs for MemoryStore {
         Ok(due.min())
     }
 
-    async fn list(
-        &self,
-        filter: JobFilter,
-        limit: usize,
-        after: Option<&str>,
-    ) -> Result<JobPage, StoreError> {
+    async fn list(&self, filter: &JobFilter, page: &PageRequest) -> Result<JobPage, StoreError> {
         let state = self.state();
-        let jobs = state.jobs.values().map(|entry| JobSummary {
-            parked: entry.parked.clone(),
-            ..JobSummary::of(&entry.job)
+        let jobs = state.jobs.values().map(|entry| {
+            let summary = JobSummary {
+                parked: entry.parked.clone(),
+                ..JobSummary::of(&entry.job)
+            };
+            (entry.number, summary)
         });
-        let key = |job: &JobSummary| ListKey::new(job.created_at, job.id.as_str());
-        let mut jobs: Vec<_> = jobs
-            .filter(|job| filter.matches(job))
-            .map(|job| (key(&job), job))
-            .filter(|(key, _)| after.is_none_or(|after| key.as_str() < after))
-            .collect();
+        let newer = page.newer_than(state.next_number);
+        let below = page.below();
+        let jobs = jobs.filter(|(number, job)| {
+            newer.is_none_or(|newer| *number > newer)
+                && below.as_ref().is_none_or(|below| job.key() < *below)
+                && filter.matches(job)
+        });
+        let jobs = jobs.map(|(number, job)| match newer {
+            Some(_) => ((number, ListKey::from_outside("")), job),
+            None => ((0, job.key()), job),
+        });
+        let mut jobs: Vec<_> = jobs.collect();
         jobs.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
-        jobs.truncate(limit);
-        let last = jobs.last().filter(|_| jobs.len() == limit);
+        jobs.truncate(page.limit);
+        let last = jobs.last().filter(|_| jobs.len() == page.limit);
         Ok(JobPage {
-            next: last.map(|(key, _)| key.as_str().to_owned()),
-            jobs: jobs.into_iter().map(|(_, job)| job).collect(),
+            next: last.map(|(_, job)| job.key().to_cursor()),
+            latest: Some(state.next_number.to_string()),
+            entries: jobs.into_iter().map(|(_, job)| job).collect(),
         })
+    }
+
+    async fn job_ids(&self, prefix: &str, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let state = self.state();
+        let ids = state
+            .jobs
+            .keys()
+            .filter(|id| id.as_str().starts_with(prefix));
+        let mut ids: Vec<JobId> = ids.cloned().collect();
+        ids.sort_unstable();
+        ids.truncate(limit);
+        Ok(ids)
     }
 
     async fn park(&self, id: &JobId, reason: &str) -> Result<(), StoreError> {
@@ -455,6 +497,51 @@ impl Deliveries for MemoryStore {
         });
         dead.truncate(limit);
         Ok(dead)
+    }
+
+    fn has_delivery_log(&self) -> bool {
+        true
+    }
+
+    async fn log_deliveries(&self, entries: &[LogEntry], keep: usize) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for entry in entries {
+            state.log(entry.clone());
+        }
+        state.trim_log(keep);
+        drop(state);
+        self.report_change();
+        Ok(())
+    }
+
+    async fn list_deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        page: &PageRequest,
+    ) -> Result<DeliveryPage, StoreError> {
+        let state = self.state();
+        Ok(match filter.is_of_dead_letters() {
+            true => state.list_dead_letters(filter, page),
+            false => state.list_log(filter, page),
+        })
+    }
+
+    async fn logged_delivery(&self, id: &str) -> Result<Option<DeliverySummary>, StoreError> {
+        let state = self.state();
+        let found = state.log.iter().find(|(_, entry)| entry.id == id);
+        Ok(found.map(|(_, entry)| state.summary_of(entry)))
+    }
+
+    async fn delivery_ids(&self, prefix: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        let state = self.state();
+        let logged = state.log.iter().map(|(_, entry)| &entry.id);
+        let ids = logged.chain(state.deliveries.keys());
+        let ids: BTreeSet<&String> = ids.filter(|id| id.starts_with(prefix)).collect();
+        Ok(ids.into_iter().take(limit).cloned().collect())
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {

@@ -2,6 +2,8 @@
 
 mod columns;
 mod deliveries;
+mod delivery_log;
+mod job_list;
 mod job_rows;
 mod jobs;
 mod locks;
@@ -15,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use rusqlite::ErrorCode;
+use tokio::sync::watch;
 
 use super::error::StoreError;
 use super::retention::Retention;
@@ -31,6 +34,8 @@ const FINISHED_IN_MEMORY: u32 = 200;
 pub struct SqliteStore {
     database: Arc<Database>,
     clock: Arc<dyn Clock>,
+    /// Counts what lists show as new.
+    changes: Arc<watch::Sender<u64>>,
 }
 
 #[derive(Debug)]
@@ -42,6 +47,8 @@ enum Database {
     File {
         writer: Worker,
         reader: Worker,
+        /// Reads lists, which take longer than what the engine waits for.
+        lister: Worker,
     },
 }
 
@@ -78,6 +85,7 @@ impl SqliteStore {
                 let writer = Worker::new(Access::Write, path, time);
                 Database::File {
                     reader: writer.reader(),
+                    lister: writer.reader(),
                     writer,
                 }
             }
@@ -85,6 +93,7 @@ impl SqliteStore {
         Self {
             database: Arc::new(database),
             clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            changes: Arc::new(watch::Sender::new(0)),
         }
     }
 
@@ -132,6 +141,17 @@ impl SqliteStore {
         }
     }
 
+    /// Runs `work`, which reads a list.
+    async fn list_rows<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Session) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &*self.database {
+            Database::Memory { time, session } => in_memory(time, session, work),
+            Database::File { lister, .. } => lister.run(work).await,
+        }
+    }
+
     /// Deletes expired rows: in a file little by little, between requests.
     fn maintain(&self) -> Result<(), StoreError> {
         match &*self.database {
@@ -147,6 +167,12 @@ impl SqliteStore {
 
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Wakes those who wait for new entries of lists.
+    fn report_change(&self) {
+        self.changes
+            .send_modify(|changes| *changes = changes.wrapping_add(1));
     }
 }
 

@@ -47,7 +47,10 @@ const MAY_USE: &[(&str, &str)] = &[
         "callback clock config engine failpoint http inbound job mapping metrics plan secrets store sync trigger update wakeup zoho",
     ),
     ("aws", "clock job metrics secrets store wakeup"),
-    ("api", "app config inbound job mapping metrics trigger"),
+    (
+        "api",
+        "app config inbound job mapping metrics store trigger",
+    ),
     (
         "lambda",
         "api app engine inbound job metrics trigger wakeup",

@@ -14,7 +14,7 @@ use masshook::engine::ExecutionMode;
 use masshook::job::{JobId, JobStatus};
 use masshook::lambda::Function;
 use masshook::store::sqlite::SqliteStore;
-use masshook::store::{JobFilter, Store};
+use masshook::store::{JobFilter, PageRequest, Store};
 use masshook::wakeup;
 use serde_json::{Value, json};
 
@@ -104,10 +104,10 @@ impl Stage {
         let mut references = Vec::new();
         for summary in self
             .store
-            .list(JobFilter::All, 100, None)
+            .list(&JobFilter::default(), &PageRequest::first(100))
             .await
             .expect("a list")
-            .jobs
+            .entries
         {
             let job = self.store.get(&summary.id).await.expect("read");
             references.extend(job.expect("a job").request.reference);

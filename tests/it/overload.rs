@@ -8,7 +8,7 @@ use masshook::api::router;
 use masshook::app::App;
 use masshook::lambda::Function;
 use masshook::store::sqlite::SqliteStore;
-use masshook::store::{JobFilter, Store};
+use masshook::store::{JobFilter, PageRequest, Store};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -59,8 +59,11 @@ impl Stage {
 
     /// Asserts that this many jobs are stored, and that no delivery became a dead letter.
     async fn assert_jobs(&self, jobs: usize) {
-        let listed = self.store.list(JobFilter::All, 100, None).await;
-        assert_eq!(listed.expect("a list").jobs.len(), jobs);
+        let listed = self
+            .store
+            .list(&JobFilter::default(), &PageRequest::first(100))
+            .await;
+        assert_eq!(listed.expect("a list").entries.len(), jobs);
         assert_eq!(self.store.dead_letters(100).await.expect("a list"), []);
     }
 }

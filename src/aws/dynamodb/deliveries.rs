@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::change::Change;
 use super::item::{self, Item};
@@ -12,7 +13,8 @@ use super::{DynamoStore, UpdateResult};
 use crate::clock::after;
 use crate::job::{DeadLetterReason, JobId, JobSource};
 use crate::store::delivery::{self, DeadLetterSummary, EncodedDelivery, StoredDelivery};
-use crate::store::{Deliveries, ItemLocation, ListKey, StoreError};
+use crate::store::delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary};
+use crate::store::{Deliveries, ItemLocation, ListKey, PageRequest, StoreError};
 
 /// The largest envelope and body that share one item. The body of a larger delivery is in parts, which leaves the item to the
 /// envelope.
@@ -79,6 +81,30 @@ impl Deliveries for DynamoStore {
 
     async fn count_dead_letters(&self) -> Result<u64, StoreError> {
         self.count_listed("deliveries").await
+    }
+
+    fn has_billed_reads(&self) -> bool {
+        true
+    }
+
+    async fn list_deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        page: &PageRequest,
+    ) -> Result<DeliveryPage, StoreError> {
+        self.latest_deliveries(filter, page).await
+    }
+
+    async fn logged_delivery(&self, _id: &str) -> Result<Option<DeliverySummary>, StoreError> {
+        Ok(None)
+    }
+
+    async fn delivery_ids(&self, prefix: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.latest_delivery_ids(prefix, limit).await
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
@@ -246,7 +272,7 @@ impl DynamoStore {
     }
 }
 
-fn summary(item: &Item) -> Option<DeadLetterSummary> {
+pub(super) fn summary(item: &Item) -> Option<DeadLetterSummary> {
     Some(DeadLetterSummary {
         id: item::get(item, "pk")?.strip_prefix("delivery#")?.to_owned(),
         route: item::get(item, "route")?.to_owned(),

@@ -7,12 +7,13 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::DynamoStore;
 use super::item::{self, Item, SHARDS};
 use crate::clock::after;
-use crate::job::{CallbackStatus, JobId, JobStatus};
-use crate::store::{JobFilter, JobPage, JobSummary, StoreError};
+use crate::job::{CallbackStatus, Counts, JobId, JobStatus};
+use crate::store::{JobFilter, JobPage, JobSummary, ListKey, PageRequest, StoreError};
 
 /// The sparse index of due jobs: `due_shard`, `due`.
 const DUE: &str = "due";
@@ -40,13 +41,14 @@ impl DueKind {
 const LISTED: &str = "listed";
 
 /// The attributes of a head item that lists show. An index contains keys only: each change of an entry would cost a write.
-const SUMMARY: [&str; 13] = [
+const SUMMARY: [&str; 14] = [
     "at",
     "body_bytes",
     "code",
     "connection",
     "created_at",
     "dead_since",
+    "delivery",
     "ends",
     "job",
     "module",
@@ -69,6 +71,9 @@ const SHARE_OF_SHARDS: usize = 4;
 const MIN_SHARE: usize = 100;
 /// Entries of one shard that are counted. Counting costs as much as reading.
 const MAX_COUNTED: i32 = 128;
+
+/// The number of latest jobs among which a shortened id is looked for. The key of the table finds whole ids only.
+const PREFIX_JOBS: usize = 1_000;
 
 /// The smallest page of a list query, because a filter may skip most entries.
 const MIN_PAGE: usize = 50;
@@ -312,13 +317,34 @@ impl DynamoStore {
 
     pub(super) async fn list_jobs(
         &self,
-        filter: JobFilter,
-        limit: usize,
-        after: Option<&str>,
+        filter: &JobFilter,
+        page: &PageRequest,
     ) -> Result<JobPage, StoreError> {
         let read = |item: &Item| summary(item).filter(|job| filter.matches(job));
-        let (jobs, next) = self.latest("jobs", limit, after, read).await?;
-        Ok(JobPage { jobs, next })
+        let after = page.below();
+        let after = after.as_ref().map(ListKey::as_str);
+        let (entries, next) = self.latest("jobs", page.limit, after, read).await?;
+        Ok(JobPage {
+            next: next.map(|next| ListKey::from_outside(&next).to_cursor()),
+            latest: None,
+            entries,
+        })
+    }
+
+    /// The ids that begin with a text, among the latest jobs.
+    pub(super) async fn latest_job_ids(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let filter = JobFilter::default();
+        let page = self
+            .list_jobs(&filter, &PageRequest::first(PREFIX_JOBS))
+            .await?;
+        let ids = page.entries.into_iter().map(|job| job.id);
+        let mut ids: Vec<_> = ids.filter(|id| id.as_str().starts_with(prefix)).collect();
+        ids.truncate(limit);
+        Ok(ids)
     }
 
     /// The latest entries of a kind for which `read` returns a value, and the position of the next page.
@@ -390,19 +416,38 @@ impl DynamoStore {
     }
 }
 
-/// The part of a job's summary that changes while the job runs: status, callback, end.
-type Progress = (JobStatus, Option<CallbackStatus>, Option<i64>);
+/// The part of a job's summary that changes while the job runs, and its reference: status, callback, end, counts, code,
+/// message and reference. It has no names, because AWS charges for every kilobyte written.
+type Progress = (
+    JobStatus,
+    Option<CallbackStatus>,
+    Option<i64>,
+    [u64; 4],
+    Option<String>,
+    Option<String>,
+    Option<Value>,
+);
 
 /// Encodes the part of a job's summary that changes while the job runs.
 pub(super) fn progress_attribute(job: &JobSummary) -> Option<AttributeValue> {
     let ended = job.finished_at.map(Timestamp::as_millisecond);
-    let progress: Progress = (job.status, job.callback, ended);
+    let counts = job.counts;
+    let progress: Progress = (
+        job.status,
+        job.callback,
+        ended,
+        [counts.total, counts.updated, counts.failed, counts.pending],
+        job.code.clone(),
+        job.failure.clone(),
+        job.reference.clone(),
+    );
     serde_json::to_string(&progress).ok().map(item::text)
 }
 
 fn summary(item: &Item) -> Option<JobSummary> {
     let progress: Progress = serde_json::from_str(item::get(item, "progress")?).ok()?;
-    let (status, callback, finished_at) = progress;
+    let (status, callback, finished_at, counts, code, failure, reference) = progress;
+    let [total, updated, failed, pending] = counts;
     Some(JobSummary {
         id: JobId::from_outside(item::get(item, "pk")?.strip_prefix("job#")?),
         route: item::get(item, "route").map(str::to_owned),
@@ -413,6 +458,16 @@ fn summary(item: &Item) -> Option<JobSummary> {
         parked: item::get(item, "parked").map(str::to_owned),
         created_at: item::get_ms(item, "created_at")?,
         finished_at: finished_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
+        counts: Counts {
+            total,
+            updated,
+            failed,
+            pending,
+        },
+        code,
+        failure,
+        reference,
+        delivery: item::get(item, "delivery").map(str::to_owned),
     })
 }
 

@@ -15,7 +15,7 @@ use crate::job::{DeadLetterReason, Job, JobId, JobSource};
 use crate::store::delivery::StoredDelivery;
 use crate::store::{
     AddResult, Claim, Deliveries, ItemLocation, JobFilter, JobPage, JobSummary, Jobs, Lease,
-    ListKey, StoreError, StoredJob, document,
+    ListKey, PageRequest, StoreError, StoredJob, document,
 };
 
 /// The largest request that stays in the head item. Every checkpoint writes the head, and AWS charges for its size.
@@ -232,13 +232,12 @@ impl Jobs for DynamoStore {
         self.due_jobs(DueKind::SlowCallback, now, limit).await
     }
 
-    async fn list(
-        &self,
-        filter: JobFilter,
-        limit: usize,
-        after: Option<&str>,
-    ) -> Result<JobPage, StoreError> {
-        self.list_jobs(filter, limit, after).await
+    async fn list(&self, filter: &JobFilter, page: &PageRequest) -> Result<JobPage, StoreError> {
+        self.list_jobs(filter, page).await
+    }
+
+    async fn job_ids(&self, prefix: &str, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        self.latest_job_ids(prefix, limit).await
     }
 
     async fn park(&self, id: &JobId, reason: &str) -> Result<(), StoreError> {

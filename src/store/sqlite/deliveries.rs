@@ -4,14 +4,16 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use tokio::sync::watch;
 
-use super::SqliteStore;
 use super::columns::{count, moment, ms};
 use super::session::Session;
+use super::{SqliteStore, delivery_log};
 use crate::job::{DeadLetterReason, JobId, JobSource};
-use crate::store::Deliveries;
 use crate::store::delivery::{self, DeadLetterSummary, EncodedDelivery, StoredDelivery};
+use crate::store::delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary, LogEntry};
 use crate::store::error::StoreError;
+use crate::store::{Deliveries, PageRequest};
 
 /// A delivery with its encoded envelope.
 pub(super) struct DeliveryRow {
@@ -53,6 +55,52 @@ impl Deliveries for SqliteStore {
             query.query_row([horizon], |row| row.get(0).map(i64::unsigned_abs))
         })
         .await
+    }
+
+    fn has_delivery_log(&self) -> bool {
+        true
+    }
+
+    async fn log_deliveries(&self, entries: &[LogEntry], keep: usize) -> Result<(), StoreError> {
+        let encoded = entries.iter().map(|entry| {
+            let json = serde_json::to_string(entry);
+            json.map(|json| (entry.clone(), json))
+        });
+        let encoded: Vec<_> = encoded
+            .collect::<Result<_, _>>()
+            .map_err(|error| StoreError::Failed(error.to_string()))?;
+        self.write(move |session| delivery_log::append(session, &encoded, keep))
+            .await?;
+        self.report_change();
+        Ok(())
+    }
+
+    async fn list_deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        page: &PageRequest,
+    ) -> Result<DeliveryPage, StoreError> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.list_rows(move |session| delivery_log::list(session, &filter, &page))
+            .await
+    }
+
+    async fn logged_delivery(&self, id: &str) -> Result<Option<DeliverySummary>, StoreError> {
+        let id = id.to_owned();
+        self.list_rows(move |session| delivery_log::get(session, &id))
+            .await
+    }
+
+    async fn delivery_ids(&self, prefix: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.list_rows(move |session| {
+            delivery_log::ids_with_prefix(&session.connection, &prefix, limit)
+        })
+        .await
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {

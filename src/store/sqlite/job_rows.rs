@@ -1,17 +1,17 @@
 //! The statements on the table of jobs.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::FINISHED_IN_MEMORY;
-use super::columns::{count, from_name, moment, ms, name};
+use super::columns::{count, moment, ms, name};
 use super::deliveries::{self, DeliveryRow};
 use super::session::Session;
 use crate::job::{DeadLetterReason, Job, JobId, JobSource};
 use crate::store::document;
 use crate::store::error::StoreError;
 use crate::store::lease::AddResult;
-use crate::store::listing::{JobFilter, JobSummary, ListKey};
+use crate::store::listing::JobSummary;
 
 /// The columns of a job.
 pub(super) struct JobRow {
@@ -101,9 +101,9 @@ fn insert(session: &Session, new: &NewRow) -> rusqlite::Result<bool> {
     let expires_at = new.due.is_none().then(|| session.expires_at()).flatten();
     let added = session.connection.prepare_cached(
         "INSERT INTO jobs (id, version, leased_until, due, ended, route, connection, module, status, callback,
-                           created_at, finished_at, listed, state, delivery)
+                           created_at, finished_at, listed, code, reference, digest, delivery, state)
          VALUES (:id, 1, 0, :due, :ended, :route, :connection, :module, :status, :callback, :created_at, :finished_at,
-                 :listed, :state, :delivery)
+                 :listed, :code, :reference, :digest, :delivery, :state)
          ON CONFLICT DO NOTHING",
     )?
     .execute(named_params! {
@@ -117,7 +117,10 @@ fn insert(session: &Session, new: &NewRow) -> rusqlite::Result<bool> {
         ":callback": job.callback.as_ref().map(name),
         ":created_at": ms(job.created_at),
         ":finished_at": job.finished_at.map(ms),
-        ":listed": ListKey::new(job.created_at, job.id.as_str()).as_str(),
+        ":listed": job.key().as_str(),
+        ":code": job.code,
+        ":reference": job.reference_text(),
+        ":digest": job.encode_digest(),
         ":state": row.state,
         ":delivery": row.source.as_ref().map(|source| &source.delivery),
     })?;
@@ -187,7 +190,7 @@ pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusql
     let written = writing.prepare_cached(
         "UPDATE jobs SET version = version + 1, leased_until = :leased_until, due = :due, ended = :ended,
                          module = :module, status = :status, callback = :callback, finished_at = :finished_at,
-                         state = :state
+                         code = :code, digest = :digest, state = :state
          WHERE id = :id AND version = :version",
     )?
     .execute(named_params! {
@@ -198,6 +201,8 @@ pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusql
         ":status": name(&job.status),
         ":callback": job.callback.as_ref().map(name),
         ":finished_at": job.finished_at.map(ms),
+        ":code": job.code,
+        ":digest": job.encode_digest(),
         ":state": row.state,
         ":id": job.id.as_str(),
         ":version": write.version.cast_signed(),
@@ -246,76 +251,6 @@ pub(super) fn oldest_due(
     let mut query = connection.prepare_cached(query)?;
     let due = query.query_row(params![ms(now)], |row| Ok(moment(row.get(0)?)));
     due.optional()
-}
-
-/// The query of a list, the latest job first. Its parameters are the position of the previous page and, of a status, the
-/// name.
-pub(super) fn list_query(filter: JobFilter) -> String {
-    let condition = match filter {
-        JobFilter::All => "?2 IS NULL",
-        JobFilter::Status(_) => "status = ?2",
-        JobFilter::Undeliverable => "callback = 'undeliverable' AND ?2 IS NULL",
-        JobFilter::Parked => "parked IS NOT NULL AND ?2 IS NULL",
-    };
-    format!(
-        "SELECT id, route, connection, module, status, callback, parked, created_at, finished_at, ended FROM jobs
-         WHERE listed < ?1 AND {condition} ORDER BY listed DESC"
-    )
-}
-
-/// Expired rows that one page of a list skips. They are about to be deleted.
-const SKIPPED_ROWS: usize = 2_000;
-
-/// A list, and the position at which it was broken off, if it was.
-pub(super) fn list(
-    session: &Session,
-    filter: JobFilter,
-    limit: usize,
-    after: Option<&ListKey>,
-) -> rusqlite::Result<(Vec<JobSummary>, Option<ListKey>)> {
-    let horizon = ms(session.horizon());
-    let status = match filter {
-        JobFilter::Status(status) => name(&status),
-        JobFilter::All | JobFilter::Undeliverable | JobFilter::Parked => None,
-    };
-    let mut query = session.connection.prepare_cached(&list_query(filter))?;
-    // The positions of all jobs are digits.
-    let mut rows = query.query(params![after.map_or("~", ListKey::as_str), status])?;
-    let (mut jobs, mut skipped) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        let job = summary(row)?;
-        let is_expired = row
-            .get::<_, Option<i64>>(9)?
-            .is_some_and(|ended| ended <= horizon);
-        skipped += usize::from(is_expired);
-        let is_full = jobs.len() + usize::from(!is_expired) >= limit || skipped >= SKIPPED_ROWS;
-        let key = is_full.then(|| ListKey::new(job.created_at, job.id.as_str()));
-        if !is_expired {
-            jobs.push(job);
-        }
-        if key.is_some() {
-            return Ok((jobs, key));
-        }
-    }
-    Ok((jobs, None))
-}
-
-fn summary(row: &Row<'_>) -> rusqlite::Result<JobSummary> {
-    let callback: Option<String> = row.get(5)?;
-    let finished_at: Option<i64> = row.get(8)?;
-    Ok(JobSummary {
-        id: JobId::from_outside(row.get_ref(0)?.as_str()?),
-        route: row.get(1)?,
-        connection: row.get(2)?,
-        module: row.get(3)?,
-        status: from_name(4, row.get(4)?)?,
-        callback: callback
-            .map(|callback| from_name(5, callback))
-            .transpose()?,
-        parked: row.get(6)?,
-        created_at: moment(row.get(7)?),
-        finished_at: finished_at.map(moment),
-    })
 }
 
 pub(super) fn park(

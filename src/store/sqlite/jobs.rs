@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Database, SqliteStore, deliveries, job_rows};
+use super::{Database, SqliteStore, deliveries, job_list, job_rows};
 use crate::job::{DeadLetterReason, Job, JobId};
 use crate::store::Jobs;
 use crate::store::delivery::StoredDelivery;
 use crate::store::document;
 use crate::store::error::StoreError;
 use crate::store::lease::{AddResult, Claim, ItemLocation, Lease, StoredJob};
-use crate::store::listing::{JobFilter, JobPage, ListKey};
+use crate::store::listing::{JobFilter, JobPage, PageRequest};
 
 #[async_trait]
 impl Jobs for SqliteStore {
@@ -41,8 +41,13 @@ impl Jobs for SqliteStore {
             delivery: delivery.map(deliveries::DeliveryRow::of).transpose()?,
             due,
         };
-        self.write(move |session| job_rows::add(session, &new))
-            .await
+        let added = self
+            .write(move |session| job_rows::add(session, &new))
+            .await?;
+        if added == AddResult::New {
+            self.report_change();
+        }
+        Ok(added)
     }
 
     async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
@@ -117,19 +122,18 @@ impl Jobs for SqliteStore {
             .await
     }
 
-    async fn list(
-        &self,
-        filter: JobFilter,
-        limit: usize,
-        after: Option<&str>,
-    ) -> Result<JobPage, StoreError> {
-        let after = after.map(ListKey::from_outside);
-        let read = self.read(move |session| job_rows::list(session, filter, limit, after.as_ref()));
-        let (jobs, next) = read.await?;
-        Ok(JobPage {
-            next: next.map(|key| key.as_str().to_owned()),
-            jobs,
-        })
+    async fn list(&self, filter: &JobFilter, page: &PageRequest) -> Result<JobPage, StoreError> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.list_rows(move |session| job_list::list(session, &filter, &page))
+            .await
+    }
+
+    async fn job_ids(&self, prefix: &str, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let prefix = prefix.to_owned();
+        let read =
+            self.list_rows(move |session| job_list::ids_with_prefix(session, &prefix, limit));
+        let ids = read.await?;
+        Ok(ids.iter().map(|id| JobId::from_outside(id)).collect())
     }
 
     async fn park(&self, id: &JobId, reason: &str) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::maintenance::LOG_BYTES;
 
 /// The version of the tables. The file contains it.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// How long a statement waits for another process, such as the command line beside the server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,8 +37,11 @@ const TABLES: &str = "
         created_at INTEGER NOT NULL,
         finished_at INTEGER,
         listed TEXT NOT NULL,
-        state TEXT NOT NULL,
-        delivery TEXT
+        code TEXT,
+        reference TEXT,
+        digest TEXT,
+        delivery TEXT,
+        state TEXT NOT NULL
     ) STRICT;
     CREATE INDEX jobs_ended ON jobs (ended) WHERE ended IS NOT NULL;
     CREATE UNIQUE INDEX jobs_listed ON jobs (listed);
@@ -66,6 +69,10 @@ const INDICES: &str = "
     DROP INDEX IF EXISTS jobs_due;
     CREATE INDEX IF NOT EXISTS jobs_due_leased ON jobs (due, id, leased_until) WHERE due IS NOT NULL;
     CREATE INDEX IF NOT EXISTS jobs_status ON jobs (status, listed);
+    CREATE INDEX IF NOT EXISTS jobs_route ON jobs (route, listed);
+    CREATE INDEX IF NOT EXISTS jobs_connection ON jobs (connection, listed);
+    CREATE INDEX IF NOT EXISTS jobs_reference ON jobs (reference, listed) WHERE reference IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS jobs_code ON jobs (code, listed) WHERE code IS NOT NULL;
     CREATE INDEX IF NOT EXISTS jobs_undeliverable ON jobs (listed) WHERE callback = 'undeliverable';
     CREATE INDEX IF NOT EXISTS jobs_parked ON jobs (listed) WHERE parked IS NOT NULL;
     DROP INDEX IF EXISTS deliveries_dead;
@@ -101,6 +108,20 @@ const DELIVERIES: &str = "
     CREATE INDEX deliveries_ended ON deliveries (ended) WHERE ended IS NOT NULL;
 ";
 
+/// The latest deliveries, in the order in which they were logged. `delivery` is the stored delivery, if there is one.
+const DELIVERY_LOG: &str = "
+    CREATE TABLE delivery_log (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        delivery TEXT,
+        class TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        entry TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX delivery_log_class ON delivery_log (class, seq);
+    CREATE INDEX delivery_log_delivery ON delivery_log (delivery) WHERE delivery IS NOT NULL;
+";
+
 /// From version 1, which stored only deliveries without jobs.
 const FROM_VERSION_1: &str = "
     ALTER TABLE jobs ADD COLUMN delivery TEXT;
@@ -111,6 +132,13 @@ const FROM_VERSION_1: &str = "
 
 /// From version 2, which had a table of its own for tokens. They are fetched again.
 const FROM_VERSION_2: &str = "DROP TABLE IF EXISTS tokens";
+
+/// From versions before 5. The summaries of older jobs have no counts.
+const FROM_VERSION_4: &str = "
+    ALTER TABLE jobs ADD COLUMN code TEXT;
+    ALTER TABLE jobs ADD COLUMN reference TEXT;
+    ALTER TABLE jobs ADD COLUMN digest TEXT;
+";
 
 /// Opens the database in a file, or a new one in memory.
 pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
@@ -166,7 +194,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             setup.execute_batch(FROM_VERSION_2)?;
             setup.execute_batch(SHARED_VALUES)?;
         }
-        3 | VERSION => {}
+        3 | 4 | VERSION => {}
         _ => {
             return Err(refused(format!(
                 "the file's tables have version {version}, and this program knows {VERSION}"
@@ -174,7 +202,13 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
         }
     }
     if version != VERSION {
-        setup.execute_batch(RETENTION)?;
+        if version < 4 {
+            setup.execute_batch(RETENTION)?;
+        }
+        if version > 0 {
+            setup.execute_batch(FROM_VERSION_4)?;
+        }
+        setup.execute_batch(DELIVERY_LOG)?;
         let rows: Option<i64> =
             setup.query_row("SELECT max(rowid) FROM jobs", [], |row| row.get(0))?;
         if rows.is_none_or(|rows| rows <= INDEXED_ROWS) {

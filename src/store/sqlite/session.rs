@@ -137,6 +137,12 @@ impl Session {
         Some(after(time.now(), time.period))
     }
 
+    /// What is older than this moment of the clock has expired.
+    pub(super) fn retention_start(&self) -> Option<Timestamp> {
+        let time = self.time.as_ref()?;
+        time.clock.now().checked_sub(time.period).ok()
+    }
+
     /// The clock's time.
     pub(super) fn now(&self) -> Option<Timestamp> {
         self.time.as_ref().map(|time| time.clock.now())

@@ -6,7 +6,9 @@ mod retention;
 
 use super::*;
 use crate::job::{Job, JobId, PreparationOutcome};
-use crate::store::{AddResult, Claim, Deliveries, JobFilter, Jobs, KeyValue, LockHolder, Locks};
+use crate::store::{
+    AddResult, Claim, Deliveries, JobFilter, Jobs, KeyValue, LockHolder, Locks, PageRequest,
+};
 use crate::update::UpdateRequest;
 use rusqlite::Connection;
 use serde_json::json;
@@ -326,8 +328,8 @@ async fn full_disk_refuses_writes_until_space_is_free() {
     limit(1_000).await;
     assert_eq!(store.add(&job, None).await.expect("added"), AddResult::New);
     let listed = store
-        .list(JobFilter::All, 10_000, None)
+        .list(&JobFilter::default(), &PageRequest::first(10_000))
         .await
         .expect("a list");
-    assert_eq!(listed.jobs.len(), added.len() + 1);
+    assert_eq!(listed.entries.len(), added.len() + 1);
 }

@@ -18,7 +18,7 @@ use masshook::job::{CallbackStatus, JobStatus};
 use masshook::metrics::Metrics;
 use masshook::secrets::{SecretStore, SecretStoreError};
 use masshook::store::sqlite::SqliteStore;
-use masshook::store::{JobFilter, Retention};
+use masshook::store::{JobFilter, PageRequest, Retention};
 use masshook::update::{Records, Selector};
 use masshook::wakeup::LocalWakeUps;
 use proptest::prelude::*;
@@ -220,8 +220,11 @@ routes:
     }
 
     async fn open(&self) -> Vec<(JobId, JobStatus)> {
-        let page = self.apps[0].store().list(JobFilter::All, 1_000, None).await;
-        let jobs = page.expect("a list").jobs;
+        let page = self.apps[0]
+            .store()
+            .list(&JobFilter::default(), &PageRequest::first(1_000))
+            .await;
+        let jobs = page.expect("a list").entries;
         assert_eq!(jobs.len(), self.jobs.len());
         let open = jobs.into_iter().filter(|job| {
             assert_eq!(job.parked, None);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use masshook::job::JobId;
-use masshook::store::{AddResult, Claim, JobFilter, StoreError};
+use masshook::store::{AddResult, Claim, JobFilter, PageRequest, StatusFilter, StoreError};
 
 use super::fixture::{Fixture, finish};
 
@@ -169,10 +169,13 @@ pub(super) async fn parked_job_is_due_only_after_unpark(fixture: &Fixture) {
     );
     let page = fixture
         .store
-        .list(JobFilter::Parked, 10, None)
+        .list(
+            &JobFilter::of_status(StatusFilter::Parked),
+            &PageRequest::first(10),
+        )
         .await
         .expect("a page");
-    assert_eq!(page.jobs[0].parked.as_deref(), Some("unexpected state"));
+    assert_eq!(page.entries[0].parked.as_deref(), Some("unexpected state"));
     assert_eq!(
         fixture.store.get(&job.id).await.expect("read"),
         Some(job.clone())
@@ -249,8 +252,11 @@ pub(super) async fn unreadable_job_is_parked(fixture: &Fixture) {
     assert_eq!(fixture.due().await, []);
     let page = fixture
         .store
-        .list(JobFilter::Parked, 10, None)
+        .list(
+            &JobFilter::of_status(StatusFilter::Parked),
+            &PageRequest::first(10),
+        )
         .await
         .expect("a page");
-    assert_eq!(page.jobs.len(), documents.len());
+    assert_eq!(page.entries.len(), documents.len());
 }

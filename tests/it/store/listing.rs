@@ -1,7 +1,7 @@
 //! What every store guarantees about lists of jobs and their retention.
 
 use masshook::job::{CallbackStatus, JobStatus};
-use masshook::store::{AddResult, Claim, JobFilter, JobSummary};
+use masshook::store::{AddResult, Claim, JobFilter, JobSummary, PageRequest, StatusFilter};
 
 use super::fixture::{Fixture, RETENTION, finish};
 
@@ -29,11 +29,11 @@ pub(super) async fn jobs_are_listed_in_pages(fixture: &Fixture) {
     loop {
         let page = fixture
             .store
-            .list(JobFilter::All, 7, after.as_deref())
+            .list(&JobFilter::default(), &PageRequest::at(7, after.as_deref()))
             .await
             .expect("a page");
-        assert!(page.jobs.len() <= 7);
-        listed.extend(page.jobs);
+        assert!(page.entries.len() <= 7);
+        listed.extend(page.entries);
         after = page.next;
         if after.is_none() {
             break;
@@ -53,26 +53,37 @@ pub(super) async fn jobs_are_listed_in_pages(fixture: &Fixture) {
     }
 
     let listed = |filter| async move {
-        let page = fixture.store.list(filter, 100, None).await.expect("a page");
+        let filter = JobFilter::of_status(filter);
+        let page = fixture
+            .store
+            .list(&filter, &PageRequest::first(100))
+            .await
+            .expect("a page");
         assert_eq!(page.next, None);
-        page.jobs.len()
+        page.entries.len()
     };
-    assert_eq!(listed(JobFilter::Status(JobStatus::Succeeded)).await, 5);
-    assert_eq!(listed(JobFilter::Status(JobStatus::Queued)).await, 20);
-    assert_eq!(listed(JobFilter::Status(JobStatus::Failed)).await, 0);
-    assert_eq!(listed(JobFilter::Undeliverable).await, 5);
-    assert_eq!(listed(JobFilter::Parked).await, 0);
+    assert_eq!(listed(StatusFilter::Status(JobStatus::Succeeded)).await, 5);
+    assert_eq!(listed(StatusFilter::Status(JobStatus::Queued)).await, 20);
+    assert_eq!(listed(StatusFilter::Status(JobStatus::Failed)).await, 0);
+    assert_eq!(listed(StatusFilter::Undeliverable).await, 5);
+    assert_eq!(listed(StatusFilter::Parked).await, 0);
     let first = fixture
         .store
-        .list(JobFilter::Undeliverable, 2, None)
+        .list(
+            &JobFilter::of_status(StatusFilter::Undeliverable),
+            &PageRequest::first(2),
+        )
         .await
         .expect("a page");
-    assert_eq!(first.jobs.len(), 2);
+    assert_eq!(first.entries.len(), 2);
     let remaining = fixture
         .store
-        .list(JobFilter::Undeliverable, 4, first.next.as_deref())
+        .list(
+            &JobFilter::of_status(StatusFilter::Undeliverable),
+            &PageRequest::at(4, first.next.as_deref()),
+        )
         .await;
-    assert_eq!(remaining.expect("a page").jobs.len(), 3);
+    assert_eq!(remaining.expect("a page").entries.len(), 3);
 }
 
 pub(super) async fn finished_job_expires_after_retention(fixture: &Fixture) {
@@ -104,10 +115,10 @@ pub(super) async fn finished_job_expires_after_retention(fixture: &Fixture) {
     assert!(matches!(claim, Ok(Claim::NotFound)), "{claim:?}");
     let page = fixture
         .store
-        .list(JobFilter::All, 10, None)
+        .list(&JobFilter::default(), &PageRequest::first(10))
         .await
         .expect("a page");
-    assert_eq!(page.jobs.len(), 1);
+    assert_eq!(page.entries.len(), 1);
     assert_eq!(fixture.due().await, std::slice::from_ref(&waiting.id));
     assert!(
         fixture

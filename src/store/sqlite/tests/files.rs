@@ -215,7 +215,12 @@ async fn version_3_file_is_migrated() {
         assert_eq!(store.get(&job.id).await.expect("read"), Some(job.clone()));
         assert_eq!(store.due(start(), 10).await.expect("a list"), [job.id]);
         let page = store
-            .list(JobFilter::Status(crate::job::JobStatus::Queued), 10, None)
+            .list(
+                &JobFilter::of_status(crate::store::StatusFilter::Status(
+                    crate::job::JobStatus::Queued,
+                )),
+                &PageRequest::first(10),
+            )
             .await;
         assert!(page.is_ok(), "{page:?}");
         let index = store.read(|session| {

@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::job::DeadLetterReason;
 use crate::store::delivery::StoredDelivery;
-use crate::store::sqlite::{deliveries, job_rows, locks, maintenance};
+use crate::store::sqlite::{deliveries, delivery_log, job_list, job_rows, locks, maintenance};
 
 const PERIOD: Duration = Duration::from_secs(3_600);
 
@@ -127,8 +127,11 @@ async fn expired_rows_are_deleted_between_requests() {
         )
     });
     fill.await.expect("filled");
-    let page = store.list(JobFilter::All, 10, None).await.expect("a page");
-    assert_eq!(page.jobs.len(), 1, "expired rows are not listed");
+    let page = store
+        .list(&JobFilter::default(), &PageRequest::first(10))
+        .await
+        .expect("a page");
+    assert_eq!(page.entries.len(), 1, "expired rows are not listed");
     assert!(store.dead_letters(10).await.expect("a list").is_empty());
     let mut added = 1;
     while rows(&store, "requests").await + rows(&store, "deliveries").await > added {
@@ -158,9 +161,14 @@ async fn list_skips_expired_rows_in_pages() {
     fill.await.expect("filled");
     let (mut after, mut found, mut pages) = (None, Vec::new(), 0);
     loop {
-        let page = store.list(JobFilter::All, 10, after.as_deref()).await;
+        let page = store
+            .list(
+                &JobFilter::default(),
+                &PageRequest::at(10, after.as_deref()),
+            )
+            .await;
         let page = page.expect("a page");
-        found.extend(page.jobs.into_iter().map(|job| job.id));
+        found.extend(page.entries.into_iter().map(|job| job.id));
         pages += 1;
         match page.next {
             Some(next) => after = Some(next),
@@ -183,14 +191,10 @@ async fn queries_use_indices() {
     statements.extend(maintenance::DELETE_EXPIRED.map(str::to_owned));
     statements.push(maintenance::HAS_EXPIRED.to_owned());
     statements.push(maintenance::HAS_BACKLOG.to_owned());
-    let status = crate::job::JobStatus::Failed;
-    let filters = [
-        JobFilter::All,
-        JobFilter::Status(status),
-        JobFilter::Undeliverable,
-        JobFilter::Parked,
-    ];
-    statements.extend(filters.map(job_rows::list_query));
+    statements.extend(job_list::Lead::ALL.map(job_list::Lead::query));
+    statements.push(job_list::newer_query());
+    statements.push(delivery_log::entries_query());
+    statements.push(delivery_log::dead_letters_query());
     for statement in statements {
         let plan = plan(&store, &statement).await;
         for step in &plan {
