@@ -9,7 +9,7 @@ pub mod wakeups;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use url::Url;
 
 use crate::metrics::emf::EmfSettings;
@@ -29,6 +29,15 @@ async fn sdk_config(given: Option<&SdkConfig>, attempt: Duration, total: Duratio
         .into_builder()
         .timeout_config(timeouts.build())
         .build()
+}
+
+/// The SDK's configuration from the environment and the profile, with another region if one is given.
+pub async fn config_of_region(region: Option<String>) -> SdkConfig {
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    match region {
+        Some(region) => loader.region(Region::new(region)).load().await,
+        None => loader.load().await,
+    }
 }
 
 /// Where the Lambda program stores its jobs.

@@ -66,6 +66,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Run the HTTP API and the engine on this machine, with a SQLite file as the store.
     Serve(serve::ServeArgs),
+    /// Serve the console over a store: the data folder of a server, or a DynamoDB table.
+    Console(console::ConsoleCommandArgs),
     /// List, inspect, replay and redeliver jobs.
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
@@ -89,6 +91,7 @@ impl Command {
     fn log_filter(&self) -> &'static str {
         match self {
             Self::Serve(_) => "masshook=info,warn",
+            Self::Console(_) => "masshook=warn,error",
             Self::Simulate(_) => "info",
             Self::Demo
             | Self::Preview(_)
@@ -106,7 +109,10 @@ impl Command {
 /// Runs the command line.
 pub async fn run(arguments: Arguments) -> ExitStatus {
     let filter = arguments.command.log_filter();
-    let is_server = matches!(arguments.command, Command::Serve(_) | Command::Simulate(_));
+    let is_server = matches!(
+        arguments.command,
+        Command::Serve(_) | Command::Simulate(_) | Command::Console(_)
+    );
     let format = arguments.command.log_format();
     let _log = is_server.then(|| telemetry::init_server(filter, format));
     if !is_server {
@@ -121,6 +127,7 @@ pub async fn run(arguments: Arguments) -> ExitStatus {
         Command::Event(args) => event::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
         Command::Serve(args) => serve::run(args).await,
+        Command::Console(args) => console::run(args).await,
         Command::Jobs(command) => jobs::run(command).await,
         Command::Deliveries(command) => deliveries::run(command).await,
         Command::Schema => {

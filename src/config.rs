@@ -28,7 +28,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::job::{CallbackOn, OnUnknownOutcome};
+use crate::job::{CallbackOn, OnUnknownOutcome, TRACK_FOR};
 use crate::secrets::SecretRef;
 use crate::zoho::Connection;
 pub use base_path::{BasePath, is_api_path};
@@ -161,6 +161,23 @@ impl Config {
         };
         let config = Self::read(&Node::root(&document), compile, &mut problems);
         problems.finish(config)
+    }
+
+    /// A config without connections and routes: enough to look at a store.
+    pub fn empty() -> Self {
+        Self {
+            connections: BTreeMap::new(),
+            base_path: None,
+            api: Api::default(),
+            console: Console::default(),
+            callbacks: Callbacks::default(),
+            batch_window: Duration::ZERO,
+            track_for: TRACK_FOR,
+            on_unknown_outcome: OnUnknownOutcome::default(),
+            callback_on: CallbackOn::default(),
+            limits: Limits::default(),
+            routes: BTreeMap::new(),
+        }
     }
 
     /// Returns the name of the connection for requests without a route: `default`, or the only connection.

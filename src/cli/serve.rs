@@ -24,7 +24,7 @@ use crate::aws;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::console::ConfigStatus;
+use crate::console::{ConfigStatus, ConsoleStore};
 use crate::engine::ExecutionMode;
 use crate::metrics::Metrics;
 use crate::server::{CurrentApp, Server, ServerError, ServerLimits};
@@ -152,7 +152,11 @@ async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
         tracing::info!("listening on http://{address}");
         let page = async {
             match console {
-                Some(console) => console.run(app.clone(), status.clone(), address).await,
+                Some(console) => {
+                    let url = Some(format!("http://{address}"));
+                    let (app, status) = (app.clone(), status.clone());
+                    console.run(app, status, ConsoleStore::Sqlite, url).await;
+                }
                 None => std::future::pending().await,
             }
         };

@@ -67,13 +67,7 @@ impl Config {
                 Route::read(node, names.as_ref(), callbacks.as_ref(), compile, problems)
             })
         });
-        if api.as_ref().is_some_and(|api| api.key.is_some())
-            && names.is_some_and(|names| names.len() > 1 && !names.contains("default"))
-        {
-            let message =
-                "requests to /jobs use the connection `default`; give one connection this name";
-            problems.add(&object.at, message);
-        }
+        check_default_connection(api.as_ref(), names.as_ref(), &object, problems);
         object.finish(problems);
         let config = Self {
             connections: connections?,
@@ -91,6 +85,21 @@ impl Config {
         config.check_enrolled_secrets(problems);
         config.check_key_use(problems);
         Some(config)
+    }
+}
+
+/// Reports a config whose `/jobs` is open, but whose connections include no default.
+fn check_default_connection(
+    api: Option<&Api>,
+    names: Option<&BTreeSet<String>>,
+    object: &Object<'_>,
+    problems: &mut Problems,
+) {
+    let is_open = api.is_some_and(|api| api.key.is_some());
+    if is_open && names.is_some_and(|names| names.len() > 1 && !names.contains("default")) {
+        let message =
+            "requests to /jobs use the connection `default`; give one connection this name";
+        problems.add(&object.at, message);
     }
 }
 

@@ -234,7 +234,10 @@ impl Guard {
 
     fn refuse_token(&self, now: Instant) -> Refusal {
         match self.wrong_tokens.count(now) {
-            true => Refusal::TokenWrong,
+            true => {
+                tracing::warn!("401 a request to the console has a wrong token");
+                Refusal::TokenWrong
+            }
             false => Refusal::TooManyWrongTokens,
         }
     }

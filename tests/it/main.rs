@@ -16,6 +16,8 @@ mod check_command;
 mod cold_start;
 mod config_schema;
 mod conformance;
+mod console;
+mod console_browser;
 mod crash;
 mod custom_schemes;
 mod dead_letters;

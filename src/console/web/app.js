@@ -259,6 +259,7 @@ function bindKeys() {
 function signIn(why) {
   if (document.querySelector('.sign-in')) return;
   serial += 1;
+  statusLoop?.abort();
   unmount();
   const input = el('input', { type: 'password', id: 'token', autocomplete: 'off', spellcheck: 'false', required: true, 'aria-describedby': 'token-help' });
   const enter = (event) => {
@@ -295,8 +296,13 @@ function start() {
       banner, root),
     announcer, actions.toasts);
   showSwitches();
-  api.repeat(refreshStatus, STATUS_INTERVAL, statusLoop.signal);
-  show();
+  const { signal } = statusLoop;
+  // Screens depend on the status: whether the console is read-only, and the server's address.
+  refreshStatus().catch(() => {}).finally(() => {
+    if (signal.aborted || document.querySelector('.sign-in')) return;
+    show();
+    api.repeat(refreshStatus, STATUS_INTERVAL, signal);
+  });
 }
 
 window.addEventListener('hashchange', () => {

@@ -18,6 +18,8 @@ const OPENMETRICS: &str = include_str!("../../tools/openmetrics.txt");
 const JQ: &str = include_str!("../../tools/jq.txt");
 const NODE_PACKAGE: &str = include_str!("../../tools/zoho-sdk-node/package.json");
 const NODE_LOCK: &str = include_str!("../../tools/zoho-sdk-node/package-lock.json");
+const BROWSER_PACKAGE: &str = include_str!("../../browser/package.json");
+const BROWSER_LOCK: &str = include_str!("../../browser/package-lock.json");
 const SAM: &str = include_str!("../../tools/sam.txt");
 
 /// The tools, ready to run.
@@ -130,12 +132,25 @@ pub(crate) fn zoho_node_sdk() -> &'static Path {
 
 /// Returns the main file of the Node package that `tests/tools/zoho-sdk-node` pins, with all that it needs.
 fn node_sdk(home: &Path) -> PathBuf {
-    let digest = hex::encode(Sha256::digest(NODE_LOCK));
+    let folder = node_packages(home, "tests/tools/zoho-sdk-node", NODE_PACKAGE, NODE_LOCK);
+    folder.join("node_modules/@zohocrm/nodejs-sdk-7.0/lib/index.js")
+}
+
+/// Returns the folder whose `node_modules` has what the tests of the console's page need.
+pub(crate) fn browser_tools() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        locked(|home| node_packages(home, "tests/browser", BROWSER_PACKAGE, BROWSER_LOCK))
+    })
+}
+
+/// Installs the Node packages that a lock file in `pinned_in` pins, once; returns the folder.
+fn node_packages(home: &Path, pinned_in: &str, package: &str, lock: &str) -> PathBuf {
+    let digest = hex::encode(Sha256::digest(lock));
     let folder = home.join(format!("node-{}", &digest[..12]));
-    let main = folder.join("node_modules/@zohocrm/nodejs-sdk-7.0/lib/index.js");
     let complete = folder.join("complete");
     if complete.exists() {
-        return main;
+        return folder;
     }
     let _ = fs::remove_dir_all(&folder);
     run(
@@ -143,12 +158,11 @@ fn node_sdk(home: &Path) -> PathBuf {
             "-e",
             "process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)",
         ]),
-        "The tests need Node 18 or newer as `node` on the PATH: they run Zoho's own SDK on it. On Debian and Ubuntu: \
-         apt-get install nodejs npm",
+        "The tests need Node 18 or newer as `node` on the PATH. On Debian and Ubuntu: apt-get install nodejs npm",
     );
-    fs::create_dir_all(&folder).expect("the folder of the Node SDK can be made");
-    fs::write(folder.join("package.json"), NODE_PACKAGE).expect("package.json can be written");
-    fs::write(folder.join("package-lock.json"), NODE_LOCK).expect("the lock can be written");
+    fs::create_dir_all(&folder).expect("the folder of the Node packages can be made");
+    fs::write(folder.join("package.json"), package).expect("package.json can be written");
+    fs::write(folder.join("package-lock.json"), lock).expect("the lock can be written");
     run(
         Command::new("npm")
             .args([
@@ -159,11 +173,13 @@ fn node_sdk(home: &Path) -> PathBuf {
                 "--loglevel=error",
             ])
             .current_dir(&folder),
-        "What tests/tools/zoho-sdk-node pins could not be installed. The first run needs npm and a package registry; \
-         npm's own settings (.npmrc, proxies, …) count.",
+        &format!(
+            "What {pinned_in} pins could not be installed. The first run needs npm and a package registry; npm's own \
+             settings (.npmrc, proxies, …) count."
+        ),
     );
     File::create(complete).expect("the marker can be made");
-    main
+    folder
 }
 
 /// Fetches something under a file lock: several test programs may start at once.

@@ -113,6 +113,32 @@ export function actionButton(label, context, work, properties = {}) {
   return node;
 }
 
+/** Asks for a route, and delivers a signed sample of its sender to the server itself. */
+export async function sendSample(context, trigger) {
+  const answer = await run(trigger, () => context.api.get('routes', {}, context.signal), { failed: 'The routes cannot be read' });
+  if (!answer) return;
+  const routes = answer.routes.filter((route) => route.samples?.length);
+  if (!routes.length) {
+    await openDialog('No sample', [el('p', 'No route has a sender of which there is a sample. Any body can be sent with curl:'),
+      commandLine(`curl -i ${context.status()?.public_url || 'URL'}/hooks/ROUTE -H 'content-type: application/json' -d '{}'`)]);
+    return;
+  }
+  const place = el('div');
+  const select = el('select', { id: 'sample-route', on: { change: () => show() } }, routes.map((route) => el('option', { value: route.name }, route.name)));
+  const show = () => fill(place, (routes.find((route) => route.name === select.value)?.commands || []).slice(0, 1).map(commandLine));
+  show();
+  const isSure = await openDialog('Send a sample', [
+    el('p', 'A sample of the route’s sender, signed with the route’s secret, is delivered to this server. Its jobs update records in Zoho as those of any delivery do.'),
+    el('p', el('label', { for: 'sample-route' }, 'Route '), select), place,
+  ], [['Cancel', false], ['Send', true, 'primary']]);
+  if (!isSure) return;
+  await run(trigger, async () => {
+    const sent = await context.api.post(`routes/${encodeURIComponent(select.value)}/sample`);
+    if (sent.status >= 300) throw new Error(`answered with ${sent.status}${sent.problem ? `: ${sent.problem}` : ''}`);
+    return sent;
+  }, { done: (sent) => `Sent: ${sent.jobs?.length === 1 ? '1 job' : `${sent.jobs?.length || 0} jobs`}`, failed: 'The sample' });
+}
+
 /** A menu of values in the address: a labelled `<select>`. */
 export function choice(label, options, value, change) {
   const select = el('select', { 'aria-label': label, on: { change: () => change(select.value) } },

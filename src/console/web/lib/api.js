@@ -96,17 +96,25 @@ export function createApi({ token, onState = () => {} }) {
         await visible(signal);
         if (signal.aborted) return;
         const started = performance.now();
+        const attempt = new AbortController();
+        const stop = () => { if (document.hidden || signal.aborted) attempt.abort(); };
+        document.addEventListener('visibilitychange', stop);
+        signal.addEventListener('abort', stop);
         try {
-          take(await send('GET', path, { parameters: { ...parameters(), wait: 20 }, signal }));
+          take(await send('GET', path, { parameters: { ...parameters(), wait: 20 }, signal: attempt.signal }));
           failures = 0;
           // An answer that comes at once, again and again, must not keep the processor busy.
           const rest = 250 - (performance.now() - started);
           if (rest > 0) await pause(rest, signal);
         } catch (error) {
-          if (signal.aborted) return;
-          if (error instanceof Problem && error.status === 401) return;
-          await pause(BACK_OFF[Math.min(failures, BACK_OFF.length - 1)], signal);
-          failures += 1;
+          if (signal.aborted || (error instanceof Problem && error.status === 401)) return;
+          if (!attempt.signal.aborted) {
+            await pause(BACK_OFF[Math.min(failures, BACK_OFF.length - 1)], signal);
+            failures += 1;
+          }
+        } finally {
+          document.removeEventListener('visibilitychange', stop);
+          signal.removeEventListener('abort', stop);
         }
       }
     },

@@ -102,7 +102,7 @@ export function mount(root, context) {
   async function follow(latest, signal) {
     let after = latest;
     context.setLive(true);
-    await context.api.follow('deliveries', () => ({ ...parameters(), after: after || '', since: undefined }), (page) => {
+    await context.api.follow('deliveries', () => ({ ...parameters(), after: after || '0', since: undefined }), (page) => {
       if (signal.aborted) return;
       after = page.latest || after;
       if (!page.deliveries.length) return;
@@ -122,7 +122,9 @@ export function mount(root, context) {
     const wanted = id;
     try {
       const delivery = await context.api.get(`deliveries/${encodeURIComponent(wanted)}`, {}, context.signal);
-      if (wanted === id) showDetail(detail, delivery, context, { close, reload: open, path: path({}) });
+      if (wanted !== id) return;
+      showDetail(detail, delivery, context, { reload: open, path: path({}) });
+      context.announce(`Opened: ${delivery.route || 'no route'}, ${delivery.outcome}`);
     } catch (error) {
       if (wanted === id) fill(detail, closeLink(path({})), context.actions.failureBox(error));
     }
@@ -136,6 +138,10 @@ export function mount(root, context) {
     list.focus(before);
     return true;
   }
+
+  const canSend = Boolean(context.status()?.public_url);
+  const sample = () => context.actions.actionButton('Send a sample', context, (trigger) => context.actions.sendSample(context, trigger));
+  if (canSend) context.setTools(sample());
 
   const unbind = context.keys.bind({
     ...list.keys,

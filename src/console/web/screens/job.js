@@ -99,7 +99,7 @@ function waterfall(job) {
   const left = (at) => ((at - start) / end) * 100;
   const lines = rows.map((row) => {
     const width = Math.min(100 - left(row.start), left(row.end) - left(row.start));
-    const took = row.end > row.start ? duration(row.end - row.start) : row.tookText;
+    const took = row.end > row.start ? duration(row.end - row.start) : '';
     return el('li', el('div', { class: 'bar-row', title: `${new Date(row.start).toISOString()}` },
       el('div', { class: 'name' }, `${row.name} `, el('small', row.detail)),
       el('div', { class: 'track', 'aria-hidden': 'true' }, el('span', { class: `bar ${row.kind}`, style: { left: `${Math.min(99.5, left(row.start)).toFixed(2)}%`, width: `${Math.max(0, width).toFixed(2)}%` } })),

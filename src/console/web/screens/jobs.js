@@ -18,7 +18,7 @@ const COLUMNS = [
   { name: 'Module', class: 'muted hide-s', cell: (job) => job.module },
   { name: 'Reference', class: 'hide-s hide-m', cell: (job) => referenceText(job.reference) },
   { name: 'State', cell: (job) => [jobState(job), job.code && el('span', { class: 'mono faint hide-m' }, ` ${job.code}`)] },
-  { name: 'Records', class: 'num', cell: (job) => recordsText(job.counts) },
+  { name: 'Records', class: 'num hide-xs', cell: (job) => recordsText(job.counts) },
   { name: 'Callback', class: 'hide-s', cell: (job) => callbackState(job.callback) },
   { name: 'Job', class: 'mono faint hide-s', cell: (job) => shortId(job.id) },
 ];
@@ -108,7 +108,7 @@ export function mount(root, context) {
     let after = latest;
     context.setLive(true);
     context.api.repeat(() => refreshOpen(signal), 3000, signal);
-    await context.api.follow('jobs', () => ({ ...parameters(), after: after || '', since: undefined }), (page) => {
+    await context.api.follow('jobs', () => ({ ...parameters(), after: after || '0', since: undefined }), (page) => {
       if (signal.aborted) return;
       after = page.latest || after;
       if (!page.jobs.length) return;

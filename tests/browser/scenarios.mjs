@@ -1,0 +1,265 @@
+// Scenarios of the console's page. `node scenarios.mjs NAME` runs one against the server that tests/it/console_browser.rs
+// has started.
+
+import assert from 'node:assert/strict';
+
+import { api, checkAccessibility, checkWidth, deliver, editConfig, go, inBrowser, open, until, world } from './support.mjs';
+
+const SCREENS = ['/overview', '/deliveries', '/jobs', '/dead-letters', '/playground', '/routes', '/connections'];
+
+/** Texts that would run as code if the page took them for markup. */
+const HOSTILE = [
+  '<img src=x onerror="window.hacked=1">',
+  '"><script>window.hacked=1</script>',
+  "'><svg onload=window.hacked=1>",
+  'javascript:window.hacked=1',
+  '{{constructor.constructor("window.hacked=1")()}}',
+  '</textarea><iframe srcdoc="<script>parent.hacked=1</script>">',
+  '&lt;b&gt;\u202Eevil\u0000\u2028',
+];
+
+/** Sends a delivery and returns the id of its job, once that has finished and called back. */
+async function finishedJob(route, body) {
+  const answer = await deliver(route, body);
+  assert.equal(answer.status, 202, JSON.stringify(answer));
+  const { id } = answer.body.jobs[0];
+  await until(async () => (await api(`jobs/${id}`)).callback?.status === 'delivered', `${id} has called back`);
+  return id;
+}
+
+const row = (page, text) => page.locator('table.list tbody tr', { hasText: text });
+
+export const scenarios = {
+  /** A delivery appears without a reload, and its job's timeline ends in the delivered callback. */
+  feed: () => inBrowser(async (page) => {
+    await open(page);
+    await page.getByText('No delivery has arrived yet.').waitFor();
+    await page.evaluate(() => { window.sameDocument = true; });
+    assert.equal(new URL(page.url()).hash, '#/deliveries', 'the token is not in the address any more');
+
+    const answer = await deliver('signup', { event: 'e1', ids: [world.leads[0]] });
+    assert.equal(answer.status, 202, JSON.stringify(answer));
+    await row(page, 'signup').waitFor();
+    await row(page, 'signup').click();
+    const detail = page.getByRole('region', { name: 'Delivery' });
+    await detail.getByRole('heading', { name: 'What happened' }).waitFor();
+    await detail.getByText('Verified').waitFor();
+    await detail.locator('a', { hasText: answer.body.jobs[0].id }).click();
+
+    const timeline = page.getByRole('list', { name: 'Timeline' });
+    await timeline.locator('.bar.cb').waitFor();
+    const last = timeline.getByRole('listitem').last();
+    assert.match(await last.innerText(), /Callback.*20\d/s);
+    await page.getByText('delivered', { exact: true }).first().waitFor();
+    assert.equal(await page.evaluate(() => window.sameDocument), true, 'the page was not loaded again');
+
+    // One that is refused is there too, with its reason.
+    const refused = await deliver('signup', { event: 'e2' }, { secret: 'wrong' });
+    assert.equal(refused.status, 401);
+    await go(page, '/deliveries?outcome=refused');
+    await row(page, 'not_verified').click();
+    await detail.getByText('failed: ').waitFor({ state: 'attached' });
+  }),
+
+  /** Dead letters are replayed to success after the config is mended. */
+  dead_letters: () => inBrowser(async (page) => {
+    await open(page, '/dead-letters');
+    await page.getByText('There is no dead letter.').waitFor();
+    const answer = await deliver('order-paid', { event: 'e1', ids: [world.leads[0]] });
+    assert.equal(answer.status, 202, JSON.stringify(answer));
+    await until(async () => (await api('dead-letters')).groups.length === 1, 'a dead letter');
+    await go(page, '/deliveries');
+    await go(page, '/dead-letters');
+    const group = page.locator('.group');
+    await group.getByText('1 delivery').waitFor();
+    await group.getByText('What to do').waitFor();
+
+    const before = (await api('status')).config.loaded_at;
+    editConfig((config) => config.replace('No_Such_Field', 'Lead_Source'));
+    await until(async () => (await api('status')).config.loaded_at !== before, 'the config is reloaded');
+    await group.getByRole('button', { name: /Replay all/ }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('Replay 1 delivery?').waitFor();
+    await dialog.getByText('masshook deliveries replay --all').waitFor();
+    await dialog.getByRole('button', { name: 'Replay 1' }).click();
+    await page.getByText('1 replayed').waitFor();
+    await page.getByText('There is no dead letter.').waitFor();
+    await until(async () => (await api('jobs?status=succeeded')).jobs.length === 1, 'the job succeeds');
+  }),
+
+  /** Everything works with the keyboard alone. */
+  keyboard: () => inBrowser(async (page) => {
+    await finishedJob('signup', { event: 'e1', ids: [world.leads[0]], reference: 'first' });
+    await finishedJob('signup', { event: 'e2', ids: [world.leads[1]], reference: 'second' });
+    await open(page);
+    await row(page, 'signup').nth(1).waitFor();
+    const press = (key) => page.keyboard.press(key);
+    const focused = () => page.evaluate(() => {
+      const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+      return { name: document.activeElement.textContent, isVisible: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2, row: document.activeElement.closest('tr')?.rowIndex };
+    });
+    await press('j');
+    await press('j');
+    assert.deepEqual([(await focused()).row, (await focused()).isVisible], [2, true]);
+    await press('k');
+    assert.equal((await focused()).row, 1);
+    await press('Enter');
+    await page.getByRole('heading', { name: 'What happened' }).waitFor();
+    await press('Escape');
+    await page.getByRole('heading', { name: 'What happened' }).waitFor({ state: 'hidden' });
+    assert.equal((await focused()).row, 1, 'the focus is back on the row');
+
+    await press('?');
+    const dialog = page.getByRole('dialog', { name: 'Keys' });
+    await dialog.getByText('next row').waitFor();
+    await press('Escape');
+    await dialog.waitFor({ state: 'hidden' });
+
+    await press('3');
+    await page.getByRole('heading', { level: 1, name: 'Jobs' }).waitFor();
+    assert.equal((await focused()).name, 'Jobs', 'the heading has the focus');
+    await press('/');
+    await page.keyboard.type('second');
+    await press('Enter');
+    await page.getByRole('button', { name: /second/ }).waitFor();
+    await until(async () => await page.locator('table.list tbody tr').count() === 1, 'one job is left');
+    await press('j');
+    await press('Enter');
+    await page.getByRole('list', { name: 'Timeline' }).waitFor();
+    await press('Escape');
+    await page.getByRole('heading', { level: 1, name: 'Jobs' }).waitFor();
+
+    // Times: local, UTC, relative.
+    await press('t');
+    await press('t');
+    await page.locator('table.list time', { hasText: /ago|just now/ }).first().waitFor();
+  }),
+
+  /** Hostile text in names, ids, references and bodies is shown as text. */
+  hostile_text: () => inBrowser(async (page) => {
+    for (const [at, text] of HOSTILE.entries()) {
+      await finishedJob('signup', { event: `${at}-${text}`, ids: [world.leads[at]], reference: text, note: text });
+      await fetch(`${world.server}/hooks/${encodeURIComponent(text)}`, { method: 'POST', body: text });
+    }
+    await deliver('order-paid', { event: HOSTILE[0], ids: [world.leads[8]], reference: HOSTILE[1] });
+    await until(async () => (await api('dead-letters')).groups.length === 1, 'a dead letter');
+    await open(page);
+    await page.locator('table.list tbody tr').first().waitFor();
+    const deliveries = (await api('deliveries')).deliveries.map((delivery) => `/deliveries/${encodeURIComponent(delivery.id)}`);
+    const jobs = (await api('jobs')).jobs.map((job) => `/jobs/${encodeURIComponent(job.id)}`);
+    const searches = HOSTILE.map((text) => `/jobs?q=${encodeURIComponent(text)}`);
+    const markup = ['script:not([src="app.js"])', 'img', 'iframe', '[onerror]', '[onload]', '[src]:not(script)', 'a[href]:not([href^="#"])'];
+    for (const route of [...SCREENS, ...deliveries, ...jobs, ...searches, `/${HOSTILE[0]}`, `/jobs/${encodeURIComponent(HOSTILE[1])}`]) {
+      await go(page, route);
+      await page.waitForLoadState('networkidle', { timeout: 500 }).catch(() => {});
+      const reveal = page.getByRole('button', { name: /Show body/ });
+      if (await reveal.count()) await reveal.click();
+      const found = await page.evaluate((selectors) => [window.hacked, document.querySelectorAll(selectors.join(',')).length], markup);
+      assert.deepEqual(found, [undefined, 0], route);
+    }
+    await go(page, jobs.at(-1));
+    await page.getByText('onerror="window.hacked=1"').first().waitFor();
+  }, { tolerated: ['status of 404', 'status of 400', 'status of 409'] }),
+
+  /** Every screen passes axe, light and dark, and fits 400 pixels. */
+  accessibility: () => inBrowser(async (page) => {
+    const job = await finishedJob('signup', { event: 'e1', ids: [world.leads[0]], reference: 'first' });
+    await deliver('order-paid', { event: 'e2', ids: [world.leads[1]] });
+    await deliver('signup', { event: 'e3' }, { secret: 'wrong' });
+    await until(async () => (await api('dead-letters')).groups.length === 1, 'a dead letter');
+    const { deliveries } = await api('deliveries');
+    const details = deliveries.map((delivery) => `/deliveries/${encodeURIComponent(delivery.id)}`);
+    await open(page);
+    for (const theme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+      for (const width of [1280, 400]) {
+        await page.setViewportSize({ width, height: 800 });
+        for (const route of [...SCREENS, ...details, `/jobs/${job}`]) {
+          await go(page, route);
+          await page.waitForLoadState('networkidle', { timeout: 500 }).catch(() => {});
+          await page.locator('#screen > *').first().waitFor();
+          await checkAccessibility(page, `${theme} ${width} ${route}`);
+          await checkWidth(page, `${width} ${route}`);
+        }
+      }
+    }
+    await page.setViewportSize({ width: 400, height: 800 });
+    await go(page, '/deliveries');
+    await row(page, 'signup').first().click();
+    await page.getByRole('heading', { name: 'What happened' }).waitFor();
+    await page.getByRole('link', { name: /All deliveries/ }).click();
+    await page.locator('table.list').waitFor();
+  }),
+
+  /** A lost connection is shown, and mended without a reload. A page that is hidden asks nothing. */
+  connection: () => inBrowser(async (page, context) => {
+    await open(page);
+    await page.getByText('No delivery has arrived yet.').waitFor();
+    await context.setOffline(true);
+    await deliver('signup', { event: 'e1', ids: [world.leads[0]] });
+    await page.getByText('No connection.').waitFor();
+    await context.setOffline(false);
+    await page.getByText('No connection.').waitFor({ state: 'hidden' });
+    await row(page, 'signup').waitFor();
+
+    await page.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+    let requests = 0;
+    page.on('request', () => { requests += 1; });
+    await deliver('signup', { event: 'e2', ids: [world.leads[1]] });
+    // Longer than the page waits between two requests.
+    await new Promise((done) => { setTimeout(done, 12_000); });
+    assert.equal(requests, 0, 'requests of a hidden page');
+    await page.evaluate(() => {
+      delete document.hidden;
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+    await row(page, 'signup').nth(1).waitFor();
+  }, { tolerated: ['net::ERR_'] }),
+
+  /** A wrong token leads to the form, and the right one from there to the page. */
+  sign_in: () => inBrowser(async (page) => {
+    const [base, token] = world.console.split('#token=');
+    await page.goto(`${base}#token=wrong`);
+    await page.getByRole('heading', { name: 'Open the console' }).waitFor();
+    await checkAccessibility(page, 'sign-in');
+    await page.getByLabel('Token').fill(`console: ${base}#token=${token}`);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'Deliveries' }).waitFor();
+    await page.reload();
+    await page.getByRole('heading', { level: 1, name: 'Deliveries' }).waitFor();
+    assert.ok(!page.url().includes(token));
+  }, { tolerated: ['status of 401'] }),
+};
+
+/** Writes the pictures of the documents: MASSHOOK_PICTURES=1 and the test `pictures`. */
+scenarios.pictures = () => inBrowser(async (page) => {
+  const folder = world.pictures;
+  const results = [];
+  for (let at = 0; at < 6; at += 1) {
+    results.push(await finishedJob('signup', { event: `signup-${at}`, ids: world.leads.slice(at, at + 1 + (at % 3)), reference: `order ${1000 + at}` }));
+  }
+  await deliver('signup', { event: 'signup-0', ids: [world.leads[0]] });
+  await deliver('signup', { event: 'forged' }, { secret: 'wrong' });
+  await deliver('order-paid', { event: 'order-1', ids: [world.leads[7]], reference: 'order 1007' });
+  await deliver('signup', { event: 'unmapped', ids: 'none' });
+  await until(async () => (await api('dead-letters')).groups.length >= 1, 'a dead letter');
+  const { deliveries } = await api('deliveries');
+  const shown = deliveries.find((delivery) => delivery.code === 'not_mappable' || delivery.code === 'mapping_failed') || deliveries.find((delivery) => delivery.dead_letter);
+  const routes = { deliveries: `/deliveries/${encodeURIComponent(shown.id)}`, job: `/jobs/${results[2]}`, overview: '/overview', playground: `/playground?route=signup&delivery=${encodeURIComponent(shown.id)}`, 'dead-letters': '/dead-letters' };
+  await open(page);
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    for (const [name, route] of Object.entries(routes)) {
+      await go(page, route);
+      await page.waitForLoadState('networkidle', { timeout: 1500 }).catch(() => {});
+      await page.screenshot({ path: `${folder}/console-${name}-${colorScheme}.png` });
+    }
+  }
+});
+
+const wanted = process.argv[2];
+assert.ok(scenarios[wanted], `there is no scenario ${wanted}: ${Object.keys(scenarios).join(', ')}`);
+await scenarios[wanted]();
