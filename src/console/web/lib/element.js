@@ -3,7 +3,7 @@
 const SVG = 'http://www.w3.org/2000/svg';
 
 /** Attributes that could run code or load something. */
-const BANNED = /^(on|src|srcdoc|style|action|formaction|xlink:href|ping|data)/i;
+const BANNED = /^(on|src|style|action|formaction|xlink:href|ping|data)/i;
 
 /**
  * Sets the properties of an element:

@@ -16,7 +16,8 @@ export function mount(root, context) {
   async function load() {
     try {
       const answer = await context.api.get('dead-letters', {}, context.signal);
-      fill(place, answer.groups.length ? answer.groups.map((group) => box(group, context, load)) : empty(context));
+      fill(place, answer.groups.length ? answer.groups.map((group) => box(group, context, load)) : empty(context),
+        answer.partial && el('p', { class: 'note' }, 'There are older dead letters that are not counted here.'));
     } catch (error) {
       if (!context.signal.aborted) fill(place, context.actions.failureBox(error), button('Try again', load));
     }
@@ -54,7 +55,6 @@ const empty = (context) => context.actions.emptyState('There is no dead letter.'
 
 function box(group, context, reload) {
   const { actions, api } = context;
-  const filter = { code: group.code, dead_letter: true };
   const counted = `${number(group.count)} ${group.count === 1 ? 'delivery' : 'deliveries'}`;
   const bulk = (verb, done, { isDanger = false } = {}) => async (trigger) => {
     const command = `masshook deliveries ${verb} --all --code ${actions.quoted(group.code)}`;
@@ -68,15 +68,25 @@ function box(group, context, reload) {
       isDanger,
     });
     if (!isSure) return;
-    const result = await actions.run(trigger, () => api.post(`deliveries/${verb}`, { filter: { code: filter.code }, expected: group.count }), {
+    const result = await actions.run(trigger, () => api.post(`deliveries/${verb}`, { filter: { code: group.code }, expected: group.count }), {
       done: (answer) => summary(answer, done), failed: `Nothing was ${done}`,
     });
     if (result) showFailures(result, actions);
     context.refreshStatus();
     reload();
   };
-  const replay = actions.actionButton(['Replay all ', el('b', number(group.count))], context, bulk('replay', 'replayed'), { class: 'primary', data: { key: 'r' } });
+  const replay = actions.actionButton(['Replay all ', el('b', number(group.count))], context, bulk('replay', 'replayed'), isCallback ? {} : { class: 'primary', data: { key: 'r' } });
   const discard = actions.actionButton('Discard all', context, bulk('discard', 'discarded', { isDanger: true }));
+  // The records are updated, so only the callbacks are sent again.
+  const isCallback = group.code === 'CALLBACK_UNDELIVERABLE';
+  const redeliver = isCallback && actions.actionButton(['Redeliver all ', el('b', number(group.count))], context, async (trigger) => {
+    const isSure = await actions.confirm({ title: `Redeliver ${number(group.count)} ${group.count === 1 ? 'callback' : 'callbacks'}?`, text: 'Each is sent again under its original id. Mend the receiver first.', verb: `Redeliver ${number(group.count)}`, command: 'masshook jobs redeliver --all --status undeliverable' });
+    if (!isSure) return;
+    const result = await actions.run(trigger, () => api.post('jobs/redeliver', { filter: { status: 'undeliverable' }, expected: group.count }), { done: (answer) => summary(answer, 'sent again'), failed: 'Nothing was sent' });
+    if (result) showFailures(result, actions);
+    context.refreshStatus();
+    reload();
+  }, { class: 'primary', data: { key: 'r' } });
   const isTooMany = group.count > MAX_ITEMS;
   return el('section', { class: 'group card', 'aria-label': `${group.code}: ${counted}` },
     el('h2', el('span', { class: 'st bad' }, group.code), ' ', el('span', { class: 'muted' }, `${group.title || ''} · ${counted}`)),
@@ -89,9 +99,9 @@ function box(group, context, reload) {
       link(`/deliveries${queryText({ outcome: 'dead_letter', code: group.code })}`, 'Show all'),
       group.sample && link(`/deliveries/${encodeURIComponent(group.sample)}`, 'Open one'),
       group.sample && group.routes.length > 0 && link(`/playground${queryText({ route: group.routes[0], delivery: group.sample })}`, 'Open in playground'),
-      el('span', { class: 'grow' }), replay, discard),
+      el('span', { class: 'grow' }), redeliver, !isCallback && replay, discard),
     isTooMany && el('p', { class: 'faint' }, `One call takes ${number(MAX_ITEMS)} at most; repeat it for the rest.`),
-    actions.commandLine(`masshook deliveries replay --all --code ${actions.quoted(group.code)}`));
+    actions.commandLine(isCallback ? 'masshook jobs redeliver --all --status undeliverable' : `masshook deliveries replay --all --code ${actions.quoted(group.code)}`));
 }
 
 const of = (answer, outcome) => (answer?.results || []).filter((result) => result.outcome === outcome).length;
@@ -100,11 +110,11 @@ function summary(answer, done) {
   const failed = of(answer, 'failed');
   const skipped = of(answer, 'skipped');
   const good = (answer?.results || []).length - failed - skipped;
-  return [`${number(good)} ${done}`, failed && `${number(failed)} failed`, skipped && `${number(skipped)} skipped`].filter(Boolean).join(', ');
+  return [`${number(good)} ${done}`, failed && `${number(failed)} failed`, skipped && `${number(skipped)} skipped`, answer?.remaining > 0 && `${number(answer.remaining)} left: repeat it`].filter(Boolean).join(', ');
 }
 
 function showFailures(answer, actions) {
-  const failed = (answer.results || []).filter((result) => result.outcome === 'failed');
+  const failed = (answer.results || []).filter((result) => result.outcome === 'failed' || result.outcome === 'skipped');
   if (!failed.length) return;
   const rows = failed.slice(0, 100).map((result) => el('tr', el('td', { class: 'mono' }, result.id), el('td', { class: 'wrap' }, result.reason || '')));
   actions.openDialog(`${number(failed.length)} could not be done`, [

@@ -195,7 +195,8 @@ function errorOf(delivery, context) {
   return [el('h3', 'Error'),
     error.program && el('p', { class: 'muted' }, el('span', { class: 'mono' }, error.program), error.line && ` line ${error.line}`, error.line && error.column && `, column ${error.column}`),
     excerptOf(error),
-    el('p', { class: 'note bad' }, el('b', `${error.code} `), error.detail || error.title),
+    el('p', { class: 'note bad' }, el('b', `${error.code} `), error.detail || error.title, error.hint && el('span', { class: 'muted' }, ` ${error.hint}`)),
+    error.errors?.length > 1 && el('ul', { class: 'plain-list' }, error.errors.slice(0, 20).map((one) => el('li', el('span', { class: 'mono' }, one.pointer || one.program || ''), ' ', one.detail || one.text || ''))),
     cure(error.code, delivery, context)];
 }
 
@@ -217,7 +218,7 @@ function bodyOf(delivery, context) {
   const place = el('div');
   if (!body) return null;
   if (!body.stored) {
-    return [el('h3', 'Body'), el('p', { class: 'muted' }, delivery.bytes ? `${bytes(delivery.bytes)}, not kept. ` : 'Not kept. ', 'A body is kept until all jobs of the delivery have finished.')];
+    return [el('h3', 'Body'), el('p', { class: 'muted' }, delivery.bytes ? `${bytes(delivery.bytes)}, not kept. ` : 'Not kept. ', 'A body is kept until all jobs of its delivery have finished, and as long as it is a dead letter.')];
   }
   const reveal = button(['Show body ', el('span', { class: 'faint' }, `${bytes(body.bytes)}, personal data`)], async () => {
     const shown = await context.actions.run(reveal, () => context.api.text(`deliveries/${encodeURIComponent(delivery.id)}/body`, context.signal), { failed: 'The body cannot be shown' });
@@ -253,8 +254,7 @@ function showDetail(detail, delivery, context, { reload, path }) {
   const { actions, api } = context;
   const address = `deliveries/${encodeURIComponent(delivery.id)}`;
   const dead = delivery.dead_letter;
-  const canReplay = Boolean(dead) || Boolean(delivery.body?.stored);
-  const replay = canReplay && actions.actionButton(['Replay ', el('kbd', { 'aria-hidden': 'true' }, 'r')], context, async (trigger) => {
+  const replay = dead && actions.actionButton(['Replay ', el('kbd', { 'aria-hidden': 'true' }, 'r')], context, async (trigger) => {
     const result = await actions.run(trigger, () => api.post(`${address}/replay`), { done: 'Replayed', failed: 'Not replayed' });
     if (result === undefined) return;
     context.refreshStatus();
@@ -287,6 +287,6 @@ function showDetail(detail, delivery, context, { reload, path }) {
     jobsOf(delivery),
     bodyOf(delivery, context),
     el('div', { class: 'actions' }, playground, replay, discard),
-    canReplay && actions.commandLine(`masshook deliveries replay ${actions.quoted(delivery.id)}`),
+    replay && actions.commandLine(`masshook deliveries replay ${actions.quoted(delivery.id)}`),
     discard && actions.commandLine(`masshook deliveries discard ${actions.quoted(delivery.id)}`));
 }

@@ -40,8 +40,18 @@ export function mount(root, context) {
         await context.api.repeat(async () => { if (!await load()) { loop.abort.abort(); context.setLive(false); } }, 1000, signal);
       }
     } catch (error) {
-      if (!signal.aborted) fill(root, el('div', { class: 'pad' }, link('/jobs', '← All jobs'), context.actions.failureBox(error)));
+      if (!signal.aborted) fill(root, el('div', { class: 'pad' }, link('/jobs', '← All jobs'), context.actions.failureBox(error), unparking(error)));
     }
+  }
+
+  /** What can be done about a job that this version cannot read. */
+  function unparking(error) {
+    if (error.code !== 'job_unreadable') return null;
+    const resume = context.actions.actionButton('Try it again', context, async (trigger) => {
+      const result = await context.actions.run(trigger, () => context.api.post(`jobs/${encodeURIComponent(id)}/replay`), { done: 'The job goes on', failed: 'Not resumed' });
+      if (result !== undefined) restart();
+    });
+    return [el('div', { class: 'actions' }, resume), context.actions.commandLine(`masshook jobs replay ${context.actions.quoted(id)}`)];
   }
 
   const press = (key) => () => {
