@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::listener::{ConsoleSettings, ConsoleStore};
 use crate::api::json_response;
@@ -15,13 +15,18 @@ pub(super) async fn show(app: Arc<App>, settings: Arc<ConsoleSettings>) -> Respo
         ConsoleStore::Sqlite => "sqlite",
         ConsoleStore::DynamoDb => "dynamodb",
     };
+    // The page asks for its status every few seconds, which must not be billed.
+    let dead_letters = match app.store().has_billed_reads() {
+        true => None,
+        false => app.store().count_dead_letters().await.ok(),
+    };
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "store": store,
         "config": settings.config.to_json(),
         "read_only": settings.read_only,
         "public_url": settings.server_url,
-        "counts": Value::Null,
+        "counts": {"dead_letters": dead_letters},
         "now": format!("{:.3}", app.now()),
     });
     json_response(StatusCode::OK, &status)
