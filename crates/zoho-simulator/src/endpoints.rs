@@ -45,7 +45,7 @@ pub(crate) fn handle(
             Ok(state.jobs.status(module, job, faults, now))
         }
         Endpoint::Fields(id) => metadata::fields(org, request, id.as_deref()),
-        Endpoint::Modules(name) => metadata::modules(name.as_deref()),
+        Endpoint::Modules(name) => metadata::modules(org, name.as_deref()),
         Endpoint::CustomViews(id) => metadata::custom_views(org, request, id.as_deref(), faults),
         Endpoint::Territories(None) => metadata::territories(request, faults, |_| true),
         Endpoint::Territories(Some(id)) => {
@@ -67,7 +67,7 @@ pub(crate) fn handle(
         Endpoint::PutRecord(module, id) => {
             update_records::put(state, module, Some(id), &request.body, now)
         }
-        Endpoint::Apis => organization::apis(request, faults),
+        Endpoint::Apis => organization::apis(org, request, faults),
         Endpoint::Org => Ok(organization::org(faults)),
         Endpoint::Users => Ok(organization::users()),
         Endpoint::Token

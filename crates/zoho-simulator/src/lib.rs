@@ -37,7 +37,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -48,6 +48,7 @@ use tokio::task::JoinHandle;
 
 use crate::data_center::{DataCenter, DataCenterHost};
 use crate::org::CrmOrg;
+pub use crate::org::additions::{ModuleAdditions, OrgAdditions};
 pub use crate::settings::Settings;
 use crate::state::State;
 pub use crate::time_source::TimeSource;
@@ -60,6 +61,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Simulator {
     url: String,
     announcement: Value,
+    state: Arc<Mutex<State>>,
     tasks: Vec<JoinHandle<io::Result<()>>>,
     shutdown: watch::Sender<()>,
 }
@@ -93,6 +95,7 @@ impl Simulator {
         Ok(Self {
             url,
             announcement,
+            state,
             tasks,
             shutdown,
         })
@@ -106,6 +109,12 @@ impl Simulator {
     /// The JSON line that `masshook simulate` prints: `url`, `credentials`, `data_centers` and `world`.
     pub fn announcement(&self) -> Value {
         self.announcement.clone()
+    }
+
+    /// Adds to the org of a running simulator. What it has already stays as it is.
+    pub fn extend(&self, additions: &OrgAdditions) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.org.extend(additions);
     }
 
     /// Stops the simulator after the running requests are answered.

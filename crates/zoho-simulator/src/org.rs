@@ -1,5 +1,6 @@
 //! The simulated CRM org: modules with their records and views, and the territories.
 
+pub(crate) mod additions;
 mod description;
 pub(crate) mod field;
 pub(crate) mod field_values;
@@ -22,6 +23,8 @@ use crate::response::{ApiResponse, EndpointResult};
 #[derive(Debug)]
 pub(crate) struct CrmOrg {
     pub(crate) modules: Vec<Module>,
+    /// Whether every number that could be an id is the id of a record.
+    any_record_id: bool,
 }
 
 impl CrmOrg {
@@ -49,7 +52,10 @@ impl CrmOrg {
                 Module::seeded(schema, count, views::of(schema.name))
             })
             .collect();
-        Ok(Self { modules })
+        Ok(Self {
+            modules,
+            any_record_id: false,
+        })
     }
 
     /// The module with this API name, or the rejection of an unknown module.

@@ -6,7 +6,6 @@ use crate::endpoint::known;
 use crate::endpoints::pagination::Page;
 use crate::faults::Faults;
 use crate::org::module::Module;
-use crate::org::schema::{MODULES, Schema};
 use crate::org::seed_data::user;
 use crate::org::territories::{TERRITORIES, Territory};
 use crate::org::{CrmOrg, MODULES_WITHOUT_API};
@@ -48,27 +47,24 @@ pub(crate) fn fields(
             return reject(ApiResponse::invalid_data(details));
         }
     };
+    let module_id = |name: &str| Some(org.module(name)?.schema.module_id());
     let found: Vec<Value> = (first..)
         .zip(module.schema.fields)
         .filter(|(field_id, _)| used && id.is_none_or(|id| field_id.to_string() == id))
-        .map(|(field_id, field)| field.json(field_id, module_id))
+        .map(|(field_id, field)| field.json(field_id, &module_id))
         .collect();
     Ok(list_or_empty("fields", found))
 }
 
-fn module_id(name: &str) -> Option<String> {
-    Schema::named(name).map(Schema::module_id)
-}
-
 /// `GET settings/modules`, or one module by its API name or its id.
-pub(crate) fn modules(name: Option<&str>) -> EndpointResult<ApiResponse> {
+pub(crate) fn modules(org: &CrmOrg, name: Option<&str>) -> EndpointResult<ApiResponse> {
     if let Some(name) = name
         && (known::is_module(name) || MODULES_WITHOUT_API.contains(&name))
     {
         return reject(ApiResponse::not_simulated(json!({"module": name})));
     }
-    let found: Vec<Value> = MODULES
-        .iter()
+    let schemas = org.modules.iter().map(|module| module.schema);
+    let found: Vec<Value> = schemas
         .filter(|schema| name.is_none_or(|name| schema.name == name || schema.module_id() == name))
         .map(|schema| {
             json!({

@@ -6,7 +6,7 @@ use crate::credits;
 use crate::endpoint::Endpoint;
 use crate::endpoints::has_mass_update;
 use crate::faults::{Edition, Faults};
-use crate::org::schema::MODULES;
+use crate::org::CrmOrg;
 use crate::org::seed_data::{USER_ID, USER_NAME};
 use crate::request::Request;
 use crate::response::{ApiResponse, EndpointResult, reject};
@@ -71,7 +71,11 @@ pub(crate) fn users() -> ApiResponse {
 }
 
 /// `GET __apis`: the served APIs with scopes and credits. A filter selects one service or scope.
-pub(crate) fn apis(request: &Request, faults: &Faults) -> EndpointResult<ApiResponse> {
+pub(crate) fn apis(
+    org: &CrmOrg,
+    request: &Request,
+    faults: &Faults,
+) -> EndpointResult<ApiResponse> {
     let service = match request.parameter("filters") {
         None => None,
         Some(text) => match parse_filter(text) {
@@ -82,7 +86,7 @@ pub(crate) fn apis(request: &Request, faults: &Faults) -> EndpointResult<ApiResp
             }
         },
     };
-    let found: Vec<Value> = served_apis(faults)
+    let found: Vec<Value> = served_apis(org, faults)
         .into_iter()
         .filter_map(|(path, methods, is_custom)| {
             let operations: Vec<Value> = methods
@@ -124,7 +128,7 @@ fn parse_filter(text: &str) -> Option<String> {
 }
 
 /// The served paths with their methods, and whether the module is a custom one.
-fn served_apis(faults: &Faults) -> Vec<(String, &'static [&'static str], bool)> {
+fn served_apis(org: &CrmOrg, faults: &Faults) -> Vec<(String, &'static [&'static str], bool)> {
     let org_paths = [
         ("__apis", &["GET"][..]),
         ("org", &["GET"]),
@@ -141,7 +145,8 @@ fn served_apis(faults: &Faults) -> Vec<(String, &'static [&'static str], bool)> 
         ("/actions/count", &["GET"]),
         ("/actions/mass_update", &["POST", "GET"]),
     ];
-    let all_module_paths = MODULES.iter().flat_map(|schema| {
+    let all_module_paths = org.modules.iter().flat_map(|module| {
+        let schema = module.schema;
         let offered = module_paths.into_iter().filter(|(path, _)| {
             !path.ends_with("/mass_update") || has_mass_update(schema.name, faults)
         });

@@ -310,6 +310,11 @@ impl Field {
         self
     }
 
+    /// The options of a picklist as they are defined.
+    pub(crate) const fn option_texts(&self) -> &'static [&'static str] {
+        self.options
+    }
+
     /// The options of a picklist, in order.
     pub(crate) fn picklist_options(&self) -> impl Iterator<Item = PicklistOption> + use<> {
         self.options.iter().map(|text| {

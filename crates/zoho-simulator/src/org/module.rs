@@ -35,7 +35,12 @@ pub(crate) struct Module {
     /// The custom views.
     pub(crate) views: Vec<View>,
     changes: BTreeMap<u64, RecordChanges>,
+    /// Whether every number of 10 to 19 digits is the id of a record.
+    pub(crate) any_record_id: bool,
 }
+
+/// The index of a record that is not seeded is its id above this number.
+const ANY_RECORD: u64 = 1 << 63;
 
 impl Module {
     /// The index of the record with this id.
@@ -45,20 +50,26 @@ impl Module {
         } else {
             id.parse().ok()
         }?;
-        id.checked_sub(self.schema.first_id)
-            .filter(|index| *index < self.records)
+        let seeded = id.checked_sub(self.schema.first_id);
+        let seeded = seeded.filter(|index| *index < self.records);
+        let is_id = self.any_record_id && (1_000_000_000..ANY_RECORD).contains(&id);
+        seeded.or_else(|| is_id.then(|| ANY_RECORD + id))
     }
 
     /// The id of the record at an index.
     pub(crate) fn record_id(&self, index: u64) -> String {
-        (self.schema.first_id + index).to_string()
+        match index.checked_sub(ANY_RECORD) {
+            Some(id) => id.to_string(),
+            None => (self.schema.first_id + index).to_string(),
+        }
     }
 
     /// The condition of the record at an index.
     pub(crate) fn condition(&self, index: u64) -> RecordCondition {
         let with_condition = SEEDED_CONDITIONS.len() as u64;
         let first = self.records.saturating_sub(with_condition);
-        if self.records < MIN_RECORDS_FOR_CONDITIONS || index < first {
+        let is_seeded = index < self.records;
+        if self.records < MIN_RECORDS_FOR_CONDITIONS || index < first || !is_seeded {
             return RecordCondition::Clean;
         }
         let condition = SEEDED_CONDITIONS[(index - first) as usize];
@@ -163,6 +174,11 @@ impl Module {
         }
     }
 
+    /// Whether a record has changed since it was seeded.
+    pub(crate) fn is_changed(&self, index: u64) -> bool {
+        self.changes.contains_key(&index)
+    }
+
     /// The whole record, with the fields that the user's profile hides.
     pub(crate) fn record(&self, index: u64) -> Value {
         let mut record = Map::new();
@@ -188,6 +204,7 @@ impl Module {
             records,
             views,
             changes: BTreeMap::new(),
+            any_record_id: false,
         }
     }
 

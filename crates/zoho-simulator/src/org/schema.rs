@@ -40,11 +40,6 @@ impl Schema {
     pub(crate) fn module_id(&self) -> String {
         (self.first_id - 999_000).to_string()
     }
-
-    /// The module with this API name.
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        MODULES.iter().find(|schema| schema.name == name)
-    }
 }
 
 /// The number of record ids reserved for a module.
@@ -164,6 +159,18 @@ const CREATED_BY: Field = Field::new("Created_By", FieldType::Owner).system();
 const MODIFIED_BY: Field = Field::new("Modified_By", FieldType::Owner).system();
 const TOPIC: Field = Field::new("Topics", FieldType::Multiselect).options(TOPICS);
 const LANGUAGE: Field = Field::new("Languages_Known", FieldType::Multiselect).options(LANGUAGES);
+
+/// The fields of an added module, before its own.
+pub(crate) const CUSTOM_FIELDS: &[Field] = &[
+    OWNER,
+    LAYOUT,
+    Field::new("Name", FieldType::Text).required(),
+    EMAIL,
+    CREATED,
+    MODIFIED,
+    CREATED_BY,
+    MODIFIED_BY,
+];
 
 /// All modules of the org.
 pub(crate) const MODULES: [Schema; 18] = [

@@ -79,6 +79,11 @@ impl View {
         }
     }
 
+    /// A view of all records that is not seeded.
+    pub(crate) fn added(id: u64, name: &'static str) -> Self {
+        Self::new("added", id, name, "created_by_me", Vec::new())
+    }
+
     fn system(id: u64, name: &'static str) -> Self {
         Self {
             system_name: Some("ALLVIEWS"),
