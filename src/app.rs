@@ -8,6 +8,7 @@ mod intake;
 mod jobs;
 pub mod operations;
 mod permits;
+mod playground;
 mod preview;
 mod replay;
 mod secret_check;
@@ -15,6 +16,7 @@ mod token_cache;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
@@ -41,12 +43,19 @@ pub use flow::HookResponse;
 pub use intake::Acceptance;
 use intake::JobIntake;
 use permits::StorePermits;
+pub use playground::PlaygroundRequest;
 pub use preview::{PreviewOutcome, RequestContent, Verification};
 pub use secret_check::{SecretCheck, SecretScope, SecretState};
 use token_cache::{SecretTokenCache, StoreTokenCache};
 
 /// Maximum jobs of one turn: enough for a thousand deliveries of one batch window to share their calls.
 const TURN_JOBS: usize = 1_000;
+
+/// Bytes of the events that wait for the playground's thread.
+const PLAYGROUND_WAITING_BYTES: usize = 16 << 20;
+
+/// Wall-clock time of one run in the playground, with its time in the queue.
+const PLAYGROUND_TIME: Duration = Duration::from_secs(15);
 
 /// The application: all modules, connected.
 #[derive(Debug)]
@@ -56,6 +65,8 @@ pub struct App {
     secrets: Arc<Secrets>,
     verifier: Verifier,
     mapping_threads: Pool,
+    /// The thread of the playground's programs.
+    playground_threads: Pool,
     intake: JobIntake,
     metrics: Metrics,
     /// The callbacks of a server, which sends them beside its turns.
@@ -119,7 +130,8 @@ impl App {
                 runtime_api,
                 ..config.callbacks.policy()
             },
-        );
+        )
+        .with_receiver(config.callbacks.receiver.clone());
         let shared = matches!(mode, ExecutionMode::Durable(_)).then(|| &store);
         let clients = zoho_clients(&config, &http, &secrets, &clock, &metrics, shared);
         let max_body_bytes = config.limits.max_body_bytes;
@@ -137,6 +149,7 @@ impl App {
             secrets,
             verifier,
             mapping_threads: Pool::new(PoolSettings::default()),
+            playground_threads: Pool::new(playground_settings(PoolSettings::default())),
             callbacks: CallbackQueue::new(Patience::Full),
             waits: operations::Waits::default(),
         }
@@ -146,10 +159,12 @@ impl App {
     #[must_use]
     pub fn with_memory_limit(self, bytes: Option<usize>) -> Self {
         let settings = bytes.map(PoolSettings::for_memory);
-        let mapping_threads = Pool::new(settings.unwrap_or_default());
+        let settings = settings.unwrap_or_default();
+        let mapping_threads = Pool::new(settings);
         mapping_threads.start_first_thread();
         Self {
             mapping_threads,
+            playground_threads: Pool::new(playground_settings(settings)),
             ..self
         }
     }
@@ -331,6 +346,16 @@ impl App {
     }
 }
 
+/// The settings of the playground's pool: one thread, and a short queue. No thread is started before the first use.
+fn playground_settings(settings: PoolSettings) -> PoolSettings {
+    PoolSettings {
+        threads: 1,
+        waiting_bytes: settings.waiting_bytes.min(PLAYGROUND_WAITING_BYTES),
+        time: PLAYGROUND_TIME,
+        ..settings
+    }
+}
+
 fn log_errors(driven: &[DriveResult]) {
     for DriveResult { id, outcome } in driven {
         if let Err(error) = outcome {
@@ -346,6 +371,7 @@ fn trusted_hosts(config: &Config, sns_endpoint: Option<&Url>) -> BTreeSet<String
         connections.flat_map(|connection| [&connection.accounts_url, &connection.api_url]);
     overrides
         .flatten()
+        .chain(&config.callbacks.receiver)
         .chain(sns_endpoint)
         .filter_map(|url| url.host_str().map(str::to_owned))
         .collect()

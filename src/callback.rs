@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
-use http::{Request, StatusCode};
+use http::{HeaderName, Request, StatusCode};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::http::target::Policy;
+use crate::http::target::{Policy, is_this_machine};
 use crate::http::{Http, SendError};
 use crate::job::Notification;
 use crate::retry::{http_date, retry_after};
@@ -94,6 +94,9 @@ impl RetrySchedule {
     }
 }
 
+/// The header with the URL that a job names, if its callback is sent to another receiver.
+pub const INTENDED_URL: HeaderName = HeaderName::from_static("masshook-intended-url");
+
 /// Sends callbacks.
 #[derive(Debug)]
 pub struct CallbackSender {
@@ -101,6 +104,8 @@ pub struct CallbackSender {
     secrets: Arc<Secrets>,
     signing: Vec<SecretRef>,
     policy: Policy,
+    /// Where callbacks to other machines are sent instead.
+    receiver: Option<Url>,
 }
 
 impl CallbackSender {
@@ -111,7 +116,14 @@ impl CallbackSender {
             secrets,
             signing,
             policy,
+            receiver: None,
         }
+    }
+
+    /// Sends all callbacks to other machines to `receiver` instead, if there is one. No other machine is called then.
+    #[must_use]
+    pub fn with_receiver(self, receiver: Option<Url>) -> Self {
+        Self { receiver, ..self }
     }
 
     /// Checks whether callbacks may be sent to `url`, without a DNS query.
@@ -156,9 +168,17 @@ impl CallbackSender {
                 return CallbackResult::Undeliverable(error.to_string());
             }
         };
-        let request = Request::post(notification.url.as_str())
-            .header(CONTENT_TYPE, "application/json")
-            .body(notification.body.clone());
+        let is_local = notification
+            .url
+            .host()
+            .is_some_and(|host| is_this_machine(&host));
+        let receiver = self.receiver.as_ref().filter(|_| !is_local);
+        let target = receiver.unwrap_or(&notification.url);
+        let mut request = Request::post(target.as_str()).header(CONTENT_TYPE, "application/json");
+        if receiver.is_some() {
+            request = request.header(INTENDED_URL, notification.url.as_str());
+        }
+        let request = request.body(notification.body.clone());
         let mut request = match request {
             Ok(request) => request,
             Err(error) => return CallbackResult::Undeliverable(error.to_string()),

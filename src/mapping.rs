@@ -4,6 +4,7 @@
 
 mod advice;
 mod input;
+mod misspelled;
 mod requests;
 mod when;
 
@@ -11,11 +12,12 @@ mod when;
 mod tests;
 
 pub use jq_fence::{
-    CompileError, Document, EvalError, InvalidJson, Limits, Overload, Pool, PoolSettings, Program,
-    Session, Worker,
+    CompileError, Document, ErrorLocation, EvalError, InvalidJson, Limits, Overload, Pool,
+    PoolSettings, Program, Session, Worker,
 };
 
 pub use advice::advice;
 pub use input::{MappingInput, program};
+pub use misspelled::{MisspelledKey, misspelled_keys};
 pub use requests::{OutputError, update_requests};
 pub use when::{NotBoolean, PathValue, ProgramKey, path_values, to_boolean};

@@ -1,6 +1,7 @@
 //! Status callbacks: who signs them and where they may go.
 
 use schemars::JsonSchema;
+use url::Url;
 
 use super::schema::OneOrMany;
 use super::values::{read_or, read_secrets};
@@ -28,6 +29,9 @@ pub struct Callbacks {
     /// development only.
     #[schemars(default)]
     pub allow_loopback: bool,
+    /// Where callbacks to other machines are sent instead. It is no key of the config: `masshook dev` sets it.
+    #[schemars(skip)]
+    pub receiver: Option<Url>,
 }
 
 impl Callbacks {
@@ -72,6 +76,7 @@ impl Callbacks {
             signing_secret,
             allowed_hosts,
             allow_loopback: allow_loopback?,
+            receiver: None,
         })
     }
 }

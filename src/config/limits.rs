@@ -24,6 +24,10 @@ pub struct Limits {
 /// The maximum of `max_body_bytes`: Lambda's limit for one request, less the overhead of base64.
 pub const MAX_BODY_BYTES: u64 = 4_500_000;
 
+/// The maximum processor time of the programs of one run in the playground, in milliseconds. A program that is edited is
+/// often unfinished, so a run without an end must not keep the others waiting.
+const PLAYGROUND_TIME_MS: u64 = 3_000;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -48,6 +52,14 @@ impl Limits {
             input_bytes: self.max_body_bytes,
             time: Duration::from_millis(self.mapping_timeout_ms),
             ..mapping::Limits::default()
+        }
+    }
+
+    /// Returns these limits with at most [`PLAYGROUND_TIME_MS`] of processor time.
+    pub fn of_playground(self) -> Self {
+        Self {
+            mapping_timeout_ms: self.mapping_timeout_ms.min(PLAYGROUND_TIME_MS),
+            ..self
         }
     }
 

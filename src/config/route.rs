@@ -19,7 +19,7 @@ use crate::trigger::Trigger;
 use crate::update;
 
 /// How deliveries from one sender are verified and mapped.
-#[derive(Debug, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Route {
     /// The triggers whose deliveries the route accepts. Default: `http` and `direct`.

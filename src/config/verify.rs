@@ -12,7 +12,7 @@ use strict_reader::{Node, Problems};
 use webhook_verify::scheme::{HandshakeSpec, PRESETS, Scheme, SchemeChoice};
 
 /// How the sender of a delivery is verified.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum VerifyConfig {
     /// No verification: anybody may deliver. With the handshakes of the sender.
     Disabled(Vec<HandshakeSpec>),
@@ -23,7 +23,7 @@ pub enum VerifyConfig {
 }
 
 /// A signature scheme and its secrets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SchemeConfig {
     /// The signature scheme.
     pub scheme: Scheme,
@@ -182,7 +182,7 @@ impl VerifyConfig {
     }
 
     /// Returns the schemes, of which at least one must verify a delivery.
-    pub(super) fn schemes(&self) -> &[SchemeConfig] {
+    pub fn schemes(&self) -> &[SchemeConfig] {
         match self {
             Self::Disabled(_) | Self::ByAws => &[],
             Self::Schemes(schemes) => schemes,

@@ -170,6 +170,11 @@ impl<'a> Mapper<'a> {
         &self.programs.when
     }
 
+    /// The route's `map`.
+    pub(crate) fn map_program(&self) -> &Program {
+        &self.programs.map
+    }
+
     /// The key of an expression of `when`.
     pub(crate) fn key(&self, index: usize) -> ProgramKey {
         ProgramKey::of_when(index, self.programs.when.len())

@@ -205,6 +205,9 @@ pub enum Rejection {
     /// The update request is not valid.
     #[error("this is not an update request")]
     Invalid(Vec<Problem>),
+    /// A request to the playground names no event, or programs that cannot be run.
+    #[error("the playground cannot run this: {0}")]
+    PlaygroundInput(String),
     /// The callback URL is not allowed.
     #[error("the callback URL is refused: {0}")]
     Callback(String),
@@ -321,6 +324,9 @@ impl Rejection {
             }
             Self::Unmappable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_mappable"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_update_request"),
+            Self::PlaygroundInput(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "playground_input_invalid")
+            }
             Self::Callback(_) => (StatusCode::UNPROCESSABLE_ENTITY, "callback_refused"),
             Self::KeyReused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             Self::Secret(SecretError::Later { .. }) | Self::Store(_) | Self::Queue(_) => {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::build::RecordCount;
 use super::warnings::{Automation, Warning};
-use super::{Call, CallKind, MethodComparison, Plan, PlanLimits};
+use super::{Call, CallKind, CreditCost, CreditPrices, MethodComparison, Plan, PlanLimits};
 use crate::update::{
     MAX_IDS, Named, NamedTerritory, NamedView, Resolved, Selector, UpdateMethod, UpdateRequest,
 };
@@ -81,6 +81,27 @@ impl<'a> PlanPreview<'a> {
             }
             Self::Pending(_) => Vec::new(),
         }
+    }
+
+    /// The comparison of both update methods; for the largest possible number of records if they have to be looked up.
+    pub fn comparison(&self) -> MethodComparison {
+        match self {
+            Self::Planned(_, plan) => plan.comparison(),
+            Self::Pending(pending) => pending.comparison,
+        }
+    }
+
+    /// The cost of the planned calls; none while records have to be looked up.
+    pub fn cost(&self) -> Option<CreditCost> {
+        match self {
+            Self::Planned(_, plan) => Some(CreditCost::of(plan.calls(), CreditPrices::DOCUMENTED)),
+            Self::Pending(_) => None,
+        }
+    }
+
+    /// The path that every planned call is sent to.
+    pub fn path(&self) -> String {
+        self.comparison().chosen.path(&self.request().module)
     }
 
     /// The preview, for machines.

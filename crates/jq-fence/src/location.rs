@@ -10,6 +10,8 @@ pub struct ErrorLocation {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
+    /// The length of the word or sign at the position, in characters; at least 1.
+    pub length: usize,
     /// The line's text; of a long line, the part around the position.
     pub text: String,
     /// The number of characters of `text` before the position.
@@ -43,6 +45,7 @@ impl ErrorLocation {
         Self {
             line: before.matches('\n').count() + 1,
             column,
+            length: word_length(after),
             text,
             caret,
         }
@@ -56,9 +59,32 @@ impl ErrorLocation {
     }
 }
 
+/// The number of characters of the word or sign at the start of `text`.
+fn word_length(text: &str) -> usize {
+    let is_word = |character: &char| character.is_alphanumeric() || *character == '_';
+    let prefix = usize::from(text.starts_with(['$', '@', '.']));
+    let word = text.chars().skip(prefix).take_while(is_word).count();
+    (prefix + word).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn length_is_that_of_the_word_at_the_position() {
+        for (text, length) in [
+            ("slect(.a)", 5),
+            ("$headrs.x", 7),
+            (".größe | x", 6),
+            ("@base", 5),
+            ("== 1", 1),
+            ("", 1),
+            ("\nfoo", 1),
+        ] {
+            assert_eq!(ErrorLocation::at(text, 0).length, length, "{text}");
+        }
+    }
 
     #[test]
     fn excerpt_has_caret_below_position() {

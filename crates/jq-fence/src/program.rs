@@ -15,6 +15,7 @@ use crate::error::EvalError;
 use crate::host::Host;
 use crate::keys;
 use crate::limits::Limits;
+use crate::location::ErrorLocation;
 use crate::paths;
 use crate::session::Worker;
 
@@ -79,6 +80,19 @@ impl Program {
     /// input. Empty if the program is not valid.
     pub fn paths(&self) -> Vec<String> {
         paths::of_source(self.source(), self.0.host)
+    }
+
+    /// The first position of a word in the program's text.
+    pub fn location_of(&self, word: &str) -> Option<ErrorLocation> {
+        let source = self.source();
+        let is_part = |character: char| character.is_alphanumeric() || character == '_';
+        let mut found = source.match_indices(word);
+        let (at, _) = found.find(|(at, _)| {
+            let (before, rest) = source.split_at(*at);
+            let after = rest.get(word.len()..).unwrap_or_default();
+            !before.ends_with(is_part) && !after.starts_with(is_part)
+        })?;
+        Some(ErrorLocation::at(source, at))
     }
 
     /// Whether the program contains the assignment `=`, which is easily written where `==` is meant.

@@ -1,0 +1,114 @@
+//! The programs of a route as YAML, to be pasted into the config.
+
+use std::fmt::Write as _;
+
+use crate::config::Route;
+use crate::mapping::Program;
+use crate::update::UpdateMethod;
+
+/// The indentation of a route's keys in the config.
+const INDENT: usize = 4;
+
+/// The keys of a route that contain its programs, indented as in the config.
+pub(super) fn of_programs(route: &Route) -> String {
+    let mut yaml = String::new();
+    let margin = " ".repeat(INDENT);
+    match &route.when[..] {
+        [] => {}
+        [one] => {
+            let _ = writeln!(yaml, "{margin}when: {}", scalar(one.source(), INDENT + 2));
+        }
+        several => {
+            let _ = writeln!(yaml, "{margin}when:");
+            for expression in several {
+                let _ = writeln!(
+                    yaml,
+                    "{margin}  - {}",
+                    scalar(expression.source(), INDENT + 4)
+                );
+            }
+        }
+    }
+    if let Some(source) = route.delivery_id.as_ref().map(Program::source) {
+        let _ = writeln!(yaml, "{margin}delivery_id: {}", scalar(source, INDENT + 2));
+    }
+    if route.update_by != UpdateMethod::default() {
+        let _ = writeln!(yaml, "{margin}update_by: {}", route.update_by.as_str());
+    }
+    let map = scalar(route.map.source(), INDENT + 2);
+    let _ = writeln!(yaml, "{margin}map: {map}");
+    yaml
+}
+
+/// A text as a YAML scalar: a block with `|` if that keeps it as it is, else in double quotes as JSON writes it.
+fn scalar(text: &str, indent: usize) -> String {
+    let is_plain = |character: char| matches!(character, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..);
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    let starts_plainly = body.starts_with(|first: char| !first.is_whitespace());
+    let fits_block = text.chars().all(is_plain)
+        // A separator of lines in Unicode is one in YAML 1.1.
+        && !text.contains(['\u{2028}', '\u{2029}'])
+        && starts_plainly
+        && !body.ends_with('\n');
+    if !fits_block {
+        return serde_json::Value::from(text).to_string();
+    }
+    let chomping = match text.ends_with('\n') {
+        true => "",
+        false => "-",
+    };
+    let margin = " ".repeat(indent);
+    let lines = body.split('\n').map(|line| match line.is_empty() {
+        true => "\n".to_owned(),
+        false => format!("\n{margin}{line}"),
+    });
+    format!("|{chomping}{}", lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn read_back(text: &str, indent: usize) -> Value {
+        let margin = " ".repeat(indent - 2);
+        let yaml = format!("{margin}map: {}\n{margin}next: 1\n", scalar(text, indent));
+        let document: Value =
+            serde_saphyr::from_str(&yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
+        assert_eq!(document["next"], 1, "{yaml}");
+        document["map"].clone()
+    }
+
+    #[test]
+    fn programs_keep_their_text() {
+        for text in [
+            ".event_type == \"form_response\"",
+            "{ module: \"Leads\",\n  fields: {} }\n",
+            "",
+            "\n",
+            "  .a",
+            ".a\n\n",
+            "\t.a",
+            ".a\r\n.b",
+            ".a #: not a comment",
+            "- .a",
+            ".a\n\n.b",
+            "\u{feff}.a",
+            ".a\u{2028}.b",
+            "\"\u{7f}\\u0000\"",
+            ".a   ",
+            ".a\n   ",
+        ] {
+            assert_eq!(read_back(text, 6), text, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_round_trips(text in "[ -~\n\t\u{85}é☃\u{2028}\u{1f600}]{0,40}") {
+            prop_assert_eq!(read_back(&text, 6), Value::from(text.as_str()));
+        }
+    }
+}
