@@ -13,12 +13,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use ::http::request::Parts;
 use ::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -157,7 +160,7 @@ async fn require_key(
     Ok(next.run(request).await)
 }
 
-async fn not_allowed(allowed: &'static [Method]) -> Rejection {
+pub(crate) async fn not_allowed(allowed: &'static [Method]) -> Rejection {
     let allowed = allowed.to_vec();
     Rejection::MethodNotAllowed { allowed }
 }
@@ -168,6 +171,20 @@ async fn catch_panic(request: Request, next: Next) -> Response {
     let response = running.await;
     // The panic hook has logged its message.
     response.unwrap_or_else(|_| Rejection::Defect.into_response())
+}
+
+/// Reads the body of a request, at most `limit` bytes of it.
+///
+/// # Errors
+/// [`Rejection::TooLarge`], [`Rejection::BodyNotReceived`] and others.
+pub(crate) async fn read_request_body(
+    body: Body,
+    limit: usize,
+    parts: &Parts,
+) -> Result<Bytes, Rejection> {
+    let body = read_body(body, limit, parts.extensions.get()).await?;
+    let (body, _reserved) = body.into_parts();
+    Ok(body)
 }
 
 /// Refuses requests with too many headers before any code scans them.

@@ -7,10 +7,13 @@ mod flow;
 mod intake;
 mod jobs;
 pub mod operations;
+mod overview;
 mod permits;
 mod playground;
 mod preview;
 mod replay;
+mod route_view;
+mod sample;
 mod secret_check;
 mod token_cache;
 
@@ -34,17 +37,19 @@ use crate::mapping::{Pool, PoolSettings};
 use crate::metrics::{Gauges, Metrics};
 use crate::secrets::{SecretStore, Secrets};
 use crate::store::{Store, StoreError};
-use crate::zoho::Client;
 use crate::zoho::concurrency::SharedPermits;
 use crate::zoho::token_cache::TokenCache;
+use crate::zoho::{Client, ConnectionStatus};
 pub use events::EventOutcome;
 pub use explain::{Condition, ConditionResult, Explanation, ExpressionResult};
 pub use flow::HookResponse;
 pub use intake::Acceptance;
 use intake::JobIntake;
+pub use overview::Activity;
 use permits::StorePermits;
 pub use playground::PlaygroundRequest;
 pub use preview::{PreviewOutcome, RequestContent, Verification};
+pub use sample::SampleDelivery;
 pub use secret_check::{SecretCheck, SecretScope, SecretState};
 use token_cache::{SecretTokenCache, StoreTokenCache};
 
@@ -225,6 +230,11 @@ impl App {
     pub async fn openmetrics(&self) -> String {
         let gauges = self.gauges().await;
         self.metrics.render(gauges)
+    }
+
+    /// What this process knows about the connections of the config. No request is made.
+    pub fn connection_statuses(&self) -> Vec<ConnectionStatus> {
+        self.intake.engine.connection_statuses()
     }
 
     /// Requests that jobs are driven now.

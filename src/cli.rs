@@ -1,11 +1,14 @@
 //! The command line.
 
+mod activity;
 mod auth;
+mod callback_receiver;
 mod check;
 mod config_file;
 mod console;
 mod deliveries;
 mod demo;
+mod dev;
 mod event;
 mod event_file;
 mod explain;
@@ -45,6 +48,11 @@ pub struct Arguments {
 enum Command {
     /// Run a demonstration offline: three webhooks become mass updates of a simulated Zoho CRM.
     Demo,
+    /// Run everything on this machine to develop a config: a simulated Zoho, the server, a callback receiver and the console.
+    ///
+    /// Without a config it makes one to play with, in `masshook-dev`. The config is reloaded when it is saved. Nothing leaves
+    /// this machine: connections reach the simulator, and callbacks to other machines go to the receiver.
+    Dev(dev::DevArgs),
     /// Show the update requests and Zoho calls that an event would cause, offline.
     Preview(preview::PreviewArgs),
     /// Check the config, run its routes on example events, and with `--live` ask Zoho about both.
@@ -90,7 +98,7 @@ impl Command {
     /// The log filter unless `RUST_LOG` is set. Only servers log by default; other commands print their results.
     fn log_filter(&self) -> &'static str {
         match self {
-            Self::Serve(_) => "masshook=info,warn",
+            Self::Serve(_) | Self::Dev(_) => "masshook=info,warn",
             Self::Console(_) => "masshook=warn,error",
             Self::Simulate(_) => "info",
             Self::Demo
@@ -111,7 +119,7 @@ pub async fn run(arguments: Arguments) -> ExitStatus {
     let filter = arguments.command.log_filter();
     let is_server = matches!(
         arguments.command,
-        Command::Serve(_) | Command::Simulate(_) | Command::Console(_)
+        Command::Serve(_) | Command::Dev(_) | Command::Simulate(_) | Command::Console(_)
     );
     let format = arguments.command.log_format();
     let _log = is_server.then(|| telemetry::init_server(filter, format));
@@ -120,6 +128,7 @@ pub async fn run(arguments: Arguments) -> ExitStatus {
     }
     match arguments.command {
         Command::Demo => demo::run().await,
+        Command::Dev(args) => dev::run(args).await,
         Command::Preview(args) => preview::run(args).await,
         Command::Check(args) => check::run(args).await,
         Command::Auth(args) => auth::run(args).await,

@@ -9,8 +9,10 @@ mod endpoints;
 mod guard;
 mod hosts;
 mod listener;
+mod received_callbacks;
 mod token;
 
 pub use config_status::ConfigStatus;
 pub use listener::{ConsoleListener, ConsoleSettings, ConsoleStore};
+pub use received_callbacks::{ReceivedCallback, ReceivedCallbacks};
 pub use token::{Credential, Token};

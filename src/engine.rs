@@ -34,7 +34,7 @@ use crate::job::{AlreadyPrepared, InvalidTransition, Job, JobId};
 use crate::metrics::{ConnectionGauges, FinishedJob, Metrics};
 use crate::store::{Claim, Lease, Store, StoreError};
 use crate::wakeup::WakeUps;
-use crate::zoho::Client;
+use crate::zoho::{Client, ConnectionStatus};
 pub use callbacks::{CallbackQueue, Patience};
 use host_health::HostHealth;
 pub use prepare::preview_preparation;
@@ -172,6 +172,11 @@ impl Engine {
     /// What this process knows about the connections' credits and tokens.
     pub fn connection_gauges(&self) -> Vec<ConnectionGauges> {
         self.connections.values().map(Client::gauges).collect()
+    }
+
+    /// What this process knows about the connections.
+    pub fn connection_statuses(&self) -> Vec<ConnectionStatus> {
+        self.connections.values().map(Client::status).collect()
     }
 
     /// The store of jobs.

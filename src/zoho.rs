@@ -16,6 +16,7 @@ mod headers;
 pub mod limits;
 pub mod metadata;
 pub mod scope;
+mod status;
 pub mod token;
 pub mod token_cache;
 mod transport;
@@ -44,6 +45,8 @@ use concurrency::{ConcurrencyLimit, SharedPermits};
 pub use connection::{Connection, MetadataGuard};
 pub use error::Error;
 use limits::{COMPLEX_AT_ONCE, Credits};
+pub use status::ConnectionStatus;
+use status::ErrorLog;
 use token::TokenGrant;
 use token_cache::TokenCache;
 use transport::ApiRequest;
@@ -79,6 +82,7 @@ pub struct Client {
     /// Zoho has asked for a pause: no call is sent before this time.
     throttled_until: Mutex<Option<Timestamp>>,
     credits: Mutex<Credits>,
+    errors: Mutex<ErrorLog>,
     concurrency: ConcurrencyLimit,
     /// A second limit, for the calls that Zoho calls complex.
     complex_concurrency: ConcurrencyLimit,
@@ -124,6 +128,7 @@ impl Client {
             tokens,
             throttled_until: Mutex::default(),
             credits: Mutex::default(),
+            errors: Mutex::default(),
             concurrency,
             complex_concurrency,
             metadata: metadata::MetadataCache::default(),

@@ -8,7 +8,7 @@ mod event;
 mod located_error;
 mod request;
 mod run;
-mod yaml;
+pub(super) mod yaml;
 
 use serde_json::{Value, json};
 

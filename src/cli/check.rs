@@ -2,7 +2,7 @@
 //! about connections and examples.
 
 mod difference;
-mod examples;
+pub(super) mod examples;
 mod live;
 
 use std::collections::BTreeMap;

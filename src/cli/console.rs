@@ -10,7 +10,7 @@ use super::config_file::{ConfigFile, report_config_error};
 use super::signals::StopSignals;
 use super::store_location::DATABASE_FILE;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
-use crate::app::{App, Dependencies};
+use crate::app::{Activity, App, Dependencies};
 use crate::aws::dynamodb::DynamoStore;
 use crate::aws::secrets::SecretsManager;
 use crate::aws::wakeups::SqsWakeUps;
@@ -18,7 +18,8 @@ use crate::aws::{self, Mode};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::console::{
-    ConfigStatus, ConsoleListener, ConsoleSettings, ConsoleStore, Credential, Token,
+    ConfigStatus, ConsoleListener, ConsoleSettings, ConsoleStore, Credential, ReceivedCallbacks,
+    Token,
 };
 use crate::engine::ExecutionMode;
 use crate::metrics::Metrics;
@@ -89,6 +90,8 @@ impl ConsoleCommandArgs {
             StopSignals::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
         let (store, wakeups, kind) = self.open_store().await?;
         let bound = BoundConsole::bind(self.listen, self.read_only, &config).await?;
+        print_line(&format!("console: {}", bound.url()));
+        let activity = Activity::of_another_process(SystemClock.now());
         let app = App::new(
             config,
             Dependencies {
@@ -102,7 +105,7 @@ impl ConsoleCommandArgs {
             },
         );
         tokio::select! {
-            () = bound.run(CurrentApp::new(app), status, kind, None) => Err("the console's listener ended".to_owned()),
+            () = bound.run(CurrentApp::new(app), status, kind, None, activity) => Err("the console's listener ended".to_owned()),
             () = signals.received(1) => Ok(()),
             never = signals.watch() => match never {},
         }
@@ -172,6 +175,7 @@ pub(super) struct BoundConsole {
     listener: ConsoleListener,
     credential: Credential,
     read_only: bool,
+    callbacks: Option<ReceivedCallbacks>,
 }
 
 impl BoundConsole {
@@ -198,7 +202,16 @@ impl BoundConsole {
             listener,
             credential,
             read_only,
+            callbacks: None,
         })
+    }
+
+    /// Shows the callbacks that a receiver of this process gets.
+    pub(super) fn with_callbacks(self, callbacks: ReceivedCallbacks) -> Self {
+        Self {
+            callbacks: Some(callbacks),
+            ..self
+        }
     }
 
     /// The address of the page, with the token of this start.
@@ -206,21 +219,23 @@ impl BoundConsole {
         self.listener.url(&self.credential)
     }
 
-    /// Prints the address of the page, and serves it until the future is dropped.
+    /// Serves the page until the future is dropped.
     pub(super) async fn run(
         self,
         app: CurrentApp,
         config: ConfigStatus,
         store: ConsoleStore,
         server_url: Option<String>,
+        activity: Activity,
     ) {
-        print_line(&format!("console: {}", self.url()));
         let settings = ConsoleSettings {
             credential: self.credential,
             read_only: self.read_only,
             config,
             store,
             server_url,
+            activity,
+            callbacks: self.callbacks,
         };
         self.listener.run(app, settings).await;
     }

@@ -2,7 +2,6 @@
 
 mod checks;
 mod progress;
-mod receiver;
 mod scenarios;
 mod servers;
 

@@ -10,12 +10,22 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::ExecutionMode;
 use crate::metrics::Metrics;
-use crate::secrets::{SecretStore, SecretStoreError};
+use crate::secrets::{SecretStore, SecretStoreError, Secrets};
 use crate::store::memory::MemoryStore;
 
 /// Creates an app that performs no network calls.
 pub(super) fn offline_app(config: Config) -> App {
-    app_without_jobs(config, Arc::new(NoSecrets))
+    app_without_jobs(config, no_secrets())
+}
+
+/// A secret store without secrets, for commands that call no other machine.
+pub(super) fn no_secrets() -> Arc<dyn SecretStore> {
+    Arc::new(NoSecrets)
+}
+
+/// The secrets of this machine.
+pub(super) fn local_secrets() -> Secrets {
+    Secrets::new(Arc::new(SystemClock), no_secrets())
 }
 
 /// Creates an app that reads secrets from `secrets_manager`, and has no durable store.

@@ -13,13 +13,14 @@ use tokio::signal::unix::Signal;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::activity::{finish_activity, record_activity, restore_activity};
 use super::config_file::{ConfigFile, report_config_error};
-use super::console::ConsoleArgs;
+use super::console::{BoundConsole, ConsoleArgs};
 use super::memory_limit::memory_limit;
 use super::signals::{StopSignals, catch_hangup};
 use super::store_location::DATABASE_FILE;
-use super::terminal::{ExitStatus, OutputFormat, print_error};
-use crate::app::{App, Dependencies, SecretScope, SecretState};
+use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
+use crate::app::{Activity, App, Dependencies, SecretScope, SecretState};
 use crate::aws;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
@@ -27,6 +28,7 @@ use crate::config::Config;
 use crate::console::{ConfigStatus, ConsoleStore};
 use crate::engine::ExecutionMode;
 use crate::metrics::Metrics;
+use crate::secrets::SecretStore;
 use crate::server::{CurrentApp, Server, ServerError, ServerLimits};
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
@@ -128,6 +130,7 @@ async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
         clock: Arc::new(SystemClock),
         store: Arc::new(store),
         wakeups: LocalWakeUps::new(),
+        secrets_manager: Arc::new(SecretsManager::new()),
         sns_endpoint: aws::sns_endpoint().map_err(ServeError::Start)?,
         metrics: Metrics::default(),
     };
@@ -150,20 +153,25 @@ async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
         // After a reload nothing must keep it.
         drop(first);
         tracing::info!("listening on http://{address}");
+        let activity = restore_activity(&app).await;
+        let has_console = console.is_some();
         let page = async {
             match console {
                 Some(console) => {
-                    let url = Some(format!("http://{address}"));
-                    let (app, status) = (app.clone(), status.clone());
-                    console.run(app, status, ConsoleStore::Sqlite, url).await;
+                    print_line(&format!("console: {}", console.url()));
+                    run_console(console, &app, &status, address, &activity).await
                 }
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let served = tokio::select! {
             served = server.run(stop, force) => served.map_err(ServeError::Run),
-            () = page => Err(ServeError::Start("the console's listener ended".to_owned())),
+            why = page => Err(ServeError::Start(why)),
+        };
+        if has_console {
+            finish_activity(&app, &activity).await;
         }
+        served
     };
     let served = tokio::select! {
         served = serving => served,
@@ -172,6 +180,29 @@ async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
     };
     drop(lock);
     served
+}
+
+/// Serves the console until the future is dropped. Returns why it ended before.
+async fn run_console(
+    console: BoundConsole,
+    app: &CurrentApp,
+    status: &ConfigStatus,
+    address: SocketAddr,
+    activity: &Activity,
+) -> String {
+    let url = Some(format!("http://{address}"));
+    let (app_in_use, status) = (app.clone(), status.clone());
+    let page = console.run(
+        app_in_use,
+        status,
+        ConsoleStore::Sqlite,
+        url,
+        activity.clone(),
+    );
+    tokio::select! {
+        () = page => "the console's listener ended".to_owned(),
+        never = record_activity(app, activity) => match never {},
+    }
 }
 
 /// Reads every secret once, so that one that cannot be used is reported now and not by the first delivery or callback.
@@ -194,23 +225,25 @@ async fn check_secrets(app: &App) -> Result<(), String> {
 }
 
 /// What an app needs besides its config. It stays when the config is reloaded.
-struct AppParts {
-    clock: Arc<dyn Clock>,
-    store: Arc<dyn Store>,
-    wakeups: LocalWakeUps,
-    sns_endpoint: Option<Url>,
-    callback_sockets: Arc<Semaphore>,
-    metrics: Metrics,
+pub(super) struct AppParts {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) wakeups: LocalWakeUps,
+    /// Reads secrets of AWS.
+    pub(super) secrets_manager: Arc<dyn SecretStore>,
+    pub(super) sns_endpoint: Option<Url>,
+    pub(super) callback_sockets: Arc<Semaphore>,
+    pub(super) metrics: Metrics,
 }
 
 impl AppParts {
-    fn app(&self, config: Config) -> App {
+    pub(super) fn app(&self, config: Config) -> App {
         App::new(
             config,
             Dependencies {
                 clock: self.clock.clone(),
                 store: self.store.clone(),
-                secrets_manager: Arc::new(SecretsManager::new()),
+                secrets_manager: self.secrets_manager.clone(),
                 mode: ExecutionMode::Durable(Arc::new(self.wakeups.clone())),
                 runtime_api: None,
                 sns_endpoint: self.sns_endpoint.clone(),
@@ -261,7 +294,7 @@ fn catch_signals() -> io::Result<(StopSignals, Signal)> {
 }
 
 /// Locks the data folder for this server. The operating system releases the lock when the process ends, even by a crash.
-fn lock_folder(data: &Path) -> Result<File, String> {
+pub(super) fn lock_folder(data: &Path) -> Result<File, String> {
     let path = data.join(LOCK_FILE);
     let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     match file.try_lock() {

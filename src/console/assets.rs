@@ -37,6 +37,7 @@ const ASSETS: &[Asset] = assets![
     "app.js" SCRIPT,
     "lib/actions.js" SCRIPT,
     "lib/api.js" SCRIPT,
+    "lib/editor.js" SCRIPT,
     "lib/element.js" SCRIPT,
     "lib/keys.js" SCRIPT,
     "lib/list.js" SCRIPT,

@@ -15,9 +15,10 @@ use super::config_status::ConfigStatus;
 use super::endpoints;
 use super::guard::{Guard, METRICS_PATH, guard};
 use super::hosts::AllowedHosts;
+use super::received_callbacks::ReceivedCallbacks;
 use super::token::{Credential, WrongTokens};
 use crate::api::{show_metrics, with_common_layers};
-use crate::app::App;
+use crate::app::{Activity, App};
 use crate::server::{CurrentApp, ServerLimits, serve_router};
 
 /// Connections at the same time. A browser opens at most six.
@@ -48,6 +49,10 @@ pub struct ConsoleSettings {
     pub store: ConsoleStore,
     /// The address of the server that takes deliveries, if the console belongs to one.
     pub server_url: Option<String>,
+    /// What the process has done lately.
+    pub activity: Activity,
+    /// The received callbacks, if the process has a receiver.
+    pub callbacks: Option<ReceivedCallbacks>,
 }
 
 /// A console that is bound to its address.

@@ -208,6 +208,9 @@ pub enum Rejection {
     /// A request to the playground names no event, or programs that cannot be run.
     #[error("the playground cannot run this: {0}")]
     PlaygroundInput(String),
+    /// A sample delivery cannot be signed.
+    #[error("no sample can be sent: {0}")]
+    SampleNotSigned(String),
     /// The callback URL is not allowed.
     #[error("the callback URL is refused: {0}")]
     Callback(String),
@@ -327,6 +330,7 @@ impl Rejection {
             Self::PlaygroundInput(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "playground_input_invalid")
             }
+            Self::SampleNotSigned(_) => (StatusCode::UNPROCESSABLE_ENTITY, "sample_not_signed"),
             Self::Callback(_) => (StatusCode::UNPROCESSABLE_ENTITY, "callback_refused"),
             Self::KeyReused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             Self::Secret(SecretError::Later { .. }) | Self::Store(_) | Self::Queue(_) => {

@@ -57,6 +57,8 @@ pub(super) struct AccessTokens {
 #[derive(Debug, Default)]
 struct TokenState {
     token: Option<Token>,
+    /// When this process obtained the last token.
+    obtained_at: Option<Timestamp>,
     /// The API host of the last token, for answers that name none.
     api: Option<ApiBase>,
     /// The last token that Zoho refused before its expiry. The cache may still contain it.
@@ -70,6 +72,19 @@ struct TokenState {
     scopes: Option<Vec<String>>,
     /// How far this machine's clock is ahead of Zoho's.
     clock_ahead: SignedDuration,
+}
+
+/// What is known of a connection's access token.
+#[derive(Debug, Default)]
+pub(super) struct TokenSnapshot {
+    /// The API host.
+    pub(super) api: Option<String>,
+    /// When it was obtained, and when it expires.
+    pub(super) times: Option<(Timestamp, Timestamp)>,
+    /// Why there is none.
+    pub(super) problem: Option<Refusal>,
+    /// When the next attempt is made.
+    pub(super) retry_at: Option<Timestamp>,
 }
 
 /// Where and for what a connection's access token is valid.
@@ -151,6 +166,7 @@ impl AccessTokens {
         match &outcome {
             Ok(token) => {
                 state.api = Some(token.api.clone());
+                state.obtained_at = Some(self.clock.now());
                 state.token = Some(token.clone());
                 state.refused = None;
                 state.backoff = None;
@@ -161,6 +177,26 @@ impl AccessTokens {
             }
         }
         outcome
+    }
+
+    /// What is known of the access token. Requests none.
+    pub(super) fn snapshot(&self) -> TokenSnapshot {
+        // While the lock is held, a token is being requested.
+        let Ok(state) = self.state.try_lock() else {
+            return TokenSnapshot::default();
+        };
+        let now = self.clock.now();
+        let backoff = state.backoff.as_ref().filter(|(until, _)| now < *until);
+        TokenSnapshot {
+            api: state.api.as_ref().map(|api| api.join("")),
+            times: state
+                .token
+                .as_ref()
+                .zip(state.obtained_at)
+                .map(|(token, at)| (at, token.expires_at)),
+            problem: backoff.map(|(_, error)| error.refusal().clone()),
+            retry_at: backoff.map(|(until, _)| *until),
+        }
     }
 
     /// Where and for what the access token is valid. Requests one if there is none.

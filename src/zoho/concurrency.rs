@@ -143,6 +143,12 @@ impl ConcurrencyLimit {
         }
     }
 
+    /// Calls of this process that are under way.
+    pub(super) fn in_use(&self) -> usize {
+        let state = self.0.state();
+        state.ours.len().saturating_sub(state.free.len())
+    }
+
     /// Releases the shared permits that no call uses.
     pub(super) async fn release_idle(&self) {
         let permits = &self.0;

@@ -117,6 +117,15 @@ impl DataCenter {
 }
 
 impl Environment {
+    /// The keyword in the config.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::Sandbox => "sandbox",
+            Self::Developer => "developer",
+        }
+    }
+
     fn host(self) -> &'static str {
         match self {
             Self::Production => "www",

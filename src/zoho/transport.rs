@@ -162,6 +162,7 @@ impl Client {
 
     /// Logs the error that ends a call, and pauses the connection if Zoho asked for that.
     fn report(&self, attempts: u32, error: &Error, pause: Option<Duration>) {
+        self.note_error(error.refusal());
         match error {
             Error::OutcomeUnknown(refusal) => tracing::warn!(
                 connection = self.name,
@@ -179,7 +180,13 @@ impl Client {
         }
     }
 
+    /// Keeps an error for the status of the connection.
+    fn note_error(&self, refusal: &Refusal) {
+        sync::lock(&self.errors).last = Some((self.clock.now(), refusal.clone()));
+    }
+
     fn log_failure(&self, attempt: u32, refusal: &Refusal, retry: bool) {
+        self.note_error(refusal);
         tracing::warn!(
             connection = self.name,
             zoho.code = refusal.code,
@@ -335,6 +342,7 @@ impl Client {
         if let Some(pause) = pause {
             if !pause.is_zero() {
                 self.metrics.count_throttle();
+                sync::lock(&self.errors).throttles += 1;
             }
             let until = after(self.clock.now(), pause);
             let mut throttled_until = self.throttled_until();

@@ -59,10 +59,10 @@ const MAY_USE: &[(&str, &str)] = &[
         "server",
         "api app clock engine inbound job store sync wakeup",
     ),
-    ("console", "api app config inbound server sync"),
+    ("console", "api app config inbound server sync zoho"),
     (
         "cli",
-        "api app aws clock codes config console engine failpoint http inbound job lambda metrics plan printable secrets server store telemetry trigger update wakeup zoho",
+        "api app aws callback clock codes config console engine failpoint http inbound job lambda metrics plan printable secrets server store sync telemetry trigger update wakeup zoho",
     ),
 ];
 

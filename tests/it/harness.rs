@@ -8,6 +8,7 @@
 mod answer;
 mod aws_stack;
 mod builder;
+mod dev;
 mod function;
 mod guarded_process;
 mod moto;
@@ -28,6 +29,7 @@ mod zoho;
 pub(crate) use answer::Answer;
 pub(crate) use aws_stack::{MAP, PATIENCE, Stack, config_text};
 pub(crate) use builder::{API_KEY, Harness, SENDER_SECRET};
+pub(crate) use dev::{Dev, command as dev_command};
 pub(crate) use function::invoke;
 pub(crate) use moto::{Moto, ProxyAction, REGION, faulty_proxy, packed, sdk_config};
 pub(crate) use net::{free_port, http_client};

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn length_is_that_of_the_word_at_the_position() {
+    fn length_is_that_of_word_at_position() {
         for (text, length) in [
             ("slect(.a)", 5),
             ("$headrs.x", 7),

@@ -19,7 +19,7 @@ const EXPECTED: &str = "expected.json";
 
 /// The files of an example.
 #[derive(Clone, Debug)]
-pub(super) struct ExampleFile {
+pub(in crate::cli) struct ExampleFile {
     event: PathBuf,
     /// File with the expected update requests.
     expected: Option<PathBuf>,
@@ -57,7 +57,7 @@ pub(super) fn requested_examples(
 }
 
 /// The examples beside a config file: in its own folder and in `examples` there.
-pub(super) fn examples_beside(config: &Path) -> Vec<ExampleFile> {
+pub(in crate::cli) fn examples_beside(config: &Path) -> Vec<ExampleFile> {
     let folder = config.parent().unwrap_or(Path::new(""));
     let more = examples_below(&folder.join("examples")).unwrap_or_default();
     example_in(folder).into_iter().chain(more).collect()
@@ -86,17 +86,17 @@ fn example_in(folder: &Path) -> Option<ExampleFile> {
 }
 
 /// The routes' output for an example, and its assessment.
-pub(super) struct ExampleResult {
+pub(in crate::cli) struct ExampleResult {
     pub(super) name: String,
     /// The update requests, each with its route.
-    pub(super) updates: Vec<(Option<String>, UpdateRequest)>,
+    pub(in crate::cli) updates: Vec<(Option<String>, UpdateRequest)>,
     severity: Severity,
     message: String,
 }
 
 impl ExampleResult {
     /// Runs the routes on an example.
-    pub(super) async fn of_file(app: &App, file: &ExampleFile) -> Self {
+    pub(in crate::cli) async fn of_file(app: &App, file: &ExampleFile) -> Self {
         let name = file.event.display().to_string();
         match route_outputs(app, file).await {
             Ok(outputs) => Self::assess(name, file, outputs),

@@ -14,10 +14,10 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::receiver::CallbackReceiver;
 use super::scenarios::{self, SeededRecords};
 use crate::api::router;
 use crate::app::{App, Dependencies};
+use crate::cli::callback_receiver::CallbackReceiver;
 use crate::clock::SystemClock;
 use crate::config::{CompileMode, Config};
 use crate::engine::ExecutionMode;
@@ -74,10 +74,10 @@ impl DemoServers {
             ..Settings::default()
         };
         let simulator = Simulator::start(settings).await?;
-        let receiver = CallbackReceiver::start(CALLBACK_SECRET).await?;
+        let receiver = CallbackReceiver::start(vec![CALLBACK_SECRET.into()]).await?;
         let announcement = simulator.announcement();
         let seeded = SeededRecords::from_announcement(&announcement).map_err(io::Error::other)?;
-        let config = scenarios::config(simulator.url(), receiver.url());
+        let config = scenarios::config(simulator.url(), receiver.url().as_str());
         let config = Config::parse(&config, CompileMode::Eager)
             .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
         let mut secrets = BTreeMap::from([

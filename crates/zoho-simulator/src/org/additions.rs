@@ -185,11 +185,14 @@ fn new_field(name: &str, values: &[Value]) -> Field {
         Some(Value::String(_) | Value::Null) | None => FieldType::Text,
     };
     let field = Field::new(leaked(name), field_type);
-    match field_type {
-        FieldType::Multiselect => with_options(field, values),
-        FieldType::DateTime => field.editable(),
-        FieldType::Lookup => field.lookup("Accounts"),
-        _ => field,
+    if field_type == FieldType::Multiselect {
+        with_options(field, values)
+    } else if field_type == FieldType::DateTime {
+        field.editable()
+    } else if field_type == FieldType::Lookup {
+        field.lookup("Accounts")
+    } else {
+        field
     }
 }
 

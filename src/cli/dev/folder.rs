@@ -1,0 +1,102 @@
+//! The folder of `masshook dev`: a config to play with, made-up secrets, jobs.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// The folder, in the working directory.
+const FOLDER: &str = "masshook-dev";
+
+/// The config to play with.
+const STARTER: &str = include_str!("starter.yaml");
+
+/// The folder of `masshook dev`. Git ignores it, because it contains secrets.
+#[derive(Clone, Debug)]
+pub(super) struct DevFolder {
+    path: PathBuf,
+}
+
+impl DevFolder {
+    /// Creates the folder, unless it exists.
+    ///
+    /// # Errors
+    /// Those of the file system, with the path.
+    pub(super) fn create() -> Result<Self, String> {
+        let path = std::env::current_dir()
+            .map(|current| current.join(FOLDER))
+            .map_err(|error| format!("the working directory cannot be read: {error}"))?;
+        let folder = Self { path };
+        for path in [&folder.path, &folder.secrets(), &folder.data()] {
+            std::fs::create_dir_all(path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        folder.write_once(&folder.path.join(".gitignore"), "*\n")?;
+        Ok(folder)
+    }
+
+    /// The folder of the jobs.
+    pub(super) fn data(&self) -> PathBuf {
+        self.path.join("data")
+    }
+
+    fn secrets(&self) -> PathBuf {
+        self.path.join("secrets")
+    }
+
+    /// The config to play with. It is written unless it exists, so that it can be edited.
+    pub(super) fn starter_config(&self) -> Result<PathBuf, String> {
+        let path = self.path.join("masshook.yaml");
+        let secrets = self.secrets().display().to_string();
+        self.write_once(&path, &STARTER.replace("{secrets}", &secrets))?;
+        Ok(path)
+    }
+
+    /// Writes the config in use: the user's, with the simulator's connections and the made-up secrets.
+    pub(super) fn write_running_config(&self, text: &str) -> Result<PathBuf, String> {
+        let path = self.path.join("running.json");
+        self.replace(&path, text)?;
+        Ok(path)
+    }
+
+    /// The file of a secret.
+    pub(super) fn secret_file(&self, name: &str) -> PathBuf {
+        self.secrets().join(name)
+    }
+
+    /// Writes a secret, readable for this user only.
+    pub(super) fn write_secret(&self, path: &Path, text: &str) -> Result<(), String> {
+        self.replace(path, text)
+    }
+
+    fn write_once(&self, path: &Path, text: &str) -> Result<(), String> {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(path);
+        let written = match file {
+            Ok(mut file) => file.write_all(text.as_bytes()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        };
+        written.map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Replaces a file in one step. A temporary file is readable for this user only.
+    fn replace(&self, path: &Path, text: &str) -> Result<(), String> {
+        let written = || -> io::Result<()> {
+            let mut draft = tempfile::NamedTempFile::new_in(&self.path)?;
+            draft.write_all(text.as_bytes())?;
+            draft.persist(path).map_err(|failed| failed.error)?;
+            Ok(())
+        };
+        written().map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// A path as it is shown: relative to the working directory if it is below it.
+pub(super) fn shown(path: &Path) -> String {
+    let current = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&current)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}

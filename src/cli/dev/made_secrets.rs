@@ -1,0 +1,159 @@
+//! Makes up the secrets that a config names and this machine does not have. They are files, so that `masshook send` signs
+//! with the same ones.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+
+use super::folder::DevFolder;
+use crate::callback::signature;
+use crate::config::{Config, SecretPurpose, SecretUse};
+
+/// The secrets that replace others, by the reference that they replace.
+#[derive(Debug, Default)]
+pub(super) struct MadeSecrets {
+    /// The references in the running config.
+    pub(super) references: BTreeMap<String, String>,
+    /// References that were made up, for the message to the user.
+    pub(super) made: Vec<String>,
+    /// References for which no secret can be made up, each with its key in the config.
+    pub(super) impossible: Vec<String>,
+}
+
+impl MadeSecrets {
+    /// Makes up a secret for every use for which `is_usable` is false. The credentials of connections and token caches are
+    /// not its business.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub(super) fn make(
+        config: &Config,
+        is_usable: impl Fn(&SecretUse<'_>) -> bool,
+        folder: &DevFolder,
+    ) -> Result<Self, String> {
+        let mut secrets = Self::default();
+        for used in config.secret_uses() {
+            let is_connection = matches!(
+                used.purpose,
+                SecretPurpose::Credentials | SecretPurpose::TokenCache
+            );
+            let reference = used.reference.to_string();
+            let is_known = secrets.references.contains_key(&reference);
+            if is_connection || is_known || is_usable(&used) {
+                continue;
+            }
+            match secrets.make_one(&used, &reference, folder)? {
+                true => secrets.made.push(reference),
+                false => secrets.impossible.push(used.at.to_string()),
+            }
+        }
+        Ok(secrets)
+    }
+
+    fn make_one(
+        &mut self,
+        used: &SecretUse<'_>,
+        reference: &str,
+        folder: &DevFolder,
+    ) -> Result<bool, String> {
+        let path = match reference.strip_prefix("file:") {
+            // A missing file of this folder gets its place, so that the config to play with works as it is written.
+            Some(path) if path.starts_with(&folder.secret_file("").display().to_string()) => {
+                path.split('#').next().unwrap_or(path).into()
+            }
+            _ => folder.secret_file(&file_name(reference)),
+        };
+        let stored = std::fs::read_to_string(&path).ok();
+        let stored = stored.filter(|text| fits(&used.purpose, text.trim_end()));
+        if stored.is_none() {
+            let Some(text) = candidates().find(|text| fits(&used.purpose, text)) else {
+                return Ok(false);
+            };
+            folder.write_secret(&path, &text)?;
+        }
+        let replacement = format!("file:{}", path.display());
+        self.references.insert(reference.to_owned(), replacement);
+        Ok(true)
+    }
+}
+
+/// The name of a made-up secret's file: the reference in safe characters, with a hash that keeps it unique.
+fn file_name(reference: &str) -> String {
+    let is_safe = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    let safe: String = reference
+        .chars()
+        .map(|character| if is_safe(character) { character } else { '-' })
+        .take(80)
+        .collect();
+    let hash = hex::encode(Sha256::digest(reference));
+    format!("{}-{}", safe.trim_start_matches('.'), &hash[..8])
+}
+
+/// Random secrets in the forms that senders use.
+fn candidates() -> impl Iterator<Item = String> {
+    let random = |length: usize| -> Vec<u8> {
+        std::iter::repeat_with(|| fastrand::u8(..))
+            .take(length)
+            .collect()
+    };
+    let forms: [fn(&[u8]) -> String; 4] = [
+        |bytes| hex::encode(&bytes[..16]),
+        |bytes| format!("whsec_{}", STANDARD.encode(bytes)),
+        |bytes| STANDARD.encode(bytes),
+        |bytes| hex::encode(bytes),
+    ];
+    forms.into_iter().map(move |form| form(&random(32)))
+}
+
+/// Whether a text can serve a purpose, and a sample can be signed with it.
+fn fits(purpose: &SecretPurpose<'_>, text: &str) -> bool {
+    let secret = SecretString::from(text.to_owned());
+    match purpose {
+        SecretPurpose::CallbackSigning => signature::check_secret(&secret).is_ok(),
+        SecretPurpose::Verification(scheme) | SecretPurpose::Enrolled(scheme) => {
+            webhook_verify::verify::check_secret(scheme, &secret).is_ok()
+        }
+        SecretPurpose::Credentials
+        | SecretPurpose::TokenCache
+        | SecretPurpose::ApiKey
+        | SecretPurpose::ConsoleKey
+        | SecretPurpose::HandshakeToken => !text.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use webhook_verify::scheme::{PRESETS, Scheme};
+
+    use super::*;
+
+    #[test]
+    fn file_names_are_safe_and_unique() {
+        for reference in [
+            "secretsmanager:a/b#c",
+            "env:../../x",
+            "file:/etc/passwd",
+            "ssm:\u{1f600}",
+        ] {
+            let name = file_name(reference);
+            assert!(!name.contains('/') && !name.starts_with('.'), "{name}");
+        }
+        assert_ne!(file_name("ssm:a/b"), file_name("ssm:a-b"));
+    }
+
+    #[test]
+    fn senders_with_shared_secrets_get_one() {
+        for name in PRESETS {
+            let scheme = Scheme::preset(name).expect("a preset");
+            let purpose = SecretPurpose::Verification(&scheme);
+            let found = candidates().any(|text| fits(&purpose, &text));
+            // The public key of these is of a pair whose private key only the sender has.
+            let has_public_key = ["standard-webhooks-ed25519", "zoho-desk"].contains(name);
+            assert!(found || has_public_key, "{name}");
+        }
+        assert!(candidates().any(|text| fits(&SecretPurpose::CallbackSigning, &text)));
+    }
+}

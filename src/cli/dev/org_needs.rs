@@ -1,0 +1,103 @@
+//! What the org of the simulator needs, so that the updates of a config's routes can succeed: learnt from the update requests
+//! that the routes make of their senders' samples and of the examples beside the config.
+
+use std::path::Path;
+
+use http::HeaderMap;
+use webhook_verify::sample::sample;
+use zoho_simulator::OrgAdditions;
+
+use crate::app::App;
+use crate::cli::check::examples::{ExampleResult, examples_beside};
+use crate::inbound::InboundRequest;
+use crate::update::UpdateRequest;
+
+/// The additions for the routes of an app's config, which is at `config`.
+pub(super) async fn org_needs(app: &App, config: &Path) -> OrgAdditions {
+    let mut needs = OrgAdditions {
+        any_record_id: true,
+        ..OrgAdditions::default()
+    };
+    for (name, route) in &app.config().routes {
+        let schemes = route.verify.schemes().iter();
+        let senders = schemes.map(|config| config.scheme.name());
+        for sender in senders.chain(["custom"]) {
+            let delivery = sample(sender, "sample-1");
+            let request = InboundRequest {
+                query: delivery.query,
+                ..InboundRequest::post(name.clone(), HeaderMap::new(), delivery.body.into())
+            };
+            let request = InboundRequest {
+                headers: delivery.headers,
+                ..request
+            };
+            if let Ok(outcome) = app.preview_unverified(&request).await {
+                outcome
+                    .updates
+                    .iter()
+                    .for_each(|update| add(&mut needs, update));
+            }
+        }
+    }
+    for file in examples_beside(config) {
+        let result = ExampleResult::of_file(app, &file).await;
+        result
+            .updates
+            .iter()
+            .for_each(|(_, update)| add(&mut needs, update));
+    }
+    needs
+}
+
+/// Adds what one update request needs.
+fn add(needs: &mut OrgAdditions, update: &UpdateRequest) {
+    let request = update.to_json();
+    let module = needs.modules.entry(update.module.to_string()).or_default();
+    for (field, value) in request["fields"].as_object().into_iter().flatten() {
+        let values = module.fields.entry(field.clone()).or_default();
+        if !values.contains(value) {
+            values.push(value.clone());
+        }
+    }
+    let matched = &request["match"];
+    if let (Some(field), Some(values)) = (matched["field"].as_str(), matched["values"].as_array()) {
+        let values = values.iter().map(|value| (field.to_owned(), value.clone()));
+        module.matched.extend(values);
+    }
+    let id = request["cvid"].as_str();
+    module
+        .view_ids
+        .extend(id.and_then(|id| id.parse::<u64>().ok()));
+    let view = request["view"].as_str().map(str::to_owned);
+    module.view_names.extend(view);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn needs_are_those_of_the_update_requests() {
+        let mut needs = OrgAdditions::default();
+        for request in [
+            json!({"module": "Leads", "fields": {"Lead_Source": "Newsletter"}, "ids": ["5725767000003000064"]}),
+            json!({"module": "Leads", "fields": {"Lead_Source": "Newsletter"}, "match": {"field": "Email", "values": ["a@b.c"]}}),
+            json!({"module": "Shop_Orders", "fields": {"State": "paid"}, "cvid": "5725767000003000064"}),
+            json!({"module": "Shop_Orders", "fields": {"State": "sent"}, "view": "Open orders"}),
+        ] {
+            add(
+                &mut needs,
+                &UpdateRequest::parse(&request).expect("a request"),
+            );
+        }
+        let leads = &needs.modules["Leads"];
+        assert_eq!(leads.fields["Lead_Source"], [Value::from("Newsletter")]);
+        assert_eq!(leads.matched, [("Email".to_owned(), Value::from("a@b.c"))]);
+        let orders = &needs.modules["Shop_Orders"];
+        assert_eq!(orders.fields["State"].len(), 2);
+        assert_eq!(orders.view_ids, [5_725_767_000_003_000_064]);
+        assert_eq!(orders.view_names, ["Open orders"]);
+    }
+}
