@@ -7,6 +7,8 @@
 //! | a lock, a shared value | `lock#NAME`, `value#KEY` | `head` |
 //! | a delivery, a part of its body | `delivery#ID` | as above |
 //!
+//! A small delivery with only one job is in the job's item, unless it is a dead letter: it then costs no write of its own.
+//!
 //! Index `due` (`due_shard`, `due`) contains only unfinished jobs, under the moment when they are due. A lease does not change
 //! the entry, so the reader of the index reads the leases from the head items. Index `listed` (`list_shard`, `listed`) contains
 //! jobs in the order of acceptance, and dead letters in the order in which they became dead letters. Both contain keys only:
@@ -17,9 +19,11 @@ mod change;
 mod deliveries;
 mod index;
 mod item;
+mod job_writes;
 mod jobs;
 mod lists;
 mod locks;
+mod packing;
 mod parts;
 
 use std::time::Duration;
@@ -28,7 +32,11 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem,
+};
 use tokio::sync::{OnceCell, watch};
 
 use self::change::Change;
@@ -172,6 +180,51 @@ impl DynamoStore {
                     UpdateResult::Refused(item)
                 })
             }
+        }
+    }
+
+    /// Puts an item if an attribute of another item has this value. Returns whether it has.
+    async fn put_if(
+        &self,
+        item: Item,
+        other: Item,
+        (name, value): (&str, AttributeValue),
+    ) -> Result<bool, StoreError> {
+        let built = |error| StoreError::Failed(format!("the request could not be built: {error}"));
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(other))
+            .condition_expression("#name = :value")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":value", value)
+            .build()
+            .map_err(built)?;
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        let put = put.build().map_err(built)?;
+        let written = self
+            .client()
+            .await
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().condition_check(check).build())
+            .transact_items(TransactWriteItem::builder().put(put).build())
+            .send()
+            .await;
+        let Err(error) = written else {
+            return Ok(true);
+        };
+        let reasons = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                cancelled.cancellation_reasons()
+            }
+            Some(_) | None => &[],
+        };
+        let has = |code| reasons.iter().any(|reason| reason.code() == Some(code));
+        if has("ConditionalCheckFailed") {
+            Ok(false)
+        } else if has("TransactionConflict") || has("ThrottlingError") {
+            Err(StoreError::Unavailable("TransactionConflict".to_owned()))
+        } else {
+            Err(self.failed(&error))
         }
     }
 

@@ -15,6 +15,10 @@ use super::error::StoreError;
 use crate::job::{DeadLetterReason, JobId};
 use crate::trigger::{Origin, Trigger};
 
+/// How the ids of jobs and of deliveries begin.
+const JOB_PREFIX: &str = "job_";
+const PREFIX: &str = "dlv_";
+
 /// One inbound event, and why it is a dead letter if it is one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredDelivery {
@@ -37,10 +41,20 @@ pub struct StoredDelivery {
 }
 
 impl StoredDelivery {
-    /// The id of a delivery that has jobs, derived as theirs are.
+    /// The id of a delivery: that of its first job, with another prefix.
     pub fn id_of(route: &str, delivery_id: &str) -> String {
-        let id = JobId::derive(route, delivery_id, 0);
-        id.as_str().replacen("job_", "dlv_", 1)
+        Self::id_for(&JobId::derive(route, delivery_id, 1))
+    }
+
+    /// The id of the delivery whose first job is this one.
+    pub(crate) fn id_for(job: &JobId) -> String {
+        job.as_str().replacen(JOB_PREFIX, PREFIX, 1)
+    }
+
+    /// The id of the first job of the delivery with this id, if it has jobs.
+    pub(crate) fn first_job(id: &str) -> Option<JobId> {
+        let suffix = id.strip_prefix(PREFIX)?;
+        Some(JobId::from_outside(&format!("{JOB_PREFIX}{suffix}")))
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct StoredJob {
     pub(crate) request_at: ItemLocation,
     /// Where the rest of the job is stored.
     pub(crate) state_at: ItemLocation,
+    /// Whether the delivery is in the same item.
+    pub(crate) has_delivery: bool,
 }
 
 /// Where a document is stored.

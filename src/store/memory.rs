@@ -275,6 +275,7 @@ impl Jobs for MemoryStore {
                 request: entry.job.request.clone(),
                 request_at: ItemLocation::Inline,
                 state_at: ItemLocation::Inline,
+                has_delivery: false,
             }),
         };
         Ok(Claim::Acquired(Box::new(entry.job.clone()), lease))

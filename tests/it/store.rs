@@ -5,6 +5,7 @@ mod deliveries;
 mod delivery_fixture;
 mod due_jobs;
 mod dynamodb;
+mod dynamodb_costs;
 mod fixture;
 mod jobs;
 mod leases;
@@ -76,6 +77,8 @@ conformance!(
     deliveries::stale_release_deletes_no_delivery,
     dead_letters::stale_release_makes_no_dead_letter,
     deliveries::redelivery_after_expiry_is_stored_again,
+    deliveries::success_deletes_earlier_dead_letter,
+    deliveries::delivery_is_deleted_beside_its_driver,
 );
 
 /// Tests that change the stored data directly, which is impossible in memory.

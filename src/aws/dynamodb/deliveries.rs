@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::change::Change;
 use super::item::{self, Item};
-use super::{DynamoStore, UpdateResult};
+use super::{DynamoStore, UpdateResult, jobs, packing};
 use crate::clock::after;
 use crate::job::{DeadLetterReason, JobId, JobSource};
 use crate::store::delivery::{self, DeadLetterSummary, EncodedDelivery, StoredDelivery};
@@ -25,6 +25,26 @@ const IN_PROGRESS_EXTRA: Duration = Duration::from_secs(30 * 24 * 3600);
 
 fn pk(id: &str) -> String {
     format!("delivery#{id}")
+}
+
+/// The attributes of a delivery that is in the item of its job.
+pub(super) const OWN: [&str; 3] = ["at", "envelope", "body"];
+
+/// The attributes of a delivery that is in the item of its job.
+pub(super) fn own_attributes(delivery: &StoredDelivery) -> Result<Item, StoreError> {
+    let envelope = packing::pack(delivery::encode_envelope(delivery)?.as_bytes());
+    let body = packing::pack(&delivery.body);
+    let values = [
+        item::ms(delivery.at),
+        item::bytes(envelope),
+        item::bytes(body),
+    ];
+    Ok(OWN.map(str::to_owned).into_iter().zip(values).collect())
+}
+
+/// Whether a job's item contains its delivery.
+pub(super) fn is_in(head: &Item) -> bool {
+    head.contains_key("envelope")
 }
 
 /// The attributes of a dead letter's reason and of its list entry.
@@ -50,28 +70,10 @@ fn reason_attributes(
 #[async_trait]
 impl Deliveries for DynamoStore {
     async fn put_delivery(&self, delivery: &StoredDelivery) -> Result<(), StoreError> {
-        let pk = pk(&delivery.id);
         let (item, body_at) = self
             .delivery_item(delivery, self.retention.expires_at())
             .await?;
-        let put = self
-            .client()
-            .await
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .return_values(ReturnValue::AllOld)
-            .send()
-            .await
-            .map_err(|error| self.failed(&error))?;
-        if let Some(old) = put.attributes {
-            let old = item::get_location(&old, "body");
-            // The replaced item is ours if the SDK sent the write again after its answer was lost.
-            if item::location_text(&old) != item::location_text(&body_at) {
-                self.delete_parts(&pk, &old).await;
-            }
-        }
-        Ok(())
+        self.replace_delivery(&delivery.id, item, &body_at).await
     }
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError> {
@@ -109,9 +111,14 @@ impl Deliveries for DynamoStore {
 
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
         let pk = pk(id);
-        let item = self.head(&pk).await?;
         let now = self.retention.clock.now();
-        let Some(item) = item.filter(|item| !item::has_expired(item, now)) else {
+        let item = self.head(&pk).await?;
+        let mut item = item.filter(|item| !item::has_expired(item, now));
+        if let (None, Some(job)) = (&item, StoredDelivery::first_job(id)) {
+            let head = self.head(&jobs::pk(&job)).await?;
+            item = head.filter(|head| is_in(head) && !item::has_expired(head, now));
+        }
+        let Some(item) = item else {
             return Ok(None);
         };
         let unreadable =
@@ -120,7 +127,7 @@ impl Deliveries for DynamoStore {
         let body = body.ok_or_else(|| unreadable("parts of it are missing"))?;
         let envelope = item::get_bytes(&item, "envelope").unwrap_or_default();
         let encoded = || {
-            let envelope = item::unpack_text(envelope)?;
+            let envelope = packing::unpack_text(envelope)?;
             Ok(EncodedDelivery {
                 id: id.to_owned(),
                 route: item::get(&item, "route")
@@ -129,7 +136,7 @@ impl Deliveries for DynamoStore {
                 at: item::get_ms(&item, "at").ok_or("it has no arrival time")?,
                 dead_letter: dead_letter_reason(&item),
                 envelope,
-                body: item::unpack(&body)?,
+                body: packing::unpack(&body)?,
             })
         };
         let encoded: Result<EncodedDelivery, String> = encoded();
@@ -145,27 +152,48 @@ impl Deliveries for DynamoStore {
     }
 
     async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError> {
-        let pk = pk(id);
-        let deleted = self
-            .client()
-            .await
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(item::key(&pk)))
-            .return_values(ReturnValue::AllOld)
-            .send()
-            .await
-            .map_err(|error| self.failed(&error))?;
-        let Some(old) = deleted.attributes else {
+        if self.delete_item(id).await? {
+            return Ok(true);
+        }
+        let Some(job) = StoredDelivery::first_job(id) else {
             return Ok(false);
         };
-        self.delete_parts(&pk, &item::get_location(&old, "body"))
-            .await;
-        Ok(true)
+        // The version stays, because the driver of the job keeps its lease.
+        let change = Change::when("attribute_exists(#envelope)", &["envelope"]);
+        let change = OWN.into_iter().fold(change, Change::remove);
+        let deleted = self.update(item::key(&jobs::pk(&job)), change, None);
+        Ok(matches!(deleted.await?, UpdateResult::Done(_)))
     }
 }
 
 impl DynamoStore {
+    /// Puts the item of a delivery in place of the existing one.
+    async fn replace_delivery(
+        &self,
+        id: &str,
+        item: Item,
+        body_at: &ItemLocation,
+    ) -> Result<(), StoreError> {
+        let put = self
+            .client()
+            .await
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .return_values(ReturnValue::AllOld)
+            .send()
+            .await
+            .map_err(|error| self.failed(&error))?;
+        if let Some(old) = put.attributes {
+            let old = item::get_location(&old, "body");
+            // The replaced item is ours if the SDK sent the write again after its answer was lost.
+            if item::location_text(&old) != item::location_text(body_at) {
+                self.delete_parts(&pk(id), &old).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Stores the delivery of a new job, unless it is stored already.
     pub(super) async fn put_new_delivery(
         &self,
@@ -192,8 +220,8 @@ impl DynamoStore {
         ends: Timestamp,
     ) -> Result<(Item, ItemLocation), StoreError> {
         let pk = pk(&delivery.id);
-        let envelope = item::pack(delivery::encode_envelope(delivery)?.as_bytes());
-        let body = item::pack(&delivery.body);
+        let envelope = packing::pack(delivery::encode_envelope(delivery)?.as_bytes());
+        let body = packing::pack(&delivery.body);
         // The parts get a later TTL than the item, so that a crash between the two writes loses nothing.
         let max_inline = MAX_INLINE.saturating_sub(envelope.len());
         let (body_at, body) = self.put_document(&pk, body, max_inline, ends).await?;
@@ -257,14 +285,76 @@ impl DynamoStore {
         Ok(())
     }
 
+    /// Turns the delivery of a job into a dead letter, which expires at `ends`. `head` is the job's item, which may contain the
+    /// delivery. With a `version`, the delivery is taken from the item only if the job still has this version.
+    pub(super) async fn dead_letter_of_job(
+        &self,
+        head: &Item,
+        id: &str,
+        reason: &DeadLetterReason,
+        ends: Option<Timestamp>,
+        version: Option<u64>,
+    ) -> Result<(), StoreError> {
+        if !is_in(head) {
+            return self.dead_letter(id, reason, ends).await;
+        }
+        let own = OWN.into_iter().chain(["route"]);
+        let own = own.map(|name| (name, head.get(name).cloned()));
+        let body = item::get_bytes(head, "body").map(packing::unpack);
+        let body = body.and_then(Result::ok).unwrap_or_default();
+        let others = [
+            ("body_bytes", Some(item::number(body.len()))),
+            ("ends", ends.map(item::seconds)),
+        ];
+        let attributes = own.chain(others).chain(reason_attributes(id, Some(reason)));
+        let item = item::head_item(&pk(id), attributes);
+        match (version, item::get(head, "pk")) {
+            // If it does not, the job's last write is refused, too.
+            (Some(version), Some(job)) => {
+                let version = ("version", item::number(version));
+                self.put_if(item, item::key(job), version).await.map(|_| ())
+            }
+            (Some(_) | None, _) => self.replace_delivery(id, item, &ItemLocation::Inline).await,
+        }
+    }
+
     /// Deletes the delivery of a job that needs no dead letter. If that fails, the delivery expires.
-    pub(super) async fn release_delivery(&self, source: &JobSource) {
+    pub(super) async fn release_delivery(&self, source: &JobSource, was_in_job: bool) {
         if source.shared {
             return;
         }
-        if let Err(error) = self.delete_delivery(&source.delivery).await {
+        let deleted = async {
+            // The delivery was deleted with the job's last write. An earlier attempt of the sender may have left a dead letter,
+            // and a read is cheaper than a deletion.
+            match was_in_job && self.head(&pk(&source.delivery)).await?.is_none() {
+                true => Ok(false),
+                false => self.delete_item(&source.delivery).await,
+            }
+        };
+        if let Err(error) = deleted.await {
             tracing::warn!("delivery {} could not be deleted: {error}", source.delivery);
         }
+    }
+
+    /// Deletes the item of a delivery. Returns whether there was one.
+    async fn delete_item(&self, id: &str) -> Result<bool, StoreError> {
+        let pk = pk(id);
+        let deleted = self
+            .client()
+            .await
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(item::key(&pk)))
+            .return_values(ReturnValue::AllOld)
+            .send()
+            .await
+            .map_err(|error| self.failed(&error))?;
+        let Some(old) = deleted.attributes else {
+            return Ok(false);
+        };
+        self.delete_parts(&pk, &item::get_location(&old, "body"))
+            .await;
+        Ok(true)
     }
 
     fn in_progress_until(&self) -> Timestamp {

@@ -2,13 +2,9 @@
 //! seconds.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use flate2::Compression;
-use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
 use jiff::Timestamp;
 
 use crate::store::ItemLocation;
@@ -32,9 +28,6 @@ pub(super) fn shard_number(id: &str) -> u32 {
     id.bytes().map(u32::from).sum::<u32>() % SHARDS
 }
 
-/// The size up to which the best compression takes no time worth mentioning.
-const SMALL_DOCUMENT: usize = 64 * 1024;
-
 /// The key of a head item.
 pub(super) fn key(pk: &str) -> Item {
     Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(HEAD))])
@@ -45,10 +38,17 @@ pub(super) fn head_item<'a>(
     pk: &str,
     attributes: impl IntoIterator<Item = (&'a str, Option<AttributeValue>)>,
 ) -> Item {
-    let attributes = attributes.into_iter();
     let mut item = key(pk);
-    item.extend(attributes.filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    item.extend(self::attributes(attributes));
     item
+}
+
+/// Those attributes that have a value.
+pub(super) fn attributes<'a>(
+    attributes: impl IntoIterator<Item = (&'a str, Option<AttributeValue>)>,
+) -> impl Iterator<Item = (String, AttributeValue)> {
+    let attributes = attributes.into_iter();
+    attributes.filter_map(|(name, value)| Some((name.to_owned(), value?)))
 }
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
@@ -130,27 +130,21 @@ pub(super) fn get_location(item: &Item, document: &str) -> ItemLocation {
     }
 }
 
-/// Compresses a document. Ids and states are repetitive, and AWS charges for every kilobyte written.
-pub(super) fn pack(document: &[u8]) -> Vec<u8> {
-    let level = match document.len() <= SMALL_DOCUMENT {
-        true => Compression::best(),
-        false => Compression::fast(),
+/// The size that AWS charges for, of an item without lists and maps.
+pub(super) fn size(item: &Item) -> usize {
+    let value_size = |value: &AttributeValue| {
+        let size = value.as_s().map(String::len);
+        let size = size.or_else(|_| value.as_b().map(|bytes| bytes.as_ref().len()));
+        // Two digits in a byte, and one byte more.
+        let size = size.or_else(|_| value.as_n().map(|number| number.len().div_ceil(2) + 1));
+        size.unwrap_or(1)
     };
-    let mut packed = ZlibEncoder::new(Vec::new(), level);
-    // Writing to memory cannot fail; if it did, the checksum would fail on reading.
-    let _ = packed.write_all(document);
-    packed.finish().unwrap_or_default()
+    item.iter()
+        .map(|(name, value)| name.len() + value_size(value))
+        .sum()
 }
 
-/// Decompresses a document.
-pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
-    let mut document = Vec::new();
-    let read = ZlibDecoder::new(packed).read_to_end(&mut document);
-    read.map(|_| document)
-        .map_err(|error| format!("it is damaged: {error}"))
-}
-
-/// Decompresses a text document.
-pub(super) fn unpack_text(packed: &[u8]) -> Result<String, String> {
-    String::from_utf8(unpack(packed)?).map_err(|error| format!("it is damaged: {error}"))
+/// The write units of an item of this size.
+pub(super) fn write_units(size: usize) -> usize {
+    size.div_ceil(1024)
 }

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use super::change::Change;
 use super::index::{DueKind, progress_attribute};
 use super::item::{self, Item};
-use super::{DynamoStore, UpdateResult};
+use super::job_writes::JobWrite;
+use super::{DynamoStore, UpdateResult, deliveries, packing};
 use crate::clock::after;
 use crate::job::{DeadLetterReason, Job, JobId, JobSource};
 use crate::store::delivery::StoredDelivery;
@@ -19,10 +20,10 @@ use crate::store::{
 };
 
 /// The largest request that stays in the head item. Every checkpoint writes the head, and AWS charges for its size.
-const MAX_INLINE_REQUEST: usize = 8 * 1024;
+pub(super) const MAX_INLINE_REQUEST: usize = 8 * 1024;
 
 /// The largest state that stays in the head item. DynamoDB's limit is 400 KB for an item.
-const MAX_INLINE_STATE: usize = 300 * 1024;
+pub(super) const MAX_INLINE_STATE: usize = 300 * 1024;
 
 /// How early a job may be claimed. Delays of messages are whole seconds.
 pub(super) const NEAR: Duration = Duration::from_secs(1);
@@ -31,14 +32,8 @@ pub(super) const NEAR: Duration = Duration::from_secs(1);
 const FREE: &str = "attribute_exists(#pk) AND #lease <= :now AND attribute_not_exists(#parked) \
                     AND (attribute_not_exists(#ends) OR #ends > :now_s)";
 
-/// What a write means for the lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum JobWrite {
-    /// The job stays leased.
-    Checkpoint,
-    /// The lease ends, and the job is due next at this moment, or never.
-    Release(Option<Timestamp>),
-}
+/// How much an item grows until its job has finished: the state of calls and of the callback, and the history.
+const GROWTH: usize = 128;
 
 /// A job that was read, and where its documents are.
 struct LoadedJob {
@@ -62,13 +57,28 @@ fn claim_change(condition: &str, now: Timestamp, until: Timestamp) -> Change {
 }
 
 /// The attributes of the index `due`. A job without them is not in the index.
-fn due_attributes(
+pub(super) fn due_attributes(
     id: &JobId,
     due: Option<Timestamp>,
     kind: DueKind,
 ) -> [(&'static str, Option<AttributeValue>); 2] {
     let shard = due.map(|_| item::text(item::shard(kind.name(), id.as_str())));
     [("due_shard", shard), ("due", due.map(item::ms))]
+}
+
+/// Whether the delivery has only this job, so that both can share an item.
+fn is_delivery_of(delivery: &StoredDelivery, job: &Job) -> bool {
+    let is_source = |source: &JobSource| source.delivery == delivery.id && !source.shared;
+    job.source.as_ref().is_some_and(is_source)
+        && delivery.id == StoredDelivery::id_for(&job.id)
+        && job.route.as_ref() == Some(&delivery.route)
+        && delivery.dead_letter.is_none()
+}
+
+/// Whether so many bytes more make no write of an item of this size more expensive.
+fn is_free_of_charge(more: usize, size: usize) -> bool {
+    let size = size + GROWTH;
+    item::write_units(size + more) == item::write_units(size)
 }
 
 #[async_trait]
@@ -78,61 +88,48 @@ impl Jobs for DynamoStore {
         job: &Job,
         delivery: Option<&StoredDelivery>,
     ) -> Result<AddResult, StoreError> {
-        let (pk, summary) = (pk(&job.id), JobSummary::of(job));
-        let request = item::pack(document::encode_request(job)?.as_bytes());
-        let state = item::pack(document::encode_state(job)?.as_bytes());
-        let now = self.retention.clock.now();
-        // For a redelivery, a read is cheaper than a write that is refused.
-        let large = request.len() > MAX_INLINE_REQUEST || state.len() > MAX_INLINE_STATE;
-        if large || delivery.is_some() {
+        let pk = pk(&job.id);
+        let request = packing::pack(document::encode_request(job)?.as_bytes());
+        let state = packing::pack(document::encode_state(job)?.as_bytes());
+        let sizes = [
+            (request.len(), MAX_INLINE_REQUEST),
+            (state.len(), MAX_INLINE_STATE),
+        ];
+        let inline = sizes.iter().filter(|(size, max)| size <= max);
+        let write_id = super::write_id();
+        let mut head = self.new_head(job, &write_id);
+        let free = item::size(&head) + inline.map(|(size, _)| size).sum::<usize>();
+        let own = delivery.filter(|delivery| is_delivery_of(delivery, job));
+        let own = own.map(deliveries::own_attributes).transpose()?;
+        let own = own.filter(|own| is_free_of_charge(item::size(own), free));
+        // Of a delivery that is sent again, a read is cheaper than several writes.
+        let is_large = sizes.iter().any(|(size, max)| size > max);
+        if is_large || (delivery.is_some() && own.is_none()) {
+            let now = self.retention.clock.now();
             let known = self.head(&pk).await?;
             if known.is_some_and(|item| !item::has_expired(&item, now)) {
                 return Ok(AddResult::Existing);
             }
         }
-        // The delivery is written before the job. If the process stops here, the delivery expires.
-        if let Some(delivery) = delivery {
-            self.put_new_delivery(delivery).await?;
+        match (own, delivery) {
+            (Some(own), _) => head.extend(own),
+            // The delivery is written before the job. If the process stops here, the delivery expires.
+            (None, Some(delivery)) => self.put_new_delivery(delivery).await?,
+            (None, None) => {}
         }
         let until = self.unfinished_until();
         let request = self.put_document(&pk, request, MAX_INLINE_REQUEST, until);
         let (request_at, request) = request.await?;
         let state = self.put_document(&pk, state, MAX_INLINE_STATE, until);
         let (state_at, state) = state.await?;
-        let due = job.due(job.created_at);
-        let ends = due.is_none().then(|| self.retention.expires_at());
-        let write_id = super::write_id();
-        let listed = ListKey::new(job.created_at, job.id.as_str());
-        let attributes = [
-            ("version", Some(item::number(1))),
-            ("lease", Some(item::number(0))),
-            ("write_id", Some(item::text(&write_id))),
-            ("route", job.route.as_ref().map(item::text)),
-            ("connection", Some(item::text(&job.connection))),
-            ("module", Some(item::text(&summary.module))),
-            ("progress", progress_attribute(&summary)),
-            ("created_at", Some(item::ms(job.created_at))),
-            (
-                "delivery",
-                job.source
-                    .as_ref()
-                    .map(|source| item::text(&source.delivery)),
-            ),
-            (
-                "list_shard",
-                Some(item::text(item::shard("jobs", job.id.as_str()))),
-            ),
-            ("listed", Some(item::text(listed.as_str()))),
+        let documents = [
             ("request", request),
             ("request_parts", item::location_text(&request_at)),
             ("state", state),
             ("state_parts", item::location_text(&state_at)),
-            ("ends", ends.map(item::seconds)),
         ];
-        let attributes = attributes
-            .into_iter()
-            .chain(due_attributes(&job.id, due, DueKind::Any));
-        if let Some(existing) = self.put_new(item::head_item(&pk, attributes)).await? {
+        head.extend(item::attributes(documents));
+        if let Some(existing) = self.put_new(head).await? {
             // The existing job is ours if the SDK sent the write again after its answer was lost.
             if item::get(&existing, "write_id") != Some(write_id.as_str()) {
                 self.delete_parts(&pk, &request_at).await;
@@ -246,7 +243,8 @@ impl Jobs for DynamoStore {
         if let Some(delivery) = item::get(&item, "delivery") {
             let now = self.retention.clock.now();
             let dead_letter = DeadLetterReason::for_parked_job(id, reason, now);
-            self.dead_letter(delivery, &dead_letter, None).await?;
+            self.dead_letter_of_job(&item, delivery, &dead_letter, None, None)
+                .await?;
         }
         let change = Change::when("attribute_exists(#pk)", &["pk"])
             .increment("version")
@@ -255,6 +253,7 @@ impl Jobs for DynamoStore {
             .remove("due")
             .remove("due_shard")
             .remove("ends");
+        let change = deliveries::OWN.into_iter().fold(change, Change::remove);
         // A parked job waits for an operator for as long as it takes.
         for document in ["request", "state"] {
             let (mut parts_at, _) = self.get_document(&pk, &item, document).await?;
@@ -331,120 +330,36 @@ impl DynamoStore {
                 request: job.request.clone(),
                 request_at: loaded.request_at,
                 state_at: loaded.state_at,
+                has_delivery: deliveries::is_in(&item),
             }),
         };
         Ok(Claim::Acquired(Box::new(job), lease))
     }
 
-    /// Writes a job and its lease.
-    async fn write_job(
-        &self,
-        job: &Job,
-        lease: &mut Lease,
-        write: JobWrite,
-    ) -> Result<(), StoreError> {
-        let pk = pk(&job.id);
-        let (mut change, ends) = self.head_change(job, lease, write);
-        let is_finished = write == JobWrite::Release(None);
-        let state = item::pack(document::encode_state(job)?.as_bytes());
-        let until = self.unfinished_until();
-        let state = self.put_document(&pk, state, MAX_INLINE_STATE, until);
-        let (mut state_at, state) = state.await?;
-        change = change
-            .set_or_remove("state", state)
-            .set_or_remove("state_parts", item::location_text(&state_at));
-        let mut request_at = lease.stored.request_at.clone();
-        let changed = lease.stored.request != job.request;
-        if changed {
-            let request = item::pack(document::encode_request(job)?.as_bytes());
-            let request = self.put_document(&pk, request, MAX_INLINE_REQUEST, until);
-            let (location, request) = request.await?;
-            change = change
-                .set_or_remove("request", request)
-                .set_or_remove("request_parts", item::location_text(&location));
-            request_at = location;
-        }
-        if let Some(ends) = ends {
-            // Before the head: after the last release nothing maintains the parts.
-            self.end_parts(&pk, &mut request_at, ends).await?;
-            self.end_parts(&pk, &mut state_at, ends).await?;
-        }
-        let finished_source = job.source.as_ref().filter(|_| is_finished);
-        let dead_letter = finished_source
-            .and_then(|_| DeadLetterReason::for_job(job, self.retention.clock.now()));
-        if let (Some(source), Some(reason)) = (finished_source, &dead_letter) {
-            self.dead_letter_if_current(&pk, lease, source, reason, ends)
-                .await?;
-        }
-        let updated = self
-            .update(item::key(&pk), change, Some(super::write_id()))
-            .await?;
-        if let UpdateResult::Refused(_) = updated {
-            self.delete_parts(&pk, &state_at).await;
-            if changed {
-                self.delete_parts(&pk, &request_at).await;
-            }
-            return Err(StoreError::LeaseLost(job.id.clone()));
-        }
-        lease.version += 1;
-        let old_state = std::mem::replace(&mut lease.stored.state_at, state_at);
-        self.delete_parts(&pk, &old_state).await;
-        let old_request = std::mem::replace(&mut lease.stored.request_at, request_at);
-        if changed {
-            lease.stored.request = job.request.clone();
-            self.delete_parts(&pk, &old_request).await;
-        }
-        // After the head: until then another driver may have taken the job over.
-        if let (Some(source), None) = (finished_source, dead_letter) {
-            self.release_delivery(source).await;
-        }
-        Ok(())
-    }
-
-    /// The change of everything in a job's head item but its documents, and when the item expires.
-    fn head_change(
-        &self,
-        job: &Job,
-        lease: &Lease,
-        write: JobWrite,
-    ) -> (Change, Option<Timestamp>) {
+    /// Everything in the head item of a new job but its documents.
+    fn new_head(&self, job: &Job, write_id: &str) -> Item {
         let summary = JobSummary::of(job);
-        let change = Change::when("#version = :version", &["version"])
-            .value("version", item::number(lease.version))
-            .increment("version")
-            .set_or_remove("progress", progress_attribute(&summary));
-        // An index entry is a write of its own, so a checkpoint changes none.
-        let due = match write {
-            JobWrite::Checkpoint => return (change.set("lease", item::ms(lease.until)), None),
-            JobWrite::Release(due) => due,
-        };
+        let due = job.due(job.created_at);
         let ends = due.is_none().then(|| self.retention.expires_at());
-        let kind = match job.needs_patience() {
-            true => DueKind::SlowCallback,
-            false => DueKind::Any,
-        };
-        let change = due_attributes(&job.id, due, kind).into_iter().fold(
-            change.set("lease", item::number(0)),
-            |change, (name, value)| change.set_or_remove(name, value),
-        );
-        (change.set_or_remove("ends", ends.map(item::seconds)), ends)
-    }
-
-    /// Turns the delivery of a finished job into a dead letter, unless another driver has taken the job over. This happens
-    /// before the head is written, because a finished job is never driven again.
-    async fn dead_letter_if_current(
-        &self,
-        pk: &str,
-        lease: &Lease,
-        source: &JobSource,
-        reason: &DeadLetterReason,
-        ends: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        let current = self.head(pk).await?.unwrap_or_default();
-        if item::get_number(&current, "version") == Some(lease.version) {
-            self.dead_letter(&source.delivery, reason, ends).await?;
-        }
-        Ok(())
+        let listed = ListKey::new(job.created_at, job.id.as_str());
+        let list_shard = item::shard("jobs", job.id.as_str());
+        let delivery = job.source.as_ref().map(|source| &source.delivery);
+        let attributes = [
+            ("version", Some(item::number(1))),
+            ("lease", Some(item::number(0))),
+            ("write_id", Some(item::text(write_id))),
+            ("route", job.route.as_ref().map(item::text)),
+            ("connection", Some(item::text(&job.connection))),
+            ("module", Some(item::text(&summary.module))),
+            ("progress", progress_attribute(&summary)),
+            ("created_at", Some(item::ms(job.created_at))),
+            ("delivery", delivery.map(item::text)),
+            ("list_shard", Some(item::text(list_shard))),
+            ("listed", Some(item::text(listed.as_str()))),
+            ("ends", ends.map(item::seconds)),
+        ];
+        let due = due_attributes(&job.id, due, DueKind::Any);
+        item::head_item(&pk(&job.id), attributes.into_iter().chain(due))
     }
 
     /// Loads the job of a head item. Returns none if parts are missing.
@@ -459,8 +374,8 @@ impl DynamoStore {
             id: id.clone(),
             reason,
         };
-        let job = item::unpack_text(&request)
-            .and_then(|request| Ok((request, item::unpack_text(&state)?)))
+        let job = packing::unpack_text(&request)
+            .and_then(|request| Ok((request, packing::unpack_text(&state)?)))
             .map_err(unreadable)
             .and_then(|(request, state)| document::decode_job(id, &request, &state));
         Ok(Some(LoadedJob {

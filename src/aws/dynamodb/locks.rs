@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -85,48 +83,13 @@ impl KeyValue for DynamoStore {
         value: &SecretString,
         lock: &Lock,
     ) -> Result<(), StoreError> {
-        let built = |error| StoreError::Failed(format!("the request could not be built: {error}"));
-        let held = ConditionCheck::builder()
-            .table_name(&self.table)
-            .set_key(Some(item::key(&lock_pk(&lock.name))))
-            .condition_expression("#holder = :holder")
-            .expression_attribute_names("#holder", "holder")
-            .expression_attribute_values(":holder", item::text(lock.holder.as_str()))
-            .build()
-            .map_err(built)?;
-        let value = item::text(value.expose_secret());
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item::head_item(
-                &value_pk(key),
-                [("value", Some(value))],
-            )))
-            .build()
-            .map_err(built)?;
-        let written = self
-            .client()
-            .await
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().condition_check(held).build())
-            .transact_items(TransactWriteItem::builder().put(put).build())
-            .send()
-            .await;
-        let Err(error) = written else {
-            return Ok(());
-        };
-        let reasons = match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                cancelled.cancellation_reasons()
-            }
-            Some(_) | None => &[],
-        };
-        let has = |code| reasons.iter().any(|reason| reason.code() == Some(code));
-        if has("ConditionalCheckFailed") {
-            Err(StoreError::LockLost(lock.name.clone()))
-        } else if has("TransactionConflict") || has("ThrottlingError") {
-            Err(StoreError::Unavailable("TransactionConflict".to_owned()))
-        } else {
-            Err(self.failed(&error))
+        let held = item::key(&lock_pk(&lock.name));
+        let condition = ("holder", item::text(lock.holder.as_str()));
+        let text = item::text(value.expose_secret());
+        let item = item::head_item(&value_pk(key), [("value", Some(text))]);
+        match self.put_if(item, held, condition).await? {
+            true => Ok(()),
+            false => Err(StoreError::LockLost(lock.name.clone())),
         }
     }
 }

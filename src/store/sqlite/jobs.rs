@@ -78,6 +78,7 @@ impl Jobs for SqliteStore {
                     request: job.request.clone(),
                     request_at: ItemLocation::Inline,
                     state_at: ItemLocation::Inline,
+                    has_delivery: false,
                 });
                 let lease = Lease {
                     version,

@@ -21,6 +21,8 @@ const QUEUE_PRICE: f64 = 0.40;
 /// What a number of events cost, for one event.
 struct Bill {
     write_units: f64,
+    /// The size of the largest head item of a job.
+    job_bytes: u64,
 }
 
 impl Bill {
@@ -40,10 +42,14 @@ impl Bill {
             .filter(is_send)
             .count();
         let sends = per_event(u32::try_from(sends).map(f64::from).expect("few"));
+        let stored = lines.iter().filter(|line| line["service"] == "dynamodb");
+        let requests = u32::try_from(stored.count()).map(f64::from).expect("few");
+        let requests = per_event(requests) + sends;
         let (writes, reads) = (sum("wru"), sum("rru"));
         let dollars = writes * WRITE_PRICE + reads * READ_PRICE + sends * QUEUE_PRICE;
         println!(
-            "{name}: {events} events, each {writes:.2} WRU, {reads:.2} RRU, {sends:.2} sends, {dollars:.2} dollars a million"
+            "{name}: {events} events, each {writes:.2} WRU, {reads:.2} RRU, {requests:.2} requests ({sends:.2} to SQS), \
+             {dollars:.2} dollars a million"
         );
         let mut kinds: BTreeMap<String, (u32, f64, f64, u64)> = BTreeMap::new();
         for line in lines.iter().filter(|line| line["service"] == "dynamodb") {
@@ -64,8 +70,17 @@ impl Bill {
                 "    {kind}: {requests} requests, {writes} WRU, {reads} RRU, at most {bytes} bytes"
             );
         }
+        let is_job = |line: &&Value| {
+            let key = line["key"].as_str().unwrap_or_default();
+            key.starts_with("job#") && line["part"] != true
+        };
+        let heads = lines.iter().filter(is_job);
         Self {
             write_units: writes,
+            job_bytes: heads
+                .filter_map(|line| line["bytes"].as_u64())
+                .max()
+                .unwrap_or_default(),
         }
     }
 }
@@ -87,7 +102,7 @@ impl Stack {
 
 /// The first event of a worker also pays for the access token, so the second one is measured.
 #[tokio::test]
-async fn isolated_event_costs_at_most_eleven_write_units() {
+async fn isolated_event_costs_at_most_nine_write_units() {
     let name = "aws-cost-isolated";
     let mut stack = Stack::start(name).await;
     let first = stack
@@ -100,11 +115,14 @@ async fn isolated_event_costs_at_most_eleven_write_units() {
         .await;
     stack.finish_all(&[first.job_id(), second.job_id()]).await;
     let bill = Bill::print("isolated event", 1, &Moto::shared().billed(name)[before..]);
-    assert!(bill.write_units <= 11.0, "{}", bill.write_units);
+    assert!(bill.write_units <= 9.0, "{}", bill.write_units);
+    // Seven writes of the job, its index entries included, and two of the permit. The history travels with them, and an item of
+    // more than a kilobyte would double four of them.
+    assert!(bill.job_bytes <= 1024, "{}", bill.job_bytes);
 }
 
 #[tokio::test]
-async fn event_in_window_costs_at_most_9_5_write_units() {
+async fn event_in_window_costs_at_most_eight_write_units() {
     let name = "aws-cost-window";
     let mut stack = Stack::start(name).await;
     let path = stack.folder.path().join("window.yaml");
@@ -127,11 +145,11 @@ async fn event_in_window_costs_at_most_9_5_write_units() {
         &Moto::shared().billed(name),
     );
     println!("    {} calls", stack.count("mass_update_post").await);
-    assert!(bill.write_units <= 9.5, "{}", bill.write_units);
+    assert!(bill.write_units <= 8.0, "{}", bill.write_units);
 }
 
 #[tokio::test]
-async fn many_ids_cost_at_most_300_write_units() {
+async fn many_ids_cost_at_most_180_write_units() {
     let name = "aws-cost-many";
     let org = Settings {
         records: BTreeMap::from([("Leads".to_owned(), 50_000)]),
@@ -146,5 +164,6 @@ async fn many_ids_cost_at_most_300_write_units() {
     let job = stack.update(&update).await.job_id();
     stack.finish_all(&[job]).await;
     let bill = Bill::print("50,000 ids", 1, &Moto::shared().billed(name));
-    assert!(bill.write_units <= 300.0, "{}", bill.write_units);
+    // 158, and a few for each further turn of a busy machine.
+    assert!(bill.write_units <= 180.0, "{}", bill.write_units);
 }

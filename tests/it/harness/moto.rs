@@ -17,7 +17,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use flate2::Compression;
-use flate2::write::ZlibEncoder;
+use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -202,7 +202,8 @@ impl Moto {
 
 /// Compresses a document as the store does.
 pub(crate) fn packed(document: &str) -> Blob {
-    let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
+    // Format 1. The document does not refer to the dictionary.
+    let mut packed = DeflateEncoder::new(vec![1], Compression::fast());
     packed.write_all(document.as_bytes()).expect("packed");
     Blob::new(packed.finish().expect("packed"))
 }

@@ -4,7 +4,9 @@ use masshook::job::{CallEvent, CallbackStatus};
 use masshook::store::delivery::StoredDelivery;
 use masshook::store::{AddResult, StoreError};
 
-use super::delivery_fixture::{add_with_delivery, delivery, finish, listed, noise, read, succeed};
+use super::delivery_fixture::{
+    add_with_delivery, delivery, finish, listed, noise, read, succeed, summary,
+};
 use super::fixture::{Fixture, RETENTION};
 
 pub(super) async fn delivery_is_stored_byte_for_byte(fixture: &Fixture) {
@@ -123,5 +125,36 @@ pub(super) async fn redelivery_after_expiry_is_stored_again(fixture: &Fixture) {
         released.expect("released");
         assert_eq!(listed(fixture).await.len(), 1);
         fixture.advance(RETENTION.as_secs());
+    }
+}
+
+/// The first attempt of a sender could not be mapped, the second one could.
+pub(super) async fn success_deletes_earlier_dead_letter(fixture: &Fixture) {
+    for size in [9, 300_000] {
+        let name = format!("of {size}");
+        let id = StoredDelivery::id_of("form", &name);
+        let dead = delivery(fixture, &id, noise(size));
+        fixture.store.put_delivery(&dead).await.expect("stored");
+        let (mut job, _) = add_with_delivery(fixture, &name, false, noise(size)).await;
+        assert_eq!(listed(fixture).await, [summary(&dead)]);
+        succeed(fixture, &mut job).await;
+        assert_eq!(listed(fixture).await, []);
+        assert_eq!(read(fixture, &id).await, None);
+    }
+}
+
+pub(super) async fn delivery_is_deleted_beside_its_driver(fixture: &Fixture) {
+    for size in [9, 300_000] {
+        let (job, stored) =
+            add_with_delivery(fixture, &format!("of {size}"), false, noise(size)).await;
+        let (_, mut lease) = fixture.claim(&job.id).await;
+        let deleted = fixture.store.delete_delivery(&stored.id).await;
+        assert!(deleted.expect("deleted"));
+        assert_eq!(read(fixture, &stored.id).await, None);
+        let again = fixture.store.delete_delivery(&stored.id).await;
+        assert!(!again.expect("an answer"));
+        let written = fixture.store.checkpoint(&job, &mut lease).await;
+        written.expect("the lease is still held");
+        assert_eq!(fixture.store.get(&job.id).await.expect("read"), Some(job));
     }
 }

@@ -76,7 +76,7 @@ pub(super) async fn add_with_delivery(
 ) -> (Job, StoredDelivery) {
     let stored = StoredDelivery {
         dead_letter: None,
-        ..delivery(fixture, name, body)
+        ..delivery(fixture, &StoredDelivery::id_of("form", name), body)
     };
     let source = JobSource {
         delivery: stored.id.clone(),

@@ -47,12 +47,20 @@ fn refuse_all(job: &mut Job, fixture: &Fixture, why: &str) {
 
 /// The sort keys of all items of a job, each with its TTL.
 async fn stored(fixture: &Fixture, id: &JobId) -> Vec<(String, Option<AttributeValue>)> {
+    stored_items(fixture, &format!("job#{id}")).await
+}
+
+/// The sort keys of all items under a partition key, each with its TTL.
+pub(super) async fn stored_items(
+    fixture: &Fixture,
+    pk: &str,
+) -> Vec<(String, Option<AttributeValue>)> {
     let client = aws_sdk_dynamodb::Client::new(&Moto::shared().sdk_config());
     let pages = client
         .query()
         .table_name(fixture.table())
         .key_condition_expression("pk = :pk")
-        .expression_attribute_values(":pk", AttributeValue::S(format!("job#{id}")))
+        .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
         .into_paginator()
         .items()
         .send()
@@ -410,44 +418,4 @@ async fn errors_are_classified_without_aws_messages() {
 
 fn clock_now() -> jiff::Timestamp {
     masshook::clock::Clock::now(&clock())
-}
-
-#[tokio::test]
-async fn turn_claims_only_jobs_that_are_due() {
-    let fixture = Fixture::in_dynamodb().await;
-    let mut ids = Vec::new();
-    for name in ["finished", "later", "leased", "due"] {
-        ids.push(fixture.add_job(name).await.id);
-    }
-    let (store, now) = (&fixture.store, fixture.now());
-    for (id, due) in [(&ids[0], None), (&ids[1], Some(fixture.after(30)))] {
-        let (job, lease) = fixture.claim(id).await;
-        store.release(&job, lease, due).await.expect("released");
-    }
-    fixture.claim(&ids[2]).await;
-    for woken in [&ids[..3], &ids[..]] {
-        let turn = store.due_with(woken, now, 10).await.expect("an answer");
-        assert_eq!(turn, ids[3..], "{woken:?}");
-    }
-    let later = store.due_with(&ids[..2], fixture.after(30), 10).await;
-    let mut later = later.expect("an answer");
-    later.sort();
-    let mut expected = vec![ids[1].clone(), ids[3].clone()];
-    expected.sort();
-    assert_eq!(later, expected);
-    let mut claims = Vec::new();
-    for id in &ids {
-        let claim = store.claim_due(id, now, fixture.after(60)).await;
-        claims.push(match claim.expect("an answer") {
-            Claim::NotDue => "not due",
-            Claim::Busy { .. } => "busy",
-            Claim::Acquired(..) => "acquired",
-            other @ (Claim::Parked { .. } | Claim::NotFound) => panic!("{other:?}"),
-        });
-    }
-    assert_eq!(claims, ["not due", "not due", "busy", "acquired"]);
-    // Its driver crashes.
-    fixture.advance(60);
-    assert!(fixture.due().await.contains(&ids[3]));
-    fixture.claim(&ids[3]).await;
 }

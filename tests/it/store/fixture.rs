@@ -103,7 +103,7 @@ impl Fixture {
 
     /// A planned job for a request.
     pub(crate) fn job_for(&self, delivery: &str, request: &Value) -> Job {
-        let id = JobId::derive("form", delivery, 0);
+        let id = JobId::derive("form", delivery, 1);
         let request = UpdateRequest::parse(request).expect("a request");
         let callback = "https://example.com/zoho".parse().expect("a URL");
         let route = Some("form".to_owned());
