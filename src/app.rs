@@ -350,7 +350,11 @@ impl App {
         };
         let mut seen = HashSet::new();
         ids.retain(|id| seen.insert(id.clone()));
-        let driven = self.intake.engine.drive(&ids, deadlines, callbacks).await;
+        let woken: HashSet<&JobId> = woken.iter().collect();
+        let (woken, others): (Vec<JobId>, Vec<JobId>) =
+            ids.into_iter().partition(|id| woken.contains(id));
+        let engine = &self.intake.engine;
+        let driven = engine.drive(&woken, &others, deadlines, callbacks).await;
         log_errors(&driven);
         failed.map_or(Ok(driven), Err)
     }

@@ -6,6 +6,7 @@
 
 mod batch;
 mod callbacks;
+mod claims;
 mod effect;
 mod end;
 mod fair_queue;
@@ -36,6 +37,7 @@ use crate::store::{Claim, Lease, Store, StoreError};
 use crate::wakeup::WakeUps;
 use crate::zoho::{Client, ConnectionStatus};
 pub use callbacks::{CallbackQueue, Patience};
+use claims::ClaimResult;
 use host_health::HostHealth;
 pub use prepare::preview_preparation;
 use work::TurnWork;
@@ -194,29 +196,30 @@ impl Engine {
         &self.mode
     }
 
-    /// Drives jobs as far as possible in this turn. A job that another driver holds is left to it. In durable mode the turn
+    /// Drives the woken jobs as far as possible in this turn, and `others` unless another driver is taking them. A job that
+    /// another driver holds is left to it. In durable mode the turn
     /// hands due callbacks over to `callbacks`, and finished jobs with them; [`Engine::send_callbacks`] returns their
     /// results. In inline mode it sends them itself.
     pub async fn drive(
         &self,
-        ids: &[JobId],
+        woken: &[JobId],
+        others: &[JobId],
         turn: TurnDeadlines,
         callbacks: &CallbackQueue,
     ) -> Vec<DriveResult> {
-        let mut results = Vec::with_capacity(ids.len());
+        let claims = claims::claim_all(woken, others, self.store.concurrency(), |id| async move {
+            let claim = self.claim(&id, turn).await;
+            if matches!(claim, Ok(Ok(_))) {
+                fail_point("drive.claimed");
+            }
+            claim
+        });
+        let claims = claims.await;
+        let mut results = Vec::with_capacity(claims.len());
         let mut leased = Vec::new();
-        let mut claims = futures_util::stream::iter(ids.to_vec())
-            .map(|id| async move {
-                let claim = self.claim(&id, turn).await;
-                (id, claim)
-            })
-            .buffered(self.store.concurrency());
-        while let Some((id, claim)) = claims.next().await {
+        for (id, claim) in claims {
             match claim {
-                Ok(Ok((job, lease))) => {
-                    fail_point("drive.claimed");
-                    leased.push(LeasedJob::new(job, lease));
-                }
+                Ok(Ok((job, lease))) => leased.push(LeasedJob::new(job, lease)),
                 Ok(Err(other)) => results.push(DriveResult {
                     id,
                     outcome: Ok(other),
@@ -227,7 +230,6 @@ impl Engine {
                 }),
             }
         }
-        drop(claims);
         let used = leased.iter().map(|leased| leased.job.connection.clone());
         let used: BTreeSet<String> = used.collect();
         match self.mode {
@@ -251,11 +253,7 @@ impl Engine {
     }
 
     /// Claims a job. The inner error is a job that cannot be claimed: another driver holds it, it is parked, or it is absent.
-    async fn claim(
-        &self,
-        id: &JobId,
-        turn: TurnDeadlines,
-    ) -> Result<Result<(Box<Job>, Lease), Option<Job>>, DriveError> {
+    async fn claim(&self, id: &JobId, turn: TurnDeadlines) -> ClaimResult<(Box<Job>, Lease)> {
         let until = after(turn.end, LEASE_SLACK);
         let claim = match self.mode {
             ExecutionMode::Inline => self.store.claim(id, self.clock.now(), until).await,

@@ -227,7 +227,7 @@ impl JobIntake {
         // Unused: in inline mode the turn sends its callbacks itself.
         let callbacks = CallbackQueue::new(Patience::Full);
         let turn = self.turn_deadlines(deadline);
-        let driven = self.engine.drive(&ids, turn, &callbacks).await;
+        let driven = self.engine.drive(&ids, &[], turn, &callbacks).await;
         let driven: BTreeMap<JobId, Result<Job, String>> = driven
             .into_iter()
             .map(|DriveResult { id, outcome }| {

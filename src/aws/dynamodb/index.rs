@@ -75,6 +75,10 @@ const MAX_COUNTED: i32 = 128;
 /// The number of latest jobs among which a shortened id is looked for. The key of the table finds whole ids only.
 const PREFIX_JOBS: usize = 1_000;
 
+/// The largest number of due jobs that a turn takes beside those that it was woken for. The others are left to the workers that
+/// are woken for them. 100 records fit into one call, so shares of this size make hardly more calls than one turn would.
+const TURN_SHARE: usize = 300;
+
 /// The smallest page of a list query, because a filter may skip most entries.
 const MIN_PAGE: usize = 50;
 
@@ -93,14 +97,15 @@ impl DynamoStore {
         Ok(jobs.into_iter().map(|(_, id)| id).collect())
     }
 
-    /// The woken jobs that can be leased, and other due jobs. One query is enough for an isolated job: the other shards are
-    /// read only if a woken job's shard has another due job.
+    /// The woken jobs that can be leased, and a share of the other due jobs. One query is enough for an isolated job: the other
+    /// shards are read only if a woken job's shard has another due job.
     pub(super) async fn due_with_woken(
         &self,
         woken: &[JobId],
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<JobId>, StoreError> {
+        let limit = limit.min(2 * TURN_SHARE);
         let woken: BTreeSet<&JobId> = woken.iter().collect();
         let near: BTreeSet<u32> = woken
             .iter()
@@ -122,12 +127,21 @@ impl DynamoStore {
             jobs.extend(self.due_in(DueKind::Any, others, now, limit, 0).await?);
         }
         jobs.sort();
-        jobs.truncate(limit);
-        let mut ids: Vec<JobId> = jobs.into_iter().map(|(_, id)| id).collect();
+        let ids = jobs.into_iter().map(|(_, id)| id);
+        let (mut ids, mut others): (Vec<JobId>, Vec<JobId>) =
+            ids.partition(|id| woken.contains(id));
+        others.truncate(limit);
+        if others.len() > TURN_SHARE {
+            // Workers that are woken together take different shares. Neighbours are likely to share calls.
+            let start = fastrand::usize(..others.len());
+            others.rotate_left(start);
+            others.truncate(TURN_SHARE);
+        }
         let found: BTreeSet<&JobId> = ids.iter().collect();
         // An index may lag behind, and a job may be due in a moment.
         let missing = woken.into_iter().filter(|id| !found.contains(id)).cloned();
         ids.extend(self.free(missing.collect(), now).await?);
+        ids.append(&mut others);
         Ok(ids)
     }
 

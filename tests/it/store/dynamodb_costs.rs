@@ -69,3 +69,23 @@ async fn small_delivery_is_in_the_item_of_its_job() {
     assert_eq!(counts, [0, 1, 1]);
     assert!(read(&fixture, &stored.id).await == Some(stored));
 }
+
+/// Several workers share a backlog: none takes all of it, and they start at different places.
+#[tokio::test]
+async fn turn_takes_a_share_of_the_backlog() {
+    let fixture = Fixture::in_dynamodb().await;
+    let mut ids = Vec::new();
+    for number in 0..400 {
+        ids.push(fixture.add_job(&number.to_string()).await.id);
+    }
+    let (store, woken) = (&fixture.store, &ids[390..]);
+    let mut turns = std::collections::BTreeSet::new();
+    for _ in 0..4 {
+        let turn = store.due_with(woken, fixture.now(), 1_000).await;
+        let turn = turn.expect("an answer");
+        assert!(woken.iter().all(|id| turn.contains(id)), "{turn:?}");
+        assert_eq!(turn.len(), 310);
+        turns.insert(turn);
+    }
+    assert!(turns.len() > 1, "all of them begin at one place");
+}
