@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::change::Change;
-use super::index::{DueKind, progress_attribute};
+use super::index::DueKind;
 use super::jobs::{MAX_INLINE_REQUEST, MAX_INLINE_STATE, due_attributes, pk};
+use super::lists::progress_attribute;
 use super::{DynamoStore, UpdateResult, deliveries, item, packing};
 use crate::job::{DeadLetterReason, Job, JobSource};
 use crate::store::{JobSummary, Lease, StoreError, document};

@@ -7,9 +7,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use super::change::Change;
-use super::index::{DueKind, progress_attribute};
+use super::index::DueKind;
 use super::item::{self, Item};
 use super::job_writes::JobWrite;
+use super::lists::progress_attribute;
 use super::{DynamoStore, UpdateResult, deliveries, packing};
 use crate::clock::after;
 use crate::job::{DeadLetterReason, Job, JobId, JobSource};
