@@ -199,7 +199,7 @@ impl Permits {
         }
         let (permits, store) = (Arc::clone(self), Arc::clone(store));
         tokio::spawn(async move {
-            // Also if the store panics, so that nobody waits for this attempt forever.
+            // Also if the store panics, so that no task waits for this attempt forever.
             let _ended = Attempt(&permits);
             permits.grow(store.as_ref(), now).await;
         });
@@ -416,7 +416,7 @@ mod tests {
         limit.acquire().await.expect("still there");
     }
 
-    /// A store that answers only when it is told to.
+    /// A store that answers only when the test lets it.
     #[derive(Debug, Default)]
     struct SlowStore {
         acquired: Mutex<Vec<String>>,
