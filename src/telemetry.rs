@@ -61,7 +61,7 @@ pub fn init_command(default: &str) {
         .log_internal_errors(false)
         .event_format(TextLines)
         .with_env_filter(filter(default))
-        .fmt_fields(SingleLineFields::default())
+        .fmt_fields(SingleLineFields)
         .with_writer(|| DirectWriter::text(std::io::stderr()))
         .init();
 }
@@ -78,7 +78,7 @@ pub fn init_server(default: &str, format: LogFormat) -> ServerLog {
         LogFormat::Text => builder
             .with_ansi(has_colors())
             .event_format(TextLines)
-            .fmt_fields(SingleLineFields::default())
+            .fmt_fields(SingleLineFields)
             .with_writer(move || lines.clone())
             .init(),
         LogFormat::Json => builder

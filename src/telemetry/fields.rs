@@ -2,14 +2,15 @@
 
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
-use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::fmt::format::Writer;
 
+use super::lines::EventFields;
 use crate::printable::single_line;
 
-/// The default format of fields, with control characters escaped. Senders choose much of what is logged: paths, headers,
-/// bodies, URLs and Zoho's messages.
-#[derive(Debug, Default)]
-pub(super) struct SingleLineFields(DefaultFields);
+/// The fields of a span as `name=value`, with control characters escaped. Senders choose much of what is logged: paths,
+/// headers, bodies, URLs and Zoho's messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SingleLineFields;
 
 impl<'writer> FormatFields<'writer> for SingleLineFields {
     fn format_fields<R: RecordFields>(
@@ -17,9 +18,11 @@ impl<'writer> FormatFields<'writer> for SingleLineFields {
         mut writer: Writer<'writer>,
         fields: R,
     ) -> std::fmt::Result {
-        let mut text = String::new();
-        self.0.format_fields(Writer::new(&mut text), fields)?;
-        writer.write_str(&single_line(&text))
+        let mut found = EventFields::default();
+        fields.record(&mut found);
+        let shown = found.others.iter();
+        let shown = shown.map(|(name, value)| format!("{name}={}", single_line(value)));
+        writer.write_str(&shown.collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -53,7 +56,7 @@ mod tests {
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
             .event_format(TextLines)
-            .fmt_fields(SingleLineFields::default())
+            .fmt_fields(SingleLineFields)
             .with_writer(move || writer.clone())
             .finish();
         let hostile = "a\n2026-01-01T00:00:00Z  INFO forged\r\u{1b}[2J\u{9b}31m\u{85}\u{2028}\u{2029}\u{202e}";
@@ -61,7 +64,9 @@ mod tests {
             let span = tracing::info_span!("span", path = %hostile, late = tracing::field::Empty);
             span.record("late", hostile);
             let _entered = span.enter();
-            tracing::error!(text = hostile, shown = %hostile, debug = ?hostile, "message {hostile}");
+            // A field that the message contains would be left out.
+            let (text, shown) = (format!("text {hostile}"), format!("shown {hostile}"));
+            tracing::error!(text, %shown, debug = ?hostile, "message {hostile}");
         });
         let bytes = lines.0.lock().expect("no panic").clone();
         let text = String::from_utf8(bytes).expect("UTF-8");

@@ -11,6 +11,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::printable::single_line;
 
+/// Bytes of a value that is left out if the message contains it. A shorter one may occur there by chance.
+const MIN_REPEATED: usize = 3;
+
 /// Formats events as readable lines. Warnings and errors also show the fields of their spans: where something went wrong.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TextLines;
@@ -31,7 +34,7 @@ where
         event.record(&mut fields);
         let mut line = single_line(&fields.message).into_owned();
         for (name, value) in &fields.others {
-            if !contains_word(&fields.message, value) {
+            if value.len() < MIN_REPEATED || !contains_word(&fields.message, value) {
                 let _ = write!(line, " {name}={}", single_line(value));
             }
         }
@@ -70,9 +73,9 @@ fn color(level: Level) -> u8 {
 
 /// The message of an event, and its other fields as text.
 #[derive(Default)]
-struct EventFields {
+pub(super) struct EventFields {
     message: String,
-    others: Vec<(&'static str, String)>,
+    pub(super) others: Vec<(&'static str, String)>,
 }
 
 impl Visit for EventFields {
