@@ -98,6 +98,9 @@ pub(super) enum Refusal {
         "too many wrong tokens; wait a few seconds and use the token that the console printed when it started"
     )]
     TooManyWrongTokens,
+    /// The path does not exist.
+    #[error("there is nothing here; the console's API is below /api")]
+    NoSuchPath,
     /// The console is read-only.
     #[error(
         "this console is read-only; start it without `--console-read-only` (`masshook console`: without `--read-only`), or use the command line"
@@ -116,6 +119,7 @@ impl Refusal {
                 (StatusCode::UNAUTHORIZED, "console_token_wrong")
             }
             Self::TooManyWrongTokens => (StatusCode::TOO_MANY_REQUESTS, "console_token_wrong"),
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path"),
             Self::ReadOnly => (StatusCode::FORBIDDEN, "console_read_only"),
         }
     }
@@ -137,7 +141,7 @@ impl IntoResponse for Refusal {
             Self::Method => Some((ALLOW, "GET, HEAD, POST")),
             Self::TokenMissing | Self::TokenWrong => Some((WWW_AUTHENTICATE, "Bearer")),
             Self::TooManyWrongTokens => Some((RETRY_AFTER, "5")),
-            Self::Target | Self::Host | Self::OtherSite | Self::ReadOnly => None,
+            Self::Target | Self::Host | Self::OtherSite | Self::NoSuchPath | Self::ReadOnly => None,
         };
         if let Some((name, value)) = extra {
             response

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ::http::StatusCode;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
@@ -13,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::config_status::ConfigStatus;
 use super::endpoints;
-use super::guard::{Guard, METRICS_PATH, guard};
+use super::guard::{Guard, METRICS_PATH, Refusal, guard};
 use super::hosts::AllowedHosts;
 use super::received_callbacks::ReceivedCallbacks;
 use super::token::{Credential, WrongTokens};
@@ -107,7 +106,7 @@ fn router(app: Arc<App>, judge: Arc<Guard>, settings: &ConsoleSettings) -> Route
     let routes = Router::new()
         .nest("/api", endpoints::router(settings))
         .route(METRICS_PATH, get(show_metrics))
-        .fallback(|| async { StatusCode::NOT_FOUND })
+        .fallback(|| async { Refusal::NoSuchPath })
         .with_state(app.clone());
     let guarded = from_fn_with_state((judge, app), guard);
     with_common_layers(Router::new().fallback_service(routes).layer(guarded))

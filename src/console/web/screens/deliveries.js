@@ -73,7 +73,7 @@ export function mount(root, context) {
     const base = context.status()?.public_url || 'http://127.0.0.1:8080';
     return context.actions.emptyState('No delivery has arrived yet.',
       el('p', 'Each webhook appears here as soon as it arrives: what verified it, what it was mapped to, and what became of it. Send a sample of a sender, with a valid signature:'),
-      context.actions.commandLine(`masshook send ROUTE --to ${base}`),
+      context.actions.commandLine(`masshook send SOURCE --route ROUTE --to ${base}`),
       el('p', 'or anything, to see it refused:'),
       context.actions.commandLine(`curl -i ${base}/hooks/ROUTE -H 'content-type: application/json' -d '{"hello": "world"}'`),
       el('p', link('/routes', 'The routes'), ' have the URLs to paste at the senders.'));
