@@ -51,7 +51,7 @@ export function mount(root, context) {
 const empty = (context) => context.actions.emptyState('There is no dead letter.',
   el('p', 'A delivery becomes a dead letter if its mapping fails, its job fails, or its callback cannot be delivered. It keeps its body until you have mended the cause and replayed it, or discard it.'),
   el('p', 'From the command line:'),
-  context.actions.commandLine('masshook deliveries list'));
+  context.actions.commandLine('masshook deliveries list --outcome dead_letter'));
 
 function box(group, context, reload) {
   const { actions, api } = context;
