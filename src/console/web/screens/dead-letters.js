@@ -75,10 +75,10 @@ function box(group, context, reload) {
     context.refreshStatus();
     reload();
   };
-  const replay = actions.actionButton(['Replay all ', el('b', number(group.count))], context, bulk('replay', 'replayed'), isCallback ? {} : { class: 'primary', data: { key: 'r' } });
-  const discard = actions.actionButton('Discard all', context, bulk('discard', 'discarded', { isDanger: true }));
   // The records are updated, so only the callbacks are sent again.
   const isCallback = group.code === 'CALLBACK_UNDELIVERABLE';
+  const replay = actions.actionButton(['Replay all ', el('b', number(group.count))], context, bulk('replay', 'replayed'), isCallback ? {} : { class: 'primary', data: { key: 'r' } });
+  const discard = actions.actionButton('Discard all', context, bulk('discard', 'discarded', { isDanger: true }));
   const redeliver = isCallback && actions.actionButton(['Redeliver all ', el('b', number(group.count))], context, async (trigger) => {
     const isSure = await actions.confirm({ title: `Redeliver ${number(group.count)} ${group.count === 1 ? 'callback' : 'callbacks'}?`, text: 'Each is sent again under its original id. Mend the receiver first.', verb: `Redeliver ${number(group.count)}`, command: 'masshook jobs redeliver --all --status undeliverable' });
     if (!isSure) return;
