@@ -386,8 +386,11 @@ async fn newer_job_version_is_parked_once_and_resumed() {
     assert_eq!(counted("ParkedJobs", &logs), 1, "{logs}");
     let parked = stack.command(&["jobs", "list", "--only", "parked"]);
     assert_eq!(parked["jobs"].as_array().map(Vec::len), Some(1));
-    let reason = parked["jobs"][0]["parked"].as_str().unwrap_or_default();
-    assert_eq!(parked["jobs"][0]["id"], json!(id));
+    let reason = parked["jobs"][0]["reason"].as_str().unwrap_or_default();
+    assert_eq!(
+        (&parked["jobs"][0]["id"], &parked["jobs"][0]["parked"]),
+        (&json!(id), &json!(true))
+    );
     assert!(reason.contains("its version is 99"), "{parked:#}");
     // The job is stored, so a redelivery is accepted.
     let again = stack.form(&form).await;
