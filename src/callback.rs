@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::http::target::{Policy, is_this_machine};
 use crate::http::{Http, SendError};
-use crate::job::Notification;
+use crate::job::{CallbackAttempt, Notification};
 use crate::retry::{http_date, retry_after};
 use crate::secrets::{SecretRef, Secrets};
 use signature::CannotSign;
@@ -52,6 +52,15 @@ impl CallbackResult {
             timed_out: false,
         }
     }
+}
+
+/// One attempt at a callback, and its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallbackReply {
+    /// When it was sent, how long it took, and the status of the answer.
+    pub attempt: CallbackAttempt,
+    /// The result.
+    pub result: CallbackResult,
 }
 
 /// The waits between attempts at one callback.
@@ -146,6 +155,27 @@ impl CallbackSender {
         notification: &Notification,
         now: Timestamp,
         time: Duration,
+    ) -> CallbackReply {
+        let start = Instant::now();
+        let mut status = None;
+        let result = self.attempt(notification, now, time, &mut status).await;
+        let took = start.elapsed();
+        CallbackReply {
+            attempt: CallbackAttempt {
+                sent_at: now,
+                took,
+                status,
+            },
+            result,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        notification: &Notification,
+        now: Timestamp,
+        time: Duration,
+        status: &mut Option<u16>,
     ) -> CallbackResult {
         if let Err(why) = self.accepts(&notification.url) {
             return CallbackResult::Undeliverable(why);
@@ -187,6 +217,10 @@ impl CallbackSender {
         let start = Instant::now();
         let answer = self.http.send_for_head(request, time).await;
         let timed_out = start.elapsed() >= BRIEF_TIME;
+        *status = answer
+            .as_ref()
+            .ok()
+            .map(|response| response.status().as_u16());
         match answer {
             Ok(response) if response.status().is_success() => CallbackResult::Delivered,
             Ok(response) if response.status() == StatusCode::GONE => {

@@ -5,6 +5,7 @@ pub mod call;
 mod callback;
 mod counts;
 mod dead_letter;
+pub mod history;
 mod id;
 mod model;
 mod notification;
@@ -16,7 +17,7 @@ mod step;
 mod unknown_outcome;
 pub mod view;
 
-pub use crate::outcome::{Failure, Progress, Refusal};
+pub use crate::outcome::{Failure, Progress, Refusal, SentRequest};
 pub use call::event::CallEvent;
 pub use call::status::{CallEventKind, CallStatus, InvalidTransition, RecordTally};
 pub use call::{CallState, TRACK_FOR};
@@ -25,6 +26,7 @@ pub use callback::{
     ProgressSnapshot,
 };
 pub use dead_letter::DeadLetterReason;
+pub use history::{Arrival, CallbackAttempt, History, Sharing};
 pub use id::JobId;
 pub use model::{FAILURES_KEPT, Job, JobSource};
 pub use notification::{Notification, NotificationResult};

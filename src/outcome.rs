@@ -1,7 +1,9 @@
-//! The parts of Zoho's answers that a job stores: refusals, failures of records, counts of Zoho jobs.
+//! The parts of Zoho's answers that a job stores: refusals, failures of records, counts of Zoho jobs, requests.
 
 use std::fmt;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::codes::{self, Cause};
@@ -89,4 +91,30 @@ pub struct Progress {
     pub not_updated: u64,
     /// Records refused.
     pub failed: u64,
+}
+
+/// One request to Zoho, as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentRequest {
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// The time until its answer, or until it was given up.
+    pub took: Duration,
+    /// The status of the answer.
+    pub status: Option<u16>,
+    /// Why it did not succeed.
+    pub error: Option<Refusal>,
+    /// How long it waited before, because Zoho had asked for a pause.
+    pub throttled: Duration,
+    /// How long it waited before, because other calls of the connection had every permit.
+    pub queued: Duration,
+    /// The wait until it is repeated, if it is repeated in the same turn.
+    pub retry_in: Option<Duration>,
+}
+
+impl SentRequest {
+    /// The code of its error.
+    pub fn code(&self) -> Option<&str> {
+        self.error.as_ref().map(|error| error.code.as_str())
+    }
 }

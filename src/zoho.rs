@@ -32,6 +32,7 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::http::{BodyLimit, Http};
 use crate::metrics::{ConnectionGauges, ConnectionMetrics, RequestKind};
+use crate::outcome::SentRequest;
 use crate::plan::CallKind;
 use crate::secrets::Secrets;
 use crate::sync;
@@ -90,13 +91,20 @@ pub struct Client {
     metrics: ConnectionMetrics,
 }
 
-/// The outcome of a call, with the number of requests that were sent for it.
+/// The outcome of a call, with the requests that were sent for it.
 #[derive(Debug)]
 pub struct CallResult<T> {
-    /// Requests that were sent.
-    pub attempts: u32,
+    /// The requests, in the order in which they were sent.
+    pub requests: Vec<SentRequest>,
     /// The judged answer, or why there is none.
     pub outcome: Result<T, Error>,
+}
+
+impl<T> CallResult<T> {
+    /// The number of requests.
+    pub fn attempts(&self) -> u32 {
+        u32::try_from(self.requests.len()).unwrap_or(u32::MAX)
+    }
 }
 
 impl Client {

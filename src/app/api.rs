@@ -6,6 +6,7 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 
 use super::intake::NewJobs;
+use super::jobs::Reception;
 use super::{Acceptance, App};
 use crate::inbound::rejection::Rejection;
 use crate::job::{Job, JobId};
@@ -25,6 +26,7 @@ impl App {
         key: Option<&str>,
         deadline: Option<Timestamp>,
     ) -> Result<Acceptance, Rejection> {
+        let reception = Reception::start(self.clock.as_ref());
         let update = UpdateRequest::parse(request).map_err(Rejection::Invalid)?;
         let connection = self
             .config
@@ -37,7 +39,8 @@ impl App {
         let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
             .with_track_for(self.config.track_for)
             .with_on_unknown_outcome(self.config.on_unknown_outcome)
-            .with_callback_on(self.config.callback_on);
+            .with_callback_on(self.config.callback_on)
+            .with_arrival(reception.arrival(self.clock.as_ref(), None));
         self.intake.check_backlog()?;
         self.intake.check_callbacks(std::slice::from_ref(&job))?;
         let accepted = self.intake.accept(NewJobs::of_job(job), deadline).await?;

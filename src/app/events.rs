@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::intake::StoredJobs;
-use super::jobs::new_jobs;
+use super::jobs::{Reception, new_jobs};
 use super::{Acceptance, App};
 use crate::inbound::AwsEvent;
 use crate::inbound::rejection::Rejection;
@@ -90,7 +90,8 @@ impl App {
         for delivery in self.deliveries_from_aws(event) {
             has_listener = true;
             let route = delivery.route().name;
-            match new_jobs(self, &delivery).await {
+            let reception = Reception::start(self.clock.as_ref());
+            match new_jobs(self, &delivery, reception).await {
                 Ok(new) => {
                     let reason = new.ignored.map(|reason| format!("{route}: {reason}"));
                     stored.ignored.extend(reason);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use webhook_verify::handshake::Handshake;
 
 use super::explain::{Explainer, Explanation};
-use super::jobs::new_jobs;
+use super::jobs::{Reception, new_jobs};
 use super::preview::RequestContent;
 use super::{Acceptance, App};
 use crate::inbound::rejection::Rejection;
@@ -63,10 +63,12 @@ impl App {
         request: InboundRequest,
         deadline: Option<Timestamp>,
     ) -> Result<(HookResponse, Option<DeliveryOutcome>), Rejection> {
+        let mut reception = Reception::start(self.clock.as_ref());
         let route = self.route(&request.route)?;
         let verified = request
             .verify(route, &self.verifier, self.clock.now())
             .await?;
+        reception.record_verification(self.clock.as_ref());
         let delivery = match verified {
             Verified::Handshake(handshake) => {
                 self.check_signing(route).await?;
@@ -80,7 +82,7 @@ impl App {
         };
         // Before the mapping, which costs more than this answer.
         self.intake.check_backlog()?;
-        match new_jobs(self, &delivery).await {
+        match new_jobs(self, &delivery, reception).await {
             Ok(new) => {
                 if let Some(reason) = new.ignored {
                     tracing::info!(route = route.name, because = %reason, "delivery ignored by its route: {reason}");
@@ -120,7 +122,8 @@ impl App {
     pub async fn replay(&self, stored: &StoredDelivery) -> Result<Acceptance, Rejection> {
         let route = self.route(&stored.route)?;
         let delivery = Delivery::replayed(stored, route, self.clock.now());
-        let new = new_jobs(self, &delivery).await?;
+        let reception = Reception::start(self.clock.as_ref());
+        let new = new_jobs(self, &delivery, reception).await?;
         self.intake.replay(new, stored).await
     }
 

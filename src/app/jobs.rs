@@ -6,16 +6,55 @@ use jiff::Timestamp;
 
 use super::App;
 use super::intake::NewJobs;
+use crate::clock::Clock;
 use crate::inbound::Delivery;
 use crate::inbound::rejection::Rejection;
-use crate::job::{Job, JobId, JobSource};
+use crate::job::{Arrival, Job, JobId, JobSource};
+
+/// The times of the steps before the jobs of a delivery are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reception {
+    start: Duration,
+    verified: Option<Duration>,
+}
+
+impl Reception {
+    /// A delivery that is received now.
+    pub(super) fn start(clock: &dyn Clock) -> Self {
+        Self {
+            start: clock.elapsed(),
+            verified: None,
+        }
+    }
+
+    /// Records that everything since the start was the verification.
+    pub(super) fn record_verification(&mut self, clock: &dyn Clock) {
+        self.verified = Some(clock.elapsed().saturating_sub(self.start));
+    }
+
+    /// How a job that is made now arrived.
+    pub(super) fn arrival(self, clock: &dyn Clock, mapped: Option<Duration>) -> Arrival {
+        Arrival {
+            elapsed: clock.elapsed().saturating_sub(self.start),
+            verified: self.verified,
+            mapped,
+        }
+    }
+}
 
 /// Maps a delivery and makes its jobs. Nothing is stored yet.
 ///
 /// # Errors
 /// [`Rejection`] if the delivery cannot be mapped, or a callback URL is not allowed.
-pub(super) async fn new_jobs(app: &App, delivery: &Delivery<'_>) -> Result<NewJobs, Rejection> {
+pub(super) async fn new_jobs(
+    app: &App,
+    delivery: &Delivery<'_>,
+    reception: Reception,
+) -> Result<NewJobs, Rejection> {
+    let start = app.clock.elapsed();
     let outcome = app.map(delivery).await?;
+    let mapped = app.clock.elapsed().saturating_sub(start);
+    let arrival = reception.arrival(app.clock.as_ref(), Some(mapped));
     let (route, config, now) = (delivery.route(), &app.config, app.clock.now());
     let durable = app.intake.is_durable();
     // An inline run has no durable store.
@@ -41,7 +80,8 @@ pub(super) async fn new_jobs(app: &App, delivery: &Delivery<'_>) -> Result<NewJo
             .with_source(source.clone())
             .with_track_for(settings.track_for.unwrap_or(config.track_for))
             .with_on_unknown_outcome(on_unknown_outcome)
-            .with_callback_on(settings.callback_on.unwrap_or(config.callback_on));
+            .with_callback_on(settings.callback_on.unwrap_or(config.callback_on))
+            .with_arrival(arrival);
         if durable {
             job.delay_until(end_of_window(now, window));
         }

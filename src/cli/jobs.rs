@@ -145,11 +145,7 @@ fn summary_line(job: &JobSummary) -> String {
 async fn show(args: &JobArgs) -> Result<CommandOutput, StoreCommandError> {
     let open = args.location.open()?;
     let job = open.job(&args.id()).await?;
-    let mut view = serde_json::to_value(JobView::of(&job))?;
-    // The HTTP API and callbacks do not show the delivery.
-    if let Some(source) = &job.source {
-        view["delivery"] = json!(source.delivery);
-    }
+    let view = serde_json::to_value(JobView::in_full(&job))?;
     Ok(CommandOutput {
         text: pretty_json(&view),
         document: view,

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::fair_queue::FairQueue;
 use super::{DriveResult, Engine, ExecutionMode, LEASE_SLACK, LeasedJob, TurnDeadlines};
-use crate::callback::{ATTEMPT_TIME, BRIEF_TIME, CallbackResult, RetrySchedule};
+use crate::callback::{ATTEMPT_TIME, BRIEF_TIME, CallbackReply, CallbackResult, RetrySchedule};
 use crate::clock::after;
 use crate::failpoint::fail_point;
 use crate::job::{JobId, Notification, NotificationResult};
@@ -262,14 +262,15 @@ impl Engine {
         let time = is_held
             .then(|| self.attempt_time(queue.patience, host, now, deadline))
             .flatten();
-        let mut result = None;
+        let mut reply = None;
         if let Some(time) = time {
             fail_point("callback.before");
-            result = Some(self.callbacks.send(&notification, now, time).await);
+            reply = Some(self.callbacks.send(&notification, now, time).await);
             fail_point("callback.answered");
         }
+        let result = reply.as_ref().map(|reply| &reply.result);
         let timed_out =
-            matches!(&result, Some(CallbackResult::Failed { timed_out, .. }) if *timed_out);
+            matches!(result, Some(CallbackResult::Failed { timed_out, .. }) if *timed_out);
         let needs_patience = queue.patience == Patience::Brief && {
             let hosts = sync::lock(&self.hosts);
             timed_out || hosts.is_hanging(host, now)
@@ -290,12 +291,12 @@ impl Engine {
             CallbackJob::Driven(released) => {
                 // An error means that the turn has dropped the job, which frees it as well.
                 let _ = released.await;
-                result.as_ref()?;
+                reply.as_ref()?;
                 self.claim_to_record(&id).await?
             }
         };
-        if let Some(result) = result {
-            self.record_callback(&mut leased, &notification, result);
+        if let Some(reply) = reply {
+            self.record_callback(&mut leased, &notification, reply);
         }
         let (result, wake_up) = self.release(leased).await;
         self.wake(wake_up.as_slice()).await;
@@ -359,14 +360,14 @@ impl Engine {
         &self,
         notification: &Notification,
         turn: TurnDeadlines,
-    ) -> CallbackResult {
+    ) -> CallbackReply {
         let now = self.clock.now();
         let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
         fail_point("callback.before");
         let time = left.min(ATTEMPT_TIME);
-        let result = self.callbacks.send(notification, now, time).await;
+        let reply = self.callbacks.send(notification, now, time).await;
         fail_point("callback.answered");
-        result
+        reply
     }
 
     /// Records the result of a callback in its job, and schedules a retry if one is due.
@@ -374,8 +375,9 @@ impl Engine {
         &self,
         leased: &mut LeasedJob,
         notification: &Notification,
-        result: CallbackResult,
+        reply: CallbackReply,
     ) {
+        let CallbackReply { attempt, result } = reply;
         let schedule = match self.mode {
             ExecutionMode::Inline => &RetrySchedule::INLINE,
             ExecutionMode::Durable(_) => &RetrySchedule::STANDARD,
@@ -422,7 +424,7 @@ impl Engine {
         }
         leased
             .job
-            .record_notification(notification, notified, self.clock.now());
+            .record_attempt(notification, attempt, notified, self.clock.now());
     }
 
     /// Reports a job that did not finish in time to its receiver, whatever the route's `callback_on`. In inline mode the job
@@ -434,8 +436,8 @@ impl Engine {
         }
         tracing::warn!(job.id = %leased.job.id, status = status.as_str(), "job not finished in time");
         if let Some(notification) = leased.job.interim_notification() {
-            let result = self.send_callback(&notification, turn).await;
-            self.record_callback(leased, &notification, result);
+            let reply = self.send_callback(&notification, turn).await;
+            self.record_callback(leased, &notification, reply);
             self.checkpoint(leased).await;
         }
     }

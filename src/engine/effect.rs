@@ -9,9 +9,10 @@ use super::batch::{Batch, CallRef};
 use super::prepare::{PrepareInput, PrepareOutput};
 use super::unknown_outcome::{Resolution, UnresolvedCall};
 use super::work::{StatusPoll, TurnWork};
+use crate::outcome::SentRequest;
 use crate::store::LockHolder;
+use crate::zoho::CallResult;
 use crate::zoho::answer::{UpdateAnswer, ZohoJobStatus};
-use crate::zoho::{self, CallResult};
 
 /// One action outside of the engine.
 pub(super) enum Effect {
@@ -34,7 +35,9 @@ pub(super) enum Effect {
 pub(super) enum EffectResult {
     Prepared(Vec<PrepareOutput>),
     Sent(Batch, CallResult<UpdateAnswer>),
-    Polled(StatusPoll, Result<ZohoJobStatus, zoho::Error>),
+    Polled(StatusPoll, CallResult<ZohoJobStatus>),
+    /// These requests were sent for the calls together, and the calls are sent apart now.
+    Parted(Vec<CallRef>, Vec<SentRequest>),
     /// These calls are about to be sent. The sender waits for the reply, which says whether that is recorded.
     Announced(Vec<CallRef>, oneshot::Sender<bool>),
     /// These announced calls were not sent.

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::{Engine, LeasedJob, TurnDeadlines};
-use crate::callback::CallbackResult;
+use crate::callback::CallbackReply;
 use crate::job::Notification;
 
 /// How long a turn that sleeps waits for a callback before it sleeps: most receivers answer within this time, so that the
@@ -21,7 +21,7 @@ type CallbackRef = (usize, bool);
 struct SentCallback {
     place: usize,
     notification: Notification,
-    result: CallbackResult,
+    reply: CallbackReply,
 }
 
 impl Engine {
@@ -41,11 +41,11 @@ impl Engine {
                     && in_progress.insert((place, notification.is_final()))
                 {
                     calling.push(async move {
-                        let result = self.send_callback(&notification, turn).await;
+                        let reply = self.send_callback(&notification, turn).await;
                         SentCallback {
                             place,
                             notification,
-                            result,
+                            reply,
                         }
                     });
                 }
@@ -89,12 +89,12 @@ impl Engine {
             for SentCallback {
                 place,
                 notification,
-                result,
+                reply,
             } in sent
             {
                 in_progress.remove(&(place, notification.is_final()));
                 if let Some(leased) = leased.get_mut(place) {
-                    self.record_callback(leased, &notification, result);
+                    self.record_callback(leased, &notification, reply);
                     self.checkpoint(leased).await;
                 }
             }

@@ -75,7 +75,12 @@ impl Engine {
             Effect::Prepare { connection, inputs } => {
                 let client = self.connections.get(&connection)?;
                 fail_point("prepare.before");
-                let prepared = prepare::prepare(client, inputs, turn.give_up).await;
+                let start = self.clock.elapsed();
+                let mut prepared = prepare::prepare(client, inputs, turn.give_up).await;
+                let took = self.clock.elapsed().saturating_sub(start);
+                for output in &mut prepared {
+                    output.prepared.took = took;
+                }
                 fail_point("prepare.answered");
                 Some(EffectResult::Prepared(prepared))
             }
@@ -101,7 +106,7 @@ impl Engine {
                     .job_status(&poll.module, &poll.zoho_job_id, turn.give_up)
                     .await;
                 fail_point("poll.answered");
-                Some(EffectResult::Polled(poll, sent.outcome))
+                Some(EffectResult::Polled(poll, sent))
             }
         }
     }

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::batch::{CallRef, failures_of};
 use super::effect::EffectResult;
 use super::prepare::PrepareOutput;
-use super::unknown_outcome::resolution_event;
+use super::unknown_outcome::{Resolution, resolution_event};
 use super::{Engine, ExecutionMode, LeasedJob, WakeUp};
 use crate::failpoint::fail_point;
-use crate::job::{CallEvent, Job};
-use crate::outcome::Refusal;
+use crate::job::{CallEvent, Job, JobId, Sharing};
+use crate::outcome::{Refusal, SentRequest};
 use crate::zoho::answer::{UpdateAnswer, ZohoJobStatus};
 use crate::zoho::{self, CallResult};
 
@@ -99,12 +100,13 @@ impl Engine {
                 }
                 changes.next.push(NextAction::Prepared);
             }
-            EffectResult::Sent(batch, CallResult { attempts, outcome }) => {
+            EffectResult::Parted(calls, requests) => record_requests(leased, &calls, &requests),
+            EffectResult::Sent(batch, CallResult { requests, outcome }) => {
+                record_requests(leased, &batch.calls, &requests);
                 for call in &batch.calls {
                     let Some(leased) = leased.get_mut(call.job) else {
                         continue;
                     };
-                    leased.job.record_attempts(call.seq, attempts);
                     let event = sent_event(&outcome, &leased.job, *call);
                     if self.apply(leased, call.seq, event) {
                         changes.changed.insert(call.job);
@@ -121,22 +123,23 @@ impl Engine {
                 }
             }
             EffectResult::Announced(calls, recorded) => {
-                mark(leased, &calls, true, changes);
+                mark(leased, &calls, Some(self.clock.now()), changes);
                 changes.next.push(NextAction::Reply(calls, Some(recorded)));
             }
             EffectResult::NotSent(calls) => {
-                mark(leased, &calls, false, changes);
+                mark(leased, &calls, None, changes);
                 changes.next.push(NextAction::Reply(calls, None));
             }
             EffectResult::Resolved(call, resolution) => {
                 if let Some(leased) = leased.get_mut(call.job) {
+                    record_reread(&mut leased.job, call.seq, &resolution);
                     let event = resolution_event(resolution);
                     if self.apply(leased, call.seq, event) {
                         changes.changed.insert(call.job);
                     }
                 }
             }
-            EffectResult::Polled(poll, outcome) => {
+            EffectResult::Polled(poll, CallResult { requests, outcome }) => {
                 if outcome.is_ok()
                     && let Some(client) = self.connections.get(&poll.connection)
                 {
@@ -144,6 +147,9 @@ impl Engine {
                 }
                 let event = polled_event(outcome);
                 for call in &poll.calls {
+                    if let Some(leased) = leased.get_mut(call.job) {
+                        leased.job.record_poll(call.seq, &requests);
+                    }
                     if let Some(leased) = leased.get_mut(call.job)
                         && self.apply(leased, call.seq, event.clone())
                     {
@@ -242,20 +248,46 @@ impl Engine {
     }
 }
 
-/// Records in the jobs of these calls that the calls are about to be sent, or that they were not sent.
-fn mark(leased: &mut [LeasedJob], calls: &[CallRef], sending: bool, changes: &mut Changes) {
+/// Records in the jobs of these calls that the calls are sent at a moment, or that they were not sent.
+fn mark(
+    leased: &mut [LeasedJob],
+    calls: &[CallRef],
+    sent_at: Option<Timestamp>,
+    changes: &mut Changes,
+) {
     for call in calls {
         let Some(leased) = leased.get_mut(call.job) else {
             continue;
         };
-        let marked = match sending {
-            true => leased.job.begin_send(call.seq),
-            false => leased.job.cancel_send(call.seq),
+        let marked = match sent_at {
+            Some(now) => leased.job.begin_send(call.seq, now),
+            None => leased.job.cancel_send(call.seq),
         };
         if marked {
             changes.changed.insert(call.job);
             changes.kept.insert(call.job);
         }
+    }
+}
+
+/// Records requests in the jobs of the calls for which they were sent.
+fn record_requests(leased: &mut [LeasedJob], calls: &[CallRef], requests: &[SentRequest]) {
+    let places: BTreeSet<usize> = calls.iter().map(|call| call.job).collect();
+    let jobs = places.iter().filter_map(|place| leased.get(*place));
+    let ids: Vec<JobId> = jobs.map(|leased| leased.job.id.clone()).collect();
+    for call in calls {
+        if let Some(LeasedJob { job, .. }) = leased.get_mut(call.job) {
+            let sharing = Sharing::of(&job.id, &ids);
+            job.record_requests(call.seq, requests, &sharing);
+        }
+    }
+}
+
+/// Records in a job that the records of one of its calls were read.
+fn record_reread(job: &mut Job, seq: usize, resolution: &Resolution) {
+    if let Some(CallResult { requests, outcome }) = resolution {
+        let found = outcome.as_ref().map(|found| found.len() as u64);
+        job.record_reread(seq, requests, found.map_err(zoho::Error::refusal));
     }
 }
 

@@ -86,7 +86,7 @@ impl Engine {
             .update(module, batch.kind(), &body, ids, batch.repeat, window)
             .await;
         // Another call was denied while this one waited for its turn.
-        if sent.attempts == 0 && !is_open() {
+        if sent.requests.is_empty() && !is_open() {
             return None;
         }
         if let Err(zoho::Error::Denied(_)) = sent.outcome {
@@ -105,13 +105,17 @@ impl Engine {
         turn: TurnDeadlines,
         results: &mpsc::Sender<EffectResult>,
     ) -> Option<EffectResult> {
-        let EffectResult::Sent(batch, CallResult { attempts, outcome }) = sent else {
+        let EffectResult::Sent(batch, CallResult { requests, outcome }) = sent else {
             return Some(sent);
         };
         let refusal = match outcome {
             Err(zoho::Error::Refused(refusal)) if parts.len() > 1 => refusal,
-            outcome => return Some(EffectResult::Sent(batch, CallResult { attempts, outcome })),
+            outcome => return Some(EffectResult::Sent(batch, CallResult { requests, outcome })),
         };
+        // The receiver lives as long as this sender.
+        let _ = results
+            .send(EffectResult::Parted(batch.calls.clone(), requests))
+            .await;
         tracing::warn!(
             connection = batch.connection,
             zoho.code = refusal.code,
@@ -121,10 +125,7 @@ impl Engine {
         );
         let send = |part: Batch| async move {
             match self.send_unless_denied(&part, denied_endpoints, turn).await {
-                Some(mut sent) => {
-                    sent.attempts += attempts;
-                    Some(EffectResult::Sent(part, sent))
-                }
+                Some(sent) => Some(EffectResult::Sent(part, sent)),
                 None => not_sent(part),
             }
         };
@@ -139,7 +140,8 @@ impl Engine {
             if sent.len() == 2 && sent.iter().all(is_same) {
                 let refused = |part| {
                     let outcome = Err(zoho::Error::Refused(refusal.clone()));
-                    EffectResult::Sent(part, CallResult { attempts, outcome })
+                    let requests = Vec::new();
+                    EffectResult::Sent(part, CallResult { requests, outcome })
                 };
                 sent.extend(std::mem::take(&mut parts).into_iter().map(refused));
             }
@@ -208,7 +210,7 @@ async fn announce(calls: &[CallRef], results: &mpsc::Sender<EffectResult>) -> bo
 fn postponed(refusal: Refusal) -> CallResult<UpdateAnswer> {
     let wait = refusal.cause().and_then(|cause| cause.row().class.wait());
     CallResult {
-        attempts: 0,
+        requests: Vec::new(),
         outcome: Err(zoho::Error::RetryLater(refusal, wait.unwrap_or_default())),
     }
 }

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 
 use super::call::event::CallEvent;
 use super::call::status::{CallEventKind, CallStatus, InvalidTransition, RecordTally, advance};
+use super::history::WaitReason;
 use super::model::{FAILURES_KEPT, Job};
 use super::unknown_outcome;
 use crate::outcome::{Failure, Refusal};
 use crate::update::RecordId;
 
 impl Job {
-    /// Records that a call was sent, `attempts` times.
+    /// Counts requests that were sent for a call.
     pub fn record_attempts(&mut self, seq: usize, attempts: u32) {
         if let Some(call) = self.call_mut(seq) {
             call.attempts += attempts;
@@ -44,11 +45,36 @@ impl Job {
         call.status = advance(call.status, kind)?;
         self.changed_at = Some(now);
         call.record(&event, track_for, now);
+        self.record_in_history(index, &event, now);
         self.record_failures(index, event);
         if self.finished_at.is_none() && self.status().is_final() {
             self.finished_at = Some(now);
         }
         Ok(())
+    }
+
+    /// Records the refused records of an answer, or the wait that follows it.
+    fn record_in_history(&mut self, index: usize, event: &CallEvent, now: Timestamp) {
+        let state = &self.calls[index];
+        let (seq, due_at) = (state.call.seq, state.due_at);
+        let reason = match event {
+            CallEvent::Settled(failures) if !failures.is_empty() => {
+                return self.record_refused(seq, failures.len());
+            }
+            CallEvent::Postponed { reason, .. } => WaitReason::of(reason),
+            CallEvent::NeedsReread { .. } => WaitReason::Settling,
+            CallEvent::Accepted { .. } | CallEvent::Progressed { .. } | CallEvent::JobNotFound => {
+                WaitReason::Poll
+            }
+            CallEvent::Settled(_)
+            | CallEvent::FoundUpdated(_)
+            | CallEvent::OutcomeUnknown(_)
+            | CallEvent::TrackingFailed(_)
+            | CallEvent::Ended { .. }
+            | CallEvent::TimedOut { .. }
+            | CallEvent::Refused(_) => return,
+        };
+        self.record_wait(now, due_at, reason, Some(seq));
     }
 
     /// Settles a call once rereads have found all of its records updated.

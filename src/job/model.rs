@@ -10,6 +10,7 @@ use url::Url;
 
 use super::call::{CallState, TRACK_FOR};
 use super::callback::CallbackState;
+use super::history::History;
 use super::id::JobId;
 use super::on_unknown_outcome::OnUnknownOutcome;
 use super::preparation::{Preparation, PreparationStatus};
@@ -71,6 +72,9 @@ pub struct Job {
     /// When its last call became final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+    /// What happened to it. Jobs of earlier versions have none.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub history: History,
 }
 
 /// The delivery that a job came from.
@@ -111,6 +115,7 @@ impl Job {
             created_at: now,
             changed_at: None,
             finished_at: None,
+            history: History::default(),
         }
     }
 

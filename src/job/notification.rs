@@ -17,6 +17,7 @@ use super::callback::{
     CallbackOn, CallbackState, CallbackStatus, PendingNotification, ProgressCallbacks,
     ProgressSnapshot,
 };
+use super::history::{CallbackAttempt, WaitReason};
 use super::model::Job;
 use super::view::JobView;
 use crate::clock::after;
@@ -178,6 +179,31 @@ impl Job {
         let callback = self.unfinished_callback()?;
         self.has_news()
             .then(|| Notification::of(self, callback.url.clone(), 0))
+    }
+
+    /// Records one attempt to deliver a notification, and its result.
+    pub fn record_attempt(
+        &mut self,
+        notification: &Notification,
+        attempt: CallbackAttempt,
+        result: NotificationResult,
+        now: Timestamp,
+    ) {
+        let error = match &result {
+            NotificationResult::Delivered => None,
+            NotificationResult::Retry { reason, .. } | NotificationResult::Abandoned(reason) => {
+                Some(reason.as_str())
+            }
+        };
+        let is_final = notification.is_final();
+        self.record_callback(attempt, notification.previous_attempts + 1, is_final, error);
+        self.record_notification(notification, result, now);
+        let callback = self.callback.as_ref();
+        let next_at = callback.and_then(|callback| match is_final {
+            true => callback.due_at,
+            false => callback.progress.pending.as_ref()?.due_at,
+        });
+        self.record_wait(now, next_at, WaitReason::Receiver, None);
     }
 
     /// Records the result of one attempt to deliver a notification.

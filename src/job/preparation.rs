@@ -124,6 +124,8 @@ pub struct PreparationResult {
     pub notes: Vec<String>,
     /// The outcome.
     pub outcome: PreparationOutcome,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// The outcome of one attempt at a preparation.
@@ -168,6 +170,14 @@ impl PreparationOutcome {
         class == Some(Class::Permanent(FailureScope::Job))
     }
 
+    /// Why the job was not planned.
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Postponed { reason, .. } | Self::Refused(reason) => Some(reason),
+            Self::Ready { .. } | Self::Nothing => None,
+        }
+    }
+
     /// The kind of this outcome.
     pub(super) fn event(&self) -> PreparationEvent {
         match self {
@@ -185,6 +195,7 @@ impl From<PreparationOutcome> for PreparationResult {
             lookup: None,
             notes: Vec::new(),
             outcome,
+            took: Duration::ZERO,
         }
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::call::{CallState, RETRY_PERIOD};
+use super::history::WaitReason;
 use super::model::Job;
 use super::preparation::{
     self, AlreadyPrepared, PreparationOutcome, PreparationResult, PreparationStatus,
@@ -29,6 +30,7 @@ impl Job {
             lookup,
             notes,
             outcome,
+            took,
         } = result;
         let outcome = self.end_retries(outcome, now);
         let status = preparation::advance(self.preparation.status, outcome.event())?;
@@ -38,6 +40,7 @@ impl Job {
         self.preparation.due_at = None;
         self.preparation.lookup = lookup;
         self.preparation.notes = notes;
+        self.record_prepared(took, outcome.refusal(), now);
         match outcome {
             PreparationOutcome::Ready {
                 fields,
@@ -58,6 +61,7 @@ impl Job {
             PreparationOutcome::Nothing => self.error = None,
             PreparationOutcome::Postponed { reason, wait } => {
                 self.preparation.due_at = Some(after(now, wait));
+                self.record_wait(now, self.preparation.due_at, WaitReason::of(&reason), None);
                 self.error = Some(reason);
             }
             PreparationOutcome::Refused(refusal) => self.refuse(refusal),
@@ -105,6 +109,7 @@ impl Job {
     /// Delays the job until `at`, so that it can share calls with other jobs.
     pub fn delay_until(&mut self, at: Timestamp) {
         self.preparation.due_at = Some(at);
+        self.record_wait(self.created_at, Some(at), WaitReason::BatchWindow, None);
         self.delay_progress_until(at);
     }
 }

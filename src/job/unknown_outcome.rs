@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::call::event::CallEvent;
 use super::call::poll_gap;
 use super::model::Job;
@@ -28,17 +30,24 @@ pub struct Evidence {
 
 impl Job {
     /// Marks a call that is about to be sent. Returns whether the mark must be stored before that.
-    pub fn begin_send(&mut self, seq: usize) -> bool {
+    pub fn begin_send(&mut self, seq: usize, now: Timestamp) -> bool {
         let adds = self
             .call(seq)
             .is_some_and(|state| state.call.adds_options(&self.request));
-        self.mark(seq, adds)
+        let marked = self.mark(seq, adds);
+        if marked {
+            self.record_announcement(seq, now);
+        }
+        marked
     }
 
     /// Removes the mark of a call that was not sent after all. Returns whether the removal must be stored.
     pub fn cancel_send(&mut self, seq: usize) -> bool {
         let marked = self.call(seq).is_some_and(|state| state.outcome_unknown);
         self.mark(seq, false);
+        if marked {
+            self.history.remove_announcement(seq);
+        }
         marked
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::call::CallState;
 use super::call::status::CallStatus;
 use super::callback::CallbackStatus;
+use super::history::HistoryEntry;
 use super::model::Job;
 use super::preparation::Lookup;
 use super::status::{Counts, JobStatus};
@@ -53,6 +54,18 @@ pub struct JobView {
     /// The state of the callback. It is not part of the callback itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<CallbackView>,
+    /// The connection. This and the following are not part of callbacks and of answers to webhooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    /// The stored delivery that the job came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<String>,
+    /// What happened to the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Vec<HistoryEntry>>,
+    /// The number of steps that the history only counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_omitted: Option<u64>,
 }
 
 /// A call's JSON.
@@ -110,6 +123,17 @@ pub struct CallbackView {
 
 impl JobView {
     /// The JSON of `GET /jobs/{id}`.
+    pub fn in_full(job: &Job) -> Self {
+        Self {
+            connection: Some(job.connection.clone()),
+            delivery: job.source.as_ref().map(|source| source.delivery.clone()),
+            history: Some(job.history_entries()),
+            history_omitted: Some(job.history.omitted()),
+            ..Self::of(job)
+        }
+    }
+
+    /// The JSON in the answer to a webhook.
     pub fn of(job: &Job) -> Self {
         let callback = job.callback.as_ref().map(|callback| CallbackView {
             status: callback.status,
@@ -141,6 +165,10 @@ impl JobView {
             created_at: job.created_at,
             finished_at: job.finished_at,
             callback: None,
+            connection: None,
+            delivery: None,
+            history: None,
+            history_omitted: None,
         }
     }
 }

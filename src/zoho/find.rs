@@ -42,11 +42,11 @@ impl Client {
         sets: &[Assignment],
         give_up: Timestamp,
     ) -> CallResult<BTreeSet<RecordId>> {
-        let (mut attempts, mut done) = (0, BTreeSet::new());
+        let (mut requests, mut done) = (Vec::new(), BTreeSet::new());
         for query in evidence::queries(module, sets, ids) {
             let request = ApiRequest::coql(&query, give_up);
             let sent = self.call(&request, rows_document).await;
-            attempts += sent.attempts;
+            requests.extend(sent.requests);
             match sent.outcome {
                 Ok(answer) => done.extend(evidence::updated_records(&answer["data"], sets, ids)),
                 Err(error) => {
@@ -55,12 +55,12 @@ impl Client {
                         false => error,
                     };
                     let outcome = Err(error);
-                    return CallResult { attempts, outcome };
+                    return CallResult { requests, outcome };
                 }
             }
         }
         let outcome = Ok(done);
-        CallResult { attempts, outcome }
+        CallResult { requests, outcome }
     }
 
     async fn coql(&self, query: &Query, give_up: Timestamp) -> CallResult<LookupPage> {
@@ -97,7 +97,7 @@ fn page(sent: CallResult<Value>, column: &LookupField, scope: &str) -> CallResul
         Err(error) => Err(error),
     };
     CallResult {
-        attempts: sent.attempts,
+        requests: sent.requests,
         outcome,
     }
 }

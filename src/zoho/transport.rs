@@ -22,7 +22,7 @@ use crate::codes::Cause;
 use crate::failpoint::fail_point;
 use crate::http::accept_gzip;
 use crate::metrics::{RequestKind, SUCCESS};
-use crate::outcome::Refusal;
+use crate::outcome::{Refusal, SentRequest};
 use crate::sync;
 
 /// The minimum wait of a call while other processes hold every permit of the connection.
@@ -90,11 +90,11 @@ impl Client {
         is_open: &(dyn Fn() -> bool + Sync),
         judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
     ) -> CallResult<T> {
-        let mut attempts = 0;
+        let mut requests = Vec::new();
         let outcome = self
-            .attempt_call(request, is_open, judge, &mut attempts)
+            .attempt_call(request, is_open, judge, &mut requests)
             .await;
-        CallResult { attempts, outcome }
+        CallResult { requests, outcome }
     }
 
     async fn attempt_call<T>(
@@ -102,35 +102,43 @@ impl Client {
         request: &ApiRequest<'_>,
         is_open: &(dyn Fn() -> bool + Sync),
         judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
-        attempts: &mut u32,
+        requests: &mut Vec<SentRequest>,
     ) -> Result<T, Error> {
         self.check_credits(&request.method)?;
         let mut reauthenticated = false;
         loop {
-            self.wait_for_throttle(request.give_up).await?;
+            let throttled = self.wait_for_throttle(request.give_up).await?;
             let token = self.token(request.give_up).await?;
+            let queued_at = self.clock.elapsed();
             let permits = self.permits(request).await?;
             if !is_open() {
                 let refusal = Refusal::of(Cause::ConnectionBusy);
                 return Err(Error::RetryLater(refusal, NEXT_TURN));
             }
-            *attempts += 1;
+            let (sent_at, start) = (self.clock.now(), self.clock.elapsed());
             fail_point("zoho.sending");
-            let sent_at = self.clock.elapsed();
             let response = self.send(&token, request).await;
-            let took = self.clock.elapsed().saturating_sub(sent_at);
             fail_point("zoho.answered");
+            let took = self.clock.elapsed().saturating_sub(start);
+            let status = response.as_ref().ok().map(|response| response.status());
             let answer = response.and_then(|response| self.judge(&token, &response, &judge));
             drop(permits);
-            let code = answer
-                .as_ref()
-                .err()
-                .map(|error| error.refusal().code.as_str());
-            let code = code.unwrap_or(SUCCESS);
+            let error = answer.as_ref().err();
+            let code = error.map_or(SUCCESS, |error| error.refusal().code.as_str());
             self.metrics.count_request(request.kind, code, took);
-            let pause = answer.as_ref().err().and_then(connection_pause);
+            requests.push(SentRequest {
+                sent_at,
+                took,
+                status: status.map(|status| status.as_u16()),
+                error: error.map(|error| error.refusal().clone()),
+                throttled,
+                queued: start.saturating_sub(queued_at),
+                retry_in: None,
+            });
+            let pause = error.and_then(connection_pause);
+            let number = u32::try_from(requests.len()).unwrap_or(u32::MAX);
             let attempt = Attempt {
-                number: *attempts,
+                number,
                 reauthenticated,
                 repeat: request.repeat,
                 left: time_left(self.clock.now(), request.give_up),
@@ -143,13 +151,16 @@ impl Client {
                 }
                 Next::Return(outcome) => {
                     if let Err(error) = &outcome {
-                        self.report(*attempts, error, pause);
+                        self.report(number, error, pause);
                     }
                     return outcome;
                 }
                 Next::Retry(wait, refusal) => {
                     self.throttle(pause);
-                    self.log_failure(*attempts, &refusal, true);
+                    self.log_failure(number, &refusal, true);
+                    if let Some(request) = requests.last_mut() {
+                        request.retry_in = Some(wait);
+                    }
                     self.clock.sleep(wait).await;
                 }
                 Next::Reauthenticate => {
@@ -320,19 +331,19 @@ impl Client {
         Err(Error::RetryLater(refusal, wait))
     }
 
-    /// Waits until the pause that Zoho asked for is over, if that is before `give_up`.
-    async fn wait_for_throttle(&self, give_up: Timestamp) -> Result<(), Error> {
+    /// Waits until the pause that Zoho asked for is over, if that is before `give_up`. Returns how long it waited.
+    async fn wait_for_throttle(&self, give_up: Timestamp) -> Result<Duration, Error> {
         let now = self.clock.now();
         let wait = self.throttled_until().map(|until| time_left(now, until));
         match wait.filter(|wait| !wait.is_zero()) {
-            None => Ok(()),
+            None => Ok(Duration::ZERO),
             Some(wait) if after(now, wait) >= give_up => Err(Error::RetryLater(
                 Refusal::of(Cause::ConnectionThrottled),
                 wait,
             )),
             Some(wait) => {
                 self.clock.sleep(wait).await;
-                Ok(())
+                Ok(wait)
             }
         }
     }

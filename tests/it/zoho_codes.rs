@@ -166,12 +166,12 @@ async fn assert_class(world: &World, client: &Client, row: &Row, way: &Served) {
             assert_explained(row, &refusal, what);
         }
         (Class::Reauthenticate, Ok(_), Err(zoho::Error::Denied(refusal))) => {
-            assert_eq!(once.attempts, 2, "{:?} {what}", row.cause);
+            assert_eq!(once.requests.len(), 2, "{:?} {what}", row.cause);
             assert!(tokens > 0, "{:?} {what}", row.cause);
             assert!(refusal.advice.is_some(), "{refusal:?}");
         }
         (Class::Retry, Ok(_), Err(zoho::Error::RetryLater(refusal, _))) => {
-            assert_eq!(once.attempts, 2, "{:?} {what}", row.cause);
+            assert_eq!(once.requests.len(), 2, "{:?} {what}", row.cause);
             assert_explained(row, &refusal, what);
         }
         (Class::Wait(least), once, Err(zoho::Error::RetryLater(refusal, wait))) => {
@@ -231,7 +231,7 @@ async fn unknown_code_is_passed_on_and_not_retried() {
         (
             refusal.code.as_str(),
             refusal.message.as_str(),
-            sent.attempts
+            sent.requests.len()
         ),
         ("QUOTA_OF_TOMORROW", "come back (allowed limit 7)", 1)
     );

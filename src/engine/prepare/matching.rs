@@ -65,7 +65,7 @@ impl MatchResult {
             prepared: PreparationResult {
                 lookup: prepared.lookup,
                 notes,
-                outcome,
+                ..outcome.into()
             },
         }
     }
@@ -317,7 +317,7 @@ async fn pages(
             question = question.with_converted().unwrap_or(question);
         }
         let sent = client.find(&question, give_up).await;
-        *attempts += sent.attempts;
+        *attempts += sent.attempts();
         fail_point("lookup.answered");
         let page = match sent.outcome {
             // Zoho then refuses the update of each converted lead.

@@ -71,6 +71,7 @@ fn job_is_planned_once_records_are_known() {
             records: Some(Records::Ids(ids)),
             update_by: None,
         },
+        took: Duration::from_millis(12),
     };
     let hash = job.request_hash.clone();
     job.record_preparation(ready.clone(), 1, window)
@@ -98,6 +99,7 @@ fn empty_match_succeeds() {
         lookup: lookup(0),
         notes: Vec::new(),
         outcome: PreparationOutcome::Nothing,
+        took: Duration::ZERO,
     };
     job.record_preparation(nothing, 1, start())
         .expect("allowed");

@@ -18,16 +18,16 @@ fn broken_answer() -> Refusal {
 #[test]
 fn only_adding_call_is_marked_before_sending() {
     let mut plain = job("Leads", 1, 2);
-    assert!(!plain.begin_send(1));
+    assert!(!plain.begin_send(1, start()));
     assert_eq!(plain.next(start()), NextStep::Submit(vec![1]));
     let mut adding = adding_job(&[1, 2]);
-    assert!(adding.begin_send(1));
+    assert!(adding.begin_send(1, start()));
     assert_eq!(adding.next(start()), NextStep::Resolve(vec![1]));
     assert!(adding.cancel_send(1));
     assert_eq!(adding.next(start()), NextStep::Submit(vec![1]));
     assert!(!adding.cancel_send(1));
     // A definite answer removes the mark.
-    adding.begin_send(1);
+    adding.begin_send(1, start());
     let reason = Refusal::of(Cause::TooManyRequests);
     let wait = Duration::ZERO;
     let postponed = CallEvent::Postponed { reason, wait };
@@ -38,7 +38,7 @@ fn only_adding_call_is_marked_before_sending() {
 #[test]
 fn unknown_outcome_is_reported_or_reread() {
     let mut reporting = adding_job(&[1, 2]);
-    reporting.begin_send(1);
+    reporting.begin_send(1, start());
     let event = reporting.unknown_outcome_event(1, broken_answer());
     reporting.apply(1, event, start()).expect("allowed");
     assert_eq!(reporting.status(), JobStatus::Failed);
@@ -50,7 +50,7 @@ fn unknown_outcome_is_reported_or_reread() {
     assert_eq!(codes, ["OUTCOME_UNKNOWN", "OUTCOME_UNKNOWN"]);
 
     let mut rereading = adding_job(&[1, 2]).with_on_unknown_outcome(OnUnknownOutcome::Reread);
-    rereading.begin_send(1);
+    rereading.begin_send(1, start());
     let event = rereading.unknown_outcome_event(1, broken_answer());
     rereading.apply(1, event, start()).expect("allowed");
     let NextStep::Wait(at) = rereading.next(start()) else {
@@ -75,7 +75,7 @@ fn unknown_outcome_is_reported_or_reread() {
 fn reread_completes_call_or_gives_up() {
     let marked = || {
         let mut job = adding_job(&[1, 2]).with_on_unknown_outcome(OnUnknownOutcome::Reread);
-        job.begin_send(1);
+        job.begin_send(1, start());
         job
     };
     let mut done = marked();
