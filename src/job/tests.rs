@@ -2,6 +2,7 @@
 
 mod calls;
 mod counts;
+mod history;
 mod notifications;
 mod preparation;
 mod tracking;
