@@ -26,7 +26,7 @@ pub use callback::{
     ProgressSnapshot,
 };
 pub use dead_letter::DeadLetterReason;
-pub use history::{Arrival, CallbackAttempt, History, Sharing};
+pub use history::{CallbackAttempt, History, IntakeTimes, Sharing};
 pub use id::JobId;
 pub use model::{FAILURES_KEPT, Job, JobSource};
 pub use notification::{Notification, NotificationResult};

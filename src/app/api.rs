@@ -40,7 +40,7 @@ impl App {
             .with_track_for(self.config.track_for)
             .with_on_unknown_outcome(self.config.on_unknown_outcome)
             .with_callback_on(self.config.callback_on)
-            .with_arrival(reception.arrival(self.clock.as_ref(), None));
+            .with_intake_times(reception.intake_times(self.clock.as_ref(), None));
         self.intake.check_backlog()?;
         self.intake.check_callbacks(std::slice::from_ref(&job))?;
         let accepted = self.intake.accept(NewJobs::of_job(job), deadline).await?;

@@ -9,7 +9,7 @@ use super::intake::NewJobs;
 use crate::clock::Clock;
 use crate::inbound::Delivery;
 use crate::inbound::rejection::Rejection;
-use crate::job::{Arrival, Job, JobId, JobSource};
+use crate::job::{IntakeTimes, Job, JobId, JobSource};
 
 /// The times of the steps before the jobs of a delivery are made.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,8 @@ impl Reception {
     }
 
     /// How a job that is made now arrived.
-    pub(super) fn arrival(self, clock: &dyn Clock, mapped: Option<Duration>) -> Arrival {
-        Arrival {
+    pub(super) fn intake_times(self, clock: &dyn Clock, mapped: Option<Duration>) -> IntakeTimes {
+        IntakeTimes {
             elapsed: clock.elapsed().saturating_sub(self.start),
             verified: self.verified,
             mapped,
@@ -54,7 +54,7 @@ pub(super) async fn new_jobs(
     let start = app.clock.elapsed();
     let outcome = app.map(delivery).await?;
     let mapped = app.clock.elapsed().saturating_sub(start);
-    let arrival = reception.arrival(app.clock.as_ref(), Some(mapped));
+    let times = reception.intake_times(app.clock.as_ref(), Some(mapped));
     let (route, config, now) = (delivery.route(), &app.config, app.clock.now());
     let durable = app.intake.is_durable();
     // An inline run has no durable store.
@@ -81,7 +81,7 @@ pub(super) async fn new_jobs(
             .with_track_for(settings.track_for.unwrap_or(config.track_for))
             .with_on_unknown_outcome(on_unknown_outcome)
             .with_callback_on(settings.callback_on.unwrap_or(config.callback_on))
-            .with_arrival(arrival);
+            .with_intake_times(times);
         if durable {
             job.delay_until(end_of_window(now, window));
         }

@@ -1,4 +1,8 @@
-//! `masshook jobs`: lists, shows, replays and redelivers jobs.
+//! `masshook jobs`: lists, shows, follows, replays and redelivers jobs.
+
+mod show;
+mod timeline;
+mod watch;
 
 use std::time::Duration;
 
@@ -6,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::store_location::{CommandOutput, StoreCommandError, StoreLocation, report};
-use super::terminal::{ExitStatus, pretty_json};
+use super::terminal::ExitStatus;
 use crate::clock::{Clock, SystemClock};
 use crate::job::view::JobView;
 use crate::job::{CallbackStatus, Job, JobId, JobStatus};
@@ -30,8 +34,10 @@ pub(super) enum JobsCommand {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Show a job in full.
+    /// Show a job with its timeline.
     Show(JobArgs),
+    /// Follow a job until it ends, with its result as exit status, or follow all jobs.
+    Watch(watch::WatchArgs),
     /// Run a failed job again as a new job, or resume a parked job.
     Replay(JobArgs),
     /// Send the callback of a finished job again, with its original id.
@@ -101,6 +107,7 @@ pub(super) async fn run(command: JobsCommand) -> ExitStatus {
             limit,
         } => (location.output, list(&location, only, limit).await),
         JobsCommand::Show(args) => (args.location.output, show(&args).await),
+        JobsCommand::Watch(args) => return watch::watch(&args).await,
         JobsCommand::Replay(args) => (args.location.output, replay(&args).await),
         JobsCommand::Redeliver(args) => (args.location.output, redeliver(&args).await),
     };
@@ -147,7 +154,7 @@ async fn show(args: &JobArgs) -> Result<CommandOutput, StoreCommandError> {
     let job = open.job(&args.id()).await?;
     let view = serde_json::to_value(JobView::in_full(&job))?;
     Ok(CommandOutput {
-        text: pretty_json(&view),
+        text: show::job_text(&job),
         document: view,
     })
 }

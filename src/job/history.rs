@@ -185,7 +185,7 @@ impl WaitReason {
 
 /// How a job arrived: the durations of the steps before it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Arrival {
+pub struct IntakeTimes {
     /// The time since the request was received.
     pub elapsed: Duration,
     /// The duration of the verification, if there was one.

@@ -33,6 +33,7 @@ mod handshakes;
 mod harness;
 mod hostile_requests;
 mod http_api;
+mod job_history;
 mod jq;
 mod lambda_function;
 mod logs;

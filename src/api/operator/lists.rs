@@ -69,7 +69,7 @@ pub(super) async fn show_job(
     PathText(id): PathText<String>,
 ) -> Result<Response, Rejection> {
     let job = app.job(&id).await?;
-    let view = serde_json::to_value(JobView::of(&job))
+    let view = serde_json::to_value(JobView::in_full(&job))
         .map_err(|error| Rejection::Drive(error.to_string()))?;
     Ok(json_answer(StatusCode::OK, &view))
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Arrival, Entry, History, MAX_ERROR_CHARS, Omitted, SHARED_ID_CHARS, SHARED_WITH_SHOWN, Sharing,
-    Step, WaitReason,
+    Entry, History, IntakeTimes, MAX_ERROR_CHARS, Omitted, SHARED_ID_CHARS, SHARED_WITH_SHOWN,
+    Sharing, Step, WaitReason,
 };
 use crate::clock::after;
 use crate::job::{Job, JobId};
@@ -60,12 +60,12 @@ impl Omitted {
 impl Job {
     /// Records how the job arrived.
     #[must_use]
-    pub fn with_arrival(mut self, arrival: Arrival) -> Self {
+    pub fn with_intake_times(mut self, times: IntakeTimes) -> Self {
         let step = Step::Received {
-            verified: arrival.verified.map(millis),
-            mapped: arrival.mapped.map(millis),
+            verified: times.verified.map(millis),
+            mapped: times.mapped.map(millis),
         };
-        let at = -i64::try_from(millis(arrival.elapsed)).unwrap_or(i64::MAX);
+        let at = -i64::try_from(millis(times.elapsed)).unwrap_or(i64::MAX);
         self.history.push(Entry { at, step });
         self
     }
@@ -76,8 +76,9 @@ impl Job {
             .saturating_sub(self.created_at.as_millisecond())
     }
 
+    /// Adds a step. A clock that is set back puts no step before the acceptance.
     fn push(&mut self, at: Timestamp, step: Step) {
-        let at = self.since_start(at);
+        let at = self.since_start(at).max(0);
         self.history.push(Entry { at, step });
     }
 
@@ -192,7 +193,7 @@ impl Job {
         let (Some(first), Some(last)) = (requests.first(), requests.last()) else {
             return;
         };
-        let at = self.since_start(first.sent_at);
+        let at = self.since_start(first.sent_at).max(0);
         let took = requests.iter().map(|request| millis(request.took)).sum();
         self.history.push_poll(at, seq, took, last);
     }

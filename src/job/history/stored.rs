@@ -117,104 +117,40 @@ fn row<'a, const N: usize>(values: [Field<'a>; N]) -> Row<'a> {
 impl Entry {
     /// The row, `since` the previous one. `ids` holds the text of the ids of other jobs.
     fn to_row<'a>(&'a self, since: i64, ids: &'a mut String) -> Row<'a> {
-        let since = Field::Number(since);
-        match &self.step {
-            Step::Received { verified, mapped } => row([
-                Field::Text("r"),
-                since,
-                optional(*verified),
-                optional(*mapped),
-            ]),
-            Step::Wait {
+        let mut row = self.step.values(self.at, ids);
+        row[1] = Field::Number(since);
+        row
+    }
+}
+
+impl Step {
+    /// The row of a step that began at `at`, without that time.
+    fn values<'a>(&'a self, at: i64, ids: &'a mut String) -> Row<'a> {
+        use Field::{Null, Number, Text};
+        match self {
+            Self::Received { verified, mapped } => {
+                row([Text("r"), Null, optional(*verified), optional(*mapped)])
+            }
+            Self::Wait {
                 until,
                 reason,
                 call,
             } => {
-                let wait = Field::Number(until.saturating_sub(self.at));
+                let wait = Number(until.saturating_sub(at));
                 let call = optional(call.map(|call| call as u64));
-                row([
-                    Field::Text("w"),
-                    since,
-                    wait,
-                    Field::Text(reason.name()),
-                    call,
-                ])
+                row([Text("w"), Null, wait, Text(reason.name()), call])
             }
-            Step::Prepared { took, code } => {
-                row([Field::Text("p"), since, number(*took), text(code)])
-            }
-            Step::Call {
-                seq,
-                took,
-                status,
-                code,
-                refused,
-                sharing,
-            } => {
-                let Sharing {
-                    others,
-                    ids: shared,
-                } = sharing;
-                shared.iter().for_each(|id| ids.push_str(id));
-                let ids = if ids.is_empty() {
-                    Field::Null
-                } else {
-                    Field::Text(ids)
-                };
-                let (took, status) = (optional(*took), optional(*status));
-                let seq = unless(*seq as u64, 1);
-                let (refused, others) = (unless(*refused, 0), unless(*others, 0));
-                row([
-                    Field::Text("c"),
-                    since,
-                    took,
-                    status,
-                    seq,
-                    text(code),
-                    refused,
-                    others,
-                    ids,
-                ])
-            }
-            Step::Poll {
-                seq,
-                took,
-                status,
-                code,
-                count,
-                last,
-            } => {
-                let (took, status) = (number(*took), optional(*status));
-                let seq = unless(*seq as u64, 1);
-                let last = unless(last.saturating_sub(self.at).unsigned_abs(), 0);
-                row([
-                    Field::Text("l"),
-                    since,
-                    took,
-                    status,
-                    seq,
-                    text(code),
-                    unless(*count, 1),
-                    last,
-                ])
-            }
-            Step::Reread {
+            Self::Prepared { took, code } => row([Text("p"), Null, number(*took), text(code)]),
+            Self::Reread {
                 seq,
                 took,
                 found,
                 code,
             } => {
-                let (took, seq) = (number(*took), unless(*seq as u64, 1));
-                row([
-                    Field::Text("u"),
-                    since,
-                    took,
-                    seq,
-                    number(*found),
-                    text(code),
-                ])
+                let (took, found) = (number(*took), number(*found));
+                row([Text("u"), Null, took, seq_field(*seq), found, text(code)])
             }
-            Step::Callback {
+            Self::Callback {
                 took,
                 status,
                 attempt,
@@ -222,19 +158,75 @@ impl Entry {
                 error,
             } => {
                 let (took, status) = (number(*took), optional(*status));
-                let progress = unless(u64::from(!is_final), 0);
+                let (attempt, progress) = (unless(*attempt, 1), unless(u64::from(!is_final), 0));
                 row([
-                    Field::Text("b"),
-                    since,
+                    Text("b"),
+                    Null,
                     took,
                     status,
-                    unless(*attempt, 1),
+                    attempt,
                     progress,
                     text(error),
                 ])
             }
+            Self::Call { .. } | Self::Poll { .. } => self.request_values(at, ids),
         }
     }
+
+    /// The row of a call or of polls.
+    fn request_values<'a>(&'a self, at: i64, joined: &'a mut String) -> Row<'a> {
+        use Field::{Null, Text};
+        let mut values = [Null; FIELDS];
+        if let Self::Call {
+            seq,
+            took,
+            status,
+            code,
+            refused,
+            sharing: Sharing { others, ids },
+        } = self
+        {
+            ids.iter().for_each(|id| joined.push_str(id));
+            let (took, status, seq) = (optional(*took), optional(*status), seq_field(*seq));
+            let (refused, others) = (unless(*refused, 0), unless(*others, 0));
+            let ids = if joined.is_empty() {
+                Null
+            } else {
+                Text(joined)
+            };
+            values = [
+                Text("c"),
+                Null,
+                took,
+                status,
+                seq,
+                text(code),
+                refused,
+                others,
+                ids,
+            ];
+        }
+        if let Self::Poll {
+            seq,
+            took,
+            status,
+            code,
+            count,
+            last,
+        } = self
+        {
+            let (took, status, seq) = (number(*took), optional(*status), seq_field(*seq));
+            let last = unless(last.saturating_sub(at).unsigned_abs(), 0);
+            let count = unless(*count, 1);
+            values = row([Text("l"), Null, took, status, seq, text(code), count, last]);
+        }
+        values
+    }
+}
+
+/// The number of a call, left out for the first one.
+fn seq_field(seq: usize) -> Field<'static> {
+    unless(seq as u64, 1)
 }
 
 impl Step {

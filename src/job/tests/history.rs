@@ -1,7 +1,7 @@
 //! The history: what it shows, that it is bounded, and that it survives being stored.
 
 use super::*;
-use crate::job::history::{HistoryEntry, HistoryEvent, MAX_ENTRIES};
+use crate::job::history::{HistoryEntry, HistoryEvent, MAX_ENTRIES, WaitReason};
 use crate::store::document::{decode_job, encode_request, encode_state};
 
 /// A moment so many milliseconds after the start.
@@ -88,7 +88,7 @@ fn lines(job: &Job) -> String {
 }
 
 fn arrived(job: Job) -> Job {
-    job.with_arrival(Arrival {
+    job.with_intake_times(IntakeTimes {
         elapsed: Duration::from_millis(31),
         verified: Some(Duration::from_millis(3)),
         mapped: Some(Duration::from_millis(27)),
@@ -311,4 +311,114 @@ fn rows_of_later_versions_are_counted() {
         2 summary count 2 last 3 (2 other steps)
         5 call took 10 call 1 200 records 1
         ");
+}
+
+/// One step of a generated job: which, for which call, when, and with which outcome.
+type GeneratedStep = (u8, usize, u64, u8);
+
+/// Records a step, and returns how many requests for calls, polls and callbacks it adds.
+fn record_generated(job: &mut Job, (kind, seq, at, outcome): GeneratedStep) -> [u64; 3] {
+    let now = millis(at);
+    let answer = match outcome % 3 {
+        0 => request(now, 20, 200),
+        1 => refused(request(now, 20, 429), Cause::TooManyRequests),
+        _ => SentRequest {
+            status: None,
+            retry_in: Some(Duration::from_millis(500)),
+            throttled: Duration::from_secs(1),
+            queued: Duration::from_millis(11),
+            ..refused(request(now, 20, 0), Cause::TimedOut)
+        },
+    };
+    let jobs: Vec<JobId> = (0..usize::from(outcome))
+        .map(|n| JobId::derive("other", "d", n))
+        .chain([job.id.clone()])
+        .collect();
+    match kind {
+        0 => {
+            let requests = vec![answer; usize::from(outcome % 4)];
+            job.record_requests(seq, &requests, &Sharing::of(&job.id.clone(), &jobs));
+            [requests.len() as u64, 0, 0]
+        }
+        1 => {
+            job.record_poll(seq, &[answer]);
+            job.record_wait(
+                now,
+                Some(after(now, Duration::from_secs(5))),
+                WaitReason::Poll,
+                Some(seq),
+            );
+            [0, 1, 0]
+        }
+        2 => {
+            let attempt = CallbackAttempt {
+                sent_at: now,
+                took: Duration::from_millis(9),
+                status: answer.status,
+            };
+            job.record_callback(
+                attempt,
+                u32::from(outcome),
+                outcome % 2 == 0,
+                Some("\u{1f600}no answer"),
+            );
+            [0, 0, 1]
+        }
+        _ => {
+            job.record_reread(seq, &[answer], Ok(u64::from(outcome)));
+            job.record_announcement(seq, now);
+            job.history.remove_announcement(seq);
+            [0, 0, 0]
+        }
+    }
+}
+
+proptest! {
+    /// Whatever happens, the history is bounded, in order, loses no count and survives being stored.
+    #[test]
+    fn history_is_bounded_ordered_and_complete(
+        steps in prop::collection::vec((0_u8..4, 1_usize..4, 0_u64..100_000, 0_u8..20), 0..400),
+    ) {
+        let mut job = arrived(unprepared(
+            UpdateRequest::parse(&json!({"module": "Leads", "fields": {"A": 1}, "ids": (1..=1_500).collect::<Vec<_>>()})).expect("a request"),
+            "https://ops.example.com/zoho".parse().ok(),
+        ));
+        prepare(&mut job, 3, millis(3));
+        let mut expected = [0; 3];
+        for (number, step) in steps.into_iter().enumerate() {
+            let added = record_generated(&mut job, step);
+            for (sum, added) in expected.iter_mut().zip(added) {
+                *sum += added;
+            }
+            if number % 50 == 0 {
+                job = stored(&job);
+            }
+        }
+        prop_assert_eq!(&stored(&job), &job);
+        let entries = job.history_entries();
+        prop_assert!(entries.len() <= MAX_ENTRIES, "{} entries", entries.len());
+        prop_assert!(entries.is_sorted_by_key(|entry| entry.at), "{}", lines(&job));
+        let shown = |event| {
+            let of = entries.iter().filter(move |entry| entry.event == event);
+            of.map(|entry| entry.count.unwrap_or(1)).sum::<u64>()
+        };
+        let summary = entries.iter().find(|entry| entry.event == HistoryEvent::Summary);
+        let omitted = |noun: &str| {
+            let detail = summary.and_then(|summary| summary.detail.as_deref()).unwrap_or_default();
+            let texts = detail.split(", ").filter_map(|text| text.split_once(' '));
+            let mut of_noun = texts.filter(|(_, name)| name.trim_end_matches('s') == noun);
+            of_noun.next().map_or(0, |(count, _)| count.parse::<u64>().expect("a number"))
+        };
+        let counted = [
+            shown(HistoryEvent::Call) + omitted("call"),
+            shown(HistoryEvent::Poll) + omitted("poll"),
+            shown(HistoryEvent::Callback) + omitted("callback"),
+        ];
+        prop_assert_eq!(counted, expected);
+        let attempts: u32 = job.calls.iter().map(|call| call.attempts).sum();
+        prop_assert_eq!(counted[0], u64::from(attempts));
+        for event in [HistoryEvent::Received, HistoryEvent::Queued, HistoryEvent::Planned] {
+            prop_assert_eq!(entries.iter().filter(|entry| entry.event == event).count(), 1);
+        }
+    }
 }

@@ -1,0 +1,207 @@
+//! `masshook jobs show`: one job as text, with its timeline.
+
+use std::collections::BTreeSet;
+
+use super::timeline::{Timeline, text_between};
+use crate::cli::text::{count_of, truncated};
+use crate::job::history::HistoryEntry;
+use crate::job::view::{FailureView, JobView};
+use crate::job::{CallbackStatus, Counts, Job, JobStatus};
+
+/// Failures that are listed.
+const FAILURES_LISTED: usize = 20;
+
+/// The longest text of a sender or of Zoho in a line.
+const MAX_TEXT: usize = 200;
+
+/// A job in full.
+pub(super) fn job_text(job: &Job) -> String {
+    let view = JobView::in_full(job);
+    let mut lines = head(job, &view);
+    lines.extend(timeline(view.history.as_deref().unwrap_or_default()));
+    lines.extend(failures(&view));
+    lines.extend(notes(&view));
+    lines.extend(shared_jobs(view.history.as_deref().unwrap_or_default()));
+    lines.extend(next_steps(job));
+    lines.join("\n")
+}
+
+/// The status and the counts in one line.
+pub(super) fn result_line(job: &Job) -> String {
+    let status = job.status().as_str().replace('_', " ");
+    let callback = job.callback.as_ref().map(|callback| callback.status);
+    let callback = match callback {
+        Some(CallbackStatus::Undeliverable) => ", callback undeliverable",
+        Some(CallbackStatus::Delivered) => ", callback delivered",
+        Some(CallbackStatus::Pending) | None => "",
+    };
+    format!(
+        "{}  {status}: {}{callback}",
+        job.id,
+        counts_text(&job.counts())
+    )
+}
+
+fn counts_text(counts: &Counts) -> String {
+    let Counts {
+        total,
+        updated,
+        failed,
+        pending,
+    } = counts;
+    let others = [(failed, "failed"), (pending, "pending")];
+    let others = others.iter().filter(|(count, _)| **count > 0);
+    let others: String = others
+        .map(|(count, what)| format!(", {count} {what}"))
+        .collect();
+    format!(
+        "{updated} of {} updated{others}",
+        count_of(*total, "record")
+    )
+}
+
+fn head(job: &Job, view: &JobView) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}  {}",
+        job.id,
+        view.status.as_str().replace('_', " ")
+    )];
+    let mut add = |name: &str, text: String| lines.push(format!("  {name:<11} {text}"));
+    add(
+        "route",
+        view.route.clone().unwrap_or_else(|| "/jobs".to_owned()),
+    );
+    add("connection", job.connection.clone());
+    let fields = job.request.fields.iter().map(|set| set.field.to_string());
+    let fields = truncated(&fields.collect::<Vec<_>>().join(", "), MAX_TEXT);
+    add("module", format!("{} ({fields})", view.module));
+    if let Some(reference) = &view.reference {
+        add("reference", truncated(&reference.to_string(), MAX_TEXT));
+    }
+    if let Some(delivery) = &view.delivery {
+        add("delivery", delivery.clone());
+    }
+    add("records", counts_text(&view.counts));
+    if !view.calls.is_empty() {
+        let requests: u32 = view.calls.iter().map(|call| call.attempts).sum();
+        add(
+            "calls",
+            format!(
+                "{}, {} sent",
+                view.calls.len(),
+                count_of(requests, "request")
+            ),
+        );
+    }
+    let format = "%Y-%m-%d %H:%M:%S UTC";
+    add("accepted", view.created_at.strftime(format).to_string());
+    if let Some(finished) = view.finished_at {
+        let after = text_between(view.created_at, finished);
+        add(
+            "finished",
+            format!("{}, after {after}", finished.strftime(format)),
+        );
+    }
+    if let Some(callback) = &view.callback {
+        let status = match callback.status {
+            CallbackStatus::Pending => "pending",
+            CallbackStatus::Delivered => "delivered",
+            CallbackStatus::Undeliverable => "undeliverable",
+        };
+        let host = job
+            .callback
+            .as_ref()
+            .and_then(|callback| callback.url.host_str());
+        let host = host.unwrap_or_default();
+        let attempts = count_of(callback.attempts, "attempt");
+        add("callback", format!("{status}, {host}, {attempts}"));
+        if let Some(error) = &callback.error {
+            add("", truncated(error, MAX_TEXT));
+        }
+    }
+    if let Some(error) = &view.error {
+        add(
+            "error",
+            truncated(&format!("{}: {}", error.code, error.message), MAX_TEXT),
+        );
+        if let Some(advice) = &error.advice {
+            add("", advice.clone());
+        }
+    }
+    lines
+}
+
+fn timeline(history: &[HistoryEntry]) -> Vec<String> {
+    let mut timeline = Timeline::default();
+    let entries = history.iter().flat_map(|entry| timeline.lines(entry));
+    let entries: Vec<String> = entries.collect();
+    match entries.is_empty() {
+        true => Vec::new(),
+        false => section("Timeline", entries),
+    }
+}
+
+fn failures(view: &JobView) -> Vec<String> {
+    let listed = view.failures.iter().take(FAILURES_LISTED);
+    let lines = listed.flat_map(|FailureView { failure, advice }| {
+        let message = truncated(&failure.message, MAX_TEXT);
+        let record = format!("  {}  {}: {message}", failure.id, failure.code);
+        [record, format!("      {advice}")]
+    });
+    let mut lines: Vec<String> = lines.collect();
+    let total = view.failures.len() as u64 + view.failures_omitted;
+    let omitted = total.saturating_sub(FAILURES_LISTED as u64);
+    if omitted > 0 {
+        lines.push(format!("  and {omitted} more"));
+    }
+    match total {
+        0 => Vec::new(),
+        _ => section(&format!("Failures ({total})"), lines),
+    }
+}
+
+fn notes(view: &JobView) -> Vec<String> {
+    let notes = view.notes.iter().map(|note| format!("  {note}"));
+    let notes: Vec<String> = notes.collect();
+    match notes.is_empty() {
+        true => Vec::new(),
+        false => section("Notes", notes),
+    }
+}
+
+fn shared_jobs(history: &[HistoryEntry]) -> Vec<String> {
+    let shared = history.iter().flat_map(|entry| &entry.shared_with);
+    let shared: BTreeSet<&String> = shared.collect();
+    match shared.is_empty() {
+        true => Vec::new(),
+        false => section(
+            "Shared calls with",
+            shared.into_iter().map(|id| format!("  {id}")).collect(),
+        ),
+    }
+}
+
+fn next_steps(job: &Job) -> Vec<String> {
+    let id = &job.id;
+    let callback = job.callback.as_ref().map(|callback| callback.status);
+    let mut steps = Vec::new();
+    if matches!(
+        job.status(),
+        JobStatus::Failed | JobStatus::PartiallySucceeded
+    ) {
+        steps.push(format!("  masshook jobs replay {id}"));
+    }
+    if callback == Some(CallbackStatus::Undeliverable) {
+        steps.push(format!("  masshook jobs redeliver {id}"));
+    }
+    match steps.is_empty() {
+        true => Vec::new(),
+        false => section("Once the cause is mended", steps),
+    }
+}
+
+fn section(title: &str, lines: Vec<String>) -> Vec<String> {
+    let mut section = vec![String::new(), title.to_owned()];
+    section.extend(lines);
+    section
+}
