@@ -92,6 +92,9 @@ impl Command {
         if let Self::Serve(args) = self {
             return args.log_format();
         }
+        if let Self::Dev(args) = self {
+            return args.log_format();
+        }
         LogFormat::Text
     }
 

@@ -33,6 +33,7 @@ use crate::console::{ConfigStatus, ConsoleStore, ReceivedCallbacks};
 use crate::metrics::Metrics;
 use crate::server::{CurrentApp, Server, ServerLimits};
 use crate::store::sqlite::SqliteStore;
+use crate::telemetry::LogFormat;
 use crate::wakeup::LocalWakeUps;
 
 /// The address of the server, unless it is taken.
@@ -53,6 +54,16 @@ pub(super) struct DevArgs {
     /// Address of the console; default: 127.0.0.1:8081, or a free port if that is taken.
     #[arg(long, value_name = "ADDR")]
     console: Option<SocketAddr>,
+    /// Form of the log lines on stderr.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+impl DevArgs {
+    /// The form of the log lines.
+    pub(super) fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
 }
 
 /// Runs the command until the process is asked to stop.

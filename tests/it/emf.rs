@@ -77,14 +77,11 @@ pub(crate) fn assert_valid(lines: &[Value]) {
             }
             for metric in list(&directive["Metrics"]) {
                 let name = metric["Name"].as_str().expect("a name");
-                let is_value = match &line[name] {
-                    Value::Number(_) => true,
-                    Value::Array(values) => {
-                        (1..=MAX_VALUES).contains(&values.len())
-                            && values.iter().all(Value::is_number)
-                    }
-                    _ => false,
-                };
+                let value = &line[name];
+                let is_list = value.as_array().is_some_and(|values| {
+                    (1..=MAX_VALUES).contains(&values.len()) && values.iter().all(Value::is_number)
+                });
+                let is_value = value.is_number() || is_list;
                 assert!(is_value, "{name}: {line:#}");
             }
         }
@@ -107,13 +104,11 @@ pub(crate) fn sum_of(lines: &[Value], metric: &str) -> f64 {
                         .any(|one| one["Name"] == metric)
             })
     };
-    let values = lines
-        .iter()
-        .filter(defines)
-        .map(|line| match &line[metric] {
-            Value::Array(values) => values.iter().filter_map(Value::as_f64).sum(),
-            value => value.as_f64().unwrap_or_default(),
-        });
+    let values = lines.iter().filter(defines).map(|line| {
+        let one = line[metric].as_f64();
+        let many = line[metric].as_array().into_iter().flatten();
+        one.unwrap_or_else(|| many.filter_map(Value::as_f64).sum())
+    });
     values.sum()
 }
 
