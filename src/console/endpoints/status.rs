@@ -25,6 +25,7 @@ pub(super) async fn show(app: Arc<App>, settings: Arc<ConsoleSettings>) -> Respo
         "store": store,
         "config": settings.config.to_json(),
         "read_only": settings.read_only,
+        "receives_callbacks": settings.callbacks.is_some(),
         "public_url": settings.server_url,
         "counts": {"dead_letters": dead_letters},
         "now": format!("{:.3}", app.now()),

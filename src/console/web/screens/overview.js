@@ -4,7 +4,6 @@ import { el, fill, button, link } from '../lib/element.js';
 import { sparkline } from '../lib/plot.js';
 import { ago, clockTime, number, time } from '../lib/time.js';
 import { state } from '../lib/state.js';
-import { Problem } from '../lib/api.js';
 import { connectionCard } from './connections.js';
 
 export const title = 'Overview';
@@ -15,7 +14,6 @@ const HOURS = [['1', 'Last hour'], ['6', 'Last 6 hours'], ['24', 'Last 24 hours'
 export function mount(root, context) {
   const { actions, api, signal } = context;
   let hours = HOURS.some(([key]) => key === context.query.hours) ? context.query.hours : '24';
-  let hasReceiver = true;
   const place = el('div');
   fill(root, place);
 
@@ -38,14 +36,7 @@ export function mount(root, context) {
 
   /** What the receiver of `masshook dev` got; no other server has one. */
   async function received() {
-    if (!hasReceiver) return null;
-    try {
-      return (await api.get('callbacks', { limit: 8 }, signal)).callbacks;
-    } catch (error) {
-      if (!(error instanceof Problem) || error.status !== 404) throw error;
-      hasReceiver = false;
-      return null;
-    }
+    return context.status()?.receives_callbacks ? (await api.get('callbacks', { limit: 8 }, signal)).callbacks : null;
   }
 
   function content(overview, connections, callbacks) {
