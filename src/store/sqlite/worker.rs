@@ -280,18 +280,20 @@ impl Loop {
         let started = Instant::now();
         let mut batch = Vec::new();
         let mut next = Some(first);
+        let mut done = Ok(());
         while let Some(request) = next.take() {
             if let Some(mut task) = self.accept(request) {
-                let done = in_savepoint(session, task.as_mut());
-                batch.push((task, done));
+                done = run(session, task.as_mut());
+                batch.push(task);
             }
-            // Some errors, such as a full disk, end the whole transaction.
-            let is_open = !session.connection.is_autocommit();
-            if is_open && batch.len() < MAX_BATCH && started.elapsed() < BATCH_TIME {
+            if done.is_ok() && batch.len() < MAX_BATCH && started.elapsed() < BATCH_TIME {
                 next = self.next_request();
             }
         }
-        commit(session, batch);
+        match done.and_then(|()| end_transaction(session)) {
+            Ok(()) => batch.into_iter().for_each(|task| task.answer(Ok(()))),
+            Err(error) => retry(session, batch, error),
+        }
     }
 
     /// The task of a request. A request that has waited too long is refused.
@@ -343,49 +345,30 @@ fn run(session: &Session, task: &mut dyn Task) -> rusqlite::Result<()> {
     done.unwrap_or_else(|_| Err(refused("a request ended abnormally".to_owned())))
 }
 
-/// Runs a task in a savepoint, so that its failure undoes nothing of the others in the transaction.
-fn in_savepoint(session: &Session, task: &mut dyn Task) -> rusqlite::Result<()> {
-    execute(session, "SAVEPOINT task")?;
-    let done = run(session, task);
-    if done.is_err() && !session.connection.is_autocommit() {
-        execute(session, "ROLLBACK TO task")?;
+/// Carries out tasks again whose transaction failed, each in a transaction of its own, so that the failure of one undoes
+/// nothing of the others. Failures are rare, so tasks need no savepoints at first.
+fn retry(session: &Session, batch: Vec<Box<dyn Task>>, error: rusqlite::Error) {
+    let mut begun = roll_back(session);
+    if begun.is_ok() && batch.len() == 1 {
+        // It was alone, so the failure is its own.
+        begun = Err(error);
     }
-    if !session.connection.is_autocommit() {
-        execute(session, "RELEASE task")?;
+    for mut task in batch {
+        // Once the file is locked, each further attempt would wait for the full busy timeout.
+        begun = begun.and_then(|()| begin(session));
+        let done = match &begun {
+            Ok(()) => in_transaction(session, task.as_mut()).map_err(|error| store_error(&error)),
+            Err(error) => Err(store_error(error)),
+        };
+        task.answer(done);
     }
-    done
 }
 
-/// Commits the transaction of several tasks and answers them. If it cannot be committed, each task gets a transaction of its
-/// own.
-fn commit(session: &Session, mut batch: Vec<(Box<dyn Task>, rusqlite::Result<()>)>) {
-    match end_transaction(session) {
-        Ok(()) => {
-            for (task, done) in batch {
-                task.answer(done.map_err(|error| store_error(&error)));
-            }
-        }
-        Err(error) if batch.len() == 1 => {
-            if let Some((task, done)) = batch.pop() {
-                task.answer(Err(store_error(&done.err().unwrap_or(error))));
-            }
-        }
-        Err(_) => {
-            let mut begun = Ok(());
-            for (mut task, _) in batch {
-                // Once the file is locked, each further attempt would wait for the full busy timeout.
-                begun = begun.and_then(|()| begin(session));
-                let done = match &begun {
-                    Ok(()) => {
-                        let done = in_savepoint(session, task.as_mut());
-                        done.and(end_transaction(session))
-                            .map_err(|error| store_error(&error))
-                    }
-                    Err(error) => Err(store_error(error)),
-                };
-                task.answer(done);
-            }
-        }
+/// Runs a task in the transaction that has begun, and ends it.
+fn in_transaction(session: &Session, task: &mut dyn Task) -> rusqlite::Result<()> {
+    match run(session, task) {
+        Ok(()) => end_transaction(session),
+        Err(error) => roll_back(session).and(Err(error)),
     }
 }
 
