@@ -1,5 +1,7 @@
 //! The statements on the table of jobs.
 
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
@@ -183,30 +185,56 @@ pub(super) fn claim(
     })
 }
 
+/// The columns that every write changes, and the two sets of columns that it changes only where they differ from the row: an
+/// index is written whether or not its columns have changed.
+const SET_STATE: &str = "version = version + 1, callback = :callback, finished_at = :finished_at, digest = :digest,
+     state = :state";
+const SET_STATUS: &str = "module = :module, status = :status, code = :code";
+const SAME_STATUS: &str = "module IS :module AND status IS :status AND code IS :code";
+const SET_TIMES: &str = "leased_until = :leased_until, due = :due, ended = :ended";
+const SAME_TIMES: &str = "leased_until = :leased_until AND due IS :due AND ended IS :ended";
+
+/// The statements that write a job: most writes under a lease keep its times, most that end one keep the status, and the last
+/// statement serves all.
+fn write_statements() -> &'static [String; 3] {
+    static STATEMENTS: OnceLock<[String; 3]> = OnceLock::new();
+    STATEMENTS.get_or_init(|| {
+        let row = "WHERE id = :id AND version = :version";
+        [
+            format!("UPDATE jobs SET {SET_STATE}, {SET_STATUS} {row} AND {SAME_TIMES}"),
+            format!("UPDATE jobs SET {SET_STATE}, {SET_TIMES} {row} AND {SAME_STATUS}"),
+            format!("UPDATE jobs SET {SET_STATE}, {SET_STATUS}, {SET_TIMES} {row}"),
+        ]
+    })
+}
+
 /// Writes a job. Returns false if the row does not have the expected version.
 pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusqlite::Result<bool> {
     let (job, writing) = (&row.summary, &session.connection);
     let expires_at = write.due.is_none().then(|| session.expires_at()).flatten();
-    let written = writing.prepare_cached(
-        "UPDATE jobs SET version = version + 1, leased_until = :leased_until, due = :due, ended = :ended,
-                         module = :module, status = :status, callback = :callback, finished_at = :finished_at,
-                         code = :code, digest = :digest, state = :state
-         WHERE id = :id AND version = :version",
-    )?
-    .execute(named_params! {
-        ":leased_until": ms(write.leased_until),
-        ":due": write.due.map(ms),
-        ":ended": expires_at.map(ms),
-        ":module": job.module,
-        ":status": name(&job.status),
-        ":callback": job.callback.as_ref().map(name),
-        ":finished_at": job.finished_at.map(ms),
-        ":code": job.code,
-        ":digest": job.encode_digest(),
-        ":state": row.state,
-        ":id": job.id.as_str(),
-        ":version": write.version.cast_signed(),
-    })?;
+    let [keep_times, keep_status, all] = write_statements();
+    let is_leased = write.leased_until > Timestamp::UNIX_EPOCH;
+    let likely = if is_leased { keep_times } else { keep_status };
+    let mut written = 0;
+    for statement in [likely, all] {
+        if written == 1 {
+            break;
+        }
+        written = writing.prepare_cached(statement)?.execute(named_params! {
+            ":leased_until": ms(write.leased_until),
+            ":due": write.due.map(ms),
+            ":ended": expires_at.map(ms),
+            ":module": job.module,
+            ":status": name(&job.status),
+            ":callback": job.callback.as_ref().map(name),
+            ":finished_at": job.finished_at.map(ms),
+            ":code": job.code,
+            ":digest": job.encode_digest(),
+            ":state": row.state,
+            ":id": job.id.as_str(),
+            ":version": write.version.cast_signed(),
+        })?;
+    }
     if written == 1
         && let Some(request) = &write.request
     {
