@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{moment, ms};
@@ -113,6 +114,8 @@ impl Session {
         file: Option<Arc<OnceLock<OpenFile>>>,
     ) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Otherwise a query with a parameter in its LIMIT is planned again at each use.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         if let Some(time) = &time {
             time.start(&connection)?;
         }
