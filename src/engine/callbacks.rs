@@ -20,7 +20,7 @@ use super::{DriveResult, Engine, ExecutionMode, LEASE_SLACK, LeasedJob, TurnDead
 use crate::callback::{ATTEMPT_TIME, BRIEF_TIME, CallbackReply, CallbackResult, RetrySchedule};
 use crate::clock::after;
 use crate::failpoint::fail_point;
-use crate::job::{JobId, Notification, NotificationResult};
+use crate::job::{CallbackOn, JobId, Notification, NotificationResult};
 use crate::metrics::CallbackOutcome;
 use crate::store::Claim;
 use crate::sync;
@@ -131,15 +131,17 @@ impl CallbackQueue {
             leased.is_driven()
                 && leased.job.status().is_final()
                 && !(self.patience == Patience::Brief && leased.job.needs_patience())
-                && leased.job.notification(now).is_some()
+                && leased.job.is_notification_due(now)
         };
         let finished: Vec<LeasedJob> = leased.extract_if(.., is_due).collect();
         for leased in finished {
             if let Some(notification) = leased.job.notification(now) {
                 let host = host_of(&notification);
                 let id = leased.job.id.clone();
-                // The final callback replaces a progress callback that waits.
-                sync::lock(&self.queue).remove(&host, |other| other.id == id);
+                if leased.job.callback_on() != CallbackOn::Finished {
+                    // The final callback replaces a progress callback that waits.
+                    sync::lock(&self.queue).remove(&host, |other| other.id == id);
+                }
                 self.push(&host, notification, id, CallbackJob::Held(leased));
             }
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -46,8 +46,13 @@ impl Notification {
         let status = job.status();
         let timestamp = job.finished_at.or(job.changed_at).unwrap_or(job.created_at);
         let kind = format!("job.{}", status.as_str());
-        let body = json!({"type": kind, "timestamp": timestamp.to_string(), "data": JobView::in_callback(job)});
-        let body = body.to_string();
+        let body = NotificationBody {
+            kind: &kind,
+            timestamp,
+            data: JobView::in_callback(job),
+        };
+        // Unwrap safety: every key of a view is a string, which is all that JSON asks for.
+        let body = serde_json::to_string(&body).expect("a view is JSON");
         let snapshot = (!status.is_final()).then(|| ProgressSnapshot::of(job));
         let id = match snapshot {
             None => format!("msg_{}", job.id),
@@ -88,6 +93,15 @@ impl ProgressSnapshot {
             counts: job.counts(),
         }
     }
+}
+
+/// The JSON of a notification.
+#[derive(Serialize)]
+struct NotificationBody<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    timestamp: Timestamp,
+    data: JobView,
 }
 
 /// The result of one attempt to deliver a notification.
@@ -144,16 +158,30 @@ impl Job {
         }
     }
 
+    /// Whether there is a notification to send now.
+    pub fn is_notification_due(&self, now: Timestamp) -> bool {
+        let Some(callback) = &self.callback else {
+            return false;
+        };
+        match self.status().is_final() {
+            true => {
+                callback.status == CallbackStatus::Pending
+                    && callback.due_at.is_none_or(|at| at <= now)
+            }
+            false => self.progress_due_at(now).is_some_and(|at| at <= now),
+        }
+    }
+
     /// The notification to send now.
     pub fn notification(&self, now: Timestamp) -> Option<Notification> {
         let callback = self.callback.as_ref()?;
+        if !self.is_notification_due(now) {
+            return None;
+        }
         let current = |attempts| Notification::of(self, callback.url.clone(), attempts);
         if self.status().is_final() {
-            let is_due = callback.status == CallbackStatus::Pending
-                && callback.due_at.is_none_or(|at| at <= now);
-            return is_due.then(|| current(callback.attempts));
+            return Some(current(callback.attempts));
         }
-        self.progress_due_at(now).filter(|at| *at <= now)?;
         let ProgressCallbacks { on, pending, .. } = &callback.progress;
         let Some(pending) = pending else {
             return Some(current(0));
