@@ -78,6 +78,8 @@ pub struct App {
     callbacks: CallbackQueue,
     /// The requests that wait for new entries of lists.
     waits: operations::Waits,
+    /// Locked by the turn of a server that lists due jobs and claims them.
+    claiming: tokio::sync::Mutex<()>,
 }
 
 /// What [`App::new`] needs from outside.
@@ -157,6 +159,7 @@ impl App {
             playground_threads: Pool::new(playground_settings(PoolSettings::default())),
             callbacks: CallbackQueue::new(Patience::Full),
             waits: operations::Waits::default(),
+            claiming: tokio::sync::Mutex::default(),
         }
     }
 
@@ -321,12 +324,21 @@ impl App {
         woken: &[JobId],
         deadline: Option<Timestamp>,
     ) -> Result<Vec<DriveResult>, StoreError> {
+        let deadlines = self.intake.turn_deadlines(deadline);
+        // Turns list and claim one after another, so that none lists what another is about to claim.
+        let claiming = self.claiming.lock().await;
         let due = self
             .store()
             .due_with(woken, self.clock.now(), TURN_JOBS)
             .await;
-        let deadlines = self.intake.turn_deadlines(deadline);
-        self.drive_due(woken, due, deadlines, &self.callbacks).await
+        let (ids, failed) = jobs_of_turn(woken, due);
+        let engine = &self.intake.engine;
+        let claimed = engine.claim_jobs(&ids, deadlines).await;
+        drop(claiming);
+        let callbacks = &self.callbacks;
+        let driven = engine.drive_claimed(claimed, deadlines, callbacks).await;
+        log_errors(&driven);
+        failed.map_or(Ok(driven), Err)
     }
 
     /// Sends the callbacks of all turns until `stop` completes, with the time by which the attempts in progress must end.
@@ -344,12 +356,7 @@ impl App {
         deadlines: TurnDeadlines,
         callbacks: &CallbackQueue,
     ) -> Result<Vec<DriveResult>, StoreError> {
-        let (mut ids, failed) = match due {
-            Ok(due) => (due, None),
-            Err(error) => (woken.to_vec(), Some(error)),
-        };
-        let mut seen = HashSet::new();
-        ids.retain(|id| seen.insert(id.clone()));
+        let (ids, failed) = jobs_of_turn(woken, due);
         let woken: HashSet<&JobId> = woken.iter().collect();
         let (woken, others): (Vec<JobId>, Vec<JobId>) =
             ids.into_iter().partition(|id| woken.contains(id));
@@ -368,6 +375,20 @@ fn playground_settings(settings: PoolSettings) -> PoolSettings {
         time: PLAYGROUND_TIME,
         ..settings
     }
+}
+
+/// The jobs that a turn drives: the due ones, or the woken ones if the due ones could not be listed. Each is there once.
+fn jobs_of_turn(
+    woken: &[JobId],
+    due: Result<Vec<JobId>, StoreError>,
+) -> (Vec<JobId>, Option<StoreError>) {
+    let (mut ids, failed) = match due {
+        Ok(due) => (due, None),
+        Err(error) => (woken.to_vec(), Some(error)),
+    };
+    let mut seen = HashSet::new();
+    ids.retain(|id| seen.insert(id.clone()));
+    (ids, failed)
 }
 
 fn log_errors(driven: &[DriveResult]) {

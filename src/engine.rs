@@ -7,6 +7,7 @@
 mod batch;
 mod callbacks;
 mod claims;
+mod driven_jobs;
 mod effect;
 mod end;
 mod fair_queue;
@@ -38,6 +39,7 @@ use crate::wakeup::WakeUps;
 use crate::zoho::{Client, ConnectionStatus};
 pub use callbacks::{CallbackQueue, Patience};
 use claims::ClaimResult;
+use driven_jobs::{DrivenJob, DrivenJobs};
 use host_health::HostHealth;
 pub use prepare::preview_preparation;
 use work::TurnWork;
@@ -105,6 +107,34 @@ pub struct Engine {
     /// The receivers that do not answer.
     hosts: Mutex<HostHealth>,
     metrics: Metrics,
+    /// The jobs that turns of this process have in hand.
+    driven: DrivenJobs,
+}
+
+/// Jobs that a turn has claimed, and the results of those that it could not claim.
+#[derive(Default)]
+pub struct ClaimedJobs {
+    leased: Vec<LeasedJob>,
+    results: Vec<DriveResult>,
+}
+
+impl ClaimedJobs {
+    fn add(
+        &mut self,
+        id: JobId,
+        claim: ClaimResult<(Box<Job>, Lease)>,
+        in_hand: Option<DrivenJob>,
+    ) {
+        let outcome = match claim {
+            Ok(Ok((job, lease))) => {
+                let leased = LeasedJob::new(job, lease);
+                return self.leased.push(LeasedJob { in_hand, ..leased });
+            }
+            Ok(Err(other)) => Ok(other),
+            Err(error) => Err(error),
+        };
+        self.results.push(DriveResult { id, outcome });
+    }
 }
 
 /// A job with the lease under which this turn drives it.
@@ -115,6 +145,8 @@ struct LeasedJob {
     error: Option<DriveError>,
     /// Dropped with the lease: the recorder of its progress callback waits for that.
     progress: Option<oneshot::Sender<()>>,
+    /// Keeps other turns of this process from trying to claim the job.
+    in_hand: Option<DrivenJob>,
     /// Whether this driver has ended the lease.
     is_released: bool,
     /// Whether this driver has unlocked the custom view since the job's end.
@@ -134,6 +166,7 @@ impl LeasedJob {
             lease,
             error: None,
             progress: None,
+            in_hand: None,
             is_released: false,
             is_view_unlocked: false,
         }
@@ -162,6 +195,7 @@ impl Engine {
             mode,
             hosts: Mutex::default(),
             metrics: Metrics::default(),
+            driven: DrivenJobs::default(),
         }
     }
 
@@ -214,22 +248,50 @@ impl Engine {
             }
             claim
         });
-        let claims = claims.await;
-        let mut results = Vec::with_capacity(claims.len());
-        let mut leased = Vec::new();
-        for (id, claim) in claims {
-            match claim {
-                Ok(Ok((job, lease))) => leased.push(LeasedJob::new(job, lease)),
-                Ok(Err(other)) => results.push(DriveResult {
-                    id,
-                    outcome: Ok(other),
-                }),
-                Err(error) => results.push(DriveResult {
-                    id,
-                    outcome: Err(error),
-                }),
+        let mut claimed = ClaimedJobs::default();
+        for (id, claim) in claims.await {
+            claimed.add(id, claim, None);
+        }
+        self.drive_claimed(claimed, turn, callbacks).await
+    }
+
+    /// Claims jobs for a turn in durable mode, several in a request: those that no other turn of this process has in hand.
+    pub async fn claim_jobs(&self, ids: &[JobId], turn: TurnDeadlines) -> ClaimedJobs {
+        let mut claimed = ClaimedJobs::default();
+        let (mut free, mut in_hand) = (Vec::new(), Vec::new());
+        for id in ids {
+            match self.driven.take(id) {
+                Some(taken) => {
+                    free.push(id.clone());
+                    in_hand.push(taken);
+                }
+                None => claimed.add(id.clone(), Ok(Err(None)), None),
             }
         }
+        let until = after(turn.end, LEASE_SLACK);
+        let claims = self.store.claim_all_due(&free, self.clock.now(), until);
+        let claims = claims.await.into_iter();
+        for ((id, in_hand), claim) in free.into_iter().zip(in_hand).zip(claims) {
+            let claim = self.settle_claim(&id, claim).await;
+            if matches!(claim, Ok(Ok(_))) {
+                fail_point("drive.claimed");
+            }
+            claimed.add(id, claim, Some(in_hand));
+        }
+        claimed
+    }
+
+    /// Drives claimed jobs; see [`Engine::drive`].
+    pub async fn drive_claimed(
+        &self,
+        claimed: ClaimedJobs,
+        turn: TurnDeadlines,
+        callbacks: &CallbackQueue,
+    ) -> Vec<DriveResult> {
+        let ClaimedJobs {
+            mut leased,
+            mut results,
+        } = claimed;
         let used = leased.iter().map(|leased| leased.job.connection.clone());
         let used: BTreeSet<String> = used.collect();
         match self.mode {
@@ -259,6 +321,15 @@ impl Engine {
             ExecutionMode::Inline => self.store.claim(id, self.clock.now(), until).await,
             ExecutionMode::Durable(_) => self.store.claim_due(id, self.clock.now(), until).await,
         };
+        self.settle_claim(id, claim).await
+    }
+
+    /// Takes over a claimed job.
+    async fn settle_claim(
+        &self,
+        id: &JobId,
+        claim: Result<Claim, StoreError>,
+    ) -> ClaimResult<(Box<Job>, Lease)> {
         match claim {
             Ok(Claim::NotFound) => Ok(Err(None)),
             Ok(Claim::Busy { .. } | Claim::Parked { .. } | Claim::NotDue) => match self.mode {
@@ -352,6 +423,7 @@ impl Engine {
         fail_point("release.released");
         leased.is_released = true;
         leased.progress = None;
+        leased.in_hand = None;
         let job = &leased.job;
         let due = due?;
         // A wake-up starts a driver that cannot wait for a slow receiver.

@@ -3,7 +3,7 @@
 use crate::job::JobId;
 
 /// Why a store request failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another driver holds the lease; the caller's copy of the job is out of date.
     #[error("the lease on job {0} was lost: another driver has taken it over")]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use super::delivery::StoredDelivery;
@@ -68,6 +69,18 @@ pub trait Jobs: fmt::Debug + Send + Sync {
         until: Timestamp,
     ) -> Result<Claim, StoreError> {
         self.claim(id, now, until).await
+    }
+
+    /// Leases several jobs, each like [`Jobs::claim_due`]. Returns a result for each, in the same order.
+    async fn claim_all_due(
+        &self,
+        ids: &[JobId],
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Vec<Result<Claim, StoreError>> {
+        let claims = futures_util::stream::iter(ids.to_vec())
+            .map(|id| async move { self.claim_due(&id, now, until).await });
+        claims.buffered(self.concurrency()).collect().await
     }
 
     /// Writes a job and keeps its lease. The job's request is written only if it has changed.

@@ -1,6 +1,7 @@
 //! Jobs in SQLite.
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use super::{Database, SqliteStore, deliveries, job_list, job_rows};
@@ -11,6 +12,12 @@ use crate::store::document;
 use crate::store::error::StoreError;
 use crate::store::lease::{AddResult, Claim, ItemLocation, Lease, StoredJob};
 use crate::store::listing::{JobFilter, JobPage, PageRequest};
+
+/// Jobs that one request leases.
+const CLAIMS: usize = 64;
+
+/// Such requests under way at once.
+const CHUNKS: usize = 4;
 
 #[async_trait]
 impl Jobs for SqliteStore {
@@ -67,30 +74,20 @@ impl Jobs for SqliteStore {
     ) -> Result<Claim, StoreError> {
         let key = id.clone();
         let claimed = self.write(move |session| job_rows::claim(session, &key, now, until));
-        Ok(match claimed.await? {
-            job_rows::ClaimedRow::Acquired {
-                version,
-                request,
-                state,
-            } => {
-                let job = document::decode_job(id, &request, &state)?;
-                let stored = Box::new(StoredJob {
-                    request: job.request.clone(),
-                    request_at: ItemLocation::Inline,
-                    state_at: ItemLocation::Inline,
-                    has_delivery: false,
-                });
-                let lease = Lease {
-                    version,
-                    until,
-                    stored,
-                };
-                Claim::Acquired(Box::new(job), lease)
-            }
-            job_rows::ClaimedRow::Busy(until) => Claim::Busy { until },
-            job_rows::ClaimedRow::Parked(reason) => Claim::Parked { reason },
-            job_rows::ClaimedRow::NotFound => Claim::NotFound,
-        })
+        to_claim(id, claimed.await?, until)
+    }
+
+    async fn claim_all_due(
+        &self,
+        ids: &[JobId],
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Vec<Result<Claim, StoreError>> {
+        let chunks: Vec<Vec<JobId>> = ids.chunks(CLAIMS).map(<[JobId]>::to_vec).collect();
+        let claims = futures_util::stream::iter(chunks)
+            .map(|ids| self.claim_chunk(ids, now, until))
+            .buffered(CHUNKS);
+        claims.flat_map(futures_util::stream::iter).collect().await
     }
 
     async fn checkpoint(&self, job: &Job, lease: &mut Lease) -> Result<(), StoreError> {
@@ -150,7 +147,58 @@ impl Jobs for SqliteStore {
     }
 }
 
+/// The answer to a claim, with the job.
+fn to_claim(id: &JobId, row: job_rows::ClaimedRow, until: Timestamp) -> Result<Claim, StoreError> {
+    Ok(match row {
+        job_rows::ClaimedRow::Acquired {
+            version,
+            request,
+            state,
+        } => {
+            let job = document::decode_job(id, &request, &state)?;
+            let stored = Box::new(StoredJob {
+                request: job.request.clone(),
+                request_at: ItemLocation::Inline,
+                state_at: ItemLocation::Inline,
+                has_delivery: false,
+            });
+            let lease = Lease {
+                version,
+                until,
+                stored,
+            };
+            Claim::Acquired(Box::new(job), lease)
+        }
+        job_rows::ClaimedRow::Busy(until) => Claim::Busy { until },
+        job_rows::ClaimedRow::Parked(reason) => Claim::Parked { reason },
+        job_rows::ClaimedRow::NotFound => Claim::NotFound,
+    })
+}
+
 impl SqliteStore {
+    /// Leases a few jobs in one request, behind which other requests do not wait for long.
+    async fn claim_chunk(
+        &self,
+        ids: Vec<JobId>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Vec<Result<Claim, StoreError>> {
+        let keys = ids.clone();
+        let claimed = self.write(move |session| {
+            let claims = keys
+                .iter()
+                .map(|key| job_rows::claim(session, key, now, until));
+            claims.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        match claimed.await {
+            Ok(rows) => {
+                let rows = ids.iter().zip(rows);
+                rows.map(|(id, row)| to_claim(id, row, until)).collect()
+            }
+            Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
     async fn update(
         &self,
         job: &Job,
