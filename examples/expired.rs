@@ -8,6 +8,8 @@
 
 #[path = "support/bench.rs"]
 mod bench;
+#[path = "support/database.rs"]
+mod database;
 #[path = "support/load.rs"]
 mod load;
 
@@ -16,17 +18,6 @@ use std::time::{Duration, Instant};
 
 use bench::builder::Harness;
 use bench::served::form;
-use rusqlite::Connection;
-
-/// Jobs that expired long ago, each with its request, and a dead letter for every tenth.
-const FILL: &str = "
-    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :jobs)
-    INSERT INTO jobs (id, version, leased_until, ended, route, connection, module, status, created_at, finished_at,
-                      listed, state)
-    SELECT 'job_' || lower(hex(randomblob(16))), 3, 0, 1000 + n, 'form', 'default', 'Leads', 'succeeded', n, n,
-           printf('%015d#job_%d', n, n), printf('%.*c', 1000, 'x')
-    FROM numbers;
-";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -76,9 +67,7 @@ async fn main() -> ExitCode {
             },
         )
         .await;
-        load.accepted.extend(part.accepted);
-        load.refused += part.refused;
-        load.failed += part.failed;
+        load.add(part);
         largest = largest.max(std::fs::metadata(&log).map_or(0, |log| log.len()));
     }
     let slowest = load.percentile(1.0);
@@ -103,29 +92,18 @@ async fn main() -> ExitCode {
         "64 MiB",
         mib <= 64,
     );
-    let database = Connection::open(&path).expect("opened");
-    let left = database.query_row(
-        "SELECT count(*) FROM jobs WHERE ended < 10000000000",
-        [],
-        |row| row.get::<_, i64>(0),
-    );
-    let left = left.expect("a number").unsigned_abs();
+    let query = "SELECT count(*) FROM jobs WHERE ended < 10000000000";
+    let left = database::number(&database::open(&path), query);
     report.requirement("expired jobs left", left, "fewer than before", left < jobs);
     report.exit_code()
 }
 
+/// Fills the store with jobs that expired long ago, and a dead letter for every tenth.
 fn fill(path: &std::path::Path, jobs: u64) {
-    let database = Connection::open(path).expect("opened");
-    database
-        .execute_batch("PRAGMA synchronous = OFF")
-        .expect("set");
-    database
-        .execute(FILL, [jobs.cast_signed()])
-        .expect("filled");
-    database
+    database::fill(path, jobs, 1_000);
+    database::open(path)
         .execute_batch(
-            "INSERT INTO requests (id, stored) SELECT id, printf('%.*c', 150, 'x') FROM jobs WHERE ended IS NOT NULL;
-             INSERT INTO deliveries (id, route, at, code, reason, dead_since, envelope, body, ended)
+            "INSERT INTO deliveries (id, route, at, code, reason, dead_since, envelope, body, ended)
              SELECT 'dlv_' || id, 'form', 1, 'not_mappable', 'r', 1, '{}', x'7b7d', ended FROM jobs
              WHERE ended IS NOT NULL AND rowid % 10 = 0;
              PRAGMA wal_checkpoint(TRUNCATE);",

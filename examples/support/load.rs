@@ -1,20 +1,24 @@
-//! A light load generator: deliveries over kept-alive connections, so that the client costs little beside the server.
+//! A light load generator: deliveries over kept-alive connections from one thread, so that the client costs little beside
+//! the server.
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::LocalSet;
+
+/// The name of the thread that sends.
+pub(crate) const THREAD: &str = "load";
 
 /// The answers to a load.
 #[derive(Default)]
 pub(crate) struct LoadResult {
     /// How long each accepted delivery took.
     pub(crate) accepted: Vec<Duration>,
-    /// Deliveries that were answered with 503.
+    /// Deliveries that were answered with 503 and `Retry-After`.
     pub(crate) refused: u64,
     /// Deliveries with another answer, or none.
     pub(crate) failed: u64,
@@ -39,6 +43,24 @@ impl LoadResult {
             .copied()
             .unwrap_or_default()
     }
+
+    /// Adds the answers to another load.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.accepted.extend(other.accepted);
+        self.refused += other.refused;
+        self.failed += other.failed;
+        self.lasted += other.lasted;
+    }
+}
+
+/// What the senders share.
+struct Load<B> {
+    address: String,
+    start: Instant,
+    time: Duration,
+    rate: Option<f64>,
+    next: std::cell::Cell<u64>,
+    body: B,
 }
 
 /// Sends deliveries over `connections` connections to `http://{address}/hooks/form` for `time`, at most `rate` per second if
@@ -48,81 +70,142 @@ pub(crate) async fn run(
     connections: usize,
     time: Duration,
     rate: Option<f64>,
-    body: impl Fn(u64) -> String + Send + Sync + 'static,
+    body: impl Fn(u64) -> String + Send + 'static,
 ) -> LoadResult {
-    let (next, body) = (Arc::new(AtomicU64::new(0)), Arc::new(body));
-    let start = Instant::now();
-    let senders: Vec<_> = (0..connections)
-        .map(|_| {
-            let (next, body, address) = (next.clone(), body.clone(), address.to_owned());
-            tokio::spawn(async move {
-                let mut result = LoadResult::default();
-                let mut stream = None;
-                while start.elapsed() < time {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if let Some(rate) = rate {
-                        let at = Duration::from_secs_f64(number as f64 / rate);
-                        tokio::time::sleep(at.saturating_sub(start.elapsed())).await;
-                    }
-                    let begun = Instant::now();
-                    match exchange(&address, &mut stream, &body(number)).await {
-                        Ok(202) => result.accepted.push(begun.elapsed()),
-                        Ok(503) => result.refused += 1,
-                        Ok(_) | Err(_) => result.failed += 1,
-                    }
-                }
-                result
-            })
-        })
-        .collect();
+    let (reply, result) = tokio::sync::oneshot::channel();
+    let address = address.to_owned();
+    let sending = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let load = Load {
+            address,
+            start: Instant::now(),
+            time,
+            rate,
+            next: std::cell::Cell::new(0),
+            body,
+        };
+        let sent = LocalSet::new().block_on(&runtime, send_all(Rc::new(load), connections));
+        let _ = reply.send(sent);
+    };
+    let thread = std::thread::Builder::new().name(THREAD.to_owned());
+    thread.spawn(sending).expect("a thread");
+    result.await.expect("no panic")
+}
+
+async fn send_all<B: Fn(u64) -> String + 'static>(
+    load: Rc<Load<B>>,
+    connections: usize,
+) -> LoadResult {
+    let senders = (0..connections).map(|_| tokio::task::spawn_local(send(load.clone())));
+    let senders: Vec<_> = senders.collect();
     let mut all = LoadResult::default();
     for sender in senders {
-        let result = sender.await.expect("no panic");
-        all.accepted.extend(result.accepted);
-        all.refused += result.refused;
-        all.failed += result.failed;
+        all.add(sender.await.expect("no panic"));
     }
-    all.lasted = start.elapsed();
+    all.lasted = load.start.elapsed();
     all
 }
 
-/// Sends one delivery and returns the status of the answer. The connection is opened if there is none.
+/// Sends the deliveries of one connection.
+async fn send<B: Fn(u64) -> String>(load: Rc<Load<B>>) -> LoadResult {
+    let mut result = LoadResult::default();
+    let mut connection = None;
+    while load.start.elapsed() < load.time {
+        let number = load.next.replace(load.next.get() + 1);
+        if let Some(rate) = load.rate {
+            let at = Duration::from_secs_f64(number as f64 / rate);
+            tokio::time::sleep(at.saturating_sub(load.start.elapsed())).await;
+        }
+        let body = (load.body)(number);
+        let begun = Instant::now();
+        match exchange(&load.address, &mut connection, &body).await {
+            Ok(Answer { status: 202, .. }) => result.accepted.push(begun.elapsed()),
+            Ok(Answer {
+                status: 503,
+                has_retry_after: true,
+                ..
+            }) => result.refused += 1,
+            Ok(_) | Err(_) => result.failed += 1,
+        }
+    }
+    result
+}
+
+/// An open connection and the buffer of its answers.
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// What the load reads of an answer.
+struct Answer {
+    status: u16,
+    length: usize,
+    has_retry_after: bool,
+    closes: bool,
+}
+
+/// Sends one delivery and reads the answer. The connection is opened if there is none.
 async fn exchange(
     address: &str,
-    stream: &mut Option<TcpStream>,
+    connection: &mut Option<Connection>,
     body: &str,
-) -> std::io::Result<u16> {
-    let mut open = match stream.take() {
+) -> std::io::Result<Answer> {
+    let mut open = match connection.take() {
         Some(open) => open,
-        None => TcpStream::connect(address).await?,
+        None => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let buffer = Vec::with_capacity(4_096);
+            Connection { stream, buffer }
+        }
     };
-    open.set_nodelay(true)?;
     let request = format!(
         "POST /hooks/form HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    open.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::with_capacity(1_024);
+    open.stream.write_all(request.as_bytes()).await?;
+    open.buffer.clear();
     loop {
-        if open.read_buf(&mut answer).await? == 0 {
+        if open.stream.read_buf(&mut open.buffer).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
-        let text = String::from_utf8_lossy(&answer);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            let is_length = name.eq_ignore_ascii_case("content-length");
-            is_length.then(|| value.trim().parse::<usize>().ok())?
-        });
-        if body.len() < length.unwrap_or(0) {
+        let end = open
+            .buffer
+            .windows(4)
+            .position(|bytes| bytes == b"\r\n\r\n");
+        let Some(end) = end else { continue };
+        let answer = parse_head(&open.buffer[..end]).ok_or(std::io::ErrorKind::InvalidData)?;
+        if open.buffer.len() < end + 4 + answer.length {
             continue;
         }
-        let status = head.get(9..12).and_then(|status| status.parse().ok());
-        if !head.to_ascii_lowercase().contains("connection: close") {
-            *stream = Some(open);
+        if !answer.closes {
+            *connection = Some(open);
         }
-        return status.ok_or_else(|| std::io::ErrorKind::InvalidData.into());
+        return Ok(answer);
     }
+}
+
+fn parse_head(head: &[u8]) -> Option<Answer> {
+    let head = std::str::from_utf8(head).ok()?;
+    let mut lines = head.split("\r\n");
+    let mut answer = Answer {
+        status: lines.next()?.get(9..12)?.parse().ok()?,
+        length: 0,
+        has_retry_after: false,
+        closes: false,
+    };
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        if name.eq_ignore_ascii_case("content-length") {
+            answer.length = value.trim().parse().ok()?;
+        } else if name.eq_ignore_ascii_case("retry-after") {
+            answer.has_retry_after = true;
+        } else if name.eq_ignore_ascii_case("connection") {
+            answer.closes = value.trim().eq_ignore_ascii_case("close");
+        }
+    }
+    Some(answer)
 }

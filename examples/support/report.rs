@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The build profile of this program.
 pub(crate) fn profile() -> &'static str {
@@ -62,4 +64,26 @@ pub(crate) fn memory_mib(pid: u32, key: &str) -> f64 {
         .and_then(|kib| kib.parse().ok())
         .expect("a number of KiB");
     kib / 1024.0
+}
+
+/// The processor time that a process or thread has used; `folder` is its folder below `/proc`.
+pub(crate) fn processor_time(folder: &Path) -> Duration {
+    let stat = std::fs::read_to_string(folder.join("stat")).expect("a process");
+    // The name may contain spaces.
+    let (_, numbers) = stat.rsplit_once(')').expect("a name");
+    let ticks = numbers.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    // Linux counts in hundredths of a second.
+    Duration::from_millis(ticks * 10)
+}
+
+/// The processor time that the threads of this process with a name have used.
+pub(crate) fn thread_time(name: &str) -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").expect("threads");
+    let folders = threads.filter_map(|thread| Some(thread.ok()?.path()));
+    let named = folders.filter(|folder| {
+        let own = std::fs::read_to_string(folder.join("comm"));
+        own.is_ok_and(|own| own.trim() == name)
+    });
+    named.map(|folder| processor_time(&folder)).sum()
 }
