@@ -1,6 +1,7 @@
 //! Deliveries in SQLite.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
@@ -15,18 +16,26 @@ use crate::store::delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary, 
 use crate::store::error::StoreError;
 use crate::store::{Deliveries, PageRequest};
 
-/// A delivery with its encoded envelope.
+/// The columns of a delivery.
 pub(super) struct DeliveryRow {
-    delivery: StoredDelivery,
+    id: String,
+    route: String,
+    at: Timestamp,
+    dead_letter: Option<DeadLetterReason>,
     envelope: String,
+    body: Bytes,
 }
 
 impl DeliveryRow {
     /// Encodes a delivery.
     pub(super) fn of(delivery: &StoredDelivery) -> Result<Self, StoreError> {
         Ok(Self {
+            id: delivery.id.clone(),
+            route: delivery.route.clone(),
+            at: delivery.at,
+            dead_letter: delivery.dead_letter.clone(),
             envelope: delivery::encode_envelope(delivery)?,
-            delivery: delivery.clone(),
+            body: delivery.body.clone(),
         })
     }
 }
@@ -133,7 +142,7 @@ pub(super) fn insert_new(
     }
     let expired = connection
         .prepare_cached("DELETE FROM deliveries WHERE id = ?1 AND ended <= ?2")?
-        .execute(params![row.delivery.id, ms(horizon)])?;
+        .execute(params![row.id, ms(horizon)])?;
     if expired == 1 {
         insert(connection, "IGNORE", row, None)?;
     }
@@ -151,18 +160,17 @@ fn insert(
         "INSERT OR {on_conflict} INTO deliveries (id, route, at, code, reason, job, dead_since, envelope, body, ended)
          VALUES (:id, :route, :at, :code, :reason, :job, :dead_since, :envelope, :body, :ended)"
     );
-    let delivery = &row.delivery;
-    let dead = delivery.dead_letter.as_ref();
+    let dead = row.dead_letter.as_ref();
     let inserted = connection.prepare_cached(&insert)?.execute(named_params! {
-        ":id": delivery.id,
-        ":route": delivery.route,
-        ":at": ms(delivery.at),
+        ":id": row.id,
+        ":route": row.route,
+        ":at": ms(row.at),
         ":code": dead.map(|dead| &dead.code),
         ":reason": dead.map(|dead| &dead.reason),
         ":job": dead.and_then(|dead| dead.job.as_ref()).map(JobId::as_str),
         ":dead_since": dead.map(|dead| ms(dead.since)),
         ":envelope": row.envelope,
-        ":body": delivery.body.as_ref(),
+        ":body": row.body.as_ref(),
         ":ended": expires_at.map(ms),
     })?;
     Ok(inserted == 1)
