@@ -149,26 +149,23 @@ pub(super) fn claim(
 ) -> rusqlite::Result<ClaimedRow> {
     let (claiming, horizon) = (&session.connection, ms(session.horizon()));
     // If the driver crashes, the job is due when the lease ends.
-    let taken: Option<(i64, String)> = claiming
+    let taken = claiming
         .prepare_cached(
             "UPDATE jobs SET version = version + 1, leased_until = ?1, due = ?1, ended = NULL
              WHERE id = ?2 AND leased_until <= ?3 AND parked IS NULL AND (ended IS NULL OR ended > ?4)
-             RETURNING version, state",
+             RETURNING version, state, (SELECT stored FROM requests WHERE requests.id = jobs.id)",
         )?
         .query_row(params![ms(until), id.as_str(), ms(now), horizon], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+            let request: Option<String> = row.get(2)?;
+            Ok(ClaimedRow::Acquired {
+                version: row.get::<_, i64>(0)?.cast_unsigned(),
+                state: row.get(1)?,
+                request: request.unwrap_or_default(),
+            })
         })
         .optional()?;
-    if let Some((version, state)) = taken {
-        let request = claiming
-            .prepare_cached("SELECT stored FROM requests WHERE id = ?1")?
-            .query_row([id.as_str()], |row| row.get(0))
-            .optional()?;
-        return Ok(ClaimedRow::Acquired {
-            version: version.cast_unsigned(),
-            request: request.unwrap_or_default(),
-            state,
-        });
+    if let Some(taken) = taken {
+        return Ok(taken);
     }
     let held: Option<(i64, Option<String>)> = claiming
         .prepare_cached(
