@@ -18,6 +18,10 @@ use crate::wakeup::LocalWakeUps;
 /// Maximum concurrent turns. Each turn takes all due jobs, so more turns would only split jobs that could share calls.
 const MAX_CONCURRENT_TURNS: usize = 4;
 
+/// The shortest time between the starts of two turns. Jobs that become due meanwhile share calls, and their turn is the
+/// cheaper the more they are.
+const TURN_GAP: Duration = Duration::from_millis(50);
+
 /// Interval at which due jobs are driven without a wake-up.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -49,12 +53,17 @@ impl EngineLoop {
         let mut turns = JoinSet::new();
         let mut senders = JoinSet::new();
         let mut session = self.open_session(&mut senders);
+        let mut next_start = tokio::time::Instant::now();
         loop {
             // The permit comes first: jobs that become due while the loop waits for it join the same turn.
+            let permit = async {
+                tokio::time::sleep_until(next_start).await;
+                permits.clone().acquire_owned().await
+            };
             let permit = tokio::select! {
                 biased;
                 _ = stopping.wait_for(|stopping| *stopping) => break,
-                permit = permits.clone().acquire_owned() => permit,
+                permit = permit => permit,
             };
             let woken = tokio::select! {
                 // Stopping has priority: a steady stream of wake-ups must not delay it.
@@ -63,6 +72,7 @@ impl EngineLoop {
                 woken = self.wakeups.next() => woken,
                 () = tokio::time::sleep(SWEEP_INTERVAL) => Vec::new(),
             };
+            next_start = tokio::time::Instant::now() + TURN_GAP;
             self.heartbeat.tick(Instant::now());
             while let Some(ended) = turns.try_join_next() {
                 self.record(ended);
