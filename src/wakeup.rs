@@ -94,6 +94,8 @@ struct Timers {
 
 #[derive(Debug, Default)]
 struct Schedule {
+    /// Jobs to wake at once, which is the rule.
+    ready: Vec<JobId>,
     /// The earliest wake-up of each job.
     jobs: BTreeMap<JobId, Instant>,
     /// The same wake-ups in order.
@@ -126,7 +128,7 @@ impl LocalWakeUps {
 
     fn take(&self, now: Instant) -> (Vec<JobId>, Option<Instant>) {
         let mut schedule = sync::lock(&self.0.schedule);
-        let mut ready = Vec::new();
+        let mut ready = std::mem::take(&mut schedule.ready);
         while let Some((at, id)) = schedule.queue.pop_first() {
             if at > now {
                 schedule.queue.insert((at, id));
@@ -146,6 +148,13 @@ impl WakeUps for LocalWakeUps {
         {
             let mut schedule = sync::lock(&self.0.schedule);
             for (id, delay) in jobs {
+                if delay.is_zero() {
+                    if let Some(later) = schedule.jobs.remove(id) {
+                        schedule.queue.remove(&(later, id.clone()));
+                    }
+                    schedule.ready.push(id.clone());
+                    continue;
+                }
                 let at = now.checked_add(*delay).unwrap_or(now);
                 match schedule.jobs.insert(id.clone(), at) {
                     Some(earlier) if earlier <= at => {
