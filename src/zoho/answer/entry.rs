@@ -1,8 +1,10 @@
 //! The entries of an answer: `{code, details, message, status}`, in any of Zoho's three envelopes.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::RawAnswer;
@@ -46,17 +48,28 @@ impl Entry {
         }
     }
 
+    /// An entry with these parts; `None` without a code.
+    fn of(code: &str, status: &str, message: &str, details: Value) -> Option<Self> {
+        let success =
+            status.eq_ignore_ascii_case("success") || (status.is_empty() && code == "SUCCESS");
+        (!code.is_empty()).then(|| Self {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            details,
+            success,
+        })
+    }
+
     fn read(value: &Value) -> Option<Self> {
         let text = |key| value.get(key).and_then(Value::as_str);
-        let code = text("code").filter(|code| !code.is_empty())?.to_owned();
-        let status = text("status").unwrap_or_default();
-        Some(Self {
-            success: status.eq_ignore_ascii_case("success")
-                || (status.is_empty() && code == "SUCCESS"),
-            message: text("message").unwrap_or_default().to_owned(),
-            details: value.get("details").cloned().unwrap_or_default(),
-            code,
-        })
+        let details = value.get("details").cloned().unwrap_or_default();
+        let or_empty = |key| text(key).unwrap_or_default();
+        Self::of(
+            text("code")?,
+            or_empty("status"),
+            or_empty("message"),
+            details,
+        )
     }
 
     /// A detail that is an id or a name: a string, or a whole number.
@@ -131,8 +144,49 @@ pub(super) struct Entries {
     pub(super) top_level: bool,
 }
 
+/// The usual answer about records: a list of whole entries.
+#[derive(Deserialize)]
+struct UsualAnswer<'a> {
+    #[serde(borrow)]
+    data: Vec<UsualEntry<'a>>,
+}
+
+#[derive(Deserialize)]
+struct UsualEntry<'a> {
+    #[serde(borrow)]
+    code: Cow<'a, str>,
+    #[serde(borrow, default)]
+    status: Cow<'a, str>,
+    #[serde(borrow, default)]
+    message: Cow<'a, str>,
+    #[serde(default)]
+    details: Value,
+}
+
+/// Reads the entries of a usual answer, which may be about 500 records, without a tree of the whole document.
+fn usual_entries(text: &[u8]) -> Option<Entries> {
+    let UsualAnswer { data } = serde_json::from_slice(text).ok()?;
+    let entries = data.into_iter().map(|entry| {
+        let UsualEntry {
+            code,
+            status,
+            message,
+            details,
+        } = entry;
+        Entry::of(&code, &status, &message, details)
+    });
+    Some(Entries {
+        list: entries.collect::<Option<_>>()?,
+        top_level: false,
+    })
+}
+
 /// Reads the entries of an answer.
 pub(super) fn entries(raw: &RawAnswer<'_>) -> Result<Entries, Error> {
+    let repaired = strict_reader::replace_lone_surrogates(raw.body);
+    if let Some(entries) = usual_entries(&repaired.text) {
+        return Ok(entries);
+    }
     let document = parse(raw)?;
     let list = match &document["data"] {
         // One entry that cannot be read does not hide the others.

@@ -33,6 +33,15 @@ fn mixed_answer_is_judged_alike_for_every_status() {
     }
 }
 
+/// A repeated key makes an answer unusual without changing what it says.
+#[test]
+fn usual_answer_is_judged_like_unusual_one() {
+    let unusual = BOTH.replacen(r#""code""#, r#""code":"","code""#, 1);
+    let judged = |body: &str| mass_update(&raw(200, body), &ids(&[11, 12]));
+    assert_eq!(judged(BOTH).ok(), judged(&unusual).ok());
+    assert!(judged(&unusual).is_ok());
+}
+
 #[test]
 fn field_refusal_applies_to_record_in_its_place() {
     let field = r#"{"code":"INVALID_DATA","details":{"api_name":"City","json_path":"$.data[0].City"},"message":"invalid data","status":"error"}"#;
