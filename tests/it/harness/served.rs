@@ -140,6 +140,19 @@ impl Served {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Waits until a line of the log meets a condition: a thread of its own writes the lines. Returns the log.
+    pub(crate) async fn wait_for_log(&self, is_it: impl Fn(&str) -> bool) -> String {
+        let over = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log();
+            if log.lines().any(&is_it) {
+                return log;
+            }
+            assert!(Instant::now() < over, "not logged:\n{log}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     pub(crate) fn log_file(&self) -> File {
         let path = self.folder.path().join("log");
         let file = OpenOptions::new().append(true).create(true).open(path);

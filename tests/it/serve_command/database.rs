@@ -13,11 +13,9 @@ async fn deleted_database_returns_503_until_restored() {
     let answer = world.deliver(&delivery).await.expect("an answer");
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.retry_after() > Some(0), "{answer:?}");
-    assert!(
-        world.log().contains("was deleted or replaced"),
-        "{}",
-        world.log()
-    );
+    world
+        .wait_for_log(|line| line.contains("was deleted or replaced"))
+        .await;
     std::fs::rename(&aside, &database).expect("restored");
     let job = world.submit(&delivery).await;
     assert_eq!(world.wait_for_job(&job[0]).await["status"], "succeeded");
