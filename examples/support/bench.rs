@@ -25,6 +25,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use masshook::cli::{Arguments, run};
+use mimalloc::MiMalloc;
+
+/// That of the program `masshook`.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Runs masshook if the arguments are masshook's.
 pub(crate) async fn run_as_masshook() -> Option<ExitCode> {
