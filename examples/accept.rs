@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bench::report::BenchmarkReport;
 use bench::builder::Harness;
+use bench::report::BenchmarkReport;
 use bench::served::{Served, form};
 use database::SampleRows;
 use light_receiver::LightReceiver;
