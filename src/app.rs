@@ -335,6 +335,12 @@ impl App {
         let engine = &self.intake.engine;
         let claimed = engine.claim_jobs(&ids, deadlines).await;
         drop(claiming);
+        if let [.., last] = &ids[..]
+            && ids.len() >= TURN_JOBS
+        {
+            // There may be more, for another turn. A wake-up of any job starts one.
+            self.wake(std::slice::from_ref(last)).await;
+        }
         let callbacks = &self.callbacks;
         let driven = engine.drive_claimed(claimed, deadlines, callbacks).await;
         log_errors(&driven);

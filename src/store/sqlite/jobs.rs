@@ -1,5 +1,7 @@
 //! Jobs in SQLite.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -113,6 +115,21 @@ impl Jobs for SqliteStore {
         self.maintain()?;
         self.read(move |session| job_rows::due(&session.connection, now, limit))
             .await
+    }
+
+    /// Woken jobs that are due are among the due ones, so a full list needs no others.
+    async fn due_with(
+        &self,
+        woken: &[JobId],
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let mut ids = self.due(now, limit).await?;
+        let mut listed: HashSet<JobId> = ids.iter().cloned().collect();
+        let room = limit.saturating_sub(ids.len());
+        let others = woken.iter().filter(|id| listed.insert((*id).clone()));
+        ids.extend(others.take(room).cloned());
+        Ok(ids)
     }
 
     async fn oldest_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
