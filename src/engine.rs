@@ -35,6 +35,7 @@ use crate::failpoint::fail_point;
 use crate::job::{AlreadyPrepared, InvalidTransition, Job, JobId};
 use crate::metrics::{ConnectionGauges, FinishedJob, Metrics};
 use crate::store::{Claim, Lease, Store, StoreError};
+use crate::sync;
 use crate::wakeup::WakeUps;
 use crate::zoho::{Client, ConnectionStatus};
 pub use callbacks::{CallbackQueue, Patience};
@@ -454,7 +455,8 @@ impl Engine {
     ) {
         loop {
             let now = self.clock.now();
-            callbacks.take_over(leased, turn, now);
+            let is_hanging = |host: &str| sync::lock(&self.hosts).is_hanging(host, now);
+            callbacks.take_over(leased, turn, now, is_hanging);
             let work = Self::due_work(leased, turn, now);
             if now >= turn.end || work.is_empty() {
                 return;

@@ -14,6 +14,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use url::Url;
 
 use super::fair_queue::FairQueue;
 use super::{DriveResult, Engine, ExecutionMode, LEASE_SLACK, LeasedJob, TurnDeadlines};
@@ -27,6 +28,15 @@ use crate::sync;
 
 /// Attempts in progress at once, their recording included.
 const CONCURRENT_ATTEMPTS: usize = 512;
+
+/// Callbacks of one host that wait in memory. The jobs of others wait in the store.
+const WAITING_OF_HOST: usize = 2_000;
+
+/// How long they wait there at a time.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+
+/// The same, if the host lets attempts time out.
+const HANGING_WAIT: Duration = Duration::from_secs(60);
 
 /// How long the recording of an attempt may take.
 const RECORDING_TIME: Duration = Duration::from_secs(5);
@@ -117,12 +127,14 @@ impl CallbackQueue {
         Self { sockets, ..self }
     }
 
-    /// Takes over the due callbacks of jobs: finished jobs with their leases, progress callbacks without.
+    /// Takes over the due callbacks of jobs: finished jobs with their leases, progress callbacks without. Callbacks of a host of
+    /// which too many wait are delayed.
     pub(super) fn take_over(
         &self,
         leased: &mut Vec<LeasedJob>,
         turn: TurnDeadlines,
         now: Timestamp,
+        is_hanging: impl Fn(&str) -> bool,
     ) {
         for job in leased.iter_mut() {
             self.take_progress(job, turn, now);
@@ -134,15 +146,25 @@ impl CallbackQueue {
                 && leased.job.is_notification_due(now)
         };
         let finished: Vec<LeasedJob> = leased.extract_if(.., is_due).collect();
-        for leased in finished {
-            if let Some(notification) = leased.job.notification(now) {
-                let host = host_of(&notification);
-                let id = leased.job.id.clone();
-                if leased.job.callback_on() != CallbackOn::Finished {
+        for mut finished in finished {
+            let url = finished.job.callback.as_ref().map(|callback| &callback.url);
+            let host = url.map(host_of).unwrap_or_default();
+            if sync::lock(&self.queue).waiting_of(&host) >= WAITING_OF_HOST {
+                // The turn releases the job, which is due again then.
+                let wait = if is_hanging(&host) {
+                    HANGING_WAIT
+                } else {
+                    BUSY_WAIT
+                };
+                finished.job.delay_callback_until(after(now, wait));
+                leased.push(finished);
+            } else if let Some(notification) = finished.job.notification(now) {
+                let id = finished.job.id.clone();
+                if finished.job.callback_on() != CallbackOn::Finished {
                     // The final callback replaces a progress callback that waits.
                     sync::lock(&self.queue).remove(&host, |other| other.id == id);
                 }
-                self.push(&host, notification, id, CallbackJob::Held(leased));
+                self.push(&host, notification, id, CallbackJob::Held(finished));
             }
         }
     }
@@ -158,7 +180,7 @@ impl CallbackQueue {
         leased.job.reserve_progress(&notification, until);
         let (sender, released) = oneshot::channel();
         leased.progress = Some(sender);
-        let (host, id) = (host_of(&notification), leased.job.id.clone());
+        let (host, id) = (host_of(&notification.url), leased.job.id.clone());
         self.push(&host, notification, id, CallbackJob::Driven(released));
     }
 
@@ -190,8 +212,7 @@ impl CallbackQueue {
 }
 
 /// Host and port of a receiver.
-fn host_of(notification: &Notification) -> String {
-    let url = &notification.url;
+fn host_of(url: &Url) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     format!("{}:{port}", url.host_str().unwrap_or_default())
 }

@@ -93,6 +93,12 @@ impl<T> FairQueue<T> {
         !self.turns.is_empty()
     }
 
+    /// The number of entries of a host that wait.
+    pub(super) fn waiting_of(&self, host: &str) -> usize {
+        let queue = self.hosts.get(host);
+        queue.map_or(0, |queue| queue.waiting.len())
+    }
+
     /// The number of entries that wait.
     pub(super) fn waiting(&self) -> usize {
         self.hosts.values().map(|queue| queue.waiting.len()).sum()
@@ -166,6 +172,9 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(queue.waiting(), waiting.values().map(VecDeque::len).sum::<usize>());
+                for host in waiting.keys() {
+                    prop_assert_eq!(queue.waiting_of(host), waiting[host].len());
+                }
             }
         }
     }

@@ -284,6 +284,13 @@ impl Job {
         }
     }
 
+    /// Delays the final callback, without an attempt.
+    pub fn delay_callback_until(&mut self, at: Timestamp) {
+        if let Some(callback) = &mut self.callback {
+            callback.due_at = Some(at);
+        }
+    }
+
     /// Leaves the final callback to drivers that can wait for the receiver.
     pub fn leave_callback_to_patience(&mut self) {
         if let Some(callback) = &mut self.callback {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use masshook::store::Store;
 use masshook::store::sqlite::SqliteStore;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -173,6 +174,49 @@ async fn backlog_of_hanging_receivers_delays_no_other() {
 #[tokio::test]
 async fn dripping_receivers_delay_no_other() {
     healthy_receiver_overtakes(12, 24, Manner::Drip).await;
+}
+
+/// Jobs whose callbacks wait for one receiver are in memory up to a number, so that they cannot fill it. The others wait in
+/// the store.
+#[tokio::test]
+async fn callbacks_of_hanging_receiver_wait_in_store() {
+    let slow = SlowReceiver::start(Manner::Hang).await;
+    let world = Harness::new().served().start().await;
+    let update = |place: u64| {
+        json!({
+            "module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)],
+            "callback_url": slow.url(),
+        })
+    };
+    let updates: Vec<Value> = (0..100).map(update).collect();
+    for event in 0..24 {
+        let delivery = json!({"event": event.to_string(), "updates": updates});
+        assert_eq!(world.submit(&delivery).await.len(), 100);
+    }
+    let store = Connection::open(world.data().join("masshook.db")).expect("opened");
+    let count = |condition: &str| {
+        let query = format!("SELECT count(*) FROM jobs WHERE callback = 'pending' AND {condition}");
+        store
+            .query_row(&query, [], |row| row.get::<_, u32>(0))
+            .expect("a number")
+    };
+    wait_for("every job has finished", || {
+        count("finished_at IS NOT NULL") == 2_400
+    })
+    .await;
+    wait_for("jobs wait in the store", || {
+        count("leased_until = 0") >= 350
+    })
+    .await;
+    assert!(
+        count("leased_until > 0") <= 2_050,
+        "2,000 wait, and 16 are sent"
+    );
+    let id = submit(&world, 100, &world.receiver.url("/plain")).await;
+    assert_eq!(
+        world.wait_for_job(&id).await["callback"]["status"],
+        "delivered"
+    );
 }
 
 /// A progress callback that hangs delays neither the calls of its own job nor the final callback.
