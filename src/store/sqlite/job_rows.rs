@@ -184,7 +184,8 @@ pub(super) fn claim(
 
 /// The columns that every write changes, and the two sets of columns that it changes only where they differ from the row: an
 /// index is written whether or not its columns have changed.
-const SET_STATE: &str = "version = version + 1, callback = :callback, finished_at = :finished_at, digest = :digest,
+const SET_STATE: &str =
+    "version = version + 1, callback = :callback, finished_at = :finished_at, digest = :digest,
      state = :state";
 const SET_STATUS: &str = "module = :module, status = :status, code = :code";
 const SAME_STATUS: &str = "module IS :module AND status IS :status AND code IS :code";
@@ -212,7 +213,7 @@ pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusql
     let [keep_times, keep_status, all] = write_statements();
     let is_leased = write.leased_until > Timestamp::UNIX_EPOCH;
     let likely = if is_leased { keep_times } else { keep_status };
-    let mut written = 0;
+    let (digest, mut written) = (job.encode_digest(), 0);
     for statement in [likely, all] {
         if written == 1 {
             break;
@@ -226,7 +227,7 @@ pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusql
             ":callback": job.callback.as_ref().map(name),
             ":finished_at": job.finished_at.map(ms),
             ":code": job.code,
-            ":digest": job.encode_digest(),
+            ":digest": digest,
             ":state": row.state,
             ":id": job.id.as_str(),
             ":version": write.version.cast_signed(),
