@@ -65,8 +65,8 @@ async fn main() -> ExitCode {
     report.requirement(
         "ratio",
         format!("{ratio:.3}"),
-        "at most 1.15",
-        ratio <= 1.15,
+        "at most 1.08",
+        ratio <= 1.08,
     );
     report.result("memory when idle (VmHWM)", format!("{idle:.1} MiB"));
     report.requirement(
