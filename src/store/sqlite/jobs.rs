@@ -126,9 +126,9 @@ impl Jobs for SqliteStore {
     ) -> Result<Vec<JobId>, StoreError> {
         let mut ids = self.due(now, limit).await?;
         let mut listed: HashSet<JobId> = ids.iter().cloned().collect();
-        let room = limit.saturating_sub(ids.len());
+        let missing = limit.saturating_sub(ids.len());
         let others = woken.iter().filter(|id| listed.insert((*id).clone()));
-        ids.extend(others.take(room).cloned());
+        ids.extend(others.take(missing).cloned());
         Ok(ids)
     }
 
