@@ -166,8 +166,6 @@ async fn routes_show_url_proof_findings_and_samples() {
         let text = std::fs::read_to_string(secret.expect("a file").path()).expect("text");
         assert!(!form.to_string().contains(text.trim()), "{form:#}");
     }
-    let key = dev.get("routes/key").await.body;
-    assert_eq!(key["findings"][0]["severity"], "bad", "{key:#}");
     assert!(
         dev.get("routes/shared").await.body["is_open"]
             .as_bool()
@@ -187,10 +185,6 @@ async fn sample_is_signed_and_delivered_to_the_server() {
     let job = sent.body["jobs"][0].as_str().expect("a job").to_owned();
     dev.wait_for(&format!("jobs/{job}"), |job| job["status"] == "succeeded")
         .await;
-    let last = dev
-        .wait_for("routes/form", |route| !route["last"].is_null())
-        .await;
-    assert_eq!(last["last"]["outcome"], "accepted");
     // Only the sender has the private key of the other route.
     let refused = dev.post("routes/key/sample", &json!({})).await;
     assert_eq!(refused.status, 422, "{refused:?}");

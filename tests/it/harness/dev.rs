@@ -134,6 +134,19 @@ impl Dev {
         self.send(request.body(body)).await
     }
 
+    /// As [`Self::post_text`]; nothing if the server closes the connection while the body is being sent.
+    pub(crate) async fn try_post_text(&self, path: &str, body: String) -> Option<Answer> {
+        let request = self.client.post(format!("{}/api/{path}", self.console));
+        let request = request.header("content-type", "application/json");
+        let response = request
+            .bearer_auth(&self.token)
+            .body(body)
+            .send()
+            .await
+            .ok()?;
+        Answer::from_response(response).await.ok()
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.bearer_auth(&self.token).send().await;
         let response = response.unwrap_or_else(|error| panic!("{error}\n{}", self.log()));

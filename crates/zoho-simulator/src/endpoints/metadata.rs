@@ -51,7 +51,7 @@ pub(crate) fn fields(
     let found: Vec<Value> = (first..)
         .zip(module.schema.fields)
         .filter(|(field_id, _)| used && id.is_none_or(|id| field_id.to_string() == id))
-        .map(|(field_id, field)| field.json(field_id, &module_id))
+        .map(|(field_id, field)| field.json(field_id, module_id))
         .collect();
     Ok(list_or_empty("fields", found))
 }
