@@ -13,7 +13,7 @@ mod tests;
 
 pub use jq_fence::{
     CompileError, Document, ErrorLocation, EvalError, InvalidJson, Limits, Overload, Pool,
-    PoolSettings, Program, Session, Worker,
+    PoolSettings, Program, Session, Worker, on_program_thread,
 };
 
 pub use advice::advice;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use jiff::Timestamp;
 
 use super::intake::StoredJobs;
@@ -53,8 +54,17 @@ impl App {
         events: &[AwsEvent],
         deadline: Option<Timestamp>,
     ) -> Vec<Result<EventOutcome, Rejection>> {
-        let stored = stream::iter(events.iter().map(|event| self.store_event(event)));
-        let stored: Vec<StoredEvent> = stored.buffered(CONCURRENT_EVENTS).collect().await;
+        let mut stored: Vec<StoredEvent> = Vec::with_capacity(events.len());
+        let mut storing = FuturesOrdered::new();
+        for event in events {
+            if storing.len() == CONCURRENT_EVENTS {
+                stored.extend(storing.next().await);
+            }
+            storing.push_back(self.store_event(event));
+        }
+        while let Some(event) = storing.next().await {
+            stored.push(event);
+        }
         let mut jobs = Vec::with_capacity(stored.len());
         let mut rest = Vec::with_capacity(stored.len());
         for event in stored {

@@ -1,4 +1,6 @@
 //! The Lambda program: one function for every trigger.
+// The future of an invocation is nested deeply.
+#![recursion_limit = "256"]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,16 +15,31 @@ use masshook::clock::SystemClock;
 use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::lambda::Function;
+use masshook::mapping::on_program_thread;
 use masshook::metrics::Metrics;
 use masshook::store::Store;
 use masshook::store::memory::MemoryStore;
 use masshook::telemetry;
+use tokio::runtime::Builder;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+fn main() -> Result<(), lambda_runtime::Error> {
+    // An instance handles one invocation at a time, so a pool of threads for programs would only cost time.
+    on_program_thread(|| {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // As a task of its own: a wake-up of the future that blocks the thread needs a system call.
+        runtime.block_on(runtime.spawn(run()))?
+    })?
+}
+
+async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init_lambda();
     let function = create_function().inspect_err(|error| tracing::error!("{error}"))?;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<_>| function.invoke(event))).await
+    let function = Arc::new(function);
+    let invoke = move |event: LambdaEvent<_>| {
+        let function = Arc::clone(&function);
+        async move { function.invoke(event).await }
+    };
+    lambda_runtime::run(service_fn(invoke)).await
 }
 
 /// Creates the function from the config and the environment.

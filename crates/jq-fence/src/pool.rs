@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::fence::STACK_RESERVE;
 use crate::limits::Limits;
+use crate::program_thread;
 use crate::session::Worker;
 
 /// How long after its deadline a thread may still work. A native operation can take a while between two looks at the clock.
@@ -185,8 +186,11 @@ impl Pool {
     }
 
     /// Starts a thread if there is none, so that one exists when the system's threads run short. Without success, the first
-    /// work tries again.
+    /// work tries again. A [program thread](crate::on_program_thread) needs none.
     pub fn start_first_thread(&self) {
+        if program_thread::is_current() {
+            return;
+        }
         let mut state = self.0.state();
         if state.threads.is_empty() {
             drop(self.0.start_thread(&mut state));
@@ -196,6 +200,8 @@ impl Pool {
     /// Calls `work` on a thread of the pool; the calling thread is not blocked. `bytes` is the size of the input that waits.
     /// A panic of `work` continues in the caller. Work whose caller stops waiting is not begun.
     ///
+    /// On a [program thread](crate::on_program_thread), `work` is carried out at once and blocks that thread.
+    ///
     /// # Errors
     /// [`Overload`]; the work can be tried again later.
     pub async fn run<T: Send + 'static>(
@@ -203,6 +209,10 @@ impl Pool {
         bytes: usize,
         work: impl FnOnce(&Worker) -> T + Send + 'static,
     ) -> Result<T, Overload> {
+        if program_thread::is_current() {
+            let deadline = Instant::now() + self.0.settings.time;
+            return Ok(work(&self.0.worker(deadline)));
+        }
         let (sender, receiver) = oneshot::channel::<Result<T, Box<dyn Any + Send>>>();
         let work = move |worker: &Worker| {
             let result = catch_unwind(AssertUnwindSafe(|| work(worker)));
@@ -306,9 +316,13 @@ impl Shared {
 
     fn carry_out(&self, task: Task) {
         if Instant::now() < task.deadline {
-            let stack = Limits::default().stack_bytes;
-            let memory = self.settings.memory_bytes;
-            (task.work)(&Worker::new(stack, memory, Some(task.deadline)));
+            (task.work)(&self.worker(task.deadline));
         }
+    }
+
+    /// The current thread, for work that ends at `deadline`.
+    fn worker(&self, deadline: Instant) -> Worker {
+        let stack = Limits::default().stack_bytes;
+        Worker::new(stack, self.settings.memory_bytes, Some(deadline))
     }
 }

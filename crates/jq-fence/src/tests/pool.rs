@@ -44,8 +44,34 @@ async fn thread(pool: &Pool) -> std::thread::ThreadId {
 
 #[tokio::test]
 async fn thread_survives_every_ending_of_a_program() {
-    let pool = pool(1);
-    let first = thread(&pool).await;
+    end_in_every_way(&pool(1)).await;
+}
+
+#[test]
+fn program_thread_survives_every_ending_of_a_program() {
+    let main = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let pool = pool(1);
+            end_in_every_way(&pool).await;
+            assert_eq!(thread(&pool).await, std::thread::current().id());
+        });
+    };
+    on_program_thread(main).unwrap();
+}
+
+#[test]
+fn panic_on_program_thread_continues_in_caller() {
+    let panicking = std::panic::catch_unwind(|| on_program_thread(|| panic!("a defect")));
+    assert_eq!(
+        *panicking.unwrap_err().downcast_ref::<&str>().unwrap(),
+        "a defect"
+    );
+}
+
+/// Runs programs that end in different ways. All of them run on the same thread.
+async fn end_in_every_way(pool: &Pool) {
+    let first = thread(pool).await;
     let short = Limits {
         time: Duration::from_millis(20),
         steps: u64::MAX,
@@ -74,17 +100,17 @@ async fn thread_survives_every_ending_of_a_program() {
                 },
                 &limits,
             );
-            let pooled = run(&pool, source, limits).await;
+            let pooled = run(pool, source, limits).await;
             if limits != short {
                 assert_eq!(pooled, alone, "{source}");
             }
             // No state of a run reaches the next one: values in messages are redacted in some runs only.
-            let next = run(&pool, "[.a[] + 1], (try (.key | .b) catch .)", limits).await;
+            let next = run(pool, "[.a[] + 1], (try (.key | .b) catch .)", limits).await;
             let message = "cannot index \"Jane\" with \"b\"";
             assert_eq!(next, Ok(vec![json!([2, 3]), json!(message)]), "{source}");
         }
     }
-    assert_eq!(thread(&pool).await, first);
+    assert_eq!(thread(pool).await, first);
 }
 
 #[tokio::test]
