@@ -2,6 +2,7 @@
 
 pub mod dynamodb;
 mod failure;
+mod http_client;
 mod parameters;
 pub mod secrets;
 pub mod wakeups;
@@ -13,6 +14,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use url::Url;
 
 use crate::metrics::emf::EmfSettings;
+use http_client::AwsHttpClient;
 
 /// The SDK's configuration, from the caller or the environment, with time limits of one attempt and of all attempts
 /// together.
@@ -20,7 +22,10 @@ async fn sdk_config(given: Option<&SdkConfig>, attempt: Duration, total: Duratio
     let config = match given {
         Some(config) => config.clone(),
         // A dated version, so that an update of the SDK does not change retries or timeouts.
-        None => aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await,
+        None => {
+            let defaults = aws_config::defaults(BehaviorVersion::v2026_01_12());
+            defaults.http_client(AwsHttpClient::default()).load().await
+        }
     };
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(attempt)

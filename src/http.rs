@@ -4,7 +4,9 @@
 //! name that resolves to another address after the check (DNS rebinding) has no effect.
 
 mod content_encoding;
+mod direct;
 pub mod target;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -21,7 +23,9 @@ use url::Url;
 
 use crate::http::content_encoding::DecodeError;
 pub(crate) use crate::http::content_encoding::accept_gzip;
+pub use crate::http::direct::DirectHttp;
 use crate::http::target::{CONTAINER_HOST, Policy, UrlDenied};
+pub use crate::http::tls::read_root_certificates;
 
 /// The `User-Agent` of every request.
 const USER_AGENT: &str = concat!("masshook/", env!("CARGO_PKG_VERSION"));
@@ -160,7 +164,7 @@ impl SendError {
     }
 }
 
-/// The guarded client. TLS is set up at the first request. Clones share their connections.
+/// The guarded client. It is set up by [`Http::prepare`] or at the first request. Clones share their connections.
 #[derive(Clone)]
 pub struct Http(Arc<Inner>);
 
@@ -187,6 +191,11 @@ impl Http {
         }))
     }
 
+    /// Sets the client up. Otherwise the first request does, and it also reports why that is not possible.
+    pub fn prepare(&self) {
+        let _ = self.client();
+    }
+
     /// Sends one request and reads the response body up to `limit`. A redirect is returned, not followed. The response to
     /// a request of [`accept_gzip`] is decoded, and `limit` applies to the decoded body as well.
     ///
@@ -200,7 +209,7 @@ impl Http {
         let is_encoding_requested = content_encoding::is_requested(&request);
         let time = self.0.settings.request_timeout;
         let (host, mut incoming) = self.execute(request, time).await?;
-        let (body, truncated) = self.read_body(&host, &mut incoming, limit).await?;
+        let (body, truncated) = read_body(&host, &mut incoming, limit, time).await?;
         let mut response = http::Response::new(body);
         *response.status_mut() = incoming.status();
         *response.headers_mut() = std::mem::take(incoming.headers_mut());
@@ -278,42 +287,39 @@ impl Http {
         }
     }
 
-    /// Reads a response body up to `limit`, and returns whether it was truncated.
-    async fn read_body(
-        &self,
-        host: &str,
-        incoming: &mut reqwest::Response,
-        limit: BodyLimit,
-    ) -> Result<(Bytes, bool), SendError> {
-        let (limit, truncate) = match limit {
-            BodyLimit::Refuse(limit) => (limit, false),
-            BodyLimit::Truncate(limit) => (limit, true),
-        };
-        let mut body = Vec::new();
-        let failed = |error| classify(host, error, self.0.settings.request_timeout);
-        while let Some(chunk) = incoming.chunk().await.map_err(failed)? {
-            let remaining = limit - body.len();
-            if chunk.len() <= remaining {
-                body.extend_from_slice(&chunk);
-                continue;
-            }
-            if !truncate {
-                let host = host.to_owned();
-                return Err(SendError::TooLarge { host, limit });
-            }
-            body.extend_from_slice(&chunk[..remaining]);
-            return Ok((body.into(), true));
-        }
-        Ok((body.into(), false))
-    }
-
     fn client(&self) -> Result<&reqwest::Client, &str> {
-        let client = self
-            .0
-            .client
-            .get_or_init(|| build(&self.0.settings).map_err(|error| innermost(&error)));
+        let client = self.0.client.get_or_init(|| build(&self.0.settings));
         client.as_ref().map_err(String::as_str)
     }
+}
+
+/// Reads the body of a response that takes up to `time`, up to `limit`. Returns it and whether it was truncated.
+async fn read_body(
+    host: &str,
+    incoming: &mut reqwest::Response,
+    limit: BodyLimit,
+    time: Duration,
+) -> Result<(Bytes, bool), SendError> {
+    let (limit, truncate) = match limit {
+        BodyLimit::Refuse(limit) => (limit, false),
+        BodyLimit::Truncate(limit) => (limit, true),
+    };
+    let mut body = Vec::new();
+    let failed = |error| classify(host, error, time);
+    while let Some(chunk) = incoming.chunk().await.map_err(failed)? {
+        let remaining = limit - body.len();
+        if chunk.len() <= remaining {
+            body.extend_from_slice(&chunk);
+            continue;
+        }
+        if !truncate {
+            let host = host.to_owned();
+            return Err(SendError::TooLarge { host, limit });
+        }
+        body.extend_from_slice(&chunk[..remaining]);
+        return Ok((body.into(), true));
+    }
+    Ok((body.into(), false))
 }
 
 /// Why a request that took up to `limit` has no response.
@@ -340,9 +346,11 @@ fn classify(host: &str, error: reqwest::Error, limit: Duration) -> SendError {
     clippy::disallowed_methods,
     reason = "only this function creates an HTTP client"
 )]
-fn build(settings: &Arc<HttpSettings>) -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
+fn build(settings: &Arc<HttpSettings>) -> Result<reqwest::Client, String> {
+    let tls = tls::client_config().map_err(|error| error.to_string())?;
+    let client = reqwest::Client::builder()
         .user_agent(USER_AGENT)
+        .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
         // A proxy would resolve names itself, which bypasses the guard.
         .no_proxy()
@@ -353,7 +361,8 @@ fn build(settings: &Arc<HttpSettings>) -> Result<reqwest::Client, reqwest::Error
             settings: Arc::clone(settings),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
         }))
-        .build()
+        .build();
+    client.map_err(|error| innermost(&error))
 }
 
 /// Returns the root cause of an error. The errors around it only state that a request failed.

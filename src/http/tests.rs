@@ -337,3 +337,39 @@ async fn unresolvable_host_is_connect_error() {
         .expect_err("no host");
     assert!(matches!(error, SendError::Connect { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn direct_client_has_no_address_policy() {
+    let (port, requests) = server(ok("hello"), Duration::ZERO);
+    let url = format!("http://127.0.0.1:{port}/path");
+    let client = DirectHttp::default();
+    let time = Duration::from_secs(20);
+    let answer = client.send(get(&url), BodyLimit::Refuse(5), time).await;
+    assert_eq!(&answer.expect("an answer").body()[..], b"hello");
+    let received = requests.recv().expect("a request");
+    assert!(received.starts_with("GET /path HTTP/1.1\r\n"), "{received}");
+    let too_large = client.send(get(&url), BodyLimit::Refuse(4), time).await;
+    assert!(matches!(too_large, Err(SendError::TooLarge { .. })));
+}
+
+#[tokio::test]
+async fn direct_client_distinguishes_failures() {
+    let client = DirectHttp::default();
+    let limit = BodyLimit::Refuse(5);
+    let (port, _requests) = server(ok("hello"), Duration::from_secs(60));
+    let slow = format!("http://127.0.0.1:{port}/");
+    let time = Duration::from_millis(100);
+    let answer = client.send(get(&slow), limit, time).await;
+    assert!(
+        matches!(answer, Err(SendError::Timeout { .. })),
+        "{answer:?}"
+    );
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let port = closed.local_addr().expect("an address").port();
+    drop(closed);
+    let closed = format!("http://127.0.0.1:{port}/");
+    let answer = client
+        .send(get(&closed), limit, Duration::from_secs(20))
+        .await;
+    assert!(answer.is_err_and(|error| error.nothing_was_sent()));
+}

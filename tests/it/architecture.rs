@@ -46,7 +46,7 @@ const MAY_USE: &[(&str, &str)] = &[
         "app",
         "callback clock config engine failpoint http inbound job mapping metrics plan secrets store sync trigger update wakeup zoho",
     ),
-    ("aws", "clock job metrics secrets store wakeup"),
+    ("aws", "clock http job metrics secrets store wakeup"),
     (
         "api",
         "app config inbound job mapping metrics store trigger",
