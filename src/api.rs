@@ -42,7 +42,7 @@ pub(crate) use hook_path::HookPath;
 pub use request_log::ClientAddress;
 use request_log::{log_accepted, log_request};
 pub(crate) use response::json_response;
-pub use response::{StoreOutage, accepted_json, log_rejection, problem_headers};
+pub use response::{AcceptedBody, StoreOutage, log_rejection, problem_headers};
 use response::{accepted_response, handshake_response};
 use strict_reader::{Node, Problems};
 pub use trace_id::xray_trace_id;

@@ -25,7 +25,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use crate::api::{
-    InvocationDeadline, accepted_json, log_rejection, parse_update_request, router, xray_trace_id,
+    AcceptedBody, InvocationDeadline, log_rejection, parse_update_request, router, xray_trace_id,
 };
 use crate::app::{Acceptance, App, HookResponse};
 use crate::inbound::InboundRequest;
@@ -182,7 +182,7 @@ impl Function {
 
 fn jobs_response(accepted: Result<Acceptance, Rejection>) -> Result<Box<RawValue>, InvokeError> {
     match accepted {
-        Ok(accepted) => Ok(to_raw_value(&accepted_json(&accepted, ""))?),
+        Ok(accepted) => Ok(to_raw_value(&AcceptedBody::of(&accepted, ""))?),
         Err(rejection) => {
             log_rejection(&rejection);
             Err(InvokeError::Rejected(rejection))

@@ -5,11 +5,12 @@ use ::http::header::{
 };
 use ::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::app::Acceptance;
 use crate::inbound::rejection::{Rejection, method_list};
-use crate::job::Job;
+use crate::job::JobStatus;
 use crate::job::view::JobView;
 use webhook_verify::handshake::Handshake;
 
@@ -38,24 +39,44 @@ pub(super) fn handshake_response(handshake: &Handshake) -> Response {
     response
 }
 
-/// The response body of an accepted request under the base path `base`: complete jobs in inline mode, ids and status of queued jobs otherwise.
-pub fn accepted_json(accepted: &Acceptance, base: &str) -> Value {
-    let status_url = |job: &Job| json!(format!("{base}/jobs/{}", job.id));
-    let jobs: Vec<Value> = match accepted {
-        Acceptance::Driven(jobs) => jobs
-            .iter()
-            .map(|job| {
-                let mut view = json!(JobView::of(job));
-                view["status_url"] = status_url(job);
-                view
-            })
-            .collect(),
-        Acceptance::Queued(jobs) => jobs
-            .iter()
-            .map(|job| json!({"id": job.id.as_str(), "status": job.status(), "status_url": status_url(job)}))
-            .collect(),
-    };
-    json!({ "jobs": jobs })
+/// The response body of an accepted request: complete jobs in inline mode, ids and status of queued jobs otherwise.
+#[derive(Serialize)]
+pub struct AcceptedBody {
+    jobs: Vec<AcceptedJob>,
+}
+
+#[derive(Serialize)]
+struct AcceptedJob {
+    #[serde(flatten)]
+    job: ShownJob,
+    status_url: String,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ShownJob {
+    Driven(Box<JobView>),
+    Queued { id: String, status: JobStatus },
+}
+
+impl AcceptedBody {
+    /// The body under the base path `base`.
+    pub fn of(accepted: &Acceptance, base: &str) -> Self {
+        let is_driven = matches!(accepted, Acceptance::Driven(_));
+        let jobs = accepted.jobs().iter().map(|job| AcceptedJob {
+            status_url: format!("{base}/jobs/{}", job.id),
+            job: match is_driven {
+                true => ShownJob::Driven(Box::new(JobView::of(job))),
+                false => ShownJob::Queued {
+                    id: job.id.to_string(),
+                    status: job.status(),
+                },
+            },
+        });
+        Self {
+            jobs: jobs.collect(),
+        }
+    }
 }
 
 /// The response to an accepted request: 202 for queued jobs, 200 for finished ones. In inline mode an unfinished job gives 503
@@ -63,19 +84,19 @@ pub fn accepted_json(accepted: &Acceptance, base: &str) -> Value {
 pub(super) fn accepted_response(accepted: &Acceptance, base: &str) -> Response {
     let jobs = match accepted {
         Acceptance::Queued(jobs) if jobs.is_empty() => {
-            return json_response(StatusCode::OK, &accepted_json(accepted, base));
+            return json_response(StatusCode::OK, &AcceptedBody::of(accepted, base));
         }
         Acceptance::Queued(_) => {
-            return json_response(StatusCode::ACCEPTED, &accepted_json(accepted, base));
+            return json_response(StatusCode::ACCEPTED, &AcceptedBody::of(accepted, base));
         }
         Acceptance::Driven(jobs) => jobs,
     };
     if jobs.iter().all(|job| job.status().is_final()) {
-        return json_response(StatusCode::OK, &accepted_json(accepted, base));
+        return json_response(StatusCode::OK, &AcceptedBody::of(accepted, base));
     }
     let mut response = json_response(
         StatusCode::SERVICE_UNAVAILABLE,
-        &accepted_json(accepted, base),
+        &AcceptedBody::of(accepted, base),
     );
     response
         .headers_mut()
@@ -84,13 +105,10 @@ pub(super) fn accepted_response(accepted: &Acceptance, base: &str) -> Response {
 }
 
 /// A response with a JSON document.
-pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response {
-    (
-        status,
-        [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        body.to_string(),
-    )
-        .into_response()
+pub(crate) fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
+    let body = serde_json::to_string(body).expect("all keys are strings");
+    let content_type = HeaderValue::from_static("application/json");
+    (status, [(CONTENT_TYPE, content_type)], body).into_response()
 }
 
 /// Marks a response that reports a failure of the store. An extension of responses.

@@ -11,7 +11,7 @@ use super::config_file::{ConfigFile, report_config_error};
 use super::store_location::{CommandOutput, OpenStore, StoreCommandError, StoreLocation, report};
 use super::terminal::{ExitStatus, pretty_json};
 use super::text::count_of;
-use crate::api::accepted_json;
+use crate::api::AcceptedBody;
 use crate::app::{App, Dependencies};
 use crate::aws::secrets::SecretsManager;
 use crate::clock::SystemClock;
@@ -154,7 +154,7 @@ async fn replay(
         return Err(StoreCommandError::Failed(why));
     }
     Ok(CommandOutput {
-        document: accepted_json(&accepted, ""),
+        document: json!(AcceptedBody::of(&accepted, "")),
         text: format!("created {} from delivery {id}", count_of(jobs, "job")),
     })
 }

@@ -5,7 +5,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use super::InvokeError;
-use crate::api::{accepted_json, log_rejection};
+use crate::api::{AcceptedBody, log_rejection};
 use crate::app::{App, EventOutcome};
 use crate::inbound::AwsEvent;
 
@@ -24,7 +24,9 @@ pub(super) async fn handle(
                 log_unmapped(&outcome);
                 ignored += usize::from(outcome.is_ignored());
                 kept += outcome.dead_letters.len();
-                if let Value::Array(more) = accepted_json(&outcome.accepted, "")["jobs"].take() {
+                if let Value::Array(more) =
+                    json!(AcceptedBody::of(&outcome.accepted, ""))["jobs"].take()
+                {
                     jobs.extend(more);
                 }
                 let is_unfinished = outcome.accepted.needs_redelivery();
