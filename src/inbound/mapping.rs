@@ -140,16 +140,20 @@ impl<'a> Mapper<'a> {
             unpacked,
             part_problems,
         } = content.decode(limits.max_body_bytes)?;
-        // A copy of the body, which few programs use.
+        // Copies of what the programs do not use would cost more than most programs.
+        let used = |word, values: fn(&DeliveryContent) -> BTreeMap<String, String>| {
+            let is_used = programs.contain(word);
+            is_used.then(|| values(content)).unwrap_or_default()
+        };
         let raw = std::str::from_utf8(&unpacked).ok();
         let input = MappingInput {
             body: &body,
-            headers: &content.header_values(),
-            query: &content.parameters(),
+            headers: &used("$headers", DeliveryContent::header_values),
+            query: &used("$query", DeliveryContent::parameters),
             route: &programs.route,
             received_at: content.received_at,
             raw: raw.filter(|_| programs.contain("$raw")),
-            trigger: &content.origin.variable(),
+            trigger: &used("$trigger", |content| content.origin.variable()),
         };
         let key = match programs.when.len() {
             0 => ProgramKey::Map,
