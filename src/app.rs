@@ -27,10 +27,10 @@ use url::Url;
 
 use crate::callback::CallbackSender;
 use crate::clock::{Clock, after};
-use crate::config::Config;
+use crate::config::{Config, Route};
 use crate::engine::{CallbackQueue, DriveResult, Engine, ExecutionMode, Patience, TurnDeadlines};
 use crate::http::target::Policy;
-use crate::http::{Http, HttpSettings};
+use crate::http::{Http, HttpSettings, read_root_certificates};
 use crate::inbound::Verifier;
 use crate::job::JobId;
 use crate::mapping::{Pool, PoolSettings};
@@ -39,7 +39,7 @@ use crate::secrets::{SecretStore, Secrets};
 use crate::store::{Store, StoreError};
 use crate::zoho::concurrency::SharedPermits;
 use crate::zoho::token_cache::TokenCache;
-use crate::zoho::{Client, ConnectionStatus};
+use crate::zoho::{Client, Connection, ConnectionStatus};
 pub use events::EventOutcome;
 pub use explain::{Condition, ConditionResult, Explanation, ExpressionResult};
 pub use flow::HookResponse;
@@ -62,6 +62,9 @@ const PLAYGROUND_WAITING_BYTES: usize = 16 << 20;
 /// Wall-clock time of one run in the playground, with its time in the queue.
 const PLAYGROUND_TIME: Duration = Duration::from_secs(15);
 
+/// The time in which a start compiles programs. The others are compiled when they are used.
+const PREPARATION: Duration = Duration::from_millis(5);
+
 /// The application: all modules, connected.
 #[derive(Debug)]
 pub struct App {
@@ -74,6 +77,8 @@ pub struct App {
     playground_threads: Pool,
     intake: JobIntake,
     metrics: Metrics,
+    /// The clients of Zoho and of callbacks.
+    http_clients: [Http; 2],
     /// The callbacks of a server, which sends them beside its turns.
     callbacks: CallbackQueue,
     /// The requests that wait for new entries of lists.
@@ -128,9 +133,11 @@ impl App {
             ..HttpSettings::default()
         };
         let http = Http::new(settings.clone());
+        // A client of their own: receivers that hang take no connection and no name resolution from Zoho.
+        let callback_http = Http::new(settings);
+        let http_clients = [http.clone(), callback_http.clone()];
         let callbacks = CallbackSender::new(
-            // A client of their own: receivers that hang take no connection and no name resolution from Zoho.
-            Http::new(settings),
+            callback_http,
             secrets.clone(),
             config.callbacks.signing_secret.clone(),
             Policy {
@@ -157,6 +164,7 @@ impl App {
             verifier,
             mapping_threads: Pool::new(PoolSettings::default()),
             playground_threads: Pool::new(playground_settings(PoolSettings::default())),
+            http_clients,
             callbacks: CallbackQueue::new(Patience::Full),
             waits: operations::Waits::default(),
             claiming: tokio::sync::Mutex::default(),
@@ -183,6 +191,24 @@ impl App {
         Self {
             callbacks: self.callbacks.with_sockets(sockets),
             ..self
+        }
+    }
+
+    /// Does what the first delivery would wait for otherwise: sets up the HTTP clients, reads the root certificates if a
+    /// connection needs them, and compiles programs for a few milliseconds. Sends nothing, and reports no error: each of them
+    /// is reported where its subject is used.
+    pub fn prepare(&self) {
+        let start = self.clock.elapsed();
+        self.http_clients.iter().for_each(Http::prepare);
+        if self.config.connections.values().any(Connection::uses_tls) {
+            read_root_certificates();
+        }
+        let programs = self.config.routes.values().flat_map(Route::programs);
+        for program in programs {
+            if self.clock.elapsed().saturating_sub(start) > PREPARATION {
+                return;
+            }
+            let _ = program.check();
         }
     }
 

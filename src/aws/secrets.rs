@@ -1,4 +1,5 @@
-//! Secrets in AWS Secrets Manager. The client is built on the first fetch, because most events need no secret from here.
+//! Secrets in AWS Secrets Manager. The client is built on the first fetch, or before it by
+//! [`SecretsManager::prepare`].
 
 use std::time::Duration;
 
@@ -73,8 +74,8 @@ impl SecretError {
 }
 
 /// A client of AWS Secrets Manager and of Parameter Store. The AWS configuration is loaded with the first
-/// [`SecretsManager::get`]. The SDK's environment variables (region, credentials, `AWS_ENDPOINT_URL`,
-/// `AWS_ENDPOINT_URL_SECRETS_MANAGER`) apply.
+/// [`SecretsManager::get`], or by [`SecretsManager::prepare`]. The SDK's environment variables (region, credentials,
+/// `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SECRETS_MANAGER`) apply.
 #[derive(Debug, Default)]
 pub struct SecretsManager {
     config: Option<SdkConfig>,
@@ -95,6 +96,11 @@ impl SecretsManager {
             config: Some(config),
             client: OnceCell::new(),
         }
+    }
+
+    /// Loads the AWS configuration and builds the client, which the first fetch does otherwise. Fetches nothing.
+    pub async fn prepare(&self) {
+        self.client.get_or_init(|| self.connect()).await;
     }
 
     /// Fetches the current value of a secret. `id` is its name or full ARN. A binary secret must be UTF-8.

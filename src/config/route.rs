@@ -87,6 +87,11 @@ enum DeliveryMethod {
 }
 
 impl Route {
+    /// The programs of the route, in the order in which they run.
+    pub fn programs(&self) -> impl Iterator<Item = &Program> {
+        self.when.iter().chain(&self.delivery_id).chain([&self.map])
+    }
+
     /// Whether the route accepts deliveries with this HTTP method.
     pub fn accepts_method(&self, method: &Method) -> bool {
         self.http_methods.contains(method)

@@ -79,6 +79,11 @@ impl SecretRef {
         matches!(self.source, SecretSource::Env | SecretSource::File)
     }
 
+    /// Whether the secret is in Secrets Manager.
+    pub fn is_in_secrets_manager(&self) -> bool {
+        self.source == SecretSource::SecretsManager
+    }
+
     /// The name of a whole secret in Secrets Manager, the only store that keeps versions by which processes can agree.
     pub fn writable_name(&self) -> Option<&str> {
         let whole = self.source == SecretSource::SecretsManager && self.key.is_none();

@@ -65,6 +65,11 @@ impl Connection {
         self.api_url.as_ref().or(simulator)
     }
 
+    /// Whether calls need TLS, unlike those to a simulator.
+    pub fn uses_tls(&self) -> bool {
+        self.fixed_api().is_none_or(|url| url.scheme() != "http")
+    }
+
     /// The API base of a token that another process has stored, if this connection may send the token there.
     pub fn stored_api(&self, stored: &str) -> Option<ApiBase> {
         match self.fixed_api() {
