@@ -55,7 +55,8 @@ struct State {
 struct StoredEntry {
     /// The jobs that were added, counted up to this one.
     number: u64,
-    job: Job,
+    /// On the heap, because the table of entries is much larger than what it holds.
+    job: Box<Job>,
     version: u64,
     leased_until: Timestamp,
     due: Option<Timestamp>,
@@ -147,7 +148,7 @@ impl MemoryStore {
         entry.leased_until = leased_until;
         entry.due = due;
         entry.expires = expires;
-        entry.job.clone_from(job);
+        job.clone_into(&mut entry.job);
         if due.is_none() {
             let version = entry.version;
             state.finish(job, version, expires, self.clock.now());
@@ -219,7 +220,7 @@ impl Jobs for MemoryStore {
         state.next_number += 1;
         let entry = StoredEntry {
             number: state.next_number,
-            job: job.clone(),
+            job: Box::new(job.clone()),
             version: 1,
             leased_until: Timestamp::UNIX_EPOCH,
             due,
@@ -243,7 +244,8 @@ impl Jobs for MemoryStore {
     }
 
     async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
-        Ok(self.state().jobs.get(id).map(|entry| entry.job.clone()))
+        let state = self.state();
+        Ok(state.jobs.get(id).map(|entry| Job::clone(&entry.job)))
     }
 
     async fn claim(
@@ -278,7 +280,7 @@ impl Jobs for MemoryStore {
                 has_delivery: false,
             }),
         };
-        Ok(Claim::Acquired(Box::new(entry.job.clone()), lease))
+        Ok(Claim::Acquired(entry.job.clone(), lease))
     }
 
     async fn checkpoint(&self, job: &Job, lease: &mut Lease) -> Result<(), StoreError> {
