@@ -19,6 +19,7 @@ use crate::instrument::{self, Instrumenter};
 use crate::natives;
 use crate::parse::parse;
 use crate::pool::Overload;
+use crate::program_thread;
 use crate::recursion;
 use crate::rewrite;
 use crate::session::Worker;
@@ -70,8 +71,8 @@ pub(crate) fn compile(
 /// Bytes of stack for each byte of a program, which can nest one level.
 const STACK_OF_BYTE: usize = 3 << 10;
 
-/// Calls `work` on a thread with enough stack for any nesting of `source`. A short program needs little, which matters where
-/// the machine has little memory.
+/// Calls `work` on a thread with enough stack for any nesting of `source`: on this one, if it has that. A short program needs
+/// little, which matters where the machine has little memory.
 pub(crate) fn with_large_stack<T: Send>(
     source: &str,
     work: impl FnOnce() -> Result<T, CompileError> + Send,
@@ -82,7 +83,7 @@ pub(crate) fn with_large_stack<T: Send>(
         return Err(CompileFailure::Invalid(error));
     }
     let stack = (8 << 20) + source.len() * STACK_OF_BYTE;
-    let compiled = Worker::on_own_thread(stack, move |_| {
+    let compile = move || {
         let quotas = Quotas {
             deadlines: Deadlines::after(std::time::Duration::from_secs(10), None),
             steps: u64::MAX,
@@ -90,7 +91,11 @@ pub(crate) fn with_large_stack<T: Send>(
             stack,
         };
         fence::run(quotas, work).0
-    });
+    };
+    let compiled = match program_thread::has_stack(stack) {
+        true => Ok(compile()),
+        false => Worker::on_own_thread(stack, |_| compile()),
+    };
     let failed = |why: String| CompileError::at(source, source, format!("cannot compile: {why}"));
     let result = match compiled.map_err(CompileFailure::Unavailable)? {
         Outcome::Finished(result) => result,

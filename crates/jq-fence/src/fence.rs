@@ -172,6 +172,11 @@ pub(crate) enum Outcome<T> {
     Panicked(String),
 }
 
+/// Whether an evaluation is under way on this thread. Another one must not begin then.
+pub(crate) fn is_closed() -> bool {
+    FENCE.with(|fence| fence.deadlines.get().is_some())
+}
+
 /// Runs `work` within `quotas`. Returns its outcome, and the bytes of memory that it left. Whatever the outcome, the thread
 /// can run further work: its fence is open again.
 pub(crate) fn run<T>(quotas: Quotas, work: impl FnOnce() -> T) -> (Outcome<T>, usize) {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::panic::resume_unwind;
 
-use crate::fence::STACK_RESERVE;
+use crate::fence::{self, STACK_RESERVE};
 use crate::limits::Limits;
 
 /// Stack for what is beneath a program on a program thread, such as a runtime and its handlers.
@@ -37,4 +37,9 @@ pub fn on_program_thread<T: Send>(main: impl FnOnce() -> T + Send) -> io::Result
 /// Whether the current thread carries out the work of pools.
 pub(crate) fn is_current() -> bool {
     IS_PROGRAM_THREAD.get()
+}
+
+/// Whether the current thread carries out the work of pools, runs no program now, and has `bytes` of stack besides the reserve.
+pub(crate) fn has_stack(bytes: usize) -> bool {
+    is_current() && !fence::is_closed() && bytes <= Limits::default().stack_bytes
 }

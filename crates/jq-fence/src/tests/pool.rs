@@ -55,6 +55,12 @@ fn program_thread_survives_every_ending_of_a_program() {
             let pool = pool(1);
             end_in_every_way(&pool).await;
             assert_eq!(thread(&pool).await, std::thread::current().id());
+            // Compiled on this thread, and on one of its own.
+            for depth in [1_300, 10_000] {
+                let nested = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+                let result = run(&pool, &nested, limits()).await;
+                assert!(result.is_err(), "{result:?}");
+            }
         });
     };
     on_program_thread(main).unwrap();
