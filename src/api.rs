@@ -146,6 +146,10 @@ fn strip_base(base: &BasePath, mut request: Request) -> Request {
     request
 }
 
+async fn only_post() -> Rejection {
+    not_allowed(&[Method::POST]).await
+}
+
 async fn readable() -> Rejection {
     not_allowed(&[Method::GET, Method::HEAD]).await
 }
@@ -226,6 +230,8 @@ async fn deliver(
     let base = base_path(&request);
     let (mut parts, body) = request.into_parts();
     let other_queries: Option<OtherQueries> = parts.extensions.remove();
+    let sender = parts.extensions.get::<ClientAddress>();
+    let sender = sender.map(|sender| sender.0.clone());
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let read = read_body(body, app.max_body_bytes(), parts.extensions.get()).await;
     let body = read.inspect_err(|rejection| app.count_refusal(&route, Trigger::Http, rejection))?;
@@ -241,7 +247,7 @@ async fn deliver(
         body,
         origin,
     };
-    match app.deliver(arrival, deadline).await? {
+    match app.deliver_from(arrival, sender, deadline).await? {
         HookResponse::Handshake(handshake) => Ok(handshake_response(&handshake)),
         HookResponse::Delivery(accepted, reply) => {
             let response = accepted_response(&accepted, &base);

@@ -1,6 +1,8 @@
 //! Connects the modules and defines the order of the processing steps.
 
 mod api;
+mod delivery_log;
+mod delivery_trace;
 mod events;
 mod explain;
 mod flow;
@@ -40,11 +42,14 @@ use crate::store::{Store, StoreError};
 use crate::zoho::concurrency::SharedPermits;
 use crate::zoho::token_cache::TokenCache;
 use crate::zoho::{Client, Connection, ConnectionStatus};
+use delivery_log::DeliveryLog;
+pub use delivery_log::LogLosses;
 pub use events::EventOutcome;
 pub use explain::{Condition, ConditionResult, Explanation, ExpressionResult};
 pub use flow::HookResponse;
 pub use intake::Acceptance;
 use intake::JobIntake;
+use operations::JobOperations;
 pub use overview::Activity;
 use permits::StorePermits;
 pub use playground::PlaygroundRequest;
@@ -81,6 +86,7 @@ pub struct App {
     http_clients: [Http; 2],
     /// The callbacks of a server, which sends them beside its turns.
     callbacks: CallbackQueue,
+    delivery_log: DeliveryLog,
     /// The requests that wait for new entries of lists.
     waits: operations::Waits,
     /// Locked by the turn of a server that lists due jobs and claims them.
@@ -150,6 +156,9 @@ impl App {
         let clients = zoho_clients(&config, &http, &secrets, &clock, &metrics, shared);
         let max_body_bytes = config.limits.max_body_bytes;
         let verifier = Verifier::new(secrets.clone(), http, sns_endpoint, max_body_bytes);
+        let keep = Some(config.delivery_log.keep).filter(|keep| *keep > 0);
+        let is_inline = matches!(mode, ExecutionMode::Inline);
+        let delivery_log = DeliveryLog::new(store.clone(), clock.clone(), keep, is_inline);
         let engine = Engine::new(store, clients, callbacks, clock.clone(), mode)
             .with_metrics(metrics.clone());
         Self {
@@ -166,6 +175,7 @@ impl App {
             playground_threads: Pool::new(playground_settings(PoolSettings::default())),
             http_clients,
             callbacks: CallbackQueue::new(Patience::Full),
+            delivery_log,
             waits: operations::Waits::default(),
             claiming: tokio::sync::Mutex::default(),
         }
@@ -264,6 +274,29 @@ impl App {
     /// What this process knows about the connections of the config. No request is made.
     pub fn connection_statuses(&self) -> Vec<ConnectionStatus> {
         self.intake.engine.connection_statuses()
+    }
+
+    /// What operators do with jobs.
+    pub fn job_operations(&self) -> JobOperations<'_> {
+        let wakeups = match self.intake.engine.mode() {
+            ExecutionMode::Durable(wakeups) => Some(&**wakeups),
+            ExecutionMode::Inline => None,
+        };
+        JobOperations {
+            store: self.store(),
+            clock: &*self.clock,
+            wakeups,
+        }
+    }
+
+    /// What the log of deliveries has not recorded.
+    pub fn delivery_log_losses(&self) -> LogLosses {
+        self.delivery_log.losses()
+    }
+
+    /// Writes the entries of the log of deliveries that wait.
+    pub async fn flush_delivery_log(&self) {
+        self.delivery_log.flush().await;
     }
 
     /// Requests that jobs are driven now.

@@ -5,6 +5,7 @@ mod base_path;
 mod callbacks;
 mod connection;
 mod console;
+mod delivery_log;
 mod duration;
 mod enrollment;
 mod error;
@@ -34,6 +35,7 @@ use crate::zoho::Connection;
 pub use base_path::{BasePath, is_api_path};
 pub use callbacks::Callbacks;
 pub use console::{Console, HostAndPort};
+pub use delivery_log::DeliveryLogSettings;
 use duration::DurationSchema;
 pub use error::ConfigError;
 pub use limits::{Limits, MAX_BODY_BYTES};
@@ -79,6 +81,9 @@ pub struct Config {
     /// Which status changes of a job are sent to its callback URL.
     #[schemars(default)]
     pub callback_on: CallbackOn,
+    /// The log of deliveries.
+    #[schemars(default)]
+    pub delivery_log: DeliveryLogSettings,
     /// Limits on the size and processing time of one delivery.
     #[schemars(default)]
     pub limits: Limits,
@@ -175,6 +180,7 @@ impl Config {
             track_for: TRACK_FOR,
             on_unknown_outcome: OnUnknownOutcome::default(),
             callback_on: CallbackOn::default(),
+            delivery_log: DeliveryLogSettings::default(),
             limits: Limits::default(),
             routes: BTreeMap::new(),
         }

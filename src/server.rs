@@ -77,6 +77,11 @@ impl Server {
         let (stopping, stopped) = watch::channel(false);
         let routes = self.app.routes(Arc::clone(&heartbeat));
         let connections = Connections::new(routes, self.limits, stopped.clone());
+        let current = self.app.clone();
+        let stop = async {
+            stop.await;
+            current.app().stop_waiting();
+        };
         let engine = EngineLoop {
             current: self.app,
             clock: self.clock,
@@ -87,7 +92,9 @@ impl Server {
             door: tokio::spawn(connections.accept_all(self.listener)),
             engine: tokio::spawn(engine.run(stopped)),
         };
-        parts.run(stop, force, stopping, self.limits).await
+        let ended = parts.run(stop, force, stopping, self.limits).await;
+        current.app().flush_delivery_log().await;
+        ended
     }
 }
 

@@ -17,6 +17,7 @@ mod retention;
 pub mod sqlite;
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -30,6 +31,7 @@ pub use jobs::Jobs;
 pub use lease::{AddResult, Claim, Lease};
 pub(crate) use lease::{ItemLocation, StoredJob};
 pub(crate) use listing::ListKey;
+pub(crate) use listing::truncated;
 pub use listing::{
     JobFilter, JobPage, JobSummary, ListPosition, NO_ROUTE, Page, PageRequest, StatusFilter,
     time_text,
@@ -109,6 +111,11 @@ pub trait Deliveries: fmt::Debug + Send + Sync {
     /// Whether this store keeps a log of deliveries, and an entry costs no more than the log's share of a transaction.
     fn has_delivery_log(&self) -> bool {
         false
+    }
+
+    /// How long a dead letter is kept, if it expires.
+    fn kept_for(&self) -> Option<Duration> {
+        None
     }
 
     /// Whether each read costs money.

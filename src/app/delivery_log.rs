@@ -1,4 +1,4 @@
-//! Records what became of each delivery. An entry is written after its answer, together with others; the sender waits for
+//! Records the outcome of each delivery. An entry is written after its answer, together with others; the sender waits for
 //! nothing. What comes too fast is counted and left out, so that strangers cause a bounded number of writes.
 
 use std::collections::BTreeMap;
@@ -210,7 +210,9 @@ impl Shared {
     async fn write(&self, entries: &[LogEntry]) {
         let keep = self.keep.unwrap_or_default();
         if let Err(error) = self.store.log_deliveries(entries, keep).await {
-            let before = self.failed.fetch_add(entries.len() as u64, Ordering::Relaxed);
+            let before = self
+                .failed
+                .fetch_add(entries.len() as u64, Ordering::Relaxed);
             if before == 0 {
                 tracing::warn!("entries of the delivery log are lost: {error}");
             }

@@ -100,20 +100,29 @@ impl App {
         for delivery in self.deliveries_from_aws(event) {
             has_listener = true;
             let route = delivery.route().name;
+            let mut trace = self.trace_event(&delivery);
             let reception = Reception::start(self.clock.as_ref());
             match new_jobs(self, &delivery, reception).await {
                 Ok(new) => {
                     let reason = new.ignored.map(|reason| format!("{route}: {reason}"));
                     stored.ignored.extend(reason);
-                    all.push((route, new));
+                    if let Some(trace) = &mut trace {
+                        trace.mapped(delivery.route().settings, &new);
+                    }
+                    all.push((route, new, trace));
                 }
                 Err(rejection) => {
                     self.count_refusal(route, trigger, &rejection);
-                    match self.intake.store_dead_letter(&delivery, &rejection).await {
-                        Ok(true) => {
+                    let put = self.intake.store_dead_letter(&delivery, &rejection).await;
+                    if let Some(trace) = trace {
+                        let id = put.as_ref().ok().cloned().flatten();
+                        trace.with_dead_letter(id).refused(&rejection, None).await;
+                    }
+                    match put {
+                        Ok(Some(_)) => {
                             stored.dead_letters.insert(route.to_owned(), rejection);
                         }
-                        Ok(false) => stored.failed = Some(rejection),
+                        Ok(None) => stored.failed = Some(rejection),
                         Err(not_stored) => stored.failed = Some(not_stored),
                     }
                 }
@@ -124,11 +133,19 @@ impl App {
             self.metrics
                 .count_delivery(metrics::OTHER, trigger, outcome);
         }
-        for (route, new) in all {
+        for (route, new, trace) in all {
             match self.intake.add(new, &mut stored.jobs).await {
-                Ok(outcome) => self.metrics.count_delivery(route, trigger, outcome),
+                Ok(outcome) => {
+                    self.metrics.count_delivery(route, trigger, outcome);
+                    if let Some(trace) = trace {
+                        trace.accepted(outcome, None).await;
+                    }
+                }
                 Err(rejection) => {
                     self.count_refusal(route, trigger, &rejection);
+                    if let Some(trace) = trace {
+                        trace.refused(&rejection, None).await;
+                    }
                     stored.failed = Some(rejection);
                 }
             }

@@ -1,8 +1,10 @@
 //! Processes a delivery: finds its route, verifies it, maps it and stores its jobs.
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use webhook_verify::handshake::Handshake;
 
+use super::delivery_trace::DeliveryTrace;
 use super::explain::{Explainer, Explanation};
 use super::jobs::{Reception, new_jobs};
 use super::preview::RequestContent;
@@ -23,6 +25,19 @@ pub enum HookResponse {
     Delivery(Acceptance, Option<Handshake>),
 }
 
+impl HookResponse {
+    /// The HTTP status of the response.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Handshake(handshake) => handshake.status.as_u16(),
+            Self::Delivery(accepted, _) if accepted.needs_redelivery() => 503,
+            Self::Delivery(_, Some(reply)) => reply.status.as_u16(),
+            Self::Delivery(Acceptance::Queued(jobs), None) if !jobs.is_empty() => 202,
+            Self::Delivery(_, None) => 200,
+        }
+    }
+}
+
 impl App {
     /// Handles a request for a route. `deadline` is when the caller stops waiting.
     ///
@@ -33,16 +48,37 @@ impl App {
         request: InboundRequest,
         deadline: Option<Timestamp>,
     ) -> Result<HookResponse, Rejection> {
+        self.deliver_from(request, None, deadline).await
+    }
+
+    /// Handles a request as [`Self::deliver`] does. `sender` is the address that the log of deliveries shows.
+    ///
+    /// # Errors
+    /// [`Rejection`]; no job was stored then.
+    pub async fn deliver_from(
+        &self,
+        request: InboundRequest,
+        sender: Option<String>,
+        deadline: Option<Timestamp>,
+    ) -> Result<HookResponse, Rejection> {
         let (route, trigger) = (request.route.clone(), request.origin.trigger);
-        match self.handle_request(request, deadline).await {
+        let mut trace = self.trace_request(&request, sender);
+        match self.handle_request(request, deadline, &mut trace).await {
             Ok((response, outcome)) => {
                 if let Some(outcome) = outcome {
                     self.metrics.count_delivery(&route, trigger, outcome);
+                    if let Some(trace) = trace {
+                        trace.accepted(outcome, Some(response.status())).await;
+                    }
                 }
                 Ok(response)
             }
             Err(rejection) => {
                 self.count_refusal(&route, trigger, &rejection);
+                if let Some(trace) = trace {
+                    let status = rejection.status().as_u16();
+                    trace.refused(&rejection, Some(status)).await;
+                }
                 Err(rejection)
             }
         }
@@ -62,6 +98,7 @@ impl App {
         &self,
         request: InboundRequest,
         deadline: Option<Timestamp>,
+        trace: &mut Option<DeliveryTrace>,
     ) -> Result<(HookResponse, Option<DeliveryOutcome>), Rejection> {
         let mut reception = Reception::start(self.clock.as_ref());
         let route = self.route(&request.route)?;
@@ -80,6 +117,9 @@ impl App {
             }
             Verified::Delivery(delivery) => *delivery,
         };
+        if let Some(trace) = trace {
+            trace.verified(route.settings);
+        }
         // Before the mapping, which costs more than this answer.
         self.intake.check_backlog()?;
         match new_jobs(self, &delivery, reception).await {
@@ -87,12 +127,16 @@ impl App {
                 if let Some(reason) = new.ignored {
                     tracing::info!(route = route.name, because = %reason, "delivery ignored by its route: {reason}");
                 }
+                if let Some(trace) = trace {
+                    trace.mapped(route.settings, &new);
+                }
                 let (accepted, outcome) = self.intake.accept(new, deadline).await?;
                 let response = HookResponse::Delivery(accepted, delivery.into_reply());
                 Ok((response, Some(outcome)))
             }
             Err(rejection) => {
-                self.intake.store_dead_letter(&delivery, &rejection).await?;
+                let stored = self.intake.store_dead_letter(&delivery, &rejection).await?;
+                *trace = trace.take().map(|trace| trace.with_dead_letter(stored));
                 Err(rejection)
             }
         }
@@ -119,12 +163,17 @@ impl App {
     ///
     /// # Errors
     /// [`Rejection`]; the delivery stays a dead letter then.
-    pub async fn replay(&self, stored: &StoredDelivery) -> Result<Acceptance, Rejection> {
-        let route = self.route(&stored.route)?;
-        let delivery = Delivery::replayed(stored, route, self.clock.now());
-        let reception = Reception::start(self.clock.as_ref());
-        let new = new_jobs(self, &delivery, reception).await?;
-        self.intake.replay(new, stored).await
+    pub fn replay<'a>(
+        &'a self,
+        stored: &'a StoredDelivery,
+    ) -> BoxFuture<'a, Result<Acceptance, Rejection>> {
+        Box::pin(async move {
+            let route = self.route(&stored.route)?;
+            let delivery = Delivery::replayed(stored, route, self.clock.now());
+            let reception = Reception::start(self.clock.as_ref());
+            let new = new_jobs(self, &delivery, reception).await?;
+            self.intake.replay(new, stored).await
+        })
     }
 
     /// Maps a delivery.

@@ -56,8 +56,12 @@ pub(super) struct NewJobs {
     pub(super) jobs: Vec<Job>,
     /// The delivery, if it is stored with them.
     pub(super) delivery: Option<StoredDelivery>,
+    /// The id of the delivery, if it has jobs.
+    pub(super) delivery_id: Option<String>,
     /// Why there are no jobs.
     pub(super) ignored: Option<IgnoreReason>,
+    /// How long the conditions of `when` took.
+    pub(super) when_took: Duration,
 }
 
 impl NewJobs {
@@ -66,7 +70,9 @@ impl NewJobs {
         Self {
             jobs: vec![job],
             delivery: None,
+            delivery_id: None,
             ignored: None,
+            when_took: Duration::ZERO,
         }
     }
 }
@@ -266,15 +272,15 @@ impl JobIntake {
         requested.inspect_err(|error| tracing::warn!("{error}; a sweep will find the jobs"))
     }
 
-    /// Stores a verified delivery of which no job could be made as a dead letter. Returns whether it did: an inline run has no
+    /// Stores a verified delivery of which no job could be made as a dead letter. Returns its id, if it did: an inline run has no
     /// durable store, and only errors of the mapping can be mended by a replay.
     pub(super) async fn store_dead_letter(
         &self,
         delivery: &Delivery<'_>,
         rejection: &Rejection,
-    ) -> Result<bool, Rejection> {
+    ) -> Result<Option<String>, Rejection> {
         if !self.is_durable() || !rejection.is_about_mapping() {
-            return Ok(false);
+            return Ok(None);
         }
         let errors = rejection.errors();
         let reason = match errors.is_empty() {
@@ -287,7 +293,7 @@ impl JobIntake {
         let put = self.store().put_delivery(&stored).await;
         put.map_err(Rejection::Store)?;
         fail_point("delivery.stored");
-        Ok(true)
+        Ok(Some(stored.id))
     }
 
     /// Refuses jobs whose callback URL is not allowed.

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::inbound::Delivery;
 use crate::inbound::rejection::Rejection;
 use crate::job::{IntakeTimes, Job, JobId, JobSource};
+use crate::store::delivery::StoredDelivery;
 
 /// The times of the steps before the jobs of a delivery are made.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,8 @@ pub(super) async fn new_jobs(
     // An inline run has no durable store.
     let stored =
         (durable && !outcome.updates.is_empty()).then(|| delivery.to_stored(&outcome.delivery_id));
+    let delivery_id = (!outcome.updates.is_empty())
+        .then(|| StoredDelivery::id_of(delivery.route().name, &outcome.delivery_id));
     let source = stored.as_ref().map(|stored| JobSource {
         delivery: stored.id.clone(),
         shared: outcome.updates.len() > 1,
@@ -91,7 +94,9 @@ pub(super) async fn new_jobs(
     Ok(NewJobs {
         jobs,
         delivery: stored,
+        delivery_id,
         ignored: outcome.ignored,
+        when_took: outcome.when_took,
     })
 }
 

@@ -1,9 +1,20 @@
 //! What operators do with jobs and deliveries, the same for the HTTP API, the console and the command line: lists, replays,
 //! redeliveries, discards, one by one or all that match a filter.
 
+mod bulk;
+mod dead_letter_groups;
+mod deliveries;
+mod jobs;
 mod live;
 mod query;
 
+pub use bulk::{
+    BulkItem, BulkOutcome, BulkRequest, BulkResult, MAX_BULK_ITEMS, discard_deliveries,
+    matching_deliveries, matching_jobs, only_dead_letters,
+};
+pub use dead_letter_groups::{DeadLetterGroup, DeadLetterGroups};
+pub use deliveries::{DeliveryDetails, delivery_id, discard_delivery};
+pub use jobs::{JobOperations, JobReplay};
 pub use live::MAX_WAIT;
 pub(super) use live::Waits;
 pub use query::{

@@ -1,5 +1,7 @@
 //! Replays dead letters.
 
+use jiff::Timestamp;
+
 use super::Acceptance;
 use super::intake::{JobIntake, NewJobs};
 use crate::inbound::rejection::Rejection;
@@ -7,6 +9,17 @@ use crate::job::DeadLetterReason;
 use crate::job::{Job, JobId};
 use crate::store::StoreError;
 use crate::store::delivery::StoredDelivery;
+
+/// Whether all jobs have finished, and whether one that has not is of this delivery. Jobs of another delivery (a redelivery by
+/// the sender) do not delete this one when they finish.
+fn open_jobs(jobs: &[Job], now: Timestamp, delivery: &str) -> (bool, bool) {
+    let open: Vec<&Job> = jobs.iter().filter(|job| job.due(now).is_some()).collect();
+    let sources = open.iter().filter_map(|job| job.source.as_ref());
+    let own = sources
+        .map(|source| &source.delivery)
+        .any(|source| source == delivery);
+    (open.is_empty(), own)
+}
 
 impl JobIntake {
     /// Stores and starts the jobs of a dead letter, and settles the dead letter.
@@ -30,13 +43,7 @@ impl JobIntake {
         }
         let (accepted, _) = self.accept(new, None).await?;
         let now = self.clock.now();
-        let jobs = accepted.jobs().iter();
-        let mut open = jobs.filter(|job| job.due(now).is_some()).peekable();
-        let finished = open.peek().is_none();
-        // Jobs of another delivery (a redelivery by the sender) do not delete this one when they finish.
-        let own = open
-            .filter_map(|job| job.source.as_ref())
-            .any(|source| source.delivery == stored.id);
+        let (finished, own) = open_jobs(accepted.jobs(), now, &stored.id);
         let store = self.store();
         let settled = match &stored.dead_letter {
             _ if finished => store.delete_delivery(&stored.id).await.map(|_| ()),

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::config_file::{ConfigFile, report_config_error};
 use super::signals::StopSignals;
-use super::store_location::DATABASE_FILE;
+use super::store_location::{DATABASE_FILE, DEFAULT_DATA};
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
 use crate::app::{Activity, App, Dependencies};
 use crate::aws::dynamodb::DynamoStore;
@@ -27,9 +27,6 @@ use crate::server::CurrentApp;
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 use crate::wakeup::{LocalWakeUps, WakeUps};
-
-/// The data folder of `masshook serve` unless another is named.
-const DEFAULT_FOLDER: &str = "masshook-data";
 
 /// Arguments of `masshook console`.
 #[derive(Debug, Args)]
@@ -118,7 +115,7 @@ impl ConsoleCommandArgs {
         };
         let table = self.table.clone().or(table);
         let Some(table) = table.filter(|_| self.data.is_none()) else {
-            let folder = self.data.clone().unwrap_or_else(|| DEFAULT_FOLDER.into());
+            let folder = self.data.clone().unwrap_or_else(|| DEFAULT_DATA.into());
             let file = folder.join(DATABASE_FILE);
             if !file.exists() {
                 return Err(format!(

@@ -1,137 +1,188 @@
-//! `masshook deliveries`: lists, shows and replays dead letters.
+//! `masshook deliveries`: lists, shows, replays and discards deliveries.
+
+mod list;
+mod show;
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use clap::Subcommand;
-use serde_json::{Value, json};
+use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::config_file::{ConfigFile, report_config_error};
+use super::list_arguments::{ConfirmArgs, DeliveryFilterArgs, PageArgs, bulk_text};
 use super::store_location::{CommandOutput, OpenStore, StoreCommandError, StoreLocation, report};
-use super::terminal::{ExitStatus, pretty_json};
+use super::terminal::{ExitStatus, OutputFormat};
 use super::text::count_of;
 use crate::api::AcceptedBody;
+use crate::app::operations::{
+    BulkRequest, delivery_id, discard_deliveries, discard_delivery, matching_deliveries,
+    only_dead_letters,
+};
 use crate::app::{App, Dependencies};
 use crate::aws::secrets::SecretsManager;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::ExecutionMode;
-use crate::inbound::rejection::Rejection;
 use crate::metrics::Metrics;
-use crate::printable::single_line;
-use crate::store::delivery::StoredDelivery;
+use crate::store::delivery_log::DeliveryFilter;
 
 /// A subcommand of `masshook deliveries`.
 #[derive(Debug, Subcommand)]
 pub(super) enum DeliveriesCommand {
-    /// List dead letters, newest first.
-    List {
-        #[command(flatten)]
-        location: StoreLocation,
-        /// Maximum number of deliveries.
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-    },
+    /// List deliveries, newest first: accepted, duplicate, ignored and refused ones. `--outcome dead_letter` lists dead letters.
+    List(ListArgs),
     /// Show a delivery in full, as received. Shared secrets of its sender are left out, signatures are not.
-    Show {
-        #[command(flatten)]
-        location: StoreLocation,
-        /// Delivery id.
-        id: String,
-    },
-    /// Map a delivery again with the current config. Jobs that already succeeded are not repeated.
-    Replay {
-        #[command(flatten)]
-        location: StoreLocation,
-        /// Delivery id.
-        id: String,
-        #[command(flatten)]
-        config: ConfigFile,
-    },
+    Show(ShowArgs),
+    /// Map dead letters again with the current config. Jobs that already succeeded are not repeated.
+    Replay(ReplayArgs),
+    /// Delete dead letters.
+    Discard(ActionArgs),
+}
+
+/// Arguments of `masshook deliveries list`.
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    location: StoreLocation,
+    #[command(flatten)]
+    filter: DeliveryFilterArgs,
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+/// Arguments of `masshook deliveries show`.
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    #[command(flatten)]
+    location: StoreLocation,
+    /// Delivery id, or its unique beginning.
+    id: String,
+}
+
+/// Arguments of `masshook deliveries replay`.
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    #[command(flatten)]
+    action: ActionArgs,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// One dead letter, or all that match.
+#[derive(Debug, Args)]
+pub(super) struct ActionArgs {
+    #[command(flatten)]
+    location: StoreLocation,
+    /// Delivery id, or its unique beginning.
+    #[arg(required_unless_present = "every", conflicts_with = "every")]
+    id: Option<String>,
+    /// Act on all dead letters that match the filters.
+    #[arg(long = "all", id = "every")]
+    all: bool,
+    #[command(flatten)]
+    filter: DeliveryFilterArgs,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
 }
 
 /// Runs `masshook deliveries`.
 pub(super) async fn run(command: DeliveriesCommand) -> ExitStatus {
     let (output, result) = match command {
-        DeliveriesCommand::List { location, limit } => {
-            (location.output, list(&location, limit).await)
-        }
-        DeliveriesCommand::Show { location, id } => (location.output, show(&location, &id).await),
-        DeliveriesCommand::Replay {
-            location,
-            id,
-            config,
-        } => match config.load() {
-            Ok(config) => (location.output, replay(&location, &id, config).await),
-            Err(error) => return report_config_error(&error, location.output),
-        },
+        DeliveriesCommand::List(args) => (args.location.output, list::list(&args).await),
+        DeliveriesCommand::Show(args) => (args.location.output, show::show(&args).await),
+        DeliveriesCommand::Discard(args) => (args.location.output, discard(&args).await),
+        DeliveriesCommand::Replay(args) => return replay(&args).await,
     };
     report(output, result)
 }
 
-async fn list(location: &StoreLocation, limit: usize) -> Result<CommandOutput, StoreCommandError> {
-    let deliveries = location.open()?.store.dead_letters(limit).await?;
-    let lines: Vec<String> = deliveries
-        .iter()
-        .map(|delivery| {
-            let dead = &delivery.dead_letter;
-            let job = dead.job.as_ref().map(|job| format!("{job}: "));
-            let line = format!(
-                "{}  {:<24} {}  {}{}",
-                delivery.at,
-                delivery.route,
-                delivery.id,
-                job.unwrap_or_default(),
-                dead.reason
-            );
-            single_line(&line).into_owned()
-        })
-        .collect();
-    Ok(CommandOutput {
-        document: json!({ "deliveries": deliveries }),
-        text: lines.join("\n"),
-    })
+async fn replay(args: &ReplayArgs) -> ExitStatus {
+    let output: OutputFormat = args.action.location.output;
+    let config = match args.config.load() {
+        Ok(config) => config,
+        Err(error) => return report_config_error(&error, output),
+    };
+    report(output, replay_with(&args.action, config).await)
 }
 
-async fn find(open: &OpenStore, id: &str) -> Result<StoredDelivery, StoreCommandError> {
-    let found = open.store.delivery(id).await?;
-    found.ok_or_else(|| StoreCommandError::Failed(format!("there is no stored delivery {id}")))
-}
-
-async fn show(location: &StoreLocation, id: &str) -> Result<CommandOutput, StoreCommandError> {
-    let delivery = find(&location.open()?, id).await?;
-    let headers: Vec<Value> = delivery
-        .headers
-        .iter()
-        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
-        .collect();
-    let mut document = json!({
-        "id": delivery.id, "route": delivery.route, "at": delivery.at.to_string(), "dead": delivery.dead_letter,
-        "trigger": delivery.origin.variable(), "headers": headers, "query": delivery.query,
-    });
-    match std::str::from_utf8(&delivery.body) {
-        Ok(text) => document["body"] = json!(text),
-        Err(_) => document["body_base64"] = json!(STANDARD.encode(&delivery.body)),
-    }
-    Ok(CommandOutput {
-        text: pretty_json(&document),
-        document,
-    })
-}
-
-async fn replay(
-    location: &StoreLocation,
-    id: &str,
+async fn replay_with(
+    args: &ActionArgs,
     config: Config,
 ) -> Result<CommandOutput, StoreCommandError> {
-    let open = location.open()?;
-    let delivery = find(&open, id).await?;
-    if delivery.dead_letter.is_none() {
-        let why = format!("delivery {id} is not a dead letter: its jobs are in progress");
-        return Err(StoreCommandError::Failed(why));
+    let open = args.location.open()?;
+    let Some(id) = &args.id else {
+        let request = selected(args, &open, "Replay").await?;
+        let done = app(open, config).replay_deliveries(&request).await?;
+        return Ok(CommandOutput {
+            text: bulk_text(&done, "replayed"),
+            document: done.to_json(),
+        });
+    };
+    check_no_filter(args)?;
+    let id = delivery_id(&*open.store, id).await?;
+    let accepted = app(open, config).replay_delivery(&id).await?;
+    let jobs = accepted.jobs().len();
+    Ok(CommandOutput {
+        document: json!(AcceptedBody::of(&accepted, "")),
+        text: format!(
+            "created {} from delivery {id}",
+            count_of(jobs as u64, "job")
+        ),
+    })
+}
+
+async fn discard(args: &ActionArgs) -> Result<CommandOutput, StoreCommandError> {
+    let open = args.location.open()?;
+    let Some(id) = &args.id else {
+        let request = selected(args, &open, "Delete").await?;
+        let done = discard_deliveries(&*open.store, &request).await?;
+        return Ok(CommandOutput {
+            text: bulk_text(&done, "discarded"),
+            document: done.to_json(),
+        });
+    };
+    check_no_filter(args)?;
+    let id = delivery_id(&*open.store, id).await?;
+    args.confirm
+        .confirm(1, &format!("Delete dead letter {id}"))?;
+    discard_delivery(&*open.store, &id).await?;
+    Ok(CommandOutput {
+        document: json!({"discarded": id}),
+        text: format!("discarded {id}"),
+    })
+}
+
+/// The matching dead letters, once the user has confirmed the action on them.
+async fn selected(
+    args: &ActionArgs,
+    open: &OpenStore,
+    action: &str,
+) -> Result<BulkRequest<DeliveryFilter>, StoreCommandError> {
+    let filter = only_dead_letters(args.filter.filter()?);
+    let filter =
+        filter.map_err(|error| StoreCommandError::Usage(format!("--outcome {}", error.detail)))?;
+    let found = matching_deliveries(&*open.store, &filter).await?.len();
+    let question = format!("{action} {}", count_of(found as u64, "dead letter"));
+    args.confirm.confirm(found, &question)?;
+    Ok(BulkRequest {
+        filter,
+        expected: found,
+    })
+}
+
+fn check_no_filter(args: &ActionArgs) -> Result<(), StoreCommandError> {
+    match args.filter.filter()? == DeliveryFilter::default() {
+        true => Ok(()),
+        false => {
+            let why = "filters select deliveries together with --all only";
+            Err(StoreCommandError::Usage(why.to_owned()))
+        }
     }
-    let app = App::new(
+}
+
+/// An app that maps deliveries and stores their jobs.
+fn app(open: OpenStore, config: Config) -> App {
+    App::new(
         config,
         Dependencies {
             clock: Arc::new(SystemClock),
@@ -142,28 +193,5 @@ async fn replay(
             sns_endpoint: None,
             metrics: Metrics::default(),
         },
-    );
-    let accepted = app.replay(&delivery).await;
-    let accepted = accepted.map_err(|rejection| replay_error(&rejection))?;
-    let jobs = accepted.jobs().len();
-    if jobs == 0 {
-        let why = format!(
-            "route `{}` still ignores delivery {id}, so it stays a dead letter",
-            delivery.route
-        );
-        return Err(StoreCommandError::Failed(why));
-    }
-    Ok(CommandOutput {
-        document: json!(AcceptedBody::of(&accepted, "")),
-        text: format!("created {} from delivery {id}", count_of(jobs, "job")),
-    })
-}
-
-fn replay_error(rejection: &Rejection) -> StoreCommandError {
-    let errors: String = rejection
-        .errors()
-        .iter()
-        .map(|error| format!("\n  {error}"))
-        .collect();
-    StoreCommandError::Failed(format!("{rejection}{errors}"))
+    )
 }

@@ -18,7 +18,7 @@ use super::config_file::{ConfigFile, report_config_error};
 use super::console::{BoundConsole, ConsoleArgs};
 use super::memory_limit::memory_limit;
 use super::signals::{StopSignals, catch_hangup};
-use super::store_location::DATABASE_FILE;
+use super::store_location::{DATABASE_FILE, DEFAULT_DATA};
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
 use crate::app::{Activity, App, Dependencies, SecretScope, SecretState};
 use crate::aws;
@@ -47,7 +47,7 @@ pub(super) struct ServeArgs {
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Folder for the jobs; created if it does not exist.
-    #[arg(long, value_name = "DIR", default_value = "masshook-data")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
     data: PathBuf,
     /// Maximum connections at the same time; default: 512, or fewer if the process may open only few files.
     #[arg(long, value_name = "N", value_parser = parse_connections)]

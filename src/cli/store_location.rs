@@ -1,17 +1,18 @@
 //! Opens the store that `masshook jobs` and `masshook deliveries` work on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_json};
+use crate::app::operations::JobOperations;
 use crate::aws::dynamodb::DynamoStore;
 use crate::aws::wakeups::SqsWakeUps;
 use crate::aws::{self, Mode};
+use crate::clock::SystemClock;
+use crate::inbound::rejection::Rejection;
 use crate::job::{Job, JobId};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
@@ -20,10 +21,14 @@ use crate::wakeup::{LocalWakeUps, WakeUps};
 /// The database file in the data folder of `masshook serve`.
 pub(super) const DATABASE_FILE: &str = "masshook.db";
 
+/// The default data folder of `masshook serve`.
+pub(super) const DEFAULT_DATA: &str = "masshook-data";
+
 /// Where the jobs are stored.
 #[derive(Clone, Debug, Args)]
 pub(super) struct StoreLocation {
-    /// Data folder of `masshook serve`; default: the table and queue of MASSHOOK_TABLE and MASSHOOK_QUEUE_URL.
+    /// Data folder of `masshook serve`; default: the table and queue of MASSHOOK_TABLE and MASSHOOK_QUEUE_URL if they are set,
+    /// else ./masshook-data.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -34,17 +39,18 @@ impl StoreLocation {
     /// Opens the store.
     pub(super) fn open(&self) -> Result<OpenStore, StoreCommandError> {
         if let Some(folder) = &self.data {
-            // A running server finds due jobs by its own sweep, so these wake-ups need no receiver.
-            return Ok(OpenStore {
-                store: Arc::new(SqliteStore::in_file(folder.join(DATABASE_FILE))),
-                wakeups: Arc::new(LocalWakeUps::new()),
-            });
+            return Ok(OpenStore::in_folder(folder));
         }
         match aws::mode() {
             Mode::Durable { table, queue_url } => Ok(OpenStore {
                 store: Arc::new(DynamoStore::new(&table)),
                 wakeups: Arc::new(SqsWakeUps::new(&queue_url)),
+                place: format!("table {table}"),
             }),
+            // A command must not create a store where no server has run.
+            Mode::Inline if Path::new(DEFAULT_DATA).join(DATABASE_FILE).exists() => {
+                Ok(OpenStore::in_folder(Path::new(DEFAULT_DATA)))
+            }
             Mode::Inline | Mode::Incomplete => Err(StoreCommandError::NoStore),
         }
     }
@@ -54,69 +60,74 @@ impl StoreLocation {
 pub(super) struct OpenStore {
     pub(super) store: Arc<dyn Store>,
     pub(super) wakeups: Arc<dyn WakeUps>,
+    /// Where the store is, for messages.
+    pub(super) place: String,
 }
 
 impl OpenStore {
+    fn in_folder(folder: &Path) -> Self {
+        Self {
+            store: Arc::new(SqliteStore::in_file(folder.join(DATABASE_FILE))),
+            // A running server finds due jobs by its own sweep, so these wake-ups need no receiver.
+            wakeups: Arc::new(LocalWakeUps::new()),
+            place: folder.display().to_string(),
+        }
+    }
+
     /// Reads a job.
     pub(super) async fn job(&self, id: &JobId) -> Result<Job, StoreCommandError> {
-        let found = self.store.get(id).await?;
-        found.ok_or_else(|| StoreCommandError::Failed(format!("there is no job {id}")))
+        Ok(self.jobs().job(id).await?)
     }
 
-    /// Wakes a job without delay.
-    pub(super) async fn wake(&self, id: &JobId) -> Result<(), StoreCommandError> {
-        Ok(self.wakeups.wake(&[(id.clone(), Duration::ZERO)]).await?)
-    }
-
-    /// The dead letter that the job left behind, if any.
-    ///
-    /// A delivery of several jobs keeps its dead letter until it is replayed itself, because another of its jobs may have
-    /// failed as well.
-    pub(super) async fn dead_letter_of(
-        &self,
-        job: &Job,
-    ) -> Result<Option<DeadLetterRef>, StoreError> {
-        let Some(source) = job.source.as_ref().filter(|source| !source.shared) else {
-            return Ok(None);
-        };
-        let delivery = self.store.delivery(&source.delivery).await?;
-        let dead = delivery.and_then(|delivery| delivery.dead_letter);
-        let dead = dead.filter(|dead| dead.job.as_ref() == Some(&job.id));
-        Ok(dead.map(|dead| DeadLetterRef {
-            delivery: source.delivery.clone(),
-            since: dead.since,
-        }))
-    }
-
-    /// Removes the dead-letter mark of a delivery whose job runs again.
-    pub(super) async fn restore(
-        &self,
-        dead_letter: Option<DeadLetterRef>,
-    ) -> Result<(), StoreError> {
-        match dead_letter {
-            Some(DeadLetterRef { delivery, since }) => self.store.restore(&delivery, since).await,
-            None => Ok(()),
+    /// What operators do with jobs.
+    pub(super) fn jobs(&self) -> JobOperations<'_> {
+        JobOperations {
+            store: &*self.store,
+            clock: &SystemClock,
+            wakeups: Some(&*self.wakeups),
         }
     }
 }
 
-/// A dead letter, and when it became one.
-pub(super) struct DeadLetterRef {
-    delivery: String,
-    since: Timestamp,
-}
-
 /// Why a command on a store failed.
+#[derive(Debug)]
 pub(super) enum StoreCommandError {
-    /// Neither `--data` nor the environment names a store.
+    /// Neither `--data` nor the environment names a store, and there is none in the default folder.
     NoStore,
+    /// The arguments are invalid.
+    Usage(String),
     /// The item does not exist, or its state does not allow the operation.
     Failed(String),
 }
 
-impl<E: std::error::Error> From<E> for StoreCommandError {
-    fn from(error: E) -> Self {
+impl From<StoreError> for StoreCommandError {
+    fn from(error: StoreError) -> Self {
         Self::Failed(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for StoreCommandError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<Rejection> for StoreCommandError {
+    fn from(rejection: Rejection) -> Self {
+        let internal = rejection.internal();
+        let internal = internal.map_or(String::new(), |why| format!(": {why}"));
+        let says_all = matches!(
+            rejection,
+            Rejection::AmbiguousId { .. } | Rejection::CountDiffers { .. }
+        );
+        let errors = if says_all {
+            Vec::new()
+        } else {
+            rejection.errors()
+        };
+        let errors = errors.iter().map(|error| format!("\n  {error}"));
+        let errors: String = errors.collect();
+        Self::Failed(format!("{rejection}{internal}{errors}"))
     }
 }
 
@@ -137,11 +148,13 @@ pub(super) fn report(
             ExitStatus::Success
         }
         Err(StoreCommandError::NoStore) => {
-            print_error(
-                "no store is configured: use --data DIR, or set MASSHOOK_TABLE and MASSHOOK_QUEUE_URL",
-            );
+            print_error(&format!(
+                "no store is configured: {DEFAULT_DATA} has no jobs here; use --data DIR with the folder of `masshook serve`, \
+                 or set MASSHOOK_TABLE and MASSHOOK_QUEUE_URL"
+            ));
             ExitStatus::UsageError
         }
+        Err(StoreCommandError::Usage(why)) => output.usage_error(&why),
         Err(StoreCommandError::Failed(why)) => {
             match output.json {
                 true => print_json(&json!({"error": why})),

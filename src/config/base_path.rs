@@ -5,7 +5,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 
 /// The first segments of the HTTP API's paths.
-const ROOTS: [&str; 3] = ["hooks", "jobs", "health"];
+const ROOTS: [&str; 5] = ["hooks", "jobs", "health", "deliveries", "dead-letters"];
 
 /// A path such as `/crm`, under which a proxy, a custom domain or a CDN publishes the HTTP API.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]

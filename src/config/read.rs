@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::duration::{BATCH_WINDOW_RANGE, TRACK_FOR_RANGE, read_duration};
 use super::values::read_or;
-use super::{Api, Callbacks, CompileMode, Config, Console, Limits, Route, connection};
+use super::{
+    Api, Callbacks, CompileMode, Config, Console, DeliveryLogSettings, Limits, Route, connection,
+};
 use crate::job::{CallbackOn, OnUnknownOutcome, TRACK_FOR};
 use crate::zoho::Connection;
 use strict_reader::{Node, Object, Problems};
@@ -55,6 +57,7 @@ impl Config {
         );
         let default = CallbackOn::default();
         let callback_on = read_or(&mut object, "callback_on", default, problems, Node::parse);
+        let delivery_log = DeliveryLogSettings::read_key(&mut object, problems);
         let limits = read_or(
             &mut object,
             "limits",
@@ -79,6 +82,7 @@ impl Config {
             track_for: track_for?,
             on_unknown_outcome: on_unknown_outcome?,
             callback_on: callback_on?,
+            delivery_log: delivery_log?,
             limits: limits?,
             routes: routes.unwrap_or_default(),
         };

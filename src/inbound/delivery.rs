@@ -15,7 +15,7 @@ use super::{AwsEvent, InboundRequest};
 use crate::config::Route;
 use crate::job::DeadLetterReason;
 use crate::store::delivery::StoredDelivery;
-use crate::trigger::Origin;
+use crate::trigger::{Origin, Trigger};
 
 /// A route with its name in the config.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +143,16 @@ impl<'c> Delivery<'c> {
     /// The id that the sender or AWS gave the delivery.
     pub fn id(&self) -> Option<&str> {
         self.content.origin.id()
+    }
+
+    /// The trigger that it came through.
+    pub(crate) fn trigger(&self) -> Trigger {
+        self.content.origin.trigger
+    }
+
+    /// The size of its body.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.content.body.len()
     }
 
     /// When the delivery was received.

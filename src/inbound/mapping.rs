@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::Value;
@@ -28,6 +29,8 @@ pub struct MappingOutcome {
     pub ignored: Option<IgnoreReason>,
     /// What was repaired in the body, or left out.
     pub body_note: Option<String>,
+    /// How long the conditions of `when` took.
+    pub when_took: Duration,
 }
 
 /// Why a route ignores a delivery.
@@ -84,12 +87,23 @@ impl Delivery<'_> {
     /// [`Rejection`] if the body cannot be read, a program fails, or resources are short.
     pub async fn map(&self, limits: &Limits, threads: &Pool) -> Result<MappingOutcome, Rejection> {
         self.with_mapper(limits, threads, |mapper| {
+            let started = Instant::now();
             for index in 0..mapper.when().len() {
                 if !mapper.holds(index)? {
-                    return Ok(mapper.ignored(IgnoreReason::When(mapper.key(index))));
+                    let ignored = mapper.ignored(IgnoreReason::When(mapper.key(index)));
+                    let when_took = started.elapsed();
+                    return Ok(MappingOutcome {
+                        when_took,
+                        ..ignored
+                    });
                 }
             }
-            mapper.map()
+            let when_took = started.elapsed();
+            let outcome = mapper.map()?;
+            Ok(MappingOutcome {
+                when_took,
+                ..outcome
+            })
         })
         .await?
     }
@@ -243,6 +257,7 @@ impl<'a> Mapper<'a> {
             ignored: updates.is_empty().then_some(IgnoreReason::Map),
             updates,
             body_note: self.body_note(),
+            when_took: Duration::ZERO,
         })
     }
 
@@ -252,6 +267,7 @@ impl<'a> Mapper<'a> {
             updates: Vec::new(),
             ignored: Some(reason),
             body_note: self.body_note(),
+            when_took: Duration::ZERO,
         }
     }
 

@@ -235,6 +235,28 @@ pub enum Rejection {
         /// The values or names that are allowed, if there are few.
         allowed: Vec<&'static str>,
     },
+    /// The delivery does not exist.
+    #[error("there is no delivery `{0}`")]
+    NoSuchDelivery(String),
+    /// A shortened id means several entries.
+    #[error("`{id}` is the beginning of several ids: {}", candidates.join(", "))]
+    AmbiguousId {
+        /// The shortened id.
+        id: String,
+        /// The first ids that begin with it.
+        candidates: Vec<String>,
+    },
+    /// The state of a job or a delivery does not allow the operation.
+    #[error("{0}")]
+    NotPossible(String),
+    /// An operation on all matching entries finds another number of them.
+    #[error("{found} entries match and not {expected}, so nothing was done")]
+    CountDiffers {
+        /// The number that the caller expects.
+        expected: usize,
+        /// The number that match.
+        found: usize,
+    },
     /// The job does not exist.
     #[error("there is no job `{0}`")]
     NoSuchJob(String),
@@ -252,7 +274,7 @@ pub enum Rejection {
     Queue(WakeUpFailed),
     /// The job is stored, but cannot be read.
     #[error(
-        "job {id} is stored in a form that this version cannot read; it is not changed; `masshook jobs list --only parked` shows the reason"
+        "job {id} is stored in a form that this version cannot read; it is not changed; `masshook jobs list --status parked` shows the reason"
     )]
     Unreadable {
         /// The job.
@@ -290,6 +312,10 @@ impl Rejection {
             Self::Unhealthy(_) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::InvalidParameter { .. } => (StatusCode::BAD_REQUEST, "invalid_parameter"),
+            Self::NoSuchDelivery(_) => (StatusCode::NOT_FOUND, "no_such_delivery"),
+            Self::AmbiguousId { .. } => (StatusCode::CONFLICT, "ambiguous_id"),
+            Self::NotPossible(_) => (StatusCode::CONFLICT, "not_possible"),
+            Self::CountDiffers { .. } => (StatusCode::CONFLICT, "count_differs"),
             Self::NoSuchJob(_) => (StatusCode::NOT_FOUND, "no_such_job"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::UrlTooLong => (StatusCode::URI_TOO_LONG, "url_too_long"),
@@ -447,6 +473,10 @@ impl Rejection {
                 found["input"] = part.input_shape.clone().into();
             }
             vec![found]
+        } else if let Self::AmbiguousId { candidates, .. } = self {
+            candidates.iter().map(|id| json!({ "id": id })).collect()
+        } else if let Self::CountDiffers { expected, found } = self {
+            vec![json!({"expected": expected, "found": found})]
         } else if let Self::InvalidParameter {
             parameter,
             detail,

@@ -25,6 +25,9 @@ pub struct DeadLetterReason {
 }
 
 impl DeadLetterReason {
+    /// The code of a delivery whose job is parked.
+    pub const PARKED: &'static str = "JOB_PARKED";
+
     /// A reason. A long text is truncated.
     pub fn new(code: &str, reason: &str, job: Option<&JobId>, since: Timestamp) -> Self {
         let mut chars = reason.chars();
@@ -65,6 +68,6 @@ impl DeadLetterReason {
 
     /// The reason for a parked job.
     pub fn for_parked_job(id: &JobId, reason: &str, now: Timestamp) -> Self {
-        Self::new("JOB_PARKED", reason, Some(id), now)
+        Self::new(Self::PARKED, reason, Some(id), now)
     }
 }

@@ -1,4 +1,4 @@
-//! The log of deliveries: what became of each request, without its body. It is a ring: each class of entries has a share, so
+//! The log of deliveries: the outcome of each request, without its body. It is a ring: each class of entries has a share, so
 //! that strangers cannot push out what was accepted.
 
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ pub const JOBS_SHOWN: usize = 10;
 /// The longest text of an entry, in characters.
 const MAX_TEXT: usize = 300;
 
-/// What became of a delivery.
+/// The outcome of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoggedOutcome {
@@ -106,7 +106,7 @@ pub struct LogEntry {
     pub route: String,
     /// The trigger, if it is known.
     pub trigger: Option<Trigger>,
-    /// What became of it.
+    /// The outcome.
     pub outcome: LoggedOutcome,
     /// The code of the refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,15 +129,15 @@ pub struct LogEntry {
     /// The number of records, if all are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub records: Option<u64>,
-    /// The time from the request to the answer.
-    #[serde(default)]
-    pub took_ms: u64,
+    /// The time from the request to the answer, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
     /// The sender's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
-    /// The size of the body.
-    #[serde(default)]
-    pub bytes: u64,
+    /// The size of the body, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// The content type of the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
@@ -224,7 +224,7 @@ pub(crate) struct StoredParts<'a> {
     pub(crate) route: &'a str,
     pub(crate) at: Timestamp,
     pub(crate) dead_letter: Option<&'a DeadLetterReason>,
-    pub(crate) bytes: u64,
+    pub(crate) bytes: Option<u64>,
     pub(crate) trigger: Option<Trigger>,
 }
 
@@ -235,7 +235,7 @@ impl<'a> From<&'a StoredDelivery> for StoredParts<'a> {
             route: &stored.route,
             at: stored.at,
             dead_letter: stored.dead_letter.as_ref(),
-            bytes: stored.body.len() as u64,
+            bytes: Some(stored.body.len() as u64),
             trigger: Some(stored.origin.trigger),
         }
     }
@@ -267,7 +267,7 @@ impl LogEntry {
             jobs: job.map(ToString::to_string).into_iter().collect(),
             jobs_count: u64::from(job.is_some()),
             records: None,
-            took_ms: 0,
+            took_ms: None,
             sender: None,
             bytes: stored.bytes,
             content_type: None,

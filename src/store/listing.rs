@@ -224,9 +224,10 @@ impl JobSummary {
 
     /// The text of the reference that filters compare.
     pub(crate) fn reference_text(&self) -> Option<String> {
-        let text = match self.reference.as_ref()? {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
+        let reference = self.reference.as_ref()?;
+        let text = match reference.as_str() {
+            Some(text) => text.to_owned(),
+            None => reference.to_string(),
         };
         Some(cut_reference(&text).to_owned())
     }

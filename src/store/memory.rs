@@ -25,6 +25,9 @@ use crate::sync;
 /// The number of finished jobs that a store without a period keeps, so that a warm function does not grow without limit.
 const FINISHED_KEPT: usize = 200;
 
+/// The most deliveries that are logged in memory.
+const LOGGED: usize = 1_000;
+
 /// A store in memory. Clones share it.
 #[derive(Clone)]
 pub struct MemoryStore {
@@ -502,6 +505,10 @@ impl Deliveries for MemoryStore {
         Ok(dead)
     }
 
+    fn kept_for(&self) -> Option<Duration> {
+        self.period
+    }
+
     fn has_delivery_log(&self) -> bool {
         true
     }
@@ -511,7 +518,7 @@ impl Deliveries for MemoryStore {
         for entry in entries {
             state.log(entry.clone());
         }
-        state.trim_log(keep);
+        state.trim_log(keep.min(LOGGED));
         drop(state);
         self.report_change();
         Ok(())

@@ -14,6 +14,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::ErrorCode;
@@ -34,6 +35,7 @@ const FINISHED_IN_MEMORY: u32 = 200;
 pub struct SqliteStore {
     database: Arc<Database>,
     clock: Arc<dyn Clock>,
+    period: Option<Duration>,
     /// Counts what lists show as new.
     changes: Arc<watch::Sender<u64>>,
 }
@@ -48,7 +50,7 @@ enum Database {
         writer: Worker,
         reader: Worker,
         /// Reads lists, which take longer than what the engine waits for.
-        lister: Worker,
+        lister: Box<Worker>,
     },
 }
 
@@ -75,6 +77,7 @@ impl SqliteStore {
 
     fn at(path: Option<PathBuf>, retention: Option<Retention>) -> Self {
         let clock = retention.as_ref().map(|retention| retention.clock.clone());
+        let period = retention.as_ref().map(|retention| retention.period);
         let time = retention.map(RetentionTime::new);
         let database = match path {
             None => Database::Memory {
@@ -85,7 +88,7 @@ impl SqliteStore {
                 let writer = Worker::new(Access::Write, path, time);
                 Database::File {
                     reader: writer.reader(),
-                    lister: writer.reader(),
+                    lister: Box::new(writer.reader()),
                     writer,
                 }
             }
@@ -93,6 +96,7 @@ impl SqliteStore {
         Self {
             database: Arc::new(database),
             clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            period,
             changes: Arc::new(watch::Sender::new(0)),
         }
     }

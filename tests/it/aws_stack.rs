@@ -245,11 +245,11 @@ async fn job_without_connection_is_parked_and_resumed() {
     assert!(stack.queue.invocations[0].failed.is_empty());
     let logs = other.logs();
     assert_eq!(counted("ParkedJobs", &logs), 1, "{logs}");
-    let parked = stack.command(&["jobs", "list", "--only", "parked"]);
+    let parked = stack.command(&["jobs", "list", "--status", "parked"]);
     assert_eq!(parked["jobs"][0]["id"], json!(id), "{parked:#}");
 
     let resumed = stack.command(&["jobs", "replay", &id]);
-    assert_eq!(resumed, json!({"resumed": id}));
+    assert_eq!(resumed["resumed"], json!(id));
     let job = stack.finish(&id).await;
     assert_eq!(job["status"], "succeeded", "{job:#}");
 }
@@ -321,8 +321,8 @@ async fn throttled_table_returns_503_and_stores_nothing() {
     let refused = stack.inbound.invoke(&update).await;
     assert_eq!(refused["errorType"], "unavailable", "{refused}");
     assert_eq!(stack.command(&["jobs", "list"])["jobs"], json!([]));
-    let kept = stack.command(&["deliveries", "list"]);
-    assert_eq!(kept, json!({"deliveries": []}));
+    let kept = stack.command(&["deliveries", "list", "--outcome", "dead_letter"]);
+    assert_eq!(kept["deliveries"], json!([]));
     assert!(
         !stack.queue.poll(&stack.worker, 0).await,
         "no wake-up was sent"
@@ -384,7 +384,7 @@ async fn newer_job_version_is_parked_once_and_resumed() {
     }
     let logs = stack.worker.logs();
     assert_eq!(counted("ParkedJobs", &logs), 1, "{logs}");
-    let parked = stack.command(&["jobs", "list", "--only", "parked"]);
+    let parked = stack.command(&["jobs", "list", "--status", "parked"]);
     assert_eq!(parked["jobs"].as_array().map(Vec::len), Some(1));
     let reason = parked["jobs"][0]["reason"].as_str().unwrap_or_default();
     assert_eq!(
@@ -403,6 +403,6 @@ async fn newer_job_version_is_parked_once_and_resumed() {
 
     moto.replace_state(table, &id, state).await;
     let resumed = stack.command(&["jobs", "replay", &id]);
-    assert_eq!(resumed, json!({"resumed": id}));
+    assert_eq!(resumed["resumed"], json!(id));
     assert_eq!(stack.finish(&id).await["status"], "succeeded");
 }

@@ -241,6 +241,7 @@ fn readme_names_every_config_key() {
         "Api",
         "Callbacks",
         "Console",
+        "DeliveryLogSettings",
         "Limits",
         "Route",
         "SchemeConfig",

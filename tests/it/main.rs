@@ -40,6 +40,7 @@ mod logs;
 mod metadata_guard;
 mod metrics;
 mod misconfiguration;
+mod operator_api;
 mod org_metadata;
 mod overload;
 mod overview;

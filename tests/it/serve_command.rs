@@ -367,9 +367,9 @@ async fn newer_job_version_is_parked_once_and_resumed() {
     world.start(&[]).await;
     let other = world.submit(&form("e2", &[world.id("Leads", 1)])).await;
     assert_eq!(world.wait_for_job(&other[0]).await["status"], "succeeded");
-    let (_, parked) = world.cli(&["jobs", "list", "--only", "parked"]);
+    let (_, parked) = world.cli(&["jobs", "list", "--status", "parked"]);
     assert_eq!(ids(&parked), job);
-    let reason = text(&parked["jobs"][0]["parked"]);
+    let reason = text(&parked["jobs"][0]["reason"]);
     assert!(reason.contains("99"), "{reason}");
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     let complaints = world.log().matches("job parked").count();

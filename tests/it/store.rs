@@ -10,6 +10,7 @@ mod fixture;
 mod jobs;
 mod leases;
 mod listing;
+mod lists;
 mod model;
 mod shared;
 
@@ -60,6 +61,10 @@ conformance!(
     due_jobs::slow_callback_is_due_until_delivered,
     listing::jobs_are_listed_in_pages,
     listing::finished_job_expires_after_retention,
+    lists::filters_select_jobs,
+    lists::newer_jobs_are_listed_after_position,
+    lists::dead_letters_are_filtered_in_pages,
+    lists::log_keeps_a_share_for_each_class,
     due_jobs::parked_job_is_due_only_after_unpark,
     jobs::job_with_50000_records_is_stored,
     jobs::changed_request_is_stored,

@@ -68,7 +68,8 @@ pub(super) async fn show_job(
     State(app): State<Arc<App>>,
     PathText(id): PathText<String>,
 ) -> Result<Response, Rejection> {
-    let job = app.job(&id).await?;
+    let jobs = app.job_operations();
+    let job = jobs.job(&jobs.find_job(&id).await?).await?;
     let view = serde_json::to_value(JobView::in_full(&job))
         .map_err(|error| Rejection::Drive(error.to_string()))?;
     Ok(json_answer(StatusCode::OK, &view))

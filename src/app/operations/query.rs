@@ -67,7 +67,7 @@ impl From<InvalidParameter> for Rejection {
 }
 
 impl InvalidParameter {
-    fn new(parameter: &str, detail: impl Into<String>) -> Self {
+    pub(super) fn new(parameter: &str, detail: impl Into<String>) -> Self {
         Self {
             parameter: parameter.to_owned(),
             detail: detail.into(),

@@ -77,12 +77,15 @@ impl Deliveries for DynamoStore {
     }
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError> {
-        let (deliveries, _) = self.latest("deliveries", limit, None, summary).await?;
-        Ok(deliveries)
+        self.latest_dead_letters(limit).await
     }
 
     async fn count_dead_letters(&self) -> Result<u64, StoreError> {
         self.count_listed("deliveries").await
+    }
+
+    fn kept_for(&self) -> Option<Duration> {
+        Some(self.retention.period)
     }
 
     fn has_billed_reads(&self) -> bool {

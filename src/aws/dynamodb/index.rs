@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
+use aws_sdk_dynamodb::types::{KeysAndAttributes, Select};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
@@ -37,10 +37,10 @@ impl DueKind {
 }
 
 /// The index of lists: `list_shard`, `listed`.
-const LISTED: &str = "listed";
+pub(super) const LISTED: &str = "listed";
 
 /// The attributes of a head item that lists show. An index contains keys only: each change of an entry would cost a write.
-const SUMMARY: [&str; 14] = [
+pub(super) const SUMMARY: [&str; 14] = [
     "at",
     "body_bytes",
     "code",
@@ -74,9 +74,6 @@ const MAX_COUNTED: i32 = 128;
 /// The largest number of due jobs that a turn takes beside those that it was woken for. The others are left to the workers that
 /// are woken for them. 100 records fit into one call, so shares of this size make hardly more calls than one turn would.
 const TURN_SHARE: usize = 300;
-
-/// The smallest page of a list query, because a filter may skip most entries.
-const MIN_PAGE: usize = 50;
 
 impl DynamoStore {
     pub(super) async fn due_jobs(
@@ -210,7 +207,7 @@ impl DynamoStore {
     }
 
     /// Reads some attributes of head items by partition key, consistently. Items that do not exist are left out.
-    async fn heads(
+    pub(super) async fn heads(
         &self,
         pks: Vec<String>,
         attributes: &[&str],
@@ -324,76 +321,8 @@ impl DynamoStore {
         let counts = try_join_all(shards).await?;
         Ok(counts.into_iter().map(u64::from).sum())
     }
-
-    /// The latest entries of a kind for which `read` returns a value, and the position of the next page.
-    pub(super) async fn latest<T>(
-        &self,
-        kind: &str,
-        limit: usize,
-        after: Option<&str>,
-        read: impl Fn(&Item) -> Option<T>,
-    ) -> Result<(Vec<T>, Option<String>), StoreError> {
-        let now = self.retention.clock.now();
-        let read = |item: &Item| {
-            let entry = read(item).filter(|_| !item::has_expired(item, now))?;
-            Some((item::get(item, "listed")?.to_owned(), entry))
-        };
-        let shards = (0..SHARDS)
-            .map(|shard| self.latest_in_shard(format!("{kind}#{shard}"), limit, after, &read));
-        let mut entries: Vec<_> = try_join_all(shards).await?.into_iter().flatten().collect();
-        entries.sort_by(|(one, _), (other, _)| other.cmp(one));
-        entries.truncate(limit);
-        let last = entries.last().filter(|_| entries.len() == limit);
-        let next = last.map(|(listed, _)| listed.clone());
-        Ok((entries.into_iter().map(|(_, entry)| entry).collect(), next))
-    }
-
-    async fn latest_in_shard<T>(
-        &self,
-        shard: String,
-        limit: usize,
-        after: Option<&str>,
-        read: impl Fn(&Item) -> Option<T>,
-    ) -> Result<Vec<T>, StoreError> {
-        let client = self.client().await;
-        let (mut entries, mut from): (Vec<T>, Option<Item>) = (Vec::new(), None);
-        loop {
-            let mut query = client
-                .query()
-                .table_name(&self.table)
-                .index_name(LISTED)
-                .scan_index_forward(false)
-                .expression_attribute_names("#shard", "list_shard")
-                .expression_attribute_values(":shard", AttributeValue::S(shard.clone()))
-                .limit(page_size(limit.max(MIN_PAGE)))
-                .set_exclusive_start_key(from);
-            query = match after {
-                None => query.key_condition_expression("#shard = :shard"),
-                Some(after) => query
-                    .key_condition_expression("#shard = :shard AND #listed < :after")
-                    .expression_attribute_names("#listed", "listed")
-                    .expression_attribute_values(":after", item::text(after)),
-            };
-            let page = query.send().await.map_err(|error| self.failed(&error))?;
-            let items = page.items.unwrap_or_default();
-            let pks = items.iter().filter_map(|item| item::get(item, "pk"));
-            let mut heads = self
-                .heads(pks.map(str::to_owned).collect(), &SUMMARY)
-                .await?;
-            entries.extend(items.iter().filter_map(|entry| {
-                let mut head = heads.remove(item::get(entry, "pk")?)?;
-                let listed = entry.get("listed")?.clone();
-                head.insert("listed".to_owned(), listed);
-                read(&head)
-            }));
-            from = page.last_evaluated_key;
-            if from.is_none() || entries.len() >= limit {
-                return Ok(entries);
-            }
-        }
-    }
 }
 
-fn page_size(limit: usize) -> i32 {
+pub(super) fn page_size(limit: usize) -> i32 {
     i32::try_from(limit.clamp(1, 1_000)).unwrap_or(1_000)
 }

@@ -56,7 +56,7 @@ async fn watch_job(
     id: &str,
     json: bool,
 ) -> Result<ExitStatus, StoreCommandError> {
-    let id = JobId::from_outside(id);
+    let id = open.jobs().find_job(id).await?;
     let mut progress = Progress::default();
     let mut last: Option<Job> = None;
     let mut unchanged = 0;

@@ -1,5 +1,7 @@
 //! Deliveries in SQLite.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -64,6 +66,10 @@ impl Deliveries for SqliteStore {
             query.query_row([horizon], |row| row.get(0).map(i64::unsigned_abs))
         })
         .await
+    }
+
+    fn kept_for(&self) -> Option<Duration> {
+        self.period
     }
 
     fn has_delivery_log(&self) -> bool {

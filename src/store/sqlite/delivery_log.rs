@@ -253,7 +253,7 @@ fn dead_letter_entry(row: &Row<'_>, id: &str) -> rusqlite::Result<Option<LogEntr
         route: row.get_ref(5)?.as_str()?,
         at: moment(row.get(6)?),
         dead_letter: dead_letter.as_ref(),
-        bytes: bytes.unsigned_abs(),
+        bytes: Some(bytes.unsigned_abs()),
         trigger,
     };
     Ok(Some(LogEntry::of_stored(&parts)))

@@ -201,7 +201,7 @@ async fn crash(point: &str, times: u32, location: TokenLocation) -> bool {
     }
     let record = world.record("Leads", &world.id("Leads", 6)).await;
     assert_eq!(record["Lead_Source"], "Advertisement", "{at}");
-    let (_, kept) = world.cli(&["deliveries", "list"]);
+    let (_, kept) = world.cli(&["deliveries", "list", "--outcome", "dead_letter"]);
     assert_eq!(kept["deliveries"].as_array().map(Vec::len), Some(1), "{at}");
     let tokens = world.count("token").await;
     let most = if TOKEN_IS_SAFE.contains(&point) { 1 } else { 2 };

@@ -1,0 +1,96 @@
+//! `masshook deliveries list`.
+
+use serde_json::Value;
+
+use super::ListArgs;
+use crate::cli::list_arguments::list_json;
+use crate::cli::store_location::{CommandOutput, StoreCommandError};
+use crate::cli::table::{age, short_ids, table, terminal_width};
+use crate::clock::{Clock, SystemClock};
+use crate::store::delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary};
+
+/// The shortest id: `dlv_` and eight characters.
+const MIN_ID: usize = 12;
+
+pub(super) async fn list(args: &ListArgs) -> Result<CommandOutput, StoreCommandError> {
+    let filter = args.filter.filter()?;
+    let open = args.location.open()?;
+    let store = &open.store;
+    let read = async |request| store.list_deliveries(&filter, &request).await;
+    let page = args.page.read(read).await?;
+    let entries: Vec<Value> = page.entries.iter().map(DeliverySummary::to_json).collect();
+    let text = match page.entries.is_empty() {
+        true => empty_text(&filter, &open.place),
+        false => page_text(&page),
+    };
+    Ok(CommandOutput {
+        document: list_json("deliveries", entries, &page),
+        text,
+    })
+}
+
+fn empty_text(filter: &DeliveryFilter, place: &str) -> String {
+    if *filter == DeliveryFilter::default() {
+        return format!(
+            "No deliveries in {place} yet. Each request to /hooks/ROUTE appears here, with its outcome.\n\
+             Send a sample with `masshook send ROUTE`."
+        );
+    }
+    match *filter == DeliveryFilter::dead_letters() {
+        true => format!(
+            "No dead letters in {place}. A delivery becomes one if it cannot be mapped, or if a job of it fails."
+        ),
+        false => format!("No delivery in {place} matches. `masshook deliveries list` shows all."),
+    }
+}
+
+fn page_text(page: &DeliveryPage) -> String {
+    let now = SystemClock.now();
+    let ids: Vec<&str> = page
+        .entries
+        .iter()
+        .map(|summary| summary.entry.id.as_str())
+        .collect();
+    let rows = page.entries.iter().zip(short_ids(&ids, MIN_ID));
+    let rows: Vec<[String; 7]> = rows
+        .map(|(summary, id)| {
+            let entry = &summary.entry;
+            let outcome = match summary.dead_letter.is_some() {
+                true => "dead letter",
+                false => entry.outcome.as_str(),
+            };
+            [
+                id,
+                age(entry.received_at, now),
+                outcome.to_owned(),
+                entry.route.clone(),
+                entry
+                    .status
+                    .map_or("-".to_owned(), |status| status.to_string()),
+                entry.jobs_count.to_string(),
+                reason_text(summary),
+            ]
+        })
+        .collect();
+    let headers = ["ID", "AGE", "OUTCOME", "ROUTE", "STATUS", "JOBS", "REASON"];
+    let mut text = table(headers, &rows, terminal_width());
+    if let Some(next) = &page.next {
+        text.push_str(&format!("\nThere are more: --cursor {next}, or --all"));
+    }
+    text
+}
+
+fn reason_text(summary: &DeliverySummary) -> String {
+    let dead = summary.dead_letter.as_ref();
+    let code = dead
+        .map(|dead| dead.code.as_str())
+        .or(summary.entry.code.as_deref());
+    let reason = dead
+        .map(|dead| dead.reason.as_str())
+        .or(summary.entry.reason.as_deref());
+    match (code, reason) {
+        (Some(code), Some(reason)) => format!("{code}: {reason}"),
+        (None, reason) => reason.unwrap_or_default().to_owned(),
+        (Some(code), None) => code.to_owned(),
+    }
+}

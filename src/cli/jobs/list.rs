@@ -1,0 +1,87 @@
+//! `masshook jobs list`.
+
+use serde_json::Value;
+
+use super::ListArgs;
+use crate::cli::list_arguments::list_json;
+use crate::cli::store_location::{CommandOutput, StoreCommandError};
+use crate::cli::table::{age, short_ids, table, terminal_width};
+use crate::clock::{Clock, SystemClock};
+use crate::job::CallbackStatus;
+use crate::store::{JobFilter, JobPage, JobSummary, NO_ROUTE};
+
+/// The shortest id: `job_` and eight characters.
+const MIN_ID: usize = 12;
+
+pub(super) async fn list(args: &ListArgs) -> Result<CommandOutput, StoreCommandError> {
+    let filter = args.filter.filter()?;
+    let open = args.location.open()?;
+    let store = &open.store;
+    let read = async |request| store.list(&filter, &request).await;
+    let page = args.page.read(read).await?;
+    let entries: Vec<Value> = page.entries.iter().map(JobSummary::to_json).collect();
+    let text = match page.entries.is_empty() {
+        true => empty_text(&filter, &open.place),
+        false => page_text(&page),
+    };
+    Ok(CommandOutput {
+        document: list_json("jobs", entries, &page),
+        text,
+    })
+}
+
+fn empty_text(filter: &JobFilter, place: &str) -> String {
+    match *filter == JobFilter::default() {
+        true => format!(
+            "No jobs in {place} yet. A job appears here for each update request of an accepted delivery.\n\
+             Send a sample with `masshook send ROUTE`; `masshook deliveries list` shows what was refused or ignored."
+        ),
+        false => format!("No job in {place} matches. `masshook jobs list` shows all."),
+    }
+}
+
+fn page_text(page: &JobPage) -> String {
+    let now = SystemClock.now();
+    let ids: Vec<&str> = page.entries.iter().map(|job| job.id.as_str()).collect();
+    let rows = page.entries.iter().zip(short_ids(&ids, MIN_ID));
+    let rows: Vec<[String; 7]> = rows
+        .map(|(job, id)| {
+            let status = match job.parked.is_some() {
+                true => "parked",
+                false => job.status.as_str(),
+            };
+            [
+                id,
+                age(job.created_at, now),
+                status.to_owned(),
+                job.route.as_deref().unwrap_or(NO_ROUTE).to_owned(),
+                format!("{}/{}", job.counts.updated, job.counts.total),
+                job.callback.map_or("-", callback_text).to_owned(),
+                reason_text(job),
+            ]
+        })
+        .collect();
+    let headers = [
+        "ID", "AGE", "STATUS", "ROUTE", "RECORDS", "CALLBACK", "REASON",
+    ];
+    let mut text = table(headers, &rows, terminal_width());
+    if let Some(next) = &page.next {
+        text.push_str(&format!("\nThere are more: --cursor {next}, or --all"));
+    }
+    text
+}
+
+fn callback_text(callback: CallbackStatus) -> &'static str {
+    match callback {
+        CallbackStatus::Pending => "pending",
+        CallbackStatus::Delivered => "delivered",
+        CallbackStatus::Undeliverable => "undeliverable",
+    }
+}
+
+fn reason_text(job: &JobSummary) -> String {
+    match (&job.parked, &job.code, job.reason()) {
+        (None, Some(code), Some(reason)) => format!("{code}: {reason}"),
+        (_, _, reason) => reason.unwrap_or_default().to_owned(),
+    }
+}
