@@ -220,11 +220,14 @@ impl Omitted {
         }
         (self.from, self.to) = (self.from.min(entry.at), self.to.max(entry.at));
         match &entry.step {
-            Step::Call { .. } => self.calls += 1,
+            Step::Call { took: Some(_), .. } => self.calls += 1,
             Step::Poll { count, .. } => self.polls += count,
             Step::Callback { .. } => self.callbacks += 1,
             Step::Wait { .. } => self.waits += 1,
-            Step::Received { .. } | Step::Prepared { .. } | Step::Reread { .. } => self.others += 1,
+            Step::Call { took: None, .. }
+            | Step::Received { .. }
+            | Step::Prepared { .. }
+            | Step::Reread { .. } => self.others += 1,
         }
     }
 }
@@ -251,6 +254,18 @@ impl Step {
         matches!(
             self,
             Self::Received { .. } | Self::Prepared { code: None, .. }
+        )
+    }
+
+    /// Whether it is a call whose answer is still awaited.
+    fn is_open(&self) -> bool {
+        matches!(
+            self,
+            Self::Call {
+                took: None,
+                code: None,
+                ..
+            }
         )
     }
 
@@ -305,7 +320,7 @@ impl History {
         let older = self.entries.len().saturating_sub(LATEST_KEPT);
         let candidates = || {
             let entries = self.entries.iter().enumerate().take(older);
-            entries.filter(|(_, entry)| !entry.step.is_beginning())
+            entries.filter(|(_, entry)| !entry.step.is_beginning() && !entry.step.is_open())
         };
         let succeeded = candidates().find(|(_, entry)| !entry.step.has_failed());
         let Some((place, _)) = succeeded.or_else(|| candidates().next()) else {

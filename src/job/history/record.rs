@@ -9,6 +9,7 @@ use super::{
     Sharing, Step, WaitReason,
 };
 use crate::clock::after;
+use crate::codes::Cause;
 use crate::job::{Job, JobId};
 use crate::outcome::{Refusal, SentRequest};
 
@@ -210,6 +211,7 @@ impl Job {
         };
         let took = requests.iter().map(|request| millis(request.took)).sum();
         let code = found.err().map(|refusal| refusal.code.clone());
+        self.history.close_announcement(seq);
         let found = found.unwrap_or_default();
         self.push(
             first.sent_at,
@@ -243,15 +245,26 @@ impl Job {
 }
 
 impl History {
+    /// The place of the announcement of a call whose outcome is still open.
+    fn announcement(&self, of: usize) -> Option<usize> {
+        let is_of = |step: &Step| matches!(step, Step::Call { seq, .. } if *seq == of);
+        let mut entries = self.entries.iter();
+        entries.rposition(|entry| entry.step.is_open() && is_of(&entry.step))
+    }
+
     /// Removes the announcement of a call whose answer is known now, or that was not sent.
     pub(in crate::job) fn remove_announcement(&mut self, seq: usize) {
-        let place = self.entries.iter().rposition(|entry| match &entry.step {
-            Step::Call { seq: call, .. } | Step::Reread { seq: call, .. } => *call == seq,
-            _ => false,
-        });
-        let is_announcement = |entry: &Entry| matches!(entry.step, Step::Call { took: None, .. });
-        if let Some(place) = place.filter(|place| is_announcement(&self.entries[*place])) {
+        if let Some(place) = self.announcement(seq) {
             self.entries.remove(place);
+        }
+    }
+
+    /// Notes that no answer to an announced call will arrive.
+    fn close_announcement(&mut self, seq: usize) {
+        if let Some(place) = self.announcement(seq)
+            && let Step::Call { code, .. } = &mut self.entries[place].step
+        {
+            *code = Some(Cause::AppendOutcomeUnknown.row().code.to_owned());
         }
     }
 

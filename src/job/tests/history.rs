@@ -237,7 +237,14 @@ fn crash_leaves_a_call_without_answer() {
     job.record_requests(1, &[request(seconds(61), 120, 200)], &Sharing::default());
     job.apply(1, CallEvent::Settled(vec![]), seconds(61))
         .expect("allowed");
-    insta::assert_snapshot!(lines(&job), @"");
+    insta::assert_snapshot!(lines(&job), @r"
+    0 queued
+    0 planned took 0 records 2 (1 call)
+    5 call call 1 OUTCOME_UNKNOWN records 2 (sent; its answer was not recorded)
+    60000 looked_up took 90 call 1 records 1 (records of the call read: 1 updated)
+    61000 call took 120 call 1 200 records 2
+    61000 finished records 2 (succeeded)
+    ");
 }
 
 #[test]
