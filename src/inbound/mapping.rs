@@ -156,8 +156,11 @@ impl<'a> Mapper<'a> {
         } = content.decode(limits.max_body_bytes)?;
         // Copies of what the programs do not use would cost more than most programs.
         let used = |word, values: fn(&DeliveryContent) -> BTreeMap<String, String>| {
-            let is_used = programs.contain(word);
-            is_used.then(|| values(content)).unwrap_or_default()
+            if programs.contain(word) {
+                values(content)
+            } else {
+                BTreeMap::new()
+            }
         };
         let raw = std::str::from_utf8(&unpacked).ok();
         let input = MappingInput {

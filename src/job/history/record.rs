@@ -172,20 +172,15 @@ impl Job {
 
     /// Records that Zoho refused records of the call that was answered last.
     pub(in crate::job) fn record_refused(&mut self, seq: usize, count: usize) {
-        let steps = self
-            .history
-            .entries
-            .iter_mut()
-            .rev()
-            .map(|entry| &mut entry.step);
-        let refused = steps.filter_map(|step| match step {
-            Step::Call {
+        for entry in self.history.entries.iter_mut().rev() {
+            if let Step::Call {
                 seq: call, refused, ..
-            } if *call == seq => Some(refused),
-            _ => None,
-        });
-        if let Some(refused) = refused.into_iter().next() {
-            *refused = count as u64;
+            } = &mut entry.step
+                && *call == seq
+            {
+                *refused = count as u64;
+                return;
+            }
         }
     }
 
