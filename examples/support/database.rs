@@ -142,11 +142,14 @@ fn insert(database: &Connection, table: &str, row: &[Value], number: &str) {
     let mut insert = database
         .prepare_cached(&format!("INSERT INTO {table} VALUES ({places})"))
         .expect("prepared");
-    let row = row.iter().map(|value| match value {
-        Value::Text(text) if text.len() > 32 && text.len() < 60 && has_id(text) => {
-            Value::Text(format!("{}{number}", &text[..text.len() - 32]))
+    let row = row.iter().map(|value| {
+        if let Value::Text(text) = value
+            && (33..60).contains(&text.len())
+            && has_id(text)
+        {
+            return Value::Text(format!("{}{number}", &text[..text.len() - 32]));
         }
-        other => other.clone(),
+        value.clone()
     });
     insert.execute(params_from_iter(row)).expect("inserted");
 }
