@@ -224,7 +224,7 @@ pub(super) async fn dead_letters_are_filtered_in_pages(fixture: &Fixture) {
         fixture.store.put_delivery(&stored).await.expect("stored");
         fixture.advance(1);
     }
-    let (mut job, _) = add_with_delivery(fixture, "dlv_job", false, b"{}".to_vec()).await;
+    let (mut job, stored) = add_with_delivery(fixture, "job", false, b"{}".to_vec()).await;
     let settled = CallEvent::Settled(Vec::new());
     let lease = finish(fixture, &mut job, settled, CallbackStatus::Undeliverable).await;
     fixture
@@ -249,12 +249,15 @@ pub(super) async fn dead_letters_are_filtered_in_pages(fixture: &Fixture) {
     };
     let all = list(DeliveryFilter::dead_letters()).await;
     assert_eq!(all.len(), 6, "{all:?}");
-    assert_eq!(all[0], "dlv_job", "the latest first");
+    assert_eq!(all[0], stored.id, "the latest first");
     let code = |code: &str| DeliveryFilter {
         code: Some(code.to_owned()),
         ..DeliveryFilter::dead_letters()
     };
-    assert_eq!(list(code("CALLBACK_UNDELIVERABLE")).await, ["dlv_job"]);
+    assert_eq!(
+        list(code("CALLBACK_UNDELIVERABLE")).await,
+        [stored.id.clone()]
+    );
     assert_eq!(list(code("UNMAPPABLE")).await.len(), 5);
     let ids = fixture.store.delivery_ids("dlv_3", 5).await.expect("ids");
     assert_eq!(ids, ["dlv_3aaaaaa"]);
