@@ -110,7 +110,7 @@ const DELIVERIES: &str = "
 
 /// The latest deliveries, in the order in which they were logged. `delivery` is the stored delivery, if there is one.
 const DELIVERY_LOG: &str = "
-    CREATE TABLE delivery_log (
+    CREATE TABLE IF NOT EXISTS delivery_log (
         seq INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
         delivery TEXT,
@@ -118,8 +118,8 @@ const DELIVERY_LOG: &str = "
         at INTEGER NOT NULL,
         entry TEXT NOT NULL
     ) STRICT;
-    CREATE INDEX delivery_log_class ON delivery_log (class, seq);
-    CREATE INDEX delivery_log_delivery ON delivery_log (delivery) WHERE delivery IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS delivery_log_class ON delivery_log (class, seq);
+    CREATE INDEX IF NOT EXISTS delivery_log_delivery ON delivery_log (delivery) WHERE delivery IS NOT NULL;
 ";
 
 /// From version 1, which stored only deliveries without jobs.
@@ -133,12 +133,8 @@ const FROM_VERSION_1: &str = "
 /// From version 2, which had a table of its own for tokens. They are fetched again.
 const FROM_VERSION_2: &str = "DROP TABLE IF EXISTS tokens";
 
-/// From versions before 5. The summaries of older jobs have no counts.
-const FROM_VERSION_4: &str = "
-    ALTER TABLE jobs ADD COLUMN code TEXT;
-    ALTER TABLE jobs ADD COLUMN reference TEXT;
-    ALTER TABLE jobs ADD COLUMN digest TEXT;
-";
+/// The columns of jobs that version 5 added. The summaries of older jobs have no counts.
+const ADDED_IN_VERSION_5: [&str; 3] = ["code", "reference", "digest"];
 
 /// Opens the database in a file, or a new one in memory.
 pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
@@ -206,7 +202,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             setup.execute_batch(RETENTION)?;
         }
         if version > 0 {
-            setup.execute_batch(FROM_VERSION_4)?;
+            add_missing_columns(&setup)?;
         }
         setup.execute_batch(DELIVERY_LOG)?;
         let rows: Option<i64> =
@@ -217,6 +213,18 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
         setup.pragma_update(None, "user_version", VERSION)?;
     }
     setup.commit()
+}
+
+/// Adds the columns that version 5 added and that the table of jobs lacks.
+fn add_missing_columns(setup: &Connection) -> rusqlite::Result<()> {
+    for column in ADDED_IN_VERSION_5 {
+        let query = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('jobs') WHERE name = ?1)";
+        let exists: bool = setup.query_row(query, [column], |row| row.get(0))?;
+        if !exists {
+            setup.execute_batch(&format!("ALTER TABLE jobs ADD COLUMN {column} TEXT"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Switches to the write-ahead log, which a file needs once. SQLite's busy timeout does not apply to this: of two processes

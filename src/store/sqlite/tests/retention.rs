@@ -153,7 +153,7 @@ async fn list_skips_expired_rows_in_pages() {
     store.add(&oldest, None).await.expect("added");
     let fill = store.write(|session| {
         session.connection.execute_batch(
-            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 5000)
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 50000)
              INSERT INTO jobs (id, version, leased_until, ended, connection, module, status, created_at, listed, state)
              SELECT 'job_' || n, 1, 0, 1, 'default', 'Leads', 'succeeded', n, printf('%015d#job_%d', n, n), '{}' FROM numbers",
         )
