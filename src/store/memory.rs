@@ -1,8 +1,10 @@
 //! The store in memory, for one process. It is lost when the process ends.
 
+mod deliveries;
 mod delivery_log;
+mod values;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,11 +14,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::delivery::{DeadLetterSummary, StoredDelivery};
-use super::delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary, LogEntry};
+use super::delivery::StoredDelivery;
+use super::delivery_log::LogEntry;
 use super::{
-    AddResult, Claim, Deliveries, ItemLocation, JobFilter, JobPage, JobSummary, Jobs, KeyValue,
-    Lease, ListKey, Lock, LockHolder, Locks, PageRequest, Retention, StoreError, StoredJob,
+    AddResult, Claim, ItemLocation, JobFilter, JobPage, JobSummary, Jobs, Lease, ListKey, Lock,
+    PageRequest, Retention, StoreError, StoredJob,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::job::{DeadLetterReason, Job, JobId};
@@ -405,167 +407,6 @@ impl Jobs for MemoryStore {
             state.restore(&delivery, since);
         }
         Ok(true)
-    }
-}
-
-#[async_trait]
-impl Locks for MemoryStore {
-    async fn lock(
-        &self,
-        name: &str,
-        holder: &LockHolder,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Option<Lock>, StoreError> {
-        let mut state = self.state();
-        let held = state.locks.get(name);
-        if held.is_some_and(|held| held.until > now && held.holder != *holder) {
-            return Ok(None);
-        }
-        let lock = Lock {
-            name: name.to_owned(),
-            holder: holder.clone(),
-            until,
-        };
-        state.locks.insert(name.to_owned(), lock.clone());
-        Ok(Some(lock))
-    }
-
-    async fn unlock(&self, name: &str, holder: &LockHolder) -> Result<(), StoreError> {
-        let mut state = self.state();
-        if state
-            .locks
-            .get(name)
-            .is_some_and(|held| held.holder == *holder)
-        {
-            state.locks.remove(name);
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl KeyValue for MemoryStore {
-    async fn value(&self, key: &str) -> Result<Option<SecretString>, StoreError> {
-        Ok(self.state().values.get(key).cloned())
-    }
-
-    async fn put_value(
-        &self,
-        key: &str,
-        value: &SecretString,
-        lock: &Lock,
-    ) -> Result<(), StoreError> {
-        let mut state = self.state();
-        let held = state.locks.get(&lock.name);
-        if held.is_none_or(|held| held.holder != lock.holder) {
-            return Err(StoreError::LockLost(lock.name.clone()));
-        }
-        state.values.insert(key.to_owned(), value.clone());
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Deliveries for MemoryStore {
-    async fn put_delivery(&self, delivery: &StoredDelivery) -> Result<(), StoreError> {
-        let entry = DeliveryEntry {
-            delivery: delivery.clone(),
-            expires: self.expires(),
-        };
-        self.state().deliveries.insert(delivery.id.clone(), entry);
-        Ok(())
-    }
-
-    async fn count_dead_letters(&self) -> Result<u64, StoreError> {
-        let state = self.state();
-        let entries = state.deliveries.values();
-        let dead = entries.filter(|entry| entry.delivery.dead_letter.is_some());
-        Ok(dead.count() as u64)
-    }
-
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, StoreError> {
-        let state = self.state();
-        let dead = state.deliveries.values().filter_map(|entry| {
-            let delivery = &entry.delivery;
-            Some(DeadLetterSummary {
-                id: delivery.id.clone(),
-                route: delivery.route.clone(),
-                at: delivery.at,
-                dead_letter: delivery.dead_letter.clone()?,
-                body_bytes: delivery.body.len() as u64,
-            })
-        });
-        let mut dead: Vec<DeadLetterSummary> = dead.collect();
-        dead.sort_by(|one, other| {
-            let key = |summary: &DeadLetterSummary| (summary.dead_letter.since, summary.id.clone());
-            key(other).cmp(&key(one))
-        });
-        dead.truncate(limit);
-        Ok(dead)
-    }
-
-    fn kept_for(&self) -> Option<Duration> {
-        self.period
-    }
-
-    fn has_delivery_log(&self) -> bool {
-        true
-    }
-
-    async fn log_deliveries(&self, entries: &[LogEntry], keep: usize) -> Result<(), StoreError> {
-        let mut state = self.state();
-        for entry in entries {
-            state.log(entry.clone());
-        }
-        state.trim_log(keep.min(LOGGED));
-        drop(state);
-        self.report_change();
-        Ok(())
-    }
-
-    async fn list_deliveries(
-        &self,
-        filter: &DeliveryFilter,
-        page: &PageRequest,
-    ) -> Result<DeliveryPage, StoreError> {
-        let state = self.state();
-        Ok(match filter.is_of_dead_letters() {
-            true => state.list_dead_letters(filter, page),
-            false => state.list_log(filter, page),
-        })
-    }
-
-    async fn logged_delivery(&self, id: &str) -> Result<Option<DeliverySummary>, StoreError> {
-        let state = self.state();
-        let found = state.log.iter().find(|(_, entry)| entry.id == id);
-        Ok(found.map(|(_, entry)| state.summary_of(entry)))
-    }
-
-    async fn delivery_ids(&self, prefix: &str, limit: usize) -> Result<Vec<String>, StoreError> {
-        let state = self.state();
-        let logged = state.log.iter().map(|(_, entry)| &entry.id);
-        let ids = logged.chain(state.deliveries.keys());
-        let ids: BTreeSet<&String> = ids.filter(|id| id.starts_with(prefix)).collect();
-        Ok(ids.into_iter().take(limit).cloned().collect())
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-
-    async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
-        let state = self.state();
-        Ok(state.deliveries.get(id).map(|entry| entry.delivery.clone()))
-    }
-
-    async fn restore(&self, id: &str, since: Timestamp) -> Result<(), StoreError> {
-        self.state().restore(id, since);
-        Ok(())
-    }
-
-    async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError> {
-        Ok(self.state().deliveries.remove(id).is_some())
     }
 }
 
