@@ -87,6 +87,43 @@ export const scenarios = {
     await until(async () => (await api('jobs?status=succeeded')).jobs.length === 1, 'the job succeeds');
   }),
 
+  /** A mapping edited in the playground changes the plan, and shows the difference to the deployed route. */
+  playground: () => inBrowser(async (page) => {
+    await deliver('order-paid', { event: 'e1', ids: [world.leads[0]] });
+    await until(async () => (await api('dead-letters')).groups.length === 1, 'a dead letter');
+    const [{ sample }] = (await api('dead-letters')).groups;
+    await open(page, `/deliveries/${encodeURIComponent(sample)}`);
+    await page.getByRole('link', { name: 'Open in playground' }).click();
+    const result = page.getByRole('region', { name: 'Result' });
+    const call = result.locator('.calls li');
+    const difference = result.locator('.difference');
+    await call.filter({ hasText: 'No_Such_Field' }).waitFor();
+    await result.getByText('not edited').waitFor();
+    assert.equal(await difference.locator('.add, .del').count(), 0);
+
+    const map = page.getByRole('textbox', { name: 'map, a jq program' });
+    const deployed = await map.inputValue();
+    await map.fill(deployed.replace('No_Such_Field', 'Lead_Source'));
+    await call.filter({ hasText: 'Lead_Source' }).waitFor();
+    assert.doesNotMatch(await call.allInnerTexts().then((texts) => texts.join()), /No_Such_Field/);
+    assert.match((await difference.locator('.del').allInnerTexts()).join(), /No_Such_Field/);
+    assert.match((await difference.locator('.add').allInnerTexts()).join(), /Lead_Source/);
+    await result.getByText(/\d changes?/).waitFor();
+
+    // An error is underlined at its place, and leaves no plan.
+    await map.fill(deployed.replace('.ids', '.ids | no_such_function'));
+    const underlined = page.locator('.editor mark', { hasText: 'no_such_function' });
+    await underlined.waitFor();
+    await page.locator('.message.bad', { hasText: 'no_such_function' }).waitFor();
+    await result.getByText('no plan').waitFor();
+
+    await page.getByRole('button', { name: 'Reset' }).click();
+    await underlined.waitFor({ state: 'hidden' });
+    await result.getByText('not edited').waitFor();
+    assert.equal(await map.inputValue(), deployed);
+    assert.equal((await api('jobs')).jobs.length, 1, 'nothing was sent');
+  }),
+
   /** Everything works with the keyboard alone. */
   keyboard: () => inBrowser(async (page) => {
     await finishedJob('signup', { event: 'e1', ids: [world.leads[0]], reference: 'first' });
@@ -177,7 +214,7 @@ export const scenarios = {
         for (const route of [...SCREENS, ...details, `/jobs/${job}`]) {
           await go(page, route);
           await page.waitForLoadState('networkidle', { timeout: 500 }).catch(() => {});
-          await page.locator('#screen > *').first().waitFor();
+          await page.locator('#screen > *').filter({ visible: true }).first().waitFor();
           await checkAccessibility(page, `${theme} ${width} ${route}`);
           await checkWidth(page, `${width} ${route}`);
         }

@@ -1,6 +1,6 @@
 // What all screens share to act and to report: dialogs, results, errors with their cure, command lines, empty states.
 
-import { el, fill, button } from './element.js';
+import { el, fill, button, prose } from './element.js';
 import { Problem, Unreachable } from './api.js';
 
 /** Where results appear. */
@@ -36,8 +36,8 @@ export function explain(error) {
 export function failureBox(error, advice) {
   const errors = error instanceof Problem && Array.isArray(error.body.errors) ? error.body.errors : [];
   return el('div', { class: 'note bad', role: 'alert' },
-    el('b', error instanceof Problem ? `${error.code} ` : ''), explain(error),
-    errors.length > 0 && el('ul', errors.slice(0, 20).map((one) => el('li', el('span', { class: 'mono' }, one.pointer || one.program || ''), ' ', one.detail || one.text || ''))),
+    el('b', error instanceof Problem ? `${error.code} ` : ''), prose(explain(error)),
+    errors.length > 0 && el('ul', errors.slice(0, 20).map((one) => el('li', el('span', { class: 'mono' }, one.pointer || one.program || ''), ' ', prose(one.detail || one.text)))),
     advice && el('p', advice));
 }
 

@@ -64,6 +64,9 @@ export function fill(node, ...children) {
   return node;
 }
 
+/** A text whose `code` is shown as code. */
+export const prose = (text) => String(text ?? '').split(/`([^`\n]+)`/).map((part, at) => (at % 2 ? el('code', part) : part));
+
 /** A button. */
 export function button(label, click, properties = {}) {
   const { class: names = '', ...others } = properties;

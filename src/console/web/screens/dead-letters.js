@@ -1,6 +1,6 @@
 // Dead letters: grouped by code; replay one or all after mending, or discard.
 
-import { el, fill, button, link } from '../lib/element.js';
+import { el, fill, button, link, prose } from '../lib/element.js';
 import { query as queryText } from '../lib/api.js';
 import { number, time } from '../lib/time.js';
 
@@ -89,12 +89,12 @@ function box(group, context, reload) {
   }, { class: 'primary', data: { key: 'r' } });
   const isTooMany = group.count > MAX_ITEMS;
   return el('section', { class: 'group card', 'aria-label': `${group.code}: ${counted}` },
-    el('h2', el('span', { class: 'st bad' }, group.code), ' ', el('span', { class: 'muted' }, `${group.title || ''} · ${counted}`)),
+    el('h2', el('span', { class: 'st bad' }, group.code), ' ', el('span', { class: 'muted' }, prose(group.title), ` · ${counted}`)),
     el('dl', { class: 'kv' },
       el('dt', 'Since'), el('dd', time(group.oldest), ' ', el('span', { class: 'faint' }, 'last ', time(group.newest, 'ago'))),
       el('dt', group.routes.length === 1 ? 'Route' : 'Routes'), el('dd', group.routes.map((name, at) => [at > 0 && ', ', link(`/routes/${encodeURIComponent(name)}`, name)])),
-      el('dt', 'Latest'), el('dd', group.reason),
-      group.advice && [el('dt', 'What to do'), el('dd', group.advice)]),
+      el('dt', 'Latest'), el('dd', prose(group.reason)),
+      group.advice && [el('dt', 'What to do'), el('dd', prose(group.advice))]),
     el('div', { class: 'actions' },
       link(`/deliveries${queryText({ outcome: 'dead_letter', code: group.code })}`, 'Show all'),
       group.sample && link(`/deliveries/${encodeURIComponent(group.sample)}`, 'Open one'),

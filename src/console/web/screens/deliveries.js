@@ -1,6 +1,6 @@
 // Deliveries: the live feed, and one delivery beside it.
 
-import { el, fill, button, link } from '../lib/element.js';
+import { el, fill, button, link, prose } from '../lib/element.js';
 import { createList } from '../lib/list.js';
 import { deliveryState, jobState } from '../lib/state.js';
 import { bytes, duration, number, time } from '../lib/time.js';
@@ -171,7 +171,7 @@ const closeLink = (path) => el('a', { href: `#${path}`, class: 'back' }, '← Al
 function stepsOf(delivery) {
   return (delivery.steps || []).map((step) => el('li',
     step.ok ? el('span', { class: 'tick', 'aria-hidden': 'true' }, '✓') : el('span', { class: 'cross', 'aria-hidden': 'true' }, '✕'),
-    el('span', el('span', { class: 'sr' }, step.ok ? 'passed: ' : 'failed: '), `${step.name[0].toUpperCase()}${step.name.slice(1)} `, el('span', { class: 'muted' }, step.detail)),
+    el('span', el('span', { class: 'sr' }, step.ok ? 'passed: ' : 'failed: '), `${step.name[0].toUpperCase()}${step.name.slice(1)} `, el('span', { class: 'muted' }, prose(step.detail))),
     el('span', { class: 'faint mono' }, duration(step.took_ms))));
 }
 
@@ -195,8 +195,8 @@ function errorOf(delivery, context) {
   return [el('h3', 'Error'),
     error.program && el('p', { class: 'muted' }, el('span', { class: 'mono' }, error.program), error.line && ` line ${error.line}`, error.line && error.column && `, column ${error.column}`),
     excerptOf(error),
-    el('p', { class: 'note bad' }, el('b', `${error.code} `), error.detail || error.title, error.hint && el('span', { class: 'muted' }, ` ${error.hint}`)),
-    error.errors?.length > 1 && el('ul', { class: 'plain-list' }, error.errors.slice(0, 20).map((one) => el('li', el('span', { class: 'mono' }, one.pointer || one.program || ''), ' ', one.detail || one.text || ''))),
+    el('p', { class: 'note bad' }, el('b', `${error.code} `), prose(error.detail || error.title), error.hint && el('span', { class: 'muted' }, ' ', prose(error.hint))),
+    error.errors?.length > 0 && el('ul', { class: 'plain-list' }, error.errors.slice(0, 20).map((one) => el('li', el('span', { class: 'mono' }, one.pointer || one.program || ''), ' ', prose(one.detail || one.text)))),
     cure(error.code, delivery, context)];
 }
 
@@ -281,8 +281,8 @@ function showDetail(detail, delivery, context, { reload, path }) {
       delivery.kept_until && [el('dt', 'Kept until'), el('dd', time(delivery.kept_until), dead ? ', as a dead letter' : '')]),
     el('h3', 'What happened'),
     el('ul', { class: 'steps' }, stepsOf(delivery)),
-    dead && el('p', { class: 'note bad' }, el('b', 'Dead letter '), el('span', { class: 'faint' }, 'since ', time(dead.since)), el('br'), dead.reason, dead.job && [' ', link(`/jobs/${encodeURIComponent(dead.job)}`, 'Open its job')]),
-    !delivery.error && !dead && delivery.reason && el('p', { class: 'note' }, delivery.reason),
+    dead && el('p', { class: 'note bad' }, el('b', 'Dead letter '), el('span', { class: 'faint' }, 'since ', time(dead.since)), el('br'), prose(dead.reason), dead.job && [' ', link(`/jobs/${encodeURIComponent(dead.job)}`, 'Open its job')]),
+    !delivery.error && !dead && delivery.reason && el('p', { class: 'note' }, prose(delivery.reason)),
     errorOf(delivery, context),
     jobsOf(delivery),
     bodyOf(delivery, context),

@@ -1,6 +1,6 @@
 // Job: cards, the waterfall of its history, failures with advice, jobs that shared its calls.
 
-import { el, fill, link } from '../lib/element.js';
+import { el, fill, link, prose } from '../lib/element.js';
 import { callbackState, jobState } from '../lib/state.js';
 import { duration, number, time } from '../lib/time.js';
 import { waterfallRows } from '../lib/waterfall.js';
@@ -89,7 +89,7 @@ function cards(job) {
     card('State', jobState(job), job.finished_at ? ['finished ', time(job.finished_at, 'ago')] : ['accepted ', time(job.created_at, 'ago')], true),
     card('Records updated', counts?.total ? [number(counts.updated), el('small', ` of ${number(counts.total)}`)] : '–', [counts?.failed ? `${number(counts.failed)} refused` : '', counts?.pending ? ` ${number(counts.pending)} open` : '']),
     card('Zoho calls', number(calls.reduce((sum, call) => sum + call.attempts, 0)), [calls.length === 1 ? '1 planned' : `${number(calls.length)} planned`, shared > 1 ? `, shared by ${number(shared)} jobs` : '']),
-    card('Took', duration(end - Date.parse(job.created_at)), job.callback ? callbackState(job.callback.status) : 'no callback'));
+    card('Took', duration(end - Date.parse(job.created_at)), job.callback ? ['callback ', callbackState(job.callback.status)] : 'no callback'));
 }
 
 /** A round number of ms that is at least `ms`, so that the ticks are readable. */
@@ -121,14 +121,17 @@ function waterfall(job) {
     el('ol', { 'aria-label': 'Timeline' }, lines));
 }
 
-const table = (label, names, rows) => el('div', { class: 'boxed', tabindex: 0, role: 'region', 'aria-label': label }, el('table', el('thead', el('tr', names.map((name) => el('th', { scope: 'col' }, name)))), el('tbody', rows)));
+/** Columns that are aligned at the right. */
+const NUMBERS = new Set(['Call', 'Records', 'Sent']);
+
+const table = (label, names, rows) => el('div', { class: 'boxed', tabindex: 0, role: 'region', 'aria-label': label }, el('table', el('thead', el('tr', names.map((name) => el('th', { scope: 'col', class: NUMBERS.has(name) ? 'num' : null }, name)))), el('tbody', rows)));
 
 function failures(job) {
   if (!job.failures?.length) return null;
   const rows = job.failures.map((failure) => el('tr',
     el('td', { class: 'mono' }, failure.id || failure.record || ''),
     el('td', { class: 'mono' }, failure.code),
-    el('td', { class: 'wrap' }, failure.advice || failure.message || '', failure.field && el('span', { class: 'faint' }, ` (${failure.field})`))));
+    el('td', { class: 'wrap' }, prose(failure.advice || failure.message), failure.field && el('span', { class: 'faint' }, ` (${failure.field})`))));
   return el('div', el('h2', { class: 'sub' }, 'Records that were not updated'), table('Records that were not updated', ['Record', 'Code', 'What to do'], rows),
     job.failures_omitted > 0 && el('p', { class: 'faint' }, `${number(job.failures_omitted)} more are counted, but not listed.`));
 }
@@ -157,10 +160,10 @@ function companions(job) {
 function problems(job) {
   const { error, callback } = job;
   return [
-    error && el('p', { class: 'note bad', role: 'note' }, el('b', `${error.code} `), error.message || error.detail || '', error.advice && el('span', { class: 'muted' }, ` ${error.advice}`)),
-    callback?.error && callback.status !== 'delivered' && el('p', { class: `note ${callback.status === 'undeliverable' ? 'bad' : ''}` }, el('b', callback.status === 'undeliverable' ? 'The callback could not be delivered. ' : 'The last callback attempt failed. '), callback.error,
+    error && el('p', { class: 'note bad', role: 'note' }, el('b', `${error.code} `), prose(error.message || error.detail), error.advice && el('div', { class: 'muted' }, prose(error.advice))),
+    callback?.error && callback.status !== 'delivered' && el('p', { class: `note ${callback.status === 'undeliverable' ? 'bad' : ''}` }, el('b', callback.status === 'undeliverable' ? 'The callback could not be delivered. ' : 'The last callback attempt failed. '), prose(callback.error),
       callback.status === 'undeliverable' && ' Redeliver it once the receiver answers again.'),
-    (job.notes || []).map((note) => el('p', { class: 'note' }, note)),
+    (job.notes || []).map((note) => el('p', { class: 'note' }, prose(note))),
   ];
 }
 

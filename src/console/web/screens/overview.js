@@ -1,6 +1,6 @@
 // Overview: the last hours in numbers, what needs attention, routes, connections, received callbacks.
 
-import { el, fill, button, link } from '../lib/element.js';
+import { el, fill, button, link, prose } from '../lib/element.js';
 import { sparkline } from '../lib/plot.js';
 import { ago, clockTime, number, time } from '../lib/time.js';
 import { state } from '../lib/state.js';
@@ -68,8 +68,8 @@ export function mount(root, context) {
   function attention(items) {
     if (!items.length) return el('div', { class: 'boxed calm' }, state('ok', 'nothing'), el('span', { class: 'muted' }, ' No dead letters, no throttles, no overdue jobs.'));
     return el('div', { class: 'boxed' }, el('table', el('caption', { class: 'sr' }, 'What needs attention'), el('tbody', items.map((item) => el('tr',
-      el('td', state(item.severity, item.subject)), el('td', { class: 'wrap' }, item.text, item.command && el('div', el('code', item.command))),
-      el('td', item.link && link(item.link, item.action || 'Open')))))));
+      el('td', { class: 'wrap' }, state(item.severity, item.subject), el('div', prose(item.text)), item.command && el('code', { class: 'faint' }, item.command)),
+      el('td', { class: 'num' }, item.link && link(item.link, item.action || 'Open')))))));
   }
 
   const oldest = (overview) => el('div', { class: 'card' }, overview.oldest_due

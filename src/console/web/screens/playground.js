@@ -1,6 +1,6 @@
 // The playground: run a route's programs, or edited ones, on an event. Nothing is sent, nothing is stored.
 
-import { el, fill, button, link } from '../lib/element.js';
+import { el, fill, button, link, prose } from '../lib/element.js';
 import { createEditor } from '../lib/editor.js';
 import { bytes, clockTime, duration, number } from '../lib/time.js';
 import { state } from '../lib/state.js';
@@ -167,8 +167,8 @@ export function mount(root, context) {
   }
 
   const message = (one, kind) => el('p', { class: `message ${kind}` },
-    one.line && el('span', { class: 'faint' }, `line ${one.line}, column ${one.column}: `), one.message,
-    one.pointer && el('code', ` ${one.pointer}`), one.hint && el('b', ` ${one.hint}`),
+    one.line && el('span', { class: 'faint' }, `line ${one.line}, column ${one.column}: `), prose(one.message),
+    one.pointer && el('code', ` ${one.pointer}`), one.hint && el('b', ' ', prose(one.hint)),
     one.input && el('span', { class: 'faint' }, ` on the input ${one.input}`));
 
   function mark(editor, key) {

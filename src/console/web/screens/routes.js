@@ -1,6 +1,6 @@
 // Routes: the URL for the sender, what its signature proves, what check finds, the last delivery, an example.
 
-import { el, fill, button, link } from '../lib/element.js';
+import { el, fill, button, link, prose } from '../lib/element.js';
 import { bytes, time } from '../lib/time.js';
 import { deliveryState, state } from '../lib/state.js';
 
@@ -62,7 +62,7 @@ export function mount(root, context) {
       const one = await api.get(`routes/${encodeURIComponent(name)}`, {}, signal);
       if (current === name) fill(detail, ...content(one));
     } catch (error) {
-      if (!signal.aborted && current === name) fill(detail, actions.failureBox(error), link('/routes', 'Back to the routes'));
+      if (!signal.aborted && current === name) fill(detail, actions.failureBox(error), link('/routes', '← All routes'));
     }
   }
 
@@ -73,7 +73,7 @@ export function mount(root, context) {
         done: (sent) => { open(one.name); return `The server answered ${sent.status}`; }, failed: 'Not sent',
       }), { class: 'primary' });
     return [
-      el('a', { href: '#/routes', class: 'back' }, 'Back to the routes'),
+      el('a', { href: '#/routes', class: 'back' }, '← All routes'),
       el('h2', one.name, check(one.findings)),
       el('h3', 'URL to paste at the sender'),
       one.listens_to_http
@@ -81,10 +81,10 @@ export function mount(root, context) {
         : el('p', { class: 'muted' }, `AWS delivers to this route: ${one.on.join(', ')}.`),
       one.listens_to_http && el('p', { class: 'faint' }, `${one.http_methods.join(', ')}. ${one.url_note}`),
       el('h3', 'What its signature proves'),
-      el('p', one.verify),
+      el('p', prose(one.verify)),
       el('h3', 'What check finds'),
       one.findings.length
-        ? el('ul', { class: 'steps' }, one.findings.map((finding) => el('li', el('span', { class: finding.severity === 'bad' ? 'cross' : 'tick', 'aria-hidden': 'true' }, finding.severity === 'bad' ? '✕' : finding.severity === 'note' ? '!' : '✓'), el('span', finding.text), el('span', { class: 'sr' }, finding.severity))))
+        ? el('ul', { class: 'steps' }, one.findings.map((finding) => el('li', el('span', { class: finding.severity === 'bad' ? 'cross' : 'tick', 'aria-hidden': 'true' }, finding.severity === 'bad' ? '✕' : finding.severity === 'note' ? '!' : '✓'), el('span', prose(finding.text)), el('span', { class: 'sr' }, finding.severity))))
         : el('p', { class: 'muted' }, 'Nothing.'),
       actions.commandLine('masshook check'),
       el('h3', 'Last delivery'),
