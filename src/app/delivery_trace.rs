@@ -37,6 +37,8 @@ pub(super) struct DeliveryTrace {
     started: Duration,
     step_started: Duration,
     is_verified: bool,
+    /// How many conditions `when` of the route has.
+    conditions: usize,
     entry: LogEntry,
 }
 
@@ -113,6 +115,7 @@ impl App {
             started,
             step_started: started,
             is_verified: false,
+            conditions: 0,
             entry,
         }
     }
@@ -138,6 +141,7 @@ impl DeliveryTrace {
     /// The signature holds, or none is needed.
     pub(super) fn verified(&mut self, route: &Route) {
         self.is_verified = true;
+        self.conditions = route.when.len();
         let detail = match &route.verify {
             VerifyConfig::Schemes(_) => "the signature is valid",
             VerifyConfig::Disabled(_) => "the route verifies nothing",
@@ -147,13 +151,10 @@ impl DeliveryTrace {
     }
 
     /// The route's programs have run.
-    pub(super) fn mapped(&mut self, route: &Route, new: &NewJobs) {
-        let conditions = route.when.len();
-        let accepted = match (new.ignored, conditions) {
-            (Some(reason @ IgnoreReason::When(_)), _) => reason.to_string(),
-            (_, 0) => "the route has no `when`".to_owned(),
-            (_, 1) => "`when` holds".to_owned(),
-            (_, count) => format!("all {count} conditions of `when` hold"),
+    pub(super) fn mapped(&mut self, new: &NewJobs) {
+        let accepted = match new.ignored {
+            Some(reason @ IgnoreReason::When(_)) => reason.to_string(),
+            _ => conditions_hold(self.conditions),
         };
         let ok = !matches!(new.ignored, Some(IgnoreReason::When(_)));
         self.add_step(StepName::Accepted, ok, accepted, Some(new.when_took));
@@ -260,7 +261,7 @@ impl DeliveryTrace {
             (true, false) => StepName::Mapped,
         };
         if is_about_map && !has(StepName::Accepted) {
-            let detail = "the conditions of `when` hold".to_owned();
+            let detail = conditions_hold(self.conditions);
             self.add_step(StepName::Accepted, true, detail, None);
         }
         self.finish_step(name, false, rejection.to_string());
@@ -282,6 +283,15 @@ impl DeliveryTrace {
         entry.class = class;
         entry.took_ms = Some(ms(self.clock.elapsed().saturating_sub(self.started)));
         self.log.record(admitted, self.entry).await;
+    }
+}
+
+/// Why a delivery that `when` does not ignore is accepted.
+fn conditions_hold(count: usize) -> String {
+    match count {
+        0 => "the route has no `when`".to_owned(),
+        1 => "`when` holds".to_owned(),
+        _ => format!("all {count} conditions of `when` hold"),
     }
 }
 

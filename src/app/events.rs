@@ -107,7 +107,7 @@ impl App {
                     let reason = new.ignored.map(|reason| format!("{route}: {reason}"));
                     stored.ignored.extend(reason);
                     if let Some(trace) = &mut trace {
-                        trace.mapped(delivery.route().settings, &new);
+                        trace.mapped(&new);
                     }
                     all.push((route, new, trace));
                 }

@@ -128,7 +128,7 @@ impl App {
                     tracing::info!(route = route.name, because = %reason, "delivery ignored by its route: {reason}");
                 }
                 if let Some(trace) = trace {
-                    trace.mapped(route.settings, &new);
+                    trace.mapped(&new);
                 }
                 let (accepted, outcome) = self.intake.accept(new, deadline).await?;
                 let response = HookResponse::Delivery(accepted, delivery.into_reply());

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::clock::{Clock, after};
 use crate::engine::{CallbackQueue, DriveResult, Engine, ExecutionMode, Patience, TurnDeadlines};
@@ -282,11 +281,7 @@ impl JobIntake {
         if !self.is_durable() || !rejection.is_about_mapping() {
             return Ok(None);
         }
-        let errors = rejection.errors();
-        let reason = match errors.is_empty() {
-            true => rejection.to_string(),
-            false => format!("{rejection}: {}", Value::Array(errors)),
-        };
+        let reason = rejection.text_with_errors();
         let reason = DeadLetterReason::new(rejection.code(), &reason, None, self.clock.now());
         let stored = delivery.to_dead_letter(reason);
         fail_point("delivery.before");

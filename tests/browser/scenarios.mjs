@@ -3,9 +3,19 @@
 
 import assert from 'node:assert/strict';
 
-import { api, checkAccessibility, checkWidth, deliver, editConfig, go, inBrowser, open, until, world } from './support.mjs';
+import { api, checkAccessibility, checkWidth, deliver, editConfig, go, inBrowser, open, until, visit, world } from './support.mjs';
 
-const SCREENS = ['/overview', '/deliveries', '/jobs', '/dead-letters', '/playground', '/routes', '/connections'];
+const ROWS = '.list tbody tr, .empty';
+
+/** Each screen, and what it shows once its data have arrived. */
+const SCREENS = [
+  ['/overview', '.cards'], ['/deliveries', ROWS], ['/jobs', ROWS], ['/dead-letters', '.group'], ['/playground', '.difference, .pane:last-child .st'],
+  ['/routes', ROWS], ['/connections', '.connection'],
+];
+
+/** The address of a delivery or a job, and what is shown there. */
+const delivered = ({ id }) => [`/deliveries/${encodeURIComponent(id)}`, '.detail .steps'];
+const done = ({ id }) => [`/jobs/${encodeURIComponent(id)}`, '.wf'];
 
 /** Texts that would run as code if the page took them for markup. */
 const HOSTILE = [
@@ -182,19 +192,22 @@ export const scenarios = {
     await until(async () => (await api('dead-letters')).groups.length === 1, 'a dead letter');
     await open(page);
     await page.locator('table.list tbody tr').first().waitFor();
-    const deliveries = (await api('deliveries')).deliveries.map((delivery) => `/deliveries/${encodeURIComponent(delivery.id)}`);
-    const jobs = (await api('jobs')).jobs.map((job) => `/jobs/${encodeURIComponent(job.id)}`);
-    const searches = HOSTILE.map((text) => `/jobs?q=${encodeURIComponent(text)}`);
+    const deliveries = (await api('deliveries')).deliveries.map(delivered);
+    const jobs = (await api('jobs')).jobs.map(done);
+    const searches = HOSTILE.map((text) => [`/jobs?q=${encodeURIComponent(text)}`, ROWS]);
     const markup = ['script:not([src="app.js"])', 'img', 'iframe', '[onerror]', '[onload]', '[src]:not(script)', 'a[href]:not([href^="#"])'];
-    for (const route of [...SCREENS, ...deliveries, ...jobs, ...searches, `/${HOSTILE[0]}`, `/jobs/${encodeURIComponent(HOSTILE[1])}`]) {
-      await go(page, route);
-      await page.waitForLoadState('networkidle', { timeout: 500 }).catch(() => {});
+    const unknown = [[`/${HOSTILE[0]}`, '.empty'], [`/jobs/${encodeURIComponent(HOSTILE[1])}`, '.note']];
+    for (const [route, content] of [...SCREENS, ...deliveries, ...jobs, ...searches, ...unknown]) {
+      await visit(page, route, content);
       const reveal = page.getByRole('button', { name: /Show body/ });
-      if (await reveal.count()) await reveal.click();
+      if (await reveal.count()) {
+        await reveal.click();
+        await page.getByLabel('The body').waitFor();
+      }
       const found = await page.evaluate((selectors) => [window.hacked, document.querySelectorAll(selectors.join(',')).length], markup);
       assert.deepEqual(found, [undefined, 0], route);
     }
-    await go(page, jobs.at(-1));
+    await visit(page, ...jobs.at(-1));
     await page.getByText('onerror="window.hacked=1"').first().waitFor();
   }, { tolerated: ['status of 404', 'status of 400', 'status of 409'] }),
 
@@ -205,16 +218,14 @@ export const scenarios = {
     await deliver('signup', { event: 'e3' }, { secret: 'wrong' });
     await until(async () => (await api('dead-letters')).groups.length === 1, 'a dead letter');
     const { deliveries } = await api('deliveries');
-    const details = deliveries.map((delivery) => `/deliveries/${encodeURIComponent(delivery.id)}`);
+    const routes = [...SCREENS, ...deliveries.map(delivered), done({ id: job })];
     await open(page);
     for (const theme of ['light', 'dark']) {
       await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
       for (const width of [1280, 400]) {
         await page.setViewportSize({ width, height: 800 });
-        for (const route of [...SCREENS, ...details, `/jobs/${job}`]) {
-          await go(page, route);
-          await page.waitForLoadState('networkidle', { timeout: 500 }).catch(() => {});
-          await page.locator('#screen > *').filter({ visible: true }).first().waitFor();
+        for (const [route, content] of routes) {
+          await visit(page, route, content);
           await checkAccessibility(page, `${theme} ${width} ${route}`);
           await checkWidth(page, `${width} ${route}`);
         }
@@ -274,24 +285,36 @@ export const scenarios = {
 /** Writes the pictures of the documents: MASSHOOK_PICTURES=1 and the test `pictures`. */
 scenarios.pictures = () => inBrowser(async (page) => {
   const folder = world.pictures;
-  const results = [];
   for (let at = 0; at < 6; at += 1) {
-    results.push(await finishedJob('signup', { event: `signup-${at}`, ids: world.leads.slice(at, at + 1 + (at % 3)), reference: `order ${1000 + at}` }));
+    await finishedJob('signup', { event: `signup-${at}`, ids: world.leads.slice(at, at + 1 + (at % 3)), reference: `order ${1000 + at}` });
   }
   await deliver('signup', { event: 'signup-0', ids: [world.leads[0]] });
   await deliver('signup', { event: 'forged' }, { secret: 'wrong' });
   await deliver('order-paid', { event: 'order-1', ids: [world.leads[7]], reference: 'order 1007' });
   await deliver('signup', { event: 'unmapped', ids: 'none' });
-  await until(async () => (await api('dead-letters')).groups.length >= 1, 'a dead letter');
+  // Jobs that share their calls.
+  const shared = await Promise.all([6, 7, 8].map((at) => finishedJob('renewal', { event: `renewal-${at}`, ids: world.leads.slice(at, at + 2), reference: `contract ${at}` })));
+  await until(async () => (await api('dead-letters')).groups.length === 2, 'the dead letters');
   const { deliveries } = await api('deliveries');
   const shown = deliveries.find((delivery) => delivery.code === 'not_mappable' || delivery.code === 'mapping_failed') || deliveries.find((delivery) => delivery.dead_letter);
-  const routes = { deliveries: `/deliveries/${encodeURIComponent(shown.id)}`, job: `/jobs/${results[2]}`, overview: '/overview', playground: `/playground?route=signup&delivery=${encodeURIComponent(shown.id)}`, 'dead-letters': '/dead-letters' };
+  const failed = deliveries.find((delivery) => delivery.dead_letter?.code === 'JOB_FAILED');
+  const routes = {
+    deliveries: delivered(shown),
+    job: done({ id: shared[1] }),
+    overview: SCREENS[0],
+    playground: [`/playground?route=order-paid&delivery=${encodeURIComponent(failed.id)}`, '.difference'],
+  };
   await open(page);
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    for (const [name, route] of Object.entries(routes)) {
-      await go(page, route);
-      await page.waitForLoadState('networkidle', { timeout: 1500 }).catch(() => {});
+    for (const [name, [route, content]] of Object.entries(routes)) {
+      await visit(page, route, content);
+      if (name === 'playground') {
+        const map = page.getByRole('textbox', { name: 'map, a jq program' });
+        await map.fill((await map.inputValue()).replace('No_Such_Field', 'Lead_Source'));
+        await page.locator('.difference .add').waitFor();
+        await page.evaluate(() => document.activeElement.blur());
+      }
       await page.screenshot({ path: `${folder}/console-${name}-${colorScheme}.png` });
     }
   }

@@ -62,6 +62,13 @@ export async function go(page, route) {
   await page.evaluate((path) => { location.hash = `#${path}`; }, route);
 }
 
+/** Goes to a route of the page, and waits for its content: an element that was not there before. */
+export async function visit(page, route, content) {
+  await page.evaluate((selector) => document.querySelectorAll(selector).forEach((node) => { node.dataset.old = ''; }), content);
+  await go(page, route);
+  await page.locator(content).and(page.locator(':not([data-old])')).filter({ visible: true }).first().waitFor();
+}
+
 /** Sends a delivery to a route, signed as GitHub signs. */
 export async function deliver(route, body, { secret = world.secret } = {}) {
   const text = JSON.stringify(body);

@@ -11,17 +11,18 @@ use crate::harness::{Harness, Served, browser_tools, repo_path};
 /// The secret of the signed routes.
 const SECRET: &str = "secret-of-the-browser-tests";
 
-/// Starts a server with signed routes, one of which sets a field that does not exist.
+/// Starts a server with signed routes. `order-paid` sets a field that does not exist; `renewal` sets two fields, which
+/// takes two calls, and waits for others to share them with.
 async fn start(folder: &std::path::Path) -> Served {
     let secret = folder.join("secret");
     std::fs::write(&secret, SECRET).expect("written");
     let secret = secret.display();
-    let route = |name: &str, field: &str, callback: &str| {
+    let route = |name: &str, fields: &str, callback: &str| {
         format!(
             r#"  {name}:
     verify: {{ scheme: github, secret: "file:{secret}" }}
     delivery_id: .event
-    map: '{{module: "Leads", fields: {{{field}: "Webinar"}}, ids: .ids, reference: .reference}} | with_entries(select(.value != null))'
+    map: '{{module: "Leads", fields: {{{fields}}}, ids: .ids, reference: .reference}} | with_entries(select(.value != null))'
     callback_url: {callback}
 "#
         )
@@ -32,8 +33,14 @@ async fn start(folder: &std::path::Path) -> Served {
             .find_map(|line| line.trim().strip_prefix("callback_url: "));
         let callback = callback.expect("a callback URL").to_owned();
         config
-            + &route("signup", "Lead_Source", &callback)
-            + &route("order-paid", "No_Such_Field", &callback)
+            + &route("signup", r#"Lead_Source: "Webinar""#, &callback)
+            + &route("order-paid", r#"No_Such_Field: "Webinar""#, &callback)
+            + &route(
+                "renewal",
+                r#"Lead_Source: "Web Download", Rating: "Active""#,
+                &callback,
+            )
+            + "    batch_window: 2s\n"
     });
     let mut served = harness.served().prepare().await;
     served.start(&["--console", "127.0.0.1:0"]).await;

@@ -54,6 +54,15 @@ impl Rejection {
         })
     }
 
+    /// The text of the rejection with its individual errors, for people.
+    pub fn text_with_errors(&self) -> String {
+        let texts: Vec<String> = self.errors().iter().map(error_text).collect();
+        match texts.is_empty() {
+            true => self.to_string(),
+            false => format!("{self}: {}", texts.join("; ")),
+        }
+    }
+
     /// The individual errors, for rejections that may have several.
     pub fn errors(&self) -> Vec<Value> {
         if let Self::Unmappable { outputs, .. } = self {
@@ -109,5 +118,19 @@ impl Rejection {
             problem["errors"] = Value::Array(errors);
         }
         problem
+    }
+}
+
+/// One of [`Rejection::errors`] as text: what is wrong, and where.
+fn error_text(error: &Value) -> String {
+    match (error["pointer"].as_str(), error["detail"].as_str()) {
+        (Some(""), Some(detail)) => detail.to_owned(),
+        (Some(pointer), Some(detail)) => format!("`{pointer}` {detail}"),
+        _ => match (&error["program"], &error["line"], &error["column"]) {
+            (Value::String(program), line, column) => {
+                format!("`{program}`, line {line}, column {column}")
+            }
+            _ => error.to_string(),
+        },
     }
 }

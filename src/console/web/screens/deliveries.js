@@ -281,7 +281,7 @@ function showDetail(detail, delivery, context, { reload, path }) {
       delivery.kept_until && [el('dt', 'Kept until'), el('dd', time(delivery.kept_until), dead ? ', as a dead letter' : '')]),
     el('h3', 'What happened'),
     el('ul', { class: 'steps' }, stepsOf(delivery)),
-    dead && el('p', { class: 'note bad' }, el('b', 'Dead letter '), el('span', { class: 'faint' }, 'since ', time(dead.since)), el('br'), prose(dead.reason), dead.job && [' ', link(`/jobs/${encodeURIComponent(dead.job)}`, 'Open its job')]),
+    dead && el('p', { class: 'note bad' }, el('b', 'Dead letter '), el('span', { class: 'faint' }, 'since ', time(dead.since)), !delivery.error && [el('br'), prose(dead.reason)], dead.job && [' ', link(`/jobs/${encodeURIComponent(dead.job)}`, 'Open its job')]),
     !delivery.error && !dead && delivery.reason && el('p', { class: 'note' }, prose(delivery.reason)),
     errorOf(delivery, context),
     jobsOf(delivery),

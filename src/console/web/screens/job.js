@@ -40,7 +40,9 @@ export function mount(root, context) {
         await context.api.repeat(async () => { if (!await load()) { loop.abort.abort(); context.setLive(false); } }, 1000, signal);
       }
     } catch (error) {
-      if (!signal.aborted) fill(root, el('div', { class: 'pad' }, link('/jobs', '← All jobs'), context.actions.failureBox(error), unparking(error)));
+      if (signal.aborted) return;
+      context.setTools();
+      fill(root, el('div', { class: 'pad' }, link('/jobs', '← All jobs'), context.actions.failureBox(error), unparking(error)));
     }
   }
 
@@ -55,7 +57,7 @@ export function mount(root, context) {
   }
 
   const press = (key) => () => {
-    const found = root.querySelector(`[data-key=${key}]`);
+    const found = document.querySelector(`[data-key=${key}]`);
     if (!found) return false;
     found.click();
     return true;
@@ -150,7 +152,7 @@ function calls(job) {
 }
 
 function companions(job) {
-  const ids = [...new Set((job.history || []).flatMap((entry) => entry.shared_with || []))].filter((other) => other !== job.id);
+  const ids = [...new Set((job.history || []).flatMap((entry) => entry.shared_with || []))].filter((other) => !job.id.startsWith(other));
   if (!ids.length) return null;
   const total = Math.max(...job.history.map((entry) => entry.shared_jobs || 0)) - 1;
   return el('div', el('h2', { class: 'sub' }, 'Shared a call with'), table('Jobs that shared a call', ['Job'], ids.map((other) => el('tr', el('td', { class: 'mono' }, link(`/jobs/${encodeURIComponent(other)}`, other))))),
@@ -183,6 +185,7 @@ function show(root, job, context, reload) {
   }, { data: { key: 'c' } });
   const reference = referenceText(job.reference);
   const focusedKey = document.activeElement?.dataset?.key;
+  context.setTools(redeliver, replay);
   fill(root,
     cards(job),
     el('div', { class: 'pad' },
@@ -194,10 +197,9 @@ function show(root, job, context, reload) {
       waterfall(job),
       job.history_omitted > 0 && el('p', { class: 'faint' }, `${number(job.history_omitted)} older entries are summarised.`),
       el('div', { class: 'two' }, failures(job), calls(job), companions(job)),
-      el('div', { class: 'actions' }, replay, redeliver),
       replay && actions.commandLine(`masshook jobs replay ${actions.quoted(job.id)}`),
       redeliver && actions.commandLine(`masshook jobs redeliver ${actions.quoted(job.id)}`),
       actions.commandLine(`masshook jobs show ${actions.quoted(job.id)}`)));
-  if (focusedKey) root.querySelector(`[data-key=${focusedKey}]`)?.focus();
+  if (focusedKey) document.querySelector(`[data-key=${focusedKey}]`)?.focus();
 }
 

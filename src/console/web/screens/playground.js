@@ -214,7 +214,7 @@ export function mount(root, context) {
     if (!plan) {
       fill(planTools, '');
       const reason = answer.error
-        ? [state('bad', 'no plan'), el('p', { class: 'muted' }, 'The error is marked in the program.')]
+        ? [state('bad', 'no plan'), el('p', { class: 'muted' }, 'See the error at its program.')]
         : [state('off', 'ignored'), el('p', { class: 'muted' }, `${answer.ignored || 'There is no update request'}, so the delivery is answered with 200 and no job is made.`)];
       fill(planPane, el('div', { class: 'hint-line' }, reason));
       return;
@@ -225,8 +225,8 @@ export function mount(root, context) {
         el('div', el('span', { class: 'c' }, `${call.seq} `), el('b', call.method), ` ${call.path}`, call.records !== null && el('span', { class: 'faint' }, ` ${counted(call.records, 'record')}`)),
         el('pre', JSON.stringify(call.body))))),
       plan.calls_omitted > 0 && el('p', { class: 'hint-line muted' }, `… ${counted(plan.calls_omitted, 'more call')}`),
-      plan.lookups.map((one) => el('p', { class: 'hint-line' }, one.text)),
-      el('ul', { class: 'hint-line muted plan-notes' }, plan.notes.map((note) => el('li', note)), plan.methods.map((one) => el('li', one.text))),
+      plan.lookups.map((one) => el('p', { class: 'hint-line' }, prose(one.text))),
+      el('ul', { class: 'hint-line muted plan-notes' }, plan.notes.map((note) => el('li', prose(note))), plan.methods.map((one) => el('li', prose(one.text)))),
       el('details', { class: 'hint-line' }, el('summary', counted(answer.requests.length + answer.requests_omitted, 'update request')),
         el('pre', answer.requests.map((one) => JSON.stringify(one, null, 2)).join('\n'))));
   }
