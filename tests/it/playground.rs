@@ -207,6 +207,9 @@ async fn stored_delivery_is_run_as_it_was_received() {
         .deliver("open", &json!({"rating": "Active", "id": "not a record"}))
         .await;
     assert_eq!(delivered.status, 422, "{delivered:?}");
+    // The log is written after the answer.
+    dev.wait_for("deliveries", |answer| answer["deliveries"][0].is_object())
+        .await;
     let listed = dev.run(&[
         "deliveries",
         "list",
