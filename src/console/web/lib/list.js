@@ -6,6 +6,15 @@ import { el, fill, button } from './element.js';
 const MAX_ROWS = 400;
 const KEPT_ROWS = 200;
 
+/** Periods, by their hours. */
+export const PERIODS = [['', 'Any time'], ['1', 'Last hour'], ['24', 'Last 24 hours'], ['168', 'Last 7 days']];
+
+/** The parameters of a list's request for the filters in an address. */
+export function parametersOf(query, filters) {
+  const since = query.hours > 0 && query.hours < 1e5 ? new Date(Date.now() - Number(query.hours) * 3600000).toISOString() : null;
+  return { ...Object.fromEntries(filters.map((name) => [name, query[name]])), since };
+}
+
 /**
  * Makes a list.
  *

@@ -1,7 +1,7 @@
 // Deliveries: the live feed, and one delivery beside it.
 
 import { el, fill, button, link, prose } from '../lib/element.js';
-import { createList } from '../lib/list.js';
+import { createList, parametersOf, PERIODS } from '../lib/list.js';
 import { deliveryState, jobState } from '../lib/state.js';
 import { bytes, duration, number, time } from '../lib/time.js';
 import { query as queryText } from '../lib/api.js';
@@ -9,7 +9,6 @@ import { query as queryText } from '../lib/api.js';
 export const title = 'Deliveries';
 
 const OUTCOMES = [['', 'All'], ['accepted', 'Accepted'], ['ignored', 'Ignored'], ['duplicate', 'Duplicate'], ['refused', 'Refused'], ['dead_letter', 'Dead letters']];
-const PERIODS = [['', 'Any time'], ['1', 'Last hour'], ['24', 'Last 24 hours'], ['168', 'Last 7 days']];
 const TRIGGERS = { http: 'HTTP', eventbridge: 'EventBridge', sns: 'SNS', sqs: 'SQS', direct: 'Direct' };
 const FILTERS = ['outcome', 'route', 'code', 'trigger', 'q'];
 
@@ -33,11 +32,7 @@ export function mount(root, context) {
   fill(root, filters, split);
   fill(split, place, detail);
 
-  const parameters = () => {
-    const chosen = Object.fromEntries(FILTERS.map((name) => [name, query[name]]));
-    if (query.hours) chosen.since = new Date(Date.now() - Number(query.hours) * 3600000).toISOString();
-    return chosen;
-  };
+  const parameters = () => parametersOf(query, FILTERS);
   const path = (change, deliveryId = null) => `/deliveries${deliveryId ? `/${encodeURIComponent(deliveryId)}` : ''}${queryText({ ...query, ...change })}`;
 
   const list = createList({

@@ -2,14 +2,13 @@
 
 import { el, fill, button, link } from '../lib/element.js';
 import { query as queryText } from '../lib/api.js';
-import { createList } from '../lib/list.js';
+import { createList, parametersOf, PERIODS } from '../lib/list.js';
 import { callbackState, jobState } from '../lib/state.js';
 import { number, time } from '../lib/time.js';
 
 export const title = 'Jobs';
 
 const STATUSES = [['', 'All'], ['queued', 'Queued'], ['running', 'Running'], ['succeeded', 'Succeeded'], ['partially_succeeded', 'Partially succeeded'], ['failed', 'Failed'], ['undeliverable', 'Callback undeliverable'], ['parked', 'Parked']];
-const PERIODS = [['', 'Any time'], ['1', 'Last hour'], ['24', 'Last 24 hours'], ['168', 'Last 7 days']];
 const FILTERS = ['status', 'route', 'connection', 'reference', 'code', 'q'];
 
 const COLUMNS = [
@@ -39,11 +38,7 @@ export function mount(root, context) {
   fill(root, filters, place);
 
   const path = (change) => `/jobs${queryText({ ...query, ...change })}`;
-  const parameters = () => {
-    const chosen = Object.fromEntries(FILTERS.map((name) => [name, query[name]]));
-    if (query.hours) chosen.since = new Date(Date.now() - Number(query.hours) * 3600000).toISOString();
-    return chosen;
-  };
+  const parameters = () => parametersOf(query, FILTERS);
 
   const list = createList({
     label: 'Jobs, newest first',
