@@ -170,6 +170,7 @@ async fn dead_letter_reason_is_short() {
     let dead_letter = fixture.listed().await.remove(0);
     let reason = dead_letter.dead_letter.reason;
     assert!(reason.contains("/ids/0"), "{reason}");
+    assert!(!reason.contains('{'), "text, no JSON: {reason}");
     assert!(reason.len() < 5_000, "{} bytes", reason.len());
 }
 
