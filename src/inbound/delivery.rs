@@ -116,7 +116,9 @@ impl<'c> Delivery<'c> {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&stored.query)
             .finish();
-        let (headers, body) = (stored.headers.clone(), stored.body.clone());
+        // An earlier version has stored signatures.
+        let headers = storable_headers(&stored.headers, &route.settings.verify);
+        let body = stored.body.clone();
         let request = InboundRequest {
             query,
             origin: stored.origin.clone(),
@@ -191,7 +193,7 @@ impl<'c> Delivery<'c> {
             route: self.route.name.to_owned(),
             at: content.received_at,
             dead_letter,
-            headers: storable_headers(&content.headers),
+            headers: storable_headers(&content.headers, &self.route.settings.verify),
             query: content.parameters(),
             body: content.body.clone(),
             origin: content.origin.clone(),

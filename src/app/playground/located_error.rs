@@ -108,8 +108,10 @@ impl LocatedError {
                 let part = failure.part();
                 let location = part.map(|part| &part.location);
                 Self {
+                    // The text may come from the event: nothing in it is advice.
+                    message: failure.full_message().to_owned(),
                     input: part.map(|part| part.input_shape.clone()),
-                    ..Self::new(key, location, failure.full_message())
+                    ..Self::new(key, location, "")
                 }
             }
             EvalError::InputTooLarge { .. }

@@ -226,6 +226,21 @@ impl SchemeSpec {
         }
     }
 
+    /// The location of what proves a delivery: its signature, or a secret or token.
+    pub fn proof_location(&self) -> Option<ValueSelector> {
+        match &self.proof {
+            ProofKind::Hmac(HashedMessage { message, .. })
+            | ProofKind::Digest(HashedMessage { message, .. })
+            | ProofKind::Rsa(HashedMessage { message, .. })
+            | ProofKind::Ed25519(message)
+            | ProofKind::Ecdsa(message) => Some(message.signature.at.clone()),
+            ProofKind::Jws(jws) => Some(jws.token.at.clone()),
+            ProofKind::Equals(_) | ProofKind::Basic | ProofKind::Bearer | ProofKind::Sns => {
+                self.secret_location()
+            }
+        }
+    }
+
     /// Whether a change of this part of a delivery invalidates its signature.
     pub(crate) fn covers(&self, part: &ValueSelector) -> bool {
         let in_body = matches!(part, ValueSelector::Json(_) | ValueSelector::Form(_));
