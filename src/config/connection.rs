@@ -53,8 +53,8 @@ pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Connectio
         }
         Some(reference)
     });
-    let edition = Edition::default();
-    let edition = read_or(&mut object, "edition", edition, problems, Node::parse);
+    let edition = object.optional("edition");
+    let edition = edition.map(|node| node.parse::<Edition>(problems));
     let max_concurrency = object
         .optional("max_concurrency")
         .map(|node| node.whole(1..=25, problems));
@@ -75,10 +75,13 @@ pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Connectio
         accounts_url,
         api_url,
         token_cache,
-        edition: edition?,
+        edition: match edition {
+            Some(given) => Some(given?),
+            None => None,
+        },
         max_concurrency: match max_concurrency {
             Some(given) => usize::try_from(given?).ok()?,
-            None => edition?.max_concurrency(),
+            None => edition.flatten().unwrap_or_default().max_concurrency(),
         },
         credit_floor: credit_floor?,
         guard: guard?,

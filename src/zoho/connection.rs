@@ -29,8 +29,7 @@ pub struct Connection {
     /// A writable secret, secretsmanager:NAME, through which processes share their access token.
     pub token_cache: Option<SecretRef>,
     /// The org's edition. It sets the default of `max_concurrency`.
-    #[schemars(default)]
-    pub edition: Edition,
+    pub edition: Option<Edition>,
     /// Calls to Zoho under way at once, in all processes together. Zoho allows 5 to 25, by edition, which is the default.
     /// Calls of other programs are not counted.
     #[schemars(with = "Option<usize>", range(min = 1, max = 25))]
@@ -103,7 +102,7 @@ mod tests {
             accounts_url: accounts_url.map(url),
             api_url: api_url.map(url),
             token_cache: None,
-            edition: Edition::Free,
+            edition: None,
             max_concurrency: 5,
             credit_floor: 0,
             guard: MetadataGuard::Strict,

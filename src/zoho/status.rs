@@ -61,7 +61,7 @@ impl Client {
             settings: json!({
                 "data_center": connection.data_center.to_string(),
                 "environment": connection.environment.as_str(),
-                "edition": connection.edition.to_string(),
+                "edition": connection.edition.map(|edition| edition.to_string()),
                 "accounts_url": connection.accounts(),
             }),
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::Dev;
 
 const CONFIG: &str = r#"
-connections: { default: { credentials: env:Z }, spare: { credentials: env:Y, credit_floor: 200, max_concurrency: 3 } }
+connections: { default: { credentials: env:Z }, spare: { credentials: env:Y, edition: professional, credit_floor: 200, max_concurrency: 3 } }
 callbacks: { signing_secret: env:NOT_SET }
 routes:
   shared:
@@ -226,6 +226,7 @@ async fn connections_show_token_and_limits() {
         .await;
     let used = find(&after, "default");
     assert_eq!(used["data_center"], "us");
+    assert_eq!(used["edition"], Value::Null, "the config does not name it");
     assert!(
         used["api_domain"]
             .as_str()
@@ -235,6 +236,7 @@ async fn connections_show_token_and_limits() {
     );
     let spare = find(&after, "spare");
     assert_eq!(spare["in_flight"], json!({"now": 0, "limit": 3}));
+    assert_eq!(spare["edition"], "professional");
     assert_eq!(spare["credits"]["floor"], 200);
     assert!(!after.to_string().contains("1000."), "no token: {after}");
 }

@@ -10,7 +10,6 @@ use crate::secrets::{SecretStore, SecretStoreError};
 use crate::store::sqlite::SqliteStore;
 use crate::zoho::MetadataGuard;
 use crate::zoho::data_center::{ApiBase, DataCenter, Environment};
-use crate::zoho::limits::Edition;
 
 const CONNECTION: &str = "default";
 
@@ -54,7 +53,7 @@ fn connection(credentials: &str) -> Connection {
         accounts_url: None,
         api_url: None,
         token_cache: None,
-        edition: Edition::Free,
+        edition: None,
         max_concurrency: 5,
         credit_floor: 0,
         guard: MetadataGuard::Strict,

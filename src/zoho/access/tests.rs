@@ -8,7 +8,6 @@ use crate::codes::Cause;
 use crate::http::HttpSettings;
 use crate::secrets::EnvironmentSecrets;
 use crate::zoho::MetadataGuard;
-use crate::zoho::limits::Edition;
 use crate::zoho::token_cache::CachedToken;
 
 /// A cache in which another process stores a throttle between our read and our lock.
@@ -44,7 +43,7 @@ fn tokens(clock: Arc<ManualClock>) -> AccessTokens {
         accounts_url: None,
         api_url: None,
         token_cache: None,
-        edition: Edition::Free,
+        edition: None,
         max_concurrency: 5,
         credit_floor: 0,
         guard: MetadataGuard::Strict,

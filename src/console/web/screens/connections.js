@@ -43,7 +43,7 @@ export function connectionCard(one, actions) {
   return el('section', { class: 'card connection', 'aria-label': `Connection ${one.name}` },
     el('div', { class: 'row' }, el('h2', one.name), el('span', { class: 'grow' }), health(one)),
     el('dl', { class: 'kv' },
-      row('Data centre', [one.data_center, one.environment, one.edition].join(', ')),
+      row('Data centre', [one.data_center, one.environment, one.edition].filter(Boolean).join(', ')),
       row('API', el('code', one.api_domain || one.accounts_url)),
       row('Token', token.expires_at ? ['expires ', time(token.expires_at, 'ago'), token.obtained_at && [', obtained ', time(token.obtained_at, 'ago')]]
         : token.problem ? [token.problem, token.retry_at && ['; next try ', time(token.retry_at, 'ago')]] : 'requested with the first call'),
