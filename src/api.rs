@@ -34,7 +34,7 @@ use crate::config::{BasePath, MAX_BODY_BYTES};
 use crate::inbound::InboundRequest;
 use crate::inbound::rejection::{PathHint, Rejection};
 use crate::mapping::Document;
-use crate::metrics::openmetrics;
+use crate::metrics::{NO_ROUTE, openmetrics};
 use crate::trigger::{Origin, Trigger};
 use body::read_body;
 pub use body::{BodyBudget, BodyLimits};
@@ -160,7 +160,12 @@ async fn require_key(
     request: Request,
     next: Next,
 ) -> Result<Response, Rejection> {
-    app.authorize(bearer_key(request.headers())).await?;
+    let authorized = app.authorize(bearer_key(request.headers())).await;
+    authorized.inspect_err(|rejection| {
+        if request.method() == Method::POST && request.uri().path() == NO_ROUTE {
+            app.count_refusal(NO_ROUTE, Trigger::Http, rejection);
+        }
+    })?;
     Ok(next.run(request).await)
 }
 
@@ -266,27 +271,37 @@ async fn submit_update_request(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Rejection> {
+    let query = query.unwrap_or_default();
+    let is_dry_run = form_urlencoded::parse(query.as_bytes())
+        .any(|(key, value)| key == "dry_run" && value == "true");
+    if is_dry_run {
+        let document = read_update_request(request).await?.1;
+        let plan = app.plan(&document)?;
+        return Ok(json_response(StatusCode::OK, &json!({"plan": plan})));
+    }
+    let stored = store_update_request(&app, request).await;
+    stored.inspect_err(|rejection| app.count_refusal(NO_ROUTE, Trigger::Http, rejection))
+}
+
+async fn store_update_request(app: &App, request: Request) -> Result<Response, Rejection> {
     let deadline = invocation_deadline(&request);
     let base = base_path(&request);
+    let (parts, document) = read_update_request(request).await?;
+    let key = idempotency_key(&parts.headers)?;
+    let accepted = app
+        .request(&document, key.as_deref(), Trigger::Http, deadline)
+        .await?;
+    let response = accepted_response(&accepted, &base);
+    log_accepted(None, response.status(), &accepted);
+    Ok(response)
+}
+
+async fn read_update_request(request: Request) -> Result<(Parts, Value), Rejection> {
     let (parts, body) = request.into_parts();
     let limit = usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX);
     let body = read_body(body, limit, parts.extensions.get()).await?;
     let (body, _reserved) = body.into_parts();
-    let document = parse_update_request(&body)?;
-    let query = query.unwrap_or_default();
-    if form_urlencoded::parse(query.as_bytes())
-        .any(|(key, value)| key == "dry_run" && value == "true")
-    {
-        return Ok(json_response(
-            StatusCode::OK,
-            &json!({"plan": app.plan(&document)?}),
-        ));
-    }
-    let key = idempotency_key(&parts.headers)?;
-    let accepted = app.request(&document, key.as_deref(), deadline).await?;
-    let response = accepted_response(&accepted, &base);
-    log_accepted(None, response.status(), &accepted);
-    Ok(response)
+    Ok((parts, parse_update_request(&body)?))
 }
 
 /// Parses the JSON of an update request. Duplicate keys are errors, because parsers disagree about which of them counts.

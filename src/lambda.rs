@@ -30,7 +30,9 @@ use crate::api::{
 use crate::app::{Acceptance, App, HookResponse};
 use crate::inbound::InboundRequest;
 use crate::inbound::rejection::Rejection;
+use crate::metrics::NO_ROUTE;
 use crate::metrics::emf::EmfSettings;
+use crate::trigger::Trigger;
 pub use error::InvokeError;
 pub use http::HttpEvent;
 pub use invocation::Invocation;
@@ -148,9 +150,15 @@ impl Function {
         deadline: Option<Timestamp>,
     ) -> Result<Box<RawValue>, InvokeError> {
         let jobs = match parse_update_request(request.get().as_bytes()) {
-            Ok(request) => self.app.request(&request, Some(request_id), deadline).await,
+            Ok(request) => {
+                let (key, trigger) = (Some(request_id), Trigger::Direct);
+                self.app.request(&request, key, trigger, deadline).await
+            }
             Err(rejection) => Err(rejection),
         };
+        let jobs = jobs.inspect_err(|rejection| {
+            self.app.count_refusal(NO_ROUTE, Trigger::Direct, rejection);
+        });
         jobs_response(jobs)
     }
 

@@ -22,8 +22,8 @@ use emf::{EmfMetric, Facts};
 pub use gauges::{ConnectionGauges, Gauges};
 pub use labels::{CallbackOutcome, DeliveryOutcome, RequestKind, SUCCESS};
 
-/// The label of everything whose name is not in the config.
-pub const OTHER: &str = "other";
+/// The label of everything whose name is not in the config. No route, connection, module or code can have this name.
+pub const OTHER: &str = "(other)";
 
 /// The label `route` of the jobs of `POST /jobs`. No route can have this name.
 pub const NO_ROUTE: &str = "/jobs";
@@ -155,9 +155,9 @@ impl Metrics {
         }
     }
 
-    /// Counts a delivery by its outcome.
+    /// Counts a delivery, or an update request under [`NO_ROUTE`], by its outcome.
     pub fn count_delivery(&self, route: &str, trigger: Trigger, outcome: DeliveryOutcome) {
-        let (counters, connection) = self.route(Some(route));
+        let (counters, connection) = self.route(route);
         counters.deliveries(trigger, outcome).add(1);
         let metric = outcome.emf_metric();
         self.shared.add(metric, &counters.name, connection, 1.0);
@@ -165,7 +165,7 @@ impl Metrics {
 
     /// Counts a verified delivery that could not be mapped, beside its outcome.
     pub fn count_unmappable(&self, route: &str) {
-        let (counters, connection) = self.route(Some(route));
+        let (counters, connection) = self.route(route);
         let metric = &emf::UNMAPPABLE_DELIVERIES;
         self.shared.add(metric, &counters.name, connection, 1.0);
     }
@@ -238,19 +238,17 @@ impl Metrics {
     }
 
     /// The counters of a route and its connection.
-    fn route(&self, name: Option<&str>) -> (&RouteCounters, &str) {
-        match name.and_then(|name| self.routes.get(name)) {
+    fn route(&self, name: &str) -> (&RouteCounters, &str) {
+        match self.routes.get(name) {
             Some(view) => (&view.counters, &view.connection),
+            None if name == NO_ROUTE => (&self.shared.no_route, ""),
             None => (&self.shared.other_route, ""),
         }
     }
 
     /// The counters of a job's route.
     fn route_or_none(&self, name: Option<&str>) -> (&RouteCounters, &str) {
-        match name {
-            Some(name) => self.route(Some(name)),
-            None => (&self.shared.no_route, ""),
-        }
+        self.route(name.unwrap_or(NO_ROUTE))
     }
 
     fn connection_label<'a>(&self, name: &'a str) -> &'a str {

@@ -31,7 +31,7 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::http::{BodyLimit, Http};
-use crate::metrics::{ConnectionGauges, ConnectionMetrics, RequestKind};
+use crate::metrics::{ConnectionGauges, ConnectionMetrics, RequestKind, SUCCESS};
 use crate::outcome::SentRequest;
 use crate::plan::CallKind;
 use crate::secrets::Secrets;
@@ -256,7 +256,10 @@ impl Client {
             }
             CallKind::Records => answer::record_update(raw, ids),
         };
-        self.call_while(&request, window.is_open, judge).await
+        self.call_while(&request, window.is_open, judge, |answer| {
+            answer.refusal_of(ids.len()).unwrap_or(SUCCESS)
+        })
+        .await
     }
 
     /// Reads the status of a Zoho job.

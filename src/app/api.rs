@@ -10,13 +10,14 @@ use super::jobs::Reception;
 use super::{Acceptance, App};
 use crate::inbound::rejection::Rejection;
 use crate::job::{Job, JobId};
+use crate::metrics::NO_ROUTE;
 use crate::plan::{PlanLimits, PlanPreview};
-
 use crate::secrets::SecretRef;
+use crate::trigger::Trigger;
 use crate::update::UpdateRequest;
 
 impl App {
-    /// Stores a job for an update request. Requests with the same `key` share one job; without a key each gets a new one.
+    /// Stores a job for an update request that came through `trigger`. Requests with the same `key` share one job; without a key each gets a new one.
     ///
     /// # Errors
     /// [`Rejection`]; no job was stored then.
@@ -24,6 +25,7 @@ impl App {
         &self,
         request: &Value,
         key: Option<&str>,
+        trigger: Trigger,
         deadline: Option<Timestamp>,
     ) -> Result<Acceptance, Rejection> {
         let reception = Reception::start(self.clock.as_ref());
@@ -43,8 +45,10 @@ impl App {
             .with_intake_times(reception.intake_times(self.clock.as_ref(), None));
         self.intake.check_backlog()?;
         self.intake.check_callbacks(std::slice::from_ref(&job))?;
-        let accepted = self.intake.accept(NewJobs::of_job(job), deadline).await?;
-        Ok(accepted.0)
+        let new = NewJobs::of_job(job);
+        let (accepted, outcome) = self.intake.accept(new, deadline).await?;
+        self.metrics.count_delivery(NO_ROUTE, trigger, outcome);
+        Ok(accepted)
     }
 
     /// Parses an update request and checks its callback URL. Stores nothing.

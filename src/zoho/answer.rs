@@ -55,6 +55,18 @@ pub enum UpdateAnswer {
     },
 }
 
+impl UpdateAnswer {
+    /// The code of the first record, if Zoho refused every one of `count` records.
+    pub fn refusal_of(&self, count: usize) -> Option<&str> {
+        match self {
+            Self::Settled(failures) if failures.len() >= count => {
+                failures.first().map(|failure| failure.code.as_str())
+            }
+            Self::Settled(_) | Self::Accepted { .. } => None,
+        }
+    }
+}
+
 /// The status of a Zoho job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ZohoJobStatus {

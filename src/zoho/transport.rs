@@ -80,19 +80,20 @@ impl Client {
         request: &ApiRequest<'_>,
         judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
     ) -> CallResult<T> {
-        self.call_while(request, &|| true, judge).await
+        self.call_while(request, &|| true, judge, |_| SUCCESS).await
     }
 
-    /// The same as [`Self::call`], but starts no attempt once `is_open` is false.
+    /// The same as [`Self::call`], but starts no attempt once `is_open` is false, and counts an answer under its `code`.
     pub(super) async fn call_while<T>(
         &self,
         request: &ApiRequest<'_>,
         is_open: &(dyn Fn() -> bool + Sync),
         judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
+        code: impl Fn(&T) -> &str,
     ) -> CallResult<T> {
         let mut requests = Vec::new();
         let outcome = self
-            .attempt_call(request, is_open, judge, &mut requests)
+            .attempt_call(request, is_open, judge, code, &mut requests)
             .await;
         CallResult { requests, outcome }
     }
@@ -102,6 +103,7 @@ impl Client {
         request: &ApiRequest<'_>,
         is_open: &(dyn Fn() -> bool + Sync),
         judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
+        code: impl Fn(&T) -> &str,
         requests: &mut Vec<SentRequest>,
     ) -> Result<T, Error> {
         self.check_credits(&request.method)?;
@@ -124,7 +126,10 @@ impl Client {
             let answer = response.and_then(|response| self.judge(&token, &response, &judge));
             drop(permits);
             let error = answer.as_ref().err();
-            let code = error.map_or(SUCCESS, |error| error.refusal().code.as_str());
+            let code = match &answer {
+                Ok(answer) => code(answer),
+                Err(error) => error.refusal().code.as_str(),
+            };
             self.metrics.count_request(request.kind, code, took);
             requests.push(SentRequest {
                 sent_at,

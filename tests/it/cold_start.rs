@@ -8,6 +8,7 @@ use masshook::clock::{Clock, SystemClock};
 use masshook::job::{JobId, JobStatus};
 use masshook::store::Store;
 use masshook::store::sqlite::SqliteStore;
+use masshook::trigger::Trigger;
 use serde_json::json;
 
 use crate::harness::{Harness, Moto, World, enqueue};
@@ -107,7 +108,9 @@ async fn revoked_token_is_refreshed_once_for_all() {
     let request =
         json!({"module": "Leads", "fields": {"City": "Rome"}, "ids": [world.id("Leads", 1)]});
     for (app, _) in &first {
-        app.request(&request, None, None).await.expect("accepted");
+        app.request(&request, None, Trigger::Http, None)
+            .await
+            .expect("accepted");
     }
     until_done(&world, store.as_ref(), &first).await;
     assert_eq!(world.count("token").await, 2);
@@ -122,7 +125,9 @@ async fn update_all(world: &World, apps: &[App], city: &str) -> usize {
         let id = world.id("Leads", number as u64);
         let request = json!({"module": "Leads", "fields": {"City": city}, "ids": [id]});
         let deadline = SystemClock.now() + Duration::from_secs(20);
-        let accepted = app.request(&request, None, Some(deadline)).await;
+        let accepted = app
+            .request(&request, None, Trigger::Http, Some(deadline))
+            .await;
         let Acceptance::Driven(jobs) = accepted.expect("accepted") else {
             panic!("inline jobs are driven");
         };

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::harness::{
-    Harness, Request, SENDER_SECRET, World, enqueue, free_port, openmetrics_parser, repo_path,
+    API_KEY, Harness, Request, SENDER_SECRET, World, enqueue, free_port, openmetrics_parser,
+    repo_path,
 };
 
 /// The families of OpenMetrics text, as Prometheus's parser reads it.
@@ -134,7 +135,7 @@ async fn scrape_counts_deliveries_jobs_and_callbacks() {
         Some(0.0),
         "known, and unused"
     );
-    assert_eq!(deliveries("other", "refused"), Some(1.0));
+    assert_eq!(deliveries("(other)", "refused"), Some(1.0));
     let jobs = |status: &str| {
         let labels = json!({"route": "form", "status": status});
         value(&families, "masshook_jobs_finished_total", &labels)
@@ -238,6 +239,87 @@ async fn throttle_is_counted_with_its_code() {
     assert_eq!(codes.len(), 2, "{codes:?}");
 }
 
+/// Names that look like the collective ones are routes and connections like others.
+#[tokio::test]
+async fn route_named_other_has_samples_of_its_own() {
+    let world = Harness::new()
+        .routes("\n  other:\n    verify: { scheme: none }\n    connection: other\n    map: empty\n")
+        .config(|config| {
+            config
+                .replacen(
+                    "connections:\n",
+                    "connections:\n  other: { credentials: 'env:UNUSED' }\n",
+                    1,
+                )
+                .replace("    verify:", "    connection: default\n    verify:")
+                .replace(
+                    "    connection: default\n    verify: { scheme: none }\n    connection: other",
+                    "    verify: { scheme: none }\n    connection: other",
+                )
+        })
+        .start()
+        .await;
+    let app = inline(&world);
+    assert_eq!(send(&app, Request::json("/hooks/other", "{}")).await, 200);
+    assert_eq!(send(&app, Request::json("/hooks/gone", "{}")).await, 404);
+    // Prometheus's parser refuses a sample that occurs twice.
+    let families = parsed(&app.openmetrics().await);
+    let deliveries = |route: &str, outcome: &str| {
+        let labels = json!({"route": route, "trigger": "http", "outcome": outcome});
+        value(&families, "masshook_deliveries_total", &labels)
+    };
+    assert_eq!(deliveries("other", "ignored"), Some(1.0));
+    assert_eq!(deliveries("other", "refused"), Some(0.0));
+    assert_eq!(deliveries("(other)", "refused"), Some(1.0));
+}
+
+#[tokio::test]
+async fn answer_that_refuses_every_record_is_no_success() {
+    let world = Harness::new().start().await;
+    let app = inline(&world);
+    let unknown =
+        json!({"kind": "form", "event": "e1", "ids": ["999999999999999998", "999999999999999999"]});
+    send(&app, form(&world, &unknown)).await;
+    let families = parsed(&app.openmetrics().await);
+    let requests = |code: &str| {
+        let labels = json!({"connection": "default", "kind": "immediate", "code": code});
+        value(&families, "masshook_zoho_requests_total", &labels)
+    };
+    assert_eq!(requests("INVALID_DATA"), Some(1.0));
+    assert_eq!(requests("SUCCESS"), None);
+}
+
+#[tokio::test]
+async fn update_requests_count_under_no_route() {
+    let world = Harness::new().start().await;
+    let app = inline(&world);
+    let post = |path: &str, body: &Value, key: &str| {
+        Request::json(path, body.to_string()).with("authorization", format!("Bearer {key}"))
+    };
+    let update =
+        json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.lead(1)]});
+    let accepted = post("/jobs", &update, API_KEY).with("idempotency-key", "\"one\"");
+    assert_eq!(send(&app, accepted).await, 200);
+    let repeated = post("/jobs", &update, API_KEY).with("idempotency-key", "\"one\"");
+    assert_eq!(send(&app, repeated).await, 200);
+    assert_eq!(send(&app, post("/jobs", &json!({}), API_KEY)).await, 422);
+    assert_eq!(send(&app, post("/jobs", &update, "wrong")).await, 401);
+    // These store nothing, whatever their answer.
+    let dry_run = "/jobs?dry_run=true";
+    assert_eq!(send(&app, post(dry_run, &update, API_KEY)).await, 200);
+    assert_eq!(send(&app, post(dry_run, &json!({}), API_KEY)).await, 422);
+    assert_eq!(send(&app, Request::get("/jobs")).await, 401);
+    let families = parsed(&app.openmetrics().await);
+    let deliveries = |route: &str, outcome: &str| {
+        let labels = json!({"route": route, "trigger": "http", "outcome": outcome});
+        value(&families, "masshook_deliveries_total", &labels)
+    };
+    assert_eq!(deliveries("/jobs", "accepted"), Some(1.0));
+    assert_eq!(deliveries("/jobs", "duplicate"), Some(1.0));
+    assert_eq!(deliveries("/jobs", "refused"), Some(2.0));
+    assert_eq!(deliveries("(other)", "refused"), Some(0.0));
+}
+
 /// The sender's body must not create time series.
 #[tokio::test]
 async fn modules_from_bodies_are_bounded() {
@@ -256,7 +338,7 @@ async fn modules_from_bodies_are_bounded() {
         .filter_map(|one| one[1]["module"].as_str())
         .collect();
     assert_eq!(modules.len(), 17, "{modules:?}");
-    assert!(modules.contains("other"), "{modules:?}");
+    assert!(modules.contains("(other)"), "{modules:?}");
 }
 
 /// Prometheus gets a key that opens nothing else.

@@ -186,7 +186,7 @@ async fn wake_ups_are_accepted_from_own_queue_only() {
         json!({"module": "Leads", "fields": {"Rating": "Active"}, "ids": [stage.lead(0)]});
     let accepted = stage
         .app
-        .request(&request, Some("k"), None)
+        .request(&request, Some("k"), masshook::trigger::Trigger::Http, None)
         .await
         .expect("accepted");
     let id = accepted.jobs()[0].id.clone();

@@ -22,6 +22,7 @@ use masshook::metrics::Metrics;
 use masshook::secrets::{SecretStore, SecretStoreError, Secrets, WritableSecrets};
 use masshook::store::Store;
 use masshook::store::sqlite::SqliteStore;
+use masshook::trigger::Trigger;
 use masshook::wakeup::LocalWakeUps;
 use masshook::zoho::Client;
 use secrecy::SecretString;
@@ -251,7 +252,10 @@ pub(crate) fn durable() -> ExecutionMode {
 
 /// Stores an update request in a durable masshook; returns the id of its job.
 pub(crate) async fn enqueue(app: &App, request: &Value) -> JobId {
-    let accepted = app.request(request, None, None).await.expect("accepted");
+    let accepted = app
+        .request(request, None, Trigger::Http, None)
+        .await
+        .expect("accepted");
     let Acceptance::Queued(jobs) = accepted else {
         panic!("durable jobs are queued");
     };
