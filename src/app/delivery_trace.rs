@@ -264,7 +264,14 @@ impl DeliveryTrace {
             let detail = conditions_hold(self.conditions);
             self.add_step(StepName::Accepted, true, detail, None);
         }
-        self.finish_step(name, false, rejection.to_string());
+        match self.entry.steps.last_mut() {
+            // Nothing was checked but the path.
+            Some(received) if matches!(rejection, Rejection::NoSuchRoute { .. }) => {
+                received.ok = false;
+                received.detail = truncated(&rejection.to_string(), MAX_REASON);
+            }
+            _ => self.finish_step(name, false, rejection.to_string()),
+        }
     }
 
     async fn record(mut self, class: LogClass) {
@@ -274,11 +281,9 @@ impl DeliveryTrace {
         let random = || format!("dlv_{:032x}", fastrand::u128(..));
         let entry = &mut self.entry;
         entry.id = match (&entry.delivery, class) {
-            (Some(delivery), LogClass::Duplicate) => {
-                format!("{delivery}-{:06x}", fastrand::u32(..0x100_0000))
-            }
+            // A duplicate has an id of its own, which a list can shorten.
+            (_, LogClass::Duplicate) | (None, _) => random(),
             (Some(delivery), _) => delivery.clone(),
-            (None, _) => random(),
         };
         entry.class = class;
         entry.took_ms = Some(ms(self.clock.elapsed().saturating_sub(self.started)));

@@ -18,5 +18,6 @@ pub use jobs::{JobOperations, JobReplay};
 pub use live::MAX_WAIT;
 pub(super) use live::Waits;
 pub use query::{
-    DELIVERY_PARAMETERS, InvalidParameter, JOB_PARAMETERS, ListQuery, Parameters, parse_moment,
+    DELIVERY_PARAMETERS, InvalidParameter, JOB_PARAMETERS, ListQuery, Parameters, check_cursor,
+    parse_moment,
 };

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::config_file::{ConfigFile, report_config_error};
-use super::list_arguments::{ConfirmArgs, DeliveryFilterArgs, PageArgs, bulk_text};
+use super::list_arguments::{ConfirmArgs, DeliveryFilterArgs, PageArgs, bulk_output};
 use super::store_location::{CommandOutput, OpenStore, StoreCommandError, StoreLocation, report};
 use super::terminal::{ExitStatus, OutputFormat};
 use super::text::count_of;
@@ -113,22 +113,19 @@ async fn replay_with(
     let Some(id) = &args.id else {
         let request = selected(args, &open, "Replay").await?;
         let done = app(open, config).replay_deliveries(&request).await?;
-        return Ok(CommandOutput {
-            text: bulk_text(&done, "replayed"),
-            document: done.to_json(),
-        });
+        return Ok(bulk_output(&done, "replayed"));
     };
     check_no_filter(args)?;
     let id = delivery_id(&*open.store, id).await?;
     let accepted = app(open, config).replay_delivery(&id).await?;
     let jobs = accepted.jobs().len();
-    Ok(CommandOutput {
-        document: json!(AcceptedBody::of(&accepted, "")),
-        text: format!(
+    Ok(CommandOutput::new(
+        json!(AcceptedBody::of(&accepted, "")),
+        format!(
             "created {} from delivery {id}",
             count_of(jobs as u64, "job")
         ),
-    })
+    ))
 }
 
 async fn discard(args: &ActionArgs) -> Result<CommandOutput, StoreCommandError> {
@@ -136,20 +133,17 @@ async fn discard(args: &ActionArgs) -> Result<CommandOutput, StoreCommandError> 
     let Some(id) = &args.id else {
         let request = selected(args, &open, "Delete").await?;
         let done = discard_deliveries(&*open.store, &request).await?;
-        return Ok(CommandOutput {
-            text: bulk_text(&done, "discarded"),
-            document: done.to_json(),
-        });
+        return Ok(bulk_output(&done, "discarded"));
     };
     check_no_filter(args)?;
     let id = delivery_id(&*open.store, id).await?;
     args.confirm
         .confirm(1, &format!("Delete dead letter {id}"))?;
     discard_delivery(&*open.store, &id).await?;
-    Ok(CommandOutput {
-        document: json!({"discarded": id}),
-        text: format!("discarded {id}"),
-    })
+    Ok(CommandOutput::new(
+        json!({"discarded": id}),
+        format!("discarded {id}"),
+    ))
 }
 
 /// The matching dead letters, once the user has confirmed the action on them.

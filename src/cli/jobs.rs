@@ -8,7 +8,7 @@ mod watch;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::list_arguments::{ConfirmArgs, JobFilterArgs, PageArgs, bulk_text};
+use super::list_arguments::{ConfirmArgs, JobFilterArgs, PageArgs, bulk_output};
 use super::store_location::{CommandOutput, StoreCommandError, StoreLocation, report};
 use super::terminal::ExitStatus;
 use super::text::count_of;
@@ -91,10 +91,8 @@ async fn show(args: &JobArgs) -> Result<CommandOutput, StoreCommandError> {
     let open = args.location.open()?;
     let jobs = open.jobs();
     let job = jobs.job(&jobs.find_job(&args.id).await?).await?;
-    Ok(CommandOutput {
-        text: show::job_text(&job),
-        document: serde_json::to_value(JobView::in_full(&job))?,
-    })
+    let document = serde_json::to_value(JobView::in_full(&job))?;
+    Ok(CommandOutput::new(document, show::job_text(&job)))
 }
 
 async fn act(args: &ActionArgs, action: Action) -> Result<CommandOutput, StoreCommandError> {
@@ -119,10 +117,10 @@ async fn act_on_one(
     match action {
         Action::Redeliver => {
             jobs.redeliver(&id).await?;
-            Ok(CommandOutput {
-                document: json!({"status": "queued", "id": id}),
-                text: format!("redelivering the callback of {id}"),
-            })
+            Ok(CommandOutput::new(
+                json!({"status": "queued", "id": id}),
+                format!("redelivering the callback of {id}"),
+            ))
         }
         Action::Replay => {
             let replay = jobs.replay(&id).await?;
@@ -132,10 +130,7 @@ async fn act_on_one(
                     format!("created {job}, a replay of {replays}")
                 }
             };
-            Ok(CommandOutput {
-                document: replay.to_json(),
-                text,
-            })
+            Ok(CommandOutput::new(replay.to_json(), text))
         }
     }
 }
@@ -160,8 +155,5 @@ async fn act_on_all(args: &ActionArgs, action: Action) -> Result<CommandOutput, 
         Action::Replay => (open.jobs().replay_all(&request).await?, "replayed"),
         Action::Redeliver => (open.jobs().redeliver_all(&request).await?, "redelivering"),
     };
-    Ok(CommandOutput {
-        text: bulk_text(&done, text),
-        document: done.to_json(),
-    })
+    Ok(bulk_output(&done, text))
 }

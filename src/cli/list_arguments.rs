@@ -1,13 +1,16 @@
 //! The filters and pages of list commands, and of commands on all entries that match.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::store_location::StoreCommandError;
+use super::store_location::{CommandOutput, StoreCommandError};
+use super::terminal::ExitStatus;
 use crate::app::operations::{
     BulkOutcome, BulkResult, DELIVERY_PARAMETERS, InvalidParameter, JOB_PARAMETERS, Parameters,
+    check_cursor,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::store::delivery_log::DeliveryFilter;
@@ -148,6 +151,9 @@ impl PageArgs {
         &self,
         read: impl AsyncFn(PageRequest) -> Result<Page<T>, StoreError>,
     ) -> Result<Page<T>, StoreCommandError> {
+        if let Some(cursor) = &self.cursor {
+            check_cursor("cursor", cursor).map_err(|error| usage(&error))?;
+        }
         let limit = if self.all { usize::MAX } else { self.limit };
         let mut found = Page {
             next: self.cursor.clone(),
@@ -206,18 +212,36 @@ impl ConfirmArgs {
     }
 }
 
-/// The text of a bulk result: what was done, and what was not.
-pub(super) fn bulk_text(result: &BulkResult, done: &str) -> String {
+/// The output of a bulk operation. Its exit status is negative if something failed.
+pub(super) fn bulk_output(result: &BulkResult, done: &str) -> CommandOutput {
+    CommandOutput {
+        exit: ExitStatus::from_success(result.count(BulkOutcome::Failed) == 0),
+        ..CommandOutput::new(result.to_json(), bulk_text(result, done))
+    }
+}
+
+/// The text of a bulk result: what was done, and what was not. Items that were skipped for the same reason share a line.
+fn bulk_text(result: &BulkResult, done: &str) -> String {
     let acted = result.count(BulkOutcome::Replayed) + result.count(BulkOutcome::Discarded);
     let mut lines = vec![format!(
         "{done} {acted}, skipped {}, failed {}",
         result.count(BulkOutcome::Skipped),
         result.count(BulkOutcome::Failed)
     )];
-    let others = result.items.iter().filter(|item| item.reason.is_some());
-    lines.extend(others.map(|item| {
-        let reason = item.reason.as_deref().unwrap_or_default();
-        format!("  {} {}: {reason}", item.outcome.as_str(), item.id)
+    let mut skipped: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for item in &result.items {
+        let Some(reason) = &item.reason else {
+            continue;
+        };
+        let reason = reason_without_id(reason, &item.id);
+        match item.outcome == BulkOutcome::Failed {
+            true => lines.push(format!("  failed {}: {reason}", item.id)),
+            false => skipped.entry(reason).or_default().push(&item.id),
+        }
+    }
+    lines.extend(skipped.iter().map(|(reason, ids)| match ids.as_slice() {
+        [first, _, ..] => format!("  skipped {}, such as {first}: {reason}", ids.len()),
+        one => format!("  skipped {}: {reason}", one.concat()),
     }));
     if result.remaining > 0 {
         let rest = result.remaining;
@@ -228,7 +252,65 @@ pub(super) fn bulk_text(result: &BulkResult, done: &str) -> String {
     lines.join("\n")
 }
 
+/// A reason without the item of which it is the reason.
+fn reason_without_id(reason: &str, id: &str) -> String {
+    let subjects = [format!("job {id} "), format!("delivery {id} ")];
+    let mut rests = subjects
+        .iter()
+        .filter_map(|subject| reason.strip_prefix(subject));
+    rests.next().unwrap_or(reason).to_owned()
+}
+
 /// The JSON of a list, as the HTTP API has it.
 pub(super) fn list_json(name: &str, entries: Vec<Value>, page: &Page<impl Sized>) -> Value {
     json!({name: entries, "next": page.next, "latest": page.latest})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::operations::BulkItem;
+
+    fn item(id: &str, outcome: BulkOutcome, reason: Option<&str>) -> BulkItem {
+        BulkItem {
+            id: id.to_owned(),
+            outcome,
+            job: None,
+            reason: reason.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn bulk_skips_with_one_reason_share_a_line() {
+        let result = BulkResult {
+            items: vec![
+                item("job_1", BulkOutcome::Skipped, Some("job job_1 is running")),
+                item("job_2", BulkOutcome::Skipped, Some("job job_2 is running")),
+                item("job_3", BulkOutcome::Skipped, Some("job job_3 is queued")),
+                item("job_4", BulkOutcome::Replayed, None),
+            ],
+            remaining: 0,
+        };
+        let output = bulk_output(&result, "replayed");
+        assert_eq!(output.exit, ExitStatus::Success);
+        insta::assert_snapshot!(output.text, @r"
+        replayed 1, skipped 3, failed 0
+          skipped job_3: is queued
+          skipped 2, such as job_1: is running
+        ");
+    }
+
+    #[test]
+    fn bulk_with_a_failure_exits_negative() {
+        let result = BulkResult {
+            items: vec![
+                item("dlv_1", BulkOutcome::Failed, Some("it cannot be mapped")),
+                item("dlv_2", BulkOutcome::Replayed, None),
+            ],
+            remaining: 0,
+        };
+        let output = bulk_output(&result, "replayed");
+        assert_eq!(output.exit, ExitStatus::Negative);
+        assert!(output.text.contains("failed dlv_1: it cannot be mapped"));
+    }
 }

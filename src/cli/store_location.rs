@@ -131,10 +131,22 @@ impl From<Rejection> for StoreCommandError {
     }
 }
 
-/// Output of a successful command.
+/// Output of a command that ran.
 pub(super) struct CommandOutput {
     pub(super) document: Value,
     pub(super) text: String,
+    pub(super) exit: ExitStatus,
+}
+
+impl CommandOutput {
+    /// Output of a command that did what it was asked for.
+    pub(super) fn new(document: Value, text: String) -> Self {
+        Self {
+            document,
+            text,
+            exit: ExitStatus::Success,
+        }
+    }
 }
 
 /// Prints the result of a command.
@@ -143,9 +155,13 @@ pub(super) fn report(
     result: Result<CommandOutput, StoreCommandError>,
 ) -> ExitStatus {
     match result {
-        Ok(CommandOutput { document, text }) => {
+        Ok(CommandOutput {
+            document,
+            text,
+            exit,
+        }) => {
             output.print(&document, &text);
-            ExitStatus::Success
+            exit
         }
         Err(StoreCommandError::NoStore) => {
             print_error(&format!(

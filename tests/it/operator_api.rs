@@ -212,9 +212,20 @@ async fn log_shows_what_became_of_each_delivery() {
     assert_eq!(listed[3]["ignored_by"], "when");
     assert_eq!(listed[5]["jobs"], listed[4]["jobs"]);
     assert_ne!(listed[5]["id"], listed[4]["id"]);
+    // A list can shorten the id of a duplicate like any other.
+    assert_eq!(text(&listed[4]["id"]).len(), text(&listed[5]["id"]).len());
     assert_eq!(listed[5]["records"], 1);
     assert_eq!(listed[5]["trigger"], "http");
 
+    let unknown = operator
+        .get(&format!("/deliveries/{}", text(&listed[0]["id"])))
+        .await;
+    let steps = unknown.body["steps"].as_array().expect("steps");
+    assert_eq!(
+        (steps.len(), &steps[0]["name"], &steps[0]["ok"]),
+        (1, &json!("received"), &json!(false)),
+        "nothing of it was verified: {steps:?}"
+    );
     let accepted = operator
         .get(&format!("/deliveries/{}", text(&listed[5]["id"])))
         .await;
@@ -449,4 +460,25 @@ async fn bulk_replay_skips_what_was_replayed() {
         .assert_problem(404, "no_such_job");
     let shown = operator.get(&format!("/jobs/{}", &failed[..12])).await;
     assert_eq!(shown.body["id"], json!(failed));
+}
+
+#[tokio::test]
+async fn bulk_replay_counts_each_new_job_once() {
+    let operator = Operator::start().await;
+    let failed = operator.failed_job().await;
+    let replayed = operator
+        .post(&format!("/jobs/{failed}/replay"), &json!({}))
+        .await;
+    assert_eq!(replayed.status, 202, "{replayed:?}");
+    operator.app.run_turn(&[], None).await.expect("a turn");
+    let listed = operator.get("/jobs?status=failed").await;
+    assert_eq!(listed.body["jobs"].as_array().map(Vec::len), Some(2));
+    // The job and its failed replay lead to the same new job.
+    let request = json!({"filter": {"status": "failed"}, "expected": 2});
+    let done = operator.post("/jobs/replay", &request).await.body;
+    let mut outcomes = [0, 1].map(|place| text(&done["results"][place]["outcome"]));
+    outcomes.sort();
+    assert_eq!(outcomes, ["replayed", "skipped"], "{done}");
+    let all = operator.get("/jobs").await;
+    assert_eq!(all.body["jobs"].as_array().map(Vec::len), Some(3));
 }

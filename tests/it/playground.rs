@@ -224,6 +224,8 @@ async fn stored_delivery_is_run_as_it_was_received() {
     assert_eq!(result["route"], "open");
     assert_eq!(result["event"]["source"], "delivery");
     assert_eq!(result["error"]["program"], "map", "{result:#}");
+    let shortened = run(&dev, &json!({"delivery": &id[..12]})).await;
+    assert_eq!(shortened["route"], "open", "{shortened:#}");
     let mended = json!({"map": "{ module: \"Leads\", fields: { Rating: .rating }, ids: [ \"5725767000003000064\" ] }"});
     let result = run(&dev, &json!({"delivery": id, "config": mended})).await;
     assert_eq!(result["accepted"], true);

@@ -1,6 +1,8 @@
 //! Operations on all jobs or deliveries that match a filter. The caller names the number that it expects, so that nothing
 //! happens to entries that it has not seen.
 
+use std::sync::Mutex;
+
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -302,8 +304,9 @@ impl JobOperations<'_> {
     ) -> Result<BulkResult, Rejection> {
         let ids = matching_jobs(self.store, &request.filter).await?;
         check_expected(ids.len(), request.expected)?;
+        let made = &Mutex::default();
         let replay = |id: String| async move {
-            let replayed = self.replay(&JobId::from_outside(&id)).await;
+            let replayed = self.replay_once(&JobId::from_outside(&id), made).await;
             let done = replayed.map(|replay| match replay {
                 JobReplay::Resumed(job) | JobReplay::Created { job, .. } => {
                     (BulkOutcome::Replayed, Some(job.to_string()))

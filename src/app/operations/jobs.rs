@@ -1,5 +1,7 @@
 //! Replays jobs and redelivers their callbacks. Needs no config: the command line works on the store alone.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +11,7 @@ use crate::clock::{Clock, after};
 use crate::inbound::rejection::Rejection;
 use crate::job::{CallbackStatus, Job, JobId, JobStatus};
 use crate::store::{AddResult, Claim, Store, StoreError};
+use crate::sync::lock;
 use crate::wakeup::WakeUps;
 
 /// How long a redelivery holds the lease of its job.
@@ -22,6 +25,9 @@ const CANDIDATES: usize = 5;
 
 /// The characters of an id after its prefix.
 const ID_CHARS: usize = 32;
+
+/// The most characters of a shortened id, after its prefix.
+const MAX_PREFIX: usize = 64;
 
 /// What operators do with single jobs.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +102,16 @@ impl JobOperations<'_> {
     /// # Errors
     /// [`Rejection::NoSuchJob`], [`Rejection::NotPossible`], [`Rejection::Store`].
     pub async fn replay(&self, id: &JobId) -> Result<JobReplay, Rejection> {
+        self.replay_once(id, &Mutex::default()).await
+    }
+
+    /// Replays like [`Self::replay`], but not a job whose replay is in `made`, where each new one is put: a job and its failed
+    /// replay lead to the same new job.
+    pub(super) async fn replay_once(
+        &self,
+        id: &JobId,
+        made: &Mutex<HashSet<JobId>>,
+    ) -> Result<JobReplay, Rejection> {
         let now = self.clock.now();
         let wakeups = self.drivers()?;
         let unparked = self.store.unpark(id, now).await;
@@ -111,6 +127,7 @@ impl JobOperations<'_> {
             )));
         }
         while let Some(replay) = self.existing(&job.replay_id()).await? {
+            check_not_made(id, &replay.id, &lock(made))?;
             if !can_be_replayed(&replay) {
                 let (other, status) = (&replay.id, replay.status().as_str());
                 return Err(Rejection::NotPossible(format!(
@@ -121,6 +138,10 @@ impl JobOperations<'_> {
         }
         let dead_letter = self.dead_letter_of(&job).await.map_err(Rejection::Store)?;
         let (replays, new) = (job.id.clone(), repeat(job, now));
+        // Before it is stored: nobody finds the new job and takes it for one of before.
+        if !lock(made).insert(new.id.clone()) {
+            return Err(replayed_now(id, &new.id));
+        }
         let added = self.store.add(&new, None).await.map_err(Rejection::Store)?;
         // An existing replay may have finished. Then the delivery has no running job and stays a dead letter.
         self.restore(dead_letter.filter(|_| added == AddResult::New))
@@ -224,7 +245,8 @@ where
         // Too short for a search; it may be a whole id all the same.
         return Ok(Some(text.to_owned()).filter(|_| is_id && text.starts_with(prefix)));
     }
-    if rest.len() >= ID_CHARS {
+    // A longer one may be the beginning of the id of a duplicate.
+    if rest.len() == ID_CHARS || rest.len() > MAX_PREFIX {
         return Ok(Some(whole));
     }
     let mut candidates = known(whole.clone()).await?;
@@ -237,6 +259,19 @@ where
         return Err(Rejection::AmbiguousId { id, candidates });
     }
     Ok(candidates.pop())
+}
+
+fn check_not_made(id: &JobId, replay: &JobId, made: &HashSet<JobId>) -> Result<(), Rejection> {
+    match made.contains(replay) {
+        true => Err(replayed_now(id, replay)),
+        false => Ok(()),
+    }
+}
+
+fn replayed_now(id: &JobId, replay: &JobId) -> Rejection {
+    Rejection::NotPossible(format!(
+        "job {id} has the same replay as another job that matches: job {replay}"
+    ))
 }
 
 fn can_be_replayed(job: &Job) -> bool {

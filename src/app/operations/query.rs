@@ -228,10 +228,8 @@ impl Parameters {
         let wait = self.number("wait", most, 0)?;
         let wait = Duration::from_secs(wait as u64);
         for name in ["cursor", "after"] {
-            if self.get(name).is_some_and(|cursor| !is_cursor(cursor)) {
-                let detail = "is not a cursor; take it from `next` or `latest` of a list";
-                return Err(InvalidParameter::new(name, detail));
-            }
+            self.get(name)
+                .map_or(Ok(()), |cursor| check_cursor(name, cursor))?;
         }
         let from = match (self.text("cursor"), self.text("after")) {
             (Some(_), Some(_)) => {
@@ -247,6 +245,20 @@ impl Parameters {
             return Err(InvalidParameter::new("wait", detail));
         }
         Ok((PageRequest { limit, from }, wait))
+    }
+}
+
+/// Checks that a parameter has the form of a cursor.
+///
+/// # Errors
+/// [`InvalidParameter`].
+pub fn check_cursor(name: &str, text: &str) -> Result<(), InvalidParameter> {
+    match is_cursor(text) {
+        true => Ok(()),
+        false => {
+            let detail = "is not a cursor; take it from `next` or `latest` of a list";
+            Err(InvalidParameter::new(name, detail))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::PlaygroundRequest;
 use crate::app::App;
+use crate::app::operations::{DeliveryDetails, delivery_id};
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{InboundRequest, NamedRoute};
 use crate::store::delivery::StoredDelivery;
@@ -58,14 +59,7 @@ impl App {
             ));
         }
         if let Some(id) = &request.delivery {
-            let stored = self.store().delivery(id).await;
-            let stored = stored.map_err(Rejection::of_store)?;
-            let stored = stored.ok_or_else(|| {
-                let id: String = id.chars().take(80).collect();
-                refused(format!(
-                    "delivery {id} is not stored: a delivery is kept while its jobs are in progress and as a dead letter"
-                ))
-            })?;
+            let stored = self.stored_delivery(id).await?;
             return Ok(PlaygroundEvent {
                 route: route.or_else(|| Some(stored.route.clone())),
                 source: Source::Stored(Box::new(stored)),
@@ -97,6 +91,27 @@ impl App {
                 body,
                 delivery_id,
             },
+        })
+    }
+}
+
+impl App {
+    /// The stored delivery of an id, a unique beginning of one, or the id of a duplicate.
+    async fn stored_delivery(&self, text: &str) -> Result<StoredDelivery, Rejection> {
+        let details = match delivery_id(self.store(), text).await {
+            Ok(id) => DeliveryDetails::read(self.store(), &id).await,
+            Err(error) => Err(error),
+        };
+        let stored = match details {
+            Ok(details) => details.stored,
+            Err(Rejection::NoSuchDelivery(_)) => None,
+            Err(error) => return Err(error),
+        };
+        stored.ok_or_else(|| {
+            let id: String = text.chars().take(80).collect();
+            refused(format!(
+                "delivery {id} is not stored: a delivery is kept while its jobs are in progress and as a dead letter"
+            ))
         })
     }
 }

@@ -23,17 +23,17 @@ pub(super) async fn list(args: &ListArgs) -> Result<CommandOutput, StoreCommandE
         true => empty_text(&filter, &open.place),
         false => page_text(&page),
     };
-    Ok(CommandOutput {
-        document: list_json("deliveries", entries, &page),
+    Ok(CommandOutput::new(
+        list_json("deliveries", entries, &page),
         text,
-    })
+    ))
 }
 
 fn empty_text(filter: &DeliveryFilter, place: &str) -> String {
     if *filter == DeliveryFilter::default() {
         return format!(
             "No deliveries in {place} yet. Each request to /hooks/ROUTE appears here, with its outcome.\n\
-             Send a sample with `masshook send ROUTE`."
+             Send a sample with `masshook send SENDER --route ROUTE`."
         );
     }
     match *filter == DeliveryFilter::dead_letters() {

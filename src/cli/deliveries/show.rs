@@ -10,6 +10,7 @@ use crate::app::operations::{DeliveryDetails, delivery_id};
 use crate::cli::store_location::{CommandOutput, StoreCommandError};
 use crate::cli::terminal::pretty_json;
 use crate::store::delivery::StoredDelivery;
+use crate::store::delivery_log::{LogEntry, LoggedOutcome};
 use crate::store::{NO_ROUTE, time_text};
 
 pub(super) async fn show(args: &ShowArgs) -> Result<CommandOutput, StoreCommandError> {
@@ -20,10 +21,7 @@ pub(super) async fn show(args: &ShowArgs) -> Result<CommandOutput, StoreCommandE
     if let Some(stored) = &details.stored {
         document["content"] = content_json(stored);
     }
-    Ok(CommandOutput {
-        text: delivery_text(&details),
-        document,
-    })
+    Ok(CommandOutput::new(document, delivery_text(&details)))
 }
 
 /// The stored delivery as it was received. The HTTP API does not show its headers, which contain the signature.
@@ -74,7 +72,11 @@ fn delivery_text(details: &DeliveryDetails) -> String {
         ));
     }
     for step in &entry.steps {
-        let mark = if step.ok { "ok" } else { "FAILED" };
+        let mark = match (step.ok, entry.outcome) {
+            (true, _) => "ok",
+            (false, LoggedOutcome::Ignored) => "ignored",
+            (false, _) => "FAILED",
+        };
         let took = step
             .took_ms
             .map_or(String::new(), |took| format!(" ({took} ms)"));
@@ -106,7 +108,17 @@ fn delivery_text(details: &DeliveryDetails) -> String {
     }
     match &details.stored {
         Some(stored) => lines.push(pretty_json(&content_json(stored))),
-        None => lines.push("  The body is not stored any more.".to_owned()),
+        None => lines.push(format!("  {}", why_no_body(entry))),
     }
     lines.join("\n")
+}
+
+/// Why there is no body. That of an ignored delivery, and of one that is no dead letter, was never stored.
+fn why_no_body(entry: &LogEntry) -> &'static str {
+    match (entry.outcome, &entry.delivery) {
+        (LoggedOutcome::Ignored, _) | (LoggedOutcome::Refused, None) => {
+            "The body was not stored: only those of accepted deliveries and of dead letters are."
+        }
+        _ => "The body is not stored any more.",
+    }
 }

@@ -24,17 +24,14 @@ pub(super) async fn list(args: &ListArgs) -> Result<CommandOutput, StoreCommandE
         true => empty_text(&filter, &open.place),
         false => page_text(&page),
     };
-    Ok(CommandOutput {
-        document: list_json("jobs", entries, &page),
-        text,
-    })
+    Ok(CommandOutput::new(list_json("jobs", entries, &page), text))
 }
 
 fn empty_text(filter: &JobFilter, place: &str) -> String {
     match *filter == JobFilter::default() {
         true => format!(
             "No jobs in {place} yet. A job appears here for each update request of an accepted delivery.\n\
-             Send a sample with `masshook send ROUTE`; `masshook deliveries list` shows what was refused or ignored."
+             Send a sample with `masshook send SENDER --route ROUTE`; `masshook deliveries list` shows what was refused or ignored."
         ),
         false => format!("No job in {place} matches. `masshook jobs list` shows all."),
     }

@@ -21,8 +21,16 @@ async fn unmappable_delivery_is_replayed_after_config_fix() {
     let (_, listed) = world.cli_text(&["deliveries", "list", "--outcome", "dead_letter"]);
     // The text has the beginning of the id.
     assert!(listed.contains(&id[..12]), "{listed}");
+    for list in ["jobs", "deliveries"] {
+        let (code, refused) = world.cli(&[list, "list", "--cursor", "zzz"]);
+        assert_eq!(code, 2, "{refused}");
+    }
     let config = world.config();
     let config = config.to_str().expect("a path");
+    let every = ["deliveries", "replay", "--all", "--yes", "--config", config];
+    let (code, failed) = world.cli(&every);
+    assert_eq!(code, 1, "the only one failed: {failed}");
+    assert_eq!(failed["results"][0]["outcome"], "failed");
     let replay = ["deliveries", "replay", &id, "--config", config];
     let (code, refused) = world.cli(&replay);
     assert_eq!(code, 1);

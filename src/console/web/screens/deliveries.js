@@ -202,7 +202,7 @@ function cure(code, delivery, context) {
   }
   if (code === 'not_verified') {
     return [el('p', 'The sender and the route must have the same secret, and no proxy may change the body. See which part does not match:'),
-      context.actions.commandLine(`masshook check ${context.actions.quoted(delivery.route || 'ROUTE')}`)];
+      context.actions.commandLine(`masshook preview --explain --route ${context.actions.quoted(delivery.route || 'ROUTE')} EVENT.json`)];
   }
   if (code === 'no_such_route') return el('p', 'Check the URL at the sender against ', link('/routes', 'the routes'), '.');
   return null;
