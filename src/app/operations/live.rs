@@ -116,43 +116,133 @@ impl App {
         &self,
         query: &ListQuery<F>,
     ) -> Result<Page<F::Entry>, Rejection> {
-        let (store, filter) = (self.store(), &query.filter);
-        let mut changes = store.changes();
-        let mut page = query.page.clone();
-        let mut found = filter.read(store, &page).await.map_err(Rejection::Store)?;
-        if query.wait.is_zero() || !found.entries.is_empty() {
-            return Ok(found);
+        read_or_wait(self.store(), &self.waits, query).await
+    }
+}
+
+/// Reads a page, again and again until it has entries, or has a next page that may have some.
+async fn read_or_wait<F: ReadPage>(
+    store: &dyn Store,
+    waits: &Waits,
+    query: &ListQuery<F>,
+) -> Result<Page<F::Entry>, Rejection> {
+    let filter = &query.filter;
+    let mut changes = store.changes();
+    let mut page = query.page.clone();
+    let mut found = filter.read(store, &page).await.map_err(Rejection::Store)?;
+    if query.wait.is_zero() || !is_end_without_entries(&found) {
+        return Ok(found);
+    }
+    let _permit = waits.begin()?;
+    let mut stopping = waits.stopping.subscribe();
+    let end = Instant::now() + query.wait;
+    while is_end_without_entries(&found) && Instant::now() < end {
+        // What is not new any more is not read again.
+        if let Some(latest) = &found.latest {
+            page.from = ListPosition::Newer(latest.clone());
         }
-        let _permit = self.waits.begin()?;
-        let mut stopping = self.waits.stopping.subscribe();
-        let end = Instant::now() + query.wait;
-        while found.entries.is_empty() && Instant::now() < end {
-            // What is not new any more is not read again.
-            if let Some(latest) = &found.latest {
-                page.from = ListPosition::Newer(latest.clone());
-            }
-            let earliest = Instant::now() + MIN_INTERVAL;
-            let changed = timeout_at(
-                end.min(Instant::now() + self.read_interval()),
-                changes.changed(),
-            );
-            tokio::select! {
-                _ = stopping.wait_for(|stopping| *stopping) => break,
-                changed = changed => drop(changed),
-            }
-            changes.mark_unchanged();
-            found = filter.read(store, &page).await.map_err(Rejection::Store)?;
-            if found.entries.is_empty() {
-                tokio::time::sleep_until(earliest.min(end)).await;
-            }
+        let earliest = Instant::now() + MIN_INTERVAL;
+        let changed = timeout_at(
+            end.min(Instant::now() + read_interval(store)),
+            changes.changed(),
+        );
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+            changed = changed => drop(changed),
         }
-        Ok(found)
+        changes.mark_unchanged();
+        found = filter.read(store, &page).await.map_err(Rejection::Store)?;
+        if is_end_without_entries(&found) {
+            tokio::time::sleep_until(earliest.min(end)).await;
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a page shows that nothing matches. A page that ended early has a next one, which may have the entries.
+fn is_end_without_entries<T>(page: &Page<T>) -> bool {
+    page.entries.is_empty() && page.next.is_none()
+}
+
+fn read_interval(store: &dyn Store) -> Duration {
+    match store.has_billed_reads() {
+        true => BILLED_READ_INTERVAL,
+        false => READ_INTERVAL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::store::memory::MemoryStore;
+    use crate::sync;
+
+    /// Answers each read with the next page, and keeps the positions.
+    #[derive(Default)]
+    struct Script {
+        pages: Mutex<VecDeque<Page<u8>>>,
+        positions: Mutex<Vec<ListPosition>>,
     }
 
-    fn read_interval(&self) -> Duration {
-        match self.store().has_billed_reads() {
-            true => BILLED_READ_INTERVAL,
-            false => READ_INTERVAL,
+    #[async_trait]
+    impl ReadPage for Script {
+        type Entry = u8;
+
+        async fn read(
+            &self,
+            store: &dyn Store,
+            page: &PageRequest,
+        ) -> Result<Page<u8>, StoreError> {
+            sync::lock(&self.positions).push(page.from.clone());
+            // Reports a change, so that the next read is not late.
+            store.log_deliveries(&[], 1).await?;
+            let next = sync::lock(&self.pages).pop_front();
+            Ok(next.expect("a page is left"))
         }
+    }
+
+    fn page(next: Option<&str>, latest: &str) -> Page<u8> {
+        Page {
+            entries: Vec::new(),
+            next: next.map(str::to_owned),
+            latest: Some(latest.to_owned()),
+        }
+    }
+
+    /// The answer to a request that waits for what is newer than `5`, and the positions that were read.
+    async fn answer(pages: Vec<Page<u8>>) -> (Page<u8>, Vec<ListPosition>) {
+        let filter = Script {
+            pages: Mutex::new(pages.into()),
+            ..Script::default()
+        };
+        let query = ListQuery {
+            filter,
+            page: PageRequest::newer(10, "5"),
+            wait: MAX_WAIT,
+        };
+        let found = read_or_wait(&MemoryStore::new(), &Waits::default(), &query).await;
+        let positions = sync::lock(&query.filter.positions).clone();
+        (found.expect("a page"), positions)
+    }
+
+    fn newer(position: &str) -> ListPosition {
+        ListPosition::Newer(position.to_owned())
+    }
+
+    #[tokio::test]
+    async fn first_page_that_ends_early_is_the_answer() {
+        let early = page(Some("7"), "90000");
+        let (found, positions) = answer(vec![early.clone()]).await;
+        assert_eq!((found, positions), (early, vec![newer("5")]));
+    }
+
+    #[tokio::test]
+    async fn later_page_that_ends_early_is_the_answer() {
+        let early = page(Some("8"), "90000");
+        let (found, positions) = answer(vec![page(None, "6"), early.clone()]).await;
+        assert_eq!((found, positions), (early, vec![newer("5"), newer("6")]));
     }
 }

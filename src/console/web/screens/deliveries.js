@@ -85,7 +85,7 @@ export function mount(root, context) {
       list.reset(page.deliveries, page.next);
       list.select(id);
       showFilters();
-      fill(place, list.isEmpty() ? empty() : list.node);
+      fill(place, list.isEmpty() && !page.next ? empty() : list.node);
       follow(page.latest, signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -99,6 +99,11 @@ export function mount(root, context) {
     context.setLive(true);
     await context.api.follow('deliveries', () => ({ ...parameters(), after: after || '0', since: undefined }), (page) => {
       if (signal.aborted) return;
+      // The server read much and ended early: what is new may be on the next page.
+      if (!page.deliveries.length && page.next) {
+        load();
+        return;
+      }
       after = page.latest || after;
       if (!page.deliveries.length) return;
       const added = list.prepend(page.deliveries, page.latest);

@@ -90,7 +90,7 @@ export function mount(root, context) {
       if (signal.aborted) return;
       list.reset(page.jobs, page.next);
       showFilters();
-      fill(place, list.isEmpty() ? empty() : list.node);
+      fill(place, list.isEmpty() && !page.next ? empty() : list.node);
       follow(page.latest, signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -105,6 +105,11 @@ export function mount(root, context) {
     context.api.repeat(() => refreshOpen(signal), 3000, signal);
     await context.api.follow('jobs', () => ({ ...parameters(), after: after || '0', since: undefined }), (page) => {
       if (signal.aborted) return;
+      // The server read much and ended early: what is new may be on the next page.
+      if (!page.jobs.length && page.next) {
+        load();
+        return;
+      }
       after = page.latest || after;
       if (!page.jobs.length) return;
       const added = list.prepend(page.jobs, page.latest);
