@@ -169,9 +169,10 @@ pub trait Deliveries: fmt::Debug + Send + Sync {
     /// Those of the store.
     async fn restore(&self, id: &str, since: Timestamp) -> Result<(), StoreError>;
 
-    /// Deletes a delivery. Returns whether it existed.
+    /// Deletes a delivery; with `since`, only if it is a dead letter since that moment. Returns whether it was deleted.
     ///
     /// # Errors
     /// Those of the store.
-    async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError>;
+    async fn delete_delivery(&self, id: &str, since: Option<Timestamp>)
+    -> Result<bool, StoreError>;
 }

@@ -21,6 +21,13 @@ fn open_jobs(jobs: &[Job], now: Timestamp, delivery: &str) -> (bool, bool) {
     (open.is_empty(), own)
 }
 
+/// The refusal of an action on a dead letter that another action has replayed or discarded first.
+pub(super) fn changed_meanwhile(id: &str) -> Rejection {
+    Rejection::NotPossible(format!(
+        "delivery {id} was replayed or discarded, or failed again, at the same time"
+    ))
+}
+
 impl JobIntake {
     /// Stores and starts the jobs of a dead letter, and settles the dead letter.
     ///
@@ -34,6 +41,7 @@ impl JobIntake {
         if new.jobs.is_empty() {
             return Ok(Acceptance::Queued(Vec::new()));
         }
+        self.check_unchanged(stored).await?;
         new.delivery = None;
         for job in &mut new.jobs {
             if let Some(source) = &mut job.source {
@@ -45,13 +53,26 @@ impl JobIntake {
         let now = self.clock.now();
         let (finished, own) = open_jobs(accepted.jobs(), now, &stored.id);
         let store = self.store();
+        let since = stored.dead_letter.as_ref().map(|dead| dead.since);
         let settled = match &stored.dead_letter {
-            _ if finished => store.delete_delivery(&stored.id).await.map(|_| ()),
+            _ if finished => store.delete_delivery(&stored.id, since).await.map(|_| ()),
             Some(reason) if own => store.restore(&stored.id, reason.since).await,
             Some(_) | None => Ok(()),
         };
         settled.map_err(Rejection::Store)?;
         Ok(accepted)
+    }
+
+    /// Checks that a dead letter is still the one that was read: it may have been discarded while it was mapped.
+    async fn check_unchanged(&self, stored: &StoredDelivery) -> Result<(), Rejection> {
+        let found = self.store().delivery(&stored.id).await;
+        let found = found.map_err(Rejection::Store)?;
+        let since =
+            |delivery: &StoredDelivery| delivery.dead_letter.as_ref().map(|dead| dead.since);
+        match found.as_ref().map(since) == Some(since(stored)) {
+            true => Ok(()),
+            false => Err(changed_meanwhile(&stored.id)),
+        }
     }
 
     /// Gives a job a new id if the stored job with its id failed or cannot be read. A parked job is unparked and keeps its id.

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use masshook::app::operations::discard_delivery;
 use masshook::app::{App, HookResponse};
 use masshook::clock::Clock;
 use masshook::inbound::InboundRequest;
+use masshook::inbound::rejection::Rejection;
 use masshook::job::{CallEvent, CallbackStatus, Job, JobId, PreparationOutcome};
 use masshook::store::delivery::{DeadLetterSummary, StoredDelivery};
 use masshook::store::sqlite::SqliteStore;
-use masshook::store::{Claim, Lease, Store};
+use masshook::store::{Claim, JobFilter, Lease, PageRequest, Store};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, SENDER_SECRET, World};
@@ -224,6 +226,31 @@ async fn replay_resumes_job_parked_after_its_end() {
     assert_eq!(replayed.jobs()[0].id, job.id);
     assert_eq!(fixture.listed().await, []);
     fixture.claim(&job.id).await;
+}
+
+/// It was discarded after the replay had read it.
+#[tokio::test]
+async fn replay_of_discarded_dead_letter_is_refused() {
+    let fixture = Fixture::new().await;
+    let body = json!({"event": "e1", "updates": [{"ids": ["none"]}]});
+    let refused = fixture.app.deliver(arrival("open", &body), None).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let dead_letter = fixture.listed().await.remove(0);
+    let kept = fixture.kept(&dead_letter.id).await.expect("kept");
+    let discarded = discard_delivery(&*fixture.store, &kept.id).await;
+    discarded.expect("discarded");
+
+    let fixed = fixture
+        .configured(|text| text.replace("ids: .ids}", "ids: [\"12\"]}"))
+        .await;
+    let replayed = fixed.replay(&kept).await;
+    assert!(
+        matches!(replayed, Err(Rejection::NotPossible(_))),
+        "{replayed:?}"
+    );
+    let (filter, page) = (JobFilter::default(), PageRequest::first(9));
+    let jobs = fixture.store.list(&filter, &page).await;
+    assert_eq!(jobs.expect("a list").entries, []);
 }
 
 /// A replay that a new config ignores must not delete the dead letter.

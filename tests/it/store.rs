@@ -78,6 +78,7 @@ conformance!(
     dead_letters::failed_job_makes_delivery_a_dead_letter,
     dead_letters::parked_job_makes_dead_letter_until_unparked,
     deliveries::shared_delivery_outlives_first_job,
+    dead_letters::only_one_of_discard_and_restore_wins,
     dead_letters::restore_skips_newer_dead_letter,
     deliveries::stale_release_deletes_no_delivery,
     dead_letters::stale_release_makes_no_dead_letter,

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::jobs::find_id;
+use crate::app::replay::changed_meanwhile;
 use crate::app::{Acceptance, App};
 use crate::clock::after;
 use crate::inbound::rejection::Rejection;
@@ -148,10 +149,11 @@ impl App {
 /// [`Rejection::NoSuchDelivery`], [`Rejection::NotPossible`], [`Rejection::Store`].
 pub async fn discard_delivery(store: &dyn Store, id: &str) -> Result<(), Rejection> {
     let stored = stored_dead_letter(store, id).await?;
-    let deleted = store.delete_delivery(&stored.id).await;
+    let since = stored.dead_letter.map(|dead| dead.since);
+    let deleted = store.delete_delivery(&stored.id, since).await;
     match deleted.map_err(Rejection::Store)? {
         true => Ok(()),
-        false => Err(no_such_delivery(id)),
+        false => Err(changed_meanwhile(&stored.id)),
     }
 }
 

@@ -154,11 +154,17 @@ impl Deliveries for DynamoStore {
             .await
     }
 
-    async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError> {
-        if self.delete_item(id).await? {
+    async fn delete_delivery(
+        &self,
+        id: &str,
+        since: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        if self.delete_item(id, since).await? {
             return Ok(true);
         }
-        let Some(job) = StoredDelivery::first_job(id) else {
+        // A delivery in the item of its job is no dead letter.
+        let job = StoredDelivery::first_job(id).filter(|_| since.is_none());
+        let Some(job) = job else {
             return Ok(false);
         };
         // The version stays, because the driver of the job keeps its lease.
@@ -331,7 +337,7 @@ impl DynamoStore {
             // and a read is cheaper than a deletion.
             match was_in_job && self.head(&pk(&source.delivery)).await?.is_none() {
                 true => Ok(false),
-                false => self.delete_item(&source.delivery).await,
+                false => self.delete_item(&source.delivery, None).await,
             }
         };
         if let Err(error) = deleted.await {
@@ -339,20 +345,32 @@ impl DynamoStore {
         }
     }
 
-    /// Deletes the item of a delivery. Returns whether there was one.
-    async fn delete_item(&self, id: &str) -> Result<bool, StoreError> {
+    /// Deletes the item of a delivery; with `since`, only if it is a dead letter since that moment. Returns whether it was
+    /// deleted.
+    async fn delete_item(&self, id: &str, since: Option<Timestamp>) -> Result<bool, StoreError> {
         let pk = pk(id);
-        let deleted = self
+        let delete = self
             .client()
             .await
             .delete_item()
             .table_name(&self.table)
             .set_key(Some(item::key(&pk)))
-            .return_values(ReturnValue::AllOld)
-            .send()
-            .await
-            .map_err(|error| self.failed(&error))?;
-        let Some(old) = deleted.attributes else {
+            .return_values(ReturnValue::AllOld);
+        let delete = match since {
+            None => delete,
+            Some(since) => delete
+                .condition_expression("#dead_since = :then")
+                .expression_attribute_names("#dead_since", "dead_since")
+                .expression_attribute_values(":then", item::ms(since)),
+        };
+        let deleted = match delete.send().await {
+            Ok(deleted) => deleted.attributes,
+            Err(error) => match super::refused_item(&error) {
+                Ok(_) => None,
+                Err(()) => return Err(self.failed(&error)),
+            },
+        };
+        let Some(old) = deleted else {
             return Ok(false);
         };
         self.delete_parts(&pk, &item::get_location(&old, "body"))

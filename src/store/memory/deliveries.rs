@@ -110,7 +110,17 @@ impl Deliveries for MemoryStore {
         Ok(())
     }
 
-    async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError> {
-        Ok(self.state().deliveries.remove(id).is_some())
+    async fn delete_delivery(
+        &self,
+        id: &str,
+        since: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let found = state.deliveries.get(id);
+        let is_wanted = found.is_some_and(|entry| {
+            let dead = entry.delivery.dead_letter.as_ref();
+            since.is_none_or(|since| dead.is_some_and(|dead| dead.since == since))
+        });
+        Ok(is_wanted && state.deliveries.remove(id).is_some())
     }
 }

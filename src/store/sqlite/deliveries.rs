@@ -130,9 +130,13 @@ impl Deliveries for SqliteStore {
             .await
     }
 
-    async fn delete_delivery(&self, id: &str) -> Result<bool, StoreError> {
+    async fn delete_delivery(
+        &self,
+        id: &str,
+        since: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
         let id = id.to_owned();
-        self.write(move |session| delete(&session.connection, &id))
+        self.write(move |session| delete(&session.connection, &id, since))
             .await
     }
 }
@@ -208,7 +212,7 @@ pub(super) fn release(
     expires_at: Option<Timestamp>,
 ) -> rusqlite::Result<()> {
     if !source.shared {
-        return delete(connection, &source.delivery).map(|_| ());
+        return delete(connection, &source.delivery, None).map(|_| ());
     }
     let update = "UPDATE deliveries SET ended = ?1 WHERE id = ?2 AND dead_since IS NULL";
     connection
@@ -283,10 +287,11 @@ fn get(session: &Session, id: &str) -> rusqlite::Result<Option<EncodedDelivery>>
         .optional()
 }
 
-fn delete(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
+/// Deletes a delivery, or a dead letter since a moment. Returns whether it was deleted.
+fn delete(connection: &Connection, id: &str, since: Option<Timestamp>) -> rusqlite::Result<bool> {
     let deleted = connection
-        .prepare_cached("DELETE FROM deliveries WHERE id = ?1")?
-        .execute([id])?;
+        .prepare_cached("DELETE FROM deliveries WHERE id = ?1 AND (?2 IS NULL OR dead_since = ?2)")?
+        .execute(params![id, since.map(ms)])?;
     Ok(deleted == 1)
 }
 

@@ -48,11 +48,17 @@ pub(super) async fn dead_letters_are_listed_and_deleted(fixture: &Fixture) {
         12
     );
 
-    assert!(fixture.store.delete_delivery("11").await.expect("deleted"));
+    assert!(
+        fixture
+            .store
+            .delete_delivery("11", None)
+            .await
+            .expect("deleted")
+    );
     assert!(
         !fixture
             .store
-            .delete_delivery("11")
+            .delete_delivery("11", None)
             .await
             .expect("an answer")
     );
@@ -158,6 +164,29 @@ pub(super) async fn parked_job_makes_dead_letter_until_unparked(fixture: &Fixtur
         assert_eq!(listed(fixture).await, []);
         assert!(read(fixture, &stored.id).await == Some(stored.clone()));
         succeed(fixture, &mut job).await;
+        assert_eq!(read(fixture, &stored.id).await, None);
+    }
+}
+
+pub(super) async fn only_one_of_discard_and_restore_wins(fixture: &Fixture) {
+    let store = &fixture.store;
+    for size in [9, 300_000] {
+        let stored = delivery(fixture, &format!("of {size}"), noise(size));
+        store.put_delivery(&stored).await.expect("stored");
+        let since = fixture.now();
+        let delete = |since| store.delete_delivery(&stored.id, Some(since));
+        let other = since - Duration::from_secs(1);
+        assert!(!delete(other).await.expect("an answer"), "another moment");
+        assert_eq!(listed(fixture).await, [summary(&stored)]);
+
+        store.restore(&stored.id, since).await.expect("restored");
+        assert!(!delete(since).await.expect("an answer"), "in progress");
+        assert!(read(fixture, &stored.id).await.is_some());
+
+        store.put_delivery(&stored).await.expect("stored");
+        assert!(delete(since).await.expect("deleted"));
+        assert!(!delete(since).await.expect("an answer"), "absent");
+        store.restore(&stored.id, since).await.expect("an answer");
         assert_eq!(read(fixture, &stored.id).await, None);
     }
 }

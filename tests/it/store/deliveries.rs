@@ -148,10 +148,10 @@ pub(super) async fn delivery_is_deleted_beside_its_driver(fixture: &Fixture) {
         let (job, stored) =
             add_with_delivery(fixture, &format!("of {size}"), false, noise(size)).await;
         let (_, mut lease) = fixture.claim(&job.id).await;
-        let deleted = fixture.store.delete_delivery(&stored.id).await;
+        let deleted = fixture.store.delete_delivery(&stored.id, None).await;
         assert!(deleted.expect("deleted"));
         assert_eq!(read(fixture, &stored.id).await, None);
-        let again = fixture.store.delete_delivery(&stored.id).await;
+        let again = fixture.store.delete_delivery(&stored.id, None).await;
         assert!(!again.expect("an answer"));
         let written = fixture.store.checkpoint(&job, &mut lease).await;
         written.expect("the lease is still held");
