@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::answer::Answer;
-use super::net::http_client;
+use super::net::client_without_pool;
 use super::served::PATIENCE;
 
 /// The pause between two polls.
@@ -87,7 +87,7 @@ impl Dev {
             lines,
             folder,
             process,
-            client: http_client(),
+            client: client_without_pool(),
         }
     }
 

@@ -14,6 +14,19 @@ pub(crate) fn http_client() -> reqwest::Client {
     client.expect("a client")
 }
 
+/// Creates a client that uses each connection once: the server may close one just when it is used again.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a plain client; the guarded one is under test"
+)]
+pub(crate) fn client_without_pool() -> reqwest::Client {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .build();
+    client.expect("a client")
+}
+
 /// Returns a free loopback port, each at most once in this process. It lies below the range from which Linux takes the
 /// ports of outgoing connections, so that it is still free when a server binds it, also after a kill.
 pub(crate) fn free_port() -> u16 {
