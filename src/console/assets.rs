@@ -39,6 +39,7 @@ const ASSETS: &[Asset] = assets![
     "lib/api.js" SCRIPT,
     "lib/editor.js" SCRIPT,
     "lib/element.js" SCRIPT,
+    "lib/feed.js" SCRIPT,
     "lib/keys.js" SCRIPT,
     "lib/list.js" SCRIPT,
     "lib/plot.js" SCRIPT,

@@ -1,6 +1,7 @@
 // Deliveries: the live feed, and one delivery beside it.
 
 import { el, fill, button, link, prose } from '../lib/element.js';
+import { createFeed } from '../lib/feed.js';
 import { createList, parametersOf, PERIODS } from '../lib/list.js';
 import { deliveryState, jobState } from '../lib/state.js';
 import { bytes, duration, number, time } from '../lib/time.js';
@@ -24,7 +25,6 @@ const COLUMNS = [
 export function mount(root, context) {
   let { query } = context;
   let { id } = context.params;
-  let feed = null;
   const filters = el('div', { class: 'chips', role: 'group', 'aria-label': 'Filters' });
   const split = el('div', { class: 'split' });
   const detail = el('section', { class: 'detail', 'aria-label': 'Delivery', tabindex: -1, hidden: true });
@@ -74,45 +74,17 @@ export function mount(root, context) {
       el('p', link('/routes', 'The routes'), ' have the URLs to paste at the senders.'));
   }
 
-  async function load() {
-    feed?.abort();
-    feed = new AbortController();
-    const { signal } = feed;
-    context.setLive(false);
-    try {
-      const page = await context.api.get('deliveries', parameters(), signal);
-      if (signal.aborted) return;
-      list.reset(page.deliveries, page.next);
-      list.select(id);
-      showFilters();
-      fill(place, list.isEmpty() && !page.next ? empty() : list.node);
-      follow(page.latest, signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      showFilters();
-      fill(place, el('div', { class: 'pad' }, context.actions.failureBox(error), button('Try again', load)));
-    }
-  }
-
-  async function follow(latest, signal) {
-    let after = latest;
-    context.setLive(true);
-    await context.api.follow('deliveries', () => ({ ...parameters(), after: after || '0', since: undefined }), (page) => {
-      if (signal.aborted) return;
-      // The server read much and ended early: what is new may be on the next page.
-      if (!page.deliveries.length && page.next) {
-        load();
-        return;
-      }
-      after = page.latest || after;
-      if (!page.deliveries.length) return;
-      const added = list.prepend(page.deliveries, page.latest);
-      if (added && !list.node.isConnected) fill(place, list.node);
-      if (added) context.announce(added === 1 ? `New delivery: ${page.deliveries[0].route || 'no route'}, ${page.deliveries[0].outcome}` : `${added} new deliveries`);
-      showFilters();
-    }, signal);
-    if (!signal.aborted) context.setLive(false);
-  }
+  const feed = createFeed({
+    context,
+    kind: 'deliveries',
+    list,
+    place,
+    parameters,
+    empty,
+    showFilters,
+    announcement: (count, newest) => (count === 1 ? `New delivery: ${newest.route || 'no route'}, ${newest.outcome}` : `${count} new deliveries`),
+    whenShown: () => list.select(id),
+  });
 
   async function open() {
     split.classList.toggle('open', Boolean(id));
@@ -149,18 +121,18 @@ export function mount(root, context) {
     r: { text: 'replay the open delivery', run: () => { const found = detail.querySelector('[data-key=r]'); if (!id || !found) return false; found.click(); return true; } },
   });
 
-  load();
+  feed.load();
   open();
   return {
     unmount() {
       unbind();
-      feed?.abort();
+      feed.stop();
     },
     update(next) {
       const filtersBefore = queryText(query);
       ({ query } = next);
       ({ id } = next.params);
-      if (queryText(query) !== filtersBefore) load();
+      if (queryText(query) !== filtersBefore) feed.load();
       open();
     },
   };

@@ -1,7 +1,8 @@
 // Jobs: the list, live.
 
-import { el, fill, button, link } from '../lib/element.js';
+import { el, fill, link } from '../lib/element.js';
 import { query as queryText } from '../lib/api.js';
+import { createFeed } from '../lib/feed.js';
 import { createList, parametersOf, PERIODS } from '../lib/list.js';
 import { callbackState, jobState } from '../lib/state.js';
 import { number, time } from '../lib/time.js';
@@ -32,7 +33,6 @@ const shortId = (id) => (id.length > 16 ? `${id.slice(0, 16)}…` : id);
 
 export function mount(root, context) {
   let { query } = context;
-  let feed = null;
   const filters = el('div', { class: 'chips', role: 'group', 'aria-label': 'Filters' });
   const place = el('div', { class: 'grow' });
   fill(root, filters, place);
@@ -80,45 +80,17 @@ export function mount(root, context) {
       el('p', 'Or ', link('/routes', 'send a sample of a sender'), ', and see ', link('/deliveries', 'its delivery'), '.'));
   }
 
-  async function load() {
-    feed?.abort();
-    feed = new AbortController();
-    const { signal } = feed;
-    context.setLive(false);
-    try {
-      const page = await context.api.get('jobs', parameters(), signal);
-      if (signal.aborted) return;
-      list.reset(page.jobs, page.next);
-      showFilters();
-      fill(place, list.isEmpty() && !page.next ? empty() : list.node);
-      follow(page.latest, signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      showFilters();
-      fill(place, el('div', { class: 'pad' }, context.actions.failureBox(error), button('Try again', load)));
-    }
-  }
-
-  async function follow(latest, signal) {
-    let after = latest;
-    context.setLive(true);
-    context.api.repeat(() => refreshOpen(signal), 3000, signal);
-    await context.api.follow('jobs', () => ({ ...parameters(), after: after || '0', since: undefined }), (page) => {
-      if (signal.aborted) return;
-      // The server read much and ended early: what is new may be on the next page.
-      if (!page.jobs.length && page.next) {
-        load();
-        return;
-      }
-      after = page.latest || after;
-      if (!page.jobs.length) return;
-      const added = list.prepend(page.jobs, page.latest);
-      if (added && !list.node.isConnected) fill(place, list.node);
-      if (added) context.announce(added === 1 ? 'New job' : `${added} new jobs`);
-      showFilters();
-    }, signal);
-    if (!signal.aborted) context.setLive(false);
-  }
+  const feed = createFeed({
+    context,
+    kind: 'jobs',
+    list,
+    place,
+    parameters,
+    empty,
+    showFilters,
+    announcement: (count) => (count === 1 ? 'New job' : `${count} new jobs`),
+    whenShown: (signal) => context.api.repeat(() => refreshOpen(signal), 3000, signal),
+  });
 
   /** Reads the newest jobs again while some of the shown ones are unfinished, because their state changes. */
   async function refreshOpen(signal) {
@@ -131,15 +103,15 @@ export function mount(root, context) {
   }
 
   const unbind = context.keys.bind(list.keys);
-  load();
+  feed.load();
   return {
     unmount() {
       unbind();
-      feed?.abort();
+      feed.stop();
     },
     update(next) {
       ({ query } = next);
-      load();
+      feed.load();
     },
   };
 }
