@@ -61,6 +61,15 @@ impl Fixture {
         self.store.dead_letters(100).await.expect("a list")
     }
 
+    /// Delivers what cannot be mapped, and returns its dead letter.
+    async fn refused_delivery(&self) -> StoredDelivery {
+        let body = json!({"event": "e1", "updates": [{"ids": ["none"]}]});
+        let refused = self.app.deliver(arrival("open", &body), None).await;
+        assert!(refused.is_err(), "{refused:?}");
+        let dead_letter = self.listed().await.remove(0);
+        self.kept(&dead_letter.id).await.expect("kept")
+    }
+
     async fn kept(&self, id: &str) -> Option<StoredDelivery> {
         self.store.delivery(id).await.expect("read")
     }
@@ -232,11 +241,7 @@ async fn replay_resumes_job_parked_after_its_end() {
 #[tokio::test]
 async fn replay_of_discarded_dead_letter_is_refused() {
     let fixture = Fixture::new().await;
-    let body = json!({"event": "e1", "updates": [{"ids": ["none"]}]});
-    let refused = fixture.app.deliver(arrival("open", &body), None).await;
-    assert!(refused.is_err(), "{refused:?}");
-    let dead_letter = fixture.listed().await.remove(0);
-    let kept = fixture.kept(&dead_letter.id).await.expect("kept");
+    let kept = fixture.refused_delivery().await;
     let discarded = discard_delivery(&*fixture.store, &kept.id).await;
     discarded.expect("discarded");
 
@@ -257,11 +262,8 @@ async fn replay_of_discarded_dead_letter_is_refused() {
 #[tokio::test]
 async fn replay_without_updates_keeps_the_dead_letter() {
     let fixture = Fixture::new().await;
-    let body = json!({"event": "e1", "updates": [{"ids": ["none"]}]});
-    let refused = fixture.app.deliver(arrival("open", &body), None).await;
-    assert!(refused.is_err(), "{refused:?}");
+    let kept = fixture.refused_delivery().await;
     let dead_letter = fixture.listed().await.remove(0);
-    let kept = fixture.kept(&dead_letter.id).await.expect("kept");
     let picky = fixture
         .configured(|text| {
             text.replace(

@@ -317,8 +317,8 @@ impl Loop {
         }
     }
 
-    /// Refuses a request and all that wait behind it, so that none of them waits for the same timeout again. Nobody is
-    /// answered before all are known: a request that follows an answer may find the cause mended.
+    /// Refuses a request and all that wait behind it, so that none of them waits for the same timeout again. No
+    /// request is answered before all are known: one that follows an answer may find the cause mended.
     fn refuse_all(&self, first: Request, error: &rusqlite::Error) {
         let behind = std::iter::from_fn(|| self.next_request());
         let refused: Vec<_> = std::iter::once(first).chain(behind).collect();
