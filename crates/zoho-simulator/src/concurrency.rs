@@ -42,8 +42,10 @@ pub(crate) fn is_complex(request: &Request) -> bool {
         && (request.parameter("cvid").is_some() || request.parameter("sort_by").is_some());
     matches!(request.endpoint, Endpoint::Coql | Endpoint::Search(_))
         || is_complex_list
-        || matches!(request.endpoint, Endpoint::PutRecords(_))
-            && request_body::record_count(&request.body) > 10
+        || matches!(
+            request.endpoint,
+            Endpoint::PutRecords(_) | Endpoint::Upsert(_)
+        ) && request_body::record_count(&request.body) > 10
 }
 
 /// The number of simultaneous requests that the edition allows.

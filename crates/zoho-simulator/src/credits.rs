@@ -56,7 +56,7 @@ pub(crate) fn cost_range(endpoint: &Endpoint, faults: &Faults) -> (u64, u64) {
             (faults.mass_update_credits, faults.mass_update_credits)
         }
         Endpoint::Coql => (1, 3),
-        Endpoint::PutRecords(_) => (1, 10),
+        Endpoint::PutRecords(_) | Endpoint::Upsert(_) => (1, 10),
         Endpoint::Records(_) => (1, 3),
         Endpoint::Count(_) => (50, 50),
         Endpoint::Token

@@ -41,6 +41,8 @@ pub(crate) enum Endpoint {
     PutRecords(String),
     /// `PUT {module}/{id}`.
     PutRecord(String, String),
+    /// `POST {module}/upsert`.
+    Upsert(String),
     /// `GET __apis`.
     Apis,
     /// `GET org`.
@@ -115,9 +117,10 @@ impl Endpoint {
             [module, "actions", "mass_update"] => ("POST", Self::MassUpdate(owned(module))),
             [module, "actions", "count"] => ("GET", Self::Count(owned(module))),
             [module, "search"] => ("GET", Self::Search(owned(module))),
+            [module, "upsert"] => ("POST", Self::Upsert(owned(module))),
             [module] if method == "GET" => ("GET", Self::Records(owned(module))),
             [module] => ("PUT", Self::PutRecords(owned(module))),
-            [_, "actions" | "deleted" | "upsert" | "timeline"] => return None,
+            [_, "actions" | "deleted" | "timeline"] => return None,
             [module, id] if method == "PUT" => ("PUT", Self::PutRecord(owned(module), owned(id))),
             [module, id] => ("GET", Self::Record(owned(module), owned(id))),
             _ => return None,
@@ -141,6 +144,7 @@ impl Endpoint {
             Self::Records(_) => "records_list",
             Self::Record(..) => "records_get",
             Self::PutRecords(_) | Self::PutRecord(..) => "records_put",
+            Self::Upsert(_) => "upsert",
             Self::Apis => "apis",
             Self::Org => "org",
             Self::Users => "users",
@@ -201,6 +205,7 @@ impl Endpoint {
             | Self::Coql
             | Self::PutRecords(_)
             | Self::PutRecord(..)
+            | Self::Upsert(_)
             | Self::Org
             | Self::Token
             | Self::TokenAlias
@@ -250,6 +255,8 @@ impl Endpoint {
             Self::PutRecords(module) | Self::PutRecord(module, _) => {
                 vec![scope("ZohoCRM.modules", Some(module), "UPDATE")]
             }
+            // `WRITE`, which contains it, is sufficient too.
+            Self::Upsert(module) => vec![scope("ZohoCRM.modules", Some(module), "CREATE")],
             Self::Apis => vec![scope("ZohoCRM.apis", None, "READ")],
             Self::Org => vec![scope("ZohoCRM.org", None, "READ")],
             Self::Users => vec![scope("ZohoCRM.users", None, "READ")],
@@ -327,6 +334,8 @@ mod tests {
                 "/crm/v7/Leads/7",
                 Endpoint::PutRecord(leads(), "7".to_owned()),
             ),
+            ("POST", "/crm/v7/Leads/upsert", Endpoint::Upsert(leads())),
+            ("PUT", "/crm/v7/Leads/upsert", Endpoint::WrongMethod),
             ("GET", "/", Endpoint::Unknown),
         ] {
             assert_eq!(Endpoint::resolve(method, path), expected, "{method} {path}");
@@ -339,7 +348,6 @@ mod tests {
             ("POST", "/crm/v7/Leads"),
             ("DELETE", "/crm/v7/Leads"),
             ("DELETE", "/crm/v7/Leads/7"),
-            ("POST", "/crm/v7/Leads/upsert"),
             ("GET", "/crm/v7/Leads/deleted"),
             ("GET", "/crm/v7/Leads/7/Notes"),
             ("GET", "/crm/v7/Leads/7/photo"),

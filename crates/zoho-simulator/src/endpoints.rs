@@ -10,6 +10,7 @@ mod records;
 mod records_list;
 mod search;
 mod update_records;
+mod upsert;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -67,6 +68,7 @@ pub(crate) fn handle(
         Endpoint::PutRecord(module, id) => {
             update_records::put(state, module, Some(id), &request.body, now)
         }
+        Endpoint::Upsert(module) => upsert::post(state, module, &request.body, now),
         Endpoint::Apis => organization::apis(org, request, faults),
         Endpoint::Org => Ok(organization::org(faults)),
         Endpoint::Users => Ok(organization::users()),

@@ -34,10 +34,11 @@
 //! | `no_api_access` | false | the user's profile lacks API access: every CRM request is answered 403 |
 //! | `may_mass_update` | true | `false`: a mass update is answered 403 `NO_PERMISSION` "permission denied" |
 //! | `may_update` | true | `false`: a record update is answered 403 `NO_PERMISSION` "Permission denied to update" |
+//! | `may_upsert` | true | `false`: an upsert is answered 403 `NO_PERMISSION` "Permission denied to upsert" |
 //! | `may_schedule` | true | `false`: scheduling is answered 400 `AUTHORIZATION_FAILED` |
 //! | `edition` | "enterprise" | free, standard, professional, enterprise or ultimate; sets the concurrency, and allows views from enterprise on |
 //! | `concurrency` | null | simultaneous CRM requests, instead of the edition's 5, 10, 15, 20 or 25 |
-//! | `sub_concurrency` | 10 | simultaneous complex requests: COQL, search, `PUT` of more than 10 records |
+//! | `sub_concurrency` | 10 | simultaneous complex requests: COQL, search, `PUT` or upsert of more than 10 records |
 //! | `credits` | 5000000 | credits per rolling 24 hours |
 //! | `mass_update_credits` | 1 | cost of one mass update request; Zoho documents none |
 //! | `too_many_body` | "crm" | body of 429: crm, short, retry_after or rate_limit |
@@ -58,7 +59,7 @@
 //! | `over_write_known` | true | `false`: `over_write` is an unknown key, as in the specification |
 //! | `unknown_keys` | "refuse" | undocumented body keys and values of `trigger`: refuse or ignore |
 //! | `numeric_ids` | "refuse" | ids as JSON numbers: refuse or accept |
-//! | `duplicate_ids` | "accept" | a repeated id in a request: accept (two entries) or refuse the second |
+//! | `duplicate_ids` | "accept" | a repeated id in a request, or a repeated value of the duplicate check field in an upsert: accept (two entries) or refuse the second |
 //! | `null_values` | "accept" | null as a value: accept (clears the field) or refuse |
 //! | `job_fate` | "complete" | ending of new jobs: complete, fail, stuck, suspend or vanish |
 //! | `job_queued` | false | new jobs show `QUEUED` between `SCHEDULED` and `RUNNING` |
@@ -168,6 +169,7 @@ pub(crate) struct Faults {
     pub(crate) no_api_access: bool,
     pub(crate) may_mass_update: bool,
     pub(crate) may_update: bool,
+    pub(crate) may_upsert: bool,
     pub(crate) may_schedule: bool,
     pub(crate) edition: Edition,
     pub(crate) concurrency: Option<usize>,
@@ -234,6 +236,7 @@ impl Default for Faults {
             no_api_access: false,
             may_mass_update: true,
             may_update: true,
+            may_upsert: true,
             may_schedule: true,
             edition: Edition::Enterprise,
             concurrency: None,

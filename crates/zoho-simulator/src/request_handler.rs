@@ -78,6 +78,7 @@ pub(crate) fn handle(state: &mut State, request: &Request) -> ApiResponse {
         | Endpoint::Record(..)
         | Endpoint::PutRecords(_)
         | Endpoint::PutRecord(..)
+        | Endpoint::Upsert(_)
         | Endpoint::Apis
         | Endpoint::Org
         | Endpoint::Users

@@ -9,7 +9,7 @@ use crate::form;
 use crate::request::Request;
 
 /// Every request kind, in the order of `GET /_sim/stats`.
-pub(crate) const REQUEST_KINDS: [&str; 22] = [
+pub(crate) const REQUEST_KINDS: [&str; 23] = [
     "token",
     "revoke",
     "serverinfo",
@@ -24,6 +24,7 @@ pub(crate) const REQUEST_KINDS: [&str; 22] = [
     "records_list",
     "records_get",
     "records_put",
+    "upsert",
     "apis",
     "org",
     "users",

@@ -14,3 +14,4 @@ mod records;
 mod scheduled_jobs;
 mod search;
 mod update_records;
+mod upsert;

@@ -135,7 +135,7 @@ const ACTIONS: &[&str] = &[
 ];
 
 /// Paths of a module that name no record.
-const MODULE_WORDS: &[&str] = &["deleted", "upsert", "search", "timeline", "bulk"];
+const MODULE_WORDS: &[&str] = &["deleted", "search", "timeline", "bulk"];
 
 /// Whether Zoho has this version of its API.
 pub(super) fn is_version(segment: &str) -> bool {
@@ -172,7 +172,7 @@ pub(super) fn is_request(method: &str, segments: &[&str]) -> bool {
         // Creating, updating and deleting records.
         [_] => matches!(method, "POST" | "PATCH" | "DELETE"),
         [_, id] if is_id(id) => is_write,
-        [_, "search"] => false,
+        [_, "search" | "upsert"] => false,
         [_, word] => MODULE_WORDS.contains(word),
         [] => false,
     }

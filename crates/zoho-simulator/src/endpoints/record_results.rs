@@ -1,11 +1,11 @@
-//! The results of single records in a response: updated, or rejected with an error.
+//! The results of single records in a response: updated, created, or rejected with an error.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::faults::Faults;
 use crate::org::module::Module;
-use crate::org::seed_data::{RecordCondition, User, format_zoho_time, seeded_at, user};
+use crate::org::seed_data::{RecordCondition, User, format_zoho_time, user};
 use crate::response::{ApiResponse, error_object};
 
 /// The index of a record whose fields can be updated, or the error object that rejects it.
@@ -53,9 +53,11 @@ pub(super) fn duplicate_error(id: &str) -> Value {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum RecordResult {
-    Updated {
+    Done {
         code: &'static str,
-        details: UpdatedDetails,
+        #[serde(flatten)]
+        upsert: Option<UpsertAction>,
+        details: RecordDetails,
         message: &'static str,
         status: &'static str,
     },
@@ -63,9 +65,17 @@ pub(super) enum RecordResult {
     Rejected(Value),
 }
 
-/// The `details` of an updated record.
+/// What an upsert did with a row.
 #[derive(Serialize)]
-pub(super) struct UpdatedDetails {
+pub(super) struct UpsertAction {
+    /// The field by which a record was found.
+    duplicate_field: Option<&'static str>,
+    action: &'static str,
+}
+
+/// The `details` of a record.
+#[derive(Serialize)]
+pub(super) struct RecordDetails {
     #[serde(rename = "Modified_Time")]
     modified_time: String,
     #[serde(rename = "Modified_By")]
@@ -79,16 +89,43 @@ pub(super) struct UpdatedDetails {
 
 /// The result of an updated record.
 pub(super) fn updated(module: &Module, index: u64) -> RecordResult {
-    RecordResult::Updated {
+    done(module, index, None, "record updated")
+}
+
+/// The result of a row of an upsert: a record that was found by a field and updated, or a record that was created.
+pub(super) fn upserted(
+    module: &Module,
+    index: u64,
+    duplicate_field: Option<&'static str>,
+) -> RecordResult {
+    let (action, message) = match duplicate_field {
+        Some(_) => ("update", "record updated"),
+        None => ("insert", "record added"),
+    };
+    let upsert = UpsertAction {
+        duplicate_field,
+        action,
+    };
+    done(module, index, Some(upsert), message)
+}
+
+fn done(
+    module: &Module,
+    index: u64,
+    upsert: Option<UpsertAction>,
+    message: &'static str,
+) -> RecordResult {
+    RecordResult::Done {
         code: "SUCCESS",
-        details: UpdatedDetails {
+        upsert,
+        details: RecordDetails {
             modified_time: format_zoho_time(module.modified_at(index)),
             modified_by: user(),
-            created_time: format_zoho_time(seeded_at()),
+            created_time: format_zoho_time(module.created_at(index)),
             id: module.record_id(index),
             created_by: user(),
         },
-        message: "record updated",
+        message,
         status: "success",
     }
 }

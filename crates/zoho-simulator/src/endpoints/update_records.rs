@@ -18,7 +18,7 @@ use crate::response::{ApiResponse, EndpointResult, error_object, reject};
 use crate::state::State;
 
 /// The largest number of records in one request.
-const MAX_RECORDS: usize = 100;
+pub(super) const MAX_RECORDS: usize = 100;
 
 /// The values of `trigger`.
 const TRIGGERS: [&str; 5] = [
@@ -73,7 +73,7 @@ pub(super) fn put(
 }
 
 /// The records of a request, at most `max`.
-fn read_data(body: &Map<String, Value>, max: usize) -> EndpointResult<Vec<Value>> {
+pub(super) fn read_data(body: &Map<String, Value>, max: usize) -> EndpointResult<Vec<Value>> {
     let data = body.get("data").and_then(Value::as_array);
     let Some(data) = data.filter(|data| !data.is_empty()) else {
         return reject(ApiResponse::missing_field(json!({"api_name": "data"})));
@@ -92,7 +92,11 @@ fn read_data(body: &Map<String, Value>, max: usize) -> EndpointResult<Vec<Value>
 
 /// Replaces the values of lookup fields by references to the records that they name. Returns the error object of each
 /// record that names one that does not exist.
-fn resolve_references(org: &CrmOrg, schema: &Schema, data: &mut [Value]) -> Vec<Option<Value>> {
+pub(super) fn resolve_references(
+    org: &CrmOrg,
+    schema: &Schema,
+    data: &mut [Value],
+) -> Vec<Option<Value>> {
     let resolve = |(position, record): (usize, &mut Value)| {
         let values = record.as_object_mut()?;
         values.iter_mut().find_map(|(name, value)| {
@@ -117,7 +121,7 @@ fn resolve_references(org: &CrmOrg, schema: &Schema, data: &mut [Value]) -> Vec<
 
 /// Checks `trigger`, the automation to run: an empty list runs none, no list runs all. Zoho does not document the
 /// response to an unknown value.
-fn check_trigger(trigger: Option<&Value>, faults: &Faults) -> EndpointResult<()> {
+pub(super) fn check_trigger(trigger: Option<&Value>, faults: &Faults) -> EndpointResult<()> {
     let names = match trigger {
         None => return Ok(()),
         Some(Value::Array(names)) if names.iter().all(Value::is_string) => names,
@@ -164,27 +168,38 @@ fn update_one(
         let Some(field) = module.schema.field(name) else {
             continue;
         };
-        check_value(module, field, position, index, value)?;
+        check_value(module, field, position, Some(index), value)?;
         fields.insert(name.clone(), value.clone());
     }
+    set_fields(module, index, record, fields, now);
+    Ok(record_results::updated(module, index))
+}
+
+/// Sets fields of a record. It replaces multi-select values, unless `$append_values` of the row names the field.
+pub(super) fn set_fields(
+    module: &mut Module,
+    index: u64,
+    row: &Map<String, Value>,
+    fields: Map<String, Value>,
+    now: Timestamp,
+) {
     let is_appended = |name: &String| {
-        record
-            .get("$append_values")
+        row.get("$append_values")
             .is_some_and(|append| append[name.as_str()] == json!(true))
     };
     let (append, replace): (Map<_, _>, Map<_, _>) =
         fields.into_iter().partition(|(name, _)| is_appended(name));
     module.update_record(index, &append, false, now);
     module.update_record(index, &replace, true, now);
-    Ok(record_results::updated(module, index))
 }
 
-/// Checks that a field of the record at this index may be set to a value. `position` is the record's in `data`.
-fn check_value(
+/// Checks that a field of the record at this index may be set to a value; without an index, of a new record. `position` is
+/// the record's in `data`.
+pub(super) fn check_value(
     module: &Module,
     field: &Field,
     position: usize,
-    index: u64,
+    index: Option<u64>,
     value: &Value,
 ) -> Result<(), Value> {
     let error = |code, message| {
@@ -204,7 +219,7 @@ fn check_value(
     let is_duplicate = field.unique
         && !value.is_null()
         && (0..module.records)
-            .any(|other| other != index && module.value(other, field.name) == *value);
+            .any(|other| Some(other) != index && module.value(other, field.name) == *value);
     if is_duplicate {
         return error("DUPLICATE_DATA", "duplicate data");
     }

@@ -1,7 +1,7 @@
 //! One module of the org with its records.
 //!
 //! A record's seeded values are a function of its index, so a module of 50,000 records needs no memory until records
-//! are changed.
+//! are changed. Records that are created later follow the seeded ones.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +30,12 @@ struct RecordChanges {
 pub(crate) struct Module {
     /// The name and the fields.
     pub(crate) schema: &'static Schema,
-    /// The number of records.
+    /// The number of records, with the created ones.
     pub(crate) records: u64,
+    /// The number of seeded records.
+    seeded: u64,
+    /// When the records after the seeded ones were created.
+    created: Vec<Timestamp>,
     /// The custom views.
     pub(crate) views: Vec<View>,
     changes: BTreeMap<u64, RecordChanges>,
@@ -67,9 +71,9 @@ impl Module {
     /// The condition of the record at an index.
     pub(crate) fn condition(&self, index: u64) -> RecordCondition {
         let with_condition = SEEDED_CONDITIONS.len() as u64;
-        let first = self.records.saturating_sub(with_condition);
-        let is_seeded = index < self.records;
-        if self.records < MIN_RECORDS_FOR_CONDITIONS || index < first || !is_seeded {
+        let first = self.seeded.saturating_sub(with_condition);
+        let is_seeded = index < self.seeded;
+        if self.seeded < MIN_RECORDS_FOR_CONDITIONS || index < first || !is_seeded {
             return RecordCondition::Clean;
         }
         let condition = SEEDED_CONDITIONS[(index - first) as usize];
@@ -120,7 +124,64 @@ impl Module {
         {
             return value.clone();
         }
-        seeded_value(self.schema, index, field)
+        match self.created_index(index) {
+            Some(_) => self.initial_value(index, field),
+            None => seeded_value(self.schema, index, field),
+        }
+    }
+
+    /// The place among the created records of the record at an index, if it is one of them.
+    fn created_index(&self, index: u64) -> Option<usize> {
+        let place = usize::try_from(index.checked_sub(self.seeded)?).ok()?;
+        (place < self.created.len()).then_some(place)
+    }
+
+    /// When the record at an index was created.
+    pub(crate) fn created_at(&self, index: u64) -> Timestamp {
+        let place = self.created_index(index);
+        place.map_or_else(seeded_at, |place| self.created[place])
+    }
+
+    /// The value of a field that a created record was not given: what Zoho sets itself, and nothing else.
+    fn initial_value(&self, index: u64, name: &str) -> Value {
+        let Some(field) = self.schema.field(name) else {
+            return Value::Null;
+        };
+        match field.field_type {
+            FieldType::Owner => json!(user()),
+            FieldType::DateTime if field.system => json!(format_zoho_time(self.created_at(index))),
+            FieldType::Layout
+            | FieldType::Boolean
+            | FieldType::AutoNumber
+            | FieldType::RollupSummary
+            | FieldType::Subform
+            | FieldType::FileUpload => seeded_value(self.schema, index, name),
+            FieldType::Text
+            | FieldType::Phone
+            | FieldType::Email
+            | FieldType::Website
+            | FieldType::Textarea
+            | FieldType::Picklist
+            | FieldType::Multiselect
+            | FieldType::Integer
+            | FieldType::BigInt
+            | FieldType::Currency
+            | FieldType::Percent
+            | FieldType::Date
+            | FieldType::DateTime
+            | FieldType::Lookup
+            | FieldType::Formula => Value::Null,
+        }
+    }
+
+    /// Creates a record with these fields. Returns its index.
+    pub(crate) fn create_record(&mut self, fields: &Map<String, Value>, now: Timestamp) -> u64 {
+        let index = self.records;
+        self.records += 1;
+        self.created.push(now);
+        self.changes.entry(index).or_default().modified = Some(now);
+        self.update_record(index, fields, true, now);
+        index
     }
 
     /// The reference to the record at an index, as lookup fields contain it. The name is the first mandatory text.
@@ -202,6 +263,8 @@ impl Module {
         Self {
             schema,
             records,
+            seeded: records,
+            created: Vec::new(),
             views,
             changes: BTreeMap::new(),
             any_record_id: false,
