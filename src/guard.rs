@@ -9,7 +9,7 @@ mod value;
 
 use crate::codes::Cause;
 use crate::outcome::Refusal;
-use crate::update::{Assignment, FieldName, UpdateMethod};
+use crate::update::{ApiVersion, Assignment, FieldName, ModuleName, UpdateMethod};
 use crate::zoho::metadata::{Field, FieldKind};
 use strict_reader::nearest;
 
@@ -124,6 +124,36 @@ pub fn guard(
         Ok(guarded)
     } else {
         Err(problems)
+    }
+}
+
+/// Checks that a version of Zoho's API can update a module by `method`. Returns a note if the records themselves have to be
+/// updated, because the version has no mass updates of the module.
+///
+/// # Errors
+/// A mass update is required.
+pub fn module_note(
+    version: ApiVersion,
+    module: &ModuleName,
+    method: UpdateMethod,
+) -> Result<Option<String>, Refusal> {
+    if version.has_mass_update(module) {
+        return Ok(None);
+    }
+    match method {
+        UpdateMethod::Records => Ok(None),
+        UpdateMethod::Auto => Ok(Some(format!(
+            "Zoho's API {version} has no mass updates of `{module}`, so the records themselves are updated"
+        ))),
+        UpdateMethod::MassUpdate => {
+            let message = format!("Zoho's API {version} has no mass updates of `{module}`");
+            let cure = "write `api_version: v8` in the connection; or name the records by `ids` or `match`, and write \
+                        `update_by: records` (or `auto`) in the route";
+            Err(Refusal {
+                advice: Some(cure.to_owned()),
+                ..Refusal::with(Cause::ModuleNotSupported, message)
+            })
+        }
     }
 }
 

@@ -13,9 +13,9 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::update::{FieldName, ModuleName, Records, Resolved, Territory, ViewId};
+use crate::update::{ApiVersion, FieldName, ModuleName, Records, Resolved, Territory, ViewId};
 use build::RecordCount;
-pub use call::{Call, CallKind, Target, body, mass_update_path, row, rows_body};
+pub use call::{Call, CallKind, Target, body, mass_update_endpoint, row, rows_body};
 pub use comparison::{MethodComparison, MethodReason};
 pub use credits::{CreditCost, CreditPrices, RECORDS_PER_CREDIT};
 pub use limits::PlanLimits;
@@ -25,6 +25,7 @@ pub use warnings::{Automation, Warning};
 /// The calls of one update request, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    api_version: ApiVersion,
     module: ModuleName,
     scope: PlanScope,
     comparison: MethodComparison,
@@ -50,6 +51,7 @@ impl Plan {
         let request = request.request();
         let (comparison, calls) = MethodComparison::choose(request, count, limits);
         Self {
+            api_version: limits.api_version,
             module: request.module.clone(),
             scope,
             comparison,
@@ -99,7 +101,8 @@ impl Plan {
 
     /// The path that every call of this plan is sent to.
     pub fn path(&self) -> String {
-        self.comparison.chosen.path(&self.module)
+        let endpoint = self.comparison.chosen.endpoint(&self.module);
+        self.api_version.path(&endpoint)
     }
 }
 

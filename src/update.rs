@@ -1,6 +1,7 @@
 //! The update request: which fields to set on which records of the CRM. Parsed once and strictly, whether it comes from a
 //! route's mapping, `POST /jobs` or a direct invoke.
 
+mod api_version;
 mod id;
 mod match_value;
 mod method;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
+pub use api_version::ApiVersion;
 pub use id::{InvalidId, RecordId, TerritoryId, ViewId};
 pub use match_value::{InvalidValue, MAX_VALUE_CHARS, MatchValue};
 use method::FieldSupport;

@@ -36,7 +36,7 @@ use crate::outcome::SentRequest;
 use crate::plan::CallKind;
 use crate::secrets::Secrets;
 use crate::sync;
-use crate::update::{ModuleName, RecordId};
+use crate::update::{ApiVersion, ModuleName, RecordId};
 use access::AccessTokens;
 pub use access::{CLOCK_TOLERANCE, TokenStatus};
 use answer::{RawAnswer, UpdateAnswer, ViewSelection, ZohoJobStatus};
@@ -190,6 +190,11 @@ impl Client {
         self.connection.guard == MetadataGuard::Strict
     }
 
+    /// The version of the API that all calls use.
+    pub fn api_version(&self) -> ApiVersion {
+        self.connection.api_version
+    }
+
     /// Calls to this org that may be under way at once.
     pub fn max_concurrency(&self) -> usize {
         self.connection.max_concurrency
@@ -230,7 +235,7 @@ impl Client {
         repeat: Repeat,
         window: SendWindow<'_>,
     ) -> CallResult<UpdateAnswer> {
-        let path = kind.path(module);
+        let endpoint = kind.endpoint(module);
         let method = match kind {
             CallKind::Immediate | CallKind::Scheduled => Method::POST,
             CallKind::Records => Method::PUT,
@@ -242,7 +247,7 @@ impl Client {
                 CallKind::Records => RequestKind::Records,
             },
             method,
-            path: &path,
+            endpoint: &endpoint,
             body: Bytes::from(body.to_string()),
             repeat,
             give_up: window.give_up,
@@ -272,8 +277,8 @@ impl Client {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("job_id", zoho_job_id)
             .finish();
-        let path = format!("{}?{query}", crate::plan::mass_update_path(module));
-        let request = ApiRequest::get(RequestKind::Poll, &path, give_up);
+        let endpoint = format!("{}?{query}", crate::plan::mass_update_endpoint(module));
+        let request = ApiRequest::get(RequestKind::Poll, &endpoint, give_up);
         let judge = |raw: &RawAnswer<'_>| answer::job_status(raw, zoho_job_id);
         self.call(&request, judge).await
     }

@@ -73,7 +73,21 @@ impl App {
     /// Those of [`App::check`].
     pub fn plan(&self, request: &Value) -> Result<Value, Rejection> {
         let update = self.check(request)?;
-        Ok(PlanPreview::of(&update, &PlanLimits::ZOHO).to_json())
+        Ok(PlanPreview::of(&update, &self.plan_limits(None)).to_json())
+    }
+
+    /// What a call of a route may carry; without a route, of an update request that is sent directly.
+    pub fn plan_limits(&self, route: Option<&str>) -> PlanLimits {
+        let connection = match route.and_then(|name| self.config.routes.get(name)) {
+            Some(route) => Some(route.connection.as_str()),
+            None => self.config.default_connection(),
+        };
+        let connection = connection.and_then(|name| self.config.connections.get(name));
+        PlanLimits::of(
+            connection
+                .map(|known| known.api_version)
+                .unwrap_or_default(),
+        )
     }
 
     /// The stored job.

@@ -83,7 +83,10 @@ impl App {
         let limits = self.config.limits.of_playground();
         let run = delivery.with_mapper(&limits, &self.playground_threads, run_programs);
         match run.await {
-            Ok(run) => run,
+            Ok(run) => run.map(|run| ProgramRun {
+                limits: self.plan_limits(Some(route.name)),
+                ..run
+            }),
             Err(rejection @ Rejection::Overloaded(_)) => Err(rejection),
             Err(rejection) => Ok(ProgramRun::refused(&rejection)),
         }

@@ -87,7 +87,8 @@ async fn preview_event(
             return ExitStatus::Success;
         }
         EventFile::UpdateRequest(request) => {
-            app.check(&request).map(RoutePreview::of_update_request)
+            let update = app.check(&request);
+            update.map(|update| RoutePreview::of_update_request(app, update))
         }
         EventFile::Request(request, content) => preview_request(app, &request, content).await,
         EventFile::Refused(rejection) => Err(rejection),
@@ -174,7 +175,7 @@ async fn preview_aws_events(
             if route.is_none_or(|route| route == name) {
                 previews.push(outcome.map(|mapped| {
                     let outcome = PreviewOutcome::Delivery(mapped);
-                    RoutePreview::new(name, Verification::by_aws(), outcome)
+                    RoutePreview::new(app, name, Verification::by_aws(), outcome)
                 }));
             }
         }
@@ -211,6 +212,7 @@ async fn preview_request(
 ) -> Result<RoutePreview, Rejection> {
     let (verification, outcome) = app.preview(request, content).await?;
     Ok(RoutePreview::new(
+        app,
         request.route.clone(),
         verification,
         outcome,

@@ -290,7 +290,7 @@ table! {
         "the module name given seems to be invalid", r#"{"resource_path_index":0}"#;
     ModuleNotSupported = "NOT_SUPPORTED" Crm [400] DENIED, says [];
         "Zoho offers no mass update for this module";
-        "`update_by: records` in the route sets records that are named by `ids` or `match` by record updates, which Zoho takes for more modules, such as Cases; else use another module";
+        "`update_by: records` in the route sets records that are named by `ids` or `match` by record updates, which Zoho takes for more modules, such as Cases; mass updates of Cases need `api_version: v8` in the connection; else use another module";
         "the given module is not supported for this api", r#"{"resource_path_index":0}"#;
     EditionTooSmall = "FEATURE_NOT_SUPPORTED" Crm [403] DENIED, says [];
         "the org's edition does not have this: custom views are for Enterprise, Ultimate, CRM Plus and Zoho One";

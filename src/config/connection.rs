@@ -6,6 +6,7 @@ use url::Url;
 use super::values::{read_or, read_url};
 use crate::http::target::is_this_machine;
 use crate::secrets::SecretRef;
+use crate::update::ApiVersion;
 use crate::zoho::data_center::{DataCenter, Environment};
 use crate::zoho::limits::Edition;
 use crate::zoho::{Connection, MetadataGuard};
@@ -39,6 +40,8 @@ pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Connectio
     let data_center = read_or(&mut object, "data_center", default, problems, Node::parse);
     let default = Environment::default();
     let environment = read_or(&mut object, "environment", default, problems, Node::parse);
+    let default = ApiVersion::default();
+    let api_version = read_or(&mut object, "api_version", default, problems, Node::parse);
     let accounts_url = read_override(&mut object, "accounts_url", problems);
     let api_url = read_override(&mut object, "api_url", problems);
     let token_cache = object.optional("token_cache").and_then(|node| {
@@ -72,6 +75,7 @@ pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Connectio
         credentials: credentials?,
         data_center: data_center?,
         environment: environment?,
+        api_version: api_version?,
         accounts_url,
         api_url,
         token_cache,

@@ -234,12 +234,27 @@ impl FieldCache<'_> {
         Ok(Some(known))
     }
 
-    /// Validates a job against the org's fields. A field or an option may be newer than the cached list, so before a job is
-    /// refused the fields are read again. If the token may not read them, the job is sent unchanged; the client logs that.
+    /// Validates a job, unless the connection's guard is off.
     async fn check(&mut self, check: &FieldCheck<'_>) -> Step<CheckedFields> {
         if !self.client.is_guarded() {
             return Ok(CheckedFields::default());
         }
+        let note = guard::module_note(self.client.api_version(), check.module, check.way)
+            .map_err(PreparationOutcome::Refused)?;
+        let checked = self.check_fields(check).await?;
+        Ok(match note {
+            None => checked,
+            Some(note) => CheckedFields {
+                method: Some(UpdateMethod::Records),
+                notes: [note].into_iter().chain(checked.notes).collect(),
+                ..checked
+            },
+        })
+    }
+
+    /// Validates a job against the org's fields. A field or an option may be newer than the cached list, so before a job is
+    /// refused the fields are read again. If the token may not read them, the job is sent unchanged; the client logs that.
+    async fn check_fields(&mut self, check: &FieldCheck<'_>) -> Step<CheckedFields> {
         let known = match self.fields(check.module).await {
             Ok(known) => known,
             Err(failed) if failed.lacks_scope() => return Ok(CheckedFields::default()),

@@ -186,9 +186,10 @@ impl Engine {
     }
 }
 
-/// The connection and path of a batch.
+/// The connection and endpoint of a batch.
 fn endpoint(batch: &Batch) -> (String, String) {
-    (batch.connection.clone(), batch.kind().path(&batch.module))
+    let endpoint = batch.kind().endpoint(&batch.module);
+    (batch.connection.clone(), endpoint)
 }
 
 /// The result of a batch that stays for a later turn, if something is to be recorded.

@@ -70,18 +70,18 @@ impl CallKind {
         }
     }
 
-    /// The path that such calls in `module` are sent to.
-    pub fn path(self, module: &ModuleName) -> String {
+    /// The endpoint that such calls in `module` are sent to, as the rest of a path after the version.
+    pub fn endpoint(self, module: &ModuleName) -> String {
         match self {
-            Self::Immediate | Self::Scheduled => mass_update_path(module),
-            Self::Records => format!("/crm/v7/{module}"),
+            Self::Immediate | Self::Scheduled => mass_update_endpoint(module),
+            Self::Records => module.to_string(),
         }
     }
 }
 
-/// The path of mass updates of `module`.
-pub fn mass_update_path(module: &ModuleName) -> String {
-    format!("/crm/v7/{module}/actions/mass_update")
+/// The endpoint of mass updates of `module`.
+pub fn mass_update_endpoint(module: &ModuleName) -> String {
+    format!("{module}/actions/mass_update")
 }
 
 impl fmt::Display for CallKind {
@@ -94,7 +94,7 @@ impl fmt::Display for CallKind {
     }
 }
 
-/// One call to Zoho: a POST to `/crm/v7/{module}/actions/mass_update`, or a PUT to `/crm/v7/{module}`.
+/// One call to Zoho: a POST to `{module}/actions/mass_update`, or a PUT to `{module}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// Number in the plan, from 1.

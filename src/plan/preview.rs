@@ -8,7 +8,8 @@ use super::build::RecordCount;
 use super::warnings::{Automation, Warning};
 use super::{Call, CallKind, CreditCost, CreditPrices, MethodComparison, Plan, PlanLimits};
 use crate::update::{
-    MAX_IDS, Named, NamedTerritory, NamedView, Resolved, Selector, UpdateMethod, UpdateRequest,
+    ApiVersion, MAX_IDS, Named, NamedTerritory, NamedView, Resolved, Selector, UpdateMethod,
+    UpdateRequest,
 };
 
 /// The plan of an update request, or its bounds if the records have to be looked up first.
@@ -23,6 +24,7 @@ pub enum PlanPreview<'a> {
 /// The bounds of a plan whose records have to be looked up first.
 #[derive(Clone, Debug)]
 pub struct PendingPlan<'a> {
+    api_version: ApiVersion,
     request: &'a UpdateRequest,
     /// The comparison for the largest possible number of records.
     comparison: MethodComparison,
@@ -44,6 +46,7 @@ impl<'a> PlanPreview<'a> {
         };
         let (comparison, calls) = MethodComparison::choose(request, count, limits);
         Self::Pending(PendingPlan {
+            api_version: limits.api_version,
             request,
             comparison,
             groups: calls.last().map_or(0, |call| call.group),
@@ -101,7 +104,10 @@ impl<'a> PlanPreview<'a> {
 
     /// The path that every planned call is sent to.
     pub fn path(&self) -> String {
-        self.comparison().chosen.path(&self.request().module)
+        match self {
+            Self::Planned(_, plan) => plan.path(),
+            Self::Pending(pending) => pending.path(pending.comparison.chosen),
+        }
     }
 
     /// The preview, for machines.
@@ -118,6 +124,10 @@ impl<'a> PlanPreview<'a> {
 }
 
 impl PendingPlan<'_> {
+    fn path(&self, kind: CallKind) -> String {
+        self.api_version.path(&kind.endpoint(&self.request.module))
+    }
+
     /// The kind of the calls; none if it depends on the number of records found.
     fn kind(&self) -> Option<CallKind> {
         let depends =
@@ -191,8 +201,7 @@ impl fmt::Display for PlanPreview<'_> {
 
 impl fmt::Display for PendingPlan<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let module = &self.request.module;
-        let to = |kind: CallKind| format!("{} {}", kind.verb(), kind.path(module));
+        let to = |kind: CallKind| format!("{} {}", kind.verb(), self.path(kind));
         let to = match self.kind() {
             Some(kind) => to(kind),
             None => format!(

@@ -6,6 +6,7 @@ use url::Url;
 use super::data_center::{ApiBase, DataCenter, Environment};
 use super::limits::Edition;
 use crate::secrets::SecretRef;
+use crate::update::ApiVersion;
 
 /// One Zoho org.
 #[derive(Clone, Debug, JsonSchema)]
@@ -20,6 +21,9 @@ pub struct Connection {
     /// Which of the org's environments the credentials are for.
     #[schemars(default)]
     pub environment: Environment,
+    /// The version of the CRM API: `v7`, or `v8`, which also has mass updates of `Cases`.
+    #[schemars(default)]
+    pub api_version: ApiVersion,
     /// Overrides the data centre's accounts server.
     #[schemars(extend("pattern" = "^https?://."))]
     pub accounts_url: Option<Url>,
@@ -99,6 +103,7 @@ mod tests {
             credentials: "env:ZOHO".parse().expect("a reference"),
             data_center: DataCenter::Eu,
             environment: Environment::Production,
+            api_version: ApiVersion::V7,
             accounts_url: accounts_url.map(url),
             api_url: api_url.map(url),
             token_cache: None,

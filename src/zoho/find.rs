@@ -73,8 +73,8 @@ impl Client {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(search.parameters())
             .finish();
-        let path = format!("/crm/v7/{}/search?{query}", search.column().module);
-        let request = ApiRequest::get(RequestKind::Search, &path, give_up);
+        let endpoint = format!("{}/search?{query}", search.column().module);
+        let request = ApiRequest::get(RequestKind::Search, &endpoint, give_up);
         let sent = self.call(&request, rows_document).await;
         page(sent, search.column(), "ZohoSearch.securesearch.READ")
     }

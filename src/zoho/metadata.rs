@@ -55,7 +55,8 @@ pub(super) struct MetadataCache {
 /// A list that Zoho's API serves.
 #[derive(Clone, Copy, Debug)]
 struct ListEndpoint {
-    path: &'static str,
+    /// The rest of the path after the API's version.
+    endpoint: &'static str,
     /// The key of the list in the answer.
     key: &'static str,
     /// The scope that it needs.
@@ -67,7 +68,7 @@ struct ListEndpoint {
 }
 
 const FIELDS: ListEndpoint = ListEndpoint {
-    path: "/crm/v7/settings/fields",
+    endpoint: "settings/fields",
     key: "fields",
     scope: "ZohoCRM.settings.fields.READ",
     without: "updates are sent without being checked against the org's fields",
@@ -75,7 +76,7 @@ const FIELDS: ListEndpoint = ListEndpoint {
 };
 
 const MODULES: ListEndpoint = ListEndpoint {
-    path: "/crm/v7/settings/modules",
+    endpoint: "settings/modules",
     key: "modules",
     scope: "ZohoCRM.settings.modules.READ",
     without: "the org's modules cannot be listed",
@@ -83,7 +84,7 @@ const MODULES: ListEndpoint = ListEndpoint {
 };
 
 const CUSTOM_VIEWS: ListEndpoint = ListEndpoint {
-    path: "/crm/v7/settings/custom_views",
+    endpoint: "settings/custom_views",
     key: "custom_views",
     scope: "ZohoCRM.settings.custom_views.READ",
     without: "custom views cannot be found by name",
@@ -91,7 +92,7 @@ const CUSTOM_VIEWS: ListEndpoint = ListEndpoint {
 };
 
 const TERRITORIES: ListEndpoint = ListEndpoint {
-    path: "/crm/v7/settings/territories",
+    endpoint: "settings/territories",
     key: "territories",
     scope: "ZohoCRM.settings.territories.READ",
     without: "territories cannot be found by name",
@@ -99,7 +100,7 @@ const TERRITORIES: ListEndpoint = ListEndpoint {
 };
 
 const APIS: ListEndpoint = ListEndpoint {
-    path: "/crm/v7/__apis",
+    endpoint: "__apis",
     key: "__apis",
     scope: "ZohoCRM.apis.READ",
     without: "the price of calls is not known",
@@ -107,7 +108,7 @@ const APIS: ListEndpoint = ListEndpoint {
 };
 
 const ORG: ListEndpoint = ListEndpoint {
-    path: "/crm/v7/org",
+    endpoint: "org",
     key: "org",
     scope: "ZohoCRM.org.READ",
     without: "the org's edition is not known",
@@ -115,8 +116,8 @@ const ORG: ListEndpoint = ListEndpoint {
 };
 
 impl ListEndpoint {
-    /// The path and query of one page.
-    fn page_path(&self, query: &[(&str, &str)], page: usize) -> String {
+    /// The endpoint with the query of one page.
+    fn page_endpoint(&self, query: &[(&str, &str)], page: usize) -> String {
         let mut encoded = form_urlencoded::Serializer::new(String::new());
         encoded.extend_pairs(query);
         if let Some(per_page) = self.per_page {
@@ -125,7 +126,7 @@ impl ListEndpoint {
         }
         let encoded = encoded.finish();
         let mark = if encoded.is_empty() { "" } else { "?" };
-        format!("{}{mark}{encoded}", self.path)
+        format!("{}{mark}{encoded}", self.endpoint)
     }
 }
 
@@ -264,7 +265,7 @@ impl Client {
                 return Ok(found.into());
             }
         }
-        let message = format!("{} has more than {PAGES} pages", listing.path);
+        let message = format!("{} has more than {PAGES} pages", listing.endpoint);
         Err(Error::Refused(Refusal::with(Cause::ListTooLong, message)))
     }
 
@@ -275,9 +276,9 @@ impl Client {
         page: usize,
         give_up: Timestamp,
     ) -> Result<Value, Error> {
-        let path = listing.page_path(query, page);
+        let endpoint = listing.page_endpoint(query, page);
         let judge = |raw: &answer::RawAnswer<'_>| answer::document(raw, listing.key);
-        let request = ApiRequest::get(RequestKind::Metadata, &path, give_up);
+        let request = ApiRequest::get(RequestKind::Metadata, &endpoint, give_up);
         self.call(&request, judge).await.outcome
     }
 

@@ -33,8 +33,8 @@ const BUSY_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct ApiRequest<'a> {
     pub(super) kind: RequestKind,
     pub(super) method: Method,
-    /// The path with its query.
-    pub(super) path: &'a str,
+    /// The rest of the path after the API's version, with the query: `coql`.
+    pub(super) endpoint: &'a str,
     pub(super) body: Bytes,
     pub(super) repeat: Repeat,
     /// Nothing is sent or awaited after this time.
@@ -43,11 +43,11 @@ pub(super) struct ApiRequest<'a> {
 
 impl<'a> ApiRequest<'a> {
     /// A GET.
-    pub(super) fn get(kind: RequestKind, path: &'a str, give_up: Timestamp) -> Self {
+    pub(super) fn get(kind: RequestKind, endpoint: &'a str, give_up: Timestamp) -> Self {
         Self {
             kind,
             method: Method::GET,
-            path,
+            endpoint,
             body: Bytes::new(),
             repeat: Repeat::Safe,
             give_up,
@@ -59,7 +59,7 @@ impl<'a> ApiRequest<'a> {
         Self {
             kind: RequestKind::Query,
             method: Method::POST,
-            path: "/crm/v7/coql",
+            endpoint: "coql",
             body: Bytes::from(serde_json::json!({"select_query": query}).to_string()),
             repeat: Repeat::Safe,
             give_up,
@@ -236,7 +236,7 @@ impl Client {
     /// Waits for the permits of one call until its turn ends.
     async fn permits(&self, request: &ApiRequest<'_>) -> Result<CallPermits<'_>, Error> {
         let acquire = async {
-            let complex = match is_complex(&request.method, request.path) {
+            let complex = match is_complex(&request.method, request.endpoint) {
                 true => Some(self.complex_concurrency.acquire().await?),
                 false => None,
             };
@@ -266,7 +266,7 @@ impl Client {
         authorization.set_sensitive(true);
         let mut http_request = accept_gzip(Request::builder())
             .method(request.method.clone())
-            .uri(token.api.join(request.path))
+            .uri(token.api.join(&self.api_version().path(request.endpoint)))
             .header(AUTHORIZATION, authorization);
         if !request.body.is_empty() {
             http_request = http_request.header(CONTENT_TYPE, "application/json");

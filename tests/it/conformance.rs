@@ -1,4 +1,4 @@
-//! Conformance with Zoho's SDKs for Python and Node, which run unchanged against the simulator: how they parse the
+//! Conformance with Zoho's SDKs for Python (v7 and v8) and Node (v7), which run unchanged against the simulator: how they parse the
 //! responses, and how their requests differ from masshook's for the same work.
 
 mod requests;
@@ -6,19 +6,20 @@ mod responses;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use masshook::lookup::{LookupField, LookupRequest, lookup_requests};
 use masshook::update::MatchValue;
 use serde_json::{Value, json};
 
-use crate::harness::{World, repo_path, zoho_node_sdk, zoho_sdk};
+use crate::harness::{World, repo_path, zoho_node_sdk, zoho_sdk, zoho_sdk_v8};
 
 /// One of Zoho's SDKs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sdk {
     Python,
+    PythonV8,
     Node,
 }
 
@@ -26,18 +27,29 @@ impl Sdk {
     /// The command that runs all steps. The first call fetches the SDK.
     fn command(self) -> Command {
         match self {
-            Self::Python => {
-                let mut command = Command::new(zoho_sdk());
-                command.arg(repo_path("tests/tools/zoho_sdk.py"));
-                command.env("PYTHONDONTWRITEBYTECODE", "1");
-                command
-            }
+            Self::Python => Self::python(zoho_sdk()),
+            Self::PythonV8 => Self::python(zoho_sdk_v8()),
             Self::Node => {
                 let mut command = Command::new("node");
                 let script: PathBuf = repo_path("tests/tools/zoho_sdk.mjs");
                 command.arg(script).arg(zoho_node_sdk());
                 command
             }
+        }
+    }
+
+    fn python(interpreter: &Path) -> Command {
+        let mut command = Command::new(interpreter);
+        command.arg(repo_path("tests/tools/zoho_sdk.py"));
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
+    /// The version of the API that it calls.
+    fn api_version(self) -> &'static str {
+        match self {
+            Self::Python | Self::Node => "v7",
+            Self::PythonV8 => "v8",
         }
     }
 }

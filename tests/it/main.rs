@@ -6,6 +6,7 @@
     reason = "a test tells one story, or holds one table of cases"
 )]
 
+mod api_versions;
 mod architecture;
 mod auth_command;
 mod aws_secrets;

@@ -283,6 +283,12 @@ async fn unknown_names_of_the_org_are_reported() {
             "NOT_SUPPORTED",
             "`update_by: records`",
         ),
+        (
+            "Cases",
+            json!({"ids": [1]}),
+            "NOT_SUPPORTED",
+            "`api_version: v8`",
+        ),
     ] {
         let before = world.count("mass_update_post").await;
         let answer = ask(module, selector.clone()).await;

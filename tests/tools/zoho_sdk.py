@@ -1,4 +1,4 @@
-"""Drives a Zoho with Zoho's own Python SDK for CRM v7, unchanged, and tells what came of each step as one JSON line.
+"""Drives a Zoho with Zoho's own Python SDK for CRM v7 or v8, unchanged, and tells what came of each step as one JSON line.
 
 Told on stdin, as one JSON object: `accounts_url` and `api_url`, credentials, a `folder` for what the SDK keeps, and the
 ids that the steps are about. Everything that the SDK understood goes to stdout; what it could not understand ends the

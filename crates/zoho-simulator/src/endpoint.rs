@@ -51,7 +51,7 @@ pub(crate) enum Endpoint {
     Users,
     /// `GET {module}/actions/count`.
     Count(String),
-    /// A request that Zoho serves and the simulator does not, in v7 or in another version of its API.
+    /// A request that Zoho serves and the simulator does not, in v7 and v8 or in another version of its API.
     NotSimulated,
     /// An API version that Zoho does not have.
     OtherVersion,
@@ -59,6 +59,32 @@ pub(crate) enum Endpoint {
     WrongMethod,
     /// No such path.
     Unknown,
+}
+
+/// A version of the API that the simulator serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ApiVersion {
+    V7,
+    V8,
+}
+
+impl ApiVersion {
+    const ALL: [Self; 2] = [Self::V7, Self::V8];
+
+    /// The version that a path names; v7 for paths outside of the CRM.
+    pub(crate) fn of_path(path: &str) -> Self {
+        let segment = path.trim_start_matches('/').split('/').nth(1);
+        let named = |version: &Self| segment == Some(version.segment());
+        Self::ALL.into_iter().find(named).unwrap_or(Self::V7)
+    }
+
+    /// Its segment in paths.
+    pub(crate) fn segment(self) -> &'static str {
+        match self {
+            Self::V7 => "v7",
+            Self::V8 => "v8",
+        }
+    }
 }
 
 impl Endpoint {
@@ -72,7 +98,7 @@ impl Endpoint {
                 ("POST", Self::Revoke)
             }
             ["oauth", "serverinfo"] => ("GET", Self::ServerInfo),
-            ["crm", "v7", rest @ ..] => match Self::resolve_crm(method, rest) {
+            ["crm", "v7" | "v8", rest @ ..] => match Self::resolve_crm(method, rest) {
                 Some((expected, found)) if method == expected => return found,
                 _ if known::is_request(method, rest) => return Self::NotSimulated,
                 Some(found) => found,
@@ -328,6 +354,7 @@ mod tests {
                 Endpoint::Record(leads(), "7".to_owned()),
             ),
             ("GET", "/crm/v7/Leads", Endpoint::Records(leads())),
+            ("GET", "/crm/v8/Leads", Endpoint::Records(leads())),
             ("PUT", "/crm/v7/Leads", Endpoint::PutRecords(leads())),
             (
                 "PUT",
@@ -365,7 +392,8 @@ mod tests {
             ("POST", "/crm/v7/__composite_requests"),
             ("POST", "/crm/v7/files"),
             ("POST", "/crm/bulk/v7/read"),
-            ("GET", "/crm/v8/Leads"),
+            ("POST", "/crm/v8/Leads"),
+            ("GET", "/crm/v6/Leads"),
             ("GET", "/crm/v2.1/org"),
         ] {
             let endpoint = Endpoint::resolve(method, path);

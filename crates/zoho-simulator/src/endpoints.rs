@@ -15,7 +15,7 @@ mod upsert;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{ApiVersion, Endpoint};
 use crate::faults::Faults;
 use crate::org::schema::{CASES, MODULES_WITHOUT_MASS_UPDATE};
 use crate::request::Request;
@@ -31,16 +31,17 @@ pub(crate) fn handle(
 ) -> EndpointResult<ApiResponse> {
     let org = &state.org;
     let faults = &state.faults;
+    let version = request.api_version();
     match &request.endpoint {
         Endpoint::MassUpdate(module) => {
-            check_mass_update_module(module, faults)?;
+            check_mass_update_module(module, version, faults)?;
             let response = mass_update::post(state, module, &request.body, now)?;
             // A job without duration ends at once.
             state.advance_jobs();
             Ok(response)
         }
         Endpoint::MassUpdateStatus(module) => {
-            check_mass_update_module(module, faults)?;
+            check_mass_update_module(module, version, faults)?;
             org.require_module(module)?;
             let job = request.parameter("job_id");
             Ok(state.jobs.status(module, job, faults, now))
@@ -83,15 +84,20 @@ pub(crate) fn handle(
     }
 }
 
-/// Whether a module has a mass update.
-pub(crate) fn has_mass_update(module: &str, faults: &Faults) -> bool {
-    let is_unsupported_case = module == CASES && !faults.cases_mass_update;
+/// Whether a module has a mass update in a version of the API.
+pub(crate) fn has_mass_update(module: &str, version: ApiVersion, faults: &Faults) -> bool {
+    let has_cases = version == ApiVersion::V8 || faults.cases_mass_update;
+    let is_unsupported_case = module == CASES && !has_cases;
     !MODULES_WITHOUT_MASS_UPDATE.contains(&module) && !is_unsupported_case
 }
 
 /// Rejects a module that exists but has no mass update.
-fn check_mass_update_module(module: &str, faults: &Faults) -> EndpointResult<()> {
-    if has_mass_update(module, faults) {
+fn check_mass_update_module(
+    module: &str,
+    version: ApiVersion,
+    faults: &Faults,
+) -> EndpointResult<()> {
+    if has_mass_update(module, version, faults) {
         return Ok(());
     }
     reject(ApiResponse::error(

@@ -54,7 +54,7 @@
 //! | `unknown_job` | 404 | status for an unknown job: 404 without body, 400 with JSON, or 204 |
 //! | `record_locked_message` | "Sorry, you cannot perform this operation as the record is locked." | message of `RECORD_LOCKED`; "Cannot update record that is not approved yet" during a merge or an image validation |
 //! | `not_approved_message` | "record not approved" | message of `NOT_APPROVED`; "Cannot update record that is not approved yet" after a rejected image |
-//! | `cases_mass_update` | false | Cases can be mass-updated, as the v8 specification states; the v7 page does not list them |
+//! | `cases_mass_update` | false | Cases can be mass-updated in v7 too; the v8 specification lists them, the v7 page does not |
 //! | `layout_updatable` | true | `Layout` can be updated, as its metadata flag states; `false`: it cannot, as the documentation states |
 //! | `over_write_known` | true | `false`: `over_write` is an unknown key, as in the specification |
 //! | `unknown_keys` | "refuse" | undocumented body keys and values of `trigger`: refuse or ignore |

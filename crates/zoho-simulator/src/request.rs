@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{ApiVersion, Endpoint};
 use crate::form;
 
 /// A parsed HTTP request.
@@ -21,6 +21,11 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// The version of the API that its path names.
+    pub(crate) fn api_version(&self) -> ApiVersion {
+        ApiVersion::of_path(&self.path)
+    }
+
     /// The first query parameter with this name.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query

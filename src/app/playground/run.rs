@@ -58,6 +58,8 @@ pub(super) struct ProgramRun {
     pub(super) errors: Vec<LocatedError>,
     pub(super) hints: Vec<Hint>,
     pub(super) took: Duration,
+    /// What Zoho's calls may carry.
+    pub(super) limits: PlanLimits,
     /// What was repaired in the body.
     pub(super) note: Option<String>,
 }
@@ -74,6 +76,7 @@ pub(super) fn run_programs(mapper: &Mapper<'_>) -> Result<ProgramRun, Rejection>
         errors: Vec::new(),
         hints: Vec::new(),
         took: Duration::ZERO,
+        limits: PlanLimits::ZOHO,
         note: mapper.body_note(),
     };
     let mut first_false = None;
@@ -167,6 +170,7 @@ impl ProgramRun {
             errors: vec![LocatedError::of_body(rejection)],
             hints: Vec::new(),
             took: Duration::ZERO,
+            limits: PlanLimits::ZOHO,
             note: None,
         }
     }
@@ -199,7 +203,7 @@ impl ProgramRun {
     pub(super) fn plan(&self) -> Value {
         let mut plan = PlanSummary::default();
         for (index, update) in self.updates().iter().enumerate() {
-            plan.add(index, &PlanPreview::of(update, &PlanLimits::ZOHO));
+            plan.add(index, &PlanPreview::of(update, &self.limits));
         }
         match self.updates().is_empty() {
             true => Value::Null,

@@ -57,6 +57,7 @@ fn connection(credentials: &str) -> Connection {
         max_concurrency: 5,
         credit_floor: 0,
         guard: MetadataGuard::Strict,
+        api_version: crate::update::ApiVersion::V7,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{PreviewOutcome, Verification};
+use crate::app::{App, PreviewOutcome, Verification};
 use crate::cli::text::truncated;
 use crate::inbound::IgnoreReason;
 use crate::plan::{PlanLimits, PlanPreview};
@@ -15,6 +15,8 @@ const MAX_CALL_CHARS: usize = 1_500;
 pub(super) struct RoutePreview {
     pub(super) verification: Verification,
     route: Option<String>,
+    /// What Zoho's calls may carry.
+    limits: PlanLimits,
     delivery_id: Option<String>,
     updates: Vec<UpdateRequest>,
     /// Why there are no update requests.
@@ -26,9 +28,15 @@ pub(super) struct RoutePreview {
 }
 
 impl RoutePreview {
-    pub(super) fn new(route: String, verification: Verification, outcome: PreviewOutcome) -> Self {
+    pub(super) fn new(
+        app: &App,
+        route: String,
+        verification: Verification,
+        outcome: PreviewOutcome,
+    ) -> Self {
         let preview = Self {
             verification,
+            limits: app.plan_limits(Some(&route)),
             route: Some(route),
             delivery_id: None,
             updates: Vec::new(),
@@ -60,11 +68,12 @@ impl RoutePreview {
     }
 
     /// The preview of an update request that was sent directly.
-    pub(super) fn of_update_request(update: UpdateRequest) -> Self {
+    pub(super) fn of_update_request(app: &App, update: UpdateRequest) -> Self {
         let why = "an update request needs no verification".to_owned();
         Self {
             verification: Verification::NotRequired(why),
             route: None,
+            limits: app.plan_limits(None),
             delivery_id: None,
             updates: vec![update],
             ignored: None,
@@ -76,7 +85,7 @@ impl RoutePreview {
     fn plans(&self) -> impl Iterator<Item = (&UpdateRequest, PlanPreview<'_>)> {
         self.updates
             .iter()
-            .map(|update| (update, PlanPreview::of(update, &PlanLimits::ZOHO)))
+            .map(|update| (update, PlanPreview::of(update, &self.limits)))
     }
 
     pub(super) fn to_json(&self) -> Value {

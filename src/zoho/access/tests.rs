@@ -47,6 +47,7 @@ fn tokens(clock: Arc<ManualClock>) -> AccessTokens {
         max_concurrency: 5,
         credit_floor: 0,
         guard: MetadataGuard::Strict,
+        api_version: crate::update::ApiVersion::V7,
     };
     AccessTokens::new(
         "crm".to_owned(),

@@ -1,4 +1,4 @@
-//! How the requests of Zoho's Python SDK differ from masshook's for the same work.
+//! How the requests of Zoho's Python SDKs differ from masshook's for the same work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -107,10 +107,10 @@ fn assert_differences(what: &str, sdk: &Value, masshook: &Value, differences: Ve
 /// The telemetry header of the SDK.
 fn telemetry(request: &Value) -> Difference {
     let header = request["headers"]["x-zoho-sdk"].clone();
+    let text = header.as_str().expect("a header");
     assert!(
-        header
-            .as_str()
-            .is_some_and(|header| header.ends_with(":6.0.0"))
+        text.ends_with(":6.0.0") || text.ends_with(":7.0.0"),
+        "{text}"
     );
     differs(
         "/headers/x-zoho-sdk",
@@ -132,7 +132,19 @@ fn content_type() -> Difference {
 
 #[tokio::test]
 async fn masshook_requests_match_zoho_sdk() {
+    assert_same_requests(Sdk::Python).await;
+}
+
+#[tokio::test]
+async fn masshook_requests_match_zoho_sdk_of_v8() {
+    assert_same_requests(Sdk::PythonV8).await;
+}
+
+/// Asserts that masshook's requests for the work of an SDK have only the intended differences.
+async fn assert_same_requests(sdk: Sdk) {
+    let version = format!("api_version: {}", sdk.api_version());
     let world = Harness::new()
+        .connection(&version)
         .simulator(|settings| settings.job_duration = Duration::ZERO)
         .config(|config| {
             let route =
@@ -141,7 +153,7 @@ async fn masshook_requests_match_zoho_sdk() {
         })
         .start()
         .await;
-    run_sdk(Sdk::Python, &world).await;
+    run_sdk(sdk, &world).await;
     let of_sdk = world.requests().await;
     let of_sdk = of_sdk.as_array().expect("requests");
     // masshook does the same work.

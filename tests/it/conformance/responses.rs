@@ -7,8 +7,26 @@ use crate::harness::{Harness, World};
 
 #[tokio::test]
 async fn python_sdk_parses_simulator_responses() {
+    assert_python_parses(Sdk::Python).await;
+}
+
+#[tokio::test]
+async fn python_sdk_of_v8_parses_simulator_responses() {
+    assert_python_parses(Sdk::PythonV8).await;
+}
+
+async fn assert_python_parses(sdk: Sdk) {
     let world = Harness::new().start().await;
-    let steps = run_sdk(Sdk::Python, &world).await;
+    let steps = run_sdk(sdk, &world).await;
+    let root = format!("/crm/{}/", sdk.api_version());
+    let requests = world.requests().await;
+    for request in requests.as_array().expect("requests") {
+        let path = request["path"].as_str().expect("a path");
+        assert!(
+            path.starts_with(&root) || path.starts_with("/oauth/"),
+            "{path}"
+        );
+    }
     // The SDK has read the user, the org and the API domain.
     assert_eq!(
         steps.of("token")["user"],

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 const MOTO: &str = include_str!("../../tools/moto.txt");
 const ZOHO_SDK: &str = include_str!("../../tools/zoho-sdk.txt");
+const ZOHO_SDK_V8: &str = include_str!("../../tools/zoho-sdk-v8.txt");
 const JSON_SCHEMA: &str = include_str!("../../tools/json-schema.txt");
 const OPENMETRICS: &str = include_str!("../../tools/openmetrics.txt");
 const JQ: &str = include_str!("../../tools/jq.txt");
@@ -47,6 +48,12 @@ pub(crate) fn tools() -> &'static Tools {
 pub(crate) fn zoho_sdk() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| locked(|home| python_with(home, ZOHO_SDK, "zoho-sdk.txt")))
+}
+
+/// Returns a Python with Zoho's SDK for CRM v8.
+pub(crate) fn zoho_sdk_v8() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| locked(|home| python_with(home, ZOHO_SDK_V8, "zoho-sdk-v8.txt")))
 }
 
 /// Returns a Python with a validator of JSON Schema.

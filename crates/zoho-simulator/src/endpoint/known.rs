@@ -1,7 +1,7 @@
-//! What Zoho's CRM API v7 has and the simulator does not: versions, modules, paths and methods.
+//! What Zoho's CRM API has in v7 and v8 and the simulator does not: versions, modules, paths and methods.
 //! (<https://www.zoho.com/crm/developer/docs/api/v7/>)
 
-/// The versions of Zoho's API, of which the simulator serves v7.
+/// The versions of Zoho's API, of which the simulator serves v7 and v8.
 const VERSIONS: &[&str] = &["v2", "v2.1", "v3", "v4", "v5", "v6", "v7", "v8"];
 
 /// Modules of Zoho's API that have no records in the simulator.
@@ -157,7 +157,7 @@ pub(super) fn is_root(segment: &str) -> bool {
     ROOTS.contains(&segment) || matches!(segment, "users" | "org" | "coql" | "__apis" | "settings")
 }
 
-/// Whether Zoho has this request in v7, although the simulator does not serve it. `segments` follow the version.
+/// Whether Zoho has this request in v7 and v8, although the simulator does not serve it. `segments` follow the version.
 pub(super) fn is_request(method: &str, segments: &[&str]) -> bool {
     let is_write = matches!(method, "POST" | "PUT" | "PATCH" | "DELETE");
     match segments {

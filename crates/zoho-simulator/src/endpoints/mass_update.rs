@@ -1,4 +1,4 @@
-//! `POST /crm/v7/{module}/actions/mass_update`.
+//! `POST {module}/actions/mass_update`.
 //!
 //! Zoho does not document the order of its checks. The simulator checks the body's shape, then the selector, the fields,
 //! the values and the view.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::credits;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{ApiVersion, Endpoint};
 use crate::endpoints::has_mass_update;
 use crate::faults::{Edition, Faults};
 use crate::org::CrmOrg;
@@ -86,7 +86,7 @@ pub(crate) fn apis(
             }
         },
     };
-    let found: Vec<Value> = served_apis(org, faults)
+    let found: Vec<Value> = served_apis(org, request.api_version(), faults)
         .into_iter()
         .filter_map(|(path, methods, is_custom)| {
             let operations: Vec<Value> = methods
@@ -128,7 +128,12 @@ fn parse_filter(text: &str) -> Option<String> {
 }
 
 /// The served paths with their methods, and whether the module is a custom one.
-fn served_apis(org: &CrmOrg, faults: &Faults) -> Vec<(String, &'static [&'static str], bool)> {
+fn served_apis(
+    org: &CrmOrg,
+    version: ApiVersion,
+    faults: &Faults,
+) -> Vec<(String, &'static [&'static str], bool)> {
+    let root = format!("/crm/{}", version.segment());
     let org_paths = [
         ("__apis", &["GET"][..]),
         ("org", &["GET"]),
@@ -148,15 +153,15 @@ fn served_apis(org: &CrmOrg, faults: &Faults) -> Vec<(String, &'static [&'static
     let all_module_paths = org.modules.iter().flat_map(|module| {
         let schema = module.schema;
         let offered = module_paths.into_iter().filter(|(path, _)| {
-            !path.ends_with("/mass_update") || has_mass_update(schema.name, faults)
+            !path.ends_with("/mass_update") || has_mass_update(schema.name, version, faults)
         });
         offered.map(|(path, methods)| {
-            let path = format!("/crm/v7/{}{path}", schema.name);
+            let path = format!("{root}/{}{path}", schema.name);
             (path, methods, schema.custom)
         })
     });
     org_paths
-        .map(|(path, methods)| (format!("/crm/v7/{path}"), methods, false))
+        .map(|(path, methods)| (format!("{root}/{path}"), methods, false))
         .into_iter()
         .chain(all_module_paths)
         .collect()

@@ -71,7 +71,7 @@ async fn assess(
         ));
     }
     if let Some(resolved) = resolved {
-        let comparison = Plan::new(resolved, &PlanLimits::ZOHO).comparison();
+        let comparison = Plan::new(resolved, &PlanLimits::of(client.api_version())).comparison();
         let comparison = match prepared.update_by == update.update_by {
             true => comparison,
             // The org's own fields have decided.
