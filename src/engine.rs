@@ -36,7 +36,7 @@ use crate::job::{AlreadyPrepared, InvalidTransition, Job, JobId};
 use crate::metrics::{ConnectionGauges, FinishedJob, Metrics};
 use crate::store::{Claim, Lease, Store, StoreError};
 use crate::sync;
-use crate::wakeup::WakeUps;
+use crate::wakeup::{WakeUp, WakeUps};
 use crate::zoho::{Client, ConnectionStatus};
 pub use callbacks::{CallbackQueue, Patience};
 use claims::ClaimResult;
@@ -155,9 +155,6 @@ struct LeasedJob {
     /// Whether its end is counted.
     was_final: bool,
 }
-
-/// A job to wake, and the delay.
-type WakeUp = (JobId, Duration);
 
 impl LeasedJob {
     fn new(job: Box<Job>, lease: Lease) -> Self {
@@ -429,7 +426,7 @@ impl Engine {
         let due = due?;
         // A wake-up starts a driver that cannot wait for a slow receiver.
         let delay = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-        (!job.needs_patience()).then(|| (job.id.clone(), delay))
+        (!job.needs_patience()).then(|| WakeUp::of(job, delay))
     }
 
     /// Schedules wake-ups in durable mode.

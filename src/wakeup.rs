@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::job::JobId;
+use crate::job::{Job, JobId};
 use crate::sync;
 
 /// The version of the message.
@@ -28,6 +28,36 @@ pub struct WakeUpFailed {
     pub retryable: bool,
 }
 
+/// A job to wake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WakeUp {
+    /// The job.
+    pub job: JobId,
+    /// Its connection, if it is known. A queue can keep the wake-ups of a busy connection from delaying those of others.
+    pub connection: Option<String>,
+    /// When to wake it.
+    pub delay: Duration,
+}
+
+impl WakeUp {
+    /// A wake-up of a job whose connection is unknown.
+    pub fn of_id(job: &JobId, delay: Duration) -> Self {
+        Self {
+            job: job.clone(),
+            connection: None,
+            delay,
+        }
+    }
+
+    /// A wake-up of a job.
+    pub fn of(job: &Job, delay: Duration) -> Self {
+        Self {
+            connection: Some(job.connection.clone()),
+            ..Self::of_id(&job.id, delay)
+        }
+    }
+}
+
 /// Sends wake-ups.
 #[async_trait]
 pub trait WakeUps: std::fmt::Debug + Send + Sync {
@@ -35,7 +65,7 @@ pub trait WakeUps: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`WakeUpFailed`] if at least one job could not be woken.
-    async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), WakeUpFailed>;
+    async fn wake(&self, wake_ups: &[WakeUp]) -> Result<(), WakeUpFailed>;
 }
 
 /// The message of a wake-up.
@@ -143,11 +173,11 @@ impl LocalWakeUps {
 
 #[async_trait]
 impl WakeUps for LocalWakeUps {
-    async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), WakeUpFailed> {
+    async fn wake(&self, wake_ups: &[WakeUp]) -> Result<(), WakeUpFailed> {
         let now = Instant::now();
         {
             let mut schedule = sync::lock(&self.0.schedule);
-            for (id, delay) in jobs {
+            for WakeUp { job: id, delay, .. } in wake_ups {
                 if delay.is_zero() {
                     if let Some(later) = schedule.jobs.remove(id) {
                         schedule.queue.remove(&(later, id.clone()));
@@ -204,7 +234,7 @@ mod tests {
     async fn jobs_wake_once_when_due() {
         let wake_ups = LocalWakeUps::new();
         let delays = [("c", 300), ("a", 50), ("b", 100), ("a", 500), ("c", 150)];
-        let delays = delays.map(|(name, ms)| (job(name), Duration::from_millis(ms)));
+        let delays = delays.map(|(name, ms)| WakeUp::of_id(&job(name), Duration::from_millis(ms)));
         let start = Instant::now();
         wake_ups.wake(&delays).await.expect("woken");
         let mut woken = Vec::new();
@@ -223,14 +253,14 @@ mod tests {
     #[tokio::test]
     async fn earlier_wake_up_shortens_wait() {
         let wake_ups = LocalWakeUps::new();
-        let far = (job("far"), Duration::from_secs(600));
+        let far = WakeUp::of_id(&job("far"), Duration::from_secs(600));
         wake_ups.wake(&[far]).await.expect("woken");
         let waiter = tokio::spawn({
             let wake_ups = wake_ups.clone();
             async move { wake_ups.next().await }
         });
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let near = (job("near"), Duration::ZERO);
+        let near = WakeUp::of_id(&job("near"), Duration::ZERO);
         wake_ups.wake(&[near]).await.expect("woken");
         assert_eq!(waiter.await.expect("no panic"), [job("near")]);
     }

@@ -16,7 +16,7 @@ use crate::job::{Job, JobId};
 use crate::metrics::DeliveryOutcome;
 use crate::store::delivery::StoredDelivery;
 use crate::store::{AddResult, Store, StoreError};
-use crate::wakeup::WakeUpFailed;
+use crate::wakeup::{WakeUp, WakeUpFailed};
 
 /// Reserved at the end of an invocation for the callback about an unfinished job, and for the response.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -207,8 +207,8 @@ impl JobIntake {
         let delay = |job: &Job| {
             Some(Duration::try_from(job.due(now)?.duration_since(now)).unwrap_or_default())
         };
-        let wakes: Vec<(JobId, Duration)> = new
-            .filter_map(|job| Some((job.id.clone(), delay(job)?)))
+        let wakes: Vec<WakeUp> = new
+            .filter_map(|job| Some(WakeUp::of(job, delay(job)?)))
             .collect();
         let full = self.request_wake_ups(&wakes).await;
         let full = full.err().filter(|error| error.retryable);
@@ -255,12 +255,15 @@ impl JobIntake {
 
     /// Requests that jobs are driven now.
     pub(super) async fn wake(&self, jobs: &[JobId]) {
-        let wakes: Vec<_> = jobs.iter().map(|id| (id.clone(), Duration::ZERO)).collect();
+        let wakes: Vec<_> = jobs
+            .iter()
+            .map(|id| WakeUp::of_id(id, Duration::ZERO))
+            .collect();
         // A failure is logged, and the next sweep finds the jobs.
         drop(self.request_wake_ups(&wakes).await);
     }
 
-    async fn request_wake_ups(&self, wakes: &[(JobId, Duration)]) -> Result<(), WakeUpFailed> {
+    async fn request_wake_ups(&self, wakes: &[WakeUp]) -> Result<(), WakeUpFailed> {
         let ExecutionMode::Durable(wakeups) = self.engine.mode() else {
             return Ok(());
         };

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::failure::AwsFailure;
 use crate::job::JobId;
-use crate::wakeup::{self, WakeUpFailed, WakeUps};
+use crate::wakeup::{self, WakeUp, WakeUpFailed, WakeUps};
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(12);
@@ -40,8 +40,12 @@ pub struct SqsWakeUps {
     client: OnceCell<Client>,
 }
 
+/// SQS's longest group name.
+const LONGEST_GROUP: usize = 128;
+
 /// A message to send.
 struct OutgoingMessage {
+    group: Option<String>,
     jobs: Vec<JobId>,
     delay: i32,
 }
@@ -79,6 +83,7 @@ impl SqsWakeUps {
                 let entry = SendMessageBatchRequestEntry::builder()
                     .id(number.to_string())
                     .message_body(wakeup::message(&message.jobs))
+                    .set_message_group_id(message.group.clone())
                     .delay_seconds(message.delay)
                     .build();
                 let entry =
@@ -113,8 +118,8 @@ impl SqsWakeUps {
 
 #[async_trait]
 impl WakeUps for SqsWakeUps {
-    async fn wake(&self, jobs: &[(JobId, Duration)]) -> Result<(), WakeUpFailed> {
-        let messages = messages(jobs);
+    async fn wake(&self, wake_ups: &[WakeUp]) -> Result<(), WakeUpFailed> {
+        let messages = messages(wake_ups);
         let mut sending = Vec::new();
         for messages in messages.chunks(MESSAGES_PER_REQUEST) {
             sending.push(self.send(messages));
@@ -133,25 +138,35 @@ impl WakeUps for SqsWakeUps {
     }
 }
 
-/// Groups jobs with the same delay into messages. Delays are rounded up, because a job that is woken early is not driven.
-fn messages(jobs: &[(JobId, Duration)]) -> Vec<OutgoingMessage> {
-    let mut by_delay: BTreeMap<u64, Vec<JobId>> = BTreeMap::new();
-    for (id, delay) in jobs {
+/// Groups jobs with the same delay and connection into messages. Delays are rounded up, because a job that is woken early is
+/// not driven. The connection is the message's group: SQS's fair queues serve the others first while one has a backlog.
+fn messages(wake_ups: &[WakeUp]) -> Vec<OutgoingMessage> {
+    let mut groups: BTreeMap<(u64, Option<String>), Vec<JobId>> = BTreeMap::new();
+    for wake_up in wake_ups {
+        let delay = wake_up.delay;
         let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
         if seconds <= LONGEST_DELAY {
-            by_delay.entry(seconds).or_default().push(id.clone());
+            let group = wake_up.connection.clone().filter(|name| is_group(name));
+            let jobs = groups.entry((seconds, group)).or_default();
+            jobs.push(wake_up.job.clone());
         }
     }
     let mut messages = Vec::new();
-    for (delay, jobs) in by_delay {
+    for ((delay, group), jobs) in groups {
         for jobs in jobs.chunks(JOBS_PER_MESSAGE) {
             messages.push(OutgoingMessage {
+                group: group.clone(),
                 jobs: jobs.to_vec(),
                 delay: i32::try_from(delay).unwrap_or_default(),
             });
         }
     }
     messages
+}
+
+/// Whether SQS accepts the name of a connection as the name of a group: letters, digits and punctuation.
+fn is_group(name: &str) -> bool {
+    (1..=LONGEST_GROUP).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn wake_up_failed(messages: &[&OutgoingMessage], reason: String, retryable: bool) -> WakeUpFailed {

@@ -8,17 +8,17 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use masshook::aws::wakeups::SqsWakeUps;
 use masshook::job::JobId;
-use masshook::wakeup::{WakeUps, parse};
+use masshook::wakeup::{WakeUp, WakeUps, parse};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
 use crate::harness::{Moto, free_port, sdk_config};
 
-fn jobs(count: usize) -> Vec<(JobId, Duration)> {
+fn jobs(count: usize) -> Vec<WakeUp> {
     let job = |number| JobId::derive("form", &format!("{number}"), 0);
     (0..count)
-        .map(|number| (job(number), Duration::ZERO))
+        .map(|number| WakeUp::of_id(&job(number), Duration::ZERO))
         .collect()
 }
 
@@ -53,7 +53,7 @@ async fn wake_ups_are_batched_into_messages() {
     let messages = receive(&url).await;
     assert_eq!(messages.len(), 24);
     let woken: BTreeSet<JobId> = messages.into_iter().flatten().collect();
-    assert_eq!(woken, jobs.into_iter().map(|(id, _)| id).collect());
+    assert_eq!(woken, jobs.into_iter().map(|wake_up| wake_up.job).collect());
     wake_ups.wake(&[]).await.expect("nothing to do");
 }
 
@@ -67,6 +67,7 @@ async fn delays_are_rounded_up_and_capped() {
         (job("soon"), Duration::from_millis(1)),
         (job("late"), Duration::from_secs(86_400)),
     ];
+    let delays = delays.map(|(job, delay)| WakeUp::of_id(&job, delay));
     wake_ups.wake(&delays).await.expect("woken");
     assert_eq!(receive(&url).await, [[job("now")]]);
     tokio::time::sleep(Duration::from_millis(1_200)).await;
@@ -96,6 +97,41 @@ async fn fussy(script: Vec<Value>) -> (String, Arc<Mutex<Vec<Value>>>) {
     );
     tokio::spawn(async move { axum::serve(listener, app).await });
     (url, seen)
+}
+
+/// The queue is fair between connections.
+#[tokio::test]
+async fn messages_are_grouped_by_connection() {
+    let (url, seen) = fussy(Vec::new()).await;
+    let wake_ups = SqsWakeUps::with_config(&url, sdk_config(&url));
+    let of = |number: usize, connection: Option<&str>| WakeUp {
+        connection: connection.map(str::to_owned),
+        ..jobs(number + 1).remove(number)
+    };
+    let long = "x".repeat(129);
+    let jobs = [
+        of(0, Some("eu")),
+        of(1, Some("us")),
+        of(2, Some("eu")),
+        of(3, None),
+        of(4, Some("no group")),
+        of(5, Some(&long)),
+    ];
+    wake_ups.wake(&jobs).await.expect("woken");
+    let seen = seen.lock().expect("no panic").clone();
+    let entries = seen[0].as_array().expect("entries").iter();
+    let messages = entries.map(|entry| {
+        let jobs = parse(entry["MessageBody"].as_str().expect("a body")).expect("a wake-up");
+        (entry["MessageGroupId"].as_str(), jobs.len())
+    });
+    let messages: Vec<_> = messages.collect();
+    assert_eq!(messages, [(None, 3), (Some("eu"), 2), (Some("us"), 1)]);
+
+    // A standard queue takes groups.
+    let url = Moto::shared().create_queue("wake-groups").await;
+    let wake_ups = SqsWakeUps::with_config(&url, Moto::shared().sdk_config());
+    wake_ups.wake(&jobs).await.expect("woken");
+    assert_eq!(receive(&url).await.concat().len(), jobs.len());
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::inbound::rejection::Rejection;
 use crate::job::{CallbackStatus, Job, JobId, JobStatus};
 use crate::store::{AddResult, Claim, Store, StoreError};
 use crate::sync::lock;
-use crate::wakeup::WakeUps;
+use crate::wakeup::{WakeUp, WakeUps};
 
 /// How long a redelivery holds the lease of its job.
 const LEASE_DURATION: Duration = Duration::from_secs(30);
@@ -196,7 +196,7 @@ impl JobOperations<'_> {
     }
 
     async fn wake(&self, wakeups: &dyn WakeUps, id: &JobId) -> Result<(), Rejection> {
-        let woken = wakeups.wake(&[(id.clone(), Duration::ZERO)]).await;
+        let woken = wakeups.wake(&[WakeUp::of_id(id, Duration::ZERO)]).await;
         woken.map_err(Rejection::Queue)
     }
 
