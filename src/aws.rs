@@ -1,6 +1,7 @@
 //! Everything that uses the AWS SDK: the DynamoDB store, secrets and SQS wake-ups.
 
 pub mod dynamodb;
+pub mod failed_events;
 mod failure;
 mod http_client;
 mod parameters;

@@ -13,6 +13,7 @@ mod event;
 mod event_file;
 mod explain;
 mod finding;
+mod health;
 mod jobs;
 mod list_arguments;
 mod memory_limit;
@@ -84,6 +85,8 @@ enum Command {
     /// List, inspect and replay dead-lettered deliveries.
     #[command(subcommand)]
     Deliveries(deliveries::DeliveriesCommand),
+    /// Ask a server whether it works; exit with 1 if it does not. For container health checks.
+    Health(health::HealthArgs),
     /// Print the JSON Schema of masshook.yaml, for editors.
     Schema,
 }
@@ -114,6 +117,7 @@ impl Command {
             | Self::Event(_)
             | Self::Jobs(_)
             | Self::Deliveries(_)
+            | Self::Health(_)
             | Self::Schema => "error",
         }
     }
@@ -144,6 +148,7 @@ pub async fn run(arguments: Arguments) -> ExitStatus {
         Command::Console(args) => console::run(args).await,
         Command::Jobs(command) => jobs::run(command).await,
         Command::Deliveries(command) => deliveries::run(command).await,
+        Command::Health(args) => health::run(args).await,
         Command::Schema => {
             print_line(&pretty_json(&Config::schema()));
             ExitStatus::Success

@@ -1,6 +1,7 @@
-//! `masshook deliveries`: lists, shows, replays and discards deliveries.
+//! `masshook deliveries`: lists, shows, replays, discards and redrives deliveries.
 
 mod list;
+mod redrive;
 mod show;
 
 use std::sync::Arc;
@@ -37,6 +38,11 @@ pub(super) enum DeliveriesCommand {
     Replay(ReplayArgs),
     /// Delete dead letters.
     Discard(ActionArgs),
+    /// Process again the events of EventBridge, SNS and schedules that the deployed function failed to process.
+    ///
+    /// They wait in the queue of failed events of the stack. Events that succeeded partly are not repeated. Those that fail
+    /// again stay in the queue.
+    Redrive(redrive::RedriveArgs),
 }
 
 /// Arguments of `masshook deliveries list`.
@@ -92,6 +98,7 @@ pub(super) async fn run(command: DeliveriesCommand) -> ExitStatus {
         DeliveriesCommand::Show(args) => (args.location.output, show::show(&args).await),
         DeliveriesCommand::Discard(args) => (args.location.output, discard(&args).await),
         DeliveriesCommand::Replay(args) => return replay(&args).await,
+        DeliveriesCommand::Redrive(args) => return redrive::run(&args).await,
     };
     report(output, result)
 }

@@ -3,6 +3,7 @@
 
 mod cost;
 mod dead_letters;
+mod failed_events;
 mod permissions;
 
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 
 mod database;
 mod dead_letters;
+mod health;
 mod limits;
 
 use std::collections::BTreeSet;

@@ -212,14 +212,23 @@ impl Stack {
 
     /// Runs a command over the stack's table and queue; returns its JSON document.
     pub(crate) fn command(&self, arguments: &[&str]) -> Value {
+        let (code, document) = self.try_command(arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {document}");
+        document
+    }
+
+    /// Runs a command like [`Self::command`], which may fail; returns its exit code too.
+    pub(crate) fn try_command(&self, arguments: &[&str]) -> (Option<i32>, Value) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
         command.args(arguments).arg("--json");
         command.env_clear().envs(self.env.iter().cloned());
         let output = command.output().expect("it runs");
         let stdout = String::from_utf8_lossy(&output.stdout);
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {stdout}\n{stderr}");
-        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}\n{stderr}"))
+        let document = serde_json::from_str(&stdout);
+        let document =
+            document.unwrap_or_else(|error| panic!("{arguments:?}: {error}: {stdout}\n{stderr}"));
+        (output.status.code(), document)
     }
 }
 

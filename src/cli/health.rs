@@ -1,0 +1,68 @@
+//! `masshook health`: asks a server whether it works, for container health checks and scripts.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{Method, Request, StatusCode, Uri};
+use serde_json::json;
+use url::Url;
+
+use super::terminal::{ExitStatus, OutputFormat};
+use crate::http::{BodyLimit, Http, HttpSettings};
+
+/// Maximum bytes of the answer to read.
+const MAX_ANSWER_BYTES: usize = 4 << 10;
+
+/// Arguments of `masshook health`.
+#[derive(Debug, Args)]
+pub(super) struct HealthArgs {
+    /// Base URL of the server.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: Url,
+    /// Seconds after which a server without an answer counts as unhealthy.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
+    timeout: u64,
+    #[command(flatten)]
+    output: OutputFormat,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: HealthArgs) -> ExitStatus {
+    let HealthArgs {
+        url,
+        timeout,
+        output,
+    } = args;
+    let uri = format!("{}/health", url.as_str().trim_end_matches('/'));
+    let uri: Uri = match uri.parse() {
+        Ok(uri) => uri,
+        Err(error) => return output.usage_error(&format!("--url {url} is not a URL: {error}")),
+    };
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let mut request = Request::new(Bytes::new());
+    *request.method_mut() = Method::GET;
+    *request.uri_mut() = uri;
+    let limit = Duration::from_secs(timeout);
+    let http = Http::new(HttpSettings {
+        allow_loopback: true,
+        trusted_hosts: [host].into(),
+        connect_timeout: limit,
+        request_timeout: limit,
+        ..HttpSettings::default()
+    });
+    let answer = http.send(request, BodyLimit::Truncate(MAX_ANSWER_BYTES));
+    let (is_healthy, status, text) = match answer.await {
+        Ok(answer) => {
+            let status = answer.status();
+            let text = format!("{url} answers {status}");
+            (status == StatusCode::OK, Some(status.as_u16()), text)
+        }
+        Err(error) => (false, None, format!("{url} does not answer: {error}")),
+    };
+    output.print(
+        &json!({"healthy": is_healthy, "status": status, "detail": text}),
+        &text,
+    );
+    ExitStatus::from_success(is_healthy)
+}
