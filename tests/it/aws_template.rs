@@ -1,6 +1,7 @@
 //! Properties of template.yaml that `sam validate` does not check.
 
 pub(crate) mod alarms;
+mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +57,7 @@ pub(crate) fn resources(mode: &str) -> Value {
         ("HasEnrolledSecrets", true),
         ("HasTokenCache", true),
         ("HasAlarmTopic", true),
+        ("HasAccessLogs", true),
         ("HasDashboard", true),
         ("HasNamedMetrics", true),
     ]);
@@ -102,9 +104,9 @@ fn inline_mode_has_one_function_and_no_storage() {
         found.map(|(name, _)| name.as_str()).collect::<Vec<_>>()
     };
     assert_eq!(of_type("AWS::Serverless::Function"), ["InboundFunction"]);
-    for durable in ["AWS::DynamoDB::Table", "AWS::SQS::Queue"] {
-        assert!(of_type(durable).is_empty(), "{durable}");
-    }
+    assert!(of_type("AWS::DynamoDB::Table").is_empty());
+    // The events that it failed to process.
+    assert_eq!(of_type("AWS::SQS::Queue"), ["FailedEventsQueue"]);
     let variables = &inline["InboundFunction"]["Properties"]["Environment"]["Variables"];
     assert_eq!(
         (
@@ -410,7 +412,7 @@ async fn template_table_matches_the_test_table() {
 #[test]
 fn queues_and_logs_are_retained_and_encrypted() {
     let durable = resources("durable");
-    for queue in ["Queue", "DeadLetterQueue"] {
+    for queue in ["Queue", "DeadLetterQueue", "FailedEventsQueue"] {
         let queue = &durable[queue]["Properties"];
         assert_eq!(queue["SqsManagedSseEnabled"], true);
     }

@@ -26,7 +26,7 @@ fn alarms_have_a_metric_and_notify_the_topic() {
         }
         count += 1;
     }
-    assert_eq!(count, 9);
+    assert_eq!(count, 11);
 }
 
 #[test]
