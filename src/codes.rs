@@ -151,7 +151,7 @@ const SUBJECTS: [&str; 5] = [
 ];
 
 /// Zoho's keys of `details` that describe valid values, with their labels.
-const BOUNDS: [(&str, &str); 13] = [
+const BOUNDS: [(&str, &str); 14] = [
     ("maximum_length", "maximum length"),
     ("maximum_decimal_place", "maximum decimal places"),
     ("range", "allowed range"),
@@ -165,6 +165,7 @@ const BOUNDS: [(&str, &str); 13] = [
     ("operator", "operator"),
     ("near", "near"),
     ("reason", "reason"),
+    ("owner_status", "owner status"),
 ];
 
 /// A message with its `details`: the field, and what Zoho would accept.

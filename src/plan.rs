@@ -3,10 +3,12 @@
 
 mod build;
 mod call;
+mod change;
 mod comparison;
 mod credits;
 mod limits;
 mod preview;
+mod step;
 mod warnings;
 
 use std::fmt;
@@ -14,12 +16,14 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::update::{ApiVersion, FieldName, ModuleName, Records, Resolved, Territory, ViewId};
-use build::RecordCount;
-pub use call::{Call, CallKind, Target, body, mass_update_endpoint, row, rows_body};
+use build::{RecordCount, all_calls};
+pub use call::{AnswerForm, Call, CallKind, Target, row, rows_body};
+pub use change::Change;
 pub use comparison::{MethodComparison, MethodReason};
 pub use credits::{CreditCost, CreditPrices, RECORDS_PER_CREDIT};
 pub use limits::PlanLimits;
 pub use preview::{PendingPlan, PlanPreview};
+pub use step::StepKind;
 pub use warnings::{Automation, Warning};
 
 /// The calls of one update request, in order.
@@ -28,7 +32,8 @@ pub struct Plan {
     api_version: ApiVersion,
     module: ModuleName,
     scope: PlanScope,
-    comparison: MethodComparison,
+    /// The comparison of both update methods; none if no field is set.
+    comparison: Option<MethodComparison>,
     calls: Vec<Call>,
 }
 
@@ -49,7 +54,7 @@ impl Plan {
             }
         };
         let request = request.request();
-        let (comparison, calls) = MethodComparison::choose(request, count, limits);
+        let (comparison, calls) = all_calls(request, count, limits);
         Self {
             api_version: limits.api_version,
             module: request.module.clone(),
@@ -64,9 +69,14 @@ impl Plan {
         &self.calls
     }
 
-    /// The number of field groups, whose calls run one after the other.
+    /// The number of groups, whose calls run one after the other.
     pub fn groups(&self) -> usize {
         self.calls.last().map_or(0, |call| call.group)
+    }
+
+    /// The steps, in order.
+    pub fn steps(&self) -> Vec<StepKind> {
+        step::steps_of(&self.calls)
     }
 
     /// The calls, in order, to be carried out.
@@ -74,8 +84,8 @@ impl Plan {
         self.calls
     }
 
-    /// The comparison of both update methods.
-    pub fn comparison(&self) -> MethodComparison {
+    /// The comparison of both update methods; none if no field is set.
+    pub fn comparison(&self) -> Option<MethodComparison> {
         self.comparison
     }
 
@@ -86,23 +96,26 @@ impl Plan {
                 "seq": call.seq,
                 "kind": call.target.kind(),
                 "method": call.target.kind().verb(),
-                "path": self.path(),
+                "path": self.path(call.target.kind()),
                 "body": call.body(request),
             })
         });
-        json!({
+        let mut json = json!({
             "module": self.module.as_str(),
-            "update_by": self.comparison.chosen.method().as_str(),
-            "why": self.comparison.reason.as_str(),
-            "prices": self.comparison.to_json(),
+            "update_by": self.comparison.and_then(|found| found.chosen.method()),
+            "why": self.comparison.map(|found| found.reason.as_str()),
+            "prices": self.comparison.map(MethodComparison::to_json),
             "calls": calls.collect::<Vec<_>>(),
-        })
+        });
+        if request.request().has_actions() {
+            json["steps"] = json!(self.steps());
+        }
+        json
     }
 
-    /// The path that every call of this plan is sent to.
-    pub fn path(&self) -> String {
-        let endpoint = self.comparison.chosen.endpoint(&self.module);
-        self.api_version.path(&endpoint)
+    /// The path that calls of a kind are sent to.
+    fn path(&self, kind: CallKind) -> String {
+        self.api_version.path(&kind.endpoint(&self.module))
     }
 }
 
@@ -127,17 +140,22 @@ impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let calls = self.calls.len();
         let plural = if calls == 1 { "" } else { "s" };
-        let (verb, path) = (self.comparison.chosen.verb(), self.path());
+        let endpoints = step::endpoints(&self.calls, |kind| self.path(kind));
         write!(
             formatter,
-            "{calls} call{plural} to {verb} {path} for {}",
+            "{calls} call{plural} to {endpoints} for {}",
             self.scope
         )?;
         for call in &self.calls {
-            let fields: Vec<&str> = call.fields.iter().map(FieldName::as_str).collect();
-            let fields = fields.join(", ");
             let kind = call.target.kind();
-            write!(formatter, "\n{:>5}. {fields:<28} {kind:<11} ", call.seq)?;
+            let changes = match call.fields.as_slice() {
+                [] => call.step().label().to_owned(),
+                fields => {
+                    let fields: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
+                    fields.join(", ")
+                }
+            };
+            write!(formatter, "\n{:>5}. {changes:<28} {kind:<11} ", call.seq)?;
             match call.target.named() {
                 Some(range) => {
                     let (first, last, count) = (range.start + 1, range.end, range.len());
@@ -146,7 +164,10 @@ impl fmt::Display for Plan {
                 None => formatter.write_str("Zoho runs it as a job, which is tracked")?,
             }
         }
-        self.comparison.fmt(formatter)
+        match self.comparison {
+            Some(comparison) => comparison.fmt(formatter),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,28 +1,32 @@
-//! The update request: which fields to set on which records of the CRM. Parsed once and strictly, whether it comes from a
-//! route's mapping, `POST /jobs` or a direct invoke.
+//! The update request: what to change (fields, tags, the owner) on which records of the CRM. Parsed once and strictly,
+//! whether it comes from a route's mapping, `POST /jobs` or a direct invoke.
 
 mod api_version;
 mod id;
 mod match_value;
 mod method;
 mod name;
+mod owner;
 mod selector;
+mod tags;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
 pub use api_version::ApiVersion;
-pub use id::{InvalidId, RecordId, TerritoryId, ViewId};
+pub use id::{InvalidId, RecordId, TerritoryId, UserId, ViewId};
 pub use match_value::{InvalidValue, MAX_VALUE_CHARS, MatchValue};
 use method::FieldSupport;
 pub use method::UpdateMethod;
 pub use name::{FieldName, InvalidName, ModuleName};
+pub use owner::{InvalidEmail, NewOwner, OwnerChange, UserEmail, UserReference};
 pub use selector::{
     MAX_VALUES, Match, Named, NamedTerritory, NamedView, OnMany, OnNone, Records, Selector,
     Territory,
 };
-use strict_reader::{Node, Problem, Problems};
+use strict_reader::{Node, Object, Problem, Problems};
+pub use tags::{InvalidTag, MAX_TAG_CHARS, TagChanges, TagName};
 
 /// Most ids in one update request. Zoho has the same limit for one mass update of a view.
 pub const MAX_IDS: usize = 50_000;
@@ -42,13 +46,19 @@ pub struct Assignment {
     pub value: Value,
 }
 
-/// A request to set fields on records.
+/// A request to change records: their fields, tags or owner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UpdateRequest {
     /// The module of the records.
     pub module: ModuleName,
-    /// At least one field, each once, in the order of the request.
+    /// The fields, each once, in the order of the request. Empty if only tags or the owner change.
     pub fields: Vec<Assignment>,
+    /// The tags to add and to remove.
+    #[serde(default, skip_serializing_if = "TagChanges::is_empty")]
+    pub tags: TagChanges,
+    /// The new owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerChange>,
     /// The records to update.
     pub selector: Selector,
     /// For multi-select picklists: replace the options (`true`), or add to them (`false`, Zoho's default).
@@ -62,11 +72,12 @@ pub struct UpdateRequest {
     pub reference: Option<Value>,
 }
 
-/// An update request whose records need no look-up. Only such a request can be planned.
+/// An update request that needs no look-up. Only such a request can be planned.
 #[derive(Clone, Copy, Debug)]
 pub struct Resolved<'a> {
     request: &'a UpdateRequest,
     records: &'a Records,
+    owner: Option<NewOwner>,
 }
 
 impl<'a> Resolved<'a> {
@@ -79,18 +90,40 @@ impl<'a> Resolved<'a> {
     pub fn records(self) -> &'a Records {
         self.records
     }
+
+    /// The new owner of the records.
+    pub fn owner(self) -> Option<NewOwner> {
+        self.owner
+    }
 }
 
 impl UpdateRequest {
-    /// The request for planning; none if its records have to be looked up first.
+    /// The request for planning; none if its records or its owner have to be looked up first.
     pub fn resolved(&self) -> Option<Resolved<'_>> {
+        let owner = match &self.owner {
+            Some(change) => Some(change.resolved()?),
+            None => None,
+        };
         match &self.selector {
             Selector::Records(records) => Some(Resolved {
                 request: self,
                 records,
+                owner,
             }),
             Selector::Match(_) | Selector::Named(_) => None,
         }
+    }
+
+    /// Sets the id of the new owner, once it is found.
+    pub fn set_owner(&mut self, id: Option<UserId>) {
+        if let (Some(id), Some(owner)) = (id, &mut self.owner) {
+            owner.user = UserReference::Id(id);
+        }
+    }
+
+    /// Whether it changes more than fields: tags or the owner.
+    pub fn has_actions(&self) -> bool {
+        !self.tags.is_empty() || self.owner.is_some()
     }
 
     /// The method after taking the selector into account: a custom view can only be mass-updated.
@@ -141,10 +174,16 @@ impl UpdateRequest {
             .iter()
             .map(|assignment| (assignment.field.to_string(), assignment.value.clone()))
             .collect();
-        let mut json = Map::from_iter([
-            ("module".to_owned(), json!(self.module.as_str())),
-            ("fields".to_owned(), Value::Object(fields)),
-        ]);
+        let mut json = Map::from_iter([("module".to_owned(), json!(self.module.as_str()))]);
+        if !fields.is_empty() {
+            json.insert("fields".to_owned(), Value::Object(fields));
+        }
+        if !self.tags.is_empty() {
+            json.insert("tags".to_owned(), self.tags.to_json());
+        }
+        if let Some(owner) = &self.owner {
+            json.insert("owner".to_owned(), owner.to_json());
+        }
         self.selector.insert_into(&mut json);
         if self.over_write {
             json.insert("over_write".to_owned(), json!(true));
@@ -179,13 +218,18 @@ impl UpdateRequest {
             // An invalid `update_by` is a problem of its own. Then report only fields that no method can set.
             false => update_by.unwrap_or(UpdateMethod::Auto),
         };
-        let fields = object
-            .required("fields", problems)
-            .and_then(|node| read_fields(&node, method, view, problems));
+        let changes = Changes::read(node, &mut object, method, view, problems);
         let selector = Selector::read(node, &mut object, problems);
-        let over_write = object
-            .optional("over_write")
-            .map_or(Some(false), |node| node.boolean(problems));
+        let over_write = object.optional("over_write");
+        let over_write = over_write.map_or(Some(false), |node| {
+            if changes
+                .as_ref()
+                .is_some_and(|changes| changes.fields.is_empty())
+            {
+                node.problem(problems, "goes only with `fields`; leave it out");
+            }
+            node.boolean(problems)
+        });
         let callback_url = object
             .optional("callback_url")
             .map(|node| read_callback_url(&node, problems));
@@ -196,9 +240,16 @@ impl UpdateRequest {
             node.value.clone()
         });
         object.finish(problems);
+        let Changes {
+            fields,
+            tags,
+            owner,
+        } = changes?;
         Some(Self {
             module: module?,
-            fields: fields?,
+            fields,
+            tags,
+            owner,
             selector: selector?,
             over_write: over_write?,
             update_by: update_by?,
@@ -207,6 +258,57 @@ impl UpdateRequest {
                 None => None,
             },
             reference,
+        })
+    }
+}
+
+/// What an update request changes.
+struct Changes {
+    fields: Vec<Assignment>,
+    tags: TagChanges,
+    owner: Option<OwnerChange>,
+}
+
+impl Changes {
+    /// Reads the keys `fields`, `tags` and `owner`, which together must change something.
+    fn read(
+        node: &Node<'_>,
+        object: &mut Object<'_>,
+        method: UpdateMethod,
+        view: bool,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let fields = object.optional("fields");
+        let tags = object.optional("tags");
+        let owner = object.optional("owner");
+        if let Some(tags) = tags.as_ref().filter(|_| view) {
+            tags.problem(
+                problems,
+                "Zoho has no call that tags the records of a custom view; name the records by `ids` or `match`",
+            );
+        }
+        let tags = tags.map_or(Some(TagChanges::default()), |node| {
+            TagChanges::read(&node, problems)
+        });
+        let owner = match owner {
+            Some(node) => OwnerChange::read(&node, view, problems).map(Some),
+            None => Some(None),
+        };
+        // An invalid change is a problem of its own.
+        let has_actions = tags.as_ref().is_none_or(|tags| !tags.is_empty())
+            || owner.as_ref().is_none_or(Option::is_some);
+        let fields = match fields {
+            Some(fields) => read_fields(&fields, method, view, has_actions, problems),
+            None if has_actions => Some(Vec::new()),
+            None => {
+                node.problem(problems, "changes nothing; add `fields`, `tags` or `owner`");
+                None
+            }
+        };
+        Some(Self {
+            fields: fields?,
+            tags: tags?,
+            owner: owner?,
         })
     }
 }
@@ -225,6 +327,7 @@ fn read_fields(
     node: &Node<'_>,
     method: UpdateMethod,
     view: bool,
+    may_be_empty: bool,
     problems: &mut Problems,
 ) -> Option<Vec<Assignment>> {
     let object = node.object(problems)?;
@@ -251,7 +354,7 @@ fn read_fields(
         );
         node.problem(problems, message);
     }
-    if object.entries().next().is_none() {
+    if !may_be_empty && object.entries().next().is_none() {
         node.problem(
             problems,
             "is empty; name at least one field and its new value",

@@ -33,7 +33,7 @@ use crate::clock::Clock;
 use crate::http::{BodyLimit, Http};
 use crate::metrics::{ConnectionGauges, ConnectionMetrics, RequestKind, SUCCESS};
 use crate::outcome::SentRequest;
-use crate::plan::CallKind;
+use crate::plan::{AnswerForm, CallKind};
 use crate::secrets::Secrets;
 use crate::sync;
 use crate::update::{ApiVersion, ModuleName, RecordId};
@@ -237,7 +237,12 @@ impl Client {
     ) -> CallResult<UpdateAnswer> {
         let endpoint = kind.endpoint(module);
         let method = match kind {
-            CallKind::Immediate | CallKind::Scheduled => Method::POST,
+            CallKind::Immediate
+            | CallKind::Scheduled
+            | CallKind::AddTags
+            | CallKind::RemoveTags
+            | CallKind::ChangeOwner
+            | CallKind::MassChangeOwner => Method::POST,
             CallKind::Records => Method::PUT,
         };
         let request = ApiRequest {
@@ -245,6 +250,8 @@ impl Client {
                 CallKind::Immediate => RequestKind::Immediate,
                 CallKind::Scheduled => RequestKind::Scheduled,
                 CallKind::Records => RequestKind::Records,
+                CallKind::AddTags | CallKind::RemoveTags => RequestKind::Tags,
+                CallKind::ChangeOwner | CallKind::MassChangeOwner => RequestKind::Owner,
             },
             method,
             endpoint: &endpoint,
@@ -252,14 +259,14 @@ impl Client {
             repeat,
             give_up: window.give_up,
         };
-        let judge = |raw: &RawAnswer<'_>| match kind {
-            CallKind::Immediate => answer::mass_update(raw, ids),
-            CallKind::Scheduled => {
+        let judge = |raw: &RawAnswer<'_>| match kind.answer_form() {
+            AnswerForm::Results => answer::mass_update(raw, ids),
+            AnswerForm::Job => {
                 let cvid = body["cvid"].as_str().unwrap_or_default();
                 let territory = body["territory"]["id"].as_str();
                 answer::view_update(raw, ViewSelection { cvid, territory })
             }
-            CallKind::Records => answer::record_update(raw, ids),
+            AnswerForm::Rows => answer::record_update(raw, ids),
         };
         self.call_while(&request, window.is_open, judge, |answer| {
             answer.refusal_of(ids.len()).unwrap_or(SUCCESS)
@@ -267,17 +274,18 @@ impl Client {
         .await
     }
 
-    /// Reads the status of a Zoho job.
+    /// Reads the status of a Zoho job that a call of this kind has started.
     pub async fn job_status(
         &self,
         module: &ModuleName,
+        kind: CallKind,
         zoho_job_id: &str,
         give_up: Timestamp,
     ) -> CallResult<ZohoJobStatus> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("job_id", zoho_job_id)
             .finish();
-        let endpoint = format!("{}?{query}", crate::plan::mass_update_endpoint(module));
+        let endpoint = format!("{}?{query}", kind.endpoint(module));
         let request = ApiRequest::get(RequestKind::Poll, &endpoint, give_up);
         let judge = |raw: &RawAnswer<'_>| answer::job_status(raw, zoho_job_id);
         self.call(&request, judge).await

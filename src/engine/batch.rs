@@ -1,18 +1,18 @@
 //! Batches: requests that perform calls of several jobs at once. Pure.
 //!
-//! Immediate calls that set the same fields to the same values through the same connection share batches of up to 500
-//! ids. Record updates have their own values, so they share batches of up to 100 records unless two rows for one record
+//! Calls that make the same change to single records through the same connection share batches of up to 500 ids: they set the
+//! same fields to the same values, add or remove the same tags, or name the same owner. Record updates have their own values, so they share batches of up to 100 records unless two rows for one record
 //! differ, and only up to [`MAX_BYTES`]. A call is never split, so its answer comes in one piece. Equal calls on one custom
 //! view share one Zoho job.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::job::{CallState, Job};
 use crate::outcome::Failure;
-use crate::plan::{Call, CallKind, PlanLimits, Target, body, row, rows_body};
+use crate::plan::{AnswerForm, Call, CallKind, Change, row, rows_body};
 use crate::update::{ModuleName, RecordId, Records, Resolved};
 use crate::zoho::Repeat;
 
@@ -37,6 +37,8 @@ pub(super) struct CallRef {
 pub(super) struct Batch {
     pub(super) connection: String,
     pub(super) module: ModuleName,
+    /// The kind of its calls.
+    pub(super) kind: CallKind,
     payload: BatchPayload,
     /// Whether it may be sent again if its outcome is unknown.
     pub(super) repeat: Repeat,
@@ -46,15 +48,11 @@ pub(super) struct Batch {
     bytes: usize,
 }
 
-/// The values that a batch sets, and the records.
+/// What a batch changes, and the records.
 #[derive(Clone, Debug, PartialEq)]
 enum BatchPayload {
-    /// The same values on all records.
-    Change {
-        data: Map<String, Value>,
-        over_write: bool,
-        records: Records,
-    },
+    /// The same change to all records.
+    Same { change: Change, records: Records },
     /// One row of values per record, in the order of the ids.
     Rows {
         ids: Vec<RecordId>,
@@ -63,29 +61,10 @@ enum BatchPayload {
 }
 
 impl Batch {
-    /// The kind of the call.
-    pub(super) fn kind(&self) -> CallKind {
-        match &self.payload {
-            BatchPayload::Change {
-                records: Records::Ids(_),
-                ..
-            } => CallKind::Immediate,
-            BatchPayload::Change {
-                records: Records::View { .. },
-                ..
-            } => CallKind::Scheduled,
-            BatchPayload::Rows { .. } => CallKind::Records,
-        }
-    }
-
     /// The JSON of the request.
     pub(super) fn body(&self) -> Value {
         match &self.payload {
-            BatchPayload::Change {
-                data,
-                over_write,
-                records,
-            } => body(data.clone(), records, *over_write),
+            BatchPayload::Same { change, records } => change.body(records),
             BatchPayload::Rows { rows, .. } => rows_body(rows.clone()),
         }
     }
@@ -93,12 +72,12 @@ impl Batch {
     /// The ids in the request; none for a custom view.
     pub(super) fn ids(&self) -> &[RecordId] {
         match &self.payload {
-            BatchPayload::Change {
+            BatchPayload::Same {
                 records: Records::Ids(ids),
                 ..
             }
             | BatchPayload::Rows { ids, .. } => ids,
-            BatchPayload::Change {
+            BatchPayload::Same {
                 records: Records::View { .. },
                 ..
             } => &[],
@@ -107,23 +86,20 @@ impl Batch {
 
     /// Whether its calls may be sent apart if Zoho refuses the batch as a whole. Equal calls on a custom view are one call.
     pub(super) fn can_be_split(&self) -> bool {
-        self.calls.len() > 1 && self.kind() != CallKind::Scheduled
+        self.calls.len() > 1 && self.kind.answer_form() != AnswerForm::Job
     }
 
     /// Whether its calls set the same values, so that a refusal of the values concerns all of them.
     pub(super) fn sets_same_values(&self) -> bool {
-        matches!(self.payload, BatchPayload::Change { .. })
+        matches!(self.payload, BatchPayload::Same { .. })
     }
 
     /// The part of this batch for one of its calls, with the call's records.
     pub(super) fn part(&self, call: CallRef, ids: &[RecordId]) -> Self {
         let own: HashSet<&RecordId> = ids.iter().collect();
         let payload = match &self.payload {
-            BatchPayload::Change {
-                data, over_write, ..
-            } => BatchPayload::Change {
-                data: data.clone(),
-                over_write: *over_write,
+            BatchPayload::Same { change, .. } => BatchPayload::Same {
+                change: change.clone(),
                 records: Records::Ids(ids.to_vec()),
             },
             BatchPayload::Rows { ids, rows } => {
@@ -139,14 +115,14 @@ impl Batch {
         }
     }
 
-    /// The name of the lock on its custom view, if it has one: Zoho runs one mass update per view at a time.
+    /// The name of the lock on its custom view, if it has one: Zoho runs one job per view at a time.
     pub(super) fn view(&self) -> Option<String> {
         match &self.payload {
-            BatchPayload::Change {
+            BatchPayload::Same {
                 records: Records::View { cvid, .. },
                 ..
             } => Some(view_lock(&self.connection, &self.module, &cvid.to_string())),
-            BatchPayload::Change {
+            BatchPayload::Same {
                 records: Records::Ids(_),
                 ..
             }
@@ -192,24 +168,26 @@ impl Packer {
         ids: Vec<RecordId>,
     ) {
         let about = request.request();
-        let data = call.data(about);
+        let kind = call.target.kind();
+        let change = call.change(request);
         let repeat = match call.adds_options(about) {
             true => Repeat::Never,
             false => Repeat::Safe,
         };
         let open = self
             .open
-            .entry(key(connection, request, call, &data))
+            .entry(key(connection, request, call, &change))
             .or_default();
-        let row_of = |id| match call.target.kind() {
-            CallKind::Immediate | CallKind::Scheduled => (id, Value::Null),
-            CallKind::Records => (id, row(id, &data, about.over_write)),
+        let data = match kind.answer_form() {
+            AnswerForm::Rows => Some(call.data(about)),
+            AnswerForm::Results | AnswerForm::Job => None,
+        };
+        let row_of = |id| match &data {
+            Some(data) => (id, row(id, data, about.over_write)),
+            None => (id, Value::Null),
         };
         let rows: Vec<(RecordId, Value)> = ids.into_iter().map(row_of).collect();
-        let capacity = match call.target.kind() {
-            CallKind::Immediate | CallKind::Scheduled => PlanLimits::ZOHO.ids_per_call,
-            CallKind::Records => PlanLimits::ZOHO.records_per_call,
-        };
+        let capacity = kind.capacity();
         let bytes_of = |row: &Value| match row.is_null() {
             true => ID_BYTES,
             false => row.to_string().len() + 1,
@@ -238,7 +216,8 @@ impl Packer {
                 let mut batch = Batch {
                     connection: connection.to_owned(),
                     module: about.module.clone(),
-                    payload: BatchPayload::of(request, call, data),
+                    kind,
+                    payload: BatchPayload::of(request, kind, change),
                     repeat,
                     calls: Vec::new(),
                     bytes: 0,
@@ -265,31 +244,26 @@ impl Packer {
 }
 
 impl BatchPayload {
-    /// The payload of such calls as this one, without the records that they name.
-    fn of(request: Resolved<'_>, call: &Call, data: Map<String, Value>) -> Self {
-        let over_write = request.request().over_write;
-        let records = match call.target {
-            Target::Records(_) => {
+    /// The payload of calls of a kind, without the records that they name.
+    fn of(request: Resolved<'_>, kind: CallKind, change: Change) -> Self {
+        let records = match kind.answer_form() {
+            AnswerForm::Rows => {
                 let (ids, rows) = (Vec::new(), Vec::new());
                 return Self::Rows { ids, rows };
             }
-            Target::Immediate(_) => Records::Ids(Vec::new()),
-            Target::Scheduled => request.records().clone(),
+            AnswerForm::Results => Records::Ids(Vec::new()),
+            AnswerForm::Job => request.records().clone(),
         };
-        Self::Change {
-            data,
-            over_write,
-            records,
-        }
+        Self::Same { change, records }
     }
 
     fn put(&mut self, id: RecordId, row: &Value) {
         match self {
-            Self::Change {
+            Self::Same {
                 records: Records::Ids(ids),
                 ..
             } => ids.push(id),
-            Self::Change {
+            Self::Same {
                 records: Records::View { .. },
                 ..
             } => {}
@@ -301,31 +275,24 @@ impl BatchPayload {
     }
 }
 
-/// The properties that calls must share to be in one batch. The order of the fields does not matter. Whether two rows for
-/// one record agree is checked when they meet.
-fn key(connection: &str, request: Resolved<'_>, call: &Call, data: &Map<String, Value>) -> String {
-    let sorted: BTreeMap<&String, &Value> = data.iter().collect();
+/// The properties that calls must share to be in one batch. The order of the fields and of the tags does not matter. Whether
+/// two rows for one record agree is checked when they meet.
+fn key(connection: &str, request: Resolved<'_>, call: &Call, change: &Change) -> String {
     let module = request.request().module.as_str();
-    let over_write = request.request().over_write;
-    let key = match (&call.target, request.records()) {
+    let kind = call.target.kind();
+    let key = match (kind.answer_form(), request.records()) {
         // A call that must not be sent twice does not delay others.
-        (Target::Records(_), _) => {
+        (AnswerForm::Rows, _) => {
             let once = call.adds_options(request.request());
-            serde_json::json!([connection, module, once])
+            serde_json::json!([connection, module, kind, once])
         }
-        (Target::Scheduled, Records::View { cvid, territory }) => {
+        (AnswerForm::Job, Records::View { cvid, territory }) => {
             let territory = territory.map(|territory| territory.to_json());
-            serde_json::json!([
-                connection,
-                module,
-                sorted,
-                over_write,
-                cvid.to_string(),
-                territory
-            ])
+            let cvid = cvid.to_string();
+            serde_json::json!([connection, module, kind, change.key(), cvid, territory])
         }
-        (Target::Scheduled, Records::Ids(_)) | (Target::Immediate(_), _) => {
-            serde_json::json!([connection, module, sorted, over_write])
+        (AnswerForm::Job, Records::Ids(_)) | (AnswerForm::Results, _) => {
+            serde_json::json!([connection, module, kind, change.key()])
         }
     };
     key.to_string()

@@ -54,11 +54,11 @@ impl Engine {
         // Concurrently: further calls go out while earlier answers are recorded.
         tokio::join!(performing, recording);
         // Only now, as calls that were under way when the denial arrived have their own answers by now.
-        for (place, refusal) in denied {
+        for (place, kind, refusal) in denied {
             if let Some(leased) = leased.get_mut(place).filter(|leased| leased.is_driven()) {
                 tracing::error!(job.id = %leased.job.id, zoho.code = refusal.code, "job cannot go on: {refusal}");
                 self.count_denial(&leased.job);
-                leased.job.abandon(&refusal, self.clock.now());
+                leased.job.abandon(kind, &refusal, self.clock.now());
                 self.checkpoint(leased).await;
             }
         }
@@ -103,7 +103,7 @@ impl Engine {
             Effect::Poll(poll) => {
                 let client = self.connections.get(&poll.connection)?;
                 let sent = client
-                    .job_status(&poll.module, &poll.zoho_job_id, turn.give_up)
+                    .job_status(&poll.module, poll.kind, &poll.zoho_job_id, turn.give_up)
                     .await;
                 fail_point("poll.answered");
                 Some(EffectResult::Polled(poll, sent))

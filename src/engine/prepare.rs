@@ -14,7 +14,10 @@ use jiff::Timestamp;
 use crate::guard;
 use crate::job::{PreparationOutcome, PreparationResult};
 use crate::lookup::LookupField;
-use crate::update::{Assignment, FieldName, ModuleName, Selector, UpdateMethod, UpdateRequest};
+use crate::update::{
+    Assignment, FieldName, ModuleName, Selector, UpdateMethod, UpdateRequest, UserEmail, UserId,
+    UserReference,
+};
 use crate::zoho::metadata::{Field, Freshness};
 use crate::zoho::{self, Client};
 use matching::MatchQuery;
@@ -27,6 +30,8 @@ pub(super) struct PrepareInput {
     over_write: bool,
     way: UpdateMethod,
     open: Option<Selector>,
+    /// The owner to be looked up.
+    owner: Option<UserEmail>,
 }
 
 impl PrepareInput {
@@ -38,9 +43,13 @@ impl PrepareInput {
             fields: request.fields.clone(),
             over_write: request.over_write,
             way: request.effective_method(),
-            open: match request.resolved() {
-                Some(_) => None,
-                None => Some(request.selector.clone()),
+            open: match &request.selector {
+                Selector::Records(_) => None,
+                open @ (Selector::Match(_) | Selector::Named(_)) => Some(open.clone()),
+            },
+            owner: match request.owner.as_ref().map(|owner| &owner.user) {
+                Some(UserReference::Email(email)) => Some(email.clone()),
+                Some(UserReference::Id(_)) | None => None,
             },
         }
     }
@@ -141,8 +150,13 @@ async fn prepare_fields(
         over_write,
         way,
         open,
+        owner,
         ..
     } = input;
+    let owner = match owner {
+        Some(email) => Some(names::find_user(client, &email, give_up).await?),
+        None => None,
+    };
     let (records, wanted) = match open {
         None => (None, None),
         Some(Selector::Records(records)) => (Some(records), None),
@@ -159,7 +173,10 @@ async fn prepare_fields(
         way,
         by: wanted.as_ref().map(|wanted| &wanted.field),
     };
-    let checked = field_cache.check(&check).await?;
+    let checked = CheckedFields {
+        owner,
+        ..field_cache.check(&check).await?
+    };
     Ok(match wanted {
         Some(wanted) => {
             let field = wanted.field.clone();
@@ -172,11 +189,13 @@ async fn prepare_fields(
                 method,
                 notes,
                 known: _,
+                owner,
             } = checked;
             let outcome = PreparationOutcome::Ready {
                 fields,
                 records,
                 update_by: method,
+                owner,
             };
             PrepareStage::Done(PreparationResult {
                 notes,
@@ -186,7 +205,7 @@ async fn prepare_fields(
     })
 }
 
-/// The validated fields of a job, where they differ from the request, and notes on the changes.
+/// The validated fields and the owner of a job, where they differ from the request, and notes on the changes.
 #[derive(Default)]
 struct CheckedFields {
     fields: Option<Vec<Assignment>>,
@@ -194,6 +213,8 @@ struct CheckedFields {
     notes: Vec<String>,
     /// Whether the org's fields could be read.
     known: bool,
+    /// The owner that was looked up.
+    owner: Option<UserId>,
 }
 
 /// The fields of modules, as read in this turn.
@@ -296,6 +317,7 @@ impl FieldCheck<'_> {
                 method: (guarded.method != self.way).then_some(guarded.method),
                 notes: guarded.notes,
                 known: true,
+                owner: None,
             }),
             (guarded, unmatchable) => Err(guarded
                 .err()

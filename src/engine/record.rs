@@ -15,6 +15,7 @@ use super::{Engine, ExecutionMode, LeasedJob, WakeUp};
 use crate::failpoint::fail_point;
 use crate::job::{CallEvent, Job, JobId, Sharing};
 use crate::outcome::{Refusal, SentRequest};
+use crate::plan::CallKind;
 use crate::zoho::answer::{UpdateAnswer, ZohoJobStatus};
 use crate::zoho::{self, CallResult};
 
@@ -45,7 +46,7 @@ impl Engine {
         &self,
         leased: &mut [LeasedJob],
         results: Vec<EffectResult>,
-        denied: &mut Vec<(usize, Refusal)>,
+        denied: &mut Vec<(usize, CallKind, Refusal)>,
     ) {
         let mut changes = Changes::default();
         for result in results {
@@ -86,7 +87,7 @@ impl Engine {
         leased: &mut [LeasedJob],
         result: EffectResult,
         changes: &mut Changes,
-        denied: &mut Vec<(usize, Refusal)>,
+        denied: &mut Vec<(usize, CallKind, Refusal)>,
     ) {
         match result {
             EffectResult::Prepared(outputs) => {
@@ -112,7 +113,7 @@ impl Engine {
                         changes.changed.insert(call.job);
                     }
                     if let Err(zoho::Error::Denied(refusal)) = &outcome {
-                        denied.push((call.job, refusal.clone()));
+                        denied.push((call.job, batch.kind, refusal.clone()));
                         changes.kept.insert(call.job);
                     }
                 }

@@ -83,7 +83,7 @@ impl Engine {
         };
         let (module, body, ids) = (&batch.module, batch.body(), batch.ids());
         let sent = client
-            .update(module, batch.kind(), &body, ids, batch.repeat, window)
+            .update(module, batch.kind, &body, ids, batch.repeat, window)
             .await;
         // Another call was denied while this one waited for its turn.
         if sent.requests.is_empty() && !is_open() {
@@ -188,7 +188,7 @@ impl Engine {
 
 /// The connection and endpoint of a batch.
 fn endpoint(batch: &Batch) -> (String, String) {
-    let endpoint = batch.kind().endpoint(&batch.module);
+    let endpoint = batch.kind.endpoint(&batch.module);
     (batch.connection.clone(), endpoint)
 }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::batch::{Batch, CallRef, Packer};
 use crate::job::{Job, NextStep};
+use crate::plan::CallKind;
 use crate::update::ModuleName;
 
 /// One status request, for every call that shares the Zoho job.
@@ -16,6 +17,8 @@ use crate::update::ModuleName;
 pub(super) struct StatusPoll {
     pub(super) connection: String,
     pub(super) module: ModuleName,
+    /// The kind of the calls.
+    pub(super) kind: CallKind,
     pub(super) zoho_job_id: String,
     pub(super) calls: Vec<CallRef>,
 }
@@ -77,7 +80,10 @@ impl TurnWork {
                     }
                 }
                 NextStep::Poll(seq) => {
-                    let Some(id) = job.call(seq).and_then(|state| state.zoho_job_id.clone()) else {
+                    let state = job.call(seq);
+                    let tracked =
+                        state.and_then(|state| Some((&state.call, state.zoho_job_id.clone()?)));
+                    let Some((tracked, id)) = tracked else {
                         continue;
                     };
                     let call = CallRef { job: place, seq };
@@ -87,6 +93,7 @@ impl TurnWork {
                             work.polls.push(StatusPoll {
                                 connection: job.connection.clone(),
                                 module: job.request.module.clone(),
+                                kind: tracked.target.kind(),
                                 zoho_job_id: id,
                                 calls: Vec::new(),
                             });

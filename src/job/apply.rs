@@ -10,6 +10,7 @@ use super::history::WaitReason;
 use super::model::{FAILURES_KEPT, Job};
 use super::unknown_outcome;
 use crate::outcome::{Failure, Refusal};
+use crate::plan::CallKind;
 use crate::update::RecordId;
 
 impl Job {
@@ -164,12 +165,13 @@ impl Job {
         }
     }
 
-    /// Ends every call that is not yet sent, because no call of this job can succeed now.
-    pub fn abandon(&mut self, refusal: &Refusal, now: Timestamp) {
+    /// Ends every call of a kind that is not yet sent, because no such call of this job can succeed now. The other steps of the
+    /// job have endpoints of their own, and go on.
+    pub fn abandon(&mut self, kind: CallKind, refusal: &Refusal, now: Timestamp) {
         let pending: Vec<(usize, CallEvent)> = self
             .calls
             .iter()
-            .filter(|call| call.status == CallStatus::Pending)
+            .filter(|call| call.status == CallStatus::Pending && call.call.target.kind() == kind)
             .map(|call| match call.outcome_unknown {
                 true => (call.call.seq, CallEvent::outcome_unknown(&refusal.message)),
                 false => (call.call.seq, CallEvent::Refused(refusal.clone())),

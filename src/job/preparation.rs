@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codes::{Class, FailureScope};
 use crate::outcome::Refusal;
-use crate::update::{Assignment, FieldName, Records, UpdateMethod};
+use crate::update::{Assignment, FieldName, Records, UpdateMethod, UserId};
 
 /// The status of a preparation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -139,6 +139,8 @@ pub enum PreparationOutcome {
         records: Option<Records>,
         /// The update method, if the requested one cannot set every field.
         update_by: Option<UpdateMethod>,
+        /// The new owner, if it had to be looked up.
+        owner: Option<UserId>,
     },
     /// No record matches, and the job succeeds without calls.
     Nothing,
@@ -159,6 +161,7 @@ impl PreparationOutcome {
         fields: None,
         records: None,
         update_by: None,
+        owner: None,
     };
 
     /// Whether no call of the job will ever succeed through its connection: the fault is not the request's.

@@ -46,6 +46,7 @@ impl Job {
                 fields,
                 records,
                 update_by,
+                owner,
             } => {
                 if let Some(fields) = fields {
                     self.request.fields = fields;
@@ -56,6 +57,7 @@ impl Job {
                 if let Some(records) = records {
                     self.request.selector = Selector::Records(records);
                 }
+                self.request.set_owner(owner);
                 self.plan();
             }
             PreparationOutcome::Nothing => self.error = None,

@@ -90,6 +90,10 @@ pub enum RequestKind {
     Scheduled,
     /// A record update.
     Records,
+    /// A change of tags.
+    Tags,
+    /// A change of owners.
+    Owner,
     /// A read of the status of a Zoho job.
     Poll,
     /// A COQL query.
@@ -103,10 +107,12 @@ pub enum RequestKind {
 }
 
 impl RequestKind {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Immediate,
         Self::Scheduled,
         Self::Records,
+        Self::Tags,
+        Self::Owner,
         Self::Poll,
         Self::Query,
         Self::Search,
@@ -119,6 +125,8 @@ impl RequestKind {
             Self::Immediate => "immediate",
             Self::Scheduled => "scheduled",
             Self::Records => "records",
+            Self::Tags => "tags",
+            Self::Owner => "owner",
             Self::Poll => "poll",
             Self::Query => "query",
             Self::Search => "search",

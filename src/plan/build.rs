@@ -1,8 +1,8 @@
-//! The calls that one update method takes for an update request.
+//! The calls that an update request takes: for its fields by one update method or the other, then for its tags and its owner.
 
 use std::ops::Range;
 
-use super::{Call, PlanLimits, Target};
+use super::{Call, MethodComparison, PlanLimits, Target};
 use crate::update::{FieldName, UpdateRequest};
 
 /// Fields of Deals that Zoho validates against each other: a stage must belong to the pipeline, and both to the layout.
@@ -16,6 +16,60 @@ pub(super) enum RecordCount {
     Ids(usize),
     /// The records of a custom view, whose number only Zoho knows.
     View,
+}
+
+/// Builds all calls of a request, with the comparison of the update methods if it sets fields.
+pub(super) fn all_calls(
+    request: &UpdateRequest,
+    records: RecordCount,
+    limits: &PlanLimits,
+) -> (Option<MethodComparison>, Vec<Call>) {
+    let (comparison, mut calls) = match request.fields.is_empty() {
+        true => (None, Vec::new()),
+        false => {
+            let (comparison, calls) = MethodComparison::choose(request, records, limits);
+            (Some(comparison), calls)
+        }
+    };
+    for targets in action_targets(request, records, limits) {
+        let group = calls.last().map_or(1, |call| call.group + 1);
+        for target in targets {
+            calls.push(Call {
+                seq: calls.len() + 1,
+                group,
+                fields: Vec::new(),
+                target,
+            });
+        }
+    }
+    (comparison, calls)
+}
+
+/// The targets of each step after the fields, in the order of the steps.
+fn action_targets(
+    request: &UpdateRequest,
+    records: RecordCount,
+    limits: &PlanLimits,
+) -> Vec<Vec<Target>> {
+    let each = |target: fn(Range<usize>) -> Target| match records {
+        RecordCount::Ids(count) => chunks(count, limits.ids_per_call).map(target).collect(),
+        // No request tags the records of a custom view.
+        RecordCount::View => Vec::new(),
+    };
+    let mut steps = Vec::new();
+    if !request.tags.add.is_empty() {
+        steps.push(each(Target::AddTags));
+    }
+    if !request.tags.remove.is_empty() {
+        steps.push(each(Target::RemoveTags));
+    }
+    if request.owner.is_some() {
+        steps.push(match records {
+            RecordCount::Ids(_) => each(Target::ChangeOwner),
+            RecordCount::View => vec![Target::MassChangeOwner],
+        });
+    }
+    steps
 }
 
 /// Builds mass updates: one group of fields after the other, each for all records.

@@ -6,11 +6,12 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::{Change, PlanLimits, StepKind};
 use crate::update::{
     Assignment, FieldName, ModuleName, RecordId, Records, Resolved, UpdateMethod, UpdateRequest,
 };
 
-/// The records that a call updates.
+/// The records that a call changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -20,14 +21,26 @@ pub enum Target {
     Scheduled,
     /// A record update of a range of the request's ids, one row for each. Zoho reports the result of each record.
     Records(Range<usize>),
+    /// Adds tags to a range of the request's ids.
+    AddTags(Range<usize>),
+    /// Removes tags from a range of the request's ids.
+    RemoveTags(Range<usize>),
+    /// Changes the owner of a range of the request's ids.
+    ChangeOwner(Range<usize>),
+    /// Changes the owner of the records of a custom view, which Zoho runs as a job.
+    MassChangeOwner,
 }
 
 impl Target {
     /// The range of the request's ids; none for a custom view.
     pub fn named(&self) -> Option<&Range<usize>> {
         match self {
-            Self::Immediate(range) | Self::Records(range) => Some(range),
-            Self::Scheduled => None,
+            Self::Immediate(range)
+            | Self::Records(range)
+            | Self::AddTags(range)
+            | Self::RemoveTags(range)
+            | Self::ChangeOwner(range) => Some(range),
+            Self::Scheduled | Self::MassChangeOwner => None,
         }
     }
 
@@ -37,12 +50,16 @@ impl Target {
             Self::Immediate(_) => CallKind::Immediate,
             Self::Scheduled => CallKind::Scheduled,
             Self::Records(_) => CallKind::Records,
+            Self::AddTags(_) => CallKind::AddTags,
+            Self::RemoveTags(_) => CallKind::RemoveTags,
+            Self::ChangeOwner(_) => CallKind::ChangeOwner,
+            Self::MassChangeOwner => CallKind::MassChangeOwner,
         }
     }
 }
 
 /// Which Zoho endpoint a call uses, and whether Zoho answers it with results or with a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallKind {
     /// A mass update of ids, answered with the result of each record.
@@ -51,59 +68,128 @@ pub enum CallKind {
     Scheduled,
     /// A record update, answered with the result of each record.
     Records,
+    /// Adds tags to ids, answered with the result of each record.
+    AddTags,
+    /// Removes tags from ids, answered with the result of each record.
+    RemoveTags,
+    /// Changes the owner of ids, answered with the result of each record.
+    ChangeOwner,
+    /// Changes the owner of a custom view's records, answered with a job that has to be tracked.
+    MassChangeOwner,
+}
+
+/// How Zoho answers a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// With the result of each record. An entry that names no record may concern the whole call.
+    Results,
+    /// With the result of each row, in the order of the rows.
+    Rows,
+    /// With the id of a job that has to be tracked.
+    Job,
 }
 
 impl CallKind {
-    /// The update method that sends such calls.
-    pub fn method(self) -> UpdateMethod {
+    /// The update method that sends such calls; none if they set no fields.
+    pub fn method(self) -> Option<UpdateMethod> {
         match self {
-            Self::Immediate | Self::Scheduled => UpdateMethod::MassUpdate,
-            Self::Records => UpdateMethod::Records,
+            Self::Immediate | Self::Scheduled => Some(UpdateMethod::MassUpdate),
+            Self::Records => Some(UpdateMethod::Records),
+            Self::AddTags | Self::RemoveTags | Self::ChangeOwner | Self::MassChangeOwner => None,
+        }
+    }
+
+    /// The step that such calls belong to.
+    pub fn step(self) -> StepKind {
+        match self {
+            Self::Immediate | Self::Scheduled | Self::Records => StepKind::Fields,
+            Self::AddTags => StepKind::AddTags,
+            Self::RemoveTags => StepKind::RemoveTags,
+            Self::ChangeOwner | Self::MassChangeOwner => StepKind::Owner,
+        }
+    }
+
+    /// How Zoho answers such calls.
+    pub fn answer_form(self) -> AnswerForm {
+        match self {
+            Self::Immediate | Self::AddTags | Self::RemoveTags | Self::ChangeOwner => {
+                AnswerForm::Results
+            }
+            Self::Records => AnswerForm::Rows,
+            Self::Scheduled | Self::MassChangeOwner => AnswerForm::Job,
+        }
+    }
+
+    /// The most records that one such call may name.
+    pub fn capacity(self) -> usize {
+        match self {
+            Self::Records => PlanLimits::ZOHO.records_per_call,
+            Self::Immediate
+            | Self::Scheduled
+            | Self::AddTags
+            | Self::RemoveTags
+            | Self::ChangeOwner
+            | Self::MassChangeOwner => PlanLimits::ZOHO.ids_per_call,
         }
     }
 
     /// The HTTP method.
     pub fn verb(self) -> &'static str {
         match self {
-            Self::Immediate | Self::Scheduled => "POST",
+            Self::Immediate
+            | Self::Scheduled
+            | Self::AddTags
+            | Self::RemoveTags
+            | Self::ChangeOwner
+            | Self::MassChangeOwner => "POST",
             Self::Records => "PUT",
         }
     }
 
     /// The endpoint that such calls in `module` are sent to, as the rest of a path after the version.
     pub fn endpoint(self, module: &ModuleName) -> String {
+        let action = match self {
+            Self::Immediate | Self::Scheduled => "mass_update",
+            Self::AddTags => "add_tags",
+            Self::RemoveTags => "remove_tags",
+            Self::ChangeOwner => "change_owner",
+            Self::MassChangeOwner => "mass_change_owner",
+            Self::Records => return module.to_string(),
+        };
+        format!("{module}/actions/{action}")
+    }
+
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Immediate | Self::Scheduled => mass_update_endpoint(module),
-            Self::Records => module.to_string(),
+            Self::Immediate => "immediate",
+            Self::Scheduled => "scheduled",
+            Self::Records => "records",
+            Self::AddTags => "add_tags",
+            Self::RemoveTags => "remove_tags",
+            Self::ChangeOwner => "change_owner",
+            Self::MassChangeOwner => "mass_change_owner",
         }
     }
 }
 
-/// The endpoint of mass updates of `module`.
-pub fn mass_update_endpoint(module: &ModuleName) -> String {
-    format!("{module}/actions/mass_update")
-}
-
 impl fmt::Display for CallKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(match self {
-            Self::Immediate => "immediate",
-            Self::Scheduled => "scheduled",
-            Self::Records => "records",
-        })
+        formatter.pad(self.as_str())
     }
 }
 
-/// One call to Zoho: a POST to `{module}/actions/mass_update`, or a PUT to `{module}`.
+/// One call to Zoho.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// Number in the plan, from 1.
     pub seq: usize,
-    /// Number of the field group, from 1. Groups run one after the other; calls of one group may run in parallel.
+    /// Number of the group, from 1. Groups run one after the other; calls of one group may run in parallel. A step that sets
+    /// fields may have several groups.
     pub group: usize,
-    /// The fields to set.
+    /// The fields to set; none if the call changes something else.
     pub fields: Vec<FieldName>,
-    /// The records to update.
+    /// The records to change.
     pub target: Target,
 }
 
@@ -114,6 +200,11 @@ impl Call {
             (Some(range), Records::Ids(ids)) => ids.get(range.clone()).unwrap_or_default(),
             (Some(_), Records::View { .. }) | (None, _) => &[],
         }
+    }
+
+    /// The step that the call belongs to.
+    pub fn step(&self) -> StepKind {
+        self.target.kind().step()
     }
 
     /// The fields that this call sets, with their values.
@@ -132,31 +223,42 @@ impl Call {
         added.any(|field| self.fields.contains(field))
     }
 
+    /// What the call changes on each of its records.
+    pub fn change(&self, request: Resolved<'_>) -> Change {
+        let update = request.request();
+        match (&self.target, request.owner()) {
+            (Target::AddTags(_), _) => Change::AddTags(update.tags.add.clone()),
+            (Target::RemoveTags(_), _) => Change::RemoveTags(update.tags.remove.clone()),
+            (Target::ChangeOwner(_) | Target::MassChangeOwner, Some(owner)) => Change::Owner(owner),
+            // Only a request with an owner has calls that change it.
+            (
+                Target::Immediate(_)
+                | Target::Scheduled
+                | Target::Records(_)
+                | Target::ChangeOwner(_)
+                | Target::MassChangeOwner,
+                _,
+            ) => Change::Fields {
+                data: self.data(update),
+                over_write: update.over_write,
+            },
+        }
+    }
+
     /// The exact JSON body.
     pub fn body(&self, request: Resolved<'_>) -> Value {
         let ids = self.ids(request);
         let update = request.request();
-        let data = self.data(update);
-        match self.target {
-            Target::Immediate(_) => body(data, &Records::Ids(ids.to_vec()), update.over_write),
-            Target::Scheduled => body(data, request.records(), update.over_write),
-            Target::Records(_) => {
+        match self.target.kind().answer_form() {
+            AnswerForm::Results => self.change(request).body(&Records::Ids(ids.to_vec())),
+            AnswerForm::Job => self.change(request).body(request.records()),
+            AnswerForm::Rows => {
+                let data = self.data(update);
                 let rows = ids.iter().map(|id| row(*id, &data, update.over_write));
                 rows_body(rows.collect())
             }
         }
     }
-}
-
-/// The body of a mass update. A false `over_write` is left out: that is Zoho's default, and the newer specification does not
-/// list the key.
-pub fn body(data: Map<String, Value>, records: &Records, over_write: bool) -> Value {
-    let mut body = Map::from_iter([("data".to_owned(), json!([data]))]);
-    records.insert_into(&mut body);
-    if over_write {
-        body.insert("over_write".to_owned(), Value::Bool(true));
-    }
-    Value::Object(body)
 }
 
 /// One row of a record update. A mass update adds options to a multi-select picklist by default; a record update replaces

@@ -122,7 +122,7 @@ impl MethodComparison {
     fn rows(self) -> [(UpdateMethod, String); 2] {
         let row = |method, cost: Option<CreditCost>, impossible: &str| {
             let cost = cost.map_or_else(|| impossible.to_owned(), |cost| cost.to_string());
-            let text = match method == self.chosen.method() {
+            let text = match Some(method) == self.chosen.method() {
                 true => format!("{cost}; chosen: {}", self.reason),
                 false => cost,
             };

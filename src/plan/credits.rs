@@ -26,6 +26,11 @@ impl CreditPrices {
         match target {
             Target::Immediate(_) | Target::Scheduled => self.mass_update,
             Target::Records(range) => Some((range.len() as u64).div_ceil(RECORDS_PER_CREDIT)),
+            // Zoho documents no price.
+            Target::AddTags(_)
+            | Target::RemoveTags(_)
+            | Target::ChangeOwner(_)
+            | Target::MassChangeOwner => None,
         }
     }
 }

@@ -4,12 +4,15 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::build::RecordCount;
+use super::build::{RecordCount, all_calls};
+use super::step::{endpoints, steps_of};
 use super::warnings::{Automation, Warning};
-use super::{Call, CallKind, CreditCost, CreditPrices, MethodComparison, Plan, PlanLimits};
+use super::{
+    Call, CallKind, CreditCost, CreditPrices, MethodComparison, Plan, PlanLimits, StepKind,
+};
 use crate::update::{
-    ApiVersion, MAX_IDS, Named, NamedTerritory, NamedView, Resolved, Selector, UpdateMethod,
-    UpdateRequest,
+    ApiVersion, MAX_IDS, ModuleName, Named, NamedTerritory, NamedView, Records, Resolved, Selector,
+    UpdateMethod, UpdateRequest, UserReference,
 };
 
 /// The plan of an update request, or its bounds if the records have to be looked up first.
@@ -21,17 +24,15 @@ pub enum PlanPreview<'a> {
     Pending(PendingPlan<'a>),
 }
 
-/// The bounds of a plan whose records have to be looked up first.
+/// The bounds of a plan that depends on look-ups: of its records, or of its owner.
 #[derive(Clone, Debug)]
 pub struct PendingPlan<'a> {
     api_version: ApiVersion,
     request: &'a UpdateRequest,
-    /// The comparison for the largest possible number of records.
-    comparison: MethodComparison,
-    /// The number of field groups, whose calls run one after the other.
-    groups: usize,
-    /// The largest possible number of calls.
-    calls: usize,
+    /// The comparison for the largest possible number of records; none if no field is set.
+    comparison: Option<MethodComparison>,
+    /// The calls for the largest possible number of records.
+    calls: Vec<Call>,
 }
 
 impl<'a> PlanPreview<'a> {
@@ -42,15 +43,15 @@ impl<'a> PlanPreview<'a> {
         }
         let count = match &request.selector {
             Selector::Match(_) => RecordCount::Ids(MAX_IDS),
-            Selector::Records(_) | Selector::Named(_) => RecordCount::View,
+            Selector::Records(Records::Ids(ids)) => RecordCount::Ids(ids.len()),
+            Selector::Records(Records::View { .. }) | Selector::Named(_) => RecordCount::View,
         };
-        let (comparison, calls) = MethodComparison::choose(request, count, limits);
+        let (comparison, calls) = all_calls(request, count, limits);
         Self::Pending(PendingPlan {
             api_version: limits.api_version,
             request,
             comparison,
-            groups: calls.last().map_or(0, |call| call.group),
-            calls: calls.len(),
+            calls,
         })
     }
 
@@ -68,11 +69,11 @@ impl<'a> PlanPreview<'a> {
 
     /// Effects of the plan that a user may not expect.
     pub fn warnings(&self) -> Vec<Warning> {
-        let groups = match self {
-            Self::Planned(_, plan) => plan.groups(),
-            Self::Pending(pending) => pending.groups,
+        let calls = match self {
+            Self::Planned(_, plan) => plan.calls(),
+            Self::Pending(pending) => &pending.calls,
         };
-        Warning::all(self.request(), groups)
+        Warning::all(self.request(), calls.last().map_or(0, |call| call.group))
     }
 
     /// The calls and the exact JSON of each; empty while records have to be looked up.
@@ -86,8 +87,9 @@ impl<'a> PlanPreview<'a> {
         }
     }
 
-    /// The comparison of both update methods; for the largest possible number of records if they have to be looked up.
-    pub fn comparison(&self) -> MethodComparison {
+    /// The comparison of both update methods; for the largest possible number of records if they have to be looked up. None
+    /// if no field is set.
+    pub fn comparison(&self) -> Option<MethodComparison> {
         match self {
             Self::Planned(_, plan) => plan.comparison(),
             Self::Pending(pending) => pending.comparison,
@@ -102,12 +104,13 @@ impl<'a> PlanPreview<'a> {
         }
     }
 
-    /// The path that every planned call is sent to.
-    pub fn path(&self) -> String {
-        match self {
-            Self::Planned(_, plan) => plan.path(),
-            Self::Pending(pending) => pending.path(pending.comparison.chosen),
-        }
+    /// The path that calls of a kind are sent to.
+    pub fn path(&self, kind: CallKind) -> String {
+        let api_version = match self {
+            Self::Planned(_, plan) => plan.api_version,
+            Self::Pending(pending) => pending.api_version,
+        };
+        api_version.path(&kind.endpoint(&self.request().module))
     }
 
     /// The preview, for machines.
@@ -128,65 +131,80 @@ impl PendingPlan<'_> {
         self.api_version.path(&kind.endpoint(&self.request.module))
     }
 
-    /// The kind of the calls; none if it depends on the number of records found.
-    fn kind(&self) -> Option<CallKind> {
-        let depends =
-            self.request.effective_method() == UpdateMethod::Auto && !self.request.needs_records();
-        Some(self.comparison.chosen).filter(|_| !depends)
+    /// Whether the update method depends on the number of records found.
+    fn depends_on_count(&self) -> bool {
+        let finds_ids = matches!(self.request.selector, Selector::Match(_));
+        let is_auto = self.request.effective_method() == UpdateMethod::Auto;
+        finds_ids && is_auto && !self.request.needs_records() && self.comparison.is_some()
     }
 
     fn to_json(&self) -> Value {
-        json!({
+        let chosen = self.comparison.filter(|_| !self.depends_on_count());
+        let records = match &self.request.selector {
+            Selector::Records(Records::Ids(ids)) => ids.len(),
+            Selector::Records(Records::View { .. }) | Selector::Match(_) | Selector::Named(_) => {
+                MAX_IDS
+            }
+        };
+        let mut json = json!({
             "module": self.request.module.as_str(),
             "lookup": self.lookup(),
-            "update_by": self.kind().map(|kind| kind.method().as_str()),
-            "prices_at_most": self.comparison.to_json(),
+            "update_by": chosen.and_then(|found| found.chosen.method()),
+            "prices_at_most": self.comparison.map(MethodComparison::to_json),
             "calls": [],
-            "calls_at_most": self.calls,
-            "records_at_most": MAX_IDS,
-        })
+            "calls_at_most": self.calls.len(),
+            "records_at_most": records,
+        });
+        if self.request.has_actions() {
+            json["steps"] = json!(steps_of(&self.calls));
+        }
+        json
     }
 
     fn lookup(&self) -> Value {
+        let names = self.names().into_iter();
+        let names: Vec<Value> = names
+            .map(|(what, name)| json!({"of": what, "name": name}))
+            .collect();
         match &self.request.selector {
-            Selector::Match(query) => json!({
-                "by": "match",
-                "field": query.field.as_str(),
-                "values": query.values.len(),
-                "on_many": query.on_many.as_str(),
-                "on_none": query.on_none.as_str(),
-            }),
-            Selector::Named(_) | Selector::Records(_) => {
-                let names = self.names().into_iter();
-                let names: Vec<Value> = names
-                    .map(|(what, name)| json!({"of": what, "name": name}))
-                    .collect();
-                json!({"by": "name", "names": names})
+            Selector::Match(query) => {
+                let mut lookup = json!({
+                    "by": "match",
+                    "field": query.field.as_str(),
+                    "values": query.values.len(),
+                    "on_many": query.on_many.as_str(),
+                    "on_none": query.on_none.as_str(),
+                });
+                if !names.is_empty() {
+                    lookup["names"] = Value::Array(names);
+                }
+                lookup
             }
+            Selector::Named(_) | Selector::Records(_) => json!({"by": "name", "names": names}),
         }
     }
 
     /// The names that have to be looked up, each with what it names.
     fn names(&self) -> Vec<(&'static str, &str)> {
-        let Selector::Named(NamedView { view, territory }) = &self.request.selector else {
-            return Vec::new();
-        };
-        let view = match view {
-            Named::Name(name) => Some(("custom view", name.as_str())),
-            Named::Id(_) => None,
-        };
-        let territory = match territory {
-            Some(NamedTerritory {
+        let mut names = Vec::new();
+        if let Selector::Named(NamedView { view, territory }) = &self.request.selector {
+            if let Named::Name(name) = view {
+                names.push(("custom view", name.as_str()));
+            }
+            if let Some(NamedTerritory {
                 territory: Named::Name(name),
                 ..
-            }) => Some(("territory", name.as_str())),
-            Some(NamedTerritory {
-                territory: Named::Id(_),
-                ..
-            })
-            | None => None,
-        };
-        view.into_iter().chain(territory).collect()
+            }) = territory
+            {
+                names.push(("territory", name.as_str()));
+            }
+        }
+        if let Some(UserReference::Email(email)) =
+            self.request.owner.as_ref().map(|owner| &owner.user)
+        {
+            names.push(("user", email.as_str()));
+        }
+        names
     }
 }
 
@@ -202,38 +220,59 @@ impl fmt::Display for PlanPreview<'_> {
 impl fmt::Display for PendingPlan<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let to = |kind: CallKind| format!("{} {}", kind.verb(), self.path(kind));
-        let to = match self.kind() {
-            Some(kind) => to(kind),
-            None => format!(
-                "{}, or to {}, whichever are fewer",
-                to(CallKind::Immediate),
-                to(CallKind::Records)
-            ),
+        let actions = self
+            .calls
+            .iter()
+            .filter(|call| call.step() != StepKind::Fields);
+        let to = match self.depends_on_count() {
+            false => endpoints(&self.calls, |kind| self.path(kind)),
+            true => {
+                let actions: Vec<Call> = actions.cloned().collect();
+                let either = format!(
+                    "{}, or to {}, whichever are fewer",
+                    to(CallKind::Immediate),
+                    to(CallKind::Records)
+                );
+                match actions.as_slice() {
+                    [] => either,
+                    actions => format!(
+                        "{either}, then {}",
+                        endpoints(actions, |kind| self.path(kind))
+                    ),
+                }
+            }
         };
-        let plural = if self.calls == 1 { "" } else { "s" };
+        let calls = self.calls.len();
+        let plural = if calls == 1 { "" } else { "s" };
+        let names = self.names().into_iter();
+        let names: Vec<String> = names
+            .map(|(what, name)| format!("the {what} `{name}`"))
+            .collect();
+        let names = names.join(" and ");
         match &self.request.selector {
             Selector::Match(query) => {
                 let count = query.values.len();
                 let values = if count == 1 { "value" } else { "values" };
+                let and = if names.is_empty() { "" } else { " and " };
                 write!(
                     formatter,
-                    "at most {} call{plural} to {to}, for at most {MAX_IDS} records; {count} {values} of {} to look up first",
-                    self.calls, query.field,
+                    "at most {calls} call{plural} to {to}, for at most {MAX_IDS} records; {count} {values} of {}{and}{names} to look \
+                     up first",
+                    query.field,
                 )
             }
-            Selector::Named(_) | Selector::Records(_) => {
-                let names: Vec<String> = self
-                    .names()
-                    .into_iter()
-                    .map(|(what, name)| format!("the {what} `{name}`"))
-                    .collect();
+            Selector::Records(Records::Ids(ids)) => {
+                let count = ids.len();
+                let records = if count == 1 { "record" } else { "records" };
                 write!(
                     formatter,
-                    "{} call{plural} to {to} for the records of a custom view, once {} is found",
-                    self.calls,
-                    names.join(" and ")
+                    "{calls} call{plural} to {to} for {count} {records}, once {names} is found"
                 )
             }
+            Selector::Named(_) | Selector::Records(Records::View { .. }) => write!(
+                formatter,
+                "{calls} call{plural} to {to} for the records of a custom view, once {names} is found"
+            ),
         }
     }
 }

@@ -83,7 +83,7 @@ fn auto_takes_fewer_calls_and_what_sets_the_fields() {
         let request = json!({"module": "Leads", "fields": fields, "ids": ids, "update_by": "auto"});
         let request = UpdateRequest::parse(&request).expect("a request");
         let plan = Plan::new(resolved(&request), &PlanLimits::ZOHO);
-        let MethodComparison { chosen, reason, .. } = plan.comparison();
+        let MethodComparison { chosen, reason, .. } = plan.comparison().expect("fields");
         (chosen, reason, plan.calls().len())
     };
     let one = json!({"City": "Bonn"});
@@ -112,12 +112,9 @@ fn auto_takes_fewer_calls_and_what_sets_the_fields() {
     let view = json!({"module": "Leads", "fields": one, "cvid": "7", "update_by": "auto"});
     let view = UpdateRequest::parse(&view).expect("a request");
     let plan = Plan::new(resolved(&view), &PlanLimits::ZOHO);
+    let comparison = plan.comparison().expect("fields");
     assert_eq!(
-        (
-            plan.comparison().chosen,
-            plan.comparison().reason,
-            plan.comparison().records
-        ),
+        (comparison.chosen, comparison.reason, comparison.records),
         (CallKind::Scheduled, MethodReason::View, None)
     );
 }
@@ -176,7 +173,7 @@ proptest! {
         let module = if deals { "Deals" } else { "Contacts" };
         let request = request_by(method, module, fields, ids);
         let plan = Plan::new(resolved(&request), &PlanLimits::ZOHO);
-        let MethodComparison { mass_update, records, chosen, .. } = plan.comparison();
+        let MethodComparison { mass_update, records, chosen, .. } = plan.comparison().expect("fields");
         let (mass_update, records) = (mass_update.expect("possible"), records.expect("possible"));
         prop_assert_eq!(records.calls as usize, ids.div_ceil(100));
         prop_assert_eq!(records.credits, Some((0..ids).step_by(100).map(|at| (ids - at).min(100).div_ceil(10) as u64).sum()));

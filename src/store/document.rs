@@ -9,8 +9,11 @@ use serde_json::value::RawValue;
 use super::error::StoreError;
 use crate::job::{Job, JobId};
 
-/// The version of the documents of a job. Versions 1 and 2 had other field names.
+/// The versions of the documents of a job. Versions 1 and 2 had other field names. Version 4 is that of jobs that also change
+/// tags or the owner: a program that does not know these would leave them out. All other jobs keep version 3, so that an older
+/// program can go on with them.
 const JOB_VERSION: u32 = 3;
+const ACTIONS_VERSION: u32 = 4;
 
 /// The version of all other documents.
 const VERSION: u32 = 1;
@@ -34,24 +37,37 @@ struct Data<'a> {
     data: &'a RawValue,
 }
 
+/// The version of the documents of `job`.
+fn job_version(job: &Job) -> u32 {
+    match job.request.has_actions() {
+        true => ACTIONS_VERSION,
+        false => JOB_VERSION,
+    }
+}
+
+/// The data of a document of a job.
+fn unwrap_job(document: &str) -> Result<&str, String> {
+    unwrap(&[JOB_VERSION, ACTIONS_VERSION], document)
+}
+
 /// Encodes a job's request.
 pub(crate) fn encode_request(job: &Job) -> Result<String, StoreError> {
-    versioned(JOB_VERSION, &job.request)
+    versioned(job_version(job), &job.request)
 }
 
 /// Encodes a job without its request.
 pub(crate) fn encode_state(job: &Job) -> Result<String, StoreError> {
-    versioned(JOB_VERSION, job)
+    versioned(job_version(job), job)
 }
 
 /// Decodes a job from its two documents.
 pub(crate) fn decode_job(id: &JobId, request: &str, state: &str) -> Result<Job, StoreError> {
     let decode = || -> Result<Job, String> {
-        let state = unwrap(JOB_VERSION, state)?.trim_start();
+        let state = unwrap_job(state)?.trim_start();
         let rest = state
             .strip_prefix('{')
             .ok_or("its state is not an object")?;
-        let whole = format!("{{\"request\":{},{rest}", unwrap(JOB_VERSION, request)?);
+        let whole = format!("{{\"request\":{},{rest}", unwrap_job(request)?);
         let job: Job = parse(&whole)?;
         if job.id == *id {
             Ok(job)
@@ -85,18 +101,21 @@ fn data_of_written(version: u32, document: &str) -> Option<&str> {
 
 /// Decodes a value.
 pub(crate) fn decode<T: DeserializeOwned>(document: &str) -> Result<T, String> {
-    parse(unwrap(VERSION, document)?)
+    parse(unwrap(&[VERSION], document)?)
 }
 
-/// The data of a document, which must have this version.
-fn unwrap(version: u32, document: &str) -> Result<&str, String> {
-    if let Some(data) = data_of_written(version, document) {
+/// The data of a document, which must have one of these versions.
+fn unwrap<'a>(versions: &[u32], document: &'a str) -> Result<&'a str, String> {
+    let mut written = versions.iter();
+    if let Some(data) = written.find_map(|version| data_of_written(*version, document)) {
         return Ok(data);
     }
     let Version { v } = parse(document)?;
-    if v != version {
+    if !versions.contains(&v) {
+        let read: Vec<String> = versions.iter().map(ToString::to_string).collect();
         return Err(format!(
-            "its version is {v}, and this program reads version {version}"
+            "its version is {v}, and this program reads version {}",
+            read.join(" and ")
         ));
     }
     parse::<Data<'_>>(document).map(|document| document.data.get())
@@ -149,13 +168,36 @@ mod tests {
         }
     }
 
+    /// Version 3 knows no tags and no owner.
+    #[test]
+    fn job_with_actions_has_a_version_of_its_own() {
+        for actions in [
+            json!({"tags": {"add": ["Webinar"]}}),
+            json!({"owner": {"email": "ann@example.com"}}),
+            json!({"tags": {"remove": ["Cold"]}, "owner": {"id": "5"}, "fields": {"A": 1}}),
+        ] {
+            let mut request = json!({"module": "Leads", "ids": ["7"]});
+            let actions = actions.as_object().expect("an object").clone();
+            request.as_object_mut().expect("an object").extend(actions);
+            let request = UpdateRequest::parse(&request).expect("a request");
+            let job = Job {
+                request,
+                ..job("records")
+            };
+            let request = encode_request(&job).expect("a document");
+            let state = encode_state(&job).expect("a document");
+            assert!(request.starts_with(r#"{"v":4,"#) && state.starts_with(r#"{"v":4,"#));
+            assert_eq!(decode_job(&job.id, &request, &state).expect("a job"), job);
+        }
+    }
+
     /// Fields were renamed after versions 1 and 2. Their values must not be replaced by defaults.
     #[test]
     fn other_job_versions_are_unreadable() {
         let job = job("records");
         let request = encode_request(&job).expect("a document");
         let state = encode_state(&job).expect("a document");
-        for version in [1, 2, 4] {
+        for version in [1, 2, 5] {
             let other =
                 |document: &str| document.replacen("\"v\":3", &format!("\"v\":{version}"), 1);
             for (request, state) in [

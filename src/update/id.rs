@@ -1,4 +1,4 @@
-//! Ids of records, custom views and territories.
+//! Ids of records, custom views, territories and users.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -87,6 +87,10 @@ zoho_id! {
 zoho_id! {
     /// The id of a territory.
     TerritoryId
+}
+zoho_id! {
+    /// The id of a user of the CRM.
+    UserId
 }
 
 /// A text that is not an id.

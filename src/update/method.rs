@@ -38,10 +38,10 @@ impl FieldSupport {
         match field.as_str() {
             "id" => Self::Never("is the record's own id: name records in `ids`"),
             "Email" | "Secondary_Email" => Self::RecordsOnly("is an e-mail field"),
-            "Owner" => Self::Never(
-                "is the record's owner, and Zoho changes owners through its change-owner calls",
-            ),
-            "Tag" => Self::Never("is a tag list, and Zoho changes tags through its tag calls"),
+            "Owner" => {
+                Self::Never("is the record's owner, which the key `owner` beside `fields` changes")
+            }
+            "Tag" => Self::Never("is a tag list, which the key `tags` beside `fields` changes"),
             "Description" => Self::RecordsOnly("is a multi-line field"),
             "First_Name" | "Last_Name" => Self::RecordsOnly("is part of a person's name"),
             "Full_Name" => Self::Never("is put together by Zoho, of `First_Name` and `Last_Name`"),

@@ -193,9 +193,9 @@ fn fields_are_refused_by_what_sets_them() {
     Items [{"Quantity":2}] by mass_update: `Items` has objects without an `id` in its list (line items, a subform, a multi-lookup), which would be added once more each time the call is repeated; leave it out
     Items [{"Quantity":2}] by records: `Items` has objects without an `id` in its list (line items, a subform, a multi-lookup), which would be added once more each time the call is repeated; leave it out
     Items [{"Quantity":2}] by auto: `Items` has objects without an `id` in its list (line items, a subform, a multi-lookup), which would be added once more each time the call is repeated; leave it out
-    Owner {"id":"1"} by mass_update: `Owner` is the record's owner, and Zoho changes owners through its change-owner calls; leave it out
-    Owner {"id":"1"} by records: `Owner` is the record's owner, and Zoho changes owners through its change-owner calls; leave it out
-    Owner {"id":"1"} by auto: `Owner` is the record's owner, and Zoho changes owners through its change-owner calls; leave it out
+    Owner {"id":"1"} by mass_update: `Owner` is the record's owner, which the key `owner` beside `fields` changes; leave it out
+    Owner {"id":"1"} by records: `Owner` is the record's owner, which the key `owner` beside `fields` changes; leave it out
+    Owner {"id":"1"} by auto: `Owner` is the record's owner, which the key `owner` beside `fields` changes; leave it out
     Full_Name "A B" by mass_update: `Full_Name` is put together by Zoho, of `First_Name` and `Last_Name`; leave it out
     Full_Name "A B" by records: `Full_Name` is put together by Zoho, of `First_Name` and `Last_Name`; leave it out
     Full_Name "A B" by auto: `Full_Name` is put together by Zoho, of `First_Name` and `Last_Name`; leave it out

@@ -21,7 +21,7 @@ use crate::sync;
 use crate::update::ModuleName;
 use cache::Cache;
 pub use types::{
-    Api, CustomView, Field, FieldKind, Module, Operation, Org, PicklistOption, Territory,
+    Api, CustomView, Field, FieldKind, Module, Operation, Org, PicklistOption, Territory, User,
 };
 
 /// How long a list stays in the cache.
@@ -46,6 +46,7 @@ pub(super) struct MetadataCache {
     modules: Cache<(), [Module]>,
     custom_views: Cache<ModuleName, [CustomView]>,
     territories: Cache<(), [Territory]>,
+    users: Cache<(), [User]>,
     apis: Cache<Option<String>, [Api]>,
     org: Cache<(), Org>,
     /// Missing scopes that a warning was logged for.
@@ -97,6 +98,14 @@ const TERRITORIES: ListEndpoint = ListEndpoint {
     scope: "ZohoCRM.settings.territories.READ",
     without: "territories cannot be found by name",
     per_page: Some(2_000),
+};
+
+const USERS: ListEndpoint = ListEndpoint {
+    endpoint: "users",
+    key: "users",
+    scope: "ZohoCRM.users.READ",
+    without: "owners cannot be found by e-mail address",
+    per_page: Some(200),
 };
 
 const APIS: ListEndpoint = ListEndpoint {
@@ -200,6 +209,23 @@ impl Client {
         let read = self.read_list(&TERRITORIES, &[], give_up, wire::territory);
         self.metadata
             .territories
+            .get(&(), freshness, give_up, &*self.clock, read)
+            .await
+    }
+
+    /// Reads all users of the org, active or not.
+    ///
+    /// # Errors
+    /// The list cannot be read; see [`Error::lacks_scope`].
+    pub async fn users(
+        &self,
+        freshness: Freshness,
+        give_up: Timestamp,
+    ) -> Result<Arc<[User]>, Error> {
+        let query = [("type", "AllUsers")];
+        let read = self.read_list(&USERS, &query, give_up, wire::user);
+        self.metadata
+            .users
             .get(&(), freshness, give_up, &*self.clock, read)
             .await
     }

@@ -235,13 +235,13 @@ impl PlanSummary {
                 self.omitted += 1;
                 continue;
             }
-            let module_path = plan.path();
+            let kind = call.target.kind();
             self.calls.push(json!({
                 "request": request,
                 "seq": call.seq,
-                "kind": call.target.kind(),
-                "method": call.target.kind().verb(),
-                "path": module_path,
+                "kind": kind,
+                "method": kind.verb(),
+                "path": plan.path(kind),
                 "records": call.target.named().map(ExactSizeIterator::len),
                 "body": abridged(&body),
             }));
@@ -260,12 +260,13 @@ impl PlanSummary {
                     .push(json!({"request": request, "lookup": document["lookup"], "text": plan.to_string()}));
             }
         }
-        let comparison = plan.comparison();
-        self.methods.push(json!({
-            "request": request,
-            "update_by": comparison.chosen.method(),
-            "text": comparison.in_a_line(),
-        }));
+        if let Some(comparison) = plan.comparison() {
+            self.methods.push(json!({
+                "request": request,
+                "update_by": comparison.chosen.method(),
+                "text": comparison.in_a_line(),
+            }));
+        }
         let mut notes = vec![plan.automation().to_string()];
         notes.extend(plan.warnings().iter().map(ToString::to_string));
         for note in notes {

@@ -16,6 +16,7 @@ use crate::cli::scopes::check_scopes;
 use crate::cli::zoho_client::zoho_client;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ScopedFeature};
+use crate::plan::CallKind;
 use crate::plan::RECORDS_PER_CREDIT;
 use crate::update::{ModuleName, UpdateMethod, UpdateRequest};
 use crate::zoho::{self, CLOCK_TOLERANCE, Client, TokenStatus};
@@ -144,7 +145,12 @@ async fn probe_scopes(
         return Finding::new("scopes", Severity::Note, String::new());
     };
     // No job has this id. With the scope, Zoho's answer is that it does not exist.
-    match client.job_status(&module, "1", deadline).await.outcome {
+    let kind = CallKind::Scheduled;
+    match client
+        .job_status(&module, kind, "1", deadline)
+        .await
+        .outcome
+    {
         Err(failed) if failed.lacks_scope() => {
             let message =
                 "missing: ZohoCRM.mass_update.READ; Zoho does not report the granted scopes";

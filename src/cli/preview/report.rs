@@ -131,7 +131,7 @@ impl RoutePreview {
             if let PlanPreview::Pending(_) = plan {
                 // Its calls, which would show this, are not known yet.
                 let request = update.to_json();
-                for key in ["fields", "match"] {
+                for key in ["fields", "tags", "owner", "match"] {
                     lines.extend(request.get(key).map(|value| request_line(key, value)));
                 }
             }

@@ -51,6 +51,7 @@ impl MatchResult {
                     fields: checked.fields,
                     records,
                     update_by: checked.method,
+                    owner: checked.owner,
                 };
                 (outcome, checked.notes)
             }
@@ -382,6 +383,7 @@ fn answer(job: usize, wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
             fields: None,
             records: Some(Records::Ids(settled.ids)),
             update_by: None,
+            owner: None,
         },
     };
     MatchResult {

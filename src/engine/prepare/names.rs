@@ -11,8 +11,10 @@ use super::Step;
 use crate::codes::Cause;
 use crate::job::PreparationOutcome;
 use crate::outcome::Refusal;
-use crate::update::{ModuleName, Named, NamedView, Records, Territory, TerritoryId, ViewId};
-use crate::zoho::metadata::{self, CustomView, Freshness};
+use crate::update::{
+    ModuleName, Named, NamedView, Records, Territory, TerritoryId, UserEmail, UserId, ViewId,
+};
+use crate::zoho::metadata::{self, CustomView, Freshness, User};
 use crate::zoho::{self, Client};
 use strict_reader::nearest;
 
@@ -51,6 +53,45 @@ pub(super) async fn resolve(
         }
     };
     Ok(Records::View { cvid, territory })
+}
+
+/// Finds the active user with an e-mail address. A user may be newer than the cached list, or active by now, so the list is read
+/// again before the address counts as unknown.
+pub(super) async fn find_user(
+    client: &Client,
+    email: &UserEmail,
+    give_up: Timestamp,
+) -> Step<UserId> {
+    let known = match client.users(Freshness::Cached, give_up).await {
+        Err(refused) if refused.lacks_scope() => client.users(Freshness::Fresh, give_up).await?,
+        other => other?,
+    };
+    if let Ok(id) = pick_user(email, &known) {
+        return Ok(id);
+    }
+    let known = client.users(Freshness::Fresh, give_up).await?;
+    pick_user(email, &known)
+        .map_err(|(cause, message)| PreparationOutcome::Refused(Refusal::with(cause, message)))
+}
+
+/// The id of the active user with an e-mail address. No two active users share one.
+fn pick_user(email: &UserEmail, users: &[User]) -> Result<UserId, (Cause, String)> {
+    let mut same = users.iter().filter(|user| email.is(&user.email));
+    match (same.clone().find(|user| user.active), same.next()) {
+        (Some(user), _) => Ok(user.id),
+        (None, Some(user)) => Err((
+            Cause::OwnerInactive,
+            format!("the user `{email}` ({}) is not active", user.id),
+        )),
+        (None, None) => {
+            let active = users.iter().filter(|user| user.active);
+            let near = nearest(email.as_str(), active.map(|user| user.email.as_str()));
+            let hint = near.map(|near| format!("; did you mean `{near}`?"));
+            let hint = hint.unwrap_or_default();
+            let message = format!("no user of the CRM has the e-mail address `{email}`{hint}");
+            Err((Cause::OwnerUnknown, message))
+        }
+    }
 }
 
 /// An entry of the CRM with an id and names.

@@ -118,11 +118,7 @@ fn record_updates_with_different_values_share_batches() {
     let batches = work(&jobs).batches;
     let sizes: Vec<usize> = batches.iter().map(|batch| batch.ids().len()).collect();
     assert_eq!(sizes, [100, 100, 51, 1]);
-    assert!(
-        batches
-            .iter()
-            .all(|batch| batch.kind() == CallKind::Records)
-    );
+    assert!(batches.iter().all(|batch| batch.kind == CallKind::Records));
     assert!(batches[0].calls.contains(&CallRef { job: 250, seq: 1 }));
     assert!(!batches[0].calls.contains(&CallRef { job: 251, seq: 1 }));
     let body = batches[1].body();
@@ -154,10 +150,16 @@ fn equal_calls_on_a_view_share_one_job_and_its_polls() {
     assert_eq!((polls.len(), polls[0].calls.len()), (1, 2));
 }
 
+/// The tags in a body, in any order.
+fn names(body: &Value) -> HashSet<&str> {
+    let tags = body["tags"].as_array().expect("a list").iter();
+    tags.filter_map(|tag| tag["name"].as_str()).collect()
+}
+
 proptest! {
     #[test]
     fn every_call_is_in_one_batch_and_complete(
-        shapes in prop::collection::vec((0..3_u8, 1..1300_u64, 1..700_u64, 0..3_u8), 1..20),
+        shapes in prop::collection::vec((0..3_u8, 1..1300_u64, 1..700_u64, 0..7_u8), 1..20),
     ) {
         let jobs: Vec<Job> = shapes.iter().enumerate().map(|(n, (value, first, count, kind))| {
             let fields = json!({"Rating": value.to_string()});
@@ -165,20 +167,27 @@ proptest! {
             job(n, "a", &match kind {
                 0 => json!({"module": "Leads", "fields": fields, "cvid": "7"}),
                 1 => json!({"module": "Leads", "fields": fields, "ids": ids}),
+                // In different orders, which are the same change.
+                2 if *count % 2 == 0 => json!({"module": "Leads", "tags": {"add": ["a", value.to_string()]}, "ids": ids}),
+                2 => json!({"module": "Leads", "tags": {"add": [value.to_string(), "a"]}, "ids": ids}),
+                3 => json!({"module": "Leads", "tags": {"remove": [value.to_string()]}, "ids": ids}),
+                4 => json!({"module": "Leads", "owner": {"id": *value + 1, "notify": *count % 2 == 0}, "ids": ids}),
+                5 => json!({"module": "Leads", "owner": {"id": *value + 1}, "cvid": "7"}),
                 _ => json!({"module": "Leads", "fields": fields, "ids": ids, "update_by": "records"}),
             })
         }).collect();
         let mut seen = HashSet::new();
         for batch in work(&jobs).batches {
-            let most = match batch.kind() { CallKind::Immediate | CallKind::Scheduled => 500, CallKind::Records => 100 };
+            let most = match batch.kind { CallKind::Records => 100, _ => 500 };
             prop_assert!(batch.ids().len() <= most);
             let ids: HashSet<_> = batch.ids().iter().collect();
             prop_assert_eq!(ids.len(), batch.ids().len(), "no id twice");
             let mut wanted = HashSet::new();
             let sent = batch.body();
-            let list = sent["data"].as_array().expect("a list");
+            let list = sent["data"].as_array();
             let rows: HashMap<&str, &Value> = list
-                .iter()
+                .into_iter()
+                .flatten()
                 .filter_map(|row| Some((row["id"].as_str()?, row)))
                 .collect();
             for call in &batch.calls {
@@ -186,8 +195,17 @@ proptest! {
                 let job = &jobs[call.job];
                 let call = &job.call(call.seq).expect("a call").call;
                 let whole = call.body(job.request.resolved().expect("known records"));
-                match batch.kind() {
+                prop_assert_eq!(batch.kind, call.target.kind());
+                match batch.kind {
                     CallKind::Immediate | CallKind::Scheduled => prop_assert_eq!(&sent["data"], &whole["data"]),
+                    CallKind::AddTags | CallKind::RemoveTags => {
+                        prop_assert_eq!(names(&sent), names(&whole));
+                        prop_assert_eq!(&sent["over_write"], &whole["over_write"]);
+                    }
+                    CallKind::ChangeOwner | CallKind::MassChangeOwner => {
+                        prop_assert_eq!(&sent["owner"], &whole["owner"]);
+                        prop_assert_eq!(&sent["notify"], &whole["notify"]);
+                    }
                     CallKind::Records => for row in whole["data"].as_array().expect("rows") {
                         prop_assert_eq!(rows[row["id"].as_str().expect("an id")], row);
                     },

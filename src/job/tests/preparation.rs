@@ -29,6 +29,7 @@ fn preparation_chooses_update_method() {
         fields: None,
         records: None,
         update_by: Some(UpdateMethod::Records),
+        owner: None,
     };
     job.record_preparation(ready.into(), 0, start())
         .expect("allowed");
@@ -70,6 +71,7 @@ fn job_is_planned_once_records_are_known() {
             fields: None,
             records: Some(Records::Ids(ids)),
             update_by: None,
+            owner: None,
         },
         took: Duration::from_millis(12),
     };

@@ -1,6 +1,7 @@
 //! Calls whose outcome is unknown.
 
 use super::*;
+use crate::plan::CallKind;
 
 fn adding_job(ids: &[u64]) -> Job {
     let request = json!({"module": "Leads", "fields": {"Topics": ["CRM"]}, "ids": ids});
@@ -102,7 +103,11 @@ fn reread_completes_call_or_gives_up() {
 
     // When the job is abandoned, the outcome stays unknown.
     let mut denied = marked();
-    denied.abandon(&Refusal::of(Cause::ScopeMissing), start());
+    denied.abandon(
+        CallKind::Immediate,
+        &Refusal::of(Cause::ScopeMissing),
+        start(),
+    );
     assert_eq!(denied.failures.len(), 2);
     assert_eq!(denied.failures[0].code, "OUTCOME_UNKNOWN");
 }

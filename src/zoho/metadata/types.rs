@@ -1,6 +1,6 @@
 //! The parts of an org's metadata that masshook uses.
 
-use crate::update::{FieldName, ModuleName, TerritoryId, ViewId};
+use crate::update::{FieldName, ModuleName, TerritoryId, UserId, ViewId};
 
 /// The type of a field's value, by its JSON form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +106,17 @@ pub struct Territory {
     pub name: String,
     /// The parent territory; the root has none.
     pub reports_to: Option<TerritoryId>,
+}
+
+/// A user of the CRM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The id.
+    pub id: UserId,
+    /// The e-mail address.
+    pub email: String,
+    /// Whether the user can log in and own records.
+    pub active: bool,
 }
 
 /// One API of the org.

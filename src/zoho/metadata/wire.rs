@@ -5,7 +5,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Api, CustomView, Field, FieldKind, Module, Operation, Org, PicklistOption, Territory};
+use super::{
+    Api, CustomView, Field, FieldKind, Module, Operation, Org, PicklistOption, Territory, User,
+};
 
 /// A value, if it has the documented type.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
@@ -73,6 +75,12 @@ wire!(WireTerritory {
 });
 
 wire!(WireAbove { id: String });
+
+wire!(WireUser {
+    id: String,
+    email: String,
+    status: String,
+});
 
 wire!(WireApi {
     path: String,
@@ -185,6 +193,18 @@ pub(super) fn territory(value: &Value) -> Option<Territory> {
         id: wire.id?.parse().ok()?,
         name: wire.name?,
         reports_to: above.and_then(|id| id.parse().ok()),
+    })
+}
+
+pub(super) fn user(value: &Value) -> Option<User> {
+    let wire: WireUser = read(value)?;
+    Some(User {
+        id: wire.id?.parse().ok()?,
+        email: wire.email?,
+        // What is not said forbids nothing: Zoho judges the owner again.
+        active: wire
+            .status
+            .is_none_or(|status| status.eq_ignore_ascii_case("active")),
     })
 }
 

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use masshook::aws::dynamodb::DynamoStore;
 use masshook::job::{Job, JobId};
 use masshook::outcome::Refusal;
+use masshook::plan::CallKind;
 use masshook::store::{AddResult, Claim, Jobs, Lease, StoreError};
 use masshook::update::{Records, Selector};
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ fn large(fixture: &Fixture, delivery: &str) -> Job {
 /// Makes the job's state so large that it is stored in parts, too.
 fn refuse_all(job: &mut Job, fixture: &Fixture, why: &str) {
     let refusal = Refusal::zoho("REFUSED".to_owned(), why.to_owned());
-    job.abandon(&refusal, fixture.now());
+    job.abandon(CallKind::Immediate, &refusal, fixture.now());
     let Selector::Records(Records::Ids(ids)) = job.request.selector.clone() else {
         panic!("ids");
     };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::cli::finding::{Finding, Severity};
 use crate::cli::text::count_of;
-use crate::plan::{CreditPrices, mass_update_endpoint};
+use crate::plan::{CallKind, CreditPrices};
 use crate::update::ModuleName;
 use crate::zoho::Client;
 use crate::zoho::Connection;
@@ -27,7 +27,9 @@ pub(super) async fn check_prices(
         .await;
     let outcome = apis.map(|apis| {
         let is_offered = |module: &&ModuleName| {
-            let path = client.api_version().path(&mass_update_endpoint(module));
+            let path = client
+                .api_version()
+                .path(&CallKind::Immediate.endpoint(module));
             apis.iter().any(|api| api.path == path)
         };
         let missing: Vec<&str> = modules
@@ -77,7 +79,9 @@ pub(super) async fn credit_prices(
     let apis = client
         .apis(MASS_UPDATE_API, Freshness::Cached, deadline)
         .await;
-    let path = client.api_version().path(&mass_update_endpoint(module));
+    let path = client
+        .api_version()
+        .path(&CallKind::Immediate.endpoint(module));
     let post = apis.iter().flat_map(|apis| apis.iter());
     let mut post = post
         .filter(|api| api.path == path)

@@ -8,7 +8,7 @@ use crate::cli::text::count_of;
 use crate::codes::Cause;
 use crate::engine::preview_preparation;
 use crate::job::{PreparationOutcome, PreparationResult};
-use crate::plan::{MethodComparison, MethodReason, Plan, PlanLimits};
+use crate::plan::{MethodComparison, MethodReason, Plan, PlanLimits, StepKind};
 use crate::update::{Assignment, ModuleName, Records, Selector, Territory, UpdateRequest, ViewId};
 use crate::zoho::metadata::Freshness;
 use crate::zoho::{self, Client};
@@ -54,6 +54,7 @@ async fn assess(
         .map(|Assignment { field, .. }| field.as_str())
         .collect();
     let mut parts = vec![fields.join(", ")];
+    parts.retain(|part| !part.is_empty());
     let resolved = prepared.resolved();
     if let Some(Records::View { cvid, territory }) = resolved.map(|request| request.records()) {
         if views_available == Some(false) {
@@ -70,8 +71,11 @@ async fn assess(
             lookup.field
         ));
     }
-    if let Some(resolved) = resolved {
-        let comparison = Plan::new(resolved, &PlanLimits::of(client.api_version())).comparison();
+    let plan = resolved.map(|resolved| Plan::new(resolved, &PlanLimits::of(client.api_version())));
+    let actions = plan.iter().flat_map(Plan::steps);
+    let actions = actions.filter(|step| *step != StepKind::Fields);
+    parts.extend(actions.map(|step| step.label().to_owned()));
+    if let Some(comparison) = plan.as_ref().and_then(Plan::comparison) {
         let comparison = match prepared.update_by == update.update_by {
             true => comparison,
             // The org's own fields have decided.
@@ -99,11 +103,13 @@ fn apply_preparation(
             fields,
             records,
             update_by,
+            owner,
         } => {
             prepared.fields = fields.unwrap_or(prepared.fields);
             prepared.update_by = update_by.unwrap_or(prepared.update_by);
             let records = records.map(Selector::Records);
             prepared.selector = records.unwrap_or(prepared.selector);
+            prepared.set_owner(owner);
             Ok(prepared)
         }
         PreparationOutcome::Nothing => Ok(prepared),
