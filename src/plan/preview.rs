@@ -11,7 +11,7 @@ use super::{
     Call, CallKind, CreditCost, CreditPrices, MethodComparison, Plan, PlanLimits, StepKind,
 };
 use crate::update::{
-    ApiVersion, MAX_IDS, ModuleName, Named, NamedTerritory, NamedView, Records, Resolved, Selector,
+    ApiVersion, MAX_IDS, Named, NamedTerritory, NamedView, Records, Resolved, Selector,
     UpdateMethod, UpdateRequest, UserReference,
 };
 
