@@ -17,7 +17,7 @@ pub struct Callbacks {
     #[schemars(default, with = "OneOrMany<SecretRef>")]
     pub signing_secret: Vec<SecretRef>,
     /// Hosts that may receive callbacks: `ops.example.com` or `*.example.com`, with `:port` for a port other than 443.
-    /// Without this list, any public host may.
+    /// Default: any public host.
     #[schemars(
         default,
         with = "Vec<String>",

@@ -47,7 +47,7 @@ pub struct Route {
     /// Which calls update the records of this route, unless an update request sets its own.
     #[schemars(default)]
     pub update_by: update::UpdateMethod,
-    /// The connection of this route's jobs, by its name in `connections`.
+    /// The connection of this route's jobs, by its name in `connections`. Default: `default`.
     #[schemars(with = "Option<String>")]
     pub connection: String,
     /// The URL that the sender calls, for senders that sign it (Twilio, HubSpot), to the letter as it is registered there.

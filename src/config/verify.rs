@@ -68,6 +68,18 @@ impl JsonSchema for SchemeConfig {
             { "required": ["jwks_url"], "properties": { "jwks_url": { "type": "string" } } },
             { "required": ["type"], "properties": { "type": { "const": "sns" } } },
         ] });
+        let described = |mut schema: schemars::Schema, text: &str| {
+            schema.insert("description".to_owned(), text.into());
+            schema
+        };
+        let secret = described(
+            OneOrMany::<SecretRef>::json_schema(generator),
+            "The secrets or public keys of the sender; several during a rotation. A preset needs one, unless the sender publishes its keys.",
+        );
+        let handshakes = described(
+            Scheme::handshakes_schema(generator),
+            "Requests with which the sender verifies an endpoint. They come before those of a preset.",
+        );
         schemars::json_schema!({
             "type": "object",
             "description": "How the sender of a delivery is verified.",
@@ -76,8 +88,8 @@ impl JsonSchema for SchemeConfig {
                     "enum": schemes,
                     "description": "A preset; `custom`, described by the other keys; or `none`: anybody may deliver.",
                 },
-                "secret": OneOrMany::<SecretRef>::json_schema(generator),
-                "handshakes": Scheme::handshakes_schema(generator),
+                "secret": secret,
+                "handshakes": handshakes,
                 "tolerance_s": {
                     "type": "integer", "minimum": 0, "maximum": 86_400,
                     "description": "Maximum difference in seconds between a signed timestamp and the current time; 0 disables the check.",

@@ -15,13 +15,13 @@ pub struct Connection {
     /// A JSON secret: client_id, client_secret, refresh_token; or client_id, client_secret, grant_type:
     /// client_credentials, soid.
     pub credentials: SecretRef,
-    /// The data centre of the org.
+    /// The data centre of the org. Default: `us`.
     #[schemars(default)]
     pub data_center: DataCenter,
-    /// Which of the org's environments the credentials are for.
+    /// Which of the org's environments the credentials are for. Default: `production`.
     #[schemars(default)]
     pub environment: Environment,
-    /// The version of the CRM API: `v7`, or `v8`, which also has mass updates of `Cases`.
+    /// The version of the CRM API: `v7`, or `v8`, which also has mass updates of `Cases`. Default: `v7`.
     #[schemars(default)]
     pub api_version: ApiVersion,
     /// Overrides the data centre's accounts server.
@@ -34,15 +34,15 @@ pub struct Connection {
     pub token_cache: Option<SecretRef>,
     /// The org's edition. It sets the default of `max_concurrency`.
     pub edition: Option<Edition>,
-    /// Calls to Zoho under way at once, in all processes together. Zoho allows 5 to 25, by edition, which is the default.
-    /// Calls of other programs are not counted.
+    /// Calls to Zoho under way at once, in all processes together. Calls of other programs are not counted. Default: what
+    /// Zoho allows the edition, 5 to 25; 5 without an `edition`.
     #[schemars(with = "Option<usize>", range(min = 1, max = 25))]
     pub max_concurrency: usize,
     /// New work waits while fewer API credits than this remain of the last 24 hours'. Zoho reports the remaining credits
     /// once half of the day's are used.
     #[schemars(default)]
     pub credit_floor: u64,
-    /// Whether updates are validated against the org's fields before they are sent: `strict`, or `off`.
+    /// Whether updates are validated against the org's fields before they are sent. Default: `strict`.
     #[schemars(default)]
     pub guard: MetadataGuard,
 }

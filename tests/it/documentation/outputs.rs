@@ -1,8 +1,19 @@
-//! The commands in README.md, run, and their output compared.
+//! The commands in the pages whose output is shown: they are run, and their output is compared.
 
-use super::*;
+use std::fs;
+use std::process::{Command, Stdio};
 
-/// Whether a line of the README matches; `…` at its end stands for the rest.
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use zoho_simulator::{Settings, Simulator};
+
+use super::blocks::blocks_of_pages;
+use super::{body, text};
+use crate::harness::http_client;
+
+const SECRET: &str = "1de0ee27f09c7a02ea5a0ee0d1bbfd40c3d0f3d5";
+
+/// Whether a line of a page matches; `…` at its end stands for the rest.
 fn is_shown(line: &str, said: &str) -> bool {
     match line.strip_suffix('…') {
         Some(beginning) => said.starts_with(beginning),
@@ -11,18 +22,19 @@ fn is_shown(line: &str, said: &str) -> bool {
 }
 
 #[tokio::test]
-async fn readme_output_matches_the_program() {
-    let readme = text("README.md");
-    for block in blocks(&readme, "console") {
+async fn documented_output_matches_the_program() {
+    for block in blocks_of_pages("console") {
+        let place = &block.place;
         let stage = Stage::set().await;
         let Some((command, shown)) = block
+            .code
             .strip_prefix("$ ")
             .and_then(|rest| rest.split_once('\n'))
         else {
             // The difference that an unknown field makes.
             stage.configure("Lead_Sauce");
             let said = stage.run("masshook check --live").await;
-            for line in block.lines() {
+            for line in block.code.lines() {
                 assert!(said.lines().any(|said| said == line), "{line}\n\n{said}");
             }
             continue;
@@ -44,21 +56,21 @@ async fn readme_output_matches_the_program() {
             let next = saying.next().unwrap_or_default();
             assert!(
                 is_shown(line, next),
-                "{command}\nREADME.md: {line}\nthe program: {next}\n\n{said}"
+                "{command}\n{place}: {line}\nthe program: {next}\n\n{said}"
             );
         }
         assert_eq!(
             saying.next(),
             None,
-            "{command} says more than README.md:\n{said}"
+            "{command} says more than {place}:\n{said}"
         );
     }
 }
 
-/// The address of the simulator in the README.
+/// The address of the simulator in the pages.
 const SHOWN_AT: &str = "http://127.0.0.1:19090";
 
-/// A folder with the files that the README's commands read, and a simulator.
+/// A folder with the files that the commands read, and a simulator.
 struct Stage {
     folder: TempDir,
     simulator: Simulator,
@@ -110,7 +122,7 @@ impl Stage {
         self.write("masshook.yaml", &config);
     }
 
-    /// Writes the event that a command reads, if the README does not create it.
+    /// Writes the event that a command reads, if no page creates it.
     async fn event(&self, command: &str) {
         match command {
             _ if command.contains("--route profile") => {
@@ -121,10 +133,9 @@ impl Stage {
                 self.write("event.json", body);
             }
             _ if command.contains("--explain") => {
-                let readme = text("README.md");
                 let made =
                     "masshook event github --override action=closed --header x-github-event=issues";
-                assert!(readme.contains(&format!("`{made}`")));
+                assert!(body().contains(&format!("`{made}`")));
                 let event = self
                     .run(&format!("{made} --config events/masshook.yaml"))
                     .await;
@@ -134,7 +145,7 @@ impl Stage {
         }
     }
 
-    /// Returns the output of a command in the README.
+    /// Returns the output of a command of a page.
     async fn run(&self, line: &str) -> String {
         let (line, input) = match line.split_once(" < ") {
             Some((line, input)) => (line, Some(self.folder.path().join(input))),

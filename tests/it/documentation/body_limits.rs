@@ -1,15 +1,15 @@
-//! The numbers that the README promises for bodies, compared with the decoder.
+//! The numbers that docs/mapping.md promises for bodies, compared with the decoder.
 
 use serde_json::Value;
 use webhook_verify::body::{Body, decode};
 
 use super::text;
 
-/// The number before `unit` in the README's row for bodies of a kind.
+/// The number before `unit` in the page's row for bodies of a kind.
 fn promised(kind: &str, unit: &str) -> usize {
-    let readme = text("README.md");
+    let page = text("docs/mapping.md");
     let start = format!("| {kind} | ");
-    let row = readme.lines().find(|line| line.starts_with(&start));
+    let row = page.lines().find(|line| line.starts_with(&start));
     let row = row.unwrap_or_else(|| panic!("no row {kind}"));
     let number_before = |(at, _): (usize, &str)| {
         let number = row[..at].split_whitespace().last()?;
