@@ -2,6 +2,8 @@
 
 mod body;
 mod hook_path;
+pub mod openapi;
+mod operations;
 pub mod operator;
 mod path;
 mod request_log;
@@ -28,6 +30,7 @@ use serde_json::{Value, json};
 use tower::Layer;
 use tower::util::MapRequestLayer;
 
+use crate::app::operations::Parameters;
 use crate::app::{App, HookResponse};
 pub use crate::config::is_api_path;
 use crate::config::{BasePath, MAX_BODY_BYTES};
@@ -92,20 +95,13 @@ pub fn router_with_health(app: Arc<App>, health: Arc<dyn HealthCheck>) -> Router
         let checked = health.check();
         async move { checked.map(|()| json_response(StatusCode::OK, &json!({"status": "ok"}))) }
     };
-    let operator =
-        operator::routes_beside_jobs().route_layer(from_fn_with_state(app.clone(), require_key));
+    let with_key = operations::router().route_layer(from_fn_with_state(app.clone(), require_key));
     let base = app.config().base_path.clone();
     let api = Router::new()
         .route("/hooks/{*path}", any(hook))
-        .route(
-            "/jobs",
-            get(operator::list_jobs)
-                .post(submit_update_request)
-                .fallback(|| not_allowed(&[Method::GET, Method::HEAD, Method::POST]))
-                .layer(from_fn_with_state(app.clone(), require_key)),
-        )
-        .merge(operator)
+        .merge(with_key)
         .route("/health", get(show_health).fallback(readable))
+        .route("/openapi.json", get(show_openapi).fallback(readable))
         .fallback(|uri: Uri| async move { Rejection::NoSuchPath(PathHint::of(uri.path())) })
         .with_state(app);
     let api = with_common_layers(api);
@@ -146,12 +142,14 @@ fn strip_base(base: &BasePath, mut request: Request) -> Request {
     request
 }
 
-async fn only_post() -> Rejection {
-    not_allowed(&[Method::POST]).await
+async fn readable() -> Rejection {
+    not_allowed(vec![Method::GET, Method::HEAD]).await
 }
 
-async fn readable() -> Rejection {
-    not_allowed(&[Method::GET, Method::HEAD]).await
+/// Shows the OpenAPI document of the API.
+async fn show_openapi(request: Request) -> Response {
+    let document = openapi::document(&base_path(&request));
+    json_response(StatusCode::OK, &document)
 }
 
 /// Passes on requests that have the key of the API.
@@ -169,8 +167,7 @@ async fn require_key(
     Ok(next.run(request).await)
 }
 
-pub(crate) async fn not_allowed(allowed: &'static [Method]) -> Rejection {
-    let allowed = allowed.to_vec();
+pub(crate) async fn not_allowed(allowed: Vec<Method>) -> Rejection {
     Rejection::MethodNotAllowed { allowed }
 }
 
@@ -271,16 +268,20 @@ async fn submit_update_request(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Rejection> {
-    let query = query.unwrap_or_default();
-    let is_dry_run = form_urlencoded::parse(query.as_bytes())
-        .any(|(key, value)| key == "dry_run" && value == "true");
-    if is_dry_run {
-        let document = read_update_request(request).await?.1;
+    if is_dry_run(&query.unwrap_or_default())? {
+        let (parts, document) = read_update_request(request).await?;
+        idempotency_key(&parts.headers)?;
         let plan = app.plan(&document)?;
         return Ok(json_response(StatusCode::OK, &json!({"plan": plan})));
     }
     let stored = store_update_request(&app, request).await;
     stored.inspect_err(|rejection| app.count_refusal(NO_ROUTE, Trigger::Http, rejection))
+}
+
+/// Whether a query asks for the plan only. A misspelled query must not start a job.
+fn is_dry_run(query: &str) -> Result<bool, Rejection> {
+    let parameters = Parameters::of_query(query, &["dry_run"])?;
+    Ok(parameters.flag("dry_run")?.unwrap_or_default())
 }
 
 async fn store_update_request(app: &App, request: Request) -> Result<Response, Rejection> {

@@ -35,6 +35,7 @@ mod zoho_client;
 use clap::{Parser, Subcommand};
 
 use self::terminal::{pretty_json, print_line};
+use crate::api::openapi;
 use crate::config::Config;
 use crate::telemetry::{self, LogFormat};
 pub use terminal::ExitStatus;
@@ -87,8 +88,16 @@ enum Command {
     Deliveries(deliveries::DeliveriesCommand),
     /// Ask a server whether it works; exit with 1 if it does not. For container health checks.
     Health(health::HealthArgs),
-    /// Print the JSON Schema of masshook.yaml, for editors.
-    Schema,
+    /// Print the JSON Schema of masshook.yaml, for editors, or the OpenAPI document of the HTTP API.
+    Schema(SchemaArgs),
+}
+
+/// Arguments of `masshook schema`.
+#[derive(Debug, clap::Args)]
+struct SchemaArgs {
+    /// Print the OpenAPI 3.1 document of the HTTP API and of the callbacks.
+    #[arg(long)]
+    openapi: bool,
 }
 
 impl Command {
@@ -118,7 +127,7 @@ impl Command {
             | Self::Jobs(_)
             | Self::Deliveries(_)
             | Self::Health(_)
-            | Self::Schema => "error",
+            | Self::Schema(_) => "error",
         }
     }
 }
@@ -149,8 +158,12 @@ pub async fn run(arguments: Arguments) -> ExitStatus {
         Command::Jobs(command) => jobs::run(command).await,
         Command::Deliveries(command) => deliveries::run(command).await,
         Command::Health(args) => health::run(args).await,
-        Command::Schema => {
-            print_line(&pretty_json(&Config::schema()));
+        Command::Schema(SchemaArgs { openapi }) => {
+            let document = match openapi {
+                true => openapi::document(""),
+                false => Config::schema(),
+            };
+            print_line(&pretty_json(&document));
             ExitStatus::Success
         }
     }

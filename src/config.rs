@@ -41,6 +41,7 @@ pub use error::ConfigError;
 pub use limits::{Limits, MAX_BODY_BYTES};
 pub use public_url::PublicUrl;
 pub use route::Route;
+pub(crate) use schema::allow_null_for_absent;
 pub use scopes::{Scope, ScopeCoverage, ScopedFeature};
 pub use secret_uses::{SecretPurpose, SecretUse};
 use strict_reader::{Node, Problem, Problems};

@@ -29,7 +29,7 @@ pub use dead_letter::DeadLetterReason;
 pub use history::{CallbackAttempt, History, IntakeTimes, Sharing};
 pub use id::JobId;
 pub use model::{FAILURES_KEPT, Job, JobSource};
-pub use notification::{Notification, NotificationResult};
+pub use notification::{Notification, NotificationBody, NotificationResult, NotificationType};
 pub use on_unknown_outcome::{InvalidOnUnknownOutcome, OnUnknownOutcome};
 pub use preparation::{
     AlreadyPrepared, Preparation, PreparationOutcome, PreparationResult, PreparationStatus,

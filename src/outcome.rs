@@ -4,13 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::codes::{self, Cause};
 use crate::update::RecordId;
 
 /// Why Zoho or masshook refused a request: a code, a message and advice. Every code of masshook is in the table of codes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refusal {
     /// Zoho's code, verbatim, or one of masshook's.
     pub code: String,
@@ -63,7 +64,7 @@ impl fmt::Display for Refusal {
 }
 
 /// A record that was not updated, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// The record's id.
     pub id: RecordId,

@@ -15,6 +15,7 @@ mod lock;
 pub mod memory;
 mod retention;
 pub mod sqlite;
+pub mod view;
 
 use std::fmt;
 use std::time::Duration;

@@ -7,6 +7,7 @@ mod match_value;
 mod method;
 mod name;
 mod owner;
+mod schema;
 mod selector;
 mod tags;
 
@@ -21,6 +22,7 @@ use method::FieldSupport;
 pub use method::UpdateMethod;
 pub use name::{FieldName, InvalidName, ModuleName};
 pub use owner::{InvalidEmail, NewOwner, OwnerChange, UserEmail, UserReference};
+pub use schema::UpdateRequestSchema;
 pub use selector::{
     MAX_VALUES, Match, Named, NamedTerritory, NamedView, OnMany, OnNone, Records, Selector,
     Territory,

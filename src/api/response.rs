@@ -5,6 +5,7 @@ use ::http::header::{
 };
 use ::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -40,23 +41,34 @@ pub(super) fn handshake_response(handshake: &Handshake) -> Response {
 }
 
 /// The response body of an accepted request: complete jobs in inline mode, ids and status of queued jobs otherwise.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AcceptedJobs")]
 pub struct AcceptedBody {
+    /// The jobs; none if the route ignores the delivery.
     jobs: Vec<AcceptedJob>,
 }
 
-#[derive(Serialize)]
+/// A job of an accepted request.
+#[derive(Serialize, JsonSchema)]
 struct AcceptedJob {
     #[serde(flatten)]
     job: ShownJob,
+    /// The path of the job.
     status_url: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 enum ShownJob {
+    /// In inline mode.
     Driven(Box<JobView>),
-    Queued { id: String, status: JobStatus },
+    /// In durable mode.
+    Queued {
+        /// The job's id.
+        id: String,
+        /// The status.
+        status: JobStatus,
+    },
 }
 
 impl AcceptedBody {

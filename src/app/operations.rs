@@ -12,12 +12,14 @@ pub use bulk::{
     BulkItem, BulkOutcome, BulkRequest, BulkResult, MAX_BULK_ITEMS, discard_deliveries,
     matching_deliveries, matching_jobs, only_dead_letters,
 };
-pub use dead_letter_groups::{DeadLetterGroup, DeadLetterGroups};
+pub use dead_letter_groups::{
+    DeadLetterGroup, DeadLetterGroupView, DeadLetterGroups, DeadLetterGroupsView,
+};
 pub use deliveries::{DeliveryDetails, delivery_id, discard_delivery};
-pub use jobs::{JobOperations, JobReplay};
+pub use jobs::{JobOperations, JobReplay, JobReplayView, QueuedJob};
 pub use live::MAX_WAIT;
 pub(super) use live::Waits;
 pub use query::{
-    DELIVERY_PARAMETERS, InvalidParameter, JOB_PARAMETERS, ListQuery, Parameters, check_cursor,
-    parse_moment,
+    DELIVERY_PARAMETERS, InvalidParameter, JOB_PARAMETERS, ListQuery, MAX_LIMIT, MAX_VALUE,
+    PAGE_PARAMETERS, Parameters, check_cursor, parse_moment,
 };

@@ -130,7 +130,7 @@ async fn act_on_one(
                     format!("created {job}, a replay of {replays}")
                 }
             };
-            Ok(CommandOutput::new(replay.to_json(), text))
+            Ok(CommandOutput::new(json!(replay.view()), text))
         }
     }
 }

@@ -5,7 +5,14 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 
 /// The first segments of the HTTP API's paths.
-const ROOTS: [&str; 5] = ["hooks", "jobs", "health", "deliveries", "dead-letters"];
+const ROOTS: [&str; 6] = [
+    "hooks",
+    "jobs",
+    "health",
+    "deliveries",
+    "dead-letters",
+    "openapi.json",
+];
 
 /// A path such as `/crm`, under which a proxy, a custom domain or a CDN publishes the HTTP API.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]

@@ -28,7 +28,7 @@ pub(super) fn name() -> Value {
 }
 
 /// Allows null for each optional key of an object, because a key without a value counts as absent.
-pub(super) fn allow_null_for_absent(schema: &mut Schema) {
+pub(crate) fn allow_null_for_absent(schema: &mut Schema) {
     AllowNull.transform(schema);
 }
 

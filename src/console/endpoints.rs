@@ -42,8 +42,8 @@ pub(super) fn router(settings: &ConsoleSettings) -> Router<Arc<App>> {
             routes::show(app, settings.clone(), name)
         }
     };
-    let readable = || not_allowed(&[Method::GET, Method::HEAD]);
-    let writable = || not_allowed(&[Method::POST]);
+    let readable = || not_allowed(vec![Method::GET, Method::HEAD]);
+    let writable = || not_allowed(vec![Method::POST]);
     let router = Router::new()
         .route("/status", get(show_status).fallback(readable))
         .route("/overview", get(show_overview).fallback(readable))

@@ -11,6 +11,7 @@ use crate::secrets::location::SecretWriteError;
 use crate::store::StoreError;
 use crate::trigger::Trigger;
 use crate::wakeup::WakeUpFailed;
+pub use report::ProblemDetails;
 use strict_reader::Problem;
 use webhook_verify::body::BodyError;
 use webhook_verify::verify::{InvalidSecret, VerifyError};

@@ -43,7 +43,7 @@ impl FromStr for CallbackOn {
 }
 
 /// The status of a job's final callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallbackStatus {
     /// Not delivered yet.

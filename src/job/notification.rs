@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -19,6 +20,7 @@ use super::callback::{
 };
 use super::history::{CallbackAttempt, WaitReason};
 use super::model::Job;
+use super::status::JobStatus;
 use super::view::JobView;
 use crate::clock::after;
 
@@ -45,9 +47,8 @@ impl Notification {
     fn of(job: &Job, url: Url, previous_attempts: u32) -> Self {
         let status = job.status();
         let timestamp = job.finished_at.or(job.changed_at).unwrap_or(job.created_at);
-        let kind = format!("job.{}", status.as_str());
         let body = NotificationBody {
-            kind: &kind,
+            kind: status.into(),
             timestamp,
             data: JobView::in_callback(job),
         };
@@ -95,13 +96,49 @@ impl ProgressSnapshot {
     }
 }
 
-/// The JSON of a notification.
-#[derive(Serialize)]
-struct NotificationBody<'a> {
+/// The type of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub enum NotificationType {
+    /// The job was accepted.
+    #[serde(rename = "job.queued")]
+    Queued,
+    /// The job is running.
+    #[serde(rename = "job.running")]
+    Running,
+    /// Every record was updated.
+    #[serde(rename = "job.succeeded")]
+    Succeeded,
+    /// Some records were updated, some not.
+    #[serde(rename = "job.partially_succeeded")]
+    PartiallySucceeded,
+    /// No record was updated.
+    #[serde(rename = "job.failed")]
+    Failed,
+}
+
+impl From<JobStatus> for NotificationType {
+    fn from(status: JobStatus) -> Self {
+        match status {
+            JobStatus::Queued => Self::Queued,
+            JobStatus::Running => Self::Running,
+            JobStatus::Succeeded => Self::Succeeded,
+            JobStatus::PartiallySucceeded => Self::PartiallySucceeded,
+            JobStatus::Failed => Self::Failed,
+        }
+    }
+}
+
+/// The JSON of a callback.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Callback")]
+pub struct NotificationBody {
+    /// `job.` and the status of the job.
     #[serde(rename = "type")]
-    kind: &'a str,
-    timestamp: Timestamp,
-    data: JobView,
+    pub kind: NotificationType,
+    /// When the job got this status.
+    pub timestamp: Timestamp,
+    /// The job.
+    pub data: JobView,
 }
 
 /// The result of one attempt to deliver a notification.

@@ -1,11 +1,12 @@
 //! The status of a job, and its counts of records.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::status::CallStatus;
 
 /// The status of a job. The names are those of the job's JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
     /// No request was sent yet.
@@ -21,7 +22,7 @@ pub enum JobStatus {
 }
 
 /// Counts of records. `updated + failed + pending = total`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// The job's records; for a custom view, as Zoho last counted them.
     pub total: u64,

@@ -2,6 +2,7 @@
 //! form.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ use crate::plan::CallKind;
 const FAILURES_SHOWN: usize = 100;
 
 /// A job's JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobView {
     /// The job's id.
     pub id: String,
@@ -69,7 +70,7 @@ pub struct JobView {
 }
 
 /// A call's JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallView {
     /// The call's number.
     pub seq: usize,
@@ -91,7 +92,7 @@ pub struct CallView {
 }
 
 /// A record's failure, with advice.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureView {
     /// The failure.
     #[serde(flatten)]
@@ -111,7 +112,7 @@ impl FailureView {
 }
 
 /// A callback's JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallbackView {
     /// The status.
     pub status: CallbackStatus,

@@ -2,11 +2,12 @@
 //! that strangers cannot push out what was accepted.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::delivery::StoredDelivery;
-use super::listing::{Page, contains_text, time_text, truncated};
+use super::listing::{Page, contains_text, truncated};
 use crate::job::DeadLetterReason;
 use crate::trigger::Trigger;
 
@@ -17,7 +18,7 @@ pub const JOBS_SHOWN: usize = 10;
 const MAX_TEXT: usize = 300;
 
 /// The outcome of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LoggedOutcome {
     /// It has new jobs.
@@ -161,7 +162,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// A step of a delivery through the door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepName {
     /// The request was received.
@@ -177,7 +178,7 @@ pub enum StepName {
 }
 
 /// One step of a delivery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// The step.
     pub name: StepName,
@@ -190,7 +191,7 @@ pub struct Step {
 }
 
 /// Why a delivery failed, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliveryError {
     /// The stable code.
     pub code: String,
@@ -290,38 +291,6 @@ pub struct DeliverySummary {
     pub entry: LogEntry,
     /// Why its stored delivery is a dead letter, if it is one.
     pub dead_letter: Option<DeadLetterReason>,
-}
-
-impl DeliverySummary {
-    /// The JSON of the operator API.
-    pub fn to_json(&self) -> Value {
-        let entry = &self.entry;
-        let dead_letter = self.dead_letter.as_ref().map(|dead| {
-            json!({"since": time_text(dead.since), "code": dead.code, "reason": dead.reason, "job": dead.job})
-        });
-        let mut json = json!({
-            "id": entry.id,
-            "received_at": time_text(entry.received_at),
-            "route": entry.route,
-            "trigger": entry.trigger.map(Trigger::as_str),
-            "outcome": entry.outcome,
-            "code": entry.code,
-            "reason": entry.reason,
-            "ignored_by": entry.ignored_by,
-            "status": entry.status,
-            "jobs": entry.jobs,
-            "jobs_count": entry.jobs_count,
-            "records": entry.records,
-            "took_ms": entry.took_ms,
-            "sender": entry.sender,
-            "bytes": entry.bytes,
-            "dead_letter": dead_letter,
-        });
-        if entry.left_out > 0 {
-            json["left_out"] = json!(entry.left_out);
-        }
-        json
-    }
 }
 
 /// One page of the list of deliveries.

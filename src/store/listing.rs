@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::job::{CallbackStatus, Counts, Job, JobId, JobStatus};
 
@@ -249,26 +249,6 @@ impl JobSummary {
         self.reference = digest.reference;
         self.counts = digest.counts;
         self.failure = digest.failure;
-    }
-
-    /// The JSON of the operator API.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "id": self.id.as_str(),
-            "route": self.route,
-            "connection": self.connection,
-            "module": self.module,
-            "reference": self.reference,
-            "status": self.status,
-            "counts": self.counts,
-            "callback": self.callback,
-            "code": self.code,
-            "reason": self.reason(),
-            "parked": self.parked.is_some(),
-            "created_at": time_text(self.created_at),
-            "finished_at": self.finished_at.map(time_text),
-            "delivery": self.delivery,
-        })
     }
 }
 

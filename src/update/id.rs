@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strict_reader::{Node, Problems};
@@ -14,8 +15,9 @@ macro_rules! zoho_id {
         ///
         /// Zoho's ids have up to 19 digits, more than a float can hold. They are read from strings or whole numbers and
         /// written as strings.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(inline)]
         pub struct $name(NonZeroU64);
 
         impl FromStr for $name {

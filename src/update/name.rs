@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Modules that Zoho documents for mass update (v7 page, and the v8 specification's `Tasks`, `Calls`, `Events`, `Cases`).
@@ -34,8 +35,11 @@ const STANDARD_MODULES: [&str; 18] = [
 pub struct ModuleName(String);
 
 /// The API name of a field.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(inline)]
 pub struct FieldName(String);
 
 /// A text that is not an API name.

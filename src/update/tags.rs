@@ -12,7 +12,7 @@ use strict_reader::{Node, Problems};
 pub const MAX_TAG_CHARS: usize = 25;
 
 /// Most tags that one update request adds, or removes.
-const MAX_TAGS: usize = 100;
+pub(super) const MAX_TAGS: usize = 100;
 
 /// The name of a tag: 1 to [`MAX_TAG_CHARS`] characters, without spaces around it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -41,6 +41,7 @@ mod logs;
 mod metadata_guard;
 mod metrics;
 mod misconfiguration;
+mod openapi;
 mod operator_api;
 mod org_metadata;
 mod overload;

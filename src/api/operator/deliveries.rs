@@ -8,17 +8,16 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
 
 use super::answer::json_answer;
+use super::view::{BinaryBodyView, delivery_json};
 use crate::api::path::PathText;
 use crate::app::App;
 use crate::app::operations::{DeliveryDetails, delivery_id};
 use crate::inbound::rejection::Rejection;
-use crate::store::{JobSummary, time_text};
 
 /// `GET /deliveries/{id}`.
-pub(super) async fn show_delivery(
+pub(in crate::api) async fn show_delivery(
     State(app): State<Arc<App>>,
     PathText(id): PathText<String>,
 ) -> Result<Response, Rejection> {
@@ -27,28 +26,8 @@ pub(super) async fn show_delivery(
     Ok(json_answer(StatusCode::OK, &delivery_json(&details)))
 }
 
-/// The JSON of a delivery.
-pub fn delivery_json(details: &DeliveryDetails) -> Value {
-    let entry = &details.summary.entry;
-    let stored = details.stored.as_ref();
-    let content_type = stored
-        .and_then(|stored| stored.headers.get(CONTENT_TYPE)?.to_str().ok())
-        .or(entry.content_type.as_deref());
-    let mut json = details.summary.to_json();
-    json["steps"] = json!(entry.steps);
-    json["error"] = json!(entry.error);
-    json["body"] = json!({
-        "stored": stored.is_some(),
-        "bytes": stored.map_or(entry.bytes, |stored| Some(stored.body.len() as u64)),
-        "content_type": content_type,
-    });
-    json["kept_until"] = json!(details.kept_until.map(time_text));
-    json["jobs"] = details.jobs.iter().map(JobSummary::to_json).collect();
-    json
-}
-
 /// `GET /deliveries/{id}/body`: the body alone, without any header.
-pub(super) async fn show_body(
+pub(in crate::api) async fn show_body(
     State(app): State<Arc<App>>,
     PathText(id): PathText<String>,
 ) -> Result<Response, Rejection> {
@@ -73,13 +52,15 @@ pub(super) async fn show_body(
         }
         Err(bytes) => {
             let encoded = STANDARD.encode(bytes.as_bytes());
-            json_answer(StatusCode::OK, &json!({ "base64": encoded }))
+            json_answer(StatusCode::OK, &BinaryBodyView { base64: encoded })
         }
     })
 }
 
 /// `GET /dead-letters`.
-pub(super) async fn dead_letters(State(app): State<Arc<App>>) -> Result<Response, Rejection> {
+pub(in crate::api) async fn dead_letters(
+    State(app): State<Arc<App>>,
+) -> Result<Response, Rejection> {
     let groups = app.dead_letter_groups().await?;
-    Ok(json_answer(StatusCode::OK, &groups.to_json()))
+    Ok(json_answer(StatusCode::OK, &groups.view()))
 }

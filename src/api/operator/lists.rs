@@ -7,17 +7,15 @@ use ::http::StatusCode;
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use serde_json::{Value, json};
 
 use super::answer::json_answer;
+use super::view::{DeliveryListView, JobListView};
 use crate::api::InvocationDeadline;
 use crate::api::path::PathText;
 use crate::app::App;
 use crate::app::operations::ListQuery;
 use crate::inbound::rejection::Rejection;
 use crate::job::view::JobView;
-use crate::store::delivery_log::DeliverySummary;
-use crate::store::{JobSummary, Page};
 
 /// `GET /jobs`.
 pub(in crate::api) async fn list_jobs(
@@ -29,12 +27,11 @@ pub(in crate::api) async fn list_jobs(
     let page = app
         .list_jobs(&without_billed_wait(query, &deadline))
         .await?;
-    let jobs = page.entries.iter().map(JobSummary::to_json).collect();
-    Ok(json_answer(StatusCode::OK, &page_json("jobs", jobs, &page)))
+    Ok(json_answer(StatusCode::OK, &JobListView::of(&page)))
 }
 
 /// `GET /deliveries`.
-pub(super) async fn list_deliveries(
+pub(in crate::api) async fn list_deliveries(
     State(app): State<Arc<App>>,
     deadline: Option<Extension<InvocationDeadline>>,
     RawQuery(query): RawQuery,
@@ -42,9 +39,7 @@ pub(super) async fn list_deliveries(
     let query = ListQuery::of_deliveries(&query.unwrap_or_default(), app.now())?;
     let query = without_billed_wait(query, &deadline);
     let page = app.list_deliveries(&query).await?;
-    let entries = page.entries.iter().map(DeliverySummary::to_json).collect();
-    let body = page_json("deliveries", entries, &page);
-    Ok(json_answer(StatusCode::OK, &body))
+    Ok(json_answer(StatusCode::OK, &DeliveryListView::of(&page)))
 }
 
 /// A function does not wait: its time is billed.
@@ -59,18 +54,12 @@ fn without_billed_wait<F>(
     ListQuery { wait, ..query }
 }
 
-fn page_json<T>(name: &str, entries: Vec<Value>, page: &Page<T>) -> Value {
-    json!({name: entries, "next": page.next, "latest": page.latest})
-}
-
 /// `GET /jobs/{id}`.
-pub(super) async fn show_job(
+pub(in crate::api) async fn show_job(
     State(app): State<Arc<App>>,
     PathText(id): PathText<String>,
 ) -> Result<Response, Rejection> {
     let jobs = app.job_operations();
     let job = jobs.job(&jobs.find_job(&id).await?).await?;
-    let view = serde_json::to_value(JobView::in_full(&job))
-        .map_err(|error| Rejection::Drive(error.to_string()))?;
-    Ok(json_answer(StatusCode::OK, &view))
+    Ok(json_answer(StatusCode::OK, &JobView::in_full(&job)))
 }

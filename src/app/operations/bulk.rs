@@ -5,6 +5,8 @@ use std::sync::Mutex;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::deliveries::discard_delivery;
@@ -29,7 +31,8 @@ const PAGE: usize = 1_000;
 const CONCURRENT: usize = 16;
 
 /// The outcome of one item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum BulkOutcome {
     /// It was replayed, or its callback will be sent again.
     Replayed,
@@ -54,15 +57,17 @@ impl BulkOutcome {
 }
 
 /// One item of a bulk operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BulkItem {
     /// The id of the job or delivery.
     pub id: String,
     /// Its outcome.
     pub outcome: BulkOutcome,
     /// The new job.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
     /// Why it was skipped, or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -84,24 +89,13 @@ impl BulkItem {
             reason,
         }
     }
-
-    /// The JSON of the operator API.
-    pub fn to_json(&self) -> Value {
-        let mut json = json!({"id": self.id, "outcome": self.outcome.as_str()});
-        if let Some(job) = &self.job {
-            json["job"] = json!(job);
-        }
-        if let Some(reason) = &self.reason {
-            json["reason"] = json!(reason);
-        }
-        json
-    }
 }
 
 /// Result of a bulk operation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BulkResult {
     /// The items, the latest first.
+    #[serde(rename = "results")]
     pub items: Vec<BulkItem>,
     /// Matching entries that this call did not reach, because it acts on at most [`MAX_BULK_ITEMS`].
     pub remaining: usize,
@@ -110,8 +104,7 @@ pub struct BulkResult {
 impl BulkResult {
     /// The JSON of the operator API.
     pub fn to_json(&self) -> Value {
-        let items: Vec<Value> = self.items.iter().map(BulkItem::to_json).collect();
-        json!({"results": items, "remaining": self.remaining})
+        json!(self)
     }
 
     /// The number of items with an outcome.
@@ -142,8 +135,7 @@ fn read_body(body: &Value) -> Result<(Vec<(String, String)>, usize), InvalidPara
     {
         return Err(invalid(unknown, "is unknown; known: filter, expected"));
     }
-    let expected = object.get("expected").and_then(Value::as_u64);
-    let expected = expected.and_then(|expected| usize::try_from(expected).ok());
+    let expected = object.get("expected").and_then(whole_number);
     let expected = expected.ok_or_else(|| {
         invalid(
             "expected",
@@ -160,6 +152,12 @@ fn read_body(body: &Value) -> Result<(Vec<(String, String)>, usize), InvalidPara
         }
     });
     Ok((pairs.collect::<Result<_, _>>()?, expected))
+}
+
+/// A whole number. JSON does not distinguish `12` and `12.0`.
+fn whole_number(value: &Value) -> Option<usize> {
+    let text = value.as_number()?.to_string();
+    text.strip_suffix(".0").unwrap_or(&text).parse().ok()
 }
 
 impl BulkRequest<JobFilter> {

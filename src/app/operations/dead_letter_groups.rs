@@ -4,12 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::app::App;
 use crate::inbound::rejection::Rejection;
+use crate::store::PageRequest;
 use crate::store::delivery_log::{DeliveryFilter, DeliverySummary};
-use crate::store::{PageRequest, time_text};
+use crate::store::view::Moment;
 
 /// Dead letters that are read at most. The latest ones matter.
 const MAX_READ: usize = 5_000;
@@ -45,11 +47,47 @@ pub struct DeadLetterGroups {
     pub is_partial: bool,
 }
 
+/// Dead letters with the same code, with advice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "DeadLetterGroup")]
+pub struct DeadLetterGroupView<'a> {
+    /// The code.
+    code: &'a str,
+    /// What the code means.
+    title: &'a str,
+    /// How many there are.
+    count: usize,
+    /// When the first of them became a dead letter.
+    oldest: Moment,
+    /// When the last of them became a dead letter.
+    newest: Moment,
+    /// Their routes.
+    routes: &'a BTreeSet<String>,
+    /// The latest reason.
+    reason: &'a str,
+    /// What to do.
+    advice: &'a str,
+    /// The id of the latest one.
+    sample: &'a str,
+}
+
+/// All dead letters by their code, the most frequent code first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "DeadLetterGroups")]
+pub struct DeadLetterGroupsView<'a> {
+    /// The groups.
+    groups: Vec<DeadLetterGroupView<'a>>,
+    /// Whether there are older dead letters that were not read.
+    partial: bool,
+}
+
 impl DeadLetterGroups {
     /// The JSON of the operator API.
-    pub fn to_json(&self) -> Value {
-        let groups: Vec<Value> = self.groups.iter().map(DeadLetterGroup::to_json).collect();
-        json!({"groups": groups, "partial": self.is_partial})
+    pub fn view(&self) -> DeadLetterGroupsView<'_> {
+        DeadLetterGroupsView {
+            groups: self.groups.iter().map(DeadLetterGroup::view).collect(),
+            partial: self.is_partial,
+        }
     }
 
     fn add(&mut self, summary: DeliverySummary) {
@@ -77,19 +115,19 @@ impl DeadLetterGroups {
 }
 
 impl DeadLetterGroup {
-    fn to_json(&self) -> Value {
+    fn view(&self) -> DeadLetterGroupView<'_> {
         let (title, advice) = title_and_advice(&self.code);
-        json!({
-            "code": self.code,
-            "title": title,
-            "count": self.count,
-            "oldest": time_text(self.oldest),
-            "newest": time_text(self.newest),
-            "routes": self.routes,
-            "reason": self.reason,
-            "advice": advice,
-            "sample": self.sample,
-        })
+        DeadLetterGroupView {
+            code: &self.code,
+            title,
+            count: self.count,
+            oldest: self.oldest.into(),
+            newest: self.newest.into(),
+            routes: &self.routes,
+            reason: &self.reason,
+            advice,
+            sample: &self.sample,
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::clock::{Clock, after};
 use crate::inbound::rejection::Rejection;
@@ -54,14 +55,52 @@ pub enum JobReplay {
     },
 }
 
+/// A job that is about to run, or whose callback is about to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct QueuedJob {
+    /// The job's id.
+    pub id: JobId,
+    /// `queued`.
+    pub status: JobStatus,
+}
+
+impl QueuedJob {
+    /// A queued job.
+    pub fn new(id: &JobId) -> Self {
+        Self {
+            id: id.clone(),
+            status: JobStatus::Queued,
+        }
+    }
+}
+
+/// The JSON of a replay: the job that runs, and either `resumed` or `replays`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "JobReplay")]
+pub struct JobReplayView {
+    job: QueuedJob,
+    /// The parked job that goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumed: Option<JobId>,
+    /// The failed job that the new one repeats: the given one, or its latest replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replays: Option<JobId>,
+}
+
 impl JobReplay {
     /// The JSON of the operator API.
-    pub fn to_json(&self) -> Value {
+    pub fn view(&self) -> JobReplayView {
         match self {
-            Self::Resumed(id) => json!({"job": {"id": id, "status": "queued"}, "resumed": id}),
-            Self::Created { job, replays } => {
-                json!({"job": {"id": job, "status": "queued"}, "replays": replays})
-            }
+            Self::Resumed(id) => JobReplayView {
+                job: QueuedJob::new(id),
+                resumed: Some(id.clone()),
+                replays: None,
+            },
+            Self::Created { job, replays } => JobReplayView {
+                job: QueuedJob::new(job),
+                resumed: None,
+                replays: Some(replays.clone()),
+            },
         }
     }
 }

@@ -15,13 +15,13 @@ use crate::trigger::Trigger;
 const DEFAULT_LIMIT: usize = 50;
 
 /// The largest size of a page.
-const MAX_LIMIT: usize = 200;
+pub const MAX_LIMIT: usize = 200;
 
-/// The longest value of a parameter.
-const MAX_VALUE: usize = 1_000;
+/// The longest value of a parameter, in characters.
+pub const MAX_VALUE: usize = 1_000;
 
 /// The parameters of every list.
-const PAGE_PARAMETERS: [&str; 4] = ["cursor", "limit", "after", "wait"];
+pub const PAGE_PARAMETERS: [&str; 4] = ["cursor", "limit", "after", "wait"];
 
 /// The filters of jobs.
 pub const JOB_PARAMETERS: [&str; 8] = [
@@ -100,10 +100,18 @@ impl Parameters {
     pub fn of_list(query: &str, filters: &[&'static str]) -> Result<Self, InvalidParameter> {
         let mut known = filters.to_vec();
         known.extend(PAGE_PARAMETERS);
+        Self::of_query(query, &known)
+    }
+
+    /// Reads a query string. Each name must be among `known`.
+    ///
+    /// # Errors
+    /// [`InvalidParameter`] for an unknown name, or one that is given twice.
+    pub fn of_query(query: &str, known: &[&'static str]) -> Result<Self, InvalidParameter> {
         let pairs = form_urlencoded::parse(query.as_bytes());
         Self::of_pairs(
             pairs.map(|(name, value)| (name.into_owned(), value.into_owned())),
-            &known,
+            known,
         )
     }
 
@@ -132,8 +140,8 @@ impl Parameters {
             if found.iter().any(|(other, _)| *other == name) {
                 return Err(InvalidParameter::new(&name, "is given twice"));
             }
-            if value.len() > MAX_VALUE {
-                let detail = format!("is longer than {MAX_VALUE} bytes");
+            if value.chars().nth(MAX_VALUE).is_some() {
+                let detail = format!("is longer than {MAX_VALUE} characters");
                 return Err(InvalidParameter::new(&name, detail));
             }
             found.push((name, value));
@@ -163,6 +171,14 @@ impl Parameters {
         let names = || all.iter().map(|(_, known)| *known).collect();
         let found = found.ok_or_else(|| InvalidParameter::not_among(name, value, names()))?;
         Ok(Some(found.0))
+    }
+
+    /// A parameter that is `true` or `false`.
+    ///
+    /// # Errors
+    /// [`InvalidParameter`].
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, InvalidParameter> {
+        self.named(name, &[(true, "true"), (false, "false")])
     }
 
     fn number(&self, name: &str, most: usize, default: usize) -> Result<usize, InvalidParameter> {

@@ -9,10 +9,11 @@
 //! "By tally": all records updated is succeeded, none is failed, some is partially succeeded. A dash is
 //! [`InvalidTransition`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The status of a call. The names are those of the job's JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallStatus {
     /// Not sent, or sent without a definite answer. It is sent (again).

@@ -16,6 +16,9 @@ const ZOHO_SDK: &str = include_str!("../../tools/zoho-sdk.txt");
 const ZOHO_SDK_V8: &str = include_str!("../../tools/zoho-sdk-v8.txt");
 const JSON_SCHEMA: &str = include_str!("../../tools/json-schema.txt");
 const OPENMETRICS: &str = include_str!("../../tools/openmetrics.txt");
+const INTERFACES: &str = include_str!("../../tools/interfaces.txt");
+const TYPESCRIPT_PACKAGE: &str = include_str!("../../tools/openapi-typescript/package.json");
+const TYPESCRIPT_LOCK: &str = include_str!("../../tools/openapi-typescript/package-lock.json");
 const JQ: &str = include_str!("../../tools/jq.txt");
 const NODE_PACKAGE: &str = include_str!("../../tools/zoho-sdk-node/package.json");
 const NODE_LOCK: &str = include_str!("../../tools/zoho-sdk-node/package-lock.json");
@@ -66,6 +69,23 @@ pub(crate) fn json_schema_validator() -> &'static Path {
 pub(crate) fn openmetrics_parser() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| locked(|home| python_with(home, OPENMETRICS, "openmetrics.txt")))
+}
+
+/// Returns a Python with judges of the interfaces: of OpenAPI, CloudEvents and signatures.
+pub(crate) fn interface_judges() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| locked(|home| python_with(home, INTERFACES, "interfaces.txt")))
+}
+
+/// Returns the folder whose `node_modules` has TypeScript, and a generator of its types from OpenAPI.
+pub(crate) fn typescript_tools() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        locked(|home| {
+            let pinned_in = "tests/tools/openapi-typescript";
+            node_packages(home, pinned_in, TYPESCRIPT_PACKAGE, TYPESCRIPT_LOCK)
+        })
+    })
 }
 
 /// jq itself.
