@@ -1,5 +1,6 @@
 //! Signs and sends the callbacks of jobs (`job/callback.rs`).
 
+pub mod key;
 pub mod signature;
 
 use std::sync::Arc;

@@ -110,7 +110,7 @@ fn findings(route: NamedRoute<'_>, checks: &[SecretCheck]) -> Vec<Value> {
     let mut findings: Vec<(u8, Value)> = about
         .filter_map(|check| {
             let (rank, severity) = match check.state {
-                SecretState::Usable => return None,
+                SecretState::Usable | SecretState::WithPublicKey(_) => return None,
                 SecretState::Doubtful(_) | SecretState::NotEnrolled | SecretState::Remote => {
                     (1, "note")
                 }

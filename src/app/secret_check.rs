@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::App;
-use crate::callback::signature;
+use crate::callback::key::SigningKey;
 use crate::config::{Route, SecretPurpose, SecretUse};
 use crate::inbound::NamedRoute;
 use crate::inbound::rejection::Rejection;
@@ -22,6 +22,8 @@ const MIN_CONSOLE_KEY: usize = 16;
 pub enum SecretState {
     /// It can be read and serves its purpose.
     Usable,
+    /// It can sign callbacks, which receivers verify with this public key.
+    WithPublicKey(String),
     /// It can be used, but something about it is suspicious.
     Doubtful(String),
     /// The sender's handshake has not stored it yet.
@@ -50,6 +52,9 @@ impl fmt::Display for SecretCheck {
         let reference = &self.reference;
         match &self.state {
             SecretState::Usable => formatter.write_str(reference),
+            SecretState::WithPublicKey(key) => {
+                write!(formatter, "{reference}, whose public key is {key}")
+            }
             SecretState::NotEnrolled => write!(
                 formatter,
                 "{reference} is stored by the sender's handshake, which has not arrived yet"
@@ -198,7 +203,7 @@ fn check_purpose(
         SecretPurpose::Credentials => Credentials::parse(secret)
             .err()
             .map(|error| format!("the secret {reference} {error}")),
-        SecretPurpose::CallbackSigning => signature::check_secret(secret)
+        SecretPurpose::CallbackSigning => SigningKey::read(secret)
             .err()
             .map(|cause| format!("the secret {reference} cannot sign callbacks: {cause}")),
         SecretPurpose::Verification(scheme) | SecretPurpose::Enrolled(scheme) => {
@@ -217,7 +222,17 @@ fn check_purpose(
     match (problem, doubt(purpose, secret)) {
         (Some(problem), _) => SecretState::Unusable(problem),
         (None, Some(doubt)) => SecretState::Doubtful(format!("the secret {reference} {doubt}")),
-        (None, None) => SecretState::Usable,
+        (None, None) => {
+            public_key(purpose, secret).map_or(SecretState::Usable, SecretState::WithPublicKey)
+        }
+    }
+}
+
+/// The public key of a key that signs callbacks, if it has one.
+fn public_key(purpose: &SecretPurpose<'_>, secret: &SecretString) -> Option<String> {
+    match matches!(purpose, SecretPurpose::CallbackSigning) {
+        true => SigningKey::read(secret).ok()?.public_key(),
+        false => None,
     }
 }
 

@@ -2,14 +2,11 @@
 //!
 //! [Standard Webhooks]: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
-use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
+use secrecy::SecretString;
+
+use super::key::{BadSecret, SigningKey};
 
 /// The header with the message's id, the same for every retry.
 pub const ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -19,30 +16,6 @@ pub const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 
 /// The header with the signatures.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-
-/// The prefix of signing secrets.
-const PREFIX: &str = "whsec_";
-
-/// Bytes that a key may have ("Signature scheme" in the specification).
-const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
-
-/// Why a signing secret cannot be used. No message contains the secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadSecret {
-    /// It has another prefix.
-    #[error("it must begin with `{PREFIX}`")]
-    NoPrefix,
-    /// The text after the prefix is not base64.
-    #[error("what follows `{PREFIX}` is not base64")]
-    NotBase64,
-    /// The key is too short or too long.
-    #[error(
-        "its key has {0} bytes, but must have {min} to {max}; `openssl rand -base64 32` makes a good one",
-        min = KEY_BYTES.start(),
-        max = KEY_BYTES.end()
-    )]
-    KeyLength(usize),
-}
 
 /// Why a callback cannot be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,18 +58,13 @@ pub fn sign(
         return Err(CannotSign::NoSecret);
     }
     let time = now.as_second();
+    let signed = [format!("{id}.{time}.").as_bytes(), body].concat();
     let mut signatures = Vec::new();
     for (index, secret) in secrets.iter().enumerate() {
         let position = index + 1;
-        let key = key_of(secret).map_err(|cause| CannotSign::Secret { position, cause })?;
-        // Unwrap safety: HMAC takes keys of any length (RFC 2104 section 2).
-        let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
-        mac.update(format!("{id}.{time}.").as_bytes());
-        mac.update(body);
-        signatures.push(format!(
-            "v1,{}",
-            STANDARD.encode(mac.finalize().into_bytes())
-        ));
+        let key =
+            SigningKey::read(secret).map_err(|cause| CannotSign::Secret { position, cause })?;
+        signatures.push(key.sign(&signed));
     }
     let value = |text: &str| HeaderValue::from_str(text).map_err(|_| CannotSign::Id);
     Ok(HeaderMap::from_iter([
@@ -106,30 +74,11 @@ pub fn sign(
     ]))
 }
 
-/// Checks whether callbacks can be signed with this secret.
-///
-/// # Errors
-/// The reason why not.
-pub fn check_secret(secret: &SecretString) -> Result<(), BadSecret> {
-    key_of(secret).map(drop)
-}
-
-fn key_of(secret: &SecretString) -> Result<Zeroizing<Vec<u8>>, BadSecret> {
-    // White space has no meaning in base64; it comes from copying.
-    let text: Zeroizing<String> =
-        Zeroizing::new(secret.expose_secret().split_ascii_whitespace().collect());
-    let text = text.strip_prefix(PREFIX).ok_or(BadSecret::NoPrefix)?;
-    let key = STANDARD.decode(text).map_err(|_| BadSecret::NotBase64)?;
-    let key = Zeroizing::new(key);
-    if !KEY_BYTES.contains(&key.len()) {
-        return Err(BadSecret::KeyLength(key.len()));
-    }
-    Ok(key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
     use webhook_verify::scheme::Scheme;
     use webhook_verify::verify::{WebhookRequest, verify};
@@ -174,15 +123,13 @@ mod tests {
                 .expect_err("refused")
                 .to_string()
         };
-        insta::assert_snapshot!(error("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), @"signing secret 2 of the callbacks cannot be used: it must begin with `whsec_`");
+        insta::assert_snapshot!(error("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), @"signing secret 2 of the callbacks cannot be used: it must begin with `whsec_` (HMAC) or `whsk_` (Ed25519)");
         insta::assert_snapshot!(error("whsec_not base64"), @"signing secret 2 of the callbacks cannot be used: what follows `whsec_` is not base64");
         insta::assert_snapshot!(error("whsec_c2hvcnQ="), @"signing secret 2 of the callbacks cannot be used: its key has 5 bytes, but must have 24 to 64; `openssl rand -base64 32` makes a good one");
         assert_eq!(sign(&[], "msg_1", NOW, b""), Err(CannotSign::NoSecret));
         let of_length = |length: usize| {
-            check_secret(&SecretString::from(format!(
-                "whsec_{}",
-                STANDARD.encode(vec![7; length])
-            )))
+            let text = format!("whsec_{}", STANDARD.encode(vec![7; length]));
+            SigningKey::read(&SecretString::from(text)).map(drop)
         };
         assert_eq!(of_length(23), Err(BadSecret::KeyLength(23)));
         assert_eq!(of_length(24), Ok(()));
@@ -224,6 +171,25 @@ mod tests {
             let scheme = Scheme::preset("standard-webhooks").expect("a preset");
             for secret in secrets {
                 let verified = verify(&scheme, &WebhookRequest::new(&headers, body.as_bytes()), &[secret], NOW).expect("verified");
+                prop_assert_eq!(verified.delivery_id(), Some(id.as_str()));
+            }
+        }
+
+        #[test]
+        fn ed25519_signature_is_verified_beside_a_shared_secret(
+            body in ".*",
+            id in "[a-zA-Z0-9_-]{1,40}",
+            seed in prop::collection::vec(any::<u8>(), 32),
+        ) {
+            let private = SecretString::from(format!("whsk_{}", STANDARD.encode(seed)));
+            let key = SigningKey::read(&private).expect("a key");
+            let public = SecretString::from(key.public_key().expect("a public key"));
+            let secrets = [SecretString::from(GOOD), private];
+            let headers = sign(&secrets, &id, NOW, body.as_bytes()).expect("signed");
+            for (scheme, secret) in [("standard-webhooks-ed25519", public), ("standard-webhooks", GOOD.into())] {
+                let scheme = Scheme::preset(scheme).expect("a preset");
+                let request = WebhookRequest::new(&headers, body.as_bytes());
+                let verified = verify(&scheme, &request, &[secret], NOW).expect("verified");
                 prop_assert_eq!(verified.delivery_id(), Some(id.as_str()));
             }
         }

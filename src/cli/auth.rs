@@ -1,5 +1,6 @@
 //! `masshook auth`: obtains credentials for a connection, verifies them and saves them as the secret that the config names.
 
+mod callback_key;
 mod grant;
 
 use std::io::IsTerminal;
@@ -8,6 +9,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use self::callback_key::CallbackKey;
 use self::grant::{data_center_finding, exchange_code, scope_findings, verify_client_credentials};
 use super::config_file::{ConfigFile, report_config_error};
 use super::finding::{Finding, Severity, json_list, none_bad, text_lines};
@@ -30,7 +32,7 @@ pub(super) struct AuthArgs {
     #[command(flatten)]
     grant: GrantArgs,
     /// Client id, from the API console.
-    #[arg(long, value_name = "ID", required_unless_present = "scopes")]
+    #[arg(long, value_name = "ID", required_unless_present_any = ["scopes", "callback_key"])]
     client_id: Option<String>,
     /// File with the client secret; default: MASSHOOK_CLIENT_SECRET, or the first line of stdin.
     #[arg(long, value_name = "PATH")]
@@ -56,6 +58,10 @@ struct GrantArgs {
     /// Only print the scopes to request in the API console.
     #[arg(long)]
     scopes: bool,
+    /// Make a key that signs callbacks, save it in the first empty place of `callbacks.signing_secret`, and print its public
+    /// key.
+    #[arg(long, value_name = "KIND")]
+    callback_key: Option<CallbackKey>,
 }
 
 /// Runs the command.
@@ -76,6 +82,9 @@ pub(super) async fn run(args: AuthArgs) -> ExitStatus {
 /// # Errors
 /// Invalid arguments. They are detected before the grant code is used, because it is valid only once.
 async fn authorize(args: AuthArgs, config: &Config) -> Result<ExitStatus, String> {
+    if let Some(kind) = args.grant.callback_key {
+        return callback_key::make(kind, config, args.output).await;
+    }
     let (name, connection) = find_connection(config, args.connection.as_deref())?;
     let scopes = connection.scopes(&config.scoped_features(name));
     if args.grant.scopes {

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::callback::INTENDED_URL;
+use crate::callback::key::SigningKey;
 use crate::clock::{Clock, SystemClock};
 use crate::sync;
 use webhook_verify::scheme::Scheme;
@@ -50,7 +51,10 @@ pub(super) struct CallbackReceiver {
 }
 
 struct ReceiverState {
-    scheme: Scheme,
+    /// Verifies with shared secrets.
+    shared: Scheme,
+    /// Verifies with public keys.
+    ed25519: Scheme,
     secrets: Arc<Mutex<Vec<SecretString>>>,
     callbacks: mpsc::UnboundedSender<ReceivedCallback>,
 }
@@ -58,15 +62,15 @@ struct ReceiverState {
 impl CallbackReceiver {
     /// Starts a receiver that expects signatures made with one of `secrets`.
     pub(super) async fn start(secrets: Vec<SecretString>) -> io::Result<Self> {
-        let scheme = Scheme::preset("standard-webhooks")
-            .ok_or_else(|| io::Error::other("no such preset"))?;
+        let preset = |name| Scheme::preset(name).ok_or_else(|| io::Error::other("no such preset"));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}/zoho", listener.local_addr()?);
         let url = url.parse().map_err(io::Error::other)?;
         let (sender, callbacks) = mpsc::unbounded_channel();
         let secrets = Arc::new(Mutex::new(secrets));
         let state = Arc::new(ReceiverState {
-            scheme,
+            shared: preset("standard-webhooks")?,
+            ed25519: preset("standard-webhooks-ed25519")?,
             secrets: secrets.clone(),
             callbacks: sender,
         });
@@ -108,6 +112,29 @@ impl CallbackReceiver {
     }
 }
 
+impl ReceiverState {
+    /// Verifies a callback that is signed with one of `secrets`.
+    fn verify(
+        &self,
+        callback: &WebhookRequest<'_>,
+        secrets: &[SecretString],
+        at: Timestamp,
+    ) -> Result<(), VerifyError> {
+        let public_key = |secret: &SecretString| SigningKey::read(secret).ok()?.public_key();
+        let public: Vec<SecretString> = secrets
+            .iter()
+            .filter_map(public_key)
+            .map(SecretString::from)
+            .collect();
+        if !public.is_empty() && verify(&self.ed25519, callback, &public, at).is_ok() {
+            return Ok(());
+        }
+        let is_shared = |secret: &&SecretString| public_key(secret).is_none();
+        let shared: Vec<SecretString> = secrets.iter().filter(is_shared).cloned().collect();
+        verify(&self.shared, callback, &shared, at).map(drop)
+    }
+}
+
 async fn receive(
     State(state): State<Arc<ReceiverState>>,
     headers: HeaderMap,
@@ -116,12 +143,11 @@ async fn receive(
     let unverified = WebhookRequest::new(&headers, &body);
     let secrets = sync::lock(&state.secrets).clone();
     let at = SystemClock.now();
-    let verified = verify(&state.scheme, &unverified, &secrets, at);
+    let verified = state.verify(&unverified, &secrets, at);
     let header = |name| {
         let value = headers.get(name)?;
         Some(value.to_str().ok()?.to_owned())
     };
-    let verified = verified.map(|_| ());
     let status = match verified {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::UNAUTHORIZED,

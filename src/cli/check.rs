@@ -99,7 +99,7 @@ fn load(file: &ConfigFile) -> Result<(Config, PathBuf), ConfigError> {
 
 fn secret_finding(check: &SecretCheck) -> Finding {
     let severity = match &check.state {
-        SecretState::Usable => Severity::Ok,
+        SecretState::Usable | SecretState::WithPublicKey(_) => Severity::Ok,
         SecretState::Doubtful(_) | SecretState::NotEnrolled | SecretState::Remote => Severity::Note,
         SecretState::Unavailable(_) | SecretState::Unusable(_) => Severity::Bad,
     };

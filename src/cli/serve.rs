@@ -211,7 +211,10 @@ async fn check_secrets(app: &App) -> Result<(), String> {
     for check in app.check_secrets(SecretScope::All).await {
         let (at, state) = (&check.at, &check.state);
         match state {
-            SecretState::Usable | SecretState::NotEnrolled | SecretState::Remote => {}
+            SecretState::Usable
+            | SecretState::WithPublicKey(_)
+            | SecretState::NotEnrolled
+            | SecretState::Remote => {}
             SecretState::Doubtful(why) | SecretState::Unavailable(why) => {
                 tracing::warn!("{at}: {why}")
             }

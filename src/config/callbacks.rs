@@ -13,7 +13,8 @@ use strict_reader::{Node, Problems};
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Callbacks {
-    /// `whsec_` secrets that sign callbacks (Standard Webhooks); several during a rotation.
+    /// Keys that sign callbacks (Standard Webhooks): a `whsec_` secret, which receivers share, or a `whsk_` private key
+    /// (Ed25519), of which receivers need the public key only. Callbacks have a signature of each.
     #[schemars(default, with = "OneOrMany<SecretRef>")]
     pub signing_secret: Vec<SecretRef>,
     /// Hosts that may receive callbacks: `ops.example.com` or `*.example.com`, with `:port` for a port other than 443.

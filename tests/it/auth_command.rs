@@ -1,5 +1,7 @@
 //! `masshook auth` against the simulator.
 
+mod callback_key;
+
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

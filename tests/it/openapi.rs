@@ -186,6 +186,16 @@ fn update_request_schema_has_the_keys_of_the_parser() {
             format!("/match/{foreign}"),
         ),
         (
+            "TagChanges",
+            json!({"tags": {foreign: 1}}),
+            format!("/tags/{foreign}"),
+        ),
+        (
+            "OwnerChange",
+            json!({"owner": {foreign: 1}}),
+            format!("/owner/{foreign}"),
+        ),
+        (
             "Territory",
             json!({"cvid": "1", "territory": {foreign: 1}}),
             format!("/territory/{foreign}"),
@@ -217,6 +227,9 @@ fn update_request_schema_agrees_with_the_parser() {
         with(
             json!({"match": {"field": "Email", "values": ["a@example.com", 5], "on_many": "fail"}, "update_by": "auto"}),
         ),
+        with(
+            json!({"ids": ["1"], "tags": {"add": ["Webinar"], "remove": []}, "owner": {"email": "a@example.com"}}),
+        ),
         with(json!({"ids": ["1"], "callback_url": "https://example.com/x"})),
         with(json!({})),
         with(json!({"ids": []})),
@@ -228,7 +241,8 @@ fn update_request_schema_agrees_with_the_parser() {
         with(json!({"match": {"field": "Email", "values": [""]}})),
         with(json!({"cvid": "1", "territory": {}})),
         with(json!({"cvid": "1", "territory": {"id": "1", "name": "x"}})),
-        with(json!({"ids": ["1"], "fields": {}})),
+        with(json!({"ids": ["1"], "tags": {"add": ["a,b"]}})),
+        with(json!({"ids": ["1"], "owner": {"id": "1", "email": "a@example.com"}})),
         with(json!({"ids": ["1"], "update_by": "magic"})),
         with(json!({"ids": ["1"], "module": "Le ads"})),
     ];
@@ -242,7 +256,7 @@ fn update_request_schema_agrees_with_the_parser() {
         );
     }
     let valid = judged.iter().filter(|error| error.is_none()).count();
-    assert_eq!(valid, 6, "{judged:?}");
+    assert_eq!(valid, 7, "{judged:?}");
 }
 
 /// What cannot be misread as another request is refused.
@@ -255,7 +269,11 @@ async fn misspelled_dry_run_starts_no_job() {
         answer.assert_problem(400, "invalid_parameter");
     }
     let answer = world
-        .post_job("?dry_run=true", &update, &[("idempotency-key", &"x".repeat(256))])
+        .post_job(
+            "?dry_run=true",
+            &update,
+            &[("idempotency-key", &"x".repeat(256))],
+        )
         .await;
     answer.assert_problem(400, "idempotency_key_invalid");
     assert_eq!(world.count("mass_update_post").await, 0);

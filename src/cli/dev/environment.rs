@@ -102,7 +102,10 @@ impl DevEnvironment {
             .await
             .into_iter()
             .map(|check| {
-                let usable = matches!(check.state, SecretState::Usable | SecretState::Doubtful(_));
+                let usable = matches!(
+                    check.state,
+                    SecretState::Usable | SecretState::WithPublicKey(_) | SecretState::Doubtful(_)
+                );
                 (check.reference, usable)
             })
             .collect();

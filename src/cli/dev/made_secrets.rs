@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use super::folder::DevFolder;
-use crate::callback::signature;
+use crate::callback::key::SigningKey;
 use crate::config::{Config, SecretPurpose, SecretUse};
 
 /// The secrets that replace others, by the reference that they replace.
@@ -112,7 +112,7 @@ fn candidates() -> impl Iterator<Item = String> {
 fn fits(purpose: &SecretPurpose<'_>, text: &str) -> bool {
     let secret = SecretString::from(text.to_owned());
     match purpose {
-        SecretPurpose::CallbackSigning => signature::check_secret(&secret).is_ok(),
+        SecretPurpose::CallbackSigning => SigningKey::read(&secret).is_ok(),
         SecretPurpose::Verification(scheme) | SecretPurpose::Enrolled(scheme) => {
             webhook_verify::verify::check_secret(scheme, &secret).is_ok()
         }

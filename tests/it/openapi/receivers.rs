@@ -60,9 +60,25 @@ fn copy(example: &str, folder: &Path) {
     }
 }
 
-/// Real callbacks: of an updated record and of a record that does not exist.
+/// A private key (the seed of the first vector in RFC 8032) and its public key.
+const PRIVATE_KEY: &str = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+const PUBLIC_KEY: &str = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+
+/// Real callbacks: of an updated record and of a record that does not exist. They have two signatures: of the harness's secret
+/// and of [`PRIVATE_KEY`].
 async fn callbacks() -> Vec<Received> {
-    let world = Harness::new().start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("callback.key");
+    std::fs::write(&file, PRIVATE_KEY).expect("written");
+    let world = Harness::new()
+        .config(|config| {
+            let (before, rest) = config.split_once("signing_secret: ").expect("a key");
+            let (secret, after) = rest.split_once(',').expect("its end");
+            let file = file.display();
+            format!("{before}signing_secret: [{secret}, \"file:{file}\"],{after}")
+        })
+        .start()
+        .await;
     let lead = world.lead(3);
     for (event, id) in [("e1", lead.as_str()), ("e2", "999999999999999999")] {
         let delivery = json!({"kind": "form", "event": event, "ids": [id]});
@@ -103,18 +119,25 @@ console.log(isSigned(headers, Buffer.from(body), key, now * 1000), isSigned(head
     let config = config.replace("\"receiver.ts\"", "\"receiver.ts\", \"check.ts\"");
     std::fs::write(folder.join("tsconfig.json"), config).expect("written");
     stdout(&tool("typescript/bin/tsc").output().expect("it runs"));
-    let check = |callback: &Received| {
+    let check = |callback: &Received, key: &str| {
         let mut node = Command::new("node");
         node.arg("check.js").current_dir(folder);
-        run(&mut node, &input(callback, CALLBACK_SECRET))
+        run(&mut node, &input(callback, key))
     };
     let callbacks = callbacks().await;
-    assert!(
-        check(&callbacks[0]).starts_with("true false job_"),
-        "{callbacks:?}"
-    );
-    assert!(check(&callbacks[0]).contains(": 1 records updated"));
-    assert!(check(&callbacks[1]).contains(": 1 records failed: INVALID_DATA"));
+    for key in [CALLBACK_SECRET, PUBLIC_KEY] {
+        let updated = check(&callbacks[0], key);
+        assert!(updated.starts_with("true false job_"), "{key}: {updated}");
+        assert!(updated.contains(": 1 records updated"), "{updated}");
+        let failed = check(&callbacks[1], key);
+        assert!(failed.starts_with("true false job_"), "{key}: {failed}");
+        assert!(
+            failed.contains(": 1 records failed: INVALID_DATA"),
+            "{failed}"
+        );
+    }
+    let unknown = PUBLIC_KEY.replace("11qY", "21qY");
+    assert!(check(&callbacks[0], &unknown).starts_with("false false job_"));
 }
 
 #[tokio::test]
@@ -140,16 +163,23 @@ work = json.load(sys.stdin)
 body = work['body'].encode()
 callback = Callback.model_validate_json(body)
 print(is_signed(work['headers'], body, work['key'], work['now']), is_signed(work['headers'], body + b' ', work['key'], work['now']), describe(callback))";
-    let check = |callback: &Received| {
+    let check = |callback: &Received, key: &str| {
         let mut command = Command::new(python);
         command.args(["-c", script]).current_dir(folder);
-        run(&mut command, &input(callback, CALLBACK_SECRET))
+        run(&mut command, &input(callback, key))
     };
     let callbacks = callbacks().await;
-    assert!(
-        check(&callbacks[0]).starts_with("True False job_"),
-        "{callbacks:?}"
-    );
-    assert!(check(&callbacks[0]).contains(": 1 records updated"));
-    assert!(check(&callbacks[1]).contains(": 1 records failed: INVALID_DATA"));
+    for key in [CALLBACK_SECRET, PUBLIC_KEY] {
+        let updated = check(&callbacks[0], key);
+        assert!(updated.starts_with("True False job_"), "{key}: {updated}");
+        assert!(updated.contains(": 1 records updated"), "{updated}");
+        let failed = check(&callbacks[1], key);
+        assert!(failed.starts_with("True False job_"), "{key}: {failed}");
+        assert!(
+            failed.contains(": 1 records failed: INVALID_DATA"),
+            "{failed}"
+        );
+    }
+    let unknown = PUBLIC_KEY.replace("11qY", "21qY");
+    assert!(check(&callbacks[0], &unknown).starts_with("False False job_"));
 }
