@@ -14,6 +14,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -107,7 +108,8 @@ class Processes:
         sys.exit(f"{name} did not start:\n{(self.folder / f'{name}.log').read_text()[-3000:]}")
 
     def stop(self):
-        for process in reversed(self.running):
+        running, self.running = self.running, []
+        for process in reversed(running):
             # With the functions that LocalStack has started.
             for sent in (signal.SIGTERM, signal.SIGKILL):
                 try:
@@ -135,6 +137,8 @@ def main():
     processes = Processes(folder)
     try:
         test(folder, processes, bundle, programs, localstack_python, moto_python)
+        processes.stop()
+        shutil.rmtree(folder)
         say("stack-test: passed")
     except BaseException:
         print(f"the logs are in {folder}", file=sys.stderr)
@@ -313,6 +317,13 @@ def check_queues(sqs, outputs):
 
 def redrive(functions, outputs, sqs, command):
     """An event that the function cannot process is retried, put into the queue, and stays there when redriven."""
+    # LocalStack looks for the settings of the version instead of those of the alias.
+    name = outputs["InboundFunctionName"]
+    settings = functions.get_function_event_invoke_config(FunctionName=name, Qualifier="live")
+    version = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    wanted = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
+    settings = {key: settings[key] for key in wanted}
+    functions.put_function_event_invoke_config(FunctionName=name, Qualifier=version, **settings)
     event = json.dumps({"from": "nobody"}).encode()
     answer = functions.invoke(FunctionName=outputs["InboundFunctionArn"], InvocationType="Event", Payload=event)
     assert answer["StatusCode"] == 202
