@@ -46,6 +46,7 @@ mod operator_api;
 mod org_metadata;
 mod overload;
 mod overview;
+mod packaging;
 mod panics;
 mod playground;
 mod preview_command;
