@@ -49,8 +49,8 @@ def version():
 def commit_time():
     if "SOURCE_DATE_EPOCH" in os.environ:
         return int(os.environ["SOURCE_DATE_EPOCH"])
-    git = run("git", "log", "-1", "--format=%ct", capture_output=True, text=True)
-    return int(git.stdout)
+    git = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return int(git.stdout) if git.returncode == 0 else sys.exit("set SOURCE_DATE_EPOCH: this is no clone of a git repository")
 
 
 # Binaries
@@ -127,7 +127,7 @@ def texts(binaries, arch, folder):
 
 def tar(path, root, entries, time):
     """Writes a .tar.gz with `entries`, pairs of a name and a file, below the folder `root`."""
-    with open(path, "wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=time) as zipped:
+    with open(path, "wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=time) as zipped:
         with tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as archive:
             for name, source in sorted(entries):
                 info = tarfile.TarInfo(f"{root}/{name}")
@@ -139,7 +139,7 @@ def tar(path, root, entries, time):
 
 def function_zip(path, bootstrap):
     """Writes the code of a function. Its time is fixed, so that an unchanged program is an unchanged function."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         entry = zipfile.ZipInfo("bootstrap", (1980, 1, 1, 0, 0, 0))
         entry.create_system, entry.external_attr = 3, 0o100755 << 16
         entry.compress_type = zipfile.ZIP_DEFLATED
