@@ -8,8 +8,11 @@ mod configs;
 mod facts;
 mod links;
 mod outputs;
+mod receivers;
+mod recipes;
 mod reference;
 mod requests;
+mod signature_recipes;
 
 use std::fs;
 use std::path::Path;

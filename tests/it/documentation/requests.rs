@@ -2,17 +2,20 @@
 
 use masshook::job::view::JobView;
 use masshook::update::UpdateRequest;
-use serde_json::{Value, json};
+use serde_json::{Deserializer, Value, json};
 
 use super::blocks::blocks_of_pages;
 use super::body;
 
 fn documents() -> Vec<(String, Value)> {
     let blocks = blocks_of_pages("json").into_iter();
-    let documents = blocks.map(|block| {
-        let document = serde_json::from_str(&block.code);
-        let document = document.unwrap_or_else(|error| panic!("{}: {error}", block.place));
-        (block.place, document)
+    let documents = blocks.flat_map(|block| {
+        let documents = Deserializer::from_str(&block.code).into_iter::<Value>();
+        let documents = documents.map(|document| {
+            let document = document.unwrap_or_else(|error| panic!("{}: {error}", block.place));
+            (block.place.clone(), document)
+        });
+        documents.collect::<Vec<_>>()
     });
     documents.collect()
 }
