@@ -251,9 +251,13 @@ async fn deliver(
     };
     match app.deliver_from(arrival, sender, deadline).await? {
         HookResponse::Handshake(handshake) => Ok(handshake_response(&handshake)),
-        HookResponse::Delivery(accepted, reply) => {
+        HookResponse::Delivery {
+            accepted,
+            reply,
+            id,
+        } => {
             let response = accepted_response(&accepted, &base);
-            log_accepted(Some(route.as_str()), response.status(), &accepted);
+            log_accepted(Some(&route), response.status(), id.as_deref(), &accepted);
             // A scheme with its own response format gets it only after the delivery is stored.
             Ok(match reply.filter(|_| response.status().is_success()) {
                 Some(reply) => handshake_response(&reply),
@@ -293,7 +297,7 @@ async fn store_update_request(app: &App, request: Request) -> Result<Response, R
         .request(&document, key.as_deref(), Trigger::Http, deadline)
         .await?;
     let response = accepted_response(&accepted, &base);
-    log_accepted(None, response.status(), &accepted);
+    log_accepted(None, response.status(), None, &accepted);
     Ok(response)
 }
 

@@ -44,7 +44,7 @@ use crate::zoho::token_cache::TokenCache;
 use crate::zoho::{Client, Connection, ConnectionStatus};
 use delivery_log::DeliveryLog;
 pub use delivery_log::LogLosses;
-pub use events::EventOutcome;
+pub use events::{DeadLettered, EventOutcome};
 pub use explain::{Condition, ConditionResult, Explanation, ExpressionResult};
 pub use flow::HookResponse;
 pub use intake::Acceptance;
@@ -257,7 +257,10 @@ impl App {
             self.store().count_dead_letters(),
             self.store().oldest_due(now)
         );
+        let losses = self.delivery_log.losses();
         Gauges {
+            log_left_out: losses.left_out,
+            log_failed: losses.failed,
             dead_letters: dead_letters.ok(),
             due_is_known: oldest_due.is_ok(),
             oldest_due: oldest_due.ok().flatten(),

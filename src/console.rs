@@ -13,6 +13,6 @@ mod received_callbacks;
 mod token;
 
 pub use config_status::ConfigStatus;
-pub use listener::{ConsoleListener, ConsoleSettings, ConsoleStore};
+pub use listener::{CommandArguments, ConsoleListener, ConsoleSettings, ConsoleStore};
 pub use received_callbacks::{ReceivedCallback, ReceivedCallbacks};
 pub use token::{Credential, Token};

@@ -5,6 +5,7 @@
 //! turn sleeps while Zoho works, and callbacks are sent beside the turns ([`callbacks`]).
 
 mod batch;
+mod callback_results;
 mod callbacks;
 mod claims;
 mod driven_jobs;
@@ -17,6 +18,7 @@ mod perform;
 mod prepare;
 mod record;
 mod send;
+mod spans;
 mod unknown_outcome;
 mod view_locks;
 mod work;

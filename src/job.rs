@@ -32,7 +32,8 @@ pub use model::{FAILURES_KEPT, Job, JobSource};
 pub use notification::{Notification, NotificationBody, NotificationResult, NotificationType};
 pub use on_unknown_outcome::{InvalidOnUnknownOutcome, OnUnknownOutcome};
 pub use preparation::{
-    AlreadyPrepared, Preparation, PreparationOutcome, PreparationResult, PreparationStatus,
+    AlreadyPrepared, Lookup, MatchCount, Preparation, PreparationOutcome, PreparationResult,
+    PreparationStatus,
 };
 pub use status::{Counts, JobStatus};
 pub use step::NextStep;

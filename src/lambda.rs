@@ -24,6 +24,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tower::ServiceExt;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::api::{
     AcceptedBody, InvocationDeadline, log_rejection, parse_update_request, router, xray_trace_id,
@@ -90,6 +91,7 @@ impl Function {
         let span = tracing::info_span!(
             "invocation",
             kind,
+            delivery.id = Empty,
             xray.trace_id = context.xray_trace_id.as_deref().and_then(xray_trace_id)
         );
         let answer = self.handle(invocation, &context).instrument(span).await;
@@ -170,7 +172,7 @@ impl Function {
         deadline: Option<Timestamp>,
     ) -> Result<Box<RawValue>, InvokeError> {
         match self.app.deliver(arrival, deadline).await {
-            Ok(HookResponse::Delivery(accepted, _)) => jobs_response(Ok(accepted)),
+            Ok(HookResponse::Delivery { accepted, .. }) => jobs_response(Ok(accepted)),
             Ok(HookResponse::Handshake(handshake)) => handshake_response(&handshake),
             Err(rejection) => jobs_response(Err(rejection)),
         }

@@ -159,7 +159,7 @@ impl Metrics {
     pub fn count_delivery(&self, route: &str, trigger: Trigger, outcome: DeliveryOutcome) {
         let (counters, connection) = self.route(route);
         counters.deliveries(trigger, outcome).add(1);
-        let metric = outcome.emf_metric();
+        let metric = labels::emf_metric_of(outcome);
         self.shared.add(metric, &counters.name, connection, 1.0);
     }
 

@@ -1,4 +1,5 @@
-//! The parts of Zoho's answers that a job stores: refusals, failures of records, counts of Zoho jobs, requests.
+//! Outcomes: of deliveries, and the parts of Zoho's answers that a job stores (refusals, failures of records, counts of Zoho
+//! jobs, requests).
 
 use std::fmt;
 use std::time::Duration;
@@ -92,6 +93,40 @@ pub struct Progress {
     pub not_updated: u64,
     /// Records refused.
     pub failed: u64,
+}
+
+/// The outcome of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryOutcome {
+    /// It has new jobs.
+    Accepted,
+    /// All of its jobs existed already.
+    Duplicate,
+    /// Its route ignores it.
+    Ignored,
+    /// It was refused.
+    Refused,
+}
+
+impl DeliveryOutcome {
+    /// All outcomes.
+    pub const ALL: [Self; 4] = [
+        Self::Accepted,
+        Self::Duplicate,
+        Self::Ignored,
+        Self::Refused,
+    ];
+
+    /// The name in JSON and in labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// One request to Zoho, as it was sent.

@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
+use crate::job::JobId;
 use delivery::{DeadLetterSummary, StoredDelivery};
 use delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary, LogEntry};
 pub use error::StoreError;
@@ -39,6 +40,17 @@ pub use listing::{
 };
 pub use lock::{Lock, LockHolder};
 pub use retention::Retention;
+
+/// The kind of a store. Each has positions of lists of its own form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The memory of this process.
+    Memory,
+    /// A SQLite file.
+    Sqlite,
+    /// A DynamoDB table.
+    DynamoDb,
+}
 
 /// Everything that masshook stores. Components take the part that they use.
 pub trait Store: Jobs + Locks + KeyValue + Deliveries {}
@@ -122,6 +134,19 @@ pub trait Deliveries: fmt::Debug + Send + Sync {
     /// Whether each read costs money.
     fn has_billed_reads(&self) -> bool {
         false
+    }
+
+    /// Adds the jobs of a replay to the log's first entry about a stored delivery, if there is one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn log_replay(
+        &self,
+        _delivery: &str,
+        _jobs: &[JobId],
+        _at: Timestamp,
+    ) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// Appends entries to the log of deliveries, which keeps about `keep` entries. An entry whose id is taken gets another.

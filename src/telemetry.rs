@@ -5,6 +5,11 @@
 
 mod fields;
 mod lines;
+#[cfg(not(feature = "otlp"))]
+#[path = "telemetry/no_otlp.rs"]
+mod otlp;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod queue;
 mod writer;
 
@@ -12,10 +17,14 @@ use std::fmt;
 use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as lines_of};
 
 use fields::SingleLineFields;
 use lines::TextLines;
+pub use otlp::SpanExport;
+pub(crate) use otlp::continue_trace;
 pub use queue::LogQueue;
 use writer::{DirectWriter, JsonWriter};
 
@@ -33,17 +42,27 @@ pub enum LogFormat {
 }
 
 /// Initializes logging for the Lambda program. Lines are written at once, because the function may be frozen after each
-/// response.
-pub fn init_lambda() {
-    tracing_subscriber::fmt()
+/// response. Returns the export of spans, which is to be flushed before the end of each invocation.
+pub fn init_lambda() -> SpanExport {
+    let layer = lines_of::layer()
         .json()
         .with_writer(|| DirectWriter::json(std::io::stdout()))
         .log_internal_errors(false)
-        .with_env_filter(filter("masshook=info,warn"))
         .with_current_span(true)
-        .with_span_list(false)
-        .with_target(false)
-        .init();
+        .with_span_list(true)
+        .with_target(false);
+    init(layer.with_filter(filter("masshook=info,warn")))
+}
+
+/// Initializes the lines and the export of spans.
+fn init(lines: impl Layer<Registry> + Send + Sync) -> SpanExport {
+    let export = SpanExport::from_environment();
+    let spans = export.as_ref().ok().and_then(SpanExport::layer);
+    Registry::default().with(lines).with(spans).init();
+    export.unwrap_or_else(|why| {
+        tracing::error!("spans are not exported: {why}");
+        SpanExport::default()
+    })
 }
 
 /// Writes a line of metrics to stdout, as the log of the Lambda program does. It is JSON.
@@ -71,31 +90,43 @@ pub fn init_command(default: &str) {
 pub fn init_server(default: &str, format: LogFormat) -> ServerLog {
     let queue = LogQueue::start(writer::stderr());
     let lines = queue.clone();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(default))
-        .log_internal_errors(false);
-    match format {
-        LogFormat::Text => builder
-            .with_ansi(has_colors())
-            .event_format(TextLines)
-            .fmt_fields(SingleLineFields)
-            .with_writer(move || lines.clone())
-            .init(),
-        LogFormat::Json => builder
-            .json()
-            .with_writer(move || JsonWriter(lines.clone()))
-            .with_current_span(true)
-            .with_span_list(false)
-            .with_target(false)
-            .init(),
-    }
+    let layer = lines_of::layer().log_internal_errors(false);
+    let filter = filter(default);
+    let spans = match format {
+        LogFormat::Text => {
+            let layer = layer
+                .with_ansi(has_colors())
+                .event_format(TextLines)
+                .fmt_fields(SingleLineFields)
+                .with_writer(move || lines.clone());
+            init(layer.with_filter(filter))
+        }
+        LogFormat::Json => {
+            let layer = layer
+                .json()
+                .with_writer(move || JsonWriter(lines.clone()))
+                .with_current_span(true)
+                .with_span_list(true)
+                .with_target(false);
+            init(layer.with_filter(filter))
+        }
+    };
     // The default hook writes to stderr itself, and waits for its reader.
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
-    ServerLog(queue)
+    ServerLog {
+        _spans: spans,
+        _lines: LastLines(queue),
+    }
 }
 
-/// The log of a server. Dropping it waits a moment until the last lines are written.
-pub struct ServerLog(LogQueue);
+/// The log of a server. Dropping it waits a moment until the last spans are exported and the last lines are written.
+pub struct ServerLog {
+    // Dropped first, because it may log.
+    _spans: SpanExport,
+    _lines: LastLines,
+}
+
+struct LastLines(LogQueue);
 
 impl fmt::Debug for ServerLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,7 +134,7 @@ impl fmt::Debug for ServerLog {
     }
 }
 
-impl Drop for ServerLog {
+impl Drop for LastLines {
     fn drop(&mut self) {
         self.0.flush(FLUSH_TIMEOUT);
     }

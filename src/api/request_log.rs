@@ -5,10 +5,12 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::trace_id::{w3c_trace_id, xray_trace_id};
 use crate::app::Acceptance;
 use crate::job::Job;
+use crate::telemetry::continue_trace;
 
 /// Characters of a path that are logged. Nothing behind them helps to find a mistake in a URL.
 const MAX_PATH_CHARS: usize = 120;
@@ -32,10 +34,15 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
         url.path = path,
         route = path.strip_prefix("/hooks/").map(first_segment),
         client.address = client,
+        delivery.id = Empty,
         trace_id = text_of(headers, "traceparent").and_then(w3c_trace_id),
         xray.trace_id = text_of(headers, "x-amzn-trace-id").and_then(xray_trace_id),
+        http.status = Empty,
     );
-    next.run(request).instrument(span).await
+    continue_trace(&span, headers);
+    let response = next.run(request).instrument(span.clone()).await;
+    span.record("http.status", response.status().as_u16());
+    response
 }
 
 fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -43,7 +50,8 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn first_segment(path: &str) -> &str {
-    path.split('/').next().unwrap_or_default()
+    let segment = path.split('/').next().unwrap_or_default();
+    segment.trim_end_matches('…')
 }
 
 /// A path without what may be a secret: some senders authenticate with a token below `/hooks/{route}`, and only known paths
@@ -53,22 +61,40 @@ fn logged_path(path: &str) -> String {
     let first = segments.next().unwrap_or_default();
     let second = segments.next();
     let is_known = matches!(first, "hooks" | "jobs" | "health" | "deliveries");
+    // A route's name has no other characters; what follows in an odd path may be the token.
+    let second = second.map(|second| match second.find(|c: char| !is_of_name(c)) {
+        Some(end) => (&second[..end], "…"),
+        None => (second, ""),
+    });
     let shown = match second {
         None => format!("/{first}"),
-        Some(second) if is_known && segments.next().is_none() => format!("/{first}/{second}"),
-        Some(second) if is_known => format!("/{first}/{second}/…"),
+        Some((second, "")) if is_known && segments.next().is_some() => {
+            format!("/{first}/{second}/…")
+        }
+        Some((second, cut)) if is_known => format!("/{first}/{second}{cut}"),
         Some(_) => format!("/{first}/…"),
     };
     shown.chars().take(MAX_PATH_CHARS).collect()
 }
 
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
+}
+
 /// Logs the outcome of a delivery, or of an update request if there is no route.
-pub(super) fn log_accepted(route: Option<&str>, status: StatusCode, accepted: &Acceptance) {
+/// `delivery` is the id of the delivery's entry in the log of deliveries.
+pub(super) fn log_accepted(
+    route: Option<&str>,
+    status: StatusCode,
+    delivery: Option<&str>,
+    accepted: &Acceptance,
+) {
     let jobs = accepted.jobs();
     let Some(first) = jobs.first() else {
         return;
     };
-    let delivery = first.source.as_ref().map(|source| source.delivery.as_str());
+    let source = first.source.as_ref();
+    let delivery = delivery.or_else(|| source.map(|source| source.delivery.as_str()));
     let text = accepted_text(route, status, delivery, jobs);
     tracing::info!(
         http.status = status.as_u16(),
@@ -116,6 +142,9 @@ mod tests {
             ("/hooks/form", "/hooks/form"),
             ("/hooks/form/s3cret", "/hooks/form/…"),
             ("/hooks/form/s3cret/more", "/hooks/form/…"),
+            ("/hooks/form%2fs3cret", "/hooks/form…"),
+            ("/hooks/form%2fs3cret/more", "/hooks/form…"),
+            ("/hooks/form;s3cret", "/hooks/form…"),
             ("/jobs/job_1", "/jobs/job_1"),
             ("/crm/hooks/form/s3cret", "/crm/…"),
             ("/webhook/s3cret", "/webhook/…"),
@@ -125,7 +154,7 @@ mod tests {
         ] {
             assert_eq!(logged_path(path), shown, "{path}");
         }
-        let long = logged_path(&format!("/hooks/{}", "ä".repeat(5_000)));
+        let long = logged_path(&format!("/hooks/{}", "a".repeat(5_000)));
         assert_eq!(long.chars().count(), MAX_PATH_CHARS);
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::App;
 use super::delivery_log::DeliveryLog;
+use super::flow::shown_name;
 use super::intake::NewJobs;
 use crate::clock::Clock;
 use crate::config::{Route, VerifyConfig};
@@ -15,9 +16,8 @@ use crate::inbound::rejection::Rejection;
 use crate::inbound::{Delivery, IgnoreReason, InboundRequest};
 use crate::job::Job;
 use crate::mapping::ProgramKey;
-use crate::metrics::DeliveryOutcome;
 use crate::store::delivery_log::{
-    DeliveryError, JOBS_SHOWN, LogClass, LogEntry, LoggedOutcome, Step, StepName,
+    DeliveryError, DeliveryOutcome, JOBS_SHOWN, LogClass, LogEntry, Step, StepName,
 };
 use crate::store::truncated;
 
@@ -83,13 +83,14 @@ impl App {
 
     fn new_entry(&self, route: &str, bytes: usize) -> Option<LogEntry> {
         self.delivery_log.is_on().then(|| LogEntry {
-            id: String::new(),
+            // Log lines have it before the entry is recorded.
+            id: format!("dlv_{:032x}", fastrand::u128(..)),
             delivery: None,
             class: LogClass::Stranger,
             received_at: self.clock.now(),
-            route: truncated(route, 80),
+            route: shown_name(route),
             trigger: None,
-            outcome: LoggedOutcome::Refused,
+            outcome: DeliveryOutcome::Refused,
             code: None,
             reason: None,
             ignored_by: None,
@@ -103,6 +104,7 @@ impl App {
             content_type: None,
             steps: Vec::new(),
             error: None,
+            replays: Vec::new(),
             left_out: 0,
         })
     }
@@ -197,13 +199,17 @@ impl DeliveryTrace {
         self
     }
 
-    /// Records the accepted, duplicate or ignored delivery, which is answered with this status.
-    pub(super) async fn accepted(mut self, outcome: DeliveryOutcome, status: Option<u16>) {
-        let (class, outcome) = match outcome {
-            DeliveryOutcome::Accepted => (LogClass::Accepted, LoggedOutcome::Accepted),
-            DeliveryOutcome::Duplicate => (LogClass::Duplicate, LoggedOutcome::Duplicate),
-            DeliveryOutcome::Ignored => (LogClass::Ignored, LoggedOutcome::Ignored),
-            DeliveryOutcome::Refused => (LogClass::Refused, LoggedOutcome::Refused),
+    /// Records the accepted, duplicate or ignored delivery, which is answered with this status. Returns the id of its entry.
+    pub(super) async fn accepted(
+        mut self,
+        outcome: DeliveryOutcome,
+        status: Option<u16>,
+    ) -> String {
+        let class = match outcome {
+            DeliveryOutcome::Accepted => LogClass::Accepted,
+            DeliveryOutcome::Duplicate => LogClass::Duplicate,
+            DeliveryOutcome::Ignored => LogClass::Ignored,
+            DeliveryOutcome::Refused => LogClass::Refused,
         };
         let detail = match (class, self.entry.jobs_count) {
             (LogClass::Ignored, _) => None,
@@ -216,13 +222,13 @@ impl DeliveryTrace {
         }
         self.entry.outcome = outcome;
         self.entry.status = status;
-        self.record(class).await;
+        self.record(class).await
     }
 
-    /// Records the refused delivery, which is answered with this status.
-    pub(super) async fn refused(mut self, rejection: &Rejection, status: Option<u16>) {
+    /// Records the refused delivery, which is answered with this status. Returns the id of its entry.
+    pub(super) async fn refused(mut self, rejection: &Rejection, status: Option<u16>) -> String {
         self.fail_step(rejection);
-        self.entry.outcome = LoggedOutcome::Refused;
+        self.entry.outcome = DeliveryOutcome::Refused;
         self.entry.status = status;
         self.entry.code = Some(rejection.code().to_owned());
         self.entry.reason = Some(truncated(&rejection.to_string(), MAX_REASON));
@@ -231,7 +237,7 @@ impl DeliveryTrace {
             true => LogClass::Refused,
             false => LogClass::Stranger,
         };
-        self.record(class).await;
+        self.record(class).await
     }
 
     /// The step at which the rejection ended the delivery.
@@ -274,20 +280,27 @@ impl DeliveryTrace {
         }
     }
 
-    async fn record(mut self, class: LogClass) {
-        let Some(admitted) = self.log.admit(class) else {
-            return;
-        };
-        let random = || format!("dlv_{:032x}", fastrand::u128(..));
+    /// The id of its entry, unless the delivery is stored under another one.
+    pub(super) fn id(&self) -> &str {
+        &self.entry.id
+    }
+
+    /// Records the entry, unless too many come at once. Returns its id.
+    async fn record(mut self, class: LogClass) -> String {
         let entry = &mut self.entry;
-        entry.id = match (&entry.delivery, class) {
-            // A duplicate has an id of its own, which a list can shorten.
-            (_, LogClass::Duplicate) | (None, _) => random(),
-            (Some(delivery), _) => delivery.clone(),
-        };
+        // A duplicate has an id of its own, which a list can shorten.
+        if let Some(delivery) = &entry.delivery
+            && class != LogClass::Duplicate
+        {
+            entry.id.clone_from(delivery);
+        }
         entry.class = class;
         entry.took_ms = Some(ms(self.clock.elapsed().saturating_sub(self.started)));
-        self.log.record(admitted, self.entry).await;
+        let id = entry.id.clone();
+        if let Some(admitted) = self.log.admit(class) {
+            self.log.record(admitted, self.entry).await;
+        }
+        id
     }
 }
 

@@ -11,7 +11,9 @@ use super::jobs::{Reception, new_jobs};
 use super::{Acceptance, App};
 use crate::inbound::AwsEvent;
 use crate::inbound::rejection::Rejection;
+use crate::job::JobId;
 use crate::metrics::{self, DeliveryOutcome};
+use crate::trigger::Trigger;
 
 /// Events of one batch that are mapped and stored concurrently.
 const CONCURRENT_EVENTS: usize = 16;
@@ -21,8 +23,17 @@ const CONCURRENT_EVENTS: usize = 16;
 pub struct EventOutcome {
     /// The jobs of all routes that accept the event.
     pub accepted: Acceptance,
-    /// Rejections by the routes that could not map the event, by route name. The event is a dead letter of each of them.
-    pub dead_letters: BTreeMap<String, Rejection>,
+    /// The routes that could not map the event. It is a dead letter of each of them.
+    pub dead_letters: BTreeMap<String, DeadLettered>,
+}
+
+/// An event that a route could not map.
+#[derive(Debug)]
+pub struct DeadLettered {
+    /// The id of the stored delivery.
+    pub delivery: String,
+    /// Why.
+    pub rejection: Rejection,
 }
 
 impl EventOutcome {
@@ -36,7 +47,7 @@ impl EventOutcome {
 #[derive(Default)]
 struct StoredEvent {
     jobs: StoredJobs,
-    dead_letters: BTreeMap<String, Rejection>,
+    dead_letters: BTreeMap<String, DeadLettered>,
     /// The routes that ignore the event, each with its reason.
     ignored: Vec<String>,
     /// Why the event must be delivered again.
@@ -104,8 +115,11 @@ impl App {
             let reception = Reception::start(self.clock.as_ref());
             match new_jobs(self, &delivery, reception).await {
                 Ok(new) => {
-                    let reason = new.ignored.map(|reason| format!("{route}: {reason}"));
-                    stored.ignored.extend(reason);
+                    if let Some(reason) = new.ignored {
+                        let id = trace.as_ref().map(|trace| format!(" {}", trace.id()));
+                        let id = id.unwrap_or_default();
+                        stored.ignored.push(format!("{route}{id}: {reason}"));
+                    }
                     if let Some(trace) = &mut trace {
                         trace.mapped(&new);
                     }
@@ -119,8 +133,12 @@ impl App {
                         trace.with_dead_letter(id).refused(&rejection, None).await;
                     }
                     match put {
-                        Ok(Some(_)) => {
-                            stored.dead_letters.insert(route.to_owned(), rejection);
+                        Ok(Some(delivery)) => {
+                            let dead_lettered = DeadLettered {
+                                delivery,
+                                rejection,
+                            };
+                            stored.dead_letters.insert(route.to_owned(), dead_lettered);
                         }
                         Ok(None) => stored.failed = Some(rejection),
                         Err(not_stored) => stored.failed = Some(not_stored),
@@ -134,11 +152,17 @@ impl App {
                 .count_delivery(metrics::OTHER, trigger, outcome);
         }
         for (route, new, trace) in all {
+            let job = new.jobs.first().map(|job| job.id.clone());
+            let (jobs, delivery_id) = (new.jobs.len(), new.delivery_id.clone());
             match self.intake.add(new, &mut stored.jobs).await {
                 Ok(outcome) => {
                     self.metrics.count_delivery(route, trigger, outcome);
+                    let mut id = delivery_id;
                     if let Some(trace) = trace {
-                        trace.accepted(outcome, None).await;
+                        id = Some(trace.accepted(outcome, None).await);
+                    }
+                    if let (Some(job), Some(id)) = (job, id) {
+                        log_stored(trigger, route, &id, outcome, &job, jobs);
                     }
                 }
                 Err(rejection) => {
@@ -152,6 +176,23 @@ impl App {
         }
         stored
     }
+}
+
+/// Logs a delivery whose jobs are stored.
+fn log_stored(
+    trigger: Trigger,
+    route: &str,
+    id: &str,
+    outcome: DeliveryOutcome,
+    job: &JobId,
+    jobs: usize,
+) {
+    let more = match jobs {
+        1 => String::new(),
+        _ => format!(" and {} more", jobs - 1),
+    };
+    let outcome = outcome.as_str();
+    tracing::info!(%trigger, route, delivery.id = id, job.id = %job, "{trigger} {route} {id} {outcome} -> {job}{more}");
 }
 
 fn log_ignored(event: &AwsEvent, reasons: &[String]) {

@@ -2,6 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use tracing::Span;
 use webhook_verify::handshake::Handshake;
 
 use super::delivery_trace::DeliveryTrace;
@@ -11,8 +12,10 @@ use super::preview::RequestContent;
 use super::{Acceptance, App};
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{AwsEvent, Delivery, InboundRequest, MappingOutcome, NamedRoute, Verified};
+use crate::job::{Job, JobId};
 use crate::metrics::DeliveryOutcome;
 use crate::store::delivery::StoredDelivery;
+use crate::store::truncated;
 use crate::trigger::Trigger;
 use strict_reader::nearest;
 
@@ -21,8 +24,15 @@ use strict_reader::nearest;
 pub enum HookResponse {
     /// The response to a handshake.
     Handshake(Handshake),
-    /// The jobs of a delivery, and the response that its sender expects, if it expects a particular one.
-    Delivery(Acceptance, Option<Handshake>),
+    /// An accepted delivery.
+    Delivery {
+        /// Its jobs.
+        accepted: Acceptance,
+        /// The response that its sender expects, if it expects a particular one.
+        reply: Option<Handshake>,
+        /// The id of its entry in the log of deliveries, if there is one.
+        id: Option<String>,
+    },
 }
 
 impl HookResponse {
@@ -30,10 +40,15 @@ impl HookResponse {
     pub fn status(&self) -> u16 {
         match self {
             Self::Handshake(handshake) => handshake.status.as_u16(),
-            Self::Delivery(accepted, _) if accepted.needs_redelivery() => 503,
-            Self::Delivery(_, Some(reply)) => reply.status.as_u16(),
-            Self::Delivery(Acceptance::Queued(jobs), None) if !jobs.is_empty() => 202,
-            Self::Delivery(_, None) => 200,
+            Self::Delivery { accepted, .. } if accepted.needs_redelivery() => 503,
+            Self::Delivery {
+                reply: Some(reply), ..
+            } => reply.status.as_u16(),
+            Self::Delivery {
+                accepted: Acceptance::Queued(jobs),
+                ..
+            } if !jobs.is_empty() => 202,
+            Self::Delivery { .. } => 200,
         }
     }
 }
@@ -64,11 +79,14 @@ impl App {
         let (route, trigger) = (request.route.clone(), request.origin.trigger);
         let mut trace = self.trace_request(&request, sender);
         match self.handle_request(request, deadline, &mut trace).await {
-            Ok((response, outcome)) => {
+            Ok((mut response, outcome)) => {
                 if let Some(outcome) = outcome {
                     self.metrics.count_delivery(&route, trigger, outcome);
                     if let Some(trace) = trace {
-                        trace.accepted(outcome, Some(response.status())).await;
+                        let recorded = trace.accepted(outcome, Some(response.status())).await;
+                        if let HookResponse::Delivery { id, .. } = &mut response {
+                            *id = Some(recorded);
+                        }
                     }
                 }
                 Ok(response)
@@ -77,7 +95,9 @@ impl App {
                 self.count_refusal(&route, trigger, &rejection);
                 if let Some(trace) = trace {
                     let status = rejection.status().as_u16();
-                    trace.refused(&rejection, Some(status)).await;
+                    let id = trace.refused(&rejection, Some(status)).await;
+                    // The line about the refusal is logged in this span.
+                    Span::current().record("delivery.id", id);
                 }
                 Err(rejection)
             }
@@ -125,17 +145,25 @@ impl App {
         match new_jobs(self, &delivery, reception).await {
             Ok(new) => {
                 if let Some(reason) = new.ignored {
-                    tracing::info!(route = route.name, because = %reason, "delivery ignored by its route: {reason}");
+                    let id = trace.as_ref().map(DeliveryTrace::id);
+                    tracing::info!(delivery.id = id, route = route.name, because = %reason, "delivery ignored by its route: {reason}");
                 }
                 if let Some(trace) = trace {
                     trace.mapped(&new);
                 }
                 let (accepted, outcome) = self.intake.accept(new, deadline).await?;
-                let response = HookResponse::Delivery(accepted, delivery.into_reply());
+                let response = HookResponse::Delivery {
+                    accepted,
+                    reply: delivery.into_reply(),
+                    id: None,
+                };
                 Ok((response, Some(outcome)))
             }
             Err(rejection) => {
                 let stored = self.intake.store_dead_letter(&delivery, &rejection).await?;
+                if let Some(id) = &stored {
+                    Span::current().record("delivery.id", id);
+                }
                 *trace = trace.take().map(|trace| trace.with_dead_letter(stored));
                 Err(rejection)
             }
@@ -172,8 +200,26 @@ impl App {
             let delivery = Delivery::replayed(stored, route, self.clock.now());
             let reception = Reception::start(self.clock.as_ref());
             let new = new_jobs(self, &delivery, reception).await?;
-            self.intake.replay(new, stored).await
+            let accepted = self.intake.replay(new, stored).await?;
+            self.log_replay(stored, accepted.jobs()).await;
+            Ok(accepted)
         })
+    }
+
+    /// Adds a replay to the entry of its delivery. The replay does not depend on it.
+    async fn log_replay(&self, stored: &StoredDelivery, jobs: &[Job]) {
+        if jobs.is_empty() || !self.delivery_log.is_on() {
+            return;
+        }
+        self.delivery_log.flush().await;
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+        let logging = self.store().log_replay(&stored.id, &ids, self.clock.now());
+        if let Err(error) = logging.await {
+            tracing::warn!(
+                delivery.id = stored.id,
+                "the replay is missing in the log of deliveries: {error}"
+            );
+        }
     }
 
     /// Maps a delivery.
@@ -207,10 +253,19 @@ impl App {
         let route = self.config.routes.get_key_value(name);
         let route = route.map(|(name, settings)| NamedRoute { name, settings });
         route.ok_or_else(|| {
-            let name: String = name.chars().take(80).collect();
+            let name = shown_name(name);
             let names = self.config.routes.keys().map(String::as_str);
             let nearest = nearest(&name, names).map(str::to_owned);
             Rejection::NoSuchRoute { name, nearest }
         })
+    }
+}
+
+/// The part of an unknown route's name that can be a name. What follows in an odd path may be a token of the sender.
+pub(super) fn shown_name(name: &str) -> String {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    match name.find(|c: char| !is_of_name(c)) {
+        Some(end) => truncated(&name[..end], 80) + "…",
+        None => truncated(name, 80),
     }
 }

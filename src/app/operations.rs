@@ -2,6 +2,7 @@
 //! redeliveries, discards, one by one or all that match a filter.
 
 mod bulk;
+mod cursor;
 mod dead_letter_groups;
 mod deliveries;
 mod jobs;
@@ -12,6 +13,7 @@ pub use bulk::{
     BulkItem, BulkOutcome, BulkRequest, BulkResult, MAX_BULK_ITEMS, discard_deliveries,
     matching_deliveries, matching_jobs, only_dead_letters,
 };
+pub use cursor::{CursorForm, ListKind};
 pub use dead_letter_groups::{
     DeadLetterGroup, DeadLetterGroupView, DeadLetterGroups, DeadLetterGroupsView,
 };
@@ -21,5 +23,5 @@ pub use live::MAX_WAIT;
 pub(super) use live::Waits;
 pub use query::{
     DELIVERY_PARAMETERS, InvalidParameter, JOB_PARAMETERS, ListQuery, MAX_LIMIT, MAX_VALUE,
-    PAGE_PARAMETERS, Parameters, check_cursor, parse_moment,
+    PAGE_PARAMETERS, Parameters, parse_moment,
 };

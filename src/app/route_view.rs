@@ -31,7 +31,7 @@ impl App {
 
     /// The latest deliveries that match the query of a list.
     async fn latest_deliveries(&self, query: &str) -> Vec<DeliverySummary> {
-        let found = match ListQuery::of_deliveries(query, self.clock.now()) {
+        let found = match ListQuery::of_deliveries(query, self.store(), self.clock.now()) {
             Ok(query) => self.list_deliveries(&query).await,
             Err(error) => Err(error.into()),
         };

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use masshook::app::{App, Dependencies};
@@ -22,6 +23,9 @@ use masshook::store::memory::MemoryStore;
 use masshook::telemetry;
 use tokio::runtime::Builder;
 
+/// How long an invocation waits until its spans are exported.
+const FLUSH_TIME: Duration = Duration::from_secs(1);
+
 fn main() -> Result<(), lambda_runtime::Error> {
     // An instance handles one invocation at a time, so a pool of threads for programs would only cost time.
     on_program_thread(|| {
@@ -32,13 +36,18 @@ fn main() -> Result<(), lambda_runtime::Error> {
 }
 
 async fn run() -> Result<(), lambda_runtime::Error> {
-    telemetry::init_lambda();
+    let spans = Arc::new(telemetry::init_lambda());
     let function = create_function().await;
     let function = function.inspect_err(|error| tracing::error!("{error}"))?;
     let function = Arc::new(function);
     let invoke = move |event: LambdaEvent<_>| {
-        let function = Arc::clone(&function);
-        async move { function.invoke(event).await }
+        let (function, spans) = (Arc::clone(&function), Arc::clone(&spans));
+        async move {
+            let answer = function.invoke(event).await;
+            // Lambda may freeze the process after the answer.
+            spans.flush(FLUSH_TIME).await;
+            answer
+        }
     };
     lambda_runtime::run(service_fn(invoke)).await
 }

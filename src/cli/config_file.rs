@@ -1,12 +1,13 @@
 //! The `--config` option and the errors of the config file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 use strict_reader::Problem;
 
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_json};
+use super::text::shell_quoted;
 use crate::config::{CompileMode, Config, ConfigError};
 
 /// The config file of a command.
@@ -23,10 +24,20 @@ impl ConfigFile {
         Config::load(&self.path()?, CompileMode::Eager)
     }
 
+    /// The arguments with which another command uses the same file: `--config FILE`, or none if this command has none.
+    pub(super) fn repeated_arguments(&self) -> Option<String> {
+        self.path.as_deref().map(config_arguments)
+    }
+
     /// The path of the file.
     pub(super) fn path(&self) -> Result<PathBuf, ConfigError> {
         self.path.clone().map_or_else(Config::locate, Ok)
     }
+}
+
+/// The arguments of commands that use a config: `--config FILE`.
+pub(super) fn config_arguments(path: &Path) -> String {
+    format!("--config {}", shell_quoted(&path.display().to_string()))
 }
 
 /// Reports a config that cannot be used.

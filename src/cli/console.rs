@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::config_file::{ConfigFile, report_config_error};
 use super::signals::StopSignals;
-use super::store_location::{DATABASE_FILE, DEFAULT_DATA};
+use super::store_location::{DATABASE_FILE, DEFAULT_DATA, data_arguments};
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
 use crate::app::{Activity, App, Dependencies};
 use crate::aws::dynamodb::DynamoStore;
@@ -18,8 +18,8 @@ use crate::aws::{self, Mode};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::console::{
-    ConfigStatus, ConsoleListener, ConsoleSettings, ConsoleStore, Credential, ReceivedCallbacks,
-    Token,
+    CommandArguments, ConfigStatus, ConsoleListener, ConsoleSettings, ConsoleStore, Credential,
+    ReceivedCallbacks, Token,
 };
 use crate::engine::ExecutionMode;
 use crate::metrics::Metrics;
@@ -87,6 +87,10 @@ impl ConsoleCommandArgs {
             StopSignals::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
         let (store, wakeups, kind) = self.open_store().await?;
         let bound = BoundConsole::bind(self.listen, self.read_only, &config).await?;
+        let bound = bound.with_cli_args(CommandArguments {
+            data: self.data.as_deref().and_then(data_arguments),
+            config: self.config.repeated_arguments(),
+        });
         print_line(&format!("console: {}", bound.url()));
         let activity = Activity::of_another_process(SystemClock.now());
         let app = App::new(
@@ -173,6 +177,7 @@ pub(super) struct BoundConsole {
     credential: Credential,
     read_only: bool,
     callbacks: Option<ReceivedCallbacks>,
+    cli_args: CommandArguments,
 }
 
 impl BoundConsole {
@@ -200,7 +205,13 @@ impl BoundConsole {
             credential,
             read_only,
             callbacks: None,
+            cli_args: CommandArguments::default(),
         })
+    }
+
+    /// Shows commands with the arguments by which they reach the store and the config.
+    pub(super) fn with_cli_args(self, cli_args: CommandArguments) -> Self {
+        Self { cli_args, ..self }
     }
 
     /// Shows the callbacks that a receiver of this process gets.
@@ -233,6 +244,7 @@ impl BoundConsole {
             server_url,
             activity,
             callbacks: self.callbacks,
+            cli_args: self.cli_args,
         };
         self.listener.run(app, settings).await;
     }

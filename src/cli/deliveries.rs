@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::config_file::{ConfigFile, report_config_error};
-use super::list_arguments::{ConfirmArgs, DeliveryFilterArgs, PageArgs, bulk_output};
+use super::list_arguments::{ActionArgs, DeliveryFilterArgs, PageArgs, bulk_output};
 use super::store_location::{CommandOutput, OpenStore, StoreCommandError, StoreLocation, report};
 use super::terminal::{ExitStatus, OutputFormat};
 use super::text::count_of;
@@ -37,7 +37,7 @@ pub(super) enum DeliveriesCommand {
     /// Map dead letters again with the current config. Jobs that already succeeded are not repeated.
     Replay(ReplayArgs),
     /// Delete dead letters.
-    Discard(ActionArgs),
+    Discard(DeliveryActionArgs),
     /// Process again the events of EventBridge, SNS and schedules that the deployed function failed to process.
     ///
     /// They wait in the queue of failed events of the stack. Events that succeeded partly are not repeated. Those that fail
@@ -69,27 +69,12 @@ pub(super) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
     #[command(flatten)]
-    action: ActionArgs,
+    action: DeliveryActionArgs,
     #[command(flatten)]
     config: ConfigFile,
 }
 
-/// One dead letter, or all that match.
-#[derive(Debug, Args)]
-pub(super) struct ActionArgs {
-    #[command(flatten)]
-    location: StoreLocation,
-    /// Delivery id, or its unique beginning.
-    #[arg(required_unless_present = "every", conflicts_with = "every")]
-    id: Option<String>,
-    /// Act on all dead letters that match the filters.
-    #[arg(long = "all", id = "every")]
-    all: bool,
-    #[command(flatten)]
-    filter: DeliveryFilterArgs,
-    #[command(flatten)]
-    confirm: ConfirmArgs,
-}
+type DeliveryActionArgs = ActionArgs<DeliveryFilterArgs>;
 
 /// Runs `masshook deliveries`.
 pub(super) async fn run(command: DeliveriesCommand) -> ExitStatus {
@@ -113,7 +98,7 @@ async fn replay(args: &ReplayArgs) -> ExitStatus {
 }
 
 async fn replay_with(
-    args: &ActionArgs,
+    args: &DeliveryActionArgs,
     config: Config,
 ) -> Result<CommandOutput, StoreCommandError> {
     let open = args.location.open()?;
@@ -135,7 +120,7 @@ async fn replay_with(
     ))
 }
 
-async fn discard(args: &ActionArgs) -> Result<CommandOutput, StoreCommandError> {
+async fn discard(args: &DeliveryActionArgs) -> Result<CommandOutput, StoreCommandError> {
     let open = args.location.open()?;
     let Some(id) = &args.id else {
         let request = selected(args, &open, "Delete").await?;
@@ -155,7 +140,7 @@ async fn discard(args: &ActionArgs) -> Result<CommandOutput, StoreCommandError> 
 
 /// The matching dead letters, once the user has confirmed the action on them.
 async fn selected(
-    args: &ActionArgs,
+    args: &DeliveryActionArgs,
     open: &OpenStore,
     action: &str,
 ) -> Result<BulkRequest<DeliveryFilter>, StoreCommandError> {
@@ -171,7 +156,7 @@ async fn selected(
     })
 }
 
-fn check_no_filter(args: &ActionArgs) -> Result<(), StoreCommandError> {
+fn check_no_filter(args: &DeliveryActionArgs) -> Result<(), StoreCommandError> {
     match args.filter.filter()? == DeliveryFilter::default() {
         true => Ok(()),
         false => {

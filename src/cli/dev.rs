@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
 use tokio::sync::Semaphore;
 
 use self::environment::{DevEnvironment, Loaded};
@@ -22,14 +23,15 @@ use self::folder::{DevFolder, shown};
 use self::watch::FileWatch;
 use super::activity::{finish_activity, record_activity, restore_activity};
 use super::callback_receiver::{CallbackReceiver, ReceivedCallback};
+use super::config_file::config_arguments;
 use super::console::BoundConsole;
-use super::serve::{AppParts, lock_folder};
+use super::serve::{AppParts, lock_folder, log_unused_config};
 use super::signals::{StopSignals, catch_hangup};
-use super::store_location::DATABASE_FILE;
+use super::store_location::{DATABASE_FILE, data_arguments};
 use super::terminal::{ExitStatus, print_error, print_line};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::console::{ConfigStatus, ConsoleStore, ReceivedCallbacks};
+use crate::console::{CommandArguments, ConfigStatus, ConsoleStore, ReceivedCallbacks};
 use crate::metrics::Metrics;
 use crate::server::{CurrentApp, Server, ServerLimits};
 use crate::store::sqlite::SqliteStore;
@@ -79,9 +81,41 @@ pub(super) async fn run(args: DevArgs) -> ExitStatus {
 
 async fn start(args: DevArgs) -> Result<ExitStatus, String> {
     let signals = StopSignals::catch().and_then(|signals| Ok((signals, catch_hangup()?)));
-    let (stop_signals, mut hangup) =
+    let (stop_signals, hangup) =
         signals.map_err(|error| format!("cannot catch signals: {error}"))?;
     let folder = DevFolder::create()?;
+    let discarded = folder.clone();
+    match start_in(folder, args, stop_signals, hangup).await {
+        Err(NotStarted::Config(why)) => {
+            // A folder without a config in use would only be in the way.
+            discarded.discard_if_new();
+            Err(why)
+        }
+        Err(NotStarted::Other(why)) => Err(why),
+        Ok(status) => Ok(status),
+    }
+}
+
+/// Why the command could not start.
+enum NotStarted {
+    /// The config cannot be used.
+    Config(String),
+    /// Something else.
+    Other(String),
+}
+
+impl From<String> for NotStarted {
+    fn from(why: String) -> Self {
+        Self::Other(why)
+    }
+}
+
+async fn start_in(
+    folder: DevFolder,
+    args: DevArgs,
+    stop_signals: StopSignals,
+    mut hangup: Signal,
+) -> Result<ExitStatus, NotStarted> {
     let data = folder.data();
     let _lock = lock_folder(&data)?;
     let config_path = locate_config(args.config, &folder)?;
@@ -91,7 +125,7 @@ async fn start(args: DevArgs) -> Result<ExitStatus, String> {
     let loaded = environment
         .load()
         .await
-        .map_err(|problems| problems.join("\n"))?;
+        .map_err(|problems| NotStarted::Config(problems.join("\n")))?;
     let listener = bind(args.listen, LISTEN).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let console = bind_console(args.console, &loaded.config).await?;
@@ -99,6 +133,12 @@ async fn start(args: DevArgs) -> Result<ExitStatus, String> {
     let limits = ServerLimits::for_process(None);
     let parts = open_parts(&data, limits).await?;
     announce(address, &console.url(), &loaded);
+    let console = console.with_cli_args(CommandArguments {
+        data: data_arguments(Path::new(&shown(&data))),
+        config: Some(config_arguments(Path::new(&shown(
+            loaded.config_for_commands(),
+        )))),
+    });
     let app = CurrentApp::new(parts.app(loaded.config));
     let server = Server {
         app: app.clone(),
@@ -130,8 +170,8 @@ async fn start(args: DevArgs) -> Result<ExitStatus, String> {
     let ended = tokio::select! {
         ended = server.run(stop, force) => ended,
         never = stop_signals.watch() => match never {},
-        () = console => return Err("the console's listener ended".to_owned()),
-        () = receive => return Err("the callback receiver ended".to_owned()),
+        () = console => return Err(NotStarted::Other("the console's listener ended".to_owned())),
+        () = receive => return Err(NotStarted::Other("the callback receiver ended".to_owned())),
         never = reload => match never {},
         never = record_activity(&app, &activity) => match never {},
     };
@@ -240,10 +280,7 @@ async fn reload_on_save(
             }
             Err(problems) => {
                 let file = shown(environment.config_path());
-                tracing::error!(
-                    "{file} not reloaded, the old config stays in use: {}",
-                    problems.join("\n")
-                );
+                log_unused_config(&file, &problems.join("\n"));
                 status.record_problems(problems);
             }
         }

@@ -8,7 +8,7 @@ mod watch;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::list_arguments::{ConfirmArgs, JobFilterArgs, PageArgs, bulk_output};
+use super::list_arguments::{ActionArgs, JobFilterArgs, PageArgs, bulk_output};
 use super::store_location::{CommandOutput, StoreCommandError, StoreLocation, report};
 use super::terminal::ExitStatus;
 use super::text::count_of;
@@ -26,9 +26,9 @@ pub(super) enum JobsCommand {
     /// Follow a job until it ends, with its result as exit status, or follow all jobs.
     Watch(watch::WatchArgs),
     /// Run failed jobs again as new jobs, or resume parked jobs.
-    Replay(ActionArgs),
+    Replay(JobActionArgs),
     /// Send the callbacks of finished jobs again, with their original ids.
-    Redeliver(ActionArgs),
+    Redeliver(JobActionArgs),
 }
 
 /// Arguments of `masshook jobs list`.
@@ -51,22 +51,7 @@ pub(super) struct JobArgs {
     id: String,
 }
 
-/// One job, or all that match.
-#[derive(Debug, Args)]
-pub(super) struct ActionArgs {
-    #[command(flatten)]
-    location: StoreLocation,
-    /// Job id, or its unique beginning.
-    #[arg(required_unless_present = "every", conflicts_with = "every")]
-    id: Option<String>,
-    /// Act on all jobs that match the filters.
-    #[arg(long = "all", id = "every")]
-    all: bool,
-    #[command(flatten)]
-    filter: JobFilterArgs,
-    #[command(flatten)]
-    confirm: ConfirmArgs,
-}
+type JobActionArgs = ActionArgs<JobFilterArgs>;
 
 /// An action on jobs.
 #[derive(Clone, Copy)]
@@ -91,11 +76,18 @@ async fn show(args: &JobArgs) -> Result<CommandOutput, StoreCommandError> {
     let open = args.location.open()?;
     let jobs = open.jobs();
     let job = jobs.job(&jobs.find_job(&args.id).await?).await?;
-    let document = serde_json::to_value(JobView::in_full(&job))?;
-    Ok(CommandOutput::new(document, show::job_text(&job)))
+    let replay = jobs.replay_of(&job).await?;
+    let view = JobView {
+        replay: replay.as_ref().map(ToString::to_string),
+        ..JobView::in_full(&job)
+    };
+    let document = serde_json::to_value(view)?;
+    let arguments = args.location.repeated_arguments();
+    let text = show::job_text(&job, replay.as_ref(), &arguments);
+    Ok(CommandOutput::new(document, text))
 }
 
-async fn act(args: &ActionArgs, action: Action) -> Result<CommandOutput, StoreCommandError> {
+async fn act(args: &JobActionArgs, action: Action) -> Result<CommandOutput, StoreCommandError> {
     match &args.id {
         Some(id) => act_on_one(args, id, action).await,
         None => act_on_all(args, action).await,
@@ -103,7 +95,7 @@ async fn act(args: &ActionArgs, action: Action) -> Result<CommandOutput, StoreCo
 }
 
 async fn act_on_one(
-    args: &ActionArgs,
+    args: &JobActionArgs,
     id: &str,
     action: Action,
 ) -> Result<CommandOutput, StoreCommandError> {
@@ -135,7 +127,10 @@ async fn act_on_one(
     }
 }
 
-async fn act_on_all(args: &ActionArgs, action: Action) -> Result<CommandOutput, StoreCommandError> {
+async fn act_on_all(
+    args: &JobActionArgs,
+    action: Action,
+) -> Result<CommandOutput, StoreCommandError> {
     let filter = args.filter.filter()?;
     let open = args.location.open()?;
     let found = matching_jobs(&*open.store, &filter).await?.len();

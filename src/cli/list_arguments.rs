@@ -6,11 +6,11 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::store_location::{CommandOutput, StoreCommandError};
+use super::store_location::{CommandOutput, StoreCommandError, StoreLocation};
 use super::terminal::ExitStatus;
 use crate::app::operations::{
-    BulkOutcome, BulkResult, DELIVERY_PARAMETERS, InvalidParameter, JOB_PARAMETERS, Parameters,
-    check_cursor,
+    BulkOutcome, BulkResult, CursorForm, DELIVERY_PARAMETERS, InvalidParameter, JOB_PARAMETERS,
+    Parameters,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::store::delivery_log::DeliveryFilter;
@@ -149,14 +149,15 @@ impl PageArgs {
     /// Reads pages until there are enough entries. `read` reads one page.
     pub(super) async fn read<T>(
         &self,
+        cursors: CursorForm,
         read: impl AsyncFn(PageRequest) -> Result<Page<T>, StoreError>,
     ) -> Result<Page<T>, StoreCommandError> {
-        if let Some(cursor) = &self.cursor {
-            check_cursor("cursor", cursor).map_err(|error| usage(&error))?;
-        }
+        let cursor = self.cursor.as_deref();
+        let position = cursor.map(|cursor| cursors.older_position(cursor));
+        let position = position.transpose().map_err(|error| usage(&error))?;
         let limit = if self.all { usize::MAX } else { self.limit };
         let mut found = Page {
-            next: self.cursor.clone(),
+            next: position,
             ..Page::default()
         };
         loop {
@@ -166,10 +167,27 @@ impl PageArgs {
             found.next = page.next;
             found.latest = found.latest.or(page.latest);
             if found.next.is_none() || found.entries.len() >= limit {
-                return Ok(found);
+                return Ok(cursors.encode(found));
             }
         }
     }
+}
+
+/// One entry, or all that match.
+#[derive(Debug, Args)]
+pub(super) struct ActionArgs<F: Args> {
+    #[command(flatten)]
+    pub(super) location: StoreLocation,
+    /// Id, or its unique beginning.
+    #[arg(required_unless_present = "every", conflicts_with = "every")]
+    pub(super) id: Option<String>,
+    /// Act on all entries that match the filters.
+    #[arg(long = "all", id = "every")]
+    all: bool,
+    #[command(flatten)]
+    pub(super) filter: F,
+    #[command(flatten)]
+    pub(super) confirm: ConfirmArgs,
 }
 
 /// How a command on all matching entries is confirmed.

@@ -18,14 +18,14 @@ use super::config_file::{ConfigFile, report_config_error};
 use super::console::{BoundConsole, ConsoleArgs};
 use super::memory_limit::memory_limit;
 use super::signals::{StopSignals, catch_hangup};
-use super::store_location::{DATABASE_FILE, DEFAULT_DATA};
+use super::store_location::{DATABASE_FILE, DEFAULT_DATA, data_arguments};
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
 use crate::app::{Activity, App, Dependencies, SecretScope, SecretState};
 use crate::aws;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::console::{ConfigStatus, ConsoleStore};
+use crate::console::{CommandArguments, ConfigStatus, ConsoleStore};
 use crate::engine::ExecutionMode;
 use crate::metrics::Metrics;
 use crate::secrets::SecretStore;
@@ -64,6 +64,14 @@ pub(super) struct ServeArgs {
 }
 
 impl ServeArgs {
+    /// The arguments by which other commands reach the same store and config.
+    fn cli_args(&self) -> CommandArguments {
+        CommandArguments {
+            data: data_arguments(&self.data),
+            config: self.config.repeated_arguments(),
+        }
+    }
+
     /// The form of the log lines.
     pub(super) fn log_format(&self) -> LogFormat {
         self.log_format
@@ -114,6 +122,7 @@ async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
     let status = ConfigStatus::new(args.config.path().ok().as_deref(), SystemClock.now());
     let console = args.console.bind(&config).await;
     let console = console.map_err(ServeError::Start)?;
+    let console = console.map(|console| console.with_cli_args(args.cli_args()));
     let signals = catch_signals().map_err(|error| failed("cannot catch signals".to_owned(), error));
     let (stop_signals, hangup) = signals?;
     let address = listener.local_addr().unwrap_or(listen);
@@ -285,10 +294,19 @@ async fn reload_on(
                 tracing::info!(routes, "config reloaded");
             }
             Err(why) => {
-                tracing::error!("config not reloaded, the old one stays in use: {why}");
+                log_unused_config("config", &why);
                 status.record_problems(why.lines().map(str::to_owned).collect());
             }
         }
+    }
+}
+
+/// Logs why an edited config is not used. Problems of several lines have a line each, as their carets point at columns.
+pub(super) fn log_unused_config(file: &str, why: &str) {
+    let text = format!("{file} not reloaded, the old one stays in use");
+    match why.contains('\n') {
+        true => tracing::error!(lines = why, "{text}:"),
+        false => tracing::error!("{text}: {why}"),
     }
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_json};
+use super::text::shell_quoted;
 use crate::app::operations::JobOperations;
 use crate::aws::dynamodb::DynamoStore;
 use crate::aws::wakeups::SqsWakeUps;
@@ -36,6 +37,12 @@ pub(super) struct StoreLocation {
 }
 
 impl StoreLocation {
+    /// The arguments with which another command works on the same store: a space and `--data DIR`, or nothing.
+    pub(super) fn repeated_arguments(&self) -> String {
+        let data = self.data.as_deref().and_then(data_arguments);
+        data.map_or(String::new(), |data| format!(" {data}"))
+    }
+
     /// Opens the store.
     pub(super) fn open(&self) -> Result<OpenStore, StoreCommandError> {
         if let Some(folder) = &self.data {
@@ -54,6 +61,12 @@ impl StoreLocation {
             Mode::Inline | Mode::Incomplete => Err(StoreCommandError::NoStore),
         }
     }
+}
+
+/// The arguments of commands on the store in a folder: `--data DIR`, or none for the default one.
+pub(super) fn data_arguments(folder: &Path) -> Option<String> {
+    let folder = (folder != Path::new(DEFAULT_DATA)).then(|| folder.display().to_string())?;
+    Some(format!("--data {}", shell_quoted(&folder)))
 }
 
 /// A store and the wake-ups of its jobs.

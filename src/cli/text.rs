@@ -15,3 +15,12 @@ pub(super) fn truncated(text: &str, max: usize) -> String {
         None => text.to_owned(),
     }
 }
+
+/// An argument as a shell takes it.
+pub(super) fn shell_quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
+    match !text.is_empty() && text.bytes().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}

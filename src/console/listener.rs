@@ -35,6 +35,15 @@ pub enum ConsoleStore {
     DynamoDb,
 }
 
+/// The arguments by which commands reach the console's store and config, as a shell takes them. None are needed for the defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandArguments {
+    /// Those of commands on the store: `--data DIR`.
+    pub data: Option<String>,
+    /// Those of commands on the config: `--config FILE`.
+    pub config: Option<String>,
+}
+
 /// What a console needs besides its address.
 #[derive(Clone, Debug)]
 pub struct ConsoleSettings {
@@ -46,6 +55,8 @@ pub struct ConsoleSettings {
     pub config: ConfigStatus,
     /// The kind of store.
     pub store: ConsoleStore,
+    /// The arguments by which commands reach the store and the config.
+    pub cli_args: CommandArguments,
     /// The address of the server that takes deliveries, if the console belongs to one.
     pub server_url: Option<String>,
     /// What the process has done lately.
@@ -95,6 +106,8 @@ impl ConsoleListener {
         let limits = ServerLimits {
             connections: MAX_CONNECTIONS,
             body_bytes: MAX_BODY_BYTES,
+            // Anybody can begin a request; only a whole head has a token.
+            heads_make_way: true,
             ..ServerLimits::default()
         };
         serve_router(&app, build, self.listener, limits).await;

@@ -14,16 +14,16 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tracing::Instrument;
 use url::Url;
 
+use super::callback_results::CallbackSubject;
 use super::fair_queue::FairQueue;
-use super::{DriveResult, Engine, ExecutionMode, LEASE_SLACK, LeasedJob, TurnDeadlines};
-use crate::callback::{ATTEMPT_TIME, BRIEF_TIME, CallbackReply, CallbackResult, RetrySchedule};
+use super::{DriveResult, Engine, LEASE_SLACK, LeasedJob, TurnDeadlines};
+use crate::callback::{ATTEMPT_TIME, BRIEF_TIME, CallbackReply, CallbackResult};
 use crate::clock::after;
 use crate::failpoint::fail_point;
-use crate::job::{CallbackOn, JobId, Notification, NotificationResult};
-use crate::metrics::CallbackOutcome;
-use crate::store::Claim;
+use crate::job::{CallbackOn, Notification};
 use crate::sync;
 
 /// Attempts in progress at once, their recording included.
@@ -59,6 +59,23 @@ impl Patience {
             Self::Brief => BRIEF_TIME + Duration::from_secs(1),
         }
     }
+
+    /// The pauses before further attempts to lease the job of a progress callback.
+    pub(super) fn waits_for_lease(self) -> &'static [Duration] {
+        const WAITS: [Duration; 6] = [
+            Duration::from_millis(100),
+            Duration::from_millis(200),
+            Duration::from_millis(400),
+            Duration::from_millis(800),
+            Duration::from_millis(1_600),
+            Duration::from_millis(3_200),
+        ];
+        match self {
+            Self::Full => &WAITS,
+            // Waiting is billed.
+            Self::Brief => &WAITS[..3],
+        }
+    }
 }
 
 /// Callbacks that are due. Hosts take turns, and each has a limited number of attempts in progress.
@@ -87,7 +104,7 @@ impl Drop for StartedAttempt<'_> {
 
 /// A callback to send.
 struct DueCallback {
-    id: JobId,
+    subject: CallbackSubject,
     notification: Notification,
     job: CallbackJob,
 }
@@ -159,12 +176,13 @@ impl CallbackQueue {
                 finished.job.delay_callback_until(after(now, wait));
                 leased.push(finished);
             } else if let Some(notification) = finished.job.notification(now) {
-                let id = finished.job.id.clone();
+                let subject = CallbackSubject::of(&finished.job);
                 if finished.job.callback_on() != CallbackOn::Finished {
                     // The final callback replaces a progress callback that waits.
-                    sync::lock(&self.queue).remove(&host, |other| other.id == id);
+                    let is_same = |other: &DueCallback| other.subject.id == subject.id;
+                    sync::lock(&self.queue).remove(&host, is_same);
                 }
-                self.push(&host, notification, id, CallbackJob::Held(finished));
+                self.push(&host, notification, subject, CallbackJob::Held(finished));
             }
         }
     }
@@ -180,13 +198,20 @@ impl CallbackQueue {
         leased.job.reserve_progress(&notification, until);
         let (sender, released) = oneshot::channel();
         leased.progress = Some(sender);
-        let (host, id) = (host_of(&notification.url), leased.job.id.clone());
-        self.push(&host, notification, id, CallbackJob::Driven(released));
+        let host = host_of(&notification.url);
+        let subject = CallbackSubject::of(&leased.job);
+        self.push(&host, notification, subject, CallbackJob::Driven(released));
     }
 
-    fn push(&self, host: &str, notification: Notification, id: JobId, job: CallbackJob) {
+    fn push(
+        &self,
+        host: &str,
+        notification: Notification,
+        subject: CallbackSubject,
+        job: CallbackJob,
+    ) {
         let due = DueCallback {
-            id,
+            subject,
             notification,
             job,
         };
@@ -259,11 +284,11 @@ impl Engine {
         due: DueCallback,
         deadline: Option<Timestamp>,
     ) -> Option<DriveResult> {
-        let id = due.id.clone();
+        let CallbackSubject { id, delivery, .. } = due.subject.clone();
         let attempt = AssertUnwindSafe(self.send_and_record(attempt, due, deadline));
         attempt.catch_unwind().await.unwrap_or_else(|_| {
             // The panic hook has logged its message.
-            tracing::error!(job.id = %id, "the attempt to send a callback panicked; it is sent again when the job's lease expires");
+            tracing::error!(job.id = %id, delivery.id = delivery, "the attempt to send a callback panicked; it is sent again when the job's lease expires");
             None
         })
     }
@@ -276,7 +301,7 @@ impl Engine {
     ) -> Option<DriveResult> {
         let StartedAttempt { queue, host, .. } = &attempt;
         let DueCallback {
-            id,
+            subject,
             notification,
             mut job,
         } = due;
@@ -288,7 +313,8 @@ impl Engine {
         let mut reply = None;
         if let Some(time) = time {
             fail_point("callback.before");
-            reply = Some(self.callbacks.send(&notification, now, time).await);
+            let sending = self.callbacks.send(&notification, now, time);
+            reply = Some(sending.instrument(subject.span()).await);
             fail_point("callback.answered");
         }
         let result = reply.as_ref().map(|reply| &reply.result);
@@ -302,8 +328,10 @@ impl Engine {
             let was_patient = time == ATTEMPT_TIME;
             sync::lock(&self.hosts).record(host, timed_out, was_patient, self.clock.now());
         }
+        let patience = queue.patience;
         // Before the recording, which may wait for a turn or for the store.
         drop(attempt);
+        let recorded = reply.map(|reply| self.judge_callback(&subject, &notification, reply));
         let mut leased = match job {
             CallbackJob::Held(mut leased) => {
                 if needs_patience {
@@ -314,12 +342,15 @@ impl Engine {
             CallbackJob::Driven(released) => {
                 // An error means that the turn has dropped the job, which frees it as well.
                 let _ = released.await;
-                reply.as_ref()?;
-                self.claim_to_record(&id).await?
+                recorded.as_ref()?;
+                self.claim_to_record(&subject.id, patience).await?
             }
         };
-        if let Some(reply) = reply {
-            self.record_callback(&mut leased, &notification, reply);
+        if let Some((attempt, result)) = recorded {
+            let now = self.clock.now();
+            leased
+                .job
+                .record_attempt(&notification, attempt, result, now);
         }
         let (result, wake_up) = self.release(leased).await;
         self.wake(wake_up.as_slice()).await;
@@ -360,27 +391,10 @@ impl Engine {
         }
     }
 
-    /// Leases an unfinished job to record a progress callback. Without a lease nothing is recorded, and the callback is sent
-    /// once more.
-    async fn claim_to_record(&self, id: &JobId) -> Option<LeasedJob> {
-        let job = self.store.get(id).await.ok()??;
-        if job.status().is_final() {
-            return None;
-        }
-        let now = self.clock.now();
-        match self.store.claim(id, now, after(now, LEASE_SLACK)).await {
-            Ok(Claim::Acquired(job, lease)) => Some(LeasedJob::new(job, lease)),
-            Ok(Claim::Busy { .. } | Claim::Parked { .. } | Claim::NotDue | Claim::NotFound) => None,
-            Err(error) => {
-                tracing::warn!(job.id = %id, "progress callback not recorded: {error}");
-                None
-            }
-        }
-    }
-
     /// Sends a callback once within a turn.
     pub(super) async fn send_callback(
         &self,
+        subject: &CallbackSubject,
         notification: &Notification,
         turn: TurnDeadlines,
     ) -> CallbackReply {
@@ -388,66 +402,10 @@ impl Engine {
         let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
         fail_point("callback.before");
         let time = left.min(ATTEMPT_TIME);
-        let reply = self.callbacks.send(notification, now, time).await;
+        let sending = self.callbacks.send(notification, now, time);
+        let reply = sending.instrument(subject.span()).await;
         fail_point("callback.answered");
         reply
-    }
-
-    /// Records the result of a callback in its job, and schedules a retry if one is due.
-    pub(super) fn record_callback(
-        &self,
-        leased: &mut LeasedJob,
-        notification: &Notification,
-        reply: CallbackReply,
-    ) {
-        let CallbackReply { attempt, result } = reply;
-        let schedule = match self.mode {
-            ExecutionMode::Inline => &RetrySchedule::INLINE,
-            ExecutionMode::Durable(_) => &RetrySchedule::STANDARD,
-        };
-        let attempts = notification.previous_attempts + 1;
-        let notified = match result {
-            CallbackResult::Delivered => NotificationResult::Delivered,
-            CallbackResult::Undeliverable(why) => NotificationResult::Abandoned(why),
-            CallbackResult::Failed { why, asked, .. } => {
-                match schedule.wait(attempts, asked, fastrand::f64()) {
-                    Some(wait) => NotificationResult::Retry { reason: why, wait },
-                    None => NotificationResult::Abandoned(why),
-                }
-            }
-        };
-        let outcome = match &notified {
-            NotificationResult::Delivered => CallbackOutcome::Delivered,
-            NotificationResult::Abandoned(_) if notification.is_final() => {
-                CallbackOutcome::Undeliverable
-            }
-            NotificationResult::Abandoned(_) | NotificationResult::Retry { .. } => {
-                CallbackOutcome::Failed
-            }
-        };
-        let job = &leased.job;
-        self.metrics
-            .count_callback(job.route.as_deref(), &job.connection, outcome);
-        let id = &job.id;
-        match &notified {
-            NotificationResult::Delivered => {
-                tracing::info!(job.id = %id, attempts, "callback of {id} delivered");
-            }
-            NotificationResult::Abandoned(why) if notification.is_final() => {
-                tracing::error!(job.id = %id, attempts, "callback of {id} undeliverable: {why}");
-            }
-            NotificationResult::Abandoned(why) => {
-                tracing::warn!(job.id = %id, attempts, "progress callbacks stopped: {why}");
-            }
-            NotificationResult::Retry { reason: why, wait } => {
-                let next = after(self.clock.now(), *wait);
-                let next = next.round(jiff::Unit::Second).unwrap_or(next);
-                tracing::warn!(job.id = %id, attempts, next_try = %next, "callback of {id} not delivered: {why}; next try at {next}");
-            }
-        }
-        leased
-            .job
-            .record_attempt(notification, attempt, notified, self.clock.now());
     }
 
     /// Reports a job that did not finish in time to its receiver, whatever the route's `callback_on`. In inline mode the job
@@ -457,9 +415,10 @@ impl Engine {
         if status.is_final() {
             return;
         }
-        tracing::warn!(job.id = %leased.job.id, status = status.as_str(), "job not finished in time");
+        tracing::warn!(job.id = %leased.job.id, delivery.id = leased.job.delivery(), status = status.as_str(), "job not finished in time");
         if let Some(notification) = leased.job.interim_notification() {
-            let reply = self.send_callback(&notification, turn).await;
+            let subject = CallbackSubject::of(&leased.job);
+            let reply = self.send_callback(&subject, &notification, turn).await;
             self.record_callback(leased, &notification, reply);
             self.checkpoint(leased).await;
         }

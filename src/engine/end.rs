@@ -1,8 +1,8 @@
 //! The log line about the end of a job.
 
-use crate::job::{Counts, Job, JobStatus};
+use crate::job::{Counts, Job, JobStatus, Lookup, MatchCount};
 
-/// Logs the end of a job: a warning unless all of its records were updated.
+/// Logs the end of a job: a warning unless all of its records were updated, and there were some.
 pub(super) fn log_end(job: &Job) {
     let (status, route, counts) = (job.status(), job.route.as_deref(), job.counts());
     let code = code_of(job);
@@ -13,20 +13,24 @@ pub(super) fn log_end(job: &Job) {
         pending,
         ..
     } = counts;
+    let is_nobody = match_count(job).is_some_and(MatchCount::is_nobody);
     match status {
-        JobStatus::Succeeded => tracing::info!(
+        JobStatus::Succeeded if !is_nobody => tracing::info!(
             job.id = %job.id,
+            delivery.id = job.delivery(),
             route,
             connection = job.connection,
             status = status.as_str(),
             records.updated = updated,
             "{text}"
         ),
-        JobStatus::PartiallySucceeded
+        JobStatus::Succeeded
+        | JobStatus::PartiallySucceeded
         | JobStatus::Failed
         | JobStatus::Queued
         | JobStatus::Running => tracing::warn!(
             job.id = %job.id,
+            delivery.id = job.delivery(),
             route,
             connection = job.connection,
             status = status.as_str(),
@@ -37,6 +41,11 @@ pub(super) fn log_end(job: &Job) {
             "{text}"
         ),
     }
+}
+
+/// How many values of a look-up have records, if there was one.
+fn match_count(job: &Job) -> Option<MatchCount> {
+    job.preparation.lookup.as_ref().map(Lookup::match_count)
 }
 
 /// The code of the error that ended the job, or of its first failed record.
@@ -50,10 +59,8 @@ fn text_of(job: &Job, counts: Counts) -> String {
     let of_route = route.iter().map(|route| format!(" of {route}"));
     let of_route: String = of_route.collect();
     let status = job.status().as_str().replace('_', " ");
-    let lookup = job.preparation.lookup.as_ref();
-    let matched = lookup
-        .filter(|lookup| lookup.matched < lookup.values)
-        .map(|lookup| format!("{} of {} matched", lookup.matched, lookup.values));
+    let matched = match_count(job).filter(|count| !count.is_complete());
+    let matched = matched.map(|count| count.to_string());
     let updated = (counts.total > 0 || matched.is_none())
         .then(|| format!("{} of {} updated", counts.updated, counts.total));
     let results = [matched, updated].into_iter().flatten();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use super::callback_results::CallbackSubject;
 use super::{Engine, LeasedJob, TurnDeadlines};
 use crate::callback::CallbackReply;
 use crate::job::Notification;
@@ -40,8 +41,9 @@ impl Engine {
                 if let Some(notification) = notification
                     && in_progress.insert((place, notification.is_final()))
                 {
+                    let subject = CallbackSubject::of(&leased[place].job);
                     calling.push(async move {
-                        let reply = self.send_callback(&notification, turn).await;
+                        let reply = self.send_callback(&subject, &notification, turn).await;
                         SentCallback {
                             place,
                             notification,

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
+use tracing::{Instrument, Span};
 
 use super::effect::{Effect, EffectResult, effects};
 use super::work::TurnWork;
@@ -28,13 +29,22 @@ impl Engine {
         work: TurnWork,
         turn: TurnDeadlines,
     ) {
-        let effects = effects(leased, work);
+        let effects: Vec<(Effect, Span)> = effects(leased, work)
+            .into_iter()
+            .map(|effect| {
+                let span = effect.span(leased);
+                (effect, span)
+            })
+            .collect();
         let denied_endpoints = DeniedEndpoints::default();
         let denied_endpoints = &denied_endpoints;
         let (results, mut received) = mpsc::channel(UNRECORDED_RESULTS);
         let performing = async move {
             let mut running = futures_util::stream::iter(effects)
-                .map(|effect| self.perform_effect(effect, denied_endpoints, turn, &results))
+                .map(|(effect, span)| {
+                    self.perform_effect(effect, denied_endpoints, turn, &results)
+                        .instrument(span)
+                })
                 .buffer_unordered(CONCURRENT_EFFECTS);
             while let Some(result) = running.next().await {
                 if let Some(result) = result {
@@ -56,7 +66,7 @@ impl Engine {
         // Only now, as calls that were under way when the denial arrived have their own answers by now.
         for (place, kind, refusal) in denied {
             if let Some(leased) = leased.get_mut(place).filter(|leased| leased.is_driven()) {
-                tracing::error!(job.id = %leased.job.id, zoho.code = refusal.code, "job cannot go on: {refusal}");
+                tracing::error!(job.id = %leased.job.id, delivery.id = leased.job.delivery(), zoho.code = refusal.code, "job cannot go on: {refusal}");
                 self.count_denial(&leased.job);
                 leased.job.abandon(kind, &refusal, self.clock.now());
                 self.checkpoint(leased).await;

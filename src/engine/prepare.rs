@@ -24,7 +24,8 @@ use matching::MatchQuery;
 
 /// What the preparation of one job needs. Known ids are left out, as there may be many.
 pub(super) struct PrepareInput {
-    place: usize,
+    /// The job's place in the turn.
+    pub(super) place: usize,
     module: ModuleName,
     fields: Vec<Assignment>,
     over_write: bool,

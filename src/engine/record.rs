@@ -177,7 +177,7 @@ impl Engine {
             .job
             .record_preparation(prepared, attempts, self.clock.now())
         {
-            tracing::error!(job.id = %leased.job.id, "{error}");
+            tracing::error!(job.id = %leased.job.id, delivery.id = leased.job.delivery(), "{error}");
             leased.error = Some(error.into());
             return false;
         }
@@ -192,7 +192,7 @@ impl Engine {
         }
         let applied = leased.job.apply(seq, event, self.clock.now());
         if let Err(error) = applied {
-            tracing::error!(job.id = %leased.job.id, "{error}");
+            tracing::error!(job.id = %leased.job.id, delivery.id = leased.job.delivery(), "{error}");
             leased.error = Some(error.into());
         }
         leased.error.is_none()
@@ -241,7 +241,7 @@ impl Engine {
         if leased.error.is_none()
             && let Err(error) = self.store.checkpoint(&leased.job, &mut leased.lease).await
         {
-            tracing::warn!(job.id = %leased.job.id, "{error}");
+            tracing::warn!(job.id = %leased.job.id, delivery.id = leased.job.delivery(), "{error}");
             leased.error = Some(error.into());
         }
         self.note_end(leased);
@@ -322,11 +322,16 @@ fn polled_event(outcome: Result<ZohoJobStatus, zoho::Error>) -> CallEvent {
         Ok(ZohoJobStatus::Running(counts)) => CallEvent::Progressed {
             counts: Some(counts),
             wait: Duration::ZERO,
+            refusal: None,
         },
         Ok(ZohoJobStatus::Ended { counts, completed }) => CallEvent::Ended { counts, completed },
         Ok(ZohoJobStatus::Unknown) => CallEvent::JobNotFound,
         Err(error) => match error.retry_after() {
-            Some(wait) => CallEvent::Progressed { counts: None, wait },
+            Some(wait) => CallEvent::Progressed {
+                counts: None,
+                wait,
+                refusal: Some(error.into_refusal()),
+            },
             None => CallEvent::TrackingFailed(error.into_refusal()),
         },
     }

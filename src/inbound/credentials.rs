@@ -13,8 +13,8 @@ use crate::config::VerifyConfig;
 /// Headers with credentials for API Gateway and for AWS's own authorization.
 const GATEWAY_HEADERS: [&str; 2] = ["x-api-key", "x-amz-security-token"];
 
-/// Removes the secrets with which the sender authenticates from headers and query, so that no mapping sees them. A secret in
-/// the body stays, because the body is kept byte for byte.
+/// Removes the secrets with which the sender authenticates from headers and query, and signatures from the query, so that no
+/// mapping sees them and none is stored. A secret in the body stays, because the body is kept byte for byte.
 pub(super) fn without_sender_secrets(
     mut request: InboundRequest,
     verify: &VerifyConfig,
@@ -22,8 +22,12 @@ pub(super) fn without_sender_secrets(
     let VerifyConfig::Schemes(proofs) = verify else {
         return request;
     };
-    let specs = proofs.iter().flat_map(|proof| proof.scheme.specs());
-    for location in specs.filter_map(SchemeSpec::secret_location) {
+    let specs = || proofs.iter().flat_map(|proof| proof.scheme.specs());
+    let in_query = proof_locations(verify).filter(|place| matches!(place, ValueSelector::Query(_)));
+    for location in specs()
+        .filter_map(SchemeSpec::secret_location)
+        .chain(in_query)
+    {
         match location {
             ValueSelector::Header(name) => {
                 request.headers.remove(name);

@@ -62,7 +62,11 @@ impl Job {
             CallEvent::Settled(failures) if !failures.is_empty() => {
                 return self.record_refused(seq, failures.len());
             }
-            CallEvent::Postponed { reason, .. } => WaitReason::of(reason),
+            CallEvent::Postponed { reason, .. }
+            | CallEvent::Progressed {
+                refusal: Some(reason),
+                ..
+            } => WaitReason::of(reason),
             CallEvent::NeedsReread { .. } => WaitReason::Settling,
             CallEvent::Accepted { .. } | CallEvent::Progressed { .. } | CallEvent::JobNotFound => {
                 WaitReason::Poll

@@ -102,7 +102,7 @@ impl CallState {
                 self.error = Some(reason.clone());
             }
             CallEvent::FoundUpdated(found) => self.updated_ids.extend(found),
-            CallEvent::Progressed { counts, wait } => {
+            CallEvent::Progressed { counts, wait, .. } => {
                 self.progress = counts.or(self.progress);
                 self.polls += 1;
                 // The last poll is at the end of `track_for`, not after it.

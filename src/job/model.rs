@@ -144,6 +144,11 @@ impl Job {
         }
     }
 
+    /// The id of the stored delivery that the job came from.
+    pub fn delivery(&self) -> Option<&str> {
+        self.source.as_ref().map(|source| source.delivery.as_str())
+    }
+
     /// The id of the job that repeats this one. It depends on when the job finished, so that two replays of the same end
     /// create one job.
     pub fn replay_id(&self) -> JobId {

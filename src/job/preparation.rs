@@ -7,6 +7,7 @@
 //!
 //! A dash is [`AlreadyPrepared`]: a job is prepared only once.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -114,6 +115,43 @@ pub struct Lookup {
     pub matched: u64,
     /// The number of records that were found.
     pub ids: u64,
+}
+
+impl Lookup {
+    /// How many of the values have records.
+    pub fn match_count(&self) -> MatchCount {
+        MatchCount {
+            values: self.values,
+            matched: self.matched,
+        }
+    }
+}
+
+/// How many of the values that were looked up have records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MatchCount {
+    /// The number of values.
+    pub values: u64,
+    /// The number of values that at least one record has.
+    pub matched: u64,
+}
+
+impl MatchCount {
+    /// Whether each value has a record.
+    pub fn is_complete(self) -> bool {
+        self.matched >= self.values
+    }
+
+    /// Whether there are values, and none of them has a record.
+    pub fn is_nobody(self) -> bool {
+        self.matched == 0 && self.values > 0
+    }
+}
+
+impl fmt::Display for MatchCount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} of {} matched", self.matched, self.values)
+    }
 }
 
 /// The result of one attempt at a preparation, for [`Job::record_preparation`](super::Job::record_preparation).

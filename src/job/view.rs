@@ -61,6 +61,9 @@ pub struct JobView {
     /// The stored delivery that the job came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,
+    /// The job that repeats this one, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
     /// What happened to the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<Vec<HistoryEntry>>,
@@ -167,6 +170,7 @@ impl JobView {
             finished_at: job.finished_at,
             callback: None,
             connection: None,
+            replay: None,
             delivery: None,
             history: None,
             history_omitted: None,

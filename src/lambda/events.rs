@@ -55,5 +55,8 @@ pub(super) async fn handle(
 
 /// Logs the routes that could not map an event; a dead letter is stored for each.
 pub(super) fn log_unmapped(outcome: &EventOutcome) {
-    outcome.dead_letters.values().for_each(log_rejection);
+    for dead_letter in outcome.dead_letters.values() {
+        let span = tracing::info_span!("delivery", delivery.id = dead_letter.delivery);
+        span.in_scope(|| log_rejection(&dead_letter.rejection));
+    }
 }

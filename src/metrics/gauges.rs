@@ -11,6 +11,10 @@ pub struct Gauges {
     pub oldest_due: Option<Timestamp>,
     /// Whether the due jobs could be read.
     pub due_is_known: bool,
+    /// Entries that the log of deliveries lacks because too many came at once.
+    pub log_left_out: u64,
+    /// Entries that the log of deliveries lacks because they could not be written.
+    pub log_failed: u64,
     /// The connections of the config.
     pub connections: Vec<ConnectionGauges>,
 }

@@ -5,48 +5,18 @@ use std::sync::LazyLock;
 use super::OTHER;
 use super::emf::{self, EmfMetric};
 use crate::codes;
+pub use crate::outcome::DeliveryOutcome;
 
 /// The label `code` of a request that Zoho performed, which is Zoho's own word for it.
 pub const SUCCESS: &str = "SUCCESS";
 
-/// The outcome of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeliveryOutcome {
-    /// New jobs were stored.
-    Accepted,
-    /// All of its jobs were stored before.
-    Duplicate,
-    /// The route ignores it.
-    Ignored,
-    /// It was answered with an error.
-    Refused,
-}
-
-impl DeliveryOutcome {
-    pub(super) const ALL: [Self; 4] = [
-        Self::Accepted,
-        Self::Duplicate,
-        Self::Ignored,
-        Self::Refused,
-    ];
-
-    /// The name in JSON and in labels.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Duplicate => "duplicate",
-            Self::Ignored => "ignored",
-            Self::Refused => "refused",
-        }
-    }
-
-    pub(super) fn emf_metric(self) -> &'static EmfMetric {
-        match self {
-            Self::Accepted => &emf::ACCEPTED_DELIVERIES,
-            Self::Duplicate => &emf::DUPLICATE_DELIVERIES,
-            Self::Ignored => &emf::IGNORED_DELIVERIES,
-            Self::Refused => &emf::REFUSED_DELIVERIES,
-        }
+/// The metric of CloudWatch that counts deliveries with an outcome.
+pub(super) fn emf_metric_of(outcome: DeliveryOutcome) -> &'static EmfMetric {
+    match outcome {
+        DeliveryOutcome::Accepted => &emf::ACCEPTED_DELIVERIES,
+        DeliveryOutcome::Duplicate => &emf::DUPLICATE_DELIVERIES,
+        DeliveryOutcome::Ignored => &emf::IGNORED_DELIVERIES,
+        DeliveryOutcome::Refused => &emf::REFUSED_DELIVERIES,
     }
 }
 
@@ -120,7 +90,8 @@ impl RequestKind {
         Self::Token,
     ];
 
-    pub(super) fn as_str(self) -> &'static str {
+    /// The name in labels.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Immediate => "immediate",
             Self::Scheduled => "scheduled",

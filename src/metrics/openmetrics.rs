@@ -46,6 +46,7 @@ impl Collector for Scrape {
         self.encode_deliveries_and_jobs(&mut encoder)?;
         self.encode_zoho(&mut encoder)?;
         self.encode_callbacks(&mut encoder)?;
+        self.encode_delivery_log(&mut encoder)?;
         self.encode_gauges(&mut encoder)
     }
 }
@@ -144,6 +145,19 @@ impl Scrape {
         for outcome in CallbackOutcome::ALL {
             let count = self.metrics.shared.callbacks[outcome as usize].get();
             count_of(&mut family, &[("outcome", outcome.as_str())], count)?;
+        }
+        Ok(())
+    }
+
+    fn encode_delivery_log(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Deliveries that the log of deliveries lacks, by reason";
+        let mut family = counter(encoder, "masshook_delivery_log_lost", help)?;
+        let gauges = &self.gauges;
+        for (reason, count) in [
+            ("too_many", gauges.log_left_out),
+            ("not_written", gauges.log_failed),
+        ] {
+            count_of(&mut family, &[("reason", reason)], count)?;
         }
         Ok(())
     }

@@ -62,15 +62,17 @@ struct OpenConnection {
 
 impl OpenConnections {
     /// Makes way for another connection if there are as many as allowed: closes the one that has waited longest for a
-    /// request. Returns whether the new one can be served.
-    fn admit_one(&self, limit: usize) -> bool {
+    /// request, or for the rest of a head. Returns whether the new one can be served.
+    fn admit_one(&self, limits: &ServerLimits) -> bool {
         let mut open = sync::lock(&self.0);
-        if open.len() < limit {
+        if open.len() < limits.connections {
             return true;
         }
         let waiting = open.iter().filter_map(|(number, connection)| {
-            let Phase::Waiting { since, .. } = connection.timing.phase() else {
-                return None;
+            let since = match connection.timing.phase() {
+                Phase::Waiting { since, .. } => (false, since),
+                Phase::Head { until } if limits.heads_make_way => (true, until),
+                Phase::Head { .. } | Phase::Handling | Phase::Responding { .. } => return None,
             };
             Some((since, *number))
         });
@@ -148,7 +150,7 @@ impl Connections {
     fn start(&mut self, stream: TcpStream, number: u64, tasks: &mut JoinSet<()>) {
         // A response is one write, which must not wait for the acknowledgement of another.
         let _ = stream.set_nodelay(true);
-        if !self.open.admit_one(self.limits.connections) {
+        if !self.open.admit_one(&self.limits) {
             match Arc::clone(&self.refusals).try_acquire_owned() {
                 Ok(permit) => {
                     tasks.spawn(async move {
@@ -180,6 +182,7 @@ impl Connections {
             budget: self.budget.clone(),
             timing,
             client: stream.peer_addr().ok().map(|address| address.ip()),
+            makes_way: self.limits.heads_make_way,
         };
         let mut stopping = self.stopping.clone();
         tasks.spawn(async move {
@@ -241,6 +244,7 @@ struct Connection {
     budget: BodyBudget,
     timing: Arc<Timing>,
     client: Option<IpAddr>,
+    makes_way: bool,
 }
 
 impl Connection {
@@ -256,7 +260,13 @@ impl Connection {
         let mut serving = pin!(serving);
         tokio::select! {
             _ = serving.as_mut() => return,
-            () = closing => serving.as_mut().graceful_shutdown(),
+            () = closing => {
+                // Its client is not waited for.
+                if self.timing.is_head_incomplete() && self.makes_way {
+                    return;
+                }
+                serving.as_mut().graceful_shutdown();
+            }
         }
         // An error of a connection is one of its client: it is gone, too slow, or does not speak HTTP.
         let _ = serving.await;

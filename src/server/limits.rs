@@ -22,6 +22,8 @@ pub struct ServerLimits {
     pub callbacks: usize,
     /// Time for the head of a request, from its first byte; of a new connection, from its start.
     pub head: Duration,
+    /// Whether a connection whose head is incomplete makes way for another one, if there are as many as allowed.
+    pub heads_make_way: bool,
     /// Time for the body of a request, from the end of its head.
     pub body: Duration,
     /// Time between two requests of a connection.
@@ -56,6 +58,7 @@ impl ServerLimits {
             connections,
             callbacks,
             head: Duration::from_secs(10),
+            heads_make_way: false,
             body: Duration::from_secs(30),
             idle: Duration::from_secs(60),
             response: Duration::from_secs(30),

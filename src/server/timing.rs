@@ -50,6 +50,11 @@ impl Timing {
         sync::lock(&self.state).phase
     }
 
+    /// Whether the head of a request is incomplete.
+    pub(super) fn is_head_incomplete(&self) -> bool {
+        matches!(self.phase(), Phase::Head { .. })
+    }
+
     /// Records bytes from the client. Returns whether they are part of a head.
     pub(super) fn bytes_read(&self, now: Instant) -> bool {
         let mut state = sync::lock(&self.state);

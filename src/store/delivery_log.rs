@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::delivery::StoredDelivery;
-use super::listing::{Page, contains_text, truncated};
-use crate::job::DeadLetterReason;
+use super::listing::{Page, contains_text, time_text, truncated};
+use crate::job::{DeadLetterReason, JobId};
+pub use crate::outcome::DeliveryOutcome;
 use crate::trigger::Trigger;
 
 /// The number of job ids in an entry.
@@ -16,32 +17,6 @@ pub const JOBS_SHOWN: usize = 10;
 
 /// The longest text of an entry, in characters.
 const MAX_TEXT: usize = 300;
-
-/// The outcome of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LoggedOutcome {
-    /// It has new jobs.
-    Accepted,
-    /// All of its jobs existed already.
-    Duplicate,
-    /// Its route ignores it.
-    Ignored,
-    /// It was refused.
-    Refused,
-}
-
-impl LoggedOutcome {
-    /// The name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Duplicate => "duplicate",
-            Self::Ignored => "ignored",
-            Self::Refused => "refused",
-        }
-    }
-}
 
 /// Entries that share a part of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,7 +83,7 @@ pub struct LogEntry {
     /// The trigger, if it is known.
     pub trigger: Option<Trigger>,
     /// The outcome.
-    pub outcome: LoggedOutcome,
+    pub outcome: DeliveryOutcome,
     /// The code of the refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -148,6 +123,9 @@ pub struct LogEntry {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<DeliveryError>,
+    /// The latest [`JOBS_SHOWN`] jobs that replays of the delivery made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replays: Vec<String>,
     /// Entries of the class that were left out since the one before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u64,
@@ -175,6 +153,8 @@ pub enum StepName {
     Mapped,
     /// The jobs were stored.
     Stored,
+    /// An operator replayed the delivery.
+    Replayed,
 }
 
 /// One step of a delivery.
@@ -250,8 +230,8 @@ impl LogEntry {
         // A delivery of which no job could be made.
         let refused = dead.filter(|dead| dead.job.is_none());
         let (class, outcome) = match refused {
-            Some(_) => (LogClass::Refused, LoggedOutcome::Refused),
-            None => (LogClass::Accepted, LoggedOutcome::Accepted),
+            Some(_) => (LogClass::Refused, DeliveryOutcome::Refused),
+            None => (LogClass::Accepted, DeliveryOutcome::Accepted),
         };
         Self {
             id: stored.id.to_owned(),
@@ -274,7 +254,30 @@ impl LogEntry {
             content_type: None,
             steps: Vec::new(),
             error: None,
+            replays: Vec::new(),
             left_out: 0,
+        }
+    }
+
+    /// Adds the jobs that a replay of the delivery made.
+    pub(crate) fn add_replay(&mut self, jobs: &[JobId], at: Timestamp) {
+        let ids = jobs.iter().map(ToString::to_string);
+        let new: Vec<String> = ids.filter(|id| !self.replays.contains(id)).collect();
+        let jobs = match jobs {
+            [job] => job.to_string(),
+            _ => format!("{} jobs", jobs.len()),
+        };
+        self.replays.extend(new);
+        let excess = self.replays.len().saturating_sub(JOBS_SHOWN);
+        self.replays.drain(..excess);
+        let replayed = |step: &&Step| step.name == StepName::Replayed;
+        if self.steps.iter().filter(replayed).count() < JOBS_SHOWN {
+            self.steps.push(Step {
+                name: StepName::Replayed,
+                ok: true,
+                detail: format!("{}: {jobs}", time_text(at)),
+                took_ms: None,
+            });
         }
     }
 
@@ -300,7 +303,7 @@ pub type DeliveryPage = Page<DeliverySummary>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutcomeFilter {
     /// Deliveries with this outcome.
-    Outcome(LoggedOutcome),
+    Outcome(DeliveryOutcome),
     /// Stored deliveries that are dead letters, the latest dead letter first.
     DeadLetter,
 }
@@ -308,10 +311,10 @@ pub enum OutcomeFilter {
 impl OutcomeFilter {
     /// All filters with their names.
     pub const ALL: [(Self, &'static str); 5] = [
-        (Self::Outcome(LoggedOutcome::Accepted), "accepted"),
-        (Self::Outcome(LoggedOutcome::Duplicate), "duplicate"),
-        (Self::Outcome(LoggedOutcome::Ignored), "ignored"),
-        (Self::Outcome(LoggedOutcome::Refused), "refused"),
+        (Self::Outcome(DeliveryOutcome::Accepted), "accepted"),
+        (Self::Outcome(DeliveryOutcome::Duplicate), "duplicate"),
+        (Self::Outcome(DeliveryOutcome::Ignored), "ignored"),
+        (Self::Outcome(DeliveryOutcome::Refused), "refused"),
         (Self::DeadLetter, "dead_letter"),
     ];
 

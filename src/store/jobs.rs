@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use super::delivery::StoredDelivery;
-use super::{AddResult, Claim, JobFilter, JobPage, Lease, PageRequest, StoreError};
+use super::{AddResult, Claim, JobFilter, JobPage, Lease, PageRequest, StoreError, StoreKind};
 use crate::job::{Job, JobId};
 
 /// Stores jobs, and hands out leases on them.
@@ -17,6 +17,9 @@ use crate::job::{Job, JobId};
 /// Each method documents its other errors.
 #[async_trait]
 pub trait Jobs: fmt::Debug + Send + Sync {
+    /// The kind of the store.
+    fn kind(&self) -> StoreKind;
+
     /// Checks whether the store takes new jobs: not while so many are due that their driver lags seconds behind.
     ///
     /// # Errors

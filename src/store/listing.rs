@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::job::{CallbackStatus, Counts, Job, JobId, JobStatus};
+use crate::job::{CallbackStatus, Counts, Job, JobId, JobStatus, Lookup, MatchCount};
 
 /// The longest reason of a list entry, in characters.
 const MAX_REASON: usize = 300;
@@ -163,6 +163,8 @@ pub struct JobSummary {
     pub status: JobStatus,
     /// The counts of its records.
     pub counts: Counts,
+    /// How many values of its look-up have records, if it looked records up.
+    pub lookup: Option<MatchCount>,
     /// The status of its callback.
     pub callback: Option<CallbackStatus>,
     /// The code of its failure.
@@ -187,6 +189,8 @@ struct Digest {
     #[serde(default)]
     counts: Counts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    lookup: Option<MatchCount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
 }
 
@@ -202,6 +206,7 @@ impl JobSummary {
             reference: job.request.reference.clone(),
             status: job.status(),
             counts: job.counts(),
+            lookup: job.preparation.lookup.as_ref().map(Lookup::match_count),
             callback: job.callback.as_ref().map(|callback| callback.status),
             code,
             failure: failure.map(|text| truncated(&text, MAX_REASON)),
@@ -237,6 +242,7 @@ impl JobSummary {
         let digest = Digest {
             reference: self.reference.clone(),
             counts: self.counts,
+            lookup: self.lookup,
             failure: self.failure.clone(),
         };
         serde_json::to_string(&digest).ok()
@@ -248,6 +254,7 @@ impl JobSummary {
         let digest: Digest = digest.unwrap_or_default();
         self.reference = digest.reference;
         self.counts = digest.counts;
+        self.lookup = digest.lookup;
         self.failure = digest.failure;
     }
 }

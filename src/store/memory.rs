@@ -18,7 +18,7 @@ use super::delivery::StoredDelivery;
 use super::delivery_log::LogEntry;
 use super::{
     AddResult, Claim, ItemLocation, JobFilter, JobPage, JobSummary, Jobs, Lease, ListKey, Lock,
-    PageRequest, Retention, StoreError, StoredJob,
+    PageRequest, Retention, StoreError, StoreKind, StoredJob,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::job::{DeadLetterReason, Job, JobId};
@@ -212,6 +212,10 @@ impl State {
 
 #[async_trait]
 impl Jobs for MemoryStore {
+    fn kind(&self) -> StoreKind {
+        StoreKind::Memory
+    }
+
     async fn add(
         &self,
         job: &Job,

@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::delivery_log::{DeliverySummary, LoggedOutcome};
+use super::delivery_log::{DeliveryOutcome, DeliverySummary};
 use super::listing::{JobSummary, time_text};
-use crate::job::{CallbackStatus, Counts, JobId, JobStatus};
+use crate::job::{CallbackStatus, Counts, JobId, JobStatus, MatchCount};
 use crate::trigger::Trigger;
 
 /// A moment in RFC 3339 with milliseconds.
@@ -39,6 +39,8 @@ pub struct JobSummaryView<'a> {
     pub status: JobStatus,
     /// The counts of its records.
     pub counts: Counts,
+    /// How many values of its look-up have records, if it looked records up.
+    pub lookup: Option<MatchCount>,
     /// The status of its callback.
     pub callback: Option<CallbackStatus>,
     /// The code of its failure.
@@ -66,6 +68,7 @@ impl JobSummary {
             reference: self.reference.as_ref(),
             status: self.status,
             counts: self.counts,
+            lookup: self.lookup,
             callback: self.callback,
             code: self.code.as_deref(),
             reason: self.reason(),
@@ -108,7 +111,7 @@ pub struct DeliveryOverview<'a> {
     /// The trigger, if it is known.
     pub trigger: Option<Trigger>,
     /// The outcome.
-    pub outcome: LoggedOutcome,
+    pub outcome: DeliveryOutcome,
     /// The code of the refusal.
     pub code: Option<&'a str>,
     /// Why it was refused or ignored.
@@ -119,6 +122,8 @@ pub struct DeliveryOverview<'a> {
     pub status: Option<u16>,
     /// The number of its jobs.
     pub jobs_count: u64,
+    /// The ids of the latest ten jobs that its replays made.
+    pub replays: &'a [String],
     /// The number of records, if all are known.
     pub records: Option<u64>,
     /// The time from the request to the answer in milliseconds, if it is known.
@@ -160,6 +165,7 @@ impl DeliverySummary {
             ignored_by: entry.ignored_by.as_deref(),
             status: entry.status,
             jobs_count: entry.jobs_count,
+            replays: &entry.replays,
             records: entry.records,
             took_ms: entry.took_ms,
             sender: entry.sender.as_deref(),

@@ -14,6 +14,9 @@ use crate::printable::single_line;
 /// Bytes of a value that is left out if the message contains it. A shorter one may occur there by chance.
 const MIN_REPEATED: usize = 3;
 
+/// The field whose lines follow the line of the event. No stranger chooses any of its text.
+const CONTINUATION: &str = "lines";
+
 /// Formats events as readable lines. Warnings and errors also show the fields of their spans: where something went wrong.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TextLines;
@@ -33,7 +36,8 @@ where
         let mut fields = EventFields::default();
         event.record(&mut fields);
         let mut line = single_line(&fields.message).into_owned();
-        for (name, value) in &fields.others {
+        let is_tail = |name: &str| name == CONTINUATION;
+        for (name, value) in fields.others.iter().filter(|(name, _)| !is_tail(name)) {
             if value.len() < MIN_REPEATED || !contains_word(&fields.message, value) {
                 let _ = write!(line, " {name}={}", single_line(value));
             }
@@ -46,6 +50,11 @@ where
                 {
                     let _ = write!(line, " {}", single_line(fields));
                 }
+            }
+        }
+        for (_, value) in fields.others.iter().filter(|(name, _)| is_tail(name)) {
+            for continued in value.lines() {
+                let _ = write!(line, "\n    {}", single_line(continued));
             }
         }
         SystemTime.format_time(&mut writer)?;

@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
+use tracing::{Instrument, Span};
 
 use super::answer::RawAnswer;
 use super::attempt::{Attempt, NEXT_TURN, Next, Repeat, next};
@@ -119,7 +120,10 @@ impl Client {
             }
             let (sent_at, start) = (self.clock.now(), self.clock.elapsed());
             fail_point("zoho.sending");
-            let response = self.send(&token, request).await;
+            let response = self
+                .send(&token, request)
+                .instrument(self.span(request))
+                .await;
             fail_point("zoho.answered");
             let took = self.clock.elapsed().saturating_sub(start);
             let status = response.as_ref().ok().map(|response| response.status());
@@ -253,6 +257,15 @@ impl Client {
                 Err(Error::RetryLater(refusal, wait))
             }
         }
+    }
+
+    /// The span of a request to Zoho.
+    fn span(&self, request: &ApiRequest<'_>) -> Span {
+        tracing::info_span!(
+            "zoho",
+            connection = self.name,
+            zoho.request = request.kind.as_str()
+        )
     }
 
     async fn send(

@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("retry", ""),
     ("sync", ""),
     ("printable", ""),
-    ("telemetry", "printable"),
+    ("telemetry", "http printable"),
     ("http", ""),
     ("secrets", "clock sync"),
     ("update", ""),
@@ -25,8 +25,8 @@ const MAY_USE: &[(&str, &str)] = &[
     ("lookup", "codes outcome update"),
     ("plan", "update"),
     ("job", "clock codes outcome plan update"),
-    ("metrics", "codes job sync trigger"),
-    ("store", "clock job sync trigger update"),
+    ("metrics", "codes job outcome sync trigger"),
+    ("store", "clock job outcome sync trigger update"),
     ("wakeup", "job sync"),
     (
         "zoho",
@@ -49,7 +49,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("aws", "clock http job metrics secrets store wakeup"),
     (
         "api",
-        "app config inbound job mapping metrics store trigger",
+        "app config inbound job mapping metrics store telemetry trigger",
     ),
     (
         "lambda",

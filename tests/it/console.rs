@@ -536,3 +536,47 @@ fn modules_of_the_page_pass_their_tests() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}");
 }
+
+/// Anybody on this machine can begin a request; only a whole one has a token.
+#[tokio::test]
+async fn half_requests_do_not_block_the_console() {
+    let (_served, console) = start(&[]).await;
+    let half = || {
+        let mut stream = TcpStream::connect(&console.address).expect("a connection");
+        stream
+            .write_all(b"GET /api/status HTTP/1.1\r\nx: ")
+            .expect("sent");
+        stream
+    };
+    let mut halves: Vec<TcpStream> = (0..64).map(|_| half()).collect();
+    for _ in 0..3 {
+        assert_eq!(console.get("/api/status")["read_only"], false);
+        halves.push(half());
+    }
+}
+
+#[tokio::test]
+async fn hours_out_of_range_are_refused() {
+    let (_served, console) = start(&[]).await;
+    for hours in ["0", "25", "-1", "1.5", "all", ""] {
+        let answer = console.call("GET", &format!("/api/overview?hours={hours}"));
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "invalid_parameter"),
+            "{hours}: {answer:?}"
+        );
+    }
+    assert_eq!(console.get("/api/overview?hours=1")["hours"], 1);
+}
+
+/// Only what is known is a number in the navigation.
+#[tokio::test]
+async fn status_has_numbers_and_arguments() {
+    let (served, console) = start(&[]).await;
+    let status = console.get("/api/status");
+    assert_eq!(status["counts"], json!({"dead_letters": 0}));
+    let data = format!("--data {}", served.data().display());
+    assert_eq!(status["cli_args"]["data"], json!(data));
+    let config = format!("--config {}", served.config().display());
+    assert_eq!(status["cli_args"]["config"], json!(config));
+}

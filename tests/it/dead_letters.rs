@@ -26,6 +26,15 @@ const ROUTES: &str = r#"
   query:
     verify: { scheme: token, secret: secretsmanager:sender }
     map: '{module: "Leads", fields: {Rating: "Active"}, ids: .ids, reference: {headers: $headers, query: $query}}'
+  signed:
+    verify:
+      scheme: custom
+      secret: secretsmanager:sender
+      type: hmac
+      algorithm: sha256
+      signature: { query: sig, encoding: hex }
+      signed: "{body}"
+    map: '{module: "Leads", fields: {Rating: "Active"}, ids: .ids, reference: {query: $query}}'
   open:
     verify: { scheme: none }
     delivery_id: .event
@@ -108,7 +117,7 @@ fn arrival(route: &str, body: &Value) -> InboundRequest {
 
 async fn accepted(app: &App, arrival: InboundRequest) -> Vec<Job> {
     match app.deliver(arrival, None).await.expect("taken in") {
-        HookResponse::Delivery(accepted, _) => accepted.jobs().to_vec(),
+        HookResponse::Delivery { accepted, .. } => accepted.jobs().to_vec(),
         HookResponse::Handshake(handshake) => panic!("{handshake:?}"),
     }
 }
@@ -166,6 +175,35 @@ async fn secret_in_request_is_stripped_before_storing() {
             "{route}: another secret, the same delivery"
         );
     }
+}
+
+/// A signature in the query would let anybody who reads the store send the delivery again.
+#[tokio::test]
+async fn signature_in_query_is_not_stored() {
+    let fixture = Fixture::new().await;
+    let sent = |ids: Value| {
+        let mut sent = arrival("signed", &json!({"ids": ids}));
+        let key = SENDER_SECRET.as_bytes();
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, key);
+        let signature = hex::encode(aws_lc_rs::hmac::sign(&key, &sent.body));
+        sent.query = format!("a=1&sig={signature}");
+        (sent, signature)
+    };
+    let (refused, signature) = sent(json!("none"));
+    let refused = fixture.app.deliver(refused, None).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let dead_letter = fixture.listed().await.remove(0);
+    let kept = fixture.kept(&dead_letter.id).await.expect("kept");
+    assert_eq!(format!("{:?}", kept.query), r#"{"a": "1"}"#);
+    assert!(!format!("{:?}", kept.headers).contains(&signature));
+
+    let (taken, signature) = sent(json!([fixture.world.id("Leads", 0)]));
+    let jobs = accepted(&fixture.app, taken).await;
+    let reference = jobs[0].request.reference.as_ref().expect("a reference");
+    assert_eq!(reference["query"], json!({"a": "1"}), "{signature}");
+    let source = jobs[0].source.as_ref().expect("a source");
+    let kept = fixture.kept(&source.delivery).await.expect("kept");
+    assert!(!format!("{:?}", kept.query).contains(&signature));
 }
 
 /// Stores limit the size of an item, so the reason is cut.

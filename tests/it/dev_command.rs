@@ -149,6 +149,12 @@ async fn saved_config_is_reloaded_and_a_broken_one_is_not() {
         status.to_string().contains("routes.second.map"),
         "{status:#}"
     );
+    // The caret of a problem points at its column, so the lines stay lines.
+    let log = std::fs::read_to_string(dev.path("log")).expect("the log");
+    let line = log.lines().position(|line| line.contains("not reloaded"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    let after = log.lines().nth(line + 1).expect("a second line");
+    assert!(after.starts_with("    ") && !log.contains("\\n"), "{log}");
     let answer = dev
         .deliver("second", &json!({"id": "5725767000003000064"}))
         .await;
@@ -174,6 +180,30 @@ async fn saved_config_is_reloaded_and_a_broken_one_is_not() {
     dev.wait_for("routes", |routes| routes.to_string().contains("open"))
         .await;
     dev.wait_for("status", |status| problems(status) == 0).await;
+}
+
+/// The commands that the console shows work when they are copied.
+#[tokio::test]
+async fn shown_arguments_reach_store_and_config() {
+    let dev = Dev::start();
+    let status = dev.wait_for("status", |_| true).await;
+    let of = |name: &str| {
+        let text = status["cli_args"][name].as_str();
+        let text = text.unwrap_or_else(|| panic!("{status:#}"));
+        text.split(' ').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let data = of("data");
+    assert_eq!(data, ["--data", "masshook-dev/data"]);
+    for mut command in [vec!["jobs", "list"], vec!["deliveries", "list"]] {
+        command.extend(data.iter().map(String::as_str));
+        let output = dev.run(&command);
+        assert!(output.status.success(), "{output:?}");
+    }
+    let config = of("config");
+    let mut check = vec!["check"];
+    check.extend(config.iter().map(String::as_str));
+    let output = dev.run(&check);
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
@@ -226,6 +256,8 @@ fn broken_config_at_the_start_is_reported_with_its_place() {
             error.contains(part) && error.contains("masshook.yaml"),
             "{error}"
         );
+        let left = folder.path().join("masshook-dev");
+        assert!(!left.exists(), "nothing is left behind");
     }
     let missing = dev_command(&folder, &["--config", "nowhere.yaml"])
         .output()

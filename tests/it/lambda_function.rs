@@ -10,7 +10,7 @@ use zoho_simulator::Settings;
 use crate::harness::{Receiver, Rie, RieOptions, SimulatedZoho, repo_path};
 
 /// The function as `sam local` runs it: with the sample config and the sample secrets, on free ports.
-struct Function {
+pub(crate) struct Function {
     rie: Rie,
     zoho: SimulatedZoho,
     receiver: Receiver,
@@ -48,6 +48,11 @@ fn events() -> Vec<(String, Value)> {
 
 impl Function {
     async fn start() -> Self {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// Starts it with these variables, too.
+    pub(crate) async fn start_with(variables: Vec<(String, String)>) -> Self {
         let zoho = SimulatedZoho::start(Settings::default()).await;
         let receiver = Receiver::start(&[]).await;
         let config =
@@ -61,6 +66,7 @@ impl Function {
         let secrets = sample_secrets();
         let mut env: Vec<(String, String)> = secrets.clone().into_iter().collect();
         env.push(("MASSHOOK_CONFIG".to_owned(), path.display().to_string()));
+        env.extend(variables);
         let rie = Rie::start(&RieOptions {
             env,
             timeout_s: 29,
@@ -73,6 +79,12 @@ impl Function {
             secrets,
             _folder: folder,
         }
+    }
+
+    /// Invokes it.
+    #[cfg(feature = "otlp")]
+    pub(crate) async fn invoke(&self, event: &Value) -> Value {
+        self.rie.invoke(event).await
     }
 }
 

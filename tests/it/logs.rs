@@ -102,12 +102,12 @@ async fn readable_log_tells_the_story() {
     );
     assert_eq!(
         of(&format!("{} of form succeeded", jobs[0])),
-        "TIME  INFO job_… of form succeeded, 1 of 1 updated connection=default records.updated=1"
+        "TIME  INFO job_… of form succeeded, 1 of 1 updated delivery.id=dlv_… connection=default records.updated=1"
     );
     let retried = of("next try at");
     assert!(
         retried.starts_with("TIME  WARN callback of job_… not delivered: ")
-            && retried.ends_with("; next try at TIME attempts=1"),
+            && retried.ends_with("; next try at TIME delivery.id=dlv_… attempts=1"),
         "{retried}"
     );
     let failed = of(&format!("{} of form failed", jobs[1]));
@@ -118,7 +118,7 @@ async fn readable_log_tells_the_story() {
     assert!(failed.contains(" records.failed=1"), "{failed}");
     let unmatched = of(&format!("{} of person succeeded", jobs[2]));
     assert!(
-        unmatched.starts_with("TIME  INFO job_… of person succeeded, 0 of 1 matched"),
+        unmatched.starts_with("TIME  WARN job_… of person succeeded, 0 of 1 matched"),
         "{unmatched}"
     );
     let refused = of("4bf92f3577b34da6a3ce929d0e0e4736");
@@ -205,6 +205,91 @@ async fn json_log_has_the_same_story() {
             "{line:#}"
         );
     }
+}
+
+/// The line of each delivery has the id under which the log of deliveries shows it.
+#[tokio::test]
+async fn delivery_lines_have_ids_of_delivery_log() {
+    let routes = format!(
+        "\n  picky:\n    verify: {{ scheme: none }}\n    when: '.event == \"yes\"'\n    map: empty\n"
+    );
+    let harness = Harness::new().routes(&routes);
+    let mut world = harness.served().prepare().await;
+    world.start(&["--log-format", "json"]).await;
+    let delivery = json!({"event": "e1", "ids": [world.lead(1)]});
+    let job = world.submit(&delivery).await.remove(0);
+    world.wait_for_job(&job).await;
+    assert_eq!(world.submit(&delivery).await, [job.clone()]);
+    for (path, status) in [("/hooks/picky", 200), ("/hooks/nosuch", 404)] {
+        let event = json!({"event": "no"});
+        let answer = world.request("POST", path, Some(&event)).await;
+        assert_eq!(answer.expect("an answer").status, status);
+    }
+    wait_for(&world, "404 refused").await;
+    let log = world.log();
+    let lines = log.lines().map(serde_json::from_str);
+    let lines: Vec<Value> = lines.collect::<Result<_, _>>().expect("JSON");
+    let mut seen = Vec::new();
+    for (part, place, outcome) in [
+        (format!("-> {job} queued"), "fields", "accepted"),
+        (format!("-> {job} succeeded"), "fields", "duplicate"),
+        ("ignored by its route".to_owned(), "fields", "ignored"),
+        ("404 refused".to_owned(), "span", "refused"),
+    ] {
+        let has = |line: &&Value| text(&line["fields"]["message"]).contains(&part);
+        let line = lines.iter().find(has);
+        let line = line.unwrap_or_else(|| panic!("no `{part}`:\n{log}"));
+        let id = text(&line[place]["delivery.id"]);
+        let over = Instant::now() + Duration::from_secs(60);
+        let shown = loop {
+            let (code, shown) = world.cli(&["deliveries", "show", &id]);
+            if code == 0 {
+                break shown;
+            }
+            assert!(Instant::now() < over, "{part}: {shown}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert_eq!(shown["outcome"], outcome, "{line:#}");
+        assert!(!seen.contains(&id), "{id} twice");
+        seen.push(id);
+    }
+    // Everything about the job has the delivery.
+    let of_job = lines
+        .iter()
+        .filter(|line| line["fields"]["job.id"] == job.as_str());
+    let of_job: Vec<&Value> = of_job.collect();
+    let callback = |line: &&Value| text(&line["fields"]["message"]).contains("callback of");
+    assert!(of_job.iter().any(callback), "{of_job:#?}");
+    for line in of_job {
+        let message = text(&line["fields"]["message"]);
+        let has_id = line["fields"]["delivery.id"] == seen[0].as_str();
+        assert!(
+            has_id || message.contains("duplicate") || message.contains("202"),
+            "{line:#}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn failed_zoho_call_names_its_job() {
+    let mut world = Harness::new().served().prepare().await;
+    world.start(&["--log-format", "json"]).await;
+    world.faults(&json!({"rate_5xx": 1.0})).await;
+    let delivery = json!({"event": "e1", "ids": [world.lead(1)]});
+    let job = world.submit(&delivery).await.remove(0);
+    wait_for(&world, "\"retry\":false").await;
+    world.faults(&json!({"rate_5xx": 0.0})).await;
+    world.wait_for_job(&job).await;
+    let mut failures = 0;
+    for line in world.log().lines() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        if text(&line["fields"]["message"]).starts_with("Zoho call failed") {
+            assert_eq!(line["span"]["job.id"], job.as_str(), "{line:#}");
+            assert!(text(&line["span"]["delivery.id"]).starts_with("dlv_"));
+            failures += 1;
+        }
+    }
+    assert!(failures > 1, "{}", world.log());
 }
 
 /// Values of Rust's `Debug` are not for readers of a log.

@@ -44,6 +44,8 @@ mod misconfiguration;
 mod openapi;
 mod operator_api;
 mod org_metadata;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod overload;
 mod overview;
 mod packaging;

@@ -72,6 +72,7 @@ const FAMILIES: &[(&str, &str, &str)] = &[
     ("masshook_zoho_calls_saved", "counter", ""),
     ("masshook_zoho_throttles", "counter", ""),
     ("masshook_callback_attempts", "counter", ""),
+    ("masshook_delivery_log_lost", "counter", ""),
     ("masshook_zoho_credits_remaining", "gauge", ""),
     (
         "masshook_token_expiry_timestamp_seconds",

@@ -145,6 +145,7 @@ async fn wrong_parameter_is_named_with_allowed_values() {
         ("/jobs?limit=201", "limit", "from 1 to 200"),
         ("/jobs?since=yesterday", "since", "30m, 24h or 7d"),
         ("/jobs?cursor=%21", "cursor", "is not a cursor"),
+        ("/jobs?cursor=5.job_1", "cursor", "is not a cursor"),
         ("/jobs?wait=5", "wait", "needs `after`"),
         ("/jobs?after=1&wait=26", "wait", "from 0 to 25"),
         (
@@ -320,6 +321,51 @@ async fn filters_and_cursors_select_deliveries() {
     }
 }
 
+/// A cursor of another list is well-formed, but would select anything.
+#[tokio::test]
+async fn cursor_of_another_list_is_refused() {
+    let operator = Operator::start().await;
+    for number in 0..3 {
+        operator.deliver(&unmappable(&format!("e{number}"))).await;
+        operator.failed_job().await;
+    }
+    operator.app.flush_delivery_log().await;
+    let lists = ["/jobs?", "/deliveries?", "/deliveries?outcome=dead_letter&"];
+    for list in lists {
+        let page = operator.get(&format!("{list}limit=1")).await.body;
+        for other in lists {
+            for (name, value, wrong) in [
+                ("cursor", &page["next"], &page["latest"]),
+                ("after", &page["latest"], &page["next"]),
+            ] {
+                let send = async |value: &Value| {
+                    let path = format!("{other}{name}={}", text(value));
+                    operator.get(&path).await
+                };
+                let answer = send(value).await;
+                match list == other {
+                    true => assert_eq!(answer.status, 200, "{answer:?}"),
+                    false => answer.assert_problem(400, "invalid_parameter"),
+                }
+                send(wrong).await.assert_problem(400, "invalid_parameter");
+            }
+        }
+        // A forged number beyond the end selects nothing new, and hides nothing that is.
+        let latest = text(&page["latest"]);
+        let (form, _) = latest.split_once('.').expect("a form");
+        let forged = format!("{list}after={form}.999999999999999999");
+        let answer = operator.get(&forged).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let name = list
+            .trim_matches(['/', '?'])
+            .split('?')
+            .next()
+            .expect("a name");
+        assert_eq!(answer.body[name], json!([]), "{answer:?}");
+        assert_eq!(answer.body["latest"], json!(latest), "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn long_poll_wakes_on_new_delivery() {
     let operator = Operator::start().await;
@@ -328,9 +374,10 @@ async fn long_poll_wakes_on_new_delivery() {
         operator.router.clone(),
         Request::get(&format!("/deliveries?after={latest}&wait=25")).authorized(),
     ));
+    let latest_job = text(&operator.get("/jobs").await.body["latest"]);
     let jobs = tokio::spawn(send(
         operator.router.clone(),
-        Request::get("/jobs?after=0&wait=25").authorized(),
+        Request::get(&format!("/jobs?after={latest_job}&wait=25")).authorized(),
     ));
     let event = json!({"kind": "form", "event": "e1", "ids": [operator.world.id("Leads", 0)]});
     assert_eq!(operator.deliver(&event).await.status, 202);

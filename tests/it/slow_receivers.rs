@@ -234,6 +234,23 @@ async fn hanging_progress_callback_delays_nothing() {
     assert_eq!(job["callback"]["status"], "delivered", "{job:#}");
     assert_eq!(job["callback"]["attempts"], 1, "{job:#}");
     assert!(slow.open() >= 1, "the progress callback still hangs");
+    // Its result is recorded although the job has finished.
+    let attempts = |job: &Value| {
+        let history = job["history"].as_array().cloned().unwrap_or_default();
+        let callbacks = history
+            .into_iter()
+            .filter(|entry| entry["event"] == "callback");
+        callbacks.collect::<Vec<_>>()
+    };
+    let job = world.wait_until(&id, |job| attempts(job).len() == 2).await;
+    let statuses: Vec<Value> = attempts(&job)
+        .iter()
+        .map(|entry| entry["status"].clone())
+        .collect();
+    assert!(statuses.contains(&json!(200)) && statuses.contains(&Value::Null));
+    assert_eq!(job["callback"]["status"], "delivered", "{job:#}");
+    let failed = format!("callback of {id} not delivered");
+    assert_eq!(world.log().matches(&failed).count(), 1, "{}", world.log());
 }
 
 /// The callbacks that wait when the config is reloaded are sent, and those in progress are sent again.

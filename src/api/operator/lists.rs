@@ -23,10 +23,9 @@ pub(in crate::api) async fn list_jobs(
     deadline: Option<Extension<InvocationDeadline>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Rejection> {
-    let query = ListQuery::of_jobs(&query.unwrap_or_default(), app.now())?;
-    let page = app
-        .list_jobs(&without_billed_wait(query, &deadline))
-        .await?;
+    let query = ListQuery::of_jobs(&query.unwrap_or_default(), app.store(), app.now())?;
+    let query = without_billed_wait(query, &deadline);
+    let page = query.cursors.encode(app.list_jobs(&query).await?);
     Ok(json_answer(StatusCode::OK, &JobListView::of(&page)))
 }
 
@@ -36,9 +35,9 @@ pub(in crate::api) async fn list_deliveries(
     deadline: Option<Extension<InvocationDeadline>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Rejection> {
-    let query = ListQuery::of_deliveries(&query.unwrap_or_default(), app.now())?;
+    let query = ListQuery::of_deliveries(&query.unwrap_or_default(), app.store(), app.now())?;
     let query = without_billed_wait(query, &deadline);
-    let page = app.list_deliveries(&query).await?;
+    let page = query.cursors.encode(app.list_deliveries(&query).await?);
     Ok(json_answer(StatusCode::OK, &DeliveryListView::of(&page)))
 }
 
@@ -61,5 +60,9 @@ pub(in crate::api) async fn show_job(
 ) -> Result<Response, Rejection> {
     let jobs = app.job_operations();
     let job = jobs.job(&jobs.find_job(&id).await?).await?;
-    Ok(json_answer(StatusCode::OK, &JobView::in_full(&job)))
+    let view = JobView {
+        replay: jobs.replay_of(&job).await?.map(|id| id.to_string()),
+        ..JobView::in_full(&job)
+    };
+    Ok(json_answer(StatusCode::OK, &view))
 }

@@ -1,5 +1,7 @@
 //! Shows, replays and discards deliveries.
 
+use std::collections::{HashSet, VecDeque};
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::jobs::find_id;
@@ -14,6 +16,9 @@ use crate::store::{JobFilter, JobSummary, PageRequest, Store};
 
 /// The number of candidates that an ambiguous id names.
 const CANDIDATES: usize = 5;
+
+/// Jobs of a delivery that are shown, replays included.
+const MAX_JOBS: usize = 50;
 
 /// The time after the receipt of a delivery in which its jobs are made.
 const SAME_DELIVERY: SignedDuration = SignedDuration::from_secs(5);
@@ -88,7 +93,7 @@ impl DeliveryDetails {
     }
 }
 
-/// The summaries of a delivery's jobs: those that the entry names, and the replay of a failed one.
+/// The summaries of a delivery's jobs: those that the entry names, those of its replays, and the replays of jobs.
 async fn jobs_of(
     store: &dyn Store,
     summary: &DeliverySummary,
@@ -96,17 +101,21 @@ async fn jobs_of(
 ) -> Result<Vec<JobSummary>, Rejection> {
     let dead = summary.dead_letter.as_ref();
     let last = dead.and_then(|dead| dead.job.as_ref());
-    let mut ids: Vec<JobId> = summary
-        .entry
-        .jobs
-        .iter()
-        .map(|id| JobId::from_outside(id))
-        .collect();
-    ids.extend(last.filter(|last| !ids.contains(last)).cloned());
+    let LogEntry { jobs, replays, .. } = &summary.entry;
+    let named = jobs.iter().chain(replays);
+    let named = named.map(|id| JobId::from_outside(id));
+    let mut ids: VecDeque<JobId> = named.chain(last.cloned()).collect();
+    let mut seen = HashSet::new();
     let mut jobs = Vec::with_capacity(ids.len());
-    for id in ids {
+    while let Some(id) = ids.pop_front() {
+        if jobs.len() >= MAX_JOBS || !seen.insert(id.clone()) {
+            continue;
+        }
         // One that cannot be read is in the list of jobs.
         if let Ok(Some(job)) = store.get(&id).await {
+            if job.status().is_final() {
+                ids.push_front(job.replay_id());
+            }
             jobs.push(JobSummary::of(&job));
         }
     }

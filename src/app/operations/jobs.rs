@@ -136,6 +136,23 @@ impl JobOperations<'_> {
         job.ok_or_else(|| Rejection::NoSuchJob(id.as_str().chars().take(80).collect()))
     }
 
+    /// The job that repeats this one, if there is one.
+    ///
+    /// # Errors
+    /// [`Rejection::Store`].
+    pub async fn replay_of(&self, job: &Job) -> Result<Option<JobId>, Rejection> {
+        if !can_be_replayed(job) {
+            return Ok(None);
+        }
+        let id = job.replay_id();
+        match self.store.get(&id).await {
+            Ok(replay) => Ok(replay.map(|replay| replay.id)),
+            // It exists all the same.
+            Err(StoreError::Unreadable { id, .. }) => Ok(Some(id)),
+            Err(error) => Err(Rejection::Store(error)),
+        }
+    }
+
     /// Repeats a failed job as a new one, or resumes a parked one. A replay that failed too is replayed in its turn.
     ///
     /// # Errors

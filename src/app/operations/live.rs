@@ -176,6 +176,7 @@ mod tests {
     use std::collections::VecDeque;
     use std::sync::Mutex;
 
+    use super::super::cursor::CursorForm;
     use super::*;
     use crate::store::memory::MemoryStore;
     use crate::sync;
@@ -214,6 +215,7 @@ mod tests {
 
     /// The answer to a request that waits for what is newer than `5`, and the positions that were read.
     async fn answer(pages: Vec<Page<u8>>) -> (Page<u8>, Vec<ListPosition>) {
+        let store = MemoryStore::new();
         let filter = Script {
             pages: Mutex::new(pages.into()),
             ..Script::default()
@@ -222,8 +224,9 @@ mod tests {
             filter,
             page: PageRequest::newer(10, "5"),
             wait: MAX_WAIT,
+            cursors: CursorForm::of_jobs(&store),
         };
-        let found = read_or_wait(&MemoryStore::new(), &Waits::default(), &query).await;
+        let found = read_or_wait(&store, &Waits::default(), &query).await;
         let positions = sync::lock(&query.filter.positions).clone();
         (found.expect("a page"), positions)
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use strict_reader::nearest;
 
+use super::cursor::{CursorForm, Direction};
 use super::live::MAX_WAIT;
 use crate::inbound::rejection::Rejection;
 use crate::store::delivery_log::{DeliveryFilter, OutcomeFilter};
-use crate::store::{JobFilter, ListPosition, PageRequest, StatusFilter};
+use crate::store::{JobFilter, ListPosition, PageRequest, StatusFilter, Store};
 use crate::trigger::Trigger;
 
 /// The size of a page.
@@ -67,7 +68,8 @@ impl From<InvalidParameter> for Rejection {
 }
 
 impl InvalidParameter {
-    pub(super) fn new(parameter: &str, detail: impl Into<String>) -> Self {
+    /// An error of a parameter.
+    pub fn new(parameter: &str, detail: impl Into<String>) -> Self {
         Self {
             parameter: parameter.to_owned(),
             detail: detail.into(),
@@ -238,21 +240,24 @@ impl Parameters {
     }
 
     /// The page, and how long to wait for one that is not empty.
-    fn page(&self) -> Result<(PageRequest, Duration), InvalidParameter> {
+    fn page(&self, cursors: CursorForm) -> Result<(PageRequest, Duration), InvalidParameter> {
         let limit = self.number("limit", MAX_LIMIT, DEFAULT_LIMIT)?;
         let most = usize::try_from(MAX_WAIT.as_secs()).unwrap_or_default();
         let wait = self.number("wait", most, 0)?;
         let wait = Duration::from_secs(wait as u64);
-        for name in ["cursor", "after"] {
-            self.get(name)
-                .map_or(Ok(()), |cursor| check_cursor(name, cursor))?;
+        let position = |name, direction| {
+            let cursor = self.get(name);
+            let position = cursor.map(|cursor| cursors.position(name, cursor, direction));
+            position.transpose()
+        };
+        if self.get("cursor").is_some() && self.get("after").is_some() {
+            let detail = "cannot be used together with `cursor`";
+            return Err(InvalidParameter::new("after", detail));
         }
-        let from = match (self.text("cursor"), self.text("after")) {
-            (Some(_), Some(_)) => {
-                let detail = "cannot be used together with `cursor`";
-                return Err(InvalidParameter::new("after", detail));
-            }
-            (Some(cursor), None) => ListPosition::Before(cursor),
+        let older = position("cursor", Direction::Older)?;
+        let newer = position("after", Direction::Newer)?;
+        let from = match (older, newer) {
+            (Some(cursor), _) => ListPosition::Before(cursor),
             (None, Some(after)) => ListPosition::Newer(after),
             (None, None) => ListPosition::Start,
         };
@@ -262,31 +267,6 @@ impl Parameters {
         }
         Ok((PageRequest { limit, from }, wait))
     }
-}
-
-/// Checks that a parameter has the form of a cursor.
-///
-/// # Errors
-/// [`InvalidParameter`].
-pub fn check_cursor(name: &str, text: &str) -> Result<(), InvalidParameter> {
-    match is_cursor(text) {
-        true => Ok(()),
-        false => {
-            let detail = "is not a cursor; take it from `next` or `latest` of a list";
-            Err(InvalidParameter::new(name, detail))
-        }
-    }
-}
-
-/// Whether a text has the form of a cursor: a number, or a moment and an id.
-fn is_cursor(text: &str) -> bool {
-    let is_id = |id: &str| {
-        let mut bytes = id.bytes();
-        id.len() <= 100 && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-    };
-    let (moment, id) = text.split_once('.').unwrap_or((text, ""));
-    let is_moment = (1..=19).contains(&moment.len()) && moment.bytes().all(|b| b.is_ascii_digit());
-    is_moment && is_id(id)
 }
 
 /// Reads a moment: RFC 3339, or an age such as `30m`, `24h` or `7d`.
@@ -316,6 +296,8 @@ pub struct ListQuery<F> {
     pub page: PageRequest,
     /// How long to wait for new entries, if there are none.
     pub wait: Duration,
+    /// The form of the list's cursors.
+    pub cursors: CursorForm,
 }
 
 impl ListQuery<JobFilter> {
@@ -323,11 +305,21 @@ impl ListQuery<JobFilter> {
     ///
     /// # Errors
     /// [`InvalidParameter`].
-    pub fn of_jobs(query: &str, now: Timestamp) -> Result<Self, InvalidParameter> {
+    pub fn of_jobs(
+        query: &str,
+        store: &dyn Store,
+        now: Timestamp,
+    ) -> Result<Self, InvalidParameter> {
         let parameters = Parameters::of_list(query, &JOB_PARAMETERS)?;
-        let (page, wait) = parameters.page()?;
         let filter = parameters.job_filter(now)?;
-        Ok(Self { filter, page, wait })
+        let cursors = CursorForm::of_jobs(store);
+        let (page, wait) = parameters.page(cursors)?;
+        Ok(Self {
+            filter,
+            page,
+            wait,
+            cursors,
+        })
     }
 }
 
@@ -336,10 +328,20 @@ impl ListQuery<DeliveryFilter> {
     ///
     /// # Errors
     /// [`InvalidParameter`].
-    pub fn of_deliveries(query: &str, now: Timestamp) -> Result<Self, InvalidParameter> {
+    pub fn of_deliveries(
+        query: &str,
+        store: &dyn Store,
+        now: Timestamp,
+    ) -> Result<Self, InvalidParameter> {
         let parameters = Parameters::of_list(query, &DELIVERY_PARAMETERS)?;
-        let (page, wait) = parameters.page()?;
         let filter = parameters.delivery_filter(now)?;
-        Ok(Self { filter, page, wait })
+        let cursors = CursorForm::of_deliveries(store, &filter);
+        let (page, wait) = parameters.page(cursors)?;
+        Ok(Self {
+            filter,
+            page,
+            wait,
+            cursors,
+        })
     }
 }

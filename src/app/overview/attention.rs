@@ -60,6 +60,7 @@ impl App {
                 .filter_map(|status| of_connection(status, now)),
         );
         entries.extend(gauges.oldest_due.and_then(|due| of_oldest_due(due, now)));
+        entries.extend(of_log_losses(gauges));
         entries
     }
 }
@@ -161,9 +162,37 @@ fn of_oldest_due(due: Timestamp, now: Timestamp) -> Option<Attention> {
         severity: "warn",
         subject: "overdue work".to_owned(),
         text: format!("a job is due since {due:.0} and was not driven"),
-        link: "/jobs?status=waiting".to_owned(),
+        link: "/jobs".to_owned(),
         action: "Jobs",
         command: Some("masshook jobs list".to_owned()),
+    })
+}
+
+/// Deliveries that the log lacks since the start of the process.
+fn of_log_losses(gauges: &Gauges) -> Option<Attention> {
+    let Gauges {
+        log_left_out,
+        log_failed,
+        ..
+    } = gauges;
+    let reasons = [
+        (*log_left_out, "came too fast"),
+        (*log_failed, "could not be written"),
+    ];
+    let reasons = reasons.iter().filter(|(count, _)| *count > 0);
+    let reasons: Vec<String> = reasons
+        .map(|(count, reason)| format!("{count} {reason}"))
+        .collect();
+    (!reasons.is_empty()).then(|| Attention {
+        severity: "warn",
+        subject: "log of deliveries".to_owned(),
+        text: format!(
+            "deliveries are missing in the log since the start: {}; their jobs are not concerned",
+            reasons.join(", ")
+        ),
+        link: "/deliveries".to_owned(),
+        action: "Deliveries",
+        command: None,
     })
 }
 
@@ -205,6 +234,17 @@ mod tests {
         let entries = of_dead_letters(&many, |_| true);
         assert_eq!(entries.len(), MAX_ENTRIES + 1);
         assert_eq!(entries[MAX_ENTRIES].subject, "4 more kinds");
+    }
+
+    #[test]
+    fn losses_of_the_log_are_reported_with_their_reasons() {
+        assert_eq!(of_log_losses(&Gauges::default()), None);
+        let gauges = Gauges {
+            log_left_out: 7,
+            ..Gauges::default()
+        };
+        let text = of_log_losses(&gauges).expect("an entry").text;
+        assert!(text.contains(": 7 came too fast;"), "{text}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::lists::progress_attribute;
 use super::{DynamoStore, UpdateResult, deliveries, packing};
 use crate::clock::after;
 use crate::job::{DeadLetterReason, Job, JobId, JobSource};
+use crate::store::StoreKind;
 use crate::store::delivery::StoredDelivery;
 use crate::store::{
     AddResult, Claim, Deliveries, ItemLocation, JobFilter, JobPage, JobSummary, Jobs, Lease,
@@ -84,6 +85,10 @@ fn is_free_of_charge(more: usize, size: usize) -> bool {
 
 #[async_trait]
 impl Jobs for DynamoStore {
+    fn kind(&self) -> StoreKind {
+        StoreKind::DynamoDb
+    }
+
     async fn add(
         &self,
         job: &Job,

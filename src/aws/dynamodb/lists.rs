@@ -15,7 +15,7 @@ use super::DynamoStore;
 use super::deliveries;
 use super::index::{LISTED, SUMMARY, page_size};
 use super::item::{self, Item, SHARDS};
-use crate::job::{CallbackStatus, Counts, JobId, JobStatus};
+use crate::job::{CallbackStatus, Counts, JobId, JobStatus, MatchCount};
 use crate::store::delivery::DeadLetterSummary;
 use crate::store::delivery_log::{
     DeliveryFilter, DeliveryPage, DeliverySummary, JOBS_SHOWN, LogEntry, StoredParts,
@@ -432,6 +432,7 @@ type Progress = (
     Option<String>,
     Option<String>,
     Option<Value>,
+    Option<MatchCount>,
 );
 
 /// Encodes the part of a job's summary that changes while the job runs.
@@ -446,13 +447,14 @@ pub(super) fn progress_attribute(job: &JobSummary) -> Option<AttributeValue> {
         job.code.clone(),
         job.failure.clone(),
         job.reference.clone(),
+        job.lookup,
     );
     serde_json::to_string(&progress).ok().map(item::text)
 }
 
 fn summary(item: &Item) -> Option<JobSummary> {
     let progress: Progress = serde_json::from_str(item::get(item, "progress")?).ok()?;
-    let (status, callback, finished_at, counts, code, failure, reference) = progress;
+    let (status, callback, finished_at, counts, code, failure, reference, lookup) = progress;
     let [total, updated, failed, pending] = counts;
     Some(JobSummary {
         id: JobId::from_outside(item::get(item, "pk")?.strip_prefix("job#")?),
@@ -473,6 +475,7 @@ fn summary(item: &Item) -> Option<JobSummary> {
         code,
         failure,
         reference,
+        lookup,
         delivery: item::get(item, "delivery").map(str::to_owned),
     })
 }

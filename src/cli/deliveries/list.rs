@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::ListArgs;
+use crate::app::operations::CursorForm;
 use crate::cli::list_arguments::list_json;
 use crate::cli::store_location::{CommandOutput, StoreCommandError};
 use crate::cli::table::{age, short_ids, table, terminal_width};
@@ -16,8 +17,9 @@ pub(super) async fn list(args: &ListArgs) -> Result<CommandOutput, StoreCommandE
     let filter = args.filter.filter()?;
     let open = args.location.open()?;
     let store = &open.store;
+    let cursors = CursorForm::of_deliveries(&**store, &filter);
     let read = async |request| store.list_deliveries(&filter, &request).await;
-    let page = args.page.read(read).await?;
+    let page = args.page.read(cursors, read).await?;
     let entries: Vec<Value> = page.entries.iter().map(DeliverySummary::to_json).collect();
     let text = match page.entries.is_empty() {
         true => empty_text(&filter, &open.place),

@@ -10,7 +10,7 @@ use crate::app::operations::{DeliveryDetails, delivery_id};
 use crate::cli::store_location::{CommandOutput, StoreCommandError};
 use crate::cli::terminal::pretty_json;
 use crate::store::delivery::StoredDelivery;
-use crate::store::delivery_log::{LogEntry, LoggedOutcome};
+use crate::store::delivery_log::{DeliveryOutcome, LogEntry};
 use crate::store::{NO_ROUTE, time_text};
 
 pub(super) async fn show(args: &ShowArgs) -> Result<CommandOutput, StoreCommandError> {
@@ -74,7 +74,7 @@ fn delivery_text(details: &DeliveryDetails) -> String {
     for step in &entry.steps {
         let mark = match (step.ok, entry.outcome) {
             (true, _) => "ok",
-            (false, LoggedOutcome::Ignored) => "ignored",
+            (false, DeliveryOutcome::Ignored) => "ignored",
             (false, _) => "FAILED",
         };
         let took = step
@@ -116,7 +116,7 @@ fn delivery_text(details: &DeliveryDetails) -> String {
 /// Why there is no body. That of an ignored delivery, and of one that is no dead letter, was never stored.
 fn why_no_body(entry: &LogEntry) -> &'static str {
     match (entry.outcome, &entry.delivery) {
-        (LoggedOutcome::Ignored, _) | (LoggedOutcome::Refused, None) => {
+        (DeliveryOutcome::Ignored, _) | (DeliveryOutcome::Refused, None) => {
             "The body was not stored: only those of accepted deliveries and of dead letters are."
         }
         _ => "The body is not stored any more.",

@@ -42,6 +42,13 @@ pub(super) struct Loaded {
     config_for_samples: PathBuf,
 }
 
+impl Loaded {
+    /// The file with which other commands do the same as the server.
+    pub(super) fn config_for_commands(&self) -> &Path {
+        &self.config_for_samples
+    }
+}
+
 impl DevEnvironment {
     /// Starts the simulator.
     pub(super) async fn start(

@@ -15,6 +15,8 @@ const STARTER: &str = include_str!("starter.yaml");
 #[derive(Clone, Debug)]
 pub(super) struct DevFolder {
     path: PathBuf,
+    /// Whether this start has created it.
+    is_new: bool,
 }
 
 impl DevFolder {
@@ -26,13 +28,22 @@ impl DevFolder {
         let path = std::env::current_dir()
             .map(|current| current.join(FOLDER))
             .map_err(|error| format!("the working directory cannot be read: {error}"))?;
-        let folder = Self { path };
+        let is_new = !path.exists();
+        let folder = Self { path, is_new };
         for path in [&folder.path, &folder.secrets(), &folder.data()] {
             std::fs::create_dir_all(path)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
         }
         folder.write_once(&folder.path.join(".gitignore"), "*\n")?;
         Ok(folder)
+    }
+
+    /// Deletes the folder if this start has created it.
+    pub(super) fn discard_if_new(&self) {
+        if self.is_new {
+            // What stays does no harm.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
     }
 
     /// The folder of the jobs.

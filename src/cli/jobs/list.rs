@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::ListArgs;
+use crate::app::operations::CursorForm;
 use crate::cli::list_arguments::list_json;
 use crate::cli::store_location::{CommandOutput, StoreCommandError};
 use crate::cli::table::{age, short_ids, table, terminal_width};
@@ -18,22 +19,22 @@ pub(super) async fn list(args: &ListArgs) -> Result<CommandOutput, StoreCommandE
     let open = args.location.open()?;
     let store = &open.store;
     let read = async |request| store.list(&filter, &request).await;
-    let page = args.page.read(read).await?;
+    let page = args.page.read(CursorForm::of_jobs(&**store), read).await?;
     let entries: Vec<Value> = page.entries.iter().map(JobSummary::to_json).collect();
     let text = match page.entries.is_empty() {
-        true => empty_text(&filter, &open.place),
+        true => empty_text(&filter, &open.place, &args.location.repeated_arguments()),
         false => page_text(&page),
     };
     Ok(CommandOutput::new(list_json("jobs", entries, &page), text))
 }
 
-fn empty_text(filter: &JobFilter, place: &str) -> String {
+fn empty_text(filter: &JobFilter, place: &str, arguments: &str) -> String {
     match *filter == JobFilter::default() {
         true => format!(
             "No jobs in {place} yet. A job appears here for each update request of an accepted delivery.\n\
-             Send a sample with `masshook send SENDER --route ROUTE`; `masshook deliveries list` shows what was refused or ignored."
+             Send a sample with `masshook send SENDER --route ROUTE`; `masshook deliveries list{arguments}` shows what was refused or ignored."
         ),
-        false => format!("No job in {place} matches. `masshook jobs list` shows all."),
+        false => format!("No job in {place} matches. `masshook jobs list{arguments}` shows all."),
     }
 }
 
@@ -77,6 +78,16 @@ fn callback_text(callback: CallbackStatus) -> &'static str {
 }
 
 fn reason_text(job: &JobSummary) -> String {
+    let missing = job.lookup.filter(|count| !count.is_complete());
+    let failure = failure_text(job);
+    match missing {
+        Some(count) if failure.is_empty() => count.to_string(),
+        Some(count) => format!("{count}; {failure}"),
+        None => failure,
+    }
+}
+
+fn failure_text(job: &JobSummary) -> String {
     match (&job.parked, &job.code, job.reason()) {
         (None, Some(code), Some(reason)) => format!("{code}: {reason}"),
         (_, _, reason) => reason.unwrap_or_default().to_owned(),

@@ -6,7 +6,7 @@ use super::timeline::{Timeline, text_between};
 use crate::cli::text::{count_of, truncated};
 use crate::job::history::HistoryEntry;
 use crate::job::view::{FailureView, JobView};
-use crate::job::{CallbackStatus, Counts, Job, JobStatus};
+use crate::job::{CallbackStatus, Counts, Job, JobId, JobStatus, Lookup};
 
 /// Failures that are listed.
 const FAILURES_LISTED: usize = 20;
@@ -14,15 +14,15 @@ const FAILURES_LISTED: usize = 20;
 /// The longest text of a sender or of Zoho in a line.
 const MAX_TEXT: usize = 200;
 
-/// A job in full.
-pub(super) fn job_text(job: &Job) -> String {
+/// A job in full. `arguments` are those of commands on the same store; `replay` is the job that repeats it, if there is one.
+pub(super) fn job_text(job: &Job, replay: Option<&JobId>, arguments: &str) -> String {
     let view = JobView::in_full(job);
     let mut lines = head(job, &view);
     lines.extend(timeline(view.history.as_deref().unwrap_or_default()));
     lines.extend(failures(&view));
     lines.extend(notes(&view));
     lines.extend(shared_jobs(view.history.as_deref().unwrap_or_default()));
-    lines.extend(next_steps(job));
+    lines.extend(next_steps(job, replay, arguments));
     lines.join("\n")
 }
 
@@ -35,8 +35,11 @@ pub(super) fn result_line(job: &Job) -> String {
         Some(CallbackStatus::Delivered) => ", callback delivered",
         Some(CallbackStatus::Pending) | None => "",
     };
+    let matched = job.preparation.lookup.as_ref().map(Lookup::match_count);
+    let matched = matched.filter(|count| !count.is_complete());
+    let matched = matched.map_or(String::new(), |count| format!("{count}, "));
     format!(
-        "{}  {status}: {}{callback}",
+        "{}  {status}: {matched}{}{callback}",
         job.id,
         counts_text(&job.counts())
     )
@@ -80,6 +83,10 @@ fn head(job: &Job, view: &JobView) -> Vec<String> {
     }
     if let Some(delivery) = &view.delivery {
         add("delivery", delivery.clone());
+    }
+    if let Some(lookup) = &view.lookup {
+        let (count, field) = (lookup.match_count(), &lookup.field);
+        add("lookup", format!("{count} by {field}"));
     }
     add("records", counts_text(&view.counts));
     if !view.calls.is_empty() {
@@ -181,23 +188,29 @@ fn shared_jobs(history: &[HistoryEntry]) -> Vec<String> {
     }
 }
 
-fn next_steps(job: &Job) -> Vec<String> {
+fn next_steps(job: &Job, replay: Option<&JobId>, arguments: &str) -> Vec<String> {
     let id = &job.id;
     let callback = job.callback.as_ref().map(|callback| callback.status);
     let mut steps = Vec::new();
-    if matches!(
+    let is_failed = matches!(
         job.status(),
         JobStatus::Failed | JobStatus::PartiallySucceeded
-    ) {
-        steps.push(format!("  masshook jobs replay {id}"));
+    );
+    if is_failed && replay.is_none() {
+        steps.push(format!("  masshook jobs replay {id}{arguments}"));
     }
     if callback == Some(CallbackStatus::Undeliverable) {
-        steps.push(format!("  masshook jobs redeliver {id}"));
+        steps.push(format!("  masshook jobs redeliver {id}{arguments}"));
     }
-    match steps.is_empty() {
+    let mut sections = match steps.is_empty() {
         true => Vec::new(),
         false => section("Once the cause is mended", steps),
+    };
+    if let Some(replay) = replay {
+        let show = format!("  masshook jobs show {replay}{arguments}");
+        sections.extend(section("Replayed as", vec![show]));
     }
+    sections
 }
 
 fn section(title: &str, lines: Vec<String>) -> Vec<String> {

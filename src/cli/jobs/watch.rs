@@ -146,7 +146,7 @@ impl Progress {
     /// Prints the entries that are new. An entry that only counts more than before is not new.
     fn print(&mut self, job: &Job) {
         if self.printed.is_empty() {
-            let text = job_text(job);
+            let text = job_text(job, None, "");
             let head = text.split("\n\n").next().unwrap_or_default();
             print_line(&format!("{head}\n"));
         }

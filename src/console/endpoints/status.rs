@@ -20,15 +20,20 @@ pub(super) async fn show(app: Arc<App>, settings: Arc<ConsoleSettings>) -> Respo
         true => None,
         false => app.store().count_dead_letters().await.ok(),
     };
-    let status = json!({
+    let args = &settings.cli_args;
+    let mut status = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "store": store,
         "config": settings.config.to_json(),
         "read_only": settings.read_only,
         "receives_callbacks": settings.callbacks.is_some(),
         "public_url": settings.server_url,
-        "counts": {"dead_letters": dead_letters},
+        "cli_args": {"data": args.data, "config": args.config},
+        "counts": {},
         "now": format!("{:.3}", app.now()),
     });
+    if let Some(count) = dead_letters {
+        status["counts"]["dead_letters"] = json!(count);
+    }
     json_response(StatusCode::OK, &status)
 }

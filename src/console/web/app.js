@@ -13,8 +13,8 @@ const STATUS_INTERVAL = 10000;
 /** Screens: path, name, module, and the count of the status beside the name. */
 const SCREENS = [
   { path: 'overview', name: 'Overview', load: () => import('./screens/overview.js') },
-  { path: 'deliveries', name: 'Deliveries', load: () => import('./screens/deliveries.js'), count: 'deliveries', search: true },
-  { path: 'jobs', name: 'Jobs', load: () => import('./screens/jobs.js'), detail: () => import('./screens/job.js'), count: 'jobs', search: true },
+  { path: 'deliveries', name: 'Deliveries', load: () => import('./screens/deliveries.js'), search: true },
+  { path: 'jobs', name: 'Jobs', load: () => import('./screens/jobs.js'), detail: () => import('./screens/job.js'), search: true },
   { path: 'dead-letters', name: 'Dead letters', load: () => import('./screens/dead-letters.js'), count: 'dead_letters', isBad: true },
   null,
   { path: 'playground', name: 'Playground', load: () => import('./screens/playground.js') },
@@ -136,9 +136,10 @@ function showBanners() {
 async function refreshStatus() {
   const status = await api.get('status');
   app.status = status;
+  actions.setReach(status.cli_args);
   for (const [key, { node, isBad, name }] of counts) {
     const count = status.counts?.[key];
-    node.textContent = count === null || count === undefined || (isBad && count === 0) ? '' : number(count);
+    node.textContent = !count ? '' : number(count);
     node.classList.toggle('bad', Boolean(isBad && count));
     node.title = node.textContent && `${node.textContent} ${name.toLowerCase()}`;
   }

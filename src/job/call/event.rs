@@ -41,6 +41,8 @@ pub enum CallEvent {
         counts: Option<Progress>,
         /// The shortest wait before the next poll.
         wait: Duration,
+        /// Why the status could not be read now.
+        refusal: Option<Refusal>,
     },
     /// The status of Zoho's job can never be read.
     TrackingFailed(Refusal),

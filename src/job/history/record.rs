@@ -13,8 +13,11 @@ use crate::codes::Cause;
 use crate::job::{Job, JobId};
 use crate::outcome::{Refusal, SentRequest};
 
-/// Waits before a request that are too short to be recorded.
+/// Pauses before a request that are too short to be recorded.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+
+/// The same for the time until a request has its permits. It includes requests to the store, even if nobody else has one.
+const SHORTEST_QUEUE: Duration = Duration::from_millis(100);
 
 /// One attempt to deliver a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,11 +129,11 @@ impl Job {
             self.history.remove_announcement(seq);
         }
         for request in requests {
-            for (waited, reason) in [
-                (request.throttled, WaitReason::RetryAfter),
-                (request.queued, WaitReason::Concurrency),
+            for (waited, shortest, reason) in [
+                (request.throttled, SHORTEST_WAIT, WaitReason::RetryAfter),
+                (request.queued, SHORTEST_QUEUE, WaitReason::Concurrency),
             ] {
-                if waited >= SHORTEST_WAIT {
+                if waited >= shortest {
                     let since = request
                         .sent_at
                         .saturating_sub(waited)

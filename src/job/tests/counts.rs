@@ -17,6 +17,7 @@ fn view_counts_never_exceed_zoho_counts() {
         CallEvent::Progressed {
             counts: Some(inconsistent),
             wait: Duration::ZERO,
+            refusal: None,
         },
         start(),
     )

@@ -199,6 +199,7 @@ fn polls_in_succession_are_one_entry() {
         let progressed = CallEvent::Progressed {
             counts: Some(counts),
             wait: Duration::ZERO,
+            refusal: None,
         };
         job.apply(1, progressed, now).expect("allowed");
         now = job.due(now).expect("the next poll");
@@ -207,6 +208,7 @@ fn polls_in_succession_are_one_entry() {
     let progressed = CallEvent::Progressed {
         counts: None,
         wait: Duration::ZERO,
+        refusal: None,
     };
     job.apply(1, progressed, now).expect("allowed");
     insta::assert_snapshot!(lines(&job), @r"
@@ -333,7 +335,7 @@ fn record_generated(job: &mut Job, (kind, seq, at, outcome): GeneratedStep) -> [
             status: None,
             retry_in: Some(Duration::from_millis(500)),
             throttled: Duration::from_secs(1),
-            queued: Duration::from_millis(11),
+            queued: Duration::from_millis(110),
             ..refused(request(now, 20, 0), Cause::TimedOut)
         },
     };

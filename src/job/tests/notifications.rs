@@ -41,8 +41,16 @@ fn progress(job: &mut Job, updated: u64, at: Timestamp) {
     };
     let wait = Duration::ZERO;
     let counts = Some(counts);
-    job.apply(1, CallEvent::Progressed { counts, wait }, at)
-        .expect("allowed");
+    job.apply(
+        1,
+        CallEvent::Progressed {
+            counts,
+            wait,
+            refusal: None,
+        },
+        at,
+    )
+    .expect("allowed");
 }
 
 fn end(job: &mut Job, at: Timestamp) {

@@ -18,8 +18,16 @@ fn poll(job: &mut Job, mut now: Timestamp, time: Duration, counts: Option<Progre
         }
         now = at;
         let wait = Duration::from_secs(1);
-        job.apply(1, CallEvent::Progressed { counts, wait }, now)
-            .expect("allowed");
+        job.apply(
+            1,
+            CallEvent::Progressed {
+                counts,
+                wait,
+                refusal: None,
+            },
+            now,
+        )
+        .expect("allowed");
     }
     Duration::try_from(now.duration_since(start)).expect("later")
 }
@@ -103,6 +111,7 @@ fn tracking_times_out_with_last_counts() {
         let progressed = CallEvent::Progressed {
             counts: (polls == 0 || last).then_some(last_counts),
             wait: Duration::from_secs(1),
+            refusal: None,
         };
         job.apply(1, progressed, at).expect("allowed");
         polls += 1;
@@ -137,6 +146,7 @@ fn downtime_does_not_count_as_tracking() {
     let progressed = CallEvent::Progressed {
         counts: running,
         wait,
+        refusal: None,
     };
     job.apply(1, progressed, resumed).expect("allowed");
     assert_eq!(job.status(), JobStatus::Running);
@@ -153,6 +163,7 @@ fn downtime_does_not_count_as_tracking() {
         let progressed = CallEvent::Progressed {
             counts: running,
             wait,
+            refusal: None,
         };
         job.apply(1, progressed, now).expect("allowed");
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{DeliveryEntry, LOGGED, MemoryStore};
+use crate::job::JobId;
 use crate::store::delivery::{DeadLetterSummary, StoredDelivery};
 use crate::store::delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary, LogEntry};
 use crate::store::{Deliveries, PageRequest, StoreError};
@@ -67,6 +68,20 @@ impl Deliveries for MemoryStore {
         state.trim_log(keep.min(LOGGED));
         drop(state);
         self.report_change();
+        Ok(())
+    }
+
+    async fn log_replay(
+        &self,
+        delivery: &str,
+        jobs: &[JobId],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let mut entries = state.log.iter_mut().map(|(_, entry)| entry);
+        if let Some(entry) = entries.find(|entry| entry.delivery.as_deref() == Some(delivery)) {
+            entry.add_replay(jobs, at);
+        }
         Ok(())
     }
 

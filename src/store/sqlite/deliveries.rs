@@ -90,6 +90,21 @@ impl Deliveries for SqliteStore {
         Ok(())
     }
 
+    async fn log_replay(
+        &self,
+        delivery: &str,
+        jobs: &[JobId],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (delivery, jobs) = (delivery.to_owned(), jobs.to_vec());
+        self.write(move |session| {
+            delivery_log::add_replay(&session.connection, &delivery, &jobs, at)
+        })
+        .await?;
+        self.report_change();
+        Ok(())
+    }
+
     async fn list_deliveries(
         &self,
         filter: &DeliveryFilter,

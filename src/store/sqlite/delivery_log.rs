@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{count, moment, ms};
@@ -63,6 +64,32 @@ pub(super) fn append(
         }
         _ => Ok(()),
     }
+}
+
+/// Adds the jobs of a replay to the first entry about a delivery.
+pub(super) fn add_replay(
+    connection: &Connection,
+    delivery: &str,
+    jobs: &[JobId],
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    let select = "SELECT seq, entry FROM delivery_log WHERE delivery = ?1 ORDER BY seq LIMIT 1";
+    let found: Option<(i64, String)> = connection
+        .prepare_cached(select)?
+        .query_row([delivery], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let found = found.and_then(|(seq, json)| {
+        let mut entry: LogEntry = serde_json::from_str(&json).ok()?;
+        entry.add_replay(jobs, at);
+        Some((seq, serde_json::to_string(&entry).ok()?))
+    });
+    let Some((seq, json)) = found else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached("UPDATE delivery_log SET entry = ?2 WHERE seq = ?1")?
+        .execute(params![seq, json])
+        .map(drop)
 }
 
 /// Deletes what exceeds the shares, and what has expired.

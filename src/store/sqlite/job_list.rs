@@ -221,6 +221,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<JobSummary> {
         reference: None,
         counts: Counts::default(),
         failure: None,
+        lookup: None,
     };
     summary.set_digest(row.get_ref(11)?.as_str_or_null()?);
     Ok(summary)

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 
 use super::{Database, SqliteStore, deliveries, job_list, job_rows};
 use crate::job::{DeadLetterReason, Job, JobId};
-use crate::store::Jobs;
 use crate::store::delivery::StoredDelivery;
 use crate::store::document;
 use crate::store::error::StoreError;
 use crate::store::lease::{AddResult, Claim, ItemLocation, Lease, StoredJob};
 use crate::store::listing::{JobFilter, JobPage, PageRequest};
+use crate::store::{Jobs, StoreKind};
 
 /// Jobs that one request leases.
 const CLAIMS: usize = 64;
@@ -23,6 +23,10 @@ const CHUNKS: usize = 4;
 
 #[async_trait]
 impl Jobs for SqliteStore {
+    fn kind(&self) -> StoreKind {
+        StoreKind::Sqlite
+    }
+
     fn check_backlog(&self) -> Result<(), StoreError> {
         match &*self.database {
             Database::File { writer, .. } if writer.has_backlog() => {

@@ -167,7 +167,10 @@ routes:
         let arrival =
             InboundRequest::post("form".to_owned(), headers, Bytes::from(body.to_string()));
         let answered = self.apps[driver].deliver(arrival, None).await;
-        let HookResponse::Delivery(Acceptance::Queued(jobs), _) = answered.expect("accepted")
+        let HookResponse::Delivery {
+            accepted: Acceptance::Queued(jobs),
+            ..
+        } = answered.expect("accepted")
         else {
             panic!("a durable app queues");
         };

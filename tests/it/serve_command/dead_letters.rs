@@ -39,6 +39,20 @@ async fn unmappable_delivery_is_replayed_after_config_fix() {
         "{refused}"
     );
 
+    // What the fixed config would do with the stored delivery.
+    let draft = world.folder().join("draft.yaml");
+    let deployed = std::fs::read_to_string(config).expect("the config");
+    let lead = world.id("Leads", 5);
+    let mended = deployed.replace("ids: .ids", &format!("ids: [\"{lead}\"]"));
+    std::fs::write(&draft, mended).expect("written");
+    let draft = draft.display().to_string();
+    let data = world.data().display().to_string();
+    let (code, compared) = world.cli(&["preview", "--config", config, "--against", &draft]);
+    assert_eq!(code, 1, "the stored deliveries of the folder: {compared}");
+    let entry = &compared["comparisons"][0];
+    assert_eq!(entry["event"], json!(id), "{data}");
+    assert_eq!(entry["routes"][0]["difference"][0]["path"], "outcome");
+
     // The route is fixed while the server is stopped.
     world.signal("TERM");
     world.wait_for_exit().await;
@@ -56,6 +70,16 @@ async fn unmappable_delivery_is_replayed_after_config_fix() {
         json!([])
     );
     assert_eq!(world.cli(&replay).0, 1, "it is no longer stored");
+    // The delivery has its replay.
+    let (_, shown) = world.cli(&["deliveries", "show", &id]);
+    assert_eq!(shown["jobs"][0]["id"], json!(job[0]), "{shown:#}");
+    let steps = shown["steps"].as_array().expect("steps");
+    let last = steps.last().expect("a step");
+    assert_eq!(
+        (&last["name"], &last["ok"]),
+        (&json!("replayed"), &json!(true))
+    );
+    assert!(text(&last["detail"]).contains(&job[0]), "{last}");
     world.start(&[]).await;
     assert_eq!(world.wait_for_job(&job[0]).await["status"], "succeeded");
     assert_eq!(world.record("Leads", &lead).await["Lead_Source"], "Webinar");
@@ -200,6 +224,12 @@ async fn failed_job_delivery_is_replayed_after_config_fix() {
     // The log still shows the delivery, without its body.
     let (code, logged) = world.cli(&["deliveries", "show", &id]);
     assert_eq!((code, &logged["body"]["stored"]), (0, &json!(false)));
+    let listed = |place: usize| text(&logged["jobs"][place]["id"]);
+    assert_eq!(
+        [listed(0), listed(1)],
+        [job[0].clone(), anew[0].clone()],
+        "{logged:#}"
+    );
     assert_eq!(world.cli(&replay).0, 1, "there is nothing to replay");
     assert_eq!(world.submit(&delivery).await, job);
     assert_eq!(world.callbacks().len(), 2);
@@ -235,6 +265,11 @@ async fn replayed_job_is_a_new_job() {
         json!(third),
         "the latest job counts"
     );
+    let dead = text(&dead[0]["id"]);
+    let (_, shown) = world.cli(&["deliveries", "show", &dead]);
+    let listed = shown["jobs"].as_array().expect("jobs").iter();
+    let listed: Vec<String> = listed.map(|job| text(&job["id"])).collect();
+    assert_eq!(listed, [job[0].clone(), new, third], "{shown:#}");
     let good = world.submit(&form("e2", &[world.id("Leads", 0)])).await;
     world.wait_for_job(&good[0]).await;
     assert_eq!(world.cli(&["jobs", "replay", &good[0]]).0, 1);

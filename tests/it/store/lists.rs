@@ -2,7 +2,7 @@
 
 use masshook::job::{CallEvent, CallbackStatus, JobStatus};
 use masshook::store::delivery_log::{
-    DeliveryFilter, LogClass, LogEntry, LoggedOutcome, OutcomeFilter, Step, StepName,
+    DeliveryFilter, DeliveryOutcome, LogClass, LogEntry, OutcomeFilter, Step, StepName,
 };
 use masshook::store::memory::MemoryStore;
 use masshook::store::sqlite::SqliteStore;
@@ -17,10 +17,10 @@ use super::fixture::Fixture;
 /// An entry of the log.
 fn entry(fixture: &Fixture, id: &str, class: LogClass) -> LogEntry {
     let outcome = match class {
-        LogClass::Accepted => LoggedOutcome::Accepted,
-        LogClass::Duplicate => LoggedOutcome::Duplicate,
-        LogClass::Ignored => LoggedOutcome::Ignored,
-        LogClass::Refused | LogClass::Stranger => LoggedOutcome::Refused,
+        LogClass::Accepted => DeliveryOutcome::Accepted,
+        LogClass::Duplicate => DeliveryOutcome::Duplicate,
+        LogClass::Ignored => DeliveryOutcome::Ignored,
+        LogClass::Refused | LogClass::Stranger => DeliveryOutcome::Refused,
     };
     LogEntry {
         id: id.to_owned(),
@@ -48,6 +48,7 @@ fn entry(fixture: &Fixture, id: &str, class: LogClass) -> LogEntry {
             took_ms: Some(0),
         }],
         error: None,
+        replays: Vec::new(),
         left_out: 0,
     }
 }
@@ -292,7 +293,7 @@ pub(super) async fn log_keeps_a_share_for_each_class(fixture: &Fixture) {
             .expect("logged");
     }
     let filter = DeliveryFilter {
-        outcome: Some(OutcomeFilter::Outcome(LoggedOutcome::Accepted)),
+        outcome: Some(OutcomeFilter::Outcome(DeliveryOutcome::Accepted)),
         ..DeliveryFilter::default()
     };
     let page = PageRequest::first(1_000);

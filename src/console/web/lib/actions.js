@@ -56,8 +56,20 @@ export const copyButton = (text, label = 'Copy') => button(label, () => copy(typ
 /** Quotes an argument of a command line. */
 export const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${String(text).replaceAll("'", "'\\''")}'`);
 
+let reach = {};
+
+/** Sets the arguments by which commands reach this store and this config. */
+export const setReach = (args) => { reach = args || {}; };
+
+/** A command with the arguments by which it reaches this store and this config. */
+export const reaching = (text) => [text, /^masshook (jobs|deliveries)/.test(text) && reach.data,
+  /^masshook (check|preview|send|deliveries replay)/.test(text) && reach.config].filter(Boolean).join(' ');
+
 /** The command line that does the same as a button. */
-export const commandLine = (text) => el('div', { class: 'cli' }, el('code', text), copyButton(text));
+export function commandLine(command) {
+  const text = reaching(command);
+  return el('div', { class: 'cli' }, el('code', text), copyButton(text));
+}
 
 /** What a screen shows while it has nothing: what would be here, and how to make it so. */
 export const emptyState = (text, ...more) => el('div', { class: 'empty' }, el('p', { class: 'lead' }, text), more);

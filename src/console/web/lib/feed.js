@@ -35,7 +35,7 @@ export function createFeed({ context, kind, list, place, parameters, empty, show
   async function follow(latest, signal) {
     let after = latest;
     context.setLive(true);
-    await context.api.follow(kind, () => ({ ...parameters(), after: after || '0', since: undefined }), (page) => {
+    await context.api.follow(kind, () => ({ ...parameters(), after, since: undefined }), (page) => {
       if (signal.aborted) return;
       const entries = page[kind];
       // The server read much and ended early: what is new may be on the next page.
@@ -43,9 +43,9 @@ export function createFeed({ context, kind, list, place, parameters, empty, show
         load();
         return;
       }
-      after = page.latest || after;
+      after = page.latest;
       if (!entries.length) return;
-      const added = list.prepend(entries, page.latest);
+      const added = list.prepend(entries);
       if (added && !list.node.isConnected) fill(place, list.node);
       if (added) context.announce(announcement(added, entries[0]));
       showFilters();

@@ -19,7 +19,7 @@ export function parametersOf(query, filters) {
  * Makes a list.
  *
  * `columns`: `{name, class, cell(entry)}`; `id(entry)`; `path(entry)` is the route that opens it; `label` names the table;
- * `loadOlder(cursor)` returns a page `{entries, next}`.
+ * `loadOlder(parameters)` returns a page `{entries, next}`; the parameters are its position.
  */
 export function createList({ columns, id, path, label, loadOlder, navigate }) {
   const body = el('tbody');
@@ -30,7 +30,7 @@ export function createList({ columns, id, path, label, loadOlder, navigate }) {
     el('thead', el('tr', columns.map((column) => el('th', { class: column.class, scope: 'col' }, column.name)))),
     body);
   const node = el('div', { class: 'list-box' }, table, el('div', { class: 'list-foot' }, older, end));
-  // Each row, its entry, and the cursor for what is older than it, if it is known.
+  // Each row and its entry.
   let rows = [];
   let next = null;
   let current = null;
@@ -67,16 +67,15 @@ export function createList({ columns, id, path, label, loadOlder, navigate }) {
 
   function append(entries, cursor) {
     const known = new Set(rows.map((one) => one.id));
-    const added = entries.filter((entry) => !known.has(id(entry))).map((entry) => ({ id: id(entry), entry, tr: row(entry), cursor: null }));
-    if (added.length) added.at(-1).cursor = cursor;
+    const added = entries.filter((entry) => !known.has(id(entry))).map((entry) => ({ id: id(entry), entry, tr: row(entry) }));
     rows.push(...added);
     body.append(...added.map((one) => one.tr));
-    next = cursor;
+    next = cursor && { cursor };
     showFoot();
   }
 
   /** Puts entries on top, or replaces those that are shown already. Returns how many are new. */
-  function prepend(entries, cursor) {
+  function prepend(entries) {
     const focused = document.activeElement?.closest?.('tr')?.dataset.id;
     const known = new Map(rows.map((one) => [one.id, one]));
     const added = [];
@@ -89,10 +88,9 @@ export function createList({ columns, id, path, label, loadOlder, navigate }) {
       } else {
         const tr = row(entry);
         tr.classList.add('new');
-        added.push({ id: id(entry), entry, tr, cursor: null });
+        added.push({ id: id(entry), entry, tr });
       }
     }
-    if (added.length) added[0].cursor = cursor;
     rows.unshift(...added);
     body.prepend(...added.map((one) => one.tr));
     trim();
@@ -101,14 +99,12 @@ export function createList({ columns, id, path, label, loadOlder, navigate }) {
     return added.length;
   }
 
-  /** Removes the oldest rows, down to one from which older ones can be loaded again. */
+  /** Removes the oldest rows. They can be loaded again by their time. */
   function trim() {
     if (rows.length <= MAX_ROWS) return;
-    const at = rows.findIndex((one, index) => index >= KEPT_ROWS && one.cursor);
-    if (at < 0 || at === rows.length - 1) return;
-    for (const one of rows.slice(at + 1)) one.tr.remove();
-    rows = rows.slice(0, at + 1);
-    next = rows[at].cursor;
+    for (const one of rows.splice(KEPT_ROWS)) one.tr.remove();
+    const { received_at: received, created_at: created } = rows.at(-1).entry;
+    next = { until: new Date(Date.parse(received || created) + 1).toISOString() };
   }
 
   function focusRow(at) {

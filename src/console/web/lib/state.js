@@ -16,6 +16,8 @@ export const state = (kind, text) => el('span', { class: `st ${kind}` }, text);
 
 export function jobState(job) {
   if (job.parked) return state('bad', 'parked');
+  const { values, matched } = job.lookup || {};
+  if (matched < values && job.status === 'succeeded') return state(matched ? 'ok' : 'warn', `succeeded, ${matched} of ${values} matched`);
   return state(JOBS[job.status] || 'run', words(job.status));
 }
 
@@ -31,6 +33,6 @@ export function deliveryState(delivery) {
     }
     case 'ignored': return state('off', delivery.ignored_by ? `ignored: ${delivery.ignored_by}` : 'ignored');
     case 'duplicate': return state('off', 'duplicate');
-    default: return state('bad', [delivery.status, delivery.code || delivery.outcome].filter(Boolean).join(' '));
+    default: return state(delivery.replays?.length ? 'off' : 'bad', [delivery.status, delivery.code || delivery.outcome, delivery.replays?.length && '(replayed)'].filter(Boolean).join(' '));
   }
 }

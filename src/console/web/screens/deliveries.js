@@ -41,8 +41,8 @@ export function mount(root, context) {
     id: (delivery) => delivery.id,
     path: (delivery) => path({}, delivery.id),
     navigate: context.navigate,
-    loadOlder: async (cursor) => {
-      const page = await context.api.get('deliveries', { ...parameters(), cursor }, context.signal);
+    loadOlder: async (position) => {
+      const page = await context.api.get('deliveries', { ...parameters(), ...position }, context.signal);
       return { entries: page.deliveries, next: page.next };
     },
   });
@@ -68,7 +68,7 @@ export function mount(root, context) {
     const base = context.status()?.public_url || 'http://127.0.0.1:8080';
     return context.actions.emptyState('No delivery has arrived yet.',
       el('p', 'Each webhook appears here as soon as it arrives: what verified it, what it was mapped to, and what became of it. Send a sample of a sender, with a valid signature:'),
-      context.actions.commandLine(`masshook send SOURCE --route ROUTE --to ${base}`),
+      context.actions.commandLine(`masshook send SENDER --route ROUTE --to ${base}`),
       el('p', 'or anything, to see it refused:'),
       context.actions.commandLine(`curl -i ${base}/hooks/ROUTE -H 'content-type: application/json' -d '{"hello": "world"}'`),
       el('p', link('/routes', 'The routes'), ' have the URLs to paste at the senders.'));
@@ -218,7 +218,7 @@ function jobsOf(delivery) {
     el('td', { class: 'mono' }, link(`/jobs/${encodeURIComponent(job.id ?? job)}`, job.id ?? job)),
     el('td', job.status ? jobState(job) : ''),
     el('td', { class: 'num' }, job.counts ? `${number(job.counts.updated)}/${number(job.counts.total)}` : '')));
-  return [el('h3', delivery.jobs.length === 1 ? 'Job' : `Jobs (${number(delivery.jobs_count ?? delivery.jobs.length)})`),
+  return [el('h3', delivery.jobs.length === 1 ? 'Job' : `Jobs (${number(Math.max(delivery.jobs_count, delivery.jobs.length))})`),
     el('div', { class: 'boxed' }, el('table', el('thead', { class: 'sr' }, el('tr', ['Job', 'State', 'Records'].map((name) => el('th', { scope: 'col' }, name)))), el('tbody', rows)))];
 }
 

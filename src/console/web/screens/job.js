@@ -173,7 +173,7 @@ function show(root, job, context, reload) {
   const { actions, api } = context;
   const address = `jobs/${encodeURIComponent(job.id)}`;
   context.setTitle(job.id);
-  const canReplay = job.status === 'failed' || job.status === 'partially_succeeded';
+  const canReplay = !job.replay && (job.status === 'failed' || job.status === 'partially_succeeded');
   const canRedeliver = Boolean(job.callback && job.finished_at && job.callback.status !== 'pending');
   const replay = canReplay && actions.actionButton(['Replay ', el('kbd', { 'aria-hidden': 'true' }, 'r')], context, async (trigger) => {
     const result = await actions.run(trigger, () => api.post(`${address}/replay`), { done: (answer) => `Replayed as ${answer?.job?.id || 'a new job'}`, failed: 'Not replayed' });
@@ -191,7 +191,8 @@ function show(root, job, context, reload) {
     el('div', { class: 'pad' },
       el('p', { class: 'muted' }, link('/jobs', '← All jobs'), ' · ', job.route ? link(`/routes/${encodeURIComponent(job.route)}`, job.route) : 'sent to /jobs', ` · ${job.module}`,
         job.connection && ` · connection ${job.connection}`, reference && [' · reference ', el('span', { class: 'mono' }, reference)],
-        job.delivery && [' · ', link(`/deliveries/${encodeURIComponent(job.delivery)}`, 'its delivery')]),
+        job.delivery && [' · ', link(`/deliveries/${encodeURIComponent(job.delivery)}`, 'its delivery')],
+        job.replay && [' · ', link(`/jobs/${encodeURIComponent(job.replay)}`, 'its replay')]),
       problems(job),
       el('h2', { class: 'sub' }, 'Timeline'),
       waterfall(job),

@@ -46,8 +46,8 @@ export function mount(root, context) {
     id: (job) => job.id,
     path: (job) => `/jobs/${encodeURIComponent(job.id)}`,
     navigate: context.navigate,
-    loadOlder: async (cursor) => {
-      const page = await context.api.get('jobs', { ...parameters(), cursor }, context.signal);
+    loadOlder: async (position) => {
+      const page = await context.api.get('jobs', { ...parameters(), ...position }, context.signal);
       return { entries: page.jobs, next: page.next };
     },
   });
@@ -99,7 +99,7 @@ export function mount(root, context) {
     const page = await context.api.get('jobs', parameters(), signal);
     const shown = new Map(list.entries().map((job) => [job.id, JSON.stringify(job)]));
     const changed = page.jobs.filter((job) => shown.has(job.id) && shown.get(job.id) !== JSON.stringify(job));
-    if (changed.length && !signal.aborted) list.prepend(changed, null);
+    if (changed.length && !signal.aborted) list.prepend(changed);
   }
 
   const unbind = context.keys.bind(list.keys);
