@@ -52,7 +52,7 @@ use intake::JobIntake;
 use operations::JobOperations;
 pub use overview::Activity;
 use permits::StorePermits;
-pub use playground::PlaygroundRequest;
+pub use playground::{ComparedEvent, PlaygroundRequest, RouteComparison};
 pub use preview::{PreviewOutcome, RequestContent, Verification};
 pub use sample::SampleDelivery;
 pub use secret_check::{SecretCheck, SecretScope, SecretState};

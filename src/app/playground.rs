@@ -3,6 +3,7 @@
 //! so that one without an end delays no delivery.
 
 mod abridged;
+mod against;
 mod difference;
 mod event;
 mod located_error;
@@ -16,6 +17,7 @@ use super::App;
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{Delivery, NamedRoute};
 use abridged::abridged;
+pub use against::{ComparedEvent, RouteComparison};
 use difference::Difference;
 use event::PlaygroundEvent;
 pub use request::PlaygroundRequest;

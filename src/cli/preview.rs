@@ -1,9 +1,10 @@
 //! `masshook preview`: shows the update requests and calls that an event would cause.
 
+mod against;
 mod report;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -26,8 +27,15 @@ pub(super) struct PreviewArgs {
     /// Route; not needed if the event's path names it.
     #[arg(long)]
     route: Option<String>,
-    /// Event file: a bare JSON body or any Lambda event.
-    event: PathBuf,
+    /// Event file: a bare JSON body or any Lambda event. With --against there may be several.
+    #[arg(value_name = "EVENT", required_unless_present = "data")]
+    events: Vec<PathBuf>,
+    /// Show what another config would do differently with the events. Exits with 1 if something differs.
+    #[arg(long, value_name = "FILE", conflicts_with = "explain")]
+    against: Option<PathBuf>,
+    /// Data folder of `masshook serve`: with --against its stored deliveries, dead letters and those in progress, are compared.
+    #[arg(long, value_name = "DIR", requires = "against")]
+    data: Option<PathBuf>,
     /// Explain why each route (or the given one) accepts or ignores the event.
     #[arg(long)]
     explain: bool,
@@ -43,7 +51,15 @@ pub(super) async fn run(args: PreviewArgs) -> ExitStatus {
         Ok(config) => config,
         Err(error) => return report_config_error(&error, args.output),
     };
-    let event = match read_event(&args, &config).await {
+    if let Some(other) = &args.against {
+        return against::run(&args, config, other).await;
+    }
+    let [file] = args.events.as_slice() else {
+        return args
+            .output
+            .usage_error("several event files can be compared with --against only");
+    };
+    let event = match read_event(&args, file, &config).await {
         Ok(event) => event,
         Err(why) => {
             print_error(&why);
@@ -58,9 +74,9 @@ pub(super) async fn run(args: PreviewArgs) -> ExitStatus {
     }
 }
 
-async fn read_event(args: &PreviewArgs, config: &Config) -> Result<EventFile, String> {
-    let file = args.event.display();
-    let text = std::fs::read_to_string(&args.event).map_err(|error| format!("{file}: {error}"))?;
+async fn read_event(args: &PreviewArgs, path: &Path, config: &Config) -> Result<EventFile, String> {
+    let file = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
     let route = args.route.as_deref();
     let known = route.and_then(|name| config.routes.get(name));
     if let Some(name) = route

@@ -261,3 +261,107 @@ fn list_is_the_body_of_the_named_route() {
     assert_eq!(exit, Some(1), "{said}");
     assert!(said.contains("no route listens to eventbridge"), "{said}");
 }
+
+/// Runs `preview --against`, and returns its status and its JSON.
+fn compare(arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
+        .args(["preview", "--json"])
+        .args(arguments)
+        .output()
+        .expect("run");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let document = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{error}"));
+    (output.status.code(), document)
+}
+
+#[test]
+fn comparison_shows_what_another_config_changes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let config = CONFIG.replace("WHEN", "'true'");
+    let other = config
+        .replace(
+            "fields: {Rating: \"Active\"}, ids: [.id]",
+            "fields: {Rating: \"Hot\", Lead_Source: \"Chat\"}, ids: [.id, \"5725767000000100004\"]",
+        )
+        .replace("'true'", "'.skip | not'");
+    let (config, other) = (write("a.yaml", &config), write("b.yaml", &other));
+    let event = |name: &str, body: Value| write(name, &delivery("open", &body).to_string());
+    let changed = event("changed.json", json!({"id": "5725767000000100003"}));
+    let ignored = event(
+        "ignored.json",
+        json!({"id": "5725767000000100003", "skip": true}),
+    );
+    let same = event("same.json", json!({}));
+
+    let arguments = ["--config", &config, "--against", &other];
+    let (code, document) = compare(&[&arguments[..], &[&changed, &ignored, &same]].concat());
+    assert_eq!(code, Some(1), "{document:#}");
+    assert_eq!(
+        (&document["compared"], &document["different"]),
+        (&json!(3), &json!(2))
+    );
+    let entries = |place: usize| document["comparisons"][place]["routes"][0]["difference"].clone();
+    assert_eq!(
+        entries(0),
+        json!([
+            {"op": "change", "path": "/fields/Rating", "from": "Active", "to": "Hot"},
+            {"op": "add", "path": "/fields/Lead_Source", "to": "Chat"},
+            {"op": "change", "path": "/ids", "from": ["5725767000000100003"],
+                "to": ["5725767000000100003", "5725767000000100004"], "added": 1, "removed": 0},
+            {"op": "change", "path": "calls", "from": 1, "to": 2},
+        ]),
+        "{document:#}"
+    );
+    assert_eq!(entries(1)[0]["path"], "outcome");
+    assert!(
+        entries(1)[0]["to"]
+            .as_str()
+            .is_some_and(|to| to.starts_with("ignored: "))
+    );
+    assert_eq!(entries(2), json!([]));
+    let (code, _) = compare(&[&arguments[..], &[&same]].concat());
+    assert_eq!(code, Some(0));
+    let arguments = ["--config", &config, "--against", &config];
+    let (code, document) = compare(&[&arguments[..], &[&changed, &ignored]].concat());
+    assert_eq!((code, &document["different"]), (Some(0), &json!(0)));
+
+    // A route that is gone takes nothing.
+    let gone = write(
+        "c.yaml",
+        &CONFIG
+            .replace("WHEN", "'true'")
+            .replace("  open:", "  renamed:"),
+    );
+    let arguments = ["--config", &config, "--against", &gone];
+    let (code, document) = compare(&[&arguments[..], &[&changed]].concat());
+    let entry = &document["comparisons"][0]["routes"][0]["difference"][0];
+    assert_eq!(
+        (code, &entry["path"]),
+        (Some(1), &json!("outcome")),
+        "{document:#}"
+    );
+}
+
+#[test]
+fn comparison_needs_events_or_stored_deliveries() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("a.yaml");
+    std::fs::write(&config, CONFIG.replace("WHEN", "'true'")).expect("written");
+    let config = config.display().to_string();
+    let data = folder.path().join("nothing").display().to_string();
+    for (arguments, part) in [
+        (vec!["--against", &config, "--data", &data], "there is no "),
+        (vec!["a.json", "b.json"], "--against only"),
+    ] {
+        let arguments = [&["--config", &config][..], &arguments].concat();
+        let (code, document) = compare(&arguments);
+        assert_eq!(code, Some(2), "{document}");
+        assert!(document.to_string().contains(part), "{document}");
+    }
+}

@@ -1,5 +1,7 @@
 //! The difference between what the deployed route and the edited one yield.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -41,6 +43,7 @@ pub(super) struct Entry {
 }
 
 /// The differences, changes first if there are too many entries to show.
+#[derive(Debug)]
 pub(super) struct Difference {
     entries: Vec<Entry>,
     /// Entries that are not shown.
@@ -50,9 +53,14 @@ pub(super) struct Difference {
 impl Difference {
     /// Compares two runs on one event.
     pub(super) fn of(deployed: &ProgramRun, edited: &ProgramRun) -> Self {
+        Self::of_runs(Some(deployed), Some(edited))
+    }
+
+    /// Compares two runs on one event, of which one may not have happened.
+    pub(super) fn of_runs(deployed: Option<&ProgramRun>, edited: Option<&ProgramRun>) -> Self {
         let mut entries = Vec::new();
-        let of_run = |run: &ProgramRun| -> Vec<Value> {
-            let updates = run.updates().iter();
+        let of_run = |run: Option<&ProgramRun>| -> Vec<Value> {
+            let updates = run.into_iter().flat_map(ProgramRun::updates);
             updates.map(|update| update.to_json()).collect()
         };
         let (before, after) = (of_run(deployed), of_run(edited));
@@ -69,7 +77,7 @@ impl Difference {
             };
             compare(before.get(index), after.get(index), &path, &mut entries);
         }
-        let calls = |run: &ProgramRun| run.plan().get("calls_at_most").cloned();
+        let calls = |run: Option<&ProgramRun>| run?.plan().get("calls_at_most").cloned();
         let (from, to) = (calls(deployed), calls(edited));
         if from != to {
             compare(from.as_ref(), to.as_ref(), "calls", &mut entries);
@@ -92,10 +100,44 @@ impl Difference {
     pub(super) fn to_json(&self) -> Value {
         json!(self.entries)
     }
+
+    /// Adds what differs between two values.
+    pub(super) fn compare(&mut self, path: &str, from: &Value, to: &Value) {
+        if from != to {
+            compare(Some(from), Some(to), path, &mut self.entries);
+        }
+    }
+
+    /// The entries that differ.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Entry> {
+        let entries = self.entries.iter();
+        entries.filter(|entry| entry.op != Operation::Same)
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = &self.path;
+        let text = |value: &Option<Value>| value.as_ref().map_or(String::new(), Value::to_string);
+        let (from, to) = (text(&self.from), text(&self.to));
+        match (self.op, self.added.zip(self.removed)) {
+            (Operation::Add, _) => write!(formatter, "+ {path}  {to}"),
+            (Operation::Remove, _) => write!(formatter, "- {path}  {from}"),
+            (_, Some((added, removed))) => {
+                write!(formatter, "~ {path}  {added} added, {removed} removed")
+            }
+            (Operation::Change | Operation::Same, None) => {
+                write!(formatter, "~ {path}  {from} -> {to}")
+            }
+        }
+    }
 }
 
 /// The outcome of a run in one sentence.
-fn outcome(run: &ProgramRun) -> Value {
+fn outcome(run: Option<&ProgramRun>) -> Value {
+    let Some(run) = run else {
+        return "no such route, or it does not listen".into();
+    };
     let text = match (run.ignored(), run.errors.first()) {
         (_, Some(error)) => format!("fails: {}", error.message()),
         (Some(reason), None) => format!("ignored: {reason}"),
