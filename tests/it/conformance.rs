@@ -13,7 +13,7 @@ use masshook::lookup::{LookupField, LookupRequest, lookup_requests};
 use masshook::update::MatchValue;
 use serde_json::{Value, json};
 
-use crate::harness::{World, repo_path, zoho_node_sdk, zoho_sdk, zoho_sdk_v8};
+use crate::harness::{World, node, repo_path, zoho_node_sdk, zoho_sdk, zoho_sdk_v8};
 
 /// One of Zoho's SDKs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Sdk {
             Self::Python => Self::python(zoho_sdk()),
             Self::PythonV8 => Self::python(zoho_sdk_v8()),
             Self::Node => {
-                let mut command = Command::new("node");
+                let mut command = Command::new(node());
                 let script: PathBuf = repo_path("tests/tools/zoho_sdk.mjs");
                 command.arg(script).arg(zoho_node_sdk());
                 command

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, Served, http_client, repo_path};
+use crate::harness::{Harness, Served, http_client, node, repo_path};
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -529,7 +529,7 @@ async fn console_shows_a_store_without_its_server() {
 /// The pure parts of the page, which need no browser.
 #[test]
 fn modules_of_the_page_pass_their_tests() {
-    let mut node = Command::new("node");
+    let mut node = Command::new(node());
     node.arg("--test")
         .arg(repo_path("tests/browser/waterfall.test.mjs"));
     let output = node.output().expect("Node 18 or newer");

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::console::console_of;
-use crate::harness::{Harness, Served, browser_tools, repo_path};
+use crate::harness::{Harness, Served, browser_tools, node, repo_path};
 
 /// The secret of the signed routes.
 const SECRET: &str = "secret-of-the-browser-tests";
@@ -65,7 +65,7 @@ async fn run(scenario: &str) {
     // The simulated Zoho and the receiver run on this thread, which must not block.
     let scenario = scenario.to_owned();
     let running = tokio::task::spawn_blocking(move || {
-        let mut command = Command::new("node");
+        let mut command = Command::new(node());
         command
             .arg(repo_path("tests/browser/scenarios.mjs"))
             .arg(scenario)

@@ -11,7 +11,7 @@ use standardwebhooks::Webhook;
 
 use super::blocks::blocks;
 use super::text;
-use crate::harness::{free_port, http_client, repo_path};
+use crate::harness::{free_port, http_client, node, repo_path};
 
 const SECRET: &str = "whsec_dGhlIGtleSBvZiBhIHJlY2VpdmVyIGluIHRoZSBkb2NzIQ==";
 
@@ -161,7 +161,7 @@ fn write(folder: &Path, language: &str, file: &str) {
     std::fs::write(folder.join(file), &blocks[0]).expect("written");
 }
 
-async fn check_script(language: &str, file: &str, program: &str) {
+async fn check_script(language: &str, file: &str, program: &Path) {
     let folder = tempfile::tempdir().expect("a folder");
     write(folder.path(), language, file);
     let receiver = Receiver::start(folder.path(), |_| {
@@ -174,12 +174,12 @@ async fn check_script(language: &str, file: &str, program: &str) {
 
 #[tokio::test]
 async fn receiver_in_node_verifies() {
-    check_script("javascript", "receiver.mjs", "node").await;
+    check_script("javascript", "receiver.mjs", node()).await;
 }
 
 #[tokio::test]
 async fn receiver_in_python_verifies() {
-    check_script("python", "receiver.py", "python3").await;
+    check_script("python", "receiver.py", Path::new("python3")).await;
 }
 
 #[tokio::test]

