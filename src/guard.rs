@@ -9,7 +9,7 @@ mod value;
 
 use crate::codes::Cause;
 use crate::outcome::Refusal;
-use crate::update::{ApiVersion, Assignment, FieldName, ModuleName, UpdateMethod};
+use crate::update::{ApiVersion, Assignment, FieldName, ModuleName, StepKind, UpdateMethod};
 use crate::zoho::metadata::{Field, FieldKind};
 use strict_reader::nearest;
 
@@ -170,6 +170,20 @@ pub fn match_problem(fields: &[Field], name: &FieldName) -> Option<FieldProblem>
     })
 }
 
+/// Returns the problem with a step of a job, if the module does not support it: a module with tags has the field `Tag`, one
+/// whose records have owners has the field `Owner`. Without fields there is no metadata, and every step passes.
+pub fn step_problem(fields: &[Field], module: &ModuleName, step: StepKind) -> Option<FieldProblem> {
+    let (name, message) = match step {
+        StepKind::Fields => return None,
+        StepKind::AddTags | StepKind::RemoveTags => ("Tag", format!("`{module}` has no tags")),
+        StepKind::Owner => ("Owner", format!("the records of `{module}` have no owner")),
+    };
+    let name: FieldName = name.parse().ok()?;
+    let is_supported = fields.is_empty() || fields.iter().any(|field| field.name == name);
+    let cure = Cause::ActionNotSupported.row().cure.to_owned();
+    (!is_supported).then(|| FieldProblem::new(&name, Cause::ActionNotSupported, message, cure))
+}
+
 fn unknown_field(name: &FieldName, fields: &[Field]) -> FieldProblem {
     let names = || fields.iter().map(|field| field.name.as_str());
     // The mapping may use the label that Zoho's screens show.
@@ -215,7 +229,7 @@ fn method_for(field: &Field, method: UpdateMethod) -> Result<UpdateMethod, Field
         return problem(
             Cause::NotMassUpdatable,
             format!("`{name}` is a record's owner"),
-            "leave it out: Zoho changes owners through its change-owner calls",
+            "leave it out, and name the owner in the key `owner` beside `fields`",
         );
     }
     if method == UpdateMethod::MassUpdate && !field.mass_update {

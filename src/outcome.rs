@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::codes::{self, Cause};
-use crate::update::RecordId;
+use crate::update::{RecordId, StepKind};
 
 /// Why Zoho or masshook refused a request: a code, a message and advice. Every code of masshook is in the table of codes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +73,9 @@ pub struct Failure {
     pub code: String,
     /// Zoho's message and its details.
     pub message: String,
+    /// The step that failed, in a job that changes more than fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepKind>,
 }
 
 impl Failure {

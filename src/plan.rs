@@ -15,7 +15,9 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::update::{ApiVersion, FieldName, ModuleName, Records, Resolved, Territory, ViewId};
+use crate::update::{
+    ApiVersion, FieldName, ModuleName, Records, Resolved, StepKind, Territory, ViewId,
+};
 use build::{RecordCount, all_calls};
 pub use call::{AnswerForm, Call, CallKind, Target, row, rows_body};
 pub use change::Change;
@@ -23,7 +25,6 @@ pub use comparison::{MethodComparison, MethodReason};
 pub use credits::{CreditCost, CreditPrices, RECORDS_PER_CREDIT};
 pub use limits::PlanLimits;
 pub use preview::{PendingPlan, PlanPreview};
-pub use step::StepKind;
 pub use warnings::{Automation, Warning};
 
 /// The calls of one update request, in order.

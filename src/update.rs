@@ -9,6 +9,7 @@ mod name;
 mod owner;
 mod schema;
 mod selector;
+mod step;
 mod tags;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ pub use selector::{
     MAX_VALUES, Match, Named, NamedTerritory, NamedView, OnMany, OnNone, Records, Selector,
     Territory,
 };
+pub use step::StepKind;
 use strict_reader::{Node, Object, Problem, Problems};
 pub use tags::{InvalidTag, MAX_TAG_CHARS, TagChanges, TagName};
 
@@ -121,6 +123,17 @@ impl UpdateRequest {
         if let (Some(id), Some(owner)) = (id, &mut self.owner) {
             owner.user = UserReference::Id(id);
         }
+    }
+
+    /// What it changes, in the order in which the steps run.
+    pub fn steps(&self) -> Vec<StepKind> {
+        let has = |step: &StepKind| match step {
+            StepKind::Fields => !self.fields.is_empty(),
+            StepKind::AddTags => !self.tags.add.is_empty(),
+            StepKind::RemoveTags => !self.tags.remove.is_empty(),
+            StepKind::Owner => self.owner.is_some(),
+        };
+        StepKind::ALL.into_iter().filter(has).collect()
     }
 
     /// Whether it changes more than fields: tags or the owner.

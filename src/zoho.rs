@@ -264,7 +264,13 @@ impl Client {
             AnswerForm::Job => {
                 let cvid = body["cvid"].as_str().unwrap_or_default();
                 let territory = body["territory"]["id"].as_str();
-                answer::view_update(raw, ViewSelection { cvid, territory })
+                let owner = body["owner"]["id"].as_str();
+                let selection = ViewSelection {
+                    cvid,
+                    territory,
+                    owner,
+                };
+                answer::view_update(raw, selection)
             }
             AnswerForm::Rows => answer::record_update(raw, ids),
         };

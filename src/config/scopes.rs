@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::{Config, Route};
 use crate::job::OnUnknownOutcome;
 use crate::mapping::Program;
-use crate::update::{Named, Selector, UpdateMethod, UpdateRequest};
+use crate::update::{Named, Selector, UpdateMethod, UpdateRequest, UserReference};
 use crate::zoho::{Connection, MetadataGuard};
 pub use coverage::{Scope, ScopeCoverage};
 
@@ -25,6 +25,12 @@ pub enum ScopedFeature {
     Territory,
     /// Record updates instead of mass updates.
     Records,
+    /// Changes of tags.
+    Tags,
+    /// Changes of owners.
+    Owner,
+    /// Selection of an owner by e-mail address.
+    OwnerEmail,
     /// Reading records back if the outcome of a call is unknown.
     Reread,
 }
@@ -38,6 +44,9 @@ impl ScopedFeature {
             ("view", Self::View),
             ("territory.name", Self::Territory),
             ("update_by", Self::Records),
+            ("tags", Self::Tags),
+            ("owner", Self::Owner),
+            ("owner.email", Self::OwnerEmail),
         ];
         let named = by_key.into_iter().filter(|(key, _)| keys.contains(*key));
         named.map(|(_, feature)| feature).collect()
@@ -48,6 +57,15 @@ impl ScopedFeature {
         let mut features = BTreeSet::new();
         if request.effective_method() != UpdateMethod::MassUpdate {
             features.insert(Self::Records);
+        }
+        if !request.tags.is_empty() {
+            features.insert(Self::Tags);
+        }
+        if let Some(owner) = &request.owner {
+            features.insert(Self::Owner);
+            if let UserReference::Email(_) = owner.user {
+                features.insert(Self::OwnerEmail);
+            }
         }
         match &request.selector {
             Selector::Records(_) => {}
@@ -115,6 +133,22 @@ impl Connection {
                 "ZohoCRM.modules.UPDATE",
                 has(ScopedFeature::Records),
                 "`update_by: records` and `auto`",
+            ),
+            Scope::of("ZohoCRM.modules.WRITE", has(ScopedFeature::Tags), "`tags`"),
+            Scope::of(
+                "ZohoCRM.change_owner.CREATE",
+                has(ScopedFeature::Owner),
+                "`owner`",
+            ),
+            Scope::of(
+                "ZohoCRM.change_owner.READ",
+                has(ScopedFeature::Owner),
+                "`owner`, progress of a custom view's change",
+            ),
+            Scope::of(
+                "ZohoCRM.users.READ",
+                has(ScopedFeature::OwnerEmail),
+                "`owner`, by e-mail address",
             ),
             Scope::of(
                 "ZohoCRM.settings.modules.READ",
@@ -277,5 +311,30 @@ mod tests {
         );
         let view_by_id = json!({"cvid": "5", "territory": {"name": "EMEA"}});
         assert_eq!(features(view_by_id), [ScopedFeature::Territory]);
+    }
+
+    #[test]
+    fn actions_need_their_scopes() {
+        let actions = |map| needed("off", map)[2..].to_vec();
+        assert_eq!(actions("{tags: {add: [.tag]}}"), ["ZohoCRM.modules.WRITE"]);
+        let owner = ["ZohoCRM.change_owner.CREATE", "ZohoCRM.change_owner.READ"];
+        assert_eq!(actions("{owner: {id: .owner}}"), owner);
+        assert_eq!(actions("{owner: {email: .owner}}")[..2], owner);
+        assert_eq!(
+            actions("{owner: {email: .owner}}")[2..],
+            ["ZohoCRM.users.READ"]
+        );
+        assert!(actions("{reference: {owner: 1, tags: 2}}").is_empty());
+        let request = json!({"module": "Leads", "ids": [1], "tags": {"add": ["a"]}, "owner": {"email": "a@b.de"}});
+        let request = UpdateRequest::parse(&request).expect("a request");
+        let expected = [
+            ScopedFeature::Tags,
+            ScopedFeature::Owner,
+            ScopedFeature::OwnerEmail,
+        ];
+        assert_eq!(
+            Vec::from_iter(ScopedFeature::of_request(&request)),
+            expected
+        );
     }
 }

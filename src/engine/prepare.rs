@@ -15,8 +15,8 @@ use crate::guard;
 use crate::job::{PreparationOutcome, PreparationResult};
 use crate::lookup::LookupField;
 use crate::update::{
-    Assignment, FieldName, ModuleName, Selector, UpdateMethod, UpdateRequest, UserEmail, UserId,
-    UserReference,
+    Assignment, FieldName, ModuleName, Selector, StepKind, UpdateMethod, UpdateRequest, UserEmail,
+    UserId, UserReference,
 };
 use crate::zoho::metadata::{Field, Freshness};
 use crate::zoho::{self, Client};
@@ -33,6 +33,7 @@ pub(super) struct PrepareInput {
     open: Option<Selector>,
     /// The owner to be looked up.
     owner: Option<UserEmail>,
+    steps: Vec<StepKind>,
 }
 
 impl PrepareInput {
@@ -48,6 +49,7 @@ impl PrepareInput {
                 Selector::Records(_) => None,
                 open @ (Selector::Match(_) | Selector::Named(_)) => Some(open.clone()),
             },
+            steps: request.steps(),
             owner: match request.owner.as_ref().map(|owner| &owner.user) {
                 Some(UserReference::Email(email)) => Some(email.clone()),
                 Some(UserReference::Id(_)) | None => None,
@@ -152,6 +154,7 @@ async fn prepare_fields(
         way,
         open,
         owner,
+        steps,
         ..
     } = input;
     let owner = match owner {
@@ -173,6 +176,7 @@ async fn prepare_fields(
         over_write,
         way,
         by: wanted.as_ref().map(|wanted| &wanted.field),
+        steps: &steps,
     };
     let checked = CheckedFields {
         owner,
@@ -261,8 +265,11 @@ impl FieldCache<'_> {
         if !self.client.is_guarded() {
             return Ok(CheckedFields::default());
         }
-        let note = guard::module_note(self.client.api_version(), check.module, check.way)
-            .map_err(PreparationOutcome::Refused)?;
+        let note = match check.fields.is_empty() {
+            true => None,
+            false => guard::module_note(self.client.api_version(), check.module, check.way)
+                .map_err(PreparationOutcome::Refused)?,
+        };
         let checked = self.check_fields(check).await?;
         Ok(match note {
             None => checked,
@@ -304,28 +311,31 @@ struct FieldCheck<'a> {
     way: UpdateMethod,
     /// The field of its `match`, if it has one.
     by: Option<&'a FieldName>,
+    /// What it changes.
+    steps: &'a [StepKind],
 }
 
 impl FieldCheck<'_> {
     fn run(&self, known: &[Field]) -> Result<CheckedFields, Vec<guard::FieldProblem>> {
         let unmatchable = self.by.and_then(|by| guard::match_problem(known, by));
+        let steps = self.steps.iter();
+        let unsupported = steps.filter_map(|step| guard::step_problem(known, self.module, *step));
+        let others: Vec<guard::FieldProblem> = unmatchable.into_iter().chain(unsupported).collect();
         match (
             guard::guard(known, self.fields, self.over_write, self.way),
-            unmatchable,
+            others.is_empty(),
         ) {
-            (Ok(guarded), None) => Ok(CheckedFields {
+            (Ok(guarded), true) => Ok(CheckedFields {
                 fields: (guarded.assignments != self.fields).then_some(guarded.assignments),
                 method: (guarded.method != self.way).then_some(guarded.method),
                 notes: guarded.notes,
                 known: true,
                 owner: None,
             }),
-            (guarded, unmatchable) => Err(guarded
-                .err()
-                .into_iter()
-                .flatten()
-                .chain(unmatchable)
-                .collect()),
+            (guarded, _) => {
+                let problems = guarded.err().into_iter().flatten();
+                Err(problems.chain(others).collect())
+            }
         }
     }
 }

@@ -411,3 +411,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn step_needs_its_field_in_the_module() {
+    let module: ModuleName = "Leads".parse().expect("a module");
+    let with = |names: &[&str]| -> Vec<Field> {
+        let fields = names.iter();
+        fields
+            .map(|name| field(name, "text", FieldKind::Text))
+            .collect()
+    };
+    for (known, refused) in [
+        (with(&["Company", "Owner", "Tag"]), vec![]),
+        (
+            with(&["Company", "Owner"]),
+            vec![StepKind::AddTags, StepKind::RemoveTags],
+        ),
+        (
+            with(&["Company"]),
+            vec![StepKind::AddTags, StepKind::RemoveTags, StepKind::Owner],
+        ),
+        // Without metadata nothing is known.
+        (with(&[]), vec![]),
+    ] {
+        let steps = StepKind::ALL.into_iter();
+        let found: Vec<StepKind> = steps
+            .filter(|step| step_problem(&known, &module, *step).is_some())
+            .collect();
+        assert_eq!(found, refused);
+    }
+    let problem = step_problem(&with(&["Company"]), &module, StepKind::Owner).expect("a problem");
+    assert_eq!(problem.refusal.code, "ACTION_NOT_SUPPORTED");
+    assert!(problem.refusal.message.contains("`Leads`"), "{problem:?}");
+}

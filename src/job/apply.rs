@@ -11,7 +11,7 @@ use super::model::{FAILURES_KEPT, Job};
 use super::unknown_outcome;
 use crate::outcome::{Failure, Refusal};
 use crate::plan::CallKind;
-use crate::update::RecordId;
+use crate::update::{RecordId, StepKind};
 
 impl Job {
     /// Counts requests that were sent for a call.
@@ -134,13 +134,15 @@ impl Job {
     fn record_failures(&mut self, index: usize, event: CallEvent) {
         match event {
             CallEvent::Settled(failures) => {
-                failures.into_iter().for_each(|failure| self.fail(failure));
+                failures
+                    .into_iter()
+                    .for_each(|failure| self.fail(index, failure));
             }
             CallEvent::OutcomeUnknown(refusal) => {
                 self.error.get_or_insert(refusal);
                 let remaining = self.remaining_ids(&self.calls[index]);
                 let failures = remaining.into_iter().map(unknown_outcome::failure);
-                failures.for_each(|failure| self.fail(failure));
+                failures.for_each(|failure| self.fail(index, failure));
             }
             CallEvent::TimedOut { reason, .. } => {
                 self.error.get_or_insert(reason);
@@ -148,7 +150,7 @@ impl Job {
             CallEvent::Refused(refusal) | CallEvent::TrackingFailed(refusal) => {
                 self.error.get_or_insert(refusal);
                 let remaining = self.remaining_ids(&self.calls[index]);
-                self.failed_ids.extend(remaining);
+                self.fail_ids(index, remaining);
             }
             CallEvent::Accepted { .. }
             | CallEvent::Postponed { .. }
@@ -160,8 +162,27 @@ impl Job {
         }
     }
 
-    fn fail(&mut self, failure: Failure) {
-        self.failed_ids.insert(failure.id);
+    /// The step of a call, in a job that changes more than fields.
+    fn reported_step(&self, index: usize) -> Option<StepKind> {
+        let step = self.calls[index].call.step();
+        self.request.has_actions().then_some(step)
+    }
+
+    /// Adds records to those that a call did not change.
+    fn fail_ids(&mut self, index: usize, ids: impl IntoIterator<Item = RecordId> + Clone) {
+        if let Some(step) = self.reported_step(index) {
+            let failed = self.failed_by_step.entry(step).or_default();
+            failed.extend(ids.clone());
+        }
+        self.failed_ids.extend(ids);
+    }
+
+    fn fail(&mut self, index: usize, failure: Failure) {
+        self.fail_ids(index, [failure.id]);
+        let failure = Failure {
+            step: self.reported_step(index),
+            ..failure
+        };
         if self.failures.len() < FAILURES_KEPT {
             self.failures.push(failure);
         } else {

@@ -1,22 +1,48 @@
 //! The counts of a job's records.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::BTreeSet;
 
 use super::call::CallState;
 use super::model::Job;
 use super::preparation::PreparationStatus;
 use super::status::Counts;
-use crate::update::{RecordId, Records, Selector};
+use crate::update::{RecordId, Records, Selector, StepKind};
 
 impl Job {
-    /// The job's counts of records. They are zero until the records are known.
+    /// The job's counts of records. They are zero until the records are known. A record counts as updated once every step has
+    /// changed it, and as failed once a step has not.
     pub fn counts(&self) -> Counts {
         match &self.request.selector {
             Selector::Match(_) | Selector::Named(_) => Counts::default(),
             Selector::Records(Records::Ids(ids)) => self.counts_of_ids(ids),
-            Selector::Records(Records::View { .. }) => self.counts_of_view(),
+            Selector::Records(Records::View { .. }) => self.counts_of_view(None),
         }
+    }
+
+    /// The counts of one step of a job whose calls are planned.
+    pub fn counts_of_step(&self, step: StepKind) -> Counts {
+        match &self.request.selector {
+            Selector::Match(_) | Selector::Named(_) => Counts::default(),
+            Selector::Records(Records::Ids(ids)) => {
+                let none = BTreeSet::new();
+                let failed = self.failed_by_step.get(&step).unwrap_or(&none);
+                let pending = self.pending_of_ids(ids, failed, Some(step));
+                let (total, failed) = (ids.len() as u64, failed.len() as u64);
+                Counts {
+                    total,
+                    updated: total - failed - pending,
+                    failed,
+                    pending,
+                }
+            }
+            Selector::Records(Records::View { .. }) => self.counts_of_view(Some(step)),
+        }
+    }
+
+    /// The calls of a step; all calls if there is none.
+    fn calls_of(&self, step: Option<StepKind>) -> impl Iterator<Item = &CallState> + Clone {
+        let calls = self.calls.iter();
+        calls.filter(move |call| step.is_none_or(|step| call.call.step() == step))
     }
 
     /// Counts single records: each is known.
@@ -26,7 +52,7 @@ impl Job {
             PreparationStatus::Pending => total,
             PreparationStatus::Planned
             | PreparationStatus::Nothing
-            | PreparationStatus::Refused => self.pending_of_ids(ids),
+            | PreparationStatus::Refused => self.pending_of_ids(ids, &self.failed_ids, None),
         };
         Counts {
             total,
@@ -37,34 +63,46 @@ impl Job {
     }
 
     /// Counts the records of open calls that have not failed.
-    fn pending_of_ids(&self, ids: &[RecordId]) -> u64 {
-        // Calls of several field groups share a range of records, which is counted once.
-        let open: BTreeMap<usize, Range<usize>> = self
-            .calls
-            .iter()
-            .filter(|call| !call.status.is_final())
-            .filter_map(|call| call.call.target.named())
-            .map(|range| (range.start, range.clone()))
-            .collect();
-        let open = open.into_values().flat_map(|range| &ids[range]);
-        open.filter(|id| !self.failed_ids.contains(id)).count() as u64
+    fn pending_of_ids(
+        &self,
+        ids: &[RecordId],
+        failed: &BTreeSet<RecordId>,
+        step: Option<StepKind>,
+    ) -> u64 {
+        let open = self.calls_of(step).filter(|call| !call.status.is_final());
+        let mut open: Vec<_> = open.filter_map(|call| call.call.target.named()).collect();
+        open.sort_by_key(|range| range.start);
+        // Calls of several groups share records, which are counted once.
+        let (mut counted_to, mut pending) = (0, 0);
+        for range in open {
+            let new = range.start.max(counted_to)..range.end.max(counted_to);
+            counted_to = new.end;
+            let new = ids.get(new).unwrap_or_default().iter();
+            pending += new.filter(|id| !failed.contains(id)).count() as u64;
+        }
+        pending
     }
 
-    /// Adds up Zoho's counts. Each field group has its own counts; the smallest `updated` and the largest `failed` are
+    /// Adds up Zoho's counts. Each field group, and each step, has its own counts; the smallest `updated` and the largest `failed` are
     /// reported, so that no success is reported that did not happen. If tracking of a Zoho job was lost, its pending records
     /// stay pending.
-    fn counts_of_view(&self) -> Counts {
+    fn counts_of_view(&self, step: Option<StepKind>) -> Counts {
         let of = |call: &CallState| call.progress.unwrap_or_default();
-        let total = self.calls.iter().map(|call| of(call).total).max();
-        let failed = self.calls.iter().map(|call| of(call).failed).max();
-        let updated = self.calls.iter().map(|call| of(call).updated).min();
+        let calls = self.calls_of(step);
+        let total = calls.clone().map(|call| of(call).total).max();
+        let failed = calls.clone().map(|call| of(call).failed).max();
+        let updated = calls.clone().map(|call| of(call).updated).min();
         let total = total.unwrap_or_default();
         // Zoho's counts need not add up, so each is limited by what the others leave.
         let updated = updated.unwrap_or_default().min(total);
         let failed = failed.unwrap_or_default().min(total - updated);
         let rest = total - updated - failed;
-        let lost = self.calls.iter().any(CallState::has_lost_tracking);
-        let (failed, pending) = if self.status().is_final() && !lost {
+        let lost = calls.clone().any(CallState::has_lost_tracking);
+        let has_ended = match step {
+            None => self.status().is_final(),
+            Some(_) => calls.clone().all(|call| call.status.is_final()),
+        };
+        let (failed, pending) = if has_ended && !lost {
             (failed + rest, 0)
         } else {
             (failed, rest)

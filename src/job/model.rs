@@ -1,6 +1,6 @@
 //! The job itself: its fields, its construction and its status.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +17,7 @@ use super::preparation::{Preparation, PreparationStatus};
 use super::status::JobStatus;
 use crate::outcome::{Failure, Refusal};
 use crate::plan::Call;
-use crate::update::{RecordId, UpdateRequest};
+use crate::update::{RecordId, StepKind, UpdateRequest};
 
 /// The number of failures that a job stores in full. Further failures are only counted.
 pub const FAILURES_KEPT: usize = 1_000;
@@ -53,6 +53,9 @@ pub struct Job {
     /// Every record that some call did not update.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub failed_ids: BTreeSet<RecordId>,
+    /// The records that each step did not change, in a job that changes more than fields.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed_by_step: BTreeMap<StepKind, BTreeSet<RecordId>>,
     /// Why the job ended early, or waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Refusal>,
@@ -108,6 +111,7 @@ impl Job {
             failures: Vec::new(),
             failures_omitted: 0,
             failed_ids: BTreeSet::new(),
+            failed_by_step: BTreeMap::new(),
             error: None,
             callback: callback_url.map(CallbackState::new),
             track_for: signed(TRACK_FOR),

@@ -26,9 +26,9 @@ pub enum JobStatus {
 pub struct Counts {
     /// The job's records; for a custom view, as Zoho last counted them.
     pub total: u64,
-    /// Records on which every field was set.
+    /// Records on which every field was set and every other step was carried out.
     pub updated: u64,
-    /// Records on which at least one field was refused.
+    /// Records on which at least one field or another step was refused.
     pub failed: u64,
     /// All other records.
     pub pending: u64,

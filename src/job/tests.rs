@@ -76,5 +76,6 @@ fn failure(id: u64) -> Failure {
         id,
         code: "INVALID_DATA".to_owned(),
         message: "the id given seems to be invalid".to_owned(),
+        step: None,
     }
 }

@@ -99,5 +99,6 @@ pub(super) fn failure(id: RecordId) -> Failure {
         id,
         code: row.code.to_owned(),
         message: row.message.to_owned(),
+        step: None,
     }
 }

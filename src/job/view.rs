@@ -15,6 +15,7 @@ use super::preparation::Lookup;
 use super::status::{Counts, JobStatus};
 use crate::outcome::{Failure, Refusal};
 use crate::plan::CallKind;
+use crate::update::{OwnerChange, StepKind, TagName, UpdateRequest, UserId};
 
 /// The number of failures in a view. Receivers of callbacks expect bodies of about 20 kB.
 const FAILURES_SHOWN: usize = 100;
@@ -40,6 +41,9 @@ pub struct JobView {
     /// Remarks that explain the outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The steps with their own outcomes, in a job that changes more than fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<StepView>>,
     /// The calls; empty before the job is planned.
     pub calls: Vec<CallView>,
     /// The records that were not updated, and why.
@@ -72,15 +76,56 @@ pub struct JobView {
     pub history_omitted: Option<u64>,
 }
 
+/// A step's JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    /// `fields`, `add_tags`, `remove_tags` or `owner`.
+    pub step: StepKind,
+    /// The status of the step.
+    pub status: JobStatus,
+    /// The records that the step has changed and not changed.
+    pub counts: Counts,
+    /// Why the step failed, or waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Refusal>,
+}
+
+impl StepView {
+    /// The steps of a job that changes more than fields. They are known once the job is planned.
+    fn all(job: &Job) -> Option<Vec<Self>> {
+        let view = |step: StepKind| {
+            let calls = job.calls.iter();
+            let calls = calls.filter(move |state| state.call.step() == step);
+            let started = calls.clone().any(|state| state.attempts > 0);
+            Self {
+                step,
+                status: JobStatus::of(calls.clone().map(|state| state.status), started),
+                counts: job.counts_of_step(step),
+                error: calls.clone().find_map(|state| state.error.clone()),
+            }
+        };
+        let mut steps: Vec<StepKind> = job.calls.iter().map(|state| state.call.step()).collect();
+        steps.dedup();
+        let has_actions = job.request.has_actions();
+        has_actions.then(|| steps.into_iter().map(view).collect())
+    }
+}
+
 /// A call's JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallView {
     /// The call's number.
     pub seq: usize,
-    /// `immediate`, `scheduled` or `records`.
+    /// `immediate`, `scheduled` or `records` if it sets fields, or else the name of the action.
     pub kind: CallKind,
     /// The fields that the call sets.
     pub fields: Vec<String>,
+    /// The tags that the call adds or removes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<TagName>,
+    /// The id of the new owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<UserId>,
     /// The number of its records; for a custom view, as Zoho last counted them.
     pub records: u64,
     /// The id of its Zoho job, if there is one.
@@ -162,7 +207,12 @@ impl JobView {
             counts: job.counts(),
             lookup: job.preparation.lookup.clone(),
             notes: job.preparation.notes.clone(),
-            calls: job.calls.iter().map(CallView::of).collect(),
+            steps: StepView::all(job),
+            calls: job
+                .calls
+                .iter()
+                .map(|state| CallView::of(&job.request, state))
+                .collect(),
             failures: job.failures[..shown].iter().map(FailureView::of).collect(),
             failures_omitted: job.failures_omitted + (job.failures.len() - shown) as u64,
             error: job.error.clone(),
@@ -179,8 +229,15 @@ impl JobView {
 }
 
 impl CallView {
-    fn of(state: &CallState) -> Self {
+    fn of(request: &UpdateRequest, state: &CallState) -> Self {
         let target = &state.call.target;
+        let owner = request.owner.as_ref().and_then(OwnerChange::resolved);
+        let (tags, owner) = match state.call.step() {
+            StepKind::Fields => (Vec::new(), None),
+            StepKind::AddTags => (request.tags.add.clone(), None),
+            StepKind::RemoveTags => (request.tags.remove.clone(), None),
+            StepKind::Owner => (Vec::new(), owner.map(|owner| owner.id)),
+        };
         let records = match target.named() {
             Some(range) => range.len() as u64,
             None => state.progress.unwrap_or_default().total,
@@ -189,6 +246,8 @@ impl CallView {
             seq: state.call.seq,
             kind: target.kind(),
             fields: state.call.fields.iter().map(ToString::to_string).collect(),
+            tags,
+            owner,
             records,
             zoho_job_id: state.zoho_job_id.clone(),
             status: state.status,

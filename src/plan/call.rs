@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Change, PlanLimits, StepKind};
+use super::{Change, PlanLimits};
 use crate::update::{
-    Assignment, FieldName, ModuleName, RecordId, Records, Resolved, UpdateMethod, UpdateRequest,
+    Assignment, FieldName, ModuleName, RecordId, Records, Resolved, StepKind, UpdateMethod,
+    UpdateRequest,
 };
 
 /// The records that a call changes.

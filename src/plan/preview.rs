@@ -7,11 +7,9 @@ use serde_json::{Value, json};
 use super::build::{RecordCount, all_calls};
 use super::step::{endpoints, steps_of};
 use super::warnings::{Automation, Warning};
-use super::{
-    Call, CallKind, CreditCost, CreditPrices, MethodComparison, Plan, PlanLimits, StepKind,
-};
+use super::{Call, CallKind, CreditCost, CreditPrices, MethodComparison, Plan, PlanLimits};
 use crate::update::{
-    ApiVersion, MAX_IDS, Named, NamedTerritory, NamedView, Records, Resolved, Selector,
+    ApiVersion, MAX_IDS, Named, NamedTerritory, NamedView, Records, Resolved, Selector, StepKind,
     UpdateMethod, UpdateRequest, UserReference,
 };
 
@@ -73,7 +71,10 @@ impl<'a> PlanPreview<'a> {
             Self::Planned(_, plan) => plan.calls(),
             Self::Pending(pending) => &pending.calls,
         };
-        Warning::all(self.request(), calls.last().map_or(0, |call| call.group))
+        let edits = calls.iter().filter(|call| call.step() == StepKind::Fields);
+        let edits = edits.last().map_or(0, |call| call.group);
+        let groups = calls.last().map_or(0, |call| call.group);
+        Warning::all(self.request(), groups, edits)
     }
 
     /// The calls and the exact JSON of each; empty while records have to be looked up.

@@ -1,56 +1,7 @@
-//! The steps of a plan: kinds of changes, which run one after the other.
-
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+//! The steps of a plan and their endpoints.
 
 use super::{Call, CallKind};
-
-/// One kind of change to the records of a job. The steps of a job run in the order of the variants: the owner last, because
-/// the token's user may lose access to a record that gets another owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StepKind {
-    /// Sets fields.
-    Fields,
-    /// Adds tags.
-    AddTags,
-    /// Removes tags.
-    RemoveTags,
-    /// Changes the owner.
-    Owner,
-}
-
-impl StepKind {
-    /// Every step, in the order in which they run.
-    pub const ALL: [Self; 4] = [Self::Fields, Self::AddTags, Self::RemoveTags, Self::Owner];
-
-    /// The name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fields => "fields",
-            Self::AddTags => "add_tags",
-            Self::RemoveTags => "remove_tags",
-            Self::Owner => "owner",
-        }
-    }
-
-    /// What the step does, in texts.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Fields => "fields",
-            Self::AddTags => "tags to add",
-            Self::RemoveTags => "tags to remove",
-            Self::Owner => "owner",
-        }
-    }
-}
-
-impl fmt::Display for StepKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.as_str())
-    }
-}
+use crate::update::StepKind;
 
 /// The steps of `calls`, in order.
 pub(super) fn steps_of(calls: &[Call]) -> Vec<StepKind> {

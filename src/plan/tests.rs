@@ -231,3 +231,47 @@ proptest! {
         prop_assert_eq!(plan.calls().len(), ids.div_ceil(500) * fields.div_ceil(per_call));
     }
 }
+
+proptest! {
+    /// Fields, tags to add, tags to remove, owner: whatever the order of the keys, and each record once in each step.
+    #[test]
+    fn steps_have_one_order_and_cover_each_record_once(
+        has in [any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()], ids in 1_usize..1_300, by in 0..UpdateMethod::ALL.len(),
+    ) {
+        let keys = [
+            has[3].then(|| ("owner", json!({"id": "5"}))),
+            has[1].then(|| ("tags", json!({"add": ["a"]}))),
+            has[0].then(|| ("fields", json!({"City": "Bonn", "Rating": "Active"}))),
+        ];
+        let ids: Vec<usize> = (1..=ids).collect();
+        let mut request = json!({"module": "Leads", "ids": ids, "update_by": UpdateMethod::ALL[by].0.as_str()});
+        for (key, value) in keys.into_iter().flatten() {
+            request[key] = value;
+        }
+        if has[2] {
+            request["tags"]["remove"] = json!(["b"]);
+        }
+        prop_assume!(has.contains(&true));
+        let request = UpdateRequest::parse(&request).expect("a request");
+        let again = UpdateRequest::parse(&request.to_json());
+        prop_assert_eq!(again.as_ref(), Ok(&request));
+        let resolved = resolved(&request);
+        let plan = Plan::new(resolved, &PlanLimits::ZOHO);
+        let expected: Vec<StepKind> = StepKind::ALL.into_iter().zip(has).filter(|(_, has)| *has).map(|(step, _)| step).collect();
+        prop_assert_eq!(plan.steps(), expected.clone());
+        prop_assert_eq!(request.steps(), expected);
+        let mut seen: HashMap<(StepKind, usize), Vec<RecordId>> = HashMap::new();
+        for (place, call) in plan.calls().iter().enumerate() {
+            prop_assert_eq!(call.seq, place + 1);
+            prop_assert!(call.ids(resolved).len() <= call.target.kind().capacity());
+            prop_assert!(call.step() == StepKind::Fields || call.fields.is_empty());
+            seen.entry((call.step(), call.group)).or_default().extend(call.ids(resolved));
+        }
+        let groups: Vec<usize> = plan.calls().iter().map(|call| call.group).collect();
+        prop_assert!(groups.is_sorted());
+        for records in seen.into_values() {
+            let once: Vec<RecordId> = ids.iter().map(|id| id.to_string().parse().expect("an id")).collect();
+            prop_assert_eq!(records, once);
+        }
+    }
+}

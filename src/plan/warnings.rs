@@ -15,6 +15,8 @@ const AUTOMATED_BELOW: u64 = 1_000;
 pub enum Automation {
     /// They run for every record.
     Runs,
+    /// Zoho does not document whether they run for changes of tags and owners.
+    NotDocumented,
     /// They run only if the custom view holds fewer than 1,000 records. Zoho does not report whether they ran.
     InSmallViews,
 }
@@ -22,7 +24,9 @@ pub enum Automation {
 impl Automation {
     /// The automation that runs for an update request.
     pub fn of(request: &UpdateRequest) -> Self {
-        if in_view(&request.selector) {
+        if request.fields.is_empty() {
+            Self::NotDocumented
+        } else if in_view(&request.selector) {
             Self::InSmallViews
         } else {
             Self::Runs
@@ -33,6 +37,7 @@ impl Automation {
     pub fn to_json(self) -> Value {
         match self {
             Self::Runs => json!({"runs": "always"}),
+            Self::NotDocumented => json!({"runs": "not_documented"}),
             Self::InSmallViews => json!({"runs": "below", "records": AUTOMATED_BELOW}),
         }
     }
@@ -44,6 +49,9 @@ impl fmt::Display for Automation {
             Self::Runs => {
                 formatter.write_str("workflows, approvals and blueprints run for each record")
             }
+            Self::NotDocumented => formatter.write_str(
+                "Zoho does not document whether workflows run when tags or owners change",
+            ),
             Self::InSmallViews => formatter.write_str(
                 "workflows, approvals and blueprints run only if the view holds fewer than 1,000 records; Zoho does not say whether they did",
             ),
@@ -68,6 +76,10 @@ pub enum Warning {
     CountsOnly,
     /// Zoho's API has replaced the module.
     ModuleRetired,
+    /// The token's user may lose access to the records.
+    OwnerChanges,
+    /// The new owner may be notified twice.
+    NotifiesAgain,
     /// Each record is edited several times.
     SeveralEdits {
         /// Edits of each record.
@@ -76,8 +88,8 @@ pub enum Warning {
 }
 
 impl Warning {
-    /// All warnings about an update request whose fields take `groups` calls, one after the other.
-    pub fn all(request: &UpdateRequest, groups: usize) -> Vec<Self> {
+    /// All warnings about an update request that takes `groups` calls, one after the other, `edits` of them for its fields.
+    pub fn all(request: &UpdateRequest, groups: usize, edits: usize) -> Vec<Self> {
         let appended: Vec<FieldName> = request.appended_fields().cloned().collect();
         let appends = match appended.is_empty() {
             true => Vec::new(),
@@ -87,10 +99,15 @@ impl Warning {
             true => vec![Self::ViewChanges { calls: groups }, Self::CountsOnly],
             false => Vec::new(),
         };
-        let several = (groups > 1).then_some(Self::SeveralEdits { edits: groups });
+        let of_owner = match &request.owner {
+            None => Vec::new(),
+            Some(owner) if owner.notify => vec![Self::OwnerChanges, Self::NotifiesAgain],
+            Some(_) => vec![Self::OwnerChanges],
+        };
+        let several = (edits > 1).then_some(Self::SeveralEdits { edits });
         let of_module = Self::of_module(&request.module);
         let all = of_module.into_iter().chain(appends).chain(of_view);
-        all.chain(several).collect()
+        all.chain(of_owner).chain(several).collect()
     }
 
     /// The warning about a module, if there is one.
@@ -106,6 +123,8 @@ impl Warning {
             Self::ViewChanges { .. } => "view_changes",
             Self::CountsOnly => "counts_only",
             Self::ModuleRetired => "module_retired",
+            Self::OwnerChanges => "owner_changes",
+            Self::NotifiesAgain => "notifies_again",
             Self::SeveralEdits { .. } => "several_edits",
         }
     }
@@ -143,6 +162,12 @@ impl fmt::Display for Warning {
             Self::ModuleRetired => formatter.write_str(
                 "Zoho's API has no module `Activities` since its version 3: name `Tasks`, `Calls` or `Events`",
             ),
+            Self::OwnerChanges => formatter.write_str(
+                "the owner changes last, because the token's user may lose access to the records; a replay may then fail",
+            ),
+            Self::NotifiesAgain => formatter.write_str(
+                "a call is sent again if its outcome is unknown, so the new owner may be notified twice",
+            ),
             Self::SeveralEdits { edits } => write!(
                 formatter,
                 "every record is edited {edits} times, and what automation runs on an edit runs as often",
@@ -167,7 +192,7 @@ mod tests {
     }
 
     fn codes(json: &Value, groups: usize) -> Vec<&'static str> {
-        let warnings = Warning::all(&request(json), groups);
+        let warnings = Warning::all(&request(json), groups, groups);
         warnings.iter().map(Warning::code).collect()
     }
 
@@ -220,6 +245,21 @@ mod tests {
                 json!({"module": "Leads", "fields": rating, "cvid": "7"}),
                 1,
                 vec!["view_changes", "counts_only"],
+            ),
+            (
+                json!({"module": "Leads", "tags": {"add": ["a"]}, "ids": ["1"]}),
+                1,
+                vec![],
+            ),
+            (
+                json!({"module": "Leads", "owner": {"id": "5"}, "ids": ["1"]}),
+                1,
+                vec!["owner_changes"],
+            ),
+            (
+                json!({"module": "Leads", "owner": {"email": "a@example.com", "notify": true}, "ids": ["1"]}),
+                1,
+                vec!["owner_changes", "notifies_again"],
             ),
             (
                 json!({"module": "Activities", "fields": rating, "ids": ["1"]}),

@@ -83,7 +83,7 @@ pub enum ZohoJobStatus {
     Unknown,
 }
 
-/// Judges the answer to a mass-update POST that named `ids`, or none for a custom view.
+/// Judges the answer to a mass update, or a change of tags or owners, that named `ids`, or none for a custom view.
 ///
 /// # Errors
 /// Zoho updated nothing, or nothing for certain.
@@ -104,9 +104,11 @@ pub struct ViewSelection<'a> {
     pub cvid: &'a str,
     /// The territory's id, if there is one.
     pub territory: Option<&'a str>,
+    /// The id of the new owner, if the call changes it.
+    pub owner: Option<&'a str>,
 }
 
-/// Judges the answer to a mass-update POST for a custom view.
+/// Judges the answer to a mass update, or a change of owners, of a custom view.
 ///
 /// # Errors
 /// Zoho scheduled nothing, or nothing for certain.
@@ -123,6 +125,7 @@ pub fn view_update(
             .ok()
             .and_then(|found| found.list.first()?.text("id"));
         let subject = match (named.as_deref(), selection.territory) {
+            (Some(id), _) if selection.owner == Some(id) => "`owner`",
             (_, None) => "`cvid`",
             (Some(id), _) if id == selection.cvid => "`cvid`",
             (Some(id), Some(territory)) if id == territory => "`territory`",
@@ -238,7 +241,8 @@ fn by_record(
 }
 
 /// Assigns each entry to a record of the call, if it concerns one. An entry that names a record concerns that record and
-/// no other. An entry without a name concerns the record in its place, provided that the order of the entries is known.
+/// no other. An entry without a name concerns the record in its place, provided that the order of the entries is known, or
+/// the record whose index it names.
 fn assign(entries: &[Entry], ids: &[RecordId], positional: bool) -> Vec<Option<RecordId>> {
     let asked: HashSet<RecordId> = ids.iter().copied().collect();
     let subjects: Vec<Subject> = entries.iter().map(|entry| entry.subject(&asked)).collect();
@@ -252,6 +256,8 @@ fn assign(entries: &[Entry], ids: &[RecordId], positional: bool) -> Vec<Option<R
         Subject::Record(id) => Some(id),
         // The refusal of a whole mass update is one entry that names no record. With a single id its position says nothing.
         Subject::Unnamed if is_in_order && (positional || entry.success) => ids.get(index).copied(),
+        // An entry of a partial answer.
+        Subject::Unnamed if !is_in_order => entry.index.and_then(|index| ids.get(index)).copied(),
         Subject::Unnamed | Subject::Other => None,
     };
     entries.iter().enumerate().map(place).collect()
@@ -263,6 +269,7 @@ fn not_answered(id: RecordId, message: &str) -> Failure {
         id,
         code: Cause::NotAnswered.row().code.to_owned(),
         message: message.to_owned(),
+        step: None,
     }
 }
 

@@ -49,12 +49,13 @@ pub fn normalize_word(word: &str) -> String {
 
 /// Whether an operation of a service contains another. All in lower case.
 pub fn contains_operation(service: &str, granted: &str, needed: &str) -> bool {
-    // Zoho documents only UPDATE and READ for mass updates.
-    let is_mass_update = ModuleService::of(service) == Some(ModuleService::MassUpdate);
+    // Zoho documents only UPDATE and READ for mass updates, and only CREATE and READ for changes of owners.
+    let is_narrow = ModuleService::of(service) == Some(ModuleService::MassUpdate)
+        || service == "zohocrm.change_owner";
     match granted {
         _ if granted == needed => true,
-        "all" => !is_mass_update,
-        "write" => !is_mass_update && matches!(needed, "create" | "update" | "delete"),
+        "all" => !is_narrow,
+        "write" => !is_narrow && matches!(needed, "create" | "update" | "delete"),
         _ => false,
     }
 }
@@ -101,6 +102,10 @@ mod tests {
             ("zohocrm.settings.fields", "all", "read", true),
             ("zohocrm.mass_update", "update", "update", true),
             ("zohocrm.mass_update", "all", "update", false),
+            ("zohocrm.change_owner", "create", "create", true),
+            ("zohocrm.change_owner", "all", "create", false),
+            ("zohocrm.modules.leads", "update", "write", false),
+            ("zohocrm.modules.leads", "all", "write", true),
             ("zohocrm.mass_update.leads", "write", "update", false),
         ] {
             assert_eq!(

@@ -123,6 +123,8 @@ async fn run_sdk(sdk: Sdk, world: &World) -> SdkSteps {
     input["locked"] = zoho["modules"]["Leads"]["conditions"]["locked"].clone();
     input["cvid"] = zoho["views"]["Leads"]["some"]["id"].clone();
     input["territory"] = zoho["territories"]["EMEA"]["id"].clone();
+    input["owner"] = json!("5725767000000411002");
+    input["owner_cvid"] = zoho["views"]["Leads"]["all"]["id"].clone();
     input["grant_code"] = code["code"].clone();
     let modules = zoho["modules"].as_object().expect("modules");
     input["modules"] = modules.keys().map(String::as_str).collect();

@@ -54,6 +54,7 @@ mod playground;
 mod preview_command;
 mod public_urls;
 mod published_keys;
+mod record_actions;
 mod record_matching;
 mod record_updates;
 mod request_bodies;

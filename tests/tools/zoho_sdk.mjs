@@ -161,6 +161,50 @@ report("status", status, {
 await massUpdate("already", { Lead_Status: choice("Contacted") }, { cvid: input.cvid });
 report("no_such_job", await statusOf("1"));
 
+// Tags and owners.
+async function changeTags(step, operation, names, ids, overWrite) {
+  const isNew = overWrite !== undefined;
+  const body = isNew ? new sdk.Tags.NewTagRequestWrapper() : new sdk.Tags.ExistingTagRequestWrapper();
+  const made = names.map((name) => {
+    const tag = isNew ? new sdk.Tags.Tag() : new sdk.Tags.ExistingTag();
+    tag.setName(name);
+    return tag;
+  });
+  await body.setTags(made);
+  await body.setIds(ids);
+  if (isNew) await body.setOverWrite(overWrite);
+  const response = await new sdk.Tags.TagsOperations()[operation]("Leads", body, new sdk.ParameterMap());
+  const entries = await response.getObject().getData();
+  report(step, response, { entries: entries.map(entry), success_count: plain(response.getObject().getSuccessCount()) });
+}
+await changeTags("add_tags", "addTagsToMultipleRecords", ["Webinar", "Hot"], input.ids, false);
+await changeTags("remove_tags", "removeTagsFromMultipleRecords", ["Hot"], [input.ids[0], input.locked]);
+const owner = new sdk.ChangeOwner.Owner();
+owner.setId(BigInt(input.owner));
+const change = new sdk.ChangeOwner.MassWrapper();
+await change.setIds(input.ids);
+await change.setOwner(owner);
+await change.setNotify(false);
+const changed = await new sdk.ChangeOwner.ChangeOwnerOperations("Leads").massUpdate(change);
+report("change_owner", changed, { entries: (await changed.getObject().getData()).map(entry) });
+const viewOwner = new sdk.MassChangeOwner.Owner();
+viewOwner.setId(BigInt(input.owner));
+const viewChange = new sdk.MassChangeOwner.BodyWrapper();
+await viewChange.setCvid(BigInt(input.owner_cvid));
+await viewChange.setOwner(viewOwner);
+const owners = new sdk.MassChangeOwner.MassChangeOwnerOperations("Leads");
+const ofView = await owners.changeOwner(viewChange);
+const ofViewEntries = await ofView.getObject().getData();
+report("mass_change_owner", ofView, { entries: ofViewEntries.map(entry) });
+const ownerJob = plain(ofViewEntries[0].getDetails()).job_id;
+const ownerStatus = await owners.checkStatus(await parameters([[sdk.MassChangeOwner.CheckStatusParam.JOB_ID, ownerJob]]));
+const ownerState = (await ownerStatus.getObject().getData())[0];
+report("owner_status", ownerStatus, {
+  job: plain(ownerState.getStatus()),
+  total: ownerState.getTotalCount(),
+  sum: ownerState.getUpdatedCount() + ownerState.getNotUpdatedCount() + ownerState.getFailedCount(),
+});
+
 // Lists of records, to the end, and one record.
 const list = records.GetRecordsParam;
 let pages = 0;

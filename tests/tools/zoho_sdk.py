@@ -12,6 +12,9 @@ import sys
 from zohocrmsdk.src.com.zoho.api.authenticator import OAuthToken
 from zohocrmsdk.src.com.zoho.api.authenticator.store import FileStore
 from zohocrmsdk.src.com.zoho.crm.api import Initializer, ParameterMap
+from zohocrmsdk.src.com.zoho.crm.api import change_owner as owners
+from zohocrmsdk.src.com.zoho.crm.api import mass_change_owner as view_owners
+from zohocrmsdk.src.com.zoho.crm.api import tags as tag_api
 from zohocrmsdk.src.com.zoho.crm.api.coql import BodyWrapper as Query
 from zohocrmsdk.src.com.zoho.crm.api.coql import CoqlOperations
 from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
@@ -130,6 +133,40 @@ def mass_update(step, values, **selector):
     return entries
 
 
+def change_tags(step, operation, names, ids, over_write=None):
+    """Adds or removes tags."""
+    tags = []
+    for name in names:
+        tag = tag_api.Tag() if over_write is not None else tag_api.ExistingTag()
+        tag.set_name(name)
+        tags.append(tag)
+    if over_write is None:
+        request = tag_api.ExistingTagRequestWrapper()
+    else:
+        request = tag_api.NewTagRequestWrapper()
+        request.set_over_write(over_write)
+    request.set_tags(tags)
+    request.set_ids(ids)
+    response = getattr(tag_api.TagsOperations(), operation)("Leads", request)
+    shown = response.get_object()
+    entries = shown.get_data() if hasattr(shown, "get_data") else []
+    more = {"success_count": plain(shown.get_success_count())} if hasattr(shown, "get_success_count") else {}
+    say(step, response, entries=[told_of(entry) for entry in entries], **more)
+
+
+def change_owner(step, ids, owner):
+    """Gives records another owner."""
+    request, user = owners.MassWrapper(), owners.Owner()
+    user.set_id(int(owner))
+    request.set_ids(ids)
+    request.set_owner(user)
+    request.set_notify(False)
+    response = owners.ChangeOwnerOperations("Leads").mass_update(request)
+    shown = response.get_object()
+    entries = shown.get_data() if hasattr(shown, "get_data") else []
+    say(step, response, entries=[told_of(entry) for entry in entries])
+
+
 # A refresh.
 token = initialize("refresh", refresh_token=told["refresh_token"])
 say("token", user=token.get_user_signature().get_name(), api_domain=token.get_api_domain())
@@ -171,6 +208,30 @@ say(
 )
 mass_update("already", {"Lead_Status": Choice("Contacted")}, cvid=told["cvid"])
 say("no_such_job", RecordOperations("Leads").get_mass_update_status(parameters(job_id="1")))
+
+# Tags and owners.
+change_tags("add_tags", "add_tags_to_multiple_records", ["Webinar", "Hot"], told["ids"], over_write=False)
+change_tags("remove_tags", "remove_tags_from_multiple_records", ["Hot"], [told["ids"][0], told["locked"]])
+change_owner("change_owner", told["ids"], told["owner"])
+request, user = view_owners.BodyWrapper(), view_owners.Owner()
+user.set_id(int(told["owner"]))
+request.set_cvid(int(told["owner_cvid"]))
+request.set_owner(user)
+operations = view_owners.MassChangeOwnerOperations("Leads")
+response = operations.change_owner(request)
+entries = response.get_object().get_data()
+say("mass_change_owner", response, entries=[told_of(entry) for entry in entries])
+filled = ParameterMap()
+filled.add(view_owners.CheckStatusParam.job_id, plain(entries[0].get_details())["job_id"])
+response = operations.check_status(filled)
+job = response.get_object().get_data()[0]
+say(
+    "owner_status",
+    response,
+    job=plain(job.get_status()),
+    total=job.get_total_count(),
+    sum=job.get_updated_count() + job.get_not_updated_count() + job.get_failed_count(),
+)
 
 # Look-ups.
 for step, query in told["queries"].items():

@@ -67,7 +67,12 @@ pub(crate) fn cost_range(endpoint: &Endpoint, faults: &Faults) -> (u64, u64) {
         | Endpoint::OtherVersion
         | Endpoint::WrongMethod
         | Endpoint::Unknown => (0, 0),
-        Endpoint::Fields(_)
+        Endpoint::AddTags(_)
+        | Endpoint::RemoveTags(_)
+        | Endpoint::ChangeOwner(_)
+        | Endpoint::MassChangeOwner(_)
+        | Endpoint::MassChangeOwnerStatus(_)
+        | Endpoint::Fields(_)
         | Endpoint::Modules(_)
         | Endpoint::CustomViews(_)
         | Endpoint::Territories(_)

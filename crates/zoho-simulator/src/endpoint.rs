@@ -19,6 +19,16 @@ pub(crate) enum Endpoint {
     MassUpdate(String),
     /// `GET {module}/actions/mass_update`.
     MassUpdateStatus(String),
+    /// `POST {module}/actions/add_tags`.
+    AddTags(String),
+    /// `POST {module}/actions/remove_tags`.
+    RemoveTags(String),
+    /// `POST {module}/actions/change_owner`.
+    ChangeOwner(String),
+    /// `POST {module}/actions/mass_change_owner`.
+    MassChangeOwner(String),
+    /// `GET {module}/actions/mass_change_owner`.
+    MassChangeOwnerStatus(String),
     /// `GET settings/fields`, or one field.
     Fields(Option<String>),
     /// `GET settings/modules`, or one module.
@@ -141,6 +151,15 @@ impl Endpoint {
                 ("GET", Self::MassUpdateStatus(owned(module)))
             }
             [module, "actions", "mass_update"] => ("POST", Self::MassUpdate(owned(module))),
+            [module, "actions", "add_tags"] => ("POST", Self::AddTags(owned(module))),
+            [module, "actions", "remove_tags"] => ("POST", Self::RemoveTags(owned(module))),
+            [module, "actions", "change_owner"] => ("POST", Self::ChangeOwner(owned(module))),
+            [module, "actions", "mass_change_owner"] if method == "GET" => {
+                ("GET", Self::MassChangeOwnerStatus(owned(module)))
+            }
+            [module, "actions", "mass_change_owner"] => {
+                ("POST", Self::MassChangeOwner(owned(module)))
+            }
             [module, "actions", "count"] => ("GET", Self::Count(owned(module))),
             [module, "search"] => ("GET", Self::Search(owned(module))),
             [module, "upsert"] => ("POST", Self::Upsert(owned(module))),
@@ -161,6 +180,11 @@ impl Endpoint {
             Self::ServerInfo => "serverinfo",
             Self::MassUpdate(_) => "mass_update_post",
             Self::MassUpdateStatus(_) => "mass_update_get",
+            Self::AddTags(_) => "add_tags",
+            Self::RemoveTags(_) => "remove_tags",
+            Self::ChangeOwner(_) => "change_owner",
+            Self::MassChangeOwner(_) => "mass_change_owner_post",
+            Self::MassChangeOwnerStatus(_) => "mass_change_owner_get",
             Self::Fields(_) => "fields",
             Self::Modules(_) => "modules",
             Self::CustomViews(_) => "custom_views",
@@ -185,7 +209,7 @@ impl Endpoint {
     /// The query parameters that it honours. The accounts server reads its own.
     pub(crate) fn parameters(&self) -> &'static [&'static str] {
         match self {
-            Self::MassUpdateStatus(_) => &["job_id"],
+            Self::MassUpdateStatus(_) | Self::MassChangeOwnerStatus(_) => &["job_id"],
             Self::Fields(_) => &["module", "type"],
             Self::CustomViews(_) => &["module", "page", "per_page"],
             Self::Territories(_) | Self::ChildTerritories(_) => &["page", "per_page"],
@@ -224,9 +248,12 @@ impl Endpoint {
             ],
             Self::Record(..) => &["fields"],
             Self::Apis => &["filters"],
-            // There is one user, so every type of users is that one.
-            Self::Users => &["type"],
+            Self::Users => &["type", "page", "per_page"],
             Self::MassUpdate(_)
+            | Self::AddTags(_)
+            | Self::RemoveTags(_)
+            | Self::ChangeOwner(_)
+            | Self::MassChangeOwner(_)
             | Self::Modules(_)
             | Self::Coql
             | Self::PutRecords(_)
@@ -264,6 +291,13 @@ impl Endpoint {
             Self::MassUpdateStatus(module) => {
                 vec![scope("ZohoCRM.mass_update", Some(module), "READ")]
             }
+            Self::AddTags(module) | Self::RemoveTags(module) => {
+                vec![scope("ZohoCRM.modules", Some(module), "WRITE")]
+            }
+            Self::ChangeOwner(_) | Self::MassChangeOwner(_) => {
+                vec![scope("ZohoCRM.change_owner", None, "CREATE")]
+            }
+            Self::MassChangeOwnerStatus(_) => vec![scope("ZohoCRM.change_owner", None, "READ")],
             Self::Fields(_) => vec![scope("ZohoCRM.settings.fields", None, "READ")],
             Self::Modules(_) => vec![scope("ZohoCRM.settings.modules", None, "READ")],
             Self::CustomViews(_) => vec![scope("ZohoCRM.settings.custom_views", None, "READ")],

@@ -4,11 +4,13 @@ mod coql;
 mod mass_update;
 mod metadata;
 mod organization;
+mod owners;
 mod pagination;
 mod record_results;
 mod records;
 mod records_list;
 mod search;
+mod tags;
 mod update_records;
 mod upsert;
 
@@ -46,6 +48,24 @@ pub(crate) fn handle(
             let job = request.parameter("job_id");
             Ok(state.jobs.status(module, job, faults, now))
         }
+        Endpoint::AddTags(module) => {
+            tags::post(state, module, tags::TagAction::Add, &request.body, now)
+        }
+        Endpoint::RemoveTags(module) => {
+            tags::post(state, module, tags::TagAction::Remove, &request.body, now)
+        }
+        Endpoint::ChangeOwner(module) => owners::change(state, module, &request.body, now),
+        Endpoint::MassChangeOwner(module) => {
+            let response = owners::schedule(state, module, &request.body, now)?;
+            // A job without duration ends at once.
+            state.advance_jobs();
+            Ok(response)
+        }
+        Endpoint::MassChangeOwnerStatus(module) => {
+            owners::check_module(org.require_module(module)?)?;
+            let job = request.parameter("job_id");
+            Ok(state.jobs.owner_status(module, job, faults, now))
+        }
         Endpoint::Fields(id) => metadata::fields(org, request, id.as_deref()),
         Endpoint::Modules(name) => metadata::modules(org, name.as_deref()),
         Endpoint::CustomViews(id) => metadata::custom_views(org, request, id.as_deref(), faults),
@@ -72,7 +92,7 @@ pub(crate) fn handle(
         Endpoint::Upsert(module) => upsert::post(state, module, &request.body, now),
         Endpoint::Apis => organization::apis(org, request, faults),
         Endpoint::Org => Ok(organization::org(faults)),
-        Endpoint::Users => Ok(organization::users()),
+        Endpoint::Users => organization::users(request, faults),
         Endpoint::Token
         | Endpoint::TokenAlias
         | Endpoint::Revoke

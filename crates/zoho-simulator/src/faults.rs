@@ -35,6 +35,10 @@
 //! | `may_mass_update` | true | `false`: a mass update is answered 403 `NO_PERMISSION` "permission denied" |
 //! | `may_update` | true | `false`: a record update is answered 403 `NO_PERMISSION` "Permission denied to update" |
 //! | `may_upsert` | true | `false`: an upsert is answered 403 `NO_PERMISSION` "Permission denied to upsert" |
+//! | `may_change_owner` | true | `false`: a change of the owner is answered 403 `CANNOT_ASSIGN` |
+//! | `owner_takes_access` | false | the token's user cannot change a record any more that another user owns |
+//! | `owner_job_as_scheduled` | false | a scheduled change of owners is answered 202 `SCHEDULED`, as in the newer specification |
+//! | `refused_tag_characters` | "," | characters that no name of a tag may have; Zoho documents none |
 //! | `may_schedule` | true | `false`: scheduling is answered 400 `AUTHORIZATION_FAILED` |
 //! | `edition` | "enterprise" | free, standard, professional, enterprise or ultimate; sets the concurrency, and allows views from enterprise on |
 //! | `concurrency` | null | simultaneous CRM requests, instead of the edition's 5, 10, 15, 20 or 25 |
@@ -81,7 +85,8 @@ use serde::{Deserialize, Serialize};
 use self::scripted::ScriptedResponse;
 
 /// The scopes of all served endpoints.
-const ALL_SCOPES: &str = "ZohoCRM.mass_update.UPDATE ZohoCRM.mass_update.READ ZohoCRM.settings.fields.READ \
+const ALL_SCOPES: &str = "ZohoCRM.mass_update.UPDATE ZohoCRM.mass_update.READ ZohoCRM.change_owner.CREATE \
+     ZohoCRM.change_owner.READ ZohoCRM.settings.fields.READ \
      ZohoCRM.settings.modules.READ ZohoCRM.settings.custom_views.READ ZohoCRM.settings.territories.READ \
      ZohoCRM.settings.layouts.READ ZohoCRM.modules.ALL ZohoCRM.coql.READ ZohoCRM.apis.READ ZohoCRM.org.READ \
      ZohoCRM.users.READ ZohoSearch.securesearch.READ";
@@ -170,6 +175,10 @@ pub(crate) struct Faults {
     pub(crate) may_mass_update: bool,
     pub(crate) may_update: bool,
     pub(crate) may_upsert: bool,
+    pub(crate) may_change_owner: bool,
+    pub(crate) owner_takes_access: bool,
+    pub(crate) owner_job_as_scheduled: bool,
+    pub(crate) refused_tag_characters: String,
     pub(crate) may_schedule: bool,
     pub(crate) edition: Edition,
     pub(crate) concurrency: Option<usize>,
@@ -237,6 +246,10 @@ impl Default for Faults {
             may_mass_update: true,
             may_update: true,
             may_upsert: true,
+            may_change_owner: true,
+            owner_takes_access: false,
+            owner_job_as_scheduled: false,
+            refused_tag_characters: ",".to_owned(),
             may_schedule: true,
             edition: Edition::Enterprise,
             concurrency: None,

@@ -1,4 +1,4 @@
-//! Scheduled mass updates, from `SCHEDULED` to their end.
+//! Scheduled mass updates and changes of owners, from `SCHEDULED` to their end.
 
 use std::time::Duration;
 
@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::faults::{Faults, JobEnding};
 use crate::org::CrmOrg;
+use crate::org::module::Module;
+use crate::org::users::CrmUser;
 use crate::response::ApiResponse;
 
 /// The id of the first job.
@@ -23,8 +25,7 @@ pub(crate) struct Job {
     view: u64,
     /// The indexes of the records that the view contained when the job was scheduled.
     records: Vec<u64>,
-    fields: Map<String, Value>,
-    over_write: bool,
+    change: JobChange,
     scheduled_at: Timestamp,
     duration: Duration,
     /// Seconds for which the status call does not find the job.
@@ -44,9 +45,38 @@ pub(crate) struct NewJob {
     pub(crate) module: &'static str,
     pub(crate) view: u64,
     pub(crate) records: Vec<u64>,
-    pub(crate) fields: Map<String, Value>,
-    pub(crate) over_write: bool,
+    pub(crate) change: JobChange,
     pub(crate) duration: Duration,
+}
+
+/// What a job changes on each of its records.
+#[derive(Debug)]
+pub(crate) enum JobChange {
+    /// A mass update.
+    Fields {
+        fields: Map<String, Value>,
+        over_write: bool,
+    },
+    /// A change of the owner.
+    Owner(&'static CrmUser),
+}
+
+impl JobChange {
+    fn is_accepted(&self, module: &Module, index: u64) -> bool {
+        match self {
+            Self::Fields { fields, .. } => module.accepts_update(index, fields.keys()),
+            Self::Owner(_) => module.accepts_update(index, std::iter::empty()),
+        }
+    }
+
+    fn apply(&self, module: &mut Module, index: u64, now: Timestamp) {
+        match self {
+            Self::Fields { fields, over_write } => {
+                module.update_record(index, fields, *over_write, now);
+            }
+            Self::Owner(user) => module.set_owner(index, user, now),
+        }
+    }
 }
 
 impl Job {
@@ -95,11 +125,11 @@ impl Job {
         };
         while self.processed < target {
             let index = self.records[self.processed];
-            let is_accepted = module.accepts_update(index, self.fields.keys());
+            let is_accepted = self.change.is_accepted(module, index);
             if self.ending == JobEnding::Fail || !is_accepted {
                 self.failed += 1;
             } else {
-                module.update_record(index, &self.fields, self.over_write, now);
+                self.change.apply(module, index, now);
                 self.updated += 1;
             }
             self.processed += 1;
@@ -145,8 +175,7 @@ impl Jobs {
             module: new.module,
             view: new.view,
             records: new.records,
-            fields: new.fields,
-            over_write: new.over_write,
+            change: new.change,
             scheduled_at: now,
             duration: faults
                 .job_duration_ms
@@ -170,6 +199,30 @@ impl Jobs {
         faults: &Faults,
         now: Timestamp,
     ) -> ApiResponse {
+        let is_kind = |job: &Job| matches!(job.change, JobChange::Fields { .. });
+        self.status_of(module, id, is_kind, faults, now)
+    }
+
+    /// `GET actions/mass_change_owner?job_id=…`.
+    pub(crate) fn owner_status(
+        &self,
+        module: &str,
+        id: Option<&str>,
+        faults: &Faults,
+        now: Timestamp,
+    ) -> ApiResponse {
+        let is_kind = |job: &Job| matches!(job.change, JobChange::Owner(_));
+        self.status_of(module, id, is_kind, faults, now)
+    }
+
+    fn status_of(
+        &self,
+        module: &str,
+        id: Option<&str>,
+        is_kind: impl Fn(&Job) -> bool,
+        faults: &Faults,
+        now: Timestamp,
+    ) -> ApiResponse {
         let Some(id) = id.filter(|id| !id.is_empty()) else {
             return ApiResponse::error(
                 400,
@@ -182,6 +235,7 @@ impl Jobs {
             let age = now.duration_since(job.scheduled_at).as_secs();
             job.id.to_string() == id
                 && job.module == module
+                && is_kind(job)
                 && job.ending != JobEnding::Vanish
                 && age >= i64::try_from(job.unknown_for_s).unwrap_or(i64::MAX)
         });

@@ -8,6 +8,7 @@ pub(crate) mod module;
 pub(crate) mod schema;
 pub(crate) mod seed_data;
 pub(crate) mod territories;
+pub(crate) mod users;
 pub(crate) mod views;
 
 use std::collections::BTreeMap;

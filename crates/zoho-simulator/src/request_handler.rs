@@ -79,6 +79,11 @@ pub(crate) fn handle(state: &mut State, request: &Request) -> ApiResponse {
         | Endpoint::PutRecords(_)
         | Endpoint::PutRecord(..)
         | Endpoint::Upsert(_)
+        | Endpoint::AddTags(_)
+        | Endpoint::RemoveTags(_)
+        | Endpoint::ChangeOwner(_)
+        | Endpoint::MassChangeOwner(_)
+        | Endpoint::MassChangeOwnerStatus(_)
         | Endpoint::Apis
         | Endpoint::Org
         | Endpoint::Users

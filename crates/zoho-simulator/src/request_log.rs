@@ -9,12 +9,17 @@ use crate::form;
 use crate::request::Request;
 
 /// Every request kind, in the order of `GET /_sim/stats`.
-pub(crate) const REQUEST_KINDS: [&str; 23] = [
+pub(crate) const REQUEST_KINDS: [&str; 28] = [
     "token",
     "revoke",
     "serverinfo",
     "mass_update_post",
     "mass_update_get",
+    "add_tags",
+    "remove_tags",
+    "change_owner",
+    "mass_change_owner_post",
+    "mass_change_owner_get",
     "fields",
     "modules",
     "custom_views",

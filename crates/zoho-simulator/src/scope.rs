@@ -55,9 +55,10 @@ impl RequiredScope {
             format!("{}.{}", self.service, self.operation),
             self.narrowest(is_custom),
         ];
-        // Only `UPDATE` and `READ` are documented for mass updates.
+        // Only `UPDATE` and `READ` are documented for mass updates, `CREATE` and `READ` for changes of owners.
         let is_write = matches!(self.operation, "CREATE" | "UPDATE" | "DELETE");
-        let containing = match (self.is_mass_update(), is_write) {
+        let is_narrow = self.is_mass_update() || self.service == "ZohoCRM.change_owner";
+        let containing = match (is_narrow, is_write) {
             (true, _) => &[][..],
             (false, true) => &["ALL", "WRITE"],
             (false, false) => &["ALL"],

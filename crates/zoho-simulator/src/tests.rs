@@ -13,5 +13,6 @@ mod record_rejections;
 mod records;
 mod scheduled_jobs;
 mod search;
+mod tags_and_owners;
 mod update_records;
 mod upsert;

@@ -7,6 +7,7 @@ use crate::cli::text::{count_of, truncated};
 use crate::job::history::HistoryEntry;
 use crate::job::view::{FailureView, JobView};
 use crate::job::{CallbackStatus, Counts, Job, JobId, JobStatus, Lookup};
+use crate::update::{UpdateRequest, UserReference};
 
 /// Failures that are listed.
 const FAILURES_LISTED: usize = 20;
@@ -75,9 +76,8 @@ fn head(job: &Job, view: &JobView) -> Vec<String> {
         view.route.clone().unwrap_or_else(|| "/jobs".to_owned()),
     );
     add("connection", job.connection.clone());
-    let fields = job.request.fields.iter().map(|set| set.field.to_string());
-    let fields = truncated(&fields.collect::<Vec<_>>().join(", "), MAX_TEXT);
-    add("module", format!("{} ({fields})", view.module));
+    let changes = truncated(&changes(&job.request).join(", "), MAX_TEXT);
+    add("module", format!("{} ({changes})", view.module));
     if let Some(reference) = &view.reference {
         add("reference", truncated(&reference.to_string(), MAX_TEXT));
     }
@@ -89,6 +89,19 @@ fn head(job: &Job, view: &JobView) -> Vec<String> {
         add("lookup", format!("{count} by {field}"));
     }
     add("records", counts_text(&view.counts));
+    for step in view.steps.iter().flatten() {
+        let status = step.status.as_str().replace('_', " ");
+        let error = step
+            .error
+            .as_ref()
+            .map(|error| format!(" ({})", error.code));
+        let error = error.unwrap_or_default();
+        let counts = counts_text(&step.counts);
+        add(
+            "step",
+            format!("{}: {status}, {counts}{error}", step.step.label()),
+        );
+    }
     if !view.calls.is_empty() {
         let requests: u32 = view.calls.iter().map(|call| call.attempts).sum();
         add(
@@ -138,6 +151,18 @@ fn head(job: &Job, view: &JobView) -> Vec<String> {
     lines
 }
 
+/// What a request changes, each in a word.
+fn changes(request: &UpdateRequest) -> Vec<String> {
+    let fields = request.fields.iter().map(|set| set.field.to_string());
+    let added = request.tags.add.iter().map(|tag| format!("+{tag}"));
+    let removed = request.tags.remove.iter().map(|tag| format!("-{tag}"));
+    let owner = request.owner.as_ref().map(|owner| match &owner.user {
+        UserReference::Id(id) => format!("owner {id}"),
+        UserReference::Email(email) => format!("owner {email}"),
+    });
+    fields.chain(added).chain(removed).chain(owner).collect()
+}
+
 fn timeline(history: &[HistoryEntry]) -> Vec<String> {
     let mut timeline = Timeline::default();
     let entries = history.iter().flat_map(|entry| timeline.lines(entry));
@@ -152,7 +177,9 @@ fn failures(view: &JobView) -> Vec<String> {
     let listed = view.failures.iter().take(FAILURES_LISTED);
     let lines = listed.flat_map(|FailureView { failure, advice }| {
         let message = truncated(&failure.message, MAX_TEXT);
-        let record = format!("  {}  {}: {message}", failure.id, failure.code);
+        let step = failure.step.map(|step| format!("  {}", step.label()));
+        let step = step.unwrap_or_default();
+        let record = format!("  {}{step}  {}: {message}", failure.id, failure.code);
         [record, format!("      {advice}")]
     });
     let mut lines: Vec<String> = lines.collect();

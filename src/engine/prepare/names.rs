@@ -266,4 +266,34 @@ mod tests {
         assert_eq!(refusal.code, "NAME_AMBIGUOUS");
         assert!(refusal.message.contains("3, 4"), "{refusal}");
     }
+
+    #[test]
+    fn email_resolves_to_the_active_user() {
+        let user = |id: &str, email: &str, active| User {
+            id: id.parse().expect("an id"),
+            email: email.to_owned(),
+            active,
+        };
+        let users = [
+            user("1", "ann@example.com", false),
+            user("2", "Ann@Example.com", true),
+            user("3", "ben@example.com", false),
+        ];
+        let find = |email: &str| pick_user(&email.parse().expect("an address"), &users);
+        assert_eq!(
+            find("ANN@example.com").map(|id| id.to_string()).as_deref(),
+            Ok("2")
+        );
+        assert!(matches!(
+            find("ben@example.com"),
+            Err((Cause::OwnerInactive, _))
+        ));
+        let Err((Cause::OwnerUnknown, message)) = find("anne@example.com") else {
+            panic!("no such user");
+        };
+        assert!(
+            message.contains("did you mean `Ann@Example.com`?"),
+            "{message}"
+        );
+    }
 }

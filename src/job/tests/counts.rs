@@ -1,6 +1,62 @@
 //! Counts of records.
 
 use super::*;
+use crate::update::StepKind;
+
+/// A record counts as pending once, although calls of several steps are open for it.
+#[test]
+fn steps_count_their_own_records() {
+    let ids: Vec<u64> = (1..=700).collect();
+    let request = json!({
+        "module": "Leads", "fields": {"A": 1}, "update_by": "records", "ids": ids,
+        "tags": {"add": ["a"]}, "owner": {"id": "5"},
+    });
+    let mut job = planned(UpdateRequest::parse(&request).expect("a request"), None);
+    assert_eq!(job.calls.len(), 7 + 2 + 2);
+    let counts = |updated, failed| Counts {
+        total: 700,
+        updated,
+        failed,
+        pending: 700 - updated - failed,
+    };
+    assert_eq!(job.counts(), counts(0, 0));
+    let settle = |job: &mut Job, seq: usize, failures| {
+        job.record_attempts(seq, 1);
+        job.apply(seq, CallEvent::Settled(failures), start())
+            .expect("allowed");
+    };
+    for seq in 1..=7 {
+        let failures = if seq == 1 {
+            vec![failure(3)]
+        } else {
+            Vec::new()
+        };
+        settle(&mut job, seq, failures);
+    }
+    assert_eq!(job.counts(), counts(0, 1));
+    assert_eq!(job.counts_of_step(StepKind::Fields), counts(699, 1));
+    assert_eq!(job.counts_of_step(StepKind::AddTags), counts(0, 0));
+    assert_eq!(job.next(start()), NextStep::Submit(vec![8, 9]));
+    settle(&mut job, 8, vec![failure(3), failure(4)]);
+    let refusal = Refusal::of(Cause::ScopeMissing);
+    job.abandon(job.calls[8].call.target.kind(), &refusal, start());
+    assert_eq!(job.counts_of_step(StepKind::AddTags), counts(498, 202));
+    assert_eq!(
+        job.next(start()),
+        NextStep::Submit(vec![10, 11]),
+        "the owner is not denied"
+    );
+    settle(&mut job, 10, Vec::new());
+    settle(&mut job, 11, Vec::new());
+    assert_eq!(job.counts_of_step(StepKind::Owner), counts(700, 0));
+    assert_eq!(job.counts(), counts(498, 202));
+    assert_eq!(job.status(), JobStatus::PartiallySucceeded);
+    let steps: Vec<Option<StepKind>> = job.failures.iter().map(|failure| failure.step).collect();
+    assert_eq!(
+        steps,
+        [StepKind::Fields, StepKind::AddTags, StepKind::AddTags].map(Some)
+    );
+}
 
 #[test]
 fn view_counts_never_exceed_zoho_counts() {

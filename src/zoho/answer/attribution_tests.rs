@@ -53,6 +53,40 @@ const UNNAMED: TestEntry = TestEntry {
     named: None,
 };
 
+/// Partial answers to a change of owners have entries with the index of their record.
+#[test]
+fn entry_of_partial_answer_is_found_by_index() {
+    let ids = ids(&[11, 12, 13]);
+    let refused = |index: u64| json!({"code": "CANNOT_PERFORM_ACTION", "index": index, "details": {}, "message": "no", "status": "error"});
+    let done = json!({"code": "SUCCESS", "details": {"id": "11"}, "message": "owner is successfully updated", "status": "success"});
+    let body = json!({"data": [done, refused(2)]}).to_string();
+    let answer = mass_update(&RawAnswer::new(207, body.as_bytes()), &ids);
+    let Ok(UpdateAnswer::Settled(failures)) = answer else {
+        panic!("{answer:?}");
+    };
+    let failed: Vec<(String, &str)> = failures
+        .iter()
+        .map(|failure| (failure.id.to_string(), failure.code.as_str()))
+        .collect();
+    let expected = [("12", "NOT_ANSWERED"), ("13", "CANNOT_PERFORM_ACTION")];
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert_eq!((failed[1].0.as_str(), failed[1].1), expected[1]);
+    assert_eq!(failed[0].0, expected[0].0);
+}
+
+/// Errors of the tags themselves come under `tags`, and concern the whole call.
+#[test]
+fn error_under_tags_refuses_the_call() {
+    let body = json!({"tags": [{"code": "PATTERN_NOT_MATCHED", "details": {"api_name": "name"}, "message": "no", "status": "error"}]}).to_string();
+    for ids in [ids(&[11]), ids(&[11, 12])] {
+        let answer = mass_update(&RawAnswer::new(400, body.as_bytes()), &ids);
+        let Err(Error::Refused(refusal)) = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(refusal.code, "PATTERN_NOT_MATCHED");
+    }
+}
+
 fn body(entries: &[TestEntry]) -> String {
     let list: Vec<Value> = entries.iter().map(TestEntry::json).collect();
     json!({"data": list}).to_string()

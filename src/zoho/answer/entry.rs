@@ -21,6 +21,8 @@ pub(super) struct Entry {
     message: String,
     details: Value,
     pub(super) success: bool,
+    /// The place of the record in the call, which partial answers name.
+    pub(super) index: Option<usize>,
 }
 
 /// What an entry is about.
@@ -45,6 +47,7 @@ impl Entry {
             message: String::new(),
             details: Value::Null,
             success: false,
+            index: None,
         }
     }
 
@@ -57,19 +60,29 @@ impl Entry {
             message: message.to_owned(),
             details,
             success,
+            index: None,
         })
+    }
+
+    fn at(self, index: Option<u64>) -> Self {
+        Self {
+            index: index.and_then(|index| usize::try_from(index).ok()),
+            ..self
+        }
     }
 
     fn read(value: &Value) -> Option<Self> {
         let text = |key| value.get(key).and_then(Value::as_str);
         let details = value.get("details").cloned().unwrap_or_default();
         let or_empty = |key| text(key).unwrap_or_default();
-        Self::of(
+        let index = value.get("index").and_then(Value::as_u64);
+        let entry = Self::of(
             text("code")?,
             or_empty("status"),
             or_empty("message"),
             details,
-        )
+        );
+        entry.map(|entry| entry.at(index))
     }
 
     /// A detail that is an id or a name: a string, or a whole number.
@@ -104,6 +117,7 @@ impl Entry {
             id,
             code: self.code.clone(),
             message: codes::wording(&self.message, &self.details),
+            step: None,
         }
     }
 
@@ -161,6 +175,8 @@ struct UsualEntry<'a> {
     message: Cow<'a, str>,
     #[serde(default)]
     details: Value,
+    #[serde(default)]
+    index: Value,
 }
 
 /// Reads the entries of a usual answer, which may be about 500 records, without a tree of the whole document.
@@ -172,8 +188,10 @@ fn usual_entries(text: &[u8]) -> Option<Entries> {
             status,
             message,
             details,
+            index,
         } = entry;
-        Entry::of(&code, &status, &message, details)
+        let entry = Entry::of(&code, &status, &message, details);
+        entry.map(|entry| entry.at(index.as_u64()))
     });
     Some(Entries {
         list: entries.collect::<Option<_>>()?,
@@ -187,7 +205,12 @@ pub(super) fn entries(raw: &RawAnswer<'_>) -> Result<Entries, Error> {
     if let Some(entries) = usual_entries(&repaired.text) {
         return Ok(entries);
     }
-    let document = parse(raw)?;
+    let mut document = parse(raw)?;
+    // Errors of the tags themselves.
+    let is_about_tags = document.get("data").is_none() && document["tags"].is_array();
+    if is_about_tags {
+        document["data"] = document["tags"].take();
+    }
     let list = match &document["data"] {
         // One entry that cannot be read does not hide the others.
         Value::Array(items) => {
@@ -201,7 +224,7 @@ pub(super) fn entries(raw: &RawAnswer<'_>) -> Result<Entries, Error> {
             Entry::read(&document).map(|entry| vec![entry])
         }
     };
-    let top_level = document.get("data").is_none();
+    let top_level = is_about_tags || document.get("data").is_none();
     list.map(|list| Entries { list, top_level })
         .ok_or_else(|| unreadable(raw))
 }

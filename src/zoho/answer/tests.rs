@@ -132,7 +132,11 @@ fn invalid_id_of_view_call_is_view_or_territory() {
         let body = serde_json::json!({"data": [{"code": "INVALID_DATA", "details": details,
             "message": "The id given seems to be invalid", "status": "error"}]});
         let body = body.to_string();
-        let selection = ViewSelection { cvid, territory };
+        let selection = ViewSelection {
+            cvid,
+            territory,
+            owner: None,
+        };
         let error = view_update(&raw(400, &body), selection).expect_err("refused");
         error.refusal().cause()
     };

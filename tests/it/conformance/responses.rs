@@ -94,6 +94,26 @@ fn assert_common_steps(steps: &SdkSteps) {
         ),
         ("view", 200, "MassUpdateActionWrapper", &["SUCCESS"]),
         ("already", 202, "APIException", &[]),
+        (
+            "add_tags",
+            200,
+            "RecordActionWrapper",
+            &["SUCCESS", "SUCCESS"],
+        ),
+        (
+            "remove_tags",
+            207,
+            "RecordActionWrapper",
+            &["SUCCESS", "RECORD_LOCKED"],
+        ),
+        (
+            "change_owner",
+            200,
+            "ActionWrapper",
+            &["SUCCESS", "SUCCESS"],
+        ),
+        ("mass_change_owner", 200, "ActionWrapper", &["SUCCESS"]),
+        ("owner_status", 200, "ResponseWrapper", &[]),
         ("update", 207, "ActionWrapper", &["SUCCESS", "INVALID_DATA"]),
         (
             "not_allowed",
@@ -113,6 +133,10 @@ fn assert_common_steps(steps: &SdkSteps) {
     ] {
         assert_eq!(steps.of(step)["error"]["code"], code);
     }
+    assert_eq!(steps.of("add_tags")["success_count"], "2");
+    let owner = steps.of("owner_status");
+    assert_eq!(owner["job"], "SCHEDULED");
+    assert_eq!(owner["total"], owner["sum"]);
     let status = steps.of("status");
     assert_eq!(steps.response("status"), (200, "MassUpdateResponseWrapper"));
     assert_eq!(status["job"], "SCHEDULED");

@@ -21,7 +21,11 @@ const SIGABRT: i32 = 6;
 const SHARING_AT_ONCE: usize = 8;
 
 /// How many jobs the deliveries create.
-const JOBS: usize = 9;
+const JOBS: usize = 10;
+
+/// The new owner of some leads.
+const OWNER: &str = "5725767000000411002";
+const OWNER_EMAIL: &str = "alan.sales@example.com";
 
 /// After these points the token is stored, and no other is requested.
 const TOKEN_IS_SAFE: [&str; 3] = ["token.cached", "token.unlocked", "token_cache.written"];
@@ -60,6 +64,11 @@ fn deliveries(world: &Served) -> Vec<Value> {
         "module": "Leads", "fields": {"Lead_Source": "Advertisement"},
         "match": {"field": "Email", "values": ["lead7@example.com"]},
     });
+    // Three kinds of steps, of which the owner has to be looked up.
+    let steps = json!({
+        "module": "Leads", "fields": {"City": "Bonn"}, "tags": {"add": ["Webinar"], "remove": ["Cold"]},
+        "owner": {"email": OWNER_EMAIL}, "ids": [world.id("Leads", 8), world.id("Leads", 9)],
+    });
     vec![
         json!({"event": "broken", "ids": ["no id"]}),
         json!({"event": "sought", "updates": [matched]}),
@@ -67,8 +76,18 @@ fn deliveries(world: &Served) -> Vec<Value> {
         json!({"event": "own", "updates": [own(3), own(5)]}),
         json!({"event": "view", "updates": [view, view]}),
         json!({"event": "topics", "fields": {"Topics": ["Billing"]}, "ids": [world.id("Leads", 5)]}),
+        json!({"event": "steps", "updates": [steps]}),
         deal,
     ]
+}
+
+/// The place of the step that a request carries out on a record.
+fn step_of(request: &Value, id: &str) -> Option<usize> {
+    let path = request["path"].as_str()?;
+    let action = path.rsplit('/').next()?;
+    let steps = ["mass_update", "add_tags", "remove_tags", "change_owner"];
+    let place = steps.iter().position(|step| *step == action)?;
+    request["body"].to_string().contains(id).then_some(place)
 }
 
 /// Sends the open deliveries and records the ids of their jobs; stops when the server is gone. The unmappable delivery
@@ -199,6 +218,25 @@ async fn crash(point: &str, times: u32, location: TokenLocation) -> bool {
             "{at}"
         );
     }
+    for place in [8, 9] {
+        let record = world.record("Leads", &world.id("Leads", place)).await;
+        assert_eq!(
+            (
+                &record["City"],
+                &record["Tag"][0]["name"],
+                &record["Owner"]["id"]
+            ),
+            (&json!("Bonn"), &json!("Webinar"), &json!(OWNER)),
+            "{at}"
+        );
+    }
+    let steps = requests.as_array().expect("requests").iter();
+    let steps = steps.filter_map(|request| step_of(request, &world.id("Leads", 8)));
+    let steps: Vec<usize> = steps.collect();
+    assert!(
+        steps.is_sorted(),
+        "{at}: each step is over before the next begins: {steps:?}"
+    );
     let record = world.record("Leads", &world.id("Leads", 6)).await;
     assert_eq!(record["Lead_Source"], "Advertisement", "{at}");
     let (_, kept) = world.cli(&["deliveries", "list", "--outcome", "dead_letter"]);

@@ -53,6 +53,7 @@ fn fail_other_records(job: &mut Job, fixture: &Fixture) {
         id: *id,
         code: "INVALID_DATA".to_owned(),
         message: format!("the id {id} given seems to be invalid"),
+        step: None,
     };
     let failures: Vec<Failure> = ids.iter().skip(500).map(failure).collect();
     for (index, chunk) in failures.chunks(500).enumerate() {

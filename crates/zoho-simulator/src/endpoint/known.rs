@@ -165,7 +165,12 @@ pub(super) fn is_request(method: &str, segments: &[&str]) -> bool {
         ["coql" | "__apis"] => false,
         ["users" | "org", ..] => true,
         [root, ..] if ROOTS.contains(root) => true,
-        [_, "actions", "mass_update" | "count"] => false,
+        [
+            _,
+            "actions",
+            "mass_update" | "count" | "add_tags" | "remove_tags" | "change_owner"
+            | "mass_change_owner",
+        ] => false,
         [_, "actions", action, ..] => ACTIONS.contains(action),
         // The record's own actions, its related lists, photo, files and blueprint.
         [_, id, _, ..] => is_id(id),

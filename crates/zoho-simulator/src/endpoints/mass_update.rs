@@ -3,7 +3,7 @@
 //! Zoho does not document the order of its checks. The simulator checks the body's shape, then the selector, the fields,
 //! the values and the view.
 
-mod body;
+pub(super) mod body;
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use self::body::{
 };
 use crate::endpoints::record_results::{self, RecordResult};
 use crate::faults::{Edition, Faults, InputPolicy};
-use crate::jobs::NewJob;
+use crate::jobs::{JobChange, NewJob};
 use crate::org::module::Module;
 use crate::request_body;
 use crate::response::{ApiResponse, EndpointResult, error_object, reject};
@@ -64,8 +64,7 @@ pub(super) fn post(
                 module: module.schema.name,
                 view,
                 records: view_records(module, cvid, territories.as_deref())?,
-                fields,
-                over_write,
+                change: JobChange::Fields { fields, over_write },
                 duration: state.job_duration,
             };
             let id = state.jobs.schedule(job, faults, now);
@@ -135,7 +134,7 @@ fn update_immediately(
 }
 
 /// Rejects a scheduled update that the edition or the user's profile does not allow.
-fn check_may_schedule(faults: &Faults) -> EndpointResult<()> {
+pub(super) fn check_may_schedule(faults: &Faults) -> EndpointResult<()> {
     // Zoho does not document the response below Enterprise; this is its general one.
     if matches!(
         faults.edition,
@@ -160,7 +159,7 @@ fn check_may_schedule(faults: &Faults) -> EndpointResult<()> {
     Ok(())
 }
 
-fn already_scheduled(faults: &Faults) -> ApiResponse {
+pub(super) fn already_scheduled(faults: &Faults) -> ApiResponse {
     let error = error_object(
         "ALREADY_SCHEDULED",
         json!({"api_name": "cvid"}),

@@ -6,6 +6,7 @@ use crate::endpoint::known;
 use crate::endpoints::pagination::Page;
 use crate::faults::Faults;
 use crate::org::module::Module;
+use crate::org::schema::TAG;
 use crate::org::seed_data::user;
 use crate::org::territories::{TERRITORIES, Territory};
 use crate::org::{CrmOrg, MODULES_WITHOUT_API};
@@ -48,11 +49,17 @@ pub(crate) fn fields(
         }
     };
     let module_id = |name: &str| Some(org.module(name)?.schema.module_id());
-    let found: Vec<Value> = (first..)
+    let mut found: Vec<Value> = (first..)
         .zip(module.schema.fields)
         .filter(|(field_id, _)| used && id.is_none_or(|id| field_id.to_string() == id))
         .map(|(field_id, field)| field.json(field_id, module_id))
         .collect();
+    let tag_id = first + module.schema.fields.len() as u64;
+    if used && id.is_none_or(|id| tag_id.to_string() == id) {
+        let mut tag = TAG.json(tag_id, module_id);
+        tag["data_type"] = json!("text");
+        found.push(tag);
+    }
     Ok(list_or_empty("fields", found))
 }
 

@@ -5,14 +5,15 @@ use serde_json::{Value, json};
 use crate::credits;
 use crate::endpoint::{ApiVersion, Endpoint};
 use crate::endpoints::has_mass_update;
+use crate::endpoints::pagination::Page;
 use crate::faults::{Edition, Faults};
 use crate::org::CrmOrg;
-use crate::org::seed_data::{USER_ID, USER_NAME};
+use crate::org::users::USERS;
 use crate::request::Request;
 use crate::response::{ApiResponse, EndpointResult, reject};
 
-/// The user's e-mail address.
-const EMAIL: &str = "patricia.boyle@example.com";
+/// The largest page of users.
+const MAX_USERS: usize = 200;
 
 /// `GET org`.
 pub(crate) fn org(faults: &Faults) -> ApiResponse {
@@ -29,7 +30,7 @@ pub(crate) fn org(faults: &Faults) -> ApiResponse {
             "company_name": "Simulated",
             "id": "5725767000000020005",
             "zgid": "60001234567",
-            "primary_email": EMAIL,
+            "primary_email": USERS[0].email,
             "time_zone": "Asia/Kolkata",
             "country_code": "IN",
             "iso_code": "INR",
@@ -46,28 +47,26 @@ pub(crate) fn org(faults: &Faults) -> ApiResponse {
     )
 }
 
-/// `GET users`: the only user, for whom all tokens act.
-pub(crate) fn users() -> ApiResponse {
-    let (first, last) = USER_NAME.split_once(' ').unwrap_or(("", USER_NAME));
-    ApiResponse::json(
+/// `GET users`: those of a type, page by page.
+pub(crate) fn users(request: &Request, faults: &Faults) -> EndpointResult<ApiResponse> {
+    let kind = request.parameter("type").filter(|kind| !kind.is_empty());
+    let kind = kind.unwrap_or("AllUsers");
+    let mut users: Vec<Value> = Vec::new();
+    for user in &USERS {
+        match user.is_of_type(kind) {
+            Some(true) => users.push(user.json()),
+            Some(false) => {}
+            None => return reject(ApiResponse::invalid_data(json!({"param_name": "type"}))),
+        }
+    }
+    let (users, info) = Page::from_request(request, MAX_USERS, faults)?.slice(&users);
+    if users.is_empty() {
+        return Ok(ApiResponse::empty(204));
+    }
+    Ok(ApiResponse::json(
         200,
-        json!({
-            "users": [{
-                "id": USER_ID,
-                "full_name": USER_NAME,
-                "first_name": first,
-                "last_name": last,
-                "email": EMAIL,
-                "zuid": "60001234000",
-                "status": "active",
-                "confirm": true,
-                "time_zone": "Asia/Kolkata",
-                "role": {"name": "CEO", "id": "5725767000000026005"},
-                "profile": {"name": "Administrator", "id": "5725767000000026011"},
-            }],
-            "info": {"per_page": 200, "count": 1, "page": 1, "more_records": false},
-        }),
-    )
+        json!({"users": users, "info": info}),
+    ))
 }
 
 /// `GET __apis`: the served APIs with scopes and credits. A filter selects one service or scope.
@@ -149,6 +148,10 @@ fn served_apis(
         ("/search", &["GET"]),
         ("/actions/count", &["GET"]),
         ("/actions/mass_update", &["POST", "GET"]),
+        ("/actions/add_tags", &["POST"]),
+        ("/actions/remove_tags", &["POST"]),
+        ("/actions/change_owner", &["POST"]),
+        ("/actions/mass_change_owner", &["POST", "GET"]),
     ];
     let all_module_paths = org.modules.iter().flat_map(|module| {
         let schema = module.schema;

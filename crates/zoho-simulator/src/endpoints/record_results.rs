@@ -1,7 +1,7 @@
 //! The results of single records in a response: updated, created, or rejected with an error.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::faults::Faults;
 use crate::org::module::Module;
@@ -19,6 +19,11 @@ pub(super) fn updatable_index<'a>(
         let message = "the id given seems to be invalid";
         return Err(error_object("INVALID_DATA", json!({"id": id}), message));
     };
+    if faults.owner_takes_access && module.is_owned_by_others(index) {
+        let message = "no permission to perform an action on this record";
+        let details = json!({"id": id});
+        return Err(error_object("CANNOT_PERFORM_ACTION", details, message));
+    }
     if module.accepts_update(index, fields) {
         return Ok(index);
     }
@@ -61,8 +66,16 @@ pub(super) enum RecordResult {
         message: &'static str,
         status: &'static str,
     },
+    /// The entry of a record whose tags or owner were changed.
+    Changed(Value),
     /// The error object.
     Rejected(Value),
+}
+
+impl RecordResult {
+    pub(super) fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected(_))
+    }
 }
 
 /// What an upsert did with a row.
@@ -132,17 +145,32 @@ fn done(
 
 /// The response with the results of all records. Its status depends on how many were rejected.
 pub(super) fn respond(results: &[RecordResult], faults: &Faults) -> ApiResponse {
+    respond_with(results, Map::new(), faults)
+}
+
+/// The same response with further keys beside the results.
+pub(super) fn respond_with(
+    results: &[RecordResult],
+    more: Map<String, Value>,
+    faults: &Faults,
+) -> ApiResponse {
     #[derive(Serialize)]
     struct Body<'a> {
         data: &'a [RecordResult],
+        #[serde(flatten)]
+        more: Map<String, Value>,
     }
-    let is_rejected = |result: &&RecordResult| matches!(result, RecordResult::Rejected(_));
+    let is_rejected = |result: &&RecordResult| result.is_rejected();
     let status = match results.iter().filter(is_rejected).count() {
         0 => 200,
         rejected if rejected == results.len() => faults.all_failed_status,
         _ => faults.mixed_status,
     };
-    match serde_json::to_string(&Body { data: results }) {
+    let body = Body {
+        data: results,
+        more,
+    };
+    match serde_json::to_string(&body) {
         Ok(json) => ApiResponse::from_json_text(status, json),
         Err(error) => ApiResponse::html(500, error.to_string()),
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::endpoint::known;
 use crate::org::field::FieldType;
 use crate::org::module::Module;
+use crate::org::schema::TAG;
 use crate::request::Request;
 use crate::response::{ApiResponse, EndpointResult, reject};
 use crate::state::State;
@@ -69,7 +70,8 @@ impl<'a> FieldSelection<'a> {
                 "Fields limit exceeded",
             ));
         }
-        let unsimulated = fields.iter().flatten().find(|name| known::is_field(name));
+        let mut names = fields.iter().flatten();
+        let unsimulated = names.find(|name| known::is_field(name) && **name != TAG.name);
         if let Some(name) = unsimulated {
             return reject(ApiResponse::not_simulated(json!({"api_name": name})));
         }
@@ -101,8 +103,11 @@ impl<'a> FieldSelection<'a> {
         let selected = fields.filter(|field| self.includes(field.name));
         let id = ("id".to_owned(), json!(module.record_id(index)));
         let value = |name: &str| (name.to_owned(), module.value(index, name));
+        let tags = self.includes(TAG.name);
+        let tags = tags.then(|| (TAG.name.to_owned(), module.tags_json(index)));
         let record: Map<String, Value> = std::iter::once(id)
             .chain(selected.map(|field| value(field.name)))
+            .chain(tags)
             .collect();
         Value::Object(record)
     }

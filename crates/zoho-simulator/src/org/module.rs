@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::org::field::FieldType;
-use crate::org::schema::{CONVERTED, MODIFIED_TIME, Schema};
+use crate::org::schema::{CONVERTED, MODIFIED_TIME, Schema, TAG};
 use crate::org::seed_data::{
-    MIN_RECORDS_FOR_CONDITIONS, RecordCondition, SEEDED_CONDITIONS, format_zoho_time, layout,
-    seeded_at, seeded_value, user,
+    MIN_RECORDS_FOR_CONDITIONS, RecordCondition, SEEDED_CONDITIONS, USER_ID, format_zoho_time,
+    layout, seeded_at, seeded_value, user,
 };
 use crate::org::territories::territory_of;
+use crate::org::users::CrmUser;
 use crate::org::views::View;
 use crate::response::{ApiResponse, EndpointResult, reject};
 
@@ -22,6 +23,8 @@ use crate::response::{ApiResponse, EndpointResult, reject};
 #[derive(Clone, Debug, Default)]
 struct RecordChanges {
     values: BTreeMap<&'static str, Value>,
+    /// The names of the tags, in the order in which they were added.
+    tags: Vec<String>,
     modified: Option<Timestamp>,
 }
 
@@ -235,6 +238,61 @@ impl Module {
         }
     }
 
+    /// The tags of a record.
+    pub(crate) fn tags(&self, index: u64) -> &[String] {
+        self.changes
+            .get(&index)
+            .map_or(&[][..], |changes| changes.tags.as_slice())
+    }
+
+    /// Adds tags that a record does not have yet. With `over_write` they replace the others.
+    pub(crate) fn add_tags(
+        &mut self,
+        index: u64,
+        names: &[String],
+        over_write: bool,
+        now: Timestamp,
+    ) {
+        let changes = self.changes.entry(index).or_default();
+        if over_write {
+            changes.tags.clear();
+        }
+        for name in names {
+            if !changes.tags.contains(name) {
+                changes.tags.push(name.clone());
+            }
+        }
+        changes.modified = Some(now);
+    }
+
+    pub(crate) fn remove_tags(&mut self, index: u64, names: &[String], now: Timestamp) {
+        let changes = self.changes.entry(index).or_default();
+        changes.tags.retain(|name| !names.contains(name));
+        changes.modified = Some(now);
+    }
+
+    /// The tags as records contain them.
+    pub(crate) fn tags_json(&self, index: u64) -> Value {
+        let tag =
+            |name: &String| json!({"name": name, "id": "5725767000000500001", "color_code": null});
+        self.tags(index).iter().map(tag).collect()
+    }
+
+    pub(crate) fn set_owner(&mut self, index: u64, owner: &CrmUser, now: Timestamp) {
+        let Some(field) = self.schema.field("Owner") else {
+            return;
+        };
+        let changes = self.changes.entry(index).or_default();
+        changes.values.insert(field.name, owner.reference());
+        changes.modified = Some(now);
+    }
+
+    /// Whether another user than the token's owns a record.
+    pub(crate) fn is_owned_by_others(&self, index: u64) -> bool {
+        let owner = self.value(index, "Owner");
+        owner["id"].is_string() && owner["id"] != USER_ID
+    }
+
     /// Whether a record has changed since it was seeded.
     pub(crate) fn is_changed(&self, index: u64) -> bool {
         self.changes.contains_key(&index)
@@ -247,6 +305,7 @@ impl Module {
         for field in self.schema.fields {
             record.insert(field.name.to_owned(), self.value(index, field.name));
         }
+        record.insert(TAG.name.to_owned(), self.tags_json(index));
         Value::Object(record)
     }
 

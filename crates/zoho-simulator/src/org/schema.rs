@@ -42,6 +42,9 @@ impl Schema {
     }
 }
 
+/// The tags of a record, which every module has. Only the calls for tags change them.
+pub(crate) const TAG: Field = Field::new("Tag", FieldType::Subform);
+
 /// The number of record ids reserved for a module.
 pub(crate) const MAX_RECORDS: u64 = 900_000;
 

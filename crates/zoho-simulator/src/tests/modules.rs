@@ -87,7 +87,7 @@ async fn parameter_without_simulation_is_named() {
         "/crm/v7/settings/custom_views?module=Leads&filters=x",
         "/crm/v7/settings/territories?include=deal_rule_criteria",
         "/crm/v7/org?x=1",
-        "/crm/v7/users?page=2",
+        "/crm/v7/users?sort_by=id",
         "/crm/v7/__apis?x=1",
     ] {
         let response = bench.get(path).await;

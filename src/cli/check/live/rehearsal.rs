@@ -8,8 +8,10 @@ use crate::cli::text::count_of;
 use crate::codes::Cause;
 use crate::engine::preview_preparation;
 use crate::job::{PreparationOutcome, PreparationResult};
-use crate::plan::{MethodComparison, MethodReason, Plan, PlanLimits, StepKind};
-use crate::update::{Assignment, ModuleName, Records, Selector, Territory, UpdateRequest, ViewId};
+use crate::plan::{MethodComparison, MethodReason, Plan, PlanLimits};
+use crate::update::{
+    Assignment, ModuleName, Records, Selector, StepKind, Territory, UpdateRequest, ViewId,
+};
 use crate::zoho::metadata::Freshness;
 use crate::zoho::{self, Client};
 

@@ -8,7 +8,9 @@ import { referenceText } from './jobs.js';
 
 export const title = 'Job';
 
-const KINDS = { immediate: 'mass update', scheduled: 'scheduled mass update', records: 'record update' };
+const KINDS = { immediate: 'mass update', scheduled: 'scheduled mass update', records: 'record update', add_tags: 'add tags', remove_tags: 'remove tags', change_owner: 'change owner', mass_change_owner: 'scheduled change of owner' };
+
+const STEPS = { fields: 'Fields', add_tags: 'Tags to add', remove_tags: 'Tags to remove', owner: 'Owner' };
 
 export function mount(root, context) {
   let { id } = context.params;
@@ -124,7 +126,7 @@ function waterfall(job) {
 }
 
 /** Columns that are aligned at the right. */
-const NUMBERS = new Set(['Call', 'Records', 'Sent']);
+const NUMBERS = new Set(['Call', 'Records', 'Sent', 'Changed', 'Refused', 'Open']);
 
 const table = (label, names, rows) => el('div', { class: 'boxed', tabindex: 0, role: 'region', 'aria-label': label }, el('table', el('thead', el('tr', names.map((name) => el('th', { scope: 'col', class: NUMBERS.has(name) ? 'num' : null }, name)))), el('tbody', rows)));
 
@@ -132,10 +134,26 @@ function failures(job) {
   if (!job.failures?.length) return null;
   const rows = job.failures.map((failure) => el('tr',
     el('td', { class: 'mono' }, failure.id || failure.record || ''),
-    el('td', { class: 'mono' }, failure.code),
+    el('td', { class: 'mono' }, failure.code, failure.step && el('span', { class: 'faint' }, ` ${STEPS[failure.step] || failure.step}`)),
     el('td', { class: 'wrap' }, prose(failure.advice || failure.message), failure.field && el('span', { class: 'faint' }, ` (${failure.field})`))));
   return el('div', el('h2', { class: 'sub' }, 'Records that were not updated'), table('Records that were not updated', ['Record', 'Code', 'What to do'], rows),
     job.failures_omitted > 0 && el('p', { class: 'faint' }, `${number(job.failures_omitted)} more are counted, but not listed.`));
+}
+
+/** What a call changes: fields, tags or the owner. */
+const changes = (call) => [...(call.fields || []), ...(call.tags || []), ...(call.owner ? [call.owner] : [])];
+
+const state = (status) => el('span', { class: `st ${{ succeeded: 'ok', failed: 'bad', partially_succeeded: 'warn' }[status] || 'run'}` }, String(status).replaceAll('_', ' '));
+
+function steps(job) {
+  if (!job.steps?.length) return null;
+  const rows = job.steps.map((step) => el('tr',
+    el('td', STEPS[step.step] || step.step),
+    el('td', state(step.status), step.error && el('span', { class: 'mono faint' }, ` ${step.error.code}`)),
+    el('td', { class: 'num' }, number(step.counts.updated)),
+    el('td', { class: 'num' }, number(step.counts.failed)),
+    el('td', { class: 'num' }, number(step.counts.pending))));
+  return el('div', el('h2', { class: 'sub' }, 'Steps'), table('Steps', ['Step', 'State', 'Changed', 'Refused', 'Open'], rows));
 }
 
 function calls(job) {
@@ -143,11 +161,11 @@ function calls(job) {
   const rows = job.calls.slice(0, 100).map((call) => el('tr',
     el('td', { class: 'num' }, call.seq),
     el('td', KINDS[call.kind] || call.kind),
-    el('td', { class: 'wrap mono' }, (call.fields || []).join(', ')),
+    el('td', { class: 'wrap mono' }, changes(call).join(', ')),
     el('td', { class: 'num' }, number(call.records)),
-    el('td', el('span', { class: `st ${{ succeeded: 'ok', failed: 'bad', partially_succeeded: 'warn' }[call.status] || 'run'}` }, String(call.status).replaceAll('_', ' ')), call.error && el('span', { class: 'mono faint' }, ` ${call.error.code}`)),
+    el('td', state(call.status), call.error && el('span', { class: 'mono faint' }, ` ${call.error.code}`)),
     el('td', { class: 'num' }, call.attempts)));
-  return el('div', el('h2', { class: 'sub' }, 'Calls'), table('Calls', ['Call', 'Kind', 'Fields', 'Records', 'State', 'Sent'], rows),
+  return el('div', el('h2', { class: 'sub' }, 'Calls'), table('Calls', ['Call', 'Kind', 'Changes', 'Records', 'State', 'Sent'], rows),
     job.calls.length > 100 && el('p', { class: 'faint' }, `${number(job.calls.length - 100)} more calls.`));
 }
 
@@ -197,7 +215,7 @@ function show(root, job, context, reload) {
       el('h2', { class: 'sub' }, 'Timeline'),
       waterfall(job),
       job.history_omitted > 0 && el('p', { class: 'faint' }, `${number(job.history_omitted)} older entries are summarised.`),
-      el('div', { class: 'two' }, failures(job), calls(job), companions(job)),
+      el('div', { class: 'two' }, steps(job), failures(job), calls(job), companions(job)),
       replay && actions.commandLine(`masshook jobs replay ${actions.quoted(job.id)}`),
       redeliver && actions.commandLine(`masshook jobs redeliver ${actions.quoted(job.id)}`),
       actions.commandLine(`masshook jobs show ${actions.quoted(job.id)}`)));

@@ -17,10 +17,24 @@ const MAX_IDS: usize = 500;
 const KEYS: [&str; 5] = ["data", "ids", "cvid", "territory", "over_write"];
 
 /// Rejects keys that Zoho does not document.
-pub(super) fn check_keys(body: &Map<String, Value>, faults: &Faults) -> EndpointResult<()> {
-    let is_known =
-        |key: &str| KEYS.contains(&key) && (key != "over_write" || faults.over_write_known);
-    match body.keys().find(|key| !is_known(key)) {
+pub(in crate::endpoints) fn check_keys(
+    body: &Map<String, Value>,
+    faults: &Faults,
+) -> EndpointResult<()> {
+    let known = KEYS.into_iter();
+    let known: Vec<&str> = known
+        .filter(|key| *key != "over_write" || faults.over_write_known)
+        .collect();
+    check_known_keys(body, &known, faults)
+}
+
+/// Rejects keys that are not in a list.
+pub(in crate::endpoints) fn check_known_keys(
+    body: &Map<String, Value>,
+    known: &[&str],
+    faults: &Faults,
+) -> EndpointResult<()> {
+    match body.keys().find(|key| !known.contains(&key.as_str())) {
         Some(key) if faults.unknown_keys == InputPolicy::Refuse => {
             let details = json!({"api_name": key, "json_path": format!("$.{key}")});
             reject(ApiResponse::invalid_data(details))
@@ -29,7 +43,7 @@ pub(super) fn check_keys(body: &Map<String, Value>, faults: &Faults) -> Endpoint
     }
 }
 
-pub(super) fn read_over_write(body: &Map<String, Value>) -> EndpointResult<bool> {
+pub(in crate::endpoints) fn read_over_write(body: &Map<String, Value>) -> EndpointResult<bool> {
     match body.get("over_write") {
         None => Ok(false),
         Some(Value::Bool(over_write)) => Ok(*over_write),
@@ -41,7 +55,7 @@ pub(super) fn read_over_write(body: &Map<String, Value>) -> EndpointResult<bool>
     }
 }
 
-pub(super) fn read_ids(ids: &Value, faults: &Faults) -> EndpointResult<Vec<String>> {
+pub(in crate::endpoints) fn read_ids(ids: &Value, faults: &Faults) -> EndpointResult<Vec<String>> {
     let Value::Array(ids) = ids else {
         return reject(ApiResponse::wrong_type("ids", "$.ids", "jsonarray"));
     };
@@ -73,7 +87,9 @@ pub(super) fn read_ids(ids: &Value, faults: &Faults) -> EndpointResult<Vec<Strin
 }
 
 /// The ids of the selected territories, with their children if `include_child` is set.
-pub(super) fn read_territories(territory: Option<&Value>) -> EndpointResult<Option<Vec<u64>>> {
+pub(in crate::endpoints) fn read_territories(
+    territory: Option<&Value>,
+) -> EndpointResult<Option<Vec<u64>>> {
     let Some(territory) = territory else {
         return Ok(None);
     };
@@ -112,7 +128,7 @@ pub(super) fn read_territories(territory: Option<&Value>) -> EndpointResult<Opti
 }
 
 /// The fields to set: one object in `data` with a limited number of fields, each of them updatable and with a valid value.
-pub(super) fn read_fields(
+pub(in crate::endpoints) fn read_fields(
     body: &Map<String, Value>,
     schema: &Schema,
     faults: &Faults,
@@ -196,7 +212,7 @@ fn check_field<'a>(name: &str, schema: &'a Schema, faults: &Faults) -> EndpointR
 }
 
 /// An error in `data`: Zoho's envelope for errors of the selector and the fields.
-pub(super) fn data_error(faults: &Faults, status: u16, error: Value) -> ApiResponse {
+pub(in crate::endpoints) fn data_error(faults: &Faults, status: u16, error: Value) -> ApiResponse {
     let data = if faults.errors_as_object {
         error
     } else {
