@@ -77,7 +77,7 @@ pub struct JobView {
 }
 
 /// A step's JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepView {
     /// `fields`, `add_tags`, `remove_tags` or `owner`.
     pub step: StepKind,

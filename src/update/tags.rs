@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use strict_reader::{Node, Problems};
@@ -15,8 +16,11 @@ pub const MAX_TAG_CHARS: usize = 25;
 pub(super) const MAX_TAGS: usize = 100;
 
 /// The name of a tag: 1 to [`MAX_TAG_CHARS`] characters, without spaces around it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(inline)]
 pub struct TagName(String);
 
 /// Why a text is not the name of a tag.
