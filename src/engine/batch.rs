@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::job::{CallState, Job};
 use crate::outcome::Failure;
 use crate::plan::{AnswerForm, Call, CallKind, Change, row, rows_body};
-use crate::update::{ModuleName, RecordId, Records, Resolved};
+use crate::update::{ModuleName, RecordId, Records, Resolved, UpdateRequest};
 use crate::zoho::Repeat;
 
 /// Bytes of a request body that calls may share, so that a large call does not make those that share its batch fail. A call
@@ -178,15 +178,7 @@ impl Packer {
             .open
             .entry(key(connection, request, call, &change))
             .or_default();
-        let data = match kind.answer_form() {
-            AnswerForm::Rows => Some(call.data(about)),
-            AnswerForm::Results | AnswerForm::Job => None,
-        };
-        let row_of = |id| match &data {
-            Some(data) => (id, row(id, data, about.over_write)),
-            None => (id, Value::Null),
-        };
-        let rows: Vec<(RecordId, Value)> = ids.into_iter().map(row_of).collect();
+        let rows = rows_of(call, about, ids);
         let capacity = kind.capacity();
         let bytes_of = |row: &Value| match row.is_null() {
             true => ID_BYTES,
@@ -241,6 +233,19 @@ impl Packer {
             }
         }
     }
+}
+
+/// The rows of a call for these records; null if they all have the same values.
+fn rows_of(call: &Call, request: &UpdateRequest, ids: Vec<RecordId>) -> Vec<(RecordId, Value)> {
+    let data = match call.target.kind().answer_form() {
+        AnswerForm::Rows => Some(call.data(request)),
+        AnswerForm::Results | AnswerForm::Job => None,
+    };
+    let row_of = |id| match &data {
+        Some(data) => (id, row(id, data, request.over_write)),
+        None => (id, Value::Null),
+    };
+    ids.into_iter().map(row_of).collect()
 }
 
 impl BatchPayload {

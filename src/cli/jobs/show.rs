@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::timeline::{Timeline, text_between};
 use crate::cli::text::{count_of, truncated};
 use crate::job::history::HistoryEntry;
-use crate::job::view::{FailureView, JobView};
+use crate::job::view::{FailureView, JobView, StepView};
 use crate::job::{CallbackStatus, Counts, Job, JobId, JobStatus, Lookup};
 use crate::update::{UpdateRequest, UserReference};
 
@@ -90,17 +90,7 @@ fn head(job: &Job, view: &JobView) -> Vec<String> {
     }
     add("records", counts_text(&view.counts));
     for step in view.steps.iter().flatten() {
-        let status = step.status.as_str().replace('_', " ");
-        let error = step
-            .error
-            .as_ref()
-            .map(|error| format!(" ({})", error.code));
-        let error = error.unwrap_or_default();
-        let counts = counts_text(&step.counts);
-        add(
-            "step",
-            format!("{}: {status}, {counts}{error}", step.step.label()),
-        );
+        add("step", step_text(step));
     }
     if !view.calls.is_empty() {
         let requests: u32 = view.calls.iter().map(|call| call.attempts).sum();
@@ -149,6 +139,16 @@ fn head(job: &Job, view: &JobView) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The outcome of a step.
+fn step_text(step: &StepView) -> String {
+    let status = step.status.as_str().replace('_', " ");
+    let counts = counts_text(&step.counts);
+    let error = step.error.as_ref();
+    let error = error.map(|error| format!(" ({})", error.code));
+    let error = error.unwrap_or_default();
+    format!("{}: {status}, {counts}{error}", step.step.label())
 }
 
 /// What a request changes, each in a word.
