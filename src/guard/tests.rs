@@ -275,15 +275,15 @@ fn field_outside_mass_update_requires_records() {
     insta::assert_snapshot!(grid, @r#"
     mass_update: Email = "a@example.com" -> FIELD_NOT_UPDATABLE: `Email` (email) cannot be changed by a Zoho mass update (name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out)
     mass_update: Items = [{"id":"1"}] -> FIELD_NOT_UPDATABLE: `Items` (subform) cannot be changed by a Zoho mass update (name its records by `ids` or `match` and write `update_by: records` (or `auto`) in the route, or leave it out)
-    mass_update: Manager = {"id":"1"} -> FIELD_NOT_UPDATABLE: `Manager` is a record's owner (leave it out: Zoho changes owners through its change-owner calls)
+    mass_update: Manager = {"id":"1"} -> FIELD_NOT_UPDATABLE: `Manager` is a record's owner (leave it out, and name the owner in the key `owner` beside `fields`)
     mass_update: Company = "Acme" -> "Acme" (mass_update)
     records: Email = "a@example.com" -> "a@example.com" (records)
     records: Items = [{"id":"1"}] -> [{"id":"1"}] (records)
-    records: Manager = {"id":"1"} -> FIELD_NOT_UPDATABLE: `Manager` is a record's owner (leave it out: Zoho changes owners through its change-owner calls)
+    records: Manager = {"id":"1"} -> FIELD_NOT_UPDATABLE: `Manager` is a record's owner (leave it out, and name the owner in the key `owner` beside `fields`)
     records: Company = "Acme" -> "Acme" (records)
     auto: Email = "a@example.com" -> "a@example.com" (records)
     auto: Items = [{"id":"1"}] -> [{"id":"1"}] (records)
-    auto: Manager = {"id":"1"} -> FIELD_NOT_UPDATABLE: `Manager` is a record's owner (leave it out: Zoho changes owners through its change-owner calls)
+    auto: Manager = {"id":"1"} -> FIELD_NOT_UPDATABLE: `Manager` is a record's owner (leave it out, and name the owner in the key `owner` beside `fields`)
     auto: Company = "Acme" -> "Acme" (auto)
     "#);
 }

@@ -140,7 +140,7 @@ async fn standard_field_has_a_value_or_is_named() {
     }
     for path in [
         "/crm/v7/Leads?fields=Created_By,Full_Name",
-        "/crm/v7/Leads/5725767000003000064?fields=Tag",
+        "/crm/v7/Leads/5725767000003000064?fields=Twitter",
         "/crm/v7/Leads/search?word=a&fields=Twitter",
         "/crm/v7/Leads/search?criteria=(Full_Name:equals:a)",
     ] {
@@ -173,14 +173,14 @@ async fn parts_of_zoho_without_simulation_are_named() {
         "/crm/v7/settings/layouts?module=Leads",
         "/crm/v7/Leads/5725767000003000064/Notes?fields=id",
         "/crm/v7/Leads/deleted",
-        "/crm/v8/Leads?fields=id",
+        "/crm/v6/Leads?fields=id",
         "/crm/bulk/v7/read/1",
     ] {
         let response = bench.get(path).await;
         assert_eq!(response.code(), (501, "NOT_SIMULATED"), "{path}");
         assert_eq!(response.json["message"], "not simulated");
     }
-    for path in ["/crm/v7/Leads", "/crm/v7/Leads/actions/add_tags"] {
+    for path in ["/crm/v7/Leads", "/crm/v7/Leads/actions/mass_delete"] {
         let response = bench.post(path, &json!({"data": []})).await;
         assert_eq!(response.code(), (501, "NOT_SIMULATED"), "{path}");
     }
