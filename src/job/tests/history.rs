@@ -223,6 +223,53 @@ fn polls_in_succession_are_one_entry() {
     assert_eq!(stored(&job), job);
 }
 
+/// A poll that could not be sent, for example without an access token, does not wait for "the next poll" only.
+#[test]
+fn refused_poll_waits_for_its_reason() {
+    for (cause, reason) in [
+        (Cause::ConnectionThrottled, "Retry-After"),
+        (Cause::TimedOut, "retry"),
+        (Cause::ConnectionBusy, "concurrency limit"),
+    ] {
+        let mut job = view();
+        accept(&mut job, start());
+        let progressed = CallEvent::Progressed {
+            counts: None,
+            wait: Duration::from_secs(30),
+            refusal: Some(Refusal::of(cause)),
+        };
+        job.apply(1, progressed, seconds(2)).expect("allowed");
+        let lines = lines(&job);
+        let last = lines.lines().last().expect("an entry");
+        assert!(last.ends_with(&format!("({reason})")), "{lines}");
+    }
+}
+
+/// A request needs a moment for its permits even if nobody else has one.
+#[test]
+fn short_wait_for_permits_is_no_step() {
+    for (queued, is_step) in [(12, false), (99, false), (100, true)] {
+        let mut job = planned(
+            UpdateRequest::parse(
+                &json!({"module": "Leads", "fields": {"Rating": "Hot"}, "ids": [1]}),
+            )
+            .expect("a request"),
+            None,
+        );
+        let sent = SentRequest {
+            queued: Duration::from_millis(queued),
+            ..request(seconds(1), 20, 200)
+        };
+        job.record_requests(1, &[sent], &Sharing::default());
+        let lines = lines(&job);
+        assert_eq!(
+            lines.contains("concurrency limit"),
+            is_step,
+            "{queued}: {lines}"
+        );
+    }
+}
+
 #[test]
 fn crash_leaves_a_call_without_answer() {
     let update = json!({"module": "Leads", "fields": {"Topics": ["CRM"]}, "ids": [1, 2]});
