@@ -49,7 +49,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("aws", "clock http job metrics secrets store wakeup"),
     (
         "api",
-        "app config inbound job mapping metrics store telemetry trigger",
+        "app config inbound job mapping metrics store telemetry trigger update",
     ),
     (
         "lambda",
