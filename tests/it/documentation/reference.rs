@@ -215,10 +215,10 @@ impl Reference {
                 return types.join(if is_words { ", " } else { " or " });
             }
         }
-        let kinds: Vec<&str> = match &schema["type"] {
-            Value::String(kind) => vec![kind],
-            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
+        let kind = &schema["type"];
+        let kinds: Vec<&str> = match kind.as_array() {
+            Some(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+            None => kind.as_str().into_iter().collect(),
         };
         let kinds = kinds.into_iter().filter(|kind| *kind != "null");
         let kinds: Vec<String> = kinds.map(|kind| self.simple_type(kind, schema)).collect();
@@ -296,13 +296,17 @@ impl Reference {
                 ),
                 None => (description, String::new()),
             };
-            match &schema["default"] {
-                _ if key.is_required => "required".clone_into(&mut default),
-                Value::Null if default.is_empty() => "–".clone_into(&mut default),
-                Value::Null => {}
-                Value::Array(list) if list.is_empty() => "none".clone_into(&mut default),
-                Value::Object(map) if map.is_empty() => "none".clone_into(&mut default),
-                value => default = code(value),
+            let value = &schema["default"];
+            let is_empty = value.as_array().is_some_and(Vec::is_empty)
+                || value.as_object().is_some_and(Map::is_empty);
+            if key.is_required {
+                "required".clone_into(&mut default);
+            } else if is_empty {
+                "none".clone_into(&mut default);
+            } else if !value.is_null() {
+                default = code(value);
+            } else if default.is_empty() {
+                "–".clone_into(&mut default);
             }
             let mut words = Vec::new();
             self.meanings(schema, &mut words);
@@ -353,9 +357,9 @@ fn collect(schema: &Value, is_whole: bool, keys: &mut Vec<Key>) {
         if let Some(word) = word_of(property) {
             add_word(name, word, description, keys);
         } else if property["type"] != "null" && keys.iter().all(|key| key.name != *name) {
-            let mut property = match property {
-                Value::Bool(_) => json!({}),
-                property => property.clone(),
+            let mut property = match property.is_boolean() {
+                true => json!({}),
+                false => property.clone(),
             };
             // What a variant with one key means is what the key means.
             if property.get("description").is_none() && !is_whole && properties.len() == 1 {
@@ -424,10 +428,10 @@ fn one_line(text: &str) -> String {
 
 /// A value as it is written in YAML.
 fn code(value: &Value) -> String {
-    let written = match value {
-        Value::String(text) if text.trim() != text || text.is_empty() => format!("{text:?}"),
-        Value::String(text) => one_line(text),
-        value => {
+    let written = match value.as_str() {
+        Some(text) if text.trim() != text || text.is_empty() => format!("{text:?}"),
+        Some(text) => one_line(text),
+        None => {
             let json = serde_json::to_string(value).expect("JSON");
             match json.len() {
                 0..=60 => json.replace("\":", "\": ").replace(",\"", ", \""),
