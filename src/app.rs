@@ -1,6 +1,7 @@
 //! Connects the modules and defines the order of the processing steps.
 
 mod api;
+mod callback_permissions;
 mod delivery_log;
 mod delivery_trace;
 mod events;
@@ -28,6 +29,7 @@ use tokio::sync::{Semaphore, oneshot};
 use url::Url;
 
 use crate::callback::CallbackSender;
+use crate::callback::permission::Permissions;
 use crate::clock::{Clock, after};
 use crate::config::{Config, Route};
 use crate::engine::{CallbackQueue, DriveResult, Engine, ExecutionMode, Patience, TurnDeadlines};
@@ -42,6 +44,7 @@ use crate::store::{Store, StoreError};
 use crate::zoho::concurrency::SharedPermits;
 use crate::zoho::token_cache::TokenCache;
 use crate::zoho::{Client, Connection, ConnectionStatus};
+use callback_permissions::StoredPermissions;
 use delivery_log::DeliveryLog;
 pub use delivery_log::LogLosses;
 pub use events::{DeadLettered, EventOutcome};
@@ -142,16 +145,22 @@ impl App {
         // A client of their own: receivers that hang take no connection and no name resolution from Zoho.
         let callback_http = Http::new(settings);
         let http_clients = [http.clone(), callback_http.clone()];
-        let callbacks = CallbackSender::new(
-            callback_http,
-            secrets.clone(),
-            config.callbacks.signing_secret.clone(),
-            Policy {
-                runtime_api,
-                ..config.callbacks.policy()
-            },
-        )
-        .with_receiver(config.callbacks.receiver.clone());
+        let callbacks =
+            CallbackSender::new(
+                callback_http,
+                secrets.clone(),
+                config.callbacks.signing_secret.clone(),
+                Policy {
+                    runtime_api,
+                    ..config.callbacks.policy()
+                },
+            )
+            .with_receiver(config.callbacks.receiver.clone())
+            .with_permissions(
+                config.callbacks.request_origin.clone().map(|origin| {
+                    Permissions::new(origin, Arc::new(StoredPermissions(store.clone())))
+                }),
+            );
         let shared = matches!(mode, ExecutionMode::Durable(_)).then(|| &store);
         let clients = zoho_clients(&config, &http, &secrets, &clock, &metrics, shared);
         let max_body_bytes = config.limits.max_body_bytes;

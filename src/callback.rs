@@ -1,13 +1,14 @@
 //! Signs and sends the callbacks of jobs (`job/callback.rs`).
 
 pub mod key;
+pub mod permission;
 pub mod signature;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
-use http::{HeaderName, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Request, StatusCode};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
@@ -17,6 +18,7 @@ use crate::http::{Http, SendError};
 use crate::job::{CallbackAttempt, Notification};
 use crate::retry::{http_date, retry_after};
 use crate::secrets::{SecretRef, Secrets};
+use permission::Permissions;
 use signature::CannotSign;
 
 /// How long one attempt may take: name resolution, connection, TLS, and the head of the answer.
@@ -116,6 +118,8 @@ pub struct CallbackSender {
     policy: Policy,
     /// Where callbacks to other machines are sent instead.
     receiver: Option<Url>,
+    /// Asks the hosts of receivers first.
+    permissions: Option<Permissions>,
 }
 
 impl CallbackSender {
@@ -127,6 +131,7 @@ impl CallbackSender {
             signing,
             policy,
             receiver: None,
+            permissions: None,
         }
     }
 
@@ -134,6 +139,15 @@ impl CallbackSender {
     #[must_use]
     pub fn with_receiver(self, receiver: Option<Url>) -> Self {
         Self { receiver, ..self }
+    }
+
+    /// Asks the hosts of receivers for permission first, if there are `permissions`.
+    #[must_use]
+    pub fn with_permissions(self, permissions: Option<Permissions>) -> Self {
+        Self {
+            permissions,
+            ..self
+        }
     }
 
     /// Checks whether callbacks may be sent to `url`, without a DNS query.
@@ -171,6 +185,28 @@ impl CallbackSender {
         }
     }
 
+    /// The headers with the signatures of a callback.
+    async fn sign(
+        &self,
+        notification: &Notification,
+        now: Timestamp,
+    ) -> Result<HeaderMap, CallbackResult> {
+        let secrets = self.secrets.all(&self.signing).await;
+        let secrets = secrets.map_err(|error| CallbackResult::failed(error.to_string()))?;
+        let signed = signature::sign(&secrets, &notification.id, now, &notification.body);
+        signed.map_err(|error| match error {
+            CannotSign::Secret { position, cause } => {
+                let reference = self.signing.get(position.saturating_sub(1));
+                let reference = reference.map(ToString::to_string).unwrap_or_default();
+                let why = format!("the secret {reference} cannot sign callbacks: {cause}");
+                CallbackResult::failed(why)
+            }
+            error @ (CannotSign::NoSecret | CannotSign::Id) => {
+                CallbackResult::Undeliverable(error.to_string())
+            }
+        })
+    }
+
     async fn attempt(
         &self,
         notification: &Notification,
@@ -181,23 +217,9 @@ impl CallbackSender {
         if let Err(why) = self.accepts(&notification.url) {
             return CallbackResult::Undeliverable(why);
         }
-        let secrets = match self.secrets.all(&self.signing).await {
-            Ok(secrets) => secrets,
-            Err(error) => {
-                return CallbackResult::failed(error.to_string());
-            }
-        };
-        let headers = match signature::sign(&secrets, &notification.id, now, &notification.body) {
+        let headers = match self.sign(notification, now).await {
             Ok(headers) => headers,
-            Err(CannotSign::Secret { position, cause }) => {
-                let reference = self.signing.get(position.saturating_sub(1));
-                let reference = reference.map(ToString::to_string).unwrap_or_default();
-                let why = format!("the secret {reference} cannot sign callbacks: {cause}");
-                return CallbackResult::failed(why);
-            }
-            Err(error @ (CannotSign::NoSecret | CannotSign::Id)) => {
-                return CallbackResult::Undeliverable(error.to_string());
-            }
+            Err(result) => return result,
         };
         let is_local = notification
             .url
@@ -205,7 +227,15 @@ impl CallbackSender {
             .is_some_and(|host| is_this_machine(&host));
         let receiver = self.receiver.as_ref().filter(|_| !is_local);
         let target = receiver.unwrap_or(&notification.url);
-        let mut request = Request::post(target.as_str()).header(CONTENT_TYPE, "application/json");
+        let asked = Instant::now();
+        if let (Some(permissions), None) = (&self.permissions, receiver)
+            && let Err(refused) = permissions.obtain(&self.http, target, now, time).await
+        {
+            return refused;
+        }
+        let time = time.saturating_sub(asked.elapsed());
+        let content_type = notification.format.content_type();
+        let mut request = Request::post(target.as_str()).header(CONTENT_TYPE, content_type);
         if receiver.is_some() {
             request = request.header(INTENDED_URL, notification.url.as_str());
         }

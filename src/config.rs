@@ -3,6 +3,7 @@
 
 mod base_path;
 mod callbacks;
+mod cloud_events;
 mod connection;
 mod console;
 mod delivery_log;
@@ -34,6 +35,7 @@ use crate::secrets::SecretRef;
 use crate::zoho::Connection;
 pub use base_path::{BasePath, is_api_path};
 pub use callbacks::Callbacks;
+pub use cloud_events::CloudEvents;
 pub use console::{Console, HostAndPort};
 pub use delivery_log::DeliveryLogSettings;
 use duration::DurationSchema;

@@ -2,11 +2,14 @@
 //! [`InboundRequest::verify`] makes a [`Delivery`] of a request, and only a [`Delivery`] can be mapped.
 
 mod aws_event;
+pub mod cloud_events;
 mod credentials;
+mod decoding;
 mod delivery;
 mod enrollment;
 mod key_fetcher;
 mod mapping;
+pub mod permission;
 pub mod rejection;
 mod request;
 mod verifier;

@@ -22,14 +22,16 @@ pub use call::event::CallEvent;
 pub use call::status::{CallEventKind, CallStatus, InvalidTransition, RecordTally};
 pub use call::{CallState, TRACK_FOR};
 pub use callback::{
-    CallbackOn, CallbackState, CallbackStatus, InvalidCallbackOn, ProgressCallbacks,
-    ProgressSnapshot,
+    CallbackFormat, CallbackOn, CallbackState, CallbackStatus, InvalidCallbackOn,
+    ProgressCallbacks, ProgressSnapshot,
 };
 pub use dead_letter::DeadLetterReason;
 pub use history::{CallbackAttempt, History, IntakeTimes, Sharing};
 pub use id::JobId;
 pub use model::{FAILURES_KEPT, Job, JobSource};
-pub use notification::{Notification, NotificationBody, NotificationResult, NotificationType};
+pub use notification::{
+    CloudEventBody, Notification, NotificationBody, NotificationResult, NotificationType,
+};
 pub use on_unknown_outcome::{InvalidOnUnknownOutcome, OnUnknownOutcome};
 pub use preparation::{
     AlreadyPrepared, Lookup, MatchCount, Preparation, PreparationOutcome, PreparationResult,

@@ -66,6 +66,7 @@ fn assert_mappable(document: &Document, tree: Option<&Value>) {
         received_at: jiff::Timestamp::UNIX_EPOCH,
         raw: Some(document.text()),
         trigger: &query,
+        cloud_event: None,
     };
     let limits = Limits {
         time: std::time::Duration::from_secs(20),

@@ -45,6 +45,7 @@ pub fn run(data: &[u8]) {
         received_at: jiff::Timestamp::UNIX_EPOCH,
         raw: Some(body.text()),
         trigger: &query,
+        cloud_event: None,
     };
     let first = input.run_blocking(&program, &LIMITS);
     assert_eq!(first, input.run_blocking(&program, &LIMITS));

@@ -4,6 +4,7 @@
 //! and on past findings.
 
 pub mod body;
+pub mod cloud_events;
 pub mod config;
 pub mod detect;
 pub mod jq;
@@ -14,8 +15,9 @@ pub mod zoho;
 pub type Target = fn(&[u8]);
 
 /// All targets with their names.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("body", body::run),
+    ("cloud_events", cloud_events::run),
     ("config", config::run),
     ("detect", detect::run),
     ("jq", jq::run),

@@ -41,6 +41,7 @@ impl App {
         let job = Job::new(id, None, connection, update, callback_url, self.clock.now())
             .with_track_for(self.config.track_for)
             .with_on_unknown_outcome(self.config.on_unknown_outcome)
+            .with_callback_format(self.config.callbacks.format)
             .with_callback_on(self.config.callback_on)
             .with_intake_times(reception.intake_times(self.clock.as_ref(), None));
         self.intake.check_backlog()?;

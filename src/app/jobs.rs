@@ -83,6 +83,7 @@ pub(super) async fn new_jobs(
             .with_source(source.clone())
             .with_track_for(settings.track_for.unwrap_or(config.track_for))
             .with_on_unknown_outcome(on_unknown_outcome)
+            .with_callback_format(config.callbacks.format)
             .with_callback_on(settings.callback_on.unwrap_or(config.callback_on))
             .with_intake_times(times);
         if durable {

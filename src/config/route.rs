@@ -8,6 +8,7 @@ use http::Method;
 use schemars::JsonSchema;
 use url::Url;
 
+use super::CloudEvents;
 use super::PublicUrl;
 use super::VerifyConfig;
 use super::duration::DurationSchema;
@@ -32,6 +33,9 @@ pub struct Route {
     /// other triggers.
     #[schemars(with = "Option<VerifyConfig>")]
     pub verify: VerifyConfig,
+    /// Takes CloudEvents 1.0 only: `.` is the data of the event, `$trigger.cloudevent` has its attributes, and the delivery
+    /// id is its source and id.
+    pub cloudevents: Option<CloudEvents>,
     /// One jq expression or a list of them. Each must yield true or false; if one is false, the delivery is ignored.
     #[schemars(with = "Option<OneOrMore<String>>")]
     pub when: Vec<Program>,

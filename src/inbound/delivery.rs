@@ -41,7 +41,12 @@ pub(super) struct DeliveryContent {
     pub(super) body: Bytes,
     pub(super) origin: Origin,
     pub(super) received_at: Timestamp,
+    /// Whether the route takes CloudEvents.
+    pub(super) is_cloud_event: bool,
 }
+
+/// The headers that identify a CloudEvent in binary mode.
+const EVENT_IDENTITY: [&str; 2] = ["ce-source", "ce-id"];
 
 impl DeliveryContent {
     /// The query parameters; the last one of a repeated parameter.
@@ -61,6 +66,12 @@ impl DeliveryContent {
         hash.update(&self.body);
         for (key, value) in &self.parameters() {
             hash.update(format!("\n{}={key}{}={value}", key.len(), value.len()));
+        }
+        // Several events can have the same data.
+        let headers = EVENT_IDENTITY.iter().filter(|_| self.is_cloud_event);
+        for value in headers.filter_map(|name| self.headers.get(*name)) {
+            hash.update(format!("\n{}=", value.len()));
+            hash.update(value.as_bytes());
         }
         hash
     }
@@ -86,6 +97,7 @@ impl<'c> Delivery<'c> {
                 body: request.body,
                 origin,
                 received_at: now,
+                is_cloud_event: route.settings.cloudevents.is_some(),
             }),
             reply,
         }

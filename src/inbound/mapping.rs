@@ -1,21 +1,18 @@
 //! Runs a route's programs over a verified delivery.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::Value;
-use webhook_verify::body::{self, Body, BodyError};
 
+use super::cloud_events::Attributes;
+use super::decoding::DecodedBody;
 use super::delivery::DeliveryContent;
 use super::rejection::Rejection;
 use super::{Delivery, NamedRoute};
 use crate::config::Limits;
-use crate::mapping::{
-    self, Document, EvalError, MappingInput, Pool, Program, ProgramKey, Session, Worker,
-};
+use crate::mapping::{self, EvalError, MappingInput, Pool, Program, ProgramKey, Session, Worker};
 use crate::update::{UpdateMethod, UpdateRequest};
 
 /// Result of mapping a delivery.
@@ -140,6 +137,8 @@ pub(crate) struct Mapper<'a> {
     content: &'a DeliveryContent,
     lone_surrogates: usize,
     part_problems: Vec<String>,
+    /// The delivery id of a CloudEvent.
+    event_id: Option<String>,
 }
 
 impl<'a> Mapper<'a> {
@@ -153,7 +152,8 @@ impl<'a> Mapper<'a> {
             document: body,
             unpacked,
             part_problems,
-        } = content.decode(limits.max_body_bytes)?;
+            attributes,
+        } = content.decode(&programs.route, limits.max_body_bytes)?;
         // Copies of what the programs do not use would cost more than most programs.
         let used = |word, values: fn(&DeliveryContent) -> BTreeMap<String, String>| {
             if programs.contain(word) {
@@ -171,6 +171,7 @@ impl<'a> Mapper<'a> {
             received_at: content.received_at,
             raw: raw.filter(|_| programs.contain("$raw")),
             trigger: &used("$trigger", |content| content.origin.variable()),
+            cloud_event: attributes.as_ref().map(Attributes::as_map),
         };
         let key = match programs.when.len() {
             0 => ProgramKey::Map,
@@ -181,6 +182,7 @@ impl<'a> Mapper<'a> {
             session: session.map_err(|error| failed(&programs.route, key, error))?,
             lone_surrogates: body.lone_surrogates(),
             part_problems,
+            event_id: attributes.as_ref().map(Attributes::delivery_id),
             programs,
             content,
         })
@@ -247,6 +249,7 @@ impl<'a> Mapper<'a> {
             None => None,
         };
         let delivery_id = own_id
+            .or_else(|| self.event_id.clone())
             .or_else(|| self.content.origin.id().map(str::to_owned))
             .unwrap_or_else(|| self.content.fingerprint());
         let outputs = self.run(ProgramKey::Map, &programs.map)?;
@@ -292,51 +295,7 @@ fn failed(route: &str, key: ProgramKey, error: EvalError) -> Rejection {
     }
 }
 
-/// A decoded body.
-struct DecodedBody<'a> {
-    document: Document,
-    /// The body without its content encoding.
-    unpacked: Cow<'a, [u8]>,
-    /// The parts of a multipart form that are not fields, each with the reason.
-    part_problems: Vec<String>,
-}
-
 impl DeliveryContent {
-    /// Decodes the body.
-    fn decode(&self, limit: usize) -> Result<DecodedBody<'_>, Rejection> {
-        if !self.origin.trigger.has_signatures() {
-            if self.body.len() > limit {
-                return Err(Rejection::Body(BodyError::TooLarge { limit }));
-            }
-            let document = message_document(&self.body)?;
-            return Ok(DecodedBody {
-                document,
-                unpacked: Cow::Borrowed(&self.body),
-                part_problems: Vec::new(),
-            });
-        }
-        let header = |name| {
-            let value = self.headers.get(name)?;
-            value.to_str().ok()
-        };
-        let (content_type, encoding) = (header(CONTENT_TYPE), header(CONTENT_ENCODING));
-        let unpacked =
-            body::unpack(content_type, encoding, &self.body, limit).map_err(Rejection::Body)?;
-        let mut part_problems = Vec::new();
-        let document = match unpacked.decode().map_err(Rejection::Body)? {
-            Body::Json(text) => Document::from_json(text).map_err(Rejection::NotJson)?,
-            Body::Tree(tree) => {
-                part_problems = body::part_problems(&tree);
-                Document::from_value(&tree)
-            }
-        };
-        Ok(DecodedBody {
-            document,
-            unpacked: unpacked.bytes,
-            part_problems,
-        })
-    }
-
     /// Headers with lower-case names; repeated ones are joined by commas (RFC 9110 section 5.3). A message has attributes
     /// instead, under their own names.
     fn header_values(&self) -> BTreeMap<String, String> {
@@ -352,19 +311,6 @@ impl DeliveryContent {
                 .or_insert_with(|| value.into_owned());
         }
         values
-    }
-}
-
-/// The document in a message of a queue or a topic: JSON if it is JSON or looks like an object or a list, else the text
-/// itself.
-fn message_document(body: &[u8]) -> Result<Document, Rejection> {
-    let looks_like_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
-    match (Document::from_json(body), std::str::from_utf8(body)) {
-        (Ok(document), _) => Ok(document),
-        (Err(_), Ok(text)) if !looks_like_json => {
-            Ok(Document::from_value(&Value::String(text.to_owned())))
-        }
-        (Err(not_json), _) => Err(Rejection::NotJson(not_json)),
     }
 }
 

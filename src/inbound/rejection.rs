@@ -4,6 +4,7 @@ mod report;
 
 use http::{Method, StatusCode};
 
+use super::cloud_events::CloudEventError;
 use crate::job::JobId;
 use crate::mapping::{self, EvalError, InvalidJson, NotBoolean, OutputError, Overload, ProgramKey};
 use crate::secrets::SecretError;
@@ -173,6 +174,24 @@ pub enum Rejection {
     /// The content type is JSON, but the body is not.
     #[error("the body is not JSON: {0}")]
     NotJson(InvalidJson),
+    /// The route takes CloudEvents, and the request is none.
+    #[error("route `{route}` takes CloudEvents, and {error}")]
+    NotACloudEvent {
+        /// Name of the route.
+        route: String,
+        /// What is wrong with it.
+        error: CloudEventError,
+    },
+    /// A sender asks for permission to deliver, and the route does not name it.
+    #[error(
+        "route `{route}` does not allow `{origin}` to deliver; `cloudevents.allowed_origins` names who may"
+    )]
+    OriginRefused {
+        /// Name of the route.
+        route: String,
+        /// The name of the sender.
+        origin: String,
+    },
     /// A jq program of the route failed.
     #[error(
         "the `{key}` of route `{route}` failed: {error}{}",
@@ -342,6 +361,11 @@ impl Rejection {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Closed => (StatusCode::FORBIDDEN, "api_closed"),
             Self::Body(_) => (StatusCode::UNPROCESSABLE_ENTITY, "body_not_readable"),
+            Self::NotACloudEvent { error, .. } if error.is_about_media_type() => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "event_format")
+            }
+            Self::NotACloudEvent { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_a_cloudevent"),
+            Self::OriginRefused { .. } => (StatusCode::FORBIDDEN, "origin_refused"),
             Self::NotJson(_) => (StatusCode::UNPROCESSABLE_ENTITY, "body_not_readable"),
             // The config is at fault and not the sender, so the sender should retry.
             Self::Mapping {
@@ -404,6 +428,7 @@ impl Rejection {
             self,
             Self::Body(_)
                 | Self::NotJson(_)
+                | Self::NotACloudEvent { .. }
                 | Self::Mapping { .. }
                 | Self::NotBoolean { .. }
                 | Self::Unmappable { .. }

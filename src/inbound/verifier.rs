@@ -11,7 +11,7 @@ use webhook_verify::verify::{self, KeyCache, VerifyError};
 
 use super::key_fetcher::{HttpKeyFetcher, MAX_KEY_BYTES};
 use super::rejection::Rejection;
-use super::{Delivery, InboundRequest, NamedRoute};
+use super::{Delivery, InboundRequest, NamedRoute, permission};
 use crate::config::{Route, SchemeConfig, VerifyConfig};
 use crate::http::{BodyLimit, Http};
 use crate::secrets::{SecretError, SecretRef, Secrets};
@@ -128,6 +128,9 @@ impl Verifier {
         route: &'c Route,
         request: &InboundRequest,
     ) -> Result<Option<(Option<&'c SchemeConfig>, Handshake)>, Rejection> {
+        if let Some(answer) = permission::answer(route, request)? {
+            return Ok(Some((None, answer)));
+        }
         let proofs = match &route.verify {
             VerifyConfig::Schemes(proofs) => proofs,
             VerifyConfig::Disabled(handshakes) if !handshakes.is_empty() => {

@@ -42,6 +42,35 @@ impl FromStr for CallbackOn {
     }
 }
 
+/// The form of callbacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackFormat {
+    /// `type`, `timestamp` and `data`, as Standard Webhooks advises.
+    #[default]
+    Standard,
+    /// A CloudEvent 1.0 in JSON (structured mode, `application/cloudevents+json`).
+    #[serde(rename = "cloudevents")]
+    CloudEvents,
+}
+
+strict_reader::keywords!(CallbackFormat { Standard = "standard", CloudEvents = "cloudevents" });
+
+impl CallbackFormat {
+    /// The content type of such callbacks.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Standard => "application/json",
+            Self::CloudEvents => "application/cloudevents+json",
+        }
+    }
+
+    /// Whether this is the default.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The status of a job's final callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -61,6 +90,9 @@ pub struct CallbackState {
     pub url: Url,
     /// The status.
     pub status: CallbackStatus,
+    /// The form of its body.
+    #[serde(default, skip_serializing_if = "CallbackFormat::is_default")]
+    pub format: CallbackFormat,
     /// How often the callback was sent.
     pub attempts: u32,
     /// When the callback may be sent again; none means at once.
@@ -82,6 +114,7 @@ impl CallbackState {
         Self {
             url,
             status: CallbackStatus::Pending,
+            format: CallbackFormat::default(),
             attempts: 0,
             due_at: None,
             error: None,

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::callback::{
-    CallbackOn, CallbackState, CallbackStatus, PendingNotification, ProgressCallbacks,
-    ProgressSnapshot,
+    CallbackFormat, CallbackOn, CallbackState, CallbackStatus, PendingNotification,
+    ProgressCallbacks, ProgressSnapshot,
 };
 use super::history::{CallbackAttempt, WaitReason};
 use super::model::Job;
@@ -36,6 +36,8 @@ pub struct Notification {
     pub url: Url,
     /// The JSON body.
     pub body: Bytes,
+    /// The form of the body.
+    pub format: CallbackFormat,
     /// How often this notification, or one that it replaces, was sent before.
     pub previous_attempts: u32,
     /// What it reports of an unfinished job; none for the final notification.
@@ -52,20 +54,26 @@ impl Notification {
             timestamp,
             data: JobView::in_callback(job),
         };
-        // Unwrap safety: every key of a view is a string, which is all that JSON asks for.
-        let body = serde_json::to_string(&body).expect("a view is JSON");
         let snapshot = (!status.is_final()).then(|| ProgressSnapshot::of(job));
+        let standard = json_text(&body);
         let id = match snapshot {
             None => format!("msg_{}", job.id),
             Some(_) => {
-                let hash = hex::encode(Sha256::digest(&body));
+                let hash = hex::encode(Sha256::digest(&standard));
                 format!("msg_{}_{}", job.id, &hash[..16])
             }
+        };
+        let format = job.callback.as_ref().map(|callback| callback.format);
+        let format = format.unwrap_or_default();
+        let body = match format {
+            CallbackFormat::Standard => standard,
+            CallbackFormat::CloudEvents => json_text(&CloudEventBody::of(body, &id)),
         };
         Self {
             id,
             url,
             body: body.into(),
+            format,
             previous_attempts,
             snapshot,
         }
@@ -141,6 +149,62 @@ pub struct NotificationBody {
     pub data: JobView,
 }
 
+fn json_text(body: &impl Serialize) -> String {
+    // Unwrap safety: every key of a view is a string, which is all that JSON asks for.
+    serde_json::to_string(body).expect("a view is JSON")
+}
+
+/// The version of CloudEvents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+enum SpecVersion {
+    #[serde(rename = "1.0")]
+    V1,
+}
+
+/// The JSON of a callback as a CloudEvent.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "CloudEventCallback")]
+pub struct CloudEventBody {
+    /// The version of CloudEvents.
+    specversion: SpecVersion,
+    /// The id of the message, the same as `webhook-id`.
+    id: String,
+    /// `/hooks/` and the route, or `/jobs` for jobs without one.
+    source: String,
+    /// `job.` and the status of the job.
+    #[serde(rename = "type")]
+    kind: NotificationType,
+    /// The id of the job.
+    subject: String,
+    /// When the job got this status.
+    time: Timestamp,
+    /// The content type of `data`.
+    datacontenttype: &'static str,
+    /// The job.
+    data: JobView,
+}
+
+impl CloudEventBody {
+    fn of(body: NotificationBody, id: &str) -> Self {
+        let NotificationBody {
+            kind,
+            timestamp,
+            data,
+        } = body;
+        let route = data.route.as_deref();
+        Self {
+            specversion: SpecVersion::V1,
+            id: id.to_owned(),
+            source: route.map_or("/jobs".to_owned(), |route| format!("/hooks/{route}")),
+            kind,
+            subject: data.id.clone(),
+            time: timestamp,
+            datacontenttype: "application/json",
+            data,
+        }
+    }
+}
+
 /// The result of one attempt to deliver a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotificationResult {
@@ -158,6 +222,15 @@ pub enum NotificationResult {
 }
 
 impl Job {
+    /// Sets the form of callbacks. Call it before [`Self::with_callback_on`].
+    #[must_use]
+    pub fn with_callback_format(mut self, format: CallbackFormat) -> Self {
+        if let Some(callback) = &mut self.callback {
+            callback.format = format;
+        }
+        self
+    }
+
     /// Sets which events are sent as callbacks. Call it for a new job: the notification of the acceptance is made now.
     #[must_use]
     pub fn with_callback_on(mut self, on: CallbackOn) -> Self {
@@ -232,6 +305,7 @@ impl Job {
                 id: pending.id.clone(),
                 url: callback.url.clone(),
                 body: pending.body.clone().into(),
+                format: callback.format,
                 previous_attempts: pending.attempts,
                 snapshot: Some(pending.snapshot),
             },

@@ -41,6 +41,8 @@ pub struct MappingInput<'a> {
     pub raw: Option<&'a str>,
     /// The trigger of the delivery: `$trigger`
     pub trigger: &'a BTreeMap<String, String>,
+    /// The attributes of a CloudEvent: `$trigger.cloudevent`
+    pub cloud_event: Option<&'a BTreeMap<String, String>>,
 }
 
 impl MappingInput<'_> {
@@ -77,6 +79,7 @@ impl MappingInput<'_> {
 
     fn check_size(&self, limits: &Limits) -> Result<(), EvalError> {
         let pairs = self.headers.iter().chain(self.query).chain(self.trigger);
+        let pairs = pairs.chain(self.cloud_event.into_iter().flatten());
         let bytes: usize = pairs.map(|(name, value)| name.len() + value.len()).sum();
         match bytes.saturating_add(self.body.text().len()) > limits.input_bytes {
             true => Err(EvalError::InputTooLarge {
@@ -88,6 +91,10 @@ impl MappingInput<'_> {
 
     /// The values of [`HOST`]'s variables.
     fn variables(&self) -> [Value; 6] {
+        let mut trigger = json!(self.trigger);
+        if let Some(attributes) = self.cloud_event {
+            trigger["cloudevent"] = json!(attributes);
+        }
         [
             json!(self.headers),
             json!(self.query),
@@ -95,7 +102,7 @@ impl MappingInput<'_> {
             // jq's `fromdate` takes whole seconds only.
             json!(format!("{:.0}", self.received_at)),
             json!(self.raw),
-            json!(self.trigger),
+            trigger,
         ]
     }
 }

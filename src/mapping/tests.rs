@@ -25,6 +25,7 @@ fn with_input<T>(body: &str, with: impl FnOnce(&MappingInput<'_>) -> T) -> T {
         received_at: "2026-01-02T03:04:05Z".parse().expect("a time"),
         raw: Some(body.text()),
         trigger: &pairs(&[("type", "http")]),
+        cloud_event: None,
     })
 }
 

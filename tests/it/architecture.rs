@@ -32,7 +32,7 @@ const MAY_USE: &[(&str, &str)] = &[
         "zoho",
         "clock codes failpoint http lookup metrics outcome plan retry secrets sync update",
     ),
-    ("callback", "http job retry secrets"),
+    ("callback", "http job retry secrets sync"),
     (
         "engine",
         "callback clock codes failpoint guard job lookup metrics outcome plan store sync update wakeup zoho",

@@ -14,6 +14,7 @@ mod aws_stack;
 mod aws_template;
 mod aws_triggers;
 mod check_command;
+mod cloud_events;
 mod cold_start;
 mod config_schema;
 mod conformance;

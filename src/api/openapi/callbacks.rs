@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use super::schemas::Schemas;
-use crate::job::NotificationBody;
+use crate::job::{CloudEventBody, NotificationBody};
 
 /// The webhooks.
 pub(super) fn webhooks(schemas: &mut Schemas) -> Value {
     let body = schemas.of_response(|generator| generator.subschema_for::<NotificationBody>());
+    let event = schemas.of_response(|generator| generator.subschema_for::<CloudEventBody>());
     let header = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "required": true, "description": description, "schema": schema });
     json!({
         "jobStatus": {
@@ -24,7 +25,10 @@ pub(super) fn webhooks(schemas: &mut Schemas) -> Value {
                 ],
                 "requestBody": {
                     "required": true,
-                    "content": { "application/json": { "schema": body } },
+                    "content": {
+                        "application/json": { "schema": body },
+                        "application/cloudevents+json": { "schema": event },
+                    },
                 },
                 "responses": {
                     "2XX": { "description": "The callback is received." },

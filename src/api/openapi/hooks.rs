@@ -8,7 +8,7 @@ use super::{COMMON, add, add_unfinished_jobs, problem_responses};
 use crate::api::operations::{ErrorCode, MAPPING};
 
 /// The methods that a route can take, each with its operation.
-const METHODS: [(&str, &str, &str); 5] = [
+const METHODS: [(&str, &str, &str); 6] = [
     ("post", "deliver", "Deliver a webhook"),
     ("put", "deliverByPut", "Deliver a webhook by PUT"),
     (
@@ -18,18 +18,26 @@ const METHODS: [(&str, &str, &str); 5] = [
     ),
     ("patch", "deliverByPatch", "Deliver a webhook by PATCH"),
     ("delete", "deliverByDelete", "Deliver a webhook by DELETE"),
+    (
+        "options",
+        "askForPermission",
+        "Ask for permission to deliver CloudEvents (`WebHook-Request-Origin`)",
+    ),
 ];
 
 /// Errors of deliveries.
 const ERRORS: &[ErrorCode] = &[
     (400, "path_invalid"),
     (401, "not_verified"),
+    (403, "origin_refused"),
     (404, "no_such_route"),
     (404, "not_listening"),
     (404, "no_such_path"),
     (405, "method_not_allowed"),
     (409, "handshake_refused"),
     (413, "body_too_large"),
+    (415, "event_format"),
+    (422, "not_a_cloudevent"),
     (500, "secret_unavailable"),
     (503, "unavailable"),
 ];
@@ -55,7 +63,7 @@ pub(super) fn add_all(paths: &mut Map<String, Value>, schemas: &mut Schemas) {
                 "parameters": parameters,
                 "responses": responses(schemas),
             });
-            if method != "get" {
+            if !["get", "options"].contains(&method) {
                 operation["requestBody"] = body();
             }
             add(paths, path, method, operation);

@@ -177,6 +177,20 @@ fn title_and_advice(code: &str) -> (&'static str, &'static str) {
             ),
         ),
         (
+            "not_a_cloudevent",
+            (
+                "The route takes CloudEvents, and the delivery is none",
+                "Look at the reason. If the sender is right, remove `cloudevents` from the route, then replay; else discard.",
+            ),
+        ),
+        (
+            "event_format",
+            (
+                "The delivery is a batch of CloudEvents, or not in JSON",
+                "Let the sender send single events in JSON, then discard.",
+            ),
+        ),
+        (
             "callback_refused",
             (
                 "The callback URL is not allowed",

@@ -340,6 +340,7 @@ fn can_be_replayed(job: &Job) -> bool {
 /// A new job that repeats this one.
 fn repeat(job: Job, now: Timestamp) -> Job {
     let (new_id, reports) = (job.replay_id(), job.callback_on());
+    let format = job.callback.as_ref().map(|callback| callback.format);
     let callback = job.callback.map(|callback| callback.url);
     Job::new(
         new_id,
@@ -352,6 +353,7 @@ fn repeat(job: Job, now: Timestamp) -> Job {
     .with_source(job.source)
     .with_track_for(job.track_for.unsigned_abs())
     .with_on_unknown_outcome(job.on_unknown_outcome)
+    .with_callback_format(format.unwrap_or_default())
     .with_callback_on(reports)
 }
 

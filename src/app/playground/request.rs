@@ -167,6 +167,7 @@ impl Programs {
                 on: vec![Trigger::Http],
                 http_methods: vec![Method::POST],
                 verify: VerifyConfig::Disabled(Vec::new()),
+                cloudevents: None,
                 when,
                 delivery_id,
                 map,

@@ -8,7 +8,7 @@ use url::Url;
 use super::Route;
 use crate::config::duration::{BATCH_WINDOW_RANGE, TRACK_FOR_RANGE, read_duration};
 use crate::config::values::{read_or, read_secrets};
-use crate::config::{Callbacks, CompileMode, PublicUrl, VerifyConfig};
+use crate::config::{Callbacks, CloudEvents, CompileMode, PublicUrl, VerifyConfig};
 use crate::mapping::{self, Program};
 use crate::trigger::Trigger;
 use crate::update::UpdateMethod;
@@ -34,6 +34,8 @@ impl Route {
             None => vec![Method::POST, Method::PUT],
         };
         let verify = read_verify(&mut object, &on, problems);
+        let cloudevents = object.optional("cloudevents");
+        let cloudevents = cloudevents.map(|node| CloudEvents::read(&node, problems));
         let when = object.optional("when");
         let when = when.map(|node| read_when(&node, compile, problems));
         let delivery_id = object.optional("delivery_id");
@@ -71,6 +73,10 @@ impl Route {
             on,
             http_methods,
             verify: verify?,
+            cloudevents: match cloudevents {
+                Some(settings) => Some(settings?),
+                None => None,
+            },
             when: when.unwrap_or_default(),
             delivery_id,
             map: map?,

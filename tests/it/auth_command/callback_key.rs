@@ -21,10 +21,16 @@ fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, Value) {
         .output()
         .expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        !text.contains("whsk_") && !text.contains("whsec_"),
-        "{text}"
-    );
+    // A message may name the prefix of private keys, but no key.
+    let shown = ["whsk_", "whsec_"]
+        .iter()
+        .flat_map(|prefix| text.split(prefix).skip(1));
+    for rest in shown {
+        assert!(
+            !rest.starts_with(|c: char| c.is_ascii_alphanumeric()),
+            "{text}"
+        );
+    }
     let document = serde_json::from_slice(&output.stdout);
     let document = document.unwrap_or_else(|error| panic!("{error}: {text}{:?}", output.stderr));
     (output.status.code(), document)

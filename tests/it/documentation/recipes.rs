@@ -35,6 +35,7 @@ fn map(source: &str, body: &str) -> Vec<Value> {
         received_at: Timestamp::UNIX_EPOCH,
         raw: Some(body),
         trigger: &none,
+        cloud_event: None,
     };
     let outputs = input.run_blocking(&program(source), &LIMITS);
     outputs.unwrap_or_else(|error| panic!("{source}\n{error}"))

@@ -43,10 +43,15 @@ impl Section {
     }
 }
 
-const CONFIGURATION: [Section; 8] = [
+const CONFIGURATION: [Section; 9] = [
     Section::new("Top level", &[""], &[""]),
     Section::new("`connections.NAME`", &["Connection"], &["/connections/*"]),
     Section::new("`routes.NAME`", &["Route"], &["/routes/*"]),
+    Section::new(
+        "`routes.NAME.cloudevents`",
+        &["CloudEvents"],
+        &["/routes/*/cloudevents"],
+    ),
     Section::new("`api`", &["Api"], &["/api"]),
     Section::new("`callbacks`", &["Callbacks"], &["/callbacks"]),
     Section::new("`console`", &["Console"], &["/console"]),

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::Value;
 use standardwebhooks::Webhook;
@@ -72,6 +73,8 @@ struct Record {
     script: Vec<StatusCode>,
     requests: Mutex<Vec<Received>>,
     count: watch::Sender<usize>,
+    /// The sender that gets permission.
+    allowed_origin: Mutex<Option<String>>,
 }
 
 /// A receiver on a free loopback port. It ends when this value is dropped.
@@ -91,6 +94,7 @@ impl Receiver {
             script: script.iter().map(status).collect(),
             requests: Mutex::default(),
             count: watch::Sender::new(0),
+            allowed_origin: Mutex::default(),
         });
         let app = Router::new()
             .fallback(receive)
@@ -113,6 +117,12 @@ impl Receiver {
     /// Returns the URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Gives a sender that asks by OPTIONS its permission from now on.
+    pub(crate) fn allow_origin(&self, origin: &str) {
+        let allowed = self.record.allowed_origin.lock();
+        *allowed.unwrap_or_else(PoisonError::into_inner) = Some(origin.to_owned());
     }
 
     /// Returns all requests so far, in the order of their arrival.
@@ -159,11 +169,14 @@ impl Drop for Receiver {
     }
 }
 
-async fn receive(State(record): State<Arc<Record>>, request: Request<Body>) -> StatusCode {
+async fn receive(State(record): State<Arc<Record>>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-        return StatusCode::BAD_REQUEST;
+        return StatusCode::BAD_REQUEST.into_response();
     };
+    let allowed = record.allowed_origin.lock();
+    let allowed = allowed.unwrap_or_else(PoisonError::into_inner).clone();
+    let allowed = allowed.filter(|_| head.method == Method::OPTIONS);
     let mut requests = record
         .requests
         .lock()
@@ -180,5 +193,8 @@ async fn receive(State(record): State<Arc<Record>>, request: Request<Body>) -> S
         body,
     });
     record.count.send_replace(requests.len());
-    status
+    match allowed {
+        Some(origin) => (status, [("webhook-allowed-origin", origin)]).into_response(),
+        None => status.into_response(),
+    }
 }

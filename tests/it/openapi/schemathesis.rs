@@ -43,7 +43,15 @@ async fn server_answers_as_documented() {
         .arg(repo_path("tests/tools/schemathesis.toml"))
         .args(["run", &served.url("/openapi.json")])
         .args(["--header", &format!("Authorization: Bearer {API_KEY}")])
-        .args(["--checks", "all", "--max-examples", "12", "--seed", "7"])
+        // Which methods a route takes is in its config; the document has all that a route can take. For all other paths
+        // `document_agrees_with_the_router` compares the header.
+        .args([
+            "--checks",
+            "all",
+            "--exclude-checks",
+            "allow_header_conformance",
+        ])
+        .args(["--max-examples", "12", "--seed", "7"])
         .args([
             "--warnings",
             "off",
