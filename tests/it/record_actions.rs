@@ -142,7 +142,7 @@ async fn job_with_fields_alone_has_no_steps() {
 #[tokio::test]
 async fn equal_changes_of_jobs_share_calls() {
     let world = Harness::new().start().await;
-    let updates: Vec<Value> = (0..120)
+    let updates: Vec<Value> = (0..90)
         .map(|place| {
             let ids = [world.id("Leads", place)];
             match place % 3 {
@@ -165,7 +165,7 @@ async fn equal_changes_of_jobs_share_calls() {
     );
     assert_eq!(
         world.receiver.all().len(),
-        120,
+        90,
         "each job has its own callback"
     );
     // One job of 1,100 records takes three calls.

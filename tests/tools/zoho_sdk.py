@@ -146,7 +146,7 @@ def change_tags(step, operation, names, ids, over_write=None):
         request = tag_api.NewTagRequestWrapper()
         request.set_over_write(over_write)
     request.set_tags(tags)
-    request.set_ids(ids)
+    request.set_ids([int(id) for id in ids])
     response = getattr(tag_api.TagsOperations(), operation)("Leads", request)
     shown = response.get_object()
     entries = shown.get_data() if hasattr(shown, "get_data") else []
@@ -158,7 +158,7 @@ def change_owner(step, ids, owner):
     """Gives records another owner."""
     request, user = owners.MassWrapper(), owners.Owner()
     user.set_id(int(owner))
-    request.set_ids(ids)
+    request.set_ids([int(id) for id in ids])
     request.set_owner(user)
     request.set_notify(False)
     response = owners.ChangeOwnerOperations("Leads").mass_update(request)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::endpoints::mass_update::body::{
-    check_known_keys, data_error, read_ids, read_territories,
+    check_known_keys, data_error, read_numeric_ids, read_territories,
 };
 use crate::endpoints::mass_update::{already_scheduled, check_may_schedule};
 use crate::endpoints::record_results::{self, RecordResult};
@@ -52,7 +52,7 @@ pub(super) fn change(
     let Some(ids) = body.get("ids") else {
         return reject(missing("ids"));
     };
-    let ids = read_ids(ids, faults)?;
+    let ids = read_numeric_ids(ids, faults)?;
     let mut results = Vec::with_capacity(ids.len());
     for id in &ids {
         results.push(
@@ -101,14 +101,15 @@ pub(super) fn schedule(
     }
     check_known_keys(&body, &["cvid", "owner", "territory"], faults)?;
     let owner = read_owner(&body, faults)?;
-    let cvid = match body.get("cvid") {
-        Some(Value::String(cvid)) => cvid,
-        Some(_) => return reject(ApiResponse::wrong_type("cvid", "$.cvid", "string")),
-        None => return reject(missing("cvid")),
+    let Some(cvid) = body.get("cvid") else {
+        return reject(missing("cvid"));
+    };
+    let Some(cvid) = request_body::read_id(cvid) else {
+        return reject(ApiResponse::wrong_type("cvid", "$.cvid", "string"));
     };
     let territories = read_territories(body.get("territory"))?;
     check_may_schedule(faults)?;
-    let view = module.view(cvid)?;
+    let view = module.view(&cvid)?;
     if state.jobs.has_running_job(view.id) {
         return reject(already_scheduled(faults));
     }
@@ -184,20 +185,18 @@ fn read_owner(body: &Map<String, Value>, faults: &Faults) -> EndpointResult<&'st
         Some(Value::Object(owner)) => owner,
         Some(_) => return reject(ApiResponse::wrong_type("owner", "$.owner", "jsonobject")),
     };
-    let id = match owner.get("id") {
-        None => {
-            return reject(ApiResponse::missing_field(
-                json!({"api_name": "id", "json_path": "$.owner.id"}),
-            ));
-        }
-        Some(Value::String(id)) => id,
-        Some(_) => return reject(ApiResponse::wrong_type("id", "$.owner.id", "string")),
+    let Some(id) = owner.get("id") else {
+        let location = json!({"api_name": "id", "json_path": "$.owner.id"});
+        return reject(ApiResponse::missing_field(location));
+    };
+    let Some(id) = request_body::read_id(id) else {
+        return reject(ApiResponse::wrong_type("id", "$.owner.id", "string"));
     };
     if !faults.may_change_owner {
         let message = "cannot assign the records to this user";
         return reject(ApiResponse::error(403, "CANNOT_ASSIGN", json!({}), message));
     }
-    let user = CrmUser::find(id);
+    let user = CrmUser::find(&id);
     let status = user.map_or("not_crm_user", |user| user.status);
     match user.filter(|user| user.status == "active") {
         Some(user) => Ok(user),

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::endpoints::mass_update::body::{check_known_keys, read_ids};
+use crate::endpoints::mass_update::body::{check_known_keys, read_numeric_ids};
 use crate::endpoints::record_results::{self, RecordResult};
 use crate::faults::Faults;
 use crate::request_body;
@@ -58,7 +58,7 @@ pub(super) fn post(
         let location = json!({"api_name": "ids", "json_path": "$.ids"});
         return reject(ApiResponse::missing_field(location));
     };
-    let ids = read_ids(ids, faults)?;
+    let ids = read_numeric_ids(ids, faults)?;
     let mut locked = 0;
     let mut results = Vec::with_capacity(ids.len());
     for id in &ids {

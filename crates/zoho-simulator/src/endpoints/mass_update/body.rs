@@ -55,6 +55,21 @@ pub(in crate::endpoints) fn read_over_write(body: &Map<String, Value>) -> Endpoi
     }
 }
 
+/// The same for a call that also accepts ids as numbers: Zoho's own SDK for Python sends them.
+pub(in crate::endpoints) fn read_numeric_ids(
+    ids: &Value,
+    faults: &Faults,
+) -> EndpointResult<Vec<String>> {
+    let as_text = |id: &Value| match id {
+        Value::Number(number) if number.is_u64() => Value::String(number.to_string()),
+        other => other.clone(),
+    };
+    match ids {
+        Value::Array(list) => read_ids(&list.iter().map(as_text).collect::<Value>(), faults),
+        other => read_ids(other, faults),
+    }
+}
+
 pub(in crate::endpoints) fn read_ids(ids: &Value, faults: &Faults) -> EndpointResult<Vec<String>> {
     let Value::Array(ids) = ids else {
         return reject(ApiResponse::wrong_type("ids", "$.ids", "jsonarray"));
