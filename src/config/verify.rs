@@ -124,6 +124,12 @@ impl JsonSchema for SchemeConfig {
     }
 }
 
+/// Whether the entry names a scheme that exists.
+fn is_known_scheme(node: &Node<'_>) -> bool {
+    let name = node.value["scheme"].as_str();
+    name.is_some_and(|name| PRESETS.contains(&name) || ["custom", "none"].contains(&name))
+}
+
 impl VerifyConfig {
     pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let nodes = node.one_or_many();
@@ -161,6 +167,10 @@ impl VerifyConfig {
             }
             object.finish(problems);
             return Some(Self::Disabled(handshakes));
+        }
+        if choice.is_none() && !is_known_scheme(node) {
+            // Which other keys it may have depends on the scheme.
+            return None;
         }
         let given = object.optional("secret");
         let secrets = read_secrets(&mut object, "secret", problems);

@@ -83,6 +83,13 @@ impl Problems {
         });
     }
 
+    /// Removes the problem that `key` is missing at a location: it is there, misspelt.
+    fn forget_missing(&mut self, at: &Location, key: &str) {
+        let missing = format!("`{key}` is missing");
+        self.0
+            .retain(|problem| problem.at != *at || !problem.message.starts_with(&missing));
+    }
+
     /// Returns `Ok(value)` if reading produced a value and no problem was recorded.
     ///
     /// # Errors
@@ -257,10 +264,14 @@ impl<'a> Object<'a> {
             .keys()
             .filter(|key| !self.known.contains(&key.as_str()))
         {
-            let hint = nearest(key, self.known.iter().copied()).map_or_else(
+            let nearest = nearest(key, self.known.iter().copied());
+            let hint = nearest.map_or_else(
                 || format!("known here: {}", self.known.join(", ")),
                 |name| format!("did you mean `{name}`?"),
             );
+            if let Some(name) = nearest {
+                problems.forget_missing(&self.at, name);
+            }
             problems.add(&self.at.child(key), format!("unknown key; {hint}"));
         }
     }
@@ -343,6 +354,28 @@ mod tests {
                 "a: must be a string, but is a whole number",
                 "list.1: must be true or false, but is a string",
                 "colour: unknown key; did you mean `color`?",
+            ]
+        );
+    }
+
+    /// The missing key and the unknown one are one mistake.
+    #[test]
+    fn misspelt_key_is_one_problem() {
+        let document = json!({"verfy": 1});
+        let mut problems = Problems::default();
+        let mut object = Node::root(&document)
+            .object(&mut problems)
+            .expect("an object");
+        object.required("verify", &mut problems);
+        object.required("map", &mut problems);
+        object.finish(&mut problems);
+        let found = problems.finish(Some(())).expect_err("problems");
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "(top level): `map` is missing",
+                "verfy: unknown key; did you mean `verify`?"
             ]
         );
     }

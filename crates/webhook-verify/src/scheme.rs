@@ -122,6 +122,11 @@ impl Scheme {
         nearest(name, PRESETS.iter().copied())
     }
 
+    /// The word of `scheme` that is most similar to a misspelt one.
+    pub(crate) fn nearest_choice(name: &str) -> Option<&'static str> {
+        nearest(name, PRESETS.iter().copied().chain(["custom", "none"]))
+    }
+
     fn from_yaml(name: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
         let record: Value = match serde_saphyr::from_str(text) {

@@ -32,7 +32,7 @@ impl SchemeChoice {
                     scheme
                 })
                 .or_else(|| {
-                    let hint = match Scheme::nearest_preset(name) {
+                    let hint = match Scheme::nearest_choice(name) {
                         Some(nearest) => format!("did you mean `{nearest}`?"),
                         None => format!("known: {}, custom, none", PRESETS.join(", ")),
                     };
