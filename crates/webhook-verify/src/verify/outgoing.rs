@@ -189,37 +189,47 @@ impl OutgoingWebhook {
     /// # Errors
     /// [`PlacementError`].
     pub fn replace_delivery_id(&mut self, scheme: &Scheme) -> Result<(), PlacementError> {
-        let specs = scheme.specs().iter();
-        for part in specs.flat_map(|spec| &spec.delivery_id) {
-            let has_id = {
-                let request = self.received(&[]);
-                let parts = super::RequestParts::new(&request);
-                parts.all(part).is_some_and(|found| found.len() == 1)
-            };
-            let is_number = |pointer: &Pointer| {
-                let root = serde_json::from_slice::<Value>(&self.body).unwrap_or_default();
-                let found = pointer.find(&root).unwrap_or_default();
-                found.iter().all(|value| value.is_number())
-            };
-            if !has_id {
-                continue;
-            }
-            match part {
-                ValueSelector::Json(pointer) if is_number(pointer) => {
-                    let number = self.id.bytes().fold(1_u64, |number, byte| {
-                        number.wrapping_mul(31).wrapping_add(byte.into())
-                    });
-                    // 12 digits are exact in every JSON parser.
-                    self.set_json(pointer, &Value::from(number % 1_000_000_000_000))?;
+        for spec in scheme.specs() {
+            for part in &spec.delivery_id {
+                // One new part makes the whole id new, and the others may be of interest to the receiver.
+                if self.replace_part(part)? {
+                    break;
                 }
-                ValueSelector::Header(_)
-                | ValueSelector::Query(_)
-                | ValueSelector::Form(_)
-                | ValueSelector::Json(_)
-                | ValueSelector::Path(_) => self.set(part, &self.id.clone())?,
             }
         }
         Ok(())
+    }
+
+    /// Replaces a part of the delivery id, if the delivery has it once. Returns whether it has.
+    fn replace_part(&mut self, part: &ValueSelector) -> Result<bool, PlacementError> {
+        let has_id = {
+            let request = self.received(&[]);
+            let parts = super::RequestParts::new(&request);
+            parts.all(part).is_some_and(|found| found.len() == 1)
+        };
+        if !has_id {
+            return Ok(false);
+        }
+        let is_number = |pointer: &Pointer| {
+            let root = serde_json::from_slice::<Value>(&self.body).unwrap_or_default();
+            let found = pointer.find(&root).unwrap_or_default();
+            found.iter().all(|value| value.is_number())
+        };
+        match part {
+            ValueSelector::Json(pointer) if is_number(pointer) => {
+                let number = self.id.bytes().fold(1_u64, |number, byte| {
+                    number.wrapping_mul(31).wrapping_add(byte.into())
+                });
+                // 12 digits are exact in every JSON parser.
+                self.set_json(pointer, &Value::from(number % 1_000_000_000_000))?;
+            }
+            ValueSelector::Header(_)
+            | ValueSelector::Query(_)
+            | ValueSelector::Form(_)
+            | ValueSelector::Json(_)
+            | ValueSelector::Path(_) => self.set(part, &self.id.clone())?,
+        }
+        Ok(true)
     }
 }
 
