@@ -201,4 +201,20 @@ pub trait Deliveries: fmt::Debug + Send + Sync {
     /// Those of the store.
     async fn delete_delivery(&self, id: &str, since: Option<Timestamp>)
     -> Result<bool, StoreError>;
+
+    /// Deletes entries of the log of deliveries.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn delete_log_entries(&self, _ids: &[String]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Overwrites what deleted entries have left in the store's files, as far as this process can.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn scrub(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

@@ -5,6 +5,7 @@ mod bulk;
 mod cursor;
 mod dead_letter_groups;
 mod deliveries;
+mod erasure;
 mod jobs;
 mod live;
 mod query;
@@ -18,6 +19,7 @@ pub use dead_letter_groups::{
     DeadLetterGroup, DeadLetterGroupView, DeadLetterGroups, DeadLetterGroupsView,
 };
 pub use deliveries::{DeliveryDetails, delivery_id, discard_delivery};
+pub use erasure::{Erasure, ErasureQuery};
 pub use jobs::{JobOperations, JobReplay, JobReplayView, QueuedJob};
 pub use live::MAX_WAIT;
 pub(super) use live::Waits;

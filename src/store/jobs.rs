@@ -163,6 +163,13 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// Those of the store.
     async fn job_ids(&self, prefix: &str, limit: usize) -> Result<Vec<JobId>, StoreError>;
 
+    /// Deletes a job and everything that is stored about it. A driver that has leased it cannot write it any more. Returns
+    /// whether there was one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn delete_job(&self, id: &JobId) -> Result<bool, StoreError>;
+
     /// Parks a job: ends its lease, and makes it due never again until it is unparked. Its delivery is a dead letter until
     /// then. Does nothing if there is no such job.
     ///

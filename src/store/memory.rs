@@ -369,6 +369,10 @@ impl Jobs for MemoryStore {
         Ok(ids)
     }
 
+    async fn delete_job(&self, id: &JobId) -> Result<bool, StoreError> {
+        Ok(self.state().jobs.remove(id).is_some())
+    }
+
     async fn park(&self, id: &JobId, reason: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut state = self.state();

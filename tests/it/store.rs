@@ -6,6 +6,7 @@ mod delivery_fixture;
 mod due_jobs;
 mod dynamodb;
 mod dynamodb_costs;
+mod erasure;
 mod fixture;
 mod jobs;
 mod leases;
@@ -85,6 +86,10 @@ conformance!(
     deliveries::redelivery_after_expiry_is_stored_again,
     deliveries::success_deletes_earlier_dead_letter,
     deliveries::delivery_is_deleted_beside_its_driver,
+    erasure::value_is_erased_everywhere,
+    erasure::reference_selects_its_jobs_only,
+    erasure::other_jobs_of_a_shared_delivery_stay,
+    erasure::erased_job_is_not_written_again,
 );
 
 /// Tests that change the stored data directly, which is impossible in memory.

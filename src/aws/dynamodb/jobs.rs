@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
 
 use super::change::Change;
@@ -241,6 +241,26 @@ impl Jobs for DynamoStore {
 
     async fn job_ids(&self, prefix: &str, limit: usize) -> Result<Vec<JobId>, StoreError> {
         self.latest_job_ids(prefix, limit).await
+    }
+
+    async fn delete_job(&self, id: &JobId) -> Result<bool, StoreError> {
+        let pk = pk(id);
+        let delete = self
+            .client()
+            .await
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(item::key(&pk)))
+            .return_values(ReturnValue::AllOld);
+        let deleted = delete.send().await.map_err(|error| self.failed(&error))?;
+        let Some(old) = deleted.attributes else {
+            return Ok(false);
+        };
+        for document in ["request", "state", "body"] {
+            self.delete_parts(&pk, &item::get_location(&old, document))
+                .await;
+        }
+        Ok(true)
     }
 
     async fn park(&self, id: &JobId, reason: &str) -> Result<(), StoreError> {

@@ -138,4 +138,10 @@ impl Deliveries for MemoryStore {
         });
         Ok(is_wanted && state.deliveries.remove(id).is_some())
     }
+
+    async fn delete_log_entries(&self, ids: &[String]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.log.retain(|(_, entry)| !ids.contains(&entry.id));
+        Ok(())
+    }
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::columns::{count, moment, ms};
 use super::session::Session;
-use super::{SqliteStore, delivery_log};
+use super::{Database, SqliteStore, delivery_log, maintenance, schema};
 use crate::job::{DeadLetterReason, JobId, JobSource};
 use crate::store::delivery::{self, DeadLetterSummary, EncodedDelivery, StoredDelivery};
 use crate::store::delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary, LogEntry};
@@ -151,8 +151,39 @@ impl Deliveries for SqliteStore {
         since: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
         let id = id.to_owned();
-        self.write(move |session| delete(&session.connection, &id, since))
-            .await
+        self.write(move |session| {
+            maintenance::overwriting(&session.connection, |connection| {
+                delete(connection, &id, since)
+            })
+        })
+        .await
+    }
+
+    async fn delete_log_entries(&self, ids: &[String]) -> Result<(), StoreError> {
+        let ids = ids.to_vec();
+        self.write(move |session| {
+            maintenance::overwriting(&session.connection, |connection| {
+                let mut delete =
+                    connection.prepare_cached("DELETE FROM delivery_log WHERE id = ?1")?;
+                ids.iter().try_for_each(|id| delete.execute([id]).map(drop))
+            })
+        })
+        .await
+    }
+
+    async fn scrub(&self) -> Result<(), StoreError> {
+        let Database::File { writer, .. } = &*self.database else {
+            return Ok(());
+        };
+        let path = writer.path().to_owned();
+        // A connection of its own, because the writer has a transaction open.
+        let scrubbed = tokio::task::spawn_blocking(move || {
+            let connection = schema::open(Some(&path))?;
+            maintenance::shorten_log(&connection)
+        });
+        let scrubbed = scrubbed.await;
+        let scrubbed = scrubbed.map_err(|error| StoreError::Failed(error.to_string()))?;
+        scrubbed.map_err(|error| StoreError::Failed(error.to_string()))
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
-use super::{Database, SqliteStore, deliveries, job_list, job_rows};
+use super::{Database, SqliteStore, deliveries, job_list, job_rows, maintenance};
 use crate::job::{DeadLetterReason, Job, JobId};
 use crate::store::delivery::StoredDelivery;
 use crate::store::document;
@@ -153,6 +153,17 @@ impl Jobs for SqliteStore {
             self.list_rows(move |session| job_list::ids_with_prefix(session, &prefix, limit));
         let ids = read.await?;
         Ok(ids.iter().map(|id| JobId::from_outside(id)).collect())
+    }
+
+    async fn delete_job(&self, id: &JobId) -> Result<bool, StoreError> {
+        let id = id.clone();
+        self.write(move |session| {
+            maintenance::overwriting(&session.connection, |connection| {
+                let deleted = connection.execute("DELETE FROM jobs WHERE id = ?1", [id.as_str()]);
+                deleted.map(|count| count == 1)
+            })
+        })
+        .await
     }
 
     async fn park(&self, id: &JobId, reason: &str) -> Result<(), StoreError> {

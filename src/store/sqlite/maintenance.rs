@@ -172,8 +172,19 @@ pub(super) fn delete_rows(session: &Session, goes_on: impl Fn() -> bool) -> rusq
     Ok(())
 }
 
+/// Runs deletions that overwrite the deleted content with zeros.
+pub(super) fn overwriting<T>(
+    connection: &Connection,
+    delete: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    connection.pragma_update(None, "secure_delete", true)?;
+    let deleted = delete(connection);
+    connection.pragma_update(None, "secure_delete", false)?;
+    deleted
+}
+
 /// Copies the write-ahead log into the database and empties it, unless another process still reads it.
-fn shorten_log(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn shorten_log(connection: &Connection) -> rusqlite::Result<()> {
     let timeout: u64 = connection.pragma_query_value(None, "busy_timeout", |row| {
         row.get::<_, i64>(0).map(i64::unsigned_abs)
     })?;
