@@ -46,6 +46,9 @@ pub(super) fn handshake_response(handshake: &Handshake) -> Response {
 pub struct AcceptedBody {
     /// The jobs; none if the route ignores the delivery.
     jobs: Vec<AcceptedJob>,
+    /// Why the route makes no jobs of the delivery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ignored: Option<String>,
 }
 
 /// A job of an accepted request.
@@ -75,6 +78,10 @@ impl AcceptedBody {
     /// The body under the base path `base`.
     pub fn of(accepted: &Acceptance, base: &str) -> Self {
         let is_driven = matches!(accepted, Acceptance::Driven(_));
+        let ignored = match accepted {
+            Acceptance::Ignored(reason) => Some(reason.to_string().replace('`', "")),
+            Acceptance::Driven(_) | Acceptance::Queued(_) => None,
+        };
         let jobs = accepted.jobs().iter().map(|job| AcceptedJob {
             status_url: format!("{base}/jobs/{}", job.id),
             job: match is_driven {
@@ -87,6 +94,7 @@ impl AcceptedBody {
         });
         Self {
             jobs: jobs.collect(),
+            ignored,
         }
     }
 }
@@ -95,6 +103,9 @@ impl AcceptedBody {
 /// with `Retry-After`; the repeated request finds the same job and continues it.
 pub(super) fn accepted_response(accepted: &Acceptance, base: &str) -> Response {
     let jobs = match accepted {
+        Acceptance::Ignored(_) => {
+            return json_response(StatusCode::OK, &AcceptedBody::of(accepted, base));
+        }
         Acceptance::Queued(jobs) if jobs.is_empty() => {
             return json_response(StatusCode::OK, &AcceptedBody::of(accepted, base));
         }

@@ -31,6 +31,8 @@ pub enum Acceptance {
     Driven(Vec<Job>),
     /// Durable: the jobs are stored, and will be driven.
     Queued(Vec<Job>),
+    /// The route makes no jobs of the delivery.
+    Ignored(IgnoreReason),
 }
 
 impl Acceptance {
@@ -38,6 +40,7 @@ impl Acceptance {
     pub fn jobs(&self) -> &[Job] {
         match self {
             Self::Driven(jobs) | Self::Queued(jobs) => jobs,
+            Self::Ignored(_) => &[],
         }
     }
 
@@ -45,7 +48,7 @@ impl Acceptance {
     pub fn needs_redelivery(&self) -> bool {
         match self {
             Self::Driven(jobs) => !jobs.iter().all(|job| job.status().is_final()),
-            Self::Queued(_) => false,
+            Self::Queued(_) | Self::Ignored(_) => false,
         }
     }
 }
@@ -118,7 +121,11 @@ impl JobIntake {
         deadline: Option<Timestamp>,
     ) -> Result<(Acceptance, DeliveryOutcome), Rejection> {
         let mut stored = StoredJobs::default();
+        let ignored = new.ignored;
         let outcome = self.add(new, &mut stored).await?;
+        if let Some(reason) = ignored {
+            return Ok((Acceptance::Ignored(reason), outcome));
+        }
         let mut accepted = self.start(vec![stored], deadline).await;
         let accepted = accepted.pop().unwrap_or(Ok(Acceptance::Queued(Vec::new())));
         Ok((accepted?, outcome))

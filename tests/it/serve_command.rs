@@ -29,11 +29,15 @@ async fn ignored_delivery_is_logged_with_reason() {
     let routes = "  nothing: { verify: { scheme: none }, map: empty }\n  picky: { verify: { scheme: none }, when: .kind == \"other\", map: empty }\n";
     let world = harness().routes(routes).served().start().await;
     let said = json!({"kind": "a-private-kind"}).to_string();
-    for route in ["nothing", "picky"] {
+    for (route, why) in [
+        ("nothing", "map yields nothing"),
+        ("picky", "when is false"),
+    ] {
         let ask = Request::post(&format!("/hooks/{route}"), said.clone());
         let ask = ask.with("content-type", "application/json");
         let reported = ask.send_to(&world.url("")).await;
-        assert_eq!(reported.body, json!({"jobs": []}), "{route}: {reported:?}");
+        let expected = json!({"jobs": [], "ignored": why});
+        assert_eq!(reported.body, expected, "{route}: {reported:?}");
     }
     for (route, why) in [
         ("nothing", "`map` yields nothing"),
