@@ -4,16 +4,20 @@ mod activity;
 mod auth;
 mod callback_receiver;
 mod check;
+mod command_tree;
 mod config_file;
 mod console;
 mod deliveries;
 mod demo;
 mod dev;
+mod erase;
 mod event;
 mod event_file;
 mod explain;
 mod finding;
+mod generated;
 mod health;
+mod init;
 mod jobs;
 mod list_arguments;
 mod memory_limit;
@@ -21,6 +25,8 @@ mod offline;
 mod preview;
 mod sample_delivery;
 mod scopes;
+mod secret_maker;
+mod secrets;
 mod send;
 mod sender;
 mod serve;
@@ -50,46 +56,73 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a demonstration offline: three webhooks become mass updates of a simulated Zoho CRM.
-    Demo,
-    /// Run everything on this machine to develop a config: a simulated Zoho, the server, a callback receiver and the console.
+    /// Start a config for a sender, with an example and secrets
     ///
-    /// Without a config it makes one to play with, in `masshook-dev`. The config is reloaded when it is saved. Nothing leaves
+    /// Writes masshook.yaml, event.json (a sample of the sender) and expected.json (the update requests that the route makes of
+    /// it), the secrets with mode 0600, and what Git must ignore. Overwrites nothing. On a terminal it asks for the sender.
+    Init(init::InitArgs),
+    /// Run three deliveries from end to end against a simulated Zoho
+    Demo,
+    /// Develop a config against a simulated Zoho, with the console
+    ///
+    /// Runs a simulated Zoho, the server, a callback receiver and the console in one process. Without a config it makes one to play with, in `masshook-dev`. The config is reloaded when it is saved. Nothing leaves
     /// this machine: connections reach the simulator, and callbacks to other machines go to the receiver.
     Dev(dev::DevArgs),
-    /// Show the update requests and Zoho calls that an event would cause, offline.
+    /// Show the update requests and calls that an event would cause
     Preview(preview::PreviewArgs),
-    /// Check the config, run its routes on example events, and with `--live` ask Zoho about both.
+    /// Check the config, its secrets and its example events
+    ///
+    /// With `--live` it also asks Zoho about connections and examples.
     ///
     /// Exit codes: 0 nothing is wrong (notes do not count), 1 something is wrong, 2 invalid usage or a config that cannot be
     /// read.
     Check(check::CheckArgs),
-    /// Obtain, verify and save the credentials of a connection.
+    /// Obtain, verify and save the credentials of a connection
     ///
     /// The credentials come from a grant code or are client credentials. They are saved as the secret that the config names.
     Auth(auth::AuthArgs),
-    /// Send a sample delivery to a server, with a valid signature of its sender.
-    Send(send::SendArgs),
-    /// Print a sample delivery as a Lambda event, for `sam local invoke` and `cargo lambda invoke`.
+    /// List the secrets that the config needs, or make them
     ///
-    /// The event contains its signature and tokens.
+    /// Lists where each secret is and whether it can be used, never the secret itself. `masshook secrets make` makes those that
+    /// masshook may choose.
+    Secrets(secrets::SecretsArgs),
+    /// Send a sample delivery with a valid signature to a server
+    Send(send::SendArgs),
+    /// Print a sample delivery as a Lambda event
+    ///
+    /// For `sam local invoke` and `cargo lambda invoke`. The event contains its signature and tokens.
     Event(event::EventArgs),
-    /// Run a simulated Zoho: the accounts server and the CRM API, on one port for each of three data centres.
+    /// Run a simulated Zoho
+    ///
+    /// Runs the accounts server and the CRM API, on one port for each of three data centres.
     Simulate(simulate::SimulateArgs),
-    /// Run the HTTP API and the engine on this machine, with a SQLite file as the store.
+    /// Run the server on this machine, with a SQLite file as its store
     Serve(serve::ServeArgs),
-    /// Serve the console over a store: the data folder of a server, or a DynamoDB table.
+    /// Serve the console over the store of a server or a stack
     Console(console::ConsoleCommandArgs),
-    /// List, inspect, replay and redeliver jobs.
+    /// List, inspect, replay and redeliver jobs
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
-    /// List, inspect and replay dead-lettered deliveries.
+    /// List, inspect, replay and discard deliveries
     #[command(subcommand)]
     Deliveries(deliveries::DeliveriesCommand),
-    /// Ask a server whether it works; exit with 1 if it does not. For container health checks.
+    /// Ask a server whether it works
+    ///
+    /// Exits with 1 if it does not. For the health checks of containers.
     Health(health::HealthArgs),
-    /// Print the JSON Schema of masshook.yaml, for editors, or the OpenAPI document of the HTTP API.
+    /// Erase what is stored about a person
+    ///
+    /// Finds the jobs, stored deliveries, dead letters and log entries, lists them, asks, and deletes them. Nothing changes in
+    /// Zoho CRM. Refuses while such a job is unfinished, unless `--force` is given.
+    Erase(erase::EraseArgs),
+    /// Print the JSON Schema of masshook.yaml, or of the HTTP API
+    ///
+    /// For editors; with `--openapi` the OpenAPI document of the HTTP API.
     Schema(SchemaArgs),
+    /// Print the script that completes commands in a shell
+    Completions(generated::CompletionsArgs),
+    /// Write the man pages of all commands
+    Man(generated::ManArgs),
 }
 
 /// Arguments of `masshook schema`.
@@ -118,7 +151,9 @@ impl Command {
             Self::Serve(_) | Self::Dev(_) => "masshook=info,warn",
             Self::Console(_) => "masshook=warn,error",
             Self::Simulate(_) => "info",
-            Self::Demo
+            Self::Init(_)
+            | Self::Secrets(_)
+            | Self::Demo
             | Self::Preview(_)
             | Self::Check(_)
             | Self::Auth(_)
@@ -127,7 +162,10 @@ impl Command {
             | Self::Jobs(_)
             | Self::Deliveries(_)
             | Self::Health(_)
-            | Self::Schema(_) => "error",
+            | Self::Erase(_)
+            | Self::Schema(_)
+            | Self::Completions(_)
+            | Self::Man(_) => "error",
         }
     }
 }
@@ -145,6 +183,8 @@ pub async fn run(arguments: Arguments) -> ExitStatus {
         telemetry::init_command(filter);
     }
     match arguments.command {
+        Command::Init(args) => init::run(args).await,
+        Command::Secrets(args) => secrets::run(args).await,
         Command::Demo => demo::run().await,
         Command::Dev(args) => dev::run(args).await,
         Command::Preview(args) => preview::run(args).await,
@@ -158,6 +198,7 @@ pub async fn run(arguments: Arguments) -> ExitStatus {
         Command::Jobs(command) => jobs::run(command).await,
         Command::Deliveries(command) => deliveries::run(command).await,
         Command::Health(args) => health::run(args).await,
+        Command::Erase(args) => erase::run(args).await,
         Command::Schema(SchemaArgs { openapi }) => {
             let document = match openapi {
                 true => openapi::document(""),
@@ -166,5 +207,7 @@ pub async fn run(arguments: Arguments) -> ExitStatus {
             print_line(&pretty_json(&document));
             ExitStatus::Success
         }
+        Command::Completions(args) => generated::completions(&args),
+        Command::Man(args) => generated::man(&args),
     }
 }

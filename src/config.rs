@@ -7,6 +7,7 @@ mod cloud_events;
 mod connection;
 mod console;
 mod delivery_log;
+mod document;
 mod duration;
 mod enrollment;
 mod error;
@@ -38,6 +39,7 @@ pub use callbacks::Callbacks;
 pub use cloud_events::CloudEvents;
 pub use console::{Console, HostAndPort};
 pub use delivery_log::DeliveryLogSettings;
+pub use document::{ConfigDocument, map_secret_references};
 use duration::DurationSchema;
 pub use error::ConfigError;
 pub use limits::{Limits, MAX_BODY_BYTES};
@@ -46,7 +48,7 @@ pub use route::Route;
 pub(crate) use schema::allow_null_for_absent;
 pub use scopes::{Scope, ScopeCoverage, ScopedFeature};
 pub use secret_uses::{SecretPurpose, SecretUse};
-use strict_reader::{Node, Problem, Problems};
+use strict_reader::Problem;
 pub use verify::{SchemeConfig, VerifyConfig};
 
 /// The configuration of masshook.
@@ -148,7 +150,9 @@ impl Config {
             path: path.to_owned(),
             error,
         })?;
-        Self::parse(&text, compile).map_err(|problems| ConfigError::Invalid {
+        let document = ConfigDocument::parse(&text).map(|document| document.in_folder_of(path));
+        let config = document.and_then(|document| document.read(compile));
+        config.map_err(|problems| ConfigError::Invalid {
             path: path.to_owned(),
             problems,
         })
@@ -159,16 +163,7 @@ impl Config {
     /// # Errors
     /// All problems found.
     pub fn parse(text: &str, compile: CompileMode) -> Result<Self, Vec<Problem>> {
-        let mut problems = Problems::default();
-        let document: Value = match serde_saphyr::from_str(text) {
-            Ok(document) => document,
-            Err(error) => {
-                Node::root(&Value::Null).problem(&mut problems, format!("is not YAML: {error}"));
-                return problems.finish(None);
-            }
-        };
-        let config = Self::read(&Node::root(&document), compile, &mut problems);
-        problems.finish(config)
+        ConfigDocument::parse(text)?.read(compile)
     }
 
     /// A config without connections and routes: enough to look at a store.

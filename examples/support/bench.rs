@@ -23,7 +23,6 @@ pub(crate) mod report;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use masshook::cli::{Arguments, run};
 use mimalloc::MiMalloc;
 
@@ -38,5 +37,5 @@ pub(crate) async fn run_as_masshook() -> Option<ExitCode> {
     if !is_masshook {
         return None;
     }
-    Some(run(Arguments::parse()).await.into())
+    Some(run(Arguments::from_command_line()).await.into())
 }

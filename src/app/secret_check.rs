@@ -243,7 +243,12 @@ fn doubt(purpose: &SecretPurpose<'_>, secret: &SecretString) -> Option<String> {
             webhook_verify::verify::short_key(scheme, secret)
         }
         // The document of credentials may be surrounded by white space.
-        SecretPurpose::Credentials => return None,
+        SecretPurpose::Credentials => {
+            let is_placeholder =
+                Credentials::parse(secret).is_ok_and(|known| known.is_placeholder());
+            return is_placeholder
+                .then(|| "is a placeholder of `masshook init`; `masshook auth` obtains credentials and replaces it".to_owned());
+        }
         SecretPurpose::TokenCache
         | SecretPurpose::ApiKey
         | SecretPurpose::ConsoleKey

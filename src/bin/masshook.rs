@@ -3,7 +3,6 @@
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
 use masshook::cli::{Arguments, run};
 use mimalloc::MiMalloc;
 use tokio::runtime::Runtime;
@@ -13,7 +12,7 @@ use tokio::runtime::Runtime;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> io::Result<ExitCode> {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::from_command_line();
     let runtime = Runtime::new()?;
     let status = runtime.block_on(run(arguments));
     // Dropping the runtime would wait for blocking calls, such as one on a locked database.

@@ -9,7 +9,7 @@ use clap::Args;
 use super::config_file::{ConfigFile, report_config_error};
 use super::signals::StopSignals;
 use super::store_location::{DATABASE_FILE, DEFAULT_DATA, data_arguments};
-use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
+use super::terminal::{ExitStatus, OutputFormat, listen_error, print_error, print_line};
 use crate::app::{Activity, App, Dependencies};
 use crate::aws::dynamodb::DynamoStore;
 use crate::aws::secrets::SecretsManager;
@@ -198,8 +198,12 @@ impl BoundConsole {
             }
         };
         let listener = ConsoleListener::bind(address).await;
-        let listener =
-            listener.map_err(|error| format!("the console cannot listen on {address}: {error}"))?;
+        let listener = listener.map_err(|error| {
+            format!(
+                "the console {}",
+                listen_error(address, "--listen or --console", &error)
+            )
+        })?;
         Ok(Self {
             listener,
             credential,

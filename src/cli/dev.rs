@@ -2,7 +2,7 @@
 
 mod adapted_config;
 mod environment;
-mod folder;
+pub(super) mod folder;
 mod made_secrets;
 mod org_needs;
 mod watch;
@@ -28,7 +28,7 @@ use super::console::BoundConsole;
 use super::serve::{AppParts, lock_folder, log_unused_config};
 use super::signals::{StopSignals, catch_hangup};
 use super::store_location::{DATABASE_FILE, data_arguments};
-use super::terminal::{ExitStatus, print_error, print_line};
+use super::terminal::{ExitStatus, listen_error, print_error, print_line};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::console::{CommandArguments, ConfigStatus, ConsoleStore, ReceivedCallbacks};
@@ -221,7 +221,7 @@ async fn bind(requested: Option<SocketAddr>, default: SocketAddr) -> Result<TcpL
         }
         (bound, _) => bound,
     };
-    bound.map_err(|error| format!("cannot listen on {address}: {error}"))
+    bound.map_err(|error| listen_error(address, "--listen", &error))
 }
 
 async fn bind_console(

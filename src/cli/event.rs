@@ -63,9 +63,9 @@ pub(super) async fn run(args: EventArgs) -> ExitStatus {
         Err(error) => return report_config_error(&error, OutputFormat { json: false }),
     };
     let event = match args.sender.source() {
-        SCHEDULE => schedule_event(&args, &config, SystemClock.now()),
-        source => args.sender.sign_sample(&config).await.map(|delivery| {
-            let envelope = EnvelopeBuilder::new(&delivery, source, SystemClock.now());
+        Some(SCHEDULE) => schedule_event(&args, &config, SystemClock.now()),
+        _ => args.sender.sign_sample(&config).await.map(|delivery| {
+            let envelope = EnvelopeBuilder::new(&delivery, SystemClock.now());
             build_event(&envelope, args.trigger.unwrap_or(LambdaTrigger::HttpApiV2))
         }),
     };

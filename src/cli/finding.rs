@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::table::terminal_width;
+use super::text::wrapped;
 use crate::zoho;
 
 /// How serious a finding is.
@@ -74,13 +76,22 @@ pub(super) fn text_lines(findings: &[Finding]) -> Vec<String> {
     const MIN_WIDTH: usize = 14;
     let widths = findings.iter().map(|finding| finding.check.chars().count());
     let width = widths.max().unwrap_or_default().max(MIN_WIDTH);
+    let columns = terminal_width();
     let line = |finding: &Finding| {
         let Finding {
             check,
             severity,
             message,
         } = finding;
-        format!("  {:<5} {check:<width$} {message}", severity.as_str())
+        let line = format!("  {:<5} {check:<width$} ", severity.as_str());
+        // On a terminal a long message continues in its column.
+        match columns {
+            Some(columns) => {
+                let indent = line.chars().count().min(columns / 2);
+                line + &wrapped(message, columns, indent)
+            }
+            None => line + message,
+        }
     };
     findings.iter().map(line).collect()
 }

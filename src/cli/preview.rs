@@ -14,6 +14,7 @@ use super::config_file::{ConfigFile, report_config_error};
 use super::event_file::{EventFile, first_trigger};
 use super::explain;
 use super::offline::offline_app;
+use super::sender::{no_route, only_route};
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_json, print_line};
 use crate::app::{App, PreviewOutcome, RequestContent, Verification};
 use crate::config::Config;
@@ -24,7 +25,7 @@ use crate::trigger::Trigger;
 /// Arguments of `masshook preview`.
 #[derive(Debug, Args)]
 pub(super) struct PreviewArgs {
-    /// Route; not needed if the event's path names it.
+    /// Route; not needed if the event's path names it, or if the config has one route.
     #[arg(long)]
     route: Option<String>,
     /// Event file: a bare JSON body or any Lambda event. With --against there may be several.
@@ -77,18 +78,22 @@ pub(super) async fn run(args: PreviewArgs) -> ExitStatus {
 async fn read_event(args: &PreviewArgs, path: &Path, config: &Config) -> Result<EventFile, String> {
     let file = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
-    let route = args.route.as_deref();
-    let known = route.and_then(|name| config.routes.get(name));
-    if let Some(name) = route
-        && args.explain
-        && known.is_none()
-    {
-        return Err(format!("there is no route `{name}` in the config"));
+    let base = config.base_path.as_ref();
+    let parse = async |route: Option<&str>| {
+        // A bare body is assumed to come from the first trigger that its route listens to.
+        let trigger = route.map_or(Trigger::Http, |route| first_trigger(config, route));
+        let event = EventFile::parse(&text, route, trigger, base).await;
+        event.map_err(|why| format!("{file}: {why}"))
+    };
+    match &args.route {
+        Some(name) if !config.routes.contains_key(name) => Err(no_route(config, name)),
+        Some(name) => parse(Some(name)).await,
+        // Only a bare body does not name its route.
+        None => match (parse(None).await, only_route(config)) {
+            (Err(_), Ok(only)) => parse(Some(only)).await,
+            (event, _) => event,
+        },
     }
-    // A bare body is assumed to come from the first trigger that its route listens to.
-    let trigger = route.map_or(Trigger::Http, |route| first_trigger(config, route));
-    let event = EventFile::parse(&text, route, trigger, config.base_path.as_ref()).await;
-    event.map_err(|why| format!("{file}: {why}"))
 }
 
 async fn preview_event(
@@ -169,6 +174,8 @@ fn print_rejection(rejection: &Rejection) {
     let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
     print_error(&format!("refused: {rejection}{hint}"));
     match rejection.terminal_details() {
+        // The first line may have said it all.
+        Some(details) if details.trim().is_empty() => {}
         Some(details) => print_error(&details),
         None => {
             for error in rejection.errors() {

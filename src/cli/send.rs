@@ -73,6 +73,7 @@ async fn send(
         print_line(&sent.to_text());
     }
     let host = request.uri().host().unwrap_or_default().to_owned();
+    let is_local = ["127.0.0.1", "localhost", "[::1]"].contains(&host.as_str());
     let http = Http::new(HttpSettings {
         allow_loopback: true,
         trusted_hosts: [host].into(),
@@ -94,7 +95,10 @@ async fn send(
             ExitStatus::from_success(response.status().is_success())
         }
         Err(error) => {
-            let error = sample.masked(&error.to_string());
+            let mut error = sample.masked(&error.to_string());
+            if is_local && error.starts_with("no connection") {
+                error.push_str("; `masshook dev` or `masshook serve` starts a server there, and --to names another one");
+            }
             match output.json {
                 true => {
                     let document = json!({"sent": sent.to_json(), "answer": null, "error": error});

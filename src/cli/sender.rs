@@ -10,21 +10,23 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::config_file::ConfigFile;
-use super::sample_delivery::{SampleDelivery, set_value};
+use super::dev::folder::FOLDER;
+use super::sample_delivery::{Example, SampleDelivery, set_value};
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, SchemeConfig, VerifyConfig};
+use crate::config::{Config, Route, SchemeConfig, VerifyConfig};
 use crate::secrets::Secrets;
 use crate::trigger::Trigger;
 use webhook_verify::sample::sample;
-use webhook_verify::scheme::{PRESETS, Scheme};
+use webhook_verify::scheme::PRESETS;
 use webhook_verify::verify::{OutgoingWebhook, sign};
 
 /// Options that select and change a sample delivery.
 #[derive(Debug, Args)]
 pub(super) struct SenderArgs {
-    /// Sender, by the name of its scheme in a route's `verify`: stripe, typeform, … For `event` also `schedule`.
-    source: String,
+    /// Sender, by the name of its scheme in a route's `verify` (stripe, typeform, …), or a route. Not needed if the config
+    /// has one route. For `event` also `schedule`.
+    source: Option<String>,
     /// Route; not needed if only one route verifies this sender.
     #[arg(long)]
     route: Option<String>,
@@ -62,9 +64,9 @@ impl FromStr for KeyValue {
 }
 
 impl SenderArgs {
-    /// The sender's scheme.
-    pub(super) fn source(&self) -> &str {
-        &self.source
+    /// The requested sender or route.
+    pub(super) fn source(&self) -> Option<&str> {
+        self.source.as_deref()
     }
 
     /// The requested delivery id.
@@ -78,7 +80,8 @@ impl SenderArgs {
     /// Options that do not fit the event.
     pub(super) fn apply_to_event(&self, body: &Value) -> Result<Value, String> {
         if let Some(KeyValue(name, _)) = self.headers.first() {
-            return Err(format!("a {} has no header `{name}`", self.source));
+            let source = self.source().unwrap_or("schedule");
+            return Err(format!("a {source} has no header `{name}`"));
         }
         let mut event = OutgoingWebhook::new("", body.to_string());
         if let Some(path) = &self.body {
@@ -109,7 +112,7 @@ impl SenderArgs {
                 None if config.routes.contains_key(requested) => Err(format!(
                     "route `{requested}` does not listen to `{trigger}`; add it to the route's `on`"
                 )),
-                None => Err(format!("there is no route `{requested}` in the config")),
+                None => Err(no_route(config, requested)),
             },
             (None, [name]) => Ok(name),
             (None, []) => Err(format!("no route of the config listens to `{trigger}`")),
@@ -125,14 +128,25 @@ impl SenderArgs {
     /// # Errors
     /// Options that do not fit the config or the sender.
     pub(super) async fn sign_sample(&self, config: &Config) -> Result<SampleDelivery, String> {
-        let (route, proof) = self.find_route(config)?;
+        let Selection {
+            route,
+            sender,
+            proof,
+        } = self.select(config)?;
         let id = match &self.id {
             Some(id) => id.clone(),
             None => format!("msg_{:016x}", fastrand::u64(..)),
         };
-        let mut delivery = sample(&self.source, &id);
-        if let Some(path) = &self.body {
-            delivery.body = read_file(path)?;
+        let mut delivery = sample(&sender, &id);
+        match &self.body {
+            Some(path) => delivery.body = read_file(path)?,
+            // A sender without a sample of its own sends the example of its route, if there is one.
+            None if !PRESETS.contains(&sender.as_str()) => {
+                if let Some(example) = self.example(config, &route) {
+                    example.apply_to(&mut delivery)?;
+                }
+            }
+            None => {}
         }
         let public_url = config
             .routes
@@ -160,15 +174,27 @@ impl SenderArgs {
             set_value(&mut delivery, key, value)?;
         }
         if let Some(proof) = proof.filter(|_| !self.unsigned) {
-            sign(&proof.scheme, &secrets, SystemClock.now(), &mut delivery).map_err(|error| {
-                format!("cannot sign a delivery of {} here: {error}", self.source)
-            })?;
+            sign(&proof.scheme, &secrets, SystemClock.now(), &mut delivery)
+                .map_err(|error| format!("cannot sign a delivery of {sender} here: {error}"))?;
         }
         Ok(SampleDelivery {
             route,
+            sender,
             delivery,
             secrets,
         })
+    }
+
+    /// The example of a route beside the config.
+    fn example(&self, config: &Config, route: &str) -> Option<Example> {
+        let path = self.config.path().ok()?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        // The running config of `masshook dev` is in its folder, below the config and its examples.
+        let folder = match folder.file_name().is_some_and(|name| name == FOLDER) {
+            true => folder.parent().unwrap_or(folder),
+            false => folder,
+        };
+        Example::of_route(folder, route, config.routes.len() == 1)
     }
 
     async fn read_secrets(&self, proof: &SchemeConfig) -> Result<Vec<SecretString>, String> {
@@ -180,54 +206,48 @@ impl SenderArgs {
         all.map_err(|error| error.to_string())
     }
 
-    /// The route, and how it verifies the sender.
-    fn find_route<'a>(
-        &self,
-        config: &'a Config,
-    ) -> Result<(String, Option<&'a SchemeConfig>), String> {
-        let source = self.source.as_str();
-        if !PRESETS.contains(&source) && source != "custom" {
-            let hint = Scheme::nearest_preset(source).map_or_else(
-                || format!("known: {}, custom", PRESETS.join(", ")),
-                |nearest| format!("did you mean `{nearest}`?"),
-            );
-            return Err(format!("there is no sender `{source}`; {hint}"));
+    /// The route, the sender, and how the route verifies it.
+    fn select<'a>(&self, config: &'a Config) -> Result<Selection<'a>, String> {
+        let Some(source) = self.source() else {
+            return self.select_route(config, self.route.as_deref());
+        };
+        let routes = &config.routes;
+        let is_sender = PRESETS.contains(&source) || source == "custom";
+        let verifying: Vec<(&String, &SchemeConfig)> = routes
+            .iter()
+            .filter_map(|(name, route)| proof_of(route, source).map(|proof| (name, proof)))
+            .collect();
+        if routes.contains_key(source) && self.route.is_none() && verifying.is_empty() {
+            return self.select_route(config, Some(source));
         }
-        let proof_of = |verify: &'a VerifyConfig| match verify {
-            VerifyConfig::Disabled(_) | VerifyConfig::ByAws => None,
-            VerifyConfig::Schemes(proofs) => {
-                proofs.iter().find(|proof| proof.scheme.name() == source)
-            }
+        if !is_sender {
+            return Err(no_sender(config, source));
+        }
+        let selection = |route: &str, proof| Selection {
+            route: route.to_owned(),
+            sender: source.to_owned(),
+            proof,
         };
         if let Some(name) = &self.route {
-            let route = config
-                .routes
-                .get(name)
-                .ok_or_else(|| format!("there is no route `{name}` in the config"))?;
-            let proof = proof_of(&route.verify);
-            if proof.is_none()
-                && !matches!(route.verify, VerifyConfig::Disabled(_))
-                && !self.unsigned
-            {
+            let route = routes.get(name).ok_or_else(|| no_route(config, name))?;
+            let proof = proof_of(route, source);
+            let is_open = matches!(route.verify, VerifyConfig::Disabled(_));
+            if proof.is_none() && !is_open && !self.unsigned {
                 return Err(format!(
                     "route `{name}` does not verify {source}: {}",
                     route.verify
                 ));
             }
-            return Ok((name.clone(), proof));
+            return Ok(selection(name, proof));
         }
-        let found: Vec<(&String, &SchemeConfig)> = config
-            .routes
-            .iter()
-            .filter_map(|(name, route)| proof_of(&route.verify).map(|proof| (name, proof)))
-            .collect();
-        match found[..] {
-            [(name, proof)] => Ok((name.clone(), Some(proof))),
+        match verifying[..] {
+            [(name, proof)] => Ok(selection(name, Some(proof))),
             [] => Err(format!(
-                "no route of the config verifies {source}; select one with --route"
+                "no route of the config verifies {source}; name one: {}",
+                names(config)
             )),
             _ => {
-                let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+                let names: Vec<&str> = verifying.iter().map(|(name, _)| name.as_str()).collect();
                 Err(format!(
                     "several routes verify {source}; select one with --route: {}",
                     names.join(", ")
@@ -235,6 +255,103 @@ impl SenderArgs {
             }
         }
     }
+
+    /// A route by its name, or the only one, with its first scheme.
+    fn select_route<'a>(
+        &self,
+        config: &'a Config,
+        name: Option<&str>,
+    ) -> Result<Selection<'a>, String> {
+        let name = match name {
+            Some(name) => name,
+            None => only_route(config)?,
+        };
+        let route = config.routes.get(name);
+        let route = route.ok_or_else(|| no_route(config, name))?;
+        if matches!(route.verify, VerifyConfig::ByAws) {
+            return Err(format!(
+                "AWS delivers to route `{name}`, so nothing is sent to it; `masshook event` prints its events"
+            ));
+        }
+        let proof = route.verify.schemes().first();
+        Ok(Selection {
+            route: name.to_owned(),
+            sender: proof
+                .map_or("custom", |proof| proof.scheme.name())
+                .to_owned(),
+            proof,
+        })
+    }
+}
+
+/// What a sample is sent to, and how it is signed.
+struct Selection<'a> {
+    route: String,
+    sender: String,
+    /// None if the delivery is not verified.
+    proof: Option<&'a SchemeConfig>,
+}
+
+/// How a route verifies a sender.
+fn proof_of<'a>(route: &'a Route, sender: &str) -> Option<&'a SchemeConfig> {
+    let mut schemes = route.verify.schemes().iter();
+    schemes.find(|config| config.scheme.name() == sender)
+}
+
+/// The only route of a config.
+///
+/// # Errors
+/// There are none, or several.
+pub(super) fn only_route(config: &Config) -> Result<&str, String> {
+    match config.routes.len() {
+        1 => Ok(config.routes.keys().next().map_or("", String::as_str)),
+        0 => Err("the config has no route".to_owned()),
+        _ => Err(format!(
+            "the config has several routes; name one: {}",
+            names(config)
+        )),
+    }
+}
+
+/// Why a route cannot be used that the config does not have.
+pub(super) fn no_route(config: &Config, name: &str) -> String {
+    let routes = config.routes.keys().map(String::as_str);
+    let hint = match strict_reader::nearest(name, routes) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("it has {}", names(config)),
+    };
+    format!("there is no route `{name}` in the config; {hint}")
+}
+
+fn no_sender(config: &Config, name: &str) -> String {
+    let routes = config.routes.keys().map(String::as_str);
+    let known = PRESETS.iter().copied().chain(["custom"]).chain(routes);
+    let hint = match strict_reader::nearest(name, known) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!(
+            "the routes of the config are {}, and the senders are those of `scheme` in `masshook schema`",
+            names(config)
+        ),
+    };
+    format!("there is no sender `{name}` and no such route; {hint}")
+}
+
+/// The routes of a config, of which a list shows few.
+fn names(config: &Config) -> String {
+    const SHOWN: usize = 12;
+    let mut shown: Vec<&str> = config
+        .routes
+        .keys()
+        .map(String::as_str)
+        .take(SHOWN)
+        .collect();
+    if shown.is_empty() {
+        return "no routes".to_owned();
+    }
+    if config.routes.len() > SHOWN {
+        shown.push("…");
+    }
+    shown.join(", ")
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {

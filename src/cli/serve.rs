@@ -19,7 +19,7 @@ use super::console::{BoundConsole, ConsoleArgs};
 use super::memory_limit::memory_limit;
 use super::signals::{StopSignals, catch_hangup};
 use super::store_location::{DATABASE_FILE, DEFAULT_DATA, data_arguments};
-use super::terminal::{ExitStatus, OutputFormat, print_error, print_line};
+use super::terminal::{ExitStatus, OutputFormat, listen_error, print_error, print_line};
 use crate::app::{Activity, App, Dependencies, SecretScope, SecretState};
 use crate::aws;
 use crate::aws::secrets::SecretsManager;
@@ -114,11 +114,17 @@ pub(super) async fn run(args: ServeArgs) -> ExitStatus {
 async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
     let (data, listen) = (&args.data, args.listen);
     let failed = |what: String, error: io::Error| ServeError::Start(format!("{what}: {error}"));
-    std::fs::create_dir_all(data).map_err(|error| failed(data.display().to_string(), error))?;
+    std::fs::create_dir_all(data).map_err(|error| {
+        let folder = data.display();
+        let advice = "choose another folder with --data";
+        ServeError::Start(format!(
+            "the folder {folder} cannot be made: {error}; {advice}"
+        ))
+    })?;
     let lock = lock_folder(data).map_err(ServeError::Start)?;
     let listener = TcpListener::bind(listen)
         .await
-        .map_err(|error| failed(format!("cannot listen on {listen}"), error))?;
+        .map_err(|error| ServeError::Start(listen_error(listen, "--listen", &error)))?;
     let status = ConfigStatus::new(args.config.path().ok().as_deref(), SystemClock.now());
     let console = args.console.bind(&config).await;
     let console = console.map_err(ServeError::Start)?;
@@ -317,7 +323,10 @@ fn catch_signals() -> io::Result<(StopSignals, Signal)> {
 /// Locks the data folder for this server. The operating system releases the lock when the process ends, even by a crash.
 pub(super) fn lock_folder(data: &Path) -> Result<File, String> {
     let path = data.join(LOCK_FILE);
-    let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file = File::create(&path).map_err(|error| {
+        let folder = data.display();
+        format!("the folder {folder} cannot be written: {error}; choose another folder with --data")
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(format!(

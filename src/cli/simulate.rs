@@ -1,12 +1,14 @@
 //! `masshook simulate`: runs the simulated Zoho.
 
+use std::io::{ErrorKind, IsTerminal as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::Value;
 
 use super::signals::{StopSignals, catch_hangup};
-use super::terminal::{ExitStatus, print_error, print_json};
+use super::terminal::{ExitStatus, listen_error, print_error, print_json, print_line};
 use zoho_simulator::Simulator;
 
 /// Arguments of `masshook simulate`.
@@ -27,6 +29,9 @@ pub(super) struct SimulateArgs {
     /// Number of records in a module. May be repeated.
     #[arg(long, value_name = "MODULE=N", value_parser = parse_record_count)]
     records: Vec<(String, u64)>,
+    /// Print one JSON document, as without a terminal.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command until the process is stopped.
@@ -51,11 +56,20 @@ pub(super) async fn run(args: SimulateArgs) -> ExitStatus {
     let simulator = match Simulator::start(settings).await {
         Ok(simulator) => simulator,
         Err(error) => {
-            print_error(&format!("cannot listen on {listen}: {error}"));
+            let why = match error.kind() {
+                // It is about `--records`.
+                ErrorKind::InvalidInput => format!("--records: {error}"),
+                _ => listen_error(listen, "--listen", &error),
+            };
+            print_error(&why);
             return ExitStatus::UsageError;
         }
     };
-    print_json(&simulator.announcement());
+    let announcement = simulator.announcement();
+    match !args.json && std::io::stdout().is_terminal() {
+        true => print_line(&announcement_text(&announcement)),
+        false => print_json(&announcement),
+    }
     let stop = stop_signals.received(1);
     // There is no config to reload. A closed terminal ends the simulator as SIGTERM does.
     let stop = async {
@@ -68,6 +82,41 @@ pub(super) async fn run(args: SimulateArgs) -> ExitStatus {
         stopped = simulator.run_until(stop) => ExitStatus::from_success(stopped.is_ok()),
         never = stop_signals.watch() => match never {},
     }
+}
+
+/// Modules whose records the announcement shows.
+const SHOWN_MODULES: usize = 2;
+
+/// Three lines: where Zoho is, how to log in, and what it contains.
+fn announcement_text(announcement: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let centers = announcement["data_centers"].as_object();
+    let centers = centers.into_iter().flatten();
+    let centers: Vec<String> = centers
+        .map(|(name, center)| format!("{name} {}", text(&center["accounts_url"])))
+        .collect();
+    let modules = announcement["world"]["modules"].as_object();
+    let modules = modules.into_iter().flatten();
+    let mut modules: Vec<String> = modules
+        .map(|(name, module)| {
+            let first = text(&module["first_record_id"]);
+            format!("{} {name} from {first}", module["records"])
+        })
+        .collect();
+    if let Some(more) = modules
+        .len()
+        .checked_sub(SHOWN_MODULES)
+        .filter(|more| *more > 0)
+    {
+        modules.truncate(SHOWN_MODULES);
+        modules.push(format!("and {more} more modules"));
+    }
+    format!(
+        "zoho         {}   (accounts_url and api_url of a connection)\ncredentials  {}\nrecords      {}",
+        centers.join(", "),
+        announcement["credentials"],
+        modules.join(", ")
+    )
 }
 
 fn parse_record_count(text: &str) -> Result<(String, u64), String> {

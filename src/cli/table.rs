@@ -1,6 +1,7 @@
 //! Tables on the terminal: headers, aligned columns, and a last column that is cut to the width of the terminal.
 
 use std::io::IsTerminal as _;
+use std::os::fd::AsFd;
 
 use jiff::Timestamp;
 
@@ -73,15 +74,25 @@ fn cut(text: &str, width: usize) -> String {
 /// The width of the terminal, if stdout is one.
 pub(super) fn terminal_width() -> Option<usize> {
     let stdout = std::io::stdout();
-    if !stdout.is_terminal() {
-        return None;
-    }
-    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    stdout.is_terminal().then(|| width_of(&stdout)).flatten()
+}
+
+/// The width of a terminal.
+pub(super) fn width_of(terminal: &impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
+/// When an entry of a list was made: its age on a terminal, which has a `width`, and a time of RFC 3339 otherwise.
+pub(super) fn listed_time(at: Timestamp, now: Timestamp, width: Option<usize>) -> String {
+    match width {
+        Some(_) => age(at, now),
+        None => at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    }
+}
+
 /// The age of a moment: `12s`, `5m`, `3h`, `2d`.
-pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
+fn age(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(at).as_secs().max(0);
     match seconds {
         0..60 => format!("{seconds}s"),
@@ -142,6 +153,14 @@ mod tests {
         let ages = [0, 59, 60, 3_599, 3_600, 172_799, 172_800];
         let ages = ages.map(|seconds| age(at, Timestamp::from_second(seconds).expect("a moment")));
         assert_eq!(ages, ["0s", "59s", "1m", "59m", "1h", "47h", "2d"]);
+    }
+
+    #[test]
+    fn time_is_relative_on_a_terminal_only() {
+        let at = Timestamp::from_second(1_800_000_000).expect("a moment");
+        let now = Timestamp::from_second(1_800_000_090).expect("a moment");
+        assert_eq!(listed_time(at, now, Some(80)), "1m");
+        assert_eq!(listed_time(at, now, None), "2027-01-15T08:00:00Z");
     }
 
     proptest! {

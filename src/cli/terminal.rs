@@ -1,11 +1,14 @@
 //! Output to the terminal, and the exit status of a command.
 
-use std::io::Write as _;
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::table::width_of;
+use super::text::wrapped;
 use crate::printable::{json as json_text, multi_line};
 
 /// Exit status of a command.
@@ -66,10 +69,27 @@ impl OutputFormat {
     }
 }
 
+/// Why an address cannot be used, and what to do.
+pub(super) fn listen_error(address: SocketAddr, flag: &str, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!("another program uses it; stop that, or choose another address with {flag}")
+        }
+        ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need a privilege; choose another one with {flag}")
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!("this machine does not have it; choose another one with {flag}")
+        }
+        _ => return format!("cannot listen on {address}: {error}"),
+    };
+    format!("cannot listen on {address}: {advice}")
+}
+
 /// Prints lines to stdout. Control characters other than line ends are escaped, because much of what is printed comes from
 /// senders and from Zoho.
 pub(super) fn print_line(text: &str) {
-    write_stdout(&multi_line(text));
+    write_stdout(&multi_line(&without_error_numbers(text)));
 }
 
 /// Prints a JSON document on one line.
@@ -93,6 +113,49 @@ fn write_stdout(text: &str) {
 }
 
 /// Prints lines to stderr, escaped as by [`print_line`]. If nobody reads it, nobody can be told.
+/// On a terminal, lines break between words.
 pub(super) fn print_error(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", multi_line(text));
+    let stderr = std::io::stderr();
+    let text = without_error_numbers(text);
+    let text = match stderr.is_terminal().then(|| width_of(&stderr)).flatten() {
+        Some(width) => wrapped(&text, width, 0),
+        None => text,
+    };
+    let _ = writeln!(stderr.lock(), "{}", multi_line(&text));
+}
+
+/// A text without the numbers that Rust appends to errors of the operating system: `(os error 2)`.
+fn without_error_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                plain.push_str(rest);
+            }
+            _ => {
+                plain.push_str(" (os error ");
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_numbers_are_left_out() {
+        for (text, plain) in [
+            ("a: No such file (os error 2)", "a: No such file"),
+            ("a (os error 2); b (os error 13)!", "a; b!"),
+            ("a (os error x)", "a (os error x)"),
+            ("a (os error 2", "a (os error 2"),
+            ("", ""),
+        ] {
+            assert_eq!(without_error_numbers(text), plain);
+        }
+    }
 }

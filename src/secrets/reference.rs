@@ -1,6 +1,7 @@
 //! References to secrets, as the configuration writes them.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// A reference to a secret: `secretsmanager:NAME-or-ARN`, `ssm:NAME-or-ARN`, `env:VAR` or `file:PATH`, each with an
@@ -82,6 +83,11 @@ impl SecretRef {
     /// Whether the secret is in Secrets Manager.
     pub fn is_in_secrets_manager(&self) -> bool {
         self.source == SecretSource::SecretsManager
+    }
+
+    /// The file, if the secret is in one.
+    pub fn file(&self) -> Option<&Path> {
+        (self.source == SecretSource::File).then(|| Path::new(&self.name))
     }
 
     /// The name of a whole secret in Secrets Manager, the only store that keeps versions by which processes can agree.

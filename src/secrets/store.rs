@@ -124,10 +124,7 @@ fn absolute_hint(path: &Path) -> String {
     let absolute = std::path::absolute(path).ok();
     let absolute = absolute.filter(|_| path.is_relative());
     absolute.map_or_else(String::new, |absolute| {
-        format!(
-            "; the path is relative to the working directory: {}",
-            absolute.display()
-        )
+        format!("; looked for {}", absolute.display())
     })
 }
 

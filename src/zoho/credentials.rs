@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 /// The scopes that a client-credentials grant requests, unless the secret names others.
 const SCOPES: &str = "ZohoCRM.mass_update.UPDATE,ZohoCRM.mass_update.READ";
 
+/// Credentials in their form which Zoho does not know: `masshook init` writes them, `masshook auth` replaces them.
+pub const PLACEHOLDER: &str = r#"{"client_id": "1000.PLACEHOLDER", "client_secret": "PLACEHOLDER", "refresh_token": "PLACEHOLDER"}"#;
+
 /// A connection's credentials, as its secret contains them.
 #[derive(Debug)]
 pub struct Credentials {
@@ -72,6 +75,11 @@ impl Credentials {
             },
             grant,
         })
+    }
+
+    /// Whether these are those of [`PLACEHOLDER`].
+    pub fn is_placeholder(&self) -> bool {
+        self.client.id == "1000.PLACEHOLDER"
     }
 
     /// Client credentials, which need no user's grant.

@@ -6,7 +6,7 @@ use super::ListArgs;
 use crate::app::operations::CursorForm;
 use crate::cli::list_arguments::list_json;
 use crate::cli::store_location::{CommandOutput, StoreCommandError};
-use crate::cli::table::{age, short_ids, table, terminal_width};
+use crate::cli::table::{listed_time, short_ids, table, terminal_width};
 use crate::clock::{Clock, SystemClock};
 use crate::store::delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary};
 
@@ -47,7 +47,8 @@ fn empty_text(filter: &DeliveryFilter, place: &str) -> String {
 }
 
 fn page_text(page: &DeliveryPage) -> String {
-    let now = SystemClock.now();
+    let (now, width) = (SystemClock.now(), terminal_width());
+    let time = width.map_or("RECEIVED", |_| "AGE");
     let ids: Vec<&str> = page
         .entries
         .iter()
@@ -63,7 +64,7 @@ fn page_text(page: &DeliveryPage) -> String {
             };
             [
                 id,
-                age(entry.received_at, now),
+                listed_time(entry.received_at, now, width),
                 outcome.to_owned(),
                 entry.route.clone(),
                 entry
@@ -74,8 +75,8 @@ fn page_text(page: &DeliveryPage) -> String {
             ]
         })
         .collect();
-    let headers = ["ID", "AGE", "OUTCOME", "ROUTE", "STATUS", "JOBS", "REASON"];
-    let mut text = table(headers, &rows, terminal_width());
+    let headers = ["ID", time, "OUTCOME", "ROUTE", "STATUS", "JOBS", "REASON"];
+    let mut text = table(headers, &rows, width);
     if let Some(next) = &page.next {
         text.push_str(&format!("\nThere are more: --cursor {next}, or --all"));
     }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// Keys under which a config names secrets.
-const SECRET_KEYS: [&str; 4] = ["secret", "handshake_secret", "signing_secret", "key"];
+use crate::config::map_secret_references;
 
 /// A data centre of the simulator.
 #[derive(Clone, Debug)]
@@ -33,7 +32,7 @@ pub(super) fn adapted(
     }
     for part in ["api", "callbacks", "console", "routes"] {
         if let Some(part) = document.get_mut(part) {
-            replace_references(part, false, references);
+            map_secret_references(part, &mut |text| references.get(text).cloned());
         }
     }
     document
@@ -60,27 +59,6 @@ fn adapt_connection(
     // The simulator has one environment, and its tokens are of this process only.
     for key in ["token_cache", "environment"] {
         connection.remove(key);
-    }
-}
-
-fn replace_references(value: &mut Value, is_secret: bool, references: &BTreeMap<String, String>) {
-    match value {
-        Value::Object(entries) => {
-            for (key, value) in entries {
-                replace_references(value, SECRET_KEYS.contains(&key.as_str()), references);
-            }
-        }
-        Value::Array(items) => {
-            for item in items {
-                replace_references(item, is_secret, references);
-            }
-        }
-        Value::String(text) if is_secret => {
-            if let Some(other) = references.get(text.as_str()) {
-                text.clone_from(other);
-            }
-        }
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -19,7 +19,7 @@ use super::org_needs::org_needs;
 use crate::app::{SecretScope, SecretState};
 use crate::cli::callback_receiver::CallbackReceiver;
 use crate::cli::offline::{local_secrets, offline_app};
-use crate::config::{CompileMode, Config, ConfigError};
+use crate::config::{CompileMode, Config, ConfigDocument, ConfigError};
 use crate::sync;
 
 /// The simulator and the config.
@@ -99,7 +99,8 @@ impl DevEnvironment {
         let one = |why: String| vec![why];
         let text = std::fs::read_to_string(&self.config_path)
             .map_err(|error| one(format!("{}: {error}", shown(&self.config_path))))?;
-        let (config, document) = tokio::task::spawn_blocking(move || parse(&text))
+        let path = self.config_path.clone();
+        let (config, document) = tokio::task::spawn_blocking(move || parse(&text, &path))
             .await
             .map_err(|error| one(error.to_string()))?
             .map_err(|problems| self.located(problems))?;
@@ -167,10 +168,10 @@ impl DevEnvironment {
     }
 }
 
-fn parse(text: &str) -> Result<(Config, Value), Vec<strict_reader::Problem>> {
-    let config = Config::parse(text, CompileMode::Eager)?;
-    // It is YAML, because the config was read from it.
-    Ok((config, serde_saphyr::from_str(text).unwrap_or_default()))
+fn parse(text: &str, path: &Path) -> Result<(Config, Value), Vec<strict_reader::Problem>> {
+    let document = ConfigDocument::parse(text)?.in_folder_of(path);
+    let config = document.read(CompileMode::Eager)?;
+    Ok((config, document.into_value()))
 }
 
 fn notes(secrets: &MadeSecrets, is_own: bool) -> Vec<String> {
@@ -208,12 +209,17 @@ impl Loaded {
             };
         };
         let is_only = senders.iter().filter(|(_, other)| other == sender).count() == 1;
-        let route = match is_only {
-            true => String::new(),
-            false => format!(" --route {route}"),
+        let source = match (*sender, is_only) {
+            // A custom scheme has no name of its own.
+            ("custom", _) => (*route).to_owned(),
+            (_, true) => (*sender).to_owned(),
+            (_, false) => format!("{sender} --route {route}"),
         };
-        let config = shown(&self.config_for_samples);
-        format!("masshook send {sender}{route} --config {config}{to}")
+        let config = match shown(&self.config_for_samples).as_str() {
+            "masshook.yaml" => String::new(),
+            config => format!(" --config {config}"),
+        };
+        format!("masshook send {source}{config}{to}")
     }
 }
 

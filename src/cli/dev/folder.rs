@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The folder, in the working directory.
-const FOLDER: &str = "masshook-dev";
+pub(in crate::cli) const FOLDER: &str = "masshook-dev";
 
 /// The config to play with.
 const STARTER: &str = include_str!("starter.yaml");

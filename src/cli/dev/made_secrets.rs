@@ -3,13 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use super::folder::DevFolder;
-use crate::callback::key::SigningKey;
+use crate::cli::secret_maker::{fits, new_secret};
 use crate::config::{Config, SecretPurpose, SecretUse};
 
 /// The secrets that replace others, by the reference that they replace.
@@ -69,7 +66,7 @@ impl MadeSecrets {
         let stored = std::fs::read_to_string(&path).ok();
         let stored = stored.filter(|text| fits(&used.purpose, text.trim_end()));
         if stored.is_none() {
-            let Some(text) = candidates().find(|text| fits(&used.purpose, text)) else {
+            let Some(text) = new_secret(&used.purpose) else {
                 return Ok(false);
             };
             folder.write_secret(&path, &text)?;
@@ -92,42 +89,8 @@ fn file_name(reference: &str) -> String {
     format!("{}-{}", safe.trim_start_matches('.'), &hash[..8])
 }
 
-/// Random secrets in the forms that senders use.
-fn candidates() -> impl Iterator<Item = String> {
-    let random = |length: usize| -> Vec<u8> {
-        std::iter::repeat_with(|| fastrand::u8(..))
-            .take(length)
-            .collect()
-    };
-    let forms: [fn(&[u8]) -> String; 4] = [
-        |bytes| hex::encode(&bytes[..16]),
-        |bytes| format!("whsec_{}", STANDARD.encode(bytes)),
-        |bytes| STANDARD.encode(bytes),
-        |bytes| hex::encode(bytes),
-    ];
-    forms.into_iter().map(move |form| form(&random(32)))
-}
-
-/// Whether a text can serve a purpose, and a sample can be signed with it.
-fn fits(purpose: &SecretPurpose<'_>, text: &str) -> bool {
-    let secret = SecretString::from(text.to_owned());
-    match purpose {
-        SecretPurpose::CallbackSigning => SigningKey::read(&secret).is_ok(),
-        SecretPurpose::Verification(scheme) | SecretPurpose::Enrolled(scheme) => {
-            webhook_verify::verify::check_secret(scheme, &secret).is_ok()
-        }
-        SecretPurpose::Credentials
-        | SecretPurpose::TokenCache
-        | SecretPurpose::ApiKey
-        | SecretPurpose::ConsoleKey
-        | SecretPurpose::HandshakeToken => !text.is_empty(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use webhook_verify::scheme::{PRESETS, Scheme};
-
     use super::*;
 
     #[test]
@@ -142,19 +105,5 @@ mod tests {
             assert!(!name.contains('/') && !name.starts_with('.'), "{name}");
         }
         assert_ne!(file_name("ssm:a/b"), file_name("ssm:a-b"));
-    }
-
-    #[test]
-    fn senders_with_shared_secrets_get_one() {
-        for name in PRESETS {
-            let scheme = Scheme::preset(name).expect("a preset");
-            let purpose = SecretPurpose::Verification(&scheme);
-            let found = candidates().any(|text| fits(&purpose, &text));
-            // Only the sender has the private key that belongs to the public key or certificate of these.
-            let has_public_key =
-                ["standard-webhooks-ed25519", "zoho-desk", "aws-sns"].contains(name);
-            assert!(found || has_public_key, "{name}");
-        }
-        assert!(candidates().any(|text| fits(&SecretPurpose::CallbackSigning, &text)));
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct EnvelopeBuilder<'a> {
 }
 
 impl<'a> EnvelopeBuilder<'a> {
-    pub(super) fn new(sample: &'a SampleDelivery, source: &'a str, now: Timestamp) -> Self {
+    pub(super) fn new(sample: &'a SampleDelivery, now: Timestamp) -> Self {
         let delivery = &sample.delivery;
         let url = delivery
             .public_url
@@ -55,8 +55,8 @@ impl<'a> EnvelopeBuilder<'a> {
         headers.insert("x-forwarded-proto".to_owned(), "https".into());
         Self {
             path: format!("/hooks/{}{rest}{}", sample.route, delivery.path),
+            source: &sample.sender,
             sample,
-            source,
             now,
             host,
             headers,

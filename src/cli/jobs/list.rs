@@ -6,7 +6,7 @@ use super::ListArgs;
 use crate::app::operations::CursorForm;
 use crate::cli::list_arguments::list_json;
 use crate::cli::store_location::{CommandOutput, StoreCommandError};
-use crate::cli::table::{age, short_ids, table, terminal_width};
+use crate::cli::table::{listed_time, short_ids, table, terminal_width};
 use crate::clock::{Clock, SystemClock};
 use crate::job::CallbackStatus;
 use crate::store::{JobFilter, JobPage, JobSummary, NO_ROUTE};
@@ -39,7 +39,8 @@ fn empty_text(filter: &JobFilter, place: &str, arguments: &str) -> String {
 }
 
 fn page_text(page: &JobPage) -> String {
-    let now = SystemClock.now();
+    let (now, width) = (SystemClock.now(), terminal_width());
+    let time = width.map_or("CREATED", |_| "AGE");
     let ids: Vec<&str> = page.entries.iter().map(|job| job.id.as_str()).collect();
     let rows = page.entries.iter().zip(short_ids(&ids, MIN_ID));
     let rows: Vec<[String; 7]> = rows
@@ -50,7 +51,7 @@ fn page_text(page: &JobPage) -> String {
             };
             [
                 id,
-                age(job.created_at, now),
+                listed_time(job.created_at, now, width),
                 status.to_owned(),
                 job.route.as_deref().unwrap_or(NO_ROUTE).to_owned(),
                 format!("{}/{}", job.counts.updated, job.counts.total),
@@ -60,9 +61,9 @@ fn page_text(page: &JobPage) -> String {
         })
         .collect();
     let headers = [
-        "ID", "AGE", "STATUS", "ROUTE", "RECORDS", "CALLBACK", "REASON",
+        "ID", time, "STATUS", "ROUTE", "RECORDS", "CALLBACK", "REASON",
     ];
-    let mut text = table(headers, &rows, terminal_width());
+    let mut text = table(headers, &rows, width);
     if let Some(next) = &page.next {
         text.push_str(&format!("\nThere are more: --cursor {next}, or --all"));
     }

@@ -1,0 +1,118 @@
+//! The command line as a whole: its help at several widths, completions and man pages.
+
+use std::process::{Command, Output};
+
+/// Runs masshook in a folder, as on a terminal of this width as far as help is concerned.
+fn masshook(columns: usize, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
+    command.args(arguments).env("COLUMNS", columns.to_string());
+    command.output().expect("it runs")
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+/// The names in a list of commands. A purpose that needs a second line continues in its column.
+fn names(list: &str) -> Vec<&str> {
+    let lines = list.lines().filter_map(|line| line.strip_prefix("  "));
+    let lines = lines.filter(|line| !line.starts_with([' ', '-']));
+    let names = lines.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").collect()
+}
+
+/// Every command that has its own help.
+fn commands() -> Vec<String> {
+    let help = stdout(&masshook(100, &["--help"]));
+    let mut commands = Vec::new();
+    for name in names(help.split("Options:").next().unwrap_or_default()) {
+        commands.push(name.to_owned());
+        let help = stdout(&masshook(100, &[name, "--help"]));
+        let (_, below) = help.split_once("Commands:\n").unwrap_or_default();
+        let (below, _) = below.split_once("\n\n").unwrap_or_default();
+        commands.extend(names(below).iter().map(|below| format!("{name} {below}")));
+    }
+    assert!(commands.len() > 20, "{commands:?}");
+    commands
+}
+
+#[test]
+fn help_fits_the_terminal() {
+    for command in commands() {
+        for columns in [60, 80, 132] {
+            let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+            let help = stdout(&masshook(columns, &words));
+            for line in help.lines() {
+                let width = line.chars().count();
+                // A command to copy stays in one line.
+                let is_command = ["  masshook ", "Usage: "]
+                    .iter()
+                    .any(|start| line.starts_with(start));
+                assert!(width <= columns.min(100) || is_command, "{command}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn commands_are_in_groups() {
+    let help = stdout(&masshook(80, &["--help"]));
+    let headings = help.lines().filter(|line| {
+        line.ends_with(':') && line.starts_with(|first: char| first.is_ascii_uppercase())
+    });
+    let headings: Vec<&str> = headings.collect();
+    assert_eq!(
+        headings,
+        ["Build:", "Run:", "Operate:", "Other:", "Options:"]
+    );
+    assert!(
+        help.lines().all(|line| line.chars().count() <= 80),
+        "{help}"
+    );
+}
+
+#[test]
+fn completions_are_valid_scripts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = stdout(&masshook(80, &["completions", shell]));
+        for word in ["deliveries", "redeliver", "explain"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        assert!(!script.contains("\\u{"), "{shell}: an escaped character");
+        if shell == "bash" {
+            let path = folder.path().join("masshook.bash");
+            std::fs::write(&path, &script).expect("written");
+            let read = Command::new("bash").arg("-n").arg(&path).output();
+            let read = read.expect("bash");
+            assert!(read.status.success(), "{read:?}");
+        }
+    }
+}
+
+#[test]
+fn man_pages_cover_every_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pages = folder.path().join("share/man1");
+    stdout(&masshook(80, &["man", &pages.display().to_string()]));
+    for command in commands() {
+        let name = format!("masshook-{}.1", command.replace(' ', "-"));
+        let page = std::fs::read_to_string(pages.join(&name)).expect("a page");
+        assert!(page.contains(".SH NAME"), "{name}");
+        // A page must not contain the colours of the terminal.
+        assert!(!page.contains('\u{1b}'), "{name}");
+    }
+}
+
+#[test]
+fn man_pages_are_not_written_over_a_file() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let output = masshook(80, &["man", &file.path().display().to_string()]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        message.contains(&file.path().display().to_string()),
+        "{message}"
+    );
+}

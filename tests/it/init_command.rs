@@ -1,0 +1,373 @@
+//! `masshook init` and `masshook secrets`: a new config for each sender, which `check` accepts.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use webhook_verify::scheme::PRESETS;
+
+/// Senders without a preset that `init` knows.
+const OTHERS: [&str; 8] = [
+    "calendly",
+    "square",
+    "zoom",
+    "line",
+    "docusign",
+    "trello",
+    "webflow",
+    "woocommerce",
+];
+
+/// Senders whose deliveries only they can sign.
+const ONLY_THE_SENDER: [&str; 4] = [
+    "standard-webhooks-ed25519",
+    "discord",
+    "aws-sns",
+    "zoho-desk",
+];
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// Runs masshook in a folder, without a terminal and with an empty environment.
+fn masshook(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
+    command.args(arguments).current_dir(folder);
+    command.env_clear().stdin(Stdio::null());
+    command.output().expect("it runs")
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn read(folder: &Path, name: &str) -> String {
+    std::fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// `check` of the config in a folder is ok, and its example matches what is expected.
+fn check(folder: &Path, sender: &str) -> Value {
+    let checked = masshook(folder, &["check", "--json"]);
+    let report = json(&checked);
+    assert_eq!(report["ok"], true, "{sender}: {report:#}");
+    let example = &report["examples"][0];
+    assert_eq!(example["check"], "event.json", "{sender}: {report:#}");
+    let found = example["found"].as_str().expect("a text");
+    assert!(
+        found.contains("matching expected.json"),
+        "{sender}: {found}"
+    );
+    report
+}
+
+#[test]
+fn config_of_every_sender_passes_check() {
+    for sender in PRESETS.iter().copied().chain(OTHERS) {
+        let folder = folder();
+        let folder = folder.path();
+        let made = masshook(folder, &["init", "--sender", sender, "--json"]);
+        assert!(made.status.success(), "{sender}: {made:?}");
+        check(folder, sender);
+        let config = read(folder, "masshook.yaml");
+        assert!(config.lines().all(|line| line.len() <= 200), "{config}");
+        if ONLY_THE_SENDER.contains(&sender) || ["asana", "notion"].contains(&sender) {
+            continue;
+        }
+        // The sample, signed with the made-up secret, is verified and mapped as expected.
+        let event = masshook(folder, &["event", sender]);
+        assert!(event.status.success(), "{sender}: {}", errors(&event));
+        std::fs::write(folder.join("signed.json"), &event.stdout).expect("written");
+        let preview = masshook(folder, &["preview", "signed.json", "--json"]);
+        assert!(preview.status.success(), "{sender}: {preview:?}");
+        let plan = json(&preview);
+        assert!(
+            plan["updates"]
+                .as_array()
+                .is_some_and(|all| !all.is_empty()),
+            "{sender}: {plan:#}"
+        );
+    }
+}
+
+#[test]
+fn secrets_are_private_and_ignored_by_git() {
+    let folder = folder();
+    let folder = folder.path();
+    std::fs::write(folder.join(".gitignore"), "target").expect("written");
+    masshook(folder, &["init", "--sender", "stripe"]);
+    let mode = |name: &str| {
+        let metadata = folder.join(name).metadata().expect(name);
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("secrets"), 0o700);
+    for name in ["secrets/stripe", "secrets/callback", "secrets/zoho.json"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    let ignored = read(folder, ".gitignore");
+    assert_eq!(
+        ignored,
+        "target\n/secrets/\n/masshook-dev/\n/masshook-data/\n"
+    );
+    let made = Command::new("git")
+        .args(["init", "-q"])
+        .current_dir(folder)
+        .status();
+    assert!(made.expect("git").success());
+    let status = Command::new("git")
+        .args(["status", "--porcelain", "--untracked-files=all"])
+        .current_dir(folder)
+        .output()
+        .expect("git");
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(!status.contains("secrets"), "{status}");
+    assert!(status.contains("masshook.yaml"), "{status}");
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    for name in ["masshook.yaml", "event.json", "expected.json"] {
+        let folder = folder();
+        let folder = folder.path();
+        std::fs::write(folder.join(name), "mine").expect("written");
+        let made = masshook(folder, &["init", "--sender", "stripe"]);
+        assert_eq!(made.status.code(), Some(2));
+        assert!(
+            errors(&made).contains(&format!("{name} exists already")),
+            "{made:?}"
+        );
+        let files = std::fs::read_dir(folder).expect("a folder").count();
+        assert_eq!(files, 1, "{name}");
+        assert_eq!(read(folder, name), "mine");
+    }
+}
+
+#[test]
+fn existing_secret_is_kept_or_refused() {
+    let folder = folder();
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("secrets")).expect("made");
+    std::fs::write(folder.join("secrets/stripe"), "whsec_my_own_secret\n").expect("written");
+    std::fs::write(folder.join("secrets/callback"), "short\n").expect("written");
+    let refused = masshook(folder, &["init", "--sender", "stripe"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        errors(&refused).contains("secrets/callback exists already"),
+        "{refused:?}"
+    );
+    assert!(!folder.join("masshook.yaml").exists());
+    std::fs::remove_file(folder.join("secrets/callback")).expect("removed");
+    let made = masshook(folder, &["init", "--sender", "stripe", "--json"]);
+    assert_eq!(json(&made)["kept"][0], "secrets/stripe", "{made:?}");
+    assert_eq!(read(folder, "secrets/stripe"), "whsec_my_own_secret\n");
+    check(folder, "stripe");
+}
+
+#[test]
+fn sender_and_route_must_be_usable() {
+    let folder = folder();
+    let folder = folder.path();
+    for (arguments, part) in [
+        (
+            &["init"][..],
+            "name the sender with --sender: standard-webhooks",
+        ),
+        (&["init", "--sender", "calendy"], "did you mean `calendly`?"),
+        (&["init", "--sender", "stripe", "--route", "a/b"], "a/b"),
+        (
+            &["init", "--sender", "stripe", "--data-center", "com"],
+            "did you mean `us`?",
+        ),
+        (&["init", "--sender", "stripe", "--secrets", "aw"], "aws"),
+        (
+            &["init", "--sender", "stripe", "--dir", "/proc/x"],
+            "/proc/x",
+        ),
+    ] {
+        let made = masshook(folder, arguments);
+        assert_eq!(made.status.code(), Some(2), "{arguments:?}: {made:?}");
+        assert!(
+            errors(&made).contains(part),
+            "{arguments:?}: {}",
+            errors(&made)
+        );
+    }
+    assert_eq!(std::fs::read_dir(folder).expect("a folder").count(), 0);
+}
+
+/// Relative paths in a config are relative to its folder, so every command works from anywhere.
+#[test]
+fn config_in_another_folder_finds_its_secrets() {
+    let folder = folder();
+    let folder = folder.path();
+    let made = masshook(
+        folder,
+        &["init", "--sender", "calendly", "--dir", "a/crm", "--json"],
+    );
+    assert_eq!(json(&made)["next"][0], "cd a/crm");
+    let config = ["--config", "a/crm/masshook.yaml"];
+    let checked = masshook(folder, &[&["check", "--json"][..], &config].concat());
+    assert_eq!(json(&checked)["ok"], true, "{checked:?}");
+    let secrets = masshook(folder, &[&["secrets", "--json"][..], &config].concat());
+    let secrets = json(&secrets);
+    assert_eq!(
+        secrets["secrets"][1]["secret"],
+        "file:a/crm/secrets/callback"
+    );
+    assert_eq!(secrets["secrets"][1]["state"], "ok", "{secrets:#}");
+}
+
+#[test]
+fn secrets_in_aws_are_commands() {
+    let folder = folder();
+    let folder = folder.path();
+    let made = masshook(
+        folder,
+        &["init", "--sender", "meta", "--secrets", "aws", "--json"],
+    );
+    let made = json(&made);
+    let commands: Vec<&str> = made["aws"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert!(!folder.join("secrets").exists());
+    assert!(commands.iter().any(|line| line.contains("--name masshook/callback --secret-string \"whsec_$(openssl")), "{commands:?}");
+    assert!(
+        commands
+            .iter()
+            .any(|line| line.contains("--name masshook/meta --secret-string file:///dev/stdin")),
+        "{commands:?}"
+    );
+    assert!(
+        commands
+            .iter()
+            .any(|line| line.contains("--name masshook/meta-verify-token")),
+        "{commands:?}"
+    );
+    assert!(
+        commands.contains(&"masshook auth --client-id ID --code CODE"),
+        "{commands:?}"
+    );
+    check(folder, "meta");
+}
+
+#[test]
+fn placeholder_credentials_are_a_note() {
+    let folder = folder();
+    let folder = folder.path();
+    masshook(folder, &["init", "--sender", "stripe"]);
+    let report = check(folder, "stripe");
+    let credentials = &report["secrets"][0];
+    assert_eq!(credentials["result"], "note", "{report:#}");
+    let found = credentials["found"].as_str().expect("a text");
+    assert!(
+        found.contains("is a placeholder of `masshook init`"),
+        "{found}"
+    );
+}
+
+/// Asks on a terminal, which `script` provides, until an answer can be used.
+#[test]
+fn terminal_is_asked_for_the_sender() {
+    let folder = folder();
+    let folder = folder.path();
+    let program = env!("CARGO_BIN_EXE_masshook");
+    let mut terminal = Command::new("script")
+        .args(["-q", "-e", "-c", &format!("{program} init"), "/dev/null"])
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script");
+    use std::io::Write as _;
+    let mut keys = terminal.stdin.take().expect("its input");
+    keys.write_all(b"strpe\nstripe\neu\n\n").expect("typed");
+    let output = terminal.wait_with_output().expect("its end");
+    drop(keys);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.contains("did you mean `stripe`?"), "{shown}");
+    let config = read(folder, "masshook.yaml");
+    assert!(config.contains("scheme: stripe"), "{config}");
+    assert!(config.contains("data_center: eu"), "{config}");
+    assert!(folder.join("secrets/stripe").exists());
+}
+
+/// A config whose secrets are in every place, and of which none exists.
+const MISSING: &str = r#"
+connections: { default: { credentials: file:secrets/zoho.json } }
+api: { key: env:MASSHOOK_TEST_API_KEY }
+console: { key: "file:secrets/bundle.json#console" }
+callbacks: { signing_secret: [file:secrets/callback, "secretsmanager:masshook/callback", "ssm:/masshook/callback"] }
+routes:
+  shop:
+    verify: { scheme: shopify, secret: file:secrets/shopify }
+    map: empty
+"#;
+
+#[test]
+fn missing_secrets_are_listed_and_made() {
+    let folder = folder();
+    let folder = folder.path();
+    std::fs::write(folder.join("masshook.yaml"), MISSING).expect("written");
+    let listed = masshook(folder, &["secrets", "--json"]);
+    assert_eq!(listed.status.code(), Some(1));
+    let listed = json(&listed);
+    let states: Vec<(&str, &str)> = listed["secrets"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|row| {
+            (
+                row["secret"].as_str().expect("a text"),
+                row["state"].as_str().expect("a text"),
+            )
+        })
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("file:secrets/zoho.json", "bad"),
+            ("env:MASSHOOK_TEST_API_KEY", "bad"),
+            ("file:secrets/bundle.json#console", "bad"),
+            ("file:secrets/callback", "bad"),
+            ("secretsmanager:masshook/callback", "not read"),
+            ("ssm:/masshook/callback", "not read"),
+            ("file:secrets/shopify", "bad"),
+        ]
+    );
+    let made = json(&masshook(folder, &["secrets", "make", "--json"]));
+    assert_eq!(made["ok"], true, "{made:#}");
+    let results: Vec<&str> = made["secrets"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|row| row["result"].as_str())
+        .collect();
+    assert_eq!(
+        results,
+        ["command", "command", "made", "command", "command"],
+        "{made:#}"
+    );
+    let secret = read(folder, "secrets/callback");
+    assert!(secret.starts_with("whsec_"), "a signing secret");
+    // Neither command prints a secret, and a second run changes nothing.
+    let again = masshook(folder, &["secrets", "make"]);
+    let listed = masshook(folder, &["secrets"]);
+    for output in [&again, &listed] {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!text.contains(secret.trim()), "{text}");
+    }
+    assert!(String::from_utf8_lossy(&again.stdout).contains("exists  file:secrets/callback"));
+    assert_eq!(read(folder, "secrets/callback"), secret);
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(text.starts_with("STATE"), "{text}");
+}
