@@ -74,6 +74,7 @@ pub(super) fn none_bad<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> b
 /// The findings as aligned lines.
 pub(super) fn text_lines(findings: &[Finding]) -> Vec<String> {
     const MIN_WIDTH: usize = 14;
+    const BELOW: usize = 8;
     let widths = findings.iter().map(|finding| finding.check.chars().count());
     let width = widths.max().unwrap_or_default().max(MIN_WIDTH);
     let columns = terminal_width();
@@ -84,11 +85,15 @@ pub(super) fn text_lines(findings: &[Finding]) -> Vec<String> {
             message,
         } = finding;
         let line = format!("  {:<5} {check:<width$} ", severity.as_str());
-        // On a terminal a long message continues in its column.
+        // On a terminal a long message continues in its column, or below a long name.
         match columns {
-            Some(columns) => {
-                let indent = line.chars().count().min(columns / 2);
+            Some(columns) if line.chars().count() <= columns / 2 => {
+                let indent = line.chars().count();
                 line + &wrapped(message, columns, indent)
+            }
+            Some(columns) => {
+                let message = wrapped(message, columns, BELOW);
+                format!("{}\n{:BELOW$}{message}", line.trim_end(), "")
             }
             None => line + message,
         }

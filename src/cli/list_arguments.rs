@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::store_location::{CommandOutput, StoreCommandError, StoreLocation};
 use super::terminal::ExitStatus;
+use super::text::count_of;
 use crate::app::operations::{
     BulkOutcome, BulkResult, CursorForm, DELIVERY_PARAMETERS, InvalidParameter, JOB_PARAMETERS,
     Parameters,
@@ -208,7 +209,8 @@ impl ConfirmArgs {
             return match found == expected {
                 true => Ok(()),
                 false => Err(StoreCommandError::Failed(format!(
-                    "{found} entries match and not {expected}, so nothing was done"
+                    "{} found and not {expected}, so nothing was done",
+                    count_of(found as u64, "entry")
                 ))),
             };
         }
@@ -262,10 +264,11 @@ fn bulk_text(result: &BulkResult, done: &str) -> String {
         one => format!("  skipped {}: {reason}", one.concat()),
     }));
     if result.remaining > 0 {
-        let rest = result.remaining;
-        lines.push(format!(
-            "{rest} more entries match; run the command again for them"
-        ));
+        let (more, them) = match result.remaining {
+            1 => ("1 more entry matches".to_owned(), "it"),
+            rest => (format!("{rest} more entries match"), "them"),
+        };
+        lines.push(format!("{more}; run the command again for {them}"));
     }
     lines.join("\n")
 }

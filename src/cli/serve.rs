@@ -20,6 +20,7 @@ use super::memory_limit::memory_limit;
 use super::signals::{StopSignals, catch_hangup};
 use super::store_location::{DATABASE_FILE, DEFAULT_DATA, data_arguments};
 use super::terminal::{ExitStatus, OutputFormat, listen_error, print_error, print_line};
+use super::text::count_of;
 use crate::app::{Activity, App, Dependencies, SecretScope, SecretState};
 use crate::aws;
 use crate::aws::secrets::SecretsManager;
@@ -136,7 +137,10 @@ async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
     // The lock proves that the previous driver is gone, so its leases need not expire first.
     match store.break_leases(SystemClock.now()).await {
         Ok(0) => {}
-        Ok(jobs) => tracing::info!("resuming {jobs} jobs of the previous process"),
+        Ok(jobs) => {
+            let jobs = count_of(jobs as u64, "job");
+            tracing::info!("resuming {jobs} of the previous process");
+        }
         Err(error) => tracing::warn!("{error}; jobs resume when their leases expire"),
     }
     let limits = ServerLimits::for_process(args.max_connections);

@@ -1,6 +1,7 @@
 //! The command line as a whole: its help at several widths, completions and man pages.
 
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 /// Runs masshook in a folder, as on a terminal of this width as far as help is concerned.
 fn masshook(columns: usize, arguments: &[&str]) -> Output {
@@ -115,4 +116,72 @@ fn man_pages_are_not_written_over_a_file() {
         message.contains(&file.path().display().to_string()),
         "{message}"
     );
+}
+
+/// A command on a terminal of 60 columns, which `script` provides, with its output line by line.
+fn on_a_terminal(
+    folder: &std::path::Path,
+    command: &str,
+) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let program = env!("CARGO_BIN_EXE_masshook");
+    let command = format!("stty cols 60; exec {program} {command}");
+    let mut terminal = Command::new("script")
+        .args(["-q", "-e", "-c", &command, "/dev/null"])
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script");
+    let output = terminal.stdout.take().expect("its output");
+    (terminal, BufReader::new(output).lines())
+}
+
+#[test]
+fn simulate_prints_three_lines_on_a_terminal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (flags, beginnings) in [
+        ("", &["zoho ", "credentials ", "records "][..]),
+        ("--json", &["{\"url\":"]),
+    ] {
+        let command = format!("simulate --listen 127.0.0.1:0 {flags}");
+        let (mut terminal, mut lines) = on_a_terminal(folder.path(), &command);
+        for beginning in beginnings {
+            let line = lines.next().expect("a line").expect("text");
+            assert!(line.starts_with(beginning), "{line}");
+        }
+        // Ctrl-C.
+        let keys = terminal.stdin.as_mut().expect("its input");
+        keys.write_all(b"\x03").expect("typed");
+        let rest: Vec<String> = lines.map_while(Result::ok).collect();
+        assert!(
+            rest.iter().all(|line| line.trim_end().ends_with("^C")),
+            "{rest:?}"
+        );
+        terminal.wait().expect("its end");
+    }
+}
+
+#[test]
+fn messages_break_between_words_on_a_terminal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = Command::new(env!("CARGO_BIN_EXE_masshook"))
+        .args(["init", "--sender", "stripe"])
+        .current_dir(folder.path())
+        .output();
+    assert!(made.expect("it runs").status.success());
+    std::fs::remove_file(folder.path().join("secrets/stripe")).expect("removed");
+    for command in ["check", "send stripe", "jobs list"] {
+        let (mut terminal, lines) = on_a_terminal(folder.path(), command);
+        let lines: Vec<String> = lines.map_while(Result::ok).collect();
+        terminal.wait().expect("its end");
+        assert!(lines.len() > 1, "{command}: {lines:#?}");
+        for line in &lines {
+            // A word alone may be longer.
+            let is_word = !line.trim().contains(' ');
+            assert!(
+                line.trim_end().chars().count() <= 60 || is_word,
+                "{command}: {line}"
+            );
+        }
+    }
 }

@@ -212,7 +212,7 @@ fn taken_port_is_reported_or_replaced_by_a_free_one() {
     let address = taken.local_addr().expect("its address").to_string();
     let folder = tempfile::tempdir().expect("a folder");
     for option in ["--listen", "--console"] {
-        let output = dev_command(&folder, &[option, &address])
+        let output = dev_command(folder.path(), &[option, &address])
             .output()
             .expect("it ran");
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -249,7 +249,7 @@ fn broken_config_at_the_start_is_reported_with_its_place() {
         ),
     ] {
         std::fs::write(folder.path().join("masshook.yaml"), config).expect("written");
-        let output = dev_command(&folder, &[]).output().expect("it ran");
+        let output = dev_command(folder.path(), &[]).output().expect("it ran");
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{error}");
         assert!(
@@ -259,7 +259,7 @@ fn broken_config_at_the_start_is_reported_with_its_place() {
         let left = folder.path().join("masshook-dev");
         assert!(!left.exists(), "nothing is left behind");
     }
-    let missing = dev_command(&folder, &["--config", "nowhere.yaml"])
+    let missing = dev_command(folder.path(), &["--config", "nowhere.yaml"])
         .output()
         .expect("it ran");
     assert_eq!(missing.status.code(), Some(2));

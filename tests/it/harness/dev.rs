@@ -1,7 +1,7 @@
 //! The real `masshook dev` as a process, in a folder of its own on free ports.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// A running `masshook dev`.
 pub(crate) struct Dev {
-    folder: TempDir,
+    folder: PathBuf,
+    /// Deletes the folder in the end, if it is of this run only.
+    _temporary: Option<TempDir>,
     process: Child,
     /// The lines that it printed: hooks, console, sample.
     pub(crate) lines: Vec<String>,
@@ -46,10 +48,17 @@ impl Dev {
         Self::start_in(folder, &free)
     }
 
-    /// Starts it in a folder.
+    /// Starts it in a folder of this run.
     pub(crate) fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
-        let log = std::fs::File::create(folder.path().join("log")).expect("the log");
-        let mut process = command(&folder, arguments)
+        let mut started = Self::start_at(folder.path(), arguments);
+        started._temporary = Some(folder);
+        started
+    }
+
+    /// Starts it in a folder.
+    pub(crate) fn start_at(folder: &Path, arguments: &[&str]) -> Self {
+        let log = std::fs::File::create(folder.join("log")).expect("the log");
+        let mut process = command(folder, arguments)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -64,7 +73,7 @@ impl Dev {
         });
         let next = |_| {
             receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-                let log = std::fs::read_to_string(folder.path().join("log"));
+                let log = std::fs::read_to_string(folder.join("log"));
                 panic!(
                     "it printed too few lines; its log:\n{}",
                     log.unwrap_or_default()
@@ -85,7 +94,8 @@ impl Dev {
             console: console.to_owned(),
             token: token.to_owned(),
             lines,
-            folder,
+            folder: folder.to_owned(),
+            _temporary: None,
             process,
             client: client_without_pool(),
         }
@@ -93,7 +103,7 @@ impl Dev {
 
     /// A file in its folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     /// What it has logged.
@@ -200,17 +210,14 @@ impl Drop for Dev {
 }
 
 /// `masshook` in a folder, with an empty environment.
-fn base_command(folder: &TempDir) -> Command {
+fn base_command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
-    command
-        .current_dir(folder.path())
-        .env_clear()
-        .stdin(Stdio::null());
+    command.current_dir(folder).env_clear().stdin(Stdio::null());
     command
 }
 
 /// `masshook dev` in a folder.
-pub(crate) fn command(folder: &TempDir, arguments: &[&str]) -> Command {
+pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = base_command(folder);
     command.arg("dev").args(arguments);
     command
