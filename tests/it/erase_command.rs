@@ -28,8 +28,8 @@ async fn data() -> (TempDir, [JobId; 3]) {
 async fn add(store: &SqliteStore, name: &str, email: &str) -> Job {
     let request = json!({
         "module": "Leads",
-        "fields": {"Lead_Status": "Contacted"},
-        "match": {"field": "Email", "values": [email]},
+        "fields": {"Email": email},
+        "ids": ["5725767000003000064"],
         "reference": format!("customer-{name}"),
     });
     let request = UpdateRequest::parse(&request).expect("a request");

@@ -154,7 +154,7 @@ async fn new_user_changes_a_record_in_minutes() {
         "{callbacks:#}"
     );
     assert_eq!(
-        callbacks["callbacks"][0]["body"]["type"], "job.succeeded",
+        callbacks["callbacks"][0]["type"], "job.succeeded",
         "{callbacks:#}"
     );
 }
