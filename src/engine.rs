@@ -14,6 +14,7 @@ mod end;
 mod fair_queue;
 mod host_health;
 mod inline;
+mod order;
 mod perform;
 mod prepare;
 mod record;
@@ -36,10 +37,12 @@ use crate::clock::{Clock, after};
 use crate::failpoint::fail_point;
 use crate::job::{AlreadyPrepared, InvalidTransition, Job, JobId};
 use crate::metrics::{ConnectionGauges, FinishedJob, Metrics};
-use crate::store::{Claim, Lease, Store, StoreError};
+use crate::store::{Claim, ClaimedRecord, Lease, Store, StoreError};
 use crate::sync;
+use crate::update::RecordId;
 use crate::wakeup::{WakeUp, WakeUps};
 use crate::zoho::{Client, ConnectionStatus};
+use batch::CallRef;
 pub use callbacks::{CallbackQueue, Patience};
 use claims::ClaimResult;
 use driven_jobs::{DrivenJob, DrivenJobs};
@@ -146,6 +149,8 @@ struct LeasedJob {
     lease: Lease,
     /// Why this turn stopped driving it.
     error: Option<DriveError>,
+    /// The claimed records of calls that are sent next, by the number of the call.
+    claims: BTreeMap<usize, Vec<(RecordId, ClaimedRecord)>>,
     /// Dropped with the lease: the recorder of its progress callback waits for that.
     progress: Option<oneshot::Sender<()>>,
     /// Keeps other turns of this process from trying to claim the job.
@@ -165,6 +170,7 @@ impl LeasedJob {
             job,
             lease,
             error: None,
+            claims: BTreeMap::new(),
             progress: None,
             in_hand: None,
             is_released: false,
@@ -298,6 +304,7 @@ impl Engine {
             ExecutionMode::Inline => self.work_inline(&mut leased, turn).await,
             ExecutionMode::Durable(_) => self.work(&mut leased, turn, callbacks).await,
         }
+        self.release_claims(&mut leased).await;
         for client in used.iter().filter_map(|name| self.connections.get(name)) {
             client.release_idle().await;
         }
@@ -471,10 +478,15 @@ impl Engine {
             .enumerate()
             .filter(|(_, leased)| leased.is_driven());
         let going = going.map(|(place, leased)| (place, leased.job.as_ref()));
-        let mut work = TurnWork::of(going, now);
+        let is_claimed = |call: CallRef| {
+            let claims = leased.get(call.job).map(|leased| &leased.claims);
+            claims.is_some_and(|claims| claims.contains_key(&call.seq))
+        };
+        let mut work = TurnWork::of(going, is_claimed, now);
         if now >= turn.give_up {
             work.preparing.clear();
             work.unknown_outcomes.clear();
+            work.ordered.clear();
             work.batches.clear();
             work.polls.clear();
         }

@@ -13,6 +13,8 @@ pub const POINTS: &[&str] = &[
     "lookup.answered",
     "prepare.answered",
     "prepare.recorded",
+    "order.claimed",
+    "order.settled",
     "send.locked",
     "send.announced",
     "zoho.sending",

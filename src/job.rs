@@ -10,6 +10,7 @@ mod id;
 mod model;
 mod notification;
 mod on_unknown_outcome;
+mod order;
 pub mod preparation;
 mod prepare;
 mod status;
@@ -33,6 +34,7 @@ pub use notification::{
     CloudEventBody, Notification, NotificationBody, NotificationResult, NotificationType,
 };
 pub use on_unknown_outcome::{InvalidOnUnknownOutcome, OnUnknownOutcome};
+pub use order::{JobOrder, OrderKey};
 pub use preparation::{
     AlreadyPrepared, Lookup, MatchCount, Preparation, PreparationOutcome, PreparationResult,
     PreparationStatus,

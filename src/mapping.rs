@@ -5,6 +5,7 @@
 mod advice;
 mod input;
 mod misspelled;
+mod order;
 mod requests;
 mod when;
 
@@ -19,5 +20,6 @@ pub use jq_fence::{
 pub use advice::advice;
 pub use input::{MappingInput, program};
 pub use misspelled::{MisspelledKey, misspelled_keys};
+pub use order::{NotOrder, check_ordered, to_order};
 pub use requests::{OutputError, update_requests};
 pub use when::{NotBoolean, PathValue, ProgramKey, path_values, to_boolean};

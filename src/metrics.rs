@@ -183,14 +183,16 @@ impl Metrics {
             updated,
             failed,
             pending,
+            superseded,
             ..
         } = job.counts;
         let records = counters.records(job.module);
-        for ((counter, metric), count) in records
-            .iter()
-            .zip(&emf::RECORDS)
-            .zip([updated, failed, pending])
-        {
+        for ((counter, metric), count) in records.iter().zip(&emf::RECORDS).zip([
+            updated,
+            failed,
+            pending,
+            superseded.unwrap_or_default(),
+        ]) {
             if count > 0 {
                 counter.add(count);
                 add(metric, count as f64);

@@ -13,6 +13,7 @@ mod lease;
 mod listing;
 mod lock;
 pub mod memory;
+mod record_order;
 mod retention;
 pub mod sqlite;
 pub mod view;
@@ -39,6 +40,8 @@ pub use listing::{
     time_text,
 };
 pub use lock::{Lock, LockHolder};
+pub(crate) use record_order::RecordOrder;
+pub use record_order::{ClaimResult, ClaimedRecord, RecordClaim, RecordOrders};
 pub use retention::Retention;
 
 /// The kind of a store. Each has positions of lists of its own form.
@@ -53,9 +56,9 @@ pub enum StoreKind {
 }
 
 /// Everything that masshook stores. Components take the part that they use.
-pub trait Store: Jobs + Locks + KeyValue + Deliveries {}
+pub trait Store: Jobs + Locks + KeyValue + Deliveries + RecordOrders {}
 
-impl<T: Jobs + Locks + KeyValue + Deliveries> Store for T {}
+impl<T: Jobs + Locks + KeyValue + Deliveries + RecordOrders> Store for T {}
 
 /// Locks by name, each of which expires.
 #[async_trait]

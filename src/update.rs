@@ -6,6 +6,7 @@ mod id;
 mod match_value;
 mod method;
 mod name;
+mod order;
 mod owner;
 mod schema;
 mod selector;
@@ -22,6 +23,7 @@ pub use match_value::{InvalidValue, MAX_VALUE_CHARS, MatchValue};
 use method::FieldSupport;
 pub use method::UpdateMethod;
 pub use name::{FieldName, InvalidName, ModuleName};
+pub use order::{InvalidOrder, MAX_ORDERED_RECORDS, OrderNumber, OrderValue};
 pub use owner::{InvalidEmail, NewOwner, OwnerChange, UserEmail, UserReference};
 pub use schema::UpdateRequestSchema;
 pub use selector::{

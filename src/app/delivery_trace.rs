@@ -254,9 +254,10 @@ impl DeliveryTrace {
         let is_about_map = matches!(
             rejection,
             Rejection::Unmappable { .. }
+                | Rejection::NotOrder { .. }
                 | Rejection::Callback(_)
                 | Rejection::Mapping {
-                    key: ProgramKey::Map | ProgramKey::DeliveryId,
+                    key: ProgramKey::Map | ProgramKey::DeliveryId | ProgramKey::OrderBy,
                     ..
                 }
         );

@@ -31,6 +31,8 @@ pub enum Condition {
     When,
     /// The route's `map` yields an update request.
     Map,
+    /// The route's `order_by` yields a time or a number.
+    Order,
 }
 
 impl Condition {
@@ -46,6 +48,7 @@ impl Condition {
             Self::Body => "body",
             Self::When => "when",
             Self::Map => "map",
+            Self::Order => "order_by",
         }
     }
 }
@@ -246,7 +249,7 @@ fn explain_programs(mapper: &Mapper<'_>) -> Vec<ConditionResult> {
     let is_met = when.met == Some(true);
     conditions.push(when);
     if is_met {
-        conditions.push(explain_map(mapper));
+        conditions.extend(explain_map(mapper));
     }
     conditions
 }
@@ -318,18 +321,36 @@ fn evaluate(
     Ok(())
 }
 
-fn explain_map(mapper: &Mapper<'_>) -> ConditionResult {
-    match mapper.map() {
+/// Explains what `map` yields, and `order_by` if the route has one.
+fn explain_map(mapper: &Mapper<'_>) -> Vec<ConditionResult> {
+    let rejection = match mapper.map() {
         Ok(mapped) => {
             let found = match mapped.updates.len() {
                 0 => "yields nothing, so the event is ignored".to_owned(),
                 1 => "yields 1 update request".to_owned(),
                 several => format!("yields {several} update requests"),
             };
-            ConditionResult::new(Condition::Map, Some(!mapped.updates.is_empty()), found)
+            let map = ConditionResult::new(Condition::Map, Some(!mapped.updates.is_empty()), found);
+            let order = mapped.order.map(|order| {
+                ConditionResult::new(Condition::Order, Some(true), format!("yields {order}"))
+            });
+            return [map].into_iter().chain(order).collect();
         }
-        Err(rejection) => ConditionResult::refused(Condition::Map, &rejection),
-    }
+        Err(rejection) => rejection,
+    };
+    let is_about_order = matches!(
+        rejection,
+        Rejection::NotOrder { .. }
+            | Rejection::Mapping {
+                key: ProgramKey::OrderBy,
+                ..
+            }
+    );
+    let condition = match is_about_order {
+        true => Condition::Order,
+        false => Condition::Map,
+    };
+    vec![ConditionResult::refused(condition, &rejection)]
 }
 
 fn check_trigger(explanation: &mut Explanation, route: &Route, trigger: Trigger) -> bool {

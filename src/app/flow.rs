@@ -197,7 +197,7 @@ impl App {
     ) -> BoxFuture<'a, Result<Acceptance, Rejection>> {
         Box::pin(async move {
             let route = self.route(&stored.route)?;
-            let delivery = Delivery::replayed(stored, route, self.clock.now());
+            let delivery = Delivery::replayed(stored, route);
             let reception = Reception::start(self.clock.as_ref());
             let new = new_jobs(self, &delivery, reception).await?;
             let accepted = self.intake.replay(new, stored).await?;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::App;
 use super::intake::NewJobs;
 use crate::clock::Clock;
 use crate::inbound::Delivery;
 use crate::inbound::rejection::Rejection;
-use crate::job::{IntakeTimes, Job, JobId, JobSource};
+use crate::job::{IntakeTimes, Job, JobId, JobOrder, JobSource, OrderKey};
 use crate::store::delivery::StoredDelivery;
 
 /// The times of the steps before the jobs of a delivery are made.
@@ -72,6 +72,13 @@ pub(super) async fn new_jobs(
     let on_unknown_outcome = settings
         .on_unknown_outcome
         .unwrap_or(config.on_unknown_outcome);
+    let order = outcome.order.map(|value| JobOrder {
+        key: OrderKey {
+            value,
+            received_at: delivery.received_at(),
+        },
+        keep_for: SignedDuration::try_from(settings.order_for()).unwrap_or(SignedDuration::MAX),
+    });
     let mut jobs = Vec::with_capacity(outcome.updates.len());
     for (index, update) in outcome.updates.into_iter().enumerate() {
         let id = JobId::derive(route.name, &outcome.delivery_id, index + 1);
@@ -81,6 +88,7 @@ pub(super) async fn new_jobs(
         let job = Job::new(id, Some(name), connection, update, callback_url, now);
         let mut job = job
             .with_source(source.clone())
+            .with_order(order)
             .with_track_for(settings.track_for.unwrap_or(config.track_for))
             .with_on_unknown_outcome(on_unknown_outcome)
             .with_callback_format(config.callbacks.format)

@@ -74,7 +74,7 @@ impl App {
     ) -> Result<ProgramRun, Rejection> {
         let now = self.clock.now();
         let delivery = match event.stored() {
-            Some(stored) => Delivery::replayed(stored, route, now),
+            Some(stored) => Delivery::replayed(stored, route),
             None => Delivery::for_preview(
                 event.request(route),
                 route,
@@ -117,6 +117,7 @@ impl ProgramRun {
             "ignored": self.ignored(),
             "requests": requests.collect::<Vec<_>>(),
             "requests_omitted": updates.len().saturating_sub(MAX_REQUESTS),
+            "order": self.order().map(|order| order.to_string()),
             "plan": self.plan(),
             "error": self.errors.first(),
         })

@@ -65,6 +65,7 @@ impl App {
             "when": when,
             "map": source(&settings.map),
             "delivery_id": settings.delivery_id.as_ref().map(source),
+            "order_by": settings.order_by.as_ref().map(source),
             "update_by": settings.update_by,
             "callback_url": settings.callback_url.as_ref().map(ToString::to_string),
             "samples": samples(settings),

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | a job | `job#ID` | `head` |
 //! | a part of its request or state | `job#ID` | `part#GENERATION#NUMBER` |
+//! | the order of a record | `order#CONNECTION/ROUTE/RECORD` | `head` |
 //! | a lock, a shared value | `lock#NAME`, `value#KEY` | `head` |
 //! | a delivery, a part of its body | `delivery#ID` | as above |
 //!
@@ -25,6 +26,7 @@ mod lists;
 mod locks;
 mod packing;
 mod parts;
+mod record_order;
 
 use std::time::Duration;
 

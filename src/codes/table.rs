@@ -533,6 +533,18 @@ table! {
         "as many calls as `max_concurrency` allows are under way, here or in other processes";
         "nothing: masshook sends it shortly; raise `edition` or `max_concurrency` if the org allows more";
         "", "{}";
+    RecordTaken = "RECORD_TAKEN" Masshook [] SOON, says [];
+        "another delivery of the route is being sent for one of the records, and `order_by` decides between them";
+        "nothing: masshook sends it shortly, unless the other delivery is newer";
+        "", "{}";
+    OrderIncomparable = "ORDER_INCOMPARABLE" Masshook [] REFUSED, says [];
+        "`order_by` yields a number for some deliveries of a record and a time for others";
+        "let `order_by` yield the same kind for all deliveries of the route; the order of the record is kept for `order_for`";
+        "", "{}";
+    OrderTooManyRecords = "ORDER_TOO_MANY_RECORDS" Masshook [] REFUSED, says [];
+        "`match` finds more records than the route's `order_by` keeps the order of";
+        "match fewer values in an update request, or send it through a route without `order_by`";
+        "", "{}";
     ConnectionThrottled = "HELD" Masshook [] Retry, says [];
         "Zoho has asked this connection to wait";
         "nothing: masshook sends it later";

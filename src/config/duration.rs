@@ -17,6 +17,15 @@ pub(super) enum DurationSchema {
     Text(#[schemars(regex(pattern = "^[0-9]+(ms|s|m|h|d)$"))] String),
 }
 
+/// JSON Schema of `order_for`: whole seconds in its range, or a text.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "it only shapes the JSON Schema")]
+pub(super) enum OrderForSchema {
+    Seconds(#[schemars(range(min = 60, max = 7_776_000))] u64),
+    Text(#[schemars(regex(pattern = "^[0-9]+(ms|s|m|h|d)$"))] String),
+}
+
 /// The durations that a key accepts.
 pub(super) struct DurationRange {
     range: RangeInclusive<Duration>,
@@ -34,6 +43,12 @@ pub(super) const BATCH_WINDOW_RANGE: DurationRange = DurationRange {
 pub(super) const TRACK_FOR_RANGE: DurationRange = DurationRange {
     range: Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3600),
     message: "must be a duration from one minute to seven days, such as 90m, 24h or 7d",
+};
+
+/// Range of `order_for`.
+pub(super) const ORDER_FOR_RANGE: DurationRange = DurationRange {
+    range: Duration::from_secs(60)..=Duration::from_secs(90 * 24 * 3600),
+    message: "must be a duration from one minute to ninety days, such as 12h or 7d",
 };
 
 /// Reads a duration: whole seconds, or a text of a number and a unit.

@@ -11,13 +11,16 @@ use url::Url;
 use super::CloudEvents;
 use super::PublicUrl;
 use super::VerifyConfig;
-use super::duration::DurationSchema;
+use super::duration::{DurationSchema, OrderForSchema};
 use super::schema::{OneOrMany, OneOrMore};
 use crate::job::{CallbackOn, OnUnknownOutcome};
 use crate::mapping::Program;
 use crate::secrets::SecretRef;
 use crate::trigger::Trigger;
 use crate::update;
+
+/// How long the order of a record is kept by default.
+const DEFAULT_ORDER_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How deliveries from one sender are verified and mapped.
 #[derive(Clone, Debug, JsonSchema)]
@@ -45,6 +48,14 @@ pub struct Route {
     /// A jq program. Each of its outputs is one update request.
     #[schemars(with = "String")]
     pub map: Program,
+    /// A jq expression that yields a time or a number: of two deliveries for the same record, the one with the greater value
+    /// is newer. An older one that is sent later does not overwrite the record. By `ids` or `match` only, up to 500 records
+    /// an update request.
+    #[schemars(with = "Option<String>")]
+    pub order_by: Option<Program>,
+    /// How long the order of a record is kept. Default: `7d`.
+    #[schemars(with = "Option<OrderForSchema>")]
+    pub order_for: Option<Duration>,
     /// The URL that receives the status of this route's jobs, unless an update request sets its own.
     #[schemars(extend("pattern" = "^https?://."))]
     pub callback_url: Option<Url>,
@@ -93,7 +104,13 @@ enum DeliveryMethod {
 impl Route {
     /// The programs of the route, in the order in which they run.
     pub fn programs(&self) -> impl Iterator<Item = &Program> {
-        self.when.iter().chain(&self.delivery_id).chain([&self.map])
+        let programs = self.when.iter().chain(&self.delivery_id);
+        programs.chain([&self.map]).chain(&self.order_by)
+    }
+
+    /// How long the order of a record is kept.
+    pub fn order_for(&self) -> Duration {
+        self.order_for.unwrap_or(DEFAULT_ORDER_FOR)
     }
 
     /// Whether the route accepts deliveries with this HTTP method.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
 
-use super::LeasedJob;
 use super::batch::{Batch, CallRef};
+use super::order::{CallClaims, ClaimedCall, OrderedCall};
 use super::prepare::{PrepareInput, PrepareOutput};
 use super::unknown_outcome::{Resolution, UnresolvedCall};
 use super::work::{StatusPoll, TurnWork};
+use super::{LeasedJob, TurnDeadlines};
 use crate::outcome::SentRequest;
 use crate::store::LockHolder;
 use crate::zoho::CallResult;
@@ -22,18 +23,23 @@ pub(super) enum Effect {
     },
     Poll(StatusPoll),
     Resolve(UnresolvedCall),
+    /// Claims the records of calls that the next round sends.
+    Claim(Vec<OrderedCall>),
     Send {
         batch: Batch,
         /// The jobs that may hold the lock on the batch's custom view.
         holders: Vec<LockHolder>,
         /// The batch's parts, one for each call, if they may be sent apart.
         parts: Vec<Batch>,
+        /// The claimed records of its calls.
+        claims: CallClaims,
     },
 }
 
 /// The result of an effect, to be recorded.
 pub(super) enum EffectResult {
     Prepared(Vec<PrepareOutput>),
+    Claimed(Vec<ClaimedCall>),
     Sent(Batch, CallResult<UpdateAnswer>),
     Polled(StatusPoll, CallResult<ZohoJobStatus>),
     /// These requests were sent for the calls together, and the calls are sent apart now.
@@ -46,7 +52,11 @@ pub(super) enum EffectResult {
 }
 
 /// The effects of a turn's work, in the order in which they start.
-pub(super) fn effects(leased: &[LeasedJob], work: TurnWork) -> Vec<Effect> {
+pub(super) fn effects(
+    leased: &mut [LeasedJob],
+    work: TurnWork,
+    turn: TurnDeadlines,
+) -> Vec<Effect> {
     let mut effects = Vec::new();
     // One preparation per connection, so that its jobs share look-ups.
     let mut inputs: BTreeMap<String, Vec<PrepareInput>> = BTreeMap::new();
@@ -70,6 +80,14 @@ pub(super) fn effects(leased: &[LeasedJob], work: TurnWork) -> Vec<Effect> {
             effects.push(Effect::Resolve(UnresolvedCall::of(&leased.job, call)));
         }
     }
+    let ordered = work.ordered.into_iter().filter_map(|call| {
+        let job = &leased.get(call.job)?.job;
+        OrderedCall::of(job, call, turn)
+    });
+    let ordered: Vec<OrderedCall> = ordered.collect();
+    if !ordered.is_empty() {
+        effects.push(Effect::Claim(ordered));
+    }
     for batch in work.batches {
         // One job of a batch holds the lock on its custom view, from turn to turn.
         let jobs = batch.calls.iter().filter_map(|call| leased.get(call.job));
@@ -81,10 +99,12 @@ pub(super) fn effects(leased: &[LeasedJob], work: TurnWork) -> Vec<Effect> {
             true => parts(&batch, leased),
             false => Vec::new(),
         };
+        let claims = CallClaims::take_from(leased, &batch);
         effects.push(Effect::Send {
             batch,
             holders,
             parts,
+            claims,
         });
     }
     effects

@@ -11,6 +11,7 @@ pub(super) fn log_end(job: &Job) {
         updated,
         failed,
         pending,
+        superseded,
         ..
     } = counts;
     let is_nobody = match_count(job).is_some_and(MatchCount::is_nobody);
@@ -22,6 +23,7 @@ pub(super) fn log_end(job: &Job) {
             connection = job.connection,
             status = status.as_str(),
             records.updated = updated,
+            records.superseded = superseded,
             "{text}"
         ),
         JobStatus::Succeeded
@@ -36,6 +38,7 @@ pub(super) fn log_end(job: &Job) {
             status = status.as_str(),
             records.updated = updated,
             records.failed = failed,
+            records.superseded = superseded,
             records.unknown = (pending > 0).then_some(pending),
             code,
             "{text}"
@@ -63,7 +66,9 @@ fn text_of(job: &Job, counts: Counts) -> String {
     let matched = matched.map(|count| count.to_string());
     let updated = (counts.total > 0 || matched.is_none())
         .then(|| format!("{} of {} updated", counts.updated, counts.total));
-    let results = [matched, updated].into_iter().flatten();
+    let superseded = counts.superseded.filter(|count| *count > 0);
+    let superseded = superseded.map(|count| format!("{count} left to a newer delivery"));
+    let results = [matched, updated, superseded].into_iter().flatten();
     let results = results.collect::<Vec<_>>().join(", ");
     let why = match (&job.error, job.failures.first()) {
         (Some(error), _) => format!(": {}: {}", error.code, error.message),

@@ -29,13 +29,15 @@ impl Engine {
         work: TurnWork,
         turn: TurnDeadlines,
     ) {
-        let effects: Vec<(Effect, Span)> = effects(leased, work)
+        let effects: Vec<(Effect, Span)> = effects(leased, work, turn)
             .into_iter()
             .map(|effect| {
                 let span = effect.span(leased);
                 (effect, span)
             })
             .collect();
+        // Calls that are not sent now: another round claims their records again.
+        self.release_claims(leased).await;
         let denied_endpoints = DeniedEndpoints::default();
         let denied_endpoints = &denied_endpoints;
         let (results, mut received) = mpsc::channel(UNRECORDED_RESULTS);
@@ -98,13 +100,17 @@ impl Engine {
                 batch,
                 holders,
                 parts,
+                claims,
             } => {
-                let sent = self
-                    .send(batch, holders, denied_endpoints, turn, results)
-                    .await?;
-                self.send_apart(sent, parts, denied_endpoints, turn, results)
+                let sending = self.send(batch, holders, denied_endpoints, turn, results);
+                let Some(sent) = sending.await else {
+                    self.settle_claims(claims, None).await;
+                    return None;
+                };
+                self.send_apart(sent, parts, claims, denied_endpoints, turn, results)
                     .await
             }
+            Effect::Claim(calls) => Some(EffectResult::Claimed(self.claim_records(calls).await)),
             Effect::Resolve(unresolved) => {
                 let call = unresolved.call;
                 let resolution = self.resolve(unresolved, turn).await?;

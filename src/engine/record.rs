@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::batch::{CallRef, failures_of};
 use super::effect::EffectResult;
+use super::order::ClaimedCall;
 use super::prepare::PrepareOutput;
 use super::unknown_outcome::{Resolution, resolution_event};
 use super::{Engine, ExecutionMode, LeasedJob, WakeUp};
@@ -101,6 +102,7 @@ impl Engine {
                 }
                 changes.next.push(NextAction::Prepared);
             }
+            EffectResult::Claimed(calls) => self.apply_claims(leased, calls, changes),
             EffectResult::Parted(calls, requests) => record_requests(leased, &calls, &requests),
             EffectResult::Sent(batch, CallResult { requests, outcome }) => {
                 record_requests(leased, &batch.calls, &requests);
@@ -158,6 +160,35 @@ impl Engine {
                     }
                 }
                 changes.next.push(NextAction::Unlock(poll.calls));
+            }
+        }
+    }
+
+    /// Records in jobs which of their records a newer delivery was sent for, and keeps their claims for the next round.
+    fn apply_claims(&self, jobs: &mut [LeasedJob], calls: Vec<ClaimedCall>, changes: &mut Changes) {
+        for ClaimedCall {
+            call,
+            superseded,
+            claims,
+        } in calls
+        {
+            let Some(leased) = jobs.get_mut(call.job) else {
+                continue;
+            };
+            let is_complete = claims.as_ref().is_ok_and(Vec::is_empty);
+            if (is_complete || !superseded.is_empty())
+                && self.apply(leased, call.seq, CallEvent::Superseded(superseded))
+            {
+                changes.changed.insert(call.job);
+            }
+            match claims {
+                Ok(claims) if is_complete => drop(claims),
+                Ok(claims) => drop(leased.claims.insert(call.seq, claims)),
+                Err(event) => {
+                    if self.apply(leased, call.seq, event) {
+                        changes.changed.insert(call.job);
+                    }
+                }
             }
         }
     }

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, CallRef};
 use super::effect::EffectResult;
+use super::order::CallClaims;
 use super::perform::DeniedEndpoints;
 use super::{Engine, TurnDeadlines};
 use crate::codes::Cause;
@@ -101,16 +102,22 @@ impl Engine {
         &self,
         sent: EffectResult,
         parts: Vec<Batch>,
+        mut claims: CallClaims,
         denied_endpoints: &DeniedEndpoints,
         turn: TurnDeadlines,
         results: &mpsc::Sender<EffectResult>,
     ) -> Option<EffectResult> {
         let EffectResult::Sent(batch, CallResult { requests, outcome }) = sent else {
+            self.settle_claims(claims, None).await;
             return Some(sent);
         };
         let refusal = match outcome {
             Err(zoho::Error::Refused(refusal)) if parts.len() > 1 => refusal,
-            outcome => return Some(EffectResult::Sent(batch, CallResult { requests, outcome })),
+            outcome => {
+                let sent = CallResult { requests, outcome };
+                self.settle_claims(claims, Some(&sent)).await;
+                return Some(EffectResult::Sent(batch, sent));
+            }
         };
         // The receiver lives as long as this sender.
         let _ = results
@@ -123,13 +130,19 @@ impl Engine {
             "Zoho refused a batch as a whole, its calls are sent apart: {}",
             refusal.message
         );
-        let send = |part: Batch| async move {
-            match self.send_unless_denied(&part, denied_endpoints, turn).await {
+        let send = |(part, claims): (Batch, CallClaims)| async move {
+            let sent = self.send_unless_denied(&part, denied_endpoints, turn).await;
+            self.settle_claims(claims, sent.as_ref()).await;
+            match sent {
                 Some(sent) => Some(EffectResult::Sent(part, sent)),
                 None => not_sent(part),
             }
         };
-        let mut parts = VecDeque::from(parts);
+        let mut with_claims = |part: Batch| {
+            let claims = claims.take_of(&part);
+            (part, claims)
+        };
+        let mut parts: VecDeque<_> = parts.into_iter().map(&mut with_claims).collect();
         let mut sent = Vec::new();
         if batch.sets_same_values() {
             // If Zoho refuses two of them likewise, the values are at fault, and the refusal concerns the others too.
@@ -138,12 +151,12 @@ impl Engine {
             }
             let is_same = |result: &EffectResult| matches!(result, EffectResult::Sent(_, sent) if matches!(&sent.outcome, Err(zoho::Error::Refused(other)) if *other == refusal));
             if sent.len() == 2 && sent.iter().all(is_same) {
-                let refused = |part| {
+                for (part, claims) in std::mem::take(&mut parts) {
+                    self.settle_claims(claims, None).await;
                     let outcome = Err(zoho::Error::Refused(refusal.clone()));
                     let requests = Vec::new();
-                    EffectResult::Sent(part, CallResult { requests, outcome })
-                };
-                sent.extend(std::mem::take(&mut parts).into_iter().map(refused));
+                    sent.push(EffectResult::Sent(part, CallResult { requests, outcome }));
+                }
             }
         }
         let sending = futures_util::stream::iter(parts)

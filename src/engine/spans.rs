@@ -19,6 +19,10 @@ impl Effect {
             }
             Self::Poll(poll) => ("poll", poll.calls.iter().map(|call| call.job).collect()),
             Self::Resolve(unresolved) => ("resolve", vec![unresolved.call.job]),
+            Self::Claim(calls) => {
+                let places = calls.iter().map(|ordered| ordered.call.job);
+                ("claim", places.collect())
+            }
             Self::Send { batch, .. } => {
                 let places = batch.calls.iter().map(|call| call.job);
                 ("send", places.collect())

@@ -3,11 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::batch::{Batch, CallRef, Packer};
+use super::order::{newest_calls, records_of};
 use crate::job::{Job, NextStep};
 use crate::plan::CallKind;
 use crate::update::ModuleName;
@@ -30,6 +31,8 @@ pub(super) struct TurnWork {
     pub(super) preparing: Vec<usize>,
     /// Calls whose outcome is unknown.
     pub(super) unknown_outcomes: Vec<CallRef>,
+    /// Calls whose records are to be claimed before they are sent.
+    pub(super) ordered: Vec<CallRef>,
     /// Requests to send.
     pub(super) batches: Vec<Batch>,
     /// Zoho jobs to poll.
@@ -41,10 +44,15 @@ pub(super) struct TurnWork {
 }
 
 impl TurnWork {
-    /// Gathers the work of `jobs`, each with its place in the turn.
-    pub(super) fn of<'a>(jobs: impl Iterator<Item = (usize, &'a Job)>, now: Timestamp) -> Self {
+    /// Gathers the work of `jobs`, each with its place in the turn. `is_claimed` is whether the records of a call are claimed.
+    pub(super) fn of<'a>(
+        jobs: impl Iterator<Item = (usize, &'a Job)>,
+        is_claimed: impl Fn(CallRef) -> bool,
+        now: Timestamp,
+    ) -> Self {
         let mut work = Self::default();
         let mut packer = Packer::default();
+        let (mut unclaimed, mut claimed) = (Vec::new(), HashSet::new());
         let mut polls: BTreeMap<(String, String), usize> = BTreeMap::new();
         for (place, job) in jobs {
             let mut wait = |at| work.next_at = Some(work.next_at.map_or(at, |known| known.min(at)));
@@ -67,11 +75,19 @@ impl TurnWork {
                         continue;
                     };
                     for state in calls.iter().filter_map(|seq| job.call(*seq)) {
+                        let call = CallRef {
+                            job: place,
+                            seq: state.call.seq,
+                        };
+                        if job.order.is_some() && !job.ids(&state.call).is_empty() {
+                            if !is_claimed(call) {
+                                unclaimed.push((call, job));
+                                continue;
+                            }
+                            claimed.extend(records_of(job, call.seq));
+                        }
                         packer.put(
-                            CallRef {
-                                job: place,
-                                seq: state.call.seq,
-                            },
+                            call,
                             &job.connection,
                             request,
                             &state.call,
@@ -103,6 +119,7 @@ impl TurnWork {
                 }
             }
         }
+        work.ordered = newest_calls(unclaimed, claimed);
         work.batches = packer.batches;
         work
     }
@@ -111,6 +128,7 @@ impl TurnWork {
     pub(super) fn is_empty(&self) -> bool {
         self.preparing.is_empty()
             && self.unknown_outcomes.is_empty()
+            && self.ordered.is_empty()
             && self.batches.is_empty()
             && self.polls.is_empty()
     }

@@ -123,8 +123,9 @@ impl<'c> Delivery<'c> {
         })
     }
 
-    /// A stored delivery, which was verified before it was stored.
-    pub(crate) fn replayed(stored: &StoredDelivery, route: NamedRoute<'c>, now: Timestamp) -> Self {
+    /// A stored delivery, which was verified before it was stored. It was received when it arrived first, so that it is mapped
+    /// as it was then.
+    pub(crate) fn replayed(stored: &StoredDelivery, route: NamedRoute<'c>) -> Self {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&stored.query)
             .finish();
@@ -136,7 +137,7 @@ impl<'c> Delivery<'c> {
             origin: stored.origin.clone(),
             ..InboundRequest::post(stored.route.clone(), headers, body)
         };
-        Self::verified(request, route, None, None, now)
+        Self::verified(request, route, None, None, stored.at)
     }
 
     /// A request that is only previewed: no job is made of it, so its signature does not matter.

@@ -13,7 +13,7 @@ use super::rejection::Rejection;
 use super::{Delivery, NamedRoute};
 use crate::config::Limits;
 use crate::mapping::{self, EvalError, MappingInput, Pool, Program, ProgramKey, Session, Worker};
-use crate::update::{UpdateMethod, UpdateRequest};
+use crate::update::{OrderValue, UpdateMethod, UpdateRequest};
 
 /// Result of mapping a delivery.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct MappingOutcome {
     pub delivery_id: String,
     /// The update requests; empty if the route ignores the delivery.
     pub updates: Vec<UpdateRequest>,
+    /// The value of the route's `order_by`, if it has one and the delivery is not ignored.
+    pub order: Option<OrderValue>,
     /// Why the route ignores the delivery.
     pub ignored: Option<IgnoreReason>,
     /// What was repaired in the body, or left out.
@@ -55,6 +57,7 @@ struct RoutePrograms {
     when: Vec<Program>,
     delivery_id: Option<Program>,
     map: Program,
+    order_by: Option<Program>,
     update_by: UpdateMethod,
 }
 
@@ -65,12 +68,14 @@ impl RoutePrograms {
             when: route.settings.when.clone(),
             delivery_id: route.settings.delivery_id.clone(),
             map: route.settings.map.clone(),
+            order_by: route.settings.order_by.clone(),
             update_by: route.settings.update_by,
         }
     }
 
     fn contain(&self, word: &str) -> bool {
-        let programs = self.when.iter().chain(&self.delivery_id).chain([&self.map]);
+        let programs = self.when.iter().chain(&self.delivery_id);
+        let programs = programs.chain([&self.map]).chain(&self.order_by);
         programs
             .into_iter()
             .any(|program| program.source().contains(word))
@@ -198,6 +203,11 @@ impl<'a> Mapper<'a> {
         &self.programs.map
     }
 
+    /// The route's `order_by`.
+    pub(crate) fn order_program(&self) -> Option<&Program> {
+        self.programs.order_by.as_ref()
+    }
+
     /// The key of an expression of `when`.
     pub(crate) fn key(&self, index: usize) -> ProgramKey {
         ProgramKey::of_when(index, self.programs.when.len())
@@ -258,12 +268,35 @@ impl<'a> Mapper<'a> {
             outputs,
         };
         let updates = mapping::update_requests(&outputs, programs.update_by).map_err(unmappable)?;
+        let order = match updates.is_empty() {
+            true => None,
+            false => self.order(&updates)?,
+        };
         Ok(MappingOutcome {
             delivery_id,
             ignored: updates.is_empty().then_some(IgnoreReason::Map),
             updates,
+            order,
             body_note: self.body_note(),
             when_took: Duration::ZERO,
+        })
+    }
+
+    /// The value of the route's `order_by`, if it has one.
+    fn order(&self, updates: &[UpdateRequest]) -> Result<Option<OrderValue>, Rejection> {
+        let Some(program) = &self.programs.order_by else {
+            return Ok(None);
+        };
+        let route = || self.programs.route.clone();
+        mapping::check_ordered(updates).map_err(|outputs| Rejection::Unmappable {
+            route: route(),
+            outputs,
+        })?;
+        let outputs = self.run(ProgramKey::OrderBy, program)?;
+        let order = mapping::to_order(&outputs);
+        order.map(Some).map_err(|error| Rejection::NotOrder {
+            route: route(),
+            error,
         })
     }
 
@@ -271,6 +304,7 @@ impl<'a> Mapper<'a> {
         MappingOutcome {
             delivery_id: String::new(),
             updates: Vec::new(),
+            order: None,
             ignored: Some(reason),
             body_note: self.body_note(),
             when_took: Duration::ZERO,

@@ -6,7 +6,9 @@ use http::{Method, StatusCode};
 
 use super::cloud_events::CloudEventError;
 use crate::job::JobId;
-use crate::mapping::{self, EvalError, InvalidJson, NotBoolean, OutputError, Overload, ProgramKey};
+use crate::mapping::{
+    self, EvalError, InvalidJson, NotBoolean, NotOrder, OutputError, Overload, ProgramKey,
+};
 use crate::secrets::SecretError;
 use crate::secrets::location::SecretWriteError;
 use crate::store::StoreError;
@@ -215,6 +217,14 @@ pub enum Rejection {
         /// What it yields.
         error: NotBoolean,
     },
+    /// The route's `order_by` yields no time or number.
+    #[error("the `order_by` of route `{route}` {error}")]
+    NotOrder {
+        /// Name of the route.
+        route: String,
+        /// What it yields.
+        error: NotOrder,
+    },
     /// An output of the route's `map` is not an update request.
     #[error("what the `map` of route `{route}` yields is not an update request")]
     Unmappable {
@@ -374,7 +384,7 @@ impl Rejection {
             }
             | Self::NoConnection => (StatusCode::INTERNAL_SERVER_ERROR, "config_broken"),
             Self::KeyInvalid => (StatusCode::BAD_REQUEST, "idempotency_key_invalid"),
-            Self::Mapping { .. } | Self::NotBoolean { .. } => {
+            Self::Mapping { .. } | Self::NotBoolean { .. } | Self::NotOrder { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "mapping_failed")
             }
             Self::Unmappable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_mappable"),
@@ -431,6 +441,7 @@ impl Rejection {
                 | Self::NotACloudEvent { .. }
                 | Self::Mapping { .. }
                 | Self::NotBoolean { .. }
+                | Self::NotOrder { .. }
                 | Self::Unmappable { .. }
                 | Self::Callback(_)
         )

@@ -39,6 +39,10 @@ impl Job {
         if let CallEvent::Progressed { .. } | CallEvent::JobNotFound = event {
             self.calls[index].record_late_poll(now);
         }
+        if let CallEvent::Superseded(ids) = &event {
+            self.superseded_ids.extend(ids);
+            self.record_superseded(seq, ids.len(), now);
+        }
         let event = self.calls[index].apply_deadlines(event, self.created_at, track_for, now);
         let event = self.settle_if_complete(index, event);
         let kind = self.event_kind(index, &event);
@@ -73,6 +77,7 @@ impl Job {
             }
             CallEvent::Settled(_)
             | CallEvent::FoundUpdated(_)
+            | CallEvent::Superseded(_)
             | CallEvent::OutcomeUnknown(_)
             | CallEvent::TrackingFailed(_)
             | CallEvent::Ended { .. }
@@ -82,25 +87,31 @@ impl Job {
         self.record_wait(now, due_at, reason, Some(seq));
     }
 
-    /// Settles a call once rereads have found all of its records updated.
+    /// Settles a call once none of its records is left: rereads have found them updated, or a newer delivery has updated them.
     fn settle_if_complete(&self, index: usize, event: CallEvent) -> CallEvent {
-        let call = &self.calls[index];
-        let complete = |found: &BTreeSet<RecordId>| {
-            let mut ids = self.ids(&call.call).iter();
-            ids.all(|id| call.updated_ids.contains(id) || found.contains(id))
-        };
-        if let CallEvent::FoundUpdated(found) = &event
-            && complete(found)
-        {
-            return CallEvent::Settled(Vec::new());
+        let remaining = || self.remaining_ids(&self.calls[index]);
+        let is_found = |found: &BTreeSet<RecordId>| remaining().iter().all(|id| found.contains(id));
+        let is_complete = matches!(&event, CallEvent::FoundUpdated(found) if is_found(found))
+            || matches!(&event, CallEvent::Superseded(_) if remaining().is_empty());
+        match is_complete {
+            true => CallEvent::Settled(Vec::new()),
+            false => event,
         }
-        event
+    }
+
+    /// The number of records of a call that need no request any more.
+    fn done_records(&self, index: usize) -> u64 {
+        let call = &self.calls[index];
+        let ids = self.ids(&call.call).iter();
+        let done =
+            ids.filter(|id| call.updated_ids.contains(id) || self.superseded_ids.contains(id));
+        done.count() as u64
     }
 
     fn event_kind(&self, index: usize, event: &CallEvent) -> CallEventKind {
         let call = &self.calls[index];
         let records = self.ids(&call.call).len() as u64;
-        let found = call.updated_ids.len() as u64;
+        let found = self.done_records(index);
         match event {
             CallEvent::Settled(failures) => {
                 let failed: BTreeSet<RecordId> =
@@ -111,7 +122,8 @@ impl Job {
             CallEvent::Accepted { .. } => CallEventKind::Accepted,
             CallEvent::Postponed { .. }
             | CallEvent::NeedsReread { .. }
-            | CallEvent::FoundUpdated(_) => CallEventKind::Postponed,
+            | CallEvent::FoundUpdated(_)
+            | CallEvent::Superseded(_) => CallEventKind::Postponed,
             CallEvent::Refused(_) | CallEvent::OutcomeUnknown(_) if found > 0 => {
                 CallEventKind::Settled(RecordTally::of(found, records.saturating_sub(found)))
             }
@@ -156,6 +168,7 @@ impl Job {
             | CallEvent::Postponed { .. }
             | CallEvent::NeedsReread { .. }
             | CallEvent::FoundUpdated(_)
+            | CallEvent::Superseded(_)
             | CallEvent::Progressed { .. }
             | CallEvent::Ended { .. }
             | CallEvent::JobNotFound => {}

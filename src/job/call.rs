@@ -102,6 +102,7 @@ impl CallState {
                 self.error = Some(reason.clone());
             }
             CallEvent::FoundUpdated(found) => self.updated_ids.extend(found),
+            CallEvent::Superseded(_) => {}
             CallEvent::Progressed { counts, wait, .. } => {
                 self.progress = counts.or(self.progress);
                 self.polls += 1;

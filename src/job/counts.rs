@@ -27,12 +27,15 @@ impl Job {
                 let none = BTreeSet::new();
                 let failed = self.failed_by_step.get(&step).unwrap_or(&none);
                 let pending = self.pending_of_ids(ids, failed, Some(step));
+                let superseded = self.count_superseded(failed, &pending);
                 let (total, failed) = (ids.len() as u64, failed.len() as u64);
+                let pending = pending.len() as u64;
                 Counts {
                     total,
-                    updated: total - failed - pending,
+                    updated: total - failed - pending - superseded.unwrap_or_default(),
                     failed,
                     pending,
+                    superseded,
                 }
             }
             Selector::Records(Records::View { .. }) => self.counts_of_view(Some(step)),
@@ -48,37 +51,42 @@ impl Job {
     /// Counts single records: each is known.
     fn counts_of_ids(&self, ids: &[RecordId]) -> Counts {
         let (total, failed) = (ids.len() as u64, self.failed_ids.len() as u64);
-        let pending = match self.preparation.status {
-            PreparationStatus::Pending => total,
+        let (pending, superseded) = match self.preparation.status {
+            PreparationStatus::Pending => (total, self.order.map(|_| 0)),
             PreparationStatus::Planned
             | PreparationStatus::Nothing
-            | PreparationStatus::Refused => self.pending_of_ids(ids, &self.failed_ids, None),
+            | PreparationStatus::Refused => {
+                let pending = self.pending_of_ids(ids, &self.failed_ids, None);
+                let superseded = self.count_superseded(&self.failed_ids, &pending);
+                (pending.len() as u64, superseded)
+            }
         };
         Counts {
             total,
-            updated: total - failed - pending,
+            updated: total - failed - pending - superseded.unwrap_or_default(),
             failed,
             pending,
+            superseded,
         }
     }
 
-    /// Counts the records of open calls that have not failed.
+    /// The records of open calls that have not failed.
     fn pending_of_ids(
         &self,
         ids: &[RecordId],
         failed: &BTreeSet<RecordId>,
         step: Option<StepKind>,
-    ) -> u64 {
+    ) -> BTreeSet<RecordId> {
         let open = self.calls_of(step).filter(|call| !call.status.is_final());
         let mut open: Vec<_> = open.filter_map(|call| call.call.target.named()).collect();
         open.sort_by_key(|range| range.start);
         // Calls of several groups share records, which are counted once.
-        let (mut counted_to, mut pending) = (0, 0);
+        let (mut counted_to, mut pending) = (0, BTreeSet::new());
         for range in open {
             let new = range.start.max(counted_to)..range.end.max(counted_to);
             counted_to = new.end;
             let new = ids.get(new).unwrap_or_default().iter();
-            pending += new.filter(|id| !failed.contains(id)).count() as u64;
+            pending.extend(new.filter(|id| !failed.contains(id)));
         }
         pending
     }
@@ -112,6 +120,7 @@ impl Job {
             updated,
             failed,
             pending,
+            superseded: None,
         }
     }
 }

@@ -88,6 +88,8 @@ enum Step {
         found: u64,
         code: Option<String>,
     },
+    /// Records were left to a newer delivery.
+    Superseded { seq: usize, records: u64 },
     /// A callback was sent.
     Callback {
         took: u64,
@@ -123,6 +125,8 @@ pub enum WaitReason {
     Concurrency,
     /// Another update of the same custom view.
     View,
+    /// Another delivery of the same record.
+    Record,
     /// The next poll of a Zoho job.
     Poll,
     /// Zoho may still perform a call whose outcome is unknown.
@@ -133,13 +137,14 @@ pub enum WaitReason {
 
 impl WaitReason {
     /// Every reason, with its name in the stored form and its description.
-    const ALL: [(Self, &'static str, &'static str); 9] = [
+    const ALL: [(Self, &'static str, &'static str); 10] = [
         (Self::BatchWindow, "b", "batch window"),
         (Self::RetryAfter, "a", "Retry-After"),
         (Self::Credits, "k", "credits below `credit_floor`"),
         (Self::Retry, "e", "retry"),
         (Self::Concurrency, "c", "concurrency limit"),
         (Self::View, "v", "another update of the view"),
+        (Self::Record, "o", "another delivery of a record"),
         (Self::Poll, "p", "next poll"),
         (Self::Settling, "s", "Zoho may still perform the call"),
         (Self::Receiver, "r", "receiver"),
@@ -152,6 +157,7 @@ impl WaitReason {
             Some(Cause::CreditsLow) => Self::Credits,
             Some(Cause::ConnectionBusy) => Self::Concurrency,
             Some(Cause::ViewTaken | Cause::ViewBusy) => Self::View,
+            Some(Cause::RecordTaken) => Self::Record,
             Some(_) | None => Self::Retry,
         }
     }
@@ -227,6 +233,7 @@ impl Omitted {
             Step::Call { took: None, .. }
             | Step::Received { .. }
             | Step::Prepared { .. }
+            | Step::Superseded { .. }
             | Step::Reread { .. } => self.others += 1,
         }
     }
@@ -245,6 +252,7 @@ impl Step {
             | Self::Call { .. }
             | Self::Poll { .. }
             | Self::Reread { .. }
+            | Self::Superseded { .. }
             | Self::Callback { .. } => 1,
         }
     }
@@ -272,7 +280,7 @@ impl Step {
     fn has_failed(&self) -> bool {
         let is_error = |status: &Option<u16>| status.is_none_or(|status| status >= 300);
         match self {
-            Self::Received { .. } | Self::Wait { .. } => false,
+            Self::Received { .. } | Self::Wait { .. } | Self::Superseded { .. } => false,
             Self::Prepared { code, .. } | Self::Reread { code, .. } => code.is_some(),
             Self::Call {
                 status,

@@ -13,6 +13,7 @@ use super::callback::CallbackState;
 use super::history::History;
 use super::id::JobId;
 use super::on_unknown_outcome::OnUnknownOutcome;
+use super::order::JobOrder;
 use super::preparation::{Preparation, PreparationStatus};
 use super::status::JobStatus;
 use crate::outcome::{Failure, Refusal};
@@ -56,6 +57,12 @@ pub struct Job {
     /// The records that each step did not change, in a job that changes more than fields.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failed_by_step: BTreeMap<StepKind, BTreeSet<RecordId>>,
+    /// Its position among the jobs of its route that update the same records; none if the route has no `order_by`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<JobOrder>,
+    /// Records that were left to a newer delivery.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub superseded_ids: BTreeSet<RecordId>,
     /// Why the job ended early, or waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Refusal>,
@@ -112,6 +119,8 @@ impl Job {
             failures_omitted: 0,
             failed_ids: BTreeSet::new(),
             failed_by_step: BTreeMap::new(),
+            order: None,
+            superseded_ids: BTreeSet::new(),
             error: None,
             callback: callback_url.map(CallbackState::new),
             track_for: signed(TRACK_FOR),
@@ -191,10 +200,10 @@ impl Job {
         request.map_or(&[], |request| call.ids(request))
     }
 
-    /// The records of a call that are not known to be updated.
+    /// The records of a call that are not known to be updated, and not left to a newer delivery.
     pub fn remaining_ids(&self, state: &CallState) -> Vec<RecordId> {
         let ids = self.ids(&state.call).iter();
-        ids.filter(|id| !state.updated_ids.contains(id))
+        ids.filter(|id| !state.updated_ids.contains(id) && !self.superseded_ids.contains(id))
             .copied()
             .collect()
     }

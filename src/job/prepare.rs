@@ -12,7 +12,7 @@ use crate::clock::after;
 use crate::codes::Cause;
 use crate::outcome::Refusal;
 use crate::plan::{Plan, PlanLimits};
-use crate::update::{Records, Selector};
+use crate::update::{MAX_ORDERED_RECORDS, Records, Selector};
 
 impl Job {
     /// Records the result of one attempt at the preparation, for which `attempts` requests were sent. The job is planned here
@@ -54,11 +54,17 @@ impl Job {
                 if let Some(update_by) = update_by {
                     self.request.update_by = update_by;
                 }
+                let problem = records
+                    .as_ref()
+                    .and_then(|records| self.order_problem(records));
                 if let Some(records) = records {
                     self.request.selector = Selector::Records(records);
                 }
                 self.request.set_owner(owner);
-                self.plan();
+                match problem {
+                    Some(refusal) => self.refuse(refusal),
+                    None => self.plan(),
+                }
             }
             PreparationOutcome::Nothing => self.error = None,
             PreparationOutcome::Postponed { reason, wait } => {
@@ -97,6 +103,21 @@ impl Job {
             }
             None => self.refuse(Refusal::of(Cause::NotResolved)),
         }
+    }
+
+    /// Why the records of a prepared job can have no order, if there are too many.
+    fn order_problem(&self, records: &Records) -> Option<Refusal> {
+        self.order?;
+        let Records::Ids(ids) = records else {
+            return None;
+        };
+        (ids.len() > MAX_ORDERED_RECORDS).then(|| {
+            let message = format!(
+                "`match` finds {} records, and `order_by` keeps the order of at most {MAX_ORDERED_RECORDS} of an update request",
+                ids.len()
+            );
+            Refusal::with(Cause::OrderTooManyRecords, message)
+        })
     }
 
     /// Ends the job before it has any calls.

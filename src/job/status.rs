@@ -21,7 +21,7 @@ pub enum JobStatus {
     Failed,
 }
 
-/// Counts of records. `updated + failed + pending = total`.
+/// Counts of records. `updated + failed + pending + superseded = total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// The job's records; for a custom view, as Zoho last counted them.
@@ -32,6 +32,9 @@ pub struct Counts {
     pub failed: u64,
     /// All other records.
     pub pending: u64,
+    /// Records that were left to a newer delivery; only of jobs with an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded: Option<u64>,
 }
 
 impl JobStatus {

@@ -68,6 +68,9 @@ pub struct JobView {
     /// The job that repeats this one, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
+    /// The value of the route's `order_by` for its delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
     /// What happened to the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<Vec<HistoryEntry>>,
@@ -176,6 +179,7 @@ impl JobView {
         Self {
             connection: Some(job.connection.clone()),
             delivery: job.source.as_ref().map(|source| source.delivery.clone()),
+            order: job.order.map(|order| order.key.value.to_string()),
             history: Some(job.history_entries()),
             history_omitted: Some(job.history.omitted()),
             ..Self::of(job)
@@ -222,6 +226,7 @@ impl JobView {
             connection: None,
             replay: None,
             delivery: None,
+            order: None,
             history: None,
             history_omitted: None,
         }

@@ -23,6 +23,8 @@ pub enum ProgramKey {
     DeliveryId,
     /// `map`
     Map,
+    /// `order_by`
+    OrderBy,
     /// `when`, if it is one expression.
     When,
     /// One of several expressions of `when`; the index counts from 0.
@@ -44,6 +46,7 @@ impl fmt::Display for ProgramKey {
         match self {
             Self::DeliveryId => formatter.write_str("delivery_id"),
             Self::Map => formatter.write_str("map"),
+            Self::OrderBy => formatter.write_str("order_by"),
             Self::When => formatter.write_str("when"),
             Self::WhenItem(index) => write!(formatter, "when[{index}]"),
         }

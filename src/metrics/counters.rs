@@ -30,7 +30,7 @@ pub(super) const FINAL_STATUSES: [JobStatus; 3] = [
 ];
 
 /// The values of the label `outcome` of records.
-pub(super) const RECORD_OUTCOMES: [&str; 3] = ["updated", "failed", "unknown"];
+pub(super) const RECORD_OUTCOMES: [&str; 4] = ["updated", "failed", "unknown", "superseded"];
 
 /// A number that only grows.
 #[derive(Debug, Default)]

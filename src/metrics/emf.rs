@@ -83,6 +83,7 @@ metrics! {
     UPDATED_RECORDS = "UpdatedRecords" Count Sum;
     FAILED_RECORDS = "FailedRecords" Count Sum;
     UNKNOWN_RECORDS = "UnknownRecords" Count Sum;
+    SUPERSEDED_RECORDS = "SupersededRecords" Count Sum;
     ZOHO_REQUESTS = "ZohoRequests" Count Sum;
     FAILED_ZOHO_REQUESTS = "FailedZohoRequests" Count Sum;
     ZOHO_REQUEST_DURATION = "ZohoRequestDuration" Milliseconds Each;
@@ -99,7 +100,12 @@ metrics! {
 }
 
 /// The metrics of records, in the order of their outcomes.
-pub(super) static RECORDS: [&EmfMetric; 3] = [&UPDATED_RECORDS, &FAILED_RECORDS, &UNKNOWN_RECORDS];
+pub(super) static RECORDS: [&EmfMetric; 4] = [
+    &UPDATED_RECORDS,
+    &FAILED_RECORDS,
+    &UNKNOWN_RECORDS,
+    &SUPERSEDED_RECORDS,
+];
 
 pub(super) fn jobs(status: JobStatus) -> &'static EmfMetric {
     match status {

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod delivery_log;
+mod record_order;
 mod values;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -55,6 +56,7 @@ struct State {
     logged: u64,
     locks: HashMap<String, Lock>,
     values: HashMap<String, SecretString>,
+    orders: record_order::OrdersByName,
 }
 
 struct StoredEntry {
@@ -427,8 +429,14 @@ mod tests {
         let request = serde_json::json!({"module": "Leads", "fields": {"A": 1}, "ids": ["7"]});
         let request = UpdateRequest::parse(&request).expect("a request");
         let id = JobId::derive("r", &number.to_string(), 1);
-        let connection = "default".to_owned();
-        Job::new(id, None, connection, request, None, Timestamp::UNIX_EPOCH)
+        Job::new(
+            id,
+            None,
+            "default".to_owned(),
+            request,
+            None,
+            Timestamp::UNIX_EPOCH,
+        )
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod job_rows;
 mod jobs;
 mod locks;
 mod maintenance;
+mod record_order;
 mod schema;
 mod session;
 mod worker;

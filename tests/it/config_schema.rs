@@ -139,7 +139,7 @@ fn every_config_is_valid_for_parser_and_schema() {
 }
 
 /// Problems that no schema can express, because they concern the meaning of a text or several keys together.
-const MEANING: [&str; 18] = [
+const MEANING: [&str; 19] = [
     "`handshake_secret` is missing",
     "a stranger could have a delivery signed",
     "there is no connection `",
@@ -147,6 +147,7 @@ const MEANING: [&str; 18] = [
     "`public_url` is missing: this sender signs",
     "`verify` is missing",
     "has nothing to verify",
+    "has no effect without `order_by`",
     "this scheme needs `params`",
     "must contain {",
     "so `timestamp` must give its location",

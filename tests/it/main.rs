@@ -62,6 +62,7 @@ mod public_urls;
 mod published_keys;
 mod record_actions;
 mod record_matching;
+mod record_order;
 mod record_updates;
 mod request_bodies;
 mod scheduling;

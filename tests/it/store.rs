@@ -13,6 +13,7 @@ mod leases;
 mod listing;
 mod lists;
 mod model;
+mod record_orders;
 mod shared;
 
 use fixture::Fixture;
@@ -69,6 +70,11 @@ conformance!(
     due_jobs::parked_job_is_due_only_after_unpark,
     jobs::job_with_50000_records_is_stored,
     jobs::changed_request_is_stored,
+    record_orders::newer_delivery_supersedes_older,
+    record_orders::abandoned_claim_is_taken_over,
+    record_orders::order_of_record_expires,
+    record_orders::concurrent_claims_have_one_holder,
+    record_orders::thousand_records_are_claimed_together,
     shared::lock_has_one_holder,
     shared::concurrent_locks_have_one_winner,
     shared::value_is_written_under_its_lock,

@@ -351,6 +351,7 @@ fn repeat(job: Job, now: Timestamp) -> Job {
         now,
     )
     .with_source(job.source)
+    .with_order(job.order)
     .with_track_for(job.track_for.unsigned_abs())
     .with_on_unknown_outcome(job.on_unknown_outcome)
     .with_callback_format(format.unwrap_or_default())

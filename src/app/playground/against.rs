@@ -108,7 +108,7 @@ impl App {
             ComparedEvent::Request(request) => {
                 Some(Delivery::for_preview(request.clone(), route, None, now))
             }
-            ComparedEvent::Stored(stored) => Some(Delivery::replayed(stored, route, now)),
+            ComparedEvent::Stored(stored) => Some(Delivery::replayed(stored, route)),
             ComparedEvent::Aws(event) => Delivery::from_aws(event, route, now),
         };
         match delivery {

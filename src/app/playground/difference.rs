@@ -82,6 +82,11 @@ impl Difference {
         if from != to {
             compare(from.as_ref(), to.as_ref(), "calls", &mut entries);
         }
+        let order = |run: Option<&ProgramRun>| Some(json!(run?.order()?.to_string()));
+        let (from, to) = (order(deployed), order(edited));
+        if from != to {
+            compare(from.as_ref(), to.as_ref(), "order_by", &mut entries);
+        }
         Self::bounded(entries)
     }
 

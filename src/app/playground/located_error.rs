@@ -75,15 +75,11 @@ impl LocatedError {
             return vec![Self::of_failure(*key, error)];
         }
         if let Rejection::NotBoolean { key, error, .. } = rejection {
-            let lines = program.source().lines();
-            let first = lines.map(str::trim_end).find(|line| !line.is_empty());
-            return vec![Self {
-                line: Some(1),
-                column: Some(1),
-                length: first.map(|line| line.chars().count()),
-                hint: Some(error.advice.to_owned()),
-                ..Self::new(key, None, &format!("yields {}", error.found))
-            }];
+            return vec![Self::of_output(*key, program, &error.found, error.advice)];
+        }
+        if let Rejection::NotOrder { error, .. } = rejection {
+            let key = ProgramKey::OrderBy;
+            return vec![Self::of_output(key, program, &error.found, error.advice)];
         }
         if let Rejection::Unmappable { outputs, .. } = rejection {
             let errors = outputs.iter().map(|output| {
@@ -99,6 +95,19 @@ impl LocatedError {
             return errors.collect();
         }
         vec![Self::new(ProgramKey::Map, None, &rejection.to_string())]
+    }
+
+    /// The output of a program that yields something else than it should.
+    fn of_output(key: ProgramKey, program: &Program, found: &str, advice: &str) -> Self {
+        let lines = program.source().lines();
+        let first = lines.map(str::trim_end).find(|line| !line.is_empty());
+        Self {
+            line: Some(1),
+            column: Some(1),
+            length: first.map(|line| line.chars().count()),
+            hint: Some(advice.to_owned()),
+            ..Self::new(key, None, &format!("yields {found}"))
+        }
     }
 
     fn of_failure(key: ProgramKey, error: &EvalError) -> Self {

@@ -54,6 +54,8 @@ pub struct EditedPrograms {
     #[serde(default)]
     map: Option<String>,
     #[serde(default)]
+    order_by: Option<String>,
+    #[serde(default)]
     update_by: Option<UpdateMethod>,
 }
 
@@ -79,6 +81,7 @@ pub(super) struct Programs {
     when: Vec<Program>,
     delivery_id: Option<Program>,
     map: Program,
+    order_by: Option<Program>,
     update_by: UpdateMethod,
 }
 
@@ -87,6 +90,20 @@ fn program<'p>(source: &str, known: impl IntoIterator<Item = &'p Program>) -> Pr
     let mut known = known.into_iter();
     let known = known.find(|program| program.source() == source);
     known.cloned().unwrap_or_else(|| mapping::program(source))
+}
+
+/// A program that a route need not have: the edited one unless it is blank, or that of the route.
+fn optional_program(
+    edited: Option<&str>,
+    route: Option<&Route>,
+    of_route: impl Fn(&Route) -> Option<&Program>,
+) -> Option<Program> {
+    let known = route.and_then(of_route);
+    match edited {
+        Some(source) if source.trim().is_empty() => None,
+        Some(source) => Some(program(source, known)),
+        None => known.cloned(),
+    }
 }
 
 impl PlaygroundRequest {
@@ -114,19 +131,18 @@ impl PlaygroundRequest {
             }
             (None, route) => route.map(|route| route.when.clone()).unwrap_or_default(),
         };
-        let delivery_id = match (&edited.delivery_id, route) {
-            (Some(source), route) if !source.trim().is_empty() => {
-                let known = route.and_then(|route| route.delivery_id.as_ref());
-                Some(program(source, known))
-            }
-            (Some(_), _) => None,
-            (None, route) => route.and_then(|route| route.delivery_id.clone()),
-        };
+        let delivery_id = optional_program(edited.delivery_id.as_deref(), route, |route| {
+            route.delivery_id.as_ref()
+        });
+        let order_by = optional_program(edited.order_by.as_deref(), route, |route| {
+            route.order_by.as_ref()
+        });
         let update_by = edited.update_by.or(route.map(|route| route.update_by));
         Ok(Programs {
             when,
             delivery_id,
             map,
+            order_by,
             update_by: update_by.unwrap_or_default(),
         })
     }
@@ -143,6 +159,7 @@ impl Programs {
             |program: &Option<Program>| program.as_ref().map(|one| one.source().to_owned());
         sources(&self.when) != sources(&route.when)
             || source(&self.delivery_id) != source(&route.delivery_id)
+            || source(&self.order_by) != source(&route.order_by)
             || self.map.source() != route.map.source()
             || self.update_by != route.update_by
     }
@@ -153,6 +170,7 @@ impl Programs {
             when,
             delivery_id,
             map,
+            order_by,
             update_by,
         } = self;
         match route {
@@ -160,6 +178,7 @@ impl Programs {
                 when,
                 delivery_id,
                 map,
+                order_by,
                 update_by,
                 ..route.settings.clone()
             },
@@ -171,6 +190,8 @@ impl Programs {
                 when,
                 delivery_id,
                 map,
+                order_by,
+                order_for: None,
                 callback_url: None,
                 update_by,
                 connection: String::new(),

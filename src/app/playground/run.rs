@@ -11,7 +11,7 @@ use crate::inbound::rejection::Rejection;
 use crate::inbound::{IgnoreReason, Mapper};
 use crate::mapping::{self, ProgramKey};
 use crate::plan::{PlanLimits, PlanPreview};
-use crate::update::UpdateRequest;
+use crate::update::{OrderValue, UpdateRequest};
 
 /// Calls that are shown.
 const MAX_CALLS: usize = 30;
@@ -43,6 +43,7 @@ pub(super) enum Outcome {
     Updates {
         updates: Vec<UpdateRequest>,
         delivery_id: String,
+        order: Option<OrderValue>,
     },
     /// The route ignores the event.
     Ignored(IgnoreReason),
@@ -120,13 +121,18 @@ fn map_event(mapper: &Mapper<'_>, run: &mut ProgramRun) -> Result<(), Rejection>
                 None => Outcome::Updates {
                     updates: mapped.updates,
                     delivery_id: mapped.delivery_id,
+                    order: mapped.order,
                 },
             };
         }
         Err(rejection @ Rejection::Overloaded(_)) => return Err(rejection),
         Err(rejection) => {
-            let map = mapper.map_program();
-            run.errors.extend(LocatedError::all_of(&rejection, map));
+            let program = match (&rejection, mapper.order_program()) {
+                (Rejection::NotOrder { .. }, Some(order_by)) => order_by,
+                _ => mapper.map_program(),
+            };
+            let errors = LocatedError::all_of(&rejection, program);
+            run.errors.extend(errors);
         }
     }
     Ok(())
@@ -195,6 +201,14 @@ impl ProgramRun {
     pub(super) fn delivery_id(&self) -> Option<&str> {
         match &self.outcome {
             Outcome::Updates { delivery_id, .. } => Some(delivery_id),
+            Outcome::Ignored(_) | Outcome::Failed => None,
+        }
+    }
+
+    /// The value of `order_by`.
+    pub(super) fn order(&self) -> Option<OrderValue> {
+        match &self.outcome {
+            Outcome::Updates { order, .. } => *order,
             Outcome::Ignored(_) | Outcome::Failed => None,
         }
     }

@@ -33,6 +33,9 @@ pub(super) fn of_programs(route: &Route) -> String {
     if let Some(source) = route.delivery_id.as_ref().map(Program::source) {
         let _ = writeln!(yaml, "{margin}delivery_id: {}", scalar(source, INDENT + 2));
     }
+    if let Some(source) = route.order_by.as_ref().map(Program::source) {
+        let _ = writeln!(yaml, "{margin}order_by: {}", scalar(source, INDENT + 2));
+    }
     if route.update_by != UpdateMethod::default() {
         let _ = writeln!(yaml, "{margin}update_by: {}", route.update_by.as_str());
     }

@@ -428,7 +428,7 @@ type Progress = (
     JobStatus,
     Option<CallbackStatus>,
     Option<i64>,
-    [u64; 4],
+    Vec<u64>,
     Option<String>,
     Option<String>,
     Option<Value>,
@@ -443,7 +443,10 @@ pub(super) fn progress_attribute(job: &JobSummary) -> Option<AttributeValue> {
         job.status,
         job.callback,
         ended,
-        [counts.total, counts.updated, counts.failed, counts.pending],
+        [counts.total, counts.updated, counts.failed, counts.pending]
+            .into_iter()
+            .chain(counts.superseded)
+            .collect(),
         job.code.clone(),
         job.failure.clone(),
         job.reference.clone(),
@@ -455,7 +458,9 @@ pub(super) fn progress_attribute(job: &JobSummary) -> Option<AttributeValue> {
 fn summary(item: &Item) -> Option<JobSummary> {
     let progress: Progress = serde_json::from_str(item::get(item, "progress")?).ok()?;
     let (status, callback, finished_at, counts, code, failure, reference, lookup) = progress;
-    let [total, updated, failed, pending] = counts;
+    let &[total, updated, failed, pending, ref more @ ..] = &counts[..] else {
+        return None;
+    };
     Some(JobSummary {
         id: JobId::from_outside(item::get(item, "pk")?.strip_prefix("job#")?),
         route: item::get(item, "route").map(str::to_owned),
@@ -471,6 +476,7 @@ fn summary(item: &Item) -> Option<JobSummary> {
             updated,
             failed,
             pending,
+            superseded: more.first().copied(),
         },
         code,
         failure,

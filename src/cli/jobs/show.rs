@@ -52,9 +52,14 @@ fn counts_text(counts: &Counts) -> String {
         updated,
         failed,
         pending,
+        superseded,
     } = counts;
-    let others = [(failed, "failed"), (pending, "pending")];
-    let others = others.iter().filter(|(count, _)| **count > 0);
+    let others = [
+        (*failed, "failed"),
+        (superseded.unwrap_or_default(), "left to a newer delivery"),
+        (*pending, "pending"),
+    ];
+    let others = others.iter().filter(|(count, _)| *count > 0);
     let others: String = others
         .map(|(count, what)| format!(", {count} {what}"))
         .collect();
@@ -87,6 +92,9 @@ fn head(job: &Job, view: &JobView) -> Vec<String> {
     if let Some(lookup) = &view.lookup {
         let (count, field) = (lookup.match_count(), &lookup.field);
         add("lookup", format!("{count} by {field}"));
+    }
+    if let Some(order) = &view.order {
+        add("order", order.clone());
     }
     add("records", counts_text(&view.counts));
     for step in view.steps.iter().flatten() {

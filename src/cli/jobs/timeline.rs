@@ -89,6 +89,7 @@ fn describe(entry: &HistoryEntry) -> String {
                 .unwrap_or_default();
             format!("{WAIT}{call} waits")
         }
+        HistoryEvent::Superseded => format!("call {number} superseded"),
         HistoryEvent::Callback => {
             let attempt = entry.attempt.unwrap_or(1);
             let host = entry.host.as_deref().unwrap_or("the receiver");

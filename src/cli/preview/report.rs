@@ -6,7 +6,7 @@ use crate::app::{App, PreviewOutcome, Verification};
 use crate::cli::text::truncated;
 use crate::inbound::IgnoreReason;
 use crate::plan::{PlanLimits, PlanPreview};
-use crate::update::UpdateRequest;
+use crate::update::{OrderValue, UpdateRequest};
 
 /// Maximum characters of the JSON of a call, or of a part of the request, in the text output.
 const MAX_CALL_CHARS: usize = 1_500;
@@ -19,6 +19,8 @@ pub(super) struct RoutePreview {
     limits: PlanLimits,
     delivery_id: Option<String>,
     updates: Vec<UpdateRequest>,
+    /// The value of the route's `order_by`.
+    order: Option<OrderValue>,
     /// Why there are no update requests.
     ignored: Option<IgnoreReason>,
     /// What the route does instead of mapping the request.
@@ -40,6 +42,7 @@ impl RoutePreview {
             route: Some(route),
             delivery_id: None,
             updates: Vec::new(),
+            order: None,
             ignored: None,
             response: None,
             body_note: None,
@@ -49,6 +52,7 @@ impl RoutePreview {
                 return Self {
                     delivery_id: Some(mapped.delivery_id),
                     updates: mapped.updates,
+                    order: mapped.order,
                     ignored: mapped.ignored,
                     body_note: mapped.body_note,
                     ..preview
@@ -76,6 +80,7 @@ impl RoutePreview {
             limits: app.plan_limits(None),
             delivery_id: None,
             updates: vec![update],
+            order: None,
             ignored: None,
             response: None,
             body_note: None,
@@ -97,6 +102,7 @@ impl RoutePreview {
             "route": self.route,
             "delivery_id": self.delivery_id,
             "verification": self.verification.to_string(),
+            "order": self.order.map(|order| order.to_string()),
             "updates": updates,
             "ignored": self.ignored.map(|why| why.to_string()),
             "handshake": self.response,
@@ -125,6 +131,9 @@ impl RoutePreview {
         }
         if let Some(id) = &self.delivery_id {
             lines.push(format!("delivery   {id}"));
+        }
+        if let Some(order) = &self.order {
+            lines.push(format!("order      {order}"));
         }
         for (update, plan) in self.plans() {
             lines.push(format!("plan       {plan}"));

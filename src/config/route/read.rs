@@ -6,7 +6,9 @@ use http::Method;
 use url::Url;
 
 use super::Route;
-use crate::config::duration::{BATCH_WINDOW_RANGE, TRACK_FOR_RANGE, read_duration};
+use crate::config::duration::{
+    BATCH_WINDOW_RANGE, ORDER_FOR_RANGE, TRACK_FOR_RANGE, read_duration,
+};
 use crate::config::values::{read_or, read_secrets};
 use crate::config::{Callbacks, CloudEvents, CompileMode, PublicUrl, VerifyConfig};
 use crate::mapping::{self, Program};
@@ -42,6 +44,16 @@ impl Route {
         let delivery_id = delivery_id.and_then(|node| read_program(&node, compile, problems));
         let map = object.required("map", problems);
         let map = map.and_then(|node| read_program(&node, compile, problems));
+        let order_by = object.optional("order_by");
+        let has_order = order_by.is_some();
+        let order_by = order_by.and_then(|node| read_program(&node, compile, problems));
+        let order_for = object.optional("order_for");
+        let order_for = order_for.and_then(|node| {
+            if !has_order {
+                node.problem(problems, "has no effect without `order_by`");
+            }
+            read_duration(&node, &ORDER_FOR_RANGE, problems)
+        });
         let callback_url = object.optional("callback_url");
         let callback_url =
             callback_url.and_then(|node| read_callback_url(&node, callbacks, problems));
@@ -80,6 +92,8 @@ impl Route {
             when: when.unwrap_or_default(),
             delivery_id,
             map: map?,
+            order_by,
+            order_for,
             callback_url,
             update_by: update_by?,
             connection: connection?,

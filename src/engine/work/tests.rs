@@ -23,7 +23,7 @@ fn job(number: usize, connection: &str, request: &Value) -> Job {
 }
 
 fn work(jobs: &[Job]) -> TurnWork {
-    TurnWork::of(jobs.iter().enumerate(), start())
+    TurnWork::of(jobs.iter().enumerate(), |_| false, start())
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn equal_calls_on_a_view_share_one_job_and_its_polls() {
         .expect("allowed");
     }
     let soon = start() + std::time::Duration::from_secs(10);
-    let polls = TurnWork::of(jobs.iter().enumerate(), soon).polls;
+    let polls = TurnWork::of(jobs.iter().enumerate(), |_| false, soon).polls;
     assert_eq!((polls.len(), polls[0].calls.len()), (1, 2));
 }
 

@@ -56,6 +56,7 @@ impl CallState {
             }
             CallEvent::TrackingFailed(refusal) => CallEvent::Refused(tracking_failed(refusal)),
             CallEvent::Settled(_)
+            | CallEvent::Superseded(_)
             | CallEvent::Accepted { .. }
             | CallEvent::Postponed { .. }
             | CallEvent::NeedsReread { .. }

@@ -33,6 +33,8 @@ pub enum CallEvent {
     },
     /// A reread found these records updated, after an unknown outcome.
     FoundUpdated(BTreeSet<RecordId>),
+    /// A newer delivery has updated these records, and the call leaves them alone.
+    Superseded(BTreeSet<RecordId>),
     /// The call was sent, and its outcome will never be known.
     OutcomeUnknown(Refusal),
     /// Zoho's job is not finished, or its status could not be read now.

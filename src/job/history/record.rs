@@ -222,6 +222,14 @@ impl Job {
         );
     }
 
+    /// Records that records of a call were left to a newer delivery.
+    pub(in crate::job) fn record_superseded(&mut self, seq: usize, count: usize, now: Timestamp) {
+        if count > 0 {
+            let records = count as u64;
+            self.push(now, Step::Superseded { seq, records });
+        }
+    }
+
     /// Records an attempt to deliver a callback. `error` explains a missing status.
     pub(in crate::job) fn record_callback(
         &mut self,

@@ -150,6 +150,9 @@ impl Step {
                 let (took, found) = (number(*took), number(*found));
                 row([Text("u"), Null, took, seq_field(*seq), found, text(code)])
             }
+            Self::Superseded { seq, records } => {
+                row([Text("s"), Null, seq_field(*seq), number(*records)])
+            }
             Self::Callback {
                 took,
                 status,
@@ -272,6 +275,10 @@ impl Step {
                 took: row.unsigned(2)?,
                 found: row.count(4, 0),
                 code: row.owned(5),
+            },
+            "s" => Self::Superseded {
+                seq: seq(2),
+                records: row.unsigned(3)?,
             },
             "b" => Self::Callback {
                 took: row.unsigned(2)?,

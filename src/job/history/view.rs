@@ -34,6 +34,8 @@ pub enum HistoryEvent {
     Waiting,
     /// The job waits because of Zoho's limits.
     Throttled,
+    /// Records were left to a newer delivery.
+    Superseded,
     /// A callback was sent.
     Callback,
     /// The last call became final.
@@ -61,6 +63,7 @@ impl HistoryEvent {
             Self::Poll => "poll",
             Self::Waiting => "waiting",
             Self::Throttled => "throttled",
+            Self::Superseded => "superseded",
             Self::Callback => "callback",
             Self::Finished => "finished",
             Self::Summary => "summary",
@@ -219,6 +222,14 @@ impl Job {
                     ..HistoryEntry::new(at, HistoryEvent::LookedUp)
                 });
             }
+            Step::Superseded { seq, records } => shown.push(HistoryEntry {
+                call: Some(*seq),
+                records: Some(*records),
+                detail: self
+                    .order
+                    .map(|order| format!("a newer delivery than {} was sent", order.key.value)),
+                ..HistoryEntry::new(at, HistoryEvent::Superseded)
+            }),
             Step::Callback { .. } => shown.push(self.callback_entry(at, &entry.step)),
         }
     }

@@ -27,7 +27,8 @@ fn field_groups_run_sequentially() {
             total: 1200,
             updated: 0,
             failed: 0,
-            pending: 1200
+            pending: 1200,
+            superseded: None
         }
     );
     assert_eq!(job.next(start()), NextStep::Submit(vec![4, 5, 6]));
@@ -41,7 +42,8 @@ fn field_groups_run_sequentially() {
             total: 1200,
             updated: 1200,
             failed: 0,
-            pending: 0
+            pending: 0,
+            superseded: None
         }
     );
     assert_eq!(

@@ -18,6 +18,7 @@ fn steps_count_their_own_records() {
         updated,
         failed,
         pending: 700 - updated - failed,
+        superseded: None,
     };
     assert_eq!(job.counts(), counts(0, 0));
     let settle = |job: &mut Job, seq: usize, failures| {
@@ -84,7 +85,8 @@ fn view_counts_never_exceed_zoho_counts() {
             total: 10,
             updated: 8,
             failed: 2,
-            pending: 0
+            pending: 0,
+            superseded: None
         }
     );
     let failed = Progress {
@@ -108,7 +110,8 @@ fn view_counts_never_exceed_zoho_counts() {
             total: 50,
             updated: 30,
             failed: 20,
-            pending: 0
+            pending: 0,
+            superseded: None
         }
     );
     assert_eq!(job.status(), JobStatus::PartiallySucceeded);

@@ -121,6 +121,7 @@ fn refused_preparation_fails_all_records() {
         updated: 0,
         failed,
         pending,
+        superseded: None,
     };
     assert_eq!(job.counts(), counts(2, 0));
     let refusal = Refusal::of(Cause::FieldUnknown);

@@ -68,7 +68,8 @@ fn scheduled_call_is_polled_until_it_ends() {
             total: 50,
             updated: 49,
             failed: 1,
-            pending: 0
+            pending: 0,
+            superseded: None
         }
     );
     assert_eq!(job.finished_at, Some(second));
@@ -124,7 +125,8 @@ fn tracking_times_out_with_last_counts() {
             total: 50,
             updated: 20,
             failed: 2,
-            pending: 28
+            pending: 28,
+            superseded: None
         }
     );
     assert_eq!(

@@ -37,14 +37,16 @@ const FREE_PAGES: i64 = 4_096;
 const VACUUM_PAGES: u32 = 256;
 
 /// The oldest expired rows of a table.
-pub(super) const DELETE_EXPIRED: [&str; 2] = [
+pub(super) const DELETE_EXPIRED: [&str; 3] = [
     "DELETE FROM jobs WHERE rowid IN (SELECT rowid FROM jobs WHERE ended <= ?1 ORDER BY ended LIMIT ?2)",
     "DELETE FROM deliveries WHERE rowid IN (SELECT rowid FROM deliveries WHERE ended <= ?1 ORDER BY ended LIMIT ?2)",
+    "DELETE FROM record_orders WHERE rowid IN (SELECT rowid FROM record_orders WHERE ended <= ?1 ORDER BY ended LIMIT ?2)",
 ];
 
 /// Whether there are expired rows.
 pub(super) const HAS_EXPIRED: &str = "SELECT EXISTS (SELECT 1 FROM jobs WHERE ended <= ?1)
-     OR EXISTS (SELECT 1 FROM deliveries WHERE ended <= ?1)";
+     OR EXISTS (SELECT 1 FROM deliveries WHERE ended <= ?1)
+     OR EXISTS (SELECT 1 FROM record_orders WHERE ended <= ?1)";
 
 /// The store takes no new jobs while more jobs than one turn takes have waited for this long. Until then it takes what comes,
 /// because some senders repeat nothing.

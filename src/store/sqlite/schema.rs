@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::maintenance::LOG_BYTES;
 
 /// The version of the tables. The file contains it.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
 /// How long a statement waits for another process, such as the command line beside the server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,6 +122,16 @@ const DELIVERY_LOG: &str = "
     CREATE INDEX IF NOT EXISTS delivery_log_delivery ON delivery_log (delivery) WHERE delivery IS NOT NULL;
 ";
 
+/// The order of records of routes with `order_by`. `ended` is the moment at which it expires.
+const RECORD_ORDERS: &str = "
+    CREATE TABLE IF NOT EXISTS record_orders (
+        name TEXT PRIMARY KEY,
+        stored TEXT NOT NULL,
+        ended INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS record_orders_ended ON record_orders (ended);
+";
+
 /// From version 1, which stored only deliveries without jobs.
 const FROM_VERSION_1: &str = "
     ALTER TABLE jobs ADD COLUMN delivery TEXT;
@@ -190,7 +200,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             setup.execute_batch(FROM_VERSION_2)?;
             setup.execute_batch(SHARED_VALUES)?;
         }
-        3 | 4 | VERSION => {}
+        3..=5 | VERSION => {}
         _ => {
             return Err(refused(format!(
                 "the file's tables have version {version}, and this program knows {VERSION}"
@@ -205,6 +215,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             add_missing_columns(&setup)?;
         }
         setup.execute_batch(DELIVERY_LOG)?;
+        setup.execute_batch(RECORD_ORDERS)?;
         let rows: Option<i64> =
             setup.query_row("SELECT max(rowid) FROM jobs", [], |row| row.get(0))?;
         if rows.is_none_or(|rows| rows <= INDEXED_ROWS) {

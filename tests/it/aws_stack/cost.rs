@@ -121,6 +121,37 @@ async fn isolated_event_costs_at_most_nine_write_units() {
     assert!(bill.job_bytes <= 1024, "{}", bill.job_bytes);
 }
 
+/// The order of a record costs a claim, its end, and a read.
+#[tokio::test]
+async fn ordered_event_costs_two_write_units_more() {
+    let name = "aws-cost-ordered";
+    let mut stack = Stack::start(name).await;
+    let path = stack.folder.path().join("ordered.yaml");
+    let config = std::fs::read_to_string(stack.folder.path().join("masshook.yaml"));
+    let config = config.expect("the config");
+    let ordered = "delivery_id: .event\n    order_by: .at\n";
+    let config = config.replacen("delivery_id: .event\n", ordered, 1);
+    std::fs::write(&path, config).expect("written");
+    stack.inbound = stack.another_inbound(&[("MASSHOOK_CONFIG", &path.display().to_string())]);
+    let form =
+        |event: &str, at: u32, lead: String| json!({"event": event, "at": at, "ids": [lead]});
+    let first = stack.form(&form("e1", 1, stack.lead(1))).await;
+    stack.finish_all(&[first.job_id()]).await;
+    let before = Moto::shared().billed(name).len();
+    let second = stack.form(&form("e2", 2, stack.lead(2))).await;
+    stack.finish_all(&[first.job_id(), second.job_id()]).await;
+    let lines = &Moto::shared().billed(name)[before..];
+    let bill = Bill::print("isolated event with an order", 1, lines);
+    assert!(bill.write_units <= 11.0, "{}", bill.write_units);
+    assert!(bill.job_bytes <= 1024, "{}", bill.job_bytes);
+    let is_order = |line: &&Value| {
+        line["key"]
+            .as_str()
+            .is_some_and(|key| key.starts_with("order#"))
+    };
+    assert!(lines.iter().any(|line| is_order(&line)), "{lines:#?}");
+}
+
 #[tokio::test]
 async fn event_in_window_costs_at_most_eight_write_units() {
     let name = "aws-cost-window";

@@ -21,7 +21,7 @@ const SIGABRT: i32 = 6;
 const SHARING_AT_ONCE: usize = 8;
 
 /// How many jobs the deliveries create.
-const JOBS: usize = 10;
+const JOBS: usize = 12;
 
 /// The new owner of some leads.
 const OWNER: &str = "5725767000000411002";
@@ -29,6 +29,10 @@ const OWNER_EMAIL: &str = "alan.sales@example.com";
 
 /// After these points the token is stored, and no other is requested.
 const TOKEN_IS_SAFE: [&str; 3] = ["token.cached", "token.unlocked", "token_cache.written"];
+
+/// A route whose deliveries have an order.
+const ORDERED: &str = "  ordered: { verify: { scheme: none }, delivery_id: .event, order_by: .at, map: .update, callback_url: CALLBACK }
+";
 
 /// Where the token is shared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,7 +52,8 @@ impl TokenLocation {
 }
 
 /// Returns deliveries of every kind: jobs that share a mass update, a record update or a Zoho job, calls in sequence,
-/// records to look up, a call that must not be repeated, and a delivery that cannot be mapped.
+/// records to look up, a call that must not be repeated, a newer and an older delivery for one record, and a delivery that
+/// cannot be mapped.
 fn deliveries(world: &Served) -> Vec<Value> {
     let lead = |place| json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)]});
     let own = |place| {
@@ -69,6 +74,11 @@ fn deliveries(world: &Served) -> Vec<Value> {
         "module": "Leads", "fields": {"City": "Bonn"}, "tags": {"add": ["Webinar"], "remove": ["Cold"]},
         "owner": {"email": OWNER_EMAIL}, "ids": [world.id("Leads", 8), world.id("Leads", 9)],
     });
+    let ordered = |at: u8, city: &str| {
+        let update =
+            json!({"module": "Leads", "fields": {"City": city}, "ids": [world.id("Leads", 10)]});
+        json!({"event": city, "route": "ordered", "at": at, "update": update})
+    };
     vec![
         json!({"event": "broken", "ids": ["no id"]}),
         json!({"event": "sought", "updates": [matched]}),
@@ -78,6 +88,8 @@ fn deliveries(world: &Served) -> Vec<Value> {
         json!({"event": "topics", "fields": {"Topics": ["Billing"]}, "ids": [world.id("Leads", 5)]}),
         json!({"event": "steps", "updates": [steps]}),
         deal,
+        ordered(2, "new"),
+        ordered(1, "old"),
     ]
 }
 
@@ -94,7 +106,15 @@ fn step_of(request: &Value, id: &str) -> Option<usize> {
 /// is not sent again.
 async fn send(world: &Served, open: &mut Vec<Value>, known: &mut BTreeSet<String>) {
     while let Some(delivery) = open.first() {
-        let Some(answer) = world.deliver(delivery).await else {
+        let answer = match delivery["route"].is_null() {
+            true => world.deliver(delivery).await,
+            false => {
+                world
+                    .request("POST", "/hooks/ordered", Some(delivery))
+                    .await
+            }
+        };
+        let Some(answer) = answer else {
             return;
         };
         let wanted = if delivery["event"] == "broken" {
@@ -129,7 +149,12 @@ async fn crash(point: &str, times: u32, location: TokenLocation) -> bool {
     let at = format!("{point}:{times}");
     let harness = Harness::new()
         .simulator(|zoho| zoho.job_duration = Duration::from_millis(300))
-        .config(|config| config + "callback_on: progress\non_unknown_outcome: reread\n");
+        .config(|config| {
+            let receiver = config.split("callback_url: ").nth(1);
+            let receiver = receiver.and_then(|rest| rest.lines().next());
+            let ordered = ORDERED.replace("CALLBACK", receiver.expect("a receiver"));
+            config + &ordered + "callback_on: progress\non_unknown_outcome: reread\n"
+        });
     let cache = format!("token_cache: secretsmanager:crash/{point}");
     let harness = match location {
         TokenLocation::Store => harness.served(),
@@ -239,6 +264,15 @@ async fn crash(point: &str, times: u32, location: TokenLocation) -> bool {
     );
     let record = world.record("Leads", &world.id("Leads", 6)).await;
     assert_eq!(record["Lead_Source"], "Advertisement", "{at}");
+    let record = world.record("Leads", &world.id("Leads", 10)).await;
+    assert_eq!(record["City"], "new", "{at}");
+    let requests = requests.as_array().expect("requests").iter();
+    let cities = requests.filter_map(|request| request["body"]["data"][0]["City"].as_str());
+    let cities: Vec<&str> = cities.filter(|city| *city != "Bonn").collect();
+    assert!(
+        cities.is_sorted_by_key(|city| *city == "new"),
+        "{at}: {cities:?}"
+    );
     let (_, kept) = world.cli(&["deliveries", "list", "--outcome", "dead_letter"]);
     assert_eq!(kept["deliveries"].as_array().map(Vec::len), Some(1), "{at}");
     let tokens = world.count("token").await;

@@ -185,7 +185,7 @@ impl Reference {
             let name = name.trim_start_matches("#/$defs/");
             return match name {
                 "SecretRef" => "secret".to_owned(),
-                "DurationSchema" => "duration".to_owned(),
+                "DurationSchema" | "OrderForSchema" => "duration".to_owned(),
                 "ValueSelector" => "part of a request".to_owned(),
                 _ => self.type_of(&self.schema["$defs"][name]),
             };

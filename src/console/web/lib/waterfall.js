@@ -36,6 +36,7 @@ const ROWS = {
   }),
   waiting: (entry) => ({ name: WAITS[entry.detail] || 'Waiting', detail: listed(isKnown(entry.call) && `call ${entry.call}`, !WAITS[entry.detail] && entry.detail), kind: 'wait' }),
   throttled: (entry) => ({ name: WAITS[entry.detail] || 'Throttled', detail: listed(isKnown(entry.call) && `call ${entry.call}`, entry.detail), kind: 'wait' }),
+  superseded: (entry) => ({ name: 'Superseded', detail: listed(isKnown(entry.records) && count(entry.records, 'record'), entry.detail) }),
   callback: (entry) => ({
     name: entry.attempt > 1 ? `Callback ${entry.attempt}` : 'Callback',
     detail: listed(entry.host, entry.status, entry.detail),

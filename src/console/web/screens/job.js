@@ -91,7 +91,7 @@ function cards(job) {
   const shared = Math.max(0, ...(job.history || []).map((entry) => entry.shared_jobs || 0));
   return el('div', { class: 'cards' },
     card('State', jobState(job), job.finished_at ? ['finished ', time(job.finished_at, 'ago')] : ['accepted ', time(job.created_at, 'ago')], true),
-    card('Records updated', counts?.total ? [number(counts.updated), el('small', ` of ${number(counts.total)}`)] : '–', [counts?.failed ? `${number(counts.failed)} refused` : '', counts?.pending ? ` ${number(counts.pending)} open` : '']),
+    card('Records updated', counts?.total ? [number(counts.updated), el('small', ` of ${number(counts.total)}`)] : '–', [counts?.failed ? `${number(counts.failed)} refused` : '', counts?.superseded ? ` ${number(counts.superseded)} left to a newer delivery` : '', counts?.pending ? ` ${number(counts.pending)} open` : '']),
     card('Zoho calls', number(calls.reduce((sum, call) => sum + call.attempts, 0)), [calls.length === 1 ? '1 planned' : `${number(calls.length)} planned`, shared > 1 ? `, shared by ${number(shared)} jobs` : '']),
     card('Took', duration(end - Date.parse(job.created_at)), job.callback ? ['callback ', callbackState(job.callback.status)] : 'no callback'));
 }

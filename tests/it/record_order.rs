@@ -1,0 +1,389 @@
+//! Routes with `order_by`: an older delivery does not overwrite the records of a newer one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use masshook::app::{Acceptance, App, HookResponse};
+use masshook::inbound::InboundRequest;
+use masshook::job::{Job, JobId, JobStatus};
+use masshook::store::Store;
+use masshook::store::delivery::StoredDelivery;
+use masshook::store::sqlite::SqliteStore;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Harness, Request, World};
+
+const ROUTE: &str = r#"
+  ordered:
+    verify: { scheme: none }
+    delivery_id: .event
+    order_by: .at
+    map: '.updates[]? // {module: "Leads", fields: {City: .city}, ids, cvid, match} | with_entries(select(.value != null))'
+"#;
+
+async fn world() -> World {
+    Harness::new().routes(ROUTE).start().await
+}
+
+async fn send(world: &World, body: &Value) -> Answer {
+    world
+        .send(Request::json("/hooks/ordered", body.to_string()))
+        .await
+}
+
+/// Delivers a city for a lead; the event is its value of `order_by`.
+async fn deliver(world: &World, at: Value, city: &str, lead: &str) -> Value {
+    let event = format!("{at} {city}");
+    let body = json!({"event": event, "at": at, "city": city, "ids": [lead]});
+    let answer = send(world, &body).await;
+    answer.job().clone()
+}
+
+async fn city(world: &World, lead: &str) -> Value {
+    world.record("Leads", lead).await["City"].clone()
+}
+
+fn counts(updated: u64, superseded: u64) -> Value {
+    let total = updated + superseded;
+    json!({"total": total, "updated": updated, "failed": 0, "pending": 0, "superseded": superseded})
+}
+
+#[tokio::test]
+async fn older_delivery_is_superseded() {
+    let world = world().await;
+    let lead = world.lead(1);
+    for (at, late) in [
+        (
+            json!("2026-11-27T10:00:00Z"),
+            json!("2026-11-27T11:00:00+02:00"),
+        ),
+        (json!("2026-11-28"), json!("2026-11-27T23:59:59.999Z")),
+        (
+            json!("2026-11-29T00:00:00+0000"),
+            json!("Sat, 28 Nov 2026 20:00:00 GMT"),
+        ),
+    ] {
+        let newer = deliver(&world, at.clone(), "new", &lead).await;
+        assert_eq!(newer["counts"], counts(1, 0), "{newer:#}");
+        let calls = world.count("mass_update_post").await;
+        let older = deliver(&world, late, "old", &lead).await;
+        assert_eq!(older["status"], "succeeded", "{older:#}");
+        assert_eq!(older["counts"], counts(0, 1), "{older:#}");
+        assert_eq!(world.count("mass_update_post").await, calls);
+        assert_eq!(city(&world, &lead).await, "new");
+        let path = format!("/jobs/{}", older["id"].as_str().expect("an id"));
+        let stored = world.send(Request::get(&path).authorized()).await.body;
+        let history = stored["history"].as_array().expect("a history").iter();
+        let events: Vec<&str> = history
+            .filter_map(|entry| entry["event"].as_str())
+            .collect();
+        assert!(events.contains(&"superseded"), "{stored:#}");
+        assert!(stored["order"].is_string(), "{stored:#}");
+    }
+    // Jobs without an order have no such count.
+    let body = json!({"module": "Leads", "fields": {"City": "Bonn"}, "ids": [lead]});
+    let answer = world.post_job("", &body, &[]).await;
+    assert!(
+        answer.job()["counts"].get("superseded").is_none(),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn numbers_are_compared_exactly() {
+    let world = world().await;
+    let lead = world.lead(1);
+    // These are one number as floats.
+    deliver(&world, json!("6486202000000008002"), "new", &lead).await;
+    let older = deliver(&world, json!("6486202000000008001"), "old", &lead).await;
+    assert_eq!(older["counts"], counts(0, 1), "{older:#}");
+    let older = deliver(&world, json!(12), "old", &lead).await;
+    assert_eq!(older["counts"], counts(0, 1), "{older:#}");
+    assert_eq!(city(&world, &lead).await, "new");
+}
+
+/// Of equal values the later delivery wins, and a redelivery is no other delivery.
+#[tokio::test]
+async fn equal_values_are_ordered_by_receipt() {
+    let world = world().await;
+    let lead = world.lead(1);
+    deliver(&world, json!(5), "first", &lead).await;
+    world.clock.advance(Duration::from_secs(1));
+    let second = deliver(&world, json!(5), "second", &lead).await;
+    assert_eq!(second["counts"], counts(1, 0), "{second:#}");
+    let again = deliver(&world, json!(5), "first", &lead).await;
+    assert_eq!(again["counts"], counts(1, 0), "{again:#}");
+    assert_eq!(city(&world, &lead).await, "second");
+}
+
+#[tokio::test]
+async fn update_requests_of_one_delivery_are_all_sent() {
+    let world = world().await;
+    let (one, two) = (world.lead(1), world.lead(2));
+    let update =
+        |field: &str, ids: Value| json!({"module": "Leads", "fields": {field: "Bonn"}, "ids": ids});
+    let both = [
+        update("City", json!([one, two])),
+        update("Company", json!([one])),
+    ];
+    let body = json!({"event": "e1", "at": 7, "updates": both});
+    let answer = send(&world, &body).await;
+    let jobs = answer.body["jobs"].as_array().expect("jobs");
+    assert!(
+        jobs.iter().all(|job| job["status"] == "succeeded"),
+        "{answer:?}"
+    );
+    let record = world.record("Leads", &one).await;
+    assert_eq!(
+        (&record["City"], &record["Company"]),
+        (&json!("Bonn"), &json!("Bonn"))
+    );
+    // A later delivery with an older value for one of two records, and two fields in turn.
+    deliver(&world, json!(9), "Cologne", &two).await;
+    let fields = json!({"City": "Kiel", "Company": "Kiel"});
+    let body = json!({"event": "e2", "at": 8, "updates": [{"module": "Leads", "fields": fields, "ids": [one, two]}]});
+    let job = send(&world, &body).await.job().clone();
+    assert_eq!(job["counts"], counts(1, 1), "{job:#}");
+    let (first, second) = (
+        world.record("Leads", &one).await,
+        world.record("Leads", &two).await,
+    );
+    assert_eq!(
+        (&first["City"], &first["Company"]),
+        (&json!("Kiel"), &json!("Kiel"))
+    );
+    assert_eq!(second["City"], "Cologne");
+    assert_ne!(second["Company"], "Kiel");
+}
+
+#[tokio::test]
+async fn refused_newer_delivery_lets_older_pass() {
+    let world = world().await;
+    let lead = world.lead(1);
+    let too_long = "x".repeat(300);
+    let refused = deliver(&world, json!(2), &too_long, &lead).await;
+    assert_eq!(refused["status"], "failed", "{refused:#}");
+    let older = deliver(&world, json!(1), "old", &lead).await;
+    assert_eq!(older["counts"], counts(1, 0), "{older:#}");
+    assert_eq!(city(&world, &lead).await, "old");
+}
+
+#[tokio::test]
+async fn matched_records_have_an_order() {
+    let world = world().await;
+    let by_mail = json!({"field": "Email", "values": ["lead1@example.com", "lead2@example.com"]});
+    let body = json!({"event": "e1", "at": 2, "city": "new", "match": by_mail});
+    let job = send(&world, &body).await.job().clone();
+    assert_eq!(job["counts"], counts(2, 0), "{job:#}");
+    let body = json!({"event": "e2", "at": 1, "city": "old", "match": by_mail});
+    let job = send(&world, &body).await.job().clone();
+    assert_eq!(job["counts"], counts(0, 2), "{job:#}");
+    assert_eq!(city(&world, &world.id("Leads", 0)).await, "new");
+}
+
+#[tokio::test]
+async fn order_is_kept_for_a_week() {
+    let world = world().await;
+    let lead = world.lead(1);
+    deliver(&world, json!(2), "new", &lead).await;
+    world.clock.advance(Duration::from_secs(6 * 24 * 3600));
+    let late = deliver(&world, json!(1), "late", &lead).await;
+    assert_eq!(late["counts"], counts(0, 1), "{late:#}");
+    world.clock.advance(Duration::from_secs(2 * 24 * 3600));
+    let later = deliver(&world, json!(1.5), "later", &lead).await;
+    assert_eq!(later["counts"], counts(1, 0), "{later:#}");
+}
+
+#[tokio::test]
+async fn delivery_without_order_is_refused() {
+    let world = world().await;
+    let lead = world.lead(1);
+    for (at, found) in [
+        (json!(null), "yields null"),
+        (json!(false), "yields a boolean"),
+        (json!({"seconds": 5}), "yields an object"),
+        (json!([5]), "yields an array"),
+        (json!("soon"), "neither a time nor a number"),
+        (json!(""), "neither a time nor a number"),
+        (json!(1e300), "20 digits"),
+    ] {
+        let body = json!({"event": "e", "at": at, "city": "Bonn", "ids": [lead]});
+        let answer = send(&world, &body).await;
+        assert_eq!(answer.status, 422, "{answer:?}");
+        assert_eq!(answer.body["code"], "mapping_failed");
+        let detail = answer.body["detail"].as_str().expect("a detail");
+        assert!(
+            detail.contains("`order_by`") && detail.contains(found),
+            "{detail}"
+        );
+        assert!(!detail.contains("soon"), "{detail}");
+    }
+    let ids: Vec<String> = (0..501).map(|place| world.lead(place)).collect();
+    for (key, selector, found) in [
+        ("ids", json!(ids), "at most 500 records"),
+        ("cvid", json!("7"), "a custom view"),
+    ] {
+        let body = json!({"event": "e", "at": 1, "city": "Bonn", key: selector});
+        let answer = send(&world, &body).await;
+        assert_eq!(answer.status, 422, "{answer:?}");
+        assert!(answer.text.contains(found), "{answer:?}");
+    }
+    assert_eq!(world.count("token").await, 0);
+}
+
+#[tokio::test]
+async fn number_after_time_fails_before_any_call() {
+    let world = world().await;
+    let lead = world.lead(1);
+    deliver(&world, json!("2026-11-27"), "new", &lead).await;
+    let calls = world.count("mass_update_post").await;
+    let job = deliver(&world, json!(1_800_000_000), "other", &lead).await;
+    assert_eq!(job["status"], "failed", "{job:#}");
+    assert_eq!(job["error"]["code"], "ORDER_INCOMPARABLE", "{job:#}");
+    assert_eq!(world.count("mass_update_post").await, calls);
+}
+
+fn request(body: &Value) -> InboundRequest {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    InboundRequest::post("ordered".to_owned(), headers, Bytes::from(body.to_string()))
+}
+
+async fn enqueue(app: &App, body: &Value) -> JobId {
+    let answer = app.deliver(request(body), None).await.expect("accepted");
+    let HookResponse::Delivery {
+        accepted: Acceptance::Queued(jobs),
+        ..
+    } = answer
+    else {
+        panic!("a durable app queues");
+    };
+    jobs[0].id.clone()
+}
+
+async fn job(store: &dyn Store, id: &JobId) -> Job {
+    store.get(id).await.expect("read").expect("a job")
+}
+
+/// Runs turns of all workers side by side, with some time between them, until all jobs have finished.
+async fn finish(world: &World, workers: &[App], store: &dyn Store, ids: &[JobId]) {
+    for _ in 0..400 {
+        let turns = workers.iter().map(|worker| worker.run_turn(&[], None));
+        for turn in futures_util::future::join_all(turns).await {
+            turn.expect("the store answers");
+        }
+        let mut open = 0;
+        for id in ids {
+            open += usize::from(!job(store, id).await.status().is_final());
+        }
+        if open == 0 {
+            return;
+        }
+        world.clock.advance(Duration::from_secs(10));
+    }
+    panic!("some jobs never finish");
+}
+
+fn seed() -> u64 {
+    let seed = std::env::var("MASSHOOK_TEST_SEED").ok();
+    seed.and_then(|seed| seed.parse().ok()).unwrap_or(7)
+}
+
+/// The replay of an old dead letter overwrites nothing newer.
+#[tokio::test]
+async fn replayed_dead_letter_is_superseded() {
+    let world = world().await;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
+    let workers = [world.worker(&store)];
+    let lead = world.lead(1);
+    world.faults(&json!({"may_mass_update": false})).await;
+    let old = json!({"event": "old", "at": 1, "city": "old", "ids": [lead]});
+    let failed = enqueue(&workers[0], &old).await;
+    finish(&world, &workers, &*store, std::slice::from_ref(&failed)).await;
+    world.faults(&json!({"reset": true})).await;
+    let new = json!({"event": "new", "at": 2, "city": "new", "ids": [lead]});
+    let newer = enqueue(&workers[0], &new).await;
+    finish(&world, &workers, &*store, &[newer]).await;
+    let id = StoredDelivery::id_of("ordered", "old");
+    let dead = store
+        .delivery(&id)
+        .await
+        .expect("read")
+        .expect("a dead letter");
+    let replayed = workers[0].replay(&dead).await.expect("replayed");
+    let replay = replayed.jobs()[0].id.clone();
+    assert_ne!(replay, failed);
+    finish(&world, &workers, &*store, std::slice::from_ref(&replay)).await;
+    let replay = job(&*store, &replay).await;
+    assert_eq!(replay.counts().superseded, Some(1), "{replay:#?}");
+    assert_eq!(city(&world, &lead).await, "new");
+}
+
+/// A thousand records, three deliveries each in random order, through two processes that run turns side by side over one
+/// store, with an unreliable Zoho: the newest value stands in every record, and Zoho never received an older one after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn newest_value_stands_in_every_record() {
+    const RECORDS: u64 = 1_000;
+    const VALUES: u64 = 3;
+    let world = Harness::new().routes(ROUTE).rude().start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_file(folder.path().join("jobs.db")));
+    let workers = [world.worker(&store), world.worker(&store)];
+    let mut random = fastrand::Rng::with_seed(seed());
+    let mut deliveries: Vec<(u64, u64)> = (0..RECORDS)
+        .flat_map(|record| (1..=VALUES).map(move |at| (record, at)))
+        .collect();
+    random.shuffle(&mut deliveries);
+    let mut ids = Vec::new();
+    for (round, chunk) in deliveries.chunks(600).enumerate() {
+        for (record, at) in chunk {
+            let lead = world.lead(*record);
+            let body = json!({"event": format!("{record}/{at}"), "at": at, "city": format!("v{at}"), "ids": [lead]});
+            let worker = &workers[usize::from(random.bool())];
+            ids.push(enqueue(worker, &body).await);
+        }
+        if round % 2 == 0 {
+            let (one, two) = tokio::join!(
+                workers[0].run_turn(&[], None),
+                workers[1].run_turn(&[], None)
+            );
+            (one.expect("a turn"), two.expect("a turn"));
+            world.clock.advance(Duration::from_secs(1));
+        }
+    }
+    finish(&world, &workers, &*store, &ids).await;
+
+    let newest = format!("v{VALUES}");
+    let (mut updated, mut superseded) = (0, 0);
+    for id in &ids {
+        let job = job(&*store, id).await;
+        assert_eq!(job.status(), JobStatus::Succeeded, "{job:#?}");
+        updated += job.counts().updated;
+        superseded += job.counts().superseded.expect("an order");
+    }
+    assert_eq!(updated + superseded, RECORDS * VALUES);
+    eprintln!("{updated} records updated, {superseded} left to a newer delivery");
+    for record in 0..RECORDS {
+        assert_eq!(
+            city(&world, &world.lead(record)).await,
+            json!(newest),
+            "{record}"
+        );
+    }
+    let requests = world.requests().await;
+    let mut last: BTreeMap<String, u64> = BTreeMap::new();
+    for request in requests.as_array().expect("requests") {
+        let value = request["body"]["data"][0]["City"].as_str();
+        let Some(value) = value.and_then(|city| city.strip_prefix('v')?.parse().ok()) else {
+            continue;
+        };
+        for id in request["body"]["ids"].as_array().expect("ids") {
+            let id = id.as_str().expect("an id").to_owned();
+            let before = last.insert(id.clone(), value).unwrap_or_default();
+            assert!(before <= value, "{id}: v{value} was sent after v{before}");
+        }
+    }
+}
