@@ -4,6 +4,7 @@
 //! Only unambiguous values are changed: a display value becomes its actual value, and dates and times get Zoho's format.
 //! Validation is idempotent. It permits what the metadata does not cover.
 
+mod creation;
 mod moment;
 mod value;
 
@@ -11,6 +12,7 @@ use crate::codes::Cause;
 use crate::outcome::Refusal;
 use crate::update::{ApiVersion, Assignment, FieldName, ModuleName, StepKind, UpdateMethod};
 use crate::zoho::metadata::{Field, FieldKind};
+pub use creation::{CreationCheck, check_creation, check_duplicates};
 use strict_reader::nearest;
 
 /// Assignments that passed the validation.
@@ -174,7 +176,7 @@ pub fn match_problem(fields: &[Field], name: &FieldName) -> Option<FieldProblem>
 /// whose records have owners has the field `Owner`. Without fields there is no metadata, and every step passes.
 pub fn step_problem(fields: &[Field], module: &ModuleName, step: StepKind) -> Option<FieldProblem> {
     let (name, message) = match step {
-        StepKind::Fields => return None,
+        StepKind::Create | StepKind::Fields => return None,
         StepKind::AddTags | StepKind::RemoveTags => ("Tag", format!("`{module}` has no tags")),
         StepKind::Owner => ("Owner", format!("the records of `{module}` have no owner")),
     };

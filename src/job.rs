@@ -4,6 +4,7 @@ mod apply;
 pub mod call;
 mod callback;
 mod counts;
+mod creation;
 mod dead_letter;
 pub mod history;
 mod id;
@@ -18,7 +19,7 @@ mod step;
 mod unknown_outcome;
 pub mod view;
 
-pub use crate::outcome::{Failure, Progress, Refusal, SentRequest};
+pub use crate::outcome::{Failure, NewRecordOutcome, Progress, Refusal, SentRequest};
 pub use call::event::CallEvent;
 pub use call::status::{CallEventKind, CallStatus, InvalidTransition, RecordTally};
 pub use call::{CallState, TRACK_FOR};

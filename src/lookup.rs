@@ -15,7 +15,7 @@ use std::fmt;
 use crate::codes::Cause;
 use crate::outcome::Refusal;
 use crate::update::{FieldName, MatchValue, ModuleName, RecordId};
-pub use matches::{LookupRow, MatchIndex, ResolvedMatch, refuse, rows, settle};
+pub use matches::{LetterCase, LookupRow, MatchIndex, ResolvedMatch, refuse, rows, settle};
 
 /// Values of one query. Zoho's documentation has both 50 and 100.
 pub const VALUES_PER_QUERY: usize = 50;

@@ -181,6 +181,7 @@ impl Metrics {
         add(&emf::JOB_DURATION, job.duration.as_secs_f64() * 1_000.0);
         let Counts {
             updated,
+            created,
             failed,
             pending,
             superseded,
@@ -192,6 +193,7 @@ impl Metrics {
             failed,
             pending,
             superseded.unwrap_or_default(),
+            created.unwrap_or_default(),
         ]) {
             if count > 0 {
                 counter.add(count);

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::codes::{self, Cause};
-use crate::update::{RecordId, StepKind};
+use crate::update::{FieldName, RecordId, StepKind};
 
 /// Why Zoho or masshook refused a request: a code, a message and advice. Every code of masshook is in the table of codes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -82,6 +82,52 @@ impl Failure {
     /// Returns what to do about it. The advice comes from the table of codes and is not stored.
     pub fn advice(&self) -> &'static str {
         codes::cure(&self.code, &self.message)
+    }
+}
+
+/// The outcome of a record that was to be created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewRecordOutcome {
+    /// Zoho created it.
+    Created {
+        /// Its id.
+        id: RecordId,
+    },
+    /// Zoho found a record with one of the unique values, and updated it.
+    Updated {
+        /// Its id.
+        id: RecordId,
+        /// The field by which Zoho found it, if it is another one than the field of the `match`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found_by: Option<FieldName>,
+    },
+    /// Zoho refused it.
+    Refused {
+        /// Zoho's code.
+        code: String,
+        /// Zoho's message and its details.
+        message: String,
+    },
+    /// The call that was to create it failed as a whole; the job's error tells why.
+    CallFailed,
+}
+
+impl NewRecordOutcome {
+    /// The id of the record, if it exists now.
+    pub fn id(&self) -> Option<RecordId> {
+        match self {
+            Self::Created { id } | Self::Updated { id, .. } => Some(*id),
+            Self::Refused { .. } | Self::CallFailed => None,
+        }
+    }
+
+    /// Zoho's code, if Zoho refused the record.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            Self::Created { .. } | Self::Updated { .. } | Self::CallFailed => None,
+        }
     }
 }
 

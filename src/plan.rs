@@ -19,7 +19,7 @@ use crate::update::{
     ApiVersion, FieldName, ModuleName, Records, Resolved, StepKind, Territory, ViewId,
 };
 use build::{RecordCount, all_calls};
-pub use call::{AnswerForm, Call, CallKind, Target, row, rows_body};
+pub use call::{AnswerForm, Call, CallKind, Target, row, rows_body, upsert_body};
 pub use change::Change;
 pub use comparison::{MethodComparison, MethodReason};
 pub use credits::{CreditCost, CreditPrices, RECORDS_PER_CREDIT};
@@ -36,6 +36,8 @@ pub struct Plan {
     /// The comparison of both update methods; none if no field is set.
     comparison: Option<MethodComparison>,
     calls: Vec<Call>,
+    /// The number of records that are created.
+    new_records: usize,
 }
 
 /// The records that a plan updates.
@@ -62,6 +64,10 @@ impl Plan {
             scope,
             comparison,
             calls,
+            new_records: request
+                .new_records
+                .as_ref()
+                .map_or(0, |new| new.values().len()),
         }
     }
 
@@ -139,14 +145,31 @@ impl fmt::Display for PlanScope {
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let calls = self.calls.len();
-        let plural = if calls == 1 { "" } else { "s" };
-        let endpoints = step::endpoints(&self.calls, |kind| self.path(kind));
-        write!(
-            formatter,
-            "{calls} call{plural} to {endpoints} for {}",
-            self.scope
-        )?;
+        let is_upsert = |call: &&Call| call.target.new_records().is_some();
+        let upserts = self.calls.iter().take_while(is_upsert).count();
+        let (upserts, others) = self.calls.split_at(upserts);
+        let plural = |count| if count == 1 { "" } else { "s" };
+        if !upserts.is_empty() {
+            let (calls, records) = (upserts.len(), self.new_records);
+            let endpoint = step::endpoints(upserts, |kind| self.path(kind));
+            write!(
+                formatter,
+                "{calls} call{} to {endpoint} for {records} new record{}",
+                plural(calls),
+                plural(records)
+            )?;
+        }
+        if upserts.is_empty() || !others.is_empty() {
+            let and = if upserts.is_empty() { "" } else { ", and " };
+            let calls = others.len();
+            let endpoints = step::endpoints(others, |kind| self.path(kind));
+            write!(
+                formatter,
+                "{and}{calls} call{} to {endpoints} for {}",
+                plural(calls),
+                self.scope
+            )?;
+        }
         for call in &self.calls {
             let kind = call.target.kind();
             let changes = match call.fields.as_slice() {
@@ -157,10 +180,12 @@ impl fmt::Display for Plan {
                 }
             };
             write!(formatter, "\n{:>5}. {changes:<28} {kind:<11} ", call.seq)?;
-            match call.target.named() {
+            let new = call.target.new_records();
+            match call.target.named().or(new) {
                 Some(range) => {
                     let (first, last, count) = (range.start + 1, range.end, range.len());
-                    write!(formatter, "records {first}-{last} ({count})")?;
+                    let what = if new.is_some() { "new " } else { "" };
+                    write!(formatter, "{what}records {first}-{last} ({count})")?;
                 }
                 None => formatter.write_str("Zoho runs it as a job, which is tracked")?,
             }

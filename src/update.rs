@@ -2,6 +2,7 @@
 //! whether it comes from a route's mapping, `POST /jobs` or a direct invoke.
 
 mod api_version;
+mod creation;
 mod id;
 mod match_value;
 mod method;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 pub use api_version::ApiVersion;
+pub use creation::NewRecords;
 pub use id::{InvalidId, RecordId, TerritoryId, UserId, ViewId};
 pub use match_value::{InvalidValue, MAX_VALUE_CHARS, MatchValue};
 use method::FieldSupport;
@@ -67,6 +69,9 @@ pub struct UpdateRequest {
     pub owner: Option<OwnerChange>,
     /// The records to update.
     pub selector: Selector,
+    /// The records to create, once a look-up has found which. The selector has the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_records: Option<NewRecords>,
     /// For multi-select picklists: replace the options (`true`), or add to them (`false`, Zoho's default).
     pub over_write: bool,
     /// The requested method; [`UpdateRequest::effective_method`] takes the selector into account.
@@ -130,6 +135,7 @@ impl UpdateRequest {
     /// What it changes, in the order in which the steps run.
     pub fn steps(&self) -> Vec<StepKind> {
         let has = |step: &StepKind| match step {
+            StepKind::Create => self.creates(),
             StepKind::Fields => !self.fields.is_empty(),
             StepKind::AddTags => !self.tags.add.is_empty(),
             StepKind::RemoveTags => !self.tags.remove.is_empty(),
@@ -148,6 +154,20 @@ impl UpdateRequest {
         match self.selector.is_view() {
             true => UpdateMethod::MassUpdate,
             false => self.update_by,
+        }
+    }
+
+    /// Whether the request can create records.
+    pub fn creates(&self) -> bool {
+        self.creation().is_some()
+    }
+
+    /// The `match` that creates records; once the records are looked up, with the values that no record has.
+    pub fn creation(&self) -> Option<&Match> {
+        match (&self.new_records, &self.selector) {
+            (Some(new), _) => Some(&new.query),
+            (None, Selector::Match(query)) => Some(query).filter(|query| query.creates()),
+            (None, Selector::Records(_) | Selector::Named(_)) => None,
         }
     }
 
@@ -186,14 +206,9 @@ impl UpdateRequest {
 
     /// The request as JSON that [`UpdateRequest::parse`] reads.
     pub fn to_json(&self) -> Value {
-        let fields: Map<String, Value> = self
-            .fields
-            .iter()
-            .map(|assignment| (assignment.field.to_string(), assignment.value.clone()))
-            .collect();
         let mut json = Map::from_iter([("module".to_owned(), json!(self.module.as_str()))]);
-        if !fields.is_empty() {
-            json.insert("fields".to_owned(), Value::Object(fields));
+        if !self.fields.is_empty() {
+            json.insert("fields".to_owned(), assignments_json(&self.fields));
         }
         if !self.tags.is_empty() {
             json.insert("tags".to_owned(), self.tags.to_json());
@@ -257,6 +272,13 @@ impl UpdateRequest {
             node.value.clone()
         });
         object.finish(problems);
+        creation::check(
+            node,
+            module.as_ref(),
+            changes.as_ref(),
+            selector.as_ref(),
+            problems,
+        );
         let Changes {
             fields,
             tags,
@@ -268,6 +290,7 @@ impl UpdateRequest {
             tags,
             owner,
             selector: selector?,
+            new_records: None,
             over_write: over_write?,
             update_by: update_by?,
             callback_url: match callback_url {
@@ -328,6 +351,14 @@ impl Changes {
             owner: owner?,
         })
     }
+}
+
+/// Assignments as one JSON object.
+fn assignments_json(assignments: &[Assignment]) -> Value {
+    let fields = assignments.iter();
+    fields
+        .map(|Assignment { field, value }| (field.to_string(), value.clone()))
+        .collect()
 }
 
 fn read_callback_url(node: &Node<'_>, problems: &mut Problems) -> Option<Url> {

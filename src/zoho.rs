@@ -64,6 +64,21 @@ pub struct SendWindow<'a> {
     pub is_open: &'a (dyn Fn() -> bool + Sync),
 }
 
+/// A call that updates or creates records.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateCall<'a> {
+    /// The module.
+    pub module: &'a ModuleName,
+    /// The kind of the call.
+    pub kind: CallKind,
+    /// Its JSON.
+    pub body: &'a Value,
+    /// The records that it updates; none if they are those of a custom view, or new ones.
+    pub ids: &'a [RecordId],
+    /// The number of records in its body, known and new ones.
+    pub rows: usize,
+}
+
 impl SendWindow<'_> {
     /// A window that only time closes.
     pub fn until(give_up: Timestamp) -> Self {
@@ -222,19 +237,23 @@ impl Client {
         self.tokens.grant(form).await
     }
 
-    /// Sends a call that updates `ids`, or a custom view if there are none.
+    /// Sends a call that updates or creates records.
     ///
     /// If `repeat` is [`Repeat::Never`] and the outcome of an attempt is unknown, the result is [`Error::OutcomeUnknown`].
     /// A result without attempts means that the window was closed before the first one.
     pub async fn update(
         &self,
-        module: &ModuleName,
-        kind: CallKind,
-        body: &Value,
-        ids: &[RecordId],
+        call: UpdateCall<'_>,
         repeat: Repeat,
         window: SendWindow<'_>,
     ) -> CallResult<UpdateAnswer> {
+        let UpdateCall {
+            module,
+            kind,
+            body,
+            ids,
+            rows,
+        } = call;
         let endpoint = kind.endpoint(module);
         let method = match kind {
             CallKind::Immediate
@@ -242,7 +261,8 @@ impl Client {
             | CallKind::AddTags
             | CallKind::RemoveTags
             | CallKind::ChangeOwner
-            | CallKind::MassChangeOwner => Method::POST,
+            | CallKind::MassChangeOwner
+            | CallKind::Upsert => Method::POST,
             CallKind::Records => Method::PUT,
         };
         let request = ApiRequest {
@@ -250,6 +270,7 @@ impl Client {
                 CallKind::Immediate => RequestKind::Immediate,
                 CallKind::Scheduled => RequestKind::Scheduled,
                 CallKind::Records => RequestKind::Records,
+                CallKind::Upsert => RequestKind::Upsert,
                 CallKind::AddTags | CallKind::RemoveTags => RequestKind::Tags,
                 CallKind::ChangeOwner | CallKind::MassChangeOwner => RequestKind::Owner,
             },
@@ -273,9 +294,13 @@ impl Client {
                 answer::view_update(raw, selection)
             }
             AnswerForm::Rows => answer::record_update(raw, ids),
+            AnswerForm::NewRows => {
+                let field = body["duplicate_check_fields"][0].as_str();
+                answer::upsert(raw, rows, field.unwrap_or_default())
+            }
         };
         self.call_while(&request, window.is_open, judge, |answer| {
-            answer.refusal_of(ids.len()).unwrap_or(SUCCESS)
+            answer.refusal_of(rows).unwrap_or(SUCCESS)
         })
         .await
     }

@@ -100,7 +100,7 @@ fn assert_within_limits(outputs: &[Value]) {
             for call in plan.calls() {
                 let (ids, fields) = match call.target.kind() {
                     CallKind::Immediate | CallKind::Scheduled => (500, 1..=3),
-                    CallKind::Records => (100, 1..=30),
+                    CallKind::Records | CallKind::Upsert => (100, 1..=30),
                     CallKind::AddTags
                     | CallKind::RemoveTags
                     | CallKind::ChangeOwner

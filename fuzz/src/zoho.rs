@@ -34,6 +34,20 @@ pub fn run(data: &[u8]) {
             assert!(ids.is_empty());
             assert!(!zoho_job_id.is_empty());
         }
+        Ok(UpdateAnswer::Upserted(_)) => panic!("the answer to another call"),
+        Err(error) => assert_code(&error),
+    }
+    match answer::upsert(&raw, ids.len(), "Email") {
+        Ok(UpdateAnswer::Upserted(rows)) => {
+            assert!(!rows.is_empty() && rows.len() == ids.len());
+            assert!(
+                rows.iter()
+                    .all(|row| row.id().is_some() != row.code().is_some())
+            );
+        }
+        Ok(UpdateAnswer::Settled(_) | UpdateAnswer::Accepted { .. }) => {
+            panic!("the answer to another call")
+        }
         Err(error) => assert_code(&error),
     }
     match answer::job_status(&raw, "554023000000506003") {

@@ -259,8 +259,8 @@ table! {
         "this is a defect of masshook: please report it with the message";
         "mandatory param missing", r#"{"param_name":"job_id"}"#;
     MandatoryMissing = "MANDATORY_NOT_FOUND" Crm [400, 207] REFUSED, says [];
-        "something required is missing: a selector, or (in a record update) a mandatory field of the layout that would be left empty";
-        "give the field that the message names a value; if it names none of yours, please report it";
+        "something required is missing: a selector, or a mandatory field of the layout that a record would be left without";
+        "give the field that the message names a value, a new record in `match.create`; if it names none of yours, please report it";
         "required field not found", "{}";
 
     KeyMissing = "EXPECTED_FIELD_MISSING" Crm [400] REFUSED, says [];
@@ -615,7 +615,19 @@ table! {
         "", "{}";
     MatchNotFound = "MATCH_NOT_FOUND" Masshook [] DENIED, says [];
         "no record has one value of `match`, and `on_none` is `fail`; nothing was updated";
-        "create the records first, check the values' spelling, or let `on_none` be `succeed`";
+        "let `on_none` be `create` or `succeed`, create the records first, or check the values' spelling";
+        "", "{}";
+    MatchNotUnique = "MATCH_FIELD_NOT_UNIQUE" Masshook [] DENIED, says [];
+        "records were to be created by a field that is not unique, or not known to be: a repeated call would create them twice; nothing was sent";
+        "tick \"Do not allow duplicate values\" for the field in the CRM, or match the field by which Zoho finds duplicates in the module anyway: the message names it";
+        "", "{}";
+    FieldRequired = "FIELD_REQUIRED" Masshook [] DENIED, says [];
+        "a record was to be created without a field that the module requires; nothing was sent";
+        "add the field to `match.create`, or to `fields` if every record is to get it";
+        "", "{}";
+    RecordBeingCreated = "RECORD_BEING_CREATED" Masshook [] SOON, says [];
+        "another job is creating the record of the same value";
+        "nothing: masshook looks the record up again once it exists, and updates it";
         "", "{}";
     MatchTooWide = "MATCH_TOO_WIDE" Masshook [] DENIED, says [];
         "the values of `match` mean too many records, or take too many searches; nothing was updated";

@@ -23,6 +23,8 @@ pub enum ScopedFeature {
     View,
     /// Selection of a territory by name.
     Territory,
+    /// Creation of records for values that no record has.
+    Create,
     /// Record updates instead of mass updates.
     Records,
     /// Changes of tags.
@@ -49,7 +51,13 @@ impl ScopedFeature {
             ("owner.email", Self::OwnerEmail),
         ];
         let named = by_key.into_iter().filter(|(key, _)| keys.contains(*key));
-        named.map(|(_, feature)| feature).collect()
+        let mut features: BTreeSet<Self> = named.map(|(_, feature)| feature).collect();
+        // The value of `on_none` may also be another one, so the program's text decides.
+        let is_on_none = |key: &String| key == "on_none" || key.ends_with(".on_none");
+        if keys.iter().any(is_on_none) && program.location_of("create").is_some() {
+            features.insert(Self::Create);
+        }
+        features
     }
 
     /// Returns the features that an update request uses.
@@ -69,8 +77,11 @@ impl ScopedFeature {
         }
         match &request.selector {
             Selector::Records(_) => {}
-            Selector::Match(_) => {
+            Selector::Match(query) => {
                 features.insert(Self::Match);
+                if query.creates() {
+                    features.insert(Self::Create);
+                }
             }
             Selector::Named(named) => {
                 if let Named::Name(_) = named.view {
@@ -128,6 +139,11 @@ impl Connection {
                 "ZohoCRM.settings.territories.READ",
                 has(ScopedFeature::Territory),
                 "`territory`, by its name",
+            ),
+            Scope::of(
+                "ZohoCRM.modules.CREATE",
+                has(ScopedFeature::Create),
+                "`on_none: create`",
             ),
             Scope::of(
                 "ZohoCRM.modules.UPDATE",
@@ -241,6 +257,20 @@ mod tests {
     }
 
     #[test]
+    fn creation_needs_scope_for_new_records() {
+        let lookups = |map| needed("off", map)[2..].to_vec();
+        let create = "{match: {field: \"Email\", values: [.e], on_none: \"create\"}}";
+        let wanted = [
+            "ZohoCRM.coql.READ",
+            "ZohoCRM.modules.READ",
+            "ZohoCRM.modules.CREATE",
+        ];
+        assert_eq!(lookups(create), wanted);
+        let succeed = create.replace("\"create\"", "\"succeed\"");
+        assert_eq!(lookups(&succeed), wanted[..2]);
+    }
+
+    #[test]
     fn record_updates_need_records_scope() {
         let with = |keys: &str, map: &str| {
             let text = format!(
@@ -303,6 +333,12 @@ mod tests {
         assert_eq!(features(json!({"ids": [1]})), []);
         let matched = json!({"match": {"field": "Email", "values": ["a@b.de"]}});
         assert_eq!(features(matched), [ScopedFeature::Match]);
+        let created =
+            json!({"match": {"field": "Email", "values": ["a@b.de"], "on_none": "create"}});
+        assert_eq!(
+            features(created),
+            [ScopedFeature::Match, ScopedFeature::Create]
+        );
         assert_eq!(features(json!({"view": "Hot"})), [ScopedFeature::View]);
         let named = json!({"view": "Hot", "territory": {"name": "EMEA"}});
         assert_eq!(

@@ -1,9 +1,12 @@
 //! Batches: requests that perform calls of several jobs at once. Pure.
 //!
 //! Calls that make the same change to single records through the same connection share batches of up to 500 ids: they set the
-//! same fields to the same values, add or remove the same tags, or name the same owner. Record updates have their own values, so they share batches of up to 100 records unless two rows for one record
-//! differ, and only up to [`MAX_BYTES`]. A call is never split, so its answer comes in one piece. Equal calls on one custom
-//! view share one Zoho job.
+//! same fields to the same values, add or remove the same tags, or name the same owner. Record updates have their own values,
+//! so they share batches of up to 100 records unless two rows for one record differ, and only up to [`MAX_BYTES`]. Upserts by
+//! the same field do so too; one value has one row in a round, so that no two calls create a record of it at once. A call is
+//! never split, so its answer comes in one piece. Equal calls on one custom view share one Zoho job.
+
+mod rows;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -11,17 +14,16 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use crate::job::{CallState, Job};
-use crate::outcome::Failure;
-use crate::plan::{AnswerForm, Call, CallKind, Change, row, rows_body};
-use crate::update::{ModuleName, RecordId, Records, Resolved, UpdateRequest};
+use crate::outcome::{Failure, NewRecordOutcome};
+use crate::plan::{AnswerForm, Call, CallKind, Change, rows_body, upsert_body};
+use crate::update::{FieldName, ModuleName, RecordId, Records, Resolved};
 use crate::zoho::Repeat;
+pub(super) use rows::RemainingRecords;
+use rows::{RowKey, RowsByKey, differs, row_bytes, rows_of};
 
 /// Bytes of a request body that calls may share, so that a large call does not make those that share its batch fail. A call
 /// that is larger has a batch of its own.
 pub(super) const MAX_BYTES: usize = 1 << 20;
-
-/// Bytes of an id in a request body: 20 digits, quotes and a comma.
-const ID_BYTES: usize = 23;
 
 /// A call of one of the turn's jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,6 +60,13 @@ enum BatchPayload {
         ids: Vec<RecordId>,
         rows: Vec<Value>,
     },
+    /// One row of values per new record, in the order of the keys of their values.
+    NewRows {
+        /// The field by which Zoho finds duplicates.
+        field: FieldName,
+        keys: Vec<String>,
+        rows: Vec<Value>,
+    },
 }
 
 impl Batch {
@@ -66,10 +75,11 @@ impl Batch {
         match &self.payload {
             BatchPayload::Same { change, records } => change.body(records),
             BatchPayload::Rows { rows, .. } => rows_body(rows.clone()),
+            BatchPayload::NewRows { field, rows, .. } => upsert_body(field, rows.clone()),
         }
     }
 
-    /// The ids in the request; none for a custom view.
+    /// The ids in the request; none for a custom view and for new records.
     pub(super) fn ids(&self) -> &[RecordId] {
         match &self.payload {
             BatchPayload::Same {
@@ -80,8 +90,40 @@ impl Batch {
             BatchPayload::Same {
                 records: Records::View { .. },
                 ..
-            } => &[],
+            }
+            | BatchPayload::NewRows { .. } => &[],
         }
+    }
+
+    /// The number of rows or ids in the request; 0 for a custom view.
+    pub(super) fn record_count(&self) -> usize {
+        match &self.payload {
+            BatchPayload::NewRows { rows, .. } => rows.len(),
+            BatchPayload::Same { .. } | BatchPayload::Rows { .. } => self.ids().len(),
+        }
+    }
+
+    /// The outcomes of the new records of one of its calls, given those of its rows.
+    pub(super) fn new_records_of(
+        &self,
+        rows: &[NewRecordOutcome],
+        job: &Job,
+        call: &Call,
+    ) -> Vec<(usize, NewRecordOutcome)> {
+        let (Some(range), Some(new)) = (call.target.new_records(), &job.request.new_records) else {
+            return Vec::new();
+        };
+        let BatchPayload::NewRows { keys, .. } = &self.payload else {
+            return Vec::new();
+        };
+        let by_key: HashMap<&String, &NewRecordOutcome> = keys.iter().zip(rows).collect();
+        let values = range.clone().zip(call.new_values(&job.request));
+        let outcome = |(number, value)| {
+            let outcome = by_key.get(&new.key(value)).copied();
+            let outcome = outcome.cloned();
+            (number, outcome.unwrap_or(NewRecordOutcome::CallFailed))
+        };
+        values.map(outcome).collect()
     }
 
     /// Whether its calls may be sent apart if Zoho refuses the batch as a whole. Equal calls on a custom view are one call.
@@ -95,17 +137,31 @@ impl Batch {
     }
 
     /// The part of this batch for one of its calls, with the call's records.
-    pub(super) fn part(&self, call: CallRef, ids: &[RecordId]) -> Self {
-        let own: HashSet<&RecordId> = ids.iter().collect();
+    pub(super) fn part(&self, call: CallRef, job: &Job, state: &CallState) -> Self {
         let payload = match &self.payload {
             BatchPayload::Same { change, .. } => BatchPayload::Same {
                 change: change.clone(),
-                records: Records::Ids(ids.to_vec()),
+                records: Records::Ids(job.remaining_ids(state)),
             },
             BatchPayload::Rows { ids, rows } => {
+                let own: HashSet<RecordId> = job.remaining_ids(state).into_iter().collect();
                 let rows = ids.iter().zip(rows).filter(|(id, _)| own.contains(id));
                 let (ids, rows) = rows.map(|(id, row)| (*id, row.clone())).unzip();
                 BatchPayload::Rows { ids, rows }
+            }
+            BatchPayload::NewRows { field, keys, rows } => {
+                let new = job.request.new_records.iter();
+                let values = state.call.new_values(&job.request);
+                let own: HashSet<String> = new
+                    .flat_map(|new| values.iter().map(|value| new.key(value)))
+                    .collect();
+                let rows = keys.iter().zip(rows).filter(|(key, _)| own.contains(*key));
+                let (keys, rows) = rows.map(|(key, row)| (key.clone(), row.clone())).unzip();
+                BatchPayload::NewRows {
+                    field: field.clone(),
+                    keys,
+                    rows,
+                }
             }
         };
         Self {
@@ -126,7 +182,8 @@ impl Batch {
                 records: Records::Ids(_),
                 ..
             }
-            | BatchPayload::Rows { .. } => None,
+            | BatchPayload::Rows { .. }
+            | BatchPayload::NewRows { .. } => None,
         }
     }
 }
@@ -151,21 +208,19 @@ pub(super) fn failures_of(failures: &[Failure], state: &CallState, job: &Job) ->
 pub(super) struct Packer {
     pub(super) batches: Vec<Batch>,
     /// The batches of each key, and the row that each of them has for a record.
-    open: HashMap<String, Vec<(usize, RowsById)>>,
+    open: HashMap<String, Vec<(usize, RowsByKey)>>,
 }
 
-/// The row of each record of a batch; null if all records have the same values.
-type RowsById = HashMap<RecordId, Value>;
-
 impl Packer {
-    /// Puts a call into a batch. `ids` are the records that it has still to update.
+    /// Puts a call into a batch. `remaining` is what it has still to do. An upsert stays for a later round if another one
+    /// creates a record of the same value with other fields.
     pub(super) fn put(
         &mut self,
         call_ref: CallRef,
         connection: &str,
         request: Resolved<'_>,
         call: &Call,
-        ids: Vec<RecordId>,
+        remaining: RemainingRecords,
     ) {
         let about = request.request();
         let kind = call.target.kind();
@@ -178,33 +233,31 @@ impl Packer {
             .open
             .entry(key(connection, request, call, &change))
             .or_default();
-        let rows = rows_of(call, about, ids);
+        let rows = rows_of(about, call, remaining);
+        let differs = |known: &RowsByKey| differs(&rows, known);
+        let is_upsert = kind.answer_form() == AnswerForm::NewRows;
+        if is_upsert && open.iter().any(|(_, known)| differs(known)) {
+            return;
+        }
         let capacity = kind.capacity();
-        let bytes_of = |row: &Value| match row.is_null() {
-            true => ID_BYTES,
-            false => row.to_string().len() + 1,
-        };
-        let sizes: Vec<usize> = rows.iter().map(|(_, row)| bytes_of(row)).collect();
+        let sizes: Vec<usize> = rows.iter().map(|(_, row)| row_bytes(row)).collect();
         let batches = &self.batches;
-        let fits = |index: usize, known: &RowsById| {
+        let fits = |index: usize, known: &RowsByKey| {
             let more = rows.iter().zip(&sizes);
-            let more = more.filter(|((id, _), _)| !known.contains_key(id));
+            let more = more.filter(|((key, _), _)| !known.contains_key(key));
             let bytes: usize = more.map(|(_, size)| size).sum();
             if batches[index].bytes + bytes > MAX_BYTES {
                 return false;
             }
-            let new = rows.iter().filter(|(id, _)| !known.contains_key(id));
+            let new = rows.iter().filter(|(key, _)| !known.contains_key(key));
             let free = capacity.saturating_sub(known.len());
             // In a full batch the first new record decides. There may be a hundred full batches before this one.
-            new.take(free + 1).count() <= free
-                && rows
-                    .iter()
-                    .all(|(id, row)| known.get(id).is_none_or(|known| known == row))
+            new.take(free + 1).count() <= free && !differs(known)
         };
         let place = match open.iter().position(|(index, known)| fits(*index, known)) {
             Some(place) => place,
             None => {
-                open.push((self.batches.len(), RowsById::new()));
+                open.push((self.batches.len(), RowsByKey::new()));
                 let mut batch = Batch {
                     connection: connection.to_owned(),
                     module: about.module.clone(),
@@ -225,27 +278,14 @@ impl Packer {
         if repeat == Repeat::Never {
             batch.repeat = Repeat::Never;
         }
-        for ((id, row), size) in rows.into_iter().zip(sizes) {
-            if let Entry::Vacant(vacant) = known.entry(id) {
+        for ((key, row), size) in rows.into_iter().zip(sizes) {
+            if let Entry::Vacant(vacant) = known.entry(key) {
                 batch.bytes += size;
-                batch.payload.put(id, &row);
+                batch.payload.put(vacant.key(), &row);
                 vacant.insert(row);
             }
         }
     }
-}
-
-/// The rows of a call for these records; null if they all have the same values.
-fn rows_of(call: &Call, request: &UpdateRequest, ids: Vec<RecordId>) -> Vec<(RecordId, Value)> {
-    let data = match call.target.kind().answer_form() {
-        AnswerForm::Rows => Some(call.data(request)),
-        AnswerForm::Results | AnswerForm::Job => None,
-    };
-    let row_of = |id| match &data {
-        Some(data) => (id, row(id, data, request.over_write)),
-        None => (id, Value::Null),
-    };
-    ids.into_iter().map(row_of).collect()
 }
 
 impl BatchPayload {
@@ -256,26 +296,40 @@ impl BatchPayload {
                 let (ids, rows) = (Vec::new(), Vec::new());
                 return Self::Rows { ids, rows };
             }
+            AnswerForm::NewRows => {
+                if let Some(new) = &request.request().new_records {
+                    return Self::NewRows {
+                        field: new.query.field.clone(),
+                        keys: Vec::new(),
+                        rows: Vec::new(),
+                    };
+                }
+                Records::Ids(Vec::new())
+            }
             AnswerForm::Results => Records::Ids(Vec::new()),
             AnswerForm::Job => request.records().clone(),
         };
         Self::Same { change, records }
     }
 
-    fn put(&mut self, id: RecordId, row: &Value) {
-        match self {
-            Self::Same {
-                records: Records::Ids(ids),
-                ..
-            } => ids.push(id),
-            Self::Same {
-                records: Records::View { .. },
-                ..
-            } => {}
-            Self::Rows { ids, rows } => {
-                ids.push(id);
+    fn put(&mut self, key: &RowKey, row: &Value) {
+        match (self, key) {
+            (
+                Self::Same {
+                    records: Records::Ids(ids),
+                    ..
+                },
+                RowKey::Record(id),
+            ) => ids.push(*id),
+            (Self::Rows { ids, rows }, RowKey::Record(id)) => {
+                ids.push(*id);
                 rows.push(row.clone());
             }
+            (Self::NewRows { keys, rows, .. }, RowKey::Value(key)) => {
+                keys.push(key.clone());
+                rows.push(row.clone());
+            }
+            (Self::Same { .. } | Self::Rows { .. } | Self::NewRows { .. }, _) => {}
         }
     }
 }
@@ -290,6 +344,11 @@ fn key(connection: &str, request: Resolved<'_>, call: &Call, change: &Change) ->
         (AnswerForm::Rows, _) => {
             let once = call.adds_options(request.request());
             serde_json::json!([connection, module, kind, once])
+        }
+        (AnswerForm::NewRows, _) => {
+            let new = request.request().new_records.as_ref();
+            let field = new.map(|new| new.query.field.as_str());
+            serde_json::json!([connection, module, kind, field])
         }
         (AnswerForm::Job, Records::View { cvid, territory }) => {
             let territory = territory.map(|territory| territory.to_json());

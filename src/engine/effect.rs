@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::batch::{Batch, CallRef};
 use super::order::{CallClaims, ClaimedCall, OrderedCall};
-use super::prepare::{PrepareInput, PrepareOutput};
+use super::prepare::{ClaimedValue, PrepareInput, PrepareOutput, claimed_values};
 use super::unknown_outcome::{Resolution, UnresolvedCall};
 use super::work::{StatusPoll, TurnWork};
 use super::{LeasedJob, TurnDeadlines};
@@ -20,6 +20,8 @@ pub(super) enum Effect {
     Prepare {
         connection: String,
         inputs: Vec<PrepareInput>,
+        /// The values of which other jobs are creating records.
+        claimed: Vec<ClaimedValue>,
     },
     Poll(StatusPoll),
     Resolve(UnresolvedCall),
@@ -69,11 +71,16 @@ pub(super) fn effects(
                 .push(input);
         }
     }
-    effects.extend(
-        inputs
-            .into_iter()
-            .map(|(connection, inputs)| Effect::Prepare { connection, inputs }),
-    );
+    for (connection, inputs) in inputs {
+        let jobs = leased.iter().map(|leased| &leased.job);
+        let others = jobs.filter(|job| job.connection == connection);
+        let claimed = others.flat_map(|job| claimed_values(job)).collect();
+        effects.push(Effect::Prepare {
+            connection,
+            inputs,
+            claimed,
+        });
+    }
     effects.extend(work.polls.into_iter().map(Effect::Poll));
     for call in work.unknown_outcomes {
         if let Some(leased) = leased.get(call.job) {
@@ -114,8 +121,7 @@ pub(super) fn effects(
 fn parts(batch: &Batch, leased: &[LeasedJob]) -> Vec<Batch> {
     let part = |call: &CallRef| {
         let job = &leased.get(call.job)?.job;
-        let ids = job.remaining_ids(job.call(call.seq)?);
-        Some(batch.part(*call, &ids))
+        Some(batch.part(*call, job, job.call(call.seq)?))
     };
     batch.calls.iter().filter_map(part).collect()
 }

@@ -24,6 +24,7 @@ pub(super) fn log_end(job: &Job) {
             status = status.as_str(),
             records.updated = updated,
             records.superseded = superseded,
+            records.created = counts.created,
             "{text}"
         ),
         JobStatus::Succeeded
@@ -37,6 +38,7 @@ pub(super) fn log_end(job: &Job) {
             connection = job.connection,
             status = status.as_str(),
             records.updated = updated,
+            records.created = counts.created,
             records.failed = failed,
             records.superseded = superseded,
             records.unknown = (pending > 0).then_some(pending),
@@ -54,7 +56,7 @@ fn match_count(job: &Job) -> Option<MatchCount> {
 /// The code of the error that ended the job, or of its first failed record.
 fn code_of(job: &Job) -> Option<&str> {
     let error = job.error.as_ref().map(|error| error.code.as_str());
-    error.or_else(|| job.failures.first().map(|failure| failure.code.as_str()))
+    error.or_else(|| job.first_failure().map(|(code, _)| code))
 }
 
 fn text_of(job: &Job, counts: Counts) -> String {
@@ -68,11 +70,15 @@ fn text_of(job: &Job, counts: Counts) -> String {
         .then(|| format!("{} of {} updated", counts.updated, counts.total));
     let superseded = counts.superseded.filter(|count| *count > 0);
     let superseded = superseded.map(|count| format!("{count} left to a newer delivery"));
-    let results = [matched, updated, superseded].into_iter().flatten();
+    let created = counts.created.filter(|created| *created > 0);
+    let created = created.map(|created| format!("{created} created"));
+    let results = [matched, updated, created, superseded]
+        .into_iter()
+        .flatten();
     let results = results.collect::<Vec<_>>().join(", ");
-    let why = match (&job.error, job.failures.first()) {
+    let why = match (&job.error, job.first_failure()) {
         (Some(error), _) => format!(": {}: {}", error.code, error.message),
-        (None, Some(failure)) => format!(": {}: {}", failure.code, failure.message),
+        (None, Some((code, message))) => format!(": {code}: {message}"),
         (None, None) => String::new(),
     };
     format!("{id}{of_route} {status}, {results}{why}")

@@ -251,7 +251,8 @@ fn wait_for(cause: Cause) -> Duration {
 fn sent_records(sent: &CallResult<UpdateAnswer>) -> (&[Failure], bool) {
     match &sent.outcome {
         Ok(UpdateAnswer::Settled(failures)) => (failures, true),
-        Ok(UpdateAnswer::Accepted { .. }) | Err(zoho::Error::OutcomeUnknown(_)) => (&[], true),
+        Ok(UpdateAnswer::Accepted { .. } | UpdateAnswer::Upserted(_))
+        | Err(zoho::Error::OutcomeUnknown(_)) => (&[], true),
         // Zoho may have performed an attempt whose answer was lost or an error of its own.
         Err(_) => {
             let mut requests = sent.requests.iter();

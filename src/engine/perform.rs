@@ -84,11 +84,15 @@ impl Engine {
         results: &mpsc::Sender<EffectResult>,
     ) -> Option<EffectResult> {
         match effect {
-            Effect::Prepare { connection, inputs } => {
+            Effect::Prepare {
+                connection,
+                inputs,
+                claimed,
+            } => {
                 let client = self.connections.get(&connection)?;
                 fail_point("prepare.before");
                 let start = self.clock.elapsed();
-                let mut prepared = prepare::prepare(client, inputs, turn.give_up).await;
+                let mut prepared = prepare::prepare(client, inputs, claimed, turn.give_up).await;
                 let took = self.clock.elapsed().saturating_sub(start);
                 for output in &mut prepared {
                     output.prepared.took = took;

@@ -3,6 +3,7 @@
 //! The steps: resolve the names of views and territories, validate the fields, look up records. A job that fails in one
 //! step skips the others. Nothing is stored between the steps; after a crash the preparation starts again.
 
+mod creation;
 mod matching;
 mod names;
 
@@ -11,15 +12,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::guard;
+use crate::guard::{self, CreationCheck};
 use crate::job::{PreparationOutcome, PreparationResult};
 use crate::lookup::LookupField;
 use crate::update::{
-    Assignment, FieldName, ModuleName, Selector, StepKind, UpdateMethod, UpdateRequest, UserEmail,
-    UserId, UserReference,
+    Assignment, Match, ModuleName, RecordId, Records, Selector, StepKind, UpdateMethod,
+    UpdateRequest, UserId, UserReference,
 };
 use crate::zoho::metadata::{Field, Freshness};
 use crate::zoho::{self, Client};
+use creation::Claims;
+pub(super) use creation::{ClaimedValue, claimed_values};
 use matching::MatchQuery;
 
 /// What the preparation of one job needs. Known ids are left out, as there may be many.
@@ -31,29 +34,37 @@ pub(super) struct PrepareInput {
     over_write: bool,
     way: UpdateMethod,
     open: Option<Selector>,
-    /// The owner to be looked up.
-    owner: Option<UserEmail>,
+    /// The new owner, who may have to be looked up.
+    owner: Option<UserReference>,
+    /// Records of a request that is replayed, whose other records are looked up again.
+    known_ids: Vec<RecordId>,
     steps: Vec<StepKind>,
 }
 
 impl PrepareInput {
     /// The input of the job at a place in the turn.
     pub(super) fn of(place: usize, request: &UpdateRequest) -> Self {
+        let new = request.new_records.as_ref().map(|new| &new.query);
+        let new = new.filter(|query| !query.values.is_empty());
+        let (open, known_ids) = match (new, &request.selector) {
+            (Some(query), Selector::Records(Records::Ids(ids))) => {
+                (Some(Selector::Match(query.clone())), ids.clone())
+            }
+            (Some(_) | None, Selector::Records(_)) => (None, Vec::new()),
+            (_, open @ (Selector::Match(_) | Selector::Named(_))) => {
+                (Some(open.clone()), Vec::new())
+            }
+        };
         Self {
             place,
             module: request.module.clone(),
             fields: request.fields.clone(),
             over_write: request.over_write,
             way: request.effective_method(),
-            open: match &request.selector {
-                Selector::Records(_) => None,
-                open @ (Selector::Match(_) | Selector::Named(_)) => Some(open.clone()),
-            },
+            open,
+            known_ids,
+            owner: request.owner.as_ref().map(|owner| owner.user.clone()),
             steps: request.steps(),
-            owner: match request.owner.as_ref().map(|owner| &owner.user) {
-                Some(UserReference::Email(email)) => Some(email.clone()),
-                Some(UserReference::Id(_)) | None => None,
-            },
         }
     }
 }
@@ -87,10 +98,11 @@ impl From<zoho::Error> for PreparationOutcome {
     }
 }
 
-/// Prepares jobs as far as possible before `give_up`.
+/// Prepares jobs as far as possible before `give_up`. Records of the values in `claimed` are being created by other jobs.
 pub(super) async fn prepare(
     client: &Client,
     inputs: Vec<PrepareInput>,
+    claimed: Vec<ClaimedValue>,
     give_up: Timestamp,
 ) -> Vec<PrepareOutput> {
     let mut found = Vec::with_capacity(inputs.len());
@@ -119,8 +131,14 @@ pub(super) async fn prepare(
         });
     }
     let answers = matching::look_up(client, &queries, give_up).await;
+    let mut claims = Claims::of(claimed);
     for ((place, checked), result) in waiting.into_iter().zip(answers) {
         found.push(result.into_output(place, checked));
+    }
+    // In the order of the queries, which is that of the jobs.
+    let outputs = found.iter_mut().rev().take(queries.len()).rev();
+    for (query, output) in queries.iter().zip(outputs) {
+        claims.claim(&query.column, &query.fields, &mut output.prepared);
     }
     found
 }
@@ -131,7 +149,13 @@ pub async fn preview_preparation(
     request: &UpdateRequest,
     give_up: Timestamp,
 ) -> PreparationResult {
-    let found = prepare(client, vec![PrepareInput::of(0, request)], give_up).await;
+    let found = prepare(
+        client,
+        vec![PrepareInput::of(0, request)],
+        Vec::new(),
+        give_up,
+    )
+    .await;
     let prepared = found.into_iter().map(|found| found.prepared).next();
     prepared.unwrap_or_else(|| PreparationOutcome::UNCHANGED.into())
 }
@@ -155,11 +179,16 @@ async fn prepare_fields(
         open,
         owner,
         steps,
+        known_ids,
         ..
     } = input;
-    let owner = match owner {
-        Some(email) => Some(names::find_user(client, &email, give_up).await?),
-        None => None,
+    let (owner, found_owner) = match owner {
+        Some(UserReference::Email(email)) => {
+            let id = names::find_user(client, &email, give_up).await?;
+            (Some(id), Some(id))
+        }
+        Some(UserReference::Id(id)) => (Some(id), None),
+        None => (None, None),
     };
     let (records, wanted) = match open {
         None => (None, None),
@@ -175,18 +204,25 @@ async fn prepare_fields(
         fields: &fields,
         over_write,
         way,
-        by: wanted.as_ref().map(|wanted| &wanted.field),
+        query: wanted.as_ref(),
         steps: &steps,
     };
     let checked = CheckedFields {
-        owner,
+        owner: found_owner,
         ..field_cache.check(&check).await?
     };
     Ok(match wanted {
         Some(wanted) => {
             let field = wanted.field.clone();
-            let column = LookupField { module, field };
-            PrepareStage::NeedsRecords(MatchQuery { column, wanted }, checked)
+            let query = MatchQuery {
+                column: LookupField { module, field },
+                wanted,
+                known_ids,
+                creation: checked.creation.clone(),
+                owner,
+                fields: checked.fields.clone().unwrap_or(fields),
+            };
+            PrepareStage::NeedsRecords(query, checked)
         }
         None => {
             let CheckedFields {
@@ -195,10 +231,12 @@ async fn prepare_fields(
                 notes,
                 known: _,
                 owner,
+                creation: _,
             } = checked;
             let outcome = PreparationOutcome::Ready {
                 fields,
                 records,
+                new_records: None,
                 update_by: method,
                 owner,
             };
@@ -220,6 +258,8 @@ struct CheckedFields {
     known: bool,
     /// The owner that was looked up.
     owner: Option<UserId>,
+    /// The records to create, if the job can create any.
+    creation: Option<CreationCheck>,
 }
 
 /// The fields of modules, as read in this turn.
@@ -263,7 +303,7 @@ impl FieldCache<'_> {
     /// Validates a job, unless the connection's guard is off.
     async fn check(&mut self, check: &FieldCheck<'_>) -> Step<CheckedFields> {
         if !self.client.is_guarded() {
-            return Ok(CheckedFields::default());
+            return self.check_duplicates_only(check).await;
         }
         let note = match check.fields.is_empty() {
             true => None,
@@ -286,7 +326,9 @@ impl FieldCache<'_> {
     async fn check_fields(&mut self, check: &FieldCheck<'_>) -> Step<CheckedFields> {
         let known = match self.fields(check.module).await {
             Ok(known) => known,
-            Err(failed) if failed.lacks_scope() => return Ok(CheckedFields::default()),
+            Err(failed) if failed.lacks_scope() => {
+                return self.check_duplicates_only(check).await;
+            }
             Err(failed) => return Err(failed.into()),
         };
         let mut checked = check.run(&known);
@@ -302,6 +344,40 @@ impl FieldCache<'_> {
     }
 }
 
+impl FieldCache<'_> {
+    /// Validates nothing of a job without a guard, except that Zoho finds duplicates of the records that it creates.
+    async fn check_duplicates_only(&mut self, check: &FieldCheck<'_>) -> Step<CheckedFields> {
+        let Some(query) = check.query.filter(|query| query.creates()) else {
+            return Ok(CheckedFields::default());
+        };
+        let run = |known: &[Field]| guard::check_duplicates(known, check.module, &query.field);
+        let mut checked = run(&[]);
+        if checked.is_err() {
+            let known = match self.fields(check.module).await {
+                Ok(known) => known,
+                Err(failed) if failed.lacks_scope() => [].into(),
+                Err(failed) => return Err(failed.into()),
+            };
+            checked = run(&known);
+            // The field may have become unique since the list was cached.
+            if checked.is_err()
+                && !known.is_empty()
+                && let Some(known) = self.reread(check.module).await?
+            {
+                checked = run(&known);
+            }
+        }
+        let creation = checked.map_err(|problem| PreparationOutcome::Refused(problem.refusal))?;
+        Ok(CheckedFields {
+            creation: Some(CreationCheck {
+                create: query.create.clone(),
+                ..creation
+            }),
+            ..CheckedFields::default()
+        })
+    }
+}
+
 /// The parts of a job that are validated.
 struct FieldCheck<'a> {
     module: &'a ModuleName,
@@ -309,31 +385,42 @@ struct FieldCheck<'a> {
     over_write: bool,
     /// The calls that will be used.
     way: UpdateMethod,
-    /// The field of its `match`, if it has one.
-    by: Option<&'a FieldName>,
+    /// Its `match`, if it has one.
+    query: Option<&'a Match>,
     /// What it changes.
     steps: &'a [StepKind],
 }
 
 impl FieldCheck<'_> {
     fn run(&self, known: &[Field]) -> Result<CheckedFields, Vec<guard::FieldProblem>> {
-        let unmatchable = self.by.and_then(|by| guard::match_problem(known, by));
+        let unmatchable = self
+            .query
+            .and_then(|query| guard::match_problem(known, &query.field));
         let steps = self.steps.iter();
         let unsupported = steps.filter_map(|step| guard::step_problem(known, self.module, *step));
         let others: Vec<guard::FieldProblem> = unmatchable.into_iter().chain(unsupported).collect();
+        let creating = self.query.filter(|query| query.creates());
+        let creation = creating
+            .map(|query| guard::check_creation(known, self.module, query, self.fields))
+            .transpose();
         match (
             guard::guard(known, self.fields, self.over_write, self.way),
+            creation,
             others.is_empty(),
         ) {
-            (Ok(guarded), true) => Ok(CheckedFields {
-                fields: (guarded.assignments != self.fields).then_some(guarded.assignments),
-                method: (guarded.method != self.way).then_some(guarded.method),
-                notes: guarded.notes,
-                known: true,
-                owner: None,
-            }),
-            (guarded, _) => {
-                let problems = guarded.err().into_iter().flatten();
+            (Ok(guarded), Ok(creation), true) => {
+                let notes = creation.iter().flat_map(|creation| creation.notes.clone());
+                Ok(CheckedFields {
+                    fields: (guarded.assignments != self.fields).then_some(guarded.assignments),
+                    method: (guarded.method != self.way).then_some(guarded.method),
+                    notes: guarded.notes.into_iter().chain(notes).collect(),
+                    known: true,
+                    owner: None,
+                    creation,
+                })
+            }
+            (guarded, creation, _) => {
+                let problems = guarded.err().into_iter().chain(creation.err()).flatten();
                 Err(problems.chain(others).collect())
             }
         }

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::batch::{CallRef, failures_of};
+use super::batch::{Batch, CallRef, failures_of};
 use super::effect::EffectResult;
 use super::order::ClaimedCall;
 use super::prepare::PrepareOutput;
@@ -110,7 +110,7 @@ impl Engine {
                     let Some(leased) = leased.get_mut(call.job) else {
                         continue;
                     };
-                    let event = sent_event(&outcome, &leased.job, *call);
+                    let event = sent_event(&outcome, &batch, &leased.job, *call);
                     if self.apply(leased, call.seq, event) {
                         changes.changed.insert(call.job);
                     }
@@ -324,8 +324,18 @@ fn record_reread(job: &mut Job, seq: usize, resolution: &Resolution) {
 }
 
 /// What the answer to a batch means for one of its calls.
-fn sent_event(outcome: &Result<UpdateAnswer, zoho::Error>, job: &Job, call: CallRef) -> CallEvent {
+fn sent_event(
+    outcome: &Result<UpdateAnswer, zoho::Error>,
+    batch: &Batch,
+    job: &Job,
+    call: CallRef,
+) -> CallEvent {
     match outcome {
+        Ok(UpdateAnswer::Upserted(rows)) => {
+            let own = job.call(call.seq);
+            let own = own.map(|state| batch.new_records_of(rows, job, &state.call));
+            CallEvent::Upserted(own.unwrap_or_default())
+        }
         Ok(UpdateAnswer::Settled(failures)) => {
             let own = job.call(call.seq);
             let own = own.map(|state| failures_of(failures, state, job));

@@ -16,7 +16,7 @@ use crate::outcome::Refusal;
 use crate::store::LockHolder;
 use crate::sync;
 use crate::zoho::answer::UpdateAnswer;
-use crate::zoho::{self, CallResult, Repeat, SendWindow};
+use crate::zoho::{self, CallResult, Repeat, SendWindow, UpdateCall};
 
 /// Parts of a refused batch that are sent at once.
 const PARTS_AT_ONCE: usize = 4;
@@ -82,10 +82,14 @@ impl Engine {
             give_up: turn.give_up,
             is_open: &is_open,
         };
-        let (module, body, ids) = (&batch.module, batch.body(), batch.ids());
-        let sent = client
-            .update(module, batch.kind, &body, ids, batch.repeat, window)
-            .await;
+        let call = UpdateCall {
+            module: &batch.module,
+            kind: batch.kind,
+            body: &batch.body(),
+            ids: batch.ids(),
+            rows: batch.record_count(),
+        };
+        let sent = client.update(call, batch.repeat, window).await;
         // Another call was denied while this one waited for its turn.
         if sent.requests.is_empty() && !is_open() {
             return None;

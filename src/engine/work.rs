@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::batch::{Batch, CallRef, Packer};
+use super::batch::{Batch, CallRef, Packer, RemainingRecords};
 use super::order::{newest_calls, records_of};
 use crate::job::{Job, NextStep};
 use crate::plan::CallKind;
@@ -91,7 +91,7 @@ impl TurnWork {
                             &job.connection,
                             request,
                             &state.call,
-                            job.remaining_ids(state),
+                            RemainingRecords::of(job, state),
                         );
                     }
                 }

@@ -15,7 +15,9 @@ fn field(name: &str, data_type: &str, kind: FieldKind) -> Field {
         mass_update: true,
         visible: true,
         read_only: false,
+        creatable: true,
         mandatory: false,
+        unique: None,
         options: Vec::new(),
     }
 }

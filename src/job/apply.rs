@@ -66,6 +66,15 @@ impl Job {
             CallEvent::Settled(failures) if !failures.is_empty() => {
                 return self.record_refused(seq, failures.len());
             }
+            CallEvent::Upserted(outcomes) => {
+                let refused = outcomes
+                    .iter()
+                    .filter(|(_, outcome)| outcome.id().is_none());
+                return match refused.count() {
+                    0 => {}
+                    refused => self.record_refused(seq, refused),
+                };
+            }
             CallEvent::Postponed { reason, .. }
             | CallEvent::Progressed {
                 refusal: Some(reason),
@@ -119,6 +128,13 @@ impl Job {
                 let failed = failed.len() as u64;
                 CallEventKind::Settled(RecordTally::of(records.saturating_sub(failed), failed))
             }
+            CallEvent::Upserted(outcomes) => {
+                let done = outcomes
+                    .iter()
+                    .filter(|(_, outcome)| outcome.id().is_some());
+                let done = done.count() as u64;
+                CallEventKind::Settled(RecordTally::of(done, outcomes.len() as u64 - done))
+            }
             CallEvent::Accepted { .. } => CallEventKind::Accepted,
             CallEvent::Postponed { .. }
             | CallEvent::NeedsReread { .. }
@@ -150,6 +166,7 @@ impl Job {
                     .into_iter()
                     .for_each(|failure| self.fail(index, failure));
             }
+            CallEvent::Upserted(outcomes) => self.new_records.extend(outcomes),
             CallEvent::OutcomeUnknown(refusal) => {
                 self.error.get_or_insert(refusal);
                 let remaining = self.remaining_ids(&self.calls[index]);
@@ -163,6 +180,7 @@ impl Job {
                 self.error.get_or_insert(refusal);
                 let remaining = self.remaining_ids(&self.calls[index]);
                 self.fail_ids(index, remaining);
+                self.fail_new_records(index);
             }
             CallEvent::Accepted { .. }
             | CallEvent::Postponed { .. }

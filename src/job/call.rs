@@ -90,7 +90,7 @@ impl CallState {
         self.due_at = None;
         self.outcome_unknown = matches!(event, CallEvent::NeedsReread { .. });
         match event {
-            CallEvent::Settled(_) => self.error = None,
+            CallEvent::Settled(_) | CallEvent::Upserted(_) => self.error = None,
             CallEvent::Accepted { zoho_job_id } => {
                 self.zoho_job_id = Some(zoho_job_id.clone());
                 self.submitted_at = Some(now);

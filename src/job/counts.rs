@@ -13,14 +13,29 @@ impl Job {
     /// changed it, and as failed once a step has not.
     pub fn counts(&self) -> Counts {
         match &self.request.selector {
-            Selector::Match(_) | Selector::Named(_) => Counts::default(),
-            Selector::Records(Records::Ids(ids)) => self.counts_of_ids(ids),
+            Selector::Match(query) => Counts {
+                created: query.creates().then_some(0),
+                ..Counts::default()
+            },
+            Selector::Named(_) => Counts::default(),
+            Selector::Records(Records::Ids(ids)) => self.counts_of_records(ids),
             Selector::Records(Records::View { .. }) => self.counts_of_view(None),
         }
     }
 
     /// The counts of one step of a job whose calls are planned.
     pub fn counts_of_step(&self, step: StepKind) -> Counts {
+        if step == StepKind::Create {
+            let new = self.count_new_records();
+            return Counts {
+                total: new.total,
+                updated: new.updated,
+                created: Some(new.created),
+                failed: new.failed,
+                pending: new.pending,
+                superseded: None,
+            };
+        }
         match &self.request.selector {
             Selector::Match(_) | Selector::Named(_) => Counts::default(),
             Selector::Records(Records::Ids(ids)) => {
@@ -33,6 +48,7 @@ impl Job {
                 Counts {
                     total,
                     updated: total - failed - pending - superseded.unwrap_or_default(),
+                    created: None,
                     failed,
                     pending,
                     superseded,
@@ -46,6 +62,23 @@ impl Job {
     fn calls_of(&self, step: Option<StepKind>) -> impl Iterator<Item = &CallState> + Clone {
         let calls = self.calls.iter();
         calls.filter(move |call| step.is_none_or(|step| call.call.step() == step))
+    }
+
+    /// Counts known records and new ones.
+    fn counts_of_records(&self, ids: &[RecordId]) -> Counts {
+        let known = self.counts_of_ids(ids);
+        if self.request.new_records.is_none() {
+            return known;
+        }
+        let new = self.count_new_records();
+        Counts {
+            total: known.total + new.total,
+            updated: known.updated + new.updated,
+            created: Some(new.created),
+            failed: known.failed + new.failed,
+            pending: known.pending + new.pending,
+            superseded: known.superseded,
+        }
     }
 
     /// Counts single records: each is known.
@@ -64,6 +97,7 @@ impl Job {
         Counts {
             total,
             updated: total - failed - pending - superseded.unwrap_or_default(),
+            created: None,
             failed,
             pending,
             superseded,
@@ -118,6 +152,7 @@ impl Job {
         Counts {
             total,
             updated,
+            created: None,
             failed,
             pending,
             superseded: None,

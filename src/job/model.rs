@@ -16,7 +16,7 @@ use super::on_unknown_outcome::OnUnknownOutcome;
 use super::order::JobOrder;
 use super::preparation::{Preparation, PreparationStatus};
 use super::status::JobStatus;
-use crate::outcome::{Failure, Refusal};
+use crate::outcome::{Failure, NewRecordOutcome, Refusal};
 use crate::plan::Call;
 use crate::update::{RecordId, StepKind, UpdateRequest};
 
@@ -63,6 +63,9 @@ pub struct Job {
     /// Records that were left to a newer delivery.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub superseded_ids: BTreeSet<RecordId>,
+    /// The outcomes of the records to create, by their numbers in the request.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub new_records: BTreeMap<usize, NewRecordOutcome>,
     /// Why the job ended early, or waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Refusal>,
@@ -121,6 +124,7 @@ impl Job {
             failed_by_step: BTreeMap::new(),
             order: None,
             superseded_ids: BTreeSet::new(),
+            new_records: BTreeMap::new(),
             error: None,
             callback: callback_url.map(CallbackState::new),
             track_for: signed(TRACK_FOR),

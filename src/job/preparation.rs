@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codes::{Class, FailureScope};
 use crate::outcome::Refusal;
-use crate::update::{Assignment, FieldName, Records, UpdateMethod, UserId};
+use crate::update::{Assignment, FieldName, NewRecords, Records, UpdateMethod, UserId};
 
 /// The status of a preparation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -176,6 +176,8 @@ pub enum PreparationOutcome {
         fields: Option<Vec<Assignment>>,
         /// The records.
         records: Option<Records>,
+        /// The records to create.
+        new_records: Option<NewRecords>,
         /// The update method, if the requested one cannot set every field.
         update_by: Option<UpdateMethod>,
         /// The new owner, if it had to be looked up.
@@ -199,6 +201,7 @@ impl PreparationOutcome {
     pub const UNCHANGED: Self = Self::Ready {
         fields: None,
         records: None,
+        new_records: None,
         update_by: None,
         owner: None,
     };

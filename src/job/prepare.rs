@@ -45,6 +45,7 @@ impl Job {
             PreparationOutcome::Ready {
                 fields,
                 records,
+                new_records,
                 update_by,
                 owner,
             } => {
@@ -61,6 +62,9 @@ impl Job {
                     self.request.selector = Selector::Records(records);
                 }
                 self.request.set_owner(owner);
+                if new_records.is_some() {
+                    self.request.new_records = new_records;
+                }
                 match problem {
                     Some(refusal) => self.refuse(refusal),
                     None => self.plan(),
@@ -127,6 +131,7 @@ impl Job {
         if let Selector::Records(Records::Ids(ids)) = &self.request.selector {
             self.failed_ids.extend(ids);
         }
+        self.refuse_new_records();
     }
 
     /// Delays the job until `at`, so that it can share calls with other jobs.

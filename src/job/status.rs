@@ -21,13 +21,16 @@ pub enum JobStatus {
     Failed,
 }
 
-/// Counts of records. `updated + failed + pending + superseded = total`.
+/// Counts of records. `created + updated + failed + pending + superseded = total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// The job's records; for a custom view, as Zoho last counted them.
     pub total: u64,
     /// Records on which every field was set and every other step was carried out.
     pub updated: u64,
+    /// Records that were created; only of jobs that can create records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<u64>,
     /// Records on which at least one field or another step was refused.
     pub failed: u64,
     /// All other records.

@@ -13,12 +13,18 @@ use super::history::HistoryEntry;
 use super::model::Job;
 use super::preparation::Lookup;
 use super::status::{Counts, JobStatus};
-use crate::outcome::{Failure, Refusal};
+use crate::codes;
+use crate::outcome::{Failure, NewRecordOutcome, Refusal};
 use crate::plan::CallKind;
-use crate::update::{OwnerChange, StepKind, TagName, UpdateRequest, UserId};
+use crate::update::{
+    FieldName, MatchValue, OwnerChange, RecordId, StepKind, TagName, UpdateRequest, UserId,
+};
 
 /// The number of failures in a view. Receivers of callbacks expect bodies of about 20 kB.
 const FAILURES_SHOWN: usize = 100;
+
+/// The number of new records in a view.
+const NEW_RECORDS_SHOWN: usize = 100;
 
 /// A job's JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +56,12 @@ pub struct JobView {
     pub failures: Vec<FailureView>,
     /// The number of failures that are not listed.
     pub failures_omitted: u64,
+    /// The records that were created, or found by Zoho and updated instead; only of jobs that can create records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_records: Option<Vec<NewRecordView>>,
+    /// The number of such records that are not listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_records_omitted: Option<u64>,
     /// Why the job ended early, or waits.
     pub error: Option<Refusal>,
     /// When the job was accepted.
@@ -119,7 +131,7 @@ impl StepView {
 pub struct CallView {
     /// The call's number.
     pub seq: usize,
-    /// `immediate`, `scheduled` or `records` if it sets fields, or else the name of the action.
+    /// `immediate`, `scheduled` or `records` if it sets fields, `upsert` if it creates records, or else the name of the action.
     pub kind: CallKind,
     /// The fields that the call sets.
     pub fields: Vec<String>,
@@ -145,9 +157,19 @@ pub struct CallView {
 /// A record's failure, with advice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureView {
-    /// The failure.
-    #[serde(flatten)]
-    pub failure: Failure,
+    /// The record's id; none of a record that was to be created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<RecordId>,
+    /// The value of which a record was to be created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<MatchValue>,
+    /// Zoho's code.
+    pub code: String,
+    /// Zoho's message and its details.
+    pub message: String,
+    /// The step that failed, in a job with several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepKind>,
     /// What to do.
     #[serde(default)]
     pub advice: String,
@@ -156,9 +178,86 @@ pub struct FailureView {
 impl FailureView {
     fn of(failure: &Failure) -> Self {
         Self {
-            failure: failure.clone(),
+            id: Some(failure.id),
+            value: None,
+            code: failure.code.clone(),
+            message: failure.message.clone(),
+            step: failure.step,
             advice: failure.advice().to_owned(),
         }
+    }
+
+    fn of_new_record(value: &MatchValue, code: &str, message: &str) -> Self {
+        Self {
+            id: None,
+            value: Some(value.clone()),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            step: None,
+            advice: codes::cure(code, message).to_owned(),
+        }
+    }
+}
+
+/// A record that a job was to create, as JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NewRecordView {
+    /// The value of `match`.
+    pub value: MatchValue,
+    /// The record's id.
+    pub id: RecordId,
+    /// What Zoho did.
+    pub action: NewRecordAction,
+    /// The field by which Zoho found the record, if it is another one than the field of `match`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found_by: Option<FieldName>,
+}
+
+/// What Zoho did with a record that was to be created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NewRecordAction {
+    /// Zoho created it.
+    Created,
+    /// Zoho found it and updated it.
+    Updated,
+}
+
+impl NewRecordAction {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+        }
+    }
+}
+
+impl NewRecordView {
+    fn of(value: &MatchValue, outcome: &NewRecordOutcome) -> Option<Self> {
+        let (id, action, found_by) = match outcome {
+            NewRecordOutcome::Created { id } => (*id, NewRecordAction::Created, None),
+            NewRecordOutcome::Updated { id, found_by } => {
+                (*id, NewRecordAction::Updated, found_by.clone())
+            }
+            NewRecordOutcome::Refused { .. } | NewRecordOutcome::CallFailed => return None,
+        };
+        Some(Self {
+            value: value.clone(),
+            id,
+            action,
+            found_by,
+        })
+    }
+
+    /// The records of a job that exist now, and how many more there are; none if the job creates no records.
+    fn all(job: &Job) -> Option<(Vec<Self>, u64)> {
+        job.request.creation()?;
+        let mut all = job
+            .new_records()
+            .filter_map(|(value, outcome)| Self::of(value, outcome?));
+        let shown = all.by_ref().take(NEW_RECORDS_SHOWN).collect();
+        Some((shown, all.count() as u64))
     }
 }
 
@@ -201,7 +300,8 @@ impl JobView {
 
     /// The JSON in a callback.
     pub fn in_callback(job: &Job) -> Self {
-        let shown = job.failures.len().min(FAILURES_SHOWN);
+        let (failures, failures_omitted) = failures(job);
+        let (new_records, new_records_omitted) = NewRecordView::all(job).unzip();
         Self {
             id: job.id.to_string(),
             route: job.route.clone(),
@@ -217,8 +317,10 @@ impl JobView {
                 .iter()
                 .map(|state| CallView::of(&job.request, state))
                 .collect(),
-            failures: job.failures[..shown].iter().map(FailureView::of).collect(),
-            failures_omitted: job.failures_omitted + (job.failures.len() - shown) as u64,
+            failures,
+            failures_omitted,
+            new_records,
+            new_records_omitted,
             error: job.error.clone(),
             created_at: job.created_at,
             finished_at: job.finished_at,
@@ -233,18 +335,36 @@ impl JobView {
     }
 }
 
+/// The failures of a job that are shown, and the number of the others.
+fn failures(job: &Job) -> (Vec<FailureView>, u64) {
+    let of_known = job.failures.iter().map(FailureView::of);
+    let of_new = job
+        .new_records()
+        .filter_map(|(value, outcome)| match outcome? {
+            NewRecordOutcome::Refused { code, message } => {
+                Some(FailureView::of_new_record(value, code, message))
+            }
+            NewRecordOutcome::Created { .. }
+            | NewRecordOutcome::Updated { .. }
+            | NewRecordOutcome::CallFailed => None,
+        });
+    let mut all = of_known.chain(of_new);
+    let shown = all.by_ref().take(FAILURES_SHOWN).collect();
+    (shown, job.failures_omitted + all.count() as u64)
+}
+
 impl CallView {
     fn of(request: &UpdateRequest, state: &CallState) -> Self {
         let target = &state.call.target;
         let owner = request.owner.as_ref().and_then(OwnerChange::resolved);
         let (tags, owner) = match state.call.step() {
-            StepKind::Fields => (Vec::new(), None),
+            StepKind::Create | StepKind::Fields => (Vec::new(), None),
             StepKind::AddTags => (request.tags.add.clone(), None),
             StepKind::RemoveTags => (request.tags.remove.clone(), None),
             StepKind::Owner => (Vec::new(), owner.map(|owner| owner.id)),
         };
-        let records = match target.named() {
-            Some(range) => range.len() as u64,
+        let records = match target.records() {
+            Some(records) => records as u64,
             None => state.progress.unwrap_or_default().total,
         };
         Self {

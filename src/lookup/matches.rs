@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{LITERAL_CHARS, Literal, MAX_SEARCHES, is_email};
 use crate::codes::Cause;
 use crate::outcome::Refusal;
-use crate::update::{FieldName, MAX_IDS, Match, OnMany, OnNone, RecordId};
+use crate::update::{FieldName, MAX_IDS, Match, MatchValue, OnMany, OnNone, RecordId};
 
 /// A returned record, with the text of its field if the field can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +69,8 @@ fn match_key(text: &str) -> String {
 #[derive(Debug, Default)]
 pub struct MatchIndex {
     by_value: HashMap<String, BTreeSet<RecordId>>,
+    /// The records by their texts in lower case, for fields whose values Zoho compares so.
+    by_folded_value: HashMap<String, BTreeSet<RecordId>>,
     /// Whether the field of a record contains a list.
     has_lists: bool,
 }
@@ -79,6 +81,8 @@ impl MatchIndex {
         for LookupRow { id, text, list } in rows {
             self.has_lists |= list;
             if let Some(text) = text {
+                let folded = self.by_folded_value.entry(text.to_lowercase());
+                folded.or_default().insert(id);
                 self.by_value
                     .entry(match_key(&text))
                     .or_default()
@@ -93,15 +97,33 @@ impl MatchIndex {
         for (key, ids) in other.by_value {
             self.by_value.entry(key).or_default().extend(ids);
         }
+        for (key, ids) in other.by_folded_value {
+            self.by_folded_value.entry(key).or_default().extend(ids);
+        }
     }
 
-    fn records(&self, value: &str) -> impl Iterator<Item = RecordId> {
-        self.by_value
-            .get(&match_key(value))
-            .into_iter()
-            .flatten()
-            .copied()
+    /// The records with a value. With [`LetterCase::Ignored`] those that differ from it in letter case count if there is no
+    /// other.
+    fn records(&self, value: &str, letter_case: LetterCase) -> impl Iterator<Item = RecordId> {
+        let exact = self.by_value.get(&match_key(value));
+        let found = match letter_case {
+            LetterCase::Exact => exact,
+            LetterCase::Ignored => {
+                exact.or_else(|| self.by_folded_value.get(&value.to_lowercase()))
+            }
+        };
+        found.into_iter().flatten().copied()
     }
+}
+
+/// How values are compared other than e-mail addresses, whose letter case never counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LetterCase {
+    /// Values that differ in letter case are different.
+    #[default]
+    Exact,
+    /// A record whose value differs only in letter case is found too: Zoho would take it for a duplicate of a new one.
+    Ignored,
 }
 
 /// The result of a look-up for one job.
@@ -111,6 +133,8 @@ pub struct ResolvedMatch {
     pub matched: usize,
     /// The records without duplicates, in the order of the values and then of their ids.
     pub ids: Vec<RecordId>,
+    /// The values without a record, in their order.
+    pub missing: Vec<MatchValue>,
     /// Why no record may be updated, if so.
     pub refusal: Option<Refusal>,
 }
@@ -132,19 +156,24 @@ pub fn refuse(wanted: &Match) -> Option<Refusal> {
 }
 
 /// Resolves a `match` to records. No message contains the values, because they are personal data.
-pub fn settle(wanted: &Match, hits: &MatchIndex) -> ResolvedMatch {
+pub fn settle(wanted: &Match, hits: &MatchIndex, letter_case: LetterCase) -> ResolvedMatch {
     let (mut matched, mut several) = (0, 0);
     let mut seen = HashSet::new();
-    let mut ids = Vec::new();
+    let (mut ids, mut missing) = (Vec::new(), Vec::new());
     for value in &wanted.values {
-        let records = hits.records(value.as_str()).count();
-        matched += usize::from(records > 0);
-        several += usize::from(records > 1);
-        ids.extend(hits.records(value.as_str()).filter(|id| seen.insert(*id)));
+        let records = hits.records(value.as_str(), letter_case);
+        let records = records.collect::<Vec<_>>();
+        let count = records.len();
+        matched += usize::from(count > 0);
+        several += usize::from(count > 1);
+        if count == 0 {
+            missing.push(value.clone());
+        }
+        ids.extend(records.into_iter().filter(|id| seen.insert(*id)));
     }
     let field = &wanted.field;
     let all = wanted.values.len();
-    let none = all - matched;
+    let none = missing.len();
     let refusal = if matched == 0 && hits.has_lists {
         // Zoho finds such a record only by all of its options together.
         let message = format!(
@@ -173,6 +202,7 @@ pub fn settle(wanted: &Match, hits: &MatchIndex) -> ResolvedMatch {
     ResolvedMatch {
         matched,
         ids,
+        missing,
         refusal,
     }
 }

@@ -33,6 +33,7 @@ fn wanted(values: &[&str], on_many: OnMany, on_none: OnNone) -> Match {
         values: values.iter().map(|text| value(text)).collect(),
         on_many,
         on_none,
+        create: Vec::new(),
     }
 }
 
@@ -129,7 +130,11 @@ fn records_match_by_exact_value_only() {
         &field,
     ));
     let values = ["ANNA@example.com", "bob@example.com", "anna@example.com"];
-    let settled = settle(&wanted(&values, OnMany::UpdateAll, OnNone::Succeed), &hits);
+    let settled = settle(
+        &wanted(&values, OnMany::UpdateAll, OnNone::Succeed),
+        &hits,
+        LetterCase::Exact,
+    );
     let ids: Vec<String> = settled.ids.iter().map(ToString::to_string).collect();
     assert_eq!(
         (ids, settled.matched, settled.refusal),
@@ -149,7 +154,11 @@ fn records_match_by_exact_value_only() {
         ("99", "5"),
         ("true", "6"),
     ] {
-        let settled = settle(&wanted(&[text], OnMany::Fail, OnNone::Fail), &hits);
+        let settled = settle(
+            &wanted(&[text], OnMany::Fail, OnNone::Fail),
+            &hits,
+            LetterCase::Exact,
+        );
         assert_eq!(settled.ids, [id.parse().expect(id)], "{text}");
         assert_eq!(settled.refusal, None);
     }
@@ -169,7 +178,7 @@ fn refusal_for_one_value_contains_no_value() {
         (OnMany::UpdateAll, OnNone::Fail, Some("MATCH_NOT_FOUND")),
         (OnMany::Fail, OnNone::Fail, Some("MATCH_AMBIGUOUS")),
     ] {
-        let settled = settle(&wanted(&values, on_many, on_none), &hits);
+        let settled = settle(&wanted(&values, on_many, on_none), &hits, LetterCase::Exact);
         assert_eq!((settled.matched, settled.ids.len()), (2, 3));
         let refusal = settled.refusal;
         assert_eq!(refusal.as_ref().map(|refusal| refusal.code.as_str()), code);
@@ -193,7 +202,11 @@ fn list_in_record_makes_field_unsuitable() {
     let field = "Email".parse().expect("a field");
     let lists = || rows(&json!([{"id": "1", "Email": ["a"]}]), &field);
     let code = |hits: &MatchIndex, modes| {
-        let settled = settle(&wanted(&["a"], OnMany::UpdateAll, modes), hits);
+        let settled = settle(
+            &wanted(&["a"], OnMany::UpdateAll, modes),
+            hits,
+            LetterCase::Exact,
+        );
         settled.refusal.map(|refusal| refusal.code)
     };
     let mut first = MatchIndex::default();
@@ -205,6 +218,34 @@ fn list_in_record_makes_field_unsuitable() {
         let refused = code(&hits, on_none);
         assert_eq!(refused.as_deref(), Some("MATCH_FIELD_UNSUITABLE"));
     }
+}
+
+#[test]
+fn values_without_record_are_listed() {
+    let mut hits = MatchIndex::default();
+    let row = |id: u64, text: &str| LookupRow {
+        id: id.to_string().parse().expect("an id"),
+        text: Some(text.to_owned()),
+        list: false,
+    };
+    hits.add(vec![row(1, "Acme"), row(2, "acme")]);
+    let mut other = MatchIndex::default();
+    other.add(vec![row(3, "Beta")]);
+    hits.merge(other);
+    let values = ["ACME", "Acme", "beta", "Gamma"];
+    let wanted = wanted(&values, OnMany::UpdateAll, OnNone::Create);
+    let found = |letter_case| {
+        let settled = settle(&wanted, &hits, letter_case);
+        assert_eq!(settled.refusal, None);
+        let missing: Vec<String> = settled.missing.iter().map(ToString::to_string).collect();
+        (settled.ids.len(), missing)
+    };
+    let texts = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        found(LetterCase::Exact),
+        (1, texts(&["ACME", "beta", "Gamma"]))
+    );
+    assert_eq!(found(LetterCase::Ignored), (3, texts(&["Gamma"])));
 }
 
 #[test]
@@ -226,9 +267,11 @@ fn too_many_searches_or_records_are_refused() {
     };
     hits.add((1..=50_000).map(row).collect());
     let one = wanted(&["a"], OnMany::UpdateAll, OnNone::Succeed);
-    assert_eq!(settle(&one, &hits).refusal, None);
+    assert_eq!(settle(&one, &hits, LetterCase::Exact).refusal, None);
     hits.add(vec![row(50_001)]);
-    let refusal = settle(&one, &hits).refusal.expect("too many");
+    let refusal = settle(&one, &hits, LetterCase::Exact)
+        .refusal
+        .expect("too many");
     assert_eq!(refusal.code, "MATCH_TOO_WIDE");
 }
 

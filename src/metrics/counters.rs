@@ -30,7 +30,8 @@ pub(super) const FINAL_STATUSES: [JobStatus; 3] = [
 ];
 
 /// The values of the label `outcome` of records.
-pub(super) const RECORD_OUTCOMES: [&str; 4] = ["updated", "failed", "unknown", "superseded"];
+pub(super) const RECORD_OUTCOMES: [&str; 5] =
+    ["updated", "failed", "unknown", "superseded", "created"];
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -153,7 +154,7 @@ impl RouteCounters {
         let updated = self
             .modules()
             .into_iter()
-            .map(|(_, records)| records[0].get());
+            .map(|(_, records)| records[0].get() + records[4].get());
         totals.records += updated.sum::<u64>();
     }
 }

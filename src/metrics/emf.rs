@@ -84,6 +84,7 @@ metrics! {
     FAILED_RECORDS = "FailedRecords" Count Sum;
     UNKNOWN_RECORDS = "UnknownRecords" Count Sum;
     SUPERSEDED_RECORDS = "SupersededRecords" Count Sum;
+    CREATED_RECORDS = "CreatedRecords" Count Sum;
     ZOHO_REQUESTS = "ZohoRequests" Count Sum;
     FAILED_ZOHO_REQUESTS = "FailedZohoRequests" Count Sum;
     ZOHO_REQUEST_DURATION = "ZohoRequestDuration" Milliseconds Each;
@@ -100,11 +101,12 @@ metrics! {
 }
 
 /// The metrics of records, in the order of their outcomes.
-pub(super) static RECORDS: [&EmfMetric; 4] = [
+pub(super) static RECORDS: [&EmfMetric; 5] = [
     &UPDATED_RECORDS,
     &FAILED_RECORDS,
     &UNKNOWN_RECORDS,
     &SUPERSEDED_RECORDS,
+    &CREATED_RECORDS,
 ];
 
 pub(super) fn jobs(status: JobStatus) -> &'static EmfMetric {

@@ -60,6 +60,8 @@ pub enum RequestKind {
     Scheduled,
     /// A record update.
     Records,
+    /// An upsert of new records.
+    Upsert,
     /// A change of tags.
     Tags,
     /// A change of owners.
@@ -77,10 +79,11 @@ pub enum RequestKind {
 }
 
 impl RequestKind {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Immediate,
         Self::Scheduled,
         Self::Records,
+        Self::Upsert,
         Self::Tags,
         Self::Owner,
         Self::Poll,
@@ -96,6 +99,7 @@ impl RequestKind {
             Self::Immediate => "immediate",
             Self::Scheduled => "scheduled",
             Self::Records => "records",
+            Self::Upsert => "upsert",
             Self::Tags => "tags",
             Self::Owner => "owner",
             Self::Poll => "poll",

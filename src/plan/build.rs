@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Call, MethodComparison, PlanLimits, Target};
-use crate::update::{FieldName, UpdateRequest};
+use crate::update::{FieldName, NewRecords, UpdateRequest};
 
 /// Fields of Deals that Zoho validates against each other: a stage must belong to the pipeline, and both to the layout.
 /// They travel in one call, as Zoho would refuse the first of two calls.
@@ -24,13 +24,18 @@ pub(super) fn all_calls(
     records: RecordCount,
     limits: &PlanLimits,
 ) -> (Option<MethodComparison>, Vec<Call>) {
-    let (comparison, mut calls) = match request.fields.is_empty() {
+    let new = request.new_records.as_ref();
+    let upserts = new.map_or_else(Vec::new, |new| upserts(request, new, limits));
+    let (comparison, updates) = match request.fields.is_empty() {
         true => (None, Vec::new()),
         false => {
             let (comparison, calls) = MethodComparison::choose(request, records, limits);
             (Some(comparison), calls)
         }
     };
+    // Upserts run beside the first updates: both have group 1.
+    let calls = upserts.into_iter().chain(updates).zip(1..);
+    let mut calls: Vec<Call> = calls.map(|(call, seq)| Call { seq, ..call }).collect();
     for targets in action_targets(request, records, limits) {
         let group = calls.last().map_or(1, |call| call.group + 1);
         for target in targets {
@@ -107,6 +112,24 @@ pub(super) fn record_updates(
 ) -> Vec<Call> {
     let fields = field_names(request);
     let targets = chunks(count, limits.records_per_call).map(Target::Records);
+    let calls = targets.zip(1..).map(|(target, seq)| Call {
+        seq,
+        group: 1,
+        fields: fields.clone(),
+        target,
+    });
+    calls.collect()
+}
+
+/// Builds upserts of new records: all of their fields at once, for one chunk of them after the other.
+pub(super) fn upserts(request: &UpdateRequest, new: &NewRecords, limits: &PlanLimits) -> Vec<Call> {
+    let own = std::iter::once(new.query.field.clone());
+    let create = new.query.create.iter();
+    let fields: Vec<FieldName> = own
+        .chain(field_names(request))
+        .chain(create.map(|assignment| assignment.field.clone()))
+        .collect();
+    let targets = chunks(new.values().len(), limits.records_per_call).map(Target::Upsert);
     let calls = targets.zip(1..).map(|(target, seq)| Call {
         seq,
         group: 1,

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Change, PlanLimits};
 use crate::update::{
-    Assignment, FieldName, ModuleName, RecordId, Records, Resolved, StepKind, UpdateMethod,
-    UpdateRequest,
+    Assignment, FieldName, MatchValue, ModuleName, RecordId, Records, Resolved, StepKind,
+    UpdateMethod, UpdateRequest,
 };
 
 /// The records that a call changes.
@@ -23,6 +23,8 @@ pub enum Target {
     Scheduled,
     /// A record update of a range of the request's ids, one row for each. Zoho reports the result of each record.
     Records(Range<usize>),
+    /// An upsert of a range of the request's new records, one row for each. Zoho reports the result of each row.
+    Upsert(Range<usize>),
     /// Adds tags to a range of the request's ids.
     AddTags(Range<usize>),
     /// Removes tags from a range of the request's ids.
@@ -34,7 +36,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The range of the request's ids; none for a custom view.
+    /// The range of the request's ids; none for a custom view and for new records.
     pub fn named(&self) -> Option<&Range<usize>> {
         match self {
             Self::Immediate(range)
@@ -42,8 +44,28 @@ impl Target {
             | Self::AddTags(range)
             | Self::RemoveTags(range)
             | Self::ChangeOwner(range) => Some(range),
-            Self::Scheduled | Self::MassChangeOwner => None,
+            Self::Scheduled | Self::MassChangeOwner | Self::Upsert(_) => None,
         }
+    }
+
+    /// The range of the request's new records; none for any other call.
+    pub fn new_records(&self) -> Option<&Range<usize>> {
+        match self {
+            Self::Upsert(range) => Some(range),
+            Self::Immediate(_)
+            | Self::Scheduled
+            | Self::Records(_)
+            | Self::AddTags(_)
+            | Self::RemoveTags(_)
+            | Self::ChangeOwner(_)
+            | Self::MassChangeOwner => None,
+        }
+    }
+
+    /// The number of records; none for a custom view.
+    pub fn records(&self) -> Option<usize> {
+        let range = self.named().or_else(|| self.new_records());
+        range.map(ExactSizeIterator::len)
     }
 
     /// The kind of the call.
@@ -52,6 +74,7 @@ impl Target {
             Self::Immediate(_) => CallKind::Immediate,
             Self::Scheduled => CallKind::Scheduled,
             Self::Records(_) => CallKind::Records,
+            Self::Upsert(_) => CallKind::Upsert,
             Self::AddTags(_) => CallKind::AddTags,
             Self::RemoveTags(_) => CallKind::RemoveTags,
             Self::ChangeOwner(_) => CallKind::ChangeOwner,
@@ -70,6 +93,8 @@ pub enum CallKind {
     Scheduled,
     /// A record update, answered with the result of each record.
     Records,
+    /// An upsert of new records, answered with the result of each of them.
+    Upsert,
     /// Adds tags to ids, answered with the result of each record.
     AddTags,
     /// Removes tags from ids, answered with the result of each record.
@@ -87,6 +112,8 @@ pub enum AnswerForm {
     Results,
     /// With the result of each row, in the order of the rows.
     Rows,
+    /// With the result of each row of new records, in their order.
+    NewRows,
     /// With the id of a job that has to be tracked.
     Job,
 }
@@ -97,13 +124,18 @@ impl CallKind {
         match self {
             Self::Immediate | Self::Scheduled => Some(UpdateMethod::MassUpdate),
             Self::Records => Some(UpdateMethod::Records),
-            Self::AddTags | Self::RemoveTags | Self::ChangeOwner | Self::MassChangeOwner => None,
+            Self::Upsert
+            | Self::AddTags
+            | Self::RemoveTags
+            | Self::ChangeOwner
+            | Self::MassChangeOwner => None,
         }
     }
 
     /// The step that such calls belong to.
     pub fn step(self) -> StepKind {
         match self {
+            Self::Upsert => StepKind::Create,
             Self::Immediate | Self::Scheduled | Self::Records => StepKind::Fields,
             Self::AddTags => StepKind::AddTags,
             Self::RemoveTags => StepKind::RemoveTags,
@@ -118,6 +150,7 @@ impl CallKind {
                 AnswerForm::Results
             }
             Self::Records => AnswerForm::Rows,
+            Self::Upsert => AnswerForm::NewRows,
             Self::Scheduled | Self::MassChangeOwner => AnswerForm::Job,
         }
     }
@@ -125,7 +158,7 @@ impl CallKind {
     /// The most records that one such call may name.
     pub fn capacity(self) -> usize {
         match self {
-            Self::Records => PlanLimits::ZOHO.records_per_call,
+            Self::Records | Self::Upsert => PlanLimits::ZOHO.records_per_call,
             Self::Immediate
             | Self::Scheduled
             | Self::AddTags
@@ -143,7 +176,8 @@ impl CallKind {
             | Self::AddTags
             | Self::RemoveTags
             | Self::ChangeOwner
-            | Self::MassChangeOwner => "POST",
+            | Self::MassChangeOwner
+            | Self::Upsert => "POST",
             Self::Records => "PUT",
         }
     }
@@ -157,6 +191,7 @@ impl CallKind {
             Self::ChangeOwner => "change_owner",
             Self::MassChangeOwner => "mass_change_owner",
             Self::Records => return module.to_string(),
+            Self::Upsert => return format!("{module}/upsert"),
         };
         format!("{module}/actions/{action}")
     }
@@ -167,6 +202,7 @@ impl CallKind {
             Self::Immediate => "immediate",
             Self::Scheduled => "scheduled",
             Self::Records => "records",
+            Self::Upsert => "upsert",
             Self::AddTags => "add_tags",
             Self::RemoveTags => "remove_tags",
             Self::ChangeOwner => "change_owner",
@@ -196,11 +232,19 @@ pub struct Call {
 }
 
 impl Call {
-    /// The ids that this call updates; empty for a custom view.
+    /// The ids that this call updates; empty for a custom view and for new records.
     pub fn ids<'a>(&self, request: Resolved<'a>) -> &'a [RecordId] {
         match (self.target.named(), request.records()) {
             (Some(range), Records::Ids(ids)) => ids.get(range.clone()).unwrap_or_default(),
             (Some(_), Records::View { .. }) | (None, _) => &[],
+        }
+    }
+
+    /// The values of whose records this call creates; empty for any other call.
+    pub fn new_values<'a>(&self, request: &'a UpdateRequest) -> &'a [MatchValue] {
+        match (self.target.new_records(), &request.new_records) {
+            (Some(range), Some(new)) => new.values().get(range.clone()).unwrap_or_default(),
+            (Some(_), None) | (None, _) => &[],
         }
     }
 
@@ -209,8 +253,11 @@ impl Call {
         self.target.kind().step()
     }
 
-    /// The fields that this call sets, with their values.
+    /// The fields that this call sets, with their values; of new records, those that all of them get.
     pub fn data(&self, request: &UpdateRequest) -> Map<String, Value> {
+        if let (Target::Upsert(_), Some(new)) = (&self.target, &request.new_records) {
+            return new.data(&request.fields);
+        }
         let set = request
             .fields
             .iter()
@@ -219,8 +266,11 @@ impl Call {
             .collect()
     }
 
-    /// Whether the call adds options to multi-select picklists, which may not be idempotent.
+    /// Whether the call adds options to multi-select picklists, which may not be idempotent. New records have none.
     pub fn adds_options(&self, request: &UpdateRequest) -> bool {
+        if self.target.new_records().is_some() {
+            return false;
+        }
         let mut added = request.appended_fields();
         added.any(|field| self.fields.contains(field))
     }
@@ -237,6 +287,7 @@ impl Call {
                 Target::Immediate(_)
                 | Target::Scheduled
                 | Target::Records(_)
+                | Target::Upsert(_)
                 | Target::ChangeOwner(_)
                 | Target::MassChangeOwner,
                 _,
@@ -259,6 +310,12 @@ impl Call {
                 let rows = ids.iter().map(|id| row(*id, &data, update.over_write));
                 rows_body(rows.collect())
             }
+            AnswerForm::NewRows => update.new_records.as_ref().map_or(Value::Null, |new| {
+                let data = self.data(update);
+                let values = self.new_values(update).iter();
+                let rows = values.map(|value| new.row(value, &data)).collect();
+                upsert_body(&new.query.field, rows)
+            }),
         }
     }
 }
@@ -278,6 +335,12 @@ pub fn row(id: RecordId, data: &Map<String, Value>, over_write: bool) -> Value {
         row.insert("$append_values".to_owned(), Value::Object(added));
     }
     Value::Object(row)
+}
+
+/// The body of an upsert that finds duplicates by `field`. The rows replace the options of multi-select picklists, so that a
+/// repeated call has the same effect.
+pub fn upsert_body(field: &FieldName, rows: Vec<Value>) -> Value {
+    json!({"data": rows, "duplicate_check_fields": [field.as_str()]})
 }
 
 /// Whether `value` can be the value of a multi-select picklist.

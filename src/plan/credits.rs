@@ -17,15 +17,17 @@ pub struct CreditPrices {
 }
 
 impl CreditPrices {
-    /// The documented prices (<https://www.zoho.com/crm/developer/docs/api/v7/api-limits.html>): a record update costs one
-    /// credit for each ten records or part of ten. The price of a mass update is not documented.
+    /// The documented prices (<https://www.zoho.com/crm/developer/docs/api/v7/api-limits.html>): a record update or
+    /// an upsert costs one credit for each ten records or part of ten. The price of a mass update is not documented.
     pub const DOCUMENTED: Self = Self { mass_update: None };
 
     /// The API credits of a call with this target.
     fn credits(self, target: &Target) -> Option<u64> {
         match target {
             Target::Immediate(_) | Target::Scheduled => self.mass_update,
-            Target::Records(range) => Some((range.len() as u64).div_ceil(RECORDS_PER_CREDIT)),
+            Target::Records(range) | Target::Upsert(range) => {
+                Some((range.len() as u64).div_ceil(RECORDS_PER_CREDIT))
+            }
             // Zoho documents no price.
             Target::AddTags(_)
             | Target::RemoveTags(_)

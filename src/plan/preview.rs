@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::build::{RecordCount, all_calls};
+use super::build::{RecordCount, all_calls, upserts};
 use super::step::{endpoints, steps_of};
 use super::warnings::{Automation, Warning};
 use super::{Call, CallKind, CreditCost, CreditPrices, MethodComparison, Plan, PlanLimits};
 use crate::update::{
-    ApiVersion, MAX_IDS, Named, NamedTerritory, NamedView, Records, Resolved, Selector, StepKind,
-    UpdateMethod, UpdateRequest, UserReference,
+    ApiVersion, MAX_IDS, Named, NamedTerritory, NamedView, NewRecords, Records, Resolved, Selector,
+    StepKind, UpdateMethod, UpdateRequest, UserReference,
 };
 
 /// The plan of an update request, or its bounds if the records have to be looked up first.
@@ -31,6 +31,8 @@ pub struct PendingPlan<'a> {
     comparison: Option<MethodComparison>,
     /// The calls for the largest possible number of records.
     calls: Vec<Call>,
+    /// The cost if a record is created for every value; none if the request creates no records.
+    creation: Option<CreditCost>,
 }
 
 impl<'a> PlanPreview<'a> {
@@ -45,11 +47,17 @@ impl<'a> PlanPreview<'a> {
             Selector::Records(Records::View { .. }) | Selector::Named(_) => RecordCount::View,
         };
         let (comparison, calls) = all_calls(request, count, limits);
+        let creation = request.creation().map(|query| {
+            let new = NewRecords::new(query, query.values.clone(), false, false);
+            let upserts = upserts(request, &new, limits);
+            CreditCost::of(&upserts, CreditPrices::DOCUMENTED)
+        });
         Self::Pending(PendingPlan {
             api_version: limits.api_version,
             request,
             comparison,
             calls,
+            creation,
         })
     }
 
@@ -159,6 +167,12 @@ impl PendingPlan<'_> {
         if self.request.has_actions() {
             json["steps"] = json!(steps_of(&self.calls));
         }
+        if let Some(cost) = self.creation {
+            let kind = CallKind::Upsert;
+            json["creation_at_most"] = cost.to_json();
+            json["creation_at_most"]["method"] = kind.verb().into();
+            json["creation_at_most"]["path"] = self.path(kind).into();
+        }
         json
     }
 
@@ -225,7 +239,7 @@ impl fmt::Display for PendingPlan<'_> {
             .calls
             .iter()
             .filter(|call| call.step() != StepKind::Fields);
-        let to = match self.depends_on_count() {
+        let all_to = match self.depends_on_count() {
             false => endpoints(&self.calls, |kind| self.path(kind)),
             true => {
                 let actions: Vec<Call> = actions.cloned().collect();
@@ -257,9 +271,17 @@ impl fmt::Display for PendingPlan<'_> {
                 let and = if names.is_empty() { "" } else { " and " };
                 write!(
                     formatter,
-                    "at most {calls} call{plural} to {to}, for at most {MAX_IDS} records; {count} {values} of {}{and}{names} to look \
+                    "at most {calls} call{plural} to {all_to}, for at most {MAX_IDS} records; {count} {values} of {}{and}{names} to look \
                      up first",
                     query.field,
+                )?;
+                let Some(cost) = self.creation else {
+                    return Ok(());
+                };
+                let to = to(CallKind::Upsert);
+                write!(
+                    formatter,
+                    "; at most {cost} to {to}, for values without a record"
                 )
             }
             Selector::Records(Records::Ids(ids)) => {
@@ -267,12 +289,12 @@ impl fmt::Display for PendingPlan<'_> {
                 let records = if count == 1 { "record" } else { "records" };
                 write!(
                     formatter,
-                    "{calls} call{plural} to {to} for {count} {records}, once {names} is found"
+                    "{calls} call{plural} to {all_to} for {count} {records}, once {names} is found"
                 )
             }
             Selector::Named(_) | Selector::Records(Records::View { .. }) => write!(
                 formatter,
-                "{calls} call{plural} to {to} for the records of a custom view, once {names} is found"
+                "{calls} call{plural} to {all_to} for the records of a custom view, once {names} is found"
             ),
         }
     }

@@ -264,8 +264,8 @@ fn failure_of(job: &Job) -> Option<(String, String)> {
     if let Some(error) = &job.error {
         return Some((error.code.clone(), error.message.clone()));
     }
-    if let Some(failure) = job.failures.first() {
-        return Some((failure.code.clone(), failure.message.clone()));
+    if let Some((code, message)) = job.first_failure() {
+        return Some((code.to_owned(), message.to_owned()));
     }
     let callback = job.callback.as_ref();
     let callback = callback.filter(|callback| callback.status == CallbackStatus::Undeliverable)?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strict_reader::{Node, Problems};
@@ -10,8 +11,11 @@ use strict_reader::{Node, Problems};
 pub const MAX_VALUE_CHARS: usize = 255;
 
 /// A value to look records up by: 1 to [`MAX_VALUE_CHARS`] characters, none of them a control character.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(inline)]
 pub struct MatchValue(String);
 
 /// Why a text is not a valid [`MatchValue`].

@@ -93,6 +93,33 @@ impl ModuleName {
     }
 }
 
+impl ModuleName {
+    /// Whether Zoho can create or update records of the module in one call
+    /// (<https://www.zoho.com/crm/developer/docs/api/v7/upsert-records.html>).
+    pub fn has_upsert(&self) -> bool {
+        !matches!(
+            self.as_str(),
+            "Tasks" | "Calls" | "Events" | "Activities" | "Notes" | "Attachments" | "Users"
+        )
+    }
+
+    /// The field by which Zoho finds duplicates in the module, although it need not be unique.
+    pub fn duplicate_check_field(&self) -> &'static str {
+        match self.as_str() {
+            "Leads" | "Contacts" => "Email",
+            "Accounts" => "Account_Name",
+            "Deals" => "Deal_Name",
+            "Campaigns" => "Campaign_Name",
+            "Solutions" => "Solution_Title",
+            "Products" => "Product_Name",
+            "Vendors" => "Vendor_Name",
+            "Price_Books" => "Price_Book_Name",
+            "Cases" | "Quotes" | "Sales_Orders" | "Purchase_Orders" | "Invoices" => "Subject",
+            _ => "Name",
+        }
+    }
+}
+
 impl FromStr for FieldName {
     type Err = InvalidName;
 

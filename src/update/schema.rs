@@ -117,6 +117,7 @@ struct TerritorySchema {
 /// Records whose field has one of these values.
 #[derive(JsonSchema)]
 #[schemars(rename = "Match", deny_unknown_fields)]
+#[schemars(extend("dependentSchemas" = { "create": { "required": ["on_none"], "properties": { "on_none": { "const": "create" } } } }))]
 #[expect(dead_code, reason = "it only shapes the JSON Schema")]
 struct MatchSchema {
     /// The API name of the field.
@@ -129,6 +130,9 @@ struct MatchSchema {
     on_many: Option<OnMany>,
     /// What to do if no record has a value.
     on_none: Option<OnNone>,
+    /// What only a record gets that is created, by API names. Only with `on_none: create`.
+    #[schemars(extend("maxProperties" = MAX_FIELDS, "propertyNames" = { "pattern": API_NAME }))]
+    create: Option<Map<String, Value>>,
 }
 
 /// A value of a field.

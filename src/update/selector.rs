@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{FieldName, MAX_IDS, MatchValue, RecordId, TerritoryId, ViewId};
+use super::creation;
+use super::{
+    Assignment, FieldName, MAX_IDS, MatchValue, RecordId, TerritoryId, ViewId, assignments_json,
+};
 use strict_reader::{Node, Object, Problems};
 
 /// Most values in one `match`. Each fifty values take one query.
@@ -35,7 +38,7 @@ impl Territory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Records {
-    /// Distinct ids: at least one, at most [`MAX_IDS`].
+    /// Distinct ids, at most [`MAX_IDS`]: at least one, unless the request creates all of its records.
     Ids(Vec<RecordId>),
     /// The records in a custom view at the time when Zoho runs the job.
     View {
@@ -47,7 +50,7 @@ pub enum Records {
 }
 
 /// The records of an update request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selector {
     /// Records that need no look-up.
@@ -59,7 +62,7 @@ pub enum Selector {
 }
 
 /// Records whose field has one of these values.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Match {
     /// The field.
     pub field: FieldName,
@@ -69,6 +72,9 @@ pub struct Match {
     pub on_many: OnMany,
     /// What to do if no record has a value.
     pub on_none: OnNone,
+    /// What only a record gets that is created for a value; empty unless `on_none` is [`OnNone::Create`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub create: Vec<Assignment>,
 }
 
 /// What to do if several records have one value of a [`Match`].
@@ -91,10 +97,12 @@ pub enum OnNone {
     Succeed,
     /// Fail the job before anything is updated.
     Fail,
+    /// Create a record with the value, the fields of the request, and those of [`Match::create`].
+    Create,
 }
 
 strict_reader::keywords!(OnMany { UpdateAll = "update_all", Fail = "fail" });
-strict_reader::keywords!(OnNone { Succeed = "succeed", Fail = "fail" });
+strict_reader::keywords!(OnNone { Succeed = "succeed", Fail = "fail", Create = "create" });
 
 /// A custom view with an optional territory, at least one of them given by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,12 +153,21 @@ impl Records {
 impl Match {
     fn to_json(&self) -> Value {
         let values: Vec<&str> = self.values.iter().map(MatchValue::as_str).collect();
-        json!({
+        let mut json = json!({
             "field": self.field.as_str(),
             "values": values,
             "on_many": self.on_many.as_str(),
             "on_none": self.on_none.as_str(),
-        })
+        });
+        if !self.create.is_empty() {
+            json["create"] = assignments_json(&self.create);
+        }
+        json
+    }
+
+    /// Whether records are created for values that no record has.
+    pub fn creates(&self) -> bool {
+        self.on_none == OnNone::Create
     }
 }
 
@@ -319,12 +336,21 @@ impl Match {
         let on_none = object
             .optional("on_none")
             .map_or(Some(OnNone::default()), |node| node.parse(problems));
+        let create = object.optional("create");
+        if let (Some(create), Some(OnNone::Succeed | OnNone::Fail)) = (&create, on_none) {
+            let message = "is what a new record gets, and none is created; add `on_none: create`, or leave it out";
+            create.problem(problems, message);
+        }
+        let create = create.map_or(Some(Vec::new()), |node| {
+            creation::read_create(&node, field.as_ref(), problems)
+        });
         object.finish(problems);
         Some(Self {
             field: field?,
             values: values?,
             on_many: on_many?,
             on_none: on_none?,
+            create: create?,
         })
     }
 }

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
+    /// Creates records. It runs beside the first calls that set fields on other records.
+    Create,
     /// Sets fields.
     Fields,
     /// Adds tags.
@@ -24,11 +26,18 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every step, in the order in which they run.
-    pub const ALL: [Self; 4] = [Self::Fields, Self::AddTags, Self::RemoveTags, Self::Owner];
+    pub const ALL: [Self; 5] = [
+        Self::Create,
+        Self::Fields,
+        Self::AddTags,
+        Self::RemoveTags,
+        Self::Owner,
+    ];
 
     /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Create => "create",
             Self::Fields => "fields",
             Self::AddTags => "add_tags",
             Self::RemoveTags => "remove_tags",
@@ -39,6 +48,7 @@ impl StepKind {
     /// What the step does, in texts.
     pub fn label(self) -> &'static str {
         match self {
+            Self::Create => "new records",
             Self::Fields => "fields",
             Self::AddTags => "tags to add",
             Self::RemoveTags => "tags to remove",

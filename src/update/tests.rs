@@ -286,3 +286,122 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn match_that_creates_records_round_trips() {
+    let json = json!({"module": "Leads", "fields": {"City": "Bonn"}, "match": {
+        "field": "Email", "values": ["a@example.com"], "on_many": "update_all", "on_none": "create",
+        "create": {"Last_Name": "A", "Owner": {"id": "7"}},
+    }});
+    let request = UpdateRequest::parse(&json).expect("a request");
+    assert_eq!(request.to_json(), json);
+    assert!(request.creates() && request.new_records.is_none());
+    let Selector::Match(query) = &request.selector else {
+        panic!("a match")
+    };
+    let values = ["a@x.de", "A@X.de", "b@x.de"].map(|text| MatchValue::try_from(text.to_owned()));
+    let values = values.map(|value| value.expect("a value")).to_vec();
+    let new = NewRecords::new(query, values.clone(), false, false);
+    assert_eq!(new.values().len(), 2, "letter case does not count");
+    let row = new.row(&new.values()[0], &new.data(&request.fields));
+    let expected =
+        json!({"Email": "a@x.de", "City": "Bonn", "Last_Name": "A", "Owner": {"id": "7"}});
+    assert_eq!(row, expected);
+    assert_eq!(
+        NewRecords::new(query, values, false, true).values().len(),
+        3
+    );
+    let number = MatchValue::try_from("12".to_owned()).expect("a value");
+    let new = NewRecords::new(query, vec![number.clone()], true, false);
+    assert_eq!(new.row(&number, &Map::new()), json!({"Email": 12}));
+}
+
+#[test]
+fn creation_is_refused_where_it_cannot_work() {
+    let request = |module: &str, fields: Value, query: Value| {
+        let mut wanted = json!({"field": "Email", "values": ["a@x.de"], "on_none": "create"});
+        wanted
+            .as_object_mut()
+            .expect("an object")
+            .extend(query.as_object().expect("an object").clone());
+        json!({"module": module, "fields": fields, "match": wanted, "update_by": "records"})
+    };
+    let city = || json!({"City": "Bonn"});
+    for (request, at, what) in [
+        (
+            request(
+                "Leads",
+                city(),
+                json!({"on_none": "succeed", "create": {"Last_Name": "A"}}),
+            ),
+            "/match/create",
+            "add `on_none: create`",
+        ),
+        (
+            request("Leads", city(), json!({"on_none": "fail", "create": {}})),
+            "/match/create",
+            "add `on_none: create`",
+        ),
+        (
+            request("Leads", city(), json!({"create": {"Email": "b@x.de"}})),
+            "/match/create/Email",
+            "the field of `match`",
+        ),
+        (
+            request("Leads", city(), json!({"create": {"City": "Rome"}})),
+            "",
+            "`fields` and `match.create` both set `City`",
+        ),
+        (
+            request("Leads", json!({"Email": "b@x.de"}), json!({})),
+            "",
+            "`fields` and `match` both set `Email`",
+        ),
+        (
+            request("Leads", city(), json!({"create": {"Tag": []}})),
+            "/match/create/Tag",
+            "is a tag list",
+        ),
+        (
+            request("Leads", city(), json!({"create": {"Owner": "7"}})),
+            "/match/create/Owner",
+            "owner",
+        ),
+        (
+            request("Leads", city(), json!({"create": {"Created_Time": "x"}})),
+            "/match/create/Created_Time",
+            "kept by Zoho",
+        ),
+        (
+            request("Leads", city(), json!({"create": {"Items": [{"a": 1}]}})),
+            "/match/create/Items",
+            "without an `id`",
+        ),
+        (
+            request("Leads", city(), json!({"create": {"no name": 1}})),
+            "/match/create/no name",
+            "is not an API name",
+        ),
+        (
+            request("Leads", city(), json!({"create": []})),
+            "/match/create",
+            "must be an object",
+        ),
+        (
+            request("Leads", city(), json!({"field": "id", "values": ["7"]})),
+            "",
+            "not possible by `id`",
+        ),
+        (
+            request("Tasks", city(), json!({"field": "Subject"})),
+            "",
+            "not possible in Tasks",
+        ),
+    ] {
+        let problems = refused(&request);
+        let found = problems
+            .iter()
+            .any(|(pointer, message)| pointer == at && message.contains(what));
+        assert!(found, "{request}: {problems:?}");
+    }
+}

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::Error;
 use crate::codes::Cause;
-use crate::outcome::{Failure, Progress, Refusal};
+use crate::outcome::{Failure, NewRecordOutcome, Progress, Refusal};
 use crate::update::RecordId;
 use entry::{Entries, Entry, Subject, entries, mismatched, parse, unreadable};
 
@@ -53,12 +53,18 @@ pub enum UpdateAnswer {
         /// The job's id.
         zoho_job_id: String,
     },
+    /// Zoho created or updated records: the outcome of each row, in their order.
+    Upserted(Vec<NewRecordOutcome>),
 }
 
 impl UpdateAnswer {
     /// The code of the first record, if Zoho refused every one of `count` records.
     pub fn refusal_of(&self, count: usize) -> Option<&str> {
         match self {
+            Self::Upserted(rows) => {
+                let codes: Option<Vec<&str>> = rows.iter().map(NewRecordOutcome::code).collect();
+                codes?.first().copied()
+            }
             Self::Settled(failures) if failures.len() >= count => {
                 failures.first().map(|failure| failure.code.as_str())
             }
@@ -150,6 +156,29 @@ pub fn record_update(raw: &RawAnswer<'_>, ids: &[RecordId]) -> Result<UpdateAnsw
         Some(_) => by_record(raw, &list, ids, true),
         None => Err(unreadable(raw)),
     }
+}
+
+/// Judges the answer to an upsert of `count` rows that finds duplicates by `field`. Each entry concerns the row in its place.
+///
+/// # Errors
+/// Zoho created and updated nothing, or nothing for certain.
+pub fn upsert(raw: &RawAnswer<'_>, count: usize, field: &str) -> Result<UpdateAnswer, Error> {
+    let Entries { list, top_level } = entries(raw)?;
+    match list.first() {
+        Some(entry) if top_level => return Err(entry.error(raw)),
+        // Nothing was done, and this one entry is about the whole call.
+        Some(entry) if list.len() == 1 && count > 1 && !entry.success => {
+            return Err(entry.error(raw));
+        }
+        Some(first) if list.iter().all(|entry| entry.is_transient(raw)) => {
+            return Err(first.error(raw));
+        }
+        Some(_) if list.len() == count => {}
+        Some(_) => return Err(mismatched(raw)),
+        None => return Err(unreadable(raw)),
+    }
+    let rows = list.iter().map(|entry| entry.new_record(field)).collect();
+    Ok(UpdateAnswer::Upserted(rows))
 }
 
 /// Judges the answer about a custom view: one entry with the id of Zoho's job.

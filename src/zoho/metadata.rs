@@ -21,7 +21,8 @@ use crate::sync;
 use crate::update::ModuleName;
 use cache::Cache;
 pub use types::{
-    Api, CustomView, Field, FieldKind, Module, Operation, Org, PicklistOption, Territory, User,
+    Api, CustomView, Field, FieldKind, Module, Operation, Org, PicklistOption, Territory,
+    Uniqueness, User,
 };
 
 /// How long a list stays in the cache.

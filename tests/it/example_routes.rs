@@ -305,5 +305,5 @@ fn readme_lists_every_example_route() {
     let folders = folders();
     let there = folders.iter().filter_map(|path| path.file_name()?.to_str());
     assert_eq!(named, there.collect::<Vec<_>>());
-    assert_eq!(named.len(), 11);
+    assert_eq!(named.len(), 12);
 }

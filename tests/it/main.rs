@@ -61,6 +61,7 @@ mod preview_command;
 mod public_urls;
 mod published_keys;
 mod record_actions;
+mod record_creation;
 mod record_matching;
 mod record_order;
 mod record_updates;

@@ -8,7 +8,7 @@ use masshook::outcome::Refusal;
 use masshook::plan::CallKind;
 use masshook::update::RecordId;
 use masshook::zoho::answer::UpdateAnswer;
-use masshook::zoho::{self, CallResult, Client, Repeat, SendWindow};
+use masshook::zoho::{self, CallResult, Client, Repeat, SendWindow, UpdateCall};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, World};
@@ -33,16 +33,15 @@ async fn update(world: &World, client: &Client, ids: &[RecordId]) -> CallResult<
     let body = json!({"data": [{"City": "Bonn"}], "ids": named});
     let give_up = world.now() + Duration::from_secs(86_400);
     let leads = "Leads".parse().expect("a module");
-    client
-        .update(
-            &leads,
-            CallKind::Immediate,
-            &body,
-            ids,
-            Repeat::Safe,
-            SendWindow::until(give_up),
-        )
-        .await
+    let call = UpdateCall {
+        module: &leads,
+        kind: CallKind::Immediate,
+        body: &body,
+        ids,
+        rows: ids.len(),
+    };
+    let window = SendWindow::until(give_up);
+    client.update(call, Repeat::Safe, window).await
 }
 
 /// An answer that the simulator gives instead of its own.

@@ -259,6 +259,17 @@ await alone.setData([record({ City: "Cologne" })]);
 const updatedOne = await leads.updateRecord(BigInt(input.ids[1]), alone);
 report("update_one", updatedOne, { entries: (await updatedOne.getObject().getData()).map(entry) });
 
+// Records that are created, and found the next time.
+for (const step of ["upsert", "upsert_again"]) {
+  const rows = new records.BodyWrapper();
+  await rows.setData([record({ Email: "created@example.com", City: "Bonn", Last_Name: "New", Company: "Acme" })]);
+  await rows.setDuplicateCheckFields(["Email"]);
+  const upserted = await leads.upsertRecords(rows);
+  const entries = await upserted.getObject().getData();
+  const actions = entries.map((one) => [plain(one.getAction()), plain(one.getDuplicateField())]);
+  report(step, upserted, { entries: entries.map(entry), actions });
+}
+
 // Refusals.
 await massUpdate("not_allowed", { Email: "a@example.com" }, { ids: input.ids });
 await massUpdate("no_such_view", { City: "Bonn" }, { cvid: "1" });

@@ -256,6 +256,16 @@ request.set_data([first, second])
 response = RecordOperations("Leads").update_records(request)
 say("update", response, entries=[told_of(entry) for entry in response.get_object().get_data()])
 
+# Records that are created, and found the next time.
+for step in ("upsert", "upsert_again"):
+    request = BodyWrapper()
+    request.set_data([record(Email="created@example.com", City="Bonn", Last_Name="New", Company="Acme")])
+    request.set_duplicate_check_fields(["Email"])
+    response = RecordOperations("Leads").upsert_records(request)
+    entries = response.get_object().get_data()
+    actions = [[plain(entry.get_action()), plain(entry.get_duplicate_field())] for entry in entries]
+    say(step, response, entries=[told_of(entry) for entry in entries], actions=actions)
+
 # Refusals.
 mass_update("not_allowed", {"Email": "a@example.com"}, ids=told["ids"])
 mass_update("no_such_view", {"City": "Bonn"}, cvid="1")

@@ -256,7 +256,7 @@ impl PlanSummary {
                 "kind": kind,
                 "method": kind.verb(),
                 "path": plan.path(kind),
-                "records": call.target.named().map(ExactSizeIterator::len),
+                "records": call.target.records(),
                 "body": abridged(&body),
             }));
         }
@@ -267,7 +267,9 @@ impl PlanSummary {
             },
             None => {
                 let document = plan.to_json();
-                let at_most = document["calls_at_most"].as_u64().unwrap_or(0);
+                let creation = &document["creation_at_most"]["calls"];
+                let at_most = document["calls_at_most"].as_u64().unwrap_or(0)
+                    + creation.as_u64().unwrap_or(0);
                 self.at_most += usize::try_from(at_most).unwrap_or(usize::MAX);
                 self.undocumented = true;
                 self.lookups

@@ -423,30 +423,67 @@ fn dead_letter_summary(item: &Item) -> Option<DeliverySummary> {
 }
 
 /// The part of a job's summary that changes while the job runs, and its reference: status, callback, end, counts, code,
-/// message and reference. It has no names, because AWS charges for every kilobyte written.
+/// message, reference and look-up. It has no names, because AWS charges for every kilobyte written.
 type Progress = (
     JobStatus,
     Option<CallbackStatus>,
     Option<i64>,
-    Vec<u64>,
+    Vec<Option<u64>>,
     Option<String>,
     Option<String>,
     Option<Value>,
     Option<MatchCount>,
 );
 
+/// The counts as a list. Those that most jobs do not have are last and left out.
+fn counts_list(counts: Counts) -> Vec<Option<u64>> {
+    let Counts {
+        total,
+        updated,
+        created,
+        failed,
+        pending,
+        superseded,
+    } = counts;
+    let mut list = vec![Some(total), Some(updated), Some(failed), Some(pending)];
+    list.extend([superseded, created]);
+    while list.last() == Some(&None) {
+        list.pop();
+    }
+    list
+}
+
+/// The counts of a list as [`counts_list`] makes it.
+fn counts_of_list(list: &[Option<u64>]) -> Option<Counts> {
+    let &[
+        Some(total),
+        Some(updated),
+        Some(failed),
+        Some(pending),
+        ref more @ ..,
+    ] = list
+    else {
+        return None;
+    };
+    let more = |place: usize| more.get(place).copied().flatten();
+    Some(Counts {
+        total,
+        updated,
+        created: more(1),
+        failed,
+        pending,
+        superseded: more(0),
+    })
+}
+
 /// Encodes the part of a job's summary that changes while the job runs.
 pub(super) fn progress_attribute(job: &JobSummary) -> Option<AttributeValue> {
     let ended = job.finished_at.map(Timestamp::as_millisecond);
-    let counts = job.counts;
     let progress: Progress = (
         job.status,
         job.callback,
         ended,
-        [counts.total, counts.updated, counts.failed, counts.pending]
-            .into_iter()
-            .chain(counts.superseded)
-            .collect(),
+        counts_list(job.counts),
         job.code.clone(),
         job.failure.clone(),
         job.reference.clone(),
@@ -458,9 +495,7 @@ pub(super) fn progress_attribute(job: &JobSummary) -> Option<AttributeValue> {
 fn summary(item: &Item) -> Option<JobSummary> {
     let progress: Progress = serde_json::from_str(item::get(item, "progress")?).ok()?;
     let (status, callback, finished_at, counts, code, failure, reference, lookup) = progress;
-    let &[total, updated, failed, pending, ref more @ ..] = &counts[..] else {
-        return None;
-    };
+    let counts = counts_of_list(&counts)?;
     Some(JobSummary {
         id: JobId::from_outside(item::get(item, "pk")?.strip_prefix("job#")?),
         route: item::get(item, "route").map(str::to_owned),
@@ -471,13 +506,7 @@ fn summary(item: &Item) -> Option<JobSummary> {
         parked: item::get(item, "parked").map(str::to_owned),
         created_at: item::get_ms(item, "created_at")?,
         finished_at: finished_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
-        counts: Counts {
-            total,
-            updated,
-            failed,
-            pending,
-            superseded: more.first().copied(),
-        },
+        counts,
         code,
         failure,
         reference,

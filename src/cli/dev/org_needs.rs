@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use http::HeaderMap;
+use serde_json::Value;
 use webhook_verify::sample::sample;
 use zoho_simulator::OrgAdditions;
 
@@ -53,16 +54,24 @@ pub(super) async fn org_needs(app: &App, config: &Path) -> OrgAdditions {
 fn add(needs: &mut OrgAdditions, update: &UpdateRequest) {
     let request = update.to_json();
     let module = needs.modules.entry(update.module.to_string()).or_default();
-    for (field, value) in request["fields"].as_object().into_iter().flatten() {
+    let matched = &request["match"];
+    let set = [&request["fields"], &matched["create"]].map(Value::as_object);
+    for (field, value) in set.into_iter().flatten().flatten() {
         let values = module.fields.entry(field.clone()).or_default();
         if !values.contains(value) {
             values.push(value.clone());
         }
     }
-    let matched = &request["match"];
     if let (Some(field), Some(values)) = (matched["field"].as_str(), matched["values"].as_array()) {
-        let values = values.iter().map(|value| (field.to_owned(), value.clone()));
-        module.matched.extend(values);
+        if matched["on_none"] == "create" {
+            // Such records are created, by a field without duplicates.
+            let known = module.fields.entry(field.to_owned()).or_default();
+            known.extend(values.iter().cloned());
+            module.unique.insert(field.to_owned());
+        } else {
+            let values = values.iter().map(|value| (field.to_owned(), value.clone()));
+            module.matched.extend(values);
+        }
     }
     let id = request["cvid"].as_str();
     module
@@ -74,7 +83,7 @@ fn add(needs: &mut OrgAdditions, update: &UpdateRequest) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -84,6 +93,9 @@ mod tests {
         for request in [
             json!({"module": "Leads", "fields": {"Lead_Source": "Newsletter"}, "ids": ["5725767000003000064"]}),
             json!({"module": "Leads", "fields": {"Lead_Source": "Newsletter"}, "match": {"field": "Email", "values": ["a@b.c"]}}),
+            json!({"module": "Shop_Orders", "fields": {"State": "new"}, "match": {
+                "field": "Number", "values": ["A1"], "on_none": "create", "create": {"Total": 7},
+            }}),
             json!({"module": "Shop_Orders", "fields": {"State": "paid"}, "cvid": "5725767000003000064"}),
             json!({"module": "Shop_Orders", "fields": {"State": "sent"}, "view": "Open orders"}),
         ] {
@@ -96,7 +108,10 @@ mod tests {
         assert_eq!(leads.fields["Lead_Source"], [Value::from("Newsletter")]);
         assert_eq!(leads.matched, [("Email".to_owned(), Value::from("a@b.c"))]);
         let orders = &needs.modules["Shop_Orders"];
-        assert_eq!(orders.fields["State"].len(), 2);
+        assert_eq!(orders.fields["State"].len(), 3);
+        assert_eq!(orders.fields["Total"], [Value::from(7)]);
+        assert_eq!(orders.fields["Number"], [Value::from("A1")]);
+        assert!(orders.unique.contains("Number") && orders.matched.is_empty());
         assert_eq!(orders.view_ids, [5_725_767_000_003_000_064]);
         assert_eq!(orders.view_names, ["Open orders"]);
     }

@@ -7,10 +7,14 @@ use crate::cli::text::{count_of, truncated};
 use crate::job::history::HistoryEntry;
 use crate::job::view::{FailureView, JobView, StepView};
 use crate::job::{CallbackStatus, Counts, Job, JobId, JobStatus, Lookup};
+use crate::printable::single_line;
 use crate::update::{UpdateRequest, UserReference};
 
 /// Failures that are listed.
 const FAILURES_LISTED: usize = 20;
+
+/// Created records that are listed.
+const NEW_RECORDS_LISTED: usize = 20;
 
 /// The longest text of a sender or of Zoho in a line.
 const MAX_TEXT: usize = 200;
@@ -20,6 +24,7 @@ pub(super) fn job_text(job: &Job, replay: Option<&JobId>, arguments: &str) -> St
     let view = JobView::in_full(job);
     let mut lines = head(job, &view);
     lines.extend(timeline(view.history.as_deref().unwrap_or_default()));
+    lines.extend(new_records(&view));
     lines.extend(failures(&view));
     lines.extend(notes(&view));
     lines.extend(shared_jobs(view.history.as_deref().unwrap_or_default()));
@@ -50,11 +55,13 @@ fn counts_text(counts: &Counts) -> String {
     let Counts {
         total,
         updated,
+        created,
         failed,
         pending,
         superseded,
     } = counts;
     let others = [
+        (created.unwrap_or_default(), "created"),
         (*failed, "failed"),
         (superseded.unwrap_or_default(), "left to a newer delivery"),
         (*pending, "pending"),
@@ -183,12 +190,18 @@ fn timeline(history: &[HistoryEntry]) -> Vec<String> {
 
 fn failures(view: &JobView) -> Vec<String> {
     let listed = view.failures.iter().take(FAILURES_LISTED);
-    let lines = listed.flat_map(|FailureView { failure, advice }| {
+    let lines = listed.flat_map(|failure: &FailureView| {
         let message = truncated(&failure.message, MAX_TEXT);
         let step = failure.step.map(|step| format!("  {}", step.label()));
         let step = step.unwrap_or_default();
-        let record = format!("  {}{step}  {}: {message}", failure.id, failure.code);
-        [record, format!("      {advice}")]
+        let id = failure.id.map(|id| id.to_string());
+        let value = failure
+            .value
+            .as_ref()
+            .map(|value| single_line(value.as_str()).into_owned());
+        let record = id.or(value).unwrap_or_default();
+        let line = format!("  {record}{step}  {}: {message}", failure.code);
+        [line, format!("      {}", failure.advice)]
     });
     let mut lines: Vec<String> = lines.collect();
     let total = view.failures.len() as u64 + view.failures_omitted;
@@ -199,6 +212,30 @@ fn failures(view: &JobView) -> Vec<String> {
     match total {
         0 => Vec::new(),
         _ => section(&format!("Failures ({total})"), lines),
+    }
+}
+
+fn new_records(view: &JobView) -> Vec<String> {
+    let records = view.new_records.iter().flatten();
+    let lines = records.take(NEW_RECORDS_LISTED).map(|record| {
+        let (id, action) = (record.id, record.action.as_str());
+        let by = record.found_by.iter();
+        let by: String = by.map(|field| format!(", found by {field}")).collect();
+        format!(
+            "  {id}  {}: {action}{by}",
+            single_line(record.value.as_str())
+        )
+    });
+    let mut lines: Vec<String> = lines.collect();
+    let listed = view.new_records.as_ref().map_or(0, Vec::len) as u64;
+    let total = listed + view.new_records_omitted.unwrap_or_default();
+    let omitted = total.saturating_sub(NEW_RECORDS_LISTED as u64);
+    if omitted > 0 {
+        lines.push(format!("  and {omitted} more"));
+    }
+    match total {
+        0 => Vec::new(),
+        _ => section(&format!("New records ({total})"), lines),
     }
 }
 

@@ -10,12 +10,15 @@ use jiff::Timestamp;
 use super::{CheckedFields, PrepareOutput};
 use crate::codes::Cause;
 use crate::failpoint::fail_point;
+use crate::guard::CreationCheck;
 use crate::job::preparation::Lookup;
 use crate::job::{PreparationOutcome, PreparationResult};
-use crate::lookup::{self, LookupField, LookupRequest, MatchIndex};
+use crate::lookup::{self, LetterCase, LookupField, LookupRequest, MatchIndex};
 use crate::outcome::Refusal;
 use crate::sync;
-use crate::update::{FieldName, MAX_IDS, Match, MatchValue, Records};
+use crate::update::{
+    Assignment, FieldName, MAX_IDS, Match, MatchValue, NewRecords, RecordId, Records, UserId,
+};
 use crate::zoho::{self, Client};
 
 /// Concurrent look-ups per connection; Zoho allows ten.
@@ -25,6 +28,45 @@ const CONCURRENT_LOOKUPS: usize = 10;
 pub(super) struct MatchQuery {
     pub(super) column: LookupField,
     pub(super) wanted: Match,
+    /// Records that need no look-up.
+    pub(super) known_ids: Vec<RecordId>,
+    /// The records to create, if the job can create any.
+    pub(super) creation: Option<CreationCheck>,
+    /// The new owner of all records.
+    pub(super) owner: Option<UserId>,
+    /// What the job sets on every record.
+    pub(super) fields: Vec<Assignment>,
+}
+
+impl MatchQuery {
+    /// How the values are compared. A record that Zoho would take for a duplicate of a new one is found.
+    fn letter_case(&self) -> LetterCase {
+        match &self.creation {
+            Some(creation) if !creation.case_sensitive => LetterCase::Ignored,
+            Some(_) | None => LetterCase::Exact,
+        }
+    }
+
+    /// The records to create for the values without a record, if the job can create any.
+    fn new_records(&self, missing: Vec<MatchValue>) -> Option<NewRecords> {
+        let creation = self.creation.as_ref()?;
+        // A new record has its owner from the start.
+        let owner = self.owner.and_then(NewRecords::owner);
+        let is_owner = |set: &Assignment| Some(&set.field) == owner.as_ref().map(|own| &own.field);
+        let create = creation.create.iter().filter(|set| !is_owner(set));
+        let create = create.cloned().collect::<Vec<_>>();
+        let query = Match {
+            create: create.into_iter().chain(owner.clone()).collect(),
+            values: Vec::new(),
+            ..self.wanted.clone()
+        };
+        let CreationCheck {
+            numeric,
+            case_sensitive,
+            ..
+        } = *creation;
+        Some(NewRecords::new(&query, missing, numeric, case_sensitive))
+    }
 }
 
 /// The result of a job's `match`.
@@ -46,10 +88,15 @@ impl MatchResult {
             prepared.notes.push(unreadable_fields_note(&lookup.field));
         }
         let (outcome, notes) = match prepared.outcome {
-            PreparationOutcome::Ready { records, .. } => {
+            PreparationOutcome::Ready {
+                records,
+                new_records,
+                ..
+            } => {
                 let outcome = PreparationOutcome::Ready {
                     fields: checked.fields,
                     records,
+                    new_records,
                     update_by: checked.method,
                     owner: checked.owner,
                 };
@@ -194,16 +241,14 @@ pub(super) async fn look_up(
     let nothing = FieldInfo::default();
     all.iter()
         .enumerate()
-        .map(|(job, MatchQuery { column, wanted })| {
-            answer(job, wanted, known.get(column).unwrap_or(&nothing))
-        })
+        .map(|(job, query)| answer(job, query, known.get(&query.column).unwrap_or(&nothing)))
         .collect()
 }
 
 /// The queries that all jobs share.
 fn shared_questions(all: &[MatchQuery]) -> Vec<Question<'_>> {
     let mut columns: BTreeMap<&LookupField, Vec<&MatchValue>> = BTreeMap::new();
-    for MatchQuery { column, wanted } in all {
+    for MatchQuery { column, wanted, .. } in all {
         if lookup::refuse(wanted).is_none() {
             columns.entry(column).or_default().extend(&wanted.values);
         }
@@ -228,7 +273,7 @@ fn questions_apart<'a>(all: &'a [MatchQuery], reply: &Reply<'a>) -> Vec<Question
         return Vec::new();
     }
     let mut groups: HashMap<Vec<&MatchValue>, Vec<usize>> = HashMap::new();
-    for (job, MatchQuery { column, wanted }) in all.iter().enumerate() {
+    for (job, MatchQuery { column, wanted, .. }) in all.iter().enumerate() {
         if column != reply.column || lookup::refuse(wanted).is_some() {
             continue;
         }
@@ -350,7 +395,8 @@ fn lacks_converted_field(error: &zoho::Error) -> bool {
 }
 
 /// The result for one job. If a single answer is missing, its records are unknown.
-fn answer(job: usize, wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
+fn answer(job: usize, query: &MatchQuery, known: &FieldInfo<'_>) -> MatchResult {
+    let wanted = &query.wanted;
     if let Some(refusal) = lookup::refuse(wanted) {
         return MatchResult {
             attempts: 0,
@@ -369,19 +415,24 @@ fn answer(job: usize, wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
             prepared: PreparationOutcome::from(failed).into(),
         };
     }
-    let settled = lookup::settle(wanted, &known.hits);
-    let found = Lookup {
+    let settled = lookup::settle(wanted, &known.hits, query.letter_case());
+    let summary = Lookup {
         field: wanted.field.clone(),
         values: wanted.values.len() as u64,
         matched: settled.matched as u64,
         ids: settled.ids.len() as u64,
     };
+    let new_records = query.new_records(settled.missing);
+    let known_ids: HashSet<&RecordId> = query.known_ids.iter().collect();
+    let found = settled.ids.into_iter().filter(|id| !known_ids.contains(id));
+    let ids: Vec<RecordId> = query.known_ids.iter().copied().chain(found).collect();
     let outcome = match settled.refusal {
         Some(refusal) => PreparationOutcome::Refused(refusal),
-        None if settled.ids.is_empty() => PreparationOutcome::Nothing,
+        None if ids.is_empty() && new_records.is_none() => PreparationOutcome::Nothing,
         None => PreparationOutcome::Ready {
             fields: None,
-            records: Some(Records::Ids(settled.ids)),
+            records: Some(Records::Ids(ids)),
+            new_records,
             update_by: None,
             owner: None,
         },
@@ -389,7 +440,7 @@ fn answer(job: usize, wanted: &Match, known: &FieldInfo<'_>) -> MatchResult {
     MatchResult {
         attempts,
         prepared: PreparationResult {
-            lookup: Some(found),
+            lookup: Some(summary),
             ..outcome.into()
         },
     }

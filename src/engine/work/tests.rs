@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::job::{JobId, PreparationOutcome};
+use crate::outcome::NewRecordOutcome;
 use crate::plan::CallKind;
-use crate::update::UpdateRequest;
+use crate::update::{NewRecords, Records, Selector, UpdateRequest};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -156,6 +157,75 @@ fn names(body: &Value) -> HashSet<&str> {
     tags.filter_map(|tag| tag["name"].as_str()).collect()
 }
 
+/// A job whose look-up has found no record of these values.
+fn creating(number: usize, values: &[&str], fields: &Value, create: &Value) -> Job {
+    let request = json!({"module": "Leads", "fields": fields,
+        "match": {"field": "Email", "values": values, "on_none": "create", "create": create}});
+    let request = UpdateRequest::parse(&request).expect("a request");
+    let Selector::Match(query) = &request.selector else {
+        panic!("a match")
+    };
+    let new = NewRecords::new(query, query.values.clone(), false, false);
+    let outcome = PreparationOutcome::Ready {
+        fields: None,
+        records: Some(Records::Ids(Vec::new())),
+        new_records: Some(new),
+        update_by: None,
+        owner: None,
+    };
+    let id = JobId::derive("r", &number.to_string(), 1);
+    let mut job = Job::new(id, None, "default".to_owned(), request, None, start());
+    let prepared = job.record_preparation(outcome.into(), 1, start());
+    prepared.expect("allowed");
+    job
+}
+
+#[test]
+fn upserts_share_calls_and_rows() {
+    let name = |n: usize| json!({"Last_Name": format!("N{n}")});
+    let city = json!({"City": "Bonn"});
+    let mut jobs: Vec<Job> = (0..150)
+        .map(|n| creating(n, &[&format!("a{n}@x.de")], &city, &name(n)))
+        .collect();
+    // The same row, in another letter case.
+    jobs.push(creating(150, &["A7@X.de"], &city, &name(7)));
+    let batches = work(&jobs).batches;
+    let sizes: Vec<usize> = batches.iter().map(Batch::record_count).collect();
+    assert_eq!(sizes, [100, 50]);
+    assert_eq!(batches[0].calls.len(), 101);
+    let body = batches[0].body();
+    assert_eq!(body["duplicate_check_fields"], json!(["Email"]));
+    assert_eq!(
+        body["data"][7],
+        json!({"Email": "a7@x.de", "City": "Bonn", "Last_Name": "N7"})
+    );
+    assert!(batches.iter().all(|batch| batch.ids().is_empty()));
+    // The outcome of a shared row is that of both jobs.
+    let id = |n: u64| n.to_string().parse().expect("an id");
+    let created = |n: u64| NewRecordOutcome::Created { id: id(n + 1) };
+    let rows: Vec<_> = (0..100).map(created).collect();
+    for job in [&jobs[7], &jobs[150]] {
+        let own = batches[0].new_records_of(&rows, job, &job.calls[0].call);
+        assert_eq!(own, [(0, created(7))]);
+        let part = batches[0].part(CallRef { job: 7, seq: 1 }, job, &job.calls[0]);
+        assert_eq!(part.body()["data"], json!([body["data"][7]]));
+    }
+}
+
+#[test]
+fn upsert_of_other_row_waits_for_the_first() {
+    let city = |name: &str| json!({"City": name});
+    let jobs = [
+        creating(0, &["a@x.de"], &city("Bonn"), &json!({})),
+        creating(1, &["A@x.de", "b@x.de"], &city("Rome"), &json!({})),
+        creating(2, &["c@x.de"], &city("Rome"), &json!({})),
+    ];
+    let batches = work(&jobs).batches;
+    assert_eq!(batches.len(), 1);
+    let jobs: Vec<usize> = batches[0].calls.iter().map(|call| call.job).collect();
+    assert_eq!(jobs, [0, 2], "both may not create `a@x.de` at once");
+}
+
 proptest! {
     #[test]
     fn every_call_is_in_one_batch_and_complete(
@@ -178,7 +248,7 @@ proptest! {
         }).collect();
         let mut seen = HashSet::new();
         for batch in work(&jobs).batches {
-            let most = match batch.kind { CallKind::Records => 100, _ => 500 };
+            let most = match batch.kind { CallKind::Records | CallKind::Upsert => 100, _ => 500 };
             prop_assert!(batch.ids().len() <= most);
             let ids: HashSet<_> = batch.ids().iter().collect();
             prop_assert_eq!(ids.len(), batch.ids().len(), "no id twice");
@@ -206,7 +276,7 @@ proptest! {
                         prop_assert_eq!(&sent["owner"], &whole["owner"]);
                         prop_assert_eq!(&sent["notify"], &whole["notify"]);
                     }
-                    CallKind::Records => for row in whole["data"].as_array().expect("rows") {
+                    CallKind::Records | CallKind::Upsert => for row in whole["data"].as_array().expect("rows") {
                         prop_assert_eq!(rows[row["id"].as_str().expect("an id")], row);
                     },
                 }

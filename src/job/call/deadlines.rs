@@ -57,6 +57,7 @@ impl CallState {
             CallEvent::TrackingFailed(refusal) => CallEvent::Refused(tracking_failed(refusal)),
             CallEvent::Settled(_)
             | CallEvent::Superseded(_)
+            | CallEvent::Upserted(_)
             | CallEvent::Accepted { .. }
             | CallEvent::Postponed { .. }
             | CallEvent::NeedsReread { .. }

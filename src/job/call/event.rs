@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::codes::Cause;
-use crate::outcome::{Failure, Progress, Refusal};
+use crate::outcome::{Failure, NewRecordOutcome, Progress, Refusal};
 use crate::update::RecordId;
 
 /// An event of a call, for [`Job::apply`](crate::job::Job::apply).
@@ -12,6 +12,8 @@ use crate::update::RecordId;
 pub enum CallEvent {
     /// Zoho answered record by record: these records were refused, all others of the call updated.
     Settled(Vec<Failure>),
+    /// Zoho answered row by row: the outcome of each new record of the call, by its number in the request.
+    Upserted(Vec<(usize, NewRecordOutcome)>),
     /// Zoho accepted the call as a job of its own.
     Accepted {
         /// The id of Zoho's job.

@@ -366,17 +366,18 @@ impl Job {
     /// The number of the records of a call; for a custom view, as Zoho last counted them.
     fn records_of(&self, seq: usize) -> Option<u64> {
         let state = self.call(seq)?;
-        match state.call.target.named() {
-            Some(range) => Some(range.len() as u64),
+        match state.call.target.records() {
+            Some(records) => Some(records as u64),
             None => state.progress.map(|progress| progress.total),
         }
     }
 
     fn end_entry(&self) -> Option<HistoryEntry> {
         let at = self.moment(self.since_start(self.finished_at?));
+        let counts = self.counts();
         Some(HistoryEntry {
             code: self.error.as_ref().map(|error| error.code.clone()),
-            records: Some(self.counts().updated),
+            records: Some(counts.updated + counts.created.unwrap_or_default()),
             detail: Some(self.status().as_str().replace('_', " ")),
             ..HistoryEntry::new(at, HistoryEvent::Finished)
         })

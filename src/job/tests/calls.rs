@@ -26,6 +26,7 @@ fn field_groups_run_sequentially() {
         Counts {
             total: 1200,
             updated: 0,
+            created: None,
             failed: 0,
             pending: 1200,
             superseded: None
@@ -41,6 +42,7 @@ fn field_groups_run_sequentially() {
         Counts {
             total: 1200,
             updated: 1200,
+            created: None,
             failed: 0,
             pending: 0,
             superseded: None

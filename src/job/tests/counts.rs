@@ -16,6 +16,7 @@ fn steps_count_their_own_records() {
     let counts = |updated, failed| Counts {
         total: 700,
         updated,
+        created: None,
         failed,
         pending: 700 - updated - failed,
         superseded: None,
@@ -84,6 +85,7 @@ fn view_counts_never_exceed_zoho_counts() {
         Counts {
             total: 10,
             updated: 8,
+            created: None,
             failed: 2,
             pending: 0,
             superseded: None
@@ -109,6 +111,7 @@ fn view_counts_never_exceed_zoho_counts() {
         Counts {
             total: 50,
             updated: 30,
+            created: None,
             failed: 20,
             pending: 0,
             superseded: None

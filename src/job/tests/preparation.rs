@@ -28,6 +28,7 @@ fn preparation_chooses_update_method() {
     let ready = PreparationOutcome::Ready {
         fields: None,
         records: None,
+        new_records: None,
         update_by: Some(UpdateMethod::Records),
         owner: None,
     };
@@ -70,6 +71,7 @@ fn job_is_planned_once_records_are_known() {
         outcome: PreparationOutcome::Ready {
             fields: None,
             records: Some(Records::Ids(ids)),
+            new_records: None,
             update_by: None,
             owner: None,
         },
@@ -119,6 +121,7 @@ fn refused_preparation_fails_all_records() {
     let counts = |pending, failed| Counts {
         total: 2,
         updated: 0,
+        created: None,
         failed,
         pending,
         superseded: None,

@@ -67,6 +67,7 @@ fn scheduled_call_is_polled_until_it_ends() {
         Counts {
             total: 50,
             updated: 49,
+            created: None,
             failed: 1,
             pending: 0,
             superseded: None
@@ -124,6 +125,7 @@ fn tracking_times_out_with_last_counts() {
         Counts {
             total: 50,
             updated: 20,
+            created: None,
             failed: 2,
             pending: 28,
             superseded: None

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::RawAnswer;
 use crate::codes::{self, Cause, Class, FailureScope};
-use crate::outcome::{Failure, Refusal};
+use crate::outcome::{Failure, NewRecordOutcome, Refusal};
 use crate::retry;
-use crate::update::RecordId;
+use crate::update::{FieldName, RecordId};
 use crate::zoho::Error;
 
 /// One `{code, details, message, status}`.
@@ -23,6 +23,14 @@ pub(super) struct Entry {
     pub(super) success: bool,
     /// The place of the record in the call, which partial answers name.
     pub(super) index: Option<usize>,
+    upsert: UpsertAction,
+}
+
+/// What an upsert did with a row; empty in the entry of another call.
+#[derive(Debug, Default)]
+struct UpsertAction {
+    action: Option<String>,
+    duplicate_field: Option<String>,
 }
 
 /// What an entry is about.
@@ -48,6 +56,7 @@ impl Entry {
             details: Value::Null,
             success: false,
             index: None,
+            upsert: UpsertAction::default(),
         }
     }
 
@@ -61,6 +70,7 @@ impl Entry {
             details,
             success,
             index: None,
+            upsert: UpsertAction::default(),
         })
     }
 
@@ -81,8 +91,12 @@ impl Entry {
             or_empty("status"),
             or_empty("message"),
             details,
-        );
-        entry.map(|entry| entry.at(index))
+        )?;
+        let upsert = UpsertAction {
+            action: text("action").map(str::to_owned),
+            duplicate_field: text("duplicate_field").map(str::to_owned),
+        };
+        Some(Self { upsert, ..entry }.at(index))
     }
 
     /// A detail that is an id or a name: a string, or a whole number.
@@ -118,6 +132,35 @@ impl Entry {
             code: self.code.clone(),
             message: codes::wording(&self.message, &self.details),
             step: None,
+        }
+    }
+
+    /// What the entry says about a row of an upsert that finds duplicates by `field`.
+    pub(super) fn new_record(&self, field: &str) -> NewRecordOutcome {
+        if !self.success {
+            return match self.code.is_empty() {
+                true => not_answered(),
+                false => NewRecordOutcome::Refused {
+                    code: self.code.clone(),
+                    message: codes::wording(&self.message, &self.details),
+                },
+            };
+        }
+        let UpsertAction {
+            action,
+            duplicate_field,
+        } = &self.upsert;
+        let id = self.text("id").and_then(|id| id.parse().ok());
+        let found_by = duplicate_field
+            .as_deref()
+            .and_then(|name| name.parse().ok());
+        match (id, action.as_deref()) {
+            (Some(id), Some("insert")) => NewRecordOutcome::Created { id },
+            (Some(id), _) => NewRecordOutcome::Updated {
+                id,
+                found_by: found_by.filter(|name: &FieldName| name.as_str() != field),
+            },
+            (None, _) => not_answered(),
         }
     }
 
@@ -177,6 +220,10 @@ struct UsualEntry<'a> {
     details: Value,
     #[serde(default)]
     index: Value,
+    #[serde(default)]
+    action: Option<String>,
+    #[serde(default)]
+    duplicate_field: Option<String>,
 }
 
 /// Reads the entries of a usual answer, which may be about 500 records, without a tree of the whole document.
@@ -189,9 +236,15 @@ fn usual_entries(text: &[u8]) -> Option<Entries> {
             message,
             details,
             index,
+            action,
+            duplicate_field,
         } = entry;
-        let entry = Entry::of(&code, &status, &message, details);
-        entry.map(|entry| entry.at(index.as_u64()))
+        let entry = Entry::of(&code, &status, &message, details)?;
+        let upsert = UpsertAction {
+            action,
+            duplicate_field,
+        };
+        Some(Entry { upsert, ..entry }.at(index.as_u64()))
     });
     Some(Entries {
         list: entries.collect::<Option<_>>()?,
@@ -227,6 +280,15 @@ pub(super) fn entries(raw: &RawAnswer<'_>) -> Result<Entries, Error> {
     let top_level = is_about_tags || document.get("data").is_none();
     list.map(|list| Entries { list, top_level })
         .ok_or_else(|| unreadable(raw))
+}
+
+/// The outcome of a row whose entry does not tell it.
+fn not_answered() -> NewRecordOutcome {
+    let row = Cause::NotAnswered.row();
+    NewRecordOutcome::Refused {
+        code: row.code.to_owned(),
+        message: row.happened.to_owned(),
+    }
 }
 
 /// Reads the body as JSON.

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use serde_json::json;
 
 fn raw(status: u16, body: &str) -> RawAnswer<'_> {
     RawAnswer::new(status, body.as_bytes())
@@ -335,5 +336,56 @@ proptest! {
             }
         }
         let _ = job_status(&raw(status, &body), "9");
+    }
+}
+
+#[test]
+fn upsert_entries_are_outcomes_of_their_rows() {
+    let entry = |action: &str, field: Value, id: &str| json!({"code": "SUCCESS", "status": "success", "message": "record added", "action": action, "duplicate_field": field, "details": {"id": id}});
+    let refused = json!({"code": "MANDATORY_NOT_FOUND", "status": "error", "message": "required field not found", "details": {"api_name": "Last_Name"}});
+    let judge = |status: u16, body: &Value, count: usize| {
+        let body = body.to_string();
+        upsert(&RawAnswer::new(status, body.as_bytes()), count, "Email")
+    };
+    let id = |text: &str| text.parse().expect("an id");
+    let whole = json!({"data": [
+        entry("insert", Value::Null, "7"), entry("update", json!("Email"), "8"),
+        entry("update", json!("Phone"), "9"), refused, entry("insert", json!("Email"), "x"),
+    ]});
+    let Ok(UpdateAnswer::Upserted(rows)) = judge(207, &whole, 5) else {
+        panic!("rows")
+    };
+    let updated = |text, found_by| NewRecordOutcome::Updated {
+        id: id(text),
+        found_by,
+    };
+    assert_eq!(rows[0], NewRecordOutcome::Created { id: id("7") });
+    assert_eq!(rows[1], updated("8", None));
+    assert_eq!(rows[2], updated("9", "Phone".parse().ok()));
+    assert_eq!(rows[3].code(), Some("MANDATORY_NOT_FOUND"));
+    assert_eq!(
+        rows[4].code(),
+        Some("NOT_ANSWERED"),
+        "an entry without an id"
+    );
+    // One refusal of one row, and one of the whole call.
+    let one = json!({"data": [refused]});
+    assert!(matches!(judge(400, &one, 1), Ok(UpdateAnswer::Upserted(rows)) if rows.len() == 1));
+    assert!(matches!(judge(400, &one, 2), Err(Error::Refused(_))));
+    assert!(matches!(judge(400, &refused, 1), Err(Error::Refused(_))));
+    // Not as many entries as rows, nothing to read, and a server error show nothing for certain.
+    let two =
+        json!({"data": [entry("insert", Value::Null, "7"), entry("insert", Value::Null, "8")]});
+    for (status, body, count) in [
+        (200, &two, 3),
+        (200, &json!({}), 1),
+        (502, &json!({}), 1),
+        (200, &json!({"data": []}), 1),
+    ] {
+        let judged = judge(status, body, count);
+        assert!(
+            matches!(judged, Err(Error::RetryLater(..))),
+            "{status} {body}: {judged:?}"
+        );
     }
 }

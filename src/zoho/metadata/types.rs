@@ -31,6 +31,15 @@ pub enum FieldKind {
     Other,
 }
 
+/// How Zoho compares the values of a field that no two records may share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uniqueness {
+    /// Without regard to letter case.
+    IgnoresCase,
+    /// With regard to letter case.
+    CaseSensitive,
+}
+
 /// One field of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -52,8 +61,12 @@ pub struct Field {
     pub visible: bool,
     /// Whether it cannot be changed: by the token's user, through the API, or at all.
     pub read_only: bool,
+    /// Whether a new record can be given a value.
+    pub creatable: bool,
     /// Whether it must have a value.
     pub mandatory: bool,
+    /// Whether no two records may have the same value.
+    pub unique: Option<Uniqueness>,
     /// The options of a picklist, in their order.
     pub options: Vec<PicklistOption>,
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{
-    Api, CustomView, Field, FieldKind, Module, Operation, Org, PicklistOption, Territory, User,
+    Api, CustomView, Field, FieldKind, Module, Operation, Org, PicklistOption, Territory,
+    Uniqueness, User,
 };
 
 /// A value, if it has the documented type.
@@ -42,10 +43,19 @@ wire!(WireField {
     field_read_only: bool,
     operation_type: WireRights,
     system_mandatory: bool,
+    unique: WireUnique,
     pick_list_values: Vec<Value>,
 });
 
-wire!(WireRights { api_update: bool });
+wire!(WireRights {
+    api_update: bool,
+    api_create: bool,
+});
+
+// Of a field that is not unique the object is empty.
+wire!(WireUnique {
+    case_sensitive: bool
+});
 
 wire!(WireChoice {
     display_value: String,
@@ -107,6 +117,11 @@ pub(super) fn field(value: &Value) -> Option<Field> {
     let name = wire.api_name?;
     let data_type = wire.data_type.unwrap_or_default();
     let options = wire.pick_list_values.unwrap_or_default();
+    let is_kept_by_zoho = wire.field_read_only.unwrap_or(false);
+    let rights = wire.operation_type.as_ref();
+    let is_denied = |right: Option<bool>| right == Some(false);
+    let read_only = wire.read_only.unwrap_or(false) || is_kept_by_zoho;
+    let case_sensitive = wire.unique.and_then(|unique| unique.case_sensitive);
     Some(Field {
         kind: kind(&data_type, wire.json_type.as_deref().unwrap_or_default()),
         label: wire
@@ -121,10 +136,13 @@ pub(super) fn field(value: &Value) -> Option<Field> {
         // What is not said forbids nothing.
         mass_update: wire.mass_update.unwrap_or(true),
         visible: wire.visible.unwrap_or(true),
-        read_only: wire.read_only.unwrap_or(false)
-            || wire.field_read_only.unwrap_or(false)
-            || wire.operation_type.and_then(|rights| rights.api_update) == Some(false),
+        read_only: read_only || is_denied(rights.and_then(|rights| rights.api_update)),
+        creatable: !read_only && !is_denied(rights.and_then(|rights| rights.api_create)),
         mandatory: wire.system_mandatory.unwrap_or(false),
+        unique: case_sensitive.map(|case_sensitive| match case_sensitive {
+            true => Uniqueness::CaseSensitive,
+            false => Uniqueness::IgnoresCase,
+        }),
         options: options.iter().filter_map(choice).collect(),
     })
 }
@@ -301,6 +319,41 @@ mod tests {
                 .expect("an object")
                 .extend(extra.as_object().expect("an object").clone());
             assert!(field(&value).expect("a field").read_only, "{value}");
+        }
+    }
+
+    #[test]
+    fn unique_and_creatable_fields_are_recognised() {
+        for (extra, unique, creatable) in [
+            (json!({}), None, true),
+            (json!({"unique": {}}), None, true),
+            (
+                json!({"unique": {"case_sensitive": false}}),
+                Some(Uniqueness::IgnoresCase),
+                true,
+            ),
+            (
+                json!({"unique": {"case_sensitive": true}, "operation_type": {"api_create": true, "api_update": false}}),
+                Some(Uniqueness::CaseSensitive),
+                true,
+            ),
+            (
+                json!({"operation_type": {"api_create": false}}),
+                None,
+                false,
+            ),
+            (json!({"field_read_only": true}), None, false),
+            (json!({"read_only": true}), None, false),
+        ] {
+            let mut value = json!({"api_name": "A"});
+            let extra = extra.as_object().expect("an object").clone();
+            value.as_object_mut().expect("an object").extend(extra);
+            let read = field(&value).expect("a field");
+            assert_eq!(
+                (read.unique, read.creatable),
+                (unique, creatable),
+                "{value}"
+            );
         }
     }
 

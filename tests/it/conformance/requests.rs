@@ -188,6 +188,11 @@ async fn assert_same_requests(sdk: Sdk) {
         let answer = world.post_job("", &body, &[]).await;
         assert_eq!(answer.job()["status"], "succeeded", "{answer:?}");
     }
+    let create = json!({"Last_Name": "New", "Company": "Acme"});
+    let wanted = json!({"field": "Email", "values": ["created@example.org"], "on_none": "create", "create": create});
+    let body = json!({"module": "Leads", "fields": {"City": "Bonn"}, "match": wanted});
+    let answer = world.post_job("", &body, &[]).await;
+    assert_eq!(answer.job()["counts"]["created"], 1, "{answer:?}");
     let client = world.client();
     let give_up = world.now() + Duration::from_secs(3600);
     let leads = "Leads".parse().expect("a module");
@@ -300,6 +305,21 @@ async fn assert_same_requests(sdk: Sdk) {
             as_text("/body/data/0/id", &ids[0]),
             as_text("/body/data/1/id", "1"),
         ],
+    );
+
+    let (sdk, masshook) = pair("upsert", 0);
+    let email = |request: &Value| request["body"]["data"][0]["Email"].clone();
+    let own_record = differs(
+        "/body/data/0/Email",
+        email(&sdk),
+        email(&masshook),
+        "each creates its own record",
+    );
+    assert_differences(
+        "upsert",
+        &sdk,
+        &masshook,
+        vec![telemetry(&sdk), content_type(), own_record],
     );
 
     let (sdk, masshook) = pair("fields", 0);

@@ -1,6 +1,6 @@
 //! How Zoho's SDKs parse the simulator's responses.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Sdk, SdkSteps, run_sdk};
 use crate::harness::{Harness, World};
@@ -56,7 +56,24 @@ async fn assert_python_parses(sdk: Sdk) {
             .contains("invalid_code")
     );
     assert_eq!(steps.of("revoked")["done"], true);
+    assert_upserts(&steps);
     assert_values_sent(&world, "Bonn").await;
+}
+
+/// What both SDKs report about a record that is created and then found.
+fn assert_upserts(steps: &SdkSteps) {
+    for (step, action, field) in [
+        ("upsert", "insert", Value::Null),
+        ("upsert_again", "update", json!("Email")),
+    ] {
+        assert_eq!(steps.response(step), (200, "ActionWrapper"), "{step}");
+        assert_eq!(steps.codes(step), ["SUCCESS"]);
+        assert_eq!(
+            steps.of(step)["actions"],
+            json!([[action, field]]),
+            "{step}"
+        );
+    }
 }
 
 /// What both SDKs report about the same steps.
@@ -214,6 +231,7 @@ async fn node_sdk_parses_simulator_responses() {
     assert!(refused.contains("invalid_code"), "{refused}");
     // The SDK does not encode `&` in a parameter, so this criteria ends there.
     assert_eq!(steps.response("search_company").0, 400);
+    assert_upserts(&steps);
     assert_values_sent(&world, "Bonn").await;
     // The token requests and the revocation are multipart forms.
     let requests = world.requests().await;

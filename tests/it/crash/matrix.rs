@@ -21,7 +21,7 @@ const SIGABRT: i32 = 6;
 const SHARING_AT_ONCE: usize = 8;
 
 /// How many jobs the deliveries create.
-const JOBS: usize = 12;
+const JOBS: usize = 14;
 
 /// The new owner of some leads.
 const OWNER: &str = "5725767000000411002";
@@ -79,11 +79,17 @@ fn deliveries(world: &Served) -> Vec<Value> {
             json!({"module": "Leads", "fields": {"City": city}, "ids": [world.id("Leads", 10)]});
         json!({"event": city, "route": "ordered", "at": at, "update": update})
     };
+    let created = |email: &str| {
+        let create = json!({"Last_Name": "New", "Company": "Acme"});
+        json!({"module": "Leads", "fields": {"City": "Bonn"},
+            "match": {"field": "Email", "values": ["new@example.com", email], "on_none": "create", "create": create}})
+    };
     vec![
         json!({"event": "broken", "ids": ["no id"]}),
         json!({"event": "sought", "updates": [matched]}),
         json!({"event": "pair", "updates": [lead(3), lead(4)]}),
         json!({"event": "own", "updates": [own(3), own(5)]}),
+        json!({"event": "created", "updates": [created("one@example.com"), created("NEW@example.com")]}),
         json!({"event": "view", "updates": [view, view]}),
         json!({"event": "topics", "fields": {"Topics": ["Billing"]}, "ids": [world.id("Leads", 5)]}),
         json!({"event": "steps", "updates": [steps]}),
@@ -272,6 +278,12 @@ async fn crash(point: &str, times: u32, location: TokenLocation) -> bool {
     assert!(
         cities.is_sorted_by_key(|city| *city == "new"),
         "{at}: {cities:?}"
+    );
+    let new = async |place| world.record("Leads", &world.id("Leads", place)).await["Email"].clone();
+    let (one, two, none) = (new(2_000).await, new(2_001).await, new(2_002).await);
+    assert!(
+        one != two && one.is_string() && two.is_string() && none.is_null(),
+        "{at}: {one}, {two}, {none}: each record is created once"
     );
     let (_, kept) = world.cli(&["deliveries", "list", "--outcome", "dead_letter"]);
     assert_eq!(kept["deliveries"].as_array().map(Vec::len), Some(1), "{at}");

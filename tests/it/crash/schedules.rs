@@ -1,7 +1,7 @@
 //! Two drivers over one store, in random schedules: overlapping turns, lost, duplicate and needless wake-ups, drivers
 //! that vanish during a turn, and a clock that advances.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use zoho_simulator::{Settings, Simulator, TimeSource};
 
-use crate::harness::Receiver;
+use crate::harness::{Receiver, http_client, text};
 
 /// One step of a schedule.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (0..2_usize, 0..5_u8, 0..3_u8).prop_map(|(driver, kind, number)| Step::Deliver { driver, kind, number }),
+        3 => (0..2_usize, 0..7_u8, 0..3_u8).prop_map(|(driver, kind, number)| Step::Deliver { driver, kind, number }),
         2 => (0..2_usize, 1..4_usize).prop_map(|(driver, every)| Step::Turn { driver, every }),
         2 => Just(Step::Both),
         3 => (0..2_usize, 0..25_u64).prop_map(|(driver, ms)| Step::Vanish { driver, after: Duration::from_millis(ms) }),
@@ -153,6 +153,16 @@ routes:
             // These share calls too, each with its own value.
             3 => {
                 json!({"module": "Leads", "fields": {"Email": format!("new{number}@example.com")}, "ids": [id("Leads")], "update_by": "auto"})
+            }
+            // These create records of the same values, with equal fields or others.
+            5 | 6 => {
+                let values = [
+                    format!("own{number}@example.org"),
+                    "SHARED@example.org".to_owned(),
+                ];
+                let create = json!({"Last_Name": format!("Of {kind}"), "Company": "Acme"});
+                json!({"module": "Leads", "fields": {"City": "Bonn"},
+                    "match": {"field": "Email", "values": values, "on_none": "create", "create": create}})
             }
             _ => json!({"module": "Deals", "ids": [id("Deals")],
                         "fields": {"Next_Step": "Call", "Type": "New Business", "Lead_Source": "Webinar", "Amount": 12.5}}),
@@ -282,11 +292,33 @@ routes:
             assert_eq!(body["data"]["status"], json!(job.status()));
             assert_eq!(body["data"]["finished_at"], json!(job.finished_at));
         }
+        self.check_new_records().await;
+    }
+
+    /// Checks that no record was created twice.
+    async fn check_new_records(&self) {
+        let world = self.simulator.announcement()["world"].clone();
+        let leads = &world["modules"]["Leads"];
+        let first: u64 = text(&leads["first_record_id"]).parse().expect("an id");
+        let mut emails = Vec::new();
+        for id in first + leads["records"].as_u64().expect("a number").. {
+            let url = format!("{}/_sim/records/Leads/{id}", self.simulator.url());
+            let response = http_client().get(url).send().await.expect("an answer");
+            let body = response.bytes().await.expect("a body");
+            let lead: Value = serde_json::from_slice(&body).expect("JSON");
+            match lead["Email"].as_str() {
+                Some(email) => emails.push(email.to_lowercase()),
+                None => break,
+            }
+        }
+        let distinct: BTreeSet<&String> = emails.iter().collect();
+        assert_eq!(distinct.len(), emails.len(), "{emails:?}");
+        assert!(emails.len() <= 4, "{emails:?}");
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 50, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn two_drivers_end_every_job_once(

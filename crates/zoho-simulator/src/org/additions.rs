@@ -1,6 +1,6 @@
 //! What an org has besides the seeded data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -33,6 +33,8 @@ pub struct ModuleAdditions {
     pub fields: BTreeMap<String, Vec<Value>>,
     /// Values of one field that a record has to have, each in a record of its own.
     pub matched: Vec<(String, Value)>,
+    /// Fields of which no two records may have the same value.
+    pub unique: BTreeSet<String>,
     /// Custom views by id, each with all records.
     pub view_ids: Vec<u64>,
     /// Custom views by name, each with all records.
@@ -106,6 +108,11 @@ impl Module {
         for (name, value) in &needed.matched {
             if name != "id" && !fields.iter().any(|field| field.name == name) {
                 fields.push(new_field(name, std::slice::from_ref(value)));
+            }
+        }
+        for field in &mut fields {
+            if needed.unique.contains(field.name) {
+                field.unique = true;
             }
         }
         let schema = Schema {
@@ -210,6 +217,7 @@ mod tests {
                 ("Interests".to_owned(), vec![json!(["A", "B"])]),
             ]),
             matched: vec![("Email".to_owned(), json!("new@example.org"))],
+            unique: BTreeSet::from(["Score".to_owned()]),
             view_ids: vec![42],
             view_names: vec!["Newcomers".to_owned()],
         };
@@ -243,6 +251,7 @@ mod tests {
         let matching =
             (0..leads.records).filter(|at| leads.value(*at, "Email") == "new@example.org");
         assert_eq!(matching.count(), 1);
+        assert!(leads.schema.field("Score").unwrap().unique);
         assert!(leads.view("42").is_ok());
         assert_eq!(
             leads

@@ -104,6 +104,7 @@ fn apply_preparation(
         PreparationOutcome::Ready {
             fields,
             records,
+            new_records,
             update_by,
             owner,
         } => {
@@ -112,6 +113,7 @@ fn apply_preparation(
             let records = records.map(Selector::Records);
             prepared.selector = records.unwrap_or(prepared.selector);
             prepared.set_owner(owner);
+            prepared.new_records = new_records;
             Ok(prepared)
         }
         PreparationOutcome::Nothing => Ok(prepared),

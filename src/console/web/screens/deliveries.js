@@ -217,7 +217,7 @@ function jobsOf(delivery) {
   const rows = delivery.jobs.map((job) => el('tr',
     el('td', { class: 'mono' }, link(`/jobs/${encodeURIComponent(job.id ?? job)}`, job.id ?? job)),
     el('td', job.status ? jobState(job) : ''),
-    el('td', { class: 'num' }, job.counts ? `${number(job.counts.updated)}/${number(job.counts.total)}` : '')));
+    el('td', { class: 'num' }, job.counts ? `${number(job.counts.updated + (job.counts.created || 0))}/${number(job.counts.total)}` : '')));
   return [el('h3', delivery.jobs.length === 1 ? 'Job' : `Jobs (${number(Math.max(delivery.jobs_count, delivery.jobs.length))})`),
     el('div', { class: 'boxed' }, el('table', el('thead', { class: 'sr' }, el('tr', ['Job', 'State', 'Records'].map((name) => el('th', { scope: 'col' }, name)))), el('tbody', rows)))];
 }

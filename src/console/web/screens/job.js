@@ -8,9 +8,9 @@ import { referenceText } from './jobs.js';
 
 export const title = 'Job';
 
-const KINDS = { immediate: 'mass update', scheduled: 'scheduled mass update', records: 'record update', add_tags: 'add tags', remove_tags: 'remove tags', change_owner: 'change owner', mass_change_owner: 'scheduled change of owner' };
+const KINDS = { immediate: 'mass update', scheduled: 'scheduled mass update', records: 'record update', upsert: 'upsert of new records', add_tags: 'add tags', remove_tags: 'remove tags', change_owner: 'change owner', mass_change_owner: 'scheduled change of owner' };
 
-const STEPS = { fields: 'Fields', add_tags: 'Tags to add', remove_tags: 'Tags to remove', owner: 'Owner' };
+const STEPS = { create: 'New records', fields: 'Fields', add_tags: 'Tags to add', remove_tags: 'Tags to remove', owner: 'Owner' };
 
 export function mount(root, context) {
   let { id } = context.params;
@@ -91,7 +91,7 @@ function cards(job) {
   const shared = Math.max(0, ...(job.history || []).map((entry) => entry.shared_jobs || 0));
   return el('div', { class: 'cards' },
     card('State', jobState(job), job.finished_at ? ['finished ', time(job.finished_at, 'ago')] : ['accepted ', time(job.created_at, 'ago')], true),
-    card('Records updated', counts?.total ? [number(counts.updated), el('small', ` of ${number(counts.total)}`)] : '–', [counts?.failed ? `${number(counts.failed)} refused` : '', counts?.superseded ? ` ${number(counts.superseded)} left to a newer delivery` : '', counts?.pending ? ` ${number(counts.pending)} open` : '']),
+    card('Records updated', counts?.total ? [number(counts.updated), el('small', ` of ${number(counts.total)}`)] : '–', [counts?.created ? `${number(counts.created)} created ` : '', counts?.failed ? `${number(counts.failed)} refused` : '', counts?.superseded ? ` ${number(counts.superseded)} left to a newer delivery` : '', counts?.pending ? ` ${number(counts.pending)} open` : '']),
     card('Zoho calls', number(calls.reduce((sum, call) => sum + call.attempts, 0)), [calls.length === 1 ? '1 planned' : `${number(calls.length)} planned`, shared > 1 ? `, shared by ${number(shared)} jobs` : '']),
     card('Took', duration(end - Date.parse(job.created_at)), job.callback ? ['callback ', callbackState(job.callback.status)] : 'no callback'));
 }
@@ -133,7 +133,7 @@ const table = (label, names, rows) => el('div', { class: 'boxed', tabindex: 0, r
 function failures(job) {
   if (!job.failures?.length) return null;
   const rows = job.failures.map((failure) => el('tr',
-    el('td', { class: 'mono' }, failure.id || failure.record || ''),
+    el('td', { class: 'mono' }, failure.id || failure.value || ''),
     el('td', { class: 'mono' }, failure.code, failure.step && el('span', { class: 'faint' }, ` ${STEPS[failure.step] || failure.step}`)),
     el('td', { class: 'wrap' }, prose(failure.advice || failure.message), failure.field && el('span', { class: 'faint' }, ` (${failure.field})`))));
   return el('div', el('h2', { class: 'sub' }, 'Records that were not updated'), table('Records that were not updated', ['Record', 'Code', 'What to do'], rows),
@@ -150,10 +150,20 @@ function steps(job) {
   const rows = job.steps.map((step) => el('tr',
     el('td', STEPS[step.step] || step.step),
     el('td', state(step.status), step.error && el('span', { class: 'mono faint' }, ` ${step.error.code}`)),
-    el('td', { class: 'num' }, number(step.counts.updated)),
+    el('td', { class: 'num' }, number(step.counts.updated + (step.counts.created || 0))),
     el('td', { class: 'num' }, number(step.counts.failed)),
     el('td', { class: 'num' }, number(step.counts.pending))));
   return el('div', el('h2', { class: 'sub' }, 'Steps'), table('Steps', ['Step', 'State', 'Changed', 'Refused', 'Open'], rows));
+}
+
+function newRecords(job) {
+  if (!job.new_records?.length) return null;
+  const rows = job.new_records.map((record) => el('tr',
+    el('td', { class: 'mono' }, record.id),
+    el('td', { class: 'wrap' }, record.value),
+    el('td', record.action, record.found_by && el('span', { class: 'faint' }, `, found by ${record.found_by}`))));
+  return el('div', el('h2', { class: 'sub' }, 'New records'), table('New records', ['Record', 'Value', 'Outcome'], rows),
+    job.new_records_omitted > 0 && el('p', { class: 'faint' }, `${number(job.new_records_omitted)} more are counted, but not listed.`));
 }
 
 function calls(job) {
@@ -215,7 +225,7 @@ function show(root, job, context, reload) {
       el('h2', { class: 'sub' }, 'Timeline'),
       waterfall(job),
       job.history_omitted > 0 && el('p', { class: 'faint' }, `${number(job.history_omitted)} older entries are summarised.`),
-      el('div', { class: 'two' }, steps(job), failures(job), calls(job), companions(job)),
+      el('div', { class: 'two' }, newRecords(job), steps(job), failures(job), calls(job), companions(job)),
       replay && actions.commandLine(`masshook jobs replay ${actions.quoted(job.id)}`),
       redeliver && actions.commandLine(`masshook jobs redeliver ${actions.quoted(job.id)}`),
       actions.commandLine(`masshook jobs show ${actions.quoted(job.id)}`)));

@@ -24,7 +24,7 @@ const COLUMNS = [
 ];
 
 /** `1,198/1,200`; nothing while the records are not known. */
-export const recordsText = (counts) => (counts && counts.total ? `${number(counts.updated)}/${number(counts.total)}` : '');
+export const recordsText = (counts) => (counts && counts.total ? `${number(counts.updated + (counts.created || 0))}/${number(counts.total)}` : '');
 
 export const referenceText = (reference) => (reference === null || reference === undefined ? '' : typeof reference === 'string' ? reference : JSON.stringify(reference));
 

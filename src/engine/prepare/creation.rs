@@ -1,0 +1,79 @@
+//! Keeps jobs of one turn from creating records of the same value with different fields at once: the first job creates the
+//! record, and the others look it up again once it exists.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::codes::Cause;
+use crate::job::{Job, PreparationOutcome, PreparationResult};
+use crate::lookup::LookupField;
+use crate::outcome::Refusal;
+use crate::update::Assignment;
+
+/// A value of which another job is creating the record: the field, and the key of the value.
+pub(in crate::engine) type ClaimedValue = (LookupField, String);
+
+/// The values of which a job is about to create records.
+pub(in crate::engine) fn claimed_values(job: &Job) -> Vec<ClaimedValue> {
+    let Some(new) = &job.request.new_records else {
+        return Vec::new();
+    };
+    let open = job.calls.iter().filter(|call| !call.status.is_final());
+    let values = open.flat_map(|state| state.call.new_values(&job.request));
+    let column = LookupField {
+        module: job.request.module.clone(),
+        field: new.query.field.clone(),
+    };
+    values
+        .map(|value| (column.clone(), new.key(value)))
+        .collect()
+}
+
+/// The values of which records are being created, each with what its record gets; nothing if that is another job's matter.
+pub(super) struct Claims(HashMap<ClaimedValue, Option<Map<String, Value>>>);
+
+impl Claims {
+    pub(super) fn of(claimed: Vec<ClaimedValue>) -> Self {
+        Self(claimed.into_iter().map(|value| (value, None)).collect())
+    }
+
+    /// Claims the values of a prepared job. The job is postponed if another one creates a record of one of them with other
+    /// fields. Jobs that create equal records share them.
+    pub(super) fn claim(
+        &mut self,
+        column: &LookupField,
+        fields: &[Assignment],
+        prepared: &mut PreparationResult,
+    ) {
+        let Self(claims) = self;
+        let PreparationOutcome::Ready {
+            new_records: Some(new),
+            ..
+        } = &prepared.outcome
+        else {
+            return;
+        };
+        let data = new.data(fields);
+        let keys: Vec<ClaimedValue> = new
+            .values()
+            .iter()
+            .map(|value| (column.clone(), new.key(value)))
+            .collect();
+        let is_other = |key| {
+            claims
+                .get(key)
+                .is_some_and(|other| other.as_ref() != Some(&data))
+        };
+        if keys.iter().any(is_other) {
+            let cause = Cause::RecordBeingCreated;
+            prepared.outcome = PreparationOutcome::Postponed {
+                reason: Refusal::of(cause),
+                wait: cause.row().class.wait().unwrap_or(Duration::ZERO),
+            };
+            return;
+        }
+        claims.extend(keys.into_iter().map(|key| (key, Some(data.clone()))));
+    }
+}
