@@ -11,22 +11,18 @@ pub mod wakeups;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use url::Url;
 
 use crate::metrics::emf::EmfSettings;
-use http_client::AwsHttpClient;
+pub use http_client::AwsHttpClient;
 
 /// The SDK's configuration, from the caller or the environment, with time limits of one attempt and of all attempts
 /// together.
 async fn sdk_config(given: Option<&SdkConfig>, attempt: Duration, total: Duration) -> SdkConfig {
     let config = match given {
         Some(config) => config.clone(),
-        // A dated version, so that an update of the SDK does not change retries or timeouts.
-        None => {
-            let defaults = aws_config::defaults(BehaviorVersion::v2026_01_12());
-            defaults.http_client(AwsHttpClient::default()).load().await
-        }
+        None => environment().load().await,
     };
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(attempt)
@@ -37,9 +33,15 @@ async fn sdk_config(given: Option<&SdkConfig>, attempt: Duration, total: Duratio
         .build()
 }
 
+/// Loads the SDK's configuration from the environment and the profile.
+fn environment() -> ConfigLoader {
+    // A dated version, so that an update of the SDK does not change retries or timeouts.
+    aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(AwsHttpClient::default())
+}
+
 /// The SDK's configuration from the environment and the profile, with another region if one is given.
 pub async fn config_of_region(region: Option<String>) -> SdkConfig {
-    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    let loader = environment();
     match region {
         Some(region) => loader.region(Region::new(region)).load().await,
         None => loader.load().await,

@@ -21,7 +21,7 @@ const MAX_RESPONSE: BodyLimit = BodyLimit::Refuse(32 << 20);
 
 /// Sends the SDK's requests.
 #[derive(Clone, Debug, Default)]
-pub(super) struct AwsHttpClient(DirectHttp);
+pub struct AwsHttpClient(DirectHttp);
 
 impl HttpClient for AwsHttpClient {
     fn http_connector(

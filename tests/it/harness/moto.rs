@@ -18,6 +18,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
+use masshook::aws::AwsHttpClient;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -216,6 +217,7 @@ pub(crate) fn sdk_config(url: &str) -> SdkConfig {
         .region(Region::new(REGION))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(url)
+        .http_client(AwsHttpClient::default())
         .build()
 }
 
