@@ -40,6 +40,7 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     /// None: the latest finished jobs are kept, by number.
     period: Option<Duration>,
+    has_delivery_log: bool,
 }
 
 #[derive(Default)]
@@ -101,6 +102,16 @@ impl MemoryStore {
             changes: Arc::new(watch::Sender::new(0)),
             clock: Arc::new(SystemClock),
             period: None,
+            has_delivery_log: true,
+        }
+    }
+
+    /// Keeps no log of deliveries, for a process of which nobody can ask for it.
+    #[must_use]
+    pub fn without_delivery_log(self) -> Self {
+        Self {
+            has_delivery_log: false,
+            ..self
         }
     }
 

@@ -57,7 +57,7 @@ impl Deliveries for MemoryStore {
     }
 
     fn has_delivery_log(&self) -> bool {
-        true
+        self.has_delivery_log
     }
 
     async fn log_deliveries(&self, entries: &[LogEntry], keep: usize) -> Result<(), StoreError> {
