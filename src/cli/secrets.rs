@@ -207,7 +207,7 @@ fn is_own(purpose: &SecretPurpose<'_>) -> bool {
     }
 }
 
-/// What became of a secret that was to be made.
+/// Result of making one secret.
 enum Made {
     /// It was written.
     Written,

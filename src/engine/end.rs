@@ -14,9 +14,9 @@ pub(super) fn log_end(job: &Job) {
         superseded,
         ..
     } = counts;
-    let is_nobody = match_count(job).is_some_and(MatchCount::is_nobody);
+    let matched_none = match_count(job).is_some_and(MatchCount::matched_none);
     match status {
-        JobStatus::Succeeded if !is_nobody => tracing::info!(
+        JobStatus::Succeeded if !matched_none => tracing::info!(
             job.id = %job.id,
             delivery.id = job.delivery(),
             route,

@@ -143,7 +143,7 @@ impl MatchCount {
     }
 
     /// Whether there are values, and none of them has a record.
-    pub fn is_nobody(self) -> bool {
+    pub fn matched_none(self) -> bool {
         self.matched == 0 && self.values > 0
     }
 }

@@ -73,20 +73,11 @@ mod tests {
 
     #[test]
     fn base_precedes_the_filled_template() {
+        let route = || json!({"route": "x"});
         for (path, template, parameters, base) in [
-            (
-                "/crm/hooks/x",
-                "/hooks/{route}",
-                json!({"route": "x"}),
-                "/crm",
-            ),
-            (
-                "/crm/v1/hooks/x",
-                "/hooks/{route}",
-                json!({"route": "x"}),
-                "/crm/v1",
-            ),
-            ("/hooks/x", "/hooks/{route}", json!({"route": "x"}), ""),
+            ("/crm/hooks/x", "/hooks/{route}", route(), "/crm"),
+            ("/crm/v1/hooks/x", "/hooks/{route}", route(), "/crm/v1"),
+            ("/hooks/x", "/hooks/{route}", route(), ""),
             (
                 "/crm/hooks/x/hooks/y",
                 "/hooks/{route}/{proxy+}",
@@ -124,24 +115,14 @@ mod tests {
                 json!({"route": "x", "proxy": "a b"}),
                 "/crm",
             ),
-            (
-                "/crm/hooks/x/",
-                "/hooks/{route}",
-                json!({"route": "x"}),
-                "/crm",
-            ),
+            ("/crm/hooks/x/", "/hooks/{route}", route(), "/crm"),
             // A base path that looks like a route.
-            (
-                "/hooks/hooks/x",
-                "/hooks/{route}",
-                json!({"route": "x"}),
-                "/hooks",
-            ),
-            ("/other", "/hooks/{route}", json!({"route": "x"}), ""),
+            ("/hooks/hooks/x", "/hooks/{route}", route(), "/hooks"),
+            ("/other", "/hooks/{route}", route(), ""),
             ("/x", "/{proxy+}", json!({"proxy": "x"}), ""),
             ("/crm/hooks/x", "/hooks/{route}", json!({}), ""),
             ("/crm/hooks/x", "/hooks/{route}", json!({"route": 1}), ""),
-            ("", "/hooks/{route}", json!({"route": "x"}), ""),
+            ("", "/hooks/{route}", route(), ""),
             ("/crm/hooks/x", "$default", json!({}), ""),
         ] {
             let parameters = parameters.as_object();

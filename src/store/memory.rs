@@ -106,7 +106,7 @@ impl MemoryStore {
         }
     }
 
-    /// Keeps no log of deliveries, for a process of which nobody can ask for it.
+    /// Keeps no log of deliveries, for a process whose log no operator can read.
     #[must_use]
     pub fn without_delivery_log(self) -> Self {
         Self {
