@@ -95,10 +95,11 @@ impl Permissions {
             .body(Bytes::new());
         let request = request.map_err(|error| CallbackResult::Undeliverable(error.to_string()))?;
         let response = http.send_for_head(request, time).await;
-        let response = response.map_err(|error| match error {
-            error @ SendError::Refused { .. } => CallbackResult::Undeliverable(error.to_string()),
-            error => CallbackResult::failed(format!("asking for permission failed: {error}")),
-        })?;
+        let response =
+            response.map_err(|error| match matches!(error, SendError::Refused { .. }) {
+                true => CallbackResult::Undeliverable(error.to_string()),
+                false => CallbackResult::failed(format!("asking for permission failed: {error}")),
+            })?;
         if response.status().is_success() && self.is_allowed(response.headers()) {
             return Ok(());
         }

@@ -112,17 +112,31 @@ pub(super) async fn run(args: ServeArgs) -> ExitStatus {
     }
 }
 
+/// Makes the folder if there is none, and locks it.
+fn lock_new_folder(data: &Path) -> Result<File, String> {
+    std::fs::create_dir_all(data).map_err(|error| {
+        let folder = data.display();
+        format!("the folder {folder} cannot be made: {error}; choose another folder with --data")
+    })?;
+    lock_folder(data)
+}
+
+/// Ends the leases of the previous process, so that its jobs need not wait until they expire.
+async fn resume_jobs(store: &SqliteStore) {
+    match store.break_leases(SystemClock.now()).await {
+        Ok(0) => {}
+        Ok(jobs) => {
+            let jobs = count_of(jobs as u64, "job");
+            tracing::info!("resuming {jobs} of the previous process");
+        }
+        Err(error) => tracing::warn!("{error}; jobs resume when their leases expire"),
+    }
+}
+
 async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
     let (data, listen) = (&args.data, args.listen);
     let failed = |what: String, error: io::Error| ServeError::Start(format!("{what}: {error}"));
-    std::fs::create_dir_all(data).map_err(|error| {
-        let folder = data.display();
-        let advice = "choose another folder with --data";
-        ServeError::Start(format!(
-            "the folder {folder} cannot be made: {error}; {advice}"
-        ))
-    })?;
-    let lock = lock_folder(data).map_err(ServeError::Start)?;
+    let lock = lock_new_folder(data).map_err(ServeError::Start)?;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| ServeError::Start(listen_error(listen, "--listen", &error)))?;
@@ -134,15 +148,8 @@ async fn start(config: Config, args: ServeArgs) -> Result<(), ServeError> {
     let (stop_signals, hangup) = signals?;
     let address = listener.local_addr().unwrap_or(listen);
     let store = SqliteStore::in_file(data.join(DATABASE_FILE));
-    // The lock proves that the previous driver is gone, so its leases need not expire first.
-    match store.break_leases(SystemClock.now()).await {
-        Ok(0) => {}
-        Ok(jobs) => {
-            let jobs = count_of(jobs as u64, "job");
-            tracing::info!("resuming {jobs} of the previous process");
-        }
-        Err(error) => tracing::warn!("{error}; jobs resume when their leases expire"),
-    }
+    // The lock proves that the previous driver is gone.
+    resume_jobs(&store).await;
     let limits = ServerLimits::for_process(args.max_connections);
     let parts = AppParts {
         callback_sockets: Arc::new(Semaphore::new(limits.callbacks)),

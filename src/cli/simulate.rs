@@ -56,10 +56,10 @@ pub(super) async fn run(args: SimulateArgs) -> ExitStatus {
     let simulator = match Simulator::start(settings).await {
         Ok(simulator) => simulator,
         Err(error) => {
-            let why = match error.kind() {
-                // It is about `--records`.
-                ErrorKind::InvalidInput => format!("--records: {error}"),
-                _ => listen_error(listen, "--listen", &error),
+            let is_about_records = error.kind() == ErrorKind::InvalidInput;
+            let why = match is_about_records {
+                true => format!("--records: {error}"),
+                false => listen_error(listen, "--listen", &error),
             };
             print_error(&why);
             return ExitStatus::UsageError;

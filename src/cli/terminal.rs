@@ -71,19 +71,24 @@ impl OutputFormat {
 
 /// Why an address cannot be used, and what to do.
 pub(super) fn listen_error(address: SocketAddr, flag: &str, error: &io::Error) -> String {
-    let advice = match error.kind() {
-        ErrorKind::AddrInUse => {
-            format!("another program uses it; stop that, or choose another address with {flag}")
-        }
-        ErrorKind::PermissionDenied => {
-            format!("ports below 1024 need a privilege; choose another one with {flag}")
-        }
-        ErrorKind::AddrNotAvailable => {
-            format!("this machine does not have it; choose another one with {flag}")
-        }
-        _ => return format!("cannot listen on {address}: {error}"),
-    };
-    format!("cannot listen on {address}: {advice}")
+    let advice = [
+        (
+            ErrorKind::AddrInUse,
+            "another program uses it; stop that, or choose another address with",
+        ),
+        (
+            ErrorKind::PermissionDenied,
+            "ports below 1024 need a privilege; choose another one with",
+        ),
+        (
+            ErrorKind::AddrNotAvailable,
+            "this machine does not have it; choose another one with",
+        ),
+    ];
+    match advice.iter().find(|(kind, _)| *kind == error.kind()) {
+        Some((_, advice)) => format!("cannot listen on {address}: {advice} {flag}"),
+        None => format!("cannot listen on {address}: {error}"),
+    }
 }
 
 /// Prints lines to stdout. Control characters other than line ends are escaped, because much of what is printed comes from

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     /// Bytes of all files together.
-    const MAX_BYTES: usize = 150_000;
+    const MAX_BYTES: usize = 150 << 10;
 
     fn files(folder: &Path, below: &str, found: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(folder).expect("a folder") {

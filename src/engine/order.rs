@@ -207,7 +207,7 @@ fn judge(
     let (mut claims, mut refused) = (Vec::new(), None);
     for (id, key, answer) in answers {
         match answer {
-            ClaimResult::Claimed(claim) => claims.push((id, claim)),
+            ClaimResult::Claimed(claim) => claims.push((id, *claim)),
             ClaimResult::Superseded => {
                 superseded.insert(id);
             }

@@ -79,8 +79,8 @@ impl<'a> PlanPreview<'a> {
             Self::Planned(_, plan) => plan.calls(),
             Self::Pending(pending) => &pending.calls,
         };
-        let edits = calls.iter().filter(|call| call.step() == StepKind::Fields);
-        let edits = edits.last().map_or(0, |call| call.group);
+        let mut edits = calls.iter().filter(|call| call.step() == StepKind::Fields);
+        let edits = edits.next_back().map_or(0, |call| call.group);
         let groups = calls.last().map_or(0, |call| call.group);
         Warning::all(self.request(), groups, edits)
     }

@@ -46,7 +46,7 @@ impl RecordClaim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimResult {
     /// The call may update the record.
-    Claimed(ClaimedRecord),
+    Claimed(Box<ClaimedRecord>),
     /// A newer delivery was sent.
     Superseded,
     /// Another job has a claim.

@@ -8,7 +8,7 @@ use tracing_subscriber::layer::{Identity, Layer};
 
 /// The export of this process's spans.
 #[derive(Debug, Default)]
-pub struct SpanExport;
+pub struct SpanExport(());
 
 impl SpanExport {
     /// There is no export.
@@ -16,7 +16,7 @@ impl SpanExport {
     /// # Errors
     /// None.
     pub(super) fn from_environment() -> Result<Self, String> {
-        Ok(Self)
+        Ok(Self(()))
     }
 
     /// There is no layer that records spans.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use masshook::clock::{Clock as _, SystemClock};
 use masshook::job::{CallEvent, CallbackStatus, Job, JobId, PreparationOutcome};
 use masshook::store::sqlite::SqliteStore;
 use masshook::store::{Claim, Jobs as _};
@@ -33,7 +33,7 @@ async fn add(store: &SqliteStore, name: &str, email: &str) -> Job {
         "reference": format!("customer-{name}"),
     });
     let request = UpdateRequest::parse(&request).expect("a request");
-    let (id, now) = (JobId::derive("form", name, 1), Timestamp::now());
+    let (id, now) = (JobId::derive("form", name, 1), SystemClock.now());
     let callback = "https://example.com/zoho".parse().expect("a URL");
     let route = Some("form".to_owned());
     let mut job = Job::new(
@@ -51,7 +51,7 @@ async fn add(store: &SqliteStore, name: &str, email: &str) -> Job {
 }
 
 async fn finish(store: &SqliteStore, mut job: Job) {
-    let now = Timestamp::now();
+    let now = SystemClock.now();
     let until = now + std::time::Duration::from_secs(60);
     let Ok(Claim::Acquired(_, lease)) = store.claim(&job.id, now, until).await else {
         panic!("it is leased");

@@ -95,16 +95,12 @@ async fn updated_record(folder: &Path) -> (Value, Value) {
         serde_json::from_slice(&bytes).expect("JSON")
     };
     let requests = get("/_sim/requests".to_owned()).await;
-    let updates = requests["requests"].as_array().expect("a list").iter();
-    let update = updates
-        .filter(|request| {
-            request["path"]
-                .as_str()
-                .is_some_and(|path| path.ends_with("/actions/mass_update"))
-        })
-        .next_back()
-        .expect("a mass update")
-        .clone();
+    let mut updates = requests["requests"].as_array().expect("a list").iter();
+    let is_update = |request: &&Value| {
+        let path = request["path"].as_str();
+        path.is_some_and(|path| path.ends_with("/actions/mass_update"))
+    };
+    let update = updates.rfind(is_update).expect("a mass update").clone();
     let id = update["body"]["ids"][0].as_str().expect("an id").to_owned();
     let record = get(format!("/_sim/records/Leads/{id}")).await;
     (record, update["body"]["data"][0].clone())

@@ -210,16 +210,15 @@ async fn json_log_has_the_same_story() {
 /// The line of each delivery has the id under which the log of deliveries shows it.
 #[tokio::test]
 async fn delivery_lines_have_ids_of_delivery_log() {
-    let routes = format!(
-        "\n  picky:\n    verify: {{ scheme: none }}\n    when: '.event == \"yes\"'\n    map: empty\n"
-    );
-    let harness = Harness::new().routes(&routes);
+    let routes =
+        "\n  picky:\n    verify: { scheme: none }\n    when: '.event == \"yes\"'\n    map: empty\n";
+    let harness = Harness::new().routes(routes);
     let mut world = harness.served().prepare().await;
     world.start(&["--log-format", "json"]).await;
     let delivery = json!({"event": "e1", "ids": [world.lead(1)]});
     let job = world.submit(&delivery).await.remove(0);
     world.wait_for_job(&job).await;
-    assert_eq!(world.submit(&delivery).await, [job.clone()]);
+    assert_eq!(world.submit(&delivery).await, std::slice::from_ref(&job));
     for (path, status) in [("/hooks/picky", 200), ("/hooks/nosuch", 404)] {
         let event = json!({"event": "no"});
         let answer = world.request("POST", path, Some(&event)).await;

@@ -72,7 +72,10 @@ impl DynamoStore {
             };
             match self.write_order(&claim, &item, &stored, now).await? {
                 UpdateResult::Done(_) => {
-                    return Ok(ClaimResult::Claimed(ClaimedRecord { claim, stored }));
+                    return Ok(ClaimResult::Claimed(Box::new(ClaimedRecord {
+                        claim,
+                        stored,
+                    })));
                 }
                 UpdateResult::Refused(current) => item = current,
             }

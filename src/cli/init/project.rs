@@ -188,9 +188,9 @@ impl ProjectPlan {
             let _ = writeln!(text, "    handshake_secret: {secret}");
         }
         if sender.needs_url() {
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "{}    public_url: https://hooks.example.com/hooks/{}\n",
+                "{}    public_url: https://hooks.example.com/hooks/{}",
                 comment(
                     "    ",
                     "The exact URL that the sender calls, because it signs it."

@@ -248,7 +248,8 @@ proptest! {
         }).collect();
         let mut seen = HashSet::new();
         for batch in work(&jobs).batches {
-            let most = match batch.kind { CallKind::Records | CallKind::Upsert => 100, _ => 500 };
+            let is_small = matches!(batch.kind, CallKind::Records | CallKind::Upsert);
+            let most = if is_small { 100 } else { 500 };
             prop_assert!(batch.ids().len() <= most);
             let ids: HashSet<_> = batch.ids().iter().collect();
             prop_assert_eq!(ids.len(), batch.ids().len(), "no id twice");

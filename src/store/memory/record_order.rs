@@ -62,7 +62,7 @@ fn take(orders: &mut OrdersByName, claim: RecordClaim, now: Timestamp) -> ClaimR
         Ok(stored) => {
             let ends = after(now, claim.lifetime(now));
             orders.insert(claim.name.clone(), (stored.clone(), ends));
-            ClaimResult::Claimed(ClaimedRecord { claim, stored })
+            ClaimResult::Claimed(Box::new(ClaimedRecord { claim, stored }))
         }
         Err(refused) => refused,
     }

@@ -57,7 +57,10 @@ fn take(session: &Session, claim: &RecordClaim, now: Timestamp) -> rusqlite::Res
         Ok(stored) => {
             put(session, claim, &stored, now)?;
             let claim = claim.clone();
-            Ok(ClaimResult::Claimed(ClaimedRecord { claim, stored }))
+            Ok(ClaimResult::Claimed(Box::new(ClaimedRecord {
+                claim,
+                stored,
+            })))
         }
         Err(refused) => Ok(refused),
     }

@@ -147,7 +147,7 @@ impl Reference {
     fn read() -> Self {
         let example = text("examples/every-key/masshook.yaml");
         Self {
-            schema: Value::from(Config::schema()),
+            schema: Config::schema(),
             example: serde_saphyr::from_str(&example).expect("YAML"),
         }
     }

@@ -28,10 +28,10 @@ async fn claim_all(fixture: &Fixture, claims: Vec<RecordClaim>) -> Vec<ClaimResu
 }
 
 fn claimed(result: ClaimResult) -> ClaimedRecord {
-    match result {
-        ClaimResult::Claimed(record) => record,
-        other => panic!("not claimed: {other:?}"),
-    }
+    let ClaimResult::Claimed(record) = result else {
+        panic!("not claimed: {result:?}");
+    };
+    *record
 }
 
 async fn settle(fixture: &Fixture, record: ClaimedRecord, was_sent: bool) {

@@ -79,7 +79,7 @@ pub(super) fn change(
                 error["index"] = json!(index);
                 RecordResult::Rejected(error)
             }
-            done => done,
+            RecordResult::Done { .. } | RecordResult::Changed(_) => result,
         });
     let results: Vec<RecordResult> = results.collect();
     Ok(record_results::respond(&results, faults))

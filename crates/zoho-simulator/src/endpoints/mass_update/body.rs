@@ -60,13 +60,13 @@ pub(in crate::endpoints) fn read_numeric_ids(
     ids: &Value,
     faults: &Faults,
 ) -> EndpointResult<Vec<String>> {
-    let as_text = |id: &Value| match id {
-        Value::Number(number) if number.is_u64() => Value::String(number.to_string()),
-        other => other.clone(),
+    let as_text = |id: &Value| match id.as_u64() {
+        Some(number) => Value::String(number.to_string()),
+        None => id.clone(),
     };
-    match ids {
-        Value::Array(list) => read_ids(&list.iter().map(as_text).collect::<Value>(), faults),
-        other => read_ids(other, faults),
+    match ids.as_array() {
+        Some(list) => read_ids(&list.iter().map(as_text).collect::<Value>(), faults),
+        None => read_ids(ids, faults),
     }
 }
 
