@@ -177,7 +177,7 @@ pub enum PreparationOutcome {
         /// The records.
         records: Option<Records>,
         /// The records to create.
-        new_records: Option<NewRecords>,
+        new_records: Option<Box<NewRecords>>,
         /// The update method, if the requested one cannot set every field.
         update_by: Option<UpdateMethod>,
         /// The new owner, if it had to be looked up.

@@ -63,7 +63,7 @@ impl Job {
                 }
                 self.request.set_owner(owner);
                 if new_records.is_some() {
-                    self.request.new_records = new_records;
+                    self.request.new_records = new_records.map(|new| *new);
                 }
                 match problem {
                     Some(refusal) => self.refuse(refusal),

@@ -317,6 +317,7 @@ fn match_that_creates_records_round_trips() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn creation_is_refused_where_it_cannot_work() {
     let request = |module: &str, fields: Value, query: Value| {
         let mut wanted = json!({"field": "Email", "values": ["a@x.de"], "on_none": "create"});

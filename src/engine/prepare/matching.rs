@@ -432,7 +432,7 @@ fn answer(job: usize, query: &MatchQuery, known: &FieldInfo<'_>) -> MatchResult 
         None => PreparationOutcome::Ready {
             fields: None,
             records: Some(Records::Ids(ids)),
-            new_records,
+            new_records: new_records.map(Box::new),
             update_by: None,
             owner: None,
         },

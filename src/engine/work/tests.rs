@@ -169,7 +169,7 @@ fn creating(number: usize, values: &[&str], fields: &Value, create: &Value) -> J
     let outcome = PreparationOutcome::Ready {
         fields: None,
         records: Some(Records::Ids(Vec::new())),
-        new_records: Some(new),
+        new_records: Some(Box::new(new)),
         update_by: None,
         owner: None,
     };

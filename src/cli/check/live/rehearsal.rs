@@ -113,7 +113,7 @@ fn apply_preparation(
             let records = records.map(Selector::Records);
             prepared.selector = records.unwrap_or(prepared.selector);
             prepared.set_owner(owner);
-            prepared.new_records = new_records;
+            prepared.new_records = new_records.map(|new| *new);
             Ok(prepared)
         }
         PreparationOutcome::Nothing => Ok(prepared),
