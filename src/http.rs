@@ -129,7 +129,7 @@ pub enum SendError {
         cause: String,
     },
     /// The response did not arrive in time. The server may have performed the request.
-    #[error("{host} did not answer within {} s", limit.as_secs_f32())]
+    #[error("{host} did not answer within {} s", (limit.as_secs_f64() * 10.0).round() / 10.0)]
     Timeout {
         /// The host.
         host: String,

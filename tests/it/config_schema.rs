@@ -139,7 +139,7 @@ fn every_config_is_valid_for_parser_and_schema() {
 }
 
 /// Problems that no schema can express, because they concern the meaning of a text or several keys together.
-const MEANING: [&str; 19] = [
+const MEANING: [&str; 21] = [
     "`handshake_secret` is missing",
     "a stranger could have a delivery signed",
     "there is no connection `",
@@ -159,6 +159,8 @@ const MEANING: [&str; 19] = [
     "must start with https:// and a host",
     "must not be called",
     "needs `callbacks.signing_secret`",
+    "must be text/plain if the response echoes",
+    "must be a duration from one minute",
 ];
 
 /// Every way to change one node of a config: other types, unknown keys, missing keys, empty lists.

@@ -321,6 +321,7 @@ fn concurrent_writers_to_empty_file_enroll_one_secret() {
 fn check(verify: &str, further: &str) -> (i32, Value) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("masshook.yaml");
+    let in_folder = format!("file:{}/", folder.path().display());
     let text = format!(
         "connections: {{ default: {{ credentials: env:ZOHO }} }}\nroutes:\n  a:\n    verify: {verify}\n    map: empty\n{further}"
     );
@@ -330,7 +331,10 @@ fn check(verify: &str, further: &str) -> (i32, Value) {
         .arg(&config)
         .output()
         .expect("masshook");
-    let document = serde_json::from_slice(&output.stdout).expect("JSON");
+    // Relative paths start at the config's folder.
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    let printed = printed.replace(&in_folder, "file:CONFIG/");
+    let document = serde_json::from_str(&printed).expect("JSON");
     (output.status.code().expect("a code"), document)
 }
 
@@ -357,10 +361,10 @@ fn unwritable_secret_location_is_a_config_error() {
     ];
     insta::assert_snapshot!(problems.join("\n"), @r#"
     routes.a.verify.secret: env:ASANA cannot be set from here: write file:PATH or secretsmanager:NAME; the enrolled secret is stored there
-    routes.a.verify.secret: file:asana#key is one key of a secret, and secrets are written whole: drop the # part; the enrolled secret is stored there
+    routes.a.verify.secret: file:CONFIG/asana#key is one key of a secret, and secrets are written whole: drop the # part; the enrolled secret is stored there
     routes.a.verify.secret: must be one secret: the location where the enrolled secret is stored
     routes.a.verify.secret: file:/surely/absent/asana cannot be written: no file can be made in /surely/absent: entity not found; the enrolled secret is stored there
-    routes.a.verify: file:x is also used elsewhere in this config; an enrolled secret needs a location of its own
+    routes.a.verify: file:CONFIG/x is also used elsewhere in this config; an enrolled secret needs a location of its own
     routes.a.reenroll: has nothing to replace: no scheme of this route enrolls a secret in a handshake
     "#);
     let (code, document) = check(

@@ -29,6 +29,7 @@ async fn add(store: &SqliteStore, name: &str, email: &str) -> Job {
     let request = json!({
         "module": "Leads",
         "fields": {"Email": email},
+        "update_by": "records",
         "ids": ["5725767000003000064"],
         "reference": format!("customer-{name}"),
     });
