@@ -15,15 +15,19 @@ const MAX_BODY: usize = 2_000_000;
 const PEAK_KIB: u64 = 160 << 10;
 
 /// A handshake that echoes its query.
-const CHALLENGE: &str = r#"
+const CHALLENGE: &str = concat!(
+    r#"
   challenge:
     verify:
       scheme: custom
       type: bearer
-      secret: file:Cargo.toml
+      secret: file:"#,
+    env!("CARGO_MANIFEST_DIR"),
+    r#"/Cargo.toml
       handshakes: [{ method: GET, when: [{ query: q }], answer: { headers: { X-Echo: "{query:q}" }, text: "{query:q}" } }]
     map: empty
-"#;
+"#
+);
 
 async fn start_both() -> ServerAndLambda {
     ServerAndLambda::start(CHALLENGE.trim_start_matches('\n')).await
