@@ -1,5 +1,6 @@
 // Receives masshook's callbacks. The types come from its OpenAPI document:
 //
+//   npm install --save-dev typescript openapi-typescript @types/node
 //   masshook schema --openapi > masshook.json
 //   npx openapi-typescript masshook.json --output masshook.ts
 //   npx tsc
