@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use self::examples::{ExampleResult, examples_beside, requested_examples};
 use super::config_file::{ConfigFile, report_config_error};
 use super::finding::{Finding, Severity, json_list, none_bad, text_lines};
+use super::init::file_mode;
 use super::offline::{app_without_jobs, offline_app};
 use super::terminal::{ExitStatus, OutputFormat};
 use super::text::count_of;
@@ -69,7 +70,8 @@ pub(super) async fn run(args: CheckArgs) -> ExitStatus {
                 false => SecretScope::Local,
             };
             let checks = app.check_secrets(scope).await;
-            checks.iter().map(secret_finding).collect()
+            let findings = checks.iter().map(secret_finding);
+            findings.chain(writable_secrets(app.config())).collect()
         }
     };
     let mut examples = Vec::with_capacity(files.len());
@@ -95,6 +97,21 @@ pub(super) async fn run(args: CheckArgs) -> ExitStatus {
 
 fn load(file: &ConfigFile) -> Result<(Config, PathBuf), ConfigError> {
     Ok((file.load()?.check_writable_secrets()?, file.path()?))
+}
+
+/// Secret files that other users of the machine can replace. Readable ones are usual where secrets are mounted.
+fn writable_secrets(config: &Config) -> Vec<Finding> {
+    let uses = config.secret_uses();
+    let findings = uses.iter().filter_map(|used| {
+        let path = used.reference.file()?;
+        let mode = file_mode(path).filter(|mode| mode & 0o022 != 0)?;
+        let message = format!(
+            "{} can be replaced by other users (mode {mode:04o}): chmod 600 it",
+            path.display()
+        );
+        Some(Finding::new(used.at.to_string(), Severity::Note, message))
+    });
+    findings.collect()
 }
 
 fn secret_finding(check: &SecretCheck) -> Finding {

@@ -4,6 +4,8 @@ mod project;
 mod senders;
 mod writer;
 
+pub(super) use writer::file_mode;
+
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 

@@ -63,6 +63,21 @@ impl StoreLocation {
     }
 }
 
+impl StoreLocation {
+    /// Opens the store, unless it is in a folder where no server has run.
+    pub(super) fn open_existing(&self) -> Result<OpenStore, StoreCommandError> {
+        match &self.data {
+            Some(folder) if !folder.join(DATABASE_FILE).exists() => {
+                Err(StoreCommandError::Usage(format!(
+                    "{} has no {DATABASE_FILE}: use --data DIR with the folder of `masshook serve`",
+                    folder.display()
+                )))
+            }
+            _ => self.open(),
+        }
+    }
+}
+
 /// The arguments of commands on the store in a folder: `--data DIR`, or none for the default one.
 pub(super) fn data_arguments(folder: &Path) -> Option<String> {
     let folder = (folder != Path::new(DEFAULT_DATA)).then(|| folder.display().to_string())?;
@@ -127,6 +142,10 @@ impl From<serde_json::Error> for StoreCommandError {
 
 impl From<Rejection> for StoreCommandError {
     fn from(rejection: Rejection) -> Self {
+        // The text of the rejection is for senders.
+        if let Rejection::Store(error) = rejection {
+            return error.into();
+        }
         let internal = rejection.internal();
         let internal = internal.map_or(String::new(), |why| format!(": {why}"));
         let says_all = matches!(
@@ -186,7 +205,7 @@ pub(super) fn report(
         Err(StoreCommandError::Usage(why)) => output.usage_error(&why),
         Err(StoreCommandError::Failed(why)) => {
             match output.json {
-                true => print_json(&json!({"error": why})),
+                true => print_json(&json!({"ok": false, "error": why})),
                 false => print_error(&why),
             }
             ExitStatus::Negative

@@ -5,6 +5,7 @@
 //! its job is newer than others, and is driven again.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -87,6 +88,28 @@ pub trait RecordOrders: std::fmt::Debug + Send + Sync {
         records: Vec<(ClaimedRecord, bool)>,
         now: Timestamp,
     ) -> Result<(), StoreError>;
+
+    /// The names of the stored orders of these records, by their ids. A store that cannot list orders returns none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn orders_of(&self, _records: &BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Deletes the orders with these names, and overwrites their content.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn delete_orders(&self, _names: &[String]) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Whether an order's name, as [`RecordClaim::name_of`] writes it, is that of one of these records.
+pub(crate) fn is_order_of(name: &str, records: &BTreeSet<String>) -> bool {
+    let record = name.rsplit('/').next();
+    record.is_some_and(|record| records.contains(record))
 }
 
 /// The order of one record of a route.

@@ -1,13 +1,20 @@
 //! `masshook erase` on the data folder of a server: it lists, asks, refuses, and leaves nothing in the files.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::http::HeaderMap;
 use masshook::clock::{Clock as _, SystemClock};
-use masshook::job::{CallEvent, CallbackStatus, Job, JobId, PreparationOutcome};
+use masshook::job::{
+    CallEvent, CallbackStatus, Job, JobId, JobSource, OrderKey, PreparationOutcome,
+};
+use masshook::store::delivery::StoredDelivery;
 use masshook::store::sqlite::SqliteStore;
-use masshook::store::{Claim, Jobs as _};
+use masshook::store::{Claim, Deliveries as _, Jobs as _, RecordClaim, RecordOrders as _};
+use masshook::trigger::{Origin, Trigger};
 use masshook::update::UpdateRequest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,6 +33,12 @@ async fn data() -> (TempDir, [JobId; 3]) {
 }
 
 async fn add(store: &SqliteStore, name: &str, email: &str) -> Job {
+    let job = new_job(name, email);
+    store.add(&job, None).await.expect("added");
+    job
+}
+
+fn new_job(name: &str, email: &str) -> Job {
     let request = json!({
         "module": "Leads",
         "fields": {"Email": email},
@@ -47,7 +60,6 @@ async fn add(store: &SqliteStore, name: &str, email: &str) -> Job {
     );
     let prepared = job.record_preparation(PreparationOutcome::UNCHANGED.into(), 0, now);
     prepared.expect("allowed");
-    store.add(&job, None).await.expect("added");
     job
 }
 
@@ -132,6 +144,8 @@ async fn unfinished_job_is_erased_by_force_only() {
     assert!(is_in_files(folder, "ada@work.example"));
     let erased = erase(folder, &["--reference", "customer-2", "--yes", "--force"]);
     assert!(erased.status.success(), "{erased:?}");
+    let text = String::from_utf8_lossy(&erased.stdout);
+    assert!(text.contains("Zoho may still update its records"), "{text}");
     assert!(!is_in_files(folder, unfinished.as_str()));
     assert!(!is_in_files(folder, "ada@work.example"));
 }
@@ -146,7 +160,134 @@ async fn erasure_needs_one_value_that_is_not_empty() {
         &["--match", ADA, "--expect", "2", "--yes"],
     ] {
         let refused = erase(folder.path(), arguments);
+        if arguments == ["--yes"] {
+            let names_both = errors(&refused).contains("use --match VALUE or --reference TEXT");
+            assert!(names_both, "{refused:?}");
+        }
         assert!(!refused.status.success(), "{arguments:?}: {refused:?}");
         assert!(is_in_files(folder.path(), ADA), "{arguments:?}");
+    }
+}
+
+/// The usual removal of the delivery of a finished job overwrites nothing in the file.
+#[tokio::test]
+async fn body_of_a_finished_delivery_leaves_the_file() {
+    let (folder, _) = data().await;
+    let folder = folder.path();
+    let body = format!(
+        "{{\"email\":\"{ADA}\",\"note\":\"{}\"}}",
+        "body of Ada ".repeat(900)
+    );
+    {
+        let store = SqliteStore::in_file(folder.join("masshook.db"));
+        let stored = StoredDelivery {
+            id: StoredDelivery::id_of("form", "4"),
+            route: "form".to_owned(),
+            at: SystemClock.now(),
+            dead_letter: None,
+            headers: HeaderMap::new(),
+            query: BTreeMap::new(),
+            body: body.into(),
+            origin: Origin::of(Trigger::Sns),
+        };
+        let source = JobSource {
+            delivery: stored.id.clone(),
+            shared: false,
+        };
+        let job = new_job("4", ADA).with_source(Some(source));
+        store.add(&job, Some(&stored)).await.expect("added");
+        finish(&store, job).await;
+        let left = store.delivery(&stored.id).await.expect("read");
+        assert_eq!(left, None);
+    }
+    assert!(is_in_files(folder, "body of Ada"));
+    let erased = erase(folder, &["--match", ADA, "--yes"]);
+    assert!(erased.status.success(), "{erased:?}");
+    assert!(!is_in_files(folder, "body of Ada"));
+    assert!(!is_in_files(folder, ADA));
+    assert!(is_in_files(folder, "bob@example.com"));
+}
+
+#[tokio::test]
+async fn log_that_is_read_fails_the_erasure() {
+    let (folder, _) = data().await;
+    let folder = folder.path();
+    let reader = rusqlite::Connection::open(folder.join("masshook.db")).expect("open");
+    reader.execute_batch("BEGIN").expect("a transaction");
+    let count = |reader: &rusqlite::Connection| {
+        reader.query_row("SELECT count(*) FROM jobs", [], |row| row.get::<_, i64>(0))
+    };
+    assert_eq!(count(&reader).expect("read"), 3);
+    let erased = erase(folder, &["--match", ADA, "--yes", "--json"]);
+    assert_eq!(erased.status.code(), Some(1), "{erased:?}");
+    let document: Value = serde_json::from_slice(&erased.stdout).expect("JSON");
+    assert_eq!(document["ok"], false);
+    let error = document["error"].as_str().expect("a text");
+    assert!(error.contains("another process reads the file"), "{error}");
+    assert!(error.contains("run the same command again"), "{error}");
+    reader.execute_batch("COMMIT").expect("the end");
+    let again = erase(folder, &["--match", ADA, "--yes"]);
+    assert!(again.status.success(), "{again:?}");
+    assert!(!is_in_files(folder, ADA));
+}
+
+#[tokio::test]
+async fn order_of_a_record_is_erased_by_its_id() {
+    let (folder, _) = data().await;
+    let folder = folder.path();
+    let claim = |record: &str| RecordClaim {
+        name: RecordClaim::name_of("default", "form", record),
+        key: OrderKey {
+            value: "7".parse().expect("a value"),
+            received_at: SystemClock.now(),
+        },
+        holder: JobId::derive("form", "order", 1),
+        until: SystemClock.now(),
+        keep_for: Duration::from_secs(86_400),
+    };
+    let claims = vec![claim("5725767000003999991"), claim("5725767000003999992")];
+    {
+        let store = SqliteStore::in_file(folder.join("masshook.db"));
+        let claimed = store.claim_records(claims, SystemClock.now()).await;
+        assert_eq!(claimed.expect("claimed").len(), 2);
+    }
+    let erased = erase(
+        folder,
+        &["--match", "5725767000003999991", "--yes", "--json"],
+    );
+    assert!(erased.status.success(), "{erased:?}");
+    let document: Value = serde_json::from_slice(&erased.stdout).expect("JSON");
+    let orders = &document["found"]["orders"];
+    assert_eq!(*orders, json!(["default/form/5725767000003999991"]));
+    assert!(!is_in_files(folder, "5725767000003999991"));
+    assert!(is_in_files(folder, "5725767000003999992"));
+}
+
+/// Statuses, counts and names of modules are not what a sender sent.
+#[tokio::test]
+async fn own_fields_of_masshook_do_not_match() {
+    let (folder, _) = data().await;
+    for value in ["1", "Leads", "queued", "Email", "202", "form"] {
+        let found = erase(folder.path(), &["--match", value, "--yes"]);
+        assert_eq!(
+            String::from_utf8_lossy(&found.stdout),
+            "nothing was erased\n",
+            "{value}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn folder_without_a_store_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = folder.path().join("missing");
+    for data in [missing.as_path(), folder.path()] {
+        let refused = erase(data, &["--match", ADA, "--yes", "--json"]);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        let document: Value = serde_json::from_slice(&refused.stdout).expect("JSON");
+        assert_eq!(document["ok"], false);
+        let error = document["error"].as_str().expect("a text");
+        assert!(error.contains("has no masshook.db"), "{error}");
+        assert!(!data.join("masshook.db").exists());
     }
 }

@@ -154,6 +154,8 @@ fn existing_secret_is_kept_or_refused() {
     let folder = folder.path();
     std::fs::create_dir(folder.join("secrets")).expect("made");
     std::fs::write(folder.join("secrets/stripe"), "whsec_my_own_secret\n").expect("written");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(folder.join("secrets/stripe"), open).expect("opened");
     std::fs::write(folder.join("secrets/callback"), "short\n").expect("written");
     let refused = masshook(folder, &["init", "--sender", "stripe"]);
     assert_eq!(refused.status.code(), Some(2));
@@ -165,6 +167,15 @@ fn existing_secret_is_kept_or_refused() {
     std::fs::remove_file(folder.join("secrets/callback")).expect("removed");
     let made = masshook(folder, &["init", "--sender", "stripe", "--json"]);
     assert_eq!(json(&made)["kept"][0], "secrets/stripe", "{made:?}");
+    let advice = &json(&made)["secrets"]["secrets/stripe"];
+    let advice = advice.as_str().expect("advice");
+    assert!(advice.contains("(mode 0666): chmod 600"), "{advice}");
+    let checked = masshook(folder, &["check", "--json"]);
+    let checked = json(&checked)["secrets"].to_string();
+    assert!(
+        checked.contains("can be replaced by other users (mode 0666)"),
+        "{checked}"
+    );
     assert_eq!(read(folder, "secrets/stripe"), "whsec_my_own_secret\n");
     check(folder, "stripe");
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -163,6 +163,13 @@ impl Written {
             return Ok(());
         }
         if is_stored(&self.folder, used)? {
+            let path = used.reference.file().map(|file| self.folder.join(file));
+            if let Some(mode) = path.and_then(|path| file_mode(&path))
+                && mode & 0o077 != 0
+            {
+                let why = format!("is open to other users (mode {mode:04o}): chmod 600 it");
+                self.to_replace.push((name.clone(), why));
+            }
             self.kept.push(name);
             return Ok(());
         }
@@ -273,6 +280,12 @@ fn is_stored(folder: &Path, used: &SecretUse<'_>) -> Result<bool, String> {
             used.at
         )),
     }
+}
+
+/// The permissions of a file; none if they cannot be read.
+pub(in crate::cli) fn file_mode(path: &Path) -> Option<u32> {
+    let file = std::fs::metadata(path).ok()?;
+    Some(file.permissions().mode() & 0o777)
 }
 
 /// A made-up secret for a purpose.

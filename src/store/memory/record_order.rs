@@ -1,12 +1,13 @@
 //! The order of records in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::MemoryStore;
 use crate::clock::after;
+use crate::store::record_order::is_order_of;
 use crate::store::{
     ClaimResult, ClaimedRecord, RecordClaim, RecordOrder, RecordOrders, StoreError,
 };
@@ -50,6 +51,21 @@ impl RecordOrders for MemoryStore {
                 }
                 None => {}
             }
+        }
+        Ok(())
+    }
+
+    async fn orders_of(&self, records: &BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+        let state = self.state();
+        let names = state.orders.keys();
+        let names = names.filter(|name| is_order_of(name, records));
+        Ok(names.cloned().collect())
+    }
+
+    async fn delete_orders(&self, names: &[String]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for name in names {
+            state.orders.remove(name);
         }
         Ok(())
     }

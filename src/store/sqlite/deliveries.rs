@@ -179,11 +179,17 @@ impl Deliveries for SqliteStore {
         // A connection of its own, because the writer has a transaction open.
         let scrubbed = tokio::task::spawn_blocking(move || {
             let connection = schema::open(Some(&path))?;
-            maintenance::shorten_log(&connection)
+            maintenance::rewrite(&connection)
         });
         let scrubbed = scrubbed.await;
         let scrubbed = scrubbed.map_err(|error| StoreError::Failed(error.to_string()))?;
-        scrubbed.map_err(|error| StoreError::Failed(error.to_string()))
+        match scrubbed.map_err(|error| super::store_error(&error))? {
+            true => Ok(()),
+            false => Err(StoreError::Unavailable(
+                "another process reads the file, so its write-ahead log cannot be emptied"
+                    .to_owned(),
+            )),
+        }
     }
 }
 

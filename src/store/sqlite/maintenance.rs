@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::columns::{count, ms};
 use super::session::Session;
@@ -32,6 +32,15 @@ pub(super) const LOG_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Free pages that are left in the file, because the next jobs use them again.
 const FREE_PAGES: i64 = 4_096;
+
+/// How long an erasure waits for other processes that use the file.
+const REWRITE_TIME: Duration = Duration::from_secs(10);
+
+/// The wait between two attempts of an erasure.
+const REWRITE_RETRY_WAIT: Duration = Duration::from_millis(50);
+
+/// The size of a file that is written anew by way of memory; a larger one takes a temporary file.
+const REWRITTEN_IN_MEMORY: i64 = 64 * 1024 * 1024;
 
 /// Free pages that one step gives back.
 const VACUUM_PAGES: u32 = 256;
@@ -185,13 +194,54 @@ pub(super) fn overwriting<T>(
     deleted
 }
 
-/// Copies the write-ahead log into the database and empties it, unless another process still reads it.
-pub(super) fn shorten_log(connection: &Connection) -> rusqlite::Result<()> {
+/// Writes the file anew without what deleted and changed rows have left in it, and empties the write-ahead log. Returns whether
+/// the log is empty; it is not if another process goes on reading it.
+///
+/// Deletions of finished jobs and deliveries overwrite nothing, as that would double what they write.
+pub(super) fn rewrite(connection: &Connection) -> rusqlite::Result<bool> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    if number("page_count")?.saturating_mul(number("page_size")?) > REWRITTEN_IN_MEMORY {
+        connection.pragma_update(None, "temp_store", "FILE")?;
+    }
+    let start = Instant::now();
+    loop {
+        let rewritten = connection.execute_batch("VACUUM");
+        let is_over = start.elapsed() >= REWRITE_TIME;
+        match rewritten {
+            Ok(()) => break,
+            Err(error) if is_over || !is_busy(&error) => return Err(error),
+            Err(_) => std::thread::sleep(REWRITE_RETRY_WAIT),
+        }
+    }
+    loop {
+        if shorten_log(connection)? {
+            return Ok(true);
+        }
+        if start.elapsed() >= REWRITE_TIME {
+            return Ok(false);
+        }
+        std::thread::sleep(REWRITE_RETRY_WAIT);
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+/// Copies the write-ahead log into the database and empties it, unless another process still reads it. Returns whether it
+/// is empty.
+pub(super) fn shorten_log(connection: &Connection) -> rusqlite::Result<bool> {
     let timeout: u64 = connection.pragma_query_value(None, "busy_timeout", |row| {
         row.get::<_, i64>(0).map(i64::unsigned_abs)
     })?;
     connection.busy_timeout(Duration::ZERO)?;
-    let shortened = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    let shortened = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        row.get::<_, i64>(0).map(|busy| busy == 0)
+    });
     connection.busy_timeout(Duration::from_millis(timeout))?;
     shortened
 }

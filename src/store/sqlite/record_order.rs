@@ -1,13 +1,16 @@
 //! The order of records in SQLite.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
-use super::SqliteStore;
 use super::columns::ms;
 use super::session::Session;
+use super::{SqliteStore, maintenance};
 use crate::clock::after;
+use crate::store::record_order::is_order_of;
 use crate::store::{
     ClaimResult, ClaimedRecord, RecordClaim, RecordOrder, RecordOrders, StoreError, document,
 };
@@ -39,6 +42,39 @@ impl RecordOrders for SqliteStore {
                 }
             }
             Ok(())
+        })
+        .await
+    }
+
+    async fn orders_of(&self, records: &BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+        let records = records.clone();
+        self.list_rows(move |session| {
+            let mut select = session
+                .connection
+                .prepare_cached("SELECT name FROM record_orders")?;
+            let mut rows = select.query([])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let name: String = row.get(0)?;
+                if is_order_of(&name, &records) {
+                    found.push(name);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn delete_orders(&self, names: &[String]) -> Result<(), StoreError> {
+        let names = names.to_vec();
+        self.write(move |session| {
+            maintenance::overwriting(&session.connection, |connection| {
+                let mut delete =
+                    connection.prepare_cached("DELETE FROM record_orders WHERE name = ?1")?;
+                names
+                    .iter()
+                    .try_for_each(|name| delete.execute([name]).map(drop))
+            })
         })
         .await
     }
