@@ -207,13 +207,12 @@ const KEYS: [&str; 16] = [
 
 /// An error without what it quotes of the body: the log contains no personal data.
 fn without_values(mut error: Value) -> Value {
-    if let Some(Value::String(detail)) = error.get_mut("detail") {
-        if let Some((before, rest)) = detail.split_once('`')
-            && let Some((quoted, after)) = rest.rsplit_once('`')
-            && !KEYS.contains(&quoted)
-        {
-            *detail = format!("{before}`…`{after}");
-        }
+    if let Some(Value::String(detail)) = error.get_mut("detail")
+        && let Some((before, rest)) = detail.split_once('`')
+        && let Some((quoted, after)) = rest.rsplit_once('`')
+        && !KEYS.contains(&quoted)
+    {
+        *detail = format!("{before}`…`{after}");
     }
     if let Some(Value::String(pointer)) = error.get_mut("pointer") {
         let is_name = |part: &str| {
