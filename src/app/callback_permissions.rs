@@ -18,20 +18,20 @@ const WRITE_TIME: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct StoredPermissions(pub(super) Arc<dyn Store>);
 
-fn key(host: &str) -> String {
-    format!("callback_permission/{host}")
+fn key(origin: &str, host: &str) -> String {
+    format!("callback_permission/{origin}/{host}")
 }
 
 #[async_trait]
 impl SharedPermissions for StoredPermissions {
-    async fn granted_at(&self, host: &str) -> Option<Timestamp> {
-        let value = self.0.value(&key(host)).await.ok()??;
+    async fn granted_at(&self, origin: &str, host: &str) -> Option<Timestamp> {
+        let value = self.0.value(&key(origin, host)).await.ok()??;
         let milliseconds = value.expose_secret().parse().ok()?;
         Timestamp::from_millisecond(milliseconds).ok()
     }
 
-    async fn record(&self, host: &str, at: Timestamp) {
-        if let Err(error) = self.write(host, at).await {
+    async fn record(&self, origin: &str, host: &str, at: Timestamp) {
+        if let Err(error) = self.write(origin, host, at).await {
             tracing::warn!(
                 host,
                 "a permission of a callback receiver is not stored: {error}"
@@ -41,8 +41,8 @@ impl SharedPermissions for StoredPermissions {
 }
 
 impl StoredPermissions {
-    async fn write(&self, host: &str, at: Timestamp) -> Result<(), StoreError> {
-        let (key, holder) = (key(host), LockHolder::unique());
+    async fn write(&self, origin: &str, host: &str, at: Timestamp) -> Result<(), StoreError> {
+        let (key, holder) = (key(origin, host), LockHolder::unique());
         let until = after(at, WRITE_TIME);
         let Some(lock) = self.0.lock(&key, &holder, at, until).await? else {
             // Another process writes it.
@@ -52,5 +52,22 @@ impl StoredPermissions {
         let written = self.0.put_value(&key, &value, &lock).await;
         self.0.unlock(&key, &holder).await?;
         written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permission_is_kept_per_origin_and_host() {
+        let host = "https://a.example.com";
+        let one = key("one.example.com", host);
+        assert_ne!(one, key("two.example.com", host));
+        assert_ne!(one, key("one.example.com", "https://b.example.com"));
+        assert_eq!(
+            one,
+            "callback_permission/one.example.com/https://a.example.com"
+        );
     }
 }

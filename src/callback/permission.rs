@@ -1,21 +1,21 @@
 //! Asks the hosts of receivers for permission before callbacks are sent there, as the [abuse protection] of CloudEvents webhooks
-//! asks: an OPTIONS request with `WebHook-Request-Origin`, once per host and day.
+//! asks: an OPTIONS request with `WebHook-Request-Origin`, once per origin, host and day.
 //!
 //! [abuse protection]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, Method, Request};
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
-use super::CallbackResult;
+use super::{BRIEF_TIME, CallbackResult};
 use crate::http::{Http, SendError};
 use crate::retry::{http_date, retry_after};
 use crate::sync::lock;
@@ -29,11 +29,11 @@ const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-orig
 /// The permissions that all processes share.
 #[async_trait]
 pub trait SharedPermissions: fmt::Debug + Send + Sync {
-    /// When the host gave its permission last.
-    async fn granted_at(&self, host: &str) -> Option<Timestamp>;
+    /// When the host gave its permission to the sender `origin` last.
+    async fn granted_at(&self, origin: &str, host: &str) -> Option<Timestamp>;
 
-    /// Records that the host gave its permission. An error only means that another process asks again.
-    async fn record(&self, host: &str, at: Timestamp);
+    /// Records that the host gave its permission to the sender `origin`. An error only means that another process asks again.
+    async fn record(&self, origin: &str, host: &str, at: Timestamp);
 }
 
 /// Asks for permission to send callbacks.
@@ -71,13 +71,14 @@ impl Permissions {
         if lock(&self.known).get(&host).is_some_and(is_valid) {
             return Ok(());
         }
-        if let Some(at) = self.shared.granted_at(&host).await.filter(is_valid) {
+        let granted_at = self.shared.granted_at(&self.origin, &host).await;
+        if let Some(at) = granted_at.filter(is_valid) {
             lock(&self.known).insert(host, at);
             return Ok(());
         }
         self.ask(http, url, now, time).await?;
         lock(&self.known).insert(host.clone(), now);
-        self.shared.record(&host, now).await;
+        self.shared.record(&self.origin, &host, now).await;
         Ok(())
     }
 
@@ -94,12 +95,25 @@ impl Permissions {
             .header(REQUEST_ORIGIN, &self.origin)
             .body(Bytes::new());
         let request = request.map_err(|error| CallbackResult::Undeliverable(error.to_string()))?;
+        // Half of the time is left to the callback.
+        let time = time / 2;
+        let start = Instant::now();
         let response = http.send_for_head(request, time).await;
+        let timed_out = start.elapsed() >= time.min(BRIEF_TIME);
         let response =
             response.map_err(|error| match matches!(error, SendError::Refused { .. }) {
                 true => CallbackResult::Undeliverable(error.to_string()),
-                false => CallbackResult::failed(format!("asking for permission failed: {error}")),
+                false => CallbackResult::Failed {
+                    why: format!("asking for permission failed: {error}"),
+                    asked: None,
+                    timed_out,
+                },
             })?;
+        if response.status() == StatusCode::GONE {
+            return Err(CallbackResult::Undeliverable(
+                "the receiver answered 410 Gone to OPTIONS".to_owned(),
+            ));
+        }
         if response.status().is_success() && self.is_allowed(response.headers()) {
             return Ok(());
         }
@@ -112,7 +126,7 @@ impl Permissions {
                 self.origin
             ),
             asked: header(RETRY_AFTER).and_then(|hint| retry_after(hint, now)),
-            timed_out: false,
+            timed_out,
         })
     }
 

@@ -165,7 +165,8 @@ impl Engine {
             return;
         }
         let (failures, was_sent) = sent.map_or((&[][..], false), sent_records);
-        let refused: HashSet<RecordId> = failures.iter().map(|failure| failure.id).collect();
+        let refused = failures.iter().filter(|failure| is_refusal(failure));
+        let refused: HashSet<RecordId> = refused.map(|failure| failure.id).collect();
         let claims = claims.0.into_values().flatten();
         let records = claims.map(|(id, claim)| (claim, was_sent && !refused.contains(&id)));
         self.settle_records(records.collect()).await;
@@ -247,7 +248,14 @@ fn wait_for(cause: Cause) -> Duration {
     wait.mul_f64(0.5 + fastrand::f64())
 }
 
-/// The records of a request that Zoho refused, and whether it may have updated the others.
+/// Whether Zoho has certainly not updated the record of a failure. It may have, if its answer does not tell, or if it reports an
+/// error of its own.
+fn is_refusal(failure: &Failure) -> bool {
+    let open = [Cause::NotAnswered, Cause::InternalError];
+    !open.iter().any(|cause| failure.code == cause.row().code)
+}
+
+/// The records of a request that failed, and whether it may have updated the others.
 fn sent_records(sent: &CallResult<UpdateAnswer>) -> (&[Failure], bool) {
     match &sent.outcome {
         Ok(UpdateAnswer::Settled(failures)) => (failures, true),
@@ -259,6 +267,30 @@ fn sent_records(sent: &CallResult<UpdateAnswer>) -> (&[Failure], bool) {
             let may_be_performed =
                 requests.any(|request| request.status.is_none_or(|status| status >= 500));
             (&[], may_be_performed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unanswered_record_is_not_refused() {
+        for (code, expected) in [
+            ("INVALID_DATA", true),
+            ("DUPLICATE_DATA", true),
+            ("NOT_ANSWERED", false),
+            ("INTERNAL_ERROR", false),
+        ] {
+            let id = "7".parse().expect("an id");
+            let failure = Failure {
+                id,
+                code: code.to_owned(),
+                message: String::new(),
+                step: None,
+            };
+            assert_eq!(is_refusal(&failure), expected, "{code}");
         }
     }
 }

@@ -153,4 +153,12 @@ impl CallState {
     pub(super) fn has_lost_tracking(&self) -> bool {
         self.status.is_final() && self.submitted_at.is_some() && self.error.is_some()
     }
+
+    /// Whether Zoho has ended the job of the call, with counts of its records and without failing as a whole.
+    pub(super) fn has_ended_with_counts(&self) -> bool {
+        self.status.is_final()
+            && self.status != CallStatus::Failed
+            && self.progress.is_some()
+            && !self.has_lost_tracking()
+    }
 }

@@ -126,15 +126,22 @@ impl Job {
     }
 
     /// Adds up Zoho's counts. Each field group, and each step, has its own counts; the smallest `updated` and the largest `failed` are
-    /// reported, so that no success is reported that did not happen. If tracking of a Zoho job was lost, its pending records
+    /// reported, so that no success is reported that did not happen. A call whose job Zoho ended has nothing to do for records that
+    /// an earlier one has taken out of the view: they count as updated. If tracking of a Zoho job was lost, its pending records
     /// stay pending.
     fn counts_of_view(&self, step: Option<StepKind>) -> Counts {
         let of = |call: &CallState| call.progress.unwrap_or_default();
         let calls = self.calls_of(step);
         let total = calls.clone().map(|call| of(call).total).max();
         let failed = calls.clone().map(|call| of(call).failed).max();
-        let updated = calls.clone().map(|call| of(call).updated).min();
         let total = total.unwrap_or_default();
+        let absent = |call: &CallState| match call.has_ended_with_counts() {
+            true => total.saturating_sub(of(call).total),
+            false => 0,
+        };
+        let updated = calls.clone();
+        let updated = updated.map(|call| of(call).updated.saturating_add(absent(call)));
+        let updated = updated.min();
         // Zoho's counts need not add up, so each is limited by what the others leave.
         let updated = updated.unwrap_or_default().min(total);
         let failed = failed.unwrap_or_default().min(total - updated);

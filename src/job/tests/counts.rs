@@ -120,6 +120,43 @@ fn view_counts_never_exceed_zoho_counts() {
     assert_eq!(job.status(), JobStatus::PartiallySucceeded);
 }
 
+/// Records that an earlier step has taken out of the view are not those that a later step failed to change.
+#[test]
+fn shrunk_view_counts_no_record_as_failed() {
+    let request = json!({
+        "module": "Leads", "fields": {"Rating": "Hot"}, "cvid": "77", "owner": {"id": "5"},
+    });
+    let ended = |seen, updated| {
+        let mut job = planned(UpdateRequest::parse(&request).expect("a request"), None);
+        assert_eq!(job.calls.len(), 2);
+        for (seq, (total, updated)) in [(1, (25, 25)), (2, (seen, updated))] {
+            let accepted = CallEvent::Accepted {
+                zoho_job_id: seq.to_string(),
+            };
+            job.record_attempts(seq, 1);
+            job.apply(seq, accepted, start()).expect("allowed");
+            let counts = Progress {
+                total,
+                updated,
+                not_updated: total - updated,
+                failed: 0,
+            };
+            let ended = CallEvent::Ended {
+                counts,
+                completed: true,
+            };
+            job.apply(seq, ended, start()).expect("allowed");
+        }
+        let counts = job.counts();
+        let owner = job.counts_of_step(StepKind::Owner);
+        assert_eq!((owner.total, owner.updated), (seen, updated));
+        (job.status(), counts.total, counts.updated, counts.failed)
+    };
+    assert_eq!(ended(5, 5), (JobStatus::Succeeded, 25, 25, 0));
+    assert_eq!(ended(5, 3), (JobStatus::PartiallySucceeded, 25, 23, 2));
+    assert_eq!(ended(25, 25), (JobStatus::Succeeded, 25, 25, 0));
+}
+
 proptest! {
     #[test]
     fn counts_add_up(
