@@ -44,7 +44,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ),
     (
         "app",
-        "callback clock config engine failpoint http inbound job mapping metrics plan secrets store sync trigger update wakeup zoho",
+        "callback clock config engine failpoint http inbound job mapping metrics outcome plan secrets store sync trigger update wakeup zoho",
     ),
     ("aws", "clock http job metrics secrets store wakeup"),
     (

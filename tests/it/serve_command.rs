@@ -300,8 +300,17 @@ async fn full_disk_returns_503_and_loses_no_job() {
         assert!(number < 1_000, "it never fills up");
     };
     let update = json!({"module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [lead(0)]});
-    let posted = world.request("POST", "/jobs", Some(&update)).await;
-    for answer in [refused, posted.expect("an answer")] {
+    // An update request takes less space than a delivery, so some may still fit.
+    let posted = loop {
+        let answer = world.request("POST", "/jobs", Some(&update)).await;
+        let answer = answer.expect("an answer");
+        match answer.status {
+            202 => taken.extend(ids(&answer.body)),
+            _ => break answer,
+        }
+        assert!(taken.len() < 1_000, "it never fills up");
+    };
+    for answer in [refused, posted] {
         assert_eq!(answer.status, 503, "{answer:?}\n{}", world.log());
         assert_eq!(answer.body["code"], "unavailable");
         assert!(answer.retry_after().is_some(), "{answer:?}");
