@@ -49,7 +49,9 @@ fn request_contains(part: &Value, value: &str) -> bool {
             !OWN_PARTS.contains(&name.as_str()) && request_contains(part, value)
         }),
         Value::Array(parts) => parts.iter().any(|part| request_contains(part, value)),
-        part => json_contains(part, value, 0),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            json_contains(part, value, 0)
+        }
     }
 }
 
@@ -64,7 +66,7 @@ fn outcome_contains(part: &Value, value: &str) -> bool {
             }
         }),
         Value::Array(parts) => parts.iter().any(|part| outcome_contains(part, value)),
-        _ => false,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 
